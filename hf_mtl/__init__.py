@@ -1,0 +1,1 @@
+"""Multi-task fine-tuning on the Hugging Face Trainer."""

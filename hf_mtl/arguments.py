@@ -1,0 +1,50 @@
+"""The training arguments: those of `transformers.TrainingArguments`, and a few that several tasks need."""
+
+from dataclasses import dataclass, field
+
+from transformers import TrainingArguments
+
+
+@dataclass
+class MultiTaskTrainingArguments(TrainingArguments):
+    """`transformers.TrainingArguments` for several tasks.
+
+    ``learning_rate`` is the encoder's. ``per_device_train_batch_size`` x processes x
+    ``gradient_accumulation_steps`` is the number of rows per optimizer step, fixed when a run starts.
+    ``optim`` also takes ``adamax`` (torch.optim.Adamax).
+
+    Args:
+        head_learning_rate: Learning rate of the heads. None: ``learning_rate``.
+        balancing_learning_rate: Learning rate of learned balancing parameters, such as UW's s. None:
+            ``learning_rate``.
+        length_grouping: Encode a batch as a few groups of similar length instead of one padded rectangle.
+            The result is the same to float tolerance.
+        group_cost: Fixed cost of one more length group, in padded tokens that it must save.
+        window_steps: Optimizer steps between two changes of the mixture.
+        early_stopping_patience: Stop after this many evaluations without a better
+            ``metric_for_best_model``. None: never.
+        early_stopping_threshold: Smallest change that counts as better.
+    """
+
+    head_learning_rate: float | None = field(
+        default=None, metadata={"help": "Learning rate of the heads. None: learning_rate."}
+    )
+    balancing_learning_rate: float | None = field(
+        default=None, metadata={"help": "Learning rate of learned balancing parameters. None: learning_rate."}
+    )
+    length_grouping: bool = field(
+        default=True,
+        metadata={"help": "Encode a batch as a few groups of similar length instead of one rectangle."},
+    )
+    group_cost: int = field(
+        default=64,
+        metadata={"help": "Fixed cost of one more length group, in padded tokens that it must save."},
+    )
+    window_steps: int = field(default=50, metadata={"help": "Optimizer steps between two changes of the mixture."})
+    early_stopping_patience: int | None = field(
+        default=None,
+        metadata={"help": "Stop after this many evaluations without a better metric_for_best_model."},
+    )
+    early_stopping_threshold: float = field(
+        default=0.0, metadata={"help": "Smallest change of metric_for_best_model that counts as better."}
+    )

@@ -1,0 +1,1 @@
+"""Many losses or gradients -> one update."""

@@ -1,0 +1,1 @@
+"""Load, tokenise, mixture, plan, collate: datasets -> steps."""

@@ -1,0 +1,84 @@
+"""One tree of exceptions. A `UserError` is the user's mistake (exit code 2); the rest is ours."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+class HfMtlError(Exception):
+    """Base class of every error that hf_mtl raises on purpose."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing that is wrong, said so that it can be mended without reading the source.
+
+    Args:
+        key: Dotted recipe key that the mistake belongs to, such as ``tasks.emotion.label``; may be empty.
+        problem: What was found, in one clause: ``unknown head 'linaer'``.
+        remedy: What is allowed or what to do, as one or more sentences; may be empty.
+        where: File and line of the key, ``recipes/x.yaml:12``; filled in by whoever knows the recipe.
+    """
+
+    key: str
+    problem: str
+    remedy: str = ""
+    where: str = ""
+
+    def __str__(self) -> str:
+        place = ": ".join(part for part in (self.where, self.key) if part)
+        text = f"{place}: {self.problem}" if place else self.problem
+        return f"{text}. {self.remedy}" if self.remedy else f"{text}."
+
+
+class UserError(HfMtlError):
+    """The user's mistakes, all of them at once.
+
+    Args:
+        mistakes: One or more mistakes, or one plain sentence.
+    """
+
+    def __init__(self, mistakes: str | Mistake | Iterable[Mistake]):
+        if isinstance(mistakes, str):
+            mistakes = [Mistake("", mistakes.rstrip("."))]
+        elif isinstance(mistakes, Mistake):
+            mistakes = [mistakes]
+        self.mistakes: tuple[Mistake, ...] = tuple(mistakes)
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[Mistake, ...]]]:
+        return type(self), (self.mistakes,)
+
+
+class RecipeError(UserError):
+    """A recipe that cannot be run as it is written."""
+
+
+class DataError(UserError):
+    """A dataset that is missing, or that does not hold what its task needs."""
+
+
+class ModelError(UserError):
+    """A model that cannot be built, loaded or exported as asked."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint that is damaged, incomplete or belongs to another run; names the file."""
+
+
+class RunError(UserError):
+    """A run that cannot start here: it exists already, or there is nothing to resume."""
+
+
+def known(names: Iterable[str], found: str, what: str = "Known") -> str:
+    """Say what is allowed, and the nearest known spelling of what was found.
+
+    Args:
+        names: The allowed names.
+        found: What the user wrote.
+        what: The word before the list.
+    """
+    names = sorted(names)
+    nearest = get_close_matches(str(found), names, n=1, cutoff=0.6)
+    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
+    return f"{what}: {', '.join(names) or 'none'}.{hint}"

@@ -1,0 +1,1 @@
+"""Configuration, ragged encoder, heads: rows -> losses and logits per task."""

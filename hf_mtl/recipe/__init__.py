@@ -1,0 +1,1 @@
+"""YAML -> one typed, validated object."""

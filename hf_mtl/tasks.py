@@ -1,0 +1,186 @@
+"""What a task is: its type, its columns, its labels, its metrics.
+
+A task is a frozen pydantic model, written the same way in a recipe (YAML) and in Python:
+
+    SequenceClassification(text="text", label="label", labels=["anger", "joy"], metrics=["f1_macro"])
+
+Adding a task type: subclass `Task` here with its own ``type``, and register its behaviour where the rooms
+dispatch on the class (`data/labels.py`, `modeling/losses.py`, `evaluation/scores.py`).
+"""
+
+from abc import ABC, abstractmethod
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class RowFilter(_Frozen):
+    """Keep only the rows whose column passes; exactly one of the conditions is given."""
+
+    column: str = Field(description="Column that the condition looks at.")
+    equals: str | int | float | bool | None = Field(None, description="Keep rows with this value.")
+    one_of: list[str | int | float | bool] | None = Field(None, description="Keep rows with one of these values.")
+    length: int | None = Field(None, ge=0, description="Keep rows whose list column has this many elements.")
+
+
+class DatasetSource(_Frozen):
+    """Where rows come from: a Hub id, a local folder or file, or a format with `data_files`."""
+
+    path: str = Field(
+        description="Hub id, local folder (also one written by save_to_disk), or csv, json, parquet with data_files."
+    )
+    name: str | None = Field(None, description="Configuration of the dataset, as in load_dataset.")
+    data_files: str | list[str] | dict[str, str | list[str]] | None = Field(
+        None, description="Files, or files per split; relative to the recipe that names them."
+    )
+    revision: str | None = Field(None, description="Git revision on the Hub.")
+    splits: dict[Literal["train", "validation", "test"], str] = Field(
+        default_factory=dict, description="Names that this dataset gives to the splits, where they differ."
+    )
+    filter: RowFilter | list[RowFilter] | None = Field(None, description="Rows to keep.")
+
+
+class MetricSpec(_Frozen):
+    """A metric with options; a plain name in a recipe means the same without options."""
+
+    name: str = Field(description="A metric of hf_mtl, or any id that `evaluate.load` knows.")
+    labels: list[str | int] | None = Field(None, description="Classes that the metric averages over (f1 only).")
+    greater_is_better: bool | None = Field(None, description="Needed for `evaluate` ids; known for the others.")
+
+
+class Task(_Frozen, ABC):
+    """What every task has. Use a subclass.
+
+    Raises:
+        pydantic.ValidationError: If a field is unknown, missing or out of range.
+    """
+
+    type: str
+    dataset: DatasetSource | list[DatasetSource] | None = Field(
+        None, description="Where the rows come from; a list is concatenated. None: given in Python."
+    )
+    text: str | list[str] = Field("text", description="Text column, or two columns for a pair.")
+    label: str | list[str] = Field("label", description="Label column.")
+    metrics: list[MetricSpec] = Field(default_factory=list, description="The first one is the primary metric.")
+    max_rows: int | None = Field(None, ge=1, description="Use at most this many training rows (seeded draw).")
+    validation_fraction: float = Field(
+        0.1, gt=0, lt=1, description="Share of train that becomes validation where the dataset has none."
+    )
+    head: str | dict[str, Any] | None = Field(None, description="This task's head, in place of model.head.")
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _metric_names(cls, value: Any) -> Any:
+        value = [value] if isinstance(value, (str, dict)) else value
+        return (
+            [{"name": item} if isinstance(item, str) else item for item in value]
+            if isinstance(value, list)
+            else value
+        )
+
+    @field_validator("text")
+    @classmethod
+    def _one_or_two_texts(cls, value: str | list[str]) -> str | list[str]:
+        if isinstance(value, list) and len(value) not in (1, 2):
+            raise ValueError(f"one text column or two for a pair, found {len(value)}")
+        return value
+
+    @property
+    def text_columns(self) -> list[str]:
+        """The text columns, one or two."""
+        return [self.text] if isinstance(self.text, str) else list(self.text)
+
+    @property
+    def label_columns(self) -> list[str]:
+        """The label columns: one, or one per target."""
+        return [self.label] if isinstance(self.label, str) else list(self.label)
+
+    @property
+    @abstractmethod
+    def num_outputs(self) -> int:
+        """Width of the task's head: classes C or targets D."""
+
+    def for_config(self) -> dict[str, Any]:
+        """The task as JSON for a model's config: without where the rows came from."""
+        return self.model_dump(mode="json", exclude={"dataset", "max_rows", "validation_fraction"}, exclude_none=True)
+
+
+class SequenceClassification(Task):
+    """One class per text or pair of texts.
+
+    Args:
+        labels: Class names in id order, or their number. None: from the dataset's ClassLabel, or from the data.
+        loss: ``cross_entropy``, or ``focal`` (Lin et al. 2017, arXiv:1708.02002, gamma 2).
+        class_weights: ``balanced`` (n / (C n_c)), one weight per class in id order, or a mapping by class name.
+            Weights are scaled to a mean of 1 over the training rows, and the loss is divided by rows, not by
+            weights as torch does: the update must not depend on how rows are split into batches.
+        label_smoothing: Mass spread over all classes, in [0, 1).
+    """
+
+    type: Literal["sequence_classification"] = "sequence_classification"
+    label: str = Field("label", description="Label column: integers, strings, or lists of one.")
+    labels: list[str] | Annotated[int, Field(ge=2)] | None = None
+    metrics: list[MetricSpec] = Field(default_factory=lambda: [MetricSpec(name="f1_macro")])
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    class_weights: Literal["balanced"] | list[float] | dict[str, float] | None = None
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+
+    @property
+    def label_names(self) -> list[str] | None:
+        """Class names in id order, or None while they are not known."""
+        if isinstance(self.labels, int):
+            return [f"LABEL_{index}" for index in range(self.labels)]
+        return self.labels
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of classes C.
+
+        Raises:
+            ValueError: While the classes are not known.
+        """
+        if self.labels is None:
+            raise ValueError("the classes are not known: give labels=[...], or load the task's dataset first")
+        return self.labels if isinstance(self.labels, int) else len(self.labels)
+
+
+class Regression(Task):
+    """One or several real targets per text or pair of texts.
+
+    Args:
+        loss: Per-row loss on standardised targets, averaged over targets: ``mse``, ``mae`` or ``huber`` (delta 1).
+        standardize: Subtract the training mean and divide by the training standard deviation of each target.
+            The statistics live in the checkpoint; predictions and metrics are in original units.
+    """
+
+    type: Literal["regression"] = "regression"
+    label: str | list[str] = Field("label", description="Target column, or one column per target.")
+    metrics: list[MetricSpec] = Field(default_factory=lambda: [MetricSpec(name="pearson")])
+    loss: Literal["mse", "mae", "huber"] = "mse"
+    standardize: bool = True
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of targets D."""
+        return len(self.label_columns)
+
+
+AnyTask = Annotated[SequenceClassification | Regression, Field(discriminator="type")]
+TASK_TYPES: dict[str, type[Task]] = {
+    "sequence_classification": SequenceClassification,
+    "regression": Regression,
+}
+
+
+def task_from_dict(value: dict[str, Any]) -> Task:
+    """Read a task back from JSON, such as a model's config.
+
+    Raises:
+        pydantic.ValidationError: If the dictionary is not a task.
+    """
+    task: Task = TypeAdapter(AnyTask).validate_python(value)
+    return task
