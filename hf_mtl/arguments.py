@@ -48,3 +48,12 @@ class MultiTaskTrainingArguments(TrainingArguments):
     early_stopping_threshold: float = field(
         default=0.0, metadata={"help": "Smallest change of metric_for_best_model that counts as better."}
     )
+
+    def __post_init__(self) -> None:
+        # The Trainer checks `optim` against its own list; adamax joins it through the optimizer hook.
+        adamax = str(self.optim) == "adamax"
+        if adamax:
+            self.optim = "adamw_torch"
+        super().__post_init__()
+        if adamax:
+            self.optim = "adamax"

@@ -1,1 +1,49 @@
-"""Many losses or gradients -> one update."""
+"""Many losses or gradients -> one update. Add a method as one file in ``weightings/``, and one test."""
+
+import importlib
+import pkgutil
+from typing import Any
+
+from hf_mtl.balancing import weightings
+from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
+from hf_mtl.errors import UserError, known
+
+for _module in pkgutil.iter_modules(weightings.__path__):
+    importlib.import_module(f"{weightings.__name__}.{_module.name}")
+
+
+def available() -> dict[str, str]:
+    """The registered methods: name -> family (``weighting``)."""
+    return {name: "weighting" for name in sorted(WEIGHTINGS)}
+
+
+def weighting_class(name: str) -> type[LossWeighting]:
+    """The class behind a recipe name; its keyword arguments are the recipe options.
+
+    Raises:
+        UserError: If the name is unknown.
+    """
+    if name not in WEIGHTINGS:
+        raise UserError(f"unknown weighting '{name}'. {known(WEIGHTINGS, name)}")
+    return WEIGHTINGS[name]
+
+
+def build_weighting(name: str, num_tasks: int, **options: Any) -> LossWeighting:
+    """Build a loss weighting.
+
+    Args:
+        name: Recipe name, such as ``uw``.
+        num_tasks: Number of tasks T.
+        options: The method's own options.
+
+    Raises:
+        UserError: If the name or an option is unknown, or a value is out of range.
+    """
+    cls = weighting_class(name)
+    try:
+        return cls(num_tasks=num_tasks, **options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"balancing.weighting '{name}': {error}") from error
+
+
+__all__ = ["LossWeighting", "available", "build_weighting", "weighting_class"]

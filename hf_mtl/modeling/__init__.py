@@ -1,1 +1,43 @@
-"""Configuration, ragged encoder, heads: rows -> losses and logits per task."""
+"""Modeling: configuration, ragged encoder, heads, losses: rows -> losses and logits per task."""
+
+from transformers import AutoConfig, AutoModel
+
+from hf_mtl.modeling.backbone import resolve_backbone
+from hf_mtl.modeling.choices import config_mistakes
+from hf_mtl.modeling.configuration import MultiTaskConfig
+from hf_mtl.modeling.heads import (
+    Head,
+    available_heads,
+    build_head,
+    default_head,
+    head_mistakes,
+    head_options,
+)
+from hf_mtl.modeling.losses import mean_loss, row_losses
+from hf_mtl.modeling.model import MultiTaskModel
+from hf_mtl.modeling.output import MultiTaskOutput
+from hf_mtl.modeling.parameters import split_parameters
+from hf_mtl.modeling.pooling import POOLINGS, default_pooling, pool
+
+AutoConfig.register(MultiTaskConfig.model_type, MultiTaskConfig, exist_ok=True)
+AutoModel.register(MultiTaskConfig, MultiTaskModel, exist_ok=True)
+
+__all__ = [
+    "POOLINGS",
+    "Head",
+    "MultiTaskConfig",
+    "MultiTaskModel",
+    "MultiTaskOutput",
+    "available_heads",
+    "build_head",
+    "config_mistakes",
+    "default_head",
+    "default_pooling",
+    "head_mistakes",
+    "head_options",
+    "mean_loss",
+    "pool",
+    "resolve_backbone",
+    "row_losses",
+    "split_parameters",
+]

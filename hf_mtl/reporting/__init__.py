@@ -1,1 +1,19 @@
 """Results -> tables and figures."""
+
+from hf_mtl.reporting.figures import mixture_figure, training_figure
+from hf_mtl.reporting.json_files import append_jsonl, read_jsonl, truncate_jsonl, write_json_atomic
+from hf_mtl.reporting.plan import PlanSummary, TaskPlan
+from hf_mtl.reporting.tables import plan_table, results_table
+
+__all__ = [
+    "PlanSummary",
+    "TaskPlan",
+    "append_jsonl",
+    "mixture_figure",
+    "plan_table",
+    "read_jsonl",
+    "results_table",
+    "training_figure",
+    "truncate_jsonl",
+    "write_json_atomic",
+]

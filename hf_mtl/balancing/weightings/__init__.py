@@ -1,0 +1,1 @@
+"""One file per loss weighting; every module here is imported, and its registered class becomes available."""

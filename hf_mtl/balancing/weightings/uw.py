@@ -1,0 +1,72 @@
+"""Uncertainty weighting."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from hf_mtl.balancing.base import LossWeighting, register
+
+
+@register("uw")
+class UW(LossWeighting):
+    """Learn one log variance s_t per task: sum of a_t exp(-s_t) L_t + s_t / 2.
+
+    Source: Kendall, Gal, Cipolla, CVPR 2018, arXiv:1705.07115. At the optimum exp(s_t) = 2 a_t L_t. Only present
+    tasks' terms enter, so an absent task's s does not move.
+
+    Args:
+        variant: ``mixed`` a = 1 for classification and 1/2 for regression (Kendall's likelihoods), ``unit``
+            a = 1 (as printed in the few-task paper), ``half`` a = 1/2 (its code, TorchJD, LibMTL).
+        init: First value of s, one number or one per task.
+        clip: s returns to [-clip, clip] after each step.
+        task_types: ``classification`` or ``regression`` for each task, for ``mixed``. None: classification.
+        num_tasks: Number of tasks T.
+        weight_sum: Rescale the weights to this sum. None: the method's own scale.
+
+    Raises:
+        ValueError: If the variant is unknown, ``clip`` is not positive, or a length is not T.
+
+    Shape:
+        losses [T], non-negative -> weights a exp(-s) [T].
+    """
+
+    a: Tensor
+
+    def __init__(
+        self,
+        num_tasks: int,
+        variant: Literal["mixed", "unit", "half"] = "mixed",
+        init: float | Sequence[float] = 0.0,
+        clip: float = 5.0,
+        task_types: Sequence[str] | None = None,
+        weight_sum: float | None = None,
+    ):
+        super().__init__(num_tasks, weight_sum)
+        if variant not in ("mixed", "unit", "half"):
+            raise ValueError(f"variant is '{variant}'; needs 'mixed', 'unit' or 'half'")
+        if not clip > 0:
+            raise ValueError(f"clip is {clip}; needs a positive number")
+        types = ["classification"] * num_tasks if task_types is None else list(task_types)
+        start = [float(init)] * num_tasks if isinstance(init, (int, float)) else [float(value) for value in init]
+        if len(types) != num_tasks or len(start) != num_tasks:
+            raise ValueError(f"task_types and init need one value for each of {num_tasks} tasks")
+        scale = {"unit": [1.0, 1.0], "half": [0.5, 0.5], "mixed": [1.0, 0.5]}[variant]
+        a = torch.tensor([scale[1] if kind == "regression" else scale[0] for kind in types], dtype=torch.float64)
+        self.register_buffer("a", a, persistent=False)
+        self.clip = clip
+        self.s = nn.Parameter(torch.tensor(start, dtype=torch.float64).clamp(-clip, clip))
+
+    def coefficients(self) -> Tensor:
+        """a_t exp(-s_t), [T]."""
+        return self.a * torch.exp(-self.s)
+
+    def penalties(self) -> Tensor:
+        """s_t / 2, [T]."""
+        return 0.5 * self.s
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Return s to [-clip, clip]."""
+        self.s.clamp_(-self.clip, self.clip)

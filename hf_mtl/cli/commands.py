@@ -1,0 +1,63 @@
+"""One function per command; each calls one function of the rooms below and prints what it returns."""
+
+import json
+from argparse import Namespace
+
+from accelerate import PartialState
+
+from hf_mtl.recipe import json_schema, load_recipe
+
+
+def _say(text: str) -> None:
+    """Print once, however many processes there are."""
+    if PartialState().is_main_process:
+        print(text)
+
+
+def train(arguments: Namespace) -> None:
+    """Train a recipe."""
+    recipe = load_recipe(arguments.target, arguments.overrides)  # mistakes show before anything heavy is imported
+    from hf_mtl.reporting.tables import results_table
+    from hf_mtl.training import run_recipe
+
+    results = run_recipe(recipe, resume=arguments.resume, overwrite=arguments.overwrite, test=arguments.test)
+    folder = recipe.training.options().get("output_dir", "runs/hf_mtl")
+    _say(f"\nvalidation\n{results_table(results)}")
+    if "test" in results:
+        _say(f"\ntest\n{results_table(results['test'])}")
+    first = next(iter(recipe.tasks))
+    _say(
+        f"\nThe model is in {folder}. To use it:\n\n"
+        f"    from transformers import AutoTokenizer\n"
+        f"    from hf_mtl import MultiTaskModel\n\n"
+        f'    model = MultiTaskModel.from_pretrained("{folder}")\n'
+        f'    tokenizer = AutoTokenizer.from_pretrained("{folder}")\n'
+        f'    inputs = tokenizer("a text", return_tensors="pt")\n'
+        f'    model(**inputs, task="{first}").logits["{first}"]\n'
+    )
+
+
+def evaluate(arguments: Namespace) -> None:
+    """Score a trained run."""
+    from hf_mtl.reporting.tables import results_table
+    from hf_mtl.training import evaluate_run
+
+    results = evaluate_run(
+        arguments.target, arguments.overrides, split=arguments.split, baselines=arguments.baselines
+    )
+    _say(f"\n{arguments.split}\n{results_table(results, results.get('baselines'))}")
+
+
+def plan(arguments: Namespace) -> None:
+    """Say what training a recipe would do."""
+    recipe = load_recipe(arguments.target, arguments.overrides)
+    from hf_mtl.reporting.tables import plan_table
+    from hf_mtl.training import plan_recipe
+
+    summary, figure = plan_recipe(recipe)
+    _say(f"{plan_table(summary)}\n\nThe mixture over time is drawn in {figure}.")
+
+
+def schema(arguments: Namespace) -> None:
+    """Print the JSON Schema of recipes."""
+    _say(json.dumps(json_schema(), indent=2))

@@ -1,0 +1,83 @@
+"""The command `hf-mtl`: reads arguments, calls one function, turns a mistake into a message and an exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from hf_mtl.errors import UserError
+
+_EPILOG = """\
+examples:
+  hf-mtl plan recipes/quickstart.yaml
+  hf-mtl train recipes/quickstart.yaml
+  hf-mtl train recipes/quickstart.yaml training.max_steps=50 training.output_dir=runs/short
+  hf-mtl evaluate runs/quickstart --split test --baselines
+  accelerate launch --num_processes 2 -m hf_mtl train recipes/quickstart.yaml
+
+exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 1 anything else
+"""
+_OVERRIDES = "keys of the recipe to replace, such as training.learning_rate=1e-4 or tasks.emotion.max_rows=500"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command and its subcommands."""
+    parser = argparse.ArgumentParser(
+        prog="hf-mtl",
+        description="Multi-task fine-tuning: one recipe, several tasks, one model.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    train = _command(commands, "train", "train a recipe, score it, and leave the model in training.output_dir")
+    train.add_argument("--resume", action="store_true", help="continue the run in training.output_dir")
+    train.add_argument("--overwrite", action="store_true", help="start anew where a run is already")
+    train.add_argument("--test", action="store_true", help="score the test splits too, at the end")
+    evaluate = _command(
+        commands, "evaluate", "score a trained run on its data", "a run's folder, a checkpoint in it, or a recipe"
+    )
+    evaluate.add_argument("--split", default="validation", choices=("train", "validation", "test"))
+    evaluate.add_argument(
+        "--baselines", action="store_true", help="also score the majority class and TF-IDF with a linear model"
+    )
+    _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
+    commands.add_parser("schema", help="print the JSON Schema of recipes, for editors")
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, target: str = "a recipe (YAML)"
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.add_argument("target", metavar="RECIPE" if name != "evaluate" else "RUN", help=target)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: Arguments; None: those of the process.
+
+    Returns:
+        0 when done, 2 for the user's mistake. Anything else is raised, and Python exits with 1.
+    """
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    try:
+        from hf_mtl.cli import commands
+
+        getattr(commands, arguments.command)(arguments)
+    except UserError as error:
+        if int(os.environ.get("RANK", "0")) == 0:  # every process found the same mistake
+            print(f"hf-mtl {arguments.command}: {_count(error)}\n{error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+def _count(error: UserError) -> str:
+    number = len(error.mistakes)
+    return "1 mistake" if number == 1 else f"{number} mistakes"

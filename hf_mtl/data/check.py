@@ -1,0 +1,92 @@
+"""Every check of a task's rows, all mistakes in one list."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from datasets import Dataset
+
+from hf_mtl.data.columns import collect, name_count
+from hf_mtl.data.encoded import EncodedLabels, LabelledRows
+from hf_mtl.data.labels import encode_labels, resolve_task
+from hf_mtl.data.texts import check_texts
+from hf_mtl.errors import Mistake
+from hf_mtl.tasks import Task
+
+
+def check_splits(
+    name: str, task: Task, splits: Mapping[str, Dataset], mistakes: list[Mistake]
+) -> tuple[Task, dict[str, LabelledRows]]:
+    """Resolve a task by its data and check every split, adding whatever is wrong to ``mistakes``.
+
+    Returns:
+        The resolved task and its rows with their labels; of use only if no mistake was added.
+    """
+    key = f"tasks.{name}.dataset"
+    if "train" not in splits:
+        mistakes.append(
+            Mistake(key, f"no train split, only {', '.join(splits)}", "Name it with splits: {train: ...}.")
+        )
+    filled = {split: dataset for split, dataset in splits.items() if len(dataset)}
+    mistakes.extend(empty_split(name, split) for split in splits if split not in filled)
+    if not filled:
+        return task, {}
+    before = len(mistakes)
+    with collect(mistakes):
+        task = resolve_task(task, name, filled)
+    if len(mistakes) > before:
+        # The labels cannot be read without the classes; the texts can.
+        for split, dataset in filled.items():
+            mistakes.extend(check_texts(task, name, split, dataset))
+        return task, {}
+    return task, {split: check_rows(name, task, split, dataset, mistakes) for split, dataset in filled.items()}
+
+
+def check_rows(name: str, task: Task, split: str, dataset: Dataset, mistakes: list[Mistake]) -> LabelledRows:
+    """Check the labels and texts of one split, adding whatever is wrong to ``mistakes``.
+
+    Args:
+        name: The task's name.
+        task: The task, resolved.
+        split: The split's name: ``train`` needs every class, ``test`` may be without any label.
+        dataset: Its rows.
+        mistakes: Where mistakes go.
+    """
+    unread = np.zeros(len(dataset), dtype=bool)
+    labels = EncodedLabels(np.zeros(len(dataset)), unread)
+    with collect(mistakes):
+        labels = encode_labels(task, name, split, dataset)
+        if labels.missing.all() and split != "test":
+            found = f"none of {name_count(len(dataset), f'{split} row')} has a label"
+            mistakes.append(Mistake(f"tasks.{name}.label", found))
+        elif split == "train":
+            mistakes.extend(absent_classes(name, task, labels))
+    mistakes.extend(check_texts(task, name, split, dataset, ~labels.missing))
+    return LabelledRows(dataset, labels)
+
+
+def empty_split(name: str, split: str) -> Mistake:
+    """The mistake of a split without rows."""
+    return Mistake(f"tasks.{name}.dataset", f"{split} has no rows", "Every split needs rows.")
+
+
+def absent_classes(name: str, task: Task, labels: EncodedLabels, drawn: int | None = None) -> list[Mistake]:
+    """A mistake that names the classes without a training row.
+
+    Args:
+        name: The task's name.
+        task: The task, resolved; one without classes has none absent.
+        labels: Labels of the training rows.
+        drawn: Number of rows that `max_rows` drew, if it did.
+    """
+    names: list[str] | None = getattr(task, "label_names", None)
+    if names is None:
+        return []
+    counts = np.bincount(labels.values[~labels.missing], minlength=len(names))
+    absent = ", ".join(f"'{item}'" for item, count in zip(names, counts, strict=True) if not count)
+    if not absent:
+        return []
+    if drawn is not None:
+        found = f"the {drawn:,} train rows drawn have none of class {absent}"
+        return [Mistake(f"tasks.{name}.max_rows", found, "Raise max_rows.")]
+    remedy = f"Classes: {', '.join(names)}. A class without rows cannot be learned."
+    return [Mistake(f"tasks.{name}.label", f"train has no row of class {absent}", remedy)]

@@ -1,0 +1,100 @@
+"""The values of a class label column, whatever the column's type."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import ClassLabel, Dataset
+
+from hf_mtl.data.columns import (
+    arrow_column,
+    is_list,
+    is_text,
+    name_count,
+    name_rows,
+    null_mask,
+    plain_list,
+    plain_values,
+)
+from hf_mtl.errors import DataError, Mistake
+
+_UNLABELLED_IDS = (-1, -100)
+
+
+@dataclass(frozen=True)
+class ClassValues:
+    """A class label column.
+
+    Args:
+        numbers: The column's numbers, float64 [n]; zeros for strings, NaN where missing.
+        texts: The column's strings, or the names of a ClassLabel's ids; None for plain numbers. Null where
+            missing, and where a ClassLabel has no such id.
+        missing: Rows without a label, bool [n].
+        names: A ClassLabel's names.
+    """
+
+    numbers: np.ndarray
+    texts: pa.Array | None
+    missing: np.ndarray
+    names: list[str] | None = None
+
+
+def read_class_values(dataset: Dataset, column: str, split: str, key: str) -> ClassValues:
+    """Read a label column of integers, booleans, whole floats, strings, a ClassLabel, or lists of one of these.
+
+    A label is missing where it is None, NaN, an empty string, or -1 or -100 in a ClassLabel column, which is how
+    the Hub marks rows without one.
+
+    Raises:
+        DataError: If lists hold other than one value, ids are outside their ClassLabel, or the type is none of these.
+    """
+    values = plain_values(_unwrap(arrow_column(dataset, column), column, split, key))
+    feature = dataset.features[column]
+    feature = getattr(feature, "feature", feature)
+    if isinstance(feature, ClassLabel):
+        return _declared(values, list(feature.names), split, key)
+    if is_text(values.type):
+        blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0)
+        texts = pc.if_else(pc.fill_null(blank, True), pa.scalar(None, values.type), values)
+        return ClassValues(np.zeros(len(values)), texts, null_mask(texts))
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.int8())
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_null(values.type)):
+        found = f"{split} column '{column}' holds {values.type}"
+        raise DataError(Mistake(key, found, "A class label is an integer, a boolean, a string, or a list of one."))
+    numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return ClassValues(numbers, None, np.isnan(numbers))
+
+
+def _declared(values: pa.Array, names: list[str], split: str, key: str) -> ClassValues:
+    """Ids of a ClassLabel as names; loading does not check that they are in range, so this does."""
+    numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    missing = np.isnan(numbers) | np.isin(numbers, _UNLABELLED_IDS)
+    outside = ~missing & ((numbers < 0) | (numbers >= len(names)))
+    if outside.any():
+        found = sorted({int(number) for number in numbers[outside]})
+        problem = (
+            f"{split} has {name_count(int(outside.sum()))} with labels outside 0..{len(names) - 1}: "
+            f"{', '.join(map(str, found[:5]))} ({name_rows(outside)})"
+        )
+        raise DataError(Mistake(key, problem, f"{len(names)} classes: {', '.join(names)}."))
+    indices = pa.array(np.where(missing, 0, numbers).astype(np.int64), mask=missing)
+    return ClassValues(numbers, pa.array(names).take(indices), missing, names)
+
+
+def _unwrap(values: pa.Array, column: str, split: str, key: str) -> pa.Array:
+    """Take the value out of lists of one."""
+    if not is_list(values.type):
+        return values
+    values = plain_list(values)
+    absent = null_mask(values)
+    lengths = pc.fill_null(pc.list_value_length(values), 1).to_numpy(zero_copy_only=False)
+    wrong = ~absent & (lengths != 1)
+    if wrong.any():
+        found = (
+            f"{split} has {name_count(int(wrong.sum()))} with other than one value in '{column}': {name_rows(wrong)}"
+        )
+        raise DataError(Mistake(key, found, f"Keep rows of one with filter: {{column: {column}, length: 1}}."))
+    starts = values.offsets.to_numpy(zero_copy_only=False)[:-1]
+    return values.values.take(pa.array(starts, mask=absent))

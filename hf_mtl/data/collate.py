@@ -1,0 +1,138 @@
+"""Rows of several tasks -> one batch: length groups, labels, and which head sees which rows."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hf_mtl.data.tokens import EncodedSplit
+
+
+def length_groups(lengths: NDArray[np.int64], group_cost: int) -> list[NDArray[np.int64]]:
+    """Split rows into groups of similar length with the least padded tokens plus a fixed cost per group.
+
+    Exact, by dynamic programming over the distinct lengths: an optimal grouping is contiguous in length.
+
+    Args:
+        lengths: Tokens of each row, [B].
+        group_cost: Cost of one group, in tokens.
+
+    Returns:
+        Row indices of each group, shortest group first.
+    """
+    order = np.argsort(lengths, kind="stable")
+    distinct, counts = np.unique(lengths, return_counts=True)
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    best = np.zeros(len(ends))
+    cut = np.zeros(len(ends), dtype=np.int64)
+    for stop in range(1, len(ends)):
+        # A group of the rows [ends[start], ends[stop]) is padded to its longest, distinct[stop - 1].
+        costs = best[:stop] + (ends[stop] - ends[:stop]) * distinct[stop - 1] + group_cost
+        cut[stop] = int(costs.argmin())
+        best[stop] = costs[cut[stop]]
+    groups, stop = [], len(ends) - 1
+    while stop > 0:
+        groups.append(order[ends[cut[stop]] : ends[stop]])
+        stop = int(cut[stop])
+    return groups[::-1]
+
+
+class Collator:
+    """Makes the batch that `MultiTaskModel.forward` takes.
+
+    Args:
+        splits: The rows of each task, in task order.
+        pad_id: Token id of padding.
+        length_grouping: Group by length; otherwise one padded rectangle.
+        group_cost: Fixed cost of a group, in padded tokens.
+    """
+
+    def __init__(
+        self, splits: Mapping[str, EncodedSplit], pad_id: int, length_grouping: bool = True, group_cost: int = 64
+    ):
+        self.splits = dict(splits)
+        self.names = list(splits)
+        self.pad_id = pad_id
+        self.length_grouping = length_grouping
+        self.group_cost = group_cost
+
+    def lengths(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Tokens of each row, [B], given its task index and its row in that task's split."""
+        lengths = np.empty(len(rows), dtype=np.int32)
+        for index in np.unique(tasks):
+            mine = tasks == index
+            lengths[mine] = self.splits[self.names[index]].tokens.lengths[rows[mine]]
+        return lengths
+
+    def __call__(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[str, Any]:
+        """Collate rows that are ordered by task.
+
+        Args:
+            tasks: Task index of each row, [B], ascending.
+            rows: Row in that task's split, [B].
+
+        Returns:
+            ``groups``: list of padded encodings; ``order`` [B]: where the rows' encodings are in the groups laid
+            end to end; ``segments``: first and last + 1 row of each task; ``labels``: per task.
+        """
+        present, starts = np.unique(tasks, return_index=True)
+        stops = [*starts[1:].tolist(), len(tasks)]
+        segments = {self.names[t]: (int(a), int(b)) for t, a, b in zip(present, starts, stops, strict=True)}
+        unique, copy_of = self._encode_once(tasks, rows)
+        lengths = self.lengths(tasks[unique], rows[unique]).astype(np.int64)
+        groups = length_groups(lengths, self.group_cost) if self.length_grouping else [np.arange(len(unique))]
+        place = np.empty(len(unique), dtype=np.int64)
+        place[np.concatenate(groups)] = np.arange(len(unique))
+        return {
+            "groups": [self._pad(tasks[unique[group]], rows[unique[group]]) for group in groups],
+            "order": torch.from_numpy(place[copy_of]),
+            "segments": segments,
+            "labels": {
+                name: torch.from_numpy(self.splits[name].labels[rows[start:stop]])
+                for name, (start, stop) in segments.items()
+            },
+        }
+
+    def _encode_once(
+        self, tasks: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Find texts that carry labels of several tasks: which rows to encode, and each row's place among them.
+
+        Copies within one task stay apart, as the Trainer would see them.
+        """
+        everything = np.arange(len(rows))
+        if not self.length_grouping or len(np.unique(tasks)) < 2:
+            return everything, everything
+        first: dict[tuple[bytes, int], int] = {}
+        seen: Counter[tuple[int, bytes]] = Counter()
+        unique: list[int] = []
+        copy_of = np.empty(len(rows), dtype=np.int64)
+        for position, (task, row) in enumerate(zip(tasks.tolist(), rows.tolist(), strict=True)):
+            text = self.splits[self.names[task]].tokens.content(row)
+            key = (text, seen[task, text])
+            seen[task, text] += 1
+            if key not in first:
+                first[key] = len(unique)
+                unique.append(position)
+            copy_of[position] = first[key]
+        return np.array(unique), copy_of
+
+    def _pad(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[str, torch.Tensor]:
+        """One padded rectangle of rows of several tasks."""
+        width = int(self.lengths(tasks, rows).max())
+        parts: dict[str, list[tuple[NDArray[np.bool_], NDArray[np.int64]]]] = {}
+        for index in np.unique(tasks):
+            mine = tasks == index
+            padded = self.splits[self.names[index]].tokens.pad(rows[mine], self.pad_id, width)
+            for key, value in padded.items():
+                parts.setdefault(key, []).append((mine, value))
+        rectangle = {}
+        for key, values in parts.items():
+            whole = np.zeros((len(rows), width), dtype=np.int64)
+            for mine, value in values:
+                whole[mine] = value
+            rectangle[key] = torch.from_numpy(whole)
+        return rectangle

@@ -1,0 +1,94 @@
+"""Columns as arrow arrays, and the words that say which rows of them are wrong."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+
+from hf_mtl.errors import DataError, Mistake
+
+COUNTED = "counted from 0"
+
+
+def arrow_column(dataset: Dataset, column: str) -> pa.Array:
+    """One column as an arrow array, through any selection of rows.
+
+    Raises:
+        KeyError: If there is no such column.
+    """
+    if column not in dataset.column_names:
+        raise KeyError(column)
+    table = dataset.select_columns([column]).with_format("arrow")[:]
+    array = table.column(0).combine_chunks()
+    # An empty chunked array may combine to no chunk at all.
+    return array if isinstance(array, pa.Array) else pa.concat_arrays(array.chunks)
+
+
+def null_mask(array: pa.Array) -> np.ndarray:
+    """Where the column has no value, bool [n]; NaN is a value."""
+    return pc.is_null(array).to_numpy(zero_copy_only=False)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an arrow type holds strings; csv files load as ``large_string``."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether an arrow type holds lists of any layout."""
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def plain_list(array: pa.Array) -> pa.Array:
+    """A list column in the layout that has offsets, whatever layout it came in."""
+    return array.cast(pa.list_(array.type.value_type)) if pa.types.is_fixed_size_list(array.type) else array
+
+
+def plain_values(array: pa.Array) -> pa.Array:
+    """A dictionary-encoded column decoded; any other as it is."""
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def name_rows(mask: np.ndarray, limit: int = 5) -> str:
+    """``rows 3, 8 and 20`` for the rows where the mask is true, counted from 0."""
+    rows = np.flatnonzero(mask)
+    shown = [str(row) for row in rows[:limit].tolist()]
+    if len(rows) > limit:
+        return f"rows {', '.join(shown)} and {len(rows) - limit:,} more, {COUNTED}"
+    listed = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return f"row{'s' * (len(rows) > 1)} {listed}, {COUNTED}"
+
+
+def name_values(values: Sequence[Any] | np.ndarray, limit: int = 5) -> str:
+    """The first few distinct values, as Python writes them."""
+    distinct = list(dict.fromkeys(value.item() if isinstance(value, np.generic) else value for value in values))
+    shown = ", ".join(repr(value) for value in distinct[:limit])
+    return f"{shown} and {len(distinct) - limit:,} more" if len(distinct) > limit else shown
+
+
+def name_count(count: int, noun: str = "row") -> str:
+    """``1 row``, ``3,257 rows``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+@contextmanager
+def collect(mistakes: list[Mistake]) -> Iterator[None]:
+    """Add the mistakes of a `DataError` to a list instead of raising, so that the next check still runs."""
+    try:
+        yield
+    except DataError as error:
+        mistakes.extend(error.mistakes)
+
+
+def raise_all(mistakes: Sequence[Mistake]) -> None:
+    """Raise what was collected, each mistake once.
+
+    Raises:
+        DataError: If there is any mistake.
+    """
+    if mistakes:
+        raise DataError(dict.fromkeys(mistakes))

@@ -1,0 +1,106 @@
+"""All sources of a task, filtered and concatenated per split."""
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+from datasets import ClassLabel, Dataset, Value, concatenate_datasets
+
+from hf_mtl.data.columns import collect, is_text, name_count, raise_all
+from hf_mtl.data.filters import filter_list, filter_rows
+from hf_mtl.data.sources import SPLITS, load_source
+from hf_mtl.data.texts import missing_columns, needed_columns
+from hf_mtl.errors import DataError, Mistake
+from hf_mtl.tasks import DatasetSource, Task
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The splits of a task with only the columns it reads, and what was left out on the way.
+
+    Args:
+        splits: Rows per split.
+        notes: What the user should know.
+        renumbered: Whether row numbers differ from those of a file.
+    """
+
+    splits: dict[str, Dataset]
+    notes: list[str] = field(default_factory=list)
+    renumbered: bool = False
+
+
+def gather_splits(name: str, task: Task) -> Gathered:
+    """Load every source of a task.
+
+    Raises:
+        DataError: If sources cannot be loaded, lack columns, or do not fit together: all of it at once.
+    """
+    key = f"tasks.{name}.dataset"
+    if task.dataset is None:
+        raise DataError(Mistake(key, "no dataset", "Say where the rows come from: {path: ...}."))
+    single = isinstance(task.dataset, DatasetSource)
+    sources = [task.dataset] if isinstance(task.dataset, DatasetSource) else list(task.dataset)
+    if not sources:
+        raise DataError(Mistake(key, "an empty list of datasets", "Give at least one."))
+    parts: dict[str, list[Dataset]] = {}
+    notes: list[str] = []
+    mistakes: list[Mistake] = []
+    for index, source in enumerate(sources):
+        with collect(mistakes):
+            loaded, said = _load(source, name, task, key if single else f"{key}.{index}")
+            notes.extend(said)
+            for split, dataset in loaded.items():
+                parts.setdefault(split, []).append(dataset)
+    splits = {}
+    for split in SPLITS:
+        if split in parts:
+            with collect(mistakes):
+                splits[split] = _concatenate(parts[split], split, key)
+    raise_all(mistakes)
+    return Gathered(splits, notes, renumbered=bool(notes) or len(sources) > 1)
+
+
+def _load(source: DatasetSource, name: str, task: Task, key: str) -> tuple[dict[str, Dataset], list[str]]:
+    splits, notes = load_source(source, key), []
+    mistakes = missing_columns(task, name, splits)
+    for split, dataset in splits.items():
+        with collect(mistakes):
+            kept, dropped = filter_rows(dataset, source.filter, f"{key}.filter")
+            if dropped:
+                notes.append(f"{name}: the filter keeps {len(kept):,} of {name_count(len(dataset), f'{split} row')}.")
+            splits[split] = kept
+        if len(dataset) and not len(splits[split]):
+            columns = ", ".join(sorted({item.column for item in filter_list(source.filter)}))
+            found = f"the filter on {columns} keeps none of {name_count(len(dataset), f'{split} row')}"
+            mistakes.append(Mistake(f"{key}.filter", found))
+    raise_all(mistakes)
+    return {split: part.select_columns(needed_columns(task, part)) for split, part in splits.items()}, notes
+
+
+def _concatenate(parts: list[Dataset], split: str, key: str) -> Dataset:
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    aligned, mistakes = [first], []
+    for index, part in enumerate(parts[1:], start=1):
+        for column, feature in first.features.items():
+            other = part.features.get(column)
+            if other is None or not _same_kind(feature, other):
+                found = f"{split} column '{column}' holds {other} here and {feature} in the first dataset"
+                mistakes.append(Mistake(f"{key}.{index}", found, "Datasets of one task need the same columns."))
+            elif other != feature:
+                part = part.cast_column(column, feature)
+        aligned.append(part)
+    raise_all(mistakes)
+    return concatenate_datasets(aligned)
+
+
+def _same_kind(first: object, other: object) -> bool:
+    """Whether a cast between two features keeps every value: strings, integers or floats of any width."""
+    if first == other:
+        return True
+    if isinstance(first, ClassLabel) or isinstance(other, ClassLabel):
+        return False
+    if not (isinstance(first, Value) and isinstance(other, Value)):
+        return False
+    kinds = (is_text, pa.types.is_integer, pa.types.is_floating)
+    return any(kind(first.pa_type) and kind(other.pa_type) for kind in kinds)

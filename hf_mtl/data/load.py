@@ -1,0 +1,133 @@
+"""A task becomes checked rows: every mistake of every task at once, nothing left out in silence."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from datasets import Dataset
+
+from hf_mtl.data.check import check_rows, check_splits, empty_split
+from hf_mtl.data.columns import COUNTED, collect, name_count, raise_all
+from hf_mtl.data.complete import carve_validation, constant_targets, drop_unlabelled, limit_rows
+from hf_mtl.data.gather import gather_splits
+from hf_mtl.data.texts import check_texts, missing_columns, needed_columns
+from hf_mtl.errors import DataError, Mistake
+from hf_mtl.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedTask:
+    """A task with its data.
+
+    Args:
+        task: The task with its class names filled in.
+        splits: Rows of train, validation and, where the data has it, test: the task's columns only.
+        notes: What was left out or made up on the way, a sentence each.
+    """
+
+    task: Task
+    splits: dict[str, Dataset]
+    notes: list[str]
+
+
+def load_tasks(tasks: Mapping[str, Task], seed: int = 0) -> dict[str, LoadedTask]:
+    """Load every task.
+
+    Args:
+        tasks: Tasks by name.
+        seed: Seed of the draws of validation rows and of `max_rows`.
+
+    Raises:
+        DataError: With the mistakes of all tasks.
+    """
+    loaded: dict[str, LoadedTask] = {}
+    mistakes: list[Mistake] = []
+    for name, task in tasks.items():
+        with collect(mistakes):
+            loaded[name] = load_task(name, task, seed)
+    raise_all(mistakes)
+    return loaded
+
+
+def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
+    """Load, filter, check and complete the splits of a task.
+
+    Rows without a label are dropped and counted. Validation rows are drawn from train where the data has none:
+    stratified by class, or by fifths of the targets. Rows keep their order.
+
+    Args:
+        name: The task's name.
+        task: The task.
+        seed: Seed of the draws of validation rows and of `max_rows`.
+
+    Raises:
+        DataError: With everything that is wrong in any split.
+    """
+    gathered = gather_splits(name, task)
+    mistakes: list[Mistake] = []
+    task, checked = check_splits(name, task, gathered.splits, mistakes)
+    raise_all([_say_renumbered(item) for item in mistakes] if gathered.renumbered else mistakes)
+    notes = list(gathered.notes)
+    rows = {}
+    for split, part in checked.items():
+        if part.labels.missing.all():
+            count = name_count(len(part.dataset), f"{split} row")
+            notes.append(f"{name}: none of {count} has a label; {split} is left out.")
+        else:
+            rows[split] = drop_unlabelled(name, split, part, notes)
+    if "validation" not in rows:
+        train, validation = carve_validation(name, task, rows["train"], seed, notes)
+        rows = {**rows, "train": train, "validation": validation}
+    rows["train"] = limit_rows(name, task, rows["train"], seed, notes)
+    notes.extend(constant_targets(name, task, rows["train"]))
+    order = [split for split in ("train", "validation", "test") if split in rows]
+    return LoadedTask(task, {split: rows[split].dataset for split in order}, notes)
+
+
+def prepare_dataset(name: str, task: Task, dataset: Dataset, split: str, labelled: bool = True) -> Dataset:
+    """Check one in-memory dataset as `load_task` checks the splits it loads.
+
+    Args:
+        name: The task's name.
+        task: The task; its classes must be known.
+        dataset: Rows with the task's columns, or with ``input_ids`` in place of the text.
+        split: What they are for; ``train`` needs every class.
+        labelled: Whether labels are needed. Without them the label columns are not read.
+
+    Returns:
+        The labelled rows with the task's columns only. Dropped rows are counted in a warning.
+
+    Raises:
+        DataError: With everything that is wrong.
+    """
+    if not isinstance(dataset, Dataset):
+        found = f"the {split} data is a {type(dataset).__name__}"
+        raise DataError(Mistake(f"tasks.{name}", found, "Give a datasets.Dataset."))
+    mistakes = missing_columns(task, name, {split: dataset}, labelled)
+    if not len(dataset):
+        mistakes.append(empty_split(name, split))
+    raise_all(mistakes)
+    dataset = dataset.select_columns(needed_columns(task, dataset, labelled))
+    if not labelled:
+        raise_all(check_texts(task, name, split, dataset))
+        return dataset
+    rows = check_rows(name, task, split, dataset, mistakes)
+    if rows.labels.missing.all() and not mistakes:
+        mistakes.append(
+            Mistake(f"tasks.{name}.label", f"none of {name_count(len(dataset), f'{split} row')} has a label")
+        )
+    raise_all(mistakes)
+    notes: list[str] = []
+    kept = drop_unlabelled(name, split, rows, notes).dataset
+    for note in notes:
+        logger.warning(note)
+    return kept
+
+
+def _say_renumbered(mistake: Mistake) -> Mistake:
+    if COUNTED not in mistake.problem:
+        return mistake
+    remedy = f"{mistake.remedy} Rows are counted through all sources, after their filters.".strip()
+    return replace(mistake, remedy=remedy)

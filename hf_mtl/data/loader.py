@@ -1,0 +1,143 @@
+"""The loaders that a Trainer iterates: micro-batches of planned steps, and batches of one split to evaluate."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from hf_mtl.data.collate import Collator
+from hf_mtl.data.plan import StepPlan, partition
+from hf_mtl.data.steps import StepSource
+
+Batch = dict[str, Any]
+
+
+class _Window(Dataset[Batch]):
+    """The micro-batches of one process in one window: nothing in here can change, so workers may run ahead."""
+
+    def __init__(self, plans: dict[int, StepPlan], collator: Collator, rank: int, world: int, accumulation: int):
+        self.plans = plans
+        self.collator = collator
+        self.rank = rank
+        self.world = world
+        self.accumulation = accumulation
+
+    def __getitem__(self, index: int) -> Batch:
+        plan = self.plans[index // self.accumulation]
+        lengths = self.collator.lengths(plan.tasks, plan.rows)
+        parts = partition(plan, lengths, self.world * self.accumulation, self.collator.length_grouping)
+        mine = parts[index % self.accumulation * self.world + self.rank]
+        return {**self.collator(plan.tasks[mine], plan.rows[mine]), "counts": plan.counts.tolist(), "step": plan.step}
+
+
+def _first(items: list[Batch]) -> Batch:
+    return items[0]
+
+
+class PlannedSteps(Dataset[Batch]):
+    """This process's micro-batches, by number: optimizer step x accumulation + place in the step.
+
+    Made in the training process on demand, so that no step is planned before the window before it has ended.
+    Workers prefetch within a window only.
+
+    Args:
+        source: The plans.
+        collator: Rows to batches.
+        rank: This process.
+        world: Number of processes.
+        accumulation: Micro-batches of each process per step.
+        workers: Processes that collate ahead; 0 for none.
+    """
+
+    def __init__(
+        self, source: StepSource, collator: Collator, rank: int, world: int, accumulation: int, workers: int = 0
+    ):
+        self.source = source
+        self.collator = collator
+        self.rank = rank
+        self.world = world
+        self.accumulation = accumulation
+        self.workers = workers
+        self._ahead: Iterator[Batch] | None = None
+        self._next = -1
+
+    def __getitem__(self, index: int) -> Batch:
+        plan = self.source.plan(index // self.accumulation)
+        if self.workers == 0:
+            return self._window({plan.step: plan})[index]
+        if index != self._next or self._ahead is None:
+            self._ahead = self._prefetch(index)
+        self._next = index + 1
+        if self._next == self.source.window_end * self.accumulation:
+            self._next = -1
+        return next(self._ahead)
+
+    def _window(self, plans: dict[int, StepPlan]) -> _Window:
+        return _Window(plans, self.collator, self.rank, self.world, self.accumulation)
+
+    def _prefetch(self, index: int) -> Iterator[Batch]:
+        """Collate the rest of the window in workers."""
+        end = self.source.window_end
+        plans = {step: self.source.plan(step) for step in range(index // self.accumulation, end)}
+        return iter(
+            DataLoader(
+                self._window(plans),
+                batch_size=None,
+                sampler=range(index, end * self.accumulation),  # type: ignore[arg-type]
+                num_workers=self.workers,
+                generator=torch.Generator(),  # its own: the global one belongs to dropout
+            )
+        )
+
+
+class _EpochSampler(Sampler[list[int]]):
+    """Numbers of the micro-batches of the epoch in which iteration begins."""
+
+    def __init__(self, steps_per_epoch: int, accumulation: int, current_step: Callable[[], int]):
+        self.steps_per_epoch = steps_per_epoch
+        self.accumulation = accumulation
+        self.current_step = current_step
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch * self.accumulation
+
+    def __iter__(self) -> Iterator[list[int]]:
+        first = self.current_step() // self.steps_per_epoch * self.steps_per_epoch * self.accumulation
+        for number in range(first, first + len(self)):
+            yield [number]
+
+
+def train_loader(
+    steps: PlannedSteps, steps_per_epoch: int, current_step: Callable[[], int], pin_memory: bool = False
+) -> DataLoader[Batch]:
+    """The loader of one process. Skipping batches on resume skips numbers, not data.
+
+    Args:
+        steps: This process's micro-batches.
+        steps_per_epoch: Optimizer steps of an epoch.
+        current_step: Answers the number of optimizer steps done.
+        pin_memory: Copy batches to pinned memory.
+    """
+    sampler = _EpochSampler(steps_per_epoch, steps.accumulation, current_step)
+    return DataLoader(
+        steps, batch_sampler=sampler, collate_fn=_first, pin_memory=pin_memory, generator=torch.Generator()
+    )
+
+
+def evaluation_batches(lengths: NDArray[np.int32], batch_size: int, rank: int, world: int) -> list[NDArray[np.int64]]:
+    """Rows of each batch that a process evaluates: similar lengths together, long ones first.
+
+    Every row is in exactly one batch of exactly one process; nothing is repeated to fill up.
+
+    Args:
+        lengths: Tokens of each row, [n].
+        batch_size: Rows of a batch.
+        rank: This process.
+        world: Number of processes.
+    """
+    order = np.argsort(-lengths.astype(np.int64), kind="stable")
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return batches[rank::world]

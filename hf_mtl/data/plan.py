@@ -1,0 +1,167 @@
+"""A step is one global plan: which rows of which task make one optimizer step.
+
+The plan is a pure function of the seed, the step and a small state (`MixtureState`). Processes, micro-batches
+and length groups only partition its rows; see `partition`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_mtl.data.permutation import derive_key, permute, uniform
+from hf_mtl.errors import UserError
+
+
+@dataclass(frozen=True)
+class MixtureState:
+    """What the plan remembers, as of the first step of a window.
+
+    Args:
+        start: First step of the window.
+        probabilities: Probability of each task in this window, [T].
+        cursors: Rows of each task handed out before the window, [T].
+    """
+
+    start: int
+    probabilities: NDArray[np.float64]
+    cursors: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """The rows of one optimizer step, ordered by task.
+
+    Args:
+        step: The optimizer step, from 0.
+        counts: Rows of each task, n_t, [T]; they sum to B.
+        tasks: Task index of each row, [B], ascending.
+        rows: Row of that task's training split, [B].
+    """
+
+    step: int
+    counts: NDArray[np.int64]
+    tasks: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+
+class Planner:
+    """Draws the rows of every step.
+
+    n_t by systematic sampling: with cumulative expected rows E and one uniform u per step,
+    n_t = floor(E_t + u) - floor(E_{t-1} + u): unbiased, sums to B, each within one of its expectation. The rows
+    of a task follow a seeded permutation per pass, so that none repeats before all have been seen.
+
+    Args:
+        sizes: Training rows of each task, in task order.
+        rows_per_step: Rows of one optimizer step, B.
+        seed: Seed of all draws.
+        window_steps: Steps W of a window.
+        min_per_task: Rows that every task gets in every step.
+        one_task_per_step: Give all B rows of a step to one task, drawn with its probability.
+
+    Raises:
+        UserError: If B rows cannot hold ``min_per_task`` rows of every task.
+    """
+
+    def __init__(
+        self,
+        sizes: Mapping[str, int],
+        rows_per_step: int,
+        seed: int,
+        window_steps: int,
+        min_per_task: int = 0,
+        one_task_per_step: bool = False,
+    ):
+        if min_per_task * len(sizes) > rows_per_step:
+            raise UserError(
+                f"mixture.min_per_task: {min_per_task} rows of each of {len(sizes)} tasks do not fit into a step of "
+                f"{rows_per_step} rows; raise training.per_device_train_batch_size or lower it"
+            )
+        if window_steps < 1 or rows_per_step < 1:
+            raise UserError("training.window_steps and the rows per step must be at least 1")
+        self.sizes = dict(sizes)
+        self.rows_per_step = rows_per_step
+        self.seed = seed
+        self.window_steps = window_steps
+        self.min_per_task = min_per_task
+        self.one_task_per_step = one_task_per_step
+
+    def first_window(self, probabilities: NDArray[np.float64]) -> MixtureState:
+        """The state before step 0."""
+        return MixtureState(0, probabilities, np.zeros(len(self.sizes), dtype=np.int64))
+
+    def next_window(self, state: MixtureState, probabilities: NDArray[np.float64]) -> MixtureState:
+        """The state of the window after this one."""
+        cursors = state.cursors + self.window_counts(state).sum(axis=0)
+        return MixtureState(state.start + self.window_steps, probabilities, cursors)
+
+    def expected_rows(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Expected rows of each task per step, [T], with ``min_per_task`` taken from the tasks that have more."""
+        expected = self.rows_per_step * probabilities
+        floor = float(self.min_per_task)
+        low = np.zeros(len(expected), dtype=bool)
+        # Raising one task to the floor shrinks the others, which can push another one under it.
+        while (expected[~low] < floor).any():
+            low |= expected < floor
+            rest = self.rows_per_step - floor * low.sum()
+            expected = np.where(low, floor, rest * probabilities / max(probabilities[~low].sum(), 1e-300))
+        return expected
+
+    def window_counts(self, state: MixtureState) -> NDArray[np.int64]:
+        """Rows of each task in every step of the window, [W, T]."""
+        steps = np.arange(state.start, state.start + self.window_steps)
+        draws = uniform(derive_key(self.seed, "counts", steps))
+        if self.one_task_per_step:
+            edges = np.cumsum(state.probabilities)
+            chosen = np.minimum(np.searchsorted(edges, draws, side="right"), len(edges) - 1)
+            return self.rows_per_step * np.eye(len(edges), dtype=np.int64)[chosen]
+        # Rounding keeps an expectation that is an integer from losing a row to the last bit of the cumulative sum.
+        edges = np.round(np.cumsum(self.expected_rows(state.probabilities)), 9)
+        edges[-1] = self.rows_per_step
+        upper = np.floor(edges[None, :] + draws[:, None]).astype(np.int64)
+        return np.diff(upper, axis=1, prepend=0)
+
+    def window_plans(self, state: MixtureState) -> list[StepPlan]:
+        """The plans of all W steps of the window."""
+        counts = self.window_counts(state)
+        rows_of: list[list[NDArray[np.int64]]] = []
+        for index, (name, size) in enumerate(self.sizes.items()):
+            positions = state.cursors[index] + np.arange(counts[:, index].sum())
+            keys = derive_key(self.seed, "rows", name, positions // size)
+            rows_of.append(np.split(permute(positions % size, size, keys), np.cumsum(counts[:-1, index])))
+        names = np.arange(len(self.sizes))
+        return [
+            StepPlan(
+                step=state.start + offset,
+                counts=counts[offset],
+                tasks=np.repeat(names, counts[offset]),
+                rows=np.concatenate([rows[offset] for rows in rows_of]),
+            )
+            for offset in range(self.window_steps)
+        ]
+
+
+def partition(plan: StepPlan, lengths: NDArray[np.int32], parts: int, by_length: bool) -> list[NDArray[np.int64]]:
+    """Split a step's rows into as many micro-batches as processes x accumulation need.
+
+    Args:
+        plan: The step.
+        lengths: Tokens of each row of the plan, [B].
+        parts: Number of micro-batches over all processes.
+        by_length: Deal rows by length, so that all micro-batches cost about the same; otherwise cut the rows in
+            order, with the tasks interleaved.
+
+    Returns:
+        Positions into the plan's rows, one array per part, each ascending (ordered by task).
+    """
+    if by_length:
+        order = np.argsort(-lengths.astype(np.int64), kind="stable")
+        lap = np.arange(len(order)) // parts
+        seat = np.arange(len(order)) % parts
+        owner = np.where(lap % 2 == 0, seat, parts - 1 - seat)  # there and back, as in drawing teams
+        return [np.sort(order[owner == part]) for part in range(parts)]
+    within = np.concatenate([(np.arange(count) + 0.5) / count for count in plan.counts if count])
+    order = np.argsort(within, kind="stable")
+    return [np.sort(part) for part in np.array_split(order, parts)]

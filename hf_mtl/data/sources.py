@@ -1,0 +1,144 @@
+"""A `DatasetSource` becomes its splits: Hub id, local folder or file, `data_files`, or a generator."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import datasets
+from datasets import Dataset, load_dataset
+from datasets.exceptions import DatasetNotFoundError, DatasetsError
+
+from hf_mtl.data.local_files import is_local, load_data_files, load_local
+from hf_mtl.data.processes import main_process_first
+from hf_mtl.errors import DataError, Mistake, known
+from hf_mtl.tasks import DatasetSource
+
+SPLITS = ("train", "validation", "test")
+_ALIASES = {"train": ("training",), "validation": ("dev", "val", "valid"), "test": ("testing",)}
+
+
+def _support_desk(name: str) -> dict[str, Dataset]:
+    from hf_mtl.data.support_desk import generate
+
+    return generate(name)
+
+
+# Seeded synthetic data by path, so that a recipe can use them like any dataset; `name` says which of them.
+GENERATORS: dict[str, Callable[[str], dict[str, Dataset]]] = {"hf_mtl/support_desk": _support_desk}
+
+
+def load_source(source: DatasetSource, key: str = "dataset") -> dict[str, Dataset]:
+    """Load the splits of one source, under the names train, validation and test.
+
+    On several processes, the main one of each machine loads first and the others find its cache.
+
+    Args:
+        source: Where the rows come from.
+        key: Recipe key of the source, for mistakes.
+
+    Raises:
+        DataError: If the source cannot be found or read, or has none of the splits.
+    """
+    with main_process_first():
+        try:
+            splits = _load(source, key)
+        except DataError:
+            raise
+        except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+            raise DataError(_explain(source, error, key)) from error
+    return _rename(source, splits, key)
+
+
+def _load(source: DatasetSource, key: str) -> dict[str, Dataset]:
+    if source.path in ("csv", "json", "parquet"):
+        return load_data_files(source, key)
+    whole = source.path in GENERATORS or is_local(source.path)
+    if whole and source.data_files is not None:
+        remedy = "Use it with a Hub id, or with path: csv, json or parquet."
+        raise DataError(Mistake(f"{key}.data_files", f"'{source.path}' takes no data_files", remedy))
+    if source.path in GENERATORS:
+        return _generate(source, key)
+    if is_local(source.path):
+        return load_local(source.path, source.name, key)
+    files = source.data_files
+    return dict(load_dataset(source.path, source.name, data_files=files, revision=source.revision))
+
+
+def _generate(source: DatasetSource, key: str) -> dict[str, Dataset]:
+    if source.name is None:
+        remedy = f"Give name: which data of {source.path} to make."
+        raise DataError(Mistake(f"{key}.name", f"'{source.path}' makes several datasets", remedy))
+    try:
+        return dict(GENERATORS[source.path](source.name))
+    except DataError as error:
+        raise DataError(replace(mistake, key=f"{key}.name") for mistake in error.mistakes) from error
+
+
+def _rename(source: DatasetSource, splits: dict[str, Dataset], key: str) -> dict[str, Dataset]:
+    """Pick train, validation and test by the source's names, then ours, then usual aliases."""
+    wrong = [
+        Mistake(
+            f"{key}.splits.{ours}",
+            f"'{source.path}' has no split '{theirs}'",
+            known(splits, theirs, "Its splits"),
+        )
+        for ours, theirs in source.splits.items()
+        if theirs not in splits
+    ]
+    if wrong:
+        raise DataError(wrong)
+    # A split that was given a name is not found a second time under its own.
+    claimed = set(source.splits.values())
+    found = {}
+    given: dict[str, str] = {str(ours): theirs for ours, theirs in source.splits.items()}
+    for ours in SPLITS:
+        candidates = [name for name in (ours, *_ALIASES[ours]) if name in splits and name not in claimed]
+        theirs = given.get(ours, candidates[0] if candidates else None)
+        if theirs is not None:
+            found[ours] = splits[theirs]
+    if not found:
+        remedy = f"Its splits: {', '.join(splits) or 'none'}. Name them with splits: {{train: ...}}."
+        raise DataError(Mistake(key, f"'{source.path}' has no split train, validation or test", remedy))
+    return found
+
+
+def _explain(source: DatasetSource, error: Exception, key: str) -> Mistake:
+    """Turn a failure of datasets into what the user can do about it."""
+    text = str(error)
+    label = f"'{source.path}'" + (f" (configuration '{source.name}')" if source.name else "")
+    config = re.search(
+        r"Available: (\[.*\])|available configs[^\[]*(\[.*\])|configs in the cache: (\[.*\])", text, re.S
+    )
+    if config:
+        names = re.findall(r"'([^']*)'", next(group for group in config.groups() if group))
+        found = f"unknown configuration '{source.name}' of" if source.name else "no configuration given for"
+        remedy = known(names, source.name or "", "Known here" if "cache" in text else "Known")
+        return Mistake(f"{key}.name", f"{found} '{source.path}'", remedy)
+    if "scripts are no longer supported" in text:
+        remedy = "Use a revision of it in parquet (often refs/convert/parquet), or local files."
+        return Mistake(key, f"{label} is a script, which datasets no longer runs", remedy)
+    if not is_local(source.path) and isinstance(error, (ConnectionError, DatasetNotFoundError)):
+        return _explain_hub(source, label, error, key)
+    cause = error.__cause__ or error
+    return Mistake(key, f"cannot load {label}: {_first_line(cause).rstrip('.')}")
+
+
+def _explain_hub(source: DatasetSource, label: str, error: Exception, key: str) -> Mistake:
+    local = f"There is no local file or folder '{Path(source.path).absolute()}' either."
+    if datasets.config.HF_HUB_OFFLINE:
+        remedy = "Unset HF_HUB_OFFLINE to download it, or use local files (path: csv, json or parquet, data_files)."
+        return Mistake(key, f"cannot load {label}: offline, and not in the cache", f"{remedy} {local}")
+    if isinstance(error, DatasetNotFoundError):
+        revision = f" at revision '{source.revision}'" if source.revision else ""
+        remedy = "Check the spelling; for a private or gated dataset, log in with `hf auth login`."
+        return Mistake(key, f"no dataset {label}{revision} on the Hub", f"{remedy} {local}")
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    remedy = "Check the connection, or use local files (path: csv, json or parquet, data_files)."
+    return Mistake(key, f"cannot reach {endpoint} for {label}, and it is not in the cache", f"{remedy} {local}")
+
+
+def _first_line(error: BaseException) -> str:
+    text = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    return (text.strip().splitlines() or [type(error).__name__])[0]

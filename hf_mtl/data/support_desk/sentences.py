@@ -1,0 +1,93 @@
+"""Sentences of the desk: each says one value of one task, plainly, by word order or by negation."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Literal, NamedTuple, TypeVar
+
+from hf_mtl.data.support_desk.frames import CONTRASTS, SENTIMENT_FRAMES, TOPIC_FRAMES, URGENCY_FRAMES, Frames
+from hf_mtl.data.support_desk.phrases import RULED_OUT_LATE, RULED_OUT_SOON, SENTIMENTS, TOPICS, URGENCIES
+
+Item = TypeVar("Item")
+Kind = Literal["plain", "order", "negation"]
+Value = str | float
+
+ORDER_SHARE = 0.3
+NEGATION_SHARE = 0.2
+CHANGE_SHARE = 0.2  # of the order sentences: "at first ..., now ..."
+
+
+class Sentence(NamedTuple):
+    """What one task is told: the words, the value they mean, and what decides it."""
+
+    text: str
+    value: Value
+    kind: Kind
+
+
+def pick(rng: Random, items: Sequence[Item]) -> Item:
+    """Draw one item with `Random.random` alone, whose sequence Python promises to keep."""
+    return items[int(rng.random() * len(items))]
+
+
+def topic_sentence(rng: Random, plain: bool = False) -> Sentence:
+    """What the message is about: the topic that is named, or the one that is not ruled out."""
+    meant, other = _two(rng, sorted(TOPICS))
+    a, b = pick(rng, TOPICS[meant]), pick(rng, TOPICS[other])
+    kind: Kind = "plain" if plain else _kind(rng)
+    if kind == "negation":
+        pair = [pick(rng, TOPIC_FRAMES.plain).format(x=a), pick(rng, TOPIC_FRAMES.negations).format(x=b)]
+        return Sentence(" ".join(pair if rng.random() < 0.5 else reversed(pair)), meant, kind)
+    return Sentence(_said(rng, TOPIC_FRAMES, kind, a, b), meant, kind)
+
+
+def sentiment_sentence(rng: Random, plain: bool = False) -> Sentence:
+    """How the customer found the service; ruling out praise is blame and the reverse."""
+    kind: Kind = "plain" if plain else _kind(rng)
+    if kind == "negation":
+        denied, meant = pick(rng, [("negative", "positive"), ("positive", "negative")])
+        return Sentence(_frame(rng, SENTIMENT_FRAMES.negations, pick(rng, SENTIMENTS[denied])), meant, kind)
+    meant, other = _two(rng, sorted(SENTIMENTS))
+    a, b = pick(rng, SENTIMENTS[meant]), pick(rng, SENTIMENTS[other])
+    return Sentence(_said(rng, SENTIMENT_FRAMES, kind, a, b), meant, kind)
+
+
+def urgency_sentence(rng: Random, plain: bool = False) -> Sentence:
+    """When the customer wants it, from 0 (some day) to 1 (right now)."""
+    kind: Kind = "plain" if plain else _kind(rng)
+    a, b = _two(rng, list(URGENCIES))
+    if kind == "negation":
+        meant = RULED_OUT_SOON if URGENCIES[a] > 0.5 else RULED_OUT_LATE
+        return Sentence(_frame(rng, URGENCY_FRAMES.negations, a), meant, kind)
+    return Sentence(_said(rng, URGENCY_FRAMES, kind, a, b), URGENCIES[a], kind)
+
+
+SENTENCES: dict[str, Callable[..., Sentence]] = {
+    "topic": topic_sentence,
+    "sentiment": sentiment_sentence,
+    "urgency": urgency_sentence,
+}
+
+
+def _kind(rng: Random) -> Kind:
+    draw = rng.random()
+    if draw < ORDER_SHARE:
+        return "order"
+    return "negation" if draw < ORDER_SHARE + NEGATION_SHARE else "plain"
+
+
+def _two(rng: Random, items: Sequence[Item]) -> tuple[Item, Item]:
+    first = pick(rng, items)
+    return first, pick(rng, [item for item in items if item != first])
+
+
+def _frame(rng: Random, frames: Sequence[str], phrase: str) -> str:
+    return pick(rng, frames).format(x=phrase)
+
+
+def _said(rng: Random, frames: Frames, kind: Kind, a: str, b: str) -> str:
+    """Say a plainly, or a against b; each pair occurs both ways round, so its words alone do not decide."""
+    if kind == "plain":
+        return _frame(rng, frames.plain, a)
+    if rng.random() < CHANGE_SHARE:
+        return pick(rng, frames.changes).format(a=a, b=b)
+    return _frame(rng, frames.contrasts, pick(rng, CONTRASTS).format(a=a, b=b))

@@ -1,0 +1,70 @@
+"""Regression targets from number columns."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+
+from hf_mtl.data.columns import arrow_column, is_text, name_count, name_rows, name_values, null_mask, plain_values
+from hf_mtl.data.encoded import EncodedLabels
+from hf_mtl.errors import DataError, Mistake
+from hf_mtl.tasks import Regression
+
+
+def encode_targets(task: Regression, name: str, split: str, dataset: Dataset) -> EncodedLabels:
+    """Read the target columns of a split; a row without one of its targets is missing.
+
+    Shape:
+        values float64 [n, D], missing bool [n].
+
+    Raises:
+        DataError: If a column holds no numbers, or NaN or infinite ones. A missing target is None: NaN comes from
+            a computation that went wrong, and dropping it would hide that.
+    """
+    columns, mistakes = [], []
+    for column in task.label_columns:
+        values, mistake = _read(dataset, column, split, f"tasks.{name}.label")
+        columns.append(values)
+        mistakes.extend(mistake)
+    if mistakes:
+        raise DataError(mistakes)
+    targets = np.stack(columns, axis=1)
+    return EncodedLabels(targets, np.isnan(targets).any(axis=1))
+
+
+def _read(dataset: Dataset, column: str, split: str, key: str) -> tuple[np.ndarray, list[Mistake]]:
+    array = plain_values(arrow_column(dataset, column))
+    kind = array.type
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    if not (number or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
+        return np.full(len(array), np.nan), [_not_numbers(array, column, split, key)]
+    if pa.types.is_boolean(kind):
+        array = array.cast(pa.int8())
+    values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    mistakes = []
+    nan = np.isnan(values) & ~null_mask(array)
+    if nan.any():
+        found = f"{split} has {name_count(int(nan.sum()), 'NaN target')} in column '{column}': {name_rows(nan)}"
+        mistakes.append(Mistake(key, found, "Give a number, or None for a row without a target."))
+    infinite = np.isinf(values)
+    if infinite.any():
+        count = name_count(int(infinite.sum()), "infinite target")
+        mistakes.append(Mistake(key, f"{split} has {count} in column '{column}': {name_rows(infinite)}"))
+    return values, mistakes
+
+
+def _not_numbers(array: pa.Array, column: str, split: str, key: str) -> Mistake:
+    if not is_text(array.type):
+        return Mistake(key, f"{split} column '{column}' holds {array.type}, not numbers", "Targets are numbers.")
+    # Null where a text is an ordinary number: "nan" and "inf" are none.
+    ordinary = pc.match_substring_regex(array, r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$")
+    bad = ~pc.fill_null(ordinary, True).to_numpy(zero_copy_only=False)
+    found = f"{split} column '{column}' is a string column, not numbers"
+    if not bad.any():
+        return Mistake(key, f"{found}: every value is a number written as text", "Cast the column to float.")
+    values = array.filter(pa.array(bad)).to_pylist()
+    return Mistake(
+        key,
+        f"{found}: {name_values(values)} ({name_rows(bad)})",
+        "Targets are finite numbers, or None for no target.",
+    )

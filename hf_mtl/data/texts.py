@@ -1,0 +1,93 @@
+"""Checks of the columns a task reads, and of its texts."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+
+from hf_mtl.data.columns import arrow_column, is_list, is_text, name_count, name_rows, plain_values
+from hf_mtl.errors import Mistake, known
+from hf_mtl.tasks import Task
+
+
+def is_tokenised(task: Task, dataset: Dataset) -> bool:
+    """Whether a dataset brings token ids instead of texts."""
+    names = dataset.column_names
+    return "input_ids" in names and not any(column in names for column in task.text_columns)
+
+
+def needed_columns(task: Task, dataset: Dataset, labelled: bool = True) -> list[str]:
+    """The columns that the task reads from this dataset, each once."""
+    tokens = [column for column in ("input_ids", "token_type_ids") if column in dataset.column_names]
+    inputs = tokens if is_tokenised(task, dataset) else task.text_columns
+    return list(dict.fromkeys([*inputs, *(task.label_columns if labelled else [])]))
+
+
+def missing_columns(task: Task, name: str, splits: Mapping[str, Dataset], labelled: bool = True) -> list[Mistake]:
+    """One mistake per column that is not there, with the splits that lack it."""
+    mistakes = []
+    keys = {column: "label" for column in task.label_columns if labelled} | {
+        column: "text" for column in task.text_columns
+    }
+    for column, field in keys.items():
+        lacking = [
+            split
+            for split, dataset in splits.items()
+            if column in needed_columns(task, dataset, labelled) and column not in dataset.column_names
+        ]
+        if lacking:
+            columns = splits[lacking[0]].column_names
+            found = f"no column '{column}' in {', '.join(lacking)}"
+            mistakes.append(Mistake(f"tasks.{name}.{field}", found, known(columns, column, "Columns")))
+    return mistakes
+
+
+def check_texts(task: Task, name: str, split: str, dataset: Dataset, used: np.ndarray | None = None) -> list[Mistake]:
+    """Mistakes for text columns of another type, and for rows without text.
+
+    Args:
+        task: The task.
+        name: Its name.
+        split: The split's name.
+        dataset: Its rows.
+        used: Rows to look at, bool [n]: those that are dropped for want of a label may be empty. None: all.
+    """
+    used = np.ones(len(dataset), dtype=bool) if used is None else used
+    if is_tokenised(task, dataset):
+        return _check_tokens(name, split, dataset, used)
+    mistakes = []
+    key = f"tasks.{name}.text"
+    for column in task.text_columns:
+        values = plain_values(arrow_column(dataset, column))
+        if not (is_text(values.type) or pa.types.is_null(values.type)):
+            found = f"{split} column '{column}' holds {values.type}, not strings"
+            mistakes.append(Mistake(key, found, "Name a string column."))
+            continue
+        empty = _empty(values) & used
+        if empty.any():
+            found = (
+                f"{split} has {name_count(int(empty.sum()))} with empty text in column '{column}': {name_rows(empty)}"
+            )
+            mistakes.append(Mistake(key, found, "Remove these rows, or give them a text."))
+    return mistakes
+
+
+def _empty(values: pa.Array) -> np.ndarray:
+    if pa.types.is_null(values.type):
+        return np.ones(len(values), dtype=bool)
+    blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0)
+    return pc.fill_null(blank, True).to_numpy(zero_copy_only=False)
+
+
+def _check_tokens(name: str, split: str, dataset: Dataset, used: np.ndarray) -> list[Mistake]:
+    values = arrow_column(dataset, "input_ids")
+    key = f"tasks.{name}.text"
+    if not (is_list(values.type) and pa.types.is_integer(values.type.value_type)):
+        return [Mistake(key, f"{split} column 'input_ids' holds {values.type}", "Token ids are lists of integers.")]
+    empty = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False) == 0
+    empty &= used
+    if empty.any():
+        return [Mistake(key, f"{split} has {name_count(int(empty.sum()))} without token ids: {name_rows(empty)}")]
+    return []

@@ -1,0 +1,160 @@
+"""Texts to token ids, in batches and through the cache of datasets."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, Features, List, Value
+from transformers import PreTrainedTokenizerBase
+
+from hf_mtl.data.columns import arrow_column, name_count, name_rows, plain_list, raise_all
+from hf_mtl.data.encoded import EncodedLabels
+from hf_mtl.data.labels import encode_labels
+from hf_mtl.data.processes import main_process_first
+from hf_mtl.data.texts import is_tokenised
+from hf_mtl.data.tokens import EncodedSplit, TokenStore
+from hf_mtl.errors import DataError, Mistake
+from hf_mtl.tasks import Task
+
+_LONGEST_WITHOUT_A_LIMIT = 512
+
+
+def encode_split(
+    name: str,
+    task: Task,
+    dataset: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None = None,
+    split: str = "train",
+) -> EncodedSplit:
+    """Turn the rows of a split into token ids and labels.
+
+    On several processes, the main one of each machine tokenises first and the others read its cache, where the
+    dataset has files; a dataset in memory is tokenised by each.
+
+    Args:
+        name: The task's name.
+        task: The task, resolved.
+        dataset: Rows as `load_task` or `prepare_dataset` gives them; with ``input_ids`` and without the text
+            columns they are taken as tokenised.
+        tokenizer: Tokenizer of the backbone.
+        max_length: Longest row in tokens; longer ones are truncated, a pair at its longer text, and counted in
+            ``tokens.truncated``. None: what the tokenizer's model takes, or 512 where it does not say.
+        split: The split's name, for mistakes.
+
+    Raises:
+        DataError: If labels are wrong or missing, or given token ids do not fit the tokenizer.
+    """
+    labels = encode_labels(task, name, split, dataset)
+    return EncodedSplit(
+        encode_texts(name, task, dataset, tokenizer, max_length, split), _all_there(labels, name, split)
+    )
+
+
+def encode_texts(
+    name: str,
+    task: Task,
+    dataset: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None = None,
+    split: str = "train",
+) -> TokenStore:
+    """The token ids of `encode_split` alone, for rows without labels."""
+    limit = longest_row(tokenizer, max_length)
+    takes_types = "token_type_ids" in tokenizer.model_input_names
+    if is_tokenised(task, dataset):
+        return _take_tokens(name, dataset, tokenizer, limit, takes_types, split)
+    features = {"input_ids": List(Value("int32")), "cut": Value("bool")}
+    if takes_types:
+        features["token_type_ids"] = List(Value("uint8"))
+    texts = dataset.select_columns(list(dict.fromkeys(task.text_columns)))
+    tokenise = partial(_tokenise, tokenizer=tokenizer, columns=task.text_columns, limit=limit, types=takes_types)
+    with main_process_first():
+        tokens = texts.map(
+            tokenise,
+            batched=True,
+            remove_columns=texts.column_names,
+            features=Features(features),
+            desc=f"Tokenising {name} {split}",
+        )
+    cut = arrow_column(tokens, "cut").to_numpy(zero_copy_only=False)
+    return _store(tokens, cut, takes_types)
+
+
+def longest_row(tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:
+    """The longest row in tokens: as given, or what the tokenizer's model takes, or 512 where it does not say."""
+    if max_length is not None:
+        return max_length
+    # Tokenizers without a limit report 10^30.
+    return tokenizer.model_max_length if tokenizer.model_max_length < 10**6 else _LONGEST_WITHOUT_A_LIMIT
+
+
+def _tokenise(
+    batch: dict[str, list[str]],
+    tokenizer: PreTrainedTokenizerBase,
+    columns: list[str],
+    limit: int,
+    types: bool,
+) -> dict[str, list[Any]]:
+    texts = [list(batch[column]) for column in columns]
+    options: dict[str, Any] = {"return_attention_mask": False, "return_token_type_ids": types}
+    encoded = tokenizer(*texts, truncation="longest_first", max_length=limit, **options)
+    if tokenizer.is_fast:
+        cut = [bool(encoding.overflowing) for encoding in encoded.encodings]
+    else:
+        # A tokenizer in Python does not say which rows it has cut.
+        whole = tokenizer(*texts, truncation=False, verbose=False, **options)["input_ids"]
+        cut = [len(row) > limit for row in whole]
+    result = {"input_ids": encoded["input_ids"], "cut": cut}
+    if types:
+        result["token_type_ids"] = encoded["token_type_ids"]
+    return result
+
+
+def _store(tokens: Dataset, cut: np.ndarray, takes_types: bool) -> TokenStore:
+    ids, offsets = _flatten(tokens, "input_ids", np.int32)
+    types = None
+    if takes_types and "token_type_ids" in tokens.column_names:
+        types, _ = _flatten(tokens, "token_type_ids", np.uint8)
+        types = types if types.any() else None
+    return TokenStore(ids, offsets, cut, takes_types, types)
+
+
+def _flatten(dataset: Dataset, column: str, kind: type[np.generic]) -> tuple[np.ndarray, np.ndarray]:
+    """A list column as its values end to end, and the offset of each row."""
+    chunks = dataset.select_columns([column]).with_format("arrow")[:].column(0).chunks
+    lists = [plain_list(chunk) for chunk in chunks]
+    # Chunk by chunk: offsets of one arrow list array are 32 bits wide.
+    flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in lists]
+    lengths = [np.diff(chunk.offsets.to_numpy(zero_copy_only=False)) for chunk in lists]
+    offsets = np.concatenate(
+        [np.zeros(1, np.int64), np.cumsum(np.concatenate([np.empty(0, np.int64), *lengths]), dtype=np.int64)]
+    )
+    return np.concatenate([np.empty(0, kind), *flat]).astype(kind), offsets
+
+
+def _take_tokens(
+    name: str, dataset: Dataset, tokenizer: PreTrainedTokenizerBase, limit: int, takes_types: bool, split: str
+) -> TokenStore:
+    """Token ids that the dataset brings; they cannot be cut here without losing the closing special token."""
+    store = _store(dataset, np.zeros(len(dataset), dtype=bool), takes_types)
+    key = f"tasks.{name}.text"
+    mistakes = []
+    long = store.lengths > limit
+    if long.any():
+        found = f"{split} has {name_count(int(long.sum()))} of more than {limit} token ids: {name_rows(long)}"
+        mistakes.append(Mistake(key, found, "Truncate when tokenising, or raise max_length."))
+    outside = (store.flat_ids < 0) | (store.flat_ids >= len(tokenizer))
+    if outside.any():
+        found = f"{split} has {name_count(int(outside.sum()), 'token id')} outside 0..{len(tokenizer) - 1}"
+        mistakes.append(Mistake(key, found, "Were they made with another tokenizer?"))
+    raise_all(mistakes)
+    return store
+
+
+def _all_there(labels: EncodedLabels, name: str, split: str) -> np.ndarray:
+    if labels.missing.any():
+        count = name_count(int(labels.missing.sum()))
+        found = f"{split} has {count} without a label: {name_rows(labels.missing)}"
+        raise DataError(Mistake(f"tasks.{name}.label", found, "Drop them with prepare_dataset."))
+    return labels.values

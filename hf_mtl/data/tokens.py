@@ -1,0 +1,129 @@
+"""Token ids of many rows in flat arrays, padded to a rectangle only when a batch is made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class TokenStore:
+    """Token ids of n rows, end to end.
+
+    A handful of arrays however many rows there are: cheap to hand to a DataLoader's worker.
+
+    Args:
+        flat_ids: Token ids of all rows, int32 [total].
+        offsets: Where each row starts, and the end, int64 [n + 1].
+        cut: Rows that were truncated, bool [n].
+        takes_type_ids: Whether the model takes token types.
+        flat_type_ids: Token types, uint8 [total]; None where they are all 0.
+    """
+
+    flat_ids: np.ndarray
+    offsets: np.ndarray
+    cut: np.ndarray
+    takes_type_ids: bool = False
+    flat_type_ids: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens per row, int32 [n]."""
+        return np.diff(self.offsets).astype(np.int32)
+
+    @property
+    def truncated(self) -> int:
+        """Number of rows that were truncated."""
+        return int(self.cut.sum())
+
+    @property
+    def total_tokens(self) -> int:
+        """Number of tokens in all rows."""
+        return int(self.offsets[-1])
+
+    def ids(self, row: int) -> np.ndarray:
+        """Token ids of one row, a view."""
+        return self.flat_ids[self._span(row)]
+
+    def type_ids(self, row: int) -> np.ndarray | None:
+        """Token types of one row, or None where the model takes none."""
+        if not self.takes_type_ids:
+            return None
+        if self.flat_type_ids is None:
+            return np.zeros(int(self.lengths[row]), dtype=np.uint8)
+        return self.flat_type_ids[self._span(row)]
+
+    def content(self, row: int) -> bytes:
+        """What the encoder sees of a row, equal for equal rows of different stores."""
+        span = self._span(row)
+        ids = self.flat_ids[span]
+        types = b"" if self.flat_type_ids is None else self.flat_type_ids[span].tobytes().rstrip(b"\0")
+        return len(ids).to_bytes(4, "little") + ids.tobytes() + types
+
+    def pad(self, rows: Sequence[int] | np.ndarray, pad_id: int, width: int | None = None) -> dict[str, np.ndarray]:
+        """Make a batch, padded on the right.
+
+        Args:
+            rows: Rows of the batch, in its order.
+            pad_id: Token id of the padding.
+            width: L, at least the longest row, which it is by default.
+
+        Shape:
+            input_ids, attention_mask and, where the model takes them, token_type_ids: int64 [B, L].
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        lengths = self.lengths[rows]
+        width = int(lengths.max(initial=0)) if width is None else width
+        mask = np.arange(width) < lengths[:, None]
+        source = self._positions(rows)
+        input_ids = np.full(mask.shape, pad_id, dtype=np.int64)
+        input_ids[mask] = self.flat_ids[source]
+        batch = {"input_ids": input_ids, "attention_mask": mask.astype(np.int64)}
+        if self.takes_type_ids:
+            batch["token_type_ids"] = np.zeros(mask.shape, dtype=np.int64)
+            if self.flat_type_ids is not None:
+                batch["token_type_ids"][mask] = self.flat_type_ids[source]
+        return batch
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> "TokenStore":
+        """Some of the rows, copied."""
+        rows = np.asarray(rows, dtype=np.int64)
+        source = self._positions(rows)
+        types = None if self.flat_type_ids is None else self.flat_type_ids[source]
+        offsets = np.concatenate([[0], np.cumsum(self.lengths[rows], dtype=np.int64)])
+        return TokenStore(self.flat_ids[source], offsets, self.cut[rows], self.takes_type_ids, types)
+
+    def _span(self, row: int) -> slice:
+        row = range(len(self))[row]
+        return slice(int(self.offsets[row]), int(self.offsets[row + 1]))
+
+    def _positions(self, rows: np.ndarray) -> np.ndarray:
+        """Flat position of every token of the rows, in their order."""
+        lengths = self.lengths[rows].astype(np.int64)
+        starts = np.cumsum(lengths) - lengths
+        return np.arange(int(lengths.sum())) + np.repeat(self.offsets[:-1][rows] - starts, lengths)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedSplit:
+    """A split ready for training.
+
+    Args:
+        tokens: Its token ids.
+        labels: Class ids int64 [n], or targets float64 [n, D].
+    """
+
+    tokens: TokenStore
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> "EncodedSplit":
+        """Some of the rows."""
+        rows = np.asarray(rows, dtype=np.int64)
+        return EncodedSplit(self.tokens.select(rows), self.labels[rows])

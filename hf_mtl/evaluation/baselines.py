@@ -1,0 +1,134 @@
+"""What is reached without an encoder: the majority class or mean, and TF-IDF with a linear model."""
+
+import warnings
+from collections.abc import Sequence
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+
+from hf_mtl.evaluation.scores import score_task
+from hf_mtl.tasks import Regression, SequenceClassification, Task
+
+Texts = Sequence[str] | Sequence[Sequence[str]]
+
+
+def baseline_scores(
+    task: Task,
+    name: str,
+    train_texts: Texts,
+    train_labels: np.ndarray,
+    eval_texts: Texts,
+    eval_labels: np.ndarray,
+    ngram_range: tuple[int, int] = (1, 1),
+) -> dict[str, dict[str, float]]:
+    """Score two simple models with the task's own metrics.
+
+    ``majority`` predicts the classes' training shares (so the majority class) or the training mean.
+    ``tfidf`` is scikit-learn's `TfidfVectorizer` with `LogisticRegression` or `Ridge`, at their defaults.
+
+    Args:
+        task: The task, its classes known.
+        name: Its name, for messages.
+        train_texts: Texts, or pairs of texts.
+        train_labels: Class ids [n], or targets [n] or [n, D] in original units.
+        eval_texts: Texts to score.
+        eval_labels: Their labels.
+        ngram_range: Shortest and longest n-grams of words.
+
+    Returns:
+        Scores by baseline and metric.
+    """
+    train_labels = np.asarray(train_labels)
+    constant = constant_outputs(task, train_labels)
+    everywhere = np.tile(constant, (len(eval_texts), 1))
+    features = _tfidf(_joined(train_texts), _joined(eval_texts), ngram_range)
+    if features is None or len(np.unique(train_labels)) == 1:
+        linear = everywhere
+    else:
+        linear = linear_outputs(task, *features, train_labels, constant)
+    statistics = {"std": _std(train_labels)} if isinstance(task, Regression) else None
+    return {
+        "majority": score_task(task, name, everywhere, eval_labels, statistics),
+        "tfidf": score_task(task, name, linear, eval_labels, statistics),
+    }
+
+
+@singledispatch
+def constant_outputs(task: Task, train_labels: np.ndarray) -> np.ndarray:
+    """Outputs of the model that has seen only the labels: log shares of the classes [C], or means [D]."""
+    raise TypeError(f"tasks of type {type(task).__name__} have no baseline")
+
+
+@constant_outputs.register
+def _(task: SequenceClassification, train_labels: np.ndarray) -> np.ndarray:
+    return _log(np.bincount(train_labels.reshape(-1), minlength=task.num_outputs) / train_labels.size)
+
+
+@constant_outputs.register
+def _(task: Regression, train_labels: np.ndarray) -> np.ndarray:
+    return train_labels.reshape(len(train_labels), -1).mean(axis=0)
+
+
+@singledispatch
+def linear_outputs(
+    task: Task, train_features: Any, eval_features: Any, train_labels: np.ndarray, constant: np.ndarray
+) -> np.ndarray:
+    """Outputs of a linear model for the evaluated rows: log-probabilities [n, C], or predictions [n, D]."""
+    raise TypeError(f"tasks of type {type(task).__name__} have no baseline")
+
+
+@linear_outputs.register
+def _(
+    task: SequenceClassification,
+    train_features: Any,
+    eval_features: Any,
+    train_labels: np.ndarray,
+    constant: np.ndarray,
+) -> np.ndarray:
+    from sklearn.linear_model import LogisticRegression
+
+    # 100 iterations, the default, do not always converge on text; more change nothing where they do.
+    model = LogisticRegression(max_iter=1000).fit(train_features, train_labels.reshape(-1))
+    outputs = np.tile(_log(np.zeros_like(constant)), (eval_features.shape[0], 1))
+    outputs[:, model.classes_] = _log(model.predict_proba(eval_features))
+    return outputs
+
+
+@linear_outputs.register
+def _(
+    task: Regression, train_features: Any, eval_features: Any, train_labels: np.ndarray, constant: np.ndarray
+) -> np.ndarray:
+    from sklearn.linear_model import Ridge
+
+    model = Ridge().fit(train_features, train_labels.reshape(len(train_labels), -1))
+    return np.asarray(model.predict(eval_features)).reshape(-1, len(constant))
+
+
+def _joined(texts: Texts) -> list[str]:
+    return [text if isinstance(text, str) else " [SEP] ".join(text) for text in texts]
+
+
+def _tfidf(train: list[str], evaluated: list[str], ngram_range: tuple[int, int]) -> tuple[Any, Any] | None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(ngram_range=ngram_range)
+    try:
+        return vectorizer.fit_transform(train), vectorizer.transform(evaluated)
+    except ValueError as error:
+        if "empty vocabulary" not in str(error):
+            raise
+        warnings.warn(
+            "The training texts hold no word of two letters or more: the tfidf baseline equals the majority one.",
+            stacklevel=3,
+        )
+        return None
+
+
+def _std(targets: np.ndarray) -> list[float]:
+    std = targets.reshape(len(targets), -1).std(axis=0)
+    return [float(value) for value in np.where(std > 0, std, 1.0)]
+
+
+def _log(shares: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(shares, 1e-12))

@@ -1,0 +1,78 @@
+"""Are a task's metrics ones that can score it? Said before anything is loaded."""
+
+from collections.abc import Iterator, Mapping
+
+from hf_mtl.errors import Mistake, known
+from hf_mtl.evaluation.keys import metric_keys
+from hf_mtl.evaluation.registry import METRICS, available_metrics, direction_unknown
+from hf_mtl.tasks import MetricSpec, SequenceClassification, Task
+
+
+def check_metrics(tasks: Mapping[str, Task]) -> list[Mistake]:
+    """Everything that is wrong with the metrics of the tasks; an id of `evaluate` is not looked up.
+
+    Args:
+        tasks: The tasks by name. Classes that are not known yet are not checked.
+    """
+    return [mistake for name, task in tasks.items() for mistake in _of_task(f"tasks.{name}.metrics", task)]
+
+
+def _of_task(key: str, task: Task) -> Iterator[Mistake]:
+    for spec in task.metrics:
+        yield from _of_metric(key, task, spec)
+    if len(metric_keys(task)) < len(task.metrics):
+        yield Mistake(key, "the same metric twice", "Name each metric once; several f1 differ in their labels")
+    if not any(_higher_is_better(spec) for spec in task.metrics):
+        suited = [name for name in available_metrics() if task.type in METRICS[name].task_types]
+        better = ", ".join(name for name in suited if METRICS[name].greater_is_better)
+        found = ", ".join(spec.name for spec in task.metrics) or "none"
+        yield Mistake(
+            key,
+            f"no metric of which more is better, found: {found}",
+            f"The task's score needs one, such as: {better}",
+        )
+
+
+def _higher_is_better(spec: MetricSpec) -> bool:
+    # A metric whose direction is unknown has its own mistake; one is enough.
+    return METRICS[spec.name].greater_is_better if spec.name in METRICS else spec.greater_is_better is not False
+
+
+def _of_metric(key: str, task: Task, spec: MetricSpec) -> Iterator[Mistake]:
+    entry = METRICS.get(spec.name)
+    if entry is None:
+        if spec.greater_is_better is None:
+            yield direction_unknown(key, spec)
+    elif task.type not in entry.task_types:
+        suited = [name for name in available_metrics() if task.type in METRICS[name].task_types]
+        problem = f"the metric '{spec.name}' cannot score a task of type {task.type}"
+        yield Mistake(key, problem, known(suited, spec.name, what=f"Metrics of {task.type}"))
+    elif spec.greater_is_better not in (None, entry.greater_is_better):
+        direction = "more" if entry.greater_is_better else "less"
+        yield Mistake(
+            key, f"greater_is_better: {spec.greater_is_better} for '{spec.name}'", f"Here {direction} is better"
+        )
+    if spec.labels is not None and spec.name != "f1":
+        yield Mistake(key, f"labels given for '{spec.name}'", "Only f1 takes labels")
+    elif spec.name == "f1" and isinstance(task, SequenceClassification) and task.label_names is not None:
+        yield from f1_mistakes(key, spec, task.label_names)
+
+
+def f1_mistakes(key: str, spec: MetricSpec, names: list[str]) -> Iterator[Mistake]:
+    """What is wrong with the classes that an f1 averages over.
+
+    Args:
+        key: Recipe key of the task's metrics.
+        spec: The f1.
+        names: Class names in id order.
+    """
+    if spec.labels is None and len(names) != 2:
+        remedy = f"Write {{name: f1, labels: [...]}} with some of: {', '.join(names)}; or use f1_macro"
+        yield Mistake(key, f"f1 without labels, and {len(names)} classes", remedy)
+    elif spec.labels == []:
+        yield Mistake(key, "f1 with an empty list of labels", known(names, "", what="Classes"))
+    for label in spec.labels or []:
+        if isinstance(label, str) and label not in names:
+            yield Mistake(key, f"f1: unknown class '{label}'", known(names, label, what="Classes"))
+        elif isinstance(label, int) and not 0 <= label < len(names):
+            yield Mistake(key, f"f1: class id {label}", f"Class ids go from 0 to {len(names) - 1}")

@@ -1,0 +1,35 @@
+"""How a task's scores are called, and which of them count."""
+
+import re
+from collections import Counter
+from pathlib import PurePath
+
+from hf_mtl.evaluation.registry import greater_is_better
+from hf_mtl.tasks import MetricSpec, Task
+
+
+def metric_keys(task: Task) -> dict[str, MetricSpec]:
+    """Name of each declared metric's score, in the order of declaration.
+
+    The name is the metric's own; where a task declares one metric several times with different classes, the
+    classes are added: ``f1_against_favor``. A metric that is a path or a Hub id goes by its last part.
+    """
+    stems = [PurePath(spec.name).stem for spec in task.metrics]
+    repeated = {stem for stem, count in Counter(stems).items() if count > 1}
+    return {
+        (_with_classes(stem, spec) if stem in repeated else stem): spec
+        for stem, spec in zip(stems, task.metrics, strict=True)
+    }
+
+
+def _with_classes(stem: str, spec: MetricSpec) -> str:
+    return "_".join([stem, *(re.sub(r"\W+", "_", str(label)) for label in spec.labels or [])])
+
+
+def headline_keys(task: Task) -> list[str]:
+    """Names of the scores that are averaged: the declared metrics of which more is better.
+
+    Raises:
+        DataError: If a metric's direction is not known.
+    """
+    return [key for key, spec in metric_keys(task).items() if greater_is_better(spec)]

@@ -1,0 +1,126 @@
+"""From a metric's name to something that computes it."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, Protocol
+from uuid import uuid4
+
+import numpy as np
+
+from hf_mtl.errors import DataError, Mistake, known
+from hf_mtl.evaluation.checks import f1_mistakes
+from hf_mtl.evaluation.registry import METRICS
+from hf_mtl.tasks import MetricSpec, SequenceClassification, Task
+
+
+class Scorer(Protocol):
+    """What `load_metric` returns: an `evaluate.Metric` of ours, or one of `evaluate` in the same dress."""
+
+    key: str
+    wants_probabilities: bool
+
+    def compute(self, **inputs: Any) -> dict[str, float]:
+        """Values by name, the first named ``key``.
+
+        Args:
+            inputs: ``references``, and ``predictions`` or (if probabilities are wanted) ``prediction_scores``.
+        """
+
+
+def load_metric(
+    spec: MetricSpec,
+    task: Task,
+    statistics: Mapping[str, Sequence[float]] | None = None,
+    key: str = "metrics",
+) -> Scorer:
+    """Build one of our metrics for a task, or else load it with `evaluate.load`.
+
+    Args:
+        spec: The metric and its options.
+        task: The task to score; its classes must be known.
+        statistics: ``std`` of each training target, which mse_z needs.
+        key: Recipe key that a mistake belongs to.
+
+    Raises:
+        DataError: If the metric cannot be loaded (offline, or unknown), or does not suit the task.
+    """
+    entry = METRICS.get(spec.name)
+    if entry is None:
+        return ExternalMetric(spec, task, key)
+    if task.type not in entry.task_types:
+        raise DataError(Mistake(key, f"the metric '{spec.name}' cannot score a task of type {task.type}"))
+    module = importlib.import_module(f"hf_mtl.evaluation.metrics.{entry.module}")
+    metric: Scorer = getattr(module, entry.class_name)(**_options(spec, task, statistics, key))
+    return metric
+
+
+def _options(
+    spec: MetricSpec, task: Task, statistics: Mapping[str, Sequence[float]] | None, key: str
+) -> dict[str, Any]:
+    if isinstance(task, SequenceClassification):
+        options: dict[str, Any] = {"num_classes": task.num_outputs}
+        if spec.name == "f1":
+            options["labels"] = _class_ids(spec, task, key)
+        return options
+    options = {"target_names": task.label_columns}
+    if spec.name == "mse_z":
+        if statistics is None:
+            remedy = "They are stored with a model whose task has standardize: true; use mse otherwise"
+            raise DataError(Mistake(key, "mse_z without the training targets' statistics", remedy))
+        options["target_std"] = statistics["std"]
+    return options
+
+
+def _class_ids(spec: MetricSpec, task: SequenceClassification, key: str) -> list[int] | None:
+    names = task.label_names or []
+    if mistakes := list(f1_mistakes(key, spec, names)):
+        raise DataError(mistakes)
+    if spec.labels is None:
+        return None
+    return [names.index(label) if isinstance(label, str) else label for label in spec.labels]
+
+
+class ExternalMetric:
+    """A metric that `evaluate.load` finds: on the Hub, in its cache, or as a local script.
+
+    Of several numbers that it returns, the one with the metric's name counts, or else the first.
+    """
+
+    def __init__(self, spec: MetricSpec, task: Task, recipe_key: str):
+        import evaluate  # takes seconds
+
+        self.spec, self.recipe_key, self.key = spec, recipe_key, PurePath(spec.name).stem
+        self.target_names = task.label_columns
+        try:
+            # In memory and under a name of its own, so that processes do not meet in lock files.
+            self.metric = evaluate.load(spec.name, keep_in_memory=True, experiment_id=uuid4().hex)
+        except Exception as error:  # whatever the Hub, the cache or the metric's own imports raise
+            raise DataError(self._mistake("could not be loaded", error)) from error
+        features = self.metric.features
+        self.wants_probabilities = "prediction_scores" in (features[0] if isinstance(features, list) else features)
+
+    def _mistake(self, what: str, error: Exception) -> Mistake:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        problem = f"the id '{self.spec.name}' {what} by `evaluate`: {reason.rstrip('.')}"
+        return Mistake(
+            self.recipe_key, problem, known(METRICS, self.spec.name, what="Metrics of hf_mtl, always there")
+        )
+
+    def compute(self, **inputs: Any) -> dict[str, float]:
+        """Values by name; with several targets the mean, and one value for each."""
+        from hf_mtl.evaluation.metrics.base import per_target  # imports evaluate
+
+        columns = {name: np.asarray(value) for name, value in inputs.items()}
+        if columns["references"].ndim == 1:
+            return {self.key: self._value(columns)}
+        targets = range(columns["references"].shape[1])
+        values = [self._value({name: value[:, target] for name, value in columns.items()}) for target in targets]
+        return per_target(self.key, values, self.target_names)
+
+    def _value(self, inputs: dict[str, np.ndarray]) -> float:
+        try:
+            result = self.metric.compute(**inputs)
+            return float(result[self.key] if self.key in result else next(iter(result.values())))
+        except Exception as error:  # code from elsewhere; it may not suit the task
+            raise DataError(self._mistake("could not be computed", error)) from error

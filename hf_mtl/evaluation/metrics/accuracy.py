@@ -1,0 +1,23 @@
+"""Accuracy."""
+
+import numpy as np
+from sklearn.metrics import accuracy_score
+
+from hf_mtl.evaluation.metrics.base import ClassificationMetric
+
+
+class Accuracy(ClassificationMetric):
+    """Share of rows whose class is right: (1/n) Σ_i [ŷ_i = y_i], in [0, 1].
+
+    Source: `sklearn.metrics.accuracy_score`.
+
+    Example:
+        >>> Accuracy(num_classes=2).compute(predictions=[0, 1, 1, 1], references=[0, 1, 0, 1])
+        {'accuracy': 0.75}
+    """
+
+    key = "accuracy"
+
+    def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
+        """The metric of class ids [n] and [n]."""
+        return accuracy_score(references, predictions)

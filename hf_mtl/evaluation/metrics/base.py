@@ -1,0 +1,113 @@
+"""What our metrics share: in memory, and in no process's way."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import datasets
+import evaluate
+import numpy as np
+
+
+class LocalMetric(evaluate.Metric, ABC):
+    """An `evaluate.Metric` that reads and writes no file.
+
+    Several processes may compute the same metric at once: nothing is cached, so there is no lock file to meet in.
+    """
+
+    key: ClassVar[str]
+    greater_is_better: ClassVar[bool]
+    task_types: ClassVar[frozenset[str]]
+    wants_probabilities: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        super().__init__(keep_in_memory=True, experiment_id=uuid4().hex)
+
+    def _build_data_dir(self) -> str:
+        # evaluate makes a folder in the user's cache even for a metric that is kept in memory.
+        return ""
+
+    def _info(self) -> evaluate.MetricInfo:
+        documentation = type(self).__doc__ or ""
+        return evaluate.MetricInfo(
+            description=documentation.split("\n", 1)[0],
+            citation="",
+            inputs_description=documentation,
+            features=self._features(),
+        )
+
+    @abstractmethod
+    def _features(self) -> datasets.Features | list[datasets.Features]:
+        """Types of the metric's inputs."""
+
+
+class ClassificationMetric(LocalMetric):
+    """A metric of predicted and true class ids.
+
+    Args:
+        num_classes: C; every class counts, also one that the evaluated rows do not hold.
+    """
+
+    greater_is_better = True
+    task_types = frozenset({"sequence_classification"})
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.num_classes = num_classes
+
+    def _features(self) -> datasets.Features:
+        return datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
+
+    def _compute(self, *, references: list[int], **outputs: list[Any]) -> dict[str, float]:
+        (predictions,) = outputs.values()  # classes, or probabilities where the metric wants them
+        return {self.key: float(self.value(np.asarray(predictions), np.asarray(references)))}
+
+    @abstractmethod
+    def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
+        """The metric of class ids [n] and [n]."""
+
+
+class RegressionMetric(LocalMetric):
+    """A metric of predicted and true real values, in the targets' original units.
+
+    With several targets the value is the mean over targets, and each target has its own beside it.
+
+    Args:
+        target_names: Names of the D targets, for the values per target. None: their numbers.
+
+    Shape:
+        predictions and references [n] or [n, D] -> one value, and D more if D > 1.
+    """
+
+    task_types = frozenset({"regression"})
+
+    def __init__(self, target_names: Sequence[str] | None = None):
+        super().__init__()
+        self.target_names = target_names
+
+    def _features(self) -> list[datasets.Features]:
+        number = datasets.Value("float64")
+        return [
+            datasets.Features({"predictions": kind, "references": kind})
+            for kind in (number, datasets.Sequence(number))
+        ]
+
+    def _compute(self, *, predictions: list[Any], references: list[Any]) -> dict[str, float]:
+        columns = np.asarray(predictions, dtype=np.float64).reshape(len(predictions), -1).T
+        truths = np.asarray(references, dtype=np.float64).reshape(len(references), -1).T
+        values = [float(self.value(*pair, target)) for target, pair in enumerate(zip(columns, truths, strict=True))]
+        return per_target(self.key, values, self.target_names)
+
+    @abstractmethod
+    def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
+        """The metric of one target, [n] and [n]."""
+
+
+def per_target(key: str, values: Sequence[float], names: Sequence[str] | None = None) -> dict[str, float]:
+    """Mean over targets, and with several targets one value for each, ``{key}_{name}``."""
+    result = {key: float(np.mean(values))}
+    if len(values) > 1:
+        names = names or [str(target) for target in range(len(values))]
+        result |= {f"{key}_{name}": value for name, value in zip(names, values, strict=True)}
+    return result

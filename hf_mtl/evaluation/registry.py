@@ -1,0 +1,77 @@
+"""What our metrics are called, where they are, what they suit, and which way is better.
+
+The table repeats what the classes say, because importing one of them imports `evaluate`, which takes seconds.
+"""
+
+from typing import NamedTuple
+
+from hf_mtl.errors import DataError, Mistake, known
+from hf_mtl.tasks import MetricSpec
+
+
+class Entry(NamedTuple):
+    """One line of the table: module and class of a metric, and what must be known without importing it."""
+
+    module: str
+    class_name: str
+    task_types: frozenset[str]
+    greater_is_better: bool = True
+
+
+_CLASSES = frozenset({"sequence_classification"})
+_VALUES = frozenset({"regression"})
+
+METRICS: dict[str, Entry] = {
+    "accuracy": Entry("accuracy", "Accuracy", _CLASSES),
+    "f1": Entry("f1", "F1", _CLASSES),
+    "f1_macro": Entry("f1", "F1Macro", _CLASSES),
+    "f1_micro": Entry("f1", "F1Micro", _CLASSES),
+    "recall_macro": Entry("recall_macro", "RecallMacro", _CLASSES),
+    "matthews": Entry("matthews", "Matthews", _CLASSES),
+    "auroc_macro": Entry("auroc_macro", "AurocMacro", _CLASSES),
+    "pearson": Entry("correlation", "Pearson", _VALUES),
+    "spearman": Entry("correlation", "Spearman", _VALUES),
+    "r2": Entry("r2", "R2", _VALUES),
+    "mse": Entry("squared_error", "MSE", _VALUES, greater_is_better=False),
+    "mse_z": Entry("squared_error", "MSEZ", _VALUES, greater_is_better=False),
+    "rmse": Entry("squared_error", "RMSE", _VALUES, greater_is_better=False),
+    "mae": Entry("mae", "MAE", _VALUES, greater_is_better=False),
+}
+
+
+def available_metrics() -> list[str]:
+    """Names of our metrics, sorted."""
+    return sorted(METRICS)
+
+
+def metric_task_types(name: str) -> frozenset[str]:
+    """Types of task that a metric of ours can score.
+
+    Raises:
+        DataError: If the metric is not one of ours.
+    """
+    if name not in METRICS:
+        raise DataError(Mistake("metrics", f"unknown metric '{name}'", known(METRICS, name)))
+    return METRICS[name].task_types
+
+
+def greater_is_better(spec: MetricSpec) -> bool:
+    """Whether a larger value is better: known for our metrics, said by the user for those of `evaluate`.
+
+    Raises:
+        DataError: If the metric is not one of ours and the user has not said.
+    """
+    if spec.name in METRICS:
+        return METRICS[spec.name].greater_is_better
+    if spec.greater_is_better is None:
+        raise DataError(direction_unknown("metrics", spec))
+    return spec.greater_is_better
+
+
+def direction_unknown(key: str, spec: MetricSpec) -> Mistake:
+    """The mistake of a metric that is not ours and that does not say which way is better."""
+    remedy = (
+        f"{known(METRICS, spec.name)} An id of `evaluate` works too, with its direction: "
+        f"{{name: {spec.name}, greater_is_better: true}}"
+    )
+    return Mistake(key, f"unknown metric '{spec.name}'", remedy)

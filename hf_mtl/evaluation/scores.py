@@ -1,0 +1,104 @@
+"""A task's outputs and labels -> its scores."""
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import singledispatch
+
+import numpy as np
+
+from hf_mtl.errors import DataError, Mistake
+from hf_mtl.evaluation.keys import metric_keys
+from hf_mtl.evaluation.loading import Scorer, load_metric
+from hf_mtl.tasks import Regression, SequenceClassification, Task
+
+
+@singledispatch
+def score_task(
+    task: Task,
+    name: str,
+    outputs: np.ndarray,
+    labels: np.ndarray,
+    statistics: Mapping[str, Sequence[float]] | None = None,
+) -> dict[str, float]:
+    """Score a task with the metrics it declares, in their order.
+
+    A new task type registers its own function here. Outputs that hold a NaN or infinity, as of a run that
+    has diverged, make every score of the task NaN: no metric can make sense of them.
+
+    Args:
+        task: The task, its classes known.
+        name: Its name, for messages.
+        outputs: Classification: logits [n, C]. Regression: predictions [n, D] in original units.
+        labels: Classification: class ids [n]. Regression: targets [n, D] in original units.
+        statistics: ``std`` [D] of each training target, which mse_z needs.
+
+    Returns:
+        Values by `metric_keys`; after a metric of several targets, one value for each: ``pearson_V``.
+
+    Raises:
+        DataError: If there is nothing to score, or a metric cannot be loaded or computed.
+    """
+    raise TypeError(f"tasks of type {type(task).__name__} have no scores")
+
+
+@score_task.register
+def _(
+    task: SequenceClassification,
+    name: str,
+    outputs: np.ndarray,
+    labels: np.ndarray,
+    statistics: Mapping[str, Sequence[float]] | None = None,
+) -> dict[str, float]:
+    logits = np.asarray(outputs, dtype=np.float64)
+    labels = np.asarray(labels).reshape(-1)
+    _check_shapes(name, logits, (len(labels), task.num_outputs))
+    if not np.isfinite(logits).all():
+        return dict.fromkeys(metric_keys(task), math.nan)
+    inputs = {"predictions": logits.argmax(axis=1), "prediction_scores": _softmax(logits)}
+    return _scores(task, name, inputs, labels, statistics)
+
+
+@score_task.register
+def _(
+    task: Regression,
+    name: str,
+    outputs: np.ndarray,
+    labels: np.ndarray,
+    statistics: Mapping[str, Sequence[float]] | None = None,
+) -> dict[str, float]:
+    targets = np.asarray(labels, dtype=np.float64).reshape(len(labels), -1)
+    predictions = np.asarray(outputs, dtype=np.float64).reshape(len(outputs), -1)
+    _check_shapes(name, predictions, (len(targets), task.num_outputs))
+    if not np.isfinite(predictions).all():
+        return dict.fromkeys(metric_keys(task), math.nan)
+    if task.num_outputs == 1:
+        targets, predictions = targets[:, 0], predictions[:, 0]
+    return _scores(task, name, {"predictions": predictions}, targets, statistics)
+
+
+def _scores(
+    task: Task,
+    name: str,
+    inputs: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    statistics: Mapping[str, Sequence[float]] | None,
+) -> dict[str, float]:
+    scores: dict[str, float] = {}
+    for key, spec in metric_keys(task).items():
+        metric: Scorer = load_metric(spec, task, statistics, key=f"tasks.{name}.metrics")
+        wanted = "prediction_scores" if metric.wants_probabilities else "predictions"
+        values = metric.compute(**{wanted: inputs[wanted], "references": labels})
+        scores |= {key + found.removeprefix(metric.key): value for found, value in values.items()}
+    return scores
+
+
+def _check_shapes(name: str, outputs: np.ndarray, expected: tuple[int, int]) -> None:
+    if expected[0] == 0:
+        raise DataError(Mistake(f"tasks.{name}.dataset", "no rows to score", "Give the task a split with rows"))
+    if outputs.shape != expected:
+        raise ValueError(f"task '{name}': outputs of shape {expected} expected, found {outputs.shape}")
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)

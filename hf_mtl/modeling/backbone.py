@@ -1,0 +1,145 @@
+"""Find, load and build the encoder that all tasks share."""
+
+import copy
+import importlib.util
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from safetensors import SafetensorError
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
+
+from hf_mtl.errors import Mistake, ModelError, known
+
+Backbone: TypeAlias = str | Path | Mapping[str, Any] | PreTrainedConfig
+
+_IN_PACKAGE = "python:"
+_KEY = "model.backbone"
+_LOAD_ERRORS = (OSError, ValueError, SafetensorError)
+
+
+def resolve_backbone(backbone: str) -> str:
+    """Turn ``python:package.name/sub/folder`` into that folder of an installed package; leave the rest alone.
+
+    Raises:
+        ModelError: If the package is not installed or has no such folder.
+    """
+    if not backbone.startswith(_IN_PACKAGE):
+        return backbone
+    package, _, folder = backbone.removeprefix(_IN_PACKAGE).partition("/")
+    root = _package_root(package)
+    if root is None:
+        remedy = f"Install it, probably with `pip install {package.split('.')[0].replace('_', '-')}`"
+        raise ModelError(Mistake(_KEY, f"'{backbone}': Python package '{package}' is not installed", remedy))
+    path = root / folder
+    if not path.is_dir():
+        folders = [entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("__")]
+        problem = f"'{backbone}': package '{package}' has no folder '{folder}'"
+        raise ModelError(Mistake(_KEY, problem, known(folders, folder, "Folders")))
+    return str(path)
+
+
+def load_encoder_config(backbone: Backbone, **kwargs: Any) -> PreTrainedConfig:
+    """The config of a backbone; a copy where one was given.
+
+    Args:
+        backbone: Hub id, local folder, ``python:package/folder``, inline config with ``model_type``, or a config.
+        kwargs: As for `AutoConfig.from_pretrained`.
+
+    Raises:
+        ModelError: If there is no such backbone, or it cannot be read.
+    """
+    if isinstance(backbone, PreTrainedConfig):
+        return copy.deepcopy(backbone)
+    if isinstance(backbone, Mapping):
+        return _inline_config(backbone)
+    try:
+        return AutoConfig.from_pretrained(resolve_backbone(str(backbone)), **kwargs)
+    except _LOAD_ERRORS as error:
+        raise ModelError(_cannot_load(str(backbone), error)) from error
+
+
+def build_encoder(config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreTrainedModel:
+    """An encoder with random weights.
+
+    Args:
+        config: The backbone's config.
+        pooler: Whether anything reads the output of the encoder's pooler; it is left out otherwise.
+        kwargs: As for `AutoModel.from_config`.
+
+    Raises:
+        ModelError: If the architecture has no encoder for text.
+    """
+    return _encoder_class(config)._from_config(config, **_pooler_option(config, pooler), **kwargs)
+
+
+def load_encoder(backbone: str | Path, config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreTrainedModel:
+    """An encoder with pretrained weights, in float32 unless ``dtype`` says otherwise.
+
+    Args:
+        backbone: Hub id, local folder or ``python:package/folder``.
+        config: The backbone's config, possibly changed (dropout).
+        pooler: Whether anything reads the output of the encoder's pooler.
+        kwargs: As for `AutoModel.from_pretrained`.
+
+    Raises:
+        ModelError: If the weights cannot be found or read.
+    """
+    options = {"dtype": torch.float32, **_pooler_option(config, pooler), **kwargs}
+    try:
+        return _encoder_class(config).from_pretrained(resolve_backbone(str(backbone)), config=config, **options)
+    except _LOAD_ERRORS as error:
+        raise ModelError(_cannot_load(str(backbone), error)) from error
+
+
+def _encoder_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
+    # The text encoding mapping knows the encoder half of T5 and its kin.
+    if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING:
+        return MODEL_FOR_TEXT_ENCODING_MAPPING[type(config)]
+    if type(config) in MODEL_MAPPING and not config.is_encoder_decoder:
+        return MODEL_MAPPING[type(config)]
+    raise ModelError(Mistake(_KEY, f"'{config.model_type}' has no encoder for text in transformers"))
+
+
+def _pooler_option(config: PreTrainedConfig, pooler: bool) -> dict[str, bool]:
+    accepts = "add_pooling_layer" in inspect.signature(_encoder_class(config).__init__).parameters
+    return {"add_pooling_layer": pooler} if accepts else {}
+
+
+def _inline_config(fields: Mapping[str, Any]) -> PreTrainedConfig:
+    model_type = fields.get("model_type")
+    if model_type not in CONFIG_MAPPING:
+        problem = f"unknown model_type '{model_type}'" if model_type else "an inline config without model_type"
+        remedy = "Write one that transformers knows, such as bert, roberta, distilbert or modernbert"
+        raise ModelError(Mistake(f"{_KEY}.model_type", problem, remedy))
+    try:
+        return CONFIG_MAPPING[model_type](**copy.deepcopy(dict(fields)))
+    except (TypeError, ValueError) as error:
+        raise ModelError(Mistake(_KEY, f"a '{model_type}' config cannot hold these fields: {error}")) from error
+
+
+def _package_root(package: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ModuleNotFoundError, ValueError):
+        return None
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _cannot_load(backbone: str, error: Exception) -> Mistake:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    if backbone.startswith(_IN_PACKAGE) or Path(backbone).exists():
+        tried = "Tried it as a folder"
+        remedy = "It needs config.json and weights that transformers can read"
+    else:
+        tried = "Tried it as a local folder, which does not exist, and as a model of the Hugging Face Hub"
+        remedy = (
+            "Check the spelling and the connection; log in with `hf auth login` for a private model; "
+            "or give a local folder, python:package/folder, or an inline config with model_type"
+        )
+    return Mistake(_KEY, f"cannot load '{backbone}': {reason}", f"{tried}. {remedy}")

@@ -1,0 +1,79 @@
+"""What a config asks for, decided and checked before anything is built."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hf_mtl.errors import Mistake, known
+from hf_mtl.modeling.configuration import MultiTaskConfig
+from hf_mtl.modeling.heads import default_head, head_class, head_mistakes
+from hf_mtl.modeling.heads.base import FeatureSource
+from hf_mtl.modeling.pooling import POOLINGS, default_pooling
+from hf_mtl.tasks import SequenceClassification
+
+
+def head_specs(config: MultiTaskConfig) -> dict[str, str | Mapping[str, Any]]:
+    """Every task's head: its own, else the model's, else the backbone's default."""
+    fallback = config.head if config.head is not None else default_head(config.encoder_config, config.pooling)
+    return {name: fallback if task.head is None else task.head for name, task in config.task_objects.items()}
+
+
+def settle(config: MultiTaskConfig) -> None:
+    """Write what was left open into the config, so that a checkpoint does not follow later defaults."""
+    if config.head is None:
+        config.head = default_head(config.encoder_config, config.pooling)
+    config.pooling = choose_pooling(config)
+
+
+def choose_pooling(config: MultiTaskConfig) -> str:
+    """The model's pooling: as asked for, else what a head needs, else what suits the backbone."""
+    if config.pooling is not None:
+        return config.pooling
+    forced = _forced_poolings(config)
+    return next(iter(forced.values()), default_pooling(config.encoder_config))
+
+
+def feature_sources(config: MultiTaskConfig) -> list[FeatureSource]:
+    """Which features the heads read, ``pooled`` first."""
+    sources = {head_class(spec).source(config.encoder_config) for spec in head_specs(config).values()}
+    return [source for source in ("pooled", "pooler") if source in sources]
+
+
+def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
+    """Everything that keeps a config from becoming a model; empty where nothing does."""
+    mistakes = [] if config.tasks else [Mistake("tasks", "a model needs at least one task")]
+    if config.dropout is not None and not 0 <= config.dropout < 1:
+        mistakes.append(Mistake("model.dropout", f"found {config.dropout}", "A probability in [0, 1)"))
+    for name, task in config.task_objects.items():
+        if isinstance(task, SequenceClassification) and task.labels is None:
+            remedy = "Give labels=[...] or their number, or load the task's dataset first"
+            mistakes.append(Mistake(f"tasks.{name}.labels", "the classes are not known", remedy))
+        if task.head is not None:
+            mistakes += head_mistakes(task.head, config.encoder_config, f"tasks.{name}.head")
+    if config.head is not None:
+        mistakes += head_mistakes(config.head, config.encoder_config)
+    if config.pooling is not None and config.pooling not in POOLINGS:
+        mistakes.append(
+            Mistake("model.pooling", f"unknown pooling '{config.pooling}'", known(POOLINGS, config.pooling))
+        )
+    return mistakes or _pooling_conflicts(config)
+
+
+def _pooling_conflicts(config: MultiTaskConfig) -> list[Mistake]:
+    pooling = choose_pooling(config)
+    specs = head_specs(config)
+    return [
+        Mistake(
+            "model.pooling",
+            f"'{pooling}', but task '{name}' has head '{head_class(specs[name]).name}', which needs '{needed}'",
+            f"Leave pooling out or write '{needed}', or choose another head, such as linear",
+        )
+        for name, needed in _forced_poolings(config).items()
+        if needed != pooling
+    ]
+
+
+def _forced_poolings(config: MultiTaskConfig) -> dict[str, str]:
+    forced = {
+        name: head_class(spec).forced_pooling(config.encoder_config) for name, spec in head_specs(config).items()
+    }
+    return {name: pooling for name, pooling in forced.items() if pooling is not None}

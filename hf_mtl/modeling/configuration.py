@@ -1,0 +1,66 @@
+"""The config of a multi-task model: the backbone's config, and the tasks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
+
+from hf_mtl.tasks import Task, task_from_dict
+
+
+class MultiTaskConfig(PreTrainedConfig):
+    """Config of a `MultiTaskModel`.
+
+    Args:
+        encoder_config: The backbone's config, or a dictionary with ``model_type`` and its fields.
+        tasks: The tasks by name, as `Task` or as what `Task.for_config` gives. Their order is kept.
+        task_names: The order of the tasks, which JSON does not keep.
+        head: Head of the tasks that name none of their own; None: what suits the backbone.
+        pooling: ``cls``, ``mean``, ``last`` or ``max``; None: what suits the heads and the backbone.
+        max_length: Texts are cut to this many tokens; None: to what the backbone can take.
+        dropout: Dropout of heads that name none of their own; None: the backbone's own.
+        backbone: Where the pretrained weights came from, as the user wrote it.
+    """
+
+    model_type = "hf_mtl"
+    sub_configs = {"encoder_config": AutoConfig}  # noqa: RUF012
+
+    encoder_config: dict[str, Any] | PreTrainedConfig | None = None
+    tasks: dict[str, Any] | None = None
+    task_names: list[str] | None = None
+    head: str | dict[str, Any] | None = None
+    pooling: str | None = None
+    max_length: int | None = None
+    dropout: float | None = None
+    backbone: str | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Order the tasks and turn them into JSON; read the backbone's config."""
+        # Before the base class, which hands dtype and attention implementation down to the sub-config.
+        if not isinstance(self.encoder_config, PreTrainedConfig):
+            fields = {"model_type": "bert", **(self.encoder_config or {})}
+            self.encoder_config = CONFIG_MAPPING[fields["model_type"]](**fields)
+        super().__post_init__(**kwargs)
+        given: Mapping[str, Any] = self.tasks or {}
+        names = [name for name in self.task_names or [] if name in given]
+        self.task_names = names + [name for name in given if name not in names]
+        self.tasks = {name: _as_json(given[name]) for name in self.task_names}
+
+    @property
+    def task_objects(self) -> dict[str, Task]:
+        """The tasks by name, in order."""
+        return {name: task_from_dict(task) for name, task in (self.tasks or {}).items()}
+
+    @property
+    def hidden_size(self) -> int:
+        """Width H of the backbone's features."""
+        return int(self.encoder_config.hidden_size)  # type: ignore[union-attr]
+
+    @property
+    def initializer_range(self) -> float:
+        """Standard deviation of freshly initialised heads: the backbone's."""
+        return float(getattr(self.encoder_config, "initializer_range", None) or 0.02)
+
+
+def _as_json(task: Any) -> dict[str, Any]:
+    return task.for_config() if isinstance(task, Task) else dict(task)

@@ -1,0 +1,85 @@
+"""One task as a checkpoint that needs no hf_mtl."""
+
+import copy
+from functools import singledispatch
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+
+from hf_mtl.errors import Mistake, ModelError
+from hf_mtl.modeling.heads.native import NativeHead
+from hf_mtl.modeling.statistics import TargetStatistics
+from hf_mtl.modeling.task_heads import TaskModule
+from hf_mtl.tasks import Regression, SequenceClassification, Task
+
+
+def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directory: Path) -> None:
+    """Write an encoder and a native head as an `AutoModelForSequenceClassification` checkpoint.
+
+    Class logits are the same bits. A regression's mean and standard deviation are folded into the last layer, so
+    that the outputs are in original units.
+
+    Args:
+        encoder: The backbone.
+        module: The task's head and statistics.
+        name: The task, for messages.
+        directory: Where to write; made if it does not exist.
+
+    Raises:
+        ModelError: If the head is not native, or the encoder holds adapters.
+    """
+    head = module.head
+    if not isinstance(head, NativeHead):
+        problem = f"its head is '{head.name}', which no AutoModel of transformers has"
+        raise ModelError(Mistake(f"tasks.{name}.head", problem, "Only head 'native' can be exported"))
+    config = copy.deepcopy(head.model.config)
+    config.dtype = encoder.dtype
+    _describe_outputs(module.task, config)
+    with torch.random.fork_rng():  # building draws weights, which must not move a training run's random numbers
+        model = AutoModelForSequenceClassification.from_config(config)
+    _copy_weights(model, encoder, head, name)
+    if isinstance(module.statistics, TargetStatistics):
+        _fold(model, module.statistics.mean.cpu(), module.statistics.std.cpu())
+    model.save_pretrained(directory)
+
+
+@singledispatch
+def _describe_outputs(task: Task, config: PreTrainedConfig) -> None:
+    raise TypeError(f"tasks of type {type(task).__name__} cannot be exported")
+
+
+@_describe_outputs.register
+def _(task: SequenceClassification, config: PreTrainedConfig) -> None:
+    _name_outputs(config, task.label_names or [])
+    config.problem_type = "single_label_classification"
+
+
+@_describe_outputs.register
+def _(task: Regression, config: PreTrainedConfig) -> None:
+    _name_outputs(config, task.label_columns)
+    config.problem_type = "regression"
+
+
+def _name_outputs(config: PreTrainedConfig, names: list[str]) -> None:
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: index for index, name in enumerate(names)}
+
+
+def _copy_weights(model: PreTrainedModel, encoder: PreTrainedModel, head: NativeHead, name: str) -> None:
+    prefix = model.base_model_prefix
+    weights = {f"{prefix}.{key}": value for key, value in encoder.state_dict().items()} | head.model.state_dict()
+    if weights.keys() != model.state_dict().keys():
+        odd = sorted(weights.keys() ^ model.state_dict().keys())
+        remedy = "Merge adapters into the encoder first"
+        raise ModelError(Mistake(f"tasks.{name}", f"the encoder is not a plain one, see {odd[0]}", remedy))
+    model.load_state_dict(weights)
+
+
+def _fold(model: PreTrainedModel, mean: Tensor, std: Tensor) -> None:
+    """Let the last layer give ``std * output + mean`` in place of ``output``."""
+    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    with torch.no_grad():
+        last.weight.mul_(std.unsqueeze(1))
+        last.bias.mul_(std).add_(mean)

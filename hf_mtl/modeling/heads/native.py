@@ -1,0 +1,101 @@
+"""The backbone's own sequence classification head, run by the backbone's own code."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from hf_mtl.modeling.dropout import set_dropout
+from hf_mtl.modeling.heads.base import Dropout, FeatureSource, Head
+
+# Families whose classification model is "encoder, then head" with one feature vector per row between the two.
+# True: the head reads the output of the encoder's pooler.
+_READS_POOLER = {
+    "albert": True,
+    "bert": True,
+    "camembert": False,
+    "deberta": False,
+    "deberta-v2": False,
+    "distilbert": False,
+    "electra": False,
+    "modernbert": False,
+    "roberta": False,
+    "xlm-roberta": False,
+}
+
+
+class NativeHead(Head, name="native"):
+    """What `AutoModelForSequenceClassification` puts on this backbone, so that `export_task` can give it back.
+
+    The architecture's model is built with its encoder replaced by a stub that returns the given features.
+
+    Args:
+        features: Width H of the features.
+        outputs: Width C of the outputs.
+        config: The backbone's config.
+        dropout: Probability; None: the backbone's own.
+
+    Shape:
+        features [n, H] -> outputs [n, C].
+    """
+
+    def __init__(self, features: int, outputs: int, config: PreTrainedConfig, *, dropout: Dropout = None):
+        super().__init__(features, outputs, config)
+        self.model = _without_encoder(_head_config(config, outputs, dropout))
+
+    @classmethod
+    def source(cls, config: PreTrainedConfig) -> FeatureSource:
+        """BERT and ALBERT read their pooler's output, the others the pooled hidden states."""
+        return "pooler" if _READS_POOLER.get(config.model_type) else "pooled"
+
+    @classmethod
+    def forced_pooling(cls, config: PreTrainedConfig) -> str | None:
+        """The pooling of the architecture: the first token, or what ModernBERT's config says."""
+        return str(getattr(config, "classifier_pooling", "cls"))
+
+    @classmethod
+    def unsupported(cls, config: PreTrainedConfig) -> str | None:
+        """Whether the family is one whose head is known to be separable."""
+        if config.model_type in _READS_POOLER:
+            return None
+        return f"'{config.model_type}' has no native head in hf_mtl; {', '.join(sorted(_READS_POOLER))} have one"
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features [n, H] to outputs [n, C]."""
+        logits: Tensor = self.model(inputs_embeds=features).logits
+        return logits
+
+
+class _GivenFeatures(nn.Module):
+    """Stands where the encoder was and returns the features that came in as ``inputs_embeds`` [n, H]."""
+
+    def forward(self, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
+        return BaseModelOutputWithPooling(last_hidden_state=inputs_embeds.unsqueeze(1), pooler_output=inputs_embeds)
+
+    def get_input_embeddings(self) -> nn.Module:
+        # What transformers expects of a model without embeddings; it then looks elsewhere.
+        raise NotImplementedError
+
+
+def _head_config(config: PreTrainedConfig, outputs: int, dropout: float | None) -> PreTrainedConfig:
+    config = copy.deepcopy(config)
+    config.num_labels = outputs
+    config.dtype = None  # the dtype of the surrounding model, not the checkpoint's
+    if dropout is not None:
+        set_dropout(config, dropout)
+    return config
+
+
+def _without_encoder(config: PreTrainedConfig) -> PreTrainedModel:
+    """Build the classification model on the meta device, drop its encoder, then make its head real."""
+    device = torch.get_default_device()
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(config)
+    setattr(model, model.base_model_prefix, _GivenFeatures())
+    if device.type != "meta":  # inside from_pretrained the loader does both of these
+        model.to_empty(device=device)
+        model.initialize_weights()
+    return model

@@ -1,0 +1,220 @@
+"""The multi-task model: one encoder, a head per task."""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from hf_mtl.errors import ModelError
+from hf_mtl.modeling.backbone import Backbone, build_encoder, load_encoder, load_encoder_config
+from hf_mtl.modeling.choices import config_mistakes, feature_sources, settle
+from hf_mtl.modeling.configuration import MultiTaskConfig
+from hf_mtl.modeling.dropout import set_dropout
+from hf_mtl.modeling.export import export_task
+from hf_mtl.modeling.heads import HeadSpec
+from hf_mtl.modeling.losses import mean_loss
+from hf_mtl.modeling.output import MultiTaskOutput
+from hf_mtl.modeling.parameters import training_flops
+from hf_mtl.modeling.ragged import Group, encode
+from hf_mtl.modeling.statistics import ClassWeights, Numbers, TargetStatistics, TaskStatistics, expect
+from hf_mtl.modeling.task_heads import Segments, TaskHeads
+from hf_mtl.tasks import Task
+
+
+class MultiTaskModel(PreTrainedModel):
+    """One encoder and a head per task; saved and loaded like any model of transformers.
+
+    Args:
+        config: The backbone's config and the tasks.
+        encoder: An encoder that is already loaded; None: one with random weights.
+
+    Raises:
+        ModelError: If the config cannot become a model; lists everything that is wrong.
+    """
+
+    config_class = MultiTaskConfig
+    base_model_prefix = "encoder"
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _keep_in_fp32_modules_strict = ["statistics"]  # noqa: RUF012
+
+    def __init__(self, config: MultiTaskConfig, encoder: PreTrainedModel | None = None):
+        super().__init__(config)
+        if mistakes := config_mistakes(config):
+            raise ModelError(mistakes)
+        settle(config)
+        self._sources = feature_sources(config)
+        if encoder is None:
+            encoder = build_encoder(config.encoder_config, pooler="pooler" in self._sources)
+        # One object, so that switching the attention implementation reaches the encoder.
+        config.encoder_config = encoder.config
+        self.encoder = encoder
+        self.heads = TaskHeads(config)
+        self.post_init()
+
+    @classmethod
+    def from_backbone(
+        cls,
+        backbone: Backbone,
+        tasks: Mapping[str, Task],
+        head: HeadSpec | None = None,
+        *,
+        pooling: str | None = None,
+        dropout: float | None = None,
+        max_length: int | None = None,
+        **kwargs: Any,
+    ) -> "MultiTaskModel":
+        """Put fresh heads on a pretrained encoder, or on a random one.
+
+        Args:
+            backbone: Hub id, local folder, ``python:package/folder`` (a folder of an installed package): pretrained.
+                A dictionary with ``model_type`` and its fields, or a config: random weights.
+            tasks: The tasks by name.
+            head: Head of the tasks that name none of their own: a name, or ``{"type": name, **options}``.
+                None: the backbone's own classification head where it has one, else ``linear``.
+            pooling: ``cls``, ``mean``, ``last`` or ``max``; None: what suits the heads and the backbone.
+            dropout: Dropout of the heads and, where it has any, of the backbone; None: as in the backbone's config.
+            max_length: Texts are cut to this many tokens; kept in the config.
+            kwargs: As for `from_pretrained`, such as ``revision``, ``token``, ``attn_implementation``. ``dtype``
+                is float32 unless given.
+
+        Raises:
+            ModelError: If anything is wrong with the backbone, the heads or the tasks.
+        """
+        hub = {key: value for key, value in kwargs.items() if key not in ("dtype", "attn_implementation")}
+        config = MultiTaskConfig(
+            encoder_config=load_encoder_config(backbone, **hub),
+            tasks=dict(tasks),
+            head=dict(head) if isinstance(head, Mapping) else head,
+            pooling=pooling,
+            max_length=max_length,
+            dropout=dropout,
+            backbone=str(backbone) if isinstance(backbone, (str, Path)) else None,
+        )
+        if mistakes := config_mistakes(config):
+            raise ModelError(mistakes)
+        return cls(config, encoder=_make_encoder(backbone, config, kwargs))
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """The tasks by name, in order."""
+        return {name: self.heads.of(name).task for name in self.heads.names}
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The encoder's token embeddings."""
+        return self.encoder.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the encoder's token embeddings."""
+        self.encoder.set_input_embeddings(value)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        *,
+        groups: Sequence[Group] | None = None,
+        order: Tensor | None = None,
+        segments: Segments | None = None,
+        labels: Tensor | Mapping[str, Tensor] | None = None,
+        task: str | None = None,
+    ) -> MultiTaskOutput:
+        """Encode rows and run heads on them, from one padded rectangle or from a collated batch.
+
+        Args:
+            input_ids: Token ids [B, L]; every head that runs sees all rows. None: a collated batch.
+            attention_mask: 1 for real tokens [B, L]; None: all are.
+            token_type_ids: Segment ids [B, L]; dropped where the backbone takes none.
+            groups: Padded rectangles of similar length, in place of ``input_ids``.
+            order: Row i has encoding ``order[i]`` of the concatenated groups, [N]; None: as they come.
+            segments: First row, and the row after the last, of each task. Only these heads run. None: all
+                heads, or ``task``, on all rows.
+            labels: By task: class ids [n] or targets [n, D] in original units; a tensor goes with ``task``.
+            task: The only head to run; None: all heads.
+
+        Returns:
+            Logits, losses and features.
+        """
+        if groups is None:
+            if input_ids is None:
+                raise TypeError("give input_ids, or the groups that the collator makes")
+            named = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
+            groups = [{key: value for key, value in named.items() if value is not None}]
+        if isinstance(labels, Tensor):
+            if task is None:
+                raise TypeError("a tensor of labels goes with task=...; give a dictionary of labels by task")
+            labels = {task: labels}
+        features = encode(self.encoder, groups, order, self.config.pooling, self._sources)
+        shown = features[self._sources[0]]
+        if segments is None:
+            segments = {name: (0, len(shown)) for name in (self.heads.names if task is None else [task])}
+        logits, row_losses = self.heads(features, segments, labels)
+        means = [mean_loss(losses) for losses in row_losses.values() if len(losses)]
+        loss = torch.stack(means).mean() if means else None
+        return MultiTaskOutput(loss=loss, logits=logits, row_losses=row_losses, features=shown)
+
+    def set_target_statistics(self, task: str, mean: Numbers, std: Numbers) -> None:
+        """Set the mean and standard deviation of each target [D] of a standardised regression task.
+
+        Raises:
+            ModelError: If the task is unknown or keeps no such statistics.
+        """
+        remedy = "Only a regression with standardize=True does"
+        expect(self._statistics(task), TargetStatistics, task, remedy).fit(mean, std)
+
+    def set_class_weights(self, task: str, weights: Numbers) -> None:
+        """Set the loss weight of each class [C], in id order, of a classification with class_weights.
+
+        Raises:
+            ModelError: If the task is unknown or has no class weights.
+        """
+        remedy = "Only a classification with class_weights does"
+        expect(self._statistics(task), ClassWeights, task, remedy).fit(weights)
+
+    def has_statistics(self, task: str) -> bool:
+        """Whether everything that a task's loss needs of its training rows is here; True where it needs nothing."""
+        return self._statistics(task).is_fitted
+
+    def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
+        """Floating point operations of a batch, for the Trainer's count; padding costs nothing here."""
+        return training_flops(self.encoder, inputs, backward=self.training)
+
+    def export_task(self, task: str, directory: str | PathLike[str]) -> None:
+        """Write one task as a plain `AutoModelForSequenceClassification` checkpoint that needs no hf_mtl.
+
+        Raises:
+            ModelError: If the task is unknown, or its head is not the backbone's own.
+        """
+        export_task(self.encoder, self.heads.of(task), task, Path(directory))
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """False: `_init_weights` writes through `transformers.initialization`, as the library's own models do."""
+        return False
+
+    def _statistics(self, task: str) -> TaskStatistics:
+        return self.heads.of(task).statistics
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, TaskStatistics):
+            module.reset()
+
+
+def _make_encoder(backbone: Backbone, config: MultiTaskConfig, kwargs: dict[str, Any]) -> PreTrainedModel:
+    encoder_config = config.encoder_config
+    if config.dropout is not None:
+        set_dropout(encoder_config, config.dropout)
+    pooler = "pooler" in feature_sources(config)
+    if isinstance(backbone, (PreTrainedConfig, Mapping)):
+        return build_encoder(encoder_config, pooler, **{"dtype": torch.float32, **kwargs})
+    return load_encoder(backbone, encoder_config, pooler, **kwargs)

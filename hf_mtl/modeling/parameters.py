@@ -1,0 +1,46 @@
+"""Which parameters are shared and which are a head's, and what using them costs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+NamedParameters = list[tuple[str, nn.Parameter]]
+
+
+def split_parameters(model: nn.Module) -> tuple[NamedParameters, NamedParameters]:
+    """Parameters of the encoder (with its pooler), and parameters of the heads.
+
+    Args:
+        model: A `MultiTaskModel`, or a wrapper that gives access to its ``heads``, such as peft's.
+    """
+    heads: nn.Module = model.heads  # type: ignore[assignment]
+    in_heads = {id(parameter) for parameter in heads.parameters()}
+    named = list(model.named_parameters())
+    return (
+        [(name, parameter) for name, parameter in named if id(parameter) not in in_heads],
+        [(name, parameter) for name, parameter in named if id(parameter) in in_heads],
+    )
+
+
+def training_flops(encoder: nn.Module, inputs: Mapping[str, Any], backward: bool) -> int:
+    """Floating point operations of one batch: 6 (2 without backward) x real tokens x encoder parameters.
+
+    Embeddings are looked up, not multiplied, so they do not count.
+
+    Args:
+        encoder: The backbone.
+        inputs: A batch in either form that the model takes.
+        backward: Whether the batch is trained on.
+    """
+    tokens = sum(_real_tokens(group) for group in inputs.get("groups") or [inputs])
+    parameters = sum(parameter.numel() for parameter in encoder.parameters())
+    tables = {module.weight for module in encoder.modules() if isinstance(module, nn.Embedding)}
+    return (6 if backward else 2) * tokens * (parameters - sum(table.numel() for table in tables))
+
+
+def _real_tokens(group: Mapping[str, Any]) -> int:
+    mask = group.get("attention_mask")
+    if mask is not None:
+        return int(mask.sum())
+    return int(group["input_ids"].numel()) if "input_ids" in group else 0

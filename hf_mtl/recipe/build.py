@@ -1,0 +1,164 @@
+"""From plain values to a `Recipe`, with everything that is wrong on the way."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hf_mtl.errors import Mistake, UserError, known
+from hf_mtl.recipe import sections
+from hf_mtl.recipe.checks import check_names_tasks, check_recipe, in_task_order
+from hf_mtl.recipe.schema import Balancing, BalancingKeys, ModelSection, Recipe
+from hf_mtl.recipe.signatures import Options
+from hf_mtl.recipe.translate import unknown_key, validate, without_mistakes
+from hf_mtl.recipe.yaml_source import KeyPath, describe, dotted
+from hf_mtl.tasks import TASK_TYPES, Task
+
+SECTIONS = ("model", "tasks", "mixture", "balancing", "training")
+
+Section = Callable[[str], type[Options]]
+
+
+def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None:
+    """Validate a whole recipe; None if anything is wrong.
+
+    Args:
+        data: Plain values, with nothing left to inherit and absolute paths.
+        mistakes: Receives everything that is wrong.
+    """
+    mistakes.extend(unknown_key(key, key, (*SECTIONS, "extends")) for key in data if key not in SECTIONS)
+    # An empty section is no section: its keys may all be commented out.
+    given: dict[str, Any] = {name: {} if data.get(name) is None else data[name] for name in SECTIONS}
+    model = _model(given["model"], mistakes)
+    tasks = _tasks(given["tasks"], mistakes)
+    mixture = _mixture(given["mixture"], list(tasks), mistakes)
+    balancing = _balancing(given["balancing"], list(tasks), mistakes)
+    training = validate(sections.training_section(), given["training"], ("training",), mistakes)
+    mistakes.extend(
+        check_recipe(tasks, training, complete=not any(item.key.startswith("tasks") for item in mistakes))
+    )
+    if mistakes or model is None or mixture is None or balancing is None or training is None:
+        return None
+    valid = {name: task for name, task in tasks.items() if task is not None}
+    return Recipe(model=model, tasks=valid, mixture=mixture, balancing=balancing, training=training)
+
+
+def _model(data: Any, mistakes: list[Mistake]) -> ModelSection | None:
+    if data == {}:
+        mistakes.append(Mistake("model", "missing", "Give at least model: {backbone: ...}."))
+        return None
+    model = validate(ModelSection, data, ("model",), mistakes)
+    if not isinstance(data, dict):
+        return None
+    backbone, tokenizer = data.get("backbone"), data.get("tokenizer")
+    if isinstance(tokenizer, dict):
+        validate(sections.tokenizer_section(), tokenizer, ("model", "tokenizer"), mistakes)
+    if isinstance(backbone, dict):
+        if "model_type" not in backbone:
+            mistakes.append(Mistake("model.backbone.model_type", "missing", "Say which architecture, such as bert."))
+        if tokenizer is None:
+            remedy = "Give model.tokenizer: a Hub id, a folder, or {train: wordpiece}."
+            mistakes.append(Mistake("model.tokenizer", "missing, and an inline config has no tokenizer", remedy))
+    _head(data, ("model",), mistakes)
+    return model
+
+
+def _tasks(data: Any, mistakes: list[Mistake]) -> dict[str, Task | None]:
+    """The tasks by name, None for one of which nothing can be said."""
+    if not isinstance(data, dict):
+        mistakes.append(Mistake("tasks", f"found {describe(data)}", "Allowed: a mapping from names to tasks."))
+        return {}
+    if not data:
+        mistakes.append(Mistake("tasks", "missing", "Give at least one task."))
+    return {name: _task(value, ("tasks", name), mistakes) for name, value in data.items()}
+
+
+def _task(data: Any, key: KeyPath, mistakes: list[Mistake]) -> Task | None:
+    if not isinstance(data, dict):
+        mistakes.append(Mistake(dotted(key), f"found {describe(data)}", "A task is a mapping."))
+        return None
+    kind = data.get("type")
+    if not isinstance(kind, str) or kind not in TASK_TYPES:
+        problem = "missing" if kind is None else f"unknown task type {describe(kind)}"
+        mistakes.append(Mistake(dotted((*key, "type")), problem, known(TASK_TYPES, str(kind or ""))))
+        return None
+    task = validate(TASK_TYPES[kind], data, key, mistakes)
+    if "dataset" not in data:
+        remedy = "Give dataset: {path: ...}, a Hub id, a folder, or csv, json or parquet with data_files."
+        mistakes.append(Mistake(dotted((*key, "dataset")), "missing", remedy))
+    _head(data, key, mistakes)
+    return task or without_mistakes(TASK_TYPES[kind], data)
+
+
+def _head(data: dict[str, Any], key: KeyPath, mistakes: list[Mistake]) -> None:
+    """Check the head of a model or task, as it is written, against the head's signature."""
+    spec = data.get("head")
+    # Neither a name nor a mapping: the section has said so.
+    if isinstance(spec, (str, dict)):
+        _named(spec, "type", "head", sections.head_names(), sections.head_section, (*key, "head"), mistakes)
+
+
+def _named(
+    spec: Any, field: str, what: str, names: list[str], section: Section, key: KeyPath, mistakes: list[Mistake]
+) -> Options | None:
+    """Something chosen by name, alone or in a mapping with its options."""
+    spec = {field: spec} if isinstance(spec, str) else spec
+    if not isinstance(spec, dict) or not isinstance(spec.get(field), str):
+        remedy = f"Allowed: a name, or a mapping with {field} and its options. {known(names, '')}"
+        mistakes.append(Mistake(dotted(key), f"found {describe(spec)}", remedy))
+        return None
+    if spec[field] not in names:
+        mistakes.append(Mistake(dotted(key), f"unknown {what} '{spec[field]}'", known(names, spec[field])))
+        return None
+    return validate(section(spec[field]), spec, key, mistakes)
+
+
+def _mixture(data: Any, tasks: list[str], mistakes: list[Mistake]) -> Options | None:
+    mixture = validate(sections.mixture_section(), data, ("mixture",), mistakes)
+    if not isinstance(data, dict) or not tasks:
+        return mixture
+    wrong = check_names_tasks(data.get("temperature"), "mixture.temperature", tasks)
+    if mixture is not None and not wrong:
+        try:
+            sections.try_mixture(mixture.options(), tasks)
+        except UserError as error:
+            wrong = [_keyed(item, "mixture") for item in error.mistakes]
+    mistakes.extend(wrong)
+    return mixture
+
+
+def _keyed(mistake: Mistake, section: str) -> Mistake:
+    """A mistake whose text begins with its key, with the key where it belongs."""
+    first, colon, rest = mistake.problem.partition(": ")
+    if not mistake.key and colon and first.split(".")[0] == section:
+        return Mistake(first, rest, mistake.remedy)
+    return mistake if mistake.key else Mistake(section, mistake.problem, mistake.remedy)
+
+
+def _balancing(data: Any, tasks: list[str], mistakes: list[Mistake]) -> Balancing | None:
+    before = len(mistakes)
+    validate(BalancingKeys, data, ("balancing",), mistakes)
+    parts = {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else {}
+    if isinstance(parts.get("weighting"), (str, dict)):
+        parts["weighting"] = _weighting(parts["weighting"], tasks, mistakes)
+    return Balancing(**parts) if len(mistakes) == before else None
+
+
+def _weighting(spec: Any, tasks: list[str], mistakes: list[Mistake]) -> Options | None:
+    key = ("balancing", "weighting")
+    if isinstance(spec, dict):
+        spec = {name: in_task_order(value, tasks) for name, value in spec.items()}
+    weighting = _named(
+        spec, "name", "weighting", sections.weighting_names(), sections.weighting_section, key, mistakes
+    )
+    if weighting is None or not tasks:
+        return weighting
+    options = weighting.options()
+    wrong = [item for name in options for item in check_names_tasks(options[name], dotted((*key, name)), tasks)]
+    if not wrong:
+        try:
+            sections.try_weighting(str(getattr(weighting, "name")), options, len(tasks))  # noqa: B009
+        except (ValueError, UserError) as error:
+            option = str(error).split(" ")[0]
+            at = (*key, option) if option in options else key
+            wrong = [Mistake(dotted(at), str(error).rstrip("."))]
+    mistakes.extend(wrong)
+    return weighting

@@ -1,0 +1,143 @@
+"""What only shows when several keys of a recipe are looked at together."""
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from hf_mtl.errors import Mistake, known
+from hf_mtl.recipe.signatures import Options
+from hf_mtl.tasks import Regression, SequenceClassification, Task
+
+# Keys of the results beside the tasks, or of the loss.
+RESERVED_NAMES = ("average", "loss", "macro", "worst")
+
+Tasks = Mapping[str, Task | None]
+
+
+def check_recipe(tasks: Tasks, training: Options | None, complete: bool) -> list[Mistake]:
+    """Check tasks and training against each other.
+
+    Args:
+        tasks: The tasks by name; None for one of which nothing can be said.
+        training: The training section, if it is valid.
+        complete: Whether the tasks are valid as they were written.
+    """
+    from hf_mtl.evaluation import check_metrics
+
+    valid = {name: task for name, task in tasks.items() if task is not None}
+    mistakes = [mistake for name in tasks for mistake in _name(name)]
+    for name, task in valid.items():
+        mistakes.extend(_columns(name, task))
+        mistakes.extend(_misspelt_metrics(name, task))
+        if isinstance(task, SequenceClassification):
+            mistakes.extend(_classes(name, task))
+    # A misspelling has been said, with the spelling that was meant.
+    said = {(mistake.key, mistake.problem) for mistake in mistakes}
+    mistakes.extend(mistake for mistake in check_metrics(valid) if (mistake.key, mistake.problem) not in said)
+    mistakes.extend(_collisions(valid))
+    if training is not None and complete:
+        mistakes.extend(_best_metric(valid, training))
+    return mistakes
+
+
+def check_names_tasks(value: Any, key: str, tasks: list[str]) -> list[Mistake]:
+    """Check that a mapping names exactly the tasks; anything but a mapping passes.
+
+    Args:
+        value: The value, plain.
+        key: Its dotted key.
+        tasks: The names of the tasks.
+    """
+    if not isinstance(value, dict) or set(value) == set(tasks):
+        return []
+    wrong = [
+        Mistake(f"{key}.{name}", f"unknown task '{name}'", known(tasks, name)) for name in value if name not in tasks
+    ]
+    absent = [name for name in tasks if name not in value]
+    if absent:
+        wrong.append(Mistake(key, f"nothing for {', '.join(absent)}", "Give one value for every task."))
+    return wrong
+
+
+def in_task_order(value: Any, tasks: list[str]) -> Any:
+    """A mapping that names exactly the tasks, in their order; anything else as it is."""
+    if isinstance(value, dict) and set(value) == set(tasks):
+        return {name: value[name] for name in tasks}
+    return value
+
+
+def _name(name: str) -> Iterator[Mistake]:
+    from torch import nn
+
+    key = f"tasks.{name}"
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        yield Mistake(key, f"the task name '{name}'", "Allowed: letters, digits, '_' and '-'.")
+    elif name in RESERVED_NAMES:
+        yield Mistake(key, f"the task name '{name}' is taken", "The results have a key of this name.")
+    elif hasattr(nn.ModuleDict(), name):
+        yield Mistake(key, f"the task name '{name}' is taken", "torch.nn.ModuleDict, which holds the heads, uses it.")
+
+
+def _columns(name: str, task: Task) -> Iterator[Mistake]:
+    for column in task.label_columns:
+        if column in task.text_columns:
+            remedy = "The model would read the answer."
+            yield Mistake(f"tasks.{name}.label", f"the column '{column}' is both text and label", remedy)
+    for key, columns in (("text", task.text_columns), ("label", task.label_columns)):
+        if len(set(columns)) < len(columns):
+            yield Mistake(f"tasks.{name}.{key}", f"found {columns}, the same column twice", "Name each column once.")
+
+
+def _classes(name: str, task: SequenceClassification) -> Iterator[Mistake]:
+    names = task.label_names
+    if names is None:
+        return
+    if len(names) < 2 or len(set(names)) < len(names):
+        yield Mistake(f"tasks.{name}.labels", f"found {names}", "Allowed: two or more different names.")
+    weights, key = task.class_weights, f"tasks.{name}.class_weights"
+    if isinstance(weights, dict):
+        for label in weights:
+            if label not in names:
+                yield Mistake(f"{key}.{label}", f"unknown class '{label}'", known(names, label, "Classes"))
+    elif isinstance(weights, list) and len(weights) != len(names):
+        yield Mistake(key, f"found {len(weights)} weights for {len(names)} classes", "Give one for each class.")
+
+
+def _misspelt_metrics(name: str, task: Task) -> Iterator[Mistake]:
+    """Unknown metrics that are close to one of ours; others may be ids of `evaluate`."""
+    from hf_mtl.evaluation import available_metrics
+
+    names = available_metrics()
+    for spec in task.metrics:
+        if spec.name not in names and get_close_matches(spec.name, names, n=1, cutoff=0.75):
+            yield Mistake(f"tasks.{name}.metrics", f"unknown metric '{spec.name}'", known(names, spec.name))
+
+
+def _score_keys(name: str, task: Task) -> set[str]:
+    """What a task's scores are called in the results of an evaluation, without ``eval_``."""
+    from hf_mtl.evaluation import metric_keys
+
+    keys = set(metric_keys(task))
+    if isinstance(task, Regression) and len(task.label_columns) > 1:
+        keys |= {f"{key}_{column}" for key in keys for column in task.label_columns}
+    return {f"{name}_{key}" for key in (*keys, "loss")}
+
+
+def _collisions(tasks: Mapping[str, Task]) -> Iterator[Mistake]:
+    owners: dict[str, str] = {}
+    for name, task in tasks.items():
+        for key in sorted(_score_keys(name, task)):
+            if key in owners:
+                problem = f"the score 'eval_{key}' is also one of the task '{owners[key]}'"
+                yield Mistake(f"tasks.{name}", problem, "Rename one of the tasks.")
+            owners.setdefault(key, name)
+
+
+def _best_metric(tasks: Mapping[str, Task], training: Options) -> Iterator[Mistake]:
+    metric = training.options().get("metric_for_best_model")
+    if metric is None:
+        return
+    names = [*RESERVED_NAMES, *(key for name, task in tasks.items() for key in sorted(_score_keys(name, task)))]
+    if metric.removeprefix("eval_") not in names:
+        yield Mistake("training.metric_for_best_model", f"unknown score '{metric}'", known(names, metric))

@@ -1,0 +1,108 @@
+"""The recipe's JSON Schema, for completion and checks in editors."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from hf_mtl.recipe import sections
+from hf_mtl.recipe.schema import BalancingKeys, ModelSection
+from hf_mtl.tasks import TASK_TYPES
+
+Schema = dict[str, Any]
+
+
+def json_schema() -> Schema:
+    """JSON Schema (2020-12) of a recipe file, built from the same signatures that recipes are checked with.
+
+    A recipe that extends another may leave everything out, and may say null to remove what it inherits.
+    """
+    definitions: Schema = {}
+    model = _of(ModelSection, definitions)
+    model["properties"]["head"] = _named("type", sections.head_names(), sections.head_section, definitions)
+    _describe(model["properties"]["head"], ModelSection, "head")
+    tokenizer = _partial(_of(sections.tokenizer_section(), definitions))
+    model["properties"]["tokenizer"] = {"anyOf": [{"type": ["string", "null"]}, tokenizer]}
+    _describe(model["properties"]["tokenizer"], ModelSection, "tokenizer")
+    balancing = _of(BalancingKeys, definitions)
+    weighting = _named("name", sections.weighting_names(), sections.weighting_section, definitions)
+    balancing["properties"]["weighting"] = weighting
+    _describe(weighting, BalancingKeys, "weighting")
+    properties = {
+        "extends": {
+            "description": "Recipes that this one extends, relative to it; this one wins.",
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        },
+        "model": _or_null(_partial(model)),
+        "tasks": {"type": "object", "additionalProperties": _or_null(_tasks(definitions))},
+        "mixture": _or_null(_of(sections.mixture_section(), definitions)),
+        "balancing": _or_null(balancing),
+        "training": _or_null(_of(sections.training_section(), definitions)),
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "hf_mtl recipe",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        "if": {"not": {"required": ["extends"]}},
+        "then": _COMPLETE,
+        "$defs": definitions,
+    }
+
+
+# What a recipe that extends nothing must say.
+_COMPLETE: Schema = {
+    "required": ["model", "tasks"],
+    "properties": {
+        "model": {"required": ["backbone"]},
+        "tasks": {"minProperties": 1, "additionalProperties": {"required": ["type", "dataset"]}},
+    },
+}
+
+
+def _tasks(definitions: Schema) -> Schema:
+    """A task of any type; without a type (it is inherited) the keys of every type are allowed."""
+    arms = []
+    for task in TASK_TYPES.values():
+        schema = _partial(_of(task, definitions))
+        schema["properties"]["head"] = _named("type", sections.head_names(), sections.head_section, definitions)
+        _describe(schema["properties"]["head"], task, "head")
+        metric = {"$ref": "#/$defs/MetricSpec"}
+        items = {"anyOf": [{"type": "string"}, metric]}
+        schema["properties"]["metrics"] = {"anyOf": [{"type": "string"}, metric, {"type": "array", "items": items}]}
+        _describe(schema["properties"]["metrics"], task, "metrics")
+        schema["properties"] = {key: _or_null(value) for key, value in schema["properties"].items()}
+        definitions[task.__name__] = schema
+        arms.append({"$ref": f"#/$defs/{task.__name__}"})
+    return {"anyOf": arms}
+
+
+def _named(field: str, names: list[str], section: Any, definitions: Schema) -> Schema:
+    """Something chosen by name: the name alone, or a mapping with its options."""
+    arms: list[Schema] = [{"enum": names}, {"type": "null"}]
+    for name in names:
+        model = section(name)
+        definitions[model.__name__] = _partial(_of(model, definitions))
+        arms.append({"$ref": f"#/$defs/{model.__name__}"})
+    return {"anyOf": arms}
+
+
+def _of(model: type[BaseModel], definitions: Schema) -> Schema:
+    schema = model.model_json_schema()
+    definitions.update(schema.pop("$defs", {}))
+    return schema
+
+
+def _partial(schema: Schema) -> Schema:
+    """Without required keys: they may be inherited."""
+    return {key: value for key, value in schema.items() if key != "required"}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _describe(schema: Schema, model: type[BaseModel], key: str) -> None:
+    text = model.model_fields[key].description
+    if text:
+        schema["description"] = text

@@ -1,0 +1,34 @@
+"""A recipe file, and what the command line adds to it, to a `Recipe`."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from hf_mtl.errors import Mistake, RecipeError
+from hf_mtl.recipe.build import build_recipe
+from hf_mtl.recipe.merge import read_extended
+from hf_mtl.recipe.overrides import apply_overrides
+from hf_mtl.recipe.paths import resolve_paths
+from hf_mtl.recipe.places import Places
+from hf_mtl.recipe.schema import Recipe
+
+
+def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Load, merge and validate a recipe. No model is loaded, and no data is looked at.
+
+    Args:
+        path: A YAML file.
+        overrides: ``key=value`` with dotted keys, which win over the file: ``training.learning_rate=1e-4``.
+            An empty or null value removes a key.
+
+    Raises:
+        RecipeError: With everything that is wrong, each mistake with the file and line that says it.
+    """
+    mistakes: list[Mistake] = []
+    node = apply_overrides(read_extended(path, mistakes), overrides, mistakes)
+    places = Places.of(node)
+    recipe = build_recipe(resolve_paths(node).plain(), mistakes)
+    if recipe is None or mistakes:
+        raise RecipeError([replace(item, where=item.where or places.locate(item.key)) for item in mistakes])
+    recipe._places = places
+    return recipe

@@ -1,0 +1,67 @@
+"""Relative paths in a recipe become absolute, relative to the file that says them."""
+
+import os
+from collections.abc import Callable
+
+from hf_mtl.recipe.yaml_source import Node
+
+_FORMATS = ("csv", "json", "parquet", "text", "arrow")
+
+
+def resolve_paths(recipe: Node) -> Node:
+    """Make the paths of datasets, backbone and tokenizer absolute.
+
+    Hub ids, formats, URLs and ``python:package/folder`` are left alone. ``training.output_dir`` is not looked at:
+    it is relative to the current folder, as everywhere in transformers.
+
+    Args:
+        recipe: The merged recipe.
+    """
+    recipe = _at(recipe, "model", lambda model: _at(_at(model, "backbone", _if_local), "tokenizer", _if_local))
+    return _at(recipe, "tasks", lambda tasks: _each(tasks, lambda task: _at(task, "dataset", _dataset)))
+
+
+def _at(node: Node, key: str, change: Callable[[Node], Node]) -> Node:
+    if not isinstance(node.value, dict) or key not in node.value:
+        return node
+    return Node({**node.value, key: change(node.value[key])}, node.origin)
+
+
+def _each(node: Node, change: Callable[[Node], Node]) -> Node:
+    if isinstance(node.value, dict):
+        return Node({key: change(child) for key, child in node.value.items()}, node.origin)
+    if isinstance(node.value, list):
+        return Node([change(child) for child in node.value], node.origin)
+    return node
+
+
+def _dataset(node: Node) -> Node:
+    if isinstance(node.value, list):
+        return _each(node, _dataset)
+    if not isinstance(node.value, dict) or "path" not in node.value:
+        return node
+    if node.value["path"].value in _FORMATS:
+        # The files of a format are local (globs too, which do not exist as such); those of a Hub id are not.
+        return _at(node, "data_files", lambda files: _leaves(files, _absolute))
+    return _at(_at(node, "path", _if_local), "data_files", lambda files: _leaves(files, _if_local))
+
+
+def _leaves(node: Node, change: Callable[[Node], Node]) -> Node:
+    if isinstance(node.value, (dict, list)):
+        return _each(node, lambda child: _leaves(child, change))
+    return change(node)
+
+
+def _absolute(node: Node) -> Node:
+    value = node.value
+    if not isinstance(value, str) or "://" in value or value.startswith("python:") or os.path.isabs(value):
+        return node
+    return Node(os.path.normpath(os.path.join(node.origin.folder, os.path.expanduser(value))), node.origin)
+
+
+def _if_local(node: Node) -> Node:
+    value = node.value
+    if not isinstance(value, str) or value in _FORMATS:
+        return node
+    local = value.startswith((".", "~")) or os.path.exists(os.path.join(node.origin.folder, value))
+    return _absolute(node) if local else node

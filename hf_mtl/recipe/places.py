@@ -1,0 +1,33 @@
+"""From a dotted key to the file and line that say it."""
+
+import re
+from collections.abc import Mapping
+
+from hf_mtl.recipe.yaml_source import Node, dotted
+
+
+class Places:
+    """Where each key of a recipe was written.
+
+    Args:
+        table: ``file:line`` by dotted key; the empty key is the whole recipe.
+    """
+
+    def __init__(self, table: Mapping[str, str] | None = None):
+        self.table = dict(table or {})
+
+    @classmethod
+    def of(cls, node: Node) -> "Places":
+        """The places of everything in a tree."""
+        return cls({dotted(path): str(origin) for path, origin in node.origins()})
+
+    def locate(self, key: str) -> str:
+        """Place of a key, or of the nearest key above it; empty if nothing is known.
+
+        Args:
+            key: A dotted key; a place in a list is ``.0`` or ``[0]``.
+        """
+        key = re.sub(r"\[(\d+)\]", r".\1", key)
+        while key and key not in self.table:
+            key = key.rpartition(".")[0]
+        return self.table.get(key, "")

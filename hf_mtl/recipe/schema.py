@@ -1,0 +1,120 @@
+"""What a recipe is: one frozen, validated object."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny
+
+from hf_mtl.errors import Mistake
+from hf_mtl.recipe.places import Places
+from hf_mtl.recipe.sections import weighting_section
+from hf_mtl.recipe.signatures import Options
+from hf_mtl.recipe.yaml_source import dump_yaml
+from hf_mtl.tasks import AnyTask
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class ModelSection(_Frozen):
+    """The encoder, its tokenizer, and the head of every task that names none."""
+
+    backbone: str | dict[str, Any] = Field(
+        description="Hub id, local folder, python:package/folder, or an inline config (model_type and its fields)."
+    )
+    tokenizer: str | dict[str, Any] | None = Field(
+        None, description="Hub id, folder, or {train: wordpiece, ...} to train one. Default: the backbone's own."
+    )
+    max_length: int | None = Field(
+        None,
+        ge=1,
+        description="Longest text in tokens; what is truncated is counted and said. Default: the encoder's.",
+    )
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="Of heads and backbone. Default: what the backbone's config says."
+    )
+    pooling: Literal["cls", "mean", "last", "max"] | None = Field(
+        None, description="How tokens become one vector. Default: what suits the backbone."
+    )
+    head: str | dict[str, Any] | None = Field(
+        None, description="A head, or {type: ..., its options}. Default: what suits the backbone."
+    )
+
+
+class BalancingKeys(_Frozen):
+    """How many task losses become one update, as a recipe writes it."""
+
+    weighting: str | dict[str, Any] | None = Field(
+        None, description="A loss weighting, or {name: ..., its options}. Default: ew."
+    )
+    reduction: Literal["rows", "tasks"] = Field(
+        "rows", description="What counts once: every row of a step, or every task whatever its rows."
+    )
+
+
+def _equal_weighting() -> Options:
+    return weighting_section("ew").model_validate({"name": "ew"})
+
+
+class Balancing(BalancingKeys):
+    """How many task losses become one update."""
+
+    weighting: SerializeAsAny[Options] = Field(default_factory=_equal_weighting)  # type: ignore[assignment]
+
+    @property
+    def weighting_name(self) -> str:
+        """Registered name of the weighting."""
+        name: str = getattr(self.weighting, self.weighting.name_field)
+        return name
+
+
+class Recipe(_Frozen):
+    """A validated recipe. Sections that configure a callable give its keyword arguments with ``options()``.
+
+    Args:
+        model: The encoder and its heads.
+        tasks: The tasks by name.
+        mixture: Options of `hf_mtl.data.Mixture`.
+        balancing: The loss weighting and its options.
+        training: Options of `MultiTaskTrainingArguments`.
+    """
+
+    model: ModelSection
+    tasks: Mapping[str, AnyTask]
+    mixture: SerializeAsAny[Options]
+    balancing: Balancing
+    training: SerializeAsAny[Options]
+    _places: Places = PrivateAttr(default_factory=Places)
+
+    def __eq__(self, other: object) -> bool:
+        # Not where it was written: a resolved copy is the same recipe.
+        return isinstance(other, Recipe) and self.to_dict() == other.to_dict()
+
+    def locate(self, key: str) -> str:
+        """``file:line`` of a dotted key, or of the nearest key above it; empty for a recipe made in Python."""
+        return self._places.locate(key)
+
+    def with_places(self, mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
+        """The same mistakes, with the place of their keys in this recipe where they have none."""
+        return tuple(replace(item, where=item.where or self.locate(item.key)) for item in mistakes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was set, as plain values; defaults are left out, empty sections too."""
+        sections = {
+            "model": self.model.model_dump(mode="json", exclude_unset=True),
+            "tasks": {
+                # The type says which class reads it back, also for a task made in Python.
+                name: {"type": task.type, **task.model_dump(mode="json", exclude_unset=True)}
+                for name, task in self.tasks.items()
+            },
+            "mixture": self.mixture.model_dump(mode="json", exclude_unset=True),
+            "balancing": self.balancing.model_dump(mode="json", exclude_unset=True),
+            "training": self.training.model_dump(mode="json", exclude_unset=True),
+        }
+        return {name: section for name, section in sections.items() if section}
+
+    def to_yaml(self) -> str:
+        """The recipe in one file, runnable from anywhere: paths are absolute, nothing is inherited."""
+        return dump_yaml(self.to_dict())

@@ -1,0 +1,92 @@
+"""The parts of a recipe whose keys are somebody's keyword arguments.
+
+Imports happen inside the functions: what is configured is heavy, and not every recipe uses all of it.
+"""
+
+from functools import cache
+from typing import Any
+
+from hf_mtl.recipe.signatures import Options, model_from_signature
+
+# What a component is told by the run, not by the recipe.
+_HEAD_CONTEXT = ("features", "outputs", "config")
+_WEIGHTING_CONTEXT = ("num_tasks", "task_types", "sizes")
+
+
+@cache
+def training_section() -> type[Options]:
+    """The fields of `MultiTaskTrainingArguments`."""
+    from hf_mtl.arguments import MultiTaskTrainingArguments
+
+    # Types that YAML cannot say (ParallelismConfig) are left to TrainingArguments itself.
+    return model_from_signature(MultiTaskTrainingArguments, lenient=True, words={"optim": ("adamax",)})
+
+
+@cache
+def mixture_section() -> type[Options]:
+    """The options of `Mixture`."""
+    from hf_mtl.data.mixture import Mixture, annealed_temperature
+
+    anneal = model_from_signature(annealed_temperature, exclude=("progress",))
+    return model_from_signature(Mixture, exclude=("sizes",), nested={"anneal": anneal})
+
+
+@cache
+def tokenizer_section() -> type[Options]:
+    """A tokenizer to train: ``{train: wordpiece, ...}``."""
+    from hf_mtl.data.vocabulary import train_wordpiece
+
+    return model_from_signature(train_wordpiece, exclude=("texts",), name=("train", "wordpiece"))
+
+
+def head_names() -> list[str]:
+    """The registered heads."""
+    from hf_mtl.modeling.heads import available_heads
+
+    return sorted(available_heads())
+
+
+@cache
+def head_section(name: str) -> type[Options]:
+    """A head with options: ``{type: mlp, ...}``."""
+    from hf_mtl.modeling.heads import head_class
+
+    return model_from_signature(head_class(name), exclude=_HEAD_CONTEXT, name=("type", name))
+
+
+def weighting_names() -> list[str]:
+    """The registered loss weightings."""
+    from hf_mtl.balancing import available
+
+    return sorted(name for name, family in available().items() if family == "weighting")
+
+
+@cache
+def weighting_section(name: str) -> type[Options]:
+    """A weighting with options: ``{name: uw, ...}``."""
+    from hf_mtl.balancing import weighting_class
+
+    return model_from_signature(weighting_class(name), exclude=_WEIGHTING_CONTEXT, name=("name", name))
+
+
+def try_mixture(options: dict[str, Any], tasks: list[str]) -> None:
+    """Build a mixture with stand-in sizes, which checks the ranges of its options.
+
+    Raises:
+        UserError: If an option is out of range.
+    """
+    from hf_mtl.data.mixture import Mixture
+
+    # Large, so that no size is at fault.
+    Mixture(sizes=dict.fromkeys(tasks, 1_000_000), **options)
+
+
+def try_weighting(name: str, options: dict[str, Any], num_tasks: int) -> None:
+    """Build a weighting, which checks the ranges of its options.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+    from hf_mtl.balancing import weighting_class
+
+    weighting_class(name)(num_tasks=num_tasks, **options)

@@ -1,0 +1,174 @@
+"""Recipe sections derived from the signatures of what they configure, so that every default lives once."""
+
+import dataclasses
+import enum
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+_ENTRY = re.compile(r"^(\w+)\s*(?:\([^)]*\))?:\s+(.*)$")
+_PLAIN: tuple[Any, ...] = (int, float, str, bool, type(None), Any, dict, list, tuple)
+_CONTAINERS: tuple[Any, ...] = (dict, list, tuple, Mapping, Sequence)
+
+
+class Options(BaseModel):
+    """Keyword arguments for one callable, checked and frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    name_field: ClassVar[str] = ""
+
+    def options(self) -> dict[str, Any]:
+        """What was set, as keyword arguments; the rest keeps the callable's own defaults."""
+        keys = [key for key in type(self).model_fields if key in self.model_fields_set and key != self.name_field]
+        values = ((key, getattr(self, key)) for key in keys)
+        return {key: value.options() if isinstance(value, Options) else value for key, value in values}
+
+
+def model_from_signature(
+    target: Callable[..., Any],
+    exclude: Collection[str] = (),
+    name: tuple[str, str] | None = None,
+    lenient: bool = False,
+    words: Mapping[str, Collection[str]] | None = None,
+    nested: Mapping[str, type[Options]] | None = None,
+) -> type[Options]:
+    """Derive a frozen model from what a callable takes.
+
+    Names, annotations and defaults come from the dataclass fields or the signature (of a class: of its
+    ``__init__``), descriptions from field metadata or from the Args section of the docstring.
+
+    Args:
+        target: A function, class or dataclass.
+        exclude: Arguments that the recipe does not give.
+        name: A further required field and its only value, such as ``("type", "vip")``.
+        lenient: Accept anything where an annotation is not a plain YAML type, instead of refusing.
+        words: Further words that a field with closed choices takes.
+        nested: Models of arguments that are mappings, None where the argument may be None.
+
+    Raises:
+        TypeError: If an argument has no annotation, a type that YAML cannot say (unless lenient), or is variadic.
+    """
+    fields: dict[str, Any] = {}
+    if name is not None:
+        literal: Any = Literal[name[1]]
+        fields[name[0]] = (literal, Field(description=_summary(target)))
+    texts = argument_texts(target)
+    for key, hint, default, text in _arguments(target, exclude):
+        more = tuple((words or {}).get(key, ()))
+        annotation = _annotation(hint, more)
+        if nested and key in nested:
+            annotation = nested[key] | None
+        if not _is_plain(annotation):
+            if not lenient:
+                raise TypeError(f"{target.__qualname__}: a recipe cannot give '{key}: {hint}'; exclude it")
+            annotation = Any
+        fields[key] = (annotation, Field(**default, description=text or texts.get(key)))
+    model = create_model(_model_name(target), __base__=Options, __doc__=_summary(target), **fields)
+    model.name_field = name[0] if name else ""
+    return model
+
+
+def _arguments(target: Callable[..., Any], exclude: Collection[str]) -> list[tuple[str, Any, dict[str, Any], str]]:
+    """Name, annotation, default and description of each argument."""
+    if dataclasses.is_dataclass(target):
+        hints = typing.get_type_hints(target, include_extras=True)
+        return [
+            (field.name, hints[field.name], _field_default(field), str(field.metadata.get("help") or ""))
+            for field in dataclasses.fields(target)
+            if field.init and field.name not in exclude
+        ]
+    function = target.__init__ if inspect.isclass(target) else target
+    hints = typing.get_type_hints(function, include_extras=True)
+    found = []
+    for key, parameter in inspect.signature(target).parameters.items():
+        if key in exclude:
+            continue
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise TypeError(f"{target.__qualname__}: takes '*{key}', so its options are not known")
+        if key not in hints:
+            raise TypeError(f"{target.__qualname__}: the argument '{key}' has no annotation")
+        default = {} if parameter.default is parameter.empty else {"default": parameter.default}
+        found.append((key, hints[key], default, ""))
+    return found
+
+
+def _field_default(field: "dataclasses.Field[Any]") -> dict[str, Any]:
+    if field.default is not dataclasses.MISSING:
+        return {"default": field.default}
+    if field.default_factory is not dataclasses.MISSING:
+        return {"default_factory": field.default_factory}
+    return {}
+
+
+def _annotation(hint: Any, words: tuple[str, ...]) -> Any:
+    """Closed choices as Literal, so that messages and editors can list them."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        arms = typing.get_args(hint)
+        choices = [arm for arm in arms if inspect.isclass(arm) and issubclass(arm, enum.Enum)]
+        # `SomeEnum | str` means: a value of the enum, also as a word.
+        arms = tuple(arm for arm in arms if not (choices and arm is str))
+        return typing.Union[tuple(_annotation(arm, words) for arm in arms)]  # noqa: UP007
+    if inspect.isclass(hint) and issubclass(hint, enum.Enum):
+        return Literal[tuple(dict.fromkeys([*(member.value for member in hint), *words]))]
+    if typing.get_origin(hint) is list:
+        return list[_annotation(typing.get_args(hint)[0], words)]  # type: ignore[misc]
+    return hint
+
+
+def _is_plain(hint: Any) -> bool:
+    """Whether YAML can say a value of this type."""
+    origin = typing.get_origin(hint)
+    if origin is typing.Annotated:
+        return _is_plain(typing.get_args(hint)[0])
+    if origin is Literal or hint is Ellipsis:
+        return True
+    if origin in (typing.Union, types.UnionType) or origin in _CONTAINERS or _is_container_abc(origin):
+        return all(_is_plain(arm) for arm in typing.get_args(hint))
+    return hint in _PLAIN or typing.is_typeddict(hint) or (inspect.isclass(hint) and issubclass(hint, BaseModel))
+
+
+def _is_container_abc(origin: Any) -> bool:
+    return inspect.isclass(origin) and origin in {Mapping, Sequence}
+
+
+def argument_texts(target: Callable[..., Any]) -> dict[str, str]:
+    """Descriptions of arguments: the Args section of a Google docstring, of a class and its bases.
+
+    Args:
+        target: A function or class.
+    """
+    texts: dict[str, str] = {}
+    for owner in inspect.getmro(target) if inspect.isclass(target) else (target,):
+        for key, text in _args_section(inspect.cleandoc(owner.__doc__ or "")).items():
+            texts.setdefault(key, text)
+    return texts
+
+
+def _args_section(doc: str) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    inside, key = False, ""
+    for line in doc.splitlines():
+        if not line.startswith(" ") and line.strip():
+            inside, key = line.strip() in ("Args:", "Arguments:", "Parameters:"), ""
+            continue
+        entry = _ENTRY.match(line.strip()) if inside and re.match(r"^ {4}\S", line) else None
+        if entry:
+            key = entry[1]
+            texts[key] = entry[2]
+        elif key and line.strip():
+            texts[key] += " " + line.strip()
+    return texts
+
+
+def _summary(target: Callable[..., Any]) -> str:
+    return inspect.cleandoc(target.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _model_name(target: Callable[..., Any]) -> str:
+    owner = target.__qualname__.removesuffix(".__init__").rpartition(".")[2]
+    return owner[:1].upper() + owner[1:] + "Options"

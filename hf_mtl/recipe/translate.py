@@ -1,0 +1,184 @@
+"""Validation by pydantic, its errors in plain words: what was found, what is allowed."""
+
+import json
+import typing
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from hf_mtl.errors import Mistake, known
+from hf_mtl.recipe.yaml_source import KeyPath, describe, dotted
+
+M = TypeVar("M", bound=BaseModel)
+Error = dict[str, Any]
+
+_MANY = 30
+
+# Errors that only say: this is no value of that type. One per arm of a union.
+_SHAPES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "none_required": "nothing",
+}
+_LIMITS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "greater_than": lambda ctx: f"more than {ctx['gt']}",
+    "greater_than_equal": lambda ctx: f"at least {ctx['ge']}",
+    "less_than": lambda ctx: f"less than {ctx['lt']}",
+    "less_than_equal": lambda ctx: f"at most {ctx['le']}",
+    "too_short": lambda ctx: f"at least {ctx['min_length']} items",
+    "too_long": lambda ctx: f"at most {ctx['max_length']} items",
+}
+
+
+def validate(model: type[M], data: Any, key: KeyPath, mistakes: list[Mistake]) -> M | None:
+    """Validate data that came from YAML; None if it is not valid.
+
+    Args:
+        model: What it should be.
+        data: Plain values.
+        key: Key path of the data in the recipe.
+        mistakes: Receives what is wrong.
+    """
+    try:
+        # Strict, because a recipe that says `true` for a number means something else; as JSON, because there
+        # a list may become a tuple all the same.
+        return model.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        mistakes.extend(_translate(model, error.errors(), data, key))
+        return None
+
+
+def _translate(model: type[BaseModel], errors: list[Any], data: Any, key: KeyPath) -> list[Mistake]:
+    groups: dict[KeyPath, list[Error]] = {}
+    for error in errors:
+        groups.setdefault(_path(error, data), []).append(error)
+    mistakes: list[Mistake] = []
+    for path, group in groups.items():
+        deeper = any(len(other) > len(path) and other[: len(path)] == path for other in groups)
+        firm = [error for error in group if not _is_mismatch(error)]
+        if firm:
+            mistakes.extend(_firm(model, error, path, key) for error in firm)
+        elif not deeper:
+            mistakes.append(_mismatch(group, _value(data, path), key + path))
+    return mistakes
+
+
+def without_mistakes(model: type[M], data: dict[str, Any]) -> M | None:
+    """What is left when the keys with mistakes are taken out, to look at the other keys together; None if too little.
+
+    Args:
+        model: What the data should be.
+        data: Plain values.
+    """
+    for _ in range(2):
+        try:
+            return model.model_validate_json(json.dumps(data), strict=True)
+        except ValidationError as error:
+            wrong = {error["loc"][0] for error in error.errors() if error["loc"]}
+            data = {key: value for key, value in data.items() if key not in wrong}
+    return None
+
+
+def _path(error: Error, data: Any) -> KeyPath:
+    """Key path of an error, without the names that pydantic gives to the arms of a union."""
+    path: list[str | int] = []
+    for place, part in enumerate(error["loc"]):
+        if (isinstance(data, dict) and part in data) or (
+            isinstance(data, list) and isinstance(part, int) and part < len(data)
+        ):
+            data = data[part]
+            path.append(part)
+        elif error["type"] == "missing" and place == len(error["loc"]) - 1:
+            path.append(part)
+    return tuple(path)
+
+
+def _value(data: Any, path: KeyPath) -> Any:
+    for part in path:
+        data = data[part]
+    return data
+
+
+def _is_mismatch(error: Error) -> bool:
+    return error["type"] in _SHAPES or (error["type"] == "literal_error" and error["loc"][-1] != "[key]")
+
+
+def _mismatch(group: list[Error], found: Any, key: KeyPath) -> Mistake:
+    """One mistake for all arms of a union that the value is not."""
+    words = [word for error in group if error["type"] == "literal_error" for word in _words(error)]
+    shapes = list(dict.fromkeys(_SHAPES[error["type"]] for error in group if error["type"] in _SHAPES))
+    if words and not shapes:
+        return Mistake(dotted(key), f"unknown value {describe(found)}", _known(words, str(found)))
+    nearest = get_close_matches(str(found), words, n=1)
+    allowed = [*shapes, *(f"'{word}'" for word in words)]
+    text = allowed[0] if len(allowed) == 1 else f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
+    if shapes == ["text"] and isinstance(found, (bool, int, float)):
+        hint = " Put it in quotes."
+    return Mistake(dotted(key), f"found {describe(found)}", f"Allowed: {text}.{hint}")
+
+
+def _words(error: Error) -> list[str]:
+    return [word.strip("'") for word in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+
+
+def _firm(model: type[BaseModel], error: Error, path: KeyPath, key: KeyPath) -> Mistake:
+    """A mistake that is not only a question of type."""
+    full, kind = dotted(key + path), error["type"]
+    if kind == "extra_forbidden":
+        return unknown_key(full, str(path[-1]), [str(name) for name in _fields_at(model, path[:-1])])
+    if kind == "literal_error":  # of a key, not of a value
+        return unknown_key(full, str(path[-1]), _words(error))
+    if kind == "missing":
+        fields = _fields_at(model, path[:-1])
+        text = fields[path[-1]].description if path[-1] in fields else None
+        return Mistake(full, "missing", text or "It has no default.")
+    if kind in _LIMITS:
+        return Mistake(full, f"found {describe(error['input'])}", f"Allowed: {_LIMITS[kind](error['ctx'])}.")
+    reason = str(error["ctx"]["error"]) if kind == "value_error" else error["msg"]
+    return Mistake(full, f"found {describe(error['input'])}", f"Allowed: {reason}.")
+
+
+def unknown_key(key: str, name: str, names: typing.Iterable[str]) -> Mistake:
+    """The mistake of a key that nobody knows.
+
+    Args:
+        key: The whole dotted key.
+        name: Its last part.
+        names: The keys that are known there.
+    """
+    return Mistake(key, f"unknown key '{name}'", _known(names, name))
+
+
+def _known(names: typing.Iterable[str], found: str) -> str:
+    """What is allowed; of very many names only those that are near, if any is."""
+    names = list(names)
+    near = get_close_matches(found, names, n=5, cutoff=0.5) if len(names) > _MANY else []
+    return known(near, found, f"Of {len(names)} the nearest") if near else known(names, found)
+
+
+def _fields_at(model: type[BaseModel], path: KeyPath) -> dict[str | int, Any]:
+    """The fields of the model, or models, at a key path below a model."""
+    models = [model]
+    for part in path:
+        found = [field.annotation for at in models for name, field in at.model_fields.items() if name == part]
+        if found:
+            models = [at for annotation in found for at in _models_in(annotation)]
+    return {name: field for at in models for name, field in at.model_fields.items()}
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for arm in typing.get_args(annotation) for model in _models_in(arm)]

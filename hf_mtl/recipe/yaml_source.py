@@ -1,0 +1,234 @@
+"""YAML text to a tree of values that know the file and line they came from.
+
+YAML 1.2 manners, which differ from PyYAML's own: ``5e-5`` is a number, ``yes``, ``no``, ``on`` and ``off`` are
+words (labels, most often), and a key that is written twice is a mistake.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hf_mtl.errors import Mistake, RecipeError
+
+KeyPath = tuple[str | int, ...]
+
+_TAG = "tag:yaml.org,2002:"
+_INT = re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$")
+_FLOAT = re.compile(
+    r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+)
+_BOOL = re.compile(r"^(?:true|false)$", re.IGNORECASE)
+_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes with the scalars of YAML 1.2."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what either YAML 1.1 or this file would not read as text."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _kind, _pattern, _first in (
+    ("null", _NULL, ["~", "n", "N", ""]),
+    ("bool", _BOOL, list("tTfF")),
+    ("int", _INT, list("-+0123456789")),
+    ("float", _FLOAT, list("-+.0123456789")),
+):
+    _Loader.add_implicit_resolver(_TAG + _kind, _pattern, _first)
+_Dumper.add_implicit_resolver(_TAG + "float", _FLOAT, list("-+.0123456789"))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value was written.
+
+    Args:
+        file: The file as the user would name it, or ``command line``.
+        folder: Absolute folder that relative paths of this value are relative to.
+        line: Line in the file, from 1; None outside files.
+    """
+
+    file: str
+    folder: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value and its origin; lists and mappings hold nodes.
+
+    Args:
+        value: A scalar, a list of nodes, or a mapping from names to nodes.
+        origin: Where the key of the value was written, or the item of a list.
+    """
+
+    value: Any
+    origin: Origin
+
+    def plain(self) -> Any:
+        """The value without origins."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+    def origins(self, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Origin]]:
+        """Every key path below this one, and where it was written."""
+        yield path, self.origin
+        children: Any = ()
+        if isinstance(self.value, dict):
+            children = self.value.items()
+        elif isinstance(self.value, list):
+            children = enumerate(self.value)
+        for key, node in children:
+            yield from node.origins((*path, key))
+
+
+def dotted(path: KeyPath) -> str:
+    """A key path as the user writes it: ``tasks.emotion.label``."""
+    return ".".join(str(part) for part in path)
+
+
+def read_yaml(path: str | Path, mistakes: list[Mistake]) -> Node:
+    """Read a file whose top level is a mapping.
+
+    Args:
+        path: The file, as the user would name it in a message.
+        mistakes: Receives what is wrong without being in the way, such as repeated keys.
+
+    Raises:
+        RecipeError: If the file is missing, empty, not YAML, or not a mapping.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+        raise RecipeError(Mistake("", reason, "Give the path of a recipe, a YAML file.", str(path))) from None
+    node = parse_yaml(text, Origin(str(path), str(path.absolute().parent), 1), mistakes)
+    if node.value is None:
+        raise RecipeError(Mistake("", "the file is empty", "A recipe needs at least model and tasks.", str(path)))
+    if not isinstance(node.value, dict):
+        raise RecipeError(Mistake("", f"found {describe(node.plain())}", "A recipe is a mapping.", str(node.origin)))
+    return node
+
+
+def parse_yaml(text: str, origin: Origin, mistakes: list[Mistake]) -> Node:
+    """Parse YAML text.
+
+    Args:
+        text: The text.
+        origin: Origin of its first line; without a line, every value has this origin.
+        mistakes: Receives repeated keys and the like.
+
+    Raises:
+        RecipeError: If the text is not YAML.
+    """
+    try:
+        tree = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = " ".join(part for part in (error.context, error.problem) if part)
+        where = Origin(origin.file, origin.folder, mark.line + 1) if mark and origin.line else origin
+        raise RecipeError(Mistake("", f"not valid YAML: {problem}", where=str(where))) from None
+    except yaml.YAMLError as error:
+        raise RecipeError(Mistake("", f"not valid YAML: {error}".splitlines()[0], where=str(origin))) from None
+    if tree is None:
+        return Node(None, origin)
+    return _Builder(origin, mistakes).build(tree, origin, (), frozenset())
+
+
+class _Builder:
+    """Turns PyYAML's nodes into ours."""
+
+    def __init__(self, origin: Origin, mistakes: list[Mistake]):
+        self.first = origin
+        self.mistakes = mistakes
+
+    def build(self, tree: yaml.Node, origin: Origin, path: KeyPath, above: frozenset[int]) -> Node:
+        if id(tree) in above:
+            return self._wrong(origin, path, "an alias that contains itself", "Write the value out.")
+        above = above | {id(tree)}
+        if isinstance(tree, yaml.MappingNode):
+            return Node(self._mapping(tree, path, above), origin)
+        if isinstance(tree, yaml.SequenceNode):
+            items = enumerate(tree.value)
+            return Node([self.build(item, self._at(item), (*path, i), above) for i, item in items], origin)
+        return self._scalar(tree, origin, path)
+
+    def _at(self, tree: yaml.Node) -> Origin:
+        if self.first.line is None:
+            return self.first
+        return Origin(self.first.file, self.first.folder, tree.start_mark.line + 1)
+
+    def _wrong(self, origin: Origin, path: KeyPath, problem: str, remedy: str) -> Node:
+        self.mistakes.append(Mistake(dotted(path), problem, remedy, str(origin)))
+        return Node(None, origin)
+
+    def _mapping(self, tree: yaml.MappingNode, path: KeyPath, above: frozenset[int]) -> dict[str, Node]:
+        nodes: dict[str, Node] = {}
+        for key, value in tree.value:
+            origin = self._at(key)
+            if not isinstance(key, yaml.ScalarNode):
+                self._wrong(origin, path, "a key that is a list or a mapping", "Keys are words.")
+                continue
+            # The text as written: a class called `no` or `1` keeps its name.
+            name = str(key.value)
+            if name in nodes:
+                first = nodes[name].origin
+                self._wrong(origin, (*path, name), f"written twice, first at {first}", "Keep one of them.")
+            nodes[name] = self.build(value, origin, (*path, name), above)
+        return nodes
+
+    def _scalar(self, tree: yaml.Node, origin: Origin, path: KeyPath) -> Node:
+        text, kind = tree.value, tree.tag.removeprefix(_TAG)
+        try:
+            if kind in ("int", "float"):
+                return Node(_number(text, kind), origin)
+        except ValueError:
+            return self._wrong(origin, path, f"found '{text}', which is no {kind}", "Remove the tag.")
+        if kind == "null":
+            return Node(None, origin)
+        if kind == "bool":
+            return Node(text.lower() == "true", origin)
+        if kind != "str":
+            return self._wrong(origin, path, f"the tag '{tree.tag}'", "Tags are not used in recipes.")
+        return Node(text, origin)
+
+
+def _number(text: str, kind: str) -> int | float:
+    if kind == "int":
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    lowered = text.lower()
+    if lowered.endswith(".inf"):
+        return -math.inf if lowered.startswith("-") else math.inf
+    return math.nan if lowered == ".nan" else float(text)
+
+
+def describe(value: Any) -> str:
+    """A value in a message: what was found, in the words of YAML."""
+    if value is None:
+        return "nothing (null)"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (dict, list)):
+        text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10_000, sort_keys=False).strip()
+        return text if len(text) <= 60 else ("a mapping" if isinstance(value, dict) else "a list")
+    return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+def dump_yaml(data: Any) -> str:
+    """Write plain values so that `parse_yaml` reads the same ones back."""
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=118)
+    return text

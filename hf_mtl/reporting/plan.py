@@ -1,0 +1,51 @@
+"""What a recipe would do, in numbers: filled in by training, shown by `hf-mtl plan`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """One task's part in a run.
+
+    Args:
+        name: The task.
+        rows: Training rows.
+        share: Expected share of all rows drawn, in [0, 1], over the whole run.
+        rows_per_step: Expected rows in an optimizer step, over the whole run.
+        passes: Expected number of times that each of its rows is seen.
+        truncated_rows: Training rows longer than the model's maximal length.
+        mean_tokens: Tokens per row after truncation, on average.
+    """
+
+    name: str
+    rows: int
+    share: float
+    rows_per_step: float
+    passes: float
+    truncated_rows: int
+    mean_tokens: float
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """A whole run.
+
+    Args:
+        tasks: Its tasks, in the recipe's order.
+        rows_per_step: Rows in an optimizer step, over all processes.
+        steps: Optimizer steps.
+        epochs: The same in epochs; one is ceil(rows / rows_per_step) steps.
+        trainable_parameters: Parameters that are trained.
+        total_parameters: All parameters of the model.
+        real_tokens: Tokens of the steps that were measured.
+        padded_tokens: What the encoder computes for them, padding included, in length groups as they will be.
+    """
+
+    tasks: tuple[TaskPlan, ...]
+    rows_per_step: int
+    steps: int
+    epochs: float
+    trainable_parameters: int
+    total_parameters: int
+    real_tokens: int
+    padded_tokens: int

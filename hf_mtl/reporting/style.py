@@ -1,0 +1,83 @@
+"""Look of our figures: colours that colour-blind readers can tell apart, and where legends go."""
+
+from collections.abc import Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from hf_mtl.reporting.atomic import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito 2008, without yellow (too light for a line on white) and black (kept for summaries).
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F")
+LINES = ("-", "--", ":", "-.")
+HATCHES = ("", "///", "...", "xxx")
+
+
+class TaskStyle(NamedTuple):
+    """How a task is drawn, the same in every panel."""
+
+    colour: str
+    line: str
+    hatch: str
+
+
+def task_styles(tasks: Sequence[str]) -> dict[str, TaskStyle]:
+    """A style for each task; line and hatch change once the colours are used up."""
+    styles = [
+        TaskStyle(colour, line, hatch) for line, hatch in zip(LINES, HATCHES, strict=True) for colour in COLOURS
+    ]
+    return dict(zip(tasks, cycle(styles), strict=False))
+
+
+def new_figure(panels: int, entries: int) -> "tuple[Figure, list[Axes]]":
+    """A figure of panels below each other that share their steps.
+
+    Args:
+        panels: Number of panels.
+        entries: Lines of the longest legend, for which a panel must be high enough.
+    """
+    # matplotlib takes a second to import. Figure, not pyplot: no global state and no display.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 0.6 + panels * max(2.5, 0.4 + 0.2 * entries)), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
+    for panel in axes:
+        panel.grid(True, color="#DDDDDD", linewidth=0.6)
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right"]].set_visible(False)
+    axes[-1].set_xlabel("optimizer step")
+    return figure, axes
+
+
+def label_panel(panel: "Axes", title: str, unit: str, upwards: bool = False) -> None:
+    """Give a panel its title, its unit and, outside on the right, its legend.
+
+    Args:
+        panel: The panel, already drawn.
+        title: What it shows.
+        unit: Of its vertical axis.
+        upwards: Read the legend from below, as areas are stacked.
+    """
+    panel.set_title(title, loc="left", fontsize=11)
+    panel.set_ylabel(unit)
+    panel.legend(
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        borderaxespad=0.0,
+        frameon=False,
+        fontsize=9,
+        handlelength=2.8,
+        reverse=upwards,
+    )
+
+
+def save(figure: "Figure", path: str | Path) -> None:
+    """Write a figure, whole or not at all; the suffix says in what format."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary)

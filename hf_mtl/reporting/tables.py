@@ -1,0 +1,91 @@
+"""Results and plans as plain-text tables."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hf_mtl.reporting.plan import PlanSummary
+
+SUMMARIES = ("average", "macro", "worst")
+
+
+def results_table(results: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]] | None = None) -> str:
+    """Every task's scores, and what they come to.
+
+    Args:
+        results: ``{"tasks": {task: {metric: value}}, "average": ..., "macro": ..., "worst": ...}``.
+        baselines: Results to compare with, by the name of their column; what they lack is left empty.
+    """
+    columns = {"score": results, **(baselines or {})}
+    header = ["task", "metric", *columns]
+    rows = [
+        [
+            "" if index else task,
+            metric,
+            *(_score(column.get("tasks", {}).get(task, {}), metric) for column in columns.values()),
+        ]
+        for task, scores in results["tasks"].items()
+        for index, metric in enumerate(scores)
+    ]
+    summary = [
+        [name, "", *(_score(column, name) for column in columns.values())] for name in SUMMARIES if name in results
+    ]
+    return aligned([header, *rows], left=2, footer=summary)
+
+
+def plan_table(plan: PlanSummary) -> str:
+    """What each task takes part with, and what the run will cost."""
+    header = ["task", "rows", "share", "rows/step", "passes", "truncated", "tokens/row"]
+    rows = [
+        [
+            task.name,
+            f"{task.rows:,}",
+            f"{task.share:.1%}",
+            f"{task.rows_per_step:.2f}",
+            f"{task.passes:.2f}",
+            f"{task.truncated_rows:,}",
+            f"{task.mean_tokens:.1f}",
+        ]
+        for task in plan.tasks
+    ]
+    trainable = plan.trainable_parameters / max(plan.total_parameters, 1)
+    padding = plan.padded_tokens / max(plan.real_tokens, 1) - 1
+    totals = [
+        ["steps", f"{plan.steps:,} of {plan.rows_per_step:,} rows"],
+        ["epochs", f"{plan.epochs:g}"],
+        ["parameters", f"{plan.trainable_parameters:,} trainable of {plan.total_parameters:,} ({trainable:.1%})"],
+        ["tokens", f"{plan.padded_tokens:,} computed for {plan.real_tokens:,} ({padding:.1%} padding)"],
+    ]
+    return aligned([header, *rows], left=1) + "\n\n" + aligned(totals, left=2, rule=False)
+
+
+def aligned(rows: Sequence[Sequence[str]], left: int, footer: Sequence[Sequence[str]] = (), rule: bool = True) -> str:
+    """Cells in columns: the first ``left`` aligned to the left, as words are, the others to the right.
+
+    Args:
+        rows: Rows of equal length, the header first.
+        left: Number of columns of words.
+        footer: Rows below a second line.
+        rule: Draw a line below the header.
+    """
+    widths = [max(len(row[column]) for row in [*rows, *footer]) for column in range(len(rows[0]))]
+
+    def text(row: Sequence[str]) -> str:
+        cells = [
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  ".join(cells).rstrip()
+
+    line = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    lines = [text(row) for row in rows]
+    if rule:
+        lines.insert(1, line)
+    return "\n".join([*lines, *([line] if footer else []), *(text(row) for row in footer)])
+
+
+def _score(scores: Mapping[str, Any], name: str) -> str:
+    if name not in scores:
+        return ""
+    value = scores[name]
+    return "undefined" if value is None or math.isnan(value) else f"{value:.4f}"

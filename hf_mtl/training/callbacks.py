@@ -1,0 +1,79 @@
+"""Callbacks: what happens at an event of the Trainer's loop."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
+
+from hf_mtl.balancing import LossWeighting
+from hf_mtl.reporting.json_files import append_jsonl, truncate_jsonl
+
+
+class BalancingCallback(TrainerCallback):
+    """Returns learned balancing parameters to their range after each optimizer step."""
+
+    def __init__(self, weighting: LossWeighting):
+        self.weighting = weighting
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Project after the step."""
+        self.weighting.after_step()
+
+
+class JsonLogCallback(TrainerCallback):
+    """Writes every log record to ``log.jsonl``; a resumed run first drops what came after its checkpoint."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Keep the records up to the step that training starts from."""
+        if state.is_world_process_zero:
+            start = state.global_step
+            truncate_jsonl(self.path, keep=lambda record: start > 0 and record.get("step", 0) <= start)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Append one record."""
+        if state.is_world_process_zero and logs:
+            append_jsonl(self.path, {"step": state.global_step, **logs})
+
+
+class CallbackStates:
+    """The state of callbacks that have one, such as early stopping, and whether training was told to stop.
+
+    The Trainer would restore them only on request, and into new objects; here the objects keep their identity.
+    """
+
+    def __init__(self, callbacks: list[TrainerCallback], control: TrainerControl):
+        self.callbacks = [callback for callback in callbacks if isinstance(callback, ExportableState)]
+        self.control = control
+
+    def state_dict(self) -> dict[str, Any]:
+        """Each callback's attributes, in order."""
+        return {
+            "stopped": self.control.should_training_stop,
+            "callbacks": [[type(item).__name__, item.state()["attributes"]] for item in self.callbacks],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the callbacks that this run has too."""
+        saved = list(state["callbacks"])
+        for callback in self.callbacks:
+            for entry in saved:
+                if entry[0] == type(callback).__name__:
+                    for key, value in entry[1].items():
+                        setattr(callback, key, value)
+                    saved.remove(entry)
+                    break

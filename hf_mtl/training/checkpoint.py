@@ -1,0 +1,160 @@
+"""Checkpoints that are whole or do not exist, and the one file in them that remembers what is ours.
+
+A checkpoint is staged beside its place and renamed when complete. ``manifest.json`` lists its files with their
+SHA-256; ``multi_task_state.safetensors`` holds the state of everything that remembers (tensors, and JSON in the
+header). Nothing here is a pickle.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from transformers.utils import logging
+
+from hf_mtl.errors import CheckpointError
+
+logger = logging.get_logger(__name__)
+
+MANIFEST = "manifest.json"
+STATE_FILE = "multi_task_state.safetensors"
+_FOLDER = re.compile(r"checkpoint-(\d+)")
+
+
+class Stateful(Protocol):
+    """Whatever remembers: tensors, numbers, strings, and lists and dictionaries of them."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, as of now."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> object:
+        """Continue from a state."""
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file whose bytes are on disk when this returns."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    return digest
+
+
+def save_state(path: Path, parts: Mapping[str, Stateful]) -> None:
+    """Write the state of several objects into one safetensors file.
+
+    Args:
+        path: The file.
+        parts: The objects by name; names and keys must not contain "/".
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    plain: dict[str, dict[str, Any]] = {}
+    for part, stateful in parts.items():
+        plain[part] = {}
+        for key, value in stateful.state_dict().items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"{part}/{key}"] = value.detach().cpu().contiguous()
+            else:
+                plain[part][key] = value
+    save_file(tensors, path, metadata={"format": "pt", "state": json.dumps(plain)})
+
+
+def load_state(path: Path) -> dict[str, dict[str, Any]]:
+    """Read what `save_state` wrote.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged or another program's; names the file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            state: dict[str, dict[str, Any]] = json.loads(file.metadata()["state"])
+            for name in file.keys():  # noqa: SIM118 - not a dictionary
+                part, key = name.split("/", 1)
+                state[part][key] = file.get_tensor(name)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a state file of hf_mtl, or damaged ({error})") from error
+    return state
+
+
+def restore(path: Path, parts: Mapping[str, Stateful]) -> None:
+    """Give several objects back their state.
+
+    Raises:
+        CheckpointError: If the file cannot be read or lacks one of the objects.
+    """
+    state = load_state(path)
+    missing = [name for name in parts if name not in state]
+    if missing:
+        raise CheckpointError(f"{path}: has no state of {', '.join(missing)}; it was written by another run")
+    for name, stateful in parts.items():
+        stateful.load_state_dict(state[name])
+
+
+def seal(folder: Path) -> None:
+    """List the files of a complete checkpoint in its manifest, written last."""
+    files = {
+        str(path.relative_to(folder)): {"size": path.stat().st_size, "sha256": _digest(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    manifest = folder / MANIFEST
+    manifest.write_text(json.dumps({"format": 1, "files": files}, indent=1))
+    _digest(manifest)
+
+
+def publish(staged: Path, final: Path) -> None:
+    """Move a sealed checkpoint to its place in one rename; an older one of that name makes room first."""
+    if final.exists():
+        retired = staged.parent / f"replaced-{final.name}"
+        shutil.rmtree(retired, ignore_errors=True)
+        os.replace(final, retired)
+        shutil.rmtree(retired, ignore_errors=True)
+    os.replace(staged, final)
+
+
+def verify(folder: Path) -> None:
+    """Check that a checkpoint is whole and ours.
+
+    Raises:
+        CheckpointError: Naming the first file that is missing, damaged or unknown.
+    """
+    manifest = folder / MANIFEST
+    try:
+        files = json.loads(manifest.read_text())["files"]
+    except FileNotFoundError:
+        hint = "incomplete, or not written by hf_mtl" if folder.is_dir() else "there is no such folder"
+        raise CheckpointError(f"{manifest}: not found; the checkpoint is {hint}") from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise CheckpointError(f"{manifest}: damaged ({error})") from error
+    if STATE_FILE not in files:
+        raise CheckpointError(f"{manifest}: does not list {STATE_FILE}; the checkpoint is not one of hf_mtl's")
+    for name, expected in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise CheckpointError(f"{path}: missing from the checkpoint")
+        if path.stat().st_size != expected["size"] or _digest(path) != expected["sha256"]:
+            raise CheckpointError(f"{path}: damaged, it differs from what was written")
+
+
+def checkpoints(output_dir: Path) -> list[Path]:
+    """The checkpoint folders of a run, newest first, whole or not."""
+    found = [path for path in output_dir.glob("checkpoint-*") if _FOLDER.fullmatch(path.name) and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name.split("-")[1]), reverse=True)
+
+
+def newest_whole(output_dir: Path) -> Path | None:
+    """The newest checkpoint that passes `verify`; warns about every newer one that does not."""
+    for folder in checkpoints(output_dir):
+        try:
+            verify(folder)
+        except CheckpointError as error:
+            logger.warning(f"Skipping a checkpoint that cannot be used. {error}")
+            continue
+        return folder
+    return None

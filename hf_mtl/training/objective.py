@@ -1,0 +1,136 @@
+"""From the row losses of micro-batches to one update per optimizer step, whatever the partition.
+
+L_t is the sum of the step's row losses of task t over all micro-batches and processes, divided by n_t, which every
+process knows from the plan. The weighting's scalar is linear in the losses for the methods here, so a micro-batch
+needs only its own rows; the weighting's own parameters get their gradient at the end of the step from the reduced
+losses, the same on every process.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from hf_mtl.balancing import LossWeighting
+
+Reduction = Literal["rows", "tasks"]
+
+
+def exposure(counts: Tensor, reduction: Reduction) -> Tensor:
+    """How much each task of a step counts, kappa [T].
+
+    ``rows``: K n_t / B, so that how often a task is drawn matters and equal weighting is the mean over rows.
+    ``tasks``: K / m for the m present tasks, whatever their rows.
+
+    Args:
+        counts: Rows of each task in the step, n_t [T].
+        reduction: ``rows`` or ``tasks``.
+    """
+    present = counts > 0
+    if reduction == "rows":
+        return len(counts) * counts / counts.sum()
+    return present.to(counts.dtype) * len(counts) / present.sum()
+
+
+@dataclass
+class StepResult:
+    """What one optimizer step saw.
+
+    Args:
+        losses: L_t of each task, [T]; 0 where absent.
+        counts: n_t of each task, [T].
+        weights: Coefficients w_t of the weighting, [T].
+    """
+
+    losses: Tensor
+    counts: Tensor
+    weights: Tensor
+
+
+class Objective:
+    """Collects one optimizer step at a time.
+
+    Args:
+        names: Task names, in task order.
+        weighting: The loss weighting.
+        reduction: Exposure, see `exposure`.
+        micro_batches: Answers the number of micro-batches of a step, over all processes.
+        reduce_sum: Adds a tensor up over the processes.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        weighting: LossWeighting,
+        reduction: Reduction,
+        micro_batches: Callable[[], int],
+        reduce_sum: Callable[[Tensor], Tensor],
+    ):
+        self.names = list(names)
+        self.weighting = weighting
+        self.reduction: Reduction = reduction
+        self._micro_batches = micro_batches
+        self._reduce_sum = reduce_sum
+        self._counts: Tensor | None = None
+        self._coefficients: Tensor
+        self._constant: Tensor
+        self._losses: Tensor
+
+    def micro_batch(self, row_losses: Mapping[str, Tensor], counts: Sequence[int]) -> Tensor:
+        """This micro-batch's part of the step's scalar; the parts of all micro-batches and processes add up to it.
+
+        Args:
+            row_losses: Loss of each row, per task, [rows of that task in this micro-batch].
+            counts: n_t of the whole step, [T].
+
+        Returns:
+            Scalar tensor with the graph of this micro-batch.
+        """
+        if self._counts is None:
+            self._begin(counts, next(iter(row_losses.values())).device)
+        assert self._counts is not None
+        coefficients = self._coefficients.detach()
+        total = self._constant.detach() / self._micro_batches()
+        for index, name in enumerate(self.names):
+            if name in row_losses:
+                part = row_losses[name].sum() / self._counts[index]
+                self._losses[index] += part.detach()
+                total = total + coefficients[index].to(part.dtype) * part
+        return total.to(torch.float32)
+
+    def _begin(self, counts: Sequence[int], device: torch.device) -> None:
+        """Evaluate the weighting once for the step: its scalar is constant + sum of coefficient_t L_t."""
+        self._counts = torch.tensor(counts, dtype=torch.float64, device=device)
+        self._losses = torch.zeros_like(self._counts)
+        zero = torch.zeros_like(self._counts, requires_grad=True)
+        with torch.enable_grad():
+            self._constant = self.weighting(zero, self._counts > 0, exposure(self._counts, self.reduction))
+            (self._coefficients,) = torch.autograd.grad(self._constant, zero, create_graph=True)
+
+    def finish(self, grad_scale: float = 1.0) -> StepResult:
+        """Close the step: reduce the losses and give the weighting's parameters their gradient.
+
+        Args:
+            grad_scale: Factor of a loss scaler, which will divide all gradients by it.
+        """
+        assert self._counts is not None, "finish() before any micro_batch()"
+        losses = self._reduce_sum(self._losses)
+        parameters = [p for p in self.weighting.parameters() if p.requires_grad]
+        if parameters:
+            scalar = self._constant + (self._coefficients * losses).sum()
+            gradients = torch.autograd.grad(scalar * grad_scale, parameters)
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.grad = gradient
+        result = StepResult(losses, self._counts, self.weighting.weights().to(losses))
+        self._counts = None
+        return result
+
+    def state_dict(self) -> dict[str, Any]:
+        """The weighting's parameters and buffers."""
+        return dict(self.weighting.state_dict())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the weighting."""
+        self.weighting.load_state_dict(state)

@@ -1,0 +1,43 @@
+"""Parameter groups: encoder, heads, and learned balancing parameters, each with its own learning rate."""
+
+from collections.abc import Collection, Iterable
+
+import torch
+from torch import nn
+
+
+def split_groups(
+    optimizer: torch.optim.Optimizer, parameters: Collection[nn.Parameter], learning_rate: float
+) -> None:
+    """Move some parameters into groups of their own, with another learning rate and otherwise the same options.
+
+    Args:
+        optimizer: A new optimizer, before its first step.
+        parameters: The parameters to move.
+        learning_rate: Their learning rate.
+    """
+    chosen = {id(parameter) for parameter in parameters}
+    for group in list(optimizer.param_groups):
+        moved = [parameter for parameter in group["params"] if id(parameter) in chosen]
+        if moved:
+            group["params"] = [parameter for parameter in group["params"] if id(parameter) not in chosen]
+            options = {key: value for key, value in group.items() if key != "params"}
+            optimizer.add_param_group({**options, "params": moved, "lr": learning_rate})
+    optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
+
+
+def add_balancing_group(
+    optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], learning_rate: float
+) -> None:
+    """Let an optimizer train learned balancing parameters too, without weight decay.
+
+    They are no parameters of the model, so the Trainer neither clips them nor reduces their gradients.
+
+    Args:
+        optimizer: A new optimizer, before its first step.
+        parameters: The balancing parameters; nothing happens when there are none.
+        learning_rate: Their learning rate.
+    """
+    parameters = list(parameters)
+    if parameters:
+        optimizer.add_param_group({"params": parameters, "lr": learning_rate, "weight_decay": 0.0})

@@ -1,0 +1,135 @@
+"""A recipe becomes data, tokenizer, model and Trainer."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import set_seed
+from transformers.utils import logging
+
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.data.load import LoadedTask, load_tasks
+from hf_mtl.errors import Mistake, RecipeError, UserError
+from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.recipe import Recipe
+from hf_mtl.training.tokenizer import load_tokenizer
+from hf_mtl.training.trainer import MultiTaskTrainer
+
+logger = logging.get_logger(__name__)
+
+
+@contextmanager
+def located(recipe: Recipe) -> Iterator[None]:
+    """Say where in the recipe a mistake was made that only shows later."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(recipe.with_places(error.mistakes)) from error
+
+
+def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments:
+    """The training arguments of a recipe.
+
+    Args:
+        recipe: The recipe.
+        changes: Arguments that replace the recipe's.
+
+    Raises:
+        RecipeError: If the arguments do not fit together.
+    """
+    options = {"output_dir": "runs/hf_mtl", **recipe.training.options(), **changes}
+    try:
+        return MultiTaskTrainingArguments(**options)
+    except (ValueError, TypeError) as error:
+        raise RecipeError(recipe.with_places([Mistake("training", str(error).strip().rstrip("."))])) from error
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a recipe needs before a model is there.
+
+    Args:
+        recipe: The recipe.
+        args: Its training arguments.
+        data: Its data, by task.
+        tokenizer: Its tokenizer.
+    """
+
+    recipe: Recipe
+    args: MultiTaskTrainingArguments
+    data: Mapping[str, LoadedTask]
+    tokenizer: Any
+
+    def split(self, name: str) -> dict[str, Dataset]:
+        """One split of every task that has it."""
+        return {task: loaded.splits[name] for task, loaded in self.data.items() if name in loaded.splits}
+
+    def new_model(self) -> MultiTaskModel:
+        """The model before training."""
+        section = self.recipe.model
+        set_seed(self.args.seed)
+        backbone = section.backbone
+        if isinstance(backbone, Mapping):
+            # An inline config describes a new encoder: its vocabulary is the tokenizer's.
+            backbone = {"vocab_size": len(self.tokenizer), "pad_token_id": self.tokenizer.pad_token_id, **backbone}
+        with located(self.recipe):
+            return MultiTaskModel.from_backbone(
+                backbone,
+                tasks={name: loaded.task for name, loaded in self.data.items()},
+                head=section.head,
+                pooling=section.pooling,
+                dropout=section.dropout,
+                max_length=section.max_length,
+            )
+
+    def trainer(self, model: MultiTaskModel, **kwargs: Any) -> MultiTaskTrainer:
+        """The Trainer of a model."""
+        balancing = {
+            "weighting": {"name": self.recipe.balancing.weighting_name, **self.recipe.balancing.weighting.options()},
+            "reduction": self.recipe.balancing.reduction,
+        }
+        with located(self.recipe):
+            return MultiTaskTrainer(
+                model=model,
+                args=self.args,
+                train_dataset=self.split("train"),
+                eval_dataset=self.split("validation"),
+                processing_class=self.tokenizer,
+                mixture=self.recipe.mixture.options(),
+                balancing=balancing,
+                **kwargs,
+            )
+
+
+def load_data(recipe: Recipe, seed: int) -> dict[str, LoadedTask]:
+    """Load and check the data of all tasks, and say what was left out or made up on the way.
+
+    Raises:
+        DataError: With the mistakes of all tasks and where in the recipe they were made.
+    """
+    with located(recipe):
+        data = load_tasks(recipe.tasks, seed=seed)
+    for loaded in data.values():
+        for note in loaded.notes:
+            logger.warning_once(note)
+    return data
+
+
+def prepare(recipe: Recipe, args: MultiTaskTrainingArguments, tokenizer_folder: Path | None) -> Prepared:
+    """Load everything but the model.
+
+    Args:
+        recipe: The recipe.
+        args: Its training arguments.
+        tokenizer_folder: Where a tokenizer trained on the run's texts is kept.
+
+    Raises:
+        UserError: If the data or the tokenizer cannot be used.
+    """
+    data = load_data(recipe, seed=args.data_seed if args.data_seed is not None else args.seed)
+    with located(recipe):
+        tokenizer = load_tokenizer(recipe.model, data, tokenizer_folder)
+    return Prepared(recipe, args, data, tokenizer)

@@ -1,0 +1,97 @@
+"""A recipe becomes a run: trained, scored, and left in a folder that explains itself."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from transformers.utils import logging
+
+from hf_mtl.recipe import Recipe, load_recipe
+from hf_mtl.reporting.figures import training_figure
+from hf_mtl.reporting.json_files import read_jsonl
+from hf_mtl.training import checkpoint as checkpoints
+from hf_mtl.training.callbacks import JsonLogCallback
+from hf_mtl.training.prepare import make_arguments, prepare
+from hf_mtl.training.run_folder import RunFolder
+from hf_mtl.training.trainer import MultiTaskTrainer
+
+logger = logging.get_logger(__name__)
+
+
+def run_recipe(
+    recipe: Recipe | str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    test: bool = False,
+) -> dict[str, Any]:
+    """Train a recipe and score the result.
+
+    Args:
+        recipe: A recipe, or the path of one.
+        overrides: ``key=value`` that replace keys of a recipe given by path.
+        resume: Continue the run in the recipe's ``training.output_dir``; a finished one is left as it is.
+        overwrite: Start anew where a run is already.
+        test: Score the test splits too.
+
+    Returns:
+        As in ``results.json``: ``{"tasks": {task: {metric: value}}, "average", "macro", "worst", ...}`` for
+        validation, and ``"test"`` with the same when asked.
+
+    Raises:
+        UserError: If the recipe, the data or the folder cannot be used; nothing is trained.
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe, overrides)
+    args = make_arguments(recipe)
+    folder = RunFolder(str(args.output_dir))
+    if resume and folder.is_finished:
+        logger.warning(f"{folder.path} is finished; nothing to resume.")
+        return folder.results()
+    if resume and not folder.exists:
+        logger.warning(f"{folder.path} holds no run yet; starting it.")
+    folder.open(resume, overwrite)
+    prepared = prepare(recipe, args, folder.tokenizer)
+    trainer = prepared.trainer(prepared.new_model(), callbacks=[JsonLogCallback(folder.log)])
+    if trainer.is_world_process_zero():
+        folder.write_recipe(recipe.to_yaml())
+    resume = resume and checkpoints.newest_whole(folder.path) is not None
+    trainer.train(resume_from_checkpoint=resume or None)
+    _publish(trainer, folder)
+    results = _results(trainer, prepared.split("test") if test else {})
+    if trainer.is_world_process_zero():
+        _draw(folder)
+        folder.write_results(results)
+    PartialState().wait_for_everyone()
+    return results
+
+
+def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
+    """Put the final model at the root of the run's folder."""
+    staged = folder.path / "staging"
+    trainer.save_model(str(staged), _internal_call=True)
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero():
+        folder.publish_model(staged)
+    trainer.accelerator.wait_for_everyone()
+    if trainer.args.push_to_hub:
+        trainer.push_to_hub(commit_message="End of training")
+
+
+def _results(trainer: MultiTaskTrainer, test: dict[str, Any]) -> dict[str, Any]:
+    trainer.evaluate()
+    results = {**trainer.scores.to_dict(), "split": "validation", "step": trainer.state.global_step}
+    if test:
+        trainer.predict(test)
+        results["test"] = trainer.scores.to_dict()
+    return results
+
+
+def _draw(folder: RunFolder) -> None:
+    """Draw the run's log; there is none if the run was too short to log."""
+    records = read_jsonl(folder.log) if folder.log.exists() else []
+    if any(key.startswith("loss/") for record in records for key in record):
+        folder.figures.mkdir(exist_ok=True)
+        training_figure(folder.figures / "training.png", records)

@@ -1,0 +1,97 @@
+"""A run's folder: what is in it, and how it comes to be without ever being half-written."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+
+from hf_mtl.errors import RunError
+from hf_mtl.reporting.json_files import write_json_atomic
+from hf_mtl.training.checkpoint import checkpoints
+
+RECIPE = "recipe.yaml"
+RESULTS = "results.json"
+LOG = "log.jsonl"
+FIGURES = "figures"
+_OURS = (RECIPE, RESULTS, LOG, FIGURES, "staging", "tokenizer", "config.json", "model.safetensors")
+
+
+class RunFolder:
+    """The folder ``training.output_dir``.
+
+    Args:
+        path: The folder; need not exist.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.recipe = self.path / RECIPE
+        self.log = self.path / LOG
+        self.figures = self.path / FIGURES
+        self.tokenizer = self.path / "tokenizer"
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run has begun here."""
+        return any((self.path / name).exists() for name in (RECIPE, RESULTS)) or bool(checkpoints(self.path))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run here has ended; its results are written last."""
+        return (self.path / RESULTS).exists()
+
+    def results(self) -> dict[str, Any]:
+        """The results of a finished run."""
+        results: dict[str, Any] = json.loads((self.path / RESULTS).read_text("utf-8"))
+        return results
+
+    def open(self, resume: bool, overwrite: bool) -> None:
+        """Make room for a run, on all processes together.
+
+        Raises:
+            RunError: If a run is here and nothing was said about it, or both things were.
+        """
+        if resume and overwrite:
+            raise RunError("--resume continues a run and --overwrite starts it anew; give one of them")
+        if self.exists and not resume and not overwrite:
+            state = "a finished run" if self.is_finished else "an unfinished run"
+            raise RunError(
+                f"{self.path} holds {state}. Continue it with --resume, start anew with --overwrite, or choose another "
+                f"folder with training.output_dir=..."
+            )
+        processes = PartialState()
+        processes.wait_for_everyone()  # nobody writes before everybody has looked
+        if processes.is_main_process:
+            if overwrite:
+                self._clear()
+            shutil.rmtree(self.path / "staging", ignore_errors=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+        processes.wait_for_everyone()
+
+    def _clear(self) -> None:
+        """Remove what a run wrote, and nothing else that lies in the folder."""
+        for path in [*checkpoints(self.path), *(self.path / name for name in _OURS), *self.path.glob("model-*.safetensors")]:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def write_recipe(self, text: str) -> None:
+        """Keep the resolved recipe."""
+        partial = self.recipe.with_suffix(".partial")
+        partial.write_text(text)
+        os.replace(partial, self.recipe)
+
+    def publish_model(self, staged: Path) -> None:
+        """Move a complete model from a staging folder to the root, file by file; its config last."""
+        files = sorted(staged.iterdir(), key=lambda path: path.name == "config.json")
+        for path in files:
+            os.replace(path, self.path / path.name)
+        staged.rmdir()
+
+    def write_results(self, results: dict[str, Any]) -> None:
+        """Write the results, which end the run."""
+        write_json_atomic(self.path / RESULTS, results)

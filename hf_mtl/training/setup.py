@@ -1,0 +1,231 @@
+"""What a Trainer checks and prepares before its first step."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from transformers.utils import logging
+
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.balancing import LossWeighting, build_weighting, weighting_class
+from hf_mtl.data.load import prepare_dataset
+from hf_mtl.data.mixture import Mixture
+from hf_mtl.data.tokenize import encode_split
+from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.errors import DataError, Mistake, UserError, known
+from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling.statistics import TargetStatistics
+from hf_mtl.tasks import Regression, SequenceClassification, Task
+
+logger = logging.get_logger(__name__)
+
+_ELSEWHERE = {
+    "data_collator": "hf_mtl plans and collates its own batches",
+    "compute_loss_func": "set `loss` on the task",
+    "model_init": "build the model with MultiTaskModel.from_backbone",
+    "preprocess_logits_for_metrics": "use compute_metrics",
+}
+
+
+def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> None:
+    """Refuse what cannot work, all of it at once.
+
+    Raises:
+        UserError: If the model or an argument does not fit a `MultiTaskTrainer`.
+    """
+    mistakes = [
+        Mistake(key, "is not used by MultiTaskTrainer", reason)
+        for key, reason in _ELSEWHERE.items()
+        if others.get(key) is not None
+    ]
+    if not isinstance(model, MultiTaskModel):
+        mistakes.append(
+            Mistake(
+                "model", f"is a {type(model).__name__}", "Give a MultiTaskModel; see MultiTaskModel.from_backbone"
+            )
+        )
+    if isinstance(args, MultiTaskTrainingArguments):
+        mistakes += _check_training(args)
+    else:
+        mistakes.append(Mistake("args", f"are {type(args).__name__}", "Give MultiTaskTrainingArguments"))
+    if mistakes:
+        raise UserError(mistakes)
+
+
+def _check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
+    """Arguments of the Trainer that cannot mean here what they mean there."""
+    refused = [
+        (args.n_gpu > 1, "n_gpu", f"this one process sees {args.n_gpu} GPUs", "Start it with `accelerate launch`"),
+        (
+            args.auto_find_batch_size,
+            "auto_find_batch_size",
+            "is on",
+            "The rows per step stay fixed in a run; lower per_device_train_batch_size and raise "
+            "gradient_accumulation_steps, which gives the same updates",
+        ),
+        (
+            args.train_sampling_strategy != "random",
+            "train_sampling_strategy",
+            f"is '{args.train_sampling_strategy}'",
+            "The mixture draws the rows, and length_grouping groups them by length",
+        ),
+        (
+            args.label_smoothing_factor != 0,
+            "label_smoothing_factor",
+            f"is {args.label_smoothing_factor}",
+            "Set label_smoothing on the tasks that want it",
+        ),
+        (
+            args.early_stopping_patience is not None
+            and (args.eval_strategy == "no" or args.metric_for_best_model is None),
+            "early_stopping_patience",
+            "is set, but there is nothing to watch",
+            "Set eval_strategy, and metric_for_best_model (such as average, macro, worst or <task>_<metric>)",
+        ),
+    ]
+    return [Mistake(f"training.{key}", found, remedy) for wrong, key, found, remedy in refused if wrong]
+
+
+def encode_splits(
+    datasets: Mapping[str, Dataset | EncodedSplit] | Dataset,
+    tasks: Mapping[str, Task],
+    tokenizer: Any,
+    max_length: int | None,
+    split: str,
+) -> dict[str, EncodedSplit]:
+    """Check and tokenise one split of every task, in the model's task order.
+
+    Args:
+        datasets: Datasets by task, or one Dataset where there is one task. Encoded ones are taken as they are.
+        tasks: The model's tasks.
+        tokenizer: The tokenizer.
+        max_length: Longest row in tokens.
+        split: ``train``, ``validation`` or ``test``; for messages.
+
+    Raises:
+        DataError: If a task is unknown, or rows cannot be used; the mistakes of all tasks at once.
+    """
+    if not isinstance(datasets, Mapping):
+        if len(tasks) != 1:
+            raise DataError(
+                f"the model has {len(tasks)} tasks ({', '.join(tasks)}): give a dictionary {{task: Dataset}}"
+            )
+        datasets = {next(iter(tasks)): datasets}
+    unknown = [name for name in datasets if name not in tasks]
+    if unknown:
+        raise DataError(
+            [Mistake(f"tasks.{name}", "the model has no such task", known(tasks, name)) for name in unknown]
+        )
+    encoded: dict[str, EncodedSplit] = {}
+    mistakes: list[Mistake] = []
+    for name, task in tasks.items():
+        if name not in datasets:
+            continue
+        dataset = datasets[name]
+        if isinstance(dataset, EncodedSplit):
+            encoded[name] = dataset
+            continue
+        try:
+            prepared = prepare_dataset(name, task, dataset, split)
+            encoded[name] = encode_split(name, task, prepared, tokenizer, max_length, split=split)
+        except DataError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise DataError(mistakes)
+    return encoded
+
+
+def fit_statistics(model: MultiTaskModel, train: Mapping[str, EncodedSplit]) -> None:
+    """Give a new model the training statistics that its losses need; a loaded model keeps its own."""
+    for name, split in train.items():
+        task = model.tasks[name]
+        if model.has_statistics(name):
+            continue
+        if isinstance(task, Regression) and task.standardize:
+            model.set_target_statistics(name, split.labels.mean(axis=0), split.labels.std(axis=0))
+        elif isinstance(task, SequenceClassification) and task.class_weights is not None:
+            model.set_class_weights(name, class_weights(name, task, split.labels))
+
+
+def target_statistics(model: MultiTaskModel) -> dict[str, dict[str, Any]]:
+    """Mean and standard deviation of each standardised target, as the model keeps them, by task."""
+    fitted = {name: model.heads.of(name).statistics for name in model.tasks}
+    return {
+        name: {"mean": found.mean.tolist(), "std": found.std.tolist()}
+        for name, found in fitted.items()
+        if isinstance(found, TargetStatistics)
+    }
+
+
+def class_weights(name: str, task: SequenceClassification, labels: np.ndarray) -> list[float]:
+    """One weight per class in id order, scaled to a mean of 1 over the training rows.
+
+    Raises:
+        DataError: If weights are given for other classes than the task has.
+    """
+    counts = np.bincount(labels, minlength=task.num_outputs).astype(np.float64)
+    names = task.label_names or []
+    given = task.class_weights
+    if given == "balanced":
+        weights = np.where(counts > 0, len(labels) / (len(counts) * np.maximum(counts, 1)), 0.0)
+    else:
+        values = [given.get(label) for label in names] if isinstance(given, dict) else list(given or [])
+        if len(values) != len(counts) or any(value is None or value < 0 for value in values):
+            raise DataError(
+                Mistake(f"tasks.{name}.class_weights", f"found {given}", f"Give a weight >= 0 for each of {names}")
+            )
+        weights = np.array(values, dtype=np.float64)
+    mean = float((weights * counts).sum() / counts.sum())
+    return (weights / mean).tolist() if mean > 0 else weights.tolist()
+
+
+def make_weighting(balancing: Mapping[str, Any], tasks: Mapping[str, Task], mixture: Mixture) -> LossWeighting:
+    """Build the loss weighting of a run and tell it what it needs to know of the tasks.
+
+    Args:
+        balancing: ``{"weighting": name or {"name": ..., options}, "reduction": ...}``; empty: equal weighting.
+        tasks: The model's tasks.
+        mixture: The mixture, for the training sizes.
+
+    Raises:
+        UserError: If the name or an option is unknown.
+    """
+    unknown = [key for key in balancing if key not in ("weighting", "reduction")]
+    if unknown:
+        raise UserError(f"balancing: unknown key '{unknown[0]}'. {known(['weighting', 'reduction'], unknown[0])}")
+    reduction = balancing.get("reduction", "rows")
+    if reduction not in ("rows", "tasks"):
+        raise UserError(f"balancing.reduction: '{reduction}'. {known(['rows', 'tasks'], reduction)}")
+    spec = balancing.get("weighting") or "ew"
+    options = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
+    name = options.pop("name")
+    names = list(mixture.sizes)
+    if "task_types" in inspect.signature(weighting_class(name)).parameters:
+        kinds = ["regression" if isinstance(tasks[task], Regression) else "classification" for task in names]
+        options.setdefault("task_types", kinds)
+    options = {
+        key: _in_order(f"balancing.weighting.{key}", value, names) if isinstance(value, Mapping) else value
+        for key, value in options.items()
+    }
+    weighting = build_weighting(name, num_tasks=len(names), **options)
+    weighting.observe(sizes=list(mixture.sizes.values()))
+    if (
+        name == "tw"
+        and options.get("mode", "proportional") == "proportional"
+        and mixture.temperature
+        in (
+            1,
+            "proportional",
+        )
+    ):
+        logger.warning("Weighting 'tw' with proportional sampling counts size twice; consider mixture.temperature.")
+    return weighting
+
+
+def _in_order(key: str, values: Mapping[str, Any], names: list[str]) -> list[Any]:
+    """An option that is given by task, in task order."""
+    if set(values) != set(names):
+        raise UserError(f"{key}: names {sorted(values)}, the tasks are {sorted(names)}")
+    return [values[name] for name in names]

@@ -1,0 +1,76 @@
+"""A Trainer whose checkpoints are whole or not there, and that resumes a run in its own bits."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import Trainer
+from transformers.trainer_utils import rotate_checkpoints
+
+from hf_mtl.errors import RunError
+from hf_mtl.training import checkpoint as checkpoints
+from hf_mtl.training.callbacks import CallbackStates
+
+
+class StagedTrainer(Trainer):
+    """Stages each checkpoint beside its place, adds what is ours, seals it, and moves it there in one rename."""
+
+    _staging: Path | None = None
+
+    def stateful(self) -> dict[str, checkpoints.Stateful]:
+        """Everything that remembers and that the Trainer does not save itself, by name."""
+        return {"callbacks": CallbackStates(self.callback_handler.callbacks, self.control)}
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return super()._get_output_dir(trial) if self._staging is None else str(self._staging)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        run = Path(self._get_output_dir(trial))
+        name = f"checkpoint-{self.state.global_step}"
+        self._staging = run / "staging"
+        try:
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                self._seal(self._staging / name, run)
+                checkpoints.publish(self._staging / name, run / name)
+                self._staging.rmdir()
+                rotate_checkpoints(
+                    output_dir=str(run),
+                    save_total_limit=self.args.save_total_limit,
+                    best_model_checkpoint=self.state.best_model_checkpoint,
+                )
+        finally:
+            self._staging = None
+        self.accelerator.wait_for_everyone()
+        if self.args.push_to_hub:
+            self._push_from_checkpoint(str(run / name))
+
+    def _seal(self, staged: Path, run: Path) -> None:
+        best = self.state.best_global_step
+        if best and (best == self.state.global_step or (run / f"checkpoint-{best}").is_dir()):
+            self.state.best_model_checkpoint = str(run / f"checkpoint-{best}")  # the staged path would not last
+        self.state.save_to_json(str(staged / "trainer_state.json"))
+        checkpoints.save_state(staged / checkpoints.STATE_FILE, self.stateful())
+        checkpoints.seal(staged)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        if self._staging is None:  # a staged folder is about to move: it is pushed from its place
+            super()._push_from_checkpoint(checkpoint_folder)
+
+    def checkpoint_to_resume(self, asked: str | bool | None) -> Path | None:
+        """The checkpoint that ``train(resume_from_checkpoint=asked)`` means.
+
+        Raises:
+            CheckpointError: If the named checkpoint is damaged; names the file.
+            RunError: If the run has no whole checkpoint.
+        """
+        if asked is None or asked is False:
+            return None
+        if asked is True:
+            found = checkpoints.newest_whole(Path(str(self.args.output_dir)))
+            if found is None:
+                raise RunError(f"{self.args.output_dir}: has no whole checkpoint to resume from")
+            return found
+        checkpoints.verify(Path(asked))
+        return Path(asked)

@@ -1,0 +1,396 @@
+"""`transformers.Trainer` for several tasks: thin overrides that hand over to objects testable without a Trainer.
+
+The journey of one row, from file to update:
+
+ 1. `data/sources.py` loads the file; `data/labels.py` checks the label and makes it a number.
+ 2. `data/tokenize.py` turns the text into token ids in one flat array (`data/tokens.py`).
+ 3. `data/mixture.py` gives its task a probability, `data/plan.py` gives the step n_t rows of the task, and a
+    seeded permutation says that it is this row's turn.
+ 4. `data/plan.py: partition` deals the step's rows to processes and micro-batches.
+ 5. `data/collate.py` pads the row with others of its length: its group.
+ 6. `modeling/model.py` encodes each group once, pools, puts rows back in order, and runs the task's head.
+ 7. `modeling/losses.py` makes one loss of the row.
+ 8. `training/objective.py` divides it by the step's n_t and multiplies it by the task's exposure and weight.
+ 9. The Trainer's backward adds it to the gradients, DDP and accumulation add up the partition's parts.
+10. The Trainer clips, the optimizer steps; learned balancing parameters get their gradient from the reduced losses.
+"""
+
+import math
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import EarlyStoppingCallback, Trainer
+from transformers.trainer_callback import TrainerState
+from transformers.trainer_utils import PredictionOutput, TrainOutput, speed_metrics
+from transformers.utils import logging
+
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.data.collate import Collator
+from hf_mtl.data.loader import PlannedSteps, train_loader
+from hf_mtl.data.mixture import Mixture
+from hf_mtl.data.plan import Planner
+from hf_mtl.data.steps import StepSource
+from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.errors import RunError, UserError
+from hf_mtl.modeling import MultiTaskModel, split_parameters
+from hf_mtl.training import checkpoint as checkpoints
+from hf_mtl.training.callbacks import BalancingCallback
+from hf_mtl.training.evaluate import SplitPredictions, predict_split
+from hf_mtl.training.objective import Objective, StepResult
+from hf_mtl.training.optimizer import add_balancing_group, split_groups
+from hf_mtl.training.processes import Processes
+from hf_mtl.training.scoring import Scores, score_splits
+from hf_mtl.training.setup import check_arguments, encode_splits, fit_statistics, make_weighting, target_statistics
+from hf_mtl.training.signals import TaskSignals
+from hf_mtl.training.staged import StagedTrainer
+
+logger = logging.get_logger(__name__)
+
+Datasets = Mapping[str, Dataset | EncodedSplit] | Dataset
+
+
+class MultiTaskTrainer(StagedTrainer):
+    """A `transformers.Trainer` whose model has several heads and whose datasets are dictionaries by task.
+
+    Args:
+        model: The model; its config holds the tasks.
+        args: The training arguments.
+        train_dataset: ``{task: Dataset}`` with the columns that the tasks name (or ``input_ids``). A model of one
+            task takes a plain Dataset too.
+        eval_dataset: The same for evaluation.
+        processing_class: The tokenizer.
+        mixture: Options of `hf_mtl.data.Mixture`, such as ``{"temperature": 2.0}``.
+        balancing: ``{"weighting": name or {"name": ..., options}, "reduction": "rows" or "tasks"}``. None: equal
+            weighting, rows.
+        kwargs: As in `transformers.Trainer`. ``compute_metrics`` is called for each task with its EvalPrediction
+            and adds to the task's metrics.
+
+    Raises:
+        UserError: If arguments, data or model do not fit together; all mistakes at once.
+    """
+
+    # compute_loss returns a part of the step's scalar, times the accumulation that the Trainer divides by.
+    loss_is_scaled_for_ga = False
+
+    args: MultiTaskTrainingArguments
+    model: MultiTaskModel
+
+    def __init__(
+        self,
+        model: MultiTaskModel | None = None,
+        args: MultiTaskTrainingArguments | None = None,
+        train_dataset: Datasets | None = None,
+        eval_dataset: Datasets | None = None,
+        processing_class: Any = None,
+        *,
+        mixture: Mapping[str, Any] | None = None,
+        balancing: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ):
+        args = args or MultiTaskTrainingArguments(output_dir="tmp_trainer")
+        check_arguments(model, args, kwargs)
+        assert model is not None
+        self.tasks = model.tasks
+        self._encode_with = (processing_class, model.config.max_length)
+        train = self._encode(train_dataset, "train") if train_dataset is not None else None
+        evaluation = self._encode(eval_dataset, "validation") if eval_dataset is not None else None
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=train,
+            eval_dataset=evaluation,
+            processing_class=processing_class,
+            **kwargs,
+        )
+        self.processes = Processes.of(self.accelerator)
+        self._rows_per_step: int | None = None
+        if train is not None:
+            self._set_up_training(train, mixture or {}, balancing or {})
+
+    def _set_up_training(
+        self, train: dict[str, EncodedSplit], mixture: Mapping[str, Any], balancing: Mapping[str, Any]
+    ) -> None:
+        sizes = {name: len(split.tokens) for name, split in train.items()}
+        fit_statistics(self.model, train)
+        self.mixture = Mixture(sizes, **mixture)
+        self.weighting = make_weighting(balancing, self.tasks, self.mixture).to(self.args.device)
+        self.signals = TaskSignals(sizes)
+        self.objective = Objective(
+            list(sizes),
+            self.weighting,
+            balancing.get("reduction", "rows"),
+            micro_batches=lambda: self.args.gradient_accumulation_steps * self.processes.world,
+            reduce_sum=self.processes.reduce_sum,
+        )
+        self.steps = self._new_steps(self.rows_per_step)
+        self.add_callback(BalancingCallback(self.weighting))
+        if self.args.early_stopping_patience is not None:
+            self.add_callback(
+                EarlyStoppingCallback(self.args.early_stopping_patience, self.args.early_stopping_threshold)
+            )
+
+    # ---- Data ----
+
+    def _encode(self, datasets: Datasets, split: str) -> dict[str, EncodedSplit]:
+        return encode_splits(datasets, self.tasks, *self._encode_with, split=split)
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows of one optimizer step, B; a resumed run keeps the B that it started with."""
+        if self._rows_per_step is None:
+            args = self.args
+            self._rows_per_step = args.train_batch_size * self.processes.world * args.gradient_accumulation_steps
+        return self._rows_per_step
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of an epoch: ceil(rows / B)."""
+        return math.ceil(sum(self.mixture.sizes.values()) / self.rows_per_step)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        if self.args.max_steps > 0:
+            return self.args.max_steps
+        return math.ceil(self.args.num_train_epochs * self.steps_per_epoch)
+
+    def _new_steps(self, rows_per_step: int) -> StepSource:
+        planner = Planner(
+            self.mixture.sizes,
+            rows_per_step,
+            seed=self.args.data_seed if self.args.data_seed is not None else self.args.seed,
+            window_steps=self.args.window_steps,
+            min_per_task=self.mixture.min_per_task,
+            one_task_per_step=self.mixture.one_task_per_step,
+        )
+        return StepSource(self.mixture, planner, total_steps=lambda: self.total_steps)
+
+    def _collator(self, splits: Mapping[str, EncodedSplit]) -> Collator:
+        pad_id = getattr(self.processing_class, "pad_token_id", None)
+        if pad_id is None:
+            pad_id = getattr(self.model.config.encoder_config, "pad_token_id", None)
+        return Collator(splits, pad_id or 0, self.args.length_grouping, self.args.group_cost)
+
+    def train_collator(self) -> Collator:
+        """Makes the batches of the training rows."""
+        if self.train_dataset is None:
+            raise UserError("training needs a train_dataset")
+        return self._collator(self.train_dataset)
+
+    def get_train_dataloader(self) -> DataLoader:
+        """This process's micro-batches of the planned steps; not to be sharded again."""
+        steps = PlannedSteps(
+            self.steps,
+            self.train_collator(),
+            self.processes.rank,
+            self.processes.world,
+            self.args.gradient_accumulation_steps,
+            self.args.dataloader_num_workers,
+        )
+        pin_memory = self.args.dataloader_pin_memory and self.args.device.type == "cuda"
+        return train_loader(steps, self.steps_per_epoch, lambda: self.state.global_step, pin_memory)
+
+    def num_examples(self, dataloader: DataLoader) -> int:
+        """Training rows of all tasks."""
+        return sum(self.mixture.sizes.values())
+
+    # ---- One optimizer step ----
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """The Trainer's optimizer, with groups of their own for heads and balancing parameters."""
+        if self.optimizer is None:
+            optimizer = super().create_optimizer(model)
+            if self.args.head_learning_rate is not None:
+                _, heads = split_parameters(self.model)
+                split_groups(optimizer, [parameter for _, parameter in heads], self.args.head_learning_rate)
+            rate = self.args.balancing_learning_rate
+            rate = self.args.learning_rate if rate is None else rate
+            add_balancing_group(optimizer, self.weighting.parameters(), rate)
+        return self.optimizer
+
+    @staticmethod
+    def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, dict[str, Any]]:
+        """As the Trainer's, and ``adamax``, which it does not know."""
+        if args.optim == "adamax":
+            betas, epsilon = (args.adam_beta1, args.adam_beta2), args.adam_epsilon
+            return torch.optim.Adamax, {"lr": args.learning_rate, "betas": betas, "eps": epsilon}
+        return Trainer.get_optimizer_cls_and_kwargs(args, model)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """This micro-batch's part of the step's objective."""
+        inputs = dict(inputs)
+        counts = inputs.pop("counts")
+        inputs.pop("step")
+        outputs = model(**inputs)
+        loss = self.objective.micro_batch(outputs.row_losses, counts)
+        # The Trainer divides by the accumulation and DDP by the processes: the parts are to be added, not averaged.
+        loss = loss * (self.current_gradient_accumulation_steps * self.processes.world)
+        return (loss, outputs) if return_outputs else loss
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """As the Trainer's; after the last micro-batch the objective closes the step."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if self.accelerator.sync_gradients:
+            scaler = self.accelerator.scaler
+            self._step_done(self.objective.finish(scaler.get_scale() if scaler is not None else 1.0))
+        return loss
+
+    def _step_done(self, result: StepResult) -> None:
+        self.signals.observe(result)
+
+    def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
+        """Count the tokens of all length groups; those of padding too when ``include_num_input_tokens_seen`` says so."""
+        if self.args.include_num_input_tokens_seen == "no":
+            return
+        masks = [group["attention_mask"] for group in inputs["groups"]]
+        real = self.args.include_num_input_tokens_seen == "non_padding"
+        tokens = torch.tensor(sum(int(mask.sum()) if real else mask.numel() for mask in masks))
+        self.state.num_input_tokens_seen += int(self.processes.reduce_sum(tokens.to(self.args.device)))
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As the Trainer's, with the tasks' losses, weights, shares and learning signals beside ``loss``."""
+        if self.is_in_train and "loss" in logs:
+            logs = {**logs, **self.signals.flush()}
+        super().log(logs, start_time)
+
+    # ---- Evaluation ----
+
+    def evaluate(
+        self,
+        eval_dataset: Datasets | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Score every task with its own metrics, and all of them together.
+
+        Returns:
+            ``eval_<task>_<metric>``, ``eval_<task>_loss``, and in the same dictionary ``eval_loss`` (mean over
+            tasks), ``eval_average``, ``eval_macro`` and ``eval_worst``.
+        """
+        self._memory_tracker.start()
+        started = time.time()
+        splits = self.eval_dataset if eval_dataset is None else self._encode(eval_dataset, "validation")
+        if splits is None:
+            raise UserError("evaluation needs an eval_dataset")
+        self.scores = self._score(splits, self._predict(splits))
+        metrics = self.scores.flat(metric_key_prefix)
+        rows = sum(len(split.tokens) for split in splits.values())
+        metrics.update(speed_metrics(metric_key_prefix, started, num_samples=rows))
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self._memory_tracker.stop_and_update_metrics(metrics)
+        return metrics
+
+    def predict(
+        self, test_dataset: Datasets, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
+    ) -> PredictionOutput:
+        """Predict and score; predictions and labels are dictionaries by task, in dataset order."""
+        self._memory_tracker.start()
+        splits = self._encode(test_dataset, "test")
+        predictions = self._predict(splits)
+        self.scores = self._score(splits, predictions)
+        metrics = self.scores.flat(metric_key_prefix)
+        self.control = self.callback_handler.on_predict(self.args, self.state, self.control, metrics)
+        self._memory_tracker.stop_and_update_metrics(metrics)
+        return PredictionOutput(
+            predictions={name: item.outputs for name, item in predictions.items()},
+            label_ids={name: split.labels for name, split in splits.items()},
+            metrics=metrics,
+        )
+
+    def _score(self, splits: Mapping[str, EncodedSplit], predictions: Mapping[str, SplitPredictions]) -> Scores:
+        return score_splits(self.tasks, splits, predictions, target_statistics(self.model), self.compute_metrics)
+
+    def _predict(self, splits: Mapping[str, EncodedSplit]) -> dict[str, SplitPredictions]:
+        model = self._wrap_model(self.model, training=False)
+        if not self.accelerator._models and model is self.model:
+            # Evaluation without training: mixed precision still comes from the accelerator.
+            model = self.accelerator.prepare_model(model, evaluation_mode=True)
+        if not self.is_in_train and (self.args.fp16_full_eval or self.args.bf16_full_eval):
+            model = model.to(torch.float16 if self.args.fp16_full_eval else torch.bfloat16)
+        model.to(self.args.device).eval()
+        share = self.args.eval_batch_size * self.processes.world
+        batches = sum(math.ceil(len(split.tokens) / share) for split in splits.values())
+        self.callback_handler.eval_dataloader = range(batches)
+        predictions = {}
+        for name, split in splits.items():
+            predictions[name] = predict_split(
+                model,
+                name,
+                split,
+                self._collator({name: split}),
+                self.tasks[name].num_outputs,
+                self.args.eval_batch_size,
+                self.processes,
+                lambda: self.callback_handler.on_prediction_step(self.args, self.state, self.control),
+            )
+        return predictions
+
+    # ---- Checkpoints ----
+
+    def stateful(self) -> dict[str, checkpoints.Stateful]:
+        """Everything that remembers and that the Trainer does not save itself, by name."""
+        return {**super().stateful(), "steps": self.steps, "weighting": self.objective, "signals": self.signals}
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, **kwargs: Any) -> TrainOutput:
+        """As the Trainer's. ``True`` resumes from the newest whole checkpoint of ``output_dir``.
+
+        Raises:
+            CheckpointError: If the checkpoint is damaged, or of another run; names the file.
+        """
+        folder = self.checkpoint_to_resume(resume_from_checkpoint)
+        if folder is None:
+            self._rows_per_step = None
+            self.steps = self._new_steps(self.rows_per_step)
+            return super().train(None, trial, **kwargs)
+        stopped = self._adopt(folder)
+        state = TrainerState.load_from_json(str(folder / "trainer_state.json"))
+        if state.global_step >= self.total_steps or (stopped and state.global_step < state.max_steps):
+            return self._already_trained(folder, state)
+        return super().train(str(folder), trial, **kwargs)
+
+    def _adopt(self, folder: Path) -> bool:
+        """Continue a checkpoint's run: its rows per step, on however many processes there are now.
+
+        Returns:
+            Whether that run had been told to stop.
+        """
+        path = folder / checkpoints.STATE_FILE
+        saved = checkpoints.load_state(path)
+        rows = int(saved["steps"]["identity"]["rows_per_step"])
+        if rows != self.rows_per_step:
+            share = self.args.train_batch_size * self.processes.world
+            self.args.gradient_accumulation_steps = math.ceil(rows / share)
+            logger.warning(
+                f"The run has {rows} rows per step; on {self.processes.world} processes that is "
+                f"gradient_accumulation_steps={self.args.gradient_accumulation_steps}."
+            )
+            self._rows_per_step = rows
+        if rows < self.processes.world * self.args.gradient_accumulation_steps:
+            raise RunError(f"{rows} rows per step cannot be dealt to {self.processes.world} processes; use fewer")
+        self.steps = self._new_steps(rows)
+        checkpoints.restore(path, self.stateful())
+        return bool(saved["callbacks"]["stopped"])
+
+    def _already_trained(self, folder: Path, state: TrainerState) -> TrainOutput:
+        """Restore a checkpoint that was the run's last; one more step would make another model of it."""
+        logger.info(f"{folder} is the last checkpoint of a run that has ended; nothing is left to train.")
+        self._load_from_checkpoint(str(folder))
+        self.state = state
+        best = state.best_model_checkpoint
+        if self.args.load_best_model_at_end and best is not None and os.path.isdir(best):
+            self._load_best_model()
+        return TrainOutput(state.global_step, 0.0, {})

@@ -1,0 +1,55 @@
+import pytest
+
+from hf_mtl.evaluation import check_metrics
+from hf_mtl.tasks import Regression, SequenceClassification
+
+STANCE = ["none", "against", "favor"]
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        SequenceClassification(labels=STANCE),
+        SequenceClassification(labels=STANCE, metrics=[{"name": "f1", "labels": ["against", 2]}]),
+        SequenceClassification(labels=2, metrics=["f1"]),
+        SequenceClassification(metrics=[{"name": "f1", "labels": ["not", "known", "yet"]}]),
+        SequenceClassification(metrics=[{"name": "someone/metric", "greater_is_better": True}]),
+        Regression(metrics=["mse_z", "pearson"]),
+    ],
+)
+def test_good_metrics_are_not_complained_about(task):
+    assert check_metrics({"stance": task}) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (SequenceClassification(metrics=["f1_marco"]), "unknown metric 'f1_marco'. Known: accuracy"),
+        (SequenceClassification(metrics=["f1_marco"]), "Did you mean 'f1_macro'?"),
+        (SequenceClassification(metrics=["accuracy", "pearson"]), "'pearson' cannot score a task of type sequence_"),
+        (Regression(metrics=["mse"]), "no metric of which more is better, found: mse. The task's score needs one"),
+        (Regression(metrics=[]), "found: none"),
+        (Regression(metrics=["pearson", "pearson"]), "the same metric twice"),
+        (Regression(metrics=["pearson", {"name": "mse", "greater_is_better": True}]), "Here less is better"),
+        (SequenceClassification(metrics=[{"name": "accuracy", "labels": [1]}]), "Only f1 takes labels"),
+        (SequenceClassification(labels=STANCE, metrics=["f1"]), "f1 without labels, and 3 classes"),
+        (SequenceClassification(labels=2, metrics=[{"name": "f1", "labels": []}]), "empty list"),
+        (
+            SequenceClassification(labels=2, metrics=[{"name": "f1", "labels": [2]}]),
+            "class id 2. Class ids go from 0",
+        ),
+        (
+            SequenceClassification(labels=STANCE, metrics=[{"name": "f1", "labels": ["againts"]}]),
+            "unknown class 'againts'. Classes: against, favor, none. Did you mean 'against'?",
+        ),
+    ],
+)
+def test_each_mistake_is_said_once_with_its_key_and_remedy(task, said):
+    (mistake,) = check_metrics({"stance": task})
+    assert mistake.key == "tasks.stance.metrics"
+    assert said in str(mistake)
+
+
+def test_mistakes_of_all_tasks_come_together():
+    tasks = {"a": Regression(metrics=["mse"]), "b": SequenceClassification(metrics=["f1_marco", "pearson"])}
+    assert [mistake.key for mistake in check_metrics(tasks)] == ["tasks.a.metrics", *["tasks.b.metrics"] * 2]

@@ -1,0 +1,82 @@
+"""Tiny random backbones of every family, and the three kinds of tasks."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.tasks import Regression, SequenceClassification, Task
+
+VOCABULARY = 60
+_SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
+_PLAIN = {"vocab_size": VOCABULARY, "max_position_embeddings": 64, "pad_token_id": 0} | _SIZES
+_DEBERTA = {
+    "type_vocab_size": 0,
+    "relative_attention": True,
+    "position_buckets": 8,
+    "pos_att_type": ["p2c", "c2p"],
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "position_biased_input": False,
+}
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "bert": {"model_type": "bert", **_PLAIN},
+    "albert": {"model_type": "albert", "embedding_size": 8, **_PLAIN},
+    "roberta": {"model_type": "roberta", **_PLAIN, "pad_token_id": 1, "type_vocab_size": 1},
+    "xlm-roberta": {"model_type": "xlm-roberta", **_PLAIN, "pad_token_id": 1, "type_vocab_size": 1},
+    "camembert": {"model_type": "camembert", **_PLAIN, "pad_token_id": 1, "type_vocab_size": 1},
+    "electra": {"model_type": "electra", "embedding_size": 8, **_PLAIN},
+    "distilbert": {
+        "model_type": "distilbert",
+        "vocab_size": VOCABULARY,
+        "dim": 16,
+        "n_layers": 2,
+        "n_heads": 2,
+        "hidden_dim": 20,
+        "max_position_embeddings": 64,
+    },
+    "deberta": {"model_type": "deberta", **_PLAIN, "relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
+    "deberta-v2": {"model_type": "deberta-v2", **_PLAIN},
+    "deberta-v3": {"model_type": "deberta-v2", **_PLAIN, **_DEBERTA},
+    "modernbert": {"model_type": "modernbert", **_PLAIN},
+    "modernbert-mean": {"model_type": "modernbert", **_PLAIN, "classifier_pooling": "mean"},
+}
+# Without a native head.
+OTHERS: dict[str, dict[str, Any]] = {
+    "t5": {"model_type": "t5", "vocab_size": VOCABULARY, "d_model": 16, "d_kv": 8, "d_ff": 20, "num_layers": 2}
+    | {"num_heads": 2},
+    "llama": {"model_type": "llama", **_PLAIN, "num_key_value_heads": 2},
+}
+
+TASKS: dict[str, Task] = {
+    "train": SequenceClassification(labels=["anger", "joy", "sadness"]),
+    "emo.bank": Regression(label=["valence", "arousal", "dominance"]),
+    "intensity": Regression(label="intensity"),
+}
+
+
+def make_model(family: str, head: Any = None, **options: Any) -> MultiTaskModel:
+    """A seeded model in eval mode with statistics that differ from their defaults."""
+    torch.manual_seed(0)
+    backbone = {**FAMILIES, **OTHERS}[family]
+    model = MultiTaskModel.from_backbone(backbone, options.pop("tasks", TASKS), head, **options)
+    if "emo.bank" in model.tasks:
+        model.set_target_statistics("emo.bank", [3.0, 2.0, -1.0], [0.5, 2.0, 0.25])
+        model.set_target_statistics("intensity", 0.4, 0.2)
+    return model.eval()
+
+
+def make_texts(lengths: list[int], seed: int = 0, padding: int | None = None) -> tuple[Tensor, Tensor]:
+    """Random token ids [B, L] padded on the right, and their mask."""
+    generator = torch.Generator().manual_seed(seed)
+    width = max(lengths)
+    ids = torch.randint(5, VOCABULARY, (len(lengths), width), generator=generator)
+    mask = (torch.arange(width) < torch.tensor(lengths).unsqueeze(1)).long()
+    return ids * mask + (1 - mask) * (padding or 0), mask
+
+
+def padding_of(family: str) -> int:
+    """The padding token of a family (RoBERTa counts positions from it)."""
+    return int({**FAMILIES, **OTHERS}[family].get("pad_token_id", 0))

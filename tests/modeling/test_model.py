@@ -1,0 +1,232 @@
+import pytest
+import torch
+from torch import Tensor
+
+from hf_mtl.errors import ModelError
+from hf_mtl.modeling import MultiTaskModel, MultiTaskOutput, split_parameters
+from hf_mtl.modeling.losses import row_losses
+from hf_mtl.tasks import Regression, SequenceClassification
+
+from .families import FAMILIES, OTHERS, TASKS, make_model, make_texts, padding_of
+
+LENGTHS = [12, 3, 5, 11, 4, 12]
+SEGMENTS = {"train": (0, 2), "emo.bank": (2, 5), "intensity": (5, 6)}
+LABELS = {
+    "train": torch.tensor([2, 0]),
+    "emo.bank": torch.tensor([[3.1, 2.0, 0.0], [2.5, -1.0, -1.2], [3.0, 4.0, -0.9]]),
+    "intensity": torch.tensor([0.7]),
+}
+
+
+def _groups(ids: Tensor, mask: Tensor, rows: list[list[int]]) -> list[dict[str, Tensor]]:
+    groups = []
+    for members in rows:
+        width = int(mask[members].sum(dim=1).max())
+        groups.append({"input_ids": ids[members, :width], "attention_mask": mask[members, :width]})
+    return groups
+
+
+def _ragged(family: str) -> dict:
+    ids, mask = make_texts(LENGTHS, padding=padding_of(family))
+    groups = _groups(ids, mask, [[1, 4, 2], [3], [5, 0]])
+    order = torch.tensor([5, 0, 2, 3, 1, 4])
+    return {"groups": groups, "order": order, "segments": SEGMENTS}
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
+def test_length_groups_give_what_one_rectangle_gives(family: str) -> None:
+    model = make_model(family)
+    ids, mask = make_texts(LENGTHS, padding=padding_of(family))
+    whole = model(ids, mask)
+    ragged = model(**_ragged(family), labels=LABELS)
+    torch.testing.assert_close(ragged.features, whole.features, rtol=1e-4, atol=1e-5)
+    for task, (start, stop) in SEGMENTS.items():
+        torch.testing.assert_close(ragged.logits[task], whole.logits[task][start:stop], rtol=1e-4, atol=1e-5)
+        assert ragged.row_losses[task].shape == (stop - start,)
+        assert ragged.row_losses[task].dtype == torch.float32
+
+
+def test_gradients_of_length_groups_are_those_of_one_rectangle() -> None:
+    model = make_model("bert")
+    ids, mask = make_texts(LENGTHS)
+    rectangle = {"groups": [{"input_ids": ids, "attention_mask": mask}], "segments": SEGMENTS}
+    gradients = []
+    for batch in (rectangle, _ragged("bert")):
+        model.zero_grad()
+        sum(losses.sum() for losses in model(**batch, labels=LABELS).row_losses.values()).backward()
+        gradients.append({name: parameter.grad.clone() for name, parameter in model.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-3, atol=1e-6)
+
+
+def test_rows_of_several_tasks_can_share_one_encoding() -> None:
+    model = make_model("electra")
+    ids, mask = make_texts([6, 4])
+    calls = []
+    model.encoder.register_forward_hook(lambda *call: calls.append(call[2].last_hidden_state.shape[0]))
+    output = model(
+        groups=[{"input_ids": ids, "attention_mask": mask}],
+        order=torch.tensor([0, 1, 1, 0, 0]),
+        segments={"train": (0, 2), "intensity": (2, 5)},
+    )
+    assert calls == [2]
+    assert torch.equal(output.features[1], output.features[2])
+    assert torch.equal(output.logits["intensity"][1], output.logits["intensity"][2])
+
+
+def test_idle_heads_get_no_gradient() -> None:
+    model = make_model("roberta").train()
+    ids, mask = make_texts([6, 4])
+    model(ids, mask, task="train", labels=torch.tensor([0, 1])).loss.backward()
+    assert all(p.grad is not None for p in model.heads.of("train").parameters())
+    assert all(p.grad is None for p in model.heads.of("intensity").parameters())
+
+
+def test_plain_use_runs_every_head_or_one() -> None:
+    model = make_model("bert")
+    ids, mask = make_texts([6, 4])
+    every = model(ids, mask)
+    assert isinstance(every, MultiTaskOutput)
+    assert list(every.logits) == list(TASKS)
+    assert every.loss is None
+    assert every.row_losses == {}
+    one = model(ids, mask, task="emo.bank")
+    assert list(one.logits) == ["emo.bank"]
+    assert torch.equal(one.logits["emo.bank"], every.logits["emo.bank"])
+
+
+def test_loss_is_the_mean_over_tasks() -> None:
+    model = make_model("bert")
+    ids, mask = make_texts([6, 4])
+    labels = {"train": torch.tensor([0, 2]), "intensity": torch.tensor([0.1, 0.9])}
+    output = model(ids, mask, labels=labels)
+    means = [output.row_losses[task].mean() for task in labels]
+    torch.testing.assert_close(output.loss, sum(means) / 2)
+
+
+def test_missing_mask_means_no_padding() -> None:
+    model = make_model("modernbert-mean")
+    ids, mask = make_texts([5, 5])
+    torch.testing.assert_close(model(ids).features, model(ids, mask).features)
+
+
+def test_token_types_are_dropped_where_the_backbone_takes_none() -> None:
+    ids, mask = make_texts([5, 5])
+    types = (torch.arange(5) > 2).long().expand(2, 5)
+    bert, distilbert = make_model("bert"), make_model("distilbert")
+    assert not torch.equal(bert(ids, mask, types).features, bert(ids, mask).features)
+    assert torch.equal(distilbert(ids, mask, types).features, distilbert(ids, mask).features)
+
+
+def test_regression_logits_are_in_original_units_and_losses_are_not() -> None:
+    model = make_model("bert", "linear")
+    ids, mask = make_texts([6, 4])
+    labels = torch.tensor([[3.5, 0.0, -1.0], [2.5, 6.0, -1.5]])
+    output = model(ids, mask, task="emo.bank", labels=labels)
+    mean, std = torch.tensor([3.0, 2.0, -1.0]), torch.tensor([0.5, 2.0, 0.25])
+    raw = model.heads.of("emo.bank").head(output.features)
+    torch.testing.assert_close(output.logits["emo.bank"], raw * std + mean)
+    expected = (((labels - mean) / std - raw) ** 2).mean(dim=1)
+    torch.testing.assert_close(output.row_losses["emo.bank"], expected)
+
+
+def test_constant_target_is_only_centred() -> None:
+    model = make_model("bert")
+    model.set_target_statistics("intensity", [2.0], [0.0])
+    assert model.heads.of("intensity").statistics.std.tolist() == [1.0]
+
+
+def test_class_weights_multiply_the_rows() -> None:
+    task = SequenceClassification(labels=3, class_weights=[1.0, 1.0, 1.0])
+    model = make_model("bert", tasks={"a": task})
+    model.set_class_weights("a", torch.tensor([0.5, 1.0, 3.0]))
+    ids, mask = make_texts([6, 4, 5])
+    labels = torch.tensor([2, 0, 1])
+    output = model(ids, mask, task="a", labels=labels)
+    plain = row_losses(task, output.logits["a"], labels)
+    torch.testing.assert_close(output.row_losses["a"], plain * torch.tensor([3.0, 0.5, 1.0]))
+
+
+def test_statistics_that_a_loss_does_not_use_are_refused() -> None:
+    model = make_model("bert", tasks={**TASKS, "raw": Regression(standardize=False)})
+    with pytest.raises(ModelError, match=r"tasks\.train.*TargetStatistics"):
+        model.set_target_statistics("train", 0.0, 1.0)
+    with pytest.raises(ModelError, match="class_weights"):
+        model.set_class_weights("train", [1.0, 1.0, 1.0])
+    with pytest.raises(ModelError, match="standardize=True"):
+        model.set_target_statistics("raw", 0.0, 1.0)
+    with pytest.raises(ModelError, match="expected 1 finite numbers"):
+        model.set_target_statistics("intensity", float("nan"), 1.0)
+    with pytest.raises(ModelError, match="Did you mean 'intensity'"):
+        model.has_statistics("intensty")
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    tasks = {"a": SequenceClassification(), "b": Regression(head="linaer")}
+    with pytest.raises(ModelError) as caught:
+        MultiTaskModel.from_backbone(FAMILIES["bert"], tasks, {"type": "mlp", "wide": 3}, pooling="men", dropout=2.0)
+    keys = [mistake.key for mistake in caught.value.mistakes]
+    assert keys == ["model.dropout", "tasks.a.labels", "tasks.b.head", "model.head.wide", "model.pooling"]
+    assert "Did you mean 'linear'" in str(caught.value)
+    assert "Did you mean 'mean'" in str(caught.value)
+
+
+def test_pooling_against_a_native_head_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"'mean', but task 'train' has head 'native', which needs 'cls'"):
+        make_model("roberta", "native", pooling="mean")
+    with pytest.raises(ModelError, match="which needs 'mean'"):
+        make_model("modernbert-mean", "native", pooling="cls")
+
+
+def test_pooling_without_a_head_chooses_a_head_that_fits() -> None:
+    assert make_model("bert", pooling="mean").config.head == {"type": "linear"}
+    assert make_model("bert", pooling="cls").config.head == {"type": "native"}
+
+
+def test_native_and_linear_heads_can_sit_on_one_bert() -> None:
+    tasks = {"a": SequenceClassification(labels=2), "b": SequenceClassification(labels=2, head="linear")}
+    model = make_model("bert", tasks=tasks)
+    ids, mask = make_texts([6, 4])
+    output = model(ids, mask)
+    hidden = model.encoder(ids, mask)
+    assert torch.equal(output.logits["b"], model.heads.of("b").head(hidden.last_hidden_state[:, 0]))
+    assert torch.equal(output.logits["a"], model.heads.of("a").head(hidden.pooler_output))
+
+
+def test_parameters_are_split_into_encoder_and_heads() -> None:
+    model = make_model("bert")
+    encoder, heads = split_parameters(model)
+    assert {name.split(".")[0] for name, _ in encoder} == {"encoder"}
+    assert {name.split(".")[0] for name, _ in heads} == {"heads"}
+    assert len(encoder) + len(heads) == len(list(model.parameters()))
+    assert any("pooler" in name for name, _ in encoder)
+
+
+def test_floating_point_operations_count_real_tokens_only() -> None:
+    model = make_model("bert")
+    body = sum(p.numel() for name, p in model.encoder.named_parameters() if "embeddings.weight" not in name)
+    ids, mask = make_texts(LENGTHS)
+    assert model.floating_point_ops({"input_ids": ids, "attention_mask": mask}) == 2 * sum(LENGTHS) * body
+    assert model.train().floating_point_ops(_ragged("bert")) == 6 * sum(LENGTHS) * body
+    assert model.floating_point_ops({"input_ids": ids}) == 6 * ids.numel() * body
+
+
+def test_gradient_checkpointing_changes_no_gradient() -> None:
+    model = make_model("bert", dropout=0.0).train()
+    ids, mask = make_texts([6, 4])
+    gradients = []
+    for enable in (False, True):
+        if enable:
+            model.gradient_checkpointing_enable()
+        model.zero_grad()
+        model(ids, mask, task="train", labels=torch.tensor([0, 1])).loss.backward()
+        gradients.append(model.get_input_embeddings().weight.grad.clone())
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_unusable_calls_are_refused() -> None:
+    model = make_model("bert")
+    with pytest.raises(TypeError, match="give input_ids"):
+        model()
+    with pytest.raises(TypeError, match="goes with task"):
+        model(torch.tensor([[5, 6]]), labels=torch.tensor([0]))

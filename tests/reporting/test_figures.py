@@ -1,0 +1,85 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from hf_mtl.reporting import figures, mixture_figure, training_figure
+from hf_mtl.reporting.style import COLOURS, task_styles
+
+LOG = [
+    {"step": 10, "loss/emotion": 1.0, "loss/emotion_intensity": 2.0, "weight/emotion": 0.5, "share/emotion": 0.3},
+    {"step": 20, "loss/emotion": None, "loss/emotion_intensity": 1.5, "weight/emotion": 0.6, "share/emotion": 0.3},
+    {"step": 20, "eval_emotion_loss": 1.0, "eval_emotion_f1_macro": 0.5, "eval_emotion_intensity_mse_V": 2.0},
+    {"step": 20, "eval_emotion_intensity_pearson": 0.4, "eval_average": 0.45, "eval_macro": 0.45, "eval_worst": 0.4},
+    {"step": 20, "train_runtime": 3.0},
+]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved, as objects."""
+    saved = []
+    save = figures.save
+    monkeypatch.setattr(figures, "save", lambda figure, path: (saved.append(figure), save(figure, path)))
+    return saved
+
+
+def test_training_figure_has_a_panel_for_each_kind_of_record(tmp_path, drawn):
+    training_figure(tmp_path / "training.png", LOG)
+    panels = drawn[0].axes
+    assert [panel.get_ylabel() for panel in panels] == ["loss", "weight", "share", "score"]
+    assert [line.get_label() for line in panels[3].lines] == [
+        "emotion (f1_macro)",
+        "emotion_intensity (pearson)",
+        "average",
+        "macro",
+        "worst",
+    ]
+    np.testing.assert_array_equal(panels[0].lines[0].get_ydata(), [1.0, np.nan])
+    assert imread(tmp_path / "training.png").std() > 0
+    assert [file.name for file in tmp_path.iterdir()] == ["training.png"]
+
+
+def test_a_task_keeps_its_colour_in_every_panel(tmp_path, drawn):
+    training_figure(tmp_path / "training.png", LOG)
+    colours = {panel.lines[0].get_color() for panel in drawn[0].axes}
+    assert colours == {COLOURS[0]}
+
+
+def test_panels_without_records_are_left_out(tmp_path, drawn):
+    training_figure(tmp_path / "training.png", LOG[:1])
+    assert [panel.get_ylabel() for panel in drawn[0].axes] == ["loss", "weight", "share"]
+
+
+def test_a_log_of_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no losses"):
+        training_figure(tmp_path / "training.png", [{"step": 1, "train_runtime": 2.0}])
+
+
+def test_mixture_figure_stacks_the_shares_to_a_hundred(tmp_path, drawn):
+    steps = np.arange(5)
+    shares = {"a": np.linspace(0.9, 0.5, 5), "b": np.linspace(0.1, 0.5, 5)}
+    mixture_figure(tmp_path / "mixture.png", steps, shares, {task: 0.1 * steps for task in shares})
+    top, bottom = drawn[0].axes
+    assert top.collections[-1].get_paths()[0].vertices[:, 1].max() == pytest.approx(100)
+    assert [line.get_label() for line in bottom.lines] == ["a", "b"]
+    assert (tmp_path / "mixture.png").stat().st_size > 0
+
+
+def test_mixture_of_one_step_can_be_drawn(tmp_path):
+    mixture_figure(tmp_path / "mixture.png", np.array([0]), {"a": np.array([1.0])}, {"a": np.array([0.0])})
+    assert (tmp_path / "mixture.png").exists()
+
+
+def test_many_tasks_stay_distinct():
+    styles = task_styles([f"t{index}" for index in range(28)])
+    assert len(styles) == 28
+    assert len({(style.colour, style.line) for style in styles.values()}) == 28
+    assert len({(style.colour, style.hatch) for style in styles.values()}) == 28
+
+
+def test_reporting_imports_without_matplotlib():
+    code = "import sys, hf_mtl.reporting; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

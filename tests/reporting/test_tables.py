@@ -1,0 +1,58 @@
+import math
+
+from hf_mtl.reporting import PlanSummary, TaskPlan, plan_table, results_table
+
+RESULTS = {
+    "tasks": {"emotion": {"f1_macro": 0.7765}, "emobank": {"pearson": 0.5, "mse": 123.45678}},
+    "average": 0.638,
+    "macro": 0.6,
+    "worst": 0.5,
+}
+
+
+def test_results_show_every_score_and_summary_in_columns():
+    assert results_table(RESULTS).splitlines() == [
+        "task     metric       score",
+        "---------------------------",
+        "emotion  f1_macro    0.7765",
+        "emobank  pearson     0.5000",
+        "         mse       123.4568",
+        "---------------------------",
+        "average              0.6380",
+        "macro                0.6000",
+        "worst                0.5000",
+    ]
+
+
+def test_baselines_are_columns_and_what_they_lack_is_empty():
+    baselines = {"majority": {"tasks": {"emotion": {"f1_macro": 0.1}}, "worst": 0.1}, "tfidf": RESULTS}
+    lines = results_table(RESULTS, baselines).splitlines()
+    assert lines[0].split() == ["task", "metric", "score", "majority", "tfidf"]
+    assert lines[2].split() == ["emotion", "f1_macro", "0.7765", "0.1000", "0.7765"]
+    assert lines[3].split() == ["emobank", "pearson", "0.5000", "0.5000"]
+    assert lines[-1].split() == ["worst", "0.5000", "0.1000", "0.5000"]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_what_is_undefined_is_said_so_as_nan_and_as_null():
+    table = results_table({"tasks": {"x": {"a": math.nan, "b": None}}, "average": None})
+    assert table.count("undefined") == 3
+
+
+def test_a_plan_shows_tasks_and_totals():
+    tasks = (
+        TaskPlan("emotion", 3257, 0.125, 4.0, 3.93, 12, 18.44),
+        TaskPlan("sentiment", 45615, 0.875, 28, 1.96, 1204, 25),
+    )
+    plan = PlanSummary(tasks, 32, 3200, 2.1, 1_000_000, 125_000_000, 1_000_000, 1_080_000)
+    assert plan_table(plan).splitlines() == [
+        "task         rows  share  rows/step  passes  truncated  tokens/row",
+        "------------------------------------------------------------------",
+        "emotion     3,257  12.5%       4.00    3.93         12        18.4",
+        "sentiment  45,615  87.5%      28.00    1.96      1,204        25.0",
+        "",
+        "steps       3,200 of 32 rows",
+        "epochs      2.1",
+        "parameters  1,000,000 trainable of 125,000,000 (0.8%)",
+        "tokens      1,080,000 computed for 1,000,000 (8.0% padding)",
+    ]
