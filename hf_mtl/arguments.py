@@ -51,7 +51,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         # The Trainer checks `optim` against its own list; adamax joins it through the optimizer hook.
-        adamax = str(self.optim) == "adamax"
+        adamax = str(vars(self)["optim"]) == "adamax"
         if adamax:
             self.optim = "adamw_torch"
         super().__post_init__()

@@ -25,6 +25,7 @@ class RowFilter(_Frozen):
     equals: str | int | float | bool | None = Field(None, description="Keep rows with this value.")
     one_of: list[str | int | float | bool] | None = Field(None, description="Keep rows with one of these values.")
     length: int | None = Field(None, ge=0, description="Keep rows whose list column has this many elements.")
+    not_blank: Literal[True] | None = Field(None, description="Keep rows whose text is not empty.")
 
 
 class DatasetSource(_Frozen):

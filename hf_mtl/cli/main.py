@@ -46,12 +46,27 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, target: str = "a recipe (YAML)"
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    text: str,
+    target: str = "a recipe (YAML)",
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     parser.add_argument("target", metavar="RECIPE" if name != "evaluate" else "RUN", help=target)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
     return parser
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse a command line; options may stand between the ``key=value``."""
+    parser = build_parser()
+    arguments, rest = parser.parse_known_args(argv)
+    unknown = [word for word in rest if word.startswith("-") or "overrides" not in arguments]
+    if unknown:
+        parser.error(f"unknown option: {' '.join(unknown)}; see hf-mtl {arguments.command} --help")
+    if rest:
+        arguments.overrides = [*arguments.overrides, *rest]
+    return arguments
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,8 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when done, 2 for the user's mistake. Anything else is raised, and Python exits with 1.
     """
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
+    arguments = parse(argv)
     try:
         from hf_mtl.cli import commands
 

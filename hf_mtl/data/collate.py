@@ -76,7 +76,8 @@ class Collator:
 
         Returns:
             ``groups``: list of padded encodings; ``order`` [B]: where the rows' encodings are in the groups laid
-            end to end; ``segments``: first and last + 1 row of each task; ``labels``: per task.
+            end to end; ``segments``: first and last + 1 row of each task; ``labels``: per task that has
+            them.
         """
         present, starts = np.unique(tasks, return_index=True)
         stops = [*starts[1:].tolist(), len(tasks)]
@@ -93,6 +94,7 @@ class Collator:
             "labels": {
                 name: torch.from_numpy(self.splits[name].labels[rows[start:stop]])
                 for name, (start, stop) in segments.items()
+                if self.splits[name].labelled
             },
         }
 

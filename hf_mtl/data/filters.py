@@ -8,7 +8,7 @@ from hf_mtl.data.columns import arrow_column, is_list, plain_list, plain_values
 from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.tasks import RowFilter
 
-_CONDITIONS = ("equals", "one_of", "length")
+_CONDITIONS = ("equals", "one_of", "length", "not_blank")
 
 
 def filter_list(value: RowFilter | list[RowFilter] | None) -> list[RowFilter]:
@@ -61,6 +61,9 @@ def _passes(item: RowFilter, dataset: Dataset) -> np.ndarray:
     if item.length is not None:
         lengths = pc.fill_null(pc.list_value_length(plain_list(values)), -1)
         return lengths.to_numpy(zero_copy_only=False) == item.length
+    if item.not_blank:
+        texts = pc.fill_null(values.cast("large_string"), "")
+        return pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0).to_numpy(zero_copy_only=False)
     wanted = [item.equals] if item.one_of is None else item.one_of
     feature = dataset.features[item.column]
     if isinstance(feature, ClassLabel):

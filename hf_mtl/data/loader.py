@@ -86,7 +86,7 @@ class PlannedSteps(Dataset[Batch]):
             DataLoader(
                 self._window(plans),
                 batch_size=None,
-                sampler=range(index, end * self.accumulation),  # type: ignore[arg-type]
+                sampler=range(index, end * self.accumulation),
                 num_workers=self.workers,
                 generator=torch.Generator(),  # its own: the global one belongs to dropout
             )

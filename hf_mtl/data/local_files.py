@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
-from datasets.exceptions import DatasetsError
 
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import DatasetSource
@@ -17,8 +16,13 @@ FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parque
 # a row without a label, and a class called None would be dropped. Only an empty field is a missing value here.
 _CSV_OPTIONS = {"keep_default_na": False, "na_values": [""]}
 
-# How datasets and pandas say that a file holds nothing.
-_SIGNS_OF_NO_ROWS = ("corresponds to no data", "No columns to parse", "at least one example when writing")
+# How datasets, pandas and arrow say that a file holds nothing.
+_SIGNS_OF_NO_ROWS = (
+    "corresponds to no data",
+    "No columns to parse",
+    "at least one example when writing",
+    "BatchSize must be greater than 0",
+)
 
 
 def is_local(path: str) -> bool:
@@ -42,7 +46,7 @@ def load_local(path: str, name: str | None, key: str) -> dict[str, Dataset]:
             raise DataError(Mistake(key, found, f"Known extensions: {', '.join(sorted(FORMATS))}."))
         return {"train": _read(FORMATS[place.suffix], [str(place)], "train", key)}
     if (place / "dataset_dict.json").exists() or (place / "state.json").exists():
-        saved = load_from_disk(str(place))
+        saved = _load_saved(place, key)
         return dict(saved) if isinstance(saved, DatasetDict) else {"train": saved}
     options: dict[str, Any] = _CSV_OPTIONS if any(place.rglob("*.csv")) else {}
     return dict(load_dataset(str(place), name, **options))
@@ -105,14 +109,21 @@ def _exists(file: str) -> bool:
     return Path(path).exists() or bool(glob.glob(path, recursive=True))
 
 
+def _load_saved(place: Path, key: str) -> Dataset | DatasetDict:
+    try:
+        return load_from_disk(str(place))
+    except IndexError as error:  # How datasets fails on a saved split without rows.
+        raise DataError(Mistake(key, f"a split saved in '{place}' has no rows", "Every split needs rows.")) from error
+
+
 def _read(kind: str, files: list[str], split: str, key: str) -> Dataset:
     options: dict[str, Any] = _CSV_OPTIONS if kind == "csv" else {}
     paths = [file if "://" in file else str(Path(file).expanduser().absolute()) for file in files]
     try:
         return load_dataset(kind, data_files={split: paths}, split=split, **options)
-    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+    except Exception as error:  # What a reader raises on a broken file depends on the format and the breakage.
         named = ", ".join(f"'{path}'" for path in paths)
-        reason = str(error.__cause__ or error).strip().splitlines()[0].rstrip(".")
-        if any(sign in reason for sign in _SIGNS_OF_NO_ROWS):
+        reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        if isinstance(error, StopIteration) or any(sign in reason for sign in _SIGNS_OF_NO_ROWS):
             raise DataError(Mistake(key, f"{split} has no rows: {named}", "Every split needs rows.")) from error
         raise DataError(Mistake(key, f"cannot read {split} as {kind} from {named}: {reason}")) from error

@@ -6,6 +6,7 @@ and length groups only partition its rows; see `partition`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,8 @@ class Planner:
         while (expected[~low] < floor).any():
             low |= expected < floor
             rest = self.rows_per_step - floor * low.sum()
-            expected = np.where(low, floor, rest * probabilities / max(probabilities[~low].sum(), 1e-300))
+            scaled = rest * probabilities / max(float(probabilities[~low].sum()), 1e-300)
+            expected = np.asarray(np.where(low, floor, scaled), dtype=np.float64)
         return expected
 
     def window_counts(self, state: MixtureState) -> NDArray[np.int64]:
@@ -143,7 +145,9 @@ class Planner:
         ]
 
 
-def partition(plan: StepPlan, lengths: NDArray[np.int32], parts: int, by_length: bool) -> list[NDArray[np.int64]]:
+def partition(
+    plan: StepPlan, lengths: NDArray[np.integer[Any]], parts: int, by_length: bool
+) -> list[NDArray[np.int64]]:
     """Split a step's rows into as many micro-batches as processes x accumulation need.
 
     Args:

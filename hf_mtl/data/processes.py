@@ -4,24 +4,25 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from accelerate import PartialState
+import torch.distributed
 
 
 @contextmanager
 def main_process_first() -> Iterator[None]:
-    """Run the block on the machine's main process, then on the others; do not nest.
+    """Run the block on each machine's main process, then on the others; do not nest.
 
-    Unlike accelerate's, the main process also lets the others go on when the block raises: bad data is bad on
-    every process, and each must end with the message instead of waiting for the others.
+    Processes can only wait for each other once their group exists, which `TrainingArguments.device` sees to; until
+    then all of them run the block at once. Unlike accelerate's, the main process also lets the others go on when
+    the block raises: bad data is bad on every process, and each must end with the message instead of waiting.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         yield
         return
-    state = PartialState()
-    if not state.is_local_main_process:
-        state.wait_for_everyone()
+    main = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    if not main:
+        torch.distributed.barrier()
     try:
         yield
     finally:
-        if state.is_local_main_process:
-            state.wait_for_everyone()
+        if main:
+            torch.distributed.barrier()

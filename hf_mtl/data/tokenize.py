@@ -7,6 +7,7 @@ import numpy as np
 from datasets import Dataset, Features, List, Value
 from transformers import PreTrainedTokenizerBase
 
+from hf_mtl.data.check import empty_split
 from hf_mtl.data.columns import arrow_column, name_count, name_rows, plain_list, raise_all
 from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.data.labels import encode_labels
@@ -59,7 +60,13 @@ def encode_texts(
     max_length: int | None = None,
     split: str = "train",
 ) -> TokenStore:
-    """The token ids of `encode_split` alone, for rows without labels."""
+    """The token ids of `encode_split` alone, for rows without labels.
+
+    Raises:
+        DataError: If there are no rows, or given token ids do not fit the tokenizer.
+    """
+    if not len(dataset):
+        raise DataError(empty_split(name, split))
     limit = longest_row(tokenizer, max_length)
     takes_types = "token_type_ids" in tokenizer.model_input_names
     if is_tokenised(task, dataset):

@@ -115,10 +115,12 @@ class EncodedSplit:
     Args:
         tokens: Its token ids.
         labels: Class ids int64 [n], or targets float64 [n, D].
+        labelled: False for rows to predict only, whose labels mean nothing.
     """
 
     tokens: TokenStore
     labels: np.ndarray
+    labelled: bool = True
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -126,4 +128,4 @@ class EncodedSplit:
     def select(self, rows: Sequence[int] | np.ndarray) -> "EncodedSplit":
         """Some of the rows."""
         rows = np.asarray(rows, dtype=np.int64)
-        return EncodedSplit(self.tokens.select(rows), self.labels[rows])
+        return EncodedSplit(self.tokens.select(rows), self.labels[rows], self.labelled)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from hf_mtl.errors import Mistake, known
 from hf_mtl.evaluation.keys import metric_keys
 from hf_mtl.evaluation.registry import METRICS, available_metrics, direction_unknown
-from hf_mtl.tasks import MetricSpec, SequenceClassification, Task
+from hf_mtl.tasks import MetricSpec, Regression, SequenceClassification, Task
 
 
 def check_metrics(tasks: Mapping[str, Task]) -> list[Mistake]:
@@ -52,6 +52,9 @@ def _of_metric(key: str, task: Task, spec: MetricSpec) -> Iterator[Mistake]:
         yield Mistake(
             key, f"greater_is_better: {spec.greater_is_better} for '{spec.name}'", f"Here {direction} is better"
         )
+    if spec.name == "mse_z" and isinstance(task, Regression) and not task.standardize:
+        remedy = "Only a standardised task stores the training targets' spread; use mse"
+        yield Mistake(key, "mse_z with standardize: false", remedy)
     if spec.labels is not None and spec.name != "f1":
         yield Mistake(key, f"labels given for '{spec.name}'", "Only f1 takes labels")
     elif spec.name == "f1" and isinstance(task, SequenceClassification) and task.label_names is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
@@ -18,7 +19,8 @@ Backbone: TypeAlias = str | Path | Mapping[str, Any] | PreTrainedConfig
 
 _IN_PACKAGE = "python:"
 _KEY = "model.backbone"
-_LOAD_ERRORS = (OSError, ValueError, SafetensorError)
+_ALIGNMENT = 64  # bytes; how torch allocates
+_LOAD_ERRORS = (OSError, ValueError, SafetensorError, StrictDataclassError)
 
 
 def resolve_backbone(backbone: str) -> str:
@@ -71,9 +73,13 @@ def build_encoder(config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreT
         kwargs: As for `AutoModel.from_config`.
 
     Raises:
-        ModelError: If the architecture has no encoder for text.
+        ModelError: If the architecture has no encoder for text, or cannot be built like this.
     """
-    return _encoder_class(config)._from_config(config, **_pooler_option(config, pooler), **kwargs)
+    encoder_class = _encoder_class(config)
+    try:
+        return encoder_class._from_config(config, **_pooler_option(config, pooler), **kwargs)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(Mistake(_KEY, f"cannot build a '{config.model_type}': {_one_line(error)}")) from error
 
 
 def load_encoder(backbone: str | Path, config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreTrainedModel:
@@ -90,9 +96,22 @@ def load_encoder(backbone: str | Path, config: PreTrainedConfig, pooler: bool, *
     """
     options = {"dtype": torch.float32, **_pooler_option(config, pooler), **kwargs}
     try:
-        return _encoder_class(config).from_pretrained(resolve_backbone(str(backbone)), config=config, **options)
+        encoder = _encoder_class(config).from_pretrained(resolve_backbone(str(backbone)), config=config, **options)
+        return align_weights(encoder)
     except _LOAD_ERRORS as error:
         raise ModelError(_cannot_load(str(backbone), error)) from error
+
+
+def align_weights(model: PreTrainedModel) -> PreTrainedModel:
+    """Move weights that were read from a file to aligned memory, on CPU.
+
+    They keep the file's alignment otherwise, and matrix products then differ in the last bit from those of the model
+    that was saved.
+    """
+    for parameter in model.parameters():
+        if parameter.device.type == "cpu" and parameter.data_ptr() % _ALIGNMENT:
+            parameter.data = parameter.data.clone()
+    return model
 
 
 def _encoder_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
@@ -117,8 +136,8 @@ def _inline_config(fields: Mapping[str, Any]) -> PreTrainedConfig:
         raise ModelError(Mistake(f"{_KEY}.model_type", problem, remedy))
     try:
         return CONFIG_MAPPING[model_type](**copy.deepcopy(dict(fields)))
-    except (TypeError, ValueError) as error:
-        raise ModelError(Mistake(_KEY, f"a '{model_type}' config cannot hold these fields: {error}")) from error
+    except (TypeError, ValueError, StrictDataclassError) as error:
+        raise ModelError(Mistake(_KEY, f"not a '{model_type}' config: {_one_line(error)}")) from error
 
 
 def _package_root(package: str) -> Path | None:
@@ -132,7 +151,7 @@ def _package_root(package: str) -> Path | None:
 
 
 def _cannot_load(backbone: str, error: Exception) -> Mistake:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    reason = _one_line(error)
     if backbone.startswith(_IN_PACKAGE) or Path(backbone).exists():
         tried = "Tried it as a folder"
         remedy = "It needs config.json and weights that transformers can read"
@@ -143,3 +162,8 @@ def _cannot_load(backbone: str, error: Exception) -> Mistake:
             "or give a local folder, python:package/folder, or an inline config with model_type"
         )
     return Mistake(_KEY, f"cannot load '{backbone}': {reason}", f"{tried}. {remedy}")
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.split(". ")[0].rstrip(".")

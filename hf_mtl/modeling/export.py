@@ -41,7 +41,7 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
         model = AutoModelForSequenceClassification.from_config(config)
     _copy_weights(model, encoder, head, name)
     if isinstance(module.statistics, TargetStatistics):
-        _fold(model, module.statistics.mean.cpu(), module.statistics.std.cpu())
+        _fold(_last_layer(model, head), module.statistics.mean.cpu(), module.statistics.std.cpu())
     model.save_pretrained(directory)
 
 
@@ -77,9 +77,15 @@ def _copy_weights(model: PreTrainedModel, encoder: PreTrainedModel, head: Native
     model.load_state_dict(weights)
 
 
-def _fold(model: PreTrainedModel, mean: Tensor, std: Tensor) -> None:
-    """Let the last layer give ``std * output + mean`` in place of ``output``."""
-    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+def _last_layer(model: PreTrainedModel, head: NativeHead) -> nn.Linear:
+    # Looked up in the head, where no layers of the encoder come after it.
+    names = [name for name, module in head.model.named_modules() if isinstance(module, nn.Linear)]
+    layer: nn.Linear = model.get_submodule(names[-1])
+    return layer
+
+
+def _fold(layer: nn.Linear, mean: Tensor, std: Tensor) -> None:
+    """Let a layer give ``std * output + mean`` in place of ``output``."""
     with torch.no_grad():
-        last.weight.mul_(std.unsqueeze(1))
-        last.bias.mul_(std).add_(mean)
+        layer.weight.mul_(std.unsqueeze(1))
+        layer.bias.mul_(std).add_(mean)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_mtl.errors import ModelError
-from hf_mtl.modeling.backbone import Backbone, build_encoder, load_encoder, load_encoder_config
+from hf_mtl.modeling.backbone import Backbone, align_weights, build_encoder, load_encoder, load_encoder_config
 from hf_mtl.modeling.choices import config_mistakes, feature_sources, settle
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.dropout import set_dropout
@@ -102,6 +102,13 @@ class MultiTaskModel(PreTrainedModel):
         if mistakes := config_mistakes(config):
             raise ModelError(mistakes)
         return cls(config, encoder=_make_encoder(backbone, config, kwargs))
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As `PreTrainedModel.from_pretrained`; on CPU the outputs are those of the saved model to the bit."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        align_weights(loaded[0] if isinstance(loaded, tuple) else loaded)
+        return loaded
 
     @property
     def tasks(self) -> dict[str, Task]:

@@ -18,7 +18,10 @@ _Kind = TypeVar("_Kind", bound="TaskStatistics")
 class TaskStatistics(nn.Module):
     """Statistics of a task that needs none."""
 
-    class_weights: Tensor | None = None
+    @property
+    def class_weights(self) -> Tensor | None:
+        """A loss weight per class [C], or None where classes weigh the same."""
+        return None
 
     @property
     def is_fitted(self) -> bool:
@@ -93,16 +96,21 @@ class ClassWeights(_Fitted):
 
     def __init__(self, classes: int):
         super().__init__()
-        self.class_weights: Tensor
-        self.register_buffer("class_weights", torch.ones(classes, dtype=torch.float32))
+        self.weights: Tensor
+        self.register_buffer("weights", torch.ones(classes, dtype=torch.float32))
+
+    @property
+    def class_weights(self) -> Tensor:
+        """A loss weight per class [C]."""
+        return self.weights
 
     def fit(self, weights: Numbers) -> None:
         """Set the weights, in id order."""
-        self._fill(self.class_weights, weights)
+        self._fill(self.weights, weights)
 
     def reset(self) -> None:
         """Every class weighs 1."""
-        init.ones_(self.class_weights)
+        init.ones_(self.weights)
         init.zeros_(self.fitted)
 
 

@@ -100,6 +100,9 @@ def _classes(name: str, task: SequenceClassification) -> Iterator[Mistake]:
         for label in weights:
             if label not in names:
                 yield Mistake(f"{key}.{label}", f"unknown class '{label}'", known(names, label, "Classes"))
+        absent = [label for label in names if label not in weights]
+        if absent:
+            yield Mistake(key, f"nothing for {', '.join(absent)}", "Give one value for every class.")
     elif isinstance(weights, list) and len(weights) != len(names):
         yield Mistake(key, f"found {len(weights)} weights for {len(names)} classes", "Give one for each class.")
 

@@ -6,7 +6,8 @@ from pydantic import BaseModel
 
 from hf_mtl.recipe import sections
 from hf_mtl.recipe.schema import BalancingKeys, ModelSection
-from hf_mtl.tasks import TASK_TYPES
+from hf_mtl.recipe.signatures import argument_texts
+from hf_mtl.tasks import TASK_TYPES, Task
 
 Schema = dict[str, Any]
 
@@ -70,8 +71,12 @@ def _tasks(definitions: Schema) -> Schema:
         metric = {"$ref": "#/$defs/MetricSpec"}
         items = {"anyOf": [{"type": "string"}, metric]}
         schema["properties"]["metrics"] = {"anyOf": [{"type": "string"}, metric, {"type": "array", "items": items}]}
-        _describe(schema["properties"]["metrics"], task, "metrics")
-        schema["properties"] = {key: _or_null(value) for key, value in schema["properties"].items()}
+        _describe(schema["properties"]["metrics"], Task, "metrics")
+        texts = argument_texts(task)
+        schema["properties"] = {
+            key: _or_null({"description": texts[key], **value} if key in texts else value)
+            for key, value in schema["properties"].items()
+        }
         definitions[task.__name__] = schema
         arms.append({"$ref": f"#/$defs/{task.__name__}"})
     return {"anyOf": arms}
@@ -82,8 +87,10 @@ def _named(field: str, names: list[str], section: Any, definitions: Schema) -> S
     arms: list[Schema] = [{"enum": names}, {"type": "null"}]
     for name in names:
         model = section(name)
-        definitions[model.__name__] = _partial(_of(model, definitions))
-        arms.append({"$ref": f"#/$defs/{model.__name__}"})
+        # Not the class's name: a head and a weighting may share it.
+        key = f"{model.__name__}.{name}"
+        definitions[key] = _partial(_of(model, definitions))
+        arms.append({"$ref": f"#/$defs/{key}"})
     return {"anyOf": arms}
 
 
@@ -99,7 +106,12 @@ def _partial(schema: Schema) -> Schema:
 
 
 def _or_null(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
+    if schema.get("type") == "object":
+        return {**schema, "type": ["object", "null"]}
+    # The description stays outside, where editors look for it.
+    outside: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
+    inside = {key: value for key, value in schema.items() if key not in outside}
+    return {**outside, "anyOf": [inside, {"type": "null"}]}
 
 
 def _describe(schema: Schema, model: type[BaseModel], key: str) -> None:

@@ -63,6 +63,10 @@ class Balancing(BalancingKeys):
 
     weighting: SerializeAsAny[Options] = Field(default_factory=_equal_weighting)  # type: ignore[assignment]
 
+    def options(self) -> dict[str, Any]:
+        """What was set, as `MultiTaskTrainer(balancing=...)` takes it."""
+        return self.model_dump(exclude_unset=True)
+
     @property
     def weighting_name(self) -> str:
         """Registered name of the weighting."""

@@ -19,7 +19,7 @@ _CONTAINERS: tuple[Any, ...] = (dict, list, tuple, Mapping, Sequence)
 class Options(BaseModel):
     """Keyword arguments for one callable, checked and frozen."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
     name_field: ClassVar[str] = ""
 
     def options(self) -> dict[str, Any]:
@@ -171,4 +171,4 @@ def _summary(target: Callable[..., Any]) -> str:
 
 def _model_name(target: Callable[..., Any]) -> str:
     owner = target.__qualname__.removesuffix(".__init__").rpartition(".")[2]
-    return owner[:1].upper() + owner[1:] + "Options"
+    return "".join(part[:1].upper() + part[1:] for part in owner.split("_")) + "Options"

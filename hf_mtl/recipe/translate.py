@@ -36,6 +36,7 @@ _LIMITS: dict[str, Callable[[dict[str, Any]], str]] = {
     "greater_than_equal": lambda ctx: f"at least {ctx['ge']}",
     "less_than": lambda ctx: f"less than {ctx['lt']}",
     "less_than_equal": lambda ctx: f"at most {ctx['le']}",
+    "finite_number": lambda ctx: "a finite number",
     "too_short": lambda ctx: f"at least {ctx['min_length']} items",
     "too_long": lambda ctx: f"at most {ctx['max_length']} items",
 }
@@ -145,7 +146,7 @@ def _firm(model: type[BaseModel], error: Error, path: KeyPath, key: KeyPath) -> 
         text = fields[path[-1]].description if path[-1] in fields else None
         return Mistake(full, "missing", text or "It has no default.")
     if kind in _LIMITS:
-        return Mistake(full, f"found {describe(error['input'])}", f"Allowed: {_LIMITS[kind](error['ctx'])}.")
+        return Mistake(full, f"found {describe(error['input'])}", f"Allowed: {_LIMITS[kind](error.get('ctx', {}))}.")
     reason = str(error["ctx"]["error"]) if kind == "value_error" else error["msg"]
     return Mistake(full, f"found {describe(error['input'])}", f"Allowed: {reason}.")
 

@@ -140,6 +140,8 @@ def parse_yaml(text: str, origin: Origin, mistakes: list[Mistake]) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(part for part in (error.context, error.problem) if part)
+        if error.context_mark and mark and error.context_mark.line != mark.line:
+            problem += f"; begun in line {error.context_mark.line + 1}"
         where = Origin(origin.file, origin.folder, mark.line + 1) if mark and origin.line else origin
         raise RecipeError(Mistake("", f"not valid YAML: {problem}", where=str(where))) from None
     except yaml.YAMLError as error:
@@ -160,6 +162,8 @@ class _Builder:
         if id(tree) in above:
             return self._wrong(origin, path, "an alias that contains itself", "Write the value out.")
         above = above | {id(tree)}
+        if not isinstance(tree, yaml.ScalarNode) and tree.tag not in (_TAG + "map", _TAG + "seq"):
+            return self._wrong(origin, path, f"the tag '{tree.tag}'", "Tags are not used in recipes.")
         if isinstance(tree, yaml.MappingNode):
             return Node(self._mapping(tree, path, above), origin)
         if isinstance(tree, yaml.SequenceNode):

@@ -21,7 +21,7 @@ class SplitPredictions:
 
     Args:
         outputs: Logits [n, C], or predicted targets in original units [n, D].
-        losses: Row losses, [n].
+        losses: Row losses, [n]; 0 where the split has no labels.
     """
 
     outputs: NDArray[np.float32]
@@ -64,7 +64,8 @@ def predict_split(
         output = model(**batch)
         index = torch.from_numpy(rows).to(processes.device)
         filled[index, :width] = output.logits[name].float()
-        filled[index, width] = output.row_losses[name].float()
+        if split.labelled:
+            filled[index, width] = output.row_losses[name].float()
         filled[index, width + 1] += 1
         on_batch()
     filled = processes.reduce_sum(filled)

@@ -42,7 +42,9 @@ def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments
     """
     options = {"output_dir": "runs/hf_mtl", **recipe.training.options(), **changes}
     try:
-        return MultiTaskTrainingArguments(**options)
+        args = MultiTaskTrainingArguments(**options)
+        _ = args.device  # joins the other processes, which take turns at the data from here on
+        return args
     except (ValueError, TypeError) as error:
         raise RecipeError(recipe.with_places([Mistake("training", str(error).strip().rstrip("."))])) from error
 
@@ -87,10 +89,6 @@ class Prepared:
 
     def trainer(self, model: MultiTaskModel, **kwargs: Any) -> MultiTaskTrainer:
         """The Trainer of a model."""
-        balancing = {
-            "weighting": {"name": self.recipe.balancing.weighting_name, **self.recipe.balancing.weighting.options()},
-            "reduction": self.recipe.balancing.reduction,
-        }
         with located(self.recipe):
             return MultiTaskTrainer(
                 model=model,
@@ -99,7 +97,7 @@ class Prepared:
                 eval_dataset=self.split("validation"),
                 processing_class=self.tokenizer,
                 mixture=self.recipe.mixture.options(),
-                balancing=balancing,
+                balancing=self.recipe.balancing.options(),
                 **kwargs,
             )
 

@@ -73,7 +73,11 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Remove what a run wrote, and nothing else that lies in the folder."""
-        for path in [*checkpoints(self.path), *(self.path / name for name in _OURS), *self.path.glob("model-*.safetensors")]:
+        for path in [
+            *checkpoints(self.path),
+            *(self.path / name for name in _OURS),
+            *self.path.glob("model-*.safetensors"),
+        ]:
             if path.is_dir():
                 shutil.rmtree(path)
             else:

@@ -52,6 +52,9 @@ def score_splits(
         compute_metrics: The user's own metrics, called for each task.
     """
     scores: dict[str, dict[str, float]] = {}
+    predictions = {name: item for name, item in predictions.items() if splits[name].labelled}
+    if not predictions:
+        return Scores({}, {})
     for name, prediction in predictions.items():
         labels = splits[name].labels
         scores[name] = score_task(tasks[name], name, prediction.outputs, labels, statistics.get(name))

@@ -12,7 +12,7 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import LossWeighting, build_weighting, weighting_class
 from hf_mtl.data.load import prepare_dataset
 from hf_mtl.data.mixture import Mixture
-from hf_mtl.data.tokenize import encode_split
+from hf_mtl.data.tokenize import encode_split, encode_texts
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, Mistake, UserError, known
 from hf_mtl.modeling import MultiTaskModel
@@ -128,13 +128,24 @@ def encode_splits(
             encoded[name] = dataset
             continue
         try:
-            prepared = prepare_dataset(name, task, dataset, split)
-            encoded[name] = encode_split(name, task, prepared, tokenizer, max_length, split=split)
+            encoded[name] = _encode(name, task, dataset, tokenizer, max_length, split)
         except DataError as error:
             mistakes += error.mistakes
     if mistakes:
         raise DataError(mistakes)
     return encoded
+
+
+def _encode(
+    name: str, task: Task, dataset: Dataset, tokenizer: Any, max_length: int | None, split: str
+) -> EncodedSplit:
+    """One task's split; rows to predict may come without their label columns."""
+    labelled = split != "test" or all(column in dataset.column_names for column in task.label_columns)
+    prepared = prepare_dataset(name, task, dataset, split, labelled=labelled)
+    if labelled:
+        return encode_split(name, task, prepared, tokenizer, max_length, split=split)
+    tokens = encode_texts(name, task, prepared, tokenizer, max_length, split=split)
+    return EncodedSplit(tokens, np.zeros(len(tokens)), labelled=False)
 
 
 def fit_statistics(model: MultiTaskModel, train: Mapping[str, EncodedSplit]) -> None:

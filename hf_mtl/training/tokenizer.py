@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from hf_mtl.data.load import LoadedTask
+from hf_mtl.data.processes import main_process_first
 from hf_mtl.data.vocabulary import train_wordpiece
 from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.modeling.backbone import resolve_backbone
@@ -33,7 +33,7 @@ def load_tokenizer(section: ModelSection, data: Mapping[str, LoadedTask], folder
     options = {key: value for key, value in section.tokenizer.items() if key != "train"}
     if folder is None:
         return train_wordpiece(training_texts(data), **options)
-    with PartialState().main_process_first():
+    with main_process_first():
         if not (folder / "tokenizer.json").exists():
             train_wordpiece(training_texts(data), **options).save_pretrained(folder)
         return _load(str(folder), str(folder))

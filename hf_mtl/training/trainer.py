@@ -20,14 +20,14 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, Trainer
-from transformers.trainer_callback import TrainerState
+from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.trainer_utils import PredictionOutput, TrainOutput, speed_metrics
 from transformers.utils import logging
 
@@ -53,7 +53,7 @@ from hf_mtl.training.staged import StagedTrainer
 
 logger = logging.get_logger(__name__)
 
-Datasets = Mapping[str, Dataset | EncodedSplit] | Dataset
+Datasets: TypeAlias = "Mapping[str, Dataset | EncodedSplit] | Dataset"
 
 
 class MultiTaskTrainer(StagedTrainer):
@@ -81,6 +81,7 @@ class MultiTaskTrainer(StagedTrainer):
 
     args: MultiTaskTrainingArguments
     model: MultiTaskModel
+    control: TrainerControl
 
     def __init__(
         self,
@@ -257,8 +258,9 @@ class MultiTaskTrainer(StagedTrainer):
             return
         masks = [group["attention_mask"] for group in inputs["groups"]]
         real = self.args.include_num_input_tokens_seen == "non_padding"
-        tokens = torch.tensor(sum(int(mask.sum()) if real else mask.numel() for mask in masks))
-        self.state.num_input_tokens_seen += int(self.processes.reduce_sum(tokens.to(self.args.device)))
+        mine = sum(int(mask.sum()) if real else mask.numel() for mask in masks)
+        tokens = self.processes.reduce_sum(torch.tensor(mine, device=self.args.device))
+        self.state.num_input_tokens_seen += int(tokens)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As the Trainer's, with the tasks' losses, weights, shares and learning signals beside ``loss``."""
@@ -297,7 +299,11 @@ class MultiTaskTrainer(StagedTrainer):
     def predict(
         self, test_dataset: Datasets, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
     ) -> PredictionOutput:
-        """Predict and score; predictions and labels are dictionaries by task, in dataset order."""
+        """Predict, and score the tasks whose datasets have labels.
+
+        Returns:
+            Predictions and labels are dictionaries by task, in dataset order.
+        """
         self._memory_tracker.start()
         splits = self._encode(test_dataset, "test")
         predictions = self._predict(splits)
@@ -307,7 +313,7 @@ class MultiTaskTrainer(StagedTrainer):
         self._memory_tracker.stop_and_update_metrics(metrics)
         return PredictionOutput(
             predictions={name: item.outputs for name, item in predictions.items()},
-            label_ids={name: split.labels for name, split in splits.items()},
+            label_ids={name: split.labels for name, split in splits.items() if split.labelled},
             metrics=metrics,
         )
 
@@ -345,7 +351,9 @@ class MultiTaskTrainer(StagedTrainer):
         """Everything that remembers and that the Trainer does not save itself, by name."""
         return {**super().stateful(), "steps": self.steps, "weighting": self.objective, "signals": self.signals}
 
-    def train(self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, **kwargs: Any) -> TrainOutput:
+    def train(
+        self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, **kwargs: Any
+    ) -> TrainOutput:
         """As the Trainer's. ``True`` resumes from the newest whole checkpoint of ``output_dir``.
 
         Raises:

@@ -7,7 +7,9 @@ from hf_mtl.tasks import RowFilter
 
 
 def dataset() -> Dataset:
-    features = Features({"n": Value("int64"), "w": Value("string"), "c": ClassLabel(names=["x", "y"]), "l": List(Value("int64"))})
+    features = Features(
+        {"n": Value("int64"), "w": Value("string"), "c": ClassLabel(names=["x", "y"]), "l": List(Value("int64"))}
+    )
     rows = {"n": [1, 2, None, 1], "w": ["a", "b", "a", None], "c": [0, 1, 0, 1], "l": [[1], [1, 2], [], None]}
     return Dataset.from_dict(rows, features=features)
 

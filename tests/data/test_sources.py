@@ -117,7 +117,9 @@ def test_unreadable_empty_and_unknown_files_say_which_split(tmp_path: Path) -> N
     (tmp_path / "head.csv").write_text("text,label\n")
     assert "train has no rows" in message(DatasetSource(path=str(tmp_path / "head.csv")))
     (tmp_path / "rows.xml").write_text("")
-    assert "Known extensions: .csv, .json, .jsonl, .parquet" in message(DatasetSource(path=str(tmp_path / "rows.xml")))
+    assert "Known extensions: .csv, .json, .jsonl, .parquet" in message(
+        DatasetSource(path=str(tmp_path / "rows.xml"))
+    )
     assert "'csv' is a format and needs files" in message(DatasetSource(path="csv"))
 
 

@@ -29,6 +29,7 @@ def test_good_metrics_are_not_complained_about(task):
         (SequenceClassification(metrics=["accuracy", "pearson"]), "'pearson' cannot score a task of type sequence_"),
         (Regression(metrics=["mse"]), "no metric of which more is better, found: mse. The task's score needs one"),
         (Regression(metrics=[]), "found: none"),
+        (Regression(metrics=["pearson", "mse_z"], standardize=False), "mse_z with standardize: false"),
         (Regression(metrics=["pearson", "pearson"]), "the same metric twice"),
         (Regression(metrics=["pearson", {"name": "mse", "greater_is_better": True}]), "Here less is better"),
         (SequenceClassification(metrics=[{"name": "accuracy", "labels": [1]}]), "Only f1 takes labels"),

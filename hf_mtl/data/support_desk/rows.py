@@ -9,13 +9,11 @@ from hf_mtl.data.support_desk.sentences import SENTENCES, Kind, Value, pick
 LABEL_NOISE = 0.04
 URGENCY_JITTER = 0.08
 TYPO_RATE = 0.03
-OTHER_TASK_SHARE = 0.15
+OTHER_TASK_SHARE = 0.2
 ASIDE_SHARE = 0.3
-POLITENESS_SHARE = 0.25
-
-FIRST = 1
-PLAIN = True
 GREETING_SHARE = 0.1
+CLOSING_SHARE = 0.25
+
 CLASSES: dict[str, list[str]] = {"topic": sorted(TOPICS), "sentiment": sorted(SENTIMENTS)}
 
 
@@ -37,25 +35,22 @@ class Row:
 
 
 def draw_row(name: str, rng: Random) -> Row:
-    """Draw one row of a task; sentences of the other tasks may stand beside the one that decides."""
+    """Draw one row of a task: customers come to the point, then add what else is on their mind."""
     own = SENTENCES[name](rng)
-    sentences = [own.text]
+    more: list[str] = []
     for other in SENTENCES:
         if other != name and rng.random() < OTHER_TASK_SHARE:
-            _insert(rng, sentences, SENTENCES[other](rng, plain=PLAIN).text)
+            more.append(SENTENCES[other](rng, plain=True).text)
     if rng.random() < ASIDE_SHARE:
-        _insert(rng, sentences, pick(rng, ASIDES))
+        more.insert(int(rng.random() * (len(more) + 1)), pick(rng, ASIDES))
+    sentences = [own.text, *more]
     if rng.random() < GREETING_SHARE:
         sentences.insert(0, pick(rng, GREETINGS))
-    if rng.random() < POLITENESS_SHARE:
+    if rng.random() < CLOSING_SHARE:
         sentences.append(pick(rng, CLOSINGS))
     words = " ".join(sentences).split(" ")
     text = " ".join(_misspell(rng, word) if rng.random() < TYPO_RATE else word for word in words)
     return Row(text, _noisy(rng, name, own.value), own.value, own.kind)
-
-
-def _insert(rng: Random, sentences: list[str], sentence: str) -> None:
-    sentences.insert(FIRST + int(rng.random() * (len(sentences) + 1 - FIRST)), sentence)
 
 
 def _noisy(rng: Random, name: str, value: Value) -> Value:

@@ -12,7 +12,7 @@ Kind = Literal["plain", "order", "negation"]
 Value = str | float
 
 ORDER_SHARE = 0.3
-NEGATION_SHARE = 0.2
+NEGATION_SHARE = 0.15
 CHANGE_SHARE = 0.2  # of the order sentences: "at first ..., now ..."
 
 

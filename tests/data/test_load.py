@@ -1,0 +1,257 @@
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pandas
+import pytest
+from datasets import Dataset
+
+from hf_mtl.data.load import LoadedTask, load_task, load_tasks, prepare_dataset
+from hf_mtl.errors import DataError
+from hf_mtl.tasks import DatasetSource, Regression, RowFilter, SequenceClassification
+
+XY = datasets.ClassLabel(names=["x", "y"])
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+
+
+def saved(folder: Path, name: str = "data", feature: object = None, **splits: dict[str, list]) -> DatasetSource:
+    parts = {}
+    for split, columns in splits.items():
+        parts[split] = Dataset.from_dict(columns)
+        if feature is not None:
+            parts[split] = parts[split].cast_column("label", feature)
+    datasets.DatasetDict(parts).save_to_disk(str(folder / name))
+    return DatasetSource(path=str(folder / name))
+
+
+def rows(labels: list, text: str = "text") -> dict[str, list]:
+    return {text: [f"words {index}" for index in range(len(labels))], "label": labels}
+
+
+def message(call: object, *args: object) -> str:
+    with pytest.raises(DataError) as caught:
+        call(*args)
+    return str(caught.value)
+
+
+def test_a_clean_dataset_loads_with_only_its_columns_and_without_notes(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows(["a", "b"]) | {"extra": [1, 2]}, validation=rows(["b"]), test=rows(["a"]))
+    loaded = load_task("t", SequenceClassification(dataset=source))
+    assert list(loaded.splits) == ["train", "validation", "test"]
+    assert loaded.splits["train"][:] == rows(["a", "b"])
+    assert (loaded.task.labels, loaded.notes) == (["a", "b"], [])
+
+
+def test_a_task_without_labels_in_its_recipe_is_resolved_and_one_with_keeps_its_order(tmp_path: Path) -> None:
+    source = saved(tmp_path, feature=XY, train=rows([0, 1]), validation=rows([1]))
+    assert load_task("t", SequenceClassification(dataset=source)).task.labels == ["x", "y"]
+    assert load_task("t", SequenceClassification(dataset=source, labels=["y", "x"])).task.labels == ["y", "x"]
+
+
+def test_every_mistake_of_every_split_and_task_is_reported_at_once(tmp_path: Path) -> None:
+    train = {"text": ["fine", " ", "", "fine"], "label": [0, 1, 5, 0]}
+    first = saved(tmp_path, "one", train=train, validation=rows([9]))
+    second = saved(tmp_path, "two", train=rows([0.5, float("nan")]), validation=rows([float("inf")]))
+    third = saved(tmp_path, "three", train=rows([0, 1], text="sentence"))
+    tasks = {
+        "one": SequenceClassification(dataset=first, labels=3),
+        "two": Regression(dataset=second),
+        "three": SequenceClassification(dataset=third, label="lable"),
+        "four": SequenceClassification(dataset=DatasetSource(path=str(tmp_path / "no.csv"))),
+        "five": SequenceClassification(),
+    }
+    with pytest.raises(DataError) as caught:
+        load_tasks(tasks)
+    text = str(caught.value)
+    for words in (
+        "tasks.one.label: train has 1 row with labels outside 0..2: 5 (row 2",
+        "tasks.one.text: train has 2 rows with empty text in column 'text': rows 1 and 2",
+        "tasks.one.label: validation has 1 row with labels outside 0..2: 9",
+        "tasks.two.label: train has 1 NaN target",
+        "tasks.two.label: validation has 1 infinite target",
+        "tasks.three.text: no column 'text' in train. Columns: label, sentence.",
+        "tasks.three.label: no column 'lable' in train. Columns: label, sentence. Did you mean 'label'?",
+        "tasks.four.dataset: no file or folder",
+        "tasks.five.dataset: no dataset",
+    ):
+        assert words in text
+    assert len(caught.value.mistakes) == 9
+
+
+def test_a_split_without_rows_is_a_mistake(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows([0, 1]), validation={"text": [], "label": []})
+    assert "tasks.t.dataset: a split saved in" in message(load_task, "t", SequenceClassification(dataset=source))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    pandas.DataFrame(rows([0, 1])).to_parquet(folder / "train.parquet")
+    pandas.DataFrame({"text": [], "label": []}).to_parquet(folder / "test.parquet")
+    files = {"train": str(folder / "train.parquet"), "test": str(folder / "test.parquet")}
+    text = message(load_task, "t", SequenceClassification(dataset=DatasetSource(path="parquet", data_files=files)))
+    assert "test has no rows" in text
+
+
+def test_a_class_absent_from_train_is_named(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows(["a", "b"]), validation=rows(["c"]))
+    text = message(load_task, "t", SequenceClassification(dataset=source, labels=["a", "b", "c", "d"]))
+    assert "tasks.t.label: train has no row of class 'c', 'd'. Classes: a, b, c, d." in text
+
+
+def test_texts_of_another_type_and_missing_ones_are_mistakes(tmp_path: Path) -> None:
+    source = saved(tmp_path, train={"text": [1, 2], "other": ["a", None], "label": [0, 1]})
+    text = message(load_task, "t", SequenceClassification(dataset=source, text=["text", "other"]))
+    assert "tasks.t.text: train column 'text' holds int64, not strings" in text
+    assert "train has 1 row with empty text in column 'other': row 1" in text
+
+
+def test_unknown_classes_do_not_hide_empty_texts(tmp_path: Path) -> None:
+    source = saved(tmp_path, train={"text": ["", "b"], "label": [3, 7]})
+    text = message(load_task, "t", SequenceClassification(dataset=source))
+    assert "cannot tell the classes" in text
+    assert "empty text" in text
+
+
+def test_rows_without_a_label_are_dropped_with_a_count(tmp_path: Path) -> None:
+    train = {"text": ["k0", "", "k2", "k3"], "label": [0, -1, None, 1]}
+    source = saved(tmp_path, feature=XY, train=train, validation=rows([0, -1]))
+    loaded = load_task("t", SequenceClassification(dataset=source))
+    assert loaded.splits["train"]["text"][:] == ["k0", "k3"]
+    assert loaded.notes == [
+        "t: 2 of 4 train rows have no label and were dropped.",
+        "t: 1 of 2 validation rows has no label and was dropped.",
+    ]
+
+
+def test_an_unlabelled_test_split_is_left_out_and_an_unlabelled_train_split_is_a_mistake(tmp_path: Path) -> None:
+    source = saved(tmp_path, "one", XY, train=rows([0, 1]), validation=rows([1]), test=rows([-1, -1]))
+    loaded = load_task("t", SequenceClassification(dataset=source))
+    assert list(loaded.splits) == ["train", "validation"]
+    assert loaded.notes == ["t: none of 2 test rows has a label; test is left out."]
+    source = saved(tmp_path, "two", XY, train=rows([-1, -1]), validation=rows([1]))
+    assert "none of 2 train rows has a label" in message(load_task, "t", SequenceClassification(dataset=source))
+
+
+def test_validation_is_carved_by_class_seeded_and_said(tmp_path: Path) -> None:
+    labels = [0] * 60 + [1] * 30 + [2]
+    task = SequenceClassification(dataset=saved(tmp_path, train=rows(labels)), validation_fraction=0.2)
+    loaded, again, other = (load_task("t", task, seed) for seed in (1, 1, 2))
+    train, validation = loaded.splits["train"], loaded.splits["validation"]
+    assert np.bincount(validation["label"][:]).tolist() == [12, 6]
+    assert sorted(train["text"][:] + validation["text"][:]) == sorted(rows(labels)["text"])
+    assert train["text"][:] == sorted(train["text"][:], key=lambda text: int(text.split()[1]))
+    assert again.splits["validation"][:] == validation[:]
+    assert other.splits["validation"][:] != validation[:]
+    assert loaded.notes == [
+        "t: no validation split, so 18 of 91 train rows became validation (stratified by class, seed 1)."
+    ]
+
+
+def test_validation_is_carved_by_fifths_of_the_target(tmp_path: Path) -> None:
+    task = Regression(dataset=saved(tmp_path, train=rows([float(n) for n in range(100)])))
+    loaded = load_task("t", task, 0)
+    assert (np.array(loaded.splits["validation"]["label"][:]) // 20).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert "stratified by fifths of the target" in loaded.notes[0]
+
+
+def test_a_train_split_too_small_to_carve_is_a_mistake(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows([0, 1]))
+    text = message(load_task, "t", SequenceClassification(dataset=source))
+    assert "no validation split, and 2 train rows cannot give one" in text
+
+
+def test_max_rows_is_a_seeded_draw_of_train_in_order(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows([0, 1] * 50), validation=rows([0, 1] * 50))
+    task = SequenceClassification(dataset=source, max_rows=20)
+    loaded, again = load_task("t", task, 4), load_task("t", task, 4)
+    numbers = [int(text.split()[1]) for text in loaded.splits["train"]["text"]]
+    assert len(numbers) == 20
+    assert numbers == sorted(numbers)
+    assert len(loaded.splits["validation"]) == 100
+    assert loaded.splits["train"][:] == again.splits["train"][:]
+    assert loaded.notes == ["t: 20 of 100 train rows are used (max_rows, seed 4)."]
+    assert load_task("t", task.model_copy(update={"max_rows": 100})).notes == []
+
+
+def test_max_rows_that_loses_a_class_is_a_mistake(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows([0] * 500 + [1]), validation=rows([0, 1]))
+    text = message(load_task, "t", SequenceClassification(dataset=source, max_rows=2))
+    assert "tasks.t.max_rows: the 2 train rows drawn have none of class 'LABEL_1'. Raise max_rows." in text
+
+
+def test_sources_are_concatenated_per_split_whatever_their_format(tmp_path: Path) -> None:
+    pandas.DataFrame(rows(["a", "b"])).to_csv(tmp_path / "a.csv", index=False)
+    pandas.DataFrame(rows(["b", "c"]) | {"extra": [1, 2]}).to_parquet(tmp_path / "b.parquet")
+    files = DatasetSource(path="csv", data_files=str(tmp_path / "a.csv"))
+    other = DatasetSource(path=str(tmp_path / "b.parquet"))
+    third = saved(tmp_path, validation=rows(["a"]))
+    loaded = load_task("t", SequenceClassification(dataset=[files, other, third]))
+    assert loaded.splits["train"]["label"][:] == ["a", "b", "b", "c"]
+    assert loaded.splits["validation"]["label"][:] == ["a"]
+
+
+def test_sources_that_do_not_fit_together_are_mistakes(tmp_path: Path) -> None:
+    sources = [saved(tmp_path, "one", train=rows([0, 1])), saved(tmp_path, "two", XY, train=rows([0, 1]))]
+    text = message(load_task, "t", SequenceClassification(dataset=sources))
+    assert (
+        "tasks.t.dataset.1: train column 'label' holds ClassLabel(names=['x', 'y']) here and Value('int64')" in text
+    )
+
+
+def test_filters_are_counted_and_row_numbers_say_that_they_come_after(tmp_path: Path) -> None:
+    labels = {"text": ["a", "b", "c"], "label": [[0], [0, 1], [1]]}
+    source = saved(tmp_path, train=labels, validation=labels)
+    source = source.model_copy(update={"filter": RowFilter(column="label", length=1)})
+    loaded = load_task("t", SequenceClassification(dataset=source, labels=2))
+    assert loaded.splits["train"]["text"][:] == ["a", "c"]
+    assert loaded.notes[0] == "t: the filter keeps 2 of 3 train rows."
+    text = message(load_task, "t", SequenceClassification(dataset=source, labels=["5", "0"]))
+    assert "unknown labels 1 (row 1, counted from 0)" in text
+    assert "Rows are counted through all sources, after their filters." in text
+    source = source.model_copy(update={"filter": RowFilter(column="text", equals="z")})
+    text = message(load_task, "t", SequenceClassification(dataset=source))
+    assert "tasks.t.dataset.filter: the filter on text keeps none of 3 train rows" in text
+
+
+def test_a_constant_target_is_a_note(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows([2.5] * 3), validation=rows([1.0]))
+    notes = load_task("t", Regression(dataset=source)).notes
+    assert notes == ["t: the target 'label' is 2.5 in every train row; there is nothing to learn."]
+
+
+def test_nan_in_a_csv_is_a_mistake_and_an_empty_field_is_no_label(tmp_path: Path) -> None:
+    def load(lines: str) -> LoadedTask:
+        (tmp_path / "a.csv").write_text(f"text,label\n{lines}")
+        return load_task("t", Regression(dataset=DatasetSource(path=str(tmp_path / "a.csv"))))
+
+    assert "'nan' (row 1" in message(load, "a,0.5\nb,nan\nc,1.0\n")
+    assert "1 of 4 train rows has no label" in load("a,0.5\nb,\nNone,1.0\nd,2.0\n").notes[0]
+
+
+def test_an_in_memory_dataset_gets_the_same_checks(caplog: pytest.LogCaptureFixture) -> None:
+    task = SequenceClassification(labels=["a", "b"])
+    dataset = Dataset.from_dict(rows(["a", None, "b"]) | {"extra": [1, 2, 3]})
+    assert prepare_dataset("t", task, dataset, "train")["label"][:] == ["a", "b"]
+    assert "t: 1 of 3 train rows has no label and was dropped." in caplog.text
+    text = message(prepare_dataset, "t", task, Dataset.from_dict({"text": ["", "x"], "label": ["a", "c"]}), "train")
+    assert "unknown labels 'c'" in text
+    assert "empty text" in text
+    assert "no row of class 'b'" in message(prepare_dataset, "t", task, Dataset.from_dict(rows(["a"])), "train")
+    assert len(prepare_dataset("t", task, Dataset.from_dict(rows(["a"])), "validation")) == 1
+    assert "none of 1 test row has a label" in message(
+        prepare_dataset, "t", task, Dataset.from_dict(rows([None])), "test"
+    )
+    text = message(prepare_dataset, "t", task, Dataset.from_dict({"txt": []}), "train")
+    assert "no column 'text' in train. Columns: txt. Did you mean 'txt'?" in text
+    assert "no column 'label'" in text
+    assert "train has no rows" in text
+    assert "the train data is a list" in message(prepare_dataset, "t", task, [1], "train")
+
+
+def test_labels_are_not_needed_for_prediction() -> None:
+    task = SequenceClassification(labels=["a", "b"])
+    dataset = Dataset.from_dict({"text": ["x"], "more": [1]})
+    assert prepare_dataset("t", task, dataset, "test", labelled=False).column_names == ["text"]
+    assert "empty text" in message(prepare_dataset, "t", task, Dataset.from_dict({"text": [" "]}), "test", False)

@@ -1,0 +1,177 @@
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from accelerate import skip_first_batches
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hf_mtl.data import loader as loader_module
+from hf_mtl.data.collate import Collator
+from hf_mtl.data.loader import PlannedSteps, evaluation_batches, train_loader
+from hf_mtl.data.mixture import Mixture
+from hf_mtl.data.plan import Planner
+from hf_mtl.data.steps import StepSource
+from hf_mtl.data.tokenize import encode_split
+from hf_mtl.data.tokens import EncodedSplit
+from tests import tiny
+
+SIZES = {"topic": 31, "mood": 11, "score": 17}
+ROWS, WINDOW, PER_EPOCH = 12, 3, 5
+
+
+@cache
+def splits() -> dict[str, EncodedSplit]:
+    data = tiny.datasets(SIZES)
+    return {name: encode_split(name, tiny.TASKS[name], data[name], tiny.tokenizer()) for name in SIZES}
+
+
+def planned(
+    rank: int = 0,
+    world: int = 1,
+    accumulation: int = 1,
+    workers: int = 0,
+    mixture: Mixture | None = None,
+    grouping: bool = True,
+) -> PlannedSteps:
+    source = StepSource(mixture or Mixture(SIZES), Planner(SIZES, ROWS, seed=1, window_steps=WINDOW), lambda: 15)
+    collator = Collator(splits(), 0, length_grouping=grouping, group_cost=8)
+    return PlannedSteps(source, collator, rank, world, accumulation, workers)
+
+
+def rows_of(batch: dict[str, Any]) -> list[tuple[str, tuple[int, ...]]]:
+    """Task and token ids of each row, which say which rows they are."""
+    encodings = [
+        tuple(ids[mask.bool()].tolist())
+        for group in batch["groups"]
+        for ids, mask in zip(group["input_ids"], group["attention_mask"], strict=True)
+    ]
+    ordered = [encodings[place] for place in batch["order"].tolist()]
+    return [(name, ordered[at]) for name, (start, stop) in batch["segments"].items() for at in range(start, stop)]
+
+
+def expected_rows(step: int) -> list[tuple[str, tuple[int, ...]]]:
+    plan = planned().source.plan(step)
+    names = list(SIZES)
+    pairs = [(names[task], int(row)) for task, row in zip(plan.tasks, plan.rows, strict=True)]
+    return sorted((name, tuple(splits()[name].tokens.ids(row).tolist())) for name, row in pairs)
+
+
+@pytest.mark.parametrize("grouping", [True, False])
+@pytest.mark.parametrize(("world", "accumulation"), [(1, 1), (1, 4), (2, 1), (2, 3), (3, 2), (4, 1)])
+def test_the_micro_batches_of_all_processes_make_up_the_plan(world: int, accumulation: int, grouping: bool) -> None:
+    for step in (0, 4):
+        batches = []
+        for rank in range(world):
+            steps = planned(rank, world, accumulation, grouping=grouping)
+            batches += [steps[step * accumulation + place] for place in range(accumulation)]
+        counts = planned().source.plan(step).counts.tolist()
+        assert all((batch["step"], batch["counts"]) == (step, counts) for batch in batches)
+        sizes = [len(batch["order"]) for batch in batches]
+        assert max(sizes) - min(sizes) <= 1
+        assert sorted(row for batch in batches for row in rows_of(batch)) == expected_rows(step)
+
+
+class Watched(Mixture):
+    """Notes how many micro-batches had been handed out whenever its probabilities were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(SIZES, anneal={"start": 1.0, "end": 5.0})
+        self.handed_out = 0
+        self.asked_after: list[int] = []
+
+    def probabilities(self, progress: float = 0.0) -> dict[str, float]:
+        self.asked_after.append(self.handed_out)
+        return super().probabilities(progress)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_no_window_is_planned_before_the_one_before_it_was_handed_out(workers: int) -> None:
+    mixture = Watched()
+    steps = planned(accumulation=2, workers=workers, mixture=mixture)
+    seen = []
+    for epoch in range(2):
+        for batch in train_loader(steps, PER_EPOCH, lambda epoch=epoch: epoch * PER_EPOCH):  # type: ignore[misc]
+            mixture.handed_out += 1
+            seen.append(batch["step"])
+    assert seen == [step for step in range(10) for _ in range(2)]
+    assert mixture.asked_after == [0, *range(0, 20, WINDOW * 2)][:1] + [6, 12, 18]
+
+
+def test_workers_hand_out_the_same_batches() -> None:
+    alone, helped = (
+        list(train_loader(planned(accumulation=2, workers=workers), PER_EPOCH, int)) for workers in (0, 2)
+    )
+    assert len(alone) == len(helped) == 10
+    for batch, other in zip(alone, helped, strict=True):
+        assert (batch["step"], batch["counts"], rows_of(batch)) == (other["step"], other["counts"], rows_of(other))
+
+
+def test_workers_start_where_a_resumed_run_does() -> None:
+    alone, helped = planned(accumulation=2), planned(accumulation=2, workers=1)
+    for index in (3, 4, 7, 9):
+        assert rows_of(helped[index]) == rows_of(alone[index])
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Micro-batches that were made, by number."""
+    made: list[int] = []
+    original = loader_module._Window.__getitem__
+
+    def noting(self: Any, index: int) -> Any:
+        made.append(index)
+        return original(self, index)
+
+    monkeypatch.setattr(loader_module._Window, "__getitem__", noting)
+    yield made
+
+
+def test_skipping_batches_seeks(computed: list[int]) -> None:
+    whole = list(train_loader(planned(accumulation=2), PER_EPOCH, int))
+    computed.clear()
+    resumed = list(skip_first_batches(train_loader(planned(accumulation=2), PER_EPOCH, int), 6))
+    assert computed == [6, 7, 8, 9]
+    assert [rows_of(batch) for batch in resumed] == [rows_of(batch) for batch in whole[6:]]
+
+
+def test_epochs_continue_with_later_steps(computed: list[int]) -> None:
+    done = 0
+    steps = planned(accumulation=2)
+    loader = train_loader(steps, PER_EPOCH, lambda: done)
+    assert len(loader) == 10
+    assert [batch["step"] for batch in loader] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    done = 5
+    assert [batch["step"] for batch in loader] == [5, 5, 6, 6, 7, 7, 8, 8, 9, 9]
+    assert computed == list(range(20))
+
+
+def test_a_run_resumed_in_an_epoch_skips_from_the_epochs_first_step(computed: list[int]) -> None:
+    resumed = skip_first_batches(train_loader(planned(), PER_EPOCH, lambda: 7), 2)
+    assert [batch["step"] for batch in resumed] == computed == [7, 8, 9]
+
+
+def test_the_loader_leaves_the_global_random_state_alone() -> None:
+    import torch
+
+    before = torch.get_rng_state()
+    list(train_loader(planned(), PER_EPOCH, int))
+    list(train_loader(planned(workers=1), 1, int))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 9), st.integers(1, 5))
+def test_evaluation_sees_every_row_once_on_any_number_of_processes(
+    given_lengths: list[int], batch_size: int, world: int
+) -> None:
+    lengths = np.array(given_lengths, dtype=np.int32)
+    shares = [evaluation_batches(lengths, batch_size, rank, world) for rank in range(world)]
+    rows = [row for batches in shares for batch in batches for row in batch.tolist()]
+    assert sorted(rows) == list(range(len(lengths)))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    (one_process,) = [evaluation_batches(lengths, batch_size, 0, 1)]
+    assert all(0 < len(batch) <= batch_size for batch in one_process)
+    ordered = np.concatenate([np.empty(0, np.int64), *one_process])
+    assert (np.diff(lengths[ordered.astype(np.int64)]) <= 0).all()

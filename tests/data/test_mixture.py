@@ -1,0 +1,111 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hf_mtl.data.mixture import Mixture, annealed_temperature
+from hf_mtl.errors import UserError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+TEMPERATURE = json.loads((GOLDEN / "sampler_temperature.json").read_text())
+ANNEALED = json.loads((GOLDEN / "sampler_annealed_temperature.json").read_text())
+SIZES = {"large": 8000, "small": 1000, "tiny": 10}
+
+
+@pytest.mark.parametrize("case", TEMPERATURE["cases"])
+def test_probabilities_equal_the_golden_ones(case: dict[str, Any]) -> None:
+    inputs = case["inputs"]
+    sizes = {f"t{i}": size for i, size in enumerate(inputs["sizes"])}
+    tau = inputs["tau"]
+    temperature = dict(zip(sizes, tau, strict=True)) if isinstance(tau, list) else tau
+    found = Mixture(sizes, temperature=temperature, cap=inputs["size_cap"]).probabilities()
+    assert list(found) == list(sizes)
+    expected = case["expected"]["probabilities"]
+    assert list(found.values()) == pytest.approx(expected, rel=TEMPERATURE["rtol"], abs=TEMPERATURE["atol"])
+
+
+@pytest.mark.parametrize("case", ANNEALED["cases"])
+def test_annealed_temperatures_equal_the_golden_ones(case: dict[str, Any]) -> None:
+    inputs = case["inputs"]
+    keys = {"start": "tau_start", "end": "tau_end", "shape": "schedule", "begin": "begin", "stop": "end"}
+    options = {ours: inputs[theirs] for ours, theirs in keys.items()}
+    found = [annealed_temperature(progress, **options) for progress in inputs["progress"]]
+    assert found == pytest.approx(case["expected"]["tau"], rel=ANNEALED["rtol"], abs=ANNEALED["atol"])
+    for progress, tau in zip(inputs["progress"], found, strict=True):
+        annealed = Mixture(SIZES, anneal=options).probabilities(progress)
+        assert annealed == pytest.approx(Mixture(SIZES, temperature=tau).probabilities())
+
+
+@given(
+    sizes=st.dictionaries(st.text(), st.integers(1, 10**9), min_size=1, max_size=8),
+    temperature=st.floats(0.01, 1e6) | st.sampled_from(["proportional", "uniform"]),
+    cap=st.none() | st.integers(1, 10**9),
+)
+def test_probabilities_sum_to_one_and_follow_the_sizes(
+    sizes: dict[str, int], temperature: Any, cap: int | None
+) -> None:
+    found = Mixture(sizes, temperature=temperature, cap=cap).probabilities()
+    assert list(found) == list(sizes)
+    assert math.fsum(found.values()) == pytest.approx(1.0, abs=1e-12)
+    by_size = sorted(sizes, key=lambda name: sizes[name])
+    for smaller, larger in zip(by_size, by_size[1:], strict=False):
+        assert found[smaller] <= found[larger] * (1 + 1e-12)
+
+
+def test_the_default_temperature_is_two() -> None:
+    assert Mixture({"a": 4, "b": 1}).probabilities() == pytest.approx({"a": 2 / 3, "b": 1 / 3})
+
+
+def test_an_extreme_temperature_does_not_overflow() -> None:
+    assert Mixture(SIZES, temperature=1e-4).probabilities() == {"large": 1.0, "small": 0.0, "tiny": 0.0}
+    assert (
+        Mixture(SIZES, temperature=math.inf).probabilities() == Mixture(SIZES, temperature="uniform").probabilities()
+    )
+
+
+def test_lowering_a_tasks_own_temperature_raises_its_share() -> None:
+    equal = Mixture(SIZES, temperature={name: 2.0 for name in SIZES}).probabilities()
+    assert equal == pytest.approx(Mixture(SIZES, temperature=2.0).probabilities())
+    lower = Mixture(SIZES, temperature={"tiny": 1.0, "large": 2.0, "small": 2.0}).probabilities()
+    assert lower["tiny"] > equal["tiny"]
+    assert lower["large"] / lower["small"] == pytest.approx(equal["large"] / equal["small"])
+
+
+def test_annealing_moves_and_a_fixed_temperature_does_not() -> None:
+    annealed = Mixture(SIZES, anneal={"start": 1.0, "end": 5.0})
+    assert annealed.probabilities(0.0) == pytest.approx(Mixture(SIZES, temperature=1.0).probabilities())
+    assert annealed.probabilities(1.0) == pytest.approx(Mixture(SIZES, temperature=5.0).probabilities())
+    fixed = Mixture(SIZES, temperature=3.0)
+    assert fixed.probabilities(0.0) == fixed.probabilities(1.0)
+
+
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"sizes": {}}, "every task needs at least one training row"),
+    ({"sizes": {"a": 3, "empty": 0}}, r"none in \['empty'\]"),
+    ({"cap": 0}, "mixture.cap: 0 is not at least 1"),
+    ({"min_per_task": -1}, "mixture.min_per_task: must be at least 0"),
+    ({"min_per_task": 1, "one_task_per_step": True}, "0 with one_task_per_step"),
+    ({"temperature": 0.0}, "mixture.temperature: 0.0 is not positive"),
+    ({"temperature": math.nan}, "is not positive"),
+    ({"temperature": {"large": 1.0, "small": -1.0, "tiny": 1.0}}, "is not positive"),
+    (
+        {"temperature": {"large": 1.0, "smal": 1.0}},
+        r"names \['large', 'smal'\], the tasks are \['large', 'small', 'tiny'\]",
+    ),
+    ({"temperature": "unifrom"}, "unknown name 'unifrom'. Known: proportional, uniform. Did you mean 'uniform'?"),
+    ({"anneal": {"strat": 1.0}}, "mixture.anneal: unknown key 'strat'. .*Did you mean 'start'?"),
+    ({"anneal": {"shape": "linaer"}}, "mixture.anneal.shape: unknown shape 'linaer'. .*Did you mean 'linear'?"),
+    ({"anneal": {"start": 0.0}}, "mixture.anneal: needs start > 0"),
+    ({"anneal": {"begin": 0.5, "stop": 0.5}}, "0 <= begin < stop <= 1"),
+    ({"anneal": {"end": 5.0}, "temperature": 3.0}, "takes the place of mixture.temperature"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), MISTAKES)
+def test_a_wrong_option_is_refused_when_the_mixture_is_made(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        Mixture(**{"sizes": SIZES, **options})

@@ -1,0 +1,143 @@
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hf_mtl.data.mixture import Mixture
+from hf_mtl.data.plan import Planner, StepPlan
+from hf_mtl.data.steps import StepSource
+from hf_mtl.errors import CheckpointError
+
+SIZES = {"large": 97, "small": 23, "tiny": 5}
+TOTAL = 60
+
+
+def source(mixture: dict[str, Any] | None = None, total: int = TOTAL, **planner: Any) -> StepSource:
+    options: dict[str, Any] = {"sizes": SIZES, "rows_per_step": 16, "seed": 0, "window_steps": 10, **planner}
+    annealed = mixture or {"anneal": {"start": 1.0, "end": 9.0}}
+    return StepSource(Mixture(options["sizes"], **annealed), Planner(**options), total_steps=lambda: total)
+
+
+def content(plan: StepPlan) -> tuple[int, list[int], list[int], list[int]]:
+    return plan.step, plan.counts.tolist(), plan.tasks.tolist(), plan.rows.tolist()
+
+
+UNINTERRUPTED = [content(plan) for first in [source()] for plan in map(first.plan, range(TOTAL))]
+
+
+def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint does to a state: tensors stay, the rest becomes JSON."""
+    plain = {key: value for key, value in state.items() if not isinstance(value, torch.Tensor)}
+    tensors = {key: value.clone() for key, value in state.items() if isinstance(value, torch.Tensor)}
+    return {**json.loads(json.dumps(plain)), **tensors}
+
+
+@settings(max_examples=25)
+@given(st.integers(0, TOTAL - 1), st.data())
+def test_a_restored_source_plans_what_the_uninterrupted_one_does(saved_at: int, data: st.DataObject) -> None:
+    first = source()
+    first.plan(saved_at)
+    resumed = source()
+    resumed.load_state_dict(through_a_file(first.state_dict()))
+    start = saved_at // 10 * 10
+    assert resumed.state.start == start
+    step = data.draw(st.integers(start, TOTAL - 1))
+    assert content(resumed.plan(step)) == UNINTERRUPTED[step]
+
+
+@given(st.lists(st.integers(0, TOTAL - 1), min_size=1, max_size=6).map(sorted))
+@settings(max_examples=25)
+def test_a_step_does_not_depend_on_which_steps_were_asked_for_before(steps: list[int]) -> None:
+    jumping = source()
+    assert [content(jumping.plan(step)) for step in steps] == [UNINTERRUPTED[step] for step in steps]
+
+
+def test_the_mixture_moves_only_between_windows() -> None:
+    moving = source()
+    seen = []
+    for step in range(TOTAL):
+        moving.plan(step)
+        seen.append(moving.state.probabilities.tolist())
+    for window in range(6):
+        expected = list(moving.mixture.probabilities(window * 10 / TOTAL).values())
+        assert seen[window * 10 : window * 10 + 10] == [expected] * 10
+    assert len({tuple(probabilities) for probabilities in seen}) == 6
+
+
+def test_progress_ends_at_one_in_a_run_that_goes_on() -> None:
+    asked = source(total=20)
+    asked.plan(50)
+    assert asked.state.probabilities.tolist() == list(asked.mixture.probabilities(1.0).values())
+
+
+def test_the_total_is_asked_when_a_window_begins() -> None:
+    total = [10**9]
+    late = source()
+    late._total_steps = lambda: total[0]
+    total[0] = TOTAL
+    assert content(late.plan(15)) == UNINTERRUPTED[15]
+
+
+def test_windows_only_move_forward() -> None:
+    forward = source()
+    forward.plan(25)
+    assert (forward.state.start, forward.window_end) == (20, 30)
+    assert content(forward.plan(20)) == UNINTERRUPTED[20]
+    with pytest.raises(ValueError, match="step 19 was planned before the window that starts at 20"):
+        forward.plan(19)
+
+
+def test_loading_forgets_the_plans_of_the_window_before() -> None:
+    first, later = source(), source()
+    later.plan(31)
+    state = through_a_file(later.state_dict())
+    first.plan(0)
+    first.load_state_dict(state)
+    assert content(first.plan(31)) == UNINTERRUPTED[31]
+
+
+def test_a_saved_state_does_not_move_with_the_run() -> None:
+    running = source()
+    state = running.state_dict()
+    running.plan(45)
+    assert (state["start"], state["cursors"].tolist()) == (0, [0, 0, 0])
+
+
+OTHER_RUNS: list[tuple[dict[str, Any], str]] = [
+    ({"rows_per_step": 8}, "rows_per_step is 8, the checkpoint has 16"),
+    ({"seed": 7}, "seed is 7, the checkpoint has 0"),
+    ({"window_steps": 5}, "window_steps is 5, the checkpoint has 10"),
+    ({"min_per_task": 1}, "min_per_task is 1, the checkpoint has 0"),
+    ({"one_task_per_step": True}, "one_task_per_step is True, the checkpoint has False"),
+    ({"sizes": {**SIZES, "tiny": 6}}, r"tasks is .*'tiny': 6.*, the checkpoint has .*'tiny': 5"),
+    ({"sizes": dict(reversed(SIZES.items()))}, "tasks is {'tiny': 5, .*, the checkpoint has {'large': 97, "),
+]
+
+
+@pytest.mark.parametrize(("different", "said"), OTHER_RUNS)
+def test_a_checkpoint_of_another_run_is_refused_by_what_differs(different: dict[str, Any], said: str) -> None:
+    saved = through_a_file(source().state_dict())
+    other = source(**different)
+    before = content(other.plan(0))
+    with pytest.raises(CheckpointError, match=said):
+        other.load_state_dict(saved)
+    assert content(other.plan(0)) == before
+
+
+def test_everything_that_differs_is_said_at_once() -> None:
+    with pytest.raises(CheckpointError, match="rows_per_step is 8.*; seed is 7"):
+        source(seed=7, rows_per_step=8).load_state_dict(source().state_dict())
+
+
+def test_a_resumed_run_keeps_the_probabilities_of_its_window() -> None:
+    first = source()
+    first.plan(12)
+    resumed = source(mixture={"temperature": 1.0})
+    resumed.load_state_dict(through_a_file(first.state_dict()))
+    assert content(resumed.plan(13)) == UNINTERRUPTED[13]
+    resumed.plan(20)
+    assert np.allclose(resumed.state.probabilities, list(Mixture(SIZES, temperature=1.0).probabilities().values()))

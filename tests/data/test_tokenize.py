@@ -1,0 +1,143 @@
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+from datasets import Dataset
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from hf_mtl.data.tokenize import encode_split, encode_texts, longest_row
+from hf_mtl.errors import DataError
+from hf_mtl.tasks import Regression, SequenceClassification
+
+TASK = SequenceClassification(labels=["x", "y"])
+PAIR = SequenceClassification(labels=["x", "y"], text=["text", "other"])
+TEXTS = ["a b c", "a", "c c b a d", "b unknown"]
+OTHERS = ["d d", "a b c d", "a", "b"]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+
+
+def tokenizer(types: bool = True, **options: object) -> PreTrainedTokenizerFast:
+    vocabulary = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcd"])}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = ["input_ids", "token_type_ids", "attention_mask"] if types else ["input_ids", "attention_mask"]
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_input_names=names, **special, **options)
+
+
+def rows() -> Dataset:
+    return Dataset.from_dict({"text": TEXTS, "other": OTHERS, "label": ["x", "y", "y", "x"]})
+
+
+@pytest.mark.parametrize("types", [True, False])
+@pytest.mark.parametrize("task", [TASK, PAIR])
+def test_padding_equals_the_tokenizers_own(task: SequenceClassification, types: bool) -> None:
+    texts = [TEXTS, OTHERS][: len(task.text_columns)]
+    own = tokenizer(types)(*texts, padding=True, truncation="longest_first", max_length=7, return_tensors="np")
+    split = encode_split("t", task, rows(), tokenizer(types), max_length=7)
+    batch = split.tokens.pad(range(4), pad_id=0)
+    assert set(batch) == set(own)
+    for key, value in own.items():
+        assert batch[key].tolist() == value.tolist()
+    assert split.labels.tolist() == [0, 1, 1, 0]
+
+
+def test_truncated_rows_are_counted() -> None:
+    tokens = encode_split("t", TASK, rows(), tokenizer(), max_length=5).tokens
+    assert tokens.truncated == 1
+    assert tokens.cut.tolist() == [False, False, True, False]
+    assert tokens.lengths.tolist() == [5, 3, 5, 4]
+    assert encode_split("t", TASK, rows(), tokenizer(), max_length=7).tokens.truncated == 0
+
+
+def test_the_length_limit_is_given_or_the_tokenizers_or_512() -> None:
+    assert longest_row(tokenizer(model_max_length=128), 64) == 64
+    assert longest_row(tokenizer(model_max_length=128), None) == 128
+    assert longest_row(tokenizer(), None) == 512
+
+
+def test_zero_token_types_are_not_stored() -> None:
+    assert encode_split("t", TASK, rows(), tokenizer()).tokens.flat_type_ids is None
+    assert encode_split("t", PAIR, rows(), tokenizer()).tokens.flat_type_ids is not None
+    assert not encode_split("t", PAIR, rows(), tokenizer(types=False)).tokens.takes_type_ids
+
+
+def test_selected_rows_and_many_batches_come_in_order() -> None:
+    many = Dataset.from_dict({"text": ["a " * (index % 7 + 1) for index in range(2500)], "label": ["x"] * 2500})
+    chosen = np.arange(2499, 0, -2)
+    tokens = encode_split("t", TASK, many.select(chosen), tokenizer()).tokens
+    assert (tokens.lengths - 3 == chosen % 7).all()
+    assert (tokens.flat_ids[tokens.offsets[:-1]] == 2).all()
+
+
+def test_a_second_call_reads_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows().to_csv(str(tmp_path / "a.csv"))
+    calls: list[int] = []
+
+    def load() -> Dataset:
+        loaded = datasets.load_dataset("csv", data_files=str(tmp_path / "a.csv"), split="train")
+        return loaded.select(np.array([0, 2]))
+
+    first = encode_split("t", TASK, load(), tokenizer(), max_length=5)
+    monkeypatch.setattr(PreTrainedTokenizerFast, "__call__", lambda *_, **__: calls.append(1))
+    again = encode_split("t", TASK, load(), tokenizer(), max_length=5)
+    assert not calls
+    assert again.tokens.flat_ids.tolist() == first.tokens.flat_ids.tolist()
+    assert again.tokens.cut.tolist() == [False, True]
+
+
+def test_a_tokenizer_that_was_used_before_hits_the_cache_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows().to_parquet(str(tmp_path / "a.parquet"))
+    loaded = datasets.load_dataset("parquet", data_files=str(tmp_path / "a.parquet"), split="train")
+    one = tokenizer()
+    encode_split("t", TASK, loaded, one, max_length=5)
+    one(["a b", "c"], padding=True, truncation=True, max_length=3)
+    monkeypatch.setattr(PreTrainedTokenizerFast, "__call__", None)
+    assert len(encode_split("t", TASK, loaded, one, max_length=5)) == 4
+    with pytest.raises(TypeError):
+        encode_split("t", TASK, loaded, one, max_length=6)
+
+
+def test_rows_with_token_ids_are_taken_as_they_are() -> None:
+    given = Dataset.from_dict({"input_ids": [[2, 4, 3], [2, 5, 6, 3]], "label": ["x", "y"]})
+    split = encode_split("t", TASK, given, tokenizer())
+    assert [split.tokens.ids(row).tolist() for row in range(2)] == given["input_ids"][:]
+    assert split.tokens.pad([0], 0)["token_type_ids"].tolist() == [[0, 0, 0]]
+    typed = given.add_column("token_type_ids", [[0, 1, 1], [0, 0, 0, 1]])
+    assert encode_split("t", TASK, typed, tokenizer()).tokens.type_ids(1).tolist() == [0, 0, 0, 1]
+
+
+def test_token_ids_that_do_not_fit_are_mistakes() -> None:
+    given = Dataset.from_dict({"input_ids": [[2, 4, 3], [2, 50, -1, 6, 3]], "label": ["x", "y"]})
+    with pytest.raises(DataError) as caught:
+        encode_split("t", TASK, given, tokenizer(), max_length=4)
+    text = str(caught.value)
+    assert "train has 1 row of more than 4 token ids: row 1" in text
+    assert "train has 2 token ids outside 0..7. Were they made with another tokenizer?" in text
+
+
+def test_targets_are_encoded_beside_the_tokens() -> None:
+    dataset = Dataset.from_dict({"text": ["a", "b"], "v": [0.5, 1.0], "d": [2, 3]})
+    split = encode_split("t", Regression(label=["v", "d"]), dataset, tokenizer())
+    assert split.labels.tolist() == [[0.5, 2.0], [1.0, 3.0]]
+
+
+def test_rows_without_a_label_are_refused_and_their_texts_can_be_had_alone() -> None:
+    dataset = Dataset.from_dict({"text": ["a", "b"], "label": ["x", None]})
+    with pytest.raises(DataError, match="test has 1 row without a label: row 1"):
+        encode_split("t", TASK, dataset, tokenizer(), split="test")
+    assert len(encode_texts("t", TASK, dataset.remove_columns("label"), tokenizer())) == 2
+
+
+def test_a_dataset_without_rows_is_refused() -> None:
+    with pytest.raises(DataError, match="test has no rows"):
+        encode_split("t", TASK, rows().select([]), tokenizer(), split="test")

@@ -1,0 +1,142 @@
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hf_mtl.errors import Mistake, RecipeError
+from hf_mtl.recipe.yaml_source import Origin, describe, dotted, dump_yaml, parse_yaml, read_yaml
+
+ORIGIN = Origin("x.yaml", "/folder", 1)
+
+
+def parse(text: str) -> Any:
+    mistakes: list[Mistake] = []
+    node = parse_yaml(text, ORIGIN, mistakes)
+    assert mistakes == []
+    return node.plain()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5e-5", 5e-5),
+        ("5.0e-5", 5e-5),
+        ("1e3", 1000.0),
+        ("-.5", -0.5),
+        ("12", 12),
+        ("0x10", 16),
+        ("012", 12),
+        (".inf", math.inf),
+        ("-.inf", -math.inf),
+        ("true", True),
+        ("False", False),
+        ("TRUE", True),
+        ("null", None),
+        ("~", None),
+        ("[yes, no, on, off, y, n]", ["yes", "no", "on", "off", "y", "n"]),
+        ("2024-01-01", "2024-01-01"),
+        ("1_000", "1_000"),
+        ("12:30", "12:30"),
+        ("'5'", "5"),
+        ("!!str 5", "5"),
+        ("{no: 1, 1: 2, 1.5: 3}", {"no": 1, "1": 2, "1.5": 3}),
+    ],
+)
+def test_scalars_follow_yaml_1_2(text: str, value: object) -> None:
+    found = parse(text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_nan_is_a_number() -> None:
+    assert math.isnan(parse(".nan"))
+
+
+def test_every_key_path_knows_its_line() -> None:
+    text = "a:\n  b: 1\n  c:\n    - x\n    - d: 2\n"
+    lines = {dotted(path): origin.line for path, origin in parse_yaml(text, ORIGIN, []).origins()}
+    assert lines == {"": 1, "a": 1, "a.b": 2, "a.c": 3, "a.c.0": 4, "a.c.1": 5, "a.c.1.d": 5}
+
+
+def test_a_key_written_twice_is_a_mistake_with_both_lines() -> None:
+    mistakes: list[Mistake] = []
+    parse_yaml("a:\n  b: 1\n  c: 2\n  b: 3\n", ORIGIN, mistakes)
+    assert [str(item) for item in mistakes] == ["x.yaml:4: a.b: written twice, first at x.yaml:2. Keep one of them."]
+
+
+def test_syntax_errors_name_the_line() -> None:
+    with pytest.raises(RecipeError, match=r"^x\.yaml:3: not valid YAML: .*; begun in line 2\.$"):
+        parse_yaml("a: 1\nb: [1, 2\nc: 3\n", ORIGIN, [])
+    with pytest.raises(RecipeError, match=r"^x\.yaml:2: not valid YAML: "):
+        parse_yaml("a: 1\nb: c: 2\n", ORIGIN, [])
+
+
+@pytest.mark.parametrize("text", ["a: !!python/object:os.system {}", "a: !!python/name:os.system x", "a: !thing x"])
+def test_tags_build_nothing(text: str) -> None:
+    mistakes: list[Mistake] = []
+    node = parse_yaml(text, ORIGIN, mistakes)
+    assert node.plain() == {"a": None}
+    assert [item.key for item in mistakes] == ["a"]
+
+
+def test_an_alias_that_contains_itself_is_a_mistake() -> None:
+    mistakes: list[Mistake] = []
+    parse_yaml("a: &x [1, *x]", ORIGIN, mistakes)
+    assert [item.key for item in mistakes] == ["a.1"]
+
+
+def test_aliases_repeat_values() -> None:
+    assert parse("a: &x {p: 1}\nb: *x\n") == {"a": {"p": 1}, "b": {"p": 1}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "recipe.yaml: the file is empty. A recipe needs at least model and tasks."),
+        ("# nothing\n", "recipe.yaml: the file is empty. A recipe needs at least model and tasks."),
+        ("- 1\n", "recipe.yaml:1: found [1]. A recipe is a mapping."),
+        ("word\n", "recipe.yaml:1: found 'word'. A recipe is a mapping."),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_refused(write: Callable[..., str], text: str, message: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        read_yaml(write(text), [])
+    assert str(error.value) == message
+
+
+def test_a_missing_file_is_named(write: Callable[..., str]) -> None:
+    with pytest.raises(RecipeError) as error:
+        read_yaml("absent.yaml", [])
+    assert str(error.value) == "absent.yaml: no such file. Give the path of a recipe, a YAML file."
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "yes",
+        "no",
+        "1e3",
+        "5e-5",
+        "012",
+        "1_000",
+        "null",
+        "",
+        "a: b",
+        "# x",
+        "2024-01-01",
+        "é ",
+        5e-5,
+        1e22,
+        math.inf,
+        True,
+    ],
+)
+def test_what_is_dumped_is_read_back(value: object) -> None:
+    assert parse(dump_yaml({"key": [value]})) == {"key": [value]}
+
+
+def test_long_values_are_not_repeated_in_messages() -> None:
+    assert describe(list(range(100))) == "a list"
+    assert describe({"a": 1}) == "{a: 1}"
+    assert describe(None) == "nothing (null)"

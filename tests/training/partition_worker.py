@@ -1,0 +1,64 @@
+"""Train the tiny world under one partition and keep the parameters before and after; started by `test_partition`.
+
+Usage: partition_worker.py OUTPUT.safetensors PER_DEVICE ACCUMULATION OPTIM WEIGHTING GROUPING [STEPS [KEY=VALUE ...]]
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from hf_mtl import MultiTaskTrainer, MultiTaskTrainingArguments
+from tests import tiny
+
+# SGD: updates well above the last bit of weights near 1, which would hide what is compared here.
+LEARNING_RATE = {"sgd": 0.5, "adamw_torch": 1e-3}
+
+
+def train(
+    per_device: int, accumulation: int, optim: str, weighting: str, grouping: bool, steps: int = 20, **options: Any
+) -> tuple[dict[str, torch.Tensor], MultiTaskTrainer]:
+    """Parameters before (``before/...``) and after (``after/...``), UW's s among them, in float64."""
+    model = tiny.model()
+    args = MultiTaskTrainingArguments(
+        output_dir=tempfile.mkdtemp(),
+        per_device_train_batch_size=per_device,
+        gradient_accumulation_steps=accumulation,
+        optim=optim,
+        learning_rate=LEARNING_RATE[optim],
+        max_steps=steps,
+        length_grouping=grouping,
+        group_cost=4,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+        window_steps=6,
+        **options,
+    )
+    trainer = MultiTaskTrainer(
+        model=model,
+        args=args,
+        train_dataset=tiny.datasets(),
+        processing_class=tiny.tokenizer(),
+        balancing={"weighting": weighting},
+    )
+    named = {**dict(model.named_parameters()), **{f"uw.{k}": v for k, v in trainer.weighting.named_parameters()}}
+    found = {f"before/{name}": value.detach().double().clone() for name, value in named.items()}
+    trainer.train()
+    found |= {f"after/{name}": value.detach().double().clone() for name, value in named.items()}
+    return found, trainer
+
+
+def main() -> None:
+    output, per_device, accumulation, optim, weighting, grouping = sys.argv[1:7]
+    found, trainer = train(int(per_device), int(accumulation), optim, weighting, grouping == "on")
+    if trainer.is_world_process_zero():
+        save_file(found, Path(output))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The update does not depend on how a step's rows are split over processes, micro-batches and length groups."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.partition_worker import train
+
+ROOT = Path(__file__).parents[2]
+Parameters = dict[str, torch.Tensor]
+
+
+def updates(found: Parameters) -> Parameters:
+    names = [key.removeprefix("after/") for key in found if key.startswith("after/")]
+    return {name: found[f"after/{name}"] - found[f"before/{name}"] for name in names}
+
+
+def has_no_gradient(name: str) -> bool:
+    """Softmax does not see a constant added to all of a query's scores, so a key's bias has gradient zero."""
+    return name.endswith("attention.self.key.bias")
+
+
+def assert_same_run(found: Parameters, reference: Parameters, optim: str) -> None:
+    if optim == "sgd":
+        expected = updates(reference)
+        for name, update in updates(found).items():
+            if not has_no_gradient(name):
+                error = (update - expected[name]).norm() / expected[name].norm()
+                assert error < 1e-4, f"{name}: {error:.1e}"
+    else:
+        names = [key for key in reference if key.startswith("after/")]
+        flat, want = (torch.cat([values[name].flatten() for name in names]) for values in (found, reference))
+        assert (flat - want).norm() / want.norm() < 1e-5
+    assert any(update.norm() > 0 for update in updates(found).values())
+
+
+def train_on_processes(
+    tmp_path: Path, processes: int, per_device: int, accumulation: int, optim: str, weighting: str, grouping: str
+) -> Parameters:
+    output = tmp_path / f"{processes}-{per_device}-{accumulation}.safetensors"
+    worker = ROOT / "tests/training/partition_worker.py"
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc_per_node",
+            str(processes),
+            str(worker),
+        ]
+        + [str(output), str(per_device), str(accumulation), optim, weighting, grouping],
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
+    )
+    return load_file(output)
+
+
+@pytest.mark.parametrize("weighting", ["ew", "uw"])
+@pytest.mark.parametrize("optim", ["sgd", "adamw_torch"])
+def test_accumulation_and_length_groups_do_not_change_the_update(optim: str, weighting: str) -> None:
+    reference, trainer = train(32, 1, optim, weighting, grouping=False)
+    counts = [trainer.steps.planner.window_counts(trainer.steps.state)]
+    assert any(count % 4 for count in counts[0].flatten()), "the tasks' rows should not divide evenly"
+    for per_device, accumulation, grouping in [(32, 1, True), (8, 4, False), (8, 4, True)]:
+        found, _ = train(per_device, accumulation, optim, weighting, grouping)
+        assert_same_run(found, reference, optim)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("grouping", ["on", "off"])
+@pytest.mark.parametrize("weighting", ["ew", "uw"])
+@pytest.mark.parametrize("optim", ["sgd", "adamw_torch"])
+def test_processes_do_not_change_the_update(tmp_path: Path, optim: str, weighting: str, grouping: str) -> None:
+    reference, _ = train(32, 1, optim, weighting, grouping == "on")
+    for per_device, accumulation in [(16, 1), (8, 2)]:
+        found = train_on_processes(tmp_path, 2, per_device, accumulation, optim, weighting, grouping)
+        assert_same_run(found, reference, optim)
+
+
+def test_one_pair_of_processes_equals_one_process(tmp_path: Path) -> None:
+    reference, _ = train(32, 1, "sgd", "uw", grouping=False)
+    found = train_on_processes(tmp_path, 2, 8, 2, "sgd", "uw", "on")
+    assert_same_run(found, reference, "sgd")
+
+
+def test_a_different_seed_is_noticed() -> None:
+    reference, _ = train(32, 1, "sgd", "ew", grouping=True)
+    other, _ = train(32, 1, "sgd", "ew", grouping=True, data_seed=7)
+    with pytest.raises(AssertionError):
+        assert_same_run(other, reference, "sgd")
