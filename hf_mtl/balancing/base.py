@@ -55,9 +55,7 @@ class LossWeighting(nn.Module):
         Returns:
             Scalar tensor.
         """
-        weights = self.coefficients().to(losses)
-        if self.weight_sum is not None:
-            weights = weights * (self.weight_sum / weights.detach().sum())
+        weights = self._scaled_coefficients().to(losses)
         self._last_weights = weights.detach()
         if present is None:
             present = torch.ones(self.num_tasks, dtype=torch.bool, device=losses.device)
@@ -69,7 +67,11 @@ class LossWeighting(nn.Module):
 
     def weights(self) -> Tensor:
         """The coefficients w_t last used, [T]; before the first step, those that it would use."""
-        return self.coefficients().detach() if self._last_weights is None else self._last_weights
+        return self._scaled_coefficients().detach() if self._last_weights is None else self._last_weights
+
+    def _scaled_coefficients(self) -> Tensor:
+        weights = self.coefficients()
+        return weights if self.weight_sum is None else weights * (self.weight_sum / weights.detach().sum())
 
     def observe(self, **facts: Any) -> None:
         """Take what the method needs beyond losses, such as ``sizes=``; the base class needs nothing."""

@@ -4,6 +4,7 @@ import json
 from argparse import Namespace
 
 from accelerate import PartialState
+from transformers.utils import logging
 
 from hf_mtl.recipe import json_schema, load_recipe
 
@@ -20,12 +21,16 @@ def train(arguments: Namespace) -> None:
     from hf_mtl.reporting.tables import results_table
     from hf_mtl.training import run_recipe
 
+    logging.disable_progress_bar()  # of loading and writing weights; training and evaluation keep theirs
     results = run_recipe(recipe, resume=arguments.resume, overwrite=arguments.overwrite, test=arguments.test)
     folder = recipe.training.options().get("output_dir", "runs/hf_mtl")
     _say(f"\nvalidation\n{results_table(results)}")
     if "test" in results:
         _say(f"\ntest\n{results_table(results['test'])}")
-    first = next(iter(recipe.tasks))
+    _say_how_to_use(folder, next(iter(recipe.tasks)))
+
+
+def _say_how_to_use(folder: str, task: str) -> None:
     _say(
         f"\nThe model is in {folder}. To use it:\n\n"
         f"    from transformers import AutoTokenizer\n"
@@ -33,7 +38,7 @@ def train(arguments: Namespace) -> None:
         f'    model = MultiTaskModel.from_pretrained("{folder}")\n'
         f'    tokenizer = AutoTokenizer.from_pretrained("{folder}")\n'
         f'    inputs = tokenizer("a text", return_tensors="pt")\n'
-        f'    model(**inputs, task="{first}").logits["{first}"]\n'
+        f'    model(**inputs, task="{task}").logits["{task}"]\n'
     )
 
 
@@ -42,6 +47,7 @@ def evaluate(arguments: Namespace) -> None:
     from hf_mtl.reporting.tables import results_table
     from hf_mtl.training import evaluate_run
 
+    logging.disable_progress_bar()
     results = evaluate_run(
         arguments.target, arguments.overrides, split=arguments.split, baselines=arguments.baselines
     )

@@ -116,9 +116,9 @@ class Planner:
         steps = np.arange(state.start, state.start + self.window_steps)
         draws = uniform(derive_key(self.seed, "counts", steps))
         if self.one_task_per_step:
-            edges = np.cumsum(state.probabilities)
-            chosen = np.minimum(np.searchsorted(edges, draws, side="right"), len(edges) - 1)
-            return self.rows_per_step * np.eye(len(edges), dtype=np.int64)[chosen]
+            cumulative = np.cumsum(state.probabilities)
+            chosen = np.minimum(np.searchsorted(cumulative, draws, side="right"), len(cumulative) - 1)
+            return self.rows_per_step * np.eye(len(cumulative), dtype=np.int64)[chosen]
         # Rounding keeps an expectation that is an integer from losing a row to the last bit of the cumulative sum.
         edges = np.round(np.cumsum(self.expected_rows(state.probabilities)), 9)
         edges[-1] = self.rows_per_step

@@ -81,7 +81,8 @@ class StepSource:
             CheckpointError: If the checkpoint is of a run with other data, seed or rows per step.
         """
         here, there = self.identity(), state["identity"]
-        different = [key for key in here if here[key] != there.get(key)]
+        # As text: the order of the tasks counts, and equal dictionaries may differ in it.
+        different = [key for key in here if str(here[key]) != str(there.get(key))]
         if different:
             what = "; ".join(f"{key} is {here[key]}, the checkpoint has {there.get(key)}" for key in different)
             raise CheckpointError(f"the checkpoint belongs to another run: {what}")

@@ -1,8 +1,11 @@
 """Texts to token ids, in batches and through the cache of datasets."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import datasets
 import numpy as np
 from datasets import Dataset, Features, List, Value
 from transformers import PreTrainedTokenizerBase
@@ -18,6 +21,7 @@ from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import Task
 
 _LONGEST_WITHOUT_A_LIMIT = 512
+_LONG_WORK = 20_000
 
 
 def encode_split(
@@ -76,7 +80,7 @@ def encode_texts(
         features["token_type_ids"] = List(Value("uint8"))
     texts = dataset.select_columns(list(dict.fromkeys(task.text_columns)))
     tokenise = partial(_tokenise, tokenizer=tokenizer, columns=task.text_columns, limit=limit, types=takes_types)
-    with main_process_first():
+    with main_process_first(), _quiet_if_short(len(dataset)):
         tokens = texts.map(
             tokenise,
             batched=True,
@@ -86,6 +90,19 @@ def encode_texts(
         )
     cut = arrow_column(tokens, "cut").to_numpy(zero_copy_only=False)
     return _store(tokens, cut, takes_types)
+
+
+@contextmanager
+def _quiet_if_short(rows: int) -> Iterator[None]:
+    """A progress bar for long work only."""
+    if rows >= _LONG_WORK or datasets.are_progress_bars_disabled():
+        yield
+        return
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.enable_progress_bars()
 
 
 def longest_row(tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:

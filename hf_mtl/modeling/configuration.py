@@ -19,7 +19,8 @@ class MultiTaskConfig(PreTrainedConfig):
         pooling: ``cls``, ``mean``, ``last`` or ``max``; None: what suits the heads and the backbone.
         max_length: Texts are cut to this many tokens; None: to what the backbone can take.
         dropout: Dropout of heads that name none of their own; None: the backbone's own.
-        backbone: Where the pretrained weights came from, as the user wrote it.
+        backbone: Where the pretrained weights came from: a Hub id or python:package/folder. None for a local folder,
+            whose path means nothing to others, and for random weights.
     """
 
     model_type = "hf_mtl"
@@ -41,6 +42,10 @@ class MultiTaskConfig(PreTrainedConfig):
             fields = {"model_type": "bert", **(self.encoder_config or {})}
             self.encoder_config = CONFIG_MAPPING[fields["model_type"]](**fields)
         super().__post_init__(**kwargs)
+        for token in ("pad_token_id", "bos_token_id", "eos_token_id"):
+            # Where the Trainer looks for them; what a tokenizer says otherwise, it writes here.
+            if getattr(self, token, None) is None:
+                setattr(self, token, getattr(self.encoder_config, token, None))
         given: Mapping[str, Any] = self.tasks or {}
         names = [name for name in self.task_names or [] if name in given]
         self.task_names = names + [name for name in given if name not in names]

@@ -97,7 +97,7 @@ class MultiTaskModel(PreTrainedModel):
             pooling=pooling,
             max_length=max_length,
             dropout=dropout,
-            backbone=str(backbone) if isinstance(backbone, (str, Path)) else None,
+            backbone=backbone if isinstance(backbone, str) and not Path(backbone).exists() else None,
         )
         if mistakes := config_mistakes(config):
             raise ModelError(mistakes)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from hf_mtl.balancing import LossWeighting
@@ -77,3 +77,34 @@ class CallbackStates:
                         setattr(callback, key, value)
                     saved.remove(entry)
                     break
+
+
+class TaskProgressCallback(ProgressCallback):
+    """The Trainer's progress bar, with a log line that fits on one."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the tasks' losses, or their scores; everything else is in ``log.jsonl``."""
+        line = log_line(logs or {}, state.global_step, state.max_steps)
+        if state.is_world_process_zero and self.training_bar is not None and line:
+            self.training_bar.write(line)
+
+
+def log_line(logs: dict[str, Any], step: int, total: int) -> str:
+    """One record of the log in a line; empty for a record of neither losses nor scores."""
+    place = f"step {step:>{len(str(total))}}/{total}"
+    if "loss" in logs:
+        losses = [
+            f"{key.removeprefix('loss/')} {value:.3f}" for key, value in logs.items() if key.startswith("loss/")
+        ]
+        return f"{place}  loss {float(logs['loss']):.3f}  ({', '.join(losses)})"
+    if "eval_average" in logs:
+        together = [f"{key} {logs[f'eval_{key}']:.4f}" for key in ("average", "macro", "worst")]
+        return f"{place}  validation: {', '.join(together)}"
+    return ""

@@ -122,23 +122,24 @@ def verify(folder: Path) -> None:
     """Check that a checkpoint is whole and ours.
 
     Raises:
-        CheckpointError: Naming the first file that is missing, damaged or unknown.
+        CheckpointError: Naming the first file that is missing or damaged.
     """
     manifest = folder / MANIFEST
     try:
-        files = json.loads(manifest.read_text())["files"]
+        entries = json.loads(manifest.read_text())["files"].items()
+        files = {name: (entry["size"], entry["sha256"]) for name, entry in entries}
     except FileNotFoundError:
         hint = "incomplete, or not written by hf_mtl" if folder.is_dir() else "there is no such folder"
         raise CheckpointError(f"{manifest}: not found; the checkpoint is {hint}") from None
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise CheckpointError(f"{manifest}: damaged ({error})") from error
     if STATE_FILE not in files:
         raise CheckpointError(f"{manifest}: does not list {STATE_FILE}; the checkpoint is not one of hf_mtl's")
-    for name, expected in files.items():
+    for name, (size, digest) in files.items():
         path = folder / name
         if not path.is_file():
             raise CheckpointError(f"{path}: missing from the checkpoint")
-        if path.stat().st_size != expected["size"] or _digest(path) != expected["sha256"]:
+        if path.stat().st_size != size or _digest(path) != digest:
             raise CheckpointError(f"{path}: damaged, it differs from what was written")
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
+from transformers import ProgressCallback
 from transformers.utils import logging
 
 from hf_mtl.recipe import Recipe, load_recipe
 from hf_mtl.reporting.figures import training_figure
 from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.training import checkpoint as checkpoints
-from hf_mtl.training.callbacks import JsonLogCallback
+from hf_mtl.training.callbacks import JsonLogCallback, TaskProgressCallback
 from hf_mtl.training.prepare import make_arguments, prepare
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.trainer import MultiTaskTrainer
@@ -55,6 +56,9 @@ def run_recipe(
     folder.open(resume, overwrite)
     prepared = prepare(recipe, args, folder.tokenizer)
     trainer = prepared.trainer(prepared.new_model(), callbacks=[JsonLogCallback(folder.log)])
+    if not args.disable_tqdm:
+        trainer.remove_callback(ProgressCallback)
+        trainer.add_callback(TaskProgressCallback)
     if trainer.is_world_process_zero():
         folder.write_recipe(recipe.to_yaml())
     resume = resume and checkpoints.newest_whole(folder.path) is not None

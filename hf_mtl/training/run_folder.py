@@ -16,7 +16,9 @@ RECIPE = "recipe.yaml"
 RESULTS = "results.json"
 LOG = "log.jsonl"
 FIGURES = "figures"
-_OURS = (RECIPE, RESULTS, LOG, FIGURES, "staging", "tokenizer", "config.json", "model.safetensors")
+_MODEL = ("config.json", "model.safetensors", "model.safetensors.index.json", "training_args.bin")
+_TOKENIZER = ("tokenizer", "tokenizer.json", "tokenizer_config.json")
+_OURS = (RECIPE, RESULTS, LOG, FIGURES, "staging", *_MODEL, *_TOKENIZER)
 
 
 class RunFolder:
@@ -86,7 +88,7 @@ class RunFolder:
     def write_recipe(self, text: str) -> None:
         """Keep the resolved recipe."""
         partial = self.recipe.with_suffix(".partial")
-        partial.write_text(text)
+        partial.write_text(text, "utf-8")
         os.replace(partial, self.recipe)
 
     def publish_model(self, staged: Path) -> None:

@@ -53,7 +53,7 @@ from hf_mtl.training.staged import StagedTrainer
 
 logger = logging.get_logger(__name__)
 
-Datasets: TypeAlias = "Mapping[str, Dataset | EncodedSplit] | Dataset"
+Datasets: TypeAlias = Mapping[str, Dataset | EncodedSplit] | Dataset
 
 
 class MultiTaskTrainer(StagedTrainer):

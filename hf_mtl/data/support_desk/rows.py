@@ -34,13 +34,13 @@ class Row:
     kind: Kind
 
 
-def draw_row(name: str, rng: Random) -> Row:
+def draw_row(name: str, rng: Random, kind: Kind) -> Row:
     """Draw one row of a task: customers come to the point, then add what else is on their mind."""
-    own = SENTENCES[name](rng)
+    own = SENTENCES[name](rng, kind)
     more: list[str] = []
     for other in SENTENCES:
         if other != name and rng.random() < OTHER_TASK_SHARE:
-            more.append(SENTENCES[other](rng, plain=True).text)
+            more.append(SENTENCES[other](rng, "plain").text)
     if rng.random() < ASIDE_SHARE:
         more.insert(int(rng.random() * (len(more) + 1)), pick(rng, ASIDES))
     sentences = [own.text, *more]
@@ -50,7 +50,7 @@ def draw_row(name: str, rng: Random) -> Row:
         sentences.append(pick(rng, CLOSINGS))
     words = " ".join(sentences).split(" ")
     text = " ".join(_misspell(rng, word) if rng.random() < TYPO_RATE else word for word in words)
-    return Row(text, _noisy(rng, name, own.value), own.value, own.kind)
+    return Row(text, _noisy(rng, name, own.value), own.value, kind)
 
 
 def _noisy(rng: Random, name: str, value: Value) -> Value:

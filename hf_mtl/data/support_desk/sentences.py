@@ -17,11 +17,10 @@ CHANGE_SHARE = 0.2  # of the order sentences: "at first ..., now ..."
 
 
 class Sentence(NamedTuple):
-    """What one task is told: the words, the value they mean, and what decides it."""
+    """What one task is told: the words, and the value they mean."""
 
     text: str
     value: Value
-    kind: Kind
 
 
 def pick(rng: Random, items: Sequence[Item]) -> Item:
@@ -29,50 +28,48 @@ def pick(rng: Random, items: Sequence[Item]) -> Item:
     return items[int(rng.random() * len(items))]
 
 
-def topic_sentence(rng: Random, plain: bool = False) -> Sentence:
-    """What the message is about: the topic that is named, or the one that is not ruled out."""
-    meant, other = _two(rng, sorted(TOPICS))
-    a, b = pick(rng, TOPICS[meant]), pick(rng, TOPICS[other])
-    kind: Kind = "plain" if plain else _kind(rng)
-    if kind == "negation":
-        pair = [pick(rng, TOPIC_FRAMES.plain).format(x=a), pick(rng, TOPIC_FRAMES.negations).format(x=b)]
-        return Sentence(" ".join(pair if rng.random() < 0.5 else reversed(pair)), meant, kind)
-    return Sentence(_said(rng, TOPIC_FRAMES, kind, a, b), meant, kind)
-
-
-def sentiment_sentence(rng: Random, plain: bool = False) -> Sentence:
-    """How the customer found the service; ruling out praise is blame and the reverse."""
-    kind: Kind = "plain" if plain else _kind(rng)
-    if kind == "negation":
-        denied, meant = pick(rng, [("negative", "positive"), ("positive", "negative")])
-        return Sentence(_frame(rng, SENTIMENT_FRAMES.negations, pick(rng, SENTIMENTS[denied])), meant, kind)
-    meant, other = _two(rng, sorted(SENTIMENTS))
-    a, b = pick(rng, SENTIMENTS[meant]), pick(rng, SENTIMENTS[other])
-    return Sentence(_said(rng, SENTIMENT_FRAMES, kind, a, b), meant, kind)
-
-
-def urgency_sentence(rng: Random, plain: bool = False) -> Sentence:
-    """When the customer wants it, from 0 (some day) to 1 (right now)."""
-    kind: Kind = "plain" if plain else _kind(rng)
-    a, b = _two(rng, list(URGENCIES))
-    if kind == "negation":
-        meant = RULED_OUT_SOON if URGENCIES[a] > 0.5 else RULED_OUT_LATE
-        return Sentence(_frame(rng, URGENCY_FRAMES.negations, a), meant, kind)
-    return Sentence(_said(rng, URGENCY_FRAMES, kind, a, b), URGENCIES[a], kind)
-
-
-SENTENCES: dict[str, Callable[..., Sentence]] = {
-    "topic": topic_sentence,
-    "sentiment": sentiment_sentence,
-    "urgency": urgency_sentence,
-}
-
-
-def _kind(rng: Random) -> Kind:
+def draw_kind(rng: Random) -> Kind:
+    """What decides the next row."""
     draw = rng.random()
     if draw < ORDER_SHARE:
         return "order"
     return "negation" if draw < ORDER_SHARE + NEGATION_SHARE else "plain"
+
+
+def topic_sentence(rng: Random, kind: Kind) -> Sentence:
+    """What the message is about: the topic that is named, or the one that is not ruled out."""
+    meant, other = _two(rng, sorted(TOPICS))
+    a, b = pick(rng, TOPICS[meant]), pick(rng, TOPICS[other])
+    if kind == "negation":
+        pair = [pick(rng, TOPIC_FRAMES.plain).format(x=a), pick(rng, TOPIC_FRAMES.negations).format(x=b)]
+        return Sentence(" ".join(pair if rng.random() < 0.5 else reversed(pair)), meant)
+    return Sentence(_said(rng, TOPIC_FRAMES, kind, a, b), meant)
+
+
+def sentiment_sentence(rng: Random, kind: Kind) -> Sentence:
+    """How the customer found the service; ruling out praise is blame and the reverse."""
+    if kind == "negation":
+        denied, meant = pick(rng, [("negative", "positive"), ("positive", "negative")])
+        return Sentence(_frame(rng, SENTIMENT_FRAMES.negations, pick(rng, SENTIMENTS[denied])), meant)
+    meant, other = _two(rng, sorted(SENTIMENTS))
+    a, b = pick(rng, SENTIMENTS[meant]), pick(rng, SENTIMENTS[other])
+    return Sentence(_said(rng, SENTIMENT_FRAMES, kind, a, b), meant)
+
+
+def urgency_sentence(rng: Random, kind: Kind) -> Sentence:
+    """When the customer wants it, from 0 (some day) to 1 (right now)."""
+    a, b = _two(rng, list(URGENCIES))
+    if kind == "negation":
+        meant = RULED_OUT_SOON if URGENCIES[a] > 0.5 else RULED_OUT_LATE
+        return Sentence(_frame(rng, URGENCY_FRAMES.negations, a), meant)
+    return Sentence(_said(rng, URGENCY_FRAMES, kind, a, b), URGENCIES[a])
+
+
+SENTENCES: dict[str, Callable[[Random, Kind], Sentence]] = {
+    "topic": topic_sentence,
+    "sentiment": sentiment_sentence,
+    "urgency": urgency_sentence,
+}
 
 
 def _two(rng: Random, items: Sequence[Item]) -> tuple[Item, Item]:

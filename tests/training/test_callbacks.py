@@ -1,0 +1,103 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl, TrainerState
+
+from hf_mtl import MultiTaskTrainingArguments
+from hf_mtl.balancing import build_weighting
+from hf_mtl.reporting.json_files import append_jsonl, read_jsonl
+from hf_mtl.training.callbacks import BalancingCallback, CallbackStates, JsonLogCallback, log_line
+from hf_mtl.training.checkpoint import restore, save_state
+
+
+@pytest.fixture
+def args(tmp_path: Path) -> MultiTaskTrainingArguments:
+    return MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to="none")
+
+
+def test_an_optimizer_step_returns_s_to_its_range(args: MultiTaskTrainingArguments) -> None:
+    weighting = build_weighting("uw", num_tasks=2)
+    (s,) = weighting.parameters()
+    with torch.no_grad():
+        s.fill_(7.0)
+    BalancingCallback(weighting).on_optimizer_step(args, TrainerState(), TrainerControl())
+    assert s.tolist() == [5.0, 5.0]
+
+
+def log(path: Path, args: MultiTaskTrainingArguments, step: int, logs: dict[str, Any] | None, main: bool = True) -> None:
+    state = TrainerState(global_step=step, is_world_process_zero=main)
+    JsonLogCallback(path).on_log(args, state, TrainerControl(), logs=logs)
+
+
+def test_records_are_written_with_their_step(tmp_path: Path, args: MultiTaskTrainingArguments) -> None:
+    path = tmp_path / "log.jsonl"
+    log(path, args, 5, {"loss": 0.5})
+    log(path, args, 10, {"loss": float("nan"), "eval_average": 0.7})
+    log(path, args, 11, {})
+    log(path, args, 12, None)
+    log(path, args, 13, {"loss": 0.1}, main=False)
+    assert read_jsonl(path) == [{"step": 5, "loss": 0.5}, {"step": 10, "loss": None, "eval_average": 0.7}]
+
+
+@pytest.mark.parametrize(("start", "kept"), [(0, []), (5, [5]), (10, [5, 10, 10]), (99, [5, 10, 10, 15])])
+def test_training_keeps_the_records_up_to_its_first_step(
+    tmp_path: Path, args: MultiTaskTrainingArguments, start: int, kept: list[int]
+) -> None:
+    path = tmp_path / "log.jsonl"
+    for step in (5, 10, 10, 15):
+        append_jsonl(path, {"step": step})
+    state = TrainerState(global_step=start, is_world_process_zero=True)
+    JsonLogCallback(path).on_train_begin(args, state, TrainerControl())
+    assert [record["step"] for record in read_jsonl(path)] == kept
+
+
+def test_other_processes_leave_the_log_alone(tmp_path: Path, args: MultiTaskTrainingArguments) -> None:
+    path = tmp_path / "log.jsonl"
+    append_jsonl(path, {"step": 5})
+    JsonLogCallback(path).on_train_begin(args, TrainerState(is_world_process_zero=False), TrainerControl())
+    assert len(read_jsonl(path)) == 1
+
+
+def test_training_without_a_log_begins_without_one(tmp_path: Path, args: MultiTaskTrainingArguments) -> None:
+    state = TrainerState(is_world_process_zero=True)
+    JsonLogCallback(tmp_path / "log.jsonl").on_train_begin(args, state, TrainerControl())
+    assert not (tmp_path / "log.jsonl").exists()
+
+
+def stopping(counter: int) -> EarlyStoppingCallback:
+    callback = EarlyStoppingCallback(early_stopping_patience=3)
+    callback.early_stopping_patience_counter = counter
+    return callback
+
+
+def test_callbacks_get_their_state_back_in_place_and_in_order(tmp_path: Path) -> None:
+    saved = [stopping(2), TrainerCallback(), stopping(1)]
+    save_state(tmp_path / "state", {"callbacks": CallbackStates(saved, TrainerControl())})
+    first, second = stopping(0), stopping(0)
+    restore(tmp_path / "state", {"callbacks": CallbackStates([first, second], TrainerControl())})
+    assert (first.early_stopping_patience_counter, second.early_stopping_patience_counter) == (2, 1)
+
+
+def test_a_callback_that_the_checkpoint_does_not_know_starts_anew() -> None:
+    state = CallbackStates([TrainerCallback()], TrainerControl()).state_dict()
+    new = stopping(0)
+    CallbackStates([new], TrainerControl()).load_state_dict(state)
+    assert new.early_stopping_patience_counter == 0
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_the_state_says_whether_training_was_told_to_stop(stopped: bool) -> None:
+    control = TrainerControl()
+    states = CallbackStates([], control)
+    control.should_training_stop = stopped
+    assert states.state_dict() == {"stopped": stopped, "callbacks": []}
+
+
+def test_a_log_line_shows_losses_or_scores() -> None:
+    losses = {"loss": 0.5, "loss/a": 0.25, "loss/b": 0.75, "share/a": 0.5, "learning_rate": 1e-5}
+    assert log_line(losses, 7, 100) == "step   7/100  loss 0.500  (a 0.250, b 0.750)"
+    scores = {"eval_average": 0.5, "eval_macro": 0.25, "eval_worst": 0.125, "eval_loss": 2.0, "eval_a_loss": 2.0}
+    assert log_line(scores, 7, 10) == "step  7/10  validation: average 0.5000, macro 0.2500, worst 0.1250"
+    assert log_line({"train_runtime": 3.0, "train_loss": 0.1}, 10, 10) == ""

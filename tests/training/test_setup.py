@@ -1,0 +1,288 @@
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from torch import nn
+
+from hf_mtl import MultiTaskTrainingArguments, Regression, SequenceClassification
+from hf_mtl.data.mixture import Mixture
+from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.errors import DataError, UserError
+from hf_mtl.training import setup
+from hf_mtl.training.setup import (
+    check_arguments,
+    class_weights,
+    encode_splits,
+    fit_statistics,
+    make_weighting,
+    target_statistics,
+)
+from tests import tiny
+
+MODEL = tiny.model()
+SIZES = {"topic": 101, "mood": 37, "score": 53}
+
+
+def arguments(tmp_path: Any, **options: Any) -> MultiTaskTrainingArguments:
+    return MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to="none", **options)
+
+
+# ---- Arguments ----
+
+
+def test_ordinary_arguments_are_accepted(tmp_path: Any) -> None:
+    watching = {"early_stopping_patience": 2, "eval_strategy": "epoch", "metric_for_best_model": "average"}
+    check_arguments(MODEL, arguments(tmp_path), {"callbacks": [], "data_collator": None})
+    check_arguments(MODEL, arguments(tmp_path, **watching), {})
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"auto_find_batch_size": True}, "training.auto_find_batch_size: is on. .*gradient_accumulation_steps"),
+    ({"train_sampling_strategy": "sequential"}, "training.train_sampling_strategy: is 'sequential'. .*mixture"),
+    ({"train_sampling_strategy": "group_by_length"}, "is 'group_by_length'. .*length_grouping"),
+    ({"label_smoothing_factor": 0.1}, "training.label_smoothing_factor: is 0.1. Set label_smoothing on the tasks"),
+    ({"early_stopping_patience": 2}, "training.early_stopping_patience: is set, but there is nothing to watch"),
+    ({"early_stopping_patience": 2, "eval_strategy": "epoch"}, "nothing to watch. Set eval_strategy"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), REFUSED)
+def test_a_training_argument_that_cannot_work_is_refused(tmp_path: Any, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        check_arguments(MODEL, arguments(tmp_path, **options), {})
+    assert len(caught.value.mistakes) == 1
+
+
+def test_several_gpus_in_one_process_are_refused(tmp_path: Any) -> None:
+    args = arguments(tmp_path)
+    args._n_gpu = 2
+    with pytest.raises(UserError, match="training.n_gpu: this one process sees 2 GPUs. .*accelerate launch"):
+        check_arguments(MODEL, args, {})
+
+
+@pytest.mark.parametrize(
+    ("key", "remedy"),
+    [
+        ("data_collator", "hf_mtl plans and collates its own batches"),
+        ("compute_loss_func", "set `loss` on the task"),
+        ("model_init", "MultiTaskModel.from_backbone"),
+        ("preprocess_logits_for_metrics", "use compute_metrics"),
+    ],
+)
+def test_what_the_trainer_does_itself_is_refused(tmp_path: Any, key: str, remedy: str) -> None:
+    with pytest.raises(UserError, match=f"{key}: is not used by MultiTaskTrainer. {remedy}|{key}: .*{remedy}"):
+        check_arguments(MODEL, arguments(tmp_path), {key: print})
+
+
+def test_another_model_and_other_arguments_are_refused_together(tmp_path: Any) -> None:
+    with pytest.raises(UserError) as caught:
+        check_arguments(nn.Linear(1, 1), {"output_dir": "x"}, {"model_init": print})
+    text = str(caught.value)
+    assert "model: is a Linear. Give a MultiTaskModel" in text
+    assert "args: are dict. Give MultiTaskTrainingArguments" in text
+    assert len(caught.value.mistakes) == 3
+
+
+def test_all_wrong_training_arguments_are_said_at_once(tmp_path: Any) -> None:
+    args = arguments(tmp_path, auto_find_batch_size=True, label_smoothing_factor=0.2, early_stopping_patience=1)
+    with pytest.raises(UserError) as caught:
+        check_arguments(MODEL, args, {})
+    keys = [mistake.key for mistake in caught.value.mistakes]
+    assert keys == [f"training.{key}" for key in ("auto_find_batch_size", "label_smoothing_factor", "early_stopping_patience")]
+
+
+# ---- Data ----
+
+
+def encode(datasets: Any, tasks: Any = tiny.TASKS) -> dict[str, EncodedSplit]:
+    return encode_splits(datasets, tasks, tiny.tokenizer(), None, split="train")
+
+
+def test_splits_come_back_in_the_models_task_order() -> None:
+    data = tiny.datasets({"score": 4, "topic": 5})
+    found = encode(data)
+    assert list(found) == ["topic", "score"]
+    assert (len(found["topic"]), found["score"].labels.shape) == (5, (4, 2))
+
+
+def test_encoded_splits_are_taken_as_they_are() -> None:
+    encoded = encode(tiny.datasets({"mood": 4}))
+    assert encode(encoded)["mood"] is encoded["mood"]
+
+
+def test_a_plain_dataset_is_enough_for_one_task() -> None:
+    found = encode(tiny.rows("mood", 4), {"mood": tiny.TASKS["mood"]})
+    assert len(found["mood"]) == 4
+
+
+def test_a_plain_dataset_for_several_tasks_is_refused() -> None:
+    with pytest.raises(DataError, match=r"3 tasks \(topic, mood, score\): give a dictionary"):
+        encode(tiny.rows("mood", 4))
+
+
+def test_unknown_tasks_are_refused_together() -> None:
+    with pytest.raises(DataError, match="tasks.mod: the model has no such task. .*Did you mean 'mood'?") as caught:
+        encode({"mod": tiny.rows("mood", 4), "other": tiny.rows("mood", 4)})
+    assert len(caught.value.mistakes) == 2
+
+
+def test_the_mistakes_of_all_tasks_come_together() -> None:
+    wrong = {"topic": Dataset.from_dict({"text": ["w1"], "lable": [0]}), "mood": tiny.rows("mood", 4)}
+    wrong["score"] = Dataset.from_dict({"texts": ["w1"], "x": [0.0], "y": [0.0]})
+    with pytest.raises(DataError) as caught:
+        encode(wrong)
+    keys = {mistake.key for mistake in caught.value.mistakes}
+    assert {"tasks.topic.label", "tasks.score.text"} <= keys
+    assert not any(key.startswith("tasks.mood") for key in keys)
+
+
+# ---- Training statistics ----
+
+
+def split(labels: Any) -> EncodedSplit:
+    data = tiny.rows("mood", len(labels))
+    return EncodedSplit(encode({"mood": data})["mood"].tokens, np.asarray(labels))
+
+
+def test_statistics_are_fitted_once() -> None:
+    model = tiny.model()
+    first, second = (split(np.array([[1.0, 10.0], [3.0, 10.0]]) * factor) for factor in (1, 100))
+    assert not model.has_statistics("score")
+    fit_statistics(model, {"score": first})
+    expected = {"score": {"mean": [2.0, 10.0], "std": [1.0, 1.0]}}  # a constant target is only centred
+    assert target_statistics(model) == expected
+    fit_statistics(model, {"score": second})
+    assert target_statistics(model) == expected
+
+
+def test_a_saved_model_keeps_its_statistics(tmp_path: Any) -> None:
+    model = tiny.model()
+    fit_statistics(model, {"score": split([[1.0, 0.0], [3.0, 4.0]])})
+    model.save_pretrained(tmp_path)
+    loaded = type(model).from_pretrained(tmp_path)
+    fit_statistics(loaded, {"score": split([[0.0, 0.0], [9.0, 9.0]])})
+    assert target_statistics(loaded) == {"score": {"mean": [2.0, 2.0], "std": [1.0, 2.0]}}
+
+
+def test_raw_targets_have_no_statistics() -> None:
+    model = tiny.model(tasks={"raw": Regression(standardize=False)})
+    fit_statistics(model, {"raw": split([[1.0], [3.0]])})
+    assert target_statistics(model) == {}
+
+
+def test_class_weights_are_fitted_once() -> None:
+    model = tiny.model(tasks={"mood": SequenceClassification(labels=["good", "bad"], class_weights="balanced")})
+    fit_statistics(model, {"mood": split([0, 0, 0, 1])})
+    fit_statistics(model, {"mood": split([0, 1, 1, 1])})
+    weights = model.heads.of("mood").statistics.class_weights
+    assert torch.allclose(weights, torch.tensor([2 / 3, 2.0]))
+
+
+def weights_of(given: Any, labels: list[int]) -> list[float]:
+    task = SequenceClassification(labels=["a", "b", "c"], class_weights=given)
+    return class_weights("topic", task, np.array(labels))
+
+
+LABELS = [0, 0, 0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("given", ["balanced", [1.0, 2.0, 5.0], {"c": 5.0, "a": 1.0, "b": 2.0}, [0.0, 1.0, 1.0]])
+def test_class_weights_have_a_mean_of_one_over_the_rows(given: Any) -> None:
+    weights = np.array(weights_of(given, LABELS))
+    assert weights[LABELS].mean() == pytest.approx(1.0)
+    if given != "balanced":
+        in_order = np.array([given[name] for name in "abc"] if isinstance(given, dict) else given)
+        assert weights * in_order[2] == pytest.approx(in_order * weights[2])
+
+
+def test_balanced_classes_weigh_the_same_in_total() -> None:
+    weights = weights_of("balanced", LABELS)
+    assert [weight * LABELS.count(i) for i, weight in enumerate(weights)] == pytest.approx([8 / 3] * 3)
+
+
+def test_a_class_without_rows_weighs_nothing_when_balanced() -> None:
+    assert weights_of("balanced", [0, 0, 0, 1]) == pytest.approx([4 / 6, 2.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[1.0, 2.0], [1.0, 2.0, -1.0], {"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 2.0, "c": 1.0, "d": 1.0}, [1.0, 2.0, np.nan]],
+)
+def test_class_weights_that_do_not_fit_are_refused(given: Any) -> None:
+    with pytest.raises(DataError, match=r"tasks.topic.class_weights: found .* Give a weight >= 0 for each of \['a', 'b'"):
+        weights_of(given, LABELS)
+
+
+# ---- The weighting ----
+
+
+def make(balancing: dict[str, Any], **mixture: Any) -> Any:
+    return make_weighting(balancing, tiny.TASKS, Mixture(SIZES, **mixture))
+
+
+def test_equal_weighting_is_the_default() -> None:
+    assert make({}).name == "ew"
+    assert make({"weighting": None, "reduction": "tasks"}).name == "ew"
+
+
+def test_uw_learns_of_the_task_types() -> None:
+    assert make({"weighting": "uw"}).weights().tolist() == [1.0, 1.0, 0.5]
+    assert make({"weighting": {"name": "uw", "variant": "half"}}).weights().tolist() == [0.5] * 3
+
+
+def test_tw_learns_of_the_training_sizes() -> None:
+    weighting = make({"weighting": {"name": "tw", "mode": "proportional"}})
+    assert weighting.weights().tolist() == pytest.approx([size / 191 for size in SIZES.values()])
+
+
+def test_options_by_task_are_brought_into_task_order() -> None:
+    spec = {"name": "fixed", "weights": {"score": 3.0, "topic": 1.0, "mood": 2.0}}
+    assert make({"weighting": spec}).weights().tolist() == [1.0, 2.0, 3.0]
+    assert list(spec) == ["name", "weights"], "the caller's options stay as they are"
+
+
+@pytest.mark.parametrize(
+    ("balancing", "said"),
+    [
+        ({"weighing": "uw"}, "balancing: unknown key 'weighing'. .*Did you mean 'weighting'?"),
+        ({"reduction": "row"}, "balancing.reduction: 'row'. .*Did you mean 'rows'?"),
+        ({"weighting": "uww"}, "unknown weighting 'uww'. .*Did you mean 'uw'?"),
+        ({"weighting": {"variant": "half"}}, "balancing.weighting: .*name"),
+        ({"weighting": {"name": "uw", "variant": "full"}}, "variant is 'full'"),
+        ({"weighting": {"name": "fixed", "weights": {"topic": 1.0}}}, r"balancing.weighting.weights: names \['topic'\]"),
+    ],
+)
+def test_wrong_balancing_is_refused(balancing: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        make(balancing)
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    said: list[str] = []
+    monkeypatch.setattr(setup.logger, "warning", said.append)
+    yield said
+
+
+@pytest.mark.parametrize("temperature", [1, 1.0, "proportional"])
+def test_counting_size_twice_is_warned_of(warnings: list[str], temperature: Any) -> None:
+    make({"weighting": "tw"}, temperature=temperature)
+    assert len(warnings) == 1
+    assert "counts size twice" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "temperature"),
+    [("tw", 2.0), ("tw", "uniform"), ({"name": "tw", "mode": "inverse"}, 1.0), ("ew", 1.0), ("tw", dict.fromkeys(SIZES, 1.0))],
+)
+def test_other_combinations_are_not(warnings: list[str], spec: Any, temperature: Any) -> None:
+    make({"weighting": spec}, temperature=temperature)
+    assert warnings == []
+
+
+def test_the_logger_is_of_transformers() -> None:
+    assert isinstance(setup.logger, logging.Logger)
