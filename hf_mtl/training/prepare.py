@@ -15,6 +15,7 @@ from hf_mtl.data.load import LoadedTask, load_tasks
 from hf_mtl.errors import Mistake, RecipeError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import Recipe
+from hf_mtl.training.setup import check_training
 from hf_mtl.training.tokenizer import load_tokenizer
 from hf_mtl.training.trainer import MultiTaskTrainer
 
@@ -43,10 +44,12 @@ def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments
     options = {"output_dir": "runs/hf_mtl", **recipe.training.options(), **changes}
     try:
         args = MultiTaskTrainingArguments(**options)
-        _ = args.device  # joins the other processes, which take turns at the data from here on
-        return args
     except (ValueError, TypeError) as error:
         raise RecipeError(recipe.with_places([Mistake("training", str(error).strip().rstrip("."))])) from error
+    _ = args.device  # joins the other processes, which take turns at the data from here on
+    if mistakes := check_training(args):
+        raise RecipeError(recipe.with_places(mistakes))
+    return args
 
 
 @dataclass(frozen=True)

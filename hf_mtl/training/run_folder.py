@@ -61,8 +61,8 @@ class RunFolder:
         if self.exists and not resume and not overwrite:
             state = "a finished run" if self.is_finished else "an unfinished run"
             raise RunError(
-                f"{self.path} holds {state}. Continue it with --resume, start anew with --overwrite, or choose another "
-                f"folder with training.output_dir=..."
+                f"{self.path} holds {state}. Continue it with --resume, start anew with --overwrite, "
+                f"or choose another folder with training.output_dir=..."
             )
         processes = PartialState()
         processes.wait_for_everyone()  # nobody writes before everybody has looked

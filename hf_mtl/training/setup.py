@@ -1,6 +1,8 @@
 """What a Trainer checks and prepares before its first step."""
 
 import inspect
+import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +11,7 @@ from datasets import Dataset
 from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.balancing import LossWeighting, build_weighting, weighting_class
+from hf_mtl.balancing import LossWeighting, available, build_weighting, weighting_class
 from hf_mtl.data.load import prepare_dataset
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.tokenize import encode_split, encode_texts
@@ -47,16 +49,23 @@ def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> N
             )
         )
     if isinstance(args, MultiTaskTrainingArguments):
-        mistakes += _check_training(args)
+        mistakes += check_training(args)
     else:
         mistakes.append(Mistake("args", f"are {type(args).__name__}", "Give MultiTaskTrainingArguments"))
     if mistakes:
         raise UserError(mistakes)
 
 
-def _check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
-    """Arguments of the Trainer that cannot mean here what they mean there."""
+def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
+    """Arguments that cannot work, or cannot mean here what they mean to the Trainer."""
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
     refused = [
+        (
+            launched > 1 and args.world_size == 1,
+            "use_cpu",
+            f"is false, and the {launched} processes that were launched find no GPU to train on together",
+            "Set training.use_cpu=true",
+        ),
         (args.n_gpu > 1, "n_gpu", f"this one process sees {args.n_gpu} GPUs", "Start it with `accelerate launch`"),
         (
             args.auto_find_batch_size,
@@ -182,8 +191,9 @@ def class_weights(name: str, task: SequenceClassification, labels: np.ndarray) -
     if given == "balanced":
         weights = np.where(counts > 0, len(labels) / (len(counts) * np.maximum(counts, 1)), 0.0)
     else:
-        values = [given.get(label) for label in names] if isinstance(given, dict) else list(given or [])
-        if len(values) != len(counts) or any(value is None or value < 0 for value in values):
+        strangers = set(given) - set(names) if isinstance(given, dict) else set()
+        values = [given.get(label, math.nan) for label in names] if isinstance(given, dict) else list(given or [])
+        if strangers or len(values) != len(counts) or not all(0 <= value < math.inf for value in values):
             raise DataError(
                 Mistake(f"tasks.{name}.class_weights", f"found {given}", f"Give a weight >= 0 for each of {names}")
             )
@@ -211,7 +221,9 @@ def make_weighting(balancing: Mapping[str, Any], tasks: Mapping[str, Task], mixt
         raise UserError(f"balancing.reduction: '{reduction}'. {known(['rows', 'tasks'], reduction)}")
     spec = balancing.get("weighting") or "ew"
     options = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
-    name = options.pop("name")
+    name = options.pop("name", None)
+    if name is None:
+        raise UserError(f"balancing.weighting: {spec} has no name. {known(available(), '')}")
     names = list(mixture.sizes)
     if "task_types" in inspect.signature(weighting_class(name)).parameters:
         kinds = ["regression" if isinstance(tasks[task], Regression) else "classification" for task in names]

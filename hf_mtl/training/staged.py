@@ -30,9 +30,10 @@ class StagedTrainer(Trainer):
         self._staging = run / "staging"
         try:
             super()._save_checkpoint(model, trial)
+            self._name_best(run)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                self._seal(self._staging / name, run)
+                self._seal(self._staging / name)
                 checkpoints.publish(self._staging / name, run / name)
                 self._staging.rmdir()
                 rotate_checkpoints(
@@ -46,10 +47,13 @@ class StagedTrainer(Trainer):
         if self.args.push_to_hub:
             self._push_from_checkpoint(str(run / name))
 
-    def _seal(self, staged: Path, run: Path) -> None:
+    def _name_best(self, run: Path) -> None:
+        """Say where the best checkpoint will be, on every process: the staged path does not last."""
         best = self.state.best_global_step
         if best and (best == self.state.global_step or (run / f"checkpoint-{best}").is_dir()):
-            self.state.best_model_checkpoint = str(run / f"checkpoint-{best}")  # the staged path would not last
+            self.state.best_model_checkpoint = str(run / f"checkpoint-{best}")
+
+    def _seal(self, staged: Path) -> None:
         self.state.save_to_json(str(staged / "trainer_state.json"))
         checkpoints.save_state(staged / checkpoints.STATE_FILE, self.stateful())
         checkpoints.seal(staged)

@@ -253,7 +253,7 @@ class MultiTaskTrainer(StagedTrainer):
         self.signals.observe(result)
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
-        """Count the tokens of all length groups; those of padding too when ``include_num_input_tokens_seen`` says so."""
+        """Count the tokens of all length groups, padding too where ``include_num_input_tokens_seen`` says so."""
         if self.args.include_num_input_tokens_seen == "no":
             return
         masks = [group["attention_mask"] for group in inputs["groups"]]

@@ -97,5 +97,5 @@ def test_one_positive_number_per_task_is_read() -> None:
 
 @pytest.mark.parametrize("values", [[1.0], [1.0, 0.0], [1.0, -1.0], [1.0, math.nan], [1.0, math.inf]])
 def test_other_than_one_positive_number_per_task_is_refused(values: list[float]) -> None:
-    with pytest.raises(ValueError, match="weights is .*; needs one positive number for each of 2 tasks"):
+    with pytest.raises(ValueError, match=r"weights is .*; needs one positive number for each of 2 tasks"):
         one_per_task(values, 2, "weights")

@@ -14,7 +14,9 @@ def test_every_module_of_the_folder_registers_a_weighting() -> None:
 
 def test_available_names_are_sorted_and_tell_the_family() -> None:
     assert list(available()) == sorted(available())
-    assert available().items() >= {"ew": "weighting", "fixed": "weighting", "tw": "weighting", "uw": "weighting"}.items()
+    assert (
+        available().items() >= {"ew": "weighting", "fixed": "weighting", "tw": "weighting", "uw": "weighting"}.items()
+    )
 
 
 def test_a_weighting_knows_its_registered_name() -> None:
@@ -29,7 +31,7 @@ def test_build_passes_options_on() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
-    with pytest.raises(UserError, match="unknown weighting 'fixd'. Known: .*uw.* Did you mean 'fixed'?"):
+    with pytest.raises(UserError, match=r"unknown weighting 'fixd'\. Known: .*uw.* Did you mean 'fixed'\?"):
         build_weighting("fixd", num_tasks=2)
 
 

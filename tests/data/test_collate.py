@@ -1,5 +1,5 @@
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def best_cost(lengths: list[int], group_cost: int) -> int:
     for number in range(len(ordered)):
         for cuts in combinations(range(1, len(ordered)), number):
             ends = [0, *cuts, len(ordered)]
-            pieces = [ordered[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+            pieces = [ordered[a:b] for a, b in pairwise(ends)]
             best = min(best, sum(len(piece) * piece[-1] + group_cost for piece in pieces))
     return best
 

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -117,7 +116,7 @@ def test_workers_start_where_a_resumed_run_does() -> None:
 
 
 @pytest.fixture
-def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Micro-batches that were made, by number."""
     made: list[int] = []
     original = loader_module._Window.__getitem__
@@ -127,7 +126,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return original(self, index)
 
     monkeypatch.setattr(loader_module._Window, "__getitem__", noting)
-    yield made
+    return made
 
 
 def test_skipping_batches_seeks(computed: list[int]) -> None:

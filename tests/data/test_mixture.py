@@ -1,5 +1,6 @@
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import hf_mtl.data
 from hf_mtl.data.mixture import Mixture, annealed_temperature
 from hf_mtl.errors import UserError
 
@@ -52,8 +54,12 @@ def test_probabilities_sum_to_one_and_follow_the_sizes(
     assert list(found) == list(sizes)
     assert math.fsum(found.values()) == pytest.approx(1.0, abs=1e-12)
     by_size = sorted(sizes, key=lambda name: sizes[name])
-    for smaller, larger in zip(by_size, by_size[1:], strict=False):
+    for smaller, larger in pairwise(by_size):
         assert found[smaller] <= found[larger] * (1 + 1e-12)
+
+
+def test_the_room_shows_the_mixture() -> None:
+    assert hf_mtl.data.Mixture is Mixture
 
 
 def test_the_default_temperature_is_two() -> None:
@@ -96,9 +102,9 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"temperature": {"large": 1.0, "smal": 1.0}},
         r"names \['large', 'smal'\], the tasks are \['large', 'small', 'tiny'\]",
     ),
-    ({"temperature": "unifrom"}, "unknown name 'unifrom'. Known: proportional, uniform. Did you mean 'uniform'?"),
-    ({"anneal": {"strat": 1.0}}, "mixture.anneal: unknown key 'strat'. .*Did you mean 'start'?"),
-    ({"anneal": {"shape": "linaer"}}, "mixture.anneal.shape: unknown shape 'linaer'. .*Did you mean 'linear'?"),
+    ({"temperature": "unifrom"}, r"unknown name 'unifrom'. Known: proportional, uniform. Did you mean 'uniform'\?"),
+    ({"anneal": {"strat": 1.0}}, r"mixture.anneal: unknown key 'strat'. .*Did you mean 'start'\?"),
+    ({"anneal": {"shape": "linaer"}}, r"mixture.anneal.shape: unknown shape 'linaer'. .*Did you mean 'linear'\?"),
     ({"anneal": {"start": 0.0}}, "mixture.anneal: needs start > 0"),
     ({"anneal": {"begin": 0.5, "stop": 0.5}}, "0 <= begin < stop <= 1"),
     ({"anneal": {"end": 5.0}, "temperature": 3.0}, "takes the place of mixture.temperature"),

@@ -129,7 +129,7 @@ def test_a_checkpoint_of_another_run_is_refused_by_what_differs(different: dict[
 
 
 def test_everything_that_differs_is_said_at_once() -> None:
-    with pytest.raises(CheckpointError, match="rows_per_step is 8.*; seed is 7"):
+    with pytest.raises(CheckpointError, match=r"rows_per_step is 8.*; seed is 7"):
         source(seed=7, rows_per_step=8).load_state_dict(source().state_dict())
 
 

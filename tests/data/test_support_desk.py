@@ -71,18 +71,14 @@ def test_no_text_occurs_twice_in_a_task(desk, name):
     assert len(set(texts)) == len(texts)
 
 
-def test_every_process_writes_the_same_rows():
-    digests = {
-        subprocess.run(
-            [sys.executable, "-c", DIGEST],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for hash_seed in ("1", "2")
-    }
-    assert len(digests) == 1
+def test_another_process_writes_the_same_rows():
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}
+    command = [sys.executable, "-c", DIGEST]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    rows = [
+        [split[:]["text"], split[:]["label"]] for name in TASKS for split in support_desk.generate(name).values()
+    ]
+    assert output.strip() == hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def test_rows_have_not_changed(desk):

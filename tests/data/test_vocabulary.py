@@ -64,19 +64,14 @@ def test_vocabulary_is_no_larger_than_asked(vocab_size):
     assert sorted(tokenizer.get_vocab().values()) == list(range(len(tokenizer)))
 
 
-def test_every_process_trains_the_same_vocabulary():
+def test_another_process_trains_the_same_vocabulary():
     # The trainer of tokenizers iterates over hash maps, whose order differs from process to process.
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", VOCABULARY],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for hash_seed in ("1", "2")
-    }
-    assert len(outputs) == 1
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}
+    command = [sys.executable, "-c", VOCABULARY]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    texts = [row.text for row in generate_rows("sentiment")["train"]]
+    vocabulary = train_wordpiece(texts, vocab_size=500).get_vocab()
+    assert output.strip() == str(sorted(vocabulary.items(), key=lambda item: item[1]))
 
 
 def test_order_of_the_texts_does_not_matter(tokenizer):

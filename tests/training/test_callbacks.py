@@ -26,7 +26,9 @@ def test_an_optimizer_step_returns_s_to_its_range(args: MultiTaskTrainingArgumen
     assert s.tolist() == [5.0, 5.0]
 
 
-def log(path: Path, args: MultiTaskTrainingArguments, step: int, logs: dict[str, Any] | None, main: bool = True) -> None:
+def log(
+    path: Path, args: MultiTaskTrainingArguments, step: int, logs: dict[str, Any] | None, main: bool = True
+) -> None:
     state = TrainerState(global_step=step, is_world_process_zero=main)
     JsonLogCallback(path).on_log(args, state, TrainerControl(), logs=logs)
 

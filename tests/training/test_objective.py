@@ -83,7 +83,9 @@ def test_the_parts_of_any_partition_add_up_to_the_whole_step(
     made: tuple[list[int], list[list[list[int]]]], name: str, reduction: Reduction
 ) -> None:
     tasks = torch.tensor(made[0])
-    row_losses = torch.rand(len(tasks), generator=torch.Generator().manual_seed(len(tasks)), dtype=torch.float64) + 0.1
+    row_losses = (
+        torch.rand(len(tasks), generator=torch.Generator().manual_seed(len(tasks)), dtype=torch.float64) + 0.1
+    )
     total, gradient, weightings, results = simulate(name, tasks, row_losses, made[1], reduction)
 
     whole, reference = row_losses.clone().requires_grad_(), weighting_of(name)
@@ -124,7 +126,7 @@ def test_exposure_follows_its_formula(given_counts: list[int]) -> None:
     by_task = [tasks / present if count else 0.0 for count in given_counts]
     assert exposure(counts, "tasks").tolist() == pytest.approx(by_task)
     for reduction in ("rows", "tasks"):
-        assert float(exposure(counts, reduction).sum()) == pytest.approx(tasks)  # type: ignore[arg-type]
+        assert float(exposure(counts, reduction).sum()) == pytest.approx(tasks)
 
 
 def test_equal_weighting_over_rows_is_the_mean_over_rows() -> None:

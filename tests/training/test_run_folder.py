@@ -6,7 +6,14 @@ import pytest
 from hf_mtl.errors import RunError
 from hf_mtl.training.run_folder import RunFolder
 
-OURS = ["recipe.yaml", "results.json", "log.jsonl", "config.json", "model.safetensors", "model-00001-of-2.safetensors"]
+OURS = [
+    "recipe.yaml",
+    "results.json",
+    "log.jsonl",
+    "config.json",
+    "model.safetensors",
+    "model-00001-of-2.safetensors",
+]
 OUR_FOLDERS = ["figures", "tokenizer", "staging", "checkpoint-5"]
 FOREIGN = ["notes.md", "checkpoint-old/a", "data/train.csv", "recipe.yaml.bak"]
 
@@ -94,7 +101,12 @@ def test_a_published_model_replaces_files_of_the_same_name_and_its_config_comes_
 ) -> None:
     moved: list[str] = []
     replace = os.replace
-    monkeypatch.setattr(os, "replace", lambda source, to: (moved.append(Path(source).name), replace(source, to)))
+
+    def noting(source: Path, destination: Path) -> None:
+        moved.append(source.name)
+        replace(source, destination)
+
+    monkeypatch.setattr(os, "replace", noting)
     staged = tmp_path / "staging"
     staged.mkdir()
     for name in ("config.json", "model.safetensors", "added_tokens.json"):

@@ -1,5 +1,3 @@
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -60,7 +58,7 @@ def test_a_training_argument_that_cannot_work_is_refused(tmp_path: Any, options:
 def test_several_gpus_in_one_process_are_refused(tmp_path: Any) -> None:
     args = arguments(tmp_path)
     args._n_gpu = 2
-    with pytest.raises(UserError, match="training.n_gpu: this one process sees 2 GPUs. .*accelerate launch"):
+    with pytest.raises(UserError, match=r"training\.n_gpu: this one process sees 2 GPUs\. .*accelerate launch"):
         check_arguments(MODEL, args, {})
 
 
@@ -69,12 +67,12 @@ def test_several_gpus_in_one_process_are_refused(tmp_path: Any) -> None:
     [
         ("data_collator", "hf_mtl plans and collates its own batches"),
         ("compute_loss_func", "set `loss` on the task"),
-        ("model_init", "MultiTaskModel.from_backbone"),
+        ("model_init", "build the model with MultiTaskModel.from_backbone"),
         ("preprocess_logits_for_metrics", "use compute_metrics"),
     ],
 )
 def test_what_the_trainer_does_itself_is_refused(tmp_path: Any, key: str, remedy: str) -> None:
-    with pytest.raises(UserError, match=f"{key}: is not used by MultiTaskTrainer. {remedy}|{key}: .*{remedy}"):
+    with pytest.raises(UserError, match=f"{key}: is not used by MultiTaskTrainer. {remedy}"):
         check_arguments(MODEL, arguments(tmp_path), {key: print})
 
 
@@ -92,7 +90,9 @@ def test_all_wrong_training_arguments_are_said_at_once(tmp_path: Any) -> None:
     with pytest.raises(UserError) as caught:
         check_arguments(MODEL, args, {})
     keys = [mistake.key for mistake in caught.value.mistakes]
-    assert keys == [f"training.{key}" for key in ("auto_find_batch_size", "label_smoothing_factor", "early_stopping_patience")]
+    assert keys == [
+        f"training.{key}" for key in ("auto_find_batch_size", "label_smoothing_factor", "early_stopping_patience")
+    ]
 
 
 # ---- Data ----
@@ -125,7 +125,9 @@ def test_a_plain_dataset_for_several_tasks_is_refused() -> None:
 
 
 def test_unknown_tasks_are_refused_together() -> None:
-    with pytest.raises(DataError, match="tasks.mod: the model has no such task. .*Did you mean 'mood'?") as caught:
+    with pytest.raises(
+        DataError, match=r"tasks\.mod: the model has no such task\. .*Did you mean 'mood'\?"
+    ) as caught:
         encode({"mod": tiny.rows("mood", 4), "other": tiny.rows("mood", 4)})
     assert len(caught.value.mistakes) == 2
 
@@ -179,6 +181,7 @@ def test_class_weights_are_fitted_once() -> None:
     fit_statistics(model, {"mood": split([0, 0, 0, 1])})
     fit_statistics(model, {"mood": split([0, 1, 1, 1])})
     weights = model.heads.of("mood").statistics.class_weights
+    assert weights is not None
     assert torch.allclose(weights, torch.tensor([2 / 3, 2.0]))
 
 
@@ -210,10 +213,18 @@ def test_a_class_without_rows_weighs_nothing_when_balanced() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [[1.0, 2.0], [1.0, 2.0, -1.0], {"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 2.0, "c": 1.0, "d": 1.0}, [1.0, 2.0, np.nan]],
+    [
+        [1.0, 2.0],
+        [1.0, 2.0, -1.0],
+        {"a": 1.0, "b": 2.0},
+        {"a": 1.0, "b": 2.0, "c": 1.0, "d": 1.0},
+        [1.0, 2.0, np.nan],
+    ],
 )
 def test_class_weights_that_do_not_fit_are_refused(given: Any) -> None:
-    with pytest.raises(DataError, match=r"tasks.topic.class_weights: found .* Give a weight >= 0 for each of \['a', 'b'"):
+    with pytest.raises(
+        DataError, match=r"tasks.topic.class_weights: found .* Give a weight >= 0 for each of \['a', 'b'"
+    ):
         weights_of(given, LABELS)
 
 
@@ -248,12 +259,15 @@ def test_options_by_task_are_brought_into_task_order() -> None:
 @pytest.mark.parametrize(
     ("balancing", "said"),
     [
-        ({"weighing": "uw"}, "balancing: unknown key 'weighing'. .*Did you mean 'weighting'?"),
-        ({"reduction": "row"}, "balancing.reduction: 'row'. .*Did you mean 'rows'?"),
-        ({"weighting": "uww"}, "unknown weighting 'uww'. .*Did you mean 'uw'?"),
-        ({"weighting": {"variant": "half"}}, "balancing.weighting: .*name"),
+        ({"weighing": "uw"}, r"balancing: unknown key 'weighing'. .*Did you mean 'weighting'\?"),
+        ({"reduction": "row"}, r"balancing.reduction: 'row'. .*Did you mean 'rows'\?"),
+        ({"weighting": "uww"}, r"unknown weighting 'uww'. .*Did you mean 'uw'\?"),
+        ({"weighting": {"variant": "half"}}, "balancing.weighting: .* has no name. Known: ew, "),
         ({"weighting": {"name": "uw", "variant": "full"}}, "variant is 'full'"),
-        ({"weighting": {"name": "fixed", "weights": {"topic": 1.0}}}, r"balancing.weighting.weights: names \['topic'\]"),
+        (
+            {"weighting": {"name": "fixed", "weights": {"topic": 1.0}}},
+            r"balancing.weighting.weights: names \['topic'\]",
+        ),
     ],
 )
 def test_wrong_balancing_is_refused(balancing: dict[str, Any], said: str) -> None:
@@ -262,10 +276,10 @@ def test_wrong_balancing_is_refused(balancing: dict[str, Any], said: str) -> Non
 
 
 @pytest.fixture
-def warnings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
     monkeypatch.setattr(setup.logger, "warning", said.append)
-    yield said
+    return said
 
 
 @pytest.mark.parametrize("temperature", [1, 1.0, "proportional"])
@@ -277,12 +291,14 @@ def test_counting_size_twice_is_warned_of(warnings: list[str], temperature: Any)
 
 @pytest.mark.parametrize(
     ("spec", "temperature"),
-    [("tw", 2.0), ("tw", "uniform"), ({"name": "tw", "mode": "inverse"}, 1.0), ("ew", 1.0), ("tw", dict.fromkeys(SIZES, 1.0))],
+    [
+        ("tw", 2.0),
+        ("tw", "uniform"),
+        ({"name": "tw", "mode": "inverse"}, 1.0),
+        ("ew", 1.0),
+        ("tw", dict.fromkeys(SIZES, 1.0)),
+    ],
 )
 def test_other_combinations_are_not(warnings: list[str], spec: Any, temperature: Any) -> None:
     make({"weighting": spec}, temperature=temperature)
     assert warnings == []
-
-
-def test_the_logger_is_of_transformers() -> None:
-    assert isinstance(setup.logger, logging.Logger)

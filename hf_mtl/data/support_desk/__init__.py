@@ -12,10 +12,10 @@
 aside, plain sentences of the other tasks, thanks. No text occurs twice in a task. `TYPO_RATE` of the words of four
 letters or more are misspelt.
 
-**What decides.** In about `ORDER_SHARE` of the rows two phrases stand against each other ("the refund, not the parcel",
-"at first it was rude, now it is helpful") and their order decides. In about `NEGATION_SHARE` one is ruled out
-("anything but helpful", "this is not about the parcel"). In the others ("plain") the words decide. The tasks share
-their constructions: what topic's many rows teach about "not" and "rather than" helps the others.
+**What decides.** In about `ORDER_SHARE` of the rows two phrases stand against each other ("the refund, not the
+parcel", "at first it was rude, now it is helpful") and their order decides. In about `NEGATION_SHARE` one is ruled
+out ("anything but helpful", "this is not about the parcel"). In the others ("plain") the words decide. The tasks
+share their constructions: what topic's many rows teach about "not" and "rather than" helps the others.
 
 **Noise.** `LABEL_NOISE` of the rows, in every split, have another class or a random score, and every score is off by
 up to `URGENCY_JITTER` before it is clipped to [0, 1]: nothing can score 100 %.

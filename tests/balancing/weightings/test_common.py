@@ -45,7 +45,8 @@ def train(weighting: LossWeighting, losses: Tensor, steps: int = 3) -> list[floa
             total.backward()
         with torch.no_grad():
             for parameter in weighting.parameters():
-                parameter -= 0.1 * parameter.grad
+                assert parameter.grad is not None
+                parameter.sub_(0.1 * parameter.grad)
         weighting.after_step()
     return totals
 
@@ -104,7 +105,8 @@ def test_absent_tasks_leave_no_trace(name: str) -> None:
     losses = torch.where(present, LOSSES, torch.full_like(LOSSES, torch.nan))
     total = weighting(losses, present)
     assert torch.isfinite(total)
-    assert total.item() == float(other(torch.where(present, LOSSES, torch.full_like(LOSSES, 99.0)), present))
+    finite = torch.where(present, LOSSES, torch.full_like(LOSSES, 99.0))
+    assert total.item() == other(finite, present).item()
     if total.requires_grad:
         total.backward()
     for parameter in weighting.parameters():

@@ -42,7 +42,7 @@ def test_tw_needs_sizes() -> None:
 
 @pytest.mark.parametrize("sizes", [[3], [3, 0]])
 def test_tw_refuses_other_than_one_size_per_task(sizes: list[int]) -> None:
-    with pytest.raises(ValueError, match="sizes is .*; needs one positive number for each of 2 tasks"):
+    with pytest.raises(ValueError, match=r"sizes is .*; needs one positive number for each of 2 tasks"):
         build_weighting("tw", num_tasks=2).observe(sizes=sizes)
 
 
@@ -67,5 +67,5 @@ def test_fixed_weights_are_used_as_given(weights: Any) -> None:
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [1.0, 2.0, 3.0]])
 def test_fixed_weights_that_do_not_fit_are_refused(weights: list[float]) -> None:
-    with pytest.raises(UserError, match="balancing.weighting 'fixed': weights is .*for each of 2 tasks"):
+    with pytest.raises(UserError, match=r"balancing\.weighting 'fixed': weights is .*for each of 2 tasks"):
         build_weighting("fixed", num_tasks=2, weights=weights)
