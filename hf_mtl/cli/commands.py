@@ -3,15 +3,15 @@
 import json
 from argparse import Namespace
 
-from accelerate import PartialState
 from transformers.utils import logging
 
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.recipe import json_schema, load_recipe
 
 
 def _say(text: str) -> None:
     """Print once, however many processes there are."""
-    if PartialState().is_main_process:
+    if is_main_process():
         print(text)
 
 

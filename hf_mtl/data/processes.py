@@ -4,7 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch.distributed
+import torch.distributed as dist
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that speaks for all of them."""
+    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
 
 
 @contextmanager
@@ -15,14 +20,14 @@ def main_process_first() -> Iterator[None]:
     then all of them run the block at once. Unlike accelerate's, the main process also lets the others go on when
     the block raises: bad data is bad on every process, and each must end with the message instead of waiting.
     """
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    if not (dist.is_available() and dist.is_initialized()):
         yield
         return
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     if not main:
-        torch.distributed.barrier()
+        dist.barrier()
     try:
         yield
     finally:
         if main:
-            torch.distributed.barrier()
+            dist.barrier()

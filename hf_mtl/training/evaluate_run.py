@@ -40,7 +40,7 @@ def evaluate_run(
     rows = prepared.split(split)
     if not rows:
         raise UserError(f"{recipe_path}: no task has a split '{split}'")
-    trainer = prepared.trainer(model)
+    trainer = prepared.trainer(model, to_train=False)
     trainer.predict(rows)
     results = {**trainer.scores.to_dict(), "split": split}
     if baselines:

@@ -12,6 +12,7 @@ from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.load import LoadedTask, load_tasks
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import Mistake, RecipeError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import Recipe
@@ -90,14 +91,14 @@ class Prepared:
                 max_length=section.max_length,
             )
 
-    def trainer(self, model: MultiTaskModel, **kwargs: Any) -> MultiTaskTrainer:
-        """The Trainer of a model."""
+    def trainer(self, model: MultiTaskModel, to_train: bool = True, **kwargs: Any) -> MultiTaskTrainer:
+        """The Trainer of a model; one that only evaluates needs no training rows."""
         with located(self.recipe):
             return MultiTaskTrainer(
                 model=model,
                 args=self.args,
-                train_dataset=self.split("train"),
-                eval_dataset=self.split("validation"),
+                train_dataset=self.split("train") if to_train else None,
+                eval_dataset=self.split("validation") if to_train else None,
                 processing_class=self.tokenizer,
                 mixture=self.recipe.mixture.options(),
                 balancing=self.recipe.balancing.options(),
@@ -113,9 +114,10 @@ def load_data(recipe: Recipe, seed: int) -> dict[str, LoadedTask]:
     """
     with located(recipe):
         data = load_tasks(recipe.tasks, seed=seed)
-    for loaded in data.values():
-        for note in loaded.notes:
-            logger.warning_once(note)
+    if is_main_process():
+        for loaded in data.values():
+            for note in loaded.notes:
+                logger.warning_once(note)
     return data
 
 

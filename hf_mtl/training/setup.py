@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
+from torch import Tensor
 from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import LossWeighting, available, build_weighting, weighting_class
 from hf_mtl.data.load import prepare_dataset
 from hf_mtl.data.mixture import Mixture
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokenize import encode_split, encode_texts
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.errors import DataError, Mistake, UserError, known
+from hf_mtl.errors import DataError, Mistake, ModelError, UserError, known
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.statistics import TargetStatistics
 from hf_mtl.tasks import Regression, SequenceClassification, Task
@@ -142,7 +144,35 @@ def encode_splits(
             mistakes += error.mistakes
     if mistakes:
         raise DataError(mistakes)
+    if is_main_process():
+        for name, found in encoded.items():
+            if found.tokens.truncated:
+                logger.warning_once(
+                    f"{name}: {found.tokens.truncated:,} of {len(found):,} {split} rows are longer than the longest "
+                    f"text that the model is given and are cut to {found.tokens.lengths.max()} tokens."
+                )
     return encoded
+
+
+def check_token_ids(model: MultiTaskModel, encoded: Mapping[str, EncodedSplit]) -> None:
+    """Refuse rows that the encoder has no embeddings for, which would fail in the middle of a step.
+
+    Raises:
+        ModelError: If a token id is larger than the embedding table: the tokenizer is not the backbone's.
+    """
+    embeddings = model.get_input_embeddings().weight
+    assert isinstance(embeddings, Tensor)
+    table = len(embeddings)
+    for name, split in encoded.items():
+        largest = int(split.tokens.flat_ids.max(initial=0))
+        if largest >= table:
+            raise ModelError(
+                Mistake(
+                    "model.tokenizer",
+                    f"gives the token id {largest} to a row of '{name}', and the backbone has {table} embeddings",
+                    "Use the backbone's own tokenizer, or a larger vocab_size in an inline config",
+                )
+            )
 
 
 def _encode(

@@ -47,7 +47,13 @@ from hf_mtl.training.objective import Objective, StepResult
 from hf_mtl.training.optimizer import add_balancing_group, split_groups
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.scoring import Scores, score_splits
-from hf_mtl.training.setup import check_arguments, encode_splits, fit_statistics, make_weighting, target_statistics
+from hf_mtl.training.setup import (
+    check_arguments,
+    encode_splits,
+    fit_statistics,
+    make_weighting,
+    target_statistics,
+)
 from hf_mtl.training.signals import TaskSignals
 from hf_mtl.training.staged import StagedTrainer
 

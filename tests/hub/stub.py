@@ -1,0 +1,265 @@
+"""A Hugging Face Hub in a thread: repositories in memory, and the part of the HTTP interface that clients use."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import RLock, Thread
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+LFS = (".safetensors", ".bin", ".pt", ".pth", ".parquet")
+WHEN = "2024-01-01T00:00:00.000Z"
+Files = dict[str, bytes]
+
+
+@dataclass
+class Repo:
+    """Every commit as a snapshot of all files; the last one is main."""
+
+    commits: dict[str, Files] = field(default_factory=dict)
+    titles: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    gated: bool = False
+
+    def commit(self, files: Files, title: str = "") -> str:
+        sha = hashlib.sha1(f"{len(self.commits)}{title}".encode()).hexdigest()
+        self.commits[sha] = files
+        self.titles.append(title)
+        return sha
+
+    def find(self, revision: str) -> str | None:
+        sha = next(reversed(self.commits)) if revision == "main" else self.tags.get(revision, revision)
+        return sha if sha in self.commits else None
+
+    @property
+    def files(self) -> Files:
+        """The files of main."""
+        return self.commits[next(reversed(self.commits))]
+
+    @property
+    def ever(self) -> Iterator[tuple[str, bytes]]:
+        """Every file of every commit."""
+        for files in self.commits.values():
+            yield from files.items()
+
+
+class Hub:
+    """The repositories by ``models/user/name`` or ``datasets/user/name``, and what was asked for."""
+
+    def __init__(self) -> None:
+        self.repos: dict[str, Repo] = {}
+        self.blobs: Files = {}
+        self.requests: list[str] = []
+        self.unknown: list[str] = []
+        self.lock = RLock()
+        self.url = ""
+
+    def add(self, name: str, files: Files | Path, gated: bool = False) -> str:
+        """Commit files, or those of a folder, to a repository; gives the revision."""
+        if isinstance(files, Path):
+            found = [path for path in files.rglob("*") if path.is_file()]
+            files = {path.relative_to(files).as_posix(): path.read_bytes() for path in found}
+        repo = self.repos.setdefault(name, Repo(gated=gated))
+        return repo.commit(files)
+
+
+@contextmanager
+def serve() -> Iterator[Hub]:
+    """Run a Hub on a free port of this machine."""
+    hub = Hub()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": hub}))
+    hub.url = f"http://127.0.0.1:{server.server_port}"
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _entry(path: str, content: bytes) -> dict[str, Any]:
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    entry: dict[str, Any] = {"type": "file", "path": path, "size": len(content), "oid": blob}
+    if path.endswith(LFS):
+        entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
+    return entry
+
+
+def _folder(path: str) -> dict[str, Any]:
+    return {"type": "directory", "path": path, "oid": "0" * 40, "size": 0}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request; paths are matched in order."""
+
+    hub: ClassVar[Hub]
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+    def handle_any(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        self.body = self.rfile.read(length) if length else self._chunks()
+        path = unquote(urlsplit(self.path).path)
+        self.query = parse_qs(urlsplit(self.path).query)
+        with self.hub.lock:
+            self.hub.requests.append(f"{self.command} {self.path}")
+            for pattern, answer in ROUTES:
+                if found := re.fullmatch(pattern, f"{self.command} {path}"):
+                    return answer(self, **found.groupdict())
+            self.hub.unknown.append(f"{self.command} {self.path}")
+        self.fail(404, "EntryNotFound", f"no such page: {self.path}")
+
+    do_GET = do_HEAD = do_POST = do_PUT = handle_any  # noqa: N815
+
+    def _chunks(self) -> bytes:
+        body = b""
+        while "chunked" in self.headers.get("Transfer-Encoding", "") and (size := int(self.rfile.readline(), 16)):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        return body
+
+    def reply(self, value: Any, status: int = 200, **headers: str) -> None:
+        content = value if isinstance(value, bytes) else json.dumps(value).encode()
+        self.send_response(status)
+        for name, text in headers.items():
+            self.send_header(name.replace("_", "-"), text)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def fail(self, status: int, code: str, message: str) -> None:
+        self.reply({"error": message}, status, X_Error_Code=code, X_Error_Message=message)
+
+    def repo(self, kind: str, name: str, revision: str) -> tuple[str, Files] | None:
+        """The revision's sha and files, or None and an answer that says why not."""
+        repo = self.hub.repos.get(f"{kind}/{name}")
+        if repo is None:
+            self.fail(401, "RepoNotFound", "Repository Not Found")  # as for strangers to a private repository
+        elif repo.gated:
+            self.fail(403, "GatedRepo", "Access to this repository is restricted")
+        elif (sha := repo.find(revision)) is None:
+            self.fail(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        else:
+            return sha, repo.commits[sha]
+        return None
+
+    # ---- Reading ----
+
+    def whoami(self) -> None:
+        self.reply({"type": "user", "name": "user", "orgs": [], "auth": {"accessToken": {"role": "write"}}})
+
+    def info(self, kind: str, name: str, revision: str | None = None) -> None:
+        if found := self.repo(kind, name, revision or "main"):
+            sha, files = found
+            siblings = [{"rfilename": path} for path in sorted(files)]
+            facts = {"private": False, "gated": False, "disabled": False, "downloads": 0, "likes": 0, "tags": []}
+            dates = {"lastModified": WHEN, "createdAt": WHEN}
+            self.reply({"id": name, "sha": sha, "siblings": siblings, **facts, **dates})
+
+    def tree(self, kind: str, name: str, revision: str, folder: str | None = None) -> None:
+        if found := self.repo(kind, name, revision):
+            start = f"{folder}/" if folder else ""
+            within = [path for path in sorted(found[1]) if path.startswith(start)]
+            if not within and folder:
+                return self.fail(404, "EntryNotFound", f"no folder {folder}")
+            deep = self.query.get("recursive", ["false"])[0].lower() in ("true", "1")
+            folders = sorted({start + path.removeprefix(start).split("/")[0] for path in within} - set(within))
+            files = [path for path in within if deep or "/" not in path.removeprefix(start)]
+            self.reply([_folder(path) for path in folders] + [_entry(path, found[1][path]) for path in files])
+
+    def paths_info(self, kind: str, name: str, revision: str) -> None:
+        if found := self.repo(kind, name, revision):
+            form = self.headers.get("Content-Type", "").startswith("application/x-www-form")
+            wanted = parse_qs(self.body.decode())["paths"] if form else json.loads(self.body)["paths"]
+            files = [_entry(path, found[1][path]) for path in wanted if path in found[1]]
+            folders = [path for path in wanted if any(file.startswith(f"{path}/") for file in found[1])]
+            self.reply(files + [_folder(path) for path in folders])
+
+    def resolve(self, name: str, revision: str, path: str, kind: str | None = None) -> None:
+        if found := self.repo((kind or "models/").rstrip("/"), name, revision):
+            sha, files = found
+            if path not in files:
+                return self.fail(404, "EntryNotFound", f"no file {path}")
+            entry = _entry(path, files[path])
+            headers = {"X_Repo_Commit": sha, "ETag": f'"{entry["oid"]}"', "Accept_Ranges": "none"}
+            if "lfs" in entry:
+                headers |= {"X_Linked_Etag": f'"{entry["lfs"]["oid"]}"', "X_Linked_Size": str(entry["size"])}
+            self.reply(files[path], **headers)
+
+    # ---- Writing ----
+
+    def create(self) -> None:
+        asked = json.loads(self.body)
+        name = f"{asked.get('organization') or 'user'}/{asked['name']}"
+        key = f"{asked.get('type') or 'model'}s/{name}"
+        status = 409 if key in self.hub.repos else 200
+        if status == 200:
+            self.hub.add(key, {})
+        self.reply({"url": f"{self.hub.url}/{name}", "id": name, "name": name}, status)
+
+    def preupload(self, kind: str, name: str) -> None:
+        modes = [
+            {"path": item["path"], "uploadMode": "lfs" if item["path"].endswith(LFS) else "regular"}
+            for item in json.loads(self.body)["files"]
+        ]
+        self.reply({"files": [{**mode, "shouldIgnore": False, "oid": None} for mode in modes]})
+
+    def lfs_batch(self, name: str) -> None:
+        def answer(item: dict[str, Any]) -> dict[str, Any]:
+            actions = {verb: {"href": f"{self.hub.url}/lfs/{item['oid']}"} for verb in ("upload", "verify")}
+            return {"oid": item["oid"], "size": item["size"], "actions": actions}
+
+        objects = [answer(item) for item in json.loads(self.body)["objects"]]
+        self.reply({"transfer": "basic", "objects": objects})
+
+    def lfs_upload(self, oid: str) -> None:
+        assert hashlib.sha256(self.body).hexdigest() == oid
+        self.hub.blobs[oid] = self.body
+        self.reply({})
+
+    def commit(self, kind: str, name: str) -> None:
+        repo = self.hub.repos[f"{kind}/{name}"]
+        files, title = dict(repo.files), ""
+        for line in self.body.splitlines():
+            operation = json.loads(line)
+            value = operation["value"]
+            if operation["key"] == "header":
+                title = value["summary"]
+            elif operation["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif operation["key"] == "lfsFile":
+                files[value["path"]] = self.hub.blobs[value["oid"]]
+            elif operation["key"] == "deletedFile":
+                files.pop(value["path"], None)
+        sha = repo.commit(files, title)
+        self.reply({"commitUrl": f"{self.hub.url}/{name}/commit/{sha}", "commitOid": sha, "hookOutput": ""})
+
+
+_API = r" /api/(?P<kind>models|datasets)/(?P<name>[^/]+(?:/[^/]+)?)"
+_FILE = r" /(?P<kind>datasets/)?(?P<name>[^/]+(?:/[^/]+)?)/resolve/(?P<revision>[^/]+)/(?P<path>.+)"
+ROUTES: list[tuple[str, Callable[..., None]]] = [
+    (r"GET /api/whoami-v2", Handler.whoami),
+    (rf"GET{_API}/revision/(?P<revision>.+)", Handler.info),
+    (rf"GET{_API}/tree/(?P<revision>[^/]+)(?:/(?P<folder>.+))?", Handler.tree),
+    (rf"POST{_API}/paths-info/(?P<revision>[^/]+)", Handler.paths_info),
+    (rf"GET{_API}", Handler.info),
+    (rf"(?:GET|HEAD){_FILE}", Handler.resolve),
+    (r"POST /api/repos/create", Handler.create),
+    (r"POST /api/validate-yaml", lambda handler: handler.reply({"errors": [], "warnings": []})),
+    (rf"POST{_API}/preupload/main", Handler.preupload),
+    (rf"POST{_API}/commit/main", Handler.commit),
+    (r"POST /(?P<name>.+)\.git/info/lfs/objects/batch", Handler.lfs_batch),
+    (r"PUT /lfs/(?P<oid>\w+)", Handler.lfs_upload),
+    (r"POST /lfs/\w+", lambda handler: handler.reply({})),
+]
