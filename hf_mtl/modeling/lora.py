@@ -1,0 +1,190 @@
+"""Low-rank adapters (LoRA) on the encoder: part of the model, its config and its checkpoint."""
+
+import importlib.util
+import inspect
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+import torch
+from pydantic import Field, TypeAdapter, ValidationError
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.pytorch_utils import Conv1D
+
+from hf_mtl.errors import Mistake, ModelError, known
+
+LoraSpec: TypeAlias = bool | Mapping[str, Any]
+
+_KEY = "model.lora"
+_BASE = "base_layer"  # what peft calls the layer that an adapter sits on
+
+
+def add_lora(
+    encoder: PreTrainedModel,
+    *,
+    rank: Annotated[int, Field(ge=1)] = 8,
+    alpha: Annotated[float, Field(gt=0)] = 16,
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    target_modules: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)] = "all-linear",
+    rslora: bool = False,
+) -> None:
+    """Put low-rank adapters on an encoder, in place, and freeze everything else in it.
+
+    A layer's output gets ``scale * B A x`` added, with A [rank, in] drawn as in peft and B [out, rank] zero, so that
+    a new adapter changes nothing.
+
+    Source: Hu et al., ICLR 2022, arXiv:2106.09685; rsLoRA: Kalajdzievski, arXiv:2312.03732.
+
+    Args:
+        encoder: The encoder, without adapters.
+        rank: Rank of what an adapter adds to its layer's weight.
+        alpha: The scale is ``alpha / rank``.
+        dropout: Probability of dropout on an adapter's input.
+        target_modules: ``all-linear``: every linear layer but the pooler's; or the ends of the layers' names, such
+            as ``[query, value]``. The pooler is adapted only where a name says ``pooler``.
+        rslora: Whether the scale is ``alpha / sqrt(rank)`` instead.
+
+    Raises:
+        ModelError: If an option is out of range, a name is no layer's, peft is absent, or there are adapters already.
+    """
+    options: dict[str, Any] = {"rank": rank, "alpha": alpha, "dropout": dropout, "target_modules": target_modules}
+    if mistakes := lora_mistakes({**options, "rslora": rslora}):
+        raise ModelError(mistakes)
+    if any(hasattr(module, _BASE) for module in encoder.modules()):
+        raise ModelError(Mistake(_KEY, "the encoder has adapters already", "Merge them into its weights first"))
+    from peft import LoraConfig, inject_adapter_in_model
+
+    layers = _targets(encoder, target_modules)
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        use_rslora=rslora,
+        target_modules="|".join(re.escape(name) for name in layers),  # exact: names in a list would be endings
+        fan_in_fan_out=any(isinstance(encoder.get_submodule(name), Conv1D) for name in layers),
+    )
+    inject_adapter_in_model(config, encoder)
+    freeze_base(encoder)
+
+
+def lora_mistakes(spec: LoraSpec | None) -> list[Mistake]:
+    """What is wrong with LoRA as a recipe writes it; empty where nothing is.
+
+    Args:
+        spec: The options, True for the defaults; None or False: no adapters.
+    """
+    if spec is None or spec is False:
+        return []
+    if spec is not True and not isinstance(spec, Mapping):
+        return [Mistake(_KEY, f"found {spec!r}", "Allowed: true, false, or a mapping with its options")]
+    mistakes = []
+    if importlib.util.find_spec("peft") is None:
+        mistakes.append(Mistake(_KEY, "needs peft, which is not installed", 'Run `pip install "hf_mtl[lora]"`'))
+    allowed = _options()
+    for option, value in ({} if spec is True else spec).items():
+        if option not in allowed:
+            mistakes.append(Mistake(f"{_KEY}.{option}", f"unknown option '{option}'", known(allowed, option)))
+            continue
+        try:
+            TypeAdapter(allowed[option].annotation).validate_python(value)
+        except ValidationError as error:
+            remedy = "; or ".join(item["msg"] for item in error.errors())
+            mistakes.append(Mistake(f"{_KEY}.{option}", f"found {value!r}", remedy))
+    return mistakes
+
+
+def lora_options(spec: LoraSpec | None) -> dict[str, Any] | None:
+    """All options of `add_lora` with their values, from a specification without mistakes; None: no adapters."""
+    if spec is None or spec is False:
+        return None
+    given = {} if spec is True else spec
+    return {
+        name: TypeAdapter(option.annotation).validate_python(given[name]) if name in given else option.default
+        for name, option in _options().items()
+    }
+
+
+def freeze_base(encoder: nn.Module) -> None:
+    """Train the adapters of an encoder and nothing else in it; an encoder without adapters stays as it is."""
+    adapters = {id(parameter) for _, parameter in _adapters(encoder)}
+    for parameter in encoder.parameters() if adapters else ():
+        parameter.requires_grad_(id(parameter) in adapters)
+
+
+def reset_adapters(encoder: nn.Module) -> None:
+    """Draw A and clear B of the adapters that were not in a checkpoint; transformers marks those that were."""
+    for name, parameter in _adapters(encoder):
+        if name.startswith("lora_A."):
+            init.kaiming_uniform_(parameter, a=math.sqrt(5))
+        else:
+            init.zeros_(parameter)
+
+
+def check_adapters(missing: set[str], unexpected: set[str]) -> None:
+    """Refuse weights whose adapters sit on other layers than the config's: the layers' own weights are not found.
+
+    Args:
+        missing: Weights of the model that its checkpoint lacks.
+        unexpected: Weights of the checkpoint that the model lacks.
+
+    Raises:
+        ModelError: If an adapted layer is among them.
+    """
+    for keys, problem in ((missing, "the checkpoint has no adapter"), (unexpected, "the checkpoint has an adapter")):
+        layers = sorted(key.partition(f".{_BASE}.")[0] for key in keys if f".{_BASE}." in key)
+        if layers:
+            remedy = "Load it with the lora of its own config; new adapters go on with MultiTaskModel.from_backbone"
+            raise ModelError(Mistake(_KEY, f"{problem} on {layers[0]}, unlike the config", remedy))
+
+
+@torch.no_grad()
+def merged_weights(encoder: nn.Module) -> dict[str, Tensor]:
+    """The encoder's weights with what its adapters add to them, under the names of an encoder without adapters."""
+    weights = dict(encoder.state_dict())
+    for name, layer in _adapted_layers(encoder):
+        base = weights[f"{name}.{_BASE}.weight"]
+        weights[f"{name}.{_BASE}.weight"] = base + sum(layer.get_delta_weight(key) for key in layer.active_adapters)
+        for adapter, _ in _adapters(layer):
+            del weights[f"{name}.{adapter}"]
+    return {key.replace(f".{_BASE}.", "."): value for key, value in weights.items()}
+
+
+def _options() -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(add_lora, eval_str=True).parameters
+    return {name: option for name, option in parameters.items() if option.kind is option.KEYWORD_ONLY}
+
+
+def _targets(encoder: nn.Module, wanted: str | list[str]) -> list[str]:
+    """Full names of the layers to adapt."""
+    layers = [name for name, module in encoder.named_modules() if isinstance(module, (nn.Linear, Conv1D))]
+    body = [name for name in layers if "pooler" not in name.split(".")]
+    if isinstance(wanted, str):
+        return body
+    found: dict[str, list[str]] = {
+        end: [name for name in (layers if "pooler" in end.split(".") else body) if f".{name}".endswith(f".{end}")]
+        for end in wanted
+    }
+    ends = {name[name.find("pooler") :] if name not in body else name.split(".")[-1] for name in layers}
+    mistakes = [
+        Mistake(f"{_KEY}.target_modules", f"no linear layer's name ends in '{end}'", known(ends, end))
+        for end, names in found.items()
+        if not names
+    ]
+    if mistakes:
+        raise ModelError(mistakes)
+    return sorted({name for names in found.values() for name in names})
+
+
+def _adapted_layers(encoder: nn.Module) -> Iterator[tuple[str, Any]]:
+    return ((name, module) for name, module in encoder.named_modules() if hasattr(module, "lora_A"))
+
+
+def _adapters(encoder: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """The adapters' parameters, with their names in their layer, such as ``lora_A.default.weight``."""
+    for _, layer in _adapted_layers(encoder):
+        for name, parameter in layer.named_parameters():
+            if not name.startswith(f"{_BASE}."):
+                yield name, parameter
