@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Multi-task fine-tuning: one recipe, several tasks, one model.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # --over is no --overwrite
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     train = _command(commands, "train", "train a recipe, score it, and leave the model in training.output_dir")
@@ -41,7 +42,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--baselines", action="store_true", help="also score the majority class and TF-IDF with a linear model"
     )
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
-    commands.add_parser("schema", help="print the JSON Schema of recipes, for editors")
+    text = "print the JSON Schema of recipes, for editors"
+    commands.add_parser("schema", help=text, description=text[0].upper() + text[1:] + ".")
     return parser
 
 
@@ -51,22 +53,33 @@ def _command(
     text: str,
     target: str = "a recipe (YAML)",
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    description = text[0].upper() + text[1:] + "."
+    parser = commands.add_parser(name, help=text, description=description, allow_abbrev=False)
     parser.add_argument("target", metavar="RECIPE" if name != "evaluate" else "RUN", help=target)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
+    # With a default, argparse knows that there may be none.
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=_OVERRIDES)
     return parser
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse a command line; options may stand between the ``key=value``."""
+    """Parse a command line; options and ``key=value`` may stand in any order, also before the recipe."""
     parser = build_parser()
     arguments, rest = parser.parse_known_args(argv)
-    unknown = [word for word in rest if word.startswith("-") or "overrides" not in arguments]
+    unknown = [word for word in rest if word.startswith("-")]
     if unknown:
         parser.error(f"unknown option: {' '.join(unknown)}; see hf-mtl {arguments.command} --help")
-    if rest:
-        arguments.overrides = [*arguments.overrides, *rest]
+    if "overrides" not in arguments:
+        if rest:
+            parser.error(f"{arguments.command} takes no arguments, found: {' '.join(rest)}")
+        return arguments
+    arguments.target, *arguments.overrides = _target_first([arguments.target, *arguments.overrides, *rest])
     return arguments
+
+
+def _target_first(words: list[str]) -> list[str]:
+    """The recipe, which is the first word that is no ``key=value``, and then the others."""
+    place = next((i for i, word in enumerate(words) if "=" not in word or os.path.exists(word)), 0)
+    return [words[place], *words[:place], *words[place + 1 :]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

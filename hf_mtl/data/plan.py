@@ -123,6 +123,7 @@ class Planner:
         edges = np.round(np.cumsum(self.expected_rows(state.probabilities)), 9)
         edges[-1] = self.rows_per_step
         upper = np.floor(edges[None, :] + draws[:, None]).astype(np.int64)
+        upper[:, -1] = self.rows_per_step  # also for a draw so close to 1 that the sum rounds up
         return np.diff(upper, axis=1, prepend=0)
 
     def window_plans(self, state: MixtureState) -> list[StepPlan]:

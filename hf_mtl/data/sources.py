@@ -1,15 +1,13 @@
 """A `DatasetSource` becomes its splits: Hub id, local folder or file, `data_files`, or a generator."""
 
-import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
-import datasets
-from datasets import Dataset, load_dataset
+from datasets import Dataset
 from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
+from hf_mtl.data.hub_source import explain_hub, load_hub
 from hf_mtl.data.local_files import is_local, load_data_files, load_local
 from hf_mtl.data.processes import main_process_first
 from hf_mtl.errors import DataError, Mistake, known
@@ -62,8 +60,7 @@ def _load(source: DatasetSource, key: str) -> dict[str, Dataset]:
         return _generate(source, key)
     if is_local(source.path):
         return load_local(source.path, source.name, key)
-    files = source.data_files
-    return dict(load_dataset(source.path, source.name, data_files=files, revision=source.revision))
+    return load_hub(source, key)
 
 
 def _generate(source: DatasetSource, key: str) -> dict[str, Dataset]:
@@ -108,6 +105,9 @@ def _explain(source: DatasetSource, error: Exception, key: str) -> Mistake:
     """Turn a failure of datasets into what the user can do about it."""
     text = str(error)
     label = f"'{source.path}'" + (f" (configuration '{source.name}')" if source.name else "")
+    if "Couldn't find cache for" in text and source.data_files is not None:
+        remedy = "The Hub has no such files, or it cannot be reached: then data_files of a Hub id cannot be used."
+        return Mistake(f"{key}.data_files", f"no such data files of '{source.path}' could be found", remedy)
     config = re.search(
         r"Available: (\[.*\])|available configs[^\[]*(\[.*\])|configs in the cache: (\[.*\])", text, re.S
     )
@@ -120,23 +120,9 @@ def _explain(source: DatasetSource, error: Exception, key: str) -> Mistake:
         remedy = "Use a revision of it in parquet (often refs/convert/parquet), or local files."
         return Mistake(key, f"{label} is a script, which datasets no longer runs", remedy)
     if not is_local(source.path) and isinstance(error, (ConnectionError, DatasetNotFoundError)):
-        return _explain_hub(source, label, error, key)
+        return explain_hub(source, label, error, key)
     cause = error.__cause__ or error
     return Mistake(key, f"cannot load {label}: {_first_line(cause).rstrip('.')}")
-
-
-def _explain_hub(source: DatasetSource, label: str, error: Exception, key: str) -> Mistake:
-    local = f"There is no local file or folder '{Path(source.path).absolute()}' either."
-    if datasets.config.HF_HUB_OFFLINE:
-        remedy = "Unset HF_HUB_OFFLINE to download it, or use local files (path: csv, json or parquet, data_files)."
-        return Mistake(key, f"cannot load {label}: offline, and not in the cache", f"{remedy} {local}")
-    if isinstance(error, DatasetNotFoundError):
-        revision = f" at revision '{source.revision}'" if source.revision else ""
-        remedy = "Check the spelling; for a private or gated dataset, log in with `hf auth login`."
-        return Mistake(key, f"no dataset {label}{revision} on the Hub", f"{remedy} {local}")
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    remedy = "Check the connection, or use local files (path: csv, json or parquet, data_files)."
-    return Mistake(key, f"cannot reach {endpoint} for {label}, and it is not in the cache", f"{remedy} {local}")
 
 
 def _first_line(error: BaseException) -> str:

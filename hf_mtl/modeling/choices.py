@@ -7,6 +7,7 @@ from hf_mtl.errors import Mistake, known
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.heads import default_head, head_class, head_mistakes
 from hf_mtl.modeling.heads.base import FeatureSource
+from hf_mtl.modeling.lora import lora_mistakes, lora_options
 from hf_mtl.modeling.pooling import POOLINGS, default_pooling
 from hf_mtl.tasks import SequenceClassification
 
@@ -22,6 +23,7 @@ def settle(config: MultiTaskConfig) -> None:
     if config.head is None:
         config.head = default_head(config.encoder_config, config.pooling)
     config.pooling = choose_pooling(config)
+    config.lora = lora_options(config.lora)
 
 
 def choose_pooling(config: MultiTaskConfig) -> str:
@@ -55,6 +57,7 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
         mistakes.append(
             Mistake("model.pooling", f"unknown pooling '{config.pooling}'", known(POOLINGS, config.pooling))
         )
+    mistakes += lora_mistakes(config.lora)
     return mistakes or _pooling_conflicts(config)
 
 

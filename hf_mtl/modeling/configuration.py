@@ -21,6 +21,7 @@ class MultiTaskConfig(PreTrainedConfig):
         dropout: Dropout of heads that name none of their own; None: the backbone's own.
         backbone: Where the pretrained weights came from: a Hub id or python:package/folder. None for a local folder,
             whose path means nothing to others, and for random weights.
+        lora: Options of `add_lora` for adapters on the encoder, True for its defaults; None: no adapters.
     """
 
     model_type = "hf_mtl"
@@ -34,6 +35,7 @@ class MultiTaskConfig(PreTrainedConfig):
     max_length: int | None = None
     dropout: float | None = None
     backbone: str | None = None
+    lora: dict[str, Any] | bool | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Order the tasks and turn them into JSON; read the backbone's config."""

@@ -10,6 +10,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedConfig, P
 
 from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.modeling.heads.native import NativeHead
+from hf_mtl.modeling.lora import merged_weights
 from hf_mtl.modeling.statistics import TargetStatistics
 from hf_mtl.modeling.task_heads import TaskModule
 from hf_mtl.tasks import Regression, SequenceClassification, Task
@@ -18,8 +19,8 @@ from hf_mtl.tasks import Regression, SequenceClassification, Task
 def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directory: Path) -> None:
     """Write an encoder and a native head as an `AutoModelForSequenceClassification` checkpoint.
 
-    Class logits are the same bits. A regression's mean and standard deviation are folded into the last layer, so
-    that the outputs are in original units.
+    Class logits are the same bits, to rounding where adapters are merged into the encoder's weights. A regression's
+    mean and standard deviation are folded into the last layer, so that the outputs are in original units.
 
     Args:
         encoder: The backbone.
@@ -28,7 +29,7 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
         directory: Where to write; made if it does not exist.
 
     Raises:
-        ModelError: If the head is not native, or the encoder holds adapters.
+        ModelError: If the head is not native, or the encoder holds other weights than the backbone's and LoRA's.
     """
     head = module.head
     if not isinstance(head, NativeHead):
@@ -69,7 +70,7 @@ def _name_outputs(config: PreTrainedConfig, names: list[str]) -> None:
 
 def _copy_weights(model: PreTrainedModel, encoder: PreTrainedModel, head: NativeHead, name: str) -> None:
     prefix = model.base_model_prefix
-    weights = {f"{prefix}.{key}": value for key, value in encoder.state_dict().items()} | head.model.state_dict()
+    weights = {f"{prefix}.{key}": value for key, value in merged_weights(encoder).items()} | head.model.state_dict()
     if weights.keys() != model.state_dict().keys():
         odd = sorted(weights.keys() ^ model.state_dict().keys())
         remedy = "Merge adapters into the encoder first"

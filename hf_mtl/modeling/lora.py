@@ -110,8 +110,9 @@ def lora_options(spec: LoraSpec | None) -> dict[str, Any] | None:
 def freeze_base(encoder: nn.Module) -> None:
     """Train the adapters of an encoder and nothing else in it; an encoder without adapters stays as it is."""
     adapters = {id(parameter) for _, parameter in _adapters(encoder)}
-    for parameter in encoder.parameters() if adapters else ():
-        parameter.requires_grad_(id(parameter) in adapters)
+    if adapters:
+        for parameter in encoder.parameters():
+            parameter.requires_grad_(id(parameter) in adapters)
 
 
 def reset_adapters(encoder: nn.Module) -> None:
@@ -136,7 +137,7 @@ def check_adapters(missing: set[str], unexpected: set[str]) -> None:
     for keys, problem in ((missing, "the checkpoint has no adapter"), (unexpected, "the checkpoint has an adapter")):
         layers = sorted(key.partition(f".{_BASE}.")[0] for key in keys if f".{_BASE}." in key)
         if layers:
-            remedy = "Load it with the lora of its own config; new adapters go on with MultiTaskModel.from_backbone"
+            remedy = "Load it with the lora that it was saved with; `from_backbone` puts new adapters on an encoder"
             raise ModelError(Mistake(_KEY, f"{problem} on {layers[0]}, unlike the config", remedy))
 
 

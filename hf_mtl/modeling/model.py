@@ -16,6 +16,7 @@ from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.dropout import set_dropout
 from hf_mtl.modeling.export import export_task
 from hf_mtl.modeling.heads import HeadSpec
+from hf_mtl.modeling.lora import LoraSpec, add_lora, check_adapters, freeze_base, reset_adapters
 from hf_mtl.modeling.losses import mean_loss
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.modeling.parameters import training_flops
@@ -59,6 +60,9 @@ class MultiTaskModel(PreTrainedModel):
         self.encoder = encoder
         self.heads = TaskHeads(config)
         self.post_init()
+        # Last, so that the heads are drawn as without adapters and the backbone's initialisation leaves B at zero.
+        if isinstance(config.lora, dict):
+            add_lora(self.encoder, **config.lora)
 
     @classmethod
     def from_backbone(
@@ -70,6 +74,7 @@ class MultiTaskModel(PreTrainedModel):
         pooling: str | None = None,
         dropout: float | None = None,
         max_length: int | None = None,
+        lora: LoraSpec | None = None,
         **kwargs: Any,
     ) -> "MultiTaskModel":
         """Put fresh heads on a pretrained encoder, or on a random one.
@@ -83,6 +88,8 @@ class MultiTaskModel(PreTrainedModel):
             pooling: ``cls``, ``mean``, ``last`` or ``max``; None: what suits the heads and the backbone.
             dropout: Dropout of the heads and, where it has any, of the backbone; None: as in the backbone's config.
             max_length: Texts are cut to this many tokens; kept in the config.
+            lora: Options of `hf_mtl.modeling.lora.add_lora`, such as ``{"rank": 16}``, or True for its defaults: of
+                the encoder only low-rank adapters are trained. None: all of it is.
             kwargs: As for `from_pretrained`, such as ``revision``, ``token``, ``attn_implementation``. ``dtype``
                 is float32 unless given.
 
@@ -98,17 +105,27 @@ class MultiTaskModel(PreTrainedModel):
             max_length=max_length,
             dropout=dropout,
             backbone=backbone if isinstance(backbone, str) and not Path(backbone).exists() else None,
+            lora=dict(lora) if isinstance(lora, Mapping) else lora,
         )
         if mistakes := config_mistakes(config):
             raise ModelError(mistakes)
-        return cls(config, encoder=_make_encoder(backbone, config, kwargs))
+        model = cls(config, encoder=_make_encoder(backbone, config, kwargs))
+        # A local folder's path means nothing to others either.
+        model.encoder.config._name_or_path = config.backbone or ""
+        return model
 
     @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As `PreTrainedModel.from_pretrained`; on CPU the outputs are those of the saved model to the bit."""
-        loaded = super().from_pretrained(*args, **kwargs)
-        align_weights(loaded[0] if isinstance(loaded, tuple) else loaded)
-        return loaded
+    def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
+        """As `PreTrainedModel.from_pretrained`; on CPU the outputs are those of the saved model to the bit.
+
+        Raises:
+            ModelError: If the config cannot become a model, or has other adapters than the checkpoint.
+        """
+        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        check_adapters(info["missing_keys"], info["unexpected_keys"])
+        align_weights(model)
+        freeze_base(model.encoder)  # the loader makes everything trainable
+        return (model, info) if output_loading_info else model
 
     @property
     def tasks(self) -> dict[str, Task]:
@@ -198,6 +215,8 @@ class MultiTaskModel(PreTrainedModel):
     def export_task(self, task: str, directory: str | PathLike[str]) -> None:
         """Write one task as a plain `AutoModelForSequenceClassification` checkpoint that needs no hf_mtl.
 
+        Adapters are merged into the weights that are written; the model itself keeps them.
+
         Raises:
             ModelError: If the task is unknown, or its head is not the backbone's own.
         """
@@ -215,6 +234,8 @@ class MultiTaskModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, TaskStatistics):
             module.reset()
+        if module is self:  # comes last, after the backbone's initialisation of what it takes for its own layers
+            reset_adapters(self.encoder)
 
 
 def _make_encoder(backbone: Backbone, config: MultiTaskConfig, kwargs: dict[str, Any]) -> PreTrainedModel:

@@ -9,7 +9,7 @@ NamedParameters = list[tuple[str, nn.Parameter]]
 
 
 def split_parameters(model: nn.Module) -> tuple[NamedParameters, NamedParameters]:
-    """Parameters of the encoder (with its pooler), and parameters of the heads.
+    """Parameters of the encoder (with its pooler and its adapters), and parameters of the heads.
 
     Args:
         model: A `MultiTaskModel`, or a wrapper that gives access to its ``heads``, such as peft's.
@@ -24,9 +24,10 @@ def split_parameters(model: nn.Module) -> tuple[NamedParameters, NamedParameters
 
 
 def training_flops(encoder: nn.Module, inputs: Mapping[str, Any], backward: bool) -> int:
-    """Floating point operations of one batch: 6 (2 without backward) x real tokens x encoder parameters.
+    """Floating point operations of one batch, over its real tokens.
 
-    Embeddings are looked up, not multiplied, so they do not count.
+    2 for each encoder parameter forward and 2 backward, and 2 more for each that is trained. Embeddings are looked
+    up, not multiplied, so they do not count.
 
     Args:
         encoder: The backbone.
@@ -34,9 +35,11 @@ def training_flops(encoder: nn.Module, inputs: Mapping[str, Any], backward: bool
         backward: Whether the batch is trained on.
     """
     tokens = sum(_real_tokens(group) for group in inputs.get("groups") or [inputs])
-    parameters = sum(parameter.numel() for parameter in encoder.parameters())
     tables = {module.weight for module in encoder.modules() if isinstance(module, nn.Embedding)}
-    return (6 if backward else 2) * tokens * (parameters - sum(table.numel() for table in tables))
+    parameters = [parameter for parameter in encoder.parameters() if parameter not in tables]
+    used = sum(parameter.numel() for parameter in parameters)
+    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    return 2 * tokens * (used + (used + trained if backward and trained else 0))
 
 
 def _real_tokens(group: Mapping[str, Any]) -> int:

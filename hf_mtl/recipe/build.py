@@ -58,6 +58,8 @@ def _model(data: Any, mistakes: list[Mistake]) -> ModelSection | None:
             remedy = "Give model.tokenizer: a Hub id, a folder, or {train: wordpiece}."
             mistakes.append(Mistake("model.tokenizer", "missing, and an inline config has no tokenizer", remedy))
     _head(data, ("model",), mistakes)
+    if isinstance(data.get("lora"), dict):
+        validate(sections.lora_section(), data["lora"], ("model", "lora"), mistakes)
     return model
 
 

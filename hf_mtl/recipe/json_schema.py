@@ -24,6 +24,9 @@ def json_schema() -> Schema:
     tokenizer = _partial(_of(sections.tokenizer_section(), definitions))
     model["properties"]["tokenizer"] = {"anyOf": [{"type": ["string", "null"]}, tokenizer]}
     _describe(model["properties"]["tokenizer"], ModelSection, "tokenizer")
+    definitions["LoraOptions"] = _of(sections.lora_section(), definitions)
+    model["properties"]["lora"] = {"anyOf": [{"type": ["boolean", "null"]}, {"$ref": "#/$defs/LoraOptions"}]}
+    _describe(model["properties"]["lora"], ModelSection, "lora")
     balancing = _of(BalancingKeys, definitions)
     weighting = _named("name", sections.weighting_names(), sections.weighting_section, definitions)
     balancing["properties"]["weighting"] = weighting

@@ -41,6 +41,9 @@ class ModelSection(_Frozen):
     head: str | dict[str, Any] | None = Field(
         None, description="A head, or {type: ..., its options}. Default: what suits the backbone."
     )
+    lora: bool | dict[str, Any] | None = Field(
+        None, description="Train low-rank adapters in place of the encoder: true, or {rank: ..., other options}."
+    )
 
 
 class BalancingKeys(_Frozen):
@@ -120,5 +123,7 @@ class Recipe(_Frozen):
         return {name: section for name, section in sections.items() if section}
 
     def to_yaml(self) -> str:
-        """The recipe in one file, runnable from anywhere: paths are absolute, nothing is inherited."""
-        return dump_yaml(self.to_dict())
+        """The recipe in one file, for any folder: paths are absolute, nothing is inherited, the token is left out."""
+        sections = self.to_dict()
+        sections.get("training", {}).pop("hub_token", None)
+        return dump_yaml(sections)

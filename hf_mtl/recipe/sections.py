@@ -54,6 +54,14 @@ def head_section(name: str) -> type[Options]:
     return model_from_signature(head_class(name), exclude=_HEAD_CONTEXT, name=("type", name))
 
 
+@cache
+def lora_section() -> type[Options]:
+    """Low-rank adapters with options: ``{rank: 16, ...}``."""
+    from hf_mtl.modeling.lora import add_lora
+
+    return model_from_signature(add_lora, exclude=("encoder",))
+
+
 def weighting_names() -> list[str]:
     """The registered loss weightings."""
     from hf_mtl.balancing import available

@@ -8,6 +8,7 @@ from transformers.trainer_callback import ExportableState
 
 from hf_mtl.balancing import LossWeighting
 from hf_mtl.reporting.json_files import append_jsonl, truncate_jsonl
+from hf_mtl.training.run_folder import RunFolder
 
 
 class BalancingCallback(TrainerCallback):
@@ -48,6 +49,21 @@ class JsonLogCallback(TrainerCallback):
         """Append one record."""
         if state.is_world_process_zero and logs:
             append_jsonl(self.path, {"step": state.global_step, **logs})
+
+
+class RecipeCallback(TrainerCallback):
+    """Keeps the recipe in the run's folder once training begins: a run that is refused leaves the folder alone."""
+
+    def __init__(self, folder: RunFolder, text: str):
+        self.folder = folder
+        self.text = text
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Write ``recipe.yaml``."""
+        if state.is_world_process_zero:
+            self.folder.write_recipe(self.text)
 
 
 class CallbackStates:

@@ -39,11 +39,15 @@ class Stateful(Protocol):
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file whose bytes are on disk when this returns."""
+    """SHA-256 of a file."""
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file's bytes are on disk."""
+    with path.open("rb+") as file:
         os.fsync(file.fileno())
-    return digest
 
 
 def save_state(path: Path, parts: Mapping[str, Stateful]) -> None:
@@ -98,14 +102,14 @@ def restore(path: Path, parts: Mapping[str, Stateful]) -> None:
 
 def seal(folder: Path) -> None:
     """List the files of a complete checkpoint in its manifest, written last."""
-    files = {
-        str(path.relative_to(folder)): {"size": path.stat().st_size, "sha256": _digest(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
-    }
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != MANIFEST:
+            _flush(path)
+            files[str(path.relative_to(folder))] = {"size": path.stat().st_size, "sha256": _digest(path)}
     manifest = folder / MANIFEST
-    manifest.write_text(json.dumps({"format": 1, "files": files}, indent=1))
-    _digest(manifest)
+    manifest.write_text(json.dumps({"format": 1, "files": files}, indent=1), "utf-8")
+    _flush(manifest)
 
 
 def publish(staged: Path, final: Path) -> None:

@@ -4,14 +4,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import AutoTokenizer
 
 from hf_mtl.data.labels import encode_labels
-from hf_mtl.errors import RunError, UserError
+from hf_mtl.errors import CheckpointError, RunError, UserError
 from hf_mtl.evaluation import aggregate, baseline_scores
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import load_recipe
+from hf_mtl.training.checkpoint import MANIFEST, verify
 from hf_mtl.training.prepare import Prepared, load_data, make_arguments
+
+_ONLY_SCORING: dict[str, Any] = {
+    "report_to": "none",
+    "eval_strategy": "no",
+    "save_strategy": "no",
+    "load_best_model_at_end": False,
+    "early_stopping_patience": None,
+}
 
 
 def evaluate_run(
@@ -29,12 +39,13 @@ def evaluate_run(
         ``{"tasks", "average", "macro", "worst", "loss", "split"}``, and ``"baselines"`` by name when asked.
 
     Raises:
-        UserError: If there is no checkpoint, or no such split.
+        UserError: If there is no checkpoint, it is damaged, or there is no such split.
     """
     recipe_path, model_path = find_checkpoint(Path(path), overrides)
     recipe = load_recipe(recipe_path, overrides)
-    args = make_arguments(recipe, report_to="none")
-    model = MultiTaskModel.from_pretrained(model_path, dtype="float32")
+    # Nothing of training happens: no folder of it is made, and nothing is watched.
+    args = make_arguments(recipe, output_dir=str(model_path), **_ONLY_SCORING)
+    model = load_model(model_path)
     data = load_data(recipe, seed=args.data_seed if args.data_seed is not None else args.seed)
     prepared = Prepared(recipe, args, data, AutoTokenizer.from_pretrained(model_path))
     rows = prepared.split(split)
@@ -54,15 +65,31 @@ def find_checkpoint(path: Path, overrides: Sequence[str]) -> tuple[Path, Path]:
     Raises:
         RunError: If there is no model, or no recipe beside it.
     """
+    if not path.exists():
+        raise RunError(f"{path}: no such file or folder; give a run's folder, a checkpoint in it, or a recipe")
     if path.is_file():
-        output = make_arguments(load_recipe(path, overrides), report_to="none").output_dir
-        path = Path(str(output))
+        path = Path(str(make_arguments(load_recipe(path, overrides), **_ONLY_SCORING).output_dir))
     if not (path / "config.json").is_file():
         raise RunError(f"{path}: holds no trained model (config.json is missing); train it first: hf-mtl train")
     for folder in (path, path.parent):
         if (folder / "recipe.yaml").is_file():
             return folder / "recipe.yaml", path
     raise RunError(f"{path}: has no recipe.yaml that says which data to score; give the run's folder")
+
+
+def load_model(folder: Path) -> MultiTaskModel:
+    """The model of a run or of a checkpoint.
+
+    Raises:
+        CheckpointError: If a file of it is missing or damaged; names the file.
+    """
+    if (folder / MANIFEST).exists():
+        verify(folder)
+    try:
+        model: MultiTaskModel = MultiTaskModel.from_pretrained(folder, dtype="float32")
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{folder}: its model cannot be read ({error})") from error
+    return model
 
 
 def baseline_results(prepared: Prepared, rows: dict[str, Any]) -> dict[str, Any]:

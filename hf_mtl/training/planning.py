@@ -47,8 +47,7 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path]:
     if trainer.is_world_process_zero():
         figure.parent.mkdir(parents=True, exist_ok=True)
         names = list(trainer.mixture.sizes)
-        columns = enumerate(names)
-        shares = {name: course.shares[:, index] for index, name in columns}
+        shares = {name: course.shares[:, index] for index, name in enumerate(names)}
         passes = {name: course.passes[:, index] for index, name in enumerate(names)}
         mixture_figure(figure, course.steps, shares, passes)
     return summarise(trainer, course), figure

@@ -89,6 +89,7 @@ class Prepared:
                 pooling=section.pooling,
                 dropout=section.dropout,
                 max_length=section.max_length,
+                lora=section.lora,
             )
 
     def trainer(self, model: MultiTaskModel, to_train: bool = True, **kwargs: Any) -> MultiTaskTrainer:
@@ -127,7 +128,7 @@ def prepare(recipe: Recipe, args: MultiTaskTrainingArguments, tokenizer_folder: 
     Args:
         recipe: The recipe.
         args: Its training arguments.
-        tokenizer_folder: Where a tokenizer trained on the run's texts is kept.
+        tokenizer_folder: Where the run has kept a tokenizer that it trained on its texts; None: nowhere yet.
 
     Raises:
         UserError: If the data or the tokenizer cannot be used.

@@ -12,9 +12,10 @@ from hf_mtl.recipe import Recipe, load_recipe
 from hf_mtl.reporting.figures import training_figure
 from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.training import checkpoint as checkpoints
-from hf_mtl.training.callbacks import JsonLogCallback, TaskProgressCallback
+from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskProgressCallback
 from hf_mtl.training.prepare import make_arguments, prepare
 from hf_mtl.training.run_folder import RunFolder
+from hf_mtl.training.same_run import refuse_another_run
 from hf_mtl.training.trainer import MultiTaskTrainer
 
 logger = logging.get_logger(__name__)
@@ -48,21 +49,20 @@ def run_recipe(
         recipe = load_recipe(recipe, overrides)
     args = make_arguments(recipe)
     folder = RunFolder(str(args.output_dir))
+    folder.check(resume, overwrite)
     if resume and folder.is_finished:
         logger.warning(f"{folder.path} is finished; nothing to resume.")
         return folder.results()
-    if resume and not folder.exists:
-        logger.warning(f"{folder.path} holds no run yet; starting it.")
-    folder.open(resume, overwrite)
-    prepared = prepare(recipe, args, folder.tokenizer)
-    trainer = prepared.trainer(prepared.new_model(), callbacks=[JsonLogCallback(folder.log)])
+    start = _checkpoint_to_resume(recipe, folder) if resume else None
+    prepared = prepare(recipe, args, tokenizer_folder=start)
+    trainer = prepared.trainer(
+        prepared.new_model(), callbacks=[JsonLogCallback(folder.log), RecipeCallback(folder, recipe.to_yaml())]
+    )
     if not args.disable_tqdm:
         trainer.remove_callback(ProgressCallback)
         trainer.add_callback(TaskProgressCallback)
-    if trainer.is_world_process_zero():
-        folder.write_recipe(recipe.to_yaml())
-    resume = resume and checkpoints.newest_whole(folder.path) is not None
-    trainer.train(resume_from_checkpoint=resume or None)
+    folder.open(resume, overwrite)  # now that nothing can be wrong any more: it may clear an old run away
+    trainer.train(resume_from_checkpoint=str(start) if start else None)
     _publish(trainer, folder)
     results = _results(trainer, prepared.split("test") if test else {})
     if trainer.is_world_process_zero():
@@ -70,6 +70,18 @@ def run_recipe(
         folder.write_results(results)
     PartialState().wait_for_everyone()
     return results
+
+
+def _checkpoint_to_resume(recipe: Recipe, folder: RunFolder) -> Path | None:
+    """Where a run goes on; None if it has to start from its beginning, which is said."""
+    if not folder.exists:
+        logger.warning(f"{folder.path} holds no run yet; starting it.")
+        return None
+    refuse_another_run(recipe, folder)
+    start = checkpoints.newest_whole(folder.path)
+    if start is None:
+        logger.warning(f"{folder.path} has no whole checkpoint; the run starts from its beginning.")
+    return start
 
 
 def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:

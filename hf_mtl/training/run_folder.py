@@ -8,7 +8,7 @@ from typing import Any
 
 from accelerate import PartialState
 
-from hf_mtl.errors import RunError
+from hf_mtl.errors import Mistake, RunError
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.training.checkpoint import checkpoints
 
@@ -33,7 +33,6 @@ class RunFolder:
         self.recipe = self.path / RECIPE
         self.log = self.path / LOG
         self.figures = self.path / FIGURES
-        self.tokenizer = self.path / "tokenizer"
 
     @property
     def exists(self) -> bool:
@@ -50,20 +49,32 @@ class RunFolder:
         results: dict[str, Any] = json.loads((self.path / RESULTS).read_text("utf-8"))
         return results
 
-    def open(self, resume: bool, overwrite: bool) -> None:
-        """Make room for a run, on all processes together.
+    def check(self, resume: bool, overwrite: bool) -> None:
+        """Refuse a folder that cannot take the run; writes nothing.
 
         Raises:
-            RunError: If a run is here and nothing was said about it, or both things were.
+            RunError: If a run is here and nothing was said about it, or both things were, or if there cannot be a
+                folder here.
         """
+        for path in (self.path, *self.path.parents):
+            if path.exists() and not path.is_dir():
+                raise RunError(Mistake("training.output_dir", f"{path} is a file, not a folder"))
         if resume and overwrite:
             raise RunError("--resume continues a run and --overwrite starts it anew; give one of them")
         if self.exists and not resume and not overwrite:
             state = "a finished run" if self.is_finished else "an unfinished run"
             raise RunError(
                 f"{self.path} holds {state}. Continue it with --resume, start anew with --overwrite, "
-                f"or choose another folder with training.output_dir=..."
+                f"or choose another folder with training.output_dir=FOLDER"
             )
+
+    def open(self, resume: bool, overwrite: bool) -> None:
+        """Make room for a run, on all processes together.
+
+        Raises:
+            RunError: As `check`.
+        """
+        self.check(resume, overwrite)
         processes = PartialState()
         processes.wait_for_everyone()  # nobody writes before everybody has looked
         if processes.is_main_process:

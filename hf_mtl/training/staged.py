@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from transformers import Trainer
 from transformers.trainer_utils import rotate_checkpoints
 
 from hf_mtl.errors import RunError
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.callbacks import CallbackStates
+from hf_mtl.training.hub import HubTrainer
 
 
-class StagedTrainer(Trainer):
+class StagedTrainer(HubTrainer):
     """Stages each checkpoint beside its place, adds what is ours, seals it, and moves it there in one rename."""
 
     _staging: Path | None = None

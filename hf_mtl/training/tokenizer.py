@@ -7,10 +7,9 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from hf_mtl.data.load import LoadedTask
-from hf_mtl.data.processes import main_process_first
 from hf_mtl.data.vocabulary import train_wordpiece
 from hf_mtl.errors import Mistake, ModelError
-from hf_mtl.modeling.backbone import resolve_backbone
+from hf_mtl.modeling.backbone import load_encoder_config, resolve_backbone
 from hf_mtl.recipe.schema import ModelSection
 
 
@@ -20,23 +19,22 @@ def load_tokenizer(section: ModelSection, data: Mapping[str, LoadedTask], folder
     Args:
         section: The recipe's model section.
         data: The run's data, whose training texts a tokenizer may be trained on.
-        folder: Where a trained tokenizer is kept, so that all processes and a resumed run have the same; None: it
-            is not kept.
+        folder: Where the run has kept the tokenizer that it trained, such as a checkpoint; None: nowhere yet. The
+            same texts give the same tokenizer on every process.
 
     Raises:
-        ModelError: If it cannot be loaded.
+        ModelError: If it, or the backbone that it comes with, cannot be loaded.
     """
+    if section.tokenizer is None:
+        load_encoder_config(section.backbone)  # a backbone that is not there is not a matter of its tokenizer
     wanted = section.tokenizer if section.tokenizer is not None else section.backbone
     if isinstance(wanted, str):
         return _load(resolve_backbone(wanted), wanted)
     assert isinstance(section.tokenizer, Mapping), "the recipe checks that an inline config comes with a tokenizer"
-    options = {key: value for key, value in section.tokenizer.items() if key != "train"}
-    if folder is None:
-        return train_wordpiece(training_texts(data), **options)
-    with main_process_first():
-        if not (folder / "tokenizer.json").exists():
-            train_wordpiece(training_texts(data), **options).save_pretrained(folder)
+    if folder is not None:
         return _load(str(folder), str(folder))
+    options = {key: value for key, value in section.tokenizer.items() if key != "train"}
+    return train_wordpiece(training_texts(data), **options)
 
 
 def _load(path: str, name: str) -> PreTrainedTokenizerBase:

@@ -38,9 +38,9 @@ def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("ew", {"tempature": 1.0}, "balancing.weighting 'ew': .*'tempature'"),
-        ("fixed", {}, "balancing.weighting 'fixed': .*'weights'"),
-        ("uw", {"clip": 0.0}, "balancing.weighting 'uw': clip is 0.0; needs a positive number"),
+        ("ew", {"tempature": 1.0}, "balancing.weighting.tempature: 'ew' has no option 'tempature'"),
+        ("fixed", {}, "balancing.weighting: 'fixed': .*'weights'"),
+        ("uw", {"clip": 0.0}, "balancing.weighting: 'uw': clip is 0.0; needs a positive number"),
     ],
 )
 def test_a_wrong_option_is_the_users_mistake(name: str, options: dict[str, float], said: str) -> None:

@@ -201,6 +201,19 @@ def test_parts_dealt_by_length_differ_by_less_than_one_longest_row(made: tuple[S
     assert max(tokens) - min(tokens) <= lengths.max()
 
 
+def test_dealing_there_and_back_evens_out_lengths_that_grow_steadily() -> None:
+    plan = StepPlan(0, np.array([32]), np.zeros(32, dtype=np.int64), np.arange(32))
+    lengths = np.arange(1, 33, dtype=np.int32)
+    assert {int(lengths[part].sum()) for part in partition(plan, lengths, 4, by_length=True)} == {132}
+
+
+def test_parts_cut_in_order_have_the_steps_own_proportions() -> None:
+    counts = np.array([40, 20, 10])
+    plan = StepPlan(0, counts, np.repeat(np.arange(3), counts), np.arange(70))
+    for part in partition(plan, np.ones(70, dtype=np.int32), 5, by_length=False):
+        assert (np.abs(np.bincount(plan.tasks[part], minlength=3) - [8, 4, 2]) <= 1).all()
+
+
 @given(dealt())
 def test_parts_cut_in_order_share_every_task_evenly(made: tuple[StepPlan, np.ndarray, int]) -> None:
     plan, lengths, parts = made

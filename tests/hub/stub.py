@@ -119,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
             self.hub.unknown.append(f"{self.command} {self.path}")
         self.fail(404, "EntryNotFound", f"no such page: {self.path}")
 
-    do_GET = do_HEAD = do_POST = do_PUT = handle_any  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = handle_any
 
     def _chunks(self) -> bytes:
         body = b""
@@ -203,6 +203,8 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.body)
         name = f"{asked.get('organization') or 'user'}/{asked['name']}"
         key = f"{asked.get('type') or 'model'}s/{name}"
+        if not name.startswith("user/"):
+            return self.fail(403, "", "You don't have the rights to create a model under this namespace")
         status = 409 if key in self.hub.repos else 200
         if status == 200:
             self.hub.add(key, {})

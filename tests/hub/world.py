@@ -22,18 +22,24 @@ BACKBONE = "org/tiny-bert"
 
 def fill(hub: Hub, folder: Path) -> None:
     """Put a backbone, datasets of one and two configurations, and a gated repository of each kind on the Hub."""
-    set_seed(0)
-    AutoModel.from_config(BertConfig(**tiny.BERT)).save_pretrained(folder / "bert")
-    tiny.tokenizer().save_pretrained(folder / "bert")
+    save_backbone(folder / "bert")
     hub.add(f"models/{BACKBONE}", folder / "bert")
     hub.add("models/org/gated", folder / "bert", gated=True)
     _add_topics(hub, folder / "topics")
     _write(folder / "moods", "english/train.jsonl", "mood", 40)
-    _add_configs(hub, folder / "moods", "moods", {"english": {"train": "english/train.jsonl"}, "none": {"train": "x"}})
+    configs = {"english": {"train": "english/train.jsonl"}, "french": {"train": "french/train.jsonl"}}
+    _add_configs(hub, folder / "moods", "moods", configs)
     _write(folder / "scores", "train.csv", "score", 40)
     _write(folder / "scores", "validation.csv", "score", 12)
     hub.add("datasets/org/scores", folder / "scores")
     hub.add("datasets/org/gated", folder / "scores", gated=True)
+
+
+def save_backbone(folder: Path) -> None:
+    """A BERT with random weights, and its tokenizer."""
+    set_seed(0)
+    AutoModel.from_config(BertConfig(**tiny.BERT)).save_pretrained(folder)
+    tiny.tokenizer().save_pretrained(folder)
 
 
 def _add_topics(hub: Hub, folder: Path) -> None:

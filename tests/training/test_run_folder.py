@@ -68,6 +68,21 @@ def test_both_wishes_at_once_are_refused(tmp_path: Path) -> None:
     assert (tmp_path / "results.json").exists()
 
 
+def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    for path in (tmp_path / "runs", tmp_path / "runs" / "first"):
+        with pytest.raises(RunError, match=r"training\.output_dir: .*runs is a file, not a folder"):
+            RunFolder(path).open(resume=False, overwrite=True)
+    assert (tmp_path / "runs").read_text() == "a file"
+
+
+def test_checking_a_folder_writes_nothing(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "new").check(resume=False, overwrite=False)
+    assert list(tmp_path.iterdir()) == []
+    fill(tmp_path).check(resume=False, overwrite=True)
+    assert RunFolder(tmp_path).is_finished
+
+
 def test_resuming_keeps_everything_but_half_written_files(tmp_path: Path) -> None:
     folder = fill(tmp_path, finished=False)
     before = {path for path in tmp_path.rglob("*") if "staging" not in path.parts}

@@ -7,7 +7,7 @@ import pytest
 from hf_mtl import MultiTaskTrainer, MultiTaskTrainingArguments
 from tests import tiny
 
-STEPS, WINDOW = 8, 3
+STEPS, WINDOW = 7, 3
 
 
 @pytest.mark.parametrize("workers", [0, 2])

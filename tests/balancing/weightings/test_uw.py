@@ -106,5 +106,5 @@ def test_loading_keeps_s_and_not_the_options() -> None:
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=f"balancing.weighting 'uw': .*{said}"):
+    with pytest.raises(UserError, match=f"balancing.weighting: 'uw': .*{said}"):
         build_weighting("uw", num_tasks=2, **options)
