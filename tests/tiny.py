@@ -69,7 +69,13 @@ def datasets(sizes: dict[str, int] = SIZES, seed: int = 0) -> dict[str, Dataset]
     return {name: rows(name, count, seed) for name, count in sizes.items()}
 
 
-def model(dropout: float = 0.0, tasks: dict[str, Task] = TASKS, seed: int = 3, **kwargs: Any) -> MultiTaskModel:
+def model(
+    dropout: float = 0.0,
+    tasks: dict[str, Task] = TASKS,
+    seed: int = 3,
+    config: dict[str, Any] | None = None,
+    **kwargs: Any,
+) -> MultiTaskModel:
     """A new model with random weights."""
     set_seed(seed)
-    return MultiTaskModel.from_backbone({**BERT}, tasks=tasks, dropout=dropout, **kwargs)
+    return MultiTaskModel.from_backbone({**BERT, **(config or {})}, tasks=tasks, dropout=dropout, **kwargs)

@@ -28,6 +28,9 @@ _OUR_STATE = (checkpoints.STATE_FILE, checkpoints.MANIFEST)
 class HubTrainer(Trainer):
     """Pushes from ``output_dir/outbox``: the run's own folder also holds local paths, logs and half-done work."""
 
+    args: TrainingArguments
+    push_in_progress: PushInProgress | None
+
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """As the Trainer's.
 

@@ -1,5 +1,6 @@
 """A run is continued with the recipe that it was started with."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from hf_mtl.errors import Mistake, RunError
@@ -18,20 +19,21 @@ def refuse_another_run(recipe: Recipe, folder: RunFolder) -> None:
     """
     if not folder.recipe.exists():
         return
-    theirs = load_recipe(folder.recipe)
-    here, there = _identity(recipe), _identity(theirs)
-    keys = [key for key in {**here, **there} if here.get(key) != there.get(key)]
-    if keys:
-        shown_here, shown_there = recipe.to_dict(), theirs.to_dict()
-        remedy = f"Resume with {folder.recipe}, or start anew with --overwrite"
-        mistakes = [
-            Mistake(key, f"is {_shown(shown_here, key)}, the run has {_shown(shown_there, key)}", remedy)
-            for key in keys
-        ]
+    mistakes = list(_differences(recipe, load_recipe(folder.recipe), folder))
+    if mistakes:
         raise RunError(recipe.with_places(mistakes))
-    if list(recipe.tasks) != list(theirs.tasks):
-        found = f"their order is {', '.join(recipe.tasks)}; the run has {', '.join(theirs.tasks)}"
-        raise RunError(recipe.with_places([Mistake("tasks", found)]))
+
+
+def _differences(recipe: Recipe, theirs: Recipe, folder: RunFolder) -> Iterator[Mistake]:
+    remedy = f"Resume with {folder.recipe}, or start anew with --overwrite."
+    here, there = list(recipe.tasks), list(theirs.tasks)
+    if here != there:
+        yield Mistake("tasks", f"are {', '.join(here)}; the run has {', '.join(there)}", remedy)
+    mine, other = _identity(recipe), _identity(theirs)
+    for key, value in mine.items():
+        if key in other and value != other[key]:
+            shown = [_shown(item.to_dict(), key) for item in (recipe, theirs)]
+            yield Mistake(key, f"is {shown[0]}, in the run it is {shown[1]}", remedy)
 
 
 def _identity(recipe: Recipe) -> dict[str, Any]:
@@ -48,6 +50,7 @@ def _identity(recipe: Recipe) -> dict[str, Any]:
 
 
 def _shown(values: Any, key: str) -> str:
+    """The value as it is written, without defaults."""
     for part in key.split("."):
         values = values.get(part) if isinstance(values, dict) else None
     return "not set" if values is None else repr(values)

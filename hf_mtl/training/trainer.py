@@ -17,18 +17,16 @@ The journey of one row, from file to update:
 
 import math
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
-from datasets import Dataset
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, Trainer
-from transformers.trainer_callback import TrainerControl, TrainerState
-from transformers.trainer_utils import PredictionOutput, TrainOutput, speed_metrics
+from transformers.trainer_callback import TrainerState
+from transformers.trainer_utils import TrainOutput
 from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
@@ -42,27 +40,17 @@ from hf_mtl.errors import RunError, UserError
 from hf_mtl.modeling import MultiTaskModel, split_parameters
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.callbacks import BalancingCallback
-from hf_mtl.training.evaluate import SplitPredictions, predict_split
 from hf_mtl.training.objective import Objective, StepResult
 from hf_mtl.training.optimizer import add_balancing_group, split_groups
 from hf_mtl.training.processes import Processes
-from hf_mtl.training.scoring import Scores, score_splits
-from hf_mtl.training.setup import (
-    check_arguments,
-    encode_splits,
-    fit_statistics,
-    make_weighting,
-    target_statistics,
-)
+from hf_mtl.training.scoring_trainer import Datasets, ScoringTrainer
+from hf_mtl.training.setup import check_arguments, fit_statistics, make_weighting
 from hf_mtl.training.signals import TaskSignals
-from hf_mtl.training.staged import StagedTrainer
 
 logger = logging.get_logger(__name__)
 
-Datasets: TypeAlias = Mapping[str, Dataset | EncodedSplit] | Dataset
 
-
-class MultiTaskTrainer(StagedTrainer):
+class MultiTaskTrainer(ScoringTrainer):
     """A `transformers.Trainer` whose model has several heads and whose datasets are dictionaries by task.
 
     Args:
@@ -85,10 +73,6 @@ class MultiTaskTrainer(StagedTrainer):
     # compute_loss returns a part of the step's scalar, times the accumulation that the Trainer divides by.
     loss_is_scaled_for_ga = False
 
-    args: MultiTaskTrainingArguments
-    model: MultiTaskModel
-    control: TrainerControl
-
     def __init__(
         self,
         model: MultiTaskModel | None = None,
@@ -104,6 +88,7 @@ class MultiTaskTrainer(StagedTrainer):
         args = args or MultiTaskTrainingArguments(output_dir="tmp_trainer")
         check_arguments(model, args, kwargs)
         assert model is not None
+        self.model = model
         self.tasks = model.tasks
         self._encode_with = (processing_class, model.config.max_length)
         train = self._encode(train_dataset, "train") if train_dataset is not None else None
@@ -145,9 +130,6 @@ class MultiTaskTrainer(StagedTrainer):
 
     # ---- Data ----
 
-    def _encode(self, datasets: Datasets, split: str) -> dict[str, EncodedSplit]:
-        return encode_splits(datasets, self.tasks, *self._encode_with, split=split)
-
     @property
     def rows_per_step(self) -> int:
         """Rows of one optimizer step, B; a resumed run keeps the B that it started with."""
@@ -178,12 +160,6 @@ class MultiTaskTrainer(StagedTrainer):
             one_task_per_step=self.mixture.one_task_per_step,
         )
         return StepSource(self.mixture, planner, total_steps=lambda: self.total_steps)
-
-    def _collator(self, splits: Mapping[str, EncodedSplit]) -> Collator:
-        pad_id = getattr(self.processing_class, "pad_token_id", None)
-        if pad_id is None:
-            pad_id = getattr(self.model.config.encoder_config, "pad_token_id", None)
-        return Collator(splits, pad_id or 0, self.args.length_grouping, self.args.group_cost)
 
     def train_collator(self) -> Collator:
         """Makes the batches of the training rows."""
@@ -273,83 +249,6 @@ class MultiTaskTrainer(StagedTrainer):
         if self.is_in_train and "loss" in logs:
             logs = {**logs, **self.signals.flush()}
         super().log(logs, start_time)
-
-    # ---- Evaluation ----
-
-    def evaluate(
-        self,
-        eval_dataset: Datasets | None = None,
-        ignore_keys: list[str] | None = None,
-        metric_key_prefix: str = "eval",
-    ) -> dict[str, float]:
-        """Score every task with its own metrics, and all of them together.
-
-        Returns:
-            ``eval_<task>_<metric>``, ``eval_<task>_loss``, and in the same dictionary ``eval_loss`` (mean over
-            tasks), ``eval_average``, ``eval_macro`` and ``eval_worst``.
-        """
-        self._memory_tracker.start()
-        started = time.time()
-        splits = self.eval_dataset if eval_dataset is None else self._encode(eval_dataset, "validation")
-        if splits is None:
-            raise UserError("evaluation needs an eval_dataset")
-        self.scores = self._score(splits, self._predict(splits))
-        metrics = self.scores.flat(metric_key_prefix)
-        rows = sum(len(split.tokens) for split in splits.values())
-        metrics.update(speed_metrics(metric_key_prefix, started, num_samples=rows))
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        self._memory_tracker.stop_and_update_metrics(metrics)
-        return metrics
-
-    def predict(
-        self, test_dataset: Datasets, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
-    ) -> PredictionOutput:
-        """Predict, and score the tasks whose datasets have labels.
-
-        Returns:
-            Predictions and labels are dictionaries by task, in dataset order.
-        """
-        self._memory_tracker.start()
-        splits = self._encode(test_dataset, "test")
-        predictions = self._predict(splits)
-        self.scores = self._score(splits, predictions)
-        metrics = self.scores.flat(metric_key_prefix)
-        self.control = self.callback_handler.on_predict(self.args, self.state, self.control, metrics)
-        self._memory_tracker.stop_and_update_metrics(metrics)
-        return PredictionOutput(
-            predictions={name: item.outputs for name, item in predictions.items()},
-            label_ids={name: split.labels for name, split in splits.items() if split.labelled},
-            metrics=metrics,
-        )
-
-    def _score(self, splits: Mapping[str, EncodedSplit], predictions: Mapping[str, SplitPredictions]) -> Scores:
-        return score_splits(self.tasks, splits, predictions, target_statistics(self.model), self.compute_metrics)
-
-    def _predict(self, splits: Mapping[str, EncodedSplit]) -> dict[str, SplitPredictions]:
-        model = self._wrap_model(self.model, training=False)
-        if not self.accelerator._models and model is self.model:
-            # Evaluation without training: mixed precision still comes from the accelerator.
-            model = self.accelerator.prepare_model(model, evaluation_mode=True)
-        if not self.is_in_train and (self.args.fp16_full_eval or self.args.bf16_full_eval):
-            model = model.to(torch.float16 if self.args.fp16_full_eval else torch.bfloat16)
-        model.to(self.args.device).eval()
-        share = self.args.eval_batch_size * self.processes.world
-        batches = sum(math.ceil(len(split.tokens) / share) for split in splits.values())
-        self.callback_handler.eval_dataloader = range(batches)
-        predictions = {}
-        for name, split in splits.items():
-            predictions[name] = predict_split(
-                model,
-                name,
-                split,
-                self._collator({name: split}),
-                self.tasks[name].num_outputs,
-                self.args.eval_batch_size,
-                self.processes,
-                lambda: self.callback_handler.on_prediction_step(self.args, self.state, self.control),
-            )
-        return predictions
 
     # ---- Checkpoints ----
 

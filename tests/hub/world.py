@@ -29,17 +29,22 @@ def fill(hub: Hub, folder: Path) -> None:
     _write(folder / "moods", "english/train.jsonl", "mood", 40)
     configs = {"english": {"train": "english/train.jsonl"}, "french": {"train": "french/train.jsonl"}}
     _add_configs(hub, folder / "moods", "moods", configs)
-    _write(folder / "scores", "train.csv", "score", 40)
-    _write(folder / "scores", "validation.csv", "score", 12)
+    save_scores(folder / "scores")
     hub.add("datasets/org/scores", folder / "scores")
     hub.add("datasets/org/gated", folder / "scores", gated=True)
 
 
-def save_backbone(folder: Path) -> None:
+def save_backbone(folder: Path, **changes: Any) -> None:
     """A BERT with random weights, and its tokenizer."""
     set_seed(0)
-    AutoModel.from_config(BertConfig(**tiny.BERT)).save_pretrained(folder)
+    AutoModel.from_config(BertConfig(**{**tiny.BERT, **changes})).save_pretrained(folder)
     tiny.tokenizer().save_pretrained(folder)
+
+
+def save_scores(folder: Path) -> None:
+    """A regression with two splits."""
+    _write(folder, "train.csv", "score", 40)
+    _write(folder, "validation.csv", "score", 12)
 
 
 def _add_topics(hub: Hub, folder: Path) -> None:

@@ -1,0 +1,123 @@
+"""A Trainer that scores every task with its own metrics, and all of them together."""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import torch
+from datasets import Dataset
+from transformers.trainer_callback import TrainerControl
+from transformers.trainer_utils import PredictionOutput, speed_metrics
+
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.data.collate import Collator
+from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.errors import UserError
+from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.tasks import Task
+from hf_mtl.training.evaluate import SplitPredictions, predict_split
+from hf_mtl.training.processes import Processes
+from hf_mtl.training.scoring import Scores, score_splits
+from hf_mtl.training.setup import check_token_ids, encode_splits, target_statistics
+from hf_mtl.training.staged import StagedTrainer
+
+Datasets: TypeAlias = Mapping[str, Dataset | EncodedSplit] | Dataset
+
+
+class ScoringTrainer(StagedTrainer):
+    """Evaluates and predicts dictionaries of datasets by task: every row once, in dataset order."""
+
+    args: MultiTaskTrainingArguments
+    model: MultiTaskModel
+    control: TrainerControl
+    tasks: dict[str, Task]
+    processes: Processes
+    _encode_with: tuple[Any, int | None]  # tokenizer, longest row
+    scores: Scores
+
+    def _encode(self, datasets: Datasets, split: str) -> dict[str, EncodedSplit]:
+        encoded = encode_splits(datasets, self.tasks, *self._encode_with, split)
+        check_token_ids(self.model, encoded)
+        return encoded
+
+    def _collator(self, splits: Mapping[str, EncodedSplit]) -> Collator:
+        pad_id = getattr(self.processing_class, "pad_token_id", None)
+        if pad_id is None:
+            pad_id = getattr(self.model.config.encoder_config, "pad_token_id", None)
+        return Collator(splits, pad_id or 0, self.args.length_grouping, self.args.group_cost)
+
+    def evaluate(
+        self,
+        eval_dataset: Datasets | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Score every task with its own metrics, and all of them together.
+
+        Returns:
+            ``eval_<task>_<metric>``, ``eval_<task>_loss``, and in the same dictionary ``eval_loss`` (mean over
+            tasks), ``eval_average``, ``eval_macro`` and ``eval_worst``.
+        """
+        self._memory_tracker.start()
+        started = time.time()
+        splits = self.eval_dataset if eval_dataset is None else self._encode(eval_dataset, "validation")
+        if splits is None:
+            raise UserError("evaluation needs an eval_dataset")
+        self.scores = self._score(splits, self._predict(splits))
+        metrics = self.scores.flat(metric_key_prefix)
+        rows = sum(len(split.tokens) for split in splits.values())
+        metrics.update(speed_metrics(metric_key_prefix, started, num_samples=rows))
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self._memory_tracker.stop_and_update_metrics(metrics)
+        return metrics
+
+    def predict(
+        self, test_dataset: Datasets, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
+    ) -> PredictionOutput:
+        """Predict, and score the tasks whose datasets have labels.
+
+        Returns:
+            Predictions and labels are dictionaries by task, in dataset order.
+        """
+        self._memory_tracker.start()
+        splits = self._encode(test_dataset, "test")
+        predictions = self._predict(splits)
+        self.scores = self._score(splits, predictions)
+        metrics = self.scores.flat(metric_key_prefix)
+        self.control = self.callback_handler.on_predict(self.args, self.state, self.control, metrics)
+        self._memory_tracker.stop_and_update_metrics(metrics)
+        return PredictionOutput(
+            predictions={name: item.outputs for name, item in predictions.items()},
+            label_ids={name: split.labels for name, split in splits.items() if split.labelled},
+            metrics=metrics,
+        )
+
+    def _score(self, splits: Mapping[str, EncodedSplit], predictions: Mapping[str, SplitPredictions]) -> Scores:
+        return score_splits(self.tasks, splits, predictions, target_statistics(self.model), self.compute_metrics)
+
+    def _predict(self, splits: Mapping[str, EncodedSplit]) -> dict[str, SplitPredictions]:
+        model = self._wrap_model(self.model, training=False)
+        if not self.accelerator._models and model is self.model:
+            # Evaluation without training: mixed precision still comes from the accelerator.
+            model = self.accelerator.prepare_model(model, evaluation_mode=True)
+        if not self.is_in_train and (self.args.fp16_full_eval or self.args.bf16_full_eval):
+            model = model.to(torch.float16 if self.args.fp16_full_eval else torch.bfloat16)
+        model.to(self.args.device).eval()
+        share = self.args.eval_batch_size * self.processes.world
+        batches = sum(math.ceil(len(split.tokens) / share) for split in splits.values())
+        self.callback_handler.eval_dataloader = range(batches)
+        predictions = {}
+        for name, split in splits.items():
+            predictions[name] = predict_split(
+                model,
+                name,
+                split,
+                self._collator({name: split}),
+                self.tasks[name].num_outputs,
+                self.args.eval_batch_size,
+                self.processes,
+                lambda: self.callback_handler.on_prediction_step(self.args, self.state, self.control),
+            )
+        return predictions

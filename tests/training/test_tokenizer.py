@@ -1,0 +1,88 @@
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset
+from transformers import BertConfig, PreTrainedTokenizerBase
+
+from hf_mtl import SequenceClassification
+from hf_mtl.data.load import LoadedTask
+from hf_mtl.data.vocabulary import train_wordpiece
+from hf_mtl.errors import DataError, ModelError
+from hf_mtl.recipe.schema import ModelSection
+from hf_mtl.tasks import Task
+from hf_mtl.training.tokenizer import load_tokenizer, training_texts
+from tests import tiny
+
+
+def loaded(text: str | list[str], columns: Mapping[str, list[str]], **splits: list[str]) -> LoadedTask:
+    task: Task = SequenceClassification(text=text, labels=2)
+    others = {name: Dataset.from_dict(dict.fromkeys(columns, texts)) for name, texts in splits.items()}
+    return LoadedTask(task, {"train": Dataset.from_dict(dict(columns)), **others}, [])
+
+
+DATA = {
+    "one": loaded("text", {"text": ["apple apple", "pear pear"]}, validation=["cherry cherry cherry"]),
+    "pair": loaded(["a", "b"], {"a": ["plum plum"], "b": ["fig fig"]}),
+}
+TRAINED: dict[str, Any] = {"train": "wordpiece", "vocab_size": 100}
+
+
+def section(**options: Any) -> ModelSection:
+    return ModelSection(**{"backbone": dict(tiny.BERT), **options})
+
+
+def test_training_texts_are_those_of_every_task_and_column_and_of_no_other_split() -> None:
+    assert list(training_texts(DATA)) == ["apple apple", "pear pear", "plum plum", "fig fig"]
+
+
+def test_a_tokenizer_is_trained_on_the_training_texts() -> None:
+    tokenizer = load_tokenizer(section(tokenizer=TRAINED), DATA, None)
+    assert tokenizer.get_vocab() == train_wordpiece(training_texts(DATA), vocab_size=100).get_vocab()
+    assert tokenizer.tokenize("Apple fig") == ["apple", "fig"]
+    assert "cherry" not in tokenizer.get_vocab()
+
+
+def test_every_process_trains_the_same_tokenizer() -> None:
+    first, second = (load_tokenizer(section(tokenizer=TRAINED), DATA, None) for _ in range(2))
+    assert first.get_vocab() == second.get_vocab()
+    assert first("apple fig zebra")["input_ids"] == second("apple fig zebra")["input_ids"]
+
+
+def test_options_reach_the_training() -> None:
+    cased = load_tokenizer(section(tokenizer={**TRAINED, "lowercase": False, "min_frequency": 1}), DATA, None)
+    assert cased("Apple")["input_ids"] != cased("apple")["input_ids"]
+
+
+def test_a_kept_tokenizer_is_not_trained_again(tmp_path: Path) -> None:
+    kept = train_wordpiece(["quince quince"], vocab_size=64)
+    kept.save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(section(tokenizer=TRAINED), DATA, tmp_path)
+    assert tokenizer.get_vocab() == kept.get_vocab()
+
+
+@pytest.mark.parametrize("key", ["backbone", "tokenizer"])
+def test_a_tokenizer_is_loaded_from_its_folder(tmp_path: Path, key: str) -> None:
+    tiny.tokenizer().save_pretrained(tmp_path)
+    BertConfig(**tiny.BERT).save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(section(**{key: str(tmp_path)}), DATA, None)
+    assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    assert tokenizer("w1 w2")["input_ids"] == tiny.tokenizer()("w1 w2")["input_ids"]
+
+
+def test_a_tokenizer_of_its_own_wins_over_the_backbones(tmp_path: Path) -> None:
+    tiny.tokenizer().save_pretrained(tmp_path / "mine")
+    tokenizer = load_tokenizer(section(backbone="./nowhere", tokenizer=str(tmp_path / "mine")), DATA, None)
+    assert "w1" in tokenizer.get_vocab()
+
+
+def test_a_tokenizer_that_cannot_be_loaded_is_the_users_mistake(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(ModelError, match=rf"model\.tokenizer: no tokenizer could be loaded from '{place}'\."):
+            load_tokenizer(section(tokenizer=str(place)), DATA, None)
+
+
+def test_too_small_a_vocabulary_is_the_users_mistake() -> None:
+    with pytest.raises(DataError, match=r"model\.tokenizer\.vocab_size: a vocabulary of 10 tokens"):
+        load_tokenizer(section(tokenizer={"train": "wordpiece", "vocab_size": 10}), DATA, None)
