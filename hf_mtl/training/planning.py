@@ -39,7 +39,7 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path]:
     Raises:
         UserError: As `run_recipe` would.
     """
-    args = make_arguments(recipe, report_to="none")
+    args = make_arguments(recipe, report_to="none", push_to_hub=False)
     prepared = prepare(recipe, args, tokenizer_folder=None)
     trainer = prepared.trainer(prepared.new_model())
     course = mixture_course(trainer)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from datasets import Dataset

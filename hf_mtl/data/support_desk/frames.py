@@ -18,7 +18,14 @@ CONTRASTS = (
 
 
 class Frames(NamedTuple):
-    """How one task's phrases become sentences."""
+    """How one task's phrases become sentences.
+
+    Args:
+        plain: Take a phrase, which decides.
+        contrasts: Take one of `CONTRASTS`.
+        changes: Take what was and what is now.
+        negations: Take a phrase and rule it out.
+    """
 
     plain: tuple[str, ...]
     contrasts: tuple[str, ...]
