@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
+from huggingface_hub import constants
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
@@ -157,10 +158,11 @@ def _cannot_load(backbone: str, error: Exception) -> Mistake:
         remedy = "It needs config.json and weights that transformers can read"
     else:
         tried = "Tried it as a local folder, which does not exist, and as a model of the Hugging Face Hub"
-        remedy = (
-            "Check the spelling and the connection; log in with `hf auth login` for a private model; "
-            "or give a local folder, python:package/folder, or an inline config with model_type"
-        )
+        remedy = "Check the spelling and the connection; log in with `hf auth login` for a private model"
+        if constants.HF_HUB_OFFLINE:
+            tried = "It is no local folder and not in the cache"
+            remedy = "Unset HF_HUB_OFFLINE to download it"
+        remedy += "; or give a local folder, python:package/folder, or an inline config with model_type"
     return Mistake(_KEY, f"cannot load '{backbone}': {reason}", f"{tried}. {remedy}")
 
 

@@ -17,6 +17,7 @@ from hf_mtl.training.prepare import Prepared, load_data, make_arguments
 
 _ONLY_SCORING: dict[str, Any] = {
     "report_to": "none",
+    "push_to_hub": False,
     "eval_strategy": "no",
     "save_strategy": "no",
     "load_best_model_at_end": False,

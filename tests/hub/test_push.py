@@ -109,6 +109,11 @@ def test_every_save_pushes_a_complete_model(machine: world.Machine, tmp_path: Pa
     assert set(repo.files) == MODEL | {"training_args.bin", "README.md"}
     pull(machine, repo, "Training in progress, step 2", tmp_path / "out" / "checkpoint-2")
     pull(machine, repo, "End of training", tmp_path / "out")
+    before = len(machine.hub.requests)
+    for command in (["plan", str(tmp_path / "recipe" / "recipe.yaml")], ["evaluate", str(tmp_path / "out")]):
+        done = machine.python("-m", "hf_mtl", *command)
+        assert done.returncode == 0, done.stderr
+    assert not [request for request in machine.hub.requests[before:] if request.startswith("POST")]
 
 
 @pytest.mark.slow
