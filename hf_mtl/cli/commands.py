@@ -19,15 +19,20 @@ def train(arguments: Namespace) -> None:
     """Train a recipe."""
     recipe = load_recipe(arguments.target, arguments.overrides)  # mistakes show before anything heavy is imported
     from hf_mtl.reporting.tables import results_table
-    from hf_mtl.training import run_recipe
+    from hf_mtl.training import output_dir, run_recipe
 
     logging.disable_progress_bar()  # of loading and writing weights; training and evaluation keep theirs
-    results = run_recipe(recipe, resume=arguments.resume, overwrite=arguments.overwrite, test=arguments.test)
-    folder = recipe.training.options().get("output_dir", "runs/hf_mtl")
-    _say(f"\nvalidation\n{results_table(results)}")
+    results = run_recipe(
+        recipe,
+        resume=arguments.resume,
+        overwrite=arguments.overwrite,
+        test=arguments.test,
+        baselines=arguments.baselines,
+    )
+    _say(f"\nvalidation\n{results_table(results, results.get('baselines'))}")
     if "test" in results:
-        _say(f"\ntest\n{results_table(results['test'])}")
-    _say_how_to_use(folder, next(iter(recipe.tasks)))
+        _say(f"\ntest\n{results_table(results['test'], results['test'].get('baselines'))}")
+    _say_how_to_use(output_dir(recipe), next(iter(recipe.tasks)))
 
 
 def _say_how_to_use(folder: str, task: str) -> None:

@@ -38,9 +38,10 @@ def build_parser() -> argparse.ArgumentParser:
         commands, "evaluate", "score a trained run on its data", "a run's folder, a checkpoint in it, or a recipe"
     )
     evaluate.add_argument("--split", default="validation", choices=("train", "validation", "test"))
-    evaluate.add_argument(
-        "--baselines", action="store_true", help="also score the majority class and TF-IDF with a linear model"
-    )
+    for command in (train, evaluate):
+        command.add_argument(
+            "--baselines", action="store_true", help="also score the majority class and TF-IDF with a linear model"
+        )
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
     text = "print the JSON Schema of recipes, for editors"
     commands.add_parser("schema", help=text, description=text[0].upper() + text[1:] + ".")

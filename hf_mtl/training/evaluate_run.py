@@ -7,11 +7,10 @@ from typing import Any
 from safetensors import SafetensorError
 from transformers import AutoTokenizer
 
-from hf_mtl.data.labels import encode_labels
 from hf_mtl.errors import CheckpointError, RunError, UserError
-from hf_mtl.evaluation import aggregate, baseline_scores
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import load_recipe
+from hf_mtl.training.baselines import baseline_results
 from hf_mtl.training.checkpoint import MANIFEST, verify
 from hf_mtl.training.prepare import Prepared, load_data, make_arguments
 
@@ -91,28 +90,3 @@ def load_model(folder: Path) -> MultiTaskModel:
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: its model cannot be read ({error})") from error
     return model
-
-
-def baseline_results(prepared: Prepared, rows: dict[str, Any]) -> dict[str, Any]:
-    """Majority class and TF-IDF with a linear model, fitted on the training rows and scored on ``rows``."""
-    scores: dict[str, dict[str, dict[str, float]]] = {}
-    tasks = {}
-    for name, evaluated in rows.items():
-        task = tasks[name] = prepared.data[name].task
-        train = prepared.data[name].splits["train"]
-        found = baseline_scores(
-            task,
-            name,
-            _texts(train, task.text_columns),
-            encode_labels(task, name, "train", train).values,
-            _texts(evaluated, task.text_columns),
-            encode_labels(task, name, "evaluation", evaluated).values,
-        )
-        for baseline, values in found.items():
-            scores.setdefault(baseline, {})[name] = values
-    return {name: {"tasks": values, **aggregate(values, tasks)} for name, values in scores.items()}
-
-
-def _texts(dataset: Any, columns: list[str]) -> list[Any]:
-    texts = [list(dataset[column]) for column in columns]
-    return texts[0] if len(texts) == 1 else list(zip(*texts, strict=True))

@@ -32,6 +32,11 @@ def located(recipe: Recipe) -> Iterator[None]:
         raise type(error)(recipe.with_places(error.mistakes)) from error
 
 
+def output_dir(recipe: Recipe) -> str:
+    """The folder of a recipe's run."""
+    return str(recipe.training.options().get("output_dir", "runs/hf_mtl"))
+
+
 def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments:
     """The training arguments of a recipe.
 
@@ -42,7 +47,7 @@ def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments
     Raises:
         RecipeError: If the arguments do not fit together.
     """
-    options = {"output_dir": "runs/hf_mtl", **recipe.training.options(), **changes}
+    options = {**recipe.training.options(), "output_dir": output_dir(recipe), **changes}
     try:
         args = MultiTaskTrainingArguments(**options)
     except (ValueError, TypeError) as error:

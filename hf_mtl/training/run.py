@@ -12,8 +12,9 @@ from hf_mtl.recipe import Recipe, load_recipe
 from hf_mtl.reporting.figures import training_figure
 from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.training import checkpoint as checkpoints
+from hf_mtl.training.baselines import baseline_results
 from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskProgressCallback
-from hf_mtl.training.prepare import make_arguments, prepare
+from hf_mtl.training.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.same_run import refuse_another_run
 from hf_mtl.training.trainer import MultiTaskTrainer
@@ -28,6 +29,7 @@ def run_recipe(
     resume: bool = False,
     overwrite: bool = False,
     test: bool = False,
+    baselines: bool = False,
 ) -> dict[str, Any]:
     """Train a recipe and score the result.
 
@@ -37,10 +39,11 @@ def run_recipe(
         resume: Continue the run in the recipe's ``training.output_dir``; a finished one is left as it is.
         overwrite: Start anew where a run is already.
         test: Score the test splits too.
+        baselines: Score the majority class and TF-IDF with a linear model on the same rows.
 
     Returns:
         As in ``results.json``: ``{"tasks": {task: {metric: value}}, "average", "macro", "worst", ...}`` for
-        validation, and ``"test"`` with the same when asked.
+        validation, and ``"test"`` with the same when asked; ``"baselines"`` by name in both when asked.
 
     Raises:
         UserError: If the recipe, the data or the folder cannot be used; nothing is trained.
@@ -64,7 +67,7 @@ def run_recipe(
     folder.open(resume, overwrite)  # now that nothing can be wrong any more: it may clear an old run away
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     _publish(trainer, folder)
-    results = _results(trainer, prepared.split("test") if test else {})
+    results = _results(trainer, prepared, test, baselines)
     if trainer.is_world_process_zero():
         _draw(folder)
         folder.write_results(results)
@@ -96,12 +99,17 @@ def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
         trainer.push_to_hub(commit_message="End of training")
 
 
-def _results(trainer: MultiTaskTrainer, test: dict[str, Any]) -> dict[str, Any]:
+def _results(trainer: MultiTaskTrainer, prepared: Prepared, test: bool, baselines: bool) -> dict[str, Any]:
     trainer.evaluate()
     results = {**trainer.scores.to_dict(), "split": "validation", "step": trainer.state.global_step}
-    if test:
-        trainer.predict(test)
+    if baselines:
+        results["baselines"] = baseline_results(prepared, prepared.split("validation"))
+    rows = prepared.split("test") if test else {}
+    if rows:
+        trainer.predict(rows)
         results["test"] = trainer.scores.to_dict()
+        if baselines:
+            results["test"]["baselines"] = baseline_results(prepared, rows)
     return results
 
 
