@@ -160,7 +160,7 @@ def _cannot_load(backbone: str, error: Exception) -> Mistake:
         tried = "Tried it as a local folder, which does not exist, and as a model of the Hugging Face Hub"
         remedy = "Check the spelling and the connection; log in with `hf auth login` for a private model"
         if constants.HF_HUB_OFFLINE:
-            tried = "It is no local folder and not in the cache"
+            tried = "There is no such local folder, and no model of the Hugging Face Hub in the cache"
             remedy = "Unset HF_HUB_OFFLINE to download it"
         remedy += "; or give a local folder, python:package/folder, or an inline config with model_type"
     return Mistake(_KEY, f"cannot load '{backbone}': {reason}", f"{tried}. {remedy}")

@@ -58,7 +58,7 @@ def test_offline_with_empty_caches_says_so(machine: world.Machine, tmp_path: Pat
     assert clear(data, "tasks.score.dataset", "cannot load 'org/scores': offline, and not in the cache")
     assert "Unset HF_HUB_OFFLINE" in data
     assert clear(backbone, "model.backbone", f"cannot load '{world.BACKBONE}'")
-    assert "not in the cache. Unset HF_HUB_OFFLINE" in backbone
+    assert "in the cache. Unset HF_HUB_OFFLINE" in backbone
 
 
 @pytest.mark.slow

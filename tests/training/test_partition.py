@@ -46,15 +46,9 @@ def train_on_processes(
     worker = ROOT / "tests/training/partition_worker.py"
     subprocess.run(
         [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc_per_node",
-            str(processes),
-            str(worker),
-        ]
-        + [str(output), str(per_device), str(accumulation), optim, weighting, grouping],
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)),
+            *map(str, (worker, output, per_device, accumulation, optim, weighting, grouping)),
+        ],
         check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         cwd=tmp_path,
