@@ -7,7 +7,10 @@ from typing import Any
 
 from hf_mtl.balancing import weightings
 from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
+from hf_mtl.balancing.exposure import DEFAULT_REDUCTION, Reduction, exposure
 from hf_mtl.errors import Mistake, UserError, known
+
+DEFAULT_WEIGHTING = "ew"
 
 for _module in pkgutil.iter_modules(weightings.__path__):
     importlib.import_module(f"{weightings.__name__}.{_module.name}")
@@ -52,4 +55,13 @@ def build_weighting(name: str, num_tasks: int, **options: Any) -> LossWeighting:
         raise UserError(Mistake("balancing.weighting", f"'{name}': {error}")) from error
 
 
-__all__ = ["LossWeighting", "available", "build_weighting", "weighting_class"]
+__all__ = [
+    "DEFAULT_REDUCTION",
+    "DEFAULT_WEIGHTING",
+    "LossWeighting",
+    "Reduction",
+    "available",
+    "build_weighting",
+    "exposure",
+    "weighting_class",
+]

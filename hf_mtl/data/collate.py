@@ -50,9 +50,7 @@ class Collator:
         group_cost: Fixed cost of a group, in padded tokens.
     """
 
-    def __init__(
-        self, splits: Mapping[str, EncodedSplit], pad_id: int, length_grouping: bool = True, group_cost: int = 64
-    ):
+    def __init__(self, splits: Mapping[str, EncodedSplit], pad_id: int, length_grouping: bool, group_cost: int):
         self.splits = dict(splits)
         self.names = list(splits)
         self.pad_id = pad_id

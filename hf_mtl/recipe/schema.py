@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny
 
+from hf_mtl.balancing import DEFAULT_REDUCTION, DEFAULT_WEIGHTING, Reduction
 from hf_mtl.errors import Mistake
 from hf_mtl.recipe.places import Places
 from hf_mtl.recipe.sections import weighting_section
@@ -50,15 +51,15 @@ class BalancingKeys(_Frozen):
     """How many task losses become one update, as a recipe writes it."""
 
     weighting: str | dict[str, Any] | None = Field(
-        None, description="A loss weighting, or {name: ..., its options}. Default: ew."
+        None, description="A loss weighting, or {name: ..., its options}. Default: equal weighting."
     )
-    reduction: Literal["rows", "tasks"] = Field(
-        "rows", description="What counts once: every row of a step, or every task whatever its rows."
+    reduction: Reduction = Field(
+        DEFAULT_REDUCTION, description="What counts once: every row of a step, or every task whatever its rows."
     )
 
 
 def _equal_weighting() -> Options:
-    return weighting_section("ew").model_validate({"name": "ew"})
+    return weighting_section(DEFAULT_WEIGHTING).model_validate({"name": DEFAULT_WEIGHTING})
 
 
 class Balancing(BalancingKeys):

@@ -8,30 +8,12 @@ losses, the same on every process.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing import LossWeighting
-
-Reduction = Literal["rows", "tasks"]
-
-
-def exposure(counts: Tensor, reduction: Reduction) -> Tensor:
-    """How much each task of a step counts, kappa [T].
-
-    ``rows``: K n_t / B, so that how often a task is drawn matters and equal weighting is the mean over rows.
-    ``tasks``: K / m for the m present tasks, whatever their rows.
-
-    Args:
-        counts: Rows of each task in the step, n_t [T].
-        reduction: ``rows`` or ``tasks``.
-    """
-    present = counts > 0
-    if reduction == "rows":
-        return len(counts) * counts / counts.sum()
-    return present.to(counts.dtype) * len(counts) / present.sum()
+from hf_mtl.balancing import DEFAULT_REDUCTION, LossWeighting, Reduction, exposure
 
 
 @dataclass
@@ -55,18 +37,18 @@ class Objective:
     Args:
         names: Task names, in task order.
         weighting: The loss weighting.
-        reduction: Exposure, see `exposure`.
         micro_batches: Answers the number of micro-batches of a step, over all processes.
         reduce_sum: Adds a tensor up over the processes.
+        reduction: How much each task counts, see `hf_mtl.balancing.exposure`.
     """
 
     def __init__(
         self,
         names: Sequence[str],
         weighting: LossWeighting,
-        reduction: Reduction,
         micro_batches: Callable[[], int],
         reduce_sum: Callable[[Tensor], Tensor],
+        reduction: Reduction = DEFAULT_REDUCTION,
     ):
         self.names = list(names)
         self.weighting = weighting

@@ -4,7 +4,7 @@ import inspect
 import math
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from datasets import Dataset
@@ -12,7 +12,15 @@ from torch import Tensor
 from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.balancing import LossWeighting, available, build_weighting, weighting_class
+from hf_mtl.balancing import (
+    DEFAULT_REDUCTION,
+    DEFAULT_WEIGHTING,
+    LossWeighting,
+    Reduction,
+    available,
+    build_weighting,
+    weighting_class,
+)
 from hf_mtl.data.load import prepare_dataset
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.processes import is_main_process
@@ -246,10 +254,10 @@ def make_weighting(balancing: Mapping[str, Any], tasks: Mapping[str, Task], mixt
     unknown = [key for key in balancing if key not in ("weighting", "reduction")]
     if unknown:
         raise UserError(f"balancing: unknown key '{unknown[0]}'. {known(['weighting', 'reduction'], unknown[0])}")
-    reduction = balancing.get("reduction", "rows")
-    if reduction not in ("rows", "tasks"):
-        raise UserError(f"balancing.reduction: '{reduction}'. {known(['rows', 'tasks'], reduction)}")
-    spec = balancing.get("weighting") or "ew"
+    reduction = balancing.get("reduction", DEFAULT_REDUCTION)
+    if reduction not in get_args(Reduction):
+        raise UserError(f"balancing.reduction: '{reduction}'. {known(get_args(Reduction), reduction)}")
+    spec = balancing.get("weighting") or DEFAULT_WEIGHTING
     options = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
     name = options.pop("name", None)
     if name is None:

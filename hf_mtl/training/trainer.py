@@ -30,6 +30,7 @@ from transformers.trainer_utils import TrainOutput
 from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.balancing import DEFAULT_REDUCTION
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.loader import PlannedSteps, train_loader
 from hf_mtl.data.mixture import Mixture
@@ -117,9 +118,9 @@ class MultiTaskTrainer(ScoringTrainer):
         self.objective = Objective(
             list(sizes),
             self.weighting,
-            balancing.get("reduction", "rows"),
             micro_batches=lambda: self.args.gradient_accumulation_steps * self.processes.world,
             reduce_sum=self.processes.reduce_sum,
+            reduction=balancing.get("reduction", DEFAULT_REDUCTION),
         )
         self.steps = self._new_steps(self.rows_per_step)
         self.add_callback(BalancingCallback(self.weighting))

@@ -86,7 +86,7 @@ def texts(tasks: np.ndarray, rows: np.ndarray) -> list[str]:
 
 def test_a_batch_without_groups_is_what_the_tokenizer_pads() -> None:
     tasks, rows = every_row()
-    batch = Collator(splits(), TOKENIZER.pad_token_id, length_grouping=False)(tasks, rows)
+    batch = Collator(splits(), TOKENIZER.pad_token_id, length_grouping=False, group_cost=0)(tasks, rows)
     expected = TOKENIZER.pad(TOKENIZER(texts(tasks, rows)), return_tensors="pt")
     assert len(batch["groups"]) == 1
     assert set(batch["groups"][0]) == set(expected)
@@ -97,7 +97,7 @@ def test_a_batch_without_groups_is_what_the_tokenizer_pads() -> None:
 
 def test_groups_hold_what_the_tokenizer_pads_and_order_brings_the_rows_back() -> None:
     tasks, rows = every_row()
-    batch = Collator(splits(), TOKENIZER.pad_token_id, group_cost=6)(tasks, rows)
+    batch = Collator(splits(), TOKENIZER.pad_token_id, length_grouping=True, group_cost=6)(tasks, rows)
     assert len(batch["groups"]) > 2
     laid_out = np.empty(len(rows), dtype=object)
     laid_out[batch["order"].numpy()] = texts(tasks, rows)
@@ -114,7 +114,7 @@ def test_groups_hold_what_the_tokenizer_pads_and_order_brings_the_rows_back() ->
 
 def test_segments_and_labels_belong_to_the_rows() -> None:
     tasks, rows = np.array([0, 0, 0, 2, 2]), np.array([3, 11, 3, 9, 0])
-    batch = Collator(splits(), 0)(tasks, rows)
+    batch = Collator(splits(), 0, length_grouping=True, group_cost=64)(tasks, rows)
     assert batch["segments"] == {"topic": (0, 3), "score": (3, 5)}
     assert list(batch["labels"]) == ["topic", "score"]
     topic = DATA["topic"]["label"]
@@ -127,7 +127,7 @@ def test_segments_and_labels_belong_to_the_rows() -> None:
 def test_lengths_are_those_of_the_tokens() -> None:
     tasks, rows = every_row()
     expected = [len(ids) for ids in TOKENIZER(texts(tasks, rows))["input_ids"]]
-    assert Collator(splits(), 0).lengths(tasks, rows).tolist() == expected
+    assert Collator(splits(), 0, length_grouping=True, group_cost=64).lengths(tasks, rows).tolist() == expected
 
 
 def shared(**options: bool) -> tuple[Collator, list[list[str]]]:
@@ -138,7 +138,7 @@ def shared(**options: bool) -> tuple[Collator, list[list[str]]]:
     for name, some in zip(["first", "second"], rows, strict=True):
         data = Dataset.from_dict({"text": some, "label": [i % 2 for i in range(len(some))]})
         both[name] = encode_split(name, task, data, TOKENIZER)
-    return Collator(both, 0, group_cost=0, **options), rows
+    return Collator(both, 0, **{"length_grouping": True, "group_cost": 0, **options}), rows
 
 
 def encoded_ids(batch: dict) -> list[list[int]]:

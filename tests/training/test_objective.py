@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hf_mtl.balancing import LossWeighting, available, build_weighting
-from hf_mtl.training.objective import Objective, Reduction, StepResult, exposure
+from hf_mtl.balancing import LossWeighting, Reduction, available, build_weighting, exposure
+from hf_mtl.training.objective import Objective, StepResult
 
 NAMES = ["a", "b", "c"]
 PER_TASK = {"fixed": {"weights": [0.2, 1.0, 3.0]}, "uw": {"init": [0.5, -1.0, 0.1]}}
@@ -27,7 +27,7 @@ def objective_of(
     reduction: Reduction = "rows",
     reduce_sum: Callable[[Tensor], Tensor] = lambda tensor: tensor,
 ) -> Objective:
-    return Objective(NAMES, weighting, reduction, lambda: micro_batches, reduce_sum)
+    return Objective(NAMES, weighting, lambda: micro_batches, reduce_sum, reduction)
 
 
 def whole_step(weighting: LossWeighting, losses: Tensor, tasks: Tensor, reduction: Reduction) -> Tensor:

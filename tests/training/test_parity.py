@@ -71,7 +71,7 @@ def test_one_task_has_the_losses_of_the_trainer(tmp_path: Path, accumulation: in
         data_collator=DataCollatorWithPadding(tiny.tokenizer()),
     )
     # BertForSequenceClassification takes **kwargs but ignores num_items_in_batch: by default the Trainer then adds
-    # the means of the micro-batches up, and losses and gradients are `accumulation` times too large (transformers 5.23).
+    # the means of the micro-batches up: losses and gradients are `accumulation` times too large (transformers 5.23).
     plain.model_accepts_loss_kwargs = False
     expected, found = losses(plain), losses(ours)
     assert len(expected) == STEPS

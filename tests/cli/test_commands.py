@@ -1,0 +1,199 @@
+"""What the commands print and leave behind when all is well."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cli.conftest import Said
+from tests.training import runs
+
+Command = Callable[..., Said]
+
+
+@pytest.fixture
+def copied(world: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, in a folder of its own."""
+    return Path(shutil.copytree(world / "run", tmp_path / "run"))
+
+
+def results(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "results.json").read_text())
+    return found
+
+
+def table(text: str, title: str) -> dict[tuple[str, str], list[str]]:
+    """Numbers of a printed table by task and metric, or by summary."""
+    found, task = {}, ""
+    body = text.split(f"\n{title}\n")[1].split("\n\n")[0].splitlines()[1:]
+    for line in body:
+        words = line.split()
+        if line.startswith("--"):
+            task = ""
+        elif line.startswith(" "):
+            found[task, words[0]] = words[1:]
+        elif re.match(r"-?\d|undefined", words[1]):
+            found[words[0], ""] = words[1:]
+        else:
+            task = words[0]
+            found[task, words[1]] = words[2:]
+    return found
+
+
+def numbers(scores: dict[str, Any]) -> dict[tuple[str, str], list[str]]:
+    """What a table of results has to say."""
+    found = {(task, key): [f"{value:.4f}"] for task, of in scores["tasks"].items() for key, value in of.items()}
+    return found | {(key, ""): [f"{scores[key]:.4f}"] for key in ("average", "macro", "worst")}
+
+
+# ---- train ----
+
+
+def test_training_prints_the_results_once_and_how_to_use_the_model(
+    hf_mtl: Command, world: Path, tmp_path: Path
+) -> None:
+    said = hf_mtl("train", world / "recipe.yaml", f"training.output_dir={tmp_path / 'run'}", "training.max_steps=1")
+    assert said.code == 0
+    assert said.out.count("\nvalidation\n") == 1
+    assert table(said.out, "validation") == numbers(results(tmp_path / "run"))
+    assert "\ntest\n" not in said.out
+    shown = said.out.split("To use it:\n\n")[1]
+    program: dict[str, Any] = {}
+    exec("\n".join(line[4:] for line in shown.splitlines()), program)
+    assert program["model"](**program["inputs"], task="topic").logits["topic"].shape == (1, 3)
+
+
+def test_test_and_baselines_are_printed_when_asked(hf_mtl: Command, world: Path, tmp_path: Path) -> None:
+    said = hf_mtl(
+        "train",
+        "--test",
+        f"tasks.mood.dataset.data_files.test={world / 'mood.validation.jsonl'}",
+        world / "recipe.yaml",
+        "--baselines",
+        f"training.output_dir={tmp_path / 'run'}",
+        "training.max_steps=1",
+    )
+    assert said.code == 0
+    written = results(tmp_path / "run")
+    for title, scores in (("validation", written), ("test", written["test"])):
+        shown = table(said.out, title)
+        assert {key: values[:1] for key, values in shown.items()} == numbers(scores)
+        majority = scores["baselines"]["majority"]["tasks"]["mood"]["f1_macro"]
+        assert shown["mood", "f1_macro"][1] == f"{majority:.4f}"
+
+
+def test_an_existing_run_is_refused(hf_mtl: Command, world: Path, copied: Path) -> None:
+    before = runs.content(copied)
+    said = hf_mtl("train", world / "recipe.yaml", f"training.output_dir={copied}")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == (
+        f"hf-mtl train: 1 mistake\n{copied} holds a finished run. Continue it with --resume, start anew with "
+        "--overwrite, or choose another folder with training.output_dir=FOLDER.\n"
+    )
+    assert runs.content(copied) == before
+
+
+def test_a_finished_run_is_shown_and_left_alone(hf_mtl: Command, copied: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = runs.content(copied)
+    said = hf_mtl("train", "--resume", copied / "recipe.yaml", f"training.output_dir={copied}")
+    assert said.code == 0
+    assert table(said.out, "validation") == numbers(results(copied))
+    assert runs.content(copied) == before
+
+
+def test_resume_and_overwrite_exclude_each_other(hf_mtl: Command, copied: Path) -> None:
+    before = runs.content(copied)
+    said = hf_mtl("train", "--resume", copied / "recipe.yaml", f"training.output_dir={copied}", "--overwrite")
+    assert said.code == 2
+    assert "--resume continues a run and --overwrite starts it anew; give one of them." in said.err
+    assert runs.content(copied) == before
+
+
+def test_overwriting_trains_again(hf_mtl: Command, world: Path, copied: Path) -> None:
+    (copied / "results.json").write_text("{}")
+    said = hf_mtl("train", "--overwrite", world / "recipe.yaml", f"training.output_dir={copied}")
+    assert said.code == 0
+    assert results(copied) == results(world / "run")
+
+
+# ---- evaluate ----
+
+
+@pytest.mark.parametrize("place", ["run", "run/checkpoint-2", "run/recipe.yaml"])
+def test_evaluation_prints_the_numbers_of_the_results(hf_mtl: Command, world: Path, place: str) -> None:
+    with runs.inside(world):
+        said = hf_mtl("evaluate", place)
+    assert said.code == 0
+    assert table(said.out, "validation") == numbers(results(world / "run"))
+
+
+def test_baselines_stand_beside_the_scores(hf_mtl: Command, world: Path) -> None:
+    said = hf_mtl("evaluate", world / "run", "--split", "train", "--baselines")
+    assert said.out.split("\ntrain\n")[1].splitlines()[0].split() == ["task", "metric", "score", "majority", "tfidf"]
+    shown = table(said.out, "train")
+    assert len(shown["topic", "f1_macro"]) == 3
+    assert len(shown["topic", "loss"]) == 1  # baselines have no loss
+    assert len(shown["average", ""]) == 3
+
+
+def test_evaluating_nothing_is_refused(hf_mtl: Command, tmp_path: Path) -> None:
+    said = hf_mtl("evaluate", tmp_path)
+    assert (said.code, said.out) == (2, "")
+    assert said.err == (
+        f"hf-mtl evaluate: 1 mistake\n{tmp_path}: holds no trained model (config.json is missing); "
+        "train it first: hf-mtl train.\n"
+    )
+    said = hf_mtl("evaluate", tmp_path / "nowhere")
+    assert said.code == 2
+    assert f"{tmp_path / 'nowhere'}: no such file or folder" in said.err
+
+
+# ---- plan ----
+
+
+def test_the_plan_is_printed_and_nothing_is_trained(hf_mtl: Command, world: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["training.max_steps=40", "mixture={temperature: uniform, anneal: null}"]
+    said = hf_mtl("plan", world / "recipe.yaml", f"training.output_dir={run}", *words)
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert lines[0].split() == ["task", "rows", "share", "rows/step", "passes", "truncated", "tokens/row"]
+    assert [line.split()[:6] for line in lines[2:5]] == [
+        ["topic", "203", "33.3%", "2.67", "0.53", "0"],
+        ["mood", "61", "33.3%", "2.67", "1.75", "0"],
+        ["score", "97", "33.3%", "2.67", "1.10", "0"],
+    ]
+    assert "steps       40 of 8 rows" in said.out
+    assert "epochs      0.869565" in said.out
+    assert f"The mixture over time is drawn in {run / 'figures' / 'mixture.png'}." in said.out
+    assert list(runs.content(run)) == ["figures/mixture.png"]
+
+
+def test_training_after_a_plan_is_not_refused(hf_mtl: Command, world: Path, tmp_path: Path) -> None:
+    place = f"training.output_dir={tmp_path / 'run'}"
+    assert hf_mtl("plan", world / "recipe.yaml", place).code == 0
+    assert hf_mtl("train", world / "recipe.yaml", place, "training.max_steps=1").code == 0
+
+
+# ---- schema ----
+
+
+def test_the_schema_fits_the_shipped_recipes(hf_mtl: Command, world: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="the jsonschema package checks the schema")
+    said = hf_mtl("schema")
+    assert (said.code, said.err) == (0, "")
+    schema = json.loads(said.out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    checker = jsonschema.Draft202012Validator(schema)
+    shipped = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
+    for path in [*shipped, world / "recipe.yaml", world / "run" / "recipe.yaml"]:
+        errors = [error.message for error in checker.iter_errors(yaml.safe_load(path.read_text()))]
+        assert errors == [], path
+    wrong = yaml.safe_load((world / "recipe.yaml").read_text())
+    wrong["training"]["max_step"] = 3
+    assert not checker.is_valid(wrong)

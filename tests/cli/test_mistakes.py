@@ -1,0 +1,219 @@
+"""Mistakes as users make them: the whole message, exit code 2, and nothing written."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import tiny
+from tests.cli.conftest import Said
+from tests.training import runs
+
+Command = Callable[..., Said]
+RECIPE = {
+    "model": {
+        "backbone": {key: value for key, value in tiny.BERT.items() if key != "vocab_size"},
+        "tokenizer": {"train": "wordpiece", "vocab_size": 200},
+    },
+    "tasks": {
+        "mood": {
+            "type": "sequence_classification",
+            "dataset": {"path": "json", "data_files": {"train": "mood.train.jsonl", "validation": "mood.dev.jsonl"}},
+            "labels": ["good", "bad"],
+        },
+        "score": {
+            "type": "regression",
+            "dataset": {"path": "json", "data_files": {"train": "score.jsonl"}},
+            "label": ["x", "y"],
+        },
+    },
+    "training": {"output_dir": "run", "max_steps": 1, "use_cpu": True, "disable_tqdm": True},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with data."""
+    monkeypatch.chdir(tmp_path)
+    for name, task, size, seed in (("mood.train", "mood", 12, 0), ("mood.dev", "mood", 6, 1), ("score", "score", 9, 0)):
+        write_rows(f"{name}.jsonl", tiny.rows(task, size, seed).to_list())
+    write_recipe(RECIPE)
+    return tmp_path
+
+
+def write_rows(name: str, rows: list[dict[str, Any]]) -> None:
+    Path(name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_recipe(recipe: Any) -> None:
+    Path("recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+
+
+def change(name: str, changes: dict[int, dict[str, Any]]) -> None:
+    rows = [json.loads(line) for line in Path(name).read_text().splitlines()]
+    for place, values in changes.items():
+        rows[place].update(values)
+    write_rows(name, rows)
+
+
+def line(text: str, after: str = "") -> int:
+    """Line of the recipe with a text, after the line with another."""
+    lines = Path("recipe.yaml").read_text().splitlines()
+    start = next(i for i, found in enumerate(lines) if after in found)
+    return next(i for i, found in enumerate(lines[start:], start + 1) if text in found)
+
+
+def refused(hf_mtl: Command, folder: Path, message: str, *overrides: str) -> None:
+    """The message is the whole of stderr, from every command that reads the data, and nothing is written."""
+    before = runs.content(folder)
+    with runs.own_cache(folder.parent / "cache"):
+        for command in ("train", "plan"):
+            said = hf_mtl(command, "recipe.yaml", *overrides)
+            assert said.err == f"hf-mtl {command}: 1 mistake\n{message}\n"
+            assert (said.code, said.out) == (2, "")
+    assert not (folder / "run").exists()
+    assert runs.content(folder) == before
+
+
+def test_a_wrong_key(hf_mtl: Command, folder: Path) -> None:
+    recipe = {**RECIPE, "training": {**RECIPE["training"], "max_step": 3}}
+    write_recipe(recipe)
+    refused(
+        hf_mtl,
+        folder,
+        f"recipe.yaml:{line('max_step: 3')}: training.max_step: unknown key 'max_step'. Of 121 the nearest: "
+        "ddp_timeout, eval_steps, max_steps, save_steps, warmup_steps. Did you mean 'max_steps'?",
+    )
+
+
+def test_a_wrong_head(hf_mtl: Command, folder: Path) -> None:
+    message = "command line: model.head: unknown head 'linaer'. Known: linear, mlp, native. Did you mean 'linear'?"
+    refused(hf_mtl, folder, message, "model.head=linaer")
+
+
+def test_a_missing_column(hf_mtl: Command, folder: Path) -> None:
+    refused(
+        hf_mtl,
+        folder,
+        "command line: tasks.mood.label: no column 'lable' in train, validation. Columns: label, text. "
+        "Did you mean 'label'?",
+        "tasks.mood.label=lable",
+    )
+
+
+def test_a_label_out_of_range(hf_mtl: Command, folder: Path) -> None:
+    change("mood.train.jsonl", {3: {"label": 7}, 8: {"label": -1}})
+    refused(
+        hf_mtl,
+        folder,
+        f"recipe.yaml:{line('mood:')}: tasks.mood.label: train has 2 rows with labels outside 0..1: 7, -1 "
+        "(rows 3 and 8, counted from 0). 2 classes: good, bad. A row without a label has None.",
+    )
+
+
+def test_a_nan_target(hf_mtl: Command, folder: Path) -> None:
+    change("score.jsonl", {4: {"x": float("nan")}})
+    refused(
+        hf_mtl,
+        folder,
+        f"recipe.yaml:{line('label:', after='score:')}: tasks.score.label: train has 1 NaN target in column 'x': "
+        "row 4, counted from 0. Give a number, or None for a row without a target.",
+    )
+
+
+def test_an_empty_text(hf_mtl: Command, folder: Path) -> None:
+    change("mood.dev.jsonl", {1: {"text": "  "}, 2: {"text": ""}})
+    refused(
+        hf_mtl,
+        folder,
+        f"recipe.yaml:{line('mood:')}: tasks.mood.text: validation has 2 rows with empty text in column 'text': "
+        "rows 1 and 2, counted from 0. Remove these rows, or give them a text.",
+    )
+
+
+def test_a_missing_file(hf_mtl: Command, folder: Path) -> None:
+    Path("mood.dev.jsonl").rename("mood.validation.jsonl")
+    refused(
+        hf_mtl,
+        folder,
+        f"recipe.yaml:{line('data_files:')}: tasks.mood.dataset.data_files: no file or folder "
+        f"'{folder}/mood.dev.jsonl'. In '{folder}' there is: mood.validation.jsonl, mood.train.jsonl.",
+    )
+
+
+def test_a_class_absent_from_train(hf_mtl: Command, folder: Path) -> None:
+    write_rows("mood.train.jsonl", [{**row, "label": 0} for row in tiny.rows("mood", 8).to_list()])
+    refused(
+        hf_mtl,
+        folder,
+        f"recipe.yaml:{line('mood:')}: tasks.mood.label: train has no row of class 'bad'. Classes: good, bad. "
+        "A class without rows cannot be learned.",
+    )
+
+
+def test_a_bad_task_name(hf_mtl: Command, folder: Path) -> None:
+    tasks = {"my mood": RECIPE["tasks"]["mood"]}
+    write_recipe({**RECIPE, "tasks": tasks})
+    refused(
+        hf_mtl,
+        folder,
+        f"recipe.yaml:{line('my mood')}: tasks.my mood: the task name 'my mood'. "
+        "Allowed: letters, digits, '_' and '-'.",
+    )
+
+
+def test_an_unknown_weighting(hf_mtl: Command, folder: Path) -> None:
+    message = "command line: balancing.weighting: unknown weighting 'uwu'. Known: ew, fixed, tw, uw. Did you mean 'uw'?"
+    refused(hf_mtl, folder, message, "balancing.weighting=uwu")
+
+
+def test_a_value_of_the_wrong_type(hf_mtl: Command, folder: Path) -> None:
+    message = "command line: training.max_steps: found 'many'. Allowed: a whole number."
+    refused(hf_mtl, folder, message, "training.max_steps=many")
+
+
+def test_bad_yaml(hf_mtl: Command, folder: Path) -> None:
+    Path("recipe.yaml").write_text("model: {backbone: x\ntasks: 3\n")
+    refused(
+        hf_mtl,
+        folder,
+        "recipe.yaml:2: not valid YAML: while parsing a flow mapping expected ',' or '}', but got ':'; "
+        "begun in line 1.",
+    )
+
+
+def test_training_arguments_that_do_not_fit_together(hf_mtl: Command, folder: Path) -> None:
+    refused(
+        hf_mtl,
+        folder,
+        f"recipe.yaml:{line('training:')}: training: --load_best_model_at_end requires the save and eval strategy "
+        "to match, but found\n- Evaluation strategy: IntervalStrategy.NO\n- Save strategy: SaveStrategy.STEPS.",
+        "training.load_best_model_at_end=true",
+    )
+
+
+def test_a_score_to_watch_that_nobody_computes(hf_mtl: Command, folder: Path) -> None:
+    said = hf_mtl("train", "recipe.yaml", "training.metric_for_best_model=mood_f1_marco")
+    assert said.code == 2
+    assert "training.metric_for_best_model: unknown score 'mood_f1_marco'. Known: average, loss, macro" in said.err
+    assert said.err.endswith("Did you mean 'mood_f1_macro'?\n")
+
+
+def test_mistakes_of_the_recipe_come_together(hf_mtl: Command, folder: Path) -> None:
+    overrides = ["model.head=linaer", "training.max_steps=many", "balancing.weighting=uwu", "tasks.mood.typ=x"]
+    said = hf_mtl("train", "recipe.yaml", *overrides)
+    assert said.err.splitlines()[0] == "hf-mtl train: 4 mistakes"
+    assert len(said.err.splitlines()) == 5
+
+
+def test_mistakes_of_the_data_come_together(hf_mtl: Command, folder: Path) -> None:
+    change("mood.train.jsonl", {3: {"label": 7}})
+    change("mood.dev.jsonl", {1: {"text": ""}})
+    change("score.jsonl", {4: {"x": float("nan")}, 5: {"y": float("inf")}})
+    with runs.own_cache(folder.parent / "cache"):
+        said = hf_mtl("train", "recipe.yaml")
+    assert said.err.splitlines()[0] == "hf-mtl train: 4 mistakes"
+    assert not (folder / "run").exists()
