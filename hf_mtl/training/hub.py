@@ -31,14 +31,14 @@ class HubTrainer(Trainer):
     args: TrainingArguments
     push_in_progress: PushInProgress | None
 
-    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+    def init_hf_repo(self, *args: Any, **kwargs: Any) -> None:
         """As the Trainer's.
 
         Raises:
             RunError: If the repository can be neither found nor made; nothing is trained.
         """
         try:
-            super().init_hf_repo(token, private)
+            super().init_hf_repo(*args, **kwargs)
         except (OSError, HTTPError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             name = self.args.hub_model_id or Path(str(self.args.output_dir)).absolute().name

@@ -46,10 +46,17 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path]:
     figure = Path(str(args.output_dir)) / "figures" / "mixture.png"
     if trainer.is_world_process_zero():
         figure.parent.mkdir(parents=True, exist_ok=True)
-        names = list(trainer.mixture.sizes)
-        shares = {name: course.shares[:, index] for index, name in enumerate(names)}
-        passes = {name: course.passes[:, index] for index, name in enumerate(names)}
-        mixture_figure(figure, course.steps, shares, passes)
+        # From the first step to the end of the last window: a run of one window is a line too.
+        steps = np.append(course.steps, trainer.total_steps)
+        shares = np.vstack([course.shares, course.shares[-1:]])
+        passes = np.vstack([np.zeros_like(course.passes[:1]), course.passes])
+        columns = {name: index for index, name in enumerate(trainer.mixture.sizes)}
+        mixture_figure(
+            figure,
+            steps,
+            {name: shares[:, index] for name, index in columns.items()},
+            {name: passes[:, index] for name, index in columns.items()},
+        )
     return summarise(trainer, course), figure
 
 

@@ -98,7 +98,7 @@ def test_an_existing_run_is_refused(hf_mtl: Command, world: Path, copied: Path) 
     assert runs.content(copied) == before
 
 
-def test_a_finished_run_is_shown_and_left_alone(hf_mtl: Command, copied: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_run_is_shown_and_left_alone(hf_mtl: Command, copied: Path) -> None:
     before = runs.content(copied)
     said = hf_mtl("train", "--resume", copied / "recipe.yaml", f"training.output_dir={copied}")
     assert said.code == 0

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.hub import world
-from tests.hub.stub import Hub, serve
+from tests.hub.repositories import Hub
+from tests.hub.stub import serve
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A Hugging Face Hub in a thread: repositories in memory, and the part of the HTTP interface that clients use."""
+"""A Hugging Face Hub in a thread: the part of its HTTP interface that clients use."""
 
 import base64
 import hashlib
@@ -6,67 +6,15 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from threading import RLock, Thread
+from threading import Thread
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.hub.repositories import Files, Hub
+
 LFS = (".safetensors", ".bin", ".pt", ".pth", ".parquet")
 WHEN = "2024-01-01T00:00:00.000Z"
-Files = dict[str, bytes]
-
-
-@dataclass
-class Repo:
-    """Every commit as a snapshot of all files; the last one is main."""
-
-    commits: dict[str, Files] = field(default_factory=dict)
-    titles: list[str] = field(default_factory=list)
-    tags: dict[str, str] = field(default_factory=dict)
-    gated: bool = False
-
-    def commit(self, files: Files, title: str = "") -> str:
-        sha = hashlib.sha1(f"{len(self.commits)}{title}".encode()).hexdigest()
-        self.commits[sha] = files
-        self.titles.append(title)
-        return sha
-
-    def find(self, revision: str) -> str | None:
-        sha = next(reversed(self.commits)) if revision == "main" else self.tags.get(revision, revision)
-        return sha if sha in self.commits else None
-
-    @property
-    def files(self) -> Files:
-        """The files of main."""
-        return self.commits[next(reversed(self.commits))]
-
-    @property
-    def ever(self) -> Iterator[tuple[str, bytes]]:
-        """Every file of every commit."""
-        for files in self.commits.values():
-            yield from files.items()
-
-
-class Hub:
-    """The repositories by ``models/user/name`` or ``datasets/user/name``, and what was asked for."""
-
-    def __init__(self) -> None:
-        self.repos: dict[str, Repo] = {}
-        self.blobs: Files = {}
-        self.requests: list[str] = []
-        self.unknown: list[str] = []
-        self.lock = RLock()
-        self.url = ""
-
-    def add(self, name: str, files: Files | Path, gated: bool = False) -> str:
-        """Commit files, or those of a folder, to a repository; gives the revision."""
-        if isinstance(files, Path):
-            found = [path for path in files.rglob("*") if path.is_file()]
-            files = {path.relative_to(files).as_posix(): path.read_bytes() for path in found}
-        repo = self.repos.setdefault(name, Repo(gated=gated))
-        return repo.commit(files)
 
 
 @contextmanager
@@ -155,9 +103,6 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     # ---- Reading ----
-
-    def whoami(self) -> None:
-        self.reply({"type": "user", "name": "user", "orgs": [], "auth": {"accessToken": {"role": "write"}}})
 
     def info(self, kind: str, name: str, revision: str | None = None) -> None:
         if found := self.repo(kind, name, revision or "main"):
@@ -251,7 +196,6 @@ class Handler(BaseHTTPRequestHandler):
 _API = r" /api/(?P<kind>models|datasets)/(?P<name>[^/]+(?:/[^/]+)?)"
 _FILE = r" /(?P<kind>datasets/)?(?P<name>[^/]+(?:/[^/]+)?)/resolve/(?P<revision>[^/]+)/(?P<path>.+)"
 ROUTES: list[tuple[str, Callable[..., None]]] = [
-    (r"GET /api/whoami-v2", Handler.whoami),
     (rf"GET{_API}/revision/(?P<revision>.+)", Handler.info),
     (rf"GET{_API}/tree/(?P<revision>[^/]+)(?:/(?P<folder>.+))?", Handler.tree),
     (rf"POST{_API}/paths-info/(?P<revision>[^/]+)", Handler.paths_info),

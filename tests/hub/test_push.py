@@ -7,7 +7,8 @@ import pytest
 
 from tests import tiny
 from tests.hub import world
-from tests.hub.stub import Repo, serve
+from tests.hub.repositories import Repo
+from tests.hub.stub import serve
 
 MODEL = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.hub import world
-from tests.hub.stub import Hub
+from tests.hub.repositories import Hub
 
 
 def write(folder: Path, case: str, path: str, backbone: str = world.BACKBONE, **dataset: object) -> Path:

@@ -13,7 +13,7 @@ from datasets import ClassLabel, Dataset
 from transformers import AutoModel, BertConfig, set_seed
 
 from tests import tiny
-from tests.hub.stub import Hub
+from tests.hub.repositories import Hub
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "hf_ThisTokenIsSecret0123456789"

@@ -147,13 +147,13 @@ def test_an_annealed_mixture_changes_over_time(recipe: Path, tmp_path: Path, dra
     options = ["mixture.anneal={start: 1.0, end: 10.0}", "training.max_steps=40", "training.window_steps=7"]
     found = by_name(plan(recipe, tmp_path, *options))
     steps = [0, 7, 14, 21, 28, 35]
-    assert drawn["steps"].tolist() == steps
+    assert drawn["steps"].tolist() == [*steps, 40]
     mixture = Mixture(SIZES, anneal={"start": 1.0, "end": 10.0})
     spans = np.array([7, 7, 7, 7, 7, 5])
     for name, size in SIZES.items():
         expected = np.array([mixture.probabilities(step / 40)[name] for step in steps])
-        assert drawn["shares"][name] == pytest.approx(expected)
-        assert drawn["passes"][name] == pytest.approx(np.cumsum(8 * expected * spans) / size)
+        assert drawn["shares"][name] == pytest.approx([*expected, expected[-1]])
+        assert drawn["passes"][name] == pytest.approx([0.0, *np.cumsum(8 * expected * spans) / size])
         assert found[name].share == pytest.approx((expected * spans).sum() / 40)
         assert found[name].passes == pytest.approx(drawn["passes"][name][-1])
     assert drawn["shares"]["topic"][0] > drawn["shares"]["topic"][-1]
