@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
             self.rfile.readline()
         return body
 
-    def reply(self, value: Any, status: int = 200, **headers: str) -> None:
+    def reply(self, value: Any, status: int = 200, **headers: Any) -> None:
         content = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.send_response(status)
         for name, text in headers.items():
