@@ -8,6 +8,7 @@ from accelerate import PartialState
 from transformers import ProgressCallback
 from transformers.utils import logging
 
+from hf_mtl.errors import RunError
 from hf_mtl.recipe import Recipe, load_recipe
 from hf_mtl.reporting.figures import training_figure
 from hf_mtl.reporting.json_files import read_jsonl
@@ -54,10 +55,11 @@ def run_recipe(
     folder = RunFolder(str(args.output_dir))
     folder.check(resume, overwrite)
     if resume and folder.is_finished:
-        logger.warning(f"{folder.path} is finished; nothing to resume.")
-        return folder.results()
+        return _finished(folder, test)
     start = _checkpoint_to_resume(recipe, folder) if resume else None
     prepared = prepare(recipe, args, tokenizer_folder=start)
+    if test and not prepared.split("test"):
+        raise RunError("--test: no task has a split 'test' to score; leave it out, or name one in a task's dataset")
     trainer = prepared.trainer(
         prepared.new_model(), callbacks=[JsonLogCallback(folder.log), RecipeCallback(folder, recipe.to_yaml())]
     )
@@ -75,6 +77,15 @@ def run_recipe(
     return results
 
 
+def _finished(folder: RunFolder, test: bool) -> dict[str, Any]:
+    """The results of a run that has ended, as they are."""
+    logger.warning(f"{folder.path} is finished; nothing to resume.")
+    results = folder.results()
+    if test and "test" not in results:
+        logger.warning(f"Its test splits were not scored. Score them: hf-mtl evaluate {folder.path} --split test")
+    return results
+
+
 def _checkpoint_to_resume(recipe: Recipe, folder: RunFolder) -> Path | None:
     """Where a run goes on; None if it has to start from its beginning, which is said."""
     if not folder.exists:
@@ -84,6 +95,8 @@ def _checkpoint_to_resume(recipe: Recipe, folder: RunFolder) -> Path | None:
     start = checkpoints.newest_whole(folder.path)
     if start is None:
         logger.warning(f"{folder.path} has no whole checkpoint; the run starts from its beginning.")
+    elif not (start / "optimizer.pt").exists():
+        logger.warning(f"{start} has no optimizer (save_only_model): the run goes on, but not in the same bits.")
     return start
 
 

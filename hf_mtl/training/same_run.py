@@ -7,15 +7,25 @@ from hf_mtl.errors import Mistake, RunError
 from hf_mtl.recipe import Recipe, load_recipe
 from hf_mtl.training.run_folder import RunFolder
 
-# What the order of the rows depends on; steps, batches per process and logging may change.
-_TRAINING = ("seed", "data_seed", "window_steps")
+# What the rows depend on, and what a checkpoint brings back whatever the arguments say. Steps, batches per process
+# and logging may change.
+_TRAINING = (
+    "seed",
+    "data_seed",
+    "window_steps",
+    "optim",
+    "learning_rate",
+    "head_learning_rate",
+    "balancing_learning_rate",
+    "weight_decay",
+)
 
 
 def refuse_another_run(recipe: Recipe, folder: RunFolder) -> None:
     """Compare a recipe with the one that a run keeps. Where the data lies may have changed, and how long to train.
 
     Raises:
-        RunError: If they differ in the model, the tasks, the mixture, the balancing or the seed; says in what.
+        RunError: If they differ in the model, tasks, mixture, balancing, seed or optimizer; says in what.
     """
     if not folder.recipe.exists():
         return

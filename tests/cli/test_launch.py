@@ -58,7 +58,13 @@ def test_two_processes_train_one_run_and_speak_with_one_voice(recipe: Path, tmp_
     alone = tmp_path / "alone"
     runs.train(recipe, alone, "model.dropout=0.0")
     again = launch(
-        launcher, recipe, "train", "recipe.yaml", size, "model.dropout=0.0", f"training.output_dir={tmp_path / 'both'}"
+        launcher,
+        recipe,
+        "train",
+        "recipe.yaml",
+        size,
+        "model.dropout=0.0",
+        f"training.output_dir={tmp_path / 'both'}",
     )
     assert again.returncode == 0, again.stderr[-3000:]
     one, two = (json.loads((folder / "results.json").read_text()) for folder in (alone, tmp_path / "both"))

@@ -36,7 +36,9 @@ def test_every_command_has_help(hf_mtl: Command, command: str) -> None:
 
 def test_every_command_of_the_parser_has_its_function() -> None:
     assert all(callable(getattr(commands, name)) for name in COMMANDS)
-    assert all(f"{name}," in build_parser().format_usage() or name in build_parser().format_help() for name in COMMANDS)
+    assert all(
+        f"{name}," in build_parser().format_usage() or name in build_parser().format_help() for name in COMMANDS
+    )
 
 
 @pytest.mark.parametrize(

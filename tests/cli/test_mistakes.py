@@ -15,7 +15,7 @@ from tests.cli.conftest import Said
 from tests.training import runs
 
 Command = Callable[..., Said]
-RECIPE = {
+RECIPE: dict[str, Any] = {
     "model": {
         "backbone": {key: value for key, value in tiny.BERT.items() if key != "vocab_size"},
         "tokenizer": {"train": "wordpiece", "vocab_size": 200},
@@ -41,7 +41,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The current folder, with data."""
     monkeypatch.chdir(tmp_path)
     datasets.disable_progress_bars()  # they would stand between the command and its message
-    for name, task, size, seed in (("mood.train", "mood", 12, 0), ("mood.dev", "mood", 6, 1), ("score", "score", 9, 0)):
+    for name, task, size, seed in (
+        ("mood.train", "mood", 12, 0),
+        ("mood.dev", "mood", 6, 1),
+        ("score", "score", 9, 0),
+    ):
         write_rows(f"{name}.jsonl", tiny.rows(task, size, seed).to_list())
     write_recipe(RECIPE)
     with runs.own_cache(tmp_path.parent / "cache"):
@@ -170,7 +174,9 @@ def test_a_bad_task_name(hf_mtl: Command, folder: Path) -> None:
 
 
 def test_an_unknown_weighting(hf_mtl: Command, folder: Path) -> None:
-    message = "command line: balancing.weighting: unknown weighting 'uwu'. Known: ew, fixed, tw, uw. Did you mean 'uw'?"
+    message = (
+        "command line: balancing.weighting: unknown weighting 'uwu'. Known: ew, fixed, tw, uw. Did you mean 'uw'?"
+    )
     refused(hf_mtl, folder, message, "balancing.weighting=uwu")
 
 

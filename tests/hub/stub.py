@@ -137,7 +137,7 @@ class Handler(BaseHTTPRequestHandler):
             if path not in files:
                 return self.fail(404, "EntryNotFound", f"no file {path}")
             entry = _entry(path, files[path])
-            headers = {"X_Repo_Commit": sha, "ETag": f'"{entry["oid"]}"', "Accept_Ranges": "none"}
+            headers: dict[str, Any] = {"X_Repo_Commit": sha, "ETag": f'"{entry["oid"]}"', "Accept_Ranges": "none"}
             if "lfs" in entry:
                 headers |= {"X_Linked_Etag": f'"{entry["lfs"]["oid"]}"', "X_Linked_Size": str(entry["size"])}
             self.reply(files[path], **headers)

@@ -3,8 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
-from hf_mtl import MultiTaskModel, load_recipe, run_recipe
-from hf_mtl.errors import CheckpointError, DataError, ModelError, RunError
+from hf_mtl import MultiTaskModel, run_recipe
+from hf_mtl.errors import DataError, ModelError, RunError
 from hf_mtl.training import checkpoint, run
 from tests.training import runs
 
@@ -154,6 +153,18 @@ def test_the_test_split_is_scored_when_asked(recipe: Path, world: Path, tmp_path
     assert results(tmp_path / "run") == found
 
 
+def test_test_splits_that_are_not_there_are_noticed_at_once(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="--test: no task has a split 'test' to score"):
+        runs.train(recipe, tmp_path / "run", test=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_baselines_are_scored_when_asked(recipe: Path, tmp_path: Path) -> None:
+    found = runs.train(recipe, tmp_path / "run", "training.max_steps=1", baselines=True)
+    assert set(found["baselines"]) == {"majority", "tfidf"}
+    assert results(tmp_path / "run") == found
+
+
 def test_a_run_too_short_to_log_has_no_figure(recipe: Path, tmp_path: Path) -> None:
     runs.train(recipe, tmp_path / "run", "training.max_steps=1", "training.logging_steps=5")
     assert not (tmp_path / "run" / "figures").exists()
@@ -195,6 +206,11 @@ def test_a_finished_run_is_not_resumed(recipe: Path, finished: Path, warnings: l
     assert runs.content(finished) == before
 
 
+def test_a_finished_run_says_how_to_score_its_test_splits(recipe: Path, finished: Path, warnings: list[str]) -> None:
+    runs.train(recipe, finished, resume=True, test=True)
+    assert warnings[1] == f"Its test splits were not scored. Score them: hf-mtl evaluate {finished} --split test"
+
+
 def test_overwriting_starts_anew_and_leaves_other_files(recipe: Path, finished: Path) -> None:
     (finished / "notes.md").write_text("mine")
     runs.train(recipe, finished, "training.max_steps=2", "training.save_steps=2", overwrite=True)
@@ -231,122 +247,3 @@ def test_a_file_where_the_folder_should_be_is_refused(recipe: Path, tmp_path: Pa
     for place in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(RunError, match=rf"training\.output_dir: {tmp_path / 'file'} is a file, not a folder"):
             runs.train(recipe, place)
-
-
-# ---- Resuming ----
-
-
-def test_resuming_where_nothing_is_starts(recipe: Path, tmp_path: Path, warnings: list[str]) -> None:
-    found = runs.train(recipe, tmp_path / "run", "training.max_steps=1", resume=True)
-    assert found["step"] == 1
-    assert warnings == [f"{tmp_path / 'run'} holds no run yet; starting it."]
-
-
-def test_a_run_killed_after_its_last_checkpoint_only_needs_its_results(
-    recipe: Path, unfinished: Path, world: Path
-) -> None:
-    before = runs.content(unfinished / "checkpoint-10")
-    runs.train(recipe, unfinished, resume=True)
-    assert_same_bits(unfinished, world / "run")
-    assert runs.content(unfinished / "checkpoint-10") == before
-    assert {path.name for path in unfinished.iterdir()} == FOLDER | MODEL
-
-
-def remove_one(folder: Path) -> str:
-    (folder / "optimizer.pt").unlink()
-    return "optimizer.pt: missing from the checkpoint"
-
-
-def flip_one(folder: Path) -> str:
-    runs.damage(folder / "model.safetensors")
-    return "model.safetensors: damaged, it differs from what was written"
-
-
-def truncate_one(folder: Path) -> str:
-    file = folder / "multi_task_state.safetensors"
-    file.write_bytes(file.read_bytes()[:-1])
-    return "multi_task_state.safetensors: damaged, it differs from what was written"
-
-
-@pytest.mark.parametrize("harm", [remove_one, flip_one, truncate_one])
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
-    recipe: Path, unfinished: Path, world: Path, warnings: list[str], harm: Callable[[Path], str]
-) -> None:
-    said = harm(unfinished / "checkpoint-10")
-    runs.train(recipe, unfinished, resume=True)
-    assert warnings == [f"Skipping a checkpoint that cannot be used. {unfinished / 'checkpoint-10'}/{said}."]
-    assert_same_bits(unfinished, world / "run")
-    steps = [[record["step"] for record in log(folder)] for folder in (unfinished, world / "run")]
-    assert steps[0] == steps[1], "the log goes on where the checkpoint was"
-
-
-def test_with_every_checkpoint_damaged_the_run_starts_from_its_beginning(
-    recipe: Path, unfinished: Path, world: Path, warnings: list[str]
-) -> None:
-    for step in (5, 10):
-        flip_one(unfinished / f"checkpoint-{step}")
-    runs.train(recipe, unfinished, resume=True)
-    assert len(warnings) == 3
-    assert warnings[-1] == f"{unfinished} has no whole checkpoint; the run starts from its beginning."
-    assert_same_bits(unfinished, world / "run")
-    assert [record["step"] for record in log(unfinished) if "loss" in record] == list(range(1, 11))
-
-
-def test_a_checkpoint_of_another_program_is_passed_over(
-    recipe: Path, unfinished: Path, world: Path, warnings: list[str]
-) -> None:
-    foreign = unfinished / "checkpoint-77"
-    foreign.mkdir()
-    (foreign / "pytorch_model.bin").write_bytes(b"weights")
-    runs.train(recipe, unfinished, resume=True)
-    assert len(warnings) == 1
-    assert (
-        f"{foreign}/manifest.json: not found; the checkpoint is incomplete, or not written by hf_mtl" in warnings[0]
-    )
-    assert_same_bits(unfinished, world / "run")
-    assert runs.content(foreign) == {"pytorch_model.bin": b"weights"}
-
-
-def test_a_longer_run_goes_on_from_a_shorter_one(recipe: Path, unfinished: Path) -> None:
-    runs.train(recipe, unfinished, "training.max_steps=12", resume=True)
-    assert results(unfinished)["step"] == 12
-    assert load_recipe(unfinished / "recipe.yaml").training.options()["max_steps"] == 12
-
-
-CHANGES = [
-    ("training.seed=7", "training.seed: is 7, in the run it is not set"),
-    ("balancing.weighting=ew", "balancing.weighting: is {'name': 'ew'}, in the run it is {'name': 'uw'}"),
-    ("model.head=mlp", "model.head: is 'mlp', in the run it is not set"),
-    ("mixture.cap=50", "mixture.cap: is 50, in the run it is not set"),
-    ("tasks.mood.labels=[bad, good]", "tasks.mood.labels: is ['bad', 'good'], in the run it is ['good', 'bad']"),
-    ("tasks.mood=", "tasks: are topic, score; the run has topic, mood, score"),
-    ("tasks.topic.max_rows=100", "tasks.topic.max_rows: is 100, in the run it is not set"),
-]
-
-
-@pytest.mark.parametrize(("change", "said"), CHANGES, ids=[change for change, _ in CHANGES])
-def test_another_recipe_is_refused_with_what_differs(recipe: Path, unfinished: Path, change: str, said: str) -> None:
-    before = runs.content(unfinished)
-    with pytest.raises(RunError) as caught:
-        runs.train(recipe, unfinished, change, resume=True)
-    (mistake,) = caught.value.mistakes
-    assert str(replace(mistake, where="")) == (
-        f"{said}. Resume with {unfinished / 'recipe.yaml'}, or start anew with --overwrite."
-    )
-    assert runs.content(unfinished) == before
-
-
-def test_data_that_moved_is_no_other_recipe(world: Path, unfinished: Path, tmp_path: Path) -> None:
-    moved = runs.write_recipe(tmp_path / "moved")
-    runs.train(moved, unfinished, resume=True)
-    assert_same_bits(unfinished, world / "run")
-
-
-def test_other_rows_behind_the_same_recipe_are_refused(world: Path, unfinished: Path, tmp_path: Path) -> None:
-    moved = runs.write_recipe(tmp_path / "moved")
-    rows = (moved.parent / "mood.train.jsonl").read_text().splitlines(keepends=True)
-    (moved.parent / "mood.train.jsonl").write_text("".join(rows[:-1]))
-    before = runs.content(unfinished)
-    with pytest.raises(CheckpointError, match="tasks is .*'mood': 60.*, the checkpoint has .*'mood': 61"):
-        runs.train(moved, unfinished, resume=True)
-    assert runs.content(unfinished) == before

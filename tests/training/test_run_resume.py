@@ -1,0 +1,201 @@
+"""A run is resumed: what it goes on from, and what it refuses."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hf_mtl import load_recipe
+from hf_mtl.errors import CheckpointError, RunError
+from hf_mtl.training import checkpoint, run
+from tests.training import runs
+
+MODEL = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training_args.bin"}
+FOLDER = {"recipe.yaml", "results.json", "log.jsonl", "figures", "checkpoint-5", "checkpoint-10"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A recipe and its finished run."""
+    folder = tmp_path_factory.mktemp("world")
+    with runs.own_cache(folder):
+        runs.train(runs.write_recipe(folder), folder / "run")
+        yield folder
+
+
+@pytest.fixture
+def recipe(world: Path) -> Path:
+    return world / "recipe.yaml"
+
+
+@pytest.fixture
+def finished(world: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run."""
+    return Path(shutil.copytree(world / "run", tmp_path / "run"))
+
+
+@pytest.fixture
+def unfinished(finished: Path) -> Path:
+    """The same run, killed before its end."""
+    for name in ("results.json", *MODEL):
+        (finished / name).unlink()
+    return finished
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    said: list[str] = []
+    for module in (run, checkpoint):
+        monkeypatch.setattr(module.logger, "warning", said.append)
+    return said
+
+
+def results(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    return found
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def assert_same_bits(folder: Path, other: Path) -> None:
+    assert (folder / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    assert results(folder) == results(other)
+    states = [load_file(path / f"checkpoint-{runs.STEPS}/multi_task_state.safetensors") for path in (folder, other)]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_resuming_where_nothing_is_starts(recipe: Path, tmp_path: Path, warnings: list[str]) -> None:
+    found = runs.train(recipe, tmp_path / "run", "training.max_steps=1", resume=True)
+    assert found["step"] == 1
+    assert warnings == [f"{tmp_path / 'run'} holds no run yet; starting it."]
+
+
+def test_a_run_killed_after_its_last_checkpoint_only_needs_its_results(
+    recipe: Path, unfinished: Path, world: Path
+) -> None:
+    before = runs.content(unfinished / "checkpoint-10")
+    runs.train(recipe, unfinished, resume=True)
+    assert_same_bits(unfinished, world / "run")
+    assert runs.content(unfinished / "checkpoint-10") == before
+    assert {path.name for path in unfinished.iterdir()} == FOLDER | MODEL
+
+
+def remove_one(folder: Path) -> str:
+    (folder / "optimizer.pt").unlink()
+    return "optimizer.pt: missing from the checkpoint"
+
+
+def flip_one(folder: Path) -> str:
+    runs.damage(folder / "model.safetensors")
+    return "model.safetensors: damaged, it differs from what was written"
+
+
+def truncate_one(folder: Path) -> str:
+    file = folder / "multi_task_state.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    return "multi_task_state.safetensors: damaged, it differs from what was written"
+
+
+@pytest.mark.parametrize("harm", [remove_one, flip_one, truncate_one])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
+    recipe: Path, unfinished: Path, world: Path, warnings: list[str], harm: Callable[[Path], str]
+) -> None:
+    said = harm(unfinished / "checkpoint-10")
+    runs.train(recipe, unfinished, resume=True)
+    assert warnings == [f"Skipping a checkpoint that cannot be used. {unfinished / 'checkpoint-10'}/{said}."]
+    assert_same_bits(unfinished, world / "run")
+    steps = [[record["step"] for record in log(folder)] for folder in (unfinished, world / "run")]
+    assert steps[0] == steps[1], "the log goes on where the checkpoint was"
+
+
+def test_with_every_checkpoint_damaged_the_run_starts_from_its_beginning(
+    recipe: Path, unfinished: Path, world: Path, warnings: list[str]
+) -> None:
+    for step in (5, 10):
+        flip_one(unfinished / f"checkpoint-{step}")
+    runs.train(recipe, unfinished, resume=True)
+    assert len(warnings) == 3
+    assert warnings[-1] == f"{unfinished} has no whole checkpoint; the run starts from its beginning."
+    assert_same_bits(unfinished, world / "run")
+    assert [record["step"] for record in log(unfinished) if "loss" in record] == list(range(1, 11))
+
+
+def test_a_checkpoint_of_another_program_is_passed_over(
+    recipe: Path, unfinished: Path, world: Path, warnings: list[str]
+) -> None:
+    foreign = unfinished / "checkpoint-77"
+    foreign.mkdir()
+    (foreign / "pytorch_model.bin").write_bytes(b"weights")
+    runs.train(recipe, unfinished, resume=True)
+    assert len(warnings) == 1
+    assert (
+        f"{foreign}/manifest.json: not found; the checkpoint is incomplete, or not written by hf_mtl" in warnings[0]
+    )
+    assert_same_bits(unfinished, world / "run")
+    assert runs.content(foreign) == {"pytorch_model.bin": b"weights"}
+
+
+def test_resuming_without_an_optimizer_is_said(recipe: Path, tmp_path: Path, warnings: list[str]) -> None:
+    options = ["training.max_steps=2", "training.save_steps=1", "training.save_only_model=true"]
+    runs.train(recipe, tmp_path / "run", *options)
+    (tmp_path / "run" / "results.json").unlink()
+    runs.train(recipe, tmp_path / "run", *options, resume=True)
+    assert warnings == [
+        f"{tmp_path}/run/checkpoint-2 has no optimizer (save_only_model): the run goes on, but not in the same bits."
+    ]
+
+
+def test_a_longer_run_goes_on_from_a_shorter_one(recipe: Path, unfinished: Path) -> None:
+    runs.train(recipe, unfinished, "training.max_steps=12", resume=True)
+    assert results(unfinished)["step"] == 12
+    assert load_recipe(unfinished / "recipe.yaml").training.options()["max_steps"] == 12
+
+
+CHANGES = [
+    ("training.seed=7", "training.seed: is 7, in the run it is not set"),
+    ("training.learning_rate=0.1", "training.learning_rate: is 0.1, in the run it is 0.001"),
+    ("training.optim=sgd", "training.optim: is 'sgd', in the run it is not set"),
+    ("balancing.weighting=ew", "balancing.weighting: is {'name': 'ew'}, in the run it is {'name': 'uw'}"),
+    ("model.head=mlp", "model.head: is 'mlp', in the run it is not set"),
+    ("mixture.cap=50", "mixture.cap: is 50, in the run it is not set"),
+    ("tasks.mood.labels=[bad, good]", "tasks.mood.labels: is ['bad', 'good'], in the run it is ['good', 'bad']"),
+    ("tasks.mood=", "tasks: are topic, score; the run has topic, mood, score"),
+    ("tasks.topic.max_rows=100", "tasks.topic.max_rows: is 100, in the run it is not set"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), CHANGES, ids=[change for change, _ in CHANGES])
+def test_another_recipe_is_refused_with_what_differs(recipe: Path, unfinished: Path, change: str, said: str) -> None:
+    before = runs.content(unfinished)
+    with pytest.raises(RunError) as caught:
+        runs.train(recipe, unfinished, change, resume=True)
+    (mistake,) = caught.value.mistakes
+    assert str(replace(mistake, where="")) == (
+        f"{said}. Resume with {unfinished / 'recipe.yaml'}, or start anew with --overwrite."
+    )
+    assert runs.content(unfinished) == before
+
+
+def test_data_that_moved_is_no_other_recipe(world: Path, unfinished: Path, tmp_path: Path) -> None:
+    moved = runs.write_recipe(tmp_path / "moved")
+    runs.train(moved, unfinished, resume=True)
+    assert_same_bits(unfinished, world / "run")
+
+
+def test_other_rows_behind_the_same_recipe_are_refused(world: Path, unfinished: Path, tmp_path: Path) -> None:
+    moved = runs.write_recipe(tmp_path / "moved")
+    rows = (moved.parent / "mood.train.jsonl").read_text().splitlines(keepends=True)
+    (moved.parent / "mood.train.jsonl").write_text("".join(rows[:-1]))
+    before = runs.content(unfinished)
+    with pytest.raises(CheckpointError, match="tasks is .*'mood': 60.*, the checkpoint has .*'mood': 61"):
+        runs.train(moved, unfinished, resume=True)
+    assert runs.content(unfinished) == before

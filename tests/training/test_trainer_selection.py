@@ -1,0 +1,78 @@
+"""Which model is kept, and when training stops."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hf_mtl import MultiTaskModel, Regression
+from tests import tiny
+from tests.training.trainers import make, records
+
+LESS_IS_BETTER = ("loss", "topic_loss", "score_rmse", "eval_score_mae_y")
+MORE_IS_BETTER = ("average", "macro", "worst", "eval_average", "topic_f1_macro", "score_pearson_x")
+WRONG_WAY = pytest.mark.xfail(strict=True, reason="greater_is_better follows the name's ending, not the metric")
+METRICS = [pytest.param(name, marks=WRONG_WAY if "mse" in name or "mae" in name else ()) for name in LESS_IS_BETTER]
+
+
+def with_rmse() -> MultiTaskModel:
+    metrics = ["pearson", "rmse", "mae"]
+    return tiny.model(tasks={**tiny.TASKS, "score": Regression(label=["x", "y"], metrics=metrics)})
+
+
+@pytest.mark.parametrize("metric", [*MORE_IS_BETTER, *METRICS])
+def test_the_best_model_is_loaded_at_the_end(tmp_path: Path, metric: str) -> None:
+    trainer = make(
+        tmp_path,
+        model=with_rmse(),
+        max_steps=5,
+        learning_rate=2e-2,
+        eval_strategy="steps",
+        eval_steps=1,
+        save_strategy="steps",
+        save_steps=1,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model=metric,
+    )
+    trainer.train()
+    key = f"eval_{metric.removeprefix('eval_')}"
+    values = records(trainer, key)
+    assert len(set(values)) > 1, "training should change the scores"
+    best = min(values) if metric in LESS_IS_BETTER else max(values)
+    assert trainer.state.best_metric == best
+    assert trainer.state.best_global_step == values.index(best) + 1
+    assert trainer.evaluate()[key] == best
+
+
+@pytest.mark.parametrize("metric", ["average", "macro", "worst", "mood_f1_macro", "score_loss"])
+@pytest.mark.parametrize("save", ["no", "steps"])
+def test_training_stops_when_nothing_gets_better(tmp_path: Path, metric: str, save: str) -> None:
+    trainer = make(
+        tmp_path,
+        max_steps=9,
+        learning_rate=0.0,
+        eval_strategy="steps",
+        eval_steps=1,
+        save_strategy=save,
+        save_steps=1,
+        metric_for_best_model=metric,
+        early_stopping_patience=2,
+    )
+    trainer.train()
+    assert trainer.state.global_step == 3  # one evaluation sets the mark, two do not pass it
+    state = trainer.stateful()["callbacks"].state_dict()
+    counters = [attributes for name, attributes in state["callbacks"] if name == "EarlyStoppingCallback"]
+    assert counters == [{"early_stopping_patience_counter": 2}]
+
+
+def test_a_threshold_makes_small_gains_not_count(tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "eval_strategy": "steps",
+        "eval_steps": 1,
+        "metric_for_best_model": "loss",
+        "max_steps": 6,
+    }
+    trainer = make(tmp_path, early_stopping_patience=2, early_stopping_threshold=1e3, **options)
+    trainer.train()
+    assert trainer.state.global_step == 3
