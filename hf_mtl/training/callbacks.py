@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.trainer_callback import ExportableState
 
 from hf_mtl.balancing import LossWeighting
@@ -110,6 +117,23 @@ class TaskProgressCallback(ProgressCallback):
         line = log_line(logs or {}, state.global_step, state.max_steps)
         if state.is_world_process_zero and self.training_bar is not None and line:
             self.training_bar.write(line)
+
+
+class TaskPrinterCallback(PrinterCallback):
+    """The same lines without a progress bar, for ``disable_tqdm``."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Print the tasks' losses, or their scores."""
+        line = log_line(logs or {}, state.global_step, state.max_steps)
+        if state.is_local_process_zero and line:
+            print(line)
 
 
 def log_line(logs: dict[str, Any], step: int, total: int) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from transformers import ProgressCallback
+from transformers import PrinterCallback, ProgressCallback
 from transformers.utils import logging
 
 from hf_mtl.errors import RunError
@@ -14,7 +14,7 @@ from hf_mtl.reporting.figures import training_figure
 from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.baselines import baseline_results
-from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskProgressCallback
+from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrinterCallback, TaskProgressCallback
 from hf_mtl.training.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.same_run import refuse_another_run
@@ -63,9 +63,8 @@ def run_recipe(
     trainer = prepared.trainer(
         prepared.new_model(), callbacks=[JsonLogCallback(folder.log), RecipeCallback(folder, recipe.to_yaml())]
     )
-    if not args.disable_tqdm:
-        trainer.remove_callback(ProgressCallback)
-        trainer.add_callback(TaskProgressCallback)
+    trainer.remove_callback(PrinterCallback if args.disable_tqdm else ProgressCallback)
+    trainer.add_callback(TaskPrinterCallback if args.disable_tqdm else TaskProgressCallback)
     folder.open(resume, overwrite)  # now that nothing can be wrong any more: it may clear an old run away
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     _publish(trainer, folder)

@@ -156,8 +156,8 @@ def encode_splits(
         for name, found in encoded.items():
             if found.tokens.truncated:
                 logger.warning_once(
-                    f"{name}: {found.tokens.truncated:,} of {len(found):,} {split} rows are longer than the longest "
-                    f"text that the model is given and are cut to {found.tokens.lengths.max()} tokens."
+                    f"{name}: {found.tokens.truncated:,} of {len(found):,} {split} rows are longer than "
+                    f"{found.tokens.lengths.max()} tokens and are cut to that."
                 )
     return encoded
 

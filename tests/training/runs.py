@@ -1,5 +1,6 @@
 """Short runs of the tiny world from a recipe, in this process."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,8 @@ from typing import Any
 
 import datasets
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from hf_mtl import run_recipe
 from tests.training import killing
@@ -20,6 +23,8 @@ DEFAULTS: dict[str, Any] = {
     "load_best_model_at_end": False,
     "report_to": "none",
 }
+MODEL = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training_args.bin"}
+FOLDER = {"recipe.yaml", "results.json", "log.jsonl", "figures", "checkpoint-5", "checkpoint-10"}
 
 
 def write_recipe(folder: Path, **training: Any) -> Path:
@@ -66,3 +71,23 @@ def damage(file: Path) -> None:
     found = bytearray(file.read_bytes())
     found[len(found) // 2] ^= 1
     file.write_bytes(found)
+
+
+def results(folder: Path) -> dict[str, Any]:
+    """What a run has written at its end."""
+    found: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    return found
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    """The records of a run."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def assert_same_bits(folder: Path, other: Path) -> None:
+    """Two runs have come to the same."""
+    assert (folder / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    assert results(folder) == results(other)
+    states = [load_file(path / f"checkpoint-{STEPS}/multi_task_state.safetensors") for path in (folder, other)]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])

@@ -1,89 +1,27 @@
 """A run's folder, from the first training to the last resume."""
 
-import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
 from hf_mtl import MultiTaskModel, run_recipe
 from hf_mtl.errors import DataError, ModelError, RunError
-from hf_mtl.training import checkpoint, run
 from tests.training import runs
-
-MODEL = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training_args.bin"}
-FOLDER = {"recipe.yaml", "results.json", "log.jsonl", "figures", "checkpoint-5", "checkpoint-10"}
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A recipe and its finished run."""
-    folder = tmp_path_factory.mktemp("world")
-    with runs.own_cache(folder):
-        runs.train(runs.write_recipe(folder), folder / "run")
-        yield folder
-
-
-@pytest.fixture
-def recipe(world: Path) -> Path:
-    return world / "recipe.yaml"
-
-
-@pytest.fixture
-def finished(world: Path, tmp_path: Path) -> Path:
-    """A copy of the finished run."""
-    return Path(shutil.copytree(world / "run", tmp_path / "run"))
-
-
-@pytest.fixture
-def unfinished(finished: Path) -> Path:
-    """The same run, killed before its end."""
-    for name in ("results.json", *MODEL):
-        (finished / name).unlink()
-    return finished
-
-
-@pytest.fixture
-def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    said: list[str] = []
-    for module in (run, checkpoint):
-        monkeypatch.setattr(module.logger, "warning", said.append)
-    return said
-
-
-def results(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "results.json").read_text())
-    return found
-
-
-def log(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-def assert_same_bits(folder: Path, other: Path) -> None:
-    assert (folder / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
-    assert results(folder) == results(other)
-    states = [load_file(path / f"checkpoint-{runs.STEPS}/multi_task_state.safetensors") for path in (folder, other)]
-    assert states[0].keys() == states[1].keys()
-    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-
 
 # ---- What is in the folder ----
 
 
 def test_the_folder_holds_what_the_design_says_and_nothing_else(world: Path) -> None:
-    assert {path.name for path in (world / "run").iterdir()} == FOLDER | MODEL
+    assert {path.name for path in (world / "run").iterdir()} == runs.FOLDER | runs.MODEL
     assert [path.name for path in (world / "run" / "figures").iterdir()] == ["training.png"]
 
 
 def test_the_results_have_every_task_and_what_they_come_to(world: Path) -> None:
-    found = results(world / "run")
+    found = runs.results(world / "run")
     assert set(found) == {"tasks", "average", "macro", "worst", "loss", "split", "step"}
     assert {name: set(scores) for name, scores in found["tasks"].items()} == {
         "topic": {"f1_macro", "loss"},
@@ -98,7 +36,7 @@ def test_the_results_have_every_task_and_what_they_come_to(world: Path) -> None:
 
 
 def test_the_log_has_stable_names(world: Path) -> None:
-    records = log(world / "run")
+    records = runs.log(world / "run")
     trained = [record for record in records if "loss" in record]
     assert [record["step"] for record in trained] == list(range(1, runs.STEPS + 1))
     per_task = {f"{what}/{name}" for what in ("weight", "share", "passes") for name in ("topic", "mood", "score")}
@@ -109,7 +47,7 @@ def test_the_log_has_stable_names(world: Path) -> None:
             assert (f"loss/{name}" in record) == (record[f"share/{name}"] > 0)
     evaluated = [record for record in records if "eval_average" in record]
     assert [record["step"] for record in evaluated] == [5, 10, 10]
-    last = results(world / "run")
+    last = runs.results(world / "run")
     assert all(evaluated[-1][f"eval_{key}"] == last[key] for key in ("average", "macro", "worst", "loss"))
     assert all(evaluated[-1][f"eval_topic_{key}"] == value for key, value in last["tasks"]["topic"].items())
 
@@ -141,8 +79,8 @@ def test_the_resolved_recipe_trains_elsewhere_to_the_same_model(world: Path, tmp
     shutil.copy(world / "run" / "recipe.yaml", elsewhere / "mine.yaml")
     with runs.inside(elsewhere):
         returned = run_recipe("mine.yaml", ["training.output_dir=again"])
-    assert_same_bits(elsewhere / "again", world / "run")
-    assert returned == results(world / "run")
+    runs.assert_same_bits(elsewhere / "again", world / "run")
+    assert returned == runs.results(world / "run")
 
 
 def test_the_test_split_is_scored_when_asked(recipe: Path, world: Path, tmp_path: Path) -> None:
@@ -150,7 +88,7 @@ def test_the_test_split_is_scored_when_asked(recipe: Path, world: Path, tmp_path
     found = runs.train(recipe, tmp_path / "run", file, "training.max_steps=2", test=True)
     assert set(found["test"]) == {"tasks", "average", "macro", "worst", "loss"}
     assert found["test"]["tasks"] == {"mood": found["tasks"]["mood"]}
-    assert results(tmp_path / "run") == found
+    assert runs.results(tmp_path / "run") == found
 
 
 def test_test_splits_that_are_not_there_are_noticed_at_once(recipe: Path, tmp_path: Path) -> None:
@@ -162,7 +100,7 @@ def test_test_splits_that_are_not_there_are_noticed_at_once(recipe: Path, tmp_pa
 def test_baselines_are_scored_when_asked(recipe: Path, tmp_path: Path) -> None:
     found = runs.train(recipe, tmp_path / "run", "training.max_steps=1", baselines=True)
     assert set(found["baselines"]) == {"majority", "tfidf"}
-    assert results(tmp_path / "run") == found
+    assert runs.results(tmp_path / "run") == found
 
 
 def test_a_run_too_short_to_log_has_no_figure(recipe: Path, tmp_path: Path) -> None:
@@ -201,7 +139,7 @@ def test_both_wishes_at_once_are_refused(recipe: Path, state: str, request: pyte
 
 def test_a_finished_run_is_not_resumed(recipe: Path, finished: Path, warnings: list[str]) -> None:
     before = runs.content(finished)
-    assert runs.train(recipe, finished, resume=True) == results(finished)
+    assert runs.train(recipe, finished, resume=True) == runs.results(finished)
     assert warnings == [f"{finished} is finished; nothing to resume."]
     assert runs.content(finished) == before
 
@@ -214,12 +152,12 @@ def test_a_finished_run_says_how_to_score_its_test_splits(recipe: Path, finished
 def test_overwriting_starts_anew_and_leaves_other_files(recipe: Path, finished: Path) -> None:
     (finished / "notes.md").write_text("mine")
     runs.train(recipe, finished, "training.max_steps=2", "training.save_steps=2", overwrite=True)
-    assert {path.name for path in finished.iterdir()} == (FOLDER | MODEL | {"notes.md", "checkpoint-2"}) - {
+    assert {path.name for path in finished.iterdir()} == (runs.FOLDER | runs.MODEL | {"notes.md", "checkpoint-2"}) - {
         "checkpoint-5",
         "checkpoint-10",
     }
-    assert {record["step"] for record in log(finished)} == {1, 2}
-    assert results(finished)["step"] == 2
+    assert {record["step"] for record in runs.log(finished)} == {1, 2}
+    assert runs.results(finished)["step"] == 2
 
 
 @pytest.mark.parametrize(

@@ -1,76 +1,14 @@
 """A run is resumed: what it goes on from, and what it refuses."""
 
-import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from hf_mtl import load_recipe
 from hf_mtl.errors import CheckpointError, RunError
-from hf_mtl.training import checkpoint, run
 from tests.training import runs
-
-MODEL = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training_args.bin"}
-FOLDER = {"recipe.yaml", "results.json", "log.jsonl", "figures", "checkpoint-5", "checkpoint-10"}
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A recipe and its finished run."""
-    folder = tmp_path_factory.mktemp("world")
-    with runs.own_cache(folder):
-        runs.train(runs.write_recipe(folder), folder / "run")
-        yield folder
-
-
-@pytest.fixture
-def recipe(world: Path) -> Path:
-    return world / "recipe.yaml"
-
-
-@pytest.fixture
-def finished(world: Path, tmp_path: Path) -> Path:
-    """A copy of the finished run."""
-    return Path(shutil.copytree(world / "run", tmp_path / "run"))
-
-
-@pytest.fixture
-def unfinished(finished: Path) -> Path:
-    """The same run, killed before its end."""
-    for name in ("results.json", *MODEL):
-        (finished / name).unlink()
-    return finished
-
-
-@pytest.fixture
-def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    said: list[str] = []
-    for module in (run, checkpoint):
-        monkeypatch.setattr(module.logger, "warning", said.append)
-    return said
-
-
-def results(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "results.json").read_text())
-    return found
-
-
-def log(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-def assert_same_bits(folder: Path, other: Path) -> None:
-    assert (folder / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
-    assert results(folder) == results(other)
-    states = [load_file(path / f"checkpoint-{runs.STEPS}/multi_task_state.safetensors") for path in (folder, other)]
-    assert states[0].keys() == states[1].keys()
-    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
 def test_resuming_where_nothing_is_starts(recipe: Path, tmp_path: Path, warnings: list[str]) -> None:
@@ -84,9 +22,9 @@ def test_a_run_killed_after_its_last_checkpoint_only_needs_its_results(
 ) -> None:
     before = runs.content(unfinished / "checkpoint-10")
     runs.train(recipe, unfinished, resume=True)
-    assert_same_bits(unfinished, world / "run")
+    runs.assert_same_bits(unfinished, world / "run")
     assert runs.content(unfinished / "checkpoint-10") == before
-    assert {path.name for path in unfinished.iterdir()} == FOLDER | MODEL
+    assert {path.name for path in unfinished.iterdir()} == runs.FOLDER | runs.MODEL
 
 
 def remove_one(folder: Path) -> str:
@@ -112,8 +50,8 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     said = harm(unfinished / "checkpoint-10")
     runs.train(recipe, unfinished, resume=True)
     assert warnings == [f"Skipping a checkpoint that cannot be used. {unfinished / 'checkpoint-10'}/{said}."]
-    assert_same_bits(unfinished, world / "run")
-    steps = [[record["step"] for record in log(folder)] for folder in (unfinished, world / "run")]
+    runs.assert_same_bits(unfinished, world / "run")
+    steps = [[record["step"] for record in runs.log(folder)] for folder in (unfinished, world / "run")]
     assert steps[0] == steps[1], "the log goes on where the checkpoint was"
 
 
@@ -125,8 +63,8 @@ def test_with_every_checkpoint_damaged_the_run_starts_from_its_beginning(
     runs.train(recipe, unfinished, resume=True)
     assert len(warnings) == 3
     assert warnings[-1] == f"{unfinished} has no whole checkpoint; the run starts from its beginning."
-    assert_same_bits(unfinished, world / "run")
-    assert [record["step"] for record in log(unfinished) if "loss" in record] == list(range(1, 11))
+    runs.assert_same_bits(unfinished, world / "run")
+    assert [record["step"] for record in runs.log(unfinished) if "loss" in record] == list(range(1, 11))
 
 
 def test_a_checkpoint_of_another_program_is_passed_over(
@@ -140,7 +78,7 @@ def test_a_checkpoint_of_another_program_is_passed_over(
     assert (
         f"{foreign}/manifest.json: not found; the checkpoint is incomplete, or not written by hf_mtl" in warnings[0]
     )
-    assert_same_bits(unfinished, world / "run")
+    runs.assert_same_bits(unfinished, world / "run")
     assert runs.content(foreign) == {"pytorch_model.bin": b"weights"}
 
 
@@ -156,7 +94,7 @@ def test_resuming_without_an_optimizer_is_said(recipe: Path, tmp_path: Path, war
 
 def test_a_longer_run_goes_on_from_a_shorter_one(recipe: Path, unfinished: Path) -> None:
     runs.train(recipe, unfinished, "training.max_steps=12", resume=True)
-    assert results(unfinished)["step"] == 12
+    assert runs.results(unfinished)["step"] == 12
     assert load_recipe(unfinished / "recipe.yaml").training.options()["max_steps"] == 12
 
 
@@ -188,7 +126,7 @@ def test_another_recipe_is_refused_with_what_differs(recipe: Path, unfinished: P
 def test_data_that_moved_is_no_other_recipe(world: Path, unfinished: Path, tmp_path: Path) -> None:
     moved = runs.write_recipe(tmp_path / "moved")
     runs.train(moved, unfinished, resume=True)
-    assert_same_bits(unfinished, world / "run")
+    runs.assert_same_bits(unfinished, world / "run")
 
 
 def test_other_rows_behind_the_same_recipe_are_refused(world: Path, unfinished: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_encoder_heads_and_balancing_have_their_own_learning_rates(tmp_path: Pat
         for name, parameter in named:
             decay = 0.0 if name.endswith("bias") or "LayerNorm" in name else 0.1
             assert found[id(parameter)] == (rate, decay), name
-    assert found[id(trainer.weighting.s)] == (5e-2, 0.0)
+    assert found[id(next(trainer.weighting.parameters()))] == (5e-2, 0.0)
 
 
 def test_without_rates_of_their_own_everything_has_the_learning_rate(tmp_path: Path) -> None:
@@ -56,7 +56,8 @@ def test_clipping_neither_sees_nor_touches_s(tmp_path: Path) -> None:
     for name, a in (("topic", 1.0), ("mood", 1.0), ("score", 0.5)):  # s starts at 0
         exposure = 3 * record[f"share/{name}"]
         expected.append(-0.1 * exposure * (0.5 - a * record[f"loss/{name}"]))
-    assert trainer.weighting.s.tolist() == pytest.approx(expected, rel=1e-6)
+    (s,) = trainer.weighting.parameters()
+    assert s.tolist() == pytest.approx(expected, rel=1e-6)
 
     # The logged norm is that of the model's gradients alone.
     plain = make(tmp_path, weighting={"name": "fixed", "weights": [1.0, 1.0, 0.5]}, max_steps=1, **options)
