@@ -54,7 +54,10 @@ def plan_table(plan: PlanSummary) -> str:
         ["steps", f"{plan.steps:,} of {plan.rows_per_step:,} rows"],
         ["epochs", f"{plan.epochs:g}"],
         ["parameters", f"{plan.trainable_parameters:,} trainable of {plan.total_parameters:,} ({trainable:.1%})"],
-        ["tokens", f"{plan.padded_tokens:,} computed for {plan.real_tokens:,} ({padding:.1%} padding)"],
+        [
+            "tokens",
+            f"{plan.padded_tokens:,} computed for {plan.real_tokens:,} ({padding:.1%} padding), in the first window",
+        ],
     ]
     return aligned([header, *rows], left=1) + "\n\n" + aligned(totals, left=2, rule=False)
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor, nn
 from transformers import (
     PrinterCallback,
     ProgressCallback,
@@ -13,22 +15,40 @@ from transformers import (
 )
 from transformers.trainer_callback import ExportableState
 
-from hf_mtl.balancing import LossWeighting
 from hf_mtl.reporting.json_files import append_jsonl, truncate_jsonl
+from hf_mtl.training.objective import Objective
 from hf_mtl.training.run_folder import RunFolder
 
 
 class BalancingCallback(TrainerCallback):
-    """Returns learned balancing parameters to their range after each optimizer step."""
+    """Returns learned balancing parameters to their range after each optimizer step, and holds those of absent tasks.
 
-    def __init__(self, weighting: LossWeighting):
-        self.weighting = weighting
+    An absent task's parameter has gradient zero, but an optimizer with momentum would move it all the same.
+    """
+
+    def __init__(self, objective: Objective):
+        self.objective = objective
+        self._before: list[Tensor] = []
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Remember the parameters."""
+        self._before = [parameter.detach().clone() for parameter in self._parameters()]
 
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Project after the step."""
-        self.weighting.after_step()
+        """Put absent tasks back where they were, then project."""
+        with torch.no_grad():
+            for parameter, before in zip(self._parameters(), self._before, strict=True):
+                parameter[self.objective.absent] = before[self.objective.absent]
+        self.objective.weighting.after_step()
+
+    def _parameters(self) -> list[nn.Parameter]:
+        """The parameters that hold one value, or one row, per task."""
+        tasks = len(self.objective.names)
+        return [item for item in self.objective.weighting.parameters() if item.ndim and len(item) == tasks]
 
 
 class JsonLogCallback(TrainerCallback):

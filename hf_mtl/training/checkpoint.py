@@ -133,8 +133,8 @@ def verify(folder: Path) -> None:
         entries = json.loads(manifest.read_text())["files"].items()
         files = {name: (entry["size"], entry["sha256"]) for name, entry in entries}
     except FileNotFoundError:
-        hint = "incomplete, or not written by hf_mtl" if folder.is_dir() else "there is no such folder"
-        raise CheckpointError(f"{manifest}: not found; the checkpoint is {hint}") from None
+        hint = "the checkpoint is incomplete, or not hf_mtl's" if folder.is_dir() else "there is no such folder"
+        raise CheckpointError(f"{manifest}: not found; {hint}") from None
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise CheckpointError(f"{manifest}: damaged ({error})") from error
     if STATE_FILE not in files:

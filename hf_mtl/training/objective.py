@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing import DEFAULT_REDUCTION, LossWeighting, Reduction, exposure
+from hf_mtl.errors import CheckpointError
 
 
 @dataclass
@@ -55,6 +56,7 @@ class Objective:
         self.reduction: Reduction = reduction
         self._micro_batches = micro_batches
         self._reduce_sum = reduce_sum
+        self.absent = torch.zeros(len(names), dtype=torch.bool)  # in the step that was finished last
         self._counts: Tensor | None = None
         self._coefficients: Tensor
         self._constant: Tensor
@@ -106,6 +108,7 @@ class Objective:
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
         result = StepResult(losses, self._counts, self.weighting.weights().to(losses))
+        self.absent = self._counts == 0
         self._counts = None
         return result
 
@@ -114,5 +117,16 @@ class Objective:
         return dict(self.weighting.state_dict())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the weighting."""
-        self.weighting.load_state_dict(state)
+        """Restore the weighting.
+
+        Raises:
+            CheckpointError: If the state is another weighting's.
+        """
+        try:
+            self.weighting.load_state_dict(state)
+        except RuntimeError as error:
+            found = ", ".join(state) or "nothing"
+            name = type(self.weighting).name
+            raise CheckpointError(
+                f"weighting: the checkpoint has {found}, which is not the state of '{name}'"
+            ) from error

@@ -16,7 +16,7 @@ from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import Mistake, RecipeError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import Recipe
-from hf_mtl.training.setup import check_training
+from hf_mtl.training.argument_checks import check_training
 from hf_mtl.training.tokenizer import load_tokenizer
 from hf_mtl.training.trainer import MultiTaskTrainer
 

@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import os
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -11,7 +10,6 @@ from datasets import Dataset
 from torch import Tensor
 from transformers.utils import logging
 
-from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import (
     DEFAULT_REDUCTION,
     DEFAULT_WEIGHTING,
@@ -32,79 +30,6 @@ from hf_mtl.modeling.statistics import TargetStatistics
 from hf_mtl.tasks import Regression, SequenceClassification, Task
 
 logger = logging.get_logger(__name__)
-
-_ELSEWHERE = {
-    "data_collator": "hf_mtl plans and collates its own batches",
-    "compute_loss_func": "set `loss` on the task",
-    "model_init": "build the model with MultiTaskModel.from_backbone",
-    "preprocess_logits_for_metrics": "use compute_metrics",
-}
-
-
-def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> None:
-    """Refuse what cannot work, all of it at once.
-
-    Raises:
-        UserError: If the model or an argument does not fit a `MultiTaskTrainer`.
-    """
-    mistakes = [
-        Mistake(key, "is not used by MultiTaskTrainer", reason)
-        for key, reason in _ELSEWHERE.items()
-        if others.get(key) is not None
-    ]
-    if not isinstance(model, MultiTaskModel):
-        mistakes.append(
-            Mistake(
-                "model", f"is a {type(model).__name__}", "Give a MultiTaskModel; see MultiTaskModel.from_backbone"
-            )
-        )
-    if isinstance(args, MultiTaskTrainingArguments):
-        mistakes += check_training(args)
-    else:
-        mistakes.append(Mistake("args", f"are {type(args).__name__}", "Give MultiTaskTrainingArguments"))
-    if mistakes:
-        raise UserError(mistakes)
-
-
-def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
-    """Arguments that cannot work, or cannot mean here what they mean to the Trainer."""
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
-    refused = [
-        (
-            launched > 1 and args.world_size == 1,
-            "use_cpu",
-            f"is false, and the {launched} processes that were launched find no GPU to train on together",
-            "Set training.use_cpu=true",
-        ),
-        (args.n_gpu > 1, "n_gpu", f"this one process sees {args.n_gpu} GPUs", "Start it with `accelerate launch`"),
-        (
-            args.auto_find_batch_size,
-            "auto_find_batch_size",
-            "is on",
-            "The rows per step stay fixed in a run; lower per_device_train_batch_size and raise "
-            "gradient_accumulation_steps, which gives the same updates",
-        ),
-        (
-            args.train_sampling_strategy != "random",
-            "train_sampling_strategy",
-            f"is '{args.train_sampling_strategy}'",
-            "The mixture draws the rows, and length_grouping groups them by length",
-        ),
-        (
-            args.label_smoothing_factor != 0,
-            "label_smoothing_factor",
-            f"is {args.label_smoothing_factor}",
-            "Set label_smoothing on the tasks that want it",
-        ),
-        (
-            args.early_stopping_patience is not None
-            and (args.eval_strategy == "no" or args.metric_for_best_model is None),
-            "early_stopping_patience",
-            "is set, but there is nothing to watch",
-            "Set eval_strategy, and metric_for_best_model (such as average, macro, worst or <task>_<metric>)",
-        ),
-    ]
-    return [Mistake(f"training.{key}", found, remedy) for wrong, key, found, remedy in refused if wrong]
 
 
 def encode_splits(

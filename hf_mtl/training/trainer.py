@@ -40,12 +40,13 @@ from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import RunError, UserError
 from hf_mtl.modeling import MultiTaskModel, split_parameters
 from hf_mtl.training import checkpoint as checkpoints
+from hf_mtl.training.argument_checks import check_arguments, set_direction
 from hf_mtl.training.callbacks import BalancingCallback
 from hf_mtl.training.objective import Objective, StepResult
 from hf_mtl.training.optimizer import add_balancing_group, split_groups
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.scoring_trainer import Datasets, ScoringTrainer
-from hf_mtl.training.setup import check_arguments, fit_statistics, make_weighting
+from hf_mtl.training.setup import fit_statistics, make_weighting
 from hf_mtl.training.signals import TaskSignals
 
 logger = logging.get_logger(__name__)
@@ -91,6 +92,7 @@ class MultiTaskTrainer(ScoringTrainer):
         assert model is not None
         self.model = model
         self.tasks = model.tasks
+        set_direction(args, self.tasks)
         self._encode_with = (processing_class, model.config.max_length)
         train = self._encode(train_dataset, "train") if train_dataset is not None else None
         evaluation = self._encode(eval_dataset, "validation") if eval_dataset is not None else None
@@ -123,7 +125,7 @@ class MultiTaskTrainer(ScoringTrainer):
             reduction=balancing.get("reduction", DEFAULT_REDUCTION),
         )
         self.steps = self._new_steps(self.rows_per_step)
-        self.add_callback(BalancingCallback(self.weighting))
+        self.add_callback(BalancingCallback(self.objective))
         if self.args.early_stopping_patience is not None:
             self.add_callback(
                 EarlyStoppingCallback(self.args.early_stopping_patience, self.args.early_stopping_threshold)

@@ -54,5 +54,5 @@ def test_a_plan_shows_tasks_and_totals():
         "steps       3,200 of 32 rows",
         "epochs      2.1",
         "parameters  1,000,000 trainable of 125,000,000 (0.8%)",
-        "tokens      1,080,000 computed for 1,000,000 (8.0% padding)",
+        "tokens      1,080,000 computed for 1,000,000 (8.0% padding), in the first window",
     ]

@@ -10,6 +10,7 @@ from hf_mtl.balancing import build_weighting
 from hf_mtl.reporting.json_files import append_jsonl, read_jsonl
 from hf_mtl.training.callbacks import BalancingCallback, CallbackStates, JsonLogCallback, log_line
 from hf_mtl.training.checkpoint import restore, save_state
+from hf_mtl.training.objective import Objective
 
 
 @pytest.fixture
@@ -22,7 +23,10 @@ def test_an_optimizer_step_returns_s_to_its_range(args: MultiTaskTrainingArgumen
     (s,) = weighting.parameters()
     with torch.no_grad():
         s.fill_(7.0)
-    BalancingCallback(weighting).on_optimizer_step(args, TrainerState(), TrainerControl())
+    objective = Objective(["a", "b"], weighting, lambda: 1, lambda tensor: tensor)
+    callback = BalancingCallback(objective)
+    callback.on_pre_optimizer_step(args, TrainerState(), TrainerControl())
+    callback.on_optimizer_step(args, TrainerState(), TrainerControl())
     assert s.tolist() == [5.0, 5.0]
 
 

@@ -11,8 +11,8 @@ from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, UserError
 from hf_mtl.training import setup
+from hf_mtl.training.argument_checks import check_arguments
 from hf_mtl.training.setup import (
-    check_arguments,
     class_weights,
     encode_splits,
     fit_statistics,
@@ -45,6 +45,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"label_smoothing_factor": 0.1}, "training.label_smoothing_factor: is 0.1. Set label_smoothing on the tasks"),
     ({"early_stopping_patience": 2}, "training.early_stopping_patience: is set, but there is nothing to watch"),
     ({"early_stopping_patience": 2, "eval_strategy": "epoch"}, "nothing to watch. Set eval_strategy"),
+    ({"ignore_data_skip": True}, "training.ignore_data_skip: is on. A resumed run seeks"),
+    ({"per_device_eval_batch_size": 0}, "training.per_device_eval_batch_size: is 0. Allowed: at least 1"),
+    ({"head_learning_rate": -1.0}, "training.head_learning_rate: is -1.0. Allowed: 0 or more"),
+    ({"num_train_epochs": 0}, "training.num_train_epochs: is 0, and max_steps is not set"),
 ]
 
 

@@ -1,5 +1,6 @@
 """Who is trained, and how fast."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,27 @@ def test_adamax_trains_and_resumes(tmp_path: Path) -> None:
     resumed = make(tmp_path, **options)
     resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
     assert same(parameters(resumed), parameters(trainer))
+
+
+def test_an_absent_tasks_s_does_not_move(tmp_path: Path) -> None:
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            seen.append((trainer.objective.absent.clone(), trainer.weighting.s.detach().clone()))
+
+    trainer = make(
+        tmp_path,
+        weighting="uw",
+        mixture={"one_task_per_step": True, "temperature": "uniform"},
+        callbacks=[Watch()],
+        max_steps=12,
+        learning_rate=0.01,
+        optim="adamw_torch",  # whose momentum would move it
+    )
+    trainer.train()
+    moved = 0
+    for (_, before), (absent, after) in itertools.pairwise(seen):
+        assert torch.equal(after[absent], before[absent])
+        moved += int((after[~absent] != before[~absent]).sum())
+    assert moved == 11

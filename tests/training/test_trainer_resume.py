@@ -101,7 +101,6 @@ def test_another_seed_or_other_tasks_are_refused_with_what_differs(tmp_path: Pat
         trainer.train(resume_from_checkpoint=True)
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="Objective.load_state_dict hands torch's error on")
 def test_another_weighting_is_refused(tmp_path: Path) -> None:
     make(tmp_path, weighting="uw", save_strategy="steps", save_steps=2).train()
     with pytest.raises(CheckpointError, match="weighting"):

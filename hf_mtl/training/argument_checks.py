@@ -1,0 +1,123 @@
+"""What arguments a MultiTaskTrainer cannot work with, said before anything is done."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.errors import Mistake, UserError
+from hf_mtl.evaluation import greater_is_better, metric_keys
+from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.tasks import Task
+
+_ELSEWHERE = {
+    "data_collator": "hf_mtl plans and collates its own batches",
+    "compute_loss_func": "set `loss` on the task",
+    "model_init": "build the model with MultiTaskModel.from_backbone",
+    "preprocess_logits_for_metrics": "use compute_metrics",
+}
+
+
+def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> None:
+    """Refuse what cannot work, all of it at once.
+
+    Raises:
+        UserError: If the model or an argument does not fit a `MultiTaskTrainer`.
+    """
+    mistakes = [
+        Mistake(key, "is not used by MultiTaskTrainer", reason)
+        for key, reason in _ELSEWHERE.items()
+        if others.get(key) is not None
+    ]
+    if not isinstance(model, MultiTaskModel):
+        mistakes.append(
+            Mistake(
+                "model", f"is a {type(model).__name__}", "Give a MultiTaskModel; see MultiTaskModel.from_backbone"
+            )
+        )
+    if isinstance(args, MultiTaskTrainingArguments):
+        mistakes += check_training(args)
+    else:
+        mistakes.append(Mistake("args", f"are {type(args).__name__}", "Give MultiTaskTrainingArguments"))
+    if mistakes:
+        raise UserError(mistakes)
+
+
+def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
+    """Arguments that cannot work, or cannot mean here what they mean to the Trainer."""
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    refused = [
+        (
+            launched > 1 and args.world_size == 1,
+            "use_cpu",
+            f"is false, and the {launched} processes that were launched find no GPU to train on together",
+            "Set training.use_cpu=true",
+        ),
+        (
+            args.ignore_data_skip,
+            "ignore_data_skip",
+            "is on",
+            "A resumed run seeks to its step without reading what came before; leave it off",
+        ),
+        (args.n_gpu > 1, "n_gpu", f"this one process sees {args.n_gpu} GPUs", "Start it with `accelerate launch`"),
+        (
+            args.auto_find_batch_size,
+            "auto_find_batch_size",
+            "is on",
+            "The rows per step stay fixed in a run; lower per_device_train_batch_size and raise "
+            "gradient_accumulation_steps, which gives the same updates",
+        ),
+        (
+            args.train_sampling_strategy != "random",
+            "train_sampling_strategy",
+            f"is '{args.train_sampling_strategy}'",
+            "The mixture draws the rows, and length_grouping groups them by length",
+        ),
+        (
+            args.label_smoothing_factor != 0,
+            "label_smoothing_factor",
+            f"is {args.label_smoothing_factor}",
+            "Set label_smoothing on the tasks that want it",
+        ),
+        (
+            args.early_stopping_patience is not None
+            and (args.eval_strategy == "no" or args.metric_for_best_model is None),
+            "early_stopping_patience",
+            "is set, but there is nothing to watch",
+            "Set eval_strategy, and metric_for_best_model (such as average, macro, worst or <task>_<metric>)",
+        ),
+    ]
+    mistakes = [Mistake(f"training.{key}", found, remedy) for wrong, key, found, remedy in refused if wrong]
+    return mistakes + _out_of_range(args)
+
+
+def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
+    """Numbers that would only fail, or silently do nothing, once training has begun."""
+    at_least_one = (
+        "per_device_train_batch_size",
+        "per_device_eval_batch_size",
+        "gradient_accumulation_steps",
+        "window_steps",
+        "early_stopping_patience",
+    )
+    not_negative = ("learning_rate", "head_learning_rate", "balancing_learning_rate", "group_cost")
+    limits = [(key, 1, "at least 1") for key in at_least_one] + [(key, 0, "0 or more") for key in not_negative]
+    mistakes = []
+    for key, least, allowed in limits:
+        value = getattr(args, key)
+        if value is not None and value < least:
+            mistakes.append(Mistake(f"training.{key}", f"is {value}", f"Allowed: {allowed}"))
+    if args.max_steps <= 0 and args.num_train_epochs <= 0:
+        found = f"is {args.num_train_epochs}, and max_steps is not set"
+        mistakes.append(Mistake("training.num_train_epochs", found, "Train for more than 0 epochs, or set max_steps"))
+    return mistakes
+
+
+def set_direction(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task]) -> None:
+    """Say whether more of ``metric_for_best_model`` is better; the Trainer would guess it from the name's ending."""
+    wanted = (args.metric_for_best_model or "").removeprefix("eval_")
+    for name, task in tasks.items():
+        for key, spec in metric_keys(task).items():
+            per_target = [f"{name}_{key}_{column}" for column in task.label_columns]
+            if wanted in (f"{name}_{key}", *per_target):
+                args.greater_is_better = greater_is_better(spec)
