@@ -167,7 +167,7 @@ def test_a_missing_file_is_found(tmp_path: Path) -> None:
 def test_a_folder_without_a_manifest_is_incomplete_or_foreign(tmp_path: Path) -> None:
     folder = make(tmp_path, 5)
     (folder / MANIFEST).unlink()
-    with pytest.raises(CheckpointError, match=f"{MANIFEST}: not found; .*incomplete, or not written by hf_mtl"):
+    with pytest.raises(CheckpointError, match=f"{MANIFEST}: not found; .*incomplete, or not hf_mtl's"):
         verify(folder)
     with pytest.raises(CheckpointError, match="there is no such folder"):
         verify(tmp_path / "checkpoint-6")
