@@ -13,7 +13,7 @@ examples:
   hf-mtl train recipes/quickstart.yaml
   hf-mtl train recipes/quickstart.yaml training.max_steps=50 training.output_dir=runs/short
   hf-mtl evaluate runs/quickstart --split test --baselines
-  accelerate launch --num_processes 2 -m hf_mtl train recipes/quickstart.yaml
+  accelerate launch --multi_gpu --num_processes 2 -m hf_mtl train recipes/quickstart.yaml training.output_dir=runs/two
 
 exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 1 anything else
 """

@@ -124,11 +124,12 @@ def kill_at(recipe: Path, output: Path, processes: int, moment: str, random_stat
     """Resume the run and kill it once it has gone on a little and the moment has come; False if it ended before."""
     before = last_record(output).get("step", 0)
     process = start(recipe, output, processes, "--resume")
-    wait_steps = random_state.randint(1, 4)
+    place = random_state.randint(1, EVAL_STEPS - 1)  # of the step to be killed in, between two evaluations
     while process.poll() is None:
         now = last_record(output).get("step", 0)
         # A resumed run first cuts its log back to its checkpoint.
-        if now != before and now % 5 >= min(wait_steps, 1) - 1 and MOMENTS[moment](output):
+        here = moment != "step" or now % EVAL_STEPS == place
+        if now != before and here and MOMENTS[moment](output):
             time.sleep(random_state.random() * 0.004)
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
