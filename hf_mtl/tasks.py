@@ -9,7 +9,7 @@ dispatch on the class (`data/labels.py`, `modeling/losses.py`, `evaluation/score
 """
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
@@ -53,12 +53,17 @@ class MetricSpec(_Frozen):
     greater_is_better: bool | None = Field(None, description="Needed for `evaluate` ids; known for the others.")
 
 
+TaskKind: TypeAlias = Literal["classification", "regression"]
+
+
 class Task(_Frozen, ABC):
     """What every task has. Use a subclass.
 
     Raises:
         pydantic.ValidationError: If a field is unknown, missing or out of range.
     """
+
+    kind: ClassVar[TaskKind] = "classification"
 
     type: str
     dataset: DatasetSource | list[DatasetSource] | None = Field(
@@ -157,6 +162,8 @@ class Regression(Task):
         standardize: Subtract the training mean and divide by the training standard deviation of each target.
             The statistics live in the checkpoint; predictions and metrics are in original units.
     """
+
+    kind: ClassVar[TaskKind] = "regression"
 
     type: Literal["regression"] = "regression"
     label: str | list[str] = Field("label", description="Target column, or one column per target.")

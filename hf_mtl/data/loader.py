@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hf_mtl.data.collate import Collator
+from hf_mtl.data.permutation import derive_key
 from hf_mtl.data.plan import StepPlan, partition
 from hf_mtl.data.steps import StepSource
 
@@ -18,19 +19,38 @@ Batch = dict[str, Any]
 class _Window(Dataset[Batch]):
     """The micro-batches of one process in one window: nothing in here can change, so workers may run ahead."""
 
-    def __init__(self, plans: dict[int, StepPlan], collator: Collator, rank: int, world: int, accumulation: int):
+    def __init__(
+        self, plans: dict[int, StepPlan], collator: Collator, rank: int, world: int, accumulation: int, seed: int
+    ):
         self.plans = plans
         self.collator = collator
         self.rank = rank
         self.world = world
         self.accumulation = accumulation
+        self.seed = seed
 
     def __getitem__(self, index: int) -> Batch:
         plan = self.plans[index // self.accumulation]
         lengths = self.collator.lengths(plan.tasks, plan.rows)
         parts = partition(plan, lengths, self.world * self.accumulation, self.collator.length_grouping)
         mine = parts[index % self.accumulation * self.world + self.rank]
-        return {**self.collator(plan.tasks[mine], plan.rows[mine]), "counts": plan.counts.tolist(), "step": plan.step}
+        tasks, rows = plan.tasks[mine], plan.rows[mine]
+        noise = noise_keys(self.seed, plan.step, tasks, rows)
+        return {**self.collator(tasks, rows), "noise": noise, "counts": plan.counts.tolist(), "step": plan.step}
+
+
+def noise_keys(seed: int, step: int, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[str, Any]:
+    """Keys of the heads' randomness: of each row in its step, int64 [B], and of the step.
+
+    Args:
+        seed: The run's seed.
+        step: The optimizer step.
+        tasks: Task index of each row, [B].
+        rows: Row in that task's split, [B].
+    """
+    of_rows = derive_key("head noise", seed, step, tasks, rows).view(np.int64)
+    of_step = derive_key("head noise", seed, step).view(np.int64)
+    return {"rows": torch.from_numpy(of_rows), "step": int(of_step[0])}
 
 
 def _first(items: list[Batch]) -> Batch:
@@ -50,10 +70,18 @@ class PlannedSteps(Dataset[Batch]):
         world: Number of processes.
         accumulation: Micro-batches of each process per step.
         workers: Processes that collate ahead; 0 for none.
+        seed: Seed of the heads' randomness.
     """
 
     def __init__(
-        self, source: StepSource, collator: Collator, rank: int, world: int, accumulation: int, workers: int = 0
+        self,
+        source: StepSource,
+        collator: Collator,
+        rank: int,
+        world: int,
+        accumulation: int,
+        workers: int = 0,
+        seed: int = 0,
     ):
         self.source = source
         self.collator = collator
@@ -61,6 +89,7 @@ class PlannedSteps(Dataset[Batch]):
         self.world = world
         self.accumulation = accumulation
         self.workers = workers
+        self.seed = seed
         self._ahead: Iterator[Batch] | None = None
         self._next = -1
 
@@ -76,7 +105,7 @@ class PlannedSteps(Dataset[Batch]):
         return next(self._ahead)
 
     def _window(self, plans: dict[int, StepPlan]) -> _Window:
-        return _Window(plans, self.collator, self.rank, self.world, self.accumulation)
+        return _Window(plans, self.collator, self.rank, self.world, self.accumulation, self.seed)
 
     def _prefetch(self, index: int) -> Iterator[Batch]:
         """Collate the rest of the window in workers."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from hf_mtl.errors import Mistake, known
 from hf_mtl.modeling.configuration import MultiTaskConfig
+from hf_mtl.modeling.freezing import freeze_mistakes
 from hf_mtl.modeling.heads import default_head, head_class, head_mistakes
 from hf_mtl.modeling.heads.base import FeatureSource
 from hf_mtl.modeling.lora import lora_mistakes, lora_options
@@ -58,6 +59,7 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
             Mistake("model.pooling", f"unknown pooling '{config.pooling}'", known(POOLINGS, config.pooling))
         )
     mistakes += lora_mistakes(config.lora)
+    mistakes += freeze_mistakes(config.freeze, config.encoder_config, adapters=bool(config.lora))
     return mistakes or _pooling_conflicts(config)
 
 

@@ -22,6 +22,8 @@ class MultiTaskConfig(PreTrainedConfig):
         backbone: Where the pretrained weights came from: a Hub id or python:package/folder. None for a local folder,
             whose path means nothing to others, and for random weights.
         lora: Options of `add_lora` for adapters on the encoder, True for its defaults; None: no adapters.
+        freeze: Part of the encoder that is not trained: ``embeddings``, a number of layers from the bottom (the
+            embeddings with them), or ``encoder``; None: all of it is trained.
     """
 
     model_type = "hf_mtl"
@@ -36,6 +38,7 @@ class MultiTaskConfig(PreTrainedConfig):
     dropout: float | None = None
     backbone: str | None = None
     lora: dict[str, Any] | bool | None = None
+    freeze: str | int | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Order the tasks and turn them into JSON; read the backbone's config."""

@@ -15,14 +15,16 @@ from hf_mtl.modeling.choices import config_mistakes, feature_sources, settle
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.dropout import set_dropout
 from hf_mtl.modeling.export import export_task
-from hf_mtl.modeling.heads import HeadSpec
+from hf_mtl.modeling.freezing import Freeze, freeze_parts
+from hf_mtl.modeling.heads import Head, HeadSpec
 from hf_mtl.modeling.lora import LoraSpec, add_lora, check_adapters, freeze_base, reset_adapters
 from hf_mtl.modeling.losses import mean_loss
+from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.modeling.ragged import Group, encode
 from hf_mtl.modeling.statistics import ClassWeights, Numbers, TargetStatistics, TaskStatistics, expect
-from hf_mtl.modeling.task_heads import Segments, TaskHeads
+from hf_mtl.modeling.task_heads import HeadOutputs, Segments, TaskHeads
 from hf_mtl.tasks import Task
 
 
@@ -45,7 +47,7 @@ class MultiTaskModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
-    _keep_in_fp32_modules_strict = ["statistics"]  # noqa: RUF012
+    _keep_in_fp32_modules_strict = ["statistics", "log_tau"]  # noqa: RUF012
 
     def __init__(self, config: MultiTaskConfig, encoder: PreTrainedModel | None = None):
         super().__init__(config)
@@ -63,6 +65,7 @@ class MultiTaskModel(PreTrainedModel):
         # Last, so that the heads are drawn as without adapters and the backbone's initialisation leaves B at zero.
         if isinstance(config.lora, dict):
             add_lora(self.encoder, **config.lora)
+        self._frozen = freeze_parts(self.encoder, config.freeze)
 
     @classmethod
     def from_backbone(
@@ -75,6 +78,7 @@ class MultiTaskModel(PreTrainedModel):
         dropout: float | None = None,
         max_length: int | None = None,
         lora: LoraSpec | None = None,
+        freeze: Freeze | None = None,
         **kwargs: Any,
     ) -> "MultiTaskModel":
         """Put fresh heads on a pretrained encoder, or on a random one.
@@ -90,6 +94,8 @@ class MultiTaskModel(PreTrainedModel):
             max_length: Texts are cut to this many tokens; kept in the config.
             lora: Options of `hf_mtl.modeling.lora.add_lora`, such as ``{"rank": 16}``, or True for its defaults: of
                 the encoder only low-rank adapters are trained. None: all of it is.
+            freeze: Part of the encoder that stays as it is, without dropout: ``embeddings``, a number of layers from
+                the bottom (the embeddings with them), or ``encoder``. None: all of it is trained.
             kwargs: As for `from_pretrained`, such as ``revision``, ``token``, ``attn_implementation``. ``dtype``
                 is float32 unless given.
 
@@ -106,6 +112,7 @@ class MultiTaskModel(PreTrainedModel):
             dropout=dropout,
             backbone=backbone if isinstance(backbone, str) and not Path(backbone).exists() else None,
             lora=dict(lora) if isinstance(lora, Mapping) else lora,
+            freeze=freeze,
         )
         if mistakes := config_mistakes(config):
             raise ModelError(mistakes)
@@ -125,7 +132,15 @@ class MultiTaskModel(PreTrainedModel):
         check_adapters(info["missing_keys"], info["unexpected_keys"])
         align_weights(model)
         freeze_base(model.encoder)  # the loader makes everything trainable
+        freeze_parts(model.encoder, model.config.freeze)
         return (model, info) if output_loading_info else model
+
+    def train(self, mode: bool = True) -> "MultiTaskModel":
+        """As `nn.Module.train`; frozen parts of the encoder stay in eval mode, so that dropout leaves them alone."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
 
     @property
     def tasks(self) -> dict[str, Task]:
@@ -151,6 +166,8 @@ class MultiTaskModel(PreTrainedModel):
         segments: Segments | None = None,
         labels: Tensor | Mapping[str, Tensor] | None = None,
         task: str | None = None,
+        noise: Mapping[str, Any] | None = None,
+        uncertainty: bool = False,
     ) -> MultiTaskOutput:
         """Encode rows and run heads on them, from one padded rectangle or from a collated batch.
 
@@ -164,6 +181,9 @@ class MultiTaskModel(PreTrainedModel):
                 heads, or ``task``, on all rows.
             labels: By task: class ids [n] or targets [n, D] in original units; a tensor goes with ``task``.
             task: The only head to run; None: all heads.
+            noise: Keys of the randomness of heads that sample while training: ``rows`` int64 [N] and ``step``, an
+                int. None: drawn from torch's generators.
+            uncertainty: Also give the variance of what probabilistic heads decode.
 
         Returns:
             Logits, losses and features.
@@ -181,10 +201,15 @@ class MultiTaskModel(PreTrainedModel):
         shown = features[self._sources[0]]
         if segments is None:
             segments = {name: (0, len(shown)) for name in (self.heads.names if task is None else [task])}
-        logits, row_losses = self.heads(features, segments, labels)
-        means = [mean_loss(losses) for losses in row_losses.values() if len(losses)]
-        loss = torch.stack(means).mean() if means else None
-        return MultiTaskOutput(loss=loss, logits=logits, row_losses=row_losses, features=shown)
+        result = self.heads(features, segments, self._noise(noise, shown), labels, uncertainty)
+        return MultiTaskOutput(loss=_mean_over_tasks(result), features=shown, **vars(result))
+
+    def _noise(self, keys: Mapping[str, Any] | None, features: Tensor) -> Noise:
+        if keys is not None:
+            return Noise(keys["rows"], keys["step"])
+        if self.training and self.heads.stochastic:
+            return Noise.draw(len(features), features.device)
+        return Noise(torch.zeros(len(features), dtype=torch.int64, device=features.device), 0)  # nobody draws
 
     def set_target_statistics(self, task: str, mean: Numbers, std: Numbers) -> None:
         """Set the mean and standard deviation of each target [D] of a standardised regression task.
@@ -232,10 +257,20 @@ class MultiTaskModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if isinstance(module, TaskStatistics):
+        if isinstance(module, (TaskStatistics, Head)):
             module.reset()
         if module is self:  # comes last, after the backbone's initialisation of what it takes for its own layers
             reset_adapters(self.encoder)
+
+
+def _mean_over_tasks(result: HeadOutputs) -> Tensor | None:
+    """Mean over the tasks with rows of their mean losses and penalties; None without labels."""
+    means = []
+    for name, losses in result.row_losses.items():
+        if len(losses):
+            penalties = result.row_penalties.get(name)
+            means.append(mean_loss(losses) if penalties is None else mean_loss(losses) + penalties.mean())
+    return torch.stack(means).mean() if means else None
 
 
 def _make_encoder(backbone: Backbone, config: MultiTaskConfig, kwargs: dict[str, Any]) -> PreTrainedModel:

@@ -39,6 +39,10 @@ class TaskStatistics(nn.Module):
         """Bring the head's outputs to the units of the labels."""
         return outputs
 
+    def restore_variance(self, variance: Tensor) -> Tensor:
+        """Bring variances of the head's outputs to the units of the labels, squared."""
+        return variance
+
 
 class _Fitted(TaskStatistics):
     def __init__(self) -> None:
@@ -89,6 +93,10 @@ class TargetStatistics(_Fitted):
     def restore(self, outputs: Tensor) -> Tensor:
         """Outputs [n, D] to original units, float32."""
         return outputs.float() * self.std + self.mean
+
+    def restore_variance(self, variance: Tensor) -> Tensor:
+        """Variances [n, D] to original units squared, float32."""
+        return variance.float() * self.std**2
 
 
 class ClassWeights(_Fitted):

@@ -1,19 +1,41 @@
 """All heads of a model, each with its task's statistics."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from hf_mtl.errors import Mistake, ModelError, known
 from hf_mtl.modeling.choices import head_specs
 from hf_mtl.modeling.configuration import MultiTaskConfig
-from hf_mtl.modeling.heads import HeadSpec, build_head
-from hf_mtl.modeling.heads.base import FeatureSource
+from hf_mtl.modeling.heads import HeadSpec, build_head, head_class, settled_options
+from hf_mtl.modeling.heads.base import Decoded, FeatureSource, Penalty
 from hf_mtl.modeling.losses import row_losses
+from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.statistics import build_statistics
 from hf_mtl.tasks import Task
 
 Segments = Mapping[str, tuple[int, int]]
+
+
+@dataclass
+class HeadOutputs:
+    """What the heads give for a batch; every field is by task.
+
+    Args:
+        logits: Class logits [n, C], or targets in original units [n, D].
+        row_losses: The data term of each row's loss [n], float32.
+        row_penalties: What joins it from the head, and may be negative [n], float32; only of heads that have any.
+        penalty_values: The head's penalties by name, before their factors, detached [n].
+        variances: Variance of the decoded distribution in the units of the logits, squared [n, C].
+    """
+
+    logits: dict[str, Tensor] = field(default_factory=dict)
+    row_losses: dict[str, Tensor] = field(default_factory=dict)
+    row_penalties: dict[str, Tensor] = field(default_factory=dict)
+    penalty_values: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    variances: dict[str, Tensor] = field(default_factory=dict)
 
 
 class TaskModule(nn.Module):
@@ -23,18 +45,31 @@ class TaskModule(nn.Module):
         super().__init__()
         encoder_config = config.encoder_config
         self.task = task
-        self.head = build_head(spec, config.hidden_size, task.num_outputs, encoder_config, dropout=config.dropout)
+        self.head = build_head(spec, config.hidden_size, task, encoder_config, dropout=config.dropout)
         self.statistics = build_statistics(task)
         self.source: FeatureSource = self.head.source(encoder_config)
 
-    def forward(self, features: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Features [n, H] to logits [n, C] in the units of the labels, and losses [n] where labels are given."""
-        outputs = self.head(features)
-        logits = self.statistics.restore(outputs)
+    def forward(
+        self, features: Tensor, noise: Noise, labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None, dict[str, Penalty]]:
+        """Features [n, H] to logits [n, C] in the units of the labels, losses [n] where labels are given, penalties.
+
+        While training, the logits are those that the loss sees; there are no penalties at evaluation.
+        """
+        decoded = self.head.decode(features, noise) if self.training else Decoded(self.head(features))
+        logits = self.statistics.restore(decoded.outputs)
         if labels is None:
-            return logits, None
-        targets = self.statistics.standardize(labels)
-        return logits, row_losses(self.task, outputs, targets, self.statistics.class_weights)
+            return logits, None, decoded.penalties
+        outputs, targets = decoded.outputs, self.statistics.standardize(labels)
+        if decoded.scale is not None:
+            outputs, targets = outputs * decoded.scale, targets * decoded.scale
+        losses = row_losses(self.task, outputs, targets, self.statistics.class_weights)
+        return logits, losses, decoded.penalties
+
+    def variance(self, features: Tensor) -> Tensor | None:
+        """Variance of the decoded distribution in the units of the labels, squared [n, C]; None: there is none."""
+        variance = self.head.variance(features)
+        return None if variance is None else self.statistics.restore_variance(variance)
 
 
 class TaskHeads(nn.Module):
@@ -51,6 +86,7 @@ class TaskHeads(nn.Module):
         for name, task in config.task_objects.items():
             self._keys[name] = _module_key(name)
             self.add_module(self._keys[name], TaskModule(task, specs[name], config))
+        self._share(specs, config)
 
     @property
     def names(self) -> list[str]:
@@ -71,26 +107,78 @@ class TaskHeads(nn.Module):
         self,
         features: Mapping[FeatureSource, Tensor],
         segments: Segments,
+        noise: Noise,
         labels: Mapping[str, Tensor] | None = None,
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        uncertainty: bool = False,
+    ) -> HeadOutputs:
         """Run the heads that have rows, and no others.
 
         Args:
             features: Features [N, H] by source.
             segments: First row, and the row after the last, by task.
+            noise: The noise of the N rows.
             labels: Labels of the tasks' rows, by task; a task may be absent.
-
-        Returns:
-            Logits [n, C] and losses [n] by task.
+            uncertainty: Whether heads that decode distributions give their variances.
         """
-        logits, losses = {}, {}
+        result = HeadOutputs()
         for name, (start, stop) in segments.items():
             module = self.of(name)
             rows = features[module.source][start:stop]
-            logits[name], row_loss = module(rows, (labels or {}).get(name))
-            if row_loss is not None:
-                losses[name] = row_loss
-        return logits, losses
+            logits, losses, penalties = module(rows, noise.segment(start, stop), (labels or {}).get(name))
+            result.logits[name] = logits
+            if losses is not None:
+                result.row_losses[name] = losses
+            if penalties:
+                result.row_penalties[name] = sum(p.coefficient * p.values for p in penalties.values())
+                result.penalty_values[name] = {key: penalty.values.detach() for key, penalty in penalties.items()}
+            if uncertainty and (variance := module.variance(rows)) is not None:
+                result.variances[name] = variance
+        return result
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether any head draws random numbers while training."""
+        return any(self.of(task).head.stochastic for task in self._keys)
+
+    @property
+    def penalty_names(self) -> list[tuple[str, str]]:
+        """Task and name of every penalty, in a fixed order."""
+        return [(task, name) for task in self._keys for name in self.of(task).head.penalty_names]
+
+    def auxiliary_parameters(self) -> list[nn.Parameter]:
+        """The heads' parameters that want a group of their own."""
+        return [parameter for task in self._keys for parameter in self.of(task).head.auxiliary_parameters()]
+
+    def end_step(self, reduce_sum: Callable[[Tensor], Tensor] = lambda sums: sums) -> None:
+        """Let every head do what it does after an optimizer step. `MultiTaskTrainer` calls it.
+
+        Args:
+            reduce_sum: Adds a tensor up over the processes.
+        """
+        sums = {task: self.of(task).head.step_sums() for task in self._keys}
+        parts = [value.reshape(-1) for value in sums.values() if value is not None]
+        reduced = iter(reduce_sum(torch.cat(parts)).split([len(part) for part in parts]) if parts else ())
+        for task, value in sums.items():
+            self.of(task).head.end_step(None if value is None else next(reduced).reshape(value.shape))
+
+    def gauges(self) -> dict[str, Tensor]:
+        """Scalars of the heads to log, as ``<name>/<task>``."""
+        return {f"{name}/{task}": value for task in self._keys for name, value in self.of(task).head.gauges().items()}
+
+    def _share(self, specs: Mapping[str, HeadSpec], config: MultiTaskConfig) -> None:
+        """Build what heads of equal specification share, and introduce them to each other."""
+        groups: dict[str, list[str]] = {}
+        options = {task: settled_options(spec, config.dropout) for task, spec in specs.items()}
+        for task, spec in specs.items():
+            groups.setdefault(f"{head_class(spec).name} {sorted(options[task].items())}", []).append(task)
+        for number, tasks in enumerate(groups.values()):
+            kind = head_class(specs[tasks[0]])
+            shared = kind.shared(config.hidden_size, config.encoder_config, options[tasks[0]])
+            if shared is not None:
+                self.add_module(f"shared_{number}", shared)
+            peers = {task: self.of(task).head for task in tasks}
+            for task, head in peers.items():
+                head.attach(shared, peers, task)
 
 
 def _module_key(task: str) -> str:

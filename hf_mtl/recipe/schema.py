@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny
 
@@ -44,6 +44,10 @@ class ModelSection(_Frozen):
     )
     lora: bool | dict[str, Any] | None = Field(
         None, description="Train low-rank adapters in place of the encoder: true, or {rank: ..., other options}."
+    )
+    freeze: Literal["embeddings", "encoder"] | Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="Part of the encoder that is not trained: embeddings, so many layers from the bottom, or encoder.",
     )
 
 

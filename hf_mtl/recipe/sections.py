@@ -9,7 +9,7 @@ from typing import Any
 from hf_mtl.recipe.signatures import Options, model_from_signature
 
 # What a component is told by the run, not by the recipe.
-_HEAD_CONTEXT = ("features", "outputs", "config")
+_HEAD_CONTEXT = ("features", "task", "config")
 _WEIGHTING_CONTEXT = ("num_tasks", "task_types", "sizes")
 
 

@@ -65,14 +65,14 @@ class Points(NamedTuple):
 
 
 def training_figure(path: str | Path, log: Sequence[Record]) -> None:
-    """Draw the log of a run: losses, weights and shares of the tasks, and their scores.
+    """Draw the log of a run: losses, weights and shares of the tasks, what their heads log, and their scores.
 
     A panel without anything to show is left out. Of each task's scores the first of which more is better is drawn.
 
     Args:
         path: File to write; its suffix names the format.
-        log: Records with ``step`` and any of ``loss/<task>``, ``weight/<task>``, ``share/<task>``,
-            ``eval_<task>_<metric>``, ``eval_average``, ``eval_macro`` and ``eval_worst``.
+        log: Records with ``step`` and any of ``loss/<task>``, ``loss/<task>/kl``, ``tau/<task>``, ``weight/<task>``,
+            ``share/<task>``, ``eval_<task>_<metric>``, ``eval_average``, ``eval_macro`` and ``eval_worst``.
 
     Raises:
         ValueError: If the log holds none of them.
@@ -105,19 +105,19 @@ def training_figure(path: str | Path, log: Sequence[Record]) -> None:
 
 def log_tasks(log: Sequence[Record]) -> list[str]:
     """Names of the tasks that a log speaks of, in its order."""
-    names = (
-        key.split("/", 1)[1] for record in log for key in record if key.startswith(("loss/", "weight/", "share/"))
-    )
+    names = (key.split("/")[1] for record in log for key in record if key.startswith(("loss/", "weight/", "share/")))
     return list(dict.fromkeys(names))
 
 
 def _panels(log: Sequence[Record], tasks: Sequence[str]) -> list[Panel]:
     panels = [
-        Panel(title, unit, {task: (task, points) for task in tasks if (points := _points(log, prefix + task))}, {})
-        for prefix, title, unit in (
-            ("loss/", "Training loss of each task", "loss"),
-            ("weight/", "Weight of each task's loss", "weight"),
-            ("share/", "Share of each task in the rows", "share"),
+        Panel(title, unit, {task: (task, points) for task in tasks if (points := _points(log, key.format(task)))}, {})
+        for key, title, unit in (
+            ("loss/{}", "Training loss of each task", "loss"),
+            ("loss/{}/kl", "KL divergence of each task's head from its prior", "nats"),
+            ("tau/{}", "Variance tau of each task's head", "tau"),
+            ("weight/{}", "Weight of each task's loss", "weight"),
+            ("share/{}", "Share of each task in the rows", "share"),
         )
     ]
     scores = {

@@ -1,5 +1,6 @@
 """Callbacks: what happens at an event of the Trainer's loop."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from transformers import (
 )
 from transformers.trainer_callback import ExportableState
 
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.reporting.json_files import append_jsonl, truncate_jsonl
+from hf_mtl.reporting.log_keys import is_task_loss
 from hf_mtl.training.objective import Objective
 from hf_mtl.training.run_folder import RunFolder
+from hf_mtl.training.signals import TaskSignals
 
 
 class BalancingCallback(TrainerCallback):
@@ -49,6 +53,28 @@ class BalancingCallback(TrainerCallback):
         """The parameters that hold one value, or one row, per task."""
         tasks = len(self.objective.names)
         return [item for item in self.objective.weighting.parameters() if item.ndim and len(item) == tasks]
+
+
+class HeadsCallback(TrainerCallback):
+    """Lets the heads close every optimizer step, and logs their gauges.
+
+    Args:
+        model: The model.
+        signals: Takes the gauges.
+        reduce_sum: Adds a tensor up over the processes.
+    """
+
+    def __init__(self, model: MultiTaskModel, signals: TaskSignals, reduce_sum: Callable[[Tensor], Tensor]):
+        self.model = model
+        self.signals = signals
+        self.reduce_sum = reduce_sum
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Clip what has a range, update what is running, read the gauges."""
+        self.model.heads.end_step(self.reduce_sum)
+        self.signals.observe_gauges(self.model.heads.gauges())
 
 
 class JsonLogCallback(TrainerCallback):
@@ -160,9 +186,7 @@ def log_line(logs: dict[str, Any], step: int, total: int) -> str:
     """One record of the log in a line; empty for a record of neither losses nor scores."""
     place = f"step {step:>{len(str(total))}}/{total}"
     if "loss" in logs:
-        losses = [
-            f"{key.removeprefix('loss/')} {value:.3f}" for key, value in logs.items() if key.startswith("loss/")
-        ]
+        losses = [f"{key.removeprefix('loss/')} {value:.3f}" for key, value in logs.items() if is_task_loss(key)]
         return f"{place}  loss {float(logs['loss']):.3f}  ({', '.join(losses)})"
     if "eval_average" in logs:
         together = [f"{key} {logs[f'eval_{key}']:.4f}" for key in ("average", "macro", "worst")]

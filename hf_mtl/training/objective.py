@@ -7,7 +7,7 @@ losses, the same on every process.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,11 +25,13 @@ class StepResult:
         losses: L_t of each task, [T]; 0 where absent.
         counts: n_t of each task, [T].
         weights: Coefficients w_t of the weighting, [T].
+        penalties: Mean of each penalty over its task's rows, by task and name, before its factor; 0 where absent.
     """
 
     losses: Tensor
     counts: Tensor
     weights: Tensor
+    penalties: dict[tuple[str, str], Tensor] = field(default_factory=dict)
 
 
 class Objective:
@@ -41,6 +43,7 @@ class Objective:
         micro_batches: Answers the number of micro-batches of a step, over all processes.
         reduce_sum: Adds a tensor up over the processes.
         reduction: How much each task counts, see `hf_mtl.balancing.exposure`.
+        penalties: Task and name of every penalty of the heads.
     """
 
     def __init__(
@@ -50,24 +53,38 @@ class Objective:
         micro_batches: Callable[[], int],
         reduce_sum: Callable[[Tensor], Tensor],
         reduction: Reduction = DEFAULT_REDUCTION,
+        penalties: Sequence[tuple[str, str]] = (),
     ):
         self.names = list(names)
         self.weighting = weighting
         self.reduction: Reduction = reduction
         self._micro_batches = micro_batches
         self._reduce_sum = reduce_sum
+        self._penalties = list(penalties)
         self.absent = torch.zeros(len(names), dtype=torch.bool)  # in the step that was finished last
         self._counts: Tensor | None = None
         self._coefficients: Tensor
         self._constant: Tensor
         self._losses: Tensor
+        self._penalty_means: Tensor
 
-    def micro_batch(self, row_losses: Mapping[str, Tensor], counts: Sequence[int]) -> Tensor:
+    def micro_batch(
+        self,
+        row_losses: Mapping[str, Tensor],
+        counts: Sequence[int],
+        row_penalties: Mapping[str, Tensor] | None = None,
+        penalty_values: Mapping[str, Mapping[str, Tensor]] | None = None,
+    ) -> Tensor:
         """This micro-batch's part of the step's scalar; the parts of all micro-batches and processes add up to it.
+
+        The weighting and its statistics see the data terms L_t alone. A head's penalty Q_t, which may be negative,
+        joins the scalar with the factor that L_t has in it, taken as a constant.
 
         Args:
             row_losses: Loss of each row, per task, [rows of that task in this micro-batch].
             counts: n_t of the whole step, [T].
+            row_penalties: What heads add to the losses of these rows, per task that has such a head.
+            penalty_values: The penalties by name, before their factors, to log.
 
         Returns:
             Scalar tensor with the graph of this micro-batch.
@@ -81,13 +98,20 @@ class Objective:
             if name in row_losses:
                 part = row_losses[name].sum() / self._counts[index]
                 self._losses[index] += part.detach()
+                if row_penalties and name in row_penalties:
+                    part = part + row_penalties[name].sum() / self._counts[index]
                 total = total + coefficients[index].to(part.dtype) * part
+        for place, (task, name) in enumerate(self._penalties):
+            if penalty_values and task in penalty_values:
+                values = penalty_values[task][name]
+                self._penalty_means[place] += values.sum() / self._counts[self.names.index(task)]
         return total.to(torch.float32)
 
     def _begin(self, counts: Sequence[int], device: torch.device) -> None:
         """Evaluate the weighting once for the step: its scalar is constant + sum of coefficient_t L_t."""
         self._counts = torch.tensor(counts, dtype=torch.float64, device=device)
         self._losses = torch.zeros_like(self._counts)
+        self._penalty_means = torch.zeros(len(self._penalties), dtype=torch.float64, device=device)
         zero = torch.zeros_like(self._counts, requires_grad=True)
         with torch.enable_grad():
             self._constant = self.weighting(zero, self._counts > 0, exposure(self._counts, self.reduction))
@@ -100,14 +124,20 @@ class Objective:
             grad_scale: Factor of a loss scaler, which will divide all gradients by it.
         """
         assert self._counts is not None, "finish() before any micro_batch()"
-        losses = self._reduce_sum(self._losses)
+        reduced = self._reduce_sum(torch.cat([self._losses, self._penalty_means]))
+        losses, means = reduced[: len(self.names)], reduced[len(self.names) :]
         parameters = [p for p in self.weighting.parameters() if p.requires_grad]
         if parameters:
             scalar = self._constant + (self._coefficients * losses).sum()
             gradients = torch.autograd.grad(scalar * grad_scale, parameters)
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
-        result = StepResult(losses, self._counts, self.weighting.weights().to(losses))
+        result = StepResult(
+            losses,
+            self._counts,
+            self.weighting.weights().to(losses),
+            dict(zip(self._penalties, means, strict=True)),
+        )
         self.absent = self._counts == 0
         self._counts = None
         return result

@@ -1,13 +1,14 @@
 """Parameter groups: encoder, heads, and learned balancing parameters, each with its own learning rate."""
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
 
 def split_groups(
-    optimizer: torch.optim.Optimizer, parameters: Collection[nn.Parameter], learning_rate: float
+    optimizer: torch.optim.Optimizer, parameters: Collection[nn.Parameter], learning_rate: float, **changes: Any
 ) -> None:
     """Move some parameters into groups of their own, with another learning rate and otherwise the same options.
 
@@ -15,6 +16,7 @@ def split_groups(
         optimizer: A new optimizer, before its first step.
         parameters: The parameters to move.
         learning_rate: Their learning rate.
+        changes: Other options of the new groups, such as ``weight_decay``.
     """
     chosen = {id(parameter) for parameter in parameters}
     for group in list(optimizer.param_groups):
@@ -22,7 +24,7 @@ def split_groups(
         if moved:
             group["params"] = [parameter for parameter in group["params"] if id(parameter) not in chosen]
             options = {key: value for key, value in group.items() if key != "params"}
-            optimizer.add_param_group({**options, "params": moved, "lr": learning_rate})
+            optimizer.add_param_group({**options, **changes, "params": moved, "lr": learning_rate})
     optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
 
 

@@ -95,6 +95,7 @@ class Prepared:
                 dropout=section.dropout,
                 max_length=section.max_length,
                 lora=section.lora,
+                freeze=section.freeze,
             )
 
     def trainer(self, model: MultiTaskModel, to_train: bool = True, **kwargs: Any) -> MultiTaskTrainer:

@@ -15,6 +15,8 @@ class TaskSignals:
     Logs ``loss/<task>`` (mean over the steps that had the task), ``weight/<task>`` (mean coefficient),
     ``share/<task>`` (share of the rows), ``passes/<task>`` (times that the task's rows have been seen) and
     ``relative_loss/<task>``: a bias-corrected moving average of the loss, over the mean of the first steps.
+    Heads add ``loss/<task>/<penalty>`` (mean of a penalty, before its factor, over the steps that had the task) and
+    ``<gauge>/<task>``, such as ``tau/emotion`` (mean over the steps).
 
     Args:
         sizes: Training rows of each task, in task order.
@@ -41,6 +43,8 @@ class TaskSignals:
         self._losses = torch.zeros_like(self.average)
         self._weights = torch.zeros_like(self.average)
         self._counts = torch.zeros_like(self.average)
+        self._penalties: dict[tuple[str, str], Tensor] = {}
+        self._gauges: dict[str, Tensor] = {}
 
     def observe(self, result: StepResult) -> None:
         """Take one optimizer step."""
@@ -52,11 +56,18 @@ class TaskSignals:
         self._weights += weights
         self._counts += counts
         self.rows += counts
+        for key, value in result.penalties.items():
+            self._penalties[key] = self._penalties.get(key, 0) + value.detach()
         early = present & (self.observed < self.reference_steps)
         self.observed += present
         self.average = torch.where(present, self.beta * self.average + (1 - self.beta) * losses, self.average)
         mean = self.reference + (losses - self.reference) / self.observed.clamp(min=1)
         self.reference = torch.where(early, mean, self.reference)
+
+    def observe_gauges(self, gauges: Mapping[str, Tensor]) -> None:
+        """Take the heads' gauges after one optimizer step."""
+        for key, value in gauges.items():
+            self._gauges[key] = self._gauges.get(key, 0) + value
 
     def relative_losses(self) -> Tensor:
         """Moving average of each task's loss over its reference, [T]; nan before a task was seen."""
@@ -76,6 +87,10 @@ class TaskSignals:
             record[f"weight/{name}"] = float(self._weights[index] / self._steps)
             record[f"share/{name}"] = float(share[index])
             record[f"passes/{name}"] = float(passes[index])
+        for (task, name), total in self._penalties.items():
+            if (present := self._present[self.names.index(task)]) > 0:
+                record[f"loss/{task}/{name}"] = float(total / present)
+        record.update({key: float(total / self._steps) for key, total in self._gauges.items()})
         self._reset()
         return record
 

@@ -41,7 +41,7 @@ from hf_mtl.errors import RunError, UserError
 from hf_mtl.modeling import MultiTaskModel, split_parameters
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.argument_checks import check_arguments, set_direction
-from hf_mtl.training.callbacks import BalancingCallback
+from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback
 from hf_mtl.training.objective import Objective, StepResult
 from hf_mtl.training.optimizer import add_balancing_group, split_groups
 from hf_mtl.training.processes import Processes
@@ -123,9 +123,11 @@ class MultiTaskTrainer(ScoringTrainer):
             micro_batches=lambda: self.args.gradient_accumulation_steps * self.processes.world,
             reduce_sum=self.processes.reduce_sum,
             reduction=balancing.get("reduction", DEFAULT_REDUCTION),
+            penalties=self.model.heads.penalty_names,
         )
         self.steps = self._new_steps(self.rows_per_step)
         self.add_callback(BalancingCallback(self.objective))
+        self.add_callback(HeadsCallback(self.model, self.signals, self.processes.reduce_sum))
         if self.args.early_stopping_patience is not None:
             self.add_callback(
                 EarlyStoppingCallback(self.args.early_stopping_patience, self.args.early_stopping_threshold)
@@ -179,6 +181,7 @@ class MultiTaskTrainer(ScoringTrainer):
             self.processes.world,
             self.args.gradient_accumulation_steps,
             self.args.dataloader_num_workers,
+            self.args.seed,
         )
         pin_memory = self.args.dataloader_pin_memory and self.args.device.type == "cuda"
         return train_loader(steps, self.steps_per_epoch, lambda: self.state.global_step, pin_memory)
@@ -190,7 +193,7 @@ class MultiTaskTrainer(ScoringTrainer):
     # ---- One optimizer step ----
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """The Trainer's optimizer, with groups of their own for heads and balancing parameters."""
+        """The Trainer's optimizer, with groups of their own for heads, auxiliary and balancing parameters."""
         if self.optimizer is None:
             optimizer = super().create_optimizer(model)
             if self.args.head_learning_rate is not None:
@@ -198,6 +201,7 @@ class MultiTaskTrainer(ScoringTrainer):
                 split_groups(optimizer, [parameter for _, parameter in heads], self.args.head_learning_rate)
             rate = self.args.balancing_learning_rate
             rate = self.args.learning_rate if rate is None else rate
+            split_groups(optimizer, self.model.heads.auxiliary_parameters(), rate, weight_decay=0.0)
             add_balancing_group(optimizer, self.weighting.parameters(), rate)
         return self.optimizer
 
@@ -221,10 +225,18 @@ class MultiTaskTrainer(ScoringTrainer):
         counts = inputs.pop("counts")
         inputs.pop("step")
         outputs = model(**inputs)
-        loss = self.objective.micro_batch(outputs.row_losses, counts)
+        loss = self.objective.micro_batch(outputs.row_losses, counts, outputs.row_penalties, outputs.penalty_values)
         # The Trainer divides by the accumulation and DDP by the processes: the parts are to be added, not averaged.
         loss = loss * (self.current_gradient_accumulation_steps * self.processes.world)
         return (loss, outputs) if return_outputs else loss
+
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        """As the Trainer's, without the heads' auxiliary parameters, whose gradients are of another size."""
+        apart = {id(parameter) for parameter in self.model.heads.auxiliary_parameters()}
+        if not apart:
+            return super()._clip_grad_norm(model)
+        clipped = [parameter for parameter in model.parameters() if id(parameter) not in apart]
+        return self.accelerator.clip_grad_norm_(clipped, self.args.max_grad_norm)
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """As the Trainer's; after the last micro-batch the objective closes the step."""

@@ -9,6 +9,7 @@ from hf_mtl.modeling.heads.registry import (
     head_class,
     head_mistakes,
     head_options,
+    settled_options,
 )
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "head_dropout",
     "head_mistakes",
     "head_options",
+    "settled_options",
 ]

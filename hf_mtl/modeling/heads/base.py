@@ -1,11 +1,16 @@
 """What a head is: pooled features in, one output per class or target out."""
 
 from abc import ABC, abstractmethod
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
+
+from hf_mtl.modeling.noise import Noise
+from hf_mtl.tasks import Task
 
 Dropout = Annotated[float, Field(ge=0, lt=1)] | None
 FeatureSource = Literal["pooled", "pooler"]
@@ -23,14 +28,43 @@ _BACKBONE_DROPOUTS = (
 )
 
 
+class Penalty(NamedTuple):
+    """Something that a head adds to its task's loss: ``coefficient * values``, which may be negative.
+
+    Args:
+        values: One value per row, float32 [n].
+        coefficient: Its factor.
+    """
+
+    values: Tensor
+    coefficient: float
+
+
+@dataclass
+class Decoded:
+    """What a head makes of features while it is trained.
+
+    Args:
+        outputs: What the loss reads, [n, C].
+        scale: The loss of real-valued targets is that of ``outputs * scale`` and ``targets * scale``; None: 1.
+        penalties: What joins the task's loss apart from the data term, by the names in `Head.penalty_names`.
+    """
+
+    outputs: Tensor
+    scale: Tensor | None = None
+    penalties: dict[str, Penalty] = field(default_factory=dict)
+
+
 class Head(nn.Module, ABC):
     """A task's own layers. A subclass's keyword arguments are its recipe options, with their defaults.
 
     Subclass with ``class MyHead(Head, name="my_head")`` in a module of this package; nothing else is needed.
+    `forward` is what the model predicts. A head that is trained in another way (that samples, that has penalties)
+    overrides `decode` too.
 
     Args:
         features: Width H of the features.
-        outputs: Width C of the outputs: classes or targets.
+        task: The task; it has C outputs, classes or targets.
         config: The backbone's config.
 
     Shape:
@@ -39,6 +73,10 @@ class Head(nn.Module, ABC):
 
     name: ClassVar[str] = ""
     registry: ClassVar[dict[str, type["Head"]]] = {}
+    stochastic: ClassVar[bool] = False
+    """Whether `decode` draws from its noise."""
+    penalty_names: tuple[str, ...] = ()
+    """Penalties that `decode` returns, always all of them; logged as ``loss/<task>/<name>``."""
 
     def __init_subclass__(cls, name: str = "", **kwargs: object):
         super().__init_subclass__(**kwargs)
@@ -46,10 +84,10 @@ class Head(nn.Module, ABC):
             cls.name = name
             Head.registry[name] = cls
 
-    def __init__(self, features: int, outputs: int, config: PreTrainedConfig):
+    def __init__(self, features: int, task: Task, config: PreTrainedConfig):
         super().__init__()
         self.features = features
-        self.outputs = outputs
+        self.outputs = task.num_outputs
 
     @classmethod
     def source(cls, config: PreTrainedConfig) -> FeatureSource:
@@ -66,17 +104,77 @@ class Head(nn.Module, ABC):
         """Why the head cannot sit on this backbone, or None where it can."""
         return None
 
+    @classmethod
+    def shared(cls, features: int, config: PreTrainedConfig, options: Mapping[str, Any]) -> nn.Module | None:
+        """A module that all tasks with this head and the same options share; None: they share nothing.
+
+        Args:
+            features: Width H of the features.
+            config: The backbone's config.
+            options: All options of the head with their values.
+        """
+        return None
+
+    def attach(self, shared: nn.Module | None, peers: Mapping[str, "Head"], task: str) -> None:
+        """Meet the shared module and the heads of all tasks that share it; called once, when all are built.
+
+        A head that keeps them must not register them as its own submodules.
+
+        Args:
+            shared: What `shared` returned.
+            peers: The heads with the same shared module, this one too, by task.
+            task: This head's task.
+        """
+
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
-        """Map features [n, H] to outputs [n, C]."""
+        """Map features [n, H] to the outputs that the model predicts [n, C]; no randomness but dropout."""
+
+    def decode(self, features: Tensor, noise: Noise) -> Decoded:
+        """Map features [n, H] to what the head is trained on.
+
+        Args:
+            features: Features of the rows.
+            noise: The only source of a head's own randomness.
+        """
+        return Decoded(self(features))
+
+    def variance(self, features: Tensor) -> Tensor | None:
+        """Variance of the decoded distribution in units of the outputs, squared [n, C]; None: there is none."""
+        return None
+
+    def auxiliary_parameters(self) -> list[nn.Parameter]:
+        """Parameters with a group of their own: no weight decay, no part in gradient clipping."""
+        return []
+
+    def step_sums(self) -> Tensor | None:
+        """Sums over the step's rows on this process that `end_step` needs of all processes; None: it needs none."""
+        return None
+
+    def end_step(self, sums: Tensor | None) -> None:
+        """What happens after every optimizer step, such as clipping a parameter to its range.
+
+        Args:
+            sums: What `step_sums` returned, added up over the processes.
+        """
+
+    def gauges(self) -> dict[str, Tensor]:
+        """Scalars to log after every step, as ``<name>/<task>``; a log record has their mean over its steps."""
+        return {}
+
+    def reset(self) -> None:
+        """Set parameters and buffers of the head's own (not of its layers) to what a new head has.
+
+        Through `transformers.initialization`, as the loader does this to what a checkpoint lacks.
+        """
 
 
 def head_dropout(dropout: float | None, config: PreTrainedConfig) -> float:
     """The head's dropout probability: as given, else the backbone's own, else 0.1."""
     if dropout is not None:
         return dropout
-    for field in _BACKBONE_DROPOUTS:
-        value = getattr(config, field, None)
+    for name in _BACKBONE_DROPOUTS:
+        value = getattr(config, name, None)
         if isinstance(value, (int, float)):
             return float(value)
     return 0.1

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from hf_mtl.modeling.heads.base import Dropout, Head, head_dropout
+from hf_mtl.tasks import Task
 
 
 class LinearHead(Head, name="linear"):
@@ -11,7 +12,7 @@ class LinearHead(Head, name="linear"):
 
     Args:
         features: Width H of the features.
-        outputs: Width C of the outputs.
+        task: The task.
         config: The backbone's config.
         dropout: Probability; None: the backbone's own.
 
@@ -19,10 +20,10 @@ class LinearHead(Head, name="linear"):
         features [n, H] -> outputs [n, C].
     """
 
-    def __init__(self, features: int, outputs: int, config: PreTrainedConfig, *, dropout: Dropout = None):
-        super().__init__(features, outputs, config)
+    def __init__(self, features: int, task: Task, config: PreTrainedConfig, *, dropout: Dropout = None):
+        super().__init__(features, task, config)
         self.dropout = nn.Dropout(head_dropout(dropout, config))
-        self.classifier = nn.Linear(features, outputs)
+        self.classifier = nn.Linear(features, self.outputs)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features [n, H] to outputs [n, C]."""

@@ -3,10 +3,12 @@
 from typing import Annotated
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedConfig
 
 from hf_mtl.modeling.heads.base import Dropout, Head, head_dropout
+from hf_mtl.modeling.heads.layers import perceptron
+from hf_mtl.tasks import Task
 
 
 class MLPHead(Head, name="mlp"):
@@ -14,7 +16,7 @@ class MLPHead(Head, name="mlp"):
 
     Args:
         features: Width H of the features.
-        outputs: Width C of the outputs.
+        task: The task.
         config: The backbone's config.
         hidden: Width of the hidden layer; None: H.
         dropout: Probability; None: the backbone's own.
@@ -26,20 +28,16 @@ class MLPHead(Head, name="mlp"):
     def __init__(
         self,
         features: int,
-        outputs: int,
+        task: Task,
         config: PreTrainedConfig,
         *,
         hidden: Annotated[int, Field(ge=1)] | None = None,
         dropout: Dropout = None,
     ):
-        super().__init__(features, outputs, config)
-        width = features if hidden is None else hidden
-        self.dense = nn.Linear(features, width)
-        self.activation = nn.GELU()
-        self.dropout = nn.Dropout(head_dropout(dropout, config))
-        self.classifier = nn.Linear(width, outputs)
+        super().__init__(features, task, config)
+        self.layers = perceptron(features, self.outputs, hidden, head_dropout(dropout, config))
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features [n, H] to outputs [n, C]."""
-        logits: Tensor = self.classifier(self.dropout(self.activation(self.dense(features))))
+        logits: Tensor = self.layers(features)
         return logits

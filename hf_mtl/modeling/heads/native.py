@@ -10,6 +10,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from hf_mtl.modeling.dropout import set_dropout
 from hf_mtl.modeling.heads.base import Dropout, FeatureSource, Head
+from hf_mtl.tasks import Task
 
 # Families whose classification model is "encoder, then head" with one feature vector per row between the two.
 # True: the head reads the output of the encoder's pooler.
@@ -34,7 +35,7 @@ class NativeHead(Head, name="native"):
 
     Args:
         features: Width H of the features.
-        outputs: Width C of the outputs.
+        task: The task.
         config: The backbone's config.
         dropout: Probability; None: the backbone's own.
 
@@ -42,9 +43,9 @@ class NativeHead(Head, name="native"):
         features [n, H] -> outputs [n, C].
     """
 
-    def __init__(self, features: int, outputs: int, config: PreTrainedConfig, *, dropout: Dropout = None):
-        super().__init__(features, outputs, config)
-        self.model = _without_encoder(_head_config(config, outputs, dropout))
+    def __init__(self, features: int, task: Task, config: PreTrainedConfig, *, dropout: Dropout = None):
+        super().__init__(features, task, config)
+        self.model = _without_encoder(_head_config(config, self.outputs, dropout))
 
     @classmethod
     def source(cls, config: PreTrainedConfig) -> FeatureSource:

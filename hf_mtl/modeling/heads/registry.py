@@ -12,6 +12,7 @@ from transformers import PreTrainedConfig
 
 from hf_mtl.errors import Mistake, ModelError, known
 from hf_mtl.modeling.heads.base import Head
+from hf_mtl.tasks import Task
 
 HeadSpec: TypeAlias = str | Mapping[str, Any]
 
@@ -72,14 +73,14 @@ def head_class(spec: HeadSpec) -> type[Head]:
 
 
 def build_head(
-    spec: HeadSpec, features: int, outputs: int, config: PreTrainedConfig, *, dropout: float | None = None
+    spec: HeadSpec, features: int, task: Task, config: PreTrainedConfig, *, dropout: float | None = None
 ) -> Head:
     """Build a head as a recipe writes it.
 
     Args:
         spec: A name, or a mapping with ``type`` and the head's options.
         features: Width H of the features.
-        outputs: Width C of the outputs.
+        task: The task.
         config: The backbone's config.
         dropout: Dropout of a head whose specification says none; None: the backbone's own.
 
@@ -88,12 +89,23 @@ def build_head(
     """
     if mistakes := head_mistakes(spec, config):
         raise ModelError(mistakes)
+    return head_class(spec)(features, task, config, **settled_options(spec, dropout))
+
+
+def settled_options(spec: HeadSpec, dropout: float | None = None) -> dict[str, Any]:
+    """All options of a head with their values, from a specification without mistakes.
+
+    Args:
+        spec: The specification.
+        dropout: Dropout where the specification says none.
+    """
     name, given = _split(spec)
     allowed = head_options(name)
-    options = {key: TypeAdapter(allowed[key].annotation).validate_python(value) for key, value in given.items()}
-    if "dropout" in allowed and options.get("dropout") is None:
+    options = {key: option.default for key, option in allowed.items()}
+    options |= {key: TypeAdapter(allowed[key].annotation).validate_python(value) for key, value in given.items()}
+    if "dropout" in allowed and options["dropout"] is None:
         options["dropout"] = dropout
-    return head_class(spec)(features, outputs, config, **options)
+    return options
 
 
 def default_head(config: PreTrainedConfig, pooling: str | None = None) -> dict[str, Any]:

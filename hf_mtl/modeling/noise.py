@@ -1,0 +1,76 @@
+"""Random numbers for stochastic heads that depend on seed, step and row alone, not on how a step is partitioned."""
+
+import torch
+from torch import Tensor
+
+# SplitMix64 (Steele et al., OOPSLA 2014), written in the signed 64-bit integers that torch has on every device.
+_GOLDEN = -0x61C8864680B583EB
+_FIRST = -0x40A7B892E31B1A47
+_SECOND = -0x6B2FB644ECCEEE15
+
+
+class Noise:
+    """Draws for some rows of one optimizer step; asked twice for the same stream, it gives the same numbers.
+
+    Args:
+        rows: One 64-bit key per row, int64 [n].
+        step: A 64-bit key of the step, which all its rows share.
+    """
+
+    def __init__(self, rows: Tensor, step: int):
+        self.rows = rows
+        self.step = step
+
+    @classmethod
+    def draw(cls, count: int, device: torch.device) -> "Noise":
+        """Noise with random keys from torch's own generators, for callers that plan no steps."""
+        low, high = -(2**63), 2**63 - 1
+        step = int(torch.randint(low, high, ()))
+        return cls(torch.randint(low, high, (count,), device=device), step)
+
+    def segment(self, start: int, stop: int) -> "Noise":
+        """The noise of a part of the rows."""
+        return Noise(self.rows[start:stop], self.step)
+
+    def normal(self, width: int, stream: str = "") -> Tensor:
+        """Standard normal numbers, float32 [n, width], of each row's own.
+
+        Args:
+            width: Numbers per row.
+            stream: Whose draws these are; different streams are independent.
+        """
+        return torch.special.ndtri(_uniform(self.rows, width, stream))
+
+    def step_normal(self, width: int, stream: str = "") -> Tensor:
+        """Standard normal numbers, float32 [width], the same for all rows of the step."""
+        return torch.special.ndtri(self.step_uniform(width, stream))
+
+    def step_uniform(self, width: int, stream: str = "") -> Tensor:
+        """Uniform numbers in (0, 1), float32 [width], the same for all rows of the step."""
+        key = torch.tensor([self.step], dtype=torch.int64, device=self.rows.device)
+        return _uniform(key, width, stream)[0]
+
+
+def _uniform(keys: Tensor, width: int, stream: str) -> Tensor:
+    """Keys [n] to uniforms in (0, 1), float32 [n, width], 24 bits each."""
+    counters = torch.arange(1, width + 1, dtype=torch.int64, device=keys.device)
+    words = _mix(_mix(keys ^ _stream_key(stream)).unsqueeze(1) + counters * _GOLDEN)
+    return ((words >> 40 & 0xFFFFFF).to(torch.float32) + 0.5) * 2.0**-24
+
+
+def _mix(value: Tensor) -> Tensor:
+    value = (value ^ _shift(value, 30)) * _FIRST
+    value = (value ^ _shift(value, 27)) * _SECOND
+    return value ^ _shift(value, 31)
+
+
+def _shift(value: Tensor, bits: int) -> Tensor:
+    """Logical shift to the right; torch's keeps the sign."""
+    return value >> bits & (1 << (64 - bits)) - 1
+
+
+def _stream_key(stream: str) -> int:
+    key = 0
+    for byte in stream.encode():
+        key = (key * 0x100000001B3 + byte + 1) % 2**63
+    return key

@@ -1,0 +1,6 @@
+"""What the keys of a training log mean."""
+
+
+def is_task_loss(key: str) -> bool:
+    """Whether a key is a task's loss, ``loss/<task>``, not one of its head's penalties, ``loss/<task>/<name>``."""
+    return key.startswith("loss/") and key.count("/") == 1
