@@ -24,6 +24,8 @@ class MultiTaskTrainingArguments(TrainingArguments):
         early_stopping_patience: Stop after this many evaluations without a better
             ``metric_for_best_model``. None: never.
         early_stopping_threshold: Smallest change that counts as better.
+        temperature_scaling: After training, fit one temperature per classification task on the validation split and
+            store it in the model: confidences then say how often the model is right. Predictions stay the same.
     """
 
     head_learning_rate: float | None = field(
@@ -47,6 +49,10 @@ class MultiTaskTrainingArguments(TrainingArguments):
     )
     early_stopping_threshold: float = field(
         default=0.0, metadata={"help": "Smallest change of metric_for_best_model that counts as better."}
+    )
+    temperature_scaling: bool = field(
+        default=False,
+        metadata={"help": "After training, fit one temperature per classification task on the validation split."},
     )
 
     def __post_init__(self) -> None:

@@ -5,28 +5,58 @@ Quick to import: `evaluate`, `sklearn` and `scipy` are imported when something i
 
 from hf_mtl.evaluation.aggregates import DeltaP, aggregate, delta_p, lower_is_better, task_score
 from hf_mtl.evaluation.baselines import baseline_scores
+from hf_mtl.evaluation.calibration import (
+    ReliabilityBins,
+    expected_calibration_error,
+    fit_temperature,
+    reliability_bins,
+)
 from hf_mtl.evaluation.checks import check_metrics
 from hf_mtl.evaluation.keys import headline_keys, metric_keys
 from hf_mtl.evaluation.loading import load_metric
 from hf_mtl.evaluation.mixture_fit import MixtureFit, realised_vs_target
 from hf_mtl.evaluation.registry import available_metrics, greater_is_better, metric_task_types
 from hf_mtl.evaluation.scores import score_task
+from hf_mtl.evaluation.statistics import (
+    Correlation,
+    MeanInterval,
+    PairedTest,
+    cliffs_delta,
+    early_signal_correlation,
+    hedges_g,
+    holm,
+    mean_interval,
+    paired_t_test,
+)
 
 __all__ = [
+    "Correlation",
     "DeltaP",
+    "MeanInterval",
     "MixtureFit",
+    "PairedTest",
+    "ReliabilityBins",
     "aggregate",
     "available_metrics",
     "baseline_scores",
     "check_metrics",
+    "cliffs_delta",
     "delta_p",
+    "early_signal_correlation",
+    "expected_calibration_error",
+    "fit_temperature",
     "greater_is_better",
     "headline_keys",
+    "hedges_g",
+    "holm",
     "load_metric",
     "lower_is_better",
+    "mean_interval",
     "metric_keys",
     "metric_task_types",
+    "paired_t_test",
     "realised_vs_target",
+    "reliability_bins",
     "score_task",
     "task_score",
 ]

@@ -29,6 +29,7 @@ METRICS: dict[str, Entry] = {
     "recall_macro": Entry("recall_macro", "RecallMacro", _CLASSES),
     "matthews": Entry("matthews", "Matthews", _CLASSES),
     "auroc_macro": Entry("auroc_macro", "AurocMacro", _CLASSES),
+    "ece": Entry("ece", "ECE", _CLASSES, greater_is_better=False),
     "pearson": Entry("correlation", "Pearson", _VALUES),
     "spearman": Entry("correlation", "Spearman", _VALUES),
     "r2": Entry("r2", "R2", _VALUES),

@@ -3,6 +3,7 @@
 from hf_mtl.reporting.figures import mixture_figure, training_figure
 from hf_mtl.reporting.json_files import append_jsonl, read_jsonl, truncate_jsonl, write_json_atomic
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
+from hf_mtl.reporting.reliability import reliability_figure
 from hf_mtl.reporting.tables import plan_table, results_table
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "mixture_figure",
     "plan_table",
     "read_jsonl",
+    "reliability_figure",
     "results_table",
     "training_figure",
     "truncate_jsonl",

@@ -1,5 +1,6 @@
 """Look of our figures: colours that colour-blind readers can tell apart, and where legends go."""
 
+import math
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -40,19 +41,48 @@ def new_figure(panels: int, entries: int) -> "tuple[Figure, list[Axes]]":
         panels: Number of panels.
         entries: Lines of the longest legend, for which a panel must be high enough.
     """
+    figure = _blank(9.0, 0.6 + panels * max(2.5, 0.4 + 0.2 * entries))
+    axes = list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
+    for panel in axes:
+        _plain(panel)
+    axes[-1].set_xlabel("optimizer step")
+    return figure, axes
+
+
+def new_grid(panels: int, columns: int) -> "tuple[Figure, list[Axes]]":
+    """A figure of square panels in rows, which share both axes; the last row may be shorter.
+
+    Args:
+        panels: Number of panels.
+        columns: Panels of a full row.
+    """
+    rows = math.ceil(panels / columns)
+    figure = _blank(0.6 + 3.4 * columns, 0.6 + 3.5 * rows)
+    axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for panel in axes:
+        _plain(panel)
+    for panel in axes[panels:]:
+        panel.remove()
+    for panel in axes[max(0, panels - columns) : panels]:
+        panel.tick_params(labelbottom=True)  # also where the row below is shorter
+    return figure, axes[:panels]
+
+
+def _blank(width: float, height: float) -> "Figure":
+    """A figure of a size in inches, ready to be saved."""
     # matplotlib takes a second to import. Figure, not pyplot: no global state and no display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.0, 0.6 + panels * max(2.5, 0.4 + 0.2 * entries)), dpi=120, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
-    for panel in axes:
-        panel.grid(True, color="#DDDDDD", linewidth=0.6)
-        panel.set_axisbelow(True)
-        panel.spines[["top", "right"]].set_visible(False)
-    axes[-1].set_xlabel("optimizer step")
-    return figure, axes
+    return figure
+
+
+def _plain(panel: "Axes") -> None:
+    panel.grid(True, color="#DDDDDD", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
 
 
 def label_panel(panel: "Axes", title: str, unit: str, upwards: bool = False) -> None:

@@ -1,7 +1,7 @@
 """What arguments a MultiTaskTrainer cannot work with, said before anything is done."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
@@ -9,6 +9,7 @@ from hf_mtl.errors import Mistake, UserError
 from hf_mtl.evaluation import greater_is_better, metric_keys
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Task
+from hf_mtl.training.temperatures import has_temperature
 
 _ELSEWHERE = {
     "data_collator": "hf_mtl plans and collates its own batches",
@@ -111,6 +112,25 @@ def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
         found = f"is {args.num_train_epochs}, and max_steps is not set"
         mistakes.append(Mistake("training.num_train_epochs", found, "Train for more than 0 epochs, or set max_steps"))
     return mistakes
+
+
+def check_temperature_scaling(tasks: Mapping[str, Task], evaluation: Mapping[str, Sized]) -> None:
+    """Refuse to train where temperatures could not be fitted afterwards.
+
+    Args:
+        tasks: The tasks that are trained.
+        evaluation: The rows to fit them on, by task.
+
+    Raises:
+        UserError: If no task has one, or a task that has one has no rows.
+    """
+    key, fitted = "training.temperature_scaling", [name for name, task in tasks.items() if has_temperature(task)]
+    missing = [name for name in fitted if not len(evaluation.get(name, ()))]
+    if not fitted:
+        raise UserError(Mistake(key, "is on, and no task is a classification", "Leave it off"))
+    if missing:
+        found = f"is on, and there are no evaluation rows of {', '.join(missing)}"
+        raise UserError(Mistake(key, found, "Give them in eval_dataset"))
 
 
 def set_direction(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task]) -> None:

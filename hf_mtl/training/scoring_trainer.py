@@ -21,6 +21,7 @@ from hf_mtl.training.processes import Processes
 from hf_mtl.training.scoring import Scores, score_splits
 from hf_mtl.training.setup import check_token_ids, encode_splits, target_statistics
 from hf_mtl.training.staged import StagedTrainer
+from hf_mtl.training.temperatures import forget_temperatures, has_temperature, set_temperatures
 
 Datasets: TypeAlias = Mapping[str, Dataset | EncodedSplit] | Dataset
 
@@ -94,20 +95,53 @@ class ScoringTrainer(StagedTrainer):
             metrics=metrics,
         )
 
+    def fit_temperatures(self, eval_dataset: Datasets | None = None) -> dict[str, float]:
+        """Fit one temperature per classification task, and store it in the model in place of the one it had.
+
+        Source: Guo et al., ICML 2017, arXiv:1706.04599, section 4.2.
+
+        Args:
+            eval_dataset: Rows that the model was not trained on, by task; None: the ``eval_dataset`` of the Trainer.
+                Tasks without rows keep what they have.
+
+        Returns:
+            The temperatures by task, also logged as ``logit_temperature/<task>``.
+
+        Raises:
+            UserError: If there are no rows of a classification task.
+        """
+        splits = self.eval_dataset if eval_dataset is None else self._encode(eval_dataset, "validation")
+        splits = {
+            name: split for name, split in (splits or {}).items() if has_temperature(self.tasks[name]) and len(split)
+        }
+        if not splits:
+            raise UserError("temperatures need evaluation rows of a classification task: give an eval_dataset")
+        forget_temperatures(self.model, splits)
+        temperatures = set_temperatures(self.model, splits, self._predict(splits, aside=True))
+        if temperatures:
+            self.log({f"logit_temperature/{name}": value for name, value in temperatures.items()})
+        return temperatures
+
     def _score(self, splits: Mapping[str, EncodedSplit], predictions: Mapping[str, SplitPredictions]) -> Scores:
         return score_splits(self.tasks, splits, predictions, target_statistics(self.model), self.compute_metrics)
 
-    def _predict(self, splits: Mapping[str, EncodedSplit]) -> dict[str, SplitPredictions]:
+    def _predict(self, splits: Mapping[str, EncodedSplit], aside: bool = False) -> dict[str, SplitPredictions]:
+        """Predict; ``aside``: of a model that is still to be saved, so it keeps its dtype, and without progress."""
         model = self._wrap_model(self.model, training=False)
         if not self.accelerator._models and model is self.model:
             # Evaluation without training: mixed precision still comes from the accelerator.
             model = self.accelerator.prepare_model(model, evaluation_mode=True)
-        if not self.is_in_train and (self.args.fp16_full_eval or self.args.bf16_full_eval):
+        if not aside and not self.is_in_train and (self.args.fp16_full_eval or self.args.bf16_full_eval):
             model = model.to(torch.float16 if self.args.fp16_full_eval else torch.bfloat16)
         model.to(self.args.device).eval()
         share = self.args.eval_batch_size * self.processes.world
         batches = sum(math.ceil(len(split.tokens) / share) for split in splits.values())
         self.callback_handler.eval_dataloader = range(batches)
+
+        def on_batch() -> None:
+            if not aside:
+                self.callback_handler.on_prediction_step(self.args, self.state, self.control)
+
         predictions = {}
         for name, split in splits.items():
             predictions[name] = predict_split(
@@ -118,6 +152,6 @@ class ScoringTrainer(StagedTrainer):
                 self.tasks[name].num_outputs,
                 self.args.eval_batch_size,
                 self.processes,
-                lambda: self.callback_handler.on_prediction_step(self.args, self.state, self.control),
+                on_batch,
             )
         return predictions

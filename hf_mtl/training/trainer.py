@@ -40,7 +40,7 @@ from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import RunError, UserError
 from hf_mtl.modeling import MultiTaskModel, split_parameters
 from hf_mtl.training import checkpoint as checkpoints
-from hf_mtl.training.argument_checks import check_arguments, set_direction
+from hf_mtl.training.argument_checks import check_arguments, check_temperature_scaling, set_direction
 from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback
 from hf_mtl.training.objective import Objective, StepResult
 from hf_mtl.training.optimizer import add_balancing_group, split_groups
@@ -48,6 +48,7 @@ from hf_mtl.training.processes import Processes
 from hf_mtl.training.scoring_trainer import Datasets, ScoringTrainer
 from hf_mtl.training.setup import fit_statistics, make_weighting
 from hf_mtl.training.signals import TaskSignals
+from hf_mtl.training.temperatures import forget_temperatures
 
 logger = logging.get_logger(__name__)
 
@@ -96,6 +97,8 @@ class MultiTaskTrainer(ScoringTrainer):
         self._encode_with = (processing_class, model.config.max_length)
         train = self._encode(train_dataset, "train") if train_dataset is not None else None
         evaluation = self._encode(eval_dataset, "validation") if eval_dataset is not None else None
+        if train is not None and args.temperature_scaling:
+            check_temperature_scaling({name: self.tasks[name] for name in train}, evaluation or {})
         super().__init__(
             model=model,
             args=args,
@@ -276,10 +279,20 @@ class MultiTaskTrainer(ScoringTrainer):
     ) -> TrainOutput:
         """As the Trainer's. ``True`` resumes from the newest whole checkpoint of ``output_dir``.
 
+        Temperatures that the model had are forgotten; with ``temperature_scaling`` it gets new ones in the end.
+
         Raises:
             CheckpointError: If the checkpoint is damaged, or of another run; names the file.
         """
         folder = self.checkpoint_to_resume(resume_from_checkpoint)
+        forget_temperatures(self.model, self.tasks)
+        output = self._train_from(folder, trial, **kwargs)
+        if self.args.temperature_scaling:
+            self.fit_temperatures()
+        return output
+
+    def _train_from(self, folder: Path | None, trial: Any, **kwargs: Any) -> TrainOutput:
+        """Train from the beginning, or from a checkpoint if anything is left to do."""
         if folder is None:
             self._rows_per_step = None
             self.steps = self._new_steps(self.rows_per_step)

@@ -1,6 +1,6 @@
 """Train the tiny world under one partition and keep the parameters before and after; started by `test_partition`.
 
-Usage: partition_worker.py OUTPUT.safetensors PER_DEVICE ACCUMULATION OPTIM WEIGHTING GROUPING [STEPS [KEY=VALUE ...]]
+Usage: partition_worker.py OUTPUT.safetensors PER_DEVICE ACCUMULATION OPTIM WEIGHTING GROUPING [HEAD]
 """
 
 import sys
@@ -19,11 +19,18 @@ LEARNING_RATE = {"sgd": 0.5, "adamw_torch": 1e-3}
 
 
 def train(
-    per_device: int, accumulation: int, optim: str, weighting: str, grouping: bool, steps: int = 20, **options: Any
+    per_device: int,
+    accumulation: int,
+    optim: str,
+    weighting: str,
+    grouping: bool,
+    steps: int = 20,
+    head: str | None = None,
+    **options: Any,
 ) -> tuple[dict[str, torch.Tensor], MultiTaskTrainer]:
     """Parameters before (``before/...``) and after (``after/...``), UW's s among them, in float64."""
     # Large weights make gradients whose rounding AdamW blows up where the true gradient is zero (a key's bias).
-    model = tiny.model(config={"initializer_range": 0.05})
+    model = tiny.model(config={"initializer_range": 0.05}, head=head)
     args = MultiTaskTrainingArguments(
         output_dir=tempfile.mkdtemp(),
         per_device_train_batch_size=per_device,
@@ -55,8 +62,10 @@ def train(
 
 
 def main() -> None:
-    output, per_device, accumulation, optim, weighting, grouping = sys.argv[1:7]
-    found, trainer = train(int(per_device), int(accumulation), optim, weighting, grouping == "on")
+    output, per_device, accumulation, optim, weighting, grouping, *head = sys.argv[1:]
+    found, trainer = train(
+        int(per_device), int(accumulation), optim, weighting, grouping == "on", head=head[0] if head else None
+    )
     if trainer.is_world_process_zero():
         save_file(found, Path(output))
 

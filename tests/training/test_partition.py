@@ -40,14 +40,21 @@ def assert_same_run(found: Parameters, reference: Parameters, optim: str) -> Non
 
 
 def train_on_processes(
-    tmp_path: Path, processes: int, per_device: int, accumulation: int, optim: str, weighting: str, grouping: str
+    tmp_path: Path,
+    processes: int,
+    per_device: int,
+    accumulation: int,
+    optim: str,
+    weighting: str,
+    grouping: str,
+    *head: str,
 ) -> Parameters:
     output = tmp_path / f"{processes}-{per_device}-{accumulation}.safetensors"
     worker = ROOT / "tests/training/partition_worker.py"
     subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)),
-            *map(str, (worker, output, per_device, accumulation, optim, weighting, grouping)),
+            *map(str, (worker, output, per_device, accumulation, optim, weighting, grouping, *head)),
         ],
         check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
@@ -82,6 +89,28 @@ def test_one_pair_of_processes_equals_one_process(tmp_path: Path) -> None:
     reference, _ = train(32, 1, "sgd", "uw", grouping=False)
     found = train_on_processes(tmp_path, 2, 8, 2, "sgd", "uw", "on")
     assert_same_run(found, reference, "sgd")
+
+
+# What samples, has penalties or running statistics must not depend on the partition either.
+PROBABILISTIC = ["vip"]
+
+
+@pytest.mark.parametrize("head", PROBABILISTIC)
+@pytest.mark.parametrize("optim", ["sgd", "adamw_torch"])
+def test_accumulation_does_not_change_the_update_of_probabilistic_heads(optim: str, head: str) -> None:
+    reference, _ = train(32, 1, optim, "uw", grouping=False, head=head)
+    for per_device, accumulation, grouping in [(32, 1, True), (8, 4, True)]:
+        found, _ = train(per_device, accumulation, optim, "uw", grouping, head=head)
+        assert_same_run(found, reference, optim)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", PROBABILISTIC)
+def test_processes_do_not_change_the_update_of_probabilistic_heads(tmp_path: Path, head: str) -> None:
+    reference, _ = train(32, 1, "sgd", "uw", grouping=False, head=head)
+    for per_device, accumulation in [(16, 1), (8, 2)]:
+        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "uw", "on", head)
+        assert_same_run(found, reference, "sgd")
 
 
 def test_a_different_seed_is_noticed() -> None:

@@ -1,0 +1,128 @@
+"""Are probabilities what they say? Reliability, expected calibration error, and the temperature that mends them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+DEFAULT_BINS = 15
+TEMPERATURE_BOUNDS = (0.05, 20.0)
+
+
+@dataclass(frozen=True, eq=False)
+class ReliabilityBins:
+    """Rows by confidence, in B bins of equal width over [0, 1]; bin b holds those in (b/B, (b+1)/B].
+
+    Args:
+        confidence: Mean confidence of each bin's rows, NaN where it has none [B].
+        accuracy: Share of each bin's rows that are right, NaN where it has none [B].
+        count: Rows of each bin [B].
+    """
+
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    count: NDArray[np.int64]
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error Σ_b n_b/n |accuracy_b - confidence_b|, in [0, 1]."""
+        filled = self.count > 0
+        gaps = np.abs(self.accuracy[filled] - self.confidence[filled])
+        return float(np.average(gaps, weights=self.count[filled]))
+
+
+def reliability_bins(logits: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_BINS) -> ReliabilityBins:
+    """Compare confidence with accuracy. The confidence of a row is the probability of its predicted class.
+
+    Source: Guo et al., ICML 2017, arXiv:1706.04599, section 2.
+
+    Args:
+        logits: Class logits [n, C].
+        labels: Class ids [n].
+        bins: Number of bins B.
+
+    Raises:
+        ValueError: If there are no rows, logits are not finite, labels do not fit, or ``bins`` is below 1.
+    """
+    values, classes = _checked(logits, labels)
+    return probability_bins(np.exp(_log_softmax(values)), classes, bins)
+
+
+def probability_bins(probabilities: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_BINS) -> ReliabilityBins:
+    """As `reliability_bins`, of probabilities [n, C].
+
+    Raises:
+        ValueError: As there.
+    """
+    values, classes = _checked(probabilities, labels)
+    if bins < 1:
+        raise ValueError(f"bins must be 1 or more, found {bins}")
+    confidence, right = values.max(axis=1), values.argmax(axis=1) == classes
+    index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    count = np.bincount(index, minlength=bins)
+    sums = [np.bincount(index, weights=weights, minlength=bins) for weights in (confidence, right)]
+    with np.errstate(invalid="ignore"):  # 0 / 0 where a bin has no rows
+        return ReliabilityBins(sums[0] / count, sums[1] / count, count)
+
+
+def expected_calibration_error(logits: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_BINS) -> float:
+    """Mean distance of confidence and accuracy over the bins, weighted by their rows, in [0, 1]; 0 is calibrated.
+
+    Source: Naeini et al., AAAI 2015; top-label confidence as in Guo et al., ICML 2017, arXiv:1706.04599, Eq. 3.
+
+    Args:
+        logits: Class logits [n, C].
+        labels: Class ids [n].
+        bins: Number of bins of equal width.
+
+    Raises:
+        ValueError: As `reliability_bins`.
+    """
+    return reliability_bins(logits, labels, bins).error
+
+
+def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
+    """The T > 0 with the smallest mean negative log-likelihood of softmax(logits / T), float64.
+
+    The likelihood has one optimum (it is convex in 1/T); T is kept in [0.05, 20]. It sits at a bound where there is
+    none: at the lower one if every row is right, as other rows will not be, at the upper one if logits mislead.
+
+    Source: Guo et al., ICML 2017, arXiv:1706.04599, section 4.2.
+
+    Args:
+        logits: Class logits [n, C] of rows that the model was not trained on.
+        labels: Class ids [n].
+
+    Raises:
+        ValueError: As `reliability_bins`.
+    """
+    from scipy.optimize import minimize_scalar
+
+    values, classes = _checked(logits, labels)
+    low, high = TEMPERATURE_BOUNDS
+    if (values.argmax(axis=1) == classes).all():
+        return low  # the likelihood only grows, until it is 1 to the last bit and says no more where to go
+    rows = np.arange(len(classes))
+
+    def mean_nll(log_temperature: float) -> float:
+        return -float(_log_softmax(values / np.exp(log_temperature))[rows, classes].mean())
+
+    found = minimize_scalar(mean_nll, bounds=(np.log(low), np.log(high)), method="bounded", options={"xatol": 1e-8})
+    return float(np.exp(found.x))
+
+
+def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    normalised: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return normalised
+
+
+def _checked(outputs: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    values, classes = np.asarray(outputs, dtype=np.float64), np.asarray(labels).reshape(-1).astype(np.int64)
+    if values.ndim != 2 or len(values) != len(classes) or not len(classes):
+        raise ValueError(f"expected outputs [n, C] and labels [n], found {values.shape} and {classes.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("outputs are not finite")
+    if classes.min() < 0 or classes.max() >= values.shape[1]:
+        raise ValueError(f"labels must be class ids from 0 to {values.shape[1] - 1}")
+    return values, classes

@@ -1,0 +1,91 @@
+"""What studies share: a results file that finished runs are read from, claims on unfinished ones, the best step in memory."""
+
+import copy
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import TrainerCallback
+
+from hf_mtl.reporting.json_files import append_jsonl, read_jsonl
+
+Record = dict[str, Any]
+
+
+class Results:
+    """The finished runs of a study, one line of JSON each, by key."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def all(self) -> list[Record]:
+        """All finished runs."""
+        return read_jsonl(self.path) if self.path.exists() else []
+
+    def find(self, **key: Any) -> Record | None:
+        """The finished run with this key."""
+        return next((record for record in self.all() if all(record.get(k) == v for k, v in key.items())), None)
+
+    def add(self, record: Record) -> Record:
+        """Keep a finished run."""
+        append_jsonl(self.path, record)
+        return record
+
+
+@contextmanager
+def claim(path: Path) -> Iterator[bool]:
+    """Whether this process may do a piece of work; the claim ends with the process, however that ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+class KeepBest(TrainerCallback):
+    """Keeps the trained parameters of the best evaluation in memory, and puts them back at the end.
+
+    Stops when so many evaluations in a row were not better.
+    """
+
+    def __init__(self, model: torch.nn.Module, metric: str, patience: int):
+        self.model = model
+        self.metric = metric
+        self.patience = patience
+        self.curve: list[tuple[int, float]] = []
+        self._best: dict[str, Tensor] = {}
+
+    @property
+    def best(self) -> tuple[int, float]:
+        """Step and value of the best evaluation."""
+        return max(self.curve, key=lambda item: item[1])
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **_: Any
+    ) -> None:
+        """Compare, and copy what is trained."""
+        value = (metrics or {}).get(self.metric)
+        if value is None:
+            return
+        self.curve.append((state.global_step, value))
+        if self.best[0] == state.global_step:
+            self._best = {name: copy.deepcopy(p.detach()) for name, p in self._trained()}
+        elif len(self.curve) - 1 - self.curve.index(self.best) >= self.patience:
+            control.should_training_stop = True
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Go back to the best evaluation."""
+        with torch.no_grad():
+            for name, parameter in self._trained():
+                parameter.copy_(self._best[name])
+
+    def _trained(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        return ((name, p) for name, p in self.model.named_parameters() if p.requires_grad)
