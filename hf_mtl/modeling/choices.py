@@ -25,6 +25,8 @@ def settle(config: MultiTaskConfig) -> None:
         config.head = default_head(config.encoder_config, config.pooling)
     config.pooling = choose_pooling(config)
     config.lora = lora_options(config.lora)
+    if any(head_class(spec).frozen_encoder for spec in head_specs(config).values()):
+        config.freeze = "encoder"
 
 
 def choose_pooling(config: MultiTaskConfig) -> str:
@@ -36,9 +38,11 @@ def choose_pooling(config: MultiTaskConfig) -> str:
 
 
 def feature_sources(config: MultiTaskConfig) -> list[FeatureSource]:
-    """Which features the heads read, ``pooled`` first."""
+    """Which features to make: those that the heads read, first one vector per row, even where no head reads any."""
     sources = {head_class(spec).source(config.encoder_config) for spec in head_specs(config).values()}
-    return [source for source in ("pooled", "pooler") if source in sources]
+    if sources == {"tokens"}:
+        sources.add("pooled")
+    return [source for source in ("pooled", "pooler", "tokens") if source in sources]
 
 
 def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
@@ -59,8 +63,40 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
             Mistake("model.pooling", f"unknown pooling '{config.pooling}'", known(POOLINGS, config.pooling))
         )
     mistakes += lora_mistakes(config.lora)
-    mistakes += freeze_mistakes(config.freeze, config.encoder_config, adapters=bool(config.lora))
-    return mistakes or _pooling_conflicts(config)
+    adapters = config.lora not in (None, False)
+    mistakes += freeze_mistakes(config.freeze, config.encoder_config, adapters)
+    return mistakes or [
+        *_pooling_conflicts(config),
+        *frozen_head_mistakes(head_specs(config), config.freeze, adapters),
+    ]
+
+
+def frozen_head_mistakes(
+    heads: Mapping[str, str | Mapping[str, Any] | None], freeze: str | int | None, adapters: bool
+) -> list[Mistake]:
+    """Why heads that are defined on a frozen encoder do not go with the rest of a model; empty where they do.
+
+    Args:
+        heads: Each task's head, without mistakes; None: the backbone's default.
+        freeze: The part of the encoder that is frozen; None: what the heads want.
+        adapters: Whether the encoder has adapters.
+    """
+    kinds = {name: None if spec is None else head_class(spec) for name, spec in heads.items()}
+    frozen = {name: kind.name for name, kind in kinds.items() if kind is not None and kind.frozen_encoder}
+    if not frozen or freeze == "encoder":
+        return []
+    task, head = next(iter(frozen.items()))
+    reason = f"task '{task}' has head '{head}', which keeps the encoder frozen"
+    if freeze is not None:
+        return [Mistake("model.freeze", f"found {freeze}, but {reason}", "Write encoder or leave it out")]
+    if adapters:
+        return [Mistake("model.lora", f"has adapters to train, but {reason}", "Leave it out or choose another head")]
+    others = [name for name in heads if name not in frozen]
+    if not others:
+        return []
+    found = f"head '{head}' keeps the encoder frozen, and the heads of {', '.join(others)} train it"
+    remedy = f"Give every task '{head}', or none, or keep it frozen for all with model.freeze: encoder"
+    return [Mistake(f"tasks.{task}.head", found, remedy)]
 
 
 def _pooling_conflicts(config: MultiTaskConfig) -> list[Mistake]:

@@ -24,6 +24,8 @@ class MultiTaskConfig(PreTrainedConfig):
         lora: Options of `add_lora` for adapters on the encoder, True for its defaults; None: no adapters.
         freeze: Part of the encoder that is not trained: ``embeddings``, a number of layers from the bottom (the
             embeddings with them), or ``encoder``; None: all of it is trained.
+        temperatures: By task, what its class logits are divided by at evaluation; None: nothing is divided. See
+            `MultiTaskModel.set_temperature`.
     """
 
     model_type = "hf_mtl"
@@ -39,6 +41,7 @@ class MultiTaskConfig(PreTrainedConfig):
     backbone: str | None = None
     lora: dict[str, Any] | bool | None = None
     freeze: str | int | None = None
+    temperatures: dict[str, float] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Order the tasks and turn them into JSON; read the backbone's config."""

@@ -19,8 +19,8 @@ from hf_mtl.tasks import Regression, SequenceClassification, Task
 def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directory: Path) -> None:
     """Write an encoder and a native head as an `AutoModelForSequenceClassification` checkpoint.
 
-    Class logits are the same bits, to rounding where adapters are merged into the encoder's weights. A regression's
-    mean and standard deviation are folded into the last layer, so that the outputs are in original units.
+    Class logits are the same bits, to rounding where adapters are merged into the encoder's weights. A temperature is
+    folded into the last layer; so are a regression's mean and standard deviation, for outputs in original units.
 
     Args:
         encoder: The backbone.
@@ -43,6 +43,10 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
     _copy_weights(model, encoder, head, name)
     if isinstance(module.statistics, TargetStatistics):
         _fold(_last_layer(model, head), module.statistics.mean.cpu(), module.statistics.std.cpu())
+    if module.temperature is not None:
+        _fold(
+            _last_layer(model, head), torch.zeros(head.outputs), torch.full((head.outputs,), 1 / module.temperature)
+        )
     model.save_pretrained(directory)
 
 

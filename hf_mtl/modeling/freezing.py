@@ -11,73 +11,96 @@ from hf_mtl.errors import Mistake, ModelError
 Freeze: TypeAlias = Literal["embeddings", "encoder"] | Annotated[int, Field(ge=1)]
 
 _KEY = "model.freeze"
-_ALLOWED = "Allowed: embeddings, encoder, or a number of layers from the bottom (the embeddings with them)"
 
 
-def freeze_mistakes(freeze: str | int | None, config: PreTrainedConfig, adapters: bool) -> list[Mistake]:
+def freeze_mistakes(freeze: str | int | None, config: PreTrainedConfig | None, adapters: bool) -> list[Mistake]:
     """What is wrong with a choice of frozen parts; empty where nothing is.
 
     Args:
         freeze: The choice; None: nothing is frozen.
-        config: The backbone's config.
+        config: The backbone's config, to ask how many layers there are; None: not asked.
         adapters: Whether the encoder has adapters.
     """
     if freeze is None:
         return []
     number = isinstance(freeze, int) and not isinstance(freeze, bool)
     if not number and freeze not in ("embeddings", "encoder"):
-        return [Mistake(_KEY, f"found {freeze!r}", _ALLOWED)]
-    layers = getattr(config, "num_hidden_layers", 0)
-    if number and not 1 <= int(freeze) <= layers:
-        return [Mistake(_KEY, f"{freeze} layers", f"The backbone has {layers}; with all of them write encoder")]
+        remedy = "Allowed: embeddings, encoder, or a number of layers from the bottom (the embeddings with them)"
+        return [Mistake(_KEY, f"found {freeze!r}", remedy)]
+    if number and config is not None and not 1 <= int(freeze) <= config.num_hidden_layers:
+        found = f"found {freeze}, and the backbone has {config.num_hidden_layers} layers"
+        return [Mistake(_KEY, found, "Allowed: from 1 to as many as there are, embeddings, or encoder")]
     if freeze == "encoder" and adapters:
         return [Mistake(_KEY, "encoder, and model.lora, whose adapters are in it", "Leave one of them out")]
     return []
 
 
-def frozen_modules(encoder: PreTrainedModel, freeze: str | int | None) -> list[nn.Module]:
-    """The modules that a choice freezes.
+def freeze_parts(encoder: PreTrainedModel, freeze: str | int | None) -> list[nn.Module]:
+    """Take gradient and dropout from a part of an encoder, in place.
+
+    Adapters in frozen layers are frozen too, and stay zero. T5 has one dropout for its embeddings and its output,
+    which stays on.
+
+    Args:
+        encoder: The encoder.
+        freeze: The part: ``embeddings`` (with positions and whatever else comes before the layers), a number of
+            layers from the bottom and the embeddings, or ``encoder`` (with its pooler); None: nothing.
+
+    Returns:
+        The frozen modules, which are to stay in eval mode.
 
     Raises:
         ModelError: If the encoder's layers are not known one by one (ALBERT's share their weights).
     """
+    modules = _chosen(encoder, freeze)
+    for module in modules:
+        module.requires_grad_(False).eval()
+    return modules
+
+
+def _chosen(encoder: PreTrainedModel, freeze: str | int | None) -> list[nn.Module]:
     if freeze is None:
         return []
     if freeze == "encoder":
         return [encoder]
-    name, layers = _layers(encoder)
-    count = 0 if freeze == "embeddings" else int(freeze)
-    return [*_below(encoder, name), *layers[:count]]
-
-
-def freeze_parts(encoder: PreTrainedModel, freeze: str | int | None) -> list[nn.Module]:
-    """Take the gradient from what a choice freezes, and give the modules, which must stay in eval mode."""
-    modules = frozen_modules(encoder, freeze)
-    for module in modules:
-        module.requires_grad_(False)
-    return modules
-
-
-def _layers(encoder: PreTrainedModel) -> tuple[str, nn.ModuleList]:
-    depth = encoder.config.num_hidden_layers
-    for name, module in encoder.named_modules():
-        if isinstance(module, nn.ModuleList) and len(module) == depth:
-            return name, module
-    problem = f"the layers of '{encoder.config.model_type}' are not known one by one"
-    raise ModelError(Mistake(_KEY, problem, "Allowed here: encoder"))
+    # The outermost list of modules comes first.
+    name = next((name for name, module in encoder.named_modules() if isinstance(module, nn.ModuleList)), None)
+    if name is None:
+        raise _not_known(encoder, "encoder")
+    if freeze == "embeddings":
+        return _below(encoder, name)
+    return [*_below(encoder, name), *_lowest(encoder, name, int(freeze))]
 
 
 def _below(encoder: PreTrainedModel, stack: str) -> list[nn.Module]:
-    """What the lowest layer reads: what is built before the layers, and positions that all of them share."""
-    parents = [part for part in (stack.rsplit(".", count)[0] for count in range(stack.count(".") + 1)) if part]
-    found = []
-    for name, module in encoder.named_modules():
-        if name == stack:
-            break
-        # A module that holds the layers is not itself below them.
-        if name and name not in parents:
-            found.append(module)
-    if encoder.config.model_type.startswith("deberta"):  # relative positions and their norm stand behind the layers
-        holder = encoder.get_submodule(stack.rpartition(".")[0])
-        found += [module for name, module in holder.named_children() if name in ("rel_embeddings", "LayerNorm")]
-    return found
+    """What the lowest layer reads: what is built before the layers, and the positions that all of them share."""
+    found: list[nn.Module] = []
+    holder: nn.Module = encoder
+    for part in stack.split("."):
+        children = dict(holder.named_children())
+        found += list(children.values())[: list(children).index(part)]
+        holder = children[part]
+    # Relative positions are kept behind the layers (DeBERTa), or in the first of them (T5).
+    found += [module for module in encoder.modules() if isinstance(module, nn.Embedding)]
+    return found + _beside(encoder, stack, "LayerNorm")  # of DeBERTa's relative positions
+
+
+def _lowest(encoder: PreTrainedModel, stack: str, count: int) -> list[nn.Module]:
+    """The first layers of a stack."""
+    holder, depth = encoder.get_submodule(stack.rpartition(".")[0]), encoder.config.num_hidden_layers
+    lists = [module for module in holder.children() if isinstance(module, nn.ModuleList)]
+    # XLM keeps the parts of its layers in several lists.
+    if len(lists) != 1 or len(lists[0]) != depth:
+        raise _not_known(encoder, "embeddings, encoder")
+    return [*lists[0][:count], *_beside(encoder, stack, "conv")]  # DeBERTa's, which belongs to its first layer
+
+
+def _beside(encoder: PreTrainedModel, stack: str, name: str) -> list[nn.Module]:
+    """A module that DeBERTa keeps beside its layers; none where there is none."""
+    module = getattr(encoder.get_submodule(stack.rpartition(".")[0]), name, None)
+    return [module] if encoder.config.model_type.startswith("deberta") and module is not None else []
+
+
+def _not_known(encoder: PreTrainedModel, allowed: str) -> ModelError:
+    problem = f"the layers of '{encoder.config.model_type}' are not known one by one"
+    return ModelError(Mistake(_KEY, problem, f"Allowed here: {allowed}"))

@@ -1,11 +1,19 @@
-"""Diagonal Gaussians: their KL divergence, in float32 whatever the model's precision."""
+"""Diagonal Gaussians: divergence, sampling, mixing, and what an affine map makes of their variance.
+
+Log-variances are float32 whatever the model's precision: `bounded` is the way in.
+"""
 
 import math
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
+import torch
+import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 KLReduction: TypeAlias = Literal["mean", "sum"]
+Coefficient: TypeAlias = Annotated[float, Field(ge=0)]
+Width: TypeAlias = Annotated[int, Field(ge=1)]
 
 LOG_VARIANCE_BOUND = 10.0
 
@@ -15,12 +23,29 @@ def bounded(log_variance: Tensor) -> Tensor:
     return log_variance.float().clamp(-LOG_VARIANCE_BOUND, LOG_VARIANCE_BOUND)
 
 
+@torch.no_grad()
+def keep_bounded(log_variance: Tensor) -> None:
+    """Bring learned log-variances back to [-10, 10], in place: beyond it `bounded` gives them no gradient."""
+    log_variance.clamp_(-LOG_VARIANCE_BOUND, LOG_VARIANCE_BOUND)
+
+
+def sample(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
+    """``mean + exp(log_variance / 2) * noise``, in the precision of the arguments.
+
+    Args:
+        mean: Means [..., D].
+        log_variance: Log-variances, broadcast to [..., D].
+        noise: Standard normal numbers [..., D].
+    """
+    return mean + (log_variance / 2).exp() * noise
+
+
 def standard_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, exp(log_variance)) || N(0, 1)) of every dimension, float32, in nats.
 
     Args:
         mean: Means [..., D].
-        log_variance: Log-variances [..., D].
+        log_variance: Log-variances, broadcast to [..., D].
     """
     mean, log_variance = mean.float(), log_variance.float()
     return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance)
@@ -43,6 +68,44 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_lo
 def reduce_kl(divergence: Tensor, reduction: KLReduction) -> Tensor:
     """Divergences [n, D] to one number per row [n]: the mean over dimensions, or their sum."""
     return divergence.mean(dim=-1) if reduction == "mean" else divergence.sum(dim=-1)
+
+
+def gumbel_softmax(logits: Tensor, uniform: Tensor, temperature: Tensor | float) -> Tensor:
+    """One draw ``softmax((log softmax(logits) - log(-log(uniform))) / temperature)`` of mixing weights [N].
+
+    Source: Jang et al. and Maddison et al., both ICLR 2017, arXiv:1611.01144 and arXiv:1611.00712.
+
+    Args:
+        logits: Unnormalised log-probabilities [N]; -inf leaves an element out, but not all of them.
+        uniform: Uniform numbers in (0, 1), [N].
+        temperature: Dimensionless; smaller is closer to a one-hot draw.
+    """
+    gumbel = -(-uniform.log()).log()
+    return ((logits.log_softmax(dim=-1) + gumbel) / temperature).softmax(dim=-1)
+
+
+def mixed_moments(weights: Tensor, means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance [D] of the weighted sum of N independent Gaussians, not of their mixture density.
+
+    Args:
+        weights: Weights [N].
+        means: Means [N, D].
+        variances: Variances [N, D].
+    """
+    # Sums of products, since autocast would bring a matrix product to a lower precision.
+    factors = weights.unsqueeze(-1)
+    return (factors * means).sum(dim=0), (factors**2 * variances).sum(dim=0)
+
+
+def linear_variance(variance: Tensor, weight: Tensor) -> Tensor:
+    """Variance [n, C] of an affine map of independent Gaussians, float32, under autocast too.
+
+    Args:
+        variance: Their variances [n, D].
+        weight: The map's weight [C, D].
+    """
+    with torch.autocast(variance.device.type, enabled=False):
+        return F.linear(variance.float(), weight.float() ** 2)
 
 
 def log_bounds(low: float, high: float) -> tuple[float, float]:

@@ -47,7 +47,15 @@ class MultiTaskModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
-    _keep_in_fp32_modules_strict = ["statistics", "log_tau"]  # noqa: RUF012
+    _keep_in_fp32_modules_strict = [  # noqa: RUF012
+        "statistics",
+        "log_tau",
+        "log_noise_variance",
+        "weight_log_variance",
+        "latent_logits",
+        "weight_logits",
+        "latent_moments",
+    ]
 
     def __init__(self, config: MultiTaskConfig, encoder: PreTrainedModel | None = None):
         super().__init__(config)
@@ -228,6 +236,25 @@ class MultiTaskModel(PreTrainedModel):
         """
         remedy = "Only a classification with class_weights does"
         expect(self._statistics(task), ClassWeights, task, remedy).fit(weights)
+
+    def set_temperature(self, task: str, temperature: float | None) -> None:
+        """Divide a classification's logits by a number at evaluation, which changes confidences but no prediction.
+
+        Losses at evaluation are those of the divided logits, variances are divided by its square; training does not
+        see it. It lives in the config. `MultiTaskTrainer.fit_temperatures` finds it.
+
+        Source: temperature scaling, Guo et al., ICML 2017, arXiv:1706.04599, section 4.2.
+
+        Args:
+            task: The task.
+            temperature: A positive number; None: forget it.
+
+        Raises:
+            ModelError: If the task is unknown or no classification, or the number is not positive.
+        """
+        self.heads.of(task).set_temperature(task, temperature)
+        others = {name: value for name, value in (self.config.temperatures or {}).items() if name != task}
+        self.config.temperatures = ({**others, task: temperature} if temperature is not None else others) or None
 
     def has_statistics(self, task: str) -> bool:
         """Whether everything that a task's loss needs of its training rows is here; True where it needs nothing."""

@@ -52,10 +52,10 @@ class Noise:
 
 
 def _uniform(keys: Tensor, width: int, stream: str) -> Tensor:
-    """Keys [n] to uniforms in (0, 1), float32 [n, width], 24 bits each."""
+    """Keys [n] to uniforms in (0, 1), float32 [n, width], 23 bits each: with 24 the largest would round to 1."""
     counters = torch.arange(1, width + 1, dtype=torch.int64, device=keys.device)
     words = _mix(_mix(keys ^ _stream_key(stream)).unsqueeze(1) + counters * _GOLDEN)
-    return ((words >> 40 & 0xFFFFFF).to(torch.float32) + 0.5) * 2.0**-24
+    return ((words >> 41 & 0x7FFFFF).to(torch.float32) + 0.5) * 2.0**-23
 
 
 def _mix(value: Tensor) -> Tensor:

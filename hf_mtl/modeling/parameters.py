@@ -1,6 +1,7 @@
 """Which parameters are shared and which are a head's, and what using them costs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import dropwhile
 from typing import Any
 
 from torch import nn
@@ -26,8 +27,9 @@ def split_parameters(model: nn.Module) -> tuple[NamedParameters, NamedParameters
 def training_flops(encoder: nn.Module, inputs: Mapping[str, Any], backward: bool) -> int:
     """Floating point operations of one batch, over its real tokens.
 
-    2 for each encoder parameter forward and 2 backward, and 2 more for each that is trained. Embeddings are looked
-    up, not multiplied, so they do not count.
+    2 for each encoder parameter forward; where it is trained on, 2 for each that is trained, and 2 for each through
+    which a gradient passes on its way down: from the lowest that is trained, in the order of the encoder's
+    parameters. Embeddings are looked up, not multiplied, so they do not count.
 
     Args:
         encoder: The backbone.
@@ -35,11 +37,17 @@ def training_flops(encoder: nn.Module, inputs: Mapping[str, Any], backward: bool
         backward: Whether the batch is trained on.
     """
     tokens = sum(_real_tokens(group) for group in inputs.get("groups") or [inputs])
-    tables = {module.weight for module in encoder.modules() if isinstance(module, nn.Embedding)}
-    parameters = [parameter for parameter in encoder.parameters() if parameter not in tables]
-    used = sum(parameter.numel() for parameter in parameters)
-    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-    return 2 * tokens * (used + (used + trained if backward and trained else 0))
+    tables = {id(module.weight) for module in encoder.modules() if isinstance(module, nn.Embedding)}
+
+    def multiplied(parameters: Iterable[nn.Parameter]) -> int:
+        return sum(parameter.numel() for parameter in parameters if id(parameter) not in tables)
+
+    each = list(encoder.parameters())
+    if not backward:
+        return 2 * tokens * multiplied(each)
+    trained = [parameter for parameter in each if parameter.requires_grad]
+    passed = dropwhile(lambda parameter: not parameter.requires_grad, each)
+    return 2 * tokens * (multiplied(each) + multiplied(trained) + multiplied(passed))
 
 
 def _real_tokens(group: Mapping[str, Any]) -> int:

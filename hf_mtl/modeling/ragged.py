@@ -1,4 +1,4 @@
-"""Run the encoder over a few padded rectangles and put the pooled features back in row order."""
+"""Run the encoder over a few padded rectangles and put the features back in row order."""
 
 import inspect
 from collections.abc import Sequence
@@ -6,8 +6,9 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from hf_mtl.modeling.heads.base import FeatureSource
+from hf_mtl.modeling.heads.base import Features, FeatureSource, TokenStates
 from hf_mtl.modeling.pooling import pool
 
 Group = dict[str, Tensor]
@@ -19,7 +20,7 @@ def encode(
     order: Tensor | None,
     pooling: str,
     sources: Sequence[FeatureSource],
-) -> dict[FeatureSource, Tensor]:
+) -> dict[FeatureSource, Features]:
     """Encode length groups, each once, and give the features of the rows.
 
     Args:
@@ -28,20 +29,46 @@ def encode(
         order: Row i has encoding ``order[i]`` of the concatenated groups [N]; several rows may share one.
             None: as they come.
         pooling: How hidden states become one vector.
-        sources: Which features are wanted: ``pooled``, ``pooler`` or both.
+        sources: Which features are wanted.
 
     Returns:
-        Features [N, H] by source.
+        Features by source: ``pooled`` and ``pooler`` [N, H], ``tokens`` `TokenStates` of the N rows.
     """
-    parts: dict[FeatureSource, list[Tensor]] = {source: [] for source in sources}
+    parts: dict[FeatureSource, list[Features]] = {source: [] for source in sources}
     for group in groups:
         output = encoder(**_inputs(type(encoder), group))
-        for source, tensors in parts.items():
-            tensors.append(output.pooler_output if source == "pooler" else _pooled(output, group, pooling))
-    features = {source: torch.cat(tensors) if len(tensors) > 1 else tensors[0] for source, tensors in parts.items()}
+        for source, found in parts.items():
+            found.append(_features(source, output, group, pooling))
+    return {source: _in_order(found, order) for source, found in parts.items()}
+
+
+def _features(source: FeatureSource, output: dict[str, Tensor], group: Group, pooling: str) -> Features:
+    """One group's features of one source."""
+    if source == "pooler":
+        return output["pooler_output"]
+    hidden, mask = output["last_hidden_state"], group.get("attention_mask")
+    if mask is None:
+        mask = torch.ones_like(group["input_ids"])
+    return TokenStates(hidden, mask.bool()) if source == "tokens" else pool(hidden, mask, pooling)
+
+
+def _in_order(parts: Sequence[Features], order: Tensor | None) -> Features:
+    """The groups' features as one batch, in row order."""
+    joined = parts[0] if len(parts) == 1 else _join(parts)
     if order is None:
-        return features
-    return {source: tensor.index_select(0, order) for source, tensor in features.items()}
+        return joined
+    return joined[order] if isinstance(joined, TokenStates) else joined.index_select(0, order)
+
+
+def _join(parts: Sequence[Features]) -> Features:
+    if not isinstance(parts[0], TokenStates):
+        return torch.cat(list(parts))
+    width = max(part.mask.shape[1] for part in parts)
+    missing = [width - part.mask.shape[1] for part in parts]
+    return TokenStates(
+        torch.cat([F.pad(part.states, (0, 0, 0, count)) for part, count in zip(parts, missing, strict=True)]),
+        torch.cat([F.pad(part.mask, (0, count)) for part, count in zip(parts, missing, strict=True)]),
+    )
 
 
 def _inputs(encoder_class: type[nn.Module], group: Group) -> Group:
@@ -52,8 +79,3 @@ def _inputs(encoder_class: type[nn.Module], group: Group) -> Group:
 @cache
 def _takes_token_types(encoder_class: type[nn.Module]) -> bool:
     return "token_type_ids" in inspect.signature(encoder_class.forward).parameters
-
-
-def _pooled(output: dict[str, Tensor], group: Group, pooling: str) -> Tensor:
-    mask = group.get("attention_mask")
-    return pool(output["last_hidden_state"], torch.ones_like(group["input_ids"]) if mask is None else mask, pooling)

@@ -1,5 +1,6 @@
 """All heads of a model, each with its task's statistics."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from hf_mtl.errors import Mistake, ModelError, known
 from hf_mtl.modeling.choices import head_specs
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.heads import HeadSpec, build_head, head_class, settled_options
-from hf_mtl.modeling.heads.base import Decoded, FeatureSource, Penalty
+from hf_mtl.modeling.heads.base import Decoded, Features, FeatureSource, Penalty
 from hf_mtl.modeling.losses import row_losses
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.statistics import build_statistics
@@ -48,15 +49,16 @@ class TaskModule(nn.Module):
         self.head = build_head(spec, config.hidden_size, task, encoder_config, dropout=config.dropout)
         self.statistics = build_statistics(task)
         self.source: FeatureSource = self.head.source(encoder_config)
+        self.temperature: float | None = None
 
     def forward(
-        self, features: Tensor, noise: Noise, labels: Tensor | None = None
+        self, features: Features, noise: Noise, labels: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None, dict[str, Penalty]]:
         """Features [n, H] to logits [n, C] in the units of the labels, losses [n] where labels are given, penalties.
 
         While training, the logits are those that the loss sees; there are no penalties at evaluation.
         """
-        decoded = self.head.decode(features, noise) if self.training else Decoded(self.head(features))
+        decoded = self.head.decode(features, noise) if self.training else Decoded(self._tempered(self.head(features)))
         logits = self.statistics.restore(decoded.outputs)
         if labels is None:
             return logits, None, decoded.penalties
@@ -66,10 +68,34 @@ class TaskModule(nn.Module):
         losses = row_losses(self.task, outputs, targets, self.statistics.class_weights)
         return logits, losses, decoded.penalties
 
-    def variance(self, features: Tensor) -> Tensor | None:
+    def variance(self, features: Features) -> Tensor | None:
         """Variance of the decoded distribution in the units of the labels, squared [n, C]; None: there is none."""
         variance = self.head.variance(features)
-        return None if variance is None else self.statistics.restore_variance(variance)
+        if variance is None:
+            return None
+        return self.statistics.restore_variance(self._tempered(variance, power=2))
+
+    def set_temperature(self, name: str, temperature: float | None) -> None:
+        """Divide the logits by a temperature at evaluation; None: leave them as they are.
+
+        Args:
+            name: The task's name, for messages.
+            temperature: A positive number.
+
+        Raises:
+            ModelError: If the task is no classification, or the number is not positive and finite.
+        """
+        if temperature is not None and self.task.kind != "classification":
+            problem = f"a temperature for a task of type {self.task.type}"
+            raise ModelError(Mistake(f"tasks.{name}", problem, "Only class logits have one"))
+        if temperature is not None and not 0 < temperature < math.inf:
+            raise ModelError(Mistake(f"tasks.{name}", f"temperature {temperature}", "Allowed: positive numbers"))
+        self.temperature = temperature
+
+    def _tempered(self, values: Tensor, power: int = 1) -> Tensor:
+        if self.training or self.temperature is None:
+            return values
+        return values.float() / self.temperature**power
 
 
 class TaskHeads(nn.Module):
@@ -85,7 +111,9 @@ class TaskHeads(nn.Module):
         specs = head_specs(config)
         for name, task in config.task_objects.items():
             self._keys[name] = _module_key(name)
-            self.add_module(self._keys[name], TaskModule(task, specs[name], config))
+            module = TaskModule(task, specs[name], config)
+            module.set_temperature(name, (config.temperatures or {}).get(name))
+            self.add_module(self._keys[name], module)
         self._share(specs, config)
 
     @property
@@ -105,7 +133,7 @@ class TaskHeads(nn.Module):
 
     def forward(
         self,
-        features: Mapping[FeatureSource, Tensor],
+        features: Mapping[FeatureSource, Features],
         segments: Segments,
         noise: Noise,
         labels: Mapping[str, Tensor] | None = None,
@@ -114,7 +142,7 @@ class TaskHeads(nn.Module):
         """Run the heads that have rows, and no others.
 
         Args:
-            features: Features [N, H] by source.
+            features: Features of the N rows by source.
             segments: First row, and the row after the last, by task.
             noise: The noise of the N rows.
             labels: Labels of the tasks' rows, by task; a task may be absent.

@@ -5,7 +5,7 @@ from typing import Any
 
 from hf_mtl.errors import Mistake, UserError, known
 from hf_mtl.recipe import sections
-from hf_mtl.recipe.checks import check_names_tasks, check_recipe, in_task_order
+from hf_mtl.recipe.checks import check_frozen, check_names_tasks, check_recipe, in_task_order
 from hf_mtl.recipe.schema import Balancing, BalancingKeys, ModelSection, Recipe
 from hf_mtl.recipe.signatures import Options
 from hf_mtl.recipe.translate import unknown_key, validate, without_mistakes
@@ -35,6 +35,8 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None
     mistakes.extend(
         check_recipe(tasks, training, complete=not any(item.key.startswith("tasks") for item in mistakes))
     )
+    if model is not None:
+        mistakes.extend(check_frozen(tasks, model))
     if mistakes or model is None or mixture is None or balancing is None or training is None:
         return None
     valid = {name: task for name, task in tasks.items() if task is not None}

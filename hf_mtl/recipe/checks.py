@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from hf_mtl.errors import Mistake, known
+from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.recipe.signatures import Options
 from hf_mtl.tasks import Regression, SequenceClassification, Task
 
@@ -39,6 +40,27 @@ def check_recipe(tasks: Tasks, training: Options | None, complete: bool) -> list
     if training is not None and complete:
         mistakes.extend(_best_metric(valid, training))
     return mistakes
+
+
+def check_frozen(tasks: Tasks, model: ModelSection) -> list[Mistake]:
+    """Check that the heads, the adapters and the frozen part of the encoder go together.
+
+    Args:
+        tasks: The tasks by name; None for one of which nothing can be said.
+        model: The model section.
+    """
+    heads = {name: task.head or model.head for name, task in tasks.items() if task is not None}
+    if model.freeze is None and not any(heads.values()):
+        return []
+    from hf_mtl.modeling.choices import frozen_head_mistakes
+    from hf_mtl.modeling.freezing import freeze_mistakes
+    from hf_mtl.modeling.heads import head_mistakes
+
+    adapters = model.lora not in (None, False)
+    mistakes = freeze_mistakes(model.freeze, None, adapters)
+    if any(spec is not None and head_mistakes(spec) for spec in heads.values()):
+        return mistakes  # of the heads' own mistakes their keys have been told
+    return mistakes + frozen_head_mistakes(heads, model.freeze, adapters)
 
 
 def check_names_tasks(value: Any, key: str, tasks: list[str]) -> list[Mistake]:

@@ -47,7 +47,7 @@ class ModelSection(_Frozen):
     )
     freeze: Literal["embeddings", "encoder"] | Annotated[int, Field(ge=1)] | None = Field(
         None,
-        description="Part of the encoder that is not trained: embeddings, so many layers from the bottom, or encoder.",
+        description="Part of the encoder to keep as it is: embeddings, so many layers from the bottom, or encoder.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What studies share: a results file that finished runs are read from, claims on unfinished ones, the best step in memory."""
+"""What studies share: a results file of finished runs, claims on unfinished ones, the best step in memory."""
 
 import copy
 import fcntl

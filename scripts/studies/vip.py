@@ -20,10 +20,13 @@ from transformers import set_seed
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.recipe import load_recipe
+from hf_mtl.tasks import Task
 from hf_mtl.training.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.setup import encode_splits
 
 ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_WORK = ROOT / "runs" / "reproduce_vip"
+DEFAULT_RESULTS = Path(__file__).parent / "results" / "vip.jsonl"
 # The paper's beta for BERT, which MiniLM is one of (table 8).
 PAPER_BETA = {"tweeteval": 0.001, "affecteval": 0.1}
 WITHOUT_TAU = {"type": "vip", "variance_normalization": False}
@@ -33,10 +36,10 @@ WITHOUT_TAU = {"type": "vip", "variance_normalization": False}
 class Settings:
     """What is the same in every arm."""
 
-    steps: int = 400
+    steps: int = 350
     fewest_steps: int = 150  # of a task that is trained alone
-    evaluations: int = 8
-    patience: int = 3
+    evaluations: int = 7
+    patience: int = 2
     frozen_layers: int = 4
     rows_per_step: int = 32
     share: float = 0.2
@@ -44,8 +47,8 @@ class Settings:
     test_rows: int = 3000
     temperature: float = 2.0
     learning_rates: tuple[float, ...] = (3e-4, 1e-3)
-    # In the paper log tau can move by 0.59 (5e-5 x 11.7k steps), and here by 400 x this.
-    balancing_learning_rate: float = 1.5e-3
+    # In the paper log tau can move by 0.59 (5e-5 x 11.7k steps), and here by 350 x this.
+    balancing_learning_rate: float = 1.7e-3
     seeds: tuple[int, ...] = (0, 1, 2)
     bf16: bool = True
 
@@ -120,6 +123,11 @@ class Benchmark:
         return model
 
 
+def benchmark_tasks(name: str) -> dict[str, Task]:
+    """A benchmark's tasks, in order."""
+    return load_recipe(ROOT / "recipes" / name / "local-base.yaml").tasks
+
+
 def train(
     benchmark: Benchmark, arm: Mapping[str, Any], tasks: list[str], lr: float, seed: int, steps: int, work: Path
 ) -> Any:
@@ -129,7 +137,7 @@ def train(
     model = benchmark.model(tasks, arm["head"], seed)
     best = KeepBest(model, "eval_average", settings.patience)
     args = MultiTaskTrainingArguments(
-        output_dir=str(work),
+        output_dir=str(work / "trainer"),
         max_steps=steps,
         learning_rate=lr,
         balancing_learning_rate=settings.balancing_learning_rate,
@@ -197,6 +205,7 @@ def run(
             output = trainer.predict({task: rows[task] for task in tasks})
             record[split] |= {task: trainer.scores.tasks[task] for task in tasks}
             logits |= {f"{split}/{task}": output.predictions[task].astype(np.float32) for task in tasks}
+            logits |= {f"labels/{split}/{task}": rows[task].labels for task in tasks}
         record[f"{split}_average"] = average(record[split], benchmark)
     if "test" in record:
         np.savez_compressed(logits_file(work, key), **logits)
@@ -208,7 +217,7 @@ def run(
 
 def logits_file(work: Path, key: Mapping[str, Any]) -> Path:
     """Where the logits of a tested run are kept."""
-    folder = work.parent / "logits"
+    folder = work / "logits"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{key['benchmark']}-{key['arm']}-{key['learning_rate']}-{key['seed']}.npz"
 
@@ -243,8 +252,8 @@ def main() -> None:
     """Work through all units that nobody else is at."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--benchmark", default="tweeteval", choices=list(PAPER_BETA))
-    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "reproduce_vip")
-    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results" / "vip.jsonl")
+    parser.add_argument("--work", type=Path, default=DEFAULT_WORK)
+    parser.add_argument("--results", type=Path, default=DEFAULT_RESULTS)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -258,7 +267,7 @@ def main() -> None:
             with claim(options.work / "claims" / f"{name}-{arm}") as mine:
                 if mine:
                     benchmark = benchmark or Benchmark(name, settings)
-                    unit(benchmark, arm, results, options.work / own)
+                    unit(benchmark, arm, results, options.work)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,8 @@ def test_a_wrong_key(hf_mtl: Command, folder: Path) -> None:
 
 
 def test_a_wrong_head(hf_mtl: Command, folder: Path) -> None:
-    message = "command line: model.head: unknown head 'linaer'. Known: linear, mlp, native. Did you mean 'linear'?"
+    names = "hierarchical, linear, mlp, mt_vib, native, stl_cnn, vip, vmtl"
+    message = f"command line: model.head: unknown head 'linaer'. Known: {names}. Did you mean 'linear'?"
     refused(hf_mtl, folder, message, "model.head=linaer")
 
 

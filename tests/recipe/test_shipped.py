@@ -52,3 +52,23 @@ def test_the_papers_settings() -> None:
         assert (options["optim"], options["learning_rate"]) == ("adamax", 5e-5)
         assert (options["per_device_train_batch_size"], options["num_train_epochs"]) == (128, 20)
         assert (options["early_stopping_patience"], options["max_grad_norm"]) == (3, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone", "beta"),
+    [
+        ("tweeteval/vip", "roberta-base", 0.01),
+        ("tweeteval/vip-bert", "bert-base-uncased", 0.001),
+        ("affecteval/vip", "roberta-base", 0.001),
+        ("affecteval/vip-bert", "bert-base-uncased", 0.1),
+    ],
+)
+def test_vip_has_the_papers_settings_and_its_ablation(name: str, backbone: str, beta: float) -> None:
+    folder = Path(__file__).parents[2] / "recipes"
+    recipe = load_recipe(folder / f"{name}.yaml")
+    assert recipe.model.backbone == backbone
+    assert recipe.model.head == {"type": "vip", "preset": "paper", "beta": beta}
+    ablation = load_recipe(folder / f"{name}-without-vi.yaml")
+    assert ablation.model.head == {**recipe.model.head, "variance_normalization": False}
+    assert ablation.balancing.options()["reduction"] == "tasks"
+    assert ablation.training.options()["output_dir"] != recipe.training.options()["output_dir"]

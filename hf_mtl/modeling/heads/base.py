@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -13,7 +13,8 @@ from hf_mtl.modeling.noise import Noise
 from hf_mtl.tasks import Task
 
 Dropout = Annotated[float, Field(ge=0, lt=1)] | None
-FeatureSource = Literal["pooled", "pooler"]
+FeatureSource = Literal["pooled", "pooler", "tokens"]
+Features: TypeAlias = Any  # Tensor [n, H], or TokenStates where the source is "tokens"; a head takes one of them
 
 _BACKBONE_DROPOUTS = (
     "classifier_dropout",
@@ -28,16 +29,33 @@ _BACKBONE_DROPOUTS = (
 )
 
 
+@dataclass(frozen=True)
+class TokenStates:
+    """Hidden states of the tokens of some rows.
+
+    Args:
+        states: Hidden states [n, L, H]; at padding anything.
+        mask: True for real tokens [n, L].
+    """
+
+    states: Tensor
+    mask: Tensor
+
+    def __getitem__(self, rows: slice | Tensor) -> "TokenStates":
+        """Some of the rows."""
+        return TokenStates(self.states[rows], self.mask[rows])
+
+
 class Penalty(NamedTuple):
     """Something that a head adds to its task's loss: ``coefficient * values``, which may be negative.
 
     Args:
         values: One value per row, float32 [n].
-        coefficient: Its factor.
+        coefficient: Its factor; a scalar tensor where it changes from step to step.
     """
 
     values: Tensor
-    coefficient: float
+    coefficient: float | Tensor
 
 
 @dataclass
@@ -75,6 +93,8 @@ class Head(nn.Module, ABC):
     registry: ClassVar[dict[str, type["Head"]]] = {}
     stochastic: ClassVar[bool] = False
     """Whether `decode` draws from its noise."""
+    frozen_encoder: ClassVar[bool] = False
+    """Whether the head is defined on an encoder that is not trained."""
     penalty_names: tuple[str, ...] = ()
     """Penalties that `decode` returns, always all of them; logged as ``loss/<task>/<name>``."""
 
@@ -91,7 +111,7 @@ class Head(nn.Module, ABC):
 
     @classmethod
     def source(cls, config: PreTrainedConfig) -> FeatureSource:
-        """Which features the head reads: the pooled hidden states, or the output of the backbone's pooler."""
+        """Which features the head reads: pooled hidden states, the output of the backbone's pooler, or all states."""
         return "pooled"
 
     @classmethod
@@ -127,10 +147,10 @@ class Head(nn.Module, ABC):
         """
 
     @abstractmethod
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Features) -> Tensor:
         """Map features [n, H] to the outputs that the model predicts [n, C]; no randomness but dropout."""
 
-    def decode(self, features: Tensor, noise: Noise) -> Decoded:
+    def decode(self, features: Features, noise: Noise) -> Decoded:
         """Map features [n, H] to what the head is trained on.
 
         Args:
@@ -139,7 +159,7 @@ class Head(nn.Module, ABC):
         """
         return Decoded(self(features))
 
-    def variance(self, features: Tensor) -> Tensor | None:
+    def variance(self, features: Features) -> Tensor | None:
         """Variance of the decoded distribution in units of the outputs, squared [n, C]; None: there is none."""
         return None
 

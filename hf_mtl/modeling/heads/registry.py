@@ -103,7 +103,7 @@ def settled_options(spec: HeadSpec, dropout: float | None = None) -> dict[str, A
     allowed = head_options(name)
     options = {key: option.default for key, option in allowed.items()}
     options |= {key: TypeAdapter(allowed[key].annotation).validate_python(value) for key, value in given.items()}
-    if "dropout" in allowed and options["dropout"] is None:
+    if "dropout" in allowed and given.get("dropout") is None and dropout is not None:
         options["dropout"] = dropout
     return options
 
