@@ -262,6 +262,10 @@ class MultiTaskTrainer(ScoringTrainer):
         tokens = self.processes.reduce_sum(torch.tensor(mine, device=self.args.device))
         self.state.num_input_tokens_seen += int(tokens)
 
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """The model's own count: the Trainer's asks for one rectangle of token ids."""
+        return self.model.floating_point_ops(inputs)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As the Trainer's, with the tasks' losses, weights, shares and learning signals beside ``loss``."""
         if self.is_in_train and "loss" in logs:

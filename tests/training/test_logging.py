@@ -8,6 +8,7 @@ import pytest
 
 from hf_mtl.training import setup
 from tests.training import runs
+from tests.training.trainers import make
 
 TASKS = ("topic", "mood", "score")
 SIGNALS = {f"{what}/{name}" for what in ("loss", "weight", "share", "passes", "relative_loss") for name in TASKS}
@@ -83,3 +84,10 @@ def test_what_was_truncated_is_said(recipe: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(setup.logger, "warning_once", said.append)
     runs.train(recipe, tmp_path / "run", "training.max_steps=1", "model.max_length=5")
     assert sum("train rows are longer than 5 tokens and are cut" in line for line in said) == 3
+
+
+def test_floating_point_operations_are_counted_over_real_tokens(tmp_path: Path) -> None:
+    grouped, rectangle = (make(tmp_path / str(on), length_grouping=on, group_cost=1) for on in (True, False))
+    for trainer in (grouped, rectangle):
+        trainer.train()
+    assert grouped.state.total_flos == rectangle.state.total_flos > 0
