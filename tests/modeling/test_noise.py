@@ -58,3 +58,11 @@ def test_drawn_keys_follow_the_seed() -> None:
 
     assert torch.equal(draw(), draw())
     assert Noise(torch.zeros(0, dtype=torch.int64), 0).normal(3).shape == (0, 3)
+
+
+@pytest.mark.parametrize("word", [-1, 0])
+def test_the_largest_and_the_smallest_draw_are_finite(word: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hf_mtl.modeling.noise._mix", lambda value: torch.full_like(value, word))
+    noise = Noise(torch.arange(2), 3)
+    assert noise.normal(2).isfinite().all()
+    assert (-(-noise.step_uniform(2).log()).log()).isfinite().all()

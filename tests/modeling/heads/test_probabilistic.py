@@ -224,7 +224,6 @@ def test_a_run_learns_classes_and_targets_and_logs_the_penalties(name: str, tmp_
             assert len(values) == 40
             assert np.isfinite(values).all()
             assert min(values) >= 0
-    assert trainer.evaluate()["eval_loss"] == after["eval_loss"]
 
 
 @pytest.mark.parametrize("name", HEADS)
