@@ -37,7 +37,7 @@ class Settings:
     """What is the same in every arm."""
 
     steps: int = 350
-    fewest_steps: int = 150  # of a task that is trained alone
+    fewest_steps: int = 100  # of a task that is trained alone
     evaluations: int = 7
     patience: int = 2
     frozen_layers: int = 4
