@@ -2,7 +2,7 @@
 
 import copy
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,13 +53,27 @@ def claim(path: Path) -> Iterator[bool]:
 class KeepBest(TrainerCallback):
     """Keeps the trained parameters of the best evaluation in memory, and puts them back at the end.
 
-    Stops when so many evaluations in a row were not better.
+    Args:
+        model: The model.
+        metric: Key of an evaluation, of which more is better.
+        patience: Stops when so many evaluations in a row were not better.
+        rival: The curve of a better trial; a trial that is behind it at evaluation number ``trial`` is given up.
+        trial: See ``rival``, from 1.
     """
 
-    def __init__(self, model: torch.nn.Module, metric: str, patience: int):
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        metric: str,
+        patience: int,
+        rival: Sequence[Sequence[float]] = (),
+        trial: int = 3,
+    ):
         self.model = model
         self.metric = metric
         self.patience = patience
+        self.rival = rival
+        self.trial = trial
         self.curve: list[tuple[int, float]] = []
         self._best: dict[str, Tensor] = {}
 
@@ -79,6 +93,9 @@ class KeepBest(TrainerCallback):
         if self.best[0] == state.global_step:
             self._best = {name: copy.deepcopy(p.detach()) for name, p in self._trained()}
         elif len(self.curve) - 1 - self.curve.index(self.best) >= self.patience:
+            control.should_training_stop = True
+        number = len(self.curve)
+        if number == self.trial <= len(self.rival) and value < self.rival[number - 1][1]:
             control.should_training_stop = True
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:

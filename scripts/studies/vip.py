@@ -5,7 +5,7 @@ Run it through scripts/reproduce_vip. Finished runs are in the results file and 
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,6 +40,7 @@ class Settings:
     fewest_steps: int = 100  # of a task that is trained alone
     evaluations: int = 7
     patience: int = 2
+    trial_evaluations: int = 3  # a learning rate that is behind another one at this evaluation is given up
     frozen_layers: int = 4
     rows_per_step: int = 32
     share: float = 0.2
@@ -129,13 +130,20 @@ def benchmark_tasks(name: str) -> dict[str, Task]:
 
 
 def train(
-    benchmark: Benchmark, arm: Mapping[str, Any], tasks: list[str], lr: float, seed: int, steps: int, work: Path
+    benchmark: Benchmark,
+    arm: Mapping[str, Any],
+    tasks: list[str],
+    lr: float,
+    seed: int,
+    steps: int,
+    work: Path,
+    rival: Sequence[Sequence[float]] = (),
 ) -> Any:
     """Train one model and give its Trainer, with the best evaluation's parameters."""
     settings = benchmark.settings
     every = max(steps // settings.evaluations, 1)
     model = benchmark.model(tasks, arm["head"], seed)
-    best = KeepBest(model, "eval_average", settings.patience)
+    best = KeepBest(model, "eval_average", settings.patience, rival, settings.trial_evaluations)
     args = MultiTaskTrainingArguments(
         output_dir=str(work / "trainer"),
         max_steps=steps,
@@ -171,11 +179,17 @@ def train(
 
 
 def run(
-    benchmark: Benchmark, name: str, lr: float, seed: int, results: Results, work: Path, beat: float = -1.0
+    benchmark: Benchmark,
+    name: str,
+    lr: float,
+    seed: int,
+    results: Results,
+    work: Path,
+    better: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One run of an arm: one model, or one per task for single-task learning.
 
-    The test rows are scored only if the validation average is above ``beat``: who loses a trial is never tested.
+    A trial that loses to a ``better`` one is given up early and never tested.
     """
     key = {"benchmark": benchmark.name, "arm": name, "learning_rate": lr, "seed": seed}
     if found := results.find(**key):
@@ -189,16 +203,16 @@ def run(
     for tasks in groups:
         # A task alone gets the steps that it has together with the others, and not too few.
         part = sum(shares[task] for task in tasks) / sum(shares.values())
-        trainer, best = train(
-            benchmark, arm, tasks, lr, seed, max(settings.fewest_steps, round(part * settings.steps)), work
-        )
+        steps = max(settings.fewest_steps, round(part * settings.steps))
+        rival = better["curves"][len(trained)] if better else ()
+        trainer, best = train(benchmark, arm, tasks, lr, seed, steps, work, rival)
         trained.append((tasks, trainer))
         record["curves"].append(best.curve)
         record["heads"].append([head_log(item) for item in trainer.state.log_history if "loss" in item])
     logits: dict[str, np.ndarray] = {}
     splits = {"validation": benchmark.validation, "test": benchmark.test}
     for split, rows in splits.items():
-        if split == "test" and average(record["validation"], benchmark) <= beat:
+        if split == "test" and better and record["validation_average"] <= better["validation_average"]:
             break
         record[split] = {}
         for tasks, trainer in trained:
@@ -241,8 +255,8 @@ def unit(benchmark: Benchmark, name: str, results: Results, work: Path) -> None:
     first, *others = benchmark.settings.seeds
     trials: list[dict[str, Any]] = []
     for lr in benchmark.settings.learning_rates:
-        beat = max((trial["validation_average"] for trial in trials), default=-1.0)
-        trials.append(run(benchmark, name, lr, first, results, work, beat))
+        better = max(trials, key=lambda record: record["validation_average"], default=None)
+        trials.append(run(benchmark, name, lr, first, results, work, better))
     chosen = max(trials, key=lambda record: record["validation_average"])["learning_rate"]
     for seed in others:
         run(benchmark, name, chosen, seed, results, work)
