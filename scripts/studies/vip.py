@@ -43,7 +43,7 @@ class Settings:
     patience: int = 3
     trial_evaluations: int = 4  # a learning rate that is behind the other one at this evaluation is given up
     frozen_layers: int = 5  # of MiniLM's six, and the embeddings
-    rows_per_step: int = 32
+    rows_per_step: int = 16
     share: float = 0.2
     validation_rows: int = 300
     test_rows: int = 3000
