@@ -56,7 +56,6 @@ class KeepBest(TrainerCallback):
     Args:
         model: The model.
         metric: Key of an evaluation, of which more is better.
-        patience: Stops when so many evaluations in a row were not better.
         rival: The curve of a better trial; a trial that is behind it at evaluation number ``trial`` is given up.
         trial: See ``rival``, from 1.
     """
@@ -65,13 +64,11 @@ class KeepBest(TrainerCallback):
         self,
         model: torch.nn.Module,
         metric: str,
-        patience: int,
         rival: Sequence[Sequence[float]] = (),
         trial: int = 3,
     ):
         self.model = model
         self.metric = metric
-        self.patience = patience
         self.rival = rival
         self.trial = trial
         self.curve: list[tuple[int, float]] = []
@@ -92,8 +89,6 @@ class KeepBest(TrainerCallback):
         self.curve.append((state.global_step, value))
         if self.best[0] == state.global_step:
             self._best = {name: copy.deepcopy(p.detach()) for name, p in self._trained()}
-        elif len(self.curve) - 1 - self.curve.index(self.best) >= self.patience:
-            control.should_training_stop = True
         number = len(self.curve)
         if number == self.trial <= len(self.rival) and value < self.rival[number - 1][1]:
             control.should_training_stop = True

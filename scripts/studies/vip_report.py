@@ -54,7 +54,7 @@ def scores_table(benchmark: str, runs: dict[str, list[Record]]) -> str:
         row = [arm, f"{mine[0]['learning_rate']:g}", str(len(mine)), *per_task]
         row.append(f"{interval.mean:.2f} ± {interval.high - interval.mean:.2f}")
         pairs = [(a, b) for a in mine for b in base if a["seed"] == b["seed"]]
-        if arm != BASELINE and len(pairs) > 1:
+        if arm not in (BASELINE, f"{BASELINE}_long") and len(pairs) > 1:
             gains = [delta_p(a["test"], b["test"], lower_is_better(tasks)).percent for a, b in pairs]
             ours, theirs = ([100 * pair[side]["test_average"] for pair in pairs] for side in (0, 1))
             tests[arm] = paired_t_test(ours, theirs).p
