@@ -55,9 +55,13 @@ class Settings:
 
 
 def arms(benchmark: str) -> dict[str, dict[str, Any]]:
-    """Head and weighting of every arm; ``long`` ones have twice the steps and one seed, to check the budget."""
+    """Head and weighting of every arm.
+
+    Budgets are checked: ``long`` arms have twice the steps, and one seed. On AffectEval, where ``long`` ones still
+    gain, ``x4`` arms have four times the steps and all seeds.
+    """
     hidden = 2 * 384  # an mlp head with as many parameters as VIP's two networks of width H
-    return {
+    found: dict[str, dict[str, Any]] = {
         "ew_linear": {"head": "linear"},
         "ew_mlp": {"head": {"type": "mlp", "hidden": hidden}},
         "vip": {"head": {"type": "vip"}},
@@ -68,10 +72,13 @@ def arms(benchmark: str) -> dict[str, dict[str, Any]]:
         "vip_matched": {"head": {"type": "vip", "tau_objective": "matched"}},
         "uw": {"head": "linear", "weighting": "uw"},
         "stl": {"head": "linear"},
-        "ew_linear_long": {"head": "linear", "long": True},
-        "ew_mlp_long": {"head": {"type": "mlp", "hidden": hidden}, "long": True},
-        "vip_long": {"head": {"type": "vip"}, "long": True},
+        "ew_linear_long": {"head": "linear", "times": 2, "seeds": 1},
+        "ew_mlp_long": {"head": {"type": "mlp", "hidden": hidden}, "times": 2, "seeds": 1},
+        "vip_long": {"head": {"type": "vip"}, "times": 2, "seeds": 1},
     }
+    if benchmark == "affecteval":
+        found |= {f"{name}_x4": {**found[name], "times": 4} for name in ("ew_linear", "ew_mlp", "vip")}
+    return found
 
 
 class Benchmark:
@@ -208,7 +215,7 @@ def run(
     for tasks in groups:
         # A task alone gets the steps that it has together with the others, and not too few.
         part = sum(shares[task] for task in tasks) / sum(shares.values())
-        steps = max(settings.fewest_steps, round(part * settings.steps)) * (2 if arm.get("long") else 1)
+        steps = max(settings.fewest_steps, round(part * settings.steps)) * arm.get("times", 1)
         rival = better["curves"][len(trained)] if better else ()
         trainer, best = train(benchmark, arm, tasks, lr, seed, steps, work, rival)
         trained.append((tasks, trainer))
@@ -257,13 +264,14 @@ def average(scores: Mapping[str, Mapping[str, float]], benchmark: Benchmark) -> 
 
 def unit(benchmark: Benchmark, name: str, results: Results, work: Path) -> None:
     """Choose an arm's learning rate on the validation rows of the first seed, then run the other seeds with it."""
-    first, *others = benchmark.settings.seeds
+    arm = arms(benchmark.name)[name]
+    first, *others = benchmark.settings.seeds[: arm.get("seeds")]
     trials: list[dict[str, Any]] = []
     for lr in benchmark.settings.learning_rates:
         better = max(trials, key=lambda record: record["validation_average"], default=None)
         trials.append(run(benchmark, name, lr, first, results, work, better))
     chosen = max(trials, key=lambda record: record["validation_average"])["learning_rate"]
-    for seed in [] if arms(benchmark.name)[name].get("long") else others:
+    for seed in others:
         run(benchmark, name, chosen, seed, results, work)
 
 

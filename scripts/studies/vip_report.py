@@ -43,18 +43,17 @@ def final_runs(records: Sequence[Record], benchmark: str) -> dict[str, list[Reco
 def scores_table(benchmark: str, runs: dict[str, list[Record]]) -> str:
     """Per-task scores, and how each arm compares with EW on a linear head, over seeds."""
     tasks = benchmark_tasks(benchmark)
-    base = runs[BASELINE]
     rows, tests = [], {}
     for arm, mine in runs.items():
+        base = runs.get(baseline_of(arm), [])
         averages = [100 * record["test_average"] for record in mine]
-        interval = mean_interval(averages)
         per_task = [
             f"{100 * np.mean([task_score(r['test'][t], task) for r in mine]):.1f}" for t, task in tasks.items()
         ]
         row = [arm, f"{mine[0]['learning_rate']:g}", str(len(mine)), *per_task]
-        row.append(f"{interval.mean:.2f} ± {interval.high - interval.mean:.2f}")
+        row.append(plus_minus(averages))
         pairs = [(a, b) for a in mine for b in base if a["seed"] == b["seed"]]
-        if arm not in (BASELINE, f"{BASELINE}_long") and len(pairs) > 1:
+        if arm != baseline_of(arm) and len(pairs) > 1:
             gains = [delta_p(a["test"], b["test"], lower_is_better(tasks)).percent for a, b in pairs]
             ours, theirs = ([100 * pair[side]["test_average"] for pair in pairs] for side in (0, 1))
             tests[arm] = paired_t_test(ours, theirs).p
@@ -70,6 +69,19 @@ def scores_table(benchmark: str, runs: dict[str, list[Record]]) -> str:
     return aligned([header, *rows], left=1)
 
 
+def plus_minus(values: Sequence[float]) -> str:
+    """Mean and half of its 95% interval; the value alone where there is one."""
+    if len(values) < 2:
+        return f"{values[0]:.2f}"
+    interval = mean_interval(values)
+    return f"{interval.mean:.2f} ± {interval.high - interval.mean:.2f}"
+
+
+def baseline_of(arm: str) -> str:
+    """EW on a linear head, with as many steps."""
+    return next((BASELINE + budget for budget in ("_long", "_x4") if arm.endswith(budget)), BASELINE)
+
+
 def contrasts_table(runs: dict[str, list[Record]]) -> str:
     """The questions of the study, each as one paired difference of test averages."""
     questions = [
@@ -83,6 +95,8 @@ def contrasts_table(runs: dict[str, list[Record]]) -> str:
         ("noise alone: noise_without_kl - ew_mlp", "noise_without_kl", "ew_mlp"),
         ("KL alone: kl_without_noise - ew_mlp", "kl_without_noise", "ew_mlp"),
         ("training together: ew_linear - stl", "ew_linear", "stl"),
+        ("head size, 4 times the steps", "ew_mlp_x4", "ew_linear_x4"),
+        ("VIP at equal size, 4 times the steps", "vip_x4", "ew_mlp_x4"),
     ]
     rows = []
     for title, left, right in questions:
