@@ -97,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from hf_mtl.cli import commands
 
         getattr(commands, arguments.command)(arguments)
+        _leave_the_others()
     except UserError as error:
         if int(os.environ.get("RANK", "0")) == 0:  # every process found the same mistake
             print(f"hf-mtl {arguments.command}: {_count(error)}\n{error}", file=sys.stderr)
@@ -104,6 +105,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     return 0
+
+
+def _leave_the_others() -> None:
+    """End what connects the processes: left to the interpreter's exit, it can abort a run that has succeeded."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _count(error: UserError) -> str:

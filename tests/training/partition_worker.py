@@ -1,8 +1,11 @@
 """Train the tiny world under one partition and keep the parameters before and after; started by `test_partition`.
 
 Usage: partition_worker.py OUTPUT.safetensors PER_DEVICE ACCUMULATION OPTIM WEIGHTING GROUPING [HEAD]
+
+HEAD is a head with its options, as JSON.
 """
 
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -25,7 +28,7 @@ def train(
     weighting: str,
     grouping: bool,
     steps: int = 20,
-    head: str | None = None,
+    head: str | dict[str, Any] | None = None,
     **options: Any,
 ) -> tuple[dict[str, torch.Tensor], MultiTaskTrainer]:
     """Parameters before (``before/...``) and after (``after/...``), UW's s among them, in float64."""
@@ -64,10 +67,17 @@ def train(
 def main() -> None:
     output, per_device, accumulation, optim, weighting, grouping, *head = sys.argv[1:]
     found, trainer = train(
-        int(per_device), int(accumulation), optim, weighting, grouping == "on", head=head[0] if head else None
+        int(per_device),
+        int(accumulation),
+        optim,
+        weighting,
+        grouping == "on",
+        head=json.loads(head[0]) if head else None,
     )
     if trainer.is_world_process_zero():
         save_file(found, Path(output))
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
