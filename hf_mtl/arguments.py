@@ -21,6 +21,11 @@ class MultiTaskTrainingArguments(TrainingArguments):
             The result is the same to float tolerance.
         group_cost: Fixed cost of one more length group, in padded tokens that it must save.
         window_steps: Optimizer steps between two changes of the mixture.
+        max_backward_passes: Stop after this many backward passes (micro-batches of a process), as a fixed budget for
+            methods whose steps do not cost the same. Like ``max_steps``, it sets the length of the run; the shorter
+            wins. None: no limit.
+        max_flops: Stop after this many floating point operations, forward and backward, over all processes, extra
+            passes included. The learning rate's schedule does not know of it. None: no limit.
         early_stopping_patience: Stop after this many evaluations without a better
             ``metric_for_best_model``. None: never.
         early_stopping_threshold: Smallest change that counts as better.
@@ -43,6 +48,12 @@ class MultiTaskTrainingArguments(TrainingArguments):
         metadata={"help": "Fixed cost of one more length group, in padded tokens that it must save."},
     )
     window_steps: int = field(default=50, metadata={"help": "Optimizer steps between two changes of the mixture."})
+    max_backward_passes: int | None = field(
+        default=None, metadata={"help": "Stop after this many backward passes. None: no limit."}
+    )
+    max_flops: float | None = field(
+        default=None, metadata={"help": "Stop after this many floating point operations. None: no limit."}
+    )
     early_stopping_patience: int | None = field(
         default=None,
         metadata={"help": "Stop after this many evaluations without a better metric_for_best_model."},

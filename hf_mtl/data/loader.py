@@ -35,8 +35,19 @@ class _Window(Dataset[Batch]):
         parts = partition(plan, lengths, self.world * self.accumulation, self.collator.length_grouping)
         mine = parts[index % self.accumulation * self.world + self.rank]
         tasks, rows = plan.tasks[mine], plan.rows[mine]
-        noise = noise_keys(self.seed, plan.step, tasks, rows)
-        return {**self.collator(tasks, rows), "noise": noise, "counts": plan.counts.tolist(), "step": plan.step}
+        batch = self.collator(tasks, rows) if len(mine) else self._ghost(plan)
+        step = {"step": plan.step, "counts": plan.counts, "nominal": plan.nominal, "gamma": plan.coefficients}
+        return {
+            **batch,
+            "noise": noise_keys(self.seed, plan.step, tasks, rows),
+            "plan": {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in step.items()},
+        }
+
+    def _ghost(self, plan: StepPlan) -> Batch:
+        """A row of the step that no head sees: a step with fewer rows than micro-batches leaves some without any, and
+        all processes have to run the encoder.
+        """
+        return {**self.collator(plan.tasks[:1], plan.rows[:1]), "segments": {}, "labels": {}}
 
 
 def noise_keys(seed: int, step: int, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[str, Any]:

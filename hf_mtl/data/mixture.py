@@ -1,5 +1,6 @@
-"""How often each task is drawn: proportional, uniform, tempered, capped, annealed."""
+"""How often each task is drawn: proportional, uniform, tempered, capped, annealed, learned."""
 
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -7,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_mtl.data.learned_temperature import LearnedTemperature
 from hf_mtl.errors import UserError, known
 
 DEFAULT_TEMPERATURE = 2.0
@@ -65,6 +67,8 @@ class Mixture:
         cap: Count at most this many rows of a task.
         anneal: Move the temperature while training, in place of ``temperature``: ``{start, end, shape, begin,
             stop}`` as in `annealed_temperature`.
+        learn: Learn one temperature per task while training, in place of ``temperature``: ``{objective, penalty, lr,
+            every}`` as in `hf_mtl.data.learned_temperature.LearnedTemperature`; ``{}`` for its defaults.
         min_per_task: Rows that every task gets in every step.
         one_task_per_step: Draw one task per optimizer step, with its probability, in place of a mixed batch.
 
@@ -78,6 +82,7 @@ class Mixture:
         temperature: float | Literal["proportional", "uniform"] | dict[str, float] = DEFAULT_TEMPERATURE,
         cap: int | None = None,
         anneal: dict[str, Any] | None = None,
+        learn: dict[str, Any] | None = None,
         min_per_task: int = 0,
         one_task_per_step: bool = False,
     ):
@@ -92,9 +97,24 @@ class Mixture:
         self.temperature = temperature
         self.cap = cap
         self.anneal = dict(anneal) if anneal is not None else None
+        self.learner = self._make_learner(learn)
         self.min_per_task = min_per_task
         self.one_task_per_step = one_task_per_step
         self._temperatures(0.0)  # reports bad options now, not in the middle of a run
+
+    def _make_learner(self, learn: dict[str, Any] | None) -> LearnedTemperature | None:
+        if learn is None:
+            return None
+        if self.anneal is not None or self.temperature != DEFAULT_TEMPERATURE:
+            raise UserError(
+                "mixture.learn: takes the place of mixture.temperature and mixture.anneal; give one of them"
+            )
+        allowed = [name for name in inspect.signature(LearnedTemperature).parameters if name != "sizes"]
+        for name in learn:
+            if name not in allowed:
+                raise UserError(f"mixture.learn: unknown key '{name}'. {known(allowed, name)}")
+        capped = {name: size if self.cap is None else min(size, self.cap) for name, size in self.sizes.items()}
+        return LearnedTemperature(capped, **learn)
 
     def _temperatures(self, progress: float) -> NDArray[np.float64]:
         if self.anneal is not None:
@@ -131,6 +151,8 @@ class Mixture:
         Args:
             progress: Optimizer step / total steps, in [0, 1].
         """
+        if self.learner is not None:
+            return dict(zip(self.sizes, self.learner.probabilities().tolist(), strict=True))
         counts = np.array(list(self.sizes.values()), dtype=np.float64)
         if self.cap is not None:
             counts = np.minimum(counts, self.cap)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_mtl.data.permutation import derive_key, permute, uniform
+from hf_mtl.data.roster import Roster
 from hf_mtl.errors import UserError
 
 
@@ -36,13 +37,17 @@ class StepPlan:
 
     Args:
         step: The optimizer step, from 0.
-        counts: Rows of each task, n_t, [T]; they sum to B.
+        counts: Rows of each task, n_t, [T]; they sum to B, or to less where a schedule has dropped rows.
+        nominal: What n_t would be with the dropped rows, [T].
+        coefficients: gamma_t, which multiplies the task's part of the objective, [T].
         tasks: Task index of each row, [B], ascending.
         rows: Row of that task's training split, [B].
     """
 
     step: int
     counts: NDArray[np.int64]
+    nominal: NDArray[np.int64]
+    coefficients: NDArray[np.float64]
     tasks: NDArray[np.int64]
     rows: NDArray[np.int64]
 
@@ -93,42 +98,112 @@ class Planner:
         """The state before step 0."""
         return MixtureState(0, probabilities, np.zeros(len(self.sizes), dtype=np.int64))
 
-    def next_window(self, state: MixtureState, probabilities: NDArray[np.float64]) -> MixtureState:
-        """The state of the window after this one."""
-        cursors = state.cursors + self.window_counts(state).sum(axis=0)
+    def next_window(
+        self, state: MixtureState, probabilities: NDArray[np.float64], roster: Roster | None = None
+    ) -> MixtureState:
+        """The state of the window after this one.
+
+        Args:
+            state: The window that ends.
+            probabilities: Probability of each task in the next one, [T].
+            roster: The tasks of the window that ends; None: all.
+        """
+        counts, _ = self.window_counts(state, roster)
+        cursors = state.cursors + counts.sum(axis=0)
         return MixtureState(state.start + self.window_steps, probabilities, cursors)
 
-    def expected_rows(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Expected rows of each task per step, [T], with ``min_per_task`` taken from the tasks that have more."""
+    def expected_rows(
+        self, probabilities: NDArray[np.float64], absent: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float64]:
+        """Expected rows of each task per step, [T], with ``min_per_task`` taken from the tasks that have more.
+
+        Args:
+            probabilities: Probability of each task, [T].
+            absent: Tasks that get no rows at all, [T]; their probability is 0. None: none.
+        """
         expected = self.rows_per_step * probabilities
-        floor = float(self.min_per_task)
+        floor = np.full(len(expected), float(self.min_per_task))
+        if absent is not None:
+            floor[absent] = 0.0
         low = np.zeros(len(expected), dtype=bool)
         # Raising one task to the floor shrinks the others, which can push another one under it.
-        while (expected[~low] < floor).any():
+        while (expected[~low] < floor[~low]).any():
             low |= expected < floor
-            rest = self.rows_per_step - floor * low.sum()
+            rest = self.rows_per_step - floor[low].sum()
             scaled = rest * probabilities / max(float(probabilities[~low].sum()), 1e-300)
             expected = np.asarray(np.where(low, floor, scaled), dtype=np.float64)
         return expected
 
-    def window_counts(self, state: MixtureState) -> NDArray[np.int64]:
-        """Rows of each task in every step of the window, [W, T]."""
+    def window_counts(
+        self, state: MixtureState, roster: Roster | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of each task in every step of the window, and what they would be with dropped rows, [W, T] each.
+
+        Args:
+            state: The window.
+            roster: Its tasks; None: all.
+        """
+        roster = roster or self._everyone()
+        present = roster.present(self.seed, state.start)
+        # One task per step cannot be dropped: the step would have no rows.
+        redistributed = ~present & (roster.redistributed | self.one_task_per_step)
+        nominal = self._draw(state, redistributed)
+        counts = np.where(present, nominal, 0)
+        empty = counts.sum(axis=1) == 0
+        if empty.any():  # the draw gave all rows to tasks that are absent
+            instead = self._draw(state, redistributed | (empty[:, None] & ~present))
+            nominal = np.where(empty[:, None], instead, nominal)
+            counts = np.where(empty[:, None], instead, counts)
+        return counts, nominal
+
+    def _everyone(self) -> Roster:
+        return Roster.everyone(self.window_steps, len(self.sizes))
+
+    def _draw(self, state: MixtureState, absent: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Rows of each task in every step, [W, T], with the rows of absent tasks given to the others."""
+        counts = np.zeros(absent.shape, dtype=np.int64)
         steps = np.arange(state.start, state.start + self.window_steps)
         draws = uniform(derive_key(self.seed, "counts", steps))
+        patterns, members = np.unique(absent, axis=0, return_inverse=True)
+        for number, pattern in enumerate(patterns):
+            mine = members.reshape(-1) == number
+            counts[mine] = self._draw_steps(self._without(state.probabilities, pattern), pattern, draws[mine])
+        return counts
+
+    @staticmethod
+    def _without(probabilities: NDArray[np.float64], absent: NDArray[np.bool_]) -> NDArray[np.float64]:
+        left = np.where(absent, 0.0, probabilities)
+        if not absent.any():
+            return probabilities
+        if left.sum() <= 0:
+            raise UserError("schedules: no task takes part in some step; let one of them stay")
+        return np.asarray(left / left.sum())
+
+    def _draw_steps(
+        self, probabilities: NDArray[np.float64], absent: NDArray[np.bool_], draws: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """Rows of each task in steps with the same tasks, [steps, T]."""
         if self.one_task_per_step:
-            cumulative = np.cumsum(state.probabilities)
+            cumulative = np.cumsum(probabilities)
             chosen = np.minimum(np.searchsorted(cumulative, draws, side="right"), len(cumulative) - 1)
             return self.rows_per_step * np.eye(len(cumulative), dtype=np.int64)[chosen]
         # Rounding keeps an expectation that is an integer from losing a row to the last bit of the cumulative sum.
-        edges = np.round(np.cumsum(self.expected_rows(state.probabilities)), 9)
-        edges[-1] = self.rows_per_step
+        edges = np.round(np.cumsum(self.expected_rows(probabilities, absent)), 9)
+        last = int(np.flatnonzero(~absent)[-1])
+        edges[last:] = self.rows_per_step
         upper = np.floor(edges[None, :] + draws[:, None]).astype(np.int64)
-        upper[:, -1] = self.rows_per_step  # also for a draw so close to 1 that the sum rounds up
+        upper[:, last:] = self.rows_per_step  # also for a draw so close to 1 that the sum rounds up
         return np.diff(upper, axis=1, prepend=0)
 
-    def window_plans(self, state: MixtureState) -> list[StepPlan]:
-        """The plans of all W steps of the window."""
-        counts = self.window_counts(state)
+    def window_plans(self, state: MixtureState, roster: Roster | None = None) -> list[StepPlan]:
+        """The plans of all W steps of the window.
+
+        Args:
+            state: The window.
+            roster: Its tasks; None: all.
+        """
+        roster = roster or self._everyone()
+        counts, nominal = self.window_counts(state, roster)
         rows_of: list[list[NDArray[np.int64]]] = []
         for index, (name, size) in enumerate(self.sizes.items()):
             positions = state.cursors[index] + np.arange(counts[:, index].sum())
@@ -139,6 +214,8 @@ class Planner:
             StepPlan(
                 step=state.start + offset,
                 counts=counts[offset],
+                nominal=nominal[offset],
+                coefficients=roster.coefficients[offset],
                 tasks=np.repeat(names, counts[offset]),
                 rows=np.concatenate([rows[offset] for rows in rows_of]),
             )

@@ -1,6 +1,7 @@
 """Hands out the plan of each step, moving the mixture only at the boundaries of windows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.plan import MixtureState, Planner, StepPlan
+from hf_mtl.data.roster import Roster
 from hf_mtl.errors import CheckpointError
 
 
@@ -19,12 +21,24 @@ class StepSource:
         mixture: Gives the probabilities of a window.
         planner: Turns them into rows.
         total_steps: Answers the number of optimizer steps of the run, asked when a window begins.
+        roster: Answers which tasks take part in the steps of a window, given its first step; None: all.
+        on_window: Called with the first step of a window when it begins, before anything of it is asked.
     """
 
-    def __init__(self, mixture: Mixture, planner: Planner, total_steps: Callable[[], int]):
+    def __init__(
+        self,
+        mixture: Mixture,
+        planner: Planner,
+        total_steps: Callable[[], int],
+        roster: Callable[[int], Roster] | None = None,
+        on_window: Callable[[int], None] | None = None,
+    ):
         self.mixture = mixture
         self.planner = planner
         self._total_steps = total_steps
+        self._roster = roster
+        self._on_window = on_window
+        self._begun = False  # whether `on_window` knows of the window that `state` is at
         self.state = planner.first_window(self._probabilities(0))
         self._plans: list[StepPlan] | None = None
 
@@ -40,13 +54,25 @@ class StepSource:
         """
         if step < self.state.start:
             raise ValueError(f"step {step} was planned before the window that starts at {self.state.start}")
+        self._begin()
         while step >= self.window_end:
-            probabilities = self._probabilities(self.window_end)
-            self.state = self.planner.next_window(self.state, probabilities)
-            self._plans = None
+            # The window that ends is closed with its own tasks, before anything moves on.
+            roster = self._roster_of(self.state.start)
+            self.state = self.planner.next_window(self.state, self.state.probabilities, roster)
+            self._plans, self._begun = None, False
+            self._begin()
+            self.state = replace(self.state, probabilities=self._probabilities(self.state.start))
         if self._plans is None:
-            self._plans = self.planner.window_plans(self.state)
+            self._plans = self.planner.window_plans(self.state, self._roster_of(self.state.start))
         return self._plans[step - self.state.start]
+
+    def _begin(self) -> None:
+        if not self._begun and self._on_window is not None:
+            self._on_window(self.state.start)
+        self._begun = True
+
+    def _roster_of(self, start: int) -> Roster | None:
+        return None if self._roster is None else self._roster(start)
 
     @property
     def window_end(self) -> int:
@@ -88,3 +114,4 @@ class StepSource:
             raise CheckpointError(f"the checkpoint belongs to another run: {what}")
         self.state = MixtureState(int(state["start"]), state["probabilities"].numpy(), state["cursors"].numpy())
         self._plans = None
+        self._begun = True  # its beginning is in the checkpoint

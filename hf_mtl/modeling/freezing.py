@@ -58,6 +58,15 @@ def freeze_parts(encoder: PreTrainedModel, freeze: str | int | None) -> list[nn.
     return modules
 
 
+def lower_parameters(encoder: PreTrainedModel, freeze: str | int) -> list[nn.Parameter]:
+    """The parameters of a part of an encoder, as `freeze_parts` names it.
+
+    Raises:
+        ModelError: If the encoder's layers are not known one by one.
+    """
+    return [parameter for module in _chosen(encoder, freeze) for parameter in module.parameters()]
+
+
 def _chosen(encoder: PreTrainedModel, freeze: str | int | None) -> list[nn.Module]:
     if freeze is None:
         return []

@@ -12,7 +12,7 @@ from hf_mtl.recipe.translate import unknown_key, validate, without_mistakes
 from hf_mtl.recipe.yaml_source import KeyPath, describe, dotted
 from hf_mtl.tasks import TASK_TYPES, Task
 
-SECTIONS = ("model", "tasks", "mixture", "balancing", "training")
+SECTIONS = ("model", "tasks", "mixture", "balancing", "schedules", "training")
 
 Section = Callable[[str], type[Options]]
 
@@ -31,6 +31,7 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None
     tasks = _tasks(given["tasks"], mistakes)
     mixture = _mixture(given["mixture"], list(tasks), mistakes)
     balancing = _balancing(given["balancing"], list(tasks), mistakes)
+    schedules = _schedules(data.get("schedules") or [], list(tasks), mistakes)
     training = validate(sections.training_section(), given["training"], ("training",), mistakes)
     mistakes.extend(
         check_recipe(tasks, training, complete=not any(item.key.startswith("tasks") for item in mistakes))
@@ -40,7 +41,9 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None
     if mistakes or model is None or mixture is None or balancing is None or training is None:
         return None
     valid = {name: task for name, task in tasks.items() if task is not None}
-    return Recipe(model=model, tasks=valid, mixture=mixture, balancing=balancing, training=training)
+    return Recipe(
+        model=model, tasks=valid, mixture=mixture, balancing=balancing, schedules=schedules, training=training
+    )
 
 
 def _model(data: Any, mistakes: list[Mistake]) -> ModelSection | None:
@@ -127,6 +130,26 @@ def _mixture(data: Any, tasks: list[str], mistakes: list[Mistake]) -> Options | 
             wrong = [_keyed(item, "mixture") for item in error.mistakes]
     mistakes.extend(wrong)
     return mixture
+
+
+def _schedules(data: Any, tasks: list[str], mistakes: list[Mistake]) -> list[Options]:
+    if not isinstance(data, list):
+        mistakes.append(Mistake("schedules", f"found {describe(data)}", "Allowed: a list of schedules."))
+        return []
+    found = []
+    for place, spec in enumerate(data):
+        key = ("schedules", place)
+        schedule = _named(
+            spec, "type", "schedule", sections.schedule_names(), sections.schedule_section, key, mistakes
+        )
+        if schedule is not None and tasks:
+            try:
+                sections.try_schedule(schedule.model_dump(exclude_unset=True), tasks, dotted(key))
+            except UserError as error:
+                mistakes.extend(error.mistakes)
+        if schedule is not None:
+            found.append(schedule)
+    return found
 
 
 def _keyed(mistake: Mistake, section: str) -> Mistake:

@@ -31,6 +31,7 @@ def json_schema() -> Schema:
     weighting = _named("name", sections.weighting_names(), sections.weighting_section, definitions)
     balancing["properties"]["weighting"] = weighting
     _describe(weighting, BalancingKeys, "weighting")
+    schedule = _named("type", sections.schedule_names(), sections.schedule_section, definitions)
     properties = {
         "extends": {
             "description": "Recipes that this one extends, relative to it; this one wins.",
@@ -40,6 +41,10 @@ def json_schema() -> Schema:
         "tasks": {"type": "object", "additionalProperties": _or_null(_tasks(definitions))},
         "mixture": _or_null(_of(sections.mixture_section(), definitions)),
         "balancing": _or_null(balancing),
+        "schedules": {
+            "description": "Schedules of task coefficients and trainable groups; they compose.",
+            "anyOf": [{"type": "array", "items": schedule}, {"type": "null"}],
+        },
         "training": _or_null(_of(sections.training_section(), definitions)),
     }
     return {

@@ -90,6 +90,7 @@ class Recipe(_Frozen):
         tasks: The tasks by name.
         mixture: Options of `hf_mtl.data.Mixture`.
         balancing: The loss weighting and its options.
+        schedules: Schedules and their options, which compose.
         training: Options of `MultiTaskTrainingArguments`.
     """
 
@@ -97,6 +98,7 @@ class Recipe(_Frozen):
     tasks: Mapping[str, AnyTask]
     mixture: SerializeAsAny[Options]
     balancing: Balancing
+    schedules: list[SerializeAsAny[Options]] = Field(default_factory=list)
     training: SerializeAsAny[Options]
     _places: Places = PrivateAttr(default_factory=Places)
 
@@ -123,6 +125,7 @@ class Recipe(_Frozen):
             },
             "mixture": self.mixture.model_dump(mode="json", exclude_unset=True),
             "balancing": self.balancing.model_dump(mode="json", exclude_unset=True),
+            "schedules": [item.model_dump(mode="json", exclude_unset=True) for item in self.schedules],
             "training": self.training.model_dump(mode="json", exclude_unset=True),
         }
         return {name: section for name, section in sections.items() if section}

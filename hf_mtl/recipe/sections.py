@@ -25,10 +25,12 @@ def training_section() -> type[Options]:
 @cache
 def mixture_section() -> type[Options]:
     """The options of `Mixture`."""
+    from hf_mtl.data.learned_temperature import LearnedTemperature
     from hf_mtl.data.mixture import Mixture, annealed_temperature
 
     anneal = model_from_signature(annealed_temperature, exclude=("progress",))
-    return model_from_signature(Mixture, exclude=("sizes",), nested={"anneal": anneal})
+    learn = model_from_signature(LearnedTemperature, exclude=("sizes",))
+    return model_from_signature(Mixture, exclude=("sizes",), nested={"anneal": anneal, "learn": learn})
 
 
 @cache
@@ -75,6 +77,32 @@ def weighting_section(name: str) -> type[Options]:
     from hf_mtl.balancing import weighting_class
 
     return model_from_signature(weighting_class(name), exclude=_WEIGHTING_CONTEXT, name=("name", name))
+
+
+def schedule_names() -> list[str]:
+    """The registered schedules."""
+    from hf_mtl.schedules import available_schedules
+
+    return list(available_schedules())
+
+
+@cache
+def schedule_section(name: str) -> type[Options]:
+    """A schedule with options: ``{type: mt2st_switch, main: emotion, ...}``."""
+    from hf_mtl.schedules import schedule_class
+
+    return model_from_signature(schedule_class(name), name=("type", name))
+
+
+def try_schedule(options: dict[str, Any], tasks: list[str], key: str) -> None:
+    """Build a schedule, which checks the tasks that it names.
+
+    Raises:
+        UserError: If there is no such task.
+    """
+    from hf_mtl.schedules import build_schedule
+
+    build_schedule(options, tasks, key)
 
 
 def try_mixture(options: dict[str, Any], tasks: list[str]) -> None:

@@ -117,6 +117,8 @@ def _panels(log: Sequence[Record], tasks: Sequence[str]) -> list[Panel]:
             ("loss/{}/kl", "KL divergence of each task's head from its prior", "nats"),
             ("tau/{}", "Variance tau of each task's head", "tau"),
             ("weight/{}", "Weight of each task's loss", "weight"),
+            ("coefficient/{}", "Coefficient of each task by the schedules", "coefficient"),
+            ("temperature/{}", "Learned temperature of each task", "temperature"),
             ("share/{}", "Share of each task in the rows", "share"),
         )
     ]

@@ -60,7 +60,7 @@ def predict_split(
     # The last two columns: the row's loss, and how often it was predicted.
     filled = torch.zeros(len(split.tokens), width + 2, dtype=torch.float32, device=processes.device)
     for rows in evaluation_batches(split.tokens.lengths, batch_size, processes.rank, processes.world):
-        batch = _to_device(collator(np.zeros(len(rows), dtype=np.int64), rows), processes.device)
+        batch = to_device(collator(np.zeros(len(rows), dtype=np.int64), rows), processes.device)
         output = model(**batch)
         index = torch.from_numpy(rows).to(processes.device)
         filled[index, :width] = output.logits[name].float()
@@ -75,12 +75,12 @@ def predict_split(
     return SplitPredictions(outputs=array[:, :width], losses=array[:, width])
 
 
-def _to_device(value: Any, device: torch.device) -> Any:
+def to_device(value: Any, device: torch.device) -> Any:
     """Move the tensors of a batch."""
     if isinstance(value, Tensor):
         return value.to(device)
     if isinstance(value, dict):
-        return {key: _to_device(item, device) for key, item in value.items()}
+        return {key: to_device(item, device) for key, item in value.items()}
     if isinstance(value, list):
-        return [_to_device(item, device) for item in value]
+        return [to_device(item, device) for item in value]
     return value

@@ -109,6 +109,7 @@ class Prepared:
                 processing_class=self.tokenizer,
                 mixture=self.recipe.mixture.options(),
                 balancing=self.recipe.balancing.options(),
+                schedules=[item.model_dump(exclude_unset=True) for item in self.recipe.schedules],
                 **kwargs,
             )
 

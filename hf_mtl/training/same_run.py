@@ -55,6 +55,7 @@ def _identity(recipe: Recipe) -> dict[str, Any]:
     for name, task in recipe.tasks.items():
         values = task.model_dump(mode="json", exclude={"dataset"})
         found |= {f"tasks.{name}.{key}": value for key, value in values.items()}
+    found["schedules"] = [item.model_dump(mode="json") for item in recipe.schedules]
     training = recipe.training.options()
     return found | {f"training.{key}": training.get(key) for key in _TRAINING}
 

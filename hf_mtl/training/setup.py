@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -27,6 +27,7 @@ from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, Mistake, ModelError, UserError, known
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.statistics import TargetStatistics
+from hf_mtl.schedules import Run, Schedule, Schedules, build_schedule
 from hf_mtl.tasks import Regression, SequenceClassification, Task
 
 logger = logging.get_logger(__name__)
@@ -208,6 +209,29 @@ def make_weighting(balancing: Mapping[str, Any], tasks: Mapping[str, Task], mixt
     ):
         logger.warning("Weighting 'tw' with proportional sampling counts size twice; consider mixture.temperature.")
     return weighting
+
+
+def make_schedules(specs: Sequence[str | Mapping[str, Any]], tasks: list[str], run: Callable[[], Run]) -> Schedules:
+    """Build the schedules of a run.
+
+    Args:
+        specs: Schedules as a recipe writes them.
+        tasks: The tasks.
+        run: Answers what they may know of the run.
+
+    Raises:
+        UserError: If any of them cannot be built; the mistakes of all at once.
+    """
+    built: list[Schedule] = []
+    mistakes: list[Mistake] = []
+    for place, spec in enumerate(specs):
+        try:
+            built.append(build_schedule(spec, tasks, f"schedules.{place}"))
+        except UserError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise UserError(mistakes)
+    return Schedules(built, run)
 
 
 def _in_order(key: str, values: Mapping[str, Any], names: list[str]) -> list[Any]:

@@ -15,6 +15,7 @@ class TaskSignals:
     Logs ``loss/<task>`` (mean over the steps that had the task), ``weight/<task>`` (mean coefficient),
     ``share/<task>`` (share of the rows), ``passes/<task>`` (times that the task's rows have been seen) and
     ``relative_loss/<task>``: a bias-corrected moving average of the loss, over the mean of the first steps.
+    Schedules add ``coefficient/<task>`` (mean gamma_t; 0 where the task was absent) once any of them is not 1.
     Heads add ``loss/<task>/<penalty>`` (mean of a penalty, before its factor, over the steps that had the task) and
     ``<gauge>/<task>``, such as ``tau/emotion`` (mean over the steps).
 
@@ -34,6 +35,7 @@ class TaskSignals:
         self.reference = torch.zeros(shape, dtype=torch.float64)
         self.observed = torch.zeros(shape, dtype=torch.float64)
         self.rows = torch.zeros(shape, dtype=torch.float64)
+        self.scheduled = False
         self._reset()
 
     def _reset(self) -> None:
@@ -43,17 +45,20 @@ class TaskSignals:
         self._losses = torch.zeros_like(self.average)
         self._weights = torch.zeros_like(self.average)
         self._counts = torch.zeros_like(self.average)
+        self._gamma = torch.zeros_like(self.average)
         self._penalties: dict[tuple[str, str], Tensor] = {}
         self._gauges: dict[str, Tensor] = {}
 
     def observe(self, result: StepResult) -> None:
         """Take one optimizer step."""
-        losses, counts, weights = (value.detach().cpu().double() for value in _tensors(result))
+        losses, counts, weights, gamma = (value.detach().cpu().double() for value in _tensors(result))
         present = counts > 0
         self._steps += 1
         self._present += present
         self._losses += losses
         self._weights += weights
+        self._gamma += torch.where(present, gamma, 0.0)
+        self.scheduled |= bool((gamma != 1).any())
         self._counts += counts
         self.rows += counts
         for key, value in result.penalties.items():
@@ -85,6 +90,8 @@ class TaskSignals:
                 record[f"loss/{name}"] = float(self._losses[index] / self._present[index])
                 record[f"relative_loss/{name}"] = float(relative[index])
             record[f"weight/{name}"] = float(self._weights[index] / self._steps)
+            if self.scheduled:
+                record[f"coefficient/{name}"] = float(self._gamma[index] / self._steps)
             record[f"share/{name}"] = float(share[index])
             record[f"passes/{name}"] = float(passes[index])
         for (task, name), total in self._penalties.items():
@@ -96,7 +103,7 @@ class TaskSignals:
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run continues."""
-        return {key: getattr(self, key) for key in ("average", "reference", "observed", "rows")}
+        return {key: getattr(self, key) for key in ("average", "reference", "observed", "rows", "scheduled")}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where a checkpoint left off."""
@@ -105,4 +112,4 @@ class TaskSignals:
 
 
 def _tensors(result: StepResult) -> Sequence[Tensor]:
-    return result.losses, result.counts, result.weights
+    return result.losses, result.counts, result.weights, result.gamma

@@ -17,13 +17,12 @@ The journey of one row, from file to update:
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, Trainer
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import TrainOutput
@@ -31,29 +30,30 @@ from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import DEFAULT_REDUCTION
-from hf_mtl.data.collate import Collator
-from hf_mtl.data.loader import PlannedSteps, train_loader
 from hf_mtl.data.mixture import Mixture
-from hf_mtl.data.plan import Planner
-from hf_mtl.data.steps import StepSource
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.errors import RunError, UserError
+from hf_mtl.errors import RunError
 from hf_mtl.modeling import MultiTaskModel, split_parameters
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.argument_checks import check_arguments, check_temperature_scaling, set_direction
+from hf_mtl.training.budget import Budget, limit_steps
 from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback
+from hf_mtl.training.frozen_groups import FrozenGroups
 from hf_mtl.training.objective import Objective, StepResult
 from hf_mtl.training.optimizer import add_balancing_group, split_groups
+from hf_mtl.training.planned_trainer import PlannedTrainer
+from hf_mtl.training.probes import Prober
 from hf_mtl.training.processes import Processes
-from hf_mtl.training.scoring_trainer import Datasets, ScoringTrainer
-from hf_mtl.training.setup import fit_statistics, make_weighting
+from hf_mtl.training.scheduling import SchedulesCallback
+from hf_mtl.training.scoring_trainer import Datasets
+from hf_mtl.training.setup import fit_statistics, make_schedules, make_weighting
 from hf_mtl.training.signals import TaskSignals
 from hf_mtl.training.temperatures import forget_temperatures
 
 logger = logging.get_logger(__name__)
 
 
-class MultiTaskTrainer(ScoringTrainer):
+class MultiTaskTrainer(PlannedTrainer):
     """A `transformers.Trainer` whose model has several heads and whose datasets are dictionaries by task.
 
     Args:
@@ -66,6 +66,7 @@ class MultiTaskTrainer(ScoringTrainer):
         mixture: Options of `hf_mtl.data.Mixture`, such as ``{"temperature": 2.0}``.
         balancing: ``{"weighting": name or {"name": ..., options}, "reduction": "rows" or "tasks"}``. None: equal
             weighting, rows.
+        schedules: Schedules, each a name or ``{"type": name, options}``; they compose.
         kwargs: As in `transformers.Trainer`. ``compute_metrics`` is called for each task with its EvalPrediction
             and adds to the task's metrics.
 
@@ -86,6 +87,7 @@ class MultiTaskTrainer(ScoringTrainer):
         *,
         mixture: Mapping[str, Any] | None = None,
         balancing: Mapping[str, Any] | None = None,
+        schedules: Sequence[str | Mapping[str, Any]] = (),
         **kwargs: Any,
     ):
         args = args or MultiTaskTrainingArguments(output_dir="tmp_trainer")
@@ -93,6 +95,7 @@ class MultiTaskTrainer(ScoringTrainer):
         assert model is not None
         self.model = model
         self.tasks = model.tasks
+        limit_steps(args)
         set_direction(args, self.tasks)
         self._encode_with = (processing_class, model.config.max_length)
         train = self._encode(train_dataset, "train") if train_dataset is not None else None
@@ -110,10 +113,14 @@ class MultiTaskTrainer(ScoringTrainer):
         self.processes = Processes.of(self.accelerator)
         self._rows_per_step: int | None = None
         if train is not None:
-            self._set_up_training(train, mixture or {}, balancing or {})
+            self._set_up_training(train, mixture or {}, balancing or {}, schedules)
 
     def _set_up_training(
-        self, train: dict[str, EncodedSplit], mixture: Mapping[str, Any], balancing: Mapping[str, Any]
+        self,
+        train: dict[str, EncodedSplit],
+        mixture: Mapping[str, Any],
+        balancing: Mapping[str, Any],
+        schedules: Sequence[str | Mapping[str, Any]],
     ) -> None:
         sizes = {name: len(split.tokens) for name, split in train.items()}
         fit_statistics(self.model, train)
@@ -127,71 +134,27 @@ class MultiTaskTrainer(ScoringTrainer):
             reduce_sum=self.processes.reduce_sum,
             reduction=balancing.get("reduction", DEFAULT_REDUCTION),
             penalties=self.model.heads.penalty_names,
+            device=self.args.device,
+        )
+        self.schedules = make_schedules(schedules, list(sizes), self._run)
+        self._scheduling = SchedulesCallback(
+            self.schedules,
+            lambda: FrozenGroups(self.model),
+            Prober(self.model, self.train_collator, self.args.seed, self._add_flops),
+            self.mixture.learner,
+            {name: self.tasks[name] for name in sizes},
+            self.signals,
         )
         self.steps = self._new_steps(self.rows_per_step)
         self.add_callback(BalancingCallback(self.objective))
         self.add_callback(HeadsCallback(self.model, self.signals, self.processes.reduce_sum))
+        self.add_callback(self._scheduling)
+        self.budget = Budget(lambda: "encoder" not in self._scheduling.frozen, self._flops)
+        self.add_callback(self.budget)
         if self.args.early_stopping_patience is not None:
             self.add_callback(
                 EarlyStoppingCallback(self.args.early_stopping_patience, self.args.early_stopping_threshold)
             )
-
-    # ---- Data ----
-
-    @property
-    def rows_per_step(self) -> int:
-        """Rows of one optimizer step, B; a resumed run keeps the B that it started with."""
-        if self._rows_per_step is None:
-            args = self.args
-            self._rows_per_step = args.train_batch_size * self.processes.world * args.gradient_accumulation_steps
-        return self._rows_per_step
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimizer steps of an epoch: ceil(rows / B)."""
-        return math.ceil(sum(self.mixture.sizes.values()) / self.rows_per_step)
-
-    @property
-    def total_steps(self) -> int:
-        """Optimizer steps of the whole run."""
-        if self.args.max_steps > 0:
-            return self.args.max_steps
-        return math.ceil(self.args.num_train_epochs * self.steps_per_epoch)
-
-    def _new_steps(self, rows_per_step: int) -> StepSource:
-        planner = Planner(
-            self.mixture.sizes,
-            rows_per_step,
-            seed=self.args.data_seed if self.args.data_seed is not None else self.args.seed,
-            window_steps=self.args.window_steps,
-            min_per_task=self.mixture.min_per_task,
-            one_task_per_step=self.mixture.one_task_per_step,
-        )
-        return StepSource(self.mixture, planner, total_steps=lambda: self.total_steps)
-
-    def train_collator(self) -> Collator:
-        """Makes the batches of the training rows."""
-        if self.train_dataset is None:
-            raise UserError("training needs a train_dataset")
-        return self._collator(self.train_dataset)
-
-    def get_train_dataloader(self) -> DataLoader:
-        """This process's micro-batches of the planned steps; not to be sharded again."""
-        steps = PlannedSteps(
-            self.steps,
-            self.train_collator(),
-            self.processes.rank,
-            self.processes.world,
-            self.args.gradient_accumulation_steps,
-            self.args.dataloader_num_workers,
-            self.args.seed,
-        )
-        pin_memory = self.args.dataloader_pin_memory and self.args.device.type == "cuda"
-        return train_loader(steps, self.steps_per_epoch, lambda: self.state.global_step, pin_memory)
-
-    def num_examples(self, dataloader: DataLoader) -> int:
-        """Training rows of all tasks."""
-        return sum(self.mixture.sizes.values())
 
     # ---- One optimizer step ----
 
@@ -225,10 +188,18 @@ class MultiTaskTrainer(ScoringTrainer):
     ) -> Any:
         """This micro-batch's part of the step's objective."""
         inputs = dict(inputs)
-        counts = inputs.pop("counts")
-        inputs.pop("step")
+        plan = inputs.pop("plan")
         outputs = model(**inputs)
-        loss = self.objective.micro_batch(outputs.row_losses, counts, outputs.row_penalties, outputs.penalty_values)
+        loss = self.objective.micro_batch(
+            outputs.row_losses,
+            plan["counts"],
+            plan["nominal"],
+            plan["gamma"],
+            outputs.row_penalties,
+            outputs.penalty_values,
+        )
+        if not outputs.row_losses:  # no row of the step was left for this micro-batch
+            loss = loss + 0.0 * outputs.features.sum()
         # The Trainer divides by the accumulation and DDP by the processes: the parts are to be added, not averaged.
         loss = loss * (self.current_gradient_accumulation_steps * self.processes.world)
         return (loss, outputs) if return_outputs else loss
@@ -246,11 +217,14 @@ class MultiTaskTrainer(ScoringTrainer):
         loss = super().training_step(model, inputs, num_items_in_batch)
         if self.accelerator.sync_gradients:
             scaler = self.accelerator.scaler
-            self._step_done(self.objective.finish(scaler.get_scale() if scaler is not None else 1.0))
+            # The balancing parameters rest with the encoder, as in the few-task paper.
+            learn = "encoder" not in self._scheduling.frozen
+            self._step_done(self.objective.finish(scaler.get_scale() if scaler is not None else 1.0, learn))
         return loss
 
     def _step_done(self, result: StepResult) -> None:
         self.signals.observe(result)
+        self._scheduling.step_done(self.state.global_step, result)
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
         """Count the tokens of all length groups, padding too where ``include_num_input_tokens_seen`` says so."""
@@ -269,14 +243,23 @@ class MultiTaskTrainer(ScoringTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As the Trainer's, with the tasks' losses, weights, shares and learning signals beside ``loss``."""
         if self.is_in_train and "loss" in logs:
-            logs = {**logs, **self.signals.flush()}
+            logs = {**logs, **self.signals.flush(), **self.budget.record()}
         super().log(logs, start_time)
 
     # ---- Checkpoints ----
 
     def stateful(self) -> dict[str, checkpoints.Stateful]:
         """Everything that remembers and that the Trainer does not save itself, by name."""
-        return {**super().stateful(), "steps": self.steps, "weighting": self.objective, "signals": self.signals}
+        learner = {} if self.mixture.learner is None else {"temperature": self.mixture.learner}
+        return {
+            **super().stateful(),
+            **learner,
+            "steps": self.steps,
+            "schedules": self.schedules,
+            "weighting": self.objective,
+            "signals": self.signals,
+            "budget": self.budget,
+        }
 
     def train(
         self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, **kwargs: Any

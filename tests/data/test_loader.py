@@ -68,7 +68,7 @@ def test_the_micro_batches_of_all_processes_make_up_the_plan(world: int, accumul
             steps = planned(rank, world, accumulation, grouping=grouping)
             batches += [steps[step * accumulation + place] for place in range(accumulation)]
         counts = planned().source.plan(step).counts.tolist()
-        assert all((batch["step"], batch["counts"]) == (step, counts) for batch in batches)
+        assert all((batch["plan"]["step"], batch["plan"]["counts"]) == (step, counts) for batch in batches)
         sizes = [len(batch["order"]) for batch in batches]
         assert max(sizes) - min(sizes) <= 1
         assert sorted(row for batch in batches for row in rows_of(batch)) == expected_rows(step)
@@ -95,7 +95,7 @@ def test_no_window_is_planned_before_the_one_before_it_was_handed_out(workers: i
     for epoch in range(2):
         for batch in train_loader(steps, PER_EPOCH, lambda epoch=epoch: epoch * PER_EPOCH):  # type: ignore[misc]
             mixture.handed_out += 1
-            seen.append(batch["step"])
+            seen.append(batch["plan"]["step"])
     assert seen == [step for step in range(10) for _ in range(2)]
     assert mixture.asked_after == [0, 6, 12, 18]
 
@@ -106,7 +106,11 @@ def test_workers_hand_out_the_same_batches() -> None:
     )
     assert len(alone) == len(helped) == 10
     for batch, other in zip(alone, helped, strict=True):
-        assert (batch["step"], batch["counts"], rows_of(batch)) == (other["step"], other["counts"], rows_of(other))
+        assert (batch["plan"]["step"], batch["plan"]["counts"], rows_of(batch)) == (
+            other["plan"]["step"],
+            other["plan"]["counts"],
+            rows_of(other),
+        )
 
 
 def test_workers_start_where_a_resumed_run_does() -> None:
@@ -142,15 +146,15 @@ def test_epochs_continue_with_later_steps(computed: list[int]) -> None:
     steps = planned(accumulation=2)
     loader = train_loader(steps, PER_EPOCH, lambda: done)
     assert len(loader) == 10
-    assert [batch["step"] for batch in loader] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert [batch["plan"]["step"] for batch in loader] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     done = 5
-    assert [batch["step"] for batch in loader] == [5, 5, 6, 6, 7, 7, 8, 8, 9, 9]
+    assert [batch["plan"]["step"] for batch in loader] == [5, 5, 6, 6, 7, 7, 8, 8, 9, 9]
     assert computed == list(range(20))
 
 
 def test_a_run_resumed_in_an_epoch_skips_from_the_epochs_first_step(computed: list[int]) -> None:
     resumed = skip_first_batches(train_loader(planned(), PER_EPOCH, lambda: 7), 2)
-    assert [batch["step"] for batch in resumed] == computed == [7, 8, 9]
+    assert [batch["plan"]["step"] for batch in resumed] == computed == [7, 8, 9]
 
 
 def test_the_loader_leaves_the_global_random_state_alone() -> None:

@@ -1,9 +1,12 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hf_mtl.data.plan import MixtureState, Planner, StepPlan, partition
+from hf_mtl.data.roster import Roster
 from hf_mtl.errors import UserError
 
 SIZES = {"large": 97, "small": 23, "tiny": 5}
@@ -27,7 +30,7 @@ def windows(chosen: Planner, probabilities: np.ndarray, number: int) -> list[Mix
 
 
 def counts_of(chosen: Planner, probabilities: np.ndarray, number: int = 1) -> np.ndarray:
-    return np.concatenate([chosen.window_counts(state) for state in windows(chosen, probabilities, number)])
+    return np.concatenate([chosen.window_counts(state)[0] for state in windows(chosen, probabilities, number)])
 
 
 @st.composite
@@ -178,7 +181,11 @@ def dealt(draw: st.DrawFn) -> tuple[StepPlan, np.ndarray, int]:
     rows = int(counts.sum())
     tasks = np.repeat(np.arange(len(counts)), counts)
     lengths = np.array(draw(st.lists(st.integers(1, 512), min_size=rows, max_size=rows)), dtype=np.int32)
-    return StepPlan(0, counts, tasks, np.arange(rows)), lengths, draw(st.integers(1, rows))
+    return (
+        StepPlan(0, counts, counts, np.ones(len(counts)), tasks, np.arange(rows)),
+        lengths,
+        draw(st.integers(1, rows)),
+    )
 
 
 @given(dealt(), st.booleans())
@@ -202,14 +209,14 @@ def test_parts_dealt_by_length_differ_by_less_than_one_longest_row(made: tuple[S
 
 
 def test_dealing_there_and_back_evens_out_lengths_that_grow_steadily() -> None:
-    plan = StepPlan(0, np.array([32]), np.zeros(32, dtype=np.int64), np.arange(32))
+    plan = StepPlan(0, np.array([32]), np.array([32]), np.ones(1), np.zeros(32, dtype=np.int64), np.arange(32))
     lengths = np.arange(1, 33, dtype=np.int32)
     assert {int(lengths[part].sum()) for part in partition(plan, lengths, 4, by_length=True)} == {132}
 
 
 def test_parts_cut_in_order_have_the_steps_own_proportions() -> None:
     counts = np.array([40, 20, 10])
-    plan = StepPlan(0, counts, np.repeat(np.arange(3), counts), np.arange(70))
+    plan = StepPlan(0, counts, counts, np.ones(3), np.repeat(np.arange(3), counts), np.arange(70))
     for part in partition(plan, np.ones(70, dtype=np.int32), 5, by_length=False):
         assert (np.abs(np.bincount(plan.tasks[part], minlength=3) - [8, 4, 2]) <= 1).all()
 
@@ -220,3 +227,73 @@ def test_parts_cut_in_order_share_every_task_evenly(made: tuple[StepPlan, np.nda
     for part in partition(plan, lengths, parts, by_length=False):
         shares = np.bincount(plan.tasks[part], minlength=len(plan.counts))
         assert (np.abs(shares - plan.counts * len(part) / len(plan.rows)) <= len(plan.counts)).all()
+
+
+def roster(coefficients: list[list[float]], redistributed: bool = False) -> Roster:
+    gamma = np.array(coefficients)
+    return Roster(gamma, np.ones(gamma.shape), np.full(gamma.shape, redistributed))
+
+
+def planner_of(window: int = 4, **options: Any) -> Planner:
+    return Planner({"a": 50, "b": 30, "c": 20}, 10, seed=3, window_steps=window, **options)
+
+
+THREE = np.array([0.5, 0.3, 0.2])
+
+
+def test_dropping_a_task_shrinks_the_step_and_leaves_the_others_rows() -> None:
+    chosen = planner_of()
+    state = chosen.first_window(THREE)
+    whole, _ = chosen.window_counts(state)
+    counts, nominal = chosen.window_counts(state, roster([[1, 1, 1], [1, 0, 1], [1, 0, 0], [1, 1, 0]]))
+    np.testing.assert_array_equal(nominal, whole)
+    np.testing.assert_array_equal(counts[:, 0], whole[:, 0])
+    assert counts[1].tolist() == [whole[1, 0], 0, whole[1, 2]]
+    assert counts[2].sum() == whole[2, 0] < 10
+
+
+def test_redistributing_keeps_the_step_full() -> None:
+    chosen = planner_of()
+    state = chosen.first_window(THREE)
+    counts, nominal = chosen.window_counts(state, roster([[1, 0, 1], [1, 0, 0], [0, 0, 1], [1, 1, 1]], True))
+    np.testing.assert_array_equal(counts, nominal)
+    assert counts.sum(axis=1).tolist() == [10] * 4
+    assert counts[1].tolist() == [10, 0, 0]
+    assert counts[2].tolist() == [0, 0, 10]
+
+
+def test_a_step_whose_rows_would_all_be_dropped_gives_them_to_the_others() -> None:
+    chosen = Planner({"a": 50, "b": 30}, 2, seed=3, window_steps=40)
+    state = chosen.first_window(np.array([0.02, 0.98]))
+    counts, nominal = chosen.window_counts(state, roster([[1, 0]] * 40))
+    assert (counts[:, 0] > 0).all()
+    assert (nominal[counts[:, 0] == 2] == [2, 0]).all()
+
+
+@pytest.mark.parametrize("one_task", [False, True])
+def test_a_dropped_task_is_continued_where_it_stopped(one_task: bool) -> None:
+    chosen = planner_of(one_task_per_step=one_task)
+    absent = roster([[1, 0, 1]] * 4)
+    first = chosen.first_window(THREE)
+    second = chosen.next_window(first, THREE, absent)
+    assert second.cursors[1] == 0
+    assert second.cursors.sum() == sum(len(plan.rows) for plan in chosen.window_plans(first, absent))
+    third = chosen.next_window(second, THREE)
+    rows = [plan.rows[plan.tasks == 1] for plan in chosen.window_plans(second) + chosen.window_plans(third)]
+    seen = np.concatenate(rows)[:30]
+    assert len(set(seen.tolist())) == len(seen)
+
+
+def test_participation_is_a_probability() -> None:
+    chosen = planner_of(window=4000)
+    state = chosen.first_window(THREE)
+    some = np.tile([0.3, 1.0, 1.0], (4000, 1))
+    counts, _ = chosen.window_counts(state, Roster(np.ones((4000, 3)), some, np.zeros((4000, 3), dtype=bool)))
+    # 4,000 draws: the standard error of a share of 0.3 is 0.007.
+    assert (counts[:, 0] > 0).mean() == pytest.approx(0.3, abs=0.03)
+
+
+def test_without_any_task_in_a_step_the_schedules_are_to_blame() -> None:
+    chosen = planner_of()
+    with pytest.raises(UserError, match="no task takes part"):
+        chosen.window_counts(chosen.first_window(THREE), roster([[0, 0, 0]] * 4, True))

@@ -1,6 +1,6 @@
 """Trainers of the tiny world, of a few steps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ def make(
     evaluation: Mapping[str, Dataset] | Dataset | None = None,
     weighting: str | dict[str, Any] = "ew",
     mixture: dict[str, Any] | None = None,
+    schedules: Sequence[str | dict[str, Any]] = (),
     callbacks: list[TrainerCallback] | None = None,
     compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
     **options: Any,
@@ -46,6 +47,7 @@ def make(
         processing_class=tiny.tokenizer(),
         mixture=mixture,
         balancing={"weighting": weighting},
+        schedules=schedules,
         callbacks=callbacks,
         compute_metrics=compute_metrics,
     )

@@ -1,0 +1,29 @@
+"""Alternating optimisation of heads and encoder."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field
+
+from hf_mtl.schedules.base import Effect, Group, Run, Schedule
+
+
+class Alternating(Schedule, name="alternating"):
+    """Trains the heads with the encoder frozen for ``period`` steps, then the encoder with the heads frozen, in turn.
+
+    The global step counts, and never starts again. In a head phase the encoder runs without a graph.
+
+    Source: "Few-Task Imbalanced Multi-Task Learning via Alternating Optimization". Departs from its code, where the
+    phase starts again with every epoch and clipping sees stale gradients of the frozen group.
+
+    Args:
+        period: Optimizer steps of a phase.
+    """
+
+    def __init__(self, *, period: Annotated[int, Field(ge=1)] = 50):
+        self.period = period
+
+    def effect(self, step: int, run: Run) -> Effect:
+        """Freeze the encoder in even phases, the heads in odd ones."""
+        group: Group = "encoder" if step // self.period % 2 == 0 else "heads"
+        return replace(Effect.none(len(run.tasks)), frozen=frozenset([group]))

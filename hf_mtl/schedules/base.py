@@ -1,0 +1,139 @@
+"""What a schedule is: a step and what was seen so far in, task coefficients and frozen groups out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+FreedRows: TypeAlias = Literal["drop", "redistribute"]
+Probe: TypeAlias = Literal["gradient_norm", "fisher"]
+Group: TypeAlias = (
+    Literal["encoder", "heads", "embeddings"] | int
+)  # an int: so many lower layers, with the embeddings
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a schedule may know of its run.
+
+    Args:
+        tasks: Task names, in task order.
+        total_steps: Optimizer steps of the run.
+        steps_per_epoch: Optimizer steps of an epoch.
+    """
+
+    tasks: tuple[str, ...]
+    total_steps: int
+    steps_per_epoch: int
+
+    def index(self, task: str) -> int:
+        """Place of a task among the tasks."""
+        return self.tasks.index(task)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What schedules do to one optimizer step.
+
+    Args:
+        coefficients: gamma_t, which multiplies the task's part of the objective, [T]. 0: the task is absent.
+        participation: Probability that the task takes part in the step, [T].
+        redistributed: Whether the rows of an absent task go to the others, [T]; otherwise the step shrinks.
+        frozen: Parameter groups that the step does not train.
+        learning_rate_scale: Factor of every learning rate.
+    """
+
+    coefficients: NDArray[np.float64]
+    participation: NDArray[np.float64]
+    redistributed: NDArray[np.bool_]
+    frozen: frozenset[Group] = field(default_factory=frozenset)
+    learning_rate_scale: float = 1.0
+
+    @classmethod
+    def none(cls, tasks: int) -> "Effect":
+        """The effect of no schedule."""
+        return cls(np.ones(tasks), np.ones(tasks), np.zeros(tasks, dtype=bool))
+
+    def on_task(self, index: int, coefficient: float, freed_rows: FreedRows, participation: float = 1.0) -> "Effect":
+        """This effect, with one task's coefficient and participation multiplied."""
+        coefficients, shares, redistributed = (
+            self.coefficients.copy(),
+            self.participation.copy(),
+            self.redistributed.copy(),
+        )
+        coefficients[index] *= coefficient
+        shares[index] *= participation
+        redistributed[index] |= freed_rows == "redistribute"
+        return replace(self, coefficients=coefficients, participation=shares, redistributed=redistributed)
+
+    def __and__(self, other: "Effect") -> "Effect":
+        """Both effects: coefficients, probabilities and learning rates multiply, what either freezes is frozen."""
+        return Effect(
+            self.coefficients * other.coefficients,
+            self.participation * other.participation,
+            self.redistributed | other.redistributed,
+            self.frozen | other.frozen,
+            self.learning_rate_scale * other.learning_rate_scale,
+        )
+
+
+class Schedule:
+    """Maps a step, and what it has observed, to an `Effect`. A subclass's keyword arguments are its recipe options.
+
+    Subclass with ``class MySchedule(Schedule, name="my_schedule")`` in a module of this package; nothing else is
+    needed. One that only follows the step overrides `effect`. One that learns from signals overrides `observe_...`,
+    and `begin_window`, in which what was observed takes effect: within a window of steps nothing may change, because
+    its rows have been planned.
+    """
+
+    name: ClassVar[str] = ""
+    registry: ClassVar[dict[str, type["Schedule"]]] = {}
+
+    @property
+    def probe(self) -> Probe | None:
+        """What `observe_probe` wants to be told: norms of gradients, or empirical Fisher traces."""
+        return None
+
+    def __init_subclass__(cls, name: str = "", **kwargs: object):
+        super().__init_subclass__(**kwargs)
+        if name:
+            cls.name = name
+            Schedule.registry[name] = cls
+
+    def tasks_named(self) -> Sequence[str]:
+        """The tasks that its options name, which must exist."""
+        return ()
+
+    def effect(self, step: int, run: Run) -> Effect:
+        """What happens to an optimizer step.
+
+        Args:
+            step: The step, from 0; in the window that began last, or before it ends.
+            run: The run.
+        """
+        return Effect.none(len(run.tasks))
+
+    def begin_window(self, step: int, run: Run) -> None:
+        """Let what was observed before this step take effect."""
+
+    def observe_losses(self, step: int, losses: Mapping[str, float]) -> None:
+        """Learn the training losses of the tasks that a step had."""
+
+    def observe_evaluation(self, step: int, losses: Mapping[str, float]) -> None:
+        """Learn the validation losses of the tasks."""
+
+    def probe_due(self, step: int, run: Run) -> Sequence[str]:
+        """The tasks whose `probe` it wants to be told before this step; empty: none."""
+        return ()
+
+    def observe_probe(self, step: int, values: Mapping[str, float]) -> None:
+        """Learn the probed values of the tasks that `probe_due` named."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run continues; JSON and tensors."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where a checkpoint left off."""

@@ -1,0 +1,72 @@
+"""Several schedules as one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hf_mtl.errors import CheckpointError
+from hf_mtl.schedules.base import Effect, Run, Schedule
+
+
+class Schedules:
+    """The schedules of a run: their effects together.
+
+    Args:
+        schedules: The schedules, in the recipe's order.
+        run: Answers what they may know of the run.
+    """
+
+    def __init__(self, schedules: Sequence[Schedule], run: Callable[[], Run]):
+        self.schedules = list(schedules)
+        self._run = run
+
+    def __bool__(self) -> bool:
+        return bool(self.schedules)
+
+    @property
+    def run(self) -> Run:
+        """What they may know of the run."""
+        return self._run()
+
+    def effect(self, step: int) -> Effect:
+        """All effects on an optimizer step."""
+        run = self._run()
+        effect = Effect.none(len(run.tasks))
+        for schedule in self.schedules:
+            effect = effect & schedule.effect(step, run)
+        return effect
+
+    def begin_window(self, step: int) -> None:
+        """Let what was observed take effect."""
+        for schedule in self.schedules:
+            schedule.begin_window(step, self._run())
+
+    def observe_losses(self, step: int, losses: Mapping[str, float]) -> None:
+        """Tell all of them the training losses of the tasks that a step had."""
+        for schedule in self.schedules:
+            schedule.observe_losses(step, losses)
+
+    def observe_evaluation(self, step: int, losses: Mapping[str, float]) -> None:
+        """Tell all of them the validation losses of the tasks."""
+        for schedule in self.schedules:
+            schedule.observe_evaluation(step, losses)
+
+    def probes(self, step: int) -> list[tuple[Schedule, list[str]]]:
+        """The schedules that want something measured before a step, and of which tasks."""
+        due = [(schedule, list(schedule.probe_due(step, self._run()))) for schedule in self.schedules]
+        return [(schedule, tasks) for schedule, tasks in due if tasks]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of each, in order."""
+        return {"schedules": [[schedule.name, schedule.state_dict()] for schedule in self.schedules]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where a checkpoint left off.
+
+        Raises:
+            CheckpointError: If the checkpoint is of a run with other schedules.
+        """
+        saved, here = [entry[0] for entry in state["schedules"]], [schedule.name for schedule in self.schedules]
+        if saved != here:
+            raise CheckpointError(f"the checkpoint belongs to another run: schedules are {here}, it has {saved}")
+        for schedule, (_, values) in zip(self.schedules, state["schedules"], strict=True):
+            schedule.load_state_dict(values)

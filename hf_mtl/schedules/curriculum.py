@@ -1,0 +1,51 @@
+"""Tasks that come, go, or come slowly."""
+
+from hf_mtl.schedules.base import Effect, FreedRows, Run, Schedule
+from hf_mtl.schedules.position import At, step_of
+
+
+class _OneTask(Schedule):
+    """A schedule of one task's coefficient.
+
+    Args:
+        task: The task.
+        at: A fraction of the run, ``{step: n}`` or ``{epoch: n}``.
+        freed_rows: What happens to the rows of the task while it is absent: ``redistribute``: the others get them;
+            ``drop``: the step shrinks.
+    """
+
+    def __init__(self, *, task: str, at: At, freed_rows: FreedRows = "redistribute"):
+        self.task = task
+        self.at = at
+        self.freed_rows: FreedRows = freed_rows
+
+    def tasks_named(self) -> list[str]:
+        """The one task."""
+        return [self.task]
+
+    def _times(self, coefficient: float, run: Run) -> Effect:
+        return Effect.none(len(run.tasks)).on_task(run.index(self.task), coefficient, self.freed_rows)
+
+
+class Enter(_OneTask, name="enter"):
+    """A task takes part from a point of the run on."""
+
+    def effect(self, step: int, run: Run) -> Effect:
+        """0 before, 1 from there on."""
+        return self._times(float(step >= step_of(self.at, run)), run)
+
+
+class Leave(_OneTask, name="leave"):
+    """A task takes part until a point of the run."""
+
+    def effect(self, step: int, run: Run) -> Effect:
+        """1 before, 0 from there on."""
+        return self._times(float(step < step_of(self.at, run)), run)
+
+
+class Warmup(_OneTask, name="warmup"):
+    """A task's coefficient rises linearly from 0, exclusive, to 1 at a point of the run."""
+
+    def effect(self, step: int, run: Run) -> Effect:
+        """(step + 1) / end, at most 1: no step computes a task that counts nothing."""
+        return self._times(min((step + 1) / max(step_of(self.at, run), 1), 1.0), run)

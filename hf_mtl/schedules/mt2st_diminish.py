@@ -1,0 +1,72 @@
+"""MT2ST Diminish: auxiliary tasks fade out."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hf_mtl.schedules.base import Effect, FreedRows, Run, Schedule
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class MT2STDiminish(Schedule, name="mt2st_diminish"):
+    """Every task but the main one has the coefficient ``gamma0 exp(-eta s^nu)`` at progress s, and leaves in the end.
+
+    Source: "MT2ST: Adaptive Multi-Task to Single-Task Learning", Eq. 8 and 20. Departs from the paper by measuring
+    time as progress s in [0, 1], so that eta means the same in runs of any length.
+
+    Args:
+        main: The primary task.
+        gamma0: Coefficient at the start.
+        eta: Rate.
+        nu: Shape; above 1 it falls slowly at first.
+        floor: A task whose ``gamma / gamma0`` is below this takes no part any more.
+        realise: ``loss``: gamma multiplies the loss, as printed, and saves nothing until the floor. ``sampling``: a
+            task takes part in a step with probability ``gamma / gamma0`` and coefficient ``gamma0``, which saves in
+            expectation what Eq. 20 says.
+        freed_rows: What happens to the rows of a task that takes no part: ``drop``: the step shrinks;
+            ``redistribute``: the others get them.
+    """
+
+    def __init__(
+        self,
+        *,
+        main: str,
+        gamma0: Positive = 1.0,
+        eta: Positive = 5.0,
+        nu: Annotated[float, Field(ge=1)] = 1.0,
+        floor: Annotated[float, Field(ge=0, lt=1)] = 0.01,
+        realise: Literal["loss", "sampling"] = "loss",
+        freed_rows: FreedRows = "drop",
+    ):
+        self.main = main
+        self.gamma0 = gamma0
+        self.eta = eta
+        self.nu = nu
+        self.floor = floor
+        self.realise = realise
+        self.freed_rows: FreedRows = freed_rows
+
+    def tasks_named(self) -> Sequence[str]:
+        """The main task."""
+        return [self.main]
+
+    def remaining(self, progress: float) -> float:
+        """gamma / gamma0 at a point of the run; 0 below the floor."""
+        share = math.exp(-self.eta * progress**self.nu)
+        return share if share >= self.floor else 0.0
+
+    def effect(self, step: int, run: Run) -> Effect:
+        """Fade the auxiliary tasks."""
+        share = self.remaining(step / max(run.total_steps, 1))
+        effect = Effect.none(len(run.tasks))
+        for index, task in enumerate(run.tasks):
+            if task == self.main:
+                continue
+            if self.realise == "sampling":
+                effect = effect.on_task(index, self.gamma0 * (share > 0), self.freed_rows, participation=share)
+            else:
+                effect = effect.on_task(index, self.gamma0 * share, self.freed_rows)
+        return effect

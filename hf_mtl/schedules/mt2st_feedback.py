@@ -1,0 +1,110 @@
+"""MT2ST feedback: auxiliary tasks leave when the primary task stops improving."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hf_mtl.schedules.base import Effect, FreedRows, Run, Schedule
+
+
+class MT2STFeedback(Schedule, name="mt2st_feedback"):
+    """Watches the main task's validation loss; on a plateau the other tasks are switched off, or count for less.
+
+    A check improves if the loss is below ``best - min_delta |best|``. After ``patience`` checks in a row without
+    improvement, and not before the ``warmup_checks``-th, it acts, and counts anew.
+
+    Source: an hf_mtl definition; "MT2ST" gives a sentence ("feedback-driven").
+
+    Args:
+        main: The primary task.
+        action: ``switch``: the others are switched off; ``decay``: their coefficients are multiplied by ``factor``.
+        patience: Checks without improvement before it acts.
+        min_delta: Smallest relative change that counts as improvement.
+        factor: Factor of the coefficients, with ``decay``.
+        warmup_checks: Checks before which it does not act.
+        floor: With ``decay``: below this coefficient the others take no part any more.
+        freed_rows: What happens to the other tasks' rows when they take no part: ``drop``: the step shrinks;
+            ``redistribute``: the main task gets them.
+    """
+
+    def __init__(
+        self,
+        *,
+        main: str,
+        action: Literal["switch", "decay"] = "switch",
+        patience: Annotated[int, Field(ge=1)] = 2,
+        min_delta: Annotated[float, Field(ge=0)] = 0.01,
+        factor: Annotated[float, Field(gt=0, lt=1)] = 0.5,
+        warmup_checks: Annotated[int, Field(ge=0)] = 1,
+        floor: Annotated[float, Field(ge=0, lt=1)] = 0.01,
+        freed_rows: FreedRows = "drop",
+    ):
+        self.main = main
+        self.action = action
+        self.patience = patience
+        self.min_delta = min_delta
+        self.factor = factor
+        self.warmup_checks = warmup_checks
+        self.floor = floor
+        self.freed_rows: FreedRows = freed_rows
+        self.best = math.inf
+        self.wait = 0
+        self.checks = 0
+        self.multiplier = 1.0
+        self._in_window = 1.0
+
+    def tasks_named(self) -> Sequence[str]:
+        """The main task."""
+        return [self.main]
+
+    def observe_evaluation(self, step: int, losses: Mapping[str, float]) -> None:
+        """One check."""
+        if self.main in losses:
+            self.check(losses[self.main])
+
+    def check(self, loss: float) -> bool:
+        """Compare a validation loss with the best; whether it acted."""
+        index, self.checks = self.checks, self.checks + 1
+        improved = self.best == math.inf or loss < self.best - self.min_delta * abs(self.best)
+        if improved:
+            self.best, self.wait = loss, 0
+            return False
+        self.wait += 1
+        if index < self.warmup_checks or self.wait < self.patience or self.multiplier == 0:
+            return False
+        self.wait = 0
+        self.multiplier = 0.0 if self.action == "switch" else self.multiplier * self.factor
+        if self.multiplier < self.floor:
+            self.multiplier = 0.0
+        return True
+
+    def begin_window(self, step: int, run: Run) -> None:
+        """What the checks decided takes effect."""
+        self._in_window = self.multiplier
+
+    def effect(self, step: int, run: Run) -> Effect:
+        """The multiplier, on every task but the main one."""
+        effect = Effect.none(len(run.tasks))
+        for index, task in enumerate(run.tasks):
+            if task != self.main:
+                effect = effect.on_task(index, self._in_window, self.freed_rows)
+        return effect
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best loss (null before the first check), and what follows from it."""
+        best = None if math.isinf(self.best) else self.best
+        return {
+            "best": best,
+            "wait": self.wait,
+            "checks": self.checks,
+            "multiplier": self.multiplier,
+            "in_window": self._in_window,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where a checkpoint left off."""
+        self.best = math.inf if state["best"] is None else float(state["best"])
+        self.wait, self.checks = int(state["wait"]), int(state["checks"])
+        self.multiplier, self._in_window = float(state["multiplier"]), float(state["in_window"])

@@ -1,0 +1,24 @@
+"""A point of a run, as a recipe gives it: a fraction of the run, a step, or an epoch."""
+
+import math
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from hf_mtl.schedules.base import Run
+
+At: TypeAlias = Annotated[float, Field(ge=0, le=1)] | dict[Literal["step", "epoch"], Annotated[float, Field(ge=0)]]
+
+
+def step_of(at: At, run: Run) -> int:
+    """The first step at or after a point of the run.
+
+    Args:
+        at: A fraction of the run, ``{step: n}`` or ``{epoch: n}``.
+        run: The run.
+    """
+    if not isinstance(at, dict):
+        return math.ceil(round(at * run.total_steps, 9))
+    if "step" in at:
+        return math.ceil(at["step"])
+    return math.ceil(round(at["epoch"] * run.steps_per_epoch, 9))

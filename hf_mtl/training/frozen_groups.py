@@ -1,0 +1,54 @@
+"""Take parameter groups out of some steps: no gradient, no decay, no moment update."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from hf_mtl.modeling import MultiTaskModel, split_parameters
+from hf_mtl.modeling.freezing import lower_parameters
+from hf_mtl.schedules import Group
+
+
+class FrozenGroups:
+    """Freezes groups of a model's parameters for a time.
+
+    Only what was trainable at first is ever switched: the optimizer and DDP were made with all of that. A frozen
+    parameter has no gradient (None), so that the optimizer passes it by; an encoder whose parameters are all frozen
+    builds no graph.
+
+    Args:
+        model: The model, as training begins.
+    """
+
+    def __init__(self, model: MultiTaskModel):
+        self.model = model
+        self._trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.frozen: frozenset[Group] = frozenset()
+
+    def apply(self, groups: Collection[Group]) -> None:
+        """Freeze exactly these groups."""
+        if frozenset(groups) == self.frozen:
+            return
+        away = {id(parameter) for group in groups for parameter in self._parameters(group)}
+        for parameter in self._trainable:
+            parameter.requires_grad_(id(parameter) not in away)
+        self.frozen = frozenset(groups)
+
+    @contextmanager
+    def thawed(self) -> Iterator[None]:
+        """Everything trainable for a moment."""
+        before = self.frozen
+        self.apply(())
+        try:
+            yield
+        finally:
+            self.apply(before)
+
+    def _parameters(self, group: Group) -> list[nn.Parameter]:
+        encoder, heads = split_parameters(self.model)
+        if group == "encoder":
+            return [parameter for _, parameter in encoder]
+        if group == "heads":
+            return [parameter for _, parameter in heads]
+        return lower_parameters(self.model.encoder, group)

@@ -1,0 +1,179 @@
+"""Schedules in a run: they tell the plan which tasks take part, freeze parameters, and scale learning rates."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim import Optimizer
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hf_mtl.data.learned_temperature import LearnedTemperature
+from hf_mtl.data.roster import Roster
+from hf_mtl.evaluation import headline_keys
+from hf_mtl.schedules import Group, Run, Schedules
+from hf_mtl.tasks import Task
+from hf_mtl.training.frozen_groups import FrozenGroups
+from hf_mtl.training.objective import StepResult
+from hf_mtl.training.probes import Prober
+from hf_mtl.training.signals import TaskSignals
+
+
+def roster_of(schedules: Schedules, start: int, steps: int) -> Roster:
+    """What schedules do to the tasks in the steps of a window.
+
+    Args:
+        schedules: The schedules.
+        start: First step of the window.
+        steps: Its steps.
+    """
+    effects = [schedules.effect(step) for step in range(start, start + steps)]
+    return Roster(
+        np.stack([effect.coefficients for effect in effects]),
+        np.stack([effect.participation for effect in effects]),
+        np.stack([effect.redistributed for effect in effects]),
+    )
+
+
+ENOUGH_EVALUATIONS = 10
+
+
+def planned_evaluations(args: TrainingArguments, run: Run) -> int:
+    """How often a run will be evaluated."""
+    strategy = str(getattr(args.eval_strategy, "value", args.eval_strategy))
+    if strategy == "epoch":
+        return math.ceil(run.total_steps / max(run.steps_per_epoch, 1))
+    if strategy != "steps" or not args.eval_steps:
+        return 0
+    every = args.eval_steps if args.eval_steps >= 1 else math.ceil(args.eval_steps * run.total_steps)
+    return int(run.total_steps // every)
+
+
+class SchedulesCallback(TrainerCallback):
+    """Carries out what schedules say of a step, and tells them what they want to know.
+
+    Args:
+        schedules: The schedules.
+        groups: Freezes parameters.
+        prober: Measures gradients.
+        learner: Learned temperatures, which follow the same losses; None: there are none.
+        tasks: The tasks by name, to read evaluations by.
+        signals: Logs the share of steps that froze a group, ``frozen/<group>``.
+    """
+
+    def __init__(
+        self,
+        schedules: Schedules,
+        groups: Callable[[], FrozenGroups],
+        prober: Prober,
+        learner: LearnedTemperature | None,
+        tasks: Mapping[str, Task],
+        signals: TaskSignals,
+    ):
+        self.schedules = schedules
+        self.prober = prober
+        self.learner = learner
+        self.tasks = dict(tasks)
+        self.signals = signals
+        self._make_groups = groups
+        self._groups: FrozenGroups | None = None
+        self._rates: list[float] | None = None
+        self._scale = 1.0
+
+    @property
+    def frozen(self) -> frozenset[Group]:
+        """The groups that this step does not train."""
+        return frozenset() if self._groups is None else self._groups.frozen
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Note what is trainable: the optimizer and DDP are made with all of it."""
+        self._groups = self._make_groups()
+        if self.learner is not None:
+            self.learner.from_validation = planned_evaluations(args, self.schedules.run) >= ENOUGH_EVALUATIONS
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Measure what is due, then freeze what the step does not train."""
+        assert self._groups is not None
+        step = state.global_step
+        for schedule, tasks in self.schedules.probes(step):
+            assert schedule.probe is not None
+            with self._groups.thawed():
+                schedule.observe_probe(step, self.prober.measure(schedule.probe, tasks, step))
+        effect = self.schedules.effect(step)
+        self._groups.apply(effect.frozen)
+        self._scale = effect.learning_rate_scale
+
+    def on_pre_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        optimizer: Optimizer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Scale the learning rates for this step."""
+        if self._scale != 1.0 and optimizer is not None:
+            self._rates = [group["lr"] for group in optimizer.param_groups]
+            for group in optimizer.param_groups:
+                group["lr"] = group["lr"] * self._scale
+
+    def on_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        optimizer: Optimizer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Give the scheduler of the learning rate back what it had set."""
+        if self._rates is not None and optimizer is not None:
+            for group, rate in zip(optimizer.param_groups, self._rates, strict=True):
+                group["lr"] = rate
+            self._rates = None
+        if self.schedules:
+            self.signals.observe_gauges({f"frozen/{group}": torch.tensor(1.0) for group in self.frozen})
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Tell the schedules the validation losses."""
+        found = metrics or {}
+        losses = {task: found[f"eval_{task}_loss"] for task in self.tasks if f"eval_{task}_loss" in found}
+        self.schedules.observe_evaluation(state.global_step, losses)
+        if self.learner is not None:
+            keys = {name: f"eval_{name}_{headline_keys(task)[0]}" for name, task in self.tasks.items()}
+            self.learner.observe_evaluation(losses, {name: found[key] for name, key in keys.items() if key in found})
+
+    def step_done(self, step: int, result: StepResult) -> None:
+        """Tell the schedules and the learned temperatures the losses of a step.
+
+        Args:
+            step: The step.
+            result: What it saw.
+        """
+        if not self.schedules and self.learner is None:
+            return
+        values = zip(self.tasks, result.losses.tolist(), result.counts.tolist(), strict=True)
+        present = {task: loss for task, loss, count in values if count}
+        self.schedules.observe_losses(step, present)
+        if self.learner is not None:
+            self.learner.observe_losses(present)
+            taus = self.learner.temperatures()
+            self.signals.observe_gauges({f"temperature/{task}": torch.tensor(tau) for task, tau in taus.items()})
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Leave nothing frozen."""
+        if self._groups is not None:
+            self._groups.apply(())

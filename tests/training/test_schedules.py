@@ -1,0 +1,183 @@
+"""Schedules under the Trainer: rows, gradients, optimizer state, resume."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import TrainerCallback
+
+from hf_mtl import MultiTaskTrainer
+from tests import tiny
+from tests.training.trainers import make, parameters, records, same
+
+SWITCH = {"type": "mt2st_switch", "main": "topic", "at": {"step": 3}}
+
+
+class Watch(TrainerCallback):
+    """Keeps the parameters after every step, and which of them had a gradient before the optimizer's."""
+
+    def __init__(self) -> None:
+        self.trainer: MultiTaskTrainer
+        self.after: list[dict[str, torch.Tensor]] = []
+        self.graded: list[set[str]] = []
+        self.rates: list[float] = []
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        named = self.trainer.model.named_parameters()
+        self.graded.append({name for name, parameter in named if parameter.grad is not None})
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.rates.append(self.trainer.optimizer.param_groups[0]["lr"])
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.after.append(parameters(self.trainer))
+
+
+def watched(folder: Path, **options: Any) -> tuple[MultiTaskTrainer, Watch]:
+    watch = Watch()
+    trainer = make(folder, callbacks=[watch], weight_decay=0.1, window_steps=4, **{"max_steps": 8, **options})
+    watch.trainer = trainer
+    trainer.train()
+    return trainer, watch
+
+
+def heads_of(found: dict[str, torch.Tensor], *tasks: str) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in found.items() if any(f"task_{task}." in name for task in tasks)}
+
+
+def encoder_of(found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in found.items() if name.startswith("encoder")}
+
+
+@pytest.mark.parametrize("freed_rows", ["drop", "redistribute"])
+def test_after_the_switch_the_other_tasks_have_no_rows_and_their_heads_stay_bit_for_bit(
+    tmp_path: Path, freed_rows: str
+) -> None:
+    trainer, watch = watched(tmp_path, schedules=[{**SWITCH, "freed_rows": freed_rows}], weighting="uw")
+    assert records(trainer, "share/topic")[3:] == [1.0] * 5
+    assert records(trainer, "coefficient/mood") == [0.0] * 5  # logged once it is not 1
+    for before, after in pairwise(watch.after[2:]):
+        assert same(heads_of(before, "mood", "score"), heads_of(after, "mood", "score"))
+        assert not same(heads_of(before, "topic"), heads_of(after, "topic"))
+    assert not same(heads_of(watch.after[0], "mood"), heads_of(watch.after[2], "mood"))
+    passes = records(trainer, "passes/topic")
+    rows = [round((b - a) * 30) for a, b in pairwise(passes)]
+    assert (min(rows[2:]) == 8) if freed_rows == "redistribute" else (max(rows[2:]) < 8)
+
+
+def test_dropping_rows_leaves_the_main_tasks_part_of_the_objective_as_it_was(tmp_path: Path) -> None:
+    gradients = []
+    for schedules in ([], [{**SWITCH, "at": 0.0}]):
+        trainer = make(
+            tmp_path / str(len(schedules)),
+            schedules=schedules,
+            optim="sgd",
+            max_steps=1,
+            max_grad_norm=0,
+            learning_rate=0.5,
+        )
+        before = parameters(trainer)
+        trainer.train()
+        after = parameters(trainer)
+        gradients.append({name: after[name] - before[name] for name in heads_of(before, "topic")})
+    for name, update in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], update, rtol=1e-4, atol=1e-8)
+
+
+def test_the_switch_freezes_lower_layers_and_scales_the_learning_rate(tmp_path: Path) -> None:
+    trainer, watch = watched(
+        tmp_path, schedules=[{**SWITCH, "freeze": 1, "lr_scale": 0.25}], lr_scheduler_type="constant"
+    )
+    frozen = {
+        name
+        for name in encoder_of(watch.after[0])
+        if name.startswith(("encoder.embeddings", "encoder.encoder.layer.0"))
+    }
+    assert frozen <= watch.graded[2]
+    assert not frozen & watch.graded[3]
+    for name in frozen:
+        assert torch.equal(watch.after[2][name], watch.after[-1][name])
+    assert watch.rates == pytest.approx([1e-3] * 3 + [2.5e-4] * 5)
+    assert {group["lr"] for group in trainer.optimizer.param_groups} == {1e-3}
+    assert all(parameter.requires_grad for parameter in trainer.model.parameters())
+
+
+def test_phases_train_heads_and_encoder_in_turn(tmp_path: Path) -> None:
+    trainer, watch = watched(tmp_path, schedules=[{"type": "alternating", "period": 2}], weighting="uw")
+    head_steps, encoder_steps = (0, 1, 4, 5), (2, 3, 6, 7)
+    for step in range(1, 8):
+        before, after = watch.after[step - 1], watch.after[step]
+        assert same(encoder_of(before), encoder_of(after)) == (step in head_steps)
+        heads = [heads_of(found, *tiny.TASKS) for found in (before, after)]
+        assert same(*heads) == (step in encoder_steps)
+    for step, graded in enumerate(watch.graded):
+        assert any(name.startswith("encoder") for name in graded) == (step in encoder_steps)
+        assert any(name.startswith("heads") for name in graded) == (step in head_steps)
+    first = next(parameter for name, parameter in trainer.model.named_parameters() if name.startswith("encoder"))
+    assert int(trainer.optimizer.state[first]["step"]) == len(encoder_steps)
+    # UW's s rest with the encoder.
+    [s] = trainer.weighting.parameters()
+    assert int(trainer.optimizer.state[s]["step"]) == len(encoder_steps)
+
+
+def test_in_a_head_phase_the_encoder_builds_no_graph(tmp_path: Path) -> None:
+    trainer = make(tmp_path, schedules=[{"type": "alternating", "period": 2}], max_steps=4)
+    seen: list[bool] = []
+    trainer.model.encoder.register_forward_hook(lambda *call: seen.append(call[-1].last_hidden_state.requires_grad))
+    trainer.train()
+    assert set(seen[: len(seen) // 4]) == {False}
+    assert True in seen
+    flops = trainer.state.total_flos
+    plain = make(tmp_path / "plain", max_steps=4)
+    plain.train()
+    assert flops < 0.75 * plain.state.total_flos
+
+
+SPECS: dict[str, dict[str, Any]] = {
+    "switch": {"schedules": [SWITCH]},
+    "phases": {"schedules": [{"type": "alternating", "period": 3}], "weighting": "uw"},
+    "sampling": {"schedules": [{"type": "mt2st_diminish", "main": "topic", "realise": "sampling", "eta": 2.0}]},
+    "adaptive": {"schedules": [{"type": "mt2st_adaptive", "main": "topic", "every": 2}]},
+    "fisher": {"schedules": [{"type": "mt2st_adaptive", "main": "topic", "signal": "fisher", "every": 3}]},
+    "feedback": {
+        "schedules": [{"type": "mt2st_feedback", "main": "topic", "patience": 1, "warmup_checks": 0, "min_delta": 9}],
+        "eval_strategy": "steps",
+        "eval_steps": 1,
+    },
+    "temperature": {"mixture": {"learn": {"every": 2, "lr": 5.0}}},
+}
+
+
+@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("step", [2, 5])
+def test_a_resumed_run_goes_on_in_the_same_bits(tmp_path: Path, name: str, step: int) -> None:
+    options = {"max_steps": 10, "save_strategy": "steps", "save_steps": 1, "window_steps": 4, **SPECS[name]}
+    if name == "temperature":
+        options |= {"max_steps": 34, "window_steps": 3, "save_steps": step + 24}
+        step = step + 24
+    whole = make(tmp_path, model=tiny.model(dropout=0.1), **options)
+    whole.train()
+    resumed = make(tmp_path / "resumed", model=tiny.model(dropout=0.1, seed=8), **options)
+    resumed.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{step}"))
+    assert same(parameters(resumed), parameters(whole))
+    assert resumed.state.total_flos == whole.state.total_flos
+    for key in ("share/mood", "coefficient/mood"):
+        mine = records(resumed, key)
+        assert mine == records(whole, key)[-len(mine) :]
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_accumulation_does_not_change_what_schedules_do(tmp_path: Path, name: str) -> None:
+    runs = []
+    for size, accumulation in ((8, 1), (2, 4)):
+        options = {"max_steps": 8, "window_steps": 2, "optim": "sgd", "learning_rate": 0.1, **SPECS[name]}
+        batches = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation}
+        trainer = make(tmp_path / str(size), **options, **batches)
+        before = parameters(trainer)
+        trainer.train()
+        runs.append({key: value - before[key] for key, value in parameters(trainer).items()})
+    flat = [torch.cat([value.flatten() for value in run.values()]) for run in runs]
+    assert flat[0].norm() > 0
+    assert (flat[0] - flat[1]).norm() / flat[0].norm() < 1e-4
