@@ -35,7 +35,7 @@ class TaskSignals:
         self.reference = torch.zeros(shape, dtype=torch.float64)
         self.observed = torch.zeros(shape, dtype=torch.float64)
         self.rows = torch.zeros(shape, dtype=torch.float64)
-        self.scheduled = False
+        self.scheduled = torch.zeros((), dtype=torch.bool)
         self._reset()
 
     def _reset(self) -> None:
@@ -58,7 +58,7 @@ class TaskSignals:
         self._losses += losses
         self._weights += weights
         self._gamma += torch.where(present, gamma, 0.0)
-        self.scheduled |= bool((gamma != 1).any())
+        self.scheduled = self.scheduled | (gamma != 1).any()
         self._counts += counts
         self.rows += counts
         for key, value in result.penalties.items():
