@@ -21,11 +21,13 @@ class MultiTaskTrainingArguments(TrainingArguments):
             The result is the same to float tolerance.
         group_cost: Fixed cost of one more length group, in padded tokens that it must save.
         window_steps: Optimizer steps between two changes of the mixture.
-        max_backward_passes: Stop after this many backward passes (micro-batches of a process), as a fixed budget for
-            methods whose steps do not cost the same. Like ``max_steps``, it sets the length of the run; the shorter
-            wins. None: no limit.
-        max_flops: Stop after this many floating point operations, forward and backward, over all processes, extra
-            passes included. The learning rate's schedule does not know of it. None: no limit.
+        max_backward_passes: Train for as many steps as make at most this many backward passes (micro-batches of a
+            process). Like ``max_steps``, of which the smaller wins, it sets the length of the run in place of
+            ``num_train_epochs``. A step of an alternating schedule counts like any other, whatever it trains; what
+            schedules measure on the way does not count. None: no limit.
+        max_flops: Stop after the step in which this many floating point operations are reached, forward and backward,
+            over all processes, extra passes included. The learning rate's schedule does not know of it. None: no
+            limit.
         early_stopping_patience: Stop after this many evaluations without a better
             ``metric_for_best_model``. None: never.
         early_stopping_threshold: Smallest change that counts as better.

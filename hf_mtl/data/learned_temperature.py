@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
+
+from hf_mtl.errors import Mistake, UserError, known
 
 Objective: TypeAlias = Literal["dro", "progress", "worst", "expected_loss"]
 Values = NDArray[np.float64]
@@ -16,6 +18,7 @@ LOG_BOUNDS = (float(np.log(0.1)), float(np.log(5.0)))
 REFERENCE_STEPS = 20
 FLOOR = 1e-8
 FAST, SLOW = 0.9, 0.99
+METRIC_FLOOR = 0.1
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,9 @@ class LearnedTemperature:
     temperature no gradient; the objective here is explicit. Signals a_t: ``dro``: moving loss over its reference, the
     mean of the first values: tasks that have improved least are drawn more. ``progress``: relative fall of the loss
     between a slow and a fast average: tasks that are improving are drawn more. ``worst``: one minus the validation
-    metric over its first value. ``expected_loss``: the literal descent of the expected training loss of the few-task
-    paper, without penalty; it moves the probability to the easy tasks, and is for reproduction.
+    metric over its first value (at least 0.1, as some metrics begin at zero). ``expected_loss``: the literal descent
+    of the expected training loss of the few-task paper, without penalty; it moves the probability to the easy tasks,
+    and is for reproduction.
 
     Source: "Few-Task Imbalanced Multi-Task Learning via Alternating Optimization" for the learned temperature; its
     code gives the temperature no gradient from the sampler, so objective and estimator are hf_mtl's.
@@ -76,6 +80,9 @@ class LearnedTemperature:
             proportional to p0 exp(a / lambda). 0 with ``expected_loss``.
         lr: Step size of log tau.
         every: Steps between two moves; a move happens at the next boundary of a window.
+
+    Raises:
+        UserError: If an option is out of range; all of them at once.
     """
 
     def __init__(
@@ -86,12 +93,13 @@ class LearnedTemperature:
         lr: Annotated[float, Field(gt=0)] = 0.05,
         every: Annotated[int, Field(ge=1)] = 50,
     ):
+        _check(objective, penalty, lr, every)
         self.tasks = list(sizes)
         self.objective = objective
         self.penalty = 0.0 if objective == "expected_loss" else penalty
         self.lr = lr
         self.every = every
-        self.from_validation = False
+        self.from_validation = False  # whether losses are those of evaluations
         counts = np.array(list(sizes.values()), dtype=np.float64)
         self.log_counts = np.log(counts)
         self.prior = counts / counts.sum()
@@ -150,7 +158,7 @@ class LearnedTemperature:
     def signal(self) -> Values:
         """a_t of each task, [T]; means something once `ready`."""
         if self.objective == "worst":
-            return np.asarray(1.0 - self.metric / np.maximum(self.first_metric, FLOOR))
+            return np.asarray(1.0 - self.metric / np.maximum(self.first_metric, METRIC_FLOOR))
         seen = np.maximum(self.count, 1)
         fast, slow = self.fast / (1 - FAST**seen), self.slow / (1 - SLOW**seen)
         if self.objective == "progress":
@@ -167,13 +175,25 @@ class LearnedTemperature:
     def state_dict(self) -> dict[str, Any]:
         """The temperatures and all averages."""
         arrays = {key: torch.from_numpy(getattr(self, key).copy()) for key in _ARRAYS}
-        return {**arrays, "moved_at": self.moved_at}
+        return {**arrays, "moved_at": self.moved_at, "from_validation": self.from_validation}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where a checkpoint left off."""
         for key in _ARRAYS:
             setattr(self, key, state[key].numpy().copy())
-        self.moved_at = int(state["moved_at"])
+        self.moved_at, self.from_validation = int(state["moved_at"]), bool(state["from_validation"])
+
+
+def _check(objective: str, penalty: float, lr: float, every: int) -> None:
+    wrong = [
+        (objective not in get_args(Objective), "objective", objective, known(get_args(Objective), objective)),
+        (not penalty >= 0, "penalty", penalty, "Allowed: at least 0"),
+        (not lr > 0, "lr", lr, "Allowed: more than 0"),
+        (not every >= 1, "every", every, "Allowed: at least 1"),
+    ]
+    mistakes = [Mistake(f"mixture.learn.{key}", f"found {value!r}", text) for bad, key, value, text in wrong if bad]
+    if mistakes:
+        raise UserError(mistakes)
 
 
 _ARRAYS: Sequence[str] = ("log_tau", "fast", "slow", "count", "reference", "metric", "first_metric")

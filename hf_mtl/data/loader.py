@@ -34,8 +34,11 @@ class _Window(Dataset[Batch]):
         lengths = self.collator.lengths(plan.tasks, plan.rows)
         parts = partition(plan, lengths, self.world * self.accumulation, self.collator.length_grouping)
         mine = parts[index % self.accumulation * self.world + self.rank]
-        tasks, rows = plan.tasks[mine], plan.rows[mine]
-        batch = self.collator(tasks, rows) if len(mine) else self._ghost(plan)
+        ghost = len(mine) == 0
+        tasks, rows = (plan.tasks[:1], plan.rows[:1]) if ghost else (plan.tasks[mine], plan.rows[mine])
+        batch = self.collator(tasks, rows)
+        if ghost:
+            batch = _of_no_rows(batch)
         step = {"step": plan.step, "counts": plan.counts, "nominal": plan.nominal, "gamma": plan.coefficients}
         return {
             **batch,
@@ -43,11 +46,18 @@ class _Window(Dataset[Batch]):
             "plan": {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in step.items()},
         }
 
-    def _ghost(self, plan: StepPlan) -> Batch:
-        """A row of the step that no head sees: a step with fewer rows than micro-batches leaves some without any, and
-        all processes have to run the encoder.
-        """
-        return {**self.collator(plan.tasks[:1], plan.rows[:1]), "segments": {}, "labels": {}}
+
+def _of_no_rows(batch: Batch) -> Batch:
+    """A batch whose row the encoder sees, and whose head sees none.
+
+    A step with fewer rows than micro-batches leaves some of these without any. All processes have to run the same
+    parameters nevertheless, backwards too, or they would wait for each other: here with gradients of zero.
+    """
+    return {
+        **batch,
+        "segments": dict.fromkeys(batch["segments"], (0, 0)),
+        "labels": {task: labels[:0] for task, labels in batch["labels"].items()},
+    }
 
 
 def noise_keys(seed: int, step: int, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[str, Any]:

@@ -38,8 +38,9 @@ class StepPlan:
     Args:
         step: The optimizer step, from 0.
         counts: Rows of each task, n_t, [T]; they sum to B, or to less where a schedule has dropped rows.
-        nominal: What n_t would be with the dropped rows, [T].
-        coefficients: gamma_t, which multiplies the task's part of the objective, [T].
+        nominal: What n_t would be with the dropped rows, [T]; they sum to B.
+        coefficients: gamma_t, which multiplies the task's part of the objective, [T]; 0 where a schedule has the task
+            sit out.
         tasks: Task index of each row, [B], ascending.
         rows: Row of that task's training split, [B].
     """
@@ -143,21 +144,20 @@ class Planner:
             state: The window.
             roster: Its tasks; None: all.
         """
-        roster = roster or self._everyone()
+        roster = roster or Roster.everyone(self.window_steps, len(self.sizes))
         present = roster.present(self.seed, state.start)
         # One task per step cannot be dropped: the step would have no rows.
-        redistributed = ~present & (roster.redistributed | self.one_task_per_step)
-        nominal = self._draw(state, redistributed)
+        nominal = self._draw(state, ~present & (roster.redistributed | self.one_task_per_step))
         counts = np.where(present, nominal, 0)
-        empty = counts.sum(axis=1) == 0
-        if empty.any():  # the draw gave all rows to tasks that are absent
-            instead = self._draw(state, redistributed | (empty[:, None] & ~present))
-            nominal = np.where(empty[:, None], instead, nominal)
-            counts = np.where(empty[:, None], instead, counts)
+        for offset in np.flatnonzero(counts.sum(axis=1) == 0):
+            # The draw gave all rows to tasks that are dropped, and a step needs a row: one of them changes hands.
+            shares = np.cumsum(self._without(state.probabilities, ~present[offset]))
+            drawn = uniform(derive_key(self.seed, "one row", int(state.start + offset)))[0]
+            task = min(int(np.searchsorted(shares, drawn, side="right")), int(np.flatnonzero(present[offset])[-1]))
+            nominal[offset, nominal[offset].argmax()] -= 1
+            nominal[offset, task] += 1
+            counts[offset, task] = 1
         return counts, nominal
-
-    def _everyone(self) -> Roster:
-        return Roster.everyone(self.window_steps, len(self.sizes))
 
     def _draw(self, state: MixtureState, absent: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Rows of each task in every step, [W, T], with the rows of absent tasks given to the others."""
@@ -202,8 +202,9 @@ class Planner:
             state: The window.
             roster: Its tasks; None: all.
         """
-        roster = roster or self._everyone()
+        roster = roster or Roster.everyone(self.window_steps, len(self.sizes))
         counts, nominal = self.window_counts(state, roster)
+        coefficients = np.where(roster.present(self.seed, state.start), roster.coefficients, 0.0)
         rows_of: list[list[NDArray[np.int64]]] = []
         for index, (name, size) in enumerate(self.sizes.items()):
             positions = state.cursors[index] + np.arange(counts[:, index].sum())
@@ -215,7 +216,7 @@ class Planner:
                 step=state.start + offset,
                 counts=counts[offset],
                 nominal=nominal[offset],
-                coefficients=roster.coefficients[offset],
+                coefficients=coefficients[offset],
                 tasks=np.repeat(names, counts[offset]),
                 rows=np.concatenate([rows[offset] for rows in rows_of]),
             )

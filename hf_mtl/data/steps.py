@@ -1,7 +1,7 @@
 """Hands out the plan of each step, moving the mixture only at the boundaries of windows."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ class StepSource:
         self._on_window = on_window
         self._begun = False  # whether `on_window` knows of the window that `state` is at
         self.state = planner.first_window(self._probabilities(0))
+        self._tasks: Roster | None = None  # of the window, settled when it begins
         self._plans: list[StepPlan] | None = None
 
     def _probabilities(self, step: int) -> NDArray[np.float64]:
@@ -57,22 +58,21 @@ class StepSource:
         self._begin()
         while step >= self.window_end:
             # The window that ends is closed with its own tasks, before anything moves on.
-            roster = self._roster_of(self.state.start)
-            self.state = self.planner.next_window(self.state, self.state.probabilities, roster)
-            self._plans, self._begun = None, False
+            self.state = self.planner.next_window(self.state, self.state.probabilities, self._tasks)
+            self._plans, self._tasks, self._begun = None, None, False
             self._begin()
             self.state = replace(self.state, probabilities=self._probabilities(self.state.start))
         if self._plans is None:
-            self._plans = self.planner.window_plans(self.state, self._roster_of(self.state.start))
+            self._plans = self.planner.window_plans(self.state, self._tasks)
         return self._plans[step - self.state.start]
 
     def _begin(self) -> None:
+        """Settle the window; once, whatever becomes of the schedules or the length of the run while it lasts."""
         if not self._begun and self._on_window is not None:
             self._on_window(self.state.start)
         self._begun = True
-
-    def _roster_of(self, start: int) -> Roster | None:
-        return None if self._roster is None else self._roster(start)
+        if self._tasks is None and self._roster is not None:
+            self._tasks = self._roster(self.state.start)
 
     @property
     def window_end(self) -> int:
@@ -81,11 +81,13 @@ class StepSource:
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs: the window's state, and what must not differ from the first run."""
+        settled = {} if self._tasks is None else vars(self._tasks)
         return {
             "start": self.state.start,
             "probabilities": torch.from_numpy(self.state.probabilities.copy()),
             "cursors": torch.from_numpy(self.state.cursors.copy()),
             "identity": self.identity(),
+            **{f"window_{key}": torch.from_numpy(value.copy()) for key, value in settled.items()},
         }
 
     def identity(self) -> dict[str, Any]:
@@ -115,3 +117,5 @@ class StepSource:
         self.state = MixtureState(int(state["start"]), state["probabilities"].numpy(), state["cursors"].numpy())
         self._plans = None
         self._begun = True  # its beginning is in the checkpoint
+        settled = [state[key].numpy() for field in fields(Roster) if (key := f"window_{field.name}") in state]
+        self._tasks = Roster(*settled) if settled else None

@@ -1,16 +1,19 @@
 """From plain values to a `Recipe`, with everything that is wrong on the way."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_mtl.errors import Mistake, UserError, known
 from hf_mtl.recipe import sections
-from hf_mtl.recipe.checks import check_frozen, check_names_tasks, check_recipe, in_task_order
+from hf_mtl.recipe.checks import check_frozen, check_names_tasks, check_recipe, check_schedules, in_task_order
 from hf_mtl.recipe.schema import Balancing, BalancingKeys, ModelSection, Recipe
 from hf_mtl.recipe.signatures import Options
 from hf_mtl.recipe.translate import unknown_key, validate, without_mistakes
 from hf_mtl.recipe.yaml_source import KeyPath, describe, dotted
 from hf_mtl.tasks import TASK_TYPES, Task
+
+if TYPE_CHECKING:
+    from hf_mtl.schedules import Schedule
 
 SECTIONS = ("model", "tasks", "mixture", "balancing", "schedules", "training")
 
@@ -31,13 +34,14 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None
     tasks = _tasks(given["tasks"], mistakes)
     mixture = _mixture(given["mixture"], list(tasks), mistakes)
     balancing = _balancing(given["balancing"], list(tasks), mistakes)
-    schedules = _schedules(data.get("schedules") or [], list(tasks), mistakes)
+    schedules, built = _schedules(data.get("schedules") or [], list(tasks), mistakes)
     training = validate(sections.training_section(), given["training"], ("training",), mistakes)
     mistakes.extend(
         check_recipe(tasks, training, complete=not any(item.key.startswith("tasks") for item in mistakes))
     )
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
+        mistakes.extend(check_schedules(built, mixture, training, tasks, model))
     if mistakes or model is None or mixture is None or balancing is None or training is None:
         return None
     valid = {name: task for name, task in tasks.items() if task is not None}
@@ -132,11 +136,13 @@ def _mixture(data: Any, tasks: list[str], mistakes: list[Mistake]) -> Options | 
     return mixture
 
 
-def _schedules(data: Any, tasks: list[str], mistakes: list[Mistake]) -> list[Options]:
+def _schedules(data: Any, tasks: list[str], mistakes: list[Mistake]) -> "tuple[list[Options], dict[int, Schedule]]":
+    """The schedules as they are written, and those that could be built, by their place."""
+    found: list[Options] = []
+    built: dict[int, Schedule] = {}
     if not isinstance(data, list):
         mistakes.append(Mistake("schedules", f"found {describe(data)}", "Allowed: a list of schedules."))
-        return []
-    found = []
+        return found, built
     for place, spec in enumerate(data):
         key = ("schedules", place)
         schedule = _named(
@@ -144,12 +150,12 @@ def _schedules(data: Any, tasks: list[str], mistakes: list[Mistake]) -> list[Opt
         )
         if schedule is not None and tasks:
             try:
-                sections.try_schedule(schedule.model_dump(exclude_unset=True), tasks, dotted(key))
+                built[place] = sections.try_schedule(schedule.model_dump(exclude_unset=True), tasks, dotted(key))
             except UserError as error:
                 mistakes.extend(error.mistakes)
         if schedule is not None:
             found.append(schedule)
-    return found
+    return found, built
 
 
 def _keyed(mistake: Mistake, section: str) -> Mistake:

@@ -31,7 +31,8 @@ def json_schema() -> Schema:
     weighting = _named("name", sections.weighting_names(), sections.weighting_section, definitions)
     balancing["properties"]["weighting"] = weighting
     _describe(weighting, BalancingKeys, "weighting")
-    schedule = _named("type", sections.schedule_names(), sections.schedule_section, definitions)
+    # A list replaces what it inherits: its items are whole.
+    schedule = _named("type", sections.schedule_names(), sections.schedule_section, definitions, whole=True)
     properties = {
         "extends": {
             "description": "Recipes that this one extends, relative to it; this one wins.",
@@ -90,16 +91,22 @@ def _tasks(definitions: Schema) -> Schema:
     return {"anyOf": arms}
 
 
-def _named(field: str, names: list[str], section: Any, definitions: Schema) -> Schema:
-    """Something chosen by name: the name alone, or a mapping with its options."""
-    arms: list[Schema] = [{"enum": names}, {"type": "null"}]
+def _named(field: str, names: list[str], section: Any, definitions: Schema, whole: bool = False) -> Schema:
+    """Something chosen by name: the name alone, or a mapping with its options; ``whole``: with all that it needs."""
+    alone = [name for name in names if not whole or not _needs(section(name), field)]
+    arms: list[Schema] = [{"enum": alone}, *([] if whole else [{"type": "null"}])]
     for name in names:
         model = section(name)
         # Not the class's name: a head and a weighting may share it.
         key = f"{model.__name__}.{name}"
-        definitions[key] = _partial(_of(model, definitions))
+        definitions[key] = _of(model, definitions) if whole else _partial(_of(model, definitions))
         arms.append({"$ref": f"#/$defs/{key}"})
     return {"anyOf": arms}
+
+
+def _needs(model: type[BaseModel], field: str) -> bool:
+    """Whether options beside the name have no default."""
+    return any(option.is_required() for name, option in model.model_fields.items() if name != field)
 
 
 def _of(model: type[BaseModel], definitions: Schema) -> Schema:

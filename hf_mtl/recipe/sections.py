@@ -4,9 +4,12 @@ Imports happen inside the functions: what is configured is heavy, and not every 
 """
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_mtl.recipe.signatures import Options, model_from_signature
+
+if TYPE_CHECKING:
+    from hf_mtl.schedules import Schedule
 
 # What a component is told by the run, not by the recipe.
 _HEAD_CONTEXT = ("features", "task", "config")
@@ -94,7 +97,7 @@ def schedule_section(name: str) -> type[Options]:
     return model_from_signature(schedule_class(name), name=("type", name))
 
 
-def try_schedule(options: dict[str, Any], tasks: list[str], key: str) -> None:
+def try_schedule(options: dict[str, Any], tasks: list[str], key: str) -> "Schedule":
     """Build a schedule, which checks the tasks that it names.
 
     Raises:
@@ -102,7 +105,7 @@ def try_schedule(options: dict[str, Any], tasks: list[str], key: str) -> None:
     """
     from hf_mtl.schedules import build_schedule
 
-    build_schedule(options, tasks, key)
+    return build_schedule(options, tasks, key)
 
 
 def try_mixture(options: dict[str, Any], tasks: list[str]) -> None:

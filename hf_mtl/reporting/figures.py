@@ -3,16 +3,18 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_mtl.evaluation import available_metrics, greater_is_better
+from hf_mtl.reporting.panels import SUMMARIES, Panel, Points, Record, log_tasks, panels_of
 from hf_mtl.reporting.style import label_panel, new_figure, save, task_styles
-from hf_mtl.tasks import MetricSpec
 
-Record = Mapping[str, Any]
-SUMMARY_LINES = {"average": "-", "macro": "--", "worst": ":"}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SUMMARY_LINES = dict(zip(SUMMARIES, ("-", "--", ":"), strict=True))
+PART_COLOUR = (0.35, 0.35, 0.35)
 
 
 def mixture_figure(
@@ -48,108 +50,73 @@ def mixture_figure(
     save(figure, path)
 
 
-class Panel(NamedTuple):
-    """One panel of the training figure: lines of points by task, and lines that sum the tasks up."""
-
-    title: str
-    unit: str
-    lines: dict[str, tuple[str, "Points"]]
-    summaries: dict[str, "Points"]
-
-
-class Points(NamedTuple):
-    """The steps at which something was logged, and its values; a null is a gap."""
-
-    steps: list[float]
-    values: list[float]
-
-
 def training_figure(path: str | Path, log: Sequence[Record]) -> None:
-    """Draw the log of a run: losses, weights and shares of the tasks, what their heads log, and their scores.
+    """Draw the log of a run: losses, weights and shares of the tasks, what their heads log, what schedules and
+    learned temperatures do, and the scores.
 
     A panel without anything to show is left out. Of each task's scores the first of which more is better is drawn.
 
     Args:
         path: File to write; its suffix names the format.
         log: Records with ``step`` and any of ``loss/<task>``, ``loss/<task>/kl``, ``tau/<task>``, ``weight/<task>``,
-            ``share/<task>``, ``eval_<task>_<metric>``, ``eval_average``, ``eval_macro`` and ``eval_worst``.
+            ``coefficient/<task>``, ``temperature/<task>``, ``share/<task>``, ``frozen/<part>``, ``flops``,
+            ``eval_<task>_<metric>``, ``eval_average``, ``eval_macro`` and ``eval_worst``.
 
     Raises:
         ValueError: If the log holds none of them.
     """
     tasks = log_tasks(log)
-    panels = [panel for panel in _panels(log, tasks) if panel.lines or panel.summaries]
+    panels = panels_of(log, tasks)
     if not panels:
         raise ValueError("the log holds no losses, weights, shares or scores of tasks")
-    figure, axes = new_figure(len(panels), len(tasks) + len(SUMMARY_LINES))
+    heights = [0.15 + 0.2 * len(panel.parts) if panel.parts else 1.0 for panel in panels]
+    figure, axes = new_figure(len(panels), len(tasks) + len(SUMMARY_LINES), heights=heights)
     styles = task_styles(tasks)
     for panel, axis in zip(panels, axes, strict=True):
-        for task, (label, points) in panel.lines.items():
+        _draw_parts(axis, panel.parts)
+        for place, (task, (label, points)) in enumerate(panel.lines.items()):
+            # Of lines on top of each other the lower ones are wider.
+            width = 1.5 + 2.5 * panel.stepped * (1 - (place + 1) / len(panel.lines))
             style = styles[task]
-            axis.plot(
-                *points, label=label, color=style.colour, linestyle=style.line, marker=_marker(points), markersize=4
-            )
+            _draw_line(axis, panel, points, label, color=style.colour, linestyle=style.line, linewidth=width)
         for label, points in panel.summaries.items():
-            axis.plot(
-                *points,
-                label=label,
-                color="black",
-                linewidth=2.0,
-                linestyle=SUMMARY_LINES[label],
-                marker=_marker(points),
-                markersize=4,
-            )
+            line = SUMMARY_LINES.get(label, "-")
+            _draw_line(axis, panel, points, label, color="black", linestyle=line, linewidth=2.0)
+        _scale(axis, panel)
         label_panel(axis, panel.title, panel.unit)
+    axes[0].set_xlim(left=0)
     save(figure, path)
 
 
-def log_tasks(log: Sequence[Record]) -> list[str]:
-    """Names of the tasks that a log speaks of, in its order."""
-    names = (key.split("/")[1] for record in log for key in record if key.startswith(("loss/", "weight/", "share/")))
-    return list(dict.fromkeys(names))
+def _draw_line(axis: "Axes", panel: Panel, points: Points, label: str, **style: Any) -> None:
+    """A line through points, or, of means over the steps before each record, in steps."""
+    if panel.stepped:
+        steps, values = [0.0, *points.steps], [points.values[0], *points.values]
+        axis.plot(steps, values, label=label, drawstyle="steps-pre", **style)
+        return
+    # A line needs two points beside each other; a few look better with their places marked.
+    marked = len(points.steps) <= 20 or any(map(math.isnan, points.values))
+    size = 4 if len(points.steps) <= 20 else 2.5
+    axis.plot(*points, label=label, marker="o" if marked else "", markersize=size, **style)
 
 
-def _panels(log: Sequence[Record], tasks: Sequence[str]) -> list[Panel]:
-    panels = [
-        Panel(title, unit, {task: (task, points) for task in tasks if (points := _points(log, key.format(task)))}, {})
-        for key, title, unit in (
-            ("loss/{}", "Training loss of each task", "loss"),
-            ("loss/{}/kl", "KL divergence of each task's head from its prior", "nats"),
-            ("tau/{}", "Variance tau of each task's head", "tau"),
-            ("weight/{}", "Weight of each task's loss", "weight"),
-            ("coefficient/{}", "Coefficient of each task by the schedules", "coefficient"),
-            ("temperature/{}", "Learned temperature of each task", "temperature"),
-            ("share/{}", "Share of each task in the rows", "share"),
-        )
-    ]
-    scores = {
-        task: (f"{task} ({key.removeprefix(f'eval_{task}_')})", points)
-        for task, key in _score_keys(log, tasks).items()
-        if (points := _points(log, key))
-    }
-    summaries = {name: points for name in SUMMARY_LINES if (points := _points(log, f"eval_{name}"))}
-    return [*panels, Panel("Scores on validation", "score", scores, summaries)]
+def _draw_parts(axis: "Axes", parts: Mapping[str, Points]) -> None:
+    """A bar for each part of the model, filled while the part is trained."""
+    for row, points in enumerate(parts.values()):
+        starts = [0.0, *points.steps[:-1]]
+        spans = [(start, stop - start) for start, stop in zip(starts, points.steps, strict=True)]
+        shades = [(*PART_COLOUR, 1.0 - frozen) for frozen in points.values]
+        axis.broken_barh(spans, (row - 0.35, 0.7), facecolors=shades, linewidth=0)
+    if parts:
+        axis.set_yticks(range(len(parts)), list(parts))
+        axis.set_ylim(len(parts) - 0.5, -0.5)
+        axis.grid(False, axis="y")
 
 
-def _score_keys(log: Sequence[Record], tasks: Sequence[str]) -> dict[str, str]:
-    """The first score of each task of which more is better."""
-    worse = [name for name in available_metrics() if not greater_is_better(MetricSpec(name=name))]
-    not_scores = ("loss", "runtime", "samples_per_second", "steps_per_second", *worse)
-    found: dict[str, str] = {}
-    for key in dict.fromkeys(key for record in log for key in record if key.startswith("eval_")):
-        # The longest name that fits: a task may be called `emotion` and another `emotion_intensity`.
-        task = max((name for name in tasks if key.startswith(f"eval_{name}_")), key=len, default=None)
-        if task is not None and not key.removeprefix(f"eval_{task}_").startswith(not_scores):
-            found.setdefault(task, key)
-    return found
-
-
-def _points(log: Sequence[Record], key: str) -> Points | None:
-    records = [record for record in log if key in record]
-    values = [math.nan if record[key] is None else float(record[key]) for record in records]
-    return Points([record["step"] for record in records], values) if records else None
-
-
-def _marker(points: Points) -> str:
-    # A line needs two points; a few look better with their places marked.
-    return "o" if len(points.steps) <= 20 else ""
+def _scale(axis: "Axes", panel: Panel) -> None:
+    if panel.ticks:
+        axis.set_yscale("log")
+        axis.set_yticks(panel.ticks, [f"{tick:g}" for tick in panel.ticks])
+        axis.minorticks_off()
+    if panel.low is not None:
+        axis.set_ylim(bottom=panel.low)

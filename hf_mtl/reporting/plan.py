@@ -10,7 +10,8 @@ class TaskPlan:
     Args:
         name: The task.
         rows: Training rows.
-        share: Expected share of all rows drawn, in [0, 1], over the whole run.
+        share: Expected share of all rows drawn, in [0, 1], over the whole run. (With schedules: as this seed draws
+            them. What is learned, or follows evaluations, stays as it begins.)
         rows_per_step: Expected rows in an optimizer step, over the whole run.
         passes: Expected number of times that each of its rows is seen.
         truncated_rows: Training rows longer than the model's maximal length.
@@ -32,13 +33,14 @@ class PlanSummary:
 
     Args:
         tasks: Its tasks, in the recipe's order.
-        rows_per_step: Rows in an optimizer step, over all processes.
+        rows_per_step: Rows in an optimizer step, over all processes, where schedules drop none.
         steps: Optimizer steps.
         epochs: The same in epochs; one is ceil(rows / rows_per_step) steps.
         trainable_parameters: Parameters that are trained.
         total_parameters: All parameters of the model.
         real_tokens: Tokens of the steps that were measured.
         padded_tokens: What the encoder computes for them, padding included, in length groups as they will be.
+        schedules: What each schedule will do, a line each.
     """
 
     tasks: tuple[TaskPlan, ...]
@@ -49,3 +51,4 @@ class PlanSummary:
     total_parameters: int
     real_tokens: int
     padded_tokens: int
+    schedules: tuple[str, ...] = ()

@@ -34,18 +34,24 @@ def task_styles(tasks: Sequence[str]) -> dict[str, TaskStyle]:
     return dict(zip(tasks, cycle(styles), strict=False))
 
 
-def new_figure(panels: int, entries: int) -> "tuple[Figure, list[Axes]]":
-    """A figure of panels below each other that share their steps.
+def new_figure(
+    panels: int, entries: int, by_step: bool = True, heights: Sequence[float] | None = None
+) -> "tuple[Figure, list[Axes]]":
+    """A figure of panels below each other.
 
     Args:
         panels: Number of panels.
         entries: Lines of the longest legend, for which a panel must be high enough.
+        by_step: The panels share their horizontal axis, the optimizer steps; otherwise each has its own.
+        heights: Height of each panel, in those of an ordinary one. None: all are ordinary.
     """
-    figure = _blank(9.0, 0.6 + panels * max(2.5, 0.4 + 0.2 * entries))
-    axes = list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
+    heights = [1.0] * panels if heights is None else heights
+    figure = _blank(9.0, 0.6 + sum(heights) * max(2.5, 0.4 + 0.2 * entries))
+    axes = list(figure.subplots(panels, 1, sharex=by_step, squeeze=False, height_ratios=heights)[:, 0])
     for panel in axes:
         _plain(panel)
-    axes[-1].set_xlabel("optimizer step")
+    if by_step:
+        axes[-1].set_xlabel("optimizer step")
     return figure, axes
 
 
@@ -86,7 +92,7 @@ def _plain(panel: "Axes") -> None:
 
 
 def label_panel(panel: "Axes", title: str, unit: str, upwards: bool = False) -> None:
-    """Give a panel its title, its unit and, outside on the right, its legend.
+    """Give a panel its title, its unit and, outside on the right, its legend, if anything in it has a name.
 
     Args:
         panel: The panel, already drawn.
@@ -96,6 +102,8 @@ def label_panel(panel: "Axes", title: str, unit: str, upwards: bool = False) -> 
     """
     panel.set_title(title, loc="left", fontsize=11)
     panel.set_ylabel(unit)
+    if not panel.get_legend_handles_labels()[0]:
+        return
     panel.legend(
         loc="upper left",
         bbox_to_anchor=(1.01, 1.0),

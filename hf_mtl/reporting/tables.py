@@ -50,14 +50,17 @@ def plan_table(plan: PlanSummary) -> str:
     ]
     trainable = plan.trainable_parameters / max(plan.total_parameters, 1)
     padding = plan.padded_tokens / max(plan.real_tokens, 1) - 1
+    mean = sum(task.rows_per_step for task in plan.tasks)
+    shrunk = "" if math.isclose(mean, plan.rows_per_step, rel_tol=1e-6) else f", {mean:.1f} on average"
     totals = [
-        ["steps", f"{plan.steps:,} of {plan.rows_per_step:,} rows"],
+        ["steps", f"{plan.steps:,} of {plan.rows_per_step:,} rows{shrunk}"],
         ["epochs", f"{plan.epochs:g}"],
         ["parameters", f"{plan.trainable_parameters:,} trainable of {plan.total_parameters:,} ({trainable:.1%})"],
         [
             "tokens",
             f"{plan.padded_tokens:,} computed for {plan.real_tokens:,} ({padding:.1%} padding), in the first window",
         ],
+        *(["schedule", line] for line in plan.schedules),
     ]
     return aligned([header, *rows], left=1) + "\n\n" + aligned(totals, left=2, rule=False)
 

@@ -4,7 +4,8 @@ Add a schedule as one file with a `Schedule` subclass, and one test; its keyword
 """
 
 from hf_mtl.schedules.base import Effect, FreedRows, Group, Probe, Run, Schedule
-from hf_mtl.schedules.composition import Schedules
+from hf_mtl.schedules.composition import Schedules, frozen_out, unwatched
+from hf_mtl.schedules.cost import compression_rate, executed_cost, nominal_cost
 from hf_mtl.schedules.registry import available_schedules, build_schedule, schedule_class
 
 __all__ = [
@@ -17,5 +18,10 @@ __all__ = [
     "Schedules",
     "available_schedules",
     "build_schedule",
+    "compression_rate",
+    "executed_cost",
+    "frozen_out",
+    "nominal_cost",
     "schedule_class",
+    "unwatched",
 ]

@@ -1,5 +1,6 @@
 """Alternating optimisation of heads and encoder."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -22,6 +23,14 @@ class Alternating(Schedule, name="alternating"):
 
     def __init__(self, *, period: Annotated[int, Field(ge=1)] = 50):
         self.period = period
+
+    def groups(self) -> Sequence[Group]:
+        """Both, in turn."""
+        return ("encoder", "heads")
+
+    def summary(self, run: Run) -> str:
+        """How long a phase is."""
+        return f"{self.period:,} steps of the heads, {self.period:,} of the encoder, in turn"
 
     def effect(self, step: int, run: Run) -> Effect:
         """Freeze the encoder in even phases, the heads in odd ones."""

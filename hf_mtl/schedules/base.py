@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 FreedRows: TypeAlias = Literal["drop", "redistribute"]
 Probe: TypeAlias = Literal["gradient_norm", "fisher"]
-Group: TypeAlias = (
-    Literal["encoder", "heads", "embeddings"] | int
-)  # an int: so many lower layers, with the embeddings
+# An int: so many layers from the bottom, with the embeddings.
+Group: TypeAlias = Literal["encoder", "heads", "embeddings"] | int
 
 
 @dataclass(frozen=True)
@@ -106,6 +105,18 @@ class Schedule:
         """The tasks that its options name, which must exist."""
         return ()
 
+    def tasks_watched(self) -> Sequence[str]:
+        """The tasks without whose validation loss it can do nothing."""
+        return ()
+
+    def groups(self) -> Sequence[Group]:
+        """The parameter groups that it freezes in some steps."""
+        return ()
+
+    def summary(self, run: Run) -> str:
+        """What it will do in a run, in one line."""
+        return "follows what training shows"
+
     def effect(self, step: int, run: Run) -> Effect:
         """What happens to an optimizer step.
 
@@ -125,7 +136,9 @@ class Schedule:
         """Learn the validation losses of the tasks."""
 
     def probe_due(self, step: int, run: Run) -> Sequence[str]:
-        """The tasks whose `probe` it wants to be told before this step; empty: none."""
+        """The tasks whose `probe` it wants to be told before this step, and before the window that begins there;
+        empty: none.
+        """
         return ()
 
     def observe_probe(self, step: int, values: Mapping[str, float]) -> None:

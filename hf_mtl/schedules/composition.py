@@ -1,10 +1,10 @@
 """Several schedules as one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from hf_mtl.errors import CheckpointError
-from hf_mtl.schedules.base import Effect, Run, Schedule
+from hf_mtl.errors import CheckpointError, Mistake
+from hf_mtl.schedules.base import Effect, Group, Run, Schedule
 
 
 class Schedules:
@@ -26,6 +26,11 @@ class Schedules:
     def run(self) -> Run:
         """What they may know of the run."""
         return self._run()
+
+    @property
+    def groups(self) -> list[Group]:
+        """The parameter groups that any of them freezes in some steps."""
+        return list(dict.fromkeys(group for schedule in self.schedules for group in schedule.groups()))
 
     def effect(self, step: int) -> Effect:
         """All effects on an optimizer step."""
@@ -70,3 +75,36 @@ class Schedules:
             raise CheckpointError(f"the checkpoint belongs to another run: schedules are {here}, it has {saved}")
         for schedule, (_, values) in zip(self.schedules, state["schedules"], strict=True):
             schedule.load_state_dict(values)
+
+
+def unwatched(schedules: Sequence[Schedule], evaluated: Collection[str]) -> list[Mistake]:
+    """The schedules that wait for validation losses which never come.
+
+    Args:
+        schedules: The schedules, in the recipe's order.
+        evaluated: The tasks that are evaluated while training.
+    """
+    return [
+        Mistake(
+            f"schedules.{place}",
+            f"'{schedule.name}' follows the validation loss of '{task}', which is never evaluated",
+            "Set training.eval_strategy, and give the task a validation split; or set signal: training",
+        )
+        for place, schedule in enumerate(schedules)
+        for task in schedule.tasks_watched()
+        if task not in evaluated
+    ]
+
+
+def frozen_out(schedules: Sequence[Schedule]) -> list[Mistake]:
+    """The schedules that have steps for the encoder, where nothing of the encoder is trained.
+
+    Args:
+        schedules: The schedules, in the recipe's order.
+    """
+    remedy = "Leave the schedule out, or model.freeze and the heads that freeze the encoder"
+    return [
+        Mistake(f"schedules.{place}", f"'{item.name}' alternates, and nothing of the encoder is trained", remedy)
+        for place, item in enumerate(schedules)
+        if "encoder" in item.groups()
+    ]

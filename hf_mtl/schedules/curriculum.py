@@ -34,6 +34,10 @@ class Enter(_OneTask, name="enter"):
         """0 before, 1 from there on."""
         return self._times(float(step >= step_of(self.at, run)), run)
 
+    def summary(self, run: Run) -> str:
+        """When."""
+        return f"{self.task} takes part from step {step_of(self.at, run):,} on"
+
 
 class Leave(_OneTask, name="leave"):
     """A task takes part until a point of the run."""
@@ -42,6 +46,10 @@ class Leave(_OneTask, name="leave"):
         """1 before, 0 from there on."""
         return self._times(float(step < step_of(self.at, run)), run)
 
+    def summary(self, run: Run) -> str:
+        """When."""
+        return f"{self.task} leaves at step {step_of(self.at, run):,}"
+
 
 class Warmup(_OneTask, name="warmup"):
     """A task's coefficient rises linearly from 0, exclusive, to 1 at a point of the run."""
@@ -49,3 +57,7 @@ class Warmup(_OneTask, name="warmup"):
     def effect(self, step: int, run: Run) -> Effect:
         """(step + 1) / end, at most 1: no step computes a task that counts nothing."""
         return self._times(min((step + 1) / max(step_of(self.at, run), 1), 1.0), run)
+
+    def summary(self, run: Run) -> str:
+        """Until when."""
+        return f"the coefficient of {self.task} rises to 1 until step {step_of(self.at, run):,}"

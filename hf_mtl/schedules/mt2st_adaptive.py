@@ -85,6 +85,10 @@ class MT2STAdaptive(Schedule, name="mt2st_adaptive"):
         """The main task."""
         return [self.main]
 
+    def summary(self, run: Run) -> str:
+        """What it follows."""
+        return f"the tasks but {self.main} share a coefficient of {self.budget:g} by {self.signal.replace('_', ' ')}"
+
     def probe_due(self, step: int, run: Run) -> Sequence[str]:
         """Every auxiliary task, every ``every`` steps."""
         due = self.probe is not None and step % self.every == 0

@@ -58,6 +58,17 @@ class MT2STDiminish(Schedule, name="mt2st_diminish"):
         share = math.exp(-self.eta * progress**self.nu)
         return share if share >= self.floor else 0.0
 
+    def summary(self, run: Run) -> str:
+        """What fades, and until when."""
+        what, falls = ("coefficients", "fall") if self.realise == "loss" else ("participation", "falls")
+        text = f"the {what} of all tasks but {self.main} {falls}"
+        if self.floor == 0 or (last := self.remaining(1.0)) > 0:
+            return text if self.floor == 0 else f"{text} to {last:.1%} of their first value"
+        step = math.ceil(
+            run.total_steps * (-math.log(self.floor) / self.eta) ** (1 / self.nu)
+        )  # e^(-eta s^nu) = floor
+        return f"{text} until step {step:,}, where they leave"
+
     def effect(self, step: int, run: Run) -> Effect:
         """Fade the auxiliary tasks."""
         share = self.remaining(step / max(run.total_steps, 1))

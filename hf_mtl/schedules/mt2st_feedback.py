@@ -8,9 +8,11 @@ from pydantic import Field
 
 from hf_mtl.schedules.base import Effect, FreedRows, Run, Schedule
 
+TRAINING_BETA = 0.98
+
 
 class MT2STFeedback(Schedule, name="mt2st_feedback"):
-    """Watches the main task's validation loss; on a plateau the other tasks are switched off, or count for less.
+    """Watches the main task's loss; on a plateau the other tasks are switched off, or count for less.
 
     A check improves if the loss is below ``best - min_delta |best|``. After ``patience`` checks in a row without
     improvement, and not before the ``warmup_checks``-th, it acts, and counts anew.
@@ -20,6 +22,8 @@ class MT2STFeedback(Schedule, name="mt2st_feedback"):
     Args:
         main: The primary task.
         action: ``switch``: the others are switched off; ``decay``: their coefficients are multiplied by ``factor``.
+        signal: ``validation``: every evaluation is a check. ``training``: every window of steps is one, of the
+            bias-corrected moving average of the training loss (decay 0.98).
         patience: Checks without improvement before it acts.
         min_delta: Smallest relative change that counts as improvement.
         factor: Factor of the coefficients, with ``decay``.
@@ -34,6 +38,7 @@ class MT2STFeedback(Schedule, name="mt2st_feedback"):
         *,
         main: str,
         action: Literal["switch", "decay"] = "switch",
+        signal: Literal["validation", "training"] = "validation",
         patience: Annotated[int, Field(ge=1)] = 2,
         min_delta: Annotated[float, Field(ge=0)] = 0.01,
         factor: Annotated[float, Field(gt=0, lt=1)] = 0.5,
@@ -43,6 +48,7 @@ class MT2STFeedback(Schedule, name="mt2st_feedback"):
     ):
         self.main = main
         self.action = action
+        self.signal = signal
         self.patience = patience
         self.min_delta = min_delta
         self.factor = factor
@@ -53,19 +59,36 @@ class MT2STFeedback(Schedule, name="mt2st_feedback"):
         self.wait = 0
         self.checks = 0
         self.multiplier = 1.0
+        self._average = 0.0
+        self._observed = 0  # training losses in the average
         self._in_window = 1.0
 
     def tasks_named(self) -> Sequence[str]:
         """The main task."""
         return [self.main]
 
+    def tasks_watched(self) -> Sequence[str]:
+        """The main task, unless its training loss is enough."""
+        return [self.main] if self.signal == "validation" else []
+
+    def summary(self, run: Run) -> str:
+        """What it waits for."""
+        does = "leave" if self.action == "switch" else f"count {self.factor:g} times as much"
+        return f"all tasks but {self.main} {does} when its {self.signal} loss stops falling"
+
+    def observe_losses(self, step: int, losses: Mapping[str, float]) -> None:
+        """Follow the main task's training loss."""
+        if self.signal == "training" and self.main in losses:
+            self._average = TRAINING_BETA * self._average + (1 - TRAINING_BETA) * losses[self.main]
+            self._observed += 1
+
     def observe_evaluation(self, step: int, losses: Mapping[str, float]) -> None:
-        """One check."""
-        if self.main in losses:
+        """One check of the validation loss."""
+        if self.signal == "validation" and self.main in losses:
             self.check(losses[self.main])
 
     def check(self, loss: float) -> bool:
-        """Compare a validation loss with the best; whether it acted."""
+        """Compare a loss with the best; whether it acted."""
         index, self.checks = self.checks, self.checks + 1
         improved = self.best == math.inf or loss < self.best - self.min_delta * abs(self.best)
         if improved:
@@ -82,6 +105,8 @@ class MT2STFeedback(Schedule, name="mt2st_feedback"):
 
     def begin_window(self, step: int, run: Run) -> None:
         """What the checks decided takes effect."""
+        if self._observed:  # only with `training`
+            self.check(self._average / (1 - TRAINING_BETA**self._observed))
         self._in_window = self.multiplier
 
     def effect(self, step: int, run: Run) -> Effect:
@@ -100,6 +125,8 @@ class MT2STFeedback(Schedule, name="mt2st_feedback"):
             "wait": self.wait,
             "checks": self.checks,
             "multiplier": self.multiplier,
+            "average": self._average,
+            "observed": self._observed,
             "in_window": self._in_window,
         }
 
@@ -107,4 +134,5 @@ class MT2STFeedback(Schedule, name="mt2st_feedback"):
         """Continue where a checkpoint left off."""
         self.best = math.inf if state["best"] is None else float(state["best"])
         self.wait, self.checks = int(state["wait"]), int(state["checks"])
+        self._average, self._observed = float(state["average"]), int(state["observed"])
         self.multiplier, self._in_window = float(state["multiplier"]), float(state["in_window"])

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hf_mtl.schedules.base import Effect, FreedRows, Run, Schedule
+from hf_mtl.schedules.base import Effect, FreedRows, Group, Run, Schedule
 from hf_mtl.schedules.position import At, step_of
 
 
@@ -47,6 +47,18 @@ class MT2STSwitch(Schedule, name="mt2st_switch"):
         """The main task."""
         return [self.main]
 
+    def groups(self) -> Sequence[Group]:
+        """What it freezes after the switch."""
+        return () if self.freeze is None else (self.freeze,)
+
+    def summary(self, run: Run) -> str:
+        """When, and what else changes there."""
+        text = f"{self.main} alone from step {step_of(self.at, run):,} on"
+        if self.freeze is not None:
+            frozen = f"{self.freeze} lowest layers" if isinstance(self.freeze, int) else self.freeze
+            text += f", {frozen} frozen"
+        return text + (f", learning rates x {self.lr_scale:g}" if self.lr_scale != 1 else "")
+
     def effect(self, step: int, run: Run) -> Effect:
         """Nothing before the switch; the main task alone after it."""
         effect = Effect.none(len(run.tasks))
@@ -55,5 +67,4 @@ class MT2STSwitch(Schedule, name="mt2st_switch"):
         for index, task in enumerate(run.tasks):
             if task != self.main:
                 effect = effect.on_task(index, 0.0, self.freed_rows)
-        frozen = frozenset() if self.freeze is None else frozenset([self.freeze])
-        return replace(effect, frozen=frozen, learning_rate_scale=self.lr_scale)
+        return replace(effect, frozen=frozenset(self.groups()), learning_rate_scale=self.lr_scale)

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from hf_mtl.schedules.base import Run
 
-At: TypeAlias = Annotated[float, Field(ge=0, le=1)] | dict[Literal["step", "epoch"], Annotated[float, Field(ge=0)]]
+Point = Annotated[dict[Literal["step", "epoch"], Annotated[float, Field(ge=0)]], Field(min_length=1, max_length=1)]
+At: TypeAlias = Annotated[float, Field(ge=0, le=1)] | Point
 
 
 def step_of(at: At, run: Run) -> int:

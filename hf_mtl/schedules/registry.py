@@ -71,7 +71,11 @@ def build_schedule(spec: str | Mapping[str, Any], tasks: list[str], key: str = "
     if mistakes:
         raise UserError(mistakes)
     schedule = cls(**values)
-    unknown = [task for task in schedule.tasks_named() if task not in tasks]
+    unknown = {
+        option: task for option, task in values.items() if task in schedule.tasks_named() and task not in tasks
+    }
     if unknown:
-        raise UserError([Mistake(key, f"unknown task '{task}'", known(tasks, task)) for task in unknown])
+        raise UserError(
+            [Mistake(f"{key}.{name}", f"unknown task '{task}'", known(tasks, task)) for name, task in unknown.items()]
+        )
     return schedule

@@ -92,6 +92,17 @@ def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
     return mistakes + _out_of_range(args)
 
 
+def search_unused(args: MultiTaskTrainingArguments) -> None:
+    """Let DDP look for parameters without a gradient: tasks may be absent from a step, and groups frozen in it.
+
+    The Trainer does so too, but not together with gradient checkpointing, where it is only the reentrant kind, no
+    longer transformers' default, that does not allow it.
+    """
+    reentrant = (args.gradient_checkpointing_kwargs or {}).get("use_reentrant", False)
+    if args.ddp_find_unused_parameters is None and not reentrant:
+        args.ddp_find_unused_parameters = True
+
+
 def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
     """Numbers that would only fail, or silently do nothing, once training has begun."""
     at_least_one = (
@@ -108,7 +119,13 @@ def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
         value = getattr(args, key)
         if value is not None and value < least:
             mistakes.append(Mistake(f"training.{key}", f"is {value}", f"Allowed: {allowed}"))
-    if args.max_steps <= 0 and args.num_train_epochs <= 0:
+    passes, each = args.max_backward_passes, args.gradient_accumulation_steps
+    if passes is not None and passes < each:
+        remedy = f"Allowed: at least the {each} of one step" if each > 1 else "Allowed: at least 1"
+        mistakes.append(Mistake("training.max_backward_passes", f"is {passes}", remedy))
+    if args.max_flops is not None and not args.max_flops > 0:
+        mistakes.append(Mistake("training.max_flops", f"is {args.max_flops}", "Allowed: more than 0"))
+    if args.max_steps <= 0 and args.num_train_epochs <= 0 and passes is None:
         found = f"is {args.num_train_epochs}, and max_steps is not set"
         mistakes.append(Mistake("training.num_train_epochs", found, "Train for more than 0 epochs, or set max_steps"))
     return mistakes

@@ -1,6 +1,5 @@
 """What a run has spent, and when that is enough."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 def limit_steps(args: MultiTaskTrainingArguments) -> None:
     """Turn a budget of backward passes into a number of steps, which is what the learning rate's schedule knows."""
     if args.max_backward_passes is not None:
-        steps = math.ceil(args.max_backward_passes / args.gradient_accumulation_steps)
+        steps = args.max_backward_passes // args.gradient_accumulation_steps
         args.max_steps = min(args.max_steps, steps) if args.max_steps > 0 else steps
 
 
@@ -27,8 +26,17 @@ class Budget(TrainerCallback):
     def __init__(self, encoder_trains: Callable[[], bool], flops: Callable[[], float]):
         self.backward_passes = 0
         self.encoder_backward_passes = 0
+        self.used_up = 0.0  # the operations after which it has stopped the run
         self._encoder_trains = encoder_trains
         self._flops = flops
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """A run from its beginning has spent nothing."""
+        if state.global_step == 0:
+            self.backward_passes = self.encoder_backward_passes = 0
+        self.used_up = 0.0
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -37,8 +45,13 @@ class Budget(TrainerCallback):
         self.backward_passes += args.gradient_accumulation_steps
         self.encoder_backward_passes += args.gradient_accumulation_steps * self._encoder_trains()
         limit = getattr(args, "max_flops", None)
-        if limit is not None and self._flops() >= limit:
+        if limit is not None and (spent := self._flops()) >= limit:
+            self.used_up = spent
             control.should_training_stop = True
+
+    def allows_more(self, args: MultiTaskTrainingArguments) -> bool:
+        """Whether it was this budget that stopped the run, and the arguments now allow more."""
+        return self.used_up > 0 and (args.max_flops is None or args.max_flops > self.used_up)
 
     def record(self) -> dict[str, float]:
         """What a log record says of it."""
@@ -53,9 +66,11 @@ class Budget(TrainerCallback):
         return {
             "backward_passes": self.backward_passes,
             "encoder_backward_passes": self.encoder_backward_passes,
+            "used_up": self.used_up,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where a checkpoint left off."""
         self.backward_passes = int(state["backward_passes"])
         self.encoder_backward_passes = int(state["encoder_backward_passes"])
+        self.used_up = float(state["used_up"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from transformers import (
     PrinterCallback,
     ProgressCallback,
@@ -27,32 +28,45 @@ from hf_mtl.training.signals import TaskSignals
 class BalancingCallback(TrainerCallback):
     """Returns learned balancing parameters to their range after each optimizer step, and holds those of absent tasks.
 
-    An absent task's parameter has gradient zero, but an optimizer with momentum would move it all the same.
+    An absent task's parameter has gradient zero, but an optimizer with momentum would move it all the same, and let
+    the momentum fade.
     """
 
     def __init__(self, objective: Objective):
         self.objective = objective
-        self._before: list[Tensor] = []
+        self._before: list[tuple[Tensor, Tensor]] = []
 
     def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        optimizer: Optimizer | None = None,
+        **kwargs: Any,
     ) -> None:
-        """Remember the parameters."""
-        self._before = [parameter.detach().clone() for parameter in self._parameters()]
+        """Remember the parameters, and what the optimizer knows of them."""
+        held = [value for parameter in self._parameters() for value in _with_moments(parameter, optimizer)]
+        self._before = [(value, value.detach().clone()) for value in held]
 
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Put absent tasks back where they were, then project."""
         with torch.no_grad():
-            for parameter, before in zip(self._parameters(), self._before, strict=True):
-                parameter[self.objective.absent] = before[self.objective.absent]
+            for value, before in self._before:
+                value[self.objective.absent] = before[self.objective.absent]
         self.objective.weighting.after_step()
 
     def _parameters(self) -> list[nn.Parameter]:
         """The parameters that hold one value, or one row, per task."""
         tasks = len(self.objective.names)
         return [item for item in self.objective.weighting.parameters() if item.ndim and len(item) == tasks]
+
+
+def _with_moments(parameter: nn.Parameter, optimizer: Optimizer | None) -> list[Tensor]:
+    """A parameter, and what an optimizer keeps for each of its entries."""
+    state = {} if optimizer is None else optimizer.state.get(parameter, {})
+    return [parameter, *(item for item in state.values() if torch.is_tensor(item) and item.shape == parameter.shape)]
 
 
 class HeadsCallback(TrainerCallback):

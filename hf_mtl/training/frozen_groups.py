@@ -18,7 +18,7 @@ class FrozenGroups:
     builds no graph.
 
     Args:
-        model: The model, as training begins.
+        model: The model, with everything trainable that will be trained.
     """
 
     def __init__(self, model: MultiTaskModel):
@@ -27,7 +27,11 @@ class FrozenGroups:
         self.frozen: frozenset[Group] = frozenset()
 
     def apply(self, groups: Collection[Group]) -> None:
-        """Freeze exactly these groups."""
+        """Freeze exactly these groups.
+
+        Raises:
+            ModelError: If the encoder's layers are not known one by one, and a group is some of them.
+        """
         if frozenset(groups) == self.frozen:
             return
         away = {id(parameter) for group in groups for parameter in self._parameters(group)}
@@ -45,6 +49,15 @@ class FrozenGroups:
         finally:
             self.apply(before)
 
+    def trained(self, groups: Collection[Group]) -> int:
+        """How many of the parameters of some groups are trained while nothing is frozen.
+
+        Raises:
+            ModelError: If the encoder's layers are not known one by one, and a group is some of them.
+        """
+        chosen = {id(parameter) for group in groups for parameter in self._parameters(group)}
+        return sum(parameter.numel() for parameter in self._trainable if id(parameter) in chosen)
+
     def _parameters(self, group: Group) -> list[nn.Parameter]:
         encoder, heads = split_parameters(self.model)
         if group == "encoder":
@@ -52,3 +65,8 @@ class FrozenGroups:
         if group == "heads":
             return [parameter for _, parameter in heads]
         return lower_parameters(self.model.encoder, group)
+
+
+def group_name(group: Group) -> str:
+    """A group's name in logs: ``encoder``, ``heads``, ``embeddings``, ``layers_1_to_4``."""
+    return f"layers_1_to_{group}" if isinstance(group, int) else group

@@ -1,5 +1,6 @@
 """What a recipe would do, without training it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hf_mtl.recipe import Recipe
 from hf_mtl.reporting.figures import mixture_figure
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
 from hf_mtl.training.prepare import make_arguments, prepare
+from hf_mtl.training.scheduling import roster_of
 from hf_mtl.training.trainer import MultiTaskTrainer
 
 
@@ -21,13 +23,23 @@ class Course:
 
     Args:
         steps: First step of each window, [S].
-        shares: Expected share of each task, [S, T].
-        passes: Expected passes over each task until the end of each window, [S, T].
+        rows: Expected rows of each task in each window, [S, T].
+        sizes: Training rows of each task, [T].
     """
 
     steps: NDArray[np.int64]
-    shares: NDArray[np.float64]
-    passes: NDArray[np.float64]
+    rows: NDArray[np.float64]
+    sizes: NDArray[np.int64]
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Share of each task in each window, [S, T]."""
+        return np.asarray(self.rows / self.rows.sum(axis=1, keepdims=True))
+
+    @property
+    def passes(self) -> NDArray[np.float64]:
+        """Expected passes over each task until the end of each window, [S, T]."""
+        return np.asarray(np.cumsum(self.rows, axis=0) / self.sizes)
 
 
 def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path]:
@@ -61,42 +73,57 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path]:
 
 
 def mixture_course(trainer: MultiTaskTrainer) -> Course:
-    """Follow the mixture through the run; learned parts stay as they begin."""
+    """Follow the mixture through the run; what is learned, or follows evaluations, stays as it begins."""
     window, total = trainer.args.window_steps, trainer.total_steps
     steps = np.arange(0, max(total, 1), window)
-    planner, rows = trainer.steps.planner, trainer.rows_per_step
-    probabilities = [list(trainer.mixture.probabilities(step / max(total, 1)).values()) for step in steps]
-    if planner.one_task_per_step:
-        expected = rows * np.array(probabilities)
-    else:
-        expected = np.stack([planner.expected_rows(np.array(p)) for p in probabilities])
     lengths = np.minimum(steps + window, total) - steps
-    sizes = np.array(list(trainer.mixture.sizes.values()))
-    passes = np.cumsum(expected * lengths[:, None], axis=0) / sizes
-    return Course(steps, expected / rows, passes)
+    probabilities = [np.array(list(trainer.mixture.probabilities(at / max(total, 1)).values())) for at in steps]
+    if trainer.schedules:
+        rows = _drawn(trainer, probabilities, lengths)
+    else:
+        planner = trainer.steps.planner
+        of_step = [
+            planner.rows_per_step * p if planner.one_task_per_step else planner.expected_rows(p)
+            for p in probabilities
+        ]
+        rows = np.stack(of_step) * lengths[:, None]
+    return Course(steps, rows, np.array(list(trainer.mixture.sizes.values())))
+
+
+def _drawn(
+    trainer: MultiTaskTrainer, probabilities: Sequence[NDArray[np.float64]], lengths: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Rows of each task in each window as they will be drawn, [S, T]: who sits out a step is a draw too."""
+    planner, rows = trainer.steps.planner, []
+    state = planner.first_window(probabilities[0])
+    for place, length in enumerate(lengths):
+        roster = roster_of(trainer.schedules, state.start, planner.window_steps)
+        counts, _ = planner.window_counts(state, roster)
+        rows.append(counts[:length].sum(axis=0))
+        state = planner.next_window(state, probabilities[min(place + 1, len(probabilities) - 1)], roster)
+    return np.array(rows, dtype=np.float64)
 
 
 def summarise(trainer: MultiTaskTrainer, course: Course) -> PlanSummary:
     """Put the plan of a trainer in numbers."""
     assert trainer.train_dataset is not None
     total = trainer.total_steps
-    weights = np.minimum(course.steps + trainer.args.window_steps, total) - course.steps
-    shares = (course.shares * weights[:, None]).sum(axis=0) / max(weights.sum(), 1)
-    tasks = []
-    for index, (name, split) in enumerate(trainer.train_dataset.items()):
-        tasks.append(
-            TaskPlan(
-                name=name,
-                rows=len(split.tokens),
-                share=float(shares[index]),
-                rows_per_step=float(shares[index]) * trainer.rows_per_step,
-                passes=float(course.passes[-1, index]),
-                truncated_rows=split.tokens.truncated,
-                mean_tokens=split.tokens.total_tokens / len(split.tokens),
-            )
+    rows = course.rows.sum(axis=0)
+    tasks = [
+        TaskPlan(
+            name=name,
+            rows=len(split.tokens),
+            share=float(rows[index] / rows.sum()),
+            rows_per_step=float(rows[index]) / max(total, 1),
+            passes=float(course.passes[-1, index]),
+            truncated_rows=split.tokens.truncated,
+            mean_tokens=split.tokens.total_tokens / len(split.tokens),
         )
+        for index, (name, split) in enumerate(trainer.train_dataset.items())
+    ]
     real, padded = tokens_of_first_window(trainer)
     parameters = list(trainer.model.parameters())
+    run = trainer.schedules.run
     return PlanSummary(
         tasks=tuple(tasks),
         rows_per_step=trainer.rows_per_step,
@@ -106,6 +133,7 @@ def summarise(trainer: MultiTaskTrainer, course: Course) -> PlanSummary:
         total_parameters=sum(p.numel() for p in parameters),
         real_tokens=real,
         padded_tokens=padded,
+        schedules=tuple(f"{item.name}: {item.summary(run)}" for item in trainer.schedules.schedules),
     )
 
 

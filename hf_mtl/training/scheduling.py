@@ -1,6 +1,5 @@
 """Schedules in a run: they tell the plan which tasks take part, freeze parameters, and scale learning rates."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,11 +11,12 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from hf_mtl.data.learned_temperature import LearnedTemperature
 from hf_mtl.data.roster import Roster
 from hf_mtl.evaluation import headline_keys
-from hf_mtl.schedules import Group, Run, Schedules
+from hf_mtl.schedules import Group, Schedules
 from hf_mtl.tasks import Task
-from hf_mtl.training.frozen_groups import FrozenGroups
+from hf_mtl.training.frozen_groups import FrozenGroups, group_name
 from hf_mtl.training.objective import StepResult
 from hf_mtl.training.probes import Prober
+from hf_mtl.training.schedule_checks import planned_evaluations
 from hf_mtl.training.signals import TaskSignals
 
 
@@ -39,17 +39,6 @@ def roster_of(schedules: Schedules, start: int, steps: int) -> Roster:
 ENOUGH_EVALUATIONS = 10
 
 
-def planned_evaluations(args: TrainingArguments, run: Run) -> int:
-    """How often a run will be evaluated."""
-    strategy = str(getattr(args.eval_strategy, "value", args.eval_strategy))
-    if strategy == "epoch":
-        return math.ceil(run.total_steps / max(run.steps_per_epoch, 1))
-    if strategy != "steps" or not args.eval_steps:
-        return 0
-    every = args.eval_steps if args.eval_steps >= 1 else math.ceil(args.eval_steps * run.total_steps)
-    return int(run.total_steps // every)
-
-
 class SchedulesCallback(TrainerCallback):
     """Carries out what schedules say of a step, and tells them what they want to know.
 
@@ -59,7 +48,7 @@ class SchedulesCallback(TrainerCallback):
         prober: Measures gradients.
         learner: Learned temperatures, which follow the same losses; None: there are none.
         tasks: The tasks by name, to read evaluations by.
-        signals: Logs the share of steps that froze a group, ``frozen/<group>``.
+        signals: Logs ``frozen/<group>``, the share of steps that froze it, and ``temperature/<task>``.
     """
 
     def __init__(
@@ -79,7 +68,8 @@ class SchedulesCallback(TrainerCallback):
         self._make_groups = groups
         self._groups: FrozenGroups | None = None
         self._rates: list[float] | None = None
-        self._scale = 1.0
+        self._began_at: int | None = None  # None: not training
+        self.rate_scale = 1.0
 
     @property
     def frozen(self) -> frozenset[Group]:
@@ -91,22 +81,20 @@ class SchedulesCallback(TrainerCallback):
     ) -> None:
         """Note what is trainable: the optimizer and DDP are made with all of it."""
         self._groups = self._make_groups()
-        if self.learner is not None:
-            self.learner.from_validation = planned_evaluations(args, self.schedules.run) >= ENOUGH_EVALUATIONS
+        self._began_at = state.global_step
+        if state.global_step == 0:  # later, the checkpoint has it
+            if self.learner is not None:
+                self.learner.from_validation = planned_evaluations(args, self.schedules.run) >= ENOUGH_EVALUATIONS
+            self._measure(0)
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Measure what is due, then freeze what the step does not train."""
+        """Freeze what the step does not train."""
         assert self._groups is not None
-        step = state.global_step
-        for schedule, tasks in self.schedules.probes(step):
-            assert schedule.probe is not None
-            with self._groups.thawed():
-                schedule.observe_probe(step, self.prober.measure(schedule.probe, tasks, step))
-        effect = self.schedules.effect(step)
+        effect = self.schedules.effect(state.global_step)
         self._groups.apply(effect.frozen)
-        self._scale = effect.learning_rate_scale
+        self.rate_scale = effect.learning_rate_scale
 
     def on_pre_optimizer_step(
         self,
@@ -117,10 +105,10 @@ class SchedulesCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Scale the learning rates for this step."""
-        if self._scale != 1.0 and optimizer is not None:
+        if self.rate_scale != 1.0 and optimizer is not None:
             self._rates = [group["lr"] for group in optimizer.param_groups]
             for group in optimizer.param_groups:
-                group["lr"] = group["lr"] * self._scale
+                group["lr"] = group["lr"] * self.rate_scale
 
     def on_optimizer_step(
         self,
@@ -135,8 +123,14 @@ class SchedulesCallback(TrainerCallback):
             for group, rate in zip(optimizer.param_groups, self._rates, strict=True):
                 group["lr"] = rate
             self._rates = None
-        if self.schedules:
-            self.signals.observe_gauges({f"frozen/{group}": torch.tensor(1.0) for group in self.frozen})
+        frozen = {group: float(group in self.frozen) for group in self.schedules.groups}
+        self.signals.observe_gauges({f"frozen/{group_name(key)}": torch.tensor(frozen[key]) for key in frozen})
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Measure what is due before the next step, which may begin a window."""
+        self._measure(state.global_step)
 
     def on_evaluate(
         self,
@@ -146,7 +140,10 @@ class SchedulesCallback(TrainerCallback):
         metrics: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Tell the schedules the validation losses."""
+        """Tell the schedules the validation losses, of evaluations that the run itself makes."""
+        # At the step that a run is resumed from, the checkpoint has seen it.
+        if self._began_at is None or state.global_step == self._began_at > 0:
+            return
         found = metrics or {}
         losses = {task: found[f"eval_{task}_loss"] for task in self.tasks if f"eval_{task}_loss" in found}
         self.schedules.observe_evaluation(state.global_step, losses)
@@ -161,8 +158,6 @@ class SchedulesCallback(TrainerCallback):
             step: The step.
             result: What it saw.
         """
-        if not self.schedules and self.learner is None:
-            return
         values = zip(self.tasks, result.losses.tolist(), result.counts.tolist(), strict=True)
         present = {task: loss for task, loss, count in values if count}
         self.schedules.observe_losses(step, present)
@@ -175,5 +170,18 @@ class SchedulesCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Leave nothing frozen."""
+        self.rest()
+
+    def rest(self) -> None:
+        """Have no effect on anything until training begins (again)."""
         if self._groups is not None:
             self._groups.apply(())
+        self._groups, self._began_at, self._rates, self.rate_scale = None, None, None, 1.0
+
+    def _measure(self, step: int) -> None:
+        """Measure what is due before a step."""
+        assert self._groups is not None
+        for schedule, tasks in self.schedules.probes(step):
+            assert schedule.probe is not None
+            with self._groups.thawed():
+                schedule.observe_probe(step, self.prober.measure(schedule.probe, tasks, step))

@@ -35,7 +35,7 @@ from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import RunError
 from hf_mtl.modeling import MultiTaskModel, split_parameters
 from hf_mtl.training import checkpoint as checkpoints
-from hf_mtl.training.argument_checks import check_arguments, check_temperature_scaling, set_direction
+from hf_mtl.training.argument_checks import check_arguments, check_temperature_scaling, search_unused, set_direction
 from hf_mtl.training.budget import Budget, limit_steps
 from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback
 from hf_mtl.training.frozen_groups import FrozenGroups
@@ -44,6 +44,7 @@ from hf_mtl.training.optimizer import add_balancing_group, split_groups
 from hf_mtl.training.planned_trainer import PlannedTrainer
 from hf_mtl.training.probes import Prober
 from hf_mtl.training.processes import Processes
+from hf_mtl.training.schedule_checks import check_schedules
 from hf_mtl.training.scheduling import SchedulesCallback
 from hf_mtl.training.scoring_trainer import Datasets
 from hf_mtl.training.setup import fit_statistics, make_schedules, make_weighting
@@ -96,6 +97,7 @@ class MultiTaskTrainer(PlannedTrainer):
         self.model = model
         self.tasks = model.tasks
         limit_steps(args)
+        search_unused(args)
         set_direction(args, self.tasks)
         self._encode_with = (processing_class, model.config.max_length)
         train = self._encode(train_dataset, "train") if train_dataset is not None else None
@@ -137,10 +139,11 @@ class MultiTaskTrainer(PlannedTrainer):
             device=self.args.device,
         )
         self.schedules = make_schedules(schedules, list(sizes), self._run)
+        check_schedules(self.schedules, self.mixture.learner, self.model, self.args, self.eval_dataset or {})
         self._scheduling = SchedulesCallback(
             self.schedules,
             lambda: FrozenGroups(self.model),
-            Prober(self.model, self.train_collator, self.args.seed, self._add_flops),
+            Prober(self.model, self.train_collator, self.args.seed, self.processes, self._add_flops),
             self.mixture.learner,
             {name: self.tasks[name] for name in sizes},
             self.signals,
@@ -198,8 +201,6 @@ class MultiTaskTrainer(PlannedTrainer):
             outputs.row_penalties,
             outputs.penalty_values,
         )
-        if not outputs.row_losses:  # no row of the step was left for this micro-batch
-            loss = loss + 0.0 * outputs.features.sum()
         # The Trainer divides by the accumulation and DDP by the processes: the parts are to be added, not averaged.
         loss = loss * (self.current_gradient_accumulation_steps * self.processes.world)
         return (loss, outputs) if return_outputs else loss
@@ -225,6 +226,10 @@ class MultiTaskTrainer(PlannedTrainer):
     def _step_done(self, result: StepResult) -> None:
         self.signals.observe(result)
         self._scheduling.step_done(self.state.global_step, result)
+
+    def _get_learning_rate(self) -> float:
+        """The learning rate of the step, for the log."""
+        return super()._get_learning_rate() * self._scheduling.rate_scale
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
         """Count the tokens of all length groups, padding too where ``include_num_input_tokens_seen`` says so."""
@@ -280,6 +285,7 @@ class MultiTaskTrainer(PlannedTrainer):
 
     def _train_from(self, folder: Path | None, trial: Any, **kwargs: Any) -> TrainOutput:
         """Train from the beginning, or from a checkpoint if anything is left to do."""
+        self._scheduling.rest()  # a run that broke off may have left frozen what DDP is about to wrap
         if folder is None:
             self._rows_per_step = None
             self.steps = self._new_steps(self.rows_per_step)
@@ -311,7 +317,7 @@ class MultiTaskTrainer(PlannedTrainer):
             raise RunError(f"{rows} rows per step cannot be dealt to {self.processes.world} processes; use fewer")
         self.steps = self._new_steps(rows)
         checkpoints.restore(path, self.stateful())
-        return bool(saved["callbacks"]["stopped"])
+        return bool(saved["callbacks"]["stopped"]) and not self.budget.allows_more(self.args)
 
     def _already_trained(self, folder: Path, state: TrainerState) -> TrainOutput:
         """Restore a checkpoint that was the run's last; one more step would make another model of it."""

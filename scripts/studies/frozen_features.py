@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from hf_mtl import MultiTaskTrainer
+from hf_mtl.modeling.parameters import training_flops
+
 
 class FrozenFeatures(nn.Module):
     """Stands where an encoder's embeddings were; gives the output of its frozen lower layers.
@@ -31,31 +34,56 @@ class FrozenFeatures(nn.Module):
         self.pad_id = pad_id
         self._known: dict[bytes, Tensor] = {}
 
-    @torch.no_grad()
-    def forward(self, input_ids: Tensor, **_: Any) -> Tensor:
-        """Token ids [b, l] to hidden states [b, l, H]."""
-        lengths = (input_ids != self.pad_id).sum(dim=1).tolist()
-        keys = [row[:length].numpy().tobytes() for row, length in zip(input_ids, lengths, strict=True)]
-        missing = list({key: place for place, key in enumerate(keys) if key not in self._known}.values())
-        if missing:
-            self._encode(
-                input_ids[missing], [lengths[place] for place in missing], [keys[place] for place in missing]
-            )
+    @property
+    def lower(self) -> PreTrainedModel:
+        """The frozen embeddings and layers."""
+        return self._lower[0]
+
+    def forget(self) -> None:
+        """Drop what is known, where other texts come next."""
+        self._known.clear()
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None, **_: Any) -> Tensor:
+        """Token ids and types [b, l] to hidden states [b, l, H]."""
+        keys, lengths = self.remember(input_ids, token_type_ids)
         states = torch.zeros(*input_ids.shape, self.word_embeddings.embedding_dim)
         for place, (key, length) in enumerate(zip(keys, lengths, strict=True)):
             states[place, :length] = self._known[key]
         return states
 
-    def _encode(self, input_ids: Tensor, lengths: list[int], keys: list[bytes]) -> None:
-        width = max(lengths)
-        rows = input_ids[:, :width]
+    @torch.no_grad()
+    def remember(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> tuple[list[bytes], list[int]]:
+        """Encode the texts that are not known yet; key and length of each text."""
+        types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        lengths = (input_ids != self.pad_id).sum(dim=1).tolist()
+        keys = [
+            torch.stack([row[:length], kind[:length]]).numpy().tobytes()
+            for row, kind, length in zip(input_ids, types, lengths, strict=True)
+        ]
+        missing = list({key: place for place, key in enumerate(keys) if key not in self._known}.values())
+        if missing:
+            width = max(lengths[place] for place in missing)
+            states = self._encode(input_ids[missing, :width], types[missing, :width])
+            for place, mine in zip(missing, states, strict=True):
+                self._known[keys[place]] = mine[: lengths[place]].clone()
+        return keys, lengths
+
+    def _encode(self, ids: Tensor, types: Tensor) -> Tensor:
         with torch.autocast("cpu", enabled=False):
-            hidden = self._lower[0](input_ids=rows, attention_mask=(rows != self.pad_id).long()).last_hidden_state
-        for key, length, states in zip(keys, lengths, hidden, strict=True):
-            self._known[key] = states[:length].clone()
+            mask = (ids != self.pad_id).long()
+            return self.lower(input_ids=ids, token_type_ids=types, attention_mask=mask).last_hidden_state
 
 
 def use_frozen_features(encoder: PreTrainedModel, features: FrozenFeatures, layers: int) -> None:
     """Replace an encoder's embeddings and lower layers, in place, by what is known of them."""
     encoder.embeddings = features
     encoder.encoder.layer = encoder.encoder.layer[layers:]
+
+
+class FrozenFeaturesTrainer(MultiTaskTrainer):
+    """Counts the operations that a run would execute without the memory: the frozen layers' forward in every step."""
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Those of the trained layers, and of the frozen ones below."""
+        features: FrozenFeatures = self.model.encoder.embeddings
+        return super().floating_point_ops(inputs) + training_flops(features.lower, inputs, backward=False)

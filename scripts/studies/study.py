@@ -2,6 +2,7 @@
 
 import copy
 import fcntl
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,8 @@ class KeepBest(TrainerCallback):
         self.rival = rival
         self.trial = trial
         self.curve: list[tuple[int, float]] = []
+        # As training begins: schedules freeze and thaw parameters later.
+        self._trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self._best: dict[str, Tensor] = {}
 
     @property
@@ -88,7 +91,7 @@ class KeepBest(TrainerCallback):
             return
         self.curve.append((state.global_step, value))
         if self.best[0] == state.global_step:
-            self._best = {name: copy.deepcopy(p.detach()) for name, p in self._trained()}
+            self._best = {name: copy.deepcopy(p.detach()) for name, p in self._trained.items()}
         number = len(self.curve)
         if number == self.trial <= len(self.rival) and value < self.rival[number - 1][1]:
             control.should_training_stop = True
@@ -96,8 +99,42 @@ class KeepBest(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Go back to the best evaluation."""
         with torch.no_grad():
-            for name, parameter in self._trained():
+            for name, parameter in self._trained.items():
                 parameter.copy_(self._best[name])
 
-    def _trained(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
-        return ((name, p) for name, p in self.model.named_parameters() if p.requires_grad)
+
+class Progress(TrainerCallback):
+    """What a run had spent at each evaluation, and how good it was then.
+
+    Points are ``{step, score, loss, flops, seconds}``: seconds of optimizer steps alone, without evaluations.
+
+    Args:
+        metric: Key of the score.
+        loss: Key of the loss.
+    """
+
+    def __init__(self, metric: str, loss: str):
+        self.trainer: Any = None
+        self.metric = metric
+        self.loss = loss
+        self.points: list[dict[str, float]] = []
+        self._seconds = 0.0
+        self._began = 0.0
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Start the clock."""
+        self._began = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stop the clock."""
+        self._seconds += time.perf_counter() - self._began
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **_: Any
+    ) -> None:
+        """Add a point."""
+        values = metrics or {}
+        if self.metric in values:
+            spent = {"flops": self.trainer.budget.record()["flops"], "seconds": round(self._seconds, 3)}
+            scores = {"score": values[self.metric], "loss": values[self.loss]}
+            self.points.append({"step": state.global_step, **scores, **spent})

@@ -132,3 +132,28 @@ def test_a_mixture_gives_the_learners_probabilities() -> None:
     assert mixture.learner is not None
     mixture.learner.log_tau[:] = np.log(5.0)
     assert mixture.probabilities()["large"] < 0.4
+
+
+def test_a_metric_that_begins_at_zero_does_not_drown_the_others() -> None:
+    learner = LearnedTemperature({"a": 1000, "b": 1000}, objective="worst")
+    for value in (0.0, 0.3):
+        learner.observe_evaluation({}, {"a": value, "b": 0.5 + value})
+    assert learner.signal().tolist() == pytest.approx([1 - 0.3 / 0.1, 1 - 0.8 / 0.5])
+
+
+def test_where_its_losses_come_from_is_in_the_state() -> None:
+    first, second = (LearnedTemperature(SIZES) for _ in range(2))
+    first.from_validation = True
+    first.observe_evaluation(dict.fromkeys(SIZES, 1.0), {})
+    second.load_state_dict(first.state_dict())
+    second.observe_losses(dict.fromkeys(SIZES, 9.0))
+    assert second.ready
+    assert second.signal().tolist() == pytest.approx([1.0] * 3)
+
+
+def test_options_out_of_range_are_said_together() -> None:
+    with pytest.raises(UserError) as caught:
+        LearnedTemperature(SIZES, objective="dor", penalty=-1.0, lr=0.0, every=0)  # type: ignore[arg-type]
+    keys = [mistake.key for mistake in caught.value.mistakes]
+    assert keys == [f"mixture.learn.{name}" for name in ("objective", "penalty", "lr", "every")]
+    assert "Did you mean 'dro'?" in str(caught.value)

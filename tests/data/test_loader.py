@@ -13,6 +13,7 @@ from hf_mtl.data.collate import Collator
 from hf_mtl.data.loader import PlannedSteps, evaluation_batches, train_loader
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.plan import Planner
+from hf_mtl.data.roster import Roster
 from hf_mtl.data.steps import StepSource
 from hf_mtl.data.tokenize import encode_split
 from hf_mtl.data.tokens import EncodedSplit
@@ -72,6 +73,25 @@ def test_the_micro_batches_of_all_processes_make_up_the_plan(world: int, accumul
         sizes = [len(batch["order"]) for batch in batches]
         assert max(sizes) - min(sizes) <= 1
         assert sorted(row for batch in batches for row in rows_of(batch)) == expected_rows(step)
+
+
+def test_a_micro_batch_without_rows_runs_the_encoder_and_a_head_on_nothing() -> None:
+    gamma = np.tile([0.0, 0.0, 1.0], (WINDOW, 1))
+    roster = Roster(gamma, np.ones(gamma.shape), np.zeros(gamma.shape, dtype=bool))
+    planner = Planner(SIZES, ROWS, seed=1, window_steps=WINDOW)
+    source = StepSource(Mixture(SIZES), planner, lambda: 15, roster=lambda start: roster)
+    collator = Collator(splits(), 0, length_grouping=True, group_cost=8)
+    steps = PlannedSteps(source, collator, 1, 2, 6)
+    batches = [steps[place] for place in range(6)]
+    rows = int(source.plan(0).counts[2])
+    assert source.plan(0).counts.sum() == rows < 6
+    full = [batch for batch in batches if rows_of(batch)]
+    assert len(full) == rows // 2, "the rows go to the processes in turn"
+    for batch in batches[len(full) :]:
+        assert batch["segments"] == {"score": (0, 0)}
+        assert batch["labels"]["score"].shape == (0, 2)
+        assert len(batch["order"]) == len(batch["noise"]["rows"]) == 1
+        assert batch["plan"]["counts"] == [0, 0, rows]
 
 
 class Watched(Mixture):

@@ -262,12 +262,27 @@ def test_redistributing_keeps_the_step_full() -> None:
     assert counts[2].tolist() == [0, 0, 10]
 
 
-def test_a_step_whose_rows_would_all_be_dropped_gives_them_to_the_others() -> None:
-    chosen = Planner({"a": 50, "b": 30}, 2, seed=3, window_steps=40)
-    state = chosen.first_window(np.array([0.02, 0.98]))
-    counts, nominal = chosen.window_counts(state, roster([[1, 0]] * 40))
-    assert (counts[:, 0] > 0).all()
-    assert (nominal[counts[:, 0] == 2] == [2, 0]).all()
+def test_a_step_whose_rows_would_all_be_dropped_keeps_one() -> None:
+    chosen = Planner({"a": 50, "b": 30, "c": 40}, 4, seed=3, window_steps=400)
+    state = chosen.first_window(np.array([0.03, 0.06, 0.91]))
+    counts, nominal = chosen.window_counts(state, roster([[1, 1, 0]] * 400))
+    whole, _ = chosen.window_counts(state)
+    empty = whole[:, :2].sum(axis=1) == 0
+    assert 0 < empty.sum() < 400
+    assert (counts[empty].sum(axis=1) == 1).all()
+    # Between the tasks that are left, by their probabilities; 250 draws have a standard error of 0.03.
+    assert counts[empty, 1].mean() == pytest.approx(2 / 3, abs=0.1)
+    assert (nominal.sum(axis=1) == 4).all()
+    np.testing.assert_array_equal(nominal[~empty], whole[~empty])
+    plans = chosen.window_plans(state, roster([[1, 1, 0]] * 400))
+    assert all(np.array_equal(plan.counts, counts[plan.step]) for plan in plans)
+
+
+def test_the_coefficient_of_a_task_that_sits_out_is_zero() -> None:
+    chosen = planner_of(window=40)
+    some = Roster(np.full((40, 3), 0.5), np.tile([0.5, 1.0, 1.0], (40, 1)), np.zeros((40, 3), dtype=bool))
+    for plan in chosen.window_plans(chosen.first_window(THREE), some):
+        assert plan.coefficients.tolist() == [0.5 * (plan.counts[0] > 0), 0.5, 0.5]
 
 
 @pytest.mark.parametrize("one_task", [False, True])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.plan import Planner, StepPlan
+from hf_mtl.data.roster import Roster
 from hf_mtl.data.steps import StepSource
 from hf_mtl.errors import CheckpointError
 
@@ -141,3 +142,22 @@ def test_a_resumed_run_keeps_the_probabilities_of_its_window() -> None:
     assert content(resumed.plan(13)) == UNINTERRUPTED[13]
     resumed.plan(20)
     assert np.allclose(resumed.state.probabilities, list(Mixture(SIZES, temperature=1.0).probabilities().values()))
+
+
+def test_the_tasks_of_a_window_are_settled_when_it_begins() -> None:
+    def of(coefficients: list[float]) -> StepSource:
+        gamma = np.array([coefficients] * 10)
+        roster = Roster(gamma, np.ones(gamma.shape), np.zeros(gamma.shape, dtype=bool))
+        planner = Planner(SIZES, 16, seed=0, window_steps=10)
+        return StepSource(Mixture(SIZES), planner, lambda: TOTAL, roster=lambda start: roster)
+
+    first, again = of([1, 1, 0]), of([1, 1, 0])
+    planned = [content(first.plan(step)) for step in range(20)]
+    again.plan(14)
+    # A run that was resumed with other schedules, or another length, follows them from the next window on.
+    resumed = of([1, 1, 1])
+    resumed.load_state_dict(through_a_file(again.state_dict()))
+    assert [content(resumed.plan(step)) for step in range(14, 20)] == planned[14:]
+    assert max(resumed.plan(step).counts[2] for step in range(20, 30)) > 0
+    assert max(first.plan(step).counts[2] for step in range(20, 30)) == 0
+    np.testing.assert_array_equal(resumed.state.cursors, first.state.cursors)

@@ -5,15 +5,20 @@ from typing import Any
 
 import pytest
 
-from hf_mtl.recipe import json_schema, load_recipe
+from hf_mtl.data import Mixture
+from hf_mtl.recipe import Recipe, json_schema, load_recipe
 from hf_mtl.recipe.yaml_source import read_yaml
+from hf_mtl.schedules import build_schedule
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
+FOLDER = Path(__file__).parents[2] / "recipes"
+RECIPES = sorted(FOLDER.rglob("*.yaml"))
 NAMES = [f"{path.parent.name}/{path.name}" for path in RECIPES]
 
 TASKS = {
     "tweeteval": ["emotion", "hate", "irony", "offensive", "sentiment", "stance"],
     "affecteval": ["goemotions", "emotion", "emobank", "ei_reg"],
+    "few_task": ["sentiment", "emotion", "irony"],
+    "mt2st": ["nli", "sst2", "qqp"],
 }
 
 
@@ -72,3 +77,93 @@ def test_vip_has_the_papers_settings_and_its_ablation(name: str, backbone: str, 
     assert ablation.model.head == {**recipe.model.head, "variance_normalization": False}
     assert ablation.balancing.options()["reduction"] == "tasks"
     assert ablation.training.options()["output_dir"] != recipe.training.options()["output_dir"]
+
+
+FEW_TASK = {
+    "joint": ("proportional", None, False),
+    "alt": ("uniform", None, True),
+    "alt-temp": (2.5, None, True),
+    "alt-temp-uw": (2.5, "uw", True),
+    "alt-temp-learned": (None, None, True),
+    "alt-temp-learned-dro": (None, None, True),
+}
+
+
+def few_task(name: str) -> Recipe:
+    return load_recipe(FOLDER / "few_task" / f"{name}.yaml")
+
+
+@pytest.mark.parametrize("name", FEW_TASK)
+def test_few_task_methods_differ_in_sampling_weighting_and_phases_alone(name: str) -> None:
+    temperature, weighting, phases = FEW_TASK[name]
+    recipe, base = few_task(name), few_task("base")
+    assert recipe.mixture.options().get("temperature") == temperature
+    assert recipe.balancing.options().get("weighting") == (None if weighting is None else {"name": weighting})
+    found = [item.model_dump(exclude_unset=True) for item in recipe.schedules]
+    assert found == ([{"type": "alternating", "period": 50}] if phases else [])
+    assert (recipe.model, recipe.tasks) == (base.model, base.tasks)
+    options, shared = recipe.training.options(), base.training.options()
+    assert options.pop("output_dir") != shared.pop("output_dir")
+    assert options == shared
+
+
+def test_few_task_has_the_papers_settings() -> None:
+    options = few_task("base").training.options()
+    assert (options["optim"], options["optim_args"]) == ("sgd", "momentum=0.9")
+    assert (options["learning_rate"], options["weight_decay"]) == (0.05, 5e-4)
+    assert (options["per_device_train_batch_size"], options["num_train_epochs"], options["seed"]) == (64, 20, 42)
+    rows = [task.max_rows for task in few_task("base").tasks.values()]
+    assert rows == [8 * 2862, 2862, 2862]
+
+
+def test_few_task_learned_temperatures_are_the_papers_and_dro() -> None:
+    assert few_task("alt-temp-learned").mixture.options() == {"learn": {"objective": "expected_loss"}}
+    assert few_task("alt-temp-learned-dro").mixture.options() == {"learn": {"objective": "dro"}}
+
+
+def test_a_fixed_temperature_lies_between_proportional_and_balanced() -> None:
+    sizes = {name: task.max_rows or 0 for name, task in few_task("alt-temp").tasks.items()}
+    shares = [
+        Mixture(sizes, **few_task(name).mixture.options()).probabilities()["sentiment"]
+        for name in ("joint", "alt-temp", "alt")
+    ]
+    assert shares == pytest.approx([0.8, 8**0.4 / (8**0.4 + 2), 1 / 3])
+
+
+MT2ST = ["mt2st-diminish", "mt2st-diminish-sampling", "mt2st-switch", "mt2st-feedback", "mt2st-adaptive"]
+
+
+@pytest.mark.parametrize("name", MT2ST)
+def test_mt2st_methods_are_one_schedule_each_around_the_primary_task(name: str) -> None:
+    recipe, base = (load_recipe(FOLDER / "mt2st" / f"{file}.yaml") for file in (name, "base"))
+    [item] = recipe.schedules
+    schedule = build_schedule(item.model_dump(exclude_unset=True), list(recipe.tasks))
+    assert name.startswith(schedule.name.replace("_", "-"))
+    assert schedule.tasks_named() == ["nli"]
+    assert (recipe.model, recipe.tasks, recipe.mixture) == (base.model, base.tasks, base.mixture)
+    assert recipe.training.options()["output_dir"] != base.training.options()["output_dir"]
+
+
+@pytest.mark.parametrize("name", ["base", "local-base"])
+def test_mt2st_adds_up_the_losses_of_as_many_rows_of_each_task(name: str) -> None:
+    recipe = load_recipe(FOLDER / "mt2st" / f"{name}.yaml")
+    assert recipe.mixture.options() == {"temperature": "uniform"}
+    assert recipe.balancing.options() == {"weighting": {"name": "ew", "weight_sum": 3}, "reduction": "tasks"}
+    assert recipe.training.options()["per_device_train_batch_size"] % 3 == 0
+
+
+def test_mt2st_has_the_papers_settings() -> None:
+    options = load_recipe(FOLDER / "mt2st" / "base.yaml").training.options()
+    assert (options["learning_rate"], options["lr_scheduler_type"]) == (3e-5, "cosine")
+    assert options["per_device_train_batch_size"] == 3 * 64
+    assert (options["metric_for_best_model"], options["greater_is_better"]) == ("nli_loss", False)
+
+
+@pytest.mark.parametrize(("study", "method"), [("mt2st", "mt2st-switch"), ("few_task", "alt-temp-uw")])
+def test_a_method_runs_on_local_files_by_extending_both(study: str, method: str, tmp_path: Path) -> None:
+    folder = FOLDER / study
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"extends: [{folder / method}.yaml, {folder}/local-base.yaml]\n")
+    recipe, local = load_recipe(path), load_recipe(folder / "local-base.yaml")
+    assert recipe.schedules == load_recipe(folder / f"{method}.yaml").schedules != ()
+    assert (recipe.model, recipe.tasks, recipe.training) == (local.model, local.tasks, local.training)

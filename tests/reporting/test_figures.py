@@ -58,6 +58,40 @@ def test_a_log_of_nothing_is_refused(tmp_path):
         training_figure(tmp_path / "training.png", [{"step": 1, "train_runtime": 2.0}])
 
 
+SCHEDULED = [
+    {"step": 10, "loss/a": 1.0, "loss/b": 2.0, "share/a": 0.5, "share/b": 0.5, "frozen/encoder": 1, "flops": 4e9},
+    {"step": 20, "loss/a": 0.9, "loss/b": 1.8, "share/a": 0.5, "share/b": 0.5, "frozen/encoder": 0, "flops": 16e9},
+    {"step": 20, "eval_a_loss": 1.0},
+    {"step": 30, "loss/a": 0.8, "share/a": 1.0, "share/b": 0.0, "frozen/encoder": 0.5, "flops": 20e9}
+    | {"coefficient/a": 1.0, "coefficient/b": 0.0, "temperature/a": 0.5, "temperature/b": 2.0},
+]
+
+
+def test_what_schedules_did_is_drawn(tmp_path, drawn):
+    training_figure(tmp_path / "training.png", SCHEDULED)
+    panels = {panel.get_title(loc="left"): panel for panel in drawn[0].axes}
+    loss, coefficient, temperature, share, parts, cost = panels.values()
+    np.testing.assert_array_equal(loss.lines[1].get_ydata(), [2.0, 1.8, np.nan])  # no line where the task is absent
+    # Values are means over the steps before each record: steps, from step 0 on.
+    assert coefficient.lines[1].get_xdata().tolist() == [0, 10, 20, 30]
+    assert coefficient.lines[1].get_ydata().tolist() == [1, 1, 1, 0]
+    assert coefficient.lines[0].get_linewidth() > coefficient.lines[1].get_linewidth()  # one may lie on the other
+    assert temperature.get_yscale() == "log"
+    assert share.lines[0].get_drawstyle() == "steps-pre"
+    [bars] = parts.collections
+    assert [tick.get_text() for tick in parts.get_yticklabels()] == ["encoder"]
+    assert [path.get_extents().intervalx.tolist() for path in bars.get_paths()] == [[0, 10], [10, 20], [20, 30]]
+    assert bars.get_facecolors()[:, 3].tolist() == [0, 1, 0.5]
+    assert parts.get_legend() is None
+    assert cost.get_ylabel() == "billion"
+    assert cost.lines[0].get_ydata()[1:].tolist() == pytest.approx([0.4, 1.2, 0.4])
+
+
+def test_without_schedules_the_cost_of_a_step_is_left_out(tmp_path, drawn):
+    training_figure(tmp_path / "training.png", [{**LOG[0], "flops": 1e9}])
+    assert [panel.get_ylabel() for panel in drawn[0].axes] == ["loss", "weight", "share"]
+
+
 def test_mixture_figure_stacks_the_shares_to_a_hundred(tmp_path, drawn):
     steps = np.arange(5)
     shares = {"a": np.linspace(0.9, 0.5, 5), "b": np.linspace(0.1, 0.5, 5)}

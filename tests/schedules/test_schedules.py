@@ -83,6 +83,20 @@ def test_feedback_takes_effect_at_the_next_window() -> None:
     assert schedule.effect(20, RUN).coefficients.tolist() == [1, 0, 0]
 
 
+def test_feedback_without_evaluations_follows_the_training_loss_window_by_window() -> None:
+    spec = {"type": "mt2st_feedback", "main": "main", "signal": "training", "patience": 1, "min_delta": 0.0}
+    schedule, multipliers = build_schedule(spec, TASKS), []
+    assert schedule.tasks_watched() == []
+    schedule.begin_window(0, RUN)  # nothing seen, nothing checked
+    for window, loss in enumerate([2.0, 1.0, 1.0, 3.0, 3.0]):
+        for step in range(5):
+            schedule.observe_losses(5 * window + step, {"main": loss, "b": 0.0})
+            schedule.observe_evaluation(step, {"main": 9.0})  # not what it follows
+        schedule.begin_window(5 * window + 5, RUN)
+        multipliers.append(schedule.effect(5 * window + 5, RUN).coefficients[1])
+    assert multipliers == [1, 1, 1, 0, 0], "the average rises in the fourth window"
+
+
 def test_feedback_decays_to_its_floor_and_then_drops() -> None:
     spec = {"type": "mt2st_feedback", "main": "main", "action": "decay", "patience": 1, "warmup_checks": 0}
     schedule = build_schedule({**spec, "factor": 0.1, "floor": 0.05}, TASKS)
@@ -138,10 +152,48 @@ def test_schedules_compose() -> None:
     assert late.learning_rate_scale == 0.5
 
 
+SUMMARIES: list[tuple[dict[str, Any], str]] = [
+    ({"type": "alternating", "period": 20}, "20 steps of the heads, 20 of the encoder, in turn"),
+    (
+        {"type": "mt2st_switch", "main": "b", "freeze": 2, "lr_scale": 0.5},
+        "b alone from step 60 on, 2 lowest layers frozen, learning rates x 0.5",
+    ),
+    ({"type": "mt2st_switch", "main": "b", "freeze": "embeddings"}, "b alone from step 60 on, embeddings frozen"),
+    (
+        {"type": "mt2st_diminish", "main": "b", "eta": 10.0},
+        "the coefficients of all tasks but b fall until step 47, where they leave",
+    ),
+    (
+        {"type": "mt2st_diminish", "main": "b", "eta": 2.0, "realise": "sampling"},
+        "the participation of all tasks but b falls to 13.5% of their first value",
+    ),
+    ({"type": "enter", "task": "b", "at": {"epoch": 1}}, "b takes part from step 20 on"),
+    ({"type": "leave", "task": "b", "at": 0.5}, "b leaves at step 50"),
+    ({"type": "warmup", "task": "b", "at": 0.1}, "the coefficient of b rises to 1 until step 10"),
+    (
+        {"type": "mt2st_feedback", "main": "b", "action": "decay"},
+        "all tasks but b count 0.5 times as much when its validation loss stops falling",
+    ),
+    ({"type": "mt2st_adaptive", "main": "b"}, "the tasks but b share a coefficient of 1 by inverse gradient norm"),
+]
+
+
+@pytest.mark.parametrize(("spec", "expected"), SUMMARIES, ids=[spec["type"] for spec, _ in SUMMARIES])
+def test_a_schedule_says_in_a_line_what_it_will_do(spec: dict[str, Any], expected: str) -> None:
+    assert build_schedule(spec, TASKS).summary(RUN) == expected
+
+
+def test_the_step_that_diminish_names_is_the_first_without_the_other_tasks() -> None:
+    options = {"type": "mt2st_diminish", "main": "main", "eta": 10.0}
+    assert coefficients(options, 46)[0][1] > 0
+    assert coefficients(options, 47) == [[1, 0, 0]]
+
+
 STATEFUL: list[dict[str, Any]] = [
     {"type": "mt2st_feedback", "main": "main", "patience": 1, "warmup_checks": 0, "action": "decay"},
     {"type": "mt2st_adaptive", "main": "main"},
     {"type": "mt2st_adaptive", "main": "main", "signal": "variance"},
+    {"type": "mt2st_feedback", "main": "main", "patience": 1, "signal": "training"},
 ]
 
 
@@ -183,7 +235,9 @@ def test_the_state_of_other_schedules_is_refused() -> None:
     [
         ("mt2st_swich", "unknown schedule 'mt2st_swich'.*Did you mean 'mt2st_switch'"),
         ({"type": "mt2st_switch"}, "schedules.main: is missing"),
-        ({"type": "mt2st_switch", "main": "mian"}, "unknown task 'mian'.*Did you mean 'main'"),
+        ({"type": "mt2st_switch", "main": "mian"}, "schedules.main: unknown task 'mian'.*Did you mean 'main'"),
+        ({"type": "mt2st_switch", "main": "main", "at": {}}, "schedules.at: found {}"),
+        ({"type": "mt2st_switch", "main": "main", "at": {"step": 1, "epoch": 2}}, "schedules.at: found {'step'"),
         ({"type": "mt2st_switch", "main": "main", "at": 1.5}, "schedules.at: found 1.5"),
         ({"type": "mt2st_switch", "main": "main", "att": 0.5}, "unknown option 'att'"),
         ({"type": "alternating", "period": 0}, "schedules.period: found 0"),

@@ -1,13 +1,14 @@
 """Train the tiny world under one partition and keep the parameters before and after; started by `test_partition`.
 
-Usage: partition_worker.py OUTPUT.safetensors PER_DEVICE ACCUMULATION OPTIM WEIGHTING GROUPING [HEAD]
+Usage: partition_worker.py OUTPUT.safetensors PER_DEVICE ACCUMULATION OPTIM WEIGHTING GROUPING [OPTIONS]
 
-HEAD is a head with its options, as JSON.
+OPTIONS are further keyword arguments of `train`, as JSON.
 """
 
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,16 @@ def train(
     grouping: bool,
     steps: int = 20,
     head: str | dict[str, Any] | None = None,
+    mixture: dict[str, Any] | None = None,
+    schedules: Sequence[dict[str, Any]] = (),
+    resume: str | None = None,
     **options: Any,
 ) -> tuple[dict[str, torch.Tensor], MultiTaskTrainer]:
-    """Parameters before (``before/...``) and after (``after/...``), UW's s among them, in float64."""
+    """Parameters before (``before/...``) and after (``after/...``), UW's s and learned log tau too, in float64."""
     # Large weights make gradients whose rounding AdamW blows up where the true gradient is zero (a key's bias).
     model = tiny.model(config={"initializer_range": 0.05}, head=head)
+    options = {"output_dir": tempfile.mkdtemp(), "save_strategy": "no", "window_steps": 6, **options}
     args = MultiTaskTrainingArguments(
-        output_dir=tempfile.mkdtemp(),
         per_device_train_batch_size=per_device,
         gradient_accumulation_steps=accumulation,
         optim=optim,
@@ -43,11 +47,9 @@ def train(
         max_steps=steps,
         length_grouping=grouping,
         group_cost=4,
-        save_strategy="no",
         report_to="none",
         disable_tqdm=True,
         use_cpu=True,
-        window_steps=6,
         **options,
     )
     trainer = MultiTaskTrainer(
@@ -56,24 +58,32 @@ def train(
         train_dataset=tiny.datasets(),
         processing_class=tiny.tokenizer(),
         balancing={"weighting": weighting},
+        mixture=mixture,
+        schedules=schedules,
     )
     named = {**dict(model.named_parameters()), **{f"uw.{k}": v for k, v in trainer.weighting.named_parameters()}}
     found = {f"before/{name}": value.detach().double().clone() for name, value in named.items()}
-    trainer.train()
+    trainer.train(resume_from_checkpoint=resume)
     found |= {f"after/{name}": value.detach().double().clone() for name, value in named.items()}
+    if trainer.mixture.learner is not None:
+        log_tau = torch.from_numpy(trainer.mixture.learner.log_tau)
+        found |= {"before/log_tau": torch.zeros_like(log_tau), "after/log_tau": log_tau}
     return found, trainer
 
 
+def assert_all_processes_agree(found: dict[str, torch.Tensor]) -> None:
+    """To the bit."""
+    if torch.distributed.is_initialized():
+        everyone: list[dict[str, torch.Tensor]] = [{} for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather_object(everyone, found)
+        assert all(torch.equal(one[name], value) for one in everyone for name, value in found.items())
+
+
 def main() -> None:
-    output, per_device, accumulation, optim, weighting, grouping, *head = sys.argv[1:]
-    found, trainer = train(
-        int(per_device),
-        int(accumulation),
-        optim,
-        weighting,
-        grouping == "on",
-        head=json.loads(head[0]) if head else None,
-    )
+    output, per_device, accumulation, optim, weighting, grouping, *more = sys.argv[1:]
+    options = json.loads(more[0]) if more else {}
+    found, trainer = train(int(per_device), int(accumulation), optim, weighting, grouping == "on", **options)
+    assert_all_processes_agree(found)
     if trainer.is_world_process_zero():
         save_file(found, Path(output))
     if torch.distributed.is_initialized():

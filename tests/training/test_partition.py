@@ -49,14 +49,14 @@ def train_on_processes(
     optim: str,
     weighting: str,
     grouping: str,
-    *head: str,
+    **options: Any,
 ) -> Parameters:
     output = tmp_path / f"{processes}-{per_device}-{accumulation}.safetensors"
     worker = ROOT / "tests/training/partition_worker.py"
     subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)),
-            *map(str, (worker, output, per_device, accumulation, optim, weighting, grouping, *head)),
+            *map(str, (worker, output, per_device, accumulation, optim, weighting, grouping, json.dumps(options))),
         ],
         check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
@@ -117,7 +117,7 @@ def test_processes_do_not_change_the_update_of_probabilistic_heads(tmp_path: Pat
     head = PROBABILISTIC[name]
     reference, _ = train(32, 1, "sgd", "uw", grouping=False, head=head)
     for per_device, accumulation in [(16, 1), (8, 2)]:
-        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "uw", "on", json.dumps(head))
+        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "uw", "on", head=head)
         assert_same_run(found, reference, "sgd")
 
 

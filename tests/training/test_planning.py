@@ -15,6 +15,7 @@ from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.vocabulary import train_wordpiece
 from hf_mtl.errors import RunError
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
+from hf_mtl.reporting.tables import plan_table
 from hf_mtl.training import plan_recipe, planning
 from tests import tiny
 from tests.training import runs
@@ -175,6 +176,26 @@ def test_training_realises_the_plan(recipe: Path, tmp_path: Path, drawn: dict[st
         assert rows == pytest.approx(sum(8 * record[f"share/{name}"] for record in trained))
         # Draws are independent from step to step, and each is off by a row at most.
         assert abs(rows - found[name].passes * size) < 3 * 0.5 * math.sqrt(20)
+
+
+def test_with_schedules_the_plan_is_what_training_draws(recipe: Path, tmp_path: Path) -> None:
+    schedules = "schedules=[{type: mt2st_switch, main: mood, at: 0.5}, {type: alternating, period: 3}]"
+    options = [schedules, "training.max_steps=20", "training.eval_strategy=no", "training.save_strategy=no"]
+    found = plan(recipe, tmp_path, *options)
+    runs.train(recipe, tmp_path / "run", *options)
+    last = [record for record in runs.log(tmp_path / "run") if "loss" in record][-1]
+    assert [task.passes for task in found.tasks] == pytest.approx(
+        [last[f"passes/{task.name}"] for task in found.tasks]
+    )
+    assert found.rows_per_step == 8
+    assert 4 < sum(task.rows_per_step for task in found.tasks) < 8, "after the switch the steps shrink"
+    assert found.schedules == (
+        "mt2st_switch: mood alone from step 10 on",
+        "alternating: 3 steps of the heads, 3 of the encoder, in turn",
+    )
+    table = plan_table(found)
+    assert "steps       20 of 8 rows, " in table
+    assert table.endswith("schedule    alternating: 3 steps of the heads, 3 of the encoder, in turn")
 
 
 def test_a_plan_writes_a_figure_and_no_run(recipe: Path, tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ CHANGES = [
     ("balancing.weighting=ew", "balancing.weighting: is {'name': 'ew'}, in the run it is {'name': 'uw'}"),
     ("model.head=mlp", "model.head: is 'mlp', in the run it is not set"),
     ("mixture.cap=50", "mixture.cap: is 50, in the run it is not set"),
+    ("schedules=[alternating]", "schedules: is [{'type': 'alternating'}], in the run it is not set"),
     ("tasks.mood.labels=[bad, good]", "tasks.mood.labels: is ['bad', 'good'], in the run it is ['good', 'bad']"),
     ("tasks.mood=", "tasks: are topic, score; the run has topic, mood, score"),
     ("tasks.topic.max_rows=100", "tasks.topic.max_rows: is 100, in the run it is not set"),

@@ -147,6 +147,7 @@ SPECS: dict[str, dict[str, Any]] = {
         "eval_steps": 1,
     },
     "temperature": {"mixture": {"learn": {"every": 2, "lr": 5.0}}},
+    "phases and switch": {"schedules": [{"type": "alternating", "period": 3}, SWITCH], "weighting": "uw"},
 }
 
 
@@ -171,7 +172,7 @@ def test_a_resumed_run_goes_on_in_the_same_bits(tmp_path: Path, name: str, step:
 @pytest.mark.parametrize("name", SPECS)
 def test_accumulation_does_not_change_what_schedules_do(tmp_path: Path, name: str) -> None:
     runs = []
-    for size, accumulation in ((8, 1), (2, 4)):
+    for size, accumulation in ((8, 1), (1, 8)):  # where rows are dropped, some micro-batches have none
         options = {"max_steps": 8, "window_steps": 2, "optim": "sgd", "learning_rate": 0.1, **SPECS[name]}
         batches = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation}
         trainer = make(tmp_path / str(size), **options, **batches)
@@ -181,3 +182,140 @@ def test_accumulation_does_not_change_what_schedules_do(tmp_path: Path, name: st
     flat = [torch.cat([value.flatten() for value in run.values()]) for run in runs]
     assert flat[0].norm() > 0
     assert (flat[0] - flat[1]).norm() / flat[0].norm() < 1e-4
+
+
+def test_an_absent_tasks_optimizer_state_rests(tmp_path: Path) -> None:
+    class Moments(TrainerCallback):
+        trainer: MultiTaskTrainer
+        seen: list[dict[str, dict[str, torch.Tensor]]]
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            named = [*self.trainer.model.named_parameters(), *self.trainer.weighting.named_parameters()]
+            found = {name: self.trainer.optimizer.state.get(parameter, {}) for name, parameter in named}
+            self.seen.append({name: {k: v.clone() for k, v in state.items()} for name, state in found.items()})
+
+    watch = Moments()
+    watch.seen = []
+    options: dict[str, Any] = {"max_steps": 6, "optim": "adamw_torch", "callbacks": [watch]}
+    trainer = make(tmp_path, model=tiny.model(head="vip"), schedules=[SWITCH], weighting="uw", **options)
+    watch.trainer = trainer
+    trainer.train()
+    before, after = watch.seen[2], watch.seen[5]
+    absent = [name for name in before if "task_mood" in name or "task_score" in name]
+    assert any("log_tau" in name for name in absent)
+    for name in absent:
+        assert same(before[name], after[name]), name
+        assert int(after[name]["step"]) == 3
+    [s] = [name for name in before if not name.startswith(("encoder", "heads"))]
+    for moment in ("exp_avg", "exp_avg_sq"):
+        assert torch.equal(before[s][moment][1:], after[s][moment][1:])
+        assert not torch.equal(before[s][moment][0], after[s][moment][0])
+
+
+def test_an_absent_tasks_running_statistics_rest(tmp_path: Path) -> None:
+    trainer, seen = make(tmp_path, model=tiny.model(head="vmtl"), schedules=[SWITCH], max_steps=6), []
+
+    class Statistics(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            seen.append({name: value.clone() for name, value in trainer.model.named_buffers() if "moments" in name})
+
+    trainer.add_callback(Statistics())
+    trainer.train()
+    assert same(heads_of(seen[2], "mood", "score"), heads_of(seen[5], "mood", "score"))
+    assert not same(heads_of(seen[2], "topic"), heads_of(seen[5], "topic"))
+
+
+@pytest.mark.parametrize("part", [{"lora": {"rank": 2}}, {"freeze": 1}])
+def test_phases_switch_only_what_is_trained_at_all(tmp_path: Path, part: dict[str, Any]) -> None:
+    model = tiny.model(**part)
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    options: dict[str, Any] = {"model": model, "max_steps": 4, "gradient_checkpointing": True}
+    _, watch = watched(tmp_path, schedules=[{"type": "alternating", "period": 1}], **options)
+    for step, graded in enumerate(watch.graded):
+        room = "heads" if step % 2 == 0 else "encoder"
+        # DistributedDataParallel and the optimizer were made with all of these.
+        assert graded == {name for name in trained if name.startswith(room)}
+    assert {name for name, parameter in model.named_parameters() if parameter.requires_grad} == trained
+
+
+def test_clipping_sees_the_active_group_alone(tmp_path: Path) -> None:
+    norms = []
+
+    class Norms(TrainerCallback):
+        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            gradients = [parameter.grad for parameter in trainer.model.parameters() if parameter.grad is not None]
+            norms.append(float(torch.stack([gradient.norm() for gradient in gradients]).norm()))
+
+    options: dict[str, Any] = {"max_grad_norm": 1e-3, "max_steps": 4, "callbacks": [Norms()]}
+    trainer = make(tmp_path, schedules=[{"type": "alternating", "period": 1}], **options)
+    trainer.train()
+    assert norms == pytest.approx([1e-3] * 4, rel=1e-2)  # clipping divides by the norm and 1e-6
+    assert min(records(trainer, "grad_norm")) > 1e-2
+
+
+def test_the_log_says_what_the_schedules_did(tmp_path: Path) -> None:
+    schedules = [{"type": "alternating", "period": 2}, {**SWITCH, "lr_scale": 0.5}]
+    trainer, _ = watched(tmp_path, schedules=schedules, lr_scheduler_type="constant")
+    assert records(trainer, "frozen/encoder") == [1, 1, 0, 0, 1, 1, 0, 0]
+    assert records(trainer, "frozen/heads") == [0, 0, 1, 1, 0, 0, 1, 1]
+    assert records(trainer, "learning_rate") == pytest.approx([1e-3] * 3 + [5e-4] * 5)
+    spent = records(trainer, "flops")
+    assert spent == sorted(spent)
+    assert spent[-1] == trainer.state.total_flos
+
+
+def test_a_task_that_sits_out_by_chance_has_coefficient_zero_in_the_log(tmp_path: Path) -> None:
+    fades = {
+        "type": "mt2st_diminish",
+        "main": "topic",
+        "realise": "sampling",
+        "eta": 1.0,
+        "freed_rows": "redistribute",
+    }
+    trainer, _ = watched(tmp_path, schedules=[fades], max_steps=24)
+    coefficients = records(trainer, "coefficient/mood")
+    assert set(coefficients) == {0.0, 1.0}
+    shares = records(trainer, "share/mood")[-len(coefficients) :]
+    assert all(share == 0 for share, coefficient in zip(shares, coefficients, strict=True) if coefficient == 0)
+
+
+def test_only_the_runs_own_evaluations_count(tmp_path: Path) -> None:
+    feedback = {"type": "mt2st_feedback", "main": "topic", "patience": 1, "warmup_checks": 0}
+    options: dict[str, Any] = {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 2}
+    trainer = make(tmp_path, schedules=[feedback], eval_on_start=True, **options)
+    [schedule] = trainer.schedules.schedules
+    trainer.evaluate()
+    trainer.train()
+    trainer.evaluate()
+    assert schedule.checks == 3  # at steps 0, 2 and 4
+    resumed = make(tmp_path, schedules=[feedback], eval_on_start=True, **options)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert resumed.schedules.schedules[0].state_dict() == schedule.state_dict()
+
+
+def test_a_longer_run_moves_what_lies_at_a_fraction_of_it(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"schedules": [{**SWITCH, "at": 0.5}], "window_steps": 2, "save_strategy": "steps"}
+    make(tmp_path, max_steps=4, save_steps=1, **options).train()
+    resumed = make(tmp_path, max_steps=12, save_steps=100, **options)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
+    assert records(resumed, "share/topic").index(1.0) == 6
+    assert resumed.state.global_step == 12
+
+
+def test_workers_that_fetch_ahead_do_not_see_what_schedules_decide_later(tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "schedules": [{"type": "mt2st_adaptive", "main": "topic", "every": 3}, SPECS["feedback"]["schedules"][0]],
+        "mixture": {"learn": {"every": 3, "lr": 5.0}},
+        "eval_strategy": "steps",
+        "eval_steps": 13,
+        "window_steps": 12,
+        "max_steps": 38,
+    }
+    alone = make(tmp_path / "0", **options)
+    helped = make(tmp_path / "2", dataloader_num_workers=2, **options)
+    for trainer in (alone, helped):
+        trainer.train()
+    assert same(parameters(alone), parameters(helped))
+    for key in ("coefficient/mood", "temperature/mood", "share/mood"):
+        assert records(alone, key) == records(helped, key)
+        assert len(set(records(alone, key))) > 1

@@ -1,0 +1,129 @@
+"""Training splits of a given imbalance between tasks, each with the class distribution that it had."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_mtl.data.carve import quintiles
+from hf_mtl.data.permutation import derive_key, permute
+from hf_mtl.errors import UserError
+
+
+@dataclass(frozen=True)
+class Imbalance:
+    """The training rows of every task, of which so many are left as a ratio says.
+
+    Args:
+        ratio: r_t of each task.
+        unit: Rows of a task with r_t = 1.
+        rows: Row numbers of each task's training split, ascending, [r_t * unit].
+        total_variation: ½ Σ|q_t - p_t| of the shares of rows q from the shares p of the ratio.
+        kl: KL(q || p), nats.
+    """
+
+    ratio: dict[str, int]
+    unit: int
+    rows: dict[str, NDArray[np.int64]]
+    total_variation: float
+    kl: float
+
+
+def imbalance_unit(sizes: Mapping[str, int], ratio: Mapping[str, int]) -> int:
+    """Rows of a task with r_t = 1: the most that all tasks can give, min_t floor(N_t / r_t).
+
+    Args:
+        sizes: Training rows N_t of each task.
+        ratio: r_t of each task, at least 1.
+
+    Raises:
+        UserError: If the ratio is of other tasks, is not at least 1, or asks more rows of a task than it has.
+    """
+    if ratio.keys() != sizes.keys() or not sizes:
+        raise UserError(f"imbalance: the ratio is of {sorted(ratio)}, the tasks are {sorted(sizes)}; name the same")
+    if wrong := [f"{name}: {ratio[name]}" for name in ratio if ratio[name] < 1]:
+        raise UserError(f"imbalance: the ratio must be at least 1; found {', '.join(wrong)}")
+    if small := [f"{name} has {sizes[name]} for {ratio[name]}" for name in sizes if sizes[name] < ratio[name]]:
+        raise UserError(f"imbalance: too few training rows; {', '.join(small)}")
+    return min(sizes[name] // ratio[name] for name in sizes)
+
+
+def class_quotas(counts: Sequence[int] | NDArray[np.integer], total: int) -> NDArray[np.int64]:
+    """Rows of each class in a smaller split with the same class distribution.
+
+    ``total * N_c / N`` by largest remainder, in integers; of equal remainders the lower class wins. Each class that
+    has rows keeps at least one, where ``total`` is enough for that, at the cost of the largest quota.
+
+    Args:
+        counts: Rows N_c of each class, [C].
+        total: Rows of the smaller split, at most all.
+
+    Returns:
+        Rows of each class, summing to ``total``, [C].
+
+    Raises:
+        ValueError: If there are fewer rows than ``total``, or none.
+    """
+    available = np.asarray(counts, dtype=np.int64)
+    rows = int(available.sum())
+    if not 0 < total <= rows:
+        raise ValueError(f"{total} of {rows} rows")
+    quotas, remainders = np.divmod(available * total, rows)
+    # Stable: equal remainders go to the lower class.
+    quotas[np.argsort(-remainders, kind="stable")[: total - int(quotas.sum())]] += 1
+    if total >= np.count_nonzero(available):
+        for empty in np.flatnonzero((available > 0) & (quotas == 0)):
+            quotas[np.argmax(quotas)] -= 1
+            quotas[empty] = 1
+    return quotas
+
+
+def imbalanced_rows(
+    labels: Mapping[str, NDArray[np.number]], ratio: Mapping[str, int], seed: int, unit: int | None = None
+) -> Imbalance:
+    """Choose training rows of every task so that the tasks' sizes have a ratio and each keeps its distribution.
+
+    The rows of a class are the first of a permutation that depends on seed, task and class alone: of the draws of two
+    sizes one holds the other, class by class, and another task changes nothing. Targets are stratified by the fifths
+    that `hf_mtl.data.carve.quintiles` makes. For the training split only; validation and test stay as they are.
+
+    Source: the construction of IR in "Few-Task Imbalanced Multi-Task Learning via Alternating Optimization". Departs
+    from its code, which does not stratify, and never repeats rows of the large tasks.
+
+    Args:
+        labels: Class ids int [N_t], or targets float [N_t, D], of each task's training rows.
+        ratio: r_t of each task, such as ``{"sentiment": 8, "emotion": 1, "irony": 1}``.
+        seed: Seed of the draw.
+        unit: Rows of a task with r_t = 1, at most `imbalance_unit`, which is the default.
+
+    Raises:
+        UserError: If the ratio does not fit the tasks (`imbalance_unit`), or they have too few rows for ``unit``.
+    """
+    largest = imbalance_unit({name: len(values) for name, values in labels.items()}, ratio)
+    unit = largest if unit is None else unit
+    if not 1 <= unit <= largest:
+        raise UserError(f"imbalance: found a unit of {unit} rows; allowed with these tasks: 1 to {largest}")
+    rows = {name: _draw(name, values, ratio[name] * unit, seed) for name, values in labels.items()}
+    return Imbalance(dict(ratio), unit, rows, *_distances(rows, ratio))
+
+
+def _draw(name: str, labels: NDArray[np.number], total: int, seed: int) -> NDArray[np.int64]:
+    strata = labels if labels.ndim == 1 else quintiles(labels)
+    values, members = np.unique(strata, return_inverse=True)
+    members = members.reshape(-1)
+    quotas = class_quotas(np.bincount(members, minlength=len(values)), total)
+    chosen = []
+    for index, (value, quota) in enumerate(zip(values, quotas, strict=True)):
+        pool = np.flatnonzero(members == index)
+        key = derive_key(seed, "imbalance", name, int(value))
+        chosen.append(pool[permute(np.arange(int(quota)), len(pool), key)])
+    return np.sort(np.concatenate(chosen))
+
+
+def _distances(rows: Mapping[str, NDArray[np.int64]], ratio: Mapping[str, int]) -> tuple[float, float]:
+    """Total variation and KL divergence of the shares of rows from the ratio's."""
+    q = np.array([len(rows[name]) for name in ratio], dtype=np.float64)
+    p = np.array(list(ratio.values()), dtype=np.float64)
+    q, p = q / q.sum(), p / p.sum()
+    return float(np.abs(q - p).sum() / 2), max(float((q * np.log(q / p)).sum()), 0.0)
