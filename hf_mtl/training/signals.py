@@ -15,7 +15,7 @@ class TaskSignals:
     Logs ``loss/<task>`` (mean over the steps that had the task), ``weight/<task>`` (mean coefficient),
     ``share/<task>`` (share of the rows), ``passes/<task>`` (times that the task's rows have been seen) and
     ``relative_loss/<task>``: a bias-corrected moving average of the loss, over the mean of the first steps.
-    Schedules add ``coefficient/<task>`` (mean gamma_t; 0 where the task was absent) once any of them is not 1.
+    Schedules add ``coefficient/<task>`` (mean gamma_t; 0 where they had the task sit out) once any of them is not 1.
     Heads add ``loss/<task>/<penalty>`` (mean of a penalty, before its factor, over the steps that had the task) and
     ``<gauge>/<task>``, such as ``tau/emotion`` (mean over the steps).
 
@@ -57,7 +57,7 @@ class TaskSignals:
         self._present += present
         self._losses += losses
         self._weights += weights
-        self._gamma += torch.where(present, gamma, 0.0)
+        self._gamma += gamma
         self.scheduled = self.scheduled | (gamma != 1).any()
         self._counts += counts
         self.rows += counts

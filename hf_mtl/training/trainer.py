@@ -152,7 +152,8 @@ class MultiTaskTrainer(PlannedTrainer):
         self.add_callback(BalancingCallback(self.objective))
         self.add_callback(HeadsCallback(self.model, self.signals, self.processes.reduce_sum))
         self.add_callback(self._scheduling)
-        self.budget = Budget(lambda: "encoder" not in self._scheduling.frozen, self._flops)
+        encoder = self.model.encoder
+        self.budget = Budget(lambda: any(p.requires_grad for p in encoder.parameters()), self._flops)
         self.add_callback(self.budget)
         if self.args.early_stopping_patience is not None:
             self.add_callback(

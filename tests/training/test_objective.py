@@ -220,3 +220,43 @@ def test_state_goes_around() -> None:
     first, second = objective_of(weighting_of("uw"), 1), objective_of(weighting_of("uw", init=0.0), 1)
     second.load_state_dict({key: value.clone() for key, value in first.state_dict().items()})
     assert second.weighting.weights().tolist() == first.weighting.weights().tolist()
+
+
+@pytest.mark.parametrize("reduction", ["rows", "tasks"])
+@pytest.mark.parametrize("name", ["ew", "uw"])
+def test_dropping_rows_leaves_what_the_others_count(name: str, reduction: Reduction) -> None:
+    losses = {"a": torch.tensor([1.0, 2.0, 4.0], requires_grad=True), "b": torch.tensor([3.0], requires_grad=True)}
+    gradients = []
+    for rows, counts, gamma in (
+        (losses, [3, 1, 0], [1.0, 0.5, 1.0]),
+        ({"a": losses["a"]}, [3, 0, 0], [1.0, 0.0, 1.0]),
+    ):
+        objective = objective_of(weighting_of(name), 1, reduction)
+        part = objective.micro_batch(rows, counts, nominal=[3, 1, 0], gamma=gamma)
+        (gradient,) = torch.autograd.grad(part, losses["a"])
+        gradients.append(gradient)
+        objective.finish()
+    torch.testing.assert_close(gradients[0], gradients[1])
+    # Without the nominal counts, the one task left would count for all.
+    alone = objective_of(weighting_of(name), 1, reduction).micro_batch({"a": losses["a"]}, [3, 0, 0])
+    (gradient,) = torch.autograd.grad(alone, losses["a"])
+    assert (gradient > 1.2 * gradients[0]).all()
+
+
+def test_gamma_multiplies_a_tasks_loss_its_weights_penalty_and_its_heads_penalty() -> None:
+    rows = {"a": torch.tensor([1.0, 3.0]), "b": torch.tensor([2.0, 4.0])}
+    penalties = {"b": torch.tensor([-1.0, 0.5])}
+
+    def scalar(gamma: list[float] | None) -> tuple[float, Tensor]:
+        weighting = weighting_of("uw")
+        objective = objective_of(weighting, 1)
+        part = objective.micro_batch(rows, [2, 2, 0], gamma=gamma, row_penalties=penalties)
+        objective.finish()
+        [s] = weighting.parameters()
+        assert s.grad is not None
+        return float(part), s.grad.clone()
+
+    (whole, whole_s), (half, half_s), (without, without_s) = map(scalar, (None, [1.0, 0.5, 1.0], [1.0, 0.0, 1.0]))
+    assert half == pytest.approx((whole + without) / 2)
+    torch.testing.assert_close(half_s, whole_s * torch.tensor([1.0, 0.5, 0.0]))
+    torch.testing.assert_close(without_s, whole_s * torch.tensor([1.0, 0.0, 0.0]))

@@ -115,3 +115,17 @@ def test_restored_signals_continue_as_the_uninterrupted_ones() -> None:
     run(second, range(13, 31))
     assert torch.equal(second.relative_losses(), uninterrupted.relative_losses())
     assert second.flush()["passes/a"] == uninterrupted.flush()["passes/a"] == 3.0
+
+
+def test_coefficients_are_logged_from_the_first_that_is_not_one() -> None:
+    signals = TaskSignals(SIZES)
+    signals.observe(step([1.0, 0.0], [8, 0]))  # no row of b by chance: no schedule's doing
+    assert "coefficient/b" not in signals.flush()
+    for gamma in (1.0, 0.5, 0.0):
+        result = step([1.0, 0.0], [8, 0])
+        result.gamma = torch.tensor([1.0, gamma], dtype=torch.float64)
+        signals.observe(result)
+    record = signals.flush()
+    assert (record["coefficient/a"], record["coefficient/b"]) == (1.0, 0.5)
+    signals.observe(step([1.0, 2.0], [4, 4]))
+    assert signals.flush()["coefficient/b"] == 1.0
