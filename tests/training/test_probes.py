@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from hf_mtl.data.collate import Collator
 from hf_mtl.modeling import split_parameters
 from hf_mtl.training.evaluate import to_device
 from hf_mtl.training.frozen_groups import FrozenGroups
@@ -34,24 +35,32 @@ def prober(folder: Path, **options: Any) -> Prober:
     return Prober(trainer.model, trainer.train_collator, 0, trainer.processes, trainer._add_flops, rows=4)
 
 
+class Recording:
+    """A collator that notes what it is asked for."""
+
+    def __init__(self, collator: Collator):
+        self.collator, self.splits, self.names = collator, collator.splits, collator.names
+        self.asked: list[tuple[Any, Any]] = []
+
+    def __call__(self, tasks: Any, rows: Any) -> dict[str, Any]:
+        self.asked.append((tasks, rows))
+        return self.collator(tasks, rows)
+
+
 def test_both_measurements_are_those_of_the_shared_parameters(tmp_path: Path) -> None:
-    probe = prober(tmp_path, model=tiny.model(dropout=0.5))
-    model, rows = probe.model, []
-    collator = probe._make_collator()
-    probe._make_collator = lambda: lambda tasks, chosen: rows.append((tasks, chosen)) or collator(tasks, chosen)  # type: ignore[assignment,return-value,func-returns-value]
-    recording = probe._make_collator()
-    recording.splits, recording.names = collator.splits, collator.names  # type: ignore[attr-defined]
-    probe._make_collator = lambda: recording
-    norm, trace = (probe.measure(kind, ["mood"], 7)["mood"] for kind in ("gradient_norm", "fisher"))  # type: ignore[arg-type]
-    tasks, chosen = rows[0]
+    trainer = make(tmp_path, model=tiny.model(dropout=0.5))
+    model, collator = trainer.model, Recording(trainer.train_collator())
+    probe = Prober(model, lambda: collator, 0, trainer.processes, lambda flops: None, rows=4)  # type: ignore[arg-type,return-value]
+    norm, trace = probe.measure("gradient_norm", ["mood"], 7)["mood"], probe.measure("fisher", ["mood"], 7)["mood"]
+    (tasks, rows), *singly = collator.asked
     assert tasks.tolist() == [1] * 4
-    assert [row for _, one in rows[1:] for row in one] == chosen.tolist(), "the same rows, one by one"
+    assert [row for _, one in singly for row in one] == rows.tolist(), "the same rows, one by one"
     model.eval()
     shared = [parameter for _, parameter in split_parameters(model)[0]]
 
     def squared(part: slice) -> float:
-        batch = to_device(collator(tasks[part], chosen[part]), model.device)
-        found = torch.autograd.grad(model(**batch).row_losses["mood"].mean(), shared, allow_unused=True)
+        loss = model(**to_device(collator(tasks[part], rows[part]), model.device)).row_losses["mood"].mean()
+        found = torch.autograd.grad(loss, shared, allow_unused=True)
         return sum(float(one.square().sum()) for one in found if one is not None)
 
     assert norm**2 == pytest.approx(squared(slice(4)), rel=1e-5)

@@ -11,44 +11,9 @@ from transformers import TrainerCallback
 from hf_mtl import MultiTaskTrainer
 from tests import tiny
 from tests.training.trainers import make, parameters, records, same
+from tests.training.watching import encoder_of, heads_of, watched
 
 SWITCH = {"type": "mt2st_switch", "main": "topic", "at": {"step": 3}}
-
-
-class Watch(TrainerCallback):
-    """Keeps the parameters after every step, and which of them had a gradient before the optimizer's."""
-
-    def __init__(self) -> None:
-        self.trainer: MultiTaskTrainer
-        self.after: list[dict[str, torch.Tensor]] = []
-        self.graded: list[set[str]] = []
-        self.rates: list[float] = []
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        named = self.trainer.model.named_parameters()
-        self.graded.append({name for name, parameter in named if parameter.grad is not None})
-
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.rates.append(self.trainer.optimizer.param_groups[0]["lr"])
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.after.append(parameters(self.trainer))
-
-
-def watched(folder: Path, **options: Any) -> tuple[MultiTaskTrainer, Watch]:
-    watch = Watch()
-    trainer = make(folder, callbacks=[watch], weight_decay=0.1, window_steps=4, **{"max_steps": 8, **options})
-    watch.trainer = trainer
-    trainer.train()
-    return trainer, watch
-
-
-def heads_of(found: dict[str, torch.Tensor], *tasks: str) -> dict[str, torch.Tensor]:
-    return {name: value for name, value in found.items() if any(f"task_{task}." in name for task in tasks)}
-
-
-def encoder_of(found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: value for name, value in found.items() if name.startswith("encoder")}
 
 
 @pytest.mark.parametrize("freed_rows", ["drop", "redistribute"])
@@ -102,37 +67,6 @@ def test_the_switch_freezes_lower_layers_and_scales_the_learning_rate(tmp_path: 
     assert watch.rates == pytest.approx([1e-3] * 3 + [2.5e-4] * 5)
     assert {group["lr"] for group in trainer.optimizer.param_groups} == {1e-3}
     assert all(parameter.requires_grad for parameter in trainer.model.parameters())
-
-
-def test_phases_train_heads_and_encoder_in_turn(tmp_path: Path) -> None:
-    trainer, watch = watched(tmp_path, schedules=[{"type": "alternating", "period": 2}], weighting="uw")
-    head_steps, encoder_steps = (0, 1, 4, 5), (2, 3, 6, 7)
-    for step in range(1, 8):
-        before, after = watch.after[step - 1], watch.after[step]
-        assert same(encoder_of(before), encoder_of(after)) == (step in head_steps)
-        heads = [heads_of(found, *tiny.TASKS) for found in (before, after)]
-        assert same(*heads) == (step in encoder_steps)
-    for step, graded in enumerate(watch.graded):
-        assert any(name.startswith("encoder") for name in graded) == (step in encoder_steps)
-        assert any(name.startswith("heads") for name in graded) == (step in head_steps)
-    first = next(parameter for name, parameter in trainer.model.named_parameters() if name.startswith("encoder"))
-    assert int(trainer.optimizer.state[first]["step"]) == len(encoder_steps)
-    # UW's s rest with the encoder.
-    [s] = trainer.weighting.parameters()
-    assert int(trainer.optimizer.state[s]["step"]) == len(encoder_steps)
-
-
-def test_in_a_head_phase_the_encoder_builds_no_graph(tmp_path: Path) -> None:
-    trainer = make(tmp_path, schedules=[{"type": "alternating", "period": 2}], max_steps=4)
-    seen: list[bool] = []
-    trainer.model.encoder.register_forward_hook(lambda *call: seen.append(call[-1].last_hidden_state.requires_grad))
-    trainer.train()
-    assert set(seen[: len(seen) // 4]) == {False}
-    assert True in seen
-    flops = trainer.state.total_flos
-    plain = make(tmp_path / "plain", max_steps=4)
-    plain.train()
-    assert flops < 0.75 * plain.state.total_flos
 
 
 SPECS: dict[str, dict[str, Any]] = {
@@ -223,34 +157,6 @@ def test_an_absent_tasks_running_statistics_rest(tmp_path: Path) -> None:
     trainer.train()
     assert same(heads_of(seen[2], "mood", "score"), heads_of(seen[5], "mood", "score"))
     assert not same(heads_of(seen[2], "topic"), heads_of(seen[5], "topic"))
-
-
-@pytest.mark.parametrize("part", [{"lora": {"rank": 2}}, {"freeze": 1}])
-def test_phases_switch_only_what_is_trained_at_all(tmp_path: Path, part: dict[str, Any]) -> None:
-    model = tiny.model(**part)
-    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    options: dict[str, Any] = {"model": model, "max_steps": 4, "gradient_checkpointing": True}
-    _, watch = watched(tmp_path, schedules=[{"type": "alternating", "period": 1}], **options)
-    for step, graded in enumerate(watch.graded):
-        room = "heads" if step % 2 == 0 else "encoder"
-        # DistributedDataParallel and the optimizer were made with all of these.
-        assert graded == {name for name in trained if name.startswith(room)}
-    assert {name for name, parameter in model.named_parameters() if parameter.requires_grad} == trained
-
-
-def test_clipping_sees_the_active_group_alone(tmp_path: Path) -> None:
-    norms = []
-
-    class Norms(TrainerCallback):
-        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            gradients = [parameter.grad for parameter in trainer.model.parameters() if parameter.grad is not None]
-            norms.append(float(torch.stack([gradient.norm() for gradient in gradients]).norm()))
-
-    options: dict[str, Any] = {"max_grad_norm": 1e-3, "max_steps": 4, "callbacks": [Norms()]}
-    trainer = make(tmp_path, schedules=[{"type": "alternating", "period": 1}], **options)
-    trainer.train()
-    assert norms == pytest.approx([1e-3] * 4, rel=1e-2)  # clipping divides by the norm and 1e-6
-    assert min(records(trainer, "grad_norm")) > 1e-2
 
 
 def test_the_log_says_what_the_schedules_did(tmp_path: Path) -> None:
