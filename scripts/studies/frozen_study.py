@@ -63,6 +63,7 @@ class FrozenStudy:
             dropout=section.dropout,
             max_length=self.max_length,
             freeze=self.frozen_layers,
+            attn_implementation="eager",  # the fused one is slow backwards in bf16 on a CPU
         )
         use_frozen_features(model.encoder, self.features, self.frozen_layers)
         return model
