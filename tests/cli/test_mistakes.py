@@ -93,7 +93,7 @@ def test_a_wrong_key(hf_mtl: Command, folder: Path) -> None:
         hf_mtl,
         folder,
         f"recipe.yaml:{line('max_step: 3')}: training.max_step: unknown key 'max_step'. Of {number} the nearest: "
-        "eval_steps, max_steps, save_steps, warmup_steps, window_steps. Did you mean 'max_steps'?",
+        "eval_steps, max_flops, max_steps, save_steps, warmup_steps. Did you mean 'max_steps'?",
     )
 
 

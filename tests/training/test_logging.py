@@ -11,6 +11,7 @@ from tests.training import runs
 from tests.training.trainers import make
 
 TASKS = ("topic", "mood", "score")
+SPENT = ("backward_passes", "encoder_backward_passes", "flops")
 SIGNALS = {f"{what}/{name}" for what in ("loss", "weight", "share", "passes", "relative_loss") for name in TASKS}
 EVALUATED = {
     *(
@@ -63,7 +64,7 @@ def test_the_log_has_one_record_for_each_moment(recipe: Path, tmp_path: Path) ->
     assert [record["step"] for record in evaluated] == [3, 6, 6]  # the last of the model that is kept
     assert [record["step"] for record in summary] == [6]
     for record in trained:
-        assert set(record) == {"step", "epoch", "loss", "grad_norm", "learning_rate", *SIGNALS}
+        assert set(record) == {"step", "epoch", "loss", "grad_norm", "learning_rate", *SIGNALS, *SPENT}
     for record in evaluated:
         assert EVALUATED | {"step", "epoch"} <= set(record)
 
