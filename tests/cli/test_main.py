@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from hf_mtl.cli import commands
 from hf_mtl.cli.main import build_parser, main, parse
@@ -157,3 +158,13 @@ def test_a_mistake_ends_with_2_and_a_bug_with_1() -> None:
     broken = program("-c", code)
     assert broken.returncode == 1
     assert "ZeroDivisionError" in broken.stderr
+
+
+def test_a_command_leaves_the_process_group_before_it_ends(hf_mtl: Command) -> None:
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        assert hf_mtl("schema").code == 0
+        assert not torch.distributed.is_initialized()
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

@@ -35,22 +35,22 @@ def prober(folder: Path, **options: Any) -> Prober:
     return Prober(trainer.model, trainer.train_collator, 0, trainer.processes, trainer._add_flops, rows=4)
 
 
-class Recording:
+class Recording(Collator):
     """A collator that notes what it is asked for."""
 
     def __init__(self, collator: Collator):
-        self.collator, self.splits, self.names = collator, collator.splits, collator.names
+        super().__init__(collator.splits, collator.pad_id, collator.length_grouping, collator.group_cost)
         self.asked: list[tuple[Any, Any]] = []
 
     def __call__(self, tasks: Any, rows: Any) -> dict[str, Any]:
         self.asked.append((tasks, rows))
-        return self.collator(tasks, rows)
+        return super().__call__(tasks, rows)
 
 
 def test_both_measurements_are_those_of_the_shared_parameters(tmp_path: Path) -> None:
     trainer = make(tmp_path, model=tiny.model(dropout=0.5))
     model, collator = trainer.model, Recording(trainer.train_collator())
-    probe = Prober(model, lambda: collator, 0, trainer.processes, lambda flops: None, rows=4)  # type: ignore[arg-type,return-value]
+    probe = Prober(model, lambda: collator, 0, trainer.processes, lambda flops: None, rows=4)
     norm, trace = probe.measure("gradient_norm", ["mood"], 7)["mood"], probe.measure("fisher", ["mood"], 7)["mood"]
     (tasks, rows), *singly = collator.asked
     assert tasks.tolist() == [1] * 4

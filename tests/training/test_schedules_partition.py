@@ -52,8 +52,8 @@ def test_processes_do_not_change_a_scheduled_run(tmp_path: Path, name: str) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["vip", "vmtl", "stl_cnn"])
 def test_heads_of_all_kinds_bear_micro_batches_without_rows(tmp_path: Path, head: str) -> None:
-    options = {"schedules": [{**SWITCH, "main": "mood", "at": {"step": 2}}], "steps": 6}
-    reference, _ = train(32, 1, "sgd", "uw", grouping=True, head=head, **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"schedules": [{**SWITCH, "main": "mood", "at": {"step": 2}}], "steps": 6}
+    reference, _ = train(32, 1, "sgd", "uw", grouping=True, head=head, **options)
     found = train_on_processes(tmp_path, 2, 1, 16, "sgd", "uw", "on", head=head, **options)
     assert_same_run(found, reference)
 
