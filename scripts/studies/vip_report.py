@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from study import Results
 from vip import DEFAULT_RESULTS, DEFAULT_WORK, PAPER_BETA, arms, benchmark_tasks, logits_file
 
 from hf_mtl.evaluation import (
+    ReliabilityBins,
     cliffs_delta,
     delta_p,
     fit_temperature,
@@ -135,39 +137,53 @@ def budget_table(runs: dict[str, list[Record]]) -> str:
     return aligned([header, *rows], left=1)
 
 
-def calibration(benchmark: str, runs: dict[str, list[Record]], work: Path) -> tuple[str, dict[str, Any]]:
+def calibration(
+    benchmark: str, runs: dict[str, list[Record]], work: Path, kept: Results
+) -> tuple[str, dict[str, Any]]:
     """ECE of EW and VIP on the test rows before and after temperature scaling, and the bins of the first seed."""
     tasks = {name: task for name, task in benchmark_tasks(benchmark).items() if task.kind == "classification"}
     rows, panels = [], {}
     for name in tasks:
         row = [name]
         for arm in CALIBRATED:
-            before, after, found = [], [], []
-            for record in runs.get(arm, []):
-                file = logits_file(work, record)
-                if not file.exists():
-                    continue
-                data, labels = np.load(file), benchmark_labels(benchmark, file)
-                temperature = fit_temperature(data[f"validation/{name}"], labels[f"validation/{name}"])
-                raw = reliability_bins(data[f"test/{name}"], labels[f"test/{name}"])
-                scaled = reliability_bins(data[f"test/{name}"] / temperature, labels[f"test/{name}"])
-                if record["seed"] == 0:
-                    panels.setdefault(f"{benchmark}: {name}", {}).update({arm: raw, f"{arm}, scaled": scaled})
-                before.append(raw.error)
-                after.append(scaled.error)
-                found.append(temperature)
-            row += [f"{np.mean(v):.3f}" if v else "" for v in (before, after)] + [
-                f"{np.mean(found):.2f}" if found else ""
-            ]
+            each = [found for record in runs.get(arm, []) if (found := calibrated(record, name, work, kept))]
+            for found in each[:1]:
+                drawn = {arm: bins_of(found["raw"]), f"{arm}, scaled": bins_of(found["scaled"])}
+                panels.setdefault(f"{benchmark}: {name}", {}).update(drawn)
+            for what in ("raw", "scaled"):
+                row.append(f"{np.mean([bins_of(found[what]).error for found in each]):.3f}" if each else "")
+            row.append(f"{np.mean([found['temperature'] for found in each]):.2f}" if each else "")
         rows.append(row)
     header = ["task", *(f"{arm} {what}" for arm in CALIBRATED for what in ("ECE", "scaled", "T"))]
     return aligned([header, *rows], left=1), panels
 
 
-def benchmark_labels(benchmark: str, file: Path) -> dict[str, Any]:
-    """The labels of the validation and test rows, which every run keeps beside its logits."""
+def calibrated(record: Record, task: str, work: Path, kept: Results) -> Record | None:
+    """Bins of a run's test rows, raw and scaled: those kept with the results, or from its logits; None without."""
+    key = {**{name: record[name] for name in ("benchmark", "arm", "learning_rate", "seed")}, "task": task}
+    if found := kept.find(**key):
+        return found
+    file = logits_file(work, record)
+    if not file.exists():
+        return None
     with np.load(file) as data:
-        return {key.removeprefix("labels/"): data[key] for key in data.files if key.startswith("labels/")}
+        labels = {split: data[f"labels/{split}/{task}"] for split in ("validation", "test")}
+        temperature = fit_temperature(data[f"validation/{task}"], labels["validation"])
+        logits = data[f"test/{task}"]
+    bins = {"raw": reliability_bins(logits, labels["test"])}
+    bins["scaled"] = reliability_bins(logits / temperature, labels["test"])
+    plain = {what: {name: _plain(values) for name, values in vars(found).items()} for what, found in bins.items()}
+    return kept.add({**key, "temperature": temperature, **plain})
+
+
+def bins_of(values: Record) -> ReliabilityBins:
+    """Bins from what the results keep of them."""
+    confidence, accuracy = (np.array(values[name], dtype=np.float64) for name in ("confidence", "accuracy"))
+    return ReliabilityBins(confidence, accuracy, np.array(values["count"], dtype=np.int64))
+
+
+def _plain(values: Any) -> list[float | None]:
+    return [None if np.isnan(value) else round(float(value), 6) for value in values]
 
 
 def main() -> None:
@@ -179,6 +195,7 @@ def main() -> None:
     from hf_mtl.reporting.json_files import read_jsonl
 
     records = read_jsonl(options.results)
+    kept = Results(options.results.with_name(f"{options.results.stem}_calibration.jsonl"))
     panels: dict[str, Any] = {}
     for benchmark in PAPER_BETA:
         runs = final_runs(records, benchmark)
@@ -187,10 +204,11 @@ def main() -> None:
         print(
             f"\n## {benchmark}\n\n{scores_table(benchmark, runs)}\n\n{contrasts_table(runs)}\n\n{budget_table(runs)}"
         )
-        table, found = calibration(benchmark, runs, options.work)
+        table, found = calibration(benchmark, runs, options.work, kept)
         print(f"\n{table}")
         panels |= found
     if panels:
+        options.work.mkdir(parents=True, exist_ok=True)
         figure = options.work / "reliability.png"
         reliability_figure(figure, panels)
         print(f"\nReliability diagram: {figure}")
