@@ -18,19 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from frozen_study import FrozenStudy, Splits
-from study import Results, claim
+from study import ROOT, Results, study_parser, work_through
 from transformers import TrainerCallback
 
 from hf_mtl.data.imbalance import Imbalance, imbalanced_rows
 from hf_mtl.evaluation import aggregate, realised_vs_target
 from hf_mtl.recipe import load_recipe
 
-ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "recipes" / "few_task"
-DEFAULT_WORK = ROOT / "runs" / "reproduce_few_task"
-DEFAULT_RESULTS = Path(__file__).parent / "results" / "few_task.jsonl"
 RATIO = {"sentiment": 8, "emotion": 1, "irony": 1}
 # Arms and the recipes whose mixture, weighting and schedules they have.
 ARMS = {
@@ -199,13 +195,7 @@ def drawn_line(record: Mapping[str, Any]) -> str:
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options of the study and of its report."""
-    found = argparse.ArgumentParser(description=description)
-    found.add_argument("--work", type=Path, default=DEFAULT_WORK)
-    found.add_argument("--results", type=Path, default=DEFAULT_RESULTS)
-    found.add_argument("--steps", type=int, default=Settings.steps, help="fewer for a try, kept apart in the results")
-    found.add_argument("--rows", type=int, default=Settings.rows, help="rows of a small task; fewer for a try")
-    found.add_argument("--seeds", type=int, default=len(Settings.seeds), help="the first so many; fewer for a try")
-    return found
+    return study_parser("few_task", Settings, "a small task", description)
 
 
 def chosen(options: argparse.Namespace) -> Settings:
@@ -216,21 +206,8 @@ def chosen(options: argparse.Namespace) -> Settings:
 
 
 def main() -> None:
-    """Work through all runs that nobody else is at."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--reverse", action="store_true", help="start with the last seed: for a second process")
-    options = arguments.parse_args()
-    torch.set_num_threads(1)
-    settings, results = chosen(options), Results(options.results)
-    benchmark = None
-    for seed in settings.seeds[::-1] if options.reverse else settings.seeds:
-        for arm in ARMS:
-            name = f"{arm}-{seed}-{settings.steps}-{settings.rows}"
-            with claim(options.work / "claims" / name) as mine:
-                key = {"arm": arm, "seed": seed, "steps": settings.steps, "rows": settings.rows}
-                if mine and not results.find(**key):
-                    benchmark = benchmark or Benchmark(settings)
-                    run(benchmark, arm, seed, results, options.work)
+    """Do what is left of the study."""
+    work_through(parser(__doc__), chosen, lambda settings: dict.fromkeys(settings.seeds, ARMS), Benchmark, run)
 
 
 if __name__ == "__main__":

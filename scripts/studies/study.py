@@ -1,9 +1,10 @@
-"""What studies share: a results file of finished runs, claims on unfinished ones, the best step in memory."""
+"""What studies share: options, a results file of finished runs, claims on unfinished ones, the best step."""
 
+import argparse
 import copy
 import fcntl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from transformers import TrainerCallback
 from hf_mtl.reporting.json_files import append_jsonl, read_jsonl
 
 Record = dict[str, Any]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Results:
@@ -49,6 +51,54 @@ def claim(path: Path) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def study_parser(name: str, settings: Any, rows_of: str, description: str | None) -> argparse.ArgumentParser:
+    """The options of a study and of its report.
+
+    Args:
+        name: The study, as its files are named.
+        settings: Its settings, of which the defaults are.
+        rows_of: What has ``settings.rows`` training rows.
+        description: What the study asks.
+    """
+    found = argparse.ArgumentParser(description=description)
+    found.add_argument("--work", type=Path, default=ROOT / "runs" / f"reproduce_{name}")
+    found.add_argument("--results", type=Path, default=Path(__file__).parent / "results" / f"{name}.jsonl")
+    found.add_argument("--steps", type=int, default=settings.steps, help="fewer for a try, kept apart in the results")
+    found.add_argument("--rows", type=int, default=settings.rows, help=f"rows of {rows_of}; fewer for a try")
+    found.add_argument("--seeds", type=int, default=len(settings.seeds), help="the first so many; fewer for a try")
+    return found
+
+
+def work_through(
+    arguments: argparse.ArgumentParser,
+    chosen: Callable[[argparse.Namespace], Any],
+    plan: Callable[[Any], Mapping[int, Iterable[str]]],
+    prepare: Callable[[Any], Any],
+    run: Callable[[Any, str, int, Results, Path], Record],
+) -> None:
+    """Do all runs of a study that are not finished and that no other process is at.
+
+    Args:
+        arguments: The study's parser.
+        chosen: Settings of its options.
+        plan: The arms of each seed.
+        prepare: The benchmark of the settings, made when there is something to run.
+        run: One run: the benchmark, the arm, the seed, where its record goes, where its files go.
+    """
+    arguments.add_argument("--reverse", action="store_true", help="start with the last seed: for a second process")
+    options = arguments.parse_args()
+    torch.set_num_threads(1)
+    settings, results = chosen(options), Results(options.results)
+    arms, benchmark = plan(settings), None
+    for seed in sorted(arms, reverse=options.reverse):
+        for arm in arms[seed]:
+            with claim(options.work / "claims" / f"{arm}-{seed}-{settings.steps}-{settings.rows}") as mine:
+                key = {"arm": arm, "seed": seed, "steps": settings.steps, "rows": settings.rows}
+                if mine and not results.find(**key):
+                    benchmark = benchmark or prepare(settings)
+                    run(benchmark, arm, seed, results, options.work)
 
 
 class KeepBest(TrainerCallback):
