@@ -4,7 +4,7 @@ Sentiment, emotion and irony of TweetEval at 8:1:1 (4,000, 500 and 500 stratifie
 seed; validation and test stay as they are). Every arm has the same number of backward passes. Run it through
 scripts/reproduce_few_task. Finished runs are in the results file and are skipped.
 
-The budget: MiniLM with its lower four layers frozen, 600 backward passes of 32 rows, five seeds; about 45 minutes on
+The budget: MiniLM with its lower four layers frozen, 600 backward passes of 32 rows, five seeds; about 50 minutes on
 two cores. What the frozen layers give for a text is computed once and remembered, so the seconds of a run leave their
 forward out; its floating point operations count it in every step, as a run without the memory has it.
 """

@@ -5,7 +5,7 @@ of single-task learning is what is left of a step when the auxiliary tasks have 
 scripts/reproduce_mt2st. Finished runs are in the results file and are skipped.
 
 The budget: MiniLM with its lower four layers frozen, 300 steps, 9,600 training rows of the primary task and 4,000 of
-each other, three seeds; about 55 minutes on two cores. What the frozen layers give for a text is computed once and
+each other, three seeds; about 50 minutes on two cores. What the frozen layers give for a text is computed once and
 remembered, so the seconds of a run leave their forward out; its floating point operations count it in every step, as
 a run without the memory has it.
 """
