@@ -1,35 +1,51 @@
-"""Many losses or gradients -> one update. Add a method as one file in ``weightings/``, and one test."""
+"""Many losses or gradients -> one update.
+
+Add a method as one file in ``weightings/`` or ``aggregators/``, and one test.
+"""
 
 import importlib
 import inspect
 import pkgutil
-from typing import Any
+from typing import Any, TypeVar
 
-from hf_mtl.balancing import weightings
+from hf_mtl.balancing import aggregators, weightings
+from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator, GramianAggregator, NonFiniteRows
 from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
 from hf_mtl.balancing.exposure import DEFAULT_REDUCTION, Reduction, exposure
+from hf_mtl.balancing.gramian import combine, gramian
 from hf_mtl.errors import Mistake, UserError, known
 
 DEFAULT_WEIGHTING = "ew"
 
-for _module in pkgutil.iter_modules(weightings.__path__):
-    importlib.import_module(f"{weightings.__name__}.{_module.name}")
+Method = TypeVar("Method", LossWeighting, GradientAggregator)
+
+for _family in (weightings, aggregators):
+    for _module in pkgutil.iter_modules(_family.__path__):
+        importlib.import_module(f"{_family.__name__}.{_module.name}")
 
 
 def available() -> dict[str, str]:
-    """The registered methods: name -> family (``weighting``)."""
-    return {name: "weighting" for name in sorted(WEIGHTINGS)}
+    """The registered methods: name -> family (``weighting`` or ``aggregator``)."""
+    families = {**dict.fromkeys(WEIGHTINGS, "weighting"), **dict.fromkeys(AGGREGATORS, "aggregator")}
+    return dict(sorted(families.items()))
 
 
 def weighting_class(name: str) -> type[LossWeighting]:
-    """The class behind a recipe name; its keyword arguments are the recipe options.
+    """The class behind a weighting's recipe name; its keyword arguments are the recipe options.
 
     Raises:
         UserError: If the name is unknown.
     """
-    if name not in WEIGHTINGS:
-        raise UserError(Mistake("balancing.weighting", f"unknown weighting '{name}'", known(WEIGHTINGS, name)))
-    return WEIGHTINGS[name]
+    return _class(WEIGHTINGS, name, "weighting")
+
+
+def aggregator_class(name: str) -> type[GradientAggregator]:
+    """The class behind an aggregator's recipe name; its keyword arguments are the recipe options.
+
+    Raises:
+        UserError: If the name is unknown.
+    """
+    return _class(AGGREGATORS, name, "aggregator")
 
 
 def build_weighting(name: str, num_tasks: int, **options: Any) -> LossWeighting:
@@ -43,25 +59,58 @@ def build_weighting(name: str, num_tasks: int, **options: Any) -> LossWeighting:
     Raises:
         UserError: If the name or an option is unknown, or a value is out of range.
     """
-    cls = weighting_class(name)
+    return _build(weighting_class(name), num_tasks, options, "weighting")
+
+
+def build_aggregator(name: str, num_tasks: int, **options: Any) -> GradientAggregator:
+    """Build a gradient aggregator.
+
+    Args:
+        name: Recipe name, such as ``pcgrad``.
+        num_tasks: Number of tasks T.
+        options: The method's own options. Random methods take their seed by ``observe(seed=)``.
+
+    Raises:
+        UserError: If the name or an option is unknown, or a value is out of range.
+    """
+    return _build(aggregator_class(name), num_tasks, options, "aggregator")
+
+
+def _class(registry: dict[str, type[Method]], name: str, family: str) -> type[Method]:
+    if name not in registry:
+        hint = known(registry, name)
+        other = available().get(name)
+        hint = f"{hint} '{name}' is a {other} and belongs under balancing.{other}." if other else hint
+        raise UserError(Mistake(f"balancing.{family}", f"unknown {family} '{name}'", hint))
+    return registry[name]
+
+
+def _build(cls: type[Method], num_tasks: int, options: dict[str, Any], family: str) -> Method:
     allowed = [option for option in inspect.signature(cls).parameters if option != "num_tasks"]
     unknown = [option for option in options if option not in allowed]
     if unknown:
-        key = f"balancing.weighting.{unknown[0]}"
-        raise UserError(Mistake(key, f"'{name}' has no option '{unknown[0]}'", known(allowed, unknown[0])))
+        key = f"balancing.{family}.{unknown[0]}"
+        raise UserError(Mistake(key, f"'{cls.name}' has no option '{unknown[0]}'", known(allowed, unknown[0])))
     try:
         return cls(num_tasks=num_tasks, **options)
     except (TypeError, ValueError) as error:
-        raise UserError(Mistake("balancing.weighting", f"'{name}': {error}")) from error
+        raise UserError(Mistake(f"balancing.{family}", f"'{cls.name}': {error}")) from error
 
 
 __all__ = [
     "DEFAULT_REDUCTION",
     "DEFAULT_WEIGHTING",
+    "GradientAggregator",
+    "GramianAggregator",
     "LossWeighting",
+    "NonFiniteRows",
     "Reduction",
+    "aggregator_class",
     "available",
+    "build_aggregator",
     "build_weighting",
+    "combine",
     "exposure",
+    "gramian",
     "weighting_class",
 ]

@@ -1,11 +1,22 @@
-"""What a loss weighting is, and the registry that finds them."""
+"""What a loss weighting is, and the registry that finds them.
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+One optimizer step, as a trainer drives it:
+
+1. Without ``losses`` in `LossWeighting.needs`, ``scalar(zeros, present, exposure)`` before the step: its value is the
+   step's constant, its derivative the factor of each task loss. With it, the losses come first: ``forward`` with
+   them, and the derivative of its value is the factor of each task loss in the backward.
+2. ``forward(losses, present, exposure)`` exactly once, with the losses of the whole step: the exact scalar, whose
+   gradient trains the learned parameters, and what the method remembers of the step.
+3. ``observe(...)`` of what `LossWeighting.needs_now` asked for, then ``after_step()``.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+Need = Literal["losses", "norms", "jacobian", "losses_after"]
 WEIGHTINGS: dict[str, type["LossWeighting"]] = {}
 
 
@@ -15,8 +26,18 @@ class LossWeighting(nn.Module):
     Conventions (T tasks): additive methods return the sum over present tasks of kappa_t (w_t L_t + r_t), where
     kappa is the exposure and r_t the method's own penalty. ``weights()`` are the w_t last used, in the scale of
     the method's paper. Learned parameters live in the module, beside the model, in float64: they are T numbers.
+    The trainer's optimizer trains ``parameters()``; whatever else a method learns it updates itself, in buffers.
 
-    Subclasses register with `register` and take their recipe options as keyword arguments.
+    Subclasses register with `register` and take their recipe options as keyword arguments. They define
+    `coefficients`, or `coefficients_at` where these depend on the step's own losses, and `record` if they remember.
+
+    Attributes:
+        needs: What a step must hand over: ``losses`` this step's losses before its backward, ``norms`` the norm of
+            each task's gradient of the shared parameters in ``scope``, ``jacobian`` these gradients themselves,
+            ``losses_after`` the losses of the same rows after the update.
+        additive: Whether the scalar is a sum over tasks with their exposure; otherwise each present task is seen
+            once, and exposure is ignored.
+        cost: What the method costs beside equal weighting, for the table of methods.
 
     Args:
         num_tasks: Number of tasks T.
@@ -25,6 +46,9 @@ class LossWeighting(nn.Module):
     """
 
     name: ClassVar[str]
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    additive: ClassVar[bool] = True
+    cost: ClassVar[str] = "nothing"
 
     def __init__(self, num_tasks: int, weight_sum: float | None = None):
         super().__init__()
@@ -36,16 +60,62 @@ class LossWeighting(nn.Module):
         self.weight_sum = weight_sum
         self._last_weights: Tensor | None = None
 
+    # ---- What a method defines ----
+
     def coefficients(self) -> Tensor:
         """The coefficient w_t of every task now, [T], differentiable in the learned parameters."""
         raise TypeError(f"{type(self).__name__} defines neither coefficients() nor forward()")
+
+    def coefficients_at(self, losses: Tensor, present: Tensor) -> Tensor:
+        """The coefficient of every task for a step with these losses, [T].
+
+        Args:
+            losses: Detached task losses, float64 [T]; entries of absent tasks are anything.
+            present: Which tasks have rows, bool [T].
+        """
+        return self.coefficients()
+
+    def data_terms(self, losses: Tensor, coefficients: Tensor) -> Tensor:
+        """What each present task's loss adds before exposure, [T]; its derivative is the coefficient."""
+        return coefficients * losses
 
     def penalties(self) -> Tensor:
         """The method's own penalty r_t of every task now, [T]."""
         return torch.zeros(self.num_tasks, dtype=torch.float64)
 
+    def record(self, losses: Tensor, seen: Tensor) -> None:
+        """Remember a step, once its scalar is formed; nothing here. Called without gradient.
+
+        Args:
+            losses: Detached task losses, float64 [T].
+            seen: Tasks that are present and whose loss is finite, bool [T]; the others' statistics stay.
+        """
+
+    def needs_now(self) -> frozenset[Need]:
+        """What the coming step must hand over; a part of ``needs``."""
+        return self.needs
+
+    def observe(self, **facts: Any) -> None:
+        """Take what the method needs beyond losses; each method takes what it knows and ignores the rest.
+
+        Args:
+            facts: At the start ``sizes=`` (training rows [T]), ``steps_per_epoch=``, ``seed=``; in a step
+                ``norms=`` [T], ``jacobian=`` [T, P] (of the unweighted losses), ``losses_after=`` [T], with
+                ``present=`` (bool [T]) where a zero does not mean an absent task.
+        """
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Called after each optimizer step; where learned parameters return to their range."""
+
+    # ---- What everybody calls ----
+
+    def scalar(self, losses: Tensor, present: Tensor | None = None, exposure: Tensor | None = None) -> Tensor:
+        """What `forward` returns, without remembering anything."""
+        return self._evaluate(losses, *self._who(losses, present, exposure))[0]
+
     def forward(self, losses: Tensor, present: Tensor | None = None, exposure: Tensor | None = None) -> Tensor:
-        """The scalar to minimise.
+        """The scalar to minimise; once per optimizer step, since methods remember what they saw.
 
         Args:
             losses: Task losses [T]; entries of absent tasks are ignored.
@@ -53,32 +123,51 @@ class LossWeighting(nn.Module):
             exposure: kappa [T]. None: every present task counts once, kappa = T / number present.
 
         Returns:
-            Scalar tensor.
+            Scalar tensor of the losses' dtype; computed in float64.
         """
-        weights = self._scaled_coefficients().to(losses)
+        present, exposure = self._who(losses, present, exposure)
+        value, weights = self._evaluate(losses, present, exposure)
         self._last_weights = weights.detach()
-        if present is None:
-            present = torch.ones(self.num_tasks, dtype=torch.bool, device=losses.device)
-        if exposure is None:
-            exposure = present.to(losses) * (self.num_tasks / present.sum().clamp(min=1))
-        # where() before the product: an absent task's loss may be anything, nan included.
-        data = torch.where(present, losses, torch.zeros_like(losses)) * weights + self.penalties().to(losses)
-        return (torch.where(present, exposure.to(losses), torch.zeros_like(losses)) * data).sum()
+        with torch.no_grad():
+            data = losses.detach().double()
+            self.record(data, present & torch.isfinite(data))
+        return value
 
     def weights(self) -> Tensor:
-        """The coefficients w_t last used, [T]; before the first step, those that it would use."""
-        return self._scaled_coefficients().detach() if self._last_weights is None else self._last_weights
+        """The coefficients w_t last used, float64 [T].
 
-    def _scaled_coefficients(self) -> Tensor:
-        weights = self.coefficients()
-        return weights if self.weight_sum is None else weights * (self.weight_sum / weights.detach().sum())
+        Before the first step, and after `observe` has changed them, those that the next step would use.
+        """
+        if self._last_weights is not None:
+            return self._last_weights
+        coefficients = self.coefficients().detach()
+        return coefficients * self._factor(coefficients)
 
-    def observe(self, **facts: Any) -> None:
-        """Take what the method needs beyond losses, such as ``sizes=``; the base class needs nothing."""
+    def _who(self, losses: Tensor, present: Tensor | None, exposure: Tensor | None) -> tuple[Tensor, Tensor]:
+        if present is None:
+            present = torch.ones(self.num_tasks, dtype=torch.bool, device=losses.device)
+        present = present.to(losses.device, torch.bool)
+        if exposure is None:
+            exposure = present.double() * (self.num_tasks / present.sum().clamp(min=1))
+        return present, exposure.to(losses.device, torch.float64)
 
-    @torch.no_grad()
-    def after_step(self) -> None:
-        """Called after each optimizer step; where learned parameters return to their range."""
+    def _evaluate(self, losses: Tensor, present: Tensor, exposure: Tensor) -> tuple[Tensor, Tensor]:
+        """Scalar and coefficients."""
+        raw = self.coefficients_at(losses.detach().double(), present).to(losses.device)
+        factor = self._factor(raw.detach())
+        # where() before the product: an absent task's loss may be anything, nan included.
+        data = self.data_terms(torch.where(present, losses.double(), 0.0), raw) * factor
+        terms = data + self.penalties().to(losses.device)
+        return (torch.where(present, exposure, 0.0) * terms).sum().to(losses.dtype), raw * factor
+
+    def _factor(self, coefficients: Tensor) -> Tensor | float:
+        """What brings the coefficients to ``weight_sum``."""
+        tiny = torch.finfo(torch.float64).tiny
+        return 1.0 if self.weight_sum is None else self.weight_sum / coefficients.sum().clamp(min=tiny)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
+        self._last_weights = None
+        super()._load_from_state_dict(state_dict, *args, **kwargs)
 
 
 def register(name: str) -> Callable[[type[LossWeighting]], type[LossWeighting]]:
@@ -102,3 +191,49 @@ def one_per_task(values: Any, num_tasks: int, what: str) -> Tensor:
     if len(tensor) != num_tasks or not bool(torch.isfinite(tensor).all() and (tensor > 0).all()):
         raise ValueError(f"{what} is {values}; needs one positive number for each of {num_tasks} tasks")
     return tensor
+
+
+def task_values(values: Any, like: Tensor, what: str) -> Tensor:
+    """Read one number per task, as float64 on the device of ``like`` [T].
+
+    Raises:
+        ValueError: If the number of values is not T.
+    """
+    tensor = torch.as_tensor(values, dtype=torch.float64, device=like.device).detach().flatten()
+    if len(tensor) != len(like):
+        raise ValueError(f"{what} has {len(tensor)} values; needs one for each of {len(like)} tasks")
+    return tensor
+
+
+def seen_tasks(present: Any, sizes: Tensor) -> Tensor:
+    """Which tasks an observation is of, bool [T]: those present, or else with a non-zero gradient; never non-finite.
+
+    Args:
+        present: Which tasks have rows in the step, bool [T]; None: unknown, an absent task's gradient is zero.
+        sizes: Norm, squared or not, of each task's gradient [T].
+    """
+    known = sizes > 0 if present is None else torch.as_tensor(present, dtype=torch.bool, device=sizes.device)
+    return known & torch.isfinite(sizes)
+
+
+def choice(value: str, allowed: tuple[str, ...], what: str) -> str:
+    """One of several words.
+
+    Raises:
+        ValueError: If it is none of them.
+    """
+    if value not in allowed:
+        quoted = [f"'{word}'" for word in allowed]
+        raise ValueError(f"{what} is '{value}'; needs {', '.join(quoted[:-1])} or {quoted[-1]}")
+    return value
+
+
+def positive(value: float, what: str) -> float:
+    """A positive finite number.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{what} is {value}; needs a positive number")
+    return value

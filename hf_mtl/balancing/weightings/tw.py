@@ -43,7 +43,8 @@ class TW(LossWeighting):
     def observe(self, **facts: Any) -> None:
         """Take ``sizes=``, training rows of each task [T]."""
         if "sizes" in facts:
-            self.sizes = one_per_task(facts["sizes"], self.num_tasks, "sizes")
+            self.sizes = one_per_task(facts["sizes"], self.num_tasks, "sizes").to(self.sizes.device)
+            self._last_weights = None
 
     def coefficients(self) -> Tensor:
         """n_t / sum n, or its inverse, [T]."""

@@ -1,0 +1,280 @@
+"""What a gradient aggregator is, the policy for rows that all of them share, and the registry that finds them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hf_mtl.balancing.gramian import combine, gramian, result_dtype
+from hf_mtl.balancing.solvers import Array
+from hf_mtl.errors import CheckpointError, HfMtlError
+
+Need = Literal["gramian", "jacobian", "losses", "second_backward", "adapter_training"]
+Scale = Literal["sum", "mean", "own"]
+Reduction = Literal["sum", "mean"]
+Scope = Literal["all", "last_layer", "adapters"]
+
+INACTIVE = 1e-12
+"""A row is inactive if its norm is at most this fraction of the largest."""
+
+AGGREGATORS: dict[str, type["GradientAggregator"]] = {}
+
+
+class NonFiniteRows(HfMtlError, ArithmeticError):
+    """A task's gradient, or a loss that the method needs, is not finite: skip the step and count it.
+
+    Raised before anything is solved, drawn or remembered, so that the next step finds the aggregator unchanged.
+
+    Args:
+        tasks: Indices of the tasks.
+    """
+
+    def __init__(self, tasks: Iterable[int]):
+        self.tasks = tuple(tasks)
+        super().__init__(f"the gradient of task {', '.join(map(str, self.tasks))} is not finite")
+
+
+class GradientAggregator(ABC):
+    """Maps the task gradients of one optimizer step to one direction.
+
+    Conventions (T tasks, P shared parameters): row t of the Jacobian J [T, P] is the gradient of task t's loss and
+    penalties over the whole step; a task that is absent has a zero row. A row of norm at most 1e-12 of the largest
+    is inactive: the method never sees it and its weight is 0. Without an active row the result is 0; a single
+    active row is returned as it is. Preferences are uniform over the m active rows. Rows that are not finite raise
+    `NonFiniteRows`. One call is one decision: call once per optimizer step, in every process with the same rows.
+
+    Subclasses register with `register` and take their recipe options as keyword arguments. Class attributes say
+    what a method is like: ``source`` (paper), ``scale`` (``sum``, ``mean`` or its ``own``), ``needs`` and ``cost``.
+
+    Needs: ``gramian`` inner products suffice (`GramianAggregator`), ``jacobian`` the rows themselves, ``losses``
+    the task losses, ``second_backward`` gradients elsewhere, ``adapter_training`` a training phase of its own.
+    A method without needs has weights that no gradient changes. Options may change an object's needs.
+
+    Args:
+        num_tasks: Number of tasks T.
+        scope: Parameters whose gradients decide: ``all``, ``last_layer`` or ``adapters``. Read by who forms the
+            rows; the combined gradient is always of all.
+
+    Raises:
+        ValueError: If ``num_tasks < 1`` or the scope is unknown.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    scale: ClassVar[Scale]
+    cost: ClassVar[str]
+    needs: frozenset[Need] = frozenset({"gramian"})
+    remembers: ClassVar[tuple[str, ...]] = ()
+    """Attributes that make up the state."""
+
+    def __init__(self, num_tasks: int, scope: Scope = "all"):
+        if num_tasks < 1:
+            raise ValueError(f"num_tasks is {num_tasks}; needs at least one task")
+        self.num_tasks = num_tasks
+        self.scope: Scope = one_of(scope, ("all", "last_layer", "adapters"), "scope")
+        self.reduction: Reduction = "sum"
+        self.seed = 0
+        self._last_weights: Tensor | None = None
+
+    @abstractmethod
+    def __call__(
+        self,
+        jacobian: Tensor,
+        losses: Tensor | None = None,
+        present: Tensor | None = None,
+        coefficients: Tensor | None = None,
+        **draws: Any,
+    ) -> Tensor:
+        """The direction that replaces the gradient of the shared parameters.
+
+        Args:
+            jacobian: Task gradients J [T, P], float64, float32 or shorter.
+            losses: Task losses [T], where the method needs them.
+            present: Which tasks have rows in this step, bool [T]; ``mean`` divides by their number. None: all.
+            coefficients: Factor gamma of each task from a schedule, [T], on its weight. None: 1.
+            draws: Randomness to use instead of the method's own, such as PCGrad's ``orders``.
+
+        Returns:
+            [P]: float64 where J is, else float32.
+
+        Raises:
+            NonFiniteRows: If a row, or a loss that the method needs, is not finite.
+            ValueError: If a shape is wrong, or something that the method needs is missing.
+        """
+
+    def observe(self, **facts: Any) -> None:
+        """Take what the method needs beyond rows and losses; each takes what it knows and ignores the rest.
+
+        Args:
+            facts: At the start ``seed=`` for the method's own draws; in a step, before the call, what its
+                ``needs`` say: ``jacobian=`` [T, P] of the second backward.
+        """
+        if "seed" in facts:
+            self.seed = int(facts["seed"])
+
+    def weights(self) -> Tensor | None:
+        """The weights w last used, float64 [T] on the CPU; None before the first step, and for methods without."""
+        return self._last_weights
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must be in a checkpoint: a flat mapping to tensors and numbers, copied."""
+        return {name: _copy(getattr(self, name)) for name in self.remembers}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned.
+
+        Raises:
+            CheckpointError: If the state is another method's, or of another number of tasks.
+        """
+        wrong = set(state) != set(self.remembers)
+        for name in self.remembers if not wrong else ():
+            value = state[name]
+            wrong = wrong or (isinstance(value, Tensor) and len(value) != self.num_tasks)
+        if wrong:
+            found = ", ".join(state) or "nothing"
+            raise CheckpointError(
+                f"aggregator: the checkpoint has {found}, which is not the state of '{self.name}' "
+                f"for {self.num_tasks} tasks"
+            )
+        for name in self.remembers:
+            setattr(self, name, _copy(state[name]))
+
+    def check_shape(self, jacobian: Tensor) -> None:
+        """Refuse what is not a row per task.
+
+        Raises:
+            ValueError: If the Jacobian is not [T, P].
+        """
+        if jacobian.ndim != 2 or len(jacobian) != self.num_tasks:
+            raise ValueError(f"the Jacobian is {list(jacobian.shape)}; needs [{self.num_tasks}, P]")
+
+    def _active(self, norms: Array, present: Tensor | None, losses: Tensor | None) -> tuple[Array, Array | None]:
+        """Indices of the active rows, and their losses; refuses what is not finite."""
+        there = np.ones(self.num_tasks, dtype=bool) if present is None else as_array(present).astype(bool)
+        wrong = ~np.isfinite(norms)
+        given: Array | None = None
+        if "losses" in self.needs:
+            if losses is None:
+                raise ValueError(f"'{self.name}' needs losses=")
+            given = as_array(losses)
+            wrong |= there & ~np.isfinite(given)
+        if wrong.any():
+            raise NonFiniteRows(np.flatnonzero(wrong).tolist())
+        active = np.flatnonzero(there & (norms > INACTIVE * np.max(norms, initial=0.0, where=there)))
+        return active, None if given is None else given[active]
+
+    def _divisor(self, present: Tensor | None) -> float:
+        """What ``reduction`` divides by: the number of tasks in the step."""
+        if self.reduction == "sum":
+            return 1.0
+        return float(self.num_tasks if present is None else present.sum())
+
+
+class GramianAggregator(GradientAggregator):
+    """An aggregator Jᵀ w whose weights w depend on the rows through G = J Jᵀ only."""
+
+    def __call__(
+        self,
+        jacobian: Tensor,
+        losses: Tensor | None = None,
+        present: Tensor | None = None,
+        coefficients: Tensor | None = None,
+        **draws: Any,
+    ) -> Tensor:
+        """Jᵀ w; see `GradientAggregator`."""
+        self.check_shape(jacobian)
+        weights = self.weights_from_gramian(gramian(jacobian), losses, present, **draws)
+        return combine(weights if coefficients is None else weights * coefficients.to(weights), jacobian)
+
+    def weights_from_gramian(
+        self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None, **draws: Any
+    ) -> Tensor:
+        """The weights of this step.
+
+        Args:
+            gramian: Inner products of the task gradients G [T, T]; zero rows where a task is absent.
+            losses: Task losses [T], where the method needs them.
+            present: Which tasks have rows in this step, bool [T]. None: all.
+            draws: Randomness to use instead of the method's own.
+
+        Returns:
+            w [T], of G's dtype (float32 at least) and device.
+
+        Raises:
+            NonFiniteRows: If a row, or a loss that the method needs, is not finite.
+            ValueError: If a shape is wrong, or something that the method needs is missing.
+        """
+        if gramian.shape != (self.num_tasks, self.num_tasks):
+            raise ValueError(f"the Gramian is {list(gramian.shape)}; needs [{self.num_tasks}, {self.num_tasks}]")
+        products = as_array(gramian)
+        norms = np.sqrt(np.maximum(np.diag(products), 0.0))
+        active, active_losses = self._active(norms, present, losses)
+        weights = np.zeros(self.num_tasks)
+        if len(active) == 1:
+            weights[active] = self.single(int(active[0]))
+        elif len(active) > 1:
+            block = products[np.ix_(active, active)]
+            block = (block + block.T) / 2
+            weights[active] = self.solve(block, active, active_losses, **draws) / self._divisor(present)
+        self._last_weights = torch.from_numpy(weights)
+        return self._last_weights.to(gramian.device, result_dtype(gramian.dtype))
+
+    def single(self, task: int) -> float:
+        """The weight of the only active row."""
+        return 1.0
+
+    @abstractmethod
+    def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
+        """The weights [m] of m >= 2 active rows in the method's scale, before ``reduction``.
+
+        Args:
+            gramian: G of the active rows, float64 [m, m], symmetric, finite, with a positive diagonal.
+            active: Their tasks, [m].
+            losses: Their losses [m], where the method needs them.
+            draws: Randomness to use.
+        """
+
+
+def register(name: str) -> Callable[[type[GradientAggregator]], type[GradientAggregator]]:
+    """Make an aggregator known under its recipe name."""
+
+    def add(cls: type[GradientAggregator]) -> type[GradientAggregator]:
+        cls.name = name
+        AGGREGATORS[name] = cls
+        return cls
+
+    return add
+
+
+def one_of(value: Any, allowed: Sequence[Any], what: str) -> Any:
+    """The value, if it is one of those allowed.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if value not in allowed:
+        raise ValueError(f"{what} is {value!r}; needs {', '.join(map(repr, allowed))}")
+    return value
+
+
+def within(value: float, low: float, high: float, what: str) -> float:
+    """The value, if low <= value <= high.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not low <= value <= high:
+        raise ValueError(f"{what} is {value}; needs a number from {low:g} to {high:g}")
+    return value
+
+
+def as_array(values: Tensor) -> Array:
+    """A small tensor in float64 on the CPU."""
+    return torch.as_tensor(values).detach().to("cpu", torch.float64).numpy()
+
+
+def _copy(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, Tensor) else value

@@ -1,0 +1,1 @@
+"""One file per gradient aggregator; every module here is imported, and its registered class becomes available."""

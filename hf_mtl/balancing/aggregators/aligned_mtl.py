@@ -1,0 +1,55 @@
+"""Task gradients with their principal components made equally long."""
+
+from typing import Any, Literal
+
+import numpy as np
+
+from hf_mtl.balancing.aggregator import GramianAggregator, Reduction, Scope, one_of, register
+from hf_mtl.balancing.solvers import Array
+
+FLOAT32_EPSILON = 1.1920929e-07
+
+ScaleMode = Literal["min", "median", "rmse"]
+
+
+@register("aligned_mtl")
+class AlignedMTL(GramianAggregator):
+    """Replace J by the nearest matrix with orthogonal rows of equal length, and sum its rows.
+
+    Source: Senushkin et al., CVPR 2023, arXiv:2305.19000. w = sqrt(s) V Λ^(-1/2) Vᵀ 1 over the eigenvalues of G
+    above T times float32's epsilon times the largest; that precision is used whatever G's dtype, because G comes
+    from gradients of low precision.
+
+    Needs G. Cost: G, and one eigendecomposition. Scale: sum.
+
+    Args:
+        num_tasks: Number of tasks T.
+        scale_mode: The eigenvalue s that sets the length: the smallest, the median, or the mean (``rmse``).
+        reduction: ``mean`` divides by the number of tasks in the step.
+        scope: Parameters whose gradients decide.
+
+    Shape:
+        J [T, P] -> [P].
+
+    Raises:
+        ValueError: If an option is unknown.
+    """
+
+    source = "arXiv:2305.19000"
+    scale = "sum"
+    cost = "Gramian"
+
+    def __init__(
+        self, num_tasks: int, scale_mode: ScaleMode = "min", reduction: Reduction = "sum", scope: Scope = "all"
+    ):
+        super().__init__(num_tasks, scope)
+        self.scale_mode = one_of(scale_mode, ("min", "median", "rmse"), "scale_mode")
+        self.reduction = one_of(reduction, ("sum", "mean"), "reduction")
+
+    def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
+        """sqrt(s) V Λ^(-1/2) Vᵀ 1."""
+        values, vectors = np.linalg.eigh(gramian)
+        kept = values > len(values) * FLOAT32_EPSILON * values[-1]
+        values, vectors = values[kept], vectors[:, kept]
+        lengths = {"min": values[0], "median": np.median(values), "rmse": values.mean()}
+        return vectors @ (vectors.sum(axis=0) * np.sqrt(lengths[self.scale_mode] / values))

@@ -1,0 +1,107 @@
+"""The direction near the mean gradient that does best for the worst-served task."""
+
+from typing import Any, Literal
+
+import numpy as np
+from scipy.optimize import brentq
+
+from hf_mtl.balancing.aggregator import GramianAggregator, Scope, one_of, register
+from hf_mtl.balancing.solvers import Array, cosine_factor, nearest_to_origin
+
+SINGULAR = 1e-6
+"""Below this fraction of the mean gradient's norm, the correction has no direction."""
+
+
+@register("cagrad")
+class CAGrad(GramianAggregator):
+    """Maximise the smallest projection on a task gradient, within a ball of radius c |g0| around the mean g0.
+
+    Source: Liu et al., NeurIPS 2021, arXiv:2110.14048. x = argmin over the simplex of xᵀGb + c sqrt(bᵀGb · xᵀGx),
+    w = b + c sqrt(bᵀGb / xᵀGx) x. Solved exactly here (see `conflict_averse_weights`) rather than by the authors'
+    SLSQP, whose absolute constants decide for small gradients. Their code multiplies by the number of tasks
+    afterwards; this does not.
+
+    Needs G. Cost: G, and about ten small non-negative least squares. Scale: mean.
+
+    Args:
+        num_tasks: Number of tasks T.
+        c: Radius, as a fraction of |g0|, in [0, 1). 0: the mean.
+        rescale: 1 divides the result by 1 + c², 0 does not.
+        scope: Parameters whose gradients decide.
+
+    Shape:
+        J [T, P] -> [P]; weights non-negative.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    source = "arXiv:2110.14048"
+    scale = "mean"
+    cost = "Gramian"
+
+    def __init__(self, num_tasks: int, c: float = 0.4, rescale: Literal[0, 1] = 1, scope: Scope = "all"):
+        super().__init__(num_tasks, scope)
+        if not 0 <= c < 1:
+            raise ValueError(f"c is {c}; needs a number from 0 to below 1")
+        self.c = c
+        self.rescale = one_of(rescale, (0, 1), "rescale")
+
+    def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
+        """b + c sqrt(bᵀGb / xᵀGx) x."""
+        weights = conflict_averse_weights(gramian, self.c, trust=1.0)
+        return weights / (1.0 + self.c**2) if self.rescale else weights
+
+
+def conflict_averse_weights(gramian: Array, c: float, trust: float) -> Array:
+    """b + c sqrt(bᵀGb / xᵀGx) x with x = argmin over the simplex of xᵀGb + trust · c sqrt(bᵀGb · xᵀGx).
+
+    With sqrt(q) = min over r of (q/r + r)/2, x is for a given r the point of the rows' convex hull that is nearest
+    to -(r / (trust c)) g0/|g0|, a least-norm problem; r = sqrt(xᵀGx) is found by bisection and secants, as the
+    minimum of a convex function.
+
+    Args:
+        gramian: G [m, m].
+        c: Radius.
+        trust: Weight of the second term relative to the first; 1 is CAGrad.
+
+    Returns:
+        w [m]; b where the mean gradient or the correction vanishes.
+    """
+    b = np.full(len(gramian), 1.0 / len(gramian))
+    norms, factor = cosine_factor(gramian)
+    columns = factor * (norms / norms.max())
+    mean = columns @ b
+    mean_norm = float(np.linalg.norm(mean))
+    if c == 0 or mean_norm <= 1e-10:
+        return b
+    x = _steepest(columns, mean) if trust * c < 1e-5 else _inner_minimum(columns, mean / mean_norm, trust * c)
+    if x is None:
+        return b
+    length = float(np.linalg.norm(columns @ x))
+    return b if length < SINGULAR * mean_norm else b + c * mean_norm / length * x
+
+
+def _inner_minimum(columns: Array, direction: Array, radius: float) -> Array | None:
+    """x; None where the minimum is at a combination that vanishes."""
+
+    def solution(length: float) -> Array:
+        return nearest_to_origin(columns + (length / radius) * direction[:, None])
+
+    def excess(length: float) -> float:
+        return float(np.linalg.norm(columns @ solution(length))) - length
+
+    low = 0.1 * SINGULAR * float(np.linalg.norm(columns.mean(axis=1)))
+    high = float(np.linalg.norm(columns, axis=0).max()) * (1 + 1e-12)
+    if excess(low) <= 0:
+        return None
+    return solution(brentq(excess, low, high, xtol=1e-14, rtol=1e-12)) if excess(high) < 0 else solution(high)
+
+
+def _steepest(columns: Array, mean: Array) -> Array:
+    """The limit of a vanishing second term: the least-projecting row, or the least norm among several."""
+    projections = mean @ columns
+    chosen = projections <= projections.min() + 1e-9 * np.abs(projections).max()
+    x = np.zeros(len(projections))
+    x[chosen] = nearest_to_origin(columns[:, chosen])
+    return x

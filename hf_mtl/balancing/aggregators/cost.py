@@ -1,0 +1,144 @@
+"""Notice when the tasks conflict, so that a loss-equivalent point with less conflict can be sought."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator, Scope, as_array, one_of, register
+from hf_mtl.balancing.gramian import gramian
+from hf_mtl.balancing.solvers import Array
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """What COST's trigger saw.
+
+    Args:
+        cosines: Cosine of each row with the mean of the active rows, [T]; 0 for inactive rows.
+        sharpness_weights: Weight of each task's sharpness in the search, m (1 - |g_t| / sum |g|), [T]; 0 for
+            inactive rows.
+        triggered: Whether a row does not agree with the mean: the smallest cosine is at most 0.
+    """
+
+    cosines: Tensor
+    sharpness_weights: Tensor
+    triggered: bool
+
+
+@register("cost")
+class COST(GradientAggregator):
+    """Experimental. A base aggregator that also says when to leave a conflicted point, and how to weigh the tasks.
+
+    Source: Zhou et al., "Continual Optimization with Symmetry Teleportation", arXiv:2503.04046, after its code
+    (zzpustc/COST: methods/weight_methods.py). On a trigger, after ``start_epoch`` and at most once per epoch, the
+    method trains a low-rank adapter for two passes over the data towards a point of equal losses and greater
+    sharpness, merges it, and decides what of the optimizer's state survives. That phase is training and no part of
+    this class: it is declared by the need ``adapter_training``, which a trainer without it refuses. The class
+    holds what is mathematics: `conflict` and `due`; a call returns the base's direction.
+
+    Needs the base's needs, the rows' inner products and that phase. Cost: G; about two epochs per trigger. Scale:
+    the base's.
+
+    Args:
+        num_tasks: Number of tasks T.
+        base: The aggregator of ordinary steps, with its default options.
+        rank: Rank of the adapter.
+        start_epoch: First epoch in which a trigger counts, from 0.
+        scope: Parameters whose gradients decide.
+
+    Shape:
+        J [T, P] -> [P].
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    source = "arXiv:2503.04046"
+    scale = "own"
+    needs = frozenset({"jacobian", "adapter_training"})
+    cost = "experimental; about two epochs per trigger"
+    remembers = ("searched_epoch",)
+
+    def __init__(self, num_tasks: int, base: str = "mean", rank: int = 5, start_epoch: int = 1, scope: Scope = "all"):
+        super().__init__(num_tasks, scope)
+        if rank < 1 or start_epoch < 0:
+            raise ValueError(f"rank is {rank} and start_epoch {start_epoch}; need at least 1 and 0")
+        names = sorted(name for name, cls in AGGREGATORS.items() if cls.needs <= {"gramian", "jacobian", "losses"})
+        self.base = AGGREGATORS[one_of(base, names, "base")](num_tasks, scope=scope)
+        self.needs = self.needs | self.base.needs
+        self.rank = rank
+        self.start_epoch = start_epoch
+        self.searched_epoch = -1
+        self.last: Conflict | None = None
+
+    def observe(self, **facts: Any) -> None:
+        """Hand over to the base."""
+        super().observe(**facts)
+        self.base.observe(**facts)
+
+    def weights(self) -> Tensor | None:
+        """The base's weights."""
+        return self.base.weights()
+
+    def conflict(self, gramian: Tensor) -> Conflict:
+        """Whether the rows conflict, from G [T, T].
+
+        Raises:
+            NonFiniteRows: If a row is not finite.
+        """
+        products = as_array(gramian)
+        active, _ = self._active(np.sqrt(np.maximum(np.diag(products), 0.0)), None, None)
+        cosines, weights = np.zeros(self.num_tasks), np.zeros(self.num_tasks)
+        if len(active):
+            block = products[np.ix_(active, active)]
+            norms = np.sqrt(np.diag(block))
+            cosines[active] = _cosines_to_mean(block, norms)
+            weights[active] = len(active) * (1.0 - norms / norms.sum())
+        triggered = bool(len(active) and cosines[active].min() <= 0.0)
+        return Conflict(torch.from_numpy(cosines), torch.from_numpy(weights), triggered)
+
+    def due(self, epoch: int) -> bool:
+        """Whether to search now: the last step conflicted, in an epoch that counts and had no search yet.
+
+        Answering yes uses the epoch up.
+        """
+        wanted = self.last is not None and self.last.triggered and epoch >= self.start_epoch
+        if not wanted or epoch <= self.searched_epoch:
+            return False
+        self.searched_epoch = epoch
+        return True
+
+    def __call__(
+        self,
+        jacobian: Tensor,
+        losses: Tensor | None = None,
+        present: Tensor | None = None,
+        coefficients: Tensor | None = None,
+        **draws: Any,
+    ) -> Tensor:
+        """The base's direction; notes the conflict for `due`."""
+        self.check_shape(jacobian)
+        self.last = self.conflict(gramian(jacobian))
+        return self.base(jacobian, losses, present, coefficients, **draws)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch searched last, and the base's state under ``base.``."""
+        base = {f"base.{name}": value for name, value in self.base.state_dict().items()}
+        return {**super().state_dict(), **base}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore both; see `GradientAggregator`."""
+        own = {name: value for name, value in state.items() if not name.startswith("base.")}
+        super().load_state_dict(own)
+        self.base.load_state_dict({name[len("base.") :]: value for name, value in state.items() if name not in own})
+
+
+def _cosines_to_mean(gramian: Array, norms: Array) -> Array:
+    """Cosine of each row with the rows' mean, [m]; 0 where the mean vanishes."""
+    mean = np.sqrt(max(gramian.mean(), 0.0))
+    if mean <= 1e-10 * norms.max():
+        return np.zeros(len(norms))
+    return gramian.mean(axis=1) / (mean * norms)

@@ -1,0 +1,43 @@
+"""Alpha-fair division of the update between tasks."""
+
+from typing import Any
+
+from hf_mtl.balancing.aggregator import GramianAggregator, Scope, register
+from hf_mtl.balancing.base import positive
+from hf_mtl.balancing.solvers import Array, alpha_fair_weights
+
+
+@register("fairgrad")
+class FairGrad(GramianAggregator):
+    """Weights w > 0 with G w = w^(-1/alpha), which maximise the alpha-fair utility of the tasks' gains.
+
+    Source: Ban, Ji, ICML 2024, arXiv:2402.15638. alpha = 1 has Nash-MTL's direction; larger alpha favours the task
+    that gains least. Gradients scaled by s scale the result by s^((1-alpha)/(1+alpha)). Solved to 1e-12 by damped
+    Newton; the published least squares can stop early. Their code multiplies by the number of tasks afterwards;
+    this does not.
+
+    Needs G. Cost: G, and one small Newton solve. Scale: own.
+
+    Args:
+        num_tasks: Number of tasks T.
+        alpha: Fairness, above 0.
+        scope: Parameters whose gradients decide.
+
+    Shape:
+        J [T, P] -> [P]; weights positive.
+
+    Raises:
+        ValueError: If ``alpha`` is not positive.
+    """
+
+    source = "arXiv:2402.15638"
+    scale = "own"
+    cost = "Gramian"
+
+    def __init__(self, num_tasks: int, alpha: float = 2.0, scope: Scope = "all"):
+        super().__init__(num_tasks, scope)
+        self.alpha = positive(alpha, "alpha")
+
+    def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
+        """The root of G w = w^(-1/alpha)."""
+        return alpha_fair_weights(gramian, self.alpha)

@@ -1,0 +1,66 @@
+"""CAGrad that trusts its correction less where the mean is far from the least-norm direction."""
+
+from typing import Any, Literal
+
+import numpy as np
+
+from hf_mtl.balancing.aggregator import GramianAggregator, Scope, one_of, register
+from hf_mtl.balancing.aggregators.cagrad import conflict_averse_weights
+from hf_mtl.balancing.solvers import Array, min_norm_weights
+
+
+@register("imgrad")
+class IMGrad(GramianAggregator):
+    """CAGrad with weights kappa - s and s on the two terms of its inner problem, s = cos(mean, least-norm point).
+
+    Source: Zhou et al., IJCAI 2025, arXiv:2503.08006, in the form of its code (zzpustc/IMGrad: nyuv2/utils.py);
+    whether the paper's constrained form is the same is not confirmed. Its two-task script weights only part of the
+    inner product; the general form is used for every number of tasks.
+
+    Needs G. Cost: G, and about a dozen small non-negative least squares. Scale: mean.
+
+    Args:
+        num_tasks: Number of tasks T.
+        c: Radius, as a fraction of the mean gradient's norm, in [0, 1).
+        kappa: Weight of the first term where s is 0, above 1.
+        rescale: 1 divides the result by 1 + c², 0 does not.
+        scope: Parameters whose gradients decide.
+
+    Shape:
+        J [T, P] -> [P]; weights non-negative.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    source = "arXiv:2503.08006"
+    scale = "mean"
+    cost = "Gramian"
+
+    def __init__(
+        self, num_tasks: int, c: float = 0.8, kappa: float = 1.5, rescale: Literal[0, 1] = 0, scope: Scope = "all"
+    ):
+        super().__init__(num_tasks, scope)
+        if not 0 <= c < 1:
+            raise ValueError(f"c is {c}; needs a number from 0 to below 1")
+        if not kappa > 1:
+            raise ValueError(f"kappa is {kappa}; needs a number above 1")
+        self.c = c
+        self.kappa = kappa
+        self.rescale = one_of(rescale, (0, 1), "rescale")
+
+    def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
+        """CAGrad's weights with the second term weighted s / (kappa - s)."""
+        s = balance(gramian)
+        weights = conflict_averse_weights(gramian, self.c, trust=s / (self.kappa - s))
+        return weights / (1.0 + self.c**2) if self.rescale else weights
+
+
+def balance(gramian: Array) -> float:
+    """Cosine between the mean and the least-norm point of the hull, in [0, 1]; 0 where either vanishes."""
+    x = min_norm_weights(gramian)
+    projections = gramian.mean(axis=1)
+    mean, least = float(projections.mean()), float(x @ gramian @ x)
+    if min(mean, least) <= 1e-14 * np.diag(gramian).max():
+        return 0.0
+    return float(np.clip(x @ projections / np.sqrt(mean * least), 0.0, 1.0))

@@ -1,0 +1,37 @@
+"""The mean of the task gradients."""
+
+from typing import Any
+
+import numpy as np
+
+from hf_mtl.balancing.aggregator import GramianAggregator, Scope, register
+from hf_mtl.balancing.solvers import Array
+
+
+@register("mean")
+class Mean(GramianAggregator):
+    """Average the task gradients: ordinary training on the mean of the losses.
+
+    Needs nothing: the weights are known before the gradients. Scale: mean over the tasks in the step, those
+    included whose gradient happens to vanish (the golden values say so; ``present=`` names the tasks).
+
+    Args:
+        num_tasks: Number of tasks T.
+        scope: Has no effect on the result.
+
+    Shape:
+        J [T, P] -> [P]; weights 1/m.
+    """
+
+    source = "baseline"
+    scale = "mean"
+    needs = frozenset()
+    cost = "none"
+
+    def __init__(self, num_tasks: int, scope: Scope = "all"):
+        super().__init__(num_tasks, scope)
+        self.reduction = "mean"
+
+    def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
+        """1 for every row, which ``reduction`` divides."""
+        return np.ones(len(active))

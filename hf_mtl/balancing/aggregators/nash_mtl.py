@@ -1,0 +1,64 @@
+"""The Nash bargaining solution between tasks."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hf_mtl.balancing.aggregator import GramianAggregator, Scope, register
+from hf_mtl.balancing.solvers import Array, alpha_fair_weights
+
+
+@register("nash_mtl")
+class NashMTL(GramianAggregator):
+    """Weights w > 0 with w_t (G w)_t = 1: every task gains the same proportion.
+
+    Source: Navon et al., ICML 2022, arXiv:2202.01017. Unaffected by the scale of any task's loss; the result has
+    norm sqrt(m) whatever the gradients' norms, so the learning rate needs its own choice. Solved to 1e-12 by damped
+    Newton; the published sequence of convex programs can stop early. Where gradients cancel exactly there is no
+    solution: weights are large and finite, the result small.
+
+    Needs G. Cost: G, and one small Newton solve. Scale: own.
+
+    Args:
+        num_tasks: Number of tasks T.
+        max_norm: Bound on the norm of the result. 0: none.
+        every: Solve every that many steps and reuse the weights between. A task that had no gradient at the last
+            solve brings the next one forward. G is not used between.
+        scope: Parameters whose gradients decide.
+
+    Shape:
+        J [T, P] -> [P]; weights positive.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    source = "arXiv:2202.01017"
+    scale = "own"
+    cost = "Gramian"
+    remembers = ("carried", "age")
+
+    def __init__(self, num_tasks: int, max_norm: float = 0.0, every: int = 1, scope: Scope = "all"):
+        super().__init__(num_tasks, scope)
+        if max_norm < 0:
+            raise ValueError(f"max_norm is {max_norm}; needs 0 or a positive number")
+        if every < 1:
+            raise ValueError(f"every is {every}; needs at least 1")
+        self.max_norm = max_norm
+        self.every = every
+        self.carried: Tensor = torch.zeros(num_tasks, dtype=torch.float64)  # 0: never solved
+        self.age = 0
+
+    def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
+        """The bargaining solution, or the one carried."""
+        carried = self.carried.numpy()
+        if self.age % self.every == 0 or not carried[active].all():
+            carried = carried.copy()
+            carried[active] = alpha_fair_weights(gramian, alpha=1.0)
+            self.carried, self.age = torch.from_numpy(carried), 0
+        self.age += 1
+        weights = carried[active]
+        norm = np.sqrt(max(weights @ gramian @ weights, 0.0))
+        return weights * (self.max_norm / norm) if 0 < self.max_norm < norm else weights

@@ -1,0 +1,51 @@
+"""The signed sum of unit task gradients."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hf_mtl.balancing.aggregator import GramianAggregator, Scope, register
+from hf_mtl.balancing.solvers import Array
+
+
+@register("ngdiff")
+class NGDiff(GramianAggregator):
+    """Add unit gradients, those of tasks to be unlearned with a minus.
+
+    Source: Bu et al., "Unlearning as multi-task optimization", arXiv:2410.22086: retain minus forget,
+    g_R/|g_R| - g_F/|g_F|. Any number of tasks of either sign is allowed here; the paper's automatic learning rate
+    is not part of it. A single active row keeps its length and its sign: a task to be unlearned is never learned.
+
+    Needs G (its diagonal). Cost: G. Scale: own; the result's length does not depend on the gradients'.
+
+    Args:
+        num_tasks: Number of tasks T.
+        signs: 1 (minimise) or -1 (maximise) for each task, in task order. None: all 1.
+        scope: Parameters whose gradients decide.
+
+    Shape:
+        J [T, P] -> [P]; weights sign / norm.
+
+    Raises:
+        ValueError: If a sign is missing or neither 1 nor -1.
+    """
+
+    source = "arXiv:2410.22086"
+    scale = "own"
+    cost = "Gramian (its diagonal)"
+
+    def __init__(self, num_tasks: int, signs: Sequence[float] | dict[str, float] | None = None, scope: Scope = "all"):
+        super().__init__(num_tasks, scope)
+        given = [1.0] * num_tasks if signs is None else list(signs.values() if isinstance(signs, dict) else signs)
+        if len(given) != num_tasks or any(sign not in (1, -1) for sign in given):
+            raise ValueError(f"signs is {signs}; needs 1 or -1 for each of {num_tasks} tasks")
+        self.signs = np.array(given, dtype=np.float64)
+
+    def single(self, task: int) -> float:
+        """The task's sign."""
+        return float(self.signs[task])
+
+    def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
+        """sign / norm of each row."""
+        return self.signs[active] / np.sqrt(np.diag(gramian))

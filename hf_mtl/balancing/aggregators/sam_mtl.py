@@ -1,0 +1,114 @@
+"""Any aggregator on the losses' gradients, and again on what flatness adds to them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hf_mtl.balancing.aggregator import (
+    AGGREGATORS,
+    GradientAggregator,
+    NonFiniteRows,
+    Scope,
+    as_array,
+    one_of,
+    register,
+)
+from hf_mtl.balancing.base import positive
+from hf_mtl.balancing.gramian import result_dtype, row_norms
+
+
+@register("sam_mtl")
+class SAMMTL(GradientAggregator):
+    """A(J) + A(F) with F = J_sam - J, each task's gradient at its own worst point nearby minus that here.
+
+    Source: Phan et al., "Beyond Losses Reweighting", arXiv:2211.13723, reconstructed from public summaries: how the
+    paper mixes the two parts and steps the heads is uncertain. J_sam has the rows grad L_t(theta + e_t) with
+    e_t = rho g_t / |g_t| (`perturbations`); heads have perturbations of their own and use the gradient there. The
+    same rows and dropout in both passes, and the parameters restored exactly, are the caller's part.
+
+    Needs the rows J, and by ``observe(jacobian=J_sam)`` before each call the rows of the second pass. Cost: two
+    forwards and backwards, the second of each task by itself; 2 x T x P memory. Scale: the base's.
+
+    Args:
+        num_tasks: Number of tasks T.
+        base: The aggregator A, with its default options; one of its own for each part.
+        rho: Length of a perturbation, above 0.
+        scope: Must be ``all``.
+
+    Shape:
+        J [T, P], J_sam [T, P] -> [P].
+
+    Raises:
+        ValueError: If an option is out of range, or called before ``observe(jacobian=)``.
+    """
+
+    source = "arXiv:2211.13723"
+    scale = "own"
+    needs = frozenset({"jacobian", "second_backward"})
+    cost = "a second forward and backward, per task; 2 x T x P memory"
+
+    def __init__(self, num_tasks: int, base: str = "mean", rho: float = 0.05, scope: Scope = "all"):
+        super().__init__(num_tasks, scope)
+        if scope != "all":
+            raise ValueError(f"scope is {scope!r}; 'sam_mtl' perturbs all shared parameters and needs 'all'")
+        one_of(base, base_names(), "base")
+        self.rho = positive(rho, "rho")
+        self.parts = {"loss": AGGREGATORS[base](num_tasks), "flat": AGGREGATORS[base](num_tasks)}
+        self._perturbed: Tensor | None = None
+
+    def perturbations(self, jacobian: Tensor) -> Tensor:
+        """e_t = rho g_t / |g_t|, the displacement at which task t's gradient is wanted; 0 for a zero row. [T, P]."""
+        norms = row_norms(jacobian)
+        factors = torch.where(norms > 0, self.rho / norms, 0.0)
+        dtype = result_dtype(jacobian.dtype)
+        return jacobian.to(dtype) * factors.to(dtype)[:, None]
+
+    def observe(self, **facts: Any) -> None:
+        """Take ``jacobian=``, J_sam [T, P], used by the next call alone, and ``seed=``."""
+        super().observe(**facts)
+        if "seed" in facts:
+            for offset, part in enumerate(self.parts.values()):
+                part.observe(seed=int(facts["seed"]) + offset)
+        if "jacobian" in facts:
+            self.check_shape(facts["jacobian"])
+            self._perturbed = facts["jacobian"]
+
+    def __call__(
+        self,
+        jacobian: Tensor,
+        losses: Tensor | None = None,
+        present: Tensor | None = None,
+        coefficients: Tensor | None = None,
+        **draws: Any,
+    ) -> Tensor:
+        """A(J) + A(J_sam - J); see `GradientAggregator`."""
+        self.check_shape(jacobian)
+        if self._perturbed is None or self._perturbed.shape != jacobian.shape:
+            raise ValueError("'sam_mtl' needs observe(jacobian=) with the perturbed rows before each step")
+        perturbed, self._perturbed = self._perturbed, None
+        # Both are checked before either part decides: a step is skipped as a whole.
+        wrong = ~torch.isfinite(row_norms(jacobian)) | ~torch.isfinite(row_norms(perturbed))
+        if bool(wrong.any()):
+            raise NonFiniteRows(as_array(wrong).nonzero()[0].tolist())
+        dtype = result_dtype(jacobian.dtype)
+        flat = perturbed.to(dtype) - jacobian.to(dtype)
+        direction = self.parts["loss"](jacobian, losses, present, coefficients, **draws)
+        return direction + self.parts["flat"](flat, losses, present, coefficients, **draws)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The parts' states, under ``loss.`` and ``flat.``."""
+        return {
+            f"{part}.{name}": value for part, base in self.parts.items() for name, value in base.state_dict().items()
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the parts; see `GradientAggregator`."""
+        for part, base in self.parts.items():
+            own = {name.removeprefix(f"{part}."): value for name, value in state.items() if name.startswith(part)}
+            base.load_state_dict(own)
+
+
+def base_names() -> list[str]:
+    """The aggregators that need rows alone, and so can be applied to differences of rows."""
+    return sorted(name for name, cls in AGGREGATORS.items() if cls.needs <= {"gramian", "jacobian"})

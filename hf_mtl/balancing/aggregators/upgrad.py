@@ -1,0 +1,52 @@
+"""The mean of the task gradients, each projected onto what harms no task."""
+
+from typing import Any
+
+import numpy as np
+
+from hf_mtl.balancing.aggregator import GramianAggregator, Scope, register
+from hf_mtl.balancing.solvers import Array, non_negative_least_squares
+
+
+@register("upgrad")
+class UPGrad(GramianAggregator):
+    """Project each row onto the dual cone of the rows, the directions that oppose no task, and average.
+
+    Source: Quinton, Rey, "Jacobian Descent for Multi-Objective Optimization", arXiv:2406.16232. Row t's weights are
+    argmin over v >= b_t e_t of vᵀ (G / tr G + rho I) v. (TorchJD returns the plain mean where tr G is below 1e-4,
+    which fine-tuning often is; here only ratios matter.)
+
+    Needs G. Cost: G, and one small non-negative least squares per task. Scale: mean.
+
+    Args:
+        num_tasks: Number of tasks T.
+        rho: Regularisation, relative to the trace of G; at 0 nearly parallel rows are badly conditioned.
+        scope: Parameters whose gradients decide.
+
+    Shape:
+        J [T, P] -> [P]; weights at least 1/m.
+
+    Raises:
+        ValueError: If ``rho`` is negative.
+    """
+
+    source = "arXiv:2406.16232"
+    scale = "mean"
+    cost = "Gramian"
+
+    def __init__(self, num_tasks: int, rho: float = 1e-4, scope: Scope = "all"):
+        super().__init__(num_tasks, scope)
+        if not rho >= 0:
+            raise ValueError(f"rho is {rho}; needs 0 or a positive number")
+        self.rho = rho
+
+    def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
+        """The sum over rows of their projections' weights."""
+        m = len(gramian)
+        values, vectors = np.linalg.eigh(gramian / np.trace(gramian))
+        factor = np.sqrt(np.maximum(values, 0.0) + self.rho)[:, None] * vectors.T
+        # v = b_t e_t + u with u >= 0: |factor v| is least squares in u.
+        weights = np.full(m, 1.0 / m)
+        for row in range(m):
+            weights += non_negative_least_squares(factor, -factor[:, row] / m)
+        return weights

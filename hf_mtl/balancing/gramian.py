@@ -1,0 +1,83 @@
+"""Inner products of task gradients, and their combination, without a copy of the Jacobian."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+BLOCK = 1 << 18
+"""Columns of the Jacobian that are taken at a time: small enough to stay in a cache, large enough to be fast."""
+
+
+def result_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What is computed from rows of this dtype: float64 of float64, float32 of everything shorter."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def column_blocks(jacobian: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Blocks of columns of a Jacobian [T, P] and their place, in float32 at least."""
+    dtype = result_dtype(jacobian.dtype)
+    for start in range(0, jacobian.shape[1], BLOCK):
+        place = slice(start, start + BLOCK)
+        yield place, jacobian[:, place].to(dtype)
+
+
+def gramian(jacobian: Tensor) -> Tensor:
+    """G = J Jᵀ, block by block: products in float32 at least, their sum over blocks in float64.
+
+    Where squares would leave float32's range (gradients above 1e15 or below 1e-12), rows are scaled first, so
+    that the smallness or largeness of all gradients never decides what an aggregator does.
+
+    Args:
+        jacobian: Task gradients J [T, P], of any floating dtype and device.
+
+    Returns:
+        G [T, T] in float64, on the Jacobian's device. A row that is not finite makes its diagonal entry so.
+    """
+    result = _gramian(jacobian, 1.0)
+    if jacobian.dtype == torch.float64 or not jacobian.numel():
+        return result
+    largest = float(result.diagonal().max())
+    if 1e-24 <= largest <= 1e30:
+        return result
+    scale = float(jacobian.abs().max())
+    return _gramian(jacobian, scale) * scale**2 if scale > 0 else result
+
+
+def _gramian(jacobian: Tensor, scale: float) -> Tensor:
+    tasks = len(jacobian)
+    total = torch.zeros(tasks, tasks, dtype=torch.float64, device=jacobian.device)
+    # Where float32 products are allowed to be rounded to TF32 or bfloat16, nearly parallel or opposite rows would
+    # lose what distinguishes them.
+    exact = torch.get_float32_matmul_precision() == "highest"
+    for _, block in column_blocks(jacobian):
+        rows = block if scale == 1.0 else block / scale
+        rows = rows if exact else rows.double()
+        total += (rows @ rows.T).double()
+    return total
+
+
+def combine(weights: Tensor, jacobian: Tensor) -> Tensor:
+    """Jᵀ w.
+
+    Args:
+        weights: w [T].
+        jacobian: J [T, P].
+
+    Returns:
+        [P], float64 where J is, else float32 (also for rows held in bfloat16, whose sum deserves more digits).
+    """
+    dtype = result_dtype(jacobian.dtype)
+    weights = weights.to(jacobian.device, dtype)
+    if jacobian.dtype == dtype:
+        return weights @ jacobian
+    result = torch.empty(jacobian.shape[1], dtype=dtype, device=jacobian.device)
+    for place, block in column_blocks(jacobian):
+        result[place] = weights @ block
+    return result
+
+
+def row_norms(jacobian: Tensor) -> Tensor:
+    """Norm of each task gradient, [T], in float64."""
+    dtype = result_dtype(jacobian.dtype)
+    return torch.linalg.vector_norm(jacobian, dim=1, dtype=dtype).double()

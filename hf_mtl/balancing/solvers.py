@@ -1,0 +1,117 @@
+"""Small exact solvers in float64 on T numbers, T the number of tasks: what several aggregators share.
+
+Quadratic programs are brought to non-negative least squares, for which scipy has an exact active-set solver.
+"""
+
+import numpy as np
+from scipy.optimize import nnls
+
+Array = np.ndarray
+
+
+def cosine_factor(gramian: Array) -> tuple[Array, Array]:
+    """Norms n [m] and a factor R [m, m] with columns of norm 1 such that G = (R n)ᵀ (R n).
+
+    Taking the norms out first keeps small gradients exact beside large ones.
+    """
+    norms = np.sqrt(np.diag(gramian))
+    values, vectors = np.linalg.eigh(gramian / np.outer(norms, norms))
+    return norms, np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+
+
+def non_negative_least_squares(matrix: Array, target: Array) -> Array:
+    """argmin over x >= 0 of |matrix x - target|, [columns]."""
+    # Lawson and Hanson's bound on iterations is a heuristic; nearly dependent columns may take more.
+    return nnls(matrix, target, maxiter=100 * matrix.shape[1])[0]
+
+
+def nearest_to_origin(columns: Array) -> Array:
+    """Weights on the simplex of the point of least norm in the convex hull of the columns.
+
+    With an additional row of ones and target 1, the optimality conditions of non-negative least squares are those
+    of the least-norm point, up to the sum of the weights. Columns are brought to norm 1, their norms going into
+    that row.
+
+    Args:
+        columns: Points as columns [d, m].
+
+    Returns:
+        Weights [m], non-negative, summing to 1; not unique where columns are affinely dependent.
+    """
+    norms = np.linalg.norm(columns, axis=0)
+    smallest = norms.min()
+    if smallest <= 1e-150 or smallest <= 1e-15 * norms.max():
+        at_origin = norms <= max(smallest, 1e-150)
+        return at_origin / at_origin.sum()
+    matrix = np.vstack([columns / norms, smallest / norms])
+    target = np.zeros(len(matrix))
+    target[-1] = 1.0
+    weights = non_negative_least_squares(matrix, target) / (norms / smallest)
+    return weights / weights.sum()
+
+
+def min_norm_weights(gramian: Array) -> Array:
+    """argmin over the simplex of wᵀ G w, [m]: the weights of the least-norm convex combination of the rows."""
+    norms, factor = cosine_factor(gramian)
+    return nearest_to_origin(factor * (norms / norms.max()))
+
+
+def alpha_fair_weights(gramian: Array, alpha: float, max_iterations: int = 100) -> Array:
+    """The root w > 0 of G w = w^(-1/alpha), the minimum of ½ wᵀGw - sum of an antiderivative of w^(-1/alpha).
+
+    Damped Newton on v = w |g|, for which G becomes the cosine matrix C, so that neither the common scale nor the
+    rows' own scales matter to the solver. There is no root where a non-negative combination of the rows vanishes
+    (a Pareto-stationary point): C's smallest eigenvalue is raised to 1e-8, which leaves other points alone.
+
+    Args:
+        gramian: G [m, m] of rows that are not zero.
+        alpha: Fairness, above 0. 1: proportional fairness, the Nash bargaining solution.
+        max_iterations: Newton steps at most.
+
+    Returns:
+        w [m].
+    """
+    norms = np.sqrt(np.diag(gramian))
+    scale = norms.max()
+    relative = norms / scale
+    cosines = gramian / np.outer(norms, norms)
+    cosines = cosines + max(0.0, 1e-8 - np.linalg.eigvalsh(cosines)[0]) * np.eye(len(norms))
+    pull = relative ** (1.0 / alpha - 1.0)
+    v = _newton(cosines, pull, alpha, max_iterations)
+    return v / relative * scale ** (-2.0 * alpha / (1.0 + alpha))
+
+
+def _newton(cosines: Array, pull: Array, alpha: float, max_iterations: int) -> Array:
+    """The root v > 0 of C v = pull v^(-1/alpha); steps are relative to v."""
+    power = -1.0 / alpha
+    v = pull ** (alpha / (1.0 + alpha))  # the root for C = I, then rescaled to the best multiple of itself
+    v = v * ((pull @ v ** (1.0 + power)) / (v @ cosines @ v)) ** (alpha / (1.0 + alpha))
+    for _ in range(max_iterations):
+        wanted = pull * v**power
+        excess = cosines @ v - wanted
+        # Where rows nearly cancel, C v is a small difference of large terms and cannot be told from its rounding.
+        rounding = 1e-15 * (np.abs(cosines) @ v)
+        if (np.abs(excess) <= 1e-12 * wanted + rounding).all():
+            break
+        slope, barrier = v * excess, v * wanted
+        step = np.linalg.solve(np.outer(v, v) * cosines + np.diag(barrier / alpha), -slope)
+        v = v * (1.0 + _step_length(cosines, pull, power, v, step, -float(slope @ step), barrier.sum()) * step)
+    return v
+
+
+def _step_length(
+    cosines: Array, pull: Array, power: float, v: Array, step: Array, decrement: float, size: float
+) -> float:
+    """Backtracking from the longest step that keeps v positive; a full step near the root, below rounding."""
+    length = min(1.0, 0.95 / max(-step.min(), 1e-300))
+    if decrement <= 1e-9 * size:
+        return length
+
+    def objective(point: Array) -> float:
+        gain = np.log(point) if power == -1.0 else point ** (1.0 + power) / (1.0 + power)
+        return float(0.5 * point @ cosines @ point - pull @ gain)
+
+    start = objective(v)
+    while objective(v * (1.0 + length * step)) > start - 1e-4 * length * decrement and length > 1e-10:
+        length *= 0.5
+    return length

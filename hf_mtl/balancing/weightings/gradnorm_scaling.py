@@ -1,0 +1,91 @@
+"""Loss scaling by inverse gradient norms."""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from hf_mtl.balancing.base import Need, choice, register, seen_tasks, task_values
+from hf_mtl.balancing.step_count import CountsSteps, steps_of
+
+
+@register("gradnorm_scaling")
+class GradNormScaling(CountsSteps):
+    """Weight tasks by the inverse of their gradient's norm: w_t in proportion to (mean n / n_t)^kappa, summing to T.
+
+    n_t is a running average of the norm of the unweighted task gradient, which starts at the first one observed; a
+    task without one counts as average.
+
+    Source: the idea of Guo et al., Revisit the Imbalance Optimization in Multi-task Learning, 2025, arXiv:2509.23915.
+    The paper publishes no formula; this one is hf_mtl's. Inverse, since balance is the goal.
+
+    Needs ``norms`` every so many steps, of unweighted losses; they count from the next step on if they come after
+    its forward. Costs per-task gradients in these steps. State: n, which tasks have one, the step.
+
+    Args:
+        kappa: Exponent, 0 to 2; 0 gives equal weights, 1 equal weighted norms.
+        beta: Decay of the running average, per measurement.
+        every: Optimizer steps from one measurement to the next.
+        scope: Shared parameters whose gradient is measured: ``last_layer`` the encoder's last layer, ``adapters``,
+            or ``all``.
+        num_tasks: Number of tasks T.
+        weight_sum: Rescale the weights to this sum. None: T.
+
+    Raises:
+        ValueError: If ``kappa``, ``beta``, ``every`` or ``scope`` is out of range.
+
+    Shape:
+        losses [T], norms [T] -> weights [T], summing to T.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"norms"})
+    cost: ClassVar[str] = "per-task gradients of the scope in one of `every` steps"
+    norms: Tensor
+    known: Tensor
+
+    def __init__(
+        self,
+        num_tasks: int,
+        kappa: float = 1.0,
+        beta: float = 0.9,
+        every: int = 50,
+        scope: Literal["last_layer", "adapters", "all"] = "last_layer",
+        weight_sum: float | None = None,
+    ):
+        super().__init__(num_tasks, weight_sum)
+        if not 0 <= kappa <= 2:
+            raise ValueError(f"kappa is {kappa}; needs a number from 0 to 2")
+        if not 0 <= beta < 1:
+            raise ValueError(f"beta is {beta}; needs a number in [0, 1)")
+        self.kappa = kappa
+        self.beta = beta
+        self.every = steps_of(every, "every") or 1
+        self.scope = choice(scope, ("last_layer", "adapters", "all"), "scope")
+        self.register_buffer("norms", torch.zeros(num_tasks, dtype=torch.float64))
+        self.register_buffer("known", torch.zeros(num_tasks, dtype=torch.bool))
+
+    def needs_now(self) -> frozenset[Need]:
+        """The norms, in the first step and every so many after it."""
+        return self.needs if self.steps % self.every == 0 else frozenset()
+
+    @torch.no_grad()
+    def observe(self, **facts: Any) -> None:
+        """Take ``norms=`` [T] of unweighted gradients, with ``present=`` or 0 for absent tasks."""
+        if facts.get("norms") is None:
+            return
+        norms = task_values(facts["norms"], self.norms, "norms")
+        seen = seen_tasks(facts.get("present"), norms)
+        mixed = torch.where(self.known, self.beta * self.norms + (1 - self.beta) * norms, norms)
+        self.norms = torch.where(seen, mixed, self.norms)
+        self.known = self.known | seen
+        self._last_weights = None
+
+    def coefficients(self) -> Tensor:
+        """(mean n / n_t)^kappa, brought to the sum T, [T]."""
+        mean = torch.where(self.known, self.norms, 0.0).sum() / self.known.sum().clamp(min=1)
+        # A norm of zero is not infinitely important; with no norm at all the weights are equal.
+        tiny = torch.finfo(torch.float64).tiny
+        floor = (1e-12 * self.norms.max()).clamp(min=tiny)
+        ratios = torch.where(self.known & (mean > 0), mean / self.norms.clamp(min=floor), 1.0)
+        raw = ratios**self.kappa
+        return self.num_tasks * raw / raw.sum()

@@ -1,0 +1,47 @@
+"""The loss balance of IMTL."""
+
+import torch
+from torch import Tensor, nn
+
+from hf_mtl.balancing.base import LossWeighting, positive, register
+
+
+@register("imtl_l")
+class IMTLL(LossWeighting):
+    """Learn one log scale s_t per task: sum of exp(s_t) L_t - s_t.
+
+    Source: IMTL-L of Liu et al., Towards Impartial Multi-task Learning, ICLR 2021 (OpenReview IMPnRXEWpvr). At the
+    optimum exp(s_t) = 1 / L_t; twice `UW` ``half`` at -s. The trainer's optimizer trains s; only present tasks'
+    terms enter, so an absent task's s does not move.
+
+    Needs the losses; costs nothing.
+
+    Args:
+        clip: s returns to [-clip, clip] after each step.
+        num_tasks: Number of tasks T.
+        weight_sum: Rescale the weights to this sum. None: the method's own scale.
+
+    Raises:
+        ValueError: If ``clip`` is not positive.
+
+    Shape:
+        losses [T], non-negative -> weights exp(s) [T].
+    """
+
+    def __init__(self, num_tasks: int, clip: float = 5.0, weight_sum: float | None = None):
+        super().__init__(num_tasks, weight_sum)
+        self.clip = positive(clip, "clip")
+        self.s = nn.Parameter(torch.zeros(num_tasks, dtype=torch.float64))
+
+    def coefficients(self) -> Tensor:
+        """exp(s_t), [T]."""
+        return torch.exp(self.s)
+
+    def penalties(self) -> Tensor:
+        """-s_t, [T]."""
+        return -self.s
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Return s to [-clip, clip]."""
+        self.s.clamp_(-self.clip, self.clip)

@@ -1,0 +1,31 @@
+from typing import Any
+
+import pytest
+import torch
+
+from hf_mtl.balancing import build_aggregator
+from tests.balancing.aggregators.golden import assert_near, cases, golden, random_rows, tensor
+
+GOLDEN = golden("aggregator_imtl_g")
+
+
+@cases(GOLDEN)
+def test_golden_gradient_and_weights(case: dict[str, Any]) -> None:
+    rows = tensor(case["inputs"]["jacobian"])
+    aggregator = build_aggregator("imtl_g", num_tasks=len(rows))
+    assert_near(aggregator(rows), case["expected"]["gradient"], GOLDEN)
+    weights = aggregator.weights()
+    assert weights is not None
+    assert_near(weights, case["expected"]["weights"], GOLDEN)
+
+
+def test_every_unit_gradient_has_the_same_projection() -> None:
+    rows = random_rows(4, 9) * tensor([1.0, 10.0, 0.01, 3.0])[:, None]
+    projections = (rows / rows.norm(dim=1, keepdim=True)) @ build_aggregator("imtl_g", num_tasks=4)(rows)
+    assert torch.allclose(projections, projections[0].expand(4), rtol=1e-9)
+
+
+@pytest.mark.parametrize("rows", [[[1.0, 2.0], [-1.0, -2.0]], [[1.0, 0.0], [-0.5, 0.75**0.5], [-0.5, -(0.75**0.5)]]])
+def test_where_the_weights_sum_to_nothing_or_rows_cancel_the_result_vanishes(rows: list[list[float]]) -> None:
+    direction = build_aggregator("imtl_g", num_tasks=len(rows))(tensor(rows))
+    assert float(direction.norm()) < 1e-6

@@ -1,0 +1,128 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from hf_mtl.balancing import LossWeighting, build_weighting
+from hf_mtl.errors import UserError
+from tests.balancing.weightings.golden import Golden, derivative, doubles, reloaded
+
+GOLDEN = Golden("gradnorm")
+
+
+def ready(initial: Any, **options: Any) -> LossWeighting:
+    """A weighting that has seen its first losses."""
+    weighting = build_weighting("gradnorm", num_tasks=len(initial), **options)
+    for step in range(20):
+        assert weighting.needs_now() == frozenset()
+        weighting(doubles(initial) * (1 + 0.05 * (step - 9.5)))  # of this mean
+    assert weighting.needs_now() == {"norms"}
+    return weighting
+
+
+@pytest.mark.parametrize("restore", [False, True])
+@pytest.mark.parametrize("case", GOLDEN.cases)
+def test_weights_after_every_step_equal_the_golden_ones(case: dict[str, Any], restore: bool) -> None:
+    inputs = case["inputs"]
+    options = {"alpha": inputs["alpha"], "lr": inputs["lr_sgd"]}
+    weighting = ready(inputs["initial_losses"], **options)
+    used = torch.ones(len(inputs["initial_losses"]), dtype=torch.float64)
+    for losses, norms, expected in zip(
+        inputs["losses"], inputs["unweighted_gradient_norms"], case["expected"]["weights_after"], strict=True
+    ):
+        GOLDEN.same(derivative(weighting, losses), used)  # the step's own weights do not depend on its own norms
+        weighting = reloaded(weighting, **options) if restore else weighting
+        weighting.observe(norms=norms)
+        weighting = reloaded(weighting, **options) if restore else weighting
+        used = weighting.weights()
+        GOLDEN.same(used, expected)
+
+
+@pytest.mark.parametrize("case", GOLDEN.cases)
+def test_the_step_follows_autograd_of_the_golden_objective(case: dict[str, Any]) -> None:
+    inputs, expected = case["inputs"], case["expected"]
+    w: Tensor = torch.ones(len(inputs["initial_losses"]), dtype=torch.float64, requires_grad=True)
+    norms, losses = (doubles(inputs[key][0]) for key in ("unweighted_gradient_norms", "losses"))
+    rates = losses / doubles(inputs["initial_losses"])
+    target = ((w * norms).mean() * (rates / rates.mean()) ** inputs["alpha"]).detach()
+    objective = (w * norms - target).abs().sum()
+    objective.backward()
+    GOLDEN.same(target, expected["target_norms"][0])
+    GOLDEN.same(objective, expected["objective"][0])
+    assert w.grad is not None
+    GOLDEN.same(w.grad, expected["grad_w"][0])
+    moved = (w.detach() - inputs["lr_sgd"] * w.grad).clamp(min=1e-3)
+    weighting = ready(inputs["initial_losses"], alpha=inputs["alpha"], lr=inputs["lr_sgd"])
+    weighting(losses)
+    weighting.observe(norms=norms)
+    GOLDEN.same(weighting.weights(), moved * len(moved) / moved.sum())
+
+
+def test_weights_stay_until_the_first_losses_are_known() -> None:
+    weighting = build_weighting("gradnorm", num_tasks=2)
+    for _ in range(19):
+        weighting(doubles([1.0, 2.0]))
+        weighting.observe(norms=[1.0, 9.0])
+    assert weighting.weights().tolist() == [1.0, 1.0]
+    weighting(doubles([1.0, 2.0]))
+    weighting.observe(norms=[1.0, 9.0])
+    assert weighting.weights()[0] > weighting.weights()[1]
+
+
+def test_given_first_losses_are_used_at_once() -> None:
+    one, other = ready([2.0, 0.5]), build_weighting("gradnorm", num_tasks=2)
+    other.observe(initial_losses=[2.0, 0.5])
+    for weighting in (one, other):
+        weighting(doubles([1.0, 0.4]))
+        weighting.observe(norms=[3.0, 1.0])
+    assert one.weights().tolist() == pytest.approx(other.weights().tolist(), rel=1e-12)
+
+
+def test_one_task_a_step_learns_from_the_others_last_norms() -> None:
+    weighting = ready([1.0, 1.0], alpha=0.0)
+    for task, norm in ((0, 4.0), (1, 1.0), (0, 4.0)):
+        present = torch.arange(2) == task
+        weighting(doubles([1.0, 1.0]), present)
+        weighting.observe(norms=torch.where(present, norm, 0.0))
+    # Task 1: 1 below the mean of 4 and 1, + lr; task 0: 4 above it, - 4 lr; each time brought to the sum 2.
+    second = doubles([1.0, 1.025]) * 2 / 2.025
+    third = second - doubles([0.1, 0.0])
+    assert weighting.weights().tolist() == pytest.approx((third * 2 / third.sum()).tolist())
+
+
+def test_an_absent_task_only_takes_part_in_the_rescaling() -> None:
+    weighting = ready([1.0, 1.0, 1.0])
+    weighting(doubles([1.0, 1.0, 1.0]))
+    weighting.observe(norms=[1.0, 2.0, 9.0])
+    before = weighting.weights()
+    state = {key: value.clone() for key, value in weighting.state_dict().items()}
+    weighting(doubles([1.0, float("nan"), float("nan")]), torch.tensor([True, False, False]))
+    weighting.observe(norms=[7.0, 0.0, 0.0])
+    after = weighting.weights()
+    assert float(after[1] / after[2]) == pytest.approx(float(before[1] / before[2]), rel=1e-14)
+    assert after[0] < before[0]
+    for key in ("reference", "losses", "norms", "count"):
+        assert torch.equal(weighting.state_dict()[key][1:], state[key][1:])
+
+
+def test_weights_stay_above_the_least_and_finite_with_zero_norms_and_losses() -> None:
+    weighting = ready([0.0, 1.0], lr=10.0)
+    for losses, norms in (([0.0, 0.0], [0.0, 0.0]), ([0.0, 1.0], [5.0, 1e-9]), ([1.0, 0.0], [1e9, 1.0])):
+        weighting(doubles(losses))
+        weighting.observe(norms=norms, present=[True, True])
+        assert bool((weighting.weights() > 0).all() and torch.isfinite(weighting.weights()).all())
+        assert float(weighting.weights().sum()) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"alpha": 3.5}, "alpha is 3.5; needs a number from 0 to 3"),
+        ({"lr": 0.0}, "lr is 0.0; needs a positive number"),
+        ({"scope": "first_layer"}, "scope is 'first_layer'; needs 'last_layer', 'adapters' or 'all'"),
+    ],
+)
+def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=f"'gradnorm': {said}"):
+        build_weighting("gradnorm", num_tasks=2, **options)
