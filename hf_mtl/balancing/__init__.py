@@ -9,10 +9,11 @@ import pkgutil
 from typing import Any, TypeVar
 
 from hf_mtl.balancing import aggregators, weightings
-from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator, GramianAggregator, NonFiniteRows
+from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator, NonFiniteRows
 from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
 from hf_mtl.balancing.exposure import DEFAULT_REDUCTION, Reduction, exposure
-from hf_mtl.balancing.gramian import combine, gramian
+from hf_mtl.balancing.gramian_aggregator import GramianAggregator
+from hf_mtl.balancing.inner_products import combine, gramian
 from hf_mtl.errors import Mistake, UserError, known
 
 DEFAULT_WEIGHTING = "ew"
@@ -80,7 +81,7 @@ def _class(registry: dict[str, type[Method]], name: str, family: str) -> type[Me
     if name not in registry:
         hint = known(registry, name)
         other = available().get(name)
-        hint = f"{hint} '{name}' is a {other} and belongs under balancing.{other}." if other else hint
+        hint = f"{hint} '{name}' is of the other family and belongs under balancing.{other}." if other else hint
         raise UserError(Mistake(f"balancing.{family}", f"unknown {family} '{name}'", hint))
     return registry[name]
 

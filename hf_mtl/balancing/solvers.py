@@ -9,6 +9,14 @@ from scipy.optimize import nnls
 Array = np.ndarray
 
 
+def guarded(denominator: Array) -> Array:
+    """A denominator that is not negative, plus the 1e-8 of published code, but at most a millionth of itself.
+
+    At the scale of unit gradients this is what the codes compute; small gradients it does not reach.
+    """
+    return denominator + np.minimum(1e-8, 1e-6 * denominator)
+
+
 def cosine_factor(gramian: Array) -> tuple[Array, Array]:
     """Norms n [m] and a factor R [m, m] with columns of norm 1 such that G = (R n)ᵀ (R n).
 

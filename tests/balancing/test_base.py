@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.base import LossWeighting, one_per_task
+from hf_mtl.balancing.base import LossWeighting, choice, one_per_task, positive, seen_tasks, task_values
 
 
 class Given(LossWeighting):
@@ -99,3 +99,41 @@ def test_one_positive_number_per_task_is_read() -> None:
 def test_other_than_one_positive_number_per_task_is_refused(values: list[float]) -> None:
     with pytest.raises(ValueError, match=r"weights is .*; needs one positive number for each of 2 tasks"):
         one_per_task(values, 2, "weights")
+
+
+def test_the_scalar_alone_leaves_the_last_weights() -> None:
+    weighting = Given(3)
+    assert weighting.scalar(LOSSES, PARTLY).item() == weighting(LOSSES, PARTLY).item()
+    seen = weighting.weights()
+    weighting.scalar(2 * LOSSES)
+    assert weighting.weights() is seen
+
+
+def test_a_method_declares_nothing_unless_it_needs_something() -> None:
+    assert Given(3).needs_now() == Given.needs == frozenset()
+    assert Given.additive
+    assert Given.cost == "nothing"
+
+
+def test_one_number_per_task_is_read_as_double() -> None:
+    like = torch.zeros(2)
+    assert task_values([1, -2], like, "norms").tolist() == [1.0, -2.0]
+    assert task_values(torch.ones(2, requires_grad=True), like, "norms").dtype == torch.float64
+    with pytest.raises(ValueError, match="norms has 3 values; needs one for each of 2 tasks"):
+        task_values([1, 2, 3], like, "norms")
+
+
+def test_an_observation_is_of_the_present_tasks_or_of_those_with_a_gradient() -> None:
+    sizes = torch.tensor([0.0, 2.0, math.nan, math.inf])
+    assert seen_tasks(None, sizes).tolist() == [False, True, False, False]
+    assert seen_tasks([True, False, True, True], sizes).tolist() == [True, False, False, False]
+
+
+def test_words_and_numbers_out_of_range_are_refused() -> None:
+    assert choice("a", ("a", "b", "c"), "mode") == "a"
+    assert positive(0.5, "mu") == 0.5
+    with pytest.raises(ValueError, match="mode is 'd'; needs 'a', 'b' or 'c'"):
+        choice("d", ("a", "b", "c"), "mode")
+    for value in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match=r"mu is .*; needs a positive number"):
+            positive(value, "mu")

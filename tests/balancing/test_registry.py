@@ -1,38 +1,74 @@
 import pkgutil
+from types import ModuleType
 
 import pytest
 
-from hf_mtl.balancing import LossWeighting, available, build_weighting, weighting_class, weightings
+from hf_mtl.balancing import (
+    GradientAggregator,
+    LossWeighting,
+    aggregator_class,
+    aggregators,
+    available,
+    build_aggregator,
+    build_weighting,
+    weighting_class,
+    weightings,
+)
 from hf_mtl.errors import UserError
 
+WEIGHTINGS = [name for name, family in available().items() if family == "weighting"]
+AGGREGATORS = [name for name, family in available().items() if family == "aggregator"]
 
-def test_every_module_of_the_folder_registers_a_weighting() -> None:
-    modules = {f"{weightings.__name__}.{module.name}" for module in pkgutil.iter_modules(weightings.__path__)}
-    homes = {weighting_class(name).__module__ for name in available()}
-    assert homes == modules
+
+def modules(package: ModuleType) -> set[str]:
+    return {f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__)}
+
+
+def test_every_module_of_the_folders_registers_a_method() -> None:
+    assert {weighting_class(name).__module__ for name in WEIGHTINGS} == modules(weightings)
+    assert {aggregator_class(name).__module__ for name in AGGREGATORS} == modules(aggregators)
 
 
 def test_available_names_are_sorted_and_tell_the_family() -> None:
     assert list(available()) == sorted(available())
-    assert (
-        available().items() >= {"ew": "weighting", "fixed": "weighting", "tw": "weighting", "uw": "weighting"}.items()
-    )
+    assert set(available().values()) == {"weighting", "aggregator"}
+    assert available()["uw"] == "weighting"
+    assert available()["pcgrad"] == "aggregator"
 
 
-def test_a_weighting_knows_its_registered_name() -> None:
-    for name in available():
+def test_every_aggregator_of_the_reference_is_here() -> None:
+    baselines = {"sum", "mean"}
+    from_inner_products = {"mgda", "imtl_g", "cagrad", "imgrad", "nash_mtl", "fairgrad", "aligned_mtl", "upgrad"}
+    others = {"pcgrad", "gradvac", "ngdiff"}
+    from_rows = {"graddrop", "db_mtl", "sam_mtl", "cost"}
+    assert set(AGGREGATORS) == baselines | from_inner_products | others | from_rows
+
+
+def test_a_method_knows_its_registered_name() -> None:
+    for name in WEIGHTINGS:
         assert issubclass(weighting_class(name), LossWeighting)
         assert weighting_class(name).name == name
+    for name in AGGREGATORS:
+        assert issubclass(aggregator_class(name), GradientAggregator)
+        assert aggregator_class(name).name == name
 
 
 def test_build_passes_options_on() -> None:
     assert build_weighting("uw", num_tasks=2, clip=1.5).clip == 1.5
     assert build_weighting("ew", num_tasks=4).weights().tolist() == [0.25] * 4
+    assert build_aggregator("cagrad", num_tasks=2, c=0.2).c == 0.2  # type: ignore[attr-defined]
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(UserError, match=r"unknown weighting 'fixd'\. Known: .*uw.* Did you mean 'fixed'\?"):
         build_weighting("fixd", num_tasks=2)
+    with pytest.raises(UserError, match=r"balancing.aggregator: unknown .* 'pcgard'.* Did you mean 'pcgrad'\?"):
+        build_aggregator("pcgard", num_tasks=2)
+
+
+def test_a_name_of_the_other_family_is_sent_there() -> None:
+    with pytest.raises(UserError, match="'pcgrad' is of the other family and belongs under balancing.aggregator"):
+        build_weighting("pcgrad", num_tasks=2)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +79,19 @@ def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
         ("uw", {"clip": 0.0}, "balancing.weighting: 'uw': clip is 0.0; needs a positive number"),
     ],
 )
-def test_a_wrong_option_is_the_users_mistake(name: str, options: dict[str, float], said: str) -> None:
+def test_a_weightings_wrong_option_is_the_users_mistake(name: str, options: dict[str, float], said: str) -> None:
     with pytest.raises(UserError, match=said):
         build_weighting(name, num_tasks=2, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("imtl_g", {"reduction": "mean"}, "balancing.aggregator.reduction: 'imtl_g' has no option 'reduction'"),
+        ("pcgrad", {"reduction": "max"}, "balancing.aggregator: 'pcgrad': reduction is 'max'; needs 'sum', 'mean'"),
+        ("mgda", {"scope": "first"}, "'mgda': scope is 'first'; needs 'all', 'last_layer', 'adapters'"),
+    ],
+)
+def test_an_aggregators_wrong_option_is_the_users_mistake(name: str, options: dict[str, str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        build_aggregator(name, num_tasks=2, **options)

@@ -5,7 +5,8 @@ from typing import Any, Literal
 import numpy as np
 from scipy.optimize import brentq
 
-from hf_mtl.balancing.aggregator import GramianAggregator, Scope, one_of, register
+from hf_mtl.balancing.aggregator import Scope, one_of, register
+from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, cosine_factor, nearest_to_origin
 
 SINGULAR = 1e-6

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator, Scope, as_array, one_of, register
-from hf_mtl.balancing.gramian import gramian
+from hf_mtl.balancing.inner_products import gramian
 from hf_mtl.balancing.solvers import Array
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.aggregator import GradientAggregator, Reduction, Scope, as_array, one_of, register, within
-from hf_mtl.balancing.gramian import combine, gramian, result_dtype, row_norms
-from hf_mtl.balancing.solvers import Array
+from hf_mtl.balancing.inner_products import combine, gramian, result_dtype, row_norms
+from hf_mtl.balancing.solvers import Array, guarded
 
 EPSILON = 1e-8
 
@@ -20,7 +20,8 @@ class DBMTL(GradientAggregator):
 
     Source: Lin et al., "Dual-Balancing for Multi-Task Learning", arXiv:2308.12029. b_t averages the gradients of
     log(L_t + 1e-8): b ← g + beta k^(-sigma) (b - g), starting at zero, k the number of steps that the task has
-    been in. Departures: 1e-8 beside |b_t| is relative to the longest; a task's k counts its own steps, and an
+    been in. Departures: 1e-8 beside |b_t| is
+    at most a millionth of it; a task's k counts its own steps, and an
     absent task's average rests and is left out; a single active row is returned as it is (and averaged).
 
     Needs the losses, and the rows J; with ``beta=0`` only G, and `weights_from_gramian` exists. Cost: T x P memory
@@ -124,4 +125,5 @@ class DBMTL(GradientAggregator):
         """What brings rows of these norms [m] to the length of the longest."""
         if len(norms) < 2:
             return np.ones(len(norms))
-        return norms.max() / (norms + EPSILON * norms.max()) / self._divisor(present)
+        lengths = np.divide(norms.max(), guarded(norms), out=np.zeros_like(norms), where=norms > 0)
+        return lengths / self._divisor(present)

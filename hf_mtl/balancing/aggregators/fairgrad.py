@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from hf_mtl.balancing.aggregator import GramianAggregator, Scope, register
+from hf_mtl.balancing.aggregator import Scope, register
 from hf_mtl.balancing.base import positive
+from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, alpha_fair_weights
 
 

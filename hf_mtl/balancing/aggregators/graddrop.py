@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.aggregator import GradientAggregator, Reduction, Scope, as_array, one_of, register
-from hf_mtl.balancing.gramian import column_blocks, result_dtype, row_norms
+from hf_mtl.balancing.inner_products import column_blocks, combine, result_dtype, row_norms
 
 
 @register("graddrop")
@@ -71,22 +71,26 @@ class GradDrop(GradientAggregator):
         if uniforms is not None and uniforms.shape != jacobian.shape[1:]:
             raise ValueError(f"uniforms is {list(uniforms.shape)}; needs one number for each parameter")
         active, _ = self._active(as_array(row_norms(jacobian)), present, losses)
+        if len(active) < 2:
+            weights = torch.zeros(self.num_tasks, dtype=torch.float64)
+            weights[active] = 1.0
+            return combine(weights if coefficients is None else weights * coefficients.to(weights), jacobian)
         dtype, device = result_dtype(jacobian.dtype), jacobian.device
-        result = torch.zeros(jacobian.shape[1], dtype=dtype, device=device)
         chosen = torch.zeros(self.num_tasks, dtype=dtype, device=device)
-        chosen[active] = 1.0 / (self._divisor(present) if len(active) > 1 else 1.0)
-        factor = chosen if coefficients is None else chosen * coefficients.to(chosen)
+        chosen[active] = 1.0
+        factors = chosen / self._divisor(present)
+        factors = factors if coefficients is None else factors * coefficients.to(factors)
         leak = torch.tensor(self.leak, dtype=dtype, device=device)
-        generator = self._generator(device) if uniforms is None and len(active) > 1 else None
+        generator = self._generator(device) if uniforms is None else None
+        result = torch.empty(jacobian.shape[1], dtype=dtype, device=device)
         for place, block in column_blocks(jacobian):
-            rows = block * (chosen > 0)[:, None]
-            if len(active) > 1:
-                if uniforms is None:
-                    drawn = torch.rand(block.shape[1], generator=generator, device=device)
-                else:
-                    drawn = uniforms[place].to(device)
-                rows = keep_one_sign(rows, drawn.to(rows.dtype), leak)
-            result[place] = factor @ rows
+            if uniforms is None:
+                drawn = torch.rand(block.shape[1], generator=generator, device=device)
+            else:
+                drawn = uniforms[place].to(device)
+            result[place] = one_sign(block, drawn, chosen, factors * (1.0 - leak))
+            if any(self.leak):
+                result[place] += (factors * leak) @ block
         return result
 
     def _generator(self, device: torch.device) -> torch.Generator:
@@ -96,16 +100,17 @@ class GradDrop(GradientAggregator):
         return torch.Generator(device).manual_seed(int(state >> 1))
 
 
-def keep_one_sign(rows: Tensor, uniforms: Tensor, leak: Tensor) -> Tensor:
-    """The rows [T, P] with the entries of one sign in each column shrunk to their leak.
+def one_sign(rows: Tensor, uniforms: Tensor, chosen: Tensor, factors: Tensor) -> Tensor:
+    """In each column, the weighted sum of the entries of the drawn sign.
 
     Args:
         rows: Task gradients [T, P].
         uniforms: Numbers in [0, 1), [P].
-        leak: Share that is kept, [T].
+        chosen: 1 for the rows that decide how likely a sign is, else 0, [T].
+        factors: Weights of the sum, [T].
     """
-    total, size = rows.sum(dim=0), rows.abs().sum(dim=0)
-    purity = 0.5 * (1.0 + torch.where(size > 0, total / size, 0.0))
-    positive = purity > uniforms
-    dropped = torch.where(positive, rows < 0, rows > 0)
-    return torch.where(dropped, leak[:, None] * rows, rows)
+    both = torch.stack([chosen, factors])
+    positive, kept_positive = both @ rows.clamp(min=0)
+    negative, kept_negative = both @ rows.clamp(max=0)
+    # P > U with P = positive / (positive - negative), without dividing by a column of zeros.
+    return torch.where(positive > uniforms * (positive - negative), kept_positive, kept_negative)

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.aggregator import GramianAggregator, Reduction, Scope, one_of, register, within
+from hf_mtl.balancing.aggregator import Reduction, Scope, one_of, register, within
+from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.orders import Orders, active_orders, draw_orders
-from hf_mtl.balancing.solvers import Array
+from hf_mtl.balancing.solvers import Array, guarded
 
 CLOSEST = 1.0 - 1e-6
 """Target cosines are kept this far from ±1, where no finite multiple of the other row reaches them."""
@@ -21,7 +22,8 @@ class GradVac(GramianAggregator):
     Source: Wang et al., "Gradient Vaccine", ICLR 2021, arXiv:2010.05874. Whole-model granularity. The default of
     ``beta`` is the small value of the original; LibMTL and TorchJD use 0.5. A pair's average moves when one visits
     the other, by the cosine from before the correction; pairs with an absent task keep theirs. A row that other
-    rows have cancelled has no cosine and is left as it is.
+    rows have cancelled has no cosine and is left as it is. The codes' 1e-8 beside denominators is at most a millionth
+    of them.
 
     Needs G. Cost: G. Scale: sum. State: the averages [T, T]. Random: as PCGrad, injectable as ``orders=``.
 
@@ -74,10 +76,10 @@ class GradVac(GramianAggregator):
         squares = (coefficients * products).sum(axis=1)
         there = squares > 1e-12 * np.diag(gramian)
         norms, others = np.sqrt(np.where(there, squares, 1.0)), np.sqrt(np.diag(gramian)[visited])
-        cosines = np.clip(products[rows, visited] / (norms * others), -1.0, 1.0)
+        cosines = np.clip(products[rows, visited] / guarded(norms * others), -1.0, 1.0)
         target = np.clip(average[rows, visited], -CLOSEST, CLOSEST)
         sine = np.sqrt(1.0 - target**2)
-        change = norms * (target * np.sqrt(1.0 - cosines**2) - cosines * sine) / (others * sine)
+        change = norms * (target * np.sqrt(1.0 - cosines**2) - cosines * sine) / guarded(others * sine)
         coefficients[rows, visited] += np.where(there & (cosines < average[rows, visited]), change, 0.0)
         moved = (1.0 - self.beta) * average[rows, visited] + self.beta * cosines
         average[rows, visited] = np.where(there, moved, average[rows, visited])

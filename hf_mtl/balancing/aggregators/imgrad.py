@@ -4,8 +4,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hf_mtl.balancing.aggregator import GramianAggregator, Scope, one_of, register
+from hf_mtl.balancing.aggregator import Scope, one_of, register
 from hf_mtl.balancing.aggregators.cagrad import conflict_averse_weights
+from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, min_norm_weights
 
 

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hf_mtl.balancing.aggregator import GramianAggregator, Scope, one_of, register
+from hf_mtl.balancing.aggregator import Scope, one_of, register
+from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, min_norm_weights
 
 Normalization = Literal["none", "l2", "loss", "loss+"]

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.aggregator import GramianAggregator, Scope, register
+from hf_mtl.balancing.aggregator import Scope, register
+from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, alpha_fair_weights
 
 

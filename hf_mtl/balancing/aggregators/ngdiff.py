@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from hf_mtl.balancing.aggregator import GramianAggregator, Scope, register
+from hf_mtl.balancing.aggregator import Scope, register
+from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array
 
 

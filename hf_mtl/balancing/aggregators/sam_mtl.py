@@ -15,7 +15,7 @@ from hf_mtl.balancing.aggregator import (
     register,
 )
 from hf_mtl.balancing.base import positive
-from hf_mtl.balancing.gramian import result_dtype, row_norms
+from hf_mtl.balancing.inner_products import result_dtype, row_norms
 
 
 @register("sam_mtl")
@@ -104,9 +104,12 @@ class SAMMTL(GradientAggregator):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the parts; see `GradientAggregator`."""
+        super().load_state_dict(
+            {name: value for name, value in state.items() if name.split(".")[0] not in self.parts}
+        )
         for part, base in self.parts.items():
-            own = {name.removeprefix(f"{part}."): value for name, value in state.items() if name.startswith(part)}
-            base.load_state_dict(own)
+            start = f"{part}."
+            base.load_state_dict({name[len(start) :]: state[name] for name in state if name.startswith(start)})
 
 
 def base_names() -> list[str]:

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from hf_mtl.balancing.aggregator import GramianAggregator, Reduction, Scope, one_of, register
+from hf_mtl.balancing.aggregator import Reduction, Scope, one_of, register
+from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array
 
 

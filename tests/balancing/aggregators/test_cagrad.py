@@ -36,7 +36,7 @@ def test_no_direction_in_the_ball_serves_the_worst_task_better(tasks: int, c: fl
     mean = rows.mean(dim=0)
     found = build_aggregator("cagrad", num_tasks=tasks, c=c, rescale=0)(rows)
     assert float((found - mean).norm()) <= c * float(mean.norm()) * (1 + 1e-9)
-    # Duality: the best smallest projection is the minimum over x of the inner objective; every x bounds it from above.
+    # Duality: the best smallest projection is the inner objective's minimum; every x bounds it from above.
     x = np.random.default_rng(0).dirichlet(np.full(tasks, 0.5), size=500)
     mixed = tensor(x.tolist()) @ rows
     bounds = mixed @ mean + c * mean.norm() * mixed.norm(dim=1)
@@ -52,9 +52,9 @@ def test_without_a_radius_it_is_the_mean() -> None:
     assert torch.allclose(build_aggregator("cagrad", num_tasks=3, c=0.0)(rows), rows.mean(dim=0))
 
 
-def test_at_a_pareto_stationary_point_it_is_the_mean() -> None:
-    rows = tensor([[1.0, 0.0], [-3.0, 0.0]])
-    direction = build_aggregator("cagrad", num_tasks=2, c=0.4, rescale=0)(rows)
+def test_where_the_correction_vanishes_it_is_the_mean() -> None:
+    rows = tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])  # x = (1/2, 1/2, 0), the only one that costs nothing
+    direction = build_aggregator("cagrad", num_tasks=3, c=0.4, rescale=0)(rows)
     assert torch.allclose(direction, rows.mean(dim=0))
 
 

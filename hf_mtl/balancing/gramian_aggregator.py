@@ -1,0 +1,77 @@
+"""Aggregators that need only the inner products of the task gradients."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hf_mtl.balancing.aggregator import GradientAggregator, as_array
+from hf_mtl.balancing.inner_products import combine, gramian, result_dtype
+from hf_mtl.balancing.solvers import Array
+
+
+class GramianAggregator(GradientAggregator):
+    """An aggregator Jᵀ w whose weights w depend on the rows through G = J Jᵀ only."""
+
+    def __call__(
+        self,
+        jacobian: Tensor,
+        losses: Tensor | None = None,
+        present: Tensor | None = None,
+        coefficients: Tensor | None = None,
+        **draws: Any,
+    ) -> Tensor:
+        """Jᵀ w; see `GradientAggregator`."""
+        self.check_shape(jacobian)
+        weights = self.weights_from_gramian(gramian(jacobian), losses, present, **draws)
+        return combine(weights if coefficients is None else weights * coefficients.to(weights), jacobian)
+
+    def weights_from_gramian(
+        self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None, **draws: Any
+    ) -> Tensor:
+        """The weights of this step.
+
+        Args:
+            gramian: Inner products of the task gradients G [T, T]; zero rows where a task is absent.
+            losses: Task losses [T], where the method needs them.
+            present: Which tasks have rows in this step, bool [T]. None: all.
+            draws: Randomness to use instead of the method's own.
+
+        Returns:
+            w [T], of G's dtype (float32 at least) and device.
+
+        Raises:
+            NonFiniteRows: If a row, or a loss that the method needs, is not finite.
+            ValueError: If a shape is wrong, or something that the method needs is missing.
+        """
+        if gramian.shape != (self.num_tasks, self.num_tasks):
+            raise ValueError(f"the Gramian is {list(gramian.shape)}; needs [{self.num_tasks}, {self.num_tasks}]")
+        products = as_array(gramian)
+        norms = np.sqrt(np.maximum(np.diag(products), 0.0))
+        active, active_losses = self._active(norms, present, losses)
+        weights = np.zeros(self.num_tasks)
+        if len(active) == 1:
+            weights[active] = self.single(int(active[0]))
+        elif len(active) > 1:
+            block = products[np.ix_(active, active)]
+            block = (block + block.T) / 2
+            weights[active] = self.solve(block, active, active_losses, **draws) / self._divisor(present)
+        self._last_weights = torch.from_numpy(weights)
+        return self._last_weights.to(gramian.device, result_dtype(gramian.dtype))
+
+    def single(self, task: int) -> float:
+        """The weight of the only active row."""
+        return 1.0
+
+    @abstractmethod
+    def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
+        """The weights [m] of m >= 2 active rows in the method's scale, before ``reduction``.
+
+        Args:
+            gramian: G of the active rows, float64 [m, m], symmetric, finite, with a positive diagonal.
+            active: Their tasks, [m].
+            losses: Their losses [m], where the method needs them.
+            draws: Randomness to use.
+        """

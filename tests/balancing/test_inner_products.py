@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from hf_mtl.balancing import inner_products
+from hf_mtl.balancing.inner_products import combine, gramian, row_norms
+
+ROWS = torch.randn(3, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_products_of_blocks_add_up(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inner_products, "BLOCK", 7)
+    rows = ROWS.to(dtype)
+    found = gramian(rows)
+    assert found.dtype == torch.float64
+    assert torch.allclose(found, rows.double() @ rows.double().T, rtol=1e-6, atol=1e-5)
+    weights = torch.tensor([0.3, -1.0, 2.0])
+    combined = combine(weights, rows)
+    assert combined.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert torch.allclose(combined.double(), weights.double() @ rows.double(), rtol=1e-5, atol=1e-5)
+    assert torch.allclose(row_norms(rows), rows.double().norm(dim=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-15, 1e18])
+def test_squares_that_float32_does_not_hold_are_formed_all_the_same(scale: float) -> None:
+    rows = (ROWS * scale).float()
+    expected = rows.double() @ rows.double().T
+    assert torch.allclose(gramian(rows) / scale**2, expected / scale**2, rtol=1e-6, atol=1e-5)
+
+
+def test_rows_of_zeros_and_no_parameters_have_products_of_zero() -> None:
+    assert not gramian(torch.zeros(2, 5)).any()
+    assert not gramian(torch.zeros(2, 0)).any()
+
+
+@pytest.mark.parametrize("wrong", [torch.inf, torch.nan])
+def test_a_row_that_is_not_finite_shows_on_the_diagonal(wrong: float) -> None:
+    rows = ROWS.float()
+    rows[1, 3] = wrong
+    assert torch.isfinite(gramian(rows).diagonal()).tolist()[1] is False
+
+
+def test_reduced_matmul_precision_does_not_reach_the_products() -> None:
+    rows = torch.cat([ROWS[:1], ROWS[:1] + 1e-4 * ROWS[1:2]]).float()
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        found = gramian(rows)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert torch.allclose(found, rows.double() @ rows.double().T, rtol=1e-12)
