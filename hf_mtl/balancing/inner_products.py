@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-BLOCK = 1 << 16
+BLOCK = 1 << 18
 """Columns of the Jacobian that are taken at a time: small enough to stay in a cache, large enough to be fast."""
 
 

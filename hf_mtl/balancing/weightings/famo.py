@@ -43,7 +43,7 @@ class FAMO(NonAdditive):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"losses", "losses_after"})
-    cost: ClassVar[str] = "a forward after each step (not with reuse_next_batch); with accumulation one for the losses"
+    cost: ClassVar[str] = "a forward after each step (not with reuse_next_batch); with accumulation one for losses"
     logits: Tensor
     first: Tensor
     second: Tensor
