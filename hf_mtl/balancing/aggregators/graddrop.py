@@ -112,5 +112,7 @@ def one_sign(rows: Tensor, uniforms: Tensor, chosen: Tensor, factors: Tensor) ->
     both = torch.stack([chosen, factors])
     positive, kept_positive = both @ rows.clamp(min=0)
     negative, kept_negative = both @ rows.clamp(max=0)
-    # P > U with P = positive / (positive - negative), without dividing by a column of zeros.
-    return torch.where(positive > uniforms * (positive - negative), kept_positive, kept_negative)
+    # P > U with P = positive / (positive - negative), without dividing by a column of zeros; U close to 1 must not
+    # round to P = 1.
+    is_positive = (positive > uniforms * (positive - negative)) | (negative == 0)
+    return torch.where(is_positive, kept_positive, kept_negative)

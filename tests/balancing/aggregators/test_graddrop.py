@@ -31,6 +31,13 @@ def test_parameters_on_which_all_agree_are_never_dropped() -> None:
     assert torch.allclose(build_aggregator("graddrop", num_tasks=3)(rows), rows.sum(dim=0))
 
 
+@pytest.mark.parametrize("extreme", [0.0, 1 - 2**-24])
+def test_the_ends_of_the_uniform_range_drop_no_agreed_gradient(extreme: float) -> None:
+    rows = torch.cat([random_rows(3, 300).abs(), -random_rows(3, 300).abs()], dim=1).float()
+    found = build_aggregator("graddrop", num_tasks=3)(rows, uniforms=torch.full((600,), extreme))
+    assert torch.allclose(found, rows.sum(dim=0))
+
+
 def test_a_full_leak_drops_nothing() -> None:
     rows = random_rows(3, 50)
     assert torch.allclose(build_aggregator("graddrop", num_tasks=3, leak=1.0)(rows), rows.sum(dim=0))
