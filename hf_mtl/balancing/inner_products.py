@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 1 << 16
-"""Columns of the Jacobian taken at a time on a CPU, where they stay in its cache; an accelerator takes 64 times more."""
+"""Columns taken at a time on a CPU, where they stay in its cache; an accelerator takes 64 times as many."""
 
 
 def result_dtype(dtype: torch.dtype) -> torch.dtype:
