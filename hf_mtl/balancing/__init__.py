@@ -17,6 +17,8 @@ from hf_mtl.balancing.inner_products import combine, gramian
 from hf_mtl.errors import Mistake, UserError, known
 
 DEFAULT_WEIGHTING = "ew"
+DEFAULT_EXACT_ACCUMULATION = True
+"""Whether a weighting that needs the step's losses first gets those of all micro-batches, for one more forward."""
 
 Method = TypeVar("Method", LossWeighting, GradientAggregator)
 
@@ -49,6 +51,19 @@ def aggregator_class(name: str) -> type[GradientAggregator]:
     return _class(AGGREGATORS, name, "aggregator")
 
 
+def unknown_method(family: str, name: str) -> Mistake:
+    """The mistake of a name that is no method of a family; says so where it is one of the other.
+
+    Args:
+        family: ``weighting`` or ``aggregator``.
+        name: The name.
+    """
+    hint = known((method for method, found in available().items() if found == family), name)
+    if name in available():
+        hint += f" '{name}' is of the other family and belongs under balancing.{available()[name]}."
+    return Mistake(f"balancing.{family}", f"unknown {family} '{name}'", hint)
+
+
 def build_weighting(name: str, num_tasks: int, **options: Any) -> LossWeighting:
     """Build a loss weighting.
 
@@ -79,10 +94,7 @@ def build_aggregator(name: str, num_tasks: int, **options: Any) -> GradientAggre
 
 def _class(registry: dict[str, type[Method]], name: str, family: str) -> type[Method]:
     if name not in registry:
-        hint = known(registry, name)
-        other = available().get(name)
-        hint = f"{hint} '{name}' is of the other family and belongs under balancing.{other}." if other else hint
-        raise UserError(Mistake(f"balancing.{family}", f"unknown {family} '{name}'", hint))
+        raise UserError(unknown_method(family, name))
     return registry[name]
 
 
@@ -99,6 +111,7 @@ def _build(cls: type[Method], num_tasks: int, options: dict[str, Any], family: s
 
 
 __all__ = [
+    "DEFAULT_EXACT_ACCUMULATION",
     "DEFAULT_REDUCTION",
     "DEFAULT_WEIGHTING",
     "GradientAggregator",
@@ -113,5 +126,6 @@ __all__ = [
     "combine",
     "exposure",
     "gramian",
+    "unknown_method",
     "weighting_class",
 ]

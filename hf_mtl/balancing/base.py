@@ -32,6 +32,7 @@ class LossWeighting(nn.Module):
     `coefficients`, or `coefficients_at` where these depend on the step's own losses, and `record` if they remember.
 
     Attributes:
+        source: The paper, for the table of methods.
         needs: What a step must hand over: ``losses`` this step's losses before its backward, ``norms`` the norm of
             each task's gradient of the shared parameters in ``scope``, ``jacobian`` these gradients themselves,
             ``losses_after`` the losses of the same rows after the update.
@@ -46,6 +47,7 @@ class LossWeighting(nn.Module):
     """
 
     name: ClassVar[str]
+    source: ClassVar[str]
     needs: ClassVar[frozenset[Need]] = frozenset()
     additive: ClassVar[bool] = True
     cost: ClassVar[str] = "nothing"

@@ -69,6 +69,16 @@ def plan(arguments: Namespace) -> None:
     _say(f"{plan_table(summary)}\n\nThe mixture over time is drawn in {figure}.")
 
 
+def methods(arguments: Namespace) -> None:
+    """Print the table of balancing methods, or all about one."""
+    from hf_mtl.reporting.methods import method_page, methods_markdown, methods_table
+
+    if arguments.name is not None:
+        _say(method_page(arguments.name))
+    else:
+        _say(methods_markdown() if arguments.markdown else methods_table())
+
+
 def schema(arguments: Namespace) -> None:
     """Print the JSON Schema of recipes."""
     _say(json.dumps(json_schema(), indent=2))

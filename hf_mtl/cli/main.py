@@ -13,6 +13,7 @@ examples:
   hf-mtl train recipes/quickstart.yaml
   hf-mtl train recipes/quickstart.yaml training.max_steps=50 training.output_dir=runs/short
   hf-mtl evaluate runs/quickstart --split test --baselines
+  hf-mtl methods pcgrad
   accelerate launch --multi_gpu --num_processes 2 -m hf_mtl train recipes/quickstart.yaml training.output_dir=runs/two
 
 exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 1 anything else
@@ -43,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
             "--baselines", action="store_true", help="also score the majority class and TF-IDF with a linear model"
         )
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
+    _methods(commands)
     text = "print the JSON Schema of recipes, for editors"
     commands.add_parser("schema", help=text, description=text[0].upper() + text[1:] + ".")
     return parser
@@ -62,6 +64,16 @@ def _command(
     return parser
 
 
+def _methods(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "list the balancing methods: sources, options, needs and costs; or say all about one"
+    parser = commands.add_parser(
+        "methods", help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("name", nargs="?", metavar="NAME", help="a weighting or an aggregator, such as uw or pcgrad")
+    what.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+
+
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse a command line; options and ``key=value`` may stand in any order, also before the recipe."""
     parser = build_parser()
@@ -71,7 +83,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f"unknown option: {' '.join(unknown)}; see hf-mtl {arguments.command} --help")
     if "overrides" not in arguments:
         if rest:
-            parser.error(f"{arguments.command} takes no arguments, found: {' '.join(rest)}")
+            most = "one name" if "name" in arguments else "no arguments"
+            parser.error(f"{arguments.command} takes {most}, found: {' '.join(rest)}")
         return arguments
     arguments.target, *arguments.overrides = _target_first([arguments.target, *arguments.overrides, *rest])
     return arguments

@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from hf_mtl.data.tokens import EncodedSplit
+
+Layout = Literal["mixed", "segments", "split"]
+"""Who is in a length group: rows of any task in any order; rows of any task, task by task; rows of one task."""
 
 
 def length_groups(lengths: NDArray[np.int64], group_cost: int) -> list[NDArray[np.int64]]:
@@ -48,14 +51,24 @@ class Collator:
         pad_id: Token id of padding.
         length_grouping: Group by length; otherwise one padded rectangle.
         group_cost: Fixed cost of a group, in padded tokens.
+        layout: How tasks share the groups. Only ``mixed`` encodes texts once that carry labels of several tasks; the
+            others say in each group's ``cut`` which rows are whose: (task, first, last + 1).
     """
 
-    def __init__(self, splits: Mapping[str, EncodedSplit], pad_id: int, length_grouping: bool, group_cost: int):
+    def __init__(
+        self,
+        splits: Mapping[str, EncodedSplit],
+        pad_id: int,
+        length_grouping: bool,
+        group_cost: int,
+        layout: Layout = "mixed",
+    ):
         self.splits = dict(splits)
         self.names = list(splits)
         self.pad_id = pad_id
         self.length_grouping = length_grouping
         self.group_cost = group_cost
+        self.layout: Layout = layout
 
     def lengths(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Tokens of each row, [B], given its task index and its row in that task's split."""
@@ -82,7 +95,7 @@ class Collator:
         segments = {self.names[t]: (int(a), int(b)) for t, a, b in zip(present, starts, stops, strict=True)}
         unique, copy_of = self._encode_once(tasks, rows)
         lengths = self.lengths(tasks[unique], rows[unique]).astype(np.int64)
-        groups = length_groups(lengths, self.group_cost) if self.length_grouping else [np.arange(len(unique))]
+        groups = self._groups(tasks[unique], lengths)
         place = np.empty(len(unique), dtype=np.int64)
         place[np.concatenate(groups)] = np.arange(len(unique))
         return {
@@ -96,6 +109,17 @@ class Collator:
             },
         }
 
+    def _groups(self, tasks: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Which rows are encoded together."""
+        if self.layout == "split":
+            each = [np.flatnonzero(tasks == index) for index in np.unique(tasks)]
+            return [mine[group] for mine in each for group in self._by_length(lengths[mine])]
+        groups = self._by_length(lengths)
+        return groups if self.layout == "mixed" else [np.sort(group) for group in groups]
+
+    def _by_length(self, lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        return length_groups(lengths, self.group_cost) if self.length_grouping else [np.arange(len(lengths))]
+
     def _encode_once(
         self, tasks: NDArray[np.int64], rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -104,7 +128,7 @@ class Collator:
         Copies within one task stay apart, as the Trainer would see them.
         """
         everything = np.arange(len(rows))
-        if not self.length_grouping or len(np.unique(tasks)) < 2:
+        if not self.length_grouping or self.layout != "mixed" or len(np.unique(tasks)) < 2:
             return everything, everything
         first: dict[tuple[bytes, int], int] = {}
         seen: Counter[tuple[int, bytes]] = Counter()
@@ -120,8 +144,8 @@ class Collator:
             copy_of[position] = first[key]
         return np.array(unique), copy_of
 
-    def _pad(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[str, torch.Tensor]:
-        """One padded rectangle of rows of several tasks."""
+    def _pad(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[str, Any]:
+        """One padded rectangle of rows of several tasks, and whose they are."""
         width = int(self.lengths(tasks, rows).max())
         parts: dict[str, list[tuple[NDArray[np.bool_], NDArray[np.int64]]]] = {}
         for index in np.unique(tasks):
@@ -129,10 +153,21 @@ class Collator:
             padded = self.splits[self.names[index]].tokens.pad(rows[mine], self.pad_id, width)
             for key, value in padded.items():
                 parts.setdefault(key, []).append((mine, value))
-        rectangle = {}
+        rectangle: dict[str, Any] = {} if self.layout == "mixed" else {"cut": cut_by_task(tasks)}
         for key, values in parts.items():
             whole = np.zeros((len(rows), width), dtype=np.int64)
             for mine, value in values:
                 whole[mine] = value
             rectangle[key] = torch.from_numpy(whole)
         return rectangle
+
+
+def cut_by_task(tasks: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Where the rows of each task are, among rows that are ordered by task: (task, first, last + 1).
+
+    Args:
+        tasks: Task index of each row, ascending [b].
+    """
+    found, starts = np.unique(tasks, return_index=True)
+    stops = [*starts[1:], len(tasks)]
+    return [(int(task), int(start), int(stop)) for task, start, stop in zip(found, starts, stops, strict=True)]

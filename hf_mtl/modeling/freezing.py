@@ -67,6 +67,31 @@ def lower_parameters(encoder: PreTrainedModel, freeze: str | int) -> list[nn.Par
     return [parameter for module in _chosen(encoder, freeze) for parameter in module.parameters()]
 
 
+def upper_parameters(encoder: PreTrainedModel, scope: Literal["last_layer", "adapters"]) -> list[nn.Parameter]:
+    """The parameters of the encoder's last layer, or of its adapters; those that are trained.
+
+    Raises:
+        ModelError: If the layers are not known one by one, or there are no adapters.
+    """
+    if scope == "adapters":
+        found = [parameter for name, parameter in encoder.named_parameters() if "lora_" in name]
+        if not found:
+            raise ModelError(Mistake("balancing", "scope 'adapters', and the model has none", "Add model.lora"))
+    else:
+        found = list(_stack(encoder)[-1].parameters())
+    return [parameter for parameter in found if parameter.requires_grad]
+
+
+def _stack(encoder: PreTrainedModel) -> nn.ModuleList:
+    """The encoder's layers, lowest first."""
+    depth = encoder.config.num_hidden_layers
+    lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == depth]
+    if len(lists) != 1:
+        problem = f"the layers of '{encoder.config.model_type}' are not known one by one"
+        raise ModelError(Mistake("balancing", f"scope 'last_layer', and {problem}", "Use scope: all"))
+    return lists[0]
+
+
 def _chosen(encoder: PreTrainedModel, freeze: str | int | None) -> list[nn.Module]:
     if freeze is None:
         return []

@@ -32,10 +32,14 @@ class RunningMoments(nn.Module):
     def observe(self, mean: Tensor, log_variance: Tensor) -> None:
         """Take in rows of this step; what `moments` gives does not change before `update`.
 
+        A pass without gradient, which looks at the step's rows once more, counts for nothing.
+
         Args:
             mean: Means [n, D].
             log_variance: Log-variances [n, D].
         """
+        if not torch.is_grad_enabled():
+            return
         mean, second = mean.detach().float(), bounded(log_variance.detach()).exp()
         second = second + mean**2
         sums = torch.cat([mean.new_full((1,), len(mean)), mean.sum(dim=0), second.sum(dim=0)])

@@ -1,12 +1,13 @@
 """From plain values to a `Recipe`, with everything that is wrong on the way."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hf_mtl.errors import Mistake, UserError, known
 from hf_mtl.recipe import sections
-from hf_mtl.recipe.checks import check_frozen, check_names_tasks, check_recipe, check_schedules, in_task_order
-from hf_mtl.recipe.schema import Balancing, BalancingKeys, ModelSection, Recipe
+from hf_mtl.recipe.balancing import build_balancing, check_balancing
+from hf_mtl.recipe.checks import check_frozen, check_names_tasks, check_recipe, check_schedules
+from hf_mtl.recipe.named import named
+from hf_mtl.recipe.schema import ModelSection, Recipe
 from hf_mtl.recipe.signatures import Options
 from hf_mtl.recipe.translate import unknown_key, validate, without_mistakes
 from hf_mtl.recipe.yaml_source import KeyPath, describe, dotted
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from hf_mtl.schedules import Schedule
 
 SECTIONS = ("model", "tasks", "mixture", "balancing", "schedules", "training")
-
-Section = Callable[[str], type[Options]]
 
 
 def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None:
@@ -33,7 +32,7 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None
     model = _model(given["model"], mistakes)
     tasks = _tasks(given["tasks"], mistakes)
     mixture = _mixture(given["mixture"], list(tasks), mistakes)
-    balancing = _balancing(given["balancing"], list(tasks), mistakes)
+    balancing, methods = build_balancing(given["balancing"], list(tasks), mistakes)
     schedules, built = _schedules(data.get("schedules") or [], list(tasks), mistakes)
     training = validate(sections.training_section(), given["training"], ("training",), mistakes)
     mistakes.extend(
@@ -42,6 +41,7 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
         mistakes.extend(check_schedules(built, mixture, training, tasks, model))
+        mistakes.extend(check_balancing(methods, balancing, training, model))
     if mistakes or model is None or mixture is None or balancing is None or training is None:
         return None
     valid = {name: task for name, task in tasks.items() if task is not None}
@@ -104,22 +104,7 @@ def _head(data: dict[str, Any], key: KeyPath, mistakes: list[Mistake]) -> None:
     spec = data.get("head")
     # Neither a name nor a mapping: the section has said so.
     if isinstance(spec, (str, dict)):
-        _named(spec, "type", "head", sections.head_names(), sections.head_section, (*key, "head"), mistakes)
-
-
-def _named(
-    spec: Any, field: str, what: str, names: list[str], section: Section, key: KeyPath, mistakes: list[Mistake]
-) -> Options | None:
-    """Something chosen by name, alone or in a mapping with its options."""
-    spec = {field: spec} if isinstance(spec, str) else spec
-    if not isinstance(spec, dict) or not isinstance(spec.get(field), str):
-        remedy = f"Allowed: a name, or a mapping with {field} and its options. {known(names, '')}"
-        mistakes.append(Mistake(dotted(key), f"found {describe(spec)}", remedy))
-        return None
-    if spec[field] not in names:
-        mistakes.append(Mistake(dotted(key), f"unknown {what} '{spec[field]}'", known(names, spec[field])))
-        return None
-    return validate(section(spec[field]), spec, key, mistakes)
+        named(spec, "type", "head", sections.head_names(), sections.head_section, (*key, "head"), mistakes)
 
 
 def _mixture(data: Any, tasks: list[str], mistakes: list[Mistake]) -> Options | None:
@@ -145,7 +130,7 @@ def _schedules(data: Any, tasks: list[str], mistakes: list[Mistake]) -> "tuple[l
         return found, built
     for place, spec in enumerate(data):
         key = ("schedules", place)
-        schedule = _named(
+        schedule = named(
             spec, "type", "schedule", sections.schedule_names(), sections.schedule_section, key, mistakes
         )
         if schedule is not None and tasks:
@@ -164,34 +149,3 @@ def _keyed(mistake: Mistake, section: str) -> Mistake:
     if not mistake.key and colon and first.split(".")[0] == section:
         return Mistake(first, rest, mistake.remedy)
     return mistake if mistake.key else Mistake(section, mistake.problem, mistake.remedy)
-
-
-def _balancing(data: Any, tasks: list[str], mistakes: list[Mistake]) -> Balancing | None:
-    before = len(mistakes)
-    validate(BalancingKeys, data, ("balancing",), mistakes)
-    parts = {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else {}
-    if isinstance(parts.get("weighting"), (str, dict)):
-        parts["weighting"] = _weighting(parts["weighting"], tasks, mistakes)
-    return Balancing(**parts) if len(mistakes) == before else None
-
-
-def _weighting(spec: Any, tasks: list[str], mistakes: list[Mistake]) -> Options | None:
-    key = ("balancing", "weighting")
-    if isinstance(spec, dict):
-        spec = {name: in_task_order(value, tasks) for name, value in spec.items()}
-    weighting = _named(
-        spec, "name", "weighting", sections.weighting_names(), sections.weighting_section, key, mistakes
-    )
-    if weighting is None or not tasks:
-        return weighting
-    options = weighting.options()
-    wrong = [item for name in options for item in check_names_tasks(options[name], dotted((*key, name)), tasks)]
-    if not wrong:
-        try:
-            sections.try_weighting(str(getattr(weighting, "name")), options, len(tasks))  # noqa: B009
-        except (ValueError, UserError) as error:
-            option = str(error).split(" ")[0]
-            at = (*key, option) if option in options else key
-            wrong = [Mistake(dotted(at), str(error).rstrip("."))]
-    mistakes.extend(wrong)
-    return weighting

@@ -1,9 +1,11 @@
 """The recipe's JSON Schema, for completion and checks in editors."""
 
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
 
+from hf_mtl.balancing.catalogue import FAMILIES
 from hf_mtl.recipe import sections
 from hf_mtl.recipe.schema import BalancingKeys, ModelSection
 from hf_mtl.recipe.signatures import argument_texts
@@ -27,10 +29,6 @@ def json_schema() -> Schema:
     definitions["LoraOptions"] = _of(sections.lora_section(), definitions)
     model["properties"]["lora"] = {"anyOf": [{"type": ["boolean", "null"]}, {"$ref": "#/$defs/LoraOptions"}]}
     _describe(model["properties"]["lora"], ModelSection, "lora")
-    balancing = _of(BalancingKeys, definitions)
-    weighting = _named("name", sections.weighting_names(), sections.weighting_section, definitions)
-    balancing["properties"]["weighting"] = weighting
-    _describe(weighting, BalancingKeys, "weighting")
     # A list replaces what it inherits: its items are whole.
     schedule = _named("type", sections.schedule_names(), sections.schedule_section, definitions, whole=True)
     properties = {
@@ -41,7 +39,7 @@ def json_schema() -> Schema:
         "model": _or_null(_partial(model)),
         "tasks": {"type": "object", "additionalProperties": _or_null(_tasks(definitions))},
         "mixture": _or_null(_of(sections.mixture_section(), definitions)),
-        "balancing": _or_null(balancing),
+        "balancing": _or_null(_balancing(definitions)),
         "schedules": {
             "description": "Schedules of task coefficients and trainable groups; they compose.",
             "anyOf": [{"type": "array", "items": schedule}, {"type": "null"}],
@@ -68,6 +66,17 @@ _COMPLETE: Schema = {
         "tasks": {"minProperties": 1, "additionalProperties": {"required": ["type", "dataset"]}},
     },
 }
+
+
+def _balancing(definitions: Schema) -> Schema:
+    balancing = _of(BalancingKeys, definitions)
+    for family in FAMILIES:
+        section = partial(sections.method_section, family)
+        balancing["properties"][family] = _named("name", sections.method_names(family), section, definitions)
+    balancing["properties"]["gradients"] = _or_null(_of(sections.gradients_section(), definitions))
+    for key in (*FAMILIES, "gradients"):
+        _describe(balancing["properties"][key], BalancingKeys, key)
+    return balancing
 
 
 def _tasks(definitions: Schema) -> Schema:

@@ -12,6 +12,7 @@ from hf_mtl.recipe.yaml_source import KeyPath, Node, describe, read_yaml
 _NAMED_BY = {
     "head": ("type", True),
     "weighting": ("name", True),
+    "aggregator": ("name", True),
     "dataset": ("path", False),
     "backbone": ("model_type", False),
     "tokenizer": ("train", False),
@@ -75,8 +76,8 @@ def _tidy(path: Path) -> str:
 def merge(base: Node, top: Node, path: KeyPath = ()) -> Node:
     """Merge two trees; ``top`` wins, lists are replaced, null removes what was inherited.
 
-    A head, weighting, dataset, tokenizer or inline backbone that names another thing than the inherited one
-    replaces it with all its options.
+    A head, weighting, aggregator, dataset, tokenizer or inline backbone that names another thing than the inherited
+    one replaces it with all its options.
 
     Args:
         base: What is inherited.

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny
 
-from hf_mtl.balancing import DEFAULT_REDUCTION, DEFAULT_WEIGHTING, Reduction
+from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION, DEFAULT_WEIGHTING, Reduction
 from hf_mtl.errors import Mistake
 from hf_mtl.recipe.places import Places
-from hf_mtl.recipe.sections import weighting_section
+from hf_mtl.recipe.sections import gradients_section, method_section
 from hf_mtl.recipe.signatures import Options
 from hf_mtl.recipe.yaml_source import dump_yaml
 from hf_mtl.tasks import AnyTask
@@ -57,19 +57,37 @@ class BalancingKeys(_Frozen):
     weighting: str | dict[str, Any] | None = Field(
         None, description="A loss weighting, or {name: ..., its options}. Default: equal weighting."
     )
+    aggregator: str | dict[str, Any] | None = Field(
+        None,
+        description="A gradient aggregator, or {name: ..., its options}. Default: the weighted losses' gradient.",
+    )
     reduction: Reduction = Field(
         DEFAULT_REDUCTION, description="What counts once: every row of a step, or every task whatever its rows."
+    )
+    exact_accumulation: bool = Field(
+        DEFAULT_EXACT_ACCUMULATION,
+        description="With accumulation, give a weighting that needs the step's losses first those of all "
+        "micro-batches, for one more forward; false: each micro-batch's own.",
+    )
+    gradients: dict[str, Any] | None = Field(
+        None, description="How task gradients are formed, held and recorded; for aggregators, and for the log."
     )
 
 
 def _equal_weighting() -> Options:
-    return weighting_section(DEFAULT_WEIGHTING).model_validate({"name": DEFAULT_WEIGHTING})
+    return method_section("weighting", DEFAULT_WEIGHTING).model_validate({"name": DEFAULT_WEIGHTING})
+
+
+def _gradient_defaults() -> Options:
+    return gradients_section()()
 
 
 class Balancing(BalancingKeys):
     """How many task losses become one update."""
 
     weighting: SerializeAsAny[Options] = Field(default_factory=_equal_weighting)  # type: ignore[assignment]
+    aggregator: SerializeAsAny[Options] | None = None  # type: ignore[assignment]
+    gradients: SerializeAsAny[Options] = Field(default_factory=_gradient_defaults)  # type: ignore[assignment]
 
     def options(self) -> dict[str, Any]:
         """What was set, as `MultiTaskTrainer(balancing=...)` takes it."""
@@ -81,6 +99,11 @@ class Balancing(BalancingKeys):
         name: str = getattr(self.weighting, self.weighting.name_field)
         return name
 
+    @property
+    def aggregator_name(self) -> str | None:
+        """Registered name of the aggregator; None: there is none."""
+        return None if self.aggregator is None else getattr(self.aggregator, self.aggregator.name_field)
+
 
 class Recipe(_Frozen):
     """A validated recipe. Sections that configure a callable give its keyword arguments with ``options()``.
@@ -89,7 +112,7 @@ class Recipe(_Frozen):
         model: The encoder and its heads.
         tasks: The tasks by name.
         mixture: Options of `hf_mtl.data.Mixture`.
-        balancing: The loss weighting and its options.
+        balancing: The loss weighting, the gradient aggregator, and their options.
         schedules: Schedules and their options, which compose.
         training: Options of `MultiTaskTrainingArguments`.
     """

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from hf_mtl.recipe.signatures import Options, model_from_signature
 
 if TYPE_CHECKING:
+    from hf_mtl.balancing import GradientAggregator, LossWeighting
     from hf_mtl.schedules import Schedule
+
+    Method = LossWeighting | GradientAggregator
 
 # What a component is told by the run, not by the recipe.
 _HEAD_CONTEXT = ("features", "task", "config")
-_WEIGHTING_CONTEXT = ("num_tasks", "task_types", "sizes")
 
 
 @cache
@@ -67,19 +69,31 @@ def lora_section() -> type[Options]:
     return model_from_signature(add_lora, exclude=("encoder",))
 
 
-def weighting_names() -> list[str]:
-    """The registered loss weightings."""
+def method_names(family: str) -> list[str]:
+    """The registered methods of ``weighting`` or ``aggregator``."""
     from hf_mtl.balancing import available
 
-    return sorted(name for name, family in available().items() if family == "weighting")
+    return sorted(name for name, found in available().items() if found == family)
 
 
 @cache
-def weighting_section(name: str) -> type[Options]:
-    """A weighting with options: ``{name: uw, ...}``."""
-    from hf_mtl.balancing import weighting_class
+def method_section(family: str, name: str) -> type[Options]:
+    """A weighting or an aggregator with options: ``{name: uw, ...}``.
 
-    return model_from_signature(weighting_class(name), exclude=_WEIGHTING_CONTEXT, name=("name", name))
+    Raises:
+        UserError: If the family has no such method; says whether the other one has.
+    """
+    from hf_mtl.balancing.catalogue import TOLD_BY_THE_RUN
+
+    return model_from_signature(_method_class(family, name), exclude=TOLD_BY_THE_RUN, name=("name", name))
+
+
+@cache
+def gradients_section() -> type[Options]:
+    """The fields of `GradientOptions`."""
+    from hf_mtl.gradients.options import GradientOptions
+
+    return model_from_signature(GradientOptions)
 
 
 def schedule_names() -> list[str]:
@@ -120,12 +134,16 @@ def try_mixture(options: dict[str, Any], tasks: list[str]) -> None:
     Mixture(sizes=dict.fromkeys(tasks, 1_000_000), **options)
 
 
-def try_weighting(name: str, options: dict[str, Any], num_tasks: int) -> None:
-    """Build a weighting, which checks the ranges of its options.
+def try_method(family: str, name: str, options: dict[str, Any], num_tasks: int) -> "Method":
+    """Build a weighting or an aggregator, which checks the ranges of its options.
 
     Raises:
         ValueError: If an option is out of range.
     """
-    from hf_mtl.balancing import weighting_class
+    return _method_class(family, name)(num_tasks=num_tasks, **options)
 
-    weighting_class(name)(num_tasks=num_tasks, **options)
+
+def _method_class(family: str, name: str) -> "type[Method]":
+    from hf_mtl.balancing import aggregator_class, weighting_class
+
+    return weighting_class(name) if family == "weighting" else aggregator_class(name)

@@ -171,4 +171,4 @@ def _summary(target: Callable[..., Any]) -> str:
 
 def _model_name(target: Callable[..., Any]) -> str:
     owner = target.__qualname__.removesuffix(".__init__").rpartition(".")[2]
-    return "".join(part[:1].upper() + part[1:] for part in owner.split("_")) + "Options"
+    return "".join(part[:1].upper() + part[1:] for part in owner.split("_")).removesuffix("Options") + "Options"

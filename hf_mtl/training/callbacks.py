@@ -30,10 +30,15 @@ class BalancingCallback(TrainerCallback):
 
     An absent task's parameter has gradient zero, but an optimizer with momentum would move it all the same, and let
     the momentum fade.
+
+    Args:
+        objective: The objective, whose last step says who was absent.
+        after_update: What is done after the update of the model.
     """
 
-    def __init__(self, objective: Objective):
+    def __init__(self, objective: Objective, after_update: Callable[[], None] = lambda: None):
         self.objective = objective
+        self._after_update = after_update
         self._before: list[tuple[Tensor, Tensor]] = []
 
     def on_pre_optimizer_step(
@@ -55,6 +60,7 @@ class BalancingCallback(TrainerCallback):
         with torch.no_grad():
             for value, before in self._before:
                 value[self.objective.absent] = before[self.objective.absent]
+        self._after_update()
         self.objective.weighting.after_step()
 
     def _parameters(self) -> list[nn.Parameter]:

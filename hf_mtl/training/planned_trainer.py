@@ -1,17 +1,22 @@
 """A Trainer whose steps are planned: which rows of which task make each of them, and who gets which."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from hf_mtl.data.collate import Collator
+from hf_mtl.data.collate import Collator, Layout
 from hf_mtl.data.loader import PlannedSteps, train_loader
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.plan import Planner
 from hf_mtl.data.steps import StepSource
 from hf_mtl.errors import UserError
+from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.schedules import Run, Schedules
+from hf_mtl.training.evaluate import to_device
 from hf_mtl.training.scheduling import roster_of
 from hf_mtl.training.scoring_trainer import ScoringTrainer
 
@@ -77,17 +82,31 @@ class PlannedTrainer(ScoringTrainer):
     def _add_flops(self, flops: float) -> None:
         self.current_flos += flops
 
+    def _count_forward(self, batch: Mapping[str, Any]) -> None:
+        """Count a forward without backward."""
+        self._add_flops(training_flops(self.model.encoder, batch, backward=False))
+
     def train_collator(self) -> Collator:
         """Makes the batches of the training rows."""
         if self.train_dataset is None:
             raise UserError("training needs a train_dataset")
         return self._collator(self.train_dataset)
 
+    def probe_batch(self) -> dict[str, Any]:
+        """A few training rows of two tasks, cut by task, on the model's device."""
+        collator = self.train_collator()
+        collator.layout = "segments"
+        rows = [np.arange(min(3, size)) for size in list(self.mixture.sizes.values())[:2]]
+        tasks = np.repeat(np.arange(len(rows)), [len(mine) for mine in rows])
+        return to_device(collator(tasks, np.concatenate(rows)), self.args.device)
+
     def get_train_dataloader(self) -> DataLoader:
         """This process's micro-batches of the planned steps; not to be sharded again."""
+        collator = self.train_collator()
+        collator.layout = self._layout()
         steps = PlannedSteps(
             self.steps,
-            self.train_collator(),
+            collator,
             self.processes.rank,
             self.processes.world,
             self.args.gradient_accumulation_steps,
@@ -96,6 +115,10 @@ class PlannedTrainer(ScoringTrainer):
         )
         pin_memory = self.args.dataloader_pin_memory and self.args.device.type == "cuda"
         return train_loader(steps, self.steps_per_epoch, lambda: self.state.global_step, pin_memory)
+
+    def _layout(self) -> Layout:
+        """How tasks share the length groups of a batch."""
+        return "mixed"
 
     def num_examples(self, dataloader: DataLoader) -> int:
         """Training rows of all tasks."""

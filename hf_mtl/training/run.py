@@ -11,6 +11,7 @@ from transformers.utils import logging
 from hf_mtl.errors import RunError
 from hf_mtl.recipe import Recipe, load_recipe
 from hf_mtl.reporting.figures import training_figure
+from hf_mtl.reporting.gradient_figure import gradient_figure
 from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.baselines import baseline_results
@@ -131,3 +132,5 @@ def _draw(folder: RunFolder) -> None:
     if any(key.startswith("loss/") for record in records for key in record):
         folder.figures.mkdir(exist_ok=True)
         training_figure(folder.figures / "training.png", records)
+    if any(key.startswith("gradient_cosine/") for record in records for key in record):
+        gradient_figure(folder.figures / "gradients.png", records)

@@ -11,7 +11,8 @@ The journey of one row, from file to update:
  6. `modeling/model.py` encodes each group once, pools, puts rows back in order, and runs the task's head.
  7. `modeling/losses.py` makes one loss of the row.
  8. `training/objective.py` divides it by the step's n_t and multiplies it by the task's exposure and weight.
- 9. The Trainer's backward adds it to the gradients, DDP and accumulation add up the partition's parts.
+ 9. The Trainer's backward adds it to the gradients, DDP and accumulation add up the partition's parts; where single
+    tasks' gradients are wanted, `training/task_gradients.py` has them formed apart, and decides what becomes of them.
 10. The Trainer clips, the optimizer steps; learned balancing parameters get their gradient from the reduced losses.
 """
 
@@ -22,39 +23,41 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from transformers import EarlyStoppingCallback, Trainer
+from transformers import EarlyStoppingCallback
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import TrainOutput
 from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.balancing import DEFAULT_REDUCTION
+from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import RunError
-from hf_mtl.modeling import MultiTaskModel, split_parameters
+from hf_mtl.gradients import GradientOptions
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.argument_checks import check_arguments, check_temperature_scaling, search_unused, set_direction
+from hf_mtl.training.balanced_trainer import BalancedTrainer
 from hf_mtl.training.budget import Budget, limit_steps
 from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback
+from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
+from hf_mtl.training.extra_passes import LossPass
 from hf_mtl.training.frozen_groups import FrozenGroups
 from hf_mtl.training.objective import Objective, StepResult
-from hf_mtl.training.optimizer import add_balancing_group, split_groups
-from hf_mtl.training.planned_trainer import PlannedTrainer
 from hf_mtl.training.probes import Prober
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.schedule_checks import check_schedules
 from hf_mtl.training.scheduling import SchedulesCallback
 from hf_mtl.training.scoring_trainer import Datasets
-from hf_mtl.training.setup import fit_statistics, make_schedules, make_weighting
+from hf_mtl.training.setup import fit_statistics, make_aggregator, make_schedules, make_weighting
 from hf_mtl.training.signals import TaskSignals
+from hf_mtl.training.task_gradients import OF_GRADIENTS, TaskGradients
 from hf_mtl.training.temperatures import forget_temperatures
 
 logger = logging.get_logger(__name__)
 
 
-class MultiTaskTrainer(PlannedTrainer):
+class MultiTaskTrainer(BalancedTrainer):
     """A `transformers.Trainer` whose model has several heads and whose datasets are dictionaries by task.
 
     Args:
@@ -65,8 +68,9 @@ class MultiTaskTrainer(PlannedTrainer):
         eval_dataset: The same for evaluation.
         processing_class: The tokenizer.
         mixture: Options of `hf_mtl.data.Mixture`, such as ``{"temperature": 2.0}``.
-        balancing: ``{"weighting": name or {"name": ..., options}, "reduction": "rows" or "tasks"}``. None: equal
-            weighting, rows.
+        balancing: ``{"weighting": name or {"name": ..., options}, "aggregator": the same, "reduction": "rows" or
+            "tasks", "exact_accumulation": bool, "gradients": options of `hf_mtl.gradients.GradientOptions`}``. None:
+            equal weighting, rows.
         schedules: Schedules, each a name or ``{"type": name, options}``; they compose.
         kwargs: As in `transformers.Trainer`. ``compute_metrics`` is called for each task with its EvalPrediction
             and adds to the task's metrics.
@@ -74,9 +78,6 @@ class MultiTaskTrainer(PlannedTrainer):
     Raises:
         UserError: If arguments, data or model do not fit together; all mistakes at once.
     """
-
-    # compute_loss returns a part of the step's scalar, times the accumulation that the Trainer divides by.
-    loss_is_scaled_for_ga = False
 
     def __init__(
         self,
@@ -114,6 +115,7 @@ class MultiTaskTrainer(PlannedTrainer):
         )
         self.processes = Processes.of(self.accelerator)
         self._rows_per_step: int | None = None
+        self.task_gradients = None
         if train is not None:
             self._set_up_training(train, mixture or {}, balancing or {}, schedules)
 
@@ -127,7 +129,7 @@ class MultiTaskTrainer(PlannedTrainer):
         sizes = {name: len(split.tokens) for name, split in train.items()}
         fit_statistics(self.model, train)
         self.mixture = Mixture(sizes, **mixture)
-        self.weighting = make_weighting(balancing, self.tasks, self.mixture).to(self.args.device)
+        self._set_up_balancing(balancing)
         self.signals = TaskSignals(sizes)
         self.objective = Objective(
             list(sizes),
@@ -136,6 +138,7 @@ class MultiTaskTrainer(PlannedTrainer):
             reduce_sum=self.processes.reduce_sum,
             reduction=balancing.get("reduction", DEFAULT_REDUCTION),
             penalties=self.model.heads.penalty_names,
+            exact_accumulation=balancing.get("exact_accumulation", DEFAULT_EXACT_ACCUMULATION),
             device=self.args.device,
         )
         self.schedules = make_schedules(schedules, list(sizes), self._run)
@@ -149,7 +152,7 @@ class MultiTaskTrainer(PlannedTrainer):
             self.signals,
         )
         self.steps = self._new_steps(self.rows_per_step)
-        self.add_callback(BalancingCallback(self.objective))
+        self.add_callback(BalancingCallback(self.objective, self.after_update))
         self.add_callback(HeadsCallback(self.model, self.signals, self.processes.reduce_sum))
         self.add_callback(self._scheduling)
         encoder = self.model.encoder
@@ -160,72 +163,42 @@ class MultiTaskTrainer(PlannedTrainer):
                 EarlyStoppingCallback(self.args.early_stopping_patience, self.args.early_stopping_threshold)
             )
 
+    def _set_up_balancing(self, balancing: Mapping[str, Any]) -> None:
+        known = {"steps_per_epoch": self.steps_per_epoch, "seed": self.args.seed}
+        self.weighting = make_weighting(balancing, self.tasks, self.mixture, **known).to(self.args.device)
+        aggregator = make_aggregator(balancing, list(self.mixture.sizes), self.args.seed)
+        options = GradientOptions(**balancing.get("gradients", {}))
+        if len(self.mixture.sizes) > 1 and (aggregator is not None or self.weighting.needs & OF_GRADIENTS):
+            self.task_gradients = TaskGradients(
+                self.model, self.weighting, aggregator, options, self.probe_batch, self.processes, self._backward
+            )
+        self.conflicts = ConflictLog(list(self.mixture.sizes))
+        if self.task_gradients is None and len(self.mixture.sizes) > 1 and options.log_every:
+            self.add_callback(
+                SampledConflicts(
+                    self.model,
+                    self.train_collator,
+                    self.args.seed,
+                    options.log_every,
+                    lambda: self.rows_per_step,
+                    self.conflicts,
+                    self._add_flops,
+                )
+            )
+        self._loss_pass = LossPass(
+            self.model, list(self.mixture.sizes), self.args.device, self.processes.reduce_sum, self._count_forward
+        )
+
     # ---- One optimizer step ----
 
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """The Trainer's optimizer, with groups of their own for heads, auxiliary and balancing parameters."""
-        if self.optimizer is None:
-            optimizer = super().create_optimizer(model)
-            if self.args.head_learning_rate is not None:
-                _, heads = split_parameters(self.model)
-                split_groups(optimizer, [parameter for _, parameter in heads], self.args.head_learning_rate)
-            rate = self.args.balancing_learning_rate
-            rate = self.args.learning_rate if rate is None else rate
-            split_groups(optimizer, self.model.heads.auxiliary_parameters(), rate, weight_decay=0.0)
-            add_balancing_group(optimizer, self.weighting.parameters(), rate)
-        return self.optimizer
-
-    @staticmethod
-    def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, dict[str, Any]]:
-        """As the Trainer's, and ``adamax``, which it does not know."""
-        if args.optim == "adamax":
-            betas, epsilon = (args.adam_beta1, args.adam_beta2), args.adam_epsilon
-            return torch.optim.Adamax, {"lr": args.learning_rate, "betas": betas, "eps": epsilon}
-        return Trainer.get_optimizer_cls_and_kwargs(args, model)
-
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: Any = None,
-    ) -> Any:
-        """This micro-batch's part of the step's objective."""
-        inputs = dict(inputs)
-        plan = inputs.pop("plan")
-        outputs = model(**inputs)
-        loss = self.objective.micro_batch(
-            outputs.row_losses,
-            plan["counts"],
-            plan["nominal"],
-            plan["gamma"],
-            outputs.row_penalties,
-            outputs.penalty_values,
-        )
-        # The Trainer divides by the accumulation and DDP by the processes: the parts are to be added, not averaged.
-        loss = loss * (self.current_gradient_accumulation_steps * self.processes.world)
-        return (loss, outputs) if return_outputs else loss
-
-    def _clip_grad_norm(self, model: nn.Module) -> Any:
-        """As the Trainer's, without the heads' auxiliary parameters, whose gradients are of another size."""
-        apart = {id(parameter) for parameter in self.model.heads.auxiliary_parameters()}
-        if not apart:
-            return super()._clip_grad_norm(model)
-        clipped = [parameter for parameter in model.parameters() if id(parameter) not in apart]
-        return self.accelerator.clip_grad_norm_(clipped, self.args.max_grad_norm)
-
-    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
-        """As the Trainer's; after the last micro-batch the objective closes the step."""
-        loss = super().training_step(model, inputs, num_items_in_batch)
-        if self.accelerator.sync_gradients:
-            scaler = self.accelerator.scaler
-            # The balancing parameters rest with the encoder, as in the few-task paper.
-            learn = "encoder" not in self._scheduling.frozen
-            self._step_done(self.objective.finish(scaler.get_scale() if scaler is not None else 1.0, learn))
-        return loss
+    def _learns(self) -> bool:
+        """The balancing parameters rest with the encoder, as in the few-task paper."""
+        return "encoder" not in self._scheduling.frozen
 
     def _step_done(self, result: StepResult) -> None:
         self.signals.observe(result)
+        if self._by_gradients and self.task_gradients is not None and self.task_gradients.gramian is not None:
+            self.conflicts.observe(self.task_gradients.gramian)
         self._scheduling.step_done(self.state.global_step, result)
 
     def _get_learning_rate(self) -> float:
@@ -249,7 +222,9 @@ class MultiTaskTrainer(PlannedTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As the Trainer's, with the tasks' losses, weights, shares and learning signals beside ``loss``."""
         if self.is_in_train and "loss" in logs:
-            logs = {**logs, **self.signals.flush(), **self.budget.record()}
+            logs = {**logs, **self.signals.flush(), **self.conflicts.flush(), **self.budget.record()}
+            if self.task_gradients is not None and self.task_gradients.skipped_steps:
+                logs["skipped_steps"] = self.task_gradients.skipped_steps
         super().log(logs, start_time)
 
     # ---- Checkpoints ----
@@ -263,6 +238,7 @@ class MultiTaskTrainer(PlannedTrainer):
             "steps": self.steps,
             "schedules": self.schedules,
             "weighting": self.objective,
+            **({} if self.task_gradients is None else {"task_gradients": self.task_gradients}),
             "signals": self.signals,
             "budget": self.budget,
         }
@@ -317,6 +293,7 @@ class MultiTaskTrainer(PlannedTrainer):
         if rows < self.processes.world * self.args.gradient_accumulation_steps:
             raise RunError(f"{rows} rows per step cannot be dealt to {self.processes.world} processes; use fewer")
         self.steps = self._new_steps(rows)
+        self.weighting.observe(steps_per_epoch=self.steps_per_epoch)
         checkpoints.restore(path, self.stateful())
         return bool(saved["callbacks"]["stopped"]) and not self.budget.allows_more(self.args)
 

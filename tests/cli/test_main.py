@@ -14,7 +14,7 @@ from hf_mtl.cli.main import build_parser, main, parse
 from hf_mtl.errors import Mistake, RecipeError
 from tests.cli.conftest import Said
 
-COMMANDS = ("train", "evaluate", "plan", "schema")
+COMMANDS = ("train", "evaluate", "plan", "methods", "schema")
 Command = Callable[..., Said]
 
 
@@ -54,6 +54,8 @@ def test_every_command_of_the_parser_has_its_function() -> None:
         (["plan", "x.yaml", "--test"], "unknown option: --test; see hf-mtl plan --help"),
         (["train", "x.yaml", "--over"], "unknown option: --over; see hf-mtl train --help"),
         (["schema", "x.yaml"], "schema takes no arguments, found: x.yaml"),
+        (["methods", "uw", "pcgrad"], "methods takes one name, found: pcgrad"),
+        (["methods", "uw", "--markdown"], "argument --markdown: not allowed with argument NAME"),
         (["evaluate", "x", "--split", "dev"], "argument --split: invalid choice: 'dev'"),
     ],
 )

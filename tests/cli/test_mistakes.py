@@ -9,6 +9,7 @@ import datasets
 import pytest
 import yaml
 
+from hf_mtl.balancing import available
 from hf_mtl.recipe.sections import training_section
 from tests import tiny
 from tests.cli.conftest import Said
@@ -175,9 +176,8 @@ def test_a_bad_task_name(hf_mtl: Command, folder: Path) -> None:
 
 
 def test_an_unknown_weighting(hf_mtl: Command, folder: Path) -> None:
-    message = (
-        "command line: balancing.weighting: unknown weighting 'uwu'. Known: ew, fixed, tw, uw. Did you mean 'uw'?"
-    )
+    names = ", ".join(name for name, family in available().items() if family == "weighting")
+    message = f"command line: balancing.weighting: unknown weighting 'uwu'. Known: {names}. Did you mean 'uw'?"
     refused(hf_mtl, folder, message, "balancing.weighting=uwu")
 
 

@@ -44,6 +44,8 @@ def test_null_that_removes_nothing_stays() -> None:
         ("{head: vip}", "{head: {beta: 2}}", {"head": {"type": "vip", "beta": 2}}),
         ("{head: vip}", "{head: {type: mlp, x: 2}}", {"head": {"type": "mlp", "x": 2}}),
         ("{weighting: {name: uw, clip: 1}}", "{weighting: {name: dwa}}", {"weighting": {"name": "dwa"}}),
+        ("{aggregator: {name: cagrad, c: 1}}", "{aggregator: {name: mgda}}", {"aggregator": {"name": "mgda"}}),
+        ("{aggregator: cagrad}", "{aggregator: {c: 1}}", {"aggregator": {"name": "cagrad", "c": 1}}),
         ("{weighting: uw}", "{weighting: {clip: 1}}", {"weighting": {"name": "uw", "clip": 1}}),
         ("{dataset: {path: hub/x, name: y}}", "{dataset: {path: csv}}", {"dataset": {"path": "csv"}}),
         ("{dataset: {path: csv, name: y}}", "{dataset: {name: z}}", {"dataset": {"path": "csv", "name": "z"}}),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from hf_mtl.balancing import available
 from hf_mtl.data import Mixture
 from hf_mtl.recipe import Recipe, json_schema, load_recipe
 from hf_mtl.recipe.yaml_source import read_yaml
@@ -157,6 +158,35 @@ def test_mt2st_has_the_papers_settings() -> None:
     assert (options["learning_rate"], options["lr_scheduler_type"]) == (3e-5, "cosine")
     assert options["per_device_train_batch_size"] == 3 * 64
     assert (options["metric_for_best_model"], options["greater_is_better"]) == ("nli_loss", False)
+
+
+METHODS = {
+    **{name.replace("_", "-"): (name, None) for name, family in available().items() if family == "weighting"},
+    **{name.replace("_", "-"): ("ew", name) for name, family in available().items() if family == "aggregator"},
+    "uw-pcgrad": ("uw", "pcgrad"),
+    "pcgrad-last-layer": ("ew", "pcgrad"),
+}
+# Equal weighting is base.yaml; weights, signs and sizes are the user's to choose; cost cannot be run.
+WITHOUT_RECIPE = {"ew", "fixed", "tw", "uw-o", "sum", "mean", "ngdiff", "cost"}
+
+
+def test_balancing_methods_have_a_recipe_each() -> None:
+    others = ("base", "local-", "vip")
+    found = {path.stem for path in (FOLDER / "tweeteval").glob("*.yaml") if not path.stem.startswith(others)}
+    assert found == set(METHODS) - WITHOUT_RECIPE
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - WITHOUT_RECIPE))
+def test_balancing_recipes_differ_in_the_method_alone(name: str) -> None:
+    recipe, base = (load_recipe(FOLDER / "tweeteval" / f"{file}.yaml") for file in (name, "base"))
+    assert (recipe.balancing.weighting_name, recipe.balancing.aggregator_name) == METHODS[name]
+    assert recipe.balancing.reduction == base.balancing.reduction == "tasks"
+    assert (recipe.model, recipe.tasks, recipe.mixture) == (base.model, base.tasks, base.mixture)
+    options, shared = recipe.training.options(), base.training.options()
+    assert options.pop("output_dir") == f"{shared.pop('output_dir')}-{name}"
+    assert options == shared
+    comment = (FOLDER / "tweeteval" / f"{name}.yaml").read_text().partition("extends:")[0]
+    assert " For " in comment.replace("\n", " ")  # when one would use it
 
 
 @pytest.mark.parametrize(("study", "method"), [("mt2st", "mt2st-switch"), ("few_task", "alt-temp-uw")])

@@ -20,8 +20,7 @@ class DBMTL(GradientAggregator):
 
     Source: Lin et al., "Dual-Balancing for Multi-Task Learning", arXiv:2308.12029. b_t averages the gradients of
     log(L_t + 1e-8): b ← g + beta k^(-sigma) (b - g), starting at zero, k the number of steps that the task has
-    been in. Departures: 1e-8 beside |b_t| is
-    at most a millionth of it; a task's k counts its own steps, and an
+    been in. Departures: 1e-8 beside |b_t| is at most a millionth of it; a task's k counts its own steps, and an
     absent task's average rests and is left out; a single active row is returned as it is (and averaged).
 
     Needs the losses, and the rows J; with ``beta=0`` only G, and `weights_from_gramian` exists. Cost: T x P memory

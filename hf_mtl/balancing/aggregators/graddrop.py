@@ -23,7 +23,8 @@ class GradDrop(GradientAggregator):
 
     Args:
         num_tasks: Number of tasks T.
-        leak: Share of a task's gradient that is never dropped, in [0, 1]; one number or one per task.
+        leak: Share of a task's gradient that is never dropped, in [0, 1]; one number, or one per task in task order
+            (a recipe names the tasks).
         reduction: ``mean`` divides by the number of tasks in the step.
         scope: Must be ``all``: every parameter has its own draw.
 
@@ -43,14 +44,15 @@ class GradDrop(GradientAggregator):
     def __init__(
         self,
         num_tasks: int,
-        leak: float | Sequence[float] = 0.0,
+        leak: float | Sequence[float] | dict[str, float] = 0.0,
         reduction: Reduction = "sum",
         scope: Scope = "all",
     ):
         super().__init__(num_tasks, scope)
         if scope != "all":
             raise ValueError(f"scope is {scope!r}; 'graddrop' draws for each parameter and needs 'all'")
-        given = [float(leak)] * num_tasks if isinstance(leak, (int, float)) else [float(value) for value in leak]
+        values = [leak] * num_tasks if isinstance(leak, (int, float)) else leak
+        given = [float(value) for value in (values.values() if isinstance(values, dict) else values)]
         if len(given) != num_tasks or not all(0 <= value <= 1 for value in given):
             raise ValueError(f"leak is {leak}; needs numbers from 0 to 1, one or one for each of {num_tasks} tasks")
         self.leak = given

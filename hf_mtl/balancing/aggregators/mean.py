@@ -27,7 +27,7 @@ class Mean(GramianAggregator):
     source = "baseline"
     scale = "mean"
     needs = frozenset()
-    cost = "none"
+    cost = "nothing"
 
     def __init__(self, num_tasks: int, scope: Scope = "all"):
         super().__init__(num_tasks, scope)

@@ -27,7 +27,7 @@ class Sum(GramianAggregator):
     source = "baseline"
     scale = "sum"
     needs = frozenset()
-    cost = "none"
+    cost = "nothing"
 
     def __init__(self, num_tasks: int, reduction: Reduction = "sum", scope: Scope = "all"):
         super().__init__(num_tasks, scope)

@@ -1,7 +1,7 @@
 """Dynamic weight average."""
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -35,6 +35,7 @@ class DWA(CountsSteps):
         losses [T], nats -> weights [T], summing to T.
     """
 
+    source: ClassVar[str] = "arXiv:1803.10704"
     means: Tensor
     windows: Tensor
     sums: Tensor

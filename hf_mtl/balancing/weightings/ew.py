@@ -1,5 +1,7 @@
 """Equal weighting."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,8 @@ class EW(LossWeighting):
     Shape:
         losses [T] -> weights [T], summing to 1.
     """
+
+    source: ClassVar[str] = "baseline"
 
     def coefficients(self) -> Tensor:
         """1/T for every task, [T]."""

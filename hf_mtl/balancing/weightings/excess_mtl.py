@@ -37,6 +37,7 @@ class ExcessMTL(LossWeighting):
         losses [T], jacobian [T, P] -> weights [T], summing to T.
     """
 
+    source: ClassVar[str] = "arXiv:2402.02009"
     needs: ClassVar[frozenset[Need]] = frozenset({"jacobian"})
     cost: ClassVar[str] = "per-task gradients of all shared parameters, and as many numbers of state"
     squares: Tensor

@@ -42,6 +42,7 @@ class FAMO(NonAdditive):
         losses [T], non-negative; losses_after [T] -> effective weights [T], summing to 1, 0 for absent tasks.
     """
 
+    source: ClassVar[str] = "arXiv:2306.03792"
     needs: ClassVar[frozenset[Need]] = frozenset({"losses", "losses_after"})
     cost: ClassVar[str] = "a forward after each step (not with reuse_next_batch); with accumulation one for losses"
     logits: Tensor

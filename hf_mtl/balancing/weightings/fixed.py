@@ -1,6 +1,7 @@
 """Weights that the user gives."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -20,6 +21,7 @@ class Fixed(LossWeighting):
         ValueError: If a weight is missing or not positive.
     """
 
+    source: ClassVar[str] = "baseline"
     values: Tensor
 
     def __init__(self, num_tasks: int, weights: Sequence[float] | dict[str, float], weight_sum: float | None = None):

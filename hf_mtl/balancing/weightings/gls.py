@@ -28,6 +28,7 @@ class GLS(NonAdditive):
         losses [T], non-negative -> effective weights GLS / (m L_t) [T], 0 for absent tasks.
     """
 
+    source: ClassVar[str] = "arXiv:1904.08492"
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
 
     def combine(self, losses: Tensor, tasks: Tensor) -> Tensor:

@@ -43,6 +43,7 @@ class GradNorm(LossWeighting):
         losses [T], norms [T] -> weights [T], summing to T.
     """
 
+    source: ClassVar[str] = "arXiv:1711.02257"
     needs: ClassVar[frozenset[Need]] = frozenset({"norms"})
     cost: ClassVar[str] = "per-task gradients of the scope in every step"
     w: Tensor

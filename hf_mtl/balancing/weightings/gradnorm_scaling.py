@@ -38,6 +38,7 @@ class GradNormScaling(CountsSteps):
         losses [T], norms [T] -> weights [T], summing to T.
     """
 
+    source: ClassVar[str] = "arXiv:2509.23915"
     needs: ClassVar[frozenset[Need]] = frozenset({"norms"})
     cost: ClassVar[str] = "per-task gradients of the scope in one of `every` steps"
     norms: Tensor

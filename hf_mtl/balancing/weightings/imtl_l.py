@@ -1,5 +1,7 @@
 """The loss balance of IMTL."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +29,8 @@ class IMTLL(LossWeighting):
     Shape:
         losses [T], non-negative -> weights exp(s) [T].
     """
+
+    source: ClassVar[str] = "OpenReview IMPnRXEWpvr (ICLR 2021)"
 
     def __init__(self, num_tasks: int, clip: float = 5.0, weight_sum: float | None = None):
         super().__init__(num_tasks, weight_sum)

@@ -1,6 +1,6 @@
 """Random loss weighting."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ class RLW(CountsSteps):
     Shape:
         losses [T] -> weights [T], summing to 1.
     """
+
+    source: ClassVar[str] = "arXiv:2111.10603"
 
     def __init__(
         self,

@@ -26,6 +26,7 @@ class SI(LastLosses):
         losses [T] -> effective weights 1 / L_t [T]; of an absent task by its last loss.
     """
 
+    source: ClassVar[str] = "arXiv:2202.01017"
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
 
     def from_losses(self, losses: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ class SLAW(LossWeighting):
         losses [T] -> weights [T], summing to T.
     """
 
+    source: ClassVar[str] = "arXiv:2109.08218"
     needs: ClassVar[frozenset[Need]] = frozenset({"losses"})
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
     mean: Tensor

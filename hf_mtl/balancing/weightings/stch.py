@@ -44,6 +44,7 @@ class STCH(NonAdditive, CountsSteps):
         losses [T], non-negative -> effective weights [T], 0 for absent tasks.
     """
 
+    source: ClassVar[str] = "arXiv:2402.19078"
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
     preference: Tensor
     ideal: Tensor

@@ -1,6 +1,6 @@
 """Task weighting by size."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ class TW(LossWeighting):
         losses [T] -> weights [T], summing to 1.
     """
 
+    source: ClassVar[str] = "baseline (VIP-MTL)"
     sizes: Tensor
 
     def __init__(

@@ -1,7 +1,7 @@
 """Uncertainty weighting."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,7 @@ class UW(LossWeighting):
         losses [T], non-negative -> weights a exp(-s) [T].
     """
 
+    source: ClassVar[str] = "arXiv:1705.07115"
     a: Tensor
 
     def __init__(

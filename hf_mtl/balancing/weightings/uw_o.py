@@ -25,6 +25,7 @@ class UWO(LastLosses):
         losses [T], non-negative -> weights [T]; of an absent task by its last loss.
     """
 
+    source: ClassVar[str] = "arXiv:2408.07985"
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
 
     def from_losses(self, losses: Tensor) -> Tensor:

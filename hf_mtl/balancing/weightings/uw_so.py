@@ -30,6 +30,7 @@ class UWSO(LastLosses):
         losses [T], non-negative -> weights [T], summing to 1; an absent task enters with its last loss.
     """
 
+    source: ClassVar[str] = "arXiv:2408.07985"
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
 
     def __init__(self, num_tasks: int, temperature: float = 1.0, weight_sum: float | None = None):

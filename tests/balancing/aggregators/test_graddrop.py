@@ -43,6 +43,13 @@ def test_a_full_leak_drops_nothing() -> None:
     assert torch.allclose(build_aggregator("graddrop", num_tasks=3, leak=1.0)(rows), rows.sum(dim=0))
 
 
+def test_a_leak_by_task_is_in_task_order() -> None:
+    rows, uniforms = random_rows(2, 50), torch.rand(50, generator=torch.Generator().manual_seed(0))
+    by_name = build_aggregator("graddrop", num_tasks=2, leak={"first": 0.2, "second": 0.9})
+    listed = build_aggregator("graddrop", num_tasks=2, leak=[0.2, 0.9])
+    assert torch.equal(by_name(rows, uniforms=uniforms), listed(rows, uniforms=uniforms))
+
+
 def test_draws_differ_between_steps_seeds_and_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hf_mtl.balancing.inner_products.BLOCK", 8)
     rows = tensor([[1.0] * 16, [-1.0] * 16])

@@ -1,0 +1,102 @@
+"""What every balancing method is like, read from its class: the facts behind the table of methods."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator
+from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
+from hf_mtl.errors import Mistake, UserError, known
+
+Family = Literal["weighting", "aggregator"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+
+TOLD_BY_THE_RUN = ("num_tasks", "task_types")
+"""Arguments of a method that no recipe gives."""
+
+REQUIRED = inspect.Parameter.empty
+"""The default of an option that must be given."""
+
+NEEDS = {
+    "losses": "the step's task losses; a weighting has them before the backward",
+    "losses_after": "the losses of the same rows after the update",
+    "norms": "the norm of each task's gradient of the shared parameters in `scope`",
+    "gramian": "the inner products of the task gradients",
+    "jacobian": "the task gradients themselves, T x P numbers",
+    "second_backward": "task gradients at other parameters than the step's",
+    "adapter_training": "a training phase of its own",
+}
+"""What methods need, in words; in this order."""
+
+
+@dataclass(frozen=True)
+class MethodFacts:
+    """One row of the table of methods.
+
+    Args:
+        name: Recipe name.
+        family: Weighting or aggregator.
+        source: The paper.
+        options: Default of each option, `REQUIRED` where there is none.
+        needs: What a step must hand over, with the default options; see `NEEDS`.
+        cost: What it costs beside equal weighting.
+        scale: Of an aggregator: ``sum``, ``mean`` or its ``own``; of a weighting: ``additive``, a sum over tasks with
+            their exposure, or ``joint``, where each present task is seen once.
+        doc: The docstring of its class.
+    """
+
+    name: str
+    family: Family
+    source: str
+    options: Mapping[str, Any]
+    needs: tuple[str, ...]
+    cost: str
+    scale: str
+    doc: str
+
+
+def catalogue(family: Family) -> list[MethodFacts]:
+    """The facts of every method of a family, by name."""
+    registry: Mapping[str, Any] = WEIGHTINGS if family == "weighting" else AGGREGATORS
+    return [_facts(registry[name]) for name in sorted(registry)]
+
+
+def method_facts(name: str) -> MethodFacts:
+    """The facts of one method of either family.
+
+    Raises:
+        UserError: If the name is unknown.
+    """
+    methods: dict[str, Any] = {**WEIGHTINGS, **AGGREGATORS}
+    if name not in methods:
+        raise UserError(Mistake("", f"unknown method '{name}'", known(methods, name)))
+    return _facts(methods[name])
+
+
+def shared_options(methods: Iterable[MethodFacts]) -> dict[str, Any]:
+    """The options that all methods have, with the same default."""
+    first, *others = methods
+    return {
+        option: default
+        for option, default in first.options.items()
+        if all(option in other.options and other.options[option] == default for other in others)
+    }
+
+
+def _facts(cls: type[LossWeighting] | type[GradientAggregator]) -> MethodFacts:
+    parameters = inspect.signature(cls).parameters
+    if issubclass(cls, LossWeighting):
+        family, scale = FAMILIES[0], "additive" if cls.additive else "joint"
+    else:
+        family, scale = FAMILIES[1], cls.scale
+    return MethodFacts(
+        name=cls.name,
+        family=family,
+        source=cls.source,
+        options={option: parameters[option].default for option in parameters if option not in TOLD_BY_THE_RUN},
+        needs=tuple(need for need in NEEDS if need in cls.needs),
+        cost=cls.cost,
+        scale=scale,
+        doc=inspect.cleandoc(cls.__doc__ or ""),
+    )

@@ -1,0 +1,17 @@
+"""Per-task gradients of the shared parameters: segments of one mixed batch, or a backward for each task."""
+
+from hf_mtl.gradients.choice import plain_forward, shared_parameters
+from hf_mtl.gradients.held import Chosen, HeldGradients
+from hf_mtl.gradients.options import GradientOptions
+from hf_mtl.gradients.rows import Rows
+from hf_mtl.gradients.shared import SharedGradients
+
+__all__ = [
+    "Chosen",
+    "GradientOptions",
+    "HeldGradients",
+    "Rows",
+    "SharedGradients",
+    "plain_forward",
+    "shared_parameters",
+]

@@ -1,0 +1,140 @@
+"""Which way task gradients are formed and held: what works for a model, and what fits into memory."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import psutil
+import torch
+from torch import Tensor, nn
+from transformers.utils import logging
+
+from hf_mtl.gradients.layers import taped_layers
+from hf_mtl.gradients.rows import Rows
+from hf_mtl.gradients.tape import Tape, Taped
+from hf_mtl.gradients.unsupported import Unsupported
+from hf_mtl.modeling import split_parameters
+
+logger = logging.get_logger(__name__)
+
+Hold = Literal["float32", "bfloat16", "recompute"]
+
+MEMORY_SHARE = 0.25
+"""Rows may take this much of the memory that is free before the first step."""
+
+
+def shared_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that all tasks train."""
+    return [parameter for _, parameter in split_parameters(model)[0] if parameter.requires_grad]
+
+
+def lookup_tables(parameters: Sequence[nn.Parameter], encoder: nn.Module) -> list[int]:
+    """The parameters that are embeddings and nothing else, as indices."""
+    owners: dict[int, list[bool]] = {}
+    for module in encoder.modules():
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), []).append(type(module) is nn.Embedding)
+    return [index for index, parameter in enumerate(parameters) if all(owners[id(parameter)])]
+
+
+def choose_hold(tasks: int, columns: int, device: torch.device, can_recompute: bool) -> Hold:
+    """How to hold T rows of P columns: the first of float32, bfloat16, and not at all that there is room for.
+
+    Args:
+        tasks: Number of tasks T.
+        columns: Number of columns P.
+        device: Where they will be.
+        can_recompute: Whether weight gradients can be formed twice.
+    """
+    room = MEMORY_SHARE * free_memory(device)
+    if 4 * tasks * columns <= room:
+        return "float32"
+    return "recompute" if can_recompute and 2 * tasks * columns > room else "bfloat16"
+
+
+def free_memory(device: torch.device) -> float:
+    """Free memory of a device, in bytes."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    return float(psutil.virtual_memory().available)
+
+
+def why_not_segments(model: Any, layers: Sequence[Taped], batch: Mapping[str, Any]) -> str | None:
+    """Compare task gradients from one tape with plain autograd, on a few rows of two tasks or more.
+
+    In eval mode, in the parameters' dtype, without a draw from any generator.
+
+    Args:
+        model: A `MultiTaskModel`, without gradients.
+        layers: The layers of its encoder.
+        batch: A collated batch whose groups are cut by task.
+
+    Returns:
+        What is different; None: nothing.
+    """
+    training = model.training
+    model.eval()
+    try:
+        return _difference(model, layers, batch)
+    except Unsupported as reason:
+        return str(reason)
+    finally:
+        model.zero_grad()
+        model.train(training)
+
+
+def plain_forward(model: Any) -> Any:
+    """The model's forward without the autocast that accelerate puts around it."""
+    return vars(model).get("_original_forward", model)
+
+
+def _difference(model: Any, layers: Sequence[Taped], batch: Mapping[str, Any]) -> str | None:
+    parameters = shared_parameters(model)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    tasks = sorted({task for group in batch["groups"] for task, _, _ in group["cut"]})
+    rows = Rows(parameters, lookup_tables(parameters, model.encoder), max(tasks) + 1, torch.float32, lambda t: t)
+    tape = Tape(model.encoder, layers)
+    with tape.recording([group["cut"] for group in batch["groups"]]):
+        _total(plain_forward(model)(**batch)).backward()
+        rows.collect(tape.layers)
+    astray = [names[id(parameter)] for parameter in parameters if parameter.grad is not None]
+    if astray:
+        return f"'{astray[0]}' is used outside its layer"
+    rows.close()
+    losses = plain_forward(model)(**batch).row_losses
+    segments = list(losses.values())
+    for task, loss in zip(tasks, segments, strict=True):
+        expected = torch.autograd.grad(loss.sum(), parameters, retain_graph=True, allow_unused=True)
+        whole = float(torch.stack([one.norm() for one in expected if one is not None]).norm())
+        found = dict(rows.combine(torch.eye(rows.tasks)[task].to(rows.device)))
+        for parameter, one in zip(parameters, expected, strict=True):
+            if not _agree(found.get(parameter), one, whole):
+                return f"the gradient of '{names[id(parameter)]}' differs from autograd's"
+    return None
+
+
+def _agree(found: Tensor | None, expected: Tensor | None, whole: float) -> bool:
+    if found is None or expected is None:
+        return (found is None or not found.any()) and (expected is None or not expected.any())
+    # Gradients that cancel, such as a key bias', are rounding alone: they are measured against all of the gradient.
+    tolerance = max(1e-3, 8 * torch.finfo(expected.dtype).eps)
+    return float((found - expected).norm()) <= tolerance * (float(expected.norm()) + 1e-3 * whole)
+
+
+def _total(outputs: Any) -> Tensor:
+    return torch.stack([loss.sum() for loss in outputs.row_losses.values()]).sum()
+
+
+def find_layers(model: Any) -> tuple[list[Taped], str | None]:
+    """The layers of a model's encoder, or why they cannot be taped."""
+    encoder = model.encoder
+    if any(hasattr(module, "_orig_mod") for module in model.modules()) or vars(model).get("_compiled_call_impl"):
+        return [], "the model is compiled"
+    for module in encoder.modules():
+        checkpointing = vars(module).get("_gradient_checkpointing_func")
+        inside = getattr(module, "gradient_checkpointing", False) and checkpointing is not None
+        if inside and getattr(checkpointing, "keywords", {}).get("use_reentrant", True):
+            return [], "activation checkpointing with use_reentrant=True runs layers where no tape is"
+    try:
+        return taped_layers(encoder), None
+    except Unsupported as reason:
+        return [], str(reason)

@@ -1,0 +1,207 @@
+"""The layers that a tape knows, and what each of their parameters gets from a task's rows."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+from transformers.pytorch_utils import Conv1D
+
+from hf_mtl.gradients.tape import Call, Taped
+from hf_mtl.gradients.unsupported import Unsupported
+
+
+def constants(module: nn.Module) -> dict[str, Tensor]:
+    """A module's own parameters without their gradient."""
+    return {name: parameter.detach() for name, parameter in module.named_parameters(recurse=False)}
+
+
+def own_forward(module: nn.Module, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
+    """A module's output with other tensors in place of its parameters, while a tape has replaced its forward."""
+    taped = vars(module).pop("forward", None)
+    try:
+        output: Tensor = functional_call(module, parameters, (inputs,))
+    finally:
+        if taped is not None:
+            module.forward = taped
+    return output
+
+
+def _joined(parts: Iterable[Tensor]) -> Tensor:
+    several = list(parts)
+    return several[0] if len(several) == 1 else torch.cat(several)
+
+
+def _tokens(calls: Sequence[Call], task: int) -> tuple[Tensor, Tensor]:
+    """Inputs [n, in] and gradients [n, out] of all tokens of a task."""
+    pieces = [piece for call in calls for piece in call.pieces(task)]
+    inputs = _joined(x.reshape(-1, x.shape[-1]) for x, _ in pieces)
+    return inputs, _joined(d.reshape(-1, d.shape[-1]) for _, d in pieces)
+
+
+class TapedTokens(Taped):
+    """A layer that does the same with every token; the tokens of all length groups are taken together."""
+
+    def play(self, rows: int, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The module's own forward."""
+        output = own_forward(self.module, constants(self.module), inputs)
+        # Under autocast the layer works on shorter numbers; keeping these is enough.
+        short = output.dtype.itemsize < inputs.dtype.itemsize
+        return output, inputs.detach().to(output.dtype) if short else inputs.detach()
+
+    def add(self, name: str, tasks: Sequence[int], calls: Sequence[Call], into: Tensor, fresh: bool) -> None:
+        """Task by task."""
+        for task in tasks:
+            self.add_task(name, *_tokens(calls, task), into[task], fresh)
+
+    def add_task(self, name: str, inputs: Tensor, gradient: Tensor, into: Tensor, fresh: bool) -> None:
+        """Add the gradient of one parameter from one task's tokens, or write it where it is the first."""
+        value = self.gradient(name, inputs, gradient)
+        into.copy_(value) if fresh else into.add_(value)
+
+    def gradient(self, name: str, inputs: Tensor, gradient: Tensor) -> Tensor:
+        """Gradient of one parameter from tokens' inputs [n, in] and gradients [n, out]."""
+        raise NotImplementedError
+
+
+class TapedLinear(TapedTokens):
+    """`nn.Linear`: weight [out, in]; and `Conv1D`, whose weight is [in, out]."""
+
+    def play(self, rows: int, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Without `functional_call`, which costs as much as a small product."""
+        if isinstance(self.module, Conv1D):
+            return super().play(rows, inputs)
+        own = constants(self.module)
+        if inputs.device.type != "meta" and torch.is_autocast_enabled(inputs.device.type):
+            # Once for the layer and for what is kept.
+            inputs = inputs.to(torch.get_autocast_dtype(inputs.device.type))
+        return F.linear(inputs, own["weight"], own.get("bias")), inputs.detach()
+
+    def add_task(self, name: str, inputs: Tensor, gradient: Tensor, into: Tensor, fresh: bool) -> None:
+        """The product goes straight into its place, where the dtypes allow it."""
+        if name != "weight" or not inputs.dtype == gradient.dtype == into.dtype:
+            return super().add_task(name, inputs, gradient, into, fresh)
+        left, right = self._factors(inputs, gradient)
+        torch.addmm(into, left.T, right, beta=0 if fresh else 1, out=into)
+
+    def gradient(self, name: str, inputs: Tensor, gradient: Tensor) -> Tensor:
+        """Bias: the sum over tokens."""
+        if name == "bias":
+            return gradient.sum(0, dtype=torch.promote_types(gradient.dtype, torch.float32))
+        left, right = self._factors(inputs.to(gradient.dtype), gradient)
+        return left.T @ right
+
+    def combines(self, name: str) -> bool:
+        """The weight: each token's gradient times its task's weight, in one product over the tokens of all tasks."""
+        return name == "weight"
+
+    def add_combined(self, name: str, calls: Sequence[Call], weights: Tensor, into: Tensor) -> None:
+        """See `Taped`."""
+        for call in calls:
+            each = torch.zeros(len(call.inputs), dtype=call.gradient.dtype, device=into.device)
+            for task, start, stop in call.cut:
+                each[start:stop] = weights[task]
+            scaled = call.gradient * each.view(-1, *[1] * (call.gradient.ndim - 1))
+            inputs = call.inputs.reshape(-1, call.inputs.shape[-1])
+            self.add_task(name, inputs, scaled.reshape(-1, scaled.shape[-1]), into, fresh=False)
+
+    def _factors(self, inputs: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        return (inputs, gradient) if isinstance(self.module, Conv1D) else (gradient, inputs)
+
+
+class TapedLayerNorm(TapedTokens):
+    """`nn.LayerNorm` over the last dimension."""
+
+    def gradient(self, name: str, inputs: Tensor, gradient: Tensor) -> Tensor:
+        """Weight: the gradient times the normalised input, summed over tokens."""
+        assert isinstance(self.module, nn.LayerNorm)
+        gradient = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
+        if name == "bias":
+            return gradient.sum(0)
+        normalised = F.layer_norm(inputs.to(gradient.dtype), self.module.normalized_shape, eps=self.module.eps)
+        return (gradient * normalised).sum(0)
+
+
+class TapedEmbedding(Taped):
+    """`nn.Embedding`: a task touches the rows of its own tokens only."""
+
+    def play(self, rows: int, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Positions that all rows share are looked up for each of them, so that each has a gradient of its own."""
+        if len(inputs) == 1 and rows > 1:
+            inputs = inputs.expand(rows, *inputs.shape[1:])
+        return own_forward(self.module, constants(self.module), inputs), inputs
+
+    def add(self, name: str, tasks: Sequence[int], calls: Sequence[Call], into: Tensor, fresh: bool) -> None:
+        """Into a whole table per task, where somebody wants whole rows."""
+        for task in tasks:
+            if fresh:
+                into[task].zero_()
+            for call in calls:
+                for ids, gradient in call.pieces(task):
+                    flat, values = self.touched(ids, gradient)
+                    into[task].index_add_(0, flat, values.to(into.dtype))
+
+    def touched(self, ids: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Ids [n] and gradients [n, H] of the tokens whose embedding is trained: not those of padding."""
+        assert isinstance(self.module, nn.Embedding)
+        flat, values = ids.reshape(-1), gradient.reshape(-1, gradient.shape[-1])
+        if self.module.padding_idx is None:
+            return flat, values
+        real = flat != self.module.padding_idx
+        return flat[real], values[real]
+
+
+class TapedModule(Taped):
+    """Any other layer that works row by row without a draw: run once more on a task's rows, for its parameters."""
+
+    def play(self, rows: int, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The module's own forward."""
+        return own_forward(self.module, constants(self.module), inputs), inputs.detach()
+
+    def add(self, name: str, tasks: Sequence[int], calls: Sequence[Call], into: Tensor, fresh: bool) -> None:
+        """Task by task, length group by length group."""
+        for task in tasks:
+            if fresh:
+                into[task].zero_()
+            for call in calls:
+                for inputs, gradient in call.pieces(task):
+                    into[task].add_(self._gradient(name, inputs, gradient))
+
+    @torch.enable_grad()
+    def _gradient(self, name: str, inputs: Tensor, gradient: Tensor) -> Tensor:
+        own = constants(self.module)
+        own[name] = own[name].clone().requires_grad_()
+        output = own_forward(self.module, own, inputs)
+        (found,) = torch.autograd.grad(output, own[name], gradient.to(output.dtype))
+        return found
+
+
+KINDS: list[tuple[Callable[[nn.Module], bool], type[Taped]]] = [
+    (lambda module: type(module) in (nn.Linear, Conv1D), TapedLinear),
+    (lambda module: type(module) is nn.LayerNorm and len(module.normalized_shape) == 1, TapedLayerNorm),
+    (lambda module: type(module) is nn.Embedding and not _renormalises(module), TapedEmbedding),
+    (lambda module: True, TapedModule),
+]
+
+
+def _renormalises(module: nn.Embedding) -> bool:
+    return module.max_norm is not None or module.scale_grad_by_freq or module.sparse
+
+
+def taped_layers(encoder: nn.Module) -> list[Taped]:
+    """The layers that own an encoder's trainable parameters.
+
+    Raises:
+        Unsupported: If a module owns parameters and has parts that own some too: how it uses its own is not known.
+    """
+    found: list[Taped] = []
+    for name, module in encoder.named_modules():
+        own = [parameter for _, parameter in module.named_parameters(recurse=False) if parameter.requires_grad]
+        if not own:
+            continue
+        if any(True for part in module.children() for _ in part.parameters()):
+            raise Unsupported(f"'{name or type(module).__name__}' has parameters beside its layers")
+        kind = next(kind for matches, kind in KINDS if matches(module))
+        found.append(kind(name, module))
+    return found

@@ -1,0 +1,181 @@
+"""Task gradients held as the rows of a Jacobian."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from hf_mtl.balancing import combine, gramian
+from hf_mtl.gradients.held import Chosen
+from hf_mtl.gradients.layers import TapedEmbedding
+from hf_mtl.gradients.tables import Reduce, TableRows
+from hf_mtl.gradients.tape import Taped
+
+
+class Rows:
+    """A row per task over all shared parameters; one buffer for all steps.
+
+    Tables of embeddings keep only the rows of tokens that occur, unless whole rows are wanted.
+
+    Args:
+        parameters: The shared parameters.
+        tables: Those that are only ever looked up, as indices into ``parameters``.
+        tasks: Number of tasks T.
+        dtype: float32, or bfloat16 for half the memory.
+        reduce_sum: Adds a tensor up over the processes.
+        whole: Whether `jacobian` will be asked for, so that all rows need the same columns in every step.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        tables: Sequence[int],
+        tasks: int,
+        dtype: torch.dtype,
+        reduce_sum: Reduce,
+        whole: bool = False,
+    ):
+        self.parameters = list(parameters)
+        self.tasks = tasks
+        self.device = self.parameters[0].device
+        self._reduce_sum = reduce_sum
+        apart = () if whole else tables
+        self.tables = {
+            id(table): TableRows(table.shape[0], table.shape[1], tasks, dtype, self.device)
+            for table in (self.parameters[index] for index in apart)
+        }
+        self._start: dict[int, int] = {}
+        width = 0
+        for parameter in self.parameters:
+            if id(parameter) not in self.tables:
+                self._start[id(parameter)] = width
+                width += parameter.numel()
+        self.values = torch.zeros(tasks, width, dtype=dtype, device=self.device)
+        self._written: set[int] = set()
+
+    def begin(self) -> None:
+        """Start a step."""
+        self._written = set()
+        for table in self.tables.values():
+            table.begin()
+
+    def collect(self, layers: Sequence[Taped]) -> None:
+        """Form the gradients of what a tape has recorded, and let it go."""
+        for layer in layers:
+            calls, layer.calls = layer.calls, []
+            if not calls:
+                continue
+            present = sorted({task for call in calls for task, _, _ in call.cut})
+            for name, parameter in layer.parameters.items():
+                if id(parameter) in self.tables:
+                    self._look_up(layer, calls, parameter)
+                else:
+                    into, fresh = self._slot(parameter)
+                    if fresh:
+                        self._clear_absent(into, present)
+                    layer.add(name, present, calls, into, fresh)
+
+    def add_task(self, task: int) -> None:
+        """Take one task's gradient from the parameters' ``grad``, and empty these."""
+        for parameter in self.parameters:
+            gradient, parameter.grad = parameter.grad, None
+            if gradient is None:
+                continue
+            if id(parameter) in self.tables:
+                touched = (gradient != 0).any(1).nonzero().flatten()  # of a gradient that is not finite too
+                self.tables[id(parameter)].add(task, touched, gradient[touched])
+                self._written.add(id(parameter))
+                continue
+            into, fresh = self._slot(parameter)
+            if fresh:
+                into.zero_()
+            into[task] += gradient
+
+    def close(self) -> None:
+        """Add up over the processes; nothing can be added afterwards."""
+        flags = [float(id(parameter) in self._written) for parameter in self.parameters]
+        anywhere = self._reduce_sum(torch.tensor(flags, device=self.device)).tolist()
+        for parameter, count in zip(self.parameters, anywhere, strict=True):
+            if id(parameter) in self.tables:
+                self.tables[id(parameter)].close(self._reduce_sum)
+            elif id(parameter) not in self._written:
+                self._view(parameter).zero_()
+            if count:
+                self._written.add(id(parameter))
+        self._reduce_rows()
+
+    def gramian(self, chosen: Chosen | None = None) -> Tensor:
+        """G [T, T]; see `HeldGradients`."""
+        parts = [self.values] if chosen is None else [self._view(p).flatten(1) for p in self._dense() if chosen(p)]
+        for parameter in self.parameters:
+            if id(parameter) in self.tables and (chosen is None or chosen(parameter)):
+                parts.append(self.tables[id(parameter)].values)
+        total = torch.zeros(self.tasks, self.tasks, dtype=torch.float64, device=self.device)
+        for part in parts:
+            total += gramian(part)
+        return total
+
+    def combine(self, weights: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Jᵀ w, parameter by parameter; see `HeldGradients`."""
+        yield from self.split(combine(weights, self.values))
+        for parameter in self.parameters:
+            if id(parameter) in self.tables and id(parameter) in self._written:
+                table = self.tables[id(parameter)]
+                yield parameter, table.dense(combine(weights, table.values)).to(parameter.dtype)
+
+    def jacobian(self) -> Tensor:
+        """J [T, P], the buffer itself; with ``whole`` only."""
+        assert not self.tables
+        return self.values
+
+    def scale(self, factors: Tensor) -> None:
+        """Multiply each task's row; with ``whole`` only.
+
+        Args:
+            factors: [T].
+        """
+        assert not self.tables
+        self.values.mul_(factors.to(self.values)[:, None])
+
+    def split(self, direction: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """A direction [P] as gradients of the parameters that had one."""
+        for parameter in self._dense():
+            if id(parameter) in self._written:
+                start = self._start[id(parameter)]
+                part = direction[start : start + parameter.numel()]
+                yield parameter, part.view_as(parameter).to(parameter.dtype)
+
+    def _dense(self) -> Iterator[nn.Parameter]:
+        return (parameter for parameter in self.parameters if id(parameter) in self._start)
+
+    def _view(self, parameter: nn.Parameter) -> Tensor:
+        start = self._start[id(parameter)]
+        return self.values[:, start : start + parameter.numel()].view(self.tasks, *parameter.shape)
+
+    def _slot(self, parameter: nn.Parameter) -> tuple[Tensor, bool]:
+        fresh = id(parameter) not in self._written
+        self._written.add(id(parameter))
+        return self._view(parameter), fresh
+
+    def _clear_absent(self, into: Tensor, present: Sequence[int]) -> None:
+        for task in range(self.tasks):
+            if task not in present:
+                into[task].zero_()
+
+    def _look_up(self, layer: Taped, calls: Sequence, parameter: nn.Parameter) -> None:
+        assert isinstance(layer, TapedEmbedding)
+        self._written.add(id(parameter))
+        for call in calls:
+            for task, start, stop in call.cut:
+                touched = layer.touched(call.inputs[start:stop], call.gradient[start:stop])
+                self.tables[id(parameter)].add(task, *touched)
+
+    def _reduce_rows(self) -> None:
+        """In float32, in blocks, so that shorter rows are rounded once more only."""
+        if self.values.dtype == torch.float32:
+            reduced = self._reduce_sum(self.values)
+            if reduced is not self.values:
+                self.values.copy_(reduced)
+            return
+        for block in self.values.split(1 << 22, dim=1):
+            block.copy_(self._reduce_sum(block.float()))

@@ -1,0 +1,168 @@
+"""One forward and one backward of a mixed batch, out of which the gradient of every task comes.
+
+The weight gradient of a layer is a sum over rows. A taped layer computes its output with its parameters as constants,
+so that the backward forms the gradients of activations alone, and keeps the layer's input and the gradient of its
+output. What a task adds to the layer's weight gradient is then formed from that task's rows: the arithmetic of an
+ordinary backward, divided among the tasks.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hf_mtl.gradients.unsupported import Unsupported
+
+Cut = Sequence[tuple[int, int, int]]
+"""Which rows of a length group are whose: task, first row, and the row after the last."""
+
+
+@dataclass
+class Call:
+    """One use of a layer on a length group.
+
+    Args:
+        inputs: What the layer saw, [rows, ...].
+        gradient: Gradient of the step's scalar with respect to its output, [rows, ...].
+        cut: Which rows are whose.
+    """
+
+    inputs: Tensor
+    gradient: Tensor
+    cut: Cut
+
+    def pieces(self, task: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and gradients of the rows of a task."""
+        for owner, start, stop in self.cut:
+            if owner == task:
+                yield self.inputs[start:stop], self.gradient[start:stop]
+
+
+class Taped:
+    """A module that a tape plays instead of its own forward; see `layers` for the kinds.
+
+    Args:
+        name: The module's name, for messages.
+        module: A module with parameters and without parts that have any.
+    """
+
+    def __init__(self, name: str, module: nn.Module):
+        self.name = name
+        self.module = module
+        self.calls: list[Call] = []
+
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters that are trained now, by their name in the module."""
+        return {name: one for name, one in self.module.named_parameters(recurse=False) if one.requires_grad}
+
+    def play(self, rows: int, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The output for some inputs, with the parameters as constants, and the inputs to keep for the gradients."""
+        raise NotImplementedError
+
+    def add(self, name: str, tasks: Sequence[int], calls: Sequence[Call], into: Tensor, fresh: bool) -> None:
+        """Add what some calls give for one parameter to the rows of the tasks.
+
+        Args:
+            name: The parameter.
+            tasks: The tasks that have rows in the calls.
+            calls: The calls.
+            into: Gradients of all tasks, [T, *shape of the parameter].
+            fresh: Whether these are to be overwritten, as the first of a step.
+        """
+        raise NotImplementedError
+
+    def combines(self, name: str) -> bool:
+        """Whether `add_combined` is there for a parameter: one product where the rows take one for each task."""
+        return False
+
+    def add_combined(self, name: str, calls: Sequence[Call], weights: Tensor, into: Tensor) -> None:
+        """Add the sum over tasks of weight times gradient.
+
+        Args:
+            name: The parameter.
+            calls: The calls.
+            weights: Weight of each task, [T].
+            into: Of the parameter's shape.
+        """
+        raise NotImplementedError
+
+
+class _Tap(torch.autograd.Function):
+    """The identity; its backward notes the gradient. Inputs are saved tensors, which checkpointing computes again."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, inputs: Tensor, taped: Taped, cut: Cut) -> Tensor:
+        ctx.taped, ctx.cut = taped, cut
+        ctx.goes_on = output.grad_fn is not None
+        ctx.save_for_backward(inputs)
+        return output.view_as(output)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
+        (inputs,) = ctx.saved_tensors
+        ctx.taped.calls.append(Call(inputs.detach(), gradient.detach(), ctx.cut))
+        return gradient if ctx.goes_on else None, None, None, None
+
+
+class Tape:
+    """Records an encoder's layers while its forwards run.
+
+    Args:
+        encoder: The encoder, called once per length group.
+        layers: The layers that own its parameters.
+    """
+
+    def __init__(self, encoder: nn.Module, layers: Sequence[Taped]):
+        self.encoder = encoder
+        self.layers = list(layers)
+        self._cuts: list[Cut] = []
+        self._cut: Cut = ()
+        self._rows = 0
+
+    @contextmanager
+    def recording(self, cuts: Sequence[Cut]) -> Iterator[None]:
+        """Tape forwards and their backward, both of which have to run inside.
+
+        Args:
+            cuts: Which rows are whose in each length group, in the order in which the encoder will see these.
+        """
+        self._cuts = list(cuts)[::-1]
+        hook = self.encoder.register_forward_pre_hook(lambda *_: self._next_group())
+        try:
+            for layer in self.layers:
+                if layer.parameters:
+                    layer.module.forward = self._forward_of(layer)
+            yield
+        finally:
+            hook.remove()
+            for layer in self.layers:
+                vars(layer.module).pop("forward", None)
+
+    def forget(self) -> None:
+        """Drop what was recorded."""
+        for layer in self.layers:
+            layer.calls = []
+
+    def _next_group(self) -> None:
+        self._cut = self._cuts.pop()
+        self._rows = self._cut[-1][2]
+
+    def _forward_of(self, layer: Taped) -> Any:
+        def forward(*args: Any, **kwargs: Any) -> Tensor:
+            inputs, *more = [*args, *kwargs.values()]
+            if more or not isinstance(inputs, Tensor):
+                raise Unsupported(f"'{layer.name}' takes more than one tensor")
+            output, kept = layer.play(self._rows, inputs)
+            if len(kept) != self._rows:
+                raise Unsupported(f"'{layer.name}' sees {len(kept)} rows of a batch of {self._rows}")
+            if not torch.is_grad_enabled():
+                return output
+            if not output.requires_grad:
+                output.requires_grad_()
+            return _Tap.apply(output, kept, layer, self._cut)
+
+        return forward

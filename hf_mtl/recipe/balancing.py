@@ -1,0 +1,116 @@
+"""The balancing section of a recipe: its methods and their options, and what they cannot work with."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from hf_mtl.balancing import GradientAggregator, available, unknown_method
+from hf_mtl.balancing.catalogue import FAMILIES, Family
+from hf_mtl.errors import Mistake, UserError
+from hf_mtl.recipe import sections
+from hf_mtl.recipe.checks import check_names_tasks, in_task_order
+from hf_mtl.recipe.named import named
+from hf_mtl.recipe.schema import Balancing, BalancingKeys, ModelSection
+from hf_mtl.recipe.signatures import Options
+from hf_mtl.recipe.translate import validate
+from hf_mtl.recipe.yaml_source import dotted
+
+if TYPE_CHECKING:
+    from hf_mtl.recipe.sections import Method
+
+Methods: TypeAlias = "Mapping[Family, Method]"
+
+# Training arguments that leave each process a part of every parameter and its gradient.
+_SHARDING = ("fsdp", "deepspeed")
+
+
+def build_balancing(data: Any, tasks: list[str], mistakes: list[Mistake]) -> tuple[Balancing | None, Methods]:
+    """Validate the section; None if anything in it is wrong.
+
+    Args:
+        data: The section, plain.
+        tasks: The names of the tasks.
+        mistakes: Receives what is wrong.
+
+    Returns:
+        The section, and the methods that it names, built for these tasks, by family.
+    """
+    before = len(mistakes)
+    validate(BalancingKeys, data, ("balancing",), mistakes)
+    parts = {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else {}
+    built: dict[Family, Method] = {}
+    for family in FAMILIES:
+        if isinstance(parts.get(family), (str, dict)):
+            parts[family] = _method(family, parts[family], tasks, built, mistakes)
+    if isinstance(parts.get("gradients"), dict):
+        section = sections.gradients_section()
+        parts["gradients"] = validate(section, parts["gradients"], ("balancing", "gradients"), mistakes)
+    return Balancing(**parts) if len(mistakes) == before else None, built
+
+
+def _method(
+    family: Family, spec: Any, tasks: list[str], built: "dict[Family, Method]", mistakes: list[Mistake]
+) -> Options | None:
+    key = ("balancing", family)
+    if isinstance(spec, dict):
+        spec = {name: in_task_order(value, tasks) for name, value in spec.items()}
+    section = partial(sections.method_section, family)
+    name = spec.get("name") if isinstance(spec, dict) else spec
+    if isinstance(name, str) and available().get(name, family) != family:
+        mistakes.append(unknown_method(family, name))
+        return None
+    method = named(spec, "name", family, sections.method_names(family), section, key, mistakes)
+    if method is None or not tasks:
+        return method
+    options = method.options()
+    wrong = [item for name in options for item in check_names_tasks(options[name], dotted((*key, name)), tasks)]
+    if not wrong:
+        try:
+            built[family] = sections.try_method(family, str(name), options, len(tasks))
+        except (ValueError, UserError) as error:
+            option = str(error).split(" ")[0]
+            at = (*key, option) if option in options else key
+            wrong = [Mistake(dotted(at), str(error).rstrip("."))]
+    mistakes.extend(wrong)
+    return method
+
+
+def check_balancing(
+    methods: Methods, balancing: Balancing | None, training: Options | None, model: ModelSection
+) -> list[Mistake]:
+    """Check that the methods can work with the model and with how it is trained.
+
+    Args:
+        methods: The methods by family.
+        balancing: The section, if it is valid.
+        training: The training section, if it is valid.
+        model: The model section.
+    """
+    mistakes = []
+    for family, method in methods.items():
+        if "adapter_training" in method.needs:
+            problem = (
+                f"'{method.name}' is experimental: needs an adapter training phase that the Trainer does not run yet"
+            )
+            mistakes.append(Mistake(f"balancing.{family}", problem, "Take another one; see hf-mtl methods."))
+        if getattr(method, "scope", None) == "adapters" and model.lora in (None, False):
+            remedy = "Set model.lora, or another scope."
+            mistakes.append(Mistake(f"balancing.{family}.scope", "'adapters', and the model has none", remedy))
+    sharding = [key for key in _SHARDING if training is not None and training.options().get(key)]
+    return mistakes + [item for key in sharding for item in _sharded(key, methods, balancing)]
+
+
+def _sharded(key: str, methods: Methods, balancing: Balancing | None) -> Iterator[Mistake]:
+    """What needs whole task gradients, where each process has a part of every parameter."""
+    for family, method in methods.items():
+        if isinstance(method, GradientAggregator) or method.needs & {"norms", "jacobian"}:
+            problem = (
+                f"'{method.name}' needs every task's whole gradient, which training.{key} splits over the processes"
+            )
+            remedy = (
+                f"Take a weighting of losses, such as famo or uw, or leave training.{key} out, which trains with DDP."
+            )
+            yield Mistake(f"balancing.{family}", problem, remedy)
+    if balancing is not None and balancing.gradients.options().get("log_every"):
+        problem = f"records whole task gradients, which training.{key} splits over the processes"
+        yield Mistake("balancing.gradients.log_every", problem, "Leave it out, or set it to 0.")

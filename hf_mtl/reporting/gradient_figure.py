@@ -1,0 +1,85 @@
+"""The figure of a run's task gradients: who agrees with whom, how large they are, and how often they conflict."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_mtl.reporting.style import label_panel, new_figure, save, task_styles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Record = Mapping[str, Any]
+_NUMBERED = 12
+"""Up to so many tasks every cosine is written into its cell."""
+
+
+def gradient_figure(path: str | Path, log: Sequence[Record]) -> None:
+    """Draw the cosines of the tasks' gradients, their norms, and the share of pairs that conflict.
+
+    Args:
+        path: File to write; its suffix names the format.
+        log: Records with ``step`` and ``gradient_cosine/<task>/<task>``, ``gradient_norm/<task>``, ``conflict_rate``.
+
+    Raises:
+        ValueError: If the log holds no cosines.
+    """
+    tasks, cosines = mean_cosines(log)
+    if not tasks:
+        raise ValueError("the log holds no cosines of task gradients")
+    size = max(1.3, 0.14 * len(tasks))
+    figure, (matrix, norms, rate) = new_figure(3, len(tasks), by_step=False, heights=[size, 1.0, 0.8])
+    _draw_matrix(matrix, tasks, cosines)
+    styles = task_styles(tasks)
+    for task in tasks:
+        steps, values = _points(log, f"gradient_norm/{task}")
+        norms.plot(steps, values, label=task, color=styles[task].colour, linestyle=styles[task].line)
+    norms.set_yscale("log")
+    label_panel(norms, "Norm of each task's gradient of the shared parameters", "norm")
+    steps, values = _points(log, "conflict_rate")
+    rate.plot(steps, [100 * value for value in values], color="black")
+    rate.set_ylim(0, 100)
+    label_panel(rate, "Pairs of tasks whose gradients conflict (cosine below 0)", "% of pairs")
+    for panel in (norms, rate):
+        panel.set_xlim(left=0)
+        panel.set_xlabel("optimizer step")
+    save(figure, path)
+
+
+def mean_cosines(log: Sequence[Record]) -> tuple[list[str], np.ndarray]:
+    """The tasks that a log compares, and the mean cosine of each pair over its records [T, T]; nan where unknown."""
+    tasks = list(
+        dict.fromkeys(
+            key.removeprefix("gradient_norm/") for item in log for key in item if key.startswith("gradient_norm/")
+        )
+    )
+    cosines = np.full((len(tasks), len(tasks)), np.nan)
+    np.fill_diagonal(cosines, 1.0)
+    for row, first in enumerate(tasks):
+        for column, second in enumerate(tasks):
+            _, values = _points(log, f"gradient_cosine/{first}/{second}")
+            if values:
+                cosines[row, column] = cosines[column, row] = np.mean(values)
+    return tasks, cosines
+
+
+def _draw_matrix(axis: "Axes", tasks: Sequence[str], cosines: np.ndarray) -> None:
+    image = axis.imshow(cosines, cmap="RdBu", vmin=-1, vmax=1)
+    axis.set_xticks(range(len(tasks)), list(tasks), rotation=30, ha="right")
+    axis.set_yticks(range(len(tasks)), list(tasks))
+    axis.grid(False)
+    for row in range(len(tasks)) if len(tasks) <= _NUMBERED else ():
+        for column in range(len(tasks)):
+            if not math.isnan(value := cosines[row, column]):
+                colour = "white" if abs(value) > 0.6 else "black"
+                axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=colour)
+    axis.figure.colorbar(image, ax=axis, label="cosine")
+    label_panel(axis, "Cosine of the tasks' gradients, mean over the run (below 0: they conflict)", "")
+
+
+def _points(log: Sequence[Record], key: str) -> tuple[list[float], list[float]]:
+    found = [(item["step"], item[key]) for item in log if item.get(key) is not None]
+    return [step for step, _ in found], [value for _, value in found]

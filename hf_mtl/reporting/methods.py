@@ -1,0 +1,132 @@
+"""The table of balancing methods, and one method's page."""
+
+import textwrap
+from collections.abc import Mapping
+from itertools import zip_longest
+from typing import Any
+
+from hf_mtl.balancing.catalogue import (
+    FAMILIES,
+    NEEDS,
+    REQUIRED,
+    Family,
+    MethodFacts,
+    catalogue,
+    method_facts,
+    shared_options,
+)
+from hf_mtl.reporting.tables import aligned
+
+_HEADER = ("source", "options = default", "needs", "costs", "scale")
+_WIDTHS = (17, 16, 25, 12, 29, 8)  # characters, and two between columns
+
+
+def methods_table() -> str:
+    """Every method of both families, with the words that the table uses."""
+    tables = []
+    for family in FAMILIES:
+        rows = [[family, *_HEADER], *_rows(family)]
+        lines = [line for row in rows for line in _wrapped(row)]
+        tables.append(f"{aligned(lines, left=len(_WIDTHS))}\n\n{_shared(family)}")
+    needs = aligned([["", need, text] for need, text in NEEDS.items()], left=3, rule=False)
+    return "\n\n".join([*tables, f"Needs (with default options):\n{needs}", _words()])
+
+
+def methods_markdown() -> str:
+    """The same as Markdown, for the README."""
+    parts = []
+    for family in FAMILIES:
+        rows = [[family, *_HEADER], ["---"] * len(_WIDTHS), *_rows(family, code="`")]
+        lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+        parts += ["\n".join(lines), _shared(family, code="`")]
+    needs = [f"- `{need}`: {text}" for need, text in NEEDS.items()]
+    return "\n\n".join([*parts, "Needs (with default options):", "\n".join(needs), _words(code="`")])
+
+
+def method_page(name: str) -> str:
+    """All that one method's class says of it.
+
+    Raises:
+        UserError: If no method has the name.
+    """
+    facts = method_facts(name)
+    needs = [f"{need}: {NEEDS[need]}" for need in facts.needs] or ["nothing"]
+    about = [
+        ["", "source", facts.source],
+        *(["", "" if place else "needs", need] for place, need in enumerate(needs)),
+        ["", "costs", facts.cost],
+        ["", "scale", facts.scale],
+    ]
+    options = [["", option, _default(default)] for option, default in facts.options.items()]
+    return "\n\n".join(
+        [
+            f"{facts.name}: {'a weighting' if facts.family == 'weighting' else 'an aggregator'}",
+            facts.doc,
+            aligned(about, left=3, rule=False),
+            f"Options and their defaults:\n{aligned(options, left=3, rule=False)}",
+            f"In a recipe:\n  balancing: {{{facts.family}: {_example(facts)}}}",
+        ]
+    )
+
+
+def _rows(family: Family, code: str = "") -> list[list[str]]:
+    """The cells of each method; ``code`` stands around what is typed."""
+    methods = catalogue(family)
+    common = shared_options(methods)
+    return [
+        [
+            f"{code}{facts.name}{code}",
+            facts.source,
+            _options({key: value for key, value in facts.options.items() if key not in common}, code),
+            ", ".join(facts.needs) or "nothing",
+            facts.cost,
+            facts.scale,
+        ]
+        for facts in methods
+    ]
+
+
+def _shared(family: Family, code: str = "") -> str:
+    return f"Every {family} also takes {_options(shared_options(catalogue(family)), code)}."
+
+
+def _words(code: str = "") -> str:
+    example, page = (
+        f"{code}balancing: {{weighting: uw, aggregator: pcgrad}}{code}",
+        f"{code}hf-mtl methods NAME{code}",
+    )
+    return (
+        "An option without a default must be given. Scale of a weighting: additive, a sum over tasks that counts\n"
+        "each as often as it is drawn, or joint, where each task of a step counts once; of an aggregator: that of\n"
+        "the sum or the mean of the task gradients, or its own. One of each may be combined:\n"
+        f"{example}. All of one method: {page}."
+    )
+
+
+def _options(options: Mapping[str, Any], code: str = "") -> str:
+    texts = [key if value is REQUIRED else f"{key}={_default(value)}" for key, value in options.items()]
+    return ", ".join(f"{code}{text}{code}" for text in texts) or "-"
+
+
+def _default(value: Any) -> str:
+    """A default as a recipe writes it."""
+    if value is REQUIRED:
+        return "must be given"
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _example(facts: MethodFacts) -> str:
+    """The method with all that it must be given; the name alone where that is nothing."""
+    required = [f"{key}: ..." for key, value in facts.options.items() if value is REQUIRED]
+    return f"{{name: {facts.name}, {', '.join(required)}}}" if required else facts.name
+
+
+def _wrapped(row: list[str]) -> list[list[str]]:
+    """A row as the lines that it takes up in columns of `_WIDTHS`."""
+    cells = [
+        textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
+        for cell, width in zip(row, _WIDTHS, strict=True)
+    ]
+    return [list(line) for line in zip_longest(*cells, fillvalue="")]

@@ -1,0 +1,187 @@
+"""A Trainer whose optimizer step is one decision of the balancing methods, whatever its micro-batches."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Trainer
+
+from hf_mtl.balancing import LossWeighting
+from hf_mtl.data.collate import Layout
+from hf_mtl.modeling import split_parameters
+from hf_mtl.modeling.output import MultiTaskOutput
+from hf_mtl.training.extra_passes import LossPass, RandomState
+from hf_mtl.training.objective import Objective, StepResult
+from hf_mtl.training.optimizer import add_balancing_group, split_groups
+from hf_mtl.training.planned_trainer import PlannedTrainer
+from hf_mtl.training.task_batches import by_task
+from hf_mtl.training.task_gradients import TaskGradients
+
+Batch = dict[str, Any]
+
+
+class BalancedTrainer(PlannedTrainer):
+    """Runs a step's micro-batches through the objective, and forms the gradients of single tasks where wanted."""
+
+    # compute_loss returns a part of the step's scalar, times the accumulation that the Trainer divides by.
+    loss_is_scaled_for_ga = False
+
+    objective: Objective
+    weighting: LossWeighting
+    task_gradients: TaskGradients | None
+    _loss_pass: LossPass
+    _step_batches: list[Batch]
+    _random: RandomState
+    _by_gradients: bool = False
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """The Trainer's optimizer, with groups of their own for heads, auxiliary and balancing parameters."""
+        if self.optimizer is None:
+            optimizer = super().create_optimizer(model)
+            if self.args.head_learning_rate is not None:
+                _, heads = split_parameters(self.model)
+                split_groups(optimizer, [parameter for _, parameter in heads], self.args.head_learning_rate)
+            rate = self.args.balancing_learning_rate
+            rate = self.args.learning_rate if rate is None else rate
+            split_groups(optimizer, self.model.heads.auxiliary_parameters(), rate, weight_decay=0.0)
+            add_balancing_group(optimizer, self.weighting.parameters(), rate)
+        return self.optimizer
+
+    @staticmethod
+    def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, dict[str, Any]]:
+        """As the Trainer's, and ``adamax``, which it does not know."""
+        if args.optim == "adamax":
+            betas, epsilon = (args.adam_beta1, args.adam_beta2), args.adam_epsilon
+            return torch.optim.Adamax, {"lr": args.learning_rate, "betas": betas, "eps": epsilon}
+        return Trainer.get_optimizer_cls_and_kwargs(args, model)
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """As the Trainer's; the step's micro-batches are kept for passes beside the one that trains."""
+        found = super().get_batch_samples(*args, **kwargs)
+        self._step_batches = found[0]
+        return found
+
+    def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
+        """As the Trainer's; the first micro-batch opens a step of the objective, the last one closes it."""
+        if not self.objective.is_open:
+            self._begin_step()
+        gradients = self.task_gradients if self._by_gradients else None
+        with nullcontext() if gradients is None else gradients.micro_batch(inputs):
+            loss = super().training_step(model, inputs, num_items_in_batch)
+        if self.accelerator.sync_gradients:
+            scaler = self.accelerator.scaler
+            scale = scaler.get_scale() if scaler is not None else 1.0
+            result = self.objective.finish(scale, self._learns())
+            if gradients is not None:
+                gradients.finish(result, scale)
+            self._step_done(result)
+        return loss
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """This micro-batch's part of the step's objective."""
+        inputs = dict(inputs)
+        plan = inputs.pop("plan")
+        # The Trainer divides by the accumulation and DDP by the processes: the parts are to be added, not averaged.
+        scale = self.current_gradient_accumulation_steps
+        if not self._by_gradients:
+            outputs = model(**inputs)
+            loss = self._part(outputs, plan) * (scale * self.processes.world)
+            return (loss, outputs) if return_outputs else loss
+        assert self.task_gradients is not None
+        # Not through DDP, which would add up what is still to be decided on.
+        if self.task_gradients.by_task:
+            return self._task_by_task(inputs, plan) * scale
+        outputs = self.model(**inputs)
+        if self._wants_data_terms(outputs):
+            with self.task_gradients.data_terms():
+                self._backward(_data_terms(outputs, plan, self.objective.names))
+        return self._part(outputs, plan) * scale
+
+    def _begin_step(self) -> None:
+        self._random = RandomState(self.args.device)
+        self._by_gradients = self.task_gradients is not None and self.task_gradients.wanted
+        self._losses_after = "losses_after" in self.weighting.needs_now()
+        if self._by_gradients:
+            assert self.task_gradients is not None
+            self.task_gradients.begin()
+
+    def _part(self, outputs: MultiTaskOutput, plan: Mapping[str, Any], constant: bool = True) -> Tensor:
+        return self.objective.micro_batch(
+            outputs.row_losses or {},
+            plan["counts"],
+            plan["nominal"],
+            plan["gamma"],
+            outputs.row_penalties,
+            outputs.penalty_values,
+            self._losses_first(),
+            constant,
+        )
+
+    def _losses_first(self) -> Tensor | None:
+        """The step's losses, where its factors depend on them and no single forward has them all."""
+        objective = self.objective
+        several = len(self._step_batches) > 1 or (self._by_gradients and self.task_gradients.by_task)  # type: ignore[union-attr]
+        if objective.is_open or not (objective.losses_first and objective.exact_accumulation and several):
+            return None
+        return self._loss_pass(self._step_batches, self._random)
+
+    def _task_by_task(self, inputs: Batch, plan: Mapping[str, Any]) -> Tensor:
+        """Forward and backward of each task's rows, one task after the other; what is left has no graph."""
+        gradients, total = self.task_gradients, torch.zeros((), device=self.args.device)
+        assert gradients is not None
+        for place, (name, batch) in enumerate(by_task(inputs)):
+            task = self.objective.names.index(name)
+            gradients.before_task(task, batch)
+            outputs = self.model(**batch)
+            if self._wants_data_terms(outputs):
+                with gradients.data_terms(task):
+                    self._backward(_data_terms(outputs, plan, self.objective.names))
+            part = self._part(outputs, plan, constant=place == 0)
+            self._backward(part)
+            gradients.take(task)
+            total = total + part.detach()
+        return total.requires_grad_()  # the Trainer calls its backward
+
+    def _backward(self, loss: Tensor) -> None:
+        scaler = self.accelerator.scaler
+        (loss if scaler is None else scaler.scale(loss)).backward(retain_graph=True)
+
+    def _wants_data_terms(self, outputs: MultiTaskOutput) -> bool:
+        return bool(outputs.row_penalties) and self.task_gradients.tells_weighting  # type: ignore[union-attr]
+
+    def _layout(self) -> Layout:
+        return "mixed" if self.task_gradients is None else self.task_gradients.shared.layout
+
+    def _learns(self) -> bool:
+        """Whether the balancing parameters learn in this step."""
+        return True
+
+    def _step_done(self, result: StepResult) -> None:
+        """What else there is to do before the optimizer's step."""
+
+    def after_update(self) -> None:
+        """Tell a weighting that asked for it what the model's update did to the step's losses."""
+        if self._losses_after:
+            self.weighting.observe(losses_after=self._loss_pass(self._step_batches, self._random))
+
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        """As the Trainer's, without the heads' auxiliary parameters, whose gradients are of another size."""
+        apart = {id(parameter) for parameter in self.model.heads.auxiliary_parameters()}
+        if not apart:
+            return super()._clip_grad_norm(model)
+        clipped = [parameter for parameter in model.parameters() if id(parameter) not in apart]
+        return self.accelerator.clip_grad_norm_(clipped, self.args.max_grad_norm)
+
+
+def _data_terms(outputs: MultiTaskOutput, plan: Mapping[str, Any], names: Sequence[str]) -> Tensor:
+    """The sum over tasks of this micro-batch's part of L_t."""
+    parts = [rows.sum() / plan["counts"][names.index(name)] for name, rows in (outputs.row_losses or {}).items()]
+    return torch.stack(parts).sum()

@@ -1,0 +1,258 @@
+"""Between the Trainer and the gradients of single tasks: when they are formed, who is told, what becomes of them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hf_mtl.balancing import GradientAggregator, GramianAggregator, LossWeighting, NonFiniteRows
+from hf_mtl.gradients import Chosen, GradientOptions, HeldGradients, Rows, SharedGradients, shared_parameters
+from hf_mtl.gradients.reduction import reduce_gradients
+from hf_mtl.modeling.freezing import upper_parameters
+from hf_mtl.training.objective import StepResult
+from hf_mtl.training.processes import Processes
+from hf_mtl.training.second_backward import SecondBackward
+
+OF_GRADIENTS = frozenset({"norms", "jacobian"})
+"""What a weighting may need that takes gradients of single tasks."""
+
+
+class TaskGradients:
+    """The gradients of single tasks in a run whose weighting or aggregator needs them.
+
+    The aggregator's direction replaces the gradient of the shared parameters. Its rows are those of w_t L_t + Q_t,
+    with the weighting's w_t; heads get their task's gradient with its exposure and schedule coefficient. A weighting
+    is told norms, or rows, of L_t alone.
+
+    Args:
+        model: The model.
+        weighting: The loss weighting.
+        aggregator: The aggregator; None: the sum that the objective makes.
+        options: How gradients are formed and held.
+        probe: Makes a few rows of two tasks as a batch whose groups are cut by task.
+        processes: This process among the others.
+        backward: Runs a backward with the loss scaler's factor.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        weighting: LossWeighting,
+        aggregator: GradientAggregator | None,
+        options: GradientOptions,
+        probe: Callable[[], Mapping[str, Any]],
+        processes: Processes,
+        backward: Callable[[Tensor], None],
+    ):
+        self.model = model
+        self.weighting = weighting
+        self.aggregator = aggregator
+        self.options = options
+        self.skipped_steps = 0
+        self.tells_weighting = False  # in this step
+        self.gramian: Tensor | None = None  # of the rows of the last decision
+        self._probe = probe
+        self._processes = processes
+        self._backward = backward
+        self._shared: SharedGradients | None = None
+        self._second: SecondBackward | None = None
+        self._data: Rows | None = None
+
+    @property
+    def shared(self) -> SharedGradients:
+        """Forms them; made on demand, when the model is where it will be trained."""
+        if self._shared is None:
+            twice = self.aggregator is not None and "second_backward" in self.aggregator.needs
+            self._shared = SharedGradients(
+                self.model,
+                self.weighting.num_tasks,
+                replace(self.options, layout="split") if twice else self.options,
+                self._probe,
+                self._processes.reduce_sum,
+                self._parameters(self._scope),
+                self._whole,
+                all_combined=self.aggregator is not None,
+            )
+            if twice:
+                rho: float = self.aggregator.rho  # type: ignore[union-attr]
+                self._second = SecondBackward(self.model, rho, self._shared.rows_of, self._backward)
+        return self._shared
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the coming step needs them."""
+        if not any(parameter.requires_grad for parameter in shared_parameters(self.model)):
+            return False  # a phase of the heads
+        return self.aggregator is not None or bool(self.weighting.needs_now() & OF_GRADIENTS)
+
+    @property
+    def by_task(self) -> bool:
+        """Whether the tasks go through the model one after the other."""
+        return self.shared.layout == "split"
+
+    def begin(self) -> None:
+        """Start a step."""
+        self.tells_weighting = bool(self.weighting.needs_now() & OF_GRADIENTS)
+        self.shared.begin()
+        if self._data is not None:
+            self._data.begin()
+        if self._second is not None:
+            self._second.begin()
+
+    def micro_batch(self, batch: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Around the forward and backward of a micro-batch."""
+        return self.shared.micro_batch(batch)
+
+    def before_task(self, task: int, batch: Mapping[str, Any]) -> None:
+        """Before the forward of one task's rows, where tasks go one by one."""
+        if self._second is not None:
+            self._second.note(task, batch)
+
+    def take(self, task: int) -> None:
+        """After the backward of one task's rows, where tasks go one by one."""
+        self.shared.take(task)
+        if self._second is not None:
+            self._second.take(task)
+
+    @contextmanager
+    def data_terms(self, task: int | None = None) -> Iterator[None]:
+        """Around a backward of data terms alone, of which no other gradient is to remain.
+
+        Where heads add penalties, the training backward does not have them apart.
+
+        Args:
+            task: The only task in it; None: the backward is taped.
+        """
+        if self._data is None:
+            self._data = self.shared.rows_of(self.shared.parameters, self._whole)
+            self._data.begin()
+        before = {parameter: parameter.grad for parameter in self.model.parameters()}
+        for parameter in before:
+            parameter.grad = None
+        yield
+        if task is None:
+            self.shared.collect_into(self._data)
+        else:
+            self._data.add_task(task)
+        for parameter, gradient in before.items():
+            parameter.grad = gradient
+
+    def finish(self, result: StepResult, grad_scale: float) -> None:
+        """Decide, once per optimizer step, and write the gradients of the shared parameters.
+
+        Args:
+            result: What the step saw.
+            grad_scale: Factor of a loss scaler, which is in all gradients.
+        """
+        held = self.shared.close()
+        try:
+            self._tell_weighting(held, result, grad_scale)
+            self._look_ahead(held, result, grad_scale)
+            direction = self._direction(held, result, grad_scale)
+        except NonFiniteRows:
+            return self._skip(grad_scale)
+        taken = {id(parameter) for parameter in self.shared.parameters}
+        reduce_gradients([p for p in self.model.parameters() if id(p) not in taken], self._processes.reduce_sum)
+        for parameter, gradient in direction:
+            parameter.grad = gradient
+
+    def _tell_weighting(self, held: HeldGradients, result: StepResult, grad_scale: float) -> None:
+        if not self.tells_weighting:
+            return
+        needs = self.weighting.needs
+        present, factors = result.counts > 0, _inverse(result.factors) / grad_scale
+        if self._data is not None:
+            self._data.close()
+            held, factors = self._data, present.double() / grad_scale
+        if "norms" in needs:
+            squares = held.gramian(self._chosen(getattr(self.weighting, "scope", "all"))).diagonal()
+            norms = squares.clamp(min=0).sqrt() * factors.to(squares)
+            if not bool(torch.isfinite(norms).all()):
+                raise NonFiniteRows((~torch.isfinite(norms)).nonzero().flatten().tolist())
+            self.weighting.observe(norms=norms, present=present)
+        if "jacobian" in needs:
+            assert isinstance(held, Rows)
+            rows = held.jacobian() * factors.to(held.values)[:, None]
+            self.weighting.observe(jacobian=rows, present=present)
+
+    def _look_ahead(self, held: HeldGradients, result: StepResult, grad_scale: float) -> None:
+        """Give an aggregator that asks for them the rows at perturbed parameters."""
+        if self._second is None:
+            return
+        assert isinstance(held, Rows)
+        assert self.aggregator is not None
+        factors = _inverse(result.unweighted) / grad_scale
+        self._second.heads.close()
+        displacements = self.aggregator.perturbations(held.jacobian())  # type: ignore[attr-defined]
+        rows = self.shared.rows_of(self.shared.parameters, whole=True)
+        rows.begin()
+        for task in (result.counts > 0).nonzero().flatten().tolist():
+            self._second.run(task, held.split(displacements[task]), result.factors[task], result.counts[task])
+            rows.add_task(task)
+        rows.close()
+        rows.scale(factors)
+        self.aggregator.observe(jacobian=rows.jacobian())
+
+    def _direction(
+        self, held: HeldGradients, result: StepResult, grad_scale: float
+    ) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """The gradient of every shared parameter, with the loss scaler's factor."""
+        if self.aggregator is None:
+            return held.combine(torch.ones_like(result.factors))
+        present, factors = result.counts > 0, _inverse(result.unweighted) / grad_scale
+        losses = result.losses * result.weights
+        if isinstance(self.aggregator, GramianAggregator) and "jacobian" not in self.aggregator.needs:
+            self.gramian = held.gramian(self._chosen(self.aggregator.scope)) * torch.outer(factors, factors)
+            weights = self.aggregator.weights_from_gramian(self.gramian, losses, present)
+            return held.combine(weights * result.gamma.to(weights) * factors.to(weights) * grad_scale)
+        assert isinstance(held, Rows)
+        held.scale(factors)
+        self.gramian = held.gramian()
+        direction = self.aggregator(held.jacobian(), losses, present, result.gamma)
+        return held.split(direction * grad_scale)
+
+    def _skip(self, grad_scale: float) -> None:
+        """Let the optimizer do nothing; a loss scaler has to see why, to become smaller."""
+        self.skipped_steps += 1
+        for parameter in [*self.model.parameters(), *self.weighting.parameters()]:
+            parameter.grad = None
+        if grad_scale != 1.0:
+            first = self.shared.parameters[0]
+            first.grad = torch.full_like(first, float("inf"))
+
+    @property
+    def _whole(self) -> bool:
+        needs = set(self.weighting.needs) | set(self.aggregator.needs if self.aggregator else ())
+        return "jacobian" in needs
+
+    @property
+    def _scope(self) -> str:
+        return self.aggregator.scope if self.aggregator else getattr(self.weighting, "scope", "all")
+
+    def _parameters(self, scope: Any) -> list[nn.Parameter] | None:
+        return None if scope == "all" else upper_parameters(self.model.encoder, scope)
+
+    def _chosen(self, scope: str) -> Chosen | None:
+        parameters = self._parameters(scope)
+        if parameters is None:
+            return None
+        mine = {id(parameter) for parameter in parameters}
+        return lambda parameter: id(parameter) in mine
+
+    def state_dict(self) -> dict[str, Any]:
+        """The aggregator's state, and the count of skipped steps."""
+        state = {} if self.aggregator is None else self.aggregator.state_dict()
+        return {"skipped_steps": self.skipped_steps, "aggregator": state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where a checkpoint left off."""
+        self.skipped_steps = int(state["skipped_steps"])
+        if self.aggregator is not None:
+            self.aggregator.load_state_dict(dict(state["aggregator"]))
+
+
+def _inverse(values: Tensor) -> Tensor:
+    return torch.where(values != 0, 1 / values, 0.0)

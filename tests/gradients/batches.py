@@ -1,0 +1,120 @@
+"""Cut batches of random texts for the tiny backbones, and the task gradients that autograd gives."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hf_mtl.gradients import GradientOptions, SharedGradients, shared_parameters
+from hf_mtl.modeling import MultiTaskModel
+from tests.modeling.families import TASKS, make_texts, padding_of
+
+Rows = list[dict[nn.Parameter, Tensor]]
+LENGTHS = {"train": [3, 5, 11], "emo.bank": [4, 9, 12, 10], "intensity": [5, 12]}
+"""Tokens of each task's rows."""
+
+
+def batch(
+    family: str, layout: str = "segments", seed: int = 0, lengths: Mapping[str, Sequence[int]] = LENGTHS
+) -> Any:
+    """Two length groups, or two of each task."""
+    order = [(task, size) for task, name in enumerate(TASKS) for size in lengths[name]]
+    texts, masks = make_texts([size for _, size in order], seed, padding_of(family))
+    short = [row for row, (_, size) in enumerate(order) if size <= 6]
+    long = [row for row, (_, size) in enumerate(order) if size > 6]
+    groups = [short, long]
+    if layout == "split":
+        groups = [[row for row in group if order[row][0] == task] for task in range(len(TASKS)) for group in groups]
+        groups = [group for group in groups if group]
+    width = {id(group): max(order[row][1] for row in group) for group in groups}
+    place = torch.empty(len(order), dtype=torch.int64)
+    place[torch.tensor(sum(groups, []))] = torch.arange(len(order))
+    tasks = torch.tensor([task for task, _ in order])
+    segments, labels = {}, {}
+    generator = torch.Generator().manual_seed(seed)
+    for index, (name, task) in enumerate(TASKS.items()):
+        mine = (tasks == index).nonzero().flatten()
+        segments[name] = (int(mine[0]), int(mine[-1]) + 1)
+        shape = (len(mine), task.num_outputs)
+        numbers = torch.randn(shape, generator=generator)
+        labels[name] = numbers.argmax(1) if task.kind == "classification" else numbers.double()
+    return {
+        "groups": [
+            {
+                "input_ids": texts[group][:, : width[id(group)]],
+                "attention_mask": masks[group][:, : width[id(group)]],
+                "cut": _cut(tasks[group].tolist()),
+            }
+            for group in groups
+        ],
+        "order": place,
+        "segments": segments,
+        "labels": labels,
+    }
+
+
+def _cut(tasks: list[int]) -> list[tuple[int, int, int]]:
+    return [(task, tasks.index(task), tasks.index(task) + tasks.count(task)) for task in sorted(set(tasks))]
+
+
+def parts(model: MultiTaskModel, cut: Any) -> list[Tensor]:
+    """Each task's mean loss, penalties too."""
+    outputs = model(**cut)
+    return [
+        losses.mean() + (outputs.row_penalties[name].mean() if name in outputs.row_penalties else 0.0)
+        for name, losses in outputs.row_losses.items()
+    ]
+
+
+def by_autograd(model: MultiTaskModel, cut: Any, seed: int = 5) -> Rows:
+    """One backward of the mixed batch for each task."""
+    torch.manual_seed(seed)
+    parameters = shared_parameters(model)
+    rows = []
+    for part in parts(model, cut):
+        found = torch.autograd.grad(part, parameters, retain_graph=True, allow_unused=True)
+        pairs = zip(parameters, found, strict=True)
+        rows.append({parameter: torch.zeros_like(parameter) if g is None else g for parameter, g in pairs})
+    return rows
+
+
+def shared(model: MultiTaskModel, family: str, **options: Any) -> SharedGradients:
+    """The object under test."""
+    chosen = {name: options.pop(name) for name in ("hold", "layout") if name in options}
+    probe = lambda: batch(family, seed=9)  # noqa: E731
+    return SharedGradients(model, len(TASKS), GradientOptions(**chosen), probe, lambda total: total, **options)
+
+
+def run(gradients: SharedGradients, model: MultiTaskModel, batches: Sequence[Any], seed: int = 5) -> Any:
+    """One step of some micro-batches, each of equal weight."""
+    torch.manual_seed(seed)
+    gradients.begin()
+    for cut in batches:
+        with gradients.micro_batch(cut):
+            each = parts(model, cut)
+            if gradients.layout == "segments":
+                torch.stack(each).sum().backward()
+        for task, part in enumerate(each if gradients.layout == "split" else []):
+            part.backward(retain_graph=True)
+            gradients.take(task)
+    return gradients.close()
+
+
+def rows_of(held: Any, model: MultiTaskModel) -> Rows:
+    """Each task's gradient, parameter by parameter."""
+    parameters = shared_parameters(model)
+    rows = []
+    for weights in torch.eye(len(TASKS)):
+        found = dict(held.combine(weights))
+        rows.append({parameter: found.get(parameter, torch.zeros_like(parameter)) for parameter in parameters})
+    return rows
+
+
+def difference(found: Rows, expected: Rows) -> float:
+    """Largest norm of a parameter's difference, over the norm of the task's whole gradient."""
+    worst = 0.0
+    for mine, theirs in zip(found, expected, strict=True):
+        whole = torch.stack([value.norm() for value in theirs.values()]).norm()
+        worst = max(worst, *(float((mine[key] - value).norm() / whole) for key, value in theirs.items()))
+    return worst

@@ -1,0 +1,86 @@
+"""Aggregators and gradient-based weightings under the Trainer."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hf_mtl.balancing import available
+from tests import tiny
+from tests.training.trainers import make, parameters, records, same
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "fixed": {"weights": [0.5, 1.0, 2.0]},
+    "ngdiff": {"signs": [1, -1, 1]},
+    "dwa": {"window_steps": 4},
+}
+TRAINED = {name: family for name, family in available().items() if name != "cost"}
+
+
+def of(name: str) -> dict[str, Any]:
+    """A balancing section with one method."""
+    family = available()[name]
+    return {"weighting": None, family: {"name": name, **OPTIONS.get(name, {})}}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_method_trains_for_thirty_steps(tmp_path: Path, name: str) -> None:
+    trainer = make(tmp_path, balancing=of(name), max_steps=30, learning_rate=3e-3)
+    before = parameters(trainer)
+    trainer.train()
+    after = parameters(trainer)
+    assert all(torch.isfinite(value).all() for value in after.values())
+    moved = [key for key in after if not torch.equal(before[key], after[key])]
+    assert any(key.startswith("encoder") for key in moved)
+    assert {task for task in tiny.TASKS for key in moved if f"task_{task}" in key} == set(tiny.TASKS)
+    assert len(records(trainer, "loss")) == 30
+
+
+def test_the_sum_of_the_rows_is_the_sum_of_the_task_means(tmp_path: Path) -> None:
+    """With ``reduction: tasks`` and weights of 1, K / m is 1 where all tasks are present."""
+    options: dict[str, Any] = {"max_steps": 6, "optim": "sgd", "learning_rate": 0.1, "max_grad_norm": 0.0}
+    mixture = {"min_per_task": 1}
+    plain = make(
+        tmp_path / "a",
+        balancing={"weighting": {"name": "ew", "weight_sum": 3.0}, "reduction": "tasks"},
+        mixture=mixture,
+        **options,
+    )
+    summed = make(
+        tmp_path / "b",
+        balancing={"weighting": None, "aggregator": "sum", "reduction": "tasks"},
+        mixture=mixture,
+        **options,
+    )
+    start = parameters(plain)
+    plain.train()
+    summed.train()
+    expected, found = parameters(plain), parameters(summed)
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key] - start[key], value - start[key], rtol=1e-4, atol=1e-6)
+    assert not same(start, expected)
+
+
+@pytest.mark.parametrize("name", ["pcgrad", "graddrop", "sam_mtl", "gradnorm", "excess_mtl", "famo"])
+@pytest.mark.parametrize("head", ["linear", "vip"])
+def test_accumulation_does_not_change_the_update(tmp_path: Path, name: str, head: str) -> None:
+    options: dict[str, Any] = {"max_steps": 5, "optim": "sgd", "learning_rate": 0.05, "max_grad_norm": 0.0}
+
+    def run(accumulation: int) -> dict[str, torch.Tensor]:
+        trainer = make(
+            tmp_path / str(accumulation),
+            model=tiny.model(head=head),
+            balancing=of(name),
+            per_device_train_batch_size=12 // accumulation,
+            gradient_accumulation_steps=accumulation,
+            **options,
+        )
+        before = parameters(trainer)
+        trainer.train()
+        return {key: value - before[key] for key, value in parameters(trainer).items()}
+
+    whole, parts = run(1), run(3)
+    moved = torch.cat([whole[key].flatten() for key in whole])
+    difference = torch.cat([(parts[key] - whole[key]).flatten() for key in whole])
+    assert difference.norm() < 1e-3 * moved.norm()
