@@ -30,23 +30,32 @@ def gradient_figure(path: str | Path, log: Sequence[Record]) -> None:
     tasks, cosines = mean_cosines(log)
     if not tasks:
         raise ValueError("the log holds no cosines of task gradients")
-    size = max(1.3, 0.14 * len(tasks))
-    figure, (matrix, norms, rate) = new_figure(3, len(tasks), by_step=False, heights=[size, 1.0, 0.8])
+    weighted = any(key.startswith("aggregator_weight/") for record in log for key in record)
+    heights = [max(1.3, 0.14 * len(tasks)), 1.0, 0.8, *([1.0] if weighted else [])]
+    figure, axes = new_figure(len(heights), len(tasks), by_step=False, heights=heights)
+    matrix, norms, rate, *weights = axes
     _draw_matrix(matrix, tasks, cosines)
-    styles = task_styles(tasks)
-    for task in tasks:
-        steps, values = _points(log, f"gradient_norm/{task}")
-        norms.plot(steps, values, label=task, color=styles[task].colour, linestyle=styles[task].line)
+    _draw_lines(norms, log, tasks, "gradient_norm")
     norms.set_yscale("log")
     label_panel(norms, "Norm of each task's gradient of the shared parameters", "norm")
     steps, values = _points(log, "conflict_rate")
     rate.plot(steps, [100 * value for value in values], color="black")
     rate.set_ylim(0, 100)
     label_panel(rate, "Pairs of tasks whose gradients conflict (cosine below 0)", "% of pairs")
-    for panel in (norms, rate):
+    for panel in weights:
+        _draw_lines(panel, log, tasks, "aggregator_weight")
+        label_panel(panel, "Weight of each task's gradient in the update", "weight")
+    for panel in axes[1:]:
         panel.set_xlim(left=0)
         panel.set_xlabel("optimizer step")
     save(figure, path)
+
+
+def _draw_lines(axis: "Axes", log: Sequence[Record], tasks: Sequence[str], key: str) -> None:
+    styles = task_styles(tasks)
+    for task in tasks:
+        steps, values = _points(log, f"{key}/{task}")
+        axis.plot(steps, values, label=task, color=styles[task].colour, linestyle=styles[task].line)
 
 
 def mean_cosines(log: Sequence[Record]) -> tuple[list[str], np.ndarray]:

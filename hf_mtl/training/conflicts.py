@@ -23,8 +23,8 @@ ROWS = 8
 class ConflictLog:
     """Means since the last record, of the decisions or samples that had the tasks.
 
-    Logs ``gradient_norm/<task>``, ``gradient_cosine/<task>/<task>`` of every pair, and ``conflict_rate``: the share
-    of pairs whose cosine is negative.
+    Logs ``gradient_norm/<task>``, ``gradient_cosine/<task>/<task>`` of every pair, ``conflict_rate``: the share of
+    pairs whose cosine is negative, and ``aggregator_weight/<task>`` where an aggregator has weights.
 
     Args:
         names: Task names, in task order.
@@ -34,11 +34,12 @@ class ConflictLog:
         self.names = list(names)
         self.flush()
 
-    def observe(self, gramian: Tensor) -> None:
+    def observe(self, gramian: Tensor, weights: Tensor | None = None) -> None:
         """Take one decision or sample.
 
         Args:
             gramian: Inner products of the task gradients [T, T]; zero rows where a task is absent.
+            weights: The aggregator's weights [T]; None: it has none.
         """
         products = gramian.detach().cpu().double()
         norms = products.diagonal().clamp(min=0).sqrt()
@@ -51,6 +52,9 @@ class ConflictLog:
         self._norms += norms
         self._cosines += torch.where(outer > 0, products / outer.clamp(min=torch.finfo(torch.float64).tiny), 0.0)
         self._conflicts += pairs * (products < 0)
+        if weights is not None:
+            self._weights = weights.detach().cpu().double() + (0.0 if self._weights is None else self._weights)
+            self._decisions += 1
 
     def flush(self) -> dict[str, float]:
         """The record since the last one; what was never seen is left out."""
@@ -66,8 +70,12 @@ class ConflictLog:
                     record[key] = float(self._cosines[first, second]) / count
             if pairs := float(self._counts.triu(1).sum()):
                 record["conflict_rate"] = float(self._conflicts.triu(1).sum()) / pairs
+            for name, total in zip(self.names, [] if self._weights is None else self._weights.tolist(), strict=False):
+                record[f"aggregator_weight/{name}"] = total / self._decisions
         self._counts, self._cosines, self._conflicts = (torch.zeros(tasks, tasks).double() for _ in range(3))
         self._norms = torch.zeros(tasks).double()
+        self._weights: Tensor | None = None
+        self._decisions = 0
         return record
 
 

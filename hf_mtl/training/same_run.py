@@ -52,6 +52,7 @@ def _identity(recipe: Recipe) -> dict[str, Any]:
     for name in ("model", "mixture", "balancing"):
         values = getattr(recipe, name).model_dump(mode="json")
         found |= {f"{name}.{key}": value for key, value in values.items()}
+    found.pop("balancing.gradients")  # how they are formed and recorded changes nothing but rounding
     for name, task in recipe.tasks.items():
         values = task.model_dump(mode="json", exclude={"dataset"})
         found |= {f"tasks.{name}.{key}": value for key, value in values.items()}

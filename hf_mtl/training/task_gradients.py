@@ -159,6 +159,11 @@ class TaskGradients:
         for parameter, gradient in direction:
             parameter.grad = gradient
 
+    def record(self, take: Callable[[Tensor, Tensor | None], None]) -> None:
+        """Hand out the inner products and the weights of the last decision, if it had any."""
+        if self.gramian is not None and self.aggregator is not None:
+            take(self.gramian, self.aggregator.weights())
+
     def _tell_weighting(self, held: HeldGradients, result: StepResult, grad_scale: float) -> None:
         if not self.tells_weighting:
             return

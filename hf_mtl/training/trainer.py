@@ -38,6 +38,7 @@ from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.argument_checks import check_arguments, check_temperature_scaling, search_unused, set_direction
 from hf_mtl.training.balanced_trainer import BalancedTrainer
+from hf_mtl.training.balancing import check_task_gradients, is_sharded, make_aggregator, make_weighting
 from hf_mtl.training.budget import Budget, limit_steps
 from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback
 from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
@@ -49,7 +50,7 @@ from hf_mtl.training.processes import Processes
 from hf_mtl.training.schedule_checks import check_schedules
 from hf_mtl.training.scheduling import SchedulesCallback
 from hf_mtl.training.scoring_trainer import Datasets
-from hf_mtl.training.setup import fit_statistics, make_aggregator, make_schedules, make_weighting
+from hf_mtl.training.setup import fit_statistics, make_schedules
 from hf_mtl.training.signals import TaskSignals
 from hf_mtl.training.task_gradients import OF_GRADIENTS, TaskGradients
 from hf_mtl.training.temperatures import forget_temperatures
@@ -167,13 +168,14 @@ class MultiTaskTrainer(BalancedTrainer):
         known = {"steps_per_epoch": self.steps_per_epoch, "seed": self.args.seed}
         self.weighting = make_weighting(balancing, self.tasks, self.mixture, **known).to(self.args.device)
         aggregator = make_aggregator(balancing, list(self.mixture.sizes), self.args.seed)
-        options = GradientOptions(**balancing.get("gradients", {}))
+        check_task_gradients(self.weighting, aggregator, self.model, self.mixture, self.args)
+        options = GradientOptions(**(balancing.get("gradients") or {}))
         if len(self.mixture.sizes) > 1 and (aggregator is not None or self.weighting.needs & OF_GRADIENTS):
             self.task_gradients = TaskGradients(
                 self.model, self.weighting, aggregator, options, self.probe_batch, self.processes, self._backward
             )
         self.conflicts = ConflictLog(list(self.mixture.sizes))
-        if self.task_gradients is None and len(self.mixture.sizes) > 1 and options.log_every:
+        if self.task_gradients is None and self._samples_conflicts(options):
             self.add_callback(
                 SampledConflicts(
                     self.model,
@@ -189,6 +191,9 @@ class MultiTaskTrainer(BalancedTrainer):
             self.model, list(self.mixture.sizes), self.args.device, self.processes.reduce_sum, self._count_forward
         )
 
+    def _samples_conflicts(self, options: GradientOptions) -> bool:
+        return len(self.mixture.sizes) > 1 and options.log_every > 0 and not is_sharded(self.args)
+
     # ---- One optimizer step ----
 
     def _learns(self) -> bool:
@@ -197,8 +202,8 @@ class MultiTaskTrainer(BalancedTrainer):
 
     def _step_done(self, result: StepResult) -> None:
         self.signals.observe(result)
-        if self._by_gradients and self.task_gradients is not None and self.task_gradients.gramian is not None:
-            self.conflicts.observe(self.task_gradients.gramian)
+        if self._by_gradients and self.task_gradients is not None:
+            self.task_gradients.record(self.conflicts.observe)
         self._scheduling.step_done(self.state.global_step, result)
 
     def _get_learning_rate(self) -> float:

@@ -29,7 +29,7 @@ def batch(
         groups = [group for group in groups if group]
     width = {id(group): max(order[row][1] for row in group) for group in groups}
     place = torch.empty(len(order), dtype=torch.int64)
-    place[torch.tensor(sum(groups, []))] = torch.arange(len(order))
+    place[torch.tensor([row for group in groups for row in group])] = torch.arange(len(order))
     tasks = torch.tensor([task for task, _ in order])
     segments, labels = {}, {}
     generator = torch.Generator().manual_seed(seed)

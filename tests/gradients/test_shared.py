@@ -1,8 +1,9 @@
 """Task gradients out of one tape, or a backward for each task, are those of plain autograd."""
 
-
 import pytest
+import torch
 
+from hf_mtl.gradients import shared_parameters
 from tests.gradients.batches import batch, by_autograd, difference, rows_of, run, shared
 from tests.modeling.families import FAMILIES, OTHERS, make_model
 
@@ -23,3 +24,159 @@ def test_every_familys_task_gradients_are_autograds(family: str, hold: str) -> N
     found = rows_of(run(gradients, model, [cut]), model)
     assert difference(found, expected) < EXACT if hold == "float32" or family not in SPLIT else 1e-2
     assert all(parameter.grad is None for parameter in gradients.parameters)
+
+
+@pytest.mark.parametrize("hold", ["float32", "recompute"])
+@pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert", "llama", "t5"])
+def test_adapters_task_gradients_are_autograds(family: str, hold: str) -> None:
+    model = make_model(family, lora={"rank": 2, "dropout": 0.1}, dropout=0.1).train()
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    gradients = shared(model, family, hold=hold)
+    assert gradients.layout == "segments", "no relative position is trained here"
+    assert all("lora" in name for name, parameter in model.encoder.named_parameters() if parameter.requires_grad)
+    cut = batch(family)
+    expected = by_autograd(model, cut)
+    assert difference(rows_of(run(gradients, model, [cut]), model), expected) < EXACT
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("family", ["bert", "modernbert", "deberta-v3"])
+def test_activation_checkpointing_changes_nothing(family: str, reentrant: bool) -> None:
+    model = make_model(family, dropout=0.1).train()
+    cut = batch(family, "split")
+    expected = by_autograd(model, cut)
+    model.gradient_checkpointing_enable({"use_reentrant": reentrant})
+    gradients = shared(model, family)
+    segments = family not in SPLIT and not reentrant
+    assert gradients.layout == ("segments" if segments else "split")
+    found = rows_of(run(gradients, model, [cut]), model)
+    assert difference(found, expected) < EXACT
+
+
+@pytest.mark.parametrize("layout", ["segments", "split"])
+@pytest.mark.parametrize("head", ["linear", "mlp", "native", "vip", "mt_vib", "vmtl", "hierarchical"])
+def test_every_heads_task_gradients_are_autograds_penalties_too(head: str, layout: str) -> None:
+    model = make_model("bert", head, dropout=0.1).train()
+    gradients = shared(model, "bert", layout=layout)
+    cut = batch("bert", layout)
+    cut["noise"] = {"rows": torch.arange(len(cut["order"])), "step": 3}
+    expected = by_autograd(model, cut)
+    found = rows_of(run(gradients, model, [cut]), model)
+    assert difference(found, expected) < EXACT
+
+
+@pytest.mark.parametrize("layout", ["segments", "split"])
+def test_micro_batches_add_up(layout: str) -> None:
+    model = make_model("bert")
+    batches = [batch("bert", layout, seed=seed) for seed in (1, 2, 3)]
+    expected = [by_autograd(model, cut) for cut in batches]
+    total = [{key: sum(part[task][key] for part in expected) for key in expected[0][task]} for task in range(3)]
+    for hold in ("float32", "recompute"):
+        gradients = shared(model, "bert", layout=layout, hold=hold)
+        found = rows_of(run(gradients, model, batches), model)
+        # What cannot be recomputed is held in bfloat16.
+        assert difference(found, total) < (EXACT if layout == "segments" or hold == "float32" else 1e-2)  # type: ignore[arg-type]
+
+
+def test_an_absent_task_has_a_row_of_zeros_in_whatever_step() -> None:
+    model = make_model("bert")
+    gradients = shared(model, "bert", hold="float32")
+    run(gradients, model, [batch("bert")])
+    cut = batch("bert")
+    cut["segments"].pop("intensity")
+    cut["labels"].pop("intensity")
+    keep = torch.arange(7)
+    cut["order"] = cut["order"][keep]
+    torch.manual_seed(0)
+    gradients.begin()
+    with gradients.micro_batch(cut):
+        losses = model(**cut).row_losses
+        torch.stack([losses[name].mean() for name in ("train", "emo.bank")]).sum().backward()
+    gramian = gradients.close().gramian()
+    assert float(gramian[2].abs().max()) == 0.0
+    assert float(gramian[0, 0]) > 0
+
+
+def test_rows_in_bfloat16_are_rounded_rows() -> None:
+    model = make_model("bert")
+    expected = by_autograd(model, batch("bert"))
+    found = rows_of(run(shared(model, "bert", hold="bfloat16"), model, [batch("bert")]), model)
+    assert 1e-4 < difference(found, expected) < 4e-3  # 8 bits
+
+
+@pytest.mark.parametrize("hold", ["float32", "recompute"])
+def test_the_gramian_is_that_of_the_rows(hold: str) -> None:
+    model = make_model("bert")
+    expected = by_autograd(model, batch("bert"))
+    flat = torch.stack([torch.cat([value.flatten() for value in row.values()]) for row in expected]).double()
+    held = run(shared(model, "bert", hold=hold), model, [batch("bert")])
+    torch.testing.assert_close(held.gramian(), flat @ flat.T, rtol=1e-5, atol=1e-7)
+    table = model.get_input_embeddings().weight
+    of_table = torch.stack([row[table].flatten() for row in expected]).double()  # type: ignore[index]
+    found = held.gramian(lambda parameter: parameter is table)
+    torch.testing.assert_close(found, of_table @ of_table.T, rtol=1e-5, atol=1e-9)
+
+
+def test_whole_rows_have_a_column_for_every_parameter() -> None:
+    model = make_model("bert")
+    held = run(shared(model, "bert", whole=True), model, [batch("bert")])
+    expected = by_autograd(model, batch("bert"))
+    flat = torch.stack([torch.cat([value.flatten() for value in row.values()]) for row in expected])
+    torch.testing.assert_close(held.jacobian(), flat, rtol=1e-4, atol=1e-6)
+
+
+def test_out_of_scope_parameters_keep_autograds_gradient() -> None:
+    model = make_model("bert")
+    scope = list(model.encoder.encoder.layer[-1].parameters())
+    gradients = shared(model, "bert", scope=scope, all_combined=False)
+    held = run(gradients, model, [batch("bert")])
+    expected = by_autograd(model, batch("bert"))
+    mine = {id(parameter) for parameter in scope}
+    for parameter in shared_parameters(model):
+        whole = torch.stack([row[parameter] for row in expected]).sum(0)
+        if id(parameter) in mine:
+            assert parameter.grad is None
+        elif parameter.grad is not None:
+            torch.testing.assert_close(parameter.grad, whole, rtol=1e-4, atol=1e-6)
+    assert {id(parameter) for parameter, _ in held.combine(torch.ones(3))} == mine
+
+
+def test_tied_embeddings_are_looked_up_from_two_places() -> None:
+    model = make_model("bert")
+    embeddings = model.encoder.embeddings
+    # Token types from the table of positions, say.
+    embeddings.token_type_embeddings.weight = embeddings.position_embeddings.weight
+    for hold in ("float32", "recompute"):
+        gradients = shared(model, "bert", hold=hold)
+        assert gradients.layout == "segments"
+        expected = by_autograd(model, batch("bert"))
+        assert difference(rows_of(run(gradients, model, [batch("bert")]), model), expected) < EXACT
+
+
+def test_a_weight_that_is_used_outside_its_layer_is_noticed() -> None:
+    model = make_model("bert")
+    embeddings, dense = model.encoder.embeddings, model.encoder.encoder.layer[0].intermediate.dense
+    model.encoder.encoder.layer[0].register_forward_hook(
+        lambda module, inputs, output: output + embeddings.word_embeddings.weight.sum() * 1e-3
+    )
+    assert shared(model, "bert").layout == "split"
+    assert "forward" not in vars(dense), "nothing is left behind"
+
+
+def test_recording_leaves_the_model_as_it_was() -> None:
+    model = make_model("bert").train()
+    gradients = shared(model, "bert")
+
+    def fail() -> None:
+        with gradients.micro_batch(batch("bert")):
+            model(**batch("bert"))
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        fail()
+    assert not any("forward" in vars(module) for module in model.modules())
+    gradients.begin()
+    expected = by_autograd(model, batch("bert"))
+    assert difference(rows_of(run(gradients, model, [batch("bert")]), model), expected) < EXACT

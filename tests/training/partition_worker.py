@@ -33,6 +33,7 @@ def train(
     mixture: dict[str, Any] | None = None,
     schedules: Sequence[dict[str, Any]] = (),
     resume: str | None = None,
+    balancing: dict[str, Any] | None = None,
     **options: Any,
 ) -> tuple[dict[str, torch.Tensor], MultiTaskTrainer]:
     """Parameters before (``before/...``) and after (``after/...``), UW's s and learned log tau too, in float64."""
@@ -57,7 +58,7 @@ def train(
         args=args,
         train_dataset=tiny.datasets(),
         processing_class=tiny.tokenizer(),
-        balancing={"weighting": weighting},
+        balancing=balancing or {"weighting": weighting},
         mixture=mixture,
         schedules=schedules,
     )

@@ -1,0 +1,162 @@
+"""Time per step and peak memory of every balancing method against equal weighting, and TorchJD's next to ours.
+
+Contenders are processes that take single steps in turn, each step against the one that equal weighting took in the
+same turn; the medians of these ratios are reported. A few contenders at a time, each time with equal weighting.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hf_mtl.balancing import available
+
+WARM_UP = 4
+AT_ONCE = 3  # beside equal weighting
+NEEDED = {"fixed": {"weights": 1.0}, "ngdiff": {"signs": 1}}
+PEERS = ("upgrad", "mgda", "pcgrad", "imtl_g", "aligned_mtl", "graddrop")
+
+
+@dataclass
+class Contender:
+    """A process that takes a step when told."""
+
+    name: str
+    arguments: list[str]
+    environment: dict[str, str]
+    seconds: list[float] = field(default_factory=list)
+    megabytes: float = 0.0
+
+    def start(self) -> None:
+        """Start the process."""
+        worker = [sys.executable, str(Path(__file__).with_name("balancing_worker.py")), *self.arguments]
+        self.process = subprocess.Popen(
+            worker,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **self.environment},
+            text=True,
+        )
+
+    def step(self) -> float:
+        """One step, in seconds."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self._answer()["seconds"])
+
+    def stop(self) -> None:
+        """End the process, and read its peak memory."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        answer = self._answer()
+        while "megabytes" not in answer:
+            answer = self._answer()
+        self.megabytes = float(answer["megabytes"])
+        self.process.wait()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.name} ended early: {self.process.args}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def balancing_of(name: str, tasks: int) -> dict[str, Any]:
+    """A recipe's balancing section for a method."""
+    options = {key: [value] * tasks for key, value in NEEDED.get(name, {}).items()}
+    return {available()[name]: {"name": name, **options}}
+
+
+def measure(contenders: list[Contender], steps: int) -> None:
+    """Let contenders take steps in turn."""
+    for contender in contenders:
+        contender.start()
+    for turn in range(WARM_UP + steps):
+        for contender in contenders:
+            seconds = contender.step()
+            if turn >= WARM_UP:
+                contender.seconds.append(seconds)
+    for contender in contenders:
+        contender.stop()
+
+
+def ratio(contender: Contender, reference: Contender) -> float:
+    """Median over the turns of a contender's time by the reference's."""
+    return statistics.median(mine / theirs for mine, theirs in zip(contender.seconds, reference.seconds, strict=True))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    everything = [name for name in available() if name not in ("ew", "cost")]
+    parser.add_argument("--methods", nargs="*", default=everything)
+    parser.add_argument("--tasks", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=8, help="of each task in a step")
+    parser.add_argument("--steps", type=int, default=15)
+    parser.add_argument("--lora", action="store_true")
+    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--peers", default=None, help="folder that has torchjd")
+    parser.add_argument("--chunk", type=int, default=1, help="TorchJD's parallel_chunk_size; 0: its default")
+    parser.add_argument("--results", type=Path, default=None, help="append the figures to this file, as JSON lines")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        run(options, work)
+
+
+def run(options: argparse.Namespace, work: str) -> None:
+    """All rounds."""
+    same = ["--tasks", str(options.tasks), "--rows", str(options.rows), "--work", work]
+    same += ["--lora"] * options.lora
+    rounds: list[list[Contender]] = [[]]
+    for name in options.methods:
+        section = json.dumps(balancing_of(name, options.tasks))
+        pair = [Contender(name, [*same, "--balancing", section], {})]
+        if name in PEERS and options.peers and not options.no_peers:
+            chunk = ["--chunk", str(options.chunk)] * (options.chunk > 0)
+            peer = [*same, "--torchjd", name, *chunk]
+            pair.append(Contender(f"TorchJD {name}", peer, {"PYTHONPATH": options.peers}))
+        if len(rounds[-1]) + len(pair) > AT_ONCE:
+            rounds.append([])
+        rounds[-1] += pair  # a method and its peer take turns
+    print(f"{options.tasks} tasks x {options.rows} rows{', LoRA' if options.lora else ''}; against equal weighting")
+    print(f"{'method':24} {'time':>6} {'memory':>7}   of TorchJD's / ours")
+    ours: dict[str, Contender] = {}
+    for group in rounds:
+        reference = Contender("ew", [*same, "--balancing", "{}"], {})
+        measure([reference, *group], options.steps)
+        for contender in group:
+            ours[contender.name] = contender
+            record = {
+                "method": contender.name,
+                "tasks": options.tasks,
+                "rows": options.rows,
+                "lora": options.lora,
+                "time": round(ratio(contender, reference), 3),
+                "memory": round(contender.megabytes / reference.megabytes, 3),
+                "ew_seconds": round(statistics.median(reference.seconds), 4),
+                "ew_megabytes": round(reference.megabytes),
+            }
+            peer = contender.name.removeprefix("TorchJD ")
+            if peer != contender.name:
+                record["of_ours"] = round(ratio(contender, ours[peer]), 2)
+            print(
+                f"{contender.name:24} {record['time']:6.2f} {record['memory']:7.2f}   {record.get('of_ours', '')}",
+                flush=True,
+            )
+            if options.results:
+                with options.results.open("a") as file:
+                    file.write(json.dumps(record) + "\n")
+
+
+if __name__ == "__main__":
+    main()

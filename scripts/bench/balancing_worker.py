@@ -1,0 +1,146 @@
+"""One contender of scripts/bench_balancing: a step for every line on stdin, its seconds on stdout."""
+
+import argparse
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PrinterCallback, TrainerCallback, set_seed
+
+from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments
+from hf_mtl.modeling import split_parameters
+from hf_mtl.recipe import load_recipe
+from hf_mtl.training.prepare import make_arguments, prepare
+from hf_mtl.training.setup import encode_splits
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def say(value: Any) -> None:
+    """One line to the driver, past everything that prints."""
+    sys.__stdout__.write(json.dumps(value) + "\n")
+    sys.__stdout__.flush()
+
+
+class Paced(TrainerCallback):
+    """Waits for the driver before every step, and tells it how long the step took."""
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Wait."""
+        if not sys.stdin.readline():
+            control.should_training_stop = True
+        self.started = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Tell."""
+        say({"seconds": time.perf_counter() - self.started})
+
+
+def make_trainer(options: argparse.Namespace, balancing: dict[str, Any]) -> MultiTaskTrainer:
+    """K tasks of TweetEval with MiniLM; beyond its six, tasks are repeated under other names."""
+    quiet = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, "report_to": "none"}
+    recipe = load_recipe(ROOT / "recipes" / "tweeteval" / "local-base.yaml", ["tasks.sentiment.max_rows=4000"])
+    args = make_arguments(recipe, early_stopping_patience=None, use_cpu=True, **quiet)
+    prepared = prepare(recipe, args, None)
+    model = prepared.new_model()
+    rows = encode_splits(prepared.split("train"), model.tasks, prepared.tokenizer, model.config.max_length, "train")
+    names = list(rows)
+    chosen = {f"{names[i % len(names)]}{i // len(names) or ''}": names[i % len(names)] for i in range(options.tasks)}
+    set_seed(0)
+    model = MultiTaskModel.from_backbone(
+        recipe.model.backbone,
+        {name: model.tasks[source] for name, source in chosen.items()},
+        max_length=model.config.max_length,
+        lora={"rank": 8} if options.lora else None,
+    )
+    trainer = MultiTaskTrainer(
+        model=model,
+        args=MultiTaskTrainingArguments(
+            output_dir=str(options.work),
+            max_steps=10_000,
+            per_device_train_batch_size=options.rows * options.tasks,
+            logging_steps=10_000,
+            use_cpu=True,
+            report_to="none",
+            save_strategy="no",
+            disable_tqdm=True,
+        ),
+        train_dataset={name: rows[source] for name, source in chosen.items()},
+        processing_class=prepared.tokenizer,
+        mixture={"temperature": "uniform"},
+        balancing={**balancing, "gradients": {"log_every": 0}},
+        callbacks=[Paced()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def train_ours(options: argparse.Namespace) -> None:
+    """Real steps of the Trainer."""
+    make_trainer(options, json.loads(options.balancing)).train()
+
+
+def torchjd_aggregator(name: str, tasks: int) -> Any:
+    """TorchJD's aggregator of our name."""
+    from torchjd import aggregation
+
+    kinds: dict[str, Callable[[], Any]] = {
+        "upgrad": aggregation.UPGrad,
+        "mgda": aggregation.MGDA,
+        "pcgrad": aggregation.PCGrad,
+        "imtl_g": aggregation.IMTLG,
+        "aligned_mtl": aggregation.AlignedMTL,
+        "graddrop": aggregation.GradDrop,
+    }
+    return kinds[name]()
+
+
+def train_torchjd(options: argparse.Namespace) -> None:
+    """The same model and batches in a loop around TorchJD, with the Trainer's optimizer and clipping."""
+    from torchjd.autojac import jac_to_grad, mtl_backward
+
+    trainer = make_trainer(options, {})
+    model, aggregator = trainer.model.train(), torchjd_aggregator(options.torchjd, options.tasks)
+    shared, _ = split_parameters(model)
+    parameters = [parameter for _, parameter in shared if parameter.requires_grad]
+    optimizer = trainer.create_optimizer()
+    unused = {id(p) for name, p in shared if "pooler" in name}
+    parameters = [parameter for parameter in parameters if id(parameter) not in unused]
+    batches: Iterator[Any] = iter(trainer.get_train_dataloader())
+    for batch in batches:
+        if not sys.stdin.readline():
+            break
+        started = time.perf_counter()
+        outputs = model(**{key: value for key, value in batch.items() if key != "plan"})
+        losses = [rows.mean() for rows in outputs.row_losses.values()]
+        mtl_backward(losses, features=outputs.features, shared_params=parameters, parallel_chunk_size=options.chunk)
+        jac_to_grad(parameters, aggregator)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        say({"seconds": time.perf_counter() - started})
+
+
+def main() -> None:
+    """Be a contender until stdin ends."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tasks", type=int, required=True)
+    parser.add_argument("--rows", type=int, required=True, help="of each task in a step")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--lora", action="store_true")
+    parser.add_argument("--balancing", default="{}")
+    parser.add_argument("--torchjd", default=None, help="the aggregator, by our name")
+    parser.add_argument("--chunk", type=int, default=None, help="TorchJD's parallel_chunk_size")
+    options = parser.parse_args()
+    sys.stdout = sys.stderr
+    (train_torchjd if options.torchjd else train_ours)(options)
+    say({"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
+
+
+if __name__ == "__main__":
+    main()

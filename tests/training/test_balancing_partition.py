@@ -1,0 +1,67 @@
+"""Balancing methods decide once per optimizer step, whatever its micro-batches and processes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.training.partition_worker import train
+from tests.training.test_partition import Parameters, train_on_processes, updates
+
+METHODS: dict[str, dict[str, Any]] = {
+    "uw": {"weighting": "uw"},
+    "dwa": {"weighting": {"name": "dwa", "window_steps": 3}},
+    "si": {"weighting": "si"},
+    "gls": {"weighting": "gls"},
+    "stch": {"weighting": {"name": "stch", "warmup_epochs": 0}},
+    "famo": {"weighting": "famo"},
+    "pcgrad": {"aggregator": "pcgrad"},
+    "cagrad": {"aggregator": "cagrad"},
+    "nash_mtl": {"aggregator": "nash_mtl"},
+    "upgrad": {"aggregator": "upgrad"},
+    # The other ways that gradients are formed, held and used.
+    "gradnorm": {"weighting": "gradnorm"},
+    "graddrop": {"aggregator": "graddrop"},
+    "sam_mtl": {"aggregator": "sam_mtl"},
+    "uw+pcgrad": {"weighting": "uw", "aggregator": "pcgrad"},
+    "split": {"aggregator": "cagrad", "gradients": {"layout": "split"}},
+    "recompute": {"aggregator": "cagrad", "gradients": {"hold": "recompute"}},
+}
+STEPS = 10
+
+
+def assert_same_run(found: Parameters, reference: Parameters) -> None:
+    names = list(updates(reference))
+    moved, expected = (torch.cat([updates(run)[name].flatten() for name in names]) for run in (found, reference))
+    assert expected.norm() > 0
+    assert (moved - expected).norm() < 1e-3 * expected.norm()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_accumulation_does_not_change_a_decision(name: str) -> None:
+    options: dict[str, Any] = {"steps": STEPS, "balancing": METHODS[name]}
+    reference, _ = train(32, 1, "sgd", "", grouping=False, **options)
+    found, _ = train(8, 4, "sgd", "", grouping=True, **options)
+    assert_same_run(found, reference)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+def test_processes_do_not_change_a_decision(tmp_path: Path, name: str) -> None:
+    options = {"steps": STEPS, "balancing": METHODS[name]}
+    reference, _ = train(32, 1, "sgd", "", grouping=False, **options)  # type: ignore[arg-type]
+    for per_device, accumulation in [(16, 1), (8, 2)]:
+        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "", "on", "-", json.dumps(options))
+        assert_same_run(found, reference)
+
+
+def test_losses_of_single_micro_batches_are_another_run() -> None:
+    """And are what ``exact_accumulation: false`` takes."""
+    runs = []
+    for exact in (True, False):
+        section = {"weighting": "gls", "exact_accumulation": exact}
+        runs.append(train(8, 4, "sgd", "", grouping=False, steps=STEPS, balancing=section)[0])
+    with pytest.raises(AssertionError):
+        assert_same_run(*runs)

@@ -1,0 +1,36 @@
+"""A run with any balancing method goes on in the same bits after a checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import tiny
+from tests.training.test_task_gradients import TRAINED, of
+from tests.training.trainers import make, parameters, records, same
+
+SECTIONS: dict[str, dict[str, Any]] = {
+    **{name: of(name) for name in TRAINED},
+    "uw+pcgrad": {"weighting": "uw", "aggregator": "pcgrad"},
+    "nash_mtl, every 3": {"weighting": None, "aggregator": {"name": "nash_mtl", "every": 3}},
+    "famo, next batch": {"weighting": {"name": "famo", "reuse_next_batch": True}},
+}
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_resumed_run_goes_on_in_the_same_bits(tmp_path: Path, name: str) -> None:
+    options: dict[str, Any] = {
+        "max_steps": 9,
+        "save_strategy": "steps",
+        "save_steps": 5,
+        "learning_rate": 3e-3,
+        "balancing": SECTIONS[name],
+    }
+    whole = make(tmp_path, model=tiny.model(dropout=0.1), **options)
+    whole.train()
+    resumed = make(tmp_path / "resumed", model=tiny.model(dropout=0.1, seed=8), **options)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-5"))
+    assert same(parameters(resumed), parameters(whole))
+    for key in ("loss", "weight/mood", "conflict_rate"):
+        mine = records(resumed, key)
+        assert mine == records(whole, key)[-len(mine) :] or not mine
