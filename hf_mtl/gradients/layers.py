@@ -43,7 +43,7 @@ def _tokens(calls: Sequence[Call], task: int) -> tuple[Tensor, Tensor]:
 class TapedTokens(Taped):
     """A layer that does the same with every token; the tokens of all length groups are taken together."""
 
-    def play(self, rows: int, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The module's own forward."""
         output = own_forward(self.module, constants(self.module), inputs)
         # Under autocast the layer works on shorter numbers; keeping these is enough.
@@ -68,7 +68,7 @@ class TapedTokens(Taped):
 class TapedLinear(TapedTokens):
     """`nn.Linear`: weight [out, in]; and `Conv1D`, whose weight is [in, out]."""
 
-    def play(self, rows: int, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Without `functional_call`, which costs as much as a small product."""
         if isinstance(self.module, Conv1D):
             return super().play(rows, inputs)
@@ -126,9 +126,9 @@ class TapedLayerNorm(TapedTokens):
 class TapedEmbedding(Taped):
     """`nn.Embedding`: a task touches the rows of its own tokens only."""
 
-    def play(self, rows: int, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Positions that all rows share are looked up for each of them, so that each has a gradient of its own."""
-        if len(inputs) == 1 and rows > 1:
+        if rows is not None and len(inputs) == 1 < rows:
             inputs = inputs.expand(rows, *inputs.shape[1:])
         return own_forward(self.module, constants(self.module), inputs), inputs
 
@@ -155,7 +155,7 @@ class TapedEmbedding(Taped):
 class TapedModule(Taped):
     """Any other layer that works row by row without a draw: run once more on a task's rows, for its parameters."""
 
-    def play(self, rows: int, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The module's own forward."""
         return own_forward(self.module, constants(self.module), inputs), inputs.detach()
 

@@ -59,8 +59,13 @@ class Taped:
         """The parameters that are trained now, by their name in the module."""
         return {name: one for name, one in self.module.named_parameters(recurse=False) if one.requires_grad}
 
-    def play(self, rows: int, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """The output for some inputs, with the parameters as constants, and the inputs to keep for the gradients."""
+    def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The output for some inputs, with the parameters as constants, and the inputs to keep for the gradients.
+
+        Args:
+            rows: Rows of the length group; None: as many as there are.
+            inputs: What the layer sees.
+        """
         raise NotImplementedError
 
     def add(self, name: str, tasks: Sequence[int], calls: Sequence[Call], into: Tensor, fresh: bool) -> None:
@@ -121,7 +126,7 @@ class Tape:
         self.layers = list(layers)
         self._cuts: list[Cut] = []
         self._cut: Cut = ()
-        self._rows = 0
+        self._rows: int | None = None  # None: outside a forward, where checkpointing computes a layer once more
 
     @contextmanager
     def recording(self, cuts: Sequence[Cut]) -> Iterator[None]:
@@ -131,14 +136,18 @@ class Tape:
             cuts: Which rows are whose in each length group, in the order in which the encoder will see these.
         """
         self._cuts = list(cuts)[::-1]
-        hook = self.encoder.register_forward_pre_hook(lambda *_: self._next_group())
+        hooks = [
+            self.encoder.register_forward_pre_hook(lambda *_: self._next_group()),
+            self.encoder.register_forward_hook(lambda *_: self._end_group()),
+        ]
         try:
             for layer in self.layers:
                 if layer.parameters:
                     layer.module.forward = self._forward_of(layer)
             yield
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
             for layer in self.layers:
                 vars(layer.module).pop("forward", None)
 
@@ -151,13 +160,16 @@ class Tape:
         self._cut = self._cuts.pop()
         self._rows = self._cut[-1][2]
 
+    def _end_group(self) -> None:
+        self._rows = None
+
     def _forward_of(self, layer: Taped) -> Any:
         def forward(*args: Any, **kwargs: Any) -> Tensor:
             inputs, *more = [*args, *kwargs.values()]
             if more or not isinstance(inputs, Tensor):
                 raise Unsupported(f"'{layer.name}' takes more than one tensor")
             output, kept = layer.play(self._rows, inputs)
-            if len(kept) != self._rows:
+            if self._rows is not None and len(kept) != self._rows:
                 raise Unsupported(f"'{layer.name}' sees {len(kept)} rows of a batch of {self._rows}")
             if not torch.is_grad_enabled():
                 return output

@@ -1,6 +1,6 @@
 """Cut batches of random texts for the tiny backbones, and the task gradients that autograd gives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from hf_mtl.gradients import GradientOptions, SharedGradients, shared_parameters
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.training.task_batches import by_task
 from tests.modeling.families import TASKS, make_texts, padding_of
 
 Rows = list[dict[nn.Parameter, Tensor]]
@@ -58,21 +59,20 @@ def _cut(tasks: list[int]) -> list[tuple[int, int, int]]:
     return [(task, tasks.index(task), tasks.index(task) + tasks.count(task)) for task in sorted(set(tasks))]
 
 
-def parts(model: MultiTaskModel, cut: Any) -> list[Tensor]:
-    """Each task's mean loss, penalties too."""
-    outputs = model(**cut)
-    return [
-        losses.mean() + (outputs.row_penalties[name].mean() if name in outputs.row_penalties else 0.0)
-        for name, losses in outputs.row_losses.items()
-    ]
+def parts(model: MultiTaskModel, cut: Any, layout: str = "segments") -> Iterator[Tensor]:
+    """Each task's mean loss, penalties too; of the layout ``split`` out of a forward for each task."""
+    for batch in [cut] if layout == "segments" else [mine for _, mine in by_task(cut)]:
+        outputs = model(**batch)
+        for name, losses in outputs.row_losses.items():
+            yield losses.mean() + (outputs.row_penalties[name].mean() if name in outputs.row_penalties else 0.0)
 
 
-def by_autograd(model: MultiTaskModel, cut: Any, seed: int = 5) -> Rows:
-    """One backward of the mixed batch for each task."""
+def by_autograd(model: MultiTaskModel, cut: Any, layout: str = "segments", seed: int = 5) -> Rows:
+    """One backward for each task."""
     torch.manual_seed(seed)
     parameters = shared_parameters(model)
     rows = []
-    for part in parts(model, cut):
+    for part in parts(model, cut, layout):
         found = torch.autograd.grad(part, parameters, retain_graph=True, allow_unused=True)
         pairs = zip(parameters, found, strict=True)
         rows.append({parameter: torch.zeros_like(parameter) if g is None else g for parameter, g in pairs})
@@ -91,12 +91,12 @@ def run(gradients: SharedGradients, model: MultiTaskModel, batches: Sequence[Any
     torch.manual_seed(seed)
     gradients.begin()
     for cut in batches:
-        with gradients.micro_batch(cut):
-            each = parts(model, cut)
-            if gradients.layout == "segments":
-                torch.stack(each).sum().backward()
-        for task, part in enumerate(each if gradients.layout == "split" else []):
-            part.backward(retain_graph=True)
+        if gradients.layout == "segments":
+            with gradients.micro_batch(cut):
+                torch.stack(list(parts(model, cut))).sum().backward()
+            continue
+        for task, part in enumerate(parts(model, cut, "split")):
+            part.backward()
             gradients.take(task)
     return gradients.close()
 

@@ -17,7 +17,7 @@ PER_TASK = {"fixed": {"weights": [0.2, 1.0, 3.0]}, "uw": {"init": [0.5, -1.0, 0.
 
 def weighting_of(name: str, **options: object) -> LossWeighting:
     weighting = build_weighting(name, num_tasks=3, **{**PER_TASK.get(name, {}), **options})
-    weighting.observe(sizes=[30, 8, 4])
+    weighting.observe(sizes=[30, 8, 4], seed=0)
     return weighting
 
 
@@ -67,9 +67,11 @@ def simulate(
         objective_of(weighting, number, reduction, lambda _: torch.stack(on_each).sum(0)) for weighting in weightings
     ]
     total = 0.0
+    means = torch.stack([row_losses[tasks == task].mean() for task in range(3)]).nan_to_num(0.0)
     for objective, micro_batches in zip(objectives, processes, strict=True):
+        losses = means if objective.losses_first else None
         for positions in micro_batches:
-            part = objective.micro_batch(part_of(rows, tasks, positions), counts)
+            part = objective.micro_batch(part_of(rows, tasks, positions), counts, losses=losses)
             part.backward()
             total += part.item()
         on_each.append(objective._losses.clone())
@@ -77,8 +79,11 @@ def simulate(
     return total, rows.grad, weightings, [objective.finish() for objective in objectives]
 
 
-@settings(max_examples=40)
-@given(dealt(), st.sampled_from(sorted(available())), st.sampled_from(["rows", "tasks"]))
+WEIGHTINGS = [name for name, family in available().items() if family == "weighting"]
+
+
+@settings(max_examples=100)
+@given(dealt(), st.sampled_from(WEIGHTINGS), st.sampled_from(["rows", "tasks"]))
 def test_the_parts_of_any_partition_add_up_to_the_whole_step(
     made: tuple[list[int], list[list[list[int]]]], name: str, reduction: Reduction
 ) -> None:
@@ -260,3 +265,32 @@ def test_gamma_multiplies_a_tasks_loss_its_weights_penalty_and_its_heads_penalty
     assert half == pytest.approx((whole + without) / 2)
     torch.testing.assert_close(half_s, whole_s * torch.tensor([1.0, 0.5, 0.0]))
     torch.testing.assert_close(without_s, whole_s * torch.tensor([1.0, 0.0, 0.0]))
+
+
+def test_a_single_micro_batch_finds_its_losses_itself() -> None:
+    """On two processes, whose losses are added up."""
+    rows = {"a": torch.tensor([1.0, 2.0], requires_grad=True), "b": torch.tensor([0.5], requires_grad=True)}
+    others = torch.tensor([1.0, 0.25, 0.0])
+    objective = objective_of(weighting_of("gls"), 2, reduce_sum=lambda mine: mine + others.to(mine))
+    part = objective.micro_batch(rows, [3, 2, 0])
+    part.backward()
+    losses = torch.tensor([2.0, 0.5])
+    # GLS: the geometric mean, whose derivative is itself over m L.
+    factors = losses.prod().sqrt() / (2 * losses)
+    for task, (name, count) in enumerate({"a": 3, "b": 2}.items()):
+        gradient = rows[name].grad
+        assert gradient is not None
+        assert gradient.tolist() == pytest.approx([float(factors[task]) / count] * len(gradient), rel=1e-5)
+
+
+def test_schedules_multiply_what_is_no_sum_over_tasks_too() -> None:
+    gradients = []
+    for gamma in ([1.0, 1.0, 1.0], [1.0, 0.25, 1.0]):
+        rows = {"a": torch.tensor([1.0], requires_grad=True), "b": torch.tensor([2.0], requires_grad=True)}
+        objective = objective_of(weighting_of("gls"), 1)
+        objective.micro_batch(rows, [1, 1, 0], gamma=gamma).backward()
+        gradients.append([float(rows[name].grad) for name in ("a", "b")])  # type: ignore[arg-type]
+        result = objective.finish()
+        assert result.factors[:2].tolist() == pytest.approx(gradients[-1], rel=1e-5)
+        assert result.unweighted[:2].tolist() == gamma[:2]
+    assert gradients[1] == pytest.approx([gradients[0][0], gradients[0][1] / 4], rel=1e-5)

@@ -1,0 +1,41 @@
+"""The figure of the tasks' gradients."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hf_mtl.reporting.gradient_figure import gradient_figure, mean_cosines
+
+LOG = [
+    {
+        "step": step,
+        "gradient_norm/a": 1.0,
+        "gradient_norm/b": 2.0,
+        "gradient_cosine/a/b": cosine,
+        "conflict_rate": rate,
+    }
+    for step, cosine, rate in [(10, -0.5, 1.0), (20, 0.1, 0.0)]
+]
+
+
+def test_the_matrix_holds_each_pairs_mean_over_the_run() -> None:
+    tasks, cosines = mean_cosines([*LOG, {"step": 30, "gradient_norm/c": 1.0}])
+    assert tasks == ["a", "b", "c"]
+    np.testing.assert_allclose(cosines[:2, :2], [[1.0, -0.2], [-0.2, 1.0]])
+    assert np.isnan(cosines[0, 2])
+
+
+def test_it_is_drawn_with_and_without_weights(tmp_path: Path) -> None:
+    gradient_figure(tmp_path / "plain.png", LOG)
+    weighted = [{**record, "aggregator_weight/a": 0.3, "aggregator_weight/b": 0.7} for record in LOG]
+    gradient_figure(tmp_path / "weighted.png", weighted)
+    sizes = [Image.open(tmp_path / name).size for name in ("plain.png", "weighted.png")]
+    assert sizes[1][1] > sizes[0][1], "one more panel"
+
+
+def test_a_log_without_cosines_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no cosines"):
+        gradient_figure(tmp_path / "none.png", [{"step": 1, "loss/a": 1.0}])
+    assert not (tmp_path / "none.png").exists()

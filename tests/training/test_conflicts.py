@@ -1,0 +1,67 @@
+"""What the log says of the tasks' gradients."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hf_mtl.training.conflicts import ConflictLog
+from tests import tiny
+from tests.training.trainers import make, parameters, records, same
+
+ROWS = torch.tensor([[1.0, 0.0], [-1.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
+
+
+def test_a_record_has_norms_cosines_and_the_share_of_conflicts() -> None:
+    log = ConflictLog(["a", "b", "c"])
+    log.observe(ROWS @ ROWS.T, torch.tensor([0.25, 0.75, 0.0]))
+    record = log.flush()
+    assert record == {
+        "gradient_norm/a": 1.0,
+        "gradient_norm/b": pytest.approx(2**0.5),
+        "gradient_cosine/a/b": pytest.approx(-(0.5**0.5)),
+        "conflict_rate": 1.0,
+        "aggregator_weight/a": 0.25,
+        "aggregator_weight/b": 0.75,
+        "aggregator_weight/c": 0.0,
+    }
+    assert log.flush() == {}
+
+
+def test_a_mean_is_over_the_samples_that_had_the_tasks() -> None:
+    log = ConflictLog(["a", "b", "c"])
+    log.observe(ROWS @ ROWS.T)
+    all_there = torch.eye(3, dtype=torch.float64) * 4
+    log.observe(all_there)
+    log.observe(torch.full((3, 3), torch.nan))  # a step that was skipped
+    record = log.flush()
+    assert record["gradient_norm/a"] == 1.5
+    assert record["gradient_norm/c"] == 2.0
+    assert record["gradient_cosine/a/b"] == pytest.approx(-(0.5**0.5) / 2)
+    assert record["gradient_cosine/b/c"] == 0.0
+    assert record["conflict_rate"] == 0.25  # one pair of one and three
+
+
+@pytest.mark.parametrize("layout", ["auto", "split"])
+def test_samples_do_not_touch_the_run(tmp_path: Path, layout: str) -> None:
+    def run(every: int) -> Any:
+        section = {"gradients": {"log_every": every, "layout": layout}}
+        trainer = make(tmp_path / str(every), model=tiny.model(dropout=0.1), balancing=section, max_steps=6)
+        trainer.train()
+        return trainer
+
+    without, sampled = run(0), run(2)
+    assert same(parameters(without), parameters(sampled))
+    assert records(without, "loss") == records(sampled, "loss")
+    assert not records(without, "conflict_rate")
+    assert len(records(sampled, "conflict_rate")) >= 2
+    assert all(-1 <= value <= 1 for value in records(sampled, "gradient_cosine/topic/mood"))
+    assert sampled.state.total_flos > without.state.total_flos
+
+
+def test_an_aggregator_logs_its_decisions(tmp_path: Path) -> None:
+    trainer = make(tmp_path, balancing={"weighting": None, "aggregator": "cagrad"}, max_steps=4)
+    trainer.train()
+    for key in ("gradient_norm/score", "gradient_cosine/topic/mood", "aggregator_weight/mood", "conflict_rate"):
+        assert len(records(trainer, key)) == 4
