@@ -1,6 +1,7 @@
 """Do the tasks' gradients agree? Their norms, their cosines, and how often they conflict, for the log."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -89,9 +90,9 @@ class SampledConflicts(TrainerCallback):
         model: The model.
         collator: Makes batches of the training rows.
         seed: Seed of the rows that are drawn.
-        every: Optimizer steps between two samples.
         rows_per_step: Rows of an optimizer step, for the size of a sample.
         log: Takes the samples.
+        options: How often, and how gradients are formed.
         add_flops: Told the floating point operations of every sample.
     """
 
@@ -100,14 +101,14 @@ class SampledConflicts(TrainerCallback):
         model: Any,
         collator: Callable[[], Collator],
         seed: int,
-        every: int,
         rows_per_step: Callable[[], int],
         log: ConflictLog,
+        options: GradientOptions,
         add_flops: Callable[[float], None],
     ):
         self.model = model
         self.seed = seed
-        self.every = every
+        self.options = options
         self.log = log
         self._make_collator = collator
         self._collator: Collator | None = None
@@ -119,7 +120,7 @@ class SampledConflicts(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Take a sample, where one is due and the encoder is trained."""
-        if state.global_step % self.every or not any(p.requires_grad for p in shared_parameters(self.model)):
+        if state.global_step % self.options.log_every or not any(p.requires_grad for p in shared_parameters(self.model)):
             return
         training = self.model.training
         kept = {parameter: parameter.grad for parameter in self.model.parameters()}
@@ -173,7 +174,7 @@ class SampledConflicts(TrainerCallback):
             self._gradients = SharedGradients(
                 self.model,
                 len(self.log.names),
-                GradientOptions(hold="recompute"),
+                replace(self.options, hold="recompute"),
                 lambda: self._batch(0, "segments"),
                 lambda total: total,
             )

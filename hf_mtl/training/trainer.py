@@ -181,9 +181,9 @@ class MultiTaskTrainer(BalancedTrainer):
                     self.model,
                     self.train_collator,
                     self.args.seed,
-                    options.log_every,
                     lambda: self.rows_per_step,
                     self.conflicts,
+                    options,
                     self._add_flops,
                 )
             )

@@ -9,14 +9,8 @@ from PIL import Image
 from hf_mtl.reporting.gradient_figure import gradient_figure, mean_cosines
 
 LOG = [
-    {
-        "step": step,
-        "gradient_norm/a": 1.0,
-        "gradient_norm/b": 2.0,
-        "gradient_cosine/a/b": cosine,
-        "conflict_rate": rate,
-    }
-    for step, cosine, rate in [(10, -0.5, 1.0), (20, 0.1, 0.0)]
+    {"step": 10, "gradient_norm/a": 1.0, "gradient_norm/b": 2.0, "gradient_cosine/a/b": -0.5, "conflict_rate": 1.0},
+    {"step": 20, "gradient_norm/a": 1.0, "gradient_norm/b": 2.0, "gradient_cosine/a/b": 0.1, "conflict_rate": 0.0},
 ]
 
 
