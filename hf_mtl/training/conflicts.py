@@ -120,7 +120,7 @@ class SampledConflicts(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Take a sample, where one is due and the encoder is trained."""
-        if state.global_step % self.options.log_every or not any(p.requires_grad for p in shared_parameters(self.model)):
+        if state.global_step % self.options.log_every or not shared_parameters(self.model):
             return
         training = self.model.training
         kept = {parameter: parameter.grad for parameter in self.model.parameters()}
