@@ -88,11 +88,6 @@ def check_balancing(
     """
     mistakes = []
     for family, method in methods.items():
-        if "adapter_training" in method.needs:
-            problem = (
-                f"'{method.name}' is experimental: needs an adapter training phase that the Trainer does not run yet"
-            )
-            mistakes.append(Mistake(f"balancing.{family}", problem, "Take another one; see hf-mtl methods."))
         if getattr(method, "scope", None) == "adapters" and model.lora in (None, False):
             remedy = "Set model.lora, or another scope."
             mistakes.append(Mistake(f"balancing.{family}.scope", "'adapters', and the model has none", remedy))

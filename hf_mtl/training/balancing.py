@@ -82,9 +82,6 @@ def make_aggregator(balancing: Mapping[str, Any], names: list[str], seed: int) -
         return None
     name, options = _method(balancing, "aggregator", "", names)
     aggregator = build_aggregator(name, num_tasks=len(names), **options)
-    if "adapter_training" in aggregator.needs:
-        problem = f"'{name}' needs a training phase of adapters, which the Trainer does not run"
-        raise UserError(Mistake("balancing.aggregator", problem, "Its base aggregators can be used as they are"))
     aggregator.observe(seed=seed)
     return aggregator
 

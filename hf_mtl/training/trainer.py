@@ -30,6 +30,7 @@ from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION
+from hf_mtl.balancing.aggregators.cost import COST
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import RunError
@@ -53,6 +54,7 @@ from hf_mtl.training.scoring_trainer import Datasets
 from hf_mtl.training.setup import fit_statistics, make_schedules
 from hf_mtl.training.signals import TaskSignals
 from hf_mtl.training.task_gradients import OF_GRADIENTS, TaskGradients
+from hf_mtl.training.teleportation import Teleportation
 from hf_mtl.training.temperatures import forget_temperatures
 
 logger = logging.get_logger(__name__)
@@ -117,6 +119,7 @@ class MultiTaskTrainer(BalancedTrainer):
         self.processes = Processes.of(self.accelerator)
         self._rows_per_step: int | None = None
         self.task_gradients = None
+        self.teleportation: Teleportation | None = None
         if train is not None:
             self._set_up_training(train, mixture or {}, balancing or {}, schedules)
 
@@ -174,6 +177,18 @@ class MultiTaskTrainer(BalancedTrainer):
             self.task_gradients = TaskGradients(
                 self.model, self.weighting, aggregator, options, self.probe_batch, self.processes, self._backward
             )
+        if isinstance(aggregator, COST) and self.task_gradients is not None:
+            self.teleportation = Teleportation(
+                self.model,
+                aggregator,
+                self.train_collator,
+                self.args.seed,
+                lambda: self.rows_per_step,
+                lambda: self._step_batches,
+                lambda tensor: self.processes.reduce_sum(tensor) / self.processes.world,
+                self._add_flops,
+            )
+            self.add_callback(self.teleportation)
         self.conflicts = ConflictLog(list(self.mixture.sizes))
         if self.task_gradients is None and self._samples_conflicts(options):
             self.add_callback(
@@ -244,6 +259,7 @@ class MultiTaskTrainer(BalancedTrainer):
             "schedules": self.schedules,
             "weighting": self.objective,
             **({} if self.task_gradients is None else {"task_gradients": self.task_gradients}),
+            **({} if self.teleportation is None else {"teleportation": self.teleportation}),
             "signals": self.signals,
             "budget": self.budget,
         }

@@ -169,14 +169,6 @@ def test_mistakes_of_both_methods_and_their_gradients_come_together(write: Write
     assert [said.partition(": ")[0] for said in found] == [f"recipe.yaml:{line}" for line in (15, 12, 13, 14)]
 
 
-def test_a_training_phase_that_nobody_runs_is_refused(write: Write) -> None:
-    [said] = mistakes(write(MINIMAL), "balancing.aggregator=cost")
-    assert said == (
-        "balancing.aggregator: 'cost' is experimental: needs an adapter training phase that the Trainer does not run "
-        "yet. Take another one; see hf-mtl methods."
-    )
-
-
 @pytest.mark.parametrize(
     "method", ["aggregator={name: upgrad, scope: adapters}", "weighting={name: gradnorm, scope: adapters}"]
 )

@@ -166,7 +166,7 @@ METHODS = {
     "uw-pcgrad": ("uw", "pcgrad"),
     "pcgrad-last-layer": ("ew", "pcgrad"),
 }
-# Equal weighting is base.yaml; weights, signs and sizes are the user's to choose; cost cannot be run.
+# Equal weighting is base.yaml; weights, signs and sizes are the user's to choose; cost is experimental.
 WITHOUT_RECIPE = {"ew", "fixed", "tw", "uw-o", "sum", "mean", "ngdiff", "cost"}
 
 

@@ -14,8 +14,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "fixed": {"weights": [0.5, 1.0, 2.0]},
     "ngdiff": {"signs": [1, -1, 1]},
     "dwa": {"window_steps": 4},
+    "cost": {"start_epoch": 0},
 }
-TRAINED = {name: family for name, family in available().items() if name != "cost"}
+TRAINED = available()
 
 
 def of(name: str) -> dict[str, Any]:
