@@ -1,6 +1,5 @@
 """Balancing methods decide once per optimizer step, whatever its micro-batches and processes."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ def test_processes_do_not_change_a_decision(tmp_path: Path, name: str) -> None:
     options = {"steps": STEPS, "balancing": METHODS[name]}
     reference, _ = train(32, 1, "sgd", "", grouping=False, **options)  # type: ignore[arg-type]
     for per_device, accumulation in [(16, 1), (8, 2)]:
-        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "", "on", "-", json.dumps(options))
+        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "", "on", **options)
         assert_same_run(found, reference)
 
 
