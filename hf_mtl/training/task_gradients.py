@@ -20,6 +20,9 @@ OF_GRADIENTS = frozenset({"norms", "jacobian"})
 """What a weighting may need that takes gradients of single tasks."""
 
 
+_OF_AGGREGATOR = "aggregator."
+
+
 class TaskGradients:
     """The gradients of single tasks in a run whose weighting or aggregator needs them.
 
@@ -250,13 +253,14 @@ class TaskGradients:
     def state_dict(self) -> dict[str, Any]:
         """The aggregator's state, and the count of skipped steps."""
         state = {} if self.aggregator is None else self.aggregator.state_dict()
-        return {"skipped_steps": self.skipped_steps, "aggregator": state}
+        return {"skipped_steps": self.skipped_steps, **{f"{_OF_AGGREGATOR}{key}": state[key] for key in state}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where a checkpoint left off."""
         self.skipped_steps = int(state["skipped_steps"])
         if self.aggregator is not None:
-            self.aggregator.load_state_dict(dict(state["aggregator"]))
+            own = {key: value for key, value in state.items() if key.startswith(_OF_AGGREGATOR)}
+            self.aggregator.load_state_dict({key.removeprefix(_OF_AGGREGATOR): own[key] for key in own})
 
 
 def _inverse(values: Tensor) -> Tensor:
