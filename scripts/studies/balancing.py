@@ -14,16 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from frozen_study import FrozenStudy, Splits
-from study import Results, claim
+from study import ROOT, Results, study_parser, work_through
 
 from hf_mtl.balancing import available
 from hf_mtl.evaluation import aggregate
 
-ROOT = Path(__file__).resolve().parents[2]
-DEFAULT_WORK = ROOT / "runs" / "reproduce_balancing"
-DEFAULT_RESULTS = Path(__file__).parent / "results" / "balancing.jsonl"
 BASELINE = "ew"
 # Weights and signs are the user's to choose, and `cost` trains for two epochs more.
 LEFT_OUT = ("fixed", "ngdiff", "cost")
@@ -144,13 +140,7 @@ def kept(item: dict[str, float]) -> dict[str, float]:
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options of the study and of its report."""
-    found = argparse.ArgumentParser(description=description)
-    found.add_argument("--work", type=Path, default=DEFAULT_WORK)
-    found.add_argument("--results", type=Path, default=DEFAULT_RESULTS)
-    found.add_argument("--steps", type=int, default=Settings.steps, help="fewer for a try, kept apart in the results")
-    found.add_argument("--rows", type=int, default=Settings.rows, help="training rows of a task; fewer for a try")
-    found.add_argument("--seeds", type=int, default=len(Settings.seeds), help="the first so many; fewer for a try")
-    return found
+    return study_parser("balancing", Settings, "a task", description)
 
 
 def chosen(options: argparse.Namespace) -> Settings:
@@ -162,21 +152,14 @@ def chosen(options: argparse.Namespace) -> Settings:
     return Settings(steps=options.steps, rows=options.rows, **seeds, **limits)
 
 
+def plan(settings: Settings) -> dict[int, list[str]]:
+    """The arms of each seed."""
+    return {seed: list(arms()) if seed in settings.seeds else [BASELINE] for seed in settings.baseline_seeds}
+
+
 def main() -> None:
-    """Work through all runs that nobody else is at."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--reverse", action="store_true", help="start with the last seed: for a second process")
-    options = arguments.parse_args()
-    torch.set_num_threads(1)
-    settings, results = chosen(options), Results(options.results)
-    benchmark = None
-    for seed in settings.baseline_seeds[::-1] if options.reverse else settings.baseline_seeds:
-        for arm in [BASELINE] if seed not in settings.seeds else arms():
-            with claim(options.work / "claims" / f"{arm}-{seed}-{settings.steps}-{settings.rows}") as mine:
-                key = {"arm": arm, "seed": seed, "steps": settings.steps, "rows": settings.rows}
-                if mine and not results.find(**key):
-                    benchmark = benchmark or Benchmark(settings)
-                    run(benchmark, arm, seed, results, options.work)
+    """Do what is left of the study."""
+    work_through(parser(__doc__), chosen, plan, Benchmark, run)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import numpy as np
 from balancing import BASELINE, arms, chosen, parser
 from comparisons import Runs, plus_minus, runs_by_arm
+from study import ROOT
 
 from hf_mtl.evaluation import task_score
 from hf_mtl.recipe import load_recipe
@@ -39,8 +40,6 @@ def main() -> None:
     runs = runs_by_arm(read_jsonl(options.results), list(arms()), settings.steps, settings.rows)
     if BASELINE not in runs:
         raise SystemExit(f"{options.results} has no runs of equal weighting with this budget yet")
-    from balancing import ROOT
-
     print(scores_table(runs, dict(load_recipe(ROOT / "recipes" / "affecteval" / "local-base.yaml").tasks)))
 
 
