@@ -9,7 +9,15 @@ import pkgutil
 from typing import Any, TypeVar
 
 from hf_mtl.balancing import aggregators, weightings
-from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator, NonFiniteRows
+from hf_mtl.balancing.aggregator import (
+    AGGREGATORS,
+    Conflict,
+    FromGramian,
+    GradientAggregator,
+    LookAhead,
+    NonFiniteRows,
+    Teleporting,
+)
 from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
 from hf_mtl.balancing.exposure import DEFAULT_REDUCTION, Reduction, exposure
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
@@ -114,11 +122,15 @@ __all__ = [
     "DEFAULT_EXACT_ACCUMULATION",
     "DEFAULT_REDUCTION",
     "DEFAULT_WEIGHTING",
+    "Conflict",
+    "FromGramian",
     "GradientAggregator",
     "GramianAggregator",
+    "LookAhead",
     "LossWeighting",
     "NonFiniteRows",
     "Reduction",
+    "Teleporting",
     "aggregator_class",
     "available",
     "build_aggregator",

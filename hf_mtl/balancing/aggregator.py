@@ -1,18 +1,21 @@
 """What a gradient aggregator is, the policy for rows that all of them share, and the registry that finds them."""
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hf_mtl.balancing.checks import choice, whole
 from hf_mtl.balancing.solvers import Array
 from hf_mtl.errors import CheckpointError, HfMtlError
 
 Need = Literal["gramian", "jacobian", "losses", "second_backward", "adapter_training"]
-Scale = Literal["sum", "mean", "own"]
+Scale = Literal["sum", "mean", "own", "the base's"]
 Reduction = Literal["sum", "mean"]
 Scope = Literal["all", "last_layer", "adapters"]
 
@@ -46,11 +49,19 @@ class GradientAggregator(ABC):
     `NonFiniteRows`. One call is one decision: call once per optimizer step, in every process with the same rows.
 
     Subclasses register with `register` and take their recipe options as keyword arguments. Class attributes say
-    what a method is like: ``source`` (paper), ``scale`` (``sum``, ``mean`` or its ``own``), ``needs`` and ``cost``.
+    what a method is like with its default options; options may give an object others.
 
-    Needs: ``gramian`` inner products suffice (`GramianAggregator`), ``jacobian`` the rows themselves, ``losses``
-    the task losses, ``second_backward`` gradients elsewhere, ``adapter_training`` a training phase of its own.
-    A method without needs has weights that no gradient changes. Options may change an object's needs.
+    Attributes:
+        source: The paper, for the table of methods.
+        scale: Of the result: that of the ``sum`` or the ``mean`` of the rows, the method's ``own``, or, of one that
+            wraps another, ``the base's``.
+        degree: How the result scales with its rows: A(c J) = c^degree A(J). Only a method of degree 1 can be applied
+            to rows that shrink towards zero.
+        needs: ``gramian`` inner products suffice (`FromGramian`), ``jacobian`` the rows themselves, ``losses`` the
+            task losses, ``second_backward`` gradients elsewhere (`LookAhead`), ``adapter_training`` a training phase
+            of its own (`Teleporting`).
+        cost: What the method costs beside training on the sum of the losses, for the table of methods.
+        remembers: Attributes that make up the state.
 
     Args:
         num_tasks: Number of tasks T.
@@ -63,17 +74,15 @@ class GradientAggregator(ABC):
 
     name: ClassVar[str]
     source: ClassVar[str]
-    scale: ClassVar[Scale]
+    scale: Scale
     cost: ClassVar[str]
+    degree: float = 1.0
     needs: frozenset[Need] = frozenset({"gramian"})
     remembers: ClassVar[tuple[str, ...]] = ()
-    """Attributes that make up the state."""
 
     def __init__(self, num_tasks: int, scope: Scope = "all"):
-        if num_tasks < 1:
-            raise ValueError(f"num_tasks is {num_tasks}; needs at least one task")
-        self.num_tasks = num_tasks
-        self.scope: Scope = one_of(scope, ("all", "last_layer", "adapters"), "scope")
+        self.num_tasks = whole(num_tasks, "num_tasks", at_least=1)
+        self.scope: Scope = choice(scope, ("all", "last_layer", "adapters"), "scope")
         self.reduction: Reduction = "sum"
         self.seed = 0
         self._last_weights: Tensor | None = None
@@ -150,6 +159,15 @@ class GradientAggregator(ABC):
         if jacobian.ndim != 2 or len(jacobian) != self.num_tasks:
             raise ValueError(f"the Jacobian is {list(jacobian.shape)}; needs [{self.num_tasks}, P]")
 
+    def check_gramian(self, gramian: Tensor) -> None:
+        """Refuse what is not an inner product per pair of tasks.
+
+        Raises:
+            ValueError: If the Gramian is not [T, T].
+        """
+        if gramian.shape != (self.num_tasks, self.num_tasks):
+            raise ValueError(f"the Gramian is {list(gramian.shape)}; needs [{self.num_tasks}, {self.num_tasks}]")
+
     def _active(self, norms: Array, present: Tensor | None, losses: Tensor | None) -> tuple[Array, Array | None]:
         """Indices of the active rows, and their losses; refuses what is not finite."""
         there = np.ones(self.num_tasks, dtype=bool) if present is None else as_array(present).astype(bool)
@@ -172,6 +190,65 @@ class GradientAggregator(ABC):
         return float(self.num_tasks if present is None else present.sum())
 
 
+@runtime_checkable
+class FromGramian(Protocol):
+    """An aggregator that decides by inner products alone: ``jacobian`` is not among its needs."""
+
+    def weights_from_gramian(
+        self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None, **draws: Any
+    ) -> Tensor:
+        """The weights w [T] of this step from G [T, T]; see `GramianAggregator.weights_from_gramian`."""
+
+
+class LookAhead(GradientAggregator):
+    """An aggregator with the need ``second_backward``: it also wants each task's gradient at a point of its own.
+
+    In a step, before the call: `perturbations` of the rows J, then ``observe(jacobian=)`` of each task's gradient at
+    the parameters plus its own perturbation, on the same rows of data with the same dropout.
+
+    Attributes:
+        rho: Length of a perturbation; that of the heads' own, too.
+    """
+
+    rho: float
+
+    @abstractmethod
+    def perturbations(self, jacobian: Tensor) -> Tensor:
+        """The displacement at which each task's gradient is wanted, [T, P]; 0 for a zero row."""
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """How the rows of a step disagree.
+
+    Args:
+        cosines: Cosine of each row with the mean of the active rows, [T]; 0 for inactive rows.
+        sharpness_weights: Weight of each task's sharpness in the search, m (1 - |g_t| / sum |g|), [T]; 0 for
+            inactive rows.
+        triggered: Whether a row does not agree with the mean: the smallest cosine is at most 0.
+    """
+
+    cosines: Tensor
+    sharpness_weights: Tensor
+    triggered: bool
+
+
+class Teleporting(GradientAggregator):
+    """An aggregator with the need ``adapter_training``: it says when to look for another point, and how.
+
+    Attributes:
+        rank: Rank of the adapters that search.
+        last: What the last step's rows were like; None before the first step.
+    """
+
+    rank: int
+    last: Conflict | None = None
+
+    @abstractmethod
+    def due(self, epoch: int) -> bool:
+        """Whether to search now, after the step of `last`; answering yes uses the epoch up."""
+
+
 def register(name: str) -> Callable[[type[GradientAggregator]], type[GradientAggregator]]:
     """Make an aggregator known under its recipe name."""
 
@@ -183,26 +260,15 @@ def register(name: str) -> Callable[[type[GradientAggregator]], type[GradientAgg
     return add
 
 
-def one_of(value: Any, allowed: Sequence[Any], what: str) -> Any:
-    """The value, if it is one of those allowed.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if value not in allowed:
-        raise ValueError(f"{what} is {value!r}; needs {', '.join(map(repr, allowed))}")
-    return value
+def base_names(needs: Collection[Need]) -> list[str]:
+    """The aggregators that a wrapper can build with default options, and that need no more than these."""
+    return sorted(name for name, cls in AGGREGATORS.items() if cls.needs <= set(needs) and not _required(cls))
 
 
-def within(value: float, low: float, high: float, what: str) -> float:
-    """The value, if low <= value <= high.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if not low <= value <= high:
-        raise ValueError(f"{what} is {value}; needs a number from {low:g} to {high:g}")
-    return value
+def _required(cls: type[GradientAggregator]) -> list[str]:
+    """The options that must be given."""
+    parameters = inspect.signature(cls).parameters.values()
+    return [item.name for item in parameters if item.default is item.empty and item.name != "num_tasks"]
 
 
 def as_array(values: Tensor) -> Array:

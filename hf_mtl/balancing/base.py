@@ -16,7 +16,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from hf_mtl.balancing.checks import choice as choice  # hf_mtl.gradients takes it from here
+from hf_mtl.balancing.checks import positive, whole
+
 Need = Literal["losses", "norms", "jacobian", "losses_after"]
+SumsTo = Literal["1", "T", "own"]
 WEIGHTINGS: dict[str, type["LossWeighting"]] = {}
 
 
@@ -25,8 +29,9 @@ class LossWeighting(nn.Module):
 
     Conventions (T tasks): additive methods return the sum over present tasks of kappa_t (w_t L_t + r_t), where
     kappa is the exposure and r_t the method's own penalty. ``weights()`` are the w_t last used, in the scale of
-    the method's paper. Learned parameters live in the module, beside the model, in float64: they are T numbers.
-    The trainer's optimizer trains ``parameters()``; whatever else a method learns it updates itself, in buffers.
+    the method's paper. ``weight_sum`` multiplies the whole scalar, penalties too, so that learned parameters settle
+    where they would without it. They live in the module, beside the model, in float64: they are T numbers. The
+    trainer's optimizer trains ``parameters()``; whatever else a method learns it updates itself, in buffers.
 
     Subclasses register with `register` and take their recipe options as keyword arguments. They define
     `coefficients`, or `coefficients_at` where these depend on the step's own losses, and `record` if they remember.
@@ -39,6 +44,7 @@ class LossWeighting(nn.Module):
         additive: Whether the scalar is a sum over tasks with their exposure; otherwise each present task is seen
             once, and exposure is ignored.
         cost: What the method costs beside equal weighting, for the table of methods.
+        sums_to: What ``weights()`` sum to in the method's scale: ``1``, ``T``, or nothing fixed (``own``).
 
     Args:
         num_tasks: Number of tasks T.
@@ -51,15 +57,12 @@ class LossWeighting(nn.Module):
     needs: ClassVar[frozenset[Need]] = frozenset()
     additive: ClassVar[bool] = True
     cost: ClassVar[str] = "nothing"
+    sums_to: ClassVar[SumsTo] = "own"
 
     def __init__(self, num_tasks: int, weight_sum: float | None = None):
         super().__init__()
-        if num_tasks < 1:
-            raise ValueError(f"num_tasks is {num_tasks}; needs at least one task")
-        if weight_sum is not None and weight_sum <= 0:
-            raise ValueError(f"weight_sum is {weight_sum}; needs a positive number")
-        self.num_tasks = num_tasks
-        self.weight_sum = weight_sum
+        self.num_tasks = whole(num_tasks, "num_tasks", at_least=1)
+        self.weight_sum = None if weight_sum is None else positive(weight_sum, "weight_sum")
         self._last_weights: Tensor | None = None
 
     # ---- What a method defines ----
@@ -101,9 +104,10 @@ class LossWeighting(nn.Module):
         """Take what the method needs beyond losses; each method takes what it knows and ignores the rest.
 
         Args:
-            facts: At the start ``sizes=`` (training rows [T]), ``steps_per_epoch=``, ``seed=``; in a step
-                ``norms=`` [T], ``jacobian=`` [T, P] (of the unweighted losses), ``losses_after=`` [T], with
-                ``present=`` (bool [T]) where a zero does not mean an absent task.
+            facts: At the start ``sizes=`` (training rows [T]), ``steps_per_epoch=``, ``total_steps=`` (optimizer
+                steps of the run), ``seed=``; in a step ``norms=`` [T], ``jacobian=`` [T, P] (of the unweighted
+                losses), ``losses_after=`` [T], with ``present=`` (bool [T]) where a zero does not mean an absent
+                task.
         """
 
     @torch.no_grad()
@@ -158,14 +162,17 @@ class LossWeighting(nn.Module):
         raw = self.coefficients_at(losses.detach().double(), present).to(losses.device)
         factor = self._factor(raw.detach())
         # where() before the product: an absent task's loss may be anything, nan included.
-        data = self.data_terms(torch.where(present, losses.double(), 0.0), raw) * factor
-        terms = data + self.penalties().to(losses.device)
+        data = self.data_terms(torch.where(present, losses.double(), 0.0), raw)
+        # With the factor on the data alone, learned parameters would make up for it: uw's weights become equal.
+        terms = (data + self.penalties().to(losses.device)) * factor
         return (torch.where(present, exposure, 0.0) * terms).sum().to(losses.dtype), raw * factor
 
     def _factor(self, coefficients: Tensor) -> Tensor | float:
-        """What brings the coefficients to ``weight_sum``."""
-        tiny = torch.finfo(torch.float64).tiny
-        return 1.0 if self.weight_sum is None else self.weight_sum / coefficients.sum().clamp(min=tiny)
+        """What brings the coefficients to ``weight_sum``; 1 where they sum to nothing, as those of clamped losses."""
+        if self.weight_sum is None:
+            return 1.0
+        factor = self.weight_sum / coefficients.sum()
+        return torch.where(torch.isfinite(factor), factor, 1.0)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
         self._last_weights = None
@@ -216,26 +223,3 @@ def seen_tasks(present: Any, sizes: Tensor) -> Tensor:
     """
     known = sizes > 0 if present is None else torch.as_tensor(present, dtype=torch.bool, device=sizes.device)
     return known & torch.isfinite(sizes)
-
-
-def choice(value: str, allowed: tuple[str, ...], what: str) -> str:
-    """One of several words.
-
-    Raises:
-        ValueError: If it is none of them.
-    """
-    if value not in allowed:
-        quoted = [f"'{word}'" for word in allowed]
-        raise ValueError(f"{what} is '{value}'; needs {', '.join(quoted[:-1])} or {quoted[-1]}")
-    return value
-
-
-def positive(value: float, what: str) -> float:
-    """A positive finite number.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{what} is {value}; needs a positive number")
-    return value

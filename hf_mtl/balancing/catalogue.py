@@ -41,8 +41,9 @@ class MethodFacts:
         options: Default of each option, `REQUIRED` where there is none.
         needs: What a step must hand over, with the default options; see `NEEDS`.
         cost: What it costs beside equal weighting.
-        scale: Of an aggregator: ``sum``, ``mean`` or its ``own``; of a weighting: ``additive``, a sum over tasks with
-            their exposure, or ``joint``, where each present task is seen once.
+        scale: Of an aggregator: ``sum``, ``mean``, its ``own`` or ``the base's``; of a weighting: ``additive``, a sum
+            over tasks with their exposure, or ``joint``, where each present task is seen once.
+        sums_to: What the weights of a weighting sum to: ``1``, ``T`` or nothing fixed (``own``); None: an aggregator.
         doc: The docstring of its class.
     """
 
@@ -53,6 +54,7 @@ class MethodFacts:
     needs: tuple[str, ...]
     cost: str
     scale: str
+    sums_to: str | None
     doc: str
 
 
@@ -98,5 +100,6 @@ def _facts(cls: type[LossWeighting] | type[GradientAggregator]) -> MethodFacts:
         needs=tuple(need for need in NEEDS if need in cls.needs),
         cost=cls.cost,
         scale=scale,
+        sums_to=cls.sums_to if issubclass(cls, LossWeighting) else None,
         doc=inspect.cleandoc(cls.__doc__ or ""),
     )

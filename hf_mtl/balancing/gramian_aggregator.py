@@ -46,8 +46,7 @@ class GramianAggregator(GradientAggregator):
             NonFiniteRows: If a row, or a loss that the method needs, is not finite.
             ValueError: If a shape is wrong, or something that the method needs is missing.
         """
-        if gramian.shape != (self.num_tasks, self.num_tasks):
-            raise ValueError(f"the Gramian is {list(gramian.shape)}; needs [{self.num_tasks}, {self.num_tasks}]")
+        self.check_gramian(gramian)
         products = as_array(gramian)
         norms = np.sqrt(np.maximum(np.diag(products), 0.0))
         active, active_losses = self._active(norms, present, losses)

@@ -3,6 +3,7 @@
 from hf_mtl.gradients.choice import plain_forward, shared_parameters
 from hf_mtl.gradients.held import Chosen, HeldGradients
 from hf_mtl.gradients.options import GradientOptions
+from hf_mtl.gradients.recomputed import Recomputed
 from hf_mtl.gradients.rows import Rows
 from hf_mtl.gradients.shared import SharedGradients
 
@@ -10,6 +11,7 @@ __all__ = [
     "Chosen",
     "GradientOptions",
     "HeldGradients",
+    "Recomputed",
     "Rows",
     "SharedGradients",
     "plain_forward",

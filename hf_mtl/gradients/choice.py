@@ -77,6 +77,8 @@ def why_not_segments(model: Any, layers: Sequence[Taped], batch: Mapping[str, An
         return _difference(model, layers, batch)
     except Unsupported as reason:
         return str(reason)
+    except Exception as error:  # whatever a layer may do that a tape does not know: autograd will do
+        return f"a tape of it fails ({type(error).__name__}: {error})"
     finally:
         model.zero_grad()
         model.train(training)

@@ -1,13 +1,15 @@
 """The layers that a tape knows, and what each of their parameters gets from a task's rows."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 from transformers.pytorch_utils import Conv1D
 
+from hf_mtl.errors import Mistake, UserError
 from hf_mtl.gradients.tape import Call, Taped
 from hf_mtl.gradients.unsupported import Unsupported
 
@@ -15,17 +17,6 @@ from hf_mtl.gradients.unsupported import Unsupported
 def constants(module: nn.Module) -> dict[str, Tensor]:
     """A module's own parameters without their gradient."""
     return {name: parameter.detach() for name, parameter in module.named_parameters(recurse=False)}
-
-
-def own_forward(module: nn.Module, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
-    """A module's output with other tensors in place of its parameters, while a tape has replaced its forward."""
-    taped = vars(module).pop("forward", None)
-    try:
-        output: Tensor = functional_call(module, parameters, (inputs,))
-    finally:
-        if taped is not None:
-            module.forward = taped
-    return output
 
 
 def _joined(parts: Iterable[Tensor]) -> Tensor:
@@ -45,7 +36,7 @@ class TapedTokens(Taped):
 
     def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The module's own forward."""
-        output = own_forward(self.module, constants(self.module), inputs)
+        output = self.own_forward(constants(self.module), inputs)
         # Under autocast the layer works on shorter numbers; keeping these is enough.
         short = output.dtype.itemsize < inputs.dtype.itemsize
         return output, inputs.detach().to(output.dtype) if short else inputs.detach()
@@ -70,7 +61,7 @@ class TapedLinear(TapedTokens):
 
     def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Without `functional_call`, which costs as much as a small product."""
-        if isinstance(self.module, Conv1D):
+        if isinstance(self.module, Conv1D) or self.patched is not None:
             return super().play(rows, inputs)
         own = constants(self.module)
         if inputs.device.type != "meta" and torch.is_autocast_enabled(inputs.device.type):
@@ -99,10 +90,11 @@ class TapedLinear(TapedTokens):
     def add_combined(self, name: str, calls: Sequence[Call], weights: Tensor, into: Tensor) -> None:
         """See `Taped`."""
         for call in calls:
-            each = torch.zeros(len(call.inputs), dtype=call.gradient.dtype, device=into.device)
+            each = torch.zeros(len(call.inputs), dtype=torch.float32, device=into.device)
             for task, start, stop in call.cut:
                 each[start:stop] = weights[task]
-            scaled = call.gradient * each.view(-1, *[1] * (call.gradient.ndim - 1))
+            scaled = call.gradient * each.view(-1, *[1] * (call.gradient.ndim - 1))  # in float32, then rounded once
+            scaled = scaled.to(call.gradient.dtype)
             inputs = call.inputs.reshape(-1, call.inputs.shape[-1])
             self.add_task(name, inputs, scaled.reshape(-1, scaled.shape[-1]), into, fresh=False)
 
@@ -130,7 +122,7 @@ class TapedEmbedding(Taped):
         """Positions that all rows share are looked up for each of them, so that each has a gradient of its own."""
         if rows is not None and len(inputs) == 1 < rows:
             inputs = inputs.expand(rows, *inputs.shape[1:])
-        return own_forward(self.module, constants(self.module), inputs), inputs
+        return self.own_forward(constants(self.module), inputs), inputs
 
     def add(self, name: str, tasks: Sequence[int], calls: Sequence[Call], into: Tensor, fresh: bool) -> None:
         """Into a whole table per task, where somebody wants whole rows."""
@@ -155,9 +147,20 @@ class TapedEmbedding(Taped):
 class TapedModule(Taped):
     """Any other layer that works row by row without a draw: run once more on a task's rows, for its parameters."""
 
+    _autocast: dict[str, Any] | None = None
+
     def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The module's own forward."""
-        return own_forward(self.module, constants(self.module), inputs), inputs.detach()
+        kind = inputs.device.type
+        if kind != "meta":
+            enabled, dtype = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
+            self._autocast = {"device_type": kind, "enabled": enabled, "dtype": dtype}
+        before = _generator_state(inputs.device)
+        output = self.own_forward(constants(self.module), inputs)
+        if not torch.equal(before, _generator_state(inputs.device)):
+            found = f"'{self.name}' draws random numbers, which running it once more would not repeat"
+            raise UserError(Mistake("balancing.gradients.layout", found, "Set it to split"))
+        return output, inputs.detach()
 
     def add(self, name: str, tasks: Sequence[int], calls: Sequence[Call], into: Tensor, fresh: bool) -> None:
         """Task by task, length group by length group."""
@@ -172,7 +175,9 @@ class TapedModule(Taped):
     def _gradient(self, name: str, inputs: Tensor, gradient: Tensor) -> Tensor:
         own = constants(self.module)
         own[name] = own[name].clone().requires_grad_()
-        output = own_forward(self.module, own, inputs)
+        # The backward is over, and the forward's autocast with it.
+        with nullcontext() if self._autocast is None else torch.autocast(**self._autocast):
+            output = self.own_forward(own, inputs)
         (found,) = torch.autograd.grad(output, own[name], gradient.to(output.dtype))
         return found
 
@@ -185,6 +190,18 @@ KINDS: list[tuple[Callable[[nn.Module], bool], type[Taped]]] = [
 ]
 
 
+def _generator_state(device: torch.device) -> Tensor:
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
+def _kind_of(name: str, module: nn.Module) -> type[Taped]:
+    if any(buffer.startswith("running_") for buffer, _ in module.named_buffers(recurse=False)):
+        raise Unsupported(f"'{name}' keeps statistics of what it sees")
+    if "forward" in vars(module):  # what it does is not what its class does
+        return TapedModule
+    return next(kind for matches, kind in KINDS if matches(module))
+
+
 def _renormalises(module: nn.Embedding) -> bool:
     return module.max_norm is not None or module.scale_grad_by_freq or module.sparse
 
@@ -193,7 +210,8 @@ def taped_layers(encoder: nn.Module) -> list[Taped]:
     """The layers that own an encoder's trainable parameters.
 
     Raises:
-        Unsupported: If a module owns parameters and has parts that own some too: how it uses its own is not known.
+        Unsupported: If a module owns parameters and has parts that own some too: how it uses its own is not known; or
+            if it keeps statistics of what it sees.
     """
     found: list[Taped] = []
     for name, module in encoder.named_modules():
@@ -202,6 +220,5 @@ def taped_layers(encoder: nn.Module) -> list[Taped]:
             continue
         if any(True for part in module.children() for _ in part.parameters()):
             raise Unsupported(f"'{name or type(module).__name__}' has parameters beside its layers")
-        kind = next(kind for matches, kind in KINDS if matches(module))
-        found.append(kind(name, module))
+        found.append(_kind_of(name, module)(name, module))
     return found

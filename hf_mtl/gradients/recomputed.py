@@ -76,10 +76,13 @@ class Recomputed:
     def combine(self, weights: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """Jᵀ w, parameter by parameter; see `HeldGradients`."""
         weights = weights.to(self.device, torch.float32)
+        # Some methods' weights are large, and a loss scaler's factor is in the gradients: half precision has no room.
+        size = weights.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
+        weights = weights / size
         for parameter in self._used():
             if id(parameter) in self._tables:
                 table = self._table(parameter)
-                yield parameter, table.dense(combine(weights, table.values)).to(parameter.dtype)
+                yield parameter, table.dense(combine(weights, table.values) * size).to(parameter.dtype)
                 continue
             if id(parameter) in self._at_once:
                 total = torch.zeros_like(parameter, dtype=torch.float32)
@@ -88,7 +91,7 @@ class Recomputed:
                 total = self._reduce_sum(total)
             else:
                 total = combine(weights, self._rows(parameter)).view_as(parameter)
-            yield parameter, total.to(parameter.dtype)
+            yield parameter, (total * size).to(parameter.dtype)
 
     def _used(self) -> Iterator[nn.Parameter]:
         return (parameter for parameter in self.parameters if id(parameter) in self._anywhere)

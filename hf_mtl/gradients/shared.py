@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from transformers.utils import logging
 
+from hf_mtl.errors import Mistake, UserError
 from hf_mtl.gradients.choice import (
+    Hold,
     choose_hold,
     find_layers,
     lookup_tables,
@@ -42,6 +44,11 @@ class SharedGradients:
             gradient from autograd, or, where the combination of all is wanted, at once.
         whole: Whether whole rows are wanted, with a column for every parameter.
         all_combined: Whether the combined gradient is of all shared parameters, not only of those in scope.
+        several_batches: Whether a step has several micro-batches, of all of which `recompute` keeps the activations.
+        aside: Whether this only looks at a run that trains in another way, which a warning would be wrong about.
+
+    Raises:
+        UserError: If the layout ``segments`` is asked for and the model cannot do it.
     """
 
     def __init__(
@@ -54,10 +61,14 @@ class SharedGradients:
         scope: Sequence[nn.Parameter] | None = None,
         whole: bool = False,
         all_combined: bool = True,
+        several_batches: bool = False,
+        aside: bool = False,
     ):
         self.model = model
         self.tasks = tasks
         self._reduce_sum = reduce_sum
+        self._whole = whole
+        self._say = logger.info if aside else logger.warning_once
         wanted = None if scope is None or all_combined else {id(parameter) for parameter in scope}
         self.parameters = [p for p in shared_parameters(model) if wanted is None or id(p) in wanted]
         layers = self._choose_layout(options, probe)
@@ -65,12 +76,26 @@ class SharedGradients:
         mine = {id(parameter) for parameter in self.parameters}
         self._layers = [layer for layer in layers if any(id(p) in mine for p in layer.parameters.values())]
         self._tape = Tape(model.encoder, self._layers)
-        self.held: Rows | Recomputed = self._make_room(options, whole, scope is not None)
+        self._tables = lookup_tables(self.parameters, model.encoder)
+        self.hold: Hold = self._agree(self._choose_hold(options, scope is not None, several_batches))
+        columns = sum(parameter.numel() for parameter in self.parameters)
+        logger.info(f"Task gradients: {tasks} x {columns:,}, held as {self.hold}.")
+        self._held: Rows | Recomputed | None = None
+
+    @property
+    def held(self) -> Rows | Recomputed:
+        """The gradients of this step; room for them is made on demand."""
+        self._held = self._held or self.another()
+        return self._held
 
     def begin(self) -> None:
         """Start a step."""
         self._tape.forget()
         self.held.begin()
+
+    def release(self) -> None:
+        """Give the room back."""
+        self._held = None
 
     @contextmanager
     def micro_batch(self, batch: Mapping[str, Any]) -> Iterator[None]:
@@ -103,35 +128,39 @@ class SharedGradients:
         if reason is None:
             reason = why_not_segments(self.model, layers, probe())
         # One process that differs would wait for gradients that the others never send.
-        against = torch.tensor(float(reason is not None), device=self.parameters[0].device)
-        if not float(self._reduce_sum(against)):
+        if not self._anywhere(reason is not None):
             logger.info("Task gradients: one mixed forward and backward, weight gradients formed per task.")
             return layers
-        logger.warning_once(
-            f"Task gradients: length groups of one task each and a backward for each task, because "
-            f"{reason or 'another process cannot do otherwise'}."
-        )
+        reason = reason or "another process cannot do otherwise"
+        if options.layout == "segments":
+            raise UserError(Mistake("balancing.gradients.layout", f"'segments', but {reason}", "Use auto, or split"))
+        self._say(f"Task gradients: length groups of one task each and a backward for each task, because {reason}.")
         return []
 
-    def _make_room(self, options: GradientOptions, whole: bool, scoped: bool) -> Rows | Recomputed:
-        tables = lookup_tables(self.parameters, self.model.encoder)
-        device = self.parameters[0].device
-        columns = sum(p.numel() for index, p in enumerate(self.parameters) if whole or index not in tables)
-        can_recompute = self.layout == "segments" and not whole
-        hold = options.hold
-        if hold == "auto":
-            # Of parameters out of scope nobody wants rows.
-            hold = (
-                "recompute" if scoped and can_recompute else choose_hold(self.tasks, columns, device, can_recompute)
-            )
-        if hold == "recompute" and not can_recompute:
-            logger.warning_once("Task gradients cannot be recomputed here; they are held as rows in bfloat16.")
-            hold = "bfloat16"
-        logger.info(f"Task gradients: {self.tasks} x {columns:,}, held as {hold}.")
-        if hold == "recompute":
-            return Recomputed(self.parameters, tables, self._layers, self.tasks, self._reduce_sum)
-        dtype = torch.float32 if hold == "float32" else torch.bfloat16
-        return Rows(self.parameters, tables, self.tasks, dtype, self._reduce_sum, whole)
+    def _anywhere(self, here: bool) -> bool:
+        return bool(self._reduce_sum(torch.tensor(float(here), device=self.parameters[0].device)))
+
+    def _choose_hold(self, options: GradientOptions, scoped: bool, several_batches: bool) -> Hold:
+        can_recompute = self.layout == "segments" and not self._whole
+        if options.hold == "recompute" and not can_recompute:
+            self._say("Task gradients cannot be recomputed here; they are held as rows.")
+        elif options.hold != "auto":
+            return options.hold
+        if scoped and can_recompute and not several_batches:
+            return "recompute"  # of parameters out of scope nobody wants rows
+        apart = () if self._whole else self._tables
+        columns = sum(p.numel() for index, p in enumerate(self.parameters) if index not in apart)
+        return choose_hold(self.tasks, columns, self.parameters[0].device, can_recompute)
+
+    def _agree(self, hold: Hold) -> Hold:
+        """What needs the least memory of what the processes would choose."""
+        return next(one for one in ("recompute", "bfloat16", "float32") if self._anywhere(hold == one))
+
+    def another(self) -> Rows | Recomputed:
+        """Room for the gradients of one more backward of the same parameters."""
+        if self.hold == "recompute":
+            return Recomputed(self.parameters, self._tables, self._layers, self.tasks, self._reduce_sum)
+        return self.rows_of(self.parameters, self._whole)
 
     def rows_of(self, parameters: Sequence[nn.Parameter], whole: bool = False) -> Rows:
         """A place for other gradients by task.
@@ -142,8 +171,9 @@ class SharedGradients:
         """
         mine = {id(parameter) for parameter in self.parameters}
         tables = lookup_tables(parameters, self.model.encoder) if all(id(p) in mine for p in parameters) else []
-        return Rows(parameters, tables, self.tasks, torch.float32, self._reduce_sum, whole)
+        dtype = torch.bfloat16 if self.hold == "bfloat16" else torch.float32
+        return Rows(parameters, tables, self.tasks, dtype, self._reduce_sum, whole)
 
-    def collect_into(self, rows: Rows) -> None:
+    def collect_into(self, held: Rows | Recomputed) -> None:
         """Form the gradients of a backward that is not the step's own, inside `micro_batch`."""
-        rows.collect(self._tape.layers)
+        held.collect(self._tape.layers)

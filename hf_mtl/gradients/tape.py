@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from hf_mtl.gradients.unsupported import Unsupported
 
@@ -53,11 +54,36 @@ class Taped:
         self.name = name
         self.module = module
         self.calls: list[Call] = []
+        self.patched: Any = None  # a forward that somebody else has put on this very module
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
         """The parameters that are trained now, by their name in the module."""
         return {name: one for name, one in self.module.named_parameters(recurse=False) if one.requires_grad}
+
+    def own_forward(self, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        """The module's output with other tensors as its parameters, while a tape has replaced its forward."""
+        taped = self._put(self.patched)
+        try:
+            output: Tensor = functional_call(self.module, parameters, (inputs,))
+        finally:
+            self._put(taped)
+        return output
+
+    def start(self, forward: Any) -> None:
+        """Play in the module's place."""
+        self.patched = self._put(forward)
+
+    def stop(self) -> None:
+        """Leave the module as it was."""
+        self._put(self.patched)
+
+    def _put(self, forward: Any) -> Any:
+        """Set the module's own forward, or the class's with None; gives what was there."""
+        before = vars(self.module).pop("forward", None)
+        if forward is not None:
+            self.module.forward = forward
+        return before
 
     def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The output for some inputs, with the parameters as constants, and the inputs to keep for the gradients.
@@ -140,16 +166,16 @@ class Tape:
             self.encoder.register_forward_pre_hook(lambda *_: self._next_group()),
             self.encoder.register_forward_hook(lambda *_: self._end_group()),
         ]
+        playing = [layer for layer in self.layers if layer.parameters]
+        for layer in playing:
+            layer.start(self._forward_of(layer))
         try:
-            for layer in self.layers:
-                if layer.parameters:
-                    layer.module.forward = self._forward_of(layer)
             yield
         finally:
             for hook in hooks:
                 hook.remove()
-            for layer in self.layers:
-                vars(layer.module).pop("forward", None)
+            for layer in playing:
+                layer.stop()
 
     def forget(self) -> None:
         """Drop what was recorded."""

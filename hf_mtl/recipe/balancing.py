@@ -92,20 +92,32 @@ def check_balancing(
             remedy = "Set model.lora, or another scope."
             mistakes.append(Mistake(f"balancing.{family}.scope", "'adapters', and the model has none", remedy))
     sharding = [key for key in _SHARDING if training is not None and training.options().get(key)]
-    return mistakes + [item for key in sharding for item in _sharded(key, methods, balancing)]
+    mistakes += [item for key in sharding for item in _sharded(key, methods, balancing)]
+    if training is not None and training.options().get("torch_compile"):
+        for _, method in _of_gradients(methods):
+            problem = (
+                f"is on, and '{method.name}' needs every task's gradient, which a compiled forward does not give"
+            )
+            remedy = "Leave it out, or take a weighting of losses, such as famo or uw."
+            mistakes.append(Mistake("training.torch_compile", problem, remedy))
+    return mistakes
+
+
+def _of_gradients(methods: Methods) -> "Iterator[tuple[Family, Method]]":
+    """The methods that need the gradients of single tasks."""
+    for family, method in methods.items():
+        if isinstance(method, GradientAggregator) or method.needs & {"norms", "jacobian"}:
+            yield family, method
 
 
 def _sharded(key: str, methods: Methods, balancing: Balancing | None) -> Iterator[Mistake]:
     """What needs whole task gradients, where each process has a part of every parameter."""
-    for family, method in methods.items():
-        if isinstance(method, GradientAggregator) or method.needs & {"norms", "jacobian"}:
-            problem = (
-                f"'{method.name}' needs every task's whole gradient, which training.{key} splits over the processes"
-            )
-            remedy = (
-                f"Take a weighting of losses, such as famo or uw, or leave training.{key} out, which trains with DDP."
-            )
-            yield Mistake(f"balancing.{family}", problem, remedy)
+    for family, method in _of_gradients(methods):
+        problem = f"'{method.name}' needs every task's whole gradient, which training.{key} splits over the processes"
+        remedy = (
+            f"Take a weighting of losses, such as famo or uw, or leave training.{key} out, which trains with DDP."
+        )
+        yield Mistake(f"balancing.{family}", problem, remedy)
     if balancing is not None and balancing.gradients.options().get("log_every"):
         problem = f"records whole task gradients, which training.{key} splits over the processes"
         yield Mistake("balancing.gradients.log_every", problem, "Leave it out, or set it to 0.")

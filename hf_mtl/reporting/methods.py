@@ -55,7 +55,7 @@ def method_page(name: str) -> str:
         ["", "source", facts.source],
         *(["", "" if place else "needs", need] for place, need in enumerate(needs)),
         ["", "costs", facts.cost],
-        ["", "scale", facts.scale],
+        ["", "scale", _scale(facts)],
     ]
     options = [["", option, _default(default)] for option, default in facts.options.items()]
     return "\n\n".join(
@@ -80,10 +80,17 @@ def _rows(family: Family, code: str = "") -> list[list[str]]:
             _options({key: value for key, value in facts.options.items() if key not in common}, code),
             ", ".join(facts.needs) or "nothing",
             facts.cost,
-            facts.scale,
+            _scale(facts),
         ]
         for facts in methods
     ]
+
+
+def _scale(facts: MethodFacts) -> str:
+    """The scale, with what a weighting's weights sum to."""
+    if facts.sums_to is None:
+        return facts.scale
+    return f"{facts.scale}, {'own' if facts.sums_to == 'own' else f'sum {facts.sums_to}'}"
 
 
 def _shared(family: Family, code: str = "") -> str:
@@ -97,8 +104,9 @@ def _words(code: str = "") -> str:
     )
     return (
         "An option without a default must be given. Scale of a weighting: additive, a sum over tasks that counts\n"
-        "each as often as it is drawn, or joint, where each task of a step counts once; of an aggregator: that of\n"
-        "the sum or the mean of the task gradients, or its own. One of each may be combined:\n"
+        "each as often as it is drawn, or joint, where each task of a step counts once, and what its weights sum\n"
+        "to: 1, T (the number of tasks), or its own; of an aggregator: that of the sum or the mean of the task\n"
+        "gradients, its own, or that of its base. One of each may be combined:\n"
         f"{example}. All of one method: {page}."
     )
 

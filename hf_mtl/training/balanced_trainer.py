@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import Trainer
+from transformers.utils import logging
 
 from hf_mtl.balancing import LossWeighting
 from hf_mtl.data.collate import Layout
@@ -18,6 +19,8 @@ from hf_mtl.training.optimizer import add_balancing_group, split_groups
 from hf_mtl.training.planned_trainer import PlannedTrainer
 from hf_mtl.training.task_batches import by_task
 from hf_mtl.training.task_gradients import TaskGradients
+
+logger = logging.get_logger(__name__)
 
 Batch = dict[str, Any]
 
@@ -35,6 +38,7 @@ class BalancedTrainer(PlannedTrainer):
     _step_batches: list[Batch]
     _random: RandomState
     _by_gradients: bool = False
+    _losses: Tensor | None = None
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """The Trainer's optimizer, with groups of their own for heads, auxiliary and balancing parameters."""
@@ -72,12 +76,13 @@ class BalancedTrainer(PlannedTrainer):
             loss = super().training_step(model, inputs, num_items_in_batch)
         if self.accelerator.sync_gradients:
             scaler = self.accelerator.scaler
-            scale = scaler.get_scale() if scaler is not None else 1.0
-            result = self.objective.finish(scale, self._learns())
+            scale = None if scaler is None else scaler.get_scale()
+            result = self.objective.finish(1.0 if scale is None else scale, self._learns())
             if gradients is not None:
                 gradients.finish(result, scale)
             self._step_done(result)
-        return loss
+        # What the Trainer logs is the mean over the processes of what each returns.
+        return loss if gradients is None else loss * self.processes.world
 
     def compute_loss(
         self,
@@ -100,9 +105,9 @@ class BalancedTrainer(PlannedTrainer):
         if self.task_gradients.by_task:
             return self._task_by_task(inputs, plan) * scale
         outputs = self.model(**inputs)
-        if self._wants_data_terms(outputs):
-            with self.task_gradients.data_terms():
-                self._backward(_data_terms(outputs, plan, self.objective.names))
+        if self.task_gradients.apart:
+            with self.task_gradients.data_terms(inputs):
+                self._backward(_data_terms(outputs, plan, self.objective.names), retain_graph=True)
         return self._part(outputs, plan) * scale
 
     def _begin_step(self) -> None:
@@ -112,6 +117,7 @@ class BalancedTrainer(PlannedTrainer):
         if self._by_gradients:
             assert self.task_gradients is not None
             self.task_gradients.begin()
+        self._losses = self._losses_first()
 
     def _part(self, outputs: MultiTaskOutput, plan: Mapping[str, Any], constant: bool = True) -> Tensor:
         return self.objective.micro_batch(
@@ -121,17 +127,26 @@ class BalancedTrainer(PlannedTrainer):
             plan["gamma"],
             outputs.row_penalties,
             outputs.penalty_values,
-            self._losses_first(),
+            self._losses,
             constant,
         )
 
     def _losses_first(self) -> Tensor | None:
         """The step's losses, where its factors depend on them and no single forward has them all."""
-        objective = self.objective
-        several = len(self._step_batches) > 1 or (self._by_gradients and self.task_gradients.by_task)  # type: ignore[union-attr]
-        if objective.is_open or not (objective.losses_first and objective.exact_accumulation and several):
+        several = len(self._step_batches) > 1
+        if not self.objective.losses_first or not (several or self._one_by_one):
             return None
-        return self._loss_pass(self._step_batches, self._random)
+        # Tasks that go one by one need a pass before the first of them anyhow.
+        if not self.objective.exact_accumulation and not self._one_by_one:
+            name = self.weighting.name
+            logger.warning_once(f"exact_accumulation is false: '{name}' sees each micro-batch's own losses.")
+            return None
+        return self._loss_pass(self._step_batches, self._random, self._one_by_one)
+
+    @property
+    def _one_by_one(self) -> bool:
+        """Whether the tasks of this step go through the model one after the other."""
+        return self._by_gradients and self.task_gradients is not None and self.task_gradients.by_task
 
     def _task_by_task(self, inputs: Batch, plan: Mapping[str, Any]) -> Tensor:
         """Forward and backward of each task's rows, one task after the other; what is left has no graph."""
@@ -141,21 +156,18 @@ class BalancedTrainer(PlannedTrainer):
             task = self.objective.names.index(name)
             gradients.before_task(task, batch)
             outputs = self.model(**batch)
-            if self._wants_data_terms(outputs):
-                with gradients.data_terms(task):
-                    self._backward(_data_terms(outputs, plan, self.objective.names))
+            if gradients.apart:
+                with gradients.data_terms(batch, task):
+                    self._backward(_data_terms(outputs, plan, self.objective.names), retain_graph=True)
             part = self._part(outputs, plan, constant=place == 0)
             self._backward(part)
             gradients.take(task)
             total = total + part.detach()
         return total.requires_grad_()  # the Trainer calls its backward
 
-    def _backward(self, loss: Tensor) -> None:
+    def _backward(self, loss: Tensor, retain_graph: bool = False) -> None:
         scaler = self.accelerator.scaler
-        (loss if scaler is None else scaler.scale(loss)).backward(retain_graph=True)
-
-    def _wants_data_terms(self, outputs: MultiTaskOutput) -> bool:
-        return bool(outputs.row_penalties) and self.task_gradients.tells_weighting  # type: ignore[union-attr]
+        (loss if scaler is None else scaler.scale(loss)).backward(retain_graph=retain_graph)
 
     def _layout(self) -> Layout:
         return "mixed" if self.task_gradients is None else self.task_gradients.shared.layout
@@ -170,7 +182,7 @@ class BalancedTrainer(PlannedTrainer):
     def after_update(self) -> None:
         """Tell a weighting that asked for it what the model's update did to the step's losses."""
         if self._losses_after:
-            self.weighting.observe(losses_after=self._loss_pass(self._step_batches, self._random))
+            self.weighting.observe(losses_after=self._loss_pass(self._step_batches, self._random, self._one_by_one))
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
         """As the Trainer's, without the heads' auxiliary parameters, whose gradients are of another size."""

@@ -19,10 +19,12 @@ from hf_mtl.balancing import (
     build_weighting,
     weighting_class,
 )
+from hf_mtl.balancing.aggregator import Scope
 from hf_mtl.data.mixture import Mixture
-from hf_mtl.errors import Mistake, UserError, known
+from hf_mtl.errors import Mistake, ModelError, UserError, known
 from hf_mtl.gradients import shared_parameters
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling.freezing import upper_parameters
 from hf_mtl.tasks import Regression, Task
 from hf_mtl.training.task_gradients import OF_GRADIENTS
 
@@ -34,15 +36,18 @@ def make_weighting(
     tasks: Mapping[str, Task],
     mixture: Mixture,
     steps_per_epoch: int = 1,
+    total_steps: int | None = None,
     seed: int = 0,
 ) -> LossWeighting:
     """Build the loss weighting of a run and tell it what it needs to know of the run.
 
     Args:
-        balancing: The section of a recipe; empty: equal weighting.
+        balancing: The section of a recipe; empty: equal weighting. Beside an aggregator equal weighting, whether it
+            is named or not, has weights of 1 unless ``weight_sum`` says otherwise.
         tasks: The model's tasks.
         mixture: The mixture, for the training sizes.
         steps_per_epoch: Optimizer steps of an epoch.
+        total_steps: Optimizer steps of the run, where known.
         seed: Seed of the method's own draws.
 
     Raises:
@@ -50,20 +55,19 @@ def make_weighting(
     """
     _check_keys(balancing)
     names = list(mixture.sizes)
-    if not balancing.get("weighting") and balancing.get("aggregator"):
-        weighting = build_weighting(DEFAULT_WEIGHTING, num_tasks=len(names), weight_sum=float(len(names)))
-    else:
-        name, options = _method(balancing, "weighting", DEFAULT_WEIGHTING, names)
-        if "task_types" in inspect.signature(weighting_class(name)).parameters:
-            kinds = ["regression" if isinstance(tasks[task], Regression) else "classification" for task in names]
-            options.setdefault("task_types", kinds)
-        weighting = build_weighting(name, num_tasks=len(names), **options)
-        proportional = mixture.temperature in (1, "proportional")
-        if name == "tw" and options.get("mode", "proportional") == "proportional" and proportional:
-            logger.warning(
-                "Weighting 'tw' with proportional sampling counts size twice; consider mixture.temperature."
-            )
-    weighting.observe(sizes=list(mixture.sizes.values()), steps_per_epoch=steps_per_epoch, seed=seed)
+    name, options = _method(balancing, "weighting", DEFAULT_WEIGHTING, names)
+    if name == DEFAULT_WEIGHTING and balancing.get("aggregator"):
+        options.setdefault("weight_sum", float(len(names)))  # an aggregator's rows are the gradients of the L_t
+    if "task_types" in inspect.signature(weighting_class(name)).parameters:
+        kinds = ["regression" if isinstance(tasks[task], Regression) else "classification" for task in names]
+        options.setdefault("task_types", kinds)
+    weighting = build_weighting(name, num_tasks=len(names), **options)
+    proportional = mixture.temperature in (1, "proportional")
+    if name == "tw" and options.get("mode", "proportional") == "proportional" and proportional:
+        logger.warning("Weighting 'tw' with proportional sampling counts size twice; consider mixture.temperature.")
+    known_facts = {} if total_steps is None else {"total_steps": total_steps}
+    sizes = list(mixture.sizes.values())
+    weighting.observe(sizes=sizes, steps_per_epoch=steps_per_epoch, seed=seed, **known_facts)
     return weighting
 
 
@@ -136,16 +140,32 @@ def check_task_gradients(
         UserError: If nothing is trained that the tasks share, or its parameters are sharded.
     """
     needs = aggregator is not None or bool(weighting.needs & OF_GRADIENTS)
-    if not needs or len(mixture.sizes) < 2:
+    if not needs:
         return
     name, key = (aggregator.name, "aggregator") if aggregator is not None else (weighting.name, "weighting")
     if is_sharded(args):
         found = f"'{name}' needs the gradients of single tasks, and FSDP or DeepSpeed shards the parameters"
         raise UserError(Mistake(f"balancing.{key}", found, "Use a loss weighting such as uw or famo, or DDP"))
+    if args.torch_compile:
+        found = f"'{name}' needs the gradients of single tasks, which a compiled forward does not give"
+        raise UserError(Mistake("training.torch_compile", found, "Leave it out, or use a loss weighting such as uw"))
     if not shared_parameters(model):
         found = f"'{name}' needs the gradients of what all tasks share, and none of it is trained"
         raise UserError(Mistake(f"balancing.{key}", found, "Use a loss weighting such as uw, or freeze less"))
+    for method, family in ((weighting, "weighting"), (aggregator, "aggregator")):
+        _check_scope(getattr(method, "scope", "all"), f"balancing.{family}", model)
     if mixture.one_task_per_step and aggregator is not None:
         logger.warning(
             f"Aggregator '{name}' has one task in every step (mixture.one_task_per_step): nothing is left to balance."
         )
+
+
+def _check_scope(scope: Scope, key: str, model: MultiTaskModel) -> None:
+    if scope == "all":
+        return
+    try:
+        parameters = upper_parameters(model.encoder, scope)
+    except ModelError as error:
+        raise UserError(Mistake(f"{key}.scope", f"'{scope}': {error}".rstrip("."), "Use scope: all")) from error
+    if not parameters:
+        raise UserError(Mistake(f"{key}.scope", f"'{scope}', and nothing of it is trained", "Use scope: all"))

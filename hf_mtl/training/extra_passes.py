@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.training.evaluate import to_device
+from hf_mtl.training.task_batches import by_task
 
 
 class RandomState:
@@ -68,12 +69,13 @@ class LossPass:
         self._add_flops = add_flops
 
     @torch.no_grad()
-    def __call__(self, batches: Sequence[Mapping[str, Any]], random: RandomState) -> Tensor:
+    def __call__(self, batches: Sequence[Mapping[str, Any]], random: RandomState, one_by_one: bool) -> Tensor:
         """L_t of the step, float64 [T], over all processes.
 
         Args:
             batches: This process's micro-batches of the step.
             random: What the generators were before the step's first forward.
+            one_by_one: Whether the training pass takes one task after the other, and dropout is drawn in that order.
         """
         losses = torch.zeros(len(self.names), dtype=torch.float64, device=self.device)
         training = self.model.training
@@ -81,9 +83,10 @@ class LossPass:
         with random.again():
             for batch in batches:
                 inputs = to_device({key: value for key, value in batch.items() if key != "plan"}, self.device)
-                for name, rows in self.model(**inputs).row_losses.items():
-                    index = self.names.index(name)
-                    losses[index] += rows.sum().double() / max(batch["plan"]["counts"][index], 1)
+                for part in (mine for _, mine in by_task(inputs)) if one_by_one else [inputs]:
+                    for name, rows in self.model(**part).row_losses.items():
+                        index = self.names.index(name)
+                        losses[index] += rows.sum().double() / max(batch["plan"]["counts"][index], 1)
                 self._add_flops(batch)
         self.model.train(training)
         return self._reduce_sum(losses)

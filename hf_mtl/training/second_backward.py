@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hf_mtl.gradients import Rows
 from hf_mtl.modeling.moments import RunningMoments
-from hf_mtl.modeling.parameters import split_parameters
+from hf_mtl.modeling.parameters import split_parameters, training_flops
 from hf_mtl.training.extra_passes import RandomState
 
 
@@ -24,6 +24,7 @@ class SecondBackward:
         rho: Length of the heads' displacement.
         rows: Makes a place for the gradients of some parameters by task.
         backward: Runs a backward with the loss scaler's factor.
+        add_flops: Told the floating point operations of every pass.
     """
 
     def __init__(
@@ -32,9 +33,11 @@ class SecondBackward:
         rho: float,
         rows: Callable[[Sequence[nn.Parameter]], Rows],
         backward: Callable[[Tensor], None],
+        add_flops: Callable[[float], None],
     ):
         self.model = model
         self.rho = rho
+        self._add_flops = add_flops
         self._backward = backward
         heads = [parameter for _, parameter in split_parameters(model)[1] if parameter.requires_grad]
         self.heads = rows(heads)
@@ -82,6 +85,7 @@ class SecondBackward:
                     if name in outputs.row_penalties:
                         rows = rows + outputs.row_penalties[name].sum()
                     self._backward(rows * (factor / count).to(rows.dtype))
+                    self._add_flops(training_flops(self.model.encoder, batch, backward=True))
 
     @contextmanager
     def _moved(self, displacement: Sequence[tuple[nn.Parameter, Tensor]]) -> Iterator[None]:

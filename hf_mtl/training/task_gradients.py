@@ -8,10 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hf_mtl.balancing import GradientAggregator, GramianAggregator, LossWeighting, NonFiniteRows
-from hf_mtl.gradients import Chosen, GradientOptions, HeldGradients, Rows, SharedGradients, shared_parameters
+from hf_mtl.balancing import FromGramian, GradientAggregator, LookAhead, LossWeighting, NonFiniteRows
+from hf_mtl.gradients import (
+    Chosen,
+    GradientOptions,
+    HeldGradients,
+    Recomputed,
+    Rows,
+    SharedGradients,
+    shared_parameters,
+)
 from hf_mtl.gradients.reduction import reduce_gradients
 from hf_mtl.modeling.freezing import upper_parameters
+from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.training.objective import StepResult
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.second_backward import SecondBackward
@@ -26,7 +35,7 @@ _OF_AGGREGATOR = "aggregator."
 class TaskGradients:
     """The gradients of single tasks in a run whose weighting or aggregator needs them.
 
-    The aggregator's direction replaces the gradient of the shared parameters. Its rows are those of w_t L_t + Q_t,
+    The aggregator's direction replaces the gradient of the shared parameters. Its rows are those of w_t (L_t + Q_t),
     with the weighting's w_t; heads get their task's gradient with its exposure and schedule coefficient. A weighting
     is told norms, or rows, of L_t alone.
 
@@ -38,6 +47,8 @@ class TaskGradients:
         probe: Makes a few rows of two tasks as a batch whose groups are cut by task.
         processes: This process among the others.
         backward: Runs a backward with the loss scaler's factor.
+        micro_batches: Answers this process's micro-batches of a step.
+        add_flops: Told the floating point operations of what the training backward does not have.
     """
 
     def __init__(
@@ -49,6 +60,8 @@ class TaskGradients:
         probe: Callable[[], Mapping[str, Any]],
         processes: Processes,
         backward: Callable[[Tensor], None],
+        micro_batches: Callable[[], int],
+        add_flops: Callable[[float], None],
     ):
         self.model = model
         self.weighting = weighting
@@ -56,19 +69,22 @@ class TaskGradients:
         self.options = options
         self.skipped_steps = 0
         self.tells_weighting = False  # in this step
-        self.gramian: Tensor | None = None  # of the rows of the last decision
+        self.gramian: Tensor | None = None  # of the rows of this step's decision
+        self._micro_batches = micro_batches
+        self._add_flops = add_flops
+        self._weights: Tensor
         self._probe = probe
         self._processes = processes
         self._backward = backward
         self._shared: SharedGradients | None = None
         self._second: SecondBackward | None = None
-        self._data: Rows | None = None
+        self._data: Rows | Recomputed | None = None
 
     @property
     def shared(self) -> SharedGradients:
         """Forms them; made on demand, when the model is where it will be trained."""
         if self._shared is None:
-            twice = self.aggregator is not None and "second_backward" in self.aggregator.needs
+            twice = isinstance(self.aggregator, LookAhead)
             self._shared = SharedGradients(
                 self.model,
                 self.weighting.num_tasks,
@@ -78,10 +94,11 @@ class TaskGradients:
                 self._parameters(self._scope),
                 self._whole,
                 all_combined=self.aggregator is not None,
+                several_batches=self._micro_batches() > 1,
             )
             if twice:
                 rho: float = self.aggregator.rho  # type: ignore[union-attr]
-                self._second = SecondBackward(self.model, rho, self._shared.rows_of, self._backward)
+                self._second = SecondBackward(self.model, rho, self._shared.rows_of, self._backward, self._add_flops)
         return self._shared
 
     @property
@@ -96,11 +113,18 @@ class TaskGradients:
         """Whether the tasks go through the model one after the other."""
         return self.shared.layout == "split"
 
+    @property
+    def apart(self) -> bool:
+        """Whether this step wants gradients of data terms, which heads with penalties do not leave by themselves."""
+        return self.tells_weighting and bool(self.model.heads.penalty_names)
+
     def begin(self) -> None:
         """Start a step."""
         self.tells_weighting = bool(self.weighting.needs_now() & OF_GRADIENTS)
+        self.gramian = None
         self.shared.begin()
-        if self._data is not None:
+        if self.apart:
+            self._data = self._data or self.shared.another()
             self._data.begin()
         if self._second is not None:
             self._second.begin()
@@ -121,17 +145,18 @@ class TaskGradients:
             self._second.take(task)
 
     @contextmanager
-    def data_terms(self, task: int | None = None) -> Iterator[None]:
+    def data_terms(self, batch: Mapping[str, Any], task: int | None = None) -> Iterator[None]:
         """Around a backward of data terms alone, of which no other gradient is to remain.
 
         Where heads add penalties, the training backward does not have them apart.
 
         Args:
+            batch: What was forwarded.
             task: The only task in it; None: the backward is taped.
         """
-        if self._data is None:
-            self._data = self.shared.rows_of(self.shared.parameters, self._whole)
-            self._data.begin()
+        assert self._data is not None
+        flops = [training_flops(self.model.encoder, batch, backward) for backward in (False, True)]
+        self._add_flops(flops[1] - flops[0])
         before = {parameter: parameter.grad for parameter in self.model.parameters()}
         for parameter in before:
             parameter.grad = None
@@ -139,51 +164,59 @@ class TaskGradients:
         if task is None:
             self.shared.collect_into(self._data)
         else:
+            assert isinstance(self._data, Rows)
             self._data.add_task(task)
         for parameter, gradient in before.items():
             parameter.grad = gradient
 
-    def finish(self, result: StepResult, grad_scale: float) -> None:
+    def finish(self, result: StepResult, grad_scale: float | None) -> None:
         """Decide, once per optimizer step, and write the gradients of the shared parameters.
 
         Args:
             result: What the step saw.
-            grad_scale: Factor of a loss scaler, which is in all gradients.
+            grad_scale: Factor of a loss scaler, which is in all gradients; None: there is no scaler.
         """
-        held = self.shared.close()
+        held, scale = self.shared.close(), 1.0 if grad_scale is None else grad_scale
+        self._weights = result.weights
         try:
-            self._tell_weighting(held, result, grad_scale)
-            self._look_ahead(held, result, grad_scale)
-            direction = self._direction(held, result, grad_scale)
+            self._tell_weighting(held, result, scale)
+            self._look_ahead(held, result, scale)
+            self._write(self._direction(held, result, scale))
         except NonFiniteRows:
-            return self._skip(grad_scale)
+            self._skip(scaled=grad_scale is not None)
+        self.shared.begin()  # nothing is kept until the next step
+
+    def _write(self, direction: Iterator[tuple[nn.Parameter, Tensor]]) -> None:
         taken = {id(parameter) for parameter in self.shared.parameters}
         reduce_gradients([p for p in self.model.parameters() if id(p) not in taken], self._processes.reduce_sum)
         for parameter, gradient in direction:
             parameter.grad = gradient
 
     def record(self, take: Callable[[Tensor, Tensor | None], None]) -> None:
-        """Hand out the inner products and the weights of the last decision, if it had any."""
+        """Hand out the inner products of the gradients of L_t + Q_t, and the weights, if this step decided."""
         if self.gramian is not None and self.aggregator is not None:
-            take(self.gramian, self.aggregator.weights())
+            without = _inverse(self._weights).to(self.gramian)
+            take(self.gramian * torch.outer(without, without), self.aggregator.weights())
 
     def _tell_weighting(self, held: HeldGradients, result: StepResult, grad_scale: float) -> None:
         if not self.tells_weighting:
             return
         needs = self.weighting.needs
         present, factors = result.counts > 0, _inverse(result.factors) / grad_scale
-        if self._data is not None:
+        if self.apart:
+            assert self._data is not None
             self._data.close()
             held, factors = self._data, present.double() / grad_scale
+        squares = held.gramian(self._chosen(getattr(self.weighting, "scope", "all"))).diagonal()
+        norms = squares.clamp(min=0).sqrt() * factors.to(squares)
+        if not bool(torch.isfinite(norms).all()):
+            raise NonFiniteRows((~torch.isfinite(norms)).nonzero().flatten().tolist())
         if "norms" in needs:
-            squares = held.gramian(self._chosen(getattr(self.weighting, "scope", "all"))).diagonal()
-            norms = squares.clamp(min=0).sqrt() * factors.to(squares)
-            if not bool(torch.isfinite(norms).all()):
-                raise NonFiniteRows((~torch.isfinite(norms)).nonzero().flatten().tolist())
             self.weighting.observe(norms=norms, present=present)
         if "jacobian" in needs:
             assert isinstance(held, Rows)
-            rows = held.jacobian() * factors.to(held.values)[:, None]
+            # In float32, also where the rows are shorter: what is remembered of them grows over the run.
+            rows = held.jacobian().float() * factors.to(held.device, torch.float32)[:, None]
             self.weighting.observe(jacobian=rows, present=present)
 
     def _look_ahead(self, held: HeldGradients, result: StepResult, grad_scale: float) -> None:
@@ -191,11 +224,12 @@ class TaskGradients:
         if self._second is None:
             return
         assert isinstance(held, Rows)
-        assert self.aggregator is not None
+        assert isinstance(self.aggregator, LookAhead)
         factors = _inverse(result.unweighted) / grad_scale
         self._second.heads.close()
-        displacements = self.aggregator.perturbations(held.jacobian())  # type: ignore[attr-defined]
-        rows = self.shared.rows_of(self.shared.parameters, whole=True)
+        displacements = self.aggregator.perturbations(held.jacobian())
+        rows = self.shared.another()
+        assert isinstance(rows, Rows)
         rows.begin()
         for task in (result.counts > 0).nonzero().flatten().tolist():
             self._second.run(task, held.split(displacements[task]), result.factors[task], result.counts[task])
@@ -212,7 +246,7 @@ class TaskGradients:
             return held.combine(torch.ones_like(result.factors))
         present, factors = result.counts > 0, _inverse(result.unweighted) / grad_scale
         losses = result.losses * result.weights
-        if isinstance(self.aggregator, GramianAggregator) and "jacobian" not in self.aggregator.needs:
+        if isinstance(self.aggregator, FromGramian) and "jacobian" not in self.aggregator.needs:
             self.gramian = held.gramian(self._chosen(self.aggregator.scope)) * torch.outer(factors, factors)
             weights = self.aggregator.weights_from_gramian(self.gramian, losses, present)
             return held.combine(weights * result.gamma.to(weights) * factors.to(weights) * grad_scale)
@@ -222,12 +256,12 @@ class TaskGradients:
         direction = self.aggregator(held.jacobian(), losses, present, result.gamma)
         return held.split(direction * grad_scale)
 
-    def _skip(self, grad_scale: float) -> None:
+    def _skip(self, scaled: bool) -> None:
         """Let the optimizer do nothing; a loss scaler has to see why, to become smaller."""
         self.skipped_steps += 1
         for parameter in [*self.model.parameters(), *self.weighting.parameters()]:
             parameter.grad = None
-        if grad_scale != 1.0:
+        if scaled:
             first = self.shared.parameters[0]
             first.grad = torch.full_like(first, float("inf"))
 
@@ -253,11 +287,17 @@ class TaskGradients:
     def state_dict(self) -> dict[str, Any]:
         """The aggregator's state, and the count of skipped steps."""
         state = {} if self.aggregator is None else self.aggregator.state_dict()
-        return {"skipped_steps": self.skipped_steps, **{f"{_OF_AGGREGATOR}{key}": state[key] for key in state}}
+        hold = {} if self._shared is None else {"hold": self._shared.hold}
+        own = {f"{_OF_AGGREGATOR}{key}": value for key, value in state.items()}
+        return {"skipped_steps": self.skipped_steps, **hold, **own}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where a checkpoint left off."""
         self.skipped_steps = int(state["skipped_steps"])
+        if self.options.hold == "auto" and "hold" in state:
+            # What fits may have been another thing there, and another rounding.
+            self.options = replace(self.options, hold=state["hold"])
+            self._shared = self._second = self._data = None
         if self.aggregator is not None:
             own = {key: value for key, value in state.items() if key.startswith(_OF_AGGREGATOR)}
             self.aggregator.load_state_dict({key.removeprefix(_OF_AGGREGATOR): own[key] for key in own})

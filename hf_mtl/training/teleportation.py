@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.utils import logging
 
-from hf_mtl.balancing.aggregators.cost import COST
+from hf_mtl.balancing import Teleporting
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.permutation import derive_key, permute
 from hf_mtl.gradients import shared_parameters
@@ -47,19 +47,21 @@ class Teleportation(TrainerCallback):
         seed: Seed of the order of rows, the adapters and the noise.
         rows: Rows of a batch.
         step_batches: Answers this process's micro-batches of the step that has ended.
-        reduce_mean: Averages a tensor over the processes.
+        names: The tasks, in the aggregator's order.
+        reduce_sum: Adds a tensor up over the processes.
         add_flops: Told the floating point operations of every pass.
     """
 
     def __init__(
         self,
         model: Any,
-        aggregator: COST,
+        aggregator: Teleporting,
         collator: Callable[[], Collator],
         seed: int,
         rows: Callable[[], int],
         step_batches: Callable[[], Sequence[Mapping[str, Any]]],
-        reduce_mean: Callable[[Tensor], Tensor],
+        names: Sequence[str],
+        reduce_sum: Callable[[Tensor], Tensor],
         add_flops: Callable[[float], None],
     ):
         self.model = model
@@ -68,11 +70,18 @@ class Teleportation(TrainerCallback):
         self._make_collator = collator
         self._rows = rows
         self._step_batches = step_batches
-        self._reduce_mean = reduce_mean
+        self._names = list(names)
+        self._reduce_sum = reduce_sum
         self._add_flops = add_flops
         self._direction: Tensor | None = None
         self._cosine = 1.0  # what the next step multiplies the betas by
         self._betas: list[tuple[float, float]] | None = None
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Forget the last conflict: not every step decides."""
+        self.aggregator.last = None
 
     def on_pre_optimizer_step(
         self,
@@ -145,35 +154,49 @@ class Teleportation(TrainerCallback):
         targets = self._mean_losses(collator)
         adapters = Adapters(self.model, self.aggregator.rank, generator)
         optimizer = torch.optim.Adam(adapters.parameters(), lr=learning_rate)
-        current = [to_device(_without_plan(batch), self.model.device) for batch in self._step_batches()]
+        current = [
+            (to_device(_without_plan(batch), self.model.device), batch["plan"]["counts"])
+            for batch in self._step_batches()
+        ]
         for number in range(PASSES):
             for batch in self._batches(collator, step, number):
-                losses = self._losses(batch, adapters.weights())
-                distance = torch.stack([(loss - targets[task]).abs() for task, loss in losses.items()]).mean()
+                rows = self._row_losses(batch, adapters.weights())
+                distance = torch.stack([(mine.mean() - targets[task]).abs() for task, mine in rows.items()]).mean()
                 sharpness = self._sharpness(current, adapters.weights(), weights, generator)
-                optimizer.zero_grad()
-                (10 * distance - 0.5 * sharpness).backward()
+                # Of the adapters alone: what else is trained waits for the next step's gradients.
+                far = torch.autograd.grad(10 * distance, adapters.parameters())
+                sharp = torch.autograd.grad(-0.5 * sharpness, adapters.parameters())
+                for factor, one, other in zip(adapters.parameters(), far, sharp, strict=True):
+                    factor.grad = one + self._reduce_sum(other)
                 optimizer.step()
-        adapters.merge(self._reduce_mean)
+        adapters.merge()
 
     def _sharpness(
-        self, batches: Sequence[Any], weights: dict[str, Tensor], of_tasks: Tensor, generator: torch.Generator
+        self,
+        batches: Sequence[tuple[Any, Sequence[int]]],
+        weights: dict[str, Tensor],
+        of_tasks: Tensor,
+        generator: torch.Generator,
     ) -> Tensor:
         noisy = {}
         for name, weight in weights.items():
             noise = torch.randn(weight.shape, generator=generator).to(weight)
             noisy[name] = weight + noise * (NOISE / noise.norm())
-        names, total = list(self.model.tasks), torch.zeros((), device=self.model.device)
-        for batch in batches:
-            there, here = self._losses(batch, noisy), self._losses(batch, weights)
-            for task, loss in here.items():
-                total = total + float(of_tasks[names.index(task)]) * (there[task] - loss).abs()
-        return total / (len(names) * len(batches) * NOISE)
+        risen = [torch.zeros((), device=self.model.device) for _ in self._names]
+        for batch, counts in batches:
+            there, here = self._row_losses(batch, noisy), self._row_losses(batch, weights)
+            for task, rows in here.items():
+                index = self._names.index(task)
+                risen[index] = risen[index] + (there[task] - rows).sum() / max(counts[index], 1)
+        mine = torch.stack(risen)
+        # The absolute value is of the whole step's difference; this is a process's part of it.
+        signs = self._reduce_sum(mine.detach()).sign()
+        return (of_tasks.to(mine) * signs * mine).sum() / (len(self._names) * NOISE)
 
-    def _losses(self, batch: Mapping[str, Any], weights: dict[str, Tensor]) -> Losses:
+    def _row_losses(self, batch: Mapping[str, Any], weights: dict[str, Tensor]) -> Losses:
         self._add_flops(training_flops(self.model.encoder, batch, backward=True))
         outputs = functional_call(self.model, weights, args=(), kwargs=dict(batch))
-        return {task: rows.mean() for task, rows in outputs.row_losses.items() if len(rows)}
+        return {task: rows for task, rows in outputs.row_losses.items() if len(rows)}
 
     @torch.no_grad()
     def _mean_losses(self, collator: Collator) -> dict[str, Tensor]:
@@ -226,14 +249,10 @@ class Adapters:
         return {name: self._matrices[name].detach() + up @ down for name, (up, down) in self._factors.items()}
 
     @torch.no_grad()
-    def merge(self, reduce_mean: Callable[[Tensor], Tensor]) -> None:
-        """Make the adapted matrices the model's own.
-
-        Args:
-            reduce_mean: Averages over the processes, which may have come to different last bits.
-        """
+    def merge(self) -> None:
+        """Make the adapted matrices the model's own."""
         for name, weight in self.weights().items():
-            self._matrices[name].copy_(reduce_mean(weight))
+            self._matrices[name].copy_(weight)
 
 
 @contextmanager

@@ -29,8 +29,7 @@ from transformers.trainer_utils import TrainOutput
 from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION
-from hf_mtl.balancing.aggregators.cost import COST
+from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION, Teleporting
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import RunError
@@ -168,16 +167,29 @@ class MultiTaskTrainer(BalancedTrainer):
             )
 
     def _set_up_balancing(self, balancing: Mapping[str, Any]) -> None:
-        known = {"steps_per_epoch": self.steps_per_epoch, "seed": self.args.seed}
+        known = {
+            "steps_per_epoch": self.steps_per_epoch,
+            "total_steps": self.total_steps,
+            "seed": self.args.seed,
+        }
         self.weighting = make_weighting(balancing, self.tasks, self.mixture, **known).to(self.args.device)
         aggregator = make_aggregator(balancing, list(self.mixture.sizes), self.args.seed)
         check_task_gradients(self.weighting, aggregator, self.model, self.mixture, self.args)
         options = GradientOptions(**(balancing.get("gradients") or {}))
-        if len(self.mixture.sizes) > 1 and (aggregator is not None or self.weighting.needs & OF_GRADIENTS):
+        several = len(self.mixture.sizes) > 1
+        if aggregator is not None or (several and self.weighting.needs & OF_GRADIENTS):
             self.task_gradients = TaskGradients(
-                self.model, self.weighting, aggregator, options, self.probe_batch, self.processes, self._backward
+                self.model,
+                self.weighting,
+                aggregator,
+                options,
+                self.probe_batch,
+                self.processes,
+                self._backward,
+                micro_batches=lambda: self.args.gradient_accumulation_steps,
+                add_flops=self._add_flops,
             )
-        if isinstance(aggregator, COST) and self.task_gradients is not None:
+        if isinstance(aggregator, Teleporting) and self.task_gradients is not None:
             self.teleportation = Teleportation(
                 self.model,
                 aggregator,
@@ -185,18 +197,19 @@ class MultiTaskTrainer(BalancedTrainer):
                 self.args.seed,
                 lambda: self.rows_per_step,
                 lambda: self._step_batches,
-                lambda tensor: self.processes.reduce_sum(tensor) / self.processes.world,
+                list(self.mixture.sizes),
+                self.processes.reduce_sum,
                 self._add_flops,
             )
             self.add_callback(self.teleportation)
         self.conflicts = ConflictLog(list(self.mixture.sizes))
-        if self.task_gradients is None and self._samples_conflicts(options):
+        if aggregator is None and several and options.log_every and not is_sharded(self.args):
             self.add_callback(
                 SampledConflicts(
                     self.model,
                     self.train_collator,
                     self.args.seed,
-                    lambda: self.rows_per_step,
+                    self.args,
                     self.conflicts,
                     options,
                     self._add_flops,
@@ -205,9 +218,6 @@ class MultiTaskTrainer(BalancedTrainer):
         self._loss_pass = LossPass(
             self.model, list(self.mixture.sizes), self.args.device, self.processes.reduce_sum, self._count_forward
         )
-
-    def _samples_conflicts(self, options: GradientOptions) -> bool:
-        return len(self.mixture.sizes) > 1 and options.log_every > 0 and not is_sharded(self.args)
 
     # ---- One optimizer step ----
 
@@ -314,7 +324,7 @@ class MultiTaskTrainer(BalancedTrainer):
         if rows < self.processes.world * self.args.gradient_accumulation_steps:
             raise RunError(f"{rows} rows per step cannot be dealt to {self.processes.world} processes; use fewer")
         self.steps = self._new_steps(rows)
-        self.weighting.observe(steps_per_epoch=self.steps_per_epoch)
+        self.weighting.observe(steps_per_epoch=self.steps_per_epoch, total_steps=self.total_steps)
         checkpoints.restore(path, self.stateful())
         return bool(saved["callbacks"]["stopped"]) and not self.budget.allows_more(self.args)
 

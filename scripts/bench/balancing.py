@@ -20,7 +20,7 @@ from hf_mtl.balancing import available
 WARM_UP = 4
 AT_ONCE = 3  # beside equal weighting
 NEEDED = {"fixed": {"weights": 1.0}, "ngdiff": {"signs": 1}}
-PEERS = ("upgrad", "mgda", "pcgrad", "imtl_g", "aligned_mtl", "graddrop")
+PEERS = ("upgrad", "mgda", "pcgrad", "imtl_g", "aligned_mtl", "graddrop", "cagrad", "nash_mtl")
 
 
 @dataclass
@@ -35,12 +35,13 @@ class Contender:
 
     def start(self) -> None:
         """Start the process."""
+        self.said = tempfile.TemporaryFile("w+")
         worker = [sys.executable, str(Path(__file__).with_name("balancing_worker.py")), *self.arguments]
         self.process = subprocess.Popen(
             worker,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self.said,
             env={**os.environ, **self.environment},
             text=True,
         )
@@ -66,7 +67,8 @@ class Contender:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.name} ended early: {self.process.args}")
+            self.said.seek(0)
+            raise SystemExit(f"{self.name} ended early:\n{self.said.read()[-2000:]}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -143,6 +145,7 @@ def run(options: argparse.Namespace, work: str) -> None:
                 "lora": options.lora,
                 "time": round(ratio(contender, reference), 3),
                 "memory": round(contender.megabytes / reference.megabytes, 3),
+                "more_megabytes": round(contender.megabytes - reference.megabytes),
                 "ew_seconds": round(statistics.median(reference.seconds), 4),
                 "ew_megabytes": round(reference.megabytes),
             }

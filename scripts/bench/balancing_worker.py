@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -27,11 +26,24 @@ def say(value: Any) -> None:
     sys.__stdout__.flush()
 
 
+def forget_peak() -> None:
+    """Let the peak memory be that of training, not of loading data and weights."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_megabytes() -> float:
+    """The process' peak resident memory since `forget_peak`."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
+
+
 class Paced(TrainerCallback):
     """Waits for the driver before every step, and tells it how long the step took."""
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Wait."""
+        if state.global_step == 0:
+            forget_peak()
         if not sys.stdin.readline():
             control.should_training_stop = True
         self.started = time.perf_counter()
@@ -56,6 +68,7 @@ def make_trainer(options: argparse.Namespace, balancing: dict[str, Any]) -> Mult
         recipe.model.backbone,
         {name: model.tasks[source] for name, source in chosen.items()},
         max_length=model.config.max_length,
+        head="linear",  # all of the encoder that is trained is below the features, as TorchJD needs it
         lora={"rank": 8} if options.lora else None,
     )
     trainer = MultiTaskTrainer(
@@ -96,6 +109,8 @@ def torchjd_aggregator(name: str, tasks: int) -> Any:
         "imtl_g": aggregation.IMTLG,
         "aligned_mtl": aggregation.AlignedMTL,
         "graddrop": aggregation.GradDrop,
+        "cagrad": lambda: aggregation.CAGrad(c=0.4),
+        "nash_mtl": lambda: aggregation.NashMTL(n_tasks=tasks),
     }
     return kinds[name]()
 
@@ -109,9 +124,10 @@ def train_torchjd(options: argparse.Namespace) -> None:
     shared, _ = split_parameters(model)
     parameters = [parameter for _, parameter in shared if parameter.requires_grad]
     optimizer = trainer.create_optimizer()
-    unused = {id(p) for name, p in shared if "pooler" in name}
+    unused = {id(p) for name, p in shared if "pooler" in name}  # by these heads, here and in ours
     parameters = [parameter for parameter in parameters if id(parameter) not in unused]
     batches: Iterator[Any] = iter(trainer.get_train_dataloader())
+    forget_peak()
     for batch in batches:
         if not sys.stdin.readline():
             break
@@ -139,7 +155,7 @@ def main() -> None:
     options = parser.parse_args()
     sys.stdout = sys.stderr
     (train_torchjd if options.torchjd else train_ours)(options)
-    say({"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
+    say({"megabytes": peak_megabytes()})
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from hf_mtl.balancing.base import LossWeighting, choice, one_per_task, positive, seen_tasks, task_values
+from hf_mtl.balancing.base import LossWeighting, one_per_task, seen_tasks, task_values
 
 
 class Given(LossWeighting):
@@ -15,6 +15,30 @@ class Given(LossWeighting):
 
     def penalties(self) -> Tensor:
         return torch.tensor([10.0, 20.0, 30.0], dtype=torch.float64)
+
+
+class Nothing(LossWeighting):
+    """Weights 0, with penalties of 10."""
+
+    def coefficients(self) -> Tensor:
+        return torch.zeros(3, dtype=torch.float64)
+
+    def penalties(self) -> Tensor:
+        return torch.full((3,), 10.0, dtype=torch.float64)
+
+
+class Learned(LossWeighting):
+    """Weights 2 + s with penalties -s, s = 0."""
+
+    def __init__(self, num_tasks: int, weight_sum: float | None = None):
+        super().__init__(num_tasks, weight_sum)
+        self.s = nn.Parameter(torch.zeros(num_tasks, dtype=torch.float64))
+
+    def coefficients(self) -> Tensor:
+        return 2.0 + self.s
+
+    def penalties(self) -> Tensor:
+        return -self.s
 
 
 LOSSES = torch.tensor([0.5, 0.25, 4.0], dtype=torch.float64)
@@ -57,11 +81,25 @@ def test_a_step_without_any_task_is_worth_nothing() -> None:
     assert float(Given(3)(LOSSES, torch.zeros(3, dtype=torch.bool))) == 0.0
 
 
-def test_weight_sum_rescales_the_coefficients_and_not_the_penalties() -> None:
+def test_weight_sum_rescales_coefficients_and_penalties_alike() -> None:
     weighting = Given(3, weight_sum=3.0)
     total = weighting(LOSSES)
     assert weighting.weights().tolist() == [0.5, 1.0, 1.5]
-    assert total.item() == 0.5 * 0.5 + 0.25 + 1.5 * 4 + 60
+    assert total.item() == 0.5 * 0.5 + 0.25 + 1.5 * 4 + 30
+
+
+def test_weight_sum_is_no_function_that_learned_parameters_see() -> None:
+    weighting = Learned(3, weight_sum=3.0)
+    weighting(LOSSES).backward()
+    assert weighting.s.grad is not None
+    assert weighting.s.grad.tolist() == pytest.approx((0.5 * (LOSSES - 1.0)).tolist())  # at w = 2, 2, 2
+
+
+def test_weights_that_sum_to_nothing_are_left_alone() -> None:
+    weighting = Nothing(3, weight_sum=3.0)
+    assert weighting.weights().tolist() == [0.0] * 3
+    assert float(weighting(LOSSES)) == 30.0
+    assert weighting.weights().tolist() == [0.0] * 3
 
 
 def test_weights_before_the_first_step_are_those_that_it_uses() -> None:
@@ -83,7 +121,11 @@ def test_a_weighting_that_defines_nothing_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"num_tasks": 0}, "num_tasks is 0"), ({"num_tasks": 2, "weight_sum": 0.0}, "weight_sum is 0.0")],
+    [
+        ({"num_tasks": 0}, "num_tasks is 0"),
+        ({"num_tasks": 2, "weight_sum": 0.0}, "weight_sum is 0.0"),
+        ({"num_tasks": 2, "weight_sum": math.nan}, "weight_sum is nan"),
+    ],
 )
 def test_wrong_numbers_are_refused(options: dict, said: str) -> None:
     with pytest.raises(ValueError, match=said):
@@ -113,6 +155,7 @@ def test_a_method_declares_nothing_unless_it_needs_something() -> None:
     assert Given(3).needs_now() == Given.needs == frozenset()
     assert Given.additive
     assert Given.cost == "nothing"
+    assert Given.sums_to == "own"
 
 
 def test_one_number_per_task_is_read_as_double() -> None:
@@ -127,13 +170,3 @@ def test_an_observation_is_of_the_present_tasks_or_of_those_with_a_gradient() ->
     sizes = torch.tensor([0.0, 2.0, math.nan, math.inf])
     assert seen_tasks(None, sizes).tolist() == [False, True, False, False]
     assert seen_tasks([True, False, True, True], sizes).tolist() == [True, False, False, False]
-
-
-def test_words_and_numbers_out_of_range_are_refused() -> None:
-    assert choice("a", ("a", "b", "c"), "mode") == "a"
-    assert positive(0.5, "mu") == 0.5
-    with pytest.raises(ValueError, match="mode is 'd'; needs 'a', 'b' or 'c'"):
-        choice("d", ("a", "b", "c"), "mode")
-    for value in (0.0, -1.0, math.nan, math.inf):
-        with pytest.raises(ValueError, match=r"mu is .*; needs a positive number"):
-            positive(value, "mu")

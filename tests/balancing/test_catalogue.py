@@ -35,6 +35,7 @@ def test_a_method_says_where_it_is_from_what_it_costs_and_what_it_does(name: str
     summary = facts.doc.splitlines()[0]
     assert summary[0].isupper()
     assert facts.scale in (*get_args(aggregator.Scale), "additive", "joint")
+    assert (facts.sums_to in get_args(base.SumsTo)) == (facts.family == "weighting")
 
 
 @every_method
@@ -55,6 +56,7 @@ def test_every_option_is_described_in_args(name: str) -> None:
 def test_options_have_the_defaults_of_the_signature() -> None:
     assert method_facts("dwa").options == {"temperature": 2.0, "window_steps": None, "weight_sum": None}
     assert method_facts("fixed").options["weights"] is REQUIRED
+    assert method_facts("ngdiff").options["signs"] is REQUIRED
     assert method_facts("cagrad").options == {"c": 0.4, "rescale": 1, "scope": "all"}
 
 

@@ -117,6 +117,16 @@ def test_options_by_task_are_in_the_order_of_the_tasks(write: Write, value: str,
         ),
         ("aggregator={name: sam_mtl, base: mea}", "aggregator.base: base is 'mea'; needs 'aligned_mtl', "),
         (
+            "aggregator={name: sam_mtl, base: nash_mtl}",
+            "aggregator.base: base is 'nash_mtl', whose result does not shrink with its rows: ",
+        ),
+        (
+            "aggregator={name: cost, scope: last_layer}",
+            "aggregator.scope: scope is 'last_layer'; 'cost' moves all shared parameters and needs 'all'.",
+        ),
+        ("aggregator={name: ngdiff}", "aggregator.signs: missing. 1 (minimise) or -1 (maximise) for each task"),
+        ("aggregator=ngdiff", "aggregator.signs: missing. 1 (minimise) or -1 (maximise) for each task"),
+        (
             "aggregator={name: ngdiff, signs: [1]}",
             "aggregator.signs: signs is [1.0]; needs 1 or -1 for each of 2 tasks.",
         ),
@@ -204,6 +214,12 @@ def test_task_gradients_and_sharding_are_refused_with_the_alternative(
         "processes. Take a weighting of losses, such as famo or uw, or leave "
         f"training.{key} out, which trains with DDP."
     )
+
+
+def test_task_gradients_and_compiling_are_refused_with_the_alternative(write: Write) -> None:
+    [said] = mistakes(write(MINIMAL), "balancing.aggregator=pcgrad", "training.torch_compile=true")
+    assert said.startswith("training.torch_compile: is on, and 'pcgrad' needs task gradients")
+    assert load_recipe(write(MINIMAL), ["balancing.weighting=famo", "training.torch_compile=true"])
 
 
 def test_sharding_goes_with_weightings_of_losses(write: Write) -> None:

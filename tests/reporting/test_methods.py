@@ -18,10 +18,19 @@ def test_the_table_says_what_the_class_says() -> None:
     lines = methods_table().splitlines()
     place = next(i for i, line in enumerate(lines) if line.startswith("famo "))
     assert [re.split(" {2,}", line.strip()) for line in lines[place : place + 2]] == [
-        ["famo", "arXiv:2306.03792", "gamma=0.001, lr=0.025,", "losses,", "a forward after each step", "joint"],
-        ["reuse_next_batch=false", "losses_after", "(not with reuse_next_batch);"],
+        ["famo", "arXiv:2306.03792", "gamma=0.001, lr=0.025,", "losses,", "a forward after each step", "joint,"],
+        ["reuse_next_batch=false", "losses_after", "(not with reuse_next_batch);", "sum 1"],
     ]
     assert any(re.match(r"imtl_g +OpenReview +- +gramian +Gramian +mean$", line) for line in lines)
+
+
+def test_the_table_is_honest_about_baselines_and_wrappers() -> None:
+    rows = {row.split("`")[1]: row for row in methods_markdown().splitlines() if row.startswith("| `")}
+    assert rows["sum"].endswith("| gramian | Gramian | sum |")
+    assert rows["mean"].endswith("| gramian | Gramian | mean |")
+    assert rows["sam_mtl"].endswith("2 x T x P memory | the base's |")
+    assert rows["cost"].endswith("| experimental; T x P memory, about two epochs per trigger | the base's |")
+    assert rows["ngdiff"].split(" | ")[2] == "`signs`"
 
 
 def test_what_all_methods_of_a_family_take_is_said_once() -> None:
@@ -45,7 +54,7 @@ def test_markdown_has_the_same_rows_whole() -> None:
     assert all(row.count(" | ") == 5 for row in rows)
     assert (
         "| `stch` | arXiv:2402.19078 | `variant=log_nadir`, `mu=1.0`, `warmup_epochs=4` | losses | "
-        "nothing with one micro-batch; else a forward for the losses | joint |"
+        "nothing with one micro-batch; else a forward for the losses | joint, own |"
     ) in rows
 
 
@@ -62,3 +71,14 @@ def test_a_page_says_what_to_write_in_a_recipe() -> None:
     assert method_page("pcgrad").endswith("In a recipe:\n  balancing: {aggregator: pcgrad}")
     assert method_page("fixed").endswith("In a recipe:\n  balancing: {weighting: {name: fixed, weights: ...}}")
     assert "  weights     must be given\n  weight_sum  null\n" in method_page("fixed")
+    assert method_page("ngdiff").endswith("In a recipe:\n  balancing: {aggregator: {name: ngdiff, signs: ...}}")
+
+
+def test_a_page_says_the_scale_and_what_the_weights_sum_to() -> None:
+    for name, said in {
+        "dwa": "additive, sum T",
+        "famo": "joint, sum 1",
+        "uw": "additive, own",
+        "mgda": "mean",
+    }.items():
+        assert f"  scale   {said}\n" in method_page(name)

@@ -21,7 +21,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "nash_mtl": {"aggregator": "nash_mtl"},
     "upgrad": {"aggregator": "upgrad"},
     # The other ways that gradients are formed, held and used.
-    "gradnorm": {"weighting": "gradnorm"},
+    "gradnorm_scaling": {"weighting": {"name": "gradnorm_scaling", "every": 3}},
+    "gls+pcgrad": {"weighting": "gls", "aggregator": "pcgrad"},
+    "db_mtl": {"aggregator": {"name": "db_mtl", "beta": 0.0}},
     "graddrop": {"aggregator": "graddrop"},
     "sam_mtl": {"aggregator": "sam_mtl"},
     "uw+pcgrad": {"weighting": "uw", "aggregator": "pcgrad"},

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from hf_mtl.training.conflicts import ConflictLog
+from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
 from tests import tiny
 from tests.training.trainers import make, parameters, records, same
 
@@ -24,7 +24,6 @@ def test_a_record_has_norms_cosines_and_the_share_of_conflicts() -> None:
         "conflict_rate": 1.0,
         "aggregator_weight/a": 0.25,
         "aggregator_weight/b": 0.75,
-        "aggregator_weight/c": 0.0,
     }
     assert log.flush() == {}
 
@@ -65,3 +64,51 @@ def test_an_aggregator_logs_its_decisions(tmp_path: Path) -> None:
     trainer.train()
     for key in ("gradient_norm/score", "gradient_cosine/topic/mood", "aggregator_weight/mood", "conflict_rate"):
         assert len(records(trainer, key)) == 4
+
+
+def test_weightings_of_gradients_are_sampled_too(tmp_path: Path) -> None:
+    section = {"weighting": {"name": "gradnorm_scaling", "every": 1}, "gradients": {"log_every": 2}}
+    trainer = make(tmp_path, balancing=section, max_steps=6)
+    trainer.train()
+    assert len(records(trainer, "conflict_rate")) >= 2
+
+
+def test_the_norms_of_a_decision_are_without_the_weighting(tmp_path: Path) -> None:
+    def norms(weighting: Any) -> list[float]:
+        trainer = make(tmp_path, balancing={"weighting": weighting, "aggregator": "cagrad"}, max_steps=1)
+        trainer.train()
+        return [value for name in tiny.TASKS for value in records(trainer, f"gradient_norm/{name}")]
+
+    assert norms({"name": "fixed", "weights": [0.1, 1.0, 7.0]}) == pytest.approx(norms(None), rel=1e-4)
+
+
+def test_a_task_that_is_seldom_there_has_its_own_mean_weight() -> None:
+    log = ConflictLog(["a", "b"])
+    log.observe(torch.eye(2, dtype=torch.float64), torch.tensor([0.5, 1.0]))
+    log.observe(torch.diag(torch.tensor([1.0, 0.0], dtype=torch.float64)), torch.tensor([0.25, 0.0]))
+    record = log.flush()
+    assert record["aggregator_weight/a"] == 0.375
+    assert record["aggregator_weight/b"] == 1.0
+
+
+@pytest.mark.parametrize(("batch", "accumulation", "rows", "every"), [(8, 1, 2, 10), (60, 1, 8, 10), (1, 1, 2, 30)])
+def test_a_sample_is_about_a_micro_batch_and_rarer_where_it_is_more_than_two_steps(
+    tmp_path: Path, batch: int, accumulation: int, rows: int, every: int
+) -> None:
+    options = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulation}
+    trainer = make(tmp_path, balancing={"gradients": {"log_every": 10}}, **options)
+    (sampled,) = [one for one in trainer.callback_handler.callbacks if isinstance(one, SampledConflicts)]
+    assert (sampled.rows_per_task, sampled.every) == (rows, every)
+
+
+def test_a_sample_that_fails_is_the_last_and_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(SampledConflicts, "_sample", fail)
+    trainer = make(tmp_path, balancing={"gradients": {"log_every": 1}}, max_steps=4)
+    trainer.train()
+    assert trainer.state.global_step == 4
+    assert caplog.text.count("not recorded any more: OutOfMemoryError: no room") == 1

@@ -5,7 +5,8 @@ from typing import Any, Literal
 import numpy as np
 from scipy.optimize import brentq
 
-from hf_mtl.balancing.aggregator import Scope, one_of, register
+from hf_mtl.balancing.aggregator import Scope, register
+from hf_mtl.balancing.checks import choice, number
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, cosine_factor, nearest_to_origin
 
@@ -13,8 +14,37 @@ SINGULAR = 1e-6
 """Below this fraction of the mean gradient's norm, the correction has no direction."""
 
 
+class ConflictAverse(GramianAggregator):
+    """What CAGrad and its descendants share: the mean, corrected within a ball around it.
+
+    Args:
+        num_tasks: Number of tasks T.
+        c: Radius, as a fraction of the mean gradient's norm, in [0, 1).
+        rescale: 1 divides a corrected mean by 1 + c², 0 does not.
+        scope: Parameters whose gradients decide.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    scale = "mean"
+    cost = "Gramian"
+
+    def __init__(self, num_tasks: int, c: float, rescale: Literal[0, 1], scope: Scope = "all"):
+        super().__init__(num_tasks, scope)
+        self.c = number(c, "c", at_least=0, below=1)
+        self.rescale = choice(rescale, (0, 1), "rescale")
+
+    def corrected(self, gramian: Array, trust: float) -> Array:
+        """The weights by `conflict_averse_weights`, rescaled where the mean was corrected, [m]."""
+        weights = conflict_averse_weights(gramian, self.c, trust)
+        if weights is None:
+            return np.full(len(gramian), 1.0 / len(gramian))
+        return weights / (1.0 + self.c**2) if self.rescale else weights
+
+
 @register("cagrad")
-class CAGrad(GramianAggregator):
+class CAGrad(ConflictAverse):
     """Maximise the smallest projection on a task gradient, within a ball of radius c |g0| around the mean g0.
 
     Source: Liu et al., NeurIPS 2021, arXiv:2110.14048. x = argmin over the simplex of xᵀGb + c sqrt(bᵀGb · xᵀGx),
@@ -27,7 +57,8 @@ class CAGrad(GramianAggregator):
     Args:
         num_tasks: Number of tasks T.
         c: Radius, as a fraction of |g0|, in [0, 1). 0: the mean.
-        rescale: 1 divides the result by 1 + c², 0 does not.
+        rescale: 1 divides the result by 1 + c², 0 does not. The mean itself, where the correction vanishes, is not
+            divided.
         scope: Parameters whose gradients decide.
 
     Shape:
@@ -38,23 +69,16 @@ class CAGrad(GramianAggregator):
     """
 
     source = "arXiv:2110.14048"
-    scale = "mean"
-    cost = "Gramian"
 
     def __init__(self, num_tasks: int, c: float = 0.4, rescale: Literal[0, 1] = 1, scope: Scope = "all"):
-        super().__init__(num_tasks, scope)
-        if not 0 <= c < 1:
-            raise ValueError(f"c is {c}; needs a number from 0 to below 1")
-        self.c = c
-        self.rescale = one_of(rescale, (0, 1), "rescale")
+        super().__init__(num_tasks, c, rescale, scope)
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
         """b + c sqrt(bᵀGb / xᵀGx) x."""
-        weights = conflict_averse_weights(gramian, self.c, trust=1.0)
-        return weights / (1.0 + self.c**2) if self.rescale else weights
+        return self.corrected(gramian, trust=1.0)
 
 
-def conflict_averse_weights(gramian: Array, c: float, trust: float) -> Array:
+def conflict_averse_weights(gramian: Array, c: float, trust: float) -> Array | None:
     """b + c sqrt(bᵀGb / xᵀGx) x with x = argmin over the simplex of xᵀGb + trust · c sqrt(bᵀGb · xᵀGx).
 
     With sqrt(q) = min over r of (q/r + r)/2, x is for a given r the point of the rows' convex hull that is nearest
@@ -67,7 +91,7 @@ def conflict_averse_weights(gramian: Array, c: float, trust: float) -> Array:
         trust: Weight of the second term relative to the first; 1 is CAGrad.
 
     Returns:
-        w [m]; b where the mean gradient or the correction vanishes.
+        w [m]; None where the mean gradient or the correction vanishes, and w is b.
     """
     b = np.full(len(gramian), 1.0 / len(gramian))
     norms, factor = cosine_factor(gramian)
@@ -75,12 +99,12 @@ def conflict_averse_weights(gramian: Array, c: float, trust: float) -> Array:
     mean = columns @ b
     mean_norm = float(np.linalg.norm(mean))
     if c == 0 or mean_norm <= 1e-10:
-        return b
+        return None
     x = _steepest(columns, mean) if trust * c < 1e-5 else _inner_minimum(columns, mean / mean_norm, trust * c)
     if x is None:
-        return b
+        return None
     length = float(np.linalg.norm(columns @ x))
-    return b if length < SINGULAR * mean_norm else b + c * mean_norm / length * x
+    return None if length < SINGULAR * mean_norm else b + c * mean_norm / length * x
 
 
 def _inner_minimum(columns: Array, direction: Array, radius: float) -> Array | None:

@@ -1,35 +1,28 @@
 """Notice when the tasks conflict, so that a loss-equivalent point with less conflict can be sought."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator, Scope, as_array, one_of, register
+from hf_mtl.balancing.aggregator import (
+    AGGREGATORS,
+    Conflict,
+    Scale,
+    Scope,
+    Teleporting,
+    as_array,
+    base_names,
+    register,
+)
+from hf_mtl.balancing.checks import choice, whole
 from hf_mtl.balancing.inner_products import gramian
 from hf_mtl.balancing.solvers import Array
 
 
-@dataclass(frozen=True)
-class Conflict:
-    """What COST's trigger saw.
-
-    Args:
-        cosines: Cosine of each row with the mean of the active rows, [T]; 0 for inactive rows.
-        sharpness_weights: Weight of each task's sharpness in the search, m (1 - |g_t| / sum |g|), [T]; 0 for
-            inactive rows.
-        triggered: Whether a row does not agree with the mean: the smallest cosine is at most 0.
-    """
-
-    cosines: Tensor
-    sharpness_weights: Tensor
-    triggered: bool
-
-
 @register("cost")
-class COST(GradientAggregator):
+class COST(Teleporting):
     """Experimental. A base aggregator that also says when to leave a conflicted point, and how to weigh the tasks.
 
     Source: Zhou et al., "Continual Optimization with Symmetry Teleportation", arXiv:2503.04046, after its code
@@ -39,15 +32,15 @@ class COST(GradientAggregator):
     this class (see `hf_mtl.training.teleportation`): it is declared by the need ``adapter_training``. The class holds
     what is mathematics: `conflict` and `due`; a call returns the base's direction.
 
-    Needs the base's needs, the rows' inner products and that phase. Cost: G; about two epochs per trigger. Scale:
-    the base's.
+    Needs the base's needs, the rows and that phase. Cost: T x P memory for the rows; about two epochs per trigger.
+    Scale: the base's.
 
     Args:
         num_tasks: Number of tasks T.
-        base: The aggregator of ordinary steps, with its default options.
+        base: The aggregator of ordinary steps, with its default options. It needs rows, or rows and losses, alone.
         rank: Rank of the adapter.
         start_epoch: First epoch in which a trigger counts, from 0.
-        scope: Parameters whose gradients decide.
+        scope: Must be ``all``: the conflict is between the gradients of what the search moves.
 
     Shape:
         J [T, P] -> [P].
@@ -57,22 +50,22 @@ class COST(GradientAggregator):
     """
 
     source = "arXiv:2503.04046"
-    scale = "own"
+    scale: Scale = "the base's"
     needs = frozenset({"jacobian", "adapter_training"})
-    cost = "experimental; about two epochs per trigger"
+    cost = "experimental; T x P memory, about two epochs per trigger"
     remembers = ("searched_epoch",)
 
     def __init__(self, num_tasks: int, base: str = "mean", rank: int = 5, start_epoch: int = 1, scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        if rank < 1 or start_epoch < 0:
-            raise ValueError(f"rank is {rank} and start_epoch {start_epoch}; need at least 1 and 0")
-        names = sorted(name for name, cls in AGGREGATORS.items() if cls.needs <= {"gramian", "jacobian", "losses"})
-        self.base = AGGREGATORS[one_of(base, names, "base")](num_tasks, scope=scope)
+        if scope != "all":
+            raise ValueError(f"scope is {scope!r}; 'cost' moves all shared parameters and needs 'all'")
+        self.rank = whole(rank, "rank", at_least=1)
+        self.start_epoch = whole(start_epoch, "start_epoch", at_least=0)
+        names = base_names({"gramian", "jacobian", "losses"})
+        self.base = AGGREGATORS[choice(base, names, "base")](num_tasks)
         self.needs = self.needs | self.base.needs
-        self.rank = rank
-        self.start_epoch = start_epoch
+        self.scale, self.degree = self.base.scale, self.base.degree
         self.searched_epoch = -1
-        self.last: Conflict | None = None
 
     def observe(self, **facts: Any) -> None:
         """Hand over to the base."""

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.aggregator import GradientAggregator, Reduction, Scope, as_array, one_of, register, within
+from hf_mtl.balancing.aggregator import GradientAggregator, Reduction, Scope, as_array, register
+from hf_mtl.balancing.checks import choice, number
 from hf_mtl.balancing.inner_products import combine, gramian, result_dtype, row_norms
 from hf_mtl.balancing.solvers import Array, guarded
 
@@ -55,13 +56,11 @@ class DBMTL(GradientAggregator):
         scope: Scope = "all",
     ):
         super().__init__(num_tasks, scope)
-        if not 0 <= beta < 1:
-            raise ValueError(f"beta is {beta}; needs a number from 0 to below 1")
+        self.beta = number(beta, "beta", at_least=0, below=1)
         if beta > 0 and scope != "all":
             raise ValueError(f"scope is {scope!r}; 'db_mtl' averages what it updates and needs 'all', or beta=0")
-        self.beta = beta
-        self.sigma = within(sigma, 0.0, float("inf"), "sigma")
-        self.reduction = one_of(reduction, ("sum", "mean"), "reduction")
+        self.sigma = number(sigma, "sigma", at_least=0)
+        self.reduction = choice(reduction, ("sum", "mean"), "reduction")
         self.average: Tensor = torch.zeros(num_tasks, 0)  # [T, P] from the first step on
         self.steps: Tensor = torch.zeros(num_tasks, dtype=torch.int64)
         self.weights_from_gramian: Callable[..., Tensor]
@@ -107,9 +106,10 @@ class DBMTL(GradientAggregator):
             self.average[task].mul_(share).add_(row, alpha=(1.0 - share) / (max(loss, 0.0) + EPSILON))
 
     def _weights_from_gramian(
-        self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None
+        self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None, **draws: Any
     ) -> Tensor:
         """The weights of the rows without averages, [T]; see `GramianAggregator.weights_from_gramian`."""
+        self.check_gramian(gramian)
         norms = as_array(torch.diagonal(gramian)).clip(0.0) ** 0.5
         active, active_losses = self._active(norms, present, losses)
         assert active_losses is not None

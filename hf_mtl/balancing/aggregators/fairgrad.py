@@ -3,7 +3,7 @@
 from typing import Any
 
 from hf_mtl.balancing.aggregator import Scope, register
-from hf_mtl.balancing.base import positive
+from hf_mtl.balancing.checks import positive
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, alpha_fair_weights
 
@@ -33,11 +33,13 @@ class FairGrad(GramianAggregator):
 
     source = "arXiv:2402.15638"
     scale = "own"
+    degree = -1 / 3  # of the default alpha
     cost = "Gramian"
 
     def __init__(self, num_tasks: int, alpha: float = 2.0, scope: Scope = "all"):
         super().__init__(num_tasks, scope)
         self.alpha = positive(alpha, "alpha")
+        self.degree = (1 - alpha) / (1 + alpha)
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
         """The root of G w = w^(-1/alpha)."""

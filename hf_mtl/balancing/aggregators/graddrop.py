@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.aggregator import GradientAggregator, Reduction, Scope, as_array, one_of, register
+from hf_mtl.balancing.aggregator import GradientAggregator, Reduction, Scope, as_array, register
+from hf_mtl.balancing.checks import choice
 from hf_mtl.balancing.inner_products import column_blocks, combine, result_dtype, row_norms
 
 
@@ -56,7 +57,7 @@ class GradDrop(GradientAggregator):
         if len(given) != num_tasks or not all(0 <= value <= 1 for value in given):
             raise ValueError(f"leak is {leak}; needs numbers from 0 to 1, one or one for each of {num_tasks} tasks")
         self.leak = given
-        self.reduction = one_of(reduction, ("sum", "mean"), "reduction")
+        self.reduction = choice(reduction, ("sum", "mean"), "reduction")
         self.draws = 0
 
     def __call__(

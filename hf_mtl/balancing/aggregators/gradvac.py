@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.aggregator import Reduction, Scope, one_of, register, within
+from hf_mtl.balancing.aggregator import Reduction, Scope, register
+from hf_mtl.balancing.checks import choice, number
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.orders import Orders, active_orders, draw_orders
 from hf_mtl.balancing.solvers import Array, guarded
@@ -47,8 +48,8 @@ class GradVac(GramianAggregator):
 
     def __init__(self, num_tasks: int, beta: float = 0.01, reduction: Reduction = "sum", scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        self.beta = within(beta, 0.0, 1.0, "beta")
-        self.reduction = one_of(reduction, ("sum", "mean"), "reduction")
+        self.beta = number(beta, "beta", at_least=0, at_most=1)
+        self.reduction = choice(reduction, ("sum", "mean"), "reduction")
         self.rho: Tensor = torch.zeros(num_tasks, num_tasks, dtype=torch.float64)
         self.draws = 0
 

@@ -4,14 +4,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hf_mtl.balancing.aggregator import Scope, one_of, register
-from hf_mtl.balancing.aggregators.cagrad import conflict_averse_weights
-from hf_mtl.balancing.gramian_aggregator import GramianAggregator
+from hf_mtl.balancing.aggregator import Scope, register
+from hf_mtl.balancing.aggregators.cagrad import ConflictAverse
+from hf_mtl.balancing.checks import number
 from hf_mtl.balancing.solvers import Array, min_norm_weights
 
 
 @register("imgrad")
-class IMGrad(GramianAggregator):
+class IMGrad(ConflictAverse):
     """CAGrad with weights kappa - s and s on the two terms of its inner problem, s = cos(mean, least-norm point).
 
     Source: Zhou et al., IJCAI 2025, arXiv:2503.08006, in the form of its code (zzpustc/IMGrad: nyuv2/utils.py);
@@ -24,7 +24,8 @@ class IMGrad(GramianAggregator):
         num_tasks: Number of tasks T.
         c: Radius, as a fraction of the mean gradient's norm, in [0, 1).
         kappa: Weight of the first term where s is 0, above 1.
-        rescale: 1 divides the result by 1 + c², 0 does not.
+        rescale: 1 divides the result by 1 + c², 0 does not. The mean itself, where the correction vanishes, is not
+            divided.
         scope: Parameters whose gradients decide.
 
     Shape:
@@ -35,26 +36,17 @@ class IMGrad(GramianAggregator):
     """
 
     source = "arXiv:2503.08006"
-    scale = "mean"
-    cost = "Gramian"
 
     def __init__(
         self, num_tasks: int, c: float = 0.8, kappa: float = 1.5, rescale: Literal[0, 1] = 0, scope: Scope = "all"
     ):
-        super().__init__(num_tasks, scope)
-        if not 0 <= c < 1:
-            raise ValueError(f"c is {c}; needs a number from 0 to below 1")
-        if not kappa > 1:
-            raise ValueError(f"kappa is {kappa}; needs a number above 1")
-        self.c = c
-        self.kappa = kappa
-        self.rescale = one_of(rescale, (0, 1), "rescale")
+        super().__init__(num_tasks, c, rescale, scope)
+        self.kappa = number(kappa, "kappa", above=1)
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
         """CAGrad's weights with the second term weighted s / (kappa - s)."""
         s = balance(gramian)
-        weights = conflict_averse_weights(gramian, self.c, trust=s / (self.kappa - s))
-        return weights / (1.0 + self.c**2) if self.rescale else weights
+        return self.corrected(gramian, trust=s / (self.kappa - s))
 
 
 def balance(gramian: Array) -> float:

@@ -13,12 +13,15 @@ from hf_mtl.balancing.solvers import Array
 class Mean(GramianAggregator):
     """Average the task gradients: ordinary training on the mean of the losses.
 
-    Needs nothing: the weights are known before the gradients. Scale: mean over the tasks in the step, those
-    included whose gradient happens to vanish (the golden values say so; ``present=`` names the tasks).
+    A baseline for the other aggregators, taken the way that they are. The same training costs less without an
+    aggregator: the weighting ``ew`` with ``reduction: tasks``.
+
+    Needs G, to see which rows are zero. Cost: G. Scale: mean over the tasks in the step, those included whose
+    gradient happens to vanish (the golden values say so; ``present=`` names the tasks).
 
     Args:
         num_tasks: Number of tasks T.
-        scope: Has no effect on the result.
+        scope: Parameters whose gradients decide which rows are active.
 
     Shape:
         J [T, P] -> [P]; weights 1/m.
@@ -26,8 +29,7 @@ class Mean(GramianAggregator):
 
     source = "baseline"
     scale = "mean"
-    needs = frozenset()
-    cost = "nothing"
+    cost = "Gramian"
 
     def __init__(self, num_tasks: int, scope: Scope = "all"):
         super().__init__(num_tasks, scope)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.aggregator import Scope, register
+from hf_mtl.balancing.checks import number, whole
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, alpha_fair_weights
 
@@ -38,25 +39,22 @@ class NashMTL(GramianAggregator):
 
     source = "arXiv:2202.01017"
     scale = "own"
+    degree = 0.0
     cost = "Gramian"
     remembers = ("carried", "age")
 
     def __init__(self, num_tasks: int, max_norm: float = 0.0, every: int = 1, scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        if max_norm < 0:
-            raise ValueError(f"max_norm is {max_norm}; needs 0 or a positive number")
-        if every < 1:
-            raise ValueError(f"every is {every}; needs at least 1")
-        self.max_norm = max_norm
-        self.every = every
-        self.carried: Tensor = torch.zeros(num_tasks, dtype=torch.float64)  # 0: never solved
+        self.max_norm = number(max_norm, "max_norm", at_least=0)
+        self.every = whole(every, "every", at_least=1)
+        self.carried: Tensor = torch.zeros(num_tasks, dtype=torch.float64)  # 0: not in the last solve
         self.age = 0
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
         """The bargaining solution, or the one carried."""
         carried = self.carried.numpy()
         if self.age % self.every == 0 or not carried[active].all():
-            carried = carried.copy()
+            carried = np.zeros(self.num_tasks)  # a weight from an older solve belongs to other rows
             carried[active] = alpha_fair_weights(gramian, alpha=1.0)
             self.carried, self.age = torch.from_numpy(carried), 0
         self.age += 1

@@ -22,7 +22,7 @@ class NGDiff(GramianAggregator):
 
     Args:
         num_tasks: Number of tasks T.
-        signs: 1 (minimise) or -1 (maximise) for each task, in task order. None: all 1.
+        signs: 1 (minimise) or -1 (maximise) for each task, in task order (a recipe names the tasks).
         scope: Parameters whose gradients decide.
 
     Shape:
@@ -34,11 +34,12 @@ class NGDiff(GramianAggregator):
 
     source = "arXiv:2410.22086"
     scale = "own"
+    degree = 0.0
     cost = "Gramian (its diagonal)"
 
-    def __init__(self, num_tasks: int, signs: Sequence[float] | dict[str, float] | None = None, scope: Scope = "all"):
+    def __init__(self, num_tasks: int, signs: Sequence[float] | dict[str, float], scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        given = [1.0] * num_tasks if signs is None else list(signs.values() if isinstance(signs, dict) else signs)
+        given = list(signs.values() if isinstance(signs, dict) else signs)
         if len(given) != num_tasks or any(sign not in (1, -1) for sign in given):
             raise ValueError(f"signs is {signs}; needs 1 or -1 for each of {num_tasks} tasks")
         self.signs = np.array(given, dtype=np.float64)

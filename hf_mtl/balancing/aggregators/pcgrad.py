@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from hf_mtl.balancing.aggregator import Reduction, Scope, one_of, register
+from hf_mtl.balancing.aggregator import Reduction, Scope, register
+from hf_mtl.balancing.checks import choice
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.orders import Orders, active_orders, draw_orders
 from hf_mtl.balancing.solvers import Array
@@ -39,7 +40,7 @@ class PCGrad(GramianAggregator):
 
     def __init__(self, num_tasks: int, reduction: Reduction = "sum", scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        self.reduction = one_of(reduction, ("sum", "mean"), "reduction")
+        self.reduction = choice(reduction, ("sum", "mean"), "reduction")
         self.draws = 0
 
     def solve(
@@ -49,10 +50,20 @@ class PCGrad(GramianAggregator):
         if orders is None:
             orders = draw_orders(self.num_tasks, self.seed, self.draws)
             self.draws += 1
-        squares = np.diag(gramian)
-        rows = np.arange(len(gramian))
-        coefficients = np.eye(len(gramian))
-        for visited in active_orders(orders, active).T:  # every task's next visit at once
-            products = (coefficients * gramian[:, visited].T).sum(axis=1)
-            coefficients[rows, visited] -= np.minimum(products, 0.0) / squares[visited]
-        return coefficients.sum(axis=0)
+        return projected(gramian, active_orders(orders, active)).sum(axis=0)
+
+
+def projected(gramian: Array, orders: Array) -> Array:
+    """Each row after its projections, as coefficients of all rows, [m, m].
+
+    Args:
+        gramian: G [m, m] of rows that are not zero.
+        orders: The other rows in the order in which each row visits them, [m, m - 1].
+    """
+    squares = np.diag(gramian)
+    rows = np.arange(len(gramian))
+    coefficients = np.eye(len(gramian))
+    for visited in orders.T:  # every row's next visit at once
+        products = (coefficients * gramian[:, visited].T).sum(axis=1)
+        coefficients[rows, visited] -= np.minimum(products, 0.0) / squares[visited]
+    return coefficients

@@ -7,19 +7,20 @@ from torch import Tensor
 
 from hf_mtl.balancing.aggregator import (
     AGGREGATORS,
-    GradientAggregator,
+    LookAhead,
     NonFiniteRows,
+    Scale,
     Scope,
     as_array,
-    one_of,
+    base_names,
     register,
 )
-from hf_mtl.balancing.base import positive
+from hf_mtl.balancing.checks import choice, positive
 from hf_mtl.balancing.inner_products import result_dtype, row_norms
 
 
 @register("sam_mtl")
-class SAMMTL(GradientAggregator):
+class SAMMTL(LookAhead):
     """A(J) + A(F) with F = J_sam - J, each task's gradient at its own worst point nearby minus that here.
 
     Source: Phan et al., "Beyond Losses Reweighting", arXiv:2211.13723, reconstructed from public summaries: how the
@@ -32,7 +33,9 @@ class SAMMTL(GradientAggregator):
 
     Args:
         num_tasks: Number of tasks T.
-        base: The aggregator A, with its default options; one of its own for each part.
+        base: The aggregator A, with its default options; one of its own for each part. It needs rows alone, and
+            its result scales with them: that of ``nash_mtl``, ``fairgrad`` and ``ngdiff`` does not shrink with F,
+            and would be noise of any size where F is next to nothing.
         rho: Length of a perturbation, above 0.
         scope: Must be ``all``.
 
@@ -44,7 +47,7 @@ class SAMMTL(GradientAggregator):
     """
 
     source = "arXiv:2211.13723"
-    scale = "own"
+    scale: Scale = "the base's"
     needs = frozenset({"jacobian", "second_backward"})
     cost = "a second forward and backward, per task; 2 x T x P memory"
 
@@ -52,9 +55,10 @@ class SAMMTL(GradientAggregator):
         super().__init__(num_tasks, scope)
         if scope != "all":
             raise ValueError(f"scope is {scope!r}; 'sam_mtl' perturbs all shared parameters and needs 'all'")
-        one_of(base, base_names(), "base")
+        check_base(base)
         self.rho = positive(rho, "rho")
         self.parts = {"loss": AGGREGATORS[base](num_tasks), "flat": AGGREGATORS[base](num_tasks)}
+        self.scale = self.parts["loss"].scale
         self._perturbed: Tensor | None = None
 
     def perturbations(self, jacobian: Tensor) -> Tensor:
@@ -74,6 +78,10 @@ class SAMMTL(GradientAggregator):
             self.check_shape(facts["jacobian"])
             self._perturbed = facts["jacobian"]
 
+    def weights(self) -> Tensor | None:
+        """The weights that the base gave the losses' rows, those of the first part."""
+        return self.parts["loss"].weights()
+
     def __call__(
         self,
         jacobian: Tensor,
@@ -91,10 +99,8 @@ class SAMMTL(GradientAggregator):
         wrong = ~torch.isfinite(row_norms(jacobian)) | ~torch.isfinite(row_norms(perturbed))
         if bool(wrong.any()):
             raise NonFiniteRows(as_array(wrong).nonzero()[0].tolist())
-        dtype = result_dtype(jacobian.dtype)
-        flat = perturbed.to(dtype) - jacobian.to(dtype)
         direction = self.parts["loss"](jacobian, losses, present, coefficients, **draws)
-        return direction + self.parts["flat"](flat, losses, present, coefficients, **draws)
+        return direction + self.parts["flat"](flat_rows(jacobian, perturbed), losses, present, coefficients, **draws)
 
     def state_dict(self) -> dict[str, Any]:
         """The parts' states, under ``loss.`` and ``flat.``."""
@@ -112,6 +118,22 @@ class SAMMTL(GradientAggregator):
             base.load_state_dict({name[len(start) :]: state[name] for name in state if name.startswith(start)})
 
 
-def base_names() -> list[str]:
-    """The aggregators that need rows alone, and so can be applied to differences of rows."""
-    return sorted(name for name, cls in AGGREGATORS.items() if cls.needs <= {"gramian", "jacobian"})
+def check_base(base: str) -> None:
+    """Refuse what cannot be applied to differences of rows, which may be next to nothing.
+
+    Raises:
+        ValueError: If it is no aggregator that needs rows alone and scales with them.
+    """
+    names = [name for name in base_names({"gramian", "jacobian"}) if AGGREGATORS[name].degree == 1]
+    if base in AGGREGATORS and AGGREGATORS[base].degree != 1:
+        raise ValueError(
+            f"base is {base!r}, whose result does not shrink with its rows: where both passes agree the second part "
+            f"would drown the first; needs {', '.join(map(repr, names))}"
+        )
+    choice(base, names, "base")
+
+
+def flat_rows(jacobian: Tensor, perturbed: Tensor) -> Tensor:
+    """F = J_sam - J, [T, P], in float32 at least."""
+    dtype = result_dtype(jacobian.dtype)
+    return perturbed.to(dtype) - jacobian.to(dtype)

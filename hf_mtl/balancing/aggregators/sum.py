@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from hf_mtl.balancing.aggregator import Reduction, Scope, one_of, register
+from hf_mtl.balancing.aggregator import Reduction, Scope, register
+from hf_mtl.balancing.checks import choice
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array
 
@@ -13,12 +14,15 @@ from hf_mtl.balancing.solvers import Array
 class Sum(GramianAggregator):
     """Add the task gradients up: ordinary training on the sum of the losses.
 
-    Needs nothing: the weights are known before the gradients. Scale: sum.
+    A baseline for the other aggregators, taken the way that they are. The same training costs less without an
+    aggregator: the weighting ``ew`` with ``weight_sum`` T and ``reduction: tasks``.
+
+    Needs G, to see which rows are zero. Cost: G. Scale: sum.
 
     Args:
         num_tasks: Number of tasks T.
         reduction: ``mean`` divides by the number of tasks in the step.
-        scope: Has no effect on the result.
+        scope: Parameters whose gradients decide which rows are active.
 
     Shape:
         J [T, P] -> [P]; weights 1.
@@ -26,12 +30,11 @@ class Sum(GramianAggregator):
 
     source = "baseline"
     scale = "sum"
-    needs = frozenset()
-    cost = "nothing"
+    cost = "Gramian"
 
     def __init__(self, num_tasks: int, reduction: Reduction = "sum", scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        self.reduction = one_of(reduction, ("sum", "mean"), "reduction")
+        self.reduction = choice(reduction, ("sum", "mean"), "reduction")
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
         """1 for every row."""

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from hf_mtl.balancing.aggregator import Scope, register
+from hf_mtl.balancing.checks import number
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, non_negative_least_squares
 
@@ -37,9 +38,7 @@ class UPGrad(GramianAggregator):
 
     def __init__(self, num_tasks: int, rho: float = 1e-4, scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        if not rho >= 0:
-            raise ValueError(f"rho is {rho}; needs 0 or a positive number")
-        self.rho = rho
+        self.rho = number(rho, "rho", at_least=0)
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
         """The sum over rows of their projections' weights."""

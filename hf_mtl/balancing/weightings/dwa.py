@@ -1,21 +1,21 @@
 """Dynamic weight average."""
 
-import warnings
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.base import positive, register
-from hf_mtl.balancing.step_count import CountsSteps, steps_of
+from hf_mtl.balancing.base import register
+from hf_mtl.balancing.checks import positive, whole
+from hf_mtl.balancing.step_count import CountsEpochs
 
 
 @register("dwa")
-class DWA(CountsSteps):
+class DWA(CountsEpochs):
     """Weight tasks by how slowly their losses have been falling: T softmax(r / temperature).
 
     r_t is the mean loss of the last window over that of the window before, 1 where a task has not been seen in two
-    windows or the older mean is at most 1e-12.
+    windows or the older mean is at most 1e-12; so the first two windows have equal weights.
 
     Source: Liu, Johns, Davison, CVPR 2019, arXiv:1803.10704. Departs from it in that a window may be other than an
     epoch, and a window in which a task has no rows leaves both its means as they were.
@@ -36,6 +36,8 @@ class DWA(CountsSteps):
     """
 
     source: ClassVar[str] = "arXiv:1803.10704"
+    sums_to = "T"
+    until_then = "its weights stay equal. Train for three windows, or set window_steps"
     means: Tensor
     windows: Tensor
     sums: Tensor
@@ -50,18 +52,20 @@ class DWA(CountsSteps):
     ):
         super().__init__(num_tasks, weight_sum)
         self.temperature = positive(temperature, "temperature")
-        self.window_steps = steps_of(window_steps, "window_steps")
-        self._epoch: int | None = None
-        self._warned = False
+        self.window_steps = None if window_steps is None else whole(window_steps, "window_steps", at_least=1)
         self.register_buffer("means", torch.zeros(2, num_tasks, dtype=torch.float64))
         self.register_buffer("windows", torch.zeros(num_tasks, dtype=torch.int64))
         self.register_buffer("sums", torch.zeros(num_tasks, dtype=torch.float64))
         self.register_buffer("counts", torch.zeros(num_tasks, dtype=torch.int64))
 
-    def observe(self, **facts: Any) -> None:
-        """Take ``steps_per_epoch=``."""
-        if "steps_per_epoch" in facts:
-            self._epoch = steps_of(int(facts["steps_per_epoch"]), "steps_per_epoch")
+    @property
+    def window(self) -> int | None:
+        """Steps of a window; None while an epoch's length is not known."""
+        return self.epoch if self.window_steps is None else self.window_steps
+
+    def warm_up(self) -> int | None:
+        """Two windows."""
+        return None if self.window is None else 2 * self.window
 
     def coefficients(self) -> Tensor:
         """T softmax(r / temperature), [T]."""
@@ -75,10 +79,9 @@ class DWA(CountsSteps):
         super().record(losses, seen)
         self.sums = self.sums + torch.where(seen, losses, 0.0)
         self.counts = self.counts + seen
-        window = self._epoch if self.window_steps is None else self.window_steps
-        if window is None:
-            self._warn()
-        elif self.steps % window == 0:
+        if self.window is None:
+            self._say_unknown_epoch("its weights stay 1: give window_steps, or observe(steps_per_epoch=)")
+        elif self.steps % self.window == 0:
             self._close()
 
     def _close(self) -> None:
@@ -87,12 +90,3 @@ class DWA(CountsSteps):
         self.means = torch.where(found, shifted, self.means)
         self.windows = self.windows + found
         self.sums, self.counts = torch.zeros_like(self.sums), torch.zeros_like(self.counts)
-
-    def _warn(self) -> None:
-        if not self._warned:
-            self._warned = True
-            warnings.warn(
-                "the weighting 'dwa' does not know how long an epoch is, so its weights stay 1: "
-                "give window_steps, or observe(steps_per_epoch=)",
-                stacklevel=2,
-            )

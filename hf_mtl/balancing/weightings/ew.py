@@ -20,6 +20,7 @@ class EW(LossWeighting):
     """
 
     source: ClassVar[str] = "baseline"
+    sums_to = "1"
 
     def coefficients(self) -> Tensor:
         """1/T for every task, [T]."""

@@ -6,10 +6,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.base import LossWeighting, Need, positive, register
+from hf_mtl.balancing.base import LossWeighting, Need, register
+from hf_mtl.balancing.checks import positive
+from hf_mtl.balancing.inner_products import result_dtype
 
 _EPS = 1e-7
 _FLOOR = 1e-12
+_LEAST = 1e-10
 
 
 @register("excess_mtl")
@@ -20,10 +23,12 @@ class ExcessMTL(LossWeighting):
     squared gradients so far. The first one of each task is stored as its E0 (at least 1e-12) and moves nothing.
 
     Source: He et al., ICML 2024, arXiv:2402.02009; its first call as in LibMTL (TorchJD moves at once, with E
-    unscaled). An absent task, a zero row, keeps S and E0 and takes part only in the common rescaling.
+    unscaled). An absent task, a zero row, keeps S and E0 and takes part only in the common rescaling. Departs from
+    the paper in that no weight is less than 1e-10 of their sum: the gradient of a task whose weight is 0 is 0, as an
+    absent task's, and its weight could never return. The logarithms of the weights have no such bound.
 
     Needs the ``jacobian`` of unweighted losses; it counts from the next step on if it comes after a step's forward.
-    Costs per-task gradients, and T x P numbers of state: S, log w, E0.
+    Costs per-task gradients, and T x P numbers of state, S in float32 at least, beside log w and E0.
 
     Args:
         eta: Step size of the weights.
@@ -40,6 +45,7 @@ class ExcessMTL(LossWeighting):
     source: ClassVar[str] = "arXiv:2402.02009"
     needs: ClassVar[frozenset[Need]] = frozenset({"jacobian"})
     cost: ClassVar[str] = "per-task gradients of all shared parameters, and as many numbers of state"
+    sums_to = "T"
     squares: Tensor
     baseline: Tensor
     log_w: Tensor
@@ -53,8 +59,9 @@ class ExcessMTL(LossWeighting):
         self.register_buffer("log_w", torch.zeros(num_tasks, dtype=torch.float64))
 
     def coefficients(self) -> Tensor:
-        """T softmax of the logarithms, [T]."""
-        return self.num_tasks * torch.softmax(self.log_w, dim=0)
+        """T softmax of the logarithms, none of it vanishing, [T]."""
+        w = torch.softmax(self.log_w, dim=0).clamp(min=_LEAST)
+        return self.num_tasks * w / w.sum()
 
     @torch.no_grad()
     def observe(self, **facts: Any) -> None:
@@ -67,9 +74,9 @@ class ExcessMTL(LossWeighting):
             return
         jacobian = torch.as_tensor(facts["jacobian"])
         if self.squares.shape[1] == 0 and jacobian.ndim == 2:
-            self.squares = torch.zeros(
-                self.num_tasks, jacobian.shape[1], dtype=jacobian.dtype, device=jacobian.device
-            )
+            # In bfloat16 a sum stops growing where a term is a 256th of it.
+            shape, dtype = (self.num_tasks, jacobian.shape[1]), result_dtype(jacobian.dtype)
+            self.squares = torch.zeros(shape, dtype=dtype, device=jacobian.device)
         if jacobian.shape != self.squares.shape:
             found, wanted = tuple(jacobian.shape), tuple(self.squares.shape)
             raise ValueError(f"jacobian has shape {found}; needs {wanted}: one row per task, always the same columns")
@@ -84,7 +91,7 @@ class ExcessMTL(LossWeighting):
 
     def _excess(self, index: int, row: Tensor) -> Tensor:
         """E of one task, [] in float64; row by row, which needs no further [T, P]."""
-        squared = row**2
+        squared = row.to(self.squares.dtype) ** 2
         if not bool(torch.isfinite(squared.sum()) & (row != 0).any()):
             return torch.zeros((), dtype=torch.float64, device=row.device)
         self.squares[index] += squared

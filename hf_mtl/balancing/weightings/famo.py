@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.base import Need, positive, register, task_values
+from hf_mtl.balancing.base import Need, register, task_values
+from hf_mtl.balancing.checks import number, positive
 from hf_mtl.balancing.non_additive import NonAdditive
 
 _EPS = 1e-8
@@ -45,6 +46,7 @@ class FAMO(NonAdditive):
     source: ClassVar[str] = "arXiv:2306.03792"
     needs: ClassVar[frozenset[Need]] = frozenset({"losses", "losses_after"})
     cost: ClassVar[str] = "a forward after each step (not with reuse_next_batch); with accumulation one for losses"
+    sums_to = "1"
     logits: Tensor
     first: Tensor
     second: Tensor
@@ -61,9 +63,7 @@ class FAMO(NonAdditive):
         weight_sum: float | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        if gamma < 0:
-            raise ValueError(f"gamma is {gamma}; needs 0 or more")
-        self.gamma = gamma
+        self.gamma = number(gamma, "gamma", at_least=0)
         self.lr = positive(lr, "lr")
         self.reuse_next_batch = reuse_next_batch
         for name in ("logits", "first", "second", "updates", "log_before"):
@@ -82,14 +82,20 @@ class FAMO(NonAdditive):
         c = 1.0 / (z / distances.detach()).sum()
         return c * (z * torch.log(distances)).sum()
 
-    def forward(self, losses: Tensor, present: Tensor | None = None, exposure: Tensor | None = None) -> Tensor:
-        """The scalar to minimise, see `LossWeighting.forward`; with ``reuse_next_batch`` the logits learn first."""
+    def _evaluate(self, losses: Tensor, present: Tensor, exposure: Tensor) -> tuple[Tensor, Tensor]:
+        """With ``reuse_next_batch`` by the logits that these losses teach, which `record` keeps."""
+        kept = self.logits
         if self.reuse_next_batch:
-            self._learn(losses.detach().double(), self._who(losses, present, exposure)[0])
-        return super().forward(losses, present, exposure)
+            self.logits = self._taught(losses.detach().double(), present)["logits"]
+        try:
+            return super()._evaluate(losses, present, exposure)
+        finally:
+            self.logits = kept
 
     def record(self, losses: Tensor, seen: Tensor) -> None:
-        """Keep log D before the update."""
+        """Keep log D before the update; with ``reuse_next_batch`` learn from these losses first."""
+        if self.reuse_next_batch:
+            self._learn(losses, seen)
         self.log_before = torch.where(seen, torch.log(losses.clamp(min=0) + _EPS), self.log_before)
         self.waiting = seen.clone()
 
@@ -101,22 +107,26 @@ class FAMO(NonAdditive):
 
     @torch.no_grad()
     def _learn(self, losses: Tensor, present: Tensor) -> None:
-        """One Adam step of the logits of the tasks whose losses are known before and after."""
-        tasks = (self.waiting & present & torch.isfinite(losses)).nonzero().flatten()
+        for name, value in self._taught(losses, present).items():
+            setattr(self, name, value)
         self.waiting = torch.zeros_like(self.waiting)
-        if len(tasks) == 0:
-            return
+
+    @torch.no_grad()
+    def _taught(self, losses: Tensor, present: Tensor) -> dict[str, Tensor]:
+        """Logits and moments after a step of the tasks whose losses are known before and after; changes none."""
+        tasks = (self.waiting & present & torch.isfinite(losses)).nonzero().flatten()
         logits = self.logits[tasks]
         z = torch.softmax(logits, dim=0)
         delta = self.log_before[tasks] - torch.log(losses[tasks].clamp(min=0) + _EPS)
-        gradient = z * (delta - (z * delta).sum()) + self.gamma * logits
-        first, second, updates = self.first.clone(), self.second.clone(), self.updates.clone()
-        updates[tasks] += 1
-        first[tasks] = _BETAS[0] * first[tasks] + (1 - _BETAS[0]) * gradient
-        second[tasks] = _BETAS[1] * second[tasks] + (1 - _BETAS[1]) * gradient**2
-        corrected = [
-            moment[tasks] / (1 - beta ** updates[tasks]) for moment, beta in zip((first, second), _BETAS, strict=True)
-        ]
-        moved = self.logits.clone()
-        moved[tasks] = logits - self.lr * corrected[0] / (corrected[1].sqrt() + 1e-8)
-        self.logits, self.first, self.second, self.updates = moved, first, second, updates
+        return self._adam(tasks, z * (delta - (z * delta).sum()) + self.gamma * logits)
+
+    def _adam(self, tasks: Tensor, gradient: Tensor) -> dict[str, Tensor]:
+        """Logits, moments and counts after a step of some tasks."""
+        new = {name: getattr(self, name).clone() for name in ("logits", "first", "second", "updates")}
+        new["updates"][tasks] += 1
+        corrected = []
+        for name, power, beta in (("first", 1, _BETAS[0]), ("second", 2, _BETAS[1])):
+            new[name][tasks] = beta * new[name][tasks] + (1 - beta) * gradient**power
+            corrected.append(new[name][tasks] / (1 - beta ** new["updates"][tasks]))
+        new["logits"][tasks] -= self.lr * corrected[0] / (corrected[1].sqrt() + 1e-8)
+        return new

@@ -5,7 +5,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.base import LossWeighting, Need, choice, positive, register, seen_tasks, task_values
+from hf_mtl.balancing.base import LossWeighting, Need, register, seen_tasks, task_values
+from hf_mtl.balancing.checks import choice, number, positive
 
 _REFERENCE_STEPS = 20
 _MIN_WEIGHT = 1e-3
@@ -46,6 +47,7 @@ class GradNorm(LossWeighting):
     source: ClassVar[str] = "arXiv:1711.02257"
     needs: ClassVar[frozenset[Need]] = frozenset({"norms"})
     cost: ClassVar[str] = "per-task gradients of the scope in every step"
+    sums_to = "T"
     w: Tensor
     reference: Tensor
     count: Tensor
@@ -62,9 +64,7 @@ class GradNorm(LossWeighting):
         weight_sum: float | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        if not 0 <= alpha <= 3:
-            raise ValueError(f"alpha is {alpha}; needs a number from 0 to 3")
-        self.alpha = alpha
+        self.alpha = number(alpha, "alpha", at_least=0, at_most=3)
         self.lr = positive(lr, "lr")
         self.scope = choice(scope, ("last_layer", "adapters", "all"), "scope")
         self.register_buffer("w", torch.ones(num_tasks, dtype=torch.float64))
@@ -102,19 +102,35 @@ class GradNorm(LossWeighting):
             self.known = self.known | seen
             self._learn(seen & self._ready())
 
+    def targets(self, w: Tensor) -> Tensor:
+        """What the norms of the weighted gradients should be, by the last norms and losses; constants [T].
+
+        Args:
+            w: Weights [T].
+        """
+        used = self._used()
+        rates = self.losses / self.reference.clamp(min=_FLOOR)
+        mean_norm, mean_rate = (w.detach() * self.norms)[used].mean(), rates[used].mean()
+        return mean_norm * (rates / mean_rate.clamp(min=torch.finfo(torch.float64).tiny)) ** self.alpha
+
+    def objective(self, w: Tensor) -> Tensor:
+        """sum |w_t ||g_t|| - target_t| over the tasks that have a norm and an L(0), [], differentiable in w [T]."""
+        return (w * self.norms - self.targets(w))[self._used()].abs().sum()
+
     def _ready(self) -> Tensor:
         return self.count >= _REFERENCE_STEPS
+
+    def _used(self) -> Tensor:
+        return self.known & self._ready()
 
     def _learn(self, due: Tensor) -> None:
         """One step of the weights of some tasks."""
         if not bool(due.any()):
             return
-        used = self.known & self._ready()
-        norms = self.w * self.norms
-        rates = self.losses / self.reference.clamp(min=_FLOOR)
-        mean_norm, mean_rate = norms[used].mean(), rates[used].mean()
-        targets = mean_norm * (rates / mean_rate.clamp(min=torch.finfo(torch.float64).tiny)) ** self.alpha
-        moved = (self.w - self.lr * torch.sign(norms - targets) * self.norms).clamp(min=_MIN_WEIGHT)
+        with torch.enable_grad():
+            w = self.w.detach().clone().requires_grad_()
+            (slope,) = torch.autograd.grad(self.objective(w), w)
+        moved = (self.w - self.lr * slope).clamp(min=_MIN_WEIGHT)
         w = torch.where(due, moved, self.w)
         self.w = w * (self.num_tasks / w.sum())
         self._last_weights = None

@@ -5,8 +5,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.base import Need, choice, register, seen_tasks, task_values
-from hf_mtl.balancing.step_count import CountsSteps, steps_of
+from hf_mtl.balancing.base import Need, register, seen_tasks, task_values
+from hf_mtl.balancing.checks import choice, number, whole
+from hf_mtl.balancing.step_count import CountsSteps
 
 
 @register("gradnorm_scaling")
@@ -41,6 +42,7 @@ class GradNormScaling(CountsSteps):
     source: ClassVar[str] = "arXiv:2509.23915"
     needs: ClassVar[frozenset[Need]] = frozenset({"norms"})
     cost: ClassVar[str] = "per-task gradients of the scope in one of `every` steps"
+    sums_to = "T"
     norms: Tensor
     known: Tensor
 
@@ -54,13 +56,9 @@ class GradNormScaling(CountsSteps):
         weight_sum: float | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        if not 0 <= kappa <= 2:
-            raise ValueError(f"kappa is {kappa}; needs a number from 0 to 2")
-        if not 0 <= beta < 1:
-            raise ValueError(f"beta is {beta}; needs a number in [0, 1)")
-        self.kappa = kappa
-        self.beta = beta
-        self.every = steps_of(every, "every") or 1
+        self.kappa = number(kappa, "kappa", at_least=0, at_most=2)
+        self.beta = number(beta, "beta", at_least=0, below=1)
+        self.every = whole(every, "every", at_least=1)
         self.scope = choice(scope, ("last_layer", "adapters", "all"), "scope")
         self.register_buffer("norms", torch.zeros(num_tasks, dtype=torch.float64))
         self.register_buffer("known", torch.zeros(num_tasks, dtype=torch.bool))

@@ -5,7 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from hf_mtl.balancing.base import LossWeighting, positive, register
+from hf_mtl.balancing.base import LossWeighting, register
+from hf_mtl.balancing.checks import positive
 
 
 @register("imtl_l")

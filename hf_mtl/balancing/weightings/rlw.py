@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.base import choice, register, task_values
+from hf_mtl.balancing.base import register, task_values
+from hf_mtl.balancing.checks import choice
 from hf_mtl.balancing.step_count import CountsSteps
 
 
@@ -32,6 +33,7 @@ class RLW(CountsSteps):
     """
 
     source: ClassVar[str] = "arXiv:2111.10603"
+    sums_to = "1"
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting, Need, register
+from hf_mtl.balancing.checks import number
 
 _FLOOR = 1e-5
 _Statistics = tuple[Tensor, Tensor, Tensor]
@@ -40,15 +41,14 @@ class SLAW(LossWeighting):
     source: ClassVar[str] = "arXiv:2109.08218"
     needs: ClassVar[frozenset[Need]] = frozenset({"losses"})
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
+    sums_to = "T"
     mean: Tensor
     square: Tensor
     count: Tensor
 
     def __init__(self, num_tasks: int, beta: float = 0.99, weight_sum: float | None = None):
         super().__init__(num_tasks, weight_sum)
-        if not 0 <= beta < 1:
-            raise ValueError(f"beta is {beta}; needs a number in [0, 1)")
-        self.beta = beta
+        self.beta = number(beta, "beta", at_least=0, below=1)
         self.arithmetic = round(1 / (1 - beta))
         self.register_buffer("mean", torch.zeros(num_tasks, dtype=torch.float64))
         self.register_buffer("square", torch.zeros(num_tasks, dtype=torch.float64))

@@ -1,22 +1,22 @@
 """Smooth Tchebycheff scalarization."""
 
 import math
-import warnings
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.base import choice, positive, register, task_values
+from hf_mtl.balancing.base import register, task_values
+from hf_mtl.balancing.checks import choice, positive, whole
 from hf_mtl.balancing.last_losses import FLOOR
 from hf_mtl.balancing.non_additive import NonAdditive
-from hf_mtl.balancing.step_count import CountsSteps, steps_of
+from hf_mtl.balancing.step_count import CountsEpochs
 
 _EPS = 1e-20
 
 
 @register("stch")
-class STCH(NonAdditive, CountsSteps):
+class STCH(NonAdditive, CountsEpochs):
     """Minimise a smooth maximum of the m present losses.
 
     ``plain``: mu log sum exp(lambda_t (L_t - z_t) / mu) with preferences lambda and ideal losses z.
@@ -46,6 +46,7 @@ class STCH(NonAdditive, CountsSteps):
 
     source: ClassVar[str] = "arXiv:2402.19078"
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
+    until_then = "all of it minimises the sum of log losses, and mu has no effect. Lower warmup_epochs"
     preference: Tensor
     ideal: Tensor
     sums: Tensor
@@ -60,13 +61,9 @@ class STCH(NonAdditive, CountsSteps):
         weight_sum: float | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        if warmup_epochs < 0:
-            raise ValueError(f"warmup_epochs is {warmup_epochs}; needs 0 or more")
         self.variant = choice(variant, ("log_nadir", "plain"), "variant")
         self.mu = positive(mu, "mu")
-        self.warmup_epochs = warmup_epochs
-        self._epoch: int | None = None
-        self._told = False
+        self.warmup_epochs = whole(warmup_epochs, "warmup_epochs", at_least=0)
         equal = torch.full((num_tasks,), 1.0 / num_tasks, dtype=torch.float64)
         self.register_buffer("preference", equal, persistent=False)
         self.register_buffer("ideal", torch.zeros(num_tasks, dtype=torch.float64), persistent=False)
@@ -74,9 +71,8 @@ class STCH(NonAdditive, CountsSteps):
         self.register_buffer("counts", torch.zeros(num_tasks, dtype=torch.int64))
 
     def observe(self, **facts: Any) -> None:
-        """Take ``steps_per_epoch=``; for ``plain`` also ``preference=`` (1/T) and ``ideal=`` losses (0), [T]."""
-        if "steps_per_epoch" in facts:
-            self._epoch = steps_of(int(facts["steps_per_epoch"]), "steps_per_epoch")
+        """As `CountsEpochs.observe`; for ``plain`` also ``preference=`` (1/T) and ``ideal=`` losses (0), [T]."""
+        super().observe(**facts)
         for name in ("preference", "ideal"):
             if facts.get(name) is not None:
                 setattr(self, name, task_values(facts[name], self.ideal, name))
@@ -105,13 +101,14 @@ class STCH(NonAdditive, CountsSteps):
             self.sums = self.sums + torch.where(take, losses, 0.0)
             self.counts = self.counts + take
         super().record(losses, seen)
-        if self._epoch is None and not self._told:
-            self._told = True
-            warnings.warn(
-                "the weighting 'stch' does not know how long an epoch is, so its warm-up does not end: "
-                "observe(steps_per_epoch=)",
-                stacklevel=2,
-            )
+        if self.epoch is None:
+            self._say_unknown_epoch("its warm-up does not end: observe(steps_per_epoch=)")
+
+    def warm_up(self) -> int | None:
+        """The epochs of the warm-up and the one of N; none for ``plain``."""
+        if self.variant == "plain":
+            return 0
+        return None if self.epoch is None else (self.warmup_epochs + 1) * self.epoch
 
     def _epochs_done(self) -> float:
-        return -math.inf if self._epoch is None else self.steps // self._epoch
+        return -math.inf if self.epoch is None else self.steps // self.epoch

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting, one_per_task, register
+from hf_mtl.balancing.checks import choice
 
 
 @register("tw")
@@ -27,6 +28,7 @@ class TW(LossWeighting):
     """
 
     source: ClassVar[str] = "baseline (VIP-MTL)"
+    sums_to = "1"
     sizes: Tensor
 
     def __init__(
@@ -36,9 +38,7 @@ class TW(LossWeighting):
         weight_sum: float | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        if mode not in ("proportional", "inverse"):
-            raise ValueError(f"mode is '{mode}'; needs 'proportional' or 'inverse'")
-        self.mode = mode
+        self.mode = choice(mode, ("proportional", "inverse"), "mode")
         self.register_buffer("sizes", torch.zeros(num_tasks, dtype=torch.float64), persistent=False)
 
     def observe(self, **facts: Any) -> None:

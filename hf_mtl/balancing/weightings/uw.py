@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_mtl.balancing.base import LossWeighting, register
+from hf_mtl.balancing.checks import choice, number, positive
 
 
 @register("uw")
@@ -26,7 +27,7 @@ class UW(LossWeighting):
         weight_sum: Rescale the weights to this sum. None: the method's own scale.
 
     Raises:
-        ValueError: If the variant is unknown, ``clip`` is not positive, or a length is not T.
+        ValueError: If the variant is unknown, ``clip`` is not positive, ``init`` not finite, or a length is not T.
 
     Shape:
         losses [T], non-negative -> weights a exp(-s) [T].
@@ -45,18 +46,16 @@ class UW(LossWeighting):
         weight_sum: float | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        if variant not in ("mixed", "unit", "half"):
-            raise ValueError(f"variant is '{variant}'; needs 'mixed', 'unit' or 'half'")
-        if not clip > 0:
-            raise ValueError(f"clip is {clip}; needs a positive number")
+        choice(variant, ("mixed", "unit", "half"), "variant")
+        self.clip = positive(clip, "clip")
         types = ["classification"] * num_tasks if task_types is None else list(task_types)
-        start = [float(init)] * num_tasks if isinstance(init, (int, float)) else [float(value) for value in init]
+        values = [init] * num_tasks if isinstance(init, (int, float)) else init
+        start = [number(float(value), "init") for value in values]
         if len(types) != num_tasks or len(start) != num_tasks:
             raise ValueError(f"task_types and init need one value for each of {num_tasks} tasks")
         scale = {"unit": [1.0, 1.0], "half": [0.5, 0.5], "mixed": [1.0, 0.5]}[variant]
         a = torch.tensor([scale[1] if kind == "regression" else scale[0] for kind in types], dtype=torch.float64)
         self.register_buffer("a", a, persistent=False)
-        self.clip = clip
         self.s = nn.Parameter(torch.tensor(start, dtype=torch.float64).clamp(-clip, clip))
 
     def coefficients(self) -> Tensor:

@@ -5,7 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.base import positive, register
+from hf_mtl.balancing.base import register
+from hf_mtl.balancing.checks import positive
 from hf_mtl.balancing.last_losses import FLOOR, LastLosses
 
 
@@ -32,6 +33,7 @@ class UWSO(LastLosses):
 
     source: ClassVar[str] = "arXiv:2408.07985"
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
+    sums_to = "1"
 
     def __init__(self, num_tasks: int, temperature: float = 1.0, weight_sum: float | None = None):
         super().__init__(num_tasks, weight_sum)

@@ -45,5 +45,5 @@ def test_a_repeated_task_counts_as_one_direction() -> None:
 
 
 def test_an_unknown_scale_is_refused() -> None:
-    with pytest.raises(UserError, match="scale_mode is 'max'; needs 'min', 'median', 'rmse'"):
+    with pytest.raises(UserError, match="scale_mode is 'max'; needs 'min', 'median' or 'rmse'"):
         build_aggregator("aligned_mtl", num_tasks=2, scale_mode="max")

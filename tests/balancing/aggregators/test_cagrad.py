@@ -21,6 +21,16 @@ def test_golden_gradient(case: dict[str, Any], rescale: int, key: str) -> None:
 
 
 @cases(GOLDEN)
+def test_golden_weights(case: dict[str, Any]) -> None:
+    rows = tensor(case["inputs"]["jacobian"])
+    aggregator = build_aggregator("cagrad", num_tasks=len(rows), c=0.5, rescale=0)
+    aggregator(rows)
+    weights = aggregator.weights()
+    assert weights is not None
+    assert_near(weights, case["expected"]["weights"], GOLDEN, norm=1.0)
+
+
+@cases(GOLDEN)
 def test_golden_smallest_projection(case: dict[str, Any]) -> None:
     rows = tensor(case["inputs"]["jacobian"])
     active = rows[rows.norm(dim=1) > 0]
@@ -42,7 +52,9 @@ def test_no_direction_in_the_ball_serves_the_worst_task_better(tasks: int, c: fl
     bounds = mixed @ mean + c * mean.norm() * mixed.norm(dim=1)
     smallest = float((rows @ found).min())
     assert smallest <= float(bounds.min()) * (1 + 1e-9)
-    own = tensor(conflict_averse_weights((rows @ rows.T).numpy(), c, trust=1.0).tolist()) - 1 / tasks
+    weights = conflict_averse_weights((rows @ rows.T).numpy(), c, trust=1.0)
+    assert weights is not None
+    own = tensor(weights.tolist()) - 1 / tasks
     mixed = own / own.sum() @ rows
     assert smallest == pytest.approx(float(mixed @ mean + c * mean.norm() * mixed.norm()), rel=1e-7)
 
@@ -52,9 +64,12 @@ def test_without_a_radius_it_is_the_mean() -> None:
     assert torch.allclose(build_aggregator("cagrad", num_tasks=3, c=0.0)(rows), rows.mean(dim=0))
 
 
-def test_where_the_correction_vanishes_it_is_the_mean() -> None:
-    rows = tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])  # x = (1/2, 1/2, 0), the only one that costs nothing
-    direction = build_aggregator("cagrad", num_tasks=3, c=0.4, rescale=0)(rows)
+@pytest.mark.parametrize("rescale", [0, 1])
+@pytest.mark.parametrize("opposed", [0.0, 1e-9])
+def test_where_the_correction_vanishes_it_is_the_mean_itself(rescale: int, opposed: float) -> None:
+    # x = (1/2, 1/2, 0), the only one that costs nothing
+    rows = tensor([[1.0, opposed], [-1.0, 0.0], [0.0, 1.0]])
+    direction = build_aggregator("cagrad", num_tasks=3, c=0.4, rescale=rescale)(rows)
     assert torch.allclose(direction, rows.mean(dim=0))
 
 
@@ -70,7 +85,7 @@ def test_rescaling_divides_by_one_plus_c_squared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [({"c": 1.0}, "c is 1.0"), ({"rescale": 2}, "rescale is 2; needs 0, 1")]
+    ("options", "said"), [({"c": 1.0}, "c is 1.0"), ({"rescale": 2}, "rescale is 2; needs 0 or 1")]
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):

@@ -1,7 +1,6 @@
-"""What every registered aggregator keeps to; a new one needs an entry only if it must be observed or has options."""
+"""What every registered aggregator keeps to; see `family` for the few that are exceptions."""
 
-import inspect
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -10,52 +9,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hf_mtl.balancing import GradientAggregator, NonFiniteRows, aggregator_class, available, build_aggregator
-from hf_mtl.errors import CheckpointError
+from hf_mtl.balancing import FromGramian, LookAhead, NonFiniteRows, Teleporting, aggregator
+from hf_mtl.errors import CheckpointError, UserError
+from tests.balancing.aggregators.family import (
+    BOUNDED,
+    DESCENDING,
+    LOSSES,
+    NAMES,
+    PERMUTATIONS,
+    REMEMBERING,
+    ROUNDED,
+    ROWS,
+    P,
+    T,
+    build,
+    draws_of,
+    every_aggregator,
+    has_option,
+    is_gramian,
+    looks_ahead,
+    step,
+)
 from tests.balancing.aggregators.golden import cases, golden, random_rows, tensor
 
-NAMES = [name for name, family in available().items() if family == "aggregator"]
 EDGES, SCALE = golden("aggregator_edge_cases"), golden("aggregator_scale")
-LOSSES = tensor([0.7, 2.5, 0.2, 1.3])
-T, P = 4, 9
-ROWS = random_rows(T, P, seed=11)
-"""Rows of which two pairs conflict."""
-ORDERS = [[2, 1, 3], [0, 3, 2], [3, 0, 1], [1, 2, 0]]
-PERMUTATIONS = [[1, 0, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]]
-UNIFORMS = torch.rand(P, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-every_aggregator = pytest.mark.parametrize("name", NAMES)
-
-
-def build(name: str, tasks: int = T, **options: Any) -> GradientAggregator:
-    return build_aggregator(name, num_tasks=tasks, **options)
-
-
-def step(aggregator: GradientAggregator, rows: Tensor, **more: Any) -> Tensor:
-    """One decision; a second backward, where one is needed, finds rows a third longer."""
-    if "second_backward" in aggregator.needs:
-        aggregator.observe(jacobian=rows * (4 / 3))
-    return aggregator(rows, LOSSES[: len(rows)].to(rows), **more)
-
-
-def injected(name: str, order: list[int] | None = None, parameters: int = P) -> dict[str, Any]:
-    """Draws for the aggregators that have any, for tasks in another order."""
-    order = list(range(T)) if order is None else order
-    place = {task: position for position, task in enumerate(order)}
-    orders = [[place[j] for j in ORDERS[task]] for task in order]
-    return {
-        "pcgrad": {"orders": orders},
-        "gradvac": {"orders": orders},
-        "graddrop": {"uniforms": UNIFORMS[:parameters]},
-    }.get(name, {})
-
-
-def has_option(name: str, option: str) -> bool:
-    return option in inspect.signature(aggregator_class(name)).parameters
-
-
-def is_gramian(name: str) -> bool:
-    return hasattr(build(name), "weights_from_gramian")
 
 
 @every_aggregator
@@ -82,25 +59,22 @@ def test_the_rows_are_left_as_they_were(name: str) -> None:
 def test_reordering_the_tasks_changes_nothing(name: str, order: list[int]) -> None:
     first, second = build(name), build(name)
     for rows in (ROWS, random_rows(T, P, seed=2)):
-        expected = step(first, rows, **injected(name))
-        if "second_backward" in second.needs:
-            second.observe(jacobian=rows[order] * (4 / 3))
-        found = second(rows[order], LOSSES[order], **injected(name, order))
+        expected = step(first, rows, **draws_of(name))
+        found = step(second, rows[order], LOSSES[order], **draws_of(name, order))
         assert torch.allclose(found, expected, rtol=1e-7, atol=1e-7 * float(expected.norm()))
 
 
 @every_aggregator
 @pytest.mark.parametrize("scale", [1e-8, 1e-4, 1e3])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_the_common_scale_of_the_rows_passes_through(name: str, scale: float, dtype: torch.dtype) -> None:
-    power = {"nash_mtl": 0.0, "fairgrad": -1 / 3, "ngdiff": 0.0}.get(name, 1.0)
+def test_the_common_scale_of_the_rows_has_the_power_that_is_declared(
+    name: str, scale: float, dtype: torch.dtype
+) -> None:
     rows = ROWS.to(dtype)
-    expected = step(build(name), rows, **injected(name)).double() * scale**power
-    found = step(build(name), rows * scale, **injected(name)).double()
-    # Float32 holds the scaled rows to 6e-8; near a conflict a solver magnifies that. Two methods have a published
-    # 1e-8 beside denominators, which is at most 1e-6 of them.
-    exact = 1e-5 if name in ("gradvac", "db_mtl") else 1e-8
-    tolerance = exact if dtype == torch.float64 else 1e-4
+    expected = step(build(name), rows, **draws_of(name)).double() * scale ** build(name).degree
+    found = step(build(name), rows * scale, **draws_of(name)).double()
+    # Float32 holds the scaled rows to 6e-8; near a conflict a solver magnifies that.
+    tolerance = ROUNDED.get(name, 1e-8) if dtype == torch.float64 else 1e-4
     assert float((found - expected).norm()) <= tolerance * float(expected.norm())
 
 
@@ -113,19 +87,19 @@ def test_no_active_row_is_no_direction(name: str) -> None:
 
 @every_aggregator
 def test_a_single_task_is_left_alone(name: str) -> None:
-    rows = ROWS[:1]
-    expected = rows[0] * (4 / 3 if name == "sam_mtl" else 1.0)  # the gradient at its perturbed point
-    assert torch.allclose(step(build(name, tasks=1), rows), expected, rtol=1e-12)
+    rows, aggregator = ROWS[:1], build(name, tasks=1)
+    expected = rows[0] * (4 / 3 if looks_ahead(aggregator) else 1.0)  # the gradient at its perturbed point
+    assert torch.allclose(step(aggregator, rows), expected, rtol=1e-12)
 
 
 @every_aggregator
 @pytest.mark.parametrize("noise", [0.0, 1e-14])
 def test_a_single_active_row_is_left_alone(name: str, noise: float) -> None:
-    rows = torch.zeros_like(ROWS)
+    rows, aggregator = torch.zeros_like(ROWS), build(name)
     rows[2] = ROWS[2]
-    expected = rows[2] * (4 / 3 if name == "sam_mtl" else 1.0)
+    expected = rows[2] * (4 / 3 if looks_ahead(aggregator) else 1.0)
     rows += noise * ROWS.flip(0) * (torch.arange(T) != 2)[:, None]
-    assert torch.allclose(step(build(name), rows), expected, rtol=1e-12)
+    assert torch.allclose(step(aggregator, rows), expected, rtol=1e-12)
 
 
 @every_aggregator
@@ -133,13 +107,11 @@ def test_an_absent_task_is_as_if_it_were_not_there(name: str) -> None:
     rows, there = ROWS.clone(), [0, 2, 3]
     rows[1] = 0
     present = torch.tensor([True, False, True, True])
-    draws = injected(name)
+    draws = draws_of(name)
     fewer = {"orders": [[1, 2], [2, 0], [1, 0]]} if "orders" in draws else draws
-    aggregator, smaller = build(name), build(name, tasks=3)
+    aggregator = build(name)
     found = step(aggregator, rows, present=present, **draws)
-    if "second_backward" in smaller.needs:
-        smaller.observe(jacobian=rows[there] * (4 / 3))
-    expected = smaller(rows[there], LOSSES[there], **fewer)
+    expected = step(build(name, tasks=3), rows[there], LOSSES[there], **fewer)
     assert torch.allclose(found, expected, rtol=1e-9, atol=1e-9 * float(expected.norm()))
     weights = aggregator.weights()
     assert weights is None or weights[1] == 0
@@ -182,11 +154,11 @@ def test_a_loss_that_is_not_finite_is_refused_unless_its_task_is_absent(name: st
     losses = LOSSES.clone()
     losses[1] = torch.nan
     with pytest.raises(NonFiniteRows):
-        build(name)(ROWS, losses)
+        step(build(name), ROWS, losses)
     rows = ROWS.clone()
     rows[1] = 0
     present = torch.tensor([True, False, True, True])
-    assert bool(torch.isfinite(build(name)(rows, losses, present=present)).all())
+    assert bool(torch.isfinite(step(build(name), rows, losses, present=present)).all())
     with pytest.raises(ValueError, match=f"'{name}' needs losses="):
         build(name)(ROWS)
 
@@ -210,7 +182,7 @@ def test_the_direction_is_the_rows_combined_by_the_weights_of_the_gramian(name: 
 @every_aggregator
 @pytest.mark.parametrize("saved_after", range(4))
 def test_state_restored_between_any_two_steps_changes_nothing(name: str, saved_after: int) -> None:
-    options = {"every": 3} if name == "nash_mtl" else {"base": "gradvac"} if name in ("sam_mtl", "cost") else {}
+    options = {"base": "gradvac"} if has_option(name, "base") else REMEMBERING.get(name, {})
     steps = [random_rows(T, P, seed=seed) for seed in range(5)]
     steps[2][1] = 0
     first, resumed = build(name, **options), build(name, **options)
@@ -246,7 +218,7 @@ def test_mean_reduction_divides_by_the_tasks_of_the_step(name: str, absent: int)
     rows = ROWS.clone()
     rows[:absent] = 0
     present = torch.arange(T) >= absent
-    draws = injected(name)
+    draws = draws_of(name)
     total = step(build(name), rows, present=present, **draws)
     mean = step(build(name, reduction="mean"), rows, present=present, **draws)
     assert torch.allclose(mean, total / (T - absent), rtol=1e-12)
@@ -257,7 +229,7 @@ def test_mean_reduction_divides_by_the_tasks_of_the_step(name: str, absent: int)
 def test_coefficients_multiply_the_weights_and_not_the_rows(name: str) -> None:
     ones, zero = torch.ones(T), torch.zeros(T)
     gamma = tensor([0.5, 1.0, 0.0, 2.0])
-    draws = injected(name)
+    draws = draws_of(name)
     plain = step(build(name), ROWS, **draws)
     assert torch.allclose(step(build(name), ROWS, coefficients=ones, **draws), plain)
     assert not step(build(name), ROWS, coefficients=zero, **draws).any()
@@ -271,7 +243,7 @@ def test_coefficients_multiply_the_weights_and_not_the_rows(name: str) -> None:
     assert torch.allclose(torch.stack(parts).sum(dim=0), plain, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("graddrop", "sam_mtl")])
+@every_aggregator
 @given(tasks=st.integers(2, 6), parameters=st.integers(1, 6), seed=st.integers(0, 10**6), digits=st.integers(0, 2))
 def test_any_rows_have_a_finite_direction_of_bounded_length(
     name: str, tasks: int, parameters: int, seed: int, digits: int
@@ -279,11 +251,11 @@ def test_any_rows_have_a_finite_direction_of_bounded_length(
     generator = np.random.default_rng(seed)
     rows = tensor(generator.normal(size=(tasks, parameters)).round(digits))  # coarse: ties, duplicates, zeros
     losses = tensor(generator.uniform(0.1, 3.0, size=tasks))
-    found = build(name, tasks=tasks)(rows, losses)
+    found = step(build(name, tasks=tasks), rows, losses)
     assert bool(torch.isfinite(found).all())
-    if name in ("mean", "mgda", "cagrad", "imgrad"):
+    if name in BOUNDED:
         assert float(found.norm()) <= 2 * float(rows.norm(dim=1).max()) + 1e-12
-    if name in ("mgda", "upgrad", "cagrad", "aligned_mtl"):  # directions of descent of the mean loss
+    if name in DESCENDING:
         assert float(rows.mean(dim=0) @ found) >= -1e-6 * float(rows.norm() ** 2)
 
 
@@ -302,24 +274,58 @@ def test_golden_edge_cases(case: dict[str, Any]) -> None:
 @cases(SCALE)
 def test_golden_ratios_under_a_common_scale(case: dict[str, Any]) -> None:
     rows, factor = tensor(case["inputs"]["jacobian"]), case["inputs"]["factor"]
-    uniforms = torch.rand(rows.shape[1], generator=torch.Generator().manual_seed(1))
     for name, ratio in case["expected"]["gradient_ratio"].items():
-        draws = {"graddrop": {"uniforms": uniforms}, "pcgrad": {"orders": ORDERS}}.get(name, {})
+        draws = {**draws_of(name), "uniforms": torch.full(rows.shape[1:], 0.5)}
         expected = build(name)(rows, **draws) * ratio
         found = build(name)(rows * factor, **draws)
         assert float((found - expected).norm()) <= SCALE["rtol"] * float(expected.norm())
 
 
 @every_aggregator
-def test_the_table_of_methods_can_be_filled(name: str) -> None:
-    aggregator = build(name)
-    kind = type(aggregator)
-    assert kind.scale in ("sum", "mean", "own")
-    assert kind.cost
-    assert kind.source
-    assert kind.needs <= {"gramian", "jacobian", "losses", "second_backward", "adapter_training"}
-    assert ("jacobian" in aggregator.needs) != hasattr(aggregator, "weights_from_gramian")
-    assert aggregator.scope == "all"
+def test_what_it_needs_is_what_it_is(name: str) -> None:
+    built = build(name)
+    for holder in (type(built), built):
+        assert holder.scale in get_args(aggregator.Scale)
+        assert holder.needs
+        assert holder.needs <= set(get_args(aggregator.Need))
+    assert ("jacobian" in built.needs) != isinstance(built, FromGramian)
+    assert ("second_backward" in built.needs) == isinstance(built, LookAhead)
+    assert ("adapter_training" in built.needs) == isinstance(built, Teleporting)
+    assert built.scope == "all"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if has_option(name, "base")])
+@pytest.mark.parametrize("base", ["pcgrad", "mgda"])
+def test_a_wrapper_has_the_scale_of_its_base(name: str, base: str) -> None:
+    assert type(build(name)).scale == "the base's"
+    assert build(name, base=base).scale == build(base).scale
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if has_option(name, "base")])
+@pytest.mark.parametrize("base", ["pcgrad", "graddrop"])
+def test_a_wrapper_has_the_weights_of_its_base_if_that_has_any(name: str, base: str) -> None:
+    wrapper, alone = build(name, base=base), build(base)
+    assert wrapper.weights() is None
+    step(wrapper, ROWS, **draws_of(base))
+    step(alone, ROWS, **draws_of(base))
+    found, expected = wrapper.weights(), alone.weights()
+    assert (found is None) == (expected is None) == (base == "graddrop")
+    if found is not None and expected is not None:
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if has_option(name, "base")])
+def test_a_base_that_must_be_given_options_is_none(name: str) -> None:
+    with pytest.raises(UserError, match="base is 'ngdiff'"):
+        build(name, base="ngdiff")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if is_gramian(name)])
+def test_a_gramian_of_another_number_of_tasks_is_refused(name: str) -> None:
+    built = build(name)
+    assert isinstance(built, FromGramian)
+    with pytest.raises(ValueError, match=r"the Gramian is \[3, 3\]; needs \[4, 4\]"):
+        built.weights_from_gramian(torch.eye(3), LOSSES)
 
 
 @every_aggregator

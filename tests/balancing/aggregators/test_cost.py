@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from hf_mtl.balancing import aggregator_class, build_aggregator
+from hf_mtl.balancing import Teleporting, aggregator_class, build_aggregator
 from hf_mtl.balancing.aggregators.cost import COST
 from hf_mtl.errors import UserError
 from tests.balancing.aggregators.golden import assert_near, cases, golden, random_rows, tensor
@@ -37,6 +37,10 @@ def test_a_call_is_the_base() -> None:
 def test_the_training_that_it_needs_is_declared() -> None:
     assert "adapter_training" in aggregator_class("cost").needs
     assert "losses" in cost(2, base="db_mtl").needs
+    aggregator = cost(2, rank=3)
+    assert isinstance(aggregator, Teleporting)
+    assert (aggregator.rank, aggregator.last) == (3, None)
+    assert (cost(2, base="nash_mtl").degree, cost(2, base="mgda").degree) == (0.0, 1.0)
 
 
 def test_a_search_is_due_once_per_epoch_after_the_start_and_only_in_conflict() -> None:
@@ -69,7 +73,17 @@ def test_a_mean_of_zero_is_a_conflict_and_absent_tasks_are_none() -> None:
     assert not cost(2).conflict(torch.zeros(2, 2)).triggered
 
 
-@pytest.mark.parametrize(("options", "said"), [({"base": "cost"}, "base is 'cost'"), ({"rank": 0}, "rank is 0")])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"base": "cost"}, "base is 'cost'"),
+        ({"base": "sam_mtl"}, "base is 'sam_mtl'"),
+        ({"rank": 0}, "rank is 0"),
+        ({"start_epoch": -1}, "start_epoch is -1"),
+        ({"scope": "last_layer"}, "scope is 'last_layer'; 'cost' moves all shared parameters and needs 'all'"),
+        ({"scope": "adapters"}, "scope is 'adapters'; 'cost' moves all"),
+    ],
+)
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         build_aggregator("cost", num_tasks=2, **options)

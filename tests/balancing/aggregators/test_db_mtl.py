@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from hf_mtl.balancing import build_aggregator
+from hf_mtl.balancing import FromGramian, build_aggregator
 from hf_mtl.errors import UserError
 from tests.balancing.aggregators.golden import assert_near, cases, golden, random_rows, tensor
 
@@ -36,11 +36,20 @@ def test_only_without_an_average_inner_products_are_enough() -> None:
     plain, averaged = build_aggregator("db_mtl", num_tasks=3, beta=0.0), build_aggregator("db_mtl", num_tasks=3)
     assert plain.needs == {"gramian", "losses"}
     assert averaged.needs == {"jacobian", "losses"}
-    assert not hasattr(averaged, "weights_from_gramian")
+    assert not isinstance(averaged, FromGramian)
+    assert isinstance(plain, FromGramian)
     rows = random_rows(3, 6)
-    weights = plain.weights_from_gramian(rows @ rows.T, LOSSES)  # type: ignore[attr-defined]
+    weights = plain.weights_from_gramian(rows @ rows.T, LOSSES)
     assert torch.allclose(weights @ rows, plain(rows, LOSSES))
     assert plain.state_dict()["average"].numel() == 0
+
+
+def test_a_gramian_of_another_number_of_tasks_is_refused() -> None:
+    plain = build_aggregator("db_mtl", num_tasks=3, beta=0.0)
+    assert isinstance(plain, FromGramian)
+    for wrong in (torch.eye(2), torch.eye(4), torch.ones(3)):
+        with pytest.raises(ValueError, match=r"the Gramian is .*; needs \[3, 3\]"):
+            plain.weights_from_gramian(wrong, LOSSES)
 
 
 def test_an_absent_tasks_average_rests_and_is_left_out() -> None:

@@ -17,6 +17,17 @@ def test_golden_gradient(case: dict[str, Any]) -> None:
     assert_near(aggregator(rows, uniforms=uniforms), case["expected"]["gradient"], GOLDEN)
 
 
+@cases(GOLDEN)
+def test_a_column_turns_at_its_golden_purity(case: dict[str, Any]) -> None:
+    rows, purity = tensor(case["inputs"]["jacobian"]), tensor(case["expected"]["purity"])
+    aggregator = build_aggregator("graddrop", num_tasks=len(rows))
+    below, above = purity * (1 - GOLDEN["rtol"]), purity + (1 - purity) * GOLDEN["rtol"]
+    positive, negative = rows.clamp(min=0).sum(dim=0), rows.clamp(max=0).sum(dim=0)
+    # At a purity of 0 no uniform number is below it, at 1 none above.
+    assert torch.allclose(aggregator(rows, uniforms=below), torch.where(purity > 0, positive, negative))
+    assert torch.allclose(aggregator(rows, uniforms=above), torch.where(purity < 1, negative, positive))
+
+
 def test_the_expectation_is_the_signed_magnitude() -> None:
     # P(keep positive) = purity: the mean over draws is P * (sum of positives) + (1 - P) * (sum of negatives).
     rows = random_rows(3, 4)

@@ -14,10 +14,13 @@ GOLDEN = golden("aggregator_imgrad")
 
 
 @cases(GOLDEN)
-def test_golden_gradient_and_cosine(case: dict[str, Any]) -> None:
+def test_golden_gradient_weights_and_cosine(case: dict[str, Any]) -> None:
     rows = tensor(case["inputs"]["jacobian"])
-    direction = build_aggregator("imgrad", num_tasks=len(rows), c=0.5)(rows)
-    assert_near(direction, case["expected"]["gradient"], GOLDEN, norm=float(rows.mean(dim=0).norm()))
+    aggregator = build_aggregator("imgrad", num_tasks=len(rows), c=0.5)
+    assert_near(aggregator(rows), case["expected"]["gradient"], GOLDEN, norm=float(rows.mean(dim=0).norm()))
+    weights = aggregator.weights()
+    assert weights is not None
+    assert_near(weights, case["expected"]["weights"], GOLDEN, norm=1.0)
     active = rows[rows.norm(dim=1) > 0]
     assert balance((active @ active.T).numpy()) == pytest.approx(case["expected"]["cos_mean_minnorm"], abs=1e-6)
 
@@ -44,6 +47,8 @@ def test_a_small_weight_of_the_second_term_approaches_its_limit() -> None:
     gramian = (rows @ rows.T).numpy()
     limit = conflict_averse_weights(gramian, 0.5, trust=0.0)
     near = conflict_averse_weights(gramian, 0.5, trust=1e-4)
+    assert limit is not None
+    assert near is not None
     assert np.abs(near - limit).max() < 1e-3 * np.abs(limit).max()
 
 
@@ -51,6 +56,12 @@ def test_rescaling_divides_by_one_plus_c_squared() -> None:
     rows = random_rows(3, 5)
     plain, rescaled = (build_aggregator("imgrad", num_tasks=3, c=0.3, rescale=value)(rows) for value in (0, 1))
     assert torch.allclose(rescaled, plain / 1.09)
+
+
+def test_where_the_correction_vanishes_it_is_the_mean_itself() -> None:
+    rows = tensor([[1.0, 3e-7], [-1.0, 3e-7], [0.0, 1.0]])  # the least norm is 9e-7 of the mean's
+    direction = build_aggregator("imgrad", num_tasks=3, rescale=1)(rows)
+    assert torch.allclose(direction, rows.mean(dim=0), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("options", "said"), [({"c": -0.1}, "c is -0.1"), ({"kappa": 1.0}, "kappa is 1.0")])

@@ -10,10 +10,14 @@ GOLDEN = golden("aggregator_imtl_g")
 
 
 @cases(GOLDEN)
-def test_golden_gradient_and_weights(case: dict[str, Any]) -> None:
+def test_golden_gradient_weights_and_projection(case: dict[str, Any]) -> None:
     rows = tensor(case["inputs"]["jacobian"])
     aggregator = build_aggregator("imtl_g", num_tasks=len(rows))
-    assert_near(aggregator(rows), case["expected"]["gradient"], GOLDEN)
+    direction = aggregator(rows)
+    assert_near(direction, case["expected"]["gradient"], GOLDEN)
+    norms = rows.norm(dim=1)
+    projections = (rows @ direction)[norms > 0] / norms[norms > 0]
+    assert_near(projections, [case["expected"]["equal_projection"]] * len(projections), GOLDEN)
     weights = aggregator.weights()
     assert weights is not None
     assert_near(weights, case["expected"]["weights"], GOLDEN)

@@ -27,11 +27,20 @@ def least_norm(gramian: np.ndarray) -> float:
 
 
 @cases(GOLDEN)
-def test_golden_gradient(case: dict[str, Any]) -> None:
+def test_golden_gradient_and_weights(case: dict[str, Any]) -> None:
     rows = tensor(case["inputs"]["jacobian"])
-    direction = build_aggregator("mgda", num_tasks=len(rows))(rows)
+    aggregator = build_aggregator("mgda", num_tasks=len(rows))
+    direction = aggregator(rows)
     assert_near(direction, case["expected"]["gradient"], GOLDEN, norm=float(rows.norm(dim=1).max()))
     assert float(direction.norm()) == pytest.approx(case["expected"]["min_norm"], rel=1e-9)
+    weights, expected = aggregator.weights(), case["expected"]["weights_if_unique"]
+    assert weights is not None
+    if expected is not None:
+        assert_near(weights, expected, GOLDEN, norm=1.0)
+
+
+def test_golden_weights_are_unique_in_some_cases() -> None:
+    assert any(case["expected"]["weights_if_unique"] is not None for case in GOLDEN["cases"])
 
 
 @pytest.mark.parametrize("tasks", [2, 3, 5, 8])
@@ -79,5 +88,5 @@ def test_losses_are_asked_for_where_they_are_needed() -> None:
 
 
 def test_an_unknown_normalization_is_refused() -> None:
-    with pytest.raises(UserError, match="normalization is 'l1'; needs 'none', 'l2', 'loss', 'loss\\+'"):
+    with pytest.raises(UserError, match="normalization is 'l1'; needs 'none', 'l2', 'loss' or 'loss\\+'"):
         build_aggregator("mgda", num_tasks=2, normalization="l1")

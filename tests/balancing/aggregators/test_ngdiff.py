@@ -20,10 +20,15 @@ def test_golden_gradient_and_weights(case: dict[str, Any]) -> None:
     assert_near(weights, case["expected"]["weights"], GOLDEN)
 
 
-def test_without_signs_all_tasks_are_minimised() -> None:
+def test_signs_must_be_given() -> None:
+    with pytest.raises(UserError, match=r"balancing\.aggregator: 'ngdiff': .*'signs'"):
+        build_aggregator("ngdiff", num_tasks=2)
+
+
+def test_with_all_signs_positive_unit_gradients_are_added() -> None:
     rows = random_rows(3, 4)
     unit = rows / rows.norm(dim=1, keepdim=True)
-    assert torch.allclose(build_aggregator("ngdiff", num_tasks=3)(rows), unit.sum(dim=0))
+    assert torch.allclose(build_aggregator("ngdiff", num_tasks=3, signs=[1] * 3)(rows), unit.sum(dim=0))
 
 
 def test_signs_may_be_named() -> None:

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing import build_aggregator
-from hf_mtl.balancing.orders import draw_orders
+from hf_mtl.balancing.aggregators.pcgrad import projected
+from hf_mtl.balancing.orders import active_orders, draw_orders
 from tests.balancing.aggregators.golden import assert_near, cases, golden, random_rows, tensor
 
 GOLDEN, EXPECTATION = golden("aggregator_pcgrad"), golden("aggregator_pcgrad_expectation")
@@ -33,6 +34,15 @@ def test_golden_gradient(case: dict[str, Any], reduction: str) -> None:
         weights = aggregator.weights_from_gramian(rows @ rows.T, orders=orders)  # type: ignore[attr-defined]
         active = rows.norm(dim=1) > 0  # the file weighs zero rows by 1; the row policy by 0
         assert_near(weights[active], tensor(case["expected"]["weights_sum"])[active].tolist(), GOLDEN)
+
+
+@cases(GOLDEN)
+def test_golden_coefficients_of_each_task(case: dict[str, Any]) -> None:
+    rows, expected = tensor(case["inputs"]["jacobian"]), tensor(case["expected"]["per_task_coefficients"])
+    active = (rows.norm(dim=1) > 0).nonzero().flatten().numpy()
+    mine = rows[active]
+    found = projected((mine @ mine.T).numpy(), active_orders(case["inputs"]["orders"], active))
+    assert_near(tensor(found.tolist()), expected[active][:, active].tolist(), GOLDEN)
 
 
 @cases(EXPECTATION)

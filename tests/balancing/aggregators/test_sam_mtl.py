@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing import NonFiniteRows, build_aggregator
+from hf_mtl.balancing import LookAhead, NonFiniteRows, aggregator_class, build_aggregator
+from hf_mtl.balancing.aggregator import base_names
+from hf_mtl.balancing.aggregators.sam_mtl import flat_rows
 from hf_mtl.errors import UserError
 from tests.balancing.aggregators.golden import assert_near, cases, golden, random_rows, tensor
 
@@ -25,8 +27,11 @@ def test_golden_aggregate(case: dict[str, Any], base: str) -> None:
     rows = gradients(inputs, theta)
     assert_near(rows, expected["jacobian_loss"], GOLDEN)
     aggregator = build_aggregator("sam_mtl", num_tasks=len(rows), base=base, rho=inputs["rho"])
-    perturbed = gradients(inputs, theta + aggregator.perturbations(rows))  # type: ignore[attr-defined]
+    assert isinstance(aggregator, LookAhead)
+    assert aggregator.rho == inputs["rho"]
+    perturbed = gradients(inputs, theta + aggregator.perturbations(rows))
     assert_near(perturbed, expected["jacobian_sam"], GOLDEN)
+    assert_near(flat_rows(rows, perturbed), expected["jacobian_flat"], GOLDEN)
     aggregator.observe(jacobian=perturbed)
     assert_near(aggregator(rows), expected[f"aggregate_{base}"], GOLDEN)
 
@@ -60,6 +65,33 @@ def test_a_perturbed_row_that_is_not_finite_moves_no_state() -> None:
     assert not aggregator.state_dict()["loss.rho"].any()
 
 
+BASES = [name for name in base_names({"gramian", "jacobian"}) if aggregator_class(name).degree == 1]
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_next_to_no_flatness_adds_next_to_nothing_by_any_base(base: str) -> None:
+    rows = random_rows(3, 6)
+    flatness = 1e-7 * random_rows(3, 6, seed=1)
+    aggregator = build_aggregator("sam_mtl", num_tasks=3, base=base)
+    aggregator.observe(jacobian=rows + flatness)
+    alone = build_aggregator(base, num_tasks=3)
+    found, expected = aggregator(rows), alone(rows)
+    assert float((found - expected).norm()) <= 1e-5 * float(expected.norm())
+
+
+def test_the_weights_are_those_of_the_first_part() -> None:
+    rows = random_rows(3, 6)
+    aggregator, alone = build_aggregator("sam_mtl", num_tasks=3, base="mgda"), build_aggregator("mgda", num_tasks=3)
+    assert aggregator.weights() is None
+    aggregator.observe(jacobian=random_rows(3, 6, seed=1))
+    aggregator(rows)
+    alone(rows)
+    found, expected = aggregator.weights(), alone.weights()
+    assert found is not None
+    assert expected is not None
+    assert torch.equal(found, expected)
+
+
 def test_the_two_parts_draw_differently_and_remember_apart() -> None:
     aggregator = build_aggregator("sam_mtl", num_tasks=3, base="gradvac")
     aggregator.observe(seed=7)
@@ -76,6 +108,9 @@ def test_the_two_parts_draw_differently_and_remember_apart() -> None:
     [
         ({"base": "sam_mtl"}, "base is 'sam_mtl'; needs 'aligned_mtl', 'cagrad'"),
         ({"base": "db_mtl"}, "base is 'db_mtl'"),
+        ({"base": "nash_mtl"}, "base is 'nash_mtl', whose result does not shrink with its rows.*needs 'aligned_mtl'"),
+        ({"base": "fairgrad"}, "base is 'fairgrad', whose result does not shrink"),
+        ({"base": "ngdiff"}, "base is 'ngdiff', whose result does not shrink"),
         ({"rho": 0.0}, "rho is 0.0"),
         ({"scope": "adapters"}, "needs 'all'"),
     ],

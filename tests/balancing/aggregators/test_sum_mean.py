@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hf_mtl.balancing import aggregator_class, build_aggregator
+from hf_mtl.balancing.aggregator import base_names
 from tests.balancing.aggregators.golden import assert_near, cases, golden, random_rows, tensor
 
 GOLDEN = golden("aggregator_sum_mean")
@@ -31,5 +32,19 @@ def test_a_task_that_is_said_to_be_absent_has_weight_zero() -> None:
 
 
 @pytest.mark.parametrize("name", ["sum", "mean"])
-def test_no_gradient_is_needed_to_know_the_weights(name: str) -> None:
-    assert aggregator_class(name).needs == frozenset()
+def test_task_gradients_are_needed_as_by_every_aggregator_and_cost_what_they_cost(name: str) -> None:
+    cls, other = aggregator_class(name), aggregator_class("mgda")
+    assert (cls.needs, cls.cost) == (other.needs, other.cost) == ({"gramian"}, "Gramian")
+    assert "Needs nothing" not in (cls.__doc__ or "")
+    assert "no effect" not in (cls.__doc__ or "")
+
+
+@pytest.mark.parametrize("name", ["sum", "mean"])
+def test_the_scope_decides_which_rows_are_active(name: str) -> None:
+    aggregator = build_aggregator(name, num_tasks=2)
+    weights = aggregator.weights_from_gramian(torch.diag(tensor([1.0, 0.0])))  # type: ignore[attr-defined]
+    assert weights.tolist() == [1.0, 0.0]
+
+
+def test_wrappers_still_take_them_as_a_base() -> None:
+    assert {"sum", "mean"} <= set(base_names({"gramian"}))

@@ -1,7 +1,11 @@
-"""The registered weightings, and steps as a trainer drives them."""
+"""The registered weightings, and steps as a trainer drives them.
 
-from collections.abc import Sequence
-from typing import Any
+A new weighting needs nothing here unless it has options by task, or is an exception below.
+"""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -32,7 +36,30 @@ PER_TASK: dict[str, dict[str, list[Any]]] = {
 QUICK: dict[str, dict[str, Any]] = {"gradnorm_scaling": {"every": 2}, "stch": {"warmup_epochs": 1}}
 """Options with which a few steps pass through everything that a weighting does."""
 
+RESCALED: dict[str, dict[str, str]] = {"gradnorm": {"w": "ratio"}, "excess_mtl": {"log_w": "difference"}}
+"""State that is brought to a common sum in every step: what of it stays for two absent tasks."""
+
+OF_THE_STEP: dict[str, tuple[str, ...]] = {"famo": ("waiting",)}
+"""State that is of the last step alone, absent tasks included."""
+
 every_weighting = pytest.mark.parametrize("name", NAMES)
+
+
+def variations(name: str) -> Iterator[dict[str, Any]]:
+    """The default options, and each option with closed choices at each of its other values."""
+    yield {}
+    yield {"weight_sum": 2.0}
+    cls = weighting_class(name)
+    hints = get_type_hints(cls.__init__)
+    for option, parameter in inspect.signature(cls).parameters.items():
+        words = get_args(hints[option]) if get_origin(hints[option]) is Literal else ()
+        values = (True, False) if hints[option] is bool else words
+        yield from ({option: value} for value in values if value != parameter.default)
+
+
+every_variation = pytest.mark.parametrize(
+    ("name", "options"), [(name, options) for name in NAMES for options in variations(name)]
+)
 single_task_is_said = pytest.mark.filterwarnings("ignore:the weighting .* balances only the tasks of one step")
 
 
@@ -40,10 +67,14 @@ def build(name: str, order: Sequence[int] = range(T), **options: Any) -> LossWei
     """Build a weighting of some tasks in some order, told what a trainer tells at the start."""
     given = {key: [values[i] for i in order] for key, values in PER_TASK.get(name, {}).items()}
     weighting = build_weighting(name, num_tasks=len(order), **{**QUICK.get(name, {}), **given, **options})
-    weighting.observe(sizes=[SIZES[i] for i in order], steps_per_epoch=2, seed=3)
-    if name == "gradnorm":
-        weighting.observe(initial_losses=[1.0] * len(order))
+    weighting.observe(sizes=[SIZES[i] for i in order], steps_per_epoch=2, total_steps=100, seed=3)
+    weighting.observe(initial_losses=[1.0] * len(order))
     return weighting
+
+
+def takes_normals(name: str) -> bool:
+    """Whether its randomness, which belongs to places and not to tasks, can be given."""
+    return "normals" in inspect.signature(weighting_class(name).forward).parameters
 
 
 def facts_of(step: int, order: Sequence[int], present: Tensor) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """Scale and state of every registered weighting."""
 
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from hf_mtl.balancing import build_weighting
 from tests.balancing.weightings.family import (
     LOSSES,
     T,
@@ -42,14 +44,57 @@ def test_weights_can_be_brought_to_a_common_sum(name: str, weight_sum: float) ->
         assert torch.allclose(ratios, ratios[0].expand(T), rtol=1e-12)
 
 
-SUMS = {"ew": 1, "tw": 1, "rlw": 1, "uw_so": 1, "dwa": T, "gradnorm": T, "slaw": T, "gradnorm_scaling": T}
-
-
-@pytest.mark.parametrize(("name", "total"), [*SUMS.items(), ("excess_mtl", T), ("famo", 1)])
-def test_weights_sum_to_what_the_paper_has(name: str, total: int) -> None:
+@every_weighting
+def test_weights_sum_to_what_the_method_says(name: str) -> None:
     weighting = build(name)
-    for step in range(8):
-        assert sum(one_step(weighting, step)[1:]) == pytest.approx(total)
+    sums = [sum(one_step(weighting, step)[1:]) for step in range(8)]
+    declared = {"1": [1.0] * 8, "T": [float(T)] * 8}.get(type(weighting).sums_to)
+    assert declared is None or sums == pytest.approx(declared)
+
+
+@pytest.mark.parametrize(
+    ("name", "optimum"),
+    [("uw", lambda losses: 2 * losses), ("imtl_l", lambda losses: 1 / losses)],
+)
+@pytest.mark.parametrize("weight_sum", [None, 1.0, 4.0])
+def test_learned_scales_settle_at_their_optimum_whatever_the_sum(
+    name: str, optimum: Callable[[Tensor], Tensor], weight_sum: float | None
+) -> None:
+    losses = torch.tensor([0.2, 1.0, 3.0], dtype=torch.float64)
+    weighting = build_weighting(name, num_tasks=3, weight_sum=weight_sum)
+    (s,) = weighting.parameters()
+    for _ in range(600):
+        weighting.zero_grad()
+        weighting(losses).backward()
+        assert s.grad is not None
+        with torch.no_grad():
+            s -= 0.2 * s.grad
+        weighting.after_step()
+    assert s.exp().tolist() == pytest.approx(optimum(losses).tolist(), rel=1e-6)
+    # In the method's own proportions: not equal weighting.
+    weights = weighting.weights()
+    assert (weights[0] / weights[2]).item() == pytest.approx(15.0, rel=1e-6)
+
+
+@every_weighting
+def test_losses_that_all_vanish_are_finite_whatever_the_sum(name: str) -> None:
+    weighting = build(name, weight_sum=4.0)
+    for step in range(6):
+        losses = torch.tensor([0.0, 1e-30, 1e-9, 1e-8], dtype=torch.float64, requires_grad=True)
+        total = weighting(losses)
+        total.backward()
+        assert losses.grad is not None
+        assert bool(torch.isfinite(total) & torch.isfinite(losses.grad).all()), step
+        assert bool(torch.isfinite(weighting.weights()).all())
+        weighting.observe(**facts_of(step, range(T), torch.ones(T, dtype=torch.bool)))
+
+
+@every_weighting
+def test_a_run_of_any_length_changes_nothing(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    told, plain = build(name), build(name)
+    told.observe(total_steps=10**6)
+    assert caplog.text == ""
+    assert run(told, range(6)) == run(plain, range(6))
 
 
 @every_weighting

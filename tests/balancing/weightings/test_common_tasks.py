@@ -9,8 +9,10 @@ from tests.balancing.weightings.family import (
     ADDITIVE,
     LOSSES,
     NON_ADDITIVE,
+    OF_THE_STEP,
     PARTLY,
     PERMUTATIONS,
+    RESCALED,
     T,
     build,
     every_weighting,
@@ -19,6 +21,7 @@ from tests.balancing.weightings.family import (
     one_step,
     run,
     single_task_is_said,
+    takes_normals,
 )
 from tests.balancing.weightings.golden import derivative
 
@@ -30,7 +33,7 @@ pytestmark = single_task_is_said
 def test_reordering_the_tasks_reorders_the_weights(name: str, order: list[int]) -> None:
     first, second = build(name), build(name, order)
     for step in range(8):
-        if name == "rlw":  # the one whose draws belong to places
+        if takes_normals(name):
             normals = losses_of(step, range(T))
             first.observe(normals=normals)
             second.observe(normals=normals[order])
@@ -47,7 +50,7 @@ def test_one_task_alone_is_its_loss_up_to_a_factor(name: str) -> None:
         assert torch.equal(gradient, weighting.weights())
         assert float(gradient) > 0
         run(weighting, [step], [1])
-    if name not in ("fixed", "uw", "imtl_l", "si", "uw_o", "stch"):  # of own scale
+    if type(weighting).sums_to != "own":
         assert float(gradient) == pytest.approx(1.0)
 
 
@@ -104,18 +107,20 @@ def test_statistics_of_absent_tasks_do_not_move(name: str) -> None:
     before = {key: value.clone() for key, value in weighting.state_dict().items()}
     one_step(weighting, 4, present=PARTLY)
     after = weighting.state_dict()
-    # Brought to the sum T over all tasks: absent ones keep their ratio.
-    if name == "gradnorm":
-        assert float(after["w"][3] / after["w"][1]) == pytest.approx(float(before["w"][3] / before["w"][1]))
-    if name == "excess_mtl":
-        assert float(after["log_w"].diff(dim=0)[1:].sum()) != 0
-        kept = [float(state["log_w"][3] - state["log_w"][1]) for state in (after, before)]
-        assert kept[0] == pytest.approx(kept[1], rel=1e-12)
-    for key in set(after) - {"w", "log_w", "_extra_state", "waiting"}:
-        assert torch.equal(
-            after[key][..., ~PARTLY] if key == "means" else after[key][~PARTLY],
-            before[key][..., ~PARTLY] if key == "means" else before[key][~PARTLY],
-        ), key
+    for key, kind in RESCALED.get(name, {}).items():
+        assert not torch.equal(after[key], before[key])
+        found, kept = (absent_tasks(state[key]) for state in (after, before))
+        combine = torch.div if kind == "ratio" else torch.sub
+        assert float(combine(*found)) == pytest.approx(float(combine(*kept)), rel=1e-12)
+    others = {*RESCALED.get(name, {}), *OF_THE_STEP.get(name, ())}
+    for key in set(after) - others:
+        if T in after[key].shape:
+            assert torch.equal(absent_tasks(after[key]), absent_tasks(before[key])), key
+
+
+def absent_tasks(value: torch.Tensor) -> torch.Tensor:
+    """A piece of state of the tasks that are absent in `PARTLY`, along the axis of tasks."""
+    return value.movedim(list(value.shape).index(T), 0)[~PARTLY]
 
 
 @pytest.mark.parametrize("name", NON_ADDITIVE)

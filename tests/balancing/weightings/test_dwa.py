@@ -47,6 +47,23 @@ def test_an_epoch_of_unknown_length_is_said_once() -> None:
     assert weighting.weights().tolist() == [1.0, 1.0]
 
 
+@pytest.mark.parametrize(("window_steps", "total", "said"), [(None, 8, 1), (None, 9, 0), (3, 6, 1), (3, 7, 0)])
+def test_a_run_of_fewer_than_three_windows_is_said_once(
+    window_steps: int | None, total: int, said: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    weighting = build_weighting("dwa", num_tasks=2, window_steps=window_steps)
+    for _ in range(2):
+        weighting.observe(steps_per_epoch=4, total_steps=total)
+    warmed = 8 if window_steps is None else 6
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The run ends after {total} steps, and the weighting 'dwa' begins after {warmed}: its weights stay equal. "
+        "Train for three windows, or set window_steps."
+    ] * said
+    for step in range(total):
+        weighting(doubles([1.0, 1.0 + step]))
+    assert (weighting.weights().tolist() == [1.0, 1.0]) == bool(said)  # those of the last step
+
+
 def test_a_window_without_a_tasks_rows_leaves_its_means() -> None:
     weighting = build_weighting("dwa", num_tasks=2, window_steps=1)
     weighting(doubles([1.0, 4.0]))
@@ -69,7 +86,7 @@ def test_a_ratio_to_almost_nothing_is_one(older: float) -> None:
     ("options", "said"),
     [
         ({"temperature": 0.0}, "temperature is 0.0; needs a positive number"),
-        ({"window_steps": 0}, "window_steps is 0; needs at least 1"),
+        ({"window_steps": 0}, "window_steps is 0; needs a whole number of at least 1"),
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:

@@ -59,6 +59,31 @@ def test_a_weight_that_all_but_vanished_comes_back() -> None:
     assert weighting.weights()[1] > 1.9  # in logarithms: exp(-1e4) would be 0 for ever
 
 
+def test_no_weight_vanishes() -> None:
+    weighting = build_weighting("excess_mtl", num_tasks=3, eta=200.0)
+    rows = torch.ones(3, 2, dtype=torch.float64)
+    weighting.observe(jacobian=rows)
+    weighting.observe(jacobian=rows * doubles([100.0, 10.0, 0.01])[:, None])
+    smallest = weighting.weights().min()
+    assert weighting.state_dict()["log_w"].min() < -100  # the state has no such bound
+    assert float(smallest) == pytest.approx(3e-10, rel=1e-5)
+    assert float((smallest.float() * torch.tensor(1e-20)).abs()) > 0  # what a gradient of float32 holds
+    assert float(weighting.weights().sum()) == pytest.approx(3.0)
+
+
+def test_squares_of_short_rows_are_summed_in_float32() -> None:
+    short, exact = (build_weighting("excess_mtl", num_tasks=2, eta=0.5) for _ in range(2))
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(400):  # in bfloat16 a sum stops growing at 256 times a term
+        rows = (torch.randn(2, 5, generator=generator).abs() + 0.5).bfloat16()
+        short.observe(jacobian=rows)
+        exact.observe(jacobian=rows.float())
+        assert short.state_dict()["squares"].dtype == torch.float32
+        for key, value in exact.state_dict().items():
+            assert torch.equal(short.state_dict()[key], value), key
+    assert reloaded(short).state_dict()["squares"].dtype == torch.float32
+
+
 def test_squares_are_kept_as_precise_as_the_jacobian() -> None:
     weighting = build_weighting("excess_mtl", num_tasks=2)
     weighting.observe(jacobian=torch.ones(2, 5))

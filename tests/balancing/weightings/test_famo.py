@@ -64,6 +64,17 @@ def test_the_next_batch_can_stand_in_for_the_second_forward() -> None:
             exact.observe(losses_after=following)
 
 
+def test_the_scalar_looks_ahead_to_what_the_next_batch_teaches() -> None:
+    weighting = build_weighting("famo", num_tasks=3, reuse_next_batch=True, lr=0.5)
+    for losses in ([1.0, 2.0, 0.3], [0.5, 1.9, 0.4], [0.4, math.nan, 0.1], [0.2, 1.0, 0.1]):
+        present = torch.tensor([value == value for value in losses])
+        state = {key: value.clone() for key, value in weighting.state_dict().items()}
+        peeked = [float(weighting.scalar(doubles(losses), present)) for _ in range(2)]
+        assert all(torch.equal(value, state[key]) for key, value in weighting.state_dict().items())
+        assert peeked == [float(weighting(doubles(losses), present))] * 2
+    assert float(weighting.state_dict()["logits"].abs().max()) > 0.5
+
+
 def test_a_partial_step_is_that_of_its_tasks_alone() -> None:
     whole, part = build_weighting("famo", num_tasks=3), build_weighting("famo", num_tasks=2)
     for before, after in (([1.0, 2.0], [0.7, 1.9]), ([0.6, 1.5], [0.6, 1.0])):
@@ -98,7 +109,8 @@ def test_a_loss_that_is_not_finite_teaches_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [({"gamma": -1.0}, "gamma is -1.0; needs 0 or more"), ({"lr": 0.0}, "lr is 0.0")]
+    ("options", "said"),
+    [({"gamma": -1.0}, "gamma is -1.0; needs a number of at least 0"), ({"lr": 0.0}, "lr is 0.0")],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=f"'famo': {said}"):

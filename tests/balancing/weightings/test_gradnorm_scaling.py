@@ -62,8 +62,8 @@ def test_a_norm_of_zero_gets_a_finite_weight_and_one_that_is_not_finite_is_ignor
     ("options", "said"),
     [
         ({"kappa": 2.5}, "kappa is 2.5; needs a number from 0 to 2"),
-        ({"beta": 1.0}, "beta is 1.0; needs a number in"),
-        ({"every": 0}, "every is 0; needs at least 1"),
+        ({"beta": 1.0}, "beta is 1.0; needs a number from 0 to below 1"),
+        ({"every": 0}, "every is 0; needs a whole number of at least 1"),
         ({"scope": "heads"}, "scope is 'heads'; needs 'last_layer', 'adapters' or 'all'"),
     ],
 )

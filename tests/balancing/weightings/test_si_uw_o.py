@@ -41,6 +41,13 @@ def test_si_clamps_small_losses_which_have_no_gradient(loss: float) -> None:
     assert float(weighting(doubles([loss, 1.0]))) == pytest.approx(torch.log(torch.tensor(1e-8)).item())
 
 
+def test_si_with_all_losses_clamped_is_finite_under_a_weight_sum() -> None:
+    weighting = build_weighting("si", num_tasks=2, weight_sum=4.0)
+    assert derivative(weighting, [1e-8, 0.0]).tolist() == [0.0, 0.0]
+    assert float(weighting(doubles([1e-8, 0.0]))) == pytest.approx(2 * torch.log(doubles(1e-8)).item())
+    assert weighting.weights().tolist() == [0.0, 0.0]
+
+
 def test_uw_o_gives_a_loss_of_zero_the_largest_weight() -> None:
     assert derivative(build_weighting("uw_o", num_tasks=2), [0.0, 0.5]).tolist() == pytest.approx([1e8, 2.0])
 

@@ -53,5 +53,5 @@ def test_constant_losses_are_weighted_equally() -> None:
 
 @pytest.mark.parametrize("beta", [1.0, -0.1])
 def test_a_decay_out_of_range_is_refused(beta: float) -> None:
-    with pytest.raises(UserError, match="'slaw': beta is .*; needs a number in \\[0, 1\\)"):
+    with pytest.raises(UserError, match="'slaw': beta is .*; needs a number from 0 to below 1"):
         build_weighting("slaw", num_tasks=2, beta=beta)

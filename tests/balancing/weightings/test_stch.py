@@ -105,12 +105,35 @@ def test_an_epoch_of_unknown_length_is_said_once() -> None:
         weighting(doubles([1.0, 2.0]))
 
 
+@pytest.mark.parametrize("order", [("steps_per_epoch", "total_steps"), ("total_steps", "steps_per_epoch")])
+@pytest.mark.parametrize(("total", "said"), [(30, 1), (29, 1), (31, 0)])
+def test_a_run_that_ends_within_the_warm_up_is_said_once(
+    order: tuple[str, str], total: int, said: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    weighting = build_weighting("stch", num_tasks=2, warmup_epochs=2)
+    facts = {"steps_per_epoch": 10, "total_steps": total}
+    for _ in range(2):
+        for key in order:
+            weighting.observe(**{key: facts[key]})
+        weighting.observe(**facts)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The run ends after {total} steps, and the weighting 'stch' begins after 30: all of it minimises the sum of "
+        "log losses, and mu has no effect. Lower warmup_epochs."
+    ] * said
+
+
+def test_without_a_warm_up_no_run_is_too_short(caplog: pytest.LogCaptureFixture) -> None:
+    build_weighting("stch", num_tasks=2, variant="plain").observe(steps_per_epoch=10, total_steps=1)
+    build_weighting("stch", num_tasks=2).observe(steps_per_epoch=10, total_steps=None)
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"variant": "linear"}, "variant is 'linear'; needs 'log_nadir' or 'plain'"),
         ({"mu": 0.0}, "mu is 0.0; needs a positive number"),
-        ({"warmup_epochs": -1}, "warmup_epochs is -1; needs 0 or more"),
+        ({"warmup_epochs": -1}, "warmup_epochs is -1; needs a whole number of at least 0"),
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
