@@ -35,7 +35,7 @@ class Contender:
 
     def start(self) -> None:
         """Start the process."""
-        self.said = tempfile.TemporaryFile("w+")
+        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - for as long as the process
         worker = [sys.executable, str(Path(__file__).with_name("balancing_worker.py")), *self.arguments]
         self.process = subprocess.Popen(
             worker,

@@ -218,7 +218,7 @@ def test_task_gradients_and_sharding_are_refused_with_the_alternative(
 
 def test_task_gradients_and_compiling_are_refused_with_the_alternative(write: Write) -> None:
     [said] = mistakes(write(MINIMAL), "balancing.aggregator=pcgrad", "training.torch_compile=true")
-    assert said.startswith("training.torch_compile: is on, and 'pcgrad' needs task gradients")
+    assert said.startswith("training.torch_compile: is on, and 'pcgrad' needs every task's gradient")
     assert load_recipe(write(MINIMAL), ["balancing.weighting=famo", "training.torch_compile=true"])
 
 

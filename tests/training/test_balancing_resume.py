@@ -34,6 +34,4 @@ def test_a_resumed_run_goes_on_in_the_same_bits(tmp_path: Path, name: str) -> No
     assert same(parameters(resumed), parameters(whole))
     decides = SECTIONS[name].get("aggregator") is not None
     for key in ("loss", "weight/mood", *(["conflict_rate", "gradient_norm/mood"] if decides else [])):
-        mine = records(resumed, key)
-        assert len(mine) == 4
-        assert mine == records(whole, key)[-4:]
+        assert records(resumed, key) == records(whole, key) != []

@@ -14,7 +14,8 @@ def step(losses: list[float], counts: list[int], weights: list[float] | None = N
     as_tensor = [
         torch.tensor(values, dtype=torch.float64) for values in (losses, counts, weights or [0.5, 0.5], [1, 1])
     ]
-    return StepResult(*as_tensor)
+    unused = torch.zeros(len(SIZES))
+    return StepResult(*as_tensor, factors=unused, unweighted=unused)
 
 
 def test_a_record_averages_over_the_steps_that_had_the_task() -> None:
