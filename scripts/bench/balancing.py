@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,9 @@ class Contender:
     def step(self) -> float:
         """One step, in seconds."""
         assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # what it said before it ended comes with the answer
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
         return float(self._answer()["seconds"])
 
     def stop(self) -> None:
