@@ -62,6 +62,8 @@ class GradientAggregator(ABC):
             of its own (`Teleporting`).
         cost: What the method costs beside training on the sum of the losses, for the table of methods.
         remembers: Attributes that make up the state.
+        steady: Whether a column of J has to be the same parameter in every step, for a method that takes rows. If
+            not, J has no columns for embeddings of tokens that do not occur in the step.
 
     Args:
         num_tasks: Number of tasks T.
@@ -79,6 +81,7 @@ class GradientAggregator(ABC):
     degree: float = 1.0
     needs: frozenset[Need] = frozenset({"gramian"})
     remembers: ClassVar[tuple[str, ...]] = ()
+    steady: ClassVar[bool] = True
 
     def __init__(self, num_tasks: int, scope: Scope = "all"):
         self.num_tasks = whole(num_tasks, "num_tasks", at_least=1)

@@ -1,7 +1,9 @@
 """Task gradients held as the rows of a Jacobian."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,7 @@ from hf_mtl.gradients.tape import Taped
 class Rows:
     """A row per task over all shared parameters; one buffer for all steps.
 
-    Tables of embeddings keep only the rows of tokens that occur, unless whole rows are wanted.
+    Tables of embeddings keep only the rows of tokens that occur, unless steady columns are wanted.
 
     Args:
         parameters: The shared parameters.
@@ -23,7 +25,8 @@ class Rows:
         tasks: Number of tasks T.
         dtype: float32, or bfloat16 for half the memory.
         reduce_sum: Adds a tensor up over the processes.
-        whole: Whether `jacobian` will be asked for, so that all rows need the same columns in every step.
+        whole: Whether `jacobian` will be asked for.
+        steady: Whether its columns have to be the same parameters in every step.
     """
 
     def __init__(
@@ -34,12 +37,14 @@ class Rows:
         dtype: torch.dtype,
         reduce_sum: Reduce,
         whole: bool = False,
+        steady: bool = True,
     ):
         self.parameters = list(parameters)
         self.tasks = tasks
         self.device = self.parameters[0].device
         self._reduce_sum = reduce_sum
-        apart = () if whole else tables
+        apart = () if whole and steady else tables
+        self._appends = whole and not steady
         self.tables = {
             id(table): TableRows(table.shape[0], table.shape[1], tasks, dtype, self.device)
             for table in (self.parameters[index] for index in apart)
@@ -50,8 +55,14 @@ class Rows:
             if id(parameter) not in self.tables:
                 self._start[id(parameter)] = width
                 width += parameter.numel()
-        self.values = torch.zeros(tasks, width, dtype=dtype, device=self.device)
+        self.width = width
+        self._room = torch.zeros(tasks, width, dtype=dtype, device=self.device)
         self._written: set[int] = set()
+
+    @property
+    def values(self) -> Tensor:
+        """The columns of all parameters but tables, [T, width]."""
+        return self._room[:, : self.width]
 
     def begin(self) -> None:
         """Start a step."""
@@ -103,6 +114,20 @@ class Rows:
             if count:
                 self._written.add(id(parameter))
         self._reduce_rows()
+        if self._appends:
+            self._append_tables()
+
+    def _append_tables(self) -> None:
+        """Put the tables' rows behind the others."""
+        ends = np.cumsum([self.width, *(table.values.shape[1] for table in self.tables.values())]).tolist()
+        if ends[-1] > self._room.shape[1]:
+            spare = (ends[-1] - self.width) // 4
+            before, self._room = self.values, self._room.new_zeros(self.tasks, ends[-1] + spare)
+            self.values.copy_(before)
+        for table, (start, stop) in zip(self.tables.values(), pairwise(ends), strict=True):
+            self._room[:, start:stop] = table.values
+            table.values = self._room[:, start:stop]
+        self._used = ends[-1]
 
     def gramian(self, chosen: Chosen | None = None) -> Tensor:
         """G [T, T]; see `HeldGradients`."""
@@ -125,8 +150,8 @@ class Rows:
 
     def jacobian(self) -> Tensor:
         """J [T, P], the buffer itself; with ``whole`` only."""
-        assert not self.tables
-        return self.values
+        assert self._appends or not self.tables
+        return self._room[:, : self._used] if self._appends else self.values
 
     def scale(self, factors: Tensor) -> None:
         """Multiply each task's row; with ``whole`` only.
@@ -134,16 +159,22 @@ class Rows:
         Args:
             factors: [T].
         """
-        assert not self.tables
-        self.values.mul_(factors.to(self.values)[:, None])
+        self.jacobian().mul_(factors.to(self.values)[:, None])
 
     def split(self, direction: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
-        """A direction [P] as gradients of the parameters that had one."""
+        """A direction [P], or of all but tables, as gradients of the parameters that had one."""
         for parameter in self._dense():
             if id(parameter) in self._written:
                 start = self._start[id(parameter)]
                 part = direction[start : start + parameter.numel()]
                 yield parameter, part.view_as(parameter).to(parameter.dtype)
+        start = self.width
+        for parameter in self.parameters if len(direction) > self.width else ():
+            if table := self.tables.get(id(parameter)):
+                part = direction[start : start + table.values.shape[1]]
+                start += len(part)
+                if id(parameter) in self._written:
+                    yield parameter, table.dense(part).to(parameter.dtype)
 
     def _dense(self) -> Iterator[nn.Parameter]:
         return (parameter for parameter in self.parameters if id(parameter) in self._start)
@@ -173,9 +204,10 @@ class Rows:
     def _reduce_rows(self) -> None:
         """In float32, in blocks, so that shorter rows are rounded once more only."""
         if self.values.dtype == torch.float32:
-            reduced = self._reduce_sum(self.values)
-            if reduced is not self.values:
-                self.values.copy_(reduced)
+            for row in [self._room] if self._room.shape[1] == self.width else self.values:  # contiguous ones
+                reduced = self._reduce_sum(row)
+                if reduced is not row:
+                    row.copy_(reduced)
             return
         for block in self.values.split(1 << 22, dim=1):
             block.copy_(self._reduce_sum(block.float()))

@@ -43,6 +43,8 @@ class SharedGradients:
         scope: The parameters whose gradients are wanted by task; None: all shared ones. The others get their
             gradient from autograd, or, where the combination of all is wanted, at once.
         whole: Whether whole rows are wanted, with a column for every parameter.
+        steady: Whether these have to be the same columns in every step; otherwise tables have those of the tokens
+            that occur.
         all_combined: Whether the combined gradient is of all shared parameters, not only of those in scope.
         several_batches: Whether a step has several micro-batches, of all of which `recompute` keeps the activations.
         aside: Whether this only looks at a run that trains in another way, which a warning would be wrong about.
@@ -60,6 +62,7 @@ class SharedGradients:
         reduce_sum: Callable[[Tensor], Tensor],
         scope: Sequence[nn.Parameter] | None = None,
         whole: bool = False,
+        steady: bool = True,
         all_combined: bool = True,
         several_batches: bool = False,
         aside: bool = False,
@@ -68,6 +71,7 @@ class SharedGradients:
         self.tasks = tasks
         self._reduce_sum = reduce_sum
         self._whole = whole
+        self._steady = steady
         self._say = logger.info if aside else logger.warning_once
         wanted = None if scope is None or all_combined else {id(parameter) for parameter in scope}
         self.parameters = [p for p in shared_parameters(model) if wanted is None or id(p) in wanted]
@@ -148,7 +152,7 @@ class SharedGradients:
             return options.hold
         if scoped and can_recompute and not several_batches:
             return "recompute"  # of parameters out of scope nobody wants rows
-        apart = () if self._whole else self._tables
+        apart = () if self._whole and self._steady else self._tables
         columns = sum(p.numel() for index, p in enumerate(self.parameters) if index not in apart)
         return choose_hold(self.tasks, columns, self.parameters[0].device, can_recompute)
 
@@ -160,19 +164,20 @@ class SharedGradients:
         """Room for the gradients of one more backward of the same parameters."""
         if self.hold == "recompute":
             return Recomputed(self.parameters, self._tables, self._layers, self.tasks, self._reduce_sum)
-        return self.rows_of(self.parameters, self._whole)
+        return self.rows_of(self.parameters, self._whole, self._steady)
 
-    def rows_of(self, parameters: Sequence[nn.Parameter], whole: bool = False) -> Rows:
+    def rows_of(self, parameters: Sequence[nn.Parameter], whole: bool = False, steady: bool = True) -> Rows:
         """A place for other gradients by task.
 
         Args:
             parameters: Of what.
             whole: Whether whole rows are wanted.
+            steady: Whether their columns have to be the same in every step.
         """
         mine = {id(parameter) for parameter in self.parameters}
         tables = lookup_tables(parameters, self.model.encoder) if all(id(p) in mine for p in parameters) else []
         dtype = torch.bfloat16 if self.hold == "bfloat16" else torch.float32
-        return Rows(parameters, tables, self.tasks, dtype, self._reduce_sum, whole)
+        return Rows(parameters, tables, self.tasks, dtype, self._reduce_sum, whole, steady)
 
     def collect_into(self, held: Rows | Recomputed) -> None:
         """Form the gradients of a backward that is not the step's own, inside `micro_batch`."""

@@ -93,6 +93,7 @@ class TaskGradients:
                 self._processes.reduce_sum,
                 self._parameters(self._scope),
                 self._whole,
+                self._steady,
                 all_combined=self.aggregator is not None,
                 several_batches=self._micro_batches() > 1,
             )
@@ -269,6 +270,11 @@ class TaskGradients:
     def _whole(self) -> bool:
         needs = set(self.weighting.needs) | set(self.aggregator.needs if self.aggregator else ())
         return "jacobian" in needs
+
+    @property
+    def _steady(self) -> bool:
+        """Whether a column has to be the same parameter in every step."""
+        return self.aggregator is None or self.aggregator.steady or "jacobian" in self.weighting.needs
 
     @property
     def _scope(self) -> str:

@@ -130,6 +130,26 @@ def test_whole_rows_have_a_column_for_every_parameter() -> None:
     torch.testing.assert_close(held.jacobian(), flat, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("layout", ["segments", "split"])
+def test_rows_may_have_columns_of_the_tokens_that_occur_alone(layout: str) -> None:
+    model = make_model("bert")
+    gradients = shared(model, "bert", whole=True, steady=False, layout=layout)
+    for seed in (0, 4):  # other tokens, more or fewer
+        cut = batch("bert", layout, seed=seed)
+        held = run(gradients, model, [cut])
+        expected = by_autograd(model, cut, layout)
+        assert difference(rows_of(held, model), expected) < EXACT
+        rows = held.jacobian()
+        assert rows.shape[1] < sum(parameter.numel() for parameter in shared_parameters(model))
+        flat = torch.stack([torch.cat([value.flatten() for value in row.values()]) for row in expected])
+        torch.testing.assert_close(rows @ rows.T, flat @ flat.T, rtol=1e-4, atol=1e-6)
+        held.scale(torch.tensor([1.0, 2.0, 3.0]))
+        found = dict(held.split(held.jacobian().sum(0)))
+        for parameter, value in found.items():
+            total = sum(scale * row[parameter] for scale, row in zip((1, 2, 3), expected, strict=True))
+            torch.testing.assert_close(value, total, rtol=1e-4, atol=1e-5)
+
+
 def test_out_of_scope_parameters_keep_autograds_gradient() -> None:
     model = make_model("bert")
     scope = list(model.encoder.encoder.layer[-1].parameters())

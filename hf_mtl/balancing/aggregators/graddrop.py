@@ -41,6 +41,7 @@ class GradDrop(GradientAggregator):
     needs = frozenset({"jacobian"})
     cost = "T x P memory, P random numbers"
     remembers = ("draws",)
+    steady = False
 
     def __init__(
         self,
