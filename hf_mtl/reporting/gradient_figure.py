@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Record = Mapping[str, Any]
 _NUMBERED = 12
 """Up to so many tasks every cosine is written into its cell."""
+_LEAST_LIMIT = 0.1
+"""End of the colours, at least: smaller cosines are next to nothing."""
 
 
 def gradient_figure(path: str | Path, log: Sequence[Record]) -> None:
@@ -76,17 +78,21 @@ def mean_cosines(log: Sequence[Record]) -> tuple[list[str], np.ndarray]:
 
 
 def _draw_matrix(axis: "Axes", tasks: Sequence[str], cosines: np.ndarray) -> None:
-    image = axis.imshow(cosines, cmap="RdBu", vmin=-1, vmax=1)
+    # Colours are for the pairs, whose cosines are small beside the diagonal's 1.
+    pairs = np.abs(cosines[~np.eye(len(tasks), dtype=bool)])
+    limit = max(_LEAST_LIMIT, float(np.nanmax(pairs, initial=0.0)))
+    image = axis.imshow(cosines, cmap="RdBu", vmin=-limit, vmax=limit)
+    axis.set_anchor("W")
     axis.set_xticks(range(len(tasks)), list(tasks), rotation=30, ha="right")
     axis.set_yticks(range(len(tasks)), list(tasks))
     axis.grid(False)
     for row in range(len(tasks)) if len(tasks) <= _NUMBERED else ():
         for column in range(len(tasks)):
             if not math.isnan(value := cosines[row, column]):
-                colour = "white" if abs(value) > 0.6 else "black"
+                colour = "white" if abs(value) > 0.6 * limit else "black"
                 axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=colour)
-    axis.figure.colorbar(image, ax=axis, label="cosine")
-    label_panel(axis, "Cosine of the tasks' gradients, mean over the run (below 0: they conflict)", "")
+    axis.figure.colorbar(image, ax=axis, label="cosine", extend="max", panchor=False, pad=0.02)
+    label_panel(axis, "Cosine of each pair's gradients, mean over the run (below 0: they conflict)", "")
 
 
 def _points(log: Sequence[Record], key: str) -> tuple[list[float], list[float]]:
