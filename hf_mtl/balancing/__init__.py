@@ -3,12 +3,9 @@
 Add a method as one file in ``weightings/`` or ``aggregators/``, and one test.
 """
 
-import importlib
 import inspect
-import pkgutil
 from typing import Any, TypeVar
 
-from hf_mtl.balancing import aggregators, weightings
 from hf_mtl.balancing.aggregator import (
     AGGREGATORS,
     Conflict,
@@ -22,6 +19,7 @@ from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
 from hf_mtl.balancing.exposure import DEFAULT_REDUCTION, Reduction, exposure
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.inner_products import combine, gramian
+from hf_mtl.discovery import import_modules
 from hf_mtl.errors import Mistake, UserError, known
 
 DEFAULT_WEIGHTING = "ew"
@@ -30,9 +28,8 @@ DEFAULT_EXACT_ACCUMULATION = True
 
 Method = TypeVar("Method", LossWeighting, GradientAggregator)
 
-for _family in (weightings, aggregators):
-    for _module in pkgutil.iter_modules(_family.__path__):
-        importlib.import_module(f"{_family.__name__}.{_module.name}")
+import_modules("hf_mtl.balancing.weightings")
+import_modules("hf_mtl.balancing.aggregators")
 
 
 def available() -> dict[str, str]:

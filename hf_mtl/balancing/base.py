@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from hf_mtl.balancing.checks import choice as choice  # hf_mtl.gradients takes it from here
 from hf_mtl.balancing.checks import positive, whole
 
 Need = Literal["losses", "norms", "jacobian", "losses_after"]

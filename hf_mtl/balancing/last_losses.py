@@ -1,5 +1,6 @@
 """Weightings by the size of each task's loss, this step's or the last one seen."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
@@ -11,7 +12,7 @@ FLOOR = 1e-8
 """Losses are clamped here before a logarithm or a reciprocal."""
 
 
-class LastLosses(LossWeighting):
+class LastLosses(LossWeighting, ABC):
     """Coefficients are a function of the losses of all T tasks, and constants for the backward.
 
     An absent task enters with its last loss, one never seen with the mean of those that were.
@@ -30,9 +31,9 @@ class LastLosses(LossWeighting):
         self.register_buffer("last", torch.ones(num_tasks, dtype=torch.float64))
         self.register_buffer("known", torch.zeros(num_tasks, dtype=torch.bool))
 
+    @abstractmethod
     def from_losses(self, losses: Tensor) -> Tensor:
         """The coefficients at these losses of all tasks, [T] -> [T]."""
-        raise NotImplementedError
 
     def coefficients(self) -> Tensor:
         """The coefficients at the last losses, [T]; before the first step at losses of 1."""

@@ -1,6 +1,7 @@
 """Weightings whose scalar is no sum over tasks."""
 
 import warnings
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from hf_mtl.balancing.base import LossWeighting, Need
 
 
-class NonAdditive(LossWeighting):
+class NonAdditive(LossWeighting, ABC):
     """A scalar of the losses of the present tasks alone, each seen once whatever its exposure.
 
     ``weights()`` are the derivative of the scalar by the losses, 0 for absent tasks; before the first step those
@@ -28,6 +29,7 @@ class NonAdditive(LossWeighting):
         super().__init__(num_tasks, weight_sum)
         self._warned = False
 
+    @abstractmethod
     def combine(self, losses: Tensor, tasks: Tensor) -> Tensor:
         """The scalar of some tasks.
 
@@ -35,7 +37,6 @@ class NonAdditive(LossWeighting):
             losses: Their losses, float64 [m].
             tasks: Their indices [m].
         """
-        raise NotImplementedError
 
     def coefficients(self) -> Tensor:
         """The derivative where every loss is 1, [T]."""

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -41,7 +42,7 @@ class CountsSteps(LossWeighting):
         self.steps = int(state)
 
 
-class CountsEpochs(CountsSteps):
+class CountsEpochs(CountsSteps, ABC):
     """Counts steps, knows how many make an epoch, and says once where a run ends before the method has begun.
 
     Subclasses define `warm_up`.
@@ -72,9 +73,9 @@ class CountsEpochs(CountsSteps):
         if self._total is not None and steps is not None and steps > 0 and self._total <= steps:
             self._say_too_short(self._total, steps)
 
+    @abstractmethod
     def warm_up(self) -> int | None:
         """How many steps a run has before the method decides anything; None where that is not known yet."""
-        raise NotImplementedError
 
     def _say_too_short(self, total: int, steps: int) -> None:
         if "short" not in self._told:

@@ -1,5 +1,6 @@
 """The layers that a tape knows, and what each of their parameters gets from a task's rows."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -51,9 +52,9 @@ class TapedTokens(Taped):
         value = self.gradient(name, inputs, gradient)
         into.copy_(value) if fresh else into.add_(value)
 
+    @abstractmethod
     def gradient(self, name: str, inputs: Tensor, gradient: Tensor) -> Tensor:
         """Gradient of one parameter from tokens' inputs [n, in] and gradients [n, out]."""
-        raise NotImplementedError
 
 
 class TapedLinear(TapedTokens):

@@ -6,6 +6,7 @@ output. What a task adds to the layer's weight gradient is then formed from that
 ordinary backward, divided among the tasks.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Call:
                 yield self.inputs[start:stop], self.gradient[start:stop]
 
 
-class Taped:
+class Taped(ABC):
     """A module that a tape plays instead of its own forward; see `layers` for the kinds.
 
     Args:
@@ -85,6 +86,7 @@ class Taped:
             self.module.forward = forward
         return before
 
+    @abstractmethod
     def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The output for some inputs, with the parameters as constants, and the inputs to keep for the gradients.
 
@@ -92,8 +94,8 @@ class Taped:
             rows: Rows of the length group; None: as many as there are.
             inputs: What the layer sees.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def add(self, name: str, tasks: Sequence[int], calls: Sequence[Call], into: Tensor, fresh: bool) -> None:
         """Add what some calls give for one parameter to the rows of the tasks.
 
@@ -104,7 +106,6 @@ class Taped:
             into: Gradients of all tasks, [T, *shape of the parameter].
             fresh: Whether these are to be overwritten, as the first of a step.
         """
-        raise NotImplementedError
 
     def combines(self, name: str) -> bool:
         """Whether `add_combined` is there for a parameter: one product where the rows take one for each task."""
@@ -119,7 +120,7 @@ class Taped:
             weights: Weight of each task, [T].
             into: Of the parameter's shape.
         """
-        raise NotImplementedError
+        raise TypeError(f"'{self.name}' has no single product for {name}; ask combines() first")
 
 
 class _Tap(torch.autograd.Function):

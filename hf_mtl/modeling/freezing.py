@@ -76,7 +76,7 @@ def upper_parameters(encoder: PreTrainedModel, scope: Literal["last_layer", "ada
     if scope == "adapters":
         found = [parameter for name, parameter in encoder.named_parameters() if "lora_" in name]
         if not found:
-            raise ModelError(Mistake("balancing", "scope 'adapters', and the model has none", "Add model.lora"))
+            raise ModelError(Mistake("balancing", "'adapters', and the model has none", "Add model.lora"))
     else:
         found = list(_stack(encoder)[-1].parameters())
     return [parameter for parameter in found if parameter.requires_grad]
@@ -88,7 +88,7 @@ def _stack(encoder: PreTrainedModel) -> nn.ModuleList:
     lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == depth]
     if len(lists) != 1:
         problem = f"the layers of '{encoder.config.model_type}' are not known one by one"
-        raise ModelError(Mistake("balancing", f"scope 'last_layer', and {problem}", "Use scope: all"))
+        raise ModelError(Mistake("balancing", f"'last_layer', and {problem}", "Use scope: all"))
     return lists[0]
 
 

@@ -1,23 +1,20 @@
 """Schedules by name: discovery, and options checked against signatures."""
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from hf_mtl.discovery import import_modules
 from hf_mtl.errors import Mistake, UserError, known
 from hf_mtl.schedules.base import Schedule
 
 
 @cache
 def _discover() -> None:
-    package = importlib.import_module(__package__)
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{__package__}.{module.name}")
+    import_modules(__package__)
 
 
 def available_schedules() -> dict[str, type[Schedule]]:

@@ -166,6 +166,7 @@ def _check_scope(scope: Scope, key: str, model: MultiTaskModel) -> None:
     try:
         parameters = upper_parameters(model.encoder, scope)
     except ModelError as error:
-        raise UserError(Mistake(f"{key}.scope", f"'{scope}': {error}".rstrip("."), "Use scope: all")) from error
+        found = error.mistakes[0]
+        raise UserError(Mistake(f"{key}.scope", found.problem, found.remedy)) from error
     if not parameters:
         raise UserError(Mistake(f"{key}.scope", f"'{scope}', and nothing of it is trained", "Use scope: all"))

@@ -1,6 +1,6 @@
 """Parameter groups: encoder, heads, and learned balancing parameters, each with its own learning rate."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import torch
@@ -43,3 +43,34 @@ def add_balancing_group(
     parameters = list(parameters)
     if parameters:
         optimizer.add_param_group({"params": parameters, "lr": learning_rate, "weight_decay": 0.0})
+
+
+class ForOneStep:
+    """An option of all parameter groups that one optimizer step has otherwise; schedulers see it as it was.
+
+    Args:
+        option: The option, such as ``lr``.
+    """
+
+    def __init__(self, option: str):
+        self.option = option
+        self._before: list[Any] | None = None
+
+    def change(self, optimizer: torch.optim.Optimizer | None, to: Callable[[Any], Any]) -> None:
+        """Before the step.
+
+        Args:
+            optimizer: The optimizer; nothing happens where it is None, or has no such option.
+            to: The new value of a group's old one.
+        """
+        if optimizer is not None and all(self.option in group for group in optimizer.param_groups):
+            self._before = [group[self.option] for group in optimizer.param_groups]
+            for group in optimizer.param_groups:
+                group[self.option] = to(group[self.option])
+
+    def put_back(self, optimizer: torch.optim.Optimizer | None) -> None:
+        """After the step."""
+        if self._before is not None and optimizer is not None:
+            for group, value in zip(optimizer.param_groups, self._before, strict=True):
+                group[self.option] = value
+            self._before = None

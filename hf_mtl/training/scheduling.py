@@ -15,6 +15,7 @@ from hf_mtl.schedules import Group, Schedules
 from hf_mtl.tasks import Task
 from hf_mtl.training.frozen_groups import FrozenGroups, group_name
 from hf_mtl.training.objective import StepResult
+from hf_mtl.training.optimizer import ForOneStep
 from hf_mtl.training.probes import Prober
 from hf_mtl.training.schedule_checks import planned_evaluations
 from hf_mtl.training.signals import TaskSignals
@@ -67,7 +68,7 @@ class SchedulesCallback(TrainerCallback):
         self.signals = signals
         self._make_groups = groups
         self._groups: FrozenGroups | None = None
-        self._rates: list[float] | None = None
+        self._rates = ForOneStep("lr")
         self._began_at: int | None = None  # None: not training
         self.rate_scale = 1.0
 
@@ -105,10 +106,8 @@ class SchedulesCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Scale the learning rates for this step."""
-        if self.rate_scale != 1.0 and optimizer is not None:
-            self._rates = [group["lr"] for group in optimizer.param_groups]
-            for group in optimizer.param_groups:
-                group["lr"] = group["lr"] * self.rate_scale
+        if self.rate_scale != 1.0:
+            self._rates.change(optimizer, lambda rate: rate * self.rate_scale)
 
     def on_optimizer_step(
         self,
@@ -119,10 +118,7 @@ class SchedulesCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Give the scheduler of the learning rate back what it had set."""
-        if self._rates is not None and optimizer is not None:
-            for group, rate in zip(optimizer.param_groups, self._rates, strict=True):
-                group["lr"] = rate
-            self._rates = None
+        self._rates.put_back(optimizer)
         frozen = {group: float(group in self.frozen) for group in self.schedules.groups}
         self.signals.observe_gauges({f"frozen/{group_name(key)}": torch.tensor(frozen[key]) for key in frozen})
 
@@ -176,7 +172,7 @@ class SchedulesCallback(TrainerCallback):
         """Have no effect on anything until training begins (again)."""
         if self._groups is not None:
             self._groups.apply(())
-        self._groups, self._began_at, self._rates, self.rate_scale = None, None, None, 1.0
+        self._groups, self._began_at, self._rates, self.rate_scale = None, None, ForOneStep("lr"), 1.0
 
     def _measure(self, step: int) -> None:
         """Measure what is due before a step."""

@@ -84,11 +84,11 @@ class TaskGradients:
     def shared(self) -> SharedGradients:
         """Forms them; made on demand, when the model is where it will be trained."""
         if self._shared is None:
-            twice = isinstance(self.aggregator, LookAhead)
+            ahead = self.aggregator if isinstance(self.aggregator, LookAhead) else None
             self._shared = SharedGradients(
                 self.model,
                 self.weighting.num_tasks,
-                replace(self.options, layout="split") if twice else self.options,
+                self.options if ahead is None else replace(self.options, layout="split"),
                 self._probe,
                 self._processes.reduce_sum,
                 self._parameters(self._scope),
@@ -97,9 +97,9 @@ class TaskGradients:
                 all_combined=self.aggregator is not None,
                 several_batches=self._micro_batches() > 1,
             )
-            if twice:
-                rho: float = self.aggregator.rho  # type: ignore[union-attr]
-                self._second = SecondBackward(self.model, rho, self._shared.rows_of, self._backward, self._add_flops)
+            if ahead is not None:
+                rows_of = self._shared.rows_of
+                self._second = SecondBackward(self.model, ahead.rho, rows_of, self._backward, self._add_flops)
         return self._shared
 
     @property

@@ -19,6 +19,7 @@ from hf_mtl.data.permutation import derive_key, permute
 from hf_mtl.gradients import shared_parameters
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.training.evaluate import to_device
+from hf_mtl.training.optimizer import ForOneStep
 
 logger = logging.get_logger(__name__)
 
@@ -75,7 +76,7 @@ class Teleportation(TrainerCallback):
         self._add_flops = add_flops
         self._direction: Tensor | None = None
         self._cosine = 1.0  # what the next step multiplies the betas by
-        self._betas: list[tuple[float, float]] | None = None
+        self._betas = ForOneStep("betas")
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -92,10 +93,9 @@ class Teleportation(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Keep the aggregated gradient, if a search may follow; take the betas that the last search left."""
-        if self._cosine != 1.0 and optimizer is not None and all("betas" in g for g in optimizer.param_groups):
-            self._betas = [group["betas"] for group in optimizer.param_groups]
-            for group in optimizer.param_groups:
-                group["betas"] = tuple(self._cosine * beta for beta in group["betas"])
+        if self._cosine != 1.0:
+            cosine = self._cosine
+            self._betas.change(optimizer, lambda betas: tuple(cosine * beta for beta in betas))
         self._cosine = 1.0
         conflict = self.aggregator.last
         if conflict is not None and conflict.triggered:
@@ -111,10 +111,7 @@ class Teleportation(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Give the optimizer its own betas back."""
-        if self._betas is not None and optimizer is not None:
-            for group, betas in zip(optimizer.param_groups, self._betas, strict=True):
-                group["betas"] = betas
-            self._betas = None
+        self._betas.put_back(optimizer)
 
     def on_step_end(
         self,

@@ -95,7 +95,10 @@ def make_trainer(options: argparse.Namespace, balancing: dict[str, Any]) -> Mult
 
 def train_ours(options: argparse.Namespace) -> None:
     """Real steps of the Trainer."""
-    make_trainer(options, json.loads(options.balancing)).train()
+    trainer = make_trainer(options, json.loads(options.balancing))
+    if trainer.weighting.name == "gradnorm":  # which would first average the losses of 20 steps, and measure nothing
+        trainer.weighting.observe(initial_losses=[1.0] * options.tasks)
+    trainer.train()
 
 
 def torchjd_aggregator(name: str, tasks: int) -> Any:

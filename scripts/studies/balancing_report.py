@@ -1,17 +1,20 @@
 """Table of the balancing study, from its results file."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from balancing import BASELINE, arms, chosen, parser
-from comparisons import Runs, plus_minus, runs_by_arm
+from comparisons import Record, Runs, plus_minus, runs_by_arm
 from study import ROOT
 
 from hf_mtl.evaluation import task_score
 from hf_mtl.recipe import load_recipe
 from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.reporting.tables import aligned
+from hf_mtl.tasks import Task
 
 
-def scores_table(runs: Runs, tasks: dict) -> str:  # type: ignore[type-arg]
+def scores_table(runs: Runs, tasks: Mapping[str, Task]) -> str:
     """Test scores of every arm, best average first, and what a step took."""
     rows = []
     base = np.mean([seconds(record) for record in runs[BASELINE]])
@@ -28,7 +31,7 @@ def scores_table(runs: Runs, tasks: dict) -> str:  # type: ignore[type-arg]
     return aligned([["method", "n", *tasks, "average", "conflicts", "time"], *rows], left=1)
 
 
-def seconds(record: dict) -> float:  # type: ignore[type-arg]
+def seconds(record: Record) -> float:
     """Seconds of the optimizer steps of a run."""
     return float(sum(points[-1]["seconds"] for points in record["points"]))
 

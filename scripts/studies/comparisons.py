@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from study import Record
+
 from hf_mtl.evaluation import cliffs_delta, holm, mean_interval, paired_t_test
 from hf_mtl.reporting.tables import aligned
 
-Record = dict[str, Any]
 Runs = dict[str, list[Record]]
 
 

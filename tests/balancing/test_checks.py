@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 
-from hf_mtl.balancing import base
 from hf_mtl.balancing.checks import choice, number, positive, whole
 
 
@@ -51,7 +50,3 @@ def test_numbers_out_of_bounds_or_not_finite_are_refused(
 def test_other_than_a_whole_number_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=f"^every is {value}; needs a whole number of at least 1$"):
         whole(value, "every", at_least=1)
-
-
-def test_there_is_one_choice() -> None:
-    assert base.choice is choice

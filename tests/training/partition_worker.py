@@ -66,6 +66,8 @@ def train(
     found = {f"before/{name}": value.detach().double().clone() for name, value in named.items()}
     trainer.train(resume_from_checkpoint=resume)
     found |= {f"after/{name}": value.detach().double().clone() for name, value in named.items()}
+    if losses := [record["loss"] for record in trainer.state.log_history if "loss" in record]:
+        found["log/loss"] = torch.tensor(losses, dtype=torch.float64)
     if trainer.mixture.learner is not None:
         log_tau = torch.from_numpy(trainer.mixture.learner.log_tau)
         found |= {"before/log_tau": torch.zeros_like(log_tau), "after/log_tau": log_tau}

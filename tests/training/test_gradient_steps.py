@@ -76,7 +76,6 @@ def test_a_step_with_a_row_that_is_not_finite_is_skipped_and_counted(
 def test_clipping_sees_the_direction_that_was_decided_on(tmp_path: Path) -> None:
     free = moved(tmp_path / "a", max_steps=1)
     clipped = moved(tmp_path / "b", max_steps=1, max_grad_norm=0.01)
-    assert distance(clipped, {key: 1.0 * value for key, value in clipped.items()}) == 0
     norms = [torch.cat([value.flatten() for value in run.values()]).norm() for run in (free, clipped)]
     assert float(norms[1]) == pytest.approx(0.05 * 0.01, rel=1e-3)
     scaled = {key: value * (norms[1] / norms[0]) for key, value in free.items()}

@@ -1,8 +1,6 @@
 """Heads by name: discovery, and recipe options checked against signatures."""
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeAlias
@@ -10,6 +8,7 @@ from typing import Any, TypeAlias
 from pydantic import TypeAdapter, ValidationError
 from transformers import PreTrainedConfig
 
+from hf_mtl.discovery import import_modules
 from hf_mtl.errors import Mistake, ModelError, known
 from hf_mtl.modeling.heads.base import Head
 from hf_mtl.tasks import Task
@@ -19,9 +18,7 @@ HeadSpec: TypeAlias = str | Mapping[str, Any]
 
 @cache
 def _discover() -> None:
-    package = importlib.import_module(__package__)
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{__package__}.{module.name}")
+    import_modules(__package__)
 
 
 def available_heads() -> dict[str, type[Head]]:
