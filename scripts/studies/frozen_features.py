@@ -78,6 +78,7 @@ def use_frozen_features(encoder: PreTrainedModel, features: FrozenFeatures, laye
     """Replace an encoder's embeddings and lower layers, in place, by what is known of them."""
     encoder.embeddings = features
     encoder.encoder.layer = encoder.encoder.layer[layers:]
+    encoder.config.num_hidden_layers = len(encoder.encoder.layer)
 
 
 class FrozenFeaturesTrainer(MultiTaskTrainer):
