@@ -2,7 +2,7 @@
 
 Run it through scripts/reproduce_balancing. Finished runs are in the results file and are skipped.
 
-The budget: MiniLM with its lower four layers frozen, 600 steps of 32 rows (every task 8 of them), 3,000 training rows
+The budget: MiniLM with its lower four layers frozen, 400 steps of 32 rows (every task 8 of them), 3,000 training rows
 of a task, another draw for each seed. Equal weighting has more seeds than the others, to show what chance does.
 """
 
@@ -29,13 +29,13 @@ LEFT_OUT = ("fixed", "ngdiff", "cost")
 class Settings:
     """What is the same in every arm."""
 
-    steps: int = 600
+    steps: int = 400
     rows: int = 3000  # training rows of a task
-    evaluations: int = 6
+    evaluations: int = 4
     frozen_layers: int = 4
     rows_per_step: int = 32
-    validation_rows: int = 500
-    test_rows: int = 2000
+    validation_rows: int = 300
+    test_rows: int = 1000
     learning_rate: float = 5e-4
     head_learning_rate: float = 1e-3
     seeds: tuple[int, ...] = (0, 1)

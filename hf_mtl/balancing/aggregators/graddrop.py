@@ -1,6 +1,6 @@
 """Per parameter, gradients of one sign only, drawn by how much of the gradient has it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,44 +79,47 @@ class GradDrop(GradientAggregator):
             weights = torch.zeros(self.num_tasks, dtype=torch.float64)
             weights[active] = 1.0
             return combine(weights if coefficients is None else weights * coefficients.to(weights), jacobian)
-        dtype, device = result_dtype(jacobian.dtype), jacobian.device
-        chosen = torch.zeros(self.num_tasks, dtype=dtype, device=device)
-        chosen[active] = 1.0
-        factors = chosen / self._divisor(present)
-        factors = factors if coefficients is None else factors * coefficients.to(factors)
-        leak = torch.tensor(self.leak, dtype=dtype, device=device)
-        generator = self._generator(device) if uniforms is None else None
-        result = torch.empty(jacobian.shape[1], dtype=dtype, device=device)
+        device = jacobian.device
+        factors = torch.full([len(active)], 1.0 / self._divisor(present), dtype=result_dtype(jacobian.dtype))
+        factors = factors if coefficients is None else factors * coefficients.cpu()[active].to(factors)
+        leak = torch.tensor(self.leak, dtype=factors.dtype)[active]
+        even = len(set((factors * (1.0 - leak)).tolist())) == 1
+        dropped, kept = (factors * (1.0 - leak)).to(device), (factors * leak).to(device)
+        draw = self._drawer(device)
+        self.draws += uniforms is None
+        result = torch.empty(jacobian.shape[1], dtype=factors.dtype, device=device)
         for place, block in column_blocks(jacobian):
-            if uniforms is None:
-                drawn = torch.rand(block.shape[1], generator=generator, device=device)
-            else:
-                drawn = uniforms[place].to(device)
-            result[place] = one_sign(block, drawn, chosen, factors * (1.0 - leak))
+            rows = block if len(active) == self.num_tasks else block[active]
+            drawn = draw(rows.shape[1]) if uniforms is None else uniforms[place].to(device)
+            result[place] = one_sign(rows, drawn, dropped, even)
             if any(self.leak):
-                result[place] += (factors * leak) @ block
+                result[place] += kept @ rows
         return result
 
-    def _generator(self, device: torch.device) -> torch.Generator:
-        """The generator of this draw, a pure function of seed and number of the draw."""
-        state = np.random.SeedSequence([self.seed, self.draws]).generate_state(1, np.uint64)[0]
-        self.draws += 1
-        return torch.Generator(device).manual_seed(int(state >> 1))
+    def _drawer(self, device: torch.device) -> Callable[[int], Tensor]:
+        """Draws uniform numbers, a pure function of seed and number of the draw."""
+        seed = np.random.SeedSequence([self.seed, self.draws])
+        if device.type == "cpu":  # half the time of torch's generator there
+            cpu = np.random.Generator(np.random.SFC64(seed))
+            return lambda size: torch.from_numpy(cpu.random(size, dtype=np.float32))
+        generator = torch.Generator(device).manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
+        return lambda size: torch.rand(size, generator=generator, device=device)
 
 
-def one_sign(rows: Tensor, uniforms: Tensor, chosen: Tensor, factors: Tensor) -> Tensor:
+def one_sign(rows: Tensor, uniforms: Tensor, factors: Tensor, even: bool) -> Tensor:
     """In each column, the weighted sum of the entries of the drawn sign.
 
     Args:
-        rows: Task gradients [T, P].
+        rows: Task gradients [m, P].
         uniforms: Numbers in [0, 1), [P].
-        chosen: 1 for the rows that decide how likely a sign is, else 0, [T].
-        factors: Weights of the sum, [T].
+        factors: Weights of the sum, [m]; a sign's probability is that of the rows without them.
+        even: Whether all of these are the same.
     """
-    both = torch.stack([chosen, factors])
-    positive, kept_positive = both @ rows.clamp(min=0)
-    negative, kept_negative = both @ rows.clamp(max=0)
-    # P > U with P = positive / (positive - negative), without dividing by a column of zeros; U close to 1 must not
-    # round to P = 1.
-    is_positive = (positive > uniforms * (positive - negative)) | (negative == 0)
-    return torch.where(is_positive, kept_positive, kept_negative)
+    total, size = rows.sum(0), rows.abs().sum(0)
+    # U < P = (1 + total / size) / 2 without a division by columns of zeros. Taken in the middle between two numbers
+    # that can be drawn, U never meets a P of 0 or 1.
+    middle = torch.finfo(uniforms.dtype).eps / 2
+    side = torch.copysign(torch.ones_like(total), torch.addcmul(total, 1.0 - middle - 2.0 * uniforms, size))
+    if even:
+        return torch.addcmul(total, side, size).mul_(factors[0] / 2)
+    return (factors @ rows + side * (factors @ rows.abs())) / 2
