@@ -21,6 +21,13 @@ from hf_mtl.balancing import available
 WARM_UP = 4
 AT_ONCE = 3  # beside equal weighting
 NEEDED = {"fixed": {"weights": 1.0}, "ngdiff": {"signs": 1}}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "ew, looks at every step": {"gradients": {"log_every": 1}},  # a hundred times the default
+    "famo, reuse_next_batch": {"weighting": {"name": "famo", "reuse_next_batch": True}},
+    "db_mtl, beta 0": {"aggregator": {"name": "db_mtl", "beta": 0.0}},
+    "pcgrad, last_layer": {"aggregator": {"name": "pcgrad", "scope": "last_layer"}},
+    "uw + pcgrad": {"weighting": "uw", "aggregator": "pcgrad"},
+}
 PEERS = ("upgrad", "mgda", "pcgrad", "imtl_g", "aligned_mtl", "graddrop", "cagrad", "nash_mtl")
 
 
@@ -32,6 +39,7 @@ class Contender:
     arguments: list[str]
     environment: dict[str, str]
     seconds: list[float] = field(default_factory=list)
+    parts: list[dict[str, float]] = field(default_factory=list)
     megabytes: float = 0.0
 
     def start(self) -> None:
@@ -47,13 +55,13 @@ class Contender:
             text=True,
         )
 
-    def step(self) -> float:
-        """One step, in seconds."""
+    def step(self) -> dict[str, Any]:
+        """One step: ``seconds``, and those of its ``parts``."""
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # what it said before it ended comes with the answer
             self.process.stdin.write("\n")
             self.process.stdin.flush()
-        return float(self._answer()["seconds"])
+        return self._answer()
 
     def stop(self) -> None:
         """End the process, and read its peak memory."""
@@ -76,7 +84,9 @@ class Contender:
 
 
 def balancing_of(name: str, tasks: int) -> dict[str, Any]:
-    """A recipe's balancing section for a method."""
+    """A recipe's balancing section for a method, or a variant of one."""
+    if name in VARIANTS:
+        return VARIANTS[name]
     options = {key: [value] * tasks for key, value in NEEDED.get(name, {}).items()}
     return {available()[name]: {"name": name, **options}}
 
@@ -87,9 +97,10 @@ def measure(contenders: list[Contender], steps: int) -> None:
         contender.start()
     for turn in range(WARM_UP + steps):
         for contender in contenders:
-            seconds = contender.step()
+            answer = contender.step()
             if turn >= WARM_UP:
-                contender.seconds.append(seconds)
+                contender.seconds.append(answer["seconds"])
+                contender.parts.append(answer.get("parts", {}))
     for contender in contenders:
         contender.stop()
 
@@ -99,15 +110,25 @@ def ratio(contender: Contender, reference: Contender) -> float:
     return statistics.median(mine / theirs for mine, theirs in zip(contender.seconds, reference.seconds, strict=True))
 
 
+def parts(contender: Contender, reference: Contender) -> dict[str, float]:
+    """Medians of the parts of a contender's step, and of what is left, by the median of the reference's step."""
+    whole = statistics.median(reference.seconds)
+    names = contender.parts[0] if contender.parts else {}
+    found = {name: statistics.median(step[name] for step in contender.parts) / whole for name in names}
+    rest = statistics.median(contender.seconds) / whole - sum(found.values())
+    return {name: round(value, 3) for name, value in {**found, "all else": rest}.items()}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    everything = [name for name in available() if name not in ("ew", "cost")]
+    everything = [name for name in available() if name not in ("ew", "cost")] + list(VARIANTS)
     parser.add_argument("--methods", nargs="*", default=everything)
     parser.add_argument("--tasks", type=int, default=5)
     parser.add_argument("--rows", type=int, default=8, help="of each task in a step")
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--lora", action="store_true")
+    parser.add_argument("--parts", action="store_true", help="also say what the time of a step goes into")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--peers", default=None, help="folder that has torchjd")
     parser.add_argument("--chunk", type=int, default=1, help="TorchJD's parallel_chunk_size; 0: its default")
@@ -120,7 +141,7 @@ def main() -> None:
 def run(options: argparse.Namespace, work: str) -> None:
     """All rounds."""
     same = ["--tasks", str(options.tasks), "--rows", str(options.rows), "--work", work]
-    same += ["--lora"] * options.lora
+    same += ["--lora"] * options.lora + ["--parts"] * options.parts
     rounds: list[list[Contender]] = [[]]
     for name in options.methods:
         section = json.dumps(balancing_of(name, options.tasks))
@@ -154,8 +175,11 @@ def run(options: argparse.Namespace, work: str) -> None:
             peer = contender.name.removeprefix("TorchJD ")
             if peer != contender.name:
                 record["of_ours"] = round(ratio(contender, ours[peer]), 2)
+            if options.parts:
+                record["parts"] = parts(contender, reference)
             print(
-                f"{contender.name:24} {record['time']:6.2f} {record['memory']:7.2f}   {record.get('of_ours', '')}",
+                f"{contender.name:24} {record['time']:6.2f} {record['memory']:7.2f}   {record.get('of_ours', '')}"
+                f"{record.get('parts', '')}",
                 flush=True,
             )
             if options.results:

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments
+from hf_mtl.balancing import FromGramian, GradientAggregator
+from hf_mtl.gradients import Recomputed, Rows
 from hf_mtl.modeling import split_parameters
 from hf_mtl.recipe import load_recipe
 from hf_mtl.training.prepare import make_arguments, prepare
@@ -37,8 +40,41 @@ def peak_megabytes() -> float:
     return int(line.split()[1]) / 1024
 
 
+class Parts:
+    """Seconds of a step that equal weighting spends otherwise, by what they are for."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def watch(self, owner: type, method: str, part: str) -> None:
+        """Measure a method of a class from now on."""
+        original = getattr(owner, method)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            started = time.perf_counter()
+            found = original(*args, **kwargs)
+            found = list(found) if isinstance(found, Iterator) else found
+            self.seconds[part] += time.perf_counter() - started
+            return found
+
+        setattr(owner, method, timed)
+
+    def watch_task_gradients(self, aggregator: GradientAggregator) -> None:
+        """Measure what an aggregator adds."""
+        for held in (Rows, Recomputed):
+            self.watch(held, "collect", "weight gradients")
+            self.watch(held, "gramian", "Gramian")
+            self.watch(held, "combine", "combination")
+        self.watch(Rows, "scale", "combination")
+        by_gramian = isinstance(aggregator, FromGramian) and "jacobian" not in aggregator.needs
+        self.watch(type(aggregator), "weights_from_gramian" if by_gramian else "__call__", "decision")
+
+
 class Paced(TrainerCallback):
-    """Waits for the driver before every step, and tells it how long the step took."""
+    """Waits for the driver before every step, and tells it how long the step and its parts took."""
+
+    def __init__(self) -> None:
+        self.parts = Parts()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Wait."""
@@ -46,14 +82,15 @@ class Paced(TrainerCallback):
             forget_peak()
         if not sys.stdin.readline():
             control.should_training_stop = True
+        self.parts.seconds.clear()
         self.started = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Tell."""
-        say({"seconds": time.perf_counter() - self.started})
+        say({"seconds": time.perf_counter() - self.started, "parts": dict(self.parts.seconds)})
 
 
-def make_trainer(options: argparse.Namespace, balancing: dict[str, Any]) -> MultiTaskTrainer:
+def make_trainer(options: argparse.Namespace, balancing: dict[str, Any], paced: Paced) -> MultiTaskTrainer:
     """K tasks of TweetEval with MiniLM; beyond its six, tasks are repeated under other names."""
     quiet = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, "report_to": "none"}
     recipe = load_recipe(ROOT / "recipes" / "tweeteval" / "local-base.yaml", ["tasks.sentiment.max_rows=4000"])
@@ -86,8 +123,8 @@ def make_trainer(options: argparse.Namespace, balancing: dict[str, Any]) -> Mult
         train_dataset={name: rows[source] for name, source in chosen.items()},
         processing_class=prepared.tokenizer,
         mixture={"temperature": "uniform"},
-        balancing={**balancing, "gradients": {"log_every": 0}},
-        callbacks=[Paced()],
+        balancing={"gradients": {"log_every": 0}, **balancing},
+        callbacks=[paced],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -95,7 +132,10 @@ def make_trainer(options: argparse.Namespace, balancing: dict[str, Any]) -> Mult
 
 def train_ours(options: argparse.Namespace) -> None:
     """Real steps of the Trainer."""
-    trainer = make_trainer(options, json.loads(options.balancing))
+    paced = Paced()
+    trainer = make_trainer(options, json.loads(options.balancing), paced)
+    if options.parts and trainer.task_gradients is not None and trainer.task_gradients.aggregator is not None:
+        paced.parts.watch_task_gradients(trainer.task_gradients.aggregator)
     if trainer.weighting.name == "gradnorm":  # which would first average the losses of 20 steps, and measure nothing
         trainer.weighting.observe(initial_losses=[1.0] * options.tasks)
     trainer.train()
@@ -122,7 +162,7 @@ def train_torchjd(options: argparse.Namespace) -> None:
     """The same model and batches in a loop around TorchJD, with the Trainer's optimizer and clipping."""
     from torchjd.autojac import jac_to_grad, mtl_backward
 
-    trainer = make_trainer(options, {})
+    trainer = make_trainer(options, {}, Paced())
     model, aggregator = trainer.model.train(), torchjd_aggregator(options.torchjd, options.tasks)
     shared, _ = split_parameters(model)
     parameters = [parameter for _, parameter in shared if parameter.requires_grad]
@@ -153,6 +193,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--lora", action="store_true")
     parser.add_argument("--balancing", default="{}")
+    parser.add_argument("--parts", action="store_true", help="measure the parts of a step")
     parser.add_argument("--torchjd", default=None, help="the aggregator, by our name")
     parser.add_argument("--chunk", type=int, default=None, help="TorchJD's parallel_chunk_size")
     options = parser.parse_args()

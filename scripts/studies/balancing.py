@@ -51,6 +51,7 @@ def arms() -> dict[str, dict[str, Any]]:
     # Windows and warm-ups that an epoch decides would not end within this budget.
     found["dwa"] = {"weighting": {"name": "dwa", "window_steps": 50}}
     found["stch"] = {"weighting": {"name": "stch", "variant": "plain"}}
+    found["db_mtl, beta 0"] = {"aggregator": {"name": "db_mtl", "beta": 0.0}}
     found["uw+pcgrad"] = {"weighting": "uw", "aggregator": "pcgrad"}
     found["single tasks"] = {}
     return found
