@@ -24,7 +24,8 @@ class MultiTaskTrainingArguments(TrainingArguments):
         max_backward_passes: Train for as many steps as make at most this many backward passes (micro-batches of a
             process). Like ``max_steps``, of which the smaller wins, it sets the length of the run in place of
             ``num_train_epochs``. A step of an alternating schedule counts like any other, whatever it trains; what
-            schedules measure on the way does not count. None: no limit.
+            schedules measure on the way does not count, nor what a balancing method adds (``sam_mtl``, ``cost``);
+            ``max_flops`` counts all of it. None: no limit.
         max_flops: Stop after the step in which this many floating point operations are reached, forward and backward,
             over all processes, extra passes included. The learning rate's schedule does not know of it. None: no
             limit.

@@ -42,20 +42,29 @@ def gramian(jacobian: Tensor) -> Tensor:
     if 1e-24 <= largest <= 1e30:
         return result
     scale = float(jacobian.abs().max())
-    return _gramian(jacobian, scale) * scale**2 if scale > 0 else result
+    return _gramian(jacobian, scale) * scale**2 if 0 < scale < float("inf") else result
 
 
 def _gramian(jacobian: Tensor, scale: float) -> Tensor:
     tasks = len(jacobian)
     total = torch.zeros(tasks, tasks, dtype=torch.float64, device=jacobian.device)
-    # Where float32 products are allowed to be rounded to TF32 or bfloat16, nearly parallel or opposite rows would
-    # lose what distinguishes them.
-    exact = torch.get_float32_matmul_precision() == "highest"
+    exact = _products_are_exact()
     for _, block in column_blocks(jacobian):
         rows = block if scale == 1.0 else block / scale
         rows = rows if exact else rows.double()
         total += (rows @ rows.T).double()
     return total
+
+
+def _products_are_exact() -> bool:
+    """Whether float32 products are not rounded to TF32 or bfloat16.
+
+    There nearly parallel or opposite rows would lose what distinguishes them.
+    """
+    try:
+        return torch.get_float32_matmul_precision() == "highest"
+    except RuntimeError:  # torch's newer switch was used, as by TrainingArguments(tf32=True), which this cannot read
+        return False
 
 
 def combine(weights: Tensor, jacobian: Tensor) -> Tensor:

@@ -17,7 +17,10 @@ def reduce_gradients(parameters: Sequence[nn.Parameter], reduce_sum: Callable[[T
         return
     device = parameters[0].device
     flags = torch.tensor([float(parameter.grad is not None) for parameter in parameters], device=device)
-    used = [p for p, count in zip(parameters, reduce_sum(flags).tolist(), strict=True) if count]
+    counts = reduce_sum(flags)
+    if counts is flags:  # this process is the only one
+        return
+    used = [p for p, count in zip(parameters, counts.tolist(), strict=True) if count]
     if not used:
         return
     flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten().float() for p in used])

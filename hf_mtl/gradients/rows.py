@@ -210,4 +210,8 @@ class Rows:
                     row.copy_(reduced)
             return
         for block in self.values.split(1 << 22, dim=1):
-            block.copy_(self._reduce_sum(block.float()))
+            exact = block.float()
+            reduced = self._reduce_sum(exact)
+            if reduced is exact:  # this process is the only one
+                return
+            block.copy_(reduced)

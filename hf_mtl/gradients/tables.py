@@ -7,6 +7,9 @@ from torch import Tensor
 
 Reduce = Callable[[Tensor], Tensor]
 
+PARTS = 8
+"""Gradients per task that are kept before they are merged: more than the length groups of a micro-batch."""
+
 
 class TableRows:
     """Collects the gradients of one table [V, H] over a step.
@@ -33,6 +36,8 @@ class TableRows:
     def add(self, task: int, ids: Tensor, gradient: Tensor) -> None:
         """Add gradients [n, H] of the table's rows ``ids`` [n], which may repeat, for one task."""
         self._parts.append((task, ids, gradient))
+        if len(self._parts) > PARTS * self.tasks:
+            self._merge()
 
     def close(self, reduce_sum: Reduce) -> None:
         """Add up what was collected, over the processes too: ``ids`` [U], ``values`` [T, U H]."""
@@ -47,6 +52,16 @@ class TableRows:
             rows[task].index_add_(0, place[ids], gradient.float())
         self._parts = []
         self.values = reduce_sum(rows).flatten(1).to(self.dtype)
+
+    def _merge(self) -> None:
+        """Keep one gradient of every row that a task has touched, however many micro-batches a step has."""
+        merged = []
+        for task in sorted({task for task, _, _ in self._parts}):
+            mine = [(ids, gradient.float()) for owner, ids, gradient in self._parts if owner == task]
+            ids, place = torch.cat([ids for ids, _ in mine]).unique(return_inverse=True)
+            total = torch.zeros(len(ids), self.width, dtype=torch.float32, device=self.device)
+            merged.append((task, ids, total.index_add_(0, place, torch.cat([gradient for _, gradient in mine]))))
+        self._parts = merged
 
     def dense(self, combined: Tensor) -> Tensor:
         """One gradient of the touched rows [U H] as one of the whole table [V, H]."""

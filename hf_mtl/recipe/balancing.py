@@ -1,14 +1,15 @@
 """The balancing section of a recipe: its methods and their options, and what they cannot work with."""
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hf_mtl.balancing import GradientAggregator, available, unknown_method
+from hf_mtl.balancing import GradientAggregator, LookAhead, available, unknown_method
 from hf_mtl.balancing.catalogue import FAMILIES, Family
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.recipe import sections
-from hf_mtl.recipe.checks import check_names_tasks, in_task_order
+from hf_mtl.recipe.checks import Tasks, check_names_tasks, in_task_order
 from hf_mtl.recipe.named import named
 from hf_mtl.recipe.schema import Balancing, BalancingKeys, ModelSection
 from hf_mtl.recipe.signatures import Options
@@ -76,7 +77,11 @@ def _method(
 
 
 def check_balancing(
-    methods: Methods, balancing: Balancing | None, training: Options | None, model: ModelSection
+    methods: Methods,
+    balancing: Balancing | None,
+    training: Options | None,
+    model: ModelSection,
+    tasks: Tasks,
 ) -> list[Mistake]:
     """Check that the methods can work with the model and with how it is trained.
 
@@ -85,13 +90,16 @@ def check_balancing(
         balancing: The section, if it is valid.
         training: The training section, if it is valid.
         model: The model section.
+        tasks: The tasks by name; None for one of which nothing can be said.
     """
-    mistakes = []
+    mistakes = [*_frozen_out(methods, model, tasks), *_layout(methods, balancing)]
     for family, method in methods.items():
         if getattr(method, "scope", None) == "adapters" and model.lora in (None, False):
             remedy = "Set model.lora, or another scope."
             mistakes.append(Mistake(f"balancing.{family}.scope", "'adapters', and the model has none", remedy))
-    sharding = [key for key in _SHARDING if training is not None and training.options().get(key)]
+    sharding = [f"training.{key}" for key in _SHARDING if training is not None and training.options().get(key)]
+    launched = [key for key in _SHARDING if os.environ.get(f"ACCELERATE_USE_{key.upper()}") == "true"]
+    sharding = sharding or [f"{key} of accelerate launch" for key in launched]
     mistakes += [item for key in sharding for item in _sharded(key, methods, balancing)]
     if training is not None and training.options().get("torch_compile"):
         for _, method in _of_gradients(methods):
@@ -101,6 +109,26 @@ def check_balancing(
             remedy = "Leave it out, or take a weighting of losses, such as famo or uw."
             mistakes.append(Mistake("training.torch_compile", problem, remedy))
     return mistakes
+
+
+def _frozen_out(methods: Methods, model: ModelSection, tasks: Tasks) -> Iterator[Mistake]:
+    """What needs gradients of an encoder that is not trained."""
+    for family, method in _of_gradients(methods):
+        from hf_mtl.modeling.choices import keeps_encoder_frozen
+
+        heads = [task.head or model.head for task in tasks.values() if task is not None]
+        if model.freeze == "encoder" or any(keeps_encoder_frozen(head) for head in heads):
+            problem = f"'{method.name}' needs the gradients of what all tasks share, and none of it is trained"
+            yield Mistake(f"balancing.{family}", problem, "Use a loss weighting such as uw, or freeze less.")
+
+
+def _layout(methods: Methods, balancing: Balancing | None) -> Iterator[Mistake]:
+    """A layout that a method cannot work with."""
+    asked = balancing is not None and balancing.gradients.options().get("layout") == "segments"
+    for method in methods.values() if asked else ():
+        if isinstance(method, LookAhead):
+            problem = f"'segments', and '{method.name}' goes task by task, at parameters of each task's own"
+            yield Mistake("balancing.gradients.layout", problem, "Use auto, or split.")
 
 
 def _of_gradients(methods: Methods) -> "Iterator[tuple[Family, Method]]":
@@ -113,11 +141,9 @@ def _of_gradients(methods: Methods) -> "Iterator[tuple[Family, Method]]":
 def _sharded(key: str, methods: Methods, balancing: Balancing | None) -> Iterator[Mistake]:
     """What needs whole task gradients, where each process has a part of every parameter."""
     for family, method in _of_gradients(methods):
-        problem = f"'{method.name}' needs every task's whole gradient, which training.{key} splits over the processes"
-        remedy = (
-            f"Take a weighting of losses, such as famo or uw, or leave training.{key} out, which trains with DDP."
-        )
+        problem = f"'{method.name}' needs every task's whole gradient, which {key} splits over the processes"
+        remedy = f"Take a weighting of losses, such as famo or uw, or leave {key} out, which trains with DDP."
         yield Mistake(f"balancing.{family}", problem, remedy)
     if balancing is not None and balancing.gradients.options().get("log_every"):
-        problem = f"records whole task gradients, which training.{key} splits over the processes"
+        problem = f"records whole task gradients, which {key} splits over the processes"
         yield Mistake("balancing.gradients.log_every", problem, "Leave it out, or set it to 0.")

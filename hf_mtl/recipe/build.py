@@ -41,7 +41,7 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
         mistakes.extend(check_schedules(built, mixture, training, tasks, model))
-        mistakes.extend(check_balancing(methods, balancing, training, model))
+        mistakes.extend(check_balancing(methods, balancing, training, model, tasks))
     if mistakes or model is None or mixture is None or balancing is None or training is None:
         return None
     valid = {name: task for name, task in tasks.items() if task is not None}

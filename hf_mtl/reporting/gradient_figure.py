@@ -39,7 +39,7 @@ def gradient_figure(path: str | Path, log: Sequence[Record]) -> None:
     _draw_matrix(matrix, tasks, cosines)
     _draw_lines(norms, log, tasks, "gradient_norm")
     norms.set_yscale("log")
-    label_panel(norms, "Norm of each task's gradient of the shared parameters", "norm")
+    label_panel(norms, "Norm of each task's gradient of the shared parameters (those in scope)", "norm")
     steps, values = _points(log, "conflict_rate")
     rate.plot(steps, [100 * value for value in values], color="black")
     rate.set_ylim(0, 100)

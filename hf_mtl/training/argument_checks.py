@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping, Sized
 from typing import Any
 
+from torch import nn
+
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.evaluation import greater_is_better, metric_keys
@@ -31,11 +33,10 @@ def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> N
         if others.get(key) is not None
     ]
     if not isinstance(model, MultiTaskModel):
-        mistakes.append(
-            Mistake(
-                "model", f"is a {type(model).__name__}", "Give a MultiTaskModel; see MultiTaskModel.from_backbone"
-            )
-        )
+        remedy = "Give a MultiTaskModel; see MultiTaskModel.from_backbone"
+        if isinstance(getattr(model, "base_model", None), nn.Module) and hasattr(model, "peft_config"):
+            remedy += ", whose lora= puts peft's adapters into the encoder and leaves the heads whole"
+        mistakes.append(Mistake("model", f"is a {type(model).__name__}", remedy))
     if isinstance(args, MultiTaskTrainingArguments):
         mistakes += check_training(args)
     else:

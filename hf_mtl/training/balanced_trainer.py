@@ -180,8 +180,9 @@ class BalancedTrainer(PlannedTrainer):
         """What else there is to do before the optimizer's step."""
 
     def after_update(self) -> None:
-        """Tell a weighting that asked for it what the model's update did to the step's losses."""
-        if self._losses_after:
+        """Tell a weighting that asked for it what the model's update did to the step's losses, if there was one."""
+        not_finite = self._by_gradients and self.task_gradients is not None and self.task_gradients.skipped
+        if self._losses_after and not not_finite and not self.accelerator.optimizer_step_was_skipped:
             self.weighting.observe(losses_after=self._loss_pass(self._step_batches, self._random, self._one_by_one))
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:

@@ -3,6 +3,7 @@
 import inspect
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, get_args
 
 from transformers import TrainingArguments
@@ -12,6 +13,7 @@ from hf_mtl.balancing import (
     DEFAULT_REDUCTION,
     DEFAULT_WEIGHTING,
     GradientAggregator,
+    LookAhead,
     LossWeighting,
     Reduction,
     available,
@@ -22,7 +24,8 @@ from hf_mtl.balancing import (
 from hf_mtl.balancing.aggregator import Scope
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.errors import Mistake, ModelError, UserError, known
-from hf_mtl.gradients import shared_parameters
+from hf_mtl.gradients import GradientOptions, shared_parameters
+from hf_mtl.gradients.options import Layout
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.freezing import upper_parameters
 from hf_mtl.tasks import Regression, Task
@@ -90,6 +93,22 @@ def make_aggregator(balancing: Mapping[str, Any], names: list[str], seed: int) -
     return aggregator
 
 
+def make_gradient_options(section: Mapping[str, Any]) -> GradientOptions:
+    """Build the options of a balancing section's ``gradients``.
+
+    Raises:
+        UserError: If a key or a value is unknown.
+    """
+    keys = [item.name for item in fields(GradientOptions)]
+    unknown = [key for key in section if key not in keys]
+    if unknown:
+        raise UserError(f"balancing.gradients: unknown key '{unknown[0]}'. {known(keys, unknown[0])}")
+    try:
+        return GradientOptions(**section)
+    except ValueError as error:
+        raise UserError(f"balancing.gradients: {error}") from error
+
+
 def _check_keys(balancing: Mapping[str, Any]) -> None:
     keys = ("weighting", "aggregator", "reduction", "exact_accumulation", "gradients")
     unknown = [key for key in balancing if key not in keys]
@@ -133,11 +152,13 @@ def check_task_gradients(
     model: MultiTaskModel,
     mixture: Mixture,
     args: TrainingArguments,
+    layout: Layout = "auto",
 ) -> None:
     """Refuse methods that need the gradients of single tasks where there are none to be had.
 
     Raises:
-        UserError: If nothing is trained that the tasks share, or its parameters are sharded.
+        UserError: If nothing is trained that the tasks share, its parameters are sharded, the forward is compiled,
+            or the layout is not the method's.
     """
     needs = aggregator is not None or bool(weighting.needs & OF_GRADIENTS)
     if not needs:
@@ -149,6 +170,9 @@ def check_task_gradients(
     if args.torch_compile:
         found = f"'{name}' needs the gradients of single tasks, which a compiled forward does not give"
         raise UserError(Mistake("training.torch_compile", found, "Leave it out, or use a loss weighting such as uw"))
+    if isinstance(aggregator, LookAhead) and layout == "segments":
+        found = f"'segments', and '{name}' goes task by task, at parameters of each task's own"
+        raise UserError(Mistake("balancing.gradients.layout", found, "Use auto, or split"))
     if not shared_parameters(model):
         found = f"'{name}' needs the gradients of what all tasks share, and none of it is trained"
         raise UserError(Mistake(f"balancing.{key}", found, "Use a loss weighting such as uw, or freeze less"))

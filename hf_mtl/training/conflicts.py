@@ -90,7 +90,8 @@ class SampledConflicts(TrainerCallback):
 
     In eval mode, without a draw from any generator: training goes on as if nothing had been measured. Every process
     measures the same rows. A sample is about one micro-batch; where many tasks make it more than two steps of a
-    process, samples are so much rarer. If one fails, for want of memory say, it is the last.
+    process, samples are so much rarer, and four times as rare beside fp16, since they are taken in float32. If one
+    fails, for want of memory say, it is the last.
 
     Args:
         model: The model.
@@ -133,7 +134,8 @@ class SampledConflicts(TrainerCallback):
         """Optimizer steps between two samples."""
         steps = self.rows_per_task * len(self.log.names)
         mine = self._args.train_batch_size * self._args.gradient_accumulation_steps
-        return self.options.log_every * math.ceil(steps / (2 * mine))
+        longer = 4 if self._args.fp16 else 1  # than a step, in float32
+        return longer * self.options.log_every * math.ceil(steps / (2 * mine))
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -175,8 +177,9 @@ class SampledConflicts(TrainerCallback):
 
     @torch.enable_grad()
     def _total(self, batch: Mapping[str, Any]) -> Tensor:
-        # Not under autocast, where small float16 gradients would be zero.
-        losses = plain_forward(self.model)(**batch).row_losses
+        # Not under autocast to float16, where small gradients would be zero.
+        forward = self.model if self._args.bf16 else plain_forward(self.model)
+        losses = forward(**batch).row_losses
         sizes = {name: len(split.tokens) for name, split in self._splits.items()}
         each = [rows.sum() / min(self.rows_per_task, sizes[name]) for name, rows in losses.items()]
         return torch.stack(each).sum()

@@ -90,6 +90,10 @@ class Objective:
         """Whether a step has begun and not been closed."""
         return self._counts is not None
 
+    def abandon(self) -> None:
+        """Forget a step that was broken off."""
+        self._counts = None
+
     @property
     def losses_first(self) -> bool:
         """Whether the next step's factors depend on its losses."""

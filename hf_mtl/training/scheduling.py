@@ -1,5 +1,6 @@
 """Schedules in a run: they tell the plan which tasks take part, freeze parameters, and scale learning rates."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -148,14 +149,14 @@ class SchedulesCallback(TrainerCallback):
             self.learner.observe_evaluation(losses, {name: found[key] for name, key in keys.items() if key in found})
 
     def step_done(self, step: int, result: StepResult) -> None:
-        """Tell the schedules and the learned temperatures the losses of a step.
+        """Tell the schedules and the learned temperatures the losses of a step that are finite.
 
         Args:
             step: The step.
             result: What it saw.
         """
         values = zip(self.tasks, result.losses.tolist(), result.counts.tolist(), strict=True)
-        present = {task: loss for task, loss, count in values if count}
+        present = {task: loss for task, loss, count in values if count and math.isfinite(loss)}
         self.schedules.observe_losses(step, present)
         if self.learner is not None:
             self.learner.observe_losses(present)

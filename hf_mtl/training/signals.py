@@ -63,9 +63,10 @@ class TaskSignals:
         self.rows += counts
         for key, value in result.penalties.items():
             self._penalties[key] = self._penalties.get(key, 0) + value.detach()
-        early = present & (self.observed < self.reference_steps)
-        self.observed += present
-        self.average = torch.where(present, self.beta * self.average + (1 - self.beta) * losses, self.average)
+        seen = present & torch.isfinite(losses)  # one that is not would stay in the averages
+        early = seen & (self.observed < self.reference_steps)
+        self.observed += seen
+        self.average = torch.where(seen, self.beta * self.average + (1 - self.beta) * losses, self.average)
         mean = self.reference + (losses - self.reference) / self.observed.clamp(min=1)
         self.reference = torch.where(early, mean, self.reference)
 

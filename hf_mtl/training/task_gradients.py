@@ -1,12 +1,14 @@
 """Between the Trainer and the gradients of single tasks: when they are formed, who is told, what becomes of them."""
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.utils import logging
 
 from hf_mtl.balancing import FromGramian, GradientAggregator, LookAhead, LossWeighting, NonFiniteRows
 from hf_mtl.gradients import (
@@ -25,6 +27,8 @@ from hf_mtl.training.objective import StepResult
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.second_backward import SecondBackward
 
+logger = logging.get_logger(__name__)
+
 OF_GRADIENTS = frozenset({"norms", "jacobian"})
 """What a weighting may need that takes gradients of single tasks."""
 
@@ -41,6 +45,7 @@ class TaskGradients:
 
     Args:
         model: The model.
+        names: Task names, in task order.
         weighting: The loss weighting.
         aggregator: The aggregator; None: the sum that the objective makes.
         options: How gradients are formed and held.
@@ -54,6 +59,7 @@ class TaskGradients:
     def __init__(
         self,
         model: Any,
+        names: Sequence[str],
         weighting: LossWeighting,
         aggregator: GradientAggregator | None,
         options: GradientOptions,
@@ -64,10 +70,12 @@ class TaskGradients:
         add_flops: Callable[[float], None],
     ):
         self.model = model
+        self._names = list(names)
         self.weighting = weighting
         self.aggregator = aggregator
         self.options = options
         self.skipped_steps = 0
+        self.skipped = False  # this step
         self.tells_weighting = False  # in this step
         self.gramian: Tensor | None = None  # of the rows of this step's decision
         self._micro_batches = micro_batches
@@ -85,6 +93,8 @@ class TaskGradients:
         """Forms them; made on demand, when the model is where it will be trained."""
         if self._shared is None:
             ahead = self.aggregator if isinstance(self.aggregator, LookAhead) else None
+            if ahead is not None:
+                logger.info(f"Task gradients: '{ahead.name}' goes task by task, in both of its backward passes.")
             self._shared = SharedGradients(
                 self.model,
                 self.weighting.num_tasks,
@@ -123,6 +133,7 @@ class TaskGradients:
         """Start a step."""
         self.tells_weighting = bool(self.weighting.needs_now() & OF_GRADIENTS)
         self.gramian = None
+        self.skipped = False
         self.shared.begin()
         if self.apart:
             self._data = self._data or self.shared.another()
@@ -183,9 +194,11 @@ class TaskGradients:
             self._tell_weighting(held, result, scale)
             self._look_ahead(held, result, scale)
             self._write(self._direction(held, result, scale))
-        except NonFiniteRows:
-            self._skip(scaled=grad_scale is not None)
-        self.shared.begin()  # nothing is kept until the next step
+        except NonFiniteRows as error:
+            self._skip(error, scaled=grad_scale is not None)
+        for kept in (self.shared, self._data, self._second):  # nothing is, until the next step
+            if kept is not None:
+                kept.begin()
 
     def _write(self, direction: Iterator[tuple[nn.Parameter, Tensor]]) -> None:
         taken = {id(parameter) for parameter in self.shared.parameters}
@@ -257,11 +270,18 @@ class TaskGradients:
         direction = self.aggregator(held.jacobian(), losses, present, result.gamma)
         return held.split(direction * grad_scale)
 
-    def _skip(self, scaled: bool) -> None:
+    def _skip(self, error: NonFiniteRows, scaled: bool) -> None:
         """Let the optimizer do nothing; a loss scaler has to see why, to become smaller."""
+        self.skipped = True
         self.skipped_steps += 1
         for parameter in [*self.model.parameters(), *self.weighting.parameters()]:
             parameter.grad = None
+        if not scaled and math.log10(self.skipped_steps).is_integer():  # a scaler tries what is too much, by design
+            tasks = ", ".join(f"'{self._names[task]}'" for task in error.tasks)
+            logger.warning(
+                f"A step was skipped, the {self.skipped_steps}. so far: the gradient of {tasks} is not finite. "
+                "The log counts them as skipped_steps; a lower learning rate or max_grad_norm may help."
+            )
         if scaled:
             first = self.shared.parameters[0]
             first.grad = torch.full_like(first, float("inf"))

@@ -1,6 +1,7 @@
 """COST's search: leave a point where the tasks conflict for one of equal losses and greater sharpness."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -123,7 +124,8 @@ class Teleportation(TrainerCallback):
     ) -> None:
         """Search, where it is due."""
         direction, self._direction = self._direction, None
-        if direction is None or not self.aggregator.due(int(state.epoch or 0)):
+        epoch = max(math.ceil(state.epoch or 0.0) - 1, 0)  # of this step; an epoch's last one has the next number
+        if direction is None or not self.aggregator.due(epoch):
             return
         assert self.aggregator.last is not None
         logger.warning(f"COST: the tasks conflict at step {state.global_step}; {PASSES} passes seek another point.")

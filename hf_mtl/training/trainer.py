@@ -33,12 +33,17 @@ from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION, Tele
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import RunError
-from hf_mtl.gradients import GradientOptions
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.argument_checks import check_arguments, check_temperature_scaling, search_unused, set_direction
 from hf_mtl.training.balanced_trainer import BalancedTrainer
-from hf_mtl.training.balancing import check_task_gradients, is_sharded, make_aggregator, make_weighting
+from hf_mtl.training.balancing import (
+    check_task_gradients,
+    is_sharded,
+    make_aggregator,
+    make_gradient_options,
+    make_weighting,
+)
 from hf_mtl.training.budget import Budget, limit_steps
 from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback
 from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
@@ -174,12 +179,13 @@ class MultiTaskTrainer(BalancedTrainer):
         }
         self.weighting = make_weighting(balancing, self.tasks, self.mixture, **known).to(self.args.device)
         aggregator = make_aggregator(balancing, list(self.mixture.sizes), self.args.seed)
-        check_task_gradients(self.weighting, aggregator, self.model, self.mixture, self.args)
-        options = GradientOptions(**(balancing.get("gradients") or {}))
+        options = make_gradient_options(balancing.get("gradients") or {})
+        check_task_gradients(self.weighting, aggregator, self.model, self.mixture, self.args, options.layout)
         several = len(self.mixture.sizes) > 1
         if aggregator is not None or (several and self.weighting.needs & OF_GRADIENTS):
             self.task_gradients = TaskGradients(
                 self.model,
+                list(self.mixture.sizes),
                 self.weighting,
                 aggregator,
                 options,
@@ -293,7 +299,9 @@ class MultiTaskTrainer(BalancedTrainer):
 
     def _train_from(self, folder: Path | None, trial: Any, **kwargs: Any) -> TrainOutput:
         """Train from the beginning, or from a checkpoint if anything is left to do."""
-        self._scheduling.rest()  # a run that broke off may have left frozen what DDP is about to wrap
+        # What a run that broke off may have left: a step half done, and frozen what DDP is about to wrap.
+        self.objective.abandon()
+        self._scheduling.rest()
         if folder is None:
             self._rows_per_step = None
             self.steps = self._new_steps(self.rows_per_step)

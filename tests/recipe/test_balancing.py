@@ -222,6 +222,27 @@ def test_task_gradients_and_compiling_are_refused_with_the_alternative(write: Wr
     assert load_recipe(write(MINIMAL), ["balancing.weighting=famo", "training.torch_compile=true"])
 
 
+@pytest.mark.parametrize(("kind", "key"), [("FSDP", "fsdp"), ("DEEPSPEED", "deepspeed")])
+def test_sharding_that_the_launcher_set_up_is_refused_too(
+    write: Write, monkeypatch: pytest.MonkeyPatch, kind: str, key: str
+) -> None:
+    monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "true")
+    [said] = mistakes(write(MINIMAL), "balancing.aggregator=pcgrad")
+    assert f"which {key} of accelerate launch splits over the processes" in said
+
+
+def test_gradients_of_an_encoder_that_is_not_trained_are_refused(write: Write) -> None:
+    [said] = mistakes(write(MINIMAL), "balancing.aggregator=pcgrad", "model.freeze=encoder")
+    assert said.startswith("balancing.aggregator: 'pcgrad' needs the gradients of what all tasks share, and none of")
+    assert load_recipe(write(MINIMAL), ["balancing.weighting=uw", "model.freeze=encoder"])
+    assert load_recipe(write(MINIMAL), ["balancing.aggregator=pcgrad", "model.freeze=1"])
+
+
+def test_segments_of_a_method_that_goes_task_by_task_are_refused(write: Write) -> None:
+    [said] = mistakes(write(MINIMAL), "balancing={aggregator: sam_mtl, gradients: {layout: segments}}")
+    assert said.startswith("balancing.gradients.layout: 'segments', and 'sam_mtl' goes task by task")
+
+
 def test_sharding_goes_with_weightings_of_losses(write: Write) -> None:
     for method in ("uw", "famo", "stch", "dwa"):
         assert load_recipe(write(MINIMAL), [f"balancing.weighting={method}", "training.fsdp=full_shard"])

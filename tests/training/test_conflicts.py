@@ -112,3 +112,25 @@ def test_a_sample_that_fails_is_the_last_and_training_goes_on(
     trainer.train()
     assert trainer.state.global_step == 4
     assert caplog.text.count("not recorded any more: OutOfMemoryError: no room") == 1
+
+
+@pytest.mark.parametrize(("precision", "every"), [({}, 1), ({"bf16": True}, 1), ({"fp16": True}, 4)])
+def test_a_sample_beside_bf16_is_taken_in_it_and_beside_fp16_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: dict[str, bool], every: int
+) -> None:
+    def sample(folder: Path, **options: Any) -> tuple[SampledConflicts, torch.Tensor]:
+        trainer = make(folder, balancing={"gradients": {"log_every": 1}}, max_steps=1, **options)
+        trainer.train()
+        (sampled,) = [one for one in trainer.callback_handler.callbacks if isinstance(one, SampledConflicts)]
+        return sampled, sampled._sample(1)
+
+    if "fp16" in precision:  # which a CPU does not train in
+        sampled, _ = sample(tmp_path)
+        monkeypatch.setattr(sampled._args, "fp16", True)
+    else:
+        sampled, found = sample(tmp_path, **precision)
+        _, exact = sample(tmp_path)
+        error = float((found - exact).norm() / exact.norm())
+        assert (error > 0) == bool(precision)
+        assert error < 0.05  # 8 bits
+    assert sampled.every == every

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from hf_mtl import SequenceClassification
 from hf_mtl.errors import UserError
 from hf_mtl.gradients import Rows
+from hf_mtl.training.objective import StepResult
 from tests import tiny
 from tests.training.trainers import make, parameters, records, same
 
@@ -182,6 +184,13 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"aggregator": "pcgrad"}, {"torch_compile": True}, "training.torch_compile.*pcgrad"),
     ({"aggregator": {"name": "pcgrad", "scope": "adapters"}}, {}, r"balancing\.aggregator\.scope"),
     ({"weighting": {"name": "gradnorm", "scope": "adapters"}}, {}, r"balancing\.weighting\.scope"),
+    (
+        {"aggregator": "sam_mtl", "gradients": {"layout": "segments"}},
+        {},
+        r"balancing\.gradients\.layout.*task by task",
+    ),
+    ({"gradients": {"hodl": "x"}}, {}, r"balancing\.gradients: unknown key 'hodl'.*Did you mean 'hold'"),
+    ({"gradients": {"hold": "float23"}}, {}, r"balancing\.gradients: hold is 'float23'"),
 ]
 
 
@@ -198,3 +207,74 @@ def test_a_scope_of_which_nothing_is_trained_is_refused(tmp_path: Path) -> None:
     model.encoder.encoder.layer[-1].requires_grad_(False)
     with pytest.raises(UserError, match="nothing of it is trained"):
         make(tmp_path, model=model, balancing={"weighting": {"name": "gradnorm", "scope": "last_layer"}})
+
+
+def test_a_step_that_was_broken_off_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"balancing": PCGRAD, "gradient_accumulation_steps": 2, "max_steps": 3}
+    expected, broken = make(tmp_path / "a", **options), make(tmp_path / "b", **options)
+    expected.train()
+    ordinary, calls = broken.compute_loss, []
+
+    def interrupt(*arguments: Any, **more: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return ordinary(*arguments, **more)
+
+    monkeypatch.setattr(broken, "compute_loss", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        broken.train()
+    broken.train()
+    assert same(parameters(broken), parameters(expected))
+
+
+def test_a_skipped_step_names_the_tasks_and_is_no_observation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make(tmp_path, balancing={"weighting": "famo", "aggregator": "mgda"}, max_steps=2, **SGD)
+    ordinary, calls, said = Rows.gramian, [], []
+
+    def broken(self: Rows, chosen: Any = None) -> torch.Tensor:
+        calls.append(1)
+        found = ordinary(self, chosen)
+        found[1, 1] = torch.nan if len(calls) == 1 else found[1, 1]
+        return found
+
+    monkeypatch.setattr(Rows, "gramian", broken)
+    monkeypatch.setattr("hf_mtl.training.task_gradients.logger.warning", said.append)
+    observed: list[set[str]] = []
+    monkeypatch.setattr(trainer.weighting, "observe", lambda **facts: observed.append(set(facts)))
+    trainer.train()
+    (warning,) = said
+    assert warning.startswith("A step was skipped, the 1. so far: the gradient of 'mood' is not finite.")
+    assert sum("losses_after" in facts for facts in observed) == 1, "of the second step alone"
+
+
+def test_losses_that_are_not_finite_do_not_reach_what_learns_from_them(tmp_path: Path) -> None:
+    trainer = make(tmp_path, mixture={"learn": {"objective": "dro"}})
+    names = list(tiny.TASKS)
+    values = torch.tensor([torch.nan, 1.0, torch.inf])
+    ones = torch.ones(len(names))
+    for step in range(3):
+        trainer._scheduling.step_done(step, StepResult(values, ones, ones, ones, factors=ones, unweighted=ones))
+    learner, other = trainer.mixture.learner, make(tmp_path, mixture={"learn": {"objective": "dro"}}).mixture.learner
+    assert learner is not None
+    assert other is not None
+    for _ in range(3):
+        other.observe_losses({names[1]: 1.0})
+    for found, expected in zip(learner.state_dict().values(), other.state_dict().values(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_last_step_of_an_epoch_is_of_that_epoch_for_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make(tmp_path, balancing={"weighting": None, "aggregator": "cost"}, max_steps=16)
+    assert trainer.teleportation is not None
+    asked: list[int] = []
+    monkeypatch.setattr(trainer.teleportation.aggregator, "due", lambda epoch: asked.append(epoch))
+    triggered = type("Always", (), {"triggered": True, "sharpness_weights": torch.ones(3)})()
+    monkeypatch.setattr(type(trainer.teleportation.aggregator), "last", triggered, raising=False)
+    monkeypatch.setattr(trainer.teleportation.aggregator, "conflict", lambda gramian: triggered)
+    trainer.train()
+    per_epoch = trainer.steps_per_epoch
+    assert asked == [step // per_epoch for step in range(16)]
+    assert per_epoch < 16

@@ -130,3 +130,13 @@ def test_coefficients_are_logged_from_the_first_that_is_not_one() -> None:
     assert (record["coefficient/a"], record["coefficient/b"]) == (1.0, 0.5)
     signals.observe(step([1.0, 2.0], [4, 4]))
     assert signals.flush()["coefficient/b"] == 1.0
+
+
+def test_a_loss_that_is_not_finite_shows_once_and_stays_out_of_the_averages() -> None:
+    signals, without = TaskSignals(SIZES), TaskSignals(SIZES)
+    for losses in ([1.0, 2.0], [math.nan, 1.0], [3.0, math.inf]):
+        signals.observe(step(losses, [4, 4]))
+    assert math.isnan(signals.flush()["loss/a"])
+    for losses, counts in (([1.0, 2.0], [4, 4]), ([0.0, 1.0], [0, 4]), ([3.0, 0.0], [4, 0])):
+        without.observe(step(losses, counts))
+    assert torch.equal(signals.relative_losses(), without.relative_losses())

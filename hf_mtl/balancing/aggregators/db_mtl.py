@@ -87,9 +87,8 @@ class DBMTL(GradientAggregator):
         rows = jacobian if len(active) == 1 else self.average
         weights = torch.zeros(self.num_tasks, dtype=torch.float64)
         weights[active] = torch.from_numpy(self._lengths(as_array(row_norms(rows))[active], present))
-        if coefficients is not None:
-            weights = weights * coefficients.to(weights)
         self._last_weights = weights
+        weights = weights if coefficients is None else weights * coefficients.to(weights)
         return combine(weights, rows).to(result_dtype(jacobian.dtype))
 
     def _move(self, jacobian: Tensor, active: Array, losses: Array) -> None:

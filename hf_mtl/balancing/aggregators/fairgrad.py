@@ -3,7 +3,7 @@
 from typing import Any
 
 from hf_mtl.balancing.aggregator import Scope, register
-from hf_mtl.balancing.checks import positive
+from hf_mtl.balancing.checks import number
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, alpha_fair_weights
 
@@ -21,14 +21,14 @@ class FairGrad(GramianAggregator):
 
     Args:
         num_tasks: Number of tasks T.
-        alpha: Fairness, above 0.
+        alpha: Fairness, 0.05 or more: below, powers of the norms leave the range of numbers.
         scope: Parameters whose gradients decide.
 
     Shape:
         J [T, P] -> [P]; weights positive.
 
     Raises:
-        ValueError: If ``alpha`` is not positive.
+        ValueError: If ``alpha`` is too small.
     """
 
     source = "arXiv:2402.15638"
@@ -38,7 +38,7 @@ class FairGrad(GramianAggregator):
 
     def __init__(self, num_tasks: int, alpha: float = 2.0, scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        self.alpha = positive(alpha, "alpha")
+        self.alpha = number(alpha, "alpha", at_least=0.05)
         self.degree = (1 - alpha) / (1 + alpha)
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:

@@ -37,8 +37,10 @@ class IMTLG(GramianAggregator):
         """D⁻¹ C⁺ 1, normalised; uniform where that sums to nothing."""
         norms = np.sqrt(np.diag(gramian))
         cosines = gramian / np.outer(norms, norms)
-        weights = np.linalg.pinv(cosines, rcond=CUTOFF, hermitian=True).sum(axis=1) / (norms / norms.max())
+        of_units = np.linalg.pinv(cosines, rcond=CUTOFF, hermitian=True).sum(axis=1)
+        weights = of_units / (norms / norms.max())
         total = weights.sum()
-        if abs(total) <= 1e-12 * np.abs(weights).sum():
+        # No eigenvalue of C is above m: what is next to nothing here is rounding, as where two tasks are opposed.
+        if np.abs(of_units).max() <= 1e-9 or abs(total) <= 1e-12 * np.abs(weights).sum():
             return np.full(len(norms), 1.0 / len(norms))
         return weights / total

@@ -17,9 +17,9 @@ class NashMTL(GramianAggregator):
     """Weights w > 0 with w_t (G w)_t = 1: every task gains the same proportion.
 
     Source: Navon et al., ICML 2022, arXiv:2202.01017. Unaffected by the scale of any task's loss; the result has
-    norm sqrt(m) whatever the gradients' norms, so the learning rate needs its own choice. Solved to 1e-12 by damped
-    Newton; the published sequence of convex programs can stop early. Where gradients cancel exactly there is no
-    solution: weights are large and finite, the result small.
+    norm sqrt(m) in a step that solves, whatever the gradients' norms, so the learning rate needs its own choice.
+    Solved to 1e-12 by damped Newton; the published sequence of convex programs can stop early. Where gradients
+    cancel exactly there is no solution: weights are large and finite, the result small.
 
     Needs G. Cost: G, and one small Newton solve. Scale: own.
 
@@ -27,7 +27,7 @@ class NashMTL(GramianAggregator):
         num_tasks: Number of tasks T.
         max_norm: Bound on the norm of the result. 0: none.
         every: Solve every that many steps and reuse the weights between. A task that had no gradient at the last
-            solve brings the next one forward. G is not used between.
+            solve brings the next one forward. Between, G serves ``max_norm`` alone.
         scope: Parameters whose gradients decide.
 
     Shape:

@@ -20,7 +20,7 @@ class DWA(CountsEpochs):
     Source: Liu, Johns, Davison, CVPR 2019, arXiv:1803.10704. Departs from it in that a window may be other than an
     epoch, and a window in which a task has no rows leaves both its means as they were.
 
-    Needs the losses; costs nothing. State: two means per task, the sums and counts of the open window, the step.
+    Costs nothing. State: two means per task, the sums and counts of the open window, the step.
 
     Args:
         temperature: Softmax temperature, dimensionless; larger is more uniform.

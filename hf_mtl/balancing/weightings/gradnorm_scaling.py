@@ -15,13 +15,14 @@ class GradNormScaling(CountsSteps):
     """Weight tasks by the inverse of their gradient's norm: w_t in proportion to (mean n / n_t)^kappa, summing to T.
 
     n_t is a running average of the norm of the unweighted task gradient, which starts at the first one observed; a
-    task without one counts as average.
+    task without one counts as average. A norm of next to nothing beside the others (1e-12) is not observed.
 
     Source: the idea of Guo et al., Revisit the Imbalance Optimization in Multi-task Learning, 2025, arXiv:2509.23915.
     The paper publishes no formula; this one is hf_mtl's. Inverse, since balance is the goal.
 
-    Needs ``norms`` every so many steps, of unweighted losses; they count from the next step on if they come after
-    its forward. Costs per-task gradients in these steps. State: n, which tasks have one, the step.
+    Needs ``norms`` every so many steps, or as soon after as there are any, of unweighted losses; they count from
+    the next step on if they come after its forward. Costs per-task gradients in these steps. State: n, which tasks
+    have one, the step, whether a measurement is late.
 
     Args:
         kappa: Exponent, 0 to 2; 0 gives equal weights, 1 equal weighted norms.
@@ -62,18 +63,34 @@ class GradNormScaling(CountsSteps):
         self.scope = choice(scope, ("last_layer", "adapters", "all"), "scope")
         self.register_buffer("norms", torch.zeros(num_tasks, dtype=torch.float64))
         self.register_buffer("known", torch.zeros(num_tasks, dtype=torch.bool))
+        self.late = False
 
     def needs_now(self) -> frozenset[Need]:
-        """The norms, in the first step and every so many after it."""
-        return self.needs if self.steps % self.every == 0 else frozenset()
+        """The norms, in the first step and every so many after it, until they come."""
+        return self.needs if self.late or self.steps % self.every == 0 else frozenset()
+
+    def record(self, losses: Tensor, seen: Tensor) -> None:
+        """Count the step, whose norms are still to come where they are due."""
+        self.late = self.late or self.steps % self.every == 0
+        super().record(losses, seen)
+
+    def get_extra_state(self) -> Tensor:
+        """The count, and whether a measurement is late, int64 [2]."""
+        return torch.tensor([self.steps, int(self.late)])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Restore both."""
+        self.steps, self.late = int(state[0]), bool(state[1])
 
     @torch.no_grad()
     def observe(self, **facts: Any) -> None:
         """Take ``norms=`` [T] of unweighted gradients, with ``present=`` or 0 for absent tasks."""
         if facts.get("norms") is None:
             return
+        self.late = False
         norms = task_values(facts["norms"], self.norms, "norms")
         seen = seen_tasks(facts.get("present"), norms)
+        seen = seen & (norms > 1e-12 * torch.where(seen, norms, 0.0).max())  # else one zero would take all the weight
         mixed = torch.where(self.known, self.beta * self.norms + (1 - self.beta) * norms, norms)
         self.norms = torch.where(seen, mixed, self.norms)
         self.known = self.known | seen
@@ -82,7 +99,6 @@ class GradNormScaling(CountsSteps):
     def coefficients(self) -> Tensor:
         """(mean n / n_t)^kappa, brought to the sum T, [T]."""
         mean = torch.where(self.known, self.norms, 0.0).sum() / self.known.sum().clamp(min=1)
-        # A norm of zero is not infinitely important; with no norm at all the weights are equal.
         tiny = torch.finfo(torch.float64).tiny
         floor = (1e-12 * self.norms.max()).clamp(min=tiny)
         ratios = torch.where(self.known & (mean > 0), mean / self.norms.clamp(min=floor), 1.0)

@@ -17,7 +17,7 @@ class IMTLL(LossWeighting):
     optimum exp(s_t) = 1 / L_t; twice `UW` ``half`` at -s. The trainer's optimizer trains s; only present tasks'
     terms enter, so an absent task's s does not move.
 
-    Needs the losses; costs nothing.
+    Costs nothing.
 
     Args:
         clip: s returns to [-clip, clip] after each step.

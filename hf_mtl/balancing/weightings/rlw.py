@@ -18,7 +18,7 @@ class RLW(CountsSteps):
     Source: Lin et al., Reasonable Effectiveness of Random Weighting, TMLR 2022, arXiv:2111.10603. The draw is a
     function of seed and step: the same on every process and after a resume, and no other random stream moves.
 
-    Needs the losses; costs nothing. State: seed and step.
+    Costs nothing. State: seed and step.
 
     Args:
         distribution: ``normal`` softmax of T standard normals, ``dirichlet`` the flat Dirichlet distribution.

@@ -47,3 +47,9 @@ def test_a_repeated_task_counts_as_one_direction() -> None:
 def test_an_unknown_scale_is_refused() -> None:
     with pytest.raises(UserError, match="scale_mode is 'max'; needs 'min', 'median' or 'rmse'"):
         build_aggregator("aligned_mtl", num_tasks=2, scale_mode="max")
+
+
+def test_the_median_of_an_even_number_of_scales_is_the_mean_of_the_middle_two() -> None:
+    rows = torch.diag(tensor([1.0, 2.0, 4.0, 8.0]))
+    direction = build_aggregator("aligned_mtl", num_tasks=4, scale_mode="median")(rows)
+    assert torch.allclose(direction, torch.full((4,), 10.0, dtype=torch.float64).sqrt())

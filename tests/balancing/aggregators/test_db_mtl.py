@@ -86,3 +86,15 @@ def test_another_number_of_parameters_is_refused() -> None:
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         build_aggregator("db_mtl", num_tasks=2, **options)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+def test_weights_are_the_methods_own_without_a_schedules_coefficients(beta: float) -> None:
+    plain, scheduled = (build_aggregator("db_mtl", num_tasks=3, beta=beta) for _ in range(2))
+    rows, gamma = random_rows(3, 6), tensor([0.5, 1.0, 0.0])
+    plain(rows, LOSSES)
+    scheduled(rows, LOSSES, coefficients=gamma)
+    expected, found = plain.weights(), scheduled.weights()
+    assert expected is not None
+    assert found is not None
+    assert torch.equal(found, expected)

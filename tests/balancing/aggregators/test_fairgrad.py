@@ -29,7 +29,7 @@ def test_golden_alpha_two(case: dict[str, Any]) -> None:
     assert_golden(case, DEFAULT, 2.0)
 
 
-@pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0, 2.0, 10.0])
+@pytest.mark.parametrize("alpha", [0.05, 0.2, 0.5, 1.0, 2.0, 10.0])
 @pytest.mark.parametrize("tasks", [2, 5, 16])
 def test_gains_are_powers_of_the_weights(alpha: float, tasks: int) -> None:
     rows = random_rows(tasks, 40, seed=tasks) * torch.logspace(-2, 1, tasks, dtype=torch.float64)[:, None]
@@ -46,7 +46,12 @@ def test_at_alpha_one_it_is_nash_mtl() -> None:
     assert torch.allclose(build_aggregator("fairgrad", num_tasks=4, alpha=1.0)(rows), expected)
 
 
-@pytest.mark.parametrize("alpha", [0.0, -1.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("alpha", [0.0, 0.04, -1.0, float("inf"), float("nan")])
 def test_alpha_must_be_positive(alpha: float) -> None:
     with pytest.raises(UserError, match="alpha is"):
         build_aggregator("fairgrad", num_tasks=2, alpha=alpha)
+
+
+def test_the_smallest_alpha_stays_finite_where_norms_differ_a_millionfold() -> None:
+    rows = random_rows(3, 8) * tensor([1.0, 1e-3, 1e-6])[:, None]
+    assert bool(torch.isfinite(build_aggregator("fairgrad", num_tasks=3, alpha=0.05)(rows)).all())

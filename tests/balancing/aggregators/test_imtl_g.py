@@ -33,3 +33,13 @@ def test_every_unit_gradient_has_the_same_projection() -> None:
 def test_where_the_weights_sum_to_nothing_or_rows_cancel_the_result_vanishes(rows: list[list[float]]) -> None:
     direction = build_aggregator("imtl_g", num_tasks=len(rows))(tensor(rows))
     assert float(direction.norm()) < 1e-6
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_exactly_opposed_tasks_cancel_and_are_not_blown_up(seed: int, dtype: torch.dtype) -> None:
+    row = random_rows(1, 7, seed=seed)
+    rows = torch.cat([row, -(0.1 + 0.3 * seed) * row]).to(dtype)
+    aggregator = build_aggregator("imtl_g", num_tasks=2)
+    # Uniform weights, or C is regular by the rows' rounding: the equal projection of opposed rows is 0.
+    assert float(aggregator(rows).norm()) <= float(rows.norm(dim=1).max())

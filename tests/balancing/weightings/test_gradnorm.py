@@ -125,3 +125,10 @@ def test_weights_stay_above_the_least_and_finite_with_zero_norms_and_losses() ->
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=f"'gradnorm': {said}"):
         build_weighting("gradnorm", num_tasks=2, **options)
+
+
+def test_the_least_weight_is_a_thousandth_before_the_rescaling() -> None:
+    weighting = ready([1.0, 1.0], lr=10.0)
+    weighting(doubles([1.0, 1.0]))
+    weighting.observe(norms=[9.0, 1.0])
+    assert weighting.weights().min() == pytest.approx(2 * 1e-3 / (1e-3 + 11.0), rel=1e-6)

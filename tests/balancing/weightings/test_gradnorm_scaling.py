@@ -30,8 +30,22 @@ def test_norms_are_asked_for_in_the_first_step_and_every_so_many() -> None:
     for _ in range(7):
         asked.append("norms" in weighting.needs_now())
         weighting(torch.ones(2))
+        if asked[-1]:
+            weighting.observe(norms=[1.0, 2.0])
     assert asked == [True, False, False, True, False, False, True]
     assert reloaded(weighting, every=3).needs_now() == frozenset()
+
+
+def test_norms_that_did_not_come_are_asked_for_until_they_do() -> None:
+    weighting = build_weighting("gradnorm_scaling", num_tasks=2, every=4)
+    asked = []
+    for step in range(10):
+        asked.append("norms" in weighting.needs_now())
+        weighting(torch.ones(2))
+        weighting = reloaded(weighting, every=4)
+        if step in (2, 4, 8):  # of the others, a phase of the heads has none
+            weighting.observe(norms=[1.0, 2.0])
+    assert asked == [True, True, True, False, True, False, False, False, True, False]
 
 
 def test_kappa_one_makes_weighted_norms_equal() -> None:
@@ -50,12 +64,14 @@ def test_an_absent_tasks_norm_stays_and_an_unknown_one_counts_as_average() -> No
     assert weighting.state_dict()["norms"].tolist() == [2.0, 3.0, 0.0]
 
 
-def test_a_norm_of_zero_gets_a_finite_weight_and_one_that_is_not_finite_is_ignored() -> None:
-    weighting = build_weighting("gradnorm_scaling", num_tasks=2)
-    weighting.observe(norms=[0.0, 1.0], present=[True, True])
-    assert bool(torch.isfinite(weighting.weights()).all())
-    weighting.observe(norms=[float("nan"), float("inf")])
-    assert weighting.state_dict()["norms"].tolist() == [0.0, 1.0]
+def test_a_norm_of_next_to_nothing_or_that_is_not_finite_is_ignored() -> None:
+    weighting, without = (build_weighting("gradnorm_scaling", num_tasks=3) for _ in range(2))
+    without.observe(norms=[0.0, 1.0, 2.0], present=[False, True, True])
+    for smallest in (0.0, 1e-13):
+        weighting.observe(norms=[smallest, 1.0, 2.0], present=[True] * 3)
+        assert weighting.weights().tolist() == pytest.approx(without.weights().tolist())
+    weighting.observe(norms=[float("nan"), float("inf"), 2.0], present=[True] * 3)
+    assert weighting.state_dict()["norms"].tolist() == [0.0, 1.0, 2.0]
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,15 @@ def test_constant_losses_are_weighted_equally() -> None:
     assert weighting.weights().tolist() == pytest.approx([1.0, 1.0])
 
 
+def test_a_constant_loss_counts_as_a_deviation_of_at_least_1e_5() -> None:
+    weighting = build_weighting("slaw", num_tasks=2, beta=0.5)
+    for loss in (1.0, 3.0, 1.0, 3.0):
+        weighting(doubles([2.0, loss]))
+    constant, varying = weighting.weights().tolist()
+    # Averages of the losses 1, 2, 1.5, 2.25 and of their squares 1, 5, 3, 6; weights go with 1 / deviation.
+    assert 1e-5 * constant / varying == pytest.approx((6 - 2.25**2) ** 0.5, rel=1e-3)
+
+
 @pytest.mark.parametrize("beta", [1.0, -0.1])
 def test_a_decay_out_of_range_is_refused(beta: float) -> None:
     with pytest.raises(UserError, match="'slaw': beta is .*; needs a number from 0 to below 1"):
