@@ -1,6 +1,6 @@
-"""Table of the balancing study, from its results file."""
+"""Table of the balancing study, from its results file; the averages of two runs differ by chance too."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from balancing import BASELINE, arms, chosen, parser
@@ -15,20 +15,45 @@ from hf_mtl.tasks import Task
 
 
 def scores_table(runs: Runs, tasks: Mapping[str, Task]) -> str:
-    """Test scores of every arm, best average first, and what a step took."""
-    rows = []
+    """Test scores of every arm in percent, its average beside equal weighting's on the same seeds, and its time."""
+    equal = {record["seed"]: record for record in runs[BASELINE]}
     base = np.mean([seconds(record) for record in runs[BASELINE]])
-    ranked = sorted(runs.items(), key=lambda item: -np.mean([record["average"] for record in item[1]]))
-    for arm, mine in ranked:
+    rows = []
+    for arm, mine in sorted(runs.items(), key=lambda item: -beside(item[1], equal).mean()):
         each = [
             f"{100 * np.mean([task_score(r['test'][name], task) for r in mine]):.1f}" for name, task in tasks.items()
         ]
-        average = plus_minus([100 * record["average"] for record in mine])
+        average = f"{100 * np.mean([record['average'] for record in mine]):.1f}"
+        differences = "" if arm == BASELINE else ", ".join(f"{value:+.1f}" for value in beside(mine, equal))
         conflicts = [item["conflict_rate"] for record in mine for item in record["log"] if "conflict_rate" in item]
         rate = f"{100 * np.mean(conflicts):.0f}%" if conflicts else ""
         time = f"{np.mean([seconds(record) for record in mine]) / base:.2f}"
-        rows.append([arm, str(len(mine)), *each, average, rate, time])
-    return aligned([["method", "n", *tasks, "average", "conflicts", "time"], *rows], left=1)
+        rows.append([arm, str(len(mine)), *each, average, differences, rate, time])
+    heading = ["method", "n", *tasks, "average", "beside ew, each seed", "conflicts", "time"]
+    return aligned([heading, *rows], left=1)
+
+
+def beside(records: Sequence[Record], equal: Mapping[int, Record]) -> np.ndarray:
+    """Points of the average above equal weighting with the same seed, of every run."""
+    return np.array([100 * (record["average"] - equal[record["seed"]]["average"]) for record in records])
+
+
+def chance(records: Sequence[Record]) -> str:
+    """What another seed alone does to equal weighting."""
+    averages = [100 * record["average"] for record in records]
+    spread = np.std(averages, ddof=1)
+    return f"Equal weighting over {len(averages)} seeds: {plus_minus(averages)}, standard deviation {spread:.2f}."
+
+
+def agreement(records: Sequence[Record]) -> str:
+    """Mean cosine of each pair of tasks, over the records of some runs."""
+    found: dict[str, list[float]] = {}
+    for record in records:
+        for item in record["log"]:
+            for key, value in item.items():
+                if key.startswith("gradient_cosine/"):
+                    found.setdefault(key.removeprefix("gradient_cosine/"), []).append(value)
+    return "Mean cosines: " + ", ".join(f"{pair} {np.mean(values):+.3f}" for pair, values in found.items())
 
 
 def seconds(record: Record) -> float:
@@ -43,6 +68,8 @@ def main() -> None:
     runs = runs_by_arm(read_jsonl(options.results), list(arms()), settings.steps, settings.rows)
     if BASELINE not in runs:
         raise SystemExit(f"{options.results} has no runs of equal weighting with this budget yet")
+    print(chance(runs[BASELINE]))
+    print(agreement(runs["sum"]) if "sum" in runs else "")
     print(scores_table(runs, dict(load_recipe(ROOT / "recipes" / "affecteval" / "local-base.yaml").tasks)))
 
 
