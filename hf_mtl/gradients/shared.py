@@ -81,7 +81,7 @@ class SharedGradients:
         self._layers = [layer for layer in layers if any(id(p) in mine for p in layer.parameters.values())]
         self._tape = Tape(model.encoder, self._layers)
         self._tables = lookup_tables(self.parameters, model.encoder)
-        self.hold: Hold = self._agree(self._choose_hold(options, scope is not None, several_batches))
+        self.hold: Hold = self._agree(self._choose_hold(options, scope is not None and all_combined, several_batches))
         columns = sum(parameter.numel() for parameter in self.parameters)
         logger.info(f"Task gradients: {tasks} x {columns:,}, held as {self.hold}.")
         self._held: Rows | Recomputed | None = None
@@ -151,7 +151,7 @@ class SharedGradients:
         elif options.hold != "auto":
             return options.hold
         if scoped and can_recompute and not several_batches:
-            return "recompute"  # of parameters out of scope nobody wants rows
+            return "recompute"  # of parameters out of scope, which are combined too, nobody wants rows
         apart = () if self._whole and self._steady else self._tables
         columns = sum(p.numel() for index, p in enumerate(self.parameters) if index not in apart)
         return choose_hold(self.tasks, columns, self.parameters[0].device, can_recompute)

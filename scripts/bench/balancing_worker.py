@@ -85,9 +85,24 @@ class Paced(TrainerCallback):
         self.parts.seconds.clear()
         self.started = time.perf_counter()
 
+    def tell(self) -> None:
+        """The step is over."""
+        say({"seconds": time.perf_counter() - self.started, "parts": dict(self.parts.seconds)})
+
+
+class Told(TrainerCallback):
+    """The last callback: what others do after a step is part of it.
+
+    Args:
+        paced: The first one.
+    """
+
+    def __init__(self, paced: Paced) -> None:
+        self.paced = paced
+
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Tell."""
-        say({"seconds": time.perf_counter() - self.started, "parts": dict(self.parts.seconds)})
+        self.paced.tell()
 
 
 def make_trainer(options: argparse.Namespace, balancing: dict[str, Any], paced: Paced) -> MultiTaskTrainer:
@@ -127,6 +142,7 @@ def make_trainer(options: argparse.Namespace, balancing: dict[str, Any], paced: 
         callbacks=[paced],
     )
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Told(paced))
     return trainer
 
 
