@@ -13,6 +13,7 @@ from hf_mtl.balancing import LossWeighting
 from hf_mtl.data.collate import Layout
 from hf_mtl.modeling import split_parameters
 from hf_mtl.modeling.output import MultiTaskOutput
+from hf_mtl.training.beside import forget_passes_beside
 from hf_mtl.training.extra_passes import LossPass, RandomState
 from hf_mtl.training.objective import Objective, StepResult
 from hf_mtl.training.optimizer import add_balancing_group, split_groups
@@ -70,6 +71,7 @@ class BalancedTrainer(PlannedTrainer):
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
         """As the Trainer's; the first micro-batch opens a step of the objective, the last one closes it."""
         if not self.objective.is_open:
+            forget_passes_beside(model)
             self._begin_step()
         gradients = self.task_gradients if self._by_gradients else None
         with nullcontext() if gradients is None else gradients.micro_batch(inputs):

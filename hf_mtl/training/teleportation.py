@@ -164,7 +164,7 @@ class Teleportation(TrainerCallback):
                 sharpness = self._sharpness(current, adapters.weights(), weights, generator)
                 # Of the adapters alone: what else is trained waits for the next step's gradients.
                 far = torch.autograd.grad(10 * distance, adapters.parameters())
-                sharp = torch.autograd.grad(-0.5 * sharpness, adapters.parameters())
+                sharp = _gradients(-0.5 * sharpness, adapters.parameters())
                 for factor, one, other in zip(adapters.parameters(), far, sharp, strict=True):
                     factor.grad = one + self._reduce_sum(other)
                 optimizer.step()
@@ -267,6 +267,11 @@ def _plain(model: Any) -> Iterator[None]:
         if patched is not None:
             model.forward = patched
         model.train(training)
+
+
+def _gradients(total: Tensor, of: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Zeros where a total has no graph: a process without a row of the step adds nothing, and the others wait."""
+    return torch.autograd.grad(total, of) if total.requires_grad else [torch.zeros_like(one) for one in of]
 
 
 def _without_plan(batch: Mapping[str, Any]) -> dict[str, Any]:

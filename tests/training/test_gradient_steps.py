@@ -156,6 +156,15 @@ def test_a_search_of_cost_leaves_no_gradient_behind(tmp_path: Path) -> None:
     assert all(gradient is None or not gradient.any() for found in searches for gradient in found)
 
 
+def test_a_search_of_cost_goes_on_in_a_process_without_a_row_of_the_step(tmp_path: Path) -> None:
+    trainer = make(tmp_path, balancing={"weighting": None, "aggregator": {"name": "cost", "start_epoch": 0}})
+    searches, search = [], trainer.teleportation._search  # type: ignore[union-attr]
+    trainer.teleportation._step_batches = lambda: []  # type: ignore[union-attr]
+    trainer.teleportation._search = lambda *given: searches.append(search(*given))  # type: ignore
+    trainer.train()
+    assert searches
+
+
 def test_with_one_task_an_aggregator_still_does_what_it_does(tmp_path: Path) -> None:
     def run(aggregator: Any) -> dict[str, torch.Tensor]:
         model = tiny.model(tasks={"mood": tiny.TASKS["mood"]})
