@@ -49,7 +49,8 @@ def encode_split(
         split: The split's name, for mistakes.
 
     Raises:
-        DataError: If labels are wrong or missing, or given token ids do not fit the tokenizer.
+        DataError: If labels are wrong or missing, ``max_length`` leaves no room for text, or given token ids do not
+            fit the tokenizer.
     """
     labels = encode_labels(task, name, split, dataset)
     return EncodedSplit(
@@ -68,10 +69,12 @@ def encode_texts(
     """The token ids of `encode_split` alone, for rows without labels.
 
     Raises:
-        DataError: If there are no rows, or given token ids do not fit the tokenizer.
+        DataError: If there are no rows, ``max_length`` leaves no room for text, or given token ids do not fit the
+            tokenizer.
     """
     if not len(dataset):
         raise DataError(empty_split(name, split))
+    check_room(tokenizer, max_length, len(task.text_columns))
     limit = longest_row(tokenizer, max_length)
     takes_types = "token_type_ids" in tokenizer.model_input_names
     if is_tokenised(task, dataset):
@@ -113,6 +116,28 @@ def longest_row(tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> i
         return max_length
     # Tokenizers without a limit report 10^30.
     return tokenizer.model_max_length if tokenizer.model_max_length < 10**6 else _LONGEST_WITHOUT_A_LIMIT
+
+
+def check_room(tokenizer: PreTrainedTokenizerBase, max_length: int | None, texts: int) -> None:
+    """Refuse a limit under which a row has no token of one of its texts.
+
+    A tokenizer that is told to cut to fewer tokens than its special ones does not cut at all.
+
+    Args:
+        tokenizer: The tokenizer.
+        max_length: Longest row in tokens, as for `encode_split`.
+        texts: Texts of a row, 1 or 2.
+
+    Raises:
+        DataError: If there is no room for the special tokens and a token of each text.
+    """
+    special = tokenizer.num_special_tokens_to_add(pair=texts == 2)
+    limit, least = longest_row(tokenizer, max_length), special + texts
+    if limit < least:
+        whose = "" if max_length is not None else " (the tokenizer's model_max_length)"
+        row = "row" if texts == 1 else "pair"
+        found = f"{limit}{whose} leaves no room for text, since {special} tokens of every {row} are special"
+        raise DataError(Mistake("model.max_length", found, f"Allowed: at least {least}."))
 
 
 def _tokenise(
