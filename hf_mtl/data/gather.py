@@ -82,9 +82,10 @@ def _concatenate(parts: list[Dataset], split: str, key: str) -> Dataset:
         return first
     aligned, mistakes = [first], []
     for index, part in enumerate(parts[1:], start=1):
-        for column, feature in first.features.items():
-            other = part.features.get(column)
-            if other is None or not _same_kind(feature, other):
+        # Columns that only one of them has too: the rows of the other would be filled up with nothing.
+        for column in dict.fromkeys([*first.features, *part.features]):
+            feature, other = first.features.get(column), part.features.get(column)
+            if feature is None or other is None or not _same_kind(feature, other):
                 found = f"{split} column '{column}' holds {other} here and {feature} in the first dataset"
                 mistakes.append(Mistake(f"{key}.{index}", found, "Datasets of one task need the same columns."))
             elif other != feature:

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from hf_mtl.data.columns import arrow_column, is_list, is_text, name_count, name_rows, plain_values
+from hf_mtl.data.columns import arrow_column, is_text, name_count, name_rows, plain_values
+from hf_mtl.data.given_tokens import TOKEN_COLUMNS, check_tokens
 from hf_mtl.errors import Mistake, known
 from hf_mtl.tasks import Task
 
@@ -20,7 +21,7 @@ def is_tokenised(task: Task, dataset: Dataset) -> bool:
 
 def needed_columns(task: Task, dataset: Dataset, labelled: bool = True) -> list[str]:
     """The columns that the task reads from this dataset, each once."""
-    tokens = [column for column in ("input_ids", "token_type_ids") if column in dataset.column_names]
+    tokens = [column for column in TOKEN_COLUMNS if column in dataset.column_names]
     inputs = tokens if is_tokenised(task, dataset) else task.text_columns
     return list(dict.fromkeys([*inputs, *(task.label_columns if labelled else [])]))
 
@@ -56,7 +57,7 @@ def check_texts(task: Task, name: str, split: str, dataset: Dataset, used: np.nd
     """
     used = np.ones(len(dataset), dtype=bool) if used is None else used
     if is_tokenised(task, dataset):
-        return _check_tokens(name, split, dataset, used)
+        return check_tokens(name, split, dataset, used)
     mistakes = []
     key = f"tasks.{name}.text"
     for column in task.text_columns:
@@ -79,15 +80,3 @@ def _empty(values: pa.Array) -> np.ndarray:
         return np.ones(len(values), dtype=bool)
     blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0)
     return pc.fill_null(blank, True).to_numpy(zero_copy_only=False)
-
-
-def _check_tokens(name: str, split: str, dataset: Dataset, used: np.ndarray) -> list[Mistake]:
-    values = arrow_column(dataset, "input_ids")
-    key = f"tasks.{name}.text"
-    if not (is_list(values.type) and pa.types.is_integer(values.type.value_type)):
-        return [Mistake(key, f"{split} column 'input_ids' holds {values.type}", "Token ids are lists of integers.")]
-    empty = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False) == 0
-    empty &= used
-    if empty.any():
-        return [Mistake(key, f"{split} has {name_count(int(empty.sum()))} without token ids: {name_rows(empty)}")]
-    return []

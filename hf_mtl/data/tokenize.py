@@ -11,8 +11,9 @@ from datasets import Dataset, Features, List, Value
 from transformers import PreTrainedTokenizerBase
 
 from hf_mtl.data.check import empty_split
-from hf_mtl.data.columns import arrow_column, name_count, name_rows, plain_list, raise_all
+from hf_mtl.data.columns import arrow_column, name_count, name_rows, raise_all
 from hf_mtl.data.encoded import EncodedLabels
+from hf_mtl.data.given_tokens import Lists, check_tokens, read_lists, read_real_tokens
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.processes import main_process_first
 from hf_mtl.data.texts import is_tokenised
@@ -41,14 +42,15 @@ def encode_split(
         name: The task's name.
         task: The task, resolved.
         dataset: Rows as `load_task` or `prepare_dataset` gives them; with ``input_ids`` and without the text
-            columns they are taken as tokenised.
+            columns they are taken as tokenised, and cut to what their ``attention_mask`` calls real.
         tokenizer: Tokenizer of the backbone.
         max_length: Longest row in tokens; longer ones are truncated, a pair at its longer text, and counted in
             ``tokens.truncated``. None: what the tokenizer's model takes, or 512 where it does not say.
         split: The split's name, for mistakes.
 
     Raises:
-        DataError: If labels are wrong or missing, or given token ids do not fit the tokenizer.
+        DataError: If labels are wrong or missing, ``max_length`` leaves no room for text, or given token ids do not
+            fit the tokenizer.
     """
     labels = encode_labels(task, name, split, dataset)
     return EncodedSplit(
@@ -67,10 +69,12 @@ def encode_texts(
     """The token ids of `encode_split` alone, for rows without labels.
 
     Raises:
-        DataError: If there are no rows, or given token ids do not fit the tokenizer.
+        DataError: If there are no rows, ``max_length`` leaves no room for text, or given token ids do not fit the
+            tokenizer.
     """
     if not len(dataset):
         raise DataError(empty_split(name, split))
+    check_room(tokenizer, max_length, len(task.text_columns))
     limit = longest_row(tokenizer, max_length)
     takes_types = "token_type_ids" in tokenizer.model_input_names
     if is_tokenised(task, dataset):
@@ -89,7 +93,8 @@ def encode_texts(
             desc=f"Tokenising {name} {split}",
         )
     cut = arrow_column(tokens, "cut").to_numpy(zero_copy_only=False)
-    return _store(tokens, cut, takes_types)
+    types = read_lists(tokens, "token_type_ids", np.uint8) if takes_types else None
+    return _store(read_lists(tokens, "input_ids", np.int32), types, cut, takes_types)
 
 
 @contextmanager
@@ -111,6 +116,28 @@ def longest_row(tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> i
         return max_length
     # Tokenizers without a limit report 10^30.
     return tokenizer.model_max_length if tokenizer.model_max_length < 10**6 else _LONGEST_WITHOUT_A_LIMIT
+
+
+def check_room(tokenizer: PreTrainedTokenizerBase, max_length: int | None, texts: int) -> None:
+    """Refuse a limit under which a row has no token of one of its texts.
+
+    A tokenizer that is told to cut to fewer tokens than its special ones does not cut at all.
+
+    Args:
+        tokenizer: The tokenizer.
+        max_length: Longest row in tokens, as for `encode_split`.
+        texts: Texts of a row, 1 or 2.
+
+    Raises:
+        DataError: If there is no room for the special tokens and a token of each text.
+    """
+    special = tokenizer.num_special_tokens_to_add(pair=texts == 2)
+    limit, least = longest_row(tokenizer, max_length), special + texts
+    if limit < least:
+        whose = "" if max_length is not None else " (the tokenizer's model_max_length)"
+        row = "row" if texts == 1 else "pair"
+        found = f"{limit}{whose} leaves no room for text, since {special} tokens of every {row} are special"
+        raise DataError(Mistake("model.max_length", found, f"Allowed: at least {least}."))
 
 
 def _tokenise(
@@ -135,45 +162,33 @@ def _tokenise(
     return result
 
 
-def _store(tokens: Dataset, cut: np.ndarray, takes_types: bool) -> TokenStore:
-    ids, offsets = _flatten(tokens, "input_ids", np.int32)
-    types = None
-    if takes_types and "token_type_ids" in tokens.column_names:
-        types, _ = _flatten(tokens, "token_type_ids", np.uint8)
-        types = types if types.any() else None
-    return TokenStore(ids, offsets, cut, takes_types, types)
-
-
-def _flatten(dataset: Dataset, column: str, kind: type[np.generic]) -> tuple[np.ndarray, np.ndarray]:
-    """A list column as its values end to end, and the offset of each row."""
-    chunks = dataset.select_columns([column]).with_format("arrow")[:].column(0).chunks
-    lists = [plain_list(chunk) for chunk in chunks]
-    # Chunk by chunk: offsets of one arrow list array are 32 bits wide.
-    flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in lists]
-    lengths = [np.diff(chunk.offsets.to_numpy(zero_copy_only=False)) for chunk in lists]
-    offsets = np.concatenate(
-        [np.zeros(1, np.int64), np.cumsum(np.concatenate([np.empty(0, np.int64), *lengths]), dtype=np.int64)]
-    )
-    return np.concatenate([np.empty(0, kind), *flat]).astype(kind), offsets
+def _store(ids: Lists, types: Lists | None, cut: np.ndarray, takes_types: bool) -> TokenStore:
+    typed = takes_types and types is not None and types.values.any()
+    flat_types = types.values.astype(np.uint8, copy=False) if typed and types is not None else None
+    return TokenStore(ids.values.astype(np.int32, copy=False), ids.offsets, cut, takes_types, flat_types)
 
 
 def _take_tokens(
     name: str, dataset: Dataset, tokenizer: PreTrainedTokenizerBase, limit: int, takes_types: bool, split: str
 ) -> TokenStore:
     """Token ids that the dataset brings; they cannot be cut here without losing the closing special token."""
-    store = _store(dataset, np.zeros(len(dataset), dtype=bool), takes_types)
+    raise_all(check_tokens(name, split, dataset, np.ones(len(dataset), dtype=bool)))
+    ids, types = read_real_tokens(dataset)
     key = f"tasks.{name}.text"
     mistakes = []
-    long = store.lengths > limit
+    long = ids.lengths > limit
     if long.any():
         found = f"{split} has {name_count(int(long.sum()))} of more than {limit} token ids: {name_rows(long)}"
         mistakes.append(Mistake(key, found, "Truncate when tokenising, or raise max_length."))
-    outside = (store.flat_ids < 0) | (store.flat_ids >= len(tokenizer))
+    outside = (ids.values < 0) | (ids.values >= len(tokenizer))
     if outside.any():
         found = f"{split} has {name_count(int(outside.sum()), 'token id')} outside 0..{len(tokenizer) - 1}"
         mistakes.append(Mistake(key, found, "Were they made with another tokenizer?"))
+    if types is not None and types.values.any() and not takes_types:
+        found = f"{split} has token_type_ids other than 0, which the tokenizer's model does not take"
+        mistakes.append(Mistake(key, found, "Were they made with another tokenizer? Remove the column if not."))
     raise_all(mistakes)
-    return store
+    return _store(ids, types, np.zeros(len(dataset), dtype=bool), takes_types)
 
 
 def _all_there(labels: EncodedLabels, name: str, split: str) -> np.ndarray:

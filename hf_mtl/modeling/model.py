@@ -22,7 +22,7 @@ from hf_mtl.modeling.losses import mean_loss
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.modeling.parameters import training_flops
-from hf_mtl.modeling.ragged import Group, encode
+from hf_mtl.modeling.ragged import Group, align_left, encode
 from hf_mtl.modeling.statistics import ClassWeights, Numbers, TargetStatistics, TaskStatistics, expect
 from hf_mtl.modeling.task_heads import HeadOutputs, Segments, TaskHeads
 from hf_mtl.tasks import Task
@@ -181,7 +181,7 @@ class MultiTaskModel(PreTrainedModel):
 
         Args:
             input_ids: Token ids [B, L]; every head that runs sees all rows. None: a collated batch.
-            attention_mask: 1 for real tokens [B, L]; None: all are.
+            attention_mask: 1 for real tokens [B, L], with padding before or after those of a row; None: all are.
             token_type_ids: Segment ids [B, L]; dropped where the backbone takes none.
             groups: Padded rectangles of similar length, in place of ``input_ids``.
             order: Row i has encoding ``order[i]`` of the concatenated groups, [N]; None: as they come.
@@ -195,12 +195,15 @@ class MultiTaskModel(PreTrainedModel):
 
         Returns:
             Logits, losses and features.
+
+        Raises:
+            ModelError: If a row has padding between its tokens, or no tokens.
         """
         if groups is None:
             if input_ids is None:
                 raise TypeError("give input_ids, or the groups that the collator makes")
             named = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
-            groups = [{key: value for key, value in named.items() if value is not None}]
+            groups = [align_left({key: value for key, value in named.items() if value is not None})]
         if isinstance(labels, Tensor):
             if task is None:
                 raise TypeError("a tensor of labels goes with task=...; give a dictionary of labels by task")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.modeling.heads.base import Features, FeatureSource, TokenStates
 from hf_mtl.modeling.pooling import pool
 
@@ -40,6 +41,41 @@ def encode(
         for source, found in parts.items():
             found.append(_features(source, output, group, pooling))
     return {source: _in_order(found, order) for source, found in parts.items()}
+
+
+def align_left(inputs: Group) -> Group:
+    """Move padding that stands before the tokens of a rectangle behind them, where positions do not count it.
+
+    Rectangles with padding on the right stay as they are. Looks at the mask's values, so a GPU waits for it.
+
+    Args:
+        inputs: ``input_ids``, and ``attention_mask`` and ``token_type_ids`` where they are given [b, l].
+
+    Raises:
+        ModelError: If the mask has another shape, a row without tokens, or a row with padding between tokens.
+    """
+    mask = inputs.get("attention_mask")
+    if mask is None:
+        return inputs
+    shape, found = list(inputs["input_ids"].shape), list(mask.shape)
+    if shape != found:
+        raise ModelError(f"attention_mask has the shape {found}; give one that fits input_ids, {shape}")
+    real = mask != 0
+    before = F.pad(real[:, :-1], (1, 0))
+    starts = real & ~before  # of runs of real tokens, of which a row has one
+    if bool((starts[:, :1].all() & (starts.sum(dim=1) == 1).all())):
+        return inputs
+    _check_runs(starts.sum(dim=1))
+    places = torch.arange(mask.shape[1], device=mask.device) + starts.int().argmax(dim=1, keepdim=True)
+    return {name: value.gather(1, places % mask.shape[1]) for name, value in inputs.items()}
+
+
+def _check_runs(runs: Tensor) -> None:
+    for rows, words in (((runs == 0), "is 0 everywhere"), ((runs > 1), "has a 0 between two 1")):
+        if rows.any():
+            first = int(rows.int().argmax())
+            remedy = "Only padding before or after the tokens of a row can be left out."
+            raise ModelError(Mistake("attention_mask", f"{words} in row {first}, counted from 0", remedy))
 
 
 def _features(source: FeatureSource, output: dict[str, Tensor], group: Group, pooling: str) -> Features:

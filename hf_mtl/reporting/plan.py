@@ -16,6 +16,7 @@ class TaskPlan:
         passes: Expected number of times that each of its rows is seen.
         truncated_rows: Training rows longer than the model's maximal length.
         mean_tokens: Tokens per row after truncation, on average.
+        unknown_share: Share of its training texts' tokens that the tokenizer does not know, in [0, 1].
     """
 
     name: str
@@ -25,6 +26,7 @@ class TaskPlan:
     passes: float
     truncated_rows: int
     mean_tokens: float
+    unknown_share: float
 
 
 @dataclass(frozen=True)

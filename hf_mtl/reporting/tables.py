@@ -35,7 +35,7 @@ def results_table(results: Mapping[str, Any], baselines: Mapping[str, Mapping[st
 
 def plan_table(plan: PlanSummary) -> str:
     """What each task takes part with, and what the run will cost."""
-    header = ["task", "rows", "share", "rows/step", "passes", "truncated", "tokens/row"]
+    header = ["task", "rows", "share", "rows/step", "passes", "truncated", "tokens/row", "unknown"]
     rows = [
         [
             task.name,
@@ -45,6 +45,7 @@ def plan_table(plan: PlanSummary) -> str:
             f"{task.passes:.2f}",
             f"{task.truncated_rows:,}",
             f"{task.mean_tokens:.1f}",
+            f"{task.unknown_share:.1%}",
         ]
         for task in plan.tasks
     ]

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from transformers import AutoTokenizer
 
 from hf_mtl.errors import CheckpointError, RunError, UserError
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.recipe import load_recipe
 from hf_mtl.training.baselines import baseline_results
 from hf_mtl.training.checkpoint import MANIFEST, verify
@@ -47,7 +47,7 @@ def evaluate_run(
     args = make_arguments(recipe, output_dir=str(model_path), **_ONLY_SCORING)
     model = load_model(model_path)
     data = load_data(recipe, seed=args.data_seed if args.data_seed is not None else args.seed)
-    prepared = Prepared(recipe, args, data, AutoTokenizer.from_pretrained(model_path))
+    prepared = Prepared(recipe, args, data, read_tokenizer(str(model_path)))
     rows = prepared.split(split)
     if not rows:
         raise UserError(f"{recipe_path}: no task has a split '{split}'")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hf_mtl.data.collate import Collator, length_groups
 from hf_mtl.data.plan import StepPlan, partition
+from hf_mtl.data.token_checks import unknown_share
 from hf_mtl.recipe import Recipe
 from hf_mtl.reporting.figures import mixture_figure
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
@@ -118,6 +119,7 @@ def summarise(trainer: MultiTaskTrainer, course: Course) -> PlanSummary:
             passes=float(course.passes[-1, index]),
             truncated_rows=split.tokens.truncated,
             mean_tokens=split.tokens.total_tokens / len(split.tokens),
+            unknown_share=unknown_share(split.tokens, trainer.processing_class),
         )
         for index, (name, split) in enumerate(trainer.train_dataset.items())
     ]

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
-
 from hf_mtl.data.load import LoadedTask
+from hf_mtl.data.texts import is_tokenised
 from hf_mtl.data.vocabulary import train_wordpiece
-from hf_mtl.errors import Mistake, ModelError
+from hf_mtl.errors import DataError, Mistake
 from hf_mtl.modeling.backbone import load_encoder_config, resolve_backbone
+from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.recipe.schema import ModelSection
 
 
@@ -24,29 +24,30 @@ def load_tokenizer(section: ModelSection, data: Mapping[str, LoadedTask], folder
 
     Raises:
         ModelError: If it, or the backbone that it comes with, cannot be loaded.
+        DataError: If it is to be trained on a task that brings token ids in place of texts.
     """
     if section.tokenizer is None:
         load_encoder_config(section.backbone)  # a backbone that is not there is not a matter of its tokenizer
     wanted = section.tokenizer if section.tokenizer is not None else section.backbone
     if isinstance(wanted, str):
-        return _load(resolve_backbone(wanted), wanted)
+        return read_tokenizer(resolve_backbone(wanted), wanted)
     assert isinstance(section.tokenizer, Mapping), "the recipe checks that an inline config comes with a tokenizer"
     if folder is not None:
-        return _load(str(folder), str(folder))
+        return read_tokenizer(str(folder))
     options = {key: value for key, value in section.tokenizer.items() if key != "train"}
     return train_wordpiece(training_texts(data), **options)
 
 
-def _load(path: str, name: str) -> PreTrainedTokenizerBase:
-    try:
-        return AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ModelError(Mistake("model.tokenizer", f"no tokenizer could be loaded from '{name}'", first)) from error
-
-
 def training_texts(data: Mapping[str, LoadedTask]) -> Iterator[str]:
-    """All training texts, task by task."""
+    """All training texts, task by task.
+
+    Raises:
+        DataError: If a task has none, but token ids.
+    """
+    given = [name for name, loaded in data.items() if is_tokenised(loaded.task, loaded.splits["train"])]
+    if given:
+        found = f"a tokenizer to train, and {', '.join(given)} bring token ids, which another tokenizer has made"
+        raise DataError(Mistake("model.tokenizer", found, "Name the tokenizer that made them."))
     for loaded in data.values():
         for column in loaded.task.text_columns:
             yield from loaded.splits["train"][column]

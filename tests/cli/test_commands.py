@@ -162,7 +162,7 @@ def test_the_plan_is_printed_and_nothing_is_trained(hf_mtl: Command, world: Path
     said = hf_mtl("plan", world / "recipe.yaml", f"training.output_dir={run}", *words)
     assert said.code == 0
     lines = said.out.splitlines()
-    assert lines[0].split() == ["task", "rows", "share", "rows/step", "passes", "truncated", "tokens/row"]
+    assert lines[0].split() == ["task", "rows", "share", "rows/step", "passes", "truncated", "tokens/row", "unknown"]
     assert [line.split()[:6] for line in lines[2:5]] == [
         ["topic", "203", "33.3%", "2.67", "0.53", "0"],
         ["mood", "61", "33.3%", "2.67", "1.75", "0"],

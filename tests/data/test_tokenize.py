@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -63,6 +64,27 @@ def test_the_length_limit_is_given_or_the_tokenizers_or_512() -> None:
     assert longest_row(tokenizer(model_max_length=128), 64) == 64
     assert longest_row(tokenizer(model_max_length=128), None) == 128
     assert longest_row(tokenizer(), None) == 512
+
+
+@pytest.mark.parametrize(("task", "least"), [(TASK, 3), (PAIR, 5)])
+@pytest.mark.parametrize("given", [True, False])
+def test_a_limit_without_room_for_a_token_of_each_text_is_refused(
+    task: SequenceClassification, least: int, given: bool
+) -> None:
+    for limit in range(1, least):
+        options: dict[str, Any] = {} if given else {"model_max_length": limit}
+        said = rf"model\.max_length: {limit}{'' if given else ' .the tokenizer.s model_max_length.'} leaves no room "
+        with pytest.raises(DataError, match=rf"{said}.*Allowed: at least {least}\."):
+            encode_split("t", task, rows(), tokenizer(**options), max_length=limit if given else None)
+    tokens = encode_split("t", task, rows(), tokenizer(), max_length=least).tokens
+    assert tokens.lengths.max() == least
+    assert tokens.truncated == (3 if task is TASK else 4)
+
+
+def test_a_limit_without_room_is_refused_for_given_token_ids_too() -> None:
+    given = Dataset.from_dict({"input_ids": [[2, 3], [2, 3]], "label": ["x", "y"]})
+    with pytest.raises(DataError, match="model.max_length: 2 leaves no room for text"):
+        encode_split("t", TASK, given, tokenizer(), max_length=2)
 
 
 def test_zero_token_types_are_not_stored() -> None:

@@ -41,15 +41,15 @@ def test_what_is_undefined_is_said_so_as_nan_and_as_null():
 
 def test_a_plan_shows_tasks_and_totals():
     tasks = (
-        TaskPlan("emotion", 3257, 0.125, 4.0, 3.93, 12, 18.44),
-        TaskPlan("sentiment", 45615, 0.875, 28, 1.96, 1204, 25),
+        TaskPlan("emotion", 3257, 0.125, 4.0, 3.93, 12, 18.44, 0.0),
+        TaskPlan("sentiment", 45615, 0.875, 28, 1.96, 1204, 25, 0.0314),
     )
     plan = PlanSummary(tasks, 32, 3200, 2.1, 1_000_000, 125_000_000, 1_000_000, 1_080_000)
     assert plan_table(plan).splitlines() == [
-        "task         rows  share  rows/step  passes  truncated  tokens/row",
-        "------------------------------------------------------------------",
-        "emotion     3,257  12.5%       4.00    3.93         12        18.4",
-        "sentiment  45,615  87.5%      28.00    1.96      1,204        25.0",
+        "task         rows  share  rows/step  passes  truncated  tokens/row  unknown",
+        "---------------------------------------------------------------------------",
+        "emotion     3,257  12.5%       4.00    3.93         12        18.4     0.0%",
+        "sentiment  45,615  87.5%      28.00    1.96      1,204        25.0     3.1%",
         "",
         "steps       3,200 of 32 rows",
         "epochs      2.1",

@@ -4,16 +4,18 @@ from typing import Any
 
 import pytest
 from datasets import Dataset
-from transformers import BertConfig, PreTrainedTokenizerBase
+from transformers import BertConfig, ByT5Tokenizer, CanineTokenizer, PreTrainedTokenizerBase
 
 from hf_mtl import SequenceClassification
 from hf_mtl.data.load import LoadedTask
 from hf_mtl.data.vocabulary import train_wordpiece
 from hf_mtl.errors import DataError, ModelError
+from hf_mtl.modeling.backbone import load_encoder_config
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.tasks import Task
 from hf_mtl.training.tokenizer import load_tokenizer, training_texts
 from tests import tiny
+from tests.modeling.families import FAMILIES, OTHERS
 
 
 def loaded(text: str | list[str], columns: Mapping[str, list[str]], **splits: list[str]) -> LoadedTask:
@@ -86,3 +88,36 @@ def test_a_tokenizer_that_cannot_be_loaded_is_the_users_mistake(tmp_path: Path) 
 def test_too_small_a_vocabulary_is_the_users_mistake() -> None:
     with pytest.raises(DataError, match=r"model\.tokenizer\.vocab_size: a vocabulary of 10 tokens"):
         load_tokenizer(section(tokenizer={"train": "wordpiece", "vocab_size": 10}), DATA, None)
+
+
+def test_token_ids_are_no_texts_to_train_a_tokenizer_on() -> None:
+    data = {**DATA, "ids": loaded("text", {"input_ids": ["1 2"]})}
+    with pytest.raises(DataError, match=r"model\.tokenizer: a tokenizer to train, and ids bring token ids"):
+        load_tokenizer(section(tokenizer=TRAINED), data, None)
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
+def test_a_backbone_that_was_saved_without_its_tokenizer_is_refused(tmp_path: Path, family: str) -> None:
+    load_encoder_config({**FAMILIES, **OTHERS}[family]).save_pretrained(tmp_path)
+    for key in ("backbone", "tokenizer"):
+        with pytest.raises(ModelError, match=rf"model\.tokenizer: no tokenizer .*'{tmp_path}'.*save_pretrained"):
+            load_tokenizer(section(**{key: str(tmp_path)}), DATA, None)
+
+
+def test_a_folder_that_has_lost_its_vocabulary_is_refused(tmp_path: Path) -> None:
+    train_wordpiece(["quince quince"], vocab_size=64).save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match="which has no file of a vocabulary"):
+        load_tokenizer(section(tokenizer=str(tmp_path)), DATA, None)
+
+
+def test_older_files_of_a_vocabulary_are_read(tmp_path: Path) -> None:
+    BertConfig(**tiny.BERT).save_pretrained(tmp_path)
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "apple"]))
+    assert load_tokenizer(section(backbone=str(tmp_path)), DATA, None).tokenize("apple pear") == ["apple", "[UNK]"]
+
+
+@pytest.mark.parametrize("tokenizer", [CanineTokenizer(), ByT5Tokenizer()])
+def test_a_tokenizer_of_characters_needs_no_vocabulary(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    assert type(load_tokenizer(section(tokenizer=str(tmp_path)), DATA, None)) is type(tokenizer)

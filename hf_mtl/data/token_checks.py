@@ -1,0 +1,51 @@
+"""What token ids say of the tokenizer that made them: texts that it does not know, padding read as text."""
+
+from typing import Any
+
+import numpy as np
+
+from hf_mtl.data.tokens import TokenStore
+
+# How SentencePiece and byte-level tokenizers write a space: one before every unknown word would halve the share.
+_SPACES = ("▁", "Ġ")
+_ENDS = ("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")
+
+
+def unknown_share(tokens: TokenStore, tokenizer: Any) -> float:
+    """Share of the texts that the tokenizer does not know, in [0, 1].
+
+    That is its unknown tokens among all that are neither special nor a mere space. A row that has no others at all
+    counts as one unknown token: some tokenizers leave out what they do not know.
+
+    Args:
+        tokens: The rows.
+        tokenizer: Their tokenizer.
+    """
+    unknown, vocabulary = unknown_id(tokenizer), tokenizer.get_vocab()
+    no_text = [*tokenizer.all_special_ids, *(vocabulary[space] for space in _SPACES if space in vocabulary)]
+    is_unknown = np.zeros(len(tokens.flat_ids), dtype=bool) if unknown is None else tokens.flat_ids == unknown
+    is_text = ~np.isin(tokens.flat_ids, no_text) | is_unknown
+    ends = np.concatenate([[0], np.cumsum(is_text)])[tokens.offsets]
+    nothing = int((np.diff(ends) == 0).sum())
+    total = int(ends[-1]) + nothing
+    return (int(is_unknown.sum()) + nothing) / total if total else 0.0
+
+
+def unknown_id(tokenizer: Any) -> int | None:
+    """The id that stands for what the tokenizer does not know; None: it has none, or one that means something else."""
+    found: int | None = getattr(tokenizer, "unk_token_id", None)
+    return None if found in [getattr(tokenizer, name, None) for name in _ENDS] else found
+
+
+def padded_rows(tokens: TokenStore, tokenizer: Any) -> int:
+    """Rows that begin or end in the padding token, which nothing else ends in.
+
+    Args:
+        tokens: Rows, none of them empty.
+        tokenizer: Their tokenizer.
+    """
+    pad = getattr(tokenizer, "pad_token_id", None)
+    if pad is None or pad in [getattr(tokenizer, name, None) for name in (*_ENDS, "unk_token_id")]:
+        return 0
+    first, last = tokens.flat_ids[tokens.offsets[:-1]], tokens.flat_ids[tokens.offsets[1:] - 1]
+    return int(((first == pad) | (last == pad)).sum())
