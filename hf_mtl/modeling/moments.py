@@ -1,15 +1,17 @@
 """Running mean and variance of a task's latents."""
 
 import math
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import initialization as init
 
+from hf_mtl.modeling.float32 import KeepsFloat32
 from hf_mtl.modeling.gaussian import LOG_VARIANCE_BOUND, bounded
 
 
-class RunningMoments(nn.Module):
+class RunningMoments(KeepsFloat32):
     """Mean and variance of Gaussian latents over the examples of the last steps; lives in the checkpoint.
 
     They are the moments of ``z`` itself when an example is drawn too: mean ``E[mu]``, variance
@@ -20,6 +22,8 @@ class RunningMoments(nn.Module):
         width: Width D of the latents.
         momentum: Share of the sums that a step with rows keeps; 0.99 remembers about a hundred such steps.
     """
+
+    in_float32: ClassVar[tuple[str, ...]] = ("sums",)
 
     def __init__(self, width: int, momentum: float = 0.99):
         super().__init__()

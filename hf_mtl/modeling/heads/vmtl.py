@@ -80,6 +80,7 @@ class VMTLHead(Head, name="vmtl"):
     """
 
     stochastic: ClassVar[bool] = True
+    in_float32: ClassVar[tuple[str, ...]] = ("weight_log_variance", "latent_logits", "weight_logits")
     penalty_names = ("kl", "weight_kl")
 
     def __init__(
