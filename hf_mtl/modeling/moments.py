@@ -53,15 +53,22 @@ class RunningMoments(KeepsFloat32):
         """What the rows of this step add up to on this process [1 + 2 D]."""
         return torch.zeros_like(self.sums, dtype=torch.float32) if self._step is None else self._step
 
-    def update(self, sums: Tensor) -> None:
+    def update(self, sums: Tensor) -> Tensor:
         """Close the step.
 
         Args:
-            sums: What `step_sums` returned, added up over the processes.
+            sums: What `step_sums` returned, added up over the processes. Where they are not finite, as those of a
+                step that is skipped, they count for nothing: they would stay.
+
+        Returns:
+            Whether the step had rows that count, bool scalar.
         """
         self._step = None
-        decay = torch.where(sums[0] > 0, self.momentum, 1.0)
+        sums = torch.where(sums.isfinite().all(), sums, 0.0)
+        counts = sums[0] > 0
+        decay = torch.where(counts, self.momentum, 1.0)
         self.sums.copy_(decay * self.sums + sums)
+        return counts
 
     @property
     def seen(self) -> Tensor:
