@@ -5,7 +5,7 @@ import importlib.util
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from huggingface_hub import constants
@@ -20,6 +20,7 @@ Backbone: TypeAlias = str | Path | Mapping[str, Any] | PreTrainedConfig
 
 _IN_PACKAGE = "python:"
 _KEY = "model.backbone"
+_DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 _ALIGNMENT = 64  # bytes; how torch allocates
 _LOAD_ERRORS = (OSError, ValueError, SafetensorError, StrictDataclassError)
 
@@ -65,6 +66,20 @@ def load_encoder_config(backbone: Backbone, **kwargs: Any) -> PreTrainedConfig:
         raise ModelError(_cannot_load(str(backbone), error)) from error
 
 
+def read_dtype(options: dict[str, Any]) -> torch.dtype | Literal["auto"]:
+    """Take ``dtype``, or ``torch_dtype`` as it was once called, out of some options; float32 where there is none.
+
+    Raises:
+        ModelError: If it is not a precision that a model can have.
+    """
+    older = options.pop("torch_dtype", torch.float32)
+    given = options.pop("dtype", older)
+    dtype = getattr(torch, given, None) if isinstance(given, str) and given != "auto" else given
+    if dtype != "auto" and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ModelError(Mistake("dtype", f"found {given!r}", f"Allowed: {', '.join(_DTYPES)}, or a torch.dtype"))
+    return dtype
+
+
 def build_encoder(config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreTrainedModel:
     """An encoder with random weights.
 
@@ -84,7 +99,7 @@ def build_encoder(config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreT
 
 
 def load_encoder(backbone: str | Path, config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreTrainedModel:
-    """An encoder with pretrained weights, in float32 unless ``dtype`` says otherwise.
+    """An encoder with pretrained weights.
 
     Args:
         backbone: Hub id, local folder or ``python:package/folder``.
@@ -95,7 +110,7 @@ def load_encoder(backbone: str | Path, config: PreTrainedConfig, pooler: bool, *
     Raises:
         ModelError: If the weights cannot be found or read.
     """
-    options = {"dtype": torch.float32, **_pooler_option(config, pooler), **kwargs}
+    options = {**_pooler_option(config, pooler), **kwargs}
     try:
         encoder = _encoder_class(config).from_pretrained(resolve_backbone(str(backbone)), config=config, **options)
         return align_weights(encoder)

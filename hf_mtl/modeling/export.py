@@ -21,6 +21,7 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
 
     Class logits are the same bits, to rounding where adapters are merged into the encoder's weights. A temperature is
     folded into the last layer; so are a regression's mean and standard deviation, for outputs in original units.
+    Where anything is folded in, the checkpoint is in float32, whatever the model is in.
 
     Args:
         encoder: The backbone.
@@ -36,7 +37,9 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
         problem = f"its head is '{head.name}', which no AutoModel of transformers has"
         raise ModelError(Mistake(f"tasks.{name}.head", problem, "Only head 'native' can be exported"))
     config = copy.deepcopy(head.model.config)
-    config.dtype = encoder.dtype
+    folded = isinstance(module.statistics, TargetStatistics) or module.temperature is not None
+    # A mean of 1995.3 would be 1992 as a bias in bfloat16.
+    config.dtype = torch.float32 if folded else encoder.dtype
     _describe_outputs(module.task, config)
     with torch.random.fork_rng():  # building draws weights, which must not move a training run's random numbers
         model = AutoModelForSequenceClassification.from_config(config)

@@ -10,11 +10,19 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_mtl.errors import ModelError
-from hf_mtl.modeling.backbone import Backbone, align_weights, build_encoder, load_encoder, load_encoder_config
+from hf_mtl.modeling.backbone import (
+    Backbone,
+    align_weights,
+    build_encoder,
+    load_encoder,
+    load_encoder_config,
+    read_dtype,
+)
 from hf_mtl.modeling.choices import config_mistakes, feature_sources, settle
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.dropout import set_dropout
 from hf_mtl.modeling.export import export_task
+from hf_mtl.modeling.float32 import names_in_float32
 from hf_mtl.modeling.freezing import Freeze, freeze_parts
 from hf_mtl.modeling.heads import Head, HeadSpec
 from hf_mtl.modeling.lora import LoraSpec, add_lora, check_adapters, freeze_base, reset_adapters
@@ -47,15 +55,6 @@ class MultiTaskModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
-    _keep_in_fp32_modules_strict = [  # noqa: RUF012
-        "statistics",
-        "log_tau",
-        "log_noise_variance",
-        "weight_log_variance",
-        "latent_logits",
-        "weight_logits",
-        "latent_moments",
-    ]
 
     def __init__(self, config: MultiTaskConfig, encoder: PreTrainedModel | None = None):
         super().__init__(config)
@@ -69,7 +68,10 @@ class MultiTaskModel(PreTrainedModel):
         config.encoder_config = encoder.config
         self.encoder = encoder
         self.heads = TaskHeads(config)
+        # For the loader: patterns of names.
+        self._keep_in_fp32_modules_strict = [f"heads.*[.]{name}$" for name in names_in_float32(self.heads)]
         self.post_init()
+        self.heads.to(encoder.dtype)
         # Last, so that the heads are drawn as without adapters and the backbone's initialisation leaves B at zero.
         if isinstance(config.lora, dict):
             add_lora(self.encoder, **config.lora)
@@ -105,11 +107,13 @@ class MultiTaskModel(PreTrainedModel):
             freeze: Part of the encoder that stays as it is, without dropout: ``embeddings``, a number of layers from
                 the bottom (the embeddings with them), or ``encoder``. None: all of it is trained.
             kwargs: As for `from_pretrained`, such as ``revision``, ``token``, ``attn_implementation``. ``dtype``
-                is float32 unless given.
+                is float32 unless given: ``bfloat16`` and its kin, or ``auto``, that of the backbone's weights. The
+                heads follow the encoder; statistics and logarithms are float32 in any model.
 
         Raises:
             ModelError: If anything is wrong with the backbone, the heads or the tasks.
         """
+        kwargs["dtype"] = read_dtype(kwargs)
         hub = {key: value for key, value in kwargs.items() if key not in ("dtype", "attn_implementation")}
         config = MultiTaskConfig(
             encoder_config=load_encoder_config(backbone, **hub),
@@ -309,5 +313,7 @@ def _make_encoder(backbone: Backbone, config: MultiTaskConfig, kwargs: dict[str,
         set_dropout(encoder_config, config.dropout)
     pooler = "pooler" in feature_sources(config)
     if isinstance(backbone, (PreTrainedConfig, Mapping)):
-        return build_encoder(encoder_config, pooler, **{"dtype": torch.float32, **kwargs})
+        if kwargs["dtype"] == "auto":
+            kwargs = {**kwargs, "dtype": getattr(encoder_config, "dtype", None) or torch.float32}
+        return build_encoder(encoder_config, pooler, **kwargs)
     return load_encoder(backbone, encoder_config, pooler, **kwargs)

@@ -1,15 +1,17 @@
 """Running mean and variance of a task's latents."""
 
 import math
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import initialization as init
 
+from hf_mtl.modeling.float32 import KeepsFloat32
 from hf_mtl.modeling.gaussian import LOG_VARIANCE_BOUND, bounded
 
 
-class RunningMoments(nn.Module):
+class RunningMoments(KeepsFloat32):
     """Mean and variance of Gaussian latents over the examples of the last steps; lives in the checkpoint.
 
     They are the moments of ``z`` itself when an example is drawn too: mean ``E[mu]``, variance
@@ -20,6 +22,8 @@ class RunningMoments(nn.Module):
         width: Width D of the latents.
         momentum: Share of the sums that a step with rows keeps; 0.99 remembers about a hundred such steps.
     """
+
+    in_float32: ClassVar[tuple[str, ...]] = ("sums",)
 
     def __init__(self, width: int, momentum: float = 0.99):
         super().__init__()
@@ -49,15 +53,22 @@ class RunningMoments(nn.Module):
         """What the rows of this step add up to on this process [1 + 2 D]."""
         return torch.zeros_like(self.sums, dtype=torch.float32) if self._step is None else self._step
 
-    def update(self, sums: Tensor) -> None:
+    def update(self, sums: Tensor) -> Tensor:
         """Close the step.
 
         Args:
-            sums: What `step_sums` returned, added up over the processes.
+            sums: What `step_sums` returned, added up over the processes. Where they are not finite, as those of a
+                step that is skipped, they count for nothing: they would stay.
+
+        Returns:
+            Whether the step had rows that count, bool scalar.
         """
         self._step = None
-        decay = torch.where(sums[0] > 0, self.momentum, 1.0)
+        sums = torch.where(sums.isfinite().all(), sums, 0.0)
+        counts = sums[0] > 0
+        decay = torch.where(counts, self.momentum, 1.0)
         self.sums.copy_(decay * self.sums + sums)
+        return counts
 
     @property
     def seen(self) -> Tensor:

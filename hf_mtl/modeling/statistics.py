@@ -2,20 +2,21 @@
 
 from collections.abc import Sequence
 from functools import singledispatch
-from typing import TypeAlias, TypeVar
+from typing import ClassVar, TypeAlias, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import initialization as init
 
 from hf_mtl.errors import Mistake, ModelError
+from hf_mtl.modeling.float32 import KeepsFloat32
 from hf_mtl.tasks import Regression, SequenceClassification, Task
 
 Numbers: TypeAlias = Tensor | Sequence[float] | float
 _Kind = TypeVar("_Kind", bound="TaskStatistics")
 
 
-class TaskStatistics(nn.Module):
+class TaskStatistics(KeepsFloat32):
     """Statistics of a task that needs none."""
 
     @property
@@ -67,6 +68,8 @@ class _Fitted(TaskStatistics):
 class TargetStatistics(_Fitted):
     """Mean and standard deviation of each target over the training rows, float32 [D]."""
 
+    in_float32: ClassVar[tuple[str, ...]] = ("mean", "std")
+
     def __init__(self, targets: int):
         super().__init__()
         self.mean: Tensor
@@ -101,6 +104,8 @@ class TargetStatistics(_Fitted):
 
 class ClassWeights(_Fitted):
     """One loss weight per class, float32 [C]."""
+
+    in_float32: ClassVar[tuple[str, ...]] = ("weights",)
 
     def __init__(self, classes: int):
         super().__init__()

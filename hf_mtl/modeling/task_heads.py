@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hf_mtl.errors import Mistake, ModelError, known
 from hf_mtl.modeling.choices import head_specs
 from hf_mtl.modeling.configuration import MultiTaskConfig
+from hf_mtl.modeling.float32 import bring_to_float32
 from hf_mtl.modeling.heads import HeadSpec, build_head, head_class, settled_options
 from hf_mtl.modeling.heads.base import Decoded, Features, FeatureSource, Penalty
 from hf_mtl.modeling.losses import row_losses
@@ -115,6 +116,7 @@ class TaskHeads(nn.Module):
             module.set_temperature(name, (config.temperatures or {}).get(name))
             self.add_module(self._keys[name], module)
         self._share(specs, config)
+        bring_to_float32(self)
 
     @property
     def names(self) -> list[str]:
@@ -210,5 +212,8 @@ class TaskHeads(nn.Module):
 
 
 def _module_key(task: str) -> str:
-    # A dot would be read as nesting; the prefix keeps names such as "train" off nn.Module's attributes.
-    return "task_" + task.replace("%", "%25").replace(".", "%2E")
+    # A dot would be read as nesting, and brackets by the loader as a group of a regular expression; the prefix keeps
+    # names such as "train" off nn.Module's attributes.
+    for character in "%.()":
+        task = task.replace(character, f"%{ord(character):02X}")
+    return "task_" + task

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, get_args
 
+import torch
 from transformers import TrainingArguments
 from transformers.utils import logging
 
@@ -16,6 +17,7 @@ from hf_mtl.balancing import (
     LookAhead,
     LossWeighting,
     Reduction,
+    Teleporting,
     available,
     build_aggregator,
     build_weighting,
@@ -158,7 +160,7 @@ def check_task_gradients(
 
     Raises:
         UserError: If nothing is trained that the tasks share, its parameters are sharded, the forward is compiled,
-            or the layout is not the method's.
+            or the layout or the model's precision does not suit the method.
     """
     needs = aggregator is not None or bool(weighting.needs & OF_GRADIENTS)
     if not needs:
@@ -170,6 +172,9 @@ def check_task_gradients(
     if args.torch_compile:
         found = f"'{name}' needs the gradients of single tasks, which a compiled forward does not give"
         raise UserError(Mistake("training.torch_compile", found, "Leave it out, or use a loss weighting such as uw"))
+    if isinstance(aggregator, Teleporting) and model.dtype != torch.float32:
+        found = f"'{name}' measures what very small noise does, which weights in {model.dtype} cannot hold"
+        raise UserError(Mistake("balancing.aggregator", found, "Load the model in float32; training.bf16 may be on"))
     if isinstance(aggregator, LookAhead) and layout == "segments":
         found = f"'segments', and '{name}' goes task by task, at parameters of each task's own"
         raise UserError(Mistake("balancing.gradients.layout", found, "Use auto, or split"))

@@ -15,6 +15,7 @@ from hf_mtl.data.collate import Collator
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import UserError
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling.float32 import cast_for_a_while
 from hf_mtl.tasks import Task
 from hf_mtl.training.evaluate import SplitPredictions, predict_split
 from hf_mtl.training.processes import Processes
@@ -126,13 +127,11 @@ class ScoringTrainer(StagedTrainer):
         return score_splits(self.tasks, splits, predictions, target_statistics(self.model), self.compute_metrics)
 
     def _predict(self, splits: Mapping[str, EncodedSplit], aside: bool = False) -> dict[str, SplitPredictions]:
-        """Predict; ``aside``: of a model that is still to be saved, so it keeps its dtype, and without progress."""
+        """Predict; ``aside``: in the precision that the model is trained in, and without progress."""
         model = self._wrap_model(self.model, training=False)
         if not self.accelerator._models and model is self.model:
             # Evaluation without training: mixed precision still comes from the accelerator.
             model = self.accelerator.prepare_model(model, evaluation_mode=True)
-        if not aside and not self.is_in_train and (self.args.fp16_full_eval or self.args.bf16_full_eval):
-            model = model.to(torch.float16 if self.args.fp16_full_eval else torch.bfloat16)
         model.to(self.args.device).eval()
         share = self.args.eval_batch_size * self.processes.world
         batches = sum(math.ceil(len(split.tokens) / share) for split in splits.values())
@@ -143,15 +142,25 @@ class ScoringTrainer(StagedTrainer):
                 self.callback_handler.on_prediction_step(self.args, self.state, self.control)
 
         predictions = {}
-        for name, split in splits.items():
-            predictions[name] = predict_split(
-                model,
-                name,
-                split,
-                self._collator({name: split}),
-                self.tasks[name].num_outputs,
-                self.args.eval_batch_size,
-                self.processes,
-                on_batch,
-            )
+        with cast_for_a_while(model, None if aside else self._evaluation_dtype):
+            for name, split in splits.items():
+                predictions[name] = predict_split(
+                    model,
+                    name,
+                    split,
+                    self._collator({name: split}),
+                    self.tasks[name].num_outputs,
+                    self.args.eval_batch_size,
+                    self.processes,
+                    on_batch,
+                )
         return predictions
+
+    @property
+    def _evaluation_dtype(self) -> torch.dtype | None:
+        """What ``fp16_full_eval`` and ``bf16_full_eval`` have the model cast to outside training; None: no cast."""
+        if self.is_in_train:
+            return None
+        if self.args.fp16_full_eval:
+            return torch.float16
+        return torch.bfloat16 if self.args.bf16_full_eval else None

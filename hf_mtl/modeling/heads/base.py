@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
+from hf_mtl.modeling.float32 import KeepsFloat32
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.tasks import Task
 
@@ -73,12 +74,12 @@ class Decoded:
     penalties: dict[str, Penalty] = field(default_factory=dict)
 
 
-class Head(nn.Module, ABC):
+class Head(KeepsFloat32, ABC):
     """A task's own layers. A subclass's keyword arguments are its recipe options, with their defaults.
 
     Subclass with ``class MyHead(Head, name="my_head")`` in a module of this package; nothing else is needed.
     `forward` is what the model predicts. A head that is trained in another way (that samples, that has penalties)
-    overrides `decode` too.
+    overrides `decode` too. One that has logarithms or other numbers of its own names them in ``in_float32``.
 
     Args:
         features: Width H of the features.

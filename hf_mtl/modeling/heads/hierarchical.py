@@ -68,6 +68,7 @@ class HierarchicalHead(Head, name="hierarchical"):
     """
 
     stochastic: ClassVar[bool] = True
+    in_float32: ClassVar[tuple[str, ...]] = ("log_noise_variance",)
     penalty_names = ("kl",)
 
     def __init__(

@@ -57,6 +57,7 @@ class VIPHead(Head, name="vip"):
     """
 
     stochastic: ClassVar[bool] = True
+    in_float32: ClassVar[tuple[str, ...]] = ("log_tau",)
 
     def __init__(
         self,

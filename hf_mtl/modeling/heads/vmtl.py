@@ -68,8 +68,9 @@ class VMTLHead(Head, name="vmtl"):
         dim: Width D of the latent; None: H.
         latent_beta: Factor of the latents' KL.
         weight_beta: Factor of the weights' KL.
-        warmup_steps: Optimizer steps with N(0, I) priors, during which both factors rise linearly to their values.
-        anneal_steps: Optimizer steps after these in which T changes linearly.
+        warmup_steps: Optimizer steps with rows of the task that have N(0, I) priors, during which both factors rise
+            linearly to their values.
+        anneal_steps: Steps with rows of the task, after these, in which T changes linearly.
         temperature: T at first and at last, dimensionless; smaller makes fewer tasks matter.
         dropout: Probability on h; None: the backbone's own.
         kl_reduction: ``sum`` over dimensions (of W: and outputs), as in the authors' code, for which factors of 1e-6
@@ -80,6 +81,7 @@ class VMTLHead(Head, name="vmtl"):
     """
 
     stochastic: ClassVar[bool] = True
+    in_float32: ClassVar[tuple[str, ...]] = ("weight_log_variance", "latent_logits", "weight_logits")
     penalty_names = ("kl", "weight_kl")
 
     def __init__(
@@ -168,10 +170,9 @@ class VMTLHead(Head, name="vmtl"):
         return self.latent_moments.step_sums()
 
     def end_step(self, sums: Tensor | None) -> None:
-        """Count the step, update the latents' running moments, keep log S in its range."""
+        """Update the latents' running moments, count the step if the task had rows, keep log S in its range."""
         assert sums is not None
-        self.steps += 1
-        self.latent_moments.update(sums)
+        self.steps += self.latent_moments.update(sums)
         keep_bounded(self.weight_log_variance)
 
     @torch.no_grad()

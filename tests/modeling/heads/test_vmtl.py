@@ -144,12 +144,24 @@ def test_factors_rise_and_the_temperature_falls_with_the_steps() -> None:
         penalties = head.decode(features(), noise()).penalties
         factors = [float(penalties[key].coefficient) for key in ("kl", "weight_kl")]
         found.append([*factors, float(head._temperature())])
-        step(model, number, ["topic"])  # steps count whether the task has rows or not
+        step(model, number, ["topic"])
     shares, temperatures = [0.25, 0.5, 0.75, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0.75, 0.5, 0.5]
     expected = [[0.1 * share, 0.2 * share, t] for share, t in zip(shares, temperatures, strict=True)]
     torch.testing.assert_close(torch.tensor(found), torch.tensor(expected))
     eager = head_of(make("vmtl", warmup_steps=0), "mood").decode(features(), noise())
     assert float(eager.penalties["kl"].coefficient) == pytest.approx(1e-6)
+
+
+def test_only_steps_with_rows_of_the_task_that_are_finite_count() -> None:
+    model = make("vmtl", warmup_steps=0)
+    step(model, 0)
+    before = {task: copy.deepcopy(head_of(model, task).state_dict()) for task in tiny.TASKS}
+    step(model, 1, ["topic"])
+    head_of(model, "score").decode(features(4) * float("nan"), noise(4, 2))  # as in a step that is skipped
+    model.heads.end_step()
+    assert {task: int(head_of(model, task).steps) for task in tiny.TASKS} == {"topic": 2, "mood": 1, "score": 1}
+    for task in ("mood", "score"):
+        assert all(torch.equal(value, before[task][key]) for key, value in head_of(model, task).state_dict().items())
 
 
 # ---- Weights ----
