@@ -33,7 +33,7 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None
     tasks = _tasks(given["tasks"], mistakes)
     mixture = _mixture(given["mixture"], list(tasks), mistakes)
     balancing, methods = build_balancing(given["balancing"], list(tasks), mistakes)
-    schedules, built = _schedules(data.get("schedules") or [], list(tasks), mistakes)
+    schedules, built = _schedules([] if data.get("schedules") is None else data["schedules"], list(tasks), mistakes)
     training = validate(sections.training_section(), given["training"], ("training",), mistakes)
     mistakes.extend(
         check_recipe(tasks, training, complete=not any(item.key.startswith("tasks") for item in mistakes))
