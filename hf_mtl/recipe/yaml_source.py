@@ -163,7 +163,8 @@ class _Builder:
         if id(tree) in above:
             return self._wrong(origin, path, "an alias that contains itself", "Write the value out.")
         above = above | {id(tree)}
-        if not isinstance(tree, yaml.ScalarNode) and tree.tag != _TAG + tree.id[:3]:
+        own = "map" if isinstance(tree, yaml.MappingNode) else "seq"
+        if not isinstance(tree, yaml.ScalarNode) and tree.tag != _TAG + own:
             return self._wrong(origin, path, f"the tag '{tree.tag}'", "Tags are not used in recipes.")
         if isinstance(tree, yaml.MappingNode):
             return Node(self._mapping(tree, path, above), origin)

@@ -134,6 +134,8 @@ class ScoringTrainer(StagedTrainer):
         if not aside and not self.is_in_train and (self.args.fp16_full_eval or self.args.bf16_full_eval):
             model = model.to(torch.float16 if self.args.fp16_full_eval else torch.bfloat16)
         model.to(self.args.device).eval()
+        if callable(getattr(self.optimizer, "eval", None)):
+            self.optimizer.eval()  # schedule-free ones keep other weights to train than to score
         share = self.args.eval_batch_size * self.processes.world
         batches = sum(math.ceil(len(split.tokens) / share) for split in splits.values())
         self.callback_handler.eval_dataloader = range(batches)
