@@ -1,6 +1,7 @@
 """The loaders that a Trainer iterates: micro-batches of planned steps, and batches of one split to evaluate."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,24 @@ from hf_mtl.data.plan import StepPlan, partition
 from hf_mtl.data.steps import StepSource
 
 Batch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Processes that collate ahead.
+
+    Args:
+        count: How many; 0 for none.
+        prefetch: Micro-batches that each has ready; None: torch's default.
+        context: How they are started, such as ``spawn``; None: as is usual on this system.
+    """
+
+    count: int = 0
+    prefetch: int | None = None
+    context: str | None = None
+
+
+NO_WORKERS = Workers()
 
 
 class _Window(Dataset[Batch]):
@@ -90,7 +109,7 @@ class PlannedSteps(Dataset[Batch]):
         rank: This process.
         world: Number of processes.
         accumulation: Micro-batches of each process per step.
-        workers: Processes that collate ahead; 0 for none.
+        workers: Processes that collate ahead.
         seed: Seed of the heads' randomness.
     """
 
@@ -101,7 +120,7 @@ class PlannedSteps(Dataset[Batch]):
         rank: int,
         world: int,
         accumulation: int,
-        workers: int = 0,
+        workers: Workers = NO_WORKERS,
         seed: int = 0,
     ):
         self.source = source
@@ -116,7 +135,7 @@ class PlannedSteps(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         plan = self.source.plan(index // self.accumulation)
-        if self.workers == 0:
+        if self.workers.count == 0:
             return self._window({plan.step: plan})[index]
         if index != self._next or self._ahead is None:
             self._ahead = self._prefetch(index)
@@ -137,7 +156,9 @@ class PlannedSteps(Dataset[Batch]):
                 self._window(plans),
                 batch_size=None,
                 sampler=range(index, end * self.accumulation),
-                num_workers=self.workers,
+                num_workers=self.workers.count,
+                prefetch_factor=self.workers.prefetch,
+                multiprocessing_context=self.workers.context,
                 generator=torch.Generator(),  # its own: the global one belongs to dropout
             )
         )

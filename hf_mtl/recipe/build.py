@@ -1,7 +1,9 @@
 """From plain values to a `Recipe`, with everything that is wrong on the way."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hf_mtl.argument_fields import FORMER, refused_keys
 from hf_mtl.errors import Mistake, UserError, known
 from hf_mtl.recipe import sections
 from hf_mtl.recipe.balancing import build_balancing, check_balancing
@@ -26,15 +28,15 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None
         data: Plain values, with nothing left to inherit and absolute paths.
         mistakes: Receives everything that is wrong.
     """
-    mistakes.extend(unknown_key(key, key, (*SECTIONS, "extends")) for key in data if key not in SECTIONS)
+    mistakes.extend(_unknown_section(key) for key in data if key not in SECTIONS)
     # An empty section is no section: its keys may all be commented out.
     given: dict[str, Any] = {name: {} if data.get(name) is None else data[name] for name in SECTIONS}
     model = _model(given["model"], mistakes)
     tasks = _tasks(given["tasks"], mistakes)
     mixture = _mixture(given["mixture"], list(tasks), mistakes)
     balancing, methods = build_balancing(given["balancing"], list(tasks), mistakes)
-    schedules, built = _schedules(data.get("schedules") or [], list(tasks), mistakes)
-    training = validate(sections.training_section(), given["training"], ("training",), mistakes)
+    schedules, built = _schedules([] if data.get("schedules") is None else data["schedules"], list(tasks), mistakes)
+    training = _training(given["training"], mistakes)
     mistakes.extend(
         check_recipe(tasks, training, complete=not any(item.key.startswith("tasks") for item in mistakes))
     )
@@ -48,6 +50,12 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None
     return Recipe(
         model=model, tasks=valid, mixture=mixture, balancing=balancing, schedules=schedules, training=training
     )
+
+
+def _unknown_section(key: str) -> Mistake:
+    if key == "extends":  # those of files have been followed
+        return Mistake(key, "is given on the command line", "Write it in the recipe.")
+    return unknown_key(key, key, (*SECTIONS, "extends"))
 
 
 def _model(data: Any, mistakes: list[Mistake]) -> ModelSection | None:
@@ -141,6 +149,19 @@ def _schedules(data: Any, tasks: list[str], mistakes: list[Mistake]) -> "tuple[l
         if schedule is not None:
             found.append(schedule)
     return found, built
+
+
+def _training(data: Any, mistakes: list[Mistake]) -> Options | None:
+    found: list[Mistake] = []
+    training = validate(sections.training_section(), data, ("training",), found)
+    for mistake in found:
+        former = (
+            FORMER.get(mistake.key.removeprefix("training.")) if mistake.problem.startswith("unknown key") else None
+        )
+        mistakes.append(replace(mistake, remedy=f"{former}.") if former else mistake)
+    if isinstance(data, dict):
+        mistakes.extend(refused_keys(data))
+    return training
 
 
 def _keyed(mistake: Mistake, section: str) -> Mistake:

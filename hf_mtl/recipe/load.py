@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.recipe.build import build_recipe
-from hf_mtl.recipe.merge import read_extended
+from hf_mtl.recipe.extends import read_extended
 from hf_mtl.recipe.overrides import apply_overrides
 from hf_mtl.recipe.paths import resolve_paths
 from hf_mtl.recipe.places import Places

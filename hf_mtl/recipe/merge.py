@@ -1,79 +1,30 @@
-"""Recipes that extend recipes: what is inherited, what is replaced."""
+"""One recipe laid over another: what is inherited, what is replaced."""
 
-import os
-from pathlib import Path
 from typing import Any
 
-from hf_mtl.errors import Mistake, RecipeError
-from hf_mtl.recipe.yaml_source import KeyPath, Node, describe, read_yaml
+from hf_mtl.errors import Mistake
+from hf_mtl.recipe.yaml_source import KeyPath, Node, dotted
 
 # Mappings that are one thing with its options: named differently, they are another thing, and the options of the
 # inherited one do not fit it. (What names the thing, and whether a plain word is short for it.)
+# By their places and not by their keys alone, because a task may be called `head` or `dataset`: a star is any key, a
+# number sign any place in a list.
 _NAMED_BY = {
-    "head": ("type", True),
-    "weighting": ("name", True),
-    "aggregator": ("name", True),
-    "dataset": ("path", False),
-    "backbone": ("model_type", False),
-    "tokenizer": ("train", False),
+    "model.head": ("type", True),
+    "model.backbone": ("model_type", False),
+    "model.tokenizer": ("train", False),
+    "tasks.*.head": ("type", True),
+    "tasks.*.dataset": ("path", False),
+    "tasks.*.dataset.#": ("path", False),
+    "tasks.*.metrics": ("name", True),
+    "tasks.*.metrics.#": ("name", True),
+    "balancing.weighting": ("name", True),
+    "balancing.aggregator": ("name", True),
+    "schedules.#": ("type", True),
 }
 
 
-def read_extended(path: str | Path, mistakes: list[Mistake]) -> Node:
-    """Read a recipe and everything that it extends, merged.
-
-    Args:
-        path: The recipe, as the user named it.
-        mistakes: Receives what is wrong without being in the way.
-
-    Raises:
-        RecipeError: If a file cannot be read, or a recipe extends itself.
-    """
-    return _read(Path(path), (), mistakes)
-
-
-def _read(path: Path, chain: tuple[Path, ...], mistakes: list[Mistake]) -> Node:
-    node = read_yaml(path, mistakes)
-    chain = (*chain, path)
-    extends = node.value.pop("extends", None)
-    if extends is None:
-        return node
-    merged: Node | None = None
-    for name in _names(extends, mistakes):
-        base = Path(_tidy(path.parent / Path(name).expanduser()))
-        if base.resolve() in {file.resolve() for file in chain}:
-            circle = " -> ".join(str(file) for file in (*chain, base))
-            raise RecipeError(
-                Mistake("extends", f"a circle: {circle}", "A recipe cannot extend itself.", str(extends.origin))
-            )
-        if not base.is_file():
-            raise RecipeError(
-                Mistake(
-                    "extends", f"no such file: '{name}'", f"It is relative to {path.parent}.", str(extends.origin)
-                )
-            )
-        inherited = _read(base, chain, mistakes)
-        merged = inherited if merged is None else merge(merged, inherited)
-    return node if merged is None else Node(merge(merged, node).value, node.origin)
-
-
-def _names(extends: Node, mistakes: list[Mistake]) -> list[str]:
-    found = extends.plain()
-    names = [found] if isinstance(found, str) else found
-    if isinstance(names, list) and all(isinstance(name, str) for name in names):
-        return names
-    mistakes.append(
-        Mistake("extends", f"found {describe(found)}", "Allowed: a file, or a list of files.", str(extends.origin))
-    )
-    return []
-
-
-def _tidy(path: Path) -> str:
-    """Without ``..`` in the middle, as far as that can be said without touching the disk."""
-    return os.path.normpath(path)
-
-
-def merge(base: Node, top: Node, path: KeyPath = ()) -> Node:
+def merge(base: Node, top: Node, mistakes: list[Mistake], path: KeyPath = ()) -> Node:
     """Merge two trees; ``top`` wins, lists are replaced, null removes what was inherited.
 
     A head, weighting, aggregator, dataset, tokenizer or inline backbone that names another thing than the inherited
@@ -82,11 +33,15 @@ def merge(base: Node, top: Node, path: KeyPath = ()) -> Node:
     Args:
         base: What is inherited.
         top: What extends it.
+        mistakes: Receives the mappings without keys, which would change nothing.
         path: Key path of both.
     """
     if not isinstance(top.value, dict):
         return top
     inherited = _inherited(base, top, path)
+    if inherited and path and not top.value:
+        remedy = "Write null to remove what is inherited, or leave the key out."
+        mistakes.append(Mistake(dotted(path), "found {}, which changes nothing", remedy, str(top.origin)))
     nodes: dict[str, Any] = dict(inherited)
     for key, node in top.value.items():
         if key not in inherited:
@@ -94,19 +49,32 @@ def merge(base: Node, top: Node, path: KeyPath = ()) -> Node:
         elif node.value is None:
             del nodes[key]
         else:
-            nodes[key] = merge(inherited[key], node, (*path, key))
+            nodes[key] = merge(inherited[key], node, mistakes, (*path, key))
     return Node(nodes, top.origin if not inherited else base.origin)
 
 
 def _inherited(base: Node, top: Node, path: KeyPath) -> dict[str, Node]:
     """The part of ``base`` that stays in force below the mapping ``top``."""
-    name, short = _NAMED_BY.get(str(path[-1]) if path else "", ("", False))
+    name, short = _naming(path)
     if short and isinstance(base.value, str) and name not in top.value:
         return {name: base}
     if not isinstance(base.value, dict):
         return {}
     renamed = name in top.value and top.value[name].plain() != _plain(base.value.get(name))
     return {} if renamed else base.value
+
+
+def _naming(path: KeyPath) -> tuple[str, bool]:
+    """What names the thing at a place, and whether a plain word is short for it; empty for other mappings."""
+    for place, found in _NAMED_BY.items():
+        parts = place.split(".")
+        if len(parts) == len(path) and all(map(_is_at, parts, path)):
+            return found
+    return "", False
+
+
+def _is_at(part: str, key: str | int) -> bool:
+    return part == ("#" if isinstance(key, int) else key) or (part == "*" and isinstance(key, str))
 
 
 def _plain(node: Node | None) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.recipe.merge import merge
-from hf_mtl.recipe.yaml_source import Node, Origin, describe, parse_yaml
+from hf_mtl.recipe.yaml_source import KeyPath, Node, Origin, describe, parse_yaml
 
 _REMEDY = "Write key=value, such as training.learning_rate=1e-4."
 
@@ -36,29 +36,21 @@ def apply_overrides(recipe: Node, overrides: Iterable[str], mistakes: list[Mista
     return recipe
 
 
-def _set(recipe: Node, parts: list[str], node: Node, mistakes: list[Mistake], key: str) -> Node:
-    """Merge one value; lists on the way are copied with one item exchanged."""
-    found = recipe
-    path: list[str] = []
+def _set(target: Node, parts: list[str], node: Node, mistakes: list[Mistake], key: str, at: KeyPath = ()) -> Node:
+    """Merge one value into what lies at ``at``; lists on the way are copied with one item exchanged."""
+    found: Node | None = target
     for place, part in enumerate(parts):
-        if isinstance(found.value, list):
-            if not part.isdigit() or int(part) >= len(found.value):
-                allowed = f"The list has places 0 to {len(found.value) - 1}."
-                mistakes.append(Mistake(key, f"no place '{part}' in a list", allowed, str(node.origin)))
-                return recipe
+        if found is not None and isinstance(found.value, list):
             items = list(found.value)
-            items[int(part)] = _below(items[int(part)], parts[place + 1 :], node)
-            return merge(recipe, _wrap(path, Node(items, node.origin)))
-        path.append(part)
-        child = found.value.get(part) if isinstance(found.value, dict) else None
-        if child is None:
-            break
-        found = child
-    return merge(recipe, _wrap(parts, node))
-
-
-def _below(item: Node, parts: list[str], node: Node) -> Node:
-    return merge(item, _wrap(parts, node)) if parts else node
+            if not part.isdigit() or int(part) >= len(items):
+                allowed = f"The list has places 0 to {len(items) - 1}."
+                mistakes.append(Mistake(key, f"no place '{part}' in a list", allowed, str(node.origin)))
+                return target
+            below = (*at, *parts[:place], int(part))
+            items[int(part)] = _set(items[int(part)], parts[place + 1 :], node, mistakes, key, below)
+            return merge(target, _wrap(parts[:place], Node(items, node.origin)), mistakes, at)
+        found = found.value.get(part) if found is not None and isinstance(found.value, dict) else None
+    return merge(target, _wrap(parts, node), mistakes, at)
 
 
 def _wrap(parts: list[str], node: Node) -> Node:

@@ -24,6 +24,7 @@ _FLOAT = re.compile(
 )
 _BOOL = re.compile(r"^(?:true|false)$", re.IGNORECASE)
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+_WRITTEN = {"null": _NULL, "bool": _BOOL, "int": _INT, "float": _FLOAT}
 
 
 class _Loader(yaml.SafeLoader):
@@ -162,7 +163,8 @@ class _Builder:
         if id(tree) in above:
             return self._wrong(origin, path, "an alias that contains itself", "Write the value out.")
         above = above | {id(tree)}
-        if not isinstance(tree, yaml.ScalarNode) and tree.tag not in (_TAG + "map", _TAG + "seq"):
+        own = "map" if isinstance(tree, yaml.MappingNode) else "seq"
+        if not isinstance(tree, yaml.ScalarNode) and tree.tag != _TAG + own:
             return self._wrong(origin, path, f"the tag '{tree.tag}'", "Tags are not used in recipes.")
         if isinstance(tree, yaml.MappingNode):
             return Node(self._mapping(tree, path, above), origin)
@@ -189,6 +191,7 @@ class _Builder:
                 continue
             # The text as written: a class called `no` or `1` keeps its name.
             name = str(key.value)
+            self._scalar(key, origin, (*path, name))  # only for what is wrong with its tag
             if name in nodes:
                 first = nodes[name].origin
                 self._wrong(origin, (*path, name), f"written twice, first at {first}", "Keep one of them.")
@@ -197,18 +200,23 @@ class _Builder:
 
     def _scalar(self, tree: yaml.Node, origin: Origin, path: KeyPath) -> Node:
         text, kind = tree.value, tree.tag.removeprefix(_TAG)
+        if kind == "str":
+            return Node(text, origin)
+        if kind not in _WRITTEN:
+            return self._wrong(origin, path, f"the tag '{tree.tag}'", "Tags are not used in recipes.")
         try:
-            if kind in ("int", "float"):
-                return Node(_number(text, kind), origin)
+            return Node(_value(text, kind), origin)
         except ValueError:
             return self._wrong(origin, path, f"found '{text}', which is no {kind}", "Remove the tag.")
-        if kind == "null":
-            return Node(None, origin)
-        if kind == "bool":
-            return Node(text.lower() == "true", origin)
-        if kind != "str":
-            return self._wrong(origin, path, f"the tag '{tree.tag}'", "Tags are not used in recipes.")
-        return Node(text, origin)
+
+
+def _value(text: str, kind: str) -> int | float | bool | None:
+    # A tag that was written out, such as `!!bool yes`, may stand before anything.
+    if not _WRITTEN[kind].match(text):
+        raise ValueError(text)
+    if kind == "null":
+        return None
+    return text.lower() == "true" if kind == "bool" else _number(text, kind)
 
 
 def _number(text: str, kind: str) -> int | float:

@@ -6,11 +6,13 @@ from typing import Any
 
 from torch import nn
 
+from hf_mtl.argument_fields import refused_fields
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.evaluation import greater_is_better, metric_keys
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Task
+from hf_mtl.training.argument_effects import idle_options, unbuildable
 from hf_mtl.training.temperatures import has_temperature
 
 _ELSEWHERE = {
@@ -19,6 +21,28 @@ _ELSEWHERE = {
     "model_init": "build the model with MultiTaskModel.from_backbone",
     "preprocess_logits_for_metrics": "use compute_metrics",
 }
+
+_AT_LEAST_ONE = (
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "gradient_accumulation_steps",
+    "window_steps",
+    "early_stopping_patience",
+    "save_total_limit",
+    "dataloader_prefetch_factor",
+)
+_NOT_NEGATIVE = (
+    "learning_rate",
+    "head_learning_rate",
+    "balancing_learning_rate",
+    "group_cost",
+    "max_grad_norm",
+    "weight_decay",
+    "eval_delay",
+    "dataloader_num_workers",
+    "neftune_noise_alpha",
+    "early_stopping_threshold",
+)
 
 
 def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> None:
@@ -55,32 +79,7 @@ def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
             f"is false, and the {launched} processes that were launched find no GPU to train on together",
             "Set training.use_cpu=true",
         ),
-        (
-            args.ignore_data_skip,
-            "ignore_data_skip",
-            "is on",
-            "A resumed run seeks to its step without reading what came before; leave it off",
-        ),
         (args.n_gpu > 1, "n_gpu", f"this one process sees {args.n_gpu} GPUs", "Start it with `accelerate launch`"),
-        (
-            args.auto_find_batch_size,
-            "auto_find_batch_size",
-            "is on",
-            "The rows per step stay fixed in a run; lower per_device_train_batch_size and raise "
-            "gradient_accumulation_steps, which gives the same updates",
-        ),
-        (
-            args.train_sampling_strategy != "random",
-            "train_sampling_strategy",
-            f"is '{args.train_sampling_strategy}'",
-            "The mixture draws the rows, and length_grouping groups them by length",
-        ),
-        (
-            args.label_smoothing_factor != 0,
-            "label_smoothing_factor",
-            f"is {args.label_smoothing_factor}",
-            "Set label_smoothing on the tasks that want it",
-        ),
         (
             args.early_stopping_patience is not None
             and (args.eval_strategy == "no" or args.metric_for_best_model is None),
@@ -90,7 +89,7 @@ def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
         ),
     ]
     mistakes = [Mistake(f"training.{key}", found, remedy) for wrong, key, found, remedy in refused if wrong]
-    return mistakes + _out_of_range(args)
+    return [*refused_fields(vars(args)), *mistakes, *_out_of_range(args), *idle_options(args), *unbuildable(args)]
 
 
 def search_unused(args: MultiTaskTrainingArguments) -> None:
@@ -106,26 +105,25 @@ def search_unused(args: MultiTaskTrainingArguments) -> None:
 
 def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
     """Numbers that would only fail, or silently do nothing, once training has begun."""
-    at_least_one = (
-        "per_device_train_batch_size",
-        "per_device_eval_batch_size",
-        "gradient_accumulation_steps",
-        "window_steps",
-        "early_stopping_patience",
-    )
-    not_negative = ("learning_rate", "head_learning_rate", "balancing_learning_rate", "group_cost")
-    limits = [(key, 1, "at least 1") for key in at_least_one] + [(key, 0, "0 or more") for key in not_negative]
+    limits = [(key, 1, "at least 1") for key in _AT_LEAST_ONE] + [(key, 0, "0 or more") for key in _NOT_NEGATIVE]
     mistakes = []
     for key, least, allowed in limits:
         value = getattr(args, key)
         if value is not None and value < least:
             mistakes.append(Mistake(f"training.{key}", f"is {value}", f"Allowed: {allowed}"))
+    for what in ("logging", "eval", "save"):
+        steps = getattr(args, f"{what}_steps")
+        if getattr(args, f"{what}_strategy") == "steps" and not steps > 0:
+            mistakes.append(Mistake(f"training.{what}_steps", f"is {steps}", "Allowed: more than 0"))
     passes, each = args.max_backward_passes, args.gradient_accumulation_steps
     if passes is not None and passes < each:
         remedy = f"Allowed: at least the {each} of one step" if each > 1 else "Allowed: at least 1"
         mistakes.append(Mistake("training.max_backward_passes", f"is {passes}", remedy))
     if args.max_flops is not None and not args.max_flops > 0:
         mistakes.append(Mistake("training.max_flops", f"is {args.max_flops}", "Allowed: more than 0"))
+    if args.max_steps < -1 or args.max_steps == 0:
+        remedy = "Allowed: at least 1; leave it out to train for num_train_epochs"
+        mistakes.append(Mistake("training.max_steps", f"is {args.max_steps}", remedy))
     if args.max_steps <= 0 and args.num_train_epochs <= 0 and passes is None:
         found = f"is {args.num_train_epochs}, and max_steps is not set"
         mistakes.append(Mistake("training.num_train_epochs", found, "Train for more than 0 epochs, or set max_steps"))
@@ -152,10 +150,26 @@ def check_temperature_scaling(tasks: Mapping[str, Task], evaluation: Mapping[str
 
 
 def set_direction(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task]) -> None:
-    """Say whether more of ``metric_for_best_model`` is better; the Trainer would guess it from the name's ending."""
+    """Say whether more of ``metric_for_best_model`` is better; the Trainer would guess it from the name's ending.
+
+    Raises:
+        UserError: If ``greater_is_better`` says the opposite.
+    """
     wanted = (args.metric_for_best_model or "").removeprefix("eval_")
+    directions = {"loss": False, **dict.fromkeys(("average", "macro", "worst"), True)}
     for name, task in tasks.items():
+        directions[f"{name}_loss"] = False
         for key, spec in metric_keys(task).items():
             per_target = [f"{name}_{key}_{column}" for column in task.label_columns]
-            if wanted in (f"{name}_{key}", *per_target):
-                args.greater_is_better = greater_is_better(spec)
+            directions.update(dict.fromkeys((f"{name}_{key}", *per_target), greater_is_better(spec)))
+    if wanted not in directions:
+        return
+    better = directions[wanted]
+    guessed = not wanted.endswith("loss")
+    # What is neither right nor the Trainer's guess, the user has written.
+    if args.greater_is_better not in (None, better, guessed):
+        found = (
+            f"is {str(args.greater_is_better).lower()}, and {'more' if better else 'less'} of '{wanted}' is better"
+        )
+        raise UserError(Mistake("training.greater_is_better", found, "Leave it out"))
+    args.greater_is_better = better

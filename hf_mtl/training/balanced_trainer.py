@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Trainer
 from transformers.utils import logging
 
 from hf_mtl.balancing import LossWeighting
@@ -16,7 +15,7 @@ from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.training.beside import forget_passes_beside
 from hf_mtl.training.extra_passes import LossPass, RandomState
 from hf_mtl.training.objective import Objective, StepResult
-from hf_mtl.training.optimizer import add_balancing_group, split_groups
+from hf_mtl.training.optimizer import add_balancing_group, optimizer_class, split_groups
 from hf_mtl.training.planned_trainer import PlannedTrainer
 from hf_mtl.training.task_batches import by_task
 from hf_mtl.training.task_gradients import TaskGradients
@@ -57,10 +56,7 @@ class BalancedTrainer(PlannedTrainer):
     @staticmethod
     def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, dict[str, Any]]:
         """As the Trainer's, and ``adamax``, which it does not know."""
-        if args.optim == "adamax":
-            betas, epsilon = (args.adam_beta1, args.adam_beta2), args.adam_epsilon
-            return torch.optim.Adamax, {"lr": args.learning_rate, "betas": betas, "eps": epsilon}
-        return Trainer.get_optimizer_cls_and_kwargs(args, model)
+        return optimizer_class(args, model)
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """As the Trainer's; the step's micro-batches are kept for passes beside the one that trains."""

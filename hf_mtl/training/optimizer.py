@@ -5,6 +5,15 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import Trainer, TrainingArguments
+
+
+def optimizer_class(args: TrainingArguments, model: Any = None) -> tuple[Any, dict[str, Any]]:
+    """The class of the optimizer and its options: as the Trainer's, and ``adamax``, which it does not know."""
+    if args.optim == "adamax":
+        betas, epsilon = (args.adam_beta1, args.adam_beta2), args.adam_epsilon
+        return torch.optim.Adamax, {"lr": args.learning_rate, "betas": betas, "eps": epsilon}
+    return Trainer.get_optimizer_cls_and_kwargs(args, model)
 
 
 def split_groups(

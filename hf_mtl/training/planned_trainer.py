@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from hf_mtl.data.collate import Collator, Layout
-from hf_mtl.data.loader import PlannedSteps, train_loader
+from hf_mtl.data.loader import PlannedSteps, Workers, train_loader
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.plan import Planner
 from hf_mtl.data.steps import StepSource
@@ -110,7 +110,11 @@ class PlannedTrainer(ScoringTrainer):
             self.processes.rank,
             self.processes.world,
             self.args.gradient_accumulation_steps,
-            self.args.dataloader_num_workers,
+            Workers(
+                self.args.dataloader_num_workers,
+                self.args.dataloader_prefetch_factor,
+                self.args.dataloader_multiprocessing_context,
+            ),
             self.args.seed,
         )
         pin_memory = self.args.dataloader_pin_memory and self.args.device.type == "cuda"

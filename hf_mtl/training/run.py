@@ -105,7 +105,7 @@ def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
     staged = folder.path / "staging"
     trainer.save_model(str(staged), _internal_call=True)
     trainer.accelerator.wait_for_everyone()
-    if trainer.is_world_process_zero():
+    if trainer.args.should_save:  # one process, or with save_on_each_node one of each node
         folder.publish_model(staged)
     trainer.accelerator.wait_for_everyone()
     if trainer.args.push_to_hub:

@@ -133,6 +133,8 @@ class ScoringTrainer(StagedTrainer):
             # Evaluation without training: mixed precision still comes from the accelerator.
             model = self.accelerator.prepare_model(model, evaluation_mode=True)
         model.to(self.args.device).eval()
+        if callable(getattr(self.optimizer, "eval", None)):
+            self.optimizer.eval()  # schedule-free ones keep other weights to train than to score
         share = self.args.eval_batch_size * self.processes.world
         batches = sum(math.ceil(len(split.tokens) / share) for split in splits.values())
         self.callback_handler.eval_dataloader = range(batches)

@@ -285,12 +285,14 @@ class MultiTaskTrainer(BalancedTrainer):
     ) -> TrainOutput:
         """As the Trainer's. ``True`` resumes from the newest whole checkpoint of ``output_dir``.
 
-        Temperatures that the model had are forgotten; with ``temperature_scaling`` it gets new ones in the end.
+        ``None`` resumes from ``args.resume_from_checkpoint``, if that is set. Temperatures that the model had are
+        forgotten; with ``temperature_scaling`` it gets new ones in the end.
 
         Raises:
             CheckpointError: If the checkpoint is damaged, or of another run; names the file.
         """
-        folder = self.checkpoint_to_resume(resume_from_checkpoint)
+        asked = self.args.resume_from_checkpoint if resume_from_checkpoint is None else resume_from_checkpoint
+        folder = self.checkpoint_to_resume(asked)
         forget_temperatures(self.model, self.tasks)
         output = self._train_from(folder, trial, **kwargs)
         if self.args.temperature_scaling:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hf_mtl.data import loader as loader_module
 from hf_mtl.data.collate import Collator
-from hf_mtl.data.loader import PlannedSteps, evaluation_batches, train_loader
+from hf_mtl.data.loader import PlannedSteps, Workers, evaluation_batches, train_loader
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.plan import Planner
 from hf_mtl.data.roster import Roster
@@ -39,7 +39,7 @@ def planned(
 ) -> PlannedSteps:
     source = StepSource(mixture or Mixture(SIZES), Planner(SIZES, ROWS, seed=1, window_steps=WINDOW), lambda: 15)
     collator = Collator(splits(), 0, length_grouping=grouping, group_cost=8)
-    return PlannedSteps(source, collator, rank, world, accumulation, workers)
+    return PlannedSteps(source, collator, rank, world, accumulation, Workers(workers))
 
 
 def rows_of(batch: dict[str, Any]) -> list[tuple[str, tuple[int, ...]]]:

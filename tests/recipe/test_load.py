@@ -152,7 +152,7 @@ def test_mistakes_in_an_inherited_file_are_placed_there(write: Write) -> None:
         ("model=3", "command line: model: found 3. Allowed: a mapping."),
         ("mixture=[1]", "command line: mixture: found [1]. Allowed: a mapping."),
         ("balancing=x", "command line: balancing: found 'x'. Allowed: a mapping."),
-        ("extends=x.yaml", "command line: extends: unknown key 'extends'. "),
+        ("extends=x.yaml", "command line: extends: is given on the command line. Write it in the recipe."),
         (
             "model.tokenizer={train: wordpiece, vocab_size: 1.5}",
             "command line: model.tokenizer.vocab_size: found 1.5. Allowed: a whole number.",

@@ -1,10 +1,9 @@
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from hf_mtl.errors import Mistake, RecipeError
-from hf_mtl.recipe.merge import merge, read_extended
+from hf_mtl.errors import Mistake
+from hf_mtl.recipe.merge import merge
 from hf_mtl.recipe.yaml_source import Node, Origin, dotted, parse_yaml
 
 
@@ -13,7 +12,10 @@ def node(text: str, file: str = "x.yaml") -> Node:
 
 
 def merged(base: str, top: str) -> Any:
-    return merge(node(base), node(top)).plain()
+    mistakes: list[Mistake] = []
+    result = merge(node(base), node(top), mistakes)
+    assert mistakes == []
+    return result.plain()
 
 
 def test_mappings_merge_and_the_extending_file_wins() -> None:
@@ -43,79 +45,101 @@ def test_null_that_removes_nothing_stays() -> None:
         ("{head: {type: vip, beta: 1}}", "{head: linear}", {"head": "linear"}),
         ("{head: vip}", "{head: {beta: 2}}", {"head": {"type": "vip", "beta": 2}}),
         ("{head: vip}", "{head: {type: mlp, x: 2}}", {"head": {"type": "mlp", "x": 2}}),
-        ("{weighting: {name: uw, clip: 1}}", "{weighting: {name: dwa}}", {"weighting": {"name": "dwa"}}),
-        ("{aggregator: {name: cagrad, c: 1}}", "{aggregator: {name: mgda}}", {"aggregator": {"name": "mgda"}}),
-        ("{aggregator: cagrad}", "{aggregator: {c: 1}}", {"aggregator": {"name": "cagrad", "c": 1}}),
-        ("{weighting: uw}", "{weighting: {clip: 1}}", {"weighting": {"name": "uw", "clip": 1}}),
-        ("{dataset: {path: hub/x, name: y}}", "{dataset: {path: csv}}", {"dataset": {"path": "csv"}}),
-        ("{dataset: {path: csv, name: y}}", "{dataset: {name: z}}", {"dataset": {"path": "csv", "name": "z"}}),
         (
             "{backbone: {model_type: bert, a: 1}}",
             "{backbone: {model_type: gpt2}}",
             {"backbone": {"model_type": "gpt2"}},
         ),
-        ("{dataset: [{path: a}]}", "{dataset: {path: b}}", {"dataset": {"path": "b"}}),
+        ("{tokenizer: {train: a, size: 1}}", "{tokenizer: {train: b}}", {"tokenizer": {"train": "b"}}),
     ],
 )
 def test_what_is_named_differently_inherits_no_options(base: str, top: str, expected: object) -> None:
     assert merged(f"{{model: {base}}}", f"{{model: {top}}}") == {"model": expected}
 
 
+@pytest.mark.parametrize(
+    ("base", "top", "expected"),
+    [
+        ("{weighting: {name: uw, clip: 1}}", "{weighting: {name: dwa}}", {"weighting": {"name": "dwa"}}),
+        ("{aggregator: {name: cagrad, c: 1}}", "{aggregator: {name: mgda}}", {"aggregator": {"name": "mgda"}}),
+        ("{aggregator: cagrad}", "{aggregator: {c: 1}}", {"aggregator": {"name": "cagrad", "c": 1}}),
+        ("{weighting: uw}", "{weighting: {clip: 1}}", {"weighting": {"name": "uw", "clip": 1}}),
+    ],
+)
+def test_another_method_inherits_no_options(base: str, top: str, expected: object) -> None:
+    assert merged(f"{{balancing: {base}}}", f"{{balancing: {top}}}") == {"balancing": expected}
+
+
+@pytest.mark.parametrize(
+    ("base", "top", "expected"),
+    [
+        ("{head: {type: vip, beta: 1}}", "{head: {type: mlp}}", {"head": {"type": "mlp"}}),
+        ("{dataset: {path: hub/x, name: y}}", "{dataset: {path: csv}}", {"dataset": {"path": "csv"}}),
+        ("{dataset: {path: csv, name: y}}", "{dataset: {name: z}}", {"dataset": {"path": "csv", "name": "z"}}),
+        ("{dataset: [{path: a}]}", "{dataset: {path: b}}", {"dataset": {"path": "b"}}),
+        ("{metrics: {name: f1, labels: [a]}}", "{metrics: {name: mcc}}", {"metrics": {"name": "mcc"}}),
+    ],
+)
+def test_another_head_or_dataset_of_a_task_inherits_no_options(base: str, top: str, expected: object) -> None:
+    assert merged(f"{{tasks: {{t: {base}}}}}", f"{{tasks: {{t: {top}}}}}") == {"tasks": {"t": expected}}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "head",
+        "dataset",
+        "weighting",
+        "aggregator",
+        "backbone",
+        "tokenizer",
+        "type",
+        "text",
+        "label",
+        "extends",
+        "path",
+    ],
+)
+def test_a_task_that_is_called_like_a_key_keeps_what_it_inherits(name: str) -> None:
+    base = f"{{tasks: {{{name}: {{type: regression, label: score, dataset: {{path: csv, name: y}}}}}}}}"
+    top = f"{{tasks: {{{name}: {{type: regression2, path: p, name: n, train: t}}}}}}"
+    expected = {
+        "type": "regression2",
+        "label": "score",
+        "dataset": {"path": "csv", "name": "y"},
+        "path": "p",
+        "name": "n",
+        "train": "t",
+    }
+    assert merged(base, top) == {"tasks": {name: expected}}
+
+
+@pytest.mark.parametrize(
+    ("base", "top", "key"),
+    [
+        ("{tasks: {a: {x: 1}}}", "{tasks: {}}", "tasks"),
+        ("{tasks: {a: {x: 1}}}", "{tasks: {a: {}}}", "tasks.a"),
+        ("{training: {options: {a: 1}}}", "{training: {options: {}}}", "training.options"),
+        ("{model: {head: vip}}", "{model: {head: {}}}", "model.head"),
+    ],
+)
+def test_a_mapping_without_keys_that_would_change_nothing_is_a_mistake(base: str, top: str, key: str) -> None:
+    mistakes: list[Mistake] = []
+    merge(node(base), node(top), mistakes)
+    assert [str(item) for item in mistakes] == [
+        f"x.yaml:1: {key}: found {{}}, which changes nothing. Write null to remove what is inherited, or leave the "
+        "key out."
+    ]
+
+
+def test_a_mapping_without_keys_is_none_where_nothing_is_inherited() -> None:
+    assert merged("{a: 1}", "{mixture: {}}") == {"a": 1, "mixture": {}}
+    assert merged("{mixture: {}}", "{mixture: {}}") == {"mixture": {}}
+
+
 def test_values_keep_their_origin() -> None:
-    result = merge(node("a:\n  b: 1\n  c: 2\n", "base.yaml"), node("# comment\na:\n  c: 4\n", "top.yaml"))
+    result = merge(node("a:\n  b: 1\n  c: 2\n", "base.yaml"), node("# comment\na:\n  c: 4\n", "top.yaml"), [])
     places = {dotted(path): str(origin) for path, origin in result.origins()}
     assert places["a.b"] == "base.yaml:2"
     assert places["a.c"] == "top.yaml:3"
     assert places["a"] == "base.yaml:1"
-
-
-def test_chains_and_lists_of_recipes_are_merged_in_order(write: Callable[..., str]) -> None:
-    write("a: 1\nb: 1\nc: 1\nd: 1\n", "sub/root.yaml")
-    write("extends: root.yaml\nb: 2\nc: 2\nd: 2\n", "sub/middle.yaml")
-    write("c: 3\nd: 3\n", "other.yaml")
-    top = write("extends: [sub/middle.yaml, other.yaml]\nd: 4\n", "top.yaml")
-    mistakes: list[Mistake] = []
-    result = read_extended(top, mistakes)
-    assert mistakes == []
-    assert result.plain() == {"a": 1, "b": 2, "c": 3, "d": 4}
-    places = {dotted(path): str(origin) for path, origin in result.origins()}
-    assert places == {
-        "": "top.yaml:1",
-        "a": "sub/root.yaml:1",
-        "b": "sub/middle.yaml:2",
-        "c": "other.yaml:1",
-        "d": "top.yaml:2",
-    }
-
-
-def test_one_base_may_be_reached_twice(write: Callable[..., str]) -> None:
-    write("a: 1\n", "root.yaml")
-    write("extends: root.yaml\nb: 2\n", "left.yaml")
-    write("extends: root.yaml\nc: 3\n", "right.yaml")
-    top = write("extends: [left.yaml, right.yaml]\n", "top.yaml")
-    assert read_extended(top, []).plain() == {"a": 1, "b": 2, "c": 3}
-
-
-def test_a_circle_is_refused(write: Callable[..., str]) -> None:
-    write("x: 1\nextends: b.yaml\n", "a.yaml")
-    write("extends: a.yaml\n", "b.yaml")
-    with pytest.raises(RecipeError) as error:
-        read_extended("a.yaml", [])
-    assert str(error.value) == (
-        "b.yaml:1: extends: a circle: a.yaml -> b.yaml -> a.yaml. A recipe cannot extend itself."
-    )
-
-
-def test_a_missing_base_is_said_where_it_is_named(write: Callable[..., str]) -> None:
-    path = write("a: 1\nextends: nowhere.yaml\n", "sub/top.yaml")
-    with pytest.raises(RecipeError) as error:
-        read_extended(path, [])
-    assert str(error.value) == "sub/top.yaml:2: extends: no such file: 'nowhere.yaml'. It is relative to sub."
-
-
-def test_extends_must_be_a_file_or_a_list_of_files(write: Callable[..., str]) -> None:
-    mistakes: list[Mistake] = []
-    read_extended(write("extends: {a: 1}\nb: 2\n"), mistakes)
-    assert [str(item) for item in mistakes] == [
-        "recipe.yaml:1: extends: found {a: 1}. Allowed: a file, or a list of files."
-    ]

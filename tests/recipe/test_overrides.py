@@ -58,6 +58,19 @@ def test_numbers_are_places_in_lists() -> None:
     assert places["tasks.a.dataset.0.path"] == "x.yaml:4"
 
 
+def test_another_dataset_or_schedule_in_a_list_inherits_no_options() -> None:
+    data, mistakes, _ = apply("tasks.a.dataset.0.path=s", "schedules=[{type: x, at: 1}]", "schedules.0.type=y")
+    assert mistakes == []
+    assert data["tasks"]["a"]["dataset"] == [{"path": "s"}, {"path": "r"}]
+    assert data["schedules"] == [{"type": "y"}]
+
+
+def test_numbers_are_places_in_lists_within_lists() -> None:
+    data, mistakes, _ = apply("tasks.a.dataset.1.data_files=[f, g]", "tasks.a.dataset.1.data_files.0=h")
+    assert mistakes == []
+    assert data["tasks"]["a"]["dataset"][1] == {"path": "r", "data_files": ["h", "g"]}
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -70,6 +83,11 @@ def test_numbers_are_places_in_lists() -> None:
         (
             "tasks.a.labels.2=z",
             "command line: tasks.a.labels.2: no place '2' in a list. The list has places 0 to 1.",
+        ),
+        (
+            "tasks={}",
+            "command line: tasks: found {}, which changes nothing. Write null to remove what is inherited, or leave "
+            "the key out.",
         ),
     ],
 )

@@ -3,7 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hf_mtl.recipe.merge import read_extended
+from hf_mtl.recipe.extends import read_extended
 from hf_mtl.recipe.overrides import apply_overrides
 from hf_mtl.recipe.paths import resolve_paths
 from hf_mtl.recipe.yaml_source import read_yaml

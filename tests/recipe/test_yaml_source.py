@@ -80,6 +80,38 @@ def test_tags_build_nothing(text: str) -> None:
     assert [item.key for item in mistakes] == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("!!bool yes", "found 'yes', which is no bool"),
+        ("!!bool 1", "found '1', which is no bool"),
+        ("!!null none", "found 'none', which is no null"),
+        ("!!int 1_000", "found '1_000', which is no int"),
+        ("!!int 1.5", "found '1.5', which is no int"),
+        ("!!float 1_0.5", "found '1_0.5', which is no float"),
+        ("!!float nan", "found 'nan', which is no float"),
+        ("!!seq {a: 1}", "the tag 'tag:yaml.org,2002:seq'"),
+        ("!!map [a]", "the tag 'tag:yaml.org,2002:map'"),
+        ("!!timestamp 2024-01-01", "the tag 'tag:yaml.org,2002:timestamp'"),
+        ("9" * 5000, f"found '{'9' * 5000}', which is no int"),
+    ],
+)
+def test_a_tag_before_what_it_cannot_be_is_a_mistake(text: str, problem: str) -> None:
+    mistakes: list[Mistake] = []
+    assert parse_yaml(f"a: {text}", ORIGIN, mistakes).plain() == {"a": None}
+    assert [(item.key, item.problem) for item in mistakes] == [("a", problem)]
+
+
+def test_a_tag_of_a_key_is_looked_at_too() -> None:
+    mistakes: list[Mistake] = []
+    parse_yaml("!!bool yes: 1", ORIGIN, mistakes)
+    assert [(item.key, item.problem) for item in mistakes] == [("yes", "found 'yes', which is no bool")]
+
+
+def test_a_tag_before_what_it_is_changes_nothing() -> None:
+    assert parse('[!!bool "true", !!int "5", !!float 5, !!null "", !!str yes]') == [True, 5, 5.0, None, "yes"]
+
+
 def test_an_alias_that_contains_itself_is_a_mistake() -> None:
     mistakes: list[Mistake] = []
     parse_yaml("a: &x [1, *x]", ORIGIN, mistakes)

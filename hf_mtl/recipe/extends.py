@@ -1,0 +1,113 @@
+"""Recipes that extend recipes: every file is read once, and merged after all that it extends.
+
+The order is that of Python's classes (C3): a file comes after its bases, and the bases of a list keep the order of
+the list, of which the later ones win.
+"""
+
+import os
+from pathlib import Path
+
+from hf_mtl.errors import Mistake, RecipeError
+from hf_mtl.recipe.merge import merge
+from hf_mtl.recipe.yaml_source import Node, Origin, describe, read_yaml
+
+_ONE_ORDER = "A file comes after all that it extends, and the files of a list stand in one order everywhere."
+
+
+def read_extended(path: str | Path, mistakes: list[Mistake]) -> Node:
+    """Read a recipe and everything that it extends, merged.
+
+    Args:
+        path: The recipe, as the user named it.
+        mistakes: Receives what is wrong without being in the way.
+
+    Raises:
+        RecipeError: If a file cannot be read, a recipe extends itself, or two recipes want their bases in opposite
+            orders.
+    """
+    family = _Family(mistakes)
+    top = family.read(Path(path), ())
+    merged, *others = (family.nodes[key] for key in family.orders[top])
+    for node in others:
+        merged = merge(merged, node, mistakes)
+    return Node(merged.value, family.nodes[top].origin)
+
+
+class _Family:
+    """The files that a recipe extends, at whatever remove, known by where they lie.
+
+    Args:
+        mistakes: Receives what is wrong without being in the way.
+    """
+
+    def __init__(self, mistakes: list[Mistake]):
+        self.mistakes = mistakes
+        self.names: dict[Path, Path] = {}  # as the user would name the file
+        self.nodes: dict[Path, Node] = {}
+        self.orders: dict[Path, list[Path]] = {}  # what a file extends, in order of merging, itself last
+
+    def read(self, path: Path, chain: tuple[Path, ...]) -> Path:
+        """Read a file and those that it extends, unless that was done; ``chain`` led to it."""
+        key = path.resolve()
+        if key in self.orders:
+            return key
+        node = read_yaml(path, self.mistakes)
+        self.names[key], self.nodes[key] = path, node
+        extends = node.value.pop("extends", Node(None, node.origin))
+        bases = [self._base(name, extends.origin, (*chain, path)) for name in self._listed(extends)]
+        self.orders[key] = [*self._order(bases, extends.origin), key]
+        return key
+
+    def _listed(self, extends: Node) -> list[str]:
+        found = extends.plain()
+        names = [found] if isinstance(found, str) else found
+        if names is None:
+            return []
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return names
+        problem, remedy = f"found {describe(found)}", "Allowed: a file, or a list of files."
+        self.mistakes.append(Mistake("extends", problem, remedy, str(extends.origin)))
+        return []
+
+    def _base(self, name: str, origin: Origin, chain: tuple[Path, ...]) -> Path:
+        folder = chain[-1].parent
+        base = Path(os.path.normpath(folder / Path(name).expanduser()))
+        if base.resolve() in {file.resolve() for file in chain}:
+            circle = " -> ".join(str(file) for file in (*chain, base))
+            raise RecipeError(
+                Mistake("extends", f"a circle: {circle}", "A recipe cannot extend itself.", str(origin))
+            )
+        if not base.is_file():
+            problem, remedy = f"no such file: '{name}'", f"It is relative to {folder}."
+            raise RecipeError(Mistake("extends", problem, remedy, str(origin)))
+        return self.read(base, chain)
+
+    def _order(self, bases: list[Path], origin: Origin) -> list[Path]:
+        """The files below a list of bases, in order of merging: C3, which finds the last of them first."""
+        queues = [list(self.orders[base]) for base in reversed(bases)] + [list(bases)]
+        order: list[Path] = []
+        while queues := [queue for queue in queues if queue]:
+            found = next((queue[-1] for queue in queues if _is_last(queue[-1], queues)), None)
+            if found is None:
+                wanted = " before ".join(str(self.names[key]) for key in _circle(queues))
+                remedy = (
+                    "A file comes after all that it extends, and the files of a list stand in one order everywhere."
+                )
+                raise RecipeError(Mistake("extends", f"cannot be put in order: {wanted}", remedy, str(origin)))
+            order.append(found)
+            queues = [queue[:-1] if queue[-1] == found else queue for queue in queues]
+        return order[::-1]
+
+
+def _is_last(key: Path, queues: list[list[Path]]) -> bool:
+    return not any(key in queue[:-1] for queue in queues)
+
+
+def _circle(queues: list[list[Path]]) -> list[Path]:
+    """Files each of which is to come before the next, where none is the last."""
+    found = [queues[0][-1]]
+    while True:
+        after = next(queue[-1] for queue in queues if found[-1] in queue[:-1])
+        if after in found:
+            return [*found[found.index(after) :], after]
+        found.append(after)

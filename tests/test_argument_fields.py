@@ -1,0 +1,144 @@
+"""Every field of TrainingArguments is honoured, refused or irrelevant, in recipes and in Python alike."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from accelerate.parallelism_config import ParallelismConfig
+from transformers import TrainingArguments
+
+from hf_mtl.argument_fields import FORMER, HONOURED, IRRELEVANT, REFUSED, refused_fields
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.errors import RecipeError, UserError
+from hf_mtl.recipe import load_recipe
+from hf_mtl.training.argument_checks import check_arguments
+from tests import tiny
+from tests.recipe.conftest import write
+from tests.recipe.texts import MINIMAL
+
+__all__ = ["write"]
+
+MODEL = tiny.model()
+FIELDS = {field.name: field for field in dataclasses.fields(TrainingArguments)}
+
+# A value of each refused field that is not its default.
+ASKED: dict[str, Any] = {
+    "auto_find_batch_size": True,
+    "average_tokens_across_devices": False,
+    "batch_eval_metrics": True,
+    "dataloader_drop_last": True,
+    "dataloader_in_order": False,
+    "dataloader_persistent_workers": True,
+    "ddp_static_graph": True,
+    "enable_jit_checkpoint": True,
+    "eval_accumulation_steps": 2,
+    "eval_do_concat_batches": False,
+    "eval_use_gather_object": True,
+    "ignore_data_skip": True,
+    "include_for_metrics": ["inputs"],
+    "label_names": ["label"],
+    "label_smoothing_factor": 0.1,
+    "length_column_name": "size",
+    "liger_kernel_config": {"rope": True},
+    "parallelism_config": ParallelismConfig(),
+    "prediction_loss_only": True,
+    "train_sampling_strategy": "sequential",
+    "use_cache": True,
+    "use_liger_kernel": True,
+}
+
+
+def test_every_field_is_in_exactly_one_list() -> None:
+    lists = [HONOURED, frozenset(IRRELEVANT), frozenset(REFUSED)]
+    assert sum(map(len, lists)) == len(frozenset().union(*lists))
+    assert set(FIELDS) - frozenset().union(*lists) == set()
+    assert set(ASKED) == set(REFUSED)
+
+
+def test_defaults_are_not_refused(tmp_path: Any) -> None:
+    assert list(refused_fields({})) == []
+    assert list(refused_fields(vars(MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True)))) == []
+
+
+@pytest.mark.parametrize("name", [name for name in REFUSED if name in FIELDS])
+def test_a_refused_field_is_refused_in_python(tmp_path: Any, name: str) -> None:
+    args = MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, **{name: ASKED[name]})
+    with pytest.raises(UserError) as caught:
+        check_arguments(MODEL, args, {})
+    [mistake] = caught.value.mistakes
+    assert (mistake.key, mistake.remedy) == (f"training.{name}", REFUSED[name])
+    assert mistake.problem.startswith("is ")
+
+
+def test_refused_fields_are_refused_in_a_recipe_all_at_once(write: Callable[..., str]) -> None:
+    given = {name: ASKED[name] for name in ASKED if name in FIELDS and name != "parallelism_config"}
+    overrides = [f"training.{name}={str(value).lower()}" for name, value in given.items()]
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(MINIMAL), [*overrides, "training.parallelism_config={tp_size: 2}"])
+    said = {mistake.key: mistake for mistake in caught.value.mistakes}
+    assert said.keys() == {f"training.{name}" for name in REFUSED if name in FIELDS}
+    for key, mistake in said.items():
+        assert (mistake.where, mistake.remedy) == ("command line", REFUSED[key.removeprefix("training.")])
+
+
+@pytest.mark.parametrize(
+    ("override", "remedy"),
+    [
+        ("resume_from_checkpoint=/nowhere/checkpoint-2", "`hf-mtl train --resume` continues the run in output_dir"),
+        ("do_train=false", "`hf-mtl train` trains"),
+        ("do_eval=true", "`hf-mtl evaluate` scores a run"),
+        ("do_predict=true", "`hf-mtl train --test` scores the test splits too"),
+        ("local_rank=0", "`accelerate launch` says it"),
+    ],
+)
+def test_what_the_command_line_says_is_refused_in_a_recipe(
+    write: Callable[..., str], override: str, remedy: str
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(MINIMAL), [f"training.{override}"])
+    [mistake] = caught.value.mistakes
+    assert mistake.key == "training." + override.partition("=")[0]
+    assert mistake.remedy.startswith(remedy)
+
+
+def test_what_a_script_says_to_itself_is_left_to_it_in_python(tmp_path: Any) -> None:
+    args = MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, do_train=True, do_predict=True)
+    check_arguments(MODEL, args, {})
+
+
+@pytest.mark.parametrize("name", sorted(FORMER))
+def test_a_former_key_is_unknown_and_its_successor_named(write: Callable[..., str], name: str) -> None:
+    assert name not in FIELDS
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(MINIMAL), [f"training.{name}=1"])
+    [mistake] = caught.value.mistakes
+    assert (mistake.problem, mistake.remedy) == (f"unknown key '{name}'", f"{FORMER[name]}.")
+
+
+ACCELERATOR = [
+    ({"split_batches": True}, "split_batches"),
+    ({"dispatch_batches": True}, "dispatch_batches"),
+    ({"even_batches": False}, "even_batches"),
+    ({"use_seedable_sampler": False}, "use_seedable_sampler"),
+    ({"non_blocking": True}, "non_blocking"),
+    ({"gradient_accumulation_kwargs": {"num_steps": 2}}, "gradient_accumulation_kwargs.num_steps"),
+]
+
+
+@pytest.mark.parametrize(("config", "key"), ACCELERATOR)
+def test_options_of_loaders_that_accelerate_does_not_wrap_are_refused(
+    tmp_path: Any, config: dict[str, Any], key: str
+) -> None:
+    assert [mistake.key for mistake in refused_fields({"accelerator_config": config})] == [
+        f"training.accelerator_config.{key}"
+    ]
+    args = MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, accelerator_config=config)
+    with pytest.raises(UserError, match=rf"training\.accelerator_config\.{key}: is "):
+        check_arguments(MODEL, args, {})
+
+
+def test_other_options_of_accelerate_are_taken(tmp_path: Any) -> None:
+    config = {"dispatch_batches": False, "gradient_accumulation_kwargs": {"sync_each_batch": True}}
+    args = MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, accelerator_config=config)
+    check_arguments(MODEL, args, {})
