@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from hf_mtl.data.load import LoadedTask
+from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.vocabulary import train_wordpiece
 from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.modeling.backbone import load_encoder_config, resolve_backbone
