@@ -11,7 +11,7 @@ dispatch on the class (`data/labels.py`, `modeling/losses.py`, `evaluation/score
 from abc import ABC, abstractmethod
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
 
 
 class _Frozen(BaseModel):
@@ -74,7 +74,13 @@ class Task(_Frozen, ABC):
     metrics: list[MetricSpec] = Field(default_factory=list, description="The first one is the primary metric.")
     max_rows: int | None = Field(None, ge=1, description="Use at most this many training rows (seeded draw).")
     validation_fraction: float = Field(
-        0.1, gt=0, lt=1, description="Share of train that becomes validation where the dataset has none."
+        0.1,
+        gt=0,
+        lt=1,
+        description="Share of train that becomes validation where the dataset has none, by a hash of each text.",
+    )
+    test_fraction: float | None = Field(
+        None, gt=0, lt=1, description="Share of train that becomes test where the dataset has none. None: no test."
     )
     head: str | dict[str, Any] | None = Field(None, description="This task's head, in place of model.head.")
 
@@ -95,6 +101,14 @@ class Task(_Frozen, ABC):
             raise ValueError(f"one text column or two for a pair, found {len(value)}")
         return value
 
+    @field_validator("test_fraction")
+    @classmethod
+    def _leaves_training_rows(cls, value: float | None, info: ValidationInfo) -> float | None:
+        validation = info.data.get("validation_fraction", 0)
+        if value is not None and value + validation >= 1:
+            raise ValueError(f"{value:g}, and validation_fraction is {validation:g}: together less than 1")
+        return value
+
     @property
     def text_columns(self) -> list[str]:
         """The text columns, one or two."""
@@ -112,7 +126,8 @@ class Task(_Frozen, ABC):
 
     def for_config(self) -> dict[str, Any]:
         """The task as JSON for a model's config: without where the rows came from."""
-        return self.model_dump(mode="json", exclude={"dataset", "max_rows", "validation_fraction"}, exclude_none=True)
+        rows = {"dataset", "max_rows", "validation_fraction", "test_fraction"}
+        return self.model_dump(mode="json", exclude=rows, exclude_none=True)
 
 
 class SequenceClassification(Task):

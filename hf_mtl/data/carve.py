@@ -1,34 +1,28 @@
-"""Validation rows from train, where a dataset brings none; and the draw of `max_rows`."""
+"""Validation and test rows from train, where a dataset brings none; and the draw of `max_rows`."""
 
 import numpy as np
+from numpy.typing import NDArray
+
+from hf_mtl.data.permutation import derive_key, uniform
 
 
-def carve(strata: np.ndarray, fraction: float, seed: int, keep_one: bool) -> np.ndarray:
-    """Choose rows so that every stratum gives its share, by largest remainder.
+def carve(keys: NDArray[np.uint64], fractions: dict[str, float], seed: int) -> dict[str, NDArray[np.bool_]]:
+    """Choose rows of train for validation, test or both, each by its own key and the seed alone.
+
+    A key becomes a number in [0, 1): the lowest are test, the highest are validation. So a row stays where it is when
+    the file grows, when another task reads it, and in test whatever the fraction of validation.
 
     Args:
-        strata: Stratum of each row, int [n].
-        fraction: Share of rows to choose, in (0, 1).
+        keys: Key of each row's text, uint64 [n].
+        fractions: Share of the rows that each split gets, on average; together below 1.
         seed: Seed of the draw.
-        keep_one: Leave at least one row of every stratum, so that no class goes out of train.
 
     Returns:
-        The chosen rows, bool [n]; about ``fraction * n`` of them and at least one where that is possible.
+        The rows of each split, bool [n].
     """
-    values, counts = np.unique(strata, return_counts=True)
-    limits = counts - 1 if keep_one else counts
-    total = max(1, round(fraction * len(strata)))
-    quotas = np.minimum(counts * total / max(1, len(strata)), limits)
-    sizes = np.floor(quotas).astype(np.int64)
-    # Stable: equal remainders go to the lower class first, on every machine.
-    for index in np.argsort(-(quotas - sizes), kind="stable"):
-        if sizes.sum() < total and sizes[index] < limits[index]:
-            sizes[index] += 1
-    chosen = np.zeros(len(strata), dtype=bool)
-    generator = np.random.default_rng([seed, 0])
-    for value, size in zip(values, sizes, strict=True):
-        chosen[generator.permutation(np.flatnonzero(strata == value))[:size]] = True
-    return chosen
+    numbers = uniform(derive_key(seed, "carve", keys))
+    found = {"test": numbers < fractions.get("test", 0), "validation": numbers >= 1 - fractions.get("validation", 0)}
+    return {split: found[split] for split in fractions}
 
 
 def quintiles(targets: np.ndarray) -> np.ndarray:

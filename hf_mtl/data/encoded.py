@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from datasets import Dataset
 
+from hf_mtl.data.text_keys import TextKeys
+
 NO_CLASS = -100
 """Class id of a row without a label: the index that torch's cross entropy ignores."""
 
@@ -28,11 +30,19 @@ class EncodedLabels:
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """The rows of a split with their labels."""
+    """The rows of a split with their labels.
+
+    Args:
+        dataset: The rows.
+        labels: Their labels.
+        keys: The hashes of their texts; None while nobody has asked.
+    """
 
     dataset: Dataset
     labels: EncodedLabels
+    keys: TextKeys | None = None
 
     def select(self, rows: np.ndarray) -> "LabelledRows":
         """Some of the rows, by index."""
-        return LabelledRows(self.dataset.select(rows), self.labels.select(rows))
+        keys = None if self.keys is None else self.keys.select(rows)
+        return LabelledRows(self.dataset.select(rows), self.labels.select(rows), keys)

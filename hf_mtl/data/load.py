@@ -2,14 +2,18 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from datasets import Dataset
 
 from hf_mtl.data.check import check_rows, check_splits, empty_split
 from hf_mtl.data.columns import COUNTED, collect, name_count, raise_all
-from hf_mtl.data.complete import carve_validation, constant_targets, drop_unlabelled, limit_rows
+from hf_mtl.data.complete import carve_splits, constant_targets, drop_unlabelled, limit_rows
+from hf_mtl.data.fingerprint import fingerprint
 from hf_mtl.data.gather import gather_splits
+from hf_mtl.data.loaded import LoadedTask
+from hf_mtl.data.overlap import note_overlaps
+from hf_mtl.data.text_keys import text_keys
 from hf_mtl.data.texts import check_texts, missing_columns, needed_columns
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import Task
@@ -17,27 +21,12 @@ from hf_mtl.tasks import Task
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class LoadedTask:
-    """A task with its data.
-
-    Args:
-        task: The task with its class names filled in.
-        splits: Rows of train, validation and, where the data has it, test: the task's columns only.
-        notes: What was left out or made up on the way, a sentence each.
-    """
-
-    task: Task
-    splits: dict[str, Dataset]
-    notes: list[str]
-
-
 def load_tasks(tasks: Mapping[str, Task], seed: int = 0) -> dict[str, LoadedTask]:
-    """Load every task.
+    """Load every task, and note which evaluation texts are training texts of any.
 
     Args:
         tasks: Tasks by name.
-        seed: Seed of the draws of validation rows and of `max_rows`.
+        seed: Seed of the draws of validation and test rows and of `max_rows`.
 
     Raises:
         DataError: With the mistakes of all tasks.
@@ -48,19 +37,21 @@ def load_tasks(tasks: Mapping[str, Task], seed: int = 0) -> dict[str, LoadedTask
         with collect(mistakes):
             loaded[name] = load_task(name, task, seed)
     raise_all(mistakes)
+    loaded, mistakes = note_overlaps(loaded)
+    raise_all(mistakes)
     return loaded
 
 
 def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
     """Load, filter, check and complete the splits of a task.
 
-    Rows without a label are dropped and counted. Validation rows are drawn from train where the data has none:
-    stratified by class, or by fifths of the targets. Rows keep their order.
+    Rows without a label are dropped and counted. Validation rows are taken out of train where the data has none, and
+    test rows where the task asks for them, by a hash of their text. Rows keep their order.
 
     Args:
         name: The task's name.
         task: The task.
-        seed: Seed of the draws of validation rows and of `max_rows`.
+        seed: Seed of the draws of validation and test rows and of `max_rows`.
 
     Raises:
         DataError: With everything that is wrong in any split.
@@ -76,14 +67,23 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
             count = name_count(len(part.dataset), f"{split} row")
             notes.append(f"{name}: none of {count} has a label; {split} is left out.")
         else:
-            rows[split] = drop_unlabelled(name, split, part, notes)
-    if "validation" not in rows:
-        train, validation = carve_validation(name, task, rows["train"], seed, notes)
-        rows = {**rows, "train": train, "validation": validation}
+            labelled = drop_unlabelled(name, split, part, notes)
+            rows[split] = replace(labelled, keys=text_keys(task, labelled.dataset))
+    given = set(rows)
+    rows = carve_splits(name, task, rows, seed, notes)
+    # After carving, so that a smaller draw moves no row to another side.
     rows["train"] = limit_rows(name, task, rows["train"], seed, notes)
     notes.extend(constant_targets(name, task, rows["train"]))
-    order = [split for split in ("train", "validation", "test") if split in rows]
-    return LoadedTask(task, {split: rows[split].dataset for split in order}, notes)
+    rows = {split: rows[split] for split in ("train", "validation", "test") if split in rows}
+    keys = {split: part.keys for split, part in rows.items() if part.keys is not None}
+    return LoadedTask(
+        task,
+        splits={split: part.dataset for split, part in rows.items()},
+        notes=notes,
+        keys=keys,
+        fingerprints={split: fingerprint(found, rows[split].labels) for split, found in keys.items()},
+        carved=tuple(split for split in rows if split not in given),
+    )
 
 
 def prepare_dataset(name: str, task: Task, dataset: Dataset, split: str, labelled: bool = True) -> Dataset:

@@ -15,7 +15,7 @@ def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return value ^ (value >> np.uint64(31))
 
 
-def derive_key(*parts: int | str | NDArray[np.int64]) -> NDArray[np.uint64]:
+def derive_key(*parts: int | str | NDArray[np.int64] | NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Make one 64-bit key of several parts, such as a seed, a task's name and a pass number.
 
     Args:

@@ -1,6 +1,6 @@
 """Callbacks: what happens at an event of the Trainer's loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from transformers import (
 )
 from transformers.trainer_callback import ExportableState
 
+from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.reporting.json_files import append_jsonl, truncate_jsonl
 from hf_mtl.reporting.log_keys import is_task_loss
@@ -125,17 +126,25 @@ class JsonLogCallback(TrainerCallback):
 
 
 class RecipeCallback(TrainerCallback):
-    """Keeps the recipe in the run's folder once training begins: a run that is refused leaves the folder alone."""
+    """Keeps the recipe, and what its rows are, once training begins: a run that is refused leaves the folder alone.
 
-    def __init__(self, folder: RunFolder, text: str):
+    Args:
+        folder: The run's folder.
+        text: The resolved recipe.
+        data: The rows, by task.
+    """
+
+    def __init__(self, folder: RunFolder, text: str, data: Mapping[str, LoadedTask]):
         self.folder = folder
         self.text = text
+        self.data = data
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Write ``recipe.yaml``."""
+        """Write ``recipe.yaml`` and ``data.json``."""
         if state.is_world_process_zero:
+            self.folder.data.write(self.data)
             self.folder.write_recipe(self.text)
 
 

@@ -1,11 +1,14 @@
 """A trained checkpoint is scored again, on any split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
+from transformers.utils import logging
 
+from hf_mtl.data.loaded import LoadedTask
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import CheckpointError, RunError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
@@ -13,6 +16,10 @@ from hf_mtl.recipe import load_recipe
 from hf_mtl.training.baselines import baseline_results
 from hf_mtl.training.checkpoint import MANIFEST, verify
 from hf_mtl.training.prepare import Prepared, load_data, make_arguments
+from hf_mtl.training.run_data import RunData
+from hf_mtl.training.scoring_overrides import check_overrides, scoring_tasks
+
+logger = logging.get_logger(__name__)
 
 _ONLY_SCORING: dict[str, Any] = {
     "report_to": "none",
@@ -31,7 +38,8 @@ def evaluate_run(
 
     Args:
         path: A run's folder, one of its checkpoints, or a recipe whose run is in its ``training.output_dir``.
-        overrides: ``key=value`` that replace keys of the recipe, such as other data.
+        overrides: ``key=value`` that replace keys of the recipe, such as other data or metrics. A key that means
+            nothing to a trained model is refused.
         split: ``train``, ``validation`` or ``test``.
         baselines: Score the majority class and TF-IDF with a linear model on the same rows too.
 
@@ -39,24 +47,46 @@ def evaluate_run(
         ``{"tasks", "average", "macro", "worst", "loss", "split"}``, and ``"baselines"`` by name when asked.
 
     Raises:
-        UserError: If there is no checkpoint, it is damaged, or there is no such split.
+        UserError: If there is no checkpoint, it is damaged, there is no such split, or an override means nothing.
     """
     recipe_path, model_path = find_checkpoint(Path(path), overrides)
-    recipe = load_recipe(recipe_path, overrides)
+    run, recipe = load_recipe(recipe_path), load_recipe(recipe_path, overrides)
     # Nothing of training happens: no folder of it is made, and nothing is watched.
     args = make_arguments(recipe, output_dir=str(model_path), **_ONLY_SCORING)
     model = load_model(model_path)
+    check_overrides(run, recipe, model.tasks, to_find=Path(path).is_file())
+    if recipe.model.max_length != run.model.max_length:
+        model.config.max_length = recipe.model.max_length
     data = load_data(recipe, seed=args.data_seed if args.data_seed is not None else args.seed)
     prepared = Prepared(recipe, args, data, read_tokenizer(str(model_path)))
     rows = prepared.split(split)
     if not rows:
         raise UserError(f"{recipe_path}: no task has a split '{split}'")
+    _say_other_rows(RunData(recipe_path.parent), data, split, baselines)
     trainer = prepared.trainer(model, to_train=False)
+    trainer.tasks = scoring_tasks(run, recipe, model.tasks)
     trainer.predict(rows)
     results = {**trainer.scores.to_dict(), "split": split}
     if baselines:
         results["baselines"] = baseline_results(prepared, rows)
     return results
+
+
+def _say_other_rows(then: RunData, data: Mapping[str, LoadedTask], split: str, baselines: bool) -> None:
+    """Say for which tasks the rows are not those of the run, and how many of the scored ones it has trained on."""
+    if not is_main_process():
+        return
+    if not then.exists:
+        logger.warning("The run kept no record of its rows (data.json): whether the data changed cannot be said.")
+        return
+    # Baselines are fitted on today's training rows.
+    splits = dict.fromkeys([split, "train"] if baselines else [split])
+    for name, part, difference in then.changes(data, splits):
+        note = f"{name}: the {part} rows are not those of the run: {difference}."
+        if part != "train" and part in data[name].keys:
+            keys = data[name].keys[part].rows
+            note += f" Of the {len(keys):,} scored, {then.trained(keys):,} have a text that the run was trained on."
+        logger.warning(note)
 
 
 def find_checkpoint(path: Path, overrides: Sequence[str]) -> tuple[Path, Path]:

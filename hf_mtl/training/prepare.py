@@ -11,7 +11,8 @@ from transformers import set_seed
 from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.data.load import LoadedTask, load_tasks
+from hf_mtl.data.load import load_tasks
+from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import Mistake, RecipeError, UserError
 from hf_mtl.modeling import MultiTaskModel

@@ -18,7 +18,7 @@ from hf_mtl.training.baselines import baseline_results
 from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrinterCallback, TaskProgressCallback
 from hf_mtl.training.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.run_folder import RunFolder
-from hf_mtl.training.same_run import refuse_another_run
+from hf_mtl.training.same_run import refuse_another_run, refuse_other_rows
 from hf_mtl.training.trainer import MultiTaskTrainer
 
 logger = logging.get_logger(__name__)
@@ -59,11 +59,12 @@ def run_recipe(
         return _finished(folder, test)
     start = _checkpoint_to_resume(recipe, folder) if resume else None
     prepared = prepare(recipe, args, tokenizer_folder=start)
+    if start is not None:
+        refuse_other_rows(recipe, folder, prepared.data)
     if test and not prepared.split("test"):
         raise RunError("--test: no task has a split 'test' to score; leave it out, or name one in a task's dataset")
-    trainer = prepared.trainer(
-        prepared.new_model(), callbacks=[JsonLogCallback(folder.log), RecipeCallback(folder, recipe.to_yaml())]
-    )
+    records = [JsonLogCallback(folder.log), RecipeCallback(folder, recipe.to_yaml(), prepared.data)]
+    trainer = prepared.trainer(prepared.new_model(), callbacks=records)
     trainer.remove_callback(PrinterCallback if args.disable_tqdm else ProgressCallback)
     trainer.add_callback(TaskPrinterCallback if args.disable_tqdm else TaskProgressCallback)
     folder.open(resume, overwrite)  # now that nothing can be wrong any more: it may clear an old run away

@@ -11,6 +11,7 @@ from accelerate import PartialState
 from hf_mtl.errors import Mistake, RunError
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.training.checkpoint import checkpoints
+from hf_mtl.training.run_data import DATA, TRAINED, RunData
 
 RECIPE = "recipe.yaml"
 RESULTS = "results.json"
@@ -18,7 +19,7 @@ LOG = "log.jsonl"
 FIGURES = "figures"
 _MODEL = ("config.json", "model.safetensors", "model.safetensors.index.json", "training_args.bin")
 _TOKENIZER = ("tokenizer", "tokenizer.json", "tokenizer_config.json")
-_OURS = (RECIPE, RESULTS, LOG, FIGURES, "staging", *_MODEL, *_TOKENIZER)
+_OURS = (RECIPE, DATA, TRAINED, RESULTS, LOG, FIGURES, "staging", *_MODEL, *_TOKENIZER)
 
 
 class RunFolder:
@@ -31,6 +32,7 @@ class RunFolder:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.recipe = self.path / RECIPE
+        self.data = RunData(self.path)
         self.log = self.path / LOG
         self.figures = self.path / FIGURES
 

@@ -1,8 +1,9 @@
-"""A run is continued with the recipe that it was started with."""
+"""A run is continued with the recipe and the rows that it was started with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.errors import Mistake, RunError
 from hf_mtl.recipe import Recipe, load_recipe
 from hf_mtl.training.run_folder import RunFolder
@@ -30,6 +31,23 @@ def refuse_another_run(recipe: Recipe, folder: RunFolder) -> None:
     if not folder.recipe.exists():
         return
     mistakes = list(_differences(recipe, load_recipe(folder.recipe), folder))
+    if mistakes:
+        raise RunError(recipe.with_places(mistakes))
+
+
+def refuse_other_rows(recipe: Recipe, folder: RunFolder, data: Mapping[str, LoadedTask]) -> None:
+    """Compare the rows to train and to watch with those that a run keeps a record of. Its test rows may change.
+
+    Raises:
+        RunError: If any task has other rows; says of which, and how many there were.
+    """
+    if not folder.data.exists:
+        return
+    remedy = f"Give the run's own rows back, or start anew with --overwrite: {folder.path} was begun with others."
+    mistakes = [
+        Mistake(f"tasks.{name}.dataset", f"the {split} rows changed since the run began ({difference})", remedy)
+        for name, split, difference in folder.data.changes(data, ("train", "validation"))
+    ]
     if mistakes:
         raise RunError(recipe.with_places(mistakes))
 

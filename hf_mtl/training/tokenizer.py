@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hf_mtl.data.load import LoadedTask
+from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.texts import is_tokenised
 from hf_mtl.data.vocabulary import train_wordpiece
 from hf_mtl.errors import DataError, Mistake

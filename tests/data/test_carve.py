@@ -3,34 +3,40 @@ import pytest
 
 from hf_mtl.data.carve import carve, draw, quintiles
 
-
-def test_every_class_gives_its_share() -> None:
-    strata = np.repeat([0, 1, 2], [100, 50, 10])
-    chosen = carve(strata, 0.1, seed=3, keep_one=True)
-    assert np.bincount(strata[chosen]).tolist() == [10, 5, 1]
+KEYS = np.random.default_rng(0).integers(0, 2**64, size=20_000, dtype=np.uint64)
 
 
-def test_the_total_is_the_rounded_fraction_where_classes_do_not_divide() -> None:
-    strata = np.repeat([0, 1, 2], [37, 36, 27])
-    assert carve(strata, 0.1, seed=0, keep_one=True).sum() == 10
+def test_each_split_gets_its_share() -> None:
+    chosen = carve(KEYS, {"test": 0.2, "validation": 0.1}, seed=3)
+    assert chosen["test"].mean() == pytest.approx(0.2, abs=0.01)
+    assert chosen["validation"].mean() == pytest.approx(0.1, abs=0.01)
+    assert not (chosen["test"] & chosen["validation"]).any()
 
 
-def test_a_class_with_one_row_stays_in_train() -> None:
-    strata = np.array([0] * 5 + [1])
-    for seed in range(20):
-        assert not carve(strata, 0.5, seed, keep_one=True)[5]
-    assert not carve(np.array([0, 1]), 0.5, 0, keep_one=True).any()
+def test_a_row_goes_where_its_key_says_whatever_the_other_rows_are() -> None:
+    whole, part = (carve(keys, {"validation": 0.3}, seed=1)["validation"] for keys in (KEYS, KEYS[::-7]))
+    assert (whole[::-7] == part).all()
 
 
-def test_the_draw_depends_on_the_seed_alone() -> None:
-    strata = np.repeat([0, 1], 50)
-    first, again, other = (carve(strata, 0.2, seed, keep_one=True) for seed in (1, 1, 2))
-    assert (first == again).all()
-    assert (first != other).any()
+@pytest.mark.parametrize(("split", "other"), [("test", "validation"), ("validation", "test")])
+def test_a_split_does_not_depend_on_the_fraction_of_the_other(split: str, other: str) -> None:
+    alone, beside = carve(KEYS, {split: 0.2}, 0), carve(KEYS, {other: 0.5, split: 0.2}, 0)
+    assert list(alone) == [split]
+    assert (alone[split] == beside[split]).all()
 
 
-def test_one_row_at_least_is_chosen() -> None:
-    assert carve(np.array([0, 0, 0]), 0.01, 0, keep_one=True).sum() == 1
+def test_a_larger_fraction_keeps_the_rows_of_a_smaller_one() -> None:
+    small, large = (carve(KEYS, {"validation": share}, 0)["validation"] for share in (0.1, 0.3))
+    assert (large | ~small).all()
+
+
+def test_seeds_draw_independently() -> None:
+    first, other = (carve(KEYS, {"validation": 0.5}, seed)["validation"] for seed in (0, 1))
+    assert (first == other).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_draw_is_the_same_on_every_machine() -> None:
+    assert np.flatnonzero(carve(KEYS[:40], {"validation": 0.2}, 0)["validation"]).tolist() == [0, 13, 38]
 
 
 def test_quintiles_are_equal_fifths_in_target_order() -> None:

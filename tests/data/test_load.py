@@ -6,7 +6,8 @@ import pandas
 import pytest
 from datasets import Dataset
 
-from hf_mtl.data.load import LoadedTask, load_task, load_tasks, prepare_dataset
+from hf_mtl.data.load import load_task, load_tasks, prepare_dataset
+from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.errors import DataError
 from hf_mtl.tasks import DatasetSource, Regression, RowFilter, SequenceClassification
 
@@ -134,32 +135,98 @@ def test_an_unlabelled_test_split_is_left_out_and_an_unlabelled_train_split_is_a
     assert "none of 2 train rows has a label" in message(load_task, "t", SequenceClassification(dataset=source))
 
 
-def test_validation_is_carved_by_class_seeded_and_said(tmp_path: Path) -> None:
-    labels = [0] * 60 + [1] * 30 + [2]
+def test_validation_is_carved_by_text_seeded_and_said(tmp_path: Path) -> None:
+    labels = [0] * 300 + [1] * 150 + [2]
     task = SequenceClassification(dataset=saved(tmp_path, train=rows(labels)), validation_fraction=0.2)
     loaded, again, other = (load_task("t", task, seed) for seed in (1, 1, 2))
     train, validation = loaded.splits["train"], loaded.splits["validation"]
-    assert np.bincount(validation["label"][:]).tolist() == [12, 6]
     assert sorted(train["text"][:] + validation["text"][:]) == sorted(rows(labels)["text"])
     assert train["text"][:] == sorted(train["text"][:], key=lambda text: int(text.split()[1]))
+    assert np.abs(np.bincount(validation["label"][:]) - [60, 30]).max() < 12
     assert again.splits["validation"][:] == validation[:]
     assert other.splits["validation"][:] != validation[:]
     assert loaded.notes == [
-        "t: no validation split, so 18 of 91 train rows became validation (stratified by class, seed 1)."
+        f"t: no validation split, so {len(validation)} of 451 train rows became validation "
+        "(validation_fraction 0.2, by a hash of the text, seed 1).",
+        "t: no row of class 'LABEL_2' became validation.",
     ]
 
 
-def test_validation_is_carved_by_fifths_of_the_target(tmp_path: Path) -> None:
-    task = Regression(dataset=saved(tmp_path, train=rows([float(n) for n in range(100)])))
-    loaded = load_task("t", task, 0)
-    assert (np.array(loaded.splits["validation"]["label"][:]) // 20).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
-    assert "stratified by fifths of the target" in loaded.notes[0]
+def test_a_row_stays_on_its_side_when_the_file_grows_or_is_another(tmp_path: Path) -> None:
+    content = rows([0, 1] * 100)
+    longer = {"text": ["new", *reversed(content["text"])], "label": [0, *reversed(content["label"])]}
+    parts = [
+        load_task("t", SequenceClassification(dataset=saved(tmp_path, name, train=train)))
+        for name, train in (("short", content), ("long", longer))
+    ]
+    sides = [{text: split for split, part in item.splits.items() for text in part["text"]} for item in parts]
+    assert sides[0].items() <= sides[1].items()
+    assert set(sides[0].values()) == {"train", "validation"}
 
 
-def test_a_train_split_too_small_to_carve_is_a_mistake(tmp_path: Path) -> None:
+def test_a_test_split_is_carved_apart_from_the_fraction_of_validation(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows([0, 1] * 200))
+    task = SequenceClassification(dataset=source, test_fraction=0.25)
+    loaded = load_task("t", task)
+    wider = load_task("t", task.model_copy(update={"validation_fraction": 0.5}))
+    without = load_task("t", task.model_copy(update={"test_fraction": None}))
+    texts = {split: set(part["text"]) for split, part in loaded.splits.items()}
+    assert list(texts) == ["train", "validation", "test"]
+    assert abs(len(texts["test"]) - 100) < 30
+    assert texts["train"] | texts["validation"] | texts["test"] == set(source_texts(400))
+    assert set(wider.splits["test"]["text"]) == texts["test"]
+    assert set(without.splits["validation"]["text"]) == texts["validation"]
+    assert "no test split, so" in loaded.notes[0]
+    assert list(without.splits) == ["train", "validation"]
+
+
+def source_texts(count: int) -> list[str]:
+    return rows([0] * count)["text"]
+
+
+def test_a_fraction_of_a_split_that_the_data_has_is_said(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows([0, 1]), validation=rows([1]), test=rows([0]))
+    task = SequenceClassification(dataset=source, validation_fraction=0.3, test_fraction=0.3)
+    assert load_task("t", task).notes == [
+        "t: the data has a test split, so test_fraction is not used.",
+        "t: the data has a validation split, so validation_fraction is not used.",
+    ]
+
+
+def test_fractions_that_leave_no_training_rows_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"0.6, and validation_fraction is 0.4: together less than 1"):
+        SequenceClassification(validation_fraction=0.4, test_fraction=0.6)
+
+
+def test_a_train_split_too_small_to_carve_is_one_mistake(tmp_path: Path) -> None:
     source = saved(tmp_path, train=rows([0, 1]))
-    text = message(load_task, "t", SequenceClassification(dataset=source))
-    assert "no validation split, and 2 train rows cannot give one" in text
+    task = SequenceClassification(dataset=source, validation_fraction=0.01, test_fraction=0.01)
+    assert message(load_task, "t", task) == (
+        "tasks.t.test_fraction: of 2 train rows none falls to test or validation (test_fraction 0.01 and "
+        "validation_fraction 0.01, by a hash of the text, seed 0). Change the fraction or training.data_seed, or "
+        "give a test and a validation split."
+    )
+    text = message(load_task, "t", SequenceClassification(dataset=source, validation_fraction=0.999))
+    assert "tasks.t.validation_fraction: of 2 train rows none falls to train (validation_fraction 0.999" in text
+
+
+def test_a_class_that_carving_takes_out_of_train_is_a_mistake(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows([0] * 50 + [1]))
+    text = message(load_task, "t", SequenceClassification(dataset=source, validation_fraction=0.9))
+    assert (
+        "tasks.t.validation_fraction: no row of class 'LABEL_1' is left in train: 1 row became validation (by a hash "
+        "of the text, seed 0). Give a validation split, another training.data_seed, or leave the class out by a "
+        "filter."
+    ) in text
+
+
+def test_max_rows_moves_no_row_to_another_side(tmp_path: Path) -> None:
+    task = SequenceClassification(dataset=saved(tmp_path, train=rows([0, 1] * 100)), test_fraction=0.2)
+    whole, part = load_task("t", task), load_task("t", task.model_copy(update={"max_rows": 30}))
+    for split in ("validation", "test"):
+        assert part.splits[split][:] == whole.splits[split][:]
+    assert set(part.splits["train"]["text"]) < set(whole.splits["train"]["text"])
+    assert len(part.splits["train"]) == len(part.keys["train"].rows) == 30
 
 
 def test_max_rows_is_a_seeded_draw_of_train_in_order(tmp_path: Path) -> None:

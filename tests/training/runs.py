@@ -24,7 +24,16 @@ DEFAULTS: dict[str, Any] = {
     "report_to": "none",
 }
 MODEL = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training_args.bin"}
-FOLDER = {"recipe.yaml", "results.json", "log.jsonl", "figures", "checkpoint-5", "checkpoint-10"}
+FOLDER = {
+    "recipe.yaml",
+    "data.json",
+    "trained_texts.npy",
+    "results.json",
+    "log.jsonl",
+    "figures",
+    "checkpoint-5",
+    "checkpoint-10",
+}
 
 
 def write_recipe(folder: Path, **training: Any) -> Path:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 from sklearn.metrics import f1_score
 
 from hf_mtl import run_recipe
 from hf_mtl.errors import CheckpointError, RecipeError, RunError, UserError
 from hf_mtl.training import evaluate_run
+from hf_mtl.training.evaluate_run import logger
 from tests import tiny
 from tests.training import runs
 
@@ -35,6 +37,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def copied(world: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(world / "run", tmp_path / "moved"))
+
+
+@pytest.fixture
+def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    said: list[str] = []
+    monkeypatch.setattr(logger, "warning", said.append)
+    return said
 
 
 def results(world: Path) -> dict[str, Any]:
@@ -80,6 +89,135 @@ def test_other_data_can_be_given(world: Path) -> None:
     swapped = evaluate_run(world / "run", [train])
     assert swapped["tasks"]["mood"] == evaluate_run(world / "run", split="train")["tasks"]["mood"]
     assert swapped["tasks"]["topic"] == results(world)["tasks"]["topic"]
+
+
+def renamed(world: Path, folder: Path) -> list[str]:
+    """Overrides that give `mood` the same rows with other column names."""
+    files = []
+    for split in ("train", "validation"):
+        frame = pandas.read_json(world / f"mood.{split}.jsonl", lines=True)
+        path = folder / f"{split}.jsonl"
+        frame.rename(columns={"text": "words", "label": "class"}).to_json(path, orient="records", lines=True)
+        files.append(f"tasks.mood.dataset.data_files.{split}={path}")
+    return [*files, "tasks.mood.dataset.data_files.test=", "tasks.mood.text=words", "tasks.mood.label=class"]
+
+
+def test_other_columns_are_read(world: Path, tmp_path: Path) -> None:
+    assert evaluate_run(world / "run", renamed(world, tmp_path))["tasks"] == results(world)["tasks"]
+
+
+def test_other_metrics_are_scored_and_class_names_may_be_spelled_otherwise(world: Path) -> None:
+    found = evaluate_run(world / "run", ["tasks.mood.metrics=[accuracy, matthews]", "tasks.mood.labels=[fine, poor]"])
+    written = results(world)["tasks"]
+    assert list(found["tasks"]["mood"]) == ["accuracy", "matthews", "loss"]
+    assert found["tasks"]["mood"]["loss"] == written["mood"]["loss"]
+    assert found["tasks"]["topic"] == written["topic"]
+    assert found["average"] != results(world)["average"]
+
+
+def test_fewer_rows_tasks_and_tokens_are_scored_when_asked(world: Path) -> None:
+    train = evaluate_run(world / "run", split="train")["tasks"]
+    asked = ["tasks.mood.max_rows=30", "tasks.score=", "training.per_device_eval_batch_size=1"]
+    fewer = evaluate_run(world / "run", asked, split="train")["tasks"]
+    assert list(fewer) == ["topic", "mood"]
+    assert fewer["mood"]["loss"] != pytest.approx(train["mood"]["loss"])
+    assert fewer["topic"]["loss"] == pytest.approx(train["topic"]["loss"])
+    short = evaluate_run(world / "run", ["model.max_length=5"], split="train")["tasks"]
+    assert short["topic"]["loss"] != pytest.approx(train["topic"]["loss"])
+
+
+REFUSED = [
+    "training.learning_rate=0.1",
+    "training.max_steps=3",
+    "training.output_dir=elsewhere",
+    "training.eval_steps=",
+    "model.head=mlp",
+    "model.dropout=0.3",
+    "model.pooling=mean",
+    "model.lora=true",
+    "model.backbone.hidden_size=32",
+    "model.tokenizer.vocab_size=300",
+    "mixture.cap=50",
+    "balancing.weighting=ew",
+    "schedules=[alternating]",
+    "tasks.mood.loss=focal",
+    "tasks.mood.label_smoothing=0.1",
+    "tasks.mood.class_weights=balanced",
+    "tasks.mood.head=mlp",
+    "tasks.score.standardize=false",
+]
+
+
+def mistakes(world: Path, *overrides: str) -> list[str]:
+    with pytest.raises(RunError) as caught:
+        evaluate_run(world / "run", overrides)
+    return [f"{mistake.key}: {mistake.problem}" for mistake in caught.value.mistakes]
+
+
+def test_overrides_that_mean_nothing_to_a_trained_model_are_refused_by_name(world: Path) -> None:
+    said = mistakes(world, *REFUSED, "tasks.mood.metrics=[accuracy]")
+    keys = [override.partition("=")[0] for override in REFUSED]
+    named = [
+        ("model.backbone" if "backbone" in key else "model.tokenizer" if "tokenizer" in key else key) for key in keys
+    ]
+    assert sorted(line.partition(":")[0] for line in said) == sorted(named)
+    assert "training.learning_rate: 0.1 changes nothing about a model that is trained" in said
+    assert "training.eval_steps: leaving it out changes nothing about a model that is trained" in said
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        (
+            "tasks.mood.labels=[bad, good]",
+            "tasks.mood.labels: puts 'bad', 'good' at another place than the model of the run",
+        ),
+        ("tasks.mood.labels=3", "tasks.mood.labels: gives 3, and the model of the run has 2 outputs"),
+        ("tasks.score.label=x", "tasks.score.label: gives 1, and the model of the run has 2 outputs"),
+        (
+            "tasks.more={type: regression, dataset: {path: x.csv}}",
+            "tasks.more: the model of the run has no such task",
+        ),
+    ],
+)
+def test_outputs_that_the_model_has_not_are_refused(world: Path, override: str, said: str) -> None:
+    assert mistakes(world, override) == [said]
+
+
+def test_an_override_that_says_what_the_run_has_is_fine(world: Path) -> None:
+    found = evaluate_run(world / "run", ["training.learning_rate=0.001", "tasks.mood.labels=[good, bad]"])
+    assert found["average"] == results(world)["average"]
+
+
+def test_rows_that_are_not_those_of_the_run_are_said(world: Path, notes: list[str]) -> None:
+    evaluate_run(world / "run")
+    assert notes == []
+    validation = pandas.read_json(world / "mood.validation.jsonl", lines=True)
+    train = pandas.read_json(world / "mood.train.jsonl", lines=True)
+    path = world / "mixed.jsonl"
+    pandas.concat([validation[:20], train[:15]]).to_json(path, orient="records", lines=True)
+    evaluate_run(world / "run", [f"tasks.mood.dataset.data_files.validation={path}"])
+    assert notes == [
+        "mood: the validation rows are not those of the run: 31 rows then, 35 now. "
+        "Of the 35 scored, 15 have a text that the run was trained on."
+    ]
+
+
+def test_carving_test_rows_from_what_the_run_trained_on_is_said(world: Path, notes: list[str]) -> None:
+    found = evaluate_run(world / "run", ["tasks.topic.test_fraction=0.3"], split="test")
+    assert list(found["tasks"]) == ["topic", "mood"]
+    (note,) = notes
+    count = note.split("0 rows then, ")[1].split(" ")[0]
+    assert note == (
+        f"topic: the test rows are not those of the run: 0 rows then, {count} now. "
+        f"Of the {count} scored, {count} have a text that the run was trained on."
+    )
+
+
+def test_a_run_without_a_record_of_its_rows_says_so(copied: Path, notes: list[str]) -> None:
+    (copied / "data.json").unlink()
+    evaluate_run(copied)
+    assert notes == ["The run kept no record of its rows (data.json): whether the data changed cannot be said."]
 
 
 def test_baselines_are_scored_on_the_same_rows(world: Path) -> None:

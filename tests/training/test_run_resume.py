@@ -1,5 +1,6 @@
 """A run is resumed: what it goes on from, and what it refuses."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -128,11 +129,49 @@ def test_data_that_moved_is_no_other_recipe(world: Path, unfinished: Path, tmp_p
     runs.assert_same_bits(unfinished, world / "run")
 
 
-def test_other_rows_behind_the_same_recipe_are_refused(world: Path, unfinished: Path, tmp_path: Path) -> None:
+def one_row_less(lines: list[str]) -> list[str]:
+    return lines[:-1]
+
+
+def another_label(lines: list[str]) -> list[str]:
+    found = json.loads(lines[-1])
+    return [*lines[:-1], json.dumps({**found, "label": 1 - found["label"]}) + "\n"]
+
+
+def another_order(lines: list[str]) -> list[str]:
+    return lines[::-1]
+
+
+SAME = "61 rows then and now, with other texts or labels, or in another order"
+OTHER_ROWS = [
+    ("train", one_row_less, "the train rows changed since the run began (61 rows then, 60 now)"),
+    ("train", another_label, f"the train rows changed since the run began ({SAME})"),
+    ("train", another_order, f"the train rows changed since the run began ({SAME})"),
+    ("validation", one_row_less, "the validation rows changed since the run began (31 rows then, 30 now)"),
+]
+
+
+@pytest.mark.parametrize(("split", "change", "said"), OTHER_ROWS)
+def test_other_rows_behind_the_same_recipe_are_refused(
+    unfinished: Path, tmp_path: Path, split: str, change: Callable[[list[str]], list[str]], said: str
+) -> None:
     moved = runs.write_recipe(tmp_path / "moved")
-    rows = (moved.parent / "mood.train.jsonl").read_text().splitlines(keepends=True)
-    (moved.parent / "mood.train.jsonl").write_text("".join(rows[:-1]))
+    file = moved.parent / f"mood.{split}.jsonl"
+    file.write_text("".join(change(file.read_text().splitlines(keepends=True))))
     before = runs.content(unfinished)
+    with pytest.raises(RunError) as caught:
+        runs.train(moved, unfinished, resume=True)
+    (mistake,) = caught.value.mistakes
+    assert (mistake.key, mistake.problem) == ("tasks.mood.dataset", said)
+    assert runs.content(unfinished) == before
+
+
+def test_a_run_without_a_record_of_its_rows_still_refuses_another_number_of_them(
+    unfinished: Path, tmp_path: Path
+) -> None:
+    (unfinished / "data.json").unlink()
+    moved = runs.write_recipe(tmp_path / "moved")
+    file = moved.parent / "mood.train.jsonl"
+    file.write_text("".join(one_row_less(file.read_text().splitlines(keepends=True))))
     with pytest.raises(CheckpointError, match="tasks is .*'mood': 60.*, the checkpoint has .*'mood': 61"):
         runs.train(moved, unfinished, resume=True)
-    assert runs.content(unfinished) == before

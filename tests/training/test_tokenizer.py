@@ -7,7 +7,7 @@ from datasets import Dataset
 from transformers import BertConfig, ByT5Tokenizer, CanineTokenizer, PreTrainedTokenizerBase
 
 from hf_mtl import SequenceClassification
-from hf_mtl.data.load import LoadedTask
+from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.vocabulary import train_wordpiece
 from hf_mtl.errors import DataError, ModelError
 from hf_mtl.modeling.backbone import load_encoder_config

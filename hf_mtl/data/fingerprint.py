@@ -1,0 +1,27 @@
+"""What a split holds in a few letters, so that a later look at the data can tell whether it is the same."""
+
+import hashlib
+from dataclasses import dataclass
+
+from hf_mtl.data.encoded import EncodedLabels
+from hf_mtl.data.text_keys import TextKeys
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The content of a split.
+
+    Args:
+        rows: Number of rows.
+        content: Hash of texts and labels in their order, as hexadecimal digits; whatever the file's format.
+    """
+
+    rows: int
+    content: str
+
+
+def fingerprint(keys: TextKeys, labels: EncodedLabels) -> Fingerprint:
+    """Hash the texts, or token ids, and the labels of a split."""
+    digest = hashlib.blake2b(keys.contents.astype("<u8").tobytes(), digest_size=16)
+    digest.update(labels.values.astype("<i8" if labels.values.ndim == 1 else "<f8").tobytes())
+    return Fingerprint(len(keys.contents), digest.hexdigest())

@@ -1,0 +1,78 @@
+"""What rows a run used, kept in its folder, and what is different about the rows of today."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from hf_mtl.data.columns import name_count
+from hf_mtl.data.fingerprint import Fingerprint
+from hf_mtl.data.loaded import LoadedTask
+from hf_mtl.data.text_keys import Keys, among
+from hf_mtl.reporting.atomic import replacing
+from hf_mtl.reporting.json_files import write_json_atomic
+
+DATA = "data.json"
+TRAINED = "trained_texts.npy"
+
+
+class RunData:
+    """The record of a run's rows: ``data.json``, and the hashes of all texts that it trains on.
+
+    Args:
+        folder: The run's folder.
+    """
+
+    def __init__(self, folder: Path):
+        self._data = folder / DATA
+        self._trained = folder / TRAINED
+
+    @property
+    def exists(self) -> bool:
+        """Whether the run kept a record; runs of earlier versions did not."""
+        return self._data.exists() and self._trained.exists()
+
+    def write(self, data: Mapping[str, LoadedTask]) -> None:
+        """Keep what the rows are, by task and split."""
+        keys = [item.keys["train"].rows for item in data.values() if "train" in item.keys]
+        with replacing(self._trained) as temporary:
+            np.save(temporary, np.unique(np.concatenate([np.empty(0, np.uint64), *keys])))
+        tasks = {
+            name: {split: asdict(found) for split, found in item.fingerprints.items()} for name, item in data.items()
+        }
+        write_json_atomic(self._data, {"tasks": tasks})
+
+    def fingerprints(self, name: str) -> dict[str, Fingerprint]:
+        """What the splits of a task were; empty for a task that the run has not."""
+        tasks = json.loads(self._data.read_text("utf-8"))["tasks"]
+        return {split: Fingerprint(**found) for split, found in tasks.get(name, {}).items()}
+
+    def changes(self, data: Mapping[str, LoadedTask], splits: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+        """Compare the rows of today with those of the run.
+
+        Args:
+            data: The rows of today, by task.
+            splits: The splits to look at.
+
+        Yields:
+            Task, split and what is different: ``600 rows then, 660 now``.
+        """
+        for name, item in data.items():
+            then = self.fingerprints(name)
+            for split in splits:
+                before, now = then.get(split), item.fingerprints.get(split)
+                if before != now:
+                    yield name, split, _difference(before, now)
+
+    def trained(self, keys: Keys) -> int:
+        """How many rows have a text that the run trained on."""
+        return int(among(keys, np.load(self._trained)).sum())
+
+
+def _difference(before: Fingerprint | None, now: Fingerprint | None) -> str:
+    then, today = (0 if found is None else found.rows for found in (before, now))
+    if then == today:
+        return f"{name_count(then)} then and now, with other texts or labels, or in another order"
+    return f"{name_count(then)} then, {today:,} now"

@@ -1,0 +1,130 @@
+"""Which keys of a recipe can be others when a trained checkpoint is scored: those of rows, and of how to score."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hf_mtl.errors import Mistake, RunError, known
+from hf_mtl.recipe import Recipe
+from hf_mtl.tasks import Task
+
+# Fields of a task that only say which rows are read, and from which columns.
+_ROWS = ("dataset", "max_rows", "validation_fraction", "test_fraction")
+# Fields of a task that the model keeps too, and that scoring takes from the recipe where it is asked to.
+_SCORING = ("text", "label", "labels", "metrics")
+_ARGUMENTS = (
+    "bf16",
+    "bf16_full_eval",
+    "data_seed",
+    "ddp_backend",
+    "ddp_timeout",
+    "disable_tqdm",
+    "fp16",
+    "fp16_full_eval",
+    "full_determinism",
+    "group_cost",
+    "length_grouping",
+    "log_level",
+    "log_level_replica",
+    "log_on_each_node",
+    "per_device_eval_batch_size",
+    "seed",
+    "tf32",
+    "torch_compile",
+    "torch_compile_backend",
+    "torch_compile_mode",
+    "use_cpu",
+)
+_REMEDY = (
+    "Scoring a trained checkpoint can take other rows (tasks.TASK.{rows}), read and score them otherwise "
+    "(tasks.TASK.{scoring}, model.max_length), and compute otherwise (training.per_device_eval_batch_size, use_cpu, "
+    "bf16 and others). Leave it out, or train a run with it."
+).format(rows="|".join(_ROWS), scoring="|".join(_SCORING))
+
+
+def check_overrides(run: Recipe, asked: Recipe, tasks: Mapping[str, Task], to_find: bool) -> None:
+    """Refuse overrides that a trained checkpoint cannot follow.
+
+    Args:
+        run: The recipe of the run.
+        asked: The same with the overrides.
+        tasks: The tasks of the model.
+        to_find: Whether ``training.output_dir`` says where the run is.
+
+    Raises:
+        RunError: With every override that would change nothing, or would need another model.
+    """
+    before, after = _flat(run.to_dict()), _flat(asked.to_dict())
+    changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
+    new = [name for name in asked.tasks if name not in tasks]
+    mistakes = [Mistake(f"tasks.{name}", "the model of the run has no such task", known(tasks, name)) for name in new]
+    apart = {*new, *(name for name in run.tasks if name not in asked.tasks)}
+    mistakes += [
+        Mistake(".".join(path), f"{_told(path, after)} changes nothing about a model that is trained", _REMEDY)
+        for path in changed
+        if not _is_followed(path, to_find) and not (path[0] == "tasks" and path[1] in apart)
+    ]
+    for name in dict.fromkeys(path[1] for path in changed if path[0] == "tasks" and path[1] not in apart):
+        mistakes += _outputs(name, asked.tasks[name], tasks[name])
+    if mistakes:
+        raise RunError(asked.with_places(mistakes))
+
+
+def scoring_tasks(run: Recipe, asked: Recipe, tasks: Mapping[str, Task]) -> dict[str, Task]:
+    """The model's tasks, with the columns, class names and metrics that were asked for.
+
+    Args:
+        run: The recipe of the run.
+        asked: The same with overrides that have been checked.
+        tasks: The tasks of the model.
+    """
+    found = dict(tasks)
+    for name, task in asked.tasks.items():
+        if name in tasks:
+            was = run.tasks[name]
+            asks = {field: getattr(task, field, None) for field in _SCORING}
+            # Classes that are left to the data are those that the model knows.
+            update = {field: value for field, value in asks.items() if value not in (None, getattr(was, field, None))}
+            found[name] = tasks[name].model_copy(update=update)
+    return found
+
+
+def _flat(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Every value of a recipe by its keys; the value of a field of a task is one."""
+    found: dict[tuple[str, ...], Any] = {}
+    for key, value in values.items():
+        here = (*path, key)
+        if isinstance(value, Mapping) and len(here) < (3 if here[0] == "tasks" else 2):
+            found |= _flat(value, here)
+        else:
+            found[here] = value
+    return found
+
+
+def _is_followed(path: tuple[str, ...], to_find: bool) -> bool:
+    section, key = path[0], path[-1]
+    if section == "tasks":
+        return key in _ROWS or key in _SCORING
+    if section == "training":
+        return key in _ARGUMENTS or (to_find and key == "output_dir")
+    return path == ("model", "max_length")
+
+
+def _told(path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> str:
+    return f"{values[path]!r}" if path in values else "leaving it out"
+
+
+def _outputs(name: str, asked: Task, task: Task) -> Iterator[Mistake]:
+    """Class names or target columns that are not what the model's outputs are."""
+    if type(asked) is not type(task):
+        return  # said: the type is no key that can be another
+    counted = not hasattr(asked, "labels") or asked.labels is not None
+    if counted and asked.num_outputs != task.num_outputs:
+        key = "labels" if hasattr(asked, "labels") else "label"
+        found = f"gives {asked.num_outputs}, and the model of the run has {task.num_outputs} outputs"
+        yield Mistake(f"tasks.{name}.{key}", found, "Name one for each output, in the model's order.")
+        return
+    names, ours = getattr(asked, "label_names", None) or [], getattr(task, "label_names", None) or []
+    moved = [label for index, label in enumerate(names) if label in ours and ours.index(label) != index]
+    if moved:
+        problem = f"puts {', '.join(repr(label) for label in moved)} at another place than the model of the run"
+        yield Mistake(f"tasks.{name}.labels", problem, f"Its classes are, in this order: {', '.join(ours)}.")
