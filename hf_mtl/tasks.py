@@ -8,7 +8,10 @@ Adding a task type: subclass `Task` here with its own ``type``, and register its
 dispatch on the class (`data/labels.py`, `modeling/losses.py`, `evaluation/scores.py`).
 """
 
+import codecs
 from abc import ABC, abstractmethod
+from difflib import get_close_matches
+from encodings.aliases import aliases
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
@@ -43,6 +46,44 @@ class DatasetSource(_Frozen):
         default_factory=dict, description="Names that this dataset gives to the splits, where they differ."
     )
     filter: RowFilter | list[RowFilter] | None = Field(None, description="Rows to keep.")
+    sep: str | None = Field(
+        None, description="Of csv files: the character between fields. Default: a tab in .tsv files, else a comma."
+    )
+    quoting: Literal["minimal", "none"] = Field(
+        "minimal", description="Of csv files: whether double quotes may enclose a field, or are text (none)."
+    )
+    encoding: str = Field("utf-8", description="Of csv files.")
+    header: bool | list[str] = Field(
+        True,
+        description="Of csv files: whether the first line names the columns (false: they are called 0, 1, ...); "
+        "or the names, where no line does.",
+    )
+
+    @field_validator("sep")
+    @classmethod
+    def _one_character(cls, value: str | None) -> str | None:
+        value = "\t" if value in ("\\t", "tab") else value  # as YAML reads '\t', and a word for it
+        if value is not None and (len(value) != 1 or value in '"\r\n'):
+            raise ValueError("one character, such as ';' or '|', or tab")
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            codecs.lookup(value)
+        except LookupError:
+            near = get_close_matches(value.lower(), sorted({*aliases.values(), *aliases}), n=1, cutoff=0.6)
+            hint = f"; did you mean '{near[0]}'" if near else ""
+            raise ValueError(f"an encoding that Python knows, such as utf-8, cp1252 or latin-1{hint}") from None
+        return value
+
+    @field_validator("header")
+    @classmethod
+    def _named_once(cls, value: bool | list[str]) -> bool | list[str]:
+        if isinstance(value, list) and (not value or len(set(value)) < len(value)):
+            raise ValueError("true, false, or a list of different column names")
+        return value
 
 
 class MetricSpec(_Frozen):
@@ -149,6 +190,15 @@ class SequenceClassification(Task):
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     class_weights: Literal["balanced"] | list[float] | dict[str, float] | None = None
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+
+    @field_validator("labels")
+    @classmethod
+    def _two_or_more_names(cls, value: list[str] | int | None) -> list[str] | int | None:
+        if not isinstance(value, list):
+            return value
+        if len(value) < 2 or len(set(value)) < len(value) or not all(name.strip() for name in value):
+            raise ValueError("two or more different names, none of them blank")
+        return value
 
     @property
     def label_names(self) -> list[str] | None:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset
 
+from hf_mtl.data.class_names import ids_by_name, is_numbered, matches_names, mixed_names, similar_names
 from hf_mtl.data.class_values import ClassValues, read_class_values
 from hf_mtl.data.columns import name_count, name_rows, name_values
 from hf_mtl.data.encoded import NO_CLASS, EncodedLabels
@@ -23,15 +24,20 @@ def resolve_classes(task: SequenceClassification, name: str, splits: Mapping[str
         DataError: If the recipe's names contradict the dataset's, or the values do not tell the classes.
     """
     key = f"tasks.{name}.labels"
-    if isinstance(task.labels, list):
-        _check_names(task.labels, key)
     declared = declared_names(splits, task.label)
     if declared is not None:
         return task.model_copy(update={"labels": _names_from_dataset(task, declared, key)})
     if isinstance(task.labels, list):
         return task
-    train = splits.get("train", next(iter(splits.values())))
-    return task.model_copy(update={"labels": _names_from_values(task, name, train, key)})
+    read = {
+        split: read_class_values(part, task.label, split, f"tasks.{name}.label") for split, part in splits.items()
+    }
+    train = "train" if "train" in splits else next(iter(splits))
+    names = _names_from_values(task, name, read[train], key)
+    mistakes = _other_kinds(train, read, key)
+    if mistakes:
+        raise DataError(mistakes)
+    return task.model_copy(update={"labels": names})
 
 
 def declared_names(splits: Mapping[str, Dataset], column: str) -> list[str] | None:
@@ -44,16 +50,11 @@ def declared_names(splits: Mapping[str, Dataset], column: str) -> list[str] | No
     return None
 
 
-def is_numbered(names: list[str]) -> bool:
-    """Whether names say no more than the ids: 0, 1, ... or LABEL_0, LABEL_1, ..."""
-    return all(name in (str(index), f"LABEL_{index}") for index, name in enumerate(names))
-
-
 def encode_classes(task: SequenceClassification, name: str, split: str, dataset: Dataset) -> EncodedLabels:
     """Turn a label column into class ids.
 
-    Integers are ids, unless every class name is an integer itself: then they are names. A ClassLabel's ids are
-    matched by name, so that datasets may number the same classes differently.
+    A value that is spelled as a class name is that class. Else integers are ids, and so are booleans, 0 and 1. A
+    ClassLabel's ids are matched by name, so that datasets may number the same classes differently.
 
     Shape:
         values int64 [n], missing bool [n].
@@ -66,8 +67,8 @@ def encode_classes(task: SequenceClassification, name: str, split: str, dataset:
     if names is None:
         raise DataError(Mistake(f"tasks.{name}.labels", "the classes are not known", "Give labels."))
     read = read_class_values(dataset, task.label, split, key)
-    by_name = _matches_names(read, names)
-    ids = _ids_by_name(read, names) if by_name else read.numbers
+    by_name = matches_names(read, names)
+    ids = ids_by_name(read, names) if by_name else read.numbers
     missing = read.missing
     fractional = ~missing & (ids != np.floor(ids))
     outside = ~missing & ~fractional & ((ids < 0) | (ids >= len(names)))
@@ -83,12 +84,45 @@ def encode_classes(task: SequenceClassification, name: str, split: str, dataset:
     return EncodedLabels(np.where(missing, NO_CLASS, ids).astype(np.int64), missing)
 
 
-def _check_names(names: list[str], key: str) -> None:
-    if len(names) < 2:
-        raise DataError(Mistake(key, f"{name_count(len(names), 'class name')}", "Two or more classes are needed."))
-    twice = sorted({item for item in names if names.count(item) > 1})
-    if twice:
-        raise DataError(Mistake(key, f"class names given twice: {', '.join(twice)}"))
+def class_notes(
+    task: SequenceClassification, name: str, train: Dataset, given: SequenceClassification | None = None
+) -> list[str]:
+    """What the user should know of how labels became classes.
+
+    Args:
+        task: The task, resolved.
+        name: Its name.
+        train: Its training rows.
+        given: The task as the recipe has it, whose names were meant; None: all of them were.
+    """
+    names = task.label_names or []
+    notes = []
+    found = given is not None and not isinstance(given.labels, list)
+    for group in similar_names(names) if found else ():
+        shown = " beside ".join(repr(item) for item in group)
+        notes.append(f"{name}: the classes {shown} differ only in blanks, case or coding, and are not the same.")
+    read = read_class_values(train, task.label, "train", f"tasks.{name}.label")
+    if read.names is None and isinstance(task.labels, list):
+        notes.extend(f"{name}: {text}" for text in _order_notes(read, names, task.label))
+    return notes
+
+
+def _order_notes(read: ClassValues, names: list[str], column: str) -> list[str]:
+    """Say how booleans, and numbers out of their order, became classes."""
+    by_name = matches_names(read, names)
+    if read.truth and not by_name:
+        return [f"the column '{column}' holds booleans: False is {names[0]!r}, True is {names[1]!r}."]
+    if read.texts is not None or not by_name:
+        return []
+    ids = ids_by_name(read, names)
+    moved = ~read.missing & (ids >= 0) & (ids != read.numbers)
+    if not moved.any():
+        return []
+    first = int(np.flatnonzero(moved)[0])
+    number, index = _plain(read.numbers[[first]])[0], int(ids[first])
+    return [
+        f"the numbers of '{column}' name classes as labels spells them: {number} is {names[index]!r}, class {index}."
+    ]
 
 
 def _names_from_dataset(task: SequenceClassification, declared: list[str], key: str) -> list[str]:
@@ -106,8 +140,23 @@ def _names_from_dataset(task: SequenceClassification, declared: list[str], key: 
     return given
 
 
-def _names_from_values(task: SequenceClassification, name: str, train: Dataset, key: str) -> list[str]:
-    read = read_class_values(train, task.label, "train", f"tasks.{name}.label")
+def _other_kinds(train: str, read: Mapping[str, ClassValues], key: str) -> list[Mistake]:
+    """A mistake per split that numbers the classes which train names, or names those which it numbers."""
+    kinds = ("words", "numbers")
+    numbered = {split: values.texts is None for split, values in read.items() if not values.missing.all()}
+    return [
+        Mistake(
+            key,
+            f"{train} has {kinds[numbered[train]]} for labels and {split} has {kinds[other]}, and nothing says which "
+            "is which",
+            "Give labels: the names of the classes, in the order of the numbers.",
+        )
+        for split, other in numbered.items()
+        if other != numbered[train]
+    ]
+
+
+def _names_from_values(task: SequenceClassification, name: str, read: ClassValues, key: str) -> list[str]:
     if read.texts is not None:
         names = sorted(pc.unique(read.texts.drop_null()).to_pylist())
         if isinstance(task.labels, int) and task.labels != len(names):
@@ -118,6 +167,9 @@ def _names_from_values(task: SequenceClassification, name: str, train: Dataset, 
             raise DataError(
                 Mistake(key, f"the classes found in train are only: {name_values(names) or 'none'}", remedy)
             )
+        mixed = mixed_names(names)
+        if mixed:
+            raise DataError(Mistake(key, mixed, "Give labels as a list of names, as they are spelled in the data."))
         return names
     if task.label_names is not None:
         return task.label_names
@@ -128,26 +180,6 @@ def _names_from_values(task: SequenceClassification, name: str, train: Dataset, 
         remedy = "Give labels: their number when labels are ids 0, 1, ..., or the names (integers as strings)."
         raise DataError(Mistake(key, found, remedy))
     return [f"LABEL_{index}" for index in range(len(values))]
-
-
-def _matches_names(read: ClassValues, names: list[str]) -> bool:
-    """Whether a value names its class, rather than being its id."""
-    if read.texts is None:
-        return all(item.removeprefix("-").isdecimal() for item in names)
-    if read.names is None or set(read.names) & set(names):
-        return True
-    # Names that only number the classes, on either side, leave the ids to go by.
-    return not (is_numbered(read.names) or is_numbered(names))
-
-
-def _ids_by_name(read: ClassValues, names: list[str]) -> np.ndarray:
-    """Class id per row, -1 for an unknown one."""
-    if read.texts is None:
-        order = {int(item): index for index, item in enumerate(names)}
-        values, inverse = np.unique(np.where(read.missing, np.inf, read.numbers), return_inverse=True)
-        return np.array([order.get(value, -1) for value in values.tolist()], dtype=np.float64)[inverse]
-    found = pc.index_in(read.texts, value_set=pa.array(names, type=read.texts.type))
-    return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.float64)
 
 
 def _unknown_label(

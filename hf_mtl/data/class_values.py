@@ -16,9 +16,11 @@ from hf_mtl.data.columns import (
     null_mask,
     plain_list,
     plain_values,
+    say_type,
 )
 from hf_mtl.errors import DataError, Mistake
 
+TRUTH = frozenset({"true", "false"})
 _UNLABELLED_IDS = (-1, -100)
 
 
@@ -28,16 +30,18 @@ class ClassValues:
 
     Args:
         numbers: The column's numbers, float64 [n]; zeros for strings, NaN where missing.
-        texts: The column's strings, or the names of a ClassLabel's ids; None for plain numbers. Null where
-            missing, and where a ClassLabel has no such id.
+        texts: The column's strings, ``True`` and ``False`` for booleans, or the names of a ClassLabel's ids; None
+            for plain numbers. Null where missing.
         missing: Rows without a label, bool [n].
         names: A ClassLabel's names.
+        truth: Whether the values are booleans, or texts that spell booleans; then ``numbers`` are 0 and 1.
     """
 
     numbers: np.ndarray
     texts: pa.Array | None
     missing: np.ndarray
     names: list[str] | None = None
+    truth: bool = False
 
 
 def read_class_values(dataset: Dataset, column: str, split: str, key: str) -> ClassValues:
@@ -57,14 +61,24 @@ def read_class_values(dataset: Dataset, column: str, split: str, key: str) -> Cl
     if is_text(values.type):
         blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0)
         texts = pc.if_else(pc.fill_null(blank, True), pa.scalar(None, values.type), values)
-        return ClassValues(np.zeros(len(values)), texts, null_mask(texts))
+        return _spelled(texts)
     if pa.types.is_boolean(values.type):
-        values = values.cast(pa.int8())
+        return _spelled(pc.if_else(values, "True", "False"))
     if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_null(values.type)):
-        found = f"{split} column '{column}' holds {values.type}"
+        found = f"{split} column '{column}' holds {say_type(values)}"
         raise DataError(Mistake(key, found, "A class label is an integer, a boolean, a string, or a list of one."))
     numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return ClassValues(numbers, None, np.isnan(numbers))
+
+
+def _spelled(texts: pa.Array) -> ClassValues:
+    missing = null_mask(texts)
+    lower = pc.utf8_lower(pc.utf8_trim_whitespace(texts))
+    spelled = pc.unique(lower).drop_null().to_pylist()
+    if not spelled or not TRUTH.issuperset(spelled):
+        return ClassValues(np.zeros(len(texts)), texts, missing)
+    numbers = pc.fill_null(pc.equal(lower, "true"), False).to_numpy(zero_copy_only=False).astype(np.float64)
+    return ClassValues(np.where(missing, np.nan, numbers), texts, missing, truth=True)
 
 
 def _declared(values: pa.Array, names: list[str], split: str, key: str) -> ClassValues:

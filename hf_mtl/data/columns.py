@@ -1,5 +1,6 @@
 """Columns as arrow arrays, and the words that say which rows of them are wrong."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from datasets import Dataset
 from hf_mtl.errors import DataError, Mistake
 
 COUNTED = "counted from 0"
+_KINDS = {bool: "booleans", int: "numbers", float: "numbers", str: "texts", type(None): "nulls"}
 
 
 def arrow_column(dataset: Dataset, column: str) -> pa.Array:
@@ -51,6 +53,17 @@ def plain_list(array: pa.Array) -> pa.Array:
 def plain_values(array: pa.Array) -> pa.Array:
     """A dictionary-encoded column decoded; any other as it is."""
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def say_type(array: pa.Array) -> str:
+    """What a column holds, in words: its arrow type, or the kinds of values that a JSON column mixes."""
+    if not isinstance(array.type, pa.BaseExtensionType) or "json" not in str(array.type):
+        return str(array.type)
+    found: dict[str, Any] = {}
+    for text in pc.unique(array.storage).drop_null().to_pylist():
+        value = json.loads(text)
+        found.setdefault(_KINDS.get(type(value), "others"), value)
+    return "a mix of " + ", ".join(f"{kind} (such as {value!r})" for kind, value in sorted(found.items()))
 
 
 def name_rows(mask: np.ndarray, limit: int = 5) -> str:

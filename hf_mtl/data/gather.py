@@ -8,7 +8,9 @@ from datasets import ClassLabel, Dataset, Value, concatenate_datasets
 from hf_mtl.data.columns import collect, is_text, name_count, raise_all
 from hf_mtl.data.filters import filter_list, filter_rows
 from hf_mtl.data.sources import SPLITS, load_source
-from hf_mtl.data.texts import missing_columns, needed_columns
+from hf_mtl.data.spelling import read_numbers
+from hf_mtl.data.swallowed import swallowed_rows
+from hf_mtl.data.texts import missing_columns, needed_columns, repeated_names
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import DatasetSource, Task
 
@@ -42,13 +44,15 @@ def gather_splits(name: str, task: Task) -> Gathered:
     if not sources:
         raise DataError(Mistake(key, "an empty list of datasets", "Give at least one."))
     parts: dict[str, list[Dataset]] = {}
+    renumbered = len(sources) > 1
     notes: list[str] = []
     mistakes: list[Mistake] = []
     for index, source in enumerate(sources):
         with collect(mistakes):
-            loaded, said = _load(source, name, task, key if single else f"{key}.{index}")
-            notes.extend(said)
-            for split, dataset in loaded.items():
+            loaded = _load(source, name, task, key if single else f"{key}.{index}")
+            notes.extend(loaded.notes)
+            renumbered |= loaded.renumbered
+            for split, dataset in loaded.splits.items():
                 parts.setdefault(split, []).append(dataset)
     splits = {}
     for split in SPLITS:
@@ -56,16 +60,23 @@ def gather_splits(name: str, task: Task) -> Gathered:
             with collect(mistakes):
                 splits[split] = _concatenate(parts[split], split, key)
     raise_all(mistakes)
-    return Gathered(splits, notes, renumbered=bool(notes) or len(sources) > 1)
+    return Gathered(splits, notes, renumbered)
 
 
-def _load(source: DatasetSource, name: str, task: Task, key: str) -> tuple[dict[str, Dataset], list[str]]:
-    splits, notes = load_source(source, key), []
+def _load(source: DatasetSource, name: str, task: Task, key: str) -> Gathered:
+    source_rows = load_source(source, key)
+    splits, notes = dict(source_rows.splits), [f"{name}: {note}" for note in source_rows.notes]
     mistakes = missing_columns(task, name, splits)
+    if source_rows.spelled:
+        mistakes.extend(repeated_names(task, name, splits))
+        notes.extend(swallowed_rows(name, splits, source, source_rows.files))
+        splits = read_numbers(splits, task, source)
+    dropped_any = False
     for split, dataset in splits.items():
         with collect(mistakes):
             kept, dropped = filter_rows(dataset, source.filter, f"{key}.filter")
             if dropped:
+                dropped_any = True
                 notes.append(f"{name}: the filter keeps {len(kept):,} of {name_count(len(dataset), f'{split} row')}.")
             splits[split] = kept
         if len(dataset) and not len(splits[split]):
@@ -73,7 +84,8 @@ def _load(source: DatasetSource, name: str, task: Task, key: str) -> tuple[dict[
             found = f"the filter on {columns} keeps none of {name_count(len(dataset), f'{split} row')}"
             mistakes.append(Mistake(f"{key}.filter", found))
     raise_all(mistakes)
-    return {split: part.select_columns(needed_columns(task, part)) for split, part in splits.items()}, notes
+    needed = {split: part.select_columns(needed_columns(task, part)) for split, part in splits.items()}
+    return Gathered(needed, notes, dropped_any)
 
 
 def _concatenate(parts: list[Dataset], split: str, key: str) -> Dataset:

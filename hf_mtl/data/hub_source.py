@@ -2,42 +2,97 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import datasets
-from datasets import Dataset, load_dataset_builder
+from datasets import DatasetBuilder, load_dataset_builder
 from datasets.exceptions import DatasetNotFoundError
 from datasets.packaged_modules.cache.cache import Cache
 from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
+from hf_mtl.data.csv_source import (
+    Loaded,
+    csv_of_the_hub,
+    csv_options,
+    hub_cache,
+    is_csv,
+    refuse_csv_options,
+)
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import DatasetSource
 
 
-def load_hub(source: DatasetSource, key: str) -> dict[str, Dataset]:
+def load_hub(source: DatasetSource, key: str) -> Loaded:
     """Load a dataset by its Hub id, in the revision that the source names with a connection or without.
+
+    Csv files of the Hub go through the reader of csv files on this machine.
 
     Raises:
         DataError: If the Hub cannot be reached and only other revisions are in the cache.
     """
-    builder = load_dataset_builder(source.path, source.name, data_files=source.data_files, revision=source.revision)
+    options = csv_options(source)
+    try:
+        builder = _builder(source)
+    except Exception:
+        cached = _cached_csv(source, options, key)
+        if cached is None:
+            raise
+        return cached
     if isinstance(builder, Cache):  # without a connection, datasets takes what was cached last, of any revision
         builder = _of_revision(builder, source, key)
+        if builder.info.builder_name == "csv":
+            return _cached_csv(source, options, key) or _as_pandas_read_it(builder, source, key)
+    elif is_csv(builder):
+        reader = csv_of_the_hub(builder, options)
+        reader.download_and_prepare()
+        return Loaded(dict(reader.as_dataset()), spelled=True)
+    refuse_csv_options(source, key)
     builder.download_and_prepare()
-    return dict(builder.as_dataset())
+    return Loaded(dict(builder.as_dataset()))
 
 
-def _of_revision(builder: Cache, source: DatasetSource, key: str) -> Cache:
+def _builder(source: DatasetSource, cache: str | None = None) -> DatasetBuilder:
+    return load_dataset_builder(
+        source.path, source.name, data_files=source.data_files, revision=source.revision, cache_dir=cache
+    )
+
+
+def _cached_csv(source: DatasetSource, options: dict[str, Any], key: str) -> Loaded | None:
+    """What our reader made of the dataset when there was a connection; None: nothing."""
+    try:
+        builder = _builder(source, hub_cache(options))
+    except Exception:
+        return None
+    if not isinstance(builder, Cache):
+        return None
+    return Loaded(dict(_of_revision(builder, source, key, hub_cache(options)).as_dataset()), spelled=True)
+
+
+def _as_pandas_read_it(builder: Cache, source: DatasetSource, key: str) -> Loaded:
+    refuse_csv_options(source, key)
+    note = (
+        f"'{source.path}' is csv, and the Hub cannot be reached: its rows are those that datasets cached, where None, "
+        "NA and null are missing values and 007 is 7. Load it once with a connection to have them as they are spelled."
+    )
+    return Loaded(dict(builder.as_dataset()), notes=(note,))
+
+
+def _of_revision(builder: Cache, source: DatasetSource, key: str, cache: str | None = None) -> Cache:
     revision = source.revision or "main"
-    cache = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=source.path, repo_type="dataset")
-    reference = cache / "refs" / revision  # the commit that a branch or tag was when the Hub was last asked
+    repository = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=source.path, repo_type="dataset")
+    reference = repository / "refs" / revision  # the commit that a branch or tag was when the Hub was last asked
     commit = reference.read_text().strip() if reference.is_file() else revision
     if builder.hash == commit:
         return builder
     if (Path(builder.cache_dir).parent / commit).is_dir():
-        name, version = builder.config.name, str(builder.config.version)
         return Cache(
-            repo_id=source.path, dataset_name=builder.dataset_name, config_name=name, version=version, hash=commit
+            cache_dir=cache,
+            repo_id=source.path,
+            dataset_name=builder.dataset_name,
+            config_name=builder.config.name,
+            version=str(builder.config.version),
+            hash=commit,
         )
     if source.revision is None:
         return builder

@@ -1,6 +1,6 @@
 """What each task type makes of its label columns: class ids, or target values.
 
-A new task type registers its two functions here.
+A new task type registers its functions here.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from functools import singledispatch
 
 from datasets import Dataset
 
-from hf_mtl.data.class_labels import encode_classes, resolve_classes
+from hf_mtl.data.class_labels import class_notes, encode_classes, resolve_classes
 from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.data.targets import encode_targets
 from hf_mtl.tasks import Regression, SequenceClassification, Task
@@ -45,6 +45,20 @@ def encode_labels(task: Task, name: str, split: str, dataset: Dataset) -> Encode
     raise TypeError(f"{type(task).__name__} has not registered encode_labels")
 
 
+@singledispatch
+def label_notes(task: Task, name: str, train: Dataset, given: Task | None = None) -> list[str]:
+    """What the user should know of how the labels were read.
+
+    Args:
+        task: The task, resolved.
+        name: Its name.
+        train: Its training rows, free of mistakes.
+        given: The task before it was resolved; None if it came so.
+    """
+    return []
+
+
 resolve_task.register(SequenceClassification, resolve_classes)
 encode_labels.register(SequenceClassification, encode_classes)
+label_notes.register(SequenceClassification, class_notes)
 encode_labels.register(Regression, encode_targets)

@@ -11,6 +11,7 @@ from hf_mtl.data.columns import COUNTED, collect, name_count, raise_all
 from hf_mtl.data.complete import carve_splits, constant_targets, drop_unlabelled, limit_rows
 from hf_mtl.data.fingerprint import fingerprint
 from hf_mtl.data.gather import gather_splits
+from hf_mtl.data.labels import label_notes
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.overlap import note_overlaps
 from hf_mtl.data.text_keys import text_keys
@@ -58,9 +59,10 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
     """
     gathered = gather_splits(name, task)
     mistakes: list[Mistake] = []
-    task, checked = check_splits(name, task, gathered.splits, mistakes)
+    given = task
+    task, checked = check_splits(name, given, gathered.splits, mistakes)
     raise_all([_say_renumbered(item) for item in mistakes] if gathered.renumbered else mistakes)
-    notes = list(gathered.notes)
+    notes = [*gathered.notes, *label_notes(task, name, checked["train"].dataset, given)]
     rows = {}
     for split, part in checked.items():
         if part.labels.missing.all():
@@ -119,7 +121,7 @@ def prepare_dataset(name: str, task: Task, dataset: Dataset, split: str, labelle
             Mistake(f"tasks.{name}.label", f"none of {name_count(len(dataset), f'{split} row')} has a label")
         )
     raise_all(mistakes)
-    notes: list[str] = []
+    notes = label_notes(task, name, dataset) if split == "train" else []
     kept = drop_unlabelled(name, split, rows, notes).dataset
     for note in notes:
         logger.warning(note)

@@ -1,20 +1,27 @@
 """Splits from local files and folders, and from `data_files`."""
 
 import glob
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets import Dataset, DatasetDict, load_dataset, load_dataset_builder, load_from_disk
 
+from hf_mtl.data.csv_reader import plain_suffix
+from hf_mtl.data.csv_source import (
+    Loaded,
+    csv_options,
+    found_in_csv,
+    is_csv,
+    read_csv,
+    refuse_csv_options,
+    written_options,
+)
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import DatasetSource
 
-FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
-
-# pandas reads "nan", "None" and "null" as missing values, in texts and labels too. A NaN target would then pass for
-# a row without a label, and a class called None would be dropped. Only an empty field is a missing value here.
-_CSV_OPTIONS = {"keep_default_na": False, "na_values": [""]}
+FORMATS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 
 # How datasets, pandas and arrow say that a file holds nothing.
 _SIGNS_OF_NO_ROWS = (
@@ -28,31 +35,37 @@ _SIGNS_OF_NO_ROWS = (
 def is_local(path: str) -> bool:
     """Whether the path can only mean something on this machine: it exists, or no Hub id looks like that."""
     looks_local = path.startswith((".", "/", "~")) or path.count("/") > 1 or "\\" in path
-    return Path(path).expanduser().exists() or looks_local or Path(path).suffix in FORMATS
+    return Path(path).expanduser().exists() or looks_local or plain_suffix(path) in FORMATS
 
 
-def load_local(path: str, name: str | None, key: str) -> dict[str, Dataset]:
+def load_local(source: DatasetSource, key: str) -> Loaded:
     """Load a file (its rows are ``train``), a folder, or a folder that save_to_disk wrote.
 
     Raises:
-        DataError: If there is nothing there, or the extension is not one of csv, json, jsonl, parquet.
+        DataError: If there is nothing there, or the extension is not one of csv, tsv, json, jsonl, parquet.
     """
-    place = Path(path).expanduser()
+    place = Path(source.path).expanduser()
     if not place.exists():
         raise DataError(missing_file(place, key))
     if place.is_file():
-        if place.suffix not in FORMATS:
+        suffix = plain_suffix(str(place))
+        if suffix not in FORMATS:
             found = f"cannot tell the format of '{place.absolute()}' by its extension '{place.suffix}'"
             raise DataError(Mistake(key, found, f"Known extensions: {', '.join(sorted(FORMATS))}."))
-        return {"train": _read(FORMATS[place.suffix], [str(place)], "train", key)}
+        return _read_splits(FORMATS[suffix], {"train": [str(place)]}, source, key)
     if (place / "dataset_dict.json").exists() or (place / "state.json").exists():
+        refuse_csv_options(source, key)
         saved = _load_saved(place, key)
-        return dict(saved) if isinstance(saved, DatasetDict) else {"train": saved}
-    options: dict[str, Any] = _CSV_OPTIONS if any(place.rglob("*.csv")) else {}
-    return dict(load_dataset(str(place), name, **options))
+        return Loaded(dict(saved) if isinstance(saved, DatasetDict) else {"train": saved})
+    builder = load_dataset_builder(str(place), source.name)
+    if is_csv(builder):
+        return _read_splits("csv", builder.config.data_files, source, key, written_options(builder))
+    refuse_csv_options(source, key)
+    builder.download_and_prepare()
+    return Loaded(dict(builder.as_dataset()))
 
 
-def load_data_files(source: DatasetSource, key: str) -> dict[str, Dataset]:
+def load_data_files(source: DatasetSource, key: str) -> Loaded:
     """Load csv, json or parquet files; without named splits they are all ``train``.
 
     Each split is read on its own: the builder would force the columns and types of the first split on the others.
@@ -73,16 +86,7 @@ def load_data_files(source: DatasetSource, key: str) -> dict[str, Dataset]:
     ]
     if missing:
         raise DataError(missing)
-    loaded: dict[str, Dataset] = {}
-    mistakes: list[Mistake] = []
-    for split, items in files.items():
-        try:
-            loaded[split] = _read(source.path, items, split, f"{key}.data_files")
-        except DataError as error:
-            mistakes.extend(error.mistakes)
-    if mistakes:
-        raise DataError(mistakes)
-    return loaded
+    return _read_splits(source.path, files, source, f"{key}.data_files")
 
 
 def missing_file(place: Path, key: str) -> Mistake:
@@ -116,14 +120,51 @@ def _load_saved(place: Path, key: str) -> Dataset | DatasetDict:
         raise DataError(Mistake(key, f"a split saved in '{place}' has no rows", "Every split needs rows.")) from error
 
 
-def _read(kind: str, files: list[str], split: str, key: str) -> Dataset:
-    options: dict[str, Any] = _CSV_OPTIONS if kind == "csv" else {}
-    paths = [file if "://" in file else str(Path(file).expanduser().absolute()) for file in files]
-    try:
-        return load_dataset(kind, data_files={split: paths}, split=split, **options)
-    except Exception as error:  # What a reader raises on a broken file depends on the format and the breakage.
-        named = ", ".join(f"'{path}'" for path in paths)
-        reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        if isinstance(error, StopIteration) or any(sign in reason for sign in _SIGNS_OF_NO_ROWS):
-            raise DataError(Mistake(key, f"{split} has no rows: {named}", "Every split needs rows.")) from error
-        raise DataError(Mistake(key, f"cannot read {split} as {kind} from {named}: {reason}")) from error
+def _read_splits(
+    kind: str,
+    files: Mapping[str, list[str]],
+    source: DatasetSource,
+    key: str,
+    written: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """Read every split, with the mistakes of all of them.
+
+    Args:
+        kind: csv, json or parquet.
+        files: The files of each split.
+        source: Where they were named, with options of csv files.
+        key: Recipe key for mistakes about the files.
+        written: Options that a folder says itself.
+    """
+    section = key.removesuffix(".data_files")
+    options = {**(written or {}), **csv_options(source)}
+    if kind != "csv":
+        refuse_csv_options(source, section)
+    absolute = {split: [_absolute(str(item)) for item in items] for split, items in files.items()}
+    loaded: dict[str, Dataset] = {}
+    mistakes: list[Mistake] = []
+    for split, paths in absolute.items():
+        try:
+            loaded[split] = (
+                read_csv(paths, split, options)
+                if kind == "csv"
+                else load_dataset(kind, data_files={split: paths}, split=split)
+            )
+        except Exception as error:  # What a reader raises on a broken file depends on the format and the breakage.
+            ours = found_in_csv(error, section, key)
+            mistakes.extend(ours or [_unreadable(error, f"{split} as {kind}", paths, key)])
+    if mistakes:
+        raise DataError(mistakes)
+    return Loaded(loaded, kind == "csv", absolute)
+
+
+def _absolute(file: str) -> str:
+    return file if "://" in file else str(Path(file).expanduser().absolute())
+
+
+def _unreadable(error: Exception, what: str, paths: list[str], key: str) -> Mistake:
+    named = ", ".join(f"'{path}'" for path in paths)
+    reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    if isinstance(error, StopIteration) or any(sign in reason for sign in _SIGNS_OF_NO_ROWS):
+        return Mistake(key, f"{what.split()[0]} has no rows: {named}", "Every split needs rows.")
+    return Mistake(key, f"cannot read {what} from {named}: {reason}")

@@ -1,12 +1,13 @@
 """A `DatasetSource` becomes its splits: Hub id, local folder or file, `data_files`, or a generator."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from datasets import Dataset
 from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
+from hf_mtl.data.csv_source import Loaded, found_in_csv, refuse_csv_options
 from hf_mtl.data.hub_source import explain_hub, load_hub
 from hf_mtl.data.local_files import is_local, load_data_files, load_local
 from hf_mtl.data.processes import main_process_first
@@ -27,7 +28,7 @@ def _support_desk(name: str) -> dict[str, Dataset]:
 GENERATORS: dict[str, Callable[[str], dict[str, Dataset]]] = {"hf_mtl/support_desk": _support_desk}
 
 
-def load_source(source: DatasetSource, key: str = "dataset") -> dict[str, Dataset]:
+def load_source(source: DatasetSource, key: str = "dataset") -> Loaded:
     """Load the splits of one source, under the names train, validation and test.
 
     On several processes, the main one of each machine loads first and the others find its cache.
@@ -41,15 +42,21 @@ def load_source(source: DatasetSource, key: str = "dataset") -> dict[str, Datase
     """
     with main_process_first():
         try:
-            splits = _load(source, key)
+            loaded = _load(source, key)
         except DataError:
             raise
         except (OSError, ValueError, RuntimeError, DatasetsError) as error:
-            raise DataError(_explain(source, error, key)) from error
-    return _rename(source, splits, key)
+            raise DataError(found_in_csv(error, key, key) or [_explain(source, error, key)]) from error
+    names = _rename(source, loaded.splits, key)
+    return Loaded(
+        {ours: loaded.splits[theirs] for ours, theirs in names.items()},
+        loaded.spelled,
+        {ours: loaded.files[theirs] for ours, theirs in names.items() if theirs in loaded.files},
+        loaded.notes,
+    )
 
 
-def _load(source: DatasetSource, key: str) -> dict[str, Dataset]:
+def _load(source: DatasetSource, key: str) -> Loaded:
     if source.path in ("csv", "json", "parquet"):
         return load_data_files(source, key)
     whole = source.path in GENERATORS or is_local(source.path)
@@ -57,9 +64,10 @@ def _load(source: DatasetSource, key: str) -> dict[str, Dataset]:
         remedy = "Use it with a Hub id, or with path: csv, json or parquet."
         raise DataError(Mistake(f"{key}.data_files", f"'{source.path}' takes no data_files", remedy))
     if source.path in GENERATORS:
-        return _generate(source, key)
+        refuse_csv_options(source, key)
+        return Loaded(_generate(source, key))
     if is_local(source.path):
-        return load_local(source.path, source.name, key)
+        return load_local(source, key)
     return load_hub(source, key)
 
 
@@ -73,8 +81,8 @@ def _generate(source: DatasetSource, key: str) -> dict[str, Dataset]:
         raise DataError(replace(mistake, key=f"{key}.name") for mistake in error.mistakes) from error
 
 
-def _rename(source: DatasetSource, splits: dict[str, Dataset], key: str) -> dict[str, Dataset]:
-    """Pick train, validation and test by the source's names, then ours, then usual aliases."""
+def _rename(source: DatasetSource, splits: Mapping[str, Dataset], key: str) -> dict[str, str]:
+    """Say which split is train, validation and test: by the source's names, then ours, then usual aliases."""
     wrong = [
         Mistake(
             f"{key}.splits.{ours}",
@@ -94,7 +102,7 @@ def _rename(source: DatasetSource, splits: dict[str, Dataset], key: str) -> dict
         candidates = [name for name in (ours, *_ALIASES[ours]) if name in splits and name not in claimed]
         theirs = given.get(ours, candidates[0] if candidates else None)
         if theirs is not None:
-            found[ours] = splits[theirs]
+            found[ours] = theirs
     if not found:
         remedy = f"Its splits: {', '.join(splits) or 'none'}. Name them with splits: {{train: ...}}."
         raise DataError(Mistake(key, f"'{source.path}' has no split train, validation or test", remedy))

@@ -5,7 +5,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from hf_mtl.data.columns import arrow_column, is_text, name_count, name_rows, name_values, null_mask, plain_values
+from hf_mtl.data.columns import (
+    arrow_column,
+    is_text,
+    name_count,
+    name_rows,
+    name_values,
+    null_mask,
+    plain_values,
+    say_type,
+)
 from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import Regression
@@ -55,7 +64,7 @@ def _read(dataset: Dataset, column: str, split: str, key: str) -> tuple[np.ndarr
 
 def _not_numbers(array: pa.Array, column: str, split: str, key: str) -> Mistake:
     if not is_text(array.type):
-        return Mistake(key, f"{split} column '{column}' holds {array.type}, not numbers", "Targets are numbers.")
+        return Mistake(key, f"{split} column '{column}' holds {say_type(array)}, not numbers", "Targets are numbers.")
     # Null where a text is an ordinary number: "nan" and "inf" are none.
     ordinary = pc.match_substring_regex(array, r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$")
     bad = ~pc.fill_null(ordinary, True).to_numpy(zero_copy_only=False)

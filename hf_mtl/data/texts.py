@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from hf_mtl.data.columns import arrow_column, is_text, name_count, name_rows, plain_values
+from hf_mtl.data.columns import arrow_column, is_text, name_count, name_rows, plain_values, say_type
+from hf_mtl.data.csv_reader import repeated_columns
 from hf_mtl.data.given_tokens import TOKEN_COLUMNS, check_tokens
 from hf_mtl.errors import Mistake, known
 from hf_mtl.tasks import Task
@@ -45,6 +46,20 @@ def missing_columns(task: Task, name: str, splits: Mapping[str, Dataset], labell
     return mistakes
 
 
+def repeated_names(task: Task, name: str, splits: Mapping[str, Dataset]) -> list[Mistake]:
+    """One mistake per column that the header of a csv file names more than once."""
+    mistakes = []
+    keys = dict.fromkeys(task.label_columns, "label") | dict.fromkeys(task.text_columns, "text")
+    for column, field in keys.items():
+        having = [split for split, part in splits.items() if repeated_columns(part.column_names, column)]
+        if having:
+            again = ", ".join(repeated_columns(splits[having[0]].column_names, column))
+            found = f"the header of {', '.join(having)} names '{column}' more than once"
+            remedy = f"Rename one of them in the file, or name another one: {again}."
+            mistakes.append(Mistake(f"tasks.{name}.{field}", found, remedy))
+    return mistakes
+
+
 def check_texts(task: Task, name: str, split: str, dataset: Dataset, used: np.ndarray | None = None) -> list[Mistake]:
     """Mistakes for text columns of another type, and for rows without text.
 
@@ -63,7 +78,7 @@ def check_texts(task: Task, name: str, split: str, dataset: Dataset, used: np.nd
     for column in task.text_columns:
         values = plain_values(arrow_column(dataset, column))
         if not (is_text(values.type) or pa.types.is_null(values.type)):
-            found = f"{split} column '{column}' holds {values.type}, not strings"
+            found = f"{split} column '{column}' holds {say_type(values)}, not strings"
             mistakes.append(Mistake(key, found, "Name a string column."))
             continue
         empty = _empty(values) & used

@@ -153,8 +153,6 @@ def _classes(name: str, task: SequenceClassification) -> Iterator[Mistake]:
     names = task.label_names
     if names is None:
         return
-    if len(names) < 2 or len(set(names)) < len(names):
-        yield Mistake(f"tasks.{name}.labels", f"found {names}", "Allowed: two or more different names.")
     weights, key = task.class_weights, f"tasks.{name}.class_weights"
     if isinstance(weights, dict):
         for label in weights:

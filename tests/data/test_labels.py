@@ -48,7 +48,8 @@ XY = ClassLabel(names=["x", "y"])
         (["a"], None, ["a", "b"], ["a", "b"]),
         ([2, 0, 1, None], None, None, ["LABEL_0", "LABEL_1", "LABEL_2"]),
         ([1.0, 0.0, NAN], None, None, ["LABEL_0", "LABEL_1"]),
-        ([True, False], None, None, ["LABEL_0", "LABEL_1"]),
+        ([True, False], None, None, ["False", "True"]),
+        ([True, False], None, 2, ["False", "True"]),
         ([0], None, 3, ["LABEL_0", "LABEL_1", "LABEL_2"]),
     ],
 )
@@ -68,7 +69,6 @@ def test_class_names_come_from_recipe_dataset_or_data(
         ([0.5, 1.25], None, None, "has 0.5, 1.25. Give labels"),
         (["a", "b"], None, 3, "labels is 3, and train has 2 classes: 'a', 'b'"),
         (["a", "a"], None, None, "the classes found in train are only: 'a'"),
-        ([0, 1], None, ["a", "b", "a"], "class names given twice: a"),
     ],
 )
 def test_contradictions_between_task_and_data_are_mistakes(

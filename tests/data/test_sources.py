@@ -31,38 +31,46 @@ def write(path: Path) -> str:
     return str(path)
 
 
+def splits_of(source: DatasetSource, key: str = "dataset") -> dict[str, datasets.Dataset]:
+    return load_source(source, key).splits
+
+
 def message(source: DatasetSource) -> str:
     with pytest.raises(DataError) as caught:
-        load_source(source, "tasks.a.dataset")
+        splits_of(source, "tasks.a.dataset")
     return str(caught.value)
 
 
 @pytest.mark.parametrize("extension", ["csv", "json", "jsonl", "parquet"])
 def test_a_local_file_is_train(tmp_path: Path, extension: str) -> None:
-    splits = load_source(DatasetSource(path=write(tmp_path / f"rows.{extension}")))
+    splits = splits_of(DatasetSource(path=write(tmp_path / f"rows.{extension}")))
     assert {split: part[:] for split, part in splits.items()} == {"train": ROWS}
 
 
 def test_data_files_name_their_splits(tmp_path: Path) -> None:
     one, two = write(tmp_path / "one.csv"), write(tmp_path / "two.csv")
-    assert list(load_source(DatasetSource(path="csv", data_files=one))) == ["train"]
-    assert len(load_source(DatasetSource(path="csv", data_files=[one, two]))["train"]) == 6
-    named = load_source(DatasetSource(path="csv", data_files={"train": [one, two], "dev": one}))
+    assert list(splits_of(DatasetSource(path="csv", data_files=one))) == ["train"]
+    assert len(splits_of(DatasetSource(path="csv", data_files=[one, two]))["train"]) == 6
+    named = splits_of(DatasetSource(path="csv", data_files={"train": [one, two], "dev": one}))
     assert {split: len(part) for split, part in named.items()} == {"train": 6, "validation": 3}
 
 
-def test_splits_of_data_files_may_differ_in_type(tmp_path: Path) -> None:
+def test_splits_of_data_files_may_differ_in_columns(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("text,label\na,1\nb,2\n")
     (tmp_path / "test.csv").write_text("text,label,extra\na,1.5,x\n")
     files = {"train": str(tmp_path / "train.csv"), "test": str(tmp_path / "test.csv")}
-    assert load_source(DatasetSource(path="csv", data_files=files))["test"]["label"][:] == [1.5]
+    assert splits_of(DatasetSource(path="csv", data_files=files))["test"][:] == {
+        "text": ["a"],
+        "label": ["1.5"],
+        "extra": ["x"],
+    }
 
 
 def test_folders_of_files_and_of_save_to_disk_load(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     write(tmp_path / "files" / "train.csv")
     write(tmp_path / "files" / "dev.csv")
-    loaded = load_source(DatasetSource(path=str(tmp_path / "files")))
+    loaded = splits_of(DatasetSource(path=str(tmp_path / "files")))
     assert {split: part["text"][:] for split, part in loaded.items()} == {
         "train": ROWS["text"],
         "validation": ROWS["text"],
@@ -70,8 +78,8 @@ def test_folders_of_files_and_of_save_to_disk_load(tmp_path: Path) -> None:
     dataset = datasets.Dataset.from_dict(ROWS)
     dataset.save_to_disk(str(tmp_path / "one"))
     datasets.DatasetDict({"train": dataset, "test": dataset}).save_to_disk(str(tmp_path / "two"))
-    assert list(load_source(DatasetSource(path=str(tmp_path / "one")))) == ["train"]
-    assert list(load_source(DatasetSource(path=str(tmp_path / "two")))) == ["train", "test"]
+    assert list(splits_of(DatasetSource(path=str(tmp_path / "one")))) == ["train"]
+    assert list(splits_of(DatasetSource(path=str(tmp_path / "two")))) == ["train", "test"]
 
 
 def test_splits_are_renamed_and_a_claimed_one_is_not_used_twice(tmp_path: Path) -> None:
@@ -79,13 +87,13 @@ def test_splits_are_renamed_and_a_claimed_one_is_not_used_twice(tmp_path: Path) 
     source = DatasetSource(
         path="csv", data_files={"training": file, "test": file, "other": file}, splits={"validation": "test"}
     )
-    assert list(load_source(source)) == ["train", "validation"]
+    assert list(splits_of(source)) == ["train", "validation"]
 
 
 def test_generators_are_found_by_path(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = datasets.Dataset.from_dict(ROWS)
     monkeypatch.setitem(sources.GENERATORS, "made/up", lambda name: {"train": dataset.add_column("n", [name] * 3)})
-    assert load_source(DatasetSource(path="made/up", name="topic"))["train"]["n"][:] == ["topic"] * 3
+    assert splits_of(DatasetSource(path="made/up", name="topic"))["train"]["n"][:] == ["topic"] * 3
     assert "tasks.a.dataset.name: 'made/up' makes several" in message(DatasetSource(path="made/up"))
 
 
@@ -117,7 +125,7 @@ def test_unreadable_empty_and_unknown_files_say_which_split(tmp_path: Path) -> N
     (tmp_path / "head.csv").write_text("text,label\n")
     assert "train has no rows" in message(DatasetSource(path=str(tmp_path / "head.csv")))
     (tmp_path / "rows.xml").write_text("")
-    assert "Known extensions: .csv, .json, .jsonl, .parquet" in message(
+    assert "Known extensions: .csv, .json, .jsonl, .parquet, .tsv" in message(
         DatasetSource(path=str(tmp_path / "rows.xml"))
     )
     assert "'csv' is a format and needs files" in message(DatasetSource(path="csv"))

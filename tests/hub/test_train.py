@@ -70,7 +70,7 @@ from hf_mtl.tasks import DatasetSource
 
 for revision in sys.argv[1:]:
     try:
-        rows = load_source(DatasetSource(path="org/topics", name="early", revision=revision or None))["train"]
+        rows = load_source(DatasetSource(path="org/topics", name="early", revision=revision or None)).splits["train"]
         print(len(rows), rows.column_names)
     except Exception as error:
         print(error)
