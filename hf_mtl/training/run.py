@@ -106,6 +106,7 @@ def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
     trainer.save_model(str(staged), _internal_call=True)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
+        checkpoints.seal(staged)
         folder.publish_model(staged)
     trainer.accelerator.wait_for_everyone()
     if trainer.args.push_to_hub:

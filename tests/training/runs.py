@@ -24,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "report_to": "none",
 }
 MODEL = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training_args.bin"}
+MODEL |= {"manifest.json"}
 FOLDER = {"recipe.yaml", "results.json", "log.jsonl", "figures", "checkpoint-5", "checkpoint-10"}
 
 
