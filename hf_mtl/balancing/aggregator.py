@@ -1,8 +1,9 @@
 """What a gradient aggregator is, the policy for rows that all of them share, and the registry that finds them."""
 
 import inspect
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -12,7 +13,10 @@ from torch import Tensor
 
 from hf_mtl.balancing.checks import choice, whole
 from hf_mtl.balancing.solvers import Array
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import CheckpointError, HfMtlError
+
+logger = logging.getLogger(__name__)
 
 Need = Literal["gramian", "jacobian", "losses", "second_backward", "adapter_training"]
 Scale = Literal["sum", "mean", "own", "the base's"]
@@ -88,7 +92,9 @@ class GradientAggregator(ABC):
         self.scope: Scope = choice(scope, ("all", "last_layer", "adapters"), "scope")
         self.reduction: Reduction = "sum"
         self.seed = 0
+        self.names: Sequence[str] = [f"task {index}" for index in range(num_tasks)]
         self._last_weights: Tensor | None = None
+        self._told_left_out = False
 
     @abstractmethod
     def __call__(
@@ -120,11 +126,12 @@ class GradientAggregator(ABC):
         """Take what the method needs beyond rows and losses; each takes what it knows and ignores the rest.
 
         Args:
-            facts: At the start ``seed=`` for the method's own draws; in a step, before the call, what its
-                ``needs`` say: ``jacobian=`` [T, P] of the second backward.
+            facts: At the start ``seed=`` for the method's own draws and ``names=`` of the tasks for its messages; in
+                a step, before the call, what its ``needs`` say: ``jacobian=`` [T, P] of the second backward.
         """
         if "seed" in facts:
             self.seed = int(facts["seed"])
+        self.names = facts.get("names", self.names)
 
     def weights(self) -> Tensor | None:
         """The weights w last used, float64 [T] on the CPU; None before the first step, and for methods without."""
@@ -183,8 +190,26 @@ class GradientAggregator(ABC):
             wrong |= there & ~np.isfinite(given)
         if wrong.any():
             raise NonFiniteRows(np.flatnonzero(wrong).tolist())
-        active = np.flatnonzero(there & (norms > INACTIVE * np.max(norms, initial=0.0, where=there)))
+        is_active = there & (norms > INACTIVE * np.max(norms, initial=0.0, where=there))
+        self._say_left_out(there & (norms > 0) & ~is_active, INACTIVE)
+        active = np.flatnonzero(is_active)
         return active, None if given is None else given[active]
+
+    def _say_left_out(self, tasks: Array, fraction: float) -> None:
+        """Say once whose gradient has no part in the result because it is too small beside the largest.
+
+        Args:
+            tasks: Whose, bool [T].
+            fraction: Of the largest norm, up to which a row is left out.
+        """
+        if self._told_left_out or not tasks.any() or not is_main_process():
+            return
+        self._told_left_out = True
+        left = ", ".join(self.names[index] for index in np.flatnonzero(tasks))
+        logger.warning(
+            f"The aggregator '{self.name}' leaves out {left}: the gradient is at most {fraction:.1g} of the largest. "
+            "The task does not train in such steps; scale its loss, or check that its head reads the shared encoder."
+        )
 
     def _divisor(self, present: Tensor | None) -> float:
         """What ``reduction`` divides by: the number of tasks in the step."""

@@ -113,6 +113,10 @@ class LossWeighting(nn.Module):
     def after_step(self) -> None:
         """Called after each optimizer step; where learned parameters return to their range."""
 
+    def resting(self) -> Tensor:
+        """Which tasks' learned parameter is at an end of its range, where it cannot follow the loss; bool [T]."""
+        return torch.zeros(self.num_tasks, dtype=torch.bool)
+
     # ---- What everybody calls ----
 
     def scalar(self, losses: Tensor, present: Tensor | None = None, exposure: Tensor | None = None) -> Tensor:

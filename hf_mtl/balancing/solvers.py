@@ -7,6 +7,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 Array = np.ndarray
+_RIDGE = 1e-8
 
 
 def guarded(denominator: Array) -> Array:
@@ -69,7 +70,8 @@ def alpha_fair_weights(gramian: Array, alpha: float, max_iterations: int = 100) 
 
     Damped Newton on v = w |g|, for which G becomes the cosine matrix C, so that neither the common scale nor the
     rows' own scales matter to the solver. There is no root where a non-negative combination of the rows vanishes
-    (a Pareto-stationary point): C's smallest eigenvalue is raised to 1e-8, which leaves other points alone.
+    (a Pareto-stationary point): there C's smallest eigenvalue is raised to 1e-8. Elsewhere C stays as it is, singular
+    or not: rows that are multiples of each other have a root, and Newton's matrix is regular by its barrier.
 
     Args:
         gramian: G [m, m] of rows that are not zero.
@@ -83,10 +85,17 @@ def alpha_fair_weights(gramian: Array, alpha: float, max_iterations: int = 100) 
     scale = norms.max()
     relative = norms / scale
     cosines = gramian / np.outer(norms, norms)
-    cosines = cosines + max(0.0, 1e-8 - np.linalg.eigvalsh(cosines)[0]) * np.eye(len(norms))
+    if _is_stationary(cosines):
+        cosines = cosines + max(0.0, _RIDGE - np.linalg.eigvalsh(cosines)[0]) * np.eye(len(norms))
     pull = relative ** (1.0 / alpha - 1.0)
     v = _newton(cosines, pull, alpha, max_iterations)
     return v / relative * scale ** (-2.0 * alpha / (1.0 + alpha))
+
+
+def _is_stationary(cosines: Array) -> bool:
+    """Whether a non-negative combination w of unit rows vanishes: wᵀ C w <= 1e-8 |w|²."""
+    weights = min_norm_weights(cosines)
+    return bool(weights @ cosines @ weights <= _RIDGE * (weights @ weights))
 
 
 def _newton(cosines: Array, pull: Array, alpha: float, max_iterations: int) -> Array:

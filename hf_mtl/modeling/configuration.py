@@ -5,6 +5,7 @@ from typing import Any
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
+from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.tasks import Task, task_from_dict
 
 
@@ -58,6 +59,19 @@ class MultiTaskConfig(PreTrainedConfig):
         names = [name for name in self.task_names or [] if name in given]
         self.task_names = names + [name for name in given if name not in names]
         self.tasks = {name: _as_json(given[name]) for name in self.task_names}
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As the base class's.
+
+        Raises:
+            ModelError: If it is the config of another kind of model, which has no tasks.
+        """
+        found = config_dict.get("model_type", cls.model_type)
+        if found != cls.model_type:
+            remedy = "Put heads on such an encoder with `MultiTaskModel.from_backbone`"
+            raise ModelError(Mistake("", f"the config is that of a '{found}' model, which has no tasks", remedy))
+        return super().from_dict(config_dict, **kwargs)
 
     @property
     def task_objects(self) -> dict[str, Task]:

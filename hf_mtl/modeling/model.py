@@ -25,7 +25,8 @@ from hf_mtl.modeling.export import export_task
 from hf_mtl.modeling.float32 import names_in_float32
 from hf_mtl.modeling.freezing import Freeze, freeze_parts
 from hf_mtl.modeling.heads import Head, HeadSpec
-from hf_mtl.modeling.lora import LoraSpec, add_lora, check_adapters, freeze_base, reset_adapters
+from hf_mtl.modeling.loaded import check_weights
+from hf_mtl.modeling.lora import LoraSpec, add_lora, freeze_base, reset_adapters
 from hf_mtl.modeling.losses import mean_loss
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.output import MultiTaskOutput
@@ -138,14 +139,22 @@ class MultiTaskModel(PreTrainedModel):
         """As `PreTrainedModel.from_pretrained`; on CPU the outputs are those of the saved model to the bit.
 
         Raises:
-            ModelError: If the config cannot become a model, or has other adapters than the checkpoint.
+            ModelError: If the config cannot become a model, or the checkpoint lacks a head, the encoder or any other
+                weight or statistic of it, or has more than the model.
         """
         model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
-        check_adapters(info["missing_keys"], info["unexpected_keys"])
+        source = args[0] if args else kwargs.get("pretrained_model_name_or_path")
+        for found in (model.__dict__.pop("_base_info"), info):
+            check_weights(found, source="the given weights" if source is None else source)
         align_weights(model)
         freeze_base(model.encoder)  # the loader makes everything trainable
         freeze_parts(model.encoder, model.config.freeze)
         return (model, info) if output_loading_info else model
+
+    def _adjust_missing_and_unexpected_keys(self, loading_info: Any) -> None:
+        """As the base class's, and keep what it leaves: where peft's adapters follow, they alone are reported."""
+        super()._adjust_missing_and_unexpected_keys(loading_info)
+        self._base_info = loading_info.to_dict()
 
     def train(self, mode: bool = True) -> "MultiTaskModel":
         """As `nn.Module.train`; frozen parts of the encoder stay in eval mode, so that dropout leaves them alone."""

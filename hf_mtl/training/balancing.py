@@ -91,7 +91,7 @@ def make_aggregator(balancing: Mapping[str, Any], names: list[str], seed: int) -
         return None
     name, options = _method(balancing, "aggregator", "", names)
     aggregator = build_aggregator(name, num_tasks=len(names), **options)
-    aggregator.observe(seed=seed)
+    aggregator.observe(seed=seed, names=names)
     return aggregator
 
 

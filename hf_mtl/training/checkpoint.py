@@ -1,8 +1,8 @@
 """Checkpoints that are whole or do not exist, and the one file in them that remembers what is ours.
 
 A checkpoint is staged beside its place and renamed when complete. ``manifest.json`` lists its files with their
-SHA-256; ``multi_task_state.safetensors`` holds the state of everything that remembers (tensors, and JSON in the
-header). Nothing here is a pickle.
+SHA-256; the final model at the root of a run has one too. ``multi_task_state.safetensors`` holds the state of
+everything that remembers (tensors, and JSON in the header). Nothing here is a pickle.
 """
 
 import hashlib
@@ -25,6 +25,12 @@ logger = logging.get_logger(__name__)
 
 MANIFEST = "manifest.json"
 STATE_FILE = "multi_task_state.safetensors"
+MODEL_CONFIG = "config.json"
+# What transformers would load beside, or in place of, the files that were sealed.
+_LOADED = (
+    *("model*.safetensors", "model*.safetensors.index.json", "pytorch_model*", "adapter_*"),
+    *("tokenizer*", "vocab.*", "merges.txt", "special_tokens_map.json", "added_tokens.json"),
+)
 _FOLDER = re.compile(r"checkpoint-(\d+)")
 
 
@@ -101,7 +107,7 @@ def restore(path: Path, parts: Mapping[str, Stateful]) -> None:
 
 
 def seal(folder: Path) -> None:
-    """List the files of a complete checkpoint in its manifest, written last."""
+    """List the files of a complete checkpoint or model in its manifest, written last."""
     files = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != MANIFEST:
@@ -122,29 +128,47 @@ def publish(staged: Path, final: Path) -> None:
     os.replace(staged, final)
 
 
-def verify(folder: Path) -> None:
-    """Check that a checkpoint is whole and ours.
+def verify(folder: Path, needs: str = STATE_FILE) -> None:
+    """Check that a checkpoint, or the model at the root of a run, is whole and ours.
+
+    Args:
+        folder: The folder.
+        needs: A file that must be part of it: a checkpoint's state, or `MODEL_CONFIG` where a model is enough.
 
     Raises:
-        CheckpointError: Naming the first file that is missing or damaged.
+        CheckpointError: Naming the first file that is missing, damaged or not a part of what was written.
     """
-    manifest = folder / MANIFEST
-    try:
-        entries = json.loads(manifest.read_text())["files"].items()
-        files = {name: (entry["size"], entry["sha256"]) for name, entry in entries}
-    except FileNotFoundError:
-        hint = "the checkpoint is incomplete, or not hf_mtl's" if folder.is_dir() else "there is no such folder"
-        raise CheckpointError(f"{manifest}: not found; {hint}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise CheckpointError(f"{manifest}: damaged ({error})") from error
-    if STATE_FILE not in files:
-        raise CheckpointError(f"{manifest}: does not list {STATE_FILE}; the checkpoint is not one of hf_mtl's")
+    files = listed(folder)
+    if needs not in files:
+        problem = f"does not list {needs}; the checkpoint is not one of hf_mtl's"
+        raise CheckpointError(f"{folder / MANIFEST}: {problem}")
     for name, (size, digest) in files.items():
         path = folder / name
         if not path.is_file():
             raise CheckpointError(f"{path}: missing from the checkpoint")
         if path.stat().st_size != size or _digest(path) != digest:
             raise CheckpointError(f"{path}: damaged, it differs from what was written")
+    for pattern in _LOADED:
+        for path in sorted(folder.glob(pattern)):
+            if path.is_file() and path.name not in files:
+                raise CheckpointError(f"{path}: was not written with the checkpoint and would be loaded; remove it")
+
+
+def listed(folder: Path) -> dict[str, tuple[int, str]]:
+    """The files that a manifest names, with size in bytes and SHA-256.
+
+    Raises:
+        CheckpointError: If there is no manifest, or it is damaged.
+    """
+    manifest = folder / MANIFEST
+    try:
+        entries = json.loads(manifest.read_text())["files"].items()
+        return {name: (entry["size"], entry["sha256"]) for name, entry in entries}
+    except FileNotFoundError:
+        hint = "the checkpoint is incomplete, or not hf_mtl's" if folder.is_dir() else "there is no such folder"
+        raise CheckpointError(f"{manifest}: not found; {hint}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise CheckpointError(f"{manifest}: damaged ({error})") from error
 
 
 def checkpoints(output_dir: Path) -> list[Path]:

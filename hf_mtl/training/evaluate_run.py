@@ -1,20 +1,21 @@
 """A trained checkpoint is scored again, on any split."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from transformers.utils import logging
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, logging
 
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.processes import is_main_process
-from hf_mtl.errors import CheckpointError, RunError, UserError
+from hf_mtl.errors import CheckpointError, ModelError, RunError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.recipe import load_recipe
 from hf_mtl.training.baselines import baseline_results
-from hf_mtl.training.checkpoint import MANIFEST, verify
+from hf_mtl.training.checkpoint import MODEL_CONFIG, verify
 from hf_mtl.training.prepare import Prepared, load_data, make_arguments
 from hf_mtl.training.run_data import RunData
 from hf_mtl.training.scoring_overrides import check_overrides, scoring_tasks
@@ -108,15 +109,26 @@ def find_checkpoint(path: Path, overrides: Sequence[str]) -> tuple[Path, Path]:
 
 
 def load_model(folder: Path) -> MultiTaskModel:
-    """The model of a run or of a checkpoint.
+    """The model of a run or of a checkpoint, as it was written.
 
     Raises:
-        CheckpointError: If a file of it is missing or damaged; names the file.
+        CheckpointError: If a file of it is missing, damaged, of another model, or holds numbers that are not finite;
+            names the file.
     """
-    if (folder / MANIFEST).exists():
-        verify(folder)
+    verify(folder, needs=MODEL_CONFIG)
     try:
         model: MultiTaskModel = MultiTaskModel.from_pretrained(folder, dtype="float32")
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ModelError) as error:
         raise CheckpointError(f"{folder}: its model cannot be read ({error})") from error
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not value.isfinite().all():
+            problem = f"{name} holds numbers that are not finite, and so would every score"
+            raise CheckpointError(f"{_file_of(folder, name)}: {problem}; score an earlier checkpoint of the run")
     return model
+
+
+def _file_of(folder: Path, weight: str) -> Path:
+    """The file of a model that holds a weight."""
+    index = folder / SAFE_WEIGHTS_INDEX_NAME
+    shards = json.loads(index.read_text("utf-8"))["weight_map"] if index.exists() else {}
+    return folder / shards.get(weight, SAFE_WEIGHTS_NAME)

@@ -107,6 +107,7 @@ def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
     trainer.save_model(str(staged), _internal_call=True)
     trainer.accelerator.wait_for_everyone()
     if trainer.args.should_save:  # one process, or with save_on_each_node one of each node
+        checkpoints.seal(staged)
         folder.publish_model(staged)
     trainer.accelerator.wait_for_everyone()
     if trainer.args.push_to_hub:

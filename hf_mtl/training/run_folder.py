@@ -8,16 +8,16 @@ from typing import Any
 
 from accelerate import PartialState
 
-from hf_mtl.errors import Mistake, RunError
+from hf_mtl.errors import CheckpointError, Mistake, RunError
 from hf_mtl.reporting.json_files import write_json_atomic
-from hf_mtl.training.checkpoint import checkpoints
+from hf_mtl.training.checkpoint import MANIFEST, MODEL_CONFIG, checkpoints, listed
 from hf_mtl.training.run_data import DATA, TRAINED, RunData
 
 RECIPE = "recipe.yaml"
 RESULTS = "results.json"
 LOG = "log.jsonl"
 FIGURES = "figures"
-_MODEL = ("config.json", "model.safetensors", "model.safetensors.index.json", "training_args.bin")
+_MODEL = (MODEL_CONFIG, MANIFEST, "model.safetensors", "model.safetensors.index.json", "training_args.bin")
 _TOKENIZER = ("tokenizer", "tokenizer.json", "tokenizer_config.json")
 _OURS = (RECIPE, DATA, TRAINED, RESULTS, LOG, FIGURES, "staging", *_MODEL, *_TOKENIZER)
 
@@ -90,6 +90,7 @@ class RunFolder:
         """Remove what a run wrote, and nothing else that lies in the folder."""
         for path in [
             *checkpoints(self.path),
+            *self._sealed(),
             *(self.path / name for name in _OURS),
             *self.path.glob("model-*.safetensors"),
         ]:
@@ -105,11 +106,26 @@ class RunFolder:
         os.replace(partial, self.recipe)
 
     def publish_model(self, staged: Path) -> None:
-        """Move a complete model from a staging folder to the root, file by file; its config last."""
-        files = sorted(staged.iterdir(), key=lambda path: path.name == "config.json")
-        for path in files:
+        """Move a complete, sealed model from a staging folder to the root, file by file.
+
+        The old manifest goes first and the new one comes last, after the config: what breaks off in between leaves a
+        root that nothing calls whole.
+        """
+        old = self._sealed()
+        (self.path / MANIFEST).unlink(missing_ok=True)
+        for path in old:
+            if not (staged / path.name).exists():
+                path.unlink(missing_ok=True)
+        for path in sorted(staged.iterdir(), key=lambda path: (path.name == MANIFEST, path.name == MODEL_CONFIG)):
             os.replace(path, self.path / path.name)
         staged.rmdir()
+
+    def _sealed(self) -> list[Path]:
+        """The files of the model at the root, as its manifest lists them; none where there is no manifest."""
+        try:
+            return [self.path / Path(name).name for name in listed(self.path)]
+        except CheckpointError:
+            return []
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Write the results, which end the run."""

@@ -6,7 +6,8 @@ from typing import Any
 from torch import nn
 from transformers.trainer_utils import rotate_checkpoints
 
-from hf_mtl.errors import RunError
+from hf_mtl.errors import CheckpointError, ModelError, RunError
+from hf_mtl.modeling.loaded import check_weights
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.callbacks import CallbackStates
 from hf_mtl.training.hub import HubTrainer
@@ -61,6 +62,29 @@ class StagedTrainer(HubTrainer):
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         if self._staging is None:  # a staged folder is about to move: it is pushed from its place
             super()._push_from_checkpoint(checkpoint_folder)
+
+    def _load_best_model(self) -> None:
+        """As the Trainer's, of a checkpoint that is as it was written; the Trainer goes on without one."""
+        checkpoints.verify(Path(str(self.state.best_model_checkpoint)))
+        super()._load_best_model()
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """Refuse a checkpoint of another model, of which the Trainer would only warn.
+
+        Raises:
+            CheckpointError: If it lacks weights of the model, or has others.
+        """
+        weights = self.model.state_dict()
+        loaded = {weights[key].data_ptr() for key in weights.keys() - set(load_result.missing_keys)}
+        info = {
+            # A tied weight is saved once, under one of its names.
+            "missing_keys": {key for key in load_result.missing_keys if weights[key].data_ptr() not in loaded},
+            "unexpected_keys": set(load_result.unexpected_keys),
+        }
+        try:
+            check_weights(info, source="the checkpoint")
+        except ModelError as error:
+            raise CheckpointError(error.mistakes) from error
 
     def checkpoint_to_resume(self, asked: str | bool | None) -> Path | None:
         """The checkpoint that ``train(resume_from_checkpoint=asked)`` means.

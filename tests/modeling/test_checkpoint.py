@@ -97,16 +97,3 @@ def test_config_holds_what_was_settled(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "config.json").read_text())
     assert written["model_type"] == "hf_mtl"
     assert (written["head"], written["pooling"], written["max_length"]) == ({"type": "native"}, "cls", 32)
-
-
-@pytest.mark.parametrize("head", ["native", "linear"])
-def test_heads_that_a_checkpoint_lacks_are_initialised(head: str, tmp_path: Path) -> None:
-    backbone = AutoModel.from_config(AutoConfig.for_model(**FAMILIES["modernbert"]))
-    backbone.save_pretrained(tmp_path)
-    config = MultiTaskConfig(encoder_config=FAMILIES["modernbert"], tasks=TASKS, head=head)
-    loaded = MultiTaskModel.from_pretrained(tmp_path, config=config)
-    assert torch.equal(loaded.get_input_embeddings().weight, backbone.get_input_embeddings().weight)
-    for name, value in loaded.heads.state_dict().items():
-        assert value.float().abs().max() < 2, name
-    assert not loaded.has_statistics("intensity")
-    assert loaded.heads.of("intensity").statistics.std.tolist() == [1.0]

@@ -23,7 +23,14 @@ DEFAULTS: dict[str, Any] = {
     "load_best_model_at_end": False,
     "report_to": "none",
 }
-MODEL = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training_args.bin"}
+MODEL = {
+    "manifest.json",
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "training_args.bin",
+}
 FOLDER = {
     "recipe.yaml",
     "data.json",

@@ -164,6 +164,16 @@ def test_a_missing_file_is_found(tmp_path: Path) -> None:
         verify(folder)
 
 
+@pytest.mark.parametrize("name", ["model-00001-of-00002.safetensors", "adapter_config.json", "vocab.txt"])
+def test_a_file_that_would_be_loaded_too_is_found(tmp_path: Path, name: str) -> None:
+    folder = make(tmp_path, 5)
+    (folder / "README.md").write_text("mine")
+    verify(folder)
+    (folder / name).write_text("{}")
+    with pytest.raises(CheckpointError, match=f"{folder / name}: was not written with the checkpoint"):
+        verify(folder)
+
+
 def test_a_folder_without_a_manifest_is_incomplete_or_foreign(tmp_path: Path) -> None:
     folder = make(tmp_path, 5)
     (folder / MANIFEST).unlink()

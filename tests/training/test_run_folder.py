@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_mtl.errors import RunError
+from hf_mtl.errors import CheckpointError, RunError
+from hf_mtl.training.checkpoint import seal, verify
 from hf_mtl.training.run_folder import RunFolder
 
 OURS = [
@@ -11,6 +12,7 @@ OURS = [
     "results.json",
     "log.jsonl",
     "config.json",
+    "manifest.json",
     "model.safetensors",
     "model-00001-of-2.safetensors",
 ]
@@ -131,6 +133,55 @@ def test_a_published_model_replaces_files_of_the_same_name_and_its_config_comes_
     assert not staged.exists()
     assert moved[-1] == "config.json"
     assert [(tmp_path / name).read_text() for name in moved] == ["new"] * 3
+
+
+def publish(path: Path, **files: str) -> None:
+    """Seal and publish a model of these files."""
+    staged = path / "staging"
+    staged.mkdir(parents=True, exist_ok=True)
+    for name, text in {"config": "config", **files}.items():
+        (staged / f"{name}.json").write_text(text)
+    seal(staged)
+    RunFolder(path).publish_model(staged)
+
+
+@pytest.mark.parametrize("moved", range(4))
+def test_a_publishing_that_breaks_off_leaves_nothing_that_is_called_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: int
+) -> None:
+    publish(tmp_path, model="old", vocab="old")
+    verify(tmp_path, needs="config.json")
+    replace = os.replace
+    done: list[str] = []
+
+    def breaking(source: Path, destination: Path) -> None:
+        if len(done) == moved:
+            raise KeyboardInterrupt
+        done.append(source.name)
+        replace(source, destination)
+
+    monkeypatch.setattr(os, "replace", breaking)
+    with pytest.raises(KeyboardInterrupt):
+        publish(tmp_path, model="new", vocab="new")
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(CheckpointError, match=r"manifest\.json: not found"):
+        verify(tmp_path, needs="config.json")
+    publish(tmp_path, model="new", vocab="new")
+    verify(tmp_path, needs="config.json")
+
+
+def test_files_of_the_model_before_do_not_stay_beside_the_new_one(tmp_path: Path) -> None:
+    publish(tmp_path, model="old", vocab="old")
+    (tmp_path / "notes.json").write_text("mine")
+    publish(tmp_path, model="new")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "config.json",
+        "model.json",
+        "manifest.json",
+        "notes.json",
+    }
+    RunFolder(tmp_path).open(resume=False, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.json"]
 
 
 def test_the_recipe_is_kept_word_for_word(tmp_path: Path) -> None:

@@ -51,7 +51,11 @@ class AlignedMTL(GramianAggregator):
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
         """sqrt(s) V Λ^(-1/2) Vᵀ 1."""
         values, vectors = np.linalg.eigh(gramian)
-        kept = values > len(values) * FLOAT32_EPSILON * values[-1]
+        least = len(values) * FLOAT32_EPSILON
+        kept = values > least * values[-1]
+        left_out = np.zeros(self.num_tasks, dtype=bool)
+        left_out[active] = np.diag(gramian) <= least * values[-1]  # such a row lies among the components left out
+        self._say_left_out(left_out, float(np.sqrt(least)))
         values, vectors = values[kept], vectors[:, kept]
         lengths = {"min": values[0], "median": np.median(values), "rmse": values.mean()}
         return vectors @ (vectors.sum(axis=0) * np.sqrt(lengths[self.scale_mode] / values))

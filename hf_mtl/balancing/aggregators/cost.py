@@ -66,6 +66,7 @@ class COST(Teleporting):
         self.needs = self.needs | self.base.needs
         self.scale, self.degree = self.base.scale, self.base.degree
         self.searched_epoch = -1
+        self._told_left_out = True  # the base says it
 
     def observe(self, **facts: Any) -> None:
         """Hand over to the base."""

@@ -58,6 +58,7 @@ class SAMMTL(LookAhead):
         check_base(base)
         self.rho = positive(rho, "rho")
         self.parts = {"loss": AGGREGATORS[base](num_tasks), "flat": AGGREGATORS[base](num_tasks)}
+        self.parts["flat"]._told_left_out = True  # a task without a part in the correction trains all the same
         self.scale = self.parts["loss"].scale
         self._perturbed: Tensor | None = None
 
@@ -69,11 +70,11 @@ class SAMMTL(LookAhead):
         return jacobian.to(dtype) * factors.to(dtype)[:, None]
 
     def observe(self, **facts: Any) -> None:
-        """Take ``jacobian=``, J_sam [T, P], used by the next call alone, and ``seed=``."""
+        """Take ``jacobian=``, J_sam [T, P], used by the next call alone, ``seed=`` and ``names=``."""
         super().observe(**facts)
         if "seed" in facts:
             for offset, part in enumerate(self.parts.values()):
-                part.observe(seed=int(facts["seed"]) + offset)
+                part.observe(seed=int(facts["seed"]) + offset, names=self.names)
         if "jacobian" in facts:
             self.check_shape(facts["jacobian"])
             self._perturbed = facts["jacobian"]

@@ -46,6 +46,10 @@ class IMTLL(LossWeighting):
         """-s_t, [T]."""
         return -self.s
 
+    def resting(self) -> Tensor:
+        """Where s is at -clip or clip."""
+        return self.s.detach().abs() >= self.clip
+
     @torch.no_grad()
     def after_step(self) -> None:
         """Return s to [-clip, clip]."""

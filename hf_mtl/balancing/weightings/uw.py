@@ -20,14 +20,14 @@ class UW(LossWeighting):
     Args:
         variant: ``mixed`` a = 1 for classification and 1/2 for regression (Kendall's likelihoods), ``unit``
             a = 1 (as printed in the few-task paper), ``half`` a = 1/2 (its code, TorchJD, LibMTL).
-        init: First value of s, one number or one per task.
+        init: First value of s in [-clip, clip], one number or one per task.
         clip: s returns to [-clip, clip] after each step.
         task_types: ``classification`` or ``regression`` for each task, for ``mixed``. None: classification.
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: the method's own scale.
 
     Raises:
-        ValueError: If the variant is unknown, ``clip`` is not positive, ``init`` not finite, or a length is not T.
+        ValueError: If the variant is unknown, ``clip`` is not positive, ``init`` beyond it, or a length is not T.
 
     Shape:
         losses [T], non-negative -> weights a exp(-s) [T].
@@ -50,13 +50,13 @@ class UW(LossWeighting):
         self.clip = positive(clip, "clip")
         types = ["classification"] * num_tasks if task_types is None else list(task_types)
         values = [init] * num_tasks if isinstance(init, (int, float)) else init
-        start = [number(float(value), "init") for value in values]
+        start = [number(float(value), "init", at_least=-clip, at_most=clip) for value in values]
         if len(types) != num_tasks or len(start) != num_tasks:
             raise ValueError(f"task_types and init need one value for each of {num_tasks} tasks")
         scale = {"unit": [1.0, 1.0], "half": [0.5, 0.5], "mixed": [1.0, 0.5]}[variant]
         a = torch.tensor([scale[1] if kind == "regression" else scale[0] for kind in types], dtype=torch.float64)
         self.register_buffer("a", a, persistent=False)
-        self.s = nn.Parameter(torch.tensor(start, dtype=torch.float64).clamp(-clip, clip))
+        self.s = nn.Parameter(torch.tensor(start, dtype=torch.float64))
 
     def coefficients(self) -> Tensor:
         """a_t exp(-s_t), [T]."""
@@ -65,6 +65,10 @@ class UW(LossWeighting):
     def penalties(self) -> Tensor:
         """s_t / 2, [T]."""
         return 0.5 * self.s
+
+    def resting(self) -> Tensor:
+        """Where s is at -clip or clip."""
+        return self.s.detach().abs() >= self.clip
 
     @torch.no_grad()
     def after_step(self) -> None:

@@ -103,6 +103,33 @@ def test_a_single_active_row_is_left_alone(name: str, noise: float) -> None:
 
 
 @every_aggregator
+def test_a_row_too_small_to_count_is_said_once_by_name(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    aggregator = build(name)
+    aggregator.observe(seed=0, names=["a", "b", "c", "d"])
+    step(aggregator, ROWS)
+    absent = ROWS.clone()
+    absent[2] = 0
+    step(aggregator, absent)
+    assert not caplog.records
+    small = ROWS.clone()
+    small[1] *= 1e-14
+    for _ in range(2):
+        step(aggregator, small)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1
+    assert "leaves out b: the gradient is at most 1e-12 of the largest" in said[0]
+
+
+def test_aligned_mtl_says_whose_row_lies_among_the_components_that_it_drops(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    aggregator = build("aligned_mtl", tasks=2)
+    aggregator(tensor([[1.0, 0.0], [0.0, 1e-4]]))
+    assert aggregator.weights().tolist()[1] == 0  # type: ignore[union-attr]
+    assert "leaves out task 1: the gradient is at most 0.0005 of the largest" in caplog.text
+
+
+@every_aggregator
 def test_an_absent_task_is_as_if_it_were_not_there(name: str) -> None:
     rows, there = ROWS.clone(), [0, 2, 3]
     rows[1] = 0

@@ -37,6 +37,27 @@ def test_every_weight_is_the_inverse_of_its_tasks_gain(tasks: int, spread: float
     assert torch.allclose(weights * (rows @ direction), torch.ones(tasks, dtype=torch.float64), rtol=1e-9)
 
 
+REPEATED = {
+    "twice the same": [[1.0, 2.0], [1.0, 2.0]],
+    "a multiple": [[1.0, 2.0], [1e3, 2e3], [2.0, -0.5]],
+    "three in a plane": [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]],
+    "two pairs": [[1.0, 0.0], [1.0, 0.0], [-0.5, 1.0], [-0.5, 1.0]],
+}
+
+
+@pytest.mark.parametrize("case", REPEATED)
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
+def test_dependent_rows_that_do_not_cancel_are_solved_without_a_ridge(case: str, alpha: float) -> None:
+    rows = tensor(REPEATED[case])
+    aggregator = build_aggregator("fairgrad", num_tasks=len(rows), alpha=alpha)
+    if alpha == 1.0:
+        aggregator = build_aggregator("nash_mtl", num_tasks=len(rows))
+    gains = rows @ aggregator(rows)
+    weights = aggregator.weights()
+    assert weights is not None
+    assert float((weights ** (1 / alpha) * gains - 1).abs().max()) <= 1e-10
+
+
 def test_the_scale_of_one_loss_changes_nothing() -> None:
     rows = random_rows(3, 8)
     aggregator = build_aggregator("nash_mtl", num_tasks=3)

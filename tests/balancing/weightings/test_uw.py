@@ -72,9 +72,20 @@ def test_after_a_step_s_is_back_in_its_range() -> None:
     assert s.requires_grad
 
 
-def test_a_first_s_outside_the_range_is_brought_into_it() -> None:
-    (s,) = build_weighting("uw", num_tasks=2, init=9.0).parameters()
-    assert s.tolist() == [5.0, 5.0]
+@pytest.mark.parametrize("name", ["uw", "imtl_l"])
+def test_s_rests_where_it_is_at_an_end_of_its_range(name: str) -> None:
+    weighting = build_weighting(name, num_tasks=3, clip=2.0)
+    assert weighting.resting().tolist() == [False] * 3
+    (s,) = weighting.parameters()
+    with torch.no_grad():
+        s.copy_(torch.tensor([-9.0, 0.5, 9.0]))
+    weighting.after_step()
+    assert weighting.resting().tolist() == [True, False, True]
+
+
+def test_a_first_s_at_the_end_of_the_range_is_allowed() -> None:
+    (s,) = build_weighting("uw", num_tasks=2, init=[-5.0, 5.0]).parameters()
+    assert s.tolist() == [-5.0, 5.0]
 
 
 def test_an_absent_tasks_s_has_no_gradient_and_keeps_its_weight() -> None:
@@ -101,6 +112,8 @@ def test_loading_keeps_s_and_not_the_options() -> None:
         ({"variant": "kendall"}, "variant is 'kendall'; needs 'mixed', 'unit' or 'half'"),
         ({"clip": -1.0}, "clip is -1.0"),
         ({"clip": math.nan}, "clip is nan"),
+        ({"init": 9.0}, "init is 9.0; needs a number from -5 to 5"),
+        ({"init": [0.0, -2.5], "clip": 2.0}, "init is -2.5; needs a number from -2 to 2"),
         ({"init": [0.0]}, "one value for each of 2 tasks"),
         ({"task_types": ["regression"] * 3}, "one value for each of 2 tasks"),
     ],
