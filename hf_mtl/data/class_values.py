@@ -19,7 +19,7 @@ from hf_mtl.data.columns import (
 )
 from hf_mtl.errors import DataError, Mistake
 
-_UNLABELLED_IDS = (-1, -100)
+UNLABELLED_IDS = (-1, -100)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def read_class_values(dataset: Dataset, column: str, split: str, key: str) -> Cl
 def _declared(values: pa.Array, names: list[str], split: str, key: str) -> ClassValues:
     """Ids of a ClassLabel as names; loading does not check that they are in range, so this does."""
     numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    missing = np.isnan(numbers) | np.isin(numbers, _UNLABELLED_IDS)
+    missing = np.isnan(numbers) | np.isin(numbers, UNLABELLED_IDS)
     outside = ~missing & ((numbers < 0) | (numbers >= len(names)))
     if outside.any():
         found = sorted({int(number) for number in numbers[outside]})

@@ -61,6 +61,9 @@ def gather_splits(name: str, task: Task) -> Gathered:
 
 def _load(source: DatasetSource, name: str, task: Task, key: str) -> tuple[dict[str, Dataset], list[str]]:
     splits, notes = load_source(source, key), []
+    if "test" in splits and not any(column in splits["test"].column_names for column in task.label_columns):
+        del splits["test"]
+        notes.append(f"{name}: test has no label column and cannot be scored; it is left out.")
     mistakes = missing_columns(task, name, splits)
     for split, dataset in splits.items():
         with collect(mistakes):
