@@ -31,6 +31,10 @@ class Mistake:
         return f"{text}. {self.remedy}" if self.remedy else f"{text}."
 
 
+class DivergedError(HfMtlError):
+    """A run whose losses or weights are no numbers any more (exit code 1); says since when and what is left."""
+
+
 class UserError(HfMtlError):
     """The user's mistakes, all of them at once.
 

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hf_mtl.errors import UserError
+from hf_mtl.errors import DivergedError, UserError
 
 _EPILOG = """\
 examples:
@@ -103,7 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments; None: those of the process.
 
     Returns:
-        0 when done, 2 for the user's mistake. Anything else is raised, and Python exits with 1.
+        0 when done, 1 for a run that has diverged, 2 for the user's mistake. Anything else is raised, and Python
+        exits with 1.
     """
     arguments = parse(argv)
     try:
@@ -115,6 +116,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if int(os.environ.get("RANK", "0")) == 0:  # every process found the same mistake
             print(f"hf-mtl {arguments.command}: {_count(error)}\n{error}", file=sys.stderr)
         return 2
+    except DivergedError as error:
+        if int(os.environ.get("RANK", "0")) == 0:  # the processes stop together
+            print(f"hf-mtl {arguments.command}: {error}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         return 0
     return 0

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset
 
 from hf_mtl.data.class_names import ids_by_name, is_numbered, matches_names, mixed_names, similar_names
-from hf_mtl.data.class_values import ClassValues, read_class_values
+from hf_mtl.data.class_values import UNLABELLED_IDS, ClassValues, read_class_values
 from hf_mtl.data.columns import name_count, name_rows, name_values
 from hf_mtl.data.encoded import NO_CLASS, EncodedLabels
 from hf_mtl.errors import DataError, Mistake, known
@@ -70,6 +70,8 @@ def encode_classes(task: SequenceClassification, name: str, split: str, dataset:
     by_name = matches_names(read, names)
     ids = ids_by_name(read, names) if by_name else read.numbers
     missing = read.missing
+    if split == "test" and not by_name:
+        missing = missing | np.isin(ids, UNLABELLED_IDS)  # how GLUE marks the rows of its test splits
     fractional = ~missing & (ids != np.floor(ids))
     outside = ~missing & ~fractional & ((ids < 0) | (ids >= len(names)))
     mistakes = []

@@ -21,7 +21,7 @@ from hf_mtl.data.columns import (
 from hf_mtl.errors import DataError, Mistake
 
 TRUTH = frozenset({"true", "false"})
-_UNLABELLED_IDS = (-1, -100)
+UNLABELLED_IDS = (-1, -100)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _spelled(texts: pa.Array) -> ClassValues:
 def _declared(values: pa.Array, names: list[str], split: str, key: str) -> ClassValues:
     """Ids of a ClassLabel as names; loading does not check that they are in range, so this does."""
     numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    missing = np.isnan(numbers) | np.isin(numbers, _UNLABELLED_IDS)
+    missing = np.isnan(numbers) | np.isin(numbers, UNLABELLED_IDS)
     outside = ~missing & ((numbers < 0) | (numbers >= len(names)))
     if outside.any():
         found = sorted({int(number) for number in numbers[outside]})

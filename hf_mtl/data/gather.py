@@ -66,6 +66,9 @@ def gather_splits(name: str, task: Task) -> Gathered:
 def _load(source: DatasetSource, name: str, task: Task, key: str) -> Gathered:
     source_rows = load_source(source, key)
     splits, notes = dict(source_rows.splits), [f"{name}: {note}" for note in source_rows.notes]
+    if "test" in splits and not any(column in splits["test"].column_names for column in task.label_columns):
+        del splits["test"]
+        notes.append(f"{name}: test has no label column and cannot be scored; it is left out.")
     mistakes = missing_columns(task, name, splits)
     if source_rows.spelled:
         mistakes.extend(repeated_names(task, name, splits))

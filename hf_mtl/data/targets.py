@@ -28,7 +28,8 @@ def encode_targets(task: Regression, name: str, split: str, dataset: Dataset) ->
 
     Raises:
         DataError: If a column holds no numbers, or NaN or infinite ones. A missing target is None: NaN comes from
-            a computation that went wrong, and dropping it would hide that.
+            a computation that went wrong, and dropping it would hide that. Only in ``test``, whose rows are not
+            dropped, it means a row to predict.
     """
     columns, mistakes = [], []
     for column in task.label_columns:
@@ -52,7 +53,7 @@ def _read(dataset: Dataset, column: str, split: str, key: str) -> tuple[np.ndarr
     values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     mistakes = []
     nan = np.isnan(values) & ~null_mask(array)
-    if nan.any():
+    if nan.any() and split != "test":
         found = f"{split} has {name_count(int(nan.sum()), 'NaN target')} in column '{column}': {name_rows(nan)}"
         mistakes.append(Mistake(key, found, "Give a number, or None for a row without a target."))
     infinite = np.isinf(values)

@@ -116,16 +116,35 @@ class EncodedSplit:
         tokens: Its token ids.
         labels: Class ids int64 [n], or targets float64 [n, D].
         labelled: False for rows to predict only, whose labels mean nothing.
+        missing: Rows without a label, bool [n], whose class id is -100 or whose targets hold NaN: they are predicted
+            and not scored. None: there are none.
     """
 
     tokens: TokenStore
     labels: np.ndarray
     labelled: bool = True
+    missing: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
 
+    @property
+    def scored(self) -> np.ndarray:
+        """The rows that have a label, by index."""
+        if self.missing is None:
+            return np.arange(len(self) if self.labelled else 0)
+        return np.flatnonzero(~self.missing)
+
+    def filled(self) -> "EncodedSplit":
+        """The same rows with stand-ins for missing labels, so that the losses of the others can be computed."""
+        if self.missing is None:
+            return self
+        labels = self.labels.copy()
+        labels[self.missing] = 0
+        return EncodedSplit(self.tokens, labels, self.labelled, self.missing)
+
     def select(self, rows: Sequence[int] | np.ndarray) -> "EncodedSplit":
         """Some of the rows."""
         rows = np.asarray(rows, dtype=np.int64)
-        return EncodedSplit(self.tokens.select(rows), self.labels[rows], self.labelled)
+        missing = None if self.missing is None else self.missing[rows]
+        return EncodedSplit(self.tokens.select(rows), self.labels[rows], self.labelled, missing)

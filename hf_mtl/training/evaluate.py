@@ -21,7 +21,7 @@ class SplitPredictions:
 
     Args:
         outputs: Logits [n, C], or predicted targets in original units [n, D].
-        losses: Row losses, [n]; 0 where the split has no labels.
+        losses: Row losses, [n]; NaN where a row has no label.
     """
 
     outputs: NDArray[np.float32]
@@ -48,7 +48,7 @@ def predict_split(
         model: A `MultiTaskModel`, in eval mode.
         name: The task.
         split: Its rows.
-        collator: A collator of this split alone.
+        collator: A collator of this split alone, with stand-ins for missing labels.
         width: Outputs of the head, C or D.
         batch_size: Rows of a batch.
         processes: This process among the others.
@@ -72,7 +72,9 @@ def predict_split(
     if not bool((filled[:, -1] == 1).all()):
         raise RuntimeError(f"evaluation of '{name}' did not count every row once; please report this")
     array = filled.cpu().numpy()
-    return SplitPredictions(outputs=array[:, :width], losses=array[:, width])
+    losses = np.full(len(array), np.nan, dtype=np.float32)
+    losses[split.scored] = array[split.scored, width]
+    return SplitPredictions(outputs=array[:, :width], losses=losses)
 
 
 def to_device(value: Any, device: torch.device) -> Any:

@@ -56,12 +56,14 @@ def score_splits(
     if not predictions:
         return Scores({}, {})
     for name, prediction in predictions.items():
-        labels = splits[name].labels
-        scores[name] = score_task(tasks[name], name, prediction.outputs, labels, statistics.get(name))
+        rows = splits[name].scored
+        outputs, labels = prediction.outputs[rows], splits[name].labels[rows]
+        scores[name] = score_task(tasks[name], name, outputs, labels, statistics.get(name))
     together = aggregate(scores, {name: tasks[name] for name in scores})
     for name, prediction in predictions.items():
+        rows = splits[name].scored
         if compute_metrics is not None:
-            scores[name] |= compute_metrics(EvalPrediction(prediction.outputs, splits[name].labels))
-        scores[name]["loss"] = float(np.mean(prediction.losses, dtype=np.float64))
+            scores[name] |= compute_metrics(EvalPrediction(prediction.outputs[rows], splits[name].labels[rows]))
+        scores[name]["loss"] = float(np.mean(prediction.losses[rows], dtype=np.float64))
     together["loss"] = float(np.mean([values["loss"] for values in scores.values()]))
     return Scores(scores, together)

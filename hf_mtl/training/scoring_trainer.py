@@ -78,10 +78,12 @@ class ScoringTrainer(StagedTrainer):
     def predict(
         self, test_dataset: Datasets, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
     ) -> PredictionOutput:
-        """Predict, and score the tasks whose datasets have labels.
+        """Predict every row, and score the tasks by their rows that have a label.
 
         Returns:
-            Predictions and labels are dictionaries by task, in dataset order.
+            Predictions and labels are dictionaries by task, in dataset order, a prediction for every row. In the
+            labels a row without one has class id -100, or NaN for the targets that are missing; a task of which no
+            row has a label is not among them.
         """
         self._memory_tracker.start()
         splits = self._encode(test_dataset, "test")
@@ -113,7 +115,9 @@ class ScoringTrainer(StagedTrainer):
         """
         splits = self.eval_dataset if eval_dataset is None else self._encode(eval_dataset, "validation")
         splits = {
-            name: split for name, split in (splits or {}).items() if has_temperature(self.tasks[name]) and len(split)
+            name: split
+            for name, split in (splits or {}).items()
+            if has_temperature(self.tasks[name]) and len(split.scored)
         }
         if not splits:
             raise UserError("temperatures need evaluation rows of a classification task: give an eval_dataset")
@@ -150,7 +154,7 @@ class ScoringTrainer(StagedTrainer):
                     model,
                     name,
                     split,
-                    self._collator({name: split}),
+                    self._collator({name: split.filled()}),
                     self.tasks[name].num_outputs,
                     self.args.eval_batch_size,
                     self.processes,

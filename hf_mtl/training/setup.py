@@ -9,6 +9,8 @@ from datasets import Dataset
 from torch import Tensor
 from transformers.utils import logging
 
+from hf_mtl.data.columns import collect, raise_all
+from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import prepare_dataset
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.texts import is_tokenised
@@ -84,6 +86,11 @@ def encode_splits(
                     f"{name}: {found.tokens.truncated:,} of {len(found):,} {split} rows are longer than "
                     f"{found.tokens.lengths.max()} tokens and are cut to that."
                 )
+            if found.missing is not None:
+                logger.warning(
+                    f"{name}: {int(found.missing.sum()):,} of {len(found):,} {split} rows have no label; they are "
+                    "predicted and not scored."
+                )
     return encoded
 
 
@@ -132,15 +139,13 @@ def check_token_ids(model: MultiTaskModel, encoded: Mapping[str, EncodedSplit]) 
 def _encode(
     name: str, task: Task, dataset: Dataset, tokenizer: Any, max_length: int | None, split: str
 ) -> EncodedSplit:
-    """One task's split; rows to predict may come without their label columns."""
-    labelled = split != "test" or all(column in dataset.column_names for column in task.label_columns)
-    prepared = prepare_dataset(name, task, dataset, split, labelled=labelled)
-    if labelled:
-        encoded = encode_split(name, task, prepared, tokenizer, max_length, split=split)
+    """One task's split; of rows to predict, some or all may come without a label."""
+    if split == "test":
+        encoded = _encode_all(name, task, dataset, tokenizer, max_length, split)
     else:
-        tokens = encode_texts(name, task, prepared, tokenizer, max_length, split=split)
-        encoded = EncodedSplit(tokens, np.zeros(len(tokens)), labelled=False)
-    if is_tokenised(task, prepared) and "attention_mask" not in prepared.column_names:
+        prepared = prepare_dataset(name, task, dataset, split)
+        encoded = encode_split(name, task, prepared, tokenizer, max_length, split=split)
+    if is_tokenised(task, dataset) and "attention_mask" not in dataset.column_names:
         _say_padding(name, encoded, tokenizer, split)
     return encoded
 
@@ -153,6 +158,28 @@ def _say_padding(name: str, encoded: EncodedSplit, tokenizer: Any, split: str) -
             f"{name}: {rows:,} of {len(encoded):,} {split} rows begin or end in the padding token "
             f"({tokenizer.pad_token_id}), which is read as text, since they have no attention_mask."
         )
+
+
+def _encode_all(
+    name: str, task: Task, dataset: Dataset, tokenizer: Any, max_length: int | None, split: str
+) -> EncodedSplit:
+    """Every row of a split in its order, also those without a label."""
+    mistakes: list[Mistake] = []
+    rows, labels = dataset, None
+    with collect(mistakes):
+        rows = prepare_dataset(name, task, dataset, split, labelled=False)
+    absent = [column for column in task.label_columns if column not in getattr(dataset, "column_names", ())]
+    with collect(mistakes):
+        if not absent and len(dataset):
+            labels = encode_labels(task, name, split, dataset)
+    raise_all(mistakes)
+    if 0 < len(absent) < len(task.label_columns) and is_main_process():
+        logger.warning(f"{name}: {split} has no column {', '.join(absent)}: its rows are predicted and not scored.")
+    tokens = encode_texts(name, task, rows, tokenizer, max_length, split=split)
+    if labels is None:
+        return EncodedSplit(tokens, np.zeros(len(tokens)), labelled=False)
+    missing = labels.missing if labels.missing.any() else None
+    return EncodedSplit(tokens, labels.values, labelled=not labels.missing.all(), missing=missing)
 
 
 def fit_statistics(model: MultiTaskModel, train: Mapping[str, EncodedSplit]) -> None:

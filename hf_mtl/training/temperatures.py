@@ -45,12 +45,13 @@ def set_temperatures(
         if not np.isfinite(prediction.outputs).all():
             logger.warning(f"{name}: its logits are not finite; it gets no temperature.")
             continue
-        found[name] = fit_temperature(prediction.outputs, splits[name].labels)
+        rows = splits[name].scored
+        found[name] = fit_temperature(prediction.outputs[rows], splits[name].labels[rows])
         model.set_temperature(name, found[name])
         low, high = TEMPERATURE_BOUNDS
         if not low * 1.001 < found[name] < high / 1.001:
             logger.warning(
                 f"{name}: the best temperature is at the end of its range, {found[name]:.3g}: all of the "
-                f"{len(splits[name])} rows are right, or most are wrong. Fit it on more rows."
+                f"{len(rows)} rows are right, or most are wrong. Fit it on more rows."
             )
     return found

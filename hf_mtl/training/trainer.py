@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import EarlyStoppingCallback
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import TrainOutput
@@ -48,6 +49,7 @@ from hf_mtl.training.budget import Budget, limit_steps
 from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback
 from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
 from hf_mtl.training.extra_passes import LossPass
+from hf_mtl.training.finite import FiniteWatch
 from hf_mtl.training.frozen_groups import FrozenGroups
 from hf_mtl.training.objective import Objective, StepResult
 from hf_mtl.training.probes import Prober
@@ -139,6 +141,7 @@ class MultiTaskTrainer(BalancedTrainer):
         self.mixture = Mixture(sizes, **mixture)
         self._set_up_balancing(balancing)
         self.signals = TaskSignals(sizes)
+        self.watch = FiniteWatch(list(sizes), self._weights, self.processes.reduce_sum, str(self.args.output_dir))
         self.objective = Objective(
             list(sizes),
             self.weighting,
@@ -232,10 +235,32 @@ class MultiTaskTrainer(BalancedTrainer):
         return "encoder" not in self._scheduling.frozen
 
     def _step_done(self, result: StepResult) -> None:
+        self.watch.observe(self.state.global_step + 1, result)
         self.signals.observe(result)
         if self._by_gradients and self.task_gradients is not None:
             self.task_gradients.record(self.conflicts.observe)
         self._scheduling.step_done(self.state.global_step, result)
+
+    def _weights(self) -> list[tuple[str, nn.Parameter]]:
+        """Everything that is trained, by name."""
+        balancing = [(f"weighting.{name}", value) for name, value in self.weighting.named_parameters()]
+        return [*self.model.named_parameters(), *balancing]
+
+    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+        """As the Trainer's, once it is sure that there is something to log, save or evaluate."""
+        control, step = self.control, self.state.global_step
+        last = control.should_training_stop or step >= self.state.max_steps
+        undecided = self._by_gradients and self.task_gradients is not None and self.task_gradients.skipped
+        skipped = undecided or self.accelerator.optimizer_step_was_skipped
+        self.watch.observe_update(step, skipped, scaled=self.accelerator.scaler is not None)
+        if last or control.should_log or control.should_evaluate or control.should_save:
+            self.watch.check(step, last)
+        super()._maybe_log_save_evaluate(*args, **kwargs)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """As the Trainer's; weights that are not finite are never written, nor is a good checkpoint rotated away."""
+        self.watch.check(self.state.global_step)
+        super()._save_checkpoint(model, trial)
 
     def _get_learning_rate(self) -> float:
         """The learning rate of the step, for the log."""
@@ -290,6 +315,7 @@ class MultiTaskTrainer(BalancedTrainer):
 
         Raises:
             CheckpointError: If the checkpoint is damaged, or of another run; names the file.
+            DivergedError: If losses or weights are not finite any more.
         """
         asked = self.args.resume_from_checkpoint if resume_from_checkpoint is None else resume_from_checkpoint
         folder = self.checkpoint_to_resume(asked)
@@ -303,6 +329,7 @@ class MultiTaskTrainer(BalancedTrainer):
         """Train from the beginning, or from a checkpoint if anything is left to do."""
         # What a run that broke off may have left: a step half done, and frozen what DDP is about to wrap.
         self.objective.abandon()
+        self.watch.begin()
         self._scheduling.rest()
         if folder is None:
             self._rows_per_step = None

@@ -87,6 +87,22 @@ def test_test_and_baselines_are_printed_when_asked(hf_mtl: Command, world: Path,
         assert shown["mood", "f1_macro"][1] == f"{majority:.4f}"
 
 
+def test_a_run_that_diverges_ends_with_1_and_keeps_what_was_good(
+    hf_mtl: Command, world: Path, tmp_path: Path
+) -> None:
+    run, steps = tmp_path / "run", ["training.max_steps=6", "training.logging_steps=4", "training.save_steps=1"]
+    rates = ["training.learning_rate=1e28", "training.warmup_steps=100", "training.max_grad_norm=0"]
+    said = hf_mtl(
+        "train", world / "recipe.yaml", f"training.output_dir={run}", *steps, *rates, "training.eval_steps=6"
+    )
+    assert said.code == 1
+    assert "To use it" not in said.out
+    assert re.search(r"hf-mtl train: training has diverged: .*not finite", said.err)
+    assert f"is kept: {run / 'checkpoint-'}" in said.err
+    assert not (run / "results.json").exists()
+    assert not (run / "config.json").exists()
+
+
 def test_an_existing_run_is_refused(hf_mtl: Command, world: Path, copied: Path) -> None:
     before = runs.content(copied)
     said = hf_mtl("train", world / "recipe.yaml", f"training.output_dir={copied}")

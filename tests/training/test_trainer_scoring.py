@@ -1,15 +1,26 @@
 """Evaluation and prediction, as a user of `transformers.Trainer` expects them."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from datasets import ClassLabel, Dataset, Features, Value
 from transformers import EvalPrediction
 
-from hf_mtl import MultiTaskModel
+from hf_mtl import MultiTaskModel, Regression, SequenceClassification
+from hf_mtl.errors import DataError
+from hf_mtl.training import setup
 from tests import tiny
+from tests.training.predict_worker import unlabelled
 from tests.training.trainers import make
+
+ROOT = Path(__file__).parents[2]
+MOOD = Features(text=Value("string"), label=ClassLabel(names=["good", "bad"]))
 
 
 def by_hand(model: MultiTaskModel, task: str, texts: list[str]) -> np.ndarray:
@@ -51,6 +62,121 @@ def test_nothing_labelled_gives_no_scores(tmp_path: Path) -> None:
     assert output.predictions["mood"].shape == (5, 2)
     assert output.label_ids == {}
     assert not [key for key in output.metrics if "mood" in key or "average" in key]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        tiny.model(),
+        tiny.model(
+            tasks={
+                "topic": SequenceClassification(labels=["a", "b", "c"], class_weights=[1.0, 2.0, 3.0]),
+                "mood": SequenceClassification(labels=["good", "bad"], loss="focal", label_smoothing=0.1),
+                "score": Regression(label=["x", "y"], standardize=False, metrics=["pearson", "mae"]),
+            }
+        ),
+    ],
+)
+def test_every_row_is_predicted_and_those_with_a_label_are_scored(
+    tmp_path: Path, model: MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(setup.logger, "warning", said.append)
+    whole = tiny.datasets({"topic": 20, "mood": 9, "score": 11}, seed=4)
+    shapes = []
+
+    def metrics(found: EvalPrediction) -> dict[str, float]:
+        shapes.append((len(found.predictions), len(found.label_ids)))
+        return {}
+
+    trainer = make(tmp_path, model=model, per_device_eval_batch_size=4, compute_metrics=metrics)
+    data, labelled = unlabelled(whole)
+    output = trainer.predict(data)
+    expected = trainer.predict(whole)
+    for name in whole:
+        np.testing.assert_allclose(output.predictions[name], expected.predictions[name], atol=1e-6)
+        rows = labelled[name]
+        np.testing.assert_array_equal(output.label_ids[name][rows], expected.label_ids[name][rows])
+    assert output.label_ids["topic"].tolist().count(-100) == output.label_ids["mood"].tolist().count(-100) == 3
+    assert np.isnan(output.label_ids["score"]).sum(axis=1).tolist() == [0, 1, 0, 0, 2, 0, 0, 0, 0, 0, 1]
+    scores = trainer.evaluate({name: whole[name].select(rows) for name, rows in labelled.items()})
+    found = {key: value for key, value in output.metrics.items() if "_per_" not in key and "runtime" not in key}
+    assert found == pytest.approx({key: scores[key.replace("test_", "eval_")] for key in found}, abs=1e-6)
+    assert shapes == [(17, 17), (6, 6), (8, 8), (20, 20), (9, 9), (11, 11), (17, 17), (6, 6), (8, 8)]
+    assert said[:3] == [
+        f"{name}: 3 of {len(whole[name])} test rows have no label; they are predicted and not scored."
+        for name in whole
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("mood", {"label": [-1] * 4}),
+        ("mood", {"label": [-100, -1, None, -1]}),
+        ("mood", {"label": [None] * 4}),
+        ("mood", {"label": [""] * 4}),
+        ("score", {"x": [None] * 4, "y": [1.0] * 4}),
+        ("score", {"x": [np.nan] * 4, "y": [np.nan, None, 1.0, 2.0]}),
+        ("score", {"y": [1.0] * 4}),
+    ],
+)
+def test_rows_without_any_label_are_predicted_and_not_scored(
+    tmp_path: Path, name: str, columns: dict[str, Any]
+) -> None:
+    trainer, bare = make(tmp_path), tiny.rows(name, 4, seed=5).select_columns("text")
+    expected = trainer.predict({name: bare})
+    rows = {"text": bare["text"][:], **columns}
+    for data in [
+        Dataset.from_dict(rows),
+        *([Dataset.from_dict(rows, MOOD)] if columns.get("label") == [-1] * 4 else []),
+    ]:
+        output = trainer.predict({name: data})
+        np.testing.assert_array_equal(output.predictions[name], expected.predictions[name])
+        assert output.label_ids == {}
+        assert not [key for key in output.metrics if name in key]
+    assert trainer.scores.tasks == {}
+
+
+def test_rows_to_evaluate_need_a_label_and_a_wrong_one_is_no_missing_one(tmp_path: Path) -> None:
+    trainer, bare = make(tmp_path), tiny.rows("mood", 4).select_columns("text")
+    for columns, found in [
+        ({"label": [None] * 4}, "none of 4 validation rows has a label"),
+        ({}, "no column 'label'"),
+    ]:
+        with pytest.raises(DataError, match=found):
+            trainer.evaluate({"mood": Dataset.from_dict({"text": bare["text"][:], **columns})})
+    for data, found in [
+        ({"mood": Dataset.from_dict({"text": ["a", "b"], "label": [-2, 0]})}, "labels outside 0..1: -2"),
+        ({"mood": Dataset.from_dict({"text": ["a", " "], "label": [None, None]})}, "1 row with empty text"),
+        ({"score": Dataset.from_dict({"text": ["a"], "x": [np.inf], "y": [1.0]})}, "1 infinite target"),
+    ]:
+        with pytest.raises(DataError, match=found):
+            trainer.predict(data)
+
+
+def test_temperatures_are_fitted_on_the_rows_with_a_label(tmp_path: Path) -> None:
+    trainer = make(tmp_path)
+    data, labelled = unlabelled(tiny.datasets({"mood": 30}))
+    rows = {"mood": tiny.rows("mood", 30).select(labelled["mood"])}
+    partly = trainer._encode(data, "test")
+    assert trainer.fit_temperatures(partly) == pytest.approx(trainer.fit_temperatures(rows))
+
+
+@pytest.mark.slow
+def test_two_processes_predict_the_same_rows_in_the_same_order(tmp_path: Path) -> None:
+    found = []
+    for number in (1, 2):
+        output = tmp_path / f"{number}.npz"
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(number)]
+        worker = [*(launcher if number > 1 else []), str(ROOT / "tests/training/predict_worker.py"), str(output)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        subprocess.run([sys.executable, *worker], check=True, env=environment, cwd=tmp_path)
+        found.append(np.load(output))
+    one, two = found
+    assert one.files == two.files
+    for key in one.files:
+        np.testing.assert_allclose(one[key], two[key], rtol=1e-5, atol=1e-6)
 
 
 def test_own_metrics_join_those_of_each_task(tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""Predict rows of the tiny world, some without a label; started by `test_trainer_scoring`, also on two processes.
+
+Usage: predict_worker.py OUTPUT.npz
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset
+
+from tests import tiny
+from tests.training.trainers import make
+
+MISSING = {1: ("x",), 4: ("x", "y"), -1: ("y",)}
+"""Rows whose label is taken away, and which of several targets."""
+
+
+def unlabelled(data: dict[str, Dataset]) -> tuple[dict[str, Dataset], dict[str, list[int]]]:
+    """The datasets with some labels missing, and the rows that still have one."""
+    found, labelled = {}, {}
+    for name, dataset in data.items():
+        columns = dataset.to_dict()
+        for row, targets in MISSING.items():
+            for target in targets if name == "score" else ("label",):
+                columns[target][row] = None if row > 0 or name == "score" else -100
+        found[name] = Dataset.from_dict(columns)
+        lost = [row % len(dataset) for row in MISSING]
+        labelled[name] = [row for row in range(len(dataset)) if row not in lost]
+    return found, labelled
+
+
+def main(output: str) -> None:
+    data, _ = unlabelled(tiny.datasets({"topic": 23, "mood": 7, "score": 13}, seed=4))
+    trainer = make(Path(tempfile.mkdtemp()), per_device_eval_batch_size=4)
+    found = trainer.predict(data)
+    if trainer.is_world_process_zero():
+        scores = {key: np.array(value) for key, value in found.metrics.items()}
+        np.savez(
+            output, **found.predictions, **{f"label/{key}": value for key, value in found.label_ids.items()}, **scores
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
