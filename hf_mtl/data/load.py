@@ -71,7 +71,7 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
         else:
             labelled = drop_unlabelled(name, split, part, notes)
             rows[split] = replace(labelled, keys=text_keys(task, labelled.dataset))
-    given = set(rows)
+    brought = set(rows)
     rows = carve_splits(name, task, rows, seed, notes)
     # After carving, so that a smaller draw moves no row to another side.
     rows["train"] = limit_rows(name, task, rows["train"], seed, notes)
@@ -84,7 +84,7 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
         notes=notes,
         keys=keys,
         fingerprints={split: fingerprint(found, rows[split].labels) for split, found in keys.items()},
-        carved=tuple(split for split in rows if split not in given),
+        carved=tuple(split for split in rows if split not in brought),
     )
 
 
