@@ -13,11 +13,13 @@ from hf_mtl.balancing import LossWeighting
 from hf_mtl.data.collate import Layout
 from hf_mtl.modeling import split_parameters
 from hf_mtl.modeling.output import MultiTaskOutput
+from hf_mtl.training.balancing import is_sharded
 from hf_mtl.training.beside import forget_passes_beside
 from hf_mtl.training.extra_passes import LossPass, RandomState
 from hf_mtl.training.objective import Objective, StepResult
 from hf_mtl.training.optimizer import add_balancing_group, split_groups
 from hf_mtl.training.planned_trainer import PlannedTrainer
+from hf_mtl.training.preparation import check_wrapped
 from hf_mtl.training.task_batches import by_task
 from hf_mtl.training.task_gradients import TaskGradients
 
@@ -71,8 +73,7 @@ class BalancedTrainer(PlannedTrainer):
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
         """As the Trainer's; the first micro-batch opens a step of the objective, the last one closes it."""
         if not self.objective.is_open:
-            forget_passes_beside(model)
-            self._begin_step()
+            self._begin_step(model)
         gradients = self.task_gradients if self._by_gradients else None
         with nullcontext() if gradients is None else gradients.micro_batch(inputs):
             loss = super().training_step(model, inputs, num_items_in_batch)
@@ -112,7 +113,10 @@ class BalancedTrainer(PlannedTrainer):
                 self._backward(_data_terms(outputs, plan, self.objective.names), retain_graph=True)
         return self._part(outputs, plan) * scale
 
-    def _begin_step(self) -> None:
+    def _begin_step(self, model: nn.Module) -> None:
+        if not is_sharded(self.args):
+            check_wrapped(self, model)
+        forget_passes_beside(model)
         self._random = RandomState(self.args.device)
         self._by_gradients = self.task_gradients is not None and self.task_gradients.wanted
         self._losses_after = "losses_after" in self.weighting.needs_now()

@@ -14,6 +14,7 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import UserError
+from hf_mtl.gradients import plain_forward
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Task
 from hf_mtl.training.evaluate import SplitPredictions, predict_split
@@ -128,9 +129,6 @@ class ScoringTrainer(StagedTrainer):
     def _predict(self, splits: Mapping[str, EncodedSplit], aside: bool = False) -> dict[str, SplitPredictions]:
         """Predict; ``aside``: of a model that is still to be saved, so it keeps its dtype, and without progress."""
         model = self._wrap_model(self.model, training=False)
-        if not self.accelerator._models and model is self.model:
-            # Evaluation without training: mixed precision still comes from the accelerator.
-            model = self.accelerator.prepare_model(model, evaluation_mode=True)
         if not aside and not self.is_in_train and (self.args.fp16_full_eval or self.args.bf16_full_eval):
             model = model.to(torch.float16 if self.args.fp16_full_eval else torch.bfloat16)
         model.to(self.args.device).eval()
@@ -142,10 +140,20 @@ class ScoringTrainer(StagedTrainer):
             if not aside:
                 self.callback_handler.on_prediction_step(self.args, self.state, self.control)
 
+        trained_here = bool(self.accelerator._models)
+
+        def forward(**batch: Any) -> Any:
+            if trained_here:
+                return model(**batch)
+            # Mixed precision without preparing the model, which would then train without DDP; and not under the
+            # autocast that another Trainer may have put around it.
+            with self.accelerator.autocast():
+                return plain_forward(model)(**batch)
+
         predictions = {}
         for name, split in splits.items():
             predictions[name] = predict_split(
-                model,
+                forward,
                 name,
                 split,
                 self._collator({name: split}),

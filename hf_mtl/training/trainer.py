@@ -50,6 +50,7 @@ from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
 from hf_mtl.training.extra_passes import LossPass
 from hf_mtl.training.frozen_groups import FrozenGroups
 from hf_mtl.training.objective import Objective, StepResult
+from hf_mtl.training.preparation import unprepare
 from hf_mtl.training.probes import Prober
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.schedule_checks import check_schedules
@@ -302,6 +303,8 @@ class MultiTaskTrainer(BalancedTrainer):
         # What a run that broke off may have left: a step half done, and frozen what DDP is about to wrap.
         self.objective.abandon()
         self._scheduling.rest()
+        if self.model_wrapped is self.model:
+            unprepare(self.model)  # what another Trainer may have left
         if folder is None:
             self._rows_per_step = None
             self.steps = self._new_steps(self.rows_per_step)
