@@ -17,7 +17,13 @@ from hf_mtl.training.balancing import is_sharded
 from hf_mtl.training.beside import forget_passes_beside
 from hf_mtl.training.extra_passes import LossPass, RandomState
 from hf_mtl.training.objective import Objective, StepResult
-from hf_mtl.training.optimizer import add_balancing_group, split_groups
+from hf_mtl.training.optimizer import (
+    add_balancing_group,
+    balancing_parameters,
+    balancing_rate,
+    left_out,
+    split_groups,
+)
 from hf_mtl.training.planned_trainer import PlannedTrainer
 from hf_mtl.training.preparation import check_wrapped
 from hf_mtl.training.task_batches import by_task
@@ -44,16 +50,20 @@ class BalancedTrainer(PlannedTrainer):
     _losses: Tensor | None = None
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """The Trainer's optimizer, with groups of their own for heads, auxiliary and balancing parameters."""
-        if self.optimizer is None:
-            optimizer = super().create_optimizer(model)
-            if self.args.head_learning_rate is not None:
-                _, heads = split_parameters(self.model)
-                split_groups(optimizer, [parameter for _, parameter in heads], self.args.head_learning_rate)
-            rate = self.args.balancing_learning_rate
-            rate = self.args.learning_rate if rate is None else rate
+        """The Trainer's optimizer, with groups of their own for heads, auxiliary and balancing parameters.
+
+        A given optimizer keeps its groups, and gets one of the balancing parameters that it does not have.
+        """
+        given = self.optimizer is not None
+        optimizer = super().create_optimizer(model)
+        rate = balancing_rate(optimizer, self.args)
+        if not given and self.args.head_learning_rate is not None:
+            _, heads = split_parameters(self.model)
+            split_groups(optimizer, [parameter for _, parameter in heads], self.args.head_learning_rate)
+        if not given:
             split_groups(optimizer, self.model.heads.auxiliary_parameters(), rate, weight_decay=0.0)
-            add_balancing_group(optimizer, self.weighting.parameters(), rate)
+        missing = left_out(optimizer, balancing_parameters(self.weighting, self.model))
+        add_balancing_group(optimizer, missing.values(), rate)
         return self.optimizer
 
     @staticmethod

@@ -50,6 +50,7 @@ from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
 from hf_mtl.training.extra_passes import LossPass
 from hf_mtl.training.frozen_groups import FrozenGroups
 from hf_mtl.training.objective import Objective, StepResult
+from hf_mtl.training.own_optimizer import check_fused, check_own_optimizer
 from hf_mtl.training.preparation import unprepare
 from hf_mtl.training.probes import Prober
 from hf_mtl.training.processes import Processes
@@ -139,6 +140,8 @@ class MultiTaskTrainer(BalancedTrainer):
         fit_statistics(self.model, train)
         self.mixture = Mixture(sizes, **mixture)
         self._set_up_balancing(balancing)
+        check_fused(self.args, self.weighting)
+        check_own_optimizer(self.optimizer, self.lr_scheduler, self.weighting, self.model, self.args)
         self.signals = TaskSignals(sizes)
         self.objective = Objective(
             list(sizes),

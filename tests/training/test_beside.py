@@ -14,7 +14,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hf_mtl.training import balanced_trainer
 from hf_mtl.training.beside import forget_passes_beside
-from tests import tiny
 from tests.training.beside_worker import courses
 from tests.training.trainers import make
 
