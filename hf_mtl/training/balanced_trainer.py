@@ -12,11 +12,20 @@ from hf_mtl.balancing import LossWeighting
 from hf_mtl.data.collate import Layout
 from hf_mtl.modeling import split_parameters
 from hf_mtl.modeling.output import MultiTaskOutput
+from hf_mtl.training.balancing import is_sharded
 from hf_mtl.training.beside import forget_passes_beside
 from hf_mtl.training.extra_passes import LossPass, RandomState
 from hf_mtl.training.objective import Objective, StepResult
-from hf_mtl.training.optimizer import add_balancing_group, optimizer_class, split_groups
+from hf_mtl.training.optimizer import (
+    add_balancing_group,
+    balancing_parameters,
+    balancing_rate,
+    left_out,
+    optimizer_class,
+    split_groups,
+)
 from hf_mtl.training.planned_trainer import PlannedTrainer
+from hf_mtl.training.preparation import check_wrapped
 from hf_mtl.training.task_batches import by_task
 from hf_mtl.training.task_gradients import TaskGradients
 
@@ -41,16 +50,20 @@ class BalancedTrainer(PlannedTrainer):
     _losses: Tensor | None = None
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """The Trainer's optimizer, with groups of their own for heads, auxiliary and balancing parameters."""
-        if self.optimizer is None:
-            optimizer = super().create_optimizer(model)
-            if self.args.head_learning_rate is not None:
-                _, heads = split_parameters(self.model)
-                split_groups(optimizer, [parameter for _, parameter in heads], self.args.head_learning_rate)
-            rate = self.args.balancing_learning_rate
-            rate = self.args.learning_rate if rate is None else rate
+        """The Trainer's optimizer, with groups of their own for heads, auxiliary and balancing parameters.
+
+        A given optimizer keeps its groups, and gets one of the balancing parameters that it does not have.
+        """
+        given = self.optimizer is not None
+        optimizer = super().create_optimizer(model)
+        rate = balancing_rate(optimizer, self.args)
+        if not given and self.args.head_learning_rate is not None:
+            _, heads = split_parameters(self.model)
+            split_groups(optimizer, [parameter for _, parameter in heads], self.args.head_learning_rate)
+        if not given:
             split_groups(optimizer, self.model.heads.auxiliary_parameters(), rate, weight_decay=0.0)
-            add_balancing_group(optimizer, self.weighting.parameters(), rate)
+        missing = left_out(optimizer, balancing_parameters(self.weighting, self.model))
+        add_balancing_group(optimizer, missing.values(), rate)
         return self.optimizer
 
     @staticmethod
@@ -67,8 +80,7 @@ class BalancedTrainer(PlannedTrainer):
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
         """As the Trainer's; the first micro-batch opens a step of the objective, the last one closes it."""
         if not self.objective.is_open:
-            forget_passes_beside(model)
-            self._begin_step()
+            self._begin_step(model)
         gradients = self.task_gradients if self._by_gradients else None
         with nullcontext() if gradients is None else gradients.micro_batch(inputs):
             loss = super().training_step(model, inputs, num_items_in_batch)
@@ -108,7 +120,10 @@ class BalancedTrainer(PlannedTrainer):
                 self._backward(_data_terms(outputs, plan, self.objective.names), retain_graph=True)
         return self._part(outputs, plan) * scale
 
-    def _begin_step(self) -> None:
+    def _begin_step(self, model: nn.Module) -> None:
+        if not is_sharded(self.args):
+            check_wrapped(self, model)
+        forget_passes_beside(model)
         self._random = RandomState(self.args.device)
         self._by_gradients = self.task_gradients is not None and self.task_gradients.wanted
         self._losses_after = "losses_after" in self.weighting.needs_now()

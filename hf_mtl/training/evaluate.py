@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.loader import evaluation_batches
@@ -30,7 +30,7 @@ class SplitPredictions:
 
 @torch.no_grad()
 def predict_split(
-    model: nn.Module,
+    forward: Callable[..., Any],
     name: str,
     split: EncodedSplit,
     collator: Collator,
@@ -45,7 +45,7 @@ def predict_split(
     pieces of different shape, repeated to fill a batch, or put out of order.
 
     Args:
-        model: A `MultiTaskModel`, in eval mode.
+        forward: The forward of a `MultiTaskModel` in eval mode.
         name: The task.
         split: Its rows.
         collator: A collator of this split alone, with stand-ins for missing labels.
@@ -61,7 +61,7 @@ def predict_split(
     filled = torch.zeros(len(split.tokens), width + 2, dtype=torch.float32, device=processes.device)
     for rows in evaluation_batches(split.tokens.lengths, batch_size, processes.rank, processes.world):
         batch = to_device(collator(np.zeros(len(rows), dtype=np.int64), rows), processes.device)
-        output = model(**batch)
+        output = forward(**batch)
         index = torch.from_numpy(rows).to(processes.device)
         filled[index, :width] = output.logits[name].float()
         if split.labelled:

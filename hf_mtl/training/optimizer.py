@@ -1,6 +1,6 @@
 """Parameter groups: encoder, heads, and learned balancing parameters, each with its own learning rate."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -14,6 +14,10 @@ def optimizer_class(args: TrainingArguments, model: Any = None) -> tuple[Any, di
         betas, epsilon = (args.adam_beta1, args.adam_beta2), args.adam_epsilon
         return torch.optim.Adamax, {"lr": args.learning_rate, "betas": betas, "eps": epsilon}
     return Trainer.get_optimizer_cls_and_kwargs(args, model)
+
+
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.modeling import MultiTaskModel
 
 
 def split_groups(
@@ -52,6 +56,26 @@ def add_balancing_group(
     parameters = list(parameters)
     if parameters:
         optimizer.add_param_group({"params": parameters, "lr": learning_rate, "weight_decay": 0.0})
+
+
+def balancing_rate(optimizer: torch.optim.Optimizer, args: MultiTaskTrainingArguments) -> float:
+    """The learning rate of balancing parameters: ``balancing_learning_rate``, or else that of the optimizer."""
+    if args.balancing_learning_rate is not None:
+        return args.balancing_learning_rate
+    return float(optimizer.defaults.get("lr") or args.learning_rate)
+
+
+def balancing_parameters(weighting: nn.Module, model: MultiTaskModel) -> dict[str, nn.Parameter]:
+    """What is learned and balances, by name: parameters of the weighting, and auxiliary ones of the heads."""
+    auxiliary = {id(parameter) for parameter in model.heads.auxiliary_parameters()}
+    of_heads = {name: parameter for name, parameter in model.named_parameters() if id(parameter) in auxiliary}
+    return {f"{weighting.name}.{name}": one for name, one in weighting.named_parameters()} | of_heads
+
+
+def left_out(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, nn.Parameter]:
+    """The parameters that want training and that an optimizer does not have, by name."""
+    there = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    return {name: one for name, one in parameters.items() if one.requires_grad and id(one) not in there}
 
 
 class ForOneStep:

@@ -14,6 +14,7 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import UserError
+from hf_mtl.gradients import plain_forward
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.float32 import cast_for_a_while
 from hf_mtl.tasks import Task
@@ -133,9 +134,6 @@ class ScoringTrainer(StagedTrainer):
     def _predict(self, splits: Mapping[str, EncodedSplit], aside: bool = False) -> dict[str, SplitPredictions]:
         """Predict; ``aside``: in the precision that the model is trained in, and without progress."""
         model = self._wrap_model(self.model, training=False)
-        if not self.accelerator._models and model is self.model:
-            # Evaluation without training: mixed precision still comes from the accelerator.
-            model = self.accelerator.prepare_model(model, evaluation_mode=True)
         model.to(self.args.device).eval()
         if callable(getattr(self.optimizer, "eval", None)):
             self.optimizer.eval()  # schedule-free ones keep other weights to train than to score
@@ -147,11 +145,21 @@ class ScoringTrainer(StagedTrainer):
             if not aside:
                 self.callback_handler.on_prediction_step(self.args, self.state, self.control)
 
+        trained_here = bool(self.accelerator._models)
+
+        def forward(**batch: Any) -> Any:
+            if trained_here:
+                return model(**batch)
+            # Mixed precision without preparing the model, which would then train without DDP; and not under the
+            # autocast that another Trainer may have put around it.
+            with self.accelerator.autocast():
+                return plain_forward(model)(**batch)
+
         predictions = {}
         with cast_for_a_while(model, None if aside else self._evaluation_dtype):
             for name, split in splits.items():
                 predictions[name] = predict_split(
-                    model,
+                    forward,
                     name,
                     split,
                     self._collator({name: split.filled()}),

@@ -52,6 +52,8 @@ from hf_mtl.training.extra_passes import LossPass
 from hf_mtl.training.finite import FiniteWatch
 from hf_mtl.training.frozen_groups import FrozenGroups
 from hf_mtl.training.objective import Objective, StepResult
+from hf_mtl.training.own_optimizer import check_fused, check_own_optimizer
+from hf_mtl.training.preparation import unprepare
 from hf_mtl.training.probes import Prober
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.schedule_checks import check_schedules
@@ -140,6 +142,8 @@ class MultiTaskTrainer(BalancedTrainer):
         fit_statistics(self.model, train)
         self.mixture = Mixture(sizes, **mixture)
         self._set_up_balancing(balancing)
+        check_fused(self.args, self.weighting)
+        check_own_optimizer(self.optimizer, self.lr_scheduler, self.weighting, self.model, self.args)
         self.signals = TaskSignals(sizes)
         self.watch = FiniteWatch(list(sizes), self._weights, self.processes.reduce_sum, str(self.args.output_dir))
         self.objective = Objective(
@@ -331,6 +335,8 @@ class MultiTaskTrainer(BalancedTrainer):
         self.objective.abandon()
         self.watch.begin()
         self._scheduling.rest()
+        if self.model_wrapped is self.model:
+            unprepare(self.model)  # what another Trainer may have left
         if folder is None:
             self._rows_per_step = None
             self.steps = self._new_steps(self.rows_per_step)

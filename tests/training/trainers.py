@@ -26,6 +26,8 @@ def make(
     schedules: Sequence[str | dict[str, Any]] = (),
     callbacks: list[TrainerCallback] | None = None,
     compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
+    optimizers: tuple[Any, Any] = (None, None),
+    optimizer_cls_and_kwargs: tuple[Any, dict[str, Any]] | None = None,
     **options: Any,
 ) -> MultiTaskTrainer:
     defaults: dict[str, Any] = {
@@ -51,6 +53,8 @@ def make(
         schedules=schedules,
         callbacks=callbacks,
         compute_metrics=compute_metrics,
+        optimizers=optimizers,
+        optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
     )
 
 
