@@ -59,7 +59,9 @@ def read_lists(dataset: Dataset, column: str, kind: type[np.integer] = np.int64)
         kind: Type of the values.
     """
     # Chunk by chunk: offsets of one arrow list array are 32 bits wide.
-    chunks = [plain_list(chunk) for chunk in dataset.select_columns([column]).with_format("arrow")[:].column(0).chunks]
+    chunks = [
+        plain_list(chunk) for chunk in dataset.select_columns([column]).with_format("arrow")[:].column(0).chunks
+    ]
     values, lengths = [np.empty(0, kind)], [np.empty(0, np.int64)]
     for chunk in chunks:
         whole = pc.fill_null(chunk.flatten().cast(pa.int64()), -1)

@@ -111,7 +111,10 @@ MASKS: list[tuple[list[Any], str]] = [
     ([ONES[0], [0] * 4, ONES[2]], "has 1 row whose attention_mask is 0 everywhere: row 1, "),
     ([ONES[0], ONES[1], [1, 1]], "has 1 row whose attention_mask is not as long as its input_ids: row 2, "),
     ([ONES[0], None, ONES[2]], "has 1 row whose attention_mask is not as long as its input_ids: row 1, "),
-    ([ONES[0], [1, 1, 2, 0], [1, None, 1, 1]], "has 2 rows whose attention_mask holds other numbers than 0 and 1: rows 1"),
+    (
+        [ONES[0], [1, 1, 2, 0], [1, None, 1, 1]],
+        "has 2 rows whose attention_mask holds other numbers than 0 and 1: rows 1",
+    ),
     ([[1.0, 1.0]] * 3, "column 'attention_mask' holds list<item: double>. Masks are lists of integers."),
     (["1111"] * 3, "column 'attention_mask' holds string. Masks are lists of integers."),
 ]
@@ -132,7 +135,9 @@ def test_token_types_of_another_length_or_range_are_mistakes() -> None:
 
 
 def test_rows_without_a_label_may_have_any_mask() -> None:
-    dataset = Dataset.from_dict({"label": ["x", None, "y"], "input_ids": IDS, "attention_mask": [ONES[0], [0] * 4, ONES[2]]})
+    dataset = Dataset.from_dict(
+        {"label": ["x", None, "y"], "input_ids": IDS, "attention_mask": [ONES[0], [0] * 4, ONES[2]]}
+    )
     assert encode(dataset).lengths.tolist() == [4, 2]
 
 
@@ -146,7 +151,9 @@ def test_token_types_that_the_model_does_not_take_are_a_mistake() -> None:
     tokenizer = tiny.tokenizer()
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     rows = Dataset.from_dict(padded(SIDES["left"]))
-    with pytest.raises(DataError, match="train has token_type_ids other than 0, which the tokenizer's model does not"):
+    with pytest.raises(
+        DataError, match="train has token_type_ids other than 0, which the tokenizer's model does not"
+    ):
         encode_split("t", TASK, rows, tokenizer)
     zeros = rows.remove_columns("token_type_ids").add_column("token_type_ids", [[0] * WIDTH] * 4)
     assert encode_split("t", TASK, zeros, tokenizer).tokens.lengths.tolist() == [4, 3, 2, 6]

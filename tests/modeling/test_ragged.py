@@ -28,7 +28,10 @@ def test_padding_on_the_right_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("mask", "said"),
     [
-        ([[1, 1, 1, 1], [1, 0, 0, 1]], "attention_mask: has a 0 between two 1 in row 1, counted from 0. Only padding"),
+        (
+            [[1, 1, 1, 1], [1, 0, 0, 1]],
+            "attention_mask: has a 0 between two 1 in row 1, counted from 0. Only padding",
+        ),
         ([[0, 0, 0, 0], [1, 1, 1, 1]], "attention_mask: is 0 everywhere in row 0"),
         ([[1, 1, 1], [1, 1, 1]], r"attention_mask has the shape \[2, 3\]; give one that fits input_ids, \[2, 4\]"),
     ],
