@@ -63,7 +63,7 @@ def align_left(inputs: Group) -> Group:
     real = mask != 0
     before = F.pad(real[:, :-1], (1, 0))
     starts = real & ~before  # of runs of real tokens, of which a row has one
-    if bool((starts[:, :1].all() & (starts.sum(dim=1) == 1).all())):
+    if bool(starts[:, :1].all() & (starts.sum(dim=1) == 1).all()):
         return inputs
     _check_runs(starts.sum(dim=1))
     places = torch.arange(mask.shape[1], device=mask.device) + starts.int().argmax(dim=1, keepdim=True)
