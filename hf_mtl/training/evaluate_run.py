@@ -10,7 +10,7 @@ from hf_mtl.errors import CheckpointError, RunError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.recipe import load_recipe
-from hf_mtl.training.baselines import baseline_results
+from hf_mtl.training.baselines import baseline_results, check_baselines
 from hf_mtl.training.checkpoint import MANIFEST, verify
 from hf_mtl.training.prepare import Prepared, load_data, make_arguments
 
@@ -51,6 +51,8 @@ def evaluate_run(
     rows = prepared.split(split)
     if not rows:
         raise UserError(f"{recipe_path}: no task has a split '{split}'")
+    if baselines:
+        check_baselines(prepared)
     trainer = prepared.trainer(model, to_train=False)
     trainer.predict(rows)
     results = {**trainer.scores.to_dict(), "split": split}

@@ -14,7 +14,7 @@ from hf_mtl.reporting.figures import training_figure
 from hf_mtl.reporting.gradient_figure import gradient_figure
 from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.training import checkpoint as checkpoints
-from hf_mtl.training.baselines import baseline_results
+from hf_mtl.training.baselines import baseline_results, check_baselines
 from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrinterCallback, TaskProgressCallback
 from hf_mtl.training.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.run_folder import RunFolder
@@ -61,8 +61,13 @@ def run_recipe(
     prepared = prepare(recipe, args, tokenizer_folder=start)
     if test and not prepared.split("test"):
         raise RunError("--test: no task has a split 'test' to score; leave it out, or name one in a task's dataset")
+    if baselines:
+        check_baselines(prepared)
+    model = prepared.new_model()
+    if test:
+        prepared.check_rows("test", model)
     trainer = prepared.trainer(
-        prepared.new_model(), callbacks=[JsonLogCallback(folder.log), RecipeCallback(folder, recipe.to_yaml())]
+        model, callbacks=[JsonLogCallback(folder.log), RecipeCallback(folder, recipe.to_yaml())]
     )
     trainer.remove_callback(PrinterCallback if args.disable_tqdm else ProgressCallback)
     trainer.add_callback(TaskPrinterCallback if args.disable_tqdm else TaskProgressCallback)

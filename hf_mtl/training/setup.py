@@ -11,8 +11,6 @@ from transformers.utils import logging
 
 from hf_mtl.data.load import prepare_dataset
 from hf_mtl.data.processes import is_main_process
-from hf_mtl.data.texts import is_tokenised
-from hf_mtl.data.token_checks import padded_rows, unknown_share
 from hf_mtl.data.tokenize import encode_split, encode_texts
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, Mistake, ModelError, UserError, known
@@ -20,14 +18,9 @@ from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.statistics import TargetStatistics
 from hf_mtl.schedules import Run, Schedule, Schedules, build_schedule
 from hf_mtl.tasks import Regression, SequenceClassification, Task
+from hf_mtl.training.token_notes import say_padding, unknown_texts
 
 logger = logging.get_logger(__name__)
-
-MOST_UNKNOWN = 0.5
-"""Largest share of unknown tokens that a task is trained with."""
-
-LEAST_UNKNOWN_SAID = 0.0005
-"""Smallest share of unknown tokens that is said: 0.1% when it is rounded."""
 
 
 def encode_splits(
@@ -71,6 +64,7 @@ def encode_splits(
             continue
         try:
             encoded[name] = _encode(name, task, dataset, tokenizer, max_length, split)
+            say_padding(name, task, dataset, encoded[name], tokenizer, split)
         except DataError as error:
             mistakes += error.mistakes
     if tokenizer is not None:
@@ -85,27 +79,6 @@ def encode_splits(
                     f"{found.tokens.lengths.max()} tokens and are cut to that."
                 )
     return encoded
-
-
-def unknown_texts(encoded: Mapping[str, EncodedSplit], tokenizer: Any, split: str) -> list[Mistake]:
-    """Say what share of each task's texts the tokenizer does not know.
-
-    Returns:
-        A mistake for every task of whose texts it does not know the larger part. Not for the rows of ``test``, which
-        may be few, and are told of only.
-    """
-    mistakes = []
-    for name, found in encoded.items():
-        share = unknown_share(found.tokens, tokenizer)
-        if share < LEAST_UNKNOWN_SAID:
-            continue
-        said = f"the tokenizer does not know {share:.1%} of the tokens of {split}"
-        if share > MOST_UNKNOWN and split != "test":
-            remedy = "Give the tokenizer that belongs to the backbone, or one that was made for such texts."
-            mistakes.append(Mistake(f"tasks.{name}.text", said, remedy))
-        elif is_main_process():
-            logger.warning_once(f"{name}: {said}.")
-    return mistakes
 
 
 def check_token_ids(model: MultiTaskModel, encoded: Mapping[str, EncodedSplit]) -> None:
@@ -136,23 +109,9 @@ def _encode(
     labelled = split != "test" or all(column in dataset.column_names for column in task.label_columns)
     prepared = prepare_dataset(name, task, dataset, split, labelled=labelled)
     if labelled:
-        encoded = encode_split(name, task, prepared, tokenizer, max_length, split=split)
-    else:
-        tokens = encode_texts(name, task, prepared, tokenizer, max_length, split=split)
-        encoded = EncodedSplit(tokens, np.zeros(len(tokens)), labelled=False)
-    if is_tokenised(task, prepared) and "attention_mask" not in prepared.column_names:
-        _say_padding(name, encoded, tokenizer, split)
-    return encoded
-
-
-def _say_padding(name: str, encoded: EncodedSplit, tokenizer: Any, split: str) -> None:
-    """Without a mask, nothing tells padding that was given from text."""
-    rows = padded_rows(encoded.tokens, tokenizer)
-    if rows and is_main_process():
-        logger.warning_once(
-            f"{name}: {rows:,} of {len(encoded):,} {split} rows begin or end in the padding token "
-            f"({tokenizer.pad_token_id}), which is read as text, since they have no attention_mask."
-        )
+        return encode_split(name, task, prepared, tokenizer, max_length, split=split)
+    tokens = encode_texts(name, task, prepared, tokenizer, max_length, split=split)
+    return EncodedSplit(tokens, np.zeros(len(tokens)), labelled=False)
 
 
 def fit_statistics(model: MultiTaskModel, train: Mapping[str, EncodedSplit]) -> None:
