@@ -3,6 +3,7 @@
 import copy
 from functools import singledispatch
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,12 @@ from hf_mtl.modeling.heads.native import NativeHead
 from hf_mtl.modeling.lora import merged_weights
 from hf_mtl.modeling.statistics import TargetStatistics
 from hf_mtl.modeling.task_heads import TaskModule
+from hf_mtl.modeling.tokenizer_files import find_tokenizer
 from hf_mtl.tasks import Regression, SequenceClassification, Task
 
 
-def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directory: Path) -> None:
-    """Write an encoder and a native head as an `AutoModelForSequenceClassification` checkpoint.
+def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directory: Path, tokenizer: Any) -> None:
+    """Write an encoder and a native head as an `AutoModelForSequenceClassification` checkpoint, and the tokenizer.
 
     Class logits are the same bits, to rounding where adapters are merged into the encoder's weights. A temperature is
     folded into the last layer; so are a regression's mean and standard deviation, for outputs in original units.
@@ -28,14 +30,17 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
         module: The task's head and statistics.
         name: The task, for messages.
         directory: Where to write; made if it does not exist.
+        tokenizer: The tokenizer, or where it is, as for `find_tokenizer`.
 
     Raises:
-        ModelError: If the head is not native, or the encoder holds other weights than the backbone's and LoRA's.
+        ModelError: If the head is not native, there is no tokenizer, or the encoder holds other weights than the
+            backbone's and LoRA's.
     """
     head = module.head
     if not isinstance(head, NativeHead):
         problem = f"its head is '{head.name}', which no AutoModel of transformers has"
         raise ModelError(Mistake(f"tasks.{name}.head", problem, "Only head 'native' can be exported"))
+    found = find_tokenizer(tokenizer)
     config = copy.deepcopy(head.model.config)
     folded = isinstance(module.statistics, TargetStatistics) or module.temperature is not None
     # A mean of 1995.3 would be 1992 as a bias in bfloat16.
@@ -51,6 +56,7 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
             _last_layer(model, head), torch.zeros(head.outputs), torch.full((head.outputs,), 1 / module.temperature)
         )
     model.save_pretrained(directory)
+    found.save_pretrained(directory)
 
 
 @singledispatch

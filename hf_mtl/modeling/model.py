@@ -17,6 +17,7 @@ from hf_mtl.modeling.backbone import (
     load_encoder,
     load_encoder_config,
     read_dtype,
+    resolve_backbone,
 )
 from hf_mtl.modeling.choices import config_mistakes, feature_sources, settle
 from hf_mtl.modeling.configuration import MultiTaskConfig
@@ -34,6 +35,7 @@ from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.modeling.ragged import Group, align_left, encode
 from hf_mtl.modeling.statistics import ClassWeights, Numbers, TargetStatistics, TaskStatistics, expect
 from hf_mtl.modeling.task_heads import HeadOutputs, Segments, TaskHeads
+from hf_mtl.modeling.tokenizer_files import TokenizerPlace
 from hf_mtl.tasks import Task
 
 
@@ -77,6 +79,7 @@ class MultiTaskModel(PreTrainedModel):
         if isinstance(config.lora, dict):
             add_lora(self.encoder, **config.lora)
         self._frozen = freeze_parts(self.encoder, config.freeze)
+        self._tokenizer: Any = None
 
     @classmethod
     def from_backbone(
@@ -132,6 +135,8 @@ class MultiTaskModel(PreTrainedModel):
         model = cls(config, encoder=_make_encoder(backbone, config, kwargs))
         # A local folder's path means nothing to others either.
         model.encoder.config._name_or_path = config.backbone or ""
+        if isinstance(backbone, (str, Path)):
+            model.remember_tokenizer(TokenizerPlace.beside(resolve_backbone(str(backbone)), hub))
         return model
 
     @classmethod
@@ -143,9 +148,11 @@ class MultiTaskModel(PreTrainedModel):
                 weight or statistic of it, or has more than the model.
         """
         model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
-        source = args[0] if args else kwargs.get("pretrained_model_name_or_path")
+        path = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         for found in (model.__dict__.pop("_base_info"), info):
-            check_weights(found, source="the given weights" if source is None else source)
+            check_weights(found, source="the given weights" if path is None else path)
+        if path is not None:
+            model.remember_tokenizer(TokenizerPlace.beside(str(path), kwargs))
         align_weights(model)
         freeze_base(model.encoder)  # the loader makes everything trainable
         freeze_parts(model.encoder, model.config.freeze)
@@ -280,15 +287,31 @@ class MultiTaskModel(PreTrainedModel):
         """Floating point operations of a batch, for the Trainer's count; padding costs nothing here."""
         return training_flops(self.encoder, inputs, backward=self.training)
 
-    def export_task(self, task: str, directory: str | PathLike[str]) -> None:
+    def remember_tokenizer(self, source: Any) -> None:
+        """Keep in mind which tokenizer the model works with, for `export_task`.
+
+        Args:
+            source: The tokenizer, or the `TokenizerPlace` where it may be.
+        """
+        self._tokenizer = source
+
+    def export_task(self, task: str, directory: str | PathLike[str], processing_class: Any = None) -> None:
         """Write one task as a plain `AutoModelForSequenceClassification` checkpoint that needs no hf_mtl.
 
-        Adapters are merged into the weights that are written; the model itself keeps them.
+        Its tokenizer is written with it. Adapters are merged into the weights that are written; the model itself
+        keeps them.
+
+        Args:
+            task: The task.
+            directory: Where to write; made if it does not exist.
+            processing_class: The tokenizer. None: the one that a `MultiTaskTrainer` had for this model, or that lies
+                where the model or its backbone was loaded from.
 
         Raises:
-            ModelError: If the task is unknown, or its head is not the backbone's own.
+            ModelError: If the task is unknown, its head is not the backbone's own, or no tokenizer is known.
         """
-        export_task(self.encoder, self.heads.of(task), task, Path(directory))
+        source = self._tokenizer if processing_class is None else processing_class
+        export_task(self.encoder, self.heads.of(task), task, Path(directory), source)
 
     @classmethod
     def is_custom_code(cls) -> bool:

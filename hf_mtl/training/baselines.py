@@ -6,6 +6,8 @@ from typing import Any
 from datasets import Dataset
 
 from hf_mtl.data.labels import encode_labels
+from hf_mtl.data.texts import is_tokenised
+from hf_mtl.errors import RunError
 from hf_mtl.evaluation import aggregate, baseline_scores
 from hf_mtl.training.prepare import Prepared
 
@@ -36,6 +38,18 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
         for baseline, values in found.items():
             scores.setdefault(baseline, {})[name] = values
     return {name: {"tasks": values, **aggregate(values, tasks)} for name, values in scores.items()}
+
+
+def check_baselines(prepared: Prepared) -> None:
+    """Refuse tasks that bring token ids, of which TF-IDF knows no words.
+
+    Raises:
+        RunError: If there is such a task.
+    """
+    splits = {name: loaded.splits["train"] for name, loaded in prepared.data.items()}
+    given = [name for name, split in splits.items() if is_tokenised(prepared.data[name].task, split)]
+    if given:
+        raise RunError(f"--baselines: they read texts, and {', '.join(given)} bring token ids; leave it out")
 
 
 def _texts(dataset: Dataset, columns: list[str]) -> list[Any]:

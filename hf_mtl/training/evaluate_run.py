@@ -14,7 +14,7 @@ from hf_mtl.errors import CheckpointError, ModelError, RunError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.recipe import load_recipe
-from hf_mtl.training.baselines import baseline_results
+from hf_mtl.training.baselines import baseline_results, check_baselines
 from hf_mtl.training.checkpoint import MODEL_CONFIG, verify
 from hf_mtl.training.prepare import Prepared, load_data, make_arguments
 from hf_mtl.training.run_data import RunData
@@ -64,6 +64,8 @@ def evaluate_run(
     if not rows:
         raise UserError(f"{recipe_path}: no task has a split '{split}'")
     _say_other_rows(RunData(recipe_path.parent), data, split, baselines)
+    if baselines:
+        check_baselines(prepared)
     trainer = prepared.trainer(model, to_train=False)
     trainer.tasks = scoring_tasks(run, recipe, model.tasks)
     trainer.predict(rows)

@@ -18,6 +18,7 @@ from hf_mtl.errors import Mistake, RecipeError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import Recipe
 from hf_mtl.training.argument_checks import check_training
+from hf_mtl.training.setup import check_token_ids, encode_splits
 from hf_mtl.training.tokenizer import load_tokenizer
 from hf_mtl.training.trainer import MultiTaskTrainer
 
@@ -98,6 +99,16 @@ class Prepared:
                 lora=section.lora,
                 freeze=section.freeze,
             )
+
+    def check_rows(self, split: str, model: MultiTaskModel) -> None:
+        """Refuse before training what scoring a split with the model would refuse after it.
+
+        Raises:
+            UserError: If rows of the split cannot be used.
+        """
+        with located(self.recipe):
+            encoded = encode_splits(self.split(split), model.tasks, self.tokenizer, model.config.max_length, split)
+            check_token_ids(model, encoded)
 
     def trainer(self, model: MultiTaskModel, to_train: bool = True, **kwargs: Any) -> MultiTaskTrainer:
         """The Trainer of a model; one that only evaluates needs no training rows."""

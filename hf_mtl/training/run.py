@@ -14,7 +14,7 @@ from hf_mtl.reporting.figures import training_figure
 from hf_mtl.reporting.gradient_figure import gradient_figure
 from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.training import checkpoint as checkpoints
-from hf_mtl.training.baselines import baseline_results
+from hf_mtl.training.baselines import baseline_results, check_baselines
 from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrinterCallback, TaskProgressCallback
 from hf_mtl.training.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.run_folder import RunFolder
@@ -63,8 +63,13 @@ def run_recipe(
         refuse_other_rows(recipe, folder, prepared.data)
     if test and not prepared.split("test"):
         raise RunError("--test: no task has a split 'test' to score; leave it out, or name one in a task's dataset")
+    if baselines:
+        check_baselines(prepared)
+    model = prepared.new_model()
+    if test:
+        prepared.check_rows("test", model)
     records = [JsonLogCallback(folder.log), RecipeCallback(folder, recipe.to_yaml(), prepared.data)]
-    trainer = prepared.trainer(prepared.new_model(), callbacks=records)
+    trainer = prepared.trainer(model, callbacks=records)
     trainer.remove_callback(PrinterCallback if args.disable_tqdm else ProgressCallback)
     trainer.add_callback(TaskPrinterCallback if args.disable_tqdm else TaskProgressCallback)
     folder.open(resume, overwrite)  # now that nothing can be wrong any more: it may clear an old run away

@@ -13,8 +13,6 @@ from hf_mtl.data.columns import collect, raise_all
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import prepare_dataset
 from hf_mtl.data.processes import is_main_process
-from hf_mtl.data.texts import is_tokenised
-from hf_mtl.data.token_checks import padded_rows, unknown_share
 from hf_mtl.data.tokenize import encode_split, encode_texts
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, Mistake, ModelError, UserError, known
@@ -22,14 +20,9 @@ from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.statistics import TargetStatistics
 from hf_mtl.schedules import Run, Schedule, Schedules, build_schedule
 from hf_mtl.tasks import Regression, SequenceClassification, Task
+from hf_mtl.training.token_notes import say_padding, unknown_texts
 
 logger = logging.get_logger(__name__)
-
-MOST_UNKNOWN = 0.5
-"""Largest share of unknown tokens that a task is trained with."""
-
-LEAST_UNKNOWN_SAID = 0.0005
-"""Smallest share of unknown tokens that is said: 0.1% when it is rounded."""
 
 
 def encode_splits(
@@ -73,6 +66,7 @@ def encode_splits(
             continue
         try:
             encoded[name] = _encode(name, task, dataset, tokenizer, max_length, split)
+            say_padding(name, task, dataset, encoded[name], tokenizer, split)
         except DataError as error:
             mistakes += error.mistakes
     if tokenizer is not None:
@@ -92,27 +86,6 @@ def encode_splits(
                     "predicted and not scored."
                 )
     return encoded
-
-
-def unknown_texts(encoded: Mapping[str, EncodedSplit], tokenizer: Any, split: str) -> list[Mistake]:
-    """Say what share of each task's texts the tokenizer does not know.
-
-    Returns:
-        A mistake for every task of whose texts it does not know the larger part. Not for the rows of ``test``, which
-        may be few, and are told of only.
-    """
-    mistakes = []
-    for name, found in encoded.items():
-        share = unknown_share(found.tokens, tokenizer)
-        if share < LEAST_UNKNOWN_SAID:
-            continue
-        said = f"the tokenizer does not know {share:.1%} of the tokens of {split}"
-        if share > MOST_UNKNOWN and split != "test":
-            remedy = "Give the tokenizer that belongs to the backbone, or one that was made for such texts."
-            mistakes.append(Mistake(f"tasks.{name}.text", said, remedy))
-        elif is_main_process():
-            logger.warning_once(f"{name}: {said}.")
-    return mistakes
 
 
 def check_token_ids(model: MultiTaskModel, encoded: Mapping[str, EncodedSplit]) -> None:
@@ -141,23 +114,9 @@ def _encode(
 ) -> EncodedSplit:
     """One task's split; of rows to predict, some or all may come without a label."""
     if split == "test":
-        encoded = _encode_all(name, task, dataset, tokenizer, max_length, split)
-    else:
-        prepared = prepare_dataset(name, task, dataset, split)
-        encoded = encode_split(name, task, prepared, tokenizer, max_length, split=split)
-    if is_tokenised(task, dataset) and "attention_mask" not in dataset.column_names:
-        _say_padding(name, encoded, tokenizer, split)
-    return encoded
-
-
-def _say_padding(name: str, encoded: EncodedSplit, tokenizer: Any, split: str) -> None:
-    """Without a mask, nothing tells padding that was given from text."""
-    rows = padded_rows(encoded.tokens, tokenizer)
-    if rows and is_main_process():
-        logger.warning_once(
-            f"{name}: {rows:,} of {len(encoded):,} {split} rows begin or end in the padding token "
-            f"({tokenizer.pad_token_id}), which is read as text, since they have no attention_mask."
-        )
+        return _encode_all(name, task, dataset, tokenizer, max_length, split)
+    prepared = prepare_dataset(name, task, dataset, split)
+    return encode_split(name, task, prepared, tokenizer, max_length, split=split)
 
 
 def _encode_all(

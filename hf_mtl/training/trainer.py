@@ -124,6 +124,8 @@ class MultiTaskTrainer(BalancedTrainer):
             processing_class=processing_class,
             **kwargs,
         )
+        if processing_class is not None:
+            model.remember_tokenizer(processing_class)
         self.processes = Processes.of(self.accelerator)
         self._rows_per_step: int | None = None
         self.task_gradients = None

@@ -3,7 +3,9 @@
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Regression, SequenceClassification, Task
@@ -66,6 +68,23 @@ def make_model(family: str, head: Any = None, **options: Any) -> MultiTaskModel:
         model.set_target_statistics("emo.bank", [3.0, 2.0, -1.0], [0.5, 2.0, 0.25])
         model.set_target_statistics("intensity", 0.4, 0.2)
     return model.eval()
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """Whole words, no more of them than the backbones have embeddings."""
+    vocabulary = {token: i for i, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"])}
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, mask_token="[MASK]", model_input_names=["input_ids", "attention_mask"], **names
+    )
+
+
+EXPORTED = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 
 
 def make_texts(lengths: list[int], seed: int = 0, padding: int | None = None) -> tuple[Tensor, Tensor]:

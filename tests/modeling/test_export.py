@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from hf_mtl.errors import ModelError
+from hf_mtl.modeling import MultiTaskModel
 
-from .families import FAMILIES, make_model, make_texts, padding_of
+from .families import EXPORTED, FAMILIES, TASKS, make_model, make_texts, make_tokenizer, padding_of
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -17,7 +18,7 @@ def test_exported_model_gives_the_same_logits(family: str, tmp_path: Path) -> No
     ids, mask = make_texts([9, 4, 7], padding=padding_of(family))
     logits = model(ids, mask).logits
     for task in model.tasks:
-        model.export_task(task, tmp_path / task)
+        model.export_task(task, tmp_path / task, make_tokenizer())
         # Copied to aligned memory: what is read from a file may differ in the last bit on CPU.
         plain = copy.deepcopy(AutoModelForSequenceClassification.from_pretrained(tmp_path / task)).eval()
         found = plain(ids, attention_mask=mask).logits
@@ -31,7 +32,7 @@ def test_native_loss_is_that_of_transformers_to_the_bit(tmp_path: Path) -> None:
     model = make_model("bert", "native")
     ids, mask = make_texts([9] * 37)
     labels = torch.arange(37) % 3
-    model.export_task("train", tmp_path)
+    model.export_task("train", tmp_path, make_tokenizer())
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     expected = plain(ids, attention_mask=mask, labels=labels).loss
     found = model(ids, mask, task="train", labels=labels).loss
@@ -44,8 +45,8 @@ def test_native_loss_is_that_of_transformers_to_the_bit(tmp_path: Path) -> None:
 
 def test_exported_config_names_labels_and_targets(tmp_path: Path) -> None:
     model = make_model("roberta")
-    model.export_task("train", tmp_path / "c")
-    model.export_task("emo.bank", tmp_path / "r")
+    model.export_task("train", tmp_path / "c", make_tokenizer())
+    model.export_task("emo.bank", tmp_path / "r", make_tokenizer())
     classes = AutoModelForSequenceClassification.from_pretrained(tmp_path / "c").config
     assert classes.id2label == {0: "anger", 1: "joy", 2: "sadness"}
     assert classes.label2id["joy"] == 1
@@ -56,8 +57,8 @@ def test_exported_config_names_labels_and_targets(tmp_path: Path) -> None:
 
 
 def test_exported_files_do_not_mention_hf_mtl(tmp_path: Path) -> None:
-    make_model("distilbert").export_task("train", tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    make_model("distilbert").export_task("train", tmp_path, make_tokenizer())
+    assert {path.name for path in tmp_path.iterdir()} == EXPORTED
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["architectures"] == ["DistilBertForSequenceClassification"]
     assert all(b"hf_mtl" not in path.read_bytes() for path in tmp_path.iterdir())
@@ -68,13 +69,61 @@ def test_export_leaves_random_numbers_alone(tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    model.export_task("train", tmp_path)
+    model.export_task("train", tmp_path, make_tokenizer())
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_other_heads_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"tasks\.train\.head: its head is 'mlp'.*'native'"):
-        make_model("bert", "mlp").export_task("train", tmp_path)
+        make_model("bert", "mlp").export_task("train", tmp_path, make_tokenizer())
     with pytest.raises(ModelError, match=r"no task 'trane'.*Did you mean 'train'"):
-        make_model("bert").export_task("trane", tmp_path)
+        make_model("bert").export_task("trane", tmp_path, make_tokenizer())
     assert not list(tmp_path.iterdir())
+
+
+TEXTS = ["a b c", "h", "d e f g a a b"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_pipeline_on_the_export_gives_the_models_probabilities(family: str, tmp_path: Path) -> None:
+    model, tokenizer = make_model(family, "native"), make_tokenizer()
+    tokenizer.padding_side = "left"  # of the user's own use; training never pads there
+    model.export_task("train", tmp_path, tokenizer)
+    classify = pipeline("text-classification", model=str(tmp_path), device="cpu", top_k=None)
+    expected = model(**tokenizer(TEXTS, padding=True, return_tensors="pt"), task="train").logits["train"].softmax(-1)
+    for found, row in zip(classify(TEXTS, batch_size=3), expected, strict=True):
+        scores = {item["label"]: item["score"] for item in found}
+        assert list(scores) == [["anger", "joy", "sadness"][index] for index in row.argsort(descending=True)]
+        assert [scores[name] for name in ("anger", "joy", "sadness")] == pytest.approx(row.tolist(), abs=1e-5)
+    assert tokenizer.padding_side == "left"
+
+
+def test_a_loaded_model_exports_the_tokenizer_that_lies_beside_it(tmp_path: Path) -> None:
+    make_model("bert").save_pretrained(tmp_path / "model")
+    make_tokenizer().save_pretrained(tmp_path / "model")
+    MultiTaskModel.from_pretrained(tmp_path / "model").export_task("train", tmp_path / "plain")
+    assert AutoTokenizer.from_pretrained(tmp_path / "plain").get_vocab() == make_tokenizer().get_vocab()
+
+
+def test_a_new_model_exports_its_backbones_tokenizer(tmp_path: Path) -> None:
+    make_model("bert").encoder.save_pretrained(tmp_path / "bert")
+    make_tokenizer().save_pretrained(tmp_path / "bert")
+    MultiTaskModel.from_backbone(tmp_path / "bert", TASKS, "native").export_task("train", tmp_path / "plain")
+    assert AutoTokenizer.from_pretrained(tmp_path / "plain").get_vocab() == make_tokenizer().get_vocab()
+
+
+def test_an_export_without_a_tokenizer_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    model = make_model("bert")
+    with pytest.raises(ModelError, match="processing_class: no tokenizer is known. Give the tokenizer that"):
+        model.export_task("train", tmp_path / "plain")
+    with pytest.raises(ModelError, match="processing_class: is a str"):
+        model.export_task("train", tmp_path / "plain", "roberta-base")
+    model.save_pretrained(tmp_path / "model")
+    model.encoder.save_pretrained(tmp_path / "bert")
+    loaded = MultiTaskModel.from_pretrained(tmp_path / "model")
+    for other in (loaded, MultiTaskModel.from_backbone(tmp_path / "bert", TASKS, "native")):
+        with pytest.raises(ModelError, match="no tokenizer .*processing_class"):
+            other.export_task("train", tmp_path / "plain")
+    assert not (tmp_path / "plain").exists()
+    loaded.export_task("train", tmp_path / "plain", make_tokenizer())
+    assert {path.name for path in (tmp_path / "plain").iterdir()} == EXPORTED

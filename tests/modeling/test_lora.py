@@ -16,7 +16,7 @@ from hf_mtl.errors import ModelError
 from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel, split_parameters
 from hf_mtl.modeling.lora import add_lora, merged_weights
 
-from .families import FAMILIES, OTHERS, make_model, make_texts, padding_of
+from .families import EXPORTED, FAMILIES, OTHERS, make_model, make_texts, make_tokenizer, padding_of
 
 DEFAULTS = {"rank": 8, "alpha": 16, "dropout": 0.0, "target_modules": "all-linear", "rslora": False}
 
@@ -203,7 +203,7 @@ def test_an_exported_model_has_the_adapters_in_its_weights(family: str, tmp_path
     expected = logits(model, family)
     ids, mask = make_texts([9, 4, 7], padding=padding_of(family))
     for task in model.tasks:
-        model.export_task(task, tmp_path / task)
+        model.export_task(task, tmp_path / task, make_tokenizer())
         plain, info = AutoModelForSequenceClassification.from_pretrained(tmp_path / task, output_loading_info=True)
         assert not info["missing_keys"]
         assert not info["unexpected_keys"]
@@ -217,8 +217,8 @@ def test_an_exported_model_has_the_adapters_in_its_weights(family: str, tmp_path
 def test_an_exported_model_needs_no_peft(tmp_path: Path) -> None:
     model = trained("roberta")
     assert not torch.allclose(logits(model, "roberta")["train"], logits(make_model("roberta"), "roberta")["train"])
-    model.export_task("train", tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    model.export_task("train", tmp_path, make_tokenizer())
+    assert {path.name for path in tmp_path.iterdir()} == EXPORTED
     assert not any(word in (tmp_path / "config.json").read_text() for word in ("lora", "peft", "hf_mtl"))
     assert not any("lora" in name or "base_layer" in name for name in load_file(tmp_path / "model.safetensors"))
 

@@ -10,7 +10,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling import MultiTaskModel
 
-from .families import make_model, make_texts
+from .families import make_model, make_texts, make_tokenizer
 
 IDS, MASK = make_texts([9, 4, 7])
 LABELS = {"train": torch.tensor([0, 2, 1]), "intensity": torch.tensor([0.1, 0.5, 0.3])}
@@ -90,7 +90,7 @@ def test_export_folds_it_into_the_last_layer(tmp_path: Path) -> None:
     model = make_model("roberta", "native")
     ids, mask = make_texts([9, 4, 7], padding=1)
     model.set_temperature("train", 2.5)
-    model.export_task("train", tmp_path)
+    model.export_task("train", tmp_path, make_tokenizer())
     plain = copy.deepcopy(AutoModelForSequenceClassification.from_pretrained(tmp_path)).eval()
     found, expected = plain(ids, attention_mask=mask).logits, model(ids, mask).logits["train"]
     torch.testing.assert_close(found, expected)  # to float32 rounding: the weights were divided, not the logits

@@ -56,7 +56,7 @@ def rows_in_our_order(ours: MultiTaskTrainer, dataset: Dataset) -> Dataset:
 def test_one_task_has_the_losses_of_the_trainer(tmp_path: Path, accumulation: int) -> None:
     dataset = tiny.rows("topic", 203)
     model = tiny.model(tasks=TASK, head="native")
-    model.export_task("topic", str(tmp_path / "plain"))
+    model.export_task("topic", str(tmp_path / "plain"), tiny.tokenizer())
     options = arguments(tmp_path / "run", accumulation)
     ours = MultiTaskTrainer(
         model=model,

@@ -98,6 +98,38 @@ def test_truncated_rows_and_tokens_per_row(recipe: Path, tmp_path: Path) -> None
         assert found[name].mean_tokens == pytest.approx(np.minimum(whole, 9).mean())
 
 
+def test_the_share_of_unknown_tokens(recipe: Path, tmp_path: Path) -> None:
+    tiny.tokenizer().save_pretrained(tmp_path / "words")
+    rows = [f'{{"text": "w1 w2 w3 strange w4", "label": "{label}"}}' for label in ("good", "bad") * 4]
+    (tmp_path / "mood.jsonl").write_text("\n".join(rows))
+    options = [
+        f"model.tokenizer={tmp_path / 'words'}",
+        f"tasks.mood.dataset.data_files.train={tmp_path / 'mood.jsonl'}",
+    ]
+    found = by_name(plan(recipe, tmp_path, *options))
+    assert [found[name].unknown_share for name in ("topic", "mood", "score")] == [0, 1 / 5, 0]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_that_a_mask_names_is_not_counted(recipe: Path, tmp_path: Path, side: str) -> None:
+    tokenizer = tiny.tokenizer()
+    tokenizer.save_pretrained(tmp_path / "words")
+    tokenizer.padding_side = side
+    rows = tiny.rows("mood", SIZES["mood"])
+    padded = rows.map(
+        lambda row: tokenizer(row["text"], padding="max_length", max_length=24), remove_columns=["text"]
+    )
+    padded.to_parquet(str(tmp_path / "mood.parquet"))
+    files = {split: str(tmp_path / "mood.parquet") for split in ("train", "validation")}
+    options = [
+        *ONE_TASK,
+        f"model.tokenizer={tmp_path / 'words'}",
+        f"tasks.mood.dataset={{path: parquet, data_files: {files}}}",
+    ]
+    found = by_name(plan(recipe, tmp_path, *options))["mood"]
+    assert found.mean_tokens == np.mean([len(text.split()) + 2 for text in rows["text"]])
+
+
 ONE_TASK = ["tasks.topic=", "tasks.score=", "mixture={anneal: null}"]
 
 

@@ -3,19 +3,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from datasets import Dataset
-from transformers import BertConfig, ByT5Tokenizer, CanineTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    ByT5Tokenizer,
+    PreTrainedTokenizerBase,
+    pipeline,
+)
 
-from hf_mtl import SequenceClassification
+from hf_mtl import MultiTaskModel, SequenceClassification, load_recipe, run_recipe
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.vocabulary import train_wordpiece
-from hf_mtl.errors import DataError, ModelError
+from hf_mtl.errors import DataError, ModelError, UserError
 from hf_mtl.modeling.backbone import load_encoder_config
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.tasks import Task
+from hf_mtl.training import plan_recipe
 from hf_mtl.training.tokenizer import load_tokenizer, training_texts
 from tests import tiny
 from tests.modeling.families import FAMILIES, OTHERS
+from tests.training import trainers
 
 
 def loaded(text: str | list[str], columns: Mapping[str, list[str]], **splits: list[str]) -> LoadedTask:
@@ -117,7 +126,49 @@ def test_older_files_of_a_vocabulary_are_read(tmp_path: Path) -> None:
     assert load_tokenizer(section(backbone=str(tmp_path)), DATA, None).tokenize("apple pear") == ["apple", "[UNK]"]
 
 
-@pytest.mark.parametrize("tokenizer", [CanineTokenizer(), ByT5Tokenizer()])
-def test_a_tokenizer_of_characters_needs_no_vocabulary(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    tokenizer.save_pretrained(tmp_path)
-    assert type(load_tokenizer(section(tokenizer=str(tmp_path)), DATA, None)) is type(tokenizer)
+def test_a_tokenizer_of_bytes_needs_no_vocabulary(tmp_path: Path) -> None:
+    ByT5Tokenizer().save_pretrained(tmp_path)
+    assert isinstance(load_tokenizer(section(tokenizer=str(tmp_path)), DATA, None), ByT5Tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model.backbone={folder}", r"model.tokenizer: no tokenizer is in '{folder}'"),
+        ("model.max_length=2", "model.max_length: 2 leaves no room for text"),
+        (
+            "model.tokenizer={folder}/words",
+            "tasks.mood.text: the tokenizer does not know 100.0% of the tokens of train",
+        ),
+    ],
+)
+def test_a_recipe_whose_texts_the_model_could_not_read_is_refused(
+    recipe: Path, tmp_path: Path, override: str, said: str
+) -> None:
+    BertConfig(**tiny.BERT).save_pretrained(tmp_path)
+    train_wordpiece(["quince quince"], vocab_size=64).save_pretrained(tmp_path / "words")
+    overrides = [override.format(folder=tmp_path), f"training.output_dir={tmp_path / 'run'}"]
+    if "backbone" in override:
+        overrides.append("model.tokenizer=")
+    for do in (run_recipe, lambda *recipe: plan_recipe(load_recipe(*recipe))):
+        with pytest.raises(UserError, match=said.format(folder=tmp_path)):
+            do(recipe, overrides)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_model_of_a_run_exports_the_tokenizer_of_the_run(finished: Path, tmp_path: Path) -> None:
+    model = MultiTaskModel.from_pretrained(finished)
+    model.export_task("topic", tmp_path / "plain")
+    kept = AutoTokenizer.from_pretrained(finished)
+    text = str(tiny.rows("topic", 5)["text"][3])
+    with torch.no_grad():
+        logits = model(**kept(text, return_tensors="pt"), task="topic").logits["topic"]
+    best = pipeline("text-classification", model=str(tmp_path / "plain"), device="cpu")(text)[0]
+    assert best["label"] == "abc"[int(logits.argmax())]
+    assert best["score"] == pytest.approx(float(logits.softmax(-1).max()), abs=1e-5)
+
+
+def test_a_trainers_model_exports_the_trainers_tokenizer(tmp_path: Path) -> None:
+    model = trainers.make(tmp_path, model=tiny.model(head="native")).model
+    model.export_task("topic", tmp_path / "plain")
+    assert AutoTokenizer.from_pretrained(tmp_path / "plain").get_vocab() == tiny.tokenizer().get_vocab()
