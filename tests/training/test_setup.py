@@ -180,14 +180,24 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return messages
 
 
-ROWS = np.array([[1.0, 10.0], [3.0, 10.0], [5.0, 10.0]])  # mean 3, deviation 1.63; a constant
-NEAR = [ROWS, ROWS + [4.8, 2.9], (ROWS - [3.0, 0.0]) * [2.9, 1.0] + [3.0, 0.0], ROWS * 0 + [4.0, 11.0]]
+ROWS = np.array([[1.0, 10.0], [3.0, 10.0], [5.0, 10.0]])  # means 3 and 10; deviations 1.63 and, of a constant, 1
+CENTRE = np.array([3.0, 10.0])
+
+
+def moved(by: list[float], times: float = 1.0, spread: float = 0.0) -> np.ndarray:
+    """These rows with other means and deviations."""
+    return (
+        (ROWS - CENTRE) * [times, 1.0] + CENTRE + np.array(by) + np.array([[0.0, 0.0], [0.0, -spread], [0.0, spread]])
+    )
+
+
+NEAR = [ROWS, moved([4.8, 2.9]), moved([0.0, 0.0], times=2.9), moved([1.0, 1.0], times=0.0)]
 FAR = [
-    (ROWS + [5.0, 0.0], "mean 3 and the standard deviation 1.63299 of 'x' from"),
-    (ROWS - [0.0, 3.1], "mean 10 and the standard deviation 1 of 'y' from"),
-    ((ROWS - [3.0, 0.0]) * [3.1, 1.0] + [3.0, 0.0], "these rows have 3 and 5.06228. Set training.refit_statistics"),
-    ((ROWS - [3.0, 0.0]) / [3.1, 1.0] + [3.0, 0.0], "these rows have 3 and 0.526772"),
-    (ROWS + [[0.0, -4.0], [0.0, 0.0], [0.0, 4.0]], "these rows have 10 and 3.26599"),
+    (moved([5.0, 0.0]), "mean 3 and the standard deviation 1.63299 of 'x' from"),
+    (moved([0.0, -3.1]), "mean 10 and the standard deviation 1 of 'y' from"),
+    (moved([0.0, 0.0], times=3.1), "these rows have 3 and 5.06228. Set training.refit_statistics"),
+    (moved([0.0, 0.0], times=0.3), "these rows have 3 and 0.489898"),
+    (moved([0.0, 0.0], spread=4.0), "these rows have 10 and 3.26599"),
 ]
 
 
