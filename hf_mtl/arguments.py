@@ -34,6 +34,10 @@ class MultiTaskTrainingArguments(TrainingArguments):
         early_stopping_threshold: Smallest change that counts as better.
         temperature_scaling: After training, fit one temperature per classification task on the validation split and
             store it in the model: confidences then say how often the model is right. Predictions stay the same.
+        refit_statistics: Give a model that was trained before the target statistics and class weights of its new
+            rows. Otherwise it keeps its own, with a warning where they are far off. Its heads predict in standard
+            deviations from the mean, so that predicted targets move with the statistics. What is resumed keeps those
+            of its checkpoint.
     """
 
     head_learning_rate: float | None = field(
@@ -67,6 +71,10 @@ class MultiTaskTrainingArguments(TrainingArguments):
     temperature_scaling: bool = field(
         default=False,
         metadata={"help": "After training, fit one temperature per classification task on the validation split."},
+    )
+    refit_statistics: bool = field(
+        default=False,
+        metadata={"help": "Renew the target statistics and class weights of a model that was trained before."},
     )
 
     def __post_init__(self) -> None:

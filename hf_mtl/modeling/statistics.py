@@ -13,6 +13,8 @@ from hf_mtl.modeling.float32 import KeepsFloat32
 from hf_mtl.tasks import Regression, SequenceClassification, Task
 
 Numbers: TypeAlias = Tensor | Sequence[float] | float
+FAR = 3.0
+"""From where on statistics are far from those of other rows: deviations of the mean, and ratios."""
 _Kind = TypeVar("_Kind", bound="TaskStatistics")
 
 
@@ -83,6 +85,17 @@ class TargetStatistics(_Fitted):
         self._fill(self.std, torch.where(deviations == 0, torch.ones_like(deviations), deviations))
         self._fill(self.mean, mean)
 
+    def far_from(self, mean: Numbers, std: Numbers) -> list[int]:
+        """The targets whose statistics here are far from those of some rows.
+
+        Their means are more than 3 standard deviations apart, or their standard deviations differ by a factor of more
+        than 3; constant targets of the rows have none.
+        """
+        means, deviations = (torch.as_tensor(values, dtype=torch.float64).reshape(-1) for values in (mean, std))
+        here, spread = self.mean.cpu().double(), self.std.cpu().double()
+        far = ((means - here).abs() > FAR * spread) | (_ratio(deviations, spread) & (deviations > 0))
+        return far.nonzero().flatten().tolist()
+
     def reset(self) -> None:
         """Mean 0, standard deviation 1."""
         init.zeros_(self.mean)
@@ -121,10 +134,23 @@ class ClassWeights(_Fitted):
         """Set the weights, in id order."""
         self._fill(self.weights, weights)
 
+    def far_from(self, weights: Numbers) -> list[int]:
+        """The classes whose weight here differs from that of some rows by a factor of more than 3.
+
+        A class that has no weight there, for want of rows, is none of them.
+        """
+        other = torch.as_tensor(weights, dtype=torch.float64).reshape(-1)
+        return (_ratio(self.weights.cpu().double(), other) & (other > 0)).nonzero().flatten().tolist()
+
     def reset(self) -> None:
         """Every class weighs 1."""
         init.ones_(self.weights)
         init.zeros_(self.fitted)
+
+
+def _ratio(one: Tensor, other: Tensor) -> Tensor:
+    """Where numbers, not negative, differ by a factor of more than 3."""
+    return (one > FAR * other) | (other > FAR * one)
 
 
 @singledispatch

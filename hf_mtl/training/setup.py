@@ -17,7 +17,7 @@ from hf_mtl.data.tokenize import encode_split, encode_texts
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, Mistake, ModelError, UserError, known
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.modeling.statistics import TargetStatistics
+from hf_mtl.modeling.statistics import ClassWeights, TargetStatistics
 from hf_mtl.schedules import Run, Schedule, Schedules, build_schedule
 from hf_mtl.tasks import Regression, SequenceClassification, Task
 from hf_mtl.training.token_notes import say_padding, unknown_texts
@@ -141,16 +141,55 @@ def _encode_all(
     return EncodedSplit(tokens, labels.values, labelled=not labels.missing.all(), missing=missing)
 
 
-def fit_statistics(model: MultiTaskModel, train: Mapping[str, EncodedSplit]) -> None:
-    """Give a new model the training statistics that its losses need; a loaded model keeps its own."""
+def fit_statistics(model: MultiTaskModel, train: Mapping[str, EncodedSplit], refit: bool = False) -> None:
+    """Give a new model the training statistics that its losses need.
+
+    A model that has some keeps them, with a warning where they are far from those of its new rows.
+
+    Args:
+        model: The model.
+        train: The training rows by task.
+        refit: Whether a model that has some gets those of its new rows too.
+    """
     for name, split in train.items():
-        task = model.tasks[name]
-        if model.has_statistics(name):
-            continue
-        if isinstance(task, Regression) and task.standardize:
-            model.set_target_statistics(name, split.labels.mean(axis=0), split.labels.std(axis=0))
-        elif isinstance(task, SequenceClassification) and task.class_weights is not None:
-            model.set_class_weights(name, class_weights(name, task, split.labels))
+        task, statistics = model.tasks[name], model.heads.of(name).statistics
+        keep = statistics.is_fitted and not refit
+        if isinstance(task, Regression) and isinstance(statistics, TargetStatistics):
+            mean, std = split.labels.mean(axis=0), split.labels.std(axis=0)
+            if keep:
+                _compare_targets(name, task, statistics, mean, std)
+            else:
+                model.set_target_statistics(name, mean, std)
+        elif isinstance(task, SequenceClassification) and isinstance(statistics, ClassWeights):
+            weights = class_weights(name, task, split.labels)
+            if keep:
+                _compare_weights(name, task, statistics, weights)
+            else:
+                model.set_class_weights(name, weights)
+
+
+def _compare_targets(name: str, task: Regression, kept: TargetStatistics, mean: np.ndarray, std: np.ndarray) -> None:
+    for place in kept.far_from(mean.tolist(), std.tolist()):
+        _say_far(
+            name,
+            f"mean {kept.mean[place]:g} and the standard deviation {kept.std[place]:g} of "
+            f"'{task.label_columns[place]}'",
+            f"{mean[place]:g} and {std[place]:g}",
+        )
+
+
+def _compare_weights(name: str, task: SequenceClassification, kept: ClassWeights, weights: Sequence[float]) -> None:
+    for place in kept.far_from(weights):
+        label = (task.label_names or [])[place]
+        _say_far(name, f"loss weight {kept.weights[place]:.3g} of the class '{label}'", f"{weights[place]:.3g}")
+
+
+def _say_far(name: str, kept: str, here: str) -> None:
+    if is_main_process():
+        logger.warning(
+            f"{name}: the model keeps the {kept} from the rows that it was first trained on; these rows have {here}. "
+            "Set training.refit_statistics to renew what it knows of its rows; predicted targets move with it."
+        )
 
 
 def target_statistics(model: MultiTaskModel) -> dict[str, dict[str, Any]]:

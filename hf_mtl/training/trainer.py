@@ -141,7 +141,7 @@ class MultiTaskTrainer(BalancedTrainer):
         schedules: Sequence[str | Mapping[str, Any]],
     ) -> None:
         sizes = {name: len(split.tokens) for name, split in train.items()}
-        fit_statistics(self.model, train)
+        fit_statistics(self.model, train, self.args.refit_statistics)
         self.mixture = Mixture(sizes, **mixture)
         self._set_up_balancing(balancing)
         check_fused(self.args, self.weighting)

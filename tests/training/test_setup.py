@@ -9,6 +9,7 @@ from torch import nn
 from hf_mtl import MultiTaskTrainingArguments, Regression, SequenceClassification
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, UserError
+from hf_mtl.training import setup
 from hf_mtl.training.argument_checks import check_arguments
 from hf_mtl.training.setup import (
     class_weights,
@@ -17,6 +18,7 @@ from hf_mtl.training.setup import (
     target_statistics,
 )
 from tests import tiny
+from tests.training.trainers import make
 
 MODEL = tiny.model()
 SIZES = {"topic": 101, "mood": 37, "score": 53}
@@ -175,6 +177,86 @@ def test_a_saved_model_keeps_its_statistics(tmp_path: Any) -> None:
     loaded = type(model).from_pretrained(tmp_path)
     fit_statistics(loaded, {"score": split([[0.0, 0.0], [9.0, 9.0]])})
     assert target_statistics(loaded) == {"score": {"mean": [2.0, 2.0], "std": [1.0, 2.0]}}
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    messages: list[str] = []
+    monkeypatch.setattr(setup.logger, "warning", messages.append)
+    return messages
+
+
+ROWS = np.array([[1.0, 10.0], [3.0, 10.0], [5.0, 10.0]])  # means 3 and 10; deviations 1.63 and, of a constant, 1
+CENTRE = np.array([3.0, 10.0])
+
+
+def moved(by: list[float], times: float = 1.0, spread: float = 0.0) -> np.ndarray:
+    """These rows with other means and deviations."""
+    return (
+        (ROWS - CENTRE) * [times, 1.0] + CENTRE + np.array(by) + np.array([[0.0, 0.0], [0.0, -spread], [0.0, spread]])
+    )
+
+
+NEAR = [ROWS, moved([4.8, 2.9]), moved([0.0, 0.0], times=2.9), moved([1.0, 1.0], times=0.0)]
+FAR = [
+    (moved([5.0, 0.0]), "mean 3 and the standard deviation 1.63299 of 'x' from"),
+    (moved([0.0, -3.1]), "mean 10 and the standard deviation 1 of 'y' from"),
+    (moved([0.0, 0.0], times=3.1), "these rows have 3 and 5.06228. Set training.refit_statistics"),
+    (moved([0.0, 0.0], times=0.3), "these rows have 3 and 0.489898"),
+    (moved([0.0, 0.0], spread=4.0), "these rows have 10 and 3.26599"),
+]
+
+
+@pytest.mark.parametrize(("labels", "expected"), [*((rows, None) for rows in NEAR), *FAR])
+def test_statistics_of_other_rows_that_are_far_off_are_said(said: list[str], labels: Any, expected: str) -> None:
+    model = tiny.model()
+    fit_statistics(model, {"score": split(ROWS)})
+    kept = target_statistics(model)
+    fit_statistics(model, {"score": split(labels)})
+    assert target_statistics(model) == kept
+    assert len(said) == (expected is not None)
+    assert not said or (said[0].startswith("score: the model keeps the ") and expected in said[0])
+    fit_statistics(model, {"score": split(labels)}, refit=True)
+    assert target_statistics(model)["score"]["mean"] == pytest.approx(np.mean(labels, axis=0).tolist())
+    assert len(said) == (expected is not None)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([0, 0, 1, 1], []),
+        ([0, 0, 0, 0, 1, 1], []),
+        ([0, 0, 0, 0], []),  # of 'bad' nothing is known here
+        ([0] * 9 + [1], ["loss weight 1 of the class 'bad' from the rows", "these rows have 5"]),
+    ],
+)
+def test_class_weights_of_other_rows_that_are_far_off_are_said(said: list[str], labels: Any, expected: Any) -> None:
+    model = tiny.model(tasks={"mood": SequenceClassification(labels=["good", "bad"], class_weights="balanced")})
+    fit_statistics(model, {"mood": split([0, 1, 0, 1])})
+    fit_statistics(model, {"mood": split(labels)})
+    assert model.heads.of("mood").statistics.weights.tolist() == [1.0, 1.0]
+    assert len(said) == bool(expected)
+    assert all(part in said[0] for part in expected)
+
+
+def test_a_class_that_had_no_rows_before_has_a_weight_that_is_far_off(said: list[str]) -> None:
+    model = tiny.model(tasks={"mood": SequenceClassification(labels=["good", "bad"], class_weights="balanced")})
+    fit_statistics(model, {"mood": split([0, 0, 0, 0])})
+    fit_statistics(model, {"mood": split([0, 1, 0, 1])})
+    assert any("loss weight 0 of the class 'bad'" in message for message in said)
+
+
+def test_a_loaded_model_goes_on_with_new_rows_in_their_units(tmp_path: Any) -> None:
+    def losses(refit: bool) -> float:
+        model = tiny.model(tasks={"score": tiny.TASKS["score"]})
+        model.set_target_statistics("score", [-5000.0, 2.0], [1.0, 1.0])
+        rows = {"score": tiny.rows("score", 16)}
+        trainer = make(tmp_path, model=model, train=rows, evaluation=rows, max_steps=1, refit_statistics=refit)
+        trainer.train()
+        return float(trainer.state.log_history[0]["loss/score"])
+
+    assert losses(refit=False) > 1e6
+    assert losses(refit=True) < 10
 
 
 def test_raw_targets_have_no_statistics() -> None:
