@@ -18,7 +18,7 @@ SAME = found(["one", "two"], [0, 1])
 
 def test_the_same_rows_have_the_same_fingerprint_on_every_machine() -> None:
     assert found(["one", "two"], [0, 1]) == SAME
-    assert SAME == Fingerprint(2, "d878c9f5e14eea550a9a16630f561a21")
+    assert Fingerprint(2, "d878c9f5e14eea550a9a16630f561a21") == SAME
 
 
 @pytest.mark.parametrize(
