@@ -19,6 +19,9 @@ examples:
 exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 1 anything else
 """
 _OVERRIDES = "keys of the recipe to replace, such as training.learning_rate=1e-4 or tasks.emotion.max_rows=500"
+_SCORING = (
+    "keys of the run's recipe to replace: other rows, columns, metrics; such as tasks.emotion.metrics=[accuracy]"
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -59,8 +62,9 @@ def _command(
     description = text[0].upper() + text[1:] + "."
     parser = commands.add_parser(name, help=text, description=description, allow_abbrev=False)
     parser.add_argument("target", metavar="RECIPE" if name != "evaluate" else "RUN", help=target)
+    keys = _SCORING if name == "evaluate" else _OVERRIDES
     # With a default, argparse knows that there may be none.
-    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=_OVERRIDES)
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=keys)
     return parser
 
 

@@ -80,7 +80,13 @@ def _say_other_rows(then: RunData, data: Mapping[str, LoadedTask], split: str, b
     if not is_main_process():
         return
     if not then.exists:
-        logger.warning("The run kept no record of its rows (data.json): whether the data changed cannot be said.")
+        carved = ", ".join(name for name, item in data.items() if item.carved)
+        note = "The run kept no record of its rows (data.json): whether the data changed cannot be said."
+        if carved:
+            note += (
+                f" A version that kept none took other rows out of train: it may have trained on those of {carved}."
+            )
+        logger.warning(note)
         return
     # Baselines are fitted on today's training rows.
     splits = dict.fromkeys([split, "train"] if baselines else [split])

@@ -35,10 +35,9 @@ _ARGUMENTS = (
     "use_cpu",
 )
 _REMEDY = (
-    "Scoring a trained checkpoint can take other rows (tasks.TASK.{rows}), read and score them otherwise "
-    "(tasks.TASK.{scoring}, model.max_length), and compute otherwise (training.per_device_eval_batch_size, use_cpu, "
-    "bf16 and others). Leave it out, or train a run with it."
-).format(rows="|".join(_ROWS), scoring="|".join(_SCORING))
+    f"For scoring, {', '.join((*_ROWS, *_SCORING))} of a task, model.max_length, and of training what computes "
+    "(per_device_eval_batch_size, use_cpu, bf16 and so on) can be others. Leave it out, or train a run with it."
+)
 
 
 def check_overrides(run: Recipe, asked: Recipe, tasks: Mapping[str, Task], to_find: bool) -> None:

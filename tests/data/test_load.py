@@ -210,6 +210,12 @@ def test_a_train_split_too_small_to_carve_is_one_mistake(tmp_path: Path) -> None
     assert "tasks.t.validation_fraction: of 2 train rows none falls to train (validation_fraction 0.999" in text
 
 
+def test_rows_that_share_one_text_cannot_be_carved_and_it_is_said(tmp_path: Path) -> None:
+    same = {"text": ["always the same"] * 40, "label": [0, 1] * 20}
+    task = SequenceClassification(dataset=saved(tmp_path, train=same))
+    assert "of 40 train rows with 1 different text none falls to" in message(load_task, "t", task)
+
+
 def test_a_class_that_carving_takes_out_of_train_is_a_mistake(tmp_path: Path) -> None:
     source = saved(tmp_path, train=rows([0] * 50 + [1]))
     text = message(load_task, "t", SequenceClassification(dataset=source, validation_fraction=0.9))
