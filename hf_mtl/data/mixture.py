@@ -145,6 +145,10 @@ class Mixture:
             raise UserError(f"mixture.temperature: {self.temperature} is not positive")
         return values
 
+    def temperature_at(self, progress: float) -> float:
+        """The annealed temperature at a point of training; without annealing, the largest."""
+        return float(self._temperatures(progress).max())
+
     def probabilities(self, progress: float = 0.0) -> dict[str, float]:
         """Probability of each task at a point of training; they sum to 1.
 
