@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_mtl.data.learned_temperature import LearnedTemperature
-from hf_mtl.errors import UserError, known
+from hf_mtl.errors import UserError, by_task_mistakes, known
 
 DEFAULT_TEMPERATURE = 2.0
 
@@ -134,10 +134,8 @@ class Mixture:
                 )
             return np.full(len(self.sizes), named[self.temperature])
         if isinstance(self.temperature, Mapping):
-            if set(self.temperature) != set(self.sizes):
-                raise UserError(
-                    f"mixture.temperature: names {sorted(self.temperature)}, the tasks are {sorted(self.sizes)}"
-                )
+            if wrong := by_task_mistakes(self.temperature, "mixture.temperature", self.sizes):
+                raise UserError(wrong)
             values = np.array([self.temperature[name] for name in self.sizes], dtype=np.float64)
         else:
             values = np.full(len(self.sizes), float(self.temperature))

@@ -36,7 +36,7 @@ def say_doubts(
     doubts = [
         *_precision(args),
         *_anneal(mixture, total, window_steps),
-        *_learner(mixture.learner, args, total, window_steps),
+        *_learner(mixture.learner, total, window_steps),
         *_schedules(schedules, args, window_steps),
         *_absent(schedules),
         *_warmups(model, schedules.run.tasks, args, total),
@@ -62,9 +62,7 @@ def _anneal(mixture: Mixture, total: int, window: int) -> Iterator[Mistake]:
         yield Mistake("mixture.anneal", problem, "Set a smaller window, or train longer")
 
 
-def _learner(
-    learner: LearnedTemperature | None, args: TrainingArguments, total: int, window: int
-) -> Iterator[Mistake]:
+def _learner(learner: LearnedTemperature | None, total: int, window: int) -> Iterator[Mistake]:
     """A learned temperature moves at a boundary, once ``every`` steps are over and each task has a reference."""
     if learner is None:
         return
