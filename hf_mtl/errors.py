@@ -1,6 +1,6 @@
 """One tree of exceptions. A `UserError` is the user's mistake (exit code 2); the rest is ours."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -86,3 +86,21 @@ def known(names: Iterable[str], found: str, what: str = "Known") -> str:
     nearest = get_close_matches(str(found), names, n=1, cutoff=0.6)
     hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
     return f"{what}: {', '.join(names) or 'none'}.{hint}"
+
+
+def by_task_mistakes(value: object, key: str, tasks: Collection[str]) -> list[Mistake]:
+    """What is wrong with an option that is given by task: it names each task once, and no other.
+
+    Args:
+        value: The option; anything but a mapping passes.
+        key: Its dotted recipe key.
+        tasks: The names of the tasks.
+    """
+    if not isinstance(value, Mapping):
+        return []
+    unknown = [name for name in value if name not in tasks]
+    wrong = [Mistake(f"{key}.{name}", f"unknown task '{name}'", known(tasks, name)) for name in unknown]
+    absent = [name for name in tasks if name not in value]
+    if absent:
+        wrong.append(Mistake(key, f"nothing for {', '.join(absent)}", "Give one value for every task."))
+    return wrong

@@ -205,7 +205,7 @@ class GradientAggregator(ABC):
         if self._told_left_out or not tasks.any() or not is_main_process():
             return
         self._told_left_out = True
-        left = ", ".join(self.names[index] for index in np.flatnonzero(tasks))
+        left = ", ".join(self.names[index] for index in np.flatnonzero(tasks).tolist())
         logger.warning(
             f"The aggregator '{self.name}' leaves out {left}: the gradient is at most {fraction:.1g} of the largest. "
             "The task does not train in such steps; scale its loss, or check that its head reads the shared encoder."

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_mtl.data.learned_temperature import LearnedTemperature
-from hf_mtl.errors import UserError, known
+from hf_mtl.errors import UserError, by_task_mistakes, known
 
 DEFAULT_TEMPERATURE = 2.0
 
@@ -134,16 +134,18 @@ class Mixture:
                 )
             return np.full(len(self.sizes), named[self.temperature])
         if isinstance(self.temperature, Mapping):
-            if set(self.temperature) != set(self.sizes):
-                raise UserError(
-                    f"mixture.temperature: names {sorted(self.temperature)}, the tasks are {sorted(self.sizes)}"
-                )
+            if wrong := by_task_mistakes(self.temperature, "mixture.temperature", self.sizes):
+                raise UserError(wrong)
             values = np.array([self.temperature[name] for name in self.sizes], dtype=np.float64)
         else:
             values = np.full(len(self.sizes), float(self.temperature))
         if not (values > 0).all():
             raise UserError(f"mixture.temperature: {self.temperature} is not positive")
         return values
+
+    def temperature_at(self, progress: float) -> float:
+        """The annealed temperature at a point of training; without annealing, the largest."""
+        return float(self._temperatures(progress).max())
 
     def probabilities(self, progress: float = 0.0) -> dict[str, float]:
         """Probability of each task at a point of training; they sum to 1.

@@ -62,6 +62,11 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
         mistakes.append(
             Mistake("model.pooling", f"unknown pooling '{config.pooling}'", known(POOLINGS, config.pooling))
         )
+    mistakes += [
+        Mistake(f"temperatures.{name}", f"unknown task '{name}'", known(config.tasks or (), name))
+        for name in config.temperatures or ()
+        if name not in (config.tasks or ())
+    ]
     mistakes += lora_mistakes(config.lora)
     adapters = config.lora not in (None, False)
     mistakes += freeze_mistakes(config.freeze, config.encoder_config, adapters)

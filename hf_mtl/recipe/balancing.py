@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hf_mtl.balancing import GradientAggregator, LookAhead, available, unknown_method
 from hf_mtl.balancing.catalogue import FAMILIES, Family
-from hf_mtl.errors import Mistake, UserError
+from hf_mtl.errors import Mistake, UserError, by_task_mistakes
 from hf_mtl.recipe import sections
-from hf_mtl.recipe.checks import Tasks, check_names_tasks, in_task_order
+from hf_mtl.recipe.checks import Tasks, in_task_order
 from hf_mtl.recipe.named import named
 from hf_mtl.recipe.schema import Balancing, BalancingKeys, ModelSection
 from hf_mtl.recipe.signatures import Options
@@ -64,7 +64,7 @@ def _method(
     if method is None or not tasks:
         return method
     options = method.options()
-    wrong = [item for name in options for item in check_names_tasks(options[name], dotted((*key, name)), tasks)]
+    wrong = [item for name in options for item in by_task_mistakes(options[name], dotted((*key, name)), tasks)]
     if not wrong:
         try:
             built[family] = sections.try_method(family, str(name), options, len(tasks))

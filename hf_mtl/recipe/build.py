@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hf_mtl.argument_fields import FORMER, refused_keys
-from hf_mtl.errors import Mistake, UserError, known
+from hf_mtl.errors import Mistake, UserError, by_task_mistakes, known
 from hf_mtl.recipe import sections
 from hf_mtl.recipe.balancing import build_balancing, check_balancing
-from hf_mtl.recipe.checks import check_frozen, check_names_tasks, check_recipe, check_schedules
+from hf_mtl.recipe.checks import check_frozen, check_recipe, check_schedules
 from hf_mtl.recipe.named import named
 from hf_mtl.recipe.schema import ModelSection, Recipe
 from hf_mtl.recipe.signatures import Options
@@ -119,7 +119,7 @@ def _mixture(data: Any, tasks: list[str], mistakes: list[Mistake]) -> Options | 
     mixture = validate(sections.mixture_section(), data, ("mixture",), mistakes)
     if not isinstance(data, dict) or not tasks:
         return mixture
-    wrong = check_names_tasks(data.get("temperature"), "mixture.temperature", tasks)
+    wrong = by_task_mistakes(data.get("temperature"), "mixture.temperature", tasks)
     if mixture is not None and not wrong:
         try:
             sections.try_mixture(mixture.options(), tasks)

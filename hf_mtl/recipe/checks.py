@@ -101,25 +101,6 @@ def check_schedules(
     return mistakes
 
 
-def check_names_tasks(value: Any, key: str, tasks: list[str]) -> list[Mistake]:
-    """Check that a mapping names exactly the tasks; anything but a mapping passes.
-
-    Args:
-        value: The value, plain.
-        key: Its dotted key.
-        tasks: The names of the tasks.
-    """
-    if not isinstance(value, dict) or set(value) == set(tasks):
-        return []
-    wrong = [
-        Mistake(f"{key}.{name}", f"unknown task '{name}'", known(tasks, name)) for name in value if name not in tasks
-    ]
-    absent = [name for name in tasks if name not in value]
-    if absent:
-        wrong.append(Mistake(key, f"nothing for {', '.join(absent)}", "Give one value for every task."))
-    return wrong
-
-
 def in_task_order(value: Any, tasks: list[str]) -> Any:
     """A mapping that names exactly the tasks, in their order; anything else as it is."""
     if isinstance(value, dict) and set(value) == set(tasks):

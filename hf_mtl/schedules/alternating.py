@@ -32,6 +32,10 @@ class Alternating(Schedule, name="alternating"):
         """How long a phase is."""
         return f"{self.period:,} steps of the heads, {self.period:,} of the encoder, in turn"
 
+    def without_effect(self, run: Run) -> str:
+        """Where the first phase outlasts the run."""
+        return "the encoder is never trained" if self.period >= run.total_steps else ""
+
     def effect(self, step: int, run: Run) -> Effect:
         """Freeze the encoder in even phases, the heads in odd ones."""
         group: Group = "encoder" if step // self.period % 2 == 0 else "heads"

@@ -117,6 +117,10 @@ class Schedule:
         """What it will do in a run, in one line."""
         return "follows what training shows"
 
+    def without_effect(self, run: Run) -> str:
+        """Why it does nothing in a run of this length, or not all that it says; empty where it does."""
+        return ""
+
     def effect(self, step: int, run: Run) -> Effect:
         """What happens to an optimizer step.
 

@@ -46,6 +46,11 @@ class Leave(_OneTask, name="leave"):
         """1 before, 0 from there on."""
         return self._times(float(step < step_of(self.at, run)), run)
 
+    def without_effect(self, run: Run) -> str:
+        """Where it is to leave after the end."""
+        end = step_of(self.at, run)
+        return f"{self.task} never leaves, that is at step {end:,}" if end >= run.total_steps else ""
+
     def summary(self, run: Run) -> str:
         """When."""
         return f"{self.task} leaves at step {step_of(self.at, run):,}"
@@ -57,6 +62,12 @@ class Warmup(_OneTask, name="warmup"):
     def effect(self, step: int, run: Run) -> Effect:
         """(step + 1) / end, at most 1: no step computes a task that counts nothing."""
         return self._times(min((step + 1) / max(step_of(self.at, run), 1), 1.0), run)
+
+    def without_effect(self, run: Run) -> str:
+        """Where the run ends on the way."""
+        end = step_of(self.at, run)
+        reached = f"the coefficient of {self.task} rises to {run.total_steps / max(end, 1):.2g} only"
+        return f"{reached}, to 1 at step {end:,}" if end > run.total_steps else ""
 
     def summary(self, run: Run) -> str:
         """Until when."""

@@ -89,6 +89,11 @@ class MT2STAdaptive(Schedule, name="mt2st_adaptive"):
         """What it follows."""
         return f"the tasks but {self.main} share a coefficient of {self.budget:g} by {self.signal.replace('_', ' ')}"
 
+    def without_effect(self, run: Run) -> str:
+        """Where the second measurement comes after the end."""
+        once = self.probe is not None and self.every >= run.total_steps
+        return f"measures once, before the first step, and then every {self.every:,} steps" if once else ""
+
     def probe_due(self, step: int, run: Run) -> Sequence[str]:
         """Every auxiliary task, every ``every`` steps."""
         due = self.probe is not None and step % self.every == 0

@@ -71,6 +71,11 @@ class MT2STFeedback(Schedule, name="mt2st_feedback"):
         """The main task, unless its training loss is enough."""
         return [self.main] if self.signal == "validation" else []
 
+    @property
+    def checks_needed(self) -> int:
+        """Checks until it can act: the first one sets the best loss."""
+        return max(self.patience, self.warmup_checks) + 1
+
     def summary(self, run: Run) -> str:
         """What it waits for."""
         does = "leave" if self.action == "switch" else f"count {self.factor:g} times as much"

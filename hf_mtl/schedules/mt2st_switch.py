@@ -59,6 +59,11 @@ class MT2STSwitch(Schedule, name="mt2st_switch"):
             text += f", {frozen} frozen"
         return text + (f", learning rates x {self.lr_scale:g}" if self.lr_scale != 1 else "")
 
+    def without_effect(self, run: Run) -> str:
+        """Where the run ends before the switch."""
+        at = step_of(self.at, run)
+        return f"never switches, that is at step {at:,}" if at >= run.total_steps else ""
+
     def effect(self, step: int, run: Run) -> Effect:
         """Nothing before the switch; the main task alone after it."""
         effect = Effect.none(len(run.tasks))

@@ -25,7 +25,7 @@ from hf_mtl.balancing import (
 )
 from hf_mtl.balancing.aggregator import Scope
 from hf_mtl.data.mixture import Mixture
-from hf_mtl.errors import Mistake, ModelError, UserError, known
+from hf_mtl.errors import Mistake, ModelError, UserError, by_task_mistakes, known
 from hf_mtl.gradients import GradientOptions, shared_parameters
 from hf_mtl.gradients.options import Layout
 from hf_mtl.modeling import MultiTaskModel
@@ -137,8 +137,8 @@ def _method(balancing: Mapping[str, Any], family: str, default: str, names: list
 
 def _in_order(key: str, values: Mapping[str, Any], names: list[str]) -> list[Any]:
     """An option that is given by task, in task order."""
-    if set(values) != set(names):
-        raise UserError(f"{key}: names {sorted(values)}, the tasks are {sorted(names)}")
+    if wrong := by_task_mistakes(values, key, names):
+        raise UserError(wrong)
     return [values[name] for name in names]
 
 

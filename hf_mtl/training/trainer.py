@@ -37,6 +37,7 @@ from hf_mtl.errors import RunError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.argument_checks import check_arguments, check_temperature_scaling, search_unused, set_direction
+from hf_mtl.training.balance_watch import BalanceWatch
 from hf_mtl.training.balanced_trainer import BalancedTrainer
 from hf_mtl.training.balancing import (
     check_task_gradients,
@@ -48,6 +49,7 @@ from hf_mtl.training.balancing import (
 from hf_mtl.training.budget import Budget, limit_steps
 from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback
 from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
+from hf_mtl.training.doubts import say_doubts
 from hf_mtl.training.extra_passes import LossPass
 from hf_mtl.training.finite import FiniteWatch
 from hf_mtl.training.frozen_groups import FrozenGroups
@@ -169,6 +171,11 @@ class MultiTaskTrainer(BalancedTrainer):
             self.signals,
         )
         self.steps = self._new_steps(self.rows_per_step)
+        speaks = self.is_world_process_zero()
+        if speaks:
+            say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps)
+        self.watch = BalanceWatch(list(sizes), self.weighting, speaks)
+        self.add_callback(self.watch)
         self.add_callback(BalancingCallback(self.objective, self.after_update))
         self.add_callback(HeadsCallback(self.model, self.signals, self.processes.reduce_sum))
         self.add_callback(self._scheduling)
@@ -243,6 +250,7 @@ class MultiTaskTrainer(BalancedTrainer):
     def _step_done(self, result: StepResult) -> None:
         self.watch.observe(self.state.global_step + 1, result)
         self.signals.observe(result)
+        self.watch.observe(result)
         if self._by_gradients and self.task_gradients is not None:
             self.task_gradients.record(self.conflicts.observe)
         self._scheduling.step_done(self.state.global_step, result)

@@ -100,7 +100,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"temperature": {"large": 1.0, "small": -1.0, "tiny": 1.0}}, "is not positive"),
     (
         {"temperature": {"large": 1.0, "smal": 1.0}},
-        r"names \['large', 'smal'\], the tasks are \['large', 'small', 'tiny'\]",
+        r"mixture\.temperature\.smal: unknown task 'smal'\. .* Did you mean 'small'\?\n"
+        r"mixture\.temperature: nothing for small, tiny\.",
     ),
     ({"temperature": "unifrom"}, r"unknown name 'unifrom'. Known: proportional, uniform. Did you mean 'uniform'\?"),
     ({"anneal": {"strat": 1.0}}, r"mixture.anneal: unknown key 'strat'. .*Did you mean 'start'\?"),

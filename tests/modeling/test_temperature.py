@@ -117,3 +117,11 @@ def test_a_config_with_a_temperature_for_a_regression_is_refused() -> None:
     config.temperatures = {"intensity": 2.0}
     with pytest.raises(ModelError, match=r"tasks\.intensity"):
         MultiTaskModel(config)
+
+
+def test_a_config_with_a_temperature_for_an_unknown_task_is_refused(tmp_path: Path) -> None:
+    model = make_model("bert")
+    model.config.temperatures = {"intensty": 2.0}
+    model.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"temperatures\.intensty: unknown task .* Did you mean 'intensity'\?"):
+        MultiTaskModel.from_pretrained(tmp_path)

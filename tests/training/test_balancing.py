@@ -48,7 +48,11 @@ def test_options_by_task_are_brought_into_task_order() -> None:
         ({"weighting": {"name": "uw", "variant": "full"}}, "variant is 'full'"),
         (
             {"weighting": {"name": "fixed", "weights": {"topic": 1.0}}},
-            r"balancing.weighting.weights: names \['topic'\]",
+            "balancing.weighting.weights: nothing for mood, score",
+        ),
+        (
+            {"weighting": {"name": "uw", "init": {"topic": 1, "moood": 1, "score": -1}}},
+            r"balancing.weighting.init.moood: unknown task 'moood'. .*Did you mean 'mood'\?",
         ),
     ],
 )
