@@ -10,9 +10,9 @@ from transformers import AutoTokenizer
 from hf_mtl.errors import CheckpointError, RunError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import load_recipe
-from hf_mtl.training.baselines import baseline_results
+from hf_mtl.training.baselines import add_baselines
 from hf_mtl.training.checkpoint import MANIFEST, verify
-from hf_mtl.training.prepare import Prepared, load_data, make_arguments
+from hf_mtl.training.prepare import Prepared, load_data, make_arguments, note_unscored
 
 _ONLY_SCORING: dict[str, Any] = {
     "report_to": "none",
@@ -36,7 +36,7 @@ def evaluate_run(
         baselines: Score the majority class and TF-IDF with a linear model on the same rows too.
 
     Returns:
-        ``{"tasks", "average", "macro", "worst", "loss", "split"}``, and ``"baselines"`` by name when asked.
+        ``{"tasks", "average", "macro", "worst", "loss", "notes", "split"}``, and ``"baselines"`` by name when asked.
 
     Raises:
         UserError: If there is no checkpoint, it is damaged, or there is no such split.
@@ -50,12 +50,14 @@ def evaluate_run(
     prepared = Prepared(recipe, args, data, AutoTokenizer.from_pretrained(model_path))
     rows = prepared.split(split)
     if not rows:
-        raise UserError(f"{recipe_path}: no task has a split '{split}'")
+        raise UserError(f"{recipe_path}: no task has a split '{split}' with rows that have a label")
     trainer = prepared.trainer(model, to_train=False)
+    trainer.tells_notes = False
     trainer.predict(rows)
     results = {**trainer.scores.to_dict(), "split": split}
+    note_unscored(results, prepared, split)
     if baselines:
-        results["baselines"] = baseline_results(prepared, rows)
+        add_baselines(results, prepared, rows)
     return results
 
 
