@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from transformers import TrainingArguments
 
+LEAST_OFTEN = 500
+"""Steps between two records of the log in a long run that does not say how many."""
+
 
 @dataclass
 class MultiTaskTrainingArguments(TrainingArguments):
@@ -14,6 +17,8 @@ class MultiTaskTrainingArguments(TrainingArguments):
     ``optim`` also takes ``adamax`` (torch.optim.Adamax).
 
     Args:
+        logging_steps: Steps between two records of the log; below 1 a share of the run. None: twenty records in a
+            run, and one every 500 steps at least. (``eval_steps`` and ``save_steps`` keep their defaults.)
         head_learning_rate: Learning rate of the heads. None: ``learning_rate``.
         balancing_learning_rate: Learning rate of learned balancing parameters, such as UW's s. None:
             ``learning_rate``.
@@ -40,6 +45,12 @@ class MultiTaskTrainingArguments(TrainingArguments):
             of its checkpoint.
     """
 
+    logging_steps: float | None = field(
+        default=None,
+        metadata={
+            "help": "Steps between two records of the log; below 1 a share of the run. None: twenty records in a run."
+        },
+    )
     head_learning_rate: float | None = field(
         default=None, metadata={"help": "Learning rate of the heads. None: learning_rate."}
     )
@@ -82,6 +93,11 @@ class MultiTaskTrainingArguments(TrainingArguments):
         adamax = str(vars(self)["optim"]) == "adamax"
         if adamax:
             self.optim = "adamw_torch"
+        by_default = self.logging_steps is None
+        if by_default:
+            self.logging_steps = LEAST_OFTEN  # what the Trainer's own default is, for `eval_steps` falls back to it
         super().__post_init__()
+        if by_default:
+            self.logging_steps = None
         if adamax:
             self.optim = "adamax"

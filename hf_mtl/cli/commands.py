@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from typing import Any
 
 from transformers.utils import logging
 
@@ -18,7 +19,6 @@ def _say(text: str) -> None:
 def train(arguments: Namespace) -> None:
     """Train a recipe."""
     recipe = load_recipe(arguments.target, arguments.overrides)  # mistakes show before anything heavy is imported
-    from hf_mtl.reporting.tables import results_table
     from hf_mtl.training import output_dir, run_recipe
 
     logging.disable_progress_bar()  # of loading and writing weights; training and evaluation keep theirs
@@ -29,10 +29,17 @@ def train(arguments: Namespace) -> None:
         test=arguments.test,
         baselines=arguments.baselines,
     )
-    _say(f"\nvalidation\n{results_table(results, results.get('baselines'))}")
+    _say_scores("validation", results)
     if "test" in results:
-        _say(f"\ntest\n{results_table(results['test'], results['test'].get('baselines'))}")
+        _say_scores("test", results["test"])
     _say_how_to_use(output_dir(recipe), next(iter(recipe.tasks)))
+
+
+def _say_scores(split: str, results: dict[str, Any]) -> None:
+    """Print the scores of a split, what they mean, and what else there is to know of them."""
+    from hf_mtl.reporting.tables import results_notes, results_table
+
+    _say(f"\n{split}\n{results_table(results, results.get('baselines'))}\n\n{results_notes(results)}")
 
 
 def _say_how_to_use(folder: str, task: str) -> None:
@@ -49,14 +56,13 @@ def _say_how_to_use(folder: str, task: str) -> None:
 
 def evaluate(arguments: Namespace) -> None:
     """Score a trained run."""
-    from hf_mtl.reporting.tables import results_table
     from hf_mtl.training import evaluate_run
 
     logging.disable_progress_bar()
     results = evaluate_run(
         arguments.target, arguments.overrides, split=arguments.split, baselines=arguments.baselines
     )
-    _say(f"\n{arguments.split}\n{results_table(results, results.get('baselines'))}")
+    _say_scores(arguments.split, results)
 
 
 def plan(arguments: Namespace) -> None:

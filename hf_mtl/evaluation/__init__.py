@@ -4,7 +4,7 @@ Quick to import: `evaluate`, `sklearn` and `scipy` are imported when something i
 """
 
 from hf_mtl.evaluation.aggregates import DeltaP, aggregate, delta_p, lower_is_better, task_score
-from hf_mtl.evaluation.baselines import baseline_scores
+from hf_mtl.evaluation.baselines import baseline_outputs, baseline_scores
 from hf_mtl.evaluation.calibration import (
     ReliabilityBins,
     expected_calibration_error,
@@ -15,6 +15,7 @@ from hf_mtl.evaluation.checks import check_metrics
 from hf_mtl.evaluation.keys import headline_keys, metric_keys
 from hf_mtl.evaluation.loading import load_metric
 from hf_mtl.evaluation.mixture_fit import MixtureFit, realised_vs_target
+from hf_mtl.evaluation.notes import score_notes
 from hf_mtl.evaluation.registry import available_metrics, greater_is_better, metric_task_types
 from hf_mtl.evaluation.scores import score_task
 from hf_mtl.evaluation.statistics import (
@@ -28,6 +29,7 @@ from hf_mtl.evaluation.statistics import (
     mean_interval,
     paired_t_test,
 )
+from hf_mtl.evaluation.undefined import absent_classes, undefined_metrics
 
 __all__ = [
     "Correlation",
@@ -36,8 +38,10 @@ __all__ = [
     "MixtureFit",
     "PairedTest",
     "ReliabilityBins",
+    "absent_classes",
     "aggregate",
     "available_metrics",
+    "baseline_outputs",
     "baseline_scores",
     "check_metrics",
     "cliffs_delta",
@@ -57,6 +61,8 @@ __all__ = [
     "paired_t_test",
     "realised_vs_target",
     "reliability_bins",
+    "score_notes",
     "score_task",
     "task_score",
+    "undefined_metrics",
 ]

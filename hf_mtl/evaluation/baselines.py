@@ -39,6 +39,35 @@ def baseline_scores(
     Returns:
         Scores by baseline and metric.
     """
+    outputs = baseline_outputs(task, train_texts, train_labels, eval_texts, ngram_range)
+    statistics = target_spread(task, train_labels)
+    return {key: score_task(task, name, found, eval_labels, statistics) for key, found in outputs.items()}
+
+
+def target_spread(task: Task, train_labels: np.ndarray) -> dict[str, list[float]] | None:
+    """Standard deviations of the training targets, which mse_z needs; None for classes."""
+    return {"std": _std(np.asarray(train_labels))} if isinstance(task, Regression) else None
+
+
+def baseline_outputs(
+    task: Task,
+    train_texts: Texts,
+    train_labels: np.ndarray,
+    eval_texts: Texts,
+    ngram_range: tuple[int, int] = (1, 1),
+) -> dict[str, np.ndarray]:
+    """Predict with the two models of `baseline_scores`.
+
+    Args:
+        task: The task, its classes known.
+        train_texts: Texts, or pairs of texts.
+        train_labels: Class ids [n], or targets [n] or [n, D] in original units.
+        eval_texts: Texts to predict.
+        ngram_range: Shortest and longest n-grams of words.
+
+    Returns:
+        By baseline: log-probabilities [m, C], or predictions [m, D].
+    """
     train_labels = np.asarray(train_labels)
     constant = constant_outputs(task, train_labels)
     everywhere = np.tile(constant, (len(eval_texts), 1))
@@ -47,11 +76,7 @@ def baseline_scores(
         linear = everywhere
     else:
         linear = linear_outputs(task, *features, train_labels, constant)
-    statistics = {"std": _std(train_labels)} if isinstance(task, Regression) else None
-    return {
-        "majority": score_task(task, name, everywhere, eval_labels, statistics),
-        "tfidf": score_task(task, name, linear, eval_labels, statistics),
-    }
+    return {"majority": everywhere, "tfidf": linear}
 
 
 @singledispatch

@@ -154,6 +154,7 @@ def _score_keys(log: Sequence[Record], tasks: Sequence[str]) -> dict[str, str]:
 
 
 def _points(log: Sequence[Record], key: str) -> Points:
-    records = [record for record in log if key in record]
-    values = [math.nan if record[key] is None else float(record[key]) for record in records]
-    return Points([record["step"] for record in records], values)
+    # One value per step, in their order: what is scored once more after training is an earlier step's model.
+    by_step = {record["step"]: record[key] for record in log if key in record}
+    steps = sorted(by_step)
+    return Points(steps, [math.nan if by_step[step] is None else float(by_step[step]) for step in steps])

@@ -6,7 +6,11 @@ from typing import Any
 
 from hf_mtl.reporting.plan import PlanSummary
 
-SUMMARIES = ("average", "macro", "worst")
+SUMMARIES = {
+    "average": "average: mean over tasks, of each the mean of its metrics of which more is better",
+    "macro": "macro: mean over tasks, of each the first of these metrics alone",
+    "worst": "worst: the lowest of the tasks' means",
+}
 
 
 def results_table(results: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]] | None = None) -> str:
@@ -31,6 +35,14 @@ def results_table(results: Mapping[str, Any], baselines: Mapping[str, Mapping[st
         [name, "", *(_score(column, name) for column in columns.values())] for name in SUMMARIES if name in results
     ]
     return aligned([header, *rows], left=2, footer=summary)
+
+
+def results_notes(results: Mapping[str, Any]) -> str:
+    """Say what the numbers of a table mean, and what a reader should know beside them, a line each."""
+    baselines = results.get("baselines") or {}
+    notes = [*results.get("notes", ())]
+    notes += [f"{name}: {note}" for name, found in baselines.items() for note in found.get("notes", ())]
+    return "\n".join([*SUMMARIES.values(), *notes])
 
 
 def plan_table(plan: PlanSummary) -> str:

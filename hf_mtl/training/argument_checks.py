@@ -5,15 +5,20 @@ from collections.abc import Mapping, Sized
 from typing import Any
 
 from torch import nn
+from transformers.utils import logging
 
 from hf_mtl.argument_fields import refused_fields
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.errors import Mistake, UserError
-from hf_mtl.evaluation import greater_is_better, metric_keys
+from hf_mtl.data.processes import is_main_process
+from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.errors import DataError, Mistake, UserError
+from hf_mtl.evaluation import absent_classes, greater_is_better, metric_keys, undefined_metrics
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Task
 from hf_mtl.training.argument_effects import idle_options, unbuildable
 from hf_mtl.training.temperatures import has_temperature
+
+logger = logging.get_logger(__name__)
 
 _ELSEWHERE = {
     "data_collator": "hf_mtl plans and collates its own batches",
@@ -147,6 +152,27 @@ def check_temperature_scaling(tasks: Mapping[str, Task], evaluation: Mapping[str
     if missing:
         found = f"is on, and there are no evaluation rows of {', '.join(missing)}"
         raise UserError(Mistake(key, found, "Give them in eval_dataset"))
+
+
+def check_scores(tasks: Mapping[str, Task], evaluation: Mapping[str, EncodedSplit]) -> None:
+    """Refuse metrics that say nothing on the evaluation rows: early stopping and the best model would follow them.
+
+    Args:
+        tasks: The model's tasks.
+        evaluation: The rows that will be evaluated on, by task.
+
+    Raises:
+        DataError: If a metric is undefined, or the same whatever is predicted; all of them at once.
+    """
+    mistakes = []
+    for name, split in evaluation.items():
+        labels = split.labels[split.scored]
+        mistakes += undefined_metrics(tasks[name], name, labels, "validation")
+        if is_main_process() and (absent := absent_classes(tasks[name], labels)):
+            shown = ", ".join(f"'{label}'" for label in absent)
+            logger.warning(f"{name}: no validation row is of class {shown}; it counts 0 in the mean over classes.")
+    if mistakes:
+        raise DataError(mistakes)
 
 
 def set_direction(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task]) -> None:

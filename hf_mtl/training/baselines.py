@@ -8,7 +8,8 @@ from datasets import Dataset
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.texts import is_tokenised
 from hf_mtl.errors import RunError
-from hf_mtl.evaluation import aggregate, baseline_scores
+from hf_mtl.evaluation import aggregate, baseline_outputs, headline_keys, score_notes, score_task
+from hf_mtl.evaluation.baselines import target_spread
 from hf_mtl.training.prepare import Prepared
 
 
@@ -23,21 +24,42 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
         By baseline, the same as in ``results.json``.
     """
     scores: dict[str, dict[str, dict[str, float]]] = {}
+    notes: dict[str, list[str]] = {}
     tasks = {}
     for name, evaluated in rows.items():
         task = tasks[name] = prepared.data[name].task
         train = prepared.data[name].splits["train"]
-        found = baseline_scores(
-            task,
-            name,
-            _texts(train, task.text_columns),
-            encode_labels(task, name, "train", train).values,
-            _texts(evaluated, task.text_columns),
-            encode_labels(task, name, "evaluation", evaluated).values,
-        )
-        for baseline, values in found.items():
+        train_labels = encode_labels(task, name, "train", train).values
+        labels = encode_labels(task, name, "evaluation", evaluated).values
+        texts = [_texts(found, task.text_columns) for found in (train, evaluated)]
+        spread = target_spread(task, train_labels)
+        for baseline, outputs in baseline_outputs(task, texts[0], train_labels, texts[1]).items():
+            values = score_task(task, name, outputs, labels, spread)
             scores.setdefault(baseline, {})[name] = values
-    return {name: {"tasks": values, **aggregate(values, tasks)} for name, values in scores.items()}
+            said = notes.setdefault(baseline, [])
+            if baseline != "majority":  # which predicts one class by design
+                said += score_notes(task, name, outputs, labels, values)
+    return {
+        name: {"tasks": values, **aggregate(values, tasks), "notes": notes[name]} for name, values in scores.items()
+    }
+
+
+def add_baselines(results: dict[str, Any], prepared: Prepared, rows: Mapping[str, Dataset]) -> None:
+    """Put the baselines beside the results, and say of which tasks the model is worse than a linear one.
+
+    Args:
+        results: As in ``results.json``; takes ``baselines``, and more ``notes``.
+        prepared: The run's data.
+        rows: The rows that were scored, by task.
+    """
+    results["baselines"] = baseline_results(prepared, rows)
+    tfidf = results["baselines"]["tfidf"]["tasks"]
+    for name, scores in results["tasks"].items():
+        key = headline_keys(prepared.data[name].task)[0]
+        if scores[key] < tfidf[name][key]:
+            results["notes"].append(
+                f"{name}: {key} {scores[key]:.4f} is below the {tfidf[name][key]:.4f} of TF-IDF with a linear model."
+            )
 
 
 def check_baselines(prepared: Prepared) -> None:

@@ -17,10 +17,11 @@ from transformers import (
 )
 from transformers.trainer_callback import ExportableState
 
+from hf_mtl.arguments import LEAST_OFTEN
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.reporting.json_files import append_jsonl, truncate_jsonl
-from hf_mtl.reporting.log_keys import is_task_loss
+from hf_mtl.reporting.log_keys import MODEL_STEP, is_task_loss
 from hf_mtl.training.objective import Objective
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.signals import TaskSignals
@@ -98,6 +99,19 @@ class HeadsCallback(TrainerCallback):
         self.signals.observe_gauges(self.model.heads.gauges())
 
 
+class LogStepsCallback(TrainerCallback):
+    """Spreads records over the run where the arguments do not say how often to log: short runs have a log too."""
+
+    RECORDS = 20
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Set the steps between two records."""
+        if args.logging_steps is None:
+            state.logging_steps = min(LEAST_OFTEN, max(1, state.max_steps // self.RECORDS))
+
+
 class JsonLogCallback(TrainerCallback):
     """Writes every log record to ``log.jsonl``; a resumed run first drops what came after its checkpoint."""
 
@@ -122,7 +136,16 @@ class JsonLogCallback(TrainerCallback):
     ) -> None:
         """Append one record."""
         if state.is_world_process_zero and logs:
-            append_jsonl(self.path, {"step": state.global_step, **logs})
+            append_jsonl(self.path, {"step": _place(logs, state), **_without_place(logs)})
+
+
+def _place(logs: dict[str, Any], state: TrainerState) -> int:
+    """The step whose model a record speaks of: after training, the one that was kept."""
+    return int(logs.get(MODEL_STEP, state.global_step))
+
+
+def _without_place(logs: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in logs.items() if key != MODEL_STEP}
 
 
 class RecipeCallback(TrainerCallback):
@@ -189,7 +212,7 @@ class TaskProgressCallback(ProgressCallback):
         **kwargs: Any,
     ) -> None:
         """Write the tasks' losses, or their scores; everything else is in ``log.jsonl``."""
-        line = log_line(logs or {}, state.global_step, state.max_steps)
+        line = log_line(logs or {}, _place(logs or {}, state), state.max_steps)
         if state.is_world_process_zero and self.training_bar is not None and line:
             self.training_bar.write(line)
 
@@ -206,7 +229,7 @@ class TaskPrinterCallback(PrinterCallback):
         **kwargs: Any,
     ) -> None:
         """Print the tasks' losses, or their scores."""
-        line = log_line(logs or {}, state.global_step, state.max_steps)
+        line = log_line(logs or {}, _place(logs or {}, state), state.max_steps)
         if state.is_local_process_zero and line:
             print(line)
 

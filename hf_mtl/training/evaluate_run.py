@@ -14,9 +14,9 @@ from hf_mtl.errors import CheckpointError, ModelError, RunError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.recipe import load_recipe
-from hf_mtl.training.baselines import baseline_results, check_baselines
+from hf_mtl.training.baselines import add_baselines, check_baselines
 from hf_mtl.training.checkpoint import MODEL_CONFIG, verify
-from hf_mtl.training.prepare import Prepared, load_data, make_arguments
+from hf_mtl.training.prepare import Prepared, load_data, make_arguments, note_unscored
 from hf_mtl.training.run_data import RunData
 from hf_mtl.training.scoring_overrides import check_overrides, scoring_tasks
 
@@ -45,7 +45,7 @@ def evaluate_run(
         baselines: Score the majority class and TF-IDF with a linear model on the same rows too.
 
     Returns:
-        ``{"tasks", "average", "macro", "worst", "loss", "split"}``, and ``"baselines"`` by name when asked.
+        ``{"tasks", "average", "macro", "worst", "loss", "notes", "split"}``, and ``"baselines"`` by name when asked.
 
     Raises:
         UserError: If there is no checkpoint, it is damaged, there is no such split, or an override means nothing.
@@ -62,16 +62,18 @@ def evaluate_run(
     prepared = Prepared(recipe, args, data, read_tokenizer(str(model_path)))
     rows = prepared.split(split)
     if not rows:
-        raise UserError(f"{recipe_path}: no task has a split '{split}'")
+        raise UserError(f"{recipe_path}: no task has a split '{split}' with rows that have a label")
     _say_other_rows(RunData(recipe_path.parent), data, split, baselines)
     if baselines:
         check_baselines(prepared)
     trainer = prepared.trainer(model, to_train=False)
     trainer.tasks = scoring_tasks(run, recipe, model.tasks)
+    trainer.tells_notes = False
     trainer.predict(rows)
     results = {**trainer.scores.to_dict(), "split": split}
+    note_unscored(results, prepared, split)
     if baselines:
-        results["baselines"] = baseline_results(prepared, rows)
+        add_baselines(results, prepared, rows)
     return results
 
 

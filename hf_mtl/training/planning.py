@@ -14,6 +14,7 @@ from hf_mtl.recipe import Recipe
 from hf_mtl.reporting.figures import mixture_figure
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
 from hf_mtl.training.prepare import make_arguments, prepare
+from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.scheduling import roster_of
 from hf_mtl.training.trainer import MultiTaskTrainer
 
@@ -56,7 +57,9 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path]:
     prepared = prepare(recipe, args, tokenizer_folder=None)
     trainer = prepared.trainer(prepared.new_model())
     course = mixture_course(trainer)
-    figure = Path(str(args.output_dir)) / "figures" / "mixture.png"
+    folder = RunFolder(str(args.output_dir))
+    # What lies beside a run tells of that run: a later plan, maybe of another recipe, goes into a file of its own.
+    figure = folder.figures / ("plan.png" if folder.exists else "mixture.png")
     if trainer.is_world_process_zero():
         figure.parent.mkdir(parents=True, exist_ok=True)
         # From the first step to the end of the last window: a run of one window is a line too.

@@ -126,6 +126,19 @@ class Prepared:
             )
 
 
+def note_unscored(results: dict[str, Any], prepared: Prepared, split: str) -> None:
+    """Say which tasks are not among the results of a split.
+
+    Args:
+        results: As in ``results.json``; takes ``notes``.
+        prepared: The run's data.
+        split: The split that was scored.
+    """
+    for name in prepared.data:
+        if name not in results["tasks"]:
+            results["notes"].append(f"{name}: there are no {split} rows with a label, so nothing can be scored.")
+
+
 def load_data(recipe: Recipe, seed: int) -> dict[str, LoadedTask]:
     """Load and check the data of all tasks, and say what was left out or made up on the way.
 

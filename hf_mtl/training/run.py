@@ -14,9 +14,9 @@ from hf_mtl.reporting.figures import training_figure
 from hf_mtl.reporting.gradient_figure import gradient_figure
 from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.training import checkpoint as checkpoints
-from hf_mtl.training.baselines import baseline_results, check_baselines
+from hf_mtl.training.baselines import add_baselines, check_baselines
 from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrinterCallback, TaskProgressCallback
-from hf_mtl.training.prepare import Prepared, make_arguments, prepare
+from hf_mtl.training.prepare import Prepared, make_arguments, note_unscored, prepare
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.same_run import refuse_another_run, refuse_other_rows
 from hf_mtl.training.trainer import MultiTaskTrainer
@@ -45,7 +45,9 @@ def run_recipe(
 
     Returns:
         As in ``results.json``: ``{"tasks": {task: {metric: value}}, "average", "macro", "worst", ...}`` for
-        validation, and ``"test"`` with the same when asked; ``"baselines"`` by name in both when asked.
+        validation, and ``"test"`` with the same when asked; ``"baselines"`` by name in both when asked; ``"notes"``,
+        what a reader should know beside the numbers. ``"step"`` is that of the model that is kept and scored;
+        ``"trained_steps"``, ``"planned_steps"`` and ``"ended_by"`` say how training ended.
 
     Raises:
         UserError: If the recipe, the data or the folder cannot be used; nothing is trained.
@@ -62,7 +64,10 @@ def run_recipe(
     if start is not None:
         refuse_other_rows(recipe, folder, prepared.data)
     if test and not prepared.split("test"):
-        raise RunError("--test: no task has a split 'test' to score; leave it out, or name one in a task's dataset")
+        raise RunError(
+            "--test: no task has a split 'test' to score, with rows that have a label; leave it out, or name one in "
+            "a task's dataset"
+        )
     if baselines:
         check_baselines(prepared)
     model = prepared.new_model()
@@ -70,6 +75,7 @@ def run_recipe(
         prepared.check_rows("test", model)
     records = [JsonLogCallback(folder.log), RecipeCallback(folder, recipe.to_yaml(), prepared.data)]
     trainer = prepared.trainer(model, callbacks=records)
+    trainer.tells_notes = False
     trainer.remove_callback(PrinterCallback if args.disable_tqdm else ProgressCallback)
     trainer.add_callback(TaskPrinterCallback if args.disable_tqdm else TaskProgressCallback)
     folder.open(resume, overwrite)  # now that nothing can be wrong any more: it may clear an old run away
@@ -121,15 +127,19 @@ def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
 
 def _results(trainer: MultiTaskTrainer, prepared: Prepared, test: bool, baselines: bool) -> dict[str, Any]:
     trainer.evaluate()
-    results = {**trainer.scores.to_dict(), "split": "validation", "step": trainer.state.global_step}
+    assert trainer.ending is not None
+    results = {**trainer.scores.to_dict(), "split": "validation", **trainer.ending.to_dict()}
+    results["notes"] = [*trainer.ending.sentences(), *trainer.scores.notes]
+    note_unscored(results, prepared, "validation")
     if baselines:
-        results["baselines"] = baseline_results(prepared, prepared.split("validation"))
+        add_baselines(results, prepared, prepared.split("validation"))
     rows = prepared.split("test") if test else {}
     if rows:
         trainer.predict(rows)
         results["test"] = trainer.scores.to_dict()
+        note_unscored(results["test"], prepared, "test")
         if baselines:
-            results["test"]["baselines"] = baseline_results(prepared, rows)
+            add_baselines(results["test"], prepared, rows)
     return results
 
 

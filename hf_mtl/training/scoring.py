@@ -1,16 +1,19 @@
 """Predictions of all tasks -> the dictionary that a Trainer logs, selects and stops on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from transformers import EvalPrediction
+from transformers.utils import logging
 
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.evaluation import aggregate, score_task
+from hf_mtl.evaluation import aggregate, score_notes, score_task
 from hf_mtl.tasks import Task
 from hf_mtl.training.evaluate import SplitPredictions
+
+logger = logging.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,12 @@ class Scores:
     Args:
         tasks: Values by task and metric, ``loss`` among them.
         together: ``average``, ``macro``, ``worst``, and ``loss``, the mean over tasks.
+        notes: What a reader should know beside the numbers, a sentence each.
     """
 
     tasks: dict[str, dict[str, float]]
     together: dict[str, float]
+    notes: list[str] = field(default_factory=list)
 
     def flat(self, prefix: str) -> dict[str, float]:
         """As the Trainer logs them: ``<prefix>_<task>_<metric>`` and ``<prefix>_average``."""
@@ -32,7 +37,7 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """As ``results.json`` has them."""
-        return {"tasks": self.tasks, **self.together}
+        return {"tasks": self.tasks, **self.together, "notes": list(self.notes)}
 
 
 def score_splits(
@@ -55,15 +60,31 @@ def score_splits(
     predictions = {name: item for name, item in predictions.items() if splits[name].labelled}
     if not predictions:
         return Scores({}, {})
+    notes: list[str] = []
     for name, prediction in predictions.items():
         rows = splits[name].scored
         outputs, labels = prediction.outputs[rows], splits[name].labels[rows]
         scores[name] = score_task(tasks[name], name, outputs, labels, statistics.get(name))
+        notes += score_notes(tasks[name], name, outputs, labels, scores[name])
     together = aggregate(scores, {name: tasks[name] for name in scores})
     for name, prediction in predictions.items():
         rows = splits[name].scored
         if compute_metrics is not None:
-            scores[name] |= compute_metrics(EvalPrediction(prediction.outputs[rows], splits[name].labels[rows]))
+            found = compute_metrics(EvalPrediction(prediction.outputs[rows], splits[name].labels[rows]))
+            _warn_of_replaced(name, scores[name], found)
+            scores[name] |= found
         scores[name]["loss"] = float(np.mean(prediction.losses[rows], dtype=np.float64))
     together["loss"] = float(np.mean([values["loss"] for values in scores.values()]))
-    return Scores(scores, together)
+    return Scores(scores, together, notes)
+
+
+def _warn_of_replaced(name: str, scores: Mapping[str, float], found: Mapping[str, float]) -> None:
+    """Say which of the user's own metrics take the name of one that is there already."""
+    for key in found:
+        if key in scores:
+            logger.warning_once(
+                f"compute_metrics returns '{key}', which is also a metric of '{name}': its value is reported, and "
+                "average, macro and worst keep the built-in one. Give it another name."
+            )
+        elif key == "loss":
+            logger.warning_once(f"compute_metrics returns 'loss', and hf_mtl's own loss of '{name}' is reported.")

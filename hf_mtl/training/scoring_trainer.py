@@ -9,6 +9,7 @@ import torch
 from datasets import Dataset
 from transformers.trainer_callback import TrainerControl
 from transformers.trainer_utils import PredictionOutput, speed_metrics
+from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.collate import Collator
@@ -25,6 +26,8 @@ from hf_mtl.training.setup import check_token_ids, encode_splits, target_statist
 from hf_mtl.training.staged import StagedTrainer
 from hf_mtl.training.temperatures import forget_temperatures, has_temperature, set_temperatures
 
+logger = logging.get_logger(__name__)
+
 Datasets: TypeAlias = Mapping[str, Dataset | EncodedSplit] | Dataset
 
 
@@ -38,6 +41,7 @@ class ScoringTrainer(StagedTrainer):
     processes: Processes
     _encode_with: tuple[Any, int | None]  # tokenizer, longest row
     scores: Scores
+    tells_notes = True  # on scores and on the end of a run; a recipe's run prints them under its table
 
     def _encode(self, datasets: Datasets, split: str) -> dict[str, EncodedSplit]:
         encoded = encode_splits(datasets, self.tasks, *self._encode_with, split)
@@ -68,6 +72,7 @@ class ScoringTrainer(StagedTrainer):
         if splits is None:
             raise UserError("evaluation needs an eval_dataset")
         self.scores = self._score(splits, self._predict(splits))
+        self._tell_notes()
         metrics = self.scores.flat(metric_key_prefix)
         rows = sum(len(split.tokens) for split in splits.values())
         metrics.update(speed_metrics(metric_key_prefix, started, num_samples=rows))
@@ -90,6 +95,7 @@ class ScoringTrainer(StagedTrainer):
         splits = self._encode(test_dataset, "test")
         predictions = self._predict(splits)
         self.scores = self._score(splits, predictions)
+        self._tell_notes()
         metrics = self.scores.flat(metric_key_prefix)
         self.control = self.callback_handler.on_predict(self.args, self.state, self.control, metrics)
         self._memory_tracker.stop_and_update_metrics(metrics)
@@ -127,6 +133,11 @@ class ScoringTrainer(StagedTrainer):
         if temperatures:
             self.log({f"logit_temperature/{name}": value for name, value in temperatures.items()})
         return temperatures
+
+    def _tell_notes(self) -> None:
+        if self.tells_notes and not self.is_in_train and self.is_world_process_zero():
+            for note in self.scores.notes:
+                logger.warning(note)
 
     def _score(self, splits: Mapping[str, EncodedSplit], predictions: Mapping[str, SplitPredictions]) -> Scores:
         return score_splits(self.tasks, splits, predictions, target_statistics(self.model), self.compute_metrics)

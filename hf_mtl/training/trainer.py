@@ -35,8 +35,15 @@ from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import RunError
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.reporting.log_keys import MODEL_STEP
 from hf_mtl.training import checkpoint as checkpoints
-from hf_mtl.training.argument_checks import check_arguments, check_temperature_scaling, search_unused, set_direction
+from hf_mtl.training.argument_checks import (
+    check_arguments,
+    check_scores,
+    check_temperature_scaling,
+    search_unused,
+    set_direction,
+)
 from hf_mtl.training.balance_watch import BalanceWatch
 from hf_mtl.training.balanced_trainer import BalancedTrainer
 from hf_mtl.training.balancing import (
@@ -47,9 +54,10 @@ from hf_mtl.training.balancing import (
     make_weighting,
 )
 from hf_mtl.training.budget import Budget, limit_steps
-from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback
+from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback, LogStepsCallback
 from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
 from hf_mtl.training.doubts import say_doubts
+from hf_mtl.training.ending import Ending, ended_by
 from hf_mtl.training.extra_passes import LossPass
 from hf_mtl.training.finite import FiniteWatch
 from hf_mtl.training.frozen_groups import FrozenGroups
@@ -116,6 +124,8 @@ class MultiTaskTrainer(BalancedTrainer):
         self._encode_with = (processing_class, model.config.max_length)
         train = self._encode(train_dataset, "train") if train_dataset is not None else None
         evaluation = self._encode(eval_dataset, "validation") if eval_dataset is not None else None
+        if train is not None and evaluation is not None:
+            check_scores(self.tasks, evaluation)
         if train is not None and args.temperature_scaling:
             check_temperature_scaling({name: self.tasks[name] for name in train}, evaluation or {})
         super().__init__(
@@ -130,6 +140,8 @@ class MultiTaskTrainer(BalancedTrainer):
             model.remember_tokenizer(processing_class)
         self.processes = Processes.of(self.accelerator)
         self._rows_per_step: int | None = None
+        self.ending: Ending | None = None
+        self._best_step: int | None = None
         self.task_gradients = None
         self.teleportation: Teleportation | None = None
         if train is not None:
@@ -176,6 +188,7 @@ class MultiTaskTrainer(BalancedTrainer):
             say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps)
         self.watch = BalanceWatch(list(sizes), self.weighting, speaks)
         self.add_callback(self.watch)
+        self.add_callback(LogStepsCallback())
         self.add_callback(BalancingCallback(self.objective, self.after_update))
         self.add_callback(HeadsCallback(self.model, self.signals, self.processes.reduce_sum))
         self.add_callback(self._scheduling)
@@ -300,6 +313,8 @@ class MultiTaskTrainer(BalancedTrainer):
             logs = {**logs, **self.signals.flush(), **self.conflicts.flush(), **self.budget.record()}
             if self.task_gradients is not None and self.task_gradients.skipped_steps:
                 logs["skipped_steps"] = self.task_gradients.skipped_steps
+        if not self.is_in_train and self.ending is not None and self.ending.step != self.state.global_step:
+            logs = {**logs, MODEL_STEP: self.ending.step}
         super().log(logs, start_time)
 
     # ---- Checkpoints ----
@@ -334,10 +349,32 @@ class MultiTaskTrainer(BalancedTrainer):
         asked = self.args.resume_from_checkpoint if resume_from_checkpoint is None else resume_from_checkpoint
         folder = self.checkpoint_to_resume(asked)
         forget_temperatures(self.model, self.tasks)
+        self.ending, self._best_step = None, None
         output = self._train_from(folder, trial, **kwargs)
+        self._end()
         if self.args.temperature_scaling:
             self.fit_temperatures()
         return output
+
+    def _end(self) -> None:
+        """Note how the run ended, and say what nobody would expect of it."""
+        trained, planned, metric = self.state.global_step, self.total_steps, self.args.metric_for_best_model
+        self.ending = Ending(
+            step=trained if self._best_step is None else self._best_step,
+            trained_steps=trained,
+            planned_steps=planned,
+            ended_by=ended_by(trained, planned, self.budget.used_up > 0, self.callback_handler.callbacks),
+            skipped_steps=0 if self.task_gradients is None else self.task_gradients.skipped_steps,
+            watched=None if metric is None else (metric.removeprefix("eval_"), self.state.best_metric),
+        )
+        if self.tells_notes and self.is_world_process_zero() and (said := self.ending.sentences()):
+            logger.warning(" ".join(said))
+
+    def _load_best_model(self) -> None:
+        """As the Trainer's, which keeps the last step's model where the best checkpoint is gone."""
+        super()._load_best_model()
+        if os.path.isdir(str(self.state.best_model_checkpoint)):
+            self._best_step = self.state.best_global_step
 
     def _train_from(self, folder: Path | None, trial: Any, **kwargs: Any) -> TrainOutput:
         """Train from the beginning, or from a checkpoint if anything is left to do."""

@@ -1,6 +1,7 @@
 import math
 
 from hf_mtl.reporting import PlanSummary, TaskPlan, plan_table, results_table
+from hf_mtl.reporting.tables import results_notes
 
 RESULTS = {
     "tasks": {"emotion": {"f1_macro": 0.7765}, "emobank": {"pearson": 0.5, "mse": 123.45678}},
@@ -37,6 +38,14 @@ def test_baselines_are_columns_and_what_they_lack_is_empty():
 def test_what_is_undefined_is_said_so_as_nan_and_as_null():
     table = results_table({"tasks": {"x": {"a": math.nan, "b": None}}, "average": None})
     assert table.count("undefined") == 3
+
+
+def test_below_the_table_stands_what_its_numbers_mean_and_what_else_there_is_to_know():
+    baselines = {"majority": {"tasks": {}}, "tfidf": {"tasks": {}, "notes": ["emotion: all rows are 'joy'."]}}
+    lines = results_notes({**RESULTS, "notes": ["one."], "baselines": baselines}).splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == ["average", "macro", "worst"]
+    assert lines[3:] == ["one.", "tfidf: emotion: all rows are 'joy'."]
+    assert len(results_notes(RESULTS).splitlines()) == 3
 
 
 def test_a_plan_shows_tasks_and_totals():

@@ -66,7 +66,7 @@ def log(world: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("place", ["run", "recipe.yaml", "run/recipe.yaml"])
 def test_the_run_and_its_recipe_give_the_numbers_of_the_results(world: Path, place: str) -> None:
     found, written = evaluate_run(world / place), results(world)
-    assert set(found) == {"tasks", "average", "macro", "worst", "loss", "split"}
+    assert set(found) == {"tasks", "average", "macro", "worst", "loss", "split", "notes"}
     assert found == {key: written[key] for key in found}
 
 
@@ -237,7 +237,7 @@ def test_baselines_are_scored_on_the_same_rows(world: Path) -> None:
     assert set(found["baselines"]) == {"majority", "tfidf"}
     assert found["baselines"]["majority"]["tasks"]["mood"]["f1_macro"] == pytest.approx(expected)
     for scores in found["baselines"].values():
-        assert set(scores) == {"tasks", "average", "macro", "worst"}
+        assert set(scores) == {"tasks", "average", "macro", "worst", "notes"}
         assert list(scores["tasks"]) == ["mood"]
 
 

@@ -245,7 +245,7 @@ def test_a_plan_leaves_a_run_as_it_is(recipe: Path, tmp_path: Path) -> None:
     plan(recipe, tmp_path)
     after = runs.content(tmp_path / "run")
     assert {name: after[name] for name in before} == before
-    assert set(after) - set(before) == {"figures/mixture.png"}
+    assert set(after) - set(before) == {"figures/plan.png"}
     with pytest.raises(RunError, match="holds a finished run"):
         runs.train(recipe, tmp_path / "run")
 

@@ -1,5 +1,6 @@
 """A run's folder, from the first training to the last resume."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from hf_mtl import MultiTaskModel, run_recipe
 from hf_mtl.errors import DataError, ModelError, RunError
+from hf_mtl.training import evaluate_run
 from tests.training import runs
 
 # ---- What is in the folder ----
@@ -22,7 +24,10 @@ def test_the_folder_holds_what_the_design_says_and_nothing_else(world: Path) -> 
 
 def test_the_results_have_every_task_and_what_they_come_to(world: Path) -> None:
     found = runs.results(world / "run")
-    assert set(found) == {"tasks", "average", "macro", "worst", "loss", "split", "step"}
+    assert set(found) == {
+        *("tasks", "average", "macro", "worst", "loss", "notes", "split", "step"),
+        *("trained_steps", "planned_steps", "ended_by"),
+    }
     assert {name: set(scores) for name, scores in found["tasks"].items()} == {
         "topic": {"f1_macro", "loss"},
         "mood": {"f1_macro", "loss"},
@@ -33,6 +38,11 @@ def test_the_results_have_every_task_and_what_they_come_to(world: Path) -> None:
     assert found["average"] == found["macro"] == pytest.approx(sum(headline) / 3)
     assert found["worst"] == min(headline)
     assert (found["split"], found["step"]) == ("validation", runs.STEPS)
+    assert (found["trained_steps"], found["planned_steps"], found["ended_by"]) == (
+        runs.STEPS,
+        runs.STEPS,
+        "all_steps",
+    )
 
 
 def test_the_log_has_stable_names(world: Path) -> None:
@@ -86,7 +96,10 @@ def test_the_resolved_recipe_trains_elsewhere_to_the_same_model(world: Path, tmp
 def test_the_test_split_is_scored_when_asked(recipe: Path, world: Path, tmp_path: Path) -> None:
     file = f"tasks.mood.dataset.data_files.test={world / 'mood.validation.jsonl'}"
     found = runs.train(recipe, tmp_path / "run", file, "training.max_steps=2", test=True)
-    assert set(found["test"]) == {"tasks", "average", "macro", "worst", "loss"}
+    assert set(found["test"]) == {"tasks", "average", "macro", "worst", "loss", "notes"}
+    assert found["test"]["notes"][-2:] == [
+        f"{name}: there are no test rows with a label, so nothing can be scored." for name in ("topic", "score")
+    ]
     assert found["test"]["tasks"] == {"mood": found["tasks"]["mood"]}
     assert runs.results(tmp_path / "run") == found
 
@@ -95,6 +108,68 @@ def test_test_splits_that_are_not_there_are_noticed_at_once(recipe: Path, tmp_pa
     with pytest.raises(RunError, match="--test: no task has a split 'test' to score"):
         runs.train(recipe, tmp_path / "run", test=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_test_rows_without_a_label_are_left_out_and_said(recipe: Path, world: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (world / "mood.validation.jsonl").read_text().splitlines()]
+    files = {
+        "mood": [{**row, "label": row["label"] if place % 3 else -1} for place, row in enumerate(rows)],
+        "topic": [{"text": row["text"]} for row in rows],  # no label column
+        "score": [{"text": row["text"], "x": None, "y": 1.0} for row in rows],
+    }
+    words = []
+    for name, found in files.items():
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in found))
+        words.append(f"tasks.{name}.dataset.data_files.test={path}")
+    trained = runs.train(recipe, tmp_path / "run", *words, "training.max_steps=1", test=True, baselines=True)
+    again = evaluate_run(tmp_path / "run", split="test", baselines=True)
+    kept = tmp_path / "kept.jsonl"
+    kept.write_text("".join(json.dumps(row) + "\n" for place, row in enumerate(rows) if place % 3))
+    expected = evaluate_run(tmp_path / "run", [f"tasks.mood.dataset.data_files.validation={kept}"])
+    for results in (trained["test"], again):
+        assert results["tasks"] == {"mood": expected["tasks"]["mood"]}
+        assert set(results["baselines"]["tfidf"]["tasks"]) == {"mood"}
+        assert results["notes"][-2:] != []
+        for name in ("topic", "score"):
+            assert f"{name}: there are no test rows with a label, so nothing can be scored." in results["notes"]
+    with pytest.raises(RunError, match="--test: no task has a split 'test' to score, with rows that have a label"):
+        runs.train(recipe, tmp_path / "none", *words[1:], test=True)
+
+
+def test_the_results_are_those_of_the_step_that_was_kept(recipe: Path, tmp_path: Path) -> None:
+    words = ["training.early_stopping_patience=2", "training.load_best_model_at_end=true", "training.max_steps=40"]
+    steps = ["training.eval_steps=1", "training.save_steps=1", "training.save_total_limit=1"]
+    found = runs.train(recipe, tmp_path / "run", *words, *steps, "training.metric_for_best_model=worst")
+    evaluated = {}
+    for record in runs.log(tmp_path / "run"):
+        if "eval_worst" in record:
+            evaluated.setdefault(record["step"], []).append(record["eval_worst"])
+    best = max(evaluated, key=lambda step: evaluated[step][0])
+    assert found["step"] == best < found["trained_steps"] == max(evaluated) < found["planned_steps"] == 40
+    assert evaluated.pop(best) == [found["worst"]] * 2, "the last record is of the model that was kept"
+    assert all(len(values) == 1 for values in evaluated.values())
+    assert found["ended_by"] == "early_stopping"
+    assert found["notes"][:2] == [
+        f"Training ended after step {found['trained_steps']} of 40: early stopping, as worst did not get better.",
+        f"The model of step {best} is kept: the best one, worst {found['worst']:.4f}.",
+    ]
+    assert evaluate_run(tmp_path / "run")["worst"] == found["worst"]
+
+
+def test_a_model_worse_than_tfidf_is_named(recipe: Path, tmp_path: Path) -> None:
+    found = runs.train(recipe, tmp_path / "run", "training.max_steps=1", "training.learning_rate=0", baselines=True)
+    for name, key in (("topic", "f1_macro"), ("mood", "f1_macro"), ("score", "pearson")):
+        scores = [results["tasks"][name][key] for results in (found, found["baselines"]["tfidf"])]
+        note = f"{name}: {key} {scores[0]:.4f} is below the {scores[1]:.4f} of TF-IDF with a linear model."
+        assert (note in found["notes"]) == (scores[0] < scores[1])
+    assert any("TF-IDF" in note for note in found["notes"])
+
+
+def test_a_short_run_has_a_log_and_a_figure_by_default(recipe: Path, tmp_path: Path) -> None:
+    runs.train(recipe, tmp_path / "run", "training.max_steps=3", "training.logging_steps=null")
+    assert [record["step"] for record in runs.log(tmp_path / "run") if "loss" in record] == [1, 2, 3]
+    assert (tmp_path / "run" / "figures" / "training.png").exists()
 
 
 def test_baselines_are_scored_when_asked(recipe: Path, tmp_path: Path) -> None:

@@ -193,6 +193,56 @@ def test_own_metrics_join_those_of_each_task(tmp_path: Path) -> None:
     assert "eval_topic_f1_macro" in scores
 
 
+def test_own_metrics_with_the_name_of_another_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("hf_mtl.training.scoring.logger.warning_once", said.append)
+    trainer = make(tmp_path, compute_metrics=lambda found: {"f1_macro": 7.0, "loss": 7.0, "mine": 7.0})
+    scores = trainer.evaluate()
+    assert scores["eval_topic_f1_macro"] == scores["eval_mood_f1_macro"] == 7.0 > scores["eval_average"]
+    assert scores["eval_topic_loss"] != 7.0
+    replaced = [text for text in said if "returns 'f1_macro'" in text]
+    assert [text.split("of ")[1].split(":")[0] for text in replaced] == ["'topic'", "'mood'"]
+    assert sum("compute_metrics returns 'loss'" in text for text in said) == 3
+    assert len(said) == 5
+
+
+def one_sided() -> tuple[MultiTaskModel, dict[str, Dataset]]:
+    """A model, and rows on which some of its metrics say nothing."""
+    mood = SequenceClassification(labels=["good", "bad"], metrics=["auroc_macro", "matthews", "accuracy"])
+    rows = tiny.datasets({"topic": 12, "mood": 6, "score": 9})
+    rows["mood"] = rows["mood"].filter(lambda row: row["label"] == 1)
+    rows["score"] = rows["score"].map(lambda row: {"y": 2.5})
+    rows["topic"] = rows["topic"].filter(lambda row: row["label"] < 2)
+    return tiny.model(tasks={**tiny.TASKS, "mood": mood}), rows
+
+
+def test_metrics_that_say_nothing_on_the_rows_to_evaluate_are_refused_before_training(tmp_path: Path) -> None:
+    model, rows = one_sided()
+    with pytest.raises(DataError) as caught:
+        make(tmp_path, model=model, evaluation=rows)
+    found = f"on the {len(rows['mood'])} validation rows: all are of class 'bad'. Give rows of two classes or more"
+    assert [str(mistake).split(" to evaluate on, or use another metric")[0] for mistake in caught.value.mistakes] == [
+        f"tasks.mood.metrics: auroc_macro is undefined {found}",
+        f"tasks.mood.metrics: matthews is 0 whatever is predicted {found}",
+        "tasks.score.metrics: pearson is 0 whatever is predicted on the 9 validation rows: every target in 'y' is "
+        "2.5. Give rows with different targets",
+    ]
+
+
+def test_a_model_is_scored_on_such_rows_and_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rows = one_sided()
+    trainer, said = make(tmp_path, model=model), []
+    monkeypatch.setattr("hf_mtl.training.scoring_trainer.logger.warning", said.append)
+    with pytest.warns(UserWarning, match="auroc_macro is undefined"):
+        scores = trainer.evaluate(rows)
+    assert np.isnan(scores["eval_mood_auroc_macro"])
+    assert scores["eval_mood_matthews"] == 0.0
+    assert np.isfinite(scores["eval_average"])
+    count = len(rows["mood"])
+    assert f"mood: auroc_macro is undefined on the {count} scored rows: all are of class 'bad'." in said
+    assert "topic: no scored row is of class 'c', which counts 0 in the mean over classes." in said
+
+
 def test_evaluation_while_training_equals_that_of_the_saved_model(tmp_path: Path) -> None:
     trainer = make(tmp_path, eval_strategy="steps", eval_steps=4, save_strategy="steps", save_steps=4)
     trainer.train()

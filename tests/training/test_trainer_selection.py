@@ -45,7 +45,9 @@ def test_the_best_model_is_loaded_at_the_end(tmp_path: Path, metric: str) -> Non
 
 @pytest.mark.parametrize("metric", ["average", "macro", "worst", "mood_f1_macro", "score_loss"])
 @pytest.mark.parametrize("save", ["no", "steps"])
-def test_training_stops_when_nothing_gets_better(tmp_path: Path, metric: str, save: str) -> None:
+def test_training_stops_when_nothing_gets_better(
+    tmp_path: Path, metric: str, save: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer = make(
         tmp_path,
         max_steps=9,
@@ -57,8 +59,12 @@ def test_training_stops_when_nothing_gets_better(tmp_path: Path, metric: str, sa
         metric_for_best_model=metric,
         early_stopping_patience=2,
     )
+    said: list[str] = []
+    monkeypatch.setattr("hf_mtl.training.trainer.logger.warning", said.append)
     trainer.train()
     assert trainer.state.global_step == 3  # one evaluation sets the mark, two do not pass it
+    kept = "The model of the last step is kept; load_best_model_at_end=true keeps the best one."
+    assert said == [f"Training ended after step 3 of 9: early stopping, as {metric} did not get better. {kept}"]
     state = trainer.stateful()["callbacks"].state_dict()
     counters = [attributes for name, attributes in state["callbacks"] if name == "EarlyStoppingCallback"]
     assert counters == [{"early_stopping_patience_counter": 2}]

@@ -1,0 +1,63 @@
+"""What a reader of a task's scores should know beside the numbers."""
+
+from collections.abc import Iterator, Mapping
+from functools import singledispatch
+
+import numpy as np
+
+from hf_mtl.evaluation.undefined import absent_classes, undefined_metrics
+from hf_mtl.tasks import Regression, SequenceClassification, Task
+
+
+def score_notes(
+    task: Task, name: str, outputs: np.ndarray, labels: np.ndarray, scores: Mapping[str, float]
+) -> list[str]:
+    """Say what is behind scores that are undefined, or that look like scores and are none.
+
+    Args:
+        task: The task, its classes known.
+        name: Its name.
+        outputs: Logits [n, C], or predictions [n, D].
+        labels: Class ids [n], or targets [n, D].
+        scores: The task's scores.
+
+    Returns:
+        Sentences: outputs that are not finite, metrics that the labels leave undefined, classes that no row has, and
+        predictions that are the same for every row where the labels are not.
+    """
+    broken = int((~np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1)).sum())
+    if broken:
+        return [f"{name}: {broken:,} of {len(outputs):,} outputs are not finite, so it has no scores."]
+    undefined = undefined_metrics(task, name, labels, "scored")
+    notes = [f"{name}: {mistake.problem}." for mistake in undefined]
+    if not undefined and any(np.isnan(value) for value in scores.values()):
+        keys = ", ".join(key for key, value in scores.items() if np.isnan(value))
+        notes.append(f"{name}: {keys} is undefined here; average leaves it out where the task has another metric.")
+    if absent := absent_classes(task, labels):
+        shown = ", ".join(f"'{label}'" for label in absent)
+        notes.append(f"{name}: no scored row is of class {shown}, which counts 0 in the mean over classes.")
+    return [*notes, *(f"{name}: {note}" for note in _sameness(task, outputs, labels))]
+
+
+@singledispatch
+def _sameness(task: Task, outputs: np.ndarray, labels: np.ndarray) -> Iterator[str]:
+    """Predictions that are the same for all rows."""
+    yield from ()
+
+
+@_sameness.register
+def _(task: SequenceClassification, outputs: np.ndarray, labels: np.ndarray) -> Iterator[str]:
+    predicted = np.unique(outputs.argmax(axis=1))
+    if len(predicted) == 1 and len(np.unique(labels)) > 1:
+        names = task.label_names or []
+        yield f"all {len(outputs):,} rows are predicted '{names[int(predicted[0])]}'."
+
+
+@_sameness.register
+def _(task: Regression, outputs: np.ndarray, labels: np.ndarray) -> Iterator[str]:
+    rows = len(outputs)
+    columns = zip(task.label_columns, outputs.reshape(rows, -1).T, labels.reshape(rows, -1).T, strict=True)
+    for column, predicted, targets in columns:
+        # A hundred thousandth of the targets' spread is no prediction.
+        if np.ptp(targets) > 0 and np.ptp(predicted) <= 1e-5 * np.ptp(targets):
+            yield f"all {rows:,} predictions of '{column}' are the same, {predicted.mean():.4g}."
