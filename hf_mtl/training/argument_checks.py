@@ -1,6 +1,5 @@
 """What arguments a MultiTaskTrainer cannot work with, said before anything is done."""
 
-import os
 from collections.abc import Mapping, Sized
 from typing import Any
 
@@ -11,6 +10,7 @@ from hf_mtl.errors import Mistake, UserError
 from hf_mtl.evaluation import greater_is_better, metric_keys
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Task
+from hf_mtl.training.launch import launch_mistakes
 from hf_mtl.training.temperatures import has_temperature
 
 _ELSEWHERE = {
@@ -47,14 +47,7 @@ def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> N
 
 def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
     """Arguments that cannot work, or cannot mean here what they mean to the Trainer."""
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
     refused = [
-        (
-            launched > 1 and args.world_size == 1,
-            "use_cpu",
-            f"is false, and the {launched} processes that were launched find no GPU to train on together",
-            "Set training.use_cpu=true",
-        ),
         (
             args.ignore_data_skip,
             "ignore_data_skip",
@@ -90,7 +83,7 @@ def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
         ),
     ]
     mistakes = [Mistake(f"training.{key}", found, remedy) for wrong, key, found, remedy in refused if wrong]
-    return mistakes + _out_of_range(args)
+    return launch_mistakes(args) + mistakes + _out_of_range(args)
 
 
 def search_unused(args: MultiTaskTrainingArguments) -> None:
