@@ -1,6 +1,5 @@
 """What arguments a MultiTaskTrainer cannot work with, said before anything is done."""
 
-import os
 from collections.abc import Mapping, Sized
 from typing import Any
 
@@ -16,6 +15,7 @@ from hf_mtl.evaluation import absent_classes, greater_is_better, metric_keys, un
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Task
 from hf_mtl.training.argument_effects import idle_options, unbuildable
+from hf_mtl.training.launch import launch_mistakes
 from hf_mtl.training.temperatures import has_temperature
 
 logger = logging.get_logger(__name__)
@@ -76,14 +76,7 @@ def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> N
 
 def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
     """Arguments that cannot work, or cannot mean here what they mean to the Trainer."""
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
     refused = [
-        (
-            launched > 1 and args.world_size == 1,
-            "use_cpu",
-            f"is false, and the {launched} processes that were launched find no GPU to train on together",
-            "Set training.use_cpu=true",
-        ),
         (args.n_gpu > 1, "n_gpu", f"this one process sees {args.n_gpu} GPUs", "Start it with `accelerate launch`"),
         (
             args.early_stopping_patience is not None
@@ -94,7 +87,8 @@ def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
         ),
     ]
     mistakes = [Mistake(f"training.{key}", found, remedy) for wrong, key, found, remedy in refused if wrong]
-    return [*refused_fields(vars(args)), *mistakes, *_out_of_range(args), *idle_options(args), *unbuildable(args)]
+    found = [*launch_mistakes(args), *refused_fields(vars(args)), *mistakes]
+    return [*found, *_out_of_range(args), *idle_options(args), *unbuildable(args)]
 
 
 def search_unused(args: MultiTaskTrainingArguments) -> None:

@@ -10,6 +10,12 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 
+def without_compilation(model: nn.Module) -> nn.Module:
+    """What `torch.compile` was given, which accelerate does last; anything else as it is."""
+    inside: nn.Module = getattr(model, "_orig_mod", model)
+    return inside
+
+
 def forget_passes_beside(wrapped: nn.Module) -> None:
     """Begin an optimizer step: let DDP forget the passes that went around it since the last one.
 
@@ -20,6 +26,7 @@ def forget_passes_beside(wrapped: nn.Module) -> None:
     Args:
         wrapped: The model as the Trainer calls it; nothing happens where it is not DDP's.
     """
+    wrapped = without_compilation(wrapped)
     # Only where DDP looks for unused parameters: otherwise it notes nothing, and would form its buckets anew. Not in
     # the middle of a step, whose earlier micro-batches DDP has to remember.
     if isinstance(wrapped, DistributedDataParallel) and wrapped.find_unused_parameters:

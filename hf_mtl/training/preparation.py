@@ -4,6 +4,7 @@ from torch import nn
 from transformers import Trainer
 
 from hf_mtl.errors import Mistake, RunError
+from hf_mtl.training.beside import without_compilation
 
 
 def unprepare(model: nn.Module) -> None:
@@ -36,7 +37,7 @@ def check_wrapped(trainer: Trainer, wrapped: nn.Module) -> None:
         RunError: If it is the bare model.
     """
     processes = trainer.accelerator.num_processes
-    if processes > 1 and wrapped is trainer.model:
+    if processes > 1 and without_compilation(wrapped) is trainer.model:
         found = f"is not wrapped for the {processes} processes of this run: each would train a model of its own"
         remedy = "Build the model anew, prepare it with no Accelerator of your own, and freeze not all of it"
         raise RunError(Mistake("model", found, remedy))

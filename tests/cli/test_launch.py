@@ -27,16 +27,20 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def launch(launcher: str, recipe: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     options = ["--mixed_precision", "no", "--dynamo_backend", "no"] if launcher == "accelerate" else []
+    return start(*LAUNCHERS[launcher], *options, "-m", "hf_mtl", *words, folder=recipe.parent)
+
+
+def start(*words: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", *LAUNCHERS[launcher], *options, "-m", "hf_mtl", *words],
+        [sys.executable, "-m", *words],
         capture_output=True,
         text=True,
-        cwd=recipe.parent,
+        cwd=folder,
         env={
             **os.environ,
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "OMP_NUM_THREADS": "1",
-            "HF_HOME": str(recipe.parent / "hf"),
+            "HF_HOME": str(folder / "hf"),
         },
         check=False,
     )
@@ -83,4 +87,27 @@ def test_a_mistake_is_said_once_and_nobody_waits(recipe: Path, tmp_path: Path) -
     assert done.returncode != 0
     assert done.stderr.count("hf-mtl train: 1 mistake") == 1
     assert done.stderr.count("tasks.mood.label: no column 'lable' in train, validation.") == 1
+    assert not run.exists()
+
+
+def multi_cpu(folder: Path) -> list[str]:
+    """As ``accelerate config`` writes it for CPUs."""
+    config = folder / "cpus.yaml"
+    config.write_text(
+        "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_CPU\nnum_machines: 1\nnum_processes: 2\n"
+        "mixed_precision: 'no'\nuse_cpu: true\n"
+    )
+    return ["--config_file", str(config)]
+
+
+@pytest.mark.parametrize("asked", ["num_processes", "config"])
+def test_accelerate_that_starts_one_process_of_two_is_a_mistake(recipe: Path, tmp_path: Path, asked: str) -> None:
+    run = tmp_path / "run"
+    options = multi_cpu(tmp_path) if asked == "config" else ["--num_processes", "2"]
+    words = ["train", "recipe.yaml", f"training.output_dir={run}"]
+    done = start("accelerate.commands.launch", *options, "-m", "hf_mtl", *words, folder=recipe.parent)
+    assert done.returncode != 0
+    assert "exit status 2" in done.stderr
+    assert "hf-mtl train: 1 mistake\n" in done.stderr
+    assert "accelerate launch: was to start several processes, and started only this one" in done.stderr
     assert not run.exists()

@@ -28,7 +28,7 @@ def alone(tmp_path: Path) -> Iterator[None]:
     torch.distributed.destroy_process_group()
 
 
-def ddp_after_a_pass_beside(tmp_path: Path, step_begins: bool) -> DistributedDataParallel:
+def ddp_after_a_pass_beside(tmp_path: Path, step_begins: str = "") -> DistributedDataParallel:
     """A DDP whose bare model saw every task, and that then trains one of them."""
     trainer = make(tmp_path)
     wrapped = DistributedDataParallel(trainer.model, find_unused_parameters=True)
@@ -40,14 +40,15 @@ def ddp_after_a_pass_beside(tmp_path: Path, step_begins: bool) -> DistributedDat
     torch.stack([rows.sum() for rows in trainer.model(**every).row_losses.values()]).sum().backward()
     trainer.model.zero_grad()
     if step_begins:
-        forget_passes_beside(wrapped)
+        forget_passes_beside(torch.compile(wrapped) if step_begins == "compiled" else wrapped)
     wrapped(**one).row_losses["topic"].sum().backward()
     return wrapped
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_step_of_one_task_follows_a_pass_of_all(tmp_path: Path) -> None:
-    model = ddp_after_a_pass_beside(tmp_path, step_begins=True).module
+@pytest.mark.parametrize("step_begins", ["plain", "compiled"])
+def test_a_step_of_one_task_follows_a_pass_of_all(tmp_path: Path, step_begins: str) -> None:
+    model = ddp_after_a_pass_beside(tmp_path, step_begins).module
     had = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert any("topic" in name for name in had)
     assert not any("mood" in name for name in had)
@@ -56,7 +57,7 @@ def test_a_step_of_one_task_follows_a_pass_of_all(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("alone")
 def test_without_the_door_ddp_aborts(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="undefined, but still allreduced"):
-        ddp_after_a_pass_beside(tmp_path, step_begins=False)
+        ddp_after_a_pass_beside(tmp_path)
 
 
 def test_every_step_begins_at_the_door_and_no_micro_batch_later(

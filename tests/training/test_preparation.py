@@ -58,8 +58,9 @@ def test_a_bare_model_is_not_trained_on_several_processes(tmp_path: Path) -> Non
     trainer.accelerator.state._shared_state["num_processes"] = 2
     try:
         check_wrapped(trainer, torch.nn.Sequential(trainer.model))
-        with pytest.raises(RunError, match="not wrapped for the 2 processes"):
-            check_wrapped(trainer, trainer.model)
+        for bare in (trainer.model, torch.compile(trainer.model)):
+            with pytest.raises(RunError, match="not wrapped for the 2 processes"):
+                check_wrapped(trainer, bare)
     finally:
         trainer.accelerator.state._shared_state["num_processes"] = 1
 

@@ -1,0 +1,64 @@
+"""How many processes were asked for, and how many there are."""
+
+import os
+
+import psutil
+from transformers import TrainingArguments
+from transformers.utils import logging
+
+from hf_mtl.errors import Mistake
+
+logger = logging.get_logger(__name__)
+
+STARTED = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+"""Where a launcher says how many processes it has started for one run."""
+MAYBE = ("PMI_SIZE", "SLURM_STEP_NUM_TASKS")
+"""Where one says so that also starts processes for runs of their own, or a shell for a single one."""
+
+
+def launch_mistakes(args: TrainingArguments) -> list[Mistake]:
+    """Say where this process trains alone although others were asked for: it would take their rows for its own.
+
+    Args:
+        args: The training arguments, which have joined the other processes if there are any.
+    """
+    if args.world_size > 1:
+        return []
+    started = {name: int(os.environ.get(name) or 1) for name in (*STARTED, *MAYBE)}
+    most = max(started[name] for name in STARTED)
+    if most > 1:
+        found = f"is false, and the {most} processes that were launched find no GPU to train on together"
+        return [Mistake("training.use_cpu", found, "Set training.use_cpu=true")]
+    if _accelerate_began_one_of_several():
+        found = "was to start several processes, and started only this one: for CPUs it starts no others"
+        remedy = (
+            "Use `accelerate launch --multi_gpu --num_processes N`, which serves CPUs too, or `torchrun "
+            "--nproc_per_node N`, with training.use_cpu=true; for a single process say `--num_processes 1`"
+        )
+        return [Mistake("accelerate launch", found, remedy)]
+    for name in MAYBE:
+        if started[name] > 1:
+            logger.warning_once(
+                f"{name} is {started[name]}, and this process is a run of its own. To train one run on several, "
+                "start each with `torchrun` or `accelerate launch`."
+            )
+    return []
+
+
+def _accelerate_began_one_of_several() -> bool:
+    """Whether ``accelerate launch`` was told a number of processes above one and began one.
+
+    It keeps the number to itself. But where it does not start the processes, it sets ACCELERATE_USE_CPU, and an
+    address to meet at only if it thinks that there are several. Somebody else may have set the address before.
+    """
+    several = {"ACCELERATE_USE_CPU", "MASTER_PORT"} <= os.environ.keys()
+    if not several or os.environ.keys() & {*STARTED, "PMI_SIZE", "LOCAL_RANK", "RANK"}:
+        return False
+    try:
+        for parent in psutil.Process().parents():
+            found = parent.environ()
+            if "ACCELERATE_USE_CPU" not in found:  # the launcher, or whoever started what is launched by nobody
+                return "MASTER_PORT" not in found
+    except psutil.Error:  # another user's process; the launcher is this user's
+        pass
+    return False
