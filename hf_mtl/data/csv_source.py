@@ -21,6 +21,9 @@ CSV_OPTIONS = ("sep", "quoting", "encoding", "header")
 # What is read under one version of the reader is not taken from the cache by another.
 _VERSION = Hasher.hash(Path(csv_reader.__file__).read_text(encoding="utf-8"))
 
+# For a README with options that only pandas has: at least no text passes for a missing value.
+PANDAS_OPTIONS: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
+
 # Options of datasets' reader that ours has too.
 _SHARED = {"sep", "delimiter", "names", "column_names", "header", "quoting", "encoding"}
 # They say how types are guessed, or how fast: nothing to a reader of text.
@@ -142,4 +145,6 @@ def csv_of_the_hub(builder: Csv, options: Mapping[str, Any]) -> CsvReader:
 
 def hub_cache(options: Mapping[str, Any]) -> str:
     """Folder of what our reader made of repositories; datasets' own cache has them as pandas read them."""
-    return os.path.join(str(datasets.config.HF_DATASETS_CACHE), f"hf_mtl-csv-{Hasher.hash((_VERSION, *options.items()))}")
+    return os.path.join(
+        str(datasets.config.HF_DATASETS_CACHE), f"hf_mtl-csv-{Hasher.hash((_VERSION, *options.items()))}"
+    )

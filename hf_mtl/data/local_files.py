@@ -7,9 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict, load_dataset, load_dataset_builder, load_from_disk
+from datasets.packaged_modules.csv.csv import Csv
 
 from hf_mtl.data.csv_reader import plain_suffix
-from hf_mtl.data.csv_source import Loaded, csv_options, found_in_csv, is_csv, read_csv, refuse_csv_options, written_options
+from hf_mtl.data.csv_source import (
+    PANDAS_OPTIONS,
+    Loaded,
+    csv_options,
+    found_in_csv,
+    is_csv,
+    read_csv,
+    refuse_csv_options,
+    written_options,
+)
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import DatasetSource
 
@@ -53,6 +63,8 @@ def load_local(source: DatasetSource, key: str) -> Loaded:
     if is_csv(builder):
         return _read_splits("csv", builder.config.data_files, source, key, written_options(builder))
     refuse_csv_options(source, key)
+    if isinstance(builder, Csv):
+        builder = load_dataset_builder(str(place), source.name, **PANDAS_OPTIONS)
     builder.download_and_prepare()
     return Loaded(dict(builder.as_dataset()))
 
@@ -113,7 +125,11 @@ def _load_saved(place: Path, key: str) -> Dataset | DatasetDict:
 
 
 def _read_splits(
-    kind: str, files: Mapping[str, list[str]], source: DatasetSource, key: str, written: Mapping[str, Any] | None = None
+    kind: str,
+    files: Mapping[str, list[str]],
+    source: DatasetSource,
+    key: str,
+    written: Mapping[str, Any] | None = None,
 ) -> Loaded:
     """Read every split, with the mistakes of all of them.
 
