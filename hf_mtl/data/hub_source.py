@@ -17,8 +17,8 @@ from hf_mtl.data.csv_source import (
     Loaded,
     csv_of_the_hub,
     csv_options,
-    hub_cache,
     is_csv,
+    own_cache,
     refuse_csv_options,
 )
 from hf_mtl.errors import DataError, Mistake
@@ -47,7 +47,7 @@ def load_hub(source: DatasetSource, key: str) -> Loaded:
             return _cached_csv(source, options, key) or _as_pandas_read_it(builder, source, key)
     elif is_csv(builder):
         # Asked again with another cache, or what datasets' own reader guessed would pass for declared features.
-        reader = csv_of_the_hub(_builder(source, hub_cache(options)), options)
+        reader = csv_of_the_hub(_builder(source, own_cache(options)), options)
         reader.download_and_prepare()
         return Loaded(dict(reader.as_dataset()), spelled=True)
     refuse_csv_options(source, key)
@@ -66,12 +66,12 @@ def _builder(source: DatasetSource, cache: str | None = None, **options: Any) ->
 def _cached_csv(source: DatasetSource, options: dict[str, Any], key: str) -> Loaded | None:
     """What our reader made of the dataset when there was a connection; None: nothing."""
     try:
-        builder = _builder(source, hub_cache(options))
+        builder = _builder(source, own_cache(options))
     except Exception:
         return None
     if not isinstance(builder, Cache):
         return None
-    return Loaded(dict(_of_revision(builder, source, key, hub_cache(options)).as_dataset()), spelled=True)
+    return Loaded(dict(_of_revision(builder, source, key, own_cache(options)).as_dataset()), spelled=True)
 
 
 def _as_pandas_read_it(builder: Cache, source: DatasetSource, key: str) -> Loaded:

@@ -79,8 +79,20 @@ def test_archives_and_folders_are_read_by_the_same_reader(tmp_path: Path) -> Non
 def test_a_folder_says_how_its_files_are_written(tmp_path: Path) -> None:
     options = "configs:\n- config_name: default\n  data_files: rows.csv\n  sep: ';'\n  names: [text, label]\n"
     write(tmp_path / "README.md", f"---\n{options}---\n")
-    write(tmp_path / "rows.csv", "007;None\n")
-    assert rows(tmp_path) == {"text": ["007"], "label": ["None"]}
+    write(tmp_path / "rows.csv", "007;None\n1;NA\n")
+    datasets.load_dataset(str(tmp_path))  # what pandas made of it is not taken from the cache
+    assert rows(tmp_path) == {"text": ["007", "1"], "label": ["None", "NA"]}
+
+
+def test_a_folder_that_declares_its_classes_has_them(tmp_path: Path) -> None:
+    features = (
+        "- {name: text, dtype: string}\n  - {name: label, dtype: {class_label: {names: {'0': None, '1': NA}}}}\n"
+    )
+    write(tmp_path / "README.md", f"---\ndataset_info:\n  features:\n  {features}---\n")
+    write(tmp_path / "rows.csv", "text,label\n007,NA\n8,None\n9,1\n")
+    train = load(tmp_path).splits["train"]
+    assert train[:] == {"text": ["007", "8", "9"], "label": [1, 0, 1]}
+    assert train.features["label"].names == ["None", "NA"]
 
 
 @pytest.mark.parametrize(
