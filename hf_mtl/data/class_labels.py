@@ -7,7 +7,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset
 
-from hf_mtl.data.class_names import ids_by_name, is_numbered, matches_names, mixed_names, similar_names
+from hf_mtl.data.class_names import (
+    ids_by_name,
+    is_number_column,
+    is_numbered,
+    matches_names,
+    mixed_names,
+    similar_names,
+)
 from hf_mtl.data.class_values import UNLABELLED_IDS, ClassValues, read_class_values
 from hf_mtl.data.columns import name_count, name_rows, name_values
 from hf_mtl.data.encoded import NO_CLASS, EncodedLabels
@@ -34,7 +41,7 @@ def resolve_classes(task: SequenceClassification, name: str, splits: Mapping[str
     }
     train = "train" if "train" in splits else next(iter(splits))
     names = _names_from_values(task, name, read[train], key)
-    mistakes = _other_kinds(train, read, key)
+    mistakes = _other_kinds(train, read, names, key)
     if mistakes:
         raise DataError(mistakes)
     return task.model_copy(update={"labels": names})
@@ -142,10 +149,10 @@ def _names_from_dataset(task: SequenceClassification, declared: list[str], key: 
     return given
 
 
-def _other_kinds(train: str, read: Mapping[str, ClassValues], key: str) -> list[Mistake]:
+def _other_kinds(train: str, read: Mapping[str, ClassValues], names: list[str], key: str) -> list[Mistake]:
     """A mistake per split that numbers the classes which train names, or names those which it numbers."""
     kinds = ("words", "numbers")
-    numbered = {split: values.texts is None for split, values in read.items() if not values.missing.all()}
+    numbered = {split: is_number_column(values, names) for split, values in read.items() if not values.missing.all()}
     return [
         Mistake(
             key,

@@ -42,6 +42,14 @@ def ids_by_name(read: ClassValues, names: list[str]) -> np.ndarray:
     return _ids_by_text(read.texts, names)
 
 
+def is_number_column(read: ClassValues, names: list[str]) -> bool:
+    """Whether labels are numbers, also such as texts spell, that are none of the names."""
+    if read.texts is None:
+        return True
+    spelled = pc.unique(read.texts).drop_null().to_pylist()
+    return not set(spelled) & set(names) and all(_NUMBER.fullmatch(text) for text in spelled)
+
+
 def mixed_names(names: list[str]) -> str:
     """What is wrong with classes found in the data of which some are ids of the others; empty if nothing is."""
     numbers = [name for name in names if _NUMBER.fullmatch(name)]

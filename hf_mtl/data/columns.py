@@ -40,6 +40,12 @@ def is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
+def text_columns(dataset: Dataset) -> list[str]:
+    """The columns that hold strings, or nothing at all."""
+    kinds = {field.name: field.type for field in dataset.features.arrow_schema}
+    return [column for column, kind in kinds.items() if is_text(kind) or pa.types.is_null(kind)]
+
+
 def is_list(kind: pa.DataType) -> bool:
     """Whether an arrow type holds lists of any layout."""
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)

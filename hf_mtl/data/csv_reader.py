@@ -76,7 +76,7 @@ class CsvReader(datasets.ArrowBasedBuilder):
                 first = first or (origin, table.column_names)
                 if sorted(table.column_names) != sorted(first[1]):
                     raise DataError(_other_columns(first, (origin, table.column_names)))
-                yield key, table
+                yield key, table.select(first[1])
                 key += 1
 
 
@@ -166,7 +166,7 @@ def _check_separator(names: list[str], origin: str, sep: str) -> None:
 
 
 def _check_encoding(place: str, origin: str, encoding: str) -> None:
-    """Refuse an encoding that reads without an error and is wrong: of UTF-16 as other text, of UTF-8 as one byte each."""
+    """Refuse an encoding that reads without an error and is wrong: UTF-16 or UTF-8 as something else."""
     with open(place, "rb") as file:
         start = file.read(1 << 20)
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and "16" not in encoding:

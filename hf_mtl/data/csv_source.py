@@ -21,6 +21,9 @@ CSV_OPTIONS = ("sep", "quoting", "encoding", "header")
 # What is read under one version of the reader is not taken from the cache by another.
 _VERSION = Hasher.hash(Path(csv_reader.__file__).read_text(encoding="utf-8"))
 
+# For a README with options that only pandas has: at least no text passes for a missing value.
+PANDAS_OPTIONS: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
+
 # Options of datasets' reader that ours has too.
 _SHARED = {"sep", "delimiter", "names", "column_names", "header", "quoting", "encoding"}
 # They say how types are guessed, or how fast: nothing to a reader of text.
@@ -68,7 +71,7 @@ def read_csv(files: list[str], split: str, options: Mapping[str, Any]) -> Datase
     Args:
         files: Absolute paths, patterns or URLs.
         split: Its name.
-        options: Of `csv_reader.CsvConfig`.
+        options: Of `csv_reader.CsvConfig`, and ``features`` where columns are declared.
     """
     builder = CsvReader(dataset_name="csv", data_files={split: files}, hash=_VERSION, **options)
     builder.download_and_prepare()
@@ -104,7 +107,8 @@ def is_csv(builder: datasets.DatasetBuilder) -> bool:
 def written_options(builder: Csv) -> dict[str, Any]:
     """What a repository or folder says in its README of how its csv files are to be read."""
     config = builder.config
-    found: dict[str, Any] = {}
+    declared = builder.info.features or config.features
+    found: dict[str, Any] = {} if declared is None else {"features": declared}
     if config.sep != ",":
         found["sep"] = config.sep
     if config.quoting == _QUOTE_NONE:
@@ -126,7 +130,7 @@ def csv_of_the_hub(builder: Csv, options: Mapping[str, Any]) -> CsvReader:
         options: The source's options.
     """
     return CsvReader(
-        cache_dir=hub_cache(options),
+        cache_dir=own_cache(options),
         dataset_name=builder.dataset_name,
         config_name=builder.config.name,
         config_id=builder.config_id,
@@ -135,12 +139,11 @@ def csv_of_the_hub(builder: Csv, options: Mapping[str, Any]) -> CsvReader:
         base_path=builder.base_path,
         token=builder.token,
         data_files=builder.config.data_files,
-        info=datasets.DatasetInfo(features=builder.info.features or builder.config.features),
         **{**written_options(builder), **options},
     )
 
 
-def hub_cache(options: Mapping[str, Any]) -> str:
+def own_cache(options: Mapping[str, Any]) -> str:
     """Folder of what our reader made of repositories; datasets' own cache has them as pandas read them."""
     return os.path.join(
         str(datasets.config.HF_DATASETS_CACHE), f"hf_mtl-csv-{Hasher.hash((_VERSION, *options.items()))}"

@@ -8,15 +8,17 @@ import datasets
 from datasets import DatasetBuilder, load_dataset_builder
 from datasets.exceptions import DatasetNotFoundError
 from datasets.packaged_modules.cache.cache import Cache
+from datasets.packaged_modules.csv.csv import Csv
 from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
 from hf_mtl.data.csv_source import (
+    PANDAS_OPTIONS,
     Loaded,
     csv_of_the_hub,
     csv_options,
-    hub_cache,
     is_csv,
+    own_cache,
     refuse_csv_options,
 )
 from hf_mtl.errors import DataError, Mistake
@@ -44,36 +46,39 @@ def load_hub(source: DatasetSource, key: str) -> Loaded:
         if builder.info.builder_name == "csv":
             return _cached_csv(source, options, key) or _as_pandas_read_it(builder, source, key)
     elif is_csv(builder):
-        reader = csv_of_the_hub(builder, options)
+        # Asked again with another cache, or what datasets' own reader guessed would pass for declared features.
+        reader = csv_of_the_hub(_builder(source, own_cache(options)), options)
         reader.download_and_prepare()
         return Loaded(dict(reader.as_dataset()), spelled=True)
     refuse_csv_options(source, key)
+    if isinstance(builder, Csv):
+        builder = _builder(source, **PANDAS_OPTIONS)
     builder.download_and_prepare()
     return Loaded(dict(builder.as_dataset()))
 
 
-def _builder(source: DatasetSource, cache: str | None = None) -> DatasetBuilder:
+def _builder(source: DatasetSource, cache: str | None = None, **options: Any) -> DatasetBuilder:
     return load_dataset_builder(
-        source.path, source.name, data_files=source.data_files, revision=source.revision, cache_dir=cache
+        source.path, source.name, data_files=source.data_files, revision=source.revision, cache_dir=cache, **options
     )
 
 
 def _cached_csv(source: DatasetSource, options: dict[str, Any], key: str) -> Loaded | None:
     """What our reader made of the dataset when there was a connection; None: nothing."""
     try:
-        builder = _builder(source, hub_cache(options))
+        builder = _builder(source, own_cache(options))
     except Exception:
         return None
     if not isinstance(builder, Cache):
         return None
-    return Loaded(dict(_of_revision(builder, source, key, hub_cache(options)).as_dataset()), spelled=True)
+    return Loaded(dict(_of_revision(builder, source, key, own_cache(options)).as_dataset()), spelled=True)
 
 
 def _as_pandas_read_it(builder: Cache, source: DatasetSource, key: str) -> Loaded:
     refuse_csv_options(source, key)
     note = (
-        f"'{source.path}' is csv, and the Hub cannot be reached: its rows are those that datasets cached, where None, "
-        "NA and null are missing values and 007 is 7. Load it once with a connection to have them as they are spelled."
+        f"'{source.path}' is csv, and the Hub cannot be reached: its rows are those that datasets cached, where "
+        "None, NA and null are missing values and 007 is 7. Load it once with a connection to have them as spelled."
     )
     return Loaded(dict(builder.as_dataset()), notes=(note,))
 

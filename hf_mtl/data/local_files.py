@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict, load_dataset, load_dataset_builder, load_from_disk
+from datasets.packaged_modules.csv.csv import Csv
 
 from hf_mtl.data.csv_reader import plain_suffix
 from hf_mtl.data.csv_source import (
+    PANDAS_OPTIONS,
     Loaded,
     csv_options,
     found_in_csv,
     is_csv,
+    own_cache,
     read_csv,
     refuse_csv_options,
     written_options,
@@ -57,10 +60,12 @@ def load_local(source: DatasetSource, key: str) -> Loaded:
         refuse_csv_options(source, key)
         saved = _load_saved(place, key)
         return Loaded(dict(saved) if isinstance(saved, DatasetDict) else {"train": saved})
-    builder = load_dataset_builder(str(place), source.name)
+    # In a cache of its own, or what datasets' own reader guessed before would pass for declared features.
+    builder = load_dataset_builder(str(place), source.name, cache_dir=own_cache({}))
     if is_csv(builder):
         return _read_splits("csv", builder.config.data_files, source, key, written_options(builder))
     refuse_csv_options(source, key)
+    builder = load_dataset_builder(str(place), source.name, **(PANDAS_OPTIONS if isinstance(builder, Csv) else {}))
     builder.download_and_prepare()
     return Loaded(dict(builder.as_dataset()))
 

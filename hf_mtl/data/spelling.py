@@ -6,14 +6,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, Features
 
-from hf_mtl.data.columns import arrow_column
+from hf_mtl.data.columns import arrow_column, text_columns
 from hf_mtl.data.filters import filter_list
 from hf_mtl.tasks import DatasetSource, SequenceClassification, Task
 
 # Blanks around a number are no part of it.
 _WHOLE = r"^\s*(0|-?[1-9]\d{0,17})\s*$"  # as a number is written: 007 is a word
 _WHOLE_FLOAT = r"^\s*(0|-?[1-9]\d{0,14})(\.0*)?\s*$"
-_PADDED = r"^\s*-?0\d+\s*$"
+_CODE = r"^\s*-?(0\d+|\d{16,})\s*$"  # digits that a number would not keep
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 _TRUTH = r"^\s*(True|TRUE|true|False|FALSE|false)\s*$"
 
@@ -33,8 +33,8 @@ def read_numbers(splits: Mapping[str, Dataset], task: Task, source: DatasetSourc
     columns = [column for column in (*task.label_columns, *filtered) if column not in task.text_columns]
     typed = dict(splits)
     for column in dict.fromkeys(columns):
-        having = [split for split in splits if column in splits[split].column_names]
-        values = {split: arrow_column(splits[split], column) for split in having}
+        having = [split for split in splits if column in text_columns(splits[split])]
+        values = {split: arrow_column(splits[split], column).cast(pa.string()) for split in having}
         kind = _kind(list(values.values()), task, column in task.label_columns, column in filtered)
         if kind is not None:
             for split in having:
@@ -63,7 +63,7 @@ def _class_kind(values: list[pa.Array], task: SequenceClassification, filtered: 
     if filtered and _all_match(values, _TRUTH):
         return pa.bool_()
     # Fractions are classes only if somebody says so; codes such as 007 are.
-    fractions = _all_match(values, _NUMBER) and not _any_match(values, _PADDED)
+    fractions = _all_match(values, _NUMBER) and not _any_match(values, _CODE)
     return pa.float64() if fractions and not isinstance(task.labels, list) else None
 
 

@@ -2,7 +2,9 @@
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import fsspec
@@ -10,7 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from hf_mtl.data.columns import arrow_column, name_count, name_rows
+from hf_mtl.data.columns import arrow_column, name_count, name_rows, text_columns
 from hf_mtl.data.csv_reader import separator
 from hf_mtl.tasks import DatasetSource
 
@@ -34,14 +36,14 @@ def swallowed_rows(
     """
     notes = []
     for split, dataset in splits.items():
-        sep = separator(next(iter(files.get(split, [])), ""), source.sep)
-        found = {column: _suspicious(dataset, column, sep) for column in dataset.column_names}
-        rows = np.unique(np.concatenate(list(found.values())))
+        its_files = files.get(split, [])
+        sep = separator(next(iter(its_files), ""), source.sep)
+        found = {column: _suspicious(dataset, column, sep) for column in text_columns(dataset)}
+        rows = np.unique([row for column in found for row in found[column]]).astype(int)
         if len(rows):
-            column = next(column for column, its in found.items() if len(its) and its[0] == rows[0])
-            notes.append(
-                _note(f"{name}: {split}", dataset, column, rows, _place(int(rows[0]), sep, source, files[split]))
-            )
+            column = next(column for column, its in found.items() if rows[0] in its)
+            place = _place(int(rows[0]), sep, source, its_files)
+            notes.append(_note(f"{name}: {split}", dataset, column, rows, place))
     return notes
 
 
@@ -56,46 +58,74 @@ def _suspicious(dataset: Dataset, column: str, sep: str) -> np.ndarray:
     if not len(rows):
         return rows
     names = dataset.column_names
-    starts, ends = _few_values(dataset, names[0]), _few_values(dataset, names[-1])
+    edges = Edges(sep, names, column, _few_values(dataset, names[0]), _few_values(dataset, names[-1]))
     fields = values.take(rows).to_pylist()
-    return rows[[_holds_rows(text.splitlines(), sep, len(names), starts, ends) for text in fields]]
+    return rows[[edges.inside(text.splitlines()) for text in fields]]
 
 
 def _few_values(dataset: Dataset, column: str) -> set[str]:
     """The values of a column, if they are few enough to be classes; none if they are texts."""
-    values = pc.unique(arrow_column(dataset, column))
-    return set(values.drop_null().to_pylist()) if len(values) <= _FEW_VALUES and len(values) < len(dataset) else set()
+    values = pc.unique(arrow_column(dataset, column).cast("string"))
+    few = len(values) <= min(_FEW_VALUES, len(dataset) - 1)
+    return set(values.drop_null().to_pylist()) if few else set()
 
 
-def _holds_rows(lines: list[str], sep: str, columns: int, starts: set[str], ends: set[str]) -> bool:
-    inner = lines[1:-1]
-    if len(inner) > 1 and all(line.count(sep) == columns - 1 for line in inner):
-        return True
-    ended = any(sep in line and line.rsplit(sep, 1)[1] in ends for line in lines[:-1])
-    return ended or any(sep in line and line.split(sep, 1)[0] in starts for line in lines[1:])
+@dataclass(frozen=True)
+class Edges:
+    """How rows of a file begin and end.
+
+    Args:
+        sep: The character between fields.
+        names: The columns.
+        column: The column whose fields are looked at.
+        starts: Values of the first column, if they are few.
+        ends: Values of the last column, if they are few.
+    """
+
+    sep: str
+    names: list[str]
+    column: str
+    starts: set[str]
+    ends: set[str]
+
+    def inside(self, lines: list[str]) -> bool:
+        """Whether the lines of a field look like rows of their own."""
+        inner = lines[1:-1]
+        if len(inner) > 1 and all(line.count(self.sep) == len(self.names) - 1 for line in inner):
+            return True
+        # A field of the last column begins with a value of it, one of the first column ends with a value of it.
+        ended = lines[:1] if self.column == self.names[-1] else []
+        begun = lines[-1:] if self.column == self.names[0] else []
+        ended += [line.rsplit(self.sep, 1)[1] for line in lines[:-1] if self.sep in line]
+        begun += [line.split(self.sep, 1)[0] for line in lines[1:] if self.sep in line]
+        return bool(self.ends.intersection(ended) or self.starts.intersection(begun))
 
 
 def _place(row: int, sep: str, source: DatasetSource, files: list[str]) -> str:
     """The lines of a row and their file; empty where that cannot be told."""
     before = 0
-    quoting = csv.QUOTE_MINIMAL
     for file in files:
         if not Path(file).is_file() or file.endswith(".zip"):
             return ""
-        with fsspec.open(file, "rt", compression="infer", encoding=source.encoding, newline="") as lines:
-            reader = csv.reader(lines, delimiter=sep, quoting=quoting)
-            try:
-                index = before - (source.header is True)
-                last = 0
-                for fields in reader:
-                    if fields and index == row:
-                        return f"lines {last + 1:,} to {reader.line_num:,} of '{file}'"
-                    index += bool(fields)
-                    last = reader.line_num
-            except csv.Error:
-                return ""
-            before = index
+        # The header is no row.
+        records = _records(file, sep, source.encoding)
+        for index, (first, last) in enumerate(records, start=before - (source.header is True)):
+            if index == row:
+                return f"lines {first:,} to {last:,} of '{file}'"
+            before = index + 1
     return ""
+
+
+def _records(file: str, sep: str, encoding: str) -> Iterator[tuple[int, int]]:
+    """First and last line of every record that is not blank, as far as Python's reader comes."""
+    with fsspec.open(file, "rt", compression="infer", encoding=encoding, newline="") as lines:
+        reader = csv.reader(lines, delimiter=sep)
+        line = 0
+        with suppress(csv.Error):  # a field longer than its limit
+            for record in reader:
+                if any(field.strip() for field in record):
+                    yield line + 1, reader.line_num
+                line = reader.line_num
 
 
 def _note(where: str, dataset: Dataset, column: str, rows: np.ndarray, place: str) -> str:
@@ -103,7 +133,7 @@ def _note(where: str, dataset: Dataset, column: str, rows: np.ndarray, place: st
     mask = np.zeros(len(dataset), dtype=bool)
     mask[rows] = True
     first = place or name_rows(mask)
-    lines = len(dataset) + sum(_line_breaks(dataset, item) for item in dataset.column_names)
+    lines = len(dataset) + sum(_line_breaks(dataset, item) for item in text_columns(dataset))
     fields = "1 field holds" if len(rows) == 1 else f"{len(rows):,} fields hold"
     return (
         f"{where} has {name_count(len(dataset))} of {lines:,} lines, and {fields} lines that look like rows of their "

@@ -35,6 +35,14 @@ class _Dumper(yaml.SafeDumper):
     """Quotes what either YAML 1.1 or this file would not read as text."""
 
 
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # Blanks at either end, line breaks of every kind and what cannot be seen only survive in double quotes.
+    style = None if text.isprintable() and text == text.strip() else '"'
+    return dumper.represent_scalar(_TAG + "str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
 _Loader.yaml_implicit_resolvers = {}
 for _kind, _pattern, _first in (
     ("null", _NULL, ["~", "n", "N", ""]),
@@ -43,7 +51,7 @@ for _kind, _pattern, _first in (
     ("float", _FLOAT, list("-+.0123456789")),
 ):
     _Loader.add_implicit_resolver(_TAG + _kind, _pattern, _first)
-_Dumper.add_implicit_resolver(_TAG + "float", _FLOAT, list("-+.0123456789"))
+    _Dumper.add_implicit_resolver(_TAG + _kind, _pattern, _first)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
+import json
+
+import datasets
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, LargeList, List, Value
 
 from hf_mtl.data.encoded import NO_CLASS
-from hf_mtl.data.labels import encode_labels, resolve_task
+from hf_mtl.data.labels import encode_labels, label_notes, resolve_task
 from hf_mtl.errors import DataError
 from hf_mtl.tasks import Regression, SequenceClassification
 
@@ -94,6 +97,22 @@ def test_contradictions_between_task_and_data_are_mistakes(
         (3, [2, 0, None], None, [2, 0, NO_CLASS]),
         (3, [2.0, 0.0, NAN, None], None, [2, 0, NO_CLASS, NO_CLASS]),
         (2, [True, False, None], None, [1, 0, NO_CLASS]),
+        (["True", "False"], [True, False, None], None, [0, 1, NO_CLASS]),
+        (["true", "false"], [True, False], None, [0, 1]),
+        (["unknown", "FALSE", "TRUE"], [True, False], None, [2, 1]),
+        (["ham", "spam"], [True, False], None, [1, 0]),
+        (["ham", "spam"], ["True", "false", ""], None, [1, 0, NO_CLASS]),
+        (["1", "0"], [True, False], None, [0, 1]),
+        (["True", "False"], [["True"], ["False"]], None, [0, 1]),
+        (["True", "true"], ["True", "true"], None, [0, 1]),
+        (["1.0", "0.0"], [1.0, 0.0, NAN], None, [0, 1, NO_CLASS]),
+        (["1", "0"], [1.0, 0.0], None, [0, 1]),
+        (["1", "0"], [0, 1], None, [1, 0]),
+        (["1", "0"], [0, 1], Value("uint8"), [1, 0]),
+        (["0", "1", "many"], [0, 1, 2], None, [0, 1, 2]),
+        (["0.5", "2.5"], [2.5, 0.5], None, [1, 0]),
+        (["01", "1"], [1, 1], None, [1, 1]),
+        (["01", "1"], ["01", "1"], None, [0, 1]),
         (["1", "2", "5"], [5, 1, 2, None], None, [2, 0, 1, NO_CLASS]),
         (["-1", "0", "1"], [-1, 1, 0], None, [0, 2, 1]),
         (2, [None, None], None, [NO_CLASS, NO_CLASS]),
@@ -120,6 +139,9 @@ def test_missing_labels_are_marked() -> None:
          "Classes: anger, joy. Did you mean 'anger'?"),
         (3, [0, 7, -1, 7], None, "3 rows with labels outside 0..2: 7, -1 (rows 1, 2 and 3, counted from 0)"),
         (["x", "y"], [0, 2], XY, "1 row with labels outside 0..1: 2 (row 1, counted from 0). 2 classes: x, y"),
+        (["1", "0", "many"], [0, 1, 2], None, "unknown labels 2 (row 2, counted from 0)"),
+        (["True", "other"], [True, False], None, "unknown labels 'False' (row 1, counted from 0)"),
+        (["ham", "spam"], ["True", "ham"], None, "unknown labels 'True'"),
         (["1", "3"], [1, 2], None, "unknown labels 2 (row 1, counted from 0)"),
         (3, [0.5, 1.0, float("inf")], None, "labels that are no integers: 0.5 (row 0, counted from 0)"),
         (3, [0.5, 1.0, float("inf")], None, "labels outside 0..2: inf (row 2, counted from 0)"),
@@ -135,6 +157,64 @@ def test_wrong_labels_are_counted_located_and_quoted(
     text = message(encoded, labels, values, feature)
     assert text.startswith("tasks.a.label: ")
     assert words in text
+
+
+def notes(labels: list[str] | int | None, values: list, feature: object = None) -> list[str]:
+    given = SequenceClassification(labels=labels)
+    train = column(values, feature)
+    return label_notes(resolve_task(given, "a", {"train": train}), "a", train, given)
+
+
+def test_classes_that_differ_only_in_blanks_or_case_are_said() -> None:
+    (note,) = notes(None, ["refund ", "refund", "Refund", "x"])
+    assert note.startswith("a: the classes 'Refund' beside 'refund' beside 'refund ' differ only in blanks, case")
+    assert len(notes(None, ["caf\u00e9", "cafe\u0301"])) == 1
+    assert notes(["refund ", "refund"], ["refund ", "refund"]) == []
+
+
+def test_booleans_and_numbers_say_which_class_they_are() -> None:
+    assert notes(["ham", "spam"], [True, False]) == [
+        "a: the column 'label' holds booleans: False is 'ham', True is 'spam'."
+    ]
+    (note,) = notes(["1", "0"], [0, 1])
+    assert note == "a: the numbers of 'label' name classes as labels spells them: 0 is '0', class 1."
+    for labels, values in ((["True", "False"], [True, False]), (["0", "1"], [0, 1]), (["a", "b"], [0, 1])):
+        assert notes(labels, values) == []
+    assert notes(None, [0, 1], XY) == []
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "words"),
+    [
+        (["neg", "pos"], [0, 1], "train has words for labels and validation has numbers"),
+        (["neg", "pos"], ["0", "1"], "train has words for labels and validation has numbers"),
+        ([0, 1], ["neg", "pos"], "train has numbers for labels and validation has words"),
+        ([True, False], [0, 1], "train has words for labels and validation has numbers"),
+        (["neg", "pos", "0", "1"], ["neg"], "train mixes numbers, '0', '1', and words, 'neg', 'pos'"),
+    ],
+)
+def test_words_beside_ids_need_labels(train: list, validation: list, words: str) -> None:
+    splits = {"train": column(train), "validation": column(validation)}
+    text = message(resolve_task, SequenceClassification(), "a", splits)
+    assert text.startswith(f"tasks.a.labels: {words}")
+    assert "Give labels" in text
+    given = SequenceClassification(labels=["neg", "pos"])
+    assert resolve_task(given, "a", splits).labels == ["neg", "pos"]
+
+
+def test_names_that_are_codes_may_be_digits_in_a_split() -> None:
+    splits = {"train": column(["250", "V45"]), "validation": column(["250"]), "test": column([None])}
+    assert resolve_task(SequenceClassification(), "a", splits).labels == ["250", "V45"]
+
+
+@pytest.mark.parametrize("values", [[0, "neg"], [True, 1], ["a", 1]])
+def test_a_mixed_column_is_named_as_what_it_is(values: list) -> None:
+    if not hasattr(datasets, "Json"):
+        pytest.skip("this version of datasets refuses such a column itself")
+    mixed = column([json.dumps(value) for value in values]).cast_column("label", datasets.Json())
+    for task in (SequenceClassification(labels=["a", "b"]), Regression()):
+        text = message(encode_labels, task, "a", "train", mixed)
+        assert "train column 'label' holds a mix of " in text
 
 
 def targets(*columns: list, feature: object = None) -> np.ndarray:

@@ -97,3 +97,36 @@ def test_offline_a_revision_is_still_that_revision(machine: world.Machine) -> No
     assert load("", "v1") == [new, old]
     machine.offline = True
     assert load("v1", sha, "", "main") == [old, old, new, new]
+
+
+SPELLED = """
+import sys
+from datasets import load_dataset
+from hf_mtl.data.sources import load_source
+from hf_mtl.tasks import DatasetSource
+
+if "datasets" in sys.argv:
+    load_dataset("org/spelled")
+if "ours" in sys.argv:
+    loaded = load_source(DatasetSource(path="org/spelled"))
+    print([part[:2] for part in loaded.splits.values()], loaded.spelled, *loaded.notes)
+"""
+
+
+@pytest.mark.slow
+def test_csv_files_of_the_hub_are_read_as_they_are_spelled(machine: world.Machine) -> None:
+    def run(*who: str) -> str:
+        done = machine.python("-c", SPELLED, *who)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    train = {"text": ["007", "NA"], "label": ["None", "null"]}
+    expected = f"{[train, {'text': ['nan'], 'label': ['None']}]} True\n"
+    run("datasets")
+    machine.offline = True
+    text = run("ours")  # all there is; said, because it cannot be mended
+    assert "None, NA and null are missing values and 007 is 7" in text
+    machine.offline = False
+    assert run("ours") == expected
+    machine.offline = True
+    assert run("ours") == expected

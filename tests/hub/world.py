@@ -31,6 +31,7 @@ def fill(hub: Hub, folder: Path) -> None:
     _add_configs(hub, folder / "moods", "moods", configs)
     save_scores(folder / "scores")
     hub.add("datasets/org/scores", folder / "scores")
+    _add_spelled(hub, folder / "spelled")
     hub.add("datasets/org/gated", folder / "scores", gated=True)
 
 
@@ -45,6 +46,17 @@ def save_scores(folder: Path) -> None:
     """A regression with two splits."""
     _write(folder, "train.csv", "score", 40)
     _write(folder, "validation.csv", "score", 12)
+
+
+def _add_spelled(hub: Hub, folder: Path) -> None:
+    """Csv files whose values look like nothing or like numbers, with tabs between them, as their README says."""
+    folder.mkdir()
+    (folder / "train.csv").write_text("text\tlabel\n" + "007\tNone\nNA\tnull\n" * 4)
+    (folder / "dev.csv").write_text("text\tlabel\nnan\tNone\n")
+    files = [{"split": split, "path": f"{split}.csv"} for split in ("train", "dev")]
+    options = {"configs": [{"config_name": "default", "data_files": files, "sep": "\t"}]}
+    (folder / "README.md").write_text(f"---\n{yaml.safe_dump(options)}---\nA dataset.\n")
+    hub.add("datasets/org/spelled", folder)
 
 
 def _add_topics(hub: Hub, folder: Path) -> None:

@@ -109,7 +109,8 @@ def test_mistakes_in_an_inherited_file_are_placed_there(write: Write) -> None:
         (
             "tasks.emotion.dataset={pathh: x}",
             "command line: tasks.emotion.dataset.pathh: unknown key 'pathh'. "
-            "Known: data_files, encoding, filter, header, name, path, quoting, revision, sep, splits. Did you mean 'path'?",
+            "Known: data_files, encoding, filter, header, name, path, quoting, revision, sep, splits. "
+            "Did you mean 'path'?",
         ),
         (
             "tasks.emotion.dataset=[{name: x}]",
@@ -123,7 +124,8 @@ def test_mistakes_in_an_inherited_file_are_placed_there(write: Write) -> None:
         ("tasks.emotion.labels=1", "command line: tasks.emotion.labels: found 1. Allowed: at least 2."),
         (
             "tasks.emotion.labels=[a]",
-            "command line: tasks.emotion.labels: found [a]. Allowed: two or more different names, none of them blank.",
+            "command line: tasks.emotion.labels: found [a]. "
+            "Allowed: two or more different names, none of them blank.",
         ),
         (
             "tasks.emotion.label=text",

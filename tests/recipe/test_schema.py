@@ -1,10 +1,11 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from hf_mtl.errors import Mistake
+from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.recipe import load_recipe
 from hf_mtl.tasks import Regression, SequenceClassification
 from tests.recipe.texts import FULL, MINIMAL
@@ -96,3 +97,50 @@ def test_a_changed_copy_is_dumped_as_changed(write: Write) -> None:
     changed = recipe.model_copy(update={"tasks": {"only": task}})
     again = load_recipe(write(changed.to_yaml(), "changed.yaml"))
     assert again.tasks == {"only": Regression(label="x", dataset=recipe.tasks["rating"].dataset)}
+
+
+@pytest.mark.parametrize(
+    "word", ["0o17", "tRue", "a\u0085b", "1_000", "1e3", "~", "0x1F", "12:30", "=", "<<", "a ", "😀"]
+)
+def test_names_come_back_from_a_run_as_they_were_written(write: Write, word: str) -> None:
+    filters = {"column": word, "one_of": [word, 1, True]}
+    source = {"path": "csv", "data_files": "a.csv", "splits": {"train": word}, "header": [word], "filter": filters}
+    weights = {"x": 1.0, word: 2.0}
+    task = {"type": "sequence_classification", "text": word, "label": f"{word}2", "labels": ["x", word]}
+    # JSON is YAML too, so the recipe itself is not in question.
+    tasks = {"t": {**task, "class_weights": weights, "dataset": source}}
+    recipe = load_recipe(write(json.dumps({"model": {"backbone": "x"}, "tasks": tasks})))
+    again = load_recipe(write(recipe.to_yaml(), "again.yaml"))
+    assert again == recipe
+    assert again.tasks["t"].labels == ["x", word]
+    assert again.tasks["t"].class_weights == {"x": 1.0, word: 2.0}
+
+
+@pytest.mark.parametrize("labels", [[], ["a"], ["a", "b", "a"], ["a", " "]])
+def test_classes_are_two_or_more_different_names_in_python_too(labels: list[str]) -> None:
+    with pytest.raises(ValidationError, match="two or more different names, none of them blank"):
+        SequenceClassification(labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("sep=abc", "sep: found 'abc'. Allowed: one character, such as ';' or '|', or tab."),
+        ("quoting=all", "quoting: unknown value 'all'. Known: minimal, none."),
+        ("encoding=latin-l", "encoding: found 'latin-l'. Allowed: an encoding that Python knows, such as utf-8"),
+        ("encoding=latin-l", "did you mean 'latin'."),
+        ("header=[a, a]", "header: found [a, a]. Allowed: true, false, or a list of different column names."),
+        ("header=1", "header: found 1. Allowed: "),
+        ("seperator=x", "unknown key 'seperator'. "),
+    ],
+)
+def test_options_of_csv_files_are_checked_with_the_recipe(write: Write, override: str, expected: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(MINIMAL), [f"tasks.emotion.dataset.{override}"])
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("sep", ['"\\t"', "tab", "'\\t'"])
+def test_a_tab_may_be_written_in_three_ways(write: Write, sep: str) -> None:
+    recipe = load_recipe(write(MINIMAL), [f"tasks.emotion.dataset.sep={sep}"])
+    assert recipe.tasks["emotion"].dataset.sep == "\t"

@@ -3,6 +3,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.recipe.yaml_source import Origin, describe, dotted, dump_yaml, parse_yaml, read_yaml
@@ -166,6 +168,21 @@ def test_a_missing_file_is_named(write: Callable[..., str]) -> None:
 )
 def test_what_is_dumped_is_read_back(value: object) -> None:
     assert parse(dump_yaml({"key": [value]})) == {"key": [value]}
+
+
+# What YAML 1.1, YAML 1.2 or an eye takes for something else, beside every other character.
+_SIGNS = st.text(
+    st.sampled_from(":#-'\"\\\n\r\t\u0085\u2028~=<>[]{}|&*!%@`.,? 0123456789abcdefoxEe_+TtRrUuNnYy\ufeff😀é")
+)
+_TEXTS = _SIGNS | st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
+    ["0o17", "0x1F", "tRue", "1_000", "1e3", "~", "12:30", "2024-01-01", "=", "<<", "a ", " a", "\u0085", "😀"]
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(st.recursive(_TEXTS, lambda items: st.lists(items, max_size=3) | st.dictionaries(_TEXTS, items, max_size=3)))
+def test_text_of_any_kind_is_read_back_as_written(value: Any) -> None:
+    assert parse(dump_yaml({"key": value})) == {"key": value}
 
 
 def test_long_values_are_not_repeated_in_messages() -> None:
