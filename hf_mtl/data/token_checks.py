@@ -21,8 +21,8 @@ def unknown_share(tokens: TokenStore, tokenizer: Any) -> float:
         tokens: The rows.
         tokenizer: Their tokenizer.
     """
-    unknown, vocabulary = unknown_id(tokenizer), tokenizer.get_vocab()
-    no_text = [*tokenizer.all_special_ids, *(vocabulary[space] for space in _SPACES if space in vocabulary)]
+    unknown, spaces = unknown_id(tokenizer), tokenizer.convert_tokens_to_ids(list(_SPACES))
+    no_text = [*tokenizer.all_special_ids, *(found for found in spaces if found is not None)]
     is_unknown = np.zeros(len(tokens.flat_ids), dtype=bool) if unknown is None else tokens.flat_ids == unknown
     is_text = ~np.isin(tokens.flat_ids, no_text) | is_unknown
     ends = np.concatenate([[0], np.cumsum(is_text)])[tokens.offsets]

@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from datasets import Dataset
 from transformers import BertTokenizer, RobertaTokenizer, T5Tokenizer
@@ -10,7 +11,7 @@ from hf_mtl.errors import DataError, UserError
 from hf_mtl.training import token_notes
 from hf_mtl.training.setup import encode_splits
 from tests import tiny
-from tests.training import runs
+from tests.training import runs, trainers
 
 
 def encode(datasets: Any) -> dict[str, EncodedSplit]:
@@ -64,6 +65,24 @@ def test_given_ids_that_end_in_padding_without_a_mask_are_told_of(said: list[str
         "mood: 1 of 2 train rows begin or end in the padding token (0), which is read as text, "
         "since they have no attention_mask."
     ]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padded_token_ids_train_and_predict_as_their_texts_do(tmp_path: Path, side: str) -> None:
+    tokenizer = tiny.tokenizer()
+    tokenizer.padding_side = side
+    texts, padded = tiny.datasets(trainers.SMALL), {}
+    for name, rows in texts.items():
+        options = {"padding": "max_length", "max_length": 30}
+        padded[name] = rows.map(lambda row, options=options: tokenizer(row["text"], **options))
+        padded[name] = padded[name].remove_columns("text")
+    found = []
+    for data in (texts, padded):
+        trainer = trainers.make(tmp_path, model=tiny.model(pooling="mean", head="linear"), train=data, max_steps=2)
+        trainer.train()
+        found.append(trainer.predict(data).predictions)
+    for name in texts:
+        assert np.array_equal(found[0][name], found[1][name])
 
 
 @pytest.fixture
