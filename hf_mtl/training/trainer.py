@@ -53,6 +53,7 @@ from hf_mtl.training.balancing import (
     make_gradient_options,
     make_weighting,
 )
+from hf_mtl.training.beginning import Beginning
 from hf_mtl.training.budget import Budget, limit_steps
 from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback, LogStepsCallback
 from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
@@ -142,6 +143,8 @@ class MultiTaskTrainer(BalancedTrainer):
         self._rows_per_step: int | None = None
         self.ending: Ending | None = None
         self._best_step: int | None = None
+        self._beginning = Beginning()
+        self._makes_optimizer = self.optimizer is None
         self.task_gradients = None
         self.teleportation: Teleportation | None = None
         if train is not None:
@@ -339,8 +342,11 @@ class MultiTaskTrainer(BalancedTrainer):
     ) -> TrainOutput:
         """As the Trainer's. ``True`` resumes from the newest whole checkpoint of ``output_dir``.
 
-        ``None`` resumes from ``args.resume_from_checkpoint``, if that is set. Temperatures that the model had are
-        forgotten; with ``temperature_scaling`` it gets new ones in the end.
+        ``None`` resumes from ``args.resume_from_checkpoint``, if that is set.
+        A second call that resumes nothing trains on from the model's weights, and is otherwise a new run: balancing,
+        schedules, learned temperatures, early stopping and the optimizer begin anew, as in a new Trainer. (The
+        Trainer of transformers would keep its optimizer's moments.) An optimizer that was given goes on.
+        Temperatures that the model had are forgotten; with ``temperature_scaling`` it gets new ones in the end.
 
         Raises:
             CheckpointError: If the checkpoint is damaged, or of another run; names the file.
@@ -384,15 +390,41 @@ class MultiTaskTrainer(BalancedTrainer):
         self._scheduling.rest()
         if self.model_wrapped is self.model:
             unprepare(self.model)  # what another Trainer may have left
+        self._forget_unlogged()
+        if not self._beginning.noted:
+            self._beginning.note(self._to_begin_anew())
+        elif folder is None:
+            self._begin_anew()
         if folder is None:
             self._rows_per_step = None
             self.steps = self._new_steps(self.rows_per_step)
+            self.weighting.observe(steps_per_epoch=self.steps_per_epoch, total_steps=self.total_steps)
             return super().train(None, trial, **kwargs)
         stopped = self._adopt(folder)
         state = TrainerState.load_from_json(str(folder / "trainer_state.json"))
         if state.global_step >= self.total_steps or (stopped and state.global_step < state.max_steps):
             return self._already_trained(folder, state)
         return super().train(str(folder), trial, **kwargs)
+
+    def _forget_unlogged(self) -> None:
+        """Drop what a training before has counted since its last record."""
+        self.signals.flush()
+        self.conflicts.flush()
+        self.current_flos = 0
+
+    def _to_begin_anew(self) -> dict[str, checkpoints.Stateful]:
+        """What remembers from one training to the next; the steps are made for each."""
+        scaler = self.accelerator.scaler
+        parts = {name: part for name, part in self.stateful().items() if name != "steps"}
+        return parts if scaler is None else {**parts, "scaler": scaler}
+
+    def _begin_anew(self) -> None:
+        """Give everything that remembers the state before the first training, and make a new optimizer."""
+        self._beginning.restore(self._to_begin_anew())
+        if self._makes_optimizer:
+            self.optimizer = None
+        else:
+            logger.warning("The optimizer that was given to the Trainer goes on with what it remembers.")
 
     def _adopt(self, folder: Path) -> bool:
         """Continue a checkpoint's run: its rows per step, on however many processes there are now.
