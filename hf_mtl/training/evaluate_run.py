@@ -9,11 +9,11 @@ from safetensors import SafetensorError
 from transformers import AutoTokenizer
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
-from hf_mtl.errors import CheckpointError, ModelError, RunError, UserError
+from hf_mtl.errors import CheckpointError, Mistake, ModelError, RunError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import load_recipe
 from hf_mtl.training.baselines import baseline_results
-from hf_mtl.training.checkpoint import MODEL_CONFIG, verify
+from hf_mtl.training.checkpoint import MANIFEST, MODEL_CONFIG, verify
 from hf_mtl.training.prepare import Prepared, load_data, make_arguments
 
 _ONLY_SCORING: dict[str, Any] = {
@@ -86,6 +86,9 @@ def load_model(folder: Path) -> MultiTaskModel:
         CheckpointError: If a file of it is missing, damaged, of another model, or holds numbers that are not finite;
             names the file.
     """
+    if not (folder / MANIFEST).exists():
+        remedy = "Continue an unfinished run with --resume, or score one of its checkpoints"
+        raise CheckpointError(Mistake("", f"{folder / MANIFEST}: not found; the model was not written whole", remedy))
     verify(folder, needs=MODEL_CONFIG)
     try:
         model: MultiTaskModel = MultiTaskModel.from_pretrained(folder, dtype="float32")
