@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting
 from hf_mtl.balancing.checks import whole
+from hf_mtl.data.processes import is_main_process
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class CountsEpochs(CountsSteps, ABC):
         """How many steps a run has before the method decides anything; None where that is not known yet."""
 
     def _say_too_short(self, total: int, steps: int) -> None:
-        if "short" not in self._told:
+        if "short" not in self._told and is_main_process():
             self._told.add("short")
             logger.warning(
                 f"The run ends after {total} steps, and the weighting '{type(self).name}' begins after {steps}: "

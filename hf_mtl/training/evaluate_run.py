@@ -10,12 +10,12 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, loggi
 
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.processes import is_main_process
-from hf_mtl.errors import CheckpointError, ModelError, RunError, UserError
+from hf_mtl.errors import CheckpointError, Mistake, ModelError, RunError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.recipe import load_recipe
 from hf_mtl.training.baselines import add_baselines, check_baselines
-from hf_mtl.training.checkpoint import MODEL_CONFIG, verify
+from hf_mtl.training.checkpoint import MANIFEST, MODEL_CONFIG, verify
 from hf_mtl.training.prepare import Prepared, load_data, make_arguments, note_unscored
 from hf_mtl.training.run_data import RunData
 from hf_mtl.training.scoring_overrides import check_overrides, scoring_tasks
@@ -125,6 +125,9 @@ def load_model(folder: Path) -> MultiTaskModel:
         CheckpointError: If a file of it is missing, damaged, of another model, or holds numbers that are not finite;
             names the file.
     """
+    if not (folder / MANIFEST).exists():
+        remedy = "Continue an unfinished run with --resume, or score one of its checkpoints"
+        raise CheckpointError(Mistake("", f"{folder / MANIFEST}: not found; the model was not written whole", remedy))
     verify(folder, needs=MODEL_CONFIG)
     try:
         model: MultiTaskModel = MultiTaskModel.from_pretrained(folder, dtype="float32")

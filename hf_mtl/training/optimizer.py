@@ -7,6 +7,9 @@ import torch
 from torch import nn
 from transformers import Trainer, TrainingArguments
 
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.modeling import MultiTaskModel
+
 
 def optimizer_class(args: TrainingArguments, model: Any = None) -> tuple[Any, dict[str, Any]]:
     """The class of the optimizer and its options: as the Trainer's, and ``adamax``, which it does not know."""
@@ -14,10 +17,6 @@ def optimizer_class(args: TrainingArguments, model: Any = None) -> tuple[Any, di
         betas, epsilon = (args.adam_beta1, args.adam_beta2), args.adam_epsilon
         return torch.optim.Adamax, {"lr": args.learning_rate, "betas": betas, "eps": epsilon}
     return Trainer.get_optimizer_cls_and_kwargs(args, model)
-
-
-from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.modeling import MultiTaskModel
 
 
 def split_groups(
