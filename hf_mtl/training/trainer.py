@@ -144,7 +144,8 @@ class MultiTaskTrainer(BalancedTrainer):
         self.ending: Ending | None = None
         self._best_step: int | None = None
         self._beginning = Beginning()
-        self._makes_optimizer = self.optimizer is None
+        own_optimizer: torch.optim.Optimizer | None = self.optimizer
+        self._makes_optimizer = own_optimizer is None
         self.task_gradients = None
         self.teleportation: Teleportation | None = None
         if train is not None:
@@ -164,7 +165,7 @@ class MultiTaskTrainer(BalancedTrainer):
         check_fused(self.args, self.weighting)
         check_own_optimizer(self.optimizer, self.lr_scheduler, self.weighting, self.model, self.args)
         self.signals = TaskSignals(sizes)
-        self.watch = FiniteWatch(list(sizes), self._weights, self.processes.reduce_sum, str(self.args.output_dir))
+        self.finite = FiniteWatch(list(sizes), self._weights, self.processes.reduce_sum, str(self.args.output_dir))
         self.objective = Objective(
             list(sizes),
             self.weighting,
@@ -189,8 +190,8 @@ class MultiTaskTrainer(BalancedTrainer):
         speaks = self.is_world_process_zero()
         if speaks:
             say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps)
-        self.watch = BalanceWatch(list(sizes), self.weighting, speaks)
-        self.add_callback(self.watch)
+        self.balance = BalanceWatch(list(sizes), self.weighting, speaks)
+        self.add_callback(self.balance)
         self.add_callback(LogStepsCallback())
         self.add_callback(BalancingCallback(self.objective, self.after_update))
         self.add_callback(HeadsCallback(self.model, self.signals, self.processes.reduce_sum))
@@ -264,9 +265,9 @@ class MultiTaskTrainer(BalancedTrainer):
         return "encoder" not in self._scheduling.frozen
 
     def _step_done(self, result: StepResult) -> None:
-        self.watch.observe(self.state.global_step + 1, result)
+        self.finite.observe(self.state.global_step + 1, result)
         self.signals.observe(result)
-        self.watch.observe(result)
+        self.balance.observe(result)
         if self._by_gradients and self.task_gradients is not None:
             self.task_gradients.record(self.conflicts.observe)
         self._scheduling.step_done(self.state.global_step, result)
@@ -282,14 +283,14 @@ class MultiTaskTrainer(BalancedTrainer):
         last = control.should_training_stop or step >= self.state.max_steps
         undecided = self._by_gradients and self.task_gradients is not None and self.task_gradients.skipped
         skipped = undecided or self.accelerator.optimizer_step_was_skipped
-        self.watch.observe_update(step, skipped, scaled=self.accelerator.scaler is not None)
+        self.finite.observe_update(step, skipped, scaled=self.accelerator.scaler is not None)
         if last or control.should_log or control.should_evaluate or control.should_save:
-            self.watch.check(step, last)
+            self.finite.check(step, last)
         super()._maybe_log_save_evaluate(*args, **kwargs)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """As the Trainer's; weights that are not finite are never written, nor is a good checkpoint rotated away."""
-        self.watch.check(self.state.global_step)
+        self.finite.check(self.state.global_step)
         super()._save_checkpoint(model, trial)
 
     def _get_learning_rate(self) -> float:
@@ -386,7 +387,7 @@ class MultiTaskTrainer(BalancedTrainer):
         """Train from the beginning, or from a checkpoint if anything is left to do."""
         # What a run that broke off may have left: a step half done, and frozen what DDP is about to wrap.
         self.objective.abandon()
-        self.watch.begin()
+        self.finite.begin()
         self._scheduling.rest()
         if self.model_wrapped is self.model:
             unprepare(self.model)  # what another Trainer may have left
