@@ -37,6 +37,7 @@ class ScoringTrainer(StagedTrainer):
     args: MultiTaskTrainingArguments
     model: MultiTaskModel
     control: TrainerControl
+    optimizer: Any
     tasks: dict[str, Task]
     processes: Processes
     _encode_with: tuple[Any, int | None]  # tokenizer, longest row
