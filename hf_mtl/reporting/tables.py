@@ -42,7 +42,7 @@ def results_notes(results: Mapping[str, Any]) -> str:
     baselines = results.get("baselines") or {}
     notes = [*results.get("notes", ())]
     notes += [f"{name}: {note}" for name, found in baselines.items() for note in found.get("notes", ())]
-    return "\n".join([*SUMMARIES.values(), *notes])
+    return "\n".join([*SUMMARIES.values(), *(["", *notes] if notes else [])])
 
 
 def plan_table(plan: PlanSummary) -> str:

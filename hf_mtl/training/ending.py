@@ -1,5 +1,6 @@
 """How a run ended, and which step's model is left of it."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,6 +21,7 @@ class Ending:
         ended_by: Why no more were: all of them were, early stopping, a budget, or another callback.
         skipped_steps: Steps that left the weights as they were, because gradients were not finite.
         watched: The score that decides which model is the best, and its best value; None: nothing decides.
+        keeps_best: Whether the best model was to be kept, rather than the last.
     """
 
     step: int
@@ -28,6 +30,7 @@ class Ending:
     ended_by: EndedBy
     skipped_steps: int = 0
     watched: tuple[str, float | None] | None = None
+    keeps_best: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As ``results.json`` has it."""
@@ -58,8 +61,10 @@ class Ending:
                 else f", {self.watched[0]} {self.watched[1]:.4f}"
             )
             found.append(f"The model of step {self.step:,} is kept: the best one{of}.")
-        elif self.ended_by == "early_stopping":
+        elif self.ended_by == "early_stopping" and not self.keeps_best:
             found.append("The model of the last step is kept; load_best_model_at_end=true keeps the best one.")
+        elif self.keeps_best and self.watched is not None and not math.isfinite(self.watched[1] or 0.0):
+            found.append(f"{self.watched[0]} was undefined in every evaluation, so the last step's model is kept.")
         if self.skipped_steps:
             found.append(
                 f"{self.skipped_steps:,} of {self.trained_steps:,} steps were skipped: gradients were not finite."

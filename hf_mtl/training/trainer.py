@@ -292,6 +292,17 @@ class MultiTaskTrainer(BalancedTrainer):
         self.finite.check(self.state.global_step)
         super()._save_checkpoint(model, trial)
 
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """As the Trainer's, which takes an undefined score for one that is no better, and says so once."""
+        better = super()._determine_best_metric(metrics, trial)
+        watched = (self.args.metric_for_best_model or "").removeprefix("eval_")
+        if math.isnan(metrics.get(f"eval_{watched}", 0.0)) and self.is_world_process_zero():
+            logger.warning_once(
+                f"{watched} is undefined (nan) at step {self.state.global_step}, which counts as no better, for the "
+                "best model and for early stopping."
+            )
+        return better
+
     def _get_learning_rate(self) -> float:
         """The learning rate of the step, for the log."""
         return super()._get_learning_rate() * self._scheduling.rate_scale
@@ -371,6 +382,7 @@ class MultiTaskTrainer(BalancedTrainer):
             planned_steps=planned,
             ended_by=ended_by(trained, planned, self.budget.used_up > 0, self.callback_handler.callbacks),
             skipped_steps=0 if self.task_gradients is None else self.task_gradients.skipped_steps,
+            keeps_best=self.args.load_best_model_at_end,
             watched=None if metric is None else (metric.removeprefix("eval_"), self.state.best_metric),
         )
         if self.tells_notes and self.is_world_process_zero() and (said := self.ending.sentences()):

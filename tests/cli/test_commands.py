@@ -103,6 +103,28 @@ def test_a_run_that_diverges_ends_with_1_and_keeps_what_was_good(
     assert not (run / "config.json").exists()
 
 
+def test_scores_that_cannot_be_are_a_mistake_at_its_place(hf_mtl: Command, world: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mood.jsonl"
+    rows = [json.loads(line) for line in (world / "mood.validation.jsonl").read_text().splitlines()]
+    file.write_text("".join(json.dumps({**row, "label": 1}) + "\n" for row in rows))
+    words = [f"tasks.mood.dataset.data_files.validation={file}", "tasks.mood.metrics=[auroc_macro]"]
+    for command in ("train", "plan"):
+        said = hf_mtl(command, world / "recipe.yaml", *words, f"training.output_dir={tmp_path / 'run'}")
+        assert said.code == 2
+        found = "auroc_macro is undefined on the 31 validation rows: all are of class 'bad'. Give rows of two"
+        assert f"tasks.mood.metrics: {found}" in said.err
+        assert not (tmp_path / "run").exists()
+
+
+def test_what_the_scores_mean_and_hide_stands_below_them(hf_mtl: Command, world: Path) -> None:
+    said = hf_mtl("evaluate", world / "run")
+    below = said.out.split("\nworst ")[1].split("\n\n")
+    assert [line.split(":")[0] for line in below[1].splitlines()] == ["average", "macro", "worst"]
+    notes = results(world / "run")["notes"]
+    assert any("rows are predicted" in note for note in notes), "two steps do not teach the tiny model both classes"
+    assert below[2].strip().splitlines() == notes
+
+
 def test_an_existing_run_is_refused(hf_mtl: Command, world: Path, copied: Path) -> None:
     before = runs.content(copied)
     said = hf_mtl("train", world / "recipe.yaml", f"training.output_dir={copied}")

@@ -44,7 +44,7 @@ def test_below_the_table_stands_what_its_numbers_mean_and_what_else_there_is_to_
     baselines = {"majority": {"tasks": {}}, "tfidf": {"tasks": {}, "notes": ["emotion: all rows are 'joy'."]}}
     lines = results_notes({**RESULTS, "notes": ["one."], "baselines": baselines}).splitlines()
     assert [line.split(":")[0] for line in lines[:3]] == ["average", "macro", "worst"]
-    assert lines[3:] == ["one.", "tfidf: emotion: all rows are 'joy'."]
+    assert lines[3:] == ["", "one.", "tfidf: emotion: all rows are 'joy'."]
     assert len(results_notes(RESULTS).splitlines()) == 3
 
 

@@ -1,6 +1,8 @@
 """Predict rows of the tiny world, some without a label; started by `test_trainer_scoring`, also on two processes.
 
-Usage: predict_worker.py OUTPUT.npz
+Usage: predict_worker.py OUTPUT.npz [diverge]
+
+With ``diverge``, train until the run is given up, and write which step that was instead.
 """
 
 import sys
@@ -8,8 +10,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
 from datasets import Dataset
 
+from hf_mtl.errors import DivergedError
 from tests import tiny
 from tests.training.trainers import make
 
@@ -31,6 +35,17 @@ def unlabelled(data: dict[str, Dataset]) -> tuple[dict[str, Dataset], dict[str, 
     return found, labelled
 
 
+def diverge(output: str) -> None:
+    trainer = make(Path(tempfile.mkdtemp()), max_steps=8, learning_rate=1e30, logging_steps=4)
+    try:
+        trainer.train()
+    except DivergedError as error:
+        # Every process comes here in the same step, or the next collective would wait for ever.
+        steps = trainer.processes.reduce_sum(torch.tensor([trainer.state.global_step, 1]))
+        if trainer.is_world_process_zero():
+            np.savez(output, steps=steps.numpy(), message=str(error))
+
+
 def main(output: str) -> None:
     data, _ = unlabelled(tiny.datasets({"topic": 23, "mood": 7, "score": 13}, seed=4))
     trainer = make(Path(tempfile.mkdtemp()), per_device_eval_batch_size=4)
@@ -43,4 +58,4 @@ def main(output: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    (diverge if "diverge" in sys.argv else main)(sys.argv[1])

@@ -1,5 +1,6 @@
 """How a run ended is known, and said where nobody would expect it."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from transformers import TrainerCallback
 
 from hf_mtl import MultiTaskTrainingArguments
+from hf_mtl.evaluation import metric_keys
 from hf_mtl.training.ending import Ending
 from tests.training.trainers import make, records
 
@@ -54,6 +56,27 @@ def test_a_finished_run_that_is_resumed_ends_as_it_did(tmp_path: Path) -> None:
     assert again.ending == first.ending
     assert first.ending is not None
     assert (first.ending.step, first.ending.trained_steps, first.ending.ended_by) == (1, 3, "early_stopping")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_score_that_is_never_defined_is_no_best_one_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    for name in ("warning", "warning_once"):
+        monkeypatch.setattr(f"hf_mtl.training.trainer.logger.{name}", said.append)
+    monkeypatch.setattr(
+        "hf_mtl.training.scoring.score_task", lambda task, *_: dict.fromkeys(metric_keys(task), math.nan)
+    )
+    options = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1}
+    best = {"metric_for_best_model": "average", "load_best_model_at_end": True, "early_stopping_patience": 2}
+    trainer = make(tmp_path, **options, **best)
+    trainer.train()
+    assert said[0].startswith("average is undefined (nan) at step 1, which counts as no better")
+    assert said[-1] == (
+        "Training ended after step 3 of 4: early stopping, as average did not get better. average was undefined in "
+        "every evaluation, so the last step's model is kept."
+    )
 
 
 def test_skipped_steps_are_counted_at_the_end() -> None:

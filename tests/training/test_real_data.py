@@ -34,7 +34,7 @@ def test_a_benchmark_is_learned_on_one_process_and_on_two(tmp_path: Path, benchm
         run = tmp_path / f"{benchmark}-{processes}"
         train(recipe, run, processes, *SHORT, *sizes, "--test")
         results = json.loads((run / "results.json").read_text())
-        assert results["step"] == STEPS
+        assert results["trained_steps"] == STEPS
         averages[processes] = results["test"]["average"]
     baselines = evaluate_run(tmp_path / f"{benchmark}-1", split="test", baselines=True)["baselines"]
     print(json.dumps({"hf_mtl": averages, **{name: found["average"] for name, found in baselines.items()}}))

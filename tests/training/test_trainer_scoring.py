@@ -163,20 +163,30 @@ def test_temperatures_are_fitted_on_the_rows_with_a_label(tmp_path: Path) -> Non
     assert trainer.fit_temperatures(partly) == pytest.approx(trainer.fit_temperatures(rows))
 
 
+def work(folder: Path, processes: int, *words: str) -> Any:
+    """What `predict_worker` writes."""
+    output = folder / f"{processes}.npz"
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    worker = [str(ROOT / "tests/training/predict_worker.py"), str(output), *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *(launcher if processes > 1 else []), *worker]
+    subprocess.run(command, check=True, env=environment, cwd=folder)
+    return np.load(output)
+
+
 @pytest.mark.slow
 def test_two_processes_predict_the_same_rows_in_the_same_order(tmp_path: Path) -> None:
-    found = []
-    for number in (1, 2):
-        output = tmp_path / f"{number}.npz"
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(number)]
-        worker = [*(launcher if number > 1 else []), str(ROOT / "tests/training/predict_worker.py"), str(output)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        subprocess.run([sys.executable, *worker], check=True, env=environment, cwd=tmp_path)
-        found.append(np.load(output))
-    one, two = found
+    one, two = (work(tmp_path, processes) for processes in (1, 2))
     assert one.files == two.files
     for key in one.files:
         np.testing.assert_allclose(one[key], two[key], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_give_a_run_up_in_the_same_step(tmp_path: Path) -> None:
+    found = work(tmp_path, 2, "diverge")
+    assert found["steps"].tolist() == [8, 2]
+    assert "is not finite since step 2" in str(found["message"])
 
 
 def test_own_metrics_join_those_of_each_task(tmp_path: Path) -> None:
