@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sized
 from typing import Any
 
 from torch import nn
+from transformers.training_args import ParallelMode
 
 from hf_mtl.argument_fields import refused_fields
 from hf_mtl.arguments import MultiTaskTrainingArguments
@@ -79,6 +80,12 @@ def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
             f"is false, and the {launched} processes that were launched find no GPU to train on together",
             "Set training.use_cpu=true",
         ),
+        (
+            bool(args.fsdp) and args.parallel_mode != ParallelMode.DISTRIBUTED,
+            "fsdp",
+            f"is {args.fsdp!r}, and there is one process",
+            "Start several with `accelerate launch`, or leave it out",
+        ),
         (args.n_gpu > 1, "n_gpu", f"this one process sees {args.n_gpu} GPUs", "Start it with `accelerate launch`"),
         (
             args.early_stopping_patience is not None
@@ -121,6 +128,8 @@ def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
         mistakes.append(Mistake("training.max_backward_passes", f"is {passes}", remedy))
     if args.max_flops is not None and not args.max_flops > 0:
         mistakes.append(Mistake("training.max_flops", f"is {args.max_flops}", "Allowed: more than 0"))
+    if not 0 <= args.seed < 2**32:
+        mistakes.append(Mistake("training.seed", f"is {args.seed}", f"Allowed: 0 to {2**32 - 1}"))
     if args.max_steps < -1 or args.max_steps == 0:
         remedy = "Allowed: at least 1; leave it out to train for num_train_epochs"
         mistakes.append(Mistake("training.max_steps", f"is {args.max_steps}", remedy))

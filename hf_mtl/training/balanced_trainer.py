@@ -46,10 +46,13 @@ class BalancedTrainer(PlannedTrainer):
             if self.args.head_learning_rate is not None:
                 _, heads = split_parameters(self.model)
                 split_groups(optimizer, [parameter for _, parameter in heads], self.args.head_learning_rate)
+            auxiliary, learned = self.model.heads.auxiliary_parameters(), list(self.weighting.parameters())
             rate = self.args.balancing_learning_rate
+            if rate is not None and not auxiliary and not learned:
+                logger.warning("balancing_learning_rate does nothing here: no balancing parameters are learned.")
             rate = self.args.learning_rate if rate is None else rate
-            split_groups(optimizer, self.model.heads.auxiliary_parameters(), rate, weight_decay=0.0)
-            add_balancing_group(optimizer, self.weighting.parameters(), rate)
+            split_groups(optimizer, auxiliary, rate, weight_decay=0.0)
+            add_balancing_group(optimizer, learned, rate)
         return self.optimizer
 
     @staticmethod
