@@ -3,6 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any, TypeAlias
+
+OnlyWith: TypeAlias = Mapping[str, tuple[str, tuple[Any, ...]]]
+"""For an option of a component, another of its options and the values of it without which the first does nothing."""
 
 
 class HfMtlError(Exception):
@@ -72,6 +76,31 @@ class CheckpointError(UserError):
 
 class RunError(UserError):
     """A run that cannot start here: it exists already, or there is nothing to resume."""
+
+
+def idle_options(
+    only_with: OnlyWith, given: Mapping[str, Any], defaults: Mapping[str, Any], key: str
+) -> list[Mistake]:
+    """Find the options of a component that another of its options leaves without effect.
+
+    Args:
+        only_with: Which option needs what.
+        given: The options that were given.
+        defaults: The defaults of all options.
+        key: Recipe key of the component.
+    """
+    mistakes = []
+    for option, (other, needed) in only_with.items():
+        found = given.get(other, defaults[other])
+        if option in given and given[option] != defaults[option] and found not in needed:
+            remedy = f"It is for {other}: {' or '.join(map(_as_written, needed))}"
+            problem = f"does nothing with {other}: {_as_written(found)}"
+            mistakes.append(Mistake(f"{key}.{option}", problem, remedy))
+    return mistakes
+
+
+def _as_written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def known(names: Iterable[str], found: str, what: str = "Known") -> str:

@@ -38,9 +38,12 @@ class DatasetSource(_Frozen):
         description="Hub id, local folder (also one written by save_to_disk), or csv, json, parquet with data_files."
     )
     name: str | None = Field(None, description="Configuration of the dataset, as in load_dataset.")
-    data_files: str | list[str] | dict[str, str | list[str]] | None = Field(
-        None, description="Files, or files per split; relative to the recipe that names them."
-    )
+    data_files: (
+        str
+        | Annotated[list[str], Field(min_length=1)]
+        | Annotated[dict[str, str | list[str]], Field(min_length=1)]
+        | None
+    ) = Field(None, description="Files, or files per split; relative to the recipe that names them.")
     revision: str | None = Field(None, description="Git revision on the Hub.")
     splits: dict[Literal["train", "validation", "test"], str] = Field(
         default_factory=dict, description="Names that this dataset gives to the splits, where they differ."
@@ -107,7 +110,7 @@ class Task(_Frozen, ABC):
     kind: ClassVar[TaskKind] = "classification"
 
     type: str
-    dataset: DatasetSource | list[DatasetSource] | None = Field(
+    dataset: DatasetSource | Annotated[list[DatasetSource], Field(min_length=1)] | None = Field(
         None, description="Where the rows come from; a list is concatenated. None: given in Python."
     )
     text: str | list[str] = Field("text", description="Text column, or two columns for a pair.")
@@ -231,7 +234,9 @@ class Regression(Task):
     kind: ClassVar[TaskKind] = "regression"
 
     type: Literal["regression"] = "regression"
-    label: str | list[str] = Field("label", description="Target column, or one column per target.")
+    label: str | Annotated[list[str], Field(min_length=1)] = Field(
+        "label", description="Target column, or one column per target."
+    )
     metrics: list[MetricSpec] = Field(default_factory=lambda: [MetricSpec(name="pearson")])
     loss: Literal["mse", "mae", "huber"] = "mse"
     standardize: bool = True

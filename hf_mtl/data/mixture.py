@@ -100,6 +100,9 @@ class Mixture:
         self.learner = self._make_learner(learn)
         self.min_per_task = min_per_task
         self.one_task_per_step = one_task_per_step
+        flat = anneal is None and learn is None and bool(np.isinf(self._temperatures(0.0)).all())
+        if cap is not None and flat:
+            raise UserError("mixture.cap: does nothing where temperature draws all tasks alike; leave it out")
         self._temperatures(0.0)  # reports bad options now, not in the middle of a run
 
     def _make_learner(self, learn: dict[str, Any] | None) -> LearnedTemperature | None:

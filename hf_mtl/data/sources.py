@@ -57,6 +57,7 @@ def load_source(source: DatasetSource, key: str = "dataset") -> Loaded:
 
 
 def _load(source: DatasetSource, key: str) -> Loaded:
+    _refuse_idle(source, key)
     if source.path in ("csv", "json", "parquet"):
         return load_data_files(source, key)
     whole = source.path in GENERATORS or is_local(source.path)
@@ -69,6 +70,19 @@ def _load(source: DatasetSource, key: str) -> Loaded:
     if is_local(source.path):
         return load_local(source, key)
     return load_hub(source, key)
+
+
+def _refuse_idle(source: DatasetSource, key: str) -> None:
+    """Refuse what only a dataset of the Hub has, of files and generators."""
+    files = source.path in ("csv", "json", "parquet")
+    mistakes = []
+    if source.revision is not None and (files or source.path in GENERATORS or is_local(source.path)):
+        problem = f"'{source.path}' is not of the Hub and has no revisions"
+        mistakes.append(Mistake(f"{key}.revision", problem, "Leave it out."))
+    if source.name is not None and files:
+        mistakes.append(Mistake(f"{key}.name", f"'{source.path}' has no configurations", "Leave it out."))
+    if mistakes:
+        raise DataError(mistakes)
 
 
 def _generate(source: DatasetSource, key: str) -> dict[str, Dataset]:

@@ -7,7 +7,7 @@ from hf_mtl.argument_fields import FORMER, refused_keys
 from hf_mtl.errors import Mistake, UserError, by_task_mistakes, known
 from hf_mtl.recipe import sections
 from hf_mtl.recipe.balancing import build_balancing, check_balancing
-from hf_mtl.recipe.checks import check_frozen, check_recipe, check_schedules
+from hf_mtl.recipe.checks import check_frozen, check_recipe, check_schedules, empty_texts
 from hf_mtl.recipe.named import named
 from hf_mtl.recipe.schema import ModelSection, Recipe
 from hf_mtl.recipe.signatures import Options
@@ -44,6 +44,8 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None
         mistakes.extend(check_frozen(tasks, model))
         mistakes.extend(check_schedules(built, mixture, training, tasks, model))
         mistakes.extend(check_balancing(methods, balancing, training, model, tasks))
+    said = {mistake.key for mistake in mistakes}
+    mistakes.extend(mistake for mistake in empty_texts(data) if mistake.key not in said)
     if mistakes or model is None or mixture is None or balancing is None or training is None:
         return None
     valid = {name: task for name, task in tasks.items() if task is not None}
@@ -120,6 +122,9 @@ def _mixture(data: Any, tasks: list[str], mistakes: list[Mistake]) -> Options | 
     if not isinstance(data, dict) or not tasks:
         return mixture
     wrong = by_task_mistakes(data.get("temperature"), "mixture.temperature", tasks)
+    for key in ("anneal", "learn"):
+        if data.get("temperature") is not None and data.get(key) is not None:
+            wrong.append(Mistake(f"mixture.{key}", "takes the place of mixture.temperature", "Give one of them."))
     if mixture is not None and not wrong:
         try:
             sections.try_mixture(mixture.options(), tasks)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hf_mtl.errors import Mistake, known
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.recipe.signatures import Options
+from hf_mtl.recipe.yaml_source import KeyPath, dotted
 from hf_mtl.tasks import Regression, SequenceClassification, Task
 
 if TYPE_CHECKING:
@@ -99,6 +100,32 @@ def check_schedules(
     if model.freeze == "encoder" or any(keeps_encoder_frozen(head) for head in heads):
         mistakes += frozen_out(listed)
     return mistakes
+
+
+def empty_texts(data: Any, path: KeyPath = ()) -> Iterator[Mistake]:
+    """Find keys with nothing between their quotes, which name no column, file or folder.
+
+    Args:
+        data: The recipe, or a part of it, plain.
+        path: Key path of the part.
+    """
+    if data == "":
+        yield Mistake(dotted(path), "found ''", "Leave the key out, or write null, if nothing is meant.")
+    children: Any = ()
+    if isinstance(data, dict):
+        children = data.items()
+    elif isinstance(data, list):
+        children = enumerate(data)
+    for key, value in children:
+        if not _means_itself((*path, key), value):
+            yield from empty_texts(value, (*path, key))
+
+
+def _means_itself(path: KeyPath, value: Any) -> bool:
+    """Whether a place holds values that may be empty: classes, filters, and what is handed on as it is."""
+    if path[0] == "tasks":
+        return path[-1] in ("labels", "filter")
+    return isinstance(value, dict) and (path == ("model", "backbone") or (path[0] == "training" and len(path) == 2))
 
 
 def in_task_order(value: Any, tasks: list[str]) -> Any:

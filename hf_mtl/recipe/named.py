@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from hf_mtl.errors import Mistake, known
+from hf_mtl.errors import Mistake, idle_options, known
 from hf_mtl.recipe.signatures import Options
 from hf_mtl.recipe.translate import validate
 from hf_mtl.recipe.yaml_source import KeyPath, describe, dotted
@@ -33,4 +33,10 @@ def named(
     if spec[field] not in names:
         mistakes.append(Mistake(dotted(key), f"unknown {what} '{spec[field]}'", known(names, spec[field])))
         return None
-    return validate(section(spec[field]), spec, key, mistakes)
+    found = validate(section(spec[field]), spec, key, mistakes)
+    if found is None:
+        return None
+    defaults = {option: info.default for option, info in type(found).model_fields.items()}
+    idle = idle_options(found.only_with, found.options(), defaults, dotted(key))
+    mistakes.extend(idle)
+    return None if idle else found

@@ -54,14 +54,20 @@ def _leaves(node: Node, change: Callable[[Node], Node]) -> Node:
 
 def _absolute(node: Node) -> Node:
     value = node.value
-    if not isinstance(value, str) or "://" in value or value.startswith("python:") or os.path.isabs(value):
+    if (
+        not isinstance(value, str)
+        or not value
+        or "://" in value
+        or value.startswith("python:")
+        or os.path.isabs(value)
+    ):
         return node
     return Node(os.path.normpath(os.path.join(node.origin.folder, os.path.expanduser(value))), node.origin)
 
 
 def _if_local(node: Node) -> Node:
     value = node.value
-    if not isinstance(value, str) or value in _FORMATS:
+    if not isinstance(value, str) or not value or value in _FORMATS:
         return node
     local = value.startswith((".", "~")) or os.path.exists(os.path.join(node.origin.folder, value))
     return _absolute(node) if local else node

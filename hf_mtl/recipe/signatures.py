@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from hf_mtl.errors import OnlyWith
+
 _ENTRY = re.compile(r"^(\w+)\s*(?:\([^)]*\))?:\s+(.*)$")
 _PLAIN: tuple[Any, ...] = (int, float, str, bool, type(None), Any, dict, list, tuple)
 _CONTAINERS: tuple[Any, ...] = (dict, list, tuple, Mapping, Sequence)
@@ -21,6 +23,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
     name_field: ClassVar[str] = ""
+    only_with: ClassVar[OnlyWith] = {}
 
     def options(self) -> dict[str, Any]:
         """What was set, as keyword arguments; the rest keeps the callable's own defaults."""
@@ -70,6 +73,7 @@ def model_from_signature(
         fields[key] = (annotation, Field(**default, description=text or texts.get(key)))
     model = create_model(_model_name(target), __base__=Options, __doc__=_summary(target), **fields)
     model.name_field = name[0] if name else ""
+    model.only_with = getattr(target, "only_with", {})
     return model
 
 

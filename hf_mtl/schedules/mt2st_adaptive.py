@@ -1,12 +1,13 @@
 """MT2ST adaptive auxiliary weights."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from hf_mtl.errors import OnlyWith
 from hf_mtl.schedules.base import Effect, FreedRows, Probe, Run, Schedule
 
 EPSILON = 1e-8
@@ -53,6 +54,8 @@ class MT2STAdaptive(Schedule, name="mt2st_adaptive"):
         beta: Decay of the moving averages.
         freed_rows: What happens to the rows of a task whose coefficient is 0.
     """
+
+    only_with: ClassVar[OnlyWith] = {"every": ("signal", ("inverse_gradient_norm", "fisher"))}
 
     def __init__(
         self,

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from hf_mtl.errors import OnlyWith
 from hf_mtl.schedules.base import Effect, FreedRows, Run, Schedule
 
 TRAINING_BETA = 0.98
@@ -32,6 +33,8 @@ class MT2STFeedback(Schedule, name="mt2st_feedback"):
         freed_rows: What happens to the other tasks' rows when they take no part: ``drop``: the step shrinks;
             ``redistribute``: the main task gets them.
     """
+
+    only_with: ClassVar[OnlyWith] = {"factor": ("action", ("decay",)), "floor": ("action", ("decay",))}
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from hf_mtl.discovery import import_modules
-from hf_mtl.errors import Mistake, UserError, known
+from hf_mtl.errors import Mistake, UserError, idle_options, known
 from hf_mtl.schedules.base import Schedule
 
 
@@ -65,6 +65,8 @@ def build_schedule(spec: str | Mapping[str, Any], tasks: list[str], key: str = "
     for option, parameter in allowed.items():
         if parameter.default is parameter.empty and option not in options:
             mistakes.append(Mistake(f"{key}.{option}", "is missing", f"'{name}' needs it"))
+    defaults = {option: parameter.default for option, parameter in allowed.items()}
+    mistakes += idle_options(getattr(cls, "only_with", {}), values, defaults, key)
     if mistakes:
         raise UserError(mistakes)
     schedule = cls(**values)

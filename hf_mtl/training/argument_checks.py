@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sized
 from typing import Any
 
 from torch import nn
+from transformers.training_args import ParallelMode
 from transformers.utils import logging
 
 from hf_mtl.argument_fields import refused_fields
@@ -77,6 +78,12 @@ def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> N
 def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
     """Arguments that cannot work, or cannot mean here what they mean to the Trainer."""
     refused = [
+        (
+            bool(args.fsdp) and args.parallel_mode != ParallelMode.DISTRIBUTED,
+            "fsdp",
+            f"is {args.fsdp!r}, and there is one process",
+            "Start several with `accelerate launch`, or leave it out",
+        ),
         (args.n_gpu > 1, "n_gpu", f"this one process sees {args.n_gpu} GPUs", "Start it with `accelerate launch`"),
         (
             args.early_stopping_patience is not None
@@ -120,6 +127,8 @@ def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
         mistakes.append(Mistake("training.max_backward_passes", f"is {passes}", remedy))
     if args.max_flops is not None and not args.max_flops > 0:
         mistakes.append(Mistake("training.max_flops", f"is {args.max_flops}", "Allowed: more than 0"))
+    if not 0 <= args.seed < 2**32:
+        mistakes.append(Mistake("training.seed", f"is {args.seed}", f"Allowed: 0 to {2**32 - 1}"))
     if args.max_steps < -1 or args.max_steps == 0:
         remedy = "Allowed: at least 1; leave it out to train for num_train_epochs"
         mistakes.append(Mistake("training.max_steps", f"is {args.max_steps}", remedy))

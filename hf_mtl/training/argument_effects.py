@@ -1,10 +1,14 @@
 """Training arguments that would do nothing beside others, and those of which nothing can be built."""
 
+import copy
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
 import torch
+from accelerate.utils import TorchDynamoPlugin
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from transformers import get_scheduler
 from transformers.integrations import get_reporting_integration_callbacks
 from transformers.training_args import trainer_log_levels
@@ -21,13 +25,14 @@ _OF_A_MODEL = ("galore", "apollo")
 _WITHOUT_WARMUP = ("constant", "reduce_lr_on_plateau", "greedy")
 _WITHOUT_OPTIONS = ("constant", "constant_with_warmup")
 
+# The newer of two names for one thing, where this transformers has it; both hold the same.
+_NAMES = ("activation_checkpointing", "gradient_checkpointing")
+_CHECKPOINTING = next(name for name in _NAMES if name in MultiTaskTrainingArguments.__dataclass_fields__)
+
 
 def idle_options(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
     """Find the arguments that other arguments leave without effect."""
     optim, schedule = _word(args.optim), _word(args.lr_scheduler_type)
-    # The newer of two names for one thing, where this transformers has it.
-    names = ("activation_checkpointing", "gradient_checkpointing")
-    checkpointing = next(name for name in names if hasattr(args, name))
     for idle, key, found, remedy in (
         (
             schedule in _WITHOUT_WARMUP and args.warmup_steps > 0,
@@ -42,12 +47,6 @@ def idle_options(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
             "Leave it out",
         ),
         (
-            optim == "adamax" and bool(args.optim_args),
-            "optim_args",
-            f"is '{args.optim_args}', and adamax takes none",
-            "Set adam_beta1, adam_beta2 or adam_epsilon",
-        ),
-        (
             args.optim_target_modules is not None and not optim.startswith(_OF_A_MODEL),
             "optim_target_modules",
             f"is {args.optim_target_modules!r}, and '{optim}' trains all modules alike",
@@ -55,8 +54,8 @@ def idle_options(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
         ),
         (
             args.gradient_checkpointing_kwargs is not None and not args.gradient_checkpointing,
-            f"{checkpointing}_kwargs",
-            f"are set, and {checkpointing} is off",
+            f"{_CHECKPOINTING}_kwargs",
+            f"are set, and {_CHECKPOINTING} is off",
             "Set it, or leave them out",
         ),
         (
@@ -74,21 +73,66 @@ def idle_options(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
     ):
         if idle:
             yield Mistake(f"training.{key}", found, remedy)
+    for option in _idle_optim_args(args):
+        yield Mistake("training.optim_args", f"has '{option}', which '{optim}' does not take", "Leave it out")
+
+
+def _idle_optim_args(args: MultiTaskTrainingArguments) -> Iterator[str]:
+    """Find the parts of ``optim_args`` that change nothing of what is asked of the optimizer."""
+    options = copy.copy(args)
+    for option in (args.optim_args or "").replace(" ", "").split(","):
+        try:
+            options.optim_args = None
+            without = optimizer_class(options)
+            options.optim_args = option
+            idle = bool(option) and optimizer_class(options) == without
+        except Exception:  # told where the optimizer is built
+            idle = False
+        if idle:
+            yield option
 
 
 def unbuildable(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
     """Build for one parameter what the Trainer builds when training has begun, and say what fails."""
     yield from _optimizer(args)
     yield from _scheduler(args)
+    yield from _compilation(args)
+    yield from _checkpointing(args)
+    yield from _words(args)
     try:
         for callback in get_reporting_integration_callbacks(args.report_to):
             callback()
     except (ImportError, RuntimeError, ValueError) as error:
         yield Mistake("training.report_to", f"{args.report_to} cannot be used: {_reason(error)}")
-    for key in ("log_level", "log_level_replica"):
-        level = getattr(args, key)
-        if level not in trainer_log_levels:
-            yield Mistake(f"training.{key}", f"unknown level '{level}'", known(trainer_log_levels, level))
+
+
+def _words(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
+    """Look up the words that are not looked up before training."""
+    for key, words in (
+        ("log_level", list(trainer_log_levels)),
+        ("log_level_replica", list(trainer_log_levels)),
+        ("include_num_input_tokens_seen", ["all", "non_padding", "no"]),
+        ("dataloader_multiprocessing_context", torch.multiprocessing.get_all_start_methods()),
+    ):
+        value = getattr(args, key)
+        if value is not None and value not in words:
+            yield Mistake(f"training.{key}", f"unknown value '{value}'", known(words, str(value)))
+
+
+def _compilation(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
+    if args.torch_compile:
+        try:
+            TorchDynamoPlugin(backend=args.torch_compile_backend, mode=args.torch_compile_mode)
+        except ValueError as error:
+            yield Mistake("training.torch_compile_backend", f"is '{args.torch_compile_backend}': {_reason(error)}")
+
+
+def _checkpointing(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
+    of_torch = sorted(set(inspect.signature(checkpoint).parameters) - {"function", "args", "kwargs"})
+    words = [*of_torch, "preserve_rng_state", "every_n_layers", "offload"]
+    for option in args.gradient_checkpointing_kwargs or {}:
+        if option not in words:
+            yield Mistake(f"training.{_CHECKPOINTING}_kwargs", f"unknown option '{option}'", known(words, option))
 
 
 def _optimizer(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
@@ -96,13 +140,24 @@ def _optimizer(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
     if name in _IN_BACKWARD:
         remedy = "It updates within a backward, before the step's tasks have been weighed; take another"
         yield Mistake("training.optim", f"is '{name}'", remedy)
-    elif not name.startswith(_OF_A_MODEL):
-        try:
-            make, options = optimizer_class(args)
-            make([_parameter()], **options)
-        except Exception as error:  # whatever an optimizer of another library may raise
-            key = "training.optim_args" if args.optim_args else "training.optim"
-            yield Mistake(key, f"'{name}' cannot be built: {_reason(error)}")
+        return
+    of_a_model = name.startswith(_OF_A_MODEL)
+    if of_a_model and args.optim_target_modules is None:
+        yield Mistake("training.optim_target_modules", f"is not set, and '{name}' needs it", "Such as: all-linear")
+        return
+    try:
+        make, options = optimizer_class(args, nn.Linear(1, 1) if of_a_model else None)
+        make([_parameter()], **options)
+    except ValueError as error:
+        # Which modules there are depends on the model.
+        if not of_a_model:
+            yield Mistake(_optimizer_key(args), f"'{name}' cannot be built: {_reason(error)}")
+    except Exception as error:  # whatever an optimizer of another library may raise
+        yield Mistake(_optimizer_key(args), f"'{name}' cannot be built: {_reason(error)}")
+
+
+def _optimizer_key(args: MultiTaskTrainingArguments) -> str:
+    return "training.optim_args" if args.optim_args else "training.optim"
 
 
 def _scheduler(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:

@@ -62,7 +62,10 @@ class BalancedTrainer(PlannedTrainer):
             split_groups(optimizer, [parameter for _, parameter in heads], self.args.head_learning_rate)
         if not given:
             split_groups(optimizer, self.model.heads.auxiliary_parameters(), rate, weight_decay=0.0)
-        missing = left_out(optimizer, balancing_parameters(self.weighting, self.model))
+        learned = balancing_parameters(self.weighting, self.model)
+        if self.args.balancing_learning_rate is not None and not learned:
+            logger.warning("balancing_learning_rate does nothing here: no balancing parameters are learned.")
+        missing = left_out(optimizer, learned)
         add_balancing_group(optimizer, missing.values(), rate)
         return self.optimizer
 

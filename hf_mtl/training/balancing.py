@@ -87,7 +87,7 @@ def make_aggregator(balancing: Mapping[str, Any], names: list[str], seed: int) -
     Raises:
         UserError: If the name or an option is unknown, or the method cannot be trained with.
     """
-    if not balancing.get("aggregator"):
+    if balancing.get("aggregator") is None:
         return None
     name, options = _method(balancing, "aggregator", "", names)
     aggregator = build_aggregator(name, num_tasks=len(names), **options)
@@ -123,10 +123,10 @@ def _check_keys(balancing: Mapping[str, Any]) -> None:
 
 def _method(balancing: Mapping[str, Any], family: str, default: str, names: list[str]) -> tuple[str, dict[str, Any]]:
     """Name and options of a method as a recipe writes it, with options by task in task order."""
-    spec = balancing.get(family) or default
+    spec = default if balancing.get(family) is None else balancing[family]
     options = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
     name = options.pop("name", None)
-    if name is None:
+    if not isinstance(name, str):
         allowed = [method for method, kind in available().items() if kind == family]
         raise UserError(f"balancing.{family}: {spec} has no name. {known(allowed, '')}")
     return name, {

@@ -1,5 +1,6 @@
 import pkgutil
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -69,9 +70,14 @@ def test_a_name_of_the_other_family_is_sent_there() -> None:
         ("ew", {"tempature": 1.0}, "balancing.weighting.tempature: 'ew' has no option 'tempature'"),
         ("fixed", {}, "balancing.weighting: 'fixed': .*'weights'"),
         ("uw", {"clip": 0.0}, "balancing.weighting: 'uw': clip is 0.0; needs a positive number"),
+        (
+            "stch",
+            {"variant": "plain", "warmup_epochs": 1},
+            "balancing.weighting.warmup_epochs: does nothing with variant: plain. It is for variant: log_nadir",
+        ),
     ],
 )
-def test_a_weightings_wrong_option_is_the_users_mistake(name: str, options: dict[str, float], said: str) -> None:
+def test_a_weightings_wrong_option_is_the_users_mistake(name: str, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         build_weighting(name, num_tasks=2, **options)
 

@@ -50,6 +50,7 @@ def test_annealed_temperatures_equal_the_golden_ones(case: dict[str, Any]) -> No
 def test_probabilities_sum_to_one_and_follow_the_sizes(
     sizes: dict[str, int], temperature: Any, cap: int | None
 ) -> None:
+    cap = None if temperature == "uniform" else cap  # which is refused together
     found = Mixture(sizes, temperature=temperature, cap=cap).probabilities()
     assert list(found) == list(sizes)
     assert math.fsum(found.values()) == pytest.approx(1.0, abs=1e-12)
@@ -93,6 +94,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"sizes": {}}, "every task needs at least one training row"),
     ({"sizes": {"a": 3, "empty": 0}}, r"none in \['empty'\]"),
     ({"cap": 0}, "mixture.cap: 0 is not at least 1"),
+    ({"cap": 5, "temperature": "uniform"}, "mixture.cap: does nothing where temperature draws all tasks alike"),
     ({"min_per_task": -1}, "mixture.min_per_task: must be at least 0"),
     ({"min_per_task": 1, "one_task_per_step": True}, "0 with one_task_per_step"),
     ({"temperature": 0.0}, "mixture.temperature: 0.0 is not positive"),

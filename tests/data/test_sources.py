@@ -103,6 +103,20 @@ def test_the_support_desk_says_which_names_it_knows() -> None:
     assert "Did you mean 'topic'?" in text
 
 
+def test_what_only_the_hub_has_is_refused_of_files(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\nx,1\n")
+    source = DatasetSource(path="csv", data_files=str(path), name="x", revision="main")
+    with pytest.raises(DataError) as error:
+        load_source(source)
+    assert str(error.value).splitlines() == [
+        "dataset.revision: 'csv' is not of the Hub and has no revisions. Leave it out.",
+        "dataset.name: 'csv' has no configurations. Leave it out.",
+    ]
+    with pytest.raises(DataError, match=r"dataset\.revision: '.*a\.csv' is not of the Hub"):
+        load_source(DatasetSource(path=str(path), revision="main"))
+
+
 def test_missing_files_are_named_in_full_with_their_neighbours(tmp_path: Path) -> None:
     write(tmp_path / "train.csv")
     files = {"train": str(tmp_path / "trian.csv"), "test": str(tmp_path / "nowhere" / "x.csv")}

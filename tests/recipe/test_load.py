@@ -264,6 +264,92 @@ def test_an_id_of_evaluate_is_allowed(write: Write) -> None:
     assert recipe.tasks["emotion"].metrics[0].name == "some/metric"
 
 
+@pytest.mark.parametrize("value", ["''", "0", "false"])
+@pytest.mark.parametrize("section", ["model", "tasks", "mixture", "balancing", "schedules", "training"])
+def test_a_section_is_a_mapping_or_a_list(write: Write, section: str, value: str) -> None:
+    found = mistakes(write(MINIMAL), f"{section}={value}")
+    shown = value if value != "''" else "''"
+    assert found[0].startswith(f"command line: {section}: found {shown}. Allowed: a ")
+
+
+def test_schedules_are_no_mapping(write: Write) -> None:
+    assert mistakes(write(MINIMAL), "schedules={}") == [
+        "command line: schedules: found {}. Allowed: a list of schedules."
+    ]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "model.backbone",
+        "model.tokenizer",
+        "tasks.emotion.text",
+        "tasks.rating.label",
+        "tasks.emotion.dataset.path",
+        "tasks.emotion.dataset.name",
+        "tasks.emotion.dataset.data_files",
+        "training.output_dir",
+        "training.run_name",
+    ],
+)
+def test_a_text_without_anything_in_it_is_a_mistake(write: Write, key: str) -> None:
+    assert mistakes(write(MINIMAL), f"{key}=''") == [
+        f"command line: {key}: found ''. Leave the key out, or write null, if nothing is meant."
+    ]
+
+
+def test_values_that_mean_themselves_may_be_empty(write: Write) -> None:
+    overrides = [
+        "tasks.emotion.labels=['', joy]",
+        "tasks.emotion.dataset.filter={column: x, equals: ''}",
+        "training.lr_scheduler_kwargs={a: ''}",
+        "model.backbone={model_type: bert, b: ''}",
+        "model.tokenizer=some/tokenizer",
+    ]
+    assert load_recipe(write(MINIMAL), overrides).tasks["emotion"].label_names == ["", "joy"]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "tasks.emotion.dataset=[]",
+        "tasks.emotion.dataset.data_files=[]",
+        "tasks.emotion.dataset.data_files={}",
+        "tasks.rating.label=[]",
+    ],
+)
+def test_a_list_of_nothing_to_read_is_a_mistake(write: Write, override: str) -> None:
+    key, _, value = override.partition("=")
+    [found] = mistakes(write(MINIMAL), override)
+    assert found == f"command line: {key}: found {value}. Allowed: at least 1 items."
+
+
+IDLE = [
+    ("model.head={type: vip, variance_normalization: false, gamma: 3}", "model.head.gamma", "true"),
+    ("tasks.rating.head={type: vip, variance_normalization: false, tau_objective: matched}", "", "true"),
+    ("balancing.weighting={name: stch, variant: plain, warmup_epochs: 1}", "", "log_nadir"),
+    ("schedules=[{type: mt2st_feedback, main: emotion, factor: 0.1}]", "schedules.0.factor", "decay"),
+    ("schedules=[{type: mt2st_adaptive, main: emotion, signal: variance, every: 9}]", "", "fisher"),
+]
+
+
+@pytest.mark.parametrize(("override", "key", "needed"), IDLE)
+def test_an_option_that_another_leaves_without_effect_is_a_mistake(
+    write: Write, override: str, key: str, needed: str
+) -> None:
+    found = mistakes(write(MINIMAL), override)
+    assert len(found) == 1
+    assert f"{key}: does nothing with " in found[0] if key else "does nothing with " in found[0]
+    assert found[0].endswith(f"{needed}.") or found[0].endswith(needed)
+
+
+@pytest.mark.parametrize("other", ["anneal={start: 1}", "learn={}"])
+def test_a_temperature_beside_what_moves_it_is_a_mistake(write: Write, other: str) -> None:
+    found = mistakes(write(MINIMAL), "mixture.temperature=2", f"mixture.{other}")
+    key = other.partition("=")[0]
+    assert found == [f"command line: mixture.{key}: takes the place of mixture.temperature. Give one of them."]
+
+
 def test_empty_sections_are_no_mistake(write: Write) -> None:
     recipe = load_recipe(write(MINIMAL + "mixture:\ntraining:\nbalancing:\n"))
     assert recipe.training.options() == recipe.mixture.options() == {}

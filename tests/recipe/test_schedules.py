@@ -165,7 +165,7 @@ def test_mistakes_of_a_learned_temperature(write: Write, value: str, expected: s
 
 def test_a_learned_temperature_takes_the_place_of_others(write: Write) -> None:
     [said] = mistakes(write(MINIMAL), "mixture={learn: {}, temperature: 3.0}")
-    assert said.startswith("command line: mixture.learn: takes the place of mixture.temperature and mixture.anneal")
+    assert said.startswith("command line: mixture.learn: takes the place of mixture.temperature. Give one of them.")
     assert load_recipe(write(MINIMAL), ["mixture.learn={}"]).mixture.options() == {"learn": {}}
 
 

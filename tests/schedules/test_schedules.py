@@ -248,3 +248,9 @@ def test_the_state_of_other_schedules_is_refused() -> None:
 def test_wrong_schedules_say_what_is_allowed(spec: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         build_schedule(spec, TASKS)
+
+
+def test_an_option_of_another_signal_is_refused() -> None:
+    spec = {"type": "mt2st_adaptive", "main": "main", "signal": "variance", "every": 9}
+    with pytest.raises(UserError, match=r"schedules\.every: does nothing with signal: variance"):
+        build_schedule(spec, TASKS)

@@ -11,6 +11,7 @@ from hf_mtl.balancing.checks import choice, positive, whole
 from hf_mtl.balancing.last_losses import FLOOR
 from hf_mtl.balancing.non_additive import NonAdditive
 from hf_mtl.balancing.step_count import CountsEpochs
+from hf_mtl.errors import OnlyWith
 
 _EPS = 1e-20
 
@@ -44,6 +45,7 @@ class STCH(NonAdditive, CountsEpochs):
         losses [T], non-negative -> effective weights [T], 0 for absent tasks.
     """
 
+    only_with: ClassVar[OnlyWith] = {"warmup_epochs": ("variant", ("log_nadir",))}
     source: ClassVar[str] = "arXiv:2402.19078"
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
     until_then = "all of it minimises the sum of log losses, and mu has no effect. Lower warmup_epochs"

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from transformers import PreTrainedConfig
 
 from hf_mtl.discovery import import_modules
-from hf_mtl.errors import Mistake, ModelError, known
+from hf_mtl.errors import Mistake, ModelError, idle_options, known
 from hf_mtl.modeling.heads.base import Head
 from hf_mtl.tasks import Task
 
@@ -57,6 +57,8 @@ def head_mistakes(spec: HeadSpec, config: PreTrainedConfig | None = None, key: s
             TypeAdapter(allowed[option].annotation).validate_python(value)
         except ValidationError as error:
             mistakes.append(Mistake(f"{key}.{option}", f"found {value!r}", error.errors()[0]["msg"]))
+    defaults = {option: found.default for option, found in allowed.items()}
+    mistakes += idle_options(getattr(available_heads()[name], "only_with", {}), given, defaults, key)
     reason = available_heads()[name].unsupported(config) if config is not None else None
     if reason:
         others = [other for other, head in available_heads().items() if not head.unsupported(config)]

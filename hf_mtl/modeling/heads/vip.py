@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers import initialization as init
 
+from hf_mtl.errors import OnlyWith
 from hf_mtl.modeling.gaussian import KLReduction, bounded, log_bounds, reduce_kl, standard_kl
 from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout
 from hf_mtl.modeling.heads.layers import Hidden, perceptron
@@ -58,6 +59,11 @@ class VIPHead(Head, name="vip"):
 
     stochastic: ClassVar[bool] = True
     in_float32: ClassVar[tuple[str, ...]] = ("log_tau",)
+
+    only_with: ClassVar[OnlyWith] = {
+        "gamma": ("variance_normalization", (True,)),
+        "tau_objective": ("variance_normalization", (True,)),
+    }
 
     def __init__(
         self,

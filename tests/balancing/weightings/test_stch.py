@@ -15,7 +15,9 @@ PARTLY = torch.tensor([True, False])
 
 def with_nadir(nadir: Any, **options: Any) -> LossWeighting:
     """A weighting past its warm-up of no epochs and its one step of N."""
-    weighting = build_weighting("stch", num_tasks=len(nadir), warmup_epochs=0, **options)
+    if options.get("variant") != "plain":
+        options["warmup_epochs"] = 0
+    weighting = build_weighting("stch", num_tasks=len(nadir), **options)
     weighting.observe(steps_per_epoch=1)
     weighting(doubles(nadir))
     return weighting

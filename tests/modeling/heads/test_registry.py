@@ -53,6 +53,10 @@ def test_dropout_falls_back_to_the_model_and_then_to_the_backbone(name: str) -> 
         ({"type": "mlp", "hidden": 0}, r"model\.head\.hidden: found 0"),
         ({"type": "linear", "dropout": 1.5}, r"model\.head\.dropout: found 1\.5"),
         ({"hidden": 3}, "A head is a name"),
+        (
+            {"type": "vip", "variance_normalization": False, "gamma": 2.0},
+            r"model\.head\.gamma: does nothing with variance_normalization: false",
+        ),
     ],
 )
 def test_wrong_specifications_say_what_is_allowed(spec: str | dict, message: str) -> None:
