@@ -20,8 +20,8 @@ class MultiTaskTrainingArguments(TrainingArguments):
         logging_steps: Steps between two records of the log; below 1 a share of the run. None: twenty records in a
             run, and one every 500 steps at least. (``eval_steps`` and ``save_steps`` keep their defaults.)
         head_learning_rate: Learning rate of the heads. None: ``learning_rate``.
-        balancing_learning_rate: Learning rate of learned balancing parameters, such as UW's s. None:
-            ``learning_rate``.
+        balancing_learning_rate: Learning rate of learned balancing parameters, such as UW's s. None: the
+            optimizer's, which is ``learning_rate`` unless an optimizer was given.
         length_grouping: Encode a batch as a few groups of similar length instead of one padded rectangle.
             The result is the same to float tolerance.
         group_cost: Fixed cost of one more length group, in padded tokens that it must save.

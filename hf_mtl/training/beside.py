@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def without_compilation(model: nn.Module) -> nn.Module:
-    """What `torch.compile` was given, which accelerate does last; anything else as it is."""
+    """Look through `torch.compile`, which accelerate does last."""
     inside: nn.Module = getattr(model, "_orig_mod", model)
     return inside
 

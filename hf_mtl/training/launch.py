@@ -46,7 +46,7 @@ def launch_mistakes(args: TrainingArguments) -> list[Mistake]:
 
 
 def _accelerate_began_one_of_several() -> bool:
-    """Whether ``accelerate launch`` was told a number of processes above one and began one.
+    """Tell whether ``accelerate launch`` was asked for several processes and began one.
 
     It keeps the number to itself. But where it does not start the processes, it sets ACCELERATE_USE_CPU, and an
     address to meet at only if it thinks that there are several. Somebody else may have set the address before.

@@ -58,21 +58,21 @@ def add_balancing_group(
 
 
 def balancing_rate(optimizer: torch.optim.Optimizer, args: MultiTaskTrainingArguments) -> float:
-    """The learning rate of balancing parameters: ``balancing_learning_rate``, or else that of the optimizer."""
+    """Give the learning rate of balancing parameters: ``balancing_learning_rate``, or else the optimizer's."""
     if args.balancing_learning_rate is not None:
         return args.balancing_learning_rate
     return float(optimizer.defaults.get("lr") or args.learning_rate)
 
 
 def balancing_parameters(weighting: nn.Module, model: MultiTaskModel) -> dict[str, nn.Parameter]:
-    """What is learned and balances, by name: parameters of the weighting, and auxiliary ones of the heads."""
+    """Name what is learned and balances: parameters of the weighting, and auxiliary ones of the heads."""
     auxiliary = {id(parameter) for parameter in model.heads.auxiliary_parameters()}
     of_heads = {name: parameter for name, parameter in model.named_parameters() if id(parameter) in auxiliary}
     return {f"{weighting.name}.{name}": one for name, one in weighting.named_parameters()} | of_heads
 
 
 def left_out(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, nn.Parameter]:
-    """The parameters that want training and that an optimizer does not have, by name."""
+    """Find the parameters that want training and that an optimizer does not have."""
     there = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     return {name: one for name, one in parameters.items() if one.requires_grad and id(one) not in there}
 

@@ -87,6 +87,6 @@ def _mistakes(
 
 
 def _some(names: Iterable[str]) -> str:
-    """The first names of many."""
+    """List the first names of many."""
     first, more = list(names)[:3], len(list(names)) - 3
     return ", ".join(first) + (f" and {more} more" if more > 0 else "")

@@ -21,7 +21,7 @@ def unprepare(model: nn.Module) -> None:
     original = own.pop("_original_forward", None)
     if original is None:
         return
-    del model.forward
+    own.pop("forward", None)
     if getattr(original, "__func__", None) is not type(model).forward:  # somebody had patched it before
         model.forward = original
 

@@ -270,7 +270,7 @@ def _plain(model: Any) -> Iterator[None]:
 
 
 def _gradients(total: Tensor, of: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Zeros where a total has no graph: a process without a row of the step adds nothing, and the others wait."""
+    """Differentiate; zeros where there is no graph, as in a process without a row of the step: the others wait."""
     return torch.autograd.grad(total, of) if total.requires_grad else [torch.zeros_like(one) for one in of]
 
 
