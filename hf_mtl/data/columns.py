@@ -63,6 +63,8 @@ def plain_values(array: pa.Array) -> pa.Array:
 
 def say_type(array: pa.Array) -> str:
     """What a column holds, in words: its arrow type, or the kinds of values that a JSON column mixes."""
+    if pa.types.is_timestamp(array.type):
+        return f"{array.type}, dates (as files of JSON give texts that look like dates)"
     if not isinstance(array.type, pa.BaseExtensionType) or "json" not in str(array.type):
         return str(array.type)
     found: dict[str, Any] = {}

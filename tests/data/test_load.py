@@ -109,6 +109,14 @@ def test_texts_of_another_type_and_missing_ones_are_mistakes(tmp_path: Path) -> 
     assert "train has 1 row with empty text in column 'other': row 1" in text
 
 
+def test_texts_that_json_takes_for_dates_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "2024-01-01", "label": 0}\n' * 4)
+    text = message(
+        load_task, "t", SequenceClassification(dataset=DatasetSource(path=str(tmp_path / "a.jsonl")), labels=2)
+    )
+    assert "tasks.t.text: train column 'text' holds timestamp[s], dates (as files of JSON give texts that" in text
+
+
 def test_unknown_classes_do_not_hide_empty_texts(tmp_path: Path) -> None:
     source = saved(tmp_path, train={"text": ["", "b"], "label": [3, 7]})
     text = message(load_task, "t", SequenceClassification(dataset=source))
