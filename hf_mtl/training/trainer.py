@@ -144,7 +144,7 @@ class MultiTaskTrainer(BalancedTrainer):
         self.ending: Ending | None = None
         self._best_step: int | None = None
         self._beginning = Beginning()
-        self._makes_optimizer = self.optimizer is None
+        self._makes_optimizer = kwargs.get("optimizers", (None,))[0] is None
         self.task_gradients = None
         self.teleportation: Teleportation | None = None
         if train is not None:
