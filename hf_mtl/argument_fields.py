@@ -31,7 +31,7 @@ _HONOURED = """
     accelerator_config dataloader_num_workers dataloader_pin_memory dataloader_prefetch_factor
     dataloader_multiprocessing_context
     ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers ddp_backend ddp_timeout
-    fsdp fsdp_config deepspeed debug skip_memory_metrics
+    fsdp fsdp_config deepspeed skip_memory_metrics
 """
 HONOURED = frozenset(_HONOURED.split())
 
@@ -55,6 +55,7 @@ REFUSED = {
     "dataloader_persistent_workers": "Workers live for one window of steps, because the next is not planned yet; set "
     "window_steps, where there is time to be saved",
     "ddp_static_graph": "Steps differ in their tasks, and so in the heads that they use; leave it off",
+    "debug": "Its tool fails at masks of True and False, which the encoder is given; leave it out",
     "enable_jit_checkpoint": "Its checkpoint falls inside a step; set save_steps: a stopped run goes on from its "
     "newest checkpoint with --resume",
     "eval_accumulation_steps": "A row's predictions are a few numbers, which stay on the device; leave it out",
@@ -74,7 +75,7 @@ REFUSED = {
 }
 
 # What a user's script may read, and what the command line says for a recipe.
-_OF_THE_COMMAND_LINE = {
+OF_THE_COMMAND_LINE = {
     "do_train": "`hf-mtl train` trains; leave it out",
     "do_eval": "`hf-mtl evaluate` scores a run, and eval_strategy says when to score while training; leave it out",
     "do_predict": "`hf-mtl train --test` scores the test splits too, `hf-mtl predict` predicts; leave it out",
@@ -128,7 +129,7 @@ def refused_fields(values: Mapping[str, Any]) -> Iterator[Mistake]:
     fields = {field.name: field for field in dataclasses.fields(TrainingArguments)}
     for name, remedy in REFUSED.items():
         value = values.get(name)
-        if name in fields and value is not None and value != _default(fields[name]):
+        if name in fields and value not in (None, [], _default(fields[name])):
             yield Mistake(f"training.{name}", f"is {_shown(value)}", remedy)
     yield from _accelerator(values.get("accelerator_config"))
 
@@ -140,8 +141,8 @@ def refused_keys(section: Mapping[str, Any]) -> Iterator[Mistake]:
         section: The section ``training`` of a recipe, as it is written.
     """
     for key, value in section.items():
-        if key in _OF_THE_COMMAND_LINE and value is not None:
-            yield Mistake(f"training.{key}", f"is {_shown(value)}", _OF_THE_COMMAND_LINE[key])
+        if key in OF_THE_COMMAND_LINE and value is not None:
+            yield Mistake(f"training.{key}", f"is {_shown(value)}", OF_THE_COMMAND_LINE[key])
     yield from refused_fields(section)
 
 

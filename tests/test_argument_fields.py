@@ -31,6 +31,7 @@ ASKED: dict[str, Any] = {
     "dataloader_in_order": False,
     "dataloader_persistent_workers": True,
     "ddp_static_graph": True,
+    "debug": "underflow_overflow",
     "enable_jit_checkpoint": True,
     "eval_accumulation_steps": 2,
     "eval_do_concat_batches": False,

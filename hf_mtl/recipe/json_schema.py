@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from hf_mtl.argument_fields import OF_THE_COMMAND_LINE, REFUSED
 from hf_mtl.balancing.catalogue import FAMILIES
 from hf_mtl.recipe import sections
 from hf_mtl.recipe.schema import BalancingKeys, ModelSection
@@ -44,7 +45,7 @@ def json_schema() -> Schema:
             "description": "Schedules of task coefficients and trainable groups; they compose.",
             "anyOf": [{"type": "array", "items": schedule}, {"type": "null"}],
         },
-        "training": _or_null(_of(sections.training_section(), definitions)),
+        "training": _or_null(_training(definitions)),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -77,6 +78,13 @@ def _balancing(definitions: Schema) -> Schema:
     for key in (*FAMILIES, "gradients"):
         _describe(balancing["properties"][key], BalancingKeys, key)
     return balancing
+
+
+def _training(definitions: Schema) -> Schema:
+    training = _of(sections.training_section(), definitions)
+    for key in (*REFUSED, *OF_THE_COMMAND_LINE):
+        training["properties"].pop(key, None)
+    return training
 
 
 def _tasks(definitions: Schema) -> Schema:

@@ -29,6 +29,13 @@ _ONLY_SCORING: dict[str, Any] = {
     "save_strategy": "no",
     "load_best_model_at_end": False,
     "early_stopping_patience": None,
+    "early_stopping_threshold": 0.0,
+    # The machine may lack the optimizer's library, and a schedule may follow evaluations.
+    "optim": "adamw_torch",
+    "optim_args": None,
+    "optim_target_modules": None,
+    "lr_scheduler_type": "linear",
+    "lr_scheduler_kwargs": None,
 }
 
 

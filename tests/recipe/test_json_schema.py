@@ -84,3 +84,9 @@ def test_every_option_of_a_method_is_described() -> None:
         if not option.get("description") and key != "type"
     ]
     assert missing == []
+
+
+def test_keys_that_are_always_refused_are_not_offered() -> None:
+    offered = json_schema()["properties"]["training"]["properties"]
+    assert "learning_rate" in offered
+    assert not {"do_train", "resume_from_checkpoint", "prediction_loss_only"} & set(offered)

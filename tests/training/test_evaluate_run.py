@@ -251,6 +251,12 @@ def test_scoring_writes_nothing_and_does_not_need_the_old_place(world: Path, cop
     assert not gone.exists()
 
 
+def test_arguments_that_only_training_needs_are_not_looked_at(world: Path, copied: Path) -> None:
+    training = ("optim=adamw_bnb_8bit", "lr_scheduler_type=reduce_lr_on_plateau", "early_stopping_threshold=0.1")
+    found = evaluate_run(copied, [f"training.{item}" for item in training])
+    assert found["tasks"] == evaluate_run(copied)["tasks"]
+
+
 def test_a_split_that_no_task_has_is_refused(world: Path, copied: Path) -> None:
     with pytest.raises(UserError, match=r"recipe\.yaml: no task has a split 'test'"):
         evaluate_run(copied, ["tasks.mood.dataset.data_files.test="], split="test")
