@@ -34,6 +34,7 @@ def parse(text: str) -> Any:
         ("true", True),
         ("False", False),
         ("TRUE", True),
+        ("tRue", "tRue"),
         ("null", None),
         ("~", None),
         ("[yes, no, on, off, y, n]", ["yes", "no", "on", "off", "y", "n"]),
