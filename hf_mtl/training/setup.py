@@ -129,7 +129,7 @@ def fit_statistics(model: MultiTaskModel, train: Mapping[str, EncodedSplit], ref
             if keep:
                 _compare_targets(name, task, statistics, mean, std)
             else:
-                model.set_target_statistics(name, mean, std)
+                model.set_target_statistics(name, mean.tolist(), std.tolist())
         elif isinstance(task, SequenceClassification) and isinstance(statistics, ClassWeights):
             weights = class_weights(name, task, split.labels)
             if keep:
