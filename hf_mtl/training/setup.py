@@ -155,17 +155,35 @@ def fit_statistics(model: MultiTaskModel, train: Mapping[str, EncodedSplit], ref
         task, statistics = model.tasks[name], model.heads.of(name).statistics
         keep = statistics.is_fitted and not refit
         if isinstance(task, Regression) and isinstance(statistics, TargetStatistics):
-            mean, std = split.labels.mean(axis=0), split.labels.std(axis=0)
+            mean, std = _moments(split.labels)
+            _check_digits(name, task, mean, std)
             if keep:
                 _compare_targets(name, task, statistics, mean, std)
             else:
-                model.set_target_statistics(name, mean, std)
+                model.set_target_statistics(name, mean.tolist(), std.tolist())
         elif isinstance(task, SequenceClassification) and isinstance(statistics, ClassWeights):
             weights = class_weights(name, task, split.labels)
             if keep:
                 _compare_weights(name, task, statistics, weights)
             else:
                 model.set_class_weights(name, weights)
+
+
+def _moments(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation [D] of targets [n, D]."""
+    # Of a constant such as 6.9 the mean is rounded, and the deviation from it is 1e-15, not 0.
+    return targets.mean(axis=0), np.where(np.ptp(targets, axis=0) > 0, targets.std(axis=0), 0.0)
+
+
+def _check_digits(name: str, task: Regression, mean: np.ndarray, std: np.ndarray) -> None:
+    """Warn of targets that differ by hardly more than the numbers of float32, in which models learn and predict."""
+    steps = np.spacing(np.abs(mean).astype(np.float32))
+    for place in np.flatnonzero((std > 0) & (steps > std / 100)):
+        if is_main_process():
+            logger.warning(
+                f"{name}: the targets '{task.label_columns[place]}' are around {mean[place]:g} with a standard "
+                f"deviation of {std[place]:g}, and float32 has steps of {steps[place]:g} there. Subtract an offset."
+            )
 
 
 def _compare_targets(name: str, task: Regression, kept: TargetStatistics, mean: np.ndarray, std: np.ndarray) -> None:

@@ -436,7 +436,10 @@ class MultiTaskTrainer(BalancedTrainer):
         if self._makes_optimizer:
             self.optimizer = None
         else:
-            logger.warning("The optimizer that was given to the Trainer goes on with what it remembers.")
+            logger.warning(
+                "The optimizer that was given to the Trainer goes on with what it remembers; to begin anew, give a new "
+                "one to a new Trainer."
+            )
 
     def _adopt(self, folder: Path) -> bool:
         """Continue a checkpoint's run: its rows per step, on however many processes there are now.

@@ -31,3 +31,16 @@ def test_states_come_back_however_often_parts_change_them_in_place() -> None:
         beginning.restore({"average": average, "late": late})
         assert average.value.tolist() == [1.0, 1.0]
     assert late.value.tolist() == [7.0, 7.0]
+
+
+def test_a_loss_scaler_begins_with_its_first_scale_again() -> None:
+    scaler, beginning = torch.amp.GradScaler("cpu", init_scale=8.0), Beginning()
+    beginning.note({"scaler": scaler})
+    parameter = torch.nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([parameter], lr=0.1)
+    scaler.scale(parameter.sum() * torch.inf).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert scaler.get_scale() == 4.0
+    beginning.restore({"scaler": scaler})
+    assert scaler.get_scale() == 8.0

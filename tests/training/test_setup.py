@@ -170,6 +170,12 @@ def test_statistics_are_fitted_once() -> None:
     assert target_statistics(model) == expected
 
 
+def test_a_constant_that_no_float_is_equal_to_is_only_centred_too() -> None:
+    model = tiny.model()
+    fit_statistics(model, {"score": split(np.array([[6.9, 1.0], [6.9, 2.0], [6.9, 3.0]]))})
+    assert target_statistics(model)["score"]["std"][0] == 1.0
+
+
 def test_a_saved_model_keeps_its_statistics(tmp_path: Any) -> None:
     model = tiny.model()
     fit_statistics(model, {"score": split([[1.0, 0.0], [3.0, 4.0]])})
@@ -219,6 +225,14 @@ def test_statistics_of_other_rows_that_are_far_off_are_said(said: list[str], lab
     fit_statistics(model, {"score": split(labels)}, refit=True)
     assert target_statistics(model)["score"]["mean"] == pytest.approx(np.mean(labels, axis=0).tolist())
     assert len(said) == (expected is not None)
+
+
+@pytest.mark.parametrize(("offset", "warned"), [(1995.0, False), (1e5, False), (1.7e9, True)])
+def test_targets_with_more_digits_than_float32_are_said(said: list[str], offset: float, warned: bool) -> None:
+    fit_statistics(tiny.model(), {"score": split(ROWS + np.array([offset, 0.0]))})
+    assert len(said) == warned
+    assert not said or "the targets 'x' are around 1.7e+09 with a standard deviation of 1.63299" in said[0]
+    assert not said or "float32 has steps of 128 there" in said[0]
 
 
 @pytest.mark.parametrize(
