@@ -437,8 +437,8 @@ class MultiTaskTrainer(BalancedTrainer):
             self.optimizer = None
         else:
             logger.warning(
-                "The optimizer that was given to the Trainer goes on with what it remembers; to begin anew, give a new "
-                "one to a new Trainer."
+                "The optimizer that was given to the Trainer goes on with what it remembers; to begin anew, give "
+                "a new one to a new Trainer."
             )
 
     def _adopt(self, folder: Path) -> bool:
