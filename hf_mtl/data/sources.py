@@ -127,7 +127,9 @@ def _explain(source: DatasetSource, error: Exception, key: str) -> Mistake:
     """Turn a failure of datasets into what the user can do about it."""
     text = str(error)
     label = f"'{source.path}'" + (f" (configuration '{source.name}')" if source.name else "")
-    if "Couldn't find cache for" in text and source.data_files is not None:
+    # What was cached, and what the Hub itself says of a file that is not there.
+    absent = any(sign in text for sign in ("Couldn't find cache for", "Unable to find 'hf://"))
+    if absent and source.data_files is not None:
         remedy = "The Hub has no such files, or it cannot be reached: then data_files of a Hub id cannot be used."
         return Mistake(f"{key}.data_files", f"no such data files of '{source.path}' could be found", remedy)
     config = re.search(

@@ -119,7 +119,7 @@ def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
             mistakes.append(Mistake(f"training.{key}", f"is {value}", f"Allowed: {allowed}"))
     for what in ("logging", "eval", "save"):
         steps = getattr(args, f"{what}_steps")
-        if getattr(args, f"{what}_strategy") == "steps" and not steps > 0:
+        if getattr(args, f"{what}_strategy") == "steps" and steps is not None and not steps > 0:
             mistakes.append(Mistake(f"training.{what}_steps", f"is {steps}", "Allowed: more than 0"))
     passes, each = args.max_backward_passes, args.gradient_accumulation_steps
     if passes is not None and passes < each:

@@ -219,7 +219,7 @@ def test_an_error_meanwhile_gives_the_model_back_too() -> None:
 @pytest.mark.parametrize("task", [YEAR, "mood"])
 def test_what_is_folded_into_an_export_is_not_rounded(task: str, tmp_path: Path) -> None:
     model = _model("native").bfloat16().eval()
-    model.export_task(task, tmp_path)
+    model.export_task(task, tmp_path, tiny.tokenizer())
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     expected = copy.deepcopy(model).float()(IDS, task=task).logits[task]
     torch.testing.assert_close(plain(IDS).logits, expected)

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 import torch
 
+from hf_mtl import MultiTaskTrainingArguments
 from hf_mtl.balancing import available, build_weighting
 from hf_mtl.errors import UserError
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.training.own_optimizer import check_fused
 from tests import tiny
 from tests.training.trainers import make
 
@@ -114,6 +116,8 @@ def test_what_a_given_optimizer_cannot_do_is_refused_at_once(tmp_path: Path) -> 
 
 
 def test_an_optim_that_updates_the_model_alone_is_refused(tmp_path: Path) -> None:
-    options = {"optim": "galore_adamw_layerwise", "optim_target_modules": ["query"]}
+    # Not in a Trainer, which would ask for the optimizer's package first.
+    args = MultiTaskTrainingArguments(output_dir=str(tmp_path), optim="galore_adamw_layerwise", use_cpu=True)
     with pytest.raises(UserError, match=r"training\.optim: is .*galore_adamw_layerwise.*'uw' learns"):
-        make(tmp_path, weighting="uw", **options)
+        check_fused(args, build_weighting("uw", num_tasks=2))
+    check_fused(args, build_weighting("dwa", num_tasks=2))

@@ -30,8 +30,9 @@ def test_evaluation_prediction_and_temperatures_leave_the_model_as_it_is(tmp_pat
 
 def test_what_an_accelerator_did_to_a_model_is_taken_back(tmp_path: Path) -> None:
     model = tiny.model()
+    trainer = make(tmp_path, model=model, bf16=True)
     before = dict(vars(model))
-    make(tmp_path, model=model, bf16=True).accelerator.prepare_model(model, evaluation_mode=True)
+    trainer.accelerator.prepare_model(model, evaluation_mode=True)
     assert vars(model).keys() - before.keys() == {"_is_accelerate_prepared", "_original_forward", "forward"}
     unprepare(model)
     assert vars(model) == before

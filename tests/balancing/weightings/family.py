@@ -66,7 +66,8 @@ single_task_is_said = pytest.mark.filterwarnings("ignore:the weighting .* balanc
 def build(name: str, order: Sequence[int] = range(T), **options: Any) -> LossWeighting:
     """Build a weighting of some tasks in some order, told what a trainer tells at the start."""
     given = {key: [values[i] for i in order] for key, values in PER_TASK.get(name, {}).items()}
-    weighting = build_weighting(name, num_tasks=len(order), **{**QUICK.get(name, {}), **given, **options})
+    quick = {} if options.get("variant") == "plain" else QUICK.get(name, {})  # plain STCH has no warm-up
+    weighting = build_weighting(name, num_tasks=len(order), **{**quick, **given, **options})
     weighting.observe(sizes=[SIZES[i] for i in order], steps_per_epoch=2, total_steps=100, seed=3)
     weighting.observe(initial_losses=[1.0] * len(order))
     return weighting
