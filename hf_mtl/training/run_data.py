@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from hf_mtl.data.columns import name_count
 from hf_mtl.data.fingerprint import Fingerprint
@@ -15,7 +16,7 @@ from hf_mtl.reporting.atomic import replacing
 from hf_mtl.reporting.json_files import write_json_atomic
 
 DATA = "data.json"
-TRAINED = "trained_texts.npy"
+TRAINED = "trained_texts.safetensors"
 
 
 class RunData:
@@ -38,7 +39,7 @@ class RunData:
         """Keep what the rows are, by task and split."""
         keys = [item.keys["train"].rows for item in data.values() if "train" in item.keys]
         with replacing(self._trained) as temporary:
-            np.save(temporary, np.unique(np.concatenate([np.empty(0, np.uint64), *keys])))
+            save_file({"hashes": np.unique(np.concatenate([np.empty(0, np.uint64), *keys]))}, temporary)
         tasks = {
             name: {split: asdict(found) for split, found in item.fingerprints.items()} for name, item in data.items()
         }
@@ -68,7 +69,7 @@ class RunData:
 
     def trained(self, keys: Keys) -> int:
         """How many rows have a text that the run trained on."""
-        return int(among(keys, np.load(self._trained)).sum())
+        return int(among(keys, load_file(self._trained)["hashes"]).sum())
 
 
 def _difference(before: Fingerprint | None, now: Fingerprint | None) -> str:

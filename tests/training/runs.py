@@ -34,7 +34,7 @@ MODEL = {
 FOLDER = {
     "recipe.yaml",
     "data.json",
-    "trained_texts.npy",
+    "trained_texts.safetensors",
     "results.json",
     "log.jsonl",
     "figures",
