@@ -42,6 +42,7 @@ IRRELEVANT = {
     "do_eval": "for the user's own script; the Trainer does what it is told to do",
     "do_predict": "for the user's own script; the Trainer does what it is told to do",
     "local_rank": "the launcher says it",
+    "eval_accumulation_steps": "a row's predictions are a few numbers, and never fill a device",
 }
 
 # Why, and what to do instead.
@@ -58,7 +59,6 @@ REFUSED = {
     "debug": "Its tool fails at masks of True and False, which the encoder is given; leave it out",
     "enable_jit_checkpoint": "Its checkpoint falls inside a step; set save_steps: a stopped run goes on from its "
     "newest checkpoint with --resume",
-    "eval_accumulation_steps": "A row's predictions are a few numbers, which stay on the device; leave it out",
     "eval_do_concat_batches": "Predictions come as one array per task; leave it on",
     "eval_use_gather_object": "Predictions are arrays of numbers; leave it off",
     "ignore_data_skip": "A resumed run seeks to its step without reading what came before; leave it off",
@@ -73,6 +73,9 @@ REFUSED = {
     "use_cache": "Nothing is generated, so there is nothing to keep; leave it off",
     "use_liger_kernel": "Liger's kernels are not put into the encoder; leave it off",
 }
+
+# Values beside the default that say what is so anyhow.
+_AS_IT_IS = {"label_names": ["labels"]}
 
 # What a user's script may read, and what the command line says for a recipe.
 OF_THE_COMMAND_LINE = {
@@ -129,7 +132,7 @@ def refused_fields(values: Mapping[str, Any]) -> Iterator[Mistake]:
     fields = {field.name: field for field in dataclasses.fields(TrainingArguments)}
     for name, remedy in REFUSED.items():
         value = values.get(name)
-        if name in fields and value not in (None, [], _default(fields[name])):
+        if name in fields and value not in (None, [], _default(fields[name]), _AS_IT_IS.get(name)):
             yield Mistake(f"training.{name}", f"is {_shown(value)}", remedy)
     yield from _accelerator(values.get("accelerator_config"))
 

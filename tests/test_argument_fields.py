@@ -33,7 +33,6 @@ ASKED: dict[str, Any] = {
     "ddp_static_graph": True,
     "debug": "underflow_overflow",
     "enable_jit_checkpoint": True,
-    "eval_accumulation_steps": 2,
     "eval_do_concat_batches": False,
     "eval_use_gather_object": True,
     "ignore_data_skip": True,
@@ -101,6 +100,17 @@ def test_what_the_command_line_says_is_refused_in_a_recipe(
     [mistake] = caught.value.mistakes
     assert mistake.key == "training." + override.partition("=")[0]
     assert mistake.remedy.startswith(remedy)
+
+
+def test_values_that_change_nothing_are_not_refused(tmp_path: Any) -> None:
+    harmless: dict[str, Any] = {"eval_accumulation_steps": 10, "label_names": ["labels"]}
+    check_arguments(MODEL, MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, **harmless), {})
+
+
+def test_no_norm_to_clip_at_is_refused_as_the_trainer_cannot_compare_it(tmp_path: Any) -> None:
+    args = MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, max_grad_norm=None)
+    with pytest.raises(UserError, match=r"training\.max_grad_norm: is None\. Set 0, which clips nothing"):
+        check_arguments(MODEL, args, {})
 
 
 def test_what_a_script_says_to_itself_is_left_to_it_in_python(tmp_path: Any) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting, Need
+from hf_mtl.data.processes import is_main_process
 
 
 class NonAdditive(LossWeighting, ABC):
@@ -62,10 +63,11 @@ class NonAdditive(LossWeighting, ABC):
         return (self.combine(mine, tasks) * factor).to(losses.dtype), weights * factor
 
     def _warn(self) -> None:
-        if not self._warned:
+        if not self._warned and is_main_process():
             self._warned = True
             warnings.warn(
-                f"the weighting '{type(self).name}' balances only the tasks of one step, and a step holds one task: "
-                "use more rows per step, or an additive method such as 'uw' or 'dwa'",
+                f"the weighting '{type(self).name}' balances only the tasks of one step, and a step (a micro-batch, "
+                "if exact_accumulation is false) holds one task: use more rows per step, or an additive method such "
+                "as 'uw' or 'dwa'",
                 stacklevel=2,
             )

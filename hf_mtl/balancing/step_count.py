@@ -87,7 +87,7 @@ class CountsEpochs(CountsSteps, ABC):
             )
 
     def _say_unknown_epoch(self, consequence: str) -> None:
-        if "epoch" not in self._told:
+        if "epoch" not in self._told and is_main_process():
             self._told.add("epoch")
             warnings.warn(
                 f"the weighting '{type(self).name}' does not know how long an epoch is, so {consequence}",

@@ -14,6 +14,7 @@ from hf_mtl.data.gather import gather_splits
 from hf_mtl.data.labels import label_notes
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.overlap import note_overlaps
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.text_keys import text_keys
 from hf_mtl.data.texts import check_texts, missing_columns, needed_columns
 from hf_mtl.errors import DataError, Mistake
@@ -123,8 +124,9 @@ def prepare_dataset(name: str, task: Task, dataset: Dataset, split: str, labelle
     raise_all(mistakes)
     notes = label_notes(task, name, dataset) if split == "train" else []
     kept = drop_unlabelled(name, split, rows, notes).dataset
-    for note in notes:
-        logger.warning(note)
+    if is_main_process():
+        for note in notes:
+            logger.warning(note)
     return kept
 
 

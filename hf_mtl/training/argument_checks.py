@@ -117,6 +117,8 @@ def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
         value = getattr(args, key)
         if value is not None and value < least:
             mistakes.append(Mistake(f"training.{key}", f"is {value}", f"Allowed: {allowed}"))
+    if args.max_grad_norm is None:
+        mistakes.append(Mistake("training.max_grad_norm", "is None", "Set 0, which clips nothing"))
     for what in ("logging", "eval", "save"):
         steps = getattr(args, f"{what}_steps")
         if getattr(args, f"{what}_strategy") == "steps" and steps is not None and not steps > 0:

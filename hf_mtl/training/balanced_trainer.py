@@ -63,7 +63,8 @@ class BalancedTrainer(PlannedTrainer):
         if not given:
             split_groups(optimizer, self.model.heads.auxiliary_parameters(), rate, weight_decay=0.0)
         learned = balancing_parameters(self.weighting, self.model)
-        if self.args.balancing_learning_rate is not None and not learned:
+        idle = self.args.balancing_learning_rate is not None and not learned
+        if idle and self.is_world_process_zero():
             logger.warning("balancing_learning_rate does nothing here: no balancing parameters are learned.")
         missing = left_out(optimizer, learned)
         add_balancing_group(optimizer, missing.values(), rate)
@@ -154,8 +155,9 @@ class BalancedTrainer(PlannedTrainer):
             return None
         # Tasks that go one by one need a pass before the first of them anyhow.
         if not self.objective.exact_accumulation and not self._one_by_one:
-            name = self.weighting.name
-            logger.warning_once(f"exact_accumulation is false: '{name}' sees each micro-batch's own losses.")
+            if self.is_world_process_zero():
+                name = self.weighting.name
+                logger.warning_once(f"exact_accumulation is false: '{name}' sees each micro-batch's own losses.")
             return None
         return self._loss_pass(self._step_batches, self._random, self._one_by_one)
 

@@ -25,6 +25,7 @@ from hf_mtl.balancing import (
 )
 from hf_mtl.balancing.aggregator import Scope
 from hf_mtl.data.mixture import Mixture
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import Mistake, ModelError, UserError, by_task_mistakes, known
 from hf_mtl.gradients import GradientOptions, shared_parameters
 from hf_mtl.gradients.options import Layout
@@ -68,7 +69,8 @@ def make_weighting(
         options.setdefault("task_types", kinds)
     weighting = build_weighting(name, num_tasks=len(names), **options)
     proportional = mixture.temperature in (1, "proportional")
-    if name == "tw" and options.get("mode", "proportional") == "proportional" and proportional:
+    twice = name == "tw" and options.get("mode", "proportional") == "proportional" and proportional
+    if twice and is_main_process():
         logger.warning("Weighting 'tw' with proportional sampling counts size twice; consider mixture.temperature.")
     known_facts = {} if total_steps is None else {"total_steps": total_steps}
     sizes = list(mixture.sizes.values())
@@ -183,7 +185,7 @@ def check_task_gradients(
         raise UserError(Mistake(f"balancing.{key}", found, "Use a loss weighting such as uw, or freeze less"))
     for method, family in ((weighting, "weighting"), (aggregator, "aggregator")):
         _check_scope(getattr(method, "scope", "all"), f"balancing.{family}", model)
-    if mixture.one_task_per_step and aggregator is not None:
+    if mixture.one_task_per_step and aggregator is not None and is_main_process():
         logger.warning(
             f"Aggregator '{name}' has one task in every step (mixture.one_task_per_step): nothing is left to balance."
         )

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from transformers.utils import logging
 
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import CheckpointError
 
 logger = logging.get_logger(__name__)
@@ -183,7 +184,8 @@ def newest_whole(output_dir: Path) -> Path | None:
         try:
             verify(folder)
         except CheckpointError as error:
-            logger.warning(f"Skipping a checkpoint that cannot be used. {error}")
+            if is_main_process():
+                logger.warning(f"Skipping a checkpoint that cannot be used. {error}")
             continue
         return folder
     return None

@@ -8,6 +8,7 @@ from torch import nn
 from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.training.optimizer import balancing_parameters, left_out
@@ -59,7 +60,7 @@ def check_own_optimizer(
         raise UserError(mistakes)
     others = {} if optimizer is None else left_out(optimizer, dict(model.named_parameters()))
     others = {name: one for name, one in others.items() if name not in balancing_parameters(weighting, model)}
-    if others:
+    if others and is_main_process():
         logger.warning(f"optimizers: {_some(others)} of the model are in no group and stay as they are.")
 
 

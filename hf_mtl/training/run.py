@@ -8,6 +8,7 @@ from accelerate import PartialState
 from transformers import PrinterCallback, ProgressCallback
 from transformers.utils import logging
 
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import RunError
 from hf_mtl.recipe import Recipe, load_recipe
 from hf_mtl.reporting.figures import training_figure
@@ -91,24 +92,30 @@ def run_recipe(
 
 def _finished(folder: RunFolder, test: bool) -> dict[str, Any]:
     """The results of a run that has ended, as they are."""
-    logger.warning(f"{folder.path} is finished; nothing to resume.")
+    _say(f"{folder.path} is finished; nothing to resume.")
     results = folder.results()
     if test and "test" not in results:
-        logger.warning(f"Its test splits were not scored. Score them: hf-mtl evaluate {folder.path} --split test")
+        _say(f"Its test splits were not scored. Score them: hf-mtl evaluate {folder.path} --split test")
     return results
+
+
+def _say(text: str) -> None:
+    """Warn, once for all processes."""
+    if is_main_process():
+        logger.warning(text)
 
 
 def _checkpoint_to_resume(recipe: Recipe, folder: RunFolder) -> Path | None:
     """Where a run goes on; None if it has to start from its beginning, which is said."""
     if not folder.exists:
-        logger.warning(f"{folder.path} holds no run yet; starting it.")
+        _say(f"{folder.path} holds no run yet; starting it.")
         return None
     refuse_another_run(recipe, folder)
     start = checkpoints.newest_whole(folder.path)
     if start is None:
-        logger.warning(f"{folder.path} has no whole checkpoint; the run starts from its beginning.")
+        _say(f"{folder.path} has no whole checkpoint; the run starts from its beginning.")
     elif not (start / "optimizer.pt").exists():
-        logger.warning(f"{start} has no optimizer (save_only_model): the run goes on, but not in the same bits.")
+        _say(f"{start} has no optimizer (save_only_model): the run goes on, but not in the same bits.")
     return start
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from transformers import EvalPrediction
 from transformers.utils import logging
 
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.evaluation import aggregate, score_notes, score_task
 from hf_mtl.tasks import Task
@@ -71,7 +72,8 @@ def score_splits(
         rows = splits[name].scored
         if compute_metrics is not None:
             found = compute_metrics(EvalPrediction(prediction.outputs[rows], splits[name].labels[rows]))
-            _warn_of_replaced(name, scores[name], found)
+            if is_main_process():
+                _warn_of_replaced(name, scores[name], found)
             scores[name] |= found
         scores[name]["loss"] = float(np.mean(prediction.losses[rows], dtype=np.float64))
     together["loss"] = float(np.mean([values["loss"] for values in scores.values()]))

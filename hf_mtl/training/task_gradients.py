@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers.utils import logging
 
 from hf_mtl.balancing import FromGramian, GradientAggregator, LookAhead, LossWeighting, NonFiniteRows
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.gradients import (
     Chosen,
     GradientOptions,
@@ -276,7 +277,8 @@ class TaskGradients:
         self.skipped_steps += 1
         for parameter in [*self.model.parameters(), *self.weighting.parameters()]:
             parameter.grad = None
-        if not scaled and math.log10(self.skipped_steps).is_integer():  # a scaler tries what is too much, by design
+        due = math.log10(self.skipped_steps).is_integer()
+        if due and not scaled and is_main_process():  # a scaler tries what is too much, by design
             tasks = ", ".join(f"'{self._names[task]}'" for task in error.tasks)
             logger.warning(
                 f"A step was skipped, the {self.skipped_steps}. so far: the gradient of {tasks} is not finite. "

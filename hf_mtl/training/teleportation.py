@@ -17,6 +17,7 @@ from transformers.utils import logging
 from hf_mtl.balancing import Teleporting
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.permutation import derive_key, permute
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.gradients import shared_parameters
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.training.evaluate import to_device
@@ -128,7 +129,10 @@ class Teleportation(TrainerCallback):
         if direction is None or not self.aggregator.due(epoch):
             return
         assert self.aggregator.last is not None
-        logger.warning(f"COST: the tasks conflict at step {state.global_step}; {PASSES} passes seek another point.")
+        if is_main_process():
+            logger.warning(
+                f"COST: the tasks conflict at step {state.global_step}; {PASSES} passes seek another point."
+            )
         before = torch.cat([p.detach().flatten().clone() for p in shared_parameters(self.model)])
         with _plain(self.model):
             self._search(self.aggregator.last.sharpness_weights, state.global_step, args.learning_rate)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from transformers.utils import logging
 
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.evaluation.calibration import TEMPERATURE_BOUNDS, fit_temperature
 from hf_mtl.modeling import MultiTaskModel
@@ -43,13 +44,14 @@ def set_temperatures(
     found: dict[str, float] = {}
     for name, prediction in predictions.items():
         if not np.isfinite(prediction.outputs).all():
-            logger.warning(f"{name}: its logits are not finite; it gets no temperature.")
+            if is_main_process():
+                logger.warning(f"{name}: its logits are not finite; it gets no temperature.")
             continue
         rows = splits[name].scored
         found[name] = fit_temperature(prediction.outputs[rows], splits[name].labels[rows])
         model.set_temperature(name, found[name])
         low, high = TEMPERATURE_BOUNDS
-        if not low * 1.001 < found[name] < high / 1.001:
+        if not low * 1.001 < found[name] < high / 1.001 and is_main_process():
             logger.warning(
                 f"{name}: the best temperature is at the end of its range, {found[name]:.3g}: all of the "
                 f"{len(rows)} rows are right, or most are wrong. Fit it on more rows."

@@ -33,7 +33,7 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION, Teleporting
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.errors import RunError
+from hf_mtl.errors import RunError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.reporting.log_keys import MODEL_STEP
 from hf_mtl.training import checkpoint as checkpoints
@@ -188,7 +188,8 @@ class MultiTaskTrainer(BalancedTrainer):
         self.steps = self._new_steps(self.rows_per_step)
         speaks = self.is_world_process_zero()
         if speaks:
-            say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps)
+            through_ddp = self.task_gradients is None
+            say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps, through_ddp)
         self.balance = BalanceWatch(list(sizes), self.weighting, speaks)
         self.add_callback(self.balance)
         self.add_callback(LogStepsCallback())
@@ -255,6 +256,13 @@ class MultiTaskTrainer(BalancedTrainer):
             )
         self._loss_pass = LossPass(
             self.model, list(self.mixture.sizes), self.args.device, self.processes.reduce_sum, self._count_forward
+        )
+
+    def hyperparameter_search(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse what builds its models with ``model_init``, which this Trainer does not take."""
+        raise UserError(
+            "hyperparameter_search: builds its models with model_init, which MultiTaskTrainer does not take. Make a "
+            "model and a MultiTaskTrainer in every trial"
         )
 
     # ---- One optimizer step ----
@@ -435,7 +443,7 @@ class MultiTaskTrainer(BalancedTrainer):
         self._beginning.restore(self._to_begin_anew())
         if self._makes_optimizer:
             self.optimizer = None
-        else:
+        elif self.is_world_process_zero():
             logger.warning(
                 "The optimizer that was given to the Trainer goes on with what it remembers; to begin anew, give "
                 "a new one to a new Trainer."
@@ -453,10 +461,11 @@ class MultiTaskTrainer(BalancedTrainer):
         if rows != self.rows_per_step:
             share = self.args.train_batch_size * self.processes.world
             self.args.gradient_accumulation_steps = math.ceil(rows / share)
-            logger.warning(
-                f"The run has {rows} rows per step; on {self.processes.world} processes that is "
-                f"gradient_accumulation_steps={self.args.gradient_accumulation_steps}."
-            )
+            if self.is_world_process_zero():
+                logger.warning(
+                    f"The run has {rows} rows per step; on {self.processes.world} processes that is "
+                    f"gradient_accumulation_steps={self.args.gradient_accumulation_steps}."
+                )
             self._rows_per_step = rows
         if rows < self.processes.world * self.args.gradient_accumulation_steps:
             raise RunError(f"{rows} rows per step cannot be dealt to {self.processes.world} processes; use fewer")

@@ -84,7 +84,7 @@ def test_a_partial_step_is_that_of_its_tasks_alone(variant: str) -> None:
 def test_a_task_without_rows_in_the_epoch_of_the_nadir_takes_its_next_loss() -> None:
     weighting = build_weighting("stch", num_tasks=2, warmup_epochs=0)
     weighting.observe(steps_per_epoch=1)
-    with pytest.warns(UserWarning, match="a step holds one task"):
+    with pytest.warns(UserWarning, match="holds one task"):
         weighting(doubles([2.0, math.nan]), PARTLY)
     assert float(weighting(doubles([2.0, 7.0]))) == pytest.approx(2 * math.log(2.0))  # f = 0, 0
     assert float(weighting(doubles([2.0, 14.0]))) == pytest.approx(2 * math.log(1.0 + 2.0))
