@@ -60,4 +60,5 @@ def _(task: Regression, outputs: np.ndarray, labels: np.ndarray) -> Iterator[str
     for column, predicted, targets in columns:
         # A hundred thousandth of the targets' spread is no prediction.
         if np.ptp(targets) > 0 and np.ptp(predicted) <= 1e-5 * np.ptp(targets):
-            yield f"all {rows:,} predictions of '{column}' are the same, {predicted.mean():.4g}."
+            mean = f"{predicted.mean():.4g}"
+            yield f"all {rows:,} predictions of '{column}' are {mean}, within 1e-5 of the targets' spread."

@@ -84,16 +84,17 @@ class _Family:
 
     def _order(self, bases: list[Path], origin: Origin) -> list[Path]:
         """The files below a list of bases, in order of merging: C3, which finds the last of them first."""
+        if twice := [str(self.names[base]) for base in dict.fromkeys(bases) if bases.count(base) > 1]:
+            raise RecipeError(
+                Mistake("extends", f"lists {', '.join(twice)} more than once", "Keep one of them.", str(origin))
+            )
         queues = [list(self.orders[base]) for base in reversed(bases)] + [list(bases)]
         order: list[Path] = []
         while queues := [queue for queue in queues if queue]:
             found = next((queue[-1] for queue in queues if _is_last(queue[-1], queues)), None)
             if found is None:
                 wanted = " before ".join(str(self.names[key]) for key in _circle(queues))
-                remedy = (
-                    "A file comes after all that it extends, and the files of a list stand in one order everywhere."
-                )
-                raise RecipeError(Mistake("extends", f"cannot be put in order: {wanted}", remedy, str(origin)))
+                raise RecipeError(Mistake("extends", f"cannot be put in order: {wanted}", _ONE_ORDER, str(origin)))
             order.append(found)
             queues = [queue[:-1] if queue[-1] == found else queue for queue in queues]
         return order[::-1]

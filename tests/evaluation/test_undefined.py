@@ -83,7 +83,7 @@ def test_notes_tell_what_scores_hide():
     broken = np.array([[np.nan, 0.0], [1.0, np.inf], [0.0, 1.0]])
     assert notes(MOOD, broken, [0, 1, 0]) == ["t: 2 of 3 outputs are not finite, so it has no scores."]
     values, targets = np.array([[1.0, 3.0], [1.0 + 1e-9, 4.0], [1.0, 5.0]]), [[0.0, 1.0], [1.0, 2.0], [3.0, 2.0]]
-    assert notes(SCORE, values, targets) == ["t: all 3 predictions of 'x' are the same, 1."]
+    assert notes(SCORE, values, targets) == ["t: all 3 predictions of 'x' are 1, within 1e-5 of the targets' spread."]
 
 
 def test_another_score_that_is_undefined_is_named_too():

@@ -138,8 +138,13 @@ def test_a_base_after_what_extends_it_is_refused(write: Callable[..., str]) -> N
     write("extends: base.yaml\na: 2\n", "vip.yaml")
     with pytest.raises(RecipeError, match=r"in order: base\.yaml before vip\.yaml before base\.yaml\. A file"):
         read_extended(write("extends: [vip.yaml, base.yaml]\n"), [])
-    with pytest.raises(RecipeError, match=r"in order: vip\.yaml before vip\.yaml\. "):
-        read_extended(write("extends: [vip.yaml, vip.yaml]\n"), [])
+
+
+@pytest.mark.parametrize("again", ["uw.yaml", "./uw.yaml"])
+def test_a_file_that_is_listed_twice_is_named(write: Callable[..., str], again: str) -> None:
+    write("a: 1\n", "uw.yaml")
+    with pytest.raises(RecipeError, match=r"extends: lists uw\.yaml more than once\. Keep one of them"):
+        read_extended(write(f"extends: [uw.yaml, {again}]\n"), [])
 
 
 def test_a_circle_is_refused(write: Callable[..., str]) -> None:
