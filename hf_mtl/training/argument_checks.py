@@ -11,7 +11,7 @@ from hf_mtl.argument_fields import refused_fields
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.errors import DataError, Mistake, UserError
+from hf_mtl.errors import DataError, Mistake, UserError, known
 from hf_mtl.evaluation import absent_classes, greater_is_better, metric_keys, undefined_metrics
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Task
@@ -178,20 +178,28 @@ def check_scores(tasks: Mapping[str, Task], evaluation: Mapping[str, EncodedSpli
         raise DataError(mistakes)
 
 
-def set_direction(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task]) -> None:
+def set_direction(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task], has_own_metrics: bool = False) -> None:
     """Say whether more of ``metric_for_best_model`` is better; the Trainer would guess it from the name's ending.
 
+    Args:
+        args: The training arguments, which are changed.
+        tasks: The model's tasks.
+        has_own_metrics: Whether there is a ``compute_metrics``, whose scores may have any name.
+
     Raises:
-        UserError: If ``greater_is_better`` says the opposite.
+        UserError: If there is no such score, or ``greater_is_better`` says the opposite.
     """
     wanted = (args.metric_for_best_model or "").removeprefix("eval_")
     directions = {"loss": False, **dict.fromkeys(("average", "macro", "worst"), True)}
     for name, task in tasks.items():
         directions[f"{name}_loss"] = False
         for key, spec in metric_keys(task).items():
-            per_target = [f"{name}_{key}_{column}" for column in task.label_columns]
+            per_target = [f"{name}_{key}_{column}" for column in task.label_columns if task.num_outputs > 1]
             directions.update(dict.fromkeys((f"{name}_{key}", *per_target), greater_is_better(spec)))
     if wanted not in directions:
+        if wanted and not has_own_metrics and args.eval_strategy != "no":
+            key, found = "training.metric_for_best_model", f"unknown score '{wanted}'"
+            raise UserError(Mistake(key, found, known(directions, wanted)))
         return
     better = directions[wanted]
     guessed = not wanted.endswith("loss")

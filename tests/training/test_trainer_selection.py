@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from hf_mtl import MultiTaskModel, Regression
+from hf_mtl.errors import UserError
 from tests import tiny
 from tests.training.trainers import make, records
 
@@ -80,3 +81,10 @@ def test_a_threshold_makes_small_gains_not_count(tmp_path: Path) -> None:
     trainer = make(tmp_path, early_stopping_patience=2, early_stopping_threshold=1e3, **options)
     trainer.train()
     assert trainer.state.global_step == 3
+
+
+def test_an_unknown_score_is_refused_before_training(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"metric_for_best_model": "topic_f1_marco", "eval_strategy": "steps", "eval_steps": 2}
+    with pytest.raises(UserError, match="unknown score 'topic_f1_marco'. .* Did you mean 'topic_f1_macro'"):
+        make(tmp_path, **options)
+    make(tmp_path, compute_metrics=lambda _: {"f1_marco": 1.0}, **options)  # a score of one's own
