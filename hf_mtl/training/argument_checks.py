@@ -178,28 +178,14 @@ def check_scores(tasks: Mapping[str, Task], evaluation: Mapping[str, EncodedSpli
         raise DataError(mistakes)
 
 
-def set_direction(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task], has_own_metrics: bool = False) -> None:
+def set_direction(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task]) -> None:
     """Say whether more of ``metric_for_best_model`` is better; the Trainer would guess it from the name's ending.
 
-    Args:
-        args: The training arguments, which are changed.
-        tasks: The model's tasks.
-        has_own_metrics: Whether there is a ``compute_metrics``, whose scores may have any name.
-
     Raises:
-        UserError: If there is no such score, or ``greater_is_better`` says the opposite.
+        UserError: If ``greater_is_better`` says the opposite.
     """
-    wanted = (args.metric_for_best_model or "").removeprefix("eval_")
-    directions = {"loss": False, **dict.fromkeys(("average", "macro", "worst"), True)}
-    for name, task in tasks.items():
-        directions[f"{name}_loss"] = False
-        for key, spec in metric_keys(task).items():
-            per_target = [f"{name}_{key}_{column}" for column in task.label_columns if task.num_outputs > 1]
-            directions.update(dict.fromkeys((f"{name}_{key}", *per_target), greater_is_better(spec)))
+    wanted, directions = _watched(args), _directions(tasks)
     if wanted not in directions:
-        if wanted and not has_own_metrics and args.eval_strategy != "no":
-            key, found = "training.metric_for_best_model", f"unknown score '{wanted}'"
-            raise UserError(Mistake(key, found, known(directions, wanted)))
         return
     better = directions[wanted]
     guessed = not wanted.endswith("loss")
@@ -210,3 +196,36 @@ def set_direction(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task], h
         )
         raise UserError(Mistake("training.greater_is_better", found, "Leave it out"))
     args.greater_is_better = better
+
+
+def check_best_metric(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task]) -> None:
+    """Refuse a score to watch that no evaluation will have; the Trainer would notice at the first.
+
+    Args:
+        args: The training arguments.
+        tasks: The tasks that are evaluated, by their built-in metrics alone.
+
+    Raises:
+        UserError: If there is no such score.
+    """
+    wanted, directions = _watched(args), _directions(tasks)
+    if wanted and args.eval_strategy != "no" and wanted not in directions:
+        key, found = "training.metric_for_best_model", f"the evaluation will have no score '{wanted}'"
+        raise UserError(Mistake(key, found, known(directions, wanted)))
+
+
+def _watched(args: MultiTaskTrainingArguments) -> str:
+    """The score that decides which model is the best; empty if none does."""
+    return (args.metric_for_best_model or "").removeprefix("eval_")
+
+
+def _directions(tasks: Mapping[str, Task]) -> dict[str, bool]:
+    """Every score of an evaluation, and whether more of it is better."""
+    directions = {"loss": False, **dict.fromkeys(("average", "macro", "worst"), True)}
+    for name, task in tasks.items():
+        directions[f"{name}_loss"] = False
+        columns = task.label_columns if len(task.label_columns) > 1 else []
+        for key, spec in metric_keys(task).items():
+            per_target = [f"{name}_{key}_{column}" for column in columns]
+            directions.update(dict.fromkeys((f"{name}_{key}", *per_target), greater_is_better(spec)))
+    return directions

@@ -40,6 +40,7 @@ from hf_mtl.reporting.log_keys import MODEL_STEP
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.argument_checks import (
     check_arguments,
+    check_best_metric,
     check_scores,
     check_temperature_scaling,
     search_unused,
@@ -123,12 +124,14 @@ class MultiTaskTrainer(BalancedTrainer):
         self.tasks = model.tasks
         limit_steps(args)
         search_unused(args)
-        set_direction(args, self.tasks, kwargs.get("compute_metrics") is not None)
+        set_direction(args, self.tasks)
         self._encode_with = (processing_class, model.config.max_length)
         train = self._encode(train_dataset, "train") if train_dataset is not None else None
         evaluation = self._encode(eval_dataset, "validation") if eval_dataset is not None else None
         if train is not None and evaluation is not None:
             check_scores(self.tasks, evaluation)
+            if kwargs.get("compute_metrics") is None:  # whose scores may have any name
+                check_best_metric(args, {name: self.tasks[name] for name in evaluation})
         if train is not None and args.temperature_scaling:
             check_temperature_scaling({name: self.tasks[name] for name in train}, evaluation or {})
         super().__init__(

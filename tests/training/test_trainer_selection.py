@@ -83,8 +83,10 @@ def test_a_threshold_makes_small_gains_not_count(tmp_path: Path) -> None:
     assert trainer.state.global_step == 3
 
 
-def test_an_unknown_score_is_refused_before_training(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"metric_for_best_model": "topic_f1_marco", "eval_strategy": "steps", "eval_steps": 2}
-    with pytest.raises(UserError, match="unknown score 'topic_f1_marco'. .* Did you mean 'topic_f1_macro'"):
-        make(tmp_path, **options)
-    make(tmp_path, compute_metrics=lambda _: {"f1_marco": 1.0}, **options)  # a score of one's own
+@pytest.mark.parametrize("metric", ["topic_f1_marco", "score_pearson", "topic_f1_macro_label", "runtime"])
+def test_a_score_that_no_evaluation_has_is_refused_before_training(tmp_path: Path, metric: str) -> None:
+    evaluation = {"topic": tiny.rows("topic", 30, seed=1)}
+    options: dict[str, Any] = {"metric_for_best_model": metric, "eval_strategy": "steps", "eval_steps": 2}
+    with pytest.raises(UserError, match=f"no score '{metric}'. Known: average, loss, macro, topic_f1_macro, topic_l"):
+        make(tmp_path, evaluation=evaluation, **options)
+    make(tmp_path, evaluation=evaluation, compute_metrics=lambda _: {"f1_marco": 1.0}, **options)
