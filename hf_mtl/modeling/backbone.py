@@ -15,6 +15,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTraine
 from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
 
 from hf_mtl.errors import Mistake, ModelError, known
+from hf_mtl.modeling.configuration import MultiTaskConfig
 
 Backbone: TypeAlias = str | Path | Mapping[str, Any] | PreTrainedConfig
 
@@ -54,16 +55,23 @@ def load_encoder_config(backbone: Backbone, **kwargs: Any) -> PreTrainedConfig:
         kwargs: As for `AutoConfig.from_pretrained`.
 
     Raises:
-        ModelError: If there is no such backbone, or it cannot be read.
+        ModelError: If there is no such backbone, it cannot be read, or it is no backbone but a `MultiTaskModel`.
     """
     if isinstance(backbone, PreTrainedConfig):
         return copy.deepcopy(backbone)
     if isinstance(backbone, Mapping):
         return _inline_config(backbone)
     try:
-        return AutoConfig.from_pretrained(resolve_backbone(str(backbone)), **kwargs)
+        config = AutoConfig.from_pretrained(resolve_backbone(str(backbone)), **kwargs)
     except _LOAD_ERRORS as error:
         raise ModelError(_cannot_load(str(backbone), error)) from error
+    if isinstance(config, MultiTaskConfig):
+        remedy = (
+            "To train it on, give MultiTaskModel.from_pretrained to the Trainer. For other tasks, save its encoder "
+            "(model.encoder.save_pretrained) and its tokenizer to a folder, and give that"
+        )
+        raise ModelError(Mistake(_KEY, f"'{backbone}' is a model of hf_mtl, with heads", remedy))
+    return config
 
 
 def read_dtype(options: dict[str, Any]) -> torch.dtype | Literal["auto"]:

@@ -11,7 +11,7 @@ from hf_mtl.argument_fields import refused_fields
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.errors import DataError, Mistake, UserError
+from hf_mtl.errors import DataError, Mistake, UserError, known
 from hf_mtl.evaluation import absent_classes, greater_is_better, metric_keys, undefined_metrics
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Task
@@ -186,13 +186,7 @@ def set_direction(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task]) -
     Raises:
         UserError: If ``greater_is_better`` says the opposite.
     """
-    wanted = (args.metric_for_best_model or "").removeprefix("eval_")
-    directions = {"loss": False, **dict.fromkeys(("average", "macro", "worst"), True)}
-    for name, task in tasks.items():
-        directions[f"{name}_loss"] = False
-        for key, spec in metric_keys(task).items():
-            per_target = [f"{name}_{key}_{column}" for column in task.label_columns]
-            directions.update(dict.fromkeys((f"{name}_{key}", *per_target), greater_is_better(spec)))
+    wanted, directions = _watched(args), _directions(tasks)
     if wanted not in directions:
         return
     better = directions[wanted]
@@ -204,3 +198,36 @@ def set_direction(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task]) -
         )
         raise UserError(Mistake("training.greater_is_better", found, "Leave it out"))
     args.greater_is_better = better
+
+
+def check_best_metric(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task]) -> None:
+    """Refuse a score to watch that no evaluation will have; the Trainer would notice at the first.
+
+    Args:
+        args: The training arguments.
+        tasks: The tasks that are evaluated, by their built-in metrics alone.
+
+    Raises:
+        UserError: If there is no such score.
+    """
+    wanted, directions = _watched(args), _directions(tasks)
+    if wanted and args.eval_strategy != "no" and wanted not in directions:
+        key, found = "training.metric_for_best_model", f"the evaluation will have no score '{wanted}'"
+        raise UserError(Mistake(key, found, known(directions, wanted)))
+
+
+def _watched(args: MultiTaskTrainingArguments) -> str:
+    """The score that decides which model is the best; empty if none does."""
+    return (args.metric_for_best_model or "").removeprefix("eval_")
+
+
+def _directions(tasks: Mapping[str, Task]) -> dict[str, bool]:
+    """Every score of an evaluation, and whether more of it is better."""
+    directions = {"loss": False, **dict.fromkeys(("average", "macro", "worst"), True)}
+    for name, task in tasks.items():
+        directions[f"{name}_loss"] = False
+        columns = task.label_columns if len(task.label_columns) > 1 else []
+        for key, spec in metric_keys(task).items():
+            per_target = [f"{name}_{key}_{column}" for column in columns]
+            directions.update(dict.fromkeys((f"{name}_{key}", *per_target), greater_is_better(spec)))
+    return directions

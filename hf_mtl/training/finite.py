@@ -1,10 +1,12 @@
 """Do a run's losses and weights still hold numbers? Watched on the device, read where the Trainer logs or saves."""
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from transformers.trainer_callback import TrainerState
 
 from hf_mtl.errors import DivergedError
 from hf_mtl.training.checkpoint import checkpoints
@@ -15,6 +17,11 @@ PATIENCE = 10
 
 PATIENCE_WITH_SCALER = 30
 """The same for skipped steps under a loss scaler, which halves its factor 2^16 until gradients fit."""
+
+_REMEDY = (
+    "Lower training.learning_rate or training.max_grad_norm, use bf16 in place of fp16, "
+    "or look at the task's rows and targets"
+)
 
 
 class FiniteWatch:
@@ -130,13 +137,40 @@ class FiniteWatch:
             parts.append(f"{of_all} are not finite after step {step}, such as {broken[0]}")
         if len(self._skipped) >= self._may_skip:
             parts.append(f"gradients are not finite, and every step was skipped, since step {self._skipped[0]}")
-        good = [path for path in checkpoints(self.output_dir) if int(path.name.split("-")[1]) <= step]
-        kept = f"The last checkpoint before that is kept: {good[0]}" if good else "There is no checkpoint from before"
-        remedy = (
-            "Lower training.learning_rate or training.max_grad_norm, use bf16 in place of fp16, "
-            "or look at the task's rows and targets"
-        )
-        return f"training has diverged: {'; '.join(parts)}. {kept}. {remedy}."
+        # A checkpoint may have been written while losses were bad and weights not yet.
+        first = min([*since.values(), *self._skipped[:1], step + 1])
+        return f"training has diverged: {'; '.join(parts)}. {_kept(self.output_dir, first)}. {_REMEDY}."
+
+
+def refuse_broken_scores(
+    scores: Mapping[str, Mapping[str, float]], state: TrainerState, output_dir: str | Path
+) -> None:
+    """Give up a trained model whose outputs on validation are not finite, though its weights and losses were.
+
+    The update of the last step is seen by no loss.
+
+    Args:
+        scores: Of the model that was kept, by task.
+        state: The Trainer's, whose log has the evaluations before.
+        output_dir: Where the checkpoints are, to name the last good one.
+
+    Raises:
+        DivergedError: If a task's loss is not finite.
+    """
+    lost = [f"'{task}'" for task, values in scores.items() if not math.isfinite(values["loss"])]
+    if not lost:
+        return
+    good = [record["step"] for record in state.log_history if math.isfinite(record.get("eval_loss", math.nan))]
+    found = f"the validation losses of {', '.join(lost)} are not finite in the end"
+    raise DivergedError(
+        f"training has diverged: {found}. {_kept(Path(output_dir), max(good, default=0) + 1)}. {_REMEDY}."
+    )
+
+
+def _kept(output_dir: Path, first: int) -> str:
+    """Name the last checkpoint before the first step that is bad."""
+    good = [path for path in checkpoints(output_dir) if int(path.name.split("-")[1]) < first]
+    return f"The last checkpoint before that is kept: {good[0]}" if good else "There is no checkpoint from before"
 
 
 def _here(parameter: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer, TrainingArguments
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
@@ -106,3 +107,22 @@ class ForOneStep:
             for group, value in zip(optimizer.param_groups, self._before, strict=True):
                 group[self.option] = value
             self._before = None
+
+
+def catch_up(scheduler: Any, steps: int) -> None:
+    """Bring a learning rate schedule to a step of its run without its saved state.
+
+    Args:
+        scheduler: The schedule, at its beginning; one that is no function of the step, as those that follow scores,
+            stays there.
+        steps: Optimizer steps that were taken.
+    """
+    scheduler = getattr(scheduler, "scheduler", scheduler)  # accelerate's wrapper
+    if not isinstance(scheduler, LambdaLR) or scheduler.last_epoch >= steps:
+        return
+    # Not by `step`, which warns where the optimizer has not stepped before.
+    scheduler.last_epoch, scheduler._step_count = steps, steps + 1
+    rates = [base * rate(steps) for base, rate in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)]
+    for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    scheduler._last_lr = rates

@@ -17,9 +17,10 @@ from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.baselines import add_baselines, check_baselines
 from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrinterCallback, TaskProgressCallback
+from hf_mtl.training.finite import refuse_broken_scores
 from hf_mtl.training.prepare import Prepared, make_arguments, note_unscored, prepare
 from hf_mtl.training.run_folder import RunFolder
-from hf_mtl.training.same_run import refuse_another_run, refuse_other_rows
+from hf_mtl.training.same_run import changed_training, refuse_another_run, refuse_other_rows
 from hf_mtl.training.trainer import MultiTaskTrainer
 
 logger = logging.get_logger(__name__)
@@ -52,6 +53,7 @@ def run_recipe(
 
     Raises:
         UserError: If the recipe, the data or the folder cannot be used; nothing is trained.
+        DivergedError: If losses, weights or validation losses are not finite; checkpoints are kept.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
@@ -59,7 +61,7 @@ def run_recipe(
     folder = RunFolder(str(args.output_dir))
     folder.check(resume, overwrite)
     if resume and folder.is_finished:
-        return _finished(folder, test)
+        return _finished(recipe, folder, test, baselines)
     start = _checkpoint_to_resume(recipe, folder) if resume else None
     prepared = prepare(recipe, args, tokenizer_folder=start)
     if start is not None:
@@ -81,6 +83,8 @@ def run_recipe(
     trainer.add_callback(TaskPrinterCallback if args.disable_tqdm else TaskProgressCallback)
     folder.open(resume, overwrite)  # now that nothing can be wrong any more: it may clear an old run away
     trainer.train(resume_from_checkpoint=str(start) if start else None)
+    trainer.evaluate()
+    refuse_broken_scores(trainer.scores.tasks, trainer.state, folder.path)  # before anybody can load or fetch it
     _publish(trainer, folder)
     results = _results(trainer, prepared, test, baselines)
     if trainer.is_world_process_zero():
@@ -90,12 +94,17 @@ def run_recipe(
     return results
 
 
-def _finished(folder: RunFolder, test: bool) -> dict[str, Any]:
-    """The results of a run that has ended, as they are."""
+def _finished(recipe: Recipe, folder: RunFolder, test: bool, baselines: bool) -> dict[str, Any]:
+    """The results of a run that has ended, as they are; of the same recipe, up to how long to train."""
+    refuse_another_run(recipe, folder)
     _say(f"{folder.path} is finished; nothing to resume.")
-    results = folder.results()
+    if changed := changed_training(recipe, folder):
+        _say(f"It was trained with other values of {', '.join(changed)}; they stay as they were.")
+    results, again = folder.results(), f"hf-mtl evaluate {folder.path}"
     if test and "test" not in results:
-        _say(f"Its test splits were not scored. Score them: hf-mtl evaluate {folder.path} --split test")
+        _say(f"Its test splits were not scored. Score them: {again} --split test")
+    if baselines and "baselines" not in results:
+        _say(f"Its baselines were not scored. Score them: {again} --baselines")
     return results
 
 
@@ -133,7 +142,6 @@ def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
 
 
 def _results(trainer: MultiTaskTrainer, prepared: Prepared, test: bool, baselines: bool) -> dict[str, Any]:
-    trainer.evaluate()
     assert trainer.ending is not None
     results = {**trainer.scores.to_dict(), "split": "validation", **trainer.ending.to_dict()}
     results["notes"] = [*trainer.ending.sentences(), *trainer.scores.notes]

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from hf_mtl.data.columns import name_count
 from hf_mtl.data.fingerprint import Fingerprint
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.text_keys import Keys, among
+from hf_mtl.errors import CheckpointError, Mistake
 from hf_mtl.reporting.atomic import replacing
 from hf_mtl.reporting.json_files import write_json_atomic
 
@@ -46,9 +49,14 @@ class RunData:
         write_json_atomic(self._data, {"tasks": tasks})
 
     def fingerprints(self, name: str) -> dict[str, Fingerprint]:
-        """What the splits of a task were; empty for a task that the run has not."""
-        tasks = json.loads(self._data.read_text("utf-8"))["tasks"]
-        return {split: Fingerprint(**found) for split, found in tasks.get(name, {}).items()}
+        """What the splits of a task were; empty for a task that the run has not.
+
+        Raises:
+            CheckpointError: If the record cannot be read; names the file.
+        """
+        with _as_mistake(self._data):
+            tasks = json.loads(self._data.read_text("utf-8"))["tasks"]
+            return {split: Fingerprint(**found) for split, found in tasks.get(name, {}).items()}
 
     def changes(self, data: Mapping[str, LoadedTask], splits: Iterable[str]) -> Iterator[tuple[str, str, str]]:
         """Compare the rows of today with those of the run.
@@ -68,8 +76,23 @@ class RunData:
                     yield name, split, _difference(before, now)
 
     def trained(self, keys: Keys) -> int:
-        """How many rows have a text that the run trained on."""
-        return int(among(keys, load_file(self._trained)["hashes"]).sum())
+        """How many rows have a text that the run trained on.
+
+        Raises:
+            CheckpointError: If the record cannot be read; names the file.
+        """
+        with _as_mistake(self._trained):
+            hashes = load_file(self._trained)["hashes"]
+        return int(among(keys, hashes).sum())
+
+
+@contextmanager
+def _as_mistake(record: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        problem = f"{record}: damaged, the rows of the run cannot be told from it ({error})"
+        raise CheckpointError(Mistake("", problem, "Remove it to go on without this record")) from error
 
 
 def _difference(before: Fingerprint | None, now: Fingerprint | None) -> str:

@@ -47,8 +47,19 @@ class RunFolder:
         return (self.path / RESULTS).exists()
 
     def results(self) -> dict[str, Any]:
-        """The results of a finished run."""
-        results: dict[str, Any] = json.loads((self.path / RESULTS).read_text("utf-8"))
+        """The results of a finished run.
+
+        Raises:
+            CheckpointError: If they are damaged; names the file.
+        """
+        path = self.path / RESULTS
+        try:
+            results = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            remedy = "Remove it, and --resume goes on from the last checkpoint"
+            raise CheckpointError(Mistake("", f"{path}: damaged ({error})", remedy)) from error
+        if not isinstance(results, dict) or "tasks" not in results:
+            raise CheckpointError(f"{path}: holds no results of a run")
         return results
 
     def check(self, resume: bool, overwrite: bool) -> None:

@@ -52,6 +52,15 @@ def refuse_other_rows(recipe: Recipe, folder: RunFolder, data: Mapping[str, Load
         raise RunError(recipe.with_places(mistakes))
 
 
+def changed_training(recipe: Recipe, folder: RunFolder) -> list[str]:
+    """The keys of ``training`` that a recipe gives another value than a run's has; where it lies is none of them."""
+    if not folder.recipe.exists():
+        return []
+    here, there = recipe.training.options(), load_recipe(folder.recipe).training.options()
+    keys = dict.fromkeys([*there, *here])
+    return [f"training.{key}" for key in keys if key != "output_dir" and here.get(key) != there.get(key)]
+
+
 def _differences(recipe: Recipe, theirs: Recipe, folder: RunFolder) -> Iterator[Mistake]:
     remedy = f"Resume with {folder.recipe}, or start anew with --overwrite."
     here, there = list(recipe.tasks), list(theirs.tasks)

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import EarlyStoppingCallback
+from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import TrainOutput
 from transformers.utils import logging
@@ -39,6 +40,7 @@ from hf_mtl.reporting.log_keys import MODEL_STEP
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.argument_checks import (
     check_arguments,
+    check_best_metric,
     check_scores,
     check_temperature_scaling,
     search_unused,
@@ -63,6 +65,7 @@ from hf_mtl.training.extra_passes import LossPass
 from hf_mtl.training.finite import FiniteWatch
 from hf_mtl.training.frozen_groups import FrozenGroups
 from hf_mtl.training.objective import Objective, StepResult
+from hf_mtl.training.optimizer import catch_up
 from hf_mtl.training.own_optimizer import check_fused, check_own_optimizer
 from hf_mtl.training.preparation import unprepare
 from hf_mtl.training.probes import Prober
@@ -127,6 +130,8 @@ class MultiTaskTrainer(BalancedTrainer):
         evaluation = self._encode(eval_dataset, "validation") if eval_dataset is not None else None
         if train is not None and evaluation is not None:
             check_scores(self.tasks, evaluation)
+            if kwargs.get("compute_metrics") is None:  # whose scores may have any name
+                check_best_metric(args, {name: self.tasks[name] for name in evaluation})
         if train is not None and args.temperature_scaling:
             check_temperature_scaling({name: self.tasks[name] for name in train}, evaluation or {})
         super().__init__(
@@ -340,6 +345,14 @@ class MultiTaskTrainer(BalancedTrainer):
         super().log(logs, start_time)
 
     # ---- Checkpoints ----
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """As the Trainer's, which would begin the learning rate anew after ``save_only_model``."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None or self.is_deepspeed_enabled or (Path(checkpoint) / SCHEDULER_NAME).exists():
+            return
+        state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
+        catch_up(self.lr_scheduler, state.global_step)
 
     def stateful(self) -> dict[str, checkpoints.Stateful]:
         """Everything that remembers and that the Trainer does not save itself, by name."""

@@ -8,6 +8,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling import MultiTaskModel, resolve_backbone
 from hf_mtl.modeling.dropout import dropout_fields
+from tests import tiny
 
 from .families import FAMILIES, TASKS, make_model
 
@@ -118,3 +119,14 @@ def test_pretrained_minilm_loads_from_a_python_package() -> None:
     with torch.no_grad():
         expected = plain(ids, mask).last_hidden_state.mean(dim=1)
         torch.testing.assert_close(model(ids, mask).features, expected)
+
+
+def test_a_trained_model_is_no_backbone_but_its_encoder_is(tmp_path: Path) -> None:
+    trained = tiny.model(head="linear", tasks=tiny.TASKS)
+    trained.save_pretrained(tmp_path / "model")
+    with pytest.raises(ModelError, match="is a model of hf_mtl, with heads. To train it on, give MultiTaskModel"):
+        MultiTaskModel.from_backbone(str(tmp_path / "model"), tasks=tiny.TASKS)
+    trained.encoder.save_pretrained(tmp_path / "encoder")
+    again = MultiTaskModel.from_backbone(str(tmp_path / "encoder"), tasks=tiny.TASKS, head="linear")
+    weights = trained.encoder.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in again.encoder.state_dict().items())

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback
+from transformers.trainer_callback import TrainerState
 
 from hf_mtl import MultiTaskModel
 from hf_mtl.errors import DivergedError
-from hf_mtl.training.finite import PATIENCE, PATIENCE_WITH_SCALER, FiniteWatch
+from hf_mtl.training.finite import PATIENCE, PATIENCE_WITH_SCALER, FiniteWatch, refuse_broken_scores
 from hf_mtl.training.objective import StepResult
 from tests import tiny
 from tests.training.trainers import make
@@ -73,6 +74,30 @@ def test_weights_that_are_not_finite_end_the_run_at_once(tmp_path: Path, value: 
     assert str(caught.value).startswith(
         "training has diverged: the loss of 'b' is not finite since step 7; 1 of 3 weights are not finite after "
         f"step 9, such as w0. The last checkpoint before that is kept: {tmp_path / 'checkpoint-3'}. Lower "
+    )
+
+
+def test_a_checkpoint_written_after_losses_went_bad_is_not_called_one_from_before(tmp_path: Path) -> None:
+    for step in (5, 10, 20):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    found = watch(tmp_path, torch.ones(1))
+    for step in range(13, 13 + PATIENCE):
+        found.observe(step, result([1.0, NAN]))
+        found.observe_update(step, skipped=True, scaled=False)
+    with pytest.raises(DivergedError, match=f"since step 13. The last .* kept: {tmp_path / 'checkpoint-10'}[.] "):
+        found.check(step)
+
+
+def test_a_model_whose_last_update_broke_it_is_given_up(tmp_path: Path) -> None:
+    for step in (2, 4):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    state = TrainerState(log_history=[{"eval_loss": 1.0, "step": 2}, {"eval_loss": NAN, "step": 4}, {"step": 4}])
+    refuse_broken_scores({"a": {"loss": 1.0}}, state, tmp_path)
+    with pytest.raises(DivergedError) as caught:
+        refuse_broken_scores({"a": {"loss": 1.0}, "b": {"loss": NAN}}, state, tmp_path)
+    assert str(caught.value).startswith(
+        "training has diverged: the validation losses of 'b' are not finite in the end. The last checkpoint before "
+        f"that is kept: {tmp_path / 'checkpoint-2'}. Lower "
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from hf_mtl import MultiTaskModel, run_recipe
-from hf_mtl.errors import DataError, ModelError, RunError
+from hf_mtl.errors import DataError, DivergedError, ModelError, RunError
 from hf_mtl.training import evaluate_run
 from tests.training import runs
 
@@ -222,6 +222,31 @@ def test_a_finished_run_is_not_resumed(recipe: Path, finished: Path, warnings: l
 def test_a_finished_run_says_how_to_score_its_test_splits(recipe: Path, finished: Path, warnings: list[str]) -> None:
     runs.train(recipe, finished, resume=True, test=True)
     assert warnings[1] == f"Its test splits were not scored. Score them: hf-mtl evaluate {finished} --split test"
+
+
+def test_a_finished_run_says_how_to_score_its_baselines(recipe: Path, finished: Path, warnings: list[str]) -> None:
+    runs.train(recipe, finished, resume=True, baselines=True)
+    assert warnings[1] == f"Its baselines were not scored. Score them: hf-mtl evaluate {finished} --baselines"
+
+
+def test_results_of_another_recipe_are_not_given_for_a_finished_run(recipe: Path, finished: Path) -> None:
+    with pytest.raises(RunError, match="training.learning_rate: is 0.5, in the run it is"):
+        runs.train(recipe, finished, "training.learning_rate=0.5", resume=True)
+
+
+def test_a_finished_run_says_what_it_was_trained_with_otherwise(
+    recipe: Path, finished: Path, warnings: list[str]
+) -> None:
+    found = runs.train(recipe, finished, "training.max_steps=99", resume=True)
+    assert found["trained_steps"] == runs.STEPS
+    assert warnings[1] == "It was trained with other values of training.max_steps; they stay as they were."
+
+
+def test_a_run_whose_last_update_broke_the_model_fails_and_publishes_none(recipe: Path, tmp_path: Path) -> None:
+    wild = ["training.learning_rate=1e30", "training.head_learning_rate=1e30", "training.max_steps=1"]
+    with pytest.raises(DivergedError, match="are not finite in the end. There is no checkpoint from before"):
+        runs.train(recipe, tmp_path / "run", *wild, "training.warmup_steps=0")
+    assert not {"results.json", "model.safetensors"} & {path.name for path in (tmp_path / "run").iterdir()}
 
 
 def test_overwriting_starts_anew_and_leaves_other_files(recipe: Path, finished: Path) -> None:

@@ -197,3 +197,12 @@ def test_results_come_back_and_end_the_run(tmp_path: Path) -> None:
     folder.write_results({"tasks": {"a": {"accuracy": 0.5}}, "average": float("nan")})
     assert folder.is_finished
     assert folder.results() == {"tasks": {"a": {"accuracy": 0.5}}, "average": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("{", "damaged .*Remove it, and --resume"), ("null", "holds no results"), ("{}", "holds no")]
+)
+def test_damaged_results_are_named(tmp_path: Path, text: str, found: str) -> None:
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(CheckpointError, match=f"{tmp_path / 'results.json'}: {found}"):
+        RunFolder(tmp_path).results()

@@ -105,3 +105,15 @@ def test_another_weighting_is_refused(tmp_path: Path) -> None:
     make(tmp_path, weighting="uw", save_strategy="steps", save_steps=2).train()
     with pytest.raises(CheckpointError, match="weighting"):
         make(tmp_path, weighting="ew").train(resume_from_checkpoint=True)
+
+
+def test_without_a_saved_schedule_the_learning_rate_goes_on_where_it_was(tmp_path: Path) -> None:
+    """As after `save_only_model`: it used to begin anew, at its peak, and never came down."""
+    saving: dict[str, Any] = {"save_strategy": "steps", "save_steps": 3, "save_only_model": True, "max_steps": 6}
+    rates = []
+    for start in (None, str(tmp_path / "checkpoint-3")):
+        trainer = make(tmp_path, head_learning_rate=1e-2, **saving)
+        trainer.train(resume_from_checkpoint=start)
+        rates.append({log["step"]: log["learning_rate"] for log in trainer.state.log_history if "loss" in log})
+    assert rates[0] == rates[1]
+    assert rates[0][6] == pytest.approx(1e-3 / 6)

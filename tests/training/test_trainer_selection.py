@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from hf_mtl import MultiTaskModel, Regression
+from hf_mtl.errors import UserError
 from tests import tiny
 from tests.training.trainers import make, records
 
@@ -80,3 +81,12 @@ def test_a_threshold_makes_small_gains_not_count(tmp_path: Path) -> None:
     trainer = make(tmp_path, early_stopping_patience=2, early_stopping_threshold=1e3, **options)
     trainer.train()
     assert trainer.state.global_step == 3
+
+
+@pytest.mark.parametrize("metric", ["topic_f1_marco", "score_pearson", "topic_f1_macro_label", "runtime"])
+def test_a_score_that_no_evaluation_has_is_refused_before_training(tmp_path: Path, metric: str) -> None:
+    evaluation = {"topic": tiny.rows("topic", 30, seed=1)}
+    options: dict[str, Any] = {"metric_for_best_model": metric, "eval_strategy": "steps", "eval_steps": 2}
+    with pytest.raises(UserError, match=f"no score '{metric}'. Known: average, loss, macro, topic_f1_macro, topic_l"):
+        make(tmp_path, evaluation=evaluation, **options)
+    make(tmp_path, evaluation=evaluation, compute_metrics=lambda _: {"f1_marco": 1.0}, **options)

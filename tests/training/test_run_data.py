@@ -1,0 +1,22 @@
+"""The record of a run's rows is read, or named where it cannot be."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hf_mtl.errors import CheckpointError
+from hf_mtl.training.run_data import RunData
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "null", '{"tasks": {"a": {"train": {"rows": 3}}}}', '{"tasks": []}'])
+def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "data.json").write_text(text)
+    with pytest.raises(CheckpointError, match=f"{tmp_path / 'data.json'}: damaged, .* Remove it to go on without"):
+        RunData(tmp_path).fingerprints("a")
+
+
+def test_damaged_hashes_are_named(tmp_path: Path) -> None:
+    (tmp_path / "trained_texts.safetensors").write_bytes(b"123456789")
+    with pytest.raises(CheckpointError, match=f"{tmp_path / 'trained_texts.safetensors'}: damaged"):
+        RunData(tmp_path).trained(np.zeros(1, np.uint64))
