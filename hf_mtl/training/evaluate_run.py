@@ -133,8 +133,9 @@ def load_model(folder: Path) -> MultiTaskModel:
             names the file.
     """
     if not (folder / MANIFEST).exists():
-        remedy = "Continue an unfinished run with --resume, or score one of its checkpoints"
-        raise CheckpointError(Mistake("", f"{folder / MANIFEST}: not found; the model was not written whole", remedy))
+        found = f"{folder / MANIFEST}: not found; the run has not ended, or the folder is a copy of a part of it"
+        remedy = "Continue an unfinished run with --resume, score one of its checkpoints, or copy the whole folder"
+        raise CheckpointError(Mistake("", found, remedy))
     verify(folder, needs=MODEL_CONFIG)
     try:
         model: MultiTaskModel = MultiTaskModel.from_pretrained(folder, dtype="float32")

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
+from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import rotate_checkpoints
 
 from hf_mtl.errors import CheckpointError, ModelError, RunError
@@ -11,6 +13,7 @@ from hf_mtl.modeling.loaded import check_weights
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.callbacks import CallbackStates
 from hf_mtl.training.hub import HubTrainer
+from hf_mtl.training.optimizer import catch_up
 
 
 class StagedTrainer(HubTrainer):
@@ -102,3 +105,11 @@ class StagedTrainer(HubTrainer):
             return found
         checkpoints.verify(Path(asked))
         return Path(asked)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """As the Trainer's, which would begin the learning rate anew after ``save_only_model``."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None or self.is_deepspeed_enabled or (Path(checkpoint) / SCHEDULER_NAME).exists():
+            return
+        state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
+        catch_up(self.lr_scheduler, state.global_step)

@@ -23,9 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import EarlyStoppingCallback
-from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import TrainOutput
 from transformers.utils import logging
@@ -47,7 +45,6 @@ from hf_mtl.training.argument_checks import (
     set_direction,
 )
 from hf_mtl.training.balance_watch import BalanceWatch
-from hf_mtl.training.balanced_trainer import BalancedTrainer
 from hf_mtl.training.balancing import (
     check_task_gradients,
     is_sharded,
@@ -60,12 +57,11 @@ from hf_mtl.training.budget import Budget, limit_steps
 from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback, LogStepsCallback
 from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
 from hf_mtl.training.doubts import say_doubts
-from hf_mtl.training.ending import Ending, ended_by
+from hf_mtl.training.ending import Ending
 from hf_mtl.training.extra_passes import LossPass
 from hf_mtl.training.finite import FiniteWatch
 from hf_mtl.training.frozen_groups import FrozenGroups
 from hf_mtl.training.objective import Objective, StepResult
-from hf_mtl.training.optimizer import catch_up
 from hf_mtl.training.own_optimizer import check_fused, check_own_optimizer
 from hf_mtl.training.preparation import unprepare
 from hf_mtl.training.probes import Prober
@@ -78,11 +74,12 @@ from hf_mtl.training.signals import TaskSignals
 from hf_mtl.training.task_gradients import OF_GRADIENTS, TaskGradients
 from hf_mtl.training.teleportation import Teleportation
 from hf_mtl.training.temperatures import forget_temperatures
+from hf_mtl.training.watched_trainer import WatchedTrainer
 
 logger = logging.get_logger(__name__)
 
 
-class MultiTaskTrainer(BalancedTrainer):
+class MultiTaskTrainer(WatchedTrainer):
     """A `transformers.Trainer` whose model has several heads and whose datasets are dictionaries by task.
 
     Args:
@@ -130,7 +127,8 @@ class MultiTaskTrainer(BalancedTrainer):
         evaluation = self._encode(eval_dataset, "validation") if eval_dataset is not None else None
         if train is not None and evaluation is not None:
             check_scores(self.tasks, evaluation)
-            if kwargs.get("compute_metrics") is None:  # whose scores may have any name
+            if kwargs.get("compute_metrics") is None and type(self).evaluate is MultiTaskTrainer.evaluate:
+                # Own scores may have any name.
                 check_best_metric(args, {name: self.tasks[name] for name in evaluation})
         if train is not None and args.temperature_scaling:
             check_temperature_scaling({name: self.tasks[name] for name in train}, evaluation or {})
@@ -284,38 +282,6 @@ class MultiTaskTrainer(BalancedTrainer):
             self.task_gradients.record(self.conflicts.observe)
         self._scheduling.step_done(self.state.global_step, result)
 
-    def _weights(self) -> list[tuple[str, nn.Parameter]]:
-        """Everything that is trained, by name."""
-        balancing = [(f"weighting.{name}", value) for name, value in self.weighting.named_parameters()]
-        return [*self.model.named_parameters(), *balancing]
-
-    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
-        """As the Trainer's, once it is sure that there is something to log, save or evaluate."""
-        control, step = self.control, self.state.global_step
-        last = control.should_training_stop or step >= self.state.max_steps
-        undecided = self._by_gradients and self.task_gradients is not None and self.task_gradients.skipped
-        skipped = undecided or self.accelerator.optimizer_step_was_skipped
-        self.finite.observe_update(step, skipped, scaled=self.accelerator.scaler is not None)
-        if last or control.should_log or control.should_evaluate or control.should_save:
-            self.finite.check(step, last)
-        super()._maybe_log_save_evaluate(*args, **kwargs)
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """As the Trainer's; weights that are not finite are never written, nor is a good checkpoint rotated away."""
-        self.finite.check(self.state.global_step)
-        super()._save_checkpoint(model, trial)
-
-    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
-        """As the Trainer's, which takes an undefined score for one that is no better, and says so once."""
-        better = super()._determine_best_metric(metrics, trial)
-        watched = (self.args.metric_for_best_model or "").removeprefix("eval_")
-        if math.isnan(metrics.get(f"eval_{watched}", 0.0)) and self.is_world_process_zero():
-            logger.warning_once(
-                f"{watched} is undefined (nan) at step {self.state.global_step}, which counts as no better, for the "
-                "best model and for early stopping."
-            )
-        return better
-
     def _get_learning_rate(self) -> float:
         """The learning rate of the step, for the log."""
         return super()._get_learning_rate() * self._scheduling.rate_scale
@@ -345,14 +311,6 @@ class MultiTaskTrainer(BalancedTrainer):
         super().log(logs, start_time)
 
     # ---- Checkpoints ----
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """As the Trainer's, which would begin the learning rate anew after ``save_only_model``."""
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None or self.is_deepspeed_enabled or (Path(checkpoint) / SCHEDULER_NAME).exists():
-            return
-        state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
-        catch_up(self.lr_scheduler, state.global_step)
 
     def stateful(self) -> dict[str, checkpoints.Stateful]:
         """Everything that remembers and that the Trainer does not save itself, by name."""
@@ -394,27 +352,6 @@ class MultiTaskTrainer(BalancedTrainer):
             self.fit_temperatures()
         return output
 
-    def _end(self) -> None:
-        """Note how the run ended, and say what nobody would expect of it."""
-        trained, planned, metric = self.state.global_step, self.total_steps, self.args.metric_for_best_model
-        self.ending = Ending(
-            step=trained if self._best_step is None else self._best_step,
-            trained_steps=trained,
-            planned_steps=planned,
-            ended_by=ended_by(trained, planned, self.budget.used_up > 0, self.callback_handler.callbacks),
-            skipped_steps=0 if self.task_gradients is None else self.task_gradients.skipped_steps,
-            keeps_best=self.args.load_best_model_at_end,
-            watched=None if metric is None else (metric.removeprefix("eval_"), self.state.best_metric),
-        )
-        if self.tells_notes and self.is_world_process_zero() and (said := self.ending.sentences()):
-            logger.warning(" ".join(said))
-
-    def _load_best_model(self) -> None:
-        """As the Trainer's, which keeps the last step's model where the best checkpoint is gone."""
-        super()._load_best_model()
-        if os.path.isdir(str(self.state.best_model_checkpoint)):
-            self._best_step = self.state.best_global_step
-
     def _train_from(self, folder: Path | None, trial: Any, **kwargs: Any) -> TrainOutput:
         """Train from the beginning, or from a checkpoint if anything is left to do."""
         # What a run that broke off may have left: a step half done, and frozen what DDP is about to wrap.
@@ -438,29 +375,6 @@ class MultiTaskTrainer(BalancedTrainer):
         if state.global_step >= self.total_steps or (stopped and state.global_step < state.max_steps):
             return self._already_trained(folder, state)
         return super().train(str(folder), trial, **kwargs)
-
-    def _forget_unlogged(self) -> None:
-        """Drop what a training before has counted since its last record."""
-        self.signals.flush()
-        self.conflicts.flush()
-        self.current_flos = 0
-
-    def _to_begin_anew(self) -> dict[str, checkpoints.Stateful]:
-        """What remembers from one training to the next; the steps are made for each."""
-        scaler = self.accelerator.scaler
-        parts = {name: part for name, part in self.stateful().items() if name != "steps"}
-        return parts if scaler is None else {**parts, "scaler": scaler}
-
-    def _begin_anew(self) -> None:
-        """Give everything that remembers the state before the first training, and make a new optimizer."""
-        self._beginning.restore(self._to_begin_anew())
-        if self._makes_optimizer:
-            self.optimizer = None
-        elif self.is_world_process_zero():
-            logger.warning(
-                "The optimizer that was given to the Trainer goes on with what it remembers; to begin anew, give "
-                "a new one to a new Trainer."
-            )
 
     def _adopt(self, folder: Path) -> bool:
         """Continue a checkpoint's run: its rows per step, on however many processes there are now.
