@@ -64,7 +64,7 @@ def test_a_score_that_is_never_defined_is_no_best_one_and_it_is_said(
 ) -> None:
     said: list[str] = []
     for name in ("warning", "warning_once"):
-        monkeypatch.setattr(f"hf_mtl.training.trainer.logger.{name}", said.append)
+        monkeypatch.setattr(f"hf_mtl.training.watched_trainer.logger.{name}", said.append)
     monkeypatch.setattr(
         "hf_mtl.training.scoring.score_task", lambda task, *_: dict.fromkeys(metric_keys(task), math.nan)
     )
