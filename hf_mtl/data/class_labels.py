@@ -13,6 +13,7 @@ from hf_mtl.data.class_names import (
     is_numbered,
     matches_names,
     mixed_names,
+    odd_names,
     similar_names,
 )
 from hf_mtl.data.class_values import UNLABELLED_IDS, ClassValues, read_class_values
@@ -110,6 +111,12 @@ def class_notes(
     for group in similar_names(names) if found else ():
         shown = " beside ".join(repr(item) for item in group)
         notes.append(f"{name}: the classes {shown} differ only in blanks, case or coding, and are not the same.")
+    if words := odd_names(names) if found else []:
+        notes.append(
+            f"{name}: {name_values(words)} beside the numbers of '{task.label}' became "
+            f"{'a class' if len(words) == 1 else 'classes'} of {'its' if len(words) == 1 else 'their'} own; "
+            "a row without a label has an empty field, or None."
+        )
     read = read_class_values(train, task.label, "train", f"tasks.{name}.label")
     if read.names is None and isinstance(task.labels, list):
         notes.extend(f"{name}: {text}" for text in _order_notes(read, names, task.label))

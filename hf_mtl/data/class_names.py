@@ -59,6 +59,14 @@ def mixed_names(names: list[str]) -> str:
     return f"train mixes numbers, {name_values(numbers)}, and words, {name_values(words)}"
 
 
+def odd_names(names: Sequence[str]) -> list[str]:
+    """The words among classes that are the ids 0, 1, ... otherwise, such as NA for a missing one."""
+    numbers = [name for name in names if _NUMBER.fullmatch(name)]
+    words = [name for name in names if name not in numbers]
+    ids = {str(index) for index in range(len(numbers))}
+    return words if len(numbers) > 1 and set(numbers) == ids else []
+
+
 def similar_names(names: Sequence[str]) -> list[list[str]]:
     """Groups of names that differ only in blanks, in case, or in how Unicode writes the same letters."""
     groups: dict[str, list[str]] = {}

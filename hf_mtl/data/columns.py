@@ -57,8 +57,10 @@ def plain_list(array: pa.Array) -> pa.Array:
 
 
 def plain_values(array: pa.Array) -> pa.Array:
-    """A dictionary-encoded column decoded; any other as it is."""
-    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+    """A dictionary-encoded column decoded, and views of strings as strings; any other as it is."""
+    array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+    # Most functions of arrow take no views.
+    return array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array
 
 
 def say_type(array: pa.Array) -> str:

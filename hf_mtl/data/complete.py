@@ -11,6 +11,7 @@ from hf_mtl.data.carve import carve, draw
 from hf_mtl.data.check import absent_classes
 from hf_mtl.data.columns import name_count, raise_all
 from hf_mtl.data.encoded import LabelledRows
+from hf_mtl.data.text_keys import Keys
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import Task
 
@@ -49,8 +50,7 @@ def carve_splits(
     assert train.keys is not None
     chosen = carve(train.keys.places, fractions, seed)
     kept = ~np.logical_or.reduce(list(chosen.values()))
-    distinct = len(np.unique(train.keys.places))
-    raise_all(_empty_splits(name, {**chosen, "train": kept}, distinct, fractions, seed))
+    raise_all(_empty_splits(name, {**chosen, "train": kept}, train.keys.places, fractions, seed))
     carved = {split: train.select(np.flatnonzero(mask)) for split, mask in chosen.items()}
     found = {**rows, **carved, "train": train.select(np.flatnonzero(kept))}
     raise_all(_lost_classes(name, task, train, found["train"], fractions, seed))
@@ -75,15 +75,15 @@ def _wanted(name: str, task: Task, rows: Mapping[str, LabelledRows], notes: list
 
 
 def _empty_splits(
-    name: str, chosen: Mapping[str, np.ndarray], distinct: int, fractions: Mapping[str, float], seed: int
+    name: str, chosen: Mapping[str, np.ndarray], places: Keys, fractions: Mapping[str, float], seed: int
 ) -> list[Mistake]:
-    """One mistake that names every split that no row falls to; ``distinct`` texts are all that can be told apart."""
+    """One mistake that names every split that no row falls to; rows with the same key in ``places`` stay together."""
     empty = [split for split, mask in chosen.items() if not mask.any()]
     if not empty:
         return []
     key = next((f"{split}_fraction" for split in empty if split in fractions), next(iter(fractions)) + "_fraction")
     shares = " and ".join(f"{split}_fraction {share:g}" for split, share in fractions.items())
-    count = name_count(len(chosen["train"]), "train row")
+    count, distinct = name_count(len(chosen["train"]), "train row"), len(np.unique(places))
     if distinct < len(chosen["train"]):
         count += f" with {name_count(distinct, 'different text')}"
     found = f"of {count} none falls to {' or '.join(empty)} ({shares}, by a hash of the text, seed {seed})"

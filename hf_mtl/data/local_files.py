@@ -149,11 +149,12 @@ def _read_splits(
     loaded: dict[str, Dataset] = {}
     mistakes: list[Mistake] = []
     for split, paths in absolute.items():
+        patterns = [_pattern(path) for path in paths]
         try:
             loaded[split] = (
-                read_csv(paths, split, options)
+                read_csv(patterns, split, options)
                 if kind == "csv"
-                else load_dataset(kind, data_files={split: paths}, split=split)
+                else load_dataset(kind, data_files={split: patterns}, split=split)
             )
         except Exception as error:  # What a reader raises on a broken file depends on the format and the breakage.
             ours = found_in_csv(error, section, key)
@@ -165,6 +166,11 @@ def _read_splits(
 
 def _absolute(file: str) -> str:
     return file if "://" in file else str(Path(file).expanduser().absolute())
+
+
+def _pattern(path: str) -> str:
+    """What datasets takes for a path: a file that is there is meant as it is called, such as train[clean].csv."""
+    return glob.escape(path) if Path(path).is_file() else path
 
 
 def _unreadable(error: Exception, what: str, paths: list[str], key: str) -> Mistake:

@@ -21,8 +21,9 @@ _TRUTH = r"^\s*(True|TRUE|true|False|FALSE|false)\s*$"
 def read_numbers(splits: Mapping[str, Dataset], task: Task, source: DatasetSource) -> dict[str, Dataset]:
     """Turn columns of text into the numbers that a task or a filter reads in them; the rest stays as spelled.
 
-    A column is one kind in all splits, and its type is decided by all of its values. Text columns stay text. Labels
-    of classes become numbers where they are whole, as ids are; targets and filters also where they are not.
+    A column is one kind in all splits, and its type is decided by all of its values; but where the task names its
+    classes, one split may hold their ids and another their names. Text columns stay text. Labels of classes become
+    numbers where they are whole, as ids are; targets and filters also where they are not.
 
     Args:
         splits: Splits whose columns are all text.
@@ -36,10 +37,21 @@ def read_numbers(splits: Mapping[str, Dataset], task: Task, source: DatasetSourc
         having = [split for split in splits if column in text_columns(splits[split])]
         values = {split: arrow_column(splits[split], column).cast(pa.string()) for split in having}
         kind = _kind(list(values.values()), task, column in task.label_columns, column in filtered)
-        if kind is not None:
-            for split in having:
-                typed[split] = _replaced(typed[split], column, _as_type(values[split], kind))
+        for split in having:
+            its_kind = kind or _kind_of_ids(values[split], task, column in task.label_columns)
+            if its_kind is not None:
+                typed[split] = _replaced(typed[split], column, _as_type(values[split], its_kind))
     return typed
+
+
+def _kind_of_ids(values: pa.Array, task: Task, label: bool) -> pa.DataType | None:
+    """The type of one split's class ids where other splits spell the names that the task gives; None: text."""
+    names = task.labels if label and isinstance(task, SequenceClassification) else None
+    if not isinstance(names, list) or values.null_count == len(values) or not _all_match([values], _WHOLE):
+        return None
+    # 8 is no id where a class is called 8.
+    spelled = pc.unique(pc.utf8_trim_whitespace(values)).drop_null().to_pylist()
+    return None if set(spelled) & set(names) else pa.int64()
 
 
 def _kind(values: list[pa.Array], task: Task, label: bool, filtered: bool) -> pa.DataType | None:

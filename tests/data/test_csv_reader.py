@@ -142,6 +142,14 @@ def test_a_file_that_is_written_otherwise_is_refused(
     assert all(part in text for part in [*words, str(path)])
 
 
+@pytest.mark.parametrize("name", ["train[clean].csv", "what?.csv", "all*.csv"])
+def test_a_file_is_no_pattern_where_it_is_called_so(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, LINES)
+    write(tmp_path / "all of it.csv", LINES)
+    assert rows(path) == ROWS
+    assert rows("csv", data_files=str(path)) == ROWS
+
+
 def test_files_of_one_split_have_the_same_columns(tmp_path: Path) -> None:
     one = write(tmp_path / "one.csv", "text,label\na,1\n")
     two = write(tmp_path / "two.csv", "label,text\n2,b\n")

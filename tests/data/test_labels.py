@@ -91,6 +91,7 @@ def test_contradictions_between_task_and_data_are_mistakes(
         (2, [0, 1], XY, [0, 1]),
         (["b", "a"], ["a", "b", None, ""], None, [1, 0, NO_CLASS, NO_CLASS]),
         (["b", "a"], ["a", "b"], Value("large_string"), [1, 0]),
+        (["b", "a"], ["a", "b", None, ""], Value("string_view"), [1, 0, NO_CLASS, NO_CLASS]),
         (["b", "a"], [["a"], None, ["b"]], None, [1, NO_CLASS, 0]),
         (["b", "a"], [[1], [0]], LargeList(Value("int8")), [1, 0]),
         (["b", "a"], [[1], None, [0]], List(Value("int64"), length=1), [1, NO_CLASS, 0]),
@@ -170,6 +171,22 @@ def test_classes_that_differ_only_in_blanks_or_case_are_said() -> None:
     assert note.startswith("a: the classes 'Refund' beside 'refund' beside 'refund ' differ only in blanks, case")
     assert len(notes(None, ["caf\u00e9", "cafe\u0301"])) == 1
     assert notes(["refund ", "refund"], ["refund ", "refund"]) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["0", "1", "NA"], ["a: 'NA' beside the numbers of 'label' became a class of its own; "]),
+        (["0", "1", "2", "x", "y"], ["a: 'x', 'y' beside the numbers of 'label' became classes of their own; "]),
+        (["1", "2", "many"], []),
+        (["0", "1"], []),
+    ],
+)
+def test_words_beside_ids_are_said_to_be_classes(values: list, said: list) -> None:
+    given = SequenceClassification()
+    data = column(values)
+    task = resolve_task(given, "a", {"train": data})
+    assert [note.split("a row")[0] for note in label_notes(task, "a", data, given)] == said
 
 
 def test_booleans_and_numbers_say_which_class_they_are() -> None:

@@ -56,6 +56,13 @@ def test_a_column_is_of_one_kind_in_all_splits() -> None:
     assert typed(Regression(), ["1"], ["2.5"], [None]) == [[1.0], [2.5], [None]]
 
 
+def test_one_split_may_hold_the_ids_of_classes_that_another_names() -> None:
+    named = SequenceClassification(labels=["bad", "good"])
+    assert typed(named, ["0", "1"], ["good", "bad"]) == [[0, 1], ["good", "bad"]]
+    assert typed(SequenceClassification(labels=["007", "8"]), ["007"], ["8"]) == [["007"], ["8"]]
+    assert typed(SequenceClassification(), ["0", "1"], ["good", "bad"]) == [["0", "1"], ["good", "bad"]]
+
+
 def test_a_filter_compares_numbers_and_booleans() -> None:
     task = SequenceClassification(label="other", labels=["a", "b"])
     for value in ("1", 1):
