@@ -127,7 +127,7 @@ def _check_positions(model: MultiTaskModel, encoded: Mapping[str, EncodedSplit])
 
 
 def positions(model: MultiTaskModel) -> int | None:
-    """The longest row that the encoder's table of positions takes; None where there is no table, as with rotary ones."""
+    """The longest row that the encoder's table of positions takes; None without one, as with rotary ones."""
     tables = [
         module
         for name, module in model.named_modules()
