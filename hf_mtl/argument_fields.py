@@ -95,9 +95,11 @@ _OF_WRAPPED_LOADERS = {
     "non_blocking": False,
 }
 
-# Names of transformers 4 or of other parts, and what took their place.
+# Names of transformers 4, of other parts or of other libraries, and what takes their place.
 FORMER = {
     "adafactor": "Set optim: adafactor",
+    "batch_size": "Set per_device_train_batch_size",
+    "epochs": "Set num_train_epochs",
     "evaluation_strategy": "It is called eval_strategy",
     "group_by_length": "length_grouping does this, and is on",
     "half_precision_backend": "Set fp16: true or bf16: true alone",
@@ -106,7 +108,9 @@ FORMER = {
     "include_inputs_for_metrics": "compute_metrics gets a task's predictions and labels alone",
     "include_tokens_per_second": "Set include_num_input_tokens_seen: non_padding",
     "jit_mode_eval": "Set torch_compile: true",
+    "lr": "Set learning_rate",
     "logging_dir": "Set the environment variable TENSORBOARD_LOGGING_DIR",
+    "max_length": "It belongs under model",
     "no_cuda": "Set use_cpu: true",
     "overwrite_output_dir": "Start the run with `hf-mtl train --overwrite`",
     "past_index": "No encoder here has a memory of former batches",

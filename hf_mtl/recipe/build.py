@@ -1,6 +1,7 @@
 """From plain values to a `Recipe`, with everything that is wrong on the way."""
 
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from hf_mtl.argument_fields import FORMER, refused_keys
@@ -89,7 +90,21 @@ def _tasks(data: Any, mistakes: list[Mistake]) -> dict[str, Task | None]:
         return {}
     if not data:
         mistakes.append(Mistake("tasks", "missing", "Give at least one task."))
-    return {name: _task(value, ("tasks", name), mistakes) for name, value in data.items()}
+    tasks = {name: _task(value, ("tasks", name), mistakes) for name, value in data.items()}
+    typed = [name for name, value in data.items() if isinstance(value, dict) and "type" in value]
+    return {name: task for name, task in tasks.items() if not _misspelt(name, data[name], typed, mistakes)}
+
+
+def _misspelt(name: str, data: Any, others: list[str], mistakes: list[Mistake]) -> bool:
+    """Whether a task without type and dataset is another's name in a wrong spelling, as in a key to replace."""
+    if not isinstance(data, dict) or {"type", "dataset"} & data.keys():
+        return False
+    nearest = get_close_matches(name, others, n=1)
+    if nearest:
+        mistakes[:] = [item for item in mistakes if item.key.split(".")[:2] != ["tasks", name]]
+        remedy = f"Did you mean '{nearest[0]}'? A new task needs a type and a dataset."
+        mistakes.append(Mistake(f"tasks.{name}", f"no task '{name}' has a type and a dataset", remedy))
+    return bool(nearest)
 
 
 def _task(data: Any, key: KeyPath, mistakes: list[Mistake]) -> Task | None:

@@ -24,6 +24,7 @@ _FLOAT = re.compile(
 )
 _BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+_LONGEST_SHOWN = 200  # a file that is no recipe may be read as one long text
 _WRITTEN = {"null": _NULL, "bool": _BOOL, "int": _INT, "float": _FLOAT}
 
 
@@ -245,7 +246,9 @@ def describe(value: Any) -> str:
     if isinstance(value, (dict, list)):
         text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10_000, sort_keys=False).strip()
         return text if len(text) <= 60 else ("a mapping" if isinstance(value, dict) else "a list")
-    return f"'{value}'" if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        return f"'{value}'" if len(value) <= _LONGEST_SHOWN else f"'{value[:_LONGEST_SHOWN]}...'"
+    return str(value)
 
 
 def dump_yaml(data: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 from torch import Tensor
+from torch.nn import Embedding
 from transformers.utils import logging
 
 from hf_mtl.data.columns import collect, raise_all
@@ -92,8 +93,10 @@ def check_token_ids(model: MultiTaskModel, encoded: Mapping[str, EncodedSplit]) 
     """Refuse rows that the encoder has no embeddings for, which would fail in the middle of a step.
 
     Raises:
-        ModelError: If a token id is larger than the embedding table: the tokenizer is not the backbone's.
+        ModelError: If a token id is larger than the embedding table (the tokenizer is not the backbone's), or a row
+            is longer than the table of positions.
     """
+    _check_positions(model, encoded)
     embeddings = model.get_input_embeddings().weight
     assert isinstance(embeddings, Tensor)
     table = len(embeddings)
@@ -107,6 +110,32 @@ def check_token_ids(model: MultiTaskModel, encoded: Mapping[str, EncodedSplit]) 
                     "Use the backbone's own tokenizer, or a larger vocab_size in an inline config",
                 )
             )
+
+
+def _check_positions(model: MultiTaskModel, encoded: Mapping[str, EncodedSplit]) -> None:
+    most = positions(model)
+    for name, split in encoded.items():
+        longest = int(split.tokens.lengths.max(initial=0))
+        if most is not None and longest > most:
+            raise ModelError(
+                Mistake(
+                    "model.max_length",
+                    f"leaves a row of '{name}' with {longest:,} tokens, and the backbone has {most:,} positions",
+                    f"Allowed: at most {most}",
+                )
+            )
+
+
+def positions(model: MultiTaskModel) -> int | None:
+    """The longest row that the encoder's table of positions takes; None without one, as with rotary ones."""
+    tables = [
+        module
+        for name, module in model.named_modules()
+        if name.endswith("position_embeddings") and isinstance(module, Embedding)
+    ]
+    # RoBERTa and its relatives count positions from behind the padding's.
+    taken = (0 if table.padding_idx is None else table.padding_idx + 1 for table in tables)
+    return min((table.num_embeddings - used for table, used in zip(tables, taken, strict=True)), default=None)
 
 
 def _encode(

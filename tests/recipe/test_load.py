@@ -352,3 +352,10 @@ def test_a_temperature_beside_what_moves_it_is_a_mistake(write: Write, other: st
 def test_empty_sections_are_no_mistake(write: Write) -> None:
     recipe = load_recipe(write(MINIMAL + "mixture:\ntraining:\nbalancing:\n"))
     assert recipe.training.options() == recipe.mixture.options() == {}
+
+
+def test_a_misspelt_task_in_a_key_to_replace_is_named_as_such(write: Write) -> None:
+    text = "model: {backbone: b}\ntasks:\n  mood: {type: regression, dataset: {path: x}}\n"
+    said = mistakes(write(text), "tasks.mod.max_rows=5")
+    place = "command line: tasks.mod: no task 'mod' has a type and a dataset."
+    assert said == [f"{place} Did you mean 'mood'? A new task needs a type and a dataset."]

@@ -132,6 +132,7 @@ def test_aliases_repeat_values() -> None:
         ("# nothing\n", "recipe.yaml: the file is empty. A recipe needs at least model and tasks."),
         ("- 1\n", "recipe.yaml:1: found [1]. A recipe is a mapping."),
         ("word\n", "recipe.yaml:1: found 'word'. A recipe is a mapping."),
+        ("word " * 99, f"recipe.yaml:1: found '{'word ' * 40}...'. A recipe is a mapping."),
     ],
 )
 def test_a_file_that_is_no_mapping_is_refused(write: Callable[..., str], text: str, message: str) -> None:
