@@ -66,21 +66,9 @@ def run_recipe(
     prepared = prepare(recipe, args, tokenizer_folder=start)
     if start is not None:
         refuse_other_rows(recipe, folder, prepared.data)
-    if test and not prepared.split("test"):
-        raise RunError(
-            "--test: no task has a split 'test' to score, with rows that have a label; leave it out, or name one in "
-            "a task's dataset"
-        )
     if baselines:
         check_baselines(prepared)
-    model = prepared.new_model()
-    if test:
-        prepared.check_rows("test", model)
-    records = [JsonLogCallback(folder.log), RecipeCallback(folder, recipe.to_yaml(), prepared.data)]
-    trainer = prepared.trainer(model, callbacks=records)
-    trainer.tells_notes = False
-    trainer.remove_callback(PrinterCallback if args.disable_tqdm else ProgressCallback)
-    trainer.add_callback(TaskPrinterCallback if args.disable_tqdm else TaskProgressCallback)
+    trainer = _trainer(prepared, folder, test)
     folder.open(resume, overwrite)  # now that nothing can be wrong any more: it may clear an old run away
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     trainer.evaluate()
@@ -92,6 +80,24 @@ def run_recipe(
         folder.write_results(results)
     PartialState().wait_for_everyone()
     return results
+
+
+def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrainer:
+    """The Trainer of a run, which keeps its log and its recipe, once it is sure that every split can be used."""
+    if test and not prepared.split("test"):
+        raise RunError(
+            "--test: no task has a split 'test' to score, with rows that have a label; leave it out, or name one in "
+            "a task's dataset"
+        )
+    model = prepared.new_model()
+    if test:
+        prepared.check_rows("test", model)
+    records = [JsonLogCallback(folder.log), RecipeCallback(folder, prepared.recipe.to_yaml(), prepared.data)]
+    trainer = prepared.trainer(model, callbacks=records)
+    trainer.tells_notes = False
+    trainer.remove_callback(PrinterCallback if prepared.args.disable_tqdm else ProgressCallback)
+    trainer.add_callback(TaskPrinterCallback if prepared.args.disable_tqdm else TaskProgressCallback)
+    return trainer
 
 
 def _finished(recipe: Recipe, folder: RunFolder, test: bool, baselines: bool) -> dict[str, Any]:

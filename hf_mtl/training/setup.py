@@ -76,17 +76,22 @@ def encode_splits(
         raise DataError(dict.fromkeys(mistakes))
     if is_main_process():
         for name, found in encoded.items():
-            if found.tokens.truncated:
-                logger.warning_once(
-                    f"{name}: {found.tokens.truncated:,} of {len(found):,} {split} rows are longer than "
-                    f"{found.tokens.lengths.max()} tokens and are cut to that."
-                )
-            if found.missing is not None:
-                logger.warning(
-                    f"{name}: {int(found.missing.sum()):,} of {len(found):,} {split} rows have no label; they are "
-                    "predicted and not scored."
-                )
+            _say_what_is_left_out(name, found, split)
     return encoded
+
+
+def _say_what_is_left_out(name: str, found: EncodedSplit, split: str) -> None:
+    """Say how many rows were cut, and how many have no label."""
+    if found.tokens.truncated:
+        logger.warning_once(
+            f"{name}: {found.tokens.truncated:,} of {len(found):,} {split} rows are longer than "
+            f"{found.tokens.lengths.max()} tokens and are cut to that."
+        )
+    if found.missing is not None:
+        logger.warning(
+            f"{name}: {int(found.missing.sum()):,} of {len(found):,} {split} rows have no label; they are "
+            "predicted and not scored."
+        )
 
 
 def check_token_ids(model: MultiTaskModel, encoded: Mapping[str, EncodedSplit]) -> None:
