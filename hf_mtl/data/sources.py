@@ -52,7 +52,7 @@ def load_source(source: DatasetSource, key: str = "dataset") -> Loaded:
         {ours: loaded.splits[theirs] for ours, theirs in names.items()},
         loaded.spelled,
         {ours: loaded.files[theirs] for ours, theirs in names.items() if theirs in loaded.files},
-        loaded.notes,
+        (*loaded.notes, *_unused(loaded.splits, names)),
     )
 
 
@@ -121,6 +121,15 @@ def _rename(source: DatasetSource, splits: Mapping[str, Dataset], key: str) -> d
         remedy = f"Its splits: {', '.join(splits) or 'none'}. Name them with splits: {{train: ...}}."
         raise DataError(Mistake(key, f"'{source.path}' has no split train, validation or test", remedy))
     return found
+
+
+def _unused(splits: Mapping[str, Dataset], names: Mapping[str, str]) -> list[str]:
+    """A note on the splits that are none of ours, whose rows nobody would miss."""
+    unused = [f"'{split}'" for split in splits if split not in names.values()]
+    if not unused:
+        return []
+    found = f"the split {unused[0]} is" if len(unused) == 1 else f"the splits {', '.join(unused)} are"
+    return [f"{found} not used; splits: {{train: ..., validation: ..., test: ...}} says which is which."]
 
 
 def _explain(source: DatasetSource, error: Exception, key: str) -> Mistake:

@@ -88,6 +88,12 @@ def test_splits_are_renamed_and_a_claimed_one_is_not_used_twice(tmp_path: Path) 
         path="csv", data_files={"training": file, "test": file, "other": file}, splits={"validation": "test"}
     )
     assert list(splits_of(source)) == ["train", "validation"]
+    assert load_source(source).notes == (
+        "the split 'other' is not used; splits: {train: ..., validation: ..., test: ...} says which is which.",
+    )
+    every = DatasetSource(path="csv", data_files={"train": file, "valid": file, "tst": file, "dev": file})
+    assert [note.split(";")[0] for note in load_source(every).notes] == ["the splits 'valid', 'tst' are not used"]
+    assert load_source(DatasetSource(path="csv", data_files={"train": file, "dev": file})).notes == ()
 
 
 def test_generators_are_found_by_path(monkeypatch: pytest.MonkeyPatch) -> None:
