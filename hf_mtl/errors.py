@@ -1,16 +1,22 @@
-"""One tree of exceptions. A `UserError` is the user's mistake (exit code 2); the rest is ours."""
+"""One tree of exceptions; each names the exit code of a command that it ends."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 OnlyWith: TypeAlias = Mapping[str, tuple[str, tuple[Any, ...]]]
 """For an option of a component, another of its options and the values of it without which the first does nothing."""
 
 
 class HfMtlError(Exception):
-    """Base class of every error that hf_mtl raises on purpose."""
+    """Base class of every error that hf_mtl raises on purpose.
+
+    Attributes:
+        exit_code: What a command that it ends gives back to the shell.
+    """
+
+    exit_code: ClassVar[int] = 1
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class UserError(HfMtlError):
     Args:
         mistakes: One or more mistakes, or one plain sentence.
     """
+
+    exit_code = 2
 
     def __init__(self, mistakes: str | Mistake | Iterable[Mistake]):
         if isinstance(mistakes, str):

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hf_mtl.errors import DivergedError, UserError
+from hf_mtl.errors import HfMtlError, UserError
 
 _EPILOG = """\
 examples:
@@ -107,8 +107,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments; None: those of the process.
 
     Returns:
-        0 when done, 1 for a run that has diverged, 2 for the user's mistake. Anything else is raised, and Python
-        exits with 1.
+        0 when done, else the `exit_code` of what ended the command. An exception that is not one of ours is raised,
+        and Python exits with 1.
     """
     arguments = parse(argv)
     try:
@@ -116,14 +116,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         getattr(commands, arguments.command)(arguments)
         _leave_the_others()
-    except UserError as error:
-        if int(os.environ.get("RANK", "0")) == 0:  # every process found the same mistake
-            print(f"hf-mtl {arguments.command}: {_count(error)}\n{error}", file=sys.stderr)
-        return 2
-    except DivergedError as error:
-        if int(os.environ.get("RANK", "0")) == 0:  # the processes stop together
-            print(f"hf-mtl {arguments.command}: {error}", file=sys.stderr)
-        return 1
+    except HfMtlError as error:
+        _say_why(arguments.command, error)
+        return error.exit_code
     except BrokenPipeError:
         return 0
     return 0
@@ -134,6 +129,13 @@ def _leave_the_others() -> None:
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+def _say_why(command: str, error: HfMtlError) -> None:
+    """Print what ended a command, once: every process found the same."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        count = f"{_count(error)}\n" if isinstance(error, UserError) else ""
+        print(f"hf-mtl {command}: {count}{error}", file=sys.stderr)
 
 
 def _count(error: UserError) -> str:

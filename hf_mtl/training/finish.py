@@ -1,0 +1,84 @@
+"""What follows the last step of a run: it is scored, published, written down and drawn."""
+
+from typing import Any
+
+from accelerate import PartialState
+
+from hf_mtl.reporting.figures import training_figure
+from hf_mtl.reporting.gradient_figure import gradient_figure
+from hf_mtl.reporting.json_files import read_jsonl
+from hf_mtl.training import checkpoint as checkpoints
+from hf_mtl.training.baselines import add_baselines
+from hf_mtl.training.finite import refuse_broken_scores
+from hf_mtl.training.prepare import Prepared, note_unscored
+from hf_mtl.training.run_folder import RunFolder
+from hf_mtl.training.trainer import MultiTaskTrainer
+
+
+def finish(
+    trainer: MultiTaskTrainer, prepared: Prepared, folder: RunFolder, test: bool, baselines: bool
+) -> dict[str, Any]:
+    """Score a trained model and leave it, with its results, in the run's folder.
+
+    Args:
+        trainer: The Trainer, after its last step.
+        prepared: What it was made of.
+        folder: The run's folder.
+        test: Score the test splits too.
+        baselines: Score the simple baselines on the same rows.
+
+    Returns:
+        The results, as in ``results.json``.
+
+    Raises:
+        DivergedError: If validation losses are not finite.
+    """
+    trainer.evaluate()
+    refuse_broken_scores(trainer.scores.tasks, trainer.state, folder.path)  # before anybody can load or fetch it
+    _publish(trainer, folder)
+    results = _results(trainer, prepared, test, baselines)
+    if trainer.is_world_process_zero():
+        _draw(folder)
+        folder.write_results(results)
+    PartialState().wait_for_everyone()
+    return results
+
+
+def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
+    """Put the final model at the root of the run's folder."""
+    staged = folder.path / "staging"
+    trainer.save_model(str(staged), _internal_call=True)
+    trainer.accelerator.wait_for_everyone()
+    if trainer.args.should_save:  # one process, or with save_on_each_node one of each node
+        checkpoints.seal(staged)
+        folder.publish_model(staged)
+    trainer.accelerator.wait_for_everyone()
+    if trainer.args.push_to_hub:
+        trainer.push_to_hub(commit_message="End of training")
+
+
+def _results(trainer: MultiTaskTrainer, prepared: Prepared, test: bool, baselines: bool) -> dict[str, Any]:
+    assert trainer.ending is not None
+    results = {**trainer.scores.to_dict(), "split": "validation", **trainer.ending.to_dict()}
+    results["notes"] = [*trainer.ending.sentences(), *trainer.scores.notes]
+    note_unscored(results, prepared, "validation")
+    if baselines:
+        add_baselines(results, prepared, prepared.split("validation"))
+    rows = prepared.split("test") if test else {}
+    if rows:
+        trainer.predict(rows)
+        results["test"] = trainer.scores.to_dict()
+        note_unscored(results["test"], prepared, "test")
+        if baselines:
+            add_baselines(results["test"], prepared, rows)
+    return results
+
+
+def _draw(folder: RunFolder) -> None:
+    """Draw the run's log; there is none if the run was too short to log."""
+    records = read_jsonl(folder.log) if folder.log.exists() else []
+    if any(key.startswith("loss/") for record in records for key in record):
+        folder.figures.mkdir(exist_ok=True)
+        training_figure(folder.figures / "training.png", records)
+    if any(key.startswith("gradient_cosine/") for record in records for key in record):
+        gradient_figure(folder.figures / "gradients.png", records)
