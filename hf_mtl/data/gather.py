@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Value, concatenate_datasets
 
+from hf_mtl.data.backslashes import escaped_marks
 from hf_mtl.data.columns import collect, is_text, name_count, raise_all
 from hf_mtl.data.filters import filter_list, filter_rows
 from hf_mtl.data.sources import SPLITS, load_source
@@ -73,6 +74,7 @@ def _load(source: DatasetSource, name: str, task: Task, key: str) -> Gathered:
     if source_rows.spelled:
         mistakes.extend(repeated_names(task, name, splits))
         notes.extend(swallowed_rows(name, splits, source, source_rows.files))
+        notes.extend(escaped_marks(name, splits, source, source_rows.files))
         splits = read_numbers(splits, task, source)
     dropped_any = False
     for split, dataset in splits.items():

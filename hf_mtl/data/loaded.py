@@ -17,6 +17,7 @@ class LoadedTask:
         task: The task with its class names filled in.
         splits: Rows of train, validation and, where there is one, test: the task's columns only.
         notes: What was left out or made up on the way, a sentence each.
+        overlaps: Of which splits the texts are training texts of any task, a sentence each.
         keys: Hashes of the texts of each split.
         fingerprints: Content of each split.
         carved: The splits that were taken out of train.
@@ -25,6 +26,7 @@ class LoadedTask:
     task: Task
     splits: dict[str, Dataset]
     notes: list[str]
+    overlaps: list[str] = field(default_factory=list)
     keys: dict[str, TextKeys] = field(default_factory=dict)
     fingerprints: dict[str, Fingerprint] = field(default_factory=dict)
     carved: tuple[str, ...] = ()

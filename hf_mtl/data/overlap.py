@@ -22,7 +22,7 @@ class _Trained:
 
     @classmethod
     def of(cls, keys: TextKeys) -> "_Trained":
-        # Sorted is enough; numpy's unique takes forty times as long.
+        # Sorted is enough for `among`; numpy's unique would only add time.
         texts = np.sort(keys.texts, axis=None)
         pairs = keys.texts.shape[1] > 1
         return cls(pairs, np.sort(keys.rows) if pairs else texts, texts)
@@ -38,7 +38,7 @@ def note_overlaps(loaded: Mapping[str, LoadedTask]) -> tuple[dict[str, LoadedTas
     """Count the evaluation texts of each task that are training texts of any.
 
     Returns:
-        The tasks, with a note for each split that has such texts, and a mistake where two tasks carve different
+        The tasks, with a sentence for each split that has such texts, and a mistake where two tasks carve different
         shares from the same rows: then one holds out what the other trains on.
     """
     trained = {name: _Trained.of(item.keys["train"]) for name, item in loaded.items() if "train" in item.keys}
@@ -53,7 +53,7 @@ def note_overlaps(loaded: Mapping[str, LoadedTask]) -> tuple[dict[str, LoadedTas
             mistakes += _different_shares(name, split, loaded, counts)
             if counts:
                 note = _sentence(name, split, len(item.keys[split].rows), counts)
-                found[name] = replace(found[name], notes=[*found[name].notes, note])
+                found[name] = replace(found[name], overlaps=[*found[name].overlaps, note])
     return found, mistakes
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,8 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_mtl.data.columns import arrow_column, plain_list, plain_values
+from hf_mtl.data.columns import arrow_column, plain_values
+from hf_mtl.data.given_tokens import read_real_tokens
 from hf_mtl.data.permutation import derive_key
 from hf_mtl.data.texts import is_tokenised
 from hf_mtl.tasks import Task
@@ -78,17 +80,6 @@ def among(values: Keys, table: Keys) -> NDArray[np.bool_]:
     return np.asarray(table[found] == values)
 
 
-def real_tokens(dataset: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The token ids of all rows end to end, without what an attention mask leaves out, and the tokens of each row."""
-    ids, lengths = _flatten(dataset, "input_ids")
-    if "attention_mask" not in dataset.column_names:
-        return ids, lengths
-    kept = _flatten(dataset, "attention_mask")[0] != 0
-    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])
-    ends = np.cumsum(lengths)
-    return ids[kept], before[ends] - before[ends - lengths]
-
-
 def _strings(texts: pa.Array) -> pa.Array:
     """A text column of any type as large strings without nulls."""
     return pc.fill_null(plain_values(texts).cast(pa.large_string()), "")
@@ -105,19 +96,11 @@ def _bytes(texts: pa.Array) -> list[bytes]:
 
 
 def _token_keys(dataset: Dataset) -> Keys:
-    ids, lengths = real_tokens(dataset)
-    content = memoryview(ids.astype("<i8").tobytes())
-    ends = np.cumsum(lengths) * 8
-    starts = ends - lengths * 8
-    return _hashes(content[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
+    ids, _ = read_real_tokens(dataset)
+    content = memoryview(ids.values.astype("<i8").tobytes())
+    return _hashes(content[start:end] for start, end in pairwise((ids.offsets * 8).tolist()))
 
 
 def _hashes(contents: Iterable[bytes | memoryview]) -> Keys:
     digests = b"".join(hashlib.blake2b(content, digest_size=8).digest() for content in contents)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
-
-
-def _flatten(dataset: Dataset, column: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    lists = plain_list(arrow_column(dataset, column))
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-    return lists.flatten().to_numpy(zero_copy_only=False).astype(np.int64), lengths.astype(np.int64)

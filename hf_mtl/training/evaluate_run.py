@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, logging
 
+from hf_mtl.data.columns import name_count
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.processes import is_main_process
+from hf_mtl.data.text_keys import Keys
 from hf_mtl.errors import CheckpointError, Mistake, ModelError, RunError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
@@ -65,7 +68,8 @@ def evaluate_run(
     check_overrides(run, recipe, model.tasks, to_find=Path(path).is_file())
     if recipe.model.max_length != run.model.max_length:
         model.config.max_length = recipe.model.max_length
-    data = load_data(recipe, seed=args.data_seed if args.data_seed is not None else args.seed)
+    seed = args.data_seed if args.data_seed is not None else args.seed
+    data = load_data(recipe, seed, to_train=False)
     prepared = Prepared(recipe, args, data, read_tokenizer(str(model_path)))
     rows = prepared.split(split)
     if not rows:
@@ -99,12 +103,23 @@ def _say_other_rows(then: RunData, data: Mapping[str, LoadedTask], split: str, b
         return
     # Baselines are fitted on today's training rows.
     splits = dict.fromkeys([split, "train"] if baselines else [split])
-    for name, part, difference in then.changes(data, splits):
-        note = f"{name}: the {part} rows are not those of the run: {difference}."
+    changes = {(name, part): difference for name, part, difference in then.changes(data, splits)}
+    for name, part in product(data, splits):
+        said = []
+        if (name, part) in changes:
+            said.append(f"the {part} rows are not those of the run: {changes[name, part]}.")
         if part != "train" and part in data[name].keys:
-            keys = data[name].keys[part].rows
-            note += f" Of the {len(keys):,} scored, {then.trained(keys):,} have a text that the run was trained on."
-        logger.warning(note)
+            said += _trained_texts(then, data[name].keys[part].rows, part, always=bool(said))
+        if said:
+            logger.warning(f"{name}: {' '.join(said)}")
+
+
+def _trained_texts(then: RunData, keys: Keys, split: str, always: bool) -> list[str]:
+    """How many of the scored texts the run was trained on; nothing, unless always, where it is none."""
+    trained = then.trained(keys)
+    if not trained and not always:
+        return []
+    return [f"The run was trained on {trained:,} of the {name_count(len(keys), f'{split} text')} scored."]
 
 
 def find_checkpoint(path: Path, overrides: Sequence[str]) -> tuple[Path, Path]:

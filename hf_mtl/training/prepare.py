@@ -139,8 +139,13 @@ def note_unscored(results: dict[str, Any], prepared: Prepared, split: str) -> No
             results["notes"].append(f"{name}: there are no {split} rows with a label, so nothing can be scored.")
 
 
-def load_data(recipe: Recipe, seed: int) -> dict[str, LoadedTask]:
+def load_data(recipe: Recipe, seed: int, to_train: bool = True) -> dict[str, LoadedTask]:
     """Load and check the data of all tasks, and say what was left out or made up on the way.
+
+    Args:
+        recipe: The recipe.
+        seed: Seed of the draws of rows.
+        to_train: Say too which evaluation texts are training texts. A trained model may have learned from others.
 
     Raises:
         DataError: With the mistakes of all tasks and where in the recipe they were made.
@@ -149,7 +154,7 @@ def load_data(recipe: Recipe, seed: int) -> dict[str, LoadedTask]:
         data = load_tasks(recipe.tasks, seed=seed)
     if is_main_process():
         for loaded in data.values():
-            for note in loaded.notes:
+            for note in [*loaded.notes, *(loaded.overlaps if to_train else [])]:
                 logger.warning_once(note)
     return data
 

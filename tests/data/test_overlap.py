@@ -47,7 +47,7 @@ def test_tasks_that_read_the_same_rows_hold_out_the_same_texts(tmp_path: Path) -
     }
     loaded = load_tasks(tasks)
     assert not held_out_and_trained(loaded)
-    assert not any("are training texts" in note for item in loaded.values() for note in item.notes)
+    assert not any(item.overlaps for item in loaded.values())
 
 
 def test_evaluation_texts_that_are_training_texts_are_counted(tmp_path: Path) -> None:
@@ -60,14 +60,14 @@ def test_evaluation_texts_that_are_training_texts_are_counted(tmp_path: Path) ->
     loaded = load_tasks(tasks)
     trained = set(loaded["carves"].splits["train"]["text"])
     count = len(trained & set(TEXTS[:40]))
-    assert loaded["brings"].notes == [
+    assert loaded["brings"].overlaps == [
         f"brings: {count} of 41 validation texts of brings are training texts of carves; "
         "40 of 41 validation texts of brings are training texts of brings."
     ]
     rows = len(loaded["carves"].splits["validation"])
-    assert loaded["carves"].notes[1] == (
+    assert loaded["carves"].overlaps == [
         f"carves: {rows} of {rows} validation texts of carves are training texts of brings."
-    )
+    ]
 
 
 def test_a_text_of_a_pair_counts_for_a_task_that_reads_it_alone(tmp_path: Path) -> None:
@@ -77,9 +77,9 @@ def test_a_text_of_a_pair_counts_for_a_task_that_reads_it_alone(tmp_path: Path) 
         "short": SequenceClassification(dataset=source(path), label="b"),
         "long": SequenceClassification(dataset=source(path), text="long", label="b"),
     }
-    notes = load_tasks(tasks)["pair"].notes
-    assert "validation texts of pair are training texts of short" in notes[1]
-    assert "texts of long" not in notes[1]
+    (said,) = load_tasks(tasks)["pair"].overlaps
+    assert "validation texts of pair are training texts of short" in said
+    assert "texts of long" not in said
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_gradient_checkpointing_changes_no_gradient() -> None:
     gradients = []
     for enable in (False, True):
         if enable:
-            model.activation_checkpointing_enable()
+            model.gradient_checkpointing_enable()
         model.zero_grad()
         model(ids, mask, task="train", labels=torch.tensor([0, 1])).loss.backward()
         gradients.append({n: p.grad.clone() for n, p in model.encoder.named_parameters() if p.grad is not None})

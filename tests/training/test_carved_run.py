@@ -47,7 +47,7 @@ def test_rows_that_are_appended_later_leave_the_others_where_they_were(
     assert [note.split(":")[0] for note in notes] == ["topic", "mood"]
     for note in notes:
         assert "the validation rows are not those of the run: " in note
-        assert ", 0 have a text that the run was trained on." in note
+        assert "The run was trained on 0 of the " in note
     (run / "results.json").unlink()
     with pytest.raises(RunError, match="tasks.mood.dataset: the train rows changed since the run began"):
         run_recipe(recipe, resume=True)

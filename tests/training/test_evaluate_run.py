@@ -17,15 +17,18 @@ from sklearn.metrics import f1_score
 
 from hf_mtl import run_recipe
 from hf_mtl.errors import CheckpointError, RecipeError, RunError, UserError
-from hf_mtl.training import evaluate_run
+from hf_mtl.training import evaluate_run, prepare
 from hf_mtl.training.checkpoint import MANIFEST, seal
 from hf_mtl.training.evaluate_run import load_model, logger
+from hf_mtl.training.run_data import RunData
 from hf_mtl.training.run_folder import RunFolder
 from tests import tiny
 from tests.training import runs
 
 INDEX = "model.safetensors.index.json"
 Weights = dict[str, torch.Tensor]
+# Of the drawn words two texts come in both splits.
+SEEN = "topic: The run was trained on 2 of the 50 validation texts scored."
 
 
 @pytest.fixture(scope="module")
@@ -200,26 +203,40 @@ def test_an_override_that_says_what_the_run_has_is_fine(world: Path) -> None:
 
 def test_rows_that_are_not_those_of_the_run_are_said(world: Path, notes: list[str]) -> None:
     evaluate_run(world / "run")
-    assert notes == []
+    assert notes == [SEEN]
     validation = pandas.read_json(world / "mood.validation.jsonl", lines=True)
     train = pandas.read_json(world / "mood.train.jsonl", lines=True)
     path = world / "mixed.jsonl"
     pandas.concat([validation[:20], train[:15]]).to_json(path, orient="records", lines=True)
     evaluate_run(world / "run", [f"tasks.mood.dataset.data_files.validation={path}"])
-    assert notes == [
+    assert notes[1:] == [
+        SEEN,
         "mood: the validation rows are not those of the run: 31 rows then, 35 now. "
-        "Of the 35 scored, 15 have a text that the run was trained on."
+        "The run was trained on 15 of the 35 validation texts scored.",
     ]
+
+
+def test_texts_that_the_run_was_trained_on_are_counted_by_its_record_and_not_by_todays_file(
+    world: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare.logger, "warning_once", notes.append)
+    # Today's train rows are the validation rows; the run has not seen them.
+    evaluate_run(world / "run", [f"tasks.mood.dataset.data_files.train={world / 'mood.validation.jsonl'}"])
+    assert notes == [SEEN]
+    monkeypatch.setattr(RunData, "trained", lambda self, keys: len(keys) // 31)
+    evaluate_run(world / "run")
+    assert "mood: The run was trained on 1 of the 31 validation texts scored." in notes
 
 
 def test_carving_test_rows_from_what_the_run_trained_on_is_said(world: Path, notes: list[str]) -> None:
     found = evaluate_run(world / "run", ["tasks.topic.test_fraction=0.3"], split="test")
     assert list(found["tasks"]) == ["topic", "mood"]
-    (note,) = notes
+    note, other = notes
+    assert other == "mood: The run was trained on 2 of the 15 test texts scored."
     count = note.split("0 rows then, ")[1].split(" ")[0]
     assert note == (
         f"topic: the test rows are not those of the run: 0 rows then, {count} now. "
-        f"Of the {count} scored, {count} have a text that the run was trained on."
+        f"The run was trained on {count} of the {count} test texts scored."
     )
 
 

@@ -101,7 +101,8 @@ def test_every_row_is_predicted_and_those_with_a_label_are_scored(
     assert np.isnan(output.label_ids["score"]).sum(axis=1).tolist() == [0, 1, 0, 0, 2, 0, 0, 0, 0, 0, 1]
     scores = trainer.evaluate({name: whole[name].select(rows) for name, rows in labelled.items()})
     found = {key: value for key, value in output.metrics.items() if "_per_" not in key and "runtime" not in key}
-    assert found == pytest.approx({key: scores[key.replace("test_", "eval_")] for key in found}, abs=1e-6)
+    # In float32, and the rows of a batch are others: on a GPU the last digits differ.
+    assert found == pytest.approx({key: scores[key.replace("test_", "eval_")] for key in found}, abs=1e-5)
     assert shapes == [(17, 17), (6, 6), (8, 8), (20, 20), (9, 9), (11, 11), (17, 17), (6, 6), (8, 8)]
     assert said[:3] == [
         f"{name}: 3 of {len(whole[name])} test rows have no label; they are predicted and not scored."
