@@ -24,7 +24,8 @@ class MultiTaskTrainingArguments(TrainingArguments):
             optimizer's, which is ``learning_rate`` unless an optimizer was given.
         length_grouping: Encode a batch as a few groups of similar length instead of one padded rectangle.
             The result is the same to float tolerance.
-        group_cost: Fixed cost of one more length group, in padded tokens that it must save.
+        group_cost: Fixed cost of one more length group, in padded tokens that it must save. None: 64 on a CPU; 16,384
+            on an accelerator, where a small group costs the time to start its kernels and hardly any arithmetic.
         window_steps: Optimizer steps between two changes of the mixture.
         max_backward_passes: Train for as many steps as make at most this many backward passes (micro-batches of a
             process). Like ``max_steps``, of which the smaller wins, it sets the length of the run in place of
@@ -61,9 +62,11 @@ class MultiTaskTrainingArguments(TrainingArguments):
         default=True,
         metadata={"help": "Encode a batch as a few groups of similar length instead of one rectangle."},
     )
-    group_cost: int = field(
-        default=64,
-        metadata={"help": "Fixed cost of one more length group, in padded tokens that it must save."},
+    group_cost: int | None = field(
+        default=None,
+        metadata={
+            "help": "Fixed cost of one more length group, in padded tokens that it must save. None: by the device."
+        },
     )
     window_steps: int = field(default=50, metadata={"help": "Optimizer steps between two changes of the mixture."})
     max_backward_passes: int | None = field(

@@ -14,6 +14,15 @@ Layout = Literal["mixed", "segments", "split"]
 """Who is in a length group: rows of any task in any order; rows of any task, task by task; rows of one task."""
 
 
+def default_group_cost(device: torch.device) -> int:
+    """Return what one more length group costs on a device, in tokens.
+
+    On a CPU it is little beside the arithmetic. On an accelerator it is the time in which the kernels of all layers
+    are started. An H100 took 290 ms for a step of MiniLM with a cost of 64, and the Trainer 80 ms for one rectangle.
+    """
+    return 64 if device.type == "cpu" else 16_384
+
+
 def length_groups(lengths: NDArray[np.int64], group_cost: int) -> list[NDArray[np.int64]]:
     """Split rows into groups of similar length with the least padded tokens plus a fixed cost per group.
 

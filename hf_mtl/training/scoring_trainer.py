@@ -12,7 +12,7 @@ from transformers.trainer_utils import PredictionOutput, speed_metrics
 from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.data.collate import Collator
+from hf_mtl.data.collate import Collator, default_group_cost
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import UserError
 from hf_mtl.gradients import plain_forward
@@ -53,7 +53,10 @@ class ScoringTrainer(StagedTrainer):
         pad_id = getattr(self.processing_class, "pad_token_id", None)
         if pad_id is None:
             pad_id = getattr(self.model.config.encoder_config, "pad_token_id", None)
-        return Collator(splits, pad_id or 0, self.args.length_grouping, self.args.group_cost)
+        cost = self.args.group_cost
+        if cost is None:
+            cost = default_group_cost(self.args.device)
+        return Collator(splits, pad_id or 0, self.args.length_grouping, cost)
 
     def evaluate(
         self,

@@ -8,7 +8,7 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_mtl.data.collate import Collator, length_groups
+from hf_mtl.data.collate import Collator, default_group_cost, length_groups
 from hf_mtl.data.tokenize import encode_split
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.tasks import SequenceClassification
@@ -177,3 +177,9 @@ def test_without_groups_nothing_is_shared() -> None:
     collator, _ = shared(length_grouping=False)
     batch = collator(np.array([0, 1]), np.array([1, 0]))
     assert len(encoded_ids(batch)) == 2
+
+
+def test_only_a_cpu_makes_small_groups_by_default() -> None:
+    lengths = np.repeat([5, 20, 60, 100], 8)
+    groups = {name: len(length_groups(lengths, default_group_cost(torch.device(name)))) for name in ("cpu", "cuda")}
+    assert groups == {"cpu": 4, "cuda": 1}
