@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
-from transformers.trainer_utils import rotate_checkpoints
+from transformers.trainer_utils import SaveStrategy, TrainOutput
 
 from hf_mtl.errors import CheckpointError, ModelError, RunError
 from hf_mtl.modeling.loaded import check_weights
@@ -14,6 +14,8 @@ from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.callbacks import CallbackStates
 from hf_mtl.training.hub import HubTrainer
 from hf_mtl.training.optimizer import catch_up
+from hf_mtl.training.own_checkpoints import keep_only, publish, refuse_strangers, remove_empty, rotate
+from hf_mtl.training.run_record import STAGING, WORK
 
 
 class StagedTrainer(HubTrainer):
@@ -31,25 +33,50 @@ class StagedTrainer(HubTrainer):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         run = Path(self._get_output_dir(trial))
         name = f"checkpoint-{self.state.global_step}"
-        self._staging = run / "staging"
+        self._staging = run / STAGING
         try:
             super()._save_checkpoint(model, trial)
             self._name_best(run)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 self._seal(self._staging / name)
-                checkpoints.publish(self._staging / name, run / name)
-                self._staging.rmdir()
-                rotate_checkpoints(
-                    output_dir=str(run),
-                    save_total_limit=self.args.save_total_limit,
-                    best_model_checkpoint=self.state.best_model_checkpoint,
-                )
+                publish(self._staging / name, run / name)
+                remove_empty(run / WORK)
+                rotate(run, self.args.save_total_limit, run / name, self.state.best_model_checkpoint)
         finally:
             self._staging = None
         self.accelerator.wait_for_everyone()
         if self.args.push_to_hub:
             self._push_from_checkpoint(str(run / name))
+
+    def _finalize_training(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        """As the Trainer's, which with a limit of 1 removes all but the best, of every program."""
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            output = super()._finalize_training(*args, **kwargs)
+        finally:
+            self.args.save_total_limit = limit
+        if limit == 1 and self.args.should_save and self.state.best_model_checkpoint is not None:
+            keep_only(Path(self.state.best_model_checkpoint))
+        return output
+
+    def refuse_occupied(self, start: Path | None, last: int) -> None:
+        """Refuse to train where a checkpoint could not be saved.
+
+        Args:
+            start: The checkpoint that training goes on from; None: from the beginning.
+            last: The last step.
+
+        Raises:
+            RunError: If somebody else's files have the place of one.
+        """
+        if self.args.save_strategy == SaveStrategy.NO:
+            return
+        # A checkpoint that was given by its path may be called otherwise.
+        first = checkpoints.step_of(start) if start and checkpoints.is_checkpoint(start.name) else 0
+        found = Path(str(self.args.output_dir)).glob("checkpoint-*")
+        places = [path for path in found if checkpoints.is_checkpoint(path.name)]
+        refuse_strangers([path for path in places if first < checkpoints.step_of(path) <= last])
 
     def _name_best(self, run: Path) -> None:
         """Say where the best checkpoint will be, on every process: the staged path does not last."""
