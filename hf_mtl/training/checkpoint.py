@@ -20,7 +20,9 @@ from safetensors.torch import save_file
 from transformers.utils import logging
 
 from hf_mtl.data.processes import is_main_process
+from hf_mtl.disk import writing
 from hf_mtl.errors import CheckpointError
+from hf_mtl.reporting.atomic import flush
 
 logger = logging.get_logger(__name__)
 
@@ -51,12 +53,6 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _flush(path: Path) -> None:
-    """Wait until a file's bytes are on disk."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
 def save_state(path: Path, parts: Mapping[str, Stateful]) -> None:
     """Write the state of several objects into one safetensors file.
 
@@ -73,7 +69,8 @@ def save_state(path: Path, parts: Mapping[str, Stateful]) -> None:
                 tensors[f"{part}/{key}"] = value.detach().cpu().contiguous()
             else:
                 plain[part][key] = value
-    save_file(tensors, path, metadata={"format": "pt", "state": json.dumps(plain)})
+    with writing(path):
+        save_file(tensors, path, metadata={"format": "pt", "state": json.dumps(plain)})
 
 
 def load_state(path: Path) -> dict[str, dict[str, Any]]:
@@ -112,11 +109,11 @@ def seal(folder: Path) -> None:
     files = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != MANIFEST:
-            _flush(path)
+            flush(path)
             files[str(path.relative_to(folder))] = {"size": path.stat().st_size, "sha256": _digest(path)}
     manifest = folder / MANIFEST
     manifest.write_text(json.dumps({"format": 1, "files": files}, indent=1), "utf-8")
-    _flush(manifest)
+    flush(manifest)
 
 
 def publish(staged: Path, final: Path) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 from accelerate import PartialState
 
 from hf_mtl.errors import CheckpointError, Mistake, RunError
+from hf_mtl.reporting.atomic import replacing
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.training.checkpoint import MANIFEST, MODEL_CONFIG, checkpoints, listed
 from hf_mtl.training.run_data import DATA, TRAINED, RunData
+from hf_mtl.training.together import all_or_none
 
 RECIPE = "recipe.yaml"
 RESULTS = "results.json"
@@ -90,12 +92,12 @@ class RunFolder:
         self.check(resume, overwrite)
         processes = PartialState()
         processes.wait_for_everyone()  # nobody writes before everybody has looked
-        if processes.is_main_process:
-            if overwrite:
-                self._clear()
-            shutil.rmtree(self.path / "staging", ignore_errors=True)
-            self.path.mkdir(parents=True, exist_ok=True)
-        processes.wait_for_everyone()
+        with all_or_none(self.path):
+            if processes.is_main_process:
+                if overwrite:
+                    self._clear()
+                shutil.rmtree(self.path / "staging", ignore_errors=True)
+                self.path.mkdir(parents=True, exist_ok=True)
 
     def _clear(self) -> None:
         """Remove what a run wrote, and nothing else that lies in the folder."""
@@ -112,9 +114,8 @@ class RunFolder:
 
     def write_recipe(self, text: str) -> None:
         """Keep the resolved recipe."""
-        partial = self.recipe.with_suffix(".partial")
-        partial.write_text(text, "utf-8")
-        os.replace(partial, self.recipe)
+        with replacing(self.recipe) as temporary:
+            temporary.write_text(text, "utf-8")
 
     def publish_model(self, staged: Path) -> None:
         """Move a complete, sealed model from a staging folder to the root, file by file.
