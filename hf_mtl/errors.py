@@ -45,6 +45,22 @@ class DivergedError(HfMtlError):
     """A run whose losses or weights are no numbers any more (exit code 1); says since when and what is left."""
 
 
+class DiskError(HfMtlError):
+    """A file that could not be written (exit code 1); names it, what to do and the last whole checkpoint.
+
+    Args:
+        text: What happened.
+        full: Whether room on the disk, or within a quota, is what is missing.
+    """
+
+    def __init__(self, text: str, full: bool = False):
+        super().__init__(text)
+        self.full = full
+
+    def __reduce__(self) -> tuple[type, tuple[str, bool]]:
+        return type(self), (str(self), self.full)
+
+
 class UserError(HfMtlError):
     """The user's mistakes, all of them at once.
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datasets import Dataset
 from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
+from hf_mtl.data.cache import filling_datasets
 from hf_mtl.data.csv_source import Loaded, found_in_csv, refuse_csv_options
 from hf_mtl.data.hub_source import explain_hub, load_hub
 from hf_mtl.data.local_files import is_local, load_data_files, load_local
@@ -42,7 +43,8 @@ def load_source(source: DatasetSource, key: str = "dataset") -> Loaded:
     """
     with main_process_first():
         try:
-            loaded = _load(source, key)
+            with filling_datasets():
+                loaded = _load(source, key)
         except DataError:
             raise
         except (OSError, ValueError, RuntimeError, DatasetsError) as error:

@@ -10,6 +10,7 @@ import numpy as np
 from datasets import Dataset, Features, List, Value
 from transformers import PreTrainedTokenizerBase
 
+from hf_mtl.data.cache import filling_datasets
 from hf_mtl.data.check import empty_split
 from hf_mtl.data.columns import arrow_column, name_count, name_rows, raise_all
 from hf_mtl.data.encoded import EncodedLabels
@@ -84,7 +85,7 @@ def encode_texts(
         features["token_type_ids"] = List(Value("uint8"))
     texts = dataset.select_columns(list(dict.fromkeys(task.text_columns)))
     tokenise = partial(_tokenise, tokenizer=tokenizer, columns=task.text_columns, limit=limit, types=takes_types)
-    with main_process_first(), _quiet_if_short(len(dataset)):
+    with main_process_first(), filling_datasets(), _quiet_if_short(len(dataset)):
         tokens = texts.map(
             tokenise,
             batched=True,

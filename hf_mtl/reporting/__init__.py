@@ -1,7 +1,7 @@
 """Results -> tables and figures."""
 
 from hf_mtl.reporting.figures import mixture_figure, training_figure
-from hf_mtl.reporting.json_files import append_jsonl, read_jsonl, truncate_jsonl, write_json_atomic
+from hf_mtl.reporting.json_files import append_jsonl, read_jsonl, rewind_jsonl, write_json_atomic
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
 from hf_mtl.reporting.reliability import reliability_figure
 from hf_mtl.reporting.tables import plan_table, results_table
@@ -15,7 +15,7 @@ __all__ = [
     "read_jsonl",
     "reliability_figure",
     "results_table",
+    "rewind_jsonl",
     "training_figure",
-    "truncate_jsonl",
     "write_json_atomic",
 ]

@@ -1,6 +1,6 @@
 """Callbacks: what happens at an event of the Trainer's loop."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,20 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer_callback import ExportableState
+from transformers.utils import logging
 
 from hf_mtl.arguments import LEAST_OFTEN
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.reporting.json_files import append_jsonl, truncate_jsonl
+from hf_mtl.reporting.atomic import flush
+from hf_mtl.reporting.json_files import append_jsonl, rewind_jsonl
 from hf_mtl.reporting.log_keys import MODEL_STEP, is_task_loss
 from hf_mtl.training.objective import Objective
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.signals import TaskSignals
+from hf_mtl.training.together import all_or_none
+
+logger = logging.get_logger(__name__)
 
 
 class BalancingCallback(TrainerCallback):
@@ -113,18 +118,17 @@ class LogStepsCallback(TrainerCallback):
 
 
 class JsonLogCallback(TrainerCallback):
-    """Writes every log record to ``log.jsonl``; a resumed run first drops what came after its checkpoint."""
+    """Writes every log record to ``log.jsonl``; on all processes or, where the disk is full, on none.
+
+    With its first record a resumed run drops what came after its checkpoint: until then nothing replaces it.
+
+    Args:
+        path: The log.
+    """
 
     def __init__(self, path: Path):
         self.path = path
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Keep the records up to the step that training starts from."""
-        if state.is_world_process_zero:
-            start = state.global_step
-            truncate_jsonl(self.path, keep=lambda record: start > 0 and record.get("step", 0) <= start)
+        self._goes_on = False
 
     def on_log(
         self,
@@ -135,8 +139,25 @@ class JsonLogCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Append one record."""
-        if state.is_world_process_zero and logs:
-            append_jsonl(self.path, {"step": _place(logs, state), **_without_place(logs)})
+        with all_or_none(self.path.parent, self.path):
+            if state.is_world_process_zero and logs:
+                self._rewind(state.log_history[:-1])
+                append_jsonl(self.path, {"step": _place(logs, state), **_without_place(logs)})
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Let no checkpoint outlive the records before it when the machine fails."""
+        with all_or_none(self.path.parent, self.path):
+            if state.is_world_process_zero and self.path.exists():
+                flush(self.path)
+
+    def _rewind(self, before: Sequence[Mapping[str, Any]]) -> None:
+        """Before the first record, go back to those that the checkpoint remembers."""
+        if not self._goes_on and (renewed := rewind_jsonl(self.path, before)):
+            logger.warning(
+                f"{self.path} did not hold the records up to the checkpoint as they were written: these {renewed} "
+                "were written again, from the checkpoint."
+            )
+        self._goes_on = True
 
 
 def _place(logs: dict[str, Any], state: TrainerState) -> int:
@@ -166,9 +187,10 @@ class RecipeCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Write ``recipe.yaml`` and ``data.json``."""
-        if state.is_world_process_zero:
-            self.folder.data.write(self.data)
-            self.folder.write_recipe(self.text)
+        with all_or_none(self.folder.path):
+            if state.is_world_process_zero:
+                self.folder.data.write(self.data)
+                self.folder.write_recipe(self.text)
 
 
 class CallbackStates:

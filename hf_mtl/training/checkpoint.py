@@ -7,7 +7,6 @@ everything that remembers (tensors, and JSON in the header). Nothing here is a p
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,9 @@ from safetensors.torch import save_file
 from transformers.utils import logging
 
 from hf_mtl.data.processes import is_main_process
+from hf_mtl.disk import writing
 from hf_mtl.errors import CheckpointError
+from hf_mtl.reporting.atomic import flush
 
 logger = logging.get_logger(__name__)
 
@@ -50,12 +51,6 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _flush(path: Path) -> None:
-    """Wait until a file's bytes are on disk."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
 def save_state(path: Path, parts: Mapping[str, Stateful]) -> None:
     """Write the state of several objects into one safetensors file.
 
@@ -72,7 +67,8 @@ def save_state(path: Path, parts: Mapping[str, Stateful]) -> None:
                 tensors[f"{part}/{key}"] = value.detach().cpu().contiguous()
             else:
                 plain[part][key] = value
-    save_file(tensors, path, metadata={"format": "pt", "state": json.dumps(plain)})
+    with writing(path):
+        save_file(tensors, path, metadata={"format": "pt", "state": json.dumps(plain)})
 
 
 def load_state(path: Path) -> dict[str, dict[str, Any]]:
@@ -111,11 +107,11 @@ def seal(folder: Path) -> None:
     files = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != MANIFEST:
-            _flush(path)
+            flush(path)
             files[str(path.relative_to(folder))] = {"size": path.stat().st_size, "sha256": digest(path)}
     manifest = folder / MANIFEST
     manifest.write_text(json.dumps({"format": 1, "files": files}, indent=1), "utf-8")
-    _flush(manifest)
+    flush(manifest)
 
 
 def verify(folder: Path, needs: str = STATE_FILE) -> None:

@@ -1,9 +1,9 @@
 """What follows the last step of a run: it is scored, published, written down and drawn."""
 
+import shutil
 from typing import Any
 
-from accelerate import PartialState
-
+from hf_mtl.errors import DiskError
 from hf_mtl.reporting.figures import training_figure
 from hf_mtl.reporting.gradient_figure import gradient_figure
 from hf_mtl.reporting.json_files import read_jsonl
@@ -12,6 +12,7 @@ from hf_mtl.training.baselines import add_baselines
 from hf_mtl.training.finite import refuse_broken_scores
 from hf_mtl.training.prepare import Prepared, note_unscored
 from hf_mtl.training.run_folder import RunFolder
+from hf_mtl.training.together import all_or_none
 from hf_mtl.training.trainer import MultiTaskTrainer
 
 
@@ -37,22 +38,27 @@ def finish(
     refuse_broken_scores(trainer.scores.tasks, trainer.state, folder.path)  # before anybody can load or fetch it
     _publish(trainer, folder)
     results = _results(trainer, prepared, test, baselines)
-    if trainer.is_world_process_zero():
-        _draw(folder)
-        folder.write_results(results)
-    PartialState().wait_for_everyone()
+    with all_or_none(folder.path):
+        if trainer.is_world_process_zero():
+            _draw(folder)
+            folder.write_results(results)
     return results
 
 
 def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
     """Put the final model at the root of the run's folder."""
     staged = folder.staging
-    trainer.save_model(str(staged), _internal_call=True)
-    trainer.accelerator.wait_for_everyone()
-    if trainer.args.should_save:  # one process, or with save_on_each_node one of each node
-        checkpoints.seal(staged)
-        folder.publish_model(staged)
-    trainer.accelerator.wait_for_everyone()
+    try:
+        with all_or_none(folder.path, staged):
+            trainer.save_model(str(staged), _internal_call=True)
+        with all_or_none(folder.path, staged):
+            if trainer.args.should_save:  # one process, or with save_on_each_node one of each node
+                checkpoints.seal(staged)
+                folder.publish_model(staged)
+    except DiskError:
+        if trainer.args.should_save:
+            shutil.rmtree(staged, ignore_errors=True)
+        raise
     if trainer.args.push_to_hub:
         trainer.push_to_hub(commit_message="End of training")
 

@@ -88,13 +88,13 @@ def rotate(run: Path, limit: int | None, newest: Path, best: str | None) -> None
     own.sort(key=lambda path: (step_of(path) <= step_of(newest), step_of(path)))
     kept = {newest} if best is None else {newest, Path(best)}
     excess = len(own) - max(limit, len(kept))
-    _remove([path for path in own if path not in kept][: max(excess, 0)])
+    remove([path for path in own if path not in kept][: max(excess, 0)])
 
 
 def keep_only(best: Path) -> None:
     """Remove all checkpoints that hf_mtl wrote beside the best one; none if that is gone."""
     if best.is_dir():
-        _remove([path for path in checkpoints(best.parent) if own_files(path) and not path.samefile(best)])
+        remove([path for path in checkpoints(best.parent) if own_files(path) and not path.samefile(best)])
 
 
 def remove_own(folder: Path) -> None:
@@ -116,7 +116,8 @@ def remove_empty(folder: Path) -> None:
             path.rmdir()
 
 
-def _remove(folders: Collection[Path]) -> None:
+def remove(folders: Collection[Path]) -> None:
+    """Remove what hf_mtl wrote of some checkpoints of a run, and forget them."""
     for folder in folders:
         remove_own(folder)
     record = RunRecord(next(iter(folders)).parent) if folders else None

@@ -11,6 +11,7 @@ from transformers import set_seed
 from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.data.cache import filling_datasets
 from hf_mtl.data.load import load_tasks
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.processes import is_main_process
@@ -150,7 +151,7 @@ def load_data(recipe: Recipe, seed: int, to_train: bool = True) -> dict[str, Loa
     Raises:
         DataError: With the mistakes of all tasks and where in the recipe they were made.
     """
-    with located(recipe):
+    with located(recipe), filling_datasets():
         data = load_tasks(recipe.tasks, seed=seed)
     if is_main_process():
         for loaded in data.values():

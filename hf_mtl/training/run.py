@@ -51,6 +51,7 @@ def run_recipe(
     Raises:
         UserError: If the recipe, the data or the folder cannot be used; nothing is trained.
         DivergedError: If losses, weights or validation losses are not finite; checkpoints are kept.
+        DiskError: If a file of the run cannot be written; the last checkpoint is whole.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)

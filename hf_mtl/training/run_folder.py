@@ -19,6 +19,7 @@ from hf_mtl.training.own_checkpoints import own_files, remove_empty, strangers
 from hf_mtl.training.replaced_run import ReplacedRun
 from hf_mtl.training.run_data import DATA, TRAINED, RunData
 from hf_mtl.training.run_record import RECORD, STAGING, WORK, RunRecord, seal_of
+from hf_mtl.training.together import all_or_none
 
 logger = logging.get_logger(__name__)
 
@@ -176,16 +177,16 @@ class RunFolder:
         self.check(resume, overwrite)
         processes = PartialState()
         processes.wait_for_everyone()  # nobody writes before everybody has looked
-        if processes.is_main_process:
-            self.path.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(self.staging, ignore_errors=True)
-            if overwrite and self.record.begun:
-                self.replaced.take_away()
-            elif resume and not self.record.begun:
-                self._adopt()
-            self.record.begin(growing=[LOG])
-            remove_empty(self.path / WORK)
-        processes.wait_for_everyone()
+        with all_or_none(self.path):
+            if processes.is_main_process:
+                self.path.mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(self.staging, ignore_errors=True)
+                if overwrite and self.record.begun:
+                    self.replaced.take_away()
+                elif resume and not self.record.begun:
+                    self._adopt()
+                self.record.begin(growing=[LOG])
+                remove_empty(self.path / WORK)
 
     def _adopt(self) -> None:
         """Note the files of a run whose record is lost: it is resumed, so they are known to be a run's."""

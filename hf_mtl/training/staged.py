@@ -1,27 +1,44 @@
 """A Trainer whose checkpoints are whole or not there, and that resumes a run in its own bits."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import gather_object
 from torch import nn
 from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import SaveStrategy, TrainOutput
+from transformers.utils import logging
 
-from hf_mtl.errors import CheckpointError, ModelError, RunError
+from hf_mtl.disk import writing
+from hf_mtl.errors import CheckpointError, DiskError, ModelError, RunError
 from hf_mtl.modeling.loaded import check_weights
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.callbacks import CallbackStates
 from hf_mtl.training.hub import HubTrainer
 from hf_mtl.training.optimizer import catch_up
-from hf_mtl.training.own_checkpoints import keep_only, publish, refuse_strangers, remove_empty, rotate
+from hf_mtl.training.own_checkpoints import (
+    keep_only,
+    publish,
+    refuse_strangers,
+    remove,
+    remove_empty,
+    rotate,
+)
+from hf_mtl.training.rotation import removable
 from hf_mtl.training.run_record import STAGING, WORK
+from hf_mtl.training.together import all_or_none
+
+logger = logging.get_logger(__name__)
 
 
 class StagedTrainer(HubTrainer):
     """Stages each checkpoint beside its place, adds what is ours, seals it, and moves it there in one rename."""
 
     _staging: Path | None = None
+    _unwritten: DiskError | None = None  # what stopped this process from writing its part of a checkpoint
 
     def stateful(self) -> dict[str, checkpoints.Stateful]:
         """Everything that remembers and that the Trainer does not save itself, by name."""
@@ -31,20 +48,21 @@ class StagedTrainer(HubTrainer):
         return super()._get_output_dir(trial) if self._staging is None else str(self._staging)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """As the Trainer's, whole or not at all.
+
+        Raises:
+            DiskError: If any process cannot write its part; on all of them.
+        """
         run = Path(self._get_output_dir(trial))
         name = f"checkpoint-{self.state.global_step}"
-        self._staging = run / STAGING
         try:
-            super()._save_checkpoint(model, trial)
-            self._name_best(run)
-            self.accelerator.wait_for_everyone()
-            if self.args.should_save:
-                self._seal(self._staging / name)
-                publish(self._staging / name, run / name)
-                remove_empty(run / WORK)
-                rotate(run, self.args.save_total_limit, run / name, self.state.best_model_checkpoint)
-        finally:
-            self._staging = None
+            self._stage(run, name, model, trial)
+        except DiskError as error:
+            if not (error.full and self._make_room(run)):
+                raise self._with_hint(error) from error
+            self._stage(run, name, model, trial)
+        if self.args.should_save:
+            rotate(run, self.args.save_total_limit, run / name, self.state.best_model_checkpoint)
         self.accelerator.wait_for_everyone()
         if self.args.push_to_hub:
             self._push_from_checkpoint(str(run / name))
@@ -77,6 +95,72 @@ class StagedTrainer(HubTrainer):
         found = Path(str(self.args.output_dir)).glob("checkpoint-*")
         places = [path for path in found if checkpoints.is_checkpoint(path.name)]
         refuse_strangers([path for path in places if first < checkpoints.step_of(path) <= last])
+
+    def _stage(self, run: Path, name: str, model: nn.Module, trial: Any) -> None:
+        """Write a checkpoint beside its place and move it there; what is half written makes room again."""
+        self._staging, self._unwritten = run / STAGING, None
+        try:
+            with all_or_none(run):
+                self._write_part(super()._save_checkpoint, model, trial)
+                self._name_best(run)
+                if self._unwritten is not None:
+                    raise self._unwritten
+            with all_or_none(run, self._staging / name):
+                if self.args.should_save:
+                    self._seal(self._staging / name)
+                    publish(self._staging / name, run / name)
+                    remove_empty(run / WORK)
+        except DiskError:
+            if self.args.should_save:
+                shutil.rmtree(self._staging, ignore_errors=True)
+                remove_empty(run / WORK)
+            raise
+        finally:
+            self._staging = None
+
+    def _write_part(self, write: Callable[..., None], *args: Any) -> None:
+        """Write something; of a checkpoint, remember what the disk refuses until all processes can be told.
+
+        Every part is tried, as the processes wait for each other between and within them.
+        """
+        if self._staging is None:
+            return write(*args)
+        try:
+            with writing(self._staging / f"checkpoint-{self.state.global_step}"):
+                write(*args)
+        except DiskError as error:
+            self._unwritten = self._unwritten or error
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As the Trainer's."""
+        self._write_part(super().save_model, output_dir, _internal_call)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        self._write_part(super()._save_optimizer_and_scheduler, output_dir)
+
+    def _save_scaler(self, output_dir: str) -> None:
+        self._write_part(super()._save_scaler, output_dir)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        self._write_part(super()._save_rng_state, output_dir)
+
+    def _make_room(self, run: Path) -> bool:
+        """Remove now what rotation would remove after the save; whether there was anything, on any process."""
+        mine = self.args.should_save
+        old = removable(run, self.args.save_total_limit, self.state.best_model_checkpoint) if mine else []
+        found = gather_object([path.name for path in old])
+        remove(old)
+        if found and self.is_world_process_zero():
+            names = ", ".join(dict.fromkeys(found))
+            logger.warning(f"The disk of {run} is full: removed {names} before the save, not after it; trying again.")
+        self.accelerator.wait_for_everyone()
+        return bool(found)
+
+    def _with_hint(self, error: DiskError) -> DiskError:
+        if not error.full or self.args.save_total_limit:
+            return error
+        hint = "training.save_total_limit removes older checkpoints as the run goes on, which makes room."
+        return DiskError(f"{error} {hint}", error.full)
 
     def _name_best(self, run: Path) -> None:
         """Say where the best checkpoint will be, on every process: the staged path does not last."""

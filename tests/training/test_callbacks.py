@@ -33,7 +33,8 @@ def test_an_optimizer_step_returns_s_to_its_range(args: MultiTaskTrainingArgumen
 def log(
     path: Path, args: MultiTaskTrainingArguments, step: int, logs: dict[str, Any] | None, main: bool = True
 ) -> None:
-    state = TrainerState(global_step=step, is_world_process_zero=main)
+    before = read_jsonl(path) if path.exists() else []
+    state = TrainerState(global_step=step, log_history=[*before, logs or {}], is_world_process_zero=main)
     JsonLogCallback(path).on_log(args, state, TrainerControl(), logs=logs)
 
 
@@ -47,29 +48,30 @@ def test_records_are_written_with_their_step(tmp_path: Path, args: MultiTaskTrai
     assert read_jsonl(path) == [{"step": 5, "loss": 0.5}, {"step": 10, "loss": None, "eval_average": 0.7}]
 
 
-@pytest.mark.parametrize(("start", "kept"), [(0, []), (5, [5]), (10, [5, 10, 10]), (99, [5, 10, 10, 15])])
-def test_training_keeps_the_records_up_to_its_first_step(
-    tmp_path: Path, args: MultiTaskTrainingArguments, start: int, kept: list[int]
+@pytest.mark.parametrize(("kept", "steps"), [(0, [16]), (1, [5, 16]), (3, [5, 10, 10, 16])])
+def test_the_first_record_follows_those_that_the_checkpoint_remembers(
+    tmp_path: Path, args: MultiTaskTrainingArguments, kept: int, steps: list[int]
 ) -> None:
     path = tmp_path / "log.jsonl"
-    for step in (5, 10, 10, 15):
-        append_jsonl(path, {"step": step})
-    state = TrainerState(global_step=start, is_world_process_zero=True)
-    JsonLogCallback(path).on_train_begin(args, state, TrainerControl())
-    assert [record["step"] for record in read_jsonl(path)] == kept
+    records = [{"step": step, "loss": float(place)} for place, step in enumerate((5, 10, 10, 15))]
+    for record in records:
+        append_jsonl(path, record)
+    before = path.read_bytes()
+    callback = JsonLogCallback(path)
+    state = TrainerState(global_step=16, log_history=records[:kept], is_world_process_zero=True)
+    callback.on_train_begin(args, state, TrainerControl())
+    assert path.read_bytes() == before, "nothing is dropped until the first record takes its place"
+    for place in range(2):
+        state.log_history.append({"loss": 0.5, "step": 16})
+        callback.on_log(args, state, TrainerControl(), logs={"loss": 0.5})
+        assert [record["step"] for record in read_jsonl(path)] == [*steps, 16][: len(steps) + place]
 
 
 def test_other_processes_leave_the_log_alone(tmp_path: Path, args: MultiTaskTrainingArguments) -> None:
     path = tmp_path / "log.jsonl"
     append_jsonl(path, {"step": 5})
-    JsonLogCallback(path).on_train_begin(args, TrainerState(is_world_process_zero=False), TrainerControl())
+    log(path, args, 6, {"loss": 0.5}, main=False)
     assert len(read_jsonl(path)) == 1
-
-
-def test_training_without_a_log_begins_without_one(tmp_path: Path, args: MultiTaskTrainingArguments) -> None:
-    state = TrainerState(is_world_process_zero=True)
-    JsonLogCallback(tmp_path / "log.jsonl").on_train_begin(args, state, TrainerControl())
-    assert not (tmp_path / "log.jsonl").exists()
 
 
 def stopping(counter: int) -> EarlyStoppingCallback:

@@ -1,0 +1,45 @@
+"""What only one process writes, and what ends all of them when it cannot be written."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from accelerate.utils import gather_object
+
+from hf_mtl.disk import writing
+from hf_mtl.errors import DiskError
+from hf_mtl.training.checkpoint import newest_whole
+
+
+@contextmanager
+def all_or_none(run: Path, path: Path | None = None) -> Iterator[None]:
+    """End every process with the message of the one that could not write; else they would wait for it in vain.
+
+    The processes enter the block together and wait for each other at its end. In it they may only wait for each
+    other before anything is written.
+
+    Args:
+        run: The run's folder, to say what of it is whole.
+        path: The file that is written in the block, or the folder of several. None: the run's folder.
+
+    Raises:
+        DiskError: If any process could not write.
+    """
+    failure = None
+    try:
+        with writing(path or run):
+            yield
+    except DiskError as error:
+        failure = error
+    own = [] if failure is None else [(f"{failure} {_left(run)}", failure.full)]
+    found: list[tuple[str, bool]] = gather_object(own)
+    if found:
+        raise DiskError(*found[0]) from failure
+
+
+def _left(run: Path) -> str:
+    """What is left of a run."""
+    whole = newest_whole(run)
+    if whole is None:
+        return "There is no checkpoint yet; the run can only begin again."
+    return f"The last checkpoint is whole: {whole} (step {whole.name.split('-')[1]}); resume from it."
