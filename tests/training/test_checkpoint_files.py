@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 from contextlib import suppress
 from pathlib import Path
@@ -199,7 +200,7 @@ def test_no_flipped_bit_of_a_manifest_is_more_than_a_checkpoint_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make(tmp_path, 5)
-    monkeypatch.setattr(checkpoint.os, "fsync", lambda number: None)  # verified hundreds of times
+    monkeypatch.setattr(os, "fsync", lambda number: None)  # verified hundreds of times
     content = (folder / MANIFEST).read_bytes()
     for place in range(len(content)):
         flipped = bytes([*content[:place], content[place] ^ 4, *content[place + 1 :]])
