@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import torch.distributed as dist
 
+from hf_mtl.errors import HfMtlError
+
 
 def is_main_process() -> bool:
     """Whether this is the process that speaks for all of them."""
@@ -31,3 +33,21 @@ def main_process_first() -> Iterator[None]:
     finally:
         if main:
             dist.barrier()
+
+
+def agree(error: HfMtlError | None) -> None:
+    """Raise on every process what one of them has found; all call it, and so wait for each other.
+
+    Args:
+        error: What this process has found.
+
+    Raises:
+        HfMtlError: The first process's that has found something.
+    """
+    found = [error]
+    if dist.is_available() and dist.is_initialized():
+        found = [None] * dist.get_world_size()
+        dist.all_gather_object(found, error)
+    for each in found:
+        if each is not None:
+            raise each
