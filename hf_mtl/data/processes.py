@@ -9,9 +9,14 @@ import torch.distributed as dist
 from hf_mtl.errors import HfMtlError
 
 
+def is_grouped() -> bool:
+    """Whether the processes of a run have met, so that they can wait for each other."""
+    return dist.is_available() and dist.is_initialized()
+
+
 def is_main_process() -> bool:
     """Whether this is the process that speaks for all of them."""
-    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
+    return not is_grouped() or dist.get_rank() == 0
 
 
 @contextmanager
@@ -22,7 +27,7 @@ def main_process_first() -> Iterator[None]:
     then all of them run the block at once. Unlike accelerate's, the main process also lets the others go on when
     the block raises: bad data is bad on every process, and each must end with the message instead of waiting.
     """
-    if not (dist.is_available() and dist.is_initialized()):
+    if not is_grouped():
         yield
         return
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
@@ -45,7 +50,7 @@ def agree(error: HfMtlError | None) -> None:
         HfMtlError: The first process's that has found something.
     """
     found = [error]
-    if dist.is_available() and dist.is_initialized():
+    if is_grouped():
         found = [None] * dist.get_world_size()
         dist.all_gather_object(found, error)
     for each in found:

@@ -15,7 +15,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+_HELD = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)
 _TO_LEAVE_S = 2.0  # for the other processes of a run that ends
 _MOST_BYTES = 1_000_000
 
@@ -127,11 +127,9 @@ class KernelLock:
         try:
             fcntl.flock(self._descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in _NO_LOCKS:
-                raise NoKernelLockError from error
-            if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES):
+            if error.errno in _HELD:
                 return False
-            raise
+            raise NoKernelLockError from error  # each file system has its own word for it
         return True
 
     def _in_use(self, text: bytes) -> RunError:

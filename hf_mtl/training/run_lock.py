@@ -59,16 +59,17 @@ def _hold_together(folder: Path, processes: PartialState, held: list[KernelLock 
 def _take(folder: Path, rank: int, alone: bool) -> KernelLock | Heartbeat:
     try:
         try:
-            return _take_kernel_lock(folder, alone)
+            return _take_some_lock(folder, rank, alone)
         except FileNotFoundError:  # a refused run has just removed the folder that it had made
-            return _take_kernel_lock(folder, alone)
-    except NoKernelLockError:
-        return Heartbeat.take(folder, rank, alone)
+            return _take_some_lock(folder, rank, alone)
     except OSError as error:
         found = f"{error.filename or folder} cannot be written: {error.strerror or error}"
-        raise RunError(Mistake("training.output_dir", found, "Choose another folder")) from error
+        raise RunError(Mistake("training.output_dir", found, "Choose another folder.")) from error
 
 
-def _take_kernel_lock(folder: Path, alone: bool) -> KernelLock:
+def _take_some_lock(folder: Path, rank: int, alone: bool) -> KernelLock | Heartbeat:
     folder.mkdir(parents=True, exist_ok=True)
-    return KernelLock.take(folder / LOCK, alone)
+    try:
+        return KernelLock.take(folder / LOCK, alone)
+    except NoKernelLockError:
+        return Heartbeat.take(folder, rank, alone)
