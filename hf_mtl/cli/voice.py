@@ -4,18 +4,21 @@ import hashlib
 import os
 import socket
 import sys
+import threading
 import time
 import warnings
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from hf_mtl.launched import Launched, launched
 
 if TYPE_CHECKING:
     from torch.distributed import Store
+
+T = TypeVar("T")
 
 _PATIENCE_S = 5.0  # how far apart processes find the same mistake
 _LOOK_EVERY_S = 0.02
@@ -59,19 +62,32 @@ def say(text: str, file: TextIO | None = None, last: bool = False) -> None:
         return
     if me.rank == 0:
         print(text, file=file, flush=True)
-        _let_others_know(me, text, last)
-    elif not _said_by_another(me, text, last):
+        _within_bounds(lambda: _let_others_know(me, text, last), None)
+    elif not _within_bounds(lambda: _said_by_another(me, text, last), False):
         print(f"process {me.rank} of {me.world}, on {socket.gethostname()}: {text}", file=file, flush=True)
 
 
 def another_has_ended() -> bool:
     """Whether a process of this launch has ended with a message of its own."""
     me = launched()
-    store = None if me is None else _store(me)
+    return me is not None and _within_bounds(lambda: _has_ended(me), False)
+
+
+def _has_ended(me: Launched) -> bool:
+    store = _store(me)
     try:
         return store is not None and store.check(["ended"])
     except RuntimeError:
         return False
+
+
+def _within_bounds(work: Callable[[], T], otherwise: T) -> T:
+    """Do something in a thread and wait for it only so long: torch's own limits do not hold in every state."""
+    found: list[T] = []
+    thread = threading.Thread(target=lambda: found.append(work()), daemon=True)
+    thread.start()
+    thread.join(4 * _PATIENCE_S)
+    return found[0] if found else otherwise
 
 
 def _let_others_know(me: Launched, text: str, last: bool) -> None:

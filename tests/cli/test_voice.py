@@ -98,6 +98,18 @@ def test_who_finds_nobody_says_it(
     assert not voice.another_has_ended()
 
 
+def test_a_store_that_never_answers_hides_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voice, "_PATIENCE_S", 0.02)
+    monkeypatch.setattr(voice, "_store", lambda me: threading.Event().wait(1.0))
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    voice.say("a mistake", last=True)
+    assert capsys.readouterr().out.endswith(": a mistake\n")
+    assert not voice.another_has_ended()
+
+
 def test_nobody_waits_long_for_a_launch_that_is_over(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
