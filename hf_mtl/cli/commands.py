@@ -6,13 +6,16 @@ from typing import Any
 
 from transformers.utils import logging
 
-from hf_mtl.data.processes import is_main_process
+from hf_mtl.cli import voice
+from hf_mtl.data.processes import is_grouped, is_main_process
 from hf_mtl.recipe import json_schema, load_recipe
 
 
 def _say(text: str) -> None:
     """Print once, however many processes there are."""
-    if is_main_process():
+    if not is_grouped():  # the launched processes have not met
+        voice.say(text)
+    elif is_main_process():
         print(text)
 
 

@@ -4,7 +4,9 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
+from hf_mtl.cli import voice
 from hf_mtl.errors import HfMtlError, UserError
 
 _EPILOG = """\
@@ -24,9 +26,17 @@ _SCORING = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """Prints help and mistakes once for all processes."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            voice.say(message.rstrip("\n"), file or sys.stderr)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command and its subcommands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="hf-mtl",
         description="Multi-task fine-tuning: one recipe, several tasks, one model.",
         epilog=_EPILOG,
@@ -110,6 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when done, else the `exit_code` of what ended the command. An exception that is not one of ours is raised,
         and Python exits with 1.
     """
+    voice.quiet_others()
     arguments = parse(argv)
     try:
         from hf_mtl.cli import commands
@@ -121,6 +132,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except BrokenPipeError:
         return 0
+    except Exception as error:
+        if not voice.another_has_ended():
+            raise
+        # It has said why; this process has only lost it.
+        print(f"hf-mtl {arguments.command}: ended with the other processes ({_first_line(error)})", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -132,10 +149,13 @@ def _leave_the_others() -> None:
 
 
 def _say_why(command: str, error: HfMtlError) -> None:
-    """Print what ended a command, once: every process found the same."""
-    if int(os.environ.get("RANK", "0")) == 0:
-        count = f"{_count(error)}\n" if isinstance(error, UserError) else ""
-        print(f"hf-mtl {command}: {count}{error}", file=sys.stderr)
+    """Print what ended a command: once, if every process found the same."""
+    count = f"{_count(error)}\n" if isinstance(error, UserError) else ""
+    voice.say(f"hf-mtl {command}: {count}{error}", file=sys.stderr, last=True)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _count(error: UserError) -> str:

@@ -7,13 +7,9 @@ from transformers import TrainingArguments
 from transformers.utils import logging
 
 from hf_mtl.errors import Mistake
+from hf_mtl.launched import MAYBE, STARTED, count, environment_mistakes
 
 logger = logging.get_logger(__name__)
-
-STARTED = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-"""Where a launcher says how many processes it has started for one run."""
-MAYBE = ("PMI_SIZE", "SLURM_STEP_NUM_TASKS")
-"""Where one says so that also starts processes for runs of their own, or a shell for a single one."""
 
 
 def launch_mistakes(args: TrainingArguments) -> list[Mistake]:
@@ -24,8 +20,9 @@ def launch_mistakes(args: TrainingArguments) -> list[Mistake]:
     """
     if args.world_size > 1:
         return []
-    started = {name: int(os.environ.get(name) or 1) for name in (*STARTED, *MAYBE)}
-    most = max(started[name] for name in STARTED)
+    if mistakes := environment_mistakes():
+        return mistakes
+    most = max(map(count, STARTED))
     if most > 1:
         found = f"is false, and the {most} processes that were launched find no GPU to train on together"
         return [Mistake("training.use_cpu", found, "Set training.use_cpu=true")]
@@ -37,12 +34,23 @@ def launch_mistakes(args: TrainingArguments) -> list[Mistake]:
         )
         return [Mistake("accelerate launch", found, remedy)]
     for name in MAYBE:
-        if started[name] > 1:
+        if count(name) > 1:
             logger.warning_once(
-                f"{name} is {started[name]}, and this process is a run of its own. To train one run on several, "
+                f"{name} is {count(name)}, and this process is a run of its own. To train one run on several, "
                 "start each with `torchrun` or `accelerate launch`."
             )
     return []
+
+
+def alone_of_several() -> str:
+    """Say how to train one run on several processes, to one of several that are runs of their own; else nothing."""
+    for name in MAYBE:
+        if count(name) > 1:
+            return (
+                f"{name} is {count(name)}, and each of these processes is a run of its own. To train one run on "
+                "several, start each with `torchrun` or `accelerate launch`; for several runs, give each a folder."
+            )
+    return ""
 
 
 def _accelerate_began_one_of_several() -> bool:

@@ -16,6 +16,7 @@ from hf_mtl.data.load import load_tasks
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import Mistake, RecipeError, UserError
+from hf_mtl.launched import environment_mistakes
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import Recipe
 from hf_mtl.training.argument_checks import check_training
@@ -50,6 +51,8 @@ def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments
     Raises:
         RecipeError: If the arguments do not fit together.
     """
+    if mistakes := environment_mistakes():  # which the arguments would read to join the other processes
+        raise RecipeError(mistakes)
     options = {**recipe.training.options(), "output_dir": output_dir(recipe), **changes}
     try:
         args = MultiTaskTrainingArguments(**options)

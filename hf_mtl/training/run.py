@@ -7,6 +7,7 @@ from typing import Any
 from transformers import PrinterCallback, ProgressCallback
 from transformers.utils import logging
 
+from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import RunError
 from hf_mtl.recipe import Recipe, load_recipe
@@ -17,6 +18,7 @@ from hf_mtl.training.finish import finish
 from hf_mtl.training.output_place import refuse_place
 from hf_mtl.training.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.run_folder import RunFolder
+from hf_mtl.training.run_lock import run_lock
 from hf_mtl.training.same_run import changed_training, refuse_another_run, refuse_other_rows
 from hf_mtl.training.trainer import MultiTaskTrainer
 
@@ -57,10 +59,28 @@ def run_recipe(
         recipe = load_recipe(recipe, overrides)
     args = make_arguments(recipe)
     folder = RunFolder(str(args.output_dir))
+    if resume and not overwrite and folder.is_finished:  # to read it needs no lock
+        return _finished(recipe, folder, test, baselines)
+    folder.refuse_file()
+    with run_lock(folder.path):  # before anything is written, and before it is decided where the run goes on
+        return _run(recipe, args, folder, resume=resume, overwrite=overwrite, test=test, baselines=baselines)
+
+
+def _run(
+    recipe: Recipe,
+    args: MultiTaskTrainingArguments,
+    folder: RunFolder,
+    *,
+    resume: bool,
+    overwrite: bool,
+    test: bool,
+    baselines: bool,
+) -> dict[str, Any]:
+    """Train and score in a folder that this run has for itself; as `run_recipe`."""
     folder.recover()
     folder.check(resume, overwrite)
     refuse_place(recipe, folder)
-    if resume and folder.is_finished:
+    if resume and folder.is_finished:  # since it was looked at
         return _finished(recipe, folder, test, baselines)
     start = _checkpoint_to_resume(recipe, folder) if resume else None
     prepared = prepare(recipe, args, tokenizer_folder=start)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hf_mtl.training.run_lock import run_lock
 from tests.training import runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -88,6 +89,29 @@ def test_a_mistake_is_said_once_and_nobody_waits(recipe: Path, tmp_path: Path) -
     assert done.stderr.count("hf-mtl train: 1 mistake") == 1
     assert done.stderr.count("tasks.mood.label: no column 'lable' in train, validation.") == 1
     assert not run.exists()
+
+
+def test_a_mistake_of_one_process_is_said_by_it_and_the_others_end(recipe: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(
+        "import os, sys\nfrom hf_mtl.cli.main import main\n"
+        "sys.exit(main(sys.argv[1:] + ['tasks.mood.label=lable'] * int(os.environ['RANK'])))\n"
+    )
+    words = [str(own), "train", "recipe.yaml", f"training.output_dir={tmp_path / 'run'}"]
+    done = start(*LAUNCHERS["torchrun"], *words, folder=recipe.parent)
+    assert done.returncode != 0
+    assert done.stderr.count("no column 'lable' in train, validation.") + done.stdout.count("no column") == 1
+    assert "process 1 of 2, on " in done.stderr
+    assert "exitcode  : 2" in done.stderr
+
+
+def test_a_folder_in_use_refuses_two_processes_with_one_message(recipe: Path, tmp_path: Path) -> None:
+    with run_lock(tmp_path / "run"):
+        words = ["train", "recipe.yaml", f"training.output_dir={tmp_path / 'run'}"]
+        done = launch("torchrun", recipe, *words)
+        assert done.returncode != 0
+        assert done.stderr.count(f"is in use by another run: process {os.getpid()} on ") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def multi_cpu(folder: Path) -> list[str]:

@@ -1,0 +1,54 @@
+"""What a launcher has told this process: which of how many it is."""
+
+import os
+from dataclasses import dataclass
+
+from hf_mtl.errors import Mistake
+
+STARTED = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+"""Where a launcher says how many processes it has started for one run."""
+MAYBE = ("PMI_SIZE", "SLURM_STEP_NUM_TASKS")
+"""Where one says so that also starts processes for runs of their own, or a shell for a single one."""
+_RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+_LOCAL = ("LOCAL_RANK", "LOCAL_WORLD_SIZE")
+
+
+@dataclass(frozen=True)
+class Launched:
+    """This process among those that were launched together.
+
+    Args:
+        rank: This process, from 0.
+        world: Number of processes.
+    """
+
+    rank: int
+    world: int
+
+
+def launched() -> Launched | None:
+    """The place of this process; None where it is alone, or where the environment does not say it in full."""
+    for rank_name, world_name in zip(_RANKS, STARTED, strict=True):
+        rank, world = _whole(rank_name), _whole(world_name)
+        if rank is not None and world is not None and rank < world and world > 1:
+            return Launched(rank, world)
+    return None
+
+
+def count(name: str) -> int:
+    """The number of processes that a variable of the environment tells; 1 if it tells none."""
+    return _whole(name) or 1
+
+
+def environment_mistakes() -> list[Mistake]:
+    """Say which of a launcher's variables hold no number: one that was set by hand, or left over."""
+    return [
+        Mistake(name, f"'{os.environ[name]}' in the environment is no whole number", "Launchers set it; unset it.")
+        for name in (*_RANKS, *STARTED, *_LOCAL)
+        if os.environ.get(name) and _whole(name) is None and os.environ[name] != "-1"
+    ]
+
+
+def _whole(name: str) -> int | None:
+    value = os.environ.get(name, "")
+    return int(value) if value.isascii() and value.isdigit() else None
