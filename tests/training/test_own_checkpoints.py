@@ -29,7 +29,7 @@ def make(run: Path, step: int, *files: str) -> Path:
 
 def of_others(run: Path) -> dict[str, bytes]:
     """Folders that are no checkpoints of hf_mtl, though their names are like those of some."""
-    for name in ("checkpoint-2-best", "checkpoint-old", "checkpoint-1", "checkpoint-3copy", "xcheckpoint-1"):
+    for name in ("checkpoint-2-best", "checkpoint-old", "checkpoint-1", "checkpoint-25", "xcheckpoint-1"):
         (run / name).mkdir(parents=True)
         (run / name / "pytorch_model.bin").write_text("mine")
     make(run / "elsewhere", 4).rename(run / "checkpoint-4-sealed")
@@ -72,6 +72,8 @@ def test_folders_of_others_are_neither_removed_nor_counted(tmp_path: Path) -> No
     before = of_others(tmp_path)
     for step in (10, 20, 30):
         make(tmp_path, step)
+    rotate(tmp_path, 3, tmp_path / "checkpoint-30", None)
+    assert steps(tmp_path) == [10, 20, 30]
     rotate(tmp_path, 2, tmp_path / "checkpoint-30", None)
     assert steps(tmp_path) == [20, 30]
     keep_only(tmp_path / "checkpoint-20")
@@ -83,8 +85,8 @@ def test_folders_of_others_are_neither_removed_nor_counted(tmp_path: Path) -> No
 def test_the_checkpoint_just_saved_stays_beside_later_ones_of_a_run_that_was_taken_back(tmp_path: Path) -> None:
     for step in (5, 6, 10):
         make(tmp_path, step)
-    rotate(tmp_path, 1, tmp_path / "checkpoint-6", None)
-    assert steps(tmp_path) == [6]
+    rotate(tmp_path, 2, tmp_path / "checkpoint-6", None)
+    assert steps(tmp_path) == [5, 6]
 
 
 def test_a_note_in_a_checkpoint_outlives_it(tmp_path: Path) -> None:
