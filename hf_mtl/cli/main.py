@@ -64,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    commands: "argparse._SubParsersAction[_Parser]",
     name: str,
     text: str,
     target: str = "a recipe (YAML)",
@@ -78,7 +78,7 @@ def _command(
     return parser
 
 
-def _methods(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _methods(commands: "argparse._SubParsersAction[_Parser]") -> None:
     text = "list the balancing methods: sources, options, needs and costs; or say all about one"
     parser = commands.add_parser(
         "methods", help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False
