@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -102,7 +103,7 @@ def test_a_store_that_never_answers_hides_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(voice, "_PATIENCE_S", 0.02)
-    monkeypatch.setattr(voice, "_store", lambda me: threading.Event().wait(1.0))
+    monkeypatch.setattr(voice, "_store", lambda me: time.sleep(1.0))
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     voice.say("a mistake", last=True)
