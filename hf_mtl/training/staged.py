@@ -118,18 +118,22 @@ class StagedTrainer(HubTrainer):
         finally:
             self._staging = None
 
-    def _write_part(self, write: Callable[..., None], *args: Any) -> None:
+    def _write_part(self, write: Callable[..., None], *args: Any, file: str = "") -> None:
         """Write something; of a checkpoint, remember what the disk refuses until all processes can be told.
 
-        Every part is tried, as the processes wait for each other between and within them.
+        Every part is tried, as the processes wait for each other between and within them; what goes wrong after the
+        first refusal follows from it, such as a folder that is not there.
         """
         if self._staging is None:
             return write(*args)
         try:
-            with writing(self._staging / f"checkpoint-{self.state.global_step}"):
+            with writing(self._staging / f"checkpoint-{self.state.global_step}" / file):
                 write(*args)
         except DiskError as error:
             self._unwritten = self._unwritten or error
+        except Exception:
+            if self._unwritten is None:
+                raise
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """As the Trainer's."""
@@ -142,7 +146,9 @@ class StagedTrainer(HubTrainer):
         self._write_part(super()._save_scaler, output_dir)
 
     def _save_rng_state(self, output_dir: str) -> None:
-        self._write_part(super()._save_rng_state, output_dir)
+        rank = "" if self.args.world_size <= 1 else f"_{self.args.process_index}"
+        # By name, as every process writes one at the same time.
+        self._write_part(super()._save_rng_state, output_dir, file=f"rng_state{rank}.pth")
 
     def _make_room(self, run: Path) -> bool:
         """Remove now what rotation would remove after the save; whether there was anything, on any process."""

@@ -134,6 +134,20 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(
     checkpoint.verify(tmp_path / "checkpoint-2")
 
 
+def test_a_checkpoint_that_cannot_even_have_a_folder_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make(tmp_path, save_strategy="no", max_steps=1)
+    run.train()
+
+    def mkdir(path: str, *args: Any, **kwargs: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    with pytest.raises(DiskError, match=r"staging/checkpoint-1: No space left .* There is no checkpoint yet"):
+        run._save_checkpoint(run.model, None)
+
+
 def full_while(there: Path, write: Callable[..., Any]) -> Callable[..., Any]:
     def fail(*args: Any, **kwargs: Any) -> Any:
         if there.exists():
