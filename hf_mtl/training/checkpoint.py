@@ -7,9 +7,7 @@ everything that remembers (tensors, and JSON in the header). Nothing here is a p
 
 import hashlib
 import json
-import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,12 +27,12 @@ logger = logging.get_logger(__name__)
 MANIFEST = "manifest.json"
 STATE_FILE = "multi_task_state.safetensors"
 MODEL_CONFIG = "config.json"
-# What transformers would load beside, or in place of, the files that were sealed.
-_LOADED = (
+LOADED = (
     *("model*.safetensors", "model*.safetensors.index.json", "pytorch_model*", "adapter_*"),
     *("tokenizer*", "vocab.*", "merges.txt", "special_tokens_map.json", "added_tokens.json"),
 )
-_FOLDER = re.compile(r"checkpoint-(\d+)")
+"""What transformers would load beside, or in place of, the files that were sealed."""
+_FOLDER = re.compile(r"checkpoint-[0-9]+")
 
 
 class Stateful(Protocol):
@@ -47,7 +45,7 @@ class Stateful(Protocol):
         """Continue from a state."""
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -110,20 +108,10 @@ def seal(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != MANIFEST:
             flush(path)
-            files[str(path.relative_to(folder))] = {"size": path.stat().st_size, "sha256": _digest(path)}
+            files[str(path.relative_to(folder))] = {"size": path.stat().st_size, "sha256": digest(path)}
     manifest = folder / MANIFEST
     manifest.write_text(json.dumps({"format": 1, "files": files}, indent=1), "utf-8")
     flush(manifest)
-
-
-def publish(staged: Path, final: Path) -> None:
-    """Move a sealed checkpoint to its place in one rename; an older one of that name makes room first."""
-    if final.exists():
-        retired = staged.parent / f"replaced-{final.name}"
-        shutil.rmtree(retired, ignore_errors=True)
-        os.replace(final, retired)
-        shutil.rmtree(retired, ignore_errors=True)
-    os.replace(staged, final)
 
 
 def verify(folder: Path, needs: str = STATE_FILE) -> None:
@@ -140,13 +128,13 @@ def verify(folder: Path, needs: str = STATE_FILE) -> None:
     if needs not in files:
         problem = f"does not list {needs}; the checkpoint is not one of hf_mtl's"
         raise CheckpointError(f"{folder / MANIFEST}: {problem}")
-    for name, (size, digest) in files.items():
+    for name, (size, sha256) in files.items():
         path = folder / name
         if not path.is_file():
             raise CheckpointError(f"{path}: missing from the checkpoint")
-        if path.stat().st_size != size or _digest(path) != digest:
+        if path.stat().st_size != size or digest(path) != sha256:
             raise CheckpointError(f"{path}: damaged, it differs from what was written")
-    for pattern in _LOADED:
+    for pattern in LOADED:
         for path in sorted(folder.glob(pattern)):
             if path.is_file() and path.name not in files:
                 raise CheckpointError(f"{path}: was not written with the checkpoint and would be loaded; remove it")
@@ -171,8 +159,18 @@ def listed(folder: Path) -> dict[str, tuple[int, str]]:
 
 def checkpoints(output_dir: Path) -> list[Path]:
     """The checkpoint folders of a run, newest first, whole or not."""
-    found = [path for path in output_dir.glob("checkpoint-*") if _FOLDER.fullmatch(path.name) and path.is_dir()]
-    return sorted(found, key=lambda path: int(path.name.split("-")[1]), reverse=True)
+    found = [path for path in output_dir.glob("checkpoint-*") if is_checkpoint(path.name) and path.is_dir()]
+    return sorted(found, key=step_of, reverse=True)
+
+
+def is_checkpoint(name: str) -> bool:
+    """Whether a checkpoint could have this name; ``checkpoint-2-best`` is somebody else's."""
+    return _FOLDER.fullmatch(name) is not None
+
+
+def step_of(folder: Path) -> int:
+    """The step of a checkpoint."""
+    return int(folder.name.split("-")[1])
 
 
 def newest_whole(output_dir: Path) -> Path | None:

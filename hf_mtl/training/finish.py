@@ -47,7 +47,7 @@ def finish(
 
 def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
     """Put the final model at the root of the run's folder."""
-    staged = folder.path / "staging"
+    staged = folder.staging
     try:
         with all_or_none(folder.path, staged):
             trainer.save_model(str(staged), _internal_call=True)
@@ -84,7 +84,8 @@ def _draw(folder: RunFolder) -> None:
     """Draw the run's log; there is none if the run was too short to log."""
     records = read_jsonl(folder.log) if folder.log.exists() else []
     if any(key.startswith("loss/") for record in records for key in record):
-        folder.figures.mkdir(exist_ok=True)
-        training_figure(folder.figures / "training.png", records)
+        with folder.drawing("training.png") as path:
+            training_figure(path, records)
     if any(key.startswith("gradient_cosine/") for record in records for key in record):
-        gradient_figure(folder.figures / "gradients.png", records)
+        with folder.drawing("gradients.png") as path:
+            gradient_figure(path, records)

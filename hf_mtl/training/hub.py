@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,18 @@ from transformers.utils.hub import PushInProgress
 
 from hf_mtl.errors import Mistake, RunError
 from hf_mtl.training import checkpoint as checkpoints
+from hf_mtl.training.run_record import WORK
 
 logger = logging.get_logger(__name__)
 
 # What of a checkpoint only training needs.
 _STATE = ("optimizer.*", "scheduler.pt", "scaler.pt", "rng_state*", "trainer_state.json")
+_OUTBOX = f"{WORK}/outbox"
 _OUR_STATE = (checkpoints.STATE_FILE, checkpoints.MANIFEST)
 
 
 class HubTrainer(Trainer):
-    """Pushes from ``output_dir/outbox``: the run's own folder also holds local paths, logs and half-done work."""
+    """Pushes from a folder in ``output_dir``, which itself also holds local paths, logs and half-done work."""
 
     args: TrainingArguments
     push_in_progress: PushInProgress | None
@@ -57,24 +60,25 @@ class HubTrainer(Trainer):
     def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
         """As the Trainer's."""
         output_dir = str(self.args.output_dir)
-        outbox = Path(output_dir).absolute() / "outbox"
-        self.args.output_dir = str(outbox / outbox.parent.name)  # a card without hub_model_id has the folder's name
+        run = Path(output_dir).absolute()
+        outbox = run / _OUTBOX
+        self.args.output_dir = str(outbox / run.name)  # a card without hub_model_id has the folder's name
         sent = None
         try:
             sent = super().push_to_hub(*args, **kwargs)
         finally:
             self.args.output_dir = output_dir
             if isinstance(sent, Future):
-                sent.add_done_callback(lambda _: shutil.rmtree(outbox, ignore_errors=True))
+                sent.add_done_callback(lambda _: _clear(outbox))
             elif self.is_world_process_zero():
-                shutil.rmtree(outbox, ignore_errors=True)
+                _clear(outbox)
         return sent
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """Push a checkpoint's model, and the whole of it where ``hub_strategy`` says so, in the background."""
         if not self.is_world_process_zero() or self.args.hub_strategy == HubStrategy.END:
             return
-        outbox = Path(str(self.args.output_dir)) / "outbox"
+        outbox = Path(str(self.args.output_dir)) / _OUTBOX
         if self.push_in_progress is None or self.push_in_progress.is_done():
             self._finish_current_push()
             shutil.rmtree(outbox, ignore_errors=True)
@@ -112,6 +116,13 @@ class HubTrainer(Trainer):
             if error := job.exception():
                 logger.warning(f"A checkpoint was not pushed to {self.hub_model_id}: {error}")
         self.push_in_progress = None
+
+
+def _clear(outbox: Path) -> None:
+    """Remove what was sent, and the folder around it if nothing else is in it."""
+    shutil.rmtree(outbox, ignore_errors=True)
+    with suppress(OSError):
+        outbox.parent.rmdir()
 
 
 def shareable(args: TrainingArguments) -> TrainingArguments:

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from hf_mtl.data.collate import Collator, length_groups
 from hf_mtl.data.plan import StepPlan, partition
 from hf_mtl.data.token_checks import unknown_share
+from hf_mtl.errors import Mistake, RunError
 from hf_mtl.recipe import Recipe
 from hf_mtl.reporting.figures import mixture_figure
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
+from hf_mtl.reporting.style import is_drawn
+from hf_mtl.training.output_place import refuse_place
 from hf_mtl.training.prepare import make_arguments, prepare
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.scheduling import roster_of
@@ -54,12 +57,15 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path]:
         UserError: As `run_recipe` would.
     """
     args = make_arguments(recipe, report_to="none", push_to_hub=False)
-    prepared = prepare(recipe, args, tokenizer_folder=None)
-    trainer = prepared.trainer(prepared.new_model())
-    course = mixture_course(trainer)
     folder = RunFolder(str(args.output_dir))
     # What lies beside a run tells of that run: a later plan, maybe of another recipe, goes into a file of its own.
     figure = folder.figures / ("plan.png" if folder.exists else "mixture.png")
+    _check_figure(figure)
+    folder.refuse_file()
+    refuse_place(recipe, folder)
+    prepared = prepare(recipe, args, tokenizer_folder=None)
+    trainer = prepared.trainer(prepared.new_model())
+    course = mixture_course(trainer)
     if trainer.is_world_process_zero():
         figure.parent.mkdir(parents=True, exist_ok=True)
         # From the first step to the end of the last window: a run of one window is a line too.
@@ -74,6 +80,14 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path]:
             {name: passes[:, index] for name, index in columns.items()},
         )
     return summarise(trainer, course), figure
+
+
+def _check_figure(figure: Path) -> None:
+    if figure.exists() and not (figure.is_file() and is_drawn(figure)):
+        remedy = "Move it away, or choose another folder with training.output_dir=FOLDER"
+        raise RunError(
+            Mistake("training.output_dir", f"{figure}: the plan would be drawn here; it is no plan", remedy)
+        )
 
 
 def mixture_course(trainer: MultiTaskTrainer) -> Course:

@@ -6,6 +6,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 
 from hf_mtl.training.checkpoint import checkpoints, newest_whole
+from hf_mtl.training.own_checkpoints import own_files
 
 
 def removable(run: Path, limit: int | None, best: str | None) -> list[Path]:
@@ -21,7 +22,7 @@ def removable(run: Path, limit: int | None, best: str | None) -> list[Path]:
     whole = newest_whole(run)
     if not limit or whole is None:
         return []
-    there = checkpoints(run)[::-1]  # oldest first
+    there = [path for path in checkpoints(run)[::-1] if own_files(path)]  # oldest first
     others = [path for path in there if path.name != _name(best)]
     # As transformers counts: the new one and the best one stay whatever the limit.
     stay = max(limit, 1 + len(there) - len(others))

@@ -14,6 +14,7 @@ from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.baselines import check_baselines
 from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrinterCallback, TaskProgressCallback
 from hf_mtl.training.finish import finish
+from hf_mtl.training.output_place import refuse_place
 from hf_mtl.training.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.same_run import changed_training, refuse_another_run, refuse_other_rows
@@ -56,7 +57,9 @@ def run_recipe(
         recipe = load_recipe(recipe, overrides)
     args = make_arguments(recipe)
     folder = RunFolder(str(args.output_dir))
+    folder.recover()
     folder.check(resume, overwrite)
+    refuse_place(recipe, folder)
     if resume and folder.is_finished:
         return _finished(recipe, folder, test, baselines)
     start = _checkpoint_to_resume(recipe, folder) if resume else None
@@ -66,9 +69,10 @@ def run_recipe(
     if baselines:
         check_baselines(prepared)
     trainer = _trainer(prepared, folder, test)
-    folder.open(resume, overwrite)  # now that nothing can be wrong any more: it may clear an old run away
-    trainer.train(resume_from_checkpoint=str(start) if start else None)
-    return finish(trainer, prepared, folder, test, baselines)
+    folder.open(resume, overwrite)  # now that nothing can be wrong any more: it may move an old run aside
+    with folder.or_as_before():
+        trainer.train(resume_from_checkpoint=str(start) if start else None)
+        return finish(trainer, prepared, folder, test, baselines)
 
 
 def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrainer:
@@ -92,6 +96,8 @@ def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrai
 def _finished(recipe: Recipe, folder: RunFolder, test: bool, baselines: bool) -> dict[str, Any]:
     """The results of a run that has ended, as they are; of the same recipe, up to how long to train."""
     refuse_another_run(recipe, folder)
+    if is_main_process():
+        folder.settle()  # a run that was killed between its results and this
     _say(f"{folder.path} is finished; nothing to resume.")
     if changed := changed_training(recipe, folder):
         _say(f"It was trained with other values of {', '.join(changed)}; they stay as they were.")

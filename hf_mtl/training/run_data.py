@@ -15,8 +15,8 @@ from hf_mtl.data.fingerprint import Fingerprint
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.text_keys import Keys, among
 from hf_mtl.errors import CheckpointError, Mistake
-from hf_mtl.reporting.atomic import replacing
 from hf_mtl.reporting.json_files import write_json_atomic
+from hf_mtl.training.run_record import RunRecord
 
 DATA = "data.json"
 TRAINED = "trained_texts.safetensors"
@@ -30,6 +30,7 @@ class RunData:
     """
 
     def __init__(self, folder: Path):
+        self._record = RunRecord(folder)
         self._data = folder / DATA
         self._trained = folder / TRAINED
 
@@ -41,12 +42,13 @@ class RunData:
     def write(self, data: Mapping[str, LoadedTask]) -> None:
         """Keep what the rows are, by task and split."""
         keys = [item.keys["train"].rows for item in data.values() if "train" in item.keys]
-        with replacing(self._trained) as temporary:
+        with self._record.replacing(TRAINED) as temporary:
             save_file({"hashes": np.unique(np.concatenate([np.empty(0, np.uint64), *keys]))}, temporary)
         tasks = {
             name: {split: asdict(found) for split, found in item.fingerprints.items()} for name, item in data.items()
         }
-        write_json_atomic(self._data, {"tasks": tasks})
+        with self._record.replacing(DATA) as temporary:
+            write_json_atomic(temporary, {"tasks": tasks})
 
     def fingerprints(self, name: str) -> dict[str, Fingerprint]:
         """What the splits of a task were; empty for a task that the run has not.

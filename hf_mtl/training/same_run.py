@@ -6,7 +6,7 @@ from typing import Any
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.errors import Mistake, RunError
 from hf_mtl.recipe import Recipe, load_recipe
-from hf_mtl.training.run_folder import RunFolder
+from hf_mtl.training.run_folder import RECIPE, RunFolder
 
 # What the rows depend on, and what a checkpoint brings back whatever the arguments say. Steps, batches per process
 # and logging may change.
@@ -26,13 +26,20 @@ def refuse_another_run(recipe: Recipe, folder: RunFolder) -> None:
     """Compare a recipe with the one that a run keeps. Where the data lies may have changed, and how long to train.
 
     Raises:
-        RunError: If they differ in the model, tasks, mixture, balancing, seed or optimizer; says in what.
+        RunError: If they differ in the model, tasks, mixture, balancing, seed or optimizer; says in what. Or if the
+            kept one was edited, and would be replaced.
     """
     if not folder.recipe.exists():
         return
-    mistakes = list(_differences(recipe, load_recipe(folder.recipe), folder))
+    theirs = load_recipe(folder.recipe)
+    mistakes = list(_differences(recipe, theirs, folder))
     if mistakes:
         raise RunError(recipe.with_places(mistakes))
+    edited = not folder.is_finished and not folder.record.is_own(RECIPE)
+    if edited and _anywhere(recipe) != _anywhere(theirs):
+        problem = f"{folder.recipe}: was edited since the run wrote it, and this recipe would take its place"
+        remedy = "Resume with it, or move it away"
+        raise RunError(Mistake("training.output_dir", problem, remedy))
 
 
 def refuse_other_rows(recipe: Recipe, folder: RunFolder, data: Mapping[str, LoadedTask]) -> None:
@@ -86,6 +93,12 @@ def _identity(recipe: Recipe) -> dict[str, Any]:
     found["schedules"] = [item.model_dump(mode="json") for item in recipe.schedules]
     training = recipe.training.options()
     return found | {f"training.{key}": training.get(key) for key in _TRAINING}
+
+
+def _anywhere(recipe: Recipe) -> dict[str, Any]:
+    """The recipe without where its run lies."""
+    found = recipe.to_dict()
+    return {**found, "training": {**found.get("training", {}), "output_dir": None}}
 
 
 def _shown(values: Any, key: str) -> str:

@@ -354,6 +354,7 @@ class MultiTaskTrainer(WatchedTrainer):
 
     def _train_from(self, folder: Path | None, trial: Any, **kwargs: Any) -> TrainOutput:
         """Train from the beginning, or from a checkpoint if anything is left to do."""
+        self.refuse_occupied(folder, self.total_steps)
         # What a run that broke off may have left: a step half done, and frozen what DDP is about to wrap.
         self.objective.abandon()
         self.finite.begin()

@@ -153,9 +153,10 @@ def test_resume_and_overwrite_exclude_each_other(hf_mtl: Command, copied: Path) 
 
 
 def test_overwriting_trains_again(hf_mtl: Command, world: Path, copied: Path) -> None:
-    (copied / "results.json").write_text("{}")
+    before = (copied / "results.json").stat().st_ino
     said = hf_mtl("train", "--overwrite", world / "recipe.yaml", f"training.output_dir={copied}")
     assert said.code == 0
+    assert (copied / "results.json").stat().st_ino != before
     assert results(copied) == results(world / "run")
 
 

@@ -82,7 +82,7 @@ def push(machine: world.Machine, folder: Path, **training: object) -> Repo:
     assert world.TOKEN not in done.stdout + done.stderr
     kept = [path for path in (folder / "out").rglob("*") if path.is_file()]
     assert not [path for path in kept if world.TOKEN.encode() in path.read_bytes()]
-    assert not (folder / "out" / "outbox").exists()
+    assert not (folder / "out" / ".hf_mtl").exists()
     repo = machine.hub.repos["models/user/made"]
     for path, content in repo.ever:
         assert world.TOKEN.encode() not in content, path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_mtl.training import checkpoint, run
+from hf_mtl.training import checkpoint, run, run_folder
 from tests.training import runs
 
 
@@ -41,6 +41,6 @@ def unfinished(finished: Path) -> Path:
 @pytest.fixture
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
-    for module in (run, checkpoint):
+    for module in (run, checkpoint, run_folder):
         monkeypatch.setattr(module.logger, "warning", said.append)
     return said

@@ -57,7 +57,7 @@ def meet(recipe: Path, run: Path, reference: Path, room: int) -> dict[str, Any]:
     code, said = train(recipe, run)
     limit(run, UNLIMITED)
     whole = newest_whole(run)
-    found = {"code": code, "said": said, "whole": whole and whole.name, "staging": (run / "staging").exists()}
+    found = {"code": code, "said": said, "whole": whole and whole.name, "staging": (run / ".hf_mtl").exists()}
     found["resumed"], found["said_then"] = train(recipe, run, "--resume")
     if found["resumed"] == 0:
         runs.assert_same_bits(run, reference)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from hf_mtl.training.run_record import STAGING
 from tests import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -105,7 +106,7 @@ def last_record(output: Path) -> dict[str, float]:
 
 
 def in_a_save(output: Path) -> bool:
-    return (output / "staging").is_dir() and any((output / "staging").iterdir())
+    return (output / STAGING).is_dir() and any((output / STAGING).iterdir())
 
 
 def in_evaluation(output: Path) -> bool:

@@ -32,6 +32,7 @@ MODEL = {
     "training_args.bin",
 }
 FOLDER = {
+    "run.json",
     "recipe.yaml",
     "data.json",
     "trained_texts.safetensors",

@@ -239,6 +239,16 @@ def test_a_plan_writes_a_figure_and_no_run(recipe: Path, tmp_path: Path) -> None
     assert figure.exists()
 
 
+def test_a_plan_draws_over_a_plan_and_over_nothing_else(recipe: Path, tmp_path: Path) -> None:
+    plan(recipe, tmp_path)
+    figure = tmp_path / "run" / "figures" / "mixture.png"
+    plan(recipe, tmp_path)
+    figure.write_bytes(b"mine")
+    with pytest.raises(RunError, match=rf"{figure}: the plan would be drawn here; it is no plan\. Move it away"):
+        plan(recipe, tmp_path)
+    assert figure.read_bytes() == b"mine"
+
+
 def test_a_plan_leaves_a_run_as_it_is(recipe: Path, tmp_path: Path) -> None:
     runs.train(recipe, tmp_path / "run", "training.max_steps=1")
     before = runs.content(tmp_path / "run")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from hf_mtl import MultiTaskModel, run_recipe
+from hf_mtl import MultiTaskModel, MultiTaskTrainer, load_recipe, run_recipe
 from hf_mtl.errors import DataError, DivergedError, ModelError, RunError
 from hf_mtl.training import evaluate_run
 from tests.training import runs
@@ -285,3 +285,54 @@ def test_a_file_where_the_folder_should_be_is_refused(recipe: Path, tmp_path: Pa
     for place in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(RunError, match=rf"training\.output_dir: {tmp_path / 'file'} is a file, not a folder"):
             runs.train(recipe, place)
+
+
+# ---- What is the user's ----
+
+
+@pytest.mark.parametrize("name", ["config.json", "log.jsonl", "checkpoint-5/weights", "recipe.yaml"])
+def test_a_first_run_refuses_what_is_in_its_way_and_writes_nothing(recipe: Path, tmp_path: Path, name: str) -> None:
+    for file in (name, "notes.md"):
+        (tmp_path / "run" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "run" / file).write_text("mine")
+    before = runs.content(tmp_path)
+    for wish in ("resume", "overwrite", "test"):
+        with pytest.raises(
+            RunError, match=f"training.output_dir: .* holds {name.split('/')[0]}, where the run would"
+        ):
+            runs.train(recipe, tmp_path / "run", "training.max_steps=1", **{wish: True})
+    assert runs.content(tmp_path) == before
+
+
+def test_a_run_into_its_own_backbone_is_refused_with_its_place(world: Path, tmp_path: Path) -> None:
+    written = runs.write_recipe(tmp_path / "moved")
+    words = [f"model.backbone={tmp_path}", "model.tokenizer=null"]
+    with pytest.raises(RunError, match=rf"training\.output_dir: .*run lies in {tmp_path}, which the run reads"):
+        runs.train(written, tmp_path / "run", *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_trained_anew_from_the_recipe_that_it_keeps(finished: Path) -> None:
+    found = runs.train(finished / "recipe.yaml", finished, "training.max_steps=1", overwrite=True)
+    assert found["step"] == 1
+    assert load_recipe(finished / "recipe.yaml").training.options()["max_steps"] == 1
+
+
+def test_a_recipe_that_was_edited_in_its_run_is_not_overwritten(finished: Path) -> None:
+    (finished / "recipe.yaml").write_text("# mine\n" + (finished / "recipe.yaml").read_text())
+    before = runs.content(finished)
+    with pytest.raises(RunError, match=r"holds recipe\.yaml, where the run would write: changed since the run here"):
+        runs.train(finished / "recipe.yaml", finished, overwrite=True)
+    assert runs.content(finished) == before
+
+
+def test_an_overwriting_run_that_fails_at_once_gives_the_old_one_back(
+    recipe: Path, finished: Path, warnings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (finished / "notes.md").write_text("mine")
+    before = runs.content(finished)
+    monkeypatch.setattr(MultiTaskTrainer, "training_step", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        runs.train(recipe, finished, overwrite=True)
+    assert runs.content(finished) == before
+    assert warnings == [f"The run that was to be replaced is back in {finished}."]

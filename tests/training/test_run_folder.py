@@ -1,77 +1,209 @@
+"""A run's folder: what is written there, what is refused, and what is never touched."""
+
 import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from hf_mtl.errors import CheckpointError, RunError
-from hf_mtl.training.checkpoint import seal, verify
+from hf_mtl.errors import CheckpointError, RunError, UserError
+from hf_mtl.training.checkpoint import verify
 from hf_mtl.training.run_folder import RunFolder
+from tests.training import runs
+from tests.training.folders import add_checkpoint, add_model, begin, dying, finish
 
-OURS = [
-    "recipe.yaml",
-    "results.json",
-    "log.jsonl",
-    "config.json",
-    "manifest.json",
-    "model.safetensors",
-    "model-00001-of-2.safetensors",
-]
-OUR_FOLDERS = ["figures", "tokenizer", "staging", "checkpoint-5"]
-FOREIGN = ["notes.md", "checkpoint-old/a", "data/train.csv", "recipe.yaml.bak"]
+USERS = (
+    *("notes.md", "checkpoint-old/a", "checkpoint-2-best/weights", "data/train.csv", "recipe.yaml.bak"),
+    *("staging/a", "outbox/letter", "recipe.partial", "best.safetensors", "a.json"),
+    *("figures/mine.png", "tokenizer/notes"),
+)
 
 
-def fill(path: Path, finished: bool = True) -> RunFolder:
-    """A run's folder in which somebody else has left files too."""
-    for name in [*OURS, *FOREIGN, *(f"{folder}/file" for folder in OUR_FOLDERS)]:
+def add_files(path: Path, *names: str) -> None:
+    """Files that somebody else has in the folder."""
+    for name in names:
         (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_text(name)
-    if not finished:
-        (path / "results.json").unlink()
-    return RunFolder(path)
+        (path / name).write_text("mine")
 
 
 def test_a_run_makes_its_folder(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "runs" / "new")
     assert not folder.exists
     folder.open(resume=False, overwrite=False)
-    assert folder.path.is_dir()
-    assert not folder.exists
+    assert [path.name for path in folder.path.iterdir()] == ["run.json"]
+    assert folder.exists
+    assert not folder.is_finished
 
 
-def test_a_folder_of_other_files_is_no_run(tmp_path: Path) -> None:
-    (tmp_path / "notes.md").write_text("mine")
-    (tmp_path / "checkpoint-old").mkdir()
+@pytest.mark.parametrize("wish", [{}, {"resume": True}, {"overwrite": True}])
+def test_files_that_are_in_nobodys_way_stay(tmp_path: Path, wish: dict[str, bool]) -> None:
+    add_files(tmp_path, *USERS)
+    before = runs.content(tmp_path)
     folder = RunFolder(tmp_path)
     assert not folder.exists
-    folder.open(resume=False, overwrite=False)
-    assert (tmp_path / "notes.md").read_text() == "mine"
+    folder.open(**{"resume": False, "overwrite": False, **wish})
+    finish(tmp_path, overwrite=True)
+    assert runs.content(tmp_path).items() >= before.items()
 
 
-@pytest.mark.parametrize("sign", ["recipe.yaml", "results.json", "checkpoint-7/model.safetensors"])
-def test_each_sign_of_a_run_is_seen(tmp_path: Path, sign: str) -> None:
-    (tmp_path / sign).parent.mkdir(exist_ok=True)
-    (tmp_path / sign).write_text("{}")
-    assert RunFolder(tmp_path).exists
-    assert RunFolder(tmp_path).is_finished == (sign == "results.json")
+IN_THE_WAY = (
+    *("config.json", "model.safetensors", "model-00001-of-00002.safetensors", "model.safetensors.index.json"),
+    *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "merges.txt", "special_tokens_map.json"),
+    *("log.jsonl", "recipe.yaml", "results.json", "data.json", "trained_texts.safetensors", "manifest.json"),
+    *("run.json", "training_args.bin", "adapter_config.json", "pytorch_model.bin", "checkpoint-5/weights"),
+    *("figures/training.png", "figures/gradients.png", "checkpoint-7", "config.json/a"),
+)
+
+
+@pytest.mark.parametrize("name", IN_THE_WAY)
+def test_what_lies_where_a_first_run_would_write_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    add_files(tmp_path, name, "notes.md")
+    before = runs.content(tmp_path)
+    said = name.split("/")[0] if name.split("/")[-1] in ("weights", "a") else name
+    for wish in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(RunError) as caught:
+            RunFolder(tmp_path).check(**{"resume": False, "overwrite": False, **wish})
+        assert str(caught.value) == (
+            f"training.output_dir: {tmp_path} holds {said}, where the run would write, and no run.json says that a "
+            "run of hf_mtl wrote it. Move it away, or choose another folder with training.output_dir=FOLDER"
+        )
+        assert caught.value.exit_code == 2
+    assert runs.content(tmp_path) == before
+
+
+def test_all_that_is_in_the_way_is_named_at_once(tmp_path: Path) -> None:
+    add_files(tmp_path, "config.json", "model.safetensors", "log.jsonl", "checkpoint-5/a", "notes.md")
+    with pytest.raises(RunError, match=r"holds checkpoint-5, config\.json, log\.jsonl, model\.safetensors, where"):
+        RunFolder(tmp_path).check(resume=False, overwrite=False)
+
+
+def test_a_finished_run_that_was_edited_can_still_be_asked_for(tmp_path: Path) -> None:
+    folder = finish(tmp_path)
+    folder.recipe.write_text("mine")
+    folder.check(resume=True, overwrite=False)
+
+
+def change_recipe(folder: RunFolder) -> str:
+    folder.recipe.write_text("# mine\n" + folder.recipe.read_text())
+    return "recipe.yaml"
+
+
+def change_results(folder: RunFolder) -> str:
+    (folder.path / "results.json").write_text("{}")
+    return "results.json"
+
+
+def replace_weights(folder: RunFolder) -> str:
+    content = (folder.path / "weights.json").read_bytes()
+    (folder.path / "weights.json").write_bytes(content[::-1])  # as many bytes as before
+    return "weights.json"
+
+
+def draw_over(folder: RunFolder) -> str:
+    (folder.figures / "training.png").write_text("mine")
+    return "figures/training.png"
+
+
+def add_log(folder: RunFolder) -> str:
+    folder.log.write_text("mine")
+    return "log.jsonl"
+
+
+def annotate(folder: RunFolder) -> str:
+    add_files(folder.path, "checkpoint-5/notes.md")
+    return "checkpoint-5/notes.md"
+
+
+def add_a_checkpoint(folder: RunFolder) -> str:
+    add_files(folder.path, "checkpoint-6/pytorch_model.bin")
+    return "checkpoint-6"
+
+
+def add_a_tokenizer(folder: RunFolder) -> str:
+    add_files(folder.path, "vocab.txt")
+    return "vocab.txt"
+
+
+CHANGES = [change_recipe, change_results, replace_weights, draw_over, add_log, annotate]
+CHANGES += [add_a_checkpoint, add_a_tokenizer]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_the_user_changed_or_added_since_is_not_overwritten(
+    tmp_path: Path, change: Callable[[RunFolder], str]
+) -> None:
+    folder = finish(tmp_path)
+    name = change(folder)
+    before = runs.content(tmp_path)
+    with pytest.raises(RunError) as caught:
+        folder.open(resume=False, overwrite=True)
+    assert str(caught.value) == (
+        f"training.output_dir: {tmp_path} holds {name}, where the run would write: changed since the run here wrote "
+        "it, or put there by others. Move it away, or choose another folder with training.output_dir=FOLDER"
+    )
+    assert runs.content(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["config.json", "data.json", "tokenizer.json", "figures/training.png"])
+def test_what_the_user_put_in_the_way_of_an_unfinished_run_stops_its_resume(tmp_path: Path, name: str) -> None:
+    folder = begin(tmp_path)
+    add_files(tmp_path, name, "notes.md")
+    with pytest.raises(RunError, match=f"holds {name}, where the run would write: changed since"):
+        folder.check(resume=True, overwrite=False)
+
+
+def test_a_copied_run_is_still_known_for_a_run(tmp_path: Path) -> None:
+    finish(tmp_path / "here")
+    there = Path(shutil.copytree(tmp_path / "here", tmp_path / "there"))
+    RunFolder(there).open(resume=False, overwrite=True)
+    assert {path.name for path in there.iterdir()} == {"run.json", ".hf_mtl"}
+
+
+def test_a_run_without_its_record_can_be_resumed_but_not_overwritten(tmp_path: Path) -> None:
+    folder = finish(tmp_path)
+    for name in ("run.json", "results.json"):
+        (tmp_path / name).unlink()
+    add_files(tmp_path, "notes.md", "checkpoint-6/pytorch_model.bin")
+    assert folder.exists
+    with pytest.raises(RunError, match=r"holds checkpoint-5, .*; --resume goes on with the run that is here"):
+        folder.check(resume=False, overwrite=True)
+    folder.open(resume=True, overwrite=False)
+    assert list(folder.record.checkpoints) == ["checkpoint-5"]
+    assert set(folder.record.files) == {
+        *("log.jsonl", "config.json", "manifest.json", "vocab.json", "figures/training.png")
+    }
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"program": "hf_mtl", "format": 1}', '{"program": "hf_mtl"}', "{}"])
+def test_a_record_that_is_none_is_not_replaced(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(UserError, match=r"run\.json"):
+        RunFolder(tmp_path).check(resume=False, overwrite=True)
+    assert (tmp_path / "run.json").read_text() == text
 
 
 @pytest.mark.parametrize(("finished", "state"), [(True, "a finished run"), (False, "an unfinished run")])
 def test_an_existing_run_is_refused_and_left_alone(tmp_path: Path, finished: bool, state: str) -> None:
-    folder = fill(tmp_path, finished)
-    before = sorted(tmp_path.rglob("*"))
+    folder = finish(tmp_path) if finished else begin(tmp_path)
+    before = runs.content(tmp_path)
     with pytest.raises(RunError, match=f"{tmp_path} holds {state}. .*--resume.*--overwrite.*training.output_dir"):
         folder.open(resume=False, overwrite=False)
-    assert sorted(tmp_path.rglob("*")) == before
+    assert runs.content(tmp_path) == before
 
 
 def test_both_wishes_at_once_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="--resume continues a run and --overwrite starts it anew; give one"):
-        fill(tmp_path).open(resume=True, overwrite=True)
+        finish(tmp_path).open(resume=True, overwrite=True)
     assert (tmp_path / "results.json").exists()
 
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
+    add_files(tmp_path, "new/figures")
+    with pytest.raises(RunError, match=r"new/figures is a file, not a folder"):
+        RunFolder(tmp_path / "new").open(resume=False, overwrite=False)
     for path in (tmp_path / "runs", tmp_path / "runs" / "first"):
         with pytest.raises(RunError, match=r"training\.output_dir: .*runs is a file, not a folder"):
             RunFolder(path).open(resume=False, overwrite=True)
@@ -81,114 +213,90 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
 def test_checking_a_folder_writes_nothing(tmp_path: Path) -> None:
     RunFolder(tmp_path / "new").check(resume=False, overwrite=False)
     assert list(tmp_path.iterdir()) == []
-    fill(tmp_path).check(resume=False, overwrite=True)
+    finish(tmp_path).check(resume=False, overwrite=True)
     assert RunFolder(tmp_path).is_finished
 
 
 def test_resuming_keeps_everything_but_half_written_files(tmp_path: Path) -> None:
-    folder = fill(tmp_path, finished=False)
-    before = {path for path in tmp_path.rglob("*") if "staging" not in path.parts}
+    folder = begin(tmp_path)
+    add_checkpoint(folder, 5)
+    before = runs.content(tmp_path)
+    add_files(folder.staging, "checkpoint-10/model.safetensors")
     folder.open(resume=True, overwrite=False)
-    assert set(tmp_path.rglob("*")) == before
-
-
-def test_overwriting_removes_the_run_and_nothing_else(tmp_path: Path) -> None:
-    folder = fill(tmp_path)
-    folder.open(resume=False, overwrite=True)
-    assert not folder.exists
-    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert left == set(FOREIGN)
-
-
-def test_everything_that_a_published_model_brings_is_removed_with_its_run(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    staged = tmp_path / "staging"
-    staged.mkdir()
-    names = ["config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json", "training_args.bin"]
-    names += ["tokenizer.json", "tokenizer_config.json"]
-    for name in names:
-        (staged / name).write_text(name)
-    folder.publish_model(staged)
-    folder.open(resume=False, overwrite=True)
-    assert list(tmp_path.iterdir()) == []
+    assert runs.content(tmp_path) == before
+    assert not (tmp_path / ".hf_mtl").exists()
 
 
 def test_a_published_model_replaces_files_of_the_same_name_and_its_config_comes_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    folder = begin(tmp_path)
+    add_model(folder, model="old", added_tokens="old")
     moved: list[str] = []
     replace = os.replace
 
     def noting(source: Path, destination: Path) -> None:
-        moved.append(source.name)
+        if source.parent == folder.staging:
+            moved.append(source.name)
         replace(source, destination)
 
     monkeypatch.setattr(os, "replace", noting)
-    staged = tmp_path / "staging"
-    staged.mkdir()
-    for name in ("config.json", "model.safetensors", "added_tokens.json"):
-        (staged / name).write_text("new")
-    (tmp_path / "config.json").write_text("old")
-    RunFolder(tmp_path).publish_model(staged)
-    assert not staged.exists()
-    assert moved[-1] == "config.json"
-    assert [(tmp_path / name).read_text() for name in moved] == ["new"] * 3
+    add_model(folder, config="new", model="new", added_tokens="new")
+    assert not folder.staging.exists()
+    assert moved[-2:] == ["config.json", "manifest.json"]
+    assert [(tmp_path / name).read_text() for name in moved[:-1]] == ["new"] * 3
 
 
-def publish(path: Path, **files: str) -> None:
-    """Seal and publish a model of these files."""
-    staged = path / "staging"
-    staged.mkdir(parents=True, exist_ok=True)
-    for name, text in {"config": "config", **files}.items():
-        (staged / f"{name}.json").write_text(text)
-    seal(staged)
-    RunFolder(path).publish_model(staged)
+def test_a_file_that_came_in_the_way_of_a_model_is_not_replaced(tmp_path: Path) -> None:
+    folder = begin(tmp_path)
+    add_files(tmp_path, "spiece.json")
+    with pytest.raises(RunError, match=rf"{tmp_path}/spiece.json: the run would write here, and did not write"):
+        add_model(folder, model="new", spiece="new")
+    assert (tmp_path / "spiece.json").read_text() == "mine"
+    assert not (tmp_path / "config.json").exists()
+    assert (folder.staging / "model.json").read_text() == "new"
 
 
-@pytest.mark.parametrize("moved", range(4))
-def test_a_publishing_that_breaks_off_leaves_nothing_that_is_called_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: int
-) -> None:
-    publish(tmp_path, model="old", vocab="old")
-    verify(tmp_path, needs="config.json")
-    replace = os.replace
-    done: list[str] = []
-
-    def breaking(source: Path, destination: Path) -> None:
-        if len(done) == moved:
-            raise KeyboardInterrupt
-        done.append(source.name)
-        replace(source, destination)
-
-    monkeypatch.setattr(os, "replace", breaking)
-    with pytest.raises(KeyboardInterrupt):
-        publish(tmp_path, model="new", vocab="new")
-    monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises(CheckpointError, match=r"manifest\.json: not found"):
+def test_a_publishing_that_breaks_off_leaves_nothing_that_is_called_whole(tmp_path: Path) -> None:
+    folder = begin(tmp_path)
+    for moment in range(100):
+        add_model(folder, model="old", vocab="old")
+        with suppress(KeyboardInterrupt), dying(moment) as made:
+            add_model(folder, model="new", vocab="new")
+        with suppress(CheckpointError):
+            verify(tmp_path, needs="config.json")
+            assert (tmp_path / "model.json").read_text() == (tmp_path / "vocab.json").read_text()
+        # Whatever was left is known for the run's.
+        RunFolder(tmp_path).open(resume=True, overwrite=False)
+        add_model(folder, model="new", vocab="new")
         verify(tmp_path, needs="config.json")
-    publish(tmp_path, model="new", vocab="new")
-    verify(tmp_path, needs="config.json")
+        if len(made) < moment:
+            break
+    assert 10 < moment < 99
 
 
 def test_files_of_the_model_before_do_not_stay_beside_the_new_one(tmp_path: Path) -> None:
-    publish(tmp_path, model="old", vocab="old")
-    (tmp_path / "notes.json").write_text("mine")
-    publish(tmp_path, model="new")
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "config.json",
-        "model.json",
-        "manifest.json",
-        "notes.json",
+    folder = begin(tmp_path)
+    add_model(folder, model="old", vocab="old")
+    add_files(tmp_path, "notes.json")
+    add_model(folder, model="new")
+    assert {path.name for path in tmp_path.glob("*.json")} == {
+        *("config.json", "model.json", "manifest.json", "notes.json", "run.json")
     }
-    RunFolder(tmp_path).open(resume=False, overwrite=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.json"]
 
 
 def test_the_recipe_is_kept_word_for_word(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.write_recipe("labels: [Ärger, 喜び]\n")
     assert folder.recipe.read_text("utf-8") == "labels: [Ärger, 喜び]\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["recipe.yaml", "run.json"]
+
+
+def test_a_recipe_that_the_user_edited_stays(tmp_path: Path) -> None:
+    folder = begin(tmp_path)
+    folder.recipe.write_text("# mine")
+    folder.write_recipe("model: {}")
+    assert folder.recipe.read_text() == "# mine"
 
 
 def test_results_come_back_and_end_the_run(tmp_path: Path) -> None:

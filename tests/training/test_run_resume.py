@@ -1,6 +1,7 @@
 """A run is resumed: what it goes on from, and what it refuses."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -175,3 +176,44 @@ def test_a_run_without_a_record_of_its_rows_still_refuses_another_number_of_them
     file.write_text("".join(one_row_less(file.read_text().splitlines(keepends=True))))
     with pytest.raises(CheckpointError, match="tasks is .*'mood': 60.*, the checkpoint has .*'mood': 61"):
         runs.train(moved, unfinished, resume=True)
+
+
+def test_a_recipe_that_was_edited_in_its_run_is_gone_on_with_and_stays(unfinished: Path) -> None:
+    kept = unfinished / "recipe.yaml"
+    kept.write_text("# mine\n" + kept.read_text().replace("max_steps: 10", "max_steps: 11"))
+    before = kept.read_text()
+    assert runs.train(kept, unfinished, resume=True)["step"] == 11
+    assert kept.read_text() == before
+
+
+def test_a_recipe_that_was_edited_in_its_run_is_not_replaced_by_another(recipe: Path, unfinished: Path) -> None:
+    kept = unfinished / "recipe.yaml"
+    kept.write_text("# mine\n" + kept.read_text())
+    before = runs.content(unfinished)
+    with pytest.raises(RunError, match=f"{kept}: was edited since the run wrote it.*Resume with it, or move it away"):
+        runs.train(recipe, unfinished, "training.max_steps=12", resume=True)
+    assert runs.content(unfinished) == before
+
+
+def test_a_checkpoint_of_another_program_where_one_will_be_saved_is_refused(recipe: Path, unfinished: Path) -> None:
+    foreign = unfinished / "checkpoint-15"
+    foreign.mkdir()
+    (foreign / "pytorch_model.bin").write_bytes(b"weights")
+    with pytest.raises(RunError, match=rf"{foreign}: a checkpoint of this run would take the place"):
+        runs.train(recipe, unfinished, "training.max_steps=15", resume=True)
+    assert runs.content(foreign) == {"pytorch_model.bin": b"weights"}
+
+
+def test_a_limit_of_checkpoints_removes_none_of_others(recipe: Path, unfinished: Path) -> None:
+    for name in ("checkpoint-2-best", "checkpoint-old", "checkpoint-77"):
+        shutil.copytree(unfinished / "checkpoint-5", unfinished / name)
+    runs.train(recipe, unfinished, "training.max_steps=15", "training.save_total_limit=1", resume=True)
+    found = {path.name for path in unfinished.glob("checkpoint-*")}
+    assert found == {"checkpoint-15", "checkpoint-2-best", "checkpoint-old", "checkpoint-77"}
+
+
+def test_a_run_without_its_record_goes_on_and_has_one_again(recipe: Path, unfinished: Path, world: Path) -> None:
+    (unfinished / "run.json").unlink()
+    runs.train(recipe, unfinished, resume=True)
+    runs.assert_same_bits(unfinished, world / "run")
+    assert {path.name for path in unfinished.iterdir()} == runs.FOLDER | runs.MODEL

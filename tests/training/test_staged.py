@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from transformers import modeling_utils
 from transformers.trainer_callback import TrainerState
 
-from hf_mtl.errors import CheckpointError, DiskError
+from hf_mtl.errors import CheckpointError, DiskError, RunError
 from hf_mtl.training import checkpoint, staged
 from tests import tiny
 from tests.modeling.families import OTHERS
@@ -92,7 +92,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(
     with pytest.raises(DiskError) as caught:
         run._save_checkpoint(run.model, None)
     said = str(caught.value)
-    assert said.startswith(f"cannot write {tmp_path}/staging/checkpoint-2/{name}: No space left on device (")
+    assert said.startswith(f"cannot write {tmp_path}/.hf_mtl/staging/checkpoint-2/{name}: No space left on device (")
     assert said.endswith(
         f" free). Make room there. The last checkpoint is whole: {tmp_path}/checkpoint-1 (step 1); resume from it. "
         "training.save_total_limit removes older checkpoints as the run goes on, which makes room."
@@ -161,3 +161,33 @@ def test_a_disk_that_is_not_full_costs_no_checkpoint(tmp_path: Path, monkeypatch
     with pytest.raises(DiskError, match="File too large"):
         run._save_checkpoint(run.model, None)
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-1", "checkpoint-2"}
+
+
+def test_a_limit_removes_no_folder_of_others_during_and_after_training(tmp_path: Path) -> None:
+    """The Trainer's own rotation takes every name like ``checkpoint-2-best``, and at its end the whole rest."""
+    others = ("checkpoint-1-best", "checkpoint-old", "checkpoint-9", "staging", "outbox")
+    for name in others:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_text("mine")
+    best = {"eval_strategy": "steps", "eval_steps": 2, "load_best_model_at_end": True, "save_total_limit": 1}
+    make(tmp_path, **{**SAVING, **best}).train()
+    assert {path.name for path in tmp_path.iterdir()} - {"checkpoint-2", "checkpoint-4"} == set(others)
+    assert len(list(tmp_path.iterdir())) == len(others) + 1
+    assert all((tmp_path / name / "weights").read_text() == "mine" for name in others)
+
+
+def test_a_place_that_is_taken_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint-4").mkdir()
+    (tmp_path / "checkpoint-4" / "pytorch_model.bin").write_text("mine")
+    run = make(tmp_path, **SAVING)
+    with pytest.raises(RunError, match=f"{tmp_path}/checkpoint-4: a checkpoint of this run would take the place"):
+        run.train()
+    assert run.state.global_step == 0
+    assert (tmp_path / "checkpoint-4" / "pytorch_model.bin").read_text() == "mine"
+    make(tmp_path, **{**SAVING, "max_steps": 3}).train()
+
+
+def test_a_second_training_in_a_folder_replaces_its_checkpoints(tmp_path: Path) -> None:
+    for _ in range(2):
+        make(tmp_path, **SAVING).train()
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-2", "checkpoint-4"}
