@@ -117,7 +117,7 @@ def remove_empty(folder: Path) -> None:
 
 
 def remove(folders: Collection[Path]) -> None:
-    """Remove what hf_mtl wrote of some checkpoints of a run, and forget them."""
+    """Remove what hf_mtl wrote of several checkpoints of a run, and forget them."""
     for folder in folders:
         remove_own(folder)
     record = RunRecord(next(iter(folders)).parent) if folders else None

@@ -12,7 +12,7 @@ from typing import Any
 from accelerate import PartialState
 from transformers.utils import logging
 
-from hf_mtl.errors import CheckpointError, Mistake, RunError
+from hf_mtl.errors import CheckpointError, DiskError, Mistake, RunError
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.training.checkpoint import LOADED, MANIFEST, MODEL_CONFIG, checkpoints, is_checkpoint, listed
 from hf_mtl.training.own_checkpoints import own_files, remove_empty, strangers
@@ -179,14 +179,17 @@ class RunFolder:
         processes.wait_for_everyone()  # nobody writes before everybody has looked
         with all_or_none(self.path):
             if processes.is_main_process:
-                self.path.mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(self.staging, ignore_errors=True)
-                if overwrite and self.record.begun:
-                    self.replaced.take_away()
-                elif resume and not self.record.begun:
-                    self._adopt()
-                self.record.begin(growing=[LOG])
-                remove_empty(self.path / WORK)
+                self._make_room(resume, overwrite)
+
+    def _make_room(self, resume: bool, overwrite: bool) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.staging, ignore_errors=True)
+        if overwrite and self.record.begun:
+            self.replaced.take_away()
+        elif resume and not self.record.begun:
+            self._adopt()
+        self.record.begin(growing=[LOG])
+        remove_empty(self.path / WORK)
 
     def _adopt(self) -> None:
         """Note the files of a run whose record is lost: it is resumed, so they are known to be a run's."""
@@ -216,7 +219,7 @@ class RunFolder:
             if not begun and self.replaced.give_back():
                 logger.warning(f"The run that was to be replaced is back in {self.path}.")
                 return
-        except OSError as error:  # such as a full disk, which may be what ended the run
+        except (OSError, DiskError) as error:  # such as a full disk, which may be what ended the run
             logger.warning(f"The run that was to be replaced could not be put back ({error}).")
         logger.warning(
             f"The run that was replaced is kept in {self.replaced.place} until this one has its results (--resume), "

@@ -19,14 +19,7 @@ from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.callbacks import CallbackStates
 from hf_mtl.training.hub import HubTrainer
 from hf_mtl.training.optimizer import catch_up
-from hf_mtl.training.own_checkpoints import (
-    keep_only,
-    publish,
-    refuse_strangers,
-    remove,
-    remove_empty,
-    rotate,
-)
+from hf_mtl.training.own_checkpoints import keep_only, publish, refuse_strangers, remove, remove_empty, rotate
 from hf_mtl.training.rotation import removable
 from hf_mtl.training.run_record import STAGING, WORK
 from hf_mtl.training.together import all_or_none
@@ -61,40 +54,12 @@ class StagedTrainer(HubTrainer):
             if not (error.full and self._make_room(run)):
                 raise self._with_hint(error) from error
             self._stage(run, name, model, trial)
-        if self.args.should_save:
-            rotate(run, self.args.save_total_limit, run / name, self.state.best_model_checkpoint)
+        with all_or_none(run):
+            if self.args.should_save:
+                rotate(run, self.args.save_total_limit, run / name, self.state.best_model_checkpoint)
         self.accelerator.wait_for_everyone()
         if self.args.push_to_hub:
             self._push_from_checkpoint(str(run / name))
-
-    def _finalize_training(self, *args: Any, **kwargs: Any) -> TrainOutput:
-        """As the Trainer's, which with a limit of 1 removes all but the best, of every program."""
-        limit, self.args.save_total_limit = self.args.save_total_limit, None
-        try:
-            output = super()._finalize_training(*args, **kwargs)
-        finally:
-            self.args.save_total_limit = limit
-        if limit == 1 and self.args.should_save and self.state.best_model_checkpoint is not None:
-            keep_only(Path(self.state.best_model_checkpoint))
-        return output
-
-    def refuse_occupied(self, start: Path | None, last: int) -> None:
-        """Refuse to train where a checkpoint could not be saved.
-
-        Args:
-            start: The checkpoint that training goes on from; None: from the beginning.
-            last: The last step.
-
-        Raises:
-            RunError: If somebody else's files have the place of one.
-        """
-        if self.args.save_strategy == SaveStrategy.NO:
-            return
-        # A checkpoint that was given by its path may be called otherwise.
-        first = checkpoints.step_of(start) if start and checkpoints.is_checkpoint(start.name) else 0
-        found = Path(str(self.args.output_dir)).glob("checkpoint-*")
-        places = [path for path in found if checkpoints.is_checkpoint(path.name)]
-        refuse_strangers([path for path in places if first < checkpoints.step_of(path) <= last])
 
     def _stage(self, run: Path, name: str, model: nn.Module, trial: Any) -> None:
         """Write a checkpoint beside its place and move it there; what is half written makes room again."""
@@ -167,6 +132,35 @@ class StagedTrainer(HubTrainer):
             return error
         hint = "training.save_total_limit removes older checkpoints as the run goes on, which makes room."
         return DiskError(f"{error} {hint}", error.full)
+
+    def _finalize_training(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        """As the Trainer's, which with a limit of 1 removes all but the best, of every program."""
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            output = super()._finalize_training(*args, **kwargs)
+        finally:
+            self.args.save_total_limit = limit
+        if limit == 1 and self.args.should_save and self.state.best_model_checkpoint is not None:
+            keep_only(Path(self.state.best_model_checkpoint))
+        return output
+
+    def refuse_occupied(self, start: Path | None, last: int) -> None:
+        """Refuse to train where a checkpoint could not be saved.
+
+        Args:
+            start: The checkpoint that training goes on from; None: from the beginning.
+            last: The last step.
+
+        Raises:
+            RunError: If somebody else's files have the place of one.
+        """
+        if self.args.save_strategy == SaveStrategy.NO:
+            return
+        # A checkpoint that was given by its path may be called otherwise.
+        first = checkpoints.step_of(start) if start and checkpoints.is_checkpoint(start.name) else 0
+        found = Path(str(self.args.output_dir)).glob("checkpoint-*")
+        places = [path for path in found if checkpoints.is_checkpoint(path.name)]
+        refuse_strangers([path for path in places if first < checkpoints.step_of(path) <= last])
 
     def _name_best(self, run: Path) -> None:
         """Say where the best checkpoint will be, on every process: the staged path does not last."""

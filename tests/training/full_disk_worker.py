@@ -57,8 +57,7 @@ def meet(recipe: Path, run: Path, reference: Path, room: int) -> dict[str, Any]:
     code, said = train(recipe, run)
     limit(run, UNLIMITED)
     whole = newest_whole(run)
-    staging = (run / ".hf_mtl" / "staging").exists()
-    found = {"code": code, "said": said, "whole": whole and whole.name, "staging": staging}
+    found = {"code": code, "said": said, "whole": whole and whole.name, "staging": (run / ".hf_mtl").exists()}
     found["resumed"], found["said_then"] = train(recipe, run, "--resume")
     if found["resumed"] == 0:
         runs.assert_same_bits(run, reference)

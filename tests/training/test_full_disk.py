@@ -80,9 +80,9 @@ def on_two_processes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pa
     [
         (0, 0, "trained_texts.safetensors"),
         (0, 7_000, "log.jsonl"),
-        (0, 30_000, "staging/checkpoint-5/model.safetensors"),
-        (1, 0, "staging/checkpoint-5/rng_state_1.pth"),
-        (0, None, "staging/model.safetensors"),
+        (0, 30_000, ".hf_mtl/staging/checkpoint-5/model.safetensors"),
+        (1, 0, ".hf_mtl/staging/checkpoint-5/rng_state_1.pth"),
+        (0, None, ".hf_mtl/staging/model.safetensors"),
     ],
 )
 def test_both_processes_end_when_one_cannot_write(
@@ -104,7 +104,7 @@ def test_both_processes_end_when_one_cannot_write(
     assert done.stderr.count("hf-mtl train: cannot write ") == 1, done.stderr[-3000:]
     assert f"cannot write {run}/{file}: No space left on device" in done.stderr
     assert re.search(r'File ".*hf_mtl', done.stderr) is None, "the launcher's traceback is the only one"
-    assert not (run / "staging").exists()
+    assert not (run / ".hf_mtl").exists()
     for folder in checkpoint.checkpoints(run):
         checkpoint.verify(folder)
     killing.train(recipe, run, 2, "--resume")

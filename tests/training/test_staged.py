@@ -51,36 +51,6 @@ def test_a_best_checkpoint_that_was_damaged_or_lost_is_not_passed_over(tmp_path:
     assert all(torch.equal(value, kept[name]) for name, value in run.model.state_dict().items())
 
 
-def test_a_limit_removes_no_folder_of_others_during_and_after_training(tmp_path: Path) -> None:
-    """The Trainer's own rotation takes every name like ``checkpoint-2-best``, and at its end the whole rest."""
-    others = ("checkpoint-1-best", "checkpoint-old", "checkpoint-9", "staging", "outbox")
-    for name in others:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "weights").write_text("mine")
-    best = {"eval_strategy": "steps", "eval_steps": 2, "load_best_model_at_end": True, "save_total_limit": 1}
-    make(tmp_path, **{**SAVING, **best}).train()
-    assert {path.name for path in tmp_path.iterdir()} - {"checkpoint-2", "checkpoint-4"} == set(others)
-    assert len(list(tmp_path.iterdir())) == len(others) + 1
-    assert all((tmp_path / name / "weights").read_text() == "mine" for name in others)
-
-
-def test_a_place_that_is_taken_is_refused_before_the_first_step(tmp_path: Path) -> None:
-    (tmp_path / "checkpoint-4").mkdir()
-    (tmp_path / "checkpoint-4" / "pytorch_model.bin").write_text("mine")
-    run = make(tmp_path, **SAVING)
-    with pytest.raises(RunError, match=f"{tmp_path}/checkpoint-4: a checkpoint of this run would take the place"):
-        run.train()
-    assert run.state.global_step == 0
-    assert (tmp_path / "checkpoint-4" / "pytorch_model.bin").read_text() == "mine"
-    make(tmp_path, **{**SAVING, "max_steps": 3}).train()
-
-
-def test_a_second_training_in_a_folder_replaces_its_checkpoints(tmp_path: Path) -> None:
-    for _ in range(2):
-        make(tmp_path, **SAVING).train()
-    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-2", "checkpoint-4"}
-
-
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 FULL_IN_RUST = SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 FULL_IN_TORCH = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534")
@@ -191,3 +161,33 @@ def test_a_disk_that_is_not_full_costs_no_checkpoint(tmp_path: Path, monkeypatch
     with pytest.raises(DiskError, match="File too large"):
         run._save_checkpoint(run.model, None)
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-1", "checkpoint-2"}
+
+
+def test_a_limit_removes_no_folder_of_others_during_and_after_training(tmp_path: Path) -> None:
+    """The Trainer's own rotation takes every name like ``checkpoint-2-best``, and at its end the whole rest."""
+    others = ("checkpoint-1-best", "checkpoint-old", "checkpoint-9", "staging", "outbox")
+    for name in others:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_text("mine")
+    best = {"eval_strategy": "steps", "eval_steps": 2, "load_best_model_at_end": True, "save_total_limit": 1}
+    make(tmp_path, **{**SAVING, **best}).train()
+    assert {path.name for path in tmp_path.iterdir()} - {"checkpoint-2", "checkpoint-4"} == set(others)
+    assert len(list(tmp_path.iterdir())) == len(others) + 1
+    assert all((tmp_path / name / "weights").read_text() == "mine" for name in others)
+
+
+def test_a_place_that_is_taken_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint-4").mkdir()
+    (tmp_path / "checkpoint-4" / "pytorch_model.bin").write_text("mine")
+    run = make(tmp_path, **SAVING)
+    with pytest.raises(RunError, match=f"{tmp_path}/checkpoint-4: a checkpoint of this run would take the place"):
+        run.train()
+    assert run.state.global_step == 0
+    assert (tmp_path / "checkpoint-4" / "pytorch_model.bin").read_text() == "mine"
+    make(tmp_path, **{**SAVING, "max_steps": 3}).train()
+
+
+def test_a_second_training_in_a_folder_replaces_its_checkpoints(tmp_path: Path) -> None:
+    for _ in range(2):
+        make(tmp_path, **SAVING).train()
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-2", "checkpoint-4"}
