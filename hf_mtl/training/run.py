@@ -1,9 +1,12 @@
 """A recipe becomes a run: trained, scored, and left in a folder that explains itself."""
 
+import shlex
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import PrinterCallback, ProgressCallback
 from transformers.utils import logging
 
@@ -14,6 +17,7 @@ from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.baselines import check_baselines
 from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrinterCallback, TaskProgressCallback
 from hf_mtl.training.finish import finish
+from hf_mtl.training.interruption import Interruption, unclaimed
 from hf_mtl.training.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.same_run import changed_training, refuse_another_run, refuse_other_rows
@@ -50,10 +54,20 @@ def run_recipe(
     Raises:
         UserError: If the recipe, the data or the folder cannot be used; nothing is trained.
         DivergedError: If losses, weights or validation losses are not finite; checkpoints are kept.
+        Interrupted: At Ctrl-C, a KeyboardInterrupt, and at SIGTERM `Terminated`, a SystemExit: after the step, of
+            which there is a checkpoint. Not where the program has handlers of its own for them, nor in threads.
         DiskError: If a file of the run cannot be written; the last checkpoint is whole.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
+    before = "before it went on; what it has is as it was" if resume else "before the first step; nothing was trained"
+    with Interruption(before).taking(unclaimed(signal.SIGINT, signal.SIGTERM)) as interruption:
+        return _run(recipe, interruption, resume, overwrite, test, baselines)
+
+
+def _run(
+    recipe: Recipe, interruption: Interruption, resume: bool, overwrite: bool, test: bool, baselines: bool
+) -> dict[str, Any]:
     args = make_arguments(recipe)
     folder = RunFolder(str(args.output_dir))
     folder.check(resume, overwrite)
@@ -67,6 +81,11 @@ def run_recipe(
         check_baselines(prepared)
     trainer = _trainer(prepared, folder, test)
     folder.open(resume, overwrite)  # now that nothing can be wrong any more: it may clear an old run away
+    trainer.interruption = interruption
+    interruption.place = "after the last step, before its results were written"
+    interruption.go_on = _how_to_go_on(folder, test, baselines)
+    if start is not None:
+        _say_where_it_goes_on(int(start.name.split("-")[1]), trainer.total_steps)
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     return finish(trainer, prepared, folder, test, baselines)
 
@@ -87,6 +106,18 @@ def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrai
     trainer.remove_callback(PrinterCallback if prepared.args.disable_tqdm else ProgressCallback)
     trainer.add_callback(TaskPrinterCallback if prepared.args.disable_tqdm else TaskProgressCallback)
     return trainer
+
+
+def _say_where_it_goes_on(step: int, total: int) -> None:
+    trained = step >= total
+    _say(f"All {total:,} steps are trained; scoring." if trained else f"Going on from step {step:,} of {total:,}.")
+
+
+def _how_to_go_on(folder: RunFolder, test: bool, baselines: bool) -> str:
+    wishes = [name for name, wish in (("--test", test), ("--baselines", baselines)) if wish]
+    command = shlex.join(["hf-mtl", "train", str(folder.recipe), "--resume", *wishes])
+    launched = "launched as before, with" if PartialState().num_processes > 1 else "with"
+    return f"Go on {launched}: {command}"
 
 
 def _finished(recipe: Recipe, folder: RunFolder, test: bool, baselines: bool) -> dict[str, Any]:
