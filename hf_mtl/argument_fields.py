@@ -25,7 +25,7 @@ _HONOURED = """
     log_on_each_node include_num_input_tokens_seen disable_tqdm report_to run_name project
     trackio_space_id trackio_bucket_id trackio_static_space_id
     eval_strategy eval_steps eval_delay eval_on_start load_best_model_at_end metric_for_best_model greater_is_better
-    save_strategy save_steps save_total_limit save_only_model save_on_each_node
+    save_strategy save_steps save_total_limit save_only_model save_on_each_node enable_jit_checkpoint
     restore_callback_states_from_checkpoint resume_from_checkpoint
     push_to_hub hub_token hub_private_repo hub_model_id hub_strategy hub_always_push hub_revision
     accelerator_config dataloader_num_workers dataloader_pin_memory dataloader_prefetch_factor
@@ -57,8 +57,6 @@ REFUSED = {
     "window_steps, where there is time to be saved",
     "ddp_static_graph": "Steps differ in their tasks, and so in the heads that they use; leave it off",
     "debug": "Its tool fails at masks of True and False, which the encoder is given; leave it out",
-    "enable_jit_checkpoint": "Its checkpoint falls inside a step; set save_steps: a stopped run goes on from its "
-    "newest checkpoint with --resume",
     "eval_do_concat_batches": "Predictions come as one array per task; leave it on",
     "eval_use_gather_object": "Predictions are arrays of numbers; leave it off",
     "ignore_data_skip": "A resumed run seeks to its step without reading what came before; leave it off",

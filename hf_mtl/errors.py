@@ -19,6 +19,37 @@ class HfMtlError(Exception):
     exit_code: ClassVar[int] = 1
 
 
+class Stopped(BaseException):
+    """A run that a signal has stopped and that can go on; has said so.
+
+    Not an Exception: a program that tries many recipes and goes on after an `Exception` ends with it, as it does with
+    the KeyboardInterrupt or SystemExit that this is.
+
+    Attributes:
+        exit_code: What a command that it ends gives back to the shell, 128 and the signal's number.
+        said: Whether the user has been told.
+    """
+
+    exit_code: ClassVar[int]
+    said = False
+
+
+class Interrupted(Stopped, KeyboardInterrupt):
+    """A run that Ctrl-C has stopped."""
+
+    exit_code = 130
+
+
+class Terminated(Stopped, SystemExit):
+    """A run that SIGTERM has stopped; uncaught, it ends the program with exit code 143."""
+
+    exit_code = 143
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.code = self.exit_code
+
+
 @dataclass(frozen=True)
 class Mistake:
     """One thing that is wrong, said so that it can be mended without reading the source.

@@ -32,7 +32,6 @@ ASKED: dict[str, Any] = {
     "dataloader_persistent_workers": True,
     "ddp_static_graph": True,
     "debug": "underflow_overflow",
-    "enable_jit_checkpoint": True,
     "eval_do_concat_batches": False,
     "eval_use_gather_object": True,
     "ignore_data_skip": True,

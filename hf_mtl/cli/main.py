@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hf_mtl.cli import voice
-from hf_mtl.errors import HfMtlError, UserError
+from hf_mtl.errors import HfMtlError, Interrupted, Stopped, UserError
 
 _EPILOG = """\
 examples:
@@ -18,7 +18,8 @@ examples:
   hf-mtl methods pcgrad
   accelerate launch --multi_gpu --num_processes 2 -m hf_mtl train recipes/quickstart.yaml training.output_dir=runs/two
 
-exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 1 anything else
+exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 130 or 143 stopped by Ctrl-C or SIGTERM and
+resumable, 1 anything else
 """
 _OVERRIDES = "keys of the recipe to replace, such as training.learning_rate=1e-4 or tasks.emotion.max_rows=500"
 _SCORING = (
@@ -130,6 +131,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HfMtlError as error:
         _say_why(arguments.command, error)
         return error.exit_code
+    except Stopped as stopped:  # has said so itself
+        _leave_the_others()
+        return stopped.exit_code
+    except KeyboardInterrupt:
+        voice.say(f"\nhf-mtl {arguments.command}: stopped by Ctrl-C", file=sys.stderr, last=True)
+        return Interrupted.exit_code
     except BrokenPipeError:
         return 0
     except Exception as error:

@@ -1,7 +1,9 @@
 """The loaders that a Trainer iterates: micro-batches of planned steps, and batches of one split to evaluate."""
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,23 @@ class Workers:
 
 
 NO_WORKERS = Workers()
+
+GRACE = 30
+"""Seconds that a worker lives on after SIGTERM, as long as launchers and schedulers wait for the whole of a run."""
+
+
+def outlive_signals(worker: int = 0) -> None:
+    """In a worker: leave a signal that the whole group of processes gets to the training process.
+
+    That one still needs batches to end its step, and ends the workers itself. A worker that SIGTERM reaches alone
+    ends a little later.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_soon)
+
+
+def _end_soon(number: int, frame: FrameType | None) -> None:
+    signal.alarm(GRACE)
 
 
 class _Window(Dataset[Batch]):
@@ -159,6 +178,7 @@ class PlannedSteps(Dataset[Batch]):
                 num_workers=self.workers.count,
                 prefetch_factor=self.workers.prefetch,
                 multiprocessing_context=self.workers.context,
+                worker_init_fn=outlive_signals,
                 generator=torch.Generator(),  # its own: the global one belongs to dropout
             )
         )

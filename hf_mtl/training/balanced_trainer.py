@@ -91,7 +91,8 @@ class BalancedTrainer(PlannedTrainer):
         if self.accelerator.sync_gradients:
             scaler = self.accelerator.scaler
             scale = None if scaler is None else scaler.get_scale()
-            result = self.objective.finish(1.0 if scale is None else scale, self._learns())
+            wants_to_stop = self.interruption.received is not None
+            result = self.objective.finish(1.0 if scale is None else scale, self._learns(), wants_to_stop)
             if gradients is not None:
                 gradients.finish(result, scale)
             self._step_done(result)

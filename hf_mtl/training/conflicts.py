@@ -24,6 +24,9 @@ ROWS = 8
 """Rows of each task in a sample, or fewer, so that all are no more than a micro-batch."""
 
 
+_SUMS = ("counts", "cosines", "conflicts", "norms", "weights", "decisions")
+
+
 class ConflictLog:
     """Means since the last record, of the decisions or samples that had the tasks.
 
@@ -78,6 +81,15 @@ class ConflictLog:
                 record[f"aggregator_weight/{name}"] = total / count
         self._reset()
         return record
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums of a record that is not due yet."""
+        return {name: getattr(self, f"_{name}") for name in _SUMS}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where a checkpoint left off."""
+        for name in _SUMS:
+            setattr(self, f"_{name}", state[name])
 
     def _reset(self) -> None:
         tasks = len(self.names)

@@ -12,6 +12,7 @@ from torch import Tensor
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.loader import evaluation_batches
 from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.training.interruption import EvaluationLeft
 from hf_mtl.training.processes import Processes
 
 
@@ -37,7 +38,7 @@ def predict_split(
     width: int,
     batch_size: int,
     processes: Processes,
-    on_batch: Callable[[], Any],
+    on_batch: Callable[[], bool],
 ) -> SplitPredictions:
     """Run a split through one head.
 
@@ -52,13 +53,14 @@ def predict_split(
         width: Outputs of the head, C or D.
         batch_size: Rows of a batch.
         processes: This process among the others.
-        on_batch: Called after each batch, for progress bars.
+        on_batch: Called after each batch; answers whether to go on.
 
     Raises:
+        EvaluationLeft: On every process, if any was not to go on.
         RuntimeError: If a row was not predicted exactly once.
     """
-    # The last two columns: the row's loss, and how often it was predicted.
-    filled = torch.zeros(len(split.tokens), width + 2, dtype=torch.float32, device=processes.device)
+    # The last two columns: the row's loss, and how often it was predicted. The last row: whether a process has left.
+    filled = torch.zeros(len(split.tokens) + 1, width + 2, dtype=torch.float32, device=processes.device)
     for rows in evaluation_batches(split.tokens.lengths, batch_size, processes.rank, processes.world):
         batch = to_device(collator(np.zeros(len(rows), dtype=np.int64), rows), processes.device)
         output = forward(**batch)
@@ -67,8 +69,13 @@ def predict_split(
         if split.labelled:
             filled[index, width] = output.row_losses[name].float()
         filled[index, width + 1] += 1
-        on_batch()
+        if not on_batch():
+            filled[-1, -1] = 1
+            break
     filled = processes.reduce_sum(filled)
+    filled, left = filled[:-1], bool(filled[-1, -1])
+    if left:
+        raise EvaluationLeft
     if not bool((filled[:, -1] == 1).all()):
         raise RuntimeError(f"evaluation of '{name}' did not count every row once; please report this")
     array = filled.cpu().numpy()

@@ -30,6 +30,7 @@ class StepResult:
         factors: c_t: the step's scalar has the gradient sum_t c_t (L_t + Q_t), [T]; 0 where absent.
         unweighted: What is left of c_t without w_t: exposure and gamma, [T]; 0 where absent.
         penalties: Mean of each penalty over its task's rows, by task and name, before its factor; 0 where absent.
+        votes: How many processes want to stop after this step, a scalar tensor.
     """
 
     losses: Tensor
@@ -39,6 +40,7 @@ class StepResult:
     factors: Tensor
     unweighted: Tensor
     penalties: dict[tuple[str, str], Tensor] = field(default_factory=dict)
+    votes: Tensor = field(default_factory=lambda: torch.zeros(()))
 
 
 class Objective:
@@ -191,16 +193,18 @@ class Objective:
         # What is no sum over tasks knows no exposure, and so no gamma.
         return factors if self.weighting.additive else factors * self._gamma, constant, value
 
-    def finish(self, grad_scale: float = 1.0, learn: bool = True) -> StepResult:
+    def finish(self, grad_scale: float = 1.0, learn: bool = True, stop: bool = False) -> StepResult:
         """Close the step: reduce the losses, let the weighting remember them, and give its parameters their gradient.
 
         Args:
             grad_scale: Factor of a loss scaler, which will divide all gradients by it.
             learn: Whether the weighting's parameters get a gradient.
+            stop: Whether this process wants to stop after the step.
         """
         assert self._counts is not None, "finish() before any micro_batch()"
-        reduced = self._reduce_sum(torch.cat([self._losses, self._penalty_means]))
-        losses, means = reduced[: len(self.names)], reduced[len(self.names) :]
+        vote = self._losses.new_full((1,), float(stop))  # rides along, see `hf_mtl.training.interruption`
+        reduced = self._reduce_sum(torch.cat([self._losses, self._penalty_means, vote]))
+        losses, means, votes = reduced.split([len(self.names), len(self._penalties), 1])
         present = self._counts > 0
         with torch.enable_grad():
             scalar = self.weighting(losses, present, self._kappa) if self._scalar is None else self._scalar
@@ -215,6 +219,7 @@ class Objective:
             unweighted * weights if self._factors is None else self._factors,
             unweighted,
             dict(zip(self._penalties, means, strict=True)),
+            votes.squeeze(),
         )
         self.absent = self._counts == 0
         self._counts = None

@@ -1,9 +1,13 @@
 """A recipe becomes a run: trained, scored, and left in a folder that explains itself."""
 
+import shlex
+import signal
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import PrinterCallback, ProgressCallback
 from transformers.utils import logging
 
@@ -15,6 +19,7 @@ from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.baselines import check_baselines
 from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrinterCallback, TaskProgressCallback
 from hf_mtl.training.finish import finish
+from hf_mtl.training.interruption import Interruption, unclaimed
 from hf_mtl.training.output_place import refuse_place
 from hf_mtl.training.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.run_folder import RunFolder
@@ -53,46 +58,67 @@ def run_recipe(
     Raises:
         UserError: If the recipe, the data or the folder cannot be used; nothing is trained.
         DivergedError: If losses, weights or validation losses are not finite; checkpoints are kept.
+        Interrupted: At Ctrl-C, a KeyboardInterrupt, and at SIGTERM `Terminated`, a SystemExit: after the step, of
+            which there is a checkpoint. Not where the program has handlers of its own for them, nor in threads.
         DiskError: If a file of the run cannot be written; the last checkpoint is whole.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
+    asked = _Asked(resume, overwrite, test, baselines)
+    before = "before it went on; what it has is as it was" if resume else "before the first step; nothing was trained"
+    with Interruption(before).taking(unclaimed(signal.SIGINT, signal.SIGTERM)) as interruption:
+        return _run_alone(recipe, asked, interruption)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of a run: how it begins, and what is scored at its end."""
+
+    resume: bool
+    overwrite: bool
+    test: bool
+    baselines: bool
+
+
+def _run_alone(recipe: Recipe, asked: _Asked, interruption: Interruption) -> dict[str, Any]:
+    """Train and score in a folder that no other run may use meanwhile."""
     args = make_arguments(recipe)
     folder = RunFolder(str(args.output_dir))
-    if resume and not overwrite and folder.is_finished:  # to read it needs no lock
-        return _finished(recipe, folder, test, baselines)
+    if asked.resume and not asked.overwrite and folder.is_finished:  # to read it needs no lock
+        return _finished(recipe, folder, asked)
     folder.refuse_file()
     with run_lock(folder.path):  # before anything is written, and before it is decided where the run goes on
-        return _run(recipe, args, folder, resume=resume, overwrite=overwrite, test=test, baselines=baselines)
+        folder.recover()
+        folder.check(asked.resume, asked.overwrite)
+        refuse_place(recipe, folder)
+        if asked.resume and folder.is_finished:  # since it was looked at
+            return _finished(recipe, folder, asked)
+        return _run(recipe, args, folder, asked, interruption)
 
 
 def _run(
     recipe: Recipe,
     args: MultiTaskTrainingArguments,
     folder: RunFolder,
-    *,
-    resume: bool,
-    overwrite: bool,
-    test: bool,
-    baselines: bool,
+    asked: _Asked,
+    interruption: Interruption,
 ) -> dict[str, Any]:
-    """Train and score in a folder that this run has for itself; as `run_recipe`."""
-    folder.recover()
-    folder.check(resume, overwrite)
-    refuse_place(recipe, folder)
-    if resume and folder.is_finished:  # since it was looked at
-        return _finished(recipe, folder, test, baselines)
-    start = _checkpoint_to_resume(recipe, folder) if resume else None
+    start = _checkpoint_to_resume(recipe, folder) if asked.resume else None
     prepared = prepare(recipe, args, tokenizer_folder=start)
     if start is not None:
         refuse_other_rows(recipe, folder, prepared.data)
-    if baselines:
+    if asked.baselines:
         check_baselines(prepared)
-    trainer = _trainer(prepared, folder, test)
-    folder.open(resume, overwrite)  # now that nothing can be wrong any more: it may move an old run aside
+    trainer = _trainer(prepared, folder, asked.test)
+    folder.open(asked.resume, asked.overwrite)  # now that nothing can be wrong any more: it may move an old run aside
+    trainer.interruption = interruption
+    interruption.place = "after the last step, before its results were written"
+    interruption.go_on = _how_to_go_on(folder, asked)
+    if start is not None:
+        _say_where_it_goes_on(int(start.name.split("-")[1]), trainer.total_steps)
     with folder.or_as_before():
         trainer.train(resume_from_checkpoint=str(start) if start else None)
-        return finish(trainer, prepared, folder, test, baselines)
+        return finish(trainer, prepared, folder, asked.test, asked.baselines)
 
 
 def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrainer:
@@ -113,7 +139,19 @@ def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrai
     return trainer
 
 
-def _finished(recipe: Recipe, folder: RunFolder, test: bool, baselines: bool) -> dict[str, Any]:
+def _say_where_it_goes_on(step: int, total: int) -> None:
+    trained = step >= total
+    _say(f"All {total:,} steps are trained; scoring." if trained else f"Going on from step {step:,} of {total:,}.")
+
+
+def _how_to_go_on(folder: RunFolder, asked: _Asked) -> str:
+    wishes = [name for name, wish in (("--test", asked.test), ("--baselines", asked.baselines)) if wish]
+    command = shlex.join(["hf-mtl", "train", str(folder.recipe), "--resume", *wishes])
+    launched = "launched as before, with" if PartialState().num_processes > 1 else "with"
+    return f"Go on {launched}: {command}"
+
+
+def _finished(recipe: Recipe, folder: RunFolder, asked: _Asked) -> dict[str, Any]:
     """The results of a run that has ended, as they are; of the same recipe, up to how long to train."""
     refuse_another_run(recipe, folder)
     if is_main_process():
@@ -122,9 +160,9 @@ def _finished(recipe: Recipe, folder: RunFolder, test: bool, baselines: bool) ->
     if changed := changed_training(recipe, folder):
         _say(f"It was trained with other values of {', '.join(changed)}; they stay as they were.")
     results, again = folder.results(), f"hf-mtl evaluate {folder.path}"
-    if test and "test" not in results:
+    if asked.test and "test" not in results:
         _say(f"Its test splits were not scored. Score them: {again} --split test")
-    if baselines and "baselines" not in results:
+    if asked.baselines and "baselines" not in results:
         _say(f"Its baselines were not scored. Score them: {again} --baselines")
     return results
 

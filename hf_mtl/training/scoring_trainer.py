@@ -20,6 +20,7 @@ from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.float32 import cast_for_a_while
 from hf_mtl.tasks import Task
 from hf_mtl.training.evaluate import SplitPredictions, predict_split
+from hf_mtl.training.interruption import Interruption
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.scoring import Scores, score_splits
 from hf_mtl.training.setup import check_token_ids, encode_splits, target_statistics
@@ -40,6 +41,7 @@ class ScoringTrainer(StagedTrainer):
     optimizer: Any
     tasks: dict[str, Task]
     processes: Processes
+    interruption: Interruption
     _encode_with: tuple[Any, int | None]  # tokenizer, longest row
     scores: Scores
     tells_notes = True  # on scores and on the end of a run; a recipe's run prints them under its table
@@ -156,9 +158,10 @@ class ScoringTrainer(StagedTrainer):
         batches = sum(math.ceil(len(split.tokens) / share) for split in splits.values())
         self.callback_handler.eval_dataloader = range(batches)
 
-        def on_batch() -> None:
+        def on_batch() -> bool:
             if not aside:
                 self.callback_handler.on_prediction_step(self.args, self.state, self.control)
+            return not self._leaves_evaluation
 
         trained_here = bool(self.accelerator._models)
 
@@ -184,6 +187,12 @@ class ScoringTrainer(StagedTrainer):
                     on_batch,
                 )
         return predictions
+
+    @property
+    def _leaves_evaluation(self) -> bool:
+        """Whether a signal asks to stop, in a step that is not the last: a resumed run evaluates then."""
+        stops = self.interruption.received is not None
+        return stops and self.is_in_train and not self.control.should_training_stop
 
     @property
     def _evaluation_dtype(self) -> torch.dtype | None:

@@ -8,6 +8,11 @@ from torch import Tensor
 
 from hf_mtl.training.objective import StepResult
 
+_STATE = (
+    *("average", "reference", "observed", "rows", "scheduled"),
+    *("_steps", "_present", "_losses", "_weights", "_counts", "_gamma"),
+)
+
 
 class TaskSignals:
     """Averages per task since the last log, and a running loss per task since the start.
@@ -103,13 +108,24 @@ class TaskSignals:
         return record
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run continues."""
-        return {key: getattr(self, key) for key in ("average", "reference", "observed", "rows", "scheduled")}
+        """What a resumed run continues, with the averages of a record that is not due yet."""
+        sums = {**{"/".join(key): value for key, value in self._penalties.items()}, **self._gauges}
+        return {
+            **{key: getattr(self, key) for key in _STATE},
+            "penalties": [[*key] for key in self._penalties],
+            "gauges": list(self._gauges),
+            "types": [str(value.dtype).removeprefix("torch.") for value in sums.values()],
+            "sums": torch.tensor([float(value) for value in sums.values()], dtype=torch.float64),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where a checkpoint left off."""
-        for key, value in state.items():
-            setattr(self, key, value)
+        for key in _STATE:
+            setattr(self, key, state[key])
+        sums = [value.to(getattr(torch, name)) for value, name in zip(state["sums"], state["types"], strict=True)]
+        penalties = [(task, name) for task, name in state["penalties"]]
+        self._penalties = dict(zip(penalties, sums, strict=False))
+        self._gauges = dict(zip(state["gauges"], sums[len(penalties) :], strict=True))
 
 
 def _tensors(result: StepResult) -> Sequence[Tensor]:

@@ -61,6 +61,7 @@ from hf_mtl.training.ending import Ending
 from hf_mtl.training.extra_passes import LossPass
 from hf_mtl.training.finite import FiniteWatch
 from hf_mtl.training.frozen_groups import FrozenGroups
+from hf_mtl.training.interruption import Interruption, without_jit_checkpoint
 from hf_mtl.training.objective import Objective, StepResult
 from hf_mtl.training.own_optimizer import check_fused, check_own_optimizer
 from hf_mtl.training.preparation import unprepare
@@ -74,6 +75,7 @@ from hf_mtl.training.signals import TaskSignals
 from hf_mtl.training.task_gradients import OF_GRADIENTS, TaskGradients
 from hf_mtl.training.teleportation import Teleportation
 from hf_mtl.training.temperatures import forget_temperatures
+from hf_mtl.training.unfinished import Unfinished
 from hf_mtl.training.watched_trainer import WatchedTrainer
 
 logger = logging.get_logger(__name__)
@@ -132,14 +134,16 @@ class MultiTaskTrainer(WatchedTrainer):
                 check_best_metric(args, {name: self.tasks[name] for name in evaluation})
         if train is not None and args.temperature_scaling:
             check_temperature_scaling({name: self.tasks[name] for name in train}, evaluation or {})
-        super().__init__(
-            model=model,
-            args=args,
-            train_dataset=train,
-            eval_dataset=evaluation,
-            processing_class=processing_class,
-            **kwargs,
-        )
+        self.interruption, self.unfinished = Interruption(), Unfinished()
+        with without_jit_checkpoint(args):
+            super().__init__(
+                model=model,
+                args=args,
+                train_dataset=train,
+                eval_dataset=evaluation,
+                processing_class=processing_class,
+                **kwargs,
+            )
         if processing_class is not None:
             model.remember_tokenizer(processing_class)
         self.processes = Processes.of(self.accelerator)
@@ -277,6 +281,7 @@ class MultiTaskTrainer(WatchedTrainer):
     def _step_done(self, result: StepResult) -> None:
         self.finite.observe(self.state.global_step + 1, result)
         self.signals.observe(result)
+        self.interruption.agree(float(result.votes))  # the device has been waited for just before
         self.balance.observe(result)
         if self._by_gradients and self.task_gradients is not None:
             self.task_gradients.record(self.conflicts.observe)
@@ -325,6 +330,8 @@ class MultiTaskTrainer(WatchedTrainer):
             **({} if self.teleportation is None else {"teleportation": self.teleportation}),
             "signals": self.signals,
             "budget": self.budget,
+            "conflicts": self.conflicts,
+            "unfinished": self.unfinished,
         }
 
     def train(
@@ -337,19 +344,24 @@ class MultiTaskTrainer(WatchedTrainer):
         schedules, learned temperatures, early stopping and the optimizer begin anew, as in a new Trainer. (The
         Trainer of transformers would keep its optimizer's moments.) An optimizer that was given goes on.
         Temperatures that the model had are forgotten; with ``temperature_scaling`` it gets new ones in the end.
+        With ``enable_jit_checkpoint`` a SIGTERM ends it after the step, with a checkpoint of that step. (The Trainer
+        of transformers saves inside the step, and returns as if all was trained.)
 
         Raises:
             CheckpointError: If the checkpoint is damaged, or of another run; names the file.
             DivergedError: If losses or weights are not finite any more.
+            Terminated: At SIGTERM with ``enable_jit_checkpoint``: a SystemExit with code 143.
         """
         asked = self.args.resume_from_checkpoint if resume_from_checkpoint is None else resume_from_checkpoint
         folder = self.checkpoint_to_resume(asked)
         forget_temperatures(self.model, self.tasks)
         self.ending, self._best_step = None, None
-        output = self._train_from(folder, trial, **kwargs)
-        self._end()
-        if self.args.temperature_scaling:
-            self.fit_temperatures()
+        with self._answering_signals():
+            output = self._train_from(folder, trial, **kwargs)
+            self._end()
+            self._stop_after_the_last_step()
+            if self.args.temperature_scaling:
+                self.fit_temperatures()
         return output
 
     def _train_from(self, folder: Path | None, trial: Any, **kwargs: Any) -> TrainOutput:

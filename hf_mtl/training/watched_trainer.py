@@ -8,18 +8,18 @@ from torch import nn
 from transformers.utils import logging
 
 from hf_mtl.training import checkpoint as checkpoints
-from hf_mtl.training.balanced_trainer import BalancedTrainer
 from hf_mtl.training.beginning import Beginning
 from hf_mtl.training.budget import Budget
 from hf_mtl.training.conflicts import ConflictLog
 from hf_mtl.training.ending import Ending, ended_by
 from hf_mtl.training.finite import FiniteWatch
 from hf_mtl.training.signals import TaskSignals
+from hf_mtl.training.stoppable_trainer import StoppableTrainer
 
 logger = logging.get_logger(__name__)
 
 
-class WatchedTrainer(BalancedTrainer):
+class WatchedTrainer(StoppableTrainer):
     """What is looked at around the steps of a run: whether its numbers are numbers, how it begins, how it ended."""
 
     finite: FiniteWatch

@@ -22,7 +22,7 @@ def test_help_names_every_command_and_the_exit_codes(hf_mtl: Command) -> None:
     said = hf_mtl("--help")
     assert (said.code, said.err) == (0, "")
     assert all(f"\n    {name} " in said.out for name in COMMANDS)
-    assert "exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 1 anything else" in said.out
+    assert "exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 130 or 143 stopped by" in said.out
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -118,6 +118,16 @@ def test_other_errors_are_ours_and_keep_their_traceback(monkeypatch: pytest.Monk
     monkeypatch.setattr(commands, "train", broken)
     with pytest.raises(ZeroDivisionError):
         main(["train", "x.yaml"])
+
+
+def test_ctrl_c_in_any_command_is_one_line(hf_mtl: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "plan", interrupted)
+    assert hf_mtl("plan", "x.yaml") == Said(130, "", "\nhf-mtl plan: stopped by Ctrl-C\n")
+    monkeypatch.setenv("RANK", "1")
+    assert hf_mtl("plan", "x.yaml") == Said(130, "", "")
 
 
 # ---- As a program ----

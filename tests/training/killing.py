@@ -1,5 +1,6 @@
 """Runs in processes of their own, killed without warning at chosen moments."""
 
+import contextlib
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import yaml
 
 from hf_mtl.training.run_record import STAGING
@@ -90,6 +92,35 @@ def start(recipe: Path, output: Path, processes: int, *arguments: str) -> subpro
     )
 
 
+def workers(process: subprocess.Popen[bytes], processes: int) -> list[int]:
+    """The training processes: it itself, or those that a launcher has started so far."""
+    if processes == 1:
+        return [process.pid]
+    try:
+        children = psutil.Process(process.pid).children()
+        return [child.pid for child in children if "hf_mtl" in child.cmdline()]
+    except psutil.Error:
+        return []
+
+
+def send(process: subprocess.Popen[bytes], processes: int, how: str, random_state: random.Random) -> None:
+    """End a run: without warning, or by a signal to all of it, to the launcher, or to one of its processes."""
+    with contextlib.suppress(ProcessLookupError):  # it has ended in the meantime
+        if how == "kill":
+            os.killpg(process.pid, signal.SIGKILL)
+        elif how == "ctrl-c":
+            os.killpg(process.pid, signal.SIGINT)
+        elif how == "terminate all":
+            os.killpg(process.pid, signal.SIGTERM)
+        elif how == "terminate":
+            process.terminate()
+        elif found := workers(process, processes):
+            os.kill(random_state.choice(found), signal.SIGTERM)
+
+
+HOW = ("kill", "ctrl-c", "terminate all", "terminate", "terminate one")
+
+
 def train(recipe: Path, output: Path, processes: int, *arguments: str) -> None:
     """Run to the end."""
     process = start(recipe, output, processes, *arguments)
@@ -118,11 +149,26 @@ def in_a_step(output: Path) -> bool:
     return "loss" in last_record(output)
 
 
-MOMENTS: dict[str, Callable[[Path], bool]] = {"save": in_a_save, "evaluation": in_evaluation, "step": in_a_step}
+def in_the_end(output: Path) -> bool:
+    """After the last step, while it is scored, published and written down."""
+    try:
+        return '"train_runtime"' in (output / "log.jsonl").read_text() and not (output / "results.json").exists()
+    except OSError:
+        return False
 
 
-def kill_at(recipe: Path, output: Path, processes: int, moment: str, random_state: random.Random) -> bool:
-    """Resume the run and kill it once it has gone on a little and the moment has come; False if it ended before."""
+MOMENTS: dict[str, Callable[[Path], bool]] = {
+    "save": in_a_save,
+    "evaluation": in_evaluation,
+    "step": in_a_step,
+    "end": in_the_end,
+}
+
+
+def kill_at(
+    recipe: Path, output: Path, processes: int, moment: str, random_state: random.Random, how: str = "kill"
+) -> bool:
+    """Resume the run and end it once it has gone on a little and the moment has come; False if it ended before."""
     before = last_record(output).get("step", 0)
     process = start(recipe, output, processes, "--resume")
     place = random_state.randint(1, EVAL_STEPS - 1)  # of the step to be killed in, between two evaluations
@@ -132,9 +178,8 @@ def kill_at(recipe: Path, output: Path, processes: int, moment: str, random_stat
         here = moment != "step" or now % EVAL_STEPS == place
         if now != before and here and MOMENTS[moment](output):
             time.sleep(random_state.random() * 0.004)
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return True
+            send(process, processes, how, random_state)
+            return process.wait(timeout=120) != 0
         time.sleep(0.001)
     assert process.returncode == 0, (recipe.parent / "stderr.txt").read_text()[-3000:]
     return False

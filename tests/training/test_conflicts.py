@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from hf_mtl.training.checkpoint import restore, save_state
 from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
 from tests import tiny
 from tests.training.trainers import make, parameters, records, same
@@ -134,3 +135,14 @@ def test_a_sample_beside_bf16_is_taken_in_it_and_beside_fp16_seldom(
         assert (error > 0) == bool(precision)
         assert error < 0.05  # 8 bits
     assert sampled.every == every
+
+
+def test_a_restored_record_goes_on_in_its_middle(tmp_path: Path) -> None:
+    whole, first, second = (ConflictLog(["a", "b", "c"]) for _ in range(3))
+    for log in (whole, first):
+        log.observe(ROWS @ ROWS.T, torch.tensor([0.25, 0.75, 0.0]))
+    save_state(tmp_path / "state", {"conflicts": first})
+    restore(tmp_path / "state", {"conflicts": second})
+    for log in (whole, second):
+        log.observe(torch.eye(3, dtype=torch.float64) * 4)
+    assert second.flush() == whole.flush()

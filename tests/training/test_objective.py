@@ -74,7 +74,7 @@ def simulate(
             part = objective.micro_batch(part_of(rows, tasks, positions), counts, losses=losses)
             part.backward()
             total += part.item()
-        on_each.append(objective._losses.clone())
+        on_each.append(torch.cat([objective._losses, torch.zeros(1)]))  # nobody wants to stop
     assert rows.grad is not None
     return total, rows.grad, weightings, [objective.finish() for objective in objectives]
 
@@ -265,6 +265,16 @@ def test_gamma_multiplies_a_tasks_loss_its_weights_penalty_and_its_heads_penalty
     assert half == pytest.approx((whole + without) / 2)
     torch.testing.assert_close(half_s, whole_s * torch.tensor([1.0, 0.5, 0.0]))
     torch.testing.assert_close(without_s, whole_s * torch.tensor([1.0, 0.0, 0.0]))
+
+
+def test_every_process_learns_how_many_want_to_stop() -> None:
+    rows = {"a": torch.tensor([1.0], requires_grad=True)}
+    for others, mine, votes in ((0.0, False, 0), (0.0, True, 1), (2.0, False, 2), (2.0, True, 3)):
+        more = torch.tensor([0.5, 0.0, 0.0, others], dtype=torch.float64)
+        objective = objective_of(weighting_of("ew"), 1, reduce_sum=lambda tensor, more=more: tensor + more)
+        objective.micro_batch(rows, [1, 0, 0])
+        result = objective.finish(stop=mine)
+        assert (int(result.votes), result.losses.tolist()) == (votes, [1.5, 0.0, 0.0])
 
 
 def test_a_single_micro_batch_finds_its_losses_itself() -> None:

@@ -51,7 +51,8 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
 ) -> None:
     said = harm(unfinished / "checkpoint-10")
     runs.train(recipe, unfinished, resume=True)
-    assert warnings == [f"Skipping a checkpoint that cannot be used. {unfinished / 'checkpoint-10'}/{said}."]
+    skipped = f"Skipping a checkpoint that cannot be used. {unfinished / 'checkpoint-10'}/{said}."
+    assert warnings == [skipped, "Going on from step 5 of 10."]
     runs.assert_same_bits(unfinished, world / "run")
     steps = [[record["step"] for record in runs.log(folder)] for folder in (unfinished, world / "run")]
     assert steps[0] == steps[1], "the log goes on where the checkpoint was"
@@ -76,7 +77,7 @@ def test_a_checkpoint_of_another_program_is_passed_over(
     foreign.mkdir()
     (foreign / "pytorch_model.bin").write_bytes(b"weights")
     runs.train(recipe, unfinished, resume=True)
-    assert len(warnings) == 1
+    assert len(warnings) == 2
     assert f"{foreign}/manifest.json: not found; the checkpoint is incomplete, or not hf_mtl's" in warnings[0]
     runs.assert_same_bits(unfinished, world / "run")
     assert runs.content(foreign) == {"pytorch_model.bin": b"weights"}
@@ -88,7 +89,8 @@ def test_resuming_without_an_optimizer_is_said(recipe: Path, tmp_path: Path, war
     (tmp_path / "run" / "results.json").unlink()
     runs.train(recipe, tmp_path / "run", *options, resume=True)
     assert warnings == [
-        f"{tmp_path}/run/checkpoint-2 has no optimizer (save_only_model): the run goes on, but not in the same bits."
+        f"{tmp_path}/run/checkpoint-2 has no optimizer (save_only_model): the run goes on, but not in the same bits.",
+        "All 2 steps are trained; scoring.",
     ]
 
 

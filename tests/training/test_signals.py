@@ -1,9 +1,10 @@
 import math
-from typing import Any
+from pathlib import Path
 
 import pytest
 import torch
 
+from hf_mtl.training.checkpoint import restore, save_state
 from hf_mtl.training.objective import StepResult
 from hf_mtl.training.signals import TaskSignals
 
@@ -99,23 +100,26 @@ def test_a_reference_of_zero_does_not_divide_by_zero() -> None:
     assert signals.relative_losses().tolist() == [0.0, 0.0]
 
 
-def copied(state: dict[str, Any]) -> dict[str, Any]:
-    return {key: value.clone() for key, value in state.items()}
+def test_restored_signals_continue_as_the_uninterrupted_ones(tmp_path: Path) -> None:
+    """In the middle of a record too, with penalties and gauges."""
 
-
-def test_restored_signals_continue_as_the_uninterrupted_ones() -> None:
     def run(signals: TaskSignals, losses: range) -> None:
         for loss in losses:
-            signals.observe(step([float(loss), loss / 2], [1, loss % 2]))
+            result = step([float(loss), loss / 2], [1, loss % 2])
+            result.penalties = {("a", "kl"): torch.tensor(loss / 3, dtype=torch.float64)}
+            signals.observe(result)
+            signals.observe_gauges({"tau/b": torch.tensor(loss / 7)})
 
     uninterrupted, first, second = TaskSignals(SIZES), TaskSignals(SIZES), TaskSignals(SIZES)
     run(uninterrupted, range(1, 31))
     run(first, range(1, 13))
-    first.flush()
-    second.load_state_dict(copied(first.state_dict()))
+    save_state(tmp_path / "state", {"signals": first})
+    restore(tmp_path / "state", {"signals": second})
     run(second, range(13, 31))
-    assert torch.equal(second.relative_losses(), uninterrupted.relative_losses())
-    assert second.flush()["passes/a"] == uninterrupted.flush()["passes/a"] == 3.0
+    record = uninterrupted.flush()
+    assert second.flush() == record
+    assert record["passes/a"] == 3.0
+    assert {"loss/a/kl", "tau/b"} <= record.keys()
 
 
 def test_coefficients_are_logged_from_the_first_that_is_not_one() -> None:
