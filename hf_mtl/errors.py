@@ -45,6 +45,28 @@ class DivergedError(HfMtlError):
     """A run whose losses or weights are no numbers any more (exit code 1); says since when and what is left."""
 
 
+class OutputError(HfMtlError):
+    """A command whose output was lost on its way, on a full disk for instance (exit code 1)."""
+
+
+class NotPushedError(HfMtlError):
+    """A run that is trained, scored and kept, but not on the Hub (exit code 3).
+
+    Args:
+        message: Why, and how to push it again.
+        results: The results of the run, as `run_recipe` would have returned them.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, results: dict[str, Any]):
+        super().__init__(message)
+        self.results = results
+
+    def __reduce__(self) -> tuple[type, tuple[str, dict[str, Any]]]:
+        return type(self), (str(self), self.results)
+
+
 class UserError(HfMtlError):
     """The user's mistakes, all of them at once.
 

@@ -4,7 +4,9 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
+from hf_mtl.cli import streams
 from hf_mtl.errors import HfMtlError, UserError
 
 _EPILOG = """\
@@ -16,7 +18,8 @@ examples:
   hf-mtl methods pcgrad
   accelerate launch --multi_gpu --num_processes 2 -m hf_mtl train recipes/quickstart.yaml training.output_dir=runs/two
 
-exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 1 anything else
+exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 trained and kept but not pushed,
+1 anything else
 """
 _OVERRIDES = "keys of the recipe to replace, such as training.learning_rate=1e-4 or tasks.emotion.max_rows=500"
 _SCORING = (
@@ -110,24 +113,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when done, else the `exit_code` of what ended the command. An exception that is not one of ours is raised,
         and Python exits with 1.
     """
+    streams.protect()
     arguments = parse(argv)
+    code = 0
     try:
         from hf_mtl.cli import commands
 
         getattr(commands, arguments.command)(arguments)
-        _leave_the_others()
+        if arguments.command != "train":  # what that has to give is in its folder
+            streams.check_output()
     except HfMtlError as error:
         _say_why(arguments.command, error)
-        return error.exit_code
-    except BrokenPipeError:
-        return 0
-    return 0
+        code = error.exit_code
+    _leave_the_others()
+    return code
 
 
 def _leave_the_others() -> None:
     """End what connects the processes: left to the interpreter's exit, it can abort a run that has succeeded."""
     distributed = sys.modules.get("torch.distributed")
-    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return
+    with suppress(Exception):  # the command has ended as it has; a process that died before says so itself
         distributed.destroy_process_group()
 
 
