@@ -108,6 +108,11 @@ class RunError(UserError):
     """A run that cannot start here: it exists already, or there is nothing to resume."""
 
 
+def in_a_line(error: BaseException) -> str:
+    """The first line of what an error says, to stand in a sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def idle_options(
     only_with: OnlyWith, given: Mapping[str, Any], defaults: Mapping[str, Any], key: str
 ) -> list[Mistake]:

@@ -1,12 +1,9 @@
-"""What follows the last step of a run: it is scored, published, written down and drawn."""
+"""What follows the last step of a run: it is scored, published and written down."""
 
 from typing import Any
 
 from accelerate import PartialState
 
-from hf_mtl.reporting.figures import training_figure
-from hf_mtl.reporting.gradient_figure import gradient_figure
-from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.baselines import add_baselines
 from hf_mtl.training.finite import refuse_broken_scores
@@ -37,8 +34,9 @@ def finish(
     refuse_broken_scores(trainer.scores.tasks, trainer.state, folder.path)  # before anybody can load or fetch it
     _publish(trainer, folder)
     results = _results(trainer, prepared, test, baselines)
+    if trainer.args.push_to_hub:
+        trainer.pack_card()
     if trainer.is_world_process_zero():
-        _draw(folder)
         folder.write_results(results)
     PartialState().wait_for_everyone()
     return results
@@ -53,8 +51,6 @@ def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
         checkpoints.seal(staged)
         folder.publish_model(staged)
     trainer.accelerator.wait_for_everyone()
-    if trainer.args.push_to_hub:
-        trainer.push_to_hub(commit_message="End of training")
 
 
 def _results(trainer: MultiTaskTrainer, prepared: Prepared, test: bool, baselines: bool) -> dict[str, Any]:
@@ -72,13 +68,3 @@ def _results(trainer: MultiTaskTrainer, prepared: Prepared, test: bool, baseline
         if baselines:
             add_baselines(results["test"], prepared, rows)
     return results
-
-
-def _draw(folder: RunFolder) -> None:
-    """Draw the run's log; there is none if the run was too short to log."""
-    records = read_jsonl(folder.log) if folder.log.exists() else []
-    if any(key.startswith("loss/") for record in records for key in record):
-        folder.figures.mkdir(exist_ok=True)
-        training_figure(folder.figures / "training.png", records)
-    if any(key.startswith("gradient_cosine/") for record in records for key in record):
-        gradient_figure(folder.figures / "gradients.png", records)

@@ -8,14 +8,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import upload_folder
-from huggingface_hub.errors import HTTPError  # of whichever HTTP client it uses
+from huggingface_hub import create_repo, upload_folder
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 from transformers.utils import logging
 from transformers.utils.hub import PushInProgress
 
-from hf_mtl.errors import Mistake, RunError
+from hf_mtl.errors import Mistake, RunError, in_a_line
 from hf_mtl.training import checkpoint as checkpoints
 
 logger = logging.get_logger(__name__)
@@ -23,13 +22,25 @@ logger = logging.get_logger(__name__)
 # What of a checkpoint only training needs.
 _STATE = ("optimizer.*", "scheduler.pt", "scaler.pt", "rng_state*", "trainer_state.json")
 _OUR_STATE = (checkpoints.STATE_FILE, checkpoints.MANIFEST)
+_OUTBOX = "outbox"
+_FINAL = "final"
+REMEDY = "Check hub_model_id and the connection; log in with `hf auth login`"
 
 
 class HubTrainer(Trainer):
-    """Pushes from ``output_dir/outbox``: the run's own folder also holds local paths, logs and half-done work."""
+    """Pushes from ``output_dir/outbox``: the run's own folder also holds local paths, logs and half-done work.
+
+    A push of a checkpoint that fails ends no training.
+
+    Attributes:
+        waits_for_pushes: Whether training ends only when the pushes of its checkpoints have, as with the Trainer;
+            otherwise `finish_pushes` waits for them.
+    """
 
     args: TrainingArguments
     push_in_progress: PushInProgress | None
+    waits_for_pushes = True
+    _lost_pushes = 0
 
     def init_hf_repo(self, *args: Any, **kwargs: Any) -> None:
         """As the Trainer's.
@@ -39,11 +50,10 @@ class HubTrainer(Trainer):
         """
         try:
             super().init_hf_repo(*args, **kwargs)
-        except (OSError, HTTPError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-            name = self.args.hub_model_id or Path(str(self.args.output_dir)).absolute().name
-            remedy = "Check hub_model_id and the connection; log in with `hf auth login`; or set push_to_hub: false"
-            raise RunError(Mistake("training.push_to_hub", f"cannot push to '{name}': {reason}", remedy)) from error
+        except Exception as error:  # a wrong name, no connection, or whatever a server or a proxy may answer
+            found = f"cannot push to '{repo_name(self.args)}': {in_a_line(error)}"
+            remedy = f"{REMEDY}; or set push_to_hub: false"
+            raise RunError(Mistake("training.push_to_hub", found, remedy)) from error
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """As the Trainer's; training_args.bin, which is pushed too, keeps neither token nor place."""
@@ -57,7 +67,7 @@ class HubTrainer(Trainer):
     def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
         """As the Trainer's."""
         output_dir = str(self.args.output_dir)
-        outbox = Path(output_dir).absolute() / "outbox"
+        outbox = Path(output_dir).absolute() / _OUTBOX
         self.args.output_dir = str(outbox / outbox.parent.name)  # a card without hub_model_id has the folder's name
         sent = None
         try:
@@ -70,18 +80,43 @@ class HubTrainer(Trainer):
                 shutil.rmtree(outbox, ignore_errors=True)
         return sent
 
+    def pack_card(self) -> None:
+        """Write the card of the final model, which `send_model` sends with it.
+
+        Its folder says that the model has not been pushed yet, to whoever finds the run.
+        """
+        if not self.is_world_process_zero():
+            return
+        folder = _final(str(self.args.output_dir))
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        output_dir, self.args.output_dir = self.args.output_dir, str(folder)
+        try:
+            self.callback_handler.on_push_begin(self.args, self.state, self.control)
+            self.create_model_card(model_name=(self.args.hub_model_id or Path(str(output_dir)).name).split("/")[-1])
+        except Exception as error:  # a model without a card is better than no model
+            logger.warning(f"The card of the model could not be written: {in_a_line(error)}.")
+        finally:
+            self.args.output_dir = output_dir
+
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """Push a checkpoint's model, and the whole of it where ``hub_strategy`` says so, in the background."""
         if not self.is_world_process_zero() or self.args.hub_strategy == HubStrategy.END:
             return
-        outbox = Path(str(self.args.output_dir)) / "outbox"
+        try:
+            self._begin_push(Path(checkpoint_folder))
+        except Exception as error:
+            self._note_lost_push(error)
+
+    def _begin_push(self, checkpoint: Path) -> None:
+        outbox = Path(str(self.args.output_dir)) / _OUTBOX
         if self.push_in_progress is None or self.push_in_progress.is_done():
             self._finish_current_push()
             shutil.rmtree(outbox, ignore_errors=True)
         elif not self.args.hub_always_push:
             return
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
-        folder = pack(Path(checkpoint_folder), outbox)
+        folder = pack(checkpoint, outbox)
         message = f"Training in progress, step {self.state.global_step}"
         jobs = [self._upload(folder, message, ignore_patterns=[*_STATE, *_OUR_STATE])]
         if self.args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS):
@@ -104,14 +139,65 @@ class HubTrainer(Trainer):
         )
         return job
 
+    def finish_pushes(self) -> None:
+        """Wait for the pushes of checkpoints, and say how many failed."""
+        self.waits_for_pushes = True
+        self._finish_current_push()
+        if self._lost_pushes > 1:
+            logger.warning(f"{self._lost_pushes} pushes of checkpoints to {self.hub_model_id} failed.")
+
     def _finish_current_push(self) -> None:
-        """As the Trainer's, and say what went wrong in the background."""
-        super()._finish_current_push()
+        """As the Trainer's, if it is to wait; notes what went wrong in the background."""
         running = getattr(self, "push_in_progress", None)
-        for job in running.jobs if running is not None else []:
+        if running is None or not (self.waits_for_pushes or running.is_done()):
+            return
+        super()._finish_current_push()
+        for job in running.jobs:
             if error := job.exception():
-                logger.warning(f"A checkpoint was not pushed to {self.hub_model_id}: {error}")
+                self._note_lost_push(error)
         self.push_in_progress = None
+
+    def _note_lost_push(self, error: BaseException) -> None:
+        """Say the first, and count: there may be one at every save."""
+        self._lost_pushes += 1
+        if self._lost_pushes == 1:
+            reason = in_a_line(error)
+            logger.warning(f"A checkpoint was not pushed to {self.hub_model_id}: {reason}. Training goes on.")
+
+
+def repo_name(args: TrainingArguments) -> str:
+    """The repository that a run is pushed to, as its user knows it."""
+    return args.hub_model_id or Path(str(args.output_dir)).absolute().name
+
+
+def waits(run: Path) -> bool:
+    """Whether the final model of a run was to be pushed, and has not been."""
+    return _final(run).is_dir()
+
+
+def send_model(run: Path, args: TrainingArguments) -> None:
+    """Push the final model of a run, which its manifest lists, and its card.
+
+    After an error, whatever it was, the model still `waits`.
+    """
+    folder = _final(run)
+    for name in checkpoints.listed(run):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).unlink(missing_ok=True)
+        _link(str(run / name), str(folder / name))
+    repo = create_repo(repo_name(args), token=args.hub_token, private=args.hub_private_repo, exist_ok=True)
+    upload_folder(
+        repo_id=repo.repo_id,
+        folder_path=folder,
+        commit_message="End of training",
+        token=args.hub_token,
+        revision=args.hub_revision,
+    )
+    shutil.rmtree(folder.parent)
+
+
+def _final(run: str | Path) -> Path:
+    return Path(run) / _OUTBOX / _FINAL
 
 
 def shareable(args: TrainingArguments) -> TrainingArguments:

@@ -11,6 +11,7 @@ from hf_mtl.data.collate import Collator, length_groups
 from hf_mtl.data.plan import StepPlan, partition
 from hf_mtl.data.token_checks import unknown_share
 from hf_mtl.recipe import Recipe
+from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.figures import mixture_figure
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
 from hf_mtl.training.prepare import make_arguments, prepare
@@ -44,11 +45,11 @@ class Course:
         return np.asarray(np.cumsum(self.rows, axis=0) / self.sizes)
 
 
-def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path]:
+def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
     """Work out what training a recipe would do.
 
     Returns:
-        The summary, and where the figure of the mixture over time was drawn.
+        The summary, and where the figure of the mixture over time is; None if it could not be drawn.
 
     Raises:
         UserError: As `run_recipe` would.
@@ -60,20 +61,24 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path]:
     folder = RunFolder(str(args.output_dir))
     # What lies beside a run tells of that run: a later plan, maybe of another recipe, goes into a file of its own.
     figure = folder.figures / ("plan.png" if folder.exists else "mixture.png")
-    if trainer.is_world_process_zero():
-        figure.parent.mkdir(parents=True, exist_ok=True)
-        # From the first step to the end of the last window: a run of one window is a line too.
-        steps = np.append(course.steps, trainer.total_steps)
-        shares = np.vstack([course.shares, course.shares[-1:]])
-        passes = np.vstack([np.zeros_like(course.passes[:1]), course.passes])
-        columns = {name: index for index, name in enumerate(trainer.mixture.sizes)}
-        mixture_figure(
-            figure,
-            steps,
-            {name: shares[:, index] for name, index in columns.items()},
-            {name: passes[:, index] for name, index in columns.items()},
-        )
-    return summarise(trainer, course), figure
+    there = not trainer.is_world_process_zero() or _draw(figure, trainer, course)
+    return summarise(trainer, course), figure if there else None
+
+
+def _draw(figure: Path, trainer: MultiTaskTrainer, course: Course) -> bool:
+    """Draw the mixture over time, if that can be done."""
+    # From the first step to the end of the last window: a run of one window is a line too.
+    steps = np.append(course.steps, trainer.total_steps)
+    shares = np.vstack([course.shares, course.shares[-1:]])
+    passes = np.vstack([np.zeros_like(course.passes[:1]), course.passes])
+    columns = {name: index for index, name in enumerate(trainer.mixture.sizes)}
+    return drawn(
+        figure,
+        mixture_figure,
+        steps,
+        {name: shares[:, index] for name, index in columns.items()},
+        {name: passes[:, index] for name, index in columns.items()},
+    )
 
 
 def mixture_course(trainer: MultiTaskTrainer) -> Course:

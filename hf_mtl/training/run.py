@@ -1,10 +1,10 @@
 """A recipe becomes a run: trained, scored, and left in a folder that explains itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import PrinterCallback, ProgressCallback
+from transformers import PrinterCallback, ProgressCallback, TrainingArguments
 from transformers.utils import logging
 
 from hf_mtl.data.processes import is_main_process
@@ -13,8 +13,10 @@ from hf_mtl.recipe import Recipe, load_recipe
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.baselines import check_baselines
 from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrinterCallback, TaskProgressCallback
+from hf_mtl.training.closing import draw, push
 from hf_mtl.training.finish import finish
 from hf_mtl.training.prepare import Prepared, make_arguments, prepare
+from hf_mtl.training.reports import outlive_reports
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.same_run import changed_training, refuse_another_run, refuse_other_rows
 from hf_mtl.training.trainer import MultiTaskTrainer
@@ -30,8 +32,12 @@ def run_recipe(
     overwrite: bool = False,
     test: bool = False,
     baselines: bool = False,
+    on_results: Callable[[dict[str, Any]], None] = lambda results: None,
 ) -> dict[str, Any]:
     """Train a recipe and score the result.
+
+    Once the results are kept, nothing can undo the run: a figure that cannot be drawn is a warning. What is left to
+    do, to draw or to push, is done by the main process alone; ``resume`` does it later if it breaks off.
 
     Args:
         recipe: A recipe, or the path of one.
@@ -40,6 +46,7 @@ def run_recipe(
         overwrite: Start anew where a run is already.
         test: Score the test splits too.
         baselines: Score the majority class and TF-IDF with a linear model on the same rows.
+        on_results: Takes the results on every process as soon as they are kept, before figures and the Hub.
 
     Returns:
         As in ``results.json``: ``{"tasks": {task: {metric: value}}, "average", "macro", "worst", ...}`` for
@@ -50,6 +57,7 @@ def run_recipe(
     Raises:
         UserError: If the recipe, the data or the folder cannot be used; nothing is trained.
         DivergedError: If losses, weights or validation losses are not finite; checkpoints are kept.
+        NotPushedError: If everything is kept, but could not be pushed to the Hub; it has the results.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
@@ -57,7 +65,10 @@ def run_recipe(
     folder = RunFolder(str(args.output_dir))
     folder.check(resume, overwrite)
     if resume and folder.is_finished:
-        return _finished(recipe, folder, test, baselines)
+        results = _finished(recipe, folder, test, baselines)
+        on_results(results)
+        _close(folder, args, results)
+        return results
     start = _checkpoint_to_resume(recipe, folder) if resume else None
     prepared = prepare(recipe, args, tokenizer_folder=start)
     if start is not None:
@@ -67,7 +78,10 @@ def run_recipe(
     trainer = _trainer(prepared, folder, test)
     folder.open(resume, overwrite)  # now that nothing can be wrong any more: it may clear an old run away
     trainer.train(resume_from_checkpoint=str(start) if start else None)
-    return finish(trainer, prepared, folder, test, baselines)
+    results = finish(trainer, prepared, folder, test, baselines)
+    on_results(results)
+    _close(folder, args, results, trainer)
+    return results
 
 
 def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrainer:
@@ -83,9 +97,26 @@ def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrai
     records = [JsonLogCallback(folder.log), RecipeCallback(folder, prepared.recipe.to_yaml(), prepared.data)]
     trainer = prepared.trainer(model, callbacks=records)
     trainer.tells_notes = False
+    trainer.waits_for_pushes = False  # not before the results are kept
     trainer.remove_callback(PrinterCallback if prepared.args.disable_tqdm else ProgressCallback)
     trainer.add_callback(TaskPrinterCallback if prepared.args.disable_tqdm else TaskProgressCallback)
+    outlive_reports(trainer.callback_handler.callbacks)
     return trainer
+
+
+def _close(
+    folder: RunFolder, args: TrainingArguments, results: dict[str, Any], trainer: MultiTaskTrainer | None = None
+) -> None:
+    """Draw and push what a run has kept, on the main process; without its Trainer, what is still missing.
+
+    The other processes do not wait: a push may take longer than they would.
+    """
+    if not is_main_process():
+        return
+    draw(folder, only_missing=trainer is None)
+    if trainer is not None:
+        trainer.finish_pushes()  # after the model itself, they would put an older one in its place
+    push(folder, args, results)
 
 
 def _finished(recipe: Recipe, folder: RunFolder, test: bool, baselines: bool) -> dict[str, Any]:

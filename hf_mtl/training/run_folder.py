@@ -19,7 +19,7 @@ LOG = "log.jsonl"
 FIGURES = "figures"
 _MODEL = (MODEL_CONFIG, MANIFEST, "model.safetensors", "model.safetensors.index.json", "training_args.bin")
 _TOKENIZER = ("tokenizer", "tokenizer.json", "tokenizer_config.json")
-_OURS = (RECIPE, DATA, TRAINED, RESULTS, LOG, FIGURES, "staging", *_MODEL, *_TOKENIZER)
+_OURS = (RECIPE, DATA, TRAINED, RESULTS, LOG, FIGURES, "staging", "outbox", *_MODEL, *_TOKENIZER)
 
 
 class RunFolder:

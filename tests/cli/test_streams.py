@@ -55,11 +55,12 @@ def bash(line: str, folder: Path, **environment: str) -> "subprocess.CompletedPr
     )
 
 
+BROKEN = ("| head -1", "| true", "2>&1 | true", ">&-", "2>&-", "<&- >&- 2>&-")
+FULL = ("> /dev/full", "2> /dev/full", "&> /dev/full")
+
+
 @pytest.mark.parametrize("python", ["", "-u"])
-@pytest.mark.parametrize(
-    "where",
-    ["| head -1", "| true", "2>&1 | true", ">&-", "2>&-", "<&- >&- 2>&-", "> /dev/full", "2> /dev/full", "&> /dev/full"],
-)
+@pytest.mark.parametrize("where", BROKEN + FULL)
 def test_what_cannot_be_printed_ends_nothing(tmp_path: Path, where: str, python: str) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     done = bash(f"{say(python, 'program.py', 'end', 'quiet')} {where}", tmp_path)

@@ -1,0 +1,63 @@
+"""What follows when a run's results are kept: figures, then the Hub. Whatever fails here, the run is kept."""
+
+from collections.abc import Callable
+from typing import Any
+
+from transformers import TrainingArguments
+from transformers.utils import logging
+
+from hf_mtl.errors import NotPushedError, in_a_line
+from hf_mtl.reporting.drawn import drawn
+from hf_mtl.reporting.figures import training_figure
+from hf_mtl.reporting.gradient_figure import gradient_figure
+from hf_mtl.reporting.json_files import read_jsonl
+from hf_mtl.training import hub
+from hf_mtl.training.run_folder import RunFolder
+
+logger = logging.get_logger(__name__)
+
+_FIGURES: dict[str, tuple[str, Callable[..., None]]] = {
+    "training.png": ("loss/", training_figure),
+    "gradients.png": ("gradient_cosine/", gradient_figure),
+}
+"""Each figure's file, how the keys of the records begin that it needs, and what draws it."""
+
+
+def draw(folder: RunFolder, only_missing: bool) -> None:
+    """Draw the run's log; there is none if the run was too short to log. A figure that cannot be drawn is said.
+
+    Args:
+        folder: The run's folder.
+        only_missing: Leave figures that are there as they are.
+    """
+    wanted = [name for name in _FIGURES if not (only_missing and (folder.figures / name).exists())]
+    if not wanted or not folder.log.exists():
+        return
+    try:
+        records = read_jsonl(folder.log)
+    except Exception as error:
+        logger.warning(f"Nothing was drawn in {folder.figures}: {in_a_line(error)}.")
+        return
+    keys = {key for record in records for key in record}
+    for name in wanted:
+        start, figure = _FIGURES[name]
+        if any(key.startswith(start) for key in keys):
+            drawn(folder.figures / name, figure, records)
+
+
+def push(folder: RunFolder, args: TrainingArguments, results: dict[str, Any]) -> None:
+    """Push the run's final model, if it is to be pushed and has not been.
+
+    Raises:
+        NotPushedError: If that fails, for whatever reason.
+    """
+    if not args.push_to_hub or not hub.waits(folder.path):
+        return
+    try:
+        hub.send_model(folder.path, args)
+    except Exception as error:
+        message = (
+            f"{folder.path} is trained, scored and kept, but it is not pushed to '{hub.repo_name(args)}': "
+            f"{in_a_line(error)}. {hub.REMEDY}. Then push it: the same again with --resume (in Python: resume=True)"
+        )
+        raise NotPushedError(message, results) from error
