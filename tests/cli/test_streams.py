@@ -15,6 +15,7 @@ from hf_mtl.cli import streams
 from hf_mtl.cli.main import main
 from tests.training import runs
 
+pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs bash and /dev/full, of Linux")
 ROOT = Path(__file__).parents[2]
 # Bars, logs, warnings and prints, more than a buffer or a pipe holds.
 PROGRAM = """

@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -182,6 +183,30 @@ def test_pushes_of_checkpoints_that_fail_end_no_training(
         "3 pushes of checkpoints to user/run failed.",
     ]
     assert len(fake.pushed) == 1, "the model itself is pushed"
+
+
+def test_results_do_not_wait_for_pushes_of_checkpoints(
+    recipe: Path, tmp_path: Path, fake: FakeHub, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running: list[Future[None]] = []
+
+    def upload(folder_path: Path, run_as_future: bool = False, **options: Any) -> "Future[None] | None":
+        if not run_as_future:
+            assert all(job.done() for job in running), "an older model would come after the final one"
+            return fake.take("user/run", folder_path)
+        running.append(Future())
+        return running[-1]
+
+    def fail(results: dict[str, Any]) -> None:
+        (job,) = running
+        assert not job.done()
+        job.set_exception(TimeoutError("no answer"))
+
+    monkeypatch.setattr(hub, "upload_folder", upload)
+    runs.train(recipe, tmp_path / "run", *SHORT, "training.push_to_hub=true", on_results=fail)
+    assert "A checkpoint was not pushed to user/run: no answer. Training goes on." in said
+    assert len(fake.pushed) == 1
+    assert not (tmp_path / "run" / "outbox").exists()
 
 
 def test_a_card_that_cannot_be_written_keeps_no_model_back(
