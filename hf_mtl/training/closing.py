@@ -11,7 +11,7 @@ from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.figures import training_figure
 from hf_mtl.reporting.gradient_figure import gradient_figure
 from hf_mtl.reporting.json_files import read_jsonl
-from hf_mtl.training import hub
+from hf_mtl.training import outbox
 from hf_mtl.training.run_folder import RunFolder
 
 logger = logging.get_logger(__name__)
@@ -51,13 +51,14 @@ def push(folder: RunFolder, args: TrainingArguments, results: dict[str, Any]) ->
     Raises:
         NotPushedError: If that fails, for whatever reason.
     """
-    if not args.push_to_hub or not hub.waits(folder.path):
+    if not args.push_to_hub or not outbox.waits(folder.path):
         return
     try:
-        hub.send_model(folder.path, args)
+        outbox.send_model(folder.path, args)
     except Exception as error:
+        place = outbox.repo_name(args)
         message = (
-            f"{folder.path} is trained, scored and kept, but it is not pushed to '{hub.repo_name(args)}': "
-            f"{in_a_line(error)}. {hub.REMEDY}. Then push it: the same again with --resume (in Python: resume=True)"
+            f"{folder.path} is trained, scored and kept, but it is not pushed to '{place}': {in_a_line(error)}. "
+            f"{outbox.REMEDY}. Then push it: the same again with --resume (in Python: resume=True)"
         )
         raise NotPushedError(message, results) from error

@@ -1,14 +1,12 @@
 """What a run sends to the Hub: model, tokenizer and card; no token, and nothing that only means something here."""
 
 import copy
-import json
-import os
 import shutil
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import create_repo, upload_folder
+from huggingface_hub import upload_folder
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 from transformers.utils import logging
@@ -16,15 +14,13 @@ from transformers.utils.hub import PushInProgress
 
 from hf_mtl.errors import Mistake, RunError, in_a_line
 from hf_mtl.training import checkpoint as checkpoints
+from hf_mtl.training.outbox import OUTBOX, REMEDY, final_folder, forget_place, pack, repo_name
 
 logger = logging.get_logger(__name__)
 
 # What of a checkpoint only training needs.
 _STATE = ("optimizer.*", "scheduler.pt", "scaler.pt", "rng_state*", "trainer_state.json")
 _OUR_STATE = (checkpoints.STATE_FILE, checkpoints.MANIFEST)
-_OUTBOX = "outbox"
-_FINAL = "final"
-REMEDY = "Check hub_model_id and the connection; log in with `hf auth login`"
 
 
 class HubTrainer(Trainer):
@@ -67,7 +63,7 @@ class HubTrainer(Trainer):
     def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
         """As the Trainer's."""
         output_dir = str(self.args.output_dir)
-        outbox = Path(output_dir).absolute() / _OUTBOX
+        outbox = Path(output_dir).absolute() / OUTBOX
         self.args.output_dir = str(outbox / outbox.parent.name)  # a card without hub_model_id has the folder's name
         sent = None
         try:
@@ -87,7 +83,7 @@ class HubTrainer(Trainer):
         """
         if not self.is_world_process_zero():
             return
-        folder = _final(str(self.args.output_dir))
+        folder = final_folder(str(self.args.output_dir))
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         output_dir, self.args.output_dir = self.args.output_dir, str(folder)
@@ -109,7 +105,7 @@ class HubTrainer(Trainer):
             self._note_lost_push(error)
 
     def _begin_push(self, checkpoint: Path) -> None:
-        outbox = Path(str(self.args.output_dir)) / _OUTBOX
+        outbox = Path(str(self.args.output_dir)) / OUTBOX
         if self.push_in_progress is None or self.push_in_progress.is_done():
             self._finish_current_push()
             shutil.rmtree(outbox, ignore_errors=True)
@@ -165,69 +161,9 @@ class HubTrainer(Trainer):
             logger.warning(f"A checkpoint was not pushed to {self.hub_model_id}: {reason}. Training goes on.")
 
 
-def repo_name(args: TrainingArguments) -> str:
-    """The repository that a run is pushed to, as its user knows it."""
-    return args.hub_model_id or Path(str(args.output_dir)).absolute().name
-
-
-def waits(run: Path) -> bool:
-    """Whether the final model of a run was to be pushed, and has not been."""
-    return _final(run).is_dir()
-
-
-def send_model(run: Path, args: TrainingArguments) -> None:
-    """Push the final model of a run, which its manifest lists, and its card.
-
-    After an error, whatever it was, the model still `waits`.
-    """
-    folder = _final(run)
-    for name in checkpoints.listed(run):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).unlink(missing_ok=True)
-        _link(str(run / name), str(folder / name))
-    repo = create_repo(repo_name(args), token=args.hub_token, private=args.hub_private_repo, exist_ok=True)
-    upload_folder(
-        repo_id=repo.repo_id,
-        folder_path=folder,
-        commit_message="End of training",
-        token=args.hub_token,
-        revision=args.hub_revision,
-    )
-    shutil.rmtree(folder.parent)
-
-
-def _final(run: str | Path) -> Path:
-    return Path(run) / _OUTBOX / _FINAL
-
-
 def shareable(args: TrainingArguments) -> TrainingArguments:
     """The arguments without the token, and without where on this machine the run was."""
     shared = copy.copy(args)
     shared.hub_token = None
     shared.output_dir = Path(str(args.output_dir)).name
     return shared
-
-
-def pack(checkpoint: Path, outbox: Path) -> Path:
-    """Link a checkpoint's files into the outbox: it may be rotated away before they have been sent."""
-    folder = outbox / checkpoint.name
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(checkpoint, folder, copy_function=_link)
-    return folder
-
-
-def forget_place(folder: Path) -> None:
-    """Leave out of a packed checkpoint where the run's best checkpoint lies, and seal it again."""
-    path = folder / "trainer_state.json"
-    state = json.loads(path.read_text("utf-8")) | {"best_model_checkpoint": None}
-    for linked in (path, folder / checkpoints.MANIFEST):
-        linked.unlink()
-    path.write_text(json.dumps(state, indent=2, sort_keys=True) + "\n", "utf-8")
-    checkpoints.seal(folder)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without hard links
-        shutil.copy2(source, target)

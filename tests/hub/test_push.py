@@ -186,3 +186,22 @@ def test_a_run_that_the_hub_stops_taking_is_kept_and_pushed_later(machine: world
     before = len(machine.hub.requests)
     assert machine.train(path, out, "--resume").returncode == 0
     assert len(machine.hub.requests) == before, "what is pushed is not pushed again"
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_pushes_and_says_that_it_could_not(machine: world.Machine, tmp_path: Path) -> None:
+    world.save_backbone(tmp_path / "bert")
+    path, out = local_recipe(tmp_path / "recipe", hub_strategy="end"), tmp_path / "out"
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*launch, "-m", "hf_mtl", "train", str(path), f"training.output_dir={out}"]
+    machine.hub.refused = "POST .*/commit/.*"
+    done = machine.python(*command)
+    assert done.returncode == 1  # torchrun's own
+    assert done.stderr.count("hf-mtl train: ") == 1
+    assert f"{out} is trained, scored and kept, but it is not pushed" in done.stderr
+    assert re.search(r"exitcode *: 3 ", done.stderr)
+    assert done.stdout.count("\nvalidation\n") == 1
+    machine.hub.refused = ""
+    again = machine.python(*command, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert [title for title in machine.hub.repos["models/user/made"].titles if title] == ["End of training"]

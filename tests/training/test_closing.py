@@ -13,9 +13,9 @@ import pytest
 from transformers import TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from hf_mtl.errors import NotPushedError
+from hf_mtl.errors import NotPushedError, RunError
 from hf_mtl.reporting import drawn
-from hf_mtl.training import closing, hub, reports, run
+from hf_mtl.training import closing, hub, outbox, reports, run
 from tests.training import runs
 
 SHORT = ("training.max_steps=2", "training.save_steps=2", "training.eval_steps=2")
@@ -102,8 +102,9 @@ class FakeHub:
         self.error: Exception | None = None
         self.pushed: list[tuple[str, set[str]]] = []
         self.read: list[str] = []
-        patch.setattr(hub, "create_repo", lambda name, **options: SimpleNamespace(repo_id=f"user/{name}"))
-        patch.setattr(hub, "upload_folder", self.take)
+        patch.setattr(outbox, "create_repo", lambda name, **options: SimpleNamespace(repo_id=f"user/{name}"))
+        for module in (hub, outbox):
+            patch.setattr(module, "upload_folder", self.take)
         patch.setattr("transformers.trainer.Trainer.init_hf_repo", begin)
 
     def take(self, repo_id: str, folder_path: Path, **options: Any) -> None:
@@ -168,6 +169,19 @@ def test_a_run_killed_before_its_push_is_pushed_when_it_is_resumed(
     assert (len(fake.pushed), (folder / "figures").exists()) == (1, True)
 
 
+@pytest.mark.parametrize("error", [OSError("no\nway"), ValueError("no"), TypeError("no: null")])
+def test_a_repository_that_cannot_be_made_is_a_mistake_before_training(
+    recipe: Path, tmp_path: Path, fake: FakeHub, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(trainer: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("transformers.trainer.Trainer.init_hf_repo", fail)
+    with pytest.raises(RunError, match="training.push_to_hub: cannot push to 'run': no"):
+        runs.train(recipe, tmp_path / "run", *PUSH)
+    assert not (tmp_path / "run").exists()
+
+
 def test_pushes_of_checkpoints_that_fail_end_no_training(
     recipe: Path, tmp_path: Path, fake: FakeHub, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,7 +216,8 @@ def test_results_do_not_wait_for_pushes_of_checkpoints(
         assert not job.done()
         job.set_exception(TimeoutError("no answer"))
 
-    monkeypatch.setattr(hub, "upload_folder", upload)
+    for module in (hub, outbox):
+        monkeypatch.setattr(module, "upload_folder", upload)
     runs.train(recipe, tmp_path / "run", *SHORT, "training.push_to_hub=true", on_results=fail)
     assert "A checkpoint was not pushed to user/run: no answer. Training goes on." in said
     assert len(fake.pushed) == 1
@@ -217,7 +232,7 @@ def test_a_card_that_cannot_be_written_keeps_no_model_back(
 
     monkeypatch.setattr("transformers.trainer.Trainer.create_model_card", fail)
     monkeypatch.setattr(fake, "read", SimpleNamespace(append=lambda text: None))
-    monkeypatch.setattr(hub, "upload_folder", lambda folder_path, **options: fake.pushed.append(folder_path))
+    monkeypatch.setattr(outbox, "upload_folder", lambda folder_path, **options: fake.pushed.append(folder_path))
     runs.train(recipe, tmp_path / "run", *PUSH)
     assert "The card of the model could not be written: 'eval_loss'." in said
     assert len(fake.pushed) == 1

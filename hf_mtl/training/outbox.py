@@ -1,0 +1,76 @@
+"""The folder of a run from which it is pushed: links to what is sent, until it has been sent."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from huggingface_hub import create_repo, upload_folder
+from transformers import TrainingArguments
+
+from hf_mtl.training import checkpoint as checkpoints
+
+OUTBOX = "outbox"
+REMEDY = "Check hub_model_id and the connection; log in with `hf auth login`"
+"""What to do when a push fails."""
+
+
+def repo_name(args: TrainingArguments) -> str:
+    """The repository that a run is pushed to, as its user knows it."""
+    return args.hub_model_id or Path(str(args.output_dir)).absolute().name
+
+
+def waits(run: Path) -> bool:
+    """Whether the final model of a run was to be pushed, and has not been."""
+    return final_folder(run).is_dir()
+
+
+def send_model(run: Path, args: TrainingArguments) -> None:
+    """Push the final model of a run, which its manifest lists, and its card.
+
+    After an error, whatever it was, the model still `waits`.
+    """
+    folder = final_folder(run)
+    for name in checkpoints.listed(run):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).unlink(missing_ok=True)
+        _link(str(run / name), str(folder / name))
+    repo = create_repo(repo_name(args), token=args.hub_token, private=args.hub_private_repo, exist_ok=True)
+    upload_folder(
+        repo_id=repo.repo_id,
+        folder_path=folder,
+        commit_message="End of training",
+        token=args.hub_token,
+        revision=args.hub_revision,
+    )
+    shutil.rmtree(folder.parent, ignore_errors=True)  # what stays is pushed again, which changes nothing
+
+
+def final_folder(run: str | Path) -> Path:
+    """Where the final model's card waits; while the folder is there, the model has not been pushed."""
+    return Path(run) / OUTBOX / "final"
+
+
+def pack(checkpoint: Path, outbox: Path) -> Path:
+    """Link a checkpoint's files into the outbox: it may be rotated away before they have been sent."""
+    folder = outbox / checkpoint.name
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(checkpoint, folder, copy_function=_link)
+    return folder
+
+
+def forget_place(folder: Path) -> None:
+    """Leave out of a packed checkpoint where the run's best checkpoint lies, and seal it again."""
+    path = folder / "trainer_state.json"
+    state = json.loads(path.read_text("utf-8")) | {"best_model_checkpoint": None}
+    for linked in (path, folder / checkpoints.MANIFEST):
+        linked.unlink()
+    path.write_text(json.dumps(state, indent=2, sort_keys=True) + "\n", "utf-8")
+    checkpoints.seal(folder)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, target)
