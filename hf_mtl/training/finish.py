@@ -5,6 +5,7 @@ from typing import Any
 from accelerate import PartialState
 
 from hf_mtl.training import checkpoint as checkpoints
+from hf_mtl.training import outbox
 from hf_mtl.training.baselines import add_baselines
 from hf_mtl.training.finite import refuse_broken_scores
 from hf_mtl.training.prepare import Prepared, note_unscored
@@ -37,6 +38,8 @@ def finish(
     if trainer.args.push_to_hub:
         trainer.pack_card()
     if trainer.is_world_process_zero():
+        if not trainer.args.push_to_hub:
+            outbox.clear(folder.path)  # what a run that was replaced has left to be pushed
         folder.write_results(results)
     PartialState().wait_for_everyone()
     return results

@@ -14,7 +14,7 @@ from transformers.utils.hub import PushInProgress
 
 from hf_mtl.errors import Mistake, RunError, in_a_line
 from hf_mtl.training import checkpoint as checkpoints
-from hf_mtl.training.outbox import OUTBOX, REMEDY, final_folder, forget_place, pack, repo_name
+from hf_mtl.training.outbox import OUTBOX, REMEDY, await_push, forget_place, pack, repo_name
 
 logger = logging.get_logger(__name__)
 
@@ -77,15 +77,10 @@ class HubTrainer(Trainer):
         return sent
 
     def pack_card(self) -> None:
-        """Write the card of the final model, which `send_model` sends with it.
-
-        Its folder says that the model has not been pushed yet, to whoever finds the run.
-        """
+        """Write the card of the final model, which `send_model` sends with it; until then the model waits."""
         if not self.is_world_process_zero():
             return
-        folder = final_folder(str(self.args.output_dir))
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder = await_push(Path(str(self.args.output_dir)))
         output_dir, self.args.output_dir = self.args.output_dir, str(folder)
         try:
             self.callback_handler.on_push_begin(self.args, self.state, self.control)

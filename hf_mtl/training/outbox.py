@@ -11,6 +11,8 @@ from transformers import TrainingArguments
 from hf_mtl.training import checkpoint as checkpoints
 
 OUTBOX = "outbox"
+_UNSENT = "unsent"
+"""A file there that stays until the final model has been pushed."""
 REMEDY = "Check hub_model_id and the connection; log in with `hf auth login`"
 """What to do when a push fails."""
 
@@ -20,9 +22,23 @@ def repo_name(args: TrainingArguments) -> str:
     return args.hub_model_id or Path(str(args.output_dir)).absolute().name
 
 
+def await_push(run: Path) -> Path:
+    """Note that the final model of a run is to be pushed; gives the folder for its card."""
+    folder = final_folder(run)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder.parent / _UNSENT).touch()
+    return folder
+
+
 def waits(run: Path) -> bool:
-    """Whether the final model of a run was to be pushed, and has not been."""
-    return final_folder(run).is_dir()
+    """Whether the final model of a run is to be pushed, and has not been."""
+    return (final_folder(run).parent / _UNSENT).exists()
+
+
+def clear(run: Path) -> None:
+    """Forget what was to be pushed."""
+    shutil.rmtree(final_folder(run).parent, ignore_errors=True)
 
 
 def send_model(run: Path, args: TrainingArguments) -> None:
@@ -31,6 +47,7 @@ def send_model(run: Path, args: TrainingArguments) -> None:
     After an error, whatever it was, the model still `waits`.
     """
     folder = final_folder(run)
+    folder.mkdir(parents=True, exist_ok=True)
     for name in checkpoints.listed(run):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).unlink(missing_ok=True)
@@ -43,11 +60,11 @@ def send_model(run: Path, args: TrainingArguments) -> None:
         token=args.hub_token,
         revision=args.hub_revision,
     )
-    shutil.rmtree(folder.parent, ignore_errors=True)  # what stays is pushed again, which changes nothing
+    clear(run)  # what stays is pushed again, which changes nothing
 
 
 def final_folder(run: str | Path) -> Path:
-    """Where the final model's card waits; while the folder is there, the model has not been pushed."""
+    """Where the final model is put together, with its card."""
     return Path(run) / OUTBOX / "final"
 
 

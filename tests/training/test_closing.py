@@ -45,10 +45,12 @@ def test_results_are_kept_and_given_before_anything_is_drawn(recipe: Path, tmp_p
     assert (folder / "figures" / "training.png").exists()
 
 
-def file_in_the_way(folder: Path, patch: pytest.MonkeyPatch) -> str:
-    folder.mkdir(exist_ok=True)
-    (folder / "figures").write_text("a file")
-    return "File exists"
+def full_disk(folder: Path, patch: pytest.MonkeyPatch) -> str:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    patch.setattr("matplotlib.figure.Figure.savefig", fail)
+    return "training.png was not drawn: [Errno 28] No space left on device."
 
 
 def no_matplotlib(folder: Path, patch: pytest.MonkeyPatch) -> str:
@@ -64,7 +66,7 @@ def damaged_log(folder: Path, patch: pytest.MonkeyPatch) -> str:
     return f"Nothing was drawn in {folder / 'figures'}: damaged."
 
 
-@pytest.mark.parametrize("hinder", [file_in_the_way, no_matplotlib, damaged_log])
+@pytest.mark.parametrize("hinder", [full_disk, no_matplotlib, damaged_log])
 def test_a_figure_that_cannot_be_drawn_is_a_warning(
     finished: Path, recipe: Path, said: list[str], monkeypatch: pytest.MonkeyPatch, hinder: Any
 ) -> None:
@@ -182,6 +184,16 @@ def test_a_repository_that_cannot_be_made_is_a_mistake_before_training(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_that_is_replaced_before_its_push_is_not_pushed(recipe: Path, tmp_path: Path, fake: FakeHub) -> None:
+    fake.error = OSError("no answer")
+    with pytest.raises(NotPushedError):
+        runs.train(recipe, tmp_path / "run", *PUSH)
+    fake.error = None
+    runs.train(recipe, tmp_path / "run", *SHORT, overwrite=True)
+    runs.train(recipe, tmp_path / "run", *PUSH, resume=True)
+    assert fake.pushed == []
+
+
 def test_pushes_of_checkpoints_that_fail_end_no_training(
     recipe: Path, tmp_path: Path, fake: FakeHub, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +246,7 @@ def test_a_card_that_cannot_be_written_keeps_no_model_back(
     monkeypatch.setattr(fake, "read", SimpleNamespace(append=lambda text: None))
     monkeypatch.setattr(outbox, "upload_folder", lambda folder_path, **options: fake.pushed.append(folder_path))
     runs.train(recipe, tmp_path / "run", *PUSH)
+    assert not outbox.waits(tmp_path / "run")
     assert "The card of the model could not be written: 'eval_loss'." in said
     assert len(fake.pushed) == 1
 
