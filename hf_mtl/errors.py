@@ -92,6 +92,28 @@ class DiskError(HfMtlError):
         return type(self), (str(self), self.full)
 
 
+class OutputError(HfMtlError):
+    """A command whose output was lost on its way, on a full disk for instance (exit code 1)."""
+
+
+class NotPushedError(HfMtlError):
+    """A run that is trained, scored and kept, but not on the Hub (exit code 3).
+
+    Args:
+        message: Why, and how to push it again.
+        results: The results of the run, as `run_recipe` would have returned them.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, results: dict[str, Any]):
+        super().__init__(message)
+        self.results = results
+
+    def __reduce__(self) -> tuple[type, tuple[str, dict[str, Any]]]:
+        return type(self), (str(self), self.results)
+
+
 class UserError(HfMtlError):
     """The user's mistakes, all of them at once.
 
@@ -131,6 +153,11 @@ class CheckpointError(UserError):
 
 class RunError(UserError):
     """A run that cannot start here: it exists already, or there is nothing to resume."""
+
+
+def in_a_line(error: BaseException) -> str:
+    """The first line of what an error says, to stand in a sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def idle_options(

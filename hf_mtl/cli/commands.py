@@ -12,11 +12,11 @@ from hf_mtl.recipe import json_schema, load_recipe
 
 
 def _say(text: str) -> None:
-    """Print once, however many processes there are."""
+    """Print once, however many processes there are, and at once: what follows may take long or fail."""
     if not is_grouped():  # the launched processes have not met
         voice.say(text)
     elif is_main_process():
-        print(text)
+        print(text, flush=True)
 
 
 def train(arguments: Namespace) -> None:
@@ -25,17 +25,21 @@ def train(arguments: Namespace) -> None:
     from hf_mtl.training import output_dir, run_recipe
 
     logging.disable_progress_bar()  # of loading and writing weights; training and evaluation keep theirs
-    results = run_recipe(
+
+    def say(results: dict[str, Any]) -> None:
+        _say_scores("validation", results)
+        if "test" in results:
+            _say_scores("test", results["test"])
+        _say_how_to_use(output_dir(recipe), next(iter(recipe.tasks)))
+
+    run_recipe(
         recipe,
         resume=arguments.resume,
         overwrite=arguments.overwrite,
         test=arguments.test,
         baselines=arguments.baselines,
+        on_results=say,
     )
-    _say_scores("validation", results)
-    if "test" in results:
-        _say_scores("test", results["test"])
-    _say_how_to_use(output_dir(recipe), next(iter(recipe.tasks)))
 
 
 def _say_scores(split: str, results: dict[str, Any]) -> None:
@@ -75,7 +79,9 @@ def plan(arguments: Namespace) -> None:
     from hf_mtl.training import plan_recipe
 
     summary, figure = plan_recipe(recipe)
-    _say(f"{plan_table(summary)}\n\nThe mixture over time is drawn in {figure}.")
+    _say(plan_table(summary))
+    if figure is not None:
+        _say(f"\nThe mixture over time is drawn in {figure}.")
 
 
 def methods(arguments: Namespace) -> None:

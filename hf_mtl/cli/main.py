@@ -4,9 +4,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
-from hf_mtl.cli import voice
+from hf_mtl.cli import streams, voice
 from hf_mtl.errors import HfMtlError, Interrupted, Stopped, UserError
 
 _EPILOG = """\
@@ -18,8 +19,8 @@ examples:
   hf-mtl methods pcgrad
   accelerate launch --multi_gpu --num_processes 2 -m hf_mtl train recipes/quickstart.yaml training.output_dir=runs/two
 
-exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 130 or 143 stopped by Ctrl-C or SIGTERM and
-resumable, 1 anything else
+exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 trained and kept but not pushed, 130 or 143
+stopped by Ctrl-C or SIGTERM and resumable, 1 anything else
 """
 _OVERRIDES = "keys of the recipe to replace, such as training.learning_rate=1e-4 or tasks.emotion.max_rows=500"
 _SCORING = (
@@ -121,37 +122,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when done, else the `exit_code` of what ended the command. An exception that is not one of ours is raised,
         and Python exits with 1.
     """
+    streams.protect()  # first, before anything keeps sys.stderr
     voice.quiet_others()
     arguments = parse(argv)
+    code = 0
     try:
         from hf_mtl.cli import commands
 
         getattr(commands, arguments.command)(arguments)
-        _leave_the_others()
+        if arguments.command != "train":  # what that has to give is in its folder
+            streams.check_output()
     except HfMtlError as error:
         _say_why(arguments.command, error)
-        return error.exit_code
+        code = error.exit_code
     except Stopped as stopped:  # has said so itself
-        _leave_the_others()
-        return stopped.exit_code
+        code = stopped.exit_code
     except KeyboardInterrupt:
         voice.say(f"\nhf-mtl {arguments.command}: stopped by Ctrl-C", file=sys.stderr, last=True)
         return Interrupted.exit_code
-    except BrokenPipeError:
-        return 0
     except Exception as error:
         if not voice.another_has_ended():
             raise
         # It has said why; this process has only lost it.
         print(f"hf-mtl {arguments.command}: ended with the other processes ({_first_line(error)})", file=sys.stderr)
         return 1
-    return 0
+    _leave_the_others()
+    return code
 
 
 def _leave_the_others() -> None:
     """End what connects the processes: left to the interpreter's exit, it can abort a run that has succeeded."""
     distributed = sys.modules.get("torch.distributed")
-    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return
+    with suppress(Exception):  # the command has ended as it has; a process that died before says so itself
         distributed.destroy_process_group()
 
 

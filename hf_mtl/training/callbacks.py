@@ -1,6 +1,8 @@
 """Callbacks: what happens at an event of the Trainer's loop."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +238,7 @@ class TaskProgressCallback(ProgressCallback):
         """Write the tasks' losses, or their scores; everything else is in ``log.jsonl``."""
         line = log_line(logs or {}, _place(logs or {}, state), state.max_steps)
         if state.is_world_process_zero and self.training_bar is not None and line:
-            self.training_bar.write(line)
+            _say(self.training_bar.write, line)
 
 
 class TaskPrinterCallback(PrinterCallback):
@@ -253,7 +255,14 @@ class TaskPrinterCallback(PrinterCallback):
         """Print the tasks' losses, or their scores."""
         line = log_line(logs or {}, _place(logs or {}, state), state.max_steps)
         if state.is_local_process_zero and line:
-            print(line)
+            _say(print, line)
+
+
+def _say(write: Callable[[str], object], line: str) -> None:
+    """Write a line to standard output; where that is closed, broken or poor in letters, training goes on."""
+    if sys.stdout is not None:
+        with suppress(OSError, UnicodeError):
+            write(line)
 
 
 def log_line(logs: dict[str, Any], step: int, total: int) -> str:

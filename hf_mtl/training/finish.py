@@ -1,13 +1,11 @@
-"""What follows the last step of a run: it is scored, published, written down and drawn."""
+"""What follows the last step of a run: it is scored, published and written down."""
 
 import shutil
 from typing import Any
 
 from hf_mtl.errors import DiskError
-from hf_mtl.reporting.figures import training_figure
-from hf_mtl.reporting.gradient_figure import gradient_figure
-from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.training import checkpoint as checkpoints
+from hf_mtl.training import outbox
 from hf_mtl.training.baselines import add_baselines
 from hf_mtl.training.finite import refuse_broken_scores
 from hf_mtl.training.prepare import Prepared, note_unscored
@@ -39,8 +37,11 @@ def finish(
     _publish(trainer, folder)
     results = _results(trainer, prepared, test, baselines)
     with all_or_none(folder.path):
+        if trainer.args.push_to_hub:
+            trainer.pack_card()
+        elif trainer.is_world_process_zero():
+            outbox.clear(folder.path)  # what a run that was replaced has left to be pushed
         if trainer.is_world_process_zero():
-            _draw(folder)
             folder.write_results(results)
     return results
 
@@ -59,8 +60,6 @@ def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
         if trainer.args.should_save:
             shutil.rmtree(staged, ignore_errors=True)
         raise
-    if trainer.args.push_to_hub:
-        trainer.push_to_hub(commit_message="End of training")
 
 
 def _results(trainer: MultiTaskTrainer, prepared: Prepared, test: bool, baselines: bool) -> dict[str, Any]:
@@ -78,14 +77,3 @@ def _results(trainer: MultiTaskTrainer, prepared: Prepared, test: bool, baseline
         if baselines:
             add_baselines(results["test"], prepared, rows)
     return results
-
-
-def _draw(folder: RunFolder) -> None:
-    """Draw the run's log; there is none if the run was too short to log."""
-    records = read_jsonl(folder.log) if folder.log.exists() else []
-    if any(key.startswith("loss/") for record in records for key in record):
-        with folder.drawing("training.png") as path:
-            training_figure(path, records)
-    if any(key.startswith("gradient_cosine/") for record in records for key in record):
-        with folder.drawing("gradients.png") as path:
-            gradient_figure(path, records)

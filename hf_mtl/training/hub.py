@@ -1,38 +1,42 @@
 """What a run sends to the Hub: model, tokenizer and card; no token, and nothing that only means something here."""
 
 import copy
-import json
-import os
 import shutil
 from concurrent.futures import Future
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import upload_folder
-from huggingface_hub.errors import HTTPError  # of whichever HTTP client it uses
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 from transformers.utils import logging
 from transformers.utils.hub import PushInProgress
 
-from hf_mtl.errors import Mistake, RunError
+from hf_mtl.errors import Mistake, RunError, in_a_line
 from hf_mtl.training import checkpoint as checkpoints
-from hf_mtl.training.run_record import WORK
+from hf_mtl.training.outbox import OUTBOX, REMEDY, await_push, forget_place, pack, remove, repo_name
 
 logger = logging.get_logger(__name__)
 
 # What of a checkpoint only training needs.
 _STATE = ("optimizer.*", "scheduler.pt", "scaler.pt", "rng_state*", "trainer_state.json")
-_OUTBOX = f"{WORK}/outbox"
 _OUR_STATE = (checkpoints.STATE_FILE, checkpoints.MANIFEST)
 
 
 class HubTrainer(Trainer):
-    """Pushes from a folder in ``output_dir``, which itself also holds local paths, logs and half-done work."""
+    """Pushes from a folder in ``output_dir``, which itself also holds local paths, logs and half-done work.
+
+    A push of a checkpoint that fails ends no training.
+
+    Attributes:
+        waits_for_pushes: Whether training ends only when the pushes of its checkpoints have, as with the Trainer;
+            otherwise `finish_pushes` waits for them.
+    """
 
     args: TrainingArguments
     push_in_progress: PushInProgress | None
+    waits_for_pushes = True
+    _lost_pushes = 0
 
     def init_hf_repo(self, *args: Any, **kwargs: Any) -> None:
         """As the Trainer's.
@@ -42,11 +46,10 @@ class HubTrainer(Trainer):
         """
         try:
             super().init_hf_repo(*args, **kwargs)
-        except (OSError, HTTPError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-            name = self.args.hub_model_id or Path(str(self.args.output_dir)).absolute().name
-            remedy = "Check hub_model_id and the connection; log in with `hf auth login`; or set push_to_hub: false"
-            raise RunError(Mistake("training.push_to_hub", f"cannot push to '{name}': {reason}", remedy)) from error
+        except Exception as error:  # a wrong name, no connection, or whatever a server or a proxy may answer
+            found = f"cannot push to '{repo_name(self.args)}': {in_a_line(error)}"
+            remedy = f"{REMEDY}; or set push_to_hub: false"
+            raise RunError(Mistake("training.push_to_hub", found, remedy)) from error
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """As the Trainer's; training_args.bin, which is pushed too, keeps neither token nor place."""
@@ -61,7 +64,7 @@ class HubTrainer(Trainer):
         """As the Trainer's."""
         output_dir = str(self.args.output_dir)
         run = Path(output_dir).absolute()
-        outbox = run / _OUTBOX
+        outbox = run / OUTBOX
         self.args.output_dir = str(outbox / run.name)  # a card without hub_model_id has the folder's name
         sent = None
         try:
@@ -69,23 +72,43 @@ class HubTrainer(Trainer):
         finally:
             self.args.output_dir = output_dir
             if isinstance(sent, Future):
-                sent.add_done_callback(lambda _: _clear(outbox))
+                sent.add_done_callback(lambda _: remove(outbox))
             elif self.is_world_process_zero():
-                _clear(outbox)
+                remove(outbox)
         return sent
+
+    def pack_card(self) -> None:
+        """Write the card of the final model, which `send_model` sends with it; until then the model waits."""
+        if not self.is_world_process_zero():
+            return
+        folder = await_push(Path(str(self.args.output_dir)))
+        output_dir, self.args.output_dir = self.args.output_dir, str(folder)
+        try:
+            self.callback_handler.on_push_begin(self.args, self.state, self.control)
+            self.create_model_card(model_name=(self.args.hub_model_id or Path(str(output_dir)).name).split("/")[-1])
+        except Exception as error:  # a model without a card is better than no model
+            logger.warning(f"The card of the model could not be written: {in_a_line(error)}.")
+        finally:
+            self.args.output_dir = output_dir
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """Push a checkpoint's model, and the whole of it where ``hub_strategy`` says so, in the background."""
         if not self.is_world_process_zero() or self.args.hub_strategy == HubStrategy.END:
             return
-        outbox = Path(str(self.args.output_dir)) / _OUTBOX
+        try:
+            self._begin_push(Path(checkpoint_folder))
+        except Exception as error:
+            self._note_lost_push(error)
+
+    def _begin_push(self, checkpoint: Path) -> None:
+        outbox = Path(str(self.args.output_dir)) / OUTBOX
         if self.push_in_progress is None or self.push_in_progress.is_done():
             self._finish_current_push()
             shutil.rmtree(outbox, ignore_errors=True)
         elif not self.args.hub_always_push:
             return
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
-        folder = pack(Path(checkpoint_folder), outbox)
+        folder = pack(checkpoint, outbox)
         message = f"Training in progress, step {self.state.global_step}"
         jobs = [self._upload(folder, message, ignore_patterns=[*_STATE, *_OUR_STATE])]
         if self.args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS):
@@ -108,21 +131,30 @@ class HubTrainer(Trainer):
         )
         return job
 
+    def finish_pushes(self) -> None:
+        """Wait for the pushes of checkpoints, and say how many failed."""
+        self.waits_for_pushes = True
+        self._finish_current_push()
+        if self._lost_pushes > 1:
+            logger.warning(f"{self._lost_pushes} pushes of checkpoints to {self.hub_model_id} failed.")
+
     def _finish_current_push(self) -> None:
-        """As the Trainer's, and say what went wrong in the background."""
-        super()._finish_current_push()
+        """As the Trainer's, if it is to wait; notes what went wrong in the background."""
         running = getattr(self, "push_in_progress", None)
-        for job in running.jobs if running is not None else []:
+        if running is None or not (self.waits_for_pushes or running.is_done()):
+            return
+        super()._finish_current_push()
+        for job in running.jobs:
             if error := job.exception():
-                logger.warning(f"A checkpoint was not pushed to {self.hub_model_id}: {error}")
+                self._note_lost_push(error)
         self.push_in_progress = None
 
-
-def _clear(outbox: Path) -> None:
-    """Remove what was sent, and the folder around it if nothing else is in it."""
-    shutil.rmtree(outbox, ignore_errors=True)
-    with suppress(OSError):
-        outbox.parent.rmdir()
+    def _note_lost_push(self, error: BaseException) -> None:
+        """Say the first, and count: there may be one at every save."""
+        self._lost_pushes += 1
+        if self._lost_pushes == 1:
+            reason = in_a_line(error)
+            logger.warning(f"A checkpoint was not pushed to {self.hub_model_id}: {reason}. Training goes on.")
 
 
 def shareable(args: TrainingArguments) -> TrainingArguments:
@@ -131,28 +163,3 @@ def shareable(args: TrainingArguments) -> TrainingArguments:
     shared.hub_token = None
     shared.output_dir = Path(str(args.output_dir)).name
     return shared
-
-
-def pack(checkpoint: Path, outbox: Path) -> Path:
-    """Link a checkpoint's files into the outbox: it may be rotated away before they have been sent."""
-    folder = outbox / checkpoint.name
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(checkpoint, folder, copy_function=_link)
-    return folder
-
-
-def forget_place(folder: Path) -> None:
-    """Leave out of a packed checkpoint where the run's best checkpoint lies, and seal it again."""
-    path = folder / "trainer_state.json"
-    state = json.loads(path.read_text("utf-8")) | {"best_model_checkpoint": None}
-    for linked in (path, folder / checkpoints.MANIFEST):
-        linked.unlink()
-    path.write_text(json.dumps(state, indent=2, sort_keys=True) + "\n", "utf-8")
-    checkpoints.seal(folder)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without hard links
-        shutil.copy2(source, target)

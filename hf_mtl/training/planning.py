@@ -12,6 +12,7 @@ from hf_mtl.data.plan import StepPlan, partition
 from hf_mtl.data.token_checks import unknown_share
 from hf_mtl.errors import Mistake, RunError
 from hf_mtl.recipe import Recipe
+from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.figures import mixture_figure
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
 from hf_mtl.reporting.style import is_drawn
@@ -47,11 +48,11 @@ class Course:
         return np.asarray(np.cumsum(self.rows, axis=0) / self.sizes)
 
 
-def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path]:
+def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
     """Work out what training a recipe would do.
 
     Returns:
-        The summary, and where the figure of the mixture over time was drawn.
+        The summary, and where the figure of the mixture over time is; None if it could not be drawn.
 
     Raises:
         UserError: As `run_recipe` would.
@@ -66,20 +67,24 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path]:
     prepared = prepare(recipe, args, tokenizer_folder=None)
     trainer = prepared.trainer(prepared.new_model())
     course = mixture_course(trainer)
-    if trainer.is_world_process_zero():
-        figure.parent.mkdir(parents=True, exist_ok=True)
-        # From the first step to the end of the last window: a run of one window is a line too.
-        steps = np.append(course.steps, trainer.total_steps)
-        shares = np.vstack([course.shares, course.shares[-1:]])
-        passes = np.vstack([np.zeros_like(course.passes[:1]), course.passes])
-        columns = {name: index for index, name in enumerate(trainer.mixture.sizes)}
-        mixture_figure(
-            figure,
-            steps,
-            {name: shares[:, index] for name, index in columns.items()},
-            {name: passes[:, index] for name, index in columns.items()},
-        )
-    return summarise(trainer, course), figure
+    there = not trainer.is_world_process_zero() or _draw(figure, trainer, course)
+    return summarise(trainer, course), figure if there else None
+
+
+def _draw(figure: Path, trainer: MultiTaskTrainer, course: Course) -> bool:
+    """Draw the mixture over time, if that can be done."""
+    # From the first step to the end of the last window: a run of one window is a line too.
+    steps = np.append(course.steps, trainer.total_steps)
+    shares = np.vstack([course.shares, course.shares[-1:]])
+    passes = np.vstack([np.zeros_like(course.passes[:1]), course.passes])
+    columns = {name: index for index, name in enumerate(trainer.mixture.sizes)}
+    return drawn(
+        figure,
+        mixture_figure,
+        steps,
+        {name: shares[:, index] for name, index in columns.items()},
+        {name: passes[:, index] for name, index in columns.items()},
+    )
 
 
 def _check_figure(figure: Path) -> None:

@@ -2,13 +2,13 @@
 
 import shlex
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from transformers import PrinterCallback, ProgressCallback
+from transformers import PrinterCallback, ProgressCallback, TrainingArguments
 from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
@@ -18,10 +18,12 @@ from hf_mtl.recipe import Recipe, load_recipe
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.baselines import check_baselines
 from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrinterCallback, TaskProgressCallback
+from hf_mtl.training.closing import draw, is_open, push
 from hf_mtl.training.finish import finish
 from hf_mtl.training.interruption import Interruption, unclaimed
 from hf_mtl.training.output_place import refuse_place
 from hf_mtl.training.prepare import Prepared, make_arguments, prepare
+from hf_mtl.training.reports import outlive_reports
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.run_lock import run_lock
 from hf_mtl.training.same_run import changed_training, refuse_another_run, refuse_other_rows
@@ -38,8 +40,12 @@ def run_recipe(
     overwrite: bool = False,
     test: bool = False,
     baselines: bool = False,
+    on_results: Callable[[dict[str, Any]], None] = lambda results: None,
 ) -> dict[str, Any]:
     """Train a recipe and score the result.
+
+    Once the results are kept, nothing can undo the run: a figure that cannot be drawn is a warning. What is left to
+    do, to draw or to push, is done by the main process alone; ``resume`` does it later if it breaks off.
 
     Args:
         recipe: A recipe, or the path of one.
@@ -48,6 +54,7 @@ def run_recipe(
         overwrite: Start anew where a run is already.
         test: Score the test splits too.
         baselines: Score the majority class and TF-IDF with a linear model on the same rows.
+        on_results: Takes the results on every process as soon as they are kept, before figures and the Hub.
 
     Returns:
         As in ``results.json``: ``{"tasks": {task: {metric: value}}, "average", "macro", "worst", ...}`` for
@@ -61,10 +68,11 @@ def run_recipe(
         Interrupted: At Ctrl-C, a KeyboardInterrupt, and at SIGTERM `Terminated`, a SystemExit: after the step, of
             which there is a checkpoint. Not where the program has handlers of its own for them, nor in threads.
         DiskError: If a file of the run cannot be written; the last checkpoint is whole.
+        NotPushedError: If everything is kept, but could not be pushed to the Hub; it has the results.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
-    asked = _Asked(resume, overwrite, test, baselines)
+    asked = _Asked(resume, overwrite, test, baselines, on_results)
     before = "before it went on; what it has is as it was" if resume else "before the first step; nothing was trained"
     with Interruption(before).taking(unclaimed(signal.SIGINT, signal.SIGTERM)) as interruption:
         return _run_alone(recipe, asked, interruption)
@@ -72,12 +80,13 @@ def run_recipe(
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is asked of a run: how it begins, and what is scored at its end."""
+    """What is asked of a run: how it begins, what is scored at its end, and who takes the results."""
 
     resume: bool
     overwrite: bool
     test: bool
     baselines: bool
+    on_results: Callable[[dict[str, Any]], None]
 
 
 def _run_alone(recipe: Recipe, asked: _Asked, interruption: Interruption) -> dict[str, Any]:
@@ -85,15 +94,15 @@ def _run_alone(recipe: Recipe, asked: _Asked, interruption: Interruption) -> dic
     args = make_arguments(recipe)
     folder = RunFolder(str(args.output_dir))
     if asked.resume and not asked.overwrite and folder.is_finished:  # to read it needs no lock
-        return _finished(recipe, folder, asked)
+        return _finished(recipe, args, folder, asked)
     folder.refuse_file()
     with run_lock(folder.path):  # before anything is written, and before it is decided where the run goes on
         folder.recover()
         folder.check(asked.resume, asked.overwrite)
         refuse_place(recipe, folder)
-        if asked.resume and folder.is_finished:  # since it was looked at
-            return _finished(recipe, folder, asked)
-        return _run(recipe, args, folder, asked, interruption)
+        if not (asked.resume and folder.is_finished):
+            return _run(recipe, args, folder, asked, interruption)
+    return _finished(recipe, args, folder, asked)  # since it was looked at
 
 
 def _run(
@@ -118,7 +127,11 @@ def _run(
         _say_where_it_goes_on(int(start.name.split("-")[1]), trainer.total_steps)
     with folder.or_as_before():
         trainer.train(resume_from_checkpoint=str(start) if start else None)
-        return finish(trainer, prepared, folder, asked.test, asked.baselines)
+        results = finish(trainer, prepared, folder, asked.test, asked.baselines)
+    interruption.place = "after its results were written"
+    asked.on_results(results)
+    _close(folder, args, results, trainer)
+    return results
 
 
 def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrainer:
@@ -134,8 +147,10 @@ def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrai
     records = [JsonLogCallback(folder.log), RecipeCallback(folder, prepared.recipe.to_yaml(), prepared.data)]
     trainer = prepared.trainer(model, callbacks=records)
     trainer.tells_notes = False
+    trainer.waits_for_pushes = False  # not before the results are kept
     trainer.remove_callback(PrinterCallback if prepared.args.disable_tqdm else ProgressCallback)
     trainer.add_callback(TaskPrinterCallback if prepared.args.disable_tqdm else TaskProgressCallback)
+    outlive_reports(trainer.callback_handler.callbacks)
     return trainer
 
 
@@ -151,11 +166,36 @@ def _how_to_go_on(folder: RunFolder, asked: _Asked) -> str:
     return f"Go on {launched}: {command}"
 
 
-def _finished(recipe: Recipe, folder: RunFolder, asked: _Asked) -> dict[str, Any]:
-    """The results of a run that has ended, as they are; of the same recipe, up to how long to train."""
+def _close(
+    folder: RunFolder, args: TrainingArguments, results: dict[str, Any], trainer: MultiTaskTrainer | None = None
+) -> None:
+    """Draw and push what a run has kept, on the main process; without its Trainer, what is still missing.
+
+    The other processes do not wait: a push may take longer than they would.
+    """
+    if not is_main_process():
+        return
+    draw(folder, only_missing=trainer is None)
+    if trainer is not None:
+        trainer.finish_pushes()  # after the model itself, they would put an older one in its place
+    push(folder, args, results)
+
+
+def _finished(recipe: Recipe, args: TrainingArguments, folder: RunFolder, asked: _Asked) -> dict[str, Any]:
+    """The results of a run that has ended, as they are; what it was kept from doing after them is done now."""
+    results = _kept_results(recipe, folder, asked)
+    asked.on_results(results)
+    if is_open(folder, args):
+        with run_lock(folder.path):
+            if is_main_process():
+                folder.settle()
+            _close(folder, args, results)
+    return results
+
+
+def _kept_results(recipe: Recipe, folder: RunFolder, asked: _Asked) -> dict[str, Any]:
+    """The results of a run of the same recipe, up to how long to train."""
     refuse_another_run(recipe, folder)
-    if is_main_process():
-        folder.settle()  # a run that was killed between its results and this
     _say(f"{folder.path} is finished; nothing to resume.")
     if changed := changed_training(recipe, folder):
         _say(f"It was trained with other values of {', '.join(changed)}; they stay as they were.")

@@ -20,6 +20,7 @@ _TRAINING = (
     "balancing_learning_rate",
     "weight_decay",
 )
+_PLACES = ("output_dir", "hub_model_id", "hub_token", "hub_private_repo", "hub_revision")
 
 
 def refuse_another_run(recipe: Recipe, folder: RunFolder) -> None:
@@ -60,12 +61,15 @@ def refuse_other_rows(recipe: Recipe, folder: RunFolder, data: Mapping[str, Load
 
 
 def changed_training(recipe: Recipe, folder: RunFolder) -> list[str]:
-    """The keys of ``training`` that a recipe gives another value than a run's has; where it lies is none of them."""
+    """The keys of ``training`` that a recipe gives another value than a run's has.
+
+    Where it lies is none of them, nor where it is pushed: a finished run may still be.
+    """
     if not folder.recipe.exists():
         return []
     here, there = recipe.training.options(), load_recipe(folder.recipe).training.options()
     keys = dict.fromkeys([*there, *here])
-    return [f"training.{key}" for key in keys if key != "output_dir" and here.get(key) != there.get(key)]
+    return [f"training.{key}" for key in keys if key not in _PLACES and here.get(key) != there.get(key)]
 
 
 def _differences(recipe: Recipe, theirs: Recipe, folder: RunFolder) -> Iterator[Mistake]:

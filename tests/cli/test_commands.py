@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hf_mtl.training import outbox
 from tests.cli.conftest import Said
 from tests.training import runs
 
@@ -101,6 +103,41 @@ def test_a_run_that_diverges_ends_with_1_and_keeps_what_was_good(
     assert f"is kept: {run / 'checkpoint-'}" in said.err
     assert not (run / "results.json").exists()
     assert not (run / "config.json").exists()
+
+
+def test_a_run_that_is_not_pushed_prints_its_results_and_ends_with_3(
+    hf_mtl: Command, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, drawn = tmp_path / "run", []
+
+    def refuse(*args: Any, **options: Any) -> None:
+        drawn.append((run / "figures" / "training.png").exists())
+        raise PermissionError("403 Forbidden")
+
+    monkeypatch.setattr("transformers.trainer.Trainer.init_hf_repo", lambda trainer: None)
+    monkeypatch.setattr(outbox, "create_repo", refuse)
+    words = [world / "recipe.yaml", f"training.output_dir={run}", "training.max_steps=1", "training.push_to_hub=true"]
+    said = hf_mtl("train", *words, "training.hub_model_id=me/it", "training.hub_strategy=end")
+    assert (said.code, drawn) == (3, [True])
+    assert table(said.out, "validation") == numbers(results(run))
+    assert "To use it:" in said.out
+    found = f"{run} is trained, scored and kept, but it is not pushed to 'me/it': 403 Forbidden."
+    assert f"hf-mtl train: {found}" in said.err
+    again = hf_mtl("train", "--resume", *words)
+    assert again.code == 3
+    assert table(again.out, "validation") == numbers(results(run))
+
+
+def test_what_is_printed_comes_before_the_figures(
+    hf_mtl: Command, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*args: Any, **options: Any) -> None:
+        raise SystemExit(9)
+
+    monkeypatch.setattr("hf_mtl.training.run.draw", kill)
+    said = hf_mtl("train", world / "recipe.yaml", f"training.output_dir={tmp_path / 'run'}", "training.max_steps=1")
+    assert said.code == 9
+    assert table(said.out, "validation") == numbers(results(tmp_path / "run"))
 
 
 def test_scores_that_cannot_be_are_a_mistake_at_its_place(hf_mtl: Command, world: Path, tmp_path: Path) -> None:
@@ -211,6 +248,22 @@ def test_the_plan_is_printed_and_nothing_is_trained(hf_mtl: Command, world: Path
     assert "epochs      0.869565" in said.out
     assert f"The mixture over time is drawn in {run / 'figures' / 'mixture.png'}." in said.out
     assert list(runs.content(run)) == ["figures/mixture.png"]
+
+
+def test_a_plan_is_printed_where_it_cannot_be_drawn(
+    hf_mtl: Command,
+    world: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    said = hf_mtl("plan", world / "recipe.yaml", f"training.output_dir={tmp_path / 'run'}")
+    assert said.code == 0
+    assert "epochs " in said.out
+    assert "is drawn in" not in said.out
+    (text,) = [text for text in caplog.messages if "drawn" in text]
+    assert text.startswith(f"{tmp_path / 'run' / 'figures' / 'mixture.png'} was not drawn: ")
 
 
 def test_training_after_a_plan_is_not_refused(hf_mtl: Command, world: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,11 @@ def test_help_names_every_command_and_the_exit_codes(hf_mtl: Command) -> None:
     said = hf_mtl("--help")
     assert (said.code, said.err) == (0, "")
     assert all(f"\n    {name} " in said.out for name in COMMANDS)
-    assert "exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 130 or 143 stopped by" in said.out
+    codes = (
+        "exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 trained and kept but not pushed"
+    )
+    assert codes in said.out
+    assert "130 or 143\nstopped by Ctrl-C or SIGTERM and resumable" in said.out
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -172,11 +176,29 @@ def test_a_mistake_ends_with_2_and_a_bug_with_1() -> None:
     assert "ZeroDivisionError" in broken.stderr
 
 
-def test_a_command_leaves_the_process_group_before_it_ends(hf_mtl: Command) -> None:
+@pytest.fixture
+def group() -> Iterator[None]:
+    """A process group of one."""
     torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
-    try:
+    yield
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(("words", "code"), [(["schema"], 0), (["plan", "nowhere.yaml"], 2)])
+def test_a_command_leaves_the_process_group_before_it_ends(
+    hf_mtl: Command, group: None, words: list[str], code: int
+) -> None:
+    assert hf_mtl(*words).code == code
+    assert not torch.distributed.is_initialized()
+
+
+def test_a_process_group_that_cannot_be_left_changes_no_exit_code(
+    hf_mtl: Command, group: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("Connection closed by peer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.distributed, "destroy_process_group", fail)
         assert hf_mtl("schema").code == 0
-        assert not torch.distributed.is_initialized()
-    finally:
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()

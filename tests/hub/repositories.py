@@ -48,6 +48,7 @@ class Hub:
         self.blobs: Files = {}
         self.requests: list[str] = []
         self.unknown: list[str] = []
+        self.refused = ""  # requests that are answered with 403, as a pattern
         self.lock = RLock()
         self.url = ""
 

@@ -61,6 +61,8 @@ class Handler(BaseHTTPRequestHandler):
         self.query = parse_qs(urlsplit(self.path).query)
         with self.hub.lock:
             self.hub.requests.append(f"{self.command} {self.path}")
+            if self.hub.refused and re.fullmatch(self.hub.refused, f"{self.command} {path}"):
+                return self.fail(403, "", "Your storage is full")
             for pattern, answer in ROUTES:
                 if found := re.fullmatch(pattern, f"{self.command} {path}"):
                     return answer(self, **found.groupdict())

@@ -152,3 +152,56 @@ def test_a_refused_push_is_said_before_anything_is_trained(machine: world.Machin
     (text,) = machine.fail(path)
     assert re.search(r"recipe\.yaml:\d+: training\.push_to_hub: cannot push to 'stranger/made': 403", text)
     assert "Traceback" not in text
+
+
+@pytest.mark.slow
+def test_a_run_that_the_hub_stops_taking_is_kept_and_pushed_later(machine: world.Machine, tmp_path: Path) -> None:
+    world.save_backbone(tmp_path / "bert")
+    path, out = local_recipe(tmp_path / "recipe", hub_strategy="checkpoint", hub_always_push=True), tmp_path / "out"
+    machine.hub.refused = "POST .*/commit/.*"
+    done = machine.train(path, out)
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "\nvalidation\n" in done.stdout
+    assert done.stderr.count("A checkpoint was not pushed to user/made: 403 Forbidden") == 1
+    assert "4 pushes of checkpoints to user/made failed." in done.stderr
+    assert f"{out} is trained, scored and kept, but it is not pushed to 'user/made': 403 Forbidden" in done.stderr
+    assert machine.hub.repos["models/user/made"].files == {}
+    kept = (out / "results.json").read_bytes()
+
+    machine.hub.refused = ""
+    done = machine.train(path, out, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert f"{out} is finished; nothing to resume." in done.stderr
+    repo = machine.hub.repos["models/user/made"]
+    assert set(repo.files) == MODEL | {"training_args.bin", "README.md"}
+    assert [title for title in repo.titles if title] == ["End of training"]
+    assert (out / "results.json").read_bytes() == kept
+    assert not (out / "outbox").exists()
+    pull(machine, repo, "End of training", out)
+    assert world.TOKEN not in done.stdout + done.stderr
+    for name, content in repo.ever:
+        assert world.TOKEN.encode() not in content, name
+        assert str(tmp_path).encode() not in content, name
+    before = len(machine.hub.requests)
+    assert machine.train(path, out, "--resume").returncode == 0
+    assert len(machine.hub.requests) == before, "what is pushed is not pushed again"
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_pushes_and_says_that_it_could_not(machine: world.Machine, tmp_path: Path) -> None:
+    world.save_backbone(tmp_path / "bert")
+    path, out = local_recipe(tmp_path / "recipe", hub_strategy="end"), tmp_path / "out"
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*launch, "-m", "hf_mtl", "train", str(path), f"training.output_dir={out}"]
+    machine.hub.refused = "POST .*/commit/.*"
+    done = machine.python(*command)
+    assert done.returncode == 1  # torchrun's own
+    assert done.stderr.count("hf-mtl train: ") == 1
+    assert f"{out} is trained, scored and kept, but it is not pushed" in done.stderr
+    assert re.search(r"exitcode *: 3 ", done.stderr)
+    assert done.stdout.count("\nvalidation\n") == 1
+    machine.hub.refused = ""
+    again = machine.python(*command, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert [title for title in machine.hub.repos["models/user/made"].titles if title] == ["End of training"]

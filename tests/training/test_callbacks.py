@@ -1,3 +1,6 @@
+import io
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,14 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl,
 from hf_mtl import MultiTaskTrainingArguments
 from hf_mtl.balancing import build_weighting
 from hf_mtl.reporting.json_files import append_jsonl, read_jsonl
-from hf_mtl.training.callbacks import BalancingCallback, CallbackStates, JsonLogCallback, log_line
+from hf_mtl.training.callbacks import (
+    BalancingCallback,
+    CallbackStates,
+    JsonLogCallback,
+    TaskPrinterCallback,
+    TaskProgressCallback,
+    log_line,
+)
 from hf_mtl.training.checkpoint import restore, save_state
 from hf_mtl.training.objective import Objective
 
@@ -109,3 +119,30 @@ def test_a_log_line_shows_losses_or_scores() -> None:
     scores = {"eval_average": 0.5, "eval_macro": 0.25, "eval_worst": 0.125, "eval_loss": 2.0, "eval_a_loss": 2.0}
     assert log_line(scores, 7, 10) == "step  7/10  validation: average 0.5000, macro 0.2500, worst 0.1250"
     assert log_line({"train_runtime": 3.0, "train_loss": 0.1}, 10, 10) == ""
+
+
+def closed() -> None:
+    return None
+
+
+def broken() -> io.TextIOWrapper:
+    read, write = os.pipe()
+    os.close(read)
+    return io.TextIOWrapper(io.FileIO(write, "w"), write_through=True)
+
+
+def of_few_letters() -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+
+
+@pytest.mark.parametrize("stream", [closed, broken, of_few_letters])
+@pytest.mark.parametrize("callback", [TaskPrinterCallback, TaskProgressCallback])
+def test_a_line_that_cannot_be_written_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, args: MultiTaskTrainingArguments, stream: Any, callback: Any
+) -> None:
+    state = TrainerState(global_step=1, max_steps=2)
+    speaking = callback()
+    speaking.on_train_begin(args, state, TrainerControl())
+    monkeypatch.setattr(sys, "stdout", stream())
+    speaking.on_log(args, state, TrainerControl(), {"loss": 1.0, "loss/émotion": 1.0})
+    speaking.on_train_end(args, state, TrainerControl())

@@ -1,0 +1,30 @@
+"""Figures that may fail: nothing that was computed is lost with one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from transformers.utils import logging
+
+from hf_mtl.errors import in_a_line
+
+logger = logging.get_logger(__name__)
+
+
+def drawn(path: Path, figure: Callable[..., None], *values: Any) -> bool:
+    """Draw a figure, or say why that cannot be done.
+
+    Args:
+        path: Its file.
+        figure: Draws it into a file.
+        values: What is drawn, after the file.
+
+    Returns:
+        Whether it is there.
+    """
+    try:
+        figure(path, *values)
+    except Exception as error:  # a full disk, a matplotlib that is missing or set up for elsewhere, an odd value
+        logger.warning(f"{path} was not drawn: {in_a_line(error)}.")
+        return False
+    return True

@@ -1,0 +1,84 @@
+"""What follows when a run's results are kept: figures, then the Hub. Whatever fails here, the run is kept."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainingArguments
+from transformers.utils import logging
+
+from hf_mtl.errors import NotPushedError, in_a_line
+from hf_mtl.reporting.drawn import drawn
+from hf_mtl.reporting.figures import training_figure
+from hf_mtl.reporting.gradient_figure import gradient_figure
+from hf_mtl.reporting.json_files import read_jsonl
+from hf_mtl.training import outbox
+from hf_mtl.training.run_folder import RunFolder
+
+logger = logging.get_logger(__name__)
+
+_FIGURES: dict[str, tuple[str, Callable[..., None]]] = {
+    "training.png": ("loss/", training_figure),
+    "gradients.png": ("gradient_cosine/", gradient_figure),
+}
+"""Each figure's file, how the keys of the records begin that it needs, and what draws it."""
+
+
+def is_open(folder: RunFolder, args: TrainingArguments) -> bool:
+    """Whether a finished run was kept from something that follows its results."""
+    unsent = args.push_to_hub and outbox.waits(folder.path)
+    return unsent or folder.replaced.place is not None or bool(_wanted(folder, _records(folder), only_missing=True))
+
+
+def draw(folder: RunFolder, only_missing: bool) -> None:
+    """Draw the run's log; there is none if the run was too short to log. A figure that cannot be drawn is said.
+
+    Args:
+        folder: The run's folder.
+        only_missing: Leave figures that are there as they are.
+    """
+    records = _records(folder)
+    for name in _wanted(folder, records, only_missing):
+
+        def draw_one(path: Path, records: list[dict[str, Any]]) -> None:
+            with folder.drawing(path.name) as temporary:
+                _FIGURES[path.name][1](temporary, records)
+
+        drawn(folder.figures / name, draw_one, records)
+
+
+def _records(folder: RunFolder) -> list[dict[str, Any]]:
+    """The records of a run's log; none, which is said, if they cannot be read."""
+    if not folder.log.exists():
+        return []
+    try:
+        return read_jsonl(folder.log)
+    except Exception as error:
+        logger.warning(f"Nothing was drawn in {folder.figures}: {in_a_line(error)}.")
+        return []
+
+
+def _wanted(folder: RunFolder, records: list[dict[str, Any]], only_missing: bool) -> list[str]:
+    """The figures that the records have something for."""
+    keys = {key for record in records for key in record}
+    found = [name for name, (start, _) in _FIGURES.items() if any(key.startswith(start) for key in keys)]
+    return [name for name in found if not (only_missing and (folder.figures / name).exists())]
+
+
+def push(folder: RunFolder, args: TrainingArguments, results: dict[str, Any]) -> None:
+    """Push the run's final model, if it is to be pushed and has not been.
+
+    Raises:
+        NotPushedError: If that fails, for whatever reason.
+    """
+    if not args.push_to_hub or not outbox.waits(folder.path):
+        return
+    try:
+        outbox.send_model(folder.path, args)
+    except Exception as error:
+        place = outbox.repo_name(args)
+        message = (
+            f"{folder.path} is trained, scored and kept, but it is not pushed to '{place}': {in_a_line(error)}. "
+            f"{outbox.REMEDY}. Then push it: the same again with --resume (in Python: resume=True)"
+        )
+        raise NotPushedError(message, results) from error
