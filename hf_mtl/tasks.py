@@ -16,9 +16,14 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
 
+from hf_mtl.shown import hide_secrets
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    def __repr_str__(self, join_str: str) -> str:
+        return hide_secrets(super().__repr_str__(join_str))
 
 
 class RowFilter(_Frozen):
@@ -35,7 +40,8 @@ class DatasetSource(_Frozen):
     """Where rows come from: a Hub id, a local folder or file, or a format with `data_files`."""
 
     path: str = Field(
-        description="Hub id, local folder (also one written by save_to_disk), or csv, json, parquet with data_files."
+        description="Hub id, local folder (also one written by save_to_disk), or a format with data_files: csv, "
+        "json, parquet, arrow, text."
     )
     name: str | None = Field(None, description="Configuration of the dataset, as in load_dataset.")
     data_files: (

@@ -8,12 +8,13 @@ from transformers.utils import logging
 
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.recipe import json_schema, load_recipe
+from hf_mtl.shown import shown
 
 
 def _say(text: str) -> None:
     """Print once, however many processes there are."""
     if is_main_process():
-        print(text)
+        print(shown(text, lines=True))
 
 
 def train(arguments: Namespace) -> None:

@@ -4,8 +4,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from hf_mtl.errors import HfMtlError, UserError
+from hf_mtl.shown import shown
 
 _EPILOG = """\
 examples:
@@ -24,9 +26,17 @@ _SCORING = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that repeats no token of a command line in its messages."""
+
+    def error(self, message: str) -> NoReturn:
+        """As the base class's."""
+        super().error(shown(message))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command and its subcommands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="hf-mtl",
         description="Multi-task fine-tuning: one recipe, several tasks, one model.",
         epilog=_EPILOG,

@@ -118,7 +118,7 @@ def _task(data: Any, key: KeyPath, mistakes: list[Mistake]) -> Task | None:
         return None
     task = validate(TASK_TYPES[kind], data, key, mistakes)
     if "dataset" not in data:
-        remedy = "Give dataset: {path: ...}, a Hub id, a folder, or csv, json or parquet with data_files."
+        remedy = "Give dataset: {path: ...}: a Hub id, a folder, or csv, json, parquet, arrow, text with data_files."
         mistakes.append(Mistake(dotted((*key, "dataset")), "missing", remedy))
     _head(data, key, mistakes)
     return task or without_mistakes(TASK_TYPES[kind], data)

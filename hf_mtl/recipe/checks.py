@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from hf_mtl.data.secret_urls import secret_mistakes
 from hf_mtl.errors import Mistake, known
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.recipe.signatures import Options
@@ -34,6 +35,7 @@ def check_recipe(tasks: Tasks, training: Options | None, complete: bool) -> list
     mistakes = [mistake for name in tasks for mistake in _name(name)]
     for name, task in valid.items():
         mistakes.extend(_columns(name, task))
+        mistakes.extend(_secrets(name, task))
         mistakes.extend(_misspelt_metrics(name, task))
         if isinstance(task, SequenceClassification):
             mistakes.extend(_classes(name, task))
@@ -155,6 +157,15 @@ def _columns(name: str, task: Task) -> Iterator[Mistake]:
     for key, columns in (("text", task.text_columns), ("label", task.label_columns)):
         if len(set(columns)) < len(columns):
             yield Mistake(f"tasks.{name}.{key}", f"found {columns}, the same column twice", "Name each column once.")
+
+
+def _secrets(name: str, task: Task) -> Iterator[Mistake]:
+    """URLs with a password: the run would keep them in its recipe.yaml."""
+    if isinstance(task.dataset, list):
+        for place, source in enumerate(task.dataset):
+            yield from secret_mistakes(source, f"tasks.{name}.dataset[{place}]")
+    elif task.dataset is not None:
+        yield from secret_mistakes(task.dataset, f"tasks.{name}.dataset")
 
 
 def _classes(name: str, task: SequenceClassification) -> Iterator[Mistake]:

@@ -12,11 +12,15 @@ from hf_mtl.recipe.places import Places
 from hf_mtl.recipe.sections import gradients_section, method_section
 from hf_mtl.recipe.signatures import Options
 from hf_mtl.recipe.yaml_source import dump_yaml
+from hf_mtl.shown import hide_secrets
 from hf_mtl.tasks import AnyTask
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    def __repr_str__(self, join_str: str) -> str:
+        return hide_secrets(super().__repr_str__(join_str))
 
 
 class ModelSection(_Frozen):

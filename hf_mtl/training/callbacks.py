@@ -22,6 +22,7 @@ from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.reporting.json_files import append_jsonl, truncate_jsonl
 from hf_mtl.reporting.log_keys import MODEL_STEP, is_task_loss
+from hf_mtl.shown import visible
 from hf_mtl.training.objective import Objective
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.signals import TaskSignals
@@ -239,7 +240,7 @@ def log_line(logs: dict[str, Any], step: int, total: int) -> str:
     place = f"step {step:>{len(str(total))}}/{total}"
     if "loss" in logs:
         losses = [f"{key.removeprefix('loss/')} {value:.3f}" for key, value in logs.items() if is_task_loss(key)]
-        return f"{place}  loss {float(logs['loss']):.3f}  ({', '.join(losses)})"
+        return visible(f"{place}  loss {float(logs['loss']):.3f}  ({', '.join(losses)})")
     if "eval_average" in logs:
         together = [f"{key} {logs[f'eval_{key}']:.4f}" for key in ("average", "macro", "worst")]
         return f"{place}  validation: {', '.join(together)}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, logging
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.processes import is_main_process
@@ -14,13 +14,14 @@ from hf_mtl.errors import CheckpointError, Mistake, ModelError, RunError, UserEr
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.recipe import load_recipe
+from hf_mtl.shown import get_logger
 from hf_mtl.training.baselines import add_baselines, check_baselines
 from hf_mtl.training.checkpoint import MANIFEST, MODEL_CONFIG, verify
 from hf_mtl.training.prepare import Prepared, load_data, make_arguments, note_unscored
 from hf_mtl.training.run_data import RunData
 from hf_mtl.training.scoring_overrides import check_overrides, scoring_tasks
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 _ONLY_SCORING: dict[str, Any] = {
     "report_to": "none",

@@ -12,13 +12,13 @@ from huggingface_hub import upload_folder
 from huggingface_hub.errors import HTTPError  # of whichever HTTP client it uses
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import HubStrategy
-from transformers.utils import logging
 from transformers.utils.hub import PushInProgress
 
 from hf_mtl.errors import Mistake, RunError
+from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 # What of a checkpoint only training needs.
 _STATE = ("optimizer.*", "scheduler.pt", "scaler.pt", "rng_state*", "trainer_state.json")

@@ -4,11 +4,11 @@ import os
 
 import psutil
 from transformers import TrainingArguments
-from transformers.utils import logging
 
 from hf_mtl.errors import Mistake
+from hf_mtl.shown import get_logger
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 STARTED = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 """Where a launcher says how many processes it has started for one run."""

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from transformers import PrinterCallback, ProgressCallback
-from transformers.utils import logging
 
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import RunError
 from hf_mtl.recipe import Recipe, load_recipe
+from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.baselines import check_baselines
 from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrinterCallback, TaskProgressCallback
@@ -19,7 +19,7 @@ from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.same_run import changed_training, refuse_another_run, refuse_other_rows
 from hf_mtl.training.trainer import MultiTaskTrainer
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 def run_recipe(

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 from transformers import EvalPrediction
-from transformers.utils import logging
 
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.evaluation import aggregate, score_notes, score_task
+from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.evaluate import SplitPredictions
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)

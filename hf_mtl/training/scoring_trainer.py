@@ -9,7 +9,6 @@ import torch
 from datasets import Dataset
 from transformers.trainer_callback import TrainerControl
 from transformers.trainer_utils import PredictionOutput, speed_metrics
-from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.collate import Collator
@@ -18,6 +17,7 @@ from hf_mtl.errors import UserError
 from hf_mtl.gradients import plain_forward
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.float32 import cast_for_a_while
+from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.evaluate import SplitPredictions, predict_split
 from hf_mtl.training.processes import Processes
@@ -26,7 +26,7 @@ from hf_mtl.training.setup import check_token_ids, encode_splits, target_statist
 from hf_mtl.training.staged import StagedTrainer
 from hf_mtl.training.temperatures import forget_temperatures, has_temperature, set_temperatures
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 Datasets: TypeAlias = Mapping[str, Dataset | EncodedSplit] | Dataset
 

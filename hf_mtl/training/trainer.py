@@ -26,7 +26,6 @@ import torch
 from transformers import EarlyStoppingCallback
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import TrainOutput
-from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION, Teleporting
@@ -35,6 +34,7 @@ from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import RunError, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.reporting.log_keys import MODEL_STEP
+from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.argument_checks import (
     check_arguments,
@@ -76,7 +76,7 @@ from hf_mtl.training.teleportation import Teleportation
 from hf_mtl.training.temperatures import forget_temperatures
 from hf_mtl.training.watched_trainer import WatchedTrainer
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 class MultiTaskTrainer(WatchedTrainer):

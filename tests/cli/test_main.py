@@ -170,3 +170,11 @@ def test_a_command_leaves_the_process_group_before_it_ends(hf_mtl: Command) -> N
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def test_a_token_on_the_command_line_is_not_repeated(hf_mtl: Command) -> None:
+    for words in (["train", "r.yaml", "--hub_token=geheim-7"], ["methods", "uw", "training.hub_token=geheim-7"]):
+        found = hf_mtl(*words)
+        assert found.code == 2
+        assert "hub_token=***" in found.err
+        assert "geheim-7" not in found.out + found.err

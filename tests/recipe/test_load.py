@@ -100,7 +100,7 @@ def test_mistakes_in_an_inherited_file_are_placed_there(write: Write) -> None:
         (
             "tasks.emotion.dataset=null",
             "recipe.yaml:3: tasks.emotion.dataset: missing. "
-            "Give dataset: {path: ...}, a Hub id, a folder, or csv, json or parquet with data_files.",
+            "Give dataset: {path: ...}: a Hub id, a folder, or csv, json, parquet, arrow, text with data_files.",
         ),
         (
             "tasks.emotion.dataset={path: x, data_files: 3}",
@@ -115,7 +115,8 @@ def test_mistakes_in_an_inherited_file_are_placed_there(write: Write) -> None:
         (
             "tasks.emotion.dataset=[{name: x}]",
             "command line: tasks.emotion.dataset.0.path: missing. "
-            "Hub id, local folder (also one written by save_to_disk), or csv, json, parquet with data_files.",
+            "Hub id, local folder (also one written by save_to_disk), or a format with data_files: csv, json, "
+            "parquet, arrow, text.",
         ),
         (
             "tasks.emotion.labels=[1, b]",
