@@ -19,7 +19,8 @@ def _say(text: str) -> None:
 
 def train(arguments: Namespace) -> None:
     """Train a recipe."""
-    recipe = load_recipe(arguments.target, arguments.overrides)  # mistakes show before anything heavy is imported
+    # Mistakes show before anything heavy is imported.
+    recipe = load_recipe(arguments.target, arguments.overrides, arguments.allow_code)
     from hf_mtl.training import output_dir, run_recipe
 
     logging.disable_progress_bar()  # of loading and writing weights; training and evaluation keep theirs
@@ -61,14 +62,18 @@ def evaluate(arguments: Namespace) -> None:
 
     logging.disable_progress_bar()
     results = evaluate_run(
-        arguments.target, arguments.overrides, split=arguments.split, baselines=arguments.baselines
+        arguments.target,
+        arguments.overrides,
+        split=arguments.split,
+        baselines=arguments.baselines,
+        allow_code=arguments.allow_code,
     )
     _say_scores(arguments.split, results)
 
 
 def plan(arguments: Namespace) -> None:
     """Say what training a recipe would do."""
-    recipe = load_recipe(arguments.target, arguments.overrides)
+    recipe = load_recipe(arguments.target, arguments.overrides, arguments.allow_code)
     from hf_mtl.reporting.tables import plan_table
     from hf_mtl.training import plan_recipe
 

@@ -36,7 +36,7 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command and its subcommands."""
-    parser = _Parser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="hf-mtl",
         description="Multi-task fine-tuning: one recipe, several tasks, one model.",
         epilog=_EPILOG,
@@ -73,6 +73,8 @@ def _command(
     parser = commands.add_parser(name, help=text, description=description, allow_abbrev=False)
     parser.add_argument("target", metavar="RECIPE" if name != "evaluate" else "RUN", help=target)
     keys = _SCORING if name == "evaluate" else _OVERRIDES
+    allowed = "run code that the recipe names: metric scripts, and metrics of users of the Hub"
+    parser.add_argument("--allow-code", action="store_true", help=allowed)
     # With a default, argparse knows that there may be none.
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=keys)
     return parser

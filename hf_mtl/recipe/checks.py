@@ -48,6 +48,25 @@ def check_recipe(tasks: Tasks, training: Options | None, complete: bool) -> list
     return mistakes
 
 
+def foreign_metrics(tasks: Tasks, allow_code: bool) -> list[Mistake]:
+    """Find the metrics whose code may not be run.
+
+    Args:
+        tasks: The tasks by name; None for one of which nothing can be said.
+        allow_code: Whether the user allows code.
+    """
+    from hf_mtl.evaluation import Trust, foreign_mistakes
+
+    meant = {name: _without_misspelt(task) for name, task in tasks.items() if task is not None}
+    return foreign_mistakes(meant, Trust.of(allow_code))
+
+
+def _without_misspelt(task: Task) -> Task:
+    """The task without the metrics of which it is said elsewhere that they are unknown."""
+    meant = [spec for spec in task.metrics if spec.greater_is_better is not None or "/" in spec.name]
+    return task.model_copy(update={"metrics": meant})
+
+
 def check_frozen(tasks: Tasks, model: ModelSection) -> list[Mistake]:
     """Check that the heads, the adapters and the frozen part of the encoder go together.
 

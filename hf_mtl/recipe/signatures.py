@@ -26,8 +26,11 @@ class Options(BaseModel):
     name_field: ClassVar[str] = ""
     only_with: ClassVar[OnlyWith] = {}
 
-    def __repr_str__(self, join_str: str) -> str:
-        return hide_secrets(super().__repr_str__(join_str))
+    def __repr__(self) -> str:
+        return hide_secrets(super().__repr__())
+
+    def __str__(self) -> str:
+        return hide_secrets(super().__str__())
 
     def options(self) -> dict[str, Any]:
         """What was set, as keyword arguments; the rest keeps the callable's own defaults."""

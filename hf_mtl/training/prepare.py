@@ -122,6 +122,7 @@ class Prepared:
                 mixture=self.recipe.mixture.options(),
                 balancing=self.recipe.balancing.options(),
                 schedules=[item.model_dump(exclude_unset=True) for item in self.recipe.schedules],
+                allow_code=self.recipe.allow_code,
                 **kwargs,
             )
 

@@ -30,6 +30,7 @@ def run_recipe(
     overwrite: bool = False,
     test: bool = False,
     baselines: bool = False,
+    allow_code: bool = False,
 ) -> dict[str, Any]:
     """Train a recipe and score the result.
 
@@ -40,6 +41,7 @@ def run_recipe(
         overwrite: Start anew where a run is already.
         test: Score the test splits too.
         baselines: Score the majority class and TF-IDF with a linear model on the same rows.
+        allow_code: As for `load_recipe`.
 
     Returns:
         As in ``results.json``: ``{"tasks": {task: {metric: value}}, "average", "macro", "worst", ...}`` for
@@ -52,7 +54,9 @@ def run_recipe(
         DivergedError: If losses, weights or validation losses are not finite; checkpoints are kept.
     """
     if not isinstance(recipe, Recipe):
-        recipe = load_recipe(recipe, overrides)
+        recipe = load_recipe(recipe, overrides, allow_code)
+    elif allow_code:
+        recipe = recipe.allowing_code()
     args = make_arguments(recipe)
     folder = RunFolder(str(args.output_dir))
     folder.check(resume, overwrite)

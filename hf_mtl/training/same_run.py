@@ -5,7 +5,7 @@ from typing import Any
 
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.errors import Mistake, RunError
-from hf_mtl.recipe import Recipe, load_recipe
+from hf_mtl.recipe import Recipe, read_recipe
 from hf_mtl.training.run_folder import RunFolder
 
 # What the rows depend on, and what a checkpoint brings back whatever the arguments say. Steps, batches per process
@@ -30,7 +30,7 @@ def refuse_another_run(recipe: Recipe, folder: RunFolder) -> None:
     """
     if not folder.recipe.exists():
         return
-    mistakes = list(_differences(recipe, load_recipe(folder.recipe), folder))
+    mistakes = list(_differences(recipe, read_recipe(folder.recipe), folder))
     if mistakes:
         raise RunError(recipe.with_places(mistakes))
 
@@ -56,7 +56,7 @@ def changed_training(recipe: Recipe, folder: RunFolder) -> list[str]:
     """The keys of ``training`` that a recipe gives another value than a run's has; where it lies is none of them."""
     if not folder.recipe.exists():
         return []
-    here, there = recipe.training.options(), load_recipe(folder.recipe).training.options()
+    here, there = recipe.training.options(), read_recipe(folder.recipe).training.options()
     keys = dict.fromkeys([*there, *here])
     return [f"training.{key}" for key in keys if key != "output_dir" and here.get(key) != there.get(key)]
 

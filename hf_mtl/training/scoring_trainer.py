@@ -14,6 +14,7 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import UserError
+from hf_mtl.evaluation import Trust, foreign_mistakes
 from hf_mtl.gradients import plain_forward
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.float32 import cast_for_a_while
@@ -42,6 +43,7 @@ class ScoringTrainer(StagedTrainer):
     processes: Processes
     _encode_with: tuple[Any, int | None]  # tokenizer, longest row
     scores: Scores
+    trust = Trust.CANONICAL  # whose code the metrics may run
     tells_notes = True  # on scores and on the end of a run; a recipe's run prints them under its table
 
     def _encode(self, datasets: Datasets, split: str) -> dict[str, EncodedSplit]:
@@ -72,6 +74,7 @@ class ScoringTrainer(StagedTrainer):
         splits = self.eval_dataset if eval_dataset is None else self._encode(eval_dataset, "validation")
         if splits is None:
             raise UserError("evaluation needs an eval_dataset")
+        self._refuse_code(splits)
         self.scores = self._score(splits, self._predict(splits))
         self._tell_notes()
         metrics = self.scores.flat(metric_key_prefix)
@@ -94,6 +97,7 @@ class ScoringTrainer(StagedTrainer):
         """
         self._memory_tracker.start()
         splits = self._encode(test_dataset, "test")
+        self._refuse_code(splits)
         predictions = self._predict(splits)
         self.scores = self._score(splits, predictions)
         self._tell_notes()
@@ -141,7 +145,14 @@ class ScoringTrainer(StagedTrainer):
                 logger.warning(note)
 
     def _score(self, splits: Mapping[str, EncodedSplit], predictions: Mapping[str, SplitPredictions]) -> Scores:
-        return score_splits(self.tasks, splits, predictions, target_statistics(self.model), self.compute_metrics)
+        statistics = target_statistics(self.model)
+        return score_splits(self.tasks, splits, predictions, statistics, self.compute_metrics, self.trust)
+
+    def _refuse_code(self, splits: Mapping[str, EncodedSplit]) -> None:
+        """Refuse to score rows by code that may not be run, before anything is predicted."""
+        scored = {name: self.tasks[name] for name, split in splits.items() if split.labelled}
+        if mistakes := foreign_mistakes(scored, self.trust):
+            raise UserError(mistakes)
 
     def _predict(self, splits: Mapping[str, EncodedSplit], aside: bool = False) -> dict[str, SplitPredictions]:
         """Predict; ``aside``: in the precision that the model is trained in, and without progress."""
