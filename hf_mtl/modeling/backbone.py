@@ -14,7 +14,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTraine
 from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
 
 from hf_mtl.errors import Mistake, ModelError
-from hf_mtl.modeling.configuration import MultiTaskConfig
+from hf_mtl.modeling.configuration import MultiTaskConfig, refuse_kernels
 from hf_mtl.modeling.packages import IN_PACKAGE, package_folder
 
 Backbone: TypeAlias = str | Path | Mapping[str, Any] | PreTrainedConfig
@@ -48,10 +48,13 @@ def load_encoder_config(backbone: Backbone, **kwargs: Any) -> PreTrainedConfig:
         return copy.deepcopy(backbone)
     if isinstance(backbone, Mapping):
         return _inline_config(backbone)
+    # False, not None: with None transformers asks on the terminal whether to run the backbone's own code.
+    options = {"trust_remote_code": False, **kwargs}
     try:
-        config = AutoConfig.from_pretrained(resolve_backbone(str(backbone)), **kwargs)
+        config = AutoConfig.from_pretrained(resolve_backbone(str(backbone)), **options)
     except _LOAD_ERRORS as error:
         raise ModelError(_cannot_load(str(backbone), error)) from error
+    refuse_kernels(config, f"the config of '{backbone}'")
     if isinstance(config, MultiTaskConfig):
         remedy = (
             "To train it on, give MultiTaskModel.from_pretrained to the Trainer. For other tasks, save its encoder "

@@ -10,6 +10,23 @@ from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.tasks import Task, task_from_dict, without_paths
 
 
+def refuse_kernels(config: Any, name: str) -> None:
+    """Refuse a config read from a file that names a kernel of the Hub for its attention: compiled code of others.
+
+    Args:
+        config: The config.
+        name: What to call it.
+
+    Raises:
+        ModelError: If it does. (Python code may name one with ``attn_implementation=``.)
+    """
+    found = getattr(config, "_attn_implementation", None)
+    if isinstance(found, str) and "/" in found:
+        problem = f"{name} names the attention kernel '{found}', which is code of others"
+        remedy = "Take attn_implementation out of its config.json; give it in Python if you trust the kernel"
+        raise ModelError(Mistake("model.backbone", problem, remedy))
+
+
 class MultiTaskConfig(PreTrainedConfig):
     """Config of a `MultiTaskModel`.
 
@@ -75,9 +92,13 @@ class MultiTaskConfig(PreTrainedConfig):
         if found != cls.model_type:
             remedy = "Put heads on such an encoder with `MultiTaskModel.from_backbone`"
             raise ModelError(Mistake("", f"the config is that of a '{found}' model, which has no tasks", remedy))
+        chosen = "attn_implementation" in kwargs
         found = super().from_dict(config_dict, **kwargs)
         config = found[0] if isinstance(found, tuple) else found  # with the arguments that it did not use
         config._tasks_from_file = True
+        if not chosen:
+            refuse_kernels(config, "the model's config")
+            refuse_kernels(config.encoder_config, "the model's config")
         return found
 
     @classmethod
