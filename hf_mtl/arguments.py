@@ -8,7 +8,7 @@ LEAST_OFTEN = 500
 """Steps between two records of the log in a long run that does not say how many."""
 
 
-@dataclass
+@dataclass(repr=False)  # that of TrainingArguments leaves tokens out
 class MultiTaskTrainingArguments(TrainingArguments):
     """`transformers.TrainingArguments` for several tasks.
 

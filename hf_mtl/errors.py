@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, ClassVar, TypeAlias
 
+from hf_mtl.shown import hide_secrets, hide_value, is_secret_key, shown
+
 OnlyWith: TypeAlias = Mapping[str, tuple[str, tuple[Any, ...]]]
 """For an option of a component, another of its options and the values of it without which the first does nothing."""
 
@@ -17,6 +19,9 @@ class HfMtlError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        return shown(super().__str__(), lines=True)
 
 
 class Stopped(BaseException):
@@ -54,6 +59,8 @@ class Terminated(Stopped, SystemExit):
 class Mistake:
     """One thing that is wrong, said so that it can be mended without reading the source.
 
+    Secrets in it are hidden from the beginning; what a terminal would obey is written out where it is shown.
+
     Args:
         key: Dotted recipe key that the mistake belongs to, such as ``tasks.emotion.label``; may be empty.
         problem: What was found, in one clause: ``unknown head 'linaer'``.
@@ -66,7 +73,15 @@ class Mistake:
     remedy: str = ""
     where: str = ""
 
+    def __post_init__(self) -> None:
+        problem = hide_value(self.problem) if is_secret_key(self.key) else hide_secrets(self.problem)
+        object.__setattr__(self, "problem", problem)  # frozen
+        object.__setattr__(self, "remedy", hide_secrets(self.remedy))
+
     def __str__(self) -> str:
+        return shown(self._text())
+
+    def _text(self) -> str:
         place = ": ".join(part for part in (self.where, self.key) if part)
         text = f"{place}: {self.problem}" if place else self.problem
         return f"{text}. {self.remedy}" if self.remedy else f"{text}."

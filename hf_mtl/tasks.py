@@ -10,15 +10,25 @@ dispatch on the class (`data/labels.py`, `modeling/losses.py`, `evaluation/score
 
 import codecs
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from difflib import get_close_matches
 from encodings.aliases import aliases
+from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
 
+from hf_mtl.shown import hide_secrets
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    def __repr__(self) -> str:
+        return hide_secrets(super().__repr__())
+
+    def __str__(self) -> str:
+        return hide_secrets(super().__str__())
 
 
 class RowFilter(_Frozen):
@@ -35,7 +45,8 @@ class DatasetSource(_Frozen):
     """Where rows come from: a Hub id, a local folder or file, or a format with `data_files`."""
 
     path: str = Field(
-        description="Hub id, local folder (also one written by save_to_disk), or csv, json, parquet with data_files."
+        description="Hub id, local folder (also one written by save_to_disk), or a format with data_files: csv, "
+        "json, parquet, arrow, text."
     )
     name: str | None = Field(None, description="Configuration of the dataset, as in load_dataset.")
     data_files: (
@@ -92,9 +103,36 @@ class DatasetSource(_Frozen):
 class MetricSpec(_Frozen):
     """A metric with options; a plain name in a recipe means the same without options."""
 
-    name: str = Field(description="A metric of hf_mtl, or any id that `evaluate.load` knows.")
+    name: str = Field(
+        description="A metric of hf_mtl, an id of `evaluate`; or, with --allow-code, a script or a Hub user's metric."
+    )
     labels: list[str | int] | None = Field(None, description="Classes that the metric averages over (f1 only).")
     greater_is_better: bool | None = Field(None, description="Needed for `evaluate` ids; known for the others.")
+
+    @property
+    def is_script(self) -> bool:
+        """Whether the name is a path on this machine, and no id."""
+        shaped = self.name.endswith(".py") or self.name.startswith(("/", ".", "~")) or "\\" in self.name
+        slashes = self.name.count("/")
+        return shaped or slashes > 1 or (slashes == 1 and Path(self.name).exists())
+
+    @property
+    def is_bare_script(self) -> bool:
+        """Whether the name is that of a script without its place, as a model's config keeps it."""
+        return self.name.endswith(".py") and PurePath(self.name).name == self.name
+
+
+def without_paths(task: Mapping[str, Any]) -> dict[str, Any]:
+    """A task as JSON whose metrics keep of a script's path its name alone: the path means nothing to others.
+
+    Args:
+        task: As `Task.for_config` gives it.
+    """
+    metrics = [dict(item) for item in task.get("metrics", ()) if isinstance(item, Mapping)]
+    for item in metrics:
+        if isinstance(item.get("name"), str) and MetricSpec(name=item["name"]).is_script:
+            item["name"] = f"{PurePath(item['name']).stem}.py"
+    return {**task, "metrics": metrics} if len(metrics) == len(task.get("metrics", ())) > 0 else dict(task)
 
 
 TaskKind: TypeAlias = Literal["classification", "regression"]

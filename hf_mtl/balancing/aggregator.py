@@ -1,7 +1,6 @@
 """What a gradient aggregator is, the policy for rows that all of them share, and the registry that finds them."""
 
 import inspect
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from hf_mtl.balancing.checks import choice, whole
 from hf_mtl.balancing.solvers import Array
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import CheckpointError, HfMtlError
+from hf_mtl.shown import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Need = Literal["gramian", "jacobian", "losses", "second_backward", "adapter_training"]
 Scale = Literal["sum", "mean", "own", "the base's"]

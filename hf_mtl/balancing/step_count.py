@@ -1,6 +1,5 @@
 """Weightings that count their steps, or their epochs."""
 
-import logging
 import warnings
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -11,8 +10,9 @@ from torch import Tensor
 from hf_mtl.balancing.base import LossWeighting
 from hf_mtl.balancing.checks import whole
 from hf_mtl.data.processes import is_main_process
+from hf_mtl.shown import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class CountsSteps(LossWeighting):

@@ -9,10 +9,12 @@ from transformers.utils import logging
 from hf_mtl.cli import voice
 from hf_mtl.data.processes import is_grouped, is_main_process
 from hf_mtl.recipe import json_schema, load_recipe
+from hf_mtl.shown import shown
 
 
 def _say(text: str) -> None:
     """Print once, however many processes there are, and at once: what follows may take long or fail."""
+    text = shown(text, lines=True)
     if not is_grouped():  # the launched processes have not met
         voice.say(text)
     elif is_main_process():
@@ -21,7 +23,8 @@ def _say(text: str) -> None:
 
 def train(arguments: Namespace) -> None:
     """Train a recipe."""
-    recipe = load_recipe(arguments.target, arguments.overrides)  # mistakes show before anything heavy is imported
+    # Mistakes show before anything heavy is imported.
+    recipe = load_recipe(arguments.target, arguments.overrides, arguments.allow_code)
     from hf_mtl.training import output_dir, run_recipe
 
     logging.disable_progress_bar()  # of loading and writing weights; training and evaluation keep theirs
@@ -67,14 +70,18 @@ def evaluate(arguments: Namespace) -> None:
 
     logging.disable_progress_bar()
     results = evaluate_run(
-        arguments.target, arguments.overrides, split=arguments.split, baselines=arguments.baselines
+        arguments.target,
+        arguments.overrides,
+        split=arguments.split,
+        baselines=arguments.baselines,
+        allow_code=arguments.allow_code,
     )
     _say_scores(arguments.split, results)
 
 
 def plan(arguments: Namespace) -> None:
     """Say what training a recipe would do."""
-    recipe = load_recipe(arguments.target, arguments.overrides)
+    recipe = load_recipe(arguments.target, arguments.overrides, arguments.allow_code)
     from hf_mtl.reporting.tables import plan_table
     from hf_mtl.training import plan_recipe
 

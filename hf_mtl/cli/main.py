@@ -5,10 +5,11 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from hf_mtl.cli import streams, voice
 from hf_mtl.errors import HfMtlError, Interrupted, Stopped, UserError
+from hf_mtl.shown import shown
 
 _EPILOG = """\
 examples:
@@ -29,7 +30,11 @@ _SCORING = (
 
 
 class _Parser(argparse.ArgumentParser):
-    """Prints help and mistakes once for all processes."""
+    """Prints help and mistakes once for all processes, and repeats no token of a command line."""
+
+    def error(self, message: str) -> NoReturn:
+        """As the base class's."""
+        super().error(shown(message))
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:
@@ -75,6 +80,8 @@ def _command(
     parser = commands.add_parser(name, help=text, description=description, allow_abbrev=False)
     parser.add_argument("target", metavar="RECIPE" if name != "evaluate" else "RUN", help=target)
     keys = _SCORING if name == "evaluate" else _OVERRIDES
+    allowed = "run code that the recipe names: metric scripts, and metrics of users of the Hub"
+    parser.add_argument("--allow-code", action="store_true", help=allowed)
     # With a default, argparse knows that there may be none.
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=keys)
     return parser

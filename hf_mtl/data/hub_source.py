@@ -21,8 +21,11 @@ from hf_mtl.data.csv_source import (
     own_cache,
     refuse_csv_options,
 )
+from hf_mtl.data.readers import READERS, refuse_builder
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import DatasetSource
+
+_LOCAL = f"local files (path: one of {', '.join(READERS)}; data_files)"
 
 
 def load_hub(source: DatasetSource, key: str) -> Loaded:
@@ -41,6 +44,7 @@ def load_hub(source: DatasetSource, key: str) -> Loaded:
         if cached is None:
             raise
         return cached
+    refuse_builder(builder, source, key)
     if isinstance(builder, Cache):  # without a connection, datasets takes what was cached last, of any revision
         builder = _of_revision(builder, source, key)
         if builder.info.builder_name == "csv":
@@ -116,7 +120,7 @@ def explain_hub(source: DatasetSource, label: str, error: Exception, key: str) -
     """
     local = f"There is no local file or folder '{Path(source.path).absolute()}' either."
     if datasets.config.HF_HUB_OFFLINE:
-        remedy = "Unset HF_HUB_OFFLINE to download it, or use local files (path: csv, json or parquet, data_files)."
+        remedy = f"Unset HF_HUB_OFFLINE to download it, or use {_LOCAL}."
         return Mistake(key, f"cannot load {label}: offline, and not in the cache", f"{remedy} {local}")
     if "gated dataset" in str(error):
         remedy = "Ask for access on its page on the Hub, and log in with `hf auth login`."
@@ -126,5 +130,5 @@ def explain_hub(source: DatasetSource, label: str, error: Exception, key: str) -
         remedy = "Check the spelling; for a private or gated dataset, log in with `hf auth login`."
         return Mistake(key, f"no dataset {label}{revision} on the Hub", f"{remedy} {local}")
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    remedy = "Check the connection, or use local files (path: csv, json or parquet, data_files)."
+    remedy = f"Check the connection, or use {_LOCAL}."
     return Mistake(key, f"cannot reach {endpoint} for {label}, and it is not in the cache", f"{remedy} {local}")

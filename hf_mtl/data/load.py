@@ -1,6 +1,5 @@
 """A task becomes checked rows: every mistake of every task at once, nothing left out in silence."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -18,9 +17,10 @@ from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.text_keys import text_keys
 from hf_mtl.data.texts import check_texts, missing_columns, needed_columns
 from hf_mtl.errors import DataError, Mistake
+from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def load_tasks(tasks: Mapping[str, Task], seed: int = 0) -> dict[str, LoadedTask]:

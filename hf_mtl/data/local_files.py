@@ -21,6 +21,7 @@ from hf_mtl.data.csv_source import (
     refuse_csv_options,
     written_options,
 )
+from hf_mtl.data.readers import refuse_builder
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import DatasetSource
 
@@ -47,7 +48,7 @@ def load_local(source: DatasetSource, key: str) -> Loaded:
     Raises:
         DataError: If there is nothing there, or the extension is not one of csv, tsv, json, jsonl, parquet.
     """
-    place = Path(source.path).expanduser()
+    place = Path(source.path).expanduser().absolute()  # a folder `pandas` is no reader of that name
     if not place.exists():
         raise DataError(missing_file(place, key))
     if place.is_file():
@@ -62,6 +63,7 @@ def load_local(source: DatasetSource, key: str) -> Loaded:
         return Loaded(dict(saved) if isinstance(saved, DatasetDict) else {"train": saved})
     # In a cache of its own, or what datasets' own reader guessed before would pass for declared features.
     builder = load_dataset_builder(str(place), source.name, cache_dir=own_cache({}))
+    refuse_builder(builder, source, key)
     if is_csv(builder):
         return _read_splits("csv", builder.config.data_files, source, key, written_options(builder))
     refuse_csv_options(source, key)
@@ -71,7 +73,7 @@ def load_local(source: DatasetSource, key: str) -> Loaded:
 
 
 def load_data_files(source: DatasetSource, key: str) -> Loaded:
-    """Load csv, json or parquet files; without named splits they are all ``train``.
+    """Load files of a format; without named splits they are all ``train``.
 
     Each split is read on its own: the builder would force the columns and types of the first split on the others.
 
@@ -135,7 +137,7 @@ def _read_splits(
     """Read every split, with the mistakes of all of them.
 
     Args:
-        kind: csv, json or parquet.
+        kind: One of `READERS`.
         files: The files of each split.
         source: Where they were named, with options of csv files.
         key: Recipe key for mistakes about the files.

@@ -12,6 +12,8 @@ from hf_mtl.data.csv_source import Loaded, found_in_csv, refuse_csv_options
 from hf_mtl.data.hub_source import explain_hub, load_hub
 from hf_mtl.data.local_files import is_local, load_data_files, load_local
 from hf_mtl.data.processes import main_process_first
+from hf_mtl.data.readers import READERS, refuse_reader
+from hf_mtl.data.secret_urls import secret_mistakes
 from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.tasks import DatasetSource
 
@@ -59,24 +61,27 @@ def load_source(source: DatasetSource, key: str = "dataset") -> Loaded:
 
 
 def _load(source: DatasetSource, key: str) -> Loaded:
+    if secrets := secret_mistakes(source, key):
+        raise DataError(secrets)
     _refuse_idle(source, key)
-    if source.path in ("csv", "json", "parquet"):
+    if source.path in READERS:
         return load_data_files(source, key)
     whole = source.path in GENERATORS or is_local(source.path)
     if whole and source.data_files is not None:
-        remedy = "Use it with a Hub id, or with path: csv, json or parquet."
+        remedy = f"Use it with a Hub id, or with path: {', '.join(READERS)}."
         raise DataError(Mistake(f"{key}.data_files", f"'{source.path}' takes no data_files", remedy))
     if source.path in GENERATORS:
         refuse_csv_options(source, key)
         return Loaded(_generate(source, key))
     if is_local(source.path):
         return load_local(source, key)
+    refuse_reader(source, key)
     return load_hub(source, key)
 
 
 def _refuse_idle(source: DatasetSource, key: str) -> None:
     """Refuse what only a dataset of the Hub has, of files and generators."""
-    files = source.path in ("csv", "json", "parquet")
+    files = source.path in READERS
     mistakes = []
     if source.revision is not None and (files or source.path in GENERATORS or is_local(source.path)):
         problem = f"'{source.path}' is not of the Hub and has no revisions"

@@ -12,6 +12,7 @@ from hf_mtl.evaluation.calibration import (
     reliability_bins,
 )
 from hf_mtl.evaluation.checks import check_metrics
+from hf_mtl.evaluation.foreign import Trust, foreign_mistakes
 from hf_mtl.evaluation.keys import headline_keys, metric_keys
 from hf_mtl.evaluation.loading import load_metric
 from hf_mtl.evaluation.mixture_fit import MixtureFit, realised_vs_target
@@ -38,6 +39,7 @@ __all__ = [
     "MixtureFit",
     "PairedTest",
     "ReliabilityBins",
+    "Trust",
     "absent_classes",
     "aggregate",
     "available_metrics",
@@ -49,6 +51,7 @@ __all__ = [
     "early_signal_correlation",
     "expected_calibration_error",
     "fit_temperature",
+    "foreign_mistakes",
     "greater_is_better",
     "headline_keys",
     "hedges_g",

@@ -10,6 +10,7 @@ import numpy as np
 
 from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.evaluation.checks import f1_mistakes
+from hf_mtl.evaluation.foreign import Trust, foreign_mistake
 from hf_mtl.evaluation.registry import METRICS
 from hf_mtl.tasks import MetricSpec, SequenceClassification, Task
 
@@ -33,6 +34,7 @@ def load_metric(
     task: Task,
     statistics: Mapping[str, Sequence[float]] | None = None,
     key: str = "metrics",
+    trust: Trust = Trust.CANONICAL,
 ) -> Scorer:
     """Build one of our metrics for a task, or else load it with `evaluate.load`.
 
@@ -41,12 +43,16 @@ def load_metric(
         task: The task to score; its classes must be known.
         statistics: ``std`` of each training target, which mse_z needs.
         key: Recipe key that a mistake belongs to.
+        trust: Whose code may be run.
 
     Raises:
-        DataError: If the metric cannot be loaded (offline, or unknown), or does not suit the task.
+        DataError: If the metric is code that may not be run, cannot be loaded (offline, or unknown), or does not
+            suit the task.
     """
     entry = METRICS.get(spec.name)
     if entry is None:
+        if mistake := foreign_mistake(key, spec, trust):
+            raise DataError(mistake)
         return ExternalMetric(spec, task, key)
     if task.type not in entry.task_types:
         raise DataError(Mistake(key, f"the metric '{spec.name}' cannot score a task of type {task.type}"))

@@ -7,6 +7,7 @@ from functools import singledispatch
 import numpy as np
 
 from hf_mtl.errors import DataError, Mistake
+from hf_mtl.evaluation.foreign import Trust
 from hf_mtl.evaluation.keys import metric_keys
 from hf_mtl.evaluation.loading import Scorer, load_metric
 from hf_mtl.tasks import Regression, SequenceClassification, Task
@@ -19,6 +20,7 @@ def score_task(
     outputs: np.ndarray,
     labels: np.ndarray,
     statistics: Mapping[str, Sequence[float]] | None = None,
+    trust: Trust = Trust.CANONICAL,
 ) -> dict[str, float]:
     """Score a task with the metrics it declares, in their order.
 
@@ -31,6 +33,7 @@ def score_task(
         outputs: Classification: logits [n, C]. Regression: predictions [n, D] in original units.
         labels: Classification: class ids [n]. Regression: targets [n, D] in original units.
         statistics: ``std`` [D] of each training target, which mse_z needs.
+        trust: Whose code the metrics may run.
 
     Returns:
         Values by `metric_keys`; after a metric of several targets, one value for each: ``pearson_V``.
@@ -48,6 +51,7 @@ def _(
     outputs: np.ndarray,
     labels: np.ndarray,
     statistics: Mapping[str, Sequence[float]] | None = None,
+    trust: Trust = Trust.CANONICAL,
 ) -> dict[str, float]:
     logits = np.asarray(outputs, dtype=np.float64)
     labels = np.asarray(labels).reshape(-1)
@@ -55,7 +59,7 @@ def _(
     if not np.isfinite(logits).all():
         return dict.fromkeys(metric_keys(task), math.nan)
     inputs = {"predictions": logits.argmax(axis=1), "prediction_scores": _softmax(logits)}
-    return _scores(task, name, inputs, labels, statistics)
+    return _scores(task, name, inputs, labels, statistics, trust)
 
 
 @score_task.register
@@ -65,6 +69,7 @@ def _(
     outputs: np.ndarray,
     labels: np.ndarray,
     statistics: Mapping[str, Sequence[float]] | None = None,
+    trust: Trust = Trust.CANONICAL,
 ) -> dict[str, float]:
     targets = np.asarray(labels, dtype=np.float64).reshape(len(labels), -1)
     predictions = np.asarray(outputs, dtype=np.float64).reshape(len(outputs), -1)
@@ -73,7 +78,7 @@ def _(
         return dict.fromkeys(metric_keys(task), math.nan)
     if task.num_outputs == 1:
         targets, predictions = targets[:, 0], predictions[:, 0]
-    return _scores(task, name, {"predictions": predictions}, targets, statistics)
+    return _scores(task, name, {"predictions": predictions}, targets, statistics, trust)
 
 
 def _scores(
@@ -82,10 +87,11 @@ def _scores(
     inputs: Mapping[str, np.ndarray],
     labels: np.ndarray,
     statistics: Mapping[str, Sequence[float]] | None,
+    trust: Trust,
 ) -> dict[str, float]:
     scores: dict[str, float] = {}
     for key, spec in metric_keys(task).items():
-        metric: Scorer = load_metric(spec, task, statistics, key=f"tasks.{name}.metrics")
+        metric: Scorer = load_metric(spec, task, statistics, key=f"tasks.{name}.metrics", trust=trust)
         wanted = "prediction_scores" if metric.wants_probabilities else "predictions"
         values = metric.compute(**{wanted: inputs[wanted], "references": labels})
         scores |= {key + found.removeprefix(metric.key): value for found, value in values.items()}

@@ -6,15 +6,15 @@ from typing import Any, Literal
 import psutil
 import torch
 from torch import Tensor, nn
-from transformers.utils import logging
 
 from hf_mtl.gradients.layers import taped_layers
 from hf_mtl.gradients.rows import Rows
 from hf_mtl.gradients.tape import Tape, Taped
 from hf_mtl.gradients.unsupported import Unsupported
 from hf_mtl.modeling import split_parameters
+from hf_mtl.shown import get_logger
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 Hold = Literal["float32", "bfloat16", "recompute"]
 

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from transformers.utils import logging
 
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.gradients.choice import (
@@ -22,8 +21,9 @@ from hf_mtl.gradients.options import GradientOptions
 from hf_mtl.gradients.recomputed import Recomputed
 from hf_mtl.gradients.rows import Rows
 from hf_mtl.gradients.tape import Tape, Taped
+from hf_mtl.shown import get_logger
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 Layout = Literal["segments", "split"]
 

@@ -1,7 +1,6 @@
 """Find, load and build the encoder that all tasks share."""
 
 import copy
-import importlib.util
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +13,12 @@ from safetensors import SafetensorError
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
 
-from hf_mtl.errors import Mistake, ModelError, known
-from hf_mtl.modeling.configuration import MultiTaskConfig
+from hf_mtl.errors import Mistake, ModelError
+from hf_mtl.modeling.configuration import MultiTaskConfig, refuse_kernels
+from hf_mtl.modeling.packages import IN_PACKAGE, package_folder
 
 Backbone: TypeAlias = str | Path | Mapping[str, Any] | PreTrainedConfig
 
-_IN_PACKAGE = "python:"
 _KEY = "model.backbone"
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 _ALIGNMENT = 64  # bytes; how torch allocates
@@ -30,21 +29,9 @@ def resolve_backbone(backbone: str) -> str:
     """Turn ``python:package.name/sub/folder`` into that folder of an installed package; leave the rest alone.
 
     Raises:
-        ModelError: If the package is not installed or has no such folder.
+        ModelError: If the package is not installed or has no such folder inside it.
     """
-    if not backbone.startswith(_IN_PACKAGE):
-        return backbone
-    package, _, folder = backbone.removeprefix(_IN_PACKAGE).partition("/")
-    root = _package_root(package)
-    if root is None:
-        remedy = f"Install it, probably with `pip install {package.split('.')[0].replace('_', '-')}`"
-        raise ModelError(Mistake(_KEY, f"'{backbone}': Python package '{package}' is not installed", remedy))
-    path = root / folder
-    if not path.is_dir():
-        folders = [entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("__")]
-        problem = f"'{backbone}': package '{package}' has no folder '{folder}'"
-        raise ModelError(Mistake(_KEY, problem, known(folders, folder, "Folders")))
-    return str(path)
+    return str(package_folder(backbone)) if backbone.startswith(IN_PACKAGE) else backbone
 
 
 def load_encoder_config(backbone: Backbone, **kwargs: Any) -> PreTrainedConfig:
@@ -61,10 +48,13 @@ def load_encoder_config(backbone: Backbone, **kwargs: Any) -> PreTrainedConfig:
         return copy.deepcopy(backbone)
     if isinstance(backbone, Mapping):
         return _inline_config(backbone)
+    # False, not None: with None transformers asks on the terminal whether to run the backbone's own code.
+    options = {"trust_remote_code": False, **kwargs}
     try:
-        config = AutoConfig.from_pretrained(resolve_backbone(str(backbone)), **kwargs)
+        config = AutoConfig.from_pretrained(resolve_backbone(str(backbone)), **options)
     except _LOAD_ERRORS as error:
         raise ModelError(_cannot_load(str(backbone), error)) from error
+    refuse_kernels(config, f"the config of '{backbone}'")
     if isinstance(config, MultiTaskConfig):
         remedy = (
             "To train it on, give MultiTaskModel.from_pretrained to the Trainer. For other tasks, save its encoder "
@@ -164,19 +154,9 @@ def _inline_config(fields: Mapping[str, Any]) -> PreTrainedConfig:
         raise ModelError(Mistake(_KEY, f"not a '{model_type}' config: {_one_line(error)}")) from error
 
 
-def _package_root(package: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(package)
-    except (ModuleNotFoundError, ValueError):
-        return None
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(next(iter(spec.submodule_search_locations)))
-
-
 def _cannot_load(backbone: str, error: Exception) -> Mistake:
     reason = _one_line(error)
-    if backbone.startswith(_IN_PACKAGE) or Path(backbone).exists():
+    if backbone.startswith(IN_PACKAGE) or Path(backbone).exists():
         tried = "Tried it as a folder"
         remedy = "It needs config.json and weights that transformers can read"
     else:

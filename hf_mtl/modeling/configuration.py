@@ -1,12 +1,30 @@
 """The config of a multi-task model: the backbone's config, and the tasks."""
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from hf_mtl.errors import Mistake, ModelError
-from hf_mtl.tasks import Task, task_from_dict
+from hf_mtl.tasks import Task, task_from_dict, without_paths
+
+
+def refuse_kernels(config: Any, name: str) -> None:
+    """Refuse a config read from a file that names a kernel of the Hub for its attention: compiled code of others.
+
+    Args:
+        config: The config.
+        name: What to call it.
+
+    Raises:
+        ModelError: If it does. (Python code may name one with ``attn_implementation=``.)
+    """
+    found = getattr(config, "_attn_implementation", None)
+    if isinstance(found, str) and "/" in found:
+        problem = f"{name} names the attention kernel '{found}', which is code of others"
+        remedy = "Take attn_implementation out of its config.json; give it in Python if you trust the kernel"
+        raise ModelError(Mistake("model.backbone", problem, remedy))
 
 
 class MultiTaskConfig(PreTrainedConfig):
@@ -44,6 +62,9 @@ class MultiTaskConfig(PreTrainedConfig):
     freeze: str | int | None = None
     temperatures: dict[str, float] | None = None
 
+    # Whether the tasks were read from a file. Not a field: it is not saved.
+    _tasks_from_file = False
+
     def __post_init__(self, **kwargs: Any) -> None:
         """Order the tasks and turn them into JSON; read the backbone's config."""
         # Before the base class, which hands dtype and attention implementation down to the sub-config.
@@ -71,7 +92,33 @@ class MultiTaskConfig(PreTrainedConfig):
         if found != cls.model_type:
             remedy = "Put heads on such an encoder with `MultiTaskModel.from_backbone`"
             raise ModelError(Mistake("", f"the config is that of a '{found}' model, which has no tasks", remedy))
-        return super().from_dict(config_dict, **kwargs)
+        chosen = "attn_implementation" in kwargs
+        found = super().from_dict(config_dict, **kwargs)
+        config = found[0] if isinstance(found, tuple) else found  # with the arguments that it did not use
+        config._tasks_from_file = True
+        if not chosen:
+            refuse_kernels(config, "the model's config")
+            refuse_kernels(config.encoder_config, "the model's config")
+        return found
+
+    @classmethod
+    def from_json_file(cls, json_file: str | PathLike[str]) -> "MultiTaskConfig":
+        """As the base class's."""
+        config: MultiTaskConfig = super().from_json_file(json_file)
+        config._tasks_from_file = True
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the base class's; of the path of a metric's script its name alone is kept."""
+        output: dict[str, Any] = super().to_dict()
+        output.pop("_tasks_from_file", None)
+        output["tasks"] = {name: without_paths(task) for name, task in (self.tasks or {}).items()}
+        return output
+
+    @property
+    def tasks_from_file(self) -> bool:
+        """Whether a file names the tasks, and not the user's own code: their metrics may be anybody's."""
+        return self._tasks_from_file
 
     @property
     def task_objects(self) -> dict[str, Task]:

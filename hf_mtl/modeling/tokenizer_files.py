@@ -35,7 +35,9 @@ def read_tokenizer(path: str, name: str | None = None, **options: Any) -> PreTra
     """
     name = name or path
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, **options)
+        # False, not None: with None transformers asks on the terminal whether to run the tokenizer's own code.
+        trusted = {"trust_remote_code": False, **options}
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, **trusted)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0].rstrip(" :.")
         problem = f"no tokenizer could be loaded from '{name}'"

@@ -8,7 +8,7 @@ from hf_mtl.argument_fields import FORMER, refused_keys
 from hf_mtl.errors import Mistake, UserError, by_task_mistakes, known
 from hf_mtl.recipe import sections
 from hf_mtl.recipe.balancing import build_balancing, check_balancing
-from hf_mtl.recipe.checks import check_frozen, check_recipe, check_schedules, empty_texts
+from hf_mtl.recipe.checks import check_frozen, check_recipe, check_schedules, empty_texts, foreign_metrics
 from hf_mtl.recipe.named import named
 from hf_mtl.recipe.schema import ModelSection, Recipe
 from hf_mtl.recipe.signatures import Options
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 SECTIONS = ("model", "tasks", "mixture", "balancing", "schedules", "training")
 
 
-def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None:
+def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool = False) -> Recipe | None:
     """Validate a whole recipe; None if anything is wrong.
 
     Args:
         data: Plain values, with nothing left to inherit and absolute paths.
         mistakes: Receives everything that is wrong.
+        allow_code: Whether code that the recipe names may be run.
     """
     mistakes.extend(_unknown_section(key) for key in data if key not in SECTIONS)
     # An empty section is no section: its keys may all be commented out.
@@ -41,6 +42,7 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake]) -> Recipe | None
     mistakes.extend(
         check_recipe(tasks, training, complete=not any(item.key.startswith("tasks") for item in mistakes))
     )
+    mistakes.extend(foreign_metrics(tasks, allow_code))
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
         mistakes.extend(check_schedules(built, mixture, training, tasks, model))
@@ -118,7 +120,7 @@ def _task(data: Any, key: KeyPath, mistakes: list[Mistake]) -> Task | None:
         return None
     task = validate(TASK_TYPES[kind], data, key, mistakes)
     if "dataset" not in data:
-        remedy = "Give dataset: {path: ...}, a Hub id, a folder, or csv, json or parquet with data_files."
+        remedy = "Give dataset: {path: ...}: a Hub id, a folder, or csv, json, parquet, arrow, text with data_files."
         mistakes.append(Mistake(dotted((*key, "dataset")), "missing", remedy))
     _head(data, key, mistakes)
     return task or without_mistakes(TASK_TYPES[kind], data)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from hf_mtl.data.secret_urls import secret_mistakes
 from hf_mtl.errors import Mistake, known
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.recipe.signatures import Options
@@ -34,6 +35,7 @@ def check_recipe(tasks: Tasks, training: Options | None, complete: bool) -> list
     mistakes = [mistake for name in tasks for mistake in _name(name)]
     for name, task in valid.items():
         mistakes.extend(_columns(name, task))
+        mistakes.extend(_secrets(name, task))
         mistakes.extend(_misspelt_metrics(name, task))
         if isinstance(task, SequenceClassification):
             mistakes.extend(_classes(name, task))
@@ -44,6 +46,25 @@ def check_recipe(tasks: Tasks, training: Options | None, complete: bool) -> list
     if training is not None and complete:
         mistakes.extend(_best_metric(valid, training))
     return mistakes
+
+
+def foreign_metrics(tasks: Tasks, allow_code: bool) -> list[Mistake]:
+    """Find the metrics whose code may not be run.
+
+    Args:
+        tasks: The tasks by name; None for one of which nothing can be said.
+        allow_code: Whether the user allows code.
+    """
+    from hf_mtl.evaluation import Trust, foreign_mistakes
+
+    meant = {name: _without_misspelt(task) for name, task in tasks.items() if task is not None}
+    return foreign_mistakes(meant, Trust.of(allow_code))
+
+
+def _without_misspelt(task: Task) -> Task:
+    """The task without the metrics of which it is said elsewhere that they are unknown."""
+    meant = [spec for spec in task.metrics if spec.greater_is_better is not None or "/" in spec.name]
+    return task.model_copy(update={"metrics": meant})
 
 
 def check_frozen(tasks: Tasks, model: ModelSection) -> list[Mistake]:
@@ -155,6 +176,15 @@ def _columns(name: str, task: Task) -> Iterator[Mistake]:
     for key, columns in (("text", task.text_columns), ("label", task.label_columns)):
         if len(set(columns)) < len(columns):
             yield Mistake(f"tasks.{name}.{key}", f"found {columns}, the same column twice", "Name each column once.")
+
+
+def _secrets(name: str, task: Task) -> Iterator[Mistake]:
+    """URLs with a password: the run would keep them in its recipe.yaml."""
+    if isinstance(task.dataset, list):
+        for place, source in enumerate(task.dataset):
+            yield from secret_mistakes(source, f"tasks.{name}.dataset[{place}]")
+    elif task.dataset is not None:
+        yield from secret_mistakes(task.dataset, f"tasks.{name}.dataset")
 
 
 def _classes(name: str, task: SequenceClassification) -> Iterator[Mistake]:

@@ -13,21 +13,41 @@ from hf_mtl.recipe.places import Places
 from hf_mtl.recipe.schema import Recipe
 
 
-def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Load, merge and validate a recipe. No model is loaded, and no data is looked at.
+def load_recipe(path: str | Path, overrides: Iterable[str] = (), allow_code: bool = False) -> Recipe:
+    """Load, merge and validate a recipe. No model is loaded, no data is looked at, and no code is run.
 
     Args:
         path: A YAML file.
         overrides: ``key=value`` with dotted keys, which win over the file: ``training.learning_rate=1e-4``.
             An empty or null value removes a key.
+        allow_code: Whether code that the recipe names may be run later: metric scripts, and metrics of users of the
+            Hub. (Metrics that `evaluate` itself publishes need no such word.)
 
     Raises:
         RecipeError: With everything that is wrong, each mistake with the file and line that says it.
     """
+    recipe = _load(path, overrides, allow_code)
+    recipe._allow_code = allow_code
+    return recipe
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Load a recipe to compare it with another: code that it names is not refused, and must not be run.
+
+    Args:
+        path: A YAML file.
+
+    Raises:
+        RecipeError: As `load_recipe`.
+    """
+    return _load(path, (), may_name_code=True)
+
+
+def _load(path: str | Path, overrides: Iterable[str], may_name_code: bool) -> Recipe:
     mistakes: list[Mistake] = []
     node = apply_overrides(read_extended(path, mistakes), overrides, mistakes)
     places = Places.of(node)
-    recipe = build_recipe(resolve_paths(node).plain(), mistakes)
+    recipe = build_recipe(resolve_paths(node).plain(), mistakes, may_name_code)
     if recipe is None or mistakes:
         raise RecipeError([replace(item, where=item.where or places.locate(item.key)) for item in mistakes])
     recipe._places = places

@@ -3,9 +3,8 @@
 import os
 from collections.abc import Callable
 
+from hf_mtl.data.readers import READERS
 from hf_mtl.recipe.yaml_source import Node
-
-_FORMATS = ("csv", "json", "parquet", "text", "arrow")
 
 
 def resolve_paths(recipe: Node) -> Node:
@@ -40,7 +39,7 @@ def _dataset(node: Node) -> Node:
         return _each(node, _dataset)
     if not isinstance(node.value, dict) or "path" not in node.value:
         return node
-    if node.value["path"].value in _FORMATS:
+    if node.value["path"].value in READERS:
         # The files of a format are local (globs too, which do not exist as such); those of a Hub id are not.
         return _at(node, "data_files", lambda files: _leaves(files, _absolute))
     return _at(_at(node, "path", _if_local), "data_files", lambda files: _leaves(files, _if_local))
@@ -67,7 +66,7 @@ def _absolute(node: Node) -> Node:
 
 def _if_local(node: Node) -> Node:
     value = node.value
-    if not isinstance(value, str) or not value or value in _FORMATS:
+    if not isinstance(value, str) or not value or value in READERS:
         return node
     local = value.startswith((".", "~")) or os.path.exists(os.path.join(node.origin.folder, value))
     return _absolute(node) if local else node

@@ -12,11 +12,18 @@ from hf_mtl.recipe.places import Places
 from hf_mtl.recipe.sections import gradients_section, method_section
 from hf_mtl.recipe.signatures import Options
 from hf_mtl.recipe.yaml_source import dump_yaml
+from hf_mtl.shown import hide_secrets
 from hf_mtl.tasks import AnyTask
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    def __repr__(self) -> str:
+        return hide_secrets(super().__repr__())
+
+    def __str__(self) -> str:
+        return hide_secrets(super().__str__())
 
 
 class ModelSection(_Frozen):
@@ -124,10 +131,22 @@ class Recipe(_Frozen):
     schedules: list[SerializeAsAny[Options]] = Field(default_factory=list)
     training: SerializeAsAny[Options]
     _places: Places = PrivateAttr(default_factory=Places)
+    _allow_code: bool = PrivateAttr(default=False)
 
     def __eq__(self, other: object) -> bool:
         # Not where it was written: a resolved copy is the same recipe.
         return isinstance(other, Recipe) and self.to_dict() == other.to_dict()
+
+    @property
+    def allow_code(self) -> bool:
+        """Whether the user allows that code which the recipe names is run; the recipe itself cannot say so."""
+        return self._allow_code
+
+    def allowing_code(self) -> "Recipe":
+        """The same recipe, with the user's word that code which it names may be run."""
+        allowing = self.model_copy()
+        allowing._allow_code = True
+        return allowing
 
     def locate(self, key: str) -> str:
         """``file:line`` of a dotted key, or of the nearest key above it; empty for a recipe made in Python."""

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from hf_mtl.errors import OnlyWith
+from hf_mtl.shown import hide_secrets
 
 _ENTRY = re.compile(r"^(\w+)\s*(?:\([^)]*\))?:\s+(.*)$")
 _PLAIN: tuple[Any, ...] = (int, float, str, bool, type(None), Any, dict, list, tuple)
@@ -24,6 +25,12 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
     name_field: ClassVar[str] = ""
     only_with: ClassVar[OnlyWith] = {}
+
+    def __repr__(self) -> str:
+        return hide_secrets(super().__repr__())
+
+    def __str__(self) -> str:
+        return hide_secrets(super().__str__())
 
     def options(self) -> dict[str, Any]:
         """What was set, as keyword arguments; the rest keeps the callable's own defaults."""

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from transformers.utils import logging
-
 from hf_mtl.errors import in_a_line
+from hf_mtl.shown import get_logger
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 def drawn(path: Path, figure: Callable[..., None], *values: Any) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from hf_mtl.reporting.panels import SUMMARIES, Panel, Points, Record, log_tasks, panels_of
 from hf_mtl.reporting.style import label_panel, new_figure, save, task_styles
+from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,7 +109,7 @@ def _draw_parts(axis: "Axes", parts: Mapping[str, Points]) -> None:
         shades = [(*PART_COLOUR, 1.0 - frozen) for frozen in points.values]
         axis.broken_barh(spans, (row - 0.35, 0.7), facecolors=shades, linewidth=0)
     if parts:
-        axis.set_yticks(range(len(parts)), list(parts))
+        axis.set_yticks(range(len(parts)), list(map(visible, parts)), parse_math=False)
         axis.set_ylim(len(parts) - 0.5, -0.5)
         axis.grid(False, axis="y")
 

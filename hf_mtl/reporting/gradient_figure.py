@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_mtl.reporting.style import label_panel, new_figure, save, task_styles
+from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,8 +84,9 @@ def _draw_matrix(axis: "Axes", tasks: Sequence[str], cosines: np.ndarray) -> Non
     limit = max(_LEAST_LIMIT, float(np.nanmax(pairs, initial=0.0)))
     image = axis.imshow(cosines, cmap="RdBu", vmin=-limit, vmax=limit)
     axis.set_anchor("W")
-    axis.set_xticks(range(len(tasks)), list(tasks), rotation=30, ha="right")
-    axis.set_yticks(range(len(tasks)), list(tasks))
+    names = [visible(task) for task in tasks]
+    axis.set_xticks(range(len(tasks)), names, rotation=30, ha="right", parse_math=False)
+    axis.set_yticks(range(len(tasks)), names, parse_math=False)
     axis.grid(False)
     for row in range(len(tasks)) if len(tasks) <= _NUMBERED else ():
         for column in range(len(tasks)):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_mtl.evaluation import ReliabilityBins
-from hf_mtl.reporting.style import TaskStyle, new_grid, save, task_styles
+from hf_mtl.reporting.style import TaskStyle, new_grid, plain_name, save, task_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,8 +42,9 @@ def reliability_figure(path: str | Path, panels: Mapping[str, Mapping[str, Relia
         axis.set_xlim(0, 1)
         axis.set_ylim(0, 1)
         axis.set_aspect("equal")
-        axis.set_title(title, loc="left", fontsize=11)
-        axis.legend(loc="upper left", frameon=False, fontsize=8, handlelength=2.0)
+        legend = axis.legend(loc="upper left", frameon=False, fontsize=8, handlelength=2.0)
+        for text in (axis.set_title(title, loc="left", fontsize=11), *legend.get_texts()):
+            plain_name(text)
     figure.supxlabel("confidence", fontsize=10)
     figure.supylabel("accuracy (lines), share of rows (bars)", fontsize=10)
     save(figure, path)

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hf_mtl.reporting.atomic import replacing
+from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 # Okabe and Ito 2008, without yellow (too light for a line on white) and black (kept for summaries).
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F")
@@ -104,7 +106,7 @@ def label_panel(panel: "Axes", title: str, unit: str, upwards: bool = False) -> 
     panel.set_ylabel(unit)
     if not panel.get_legend_handles_labels()[0]:
         return
-    panel.legend(
+    legend = panel.legend(
         loc="upper left",
         bbox_to_anchor=(1.01, 1.0),
         borderaxespad=0.0,
@@ -113,6 +115,14 @@ def label_panel(panel: "Axes", title: str, unit: str, upwards: bool = False) -> 
         handlelength=2.8,
         reverse=upwards,
     )
+    for text in legend.get_texts():
+        plain_name(text)
+
+
+def plain_name(text: "Text") -> None:
+    """Draw a text as it is written, on one line: dollars in a name are no formula."""
+    text.set_parse_math(False)
+    text.set_text(visible(text.get_text()))
 
 
 def save(figure: "Figure", path: str | Path) -> None:

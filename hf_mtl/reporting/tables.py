@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_mtl.reporting.plan import PlanSummary
+from hf_mtl.shown import shown, visible
 
 SUMMARIES = {
     "average": "average: mean over tasks, of each the mean of its metrics of which more is better",
@@ -42,7 +43,7 @@ def results_notes(results: Mapping[str, Any]) -> str:
     baselines = results.get("baselines") or {}
     notes = [*results.get("notes", ())]
     notes += [f"{name}: {note}" for name, found in baselines.items() for note in found.get("notes", ())]
-    return "\n".join([*SUMMARIES.values(), *(["", *notes] if notes else [])])
+    return "\n".join([*SUMMARIES.values(), *(["", *map(shown, notes)] if notes else [])])
 
 
 def plan_table(plan: PlanSummary) -> str:
@@ -87,6 +88,8 @@ def aligned(rows: Sequence[Sequence[str]], left: int, footer: Sequence[Sequence[
         footer: Rows below a second line.
         rule: Draw a line below the header.
     """
+    # A name with line breaks, or with what a terminal obeys, stays in its cell.
+    rows, footer = ([[visible(cell) for cell in row] for row in part] for part in (rows, footer))
     widths = [max(len(row[column]) for row in [*rows, *footer]) for column in range(len(rows[0]))]
 
     def text(row: Sequence[str]) -> str:

@@ -5,7 +5,6 @@ from typing import Any
 
 from torch import nn
 from transformers.training_args import ParallelMode
-from transformers.utils import logging
 
 from hf_mtl.argument_fields import refused_fields
 from hf_mtl.arguments import MultiTaskTrainingArguments
@@ -14,12 +13,13 @@ from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, Mistake, UserError, known
 from hf_mtl.evaluation import absent_classes, greater_is_better, metric_keys, undefined_metrics
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.argument_effects import idle_options, unbuildable
 from hf_mtl.training.launch import launch_mistakes
 from hf_mtl.training.temperatures import has_temperature
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 _ELSEWHERE = {
     "data_collator": "hf_mtl plans and collates its own batches",

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.utils import logging
 
 from hf_mtl.balancing import LossWeighting
+from hf_mtl.shown import get_logger
 from hf_mtl.training.objective import StepResult
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 STEPS_IN_A_ROW = 20
 STARVED = 1e-3

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.utils import logging
 
 from hf_mtl.balancing import LossWeighting
 from hf_mtl.data.collate import Layout
 from hf_mtl.modeling import split_parameters
 from hf_mtl.modeling.output import MultiTaskOutput
+from hf_mtl.shown import get_logger
 from hf_mtl.training.balancing import is_sharded
 from hf_mtl.training.beside import forget_passes_beside
 from hf_mtl.training.extra_passes import LossPass, RandomState
@@ -29,7 +29,7 @@ from hf_mtl.training.preparation import check_wrapped
 from hf_mtl.training.task_batches import by_task
 from hf_mtl.training.task_gradients import TaskGradients
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 Batch = dict[str, Any]
 

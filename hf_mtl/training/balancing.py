@@ -8,7 +8,6 @@ from typing import Any, get_args
 
 import torch
 from transformers import TrainingArguments
-from transformers.utils import logging
 
 from hf_mtl.balancing import (
     DEFAULT_REDUCTION,
@@ -31,10 +30,11 @@ from hf_mtl.gradients import GradientOptions, shared_parameters
 from hf_mtl.gradients.options import Layout
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.freezing import upper_parameters
+from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Regression, Task
 from hf_mtl.training.task_gradients import OF_GRADIENTS
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 def make_weighting(

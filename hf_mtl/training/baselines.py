@@ -8,7 +8,7 @@ from datasets import Dataset
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.texts import is_tokenised
 from hf_mtl.errors import RunError
-from hf_mtl.evaluation import aggregate, baseline_outputs, headline_keys, score_notes, score_task
+from hf_mtl.evaluation import Trust, aggregate, baseline_outputs, headline_keys, score_notes, score_task
 from hf_mtl.evaluation.baselines import target_spread
 from hf_mtl.training.prepare import Prepared
 
@@ -34,7 +34,7 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
         texts = [_texts(found, task.text_columns) for found in (train, evaluated)]
         spread = target_spread(task, train_labels)
         for baseline, outputs in baseline_outputs(task, texts[0], train_labels, texts[1]).items():
-            values = score_task(task, name, outputs, labels, spread)
+            values = score_task(task, name, outputs, labels, spread, Trust.of(prepared.recipe.allow_code))
             scores.setdefault(baseline, {})[name] = values
             said = notes.setdefault(baseline, [])
             if baseline != "majority":  # which predicts one class by design

@@ -18,7 +18,6 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer_callback import ExportableState
-from transformers.utils import logging
 
 from hf_mtl.arguments import LEAST_OFTEN
 from hf_mtl.data.loaded import LoadedTask
@@ -26,12 +25,13 @@ from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.reporting.atomic import flush
 from hf_mtl.reporting.json_files import append_jsonl, rewind_jsonl
 from hf_mtl.reporting.log_keys import MODEL_STEP, is_task_loss
+from hf_mtl.shown import get_logger, visible
 from hf_mtl.training.objective import Objective
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.signals import TaskSignals
 from hf_mtl.training.together import all_or_none
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 class BalancingCallback(TrainerCallback):
@@ -270,7 +270,7 @@ def log_line(logs: dict[str, Any], step: int, total: int) -> str:
     place = f"step {step:>{len(str(total))}}/{total}"
     if "loss" in logs:
         losses = [f"{key.removeprefix('loss/')} {value:.3f}" for key, value in logs.items() if is_task_loss(key)]
-        return f"{place}  loss {float(logs['loss']):.3f}  ({', '.join(losses)})"
+        return visible(f"{place}  loss {float(logs['loss']):.3f}  ({', '.join(losses)})")
     if "eval_average" in logs:
         together = [f"{key} {logs[f'eval_{key}']:.4f}" for key in ("average", "macro", "worst")]
         return f"{place}  validation: {', '.join(together)}"

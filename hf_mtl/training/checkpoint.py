@@ -15,14 +15,14 @@ from typing import Any, Protocol
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from transformers.utils import logging
 
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.disk import writing
 from hf_mtl.errors import CheckpointError
 from hf_mtl.reporting.atomic import flush
+from hf_mtl.shown import get_logger
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 MANIFEST = "manifest.json"
 STATE_FILE = "multi_task_state.safetensors"

@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from transformers import TrainingArguments
-from transformers.utils import logging
 
 from hf_mtl.errors import NotPushedError, in_a_line
 from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.figures import training_figure
 from hf_mtl.reporting.gradient_figure import gradient_figure
 from hf_mtl.reporting.json_files import read_jsonl
+from hf_mtl.shown import get_logger
 from hf_mtl.training import outbox
 from hf_mtl.training.run_folder import RunFolder
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 _FIGURES: dict[str, tuple[str, Callable[..., None]]] = {
     "training.png": ("loss/", training_figure),

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.utils import logging
 
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.permutation import derive_key, permute
 from hf_mtl.gradients import GradientOptions, SharedGradients, plain_forward, shared_parameters
 from hf_mtl.modeling.parameters import training_flops
+from hf_mtl.shown import get_logger
 from hf_mtl.training.evaluate import to_device
 from hf_mtl.training.task_batches import by_task
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 ROWS = 8
 """Rows of each task in a sample, or fewer, so that all are no more than a micro-batch."""

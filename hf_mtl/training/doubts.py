@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from transformers import TrainingArguments
 from transformers.training_args import ParallelMode
-from transformers.utils import logging
 
 from hf_mtl.data.learned_temperature import REFERENCE_STEPS, LearnedTemperature
 from hf_mtl.data.mixture import Mixture
@@ -14,10 +13,11 @@ from hf_mtl.errors import Mistake
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.schedules import Schedule, Schedules
 from hf_mtl.schedules.mt2st_feedback import MT2STFeedback
+from hf_mtl.shown import get_logger
 from hf_mtl.training.balancing import is_sharded
 from hf_mtl.training.schedule_checks import planned_evaluations
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 def say_doubts(

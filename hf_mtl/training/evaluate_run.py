@@ -7,23 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, logging
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from hf_mtl.data.columns import name_count
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.text_keys import Keys
 from hf_mtl.errors import CheckpointError, Mistake, ModelError, RunError, UserError
+from hf_mtl.evaluation import Trust, foreign_mistakes
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
-from hf_mtl.recipe import load_recipe
+from hf_mtl.recipe import Recipe, load_recipe, read_recipe
+from hf_mtl.shown import get_logger
 from hf_mtl.training.baselines import add_baselines, check_baselines
 from hf_mtl.training.checkpoint import MANIFEST, MODEL_CONFIG, verify
 from hf_mtl.training.prepare import Prepared, load_data, make_arguments, note_unscored
 from hf_mtl.training.run_data import RunData
 from hf_mtl.training.scoring_overrides import check_overrides, scoring_tasks
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 _ONLY_SCORING: dict[str, Any] = {
     "report_to": "none",
@@ -43,7 +45,12 @@ _ONLY_SCORING: dict[str, Any] = {
 
 
 def evaluate_run(
-    path: str | Path, overrides: Sequence[str] = (), *, split: str = "validation", baselines: bool = False
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    split: str = "validation",
+    baselines: bool = False,
+    allow_code: bool = False,
 ) -> dict[str, Any]:
     """Score a checkpoint on the data of its run's recipe.
 
@@ -53,6 +60,8 @@ def evaluate_run(
             nothing to a trained model is refused.
         split: ``train``, ``validation`` or ``test``.
         baselines: Score the majority class and TF-IDF with a linear model on the same rows too.
+        allow_code: Whether code that the run's recipe names may be run: the run may be anybody's. Without it, metrics
+            that `evaluate` publishes are loaded where an override names them, and no others but ours.
 
     Returns:
         ``{"tasks", "average", "macro", "worst", "loss", "notes", "split"}``, and ``"baselines"`` by name when asked.
@@ -60,8 +69,9 @@ def evaluate_run(
     Raises:
         UserError: If there is no checkpoint, it is damaged, there is no such split, or an override means nothing.
     """
-    recipe_path, model_path = find_checkpoint(Path(path), overrides)
-    run, recipe = load_recipe(recipe_path), load_recipe(recipe_path, overrides)
+    recipe_path, model_path = find_checkpoint(Path(path), overrides, allow_code)
+    run, recipe = read_recipe(recipe_path), load_recipe(recipe_path, overrides, allow_code)
+    _refuse_code(run, recipe)
     # Nothing of training happens: no folder of it is made, and nothing is watched.
     args = make_arguments(recipe, output_dir=str(model_path), **_ONLY_SCORING)
     model = load_model(model_path)
@@ -78,7 +88,7 @@ def evaluate_run(
     if baselines:
         check_baselines(prepared)
     trainer = prepared.trainer(model, to_train=False)
-    trainer.tasks = scoring_tasks(run, recipe, model.tasks)
+    trainer.tasks, trainer.trust = scoring_tasks(run, recipe, model.tasks), Trust.of(allow_code)
     trainer.tells_notes = False
     trainer.predict(rows)
     results = {**trainer.scores.to_dict(), "split": split}
@@ -86,6 +96,16 @@ def evaluate_run(
     if baselines:
         add_baselines(results, prepared, rows)
     return results
+
+
+def _refuse_code(run: Recipe, asked: Recipe) -> None:
+    """Refuse metrics that a run names and that are not ours, unless code is allowed; overrides are the user's own."""
+    if asked.allow_code:
+        return
+    kept = {name: task for name, task in asked.tasks.items() if name in run.tasks}
+    kept = {name: task for name, task in kept.items() if task.metrics == run.tasks[name].metrics}
+    if mistakes := foreign_mistakes(kept, Trust.OURS):
+        raise RunError(asked.with_places(mistakes))
 
 
 def _say_other_rows(then: RunData, data: Mapping[str, LoadedTask], split: str, baselines: bool) -> None:
@@ -122,7 +142,7 @@ def _trained_texts(then: RunData, keys: Keys, split: str, always: bool) -> list[
     return [f"The run was trained on {trained:,} of the {name_count(len(keys), f'{split} text')} scored."]
 
 
-def find_checkpoint(path: Path, overrides: Sequence[str]) -> tuple[Path, Path]:
+def find_checkpoint(path: Path, overrides: Sequence[str], allow_code: bool = False) -> tuple[Path, Path]:
     """The recipe and the model that a path means.
 
     Raises:
@@ -131,7 +151,7 @@ def find_checkpoint(path: Path, overrides: Sequence[str]) -> tuple[Path, Path]:
     if not path.exists():
         raise RunError(f"{path}: no such file or folder; give a run's folder, a checkpoint in it, or a recipe")
     if path.is_file():
-        path = Path(str(make_arguments(load_recipe(path, overrides), **_ONLY_SCORING).output_dir))
+        path = Path(str(make_arguments(load_recipe(path, overrides, allow_code), **_ONLY_SCORING).output_dir))
     if not (path / "config.json").is_file():
         raise RunError(f"{path}: holds no trained model (config.json is missing); train it first: hf-mtl train")
     for folder in (path, path.parent):

@@ -7,12 +7,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from transformers.utils import logging
-
 from hf_mtl.errors import RunError
+from hf_mtl.shown import get_logger
 from hf_mtl.training.lock_holders import Holder, in_use, read_holders
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 NAME = "run.beat-"
 EVERY_S = 10.0

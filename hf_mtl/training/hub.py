@@ -9,14 +9,14 @@ from typing import Any
 from huggingface_hub import upload_folder
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import HubStrategy
-from transformers.utils import logging
 from transformers.utils.hub import PushInProgress
 
 from hf_mtl.errors import Mistake, RunError, in_a_line
+from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.outbox import OUTBOX, REMEDY, await_push, forget_place, pack, remove, repo_name
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 # What of a checkpoint only training needs.
 _STATE = ("optimizer.*", "scheduler.pt", "scaler.pt", "rng_state*", "trainer_state.json")

@@ -18,12 +18,12 @@ from types import FrameType
 from typing import Any
 
 from transformers import TrainingArguments
-from transformers.utils import logging
 
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import Interrupted, Stopped, Terminated
+from hf_mtl.shown import get_logger
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 AGAIN = 2.0
 """Seconds after which a second Ctrl-C is the user's: launchers pass the first one on, so that it comes twice."""

@@ -4,12 +4,12 @@ import os
 
 import psutil
 from transformers import TrainingArguments
-from transformers.utils import logging
 
 from hf_mtl.errors import Mistake
 from hf_mtl.launched import MAYBE, STARTED, count, environment_mistakes
+from hf_mtl.shown import get_logger
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 def launch_mistakes(args: TrainingArguments) -> list[Mistake]:

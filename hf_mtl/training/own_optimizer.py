@@ -5,15 +5,15 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.shown import get_logger
 from hf_mtl.training.optimizer import balancing_parameters, left_out
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 FUSED = ("layerwise", "lomo")
 """In the name of an ``optim`` that updates the model in its backward, and nothing but the model."""

@@ -8,7 +8,6 @@ from typing import Any
 
 from datasets import Dataset
 from transformers import set_seed
-from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.cache import filling_datasets
@@ -19,12 +18,13 @@ from hf_mtl.errors import Mistake, RecipeError, UserError
 from hf_mtl.launched import environment_mistakes
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import Recipe
+from hf_mtl.shown import get_logger
 from hf_mtl.training.argument_checks import check_training
 from hf_mtl.training.setup import check_token_ids, encode_splits
 from hf_mtl.training.tokenizer import load_tokenizer
 from hf_mtl.training.trainer import MultiTaskTrainer
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 @contextmanager
@@ -126,6 +126,7 @@ class Prepared:
                 mixture=self.recipe.mixture.options(),
                 balancing=self.recipe.balancing.options(),
                 schedules=[item.model_dump(exclude_unset=True) for item in self.recipe.schedules],
+                allow_code=self.recipe.allow_code,
                 **kwargs,
             )
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from transformers import TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
-from transformers.utils import logging
 
 from hf_mtl.errors import in_a_line
+from hf_mtl.shown import get_logger
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 _SET_UP = ("on_init_end", "on_train_begin")
 """Events before the first step: who cannot report at all learns it there."""

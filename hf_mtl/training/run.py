@@ -9,12 +9,12 @@ from typing import Any
 
 from accelerate import PartialState
 from transformers import PrinterCallback, ProgressCallback, TrainingArguments
-from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import RunError
 from hf_mtl.recipe import Recipe, load_recipe
+from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.baselines import check_baselines
 from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrinterCallback, TaskProgressCallback
@@ -29,7 +29,7 @@ from hf_mtl.training.run_lock import run_lock
 from hf_mtl.training.same_run import changed_training, refuse_another_run, refuse_other_rows
 from hf_mtl.training.trainer import MultiTaskTrainer
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 def run_recipe(
@@ -40,39 +40,40 @@ def run_recipe(
     overwrite: bool = False,
     test: bool = False,
     baselines: bool = False,
-    on_results: Callable[[dict[str, Any]], None] = lambda results: None,
+    ba,
 ) -> dict[str, Any]:
     """Train a recipe and score the result.
 
-    Once the results are kept, nothing can undo the run: a figure that cannot be drawn is a warning. What is left to
-    do, to draw or to push, is done by the main process alone; ``resume`` does it later if it breaks off.
+        Once the results are kept, nothing can undo the run: a figure that cannot be drawn is a warning. What is left to
+        do, to draw or to push, is done by the main process alone; ``resume`` does it later if it breaks off.
 
-    Args:
-        recipe: A recipe, or the path of one.
-        overrides: ``key=value`` that replace keys of a recipe given by path.
-        resume: Continue the run in the recipe's ``training.output_dir``; a finished one is left as it is.
-        overwrite: Start anew where a run is already.
-        test: Score the test splits too.
-        baselines: Score the majority class and TF-IDF with a linear model on the same rows.
-        on_results: Takes the results on every process as soon as they are kept, before figures and the Hub.
+        Args:
+            recipe: A recipe, or the path of one.
+            overrides: ``key=value`` that replace keys of a recipe given by path.
+            resume: Continue the run in the recipe's ``training.output_dir``; a finished one is left as it is.
+            overwrite: Start anew where a run is already.
+            test: Score the test splits too.
+            baselines: Score the majority class and TF-IDF with a linear model on the same rows.
+    ba
+        Returns:
+            As in ``results.json``: ``{"tasks": {task: {metric: value}}, "average", "macro", "worst", ...}`` for
+            validation, and ``"test"`` with the same when asked; ``"baselines"`` by name in both when asked; ``"notes"``,
+            what a reader should know beside the numbers. ``"step"`` is that of the model that is kept and scored;
+            ``"trained_steps"``, ``"planned_steps"`` and ``"ended_by"`` say how training ended.
 
-    Returns:
-        As in ``results.json``: ``{"tasks": {task: {metric: value}}, "average", "macro", "worst", ...}`` for
-        validation, and ``"test"`` with the same when asked; ``"baselines"`` by name in both when asked; ``"notes"``,
-        what a reader should know beside the numbers. ``"step"`` is that of the model that is kept and scored;
-        ``"trained_steps"``, ``"planned_steps"`` and ``"ended_by"`` say how training ended.
-
-    Raises:
-        UserError: If the recipe, the data or the folder cannot be used; nothing is trained.
-        DivergedError: If losses, weights or validation losses are not finite; checkpoints are kept.
-        Interrupted: At Ctrl-C, a KeyboardInterrupt, and at SIGTERM `Terminated`, a SystemExit: after the step, of
-            which there is a checkpoint. Not where the program has handlers of its own for them, nor in threads.
-        DiskError: If a file of the run cannot be written; the last checkpoint is whole.
-        NotPushedError: If everything is kept, but could not be pushed to the Hub; it has the results.
+        Raises:
+            UserError: If the recipe, the data or the folder cannot be used; nothing is trained.
+            DivergedError: If losses, weights or validation losses are not finite; checkpoints are kept.
+            Interrupted: At Ctrl-C, a KeyboardInterrupt, and at SIGTERM `Terminated`, a SystemExit: after the step, of
+                which there is a checkpoint. Not where the program has handlers of its own for them, nor in threads.
+            DiskError: If a file of the run cannot be written; the last checkpoint is whole.
+            NotPushedError: If everything is kept, but could not be pushed to the Hub; it has the results.
     """
     if not isinstance(recipe, Recipe):
-        recipe = load_recipe(recipe, overrides)
-    asked = _Asked(resume, overwrite, test, baselines, on_results)
+        recipe = load_recipe(recipe, overrides, allow_code)
+    elif allow_code:
+        recipe = recipe.allowing_code()
+    asked = _Asked(resume, overwrite, test, baselines, recipe.allow_code, on_results)
     before = "before it went on; what it has is as it was" if resume else "before the first step; nothing was trained"
     with Interruption(before).taking(unclaimed(signal.SIGINT, signal.SIGTERM)) as interruption:
         return _run_alone(recipe, asked, interruption)
@@ -86,6 +87,7 @@ class _Asked:
     overwrite: bool
     test: bool
     baselines: bool
+    allow_code: bool
     on_results: Callable[[dict[str, Any]], None]
 
 
@@ -160,7 +162,15 @@ def _say_where_it_goes_on(step: int, total: int) -> None:
 
 
 def _how_to_go_on(folder: RunFolder, asked: _Asked) -> str:
-    wishes = [name for name, wish in (("--test", asked.test), ("--baselines", asked.baselines)) if wish]
+    wishes = [
+        name
+        for name, wish in (
+            ("--test", asked.test),
+            ("--baselines", asked.baselines),
+            ("--allow-code", asked.allow_code),
+        )
+        if wish
+    ]
     command = shlex.join(["hf-mtl", "train", str(folder.recipe), "--resume", *wishes])
     launched = "launched as before, with" if PartialState().num_processes > 1 else "with"
     return f"Go on {launched}: {command}"

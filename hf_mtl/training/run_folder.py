@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from transformers.utils import logging
 
 from hf_mtl.errors import CheckpointError, DiskError, Mistake, RunError
 from hf_mtl.reporting.json_files import write_json_atomic
+from hf_mtl.shown import get_logger
 from hf_mtl.training.checkpoint import LOADED, MANIFEST, MODEL_CONFIG, checkpoints, is_checkpoint, listed
 from hf_mtl.training.own_checkpoints import own_files, remove_empty, strangers
 from hf_mtl.training.replaced_run import ReplacedRun
@@ -21,7 +21,7 @@ from hf_mtl.training.run_data import DATA, TRAINED, RunData
 from hf_mtl.training.run_record import RECORD, STAGING, WORK, RunRecord, seal_of
 from hf_mtl.training.together import all_or_none
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 RECIPE = "recipe.yaml"
 RESULTS = "results.json"

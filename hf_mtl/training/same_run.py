@@ -5,7 +5,7 @@ from typing import Any
 
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.errors import Mistake, RunError
-from hf_mtl.recipe import Recipe, load_recipe
+from hf_mtl.recipe import Recipe, read_recipe
 from hf_mtl.training.run_folder import RECIPE, RunFolder
 
 # What the rows depend on, and what a checkpoint brings back whatever the arguments say. Steps, batches per process
@@ -32,7 +32,7 @@ def refuse_another_run(recipe: Recipe, folder: RunFolder) -> None:
     """
     if not folder.recipe.exists():
         return
-    theirs = load_recipe(folder.recipe)
+    theirs = read_recipe(folder.recipe)
     mistakes = list(_differences(recipe, theirs, folder))
     if mistakes:
         raise RunError(recipe.with_places(mistakes))
@@ -67,7 +67,7 @@ def changed_training(recipe: Recipe, folder: RunFolder) -> list[str]:
     """
     if not folder.recipe.exists():
         return []
-    here, there = recipe.training.options(), load_recipe(folder.recipe).training.options()
+    here, there = recipe.training.options(), read_recipe(folder.recipe).training.options()
     keys = dict.fromkeys([*there, *here])
     return [f"training.{key}" for key in keys if key not in _PLACES and here.get(key) != there.get(key)]
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 from transformers import EvalPrediction
-from transformers.utils import logging
 
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.evaluation import aggregate, score_notes, score_task
+from hf_mtl.evaluation import Trust, aggregate, score_notes, score_task
+from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.evaluate import SplitPredictions
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ def score_splits(
     predictions: Mapping[str, SplitPredictions],
     statistics: Mapping[str, Mapping[str, Any]],
     compute_metrics: Callable[[EvalPrediction], Mapping[str, float]] | None,
+    trust: Trust = Trust.CANONICAL,
 ) -> Scores:
     """Score every task, and all of them together.
 
@@ -56,6 +57,7 @@ def score_splits(
         predictions: What was predicted.
         statistics: Training statistics by task, for metrics that need them.
         compute_metrics: The user's own metrics, called for each task.
+        trust: Whose code the tasks' metrics may run.
     """
     scores: dict[str, dict[str, float]] = {}
     predictions = {name: item for name, item in predictions.items() if splits[name].labelled}
@@ -65,7 +67,7 @@ def score_splits(
     for name, prediction in predictions.items():
         rows = splits[name].scored
         outputs, labels = prediction.outputs[rows], splits[name].labels[rows]
-        scores[name] = score_task(tasks[name], name, outputs, labels, statistics.get(name))
+        scores[name] = score_task(tasks[name], name, outputs, labels, statistics.get(name), trust)
         notes += score_notes(tasks[name], name, outputs, labels, scores[name])
     together = aggregate(scores, {name: tasks[name] for name in scores})
     for name, prediction in predictions.items():

@@ -81,8 +81,11 @@ def scoring_tasks(run: Recipe, asked: Recipe, tasks: Mapping[str, Task]) -> dict
         if name in tasks:
             was = run.tasks[name]
             asks = {field: getattr(task, field, None) for field in _SCORING}
+            # Of a script the model knows the name alone; its path is in the recipe.
+            asks_code = any(spec.is_script for spec in task.metrics)
             # Classes that are left to the data are those that the model knows.
             update = {field: value for field, value in asks.items() if value not in (None, getattr(was, field, None))}
+            update |= {"metrics": task.metrics} if asks_code else {}
             found[name] = tasks[name].model_copy(update=update)
     return found
 

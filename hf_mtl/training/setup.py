@@ -8,7 +8,6 @@ import numpy as np
 from datasets import Dataset
 from torch import Tensor
 from torch.nn import Embedding
-from transformers.utils import logging
 
 from hf_mtl.data.columns import collect, raise_all
 from hf_mtl.data.labels import encode_labels
@@ -20,10 +19,11 @@ from hf_mtl.errors import DataError, Mistake, ModelError, UserError, known
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.statistics import ClassWeights, TargetStatistics
 from hf_mtl.schedules import Run, Schedule, Schedules, build_schedule
+from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Regression, SequenceClassification, Task
 from hf_mtl.training.token_notes import say_padding, unknown_texts
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 def encode_splits(

@@ -10,11 +10,11 @@ from torch import nn
 from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import SaveStrategy, TrainOutput
-from transformers.utils import logging
 
 from hf_mtl.disk import writing
 from hf_mtl.errors import CheckpointError, DiskError, ModelError, RunError
 from hf_mtl.modeling.loaded import check_weights
+from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.callbacks import CallbackStates
 from hf_mtl.training.hub import HubTrainer
@@ -24,7 +24,7 @@ from hf_mtl.training.rotation import removable
 from hf_mtl.training.run_record import STAGING, WORK
 from hf_mtl.training.together import all_or_none
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 class StagedTrainer(HubTrainer):

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.utils import logging
 
 from hf_mtl.balancing import FromGramian, GradientAggregator, LookAhead, LossWeighting, NonFiniteRows
 from hf_mtl.data.processes import is_main_process
@@ -24,11 +23,12 @@ from hf_mtl.gradients import (
 from hf_mtl.gradients.reduction import reduce_gradients
 from hf_mtl.modeling.freezing import upper_parameters
 from hf_mtl.modeling.parameters import training_flops
+from hf_mtl.shown import get_logger
 from hf_mtl.training.objective import StepResult
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.second_backward import SecondBackward
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 OF_GRADIENTS = frozenset({"norms", "jacobian"})
 """What a weighting may need that takes gradients of single tasks."""

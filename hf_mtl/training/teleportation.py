@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.utils import logging
 
 from hf_mtl.balancing import Teleporting
 from hf_mtl.data.collate import Collator
@@ -20,10 +19,11 @@ from hf_mtl.data.permutation import derive_key, permute
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.gradients import shared_parameters
 from hf_mtl.modeling.parameters import training_flops
+from hf_mtl.shown import get_logger
 from hf_mtl.training.evaluate import to_device
 from hf_mtl.training.optimizer import ForOneStep
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 NOISE = 1e-4
 """Norm of the noise that each tensor gets when sharpness is measured."""

@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from transformers.utils import logging
 
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.evaluation.calibration import TEMPERATURE_BOUNDS, fit_temperature
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.shown import get_logger
 from hf_mtl.tasks import SequenceClassification, Task
 from hf_mtl.training.evaluate import SplitPredictions
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 def has_temperature(task: Task) -> bool:

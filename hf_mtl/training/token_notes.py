@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from datasets import Dataset
-from transformers.utils import logging
 
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.texts import is_tokenised
 from hf_mtl.data.token_checks import padded_rows, unknown_share
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import Mistake
+from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 MOST_UNKNOWN = 0.5
 """Largest share of unknown tokens that a task is trained with."""

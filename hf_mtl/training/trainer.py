@@ -26,15 +26,16 @@ import torch
 from transformers import EarlyStoppingCallback
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import TrainOutput
-from transformers.utils import logging
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION, Teleporting
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import RunError, UserError
+from hf_mtl.evaluation import Trust
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.reporting.log_keys import MODEL_STEP
+from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.argument_checks import (
     check_arguments,
@@ -78,7 +79,7 @@ from hf_mtl.training.temperatures import forget_temperatures
 from hf_mtl.training.unfinished import Unfinished
 from hf_mtl.training.watched_trainer import WatchedTrainer
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 class MultiTaskTrainer(WatchedTrainer):
@@ -96,6 +97,8 @@ class MultiTaskTrainer(WatchedTrainer):
             "tasks", "exact_accumulation": bool, "gradients": options of `hf_mtl.gradients.GradientOptions`}``. None:
             equal weighting, rows.
         schedules: Schedules, each a name or ``{"type": name, options}``; they compose.
+        allow_code: Whether code that the tasks' metrics name may be run: scripts, metrics of users of the Hub, and
+            all that are not hf_mtl's own where the model was loaded from a file.
         kwargs: As in `transformers.Trainer`. ``compute_metrics`` is called for each task with its EvalPrediction
             and adds to the task's metrics.
 
@@ -114,6 +117,7 @@ class MultiTaskTrainer(WatchedTrainer):
         mixture: Mapping[str, Any] | None = None,
         balancing: Mapping[str, Any] | None = None,
         schedules: Sequence[str | Mapping[str, Any]] = (),
+        allow_code: bool = False,
         **kwargs: Any,
     ):
         args = args or MultiTaskTrainingArguments(output_dir="tmp_trainer")
@@ -121,12 +125,14 @@ class MultiTaskTrainer(WatchedTrainer):
         assert model is not None
         self.model = model
         self.tasks = model.tasks
+        self.trust = Trust.of(allow_code, named_by_user=not model.config.tasks_from_file)
         limit_steps(args)
         search_unused(args)
         set_direction(args, self.tasks)
         self._encode_with = (processing_class, model.config.max_length)
         train = self._encode(train_dataset, "train") if train_dataset is not None else None
         evaluation = self._encode(eval_dataset, "validation") if eval_dataset is not None else None
+        self._refuse_code(evaluation or {})
         if train is not None and evaluation is not None:
             check_scores(self.tasks, evaluation)
             if kwargs.get("compute_metrics") is None and type(self).evaluate is MultiTaskTrainer.evaluate:

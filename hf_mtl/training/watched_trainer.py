@@ -5,8 +5,8 @@ import os
 from typing import Any
 
 from torch import nn
-from transformers.utils import logging
 
+from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.beginning import Beginning
 from hf_mtl.training.budget import Budget
@@ -16,7 +16,7 @@ from hf_mtl.training.finite import FiniteWatch
 from hf_mtl.training.signals import TaskSignals
 from hf_mtl.training.stoppable_trainer import StoppableTrainer
 
-logger = logging.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 class WatchedTrainer(StoppableTrainer):

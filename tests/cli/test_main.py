@@ -202,3 +202,11 @@ def test_a_process_group_that_cannot_be_left_changes_no_exit_code(
     with monkeypatch.context() as patch:
         patch.setattr(torch.distributed, "destroy_process_group", fail)
         assert hf_mtl("schema").code == 0
+
+
+def test_a_token_on_the_command_line_is_not_repeated(hf_mtl: Command) -> None:
+    for words in (["train", "r.yaml", "--hub_token=geheim-7"], ["methods", "uw", "training.hub_token=geheim-7"]):
+        found = hf_mtl(*words)
+        assert found.code == 2
+        assert "hub_token=***" in found.err
+        assert "geheim-7" not in found.out + found.err

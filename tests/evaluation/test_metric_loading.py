@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hf_mtl.errors import DataError
-from hf_mtl.evaluation import load_metric, score_task
+from hf_mtl.evaluation import Trust, load_metric, score_task
 from hf_mtl.tasks import MetricSpec, Regression, SequenceClassification
 
 STANCE = SequenceClassification(labels=["none", "against", "favor"])
@@ -70,7 +70,7 @@ def test_mse_z_asks_for_the_training_statistics():
 def test_an_id_that_cannot_be_loaded_is_the_users_mistake_and_ours_are_named(tmp_path):
     spec = MetricSpec(name=str(tmp_path / "f1_marco.py"), greater_is_better=True)
     with pytest.raises(DataError) as caught:
-        load_metric(spec, STANCE, key="tasks.x.metrics")
+        load_metric(spec, STANCE, key="tasks.x.metrics", trust=Trust.ANY)
     (mistake,) = caught.value.mistakes
     assert mistake.key == "tasks.x.metrics"
     assert "f1_marco.py' could not be loaded" in mistake.problem
@@ -82,14 +82,18 @@ def test_a_local_script_is_scored_beside_ours(local_metric):
         "agreement", 'return {"other": 0.0, "agreement": sum(map(int.__eq__, predictions, references))}', "int64"
     )
     task = SequenceClassification(labels=2, metrics=["accuracy", {"name": path, "greater_is_better": True}])
-    scores = score_task(task, "x", np.array([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]]), np.array([0, 1, 1]))
+    scores = score_task(
+        task, "x", np.array([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]]), np.array([0, 1, 1]), trust=Trust.ANY
+    )
     assert scores == {"accuracy": pytest.approx(2 / 3), "agreement": 2.0}
 
 
 def test_a_loaded_metric_is_computed_for_each_target(local_metric):
     path = local_metric("bias", "return {'value': sum(predictions) - sum(references)}")
     task = Regression(label=["V", "A"], metrics=[{"name": path, "greater_is_better": False}])
-    scores = score_task(task, "x", np.array([[1.0, 5.0], [2.0, 5.0]]), np.array([[0.0, 1.0], [0.0, 1.0]]))
+    scores = score_task(
+        task, "x", np.array([[1.0, 5.0], [2.0, 5.0]]), np.array([[0.0, 1.0], [0.0, 1.0]]), trust=Trust.ANY
+    )
     assert scores == {"bias": 5.5, "bias_V": 3.0, "bias_A": 8.0}
 
 
@@ -97,4 +101,4 @@ def test_a_loaded_metric_that_fails_is_named(local_metric):
     path = local_metric("broken", "raise RuntimeError('cannot do')")
     task = Regression(metrics=[{"name": path, "greater_is_better": True}])
     with pytest.raises(DataError, match=r"tasks\.x\.metrics: the id '.*broken.py' could not be computed .*cannot do"):
-        score_task(task, "x", np.ones((2, 1)), np.ones((2, 1)))
+        score_task(task, "x", np.ones((2, 1)), np.ones((2, 1)), trust=Trust.ANY)

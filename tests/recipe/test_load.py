@@ -100,7 +100,7 @@ def test_mistakes_in_an_inherited_file_are_placed_there(write: Write) -> None:
         (
             "tasks.emotion.dataset=null",
             "recipe.yaml:3: tasks.emotion.dataset: missing. "
-            "Give dataset: {path: ...}, a Hub id, a folder, or csv, json or parquet with data_files.",
+            "Give dataset: {path: ...}: a Hub id, a folder, or csv, json, parquet, arrow, text with data_files.",
         ),
         (
             "tasks.emotion.dataset={path: x, data_files: 3}",
@@ -115,7 +115,8 @@ def test_mistakes_in_an_inherited_file_are_placed_there(write: Write) -> None:
         (
             "tasks.emotion.dataset=[{name: x}]",
             "command line: tasks.emotion.dataset.0.path: missing. "
-            "Hub id, local folder (also one written by save_to_disk), or csv, json, parquet with data_files.",
+            "Hub id, local folder (also one written by save_to_disk), or a format with data_files: csv, json, "
+            "parquet, arrow, text.",
         ),
         (
             "tasks.emotion.labels=[1, b]",
@@ -227,7 +228,7 @@ def test_one_mistake(write: Write, override: str, expected: str) -> None:
         ),
         ("tasks.emotion.metrics=pearson", ["tasks.emotion.metrics: ", "'pearson' cannot score"]),
         ("tasks.emotion.metrics={name: f1, labels: [angr]}", ["tasks.emotion.metrics: ", "'angr'", "'anger'"]),
-        ("tasks.emotion.metrics=some/metric", ["tasks.emotion.metrics: ", "greater_is_better"]),
+        ("tasks.emotion.metrics=some_metric", ["tasks.emotion.metrics: ", "greater_is_better"]),
         ("training.optim=adamx", ["training.optim: unknown value 'adamx'. Of ", "Did you mean 'adamax'?"]),
         ("training.learning_rat=1", ["training.learning_rat: unknown key ", "Did you mean 'learning_rate'?"]),
         (
@@ -260,8 +261,25 @@ def test_scores_of_two_tasks_cannot_share_a_name(write: Write) -> None:
 
 
 def test_an_id_of_evaluate_is_allowed(write: Write) -> None:
-    recipe = load_recipe(write(MINIMAL), ["tasks.emotion.metrics={name: some/metric, greater_is_better: true}"])
-    assert recipe.tasks["emotion"].metrics[0].name == "some/metric"
+    recipe = load_recipe(write(MINIMAL), ["tasks.emotion.metrics={name: some_metric, greater_is_better: true}"])
+    assert recipe.tasks["emotion"].metrics[0].name == "some_metric"
+    assert not recipe.allow_code
+
+
+@pytest.mark.parametrize("name", ["user/metric", "./mine.py", "/x/mine.py", "metrics/mine", "mine.py"])
+def test_code_needs_the_users_word(write: Write, name: str) -> None:
+    path, override = write(MINIMAL), f"tasks.emotion.metrics={{name: {name}, greater_is_better: true}}"
+    (mistake,) = mistakes(path, override)
+    assert mistake.startswith(f"command line: tasks.emotion.metrics: '{name}' is code of your own or of others")
+    assert "--allow-code on the command line, allow_code=True in Python" in mistake
+    recipe = load_recipe(path, [override], allow_code=True)
+    assert recipe.allow_code
+    assert load_recipe(path).allowing_code().allow_code
+
+
+def test_a_recipe_cannot_allow_code_itself(write: Write) -> None:
+    for key in ("allow_code", "_allow_code"):
+        assert "unknown key" in mistakes(write(MINIMAL), f"{key}=true")[0]
 
 
 @pytest.mark.parametrize("value", ["''", "0", "false"])

@@ -26,7 +26,7 @@ tasks:
     type: regression
     dataset: [{path: csv, data_files: r.csv}, {path: hub/r, splits: {validation: dev}}]
     label: [yes, "1e3"]
-    metrics: [pearson, {name: some/metric, greater_is_better: false}]
+    metrics: [pearson, {name: some_metric, greater_is_better: false}]
   emotion:
     type: sequence_classification
     dataset: {path: some/data, filter: {column: split, equals: "on"}}

@@ -117,3 +117,12 @@ def test_many_tasks_stay_distinct():
 def test_reporting_imports_without_matplotlib():
     code = "import sys, hf_mtl.reporting; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+def test_names_with_dollars_and_escapes_are_drawn_as_they_are_written(tmp_path, drawn):
+    name = "a$b\n$\\frac\x1b"
+    log = [{"step": step, f"loss/{name}": 1.0, f"frozen/{name}": 0.0} for step in (1, 2)]
+    training_figure(tmp_path / "training.png", log)
+    texts = [text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()]
+    assert texts == ["a$b\\n$\\frac\\x1b"]
+    mixture_figure(tmp_path / "mixture.png", np.arange(2), {name: np.ones(2)}, {name: np.ones(2)})

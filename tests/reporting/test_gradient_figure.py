@@ -33,3 +33,11 @@ def test_a_log_without_cosines_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no cosines"):
         gradient_figure(tmp_path / "none.png", [{"step": 1, "loss/a": 1.0}])
     assert not (tmp_path / "none.png").exists()
+
+
+def test_names_with_dollars_are_drawn_as_they_are_written(tmp_path):
+    names = ("a$b$$", "$\\frac\n")
+    cosine = {f"gradient_cosine/{first}/{second}": 0.1 for first in names for second in names}
+    norms = {f"gradient_norm/{name}": 1.0 for name in names}
+    gradient_figure(tmp_path / "gradients.png", [{"step": 1, **cosine, **norms, "conflict_rate": 0.5}])
+    assert (tmp_path / "gradients.png").exists()

@@ -65,3 +65,9 @@ def test_a_plan_shows_tasks_and_totals():
         "parameters  1,000,000 trainable of 125,000,000 (0.8%)",
         "tokens      1,080,000 computed for 1,000,000 (8.0% padding), in the first window",
     ]
+
+
+def test_a_name_stays_in_its_cell_and_a_note_on_its_line():
+    results = {"tasks": {"a\n\x1b[2Jb": {"f1": 0.5}}, "notes": ["the label 'x\ny'."]}
+    assert results_table(results).splitlines()[2] == "a\\n\\x1b[2Jb  f1      0.5000"
+    assert results_notes(results).splitlines()[-1] == "the label 'x\\ny'."

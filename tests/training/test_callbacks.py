@@ -116,6 +116,7 @@ def test_the_state_says_whether_training_was_told_to_stop(stopped: bool) -> None
 def test_a_log_line_shows_losses_or_scores() -> None:
     losses = {"loss": 0.5, "loss/a": 0.25, "loss/b": 0.75, "share/a": 0.5, "learning_rate": 1e-5}
     assert log_line(losses, 7, 100) == "step   7/100  loss 0.500  (a 0.250, b 0.750)"
+    assert log_line({"loss": 0.5, "loss/a\n\x1b[2J": 0.5}, 7, 10) == "step  7/10  loss 0.500  (a\\n\\x1b[2J 0.500)"
     scores = {"eval_average": 0.5, "eval_macro": 0.25, "eval_worst": 0.125, "eval_loss": 2.0, "eval_a_loss": 2.0}
     assert log_line(scores, 7, 10) == "step  7/10  validation: average 0.5000, macro 0.2500, worst 0.1250"
     assert log_line({"train_runtime": 3.0, "train_loss": 0.1}, 10, 10) == ""

@@ -1,0 +1,67 @@
+"""What .github/SECURITY.md promises is held by tests, which it names."""
+
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from hf_mtl.errors import HfMtlError
+from hf_mtl.training.checkpoint import seal
+from tests.training import runs
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / ".github" / "SECURITY.md").read_text("utf-8")
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", PAGE)))
+
+
+def test_every_section_of_promises_names_tests():
+    sections = dict(re.findall(r"^## (.+)\n((?:(?!^## ).*\n)+)", PAGE, flags=re.M))
+    assert list(sections) == ["Never run", "Run when you say so", "Never written", "Read", "Report"]
+    for name in ("Never run", "Run when you say so", "Never written"):
+        assert "`tests/" in sections[name]
+    assert len(NAMED) > 10
+
+
+@pytest.mark.parametrize(("file", "test"), NAMED)
+def test_the_tests_that_the_page_names_are_there(file, test):
+    assert (ROOT / file).is_file()
+    assert f"def {test}" in (ROOT / file).read_text("utf-8")
+
+
+def test_no_code_of_ours_unpickles_or_evaluates_text():
+    calls = r"(?<![\w.])(?:eval|exec|__import__)\(|\bpickle\b|\bmarshal\b|torch\.load\(|weights_only=False"
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in sorted((ROOT / "hf_mtl").rglob("*.py"))
+        for line in path.read_text("utf-8").splitlines()
+        if re.search(calls, line) and not line.strip().startswith(("#", '"'))
+    ]
+    assert [line for line in found if "Nothing here is a pickle" not in line] == []
+
+
+class Trap:
+    """A pickle that makes a file when it is read."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_a_checkpoint_with_a_pickle_runs_nothing(tmp_path):
+    with runs.own_cache(tmp_path):
+        recipe = runs.write_recipe(tmp_path, max_steps=2, eval_steps=1, save_steps=1)
+        runs.train(recipe, tmp_path / "run")
+        (tmp_path / "run" / "results.json").unlink()
+        checkpoint = tmp_path / "run" / "checkpoint-2"
+        for file in ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"):
+            torch.save({"state": Trap(tmp_path / f"made-{file}")}, checkpoint / file)
+        seal(checkpoint)
+        with pytest.raises((HfMtlError, pickle.UnpicklingError)):
+            runs.train(recipe, tmp_path / "run", resume=True)
+    assert list(tmp_path.glob("made-*")) == []
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(checkpoint / "training_args.bin")
