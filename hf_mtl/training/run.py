@@ -40,34 +40,37 @@ def run_recipe(
     overwrite: bool = False,
     test: bool = False,
     baselines: bool = False,
-    ba,
+    allow_code: bool = False,
+    on_results: Callable[[dict[str, Any]], None] = lambda results: None,
 ) -> dict[str, Any]:
     """Train a recipe and score the result.
 
-        Once the results are kept, nothing can undo the run: a figure that cannot be drawn is a warning. What is left to
-        do, to draw or to push, is done by the main process alone; ``resume`` does it later if it breaks off.
+    Once the results are kept, nothing can undo the run: a figure that cannot be drawn is a warning. What is left to
+    do, to draw or to push, is done by the main process alone; ``resume`` does it later if it breaks off.
 
-        Args:
-            recipe: A recipe, or the path of one.
-            overrides: ``key=value`` that replace keys of a recipe given by path.
-            resume: Continue the run in the recipe's ``training.output_dir``; a finished one is left as it is.
-            overwrite: Start anew where a run is already.
-            test: Score the test splits too.
-            baselines: Score the majority class and TF-IDF with a linear model on the same rows.
-    ba
-        Returns:
-            As in ``results.json``: ``{"tasks": {task: {metric: value}}, "average", "macro", "worst", ...}`` for
-            validation, and ``"test"`` with the same when asked; ``"baselines"`` by name in both when asked; ``"notes"``,
-            what a reader should know beside the numbers. ``"step"`` is that of the model that is kept and scored;
-            ``"trained_steps"``, ``"planned_steps"`` and ``"ended_by"`` say how training ended.
+    Args:
+        recipe: A recipe, or the path of one.
+        overrides: ``key=value`` that replace keys of a recipe given by path.
+        resume: Continue the run in the recipe's ``training.output_dir``; a finished one is left as it is.
+        overwrite: Start anew where a run is already.
+        test: Score the test splits too.
+        baselines: Score the majority class and TF-IDF with a linear model on the same rows.
+        allow_code: As for `load_recipe`.
+        on_results: Takes the results on every process as soon as they are kept, before figures and the Hub.
 
-        Raises:
-            UserError: If the recipe, the data or the folder cannot be used; nothing is trained.
-            DivergedError: If losses, weights or validation losses are not finite; checkpoints are kept.
-            Interrupted: At Ctrl-C, a KeyboardInterrupt, and at SIGTERM `Terminated`, a SystemExit: after the step, of
-                which there is a checkpoint. Not where the program has handlers of its own for them, nor in threads.
-            DiskError: If a file of the run cannot be written; the last checkpoint is whole.
-            NotPushedError: If everything is kept, but could not be pushed to the Hub; it has the results.
+    Returns:
+        As in ``results.json``: ``{"tasks": {task: {metric: value}}, "average", "macro", "worst", ...}`` for
+        validation, and ``"test"`` with the same when asked; ``"baselines"`` by name in both when asked; ``"notes"``,
+        what a reader should know beside the numbers. ``"step"`` is that of the model that is kept and scored;
+        ``"trained_steps"``, ``"planned_steps"`` and ``"ended_by"`` say how training ended.
+
+    Raises:
+        UserError: If the recipe, the data or the folder cannot be used; nothing is trained.
+        DivergedError: If losses, weights or validation losses are not finite; checkpoints are kept.
+        Interrupted: At Ctrl-C, a KeyboardInterrupt, and at SIGTERM `Terminated`, a SystemExit: after the step, of
+            which there is a checkpoint. Not where the program has handlers of its own for them, nor in threads.
+        DiskError: If a file of the run cannot be written; the last checkpoint is whole.
+        NotPushedError: If everything is kept, but could not be pushed to the Hub; it has the results.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides, allow_code)
