@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hf_mtl.errors import Mistake, known
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.recipe.signatures import Options
-from hf_mtl.recipe.yaml_source import KeyPath, describe, dotted
+from hf_mtl.recipe.yaml_source import KeyPath, dotted
 from hf_mtl.tasks import Regression, SequenceClassification, Task
 
 if TYPE_CHECKING:
@@ -154,7 +154,11 @@ def _columns(name: str, task: Task) -> Iterator[Mistake]:
             yield Mistake(f"tasks.{name}.label", f"the column '{column}' is both text and label", remedy)
     for key, columns in (("text", task.text_columns), ("label", task.label_columns)):
         if len(set(columns)) < len(columns):
-            yield Mistake(f"tasks.{name}.{key}", f"found {describe(columns)}, the same column twice", "Name each column once.")
+            yield Mistake(f"tasks.{name}.{key}", f"found {_some(columns)}, the same column twice", "Name each column once.")
+
+
+def _some(columns: list[str]) -> str:
+    return str(columns) if len(columns) < 20 else f"{len(columns):,} columns"
 
 
 def _classes(name: str, task: SequenceClassification) -> Iterator[Mistake]:
