@@ -8,6 +8,7 @@ import bz2
 import glob
 import gzip
 import lzma
+import re
 import stat
 import zipfile
 import zlib
@@ -22,6 +23,9 @@ from hf_mtl.errors import Mistake
 _AS_LARGE_AS = 1 << 30
 _TIMES = 200
 _CHUNK = 1 << 20
+_BLOCK = 10 << 20
+_MOST_COLUMNS = 10_000
+_JSON_KEY = re.compile(rb'"((?:[^"\\]|\\.)*+)"\s*+:')
 _KINDS = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"))
 _OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -44,6 +48,29 @@ def file_mistakes(files: Iterable[str], key: str) -> list[Mistake]:
         key: Recipe key for mistakes.
     """
     return [mistake for file in files for path in _paths(str(file)) for mistake in _mistakes(path, key)]
+
+
+def too_many_columns(file: str, kind: str, sep: str) -> list[Mistake]:
+    """A mistake if a csv or json file has so many columns that a few rows of them fill the memory.
+
+    Args:
+        file: The file, not compressed.
+        kind: csv or json; others say their columns where they are read.
+        sep: The character between the fields of a csv file.
+    """
+    if kind not in ("csv", "json") or not Path(file).is_file():
+        return []
+    with open(file, "rb") as opened:
+        # What a reader takes at once of a json file, whose rows may each have keys of their own.
+        start = opened.readline(_BLOCK) if kind == "csv" else opened.read(_BLOCK)
+    if kind == "csv":
+        found = start.count(sep.encode()) + 1
+    else:
+        found = len({match[1] for match in _JSON_KEY.finditer(start)})
+    if found <= _MOST_COLUMNS:
+        return []
+    what = "columns" if kind == "csv" else "different keys"
+    return [Mistake("", f"'{file}' has {found:,} {what}", f"Allowed: at most {_MOST_COLUMNS:,}.")]
 
 
 def too_large(file: str, what: str, key: str = "") -> Mistake:

@@ -22,7 +22,7 @@ from hf_mtl.data.csv_source import (
     refuse_csv_options,
     written_options,
 )
-from hf_mtl.data.file_bounds import file_mistakes
+from hf_mtl.data.file_bounds import file_mistakes, too_many_columns
 from hf_mtl.data.parquet_reader import read_parquet
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import DatasetSource
@@ -155,9 +155,8 @@ def _read_splits(
     loaded: dict[str, Dataset] = {}
     mistakes: list[Mistake] = []
     for split, paths in absolute.items():
-        patterns = [_pattern(path) for path in paths]
         try:
-            loaded[split] = _read(kind, patterns, split, options)
+            loaded[split] = _read(kind, paths, split, options)
         except Exception as error:  # What a reader raises on a broken file depends on the format and the breakage.
             ours = found_in_csv(error, section, key)
             mistakes.extend(ours or [_unreadable(error, f"{split} as {kind}", paths, key)])
@@ -166,11 +165,13 @@ def _read_splits(
     return Loaded(loaded, kind == "csv", absolute)
 
 
-def _read(kind: str, patterns: list[str], split: str, options: Mapping[str, Any]) -> Dataset:
+def _read(kind: str, paths: list[str], split: str, options: Mapping[str, Any]) -> Dataset:
+    patterns = [_pattern(path) for path in paths]
     if kind == "csv":
         return read_csv(patterns, split, options)
     if kind == "parquet":
         return read_parquet(patterns, split)
+    raise_all([item for file in paths for item in too_many_columns(file, kind, "")])
     return load_dataset(kind, data_files={split: patterns}, split=split)
 
 
