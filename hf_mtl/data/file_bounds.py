@@ -26,7 +26,12 @@ _CHUNK = 1 << 20
 _BLOCK = 10 << 20
 _MOST_COLUMNS = 10_000
 _JSON_KEY = re.compile(rb'"((?:[^"\\]|\\.)*+)"\s*+:')
-_KINDS = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"))
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 _OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -58,19 +63,25 @@ def too_many_columns(file: str, kind: str, sep: str) -> list[Mistake]:
         kind: csv or json; others say their columns where they are read.
         sep: The character between the fields of a csv file.
     """
-    if kind not in ("csv", "json") or not Path(file).is_file():
+    if kind not in _COUNT_COLUMNS or not Path(file).is_file():
         return []
     with open(file, "rb") as opened:
-        # What a reader takes at once of a json file, whose rows may each have keys of their own.
-        start = opened.readline(_BLOCK) if kind == "csv" else opened.read(_BLOCK)
-    if kind == "csv":
-        found = start.count(sep.encode()) + 1
-    else:
-        found = len({match[1] for match in _JSON_KEY.finditer(start)})
+        found, what = _COUNT_COLUMNS[kind](opened, sep)
     if found <= _MOST_COLUMNS:
         return []
-    what = "columns" if kind == "csv" else "different keys"
     return [Mistake("", f"'{file}' has {found:,} {what}", f"Allowed: at most {_MOST_COLUMNS:,}.")]
+
+
+def _count_fields(file: BinaryIO, sep: str) -> tuple[int, str]:
+    return file.readline(_BLOCK).count(sep.encode()) + 1, "columns"
+
+
+def _count_keys(file: BinaryIO, sep: str) -> tuple[int, str]:
+    # In what a reader takes at once: every row may have keys of its own, and each is a column of all of them.
+    return len({match[1] for match in _JSON_KEY.finditer(file.read(_BLOCK))}), "different keys"
+
+
+_COUNT_COLUMNS = {"csv": _count_fields, "json": _count_keys}
 
 
 def too_large(file: str, what: str, key: str = "") -> Mistake:

@@ -61,7 +61,9 @@ class Size:
         self.expanded += 1
         self.characters += len(text)
         aliased = "once its aliases are written out"
-        _refuse_if(len(text) > LONGEST_TEXT, f"a text of {len(text):,} characters; a text has at most {LONGEST_TEXT:,}")
+        _refuse_if(
+            len(text) > LONGEST_TEXT, f"a text of {len(text):,} characters; a text has at most {LONGEST_TEXT:,}"
+        )
         _refuse_if(self.expanded > MOST_VALUES, f"more than {MOST_VALUES:,} values {aliased}")
         _refuse_if(self.characters > MOST_CHARACTERS, f"more than {MOST_CHARACTERS:,} characters {aliased}")
 

@@ -154,7 +154,9 @@ def _columns(name: str, task: Task) -> Iterator[Mistake]:
             yield Mistake(f"tasks.{name}.label", f"the column '{column}' is both text and label", remedy)
     for key, columns in (("text", task.text_columns), ("label", task.label_columns)):
         if len(set(columns)) < len(columns):
-            yield Mistake(f"tasks.{name}.{key}", f"found {_some(columns)}, the same column twice", "Name each column once.")
+            yield Mistake(
+                f"tasks.{name}.{key}", f"found {_some(columns)}, the same column twice", "Name each column once."
+            )
 
 
 def _some(columns: list[str]) -> str:

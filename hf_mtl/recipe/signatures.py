@@ -123,6 +123,9 @@ def _annotation(hint: Any, words: tuple[str, ...]) -> Any:
         return Literal[tuple(dict.fromkeys([*(member.value for member in hint), *words]))]
     if hint is int:
         return _WHOLE
+    if typing.get_origin(hint) is Annotated:
+        inner, *more = typing.get_args(hint)
+        return Annotated[(_annotation(inner, words), *more)]  # type: ignore[return-value]
     if typing.get_origin(hint) is list:
         return list[_annotation(typing.get_args(hint)[0], words)]  # type: ignore[misc]
     return hint

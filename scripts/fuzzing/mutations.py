@@ -6,17 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 FRAGMENTS = (
-    b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\x1b[2J", b"\xc2\x85", b"\xe2\x80\xa8", b"\t", b"\r", b"\n", b"\n\n---\n",
-    b": ", b"- ", b"? ", b"[", b"]", b"{", b"}", b", ", b"'", b'"', b"|\n", b">\n", b"&a ", b"*a", b"<<: *a\n", b"!!int ",
-    b"!!python/object:os.system ", b"!!binary ", b"#", b"%YAML 9.9\n", b"null", b"~", b"true", b".inf", b".nan", b"-.inf",
+    b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\x1b[2J", b"\xc2\x85", b"\xe2\x80\xa8", b"\t", b"\r", b"\n",
+    b"\n\n---\n",
+    b": ", b"- ", b"? ", b"[", b"]", b"{", b"}", b", ", b"'", b'"', b"|\n", b">\n", b"&a ", b"*a", b"<<: *a\n",
+    b"!!int ",
+    b"!!python/object:os.system ", b"!!binary ", b"#", b"%YAML 9.9\n", b"null", b"~", b"true", b".inf", b".nan",
+    b"-.inf",
     b"1e400", b"0x" + b"f" * 5000, b"9" * 5000, b"-1", b"0", b"1_000", b"extends: ", b"extends: [a.yaml, a.yaml]\n",
     b"[" * 2000, b"{a: " * 500, b"- " * 900, b"x" * 20_000,
 )  # fmt: skip
 
 HOSTILE: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 2, 3, 10**6, 10**9, 10**12, 10**18, 2**31, 2**32, 2**63, -(2**63), 10**30, -(10**30), 0.5,
+    None, True, False, 0, 1, -1, 2, 3, 10**6, 10**9, 10**12, 10**18, 2**31, 2**32, 2**63, -(2**63), 10**30, -(10**30),
+    0.5,
     1.5, -0.5, 1e-300, 1e300, float("inf"), float("-inf"), float("nan"), "", " ", "\x00", "a\nb", "\x1b[2J", "None",
-    "1", "nan", "../../x", "/", "~", "~nobody/x", ".", "/dev/zero", "python:", "python:os", "python:.", "hf://x", "a" * 300,
+    "1", "nan", "../../x", "/", "~", "~nobody/x", ".", "/dev/zero", "python:", "python:os", "python:.", "hf://x",
+    "a" * 300,
     "é" * 70, "\ud7ff", "%s", "{0}", "*", "[", "true", "no", [], {}, [[]], [{}], [None], {"": None}, [1, "a", None],
     {"a": 1}, {"a": {"b": []}}, ["a", "a"], [0.5] * 40, list(range(50)), {"type": None}, {"name": []}, {"name": "uw"},
     {str(i): i for i in range(40)},

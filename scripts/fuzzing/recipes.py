@@ -17,6 +17,7 @@ from hf_mtl.recipe.yaml_source import Origin, dump_yaml, parse_yaml
 from hf_mtl.tasks import TASK_TYPES
 from hf_mtl.training.prepare import make_arguments
 
+_LONGEST_MESSAGE = 200_000  # characters
 _ROOT = Path(__file__).parents[2]
 
 
@@ -67,7 +68,8 @@ class Recipes:
             self._ends["taken"] += 1
         except UserError as error:
             self._ends["refused"] += 1
-            assert len(str(error)) < 200_000, "a message that nobody reads"
+            if len(str(error)) > _LONGEST_MESSAGE:
+                raise RuntimeError("a message that nobody reads") from error
             raise
         finally:
             os.environ.clear()  # arguments for accelerate set variables
@@ -108,7 +110,11 @@ class Recipes:
         overrides = []
         for _ in range(draw.choice((1, 1, 2))):
             path, _, _, option = draw.choice(self._options)
-            key = ".".join([*path, option]) if draw.randrange(4) else draw.choice(("", "a", "tasks.0", "." * 9, "a." * 300))
+            key = (
+                ".".join([*path, option])
+                if draw.randrange(4)
+                else draw.choice(("", "a", "tasks.0", "." * 9, "a." * 300))
+            )
             value = hostile(draw)
             text = json.dumps(value) if draw.randrange(2) else str(value)
             if not draw.randrange(8):

@@ -38,9 +38,7 @@ def _zstd(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.bz2", "a.csv.xz", "a.csv.zip", "a.csv.zst", "a.csv", "a.jsonl"])
-def test_a_bomb_is_refused_before_it_is_unpacked(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bomb_is_refused_before_it_is_unpacked(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     pack: dict[str, Callable[[bytes], bytes]] = {"bz2": bz2.compress, "xz": lzma.compress, "zip": _zip, "zst": _zstd}
     # datasets unpacks what begins as a gzip file does, whatever it is called.

@@ -1,5 +1,6 @@
 """Recipes that are small and would become large, or never end: each is one message, and at once."""
 
+import itertools
 import os
 import socket
 import time
@@ -13,11 +14,11 @@ from hf_mtl.recipe import load_recipe
 from tests.recipe.texts import MINIMAL
 
 Write = Callable[..., str]
-SECONDS = 5
+SECONDS = 30  # on a busy machine; without the bounds minutes, or all memory
 
 _LEVELS = "abcdefghi"
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{below}'] * 10)}]\n" for below, name in zip(_LEVELS, _LEVELS[1:], strict=False)
+    f"{name}: &{name} [{', '.join([f'*{below}'] * 10)}]\n" for below, name in itertools.pairwise(_LEVELS)
 )
 
 
@@ -56,10 +57,10 @@ def test_aliases_stay_allowed(write: Write) -> None:
     assert recipe.tasks["rating"].dataset == recipe.tasks["emotion"].dataset
 
 
-def test_a_recipe_with_forty_thousand_labels_is_read(write: Write) -> None:
-    labels = ", ".join(f"l{number}" for number in range(40_000))
+def test_a_recipe_with_twenty_thousand_labels_is_read(write: Write) -> None:
+    labels = ", ".join(f"l{number}" for number in range(20_000))
     recipe = load_recipe(write(MINIMAL.replace("[anger, joy]", f"[{labels}]")))
-    assert recipe.tasks["emotion"].num_outputs == 40_000
+    assert recipe.tasks["emotion"].num_outputs == 20_000
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_a_number_of_classes_is_bounded(write: Write) -> None:
     "text",
     [
         "training:\n" + "".join(f"  s{number}: 1\n" for number in range(10_000)),
-        MINIMAL.replace("[anger, joy]", f"[{'0, ' * 40_000}]"),
+        MINIMAL.replace("[anger, joy]", f"[{'0, ' * 20_000}]"),
         MINIMAL + "".join(f"  t{number}: {{label: x}}\n" for number in range(5000)),
     ],
 )
