@@ -125,7 +125,7 @@ def _annotation(hint: Any, words: tuple[str, ...]) -> Any:
         return _WHOLE
     if typing.get_origin(hint) is Annotated:
         inner, *more = typing.get_args(hint)
-        return Annotated[(_annotation(inner, words), *more)]  # type: ignore[return-value]
+        return Annotated[(_annotation(inner, words), *more)]
     if typing.get_origin(hint) is list:
         return list[_annotation(typing.get_args(hint)[0], words)]  # type: ignore[misc]
     return hint
