@@ -20,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, 
 
 from hf_mtl.shown import hide_secrets
 
+_MOST_CLASSES = 100_000  # that are only counted: each gets a name and a row of the head, before any data is looked at
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -226,7 +228,7 @@ class SequenceClassification(Task):
 
     type: Literal["sequence_classification"] = "sequence_classification"
     label: str = Field("label", description="Label column: integers, strings, or lists of one.")
-    labels: list[str] | Annotated[int, Field(ge=2)] | None = None
+    labels: list[str] | Annotated[int, Field(ge=2, le=_MOST_CLASSES)] | None = None
     metrics: list[MetricSpec] = Field(default_factory=lambda: [MetricSpec(name="f1_macro")])
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     class_weights: Literal["balanced"] | list[float] | dict[str, float] | None = None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from datasets import Dataset
 
-from hf_mtl.data.columns import collect, name_count
+from hf_mtl.data.columns import collect, name_classes, name_count
 from hf_mtl.data.encoded import EncodedLabels, LabelledRows
 from hf_mtl.data.labels import encode_labels, resolve_task
 from hf_mtl.data.texts import check_texts
@@ -82,11 +82,12 @@ def absent_classes(name: str, task: Task, labels: EncodedLabels, drawn: int | No
     if names is None:
         return []
     counts = np.bincount(labels.values[~labels.missing], minlength=len(names))
-    absent = ", ".join(f"'{item}'" for item, count in zip(names, counts, strict=True) if not count)
-    if not absent:
+    without = [f"'{item}'" for item, count in zip(names, counts, strict=True) if not count]
+    if not without:
         return []
+    absent = name_classes(without)
     if drawn is not None:
         found = f"the {drawn:,} train rows drawn have none of class {absent}"
         return [Mistake(f"tasks.{name}.max_rows", found, "Raise max_rows.")]
-    remedy = f"Classes: {', '.join(names)}. A class without rows cannot be learned."
+    remedy = f"Classes: {name_classes(names)}. A class without rows cannot be learned."
     return [Mistake(f"tasks.{name}.label", f"train has no row of class {absent}", remedy)]

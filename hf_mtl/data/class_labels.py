@@ -17,7 +17,7 @@ from hf_mtl.data.class_names import (
     similar_names,
 )
 from hf_mtl.data.class_values import UNLABELLED_IDS, ClassValues, read_class_values
-from hf_mtl.data.columns import name_count, name_rows, name_values
+from hf_mtl.data.columns import name_classes, name_count, name_rows, name_values
 from hf_mtl.data.encoded import NO_CLASS, EncodedLabels
 from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.tasks import SequenceClassification
@@ -86,7 +86,7 @@ def encode_classes(task: SequenceClassification, name: str, split: str, dataset:
     if fractional.any():
         values, rows = name_values(read.numbers[fractional]), name_rows(fractional)
         found = f"{split} has {name_count(int(fractional.sum()))} with labels that are no integers: {values} ({rows})"
-        mistakes.append(Mistake(key, found, f"{len(names)} classes: {', '.join(names)}."))
+        mistakes.append(Mistake(key, found, f"{len(names)} classes: {name_classes(names)}."))
     if outside.any():
         mistakes.append(_unknown_label(read, outside, names, by_name, split, key))
     if mistakes:
@@ -147,12 +147,12 @@ def _names_from_dataset(task: SequenceClassification, declared: list[str], key: 
         return declared
     if len(given) != len(declared):
         found = f"{len(given)} labels, and the dataset has {len(declared)} classes"
-        raise DataError(Mistake(key, found, f"Its classes: {', '.join(declared)}."))
+        raise DataError(Mistake(key, found, f"Its classes: {name_classes(declared)}."))
     if isinstance(task.labels, int):
         return declared
     if set(given) != set(declared) and not is_numbered(declared):
-        remedy = f"The dataset's: {', '.join(declared)}. Leave labels out, or list the same names in any order."
-        raise DataError(Mistake(key, f"labels {', '.join(given)} are not the dataset's", remedy))
+        remedy = f"The dataset's: {name_classes(declared)}. Leave labels out, or list the same names in any order."
+        raise DataError(Mistake(key, f"labels {name_classes(given)} are not the dataset's", remedy))
     return given
 
 
@@ -206,7 +206,7 @@ def _unknown_label(
         found = (
             f"{split} has {count} with labels outside 0..{len(names) - 1}: {name_values(_plain(read.numbers[bad]))}"
         )
-        remedy = f"{len(names)} classes: {', '.join(names)}. A row without a label has None."
+        remedy = f"{len(names)} classes: {name_classes(names)}. A row without a label has None."
         return Mistake(key, f"{found} ({rows})", remedy)
     values = _plain(read.numbers[bad]) if read.texts is None else read.texts.filter(pa.array(bad)).to_pylist()
     found = f"{split} has {count} with unknown labels {name_values(values)} ({rows})"

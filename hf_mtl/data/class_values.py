@@ -11,6 +11,7 @@ from hf_mtl.data.columns import (
     arrow_column,
     is_list,
     is_text,
+    name_classes,
     name_count,
     name_rows,
     null_mask,
@@ -92,7 +93,7 @@ def _declared(values: pa.Array, names: list[str], split: str, key: str) -> Class
             f"{split} has {name_count(int(outside.sum()))} with labels outside 0..{len(names) - 1}: "
             f"{', '.join(map(str, found[:5]))} ({name_rows(outside)})"
         )
-        raise DataError(Mistake(key, problem, f"{len(names)} classes: {', '.join(names)}."))
+        raise DataError(Mistake(key, problem, f"{len(names)} classes: {name_classes(names)}."))
     indices = pa.array(np.where(missing, 0, numbers).astype(np.int64), mask=missing)
     return ClassValues(numbers, pa.array(names).take(indices), missing, names)
 

@@ -16,6 +16,8 @@ import datasets
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from hf_mtl.data.columns import raise_all
+from hf_mtl.data.file_bounds import too_many_columns
 from hf_mtl.errors import DataError, Mistake
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zip", ".zst")
@@ -99,6 +101,7 @@ def _read_tables(place: str, origin: str, sep: str, config: CsvConfig) -> Iterat
     parse.newlines_in_values = config.quoting == "minimal"
     parse.invalid_row_handler = lambda row: _set_aside(row, wrong)
     _check_encoding(place, origin, config.encoding)
+    raise_all(too_many_columns(place, "csv", sep))
     try:
         read = pa_csv.ReadOptions(block_size=_BLOCK_BYTES, encoding=config.encoding)
         if config.header is not True:

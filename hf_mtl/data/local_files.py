@@ -9,6 +9,7 @@ from typing import Any
 from datasets import Dataset, DatasetDict, load_dataset, load_dataset_builder, load_from_disk
 from datasets.packaged_modules.csv.csv import Csv
 
+from hf_mtl.data.columns import raise_all
 from hf_mtl.data.csv_reader import plain_suffix
 from hf_mtl.data.csv_source import (
     PANDAS_OPTIONS,
@@ -21,6 +22,8 @@ from hf_mtl.data.csv_source import (
     refuse_csv_options,
     written_options,
 )
+from hf_mtl.data.file_bounds import file_mistakes, too_many_columns
+from hf_mtl.data.parquet_reader import read_parquet
 from hf_mtl.data.readers import refuse_builder
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import DatasetSource
@@ -51,6 +54,7 @@ def load_local(source: DatasetSource, key: str) -> Loaded:
     place = Path(source.path).expanduser().absolute()  # a folder `pandas` is no reader of that name
     if not place.exists():
         raise DataError(missing_file(place, key))
+    raise_all(file_mistakes([str(place)], key))
     if place.is_file():
         suffix = plain_suffix(str(place))
         if suffix not in FORMATS:
@@ -66,6 +70,7 @@ def load_local(source: DatasetSource, key: str) -> Loaded:
     refuse_builder(builder, source, key)
     if is_csv(builder):
         return _read_splits("csv", builder.config.data_files, source, key, written_options(builder))
+    raise_all([item for files in (builder.config.data_files or {}).values() for item in file_mistakes(files, key)])
     refuse_csv_options(source, key)
     builder = load_dataset_builder(str(place), source.name, **(PANDAS_OPTIONS if isinstance(builder, Csv) else {}))
     builder.download_and_prepare()
@@ -148,22 +153,28 @@ def _read_splits(
     if kind != "csv":
         refuse_csv_options(source, section)
     absolute = {split: [_absolute(str(item)) for item in items] for split, items in files.items()}
+    raise_all([item for paths in absolute.values() for item in file_mistakes(paths, key)])
     loaded: dict[str, Dataset] = {}
     mistakes: list[Mistake] = []
     for split, paths in absolute.items():
-        patterns = [_pattern(path) for path in paths]
         try:
-            loaded[split] = (
-                read_csv(patterns, split, options)
-                if kind == "csv"
-                else load_dataset(kind, data_files={split: patterns}, split=split)
-            )
+            loaded[split] = _read(kind, paths, split, options)
         except Exception as error:  # What a reader raises on a broken file depends on the format and the breakage.
             ours = found_in_csv(error, section, key)
             mistakes.extend(ours or [_unreadable(error, f"{split} as {kind}", paths, key)])
     if mistakes:
         raise DataError(mistakes)
     return Loaded(loaded, kind == "csv", absolute)
+
+
+def _read(kind: str, paths: list[str], split: str, options: Mapping[str, Any]) -> Dataset:
+    patterns = [_pattern(path) for path in paths]
+    if kind == "csv":
+        return read_csv(patterns, split, options)
+    if kind == "parquet":
+        return read_parquet(patterns, split)
+    raise_all([item for file in paths for item in too_many_columns(file, kind, "")])
+    return load_dataset(kind, data_files={split: patterns}, split=split)
 
 
 def _absolute(file: str) -> str:

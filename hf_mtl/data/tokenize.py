@@ -16,6 +16,7 @@ from hf_mtl.data.columns import arrow_column, name_count, name_rows, raise_all
 from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.data.given_tokens import Lists, check_tokens, read_lists, read_real_tokens
 from hf_mtl.data.labels import encode_labels
+from hf_mtl.data.long_texts import cut_long_texts
 from hf_mtl.data.processes import main_process_first
 from hf_mtl.data.texts import is_tokenised
 from hf_mtl.data.tokens import EncodedSplit, TokenStore
@@ -148,7 +149,7 @@ def _tokenise(
     limit: int,
     types: bool,
 ) -> dict[str, list[Any]]:
-    texts = [list(batch[column]) for column in columns]
+    texts, left_out = cut_long_texts([list(batch[column]) for column in columns], tokenizer, limit)
     options: dict[str, Any] = {"return_attention_mask": False, "return_token_type_ids": types}
     encoded = tokenizer(*texts, truncation="longest_first", max_length=limit, **options)
     if tokenizer.is_fast:
@@ -157,6 +158,7 @@ def _tokenise(
         # A tokenizer in Python does not say which rows it has cut.
         whole = tokenizer(*texts, truncation=False, verbose=False, **options)["input_ids"]
         cut = [len(row) > limit for row in whole]
+    cut = [own or left for own, left in zip(cut, left_out, strict=True)]
     result = {"input_ids": encoded["input_ids"], "cut": cut}
     if types:
         result["token_type_ids"] = encoded["token_type_ids"]

@@ -8,6 +8,7 @@ from hf_mtl.argument_fields import FORMER, refused_keys
 from hf_mtl.errors import Mistake, UserError, by_task_mistakes, known
 from hf_mtl.recipe import sections
 from hf_mtl.recipe.balancing import build_balancing, check_balancing
+from hf_mtl.recipe.bounds import MOST_MISTAKES
 from hf_mtl.recipe.checks import check_frozen, check_recipe, check_schedules, empty_texts, foreign_metrics
 from hf_mtl.recipe.named import named
 from hf_mtl.recipe.schema import ModelSection, Recipe
@@ -99,7 +100,7 @@ def _tasks(data: Any, mistakes: list[Mistake]) -> dict[str, Task | None]:
 
 def _misspelt(name: str, data: Any, others: list[str], mistakes: list[Mistake]) -> bool:
     """Whether a task without type and dataset is another's name in a wrong spelling, as in a key to replace."""
-    if not isinstance(data, dict) or {"type", "dataset"} & data.keys():
+    if not isinstance(data, dict) or {"type", "dataset"} & data.keys() or len(mistakes) > MOST_MISTAKES:
         return False
     nearest = get_close_matches(name, others, n=1)
     if nearest:

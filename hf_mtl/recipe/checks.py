@@ -175,7 +175,13 @@ def _columns(name: str, task: Task) -> Iterator[Mistake]:
             yield Mistake(f"tasks.{name}.label", f"the column '{column}' is both text and label", remedy)
     for key, columns in (("text", task.text_columns), ("label", task.label_columns)):
         if len(set(columns)) < len(columns):
-            yield Mistake(f"tasks.{name}.{key}", f"found {columns}, the same column twice", "Name each column once.")
+            yield Mistake(
+                f"tasks.{name}.{key}", f"found {_some(columns)}, the same column twice", "Name each column once."
+            )
+
+
+def _some(columns: list[str]) -> str:
+    return str(columns) if len(columns) < 20 else f"{len(columns):,} columns"
 
 
 def _secrets(name: str, task: Task) -> Iterator[Mistake]:

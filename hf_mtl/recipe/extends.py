@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from hf_mtl.errors import Mistake, RecipeError
+from hf_mtl.recipe.bounds import MOST_FILES, Size
 from hf_mtl.recipe.merge import merge
 from hf_mtl.recipe.yaml_source import Node, Origin, describe, read_yaml
 
@@ -26,7 +27,7 @@ def read_extended(path: str | Path, mistakes: list[Mistake]) -> Node:
             orders.
     """
     family = _Family(mistakes)
-    top = family.read(Path(path), ())
+    top = family.read(Path(path), (), None)
     merged, *others = (family.nodes[key] for key in family.orders[top])
     for node in others:
         merged = merge(merged, node, mistakes)
@@ -45,13 +46,17 @@ class _Family:
         self.names: dict[Path, Path] = {}  # as the user would name the file
         self.nodes: dict[Path, Node] = {}
         self.orders: dict[Path, list[Path]] = {}  # what a file extends, in order of merging, itself last
+        self.size = Size()  # of all files together
 
-    def read(self, path: Path, chain: tuple[Path, ...]) -> Path:
-        """Read a file and those that it extends, unless that was done; ``chain`` led to it."""
-        key = path.resolve()
+    def read(self, path: Path, chain: tuple[Path, ...], origin: Origin | None) -> Path:
+        """Read a file and those that it extends, unless that was done; ``chain`` led to it, at ``origin``."""
+        key = _resolve(path)
         if key in self.orders:
             return key
-        node = read_yaml(path, self.mistakes)
+        if len(self.nodes) >= MOST_FILES:
+            problem, remedy = f"leads to more than {MOST_FILES} files", "Write some of them together."
+            raise RecipeError(Mistake("extends", problem, remedy, str(origin)))
+        node = read_yaml(path, self.mistakes, self.size)
         self.names[key], self.nodes[key] = path, node
         extends = node.value.pop("extends", Node(None, node.origin))
         bases = [self._base(name, extends.origin, (*chain, path)) for name in self._listed(extends)]
@@ -71,16 +76,17 @@ class _Family:
 
     def _base(self, name: str, origin: Origin, chain: tuple[Path, ...]) -> Path:
         folder = chain[-1].parent
-        base = Path(os.path.normpath(folder / Path(name).expanduser()))
-        if base.resolve() in {file.resolve() for file in chain}:
+        base = Path(os.path.normpath(folder / os.path.expanduser(name)))
+        if _resolve(base) in {_resolve(file) for file in chain}:
             circle = " -> ".join(str(file) for file in (*chain, base))
             raise RecipeError(
                 Mistake("extends", f"a circle: {circle}", "A recipe cannot extend itself.", str(origin))
             )
-        if not base.is_file():
-            problem, remedy = f"no such file: '{name}'", f"It is relative to {folder}."
+        # A folder, pipe or device is told apart where it is opened.
+        if not os.path.exists(base):
+            problem, remedy = f"no such file: {describe(name)}", f"It is relative to {folder}."
             raise RecipeError(Mistake("extends", problem, remedy, str(origin)))
-        return self.read(base, chain)
+        return self.read(base, chain, origin)
 
     def _order(self, bases: list[Path], origin: Origin) -> list[Path]:
         """The files below a list of bases, in order of merging: C3, which finds the last of them first."""
@@ -98,6 +104,14 @@ class _Family:
             order.append(found)
             queues = [queue[:-1] if queue[-1] == found else queue for queue in queues]
         return order[::-1]
+
+
+def _resolve(path: Path) -> Path:
+    """Where a path leads; itself where that cannot be told, which opening it will say."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):  # links in a circle, a NUL character
+        return path.absolute()
 
 
 def _is_last(key: Path, queues: list[list[Path]]) -> bool:

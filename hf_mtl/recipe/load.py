@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hf_mtl.errors import Mistake, RecipeError
+from hf_mtl.recipe.bounds import MOST_MISTAKES
 from hf_mtl.recipe.build import build_recipe
 from hf_mtl.recipe.extends import read_extended
 from hf_mtl.recipe.overrides import apply_overrides
@@ -49,6 +50,14 @@ def _load(path: str | Path, overrides: Iterable[str], may_name_code: bool) -> Re
     places = Places.of(node)
     recipe = build_recipe(resolve_paths(node).plain(), mistakes, may_name_code)
     if recipe is None or mistakes:
-        raise RecipeError([replace(item, where=item.where or places.locate(item.key)) for item in mistakes])
+        raise RecipeError(_first([replace(item, where=item.where or places.locate(item.key)) for item in mistakes]))
     recipe._places = places
     return recipe
+
+
+def _first(mistakes: list[Mistake]) -> list[Mistake]:
+    """As many mistakes as somebody reads, and how many more there are."""
+    more = len(mistakes) - MOST_MISTAKES
+    if more <= 0:
+        return mistakes
+    return [*mistakes[:MOST_MISTAKES], Mistake("", f"and {more:,} more mistakes")]

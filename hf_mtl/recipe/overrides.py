@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 
 from hf_mtl.errors import Mistake, RecipeError
+from hf_mtl.recipe.bounds import DEEPEST, Size
 from hf_mtl.recipe.merge import merge
 from hf_mtl.recipe.yaml_source import KeyPath, Node, Origin, describe, parse_yaml
 
@@ -19,15 +20,19 @@ def apply_overrides(recipe: Node, overrides: Iterable[str], mistakes: list[Mista
         mistakes: Receives the malformed ones.
     """
     # Paths on the command line are relative to where the user is.
-    origin = Origin("command line", os.getcwd())
+    origin, size = Origin("command line", os.getcwd()), Size()
     for text in overrides:
         key, equals, value = text.partition("=")
         parts = key.strip().split(".")
         if not equals or not all(parts):
-            mistakes.append(Mistake("", f"found '{text}'", _REMEDY, str(origin)))
+            mistakes.append(Mistake("", f"found {describe(text)}", _REMEDY, str(origin)))
+            continue
+        if len(parts) > DEEPEST:
+            problem = f"found {describe(text)}, a key of {len(parts):,} parts"
+            mistakes.append(Mistake("", problem, f"Allowed: at most {DEEPEST}.", str(origin)))
             continue
         try:
-            node = parse_yaml(value, origin, mistakes)
+            node = parse_yaml(value, origin, mistakes, size)
         except RecipeError as error:
             problem = f"found {describe(value)}, {error.mistakes[0].problem}"
             mistakes.append(Mistake(key, problem, "Quote the value.", str(origin)))

@@ -7,7 +7,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -15,6 +15,8 @@ from hf_mtl.errors import OnlyWith
 from hf_mtl.shown import hide_secrets
 
 _ENTRY = re.compile(r"^(\w+)\s*(?:\([^)]*\))?:\s+(.*)$")
+# No option counts further, and what reads one as 32 bits would fail in words of its own.
+_WHOLE = Annotated[int, Field(ge=-(2**32) + 1, le=2**32 - 1)]
 _PLAIN: tuple[Any, ...] = (int, float, str, bool, type(None), Any, dict, list, tuple)
 _CONTAINERS: tuple[Any, ...] = (dict, list, tuple, Mapping, Sequence)
 
@@ -117,7 +119,7 @@ def _field_default(field: "dataclasses.Field[Any]") -> dict[str, Any]:
 
 
 def _annotation(hint: Any, words: tuple[str, ...]) -> Any:
-    """Closed choices as Literal, so that messages and editors can list them."""
+    """Closed choices as Literal, so that messages and editors can list them; whole numbers with their bounds."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         arms = typing.get_args(hint)
         choices = [arm for arm in arms if inspect.isclass(arm) and issubclass(arm, enum.Enum)]
@@ -126,6 +128,11 @@ def _annotation(hint: Any, words: tuple[str, ...]) -> Any:
         return typing.Union[tuple(_annotation(arm, words) for arm in arms)]  # noqa: UP007
     if inspect.isclass(hint) and issubclass(hint, enum.Enum):
         return Literal[tuple(dict.fromkeys([*(member.value for member in hint), *words]))]
+    if hint is int:
+        return _WHOLE
+    if typing.get_origin(hint) is Annotated:
+        inner, *more = typing.get_args(hint)
+        return Annotated[(_annotation(inner, words), *more)]
     if typing.get_origin(hint) is list:
         return list[_annotation(typing.get_args(hint)[0], words)]  # type: ignore[misc]
     return hint

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hf_mtl.errors import Mistake, known
+from hf_mtl.recipe.bounds import MOST_MISTAKES
 from hf_mtl.recipe.yaml_source import KeyPath, describe, dotted
 
 M = TypeVar("M", bound=BaseModel)
@@ -64,13 +65,15 @@ def _translate(model: type[BaseModel], errors: list[Any], data: Any, key: KeyPat
     groups: dict[KeyPath, list[Error]] = {}
     for error in errors:
         groups.setdefault(_path(error, data), []).append(error)
+    above = {path[:length] for path in groups for length in range(len(path))}
     mistakes: list[Mistake] = []
-    for path, group in groups.items():
-        deeper = any(len(other) > len(path) and other[: len(path)] == path for other in groups)
+    for number, (path, group) in enumerate(groups.items()):
+        if len(mistakes) >= MOST_MISTAKES:  # looking up what was meant takes long
+            return [*mistakes, Mistake(dotted(key), f"and at {len(groups) - number:,} more places")]
         firm = [error for error in group if not _is_mismatch(error)]
         if firm:
             mistakes.extend(_firm(model, error, path, key) for error in firm)
-        elif not deeper:
+        elif path not in above:
             mistakes.append(_mismatch(group, _value(data, path), key + path))
     return mistakes
 

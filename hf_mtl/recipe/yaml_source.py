@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from hf_mtl.errors import Mistake, RecipeError
+from hf_mtl.recipe.bounds import Size, TooLarge, read_text, refuse_depth
 
 KeyPath = tuple[str | int, ...]
 
@@ -25,11 +26,34 @@ _FLOAT = re.compile(
 _BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 _LONGEST_SHOWN = 200  # a file that is no recipe may be read as one long text
+_LONGEST_LINE = 60  # of a mapping or list that is shown whole
+_INT64 = range(-(2**63), 2**63)
+_LONGEST_INT = 1000
+_LARGEST = "Allowed: whole numbers of at most 64 bits, and numbers up to 1.8e308; quote it if it is text."
 _WRITTEN = {"null": _NULL, "bool": _BOOL, "int": _INT, "float": _FLOAT}
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes with the scalars of YAML 1.2."""
+    """Composes nodes with the scalars of YAML 1.2, up to the bounds of a recipe.
+
+    Args:
+        text: The text.
+        size: Counts the values.
+    """
+
+    def __init__(self, text: str, size: Size):
+        super().__init__(text)
+        self._size = size
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a value, as long as there are not too many, and none too deep for Python's stack."""
+        self._size.add_written()
+        self._depth += 1
+        refuse_depth(self._depth)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 class _Dumper(yaml.SafeDumper):
@@ -110,23 +134,20 @@ def dotted(path: KeyPath) -> str:
     return ".".join(str(part) for part in path)
 
 
-def read_yaml(path: str | Path, mistakes: list[Mistake]) -> Node:
+def read_yaml(path: str | Path, mistakes: list[Mistake], size: Size | None = None) -> Node:
     """Read a file whose top level is a mapping.
 
     Args:
         path: The file, as the user would name it in a message.
         mistakes: Receives what is wrong without being in the way, such as repeated keys.
+        size: What was read before of the same recipe, and counts this too.
 
     Raises:
-        RecipeError: If the file is missing, empty, not YAML, or not a mapping.
+        RecipeError: If the file is missing, empty, not YAML, not a mapping, or beyond the bounds of a recipe.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
-        raise RecipeError(Mistake("", reason, "Give the path of a recipe, a YAML file.", str(path))) from None
-    node = parse_yaml(text, Origin(str(path), str(path.absolute().parent), 1), mistakes)
+    text = read_text(path)
+    node = parse_yaml(text, Origin(str(path), str(path.absolute().parent), 1), mistakes, size)
     if node.value is None:
         raise RecipeError(Mistake("", "the file is empty", "A recipe needs at least model and tasks.", str(path)))
     if not isinstance(node.value, dict):
@@ -134,53 +155,82 @@ def read_yaml(path: str | Path, mistakes: list[Mistake]) -> Node:
     return node
 
 
-def parse_yaml(text: str, origin: Origin, mistakes: list[Mistake]) -> Node:
+def parse_yaml(text: str, origin: Origin, mistakes: list[Mistake], size: Size | None = None) -> Node:
     """Parse YAML text.
 
     Args:
         text: The text.
         origin: Origin of its first line; without a line, every value has this origin.
         mistakes: Receives repeated keys and the like.
+        size: What was read before of the same recipe, and counts this too.
 
     Raises:
-        RecipeError: If the text is not YAML.
+        RecipeError: If the text is not YAML, or beyond the bounds of a recipe.
     """
+    size = size or Size()
+    tree = _compose(text, origin, size)
+    if tree is None:
+        return Node(None, origin)
+    return _Builder(origin, mistakes, size).build(tree, origin, (), frozenset())
+
+
+def _compose(text: str, origin: Origin, size: Size) -> yaml.Node | None:
+    """Compose YAML text to PyYAML's nodes, in which an alias is the node that it names."""
+    loader: _Loader | None = None
     try:
-        tree = yaml.compose(text, Loader=_Loader)
+        loader = _Loader(text, size)
+        tree: yaml.Node | None = loader.get_single_node()
+        return tree
+    except TooLarge as error:
+        line = loader.line + 1 if loader and origin.line else None
+        raise _beyond(error, Origin(origin.file, origin.folder, line)) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(part for part in (error.context, error.problem) if part)
         if error.context_mark and mark and error.context_mark.line != mark.line:
             problem += f"; begun in line {error.context_mark.line + 1}"
         where = Origin(origin.file, origin.folder, mark.line + 1) if mark and origin.line else origin
-        raise RecipeError(Mistake("", f"not valid YAML: {problem}", where=str(where))) from None
+        problem = f"not valid YAML: {_shorten(problem)}"
+        raise RecipeError(Mistake("", problem, where=str(where))) from None
     except yaml.YAMLError as error:
-        raise RecipeError(Mistake("", f"not valid YAML: {error}".splitlines()[0], where=str(origin))) from None
-    if tree is None:
-        return Node(None, origin)
-    return _Builder(origin, mistakes).build(tree, origin, (), frozenset())
+        problem = f"not valid YAML: {error}".splitlines()[0]
+        raise RecipeError(Mistake("", problem, where=str(origin))) from None
+
+
+def _beyond(error: TooLarge, origin: Origin, path: KeyPath = ()) -> RecipeError:
+    return RecipeError(Mistake(dotted(path), f"holds {error}", "Is it a recipe?", str(origin)))
 
 
 class _Builder:
     """Turns PyYAML's nodes into ours."""
 
-    def __init__(self, origin: Origin, mistakes: list[Mistake]):
+    def __init__(self, origin: Origin, mistakes: list[Mistake], size: Size):
         self.first = origin
         self.mistakes = mistakes
+        self.size = size
 
     def build(self, tree: yaml.Node, origin: Origin, path: KeyPath, above: frozenset[int]) -> Node:
         if id(tree) in above:
             return self._wrong(origin, path, "an alias that contains itself", "Write the value out.")
         above = above | {id(tree)}
+        # An alias is built anew wherever it stands: nothing bounds that but this count.
+        self._count(tree, origin, path)
         own = "map" if isinstance(tree, yaml.MappingNode) else "seq"
         if not isinstance(tree, yaml.ScalarNode) and tree.tag != _TAG + own:
-            return self._wrong(origin, path, f"the tag '{tree.tag}'", "Tags are not used in recipes.")
+            return self._wrong(origin, path, f"the tag {describe(tree.tag)}", "Tags are not used in recipes.")
         if isinstance(tree, yaml.MappingNode):
             return Node(self._mapping(tree, path, above), origin)
         if isinstance(tree, yaml.SequenceNode):
             items = enumerate(tree.value)
             return Node([self.build(item, self._at(item), (*path, i), above) for i, item in items], origin)
         return self._scalar(tree, origin, path)
+
+    def _count(self, tree: yaml.Node, origin: Origin, path: KeyPath) -> None:
+        try:
+            refuse_depth(len(path))
+            self.size.add_expanded(tree.value if isinstance(tree, yaml.ScalarNode) else "")
+        except TooLarge as error:
+            raise _beyond(error, origin, path) from None
 
     def _at(self, tree: yaml.Node) -> Origin:
         if self.first.line is None:
@@ -198,6 +248,7 @@ class _Builder:
             if not isinstance(key, yaml.ScalarNode):
                 self._wrong(origin, path, "a key that is a list or a mapping", "Keys are words.")
                 continue
+            self._count(key, origin, path)
             # The text as written: a class called `no` or `1` keeps its name.
             name = str(key.value)
             self._scalar(key, origin, (*path, name))  # only for what is wrong with its tag
@@ -212,11 +263,13 @@ class _Builder:
         if kind == "str":
             return Node(text, origin)
         if kind not in _WRITTEN:
-            return self._wrong(origin, path, f"the tag '{tree.tag}'", "Tags are not used in recipes.")
+            return self._wrong(origin, path, f"the tag {describe(tree.tag)}", "Tags are not used in recipes.")
         try:
             return Node(_value(text, kind), origin)
+        except OverflowError:
+            return self._wrong(origin, path, f"found {describe(text)}, which no number here can hold", _LARGEST)
         except ValueError:
-            return self._wrong(origin, path, f"found '{text}', which is no {kind}", "Remove the tag.")
+            return self._wrong(origin, path, f"found {describe(text)}, which is no {kind}", "Remove the tag.")
 
 
 def _value(text: str, kind: str) -> int | float | bool | None:
@@ -229,12 +282,21 @@ def _value(text: str, kind: str) -> int | float | bool | None:
 
 
 def _number(text: str, kind: str) -> int | float:
+    """A number, as long as 64 bits hold it: what reads it later may fail at more, or take it for infinite."""
     if kind == "int":
-        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+        if len(text) > _LONGEST_INT:  # int() refuses thousands of digits in words of its own
+            raise OverflowError(text)
+        whole = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+        if whole not in _INT64:
+            raise OverflowError(text)
+        return whole
     lowered = text.lower()
     if lowered.endswith(".inf"):
         return -math.inf if lowered.startswith("-") else math.inf
-    return math.nan if lowered == ".nan" else float(text)
+    number = math.nan if lowered == ".nan" else float(text)
+    if math.isinf(number):
+        raise OverflowError(text)
+    return number
 
 
 def describe(value: Any) -> str:
@@ -244,11 +306,29 @@ def describe(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (dict, list)):
+        kind = "a mapping" if isinstance(value, dict) else "a list"
+        if _is_long(value):  # which takes seconds to write, only to be left out
+            return kind
         text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10_000, sort_keys=False).strip()
-        return text if len(text) <= 60 else ("a mapping" if isinstance(value, dict) else "a list")
-    if isinstance(value, str):
-        return f"'{value}'" if len(value) <= _LONGEST_SHOWN else f"'{value[:_LONGEST_SHOWN]}...'"
-    return str(value)
+        return text if len(text) <= _LONGEST_LINE else kind
+    return f"'{_shorten(value)}'" if isinstance(value, str) else str(value)
+
+
+def _is_long(value: Any) -> bool:
+    """Whether a mapping or list has more values than characters could be shown."""
+    waiting, seen = [value], 0
+    while waiting:
+        found = waiting.pop()
+        seen += 1
+        children = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+        if seen + len(children) > _LONGEST_LINE:
+            return True
+        waiting.extend(children)
+    return False
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def dump_yaml(data: Any) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 from hf_mtl.errors import CheckpointError, Mistake
 from hf_mtl.schedules.base import Effect, Group, Run, Schedule
 
+_STEPS_LOOKED_AT = 200_000  # a few seconds
+
 
 class Schedules:
     """The schedules of a run: their effects together.
@@ -39,6 +41,13 @@ class Schedules:
         for schedule in self.schedules:
             effect = effect & schedule.effect(step, run)
         return effect
+
+    def steps_to_look_at(self) -> Sequence[int]:
+        """Every step; of a very long run, some that are spread evenly, with the first and the last."""
+        total = self.run.total_steps
+        if total <= _STEPS_LOOKED_AT:
+            return range(total)
+        return [place * (total - 1) // (_STEPS_LOOKED_AT - 1) for place in range(_STEPS_LOOKED_AT)]
 
     def begin_window(self, step: int) -> None:
         """Let what was observed take effect."""

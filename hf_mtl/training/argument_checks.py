@@ -21,6 +21,9 @@ from hf_mtl.training.temperatures import has_temperature
 
 logger = get_logger(__name__)
 
+MOST_STEPS = 10**9
+"""Optimizer steps of a run, at most."""
+
 _ELSEWHERE = {
     "data_collator": "hf_mtl plans and collates its own batches",
     "compute_loss_func": "set `loss` on the task",
@@ -49,6 +52,18 @@ _NOT_NEGATIVE = (
     "neftune_noise_alpha",
     "early_stopping_threshold",
 )
+# Far above what anybody trains with: above them memory is full, or the plan of a run takes for ever.
+_AT_MOST = {
+    "per_device_train_batch_size": 10**6,
+    "per_device_eval_batch_size": 10**6,
+    "gradient_accumulation_steps": 10**6,
+    "window_steps": 10**5,
+    "max_steps": MOST_STEPS,
+    "num_train_epochs": MOST_STEPS,
+    "dataloader_num_workers": 10**3,
+    "dataloader_prefetch_factor": 10**4,
+}
+_MOST_ROWS_OF_A_WINDOW = 10**8
 
 
 def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> None:
@@ -95,7 +110,7 @@ def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
     ]
     mistakes = [Mistake(f"training.{key}", found, remedy) for wrong, key, found, remedy in refused if wrong]
     found = [*launch_mistakes(args), *refused_fields(vars(args)), *mistakes]
-    return [*found, *_out_of_range(args), *idle_options(args), *unbuildable(args)]
+    return [*found, *_out_of_range(args), *_too_large(args), *idle_options(args), *unbuildable(args)]
 
 
 def search_unused(args: MultiTaskTrainingArguments) -> None:
@@ -138,6 +153,33 @@ def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
         found = f"is {args.num_train_epochs}, and max_steps is not set"
         mistakes.append(Mistake("training.num_train_epochs", found, "Train for more than 0 epochs, or set max_steps"))
     return mistakes
+
+
+def _too_large(args: MultiTaskTrainingArguments) -> list[Mistake]:
+    """Numbers that would fill the memory with plans, or keep a machine busy with them."""
+    mistakes = []
+    for key, most in _AT_MOST.items():
+        value = getattr(args, key)
+        if value is not None and value > most:
+            mistakes.append(Mistake(f"training.{key}", f"is {value}", f"Allowed: at most {most:,}"))
+    # On one process; rows are planned for all of them.
+    rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.window_steps
+    if not mistakes and rows > _MOST_ROWS_OF_A_WINDOW:
+        found = f"is {args.window_steps}, and the plan of so many steps holds {rows:,} rows"
+        remedy = f"Allowed: at most {_MOST_ROWS_OF_A_WINDOW:,}; lower it, or the rows of a step"
+        mistakes.append(Mistake("training.window_steps", found, remedy))
+    return mistakes
+
+
+def check_length(total_steps: int) -> None:
+    """Refuse a run of more steps than its plan can be followed through.
+
+    Raises:
+        UserError: If there are more than `MOST_STEPS`.
+    """
+    if total_steps > MOST_STEPS:
+        found, remedy = f"gives a run of {total_steps:,} steps", f"Allowed: at most {MOST_STEPS:,} steps"
+        raise UserError(Mistake("training.num_train_epochs", found, remedy))
 
 
 def check_temperature_scaling(tasks: Mapping[str, Task], evaluation: Mapping[str, Sized]) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -94,16 +94,27 @@ def _idle_optim_args(args: MultiTaskTrainingArguments) -> Iterator[str]:
 
 def unbuildable(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
     """Build for one parameter what the Trainer builds when training has begun, and say what fails."""
+    unread = list(_unread_options(args))
+    yield from unread
     yield from _optimizer(args)
-    yield from _scheduler(args)
     yield from _compilation(args)
-    yield from _checkpointing(args)
     yield from _words(args)
+    if not unread:
+        yield from _scheduler(args)
+        yield from _checkpointing(args)
     try:
         for callback in get_reporting_integration_callbacks(args.report_to):
             callback()
     except (ImportError, RuntimeError, ValueError) as error:
         yield Mistake("training.report_to", f"{args.report_to} cannot be used: {_reason(error)}")
+
+
+def _unread_options(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
+    """Options that are a word: the Trainer reads a text as JSON only where it begins with a brace."""
+    for key in ("lr_scheduler_kwargs", f"{_CHECKPOINTING}_kwargs"):
+        value = getattr(args, key)
+        if value is not None and not isinstance(value, Mapping):
+            yield Mistake(f"training.{key}", f"is {value!r}", "Allowed: a mapping of options")
 
 
 def _words(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:

@@ -122,7 +122,7 @@ def _absent(schedules: Schedules) -> Iterator[Mistake]:
         return
     run = schedules.run
     takes_part = np.zeros(len(run.tasks), dtype=bool)
-    for step in range(run.total_steps):
+    for step in schedules.steps_to_look_at():
         effect = schedules.effect(step)
         takes_part |= (effect.coefficients > 0) & (effect.participation > 0)
         if takes_part.all():

@@ -1,7 +1,8 @@
 """What a recipe would do, without training it."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,16 @@ from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.scheduling import roster_of
 from hf_mtl.training.trainer import MultiTaskTrainer
 
+_MOST_WINDOWS = 10_000  # that are followed one by one
+
 
 @dataclass(frozen=True)
 class Course:
-    """The mixture over a whole run, window by window.
+    """The mixture over a whole run, window by window; of a very long run, a window stands for several.
 
     Args:
         steps: First step of each window, [S].
-        rows: Expected rows of each task in each window, [S, T].
+        rows: Expected rows of each task in each window, and in those that it stands for, [S, T].
         sizes: Training rows of each task, [T].
     """
 
@@ -98,11 +101,12 @@ def _check_figure(figure: Path) -> None:
 def mixture_course(trainer: MultiTaskTrainer) -> Course:
     """Follow the mixture through the run; what is learned, or follows evaluations, stays as it begins."""
     window, total = trainer.args.window_steps, trainer.total_steps
-    steps = np.arange(0, max(total, 1), window)
-    lengths = np.minimum(steps + window, total) - steps
+    apart = window * max(1, math.ceil(total / window / _MOST_WINDOWS))
+    steps = np.arange(0, max(total, 1), apart)
+    lengths = np.minimum(steps + apart, total) - steps
     probabilities = [np.array(list(trainer.mixture.probabilities(at / max(total, 1)).values())) for at in steps]
     if trainer.schedules:
-        rows = _drawn(trainer, probabilities, lengths)
+        rows = _drawn(trainer, probabilities, steps, lengths)
     else:
         planner = trainer.steps.planner
         of_step = [
@@ -114,16 +118,19 @@ def mixture_course(trainer: MultiTaskTrainer) -> Course:
 
 
 def _drawn(
-    trainer: MultiTaskTrainer, probabilities: Sequence[NDArray[np.float64]], lengths: NDArray[np.int64]
+    trainer: MultiTaskTrainer,
+    probabilities: Sequence[NDArray[np.float64]],
+    steps: NDArray[np.int64],
+    lengths: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Rows of each task in each window as they will be drawn, [S, T]: who sits out a step is a draw too."""
     planner, rows = trainer.steps.planner, []
-    state = planner.first_window(probabilities[0])
-    for place, length in enumerate(lengths):
-        roster = roster_of(trainer.schedules, state.start, planner.window_steps)
-        counts, _ = planner.window_counts(state, roster)
-        rows.append(counts[:length].sum(axis=0))
-        state = planner.next_window(state, probabilities[min(place + 1, len(probabilities) - 1)], roster)
+    first = planner.first_window(probabilities[0])
+    for start, length, its in zip(steps.tolist(), lengths.tolist(), probabilities, strict=True):
+        roster = roster_of(trainer.schedules, start, planner.window_steps)
+        counts, _ = planner.window_counts(replace(first, start=start, probabilities=its), roster)
+        drawn = counts[:length]
+        rows.append(drawn.sum(axis=0) * (length / len(drawn)))
     return np.array(rows, dtype=np.float64)
 
 

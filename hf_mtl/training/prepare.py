@@ -56,7 +56,7 @@ def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments
     options = {**recipe.training.options(), "output_dir": output_dir(recipe), **changes}
     try:
         args = MultiTaskTrainingArguments(**options)
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, TypeError, ArithmeticError, OSError, ImportError) as error:
         raise RecipeError(recipe.with_places([Mistake("training", str(error).strip().rstrip("."))])) from error
     _ = args.device  # joins the other processes, which take turns at the data from here on
     if mistakes := check_training(args):

@@ -92,7 +92,7 @@ def _left_over(schedules: Schedules, model: MultiTaskModel) -> Iterator[Mistake]
     groups = FrozenGroups(model)
     everything, seen = groups.trained(["encoder", "heads"]), set[frozenset[Group]]()
     nobody = False
-    for step in range(schedules.run.total_steps):
+    for step in schedules.steps_to_look_at():
         effect = schedules.effect(step)
         if not nobody and not (effect.coefficients > 0).any():
             nobody = True

@@ -40,6 +40,7 @@ from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.argument_checks import (
     check_arguments,
     check_best_metric,
+    check_length,
     check_scores,
     check_temperature_scaling,
     search_unused,
@@ -173,6 +174,7 @@ class MultiTaskTrainer(WatchedTrainer):
         sizes = {name: len(split.tokens) for name, split in train.items()}
         fit_statistics(self.model, train, self.args.refit_statistics)
         self.mixture = Mixture(sizes, **mixture)
+        check_length(self.total_steps)
         self._set_up_balancing(balancing)
         check_fused(self.args, self.weighting)
         check_own_optimizer(self.optimizer, self.lr_scheduler, self.weighting, self.model, self.args)

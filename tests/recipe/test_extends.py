@@ -64,7 +64,7 @@ def test_null_in_one_of_two_removes_what_their_base_says(write: Callable[..., st
 def test_levels_of_diamonds_read_every_file_once(write: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     reader = extends.read_yaml
-    monkeypatch.setattr(extends, "read_yaml", lambda path, found: read.append(str(path)) or reader(path, found))
+    monkeypatch.setattr(extends, "read_yaml", lambda path, *more: read.append(str(path)) or reader(path, *more))
     write("x: 0\n", "0-l.yaml")
     write("y: 0\n", "0-r.yaml")
     for level in range(1, 40):

@@ -1,0 +1,72 @@
+"""Very long texts are cut before they are tokenised, where it leaves the tokens that are kept as they were."""
+
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+# A text is long where it has many times the characters that its tokens can have: others are tokenised whole.
+_LONG = 64  # characters a token
+_LEAST = 1 << 16  # characters
+_FIRST = 16  # characters a token, of the first part that is tried
+_MOST = 1 << 20  # characters, at least: one word of 100 MB takes minutes and gigabytes, and is one unknown token
+
+
+def cut_long_texts(
+    texts: Sequence[list[str]], tokenizer: PreTrainedTokenizerBase, limit: int
+) -> tuple[Sequence[list[str]], list[bool]]:
+    """Take off the far end of very long texts, so that tokenising 100 MB to keep 512 tokens takes no minute.
+
+    What a tokenizer makes of a text depends on what follows for a few characters only: a word is complete where the
+    blank after it is seen, merges and paths settle within some tokens. So the first ``limit`` tokens of a part are
+    those of the whole text if the part ends before a blank and has twice as many, and more than the other text of
+    its pair, which decides where a pair is cut.
+
+    Args:
+        texts: The first texts of all rows, and in pairs their second ones.
+        tokenizer: The tokenizer.
+        limit: Tokens that are kept of a row, at most.
+
+    Returns:
+        The same texts, the very long ones shorter; and whether a row has a text of which even a million characters
+        have fewer tokens, and the rest is left out all the same. For other rows, truncation to ``limit`` gives the
+        same token ids as before.
+    """
+    longest, rows = max(_LEAST, _LONG * limit), list(zip(*texts, strict=True))
+    if not any(len(text) > longest for column in texts for text in column):
+        return texts, [False] * len(rows)
+    cut, left_out = list(rows), [False] * len(rows)
+    for place, row in enumerate(rows):
+        if max(map(len, row)) > longest:
+            cut[place], left_out[place] = _cut_row(row, tokenizer, limit)
+    return [list(column) for column in zip(*cut, strict=True)], left_out
+
+
+def _cut_row(row: tuple[str, ...], tokenizer: PreTrainedTokenizerBase, limit: int) -> tuple[tuple[str, ...], bool]:
+    # The shorter one first: the longer one has to have more tokens than that.
+    least, cut, left_out = 2 * limit, list(row), False
+    for place in sorted(range(len(row)), key=lambda place: len(row[place])):
+        cut[place], tokens = _cut(row[place], tokenizer, least)
+        left_out |= tokens <= least and len(cut[place]) < len(row[place])
+        least = max(least, tokens + limit)
+    return tuple(cut), left_out
+
+
+def _cut(text: str, tokenizer: PreTrainedTokenizerBase, least: int) -> tuple[str, int]:
+    """The part of a text that is read first, with more than ``least`` tokens where it has them, and its tokens."""
+    size, most = max(_LEAST // 4, _FIRST * least), max(_MOST, _LONG * least)
+    while True:
+        part = text if size >= len(text) else _part(text, size, tokenizer.truncation_side == "left")
+        tokens = len(tokenizer(part, add_special_tokens=False, truncation=False, verbose=False)["input_ids"])
+        if tokens > least or size >= min(len(text), most):
+            return part, tokens
+        size = min(8 * size, most)
+
+
+def _part(text: str, size: int, at_the_end: bool) -> str:
+    """About so many characters of a text, up to a blank where one is near."""
+    if at_the_end:
+        start = len(text) - size
+        blank = next((place for place in range(start, start + size // 4) if text[place].isspace()), start)
+        return text[blank:]
+    blank = next((place for place in range(size, size - size // 4, -1) if text[place].isspace()), size)
+    return text[:blank]

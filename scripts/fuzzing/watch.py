@@ -1,0 +1,87 @@
+"""One attempt under watch: what it raises, how long it takes, how much memory it takes."""
+
+import faulthandler
+import resource
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+
+import psutil
+
+from hf_mtl.errors import UserError
+
+SECONDS = 5.0
+MEGABYTES = 500
+_HUNG = 60.0  # where not even Python is reached: the process ends
+
+
+class TooSlow(BaseException):
+    """Raised in the middle of an attempt; not an Exception, which the attempt could take for one of its own."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong with an input.
+
+    Args:
+        place: Says whether two failures are the same one.
+        text: The traceback, or the measurement.
+        is_slow: Whether it was the time.
+    """
+
+    place: str
+    text: str
+    is_slow: bool = False
+
+
+def watched(attempt: Callable[[bytes], None], data: bytes) -> Failure | None:
+    """Attempt something; None if it succeeds or ends in a message, in time and without much memory."""
+    before, start = psutil.Process().memory_info().rss, time.monotonic()
+    faulthandler.dump_traceback_later(_HUNG, exit=True)
+    previous = signal.signal(signal.SIGALRM, _too_slow)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        attempt(data)
+    except UserError:
+        pass
+    except TooSlow as error:
+        return Failure(f"slow: {_place(error)}", traceback.format_exc(limit=-12), is_slow=True)
+    except (Exception, SystemExit) as error:
+        return Failure(f"{type(error).__name__}: {_place(error)}", traceback.format_exc(limit=-12))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+        faulthandler.cancel_dump_traceback_later()
+    return _spent(time.monotonic() - start, before)
+
+
+def _too_slow(number: int, frame: FrameType | None) -> None:
+    raise TooSlow
+
+
+def _place(error: BaseException) -> str:
+    """The last place of ours that an error came through, and where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "/hf_mtl/" in frame.filename][-1:]
+    return " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in [*frames[-1:], *ours])
+
+
+def _spent(seconds: float, before: int) -> Failure | None:
+    # The peak is that of the whole process: an attempt after a large one is measured by what was there before it.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    grown = (peak - max(before, _spent_before.peak)) >> 20
+    _spent_before.peak = peak
+    if seconds > SECONDS:
+        return Failure("slow", f"{seconds:.1f} s", is_slow=True)
+    return Failure("memory", f"{grown:,} MB") if grown > MEGABYTES else None
+
+
+@dataclass
+class _Peak:
+    peak: int = 0
+
+
+_spent_before = _Peak()

@@ -1,0 +1,101 @@
+import random
+import time
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from hf_mtl.data import long_texts
+from hf_mtl.data.long_texts import cut_long_texts
+from hf_mtl.data.tokenize import _tokenise
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+LIMITS = (64,)
+
+
+def _random_text(count: int, seed: int, between: str = " ") -> str:
+    draw = random.Random(seed)
+    words = ["".join(draw.choices("abcdefghijéßΣ漢字", k=draw.randint(1, 8))) for _ in range(500)]
+    return between.join(draw.choices(words, k=count))
+
+
+LONG = {
+    "words": _random_text(4000, 0),
+    "no blanks": _random_text(4000, 1, between=""),
+    "one word": "a" * 20_000,
+    "one word of two": "a" * 20_000 + " b",
+    "blanks": "   \n\t " * 3000 + "ab ha",
+    "blanks between": "ab   \n\t" * 3000,
+    "punctuation": "!?" * 9000,
+    "unknown": "☃" * 9000,
+    "marks": "e\u0301" * 9000,
+    "removed by a normaliser": "\u200b\x01" * 9000 + "ab cd",
+}
+
+
+def _tokenizer(kind: str) -> PreTrainedTokenizerFast:
+    options: dict[str, Any] = {"special_tokens": SPECIAL, "vocab_size": 600, "show_progress": False}
+    trainer: Any
+    if kind == "wordpiece":
+        backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        backend.normalizer, backend.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+        trainer = trainers.WordPieceTrainer(**options)
+    elif kind.startswith("bytes"):
+        backend = Tokenizer(models.BPE())
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=kind == "bytes")
+        trainer = trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **options)
+    else:
+        backend = Tokenizer(models.Unigram())
+        backend.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.StripAccents()])
+        backend.pre_tokenizer = pre_tokenizers.Metaspace(split=kind == "unigram")
+        trainer = trainers.UnigramTrainer(unk_token="[UNK]", **options)
+    lines = [_random_text(4, seed) for seed in range(300)]
+    backend.train_from_iterator(lines, trainer)
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), SPECIAL, strict=True))
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **names)
+
+
+@pytest.fixture
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_texts, "_LEAST", 4096)
+
+
+@pytest.mark.usefixtures("_small")
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("kind", ["wordpiece", "bytes", "bytes in one piece", "unigram", "unigram in one piece"])
+def test_token_ids_are_those_of_the_whole_texts(kind: str, side: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = _tokenizer(kind)
+    tokenizer.truncation_side = side
+    short, texts = _random_text(30, 2), list(LONG.values())
+    # Not two long ones: what overflows of a pair is kept in all combinations, gigabytes of them.
+    batches: list[dict[str, list[str]]] = [
+        {"a": [*texts, short]},
+        {"a": [*texts, short], "b": [short] * (len(texts) + 1)},
+        {"a": [short] * len(texts), "b": texts},
+    ]
+    for limit in LIMITS:
+        for batch in batches:
+            found = _tokenise(batch, tokenizer, list(batch), limit, types=True)
+            with monkeypatch.context() as patch:
+                patch.setattr(long_texts, "_LEAST", 10**9)
+                assert found == _tokenise(batch, tokenizer, list(batch), limit, types=True)
+
+
+@pytest.mark.usefixtures("_small")
+def test_only_a_part_is_tokenised() -> None:
+    (texts,), left_out = cut_long_texts([[LONG["words"], "short", LONG["one word"]]], _tokenizer("wordpiece"), 16)
+    assert left_out == [False] * 3
+    assert len(texts[0]) < len(LONG["words"]) / 4
+    assert texts[1:] == ["short", LONG["one word"]]
+
+
+def test_a_text_of_many_megabytes_takes_no_minute_and_counts_as_cut() -> None:
+    tokenizer, start = _tokenizer("wordpiece"), time.monotonic()
+    result = _tokenise({"a": ["ab " * 10_000_000, "a" * 30_000_000, "ab"]}, tokenizer, ["a"], 512, types=False)
+    assert time.monotonic() - start < 15  # some seconds for the unknown word, two minutes for the whole of it
+    assert [len(ids) for ids in result["input_ids"]] == [512, 3, 3]
+    assert result["cut"] == [True, True, False]
