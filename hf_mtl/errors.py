@@ -141,3 +141,9 @@ def by_task_mistakes(value: object, key: str, tasks: Collection[str]) -> list[Mi
     if absent:
         wrong.append(Mistake(key, f"nothing for {', '.join(absent)}", "Give one value for every task."))
     return wrong
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of another program says, in its first sentence; its kind where it says nothing."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.split(". ")[0].rstrip(".:")

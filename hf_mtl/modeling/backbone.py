@@ -4,18 +4,21 @@ import copy
 import importlib.util
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
 from huggingface_hub import constants
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
+from transformers.utils import CONFIG_NAME
 
-from hf_mtl.errors import Mistake, ModelError, known
-from hf_mtl.modeling.configuration import MultiTaskConfig
+from hf_mtl.errors import Mistake, ModelError, UserError, known, one_line
+from hf_mtl.modeling.allowance import Allowance, building
+from hf_mtl.modeling.config_values import absurd_values
+from hf_mtl.modeling.configuration import MultiTaskConfig, build_config
+from hf_mtl.modeling.weight_files import read_weights
 
 Backbone: TypeAlias = str | Path | Mapping[str, Any] | PreTrainedConfig
 
@@ -23,7 +26,6 @@ _IN_PACKAGE = "python:"
 _KEY = "model.backbone"
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 _ALIGNMENT = 64  # bytes; how torch allocates
-_LOAD_ERRORS = (OSError, ValueError, SafetensorError, StrictDataclassError)
 
 
 def resolve_backbone(backbone: str) -> str:
@@ -61,16 +63,29 @@ def load_encoder_config(backbone: Backbone, **kwargs: Any) -> PreTrainedConfig:
         return copy.deepcopy(backbone)
     if isinstance(backbone, Mapping):
         return _inline_config(backbone)
-    try:
-        config = AutoConfig.from_pretrained(resolve_backbone(str(backbone)), **kwargs)
-    except _LOAD_ERRORS as error:
-        raise ModelError(_cannot_load(str(backbone), error)) from error
+    config = _read_config(str(backbone), kwargs)
     if isinstance(config, MultiTaskConfig):
         remedy = (
             "To train it on, give MultiTaskModel.from_pretrained to the Trainer. For other tasks, save its encoder "
             "(model.encoder.save_pretrained) and its tokenizer to a folder, and give that"
         )
         raise ModelError(Mistake(_KEY, f"'{backbone}' is a model of hf_mtl, with heads", remedy))
+    return config
+
+
+def _read_config(backbone: str, options: Mapping[str, Any]) -> PreTrainedConfig:
+    path = resolve_backbone(backbone)
+    try:
+        # Before its class makes lists of the lengths that it names.
+        fields, _ = PreTrainedConfig.get_config_dict(path, **options)
+        place = f"{_KEY}: {backbone}/{CONFIG_NAME}"
+        if isinstance(fields, dict) and (mistakes := list(absurd_values(fields, place))):
+            raise ModelError(mistakes)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(path, **options)
+    except UserError:
+        raise
+    except Exception as error:  # each class trusts every value, and fails at a wrong one in its own way
+        raise ModelError(_cannot_load(backbone, error)) from error
     return config
 
 
@@ -101,9 +116,12 @@ def build_encoder(config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreT
     """
     encoder_class = _encoder_class(config)
     try:
-        return encoder_class._from_config(config, **_pooler_option(config, pooler), **kwargs)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(Mistake(_KEY, f"cannot build a '{config.model_type}': {_one_line(error)}")) from error
+        with building(Allowance.of_machine(), _KEY):
+            return encoder_class._from_config(config, **_pooler_option(config, pooler), **kwargs)
+    except ModelError:
+        raise
+    except Exception as error:  # each architecture trusts its config, and fails at a wrong value in its own way
+        raise ModelError(Mistake(_KEY, f"cannot build a '{config.model_type}': {one_line(error)}")) from error
 
 
 def load_encoder(backbone: str | Path, config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreTrainedModel:
@@ -119,11 +137,17 @@ def load_encoder(backbone: str | Path, config: PreTrainedConfig, pooler: bool, *
         ModelError: If the weights cannot be found or read.
     """
     options = {**_pooler_option(config, pooler), **kwargs}
+    path = resolve_backbone(str(backbone))
     try:
-        encoder = _encoder_class(config).from_pretrained(resolve_backbone(str(backbone)), config=config, **options)
-        return align_weights(encoder)
-    except _LOAD_ERRORS as error:
+        weights = read_weights(path, kwargs)
+        allowed = Allowance.of_machine() if weights is None else weights.allowance
+        with building(allowed, _KEY):
+            encoder = _encoder_class(config).from_pretrained(path, config=config, **options)
+    except UserError as error:
+        raise ModelError(replace(item, key=item.key or _KEY) for item in error.mistakes) from error
+    except Exception as error:  # the loader of transformers, at files of any kind
         raise ModelError(_cannot_load(str(backbone), error)) from error
+    return align_weights(encoder)
 
 
 def align_weights(model: PreTrainedModel) -> PreTrainedModel:
@@ -154,14 +178,13 @@ def _pooler_option(config: PreTrainedConfig, pooler: bool) -> dict[str, bool]:
 
 def _inline_config(fields: Mapping[str, Any]) -> PreTrainedConfig:
     model_type = fields.get("model_type")
-    if model_type not in CONFIG_MAPPING:
+    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
         problem = f"unknown model_type '{model_type}'" if model_type else "an inline config without model_type"
         remedy = "Write one that transformers knows, such as bert, roberta, distilbert or modernbert"
         raise ModelError(Mistake(f"{_KEY}.model_type", problem, remedy))
-    try:
-        return CONFIG_MAPPING[model_type](**copy.deepcopy(dict(fields)))
-    except (TypeError, ValueError, StrictDataclassError) as error:
-        raise ModelError(Mistake(_KEY, f"not a '{model_type}' config: {_one_line(error)}")) from error
+    if mistakes := list(absurd_values(fields, _KEY)):
+        raise ModelError(mistakes)
+    return build_config(fields, _KEY)
 
 
 def _package_root(package: str) -> Path | None:
@@ -175,7 +198,7 @@ def _package_root(package: str) -> Path | None:
 
 
 def _cannot_load(backbone: str, error: Exception) -> Mistake:
-    reason = _one_line(error)
+    reason = one_line(error)
     if backbone.startswith(_IN_PACKAGE) or Path(backbone).exists():
         tried = "Tried it as a folder"
         remedy = "It needs config.json and weights that transformers can read"
@@ -187,8 +210,3 @@ def _cannot_load(backbone: str, error: Exception) -> Mistake:
             remedy = "Unset HF_HUB_OFFLINE to download it"
         remedy += "; or give a local folder, python:package/folder, or an inline config with model_type"
     return Mistake(_KEY, f"cannot load '{backbone}': {reason}", f"{tried}. {remedy}")
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.split(". ")[0].rstrip(".")
