@@ -14,11 +14,12 @@ import psutil
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
-from hf_mtl.errors import Mistake, ModelError
+from hf_mtl.errors import Mistake, ModelError, one_line
 
 _MOST_TENSORS = 20_000  # encoders of a thousand layers have fewer
 _FOLD = 8  # a tensor is registered when it is built, when it is loaded, and once more where it is tied
 _SLACK = 2**24  # numbers; tables that are not saved, such as those of positions
+_NO_MEMORY = ("alloc_cpu", "not enough memory", "out of memory", "Storage size calculation overflowed")
 
 _innermost: ContextVar[object] = ContextVar("innermost", default=None)
 
@@ -51,16 +52,20 @@ class Allowance:
 
 
 @contextmanager
-def building(allowed: Allowance, key: str) -> Iterator[None]:
-    """Build a model that has no more than is allowed; one that is built inside for its own sake counts alone.
+def building(allowed: Allowance, key: str, apart: bool = False) -> Iterator[None]:
+    """Build a model that has no more than is allowed.
 
     Args:
-        allowed: The limit.
+        allowed: The limit; that of a model around this one goes before it.
         key: Dotted key of the config, for the message.
+        apart: Whether it is no part of the model around it, and does not count for that.
 
     Raises:
-        ModelError: As soon as there is more.
+        ModelError: As soon as there is more, or memory for it cannot be had.
     """
+    if _innermost.get() is not None and not apart:
+        yield
+        return
     tensors = numbers = 0
     me = object()
 
@@ -81,6 +86,11 @@ def building(allowed: Allowance, key: str) -> Iterator[None]:
     before = _innermost.set(me)
     try:
         yield
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _NO_MEMORY):
+            raise
+        found = f"asks for a tensor that no memory can be had for ({one_line(error)})"
+        raise ModelError(Mistake(key, found)) from error
     finally:
         _innermost.reset(before)
         for watch in watches:

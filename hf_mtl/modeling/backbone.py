@@ -75,6 +75,8 @@ def load_encoder_config(backbone: Backbone, **kwargs: Any) -> PreTrainedConfig:
 
 def _read_config(backbone: str, options: Mapping[str, Any]) -> PreTrainedConfig:
     path = resolve_backbone(backbone)
+    # Without an answer of the user's, transformers asks at the terminal whether to run a repository's code.
+    options = {"trust_remote_code": False, **options}
     try:
         # Before its class makes lists of the lengths that it names.
         fields, _ = PreTrainedConfig.get_config_dict(path, **options)

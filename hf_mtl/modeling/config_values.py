@@ -5,7 +5,8 @@ A config is a file of somebody's: a number in it says how many layers to make an
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from numbers import Integral, Real
 from reprlib import Repr
 from typing import Any
 
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 from hf_mtl.errors import Mistake
-from hf_mtl.json_files import kind_of
+from hf_mtl.foreign_json import kind_of
 from hf_mtl.tasks import Task, task_from_dict
 
 LARGEST = 2**31 - 1
@@ -25,6 +26,31 @@ _LENGTHS = ((re.compile(r"layers?$|blocks?$|depth"), 10_000), (re.compile(r"num_
 _DEEPEST = 20  # a config has three levels
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, which true and false are not."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+# What the fields that are plain values can be, and in words.
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "pooling": (lambda value: isinstance(value, str), "the name of a pooling"),
+    "backbone": (lambda value: isinstance(value, str), "a Hub id or python:package/folder"),
+    "dropout": (is_number, "a probability in [0, 1)"),
+    "max_length": (
+        lambda value: is_number(value) and isinstance(value, Integral) and 1 <= value <= LARGEST,
+        f"1 to {LARGEST:,} tokens",
+    ),
+    "task_names": (
+        lambda value: isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value),
+        "the names of the tasks",
+    ),
+    "temperatures": (
+        lambda value: isinstance(value, Mapping) and all(map(is_number, value.values())),
+        "a number for each task",
+    ),
+}
 
 
 def absurd_values(fields: Mapping[str, Any], key: str = "") -> Iterator[Mistake]:
@@ -93,6 +119,18 @@ def _elsewhere(fields: Mapping[str, Any], key: str) -> Iterator[Mistake]:
     for name in ("attn_implementation", "_attn_implementation"):
         if "/" in str(fields.get(name, "")):  # a repository of kernels
             yield Mistake(f"{start}{name}", f"is {shown(fields[name])}", "Give it to from_pretrained if it is wanted")
+
+
+def field_mistakes(config: Any) -> Iterator[Mistake]:
+    """What is wrong with the fields of a model's config that are plain values.
+
+    Args:
+        config: The config, or whatever has its fields.
+    """
+    for name, (fits, wanted) in _FIELDS.items():
+        value = getattr(config, name)
+        if value is not None and not fits(value):
+            yield Mistake(name, f"is {shown(value)}", f"Allowed: {wanted}")
 
 
 def task_mistakes(tasks: Any) -> Iterator[Mistake]:

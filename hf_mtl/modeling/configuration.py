@@ -13,8 +13,8 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 from transformers.utils import CONFIG_NAME
 
 from hf_mtl.errors import Mistake, ModelError, UserError, one_line
-from hf_mtl.json_files import read_object
-from hf_mtl.modeling.config_values import encoder_mistakes, own_mistakes, task_mistakes
+from hf_mtl.foreign_json import read_object
+from hf_mtl.modeling.config_values import encoder_mistakes, field_mistakes, own_mistakes, task_mistakes
 from hf_mtl.tasks import Task, task_from_dict
 
 _NOT_THERE = "Give a folder or a Hub id with a model of hf_mtl in it"
@@ -62,7 +62,8 @@ class MultiTaskConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         """Order the tasks and turn them into JSON; read the backbone's config."""
         given: Mapping[str, Any] = {} if self.tasks is None else self.tasks
-        if mistakes := [*encoder_mistakes(self.encoder_config, self.model_type), *task_mistakes(given)]:
+        wrong = [*field_mistakes(self), *encoder_mistakes(self.encoder_config, self.model_type)]
+        if mistakes := [*wrong, *task_mistakes(given)]:
             raise ModelError(mistakes)
         # Before the base class, which hands dtype and attention implementation down to the sub-config.
         if not isinstance(self.encoder_config, PreTrainedConfig):
@@ -86,6 +87,16 @@ class MultiTaskConfig(PreTrainedConfig):
         """
         with _of_file(pretrained_model_name_or_path):
             return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+
+    @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path: str | PathLike[str], **kwargs: Any) -> Any:
+        """As the base class's, which takes a file that is not there for an empty one."""
+        fields, others = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        if not fields:
+            path = pretrained_model_name_or_path
+            problem = f"cannot load the config of '{path}': {CONFIG_NAME} is empty or missing"
+            raise ModelError(Mistake("", problem, _NOT_THERE))
+        return fields, others
 
     @classmethod
     def _dict_from_json_file(cls, json_file: str | PathLike[str]) -> dict[str, Any]:
@@ -178,13 +189,19 @@ def _of_file(path: Any) -> Iterator[None]:
     except UserError as error:
         if path is None:
             raise
-        raise ModelError(_placed(item, str(path)) for item in error.mistakes) from error
+        raise ModelError(placed(item, str(path)) for item in error.mistakes) from error
     except OSError as error:  # of the loader: the text is transformers' own
         problem = f"cannot load the config of '{path}': {one_line(error)}"
         raise ModelError(Mistake("", problem, _NOT_THERE)) from error
 
 
-def _placed(mistake: Mistake, path: str) -> Mistake:
+def placed(mistake: Mistake, path: str) -> Mistake:
+    """A mistake in a model's config, with its file where it names none.
+
+    Args:
+        mistake: The mistake.
+        path: The model's folder or Hub id, or the file.
+    """
     if mistake.where or path in mistake.problem:
         return mistake
     where = path if path.endswith(".json") else f"{path}/{CONFIG_NAME}"

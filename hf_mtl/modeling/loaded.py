@@ -9,16 +9,27 @@ from typing import Any
 from huggingface_hub.errors import HTTPError
 from safetensors import SafetensorError
 
-from hf_mtl.errors import Mistake, ModelError, one_line
+from hf_mtl.errors import Mistake, ModelError, UserError, one_line
 from hf_mtl.modeling.allowance import Allowance, building
+from hf_mtl.modeling.configuration import placed
 from hf_mtl.modeling.lora import check_adapters
 from hf_mtl.modeling.weight_files import Weights, read_weights
 
 _SHOWN = 3
 
 
-# What the loader of transformers raises at files that it cannot use; never what a mistake in this program raises.
-_OF_FILES = (OSError, RuntimeError, ValueError, EOFError, ImportError, SafetensorError, UnpicklingError, HTTPError)
+# What the loader of transformers raises at files that it cannot use, and at sizes of which nothing can be made.
+_OF_FILES = (
+    OSError,
+    RuntimeError,
+    ArithmeticError,
+    ValueError,
+    EOFError,
+    ImportError,
+    SafetensorError,
+    UnpicklingError,
+    HTTPError,
+)
 
 
 @contextmanager
@@ -38,8 +49,12 @@ def loading(path: Any, options: Mapping[str, Any]) -> Iterator[Weights | None]:
     try:
         weights = None if path is None else read_weights(str(path), options)
         allowed = Allowance.of_machine() if weights is None else weights.allowance
-        with building(allowed, "" if path is None else f"{path}: its config"):
+        with building(allowed, ""):
             yield weights
+    except UserError as error:
+        if path is None:
+            raise
+        raise type(error)(placed(item, str(path)) for item in error.mistakes) from error
     except _OF_FILES as error:
         problem = f"{path}: the model cannot be loaded: {one_line(error)}"
         raise ModelError(Mistake("", problem, "Copy it again, or load another checkpoint")) from error

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
 
 from hf_mtl.errors import Mistake, ModelError, one_line
-from hf_mtl.json_files import damaged, kind_of, read_object
+from hf_mtl.foreign_json import damaged, kind_of, read_object
 from hf_mtl.modeling.allowance import Allowance
 from hf_mtl.modeling.tokenizer_files import HUB_OPTIONS
 

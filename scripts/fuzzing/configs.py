@@ -178,8 +178,9 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 def _auto(folder: Path) -> None:
     """`AutoConfig`; where the file no longer says that it is ours, the message is transformers' own."""
     try:
-        ours = json.loads((folder / "config.json").read_bytes()).get("model_type") == MultiTaskConfig.model_type
-    except (ValueError, AttributeError, RecursionError):
+        config = json.loads((folder / "config.json").read_bytes())
+        ours = config["model_type"] == MultiTaskConfig.model_type and "auto_map" not in config
+    except (ValueError, TypeError, KeyError, RecursionError):
         ours = False
     if ours:
         AutoConfig.from_pretrained(folder)
