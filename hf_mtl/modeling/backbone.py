@@ -14,6 +14,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTraine
 from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
 from transformers.utils import CONFIG_NAME
 
+from hf_mtl.caches import refuse_cache
 from hf_mtl.errors import Mistake, ModelError, UserError, known, one_line
 from hf_mtl.modeling.allowance import Allowance, building
 from hf_mtl.modeling.config_values import absurd_values
@@ -200,6 +201,7 @@ def _package_root(package: str) -> Path | None:
 
 
 def _cannot_load(backbone: str, error: Exception) -> Mistake:
+    refuse_cache(error)
     reason = one_line(error)
     if backbone.startswith(_IN_PACKAGE) or Path(backbone).exists():
         tried = "Tried it as a folder"

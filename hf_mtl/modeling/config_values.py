@@ -39,7 +39,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "backbone": (lambda value: isinstance(value, str), "a Hub id or python:package/folder"),
     "dropout": (is_number, "a probability in [0, 1)"),
     "max_length": (
-        lambda value: is_number(value) and isinstance(value, Integral) and 1 <= value <= LARGEST,
+        lambda value: isinstance(value, Integral) and not isinstance(value, bool) and 1 <= int(value) <= LARGEST,
         f"1 to {LARGEST:,} tokens",
     ),
     "task_names": (

@@ -12,6 +12,7 @@ from typing import Any
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 from transformers.utils import CONFIG_NAME
 
+from hf_mtl.caches import refuse_cache
 from hf_mtl.errors import Mistake, ModelError, UserError, one_line
 from hf_mtl.foreign_json import read_object
 from hf_mtl.modeling.config_values import encoder_mistakes, field_mistakes, own_mistakes, task_mistakes
@@ -91,9 +92,15 @@ class MultiTaskConfig(PreTrainedConfig):
     @classmethod
     def get_config_dict(cls, pretrained_model_name_or_path: str | PathLike[str], **kwargs: Any) -> Any:
         """As the base class's, which takes a file that is not there for an empty one."""
-        fields, others = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        path = pretrained_model_name_or_path
+        try:
+            fields, others = super().get_config_dict(path, **kwargs)
+        except (UserError, OSError):
+            raise
+        except Exception as error:  # a Hub, or a gateway before it, may answer anything
+            problem = f"cannot load the config of '{path}': {one_line(error)}"
+            raise ModelError(Mistake("", problem, _NOT_THERE)) from error
         if not fields:
-            path = pretrained_model_name_or_path
             problem = f"cannot load the config of '{path}': {CONFIG_NAME} is empty or missing"
             raise ModelError(Mistake("", problem, _NOT_THERE))
         return fields, others
@@ -191,6 +198,7 @@ def _of_file(path: Any) -> Iterator[None]:
             raise
         raise ModelError(placed(item, str(path)) for item in error.mistakes) from error
     except OSError as error:  # of the loader: the text is transformers' own
+        refuse_cache(error)
         problem = f"cannot load the config of '{path}': {one_line(error)}"
         raise ModelError(Mistake("", problem, _NOT_THERE)) from error
 

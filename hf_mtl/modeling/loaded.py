@@ -9,6 +9,7 @@ from typing import Any
 from huggingface_hub.errors import HTTPError
 from safetensors import SafetensorError
 
+from hf_mtl.caches import refuse_cache
 from hf_mtl.errors import Mistake, ModelError, UserError, one_line
 from hf_mtl.modeling.allowance import Allowance, building
 from hf_mtl.modeling.configuration import placed
@@ -56,6 +57,7 @@ def loading(path: Any, options: Mapping[str, Any]) -> Iterator[Weights | None]:
             raise
         raise type(error)(placed(item, str(path)) for item in error.mistakes) from error
     except _OF_FILES as error:
+        refuse_cache(error)
         problem = f"{path}: the model cannot be loaded: {one_line(error)}"
         raise ModelError(Mistake("", problem, "Copy it again, or load another checkpoint")) from error
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_mtl.errors import ModelError
+from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.modeling.backbone import (
     Backbone,
     align_weights,
@@ -169,6 +170,12 @@ class MultiTaskModel(PreTrainedModel):
         """As the base class's, and keep what it leaves: where peft's adapters follow, they alone are reported."""
         super()._adjust_missing_and_unexpected_keys(loading_info)
         self._base_info = loading_info.to_dict()
+
+    def save_pretrained(self, save_directory: str | PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """As `PreTrainedModel.save_pretrained`; the weights can be read by whom the umask allows."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        for pattern in ("model*.safetensors", "adapter_model*.safetensors"):
+            give_usual_modes(Path(save_directory).glob(pattern))
 
     def train(self, mode: bool = True) -> "MultiTaskModel":
         """As `nn.Module.train`; frozen parts of the encoder stay in eval mode, so that dropout leaves them alone."""

@@ -8,6 +8,7 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
+from hf_mtl.caches import refuse_cache
 from hf_mtl.errors import Mistake, ModelError, UserError
 from hf_mtl.foreign_json import read_object
 
@@ -114,6 +115,7 @@ def _try_out(tokenizer: PreTrainedTokenizerBase) -> None:
 
 def _unreadable(path: str, name: str, where: Mapping[str, Any], error: Exception) -> Mistake:
     """Name the file of a tokenizer that is damaged, where it can be told; else say what its reader says."""
+    refuse_cache(error)
     for file in _JSON:
         try:
             place = cached_file(path, file, **where, _raise_exceptions_for_missing_entries=False)

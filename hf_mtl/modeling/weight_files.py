@@ -79,7 +79,12 @@ def read_weights(path: str, options: Mapping[str, Any]) -> Weights | None:
 
 
 def _find(path: str, name: str, where: Mapping[str, Any]) -> Path | None:
-    found = cached_file(path, name, **where, _raise_exceptions_for_missing_entries=False)
+    try:
+        found = cached_file(path, name, **where, _raise_exceptions_for_missing_entries=False)
+    except OSError:
+        raise
+    except Exception as error:  # a Hub, or a gateway before it, may answer anything
+        raise ModelError(Mistake("", f"{path}: {name} cannot be found: {one_line(error)}", _REMEDY)) from error
     return None if found is None else Path(found)
 
 

@@ -22,6 +22,7 @@ from transformers.utils import logging
 
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import CheckpointError, HfMtlError, Mistake, one_line
+from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.foreign_json import as_object, damaged, kind_of, read_object
 from hf_mtl.modeling.weight_files import is_inside
 
@@ -77,6 +78,7 @@ def save_state(path: Path, parts: Mapping[str, Stateful]) -> None:
             else:
                 plain[part][key] = value
     save_file(tensors, path, metadata={"format": "pt", "state": json.dumps(plain)})
+    give_usual_modes([path])
 
 
 def load_state(path: Path) -> dict[str, dict[str, Any]]:

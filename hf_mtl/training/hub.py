@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import upload_folder
-from huggingface_hub.errors import HTTPError  # of whichever HTTP client it uses
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 from transformers.utils import logging
@@ -39,7 +38,7 @@ class HubTrainer(Trainer):
         """
         try:
             super().init_hf_repo(*args, **kwargs)
-        except (OSError, HTTPError) as error:
+        except Exception as error:  # a Hub, or a gateway before it, may answer anything
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             name = self.args.hub_model_id or Path(str(self.args.output_dir)).absolute().name
             remedy = "Check hub_model_id and the connection; log in with `hf auth login`; or set push_to_hub: false"

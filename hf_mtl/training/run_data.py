@@ -14,6 +14,7 @@ from hf_mtl.data.fingerprint import Fingerprint
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.text_keys import Keys, among
 from hf_mtl.errors import CheckpointError, Mistake
+from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.foreign_json import read_object
 from hf_mtl.reporting.atomic import replacing
 from hf_mtl.reporting.json_files import write_json_atomic
@@ -43,6 +44,7 @@ class RunData:
         keys = [item.keys["train"].rows for item in data.values() if "train" in item.keys]
         with replacing(self._trained) as temporary:
             save_file({"hashes": np.unique(np.concatenate([np.empty(0, np.uint64), *keys]))}, temporary)
+            give_usual_modes([temporary])
         tasks = {
             name: {split: asdict(found) for split, found in item.fingerprints.items()} for name, item in data.items()
         }

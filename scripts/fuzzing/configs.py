@@ -1,26 +1,19 @@
-"""Damaged configs of checkpoints, through every door that reads one.
+"""Mutated configs of checkpoints, through every door that reads one.
 
-Each case takes a small model that was saved, changes its config in one to three places (or its bytes), and loads it.
-What comes out is a model or config, or one message (`UserError`). Anything else is a failure: another exception, more
-than `SECONDS` seconds, more than `MEGABYTES` of memory.
+Each input is a small model that was saved, with its config changed in one to three places, or in its bytes. A number,
+a word or a list stands where another was, a key is gone, or one of transformers' own joins.
 """
 
 import copy
 import json
 import random
-import resource
 import shutil
-import signal
-import tempfile
-import time
-import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, PreTrainedConfig, set_seed
+from transformers import AutoConfig, set_seed
 from transformers.utils import logging
 
 from hf_mtl import MultiTaskConfig, MultiTaskModel, Regression, SequenceClassification
@@ -29,8 +22,6 @@ from hf_mtl.modeling.backbone import load_encoder_config
 from hf_mtl.training.checkpoint import seal
 from hf_mtl.training.evaluate_run import load_model
 
-SECONDS = 5
-MEGABYTES = 500
 _SIZES = {"vocab_size": 66, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 _SIZES |= {"intermediate_size": 24, "max_position_embeddings": 40, "pad_token_id": 0}
 _KINDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
@@ -68,52 +59,55 @@ _BYTES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 )
 
 
-@dataclass
-class Report:
-    """What came out of some cases.
+class Configs:
+    """The configs of a few small models.
 
     Args:
-        count: How many there were.
-        loaded: How many changes did no harm.
-        refused: How many ended in one message.
-        failures: Everything else: the case, and what happened.
-        slowest: Seconds of the slowest case.
-        megabytes: How much the largest memory of the process has grown.
+        folder: Gets the models, and a copy of one for each attempt.
     """
 
-    count: int = 0
-    loaded: int = 0
-    refused: int = 0
-    failures: list[str] = field(default_factory=list)
-    slowest: float = 0.0
-    megabytes: float = 0.0
+    count = 10_000
+
+    def __init__(self, folder: Path):
+        logging.set_verbosity(logging.CRITICAL)
+        logging.disable_progress_bar()
+        self._folder = folder
+        self._models = {path.name: path for path in _save_models(folder)}
+        self._ends: Counter[str] = Counter()
+
+    def draw(self, draw: random.Random) -> bytes:
+        """A first line that says which model and which door, and a mutated config."""
+        model, door = draw.choice(list(self._models)), draw.choice(list(_DOORS))
+        text = (self._models[model] / "config.json").read_bytes()
+        return f"{model} {door}\n".encode() + _mutated(text, draw, door)
+
+    def attempt(self, data: bytes) -> None:
+        """Load the model, or its config."""
+        first, _, text = data.partition(b"\n")
+        try:
+            model, door = first.decode().split(" ")
+            original, read = self._models[model], _DOORS[door]
+        except (ValueError, KeyError):  # while shrinking
+            return
+        folder = self._folder / "case"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(original, folder)
+        (folder / "config.json").write_bytes(text)
+        try:
+            read(folder)
+        except UserError:
+            self._ends["refused"] += 1
+            raise
+        self._ends["taken"] += 1
+
+    def summary(self) -> str:
+        """How many were taken and how many refused."""
+        return f"{self._ends['taken']:,} taken, {self._ends['refused']:,} refused."
 
 
-def run(count: int, seed: int) -> Report:
-    """Try damaged configs.
-
-    Args:
-        count: Number of cases.
-        seed: Of the cases; the same ones are drawn again.
-    """
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    report, before = Report(), _megabytes()
-    with tempfile.TemporaryDirectory() as temporary:
-        originals = list(_save_models(Path(temporary)))
-        before = _megabytes()
-        for number in range(count):
-            draw = random.Random(f"{seed} {number}")
-            original, door = draw.choice(originals), draw.choice(list(_DOORS))
-            folder = Path(shutil.copytree(original, Path(temporary) / "case"))
-            text = _damaged((original / "config.json").read_bytes(), draw, door)
-            (folder / "config.json").write_bytes(text)
-            _try(report, f"case {number} of seed {seed}, {door}", _DOORS[door], folder, text)
-            shutil.rmtree(folder)
-    report.megabytes = _megabytes() - before
-    if report.megabytes > MEGABYTES:
-        report.failures.append(f"memory has grown by {report.megabytes:.0f} MB")
-    return report
+def inputs(folder: Path) -> Configs:
+    """This kind of inputs."""
+    return Configs(folder)
 
 
 def _save_models(folder: Path) -> Iterator[Path]:
@@ -128,7 +122,7 @@ def _save_models(folder: Path) -> Iterator[Path]:
         yield folder / name
 
 
-def _damaged(text: bytes, draw: random.Random, door: str) -> bytes:
+def _mutated(text: bytes, draw: random.Random, door: str) -> bytes:
     if draw.random() < 0.1:
         return draw.choice(_BYTES)(text, draw)
     config = json.loads(text)
@@ -191,57 +185,21 @@ def _evaluated(folder: Path) -> None:
     load_model(folder)
 
 
+def _inline(folder: Path) -> None:
+    """The backbone's config as a recipe writes it."""
+    try:
+        fields = json.loads((folder / "config.json").read_bytes())["encoder_config"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return
+    if isinstance(fields, dict):
+        load_encoder_config(fields)
+
+
 _DOORS: dict[str, Callable[[Path], Any]] = {
     "config": MultiTaskConfig.from_pretrained,
     "model": MultiTaskModel.from_pretrained,
     "evaluate": _evaluated,
     "auto": _auto,
     "backbone": lambda folder: load_encoder_config(str(folder)),
-    "inline": lambda folder: _inline(folder),
+    "inline": _inline,
 }
-
-
-def _inline(folder: Path) -> PreTrainedConfig | None:
-    """The backbone's config as a recipe writes it."""
-    try:
-        fields = json.loads((folder / "config.json").read_bytes())["encoder_config"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    return load_encoder_config(fields) if isinstance(fields, dict) else None
-
-
-def _try(report: Report, name: str, door: Callable[[Path], Any], folder: Path, text: bytes) -> None:
-    report.count += 1
-    before, began = _megabytes(), time.perf_counter()
-    try:
-        with _alarm(SECONDS):
-            door(folder)
-        report.loaded += 1
-    except UserError:
-        report.refused += 1
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        report.failures.append(f"{name}: {traceback.format_exc(limit=-4)}\n{text[:3000]!r}")
-    report.slowest = max(report.slowest, time.perf_counter() - began)
-    if _megabytes() - before > MEGABYTES:
-        report.failures.append(f"{name}: took {_megabytes() - before:.0f} MB\n{text[:3000]!r}")
-
-
-@contextmanager
-def _alarm(seconds: int) -> Iterator[None]:
-    def ring(*_: object) -> None:
-        raise TimeoutError(f"longer than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _megabytes() -> float:
-    """The most memory that the process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
