@@ -81,8 +81,9 @@ def _read_config(backbone: str, options: Mapping[str, Any]) -> PreTrainedConfig:
     try:
         # Before its class makes lists of the lengths that it names.
         fields, _ = PreTrainedConfig.get_config_dict(path, **options)
-        place = f"{_KEY}: {backbone}/{CONFIG_NAME}"
-        if isinstance(fields, dict) and (mistakes := list(absurd_values(fields, place))):
+        wrong = absurd_values(fields) if isinstance(fields, dict) else ()
+        place = f"{backbone}/{CONFIG_NAME}"
+        if mistakes := [replace(item, key=_KEY, problem=f"{place}: {item.key}: {item.problem}") for item in wrong]:
             raise ModelError(mistakes)
         config: PreTrainedConfig = AutoConfig.from_pretrained(path, **options)
     except UserError:

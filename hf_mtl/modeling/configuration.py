@@ -15,7 +15,7 @@ from transformers.utils import CONFIG_NAME
 from hf_mtl.caches import refuse_cache
 from hf_mtl.errors import Mistake, ModelError, UserError, one_line
 from hf_mtl.foreign_json import read_object
-from hf_mtl.modeling.config_values import encoder_mistakes, field_mistakes, own_mistakes, task_mistakes
+from hf_mtl.modeling.config_values import encoder_mistakes, field_mistakes, own_mistakes, shown, task_mistakes
 from hf_mtl.tasks import Task, task_from_dict
 
 _NOT_THERE = "Give a folder or a Hub id with a model of hf_mtl in it"
@@ -121,7 +121,7 @@ class MultiTaskConfig(PreTrainedConfig):
         found = config_dict.get("model_type", cls.model_type)
         if found != cls.model_type:
             remedy = "Put heads on such an encoder with `MultiTaskModel.from_backbone`"
-            raise ModelError(Mistake("", f"the config is that of a '{found}' model, which has no tasks", remedy))
+            raise ModelError(Mistake("", f"the config is that of a {shown(found)} model, which has no tasks", remedy))
         with _of_file(kwargs.get("name_or_path")):
             if mistakes := list(own_mistakes(config_dict)):
                 raise ModelError(mistakes)

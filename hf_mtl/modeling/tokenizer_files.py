@@ -123,7 +123,7 @@ def _unreadable(path: str, name: str, where: Mapping[str, Any], error: Exception
                 read_object(place)
         except UserError as damage:
             return Mistake(_KEY, damage.mistakes[0].problem, _REMEDY)
-        except OSError:  # no such repository, or no connection: the error says so
+        except Exception:  # no such repository, or no connection: the first error says so
             break
     first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(" :.")
     return Mistake(_KEY, f"no tokenizer could be loaded from '{name}'", f"{first}. {_REMEDY}")

@@ -41,7 +41,8 @@ def push(name: str) -> None:
 
 
 def main() -> None:
-    """Print what each door says to each answer, and how long it took."""
+    """Print what each door says to each answer, and how long it took without the waiting between tries."""
+    time.sleep = lambda seconds: None  # type: ignore[assignment]
     from hf_mtl.errors import UserError
 
     said = []

@@ -86,3 +86,17 @@ def test_a_repository_that_wants_to_run_code_is_refused_without_a_question(whole
     folder = broken(whole, tmp_path, "tokenizer_config.json", json.dumps(config).encode())
     with pytest.raises(ModelError, match="model.tokenizer: no tokenizer could be loaded .*contains custom code"):
         read_tokenizer(str(folder))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_of_the_hubs_cache_is_named(whole: Path, tmp_path: Path, name: str) -> None:
+    snapshot = tmp_path / "models--some--words" / "snapshots" / "a1"
+    snapshot.mkdir(parents=True)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("a1")
+    options = {"cache_dir": str(tmp_path), "local_files_only": True}
+    broken(whole, snapshot, "none", b"")
+    assert read_tokenizer("some/words", **options)("w1")["input_ids"]
+    broken(whole, snapshot, name, b"<html>")
+    with pytest.raises(ModelError, match=f"model.tokenizer: {snapshot / name}: damaged .*looks like a web page"):
+        read_tokenizer("some/words", **options)
