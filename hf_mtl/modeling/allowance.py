@@ -5,7 +5,7 @@ the next, so that the parameters and buffers themselves are counted, as modules 
 the first that is too many: on the meta device before any memory is taken, else before more of it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -52,11 +52,11 @@ class Allowance:
 
 
 @contextmanager
-def building(allowed: Allowance, key: str, apart: bool = False) -> Iterator[None]:
+def building(allowance: Callable[[], Allowance], key: str, apart: bool = False) -> Iterator[None]:
     """Build a model that has no more than is allowed.
 
     Args:
-        allowed: The limit; that of a model around this one goes before it.
+        allowance: Answers the limit, once building begins. That of a model around this one goes before it.
         key: Dotted key of the config, for the message.
         apart: Whether it is no part of the model around it, and does not count for that.
 
@@ -67,12 +67,14 @@ def building(allowed: Allowance, key: str, apart: bool = False) -> Iterator[None
         yield
         return
     tensors = numbers = 0
+    allowed: Allowance | None = None
     me = object()
 
     def count(module: nn.Module, name: str, value: Tensor | None) -> None:
-        nonlocal tensors, numbers
+        nonlocal tensors, numbers, allowed
         if value is None or _innermost.get() is not me:  # another thread's, or of a model within
             return
+        allowed = allowed or allowance()
         tensors += 1
         numbers += value.numel()
         if tensors > allowed.tensors or numbers > allowed.numbers:

@@ -19,7 +19,7 @@ from hf_mtl.errors import Mistake, ModelError, UserError, known, one_line
 from hf_mtl.modeling.allowance import Allowance, building
 from hf_mtl.modeling.config_values import absurd_values
 from hf_mtl.modeling.configuration import MultiTaskConfig, build_config
-from hf_mtl.modeling.weight_files import read_weights
+from hf_mtl.modeling.weight_files import WeightFiles
 
 Backbone: TypeAlias = str | Path | Mapping[str, Any] | PreTrainedConfig
 
@@ -120,7 +120,7 @@ def build_encoder(config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreT
     """
     encoder_class = _encoder_class(config)
     try:
-        with building(Allowance.of_machine(), _KEY):
+        with building(Allowance.of_machine, _KEY):
             return encoder_class._from_config(config, **_pooler_option(config, pooler), **kwargs)
     except ModelError:
         raise
@@ -143,9 +143,7 @@ def load_encoder(backbone: str | Path, config: PreTrainedConfig, pooler: bool, *
     options = {**_pooler_option(config, pooler), **kwargs}
     path = resolve_backbone(str(backbone))
     try:
-        weights = read_weights(path, kwargs)
-        allowed = Allowance.of_machine() if weights is None else weights.allowance
-        with building(allowed, _KEY):
+        with building(WeightFiles(path, kwargs).allowance, _KEY):
             encoder = _encoder_class(config).from_pretrained(path, config=config, **options)
     except UserError as error:
         raise ModelError(replace(item, key=item.key or _KEY) for item in error.mistakes) from error

@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 
 from hf_mtl.caches import refuse_cache
 from hf_mtl.errors import Mistake, ModelError, UserError, one_line
-from hf_mtl.modeling.allowance import Allowance, building
+from hf_mtl.modeling.allowance import building
 from hf_mtl.modeling.configuration import placed
 from hf_mtl.modeling.lora import check_adapters
-from hf_mtl.modeling.weight_files import Weights, read_weights
+from hf_mtl.modeling.weight_files import WeightFiles
 
 _SHOWN = 3
 
@@ -34,7 +34,7 @@ _OF_FILES = (
 
 
 @contextmanager
-def loading(path: Any, options: Mapping[str, Any]) -> Iterator[Weights | None]:
+def loading(path: Any, options: Mapping[str, Any]) -> Iterator[WeightFiles]:
     """Load a model, with one message for whatever is wrong with its files.
 
     Args:
@@ -42,16 +42,19 @@ def loading(path: Any, options: Mapping[str, Any]) -> Iterator[Weights | None]:
         options: Arguments of `from_pretrained`.
 
     Yields:
-        What its safetensors files hold, if there are any; the model can be no larger.
+        Its safetensors files; the model can be no larger.
 
     Raises:
         UserError: If a file is missing or damaged.
     """
     try:
-        weights = None if path is None else read_weights(str(path), options)
-        allowed = Allowance.of_machine() if weights is None else weights.allowance
-        with building(allowed, ""):
-            yield weights
+        files = WeightFiles(None if path is None else str(path), options)
+        try:
+            with building(files.allowance, ""):
+                yield files
+        except (KeyError, TypeError, AttributeError):
+            files.read()  # says so if it is an index of the Hub that the loader failed at
+            raise
     except UserError as error:
         if path is None:
             raise

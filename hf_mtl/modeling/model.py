@@ -150,14 +150,14 @@ class MultiTaskModel(PreTrainedModel):
         """
         path = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         sizes = kwargs.pop("ignore_mismatched_sizes", False)
-        with loading(path, kwargs) as weights:
+        with loading(path, kwargs) as files:
             # Other sizes are refused below, with the names of the weights.
             model, info = super().from_pretrained(
                 *args, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
             )
         for found in (model.__dict__.pop("_base_info"), info):
             check_weights(found, "the given weights" if path is None else path, sizes)
-        if weights is not None:
+        if (weights := files.read()) is not None:
             weights.check_kinds(model.state_dict())
         if path is not None:
             model.remember_tokenizer(TokenizerPlace.beside(str(path), kwargs))

@@ -52,6 +52,41 @@ class Weights:
                 raise ModelError(Mistake("", f"{self.files[name]}: damaged ({found})", _REMEDY))
 
 
+class WeightFiles:
+    """The weights of a model that is about to be loaded.
+
+    Those of a folder are looked at before transformers does, those of the Hub once they have been fetched.
+
+    Args:
+        path: Folder or Hub id; None: weights in hand.
+        options: Arguments of `from_pretrained`.
+
+    Raises:
+        UserError: If a header in a folder, or the index of several files, is damaged; names the file.
+    """
+
+    def __init__(self, path: str | None, options: Mapping[str, Any]):
+        self._path, self._options = path, options
+        self._found: Weights | None = None
+        if path is not None and Path(path).is_dir():
+            self._found = read_weights(path, options)
+
+    def read(self) -> Weights | None:
+        """What is in them; None where there are no safetensors files.
+
+        Raises:
+            UserError: If a header, or the index of several files, is damaged; names the file.
+        """
+        if self._found is None and self._path is not None:
+            self._found = read_weights(self._path, {**self._options, "local_files_only": True})
+        return self._found
+
+    def allowance(self) -> Allowance:
+        """What a model of them may be made of."""
+        weights = self.read()
+        return Allowance.of_machine() if weights is None else weights.allowance
+
+
 def read_weights(path: str, options: Mapping[str, Any]) -> Weights | None:
     """Read the headers of a model's weights.
 

@@ -163,7 +163,7 @@ def test_a_new_model_is_no_larger_than_the_memory() -> None:
 
 
 def test_what_is_built_within_counts_for_itself() -> None:
-    with building(Allowance(160, 10**6, "small"), "outer"):
+    with building(lambda: Allowance(160, 10**6, "small"), "outer"):
         tiny.model()  # registers more where the heads are made, of encoders that are not kept
         with pytest.raises(ModelError, match="outer: asks for"):
             tiny.model(config={"num_hidden_layers": 30}, head="linear")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from transformers import PreTrainedTokenizerBase
+from transformers import BertConfig, PreTrainedTokenizerBase
 
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
@@ -95,6 +95,7 @@ def test_a_damaged_file_of_the_hubs_cache_is_named(whole: Path, tmp_path: Path, 
     (snapshot.parents[1] / "refs").mkdir()
     (snapshot.parents[1] / "refs" / "main").write_text("a1")
     options = {"cache_dir": str(tmp_path), "local_files_only": True}
+    BertConfig(**tiny.BERT).save_pretrained(snapshot)
     broken(whole, snapshot, "none", b"")
     assert read_tokenizer("some/words", **options)("w1")["input_ids"]
     broken(whole, snapshot, name, b"<html>")

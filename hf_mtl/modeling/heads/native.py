@@ -96,7 +96,7 @@ def _without_encoder(config: PreTrainedConfig) -> PreTrainedModel:
     """Build the classification model on the meta device, drop its encoder, then make its head real."""
     device = torch.get_default_device()
     try:
-        with torch.device("meta"), building(Allowance.of_machine(), "model.head", apart=True):
+        with torch.device("meta"), building(Allowance.of_machine, "model.head", apart=True):
             model = AutoModelForSequenceClassification.from_config(config)
     except HfMtlError:
         raise
