@@ -46,7 +46,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _caches() -> Iterator[tuple[str, str]]:
-    """Variable and folder of every cache, those inside others first."""
+    """Variable and folder of every cache; those inside others first, where there can be others around them."""
+    if not Path(constants.HF_HOME).is_dir():
+        yield "HF_HOME", constants.HF_HOME
     datasets = sys.modules.get("datasets.config")
     if datasets is not None:
         yield "HF_DATASETS_CACHE", str(datasets.HF_DATASETS_CACHE)
