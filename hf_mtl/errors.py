@@ -10,6 +10,9 @@ from hf_mtl.shown import hide_secrets, hide_value, is_secret_key, shown
 OnlyWith: TypeAlias = Mapping[str, tuple[str, tuple[Any, ...]]]
 """For an option of a component, another of its options and the values of it without which the first does nothing."""
 
+LARGEST = 2**32 - 1
+"""No option of a component counts further."""
+
 
 class HfMtlError(Exception):
     """Base class of every error that hf_mtl raises on purpose.
@@ -166,6 +169,10 @@ class CheckpointError(UserError):
     """A checkpoint that is damaged, incomplete or belongs to another run; names the file."""
 
 
+class CacheError(UserError):
+    """A cache of the libraries below that cannot be written; names it and the variable that moves it."""
+
+
 class RunError(UserError):
     """A run that cannot start here: it exists already, or there is nothing to resume."""
 
@@ -193,6 +200,26 @@ def idle_options(
             remedy = f"It is for {other}: {' or '.join(map(_as_written, needed))}"
             problem = f"does nothing with {other}: {_as_written(found)}"
             mistakes.append(Mistake(f"{key}.{option}", problem, remedy))
+    return mistakes
+
+
+def huge_numbers(options: Mapping[str, Any], key: str) -> list[Mistake]:
+    """Find whole numbers that are larger than anything that is counted, which fail far from where they were given.
+
+    Args:
+        options: The options of a component, with what is in their lists and mappings.
+        key: Recipe key of the component.
+    """
+    mistakes, pending = [], [(f"{key}.{option}", value) for option, value in options.items()]
+    while pending:
+        place, value = pending.pop(0)
+        if isinstance(value, Mapping):
+            pending += [(f"{place}.{name}", item) for name, item in value.items()]
+        elif isinstance(value, (list, tuple)):
+            pending += [(place, item) for item in value]
+        elif isinstance(value, int) and abs(value) > LARGEST:
+            found = str(value) if value.bit_length() < 100 else f"a number of {value.bit_length():,} bits"
+            mistakes.append(Mistake(place, f"is {found}", f"Allowed: at most {LARGEST:,}"))
     return mistakes
 
 
@@ -230,3 +257,9 @@ def by_task_mistakes(value: object, key: str, tasks: Collection[str]) -> list[Mi
     if absent:
         wrong.append(Mistake(key, f"nothing for {', '.join(absent)}", "Give one value for every task."))
     return wrong
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of another program says, in its first sentence; its kind where it says nothing."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.split(". ")[0].rstrip(".:")

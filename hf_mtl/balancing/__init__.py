@@ -20,7 +20,7 @@ from hf_mtl.balancing.exposure import DEFAULT_REDUCTION, Reduction, exposure
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.inner_products import combine, gramian
 from hf_mtl.discovery import import_modules
-from hf_mtl.errors import Mistake, UserError, idle_options, known
+from hf_mtl.errors import Mistake, UserError, huge_numbers, idle_options, known
 
 DEFAULT_WEIGHTING = "ew"
 DEFAULT_EXACT_ACCUMULATION = True
@@ -109,6 +109,8 @@ def _build(cls: type[Method], num_tasks: int, options: dict[str, Any], family: s
     if unknown:
         key = f"balancing.{family}.{unknown[0]}"
         raise UserError(Mistake(key, f"'{cls.name}' has no option '{unknown[0]}'", known(allowed, unknown[0])))
+    if huge := huge_numbers(options, f"balancing.{family}"):
+        raise UserError(huge)
     defaults = {option: found.default for option, found in inspect.signature(cls).parameters.items()}
     if idle := idle_options(getattr(cls, "only_with", {}), options, defaults, f"balancing.{family}"):
         raise UserError(idle)

@@ -6,7 +6,7 @@ from typing import Any
 
 import datasets
 from datasets import DatasetBuilder, load_dataset_builder
-from datasets.exceptions import DatasetNotFoundError
+from datasets.exceptions import DatasetNotFoundError, DatasetsError
 from datasets.packaged_modules.cache.cache import Cache
 from datasets.packaged_modules.csv.csv import Csv
 from huggingface_hub import constants
@@ -22,7 +22,7 @@ from hf_mtl.data.csv_source import (
     refuse_csv_options,
 )
 from hf_mtl.data.readers import READERS, refuse_builder
-from hf_mtl.errors import DataError, Mistake
+from hf_mtl.errors import DataError, Mistake, one_line
 from hf_mtl.tasks import DatasetSource
 
 _LOCAL = f"local files (path: one of {', '.join(READERS)}; data_files)"
@@ -36,6 +36,16 @@ def load_hub(source: DatasetSource, key: str) -> Loaded:
     Raises:
         DataError: If the Hub cannot be reached and only other revisions are in the cache.
     """
+    try:
+        return _load(source, key)
+    except (DataError, OSError, ValueError, RuntimeError, DatasetsError):
+        raise  # what datasets raises on purpose, which the caller explains
+    except Exception as error:  # a Hub, or a gateway before it, may answer anything
+        problem = f"cannot load '{source.path}': the Hub's answer cannot be read ({one_line(error)})"
+        raise DataError(Mistake(key, problem, "Check the connection, or use local files.")) from error
+
+
+def _load(source: DatasetSource, key: str) -> Loaded:
     options = csv_options(source)
     try:
         builder = _builder(source)

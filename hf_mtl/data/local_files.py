@@ -9,6 +9,7 @@ from typing import Any
 from datasets import Dataset, DatasetDict, load_dataset, load_dataset_builder, load_from_disk
 from datasets.packaged_modules.csv.csv import Csv
 
+from hf_mtl.caches import refuse_cache
 from hf_mtl.data.columns import raise_all
 from hf_mtl.data.csv_reader import plain_suffix
 from hf_mtl.data.csv_source import (
@@ -160,6 +161,7 @@ def _read_splits(
         try:
             loaded[split] = _read(kind, paths, split, options)
         except Exception as error:  # What a reader raises on a broken file depends on the format and the breakage.
+            refuse_cache(error)
             ours = found_in_csv(error, section, key)
             mistakes.extend(ours or [_unreadable(error, f"{split} as {kind}", paths, key)])
     if mistakes:

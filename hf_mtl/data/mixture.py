@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_mtl.data.learned_temperature import LearnedTemperature
-from hf_mtl.errors import UserError, by_task_mistakes, known
+from hf_mtl.errors import UserError, by_task_mistakes, huge_numbers, known
 
 DEFAULT_TEMPERATURE = 2.0
 
@@ -89,6 +89,15 @@ class Mixture:
         empty = [name for name, size in sizes.items() if size < 1]
         if not sizes or empty:
             raise UserError(f"mixture: every task needs at least one training row; none in {empty or 'any task'}")
+        given = {
+            "temperature": temperature,
+            "cap": cap,
+            "anneal": anneal,
+            "learn": learn,
+            "min_per_task": min_per_task,
+        }
+        if huge := huge_numbers(given, "mixture"):
+            raise UserError(huge)
         if cap is not None and cap < 1:
             raise UserError(f"mixture.cap: {cap} is not at least 1")
         if min_per_task < 0 or (min_per_task and one_task_per_step):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datasets import Dataset
 from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
+from hf_mtl.caches import refuse_cache
 from hf_mtl.data.cache import filling_datasets
 from hf_mtl.data.csv_source import Loaded, found_in_csv, refuse_csv_options
 from hf_mtl.data.hub_source import explain_hub, load_hub
@@ -50,6 +51,7 @@ def load_source(source: DatasetSource, key: str = "dataset") -> Loaded:
         except DataError:
             raise
         except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+            refuse_cache(error)
             raise DataError(found_in_csv(error, key, key) or [_explain(source, error, key)]) from error
     names = _rename(source, loaded.splits, key)
     return Loaded(

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from hf_mtl.caches import refuse_cache
 from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.evaluation.checks import f1_mistakes
 from hf_mtl.evaluation.foreign import Trust, foreign_mistake
@@ -102,6 +103,7 @@ class ExternalMetric:
             # In memory and under a name of its own, so that processes do not meet in lock files.
             self.metric = evaluate.load(spec.name, keep_in_memory=True, experiment_id=uuid4().hex)
         except Exception as error:  # whatever the Hub, the cache or the metric's own imports raise
+            refuse_cache(error)
             raise DataError(self._mistake("could not be loaded", error)) from error
         features = self.metric.features
         self.wants_probabilities = "prediction_scores" in (features[0] if isinstance(features, list) else features)

@@ -3,26 +3,29 @@
 import copy
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
 from huggingface_hub import constants
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
+from transformers.utils import CONFIG_NAME
 
-from hf_mtl.errors import Mistake, ModelError
-from hf_mtl.modeling.configuration import MultiTaskConfig, refuse_kernels
+from hf_mtl.caches import refuse_cache
+from hf_mtl.errors import Mistake, ModelError, UserError, one_line
+from hf_mtl.modeling.allowance import Allowance, building
+from hf_mtl.modeling.config_values import absurd_values
+from hf_mtl.modeling.configuration import MultiTaskConfig, build_config, refuse_kernels
 from hf_mtl.modeling.packages import IN_PACKAGE, package_folder
+from hf_mtl.modeling.weight_files import WeightFiles
 
 Backbone: TypeAlias = str | Path | Mapping[str, Any] | PreTrainedConfig
 
 _KEY = "model.backbone"
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 _ALIGNMENT = 64  # bytes; how torch allocates
-_LOAD_ERRORS = (OSError, ValueError, SafetensorError, StrictDataclassError)
 
 
 def resolve_backbone(backbone: str) -> str:
@@ -48,12 +51,7 @@ def load_encoder_config(backbone: Backbone, **kwargs: Any) -> PreTrainedConfig:
         return copy.deepcopy(backbone)
     if isinstance(backbone, Mapping):
         return _inline_config(backbone)
-    # False, not None: with None transformers asks on the terminal whether to run the backbone's own code.
-    options = {"trust_remote_code": False, **kwargs}
-    try:
-        config = AutoConfig.from_pretrained(resolve_backbone(str(backbone)), **options)
-    except _LOAD_ERRORS as error:
-        raise ModelError(_cannot_load(str(backbone), error)) from error
+    config = _read_config(str(backbone), kwargs)
     refuse_kernels(config, f"the config of '{backbone}'")
     if isinstance(config, MultiTaskConfig):
         remedy = (
@@ -61,6 +59,25 @@ def load_encoder_config(backbone: Backbone, **kwargs: Any) -> PreTrainedConfig:
             "(model.encoder.save_pretrained) and its tokenizer to a folder, and give that"
         )
         raise ModelError(Mistake(_KEY, f"'{backbone}' is a model of hf_mtl, with heads", remedy))
+    return config
+
+
+def _read_config(backbone: str, options: Mapping[str, Any]) -> PreTrainedConfig:
+    path = resolve_backbone(backbone)
+    # Without an answer of the user's, transformers asks at the terminal whether to run a repository's code.
+    options = {"trust_remote_code": False, **options}
+    try:
+        # Before its class makes lists of the lengths that it names.
+        fields, _ = PreTrainedConfig.get_config_dict(path, **options)
+        wrong = absurd_values(fields) if isinstance(fields, dict) else ()
+        place = f"{backbone}/{CONFIG_NAME}"
+        if mistakes := [replace(item, key=_KEY, problem=f"{place}: {item.key}: {item.problem}") for item in wrong]:
+            raise ModelError(mistakes)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(path, **options)
+    except UserError:
+        raise
+    except Exception as error:  # each class trusts every value, and fails at a wrong one in its own way
+        raise ModelError(_cannot_load(backbone, error)) from error
     return config
 
 
@@ -91,9 +108,12 @@ def build_encoder(config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreT
     """
     encoder_class = _encoder_class(config)
     try:
-        return encoder_class._from_config(config, **_pooler_option(config, pooler), **kwargs)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(Mistake(_KEY, f"cannot build a '{config.model_type}': {_one_line(error)}")) from error
+        with building(Allowance.of_machine, _KEY):
+            return encoder_class._from_config(config, **_pooler_option(config, pooler), **kwargs)
+    except ModelError:
+        raise
+    except Exception as error:  # each architecture trusts its config, and fails at a wrong value in its own way
+        raise ModelError(Mistake(_KEY, f"cannot build a '{config.model_type}': {one_line(error)}")) from error
 
 
 def load_encoder(backbone: str | Path, config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreTrainedModel:
@@ -109,11 +129,15 @@ def load_encoder(backbone: str | Path, config: PreTrainedConfig, pooler: bool, *
         ModelError: If the weights cannot be found or read.
     """
     options = {**_pooler_option(config, pooler), **kwargs}
+    path = resolve_backbone(str(backbone))
     try:
-        encoder = _encoder_class(config).from_pretrained(resolve_backbone(str(backbone)), config=config, **options)
-        return align_weights(encoder)
-    except _LOAD_ERRORS as error:
+        with building(WeightFiles(path, kwargs).allowance, _KEY):
+            encoder = _encoder_class(config).from_pretrained(path, config=config, **options)
+    except UserError as error:
+        raise ModelError(replace(item, key=item.key or _KEY) for item in error.mistakes) from error
+    except Exception as error:  # the loader of transformers, at files of any kind
         raise ModelError(_cannot_load(str(backbone), error)) from error
+    return align_weights(encoder)
 
 
 def align_weights(model: PreTrainedModel) -> PreTrainedModel:
@@ -144,18 +168,18 @@ def _pooler_option(config: PreTrainedConfig, pooler: bool) -> dict[str, bool]:
 
 def _inline_config(fields: Mapping[str, Any]) -> PreTrainedConfig:
     model_type = fields.get("model_type")
-    if model_type not in CONFIG_MAPPING:
+    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
         problem = f"unknown model_type '{model_type}'" if model_type else "an inline config without model_type"
         remedy = "Write one that transformers knows, such as bert, roberta, distilbert or modernbert"
         raise ModelError(Mistake(f"{_KEY}.model_type", problem, remedy))
-    try:
-        return CONFIG_MAPPING[model_type](**copy.deepcopy(dict(fields)))
-    except (TypeError, ValueError, StrictDataclassError) as error:
-        raise ModelError(Mistake(_KEY, f"not a '{model_type}' config: {_one_line(error)}")) from error
+    if mistakes := list(absurd_values(fields, _KEY)):
+        raise ModelError(mistakes)
+    return build_config(fields, _KEY)
 
 
 def _cannot_load(backbone: str, error: Exception) -> Mistake:
-    reason = _one_line(error)
+    refuse_cache(error)
+    reason = one_line(error)
     if backbone.startswith(IN_PACKAGE) or Path(backbone).exists():
         tried = "Tried it as a folder"
         remedy = "It needs config.json and weights that transformers can read"
@@ -167,8 +191,3 @@ def _cannot_load(backbone: str, error: Exception) -> Mistake:
             remedy = "Unset HF_HUB_OFFLINE to download it"
         remedy += "; or give a local folder, python:package/folder, or an inline config with model_type"
     return Mistake(_KEY, f"cannot load '{backbone}': {reason}", f"{tried}. {remedy}")
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.split(". ")[0].rstrip(".")

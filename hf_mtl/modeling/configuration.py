@@ -1,13 +1,25 @@
 """The config of a multi-task model: the backbone's config, and the tasks."""
 
-from collections.abc import Mapping
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
+from transformers.utils import CONFIG_NAME
 
-from hf_mtl.errors import Mistake, ModelError
+from hf_mtl.caches import refuse_cache
+from hf_mtl.errors import Mistake, ModelError, UserError, one_line
+from hf_mtl.foreign_json import read_object
+from hf_mtl.modeling.config_values import encoder_mistakes, field_mistakes, own_mistakes, shown, task_mistakes
 from hf_mtl.tasks import Task, task_from_dict, without_paths
+
+_NOT_THERE = "Give a folder or a Hub id with a model of hf_mtl in it"
+_REMEDY = "It is damaged or was edited; copy it again, or load another checkpoint"
 
 
 def refuse_kernels(config: Any, name: str) -> None:
@@ -45,6 +57,9 @@ class MultiTaskConfig(PreTrainedConfig):
             embeddings with them), or ``encoder``; None: all of it is trained.
         temperatures: By task, what its class logits are divided by at evaluation; None: nothing is divided. See
             `MultiTaskModel.set_temperature`.
+
+    Raises:
+        ModelError: If the backbone's config or a task is none; all mistakes at once.
     """
 
     model_type = "hf_mtl"
@@ -67,39 +82,82 @@ class MultiTaskConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Order the tasks and turn them into JSON; read the backbone's config."""
+        given: Mapping[str, Any] = {} if self.tasks is None else self.tasks
+        wrong = [*field_mistakes(self), *encoder_mistakes(self.encoder_config, self.model_type)]
+        if mistakes := [*wrong, *task_mistakes(given)]:
+            raise ModelError(mistakes)
         # Before the base class, which hands dtype and attention implementation down to the sub-config.
         if not isinstance(self.encoder_config, PreTrainedConfig):
             fields = {"model_type": "bert", **(self.encoder_config or {})}
-            self.encoder_config = CONFIG_MAPPING[fields["model_type"]](**fields)
+            self.encoder_config = build_config(fields, "encoder_config")
         super().__post_init__(**kwargs)
         for token in ("pad_token_id", "bos_token_id", "eos_token_id"):
             # Where the Trainer looks for them; what a tokenizer says otherwise, it writes here.
             if getattr(self, token, None) is None:
                 setattr(self, token, getattr(self.encoder_config, token, None))
-        given: Mapping[str, Any] = self.tasks or {}
         names = [name for name in self.task_names or [] if name in given]
         self.task_names = names + [name for name in given if name not in names]
         self.tasks = {name: _as_json(given[name]) for name in self.task_names}
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | PathLike[str], *args: Any, **kwargs: Any) -> Any:
+        """As the base class's.
+
+        Raises:
+            ModelError: If the file cannot be found or read, or is no config of a multi-task model; names the file.
+        """
+        with _of_file(pretrained_model_name_or_path):
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+
+    @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path: str | PathLike[str], **kwargs: Any) -> Any:
+        """As the base class's, which takes a file that is not there for an empty one."""
+        path = pretrained_model_name_or_path
+        try:
+            fields, others = super().get_config_dict(path, **kwargs)
+        except (UserError, OSError):
+            raise
+        except Exception as error:  # a Hub, or a gateway before it, may answer anything
+            problem = f"cannot load the config of '{path}': {one_line(error)}"
+            raise ModelError(Mistake("", problem, _NOT_THERE)) from error
+        if not fields:
+            problem = f"cannot load the config of '{path}': {CONFIG_NAME} is empty or missing"
+            raise ModelError(Mistake("", problem, _NOT_THERE))
+        return fields, others
+
+    @classmethod
+    def _dict_from_json_file(cls, json_file: str | PathLike[str]) -> dict[str, Any]:
+        """As the base class's, of a file that holds an object."""
+        return read_object(Path(json_file), _REMEDY)
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """As the base class's.
 
         Raises:
-            ModelError: If it is the config of another kind of model, which has no tasks.
+            ModelError: If it is the config of another kind of model, which has no tasks, or its values are none that
+                a config has.
         """
         found = config_dict.get("model_type", cls.model_type)
         if found != cls.model_type:
             remedy = "Put heads on such an encoder with `MultiTaskModel.from_backbone`"
-            raise ModelError(Mistake("", f"the config is that of a '{found}' model, which has no tasks", remedy))
-        chosen = "attn_implementation" in kwargs
-        found = super().from_dict(config_dict, **kwargs)
-        config = found[0] if isinstance(found, tuple) else found  # with the arguments that it did not use
+            raise ModelError(Mistake("", f"the config is that of a {shown(found)} model, which has no tasks", remedy))
+        with _of_file(kwargs.get("name_or_path")):
+            if mistakes := list(own_mistakes(config_dict)):
+                raise ModelError(mistakes)
+            chosen = "attn_implementation" in kwargs
+            try:
+                made = super().from_dict(config_dict, **kwargs)
+            except UserError:
+                raise
+            except Exception as error:  # the base class trusts every value, and fails at a wrong one in its own way
+                raise ModelError(config_mistake(error, "")) from error
+        config = made[0] if isinstance(made, tuple) else made  # with the arguments that it did not use
         config._tasks_from_file = True
         if not chosen:
             refuse_kernels(config, "the model's config")
             refuse_kernels(config.encoder_config, "the model's config")
-        return found
+        return made
 
     @classmethod
     def from_json_file(cls, json_file: str | PathLike[str]) -> "MultiTaskConfig":
@@ -138,3 +196,67 @@ class MultiTaskConfig(PreTrainedConfig):
 
 def _as_json(task: Any) -> dict[str, Any]:
     return task.for_config() if isinstance(task, Task) else dict(task)
+
+
+def build_config(fields: Mapping[str, Any], key: str) -> PreTrainedConfig:
+    """A config of transformers from its fields.
+
+    Args:
+        fields: ``model_type``, which is known, and the fields.
+        key: Dotted key of the fields, for messages.
+
+    Raises:
+        ModelError: If the fields are none of such a config.
+    """
+    kind = fields["model_type"]
+    try:
+        config: PreTrainedConfig = CONFIG_MAPPING[kind](**copy.deepcopy(dict(fields)))
+    except Exception as error:  # each class trusts every value, and fails at a wrong one in its own way
+        raise ModelError(config_mistake(error, key, f"not a '{kind}' config: ")) from error
+    return config
+
+
+def config_mistake(error: Exception, key: str, start: str = "") -> Mistake:
+    """What a class of configs says of a value.
+
+    Args:
+        error: What it raised.
+        key: Dotted key of the config, which the field's name joins where it is known.
+        start: What the message begins with.
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    if found := re.match(r"Validation error for field '(\w+)': (?:TypeError: )?(.*)", text):
+        key, text = f"{key}.{found[1]}".lstrip("."), found[2]
+    return Mistake(key, f"{start}{text[:300]}".rstrip("."))
+
+
+@contextmanager
+def _of_file(path: Any) -> Iterator[None]:
+    """Say which file a mistake is in, and what to do with it.
+
+    Args:
+        path: The model's folder or Hub id, or the file; None: there is no file.
+    """
+    try:
+        yield
+    except UserError as error:
+        if path is None:
+            raise
+        raise ModelError(placed(item, str(path)) for item in error.mistakes) from error
+    except OSError as error:  # of the loader: the text is transformers' own
+        refuse_cache(error)
+        problem = f"cannot load the config of '{path}': {one_line(error)}"
+        raise ModelError(Mistake("", problem, _NOT_THERE)) from error
+
+
+def placed(mistake: Mistake, path: str) -> Mistake:
+    """A mistake in a model's config, with its file where it names none.
+
+    Args:
+        mistake: The mistake.
+        path: The model's folder or Hub id, or the file.
+    """
+    if mistake.where or path in mistake.problem:
+        return mistake
+    where = path if path.endswith(".json") else f"{path}/{CONFIG_NAME}"
+    return replace(mistake, where=where, remedy=mistake.remedy or _REMEDY)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
 from hf_mtl.errors import Mistake, ModelError
+from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.modeling.heads.native import NativeHead
 from hf_mtl.modeling.lora import merged_weights
 from hf_mtl.modeling.statistics import TargetStatistics
@@ -56,6 +57,7 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
             _last_layer(model, head), torch.zeros(head.outputs), torch.full((head.outputs,), 1 / module.temperature)
         )
     model.save_pretrained(directory)
+    give_usual_modes(directory.glob("model*.safetensors"))
     found.save_pretrained(directory)
 
 

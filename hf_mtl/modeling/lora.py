@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.pytorch_utils import Conv1D
 
-from hf_mtl.errors import Mistake, ModelError, known
+from hf_mtl.errors import Mistake, ModelError, huge_numbers, known
 
 LoraSpec: TypeAlias = bool | Mapping[str, Any]
 
@@ -84,6 +84,7 @@ def lora_mistakes(spec: LoraSpec | None) -> list[Mistake]:
     if importlib.util.find_spec("peft") is None:
         mistakes.append(Mistake(_KEY, "needs peft, which is not installed", 'Run `pip install "hf_mtl[lora]"`'))
     allowed = _options()
+    mistakes += huge_numbers({} if spec is True else spec, _KEY)
     for option, value in ({} if spec is True else spec).items():
         if option not in allowed:
             mistakes.append(Mistake(f"{_KEY}.{option}", f"unknown option '{option}'", known(allowed, option)))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_mtl.errors import ModelError
+from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.modeling.backbone import (
     Backbone,
     align_weights,
@@ -26,7 +27,7 @@ from hf_mtl.modeling.export import export_task
 from hf_mtl.modeling.float32 import names_in_float32
 from hf_mtl.modeling.freezing import Freeze, freeze_parts
 from hf_mtl.modeling.heads import Head, HeadSpec
-from hf_mtl.modeling.loaded import check_weights
+from hf_mtl.modeling.loaded import check_weights, loading
 from hf_mtl.modeling.lora import LoraSpec, add_lora, freeze_base, reset_adapters
 from hf_mtl.modeling.losses import mean_loss
 from hf_mtl.modeling.noise import Noise
@@ -144,13 +145,20 @@ class MultiTaskModel(PreTrainedModel):
         """As `PreTrainedModel.from_pretrained`; on CPU the outputs are those of the saved model to the bit.
 
         Raises:
-            ModelError: If the config cannot become a model, or the checkpoint lacks a head, the encoder or any other
-                weight or statistic of it, or has more than the model.
+            ModelError: If the config cannot become a model, a file is missing or damaged, or the checkpoint lacks a
+                head, the encoder or any other weight or statistic of it, or has more than the model.
         """
-        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
         path = args[0] if args else kwargs.get("pretrained_model_name_or_path")
+        sizes = kwargs.pop("ignore_mismatched_sizes", False)
+        with loading(path, kwargs) as files:
+            # Other sizes are refused below, with the names of the weights.
+            model, info = super().from_pretrained(
+                *args, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
+            )
         for found in (model.__dict__.pop("_base_info"), info):
-            check_weights(found, source="the given weights" if path is None else path)
+            check_weights(found, "the given weights" if path is None else path, sizes)
+        if (weights := files.read()) is not None:
+            weights.check_kinds(model.state_dict())
         if path is not None:
             model.remember_tokenizer(TokenizerPlace.beside(str(path), kwargs))
         align_weights(model)
@@ -162,6 +170,12 @@ class MultiTaskModel(PreTrainedModel):
         """As the base class's, and keep what it leaves: where peft's adapters follow, they alone are reported."""
         super()._adjust_missing_and_unexpected_keys(loading_info)
         self._base_info = loading_info.to_dict()
+
+    def save_pretrained(self, save_directory: str | PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """As `PreTrainedModel.save_pretrained`; the weights can be read by whom the umask allows."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        for pattern in ("model*.safetensors", "adapter_model*.safetensors"):
+            give_usual_modes(Path(save_directory).glob(pattern))
 
     def train(self, mode: bool = True) -> "MultiTaskModel":
         """As `nn.Module.train`; frozen parts of the encoder stay in eval mode, so that dropout leaves them alone."""

@@ -2,13 +2,15 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
-from hf_mtl.errors import Mistake, ModelError
+from hf_mtl.caches import refuse_cache
+from hf_mtl.errors import Mistake, ModelError, UserError
+from hf_mtl.foreign_json import read_object
 
 HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 """Arguments of `from_pretrained` that say where on the Hub files are."""
@@ -17,6 +19,10 @@ _REMEDY = (
     "Write its files there with tokenizer.save_pretrained(...), or give one that fits (model.tokenizer in a recipe, "
     "processing_class in Python)."
 )
+_KEY = "model.tokenizer"
+_NO_CODE = {"trust_remote_code": False}
+# What is read as JSON, whatever the class of the tokenizer.
+_JSON = ("tokenizer_config.json", "tokenizer.json", "special_tokens_map.json", "added_tokens.json", "vocab.json")
 _OTHER_NAMES = ("tokenizer.model", "tekken.json", "tiktoken.model")  # read whatever the class says
 
 
@@ -35,16 +41,16 @@ def read_tokenizer(path: str, name: str | None = None, **options: Any) -> PreTra
     """
     name = name or path
     try:
-        # False, not None: with None transformers asks on the terminal whether to run the tokenizer's own code.
-        trusted = {"trust_remote_code": False, **options}
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, **trusted)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0].rstrip(" :.")
-        problem = f"no tokenizer could be loaded from '{name}'"
-        raise ModelError(Mistake("model.tokenizer", problem, f"{first}. {_REMEDY}")) from error
+        # Without an answer of the user's, transformers asks at the terminal whether to run a repository's code.
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, **{**_NO_CODE, **options})
+        _try_out(tokenizer)
+    except UserError as error:  # of the model's config, by which a tokenizer's class may be found
+        raise ModelError(replace(item, key=item.key or _KEY) for item in error.mistakes) from error
+    except Exception as error:  # the readers of transformers and tokenizers trust every value of every file
+        raise ModelError(_unreadable(path, name, _where(options), error)) from error
     if not _has_vocabulary(path, type(tokenizer).vocab_files_names, _where(options)):
         problem = f"no tokenizer is in '{name}', which has no file of a vocabulary"
-        raise ModelError(Mistake("model.tokenizer", problem, _REMEDY))
+        raise ModelError(Mistake(_KEY, problem, _REMEDY))
     return tokenizer
 
 
@@ -92,6 +98,35 @@ def find_tokenizer(source: Any) -> Any:
     tokenizer = copy.deepcopy(source)
     tokenizer.padding_side = "right"  # a plain model's head may read the first position, padding or not
     return tokenizer
+
+
+def _try_out(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Tokenise a text: some damage shows only then.
+
+    Raises:
+        ValueError: If what comes out is no tokens.
+    """
+    ids = tokenizer("A text.", truncation=True, max_length=8)["input_ids"]
+    padding = [] if tokenizer.pad_token_id is None else [tokenizer.pad_token_id]
+    numbers = [tokenizer.model_max_length, *padding, *ids]
+    if not all(isinstance(number, (int, float)) and number >= 0 for number in numbers):
+        raise ValueError("its model_max_length, its padding or the ids that it gives are no numbers")
+
+
+def _unreadable(path: str, name: str, where: Mapping[str, Any], error: Exception) -> Mistake:
+    """Name the file of a tokenizer that is damaged, where it can be told; else say what its reader says."""
+    refuse_cache(error)
+    for file in _JSON:
+        try:
+            place = cached_file(path, file, **where, _raise_exceptions_for_missing_entries=False)
+            if place is not None:
+                read_object(place)
+        except UserError as damage:
+            return Mistake(_KEY, damage.mistakes[0].problem, _REMEDY)
+        except Exception:  # no such repository, or no connection: the first error says so
+            break
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(" :.")
+    return Mistake(_KEY, f"no tokenizer could be loaded from '{name}'", f"{first}. {_REMEDY}")
 
 
 def _where(options: Mapping[str, Any]) -> dict[str, Any]:

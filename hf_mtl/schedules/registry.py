@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from hf_mtl.discovery import import_modules
-from hf_mtl.errors import Mistake, UserError, idle_options, known
+from hf_mtl.errors import Mistake, UserError, huge_numbers, idle_options, known
 from hf_mtl.schedules.base import Schedule
 
 
@@ -52,7 +52,7 @@ def build_schedule(spec: str | Mapping[str, Any], tasks: list[str], key: str = "
         raise UserError(Mistake(key, f"found {spec!r}", "A schedule is a name, or a mapping with 'type' and options"))
     cls = schedule_class(name)
     allowed = inspect.signature(cls, eval_str=True).parameters
-    mistakes, values = [], {}
+    mistakes, values = huge_numbers(options, key), {}
     for option, value in options.items():
         if option not in allowed:
             remedy = known(allowed, option, f"Options of '{name}'")

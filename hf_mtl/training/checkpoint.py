@@ -7,8 +7,10 @@ everything that remembers (tensors, and JSON in the header). Nothing here is a p
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +20,10 @@ from safetensors.torch import save_file
 
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.disk import writing
-from hf_mtl.errors import CheckpointError
+from hf_mtl.errors import CheckpointError, HfMtlError, Mistake, one_line
+from hf_mtl.file_modes import give_usual_modes
+from hf_mtl.foreign_json import as_object, damaged, kind_of, read_object
+from hf_mtl.modeling.weight_files import is_inside
 from hf_mtl.reporting.atomic import flush
 from hf_mtl.shown import get_logger
 
@@ -69,6 +74,7 @@ def save_state(path: Path, parts: Mapping[str, Stateful]) -> None:
                 plain[part][key] = value
     with writing(path):
         save_file(tensors, path, metadata={"format": "pt", "state": json.dumps(plain)})
+    give_usual_modes([path])
 
 
 def load_state(path: Path) -> dict[str, dict[str, Any]]:
@@ -79,11 +85,13 @@ def load_state(path: Path) -> dict[str, dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            state: dict[str, dict[str, Any]] = json.loads(file.metadata()["state"])
+            state = as_object(file.metadata()["state"], path)
+            if not all(isinstance(part, dict) for part in state.values()):
+                raise ValueError("a part of it is no mapping")
             for name in file.keys():  # noqa: SIM118 - not a dictionary
                 part, key = name.split("/", 1)
                 state[part][key] = file.get_tensor(name)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, CheckpointError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: not a state file of hf_mtl, or damaged ({error})") from error
     return state
 
@@ -92,14 +100,35 @@ def restore(path: Path, parts: Mapping[str, Stateful]) -> None:
     """Give several objects back their state.
 
     Raises:
-        CheckpointError: If the file cannot be read or lacks one of the objects.
+        CheckpointError: If the file cannot be read, lacks one of the objects, or holds a state that is none of its.
     """
     state = load_state(path)
     missing = [name for name in parts if name not in state]
     if missing:
         raise CheckpointError(f"{path}: has no state of {', '.join(missing)}; it was written by another run")
     for name, stateful in parts.items():
-        stateful.load_state_dict(state[name])
+        with reading(path, f"the state of {name}"):
+            stateful.load_state_dict(state[name])
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Read a part of a checkpoint with a reader of transformers or torch.
+
+    Args:
+        path: The checkpoint, or the file.
+        what: What is read, for the message.
+
+    Raises:
+        CheckpointError: If the reader fails at it.
+    """
+    try:
+        yield
+    except HfMtlError:
+        raise
+    except Exception as error:  # the readers trust every value, and fail at a wrong one in their own ways
+        problem = f"{path}: {what} cannot be read, or belongs to another run ({one_line(error)})"
+        raise CheckpointError(Mistake("", problem, "Resume from another checkpoint")) from error
 
 
 def seal(folder: Path) -> None:
@@ -147,14 +176,26 @@ def listed(folder: Path) -> dict[str, tuple[int, str]]:
         CheckpointError: If there is no manifest, or it is damaged.
     """
     manifest = folder / MANIFEST
-    try:
-        entries = json.loads(manifest.read_text())["files"].items()
-        return {name: (entry["size"], entry["sha256"]) for name, entry in entries}
-    except FileNotFoundError:
+    if not os.path.lexists(manifest):
         hint = "the checkpoint is incomplete, or not hf_mtl's" if folder.is_dir() else "there is no such folder"
-        raise CheckpointError(f"{manifest}: not found; {hint}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise CheckpointError(f"{manifest}: damaged ({error})") from error
+        raise CheckpointError(f"{manifest}: not found; {hint}")
+    files = read_object(manifest).get("files")
+    if not isinstance(files, dict):
+        raise damaged(manifest, f"files is {kind_of(files)}")
+    for name, entry in files.items():
+        if not is_inside(name):
+            raise damaged(manifest, f"it names {name!r:.80}, which is no file of its folder")
+        if not (isinstance(entry, dict) and _is_size(entry.get("size")) and _is_digest(entry.get("sha256"))):
+            raise damaged(manifest, f"it says neither size nor SHA-256 of {name!r:.80}")
+    return {name: (entry["size"], entry["sha256"]) for name, entry in files.items()}
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def checkpoints(output_dir: Path) -> list[Path]:

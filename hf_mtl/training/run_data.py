@@ -1,6 +1,5 @@
 """What rows a run used, kept in its folder, and what is different about the rows of today."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,6 +14,8 @@ from hf_mtl.data.fingerprint import Fingerprint
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.text_keys import Keys, among
 from hf_mtl.errors import CheckpointError, Mistake
+from hf_mtl.file_modes import give_usual_modes
+from hf_mtl.foreign_json import read_object
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.training.run_record import RunRecord
 
@@ -44,6 +45,7 @@ class RunData:
         keys = [item.keys["train"].rows for item in data.values() if "train" in item.keys]
         with self._record.replacing(TRAINED) as temporary:
             save_file({"hashes": np.unique(np.concatenate([np.empty(0, np.uint64), *keys]))}, temporary)
+            give_usual_modes([temporary])
         tasks = {
             name: {split: asdict(found) for split, found in item.fingerprints.items()} for name, item in data.items()
         }
@@ -57,8 +59,8 @@ class RunData:
             CheckpointError: If the record cannot be read; names the file.
         """
         with _as_mistake(self._data):
-            tasks = json.loads(self._data.read_text("utf-8"))["tasks"]
-            return {split: Fingerprint(**found) for split, found in tasks.get(name, {}).items()}
+            found = read_object(self._data)["tasks"].get(name, {})
+            return {split: _fingerprint(**entry) for split, entry in found.items()}
 
     def changes(self, data: Mapping[str, LoadedTask], splits: Iterable[str]) -> Iterator[tuple[str, str, str]]:
         """Compare the rows of today with those of the run.
@@ -85,6 +87,8 @@ class RunData:
         """
         with _as_mistake(self._trained):
             hashes = load_file(self._trained)["hashes"]
+            if hashes.dtype != np.uint64 or hashes.ndim != 1:
+                raise ValueError(f"hashes are {hashes.dtype}, with {hashes.ndim} axes")
         return int(among(keys, hashes).sum())
 
 
@@ -92,9 +96,15 @@ class RunData:
 def _as_mistake(record: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError, CheckpointError) as error:
         problem = f"{record}: damaged, the rows of the run cannot be told from it ({error})"
         raise CheckpointError(Mistake("", problem, "Remove it to go on without this record")) from error
+
+
+def _fingerprint(rows: object, content: object) -> Fingerprint:
+    if not isinstance(rows, int) or not isinstance(content, str) or not 0 <= rows < 2**63:
+        raise ValueError(f"a split of {rows!r:.40} rows with the content {content!r:.40}")
+    return Fingerprint(rows, content)
 
 
 def _difference(before: Fingerprint | None, now: Fingerprint | None) -> str:

@@ -1,6 +1,5 @@
 """A run's folder: what is in it, and how it comes to be without ever being half-written."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from accelerate import PartialState
 
 from hf_mtl.errors import CheckpointError, DiskError, Mistake, RunError
 from hf_mtl.reporting.json_files import write_json_atomic
+from hf_mtl.reporting.results_file import read_results
 from hf_mtl.shown import get_logger
 from hf_mtl.training.checkpoint import LOADED, MANIFEST, MODEL_CONFIG, checkpoints, is_checkpoint, listed
 from hf_mtl.training.own_checkpoints import own_files, remove_empty, strangers
@@ -70,15 +70,7 @@ class RunFolder:
         Raises:
             CheckpointError: If they are damaged; names the file.
         """
-        path = self.path / RESULTS
-        try:
-            results = json.loads(path.read_text("utf-8"))
-        except ValueError as error:
-            remedy = "Remove it, and --resume goes on from the last checkpoint"
-            raise CheckpointError(Mistake("", f"{path}: damaged ({error})", remedy)) from error
-        if not isinstance(results, dict) or "tasks" not in results:
-            raise CheckpointError(f"{path}: holds no results of a run")
-        return results
+        return read_results(self.path / RESULTS)
 
     def recover(self) -> None:
         """Put a run back whose replacing was killed half-way, on all processes together; nobody else may be at it."""

@@ -217,9 +217,41 @@ class StagedTrainer(HubTrainer):
         checkpoints.verify(Path(asked))
         return Path(asked)
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, *args: Any, **kwargs: Any) -> None:
+        """As the Trainer's.
+
+        Raises:
+            CheckpointError: If the model cannot be read.
+        """
+        with checkpoints.reading(Path(resume_from_checkpoint), "its model"):
+            super()._load_from_checkpoint(resume_from_checkpoint, *args, **kwargs)
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        """As the Trainer's.
+
+        Raises:
+            CheckpointError: If the scaler of fp16 cannot be read.
+        """
+        with checkpoints.reading(Path(str(checkpoint)), "its scaler of fp16"):
+            super()._load_scaler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """As the Trainer's.
+
+        Raises:
+            CheckpointError: If the states of the random numbers cannot be read.
+        """
+        with checkpoints.reading(Path(str(checkpoint)), "its random state"):
+            super()._load_rng_state(checkpoint)
+
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """As the Trainer's, which would begin the learning rate anew after ``save_only_model``."""
-        super()._load_optimizer_and_scheduler(checkpoint)
+        """As the Trainer's, which would begin the learning rate anew after ``save_only_model``.
+
+        Raises:
+            CheckpointError: If optimizer or schedule cannot be read.
+        """
+        with checkpoints.reading(Path(str(checkpoint)), "its optimizer or learning rate schedule"):
+            super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is None or self.is_deepspeed_enabled or (Path(checkpoint) / SCHEDULER_NAME).exists():
             return
         state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))

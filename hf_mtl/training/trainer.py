@@ -392,8 +392,11 @@ class MultiTaskTrainer(WatchedTrainer):
             self.weighting.observe(steps_per_epoch=self.steps_per_epoch, total_steps=self.total_steps)
             return super().train(None, trial, **kwargs)
         stopped = self._adopt(folder)
-        state = TrainerState.load_from_json(str(folder / "trainer_state.json"))
-        if state.global_step >= self.total_steps or (stopped and state.global_step < state.max_steps):
+        place = folder / "trainer_state.json"
+        with checkpoints.reading(place, "the Trainer's state"):
+            state = TrainerState.load_from_json(str(place))
+            ended = state.global_step >= self.total_steps or (stopped and state.global_step < state.max_steps)
+        if ended:
             return self._already_trained(folder, state)
         return super().train(str(folder), trial, **kwargs)
 
@@ -405,7 +408,9 @@ class MultiTaskTrainer(WatchedTrainer):
         """
         path = folder / checkpoints.STATE_FILE
         saved = checkpoints.load_state(path)
-        rows = int(saved["steps"]["identity"]["rows_per_step"])
+        with checkpoints.reading(path, "the state of the run"):
+            rows = int(saved["steps"]["identity"]["rows_per_step"])
+            stopped = bool(saved["callbacks"]["stopped"])
         if rows != self.rows_per_step:
             share = self.args.train_batch_size * self.processes.world
             self.args.gradient_accumulation_steps = math.ceil(rows / share)
@@ -420,7 +425,7 @@ class MultiTaskTrainer(WatchedTrainer):
         self.steps = self._new_steps(rows)
         self.weighting.observe(steps_per_epoch=self.steps_per_epoch, total_steps=self.total_steps)
         checkpoints.restore(path, self.stateful())
-        return bool(saved["callbacks"]["stopped"]) and not self.budget.allows_more(self.args)
+        return stopped and not self.budget.allows_more(self.args)
 
     def _already_trained(self, folder: Path, state: TrainerState) -> TrainOutput:
         """Restore a checkpoint that was the run's last; one more step would make another model of it."""

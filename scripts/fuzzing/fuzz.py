@@ -14,7 +14,7 @@ from pathlib import Path
 from kind import Kind
 from watch import Failure, watched
 
-KINDS = ("recipes",)
+KINDS = ("recipes", "configs")
 _SHRINKING = 400  # attempts
 
 

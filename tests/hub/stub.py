@@ -63,6 +63,12 @@ class Handler(BaseHTTPRequestHandler):
             self.hub.requests.append(f"{self.command} {self.path}")
             if self.hub.refused and re.fullmatch(self.hub.refused, f"{self.command} {path}"):
                 return self.fail(403, "", "Your storage is full")
+            if odd := re.search(r"/odd/(?P<kind>\w+)", path):
+                return self.odd(odd["kind"])
+            if path == "/api/repos/create" and (
+                odd := re.search(r'"(?:user/)?odd-(?P<kind>\w+)"', self.body.decode())
+            ):
+                return self.odd(odd["kind"])
             for pattern, answer in ROUTES:
                 if found := re.fullmatch(pattern, f"{self.command} {path}"):
                     return answer(self, **found.groupdict())
@@ -90,6 +96,33 @@ class Handler(BaseHTTPRequestHandler):
 
     def fail(self, status: int, code: str, message: str) -> None:
         self.reply({"error": message}, status, X_Error_Code=code, X_Error_Message=message)
+
+    def odd(self, kind: str) -> None:
+        """Answer as a Hub that is broken, busy, or behind somebody's gateway."""
+        answers: dict[str, tuple[Any, int, dict[str, str]]] = {
+            "html": (b"<!DOCTYPE html><html>Log in to the network</html>", 200, {"Content_Type": "text/html"}),
+            "null": (None, 200, {}),
+            "list": ([], 200, {}),
+            "half": (b'{"id": "odd/half", "sib', 200, {}),
+            "conflict": ({"error": "Conflict"}, 409, {}),
+            "teapot": ({"error": "I am a teapot"}, 418, {}),
+            "broken": (b"<html>Internal Server Error</html>", 500, {}),
+            "loop": (b"", 302, {"Location": f"{self.hub.url}{self.path}"}),
+        }
+        if kind == "reset":
+            self.close_connection = True
+            self.connection.close()
+        elif kind == "short":  # fewer bytes than it says
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.send_header("X-Repo-Commit", "0" * 40)
+            self.send_header("ETag", '"abc"')
+            self.end_headers()
+            self.wfile.write(b"{}")
+            self.close_connection = True
+        else:
+            value, status, headers = answers[kind]
+            self.reply(value, status, **headers)
 
     def repo(self, kind: str, name: str, revision: str) -> tuple[str, Files] | None:
         """The revision's sha and files, or None and an answer that says why not."""

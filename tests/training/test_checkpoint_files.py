@@ -113,6 +113,27 @@ def test_a_pickle_is_refused_and_not_read(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("state", ["[]", "3", "null", '{"steps": 3}', '{"steps": []}', "[" * 100_000])
+def test_a_header_of_another_type_is_damage(tmp_path: Path, state: str) -> None:
+    save_file({"steps/a": torch.ones(1)}, tmp_path / "state", metadata={"state": state})
+    with pytest.raises(CheckpointError, match="state: not a state file of hf_mtl, or damaged"):
+        load_state(tmp_path / "state")
+
+
+class Strict(Memory):
+    """Something that needs its keys."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.state = {"start": state["start"] + 1}
+
+
+@pytest.mark.parametrize("state", [{}, {"start": "a"}, {"start": None}])
+def test_a_state_that_a_part_cannot_use_names_file_and_part(tmp_path: Path, state: dict[str, Any]) -> None:
+    save_state(tmp_path / "state", {"steps": Memory(**state)})
+    with pytest.raises(CheckpointError, match="state: the state of steps cannot be read, or belongs to another run"):
+        restore(tmp_path / "state", {"steps": Strict()})
+
+
 def test_files_that_are_not_ours_are_refused(tmp_path: Path) -> None:
     (tmp_path / "short").write_bytes(b"\x05\x00")
     (tmp_path / "empty").write_bytes(b"")
@@ -194,6 +215,49 @@ def test_a_damaged_manifest_is_said_to_be_so(tmp_path: Path, content: str) -> No
     (folder / MANIFEST).write_text(content)
     with pytest.raises(CheckpointError, match=f"{MANIFEST}: damaged"):
         verify(folder)
+
+
+DIGEST = "0" * 64
+ENTRIES: dict[str, tuple[str, object]] = {
+    "a path outside": ("../../x", {"size": 1, "sha256": DIGEST}),
+    "an absolute path": ("/etc/passwd", {"size": 1, "sha256": DIGEST}),
+    "a path of another system": ("..\\x", {"size": 1, "sha256": DIGEST}),
+    "no name": ("", {"size": 1, "sha256": DIGEST}),
+    "a negative size": ("x", {"size": -1, "sha256": DIGEST}),
+    "a size in words": ("x", {"size": "1", "sha256": DIGEST}),
+    "a size that is true": ("x", {"size": True, "sha256": DIGEST}),
+    "a short hash": ("x", {"size": 1, "sha256": "0"}),
+    "a hash that is a list": ("x", {"size": 1, "sha256": [DIGEST]}),
+}
+
+
+@pytest.mark.parametrize("case", ENTRIES)
+def test_an_absurd_entry_of_a_manifest_is_damage(tmp_path: Path, case: str) -> None:
+    folder = make(tmp_path, 5)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    name, entry = ENTRIES[case]
+    (folder / MANIFEST).write_text(json.dumps({"files": {**manifest["files"], name: entry}}))
+    with pytest.raises(CheckpointError, match=f"{folder / MANIFEST}: damaged"):
+        verify(folder)
+
+
+def test_a_manifest_that_is_too_large_or_no_file_is_damage(tmp_path: Path) -> None:
+    folder = make(tmp_path, 5)
+    with (folder / MANIFEST).open("wb") as file:
+        file.truncate(2**30)  # zeros that take no room
+    with pytest.raises(CheckpointError, match=f"{folder / MANIFEST}: damaged .it has 1,073,741,824 bytes"):
+        verify(folder)
+    (folder / MANIFEST).unlink()
+    os.mkfifo(folder / MANIFEST)
+    with pytest.raises(CheckpointError, match=f"{folder / MANIFEST}: damaged .it is no file"):
+        verify(folder)
+
+
+def test_files_of_a_cache_may_be_links(tmp_path: Path) -> None:
+    folder = make(tmp_path, 5)
+    (folder / "model.safetensors").rename(tmp_path / "blob")
+    (folder / "model.safetensors").symlink_to(tmp_path / "blob")
+    verify(folder)
 
 
 def test_no_flipped_bit_of_a_manifest_is_more_than_a_checkpoint_error(

@@ -308,7 +308,8 @@ def test_results_come_back_and_end_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"), [("{", "damaged .*Remove it, and --resume"), ("null", "holds no results"), ("{}", "holds no")]
+    ("text", "found"),
+    [("{", "damaged .*Remove it, and --resume"), ("null", "damaged .holds null"), ("{}", "holds no")],
 )
 def test_damaged_results_are_named(tmp_path: Path, text: str, found: str) -> None:
     (tmp_path / "results.json").write_text(text)

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from hf_mtl.errors import HfMtlError, Mistake, ModelError, one_line
+from hf_mtl.modeling.allowance import Allowance, building
 from hf_mtl.modeling.dropout import set_dropout
 from hf_mtl.modeling.heads.base import Dropout, FeatureSource, Head
 from hf_mtl.tasks import Task
@@ -93,8 +95,14 @@ def _head_config(config: PreTrainedConfig, outputs: int, dropout: float | None) 
 def _without_encoder(config: PreTrainedConfig) -> PreTrainedModel:
     """Build the classification model on the meta device, drop its encoder, then make its head real."""
     device = torch.get_default_device()
-    with torch.device("meta"):
-        model = AutoModelForSequenceClassification.from_config(config)
+    try:
+        with torch.device("meta"), building(Allowance.of_machine, "model.head", apart=True):
+            model = AutoModelForSequenceClassification.from_config(config)
+    except HfMtlError:
+        raise
+    except Exception as error:  # each architecture trusts its config, and fails at a wrong value in its own way
+        problem = f"cannot build the head of '{config.model_type}': {one_line(error)}"
+        raise ModelError(Mistake("model.head", problem)) from error
     setattr(model, model.base_model_prefix, _GivenFeatures())
     if device.type != "meta":  # inside from_pretrained the loader does both of these
         model.to_empty(device=device)

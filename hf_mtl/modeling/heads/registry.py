@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from transformers import PreTrainedConfig
 
 from hf_mtl.discovery import import_modules
-from hf_mtl.errors import Mistake, ModelError, idle_options, known
+from hf_mtl.errors import Mistake, ModelError, huge_numbers, idle_options, known
 from hf_mtl.modeling.heads.base import Head
 from hf_mtl.tasks import Task
 
@@ -47,7 +47,7 @@ def head_mistakes(spec: HeadSpec, config: PreTrainedConfig | None = None, key: s
     if name not in available_heads():
         return [Mistake(key, f"unknown head '{name}'", known(available_heads(), name))]
     allowed = head_options(name)
-    mistakes = []
+    mistakes = huge_numbers(given, key)
     for option, value in given.items():
         if option not in allowed:
             remedy = known(allowed, option, f"Options of '{name}'")

@@ -1,0 +1,50 @@
+"""Read the results of a run: what prints and compares them can rely on their shape."""
+
+from pathlib import Path
+from typing import Any
+
+from hf_mtl.errors import CheckpointError, Mistake
+from hf_mtl.foreign_json import read_object
+
+_REMEDY = "Remove it, and --resume goes on from the last checkpoint"
+_NUMBERS = ("average", "macro", "worst", "loss")
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """What ``results.json`` of a run holds.
+
+    Raises:
+        CheckpointError: If it is damaged, or is no run's results; names the file.
+    """
+    results = read_object(path, _REMEDY)
+    parts = {"": results, **({} if results.get("test") is None else {"test.": results["test"]})}
+    for place, part in parts.items():
+        wrong = _unlike_scores(part)
+        if wrong is None:
+            baselines = part.get("baselines") or {}
+            wrong = next((f"baselines.{name}" for name, found in baselines.items() if _unlike_scores(found)), None)
+        if wrong is not None:
+            problem = f"{path}: holds no results of a run ({place}{wrong} is not what one writes)"
+            raise CheckpointError(Mistake("", problem, _REMEDY))
+    return results
+
+
+def _unlike_scores(part: Any) -> str | None:
+    """The first key whose value is not as among the scores of a split; None: there is none."""
+    if not isinstance(part, dict) or not isinstance(part.get("tasks"), dict):
+        return "tasks"
+    for task, scores in part["tasks"].items():
+        if not isinstance(scores, dict) or not all(map(_is_score, scores.values())):
+            return f"tasks.{task}"
+    notes = part.get("notes", [])
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        return "notes"
+    if not isinstance(part.get("baselines") or {}, dict):
+        return "baselines"
+    return next((key for key in _NUMBERS if not _is_score(part.get(key))), None)
+
+
+def _is_score(value: Any) -> bool:
+    """Whether a value is a number that a score can be, or null, for one that is undefined."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value is None or (number and abs(value) < 1e300)
