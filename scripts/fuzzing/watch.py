@@ -13,9 +13,10 @@ import psutil
 
 from hf_mtl.errors import UserError
 
-SECONDS = 5.0
+SECONDS = 5.0  # of computing, which other programs on the machine do not change
 MEGABYTES = 500
-_HUNG = 60.0  # where not even Python is reached: the process ends
+_WAITING = 60.0  # seconds in all, for what waits and computes nothing
+_HUNG = 90.0  # where not even Python is reached: the process ends
 
 
 class TooSlow(BaseException):
@@ -39,10 +40,11 @@ class Failure:
 
 def watched(attempt: Callable[[bytes], None], data: bytes) -> Failure | None:
     """Attempt something; None if it succeeds or ends in a message, in time and without much memory."""
-    before, start = psutil.Process().memory_info().rss, time.monotonic()
+    before, start = psutil.Process().memory_info().rss, time.process_time()
     faulthandler.dump_traceback_later(_HUNG, exit=True)
-    previous = signal.signal(signal.SIGALRM, _too_slow)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    previous = {number: signal.signal(number, _too_slow) for number in (signal.SIGPROF, signal.SIGALRM)}
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, _WAITING)
     try:
         attempt(data)
     except UserError:
@@ -52,10 +54,12 @@ def watched(attempt: Callable[[bytes], None], data: bytes) -> Failure | None:
     except (Exception, SystemExit) as error:
         return Failure(f"{type(error).__name__}: {_place(error)}", traceback.format_exc(limit=-12))
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
         faulthandler.cancel_dump_traceback_later()
-    return _spent(time.monotonic() - start, before)
+    return _spent(time.process_time() - start, before)
 
 
 def _too_slow(number: int, frame: FrameType | None) -> None:
