@@ -13,8 +13,12 @@ from hf_mtl.shown import shown
 
 
 def _say(text: str) -> None:
+    """Print what may hold names and values of the user's."""
+    _print(shown(text, lines=True))
+
+
+def _print(text: str) -> None:
     """Print once, however many processes there are, and at once: what follows may take long or fail."""
-    text = shown(text, lines=True)
     if not is_grouped():  # the launched processes have not met
         voice.say(text)
     elif is_main_process():
@@ -103,4 +107,4 @@ def methods(arguments: Namespace) -> None:
 
 def schema(arguments: Namespace) -> None:
     """Print the JSON Schema of recipes."""
-    _say(json.dumps(json_schema(), indent=2))
+    _print(json.dumps(json_schema(), indent=2))
