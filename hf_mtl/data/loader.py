@@ -163,6 +163,10 @@ class PlannedSteps(Dataset[Batch]):
             self._next = -1
         return next(self._ahead)
 
+    def close(self) -> None:
+        """End the workers: Python's exit would send them SIGTERM, which they outlive, and wait for them."""
+        self._ahead, self._next = None, -1
+
     def _window(self, plans: dict[int, StepPlan]) -> _Window:
         return _Window(plans, self.collator, self.rank, self.world, self.accumulation, self.seed)
 

@@ -22,6 +22,7 @@ class Ending:
         skipped_steps: Steps that left the weights as they were, because gradients were not finite.
         watched: The score that decides which model is the best, and its best value; None: nothing decides.
         keeps_best: Whether the best model was to be kept, rather than the last.
+        best_step: The step whose model is the best; it may have no checkpoint. None: nothing decides.
     """
 
     step: int
@@ -31,6 +32,7 @@ class Ending:
     skipped_steps: int = 0
     watched: tuple[str, float | None] | None = None
     keeps_best: bool = False
+    best_step: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As ``results.json`` has it."""
@@ -54,13 +56,13 @@ class Ending:
                 "callback": "a callback asked for it",
             }[self.ended_by]
             found.append(f"Training ended after step {self.trained_steps:,} of {self.planned_steps:,}: {why}.")
-        if self.step != self.trained_steps:
-            of = (
-                ""
-                if self.watched is None or self.watched[1] is None
-                else f", {self.watched[0]} {self.watched[1]:.4f}"
+        if self.keeps_best and self.best_step not in (None, self.step):
+            found.append(
+                f"The model of step {self.step:,} is kept; that of step {self.best_step:,} was the best one"
+                f"{self._best_score()}, but has no checkpoint: save as often as you evaluate."
             )
-            found.append(f"The model of step {self.step:,} is kept: the best one{of}.")
+        elif self.step != self.trained_steps:
+            found.append(f"The model of step {self.step:,} is kept: the best one{self._best_score()}.")
         elif self.ended_by == "early_stopping" and not self.keeps_best:
             found.append("The model of the last step is kept; load_best_model_at_end=true keeps the best one.")
         elif self.keeps_best and self.watched is not None and not math.isfinite(self.watched[1] or 0.0):
@@ -70,6 +72,11 @@ class Ending:
                 f"{self.skipped_steps:,} of {self.trained_steps:,} steps were skipped: gradients were not finite."
             )
         return found
+
+    def _best_score(self) -> str:
+        if self.watched is None or self.watched[1] is None:
+            return ""
+        return f", {self.watched[0]} {self.watched[1]:.4f}"
 
 
 def ended_by(trained: int, planned: int, out_of_flops: bool, callbacks: Iterable[TrainerCallback]) -> EndedBy:

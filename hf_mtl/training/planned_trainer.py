@@ -28,6 +28,7 @@ class PlannedTrainer(ScoringTrainer):
     schedules: Schedules
     steps: StepSource
     _rows_per_step: int | None
+    _dealt: PlannedSteps | None = None
 
     @property
     def rows_per_step(self) -> int:
@@ -104,7 +105,7 @@ class PlannedTrainer(ScoringTrainer):
         """This process's micro-batches of the planned steps; not to be sharded again."""
         collator = self.train_collator()
         collator.layout = self._layout()
-        steps = PlannedSteps(
+        self._dealt = PlannedSteps(
             self.steps,
             collator,
             self.processes.rank,
@@ -118,7 +119,12 @@ class PlannedTrainer(ScoringTrainer):
             self.args.seed,
         )
         pin_memory = self.args.dataloader_pin_memory and self.args.device.type == "cuda"
-        return train_loader(steps, self.steps_per_epoch, lambda: self.state.global_step, pin_memory)
+        return train_loader(self._dealt, self.steps_per_epoch, lambda: self.state.global_step, pin_memory)
+
+    def end_workers(self) -> None:
+        """End the processes that collate ahead, in a training that has ended before they had."""
+        if self._dealt is not None:
+            self._dealt.close()
 
     def _layout(self) -> Layout:
         """How tasks share the length groups of a batch."""

@@ -70,7 +70,6 @@ class SchedulesCallback(TrainerCallback):
         self._make_groups = groups
         self._groups: FrozenGroups | None = None
         self._rates = ForOneStep("lr")
-        self._began_at: int | None = None  # None: not training
         self.rate_scale = 1.0
 
     @property
@@ -83,7 +82,6 @@ class SchedulesCallback(TrainerCallback):
     ) -> None:
         """Note what is trainable: the optimizer and DDP are made with all of it."""
         self._groups = self._make_groups()
-        self._began_at = state.global_step
         if state.global_step == 0:  # later, the checkpoint has it
             if self.learner is not None:
                 self.learner.from_validation = planned_evaluations(args, self.schedules.run) >= ENOUGH_EVALUATIONS
@@ -138,8 +136,7 @@ class SchedulesCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Tell the schedules the validation losses, of evaluations that the run itself makes."""
-        # At the step that a run is resumed from, the checkpoint has seen it.
-        if self._began_at is None or state.global_step == self._began_at > 0:
+        if self._groups is None:  # not training
             return
         found = metrics or {}
         losses = {task: found[f"eval_{task}_loss"] for task in self.tasks if f"eval_{task}_loss" in found}
@@ -173,7 +170,7 @@ class SchedulesCallback(TrainerCallback):
         """Have no effect on anything until training begins (again)."""
         if self._groups is not None:
             self._groups.apply(())
-        self._groups, self._began_at, self._rates, self.rate_scale = None, None, ForOneStep("lr"), 1.0
+        self._groups, self._rates, self.rate_scale = None, ForOneStep("lr"), 1.0
 
     def _measure(self, step: int) -> None:
         """Measure what is due before a step."""

@@ -43,6 +43,8 @@ class StoppableTrainer(BalancedTrainer):
             self.interruption.agreed = True
         self.unfinished.due = due if self.interruption.agreed and not last else {}
         if self.interruption.agreed:
+            if not last and not due["save"]:
+                self.unfinished.out_of_turn.append(step)
             self._stop(last, *args[2:4])
 
     def _stop(self, last: bool, model: nn.Module, trial: Any) -> None:
@@ -73,7 +75,23 @@ class StoppableTrainer(BalancedTrainer):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """As the Trainer's, with the losses of a record that is not due yet."""
         self.unfinished.note_losses(self, self.processes.world)
+        if not self.interruption.agreed:
+            self.unfinished.take_turn(self.state.global_step)
         super()._save_checkpoint(model, trial)
+
+    def _name_best(self, run: Path) -> None:
+        """As of a run that nothing has stopped: it has no checkpoints that only a signal had written."""
+        if self.state.best_global_step not in self.unfinished.out_of_turn:
+            super()._name_best(run)
+
+    def _evaluate(self, trial: Any, ignore_keys_for_eval: Any, skip_scheduler: bool = False) -> dict[str, float]:
+        """As the Trainer's; not for ``eval_on_start`` (the last argument) of a run that goes on from a checkpoint.
+
+        Early stopping and schedules would see that step twice.
+        """
+        if skip_scheduler and self.state.global_step > 0:
+            return {}
+        return super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler)
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """As the Trainer's; not when it stops, since there is no time to wait for it."""
@@ -124,6 +142,7 @@ class StoppableTrainer(BalancedTrainer):
                 stack.enter_context(self.interruption.taking([signal.SIGTERM]))
             stack.enter_context(self.interruption.deferring("in training"))
             stack.callback(setattr, self, "is_in_train", False)
+            stack.callback(self.end_workers)
             try:
                 yield
             except EvaluationLeft:  # before the first step, or of a step whose checkpoint says that it is due

@@ -13,10 +13,12 @@ class Unfinished:
 
     Attributes:
         due: What the step of the checkpoint is still to end with; empty for one that was written in its turn.
+        out_of_turn: Steps of checkpoints that only a signal had written.
     """
 
     def __init__(self) -> None:
         self.due: dict[str, Any] = {}
+        self.out_of_turn: list[int] = []
         self._losses: list[float] = []
         self._steps = 0
         self._resumes = False
@@ -27,6 +29,10 @@ class Unfinished:
         every = mine if processes == 1 else trainer.accelerator.gather(mine)
         self._losses = every.double().tolist()
         self._steps = trainer.state.global_step - trainer._globalstep_last_logged
+
+    def take_turn(self, step: int) -> None:
+        """Note that a checkpoint is written in its turn, perhaps in the place of one that was not."""
+        self.out_of_turn = [other for other in self.out_of_turn if other != step]
 
     def resume(self, trainer: Trainer, process: int, processes: int) -> dict[str, Any]:
         """Let the Trainer, which has begun from a checkpoint, go on with its losses; answer what else is due, once.
@@ -46,9 +52,10 @@ class Unfinished:
         """What was noted."""
         norm = self.due.get("grad_norm")
         due = {**self.due, "grad_norm": float(norm)} if norm is not None else self.due
-        return {"losses": self._losses, "steps": self._steps, "due": due}
+        return {"losses": self._losses, "steps": self._steps, "due": due, "out_of_turn": self.out_of_turn}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where a checkpoint left off."""
         self._losses, self._steps, self.due = list(state["losses"]), int(state["steps"]), dict(state["due"])
+        self.out_of_turn = list(state["out_of_turn"])
         self._resumes = True

@@ -1,7 +1,7 @@
 """A Trainer that watches its run: stops one that has diverged, and says how one began anew and how it ended."""
 
 import math
-import os
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -73,6 +73,7 @@ class WatchedTrainer(StoppableTrainer):
             ended_by=ended_by(trained, planned, self.budget.used_up > 0, self.callback_handler.callbacks),
             skipped_steps=0 if self.task_gradients is None else self.task_gradients.skipped_steps,
             keeps_best=self.args.load_best_model_at_end,
+            best_step=self.state.best_global_step,
             watched=None if metric is None else (metric.removeprefix("eval_"), self.state.best_metric),
         )
         if self.tells_notes and self.is_world_process_zero() and (said := self.ending.sentences()):
@@ -81,8 +82,9 @@ class WatchedTrainer(StoppableTrainer):
     def _load_best_model(self) -> None:
         """As the Trainer's, which keeps the last step's model where the best checkpoint is gone."""
         super()._load_best_model()
-        if os.path.isdir(str(self.state.best_model_checkpoint)):
-            self._best_step = self.state.best_global_step
+        best = Path(str(self.state.best_model_checkpoint))
+        if best.is_dir():
+            self._best_step = checkpoints.step_of(best)
 
     def _forget_unlogged(self) -> None:
         """Drop what a training before has counted since its last record."""

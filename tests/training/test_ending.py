@@ -37,6 +37,21 @@ def test_the_end_of_a_run_has_a_reason(
     assert bool(expected.sentences()) == (expected.ended_by != "all_steps")
 
 
+def test_the_best_step_may_have_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"eval_strategy": "steps", "save_strategy": "steps", "eval_steps": 1, "save_steps": 2}
+    scores = iter([0.1, 0.2, 0.9, 0.3])
+    trainer = make(tmp_path, load_best_model_at_end=True, metric_for_best_model="average", **options)
+    judge = trainer._determine_best_metric
+    monkeypatch.setattr(trainer, "_determine_best_metric", lambda **_: judge({"eval_average": next(scores)}, None))
+    trainer.train()
+    assert trainer.ending is not None
+    assert trainer.ending.step == 2
+    assert trainer.ending.sentences() == [
+        "The model of step 2 is kept; that of step 3 was the best one, average 0.9000, but has no checkpoint: save "
+        "as often as you evaluate."
+    ]
+
+
 def test_a_finished_run_that_is_resumed_ends_as_it_did(tmp_path: Path) -> None:
     options: dict[str, Any] = {
         "max_steps": 9,

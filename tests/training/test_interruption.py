@@ -1,6 +1,7 @@
 """A signal stops a run at the end of a step, with a checkpoint from which it goes on to the same bits."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -266,6 +267,60 @@ def test_enable_jit_checkpoint_saves_at_a_steps_end_in_python(tmp_path: Path) ->
     assert records(resumed, "loss/topic") == records(reference, "loss/topic")
     stopped.train()  # another training of the same Trainer has nothing left of the signal
     assert stopped.state.global_step == 4
+
+
+def test_schedules_hear_the_evaluation_that_was_put_off(tmp_path: Path) -> None:
+    leaves = {"type": "mt2st_feedback", "main": "topic", "action": "switch", "patience": 1, "min_delta": 0.9}
+    options: dict[str, Any] = {
+        "max_steps": 6,
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "enable_jit_checkpoint": True,
+    }
+    options["window_steps"] = 1
+    reference = make(tmp_path / "reference", schedules=[leaves], **options)
+    reference.train()
+    assert records(reference, "share/topic")[-1] == 1.0
+    with pytest.raises(Terminated):
+        make(tmp_path / "run", schedules=[leaves], callbacks=[Sending(4)], **options).train()
+    resumed = make(tmp_path / "run", schedules=[leaves], **options)
+    resumed.train(resume_from_checkpoint=True)
+    assert records(resumed, "share/topic") == records(reference, "share/topic")
+    assert same(parameters(resumed), parameters(reference))
+
+
+def test_a_checkpoint_that_only_a_signal_had_written_is_no_candidate_for_the_best_model(tmp_path: Path) -> None:
+    """An uninterrupted run would not have it."""
+    options: dict[str, Any] = {
+        **{
+            "max_steps": 6,
+            "learning_rate": 0.0,
+            "eval_strategy": "steps",
+            "eval_steps": 1,
+            "enable_jit_checkpoint": True,
+        },
+        **{
+            "save_strategy": "steps",
+            "save_steps": 2,
+            "load_best_model_at_end": True,
+            "metric_for_best_model": "loss",
+        },
+    }
+    with pytest.raises(Terminated):
+        make(tmp_path, callbacks=[Sending(1)], **options).train()
+    assert checkpoint.newest_whole(tmp_path) == tmp_path / "checkpoint-1"
+    resumed = make(tmp_path, **options)
+    resumed.train(resume_from_checkpoint=True)
+    assert resumed.state.best_global_step == 1
+    assert resumed.ending is not None
+    assert resumed.ending.step == 6
+
+
+def test_workers_end_with_a_run_that_a_signal_ends(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"dataloader_num_workers": 1, "enable_jit_checkpoint": True}
+    with pytest.raises(Terminated):
+        make(tmp_path, callbacks=[Sending(2)], **options).train()
+    assert not multiprocessing.active_children()
 
 
 def test_without_it_the_signals_of_a_python_program_are_its_own(tmp_path: Path) -> None:
