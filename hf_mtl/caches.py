@@ -4,15 +4,16 @@ import errno
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import constants
 
-from hf_mtl.errors import CacheError, Mistake
+from hf_mtl.disk import FULL, OF_WRITING, REMEDIES, named_file, refusal, refused_code
+from hf_mtl.errors import CacheError
 
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 _NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST)  # what making a folder says where there can be none
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _CAUSES = 10
 
 
@@ -32,9 +33,34 @@ def refuse_cache(error: BaseException) -> None:
         for variable, folder in _caches():
             if _is_about(cause, Path(folder)):
                 remedy = f"Set {variable} to a folder that can be written"
-                remedy += ", or make room there" if cause.errno in _FULL else ""
+                remedy += ", or make room there" if cause.errno in FULL else ""
                 problem = f"the cache {folder} cannot be written ({cause.strerror}: {cause.filename})"
-                raise CacheError(Mistake("", problem, remedy)) from error
+                raise CacheError(f"{problem}. {remedy}.", cause.errno in FULL) from error
+
+
+@contextmanager
+def filling_cache(folder: Path, variable: str) -> Iterator[None]:
+    """Say of a cache that it is the cache, and how to choose another.
+
+    Args:
+        folder: The cache that is read and written in the block.
+        variable: The environment variable that says where it is.
+
+    Raises:
+        CacheError: In place of an error about a file in a cache, and of any that only writing has, also where another
+            one hides it.
+    """
+    try:
+        yield
+    except Exception as error:
+        refuse_cache(error)
+        for cause in _causes(error):
+            code = refused_code(cause)
+            if code is not None and code in OF_WRITING:
+                problem = refusal(named_file(cause) or folder, code)
+                remedy = f"{REMEDIES[code]}, or set {variable} to a folder elsewhere"
+                raise CacheError(f"{problem}; it is in the cache. {remedy}.", code in FULL) from error
+        raise
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

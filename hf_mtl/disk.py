@@ -12,10 +12,10 @@ from safetensors import SafetensorError
 
 from hf_mtl.errors import DiskError, HfMtlError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 # Only writing has these, so that they need no knowledge of what was going on.
-_OF_WRITING = (*_FULL, errno.EFBIG, errno.EROFS)
-_REMEDIES = {
+OF_WRITING = (*FULL, errno.EFBIG, errno.EROFS)
+REMEDIES = {
     errno.ENOSPC: "Make room there",
     errno.EDQUOT: "Make room within your quota there",
     errno.EFBIG: "Raise the limit on the size of a file (ulimit -f), or choose another file system",
@@ -41,44 +41,14 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        code = _code(error)
+        code = refused_code(error)
         if code is None:
             raise
         file = _file(error, path)
-        raise DiskError(f"{_problem(file, code)}. {_REMEDIES.get(code, _OTHER)}.", code in _FULL) from error
+        raise DiskError(f"{refusal(file, code)}. {REMEDIES.get(code, _OTHER)}.", code in FULL) from error
 
 
-@contextmanager
-def filling_cache(folder: Path, variable: str) -> Iterator[None]:
-    """Say of a cache that has no room that it is the cache, and how to choose another.
-
-    Args:
-        folder: The cache that is read and written in the block.
-        variable: The environment variable that says where it is.
-
-    Raises:
-        DiskError: In place of an error that only writing has, also where another one hides it.
-    """
-    try:
-        yield
-    except Exception as error:
-        for cause in _chain(error):
-            code = _code(cause)
-            if code is not None and code in _OF_WRITING:
-                problem = _problem(_named(cause) or folder, code)
-                remedy = f"{_REMEDIES[code]}, or set {variable} to a folder elsewhere"
-                raise DiskError(f"{problem}; it is in the cache. {remedy}.", code in _FULL) from error
-        raise
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and what it came from."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _code(error: BaseException) -> int | None:
+def refused_code(error: BaseException) -> int | None:
     """The system's number for what it refused to write; None for an error of another kind."""
     if isinstance(error, HfMtlError | ConnectionError | TimeoutError):  # one that is explained; a pipe; the Hub
         return None
@@ -95,7 +65,7 @@ def _file(error: Exception, path: Path) -> Path:
     """The file that could not be written."""
     if not path.is_dir():
         return path
-    if named := _named(error):
+    if named := named_file(error):
         return named
     if isinstance(error, SafetensorError):
         return path / "model.safetensors"  # it writes under a passing name, of which nothing is left
@@ -104,13 +74,14 @@ def _file(error: Exception, path: Path) -> Path:
     return max(files, default=(0, path))[1]
 
 
-def _named(error: BaseException) -> Path | None:
+def named_file(error: BaseException) -> Path | None:
     """The file that an error names: one that could not be opened."""
     name = error.filename if isinstance(error, OSError) else None
     return Path(name) if isinstance(name, str | os.PathLike) else None
 
 
-def _problem(file: Path, code: int) -> str:
+def refusal(file: Path, code: int) -> str:
+    """Which file could not be written, why, and how much room there is."""
     room = f" ({_free(file)} free)" if code == errno.ENOSPC else ""
     return f"cannot write {file}: {os.strerror(code)}{room}"
 

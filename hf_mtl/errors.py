@@ -110,6 +110,10 @@ class DiskError(HfMtlError):
         return type(self), (str(self), self.full)
 
 
+class CacheError(DiskError):
+    """A cache of the libraries below that is full or read-only (exit code 1); names the variable that moves it."""
+
+
 class OutputError(HfMtlError):
     """A command whose output was lost on its way, on a full disk for instance (exit code 1)."""
 
@@ -167,10 +171,6 @@ class ModelError(UserError):
 
 class CheckpointError(UserError):
     """A checkpoint that is damaged, incomplete or belongs to another run; names the file."""
-
-
-class CacheError(UserError):
-    """A cache of the libraries below that cannot be written; names it and the variable that moves it."""
 
 
 class RunError(UserError):

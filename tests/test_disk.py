@@ -14,8 +14,9 @@ from datasets.exceptions import DatasetGenerationError
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from hf_mtl.disk import filling_cache, writing
-from hf_mtl.errors import CheckpointError, DiskError
+from hf_mtl.caches import filling_cache
+from hf_mtl.disk import writing
+from hf_mtl.errors import CacheError, CheckpointError, DiskError
 from tests import tiny
 
 
@@ -101,7 +102,7 @@ def test_a_full_cache_is_named_behind_what_hides_it(tmp_path: Path) -> None:
     hidden.__cause__ = of_system(errno.ENOSPC)
     where = rf"cannot write {tmp_path}: No space left on device \(.* free\); it is in the cache"
     remedy = "Make room there, or set HF_DATASETS_CACHE to a folder elsewhere"
-    with pytest.raises(DiskError, match=f"{where}. {remedy}"), filling_cache(tmp_path, "HF_DATASETS_CACHE"):
+    with pytest.raises(CacheError, match=f"{where}. {remedy}"), filling_cache(tmp_path, "HF_DATASETS_CACHE"):
         raise hidden
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from datasets import config
 
-from hf_mtl.disk import filling_cache
+from hf_mtl.caches import filling_cache
 
 
 def filling_datasets() -> AbstractContextManager[None]:
     """Say of a cache that is full that it is the cache, and where it is.
 
     Raises:
-        DiskError: In place of what `datasets` says.
+        CacheError: In place of what `datasets` says.
     """
     return filling_cache(Path(config.HF_DATASETS_CACHE), "HF_DATASETS_CACHE")

@@ -24,8 +24,12 @@ def arrow_column(dataset: Dataset, column: str) -> pa.Array:
     """
     if column not in dataset.column_names:
         raise KeyError(column)
-    table = dataset.select_columns([column]).with_format("arrow")[:]
-    array = table.column(0).combine_chunks()
+    # Selecting a column copies a dataset with all of its columns: minutes for a check of thousands of them.
+    if dataset._indices is None:
+        chunked = dataset.data.column(column)
+    else:
+        chunked = dataset.select_columns([column]).with_format("arrow")[:].column(0)
+    array = chunked.combine_chunks()
     # An empty chunked array may combine to no chunk at all.
     return array if isinstance(array, pa.Array) else pa.concat_arrays(array.chunks)
 

@@ -118,7 +118,10 @@ def _elsewhere(fields: Mapping[str, Any], key: str) -> Iterator[Mistake]:
         yield Mistake(f"{start}transformers_weights", "names another file of weights", "Remove it")
     for name in ("attn_implementation", "_attn_implementation"):
         if "/" in str(fields.get(name, "")):  # a repository of kernels
-            yield Mistake(f"{start}{name}", f"is {shown(fields[name])}", "Give it to from_pretrained if it is wanted")
+            problem = f"names the attention kernel {shown(fields[name])}, which is code of others"
+            yield Mistake(
+                f"{start}{name}", problem, "Take it out; give it to from_pretrained if you trust the kernel"
+            )
 
 
 def field_mistakes(config: Any) -> Iterator[Mistake]:

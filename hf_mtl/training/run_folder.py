@@ -18,14 +18,13 @@ from hf_mtl.training.checkpoint import LOADED, MANIFEST, MODEL_CONFIG, checkpoin
 from hf_mtl.training.own_checkpoints import own_files, remove_empty, strangers
 from hf_mtl.training.replaced_run import ReplacedRun
 from hf_mtl.training.run_data import DATA, TRAINED, RunData
-from hf_mtl.training.run_record import RECORD, STAGING, WORK, RunRecord, seal_of
+from hf_mtl.training.run_record import LOG, RECORD, STAGING, WORK, RunRecord, seal_of
 from hf_mtl.training.together import all_or_none
 
 logger = get_logger(__name__)
 
 RECIPE = "recipe.yaml"
 RESULTS = "results.json"
-LOG = "log.jsonl"
 FIGURES = "figures"
 WRITTEN = (RECORD, RECIPE, DATA, TRAINED, RESULTS, LOG, MANIFEST, MODEL_CONFIG, "training_args.bin")
 _DRAWN = (f"{FIGURES}/training.png", f"{FIGURES}/gradients.png")
@@ -89,6 +88,8 @@ class RunFolder:
         self.refuse_file()
         if resume and overwrite:
             raise RunError("--resume continues a run and --overwrite starts it anew; give one of them")
+        if not (resume and self.is_finished):  # then nothing will be written
+            self.record.refuse_strange()
         if self.record.begun and not resume and not overwrite:
             state = "a finished run" if self.is_finished else f"an unfinished run{self._kept()}"
             raise RunError(
@@ -122,8 +123,6 @@ class RunFolder:
             goes_on: Whether the run here is resumed. Checkpoints are then looked at when its steps are known, and its
                 recipe when that is compared; where its record is lost, what has the names of a run's files is its.
         """
-        if self.record.is_strange:
-            yield RECORD
         begun = self.record.begun
         if goes_on and not begun:
             return
@@ -180,7 +179,7 @@ class RunFolder:
             self.replaced.take_away()
         elif resume and not self.record.begun:
             self._adopt()
-        self.record.begin(growing=[LOG])
+        self.record.begin()
         remove_empty(self.path / WORK)
 
     def _adopt(self) -> None:

@@ -52,7 +52,7 @@ IN_THE_WAY = (
     *("config.json", "model.safetensors", "model-00001-of-00002.safetensors", "model.safetensors.index.json"),
     *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "merges.txt", "special_tokens_map.json"),
     *("log.jsonl", "recipe.yaml", "results.json", "data.json", "trained_texts.safetensors", "manifest.json"),
-    *("run.json", "training_args.bin", "adapter_config.json", "pytorch_model.bin", "checkpoint-5/weights"),
+    *("training_args.bin", "adapter_config.json", "pytorch_model.bin", "checkpoint-5/weights"),
     *("figures/training.png", "figures/gradients.png", "checkpoint-7", "config.json/a"),
 )
 
@@ -70,6 +70,15 @@ def test_what_lies_where_a_first_run_would_write_is_refused_by_name(tmp_path: Pa
             "run of hf_mtl wrote it. Move it away, or choose another folder with training.output_dir=FOLDER"
         )
         assert caught.value.exit_code == 2
+    assert runs.content(tmp_path) == before
+
+
+@pytest.mark.parametrize("wish", [{}, {"resume": True}, {"overwrite": True}])
+def test_a_file_in_the_place_of_the_record_is_said_to_be_none(tmp_path: Path, wish: dict[str, bool]) -> None:
+    add_files(tmp_path, "run.json", "notes.md")
+    before = runs.content(tmp_path)
+    with pytest.raises(CheckpointError, match=f"^{tmp_path}/run.json: damaged .*not JSON.* move it away"):
+        RunFolder(tmp_path).check(**{"resume": False, "overwrite": False, **wish})
     assert runs.content(tmp_path) == before
 
 
