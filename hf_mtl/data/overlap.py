@@ -29,7 +29,8 @@ class _Trained:
 
     def count(self, keys: TextKeys) -> int:
         """Rows that are among them. A pair and a text are the same where one of the pair is the text."""
-        if self.pairs == keys.texts.shape[1] > 1:
+        # Without its brackets this would be a chain, true for no pairs at all.
+        if self.pairs == (keys.texts.shape[1] > 1):
             return int(among(keys.rows, self.rows).sum())
         return int(among(keys.texts.reshape(-1), self.texts).reshape(keys.texts.shape).any(axis=1).sum())
 

@@ -9,7 +9,7 @@ from hf_mtl.errors import Mistake, ModelError, RunError
 from hf_mtl.modeling.backbone import resolve_backbone
 from hf_mtl.recipe import Recipe
 from hf_mtl.tasks import DatasetSource, Task
-from hf_mtl.training.run_folder import WRITTEN, RunFolder, would_write
+from hf_mtl.training.run_folder import RECIPE, WRITTEN, RunFolder, would_write
 from hf_mtl.training.run_record import RECORD, RunRecord
 
 _FORMATS = ("csv", "json", "parquet")
@@ -31,6 +31,22 @@ def refuse_place(recipe: Recipe, folder: RunFolder) -> None:
             mistakes.append(Mistake(_KEY, f"{folder.path} {problem} (see {key})", _REMEDY))
     if mistakes:
         raise RunError(recipe.with_places(mistakes))
+
+
+def refuse_copy(recipe: Recipe, folder: RunFolder) -> None:
+    """Refuse to go on with a run, or to replace it, by the recipe in the folder of another one.
+
+    A run that was copied or moved names its old folder, and a relative one depends on where the command is given.
+
+    Raises:
+        RunError: If the recipe's file lies in a run's folder, and it does not name this one.
+    """
+    file = Path(recipe.locate(_KEY).rpartition(":")[0])  # empty for the command line and for Python: the user's word
+    if file.name != RECIPE or file.parent.resolve() == folder.path.resolve() or not RunRecord(file.parent).begun:
+        return
+    problem = f"{folder.path} is not the folder of the run that {file} belongs to"
+    remedy = f"Say which one you mean: training.output_dir={file.parent}, or training.output_dir={folder.path}"
+    raise RunError(recipe.with_places([Mistake(_KEY, problem, remedy)]))
 
 
 def _other_runs(folder: RunFolder, place: Path) -> Iterator[Mistake]:

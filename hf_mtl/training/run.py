@@ -21,7 +21,7 @@ from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrint
 from hf_mtl.training.closing import draw, is_open, push
 from hf_mtl.training.finish import finish
 from hf_mtl.training.interruption import Interruption, unclaimed
-from hf_mtl.training.output_place import refuse_place
+from hf_mtl.training.output_place import refuse_copy, refuse_place
 from hf_mtl.training.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.reports import outlive_reports
 from hf_mtl.training.run_folder import RunFolder
@@ -98,6 +98,8 @@ def _run_alone(recipe: Recipe, asked: _Asked, interruption: Interruption) -> dic
     """Train and score in a folder that no other run may use meanwhile."""
     args = make_arguments(recipe)
     folder = RunFolder(str(args.output_dir))
+    if asked.resume or asked.overwrite:
+        refuse_copy(recipe, folder)
     if asked.resume and not asked.overwrite and folder.is_finished:  # to read it needs no lock
         return _finished(recipe, args, folder, asked)
     folder.refuse_file()

@@ -154,7 +154,8 @@ class RunFolder:
             )
         else:
             problem = f"{named}, where the run would write, and no {RECORD} says that a run of hf_mtl wrote it"
-        remedy = "Move it away, or choose another folder with training.output_dir=FOLDER"
+        edited = ", and train it from there if you edited it" if self.record.begun and found == [RECIPE] else ""
+        remedy = f"Move it away{edited}, or choose another folder with training.output_dir=FOLDER"
         if self.exists and not resume and not self.record.begun:
             remedy += "; --resume goes on with the run that is here"
         return Mistake("training.output_dir", problem, remedy)

@@ -82,6 +82,12 @@ def test_a_text_of_a_pair_counts_for_a_task_that_reads_it_alone(tmp_path: Path) 
     assert "texts of long" not in said
 
 
+def test_two_pairs_that_share_one_text_are_two_pairs(tmp_path: Path) -> None:
+    path = csv(tmp_path, "pairs.csv", TEXTS, question=["is it so?"] * 200)
+    pair = SequenceClassification(dataset=source(path), text=["question", "text"], label="a")
+    assert not load_tasks({"pair": pair})["pair"].overlaps
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from hf_mtl import load_recipe
 from hf_mtl.errors import RunError
-from hf_mtl.training.output_place import refuse_place
+from hf_mtl.training.output_place import refuse_copy, refuse_place
 from hf_mtl.training.run_folder import RunFolder
 from tests.training.folders import begin
 
@@ -104,3 +104,28 @@ def test_a_run_that_is_there_already_may_go_on_within_another(project: Path) -> 
 
 def test_a_data_folder_of_the_hub_is_no_place_here(project: Path) -> None:
     check(project, ".", {"path": "some/dataset", "data_files": "*.json"})
+
+
+OWN_RECIPE = """
+model: {backbone: some/hub-id}
+tasks: {a: {type: sequence_classification, dataset: {path: csv, data_files: train.csv}}}
+training: {output_dir: runs/first}
+"""
+
+
+def test_the_recipe_of_a_copied_run_does_not_stand_for_the_run_it_was_copied_from(project: Path) -> None:
+    begin(project / "runs" / "copy")
+    for name in ("first", "copy"):
+        (project / "runs" / name / "recipe.yaml").write_text(OWN_RECIPE)
+    refuse_copy(load_recipe("runs/first/recipe.yaml"), RunFolder("runs/first"))
+    with pytest.raises(RunError) as caught:
+        refuse_copy(load_recipe("runs/copy/recipe.yaml"), RunFolder("runs/first"))
+    assert "runs/first is not the folder of the run that runs/copy/recipe.yaml belongs to" in str(caught.value)
+    assert "training.output_dir=runs/copy, or training.output_dir=runs/first" in str(caught.value)
+    for wanted in ("runs/copy", "runs/first"):
+        refuse_copy(load_recipe("runs/copy/recipe.yaml", [f"training.output_dir={wanted}"]), RunFolder(wanted))
+
+
+def test_a_recipe_beside_no_run_may_name_any_run(project: Path) -> None:
+    (project / "recipe.yaml").write_text(OWN_RECIPE)
+    refuse_copy(load_recipe("recipe.yaml"), RunFolder("runs/first"))

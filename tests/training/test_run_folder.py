@@ -148,9 +148,10 @@ def test_what_the_user_changed_or_added_since_is_not_overwritten(
     before = runs.content(tmp_path)
     with pytest.raises(RunError) as caught:
         folder.open(resume=False, overwrite=True)
+    edited = ", and train it from there if you edited it" if name == "recipe.yaml" else ""
     assert str(caught.value) == (
         f"training.output_dir: {tmp_path} holds {name}, where the run would write: changed since the run here wrote "
-        "it, or put there by others. Move it away, or choose another folder with training.output_dir=FOLDER"
+        f"it, or put there by others. Move it away{edited}, or choose another folder with training.output_dir=FOLDER"
     )
     assert runs.content(tmp_path) == before
 
