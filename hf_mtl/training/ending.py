@@ -22,6 +22,7 @@ class Ending:
         skipped_steps: Steps that left the weights as they were, because gradients were not finite.
         watched: The score that decides which model is the best, and its best value; None: nothing decides.
         keeps_best: Whether the best model was to be kept, rather than the last.
+        lost_step: The step of the best model, where its checkpoint is gone; None: it is not.
     """
 
     step: int
@@ -31,6 +32,7 @@ class Ending:
     skipped_steps: int = 0
     watched: tuple[str, float | None] | None = None
     keeps_best: bool = False
+    lost_step: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As ``results.json`` has it."""
@@ -61,6 +63,9 @@ class Ending:
                 else f", {self.watched[0]} {self.watched[1]:.4f}"
             )
             found.append(f"The model of step {self.step:,} is kept: the best one{of}.")
+        elif self.lost_step is not None:
+            lost = f"The checkpoint of step {self.lost_step:,}, whose model was the best, is gone"
+            found.append(f"{lost}; the last step's model is kept.")
         elif self.ended_by == "early_stopping" and not self.keeps_best:
             found.append("The model of the last step is kept; load_best_model_at_end=true keeps the best one.")
         elif self.keeps_best and self.watched is not None and not math.isfinite(self.watched[1] or 0.0):

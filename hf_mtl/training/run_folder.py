@@ -124,6 +124,8 @@ class RunFolder:
         """
         if self.record.is_strange:
             yield RECORD
+        if os.path.lexists(self.path / WORK) and not (self.path / WORK).is_dir():
+            yield WORK
         begun = self.record.begun
         if goes_on and not begun:
             return

@@ -73,10 +73,18 @@ class WatchedTrainer(StoppableTrainer):
             ended_by=ended_by(trained, planned, self.budget.used_up > 0, self.callback_handler.callbacks),
             skipped_steps=0 if self.task_gradients is None else self.task_gradients.skipped_steps,
             keeps_best=self.args.load_best_model_at_end,
+            lost_step=self._lost_step(),
             watched=None if metric is None else (metric.removeprefix("eval_"), self.state.best_metric),
         )
         if self.tells_notes and self.is_world_process_zero() and (said := self.ending.sentences()):
             logger.warning(" ".join(said))
+
+    def _lost_step(self) -> int | None:
+        """Give the best step where no checkpoint of it was left to load; the last step's model needs none."""
+        best = self.state.best_global_step
+        if not self.args.load_best_model_at_end or self._best_step is not None or best == self.state.global_step:
+            return None
+        return best or None
 
     def _load_best_model(self) -> None:
         """As the Trainer's, which keeps the last step's model where the best checkpoint is gone."""
