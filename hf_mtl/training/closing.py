@@ -26,8 +26,16 @@ _FIGURES: dict[str, tuple[str, Callable[..., None]]] = {
 
 def is_open(folder: RunFolder, args: TrainingArguments) -> bool:
     """Whether a finished run was kept from something that follows its results."""
-    unsent = args.push_to_hub and outbox.waits(folder.path)
-    return unsent or folder.replaced.place is not None or bool(_wanted(folder, _records(folder), only_missing=True))
+    return (
+        is_unsent(folder, args)
+        or folder.replaced.place is not None
+        or bool(_wanted(folder, _records(folder), only_missing=True))
+    )
+
+
+def is_unsent(folder: RunFolder, args: TrainingArguments) -> bool:
+    """Whether the run's final model is to be pushed, and has not been."""
+    return args.push_to_hub and outbox.waits(folder.path)
 
 
 def draw(folder: RunFolder, only_missing: bool) -> None:
@@ -71,7 +79,7 @@ def push(folder: RunFolder, args: TrainingArguments, results: dict[str, Any]) ->
     Raises:
         NotPushedError: If that fails, for whatever reason.
     """
-    if not args.push_to_hub or not outbox.waits(folder.path):
+    if not is_unsent(folder, args):
         return
     try:
         outbox.send_model(folder.path, args)

@@ -59,7 +59,7 @@ class Ending:
         if self.keeps_best and self.best_step not in (None, self.step):
             found.append(
                 f"The model of step {self.step:,} is kept; that of step {self.best_step:,} was the best one"
-                f"{self._best_score()}, but has no checkpoint: save as often as you evaluate."
+                f"{self._best_score()}, but its checkpoint was never saved or is gone: save as often as you evaluate."
             )
         elif self.step != self.trained_steps:
             found.append(f"The model of step {self.step:,} is kept: the best one{self._best_score()}.")

@@ -18,7 +18,7 @@ from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.baselines import check_baselines
 from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrinterCallback, TaskProgressCallback
-from hf_mtl.training.closing import draw, is_open, push
+from hf_mtl.training.closing import draw, is_open, is_unsent, push
 from hf_mtl.training.finish import finish
 from hf_mtl.training.interruption import Interruption, unclaimed
 from hf_mtl.training.output_place import refuse_copy, refuse_place
@@ -201,10 +201,15 @@ def _finished(recipe: Recipe, args: TrainingArguments, folder: RunFolder, asked:
     results = _kept_results(recipe, folder, asked)
     asked.on_results(results)
     if is_open(folder, args):
-        with run_lock(folder.path):
-            if is_main_process():
-                folder.settle()
-            _close(folder, args, results)
+        try:
+            with run_lock(folder.path):
+                if is_main_process():
+                    folder.settle()
+                _close(folder, args, results)
+        except RunError as error:  # such as a folder that may only be read
+            if is_unsent(folder, args):
+                raise
+            _say(f"Its figures were not drawn: {error}")
     return results
 
 

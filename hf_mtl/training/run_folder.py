@@ -123,6 +123,8 @@ class RunFolder:
             goes_on: Whether the run here is resumed. Checkpoints are then looked at when its steps are known, and its
                 recipe when that is compared; where its record is lost, what has the names of a run's files is its.
         """
+        if os.path.lexists(self.path / WORK) and not (self.path / WORK).is_dir():
+            yield WORK
         begun = self.record.begun
         if goes_on and not begun:
             return

@@ -162,6 +162,17 @@ class StagedTrainer(HubTrainer):
         places = [path for path in found if checkpoints.is_checkpoint(path.name)]
         refuse_strangers([path for path in places if first < checkpoints.step_of(path) <= last])
 
+    def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
+        """As the Trainer's; the best checkpoint is the run's own, also where its folder was moved or copied since."""
+        begun = super()._init_training_state(*args, **kwargs)
+        self._name_own_best()
+        return begun
+
+    def _name_own_best(self) -> None:
+        run = Path(str(self.args.output_dir))
+        if (run / f"checkpoint-{self.state.best_global_step}").is_dir():
+            self._name_best(run)
+
     def _name_best(self, run: Path) -> None:
         """Say where the best checkpoint will be, on every process: the staged path does not last."""
         best = self.state.best_global_step

@@ -432,6 +432,7 @@ class MultiTaskTrainer(WatchedTrainer):
         logger.info(f"{folder} is the last checkpoint of a run that has ended; nothing is left to train.")
         self._load_from_checkpoint(str(folder))
         self.state = state
+        self._name_own_best()
         best = state.best_model_checkpoint
         if self.args.load_best_model_at_end and best is not None and os.path.isdir(best):
             self._load_best_model()

@@ -15,7 +15,7 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from hf_mtl.errors import NotPushedError, RunError
 from hf_mtl.reporting import drawn
-from hf_mtl.training import closing, hub, outbox, reports, run
+from hf_mtl.training import closing, hub, outbox, reports, run, run_lock
 from tests.training import runs
 
 SHORT = ("training.max_steps=2", "training.save_steps=2", "training.eval_steps=2")
@@ -77,6 +77,18 @@ def test_a_figure_that_cannot_be_drawn_is_a_warning(
     (text,) = [text for text in said if "drawn" in text]
     assert reason in text
     assert str(finished / "figures") in text
+
+
+def test_a_finished_run_that_may_only_be_read_gives_its_results_without_figures(
+    finished: Path, recipe: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    shutil.rmtree(finished / "figures")
+    monkeypatch.setattr(run_lock, "_take_some_lock", refuse)
+    assert runs.train(recipe, finished, resume=True) == runs.results(finished)
+    assert said[-1].startswith("Its figures were not drawn: training.output_dir: ")
 
 
 def test_a_finished_run_gets_the_figures_that_it_lacks(finished: Path, recipe: Path) -> None:

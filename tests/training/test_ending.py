@@ -47,8 +47,8 @@ def test_the_best_step_may_have_no_checkpoint(tmp_path: Path, monkeypatch: pytes
     assert trainer.ending is not None
     assert trainer.ending.step == 2
     assert trainer.ending.sentences() == [
-        "The model of step 2 is kept; that of step 3 was the best one, average 0.9000, but has no checkpoint: save "
-        "as often as you evaluate."
+        "The model of step 2 is kept; that of step 3 was the best one, average 0.9000, but its checkpoint was "
+        "never saved or is gone: save as often as you evaluate."
     ]
 
 

@@ -53,7 +53,7 @@ IN_THE_WAY = (
     *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "merges.txt", "special_tokens_map.json"),
     *("log.jsonl", "recipe.yaml", "results.json", "data.json", "trained_texts.safetensors", "manifest.json"),
     *("training_args.bin", "adapter_config.json", "pytorch_model.bin", "checkpoint-5/weights"),
-    *("figures/training.png", "figures/gradients.png", "checkpoint-7", "config.json/a"),
+    *("figures/training.png", "figures/gradients.png", "checkpoint-7", "config.json/a", ".hf_mtl"),
 )
 
 

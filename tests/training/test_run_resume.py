@@ -10,6 +10,7 @@ import pytest
 
 from hf_mtl import load_recipe
 from hf_mtl.errors import CheckpointError, RunError
+from hf_mtl.training.checkpoint import seal
 from tests.training import runs
 
 
@@ -27,6 +28,38 @@ def test_a_run_killed_after_its_last_checkpoint_only_needs_its_results(
     runs.assert_same_bits(unfinished, world / "run")
     assert runs.content(unfinished / "checkpoint-10") == before
     assert {path.name for path in unfinished.iterdir()} == runs.FOLDER | runs.MODEL
+
+
+BEST = ("training.load_best_model_at_end=true", "training.metric_for_best_model=average", "training.eval_steps=5")
+
+
+@pytest.fixture
+def moved(recipe: Path, tmp_path: Path) -> Path:
+    """A run that was moved when all but its end was done; the model of step 5 is its best."""
+    runs.train(recipe, tmp_path / "first", *BEST)
+    (tmp_path / "first" / "results.json").unlink()
+    for path in (tmp_path / "first").glob("checkpoint-*/trainer_state.json"):
+        state = json.loads(path.read_text())
+        path.write_text(json.dumps({**state, "best_global_step": 5, "best_metric": 1.0}))
+        seal(path.parent)
+    return (tmp_path / "first").rename(tmp_path / "moved")
+
+
+def test_a_run_that_was_moved_ends_with_its_best_model(recipe: Path, moved: Path) -> None:
+    found = runs.train(recipe, moved, *BEST, resume=True)
+    assert found["step"] == 5
+    model, best = moved / "model.safetensors", moved / "checkpoint-5" / "model.safetensors"
+    assert model.read_bytes() == best.read_bytes()
+
+
+def test_a_best_model_whose_checkpoint_was_removed_is_said(recipe: Path, moved: Path) -> None:
+    shutil.rmtree(moved / "checkpoint-5")
+    found = runs.train(recipe, moved, *BEST, resume=True)
+    assert found["step"] == 10
+    lost = (
+        "The model of step 10 is kept; that of step 5 was the best one, average 1.0000, but its checkpoint was never"
+    )
+    assert any(note.startswith(lost) for note in found["notes"])
 
 
 def remove_one(folder: Path) -> str:
