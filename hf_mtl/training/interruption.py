@@ -130,6 +130,22 @@ def unclaimed(*signals: int) -> list[int]:
     return [number for number in signals if _is_unclaimed(signal.getsignal(number))]
 
 
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the process in the block without a word, unless the program has handlers for them.
+
+    For code that waits for other processes outside of Python, perhaps for half an hour: no handler of Python's runs
+    in it, so that the process could not be ended. Nothing is trained yet.
+    """
+    numbers = unclaimed(signal.SIGINT, signal.SIGTERM) if _in_main_thread() else []
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def can_take_signals() -> bool:
     """Whether this thread can; says that ``enable_jit_checkpoint`` does nothing if it cannot."""
     if not _in_main_thread():

@@ -20,6 +20,7 @@ from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import Recipe
 from hf_mtl.shown import get_logger
 from hf_mtl.training.argument_checks import check_training
+from hf_mtl.training.interruption import ending_at_once
 from hf_mtl.training.setup import check_token_ids, encode_splits
 from hf_mtl.training.tokenizer import load_tokenizer
 from hf_mtl.training.trainer import MultiTaskTrainer
@@ -58,7 +59,8 @@ def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments
         args = MultiTaskTrainingArguments(**options)
     except (ValueError, TypeError, ArithmeticError, OSError, ImportError) as error:
         raise RecipeError(recipe.with_places([Mistake("training", str(error).strip().rstrip("."))])) from error
-    _ = args.device  # joins the other processes, which take turns at the data from here on
+    with ending_at_once():
+        _ = args.device  # joins the other processes, which take turns at the data from here on
     if mistakes := check_training(args):
         raise RecipeError(recipe.with_places(mistakes))
     return args

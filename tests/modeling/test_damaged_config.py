@@ -39,7 +39,11 @@ VALUES: dict[str, tuple[str, Any, str]] = {
     "task names": ("task_names", [[]], "task_names: is"),
     "precision": ("dtype", "float17", "dtype: is 'float17'"),
     "other weights": ("transformers_weights", "../x", "transformers_weights: names another file"),
-    "code of the Hub": ("attn_implementation", "some/kernel", "attn_implementation: is 'some/kernel'"),
+    "code of the Hub": (
+        "attn_implementation",
+        "some/kernel",
+        "attn_implementation: names the attention kernel",
+    ),
     "no backbone": ("encoder_config", [], "encoder_config: is a list"),
     "an unknown backbone": ("encoder_config.model_type", "brt", r"encoder_config\.model_type: is 'brt'"),
     "itself as backbone": ("encoder_config.model_type", "hf_mtl", r"encoder_config\.model_type: is 'hf_mtl'"),

@@ -50,7 +50,7 @@ def full_disk(folder: Path, patch: pytest.MonkeyPatch) -> str:
         raise OSError(28, "No space left on device")
 
     patch.setattr("matplotlib.figure.Figure.savefig", fail)
-    return "training.png was not drawn: [Errno 28] No space left on device."
+    return "No space left on device"
 
 
 def no_matplotlib(folder: Path, patch: pytest.MonkeyPatch) -> str:
@@ -161,9 +161,9 @@ def test_a_push_that_fails_leaves_a_finished_run_that_can_be_pushed_again(
     assert said == [f"{folder} is finished; nothing to resume."]
     assert fake.pushed == [("user/me/other", (runs.MODEL | {"README.md"}) - {"manifest.json"})]
     assert "run" in fake.read[0]
-    after = {name: content for name, content in before.items() if not name.startswith("outbox/")}
+    after = {name: content for name, content in before.items() if not name.startswith(".hf_mtl/")}
     assert runs.content(folder) == after
-    assert not (folder / "outbox").exists()
+    assert not (folder / ".hf_mtl").exists()
     runs.train(recipe, folder, *PUSH, resume=True)
     assert len(fake.pushed) == 1
 

@@ -94,6 +94,18 @@ def test_what_stopped_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said == ["Stopped by SIGTERM inner."]
 
 
+def test_what_waits_outside_of_python_is_ended_by_the_system() -> None:
+    with Interruption("here").taking([signal.SIGTERM]):
+        taken = signal.getsignal(signal.SIGTERM)
+        with interruption.ending_at_once():
+            assert signal.getsignal(signal.SIGTERM) == signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) == taken
+        signal.signal(signal.SIGTERM, mine := lambda number, frame: None)
+        with interruption.ending_at_once():
+            assert signal.getsignal(signal.SIGTERM) == mine, "the program's own"
+        signal.signal(signal.SIGTERM, taken)
+
+
 def test_a_handler_that_was_put_in_its_place_stays() -> None:
     before = signal.getsignal(TERM)
     with Interruption().taking([TERM]):
