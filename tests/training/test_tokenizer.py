@@ -134,7 +134,7 @@ def test_a_tokenizer_of_bytes_needs_no_vocabulary(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("model.backbone={folder}", r"model.tokenizer: no tokenizer is in '{folder}'"),
+        ("model.backbone={folder}/bare", r"model.tokenizer: no tokenizer is in '{folder}/bare'"),
         ("model.max_length=2", "model.max_length: 2 leaves no room for text"),
         (
             "model.tokenizer={folder}/words",
@@ -145,7 +145,7 @@ def test_a_tokenizer_of_bytes_needs_no_vocabulary(tmp_path: Path) -> None:
 def test_a_recipe_whose_texts_the_model_could_not_read_is_refused(
     recipe: Path, tmp_path: Path, override: str, said: str
 ) -> None:
-    BertConfig(**tiny.BERT).save_pretrained(tmp_path)
+    BertConfig(**tiny.BERT).save_pretrained(tmp_path / "bare")
     train_wordpiece(["quince quince"], vocab_size=64).save_pretrained(tmp_path / "words")
     overrides = [override.format(folder=tmp_path), f"training.output_dir={tmp_path / 'run'}"]
     if "backbone" in override:
