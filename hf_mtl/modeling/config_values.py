@@ -117,8 +117,11 @@ def _elsewhere(fields: Mapping[str, Any], key: str) -> Iterator[Mistake]:
     if fields.get("transformers_weights") is not None:
         yield Mistake(f"{start}transformers_weights", "names another file of weights", "Remove it")
     for name in ("attn_implementation", "_attn_implementation"):
-        if "/" in str(fields.get(name, "")):  # a repository of kernels
-            problem = f"names the attention kernel {shown(fields[name])}, which is code of others"
+        found = fields.get(name)
+        if not isinstance(found, str | Mapping | None):
+            yield Mistake(f"{start}{name}", f"is {shown(found)}", "It is a word, such as sdpa; take it out")
+        elif "/" in str(found):  # a repository of kernels
+            problem = f"names the attention kernel {shown(found)}, which is code of others"
             yield Mistake(
                 f"{start}{name}", problem, "Take it out; give it to from_pretrained if you trust the kernel"
             )

@@ -44,6 +44,8 @@ VALUES: dict[str, tuple[str, Any, str]] = {
         "some/kernel",
         "attn_implementation: names the attention kernel",
     ),
+    "attention of no name": ("attn_implementation", True, "attn_implementation: is True"),
+    "a backbone's attention of no name": ("encoder_config._attn_implementation", 3, "_attn_implementation: is 3"),
     "no backbone": ("encoder_config", [], "encoder_config: is a list"),
     "an unknown backbone": ("encoder_config.model_type", "brt", r"encoder_config\.model_type: is 'brt'"),
     "itself as backbone": ("encoder_config.model_type", "hf_mtl", r"encoder_config\.model_type: is 'hf_mtl'"),
