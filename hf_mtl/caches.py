@@ -89,6 +89,9 @@ def _caches() -> Iterator[tuple[str, str]]:
 def _is_about(error: OSError, folder: Path) -> bool:
     place = Path(error.filename)
     inside = place == folder or folder in place.parents
+    unreadable = error.errno in (errno.EACCES, errno.EPERM) and place.is_file()
+    if unreadable and folder == Path(tempfile.gettempdir()):
+        return False  # a file that is there and cannot be read: people keep data in such places too
     if error.errno in _REFUSED:
         return inside or (place in folder.parents and not folder.is_dir())
     return error.errno in _NO_FOLDER and not folder.is_dir() and (inside or place in folder.parents)

@@ -1,6 +1,7 @@
 """A cache that cannot be written is named, with the variable that moves it; nothing else is taken for one."""
 
 import errno
+import tempfile
 from pathlib import Path
 
 import datasets
@@ -68,6 +69,14 @@ def test_what_the_system_says_of_a_cache_is_found_among_the_causes(
     assert "make room" in refused(errno.ENOSPC, str(tmp_path / "hub" / "a"))
     assert refused(errno.ENOENT, str(tmp_path / "hub" / "not there")) == ""
     assert refused(errno.EACCES, "/somewhere/else") == ""
+    data = tmp_path / "temporary" / "data.csv"
+    data.parent.mkdir()
+    data.write_text("text,label\n")
+    monkeypatch.setattr(tempfile, "tempdir", str(data.parent))
+    monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "home"))
+    assert refused(errno.EACCES, str(data)) == "", "data of the user's that cannot be read"
+    assert "Set TMPDIR" in refused(errno.EACCES, str(data.parent / "new"))
+    assert "make room" in refused(errno.ENOSPC, str(data))
     assert refused(errno.EACCES, 3) == ""
 
 

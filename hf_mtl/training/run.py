@@ -145,8 +145,8 @@ def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrai
     """The Trainer of a run, which keeps its log and its recipe, once it is sure that every split can be used."""
     if test and not prepared.split("test"):
         raise RunError(
-            "--test: no task has a split 'test' to score, with rows that have a label; leave it out, or name one in "
-            "a task's dataset"
+            "--test: no task has a split 'test' to score, with rows that have a label; leave it out, name one in a "
+            "task's dataset, or have one taken out of train with test_fraction"
         )
     model = prepared.new_model()
     if test:
