@@ -19,6 +19,7 @@ from hf_mtl.errors import Interrupted, Stopped, Terminated
 from hf_mtl.training import checkpoint, run
 from hf_mtl.training.hub import HubTrainer
 from hf_mtl.training.run_folder import RunFolder
+from hf_mtl.training.run_record import RunRecord
 from tests.training import runs
 from tests.training.test_resume import assert_same_bits
 from tests.training.trainers import make, parameters, records, same
@@ -137,6 +138,7 @@ def test_a_scheduled_checkpoint_says_that_its_epoch_is_still_to_end(references: 
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     log = tmp_path / "run" / "log.jsonl"
     log.write_text("".join(line for line in log.open() if json.loads(line)["step"] < 12))
+    RunRecord(tmp_path / "run").begin()  # the log is not complete
     runs.train(recipe, tmp_path / "run", *options, resume=True)
     assert_same_bits(tmp_path / "run", tmp_path / "reference")
 
