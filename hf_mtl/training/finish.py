@@ -8,6 +8,7 @@ from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training import outbox
 from hf_mtl.training.baselines import add_baselines
 from hf_mtl.training.finite import refuse_broken_scores
+from hf_mtl.training.own_checkpoints import remove_empty
 from hf_mtl.training.prepare import Prepared, note_unscored
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.together import all_or_none
@@ -59,6 +60,7 @@ def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
     except DiskError:
         if trainer.args.should_save:
             shutil.rmtree(staged, ignore_errors=True)
+            remove_empty(staged.parent)
         raise
 
 
