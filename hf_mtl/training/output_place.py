@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path, PurePath
 
+from hf_mtl.data.readers import READERS
 from hf_mtl.errors import Mistake, ModelError, RunError
 from hf_mtl.modeling.backbone import resolve_backbone
 from hf_mtl.recipe import Recipe
@@ -12,7 +13,6 @@ from hf_mtl.tasks import DatasetSource, Task
 from hf_mtl.training.run_folder import RECIPE, WRITTEN, RunFolder, would_write
 from hf_mtl.training.run_record import RECORD, RunRecord
 
-_FORMATS = ("csv", "json", "parquet")
 _KEY = "training.output_dir"
 _REMEDY = "Choose another folder with training.output_dir=FOLDER"
 
@@ -70,7 +70,7 @@ def _inputs(recipe: Recipe) -> Iterator[tuple[str, str]]:
             yield f"model.{name}", found
     for name, task in recipe.tasks.items():
         for key, source in _sources(name, task):
-            if source.path not in _FORMATS:  # any data_files are then a dataset's own
+            if source.path not in READERS:  # any data_files are then a dataset's own
                 yield key, source.path
             else:
                 yield from ((f"{key}.data_files", file) for file in _files(source))

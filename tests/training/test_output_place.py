@@ -71,6 +71,12 @@ def test_a_run_in_a_folder_that_it_reads_is_refused(
 
 WRITTEN_OVER = [
     ({}, {"path": "json", "data_files": "log.jsonl"}, ".", "is where the run would write log.jsonl, and it reads"),
+    (
+        {},
+        {"path": "text", "data_files": "recipe.yaml"},
+        ".",
+        "is where the run would write recipe.yaml, and it reads",
+    ),
     ({}, {"path": "json", "data_files": ["./*.json*"]}, ".", "would write run.json, which '.*' would read"),
     ({}, {"path": "json", "data_files": "./**/*.json"}, "new/run", "would write run.json, which '.*' would read"),
     ({"tokenizer": "./old/checkpoint-5"}, PLAIN, "old", "is where the run would write checkpoint-5, and it reads"),
