@@ -94,7 +94,7 @@ def _check_figure(figure: Path) -> None:
     if figure.exists() and not (figure.is_file() and is_drawn(figure)):
         remedy = "Move it away, or choose another folder with training.output_dir=FOLDER"
         raise RunError(
-            Mistake("training.output_dir", f"{figure}: the plan would be drawn here; it is no plan", remedy)
+            Mistake("training.output_dir", f"{figure}: the plan would be drawn here; hf_mtl did not draw it", remedy)
         )
 
 
