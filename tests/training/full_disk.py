@@ -11,7 +11,7 @@ import pytest
 from tests.training import killing
 
 
-def library(folder: Path) -> Path:
+def compiled(folder: Path) -> Path:
     """What has to be preloaded; skips the test where it cannot be built."""
     compiler = shutil.which("cc")
     if compiler is None or sys.platform != "linux":

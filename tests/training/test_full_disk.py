@@ -47,7 +47,7 @@ def test_a_log_that_cannot_be_written_ends_the_run_and_loses_no_line(
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_every_write_of_a_run_may_meet_a_full_disk(tmp_path: Path) -> None:
-    built = full_disk.library(tmp_path)
+    built = full_disk.compiled(tmp_path)
     recipe = runs.write_recipe(tmp_path / "world")
     command = [sys.executable, "-m", "tests.training.full_disk_worker", str(recipe), str(tmp_path)]
     done = subprocess.run(command, env=full_disk.environment(built), capture_output=True, text=True, check=False)
@@ -96,7 +96,7 @@ def test_both_processes_end_when_one_cannot_write(
         times = {"rng_state_1.pth": 0, "trainer_state.json": 2}  # the other process writes the first
         room = 10_000 + sum(path.stat().st_size * times.get(path.name, 1) for path in before if path.is_file())
     disk = {"FULL_DISK_FOLDER": str(run), "FULL_DISK_ROOM": str(room), "FULL_DISK_RANK": str(rank)}
-    environment = full_disk.environment(full_disk.library(tmp_path), HF_HOME=str(recipe.parent / "hf"), **disk)
+    environment = full_disk.environment(full_disk.compiled(tmp_path), HF_HOME=str(recipe.parent / "hf"), **disk)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
     command = [*launcher, "hf_mtl", "train", str(recipe), f"training.output_dir={run}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
