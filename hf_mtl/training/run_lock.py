@@ -7,9 +7,11 @@ from pathlib import Path
 from accelerate import PartialState
 
 from hf_mtl.data.processes import agree
+from hf_mtl.disk import FULL
 from hf_mtl.errors import Mistake, RunError
 from hf_mtl.training.heartbeat import Heartbeat
 from hf_mtl.training.kernel_lock import KernelLock, NoKernelLockError
+from hf_mtl.training.together import all_or_none
 
 LOCK = "run.lock"
 """The locked file; it lies in the folder while a run is at work there, and one that is left there is harmless."""
@@ -27,6 +29,7 @@ def run_lock(folder: Path) -> Iterator[None]:
 
     Raises:
         RunError: On every process, if another run is at work in the folder, or if nothing can be written there.
+        DiskError: On every process, if the disk is full.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     processes = PartialState()
@@ -46,13 +49,14 @@ def _hold_together(folder: Path, processes: PartialState, held: list[KernelLock 
     """Take the lock on the main process, which must have it alone, and then on the others beside it."""
     for alone in (True, False):
         error = None
-        if processes.is_main_process == alone:
-            try:
-                held.append(_take(folder, processes.process_index, alone))
-                if processes.num_processes > 1:
-                    held[-1].share()
-            except RunError as found:
-                error = found
+        with all_or_none(folder, folder / LOCK):
+            if processes.is_main_process == alone:
+                try:
+                    held.append(_take(folder, processes.process_index, alone))
+                    if processes.num_processes > 1:
+                        held[-1].share()
+                except RunError as found:
+                    error = found
         agree(error)
 
 
@@ -63,6 +67,8 @@ def _take(folder: Path, rank: int, alone: bool) -> KernelLock | Heartbeat:
         except FileNotFoundError:  # a refused run has just removed the folder that it had made
             return _take_some_lock(folder, rank, alone)
     except OSError as error:
+        if error.errno in FULL:  # no mistake of the user's
+            raise
         found = f"{error.filename or folder} cannot be written: {error.strerror or error}"
         raise RunError(Mistake("training.output_dir", found, "Choose another folder.")) from error
 

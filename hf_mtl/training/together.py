@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from accelerate.utils import gather_object
-
+from hf_mtl.data.processes import agree
 from hf_mtl.disk import writing
 from hf_mtl.errors import DiskError
 from hf_mtl.training.checkpoint import newest_whole
@@ -30,11 +29,9 @@ def all_or_none(run: Path, path: Path | None = None) -> Iterator[None]:
         with writing(path or run):
             yield
     except DiskError as error:
-        failure = error
-    own = [] if failure is None else [(f"{failure} {_left(run)}", failure.full)]
-    found: list[tuple[str, bool]] = gather_object(own)
-    if found:
-        raise DiskError(*found[0]) from failure
+        failure = DiskError(f"{error} {_left(run)}", error.full)
+        failure.__cause__ = error
+    agree(failure)
 
 
 def _left(run: Path) -> str:
