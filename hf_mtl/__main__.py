@@ -10,8 +10,8 @@ if __name__ == "__main__":
     code = main()
     me = launched()
     if me is not None and me.rank > 0:
-        # The others end before the first process, which still draws and pushes. The interpreter's own exit was seen
-        # to abort one of them then, on threads of its process group; there is nothing left for it to do.
+        # The others end before the first process, which still draws and pushes. One of them was once seen to abort in
+        # the interpreter's exit ("terminate called without an active exception"); nothing is left for that to do.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -21,6 +21,7 @@ from transformers import TrainingArguments
 
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import Interrupted, Stopped, Terminated
+from hf_mtl.launched import launched
 from hf_mtl.shown import get_logger
 
 logger = get_logger(__name__)
@@ -119,7 +120,8 @@ class Interruption:
         return None
 
     def _acknowledge(self) -> None:
-        if int(os.environ.get("RANK", "0")) == 0 and self.received is not None:
+        me = launched()
+        if (me is None or me.rank == 0) and self.received is not None:
             again = " Press Ctrl-C again to end at once." if self.received == signal.SIGINT else ""
             # Not print: the handler may have come into the middle of another one.
             os.write(2, f"\n{self.received.name}: stopping after this step.{again}\n".encode())

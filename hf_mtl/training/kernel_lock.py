@@ -40,7 +40,7 @@ class NoKernelLockError(Exception):
 
 
 class KernelLock:
-    """A held lock. filelock is not used: its versions differ in what they write into the file and take for a lock.
+    """A held lock. filelock has none that the processes of a run could hold together.
 
     Args:
         path: The file.
