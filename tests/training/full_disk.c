@@ -37,7 +37,7 @@ __attribute__((constructor)) static void from_environment(void) {
 
 static int is_below(const char *path) {
     size_t length = strlen(folder);
-    return length && !strncmp(path, folder, length) && path[length] == '/';
+    return length && !strncmp(path, folder, length) && (path[length] == '/' || !path[length]);
 }
 
 /* How many bytes of a write are taken. */

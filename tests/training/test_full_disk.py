@@ -78,8 +78,8 @@ def on_two_processes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pa
 @pytest.mark.parametrize(
     ("rank", "room", "file"),
     [
-        (0, 0, "trained_texts.safetensors"),
-        (0, 7_000, "log.jsonl"),
+        (0, 0, "run.lock"),
+        (0, 100, "log.jsonl"),
         (0, 30_000, ".hf_mtl/staging/checkpoint-5/model.safetensors"),
         (1, 0, ".hf_mtl/staging/checkpoint-5/rng_state_1.pth"),
         (0, None, ".hf_mtl/staging/model.safetensors"),
@@ -95,7 +95,8 @@ def test_both_processes_end_when_one_cannot_write(
         before = [path for path in reference.rglob("*") if path.relative_to(reference).parts[0] not in after]
         times = {"rng_state_1.pth": 0, "trainer_state.json": 2}  # the other process writes the first
         room = 10_000 + sum(path.stat().st_size * times.get(path.name, 1) for path in before if path.is_file())
-    disk = {"FULL_DISK_FOLDER": str(run), "FULL_DISK_ROOM": str(room), "FULL_DISK_RANK": str(rank)}
+    full = run / file if file == "log.jsonl" else run  # a disk of its own for the log, which is written all along
+    disk = {"FULL_DISK_FOLDER": str(full), "FULL_DISK_ROOM": str(room), "FULL_DISK_RANK": str(rank)}
     environment = full_disk.environment(full_disk.compiled(tmp_path), HF_HOME=str(recipe.parent / "hf"), **disk)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
     command = [*launcher, "hf_mtl", "train", str(recipe), f"training.output_dir={run}"]

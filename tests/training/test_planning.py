@@ -244,9 +244,8 @@ def test_a_plan_draws_over_a_plan_and_over_nothing_else(recipe: Path, tmp_path: 
     figure = tmp_path / "run" / "figures" / "mixture.png"
     plan(recipe, tmp_path)
     figure.write_bytes(b"mine")
-    with pytest.raises(
-        RunError, match=rf"{figure}: the plan would be drawn here; hf_mtl did not draw it\. Move it away"
-    ):
+    said = rf"{figure}: the plan would be drawn here; hf_mtl did not draw it\. Move it away"
+    with pytest.raises(RunError, match=said):
         plan(recipe, tmp_path)
     assert figure.read_bytes() == b"mine"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_mtl.errors import DataError, RunError
+from hf_mtl.errors import DataError, DiskError, RunError
 from hf_mtl.training import kernel_lock, run, run_lock
 from hf_mtl.training.kernel_lock import KernelLock
 from tests.training import runs
@@ -213,6 +213,17 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(kernel_lock.os, "open", fails)
     with pytest.raises(RunError, match="cannot be written: Read-only file system"), run_lock.run_lock(tmp_path):
         pass
+
+
+def test_a_full_disk_is_no_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kernel_lock.os, "open", fails)
+    full = rf"cannot write {tmp_path}/run/run.lock: No space left on device .*There is no checkpoint yet"
+    with pytest.raises(DiskError, match=full), run_lock.run_lock(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "run").exists()
 
 
 def test_tasks_of_srun_learn_how_to_train_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
