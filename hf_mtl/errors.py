@@ -177,11 +177,6 @@ class RunError(UserError):
     """A run that cannot start here: it exists already, or there is nothing to resume."""
 
 
-def in_a_line(error: BaseException) -> str:
-    """The first line of what an error says, to stand in a sentence."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
 def idle_options(
     only_with: OnlyWith, given: Mapping[str, Any], defaults: Mapping[str, Any], key: str
 ) -> list[Mistake]:
@@ -260,6 +255,13 @@ def by_task_mistakes(value: object, key: str, tasks: Collection[str]) -> list[Mi
 
 
 def one_line(error: BaseException) -> str:
-    """What an error of another program says, in its first sentence; its kind where it says nothing."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.split(". ")[0].rstrip(".:")
+    """What an error of another program says, in its first sentence; its kind where it says nothing.
+
+    A line that ends with a colon has its point in the next one; what else follows may be a stack of hundreds of lines.
+    """
+    said = ""
+    for line in str(error).strip().splitlines():
+        said = " ".join([*said.split(), *line.split()])
+        if not said.endswith(":"):
+            break
+    return (said or type(error).__name__).split(". ")[0].rstrip(".:")

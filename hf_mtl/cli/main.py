@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from hf_mtl.cli import streams, voice
-from hf_mtl.errors import HfMtlError, Interrupted, Stopped, UserError
+from hf_mtl.errors import HfMtlError, Interrupted, Stopped, UserError, one_line
+from hf_mtl.launched import launched
 from hf_mtl.shown import shown
 
 _EPILOG = """\
@@ -151,10 +152,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not voice.another_has_ended():
             raise
         # It has said why; this process has only lost it.
-        print(f"hf-mtl {arguments.command}: ended with the other processes ({_first_line(error)})", file=sys.stderr)
+        why = f"{type(error).__name__}: {one_line(error)}"
+        print(f"hf-mtl {arguments.command}: ended with the other processes ({why})", file=sys.stderr)
         return 1
     _leave_the_others()
     return code
+
+
+def run() -> NoReturn:
+    """Run the command of this process, and end the process with its code."""
+    code = main()
+    me = launched()
+    if me is not None and me.rank > 0:
+        # The others end before the first process, which still draws and pushes. One of them was once seen to abort in
+        # the interpreter's exit ("terminate called without an active exception"); nothing is left for that to do.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _leave_the_others() -> None:
@@ -170,10 +185,6 @@ def _say_why(command: str, error: HfMtlError) -> None:
     """Print what ended a command: once, if every process found the same."""
     count = f"{_count(error)}\n" if isinstance(error, UserError) else ""
     voice.say(f"hf-mtl {command}: {count}{error}", file=sys.stderr, last=True)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _count(error: UserError) -> str:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from hf_mtl.errors import Mistake
+from hf_mtl.file_kinds import other_kind
 
 _AS_LARGE_AS = 1 << 30
 _TIMES = 200
@@ -26,12 +27,6 @@ _CHUNK = 1 << 20
 _BLOCK = 10 << 20
 _MOST_COLUMNS = 10_000
 _JSON_KEY = re.compile(rb'"((?:[^"\\]|\\.)*+)"\s*+:')
-_KINDS = (
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
 _OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -108,8 +103,8 @@ def _mistakes(path: Path, key: str) -> list[Mistake]:
         mode = path.stat().st_mode
     except (OSError, ValueError):  # a URL, or what is said where it is looked for
         return []
-    kind = next((kind for test, kind in _KINDS if test(mode)), "")
-    if kind:
+    kind = other_kind(mode)
+    if kind and not stat.S_ISDIR(mode):  # a folder of files is read by its builder
         return [Mistake(key, f"'{path}' is {kind}, not a file", "Write the rows to a file, and name that.")]
     if stat.S_ISREG(mode) and _is_bomb(path):
         return [too_large(str(path), "is decompressed", key)]

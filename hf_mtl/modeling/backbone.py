@@ -16,8 +16,8 @@ from transformers.utils import CONFIG_NAME
 from hf_mtl.caches import refuse_cache
 from hf_mtl.errors import Mistake, ModelError, UserError, one_line
 from hf_mtl.modeling.allowance import Allowance, building
-from hf_mtl.modeling.config_values import absurd_values
-from hf_mtl.modeling.configuration import MultiTaskConfig, build_config, refuse_kernels
+from hf_mtl.modeling.config_values import absurd_values, elsewhere
+from hf_mtl.modeling.configuration import MultiTaskConfig, build_config
 from hf_mtl.modeling.packages import IN_PACKAGE, package_folder
 from hf_mtl.modeling.weight_files import WeightFiles
 
@@ -52,7 +52,6 @@ def load_encoder_config(backbone: Backbone, **kwargs: Any) -> PreTrainedConfig:
     if isinstance(backbone, Mapping):
         return _inline_config(backbone)
     config = _read_config(str(backbone), kwargs)
-    refuse_kernels(config, f"the config of '{backbone}'")
     if isinstance(config, MultiTaskConfig):
         remedy = (
             "To train it on, give MultiTaskModel.from_pretrained to the Trainer. For other tasks, save its encoder "
@@ -69,7 +68,7 @@ def _read_config(backbone: str, options: Mapping[str, Any]) -> PreTrainedConfig:
     try:
         # Before its class makes lists of the lengths that it names.
         fields, _ = PreTrainedConfig.get_config_dict(path, **options)
-        wrong = absurd_values(fields) if isinstance(fields, dict) else ()
+        wrong = [*absurd_values(fields), *elsewhere(fields)] if isinstance(fields, dict) else []
         place = f"{backbone}/{CONFIG_NAME}"
         if mistakes := [replace(item, key=_KEY, problem=f"{place}: {item.key}: {item.problem}") for item in wrong]:
             raise ModelError(mistakes)

@@ -92,7 +92,7 @@ def encoder_mistakes(fields: Any, own_type: str) -> Iterator[Mistake]:
     if not isinstance(found, str) or found not in CONFIG_MAPPING or found == own_type:
         yield Mistake(f"{key}.model_type", f"is {shown(found)}", "It is a backbone that transformers knows")
     yield from absurd_values(fields, key)
-    yield from _elsewhere(fields, key)
+    yield from elsewhere(fields, key)
 
 
 def own_mistakes(fields: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -108,11 +108,16 @@ def own_mistakes(fields: Mapping[str, Any]) -> Iterator[Mistake]:
         kind = getattr(torch, found, None) if isinstance(found, str) else found
         if found is not None and not (isinstance(kind, torch.dtype) and kind.is_floating_point):
             yield Mistake(name, f"is {shown(found)}", "It is a precision, such as float32 or bfloat16")
-    yield from _elsewhere(fields, "")
+    yield from elsewhere(fields)
 
 
-def _elsewhere(fields: Mapping[str, Any], key: str) -> Iterator[Mistake]:
-    """What would have transformers fetch other weights, or code, than what lies beside the config."""
+def elsewhere(fields: Mapping[str, Any], key: str = "") -> Iterator[Mistake]:
+    """What would have transformers fetch other weights, or code, than what lies beside the config.
+
+    Args:
+        fields: A config as JSON. (Python code may name a kernel with ``attn_implementation=``.)
+        key: Its dotted key, for messages.
+    """
     start = f"{key}." if key else ""
     if fields.get("transformers_weights") is not None:
         yield Mistake(f"{start}transformers_weights", "names another file of weights", "Remove it")

@@ -22,23 +22,6 @@ _NOT_THERE = "Give a folder or a Hub id with a model of hf_mtl in it"
 _REMEDY = "It is damaged or was edited; copy it again, or load another checkpoint"
 
 
-def refuse_kernels(config: Any, name: str) -> None:
-    """Refuse a config read from a file that names a kernel of the Hub for its attention: compiled code of others.
-
-    Args:
-        config: The config.
-        name: What to call it.
-
-    Raises:
-        ModelError: If it does. (Python code may name one with ``attn_implementation=``.)
-    """
-    found = getattr(config, "_attn_implementation", None)
-    if isinstance(found, str) and "/" in found:
-        problem = f"{name} names the attention kernel '{found}', which is code of others"
-        remedy = "Take attn_implementation out of its config.json; give it in Python if you trust the kernel"
-        raise ModelError(Mistake("model.backbone", problem, remedy))
-
-
 class MultiTaskConfig(PreTrainedConfig):
     """Config of a `MultiTaskModel`.
 
@@ -145,7 +128,6 @@ class MultiTaskConfig(PreTrainedConfig):
         with _of_file(kwargs.get("name_or_path")):
             if mistakes := list(own_mistakes(config_dict)):
                 raise ModelError(mistakes)
-            chosen = "attn_implementation" in kwargs
             try:
                 made = super().from_dict(config_dict, **kwargs)
             except UserError:
@@ -154,9 +136,6 @@ class MultiTaskConfig(PreTrainedConfig):
                 raise ModelError(config_mistake(error, "")) from error
         config = made[0] if isinstance(made, tuple) else made  # with the arguments that it did not use
         config._tasks_from_file = True
-        if not chosen:
-            refuse_kernels(config, "the model's config")
-            refuse_kernels(config.encoder_config, "the model's config")
         return made
 
     @classmethod

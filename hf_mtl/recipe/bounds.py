@@ -5,11 +5,11 @@ far above that, and are low enough for a recipe at all of them to be refused wit
 """
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from hf_mtl.errors import Mistake, RecipeError
+from hf_mtl.file_kinds import other_kind
 
 MOST_BYTES = 1 << 20
 MOST_VALUES = 50_000
@@ -20,13 +20,6 @@ MOST_FILES = 100
 MOST_MISTAKES = 50
 
 _WRITE_IT = "Write the recipe to a file, and give the path of that."
-_KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
 
 
 @dataclass
@@ -96,7 +89,7 @@ def read_text(path: Path) -> str:
         RecipeError: If there is no such file, or it is none, too large, or no text in UTF-8.
     """
     try:
-        kind = _kind(os.stat(path).st_mode)
+        kind = other_kind(os.stat(path).st_mode)
         if kind:  # reading one may never end, or take away what another process is to read
             raise RecipeError(Mistake("", f"is {kind}, not a file", _WRITE_IT, str(path)))
         with open(path, "rb") as file:
@@ -112,8 +105,3 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 text: byte {error.start + 1:,} is 0x{data[error.start]:02x}"
         raise RecipeError(Mistake("", problem, "Give the path of a recipe, a YAML file.", str(path))) from None
-
-
-def _kind(mode: int) -> str:
-    """What a path leads to, where that is no file; else empty."""
-    return next((kind for test, kind in _KINDS if test(mode)), "")

@@ -188,7 +188,7 @@ def _secrets(name: str, task: Task) -> Iterator[Mistake]:
     """URLs with a password: the run would keep them in its recipe.yaml."""
     if isinstance(task.dataset, list):
         for place, source in enumerate(task.dataset):
-            yield from secret_mistakes(source, f"tasks.{name}.dataset[{place}]")
+            yield from secret_mistakes(source, f"tasks.{name}.dataset.{place}")
     elif task.dataset is not None:
         yield from secret_mistakes(task.dataset, f"tasks.{name}.dataset")
 

@@ -11,12 +11,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from hf_mtl.errors import OnlyWith
+from hf_mtl.errors import LARGEST, OnlyWith
 from hf_mtl.shown import hide_secrets
 
 _ENTRY = re.compile(r"^(\w+)\s*(?:\([^)]*\))?:\s+(.*)$")
 # No option counts further, and what reads one as 32 bits would fail in words of its own.
-_WHOLE = Annotated[int, Field(ge=-(2**32) + 1, le=2**32 - 1)]
+_WHOLE = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
 _PLAIN: tuple[Any, ...] = (int, float, str, bool, type(None), Any, dict, list, tuple)
 _CONTAINERS: tuple[Any, ...] = (dict, list, tuple, Mapping, Sequence)
 

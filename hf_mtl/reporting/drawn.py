@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hf_mtl.errors import in_a_line
+from hf_mtl.errors import one_line
 from hf_mtl.shown import get_logger
 
 logger = get_logger(__name__)
@@ -24,6 +24,6 @@ def drawn(path: Path, figure: Callable[..., None], *values: Any) -> bool:
     try:
         figure(path, *values)
     except Exception as error:  # a full disk, a matplotlib that is missing or set up for elsewhere, an odd value
-        logger.warning(f"{path} was not drawn: {in_a_line(error)}.")
+        logger.warning(f"{path} was not drawn: {one_line(error)}.")
         return False
     return True

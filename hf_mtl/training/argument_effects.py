@@ -14,7 +14,7 @@ from transformers.integrations import get_reporting_integration_callbacks
 from transformers.training_args import trainer_log_levels
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.errors import Mistake, known
+from hf_mtl.errors import Mistake, known, one_line
 from hf_mtl.training.optimizer import optimizer_class
 
 # Optimizers that update in the middle of a backward, where the tasks of the step are not yet weighed against another.
@@ -106,7 +106,7 @@ def unbuildable(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
         for callback in get_reporting_integration_callbacks(args.report_to):
             callback()
     except (ImportError, RuntimeError, ValueError) as error:
-        yield Mistake("training.report_to", f"{args.report_to} cannot be used: {_reason(error)}")
+        yield Mistake("training.report_to", f"{args.report_to} cannot be used: {one_line(error)}")
 
 
 def _unread_options(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
@@ -135,7 +135,7 @@ def _compilation(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
         try:
             TorchDynamoPlugin(backend=args.torch_compile_backend, mode=args.torch_compile_mode)
         except ValueError as error:
-            yield Mistake("training.torch_compile_backend", f"is '{args.torch_compile_backend}': {_reason(error)}")
+            yield Mistake("training.torch_compile_backend", f"is '{args.torch_compile_backend}': {one_line(error)}")
 
 
 def _checkpointing(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
@@ -162,9 +162,9 @@ def _optimizer(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
     except ValueError as error:
         # Which modules there are depends on the model.
         if not of_a_model:
-            yield Mistake(_optimizer_key(args), f"'{name}' cannot be built: {_reason(error)}")
+            yield Mistake(_optimizer_key(args), f"'{name}' cannot be built: {one_line(error)}")
     except Exception as error:  # whatever an optimizer of another library may raise
-        yield Mistake(_optimizer_key(args), f"'{name}' cannot be built: {_reason(error)}")
+        yield Mistake(_optimizer_key(args), f"'{name}' cannot be built: {one_line(error)}")
 
 
 def _optimizer_key(args: MultiTaskTrainingArguments) -> str:
@@ -176,7 +176,7 @@ def _scheduler(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
     try:
         get_scheduler(name, torch.optim.SGD([_parameter()]), 1, 10, scheduler_specific_kwargs=options)
     except (TypeError, ValueError) as error:
-        yield Mistake("training.lr_scheduler_kwargs", f"'{_word(name)}' cannot be built: {_reason(error)}")
+        yield Mistake("training.lr_scheduler_kwargs", f"'{_word(name)}' cannot be built: {one_line(error)}")
 
 
 def _parameter() -> nn.Parameter:
@@ -186,8 +186,3 @@ def _parameter() -> nn.Parameter:
 def _word(choice: Any) -> str:
     """A choice as it is written, enum or not."""
     return str(getattr(choice, "value", choice))
-
-
-def _reason(error: Exception) -> str:
-    """The first line of a message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from hf_mtl.errors import NotPushedError, in_a_line
+from hf_mtl.errors import NotPushedError, one_line
 from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.figures import training_figure
 from hf_mtl.reporting.gradient_figure import gradient_figure
@@ -62,7 +62,7 @@ def _records(folder: RunFolder) -> list[dict[str, Any]]:
     try:
         return read_jsonl(folder.log)
     except Exception as error:
-        logger.warning(f"Nothing was drawn in {folder.figures}: {in_a_line(error)}.")
+        logger.warning(f"Nothing was drawn in {folder.figures}: {one_line(error)}.")
         return []
 
 
@@ -86,7 +86,7 @@ def push(folder: RunFolder, args: TrainingArguments, results: dict[str, Any]) ->
     except Exception as error:
         place = outbox.repo_name(args)
         message = (
-            f"{folder.path} is trained, scored and kept, but it is not pushed to '{place}': {in_a_line(error)}. "
+            f"{folder.path} is trained, scored and kept, but it is not pushed to '{place}': {one_line(error)}. "
             f"{outbox.REMEDY}. Then push it: the same again with --resume (in Python: resume=True)"
         )
         raise NotPushedError(message, results) from error

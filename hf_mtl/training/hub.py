@@ -11,7 +11,7 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 from transformers.utils.hub import PushInProgress
 
-from hf_mtl.errors import Mistake, RunError, in_a_line
+from hf_mtl.errors import Mistake, RunError, one_line
 from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.outbox import OUTBOX, REMEDY, await_push, forget_place, pack, remove, repo_name
@@ -47,7 +47,7 @@ class HubTrainer(Trainer):
         try:
             super().init_hf_repo(*args, **kwargs)
         except Exception as error:  # a wrong name, no connection, or whatever a server or a proxy may answer
-            found = f"cannot push to '{repo_name(self.args)}': {in_a_line(error)}"
+            found = f"cannot push to '{repo_name(self.args)}': {one_line(error)}"
             remedy = f"{REMEDY}; or set push_to_hub: false"
             raise RunError(Mistake("training.push_to_hub", found, remedy)) from error
 
@@ -87,7 +87,7 @@ class HubTrainer(Trainer):
             self.callback_handler.on_push_begin(self.args, self.state, self.control)
             self.create_model_card(model_name=(self.args.hub_model_id or Path(str(output_dir)).name).split("/")[-1])
         except Exception as error:  # a model without a card is better than no model
-            logger.warning(f"The card of the model could not be written: {in_a_line(error)}.")
+            logger.warning(f"The card of the model could not be written: {one_line(error)}.")
         finally:
             self.args.output_dir = output_dir
 
@@ -153,7 +153,7 @@ class HubTrainer(Trainer):
         """Say the first, and count: there may be one at every save."""
         self._lost_pushes += 1
         if self._lost_pushes == 1:
-            reason = in_a_line(error)
+            reason = one_line(error)
             logger.warning(f"A checkpoint was not pushed to {self.hub_model_id}: {reason}. Training goes on.")
 
 

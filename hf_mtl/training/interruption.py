@@ -20,7 +20,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from hf_mtl.data.processes import is_main_process
-from hf_mtl.errors import Interrupted, Stopped, Terminated
+from hf_mtl.errors import Interrupted, Stopped, Terminated, one_line
 from hf_mtl.launched import launched
 from hf_mtl.shown import get_logger
 
@@ -70,7 +70,7 @@ class Interruption:
         except RuntimeError as error:
             if self.received is None:
                 raise
-            followed = self.stopped(f"{self._within or self.place} ({_first_line(error)})")
+            followed = self.stopped(f"{self._within or self.place} ({type(error).__name__}: {one_line(error)})")
             _say(followed)
             raise followed from error
         finally:
@@ -181,10 +181,6 @@ def _as_by_default(number: int) -> None:
     if number != signal.SIGINT:
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
 
 
 def _say(stopped: Stopped) -> None:

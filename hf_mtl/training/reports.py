@@ -7,7 +7,7 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from hf_mtl.errors import in_a_line
+from hf_mtl.errors import one_line
 from hf_mtl.shown import get_logger
 
 logger = get_logger(__name__)
@@ -39,7 +39,7 @@ class _Told:
 
     def __call__(self, error: Exception) -> None:
         if not self.once:
-            logger.warning(f"{self.name} of report_to failed: {in_a_line(error)}. Training goes on.")
+            logger.warning(f"{self.name} of report_to failed: {one_line(error)}. Training goes on.")
         self.once = True
 
 

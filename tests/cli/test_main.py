@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hf_mtl.cli import commands
+from hf_mtl.cli import main as main_module
 from hf_mtl.cli.main import build_parser, main, parse
 from hf_mtl.errors import Mistake, RecipeError
 from tests.cli.conftest import Said
@@ -115,6 +116,20 @@ def test_a_rank_that_was_left_in_the_environment_hides_nothing(
 ) -> None:
     monkeypatch.setenv("RANK", "1")
     assert "nowhere.yaml: no such file" in hf_mtl("train", "nowhere.yaml").err
+
+
+@pytest.mark.parametrize(("rank", "ends_at_once"), [("0", False), ("1", True)])
+def test_of_launched_processes_all_but_the_first_end_at_once(
+    monkeypatch: pytest.MonkeyPatch, rank: str, ends_at_once: bool
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(main_module, "main", lambda: 3)
+    monkeypatch.setattr(os, "_exit", codes.append)
+    with pytest.raises(SystemExit) as ended:
+        main_module.run()
+    assert (ended.value.code, codes) == (3, [3] if ends_at_once else [])
 
 
 def test_other_errors_are_ours_and_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

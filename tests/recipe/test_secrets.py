@@ -42,7 +42,7 @@ def test_urls_with_passwords_are_refused_with_their_lines(write):
     assert first.startswith(
         "recipe.yaml:5: tasks.emotion.dataset.data_files: 'https://***@host/a.csv' has a password"
     )
-    assert second.startswith("recipe.yaml:9: tasks.rating.dataset[1].data_files: 's3://***@b' has a password")
+    assert second.startswith("recipe.yaml:9: tasks.rating.dataset.1.data_files: 's3://***@b' has a password")
 
 
 def test_names_with_escapes_are_written_out(write):

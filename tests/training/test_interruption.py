@@ -294,19 +294,15 @@ def test_schedules_hear_the_evaluation_that_was_put_off(tmp_path: Path) -> None:
 def test_a_checkpoint_that_only_a_signal_had_written_is_no_candidate_for_the_best_model(tmp_path: Path) -> None:
     """An uninterrupted run would not have it."""
     options: dict[str, Any] = {
-        **{
-            "max_steps": 6,
-            "learning_rate": 0.0,
-            "eval_strategy": "steps",
-            "eval_steps": 1,
-            "enable_jit_checkpoint": True,
-        },
-        **{
-            "save_strategy": "steps",
-            "save_steps": 2,
-            "load_best_model_at_end": True,
-            "metric_for_best_model": "loss",
-        },
+        "max_steps": 6,
+        "learning_rate": 0.0,
+        "eval_strategy": "steps",
+        "eval_steps": 1,
+        "enable_jit_checkpoint": True,
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "loss",
     }
     with pytest.raises(Terminated):
         make(tmp_path, callbacks=[Sending(1)], **options).train()
