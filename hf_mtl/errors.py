@@ -257,7 +257,7 @@ def by_task_mistakes(value: object, key: str, tasks: Collection[str]) -> list[Mi
 def one_line(error: BaseException) -> str:
     """What an error of another program says, in its first sentence; its kind where it says nothing.
 
-    A line that ends with a colon has its point in the next one; what else follows may be a stack of hundreds of lines.
+    A line that ends with a colon has its point in the next one. What else follows may be a stack of many lines.
     """
     said = ""
     for line in str(error).strip().splitlines():
