@@ -1,11 +1,22 @@
 """The training arguments: those of `transformers.TrainingArguments`, and a few that several tasks need."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from transformers import TrainingArguments
 
+from hf_mtl.errors import Mistake, UserError
+from hf_mtl.file_kinds import other_kind
+
 LEAST_OFTEN = 500
 """Steps between two records of the log in a long run that does not say how many."""
+
+
+_FILES = ("accelerator_config", "fsdp_config", "deepspeed")
+"""Arguments that may be the path of a JSON file."""
+_MOST_BYTES = 1 << 20
 
 
 @dataclass(repr=False)  # that of TrainingArguments leaves tokens out
@@ -92,6 +103,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
+        _check_files(vars(self))
         # The Trainer checks `optim` against its own list; adamax joins it through the optimizer hook.
         adamax = str(vars(self)["optim"]) == "adamax"
         if adamax:
@@ -104,3 +116,24 @@ class MultiTaskTrainingArguments(TrainingArguments):
             self.logging_steps = None
         if adamax:
             self.optim = "adamax"
+
+
+def _check_files(options: Mapping[str, Any]) -> None:
+    """Refuse what is no file of options, before transformers reads it: a device never ends.
+
+    Raises:
+        UserError: If there is one.
+    """
+    mistakes = []
+    for key in _FILES:
+        path = options[key]
+        if not isinstance(path, str) or not os.path.exists(path):
+            continue  # the options themselves, or a name that transformers says is missing
+        found = os.stat(path)
+        if kind := other_kind(found.st_mode):
+            mistakes.append(Mistake(f"training.{key}", f"'{path}' is {kind}, not a file", "Give a JSON file."))
+        elif found.st_size > _MOST_BYTES:
+            problem = f"'{path}' has {found.st_size:,} bytes"
+            mistakes.append(Mistake(f"training.{key}", problem, f"Allowed: a JSON file of at most {_MOST_BYTES:,}."))
+    if mistakes:
+        raise UserError(mistakes)

@@ -1,4 +1,9 @@
+import os
+
+import pytest
+
 from hf_mtl import MultiTaskTrainingArguments
+from hf_mtl.errors import UserError
 
 
 def test_arguments_show_no_token(tmp_path):
@@ -7,3 +12,20 @@ def test_arguments_show_no_token(tmp_path):
         assert "geheim-7" not in text
     assert "learning_rate=5e-05" in repr(args)
     assert args.hub_token == "geheim-7"
+
+
+@pytest.mark.parametrize("key", ["accelerator_config", "fsdp_config", "deepspeed"])
+def test_what_is_no_file_of_options_is_not_read(tmp_path, key):
+    """A device fills the memory, and a pipe is waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    large = tmp_path / "large.json"
+    with large.open("wb") as file:
+        file.truncate(2 << 20)
+    for path, problem in (
+        (tmp_path / "pipe", "is a pipe, not a file"),
+        ("/dev/zero", "is a device, not a file"),
+        (tmp_path, "is a folder, not a file"),
+        (large, "has 2,097,152 bytes"),
+    ):
+        with pytest.raises(UserError, match=f"training.{key}: '{path}' {problem}"):
+            MultiTaskTrainingArguments(output_dir=str(tmp_path / "run"), report_to="none", **{key: str(path)})

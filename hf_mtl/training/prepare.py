@@ -57,6 +57,8 @@ def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments
     options = {**recipe.training.options(), "output_dir": output_dir(recipe), **changes}
     try:
         args = MultiTaskTrainingArguments(**options)
+    except UserError as error:
+        raise RecipeError(recipe.with_places(error.mistakes)) from error
     except (ValueError, TypeError, ArithmeticError, OSError, ImportError) as error:
         raise RecipeError(recipe.with_places([Mistake("training", str(error).strip().rstrip("."))])) from error
     with ending_at_once():

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kind import Kind
-from watch import Failure, watched
+from watch import Failure, bound_memory, watched
 
 KINDS = ("recipes", "configs")
 _SHRINKING = 400  # attempts
@@ -74,6 +74,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         kind = load_kind(arguments.kind, Path(folder))
         count = kind.count if arguments.count is None else arguments.count
+        bound_memory()  # once the libraries are there
         for number, data, failure in fuzz(kind, count, arguments.seed):
             failures += 1
             arguments.failures.mkdir(parents=True, exist_ok=True)

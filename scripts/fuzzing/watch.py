@@ -15,6 +15,7 @@ from hf_mtl.errors import UserError
 
 SECONDS = 5.0  # of computing, which other programs on the machine do not change
 MEGABYTES = 500
+_MOST_MEGABYTES = 4000  # where an attempt is ended
 _WAITING = 60.0  # seconds in all, for what waits and computes nothing
 _HUNG = 90.0  # where not even Python is reached: the process ends
 
@@ -36,6 +37,12 @@ class Failure:
     place: str
     text: str
     is_slow: bool = False
+
+
+def bound_memory() -> None:
+    """Let an attempt that takes far too much end in a MemoryError with its place, and not with the process."""
+    most = psutil.Process().memory_info().vms + (_MOST_MEGABYTES << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def watched(attempt: Callable[[bytes], None], data: bytes) -> Failure | None:
