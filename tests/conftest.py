@@ -1,6 +1,13 @@
-"""Hypothesis draws the same examples in every run, and a busy machine is no failure."""
+"""Hypothesis draws the same examples in every run, a busy machine is no failure, signals are those of a terminal."""
+
+import signal
 
 from hypothesis import settings
 
 settings.register_profile("hf_mtl", derandomize=True, deadline=None, database=None)
 settings.load_profile("hf_mtl")
+
+# `command &` in a script and `nohup` ignore signals in all that they start; a run leaves ignored signals alone.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
