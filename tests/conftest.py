@@ -1,5 +1,6 @@
 """Hypothesis draws the same examples in every run, a busy machine is no failure, signals are those of a terminal."""
 
+import gc
 import signal
 
 from hypothesis import settings
@@ -11,3 +12,9 @@ settings.load_profile("hf_mtl")
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
+
+
+def pytest_collection_finish() -> None:
+    """Take what is imported out of the garbage collector. `Trainer.train` runs it twice: 0.2 s in place of 1."""
+    gc.collect()
+    gc.freeze()
