@@ -1,0 +1,108 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from hf_mtl import MultiTaskTrainer, MultiTaskTrainingArguments, SequenceClassification
+from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.errors import ModelError, UserError
+from hf_mtl.training.encoder_limits import check_token_ids, padding_id, row_limit
+from hf_mtl.training.setup import encode_splits
+from tests import tiny
+from tests.modeling.families import make_model
+
+MODEL = tiny.model()
+PAIRS = SequenceClassification(text=["a", "b"], labels=2)
+ROBERTA = {"model_type": "roberta", "type_vocab_size": 1, "pad_token_id": 0, "max_position_embeddings": 41}
+
+
+def encoded(text: str, tokenizer: Any = None, limit: int | None = 1000) -> dict[str, EncodedSplit]:
+    rows = {"topic": Dataset.from_dict({"text": [text], "label": [0]})}
+    return encode_splits(rows, MODEL.tasks, tokenizer or tiny.tokenizer(), limit, "test")
+
+
+def without_limit() -> Any:
+    tokenizer = tiny.tokenizer()
+    tokenizer.model_max_length = 10**30
+    return tokenizer
+
+
+def test_rows_longer_than_the_backbone_are_refused_and_short_ones_under_a_large_limit_are_not() -> None:
+    check_token_ids(MODEL, encoded("w1 " * 30), tiny.tokenizer())
+    said = (
+        "max_length: leaves a row of 'topic' with 62 tokens, and the backbone has 40 positions. Allowed: at most 40"
+    )
+    with pytest.raises(UserError, match=said):
+        check_token_ids(MODEL, encoded("w1 " * 60), tiny.tokenizer())
+
+
+@pytest.mark.parametrize(
+    ("family", "limit"),
+    [("bert", 64), ("roberta", 62), ("distilbert", 64), ("llama", 64), ("deberta-v3", 64), ("t5", None)],
+)
+def test_without_a_limit_of_the_users_that_of_the_encoder_rules(family: str, limit: int | None) -> None:
+    model = make_model(family)
+    assert row_limit(model, without_limit()) == limit
+    assert row_limit(model, tiny.tokenizer()) is None  # its own is lower
+    assert row_limit(model, None) is None
+    model.config.max_length = 50
+    assert row_limit(model, without_limit()) == 50
+
+
+def test_long_rows_are_cut_to_the_encoder_by_a_tokenizer_without_a_limit(tmp_path: Any) -> None:
+    long = {"topic": Dataset.from_dict({"text": ["w1 " * 60, "w2", "w3"], "label": [0, 1, 2]})}
+    args = MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[], max_steps=1)
+    trainer = MultiTaskTrainer(tiny.model(), args, long, processing_class=without_limit())
+    assert trainer.train_dataset["topic"].tokens.lengths.tolist() == [40, 3, 3]
+    assert trainer.train_dataset["topic"].tokens.truncated == 1
+
+
+def test_a_token_type_that_the_encoder_has_not_is_refused_and_one_type_is_not() -> None:
+    model = tiny.model(config=ROBERTA, tasks={"t": PAIRS})
+    rows = {"t": Dataset.from_dict({"a": ["w1", "w3"], "b": ["w2", "w4"], "label": [0, 1]})}
+    pairs = encode_splits(rows, model.tasks, tiny.tokenizer(), None, "train")
+    with pytest.raises(ModelError, match="gives the token type 1 to a row of 't', and the backbone has 1 of them"):
+        check_token_ids(model, pairs, tiny.tokenizer())
+    check_token_ids(tiny.model(tasks={"t": PAIRS}), pairs, tiny.tokenizer())
+    single = tiny.model(config=ROBERTA, tasks={"topic": tiny.TASKS["topic"]})
+    check_token_ids(single, encoded("w1"), tiny.tokenizer())
+
+
+def test_a_padding_token_beyond_the_embeddings_is_refused_though_no_row_has_it() -> None:
+    tokenizer = tiny.tokenizer()
+    tokenizer.add_special_tokens({"pad_token": "[FAR]"})
+    tokenizer.add_tokens([f"more{number}" for number in range(9)])
+    assert tokenizer.pad_token_id == 65
+    check_token_ids(tiny.model(config={"vocab_size": 66}), encoded("w1"), tokenizer)
+    with pytest.raises(ModelError, match="pads with the token id 65, and the backbone has 65 embeddings"):
+        check_token_ids(tiny.model(config={"vocab_size": 65}), encoded("w1"), tokenizer)
+
+
+def test_a_token_that_the_encoder_takes_for_padding_is_refused() -> None:
+    model = tiny.model(config={"pad_token_id": 5})
+    check_token_ids(model, encoded("w1 w2"), tiny.tokenizer())
+    said = "pads with the token id 0, and the backbone with 5, which is that of 2 tokens of 'topic'"
+    with pytest.raises(ModelError, match=said):
+        check_token_ids(model, encoded("w0 w2 w0"), tiny.tokenizer())
+
+
+def test_all_mistakes_are_said_at_once() -> None:
+    model = tiny.model(config={"vocab_size": 30})
+    both = {**encoded("w1 " * 60), **encoded("w1 " * 60)}
+    both["mood"] = EncodedSplit(encoded("w58")["topic"].tokens, np.zeros(1))
+    with pytest.raises(ModelError) as caught:
+        check_token_ids(model, both, tiny.tokenizer())
+    assert [item.key for item in caught.value.mistakes] == ["model.max_length", "model.tokenizer"]
+
+
+@pytest.mark.parametrize(("own", "found"), [(3, 3), (None, 0)])
+def test_rows_that_come_as_tokens_are_padded_with_the_encoders_padding(own: int | None, found: int) -> None:
+    assert padding_id(tiny.model(config={"pad_token_id": own}), None) == found
+    assert padding_id(tiny.model(config={"pad_token_id": own}), tiny.tokenizer()) == 0
+
+
+def test_a_config_whose_padding_is_no_token_pads_with_another() -> None:
+    model = make_model("llama")
+    model.config.encoder_config.pad_token_id = -1
+    assert padding_id(model, None) == 0
