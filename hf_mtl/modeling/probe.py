@@ -39,7 +39,7 @@ def _fails(encoder: PreTrainedModel, length: int) -> str:
     modes = [(module, module.training) for module in encoder.modules()]
     encoder.eval()
     try:
-        table = len(encoder.get_input_embeddings().weight)  # type: ignore[arg-type]
+        table = len(encoder.get_input_embeddings().weight)
         ids = torch.full((1, length), table // 2, device=encoder.device)
         with torch.no_grad(), torch.random.fork_rng():  # some draw even so, and a run's numbers must not move
             states = encoder(input_ids=ids, attention_mask=torch.ones_like(ids))["last_hidden_state"]

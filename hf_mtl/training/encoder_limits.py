@@ -74,7 +74,9 @@ def _row_mistakes(model: MultiTaskModel, name: str, split: EncodedSplit) -> Iter
         yield Mistake(_TOKENIZER, found, f"{_OWN} a larger vocab_size in an inline config")
     kinds, types = token_types(model.encoder), tokens.flat_type_ids
     if kinds is not None and types is not None and int(types.max(initial=0)) >= kinds:
-        found = f"gives the token type {types.max()} to a row of '{name}', and the backbone has {kinds} of them"
+        found = (
+            f"gives the token type {types.max()} to a row of '{name}', and those of the backbone end at {kinds - 1}"
+        )
         yield Mistake(_TOKENIZER, found, f"{_OWN} a larger type_vocab_size in an inline config")
 
 
