@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from huggingface_hub import constants
+from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
 from transformers.utils import CONFIG_NAME
@@ -17,9 +18,12 @@ from hf_mtl.caches import refuse_cache
 from hf_mtl.errors import Mistake, ModelError, UserError, one_line
 from hf_mtl.modeling.allowance import Allowance, building
 from hf_mtl.modeling.config_values import absurd_values, elsewhere
-from hf_mtl.modeling.configuration import MultiTaskConfig, build_config
+from hf_mtl.modeling.configuration import build_config
 from hf_mtl.modeling.packages import IN_PACKAGE, package_folder
 from hf_mtl.modeling.weight_files import WeightFiles
+from hf_mtl.shown import get_logger
+
+logger = get_logger(__name__)
 
 Backbone: TypeAlias = str | Path | Mapping[str, Any] | PreTrainedConfig
 
@@ -44,21 +48,20 @@ def load_encoder_config(backbone: Backbone, **kwargs: Any) -> PreTrainedConfig:
         backbone: Hub id, local folder, ``python:package/folder``, inline config with ``model_type``, or a config.
         kwargs: As for `AutoConfig.from_pretrained`.
 
+    Returns:
+        A `MultiTaskConfig` where the backbone is a model of hf_mtl, of which the encoder is meant.
+
     Raises:
-        ModelError: If there is no such backbone, it cannot be read, or it is no backbone but a `MultiTaskModel`.
+        ModelError: If there is no such backbone, or it cannot be read.
     """
     if isinstance(backbone, PreTrainedConfig):
         return copy.deepcopy(backbone)
     if isinstance(backbone, Mapping):
         return _inline_config(backbone)
-    config = _read_config(str(backbone), kwargs)
-    if isinstance(config, MultiTaskConfig):
-        remedy = (
-            "To train it on, give MultiTaskModel.from_pretrained to the Trainer. For other tasks, save its encoder "
-            "(model.encoder.save_pretrained) and its tokenizer to a folder, and give that"
-        )
-        raise ModelError(Mistake(_KEY, f"'{backbone}' is a model of hf_mtl, with heads", remedy))
-    return config
+    if not isinstance(backbone, (str, Path)):
+        remedy = "Give a Hub id, a folder (save_pretrained writes one), or a config"
+        raise ModelError(Mistake(_KEY, f"is a {type(backbone).__name__}", remedy))
+    return _read_config(str(backbone), kwargs)
 
 
 def _read_config(backbone: str, options: Mapping[str, Any]) -> PreTrainedConfig:
@@ -139,6 +142,30 @@ def load_encoder(backbone: str | Path, config: PreTrainedConfig, pooler: bool, *
     return align_weights(encoder)
 
 
+def rebuild_encoder(
+    weights: Mapping[str, Tensor], config: PreTrainedConfig, pooler: bool, **kwargs: Any
+) -> PreTrainedModel:
+    """An encoder with the weights of another one, which may have had a pooler or none.
+
+    Args:
+        weights: The weights, under the names of a plain encoder.
+        config: The backbone's config, possibly changed (dropout).
+        pooler: Whether anything reads the output of the encoder's pooler; one that was not there is new.
+        kwargs: As for `AutoModel.from_pretrained`.
+    """
+    encoder, info = _encoder_class(config).from_pretrained(
+        None,
+        config=config,
+        state_dict=dict(weights),
+        output_loading_info=True,
+        **_pooler_option(config, pooler),
+        **kwargs,
+    )
+    if info["missing_keys"]:
+        logger.warning(f"{_KEY}: had no {min(info['missing_keys'])}, which is new and begins with random numbers.")
+    return align_weights(encoder)
+
+
 def align_weights(model: PreTrainedModel) -> PreTrainedModel:
     """Move weights that were read from a file to aligned memory, on CPU.
 
@@ -156,7 +183,8 @@ def _encoder_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
     if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING:
         return MODEL_FOR_TEXT_ENCODING_MAPPING[type(config)]
     if type(config) in MODEL_MAPPING and not config.is_encoder_decoder:
-        return MODEL_MAPPING[type(config)]
+        found = MODEL_MAPPING[type(config)]
+        return found[0] if isinstance(found, tuple) else found  # Funnel has one without its decoder, too
     raise ModelError(Mistake(_KEY, f"'{config.model_type}' has no encoder for text in transformers"))
 
 
@@ -182,6 +210,8 @@ def _cannot_load(backbone: str, error: Exception) -> Mistake:
     if backbone.startswith(IN_PACKAGE) or Path(backbone).exists():
         tried = "Tried it as a folder"
         remedy = "It needs config.json and weights that transformers can read"
+        if checkpoints := sorted(Path(backbone).glob(f"checkpoint-*/{CONFIG_NAME}")):
+            remedy += f". It is a run that has not ended; name a checkpoint of it, such as {checkpoints[0].parent}"
     else:
         tried = "Tried it as a local folder, which does not exist, and as a model of the Hugging Face Hub"
         remedy = "Check the spelling and the connection; log in with `hf auth login` for a private model"

@@ -48,6 +48,7 @@ def feature_sources(config: MultiTaskConfig) -> list[FeatureSource]:
 def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
     """Everything that keeps a config from becoming a model; empty where nothing does."""
     mistakes = [] if config.tasks else [Mistake("tasks", "a model needs at least one task")]
+    mistakes += _width_mistakes(config)
     if config.dropout is not None and not 0 <= config.dropout < 1:
         mistakes.append(Mistake("model.dropout", f"found {config.dropout}", "A probability in [0, 1)"))
     for name, task in config.task_objects.items():
@@ -74,6 +75,14 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
         *_pooling_conflicts(config),
         *frozen_head_mistakes(head_specs(config), config.freeze, adapters),
     ]
+
+
+def _width_mistakes(config: MultiTaskConfig) -> list[Mistake]:
+    found = getattr(config.encoder_config, "hidden_size", None)
+    if isinstance(found, int):
+        return []
+    problem = f"'{config.encoder_config.model_type}' has no hidden_size, as it is more than an encoder of text"  # type: ignore[union-attr]
+    return [Mistake("model.backbone", problem, "Give one, such as bert, roberta, distilbert or modernbert")]
 
 
 def keeps_encoder_frozen(spec: HeadSpec | None) -> bool:

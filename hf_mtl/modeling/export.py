@@ -43,6 +43,7 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
         raise ModelError(Mistake(f"tasks.{name}.head", problem, "Only head 'native' can be exported"))
     found = find_tokenizer(tokenizer)
     config = copy.deepcopy(head.model.config)
+    config.vocab_size = encoder.config.vocab_size  # which may have been resized since the head was built
     folded = isinstance(module.statistics, TargetStatistics) or module.temperature is not None
     # A mean of 1995.3 would be 1992 as a bias in bfloat16.
     config.dtype = torch.float32 if folded else encoder.dtype

@@ -1,6 +1,7 @@
 """The multi-task model: one encoder, a head per task."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from hf_mtl.errors import ModelError
+from hf_mtl.errors import ModelError, UserError
 from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.modeling.backbone import (
     Backbone,
@@ -18,6 +19,7 @@ from hf_mtl.modeling.backbone import (
     load_encoder,
     load_encoder_config,
     read_dtype,
+    rebuild_encoder,
     resolve_backbone,
 )
 from hf_mtl.modeling.choices import config_mistakes, feature_sources, settle
@@ -27,12 +29,14 @@ from hf_mtl.modeling.export import export_task
 from hf_mtl.modeling.float32 import names_in_float32
 from hf_mtl.modeling.freezing import Freeze, freeze_parts
 from hf_mtl.modeling.heads import Head, HeadSpec
+from hf_mtl.modeling.limits import check_max_length
 from hf_mtl.modeling.loaded import check_weights, loading
-from hf_mtl.modeling.lora import LoraSpec, add_lora, freeze_base, reset_adapters
+from hf_mtl.modeling.lora import LoraSpec, add_lora, freeze_base, merged_weights, reset_adapters
 from hf_mtl.modeling.losses import mean_loss
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.modeling.parameters import training_flops
+from hf_mtl.modeling.probe import try_encoder
 from hf_mtl.modeling.ragged import Group, align_left, encode
 from hf_mtl.modeling.statistics import ClassWeights, Numbers, TargetStatistics, TaskStatistics, expect
 from hf_mtl.modeling.task_heads import HeadOutputs, Segments, TaskHeads
@@ -54,7 +58,7 @@ class MultiTaskModel(PreTrainedModel):
     config_class = MultiTaskConfig
     base_model_prefix = "encoder"
     main_input_name = "input_ids"
-    supports_gradient_checkpointing = True
+    supports_gradient_checkpointing = True  # where its encoder does
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -71,6 +75,7 @@ class MultiTaskModel(PreTrainedModel):
         # One object, so that switching the attention implementation reaches the encoder.
         config.encoder_config = encoder.config
         self.encoder = encoder
+        self.supports_gradient_checkpointing = encoder.supports_gradient_checkpointing
         self.heads = TaskHeads(config)
         # For the loader: patterns of names.
         self._keep_in_fp32_modules_strict = [f"heads.*[.]{name}$" for name in names_in_float32(self.heads)]
@@ -100,13 +105,14 @@ class MultiTaskModel(PreTrainedModel):
 
         Args:
             backbone: Hub id, local folder, ``python:package/folder`` (a folder of an installed package): pretrained.
+                Of a model of hf_mtl, such as a run's folder, the encoder is taken, adapters merged into its weights.
                 A dictionary with ``model_type`` and its fields, or a config: random weights.
             tasks: The tasks by name.
             head: Head of the tasks that name none of their own: a name, or ``{"type": name, **options}``.
                 None: the backbone's own classification head where it has one, else ``linear``.
             pooling: ``cls``, ``mean``, ``last`` or ``max``; None: what suits the heads and the backbone.
             dropout: Dropout of the heads and, where it has any, of the backbone; None: as in the backbone's config.
-            max_length: Texts are cut to this many tokens; kept in the config.
+            max_length: Texts are cut to this many tokens; kept in the config. None: to what the encoder can take.
             lora: Options of `hf_mtl.modeling.lora.add_lora`, such as ``{"rank": 16}``, or True for its defaults: of
                 the encoder only low-rank adapters are trained. None: all of it is.
             freeze: Part of the encoder that stays as it is, without dropout: ``embeddings``, a number of layers from
@@ -120,8 +126,9 @@ class MultiTaskModel(PreTrainedModel):
         """
         kwargs["dtype"] = read_dtype(kwargs)
         hub = {key: value for key, value in kwargs.items() if key not in ("dtype", "attn_implementation")}
+        found = load_encoder_config(backbone, **hub)
         config = MultiTaskConfig(
-            encoder_config=load_encoder_config(backbone, **hub),
+            encoder_config=found.encoder_config if isinstance(found, MultiTaskConfig) else found,
             tasks=dict(tasks),
             head=dict(head) if isinstance(head, Mapping) else head,
             pooling=pooling,
@@ -133,7 +140,13 @@ class MultiTaskModel(PreTrainedModel):
         )
         if mistakes := config_mistakes(config):
             raise ModelError(mistakes)
-        model = cls(config, encoder=_make_encoder(backbone, config, kwargs))
+        if isinstance(found, MultiTaskConfig) and isinstance(backbone, (str, Path)):
+            encoder = _take_encoder(str(backbone), config, kwargs)
+        else:
+            encoder = _make_encoder(backbone, config, kwargs)
+        model = cls(config, encoder)
+        check_max_length(model.encoder, max_length)
+        try_encoder(model.encoder, max_length)
         # A local folder's path means nothing to others either.
         model.encoder.config._name_or_path = config.backbone or ""
         if isinstance(backbone, (str, Path)):
@@ -197,6 +210,13 @@ class MultiTaskModel(PreTrainedModel):
         """Replace the encoder's token embeddings."""
         self.encoder.set_input_embeddings(value)
 
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
+        """As `PreTrainedModel.resize_token_embeddings`, of the encoder: its config holds the size of the vocabulary.
+
+        Embeddings that are not trained, under ``lora`` or ``freeze``, stay so: new tokens keep what they begin with.
+        """
+        return self.encoder.resize_token_embeddings(*args, **kwargs)
+
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -231,7 +251,8 @@ class MultiTaskModel(PreTrainedModel):
             Logits, losses and features.
 
         Raises:
-            ModelError: If a row has padding between its tokens, or no tokens.
+            ModelError: If the model has no such task, or a row has padding between its tokens, or no tokens. (What
+                `torch.export` makes of it does not look at the tokens.)
         """
         if groups is None:
             if input_ids is None:
@@ -242,10 +263,12 @@ class MultiTaskModel(PreTrainedModel):
             if task is None:
                 raise TypeError("a tensor of labels goes with task=...; give a dictionary of labels by task")
             labels = {task: labels}
+        self.heads.check_names([*([] if task is None else [task]), *(labels or ())])
         features = encode(self.encoder, groups, order, self.config.pooling, self._sources)
         shown = features[self._sources[0]]
         if segments is None:
-            segments = {name: (0, len(shown)) for name in (self.heads.names if task is None else [task])}
+            rows = shown.shape[0]  # not len(), which torch.export would take for a constant
+            segments = {name: (0, rows) for name in (self.heads.names if task is None else [task])}
         result = self.heads(features, segments, self._noise(noise, shown), labels, uncertainty)
         return MultiTaskOutput(loss=_mean_over_tasks(result), features=shown, **vars(result))
 
@@ -253,8 +276,8 @@ class MultiTaskModel(PreTrainedModel):
         if keys is not None:
             return Noise(keys["rows"], keys["step"])
         if self.training and self.heads.stochastic:
-            return Noise.draw(len(features), features.device)
-        return Noise(torch.zeros(len(features), dtype=torch.int64, device=features.device), 0)  # nobody draws
+            return Noise.draw(features.shape[0], features.device)
+        return Noise(torch.zeros(features.shape[0], dtype=torch.int64, device=features.device), 0)  # nobody draws
 
     def set_target_statistics(self, task: str, mean: Numbers, std: Numbers) -> None:
         """Set the mean and standard deviation of each target [D] of a standardised regression task.
@@ -351,6 +374,19 @@ def _mean_over_tasks(result: HeadOutputs) -> Tensor | None:
             penalties = result.row_penalties.get(name)
             means.append(mean_loss(losses) if penalties is None else mean_loss(losses) + penalties.mean())
     return torch.stack(means).mean() if means else None
+
+
+def _take_encoder(backbone: str, config: MultiTaskConfig, kwargs: dict[str, Any]) -> PreTrainedModel:
+    """The encoder of a trained model, under a config of new tasks."""
+    try:
+        trained = MultiTaskModel.from_pretrained(resolve_backbone(backbone), **kwargs)
+    except UserError as error:
+        raise ModelError(replace(item, key=item.key or "model.backbone") for item in error.mistakes) from error
+    if config.dropout is not None:
+        set_dropout(config.encoder_config, config.dropout)
+    options = {**kwargs, "dtype": trained.encoder.dtype}
+    weights = merged_weights(trained.encoder)
+    return rebuild_encoder(weights, config.encoder_config, "pooler" in feature_sources(config), **options)
 
 
 def _make_encoder(backbone: Backbone, config: MultiTaskConfig, kwargs: dict[str, Any]) -> PreTrainedModel:

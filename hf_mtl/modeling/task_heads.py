@@ -1,7 +1,7 @@
 """All heads of a model, each with its task's statistics."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hf_mtl.errors import Mistake, ModelError, known
 from hf_mtl.modeling.choices import head_specs
+from hf_mtl.modeling.config_values import shown
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.float32 import bring_to_float32
 from hf_mtl.modeling.heads import HeadSpec, build_head, head_class, settled_options
@@ -129,9 +130,21 @@ class TaskHeads(nn.Module):
         Raises:
             ModelError: If the model has no such task.
         """
-        if task not in self._keys:
-            raise ModelError(Mistake("tasks", f"the model has no task '{task}'", known(self._keys, task)))
+        self.check_names([task])
         return self._modules[self._keys[task]]  # type: ignore[return-value]
+
+    def check_names(self, tasks: Iterable[object]) -> None:
+        """Refuse names that are no task's.
+
+        Raises:
+            ModelError: If there is one, or a list in place of a name.
+        """
+        for task in tasks:
+            if not isinstance(task, str):
+                problem = f"found {shown(task)} in place of a task's name"
+                raise ModelError(Mistake("task", problem, f"Give one of {', '.join(self._keys)}, or none for all"))
+            if task not in self._keys:
+                raise ModelError(Mistake("tasks", f"the model has no task '{task}'", known(self._keys, task)))
 
     def forward(
         self,

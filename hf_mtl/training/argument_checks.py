@@ -15,7 +15,7 @@ from hf_mtl.evaluation import absent_classes, greater_is_better, metric_keys, un
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
-from hf_mtl.training.argument_effects import idle_options, unbuildable
+from hf_mtl.training.argument_effects import checkpointing_mistakes, idle_options, unbuildable
 from hf_mtl.training.launch import launch_mistakes
 from hf_mtl.training.temperatures import has_temperature
 
@@ -84,6 +84,7 @@ def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> N
         mistakes.append(Mistake("model", f"is a {type(model).__name__}", remedy))
     if isinstance(args, MultiTaskTrainingArguments):
         mistakes += check_training(args)
+        mistakes += checkpointing_mistakes(model, args)
     else:
         mistakes.append(Mistake("args", f"are {type(args).__name__}", "Give MultiTaskTrainingArguments"))
     if mistakes:

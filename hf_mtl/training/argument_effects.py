@@ -15,6 +15,7 @@ from transformers.training_args import trainer_log_levels
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.errors import Mistake, known, one_line
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.training.optimizer import optimizer_class
 
 # Optimizers that update in the middle of a backward, where the tasks of the step are not yet weighed against another.
@@ -186,3 +187,12 @@ def _parameter() -> nn.Parameter:
 def _word(choice: Any) -> str:
     """A choice as it is written, enum or not."""
     return str(getattr(choice, "value", choice))
+
+
+def checkpointing_mistakes(model: object, args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
+    """Find gradient checkpointing for an encoder that has none."""
+    if not isinstance(model, MultiTaskModel) or model.supports_gradient_checkpointing:
+        return
+    if args.gradient_checkpointing:
+        found = f"is on, and '{model.encoder.config.model_type}' has none in transformers"
+        yield Mistake(f"training.{_CHECKPOINTING}", found, "Leave it out, or use smaller batches")

@@ -68,7 +68,9 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
     folder.refuse_file()
     refuse_place(recipe, folder)
     prepared = prepare(recipe, args, tokenizer_folder=None)
-    trainer = prepared.trainer(prepared.new_model())
+    model = prepared.new_model()
+    prepared.check_rows("test", model)
+    trainer = prepared.trainer(model)
     course = mixture_course(trainer)
     there = not trainer.is_world_process_zero() or _draw(figure, trainer, course)
     return summarise(trainer, course), figure if there else None

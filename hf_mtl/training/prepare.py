@@ -20,8 +20,9 @@ from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import Recipe
 from hf_mtl.shown import get_logger
 from hf_mtl.training.argument_checks import check_training
+from hf_mtl.training.encoder_limits import check_token_ids, row_limit
 from hf_mtl.training.interruption import ending_at_once
-from hf_mtl.training.setup import check_token_ids, encode_splits
+from hf_mtl.training.setup import encode_splits
 from hf_mtl.training.tokenizer import load_tokenizer
 from hf_mtl.training.trainer import MultiTaskTrainer
 
@@ -115,8 +116,9 @@ class Prepared:
             UserError: If rows of the split cannot be used.
         """
         with located(self.recipe):
-            encoded = encode_splits(self.split(split), model.tasks, self.tokenizer, model.config.max_length, split)
-            check_token_ids(model, encoded)
+            limit = row_limit(model, self.tokenizer)
+            encoded = encode_splits(self.split(split), model.tasks, self.tokenizer, limit, split)
+            check_token_ids(model, encoded, self.tokenizer)
 
     def trainer(self, model: MultiTaskModel, to_train: bool = True, **kwargs: Any) -> MultiTaskTrainer:
         """The Trainer of a model; one that only evaluates needs no training rows."""

@@ -149,8 +149,7 @@ def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrai
             "task's dataset, or have one taken out of train with test_fraction"
         )
     model = prepared.new_model()
-    if test:
-        prepared.check_rows("test", model)
+    prepared.check_rows("test", model)  # may be asked for when it is trained
     records = [JsonLogCallback(folder.log), RecipeCallback(folder, prepared.recipe.to_yaml(), prepared.data)]
     trainer = prepared.trainer(model, callbacks=records)
     trainer.tells_notes = False

@@ -20,11 +20,12 @@ from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.float32 import cast_for_a_while
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
+from hf_mtl.training.encoder_limits import check_token_ids, padding_id
 from hf_mtl.training.evaluate import SplitPredictions, predict_split
 from hf_mtl.training.interruption import Interruption
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.scoring import Scores, score_splits
-from hf_mtl.training.setup import check_token_ids, encode_splits, target_statistics
+from hf_mtl.training.setup import encode_splits, target_statistics
 from hf_mtl.training.staged import StagedTrainer
 from hf_mtl.training.temperatures import forget_temperatures, has_temperature, set_temperatures
 
@@ -50,17 +51,14 @@ class ScoringTrainer(StagedTrainer):
 
     def _encode(self, datasets: Datasets, split: str) -> dict[str, EncodedSplit]:
         encoded = encode_splits(datasets, self.tasks, *self._encode_with, split)
-        check_token_ids(self.model, encoded)
+        check_token_ids(self.model, encoded, self._encode_with[0])
         return encoded
 
     def _collator(self, splits: Mapping[str, EncodedSplit]) -> Collator:
-        pad_id = getattr(self.processing_class, "pad_token_id", None)
-        if pad_id is None:
-            pad_id = getattr(self.model.config.encoder_config, "pad_token_id", None)
         cost = self.args.group_cost
         if cost is None:
             cost = default_group_cost(self.args.device)
-        return Collator(splits, pad_id or 0, self.args.length_grouping, cost)
+        return Collator(splits, padding_id(self.model, self.processing_class), self.args.length_grouping, cost)
 
     def evaluate(
         self,

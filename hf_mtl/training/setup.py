@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from torch import Tensor
-from torch.nn import Embedding
 
 from hf_mtl.data.columns import collect, raise_all
 from hf_mtl.data.labels import encode_labels
@@ -15,7 +13,7 @@ from hf_mtl.data.load import prepare_dataset
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokenize import encode_split, encode_texts
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.errors import DataError, Mistake, ModelError, UserError, known
+from hf_mtl.errors import DataError, Mistake, UserError, known
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.statistics import ClassWeights, TargetStatistics
 from hf_mtl.schedules import Run, Schedule, Schedules, build_schedule
@@ -92,55 +90,6 @@ def _say_what_is_left_out(name: str, found: EncodedSplit, split: str) -> None:
             f"{name}: {int(found.missing.sum()):,} of {len(found):,} {split} rows have no label; they are "
             "predicted and not scored."
         )
-
-
-def check_token_ids(model: MultiTaskModel, encoded: Mapping[str, EncodedSplit]) -> None:
-    """Refuse rows that the encoder has no embeddings for, which would fail in the middle of a step.
-
-    Raises:
-        ModelError: If a token id is larger than the embedding table (the tokenizer is not the backbone's), or a row
-            is longer than the table of positions.
-    """
-    _check_positions(model, encoded)
-    embeddings = model.get_input_embeddings().weight
-    assert isinstance(embeddings, Tensor)
-    table = len(embeddings)
-    for name, split in encoded.items():
-        largest = int(split.tokens.flat_ids.max(initial=0))
-        if largest >= table:
-            raise ModelError(
-                Mistake(
-                    "model.tokenizer",
-                    f"gives the token id {largest} to a row of '{name}', and the backbone has {table} embeddings",
-                    "Use the backbone's own tokenizer, or a larger vocab_size in an inline config",
-                )
-            )
-
-
-def _check_positions(model: MultiTaskModel, encoded: Mapping[str, EncodedSplit]) -> None:
-    most = positions(model)
-    for name, split in encoded.items():
-        longest = int(split.tokens.lengths.max(initial=0))
-        if most is not None and longest > most:
-            raise ModelError(
-                Mistake(
-                    "model.max_length",
-                    f"leaves a row of '{name}' with {longest:,} tokens, and the backbone has {most:,} positions",
-                    f"Allowed: at most {most}",
-                )
-            )
-
-
-def positions(model: MultiTaskModel) -> int | None:
-    """The longest row that the encoder's table of positions takes; None without one, as with rotary ones."""
-    tables = [
-        module
-        for name, module in model.named_modules()
-        if name.endswith("position_embeddings") and isinstance(module, Embedding)
-    ]
-    # RoBERTa and its relatives count positions from behind the padding's.
-    taken = (0 if table.padding_idx is None else table.padding_idx + 1 for table in tables)
-    return min((table.num_embeddings - used for table, used in zip(tables, taken, strict=True)), default=None)
 
 
 def _encode(

@@ -59,6 +59,7 @@ from hf_mtl.training.budget import Budget, limit_steps
 from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback, LogStepsCallback
 from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
 from hf_mtl.training.doubts import say_doubts
+from hf_mtl.training.encoder_limits import row_limit
 from hf_mtl.training.ending import Ending
 from hf_mtl.training.extra_passes import LossPass
 from hf_mtl.training.finite import FiniteWatch
@@ -130,7 +131,7 @@ class MultiTaskTrainer(WatchedTrainer):
         limit_steps(args)
         search_unused(args)
         set_direction(args, self.tasks)
-        self._encode_with = (processing_class, model.config.max_length)
+        self._encode_with = (processing_class, row_limit(model, processing_class))
         train = self._encode(train_dataset, "train") if train_dataset is not None else None
         evaluation = self._encode(eval_dataset, "validation") if eval_dataset is not None else None
         self._refuse_code(evaluation or {})

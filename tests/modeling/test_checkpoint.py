@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel
 from hf_mtl.tasks import SequenceClassification
 
-from .families import FAMILIES, OTHERS, TASKS, make_model, make_texts, padding_of
+from .families import FAMILIES, OTHERS, TASKS, make_model, make_texts, make_tokenizer, padding_of
 
 HEADS = ["native", "linear", {"type": "mlp", "hidden": 7}]
 
 
 def _assert_same(model: MultiTaskModel, loaded: MultiTaskModel, family: str) -> None:
     ids, mask = make_texts([9, 4, 7], padding=padding_of(family))
+    ids = ids.clamp(max=len(model.get_input_embeddings().weight) - 1)
     expected, found = model(ids, mask).logits, loaded.eval()(ids, mask).logits
     assert list(found) == list(TASKS)
     for task in TASKS:
@@ -97,3 +98,27 @@ def test_config_holds_what_was_settled(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "config.json").read_text())
     assert written["model_type"] == "hf_mtl"
     assert (written["head"], written["pooling"], written["max_length"]) == ({"type": "native"}, "cls", 32)
+
+
+@pytest.mark.parametrize(
+    ("family", "lora", "tokens"),
+    [("bert", None, 67), ("bert", None, 53), ("bert", True, 67), ("deberta-v3", None, 67), ("t5", True, 67)],
+)
+def test_a_resized_vocabulary_is_saved_loaded_and_exported(
+    family: str, lora: bool | None, tokens: int, tmp_path: Path
+) -> None:
+    model = make_model(family, lora=lora)
+    embeddings = model.resize_token_embeddings(tokens)
+    assert embeddings is model.get_input_embeddings()
+    assert len(embeddings.weight) == tokens == model.config.encoder_config.vocab_size
+    assert embeddings.weight.requires_grad is (lora is None)
+    model.save_pretrained(tmp_path)
+    loaded = MultiTaskModel.from_pretrained(tmp_path)
+    _assert_same(model, loaded, family)
+    if family in FAMILIES:
+        ids, _ = make_texts([9, 9])
+        for place, source in {"made": model, "loaded": loaded.eval()}.items():
+            source.export_task("train", tmp_path / place, make_tokenizer())
+            plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / place).eval()
+            assert plain.config.vocab_size == tokens
+            torch.testing.assert_close(plain(ids.clamp(max=52)).logits, model(ids.clamp(max=52)).logits["train"])

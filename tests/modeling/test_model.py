@@ -1,6 +1,9 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
+from torch.export import Dim
 
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling import MultiTaskModel, MultiTaskOutput, split_parameters
@@ -230,3 +233,41 @@ def test_unusable_calls_are_refused() -> None:
         model()
     with pytest.raises(TypeError, match="goes with task"):
         model(torch.tensor([[5, 6]]), labels=torch.tensor([0]))
+
+
+@pytest.mark.parametrize("names", [["train"], ("train", "intensity"), 3])
+def test_what_is_no_name_of_a_task_is_named(names: Any) -> None:
+    model = make_model("bert", "linear")
+    ids, mask = make_texts([3, 4])
+    said = "task: found .* in place of a task's name. Give one of train, emo.bank, intensity, or none for all"
+    with pytest.raises(ModelError, match=said):
+        model(ids, mask, task=names)
+    with pytest.raises(ModelError, match=said):
+        model.export_task(names, "nowhere", None)
+
+
+def test_labels_of_a_task_that_is_not_there_are_refused() -> None:
+    ids, mask = make_texts([3, 4])
+    with pytest.raises(ModelError, match="has no task 'intenstiy'.*Did you mean 'intensity'"):
+        make_model("bert", "linear")(ids, mask, labels={"intenstiy": torch.zeros(2)})
+
+
+@pytest.mark.parametrize(
+    ("family", "head"), [("bert", "native"), pytest.param("llama", "vip", marks=pytest.mark.slow)]
+)
+def test_a_program_of_torch_export_takes_other_numbers_of_rows_and_tokens(family: str, head: str) -> None:
+    model = make_model(family, head)
+    ids, mask = make_texts([9, 4, 7], padding=padding_of(family))
+    sizes = {0: Dim("rows", min=1, max=64), 1: Dim("tokens", min=2, max=60)}
+    program = torch.export.export(
+        model,
+        (),
+        kwargs={"input_ids": ids, "attention_mask": mask},
+        dynamic_shapes={"input_ids": sizes, "attention_mask": sizes},
+    ).module()
+    ids, mask = make_texts([2, 5, 1, 5, 3], seed=3, padding=padding_of(family))
+    for given in ((ids, mask), (ids.flip(1), mask.flip(1))):  # padding on the left, too
+        found = program(input_ids=given[0], attention_mask=given[1])
+        expected = model(*given)
+        for task in model.tasks:
+            torch.testing.assert_close(found.logits[task], expected.logits[task])

@@ -153,3 +153,13 @@ def test_an_optimizer_with_two_modes_is_told_which(tmp_path: Path) -> None:
     assert optimizer.mode == "train"
     trainer.evaluate()
     assert optimizer.mode == "eval"
+
+
+def test_gradient_checkpointing_is_refused_where_the_encoder_has_none(tmp_path: Path) -> None:
+    model = tiny.model(config={"model_type": "squeezebert", "embedding_size": 16}, head="linear")
+    said = f"training.{CHECKPOINTING}: is on, and 'squeezebert' has none in transformers"
+    with pytest.raises(UserError, match=said):
+        make(tmp_path, model=model, **{CHECKPOINTING: True})
+    make(tmp_path, model=model)
+    with pytest.raises(ValueError, match="does not support (gradient|activation) checkpointing"):
+        model.gradient_checkpointing_enable()

@@ -12,15 +12,12 @@ from hf_mtl.errors import DataError, UserError
 from hf_mtl.training import setup
 from hf_mtl.training.argument_checks import check_arguments
 from hf_mtl.training.setup import (
-    check_token_ids,
     class_weights,
     encode_splits,
     fit_statistics,
-    positions,
     target_statistics,
 )
 from tests import tiny
-from tests.modeling.families import FAMILIES, OTHERS, make_model
 from tests.training.trainers import make
 
 MODEL = tiny.model()
@@ -332,31 +329,3 @@ def test_class_weights_that_do_not_fit_are_refused(given: Any) -> None:
         DataError, match=r"tasks.topic.class_weights: found .* Give a weight >= 0 for each of \['a', 'b'"
     ):
         weights_of(given, LABELS)
-
-
-# ---- Rows longer than the encoder ----
-
-
-@pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
-def test_a_row_of_every_position_goes_through_and_one_more_does_not(family: str) -> None:
-    model = make_model(family, head="linear").eval()
-    most = positions(model)
-    ids = torch.full((1, (most or 600) + 1), 7)
-    task = next(iter(model.tasks))
-    with torch.no_grad():
-        if most is None:
-            model(input_ids=ids, task=task)
-        else:
-            model(input_ids=ids[:, 1:], task=task)
-            with pytest.raises((RuntimeError, IndexError)):
-                model(input_ids=ids, task=task)
-
-
-def test_rows_longer_than_the_backbone_are_refused_and_short_ones_under_a_large_limit_are_not() -> None:
-    long, short = ({"topic": Dataset.from_dict({"text": ["w1 " * words], "label": [0]})} for words in (60, 30))
-    check_token_ids(MODEL, encode_splits(short, MODEL.tasks, tiny.tokenizer(), 1000, "test"))
-    said = (
-        "max_length: leaves a row of 'topic' with 62 tokens, and the backbone has 40 positions. Allowed: at most 40"
-    )
-    with pytest.raises(UserError, match=said):
-        check_token_ids(MODEL, encode_splits(long, MODEL.tasks, tiny.tokenizer(), 1000, "test"))

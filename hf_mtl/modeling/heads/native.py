@@ -30,6 +30,11 @@ _READS_POOLER = {
 }
 
 
+def has_native_head(config: PreTrainedConfig) -> bool:
+    """Whether the head of a family is known to be separable from its encoder."""
+    return config.model_type in _READS_POOLER
+
+
 class NativeHead(Head, name="native"):
     """What `AutoModelForSequenceClassification` puts on this backbone, so that `export_task` can give it back.
 
@@ -62,7 +67,7 @@ class NativeHead(Head, name="native"):
     @classmethod
     def unsupported(cls, config: PreTrainedConfig) -> str | None:
         """Whether the family is one whose head is known to be separable."""
-        if config.model_type in _READS_POOLER:
+        if has_native_head(config):
             return None
         return f"'{config.model_type}' has no native head in hf_mtl; {', '.join(sorted(_READS_POOLER))} have one"
 

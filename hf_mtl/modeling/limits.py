@@ -1,0 +1,66 @@
+"""Which rows an encoder can take, read from its tables of embeddings."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from hf_mtl.errors import Mistake, ModelError
+
+_POSITIONS = ("position_embeddings", "position_embedding", "positions_embed", "embed_positions", "wpe")
+_TYPES = ("token_type_embeddings",)
+
+
+def positions(model: nn.Module) -> int | None:
+    """The longest row that the encoder's table of positions takes; None without one, as with rotary ones.
+
+    Args:
+        model: The encoder, or a model around it.
+    """
+    return min((_rows_of(model, name, table) for name, table in _tables(model, _POSITIONS)), default=None)
+
+
+def longest_input(encoder: PreTrainedModel) -> int | None:
+    """The longest row that an encoder was made for; None: it says nothing.
+
+    That is its table of positions, or without one what its config calls ``max_position_embeddings``.
+    """
+    declared = getattr(encoder.config, "max_position_embeddings", None)
+    most = positions(encoder)
+    return most if most is not None or not isinstance(declared, int) or declared < 1 else declared
+
+
+def token_types(model: nn.Module) -> int | None:
+    """How many token types an encoder has embeddings for; None where it looks none up."""
+    return min((len(table.weight) for _, table in _tables(model, _TYPES)), default=None)
+
+
+def check_max_length(encoder: PreTrainedModel, max_length: int | None) -> None:
+    """Refuse a limit under which rows may be longer than the encoder.
+
+    Raises:
+        ModelError: If it is beyond the encoder's table of positions.
+    """
+    most = positions(encoder)
+    if max_length is not None and most is not None and max_length > most:
+        found = f"is {max_length:,}, and the backbone has {most:,} positions"
+        raise ModelError(Mistake("model.max_length", found, f"Allowed: at most {most}"))
+
+
+def _tables(model: nn.Module, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Tables of embeddings by name; those of I-BERT are no `nn.Embedding`."""
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] in names and isinstance(getattr(module, "weight", None), Tensor):
+            yield name, module
+
+
+def _rows_of(model: nn.Module, name: str, table: Any) -> int:
+    """The positions of a table that rows can have: some families leave the first ones to padding."""
+    padding = getattr(table, "padding_idx", None)
+    # RoBERTa and its relatives count from behind the padding's, OPT and its relatives from a number of their own.
+    taken = (0 if padding is None else padding + 1) + getattr(table, "offset", 0)
+    # YOSO and its relatives look positions up from the third on, and keep a list of them.
+    listed = getattr(model.get_submodule(name.rpartition(".")[0]), "position_ids", None)
+    most = len(table.weight) - taken
+    return most if listed is None else min(most, listed.shape[-1])
