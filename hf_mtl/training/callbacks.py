@@ -98,6 +98,12 @@ class HeadsCallback(TrainerCallback):
         self.signals = signals
         self.reduce_sum = reduce_sum
 
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Forget what heads have seen of a step that was broken off."""
+        self.model.heads.abandon_step()
+
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
