@@ -35,6 +35,8 @@ class Roster:
             seed: Seed of the draws.
             start: The first of the W steps.
         """
+        if ((self.participation == 0) | (self.participation == 1)).all():
+            return (self.coefficients > 0) & (self.participation > 0)  # whatever the draws, which are below 1
         steps, tasks = self.coefficients.shape
         numbers = np.repeat(np.arange(start, start + steps), tasks), np.tile(np.arange(tasks), steps)
         draws = uniform(derive_key(seed, "participation", *numbers)).reshape(steps, tasks)

@@ -53,6 +53,10 @@ class RunningMoments(KeepsFloat32):
         """What the rows of this step add up to on this process [1 + 2 D]."""
         return torch.zeros_like(self.sums, dtype=torch.float32) if self._step is None else self._step
 
+    def abandon(self) -> None:
+        """Forget the rows of this step."""
+        self._step = None
+
     def update(self, sums: Tensor) -> Tensor:
         """Close the step.
 

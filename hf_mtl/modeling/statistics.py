@@ -104,7 +104,8 @@ class TargetStatistics(_Fitted):
 
     def standardize(self, labels: Tensor) -> Tensor:
         """Targets [n, D] or [n] to zero mean and unit variance [n, D], float32."""
-        return (labels.reshape(labels.shape[0], -1).float() - self.mean) / self.std
+        # Not -1: a micro-batch without rows does not tell its number of targets.
+        return (labels.reshape(labels.shape[0], len(self.mean)).float() - self.mean) / self.std
 
     def restore(self, outputs: Tensor) -> Tensor:
         """Outputs [n, D] to original units, float32."""

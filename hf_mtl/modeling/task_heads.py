@@ -15,6 +15,7 @@ from hf_mtl.modeling.float32 import bring_to_float32
 from hf_mtl.modeling.heads import HeadSpec, build_head, head_class, settled_options
 from hf_mtl.modeling.heads.base import Decoded, Features, FeatureSource, Penalty
 from hf_mtl.modeling.losses import row_losses
+from hf_mtl.modeling.moments import RunningMoments
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.statistics import build_statistics
 from hf_mtl.tasks import Task
@@ -203,6 +204,12 @@ class TaskHeads(nn.Module):
         reduced = iter(reduce_sum(torch.cat(parts)).split([len(part) for part in parts]) if parts else ())
         for task, value in sums.items():
             self.of(task).head.end_step(None if value is None else next(reduced).reshape(value.shape))
+
+    def abandon_step(self) -> None:
+        """Forget the rows of a step that was broken off, which would count as the next one's."""
+        for module in self.modules():
+            if isinstance(module, RunningMoments):
+                module.abandon()
 
     def gauges(self) -> dict[str, Tensor]:
         """Scalars of the heads to log, as ``<name>/<task>``."""

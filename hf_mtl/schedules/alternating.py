@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from hf_mtl.schedules.base import Effect, Group, Run, Schedule
@@ -35,6 +37,10 @@ class Alternating(Schedule, name="alternating"):
     def without_effect(self, run: Run) -> str:
         """Where the first phase outlasts the run."""
         return "the encoder is never trained" if self.period >= run.total_steps else ""
+
+    def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
+        """0 for the heads, 1 for the encoder."""
+        return steps // self.period % 2
 
     def effect(self, step: int, run: Run) -> Effect:
         """Freeze the encoder in even phases, the heads in odd ones."""

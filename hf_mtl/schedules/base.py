@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 FreedRows: TypeAlias = Literal["drop", "redistribute"]
 Probe: TypeAlias = Literal["gradient_norm", "fisher"]
+STRETCHES = 2_000
+"""Parts of a run, each of which a schedule without phases is looked at in."""
+
 # An int: so many layers from the bottom, with the embeddings.
 Group: TypeAlias = Literal["encoder", "heads", "embeddings"] | int
 
@@ -30,6 +34,15 @@ class Run:
     def index(self, task: str) -> int:
         """Place of a task among the tasks."""
         return self.tasks.index(task)
+
+    def others(self, task: str) -> NDArray[np.int64]:
+        """Places of all tasks but one."""
+        return _others(self.tasks, task)
+
+
+@lru_cache
+def _others(tasks: tuple[str, ...], task: str) -> NDArray[np.int64]:
+    return np.array([index for index, name in enumerate(tasks) if name != task], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -55,17 +68,26 @@ class Effect:
         """The effect of no schedule."""
         return cls(np.ones(tasks), np.ones(tasks), np.zeros(tasks, dtype=bool))
 
-    def on_task(self, index: int, coefficient: float, freed_rows: FreedRows, participation: float = 1.0) -> "Effect":
-        """This effect, with one task's coefficient and participation multiplied."""
-        coefficients, shares, redistributed = (
-            self.coefficients.copy(),
-            self.participation.copy(),
-            self.redistributed.copy(),
-        )
-        coefficients[index] *= coefficient
-        shares[index] *= participation
-        redistributed[index] |= freed_rows == "redistribute"
-        return replace(self, coefficients=coefficients, participation=shares, redistributed=redistributed)
+    def on_tasks(
+        self,
+        places: int | NDArray[np.int64],
+        coefficients: float | NDArray[np.float64],
+        freed_rows: FreedRows,
+        participation: float = 1.0,
+    ) -> "Effect":
+        """This effect, with the coefficients and the participation of some tasks multiplied.
+
+        Args:
+            places: Their places; none twice.
+            coefficients: The factor of all of them, or one for each.
+            freed_rows: What happens to their rows where they are absent.
+            participation: The factor of their probability to take part.
+        """
+        gamma, shares, redistributed = self.coefficients.copy(), self.participation.copy(), self.redistributed.copy()
+        gamma[places] *= coefficients
+        shares[places] *= participation
+        redistributed[places] |= freed_rows == "redistribute"
+        return replace(self, coefficients=gamma, participation=shares, redistributed=redistributed)
 
     def __and__(self, other: "Effect") -> "Effect":
         """Both effects: coefficients, probabilities and learning rates multiply, what either freezes is frozen."""
@@ -129,6 +151,21 @@ class Schedule:
             run: The run.
         """
         return Effect.none(len(run.tasks))
+
+    def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
+        """Number some steps: in those of one number the same tasks take part, and the same groups are frozen.
+
+        So a whole run can be looked at before it begins, at one step of each number. A schedule that does not say so
+        is looked at at `STRETCHES` steps, of a shorter run at every step. A coefficient may change within a phase,
+        though not to 0 or from it.
+
+        Args:
+            steps: Steps of the run, ascending.
+            run: The run.
+        """
+        if type(self).effect is Schedule.effect:
+            return np.zeros_like(steps)
+        return steps * STRETCHES // max(run.total_steps, STRETCHES)
 
     def begin_window(self, step: int, run: Run) -> None:
         """Let what was observed before this step take effect."""

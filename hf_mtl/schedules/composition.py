@@ -3,10 +3,13 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hf_mtl.errors import CheckpointError, Mistake
 from hf_mtl.schedules.base import Effect, Group, Run, Schedule
 
-_STEPS_LOOKED_AT = 200_000  # a few seconds
+_STEPS_NUMBERED = 1_000_000  # a tenth of a second
 
 
 class Schedules:
@@ -42,12 +45,21 @@ class Schedules:
             effect = effect & schedule.effect(step, run)
         return effect
 
-    def steps_to_look_at(self) -> Sequence[int]:
-        """Every step; of a very long run, some that are spread evenly, with the first and the last."""
-        total = self.run.total_steps
-        if total <= _STEPS_LOOKED_AT:
-            return range(total)
-        return [place * (total - 1) // (_STEPS_LOOKED_AT - 1) for place in range(_STEPS_LOOKED_AT)]
+    def steps_to_look_at(self) -> list[int]:
+        """The first step of every combination of phases: what no step of these shows, no step of the run does.
+
+        Of a very long run, the first of the steps that are looked at, which are spread evenly.
+        """
+        run, numbered = self._run(), min(self._run().total_steps, _STEPS_NUMBERED)
+        steps = np.arange(numbered, dtype=np.int64)
+        if run.total_steps > numbered:
+            steps = steps * (run.total_steps - 1) // (numbered - 1)
+        combined = np.zeros_like(steps)
+        for schedule in self.schedules:
+            phases = _renumbered(schedule.phase(steps, run))
+            combined = _renumbered(combined * (phases.max(initial=0) + 1) + phases)
+        _, first = np.unique(combined, return_index=True)
+        return np.sort(steps[first]).tolist()
 
     def begin_window(self, step: int) -> None:
         """Let what was observed take effect."""
@@ -84,6 +96,14 @@ class Schedules:
             raise CheckpointError(f"the checkpoint belongs to another run: schedules are {here}, it has {saved}")
         for schedule, (_, values) in zip(self.schedules, state["schedules"], strict=True):
             schedule.load_state_dict(values)
+
+
+def _renumbered(phases: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same phases, numbered from 0 without gaps, so that numbers of several can be combined."""
+    # Few phases last long: sorting their turns is much less than sorting the steps.
+    turns = np.flatnonzero(np.diff(phases, prepend=phases[:1] - 1))
+    _, numbers = np.unique(phases[turns], return_inverse=True)
+    return np.repeat(numbers, np.diff(turns, append=len(phases))).astype(np.int64)
 
 
 def unwatched(schedules: Sequence[Schedule], evaluated: Collection[str]) -> list[Mistake]:

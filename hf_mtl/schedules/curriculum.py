@@ -1,5 +1,8 @@
 """Tasks that come, go, or come slowly."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hf_mtl.schedules.base import Effect, FreedRows, Run, Schedule
 from hf_mtl.schedules.position import At, step_of
 
@@ -23,8 +26,12 @@ class _OneTask(Schedule):
         """The one task."""
         return [self.task]
 
+    def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
+        """0 before the point of the run, 1 from there on."""
+        return (steps >= step_of(self.at, run)).astype(np.int64)
+
     def _times(self, coefficient: float, run: Run) -> Effect:
-        return Effect.none(len(run.tasks)).on_task(run.index(self.task), coefficient, self.freed_rows)
+        return Effect.none(len(run.tasks)).on_tasks(run.index(self.task), coefficient, self.freed_rows)
 
 
 class Enter(_OneTask, name="enter"):

@@ -138,12 +138,17 @@ class MT2STAdaptive(Schedule, name="mt2st_adaptive"):
         """What was observed takes effect."""
         self._in_window = self.weights(run)
 
+    def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
+        """One: nobody knows yet what will be measured."""
+        return np.zeros_like(steps)
+
     def effect(self, step: int, run: Run) -> Effect:
         """The auxiliary tasks' coefficients of the window."""
         effect = Effect.none(len(run.tasks))
-        for task, weight in self._in_window.items():
-            effect = effect.on_task(run.index(task), weight, self.freed_rows)
-        return effect
+        if not self._in_window:
+            return effect
+        weights = np.array([self._in_window[run.tasks[place]] for place in run.others(self.main)])
+        return effect.on_tasks(run.others(self.main), weights, self.freed_rows)
 
     def state_dict(self) -> dict[str, Any]:
         """The averages and the window's coefficients."""

@@ -1,9 +1,12 @@
 """MT2ST Diminish: auxiliary tasks fade out."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from hf_mtl.schedules.base import Effect, FreedRows, Run, Schedule
@@ -69,15 +72,17 @@ class MT2STDiminish(Schedule, name="mt2st_diminish"):
         )  # e^(-eta s^nu) = floor
         return f"{text} until step {step:,}, where they leave"
 
+    def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
+        """0 until the others leave, 1 from there on."""
+        # The share only falls, so that halving finds the first step without any, to the bit that `effect` goes by.
+        total = max(run.total_steps, 1)
+        leaves = bisect_left(range(total), True, key=lambda step: self.remaining(step / total) == 0)
+        return (steps >= leaves).astype(np.int64)
+
     def effect(self, step: int, run: Run) -> Effect:
         """Fade the auxiliary tasks."""
         share = self.remaining(step / max(run.total_steps, 1))
-        effect = Effect.none(len(run.tasks))
-        for index, task in enumerate(run.tasks):
-            if task == self.main:
-                continue
-            if self.realise == "sampling":
-                effect = effect.on_task(index, self.gamma0 * (share > 0), self.freed_rows, participation=share)
-            else:
-                effect = effect.on_task(index, self.gamma0 * share, self.freed_rows)
-        return effect
+        effect, others = Effect.none(len(run.tasks)), run.others(self.main)
+        if self.realise == "sampling":
+            return effect.on_tasks(others, self.gamma0 * (share > 0), self.freed_rows, participation=share)
+        return effect.on_tasks(others, self.gamma0 * share, self.freed_rows)

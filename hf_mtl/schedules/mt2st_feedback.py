@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from hf_mtl.errors import OnlyWith
@@ -117,13 +119,13 @@ class MT2STFeedback(Schedule, name="mt2st_feedback"):
             self.check(self._average / (1 - TRAINING_BETA**self._observed))
         self._in_window = self.multiplier
 
+    def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
+        """One: nobody knows yet when the loss stops falling."""
+        return np.zeros_like(steps)
+
     def effect(self, step: int, run: Run) -> Effect:
         """The multiplier, on every task but the main one."""
-        effect = Effect.none(len(run.tasks))
-        for index, task in enumerate(run.tasks):
-            if task != self.main:
-                effect = effect.on_task(index, self._in_window, self.freed_rows)
-        return effect
+        return Effect.none(len(run.tasks)).on_tasks(run.others(self.main), self._in_window, self.freed_rows)
 
     def state_dict(self) -> dict[str, Any]:
         """The best loss (null before the first check), and what follows from it."""

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from hf_mtl.schedules.base import Effect, FreedRows, Group, Run, Schedule
@@ -64,12 +66,14 @@ class MT2STSwitch(Schedule, name="mt2st_switch"):
         at = step_of(self.at, run)
         return f"never switches, that is at step {at:,}" if at >= run.total_steps else ""
 
+    def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
+        """0 before the switch, 1 after it."""
+        return (steps >= step_of(self.at, run)).astype(np.int64)
+
     def effect(self, step: int, run: Run) -> Effect:
         """Nothing before the switch; the main task alone after it."""
         effect = Effect.none(len(run.tasks))
         if step < step_of(self.at, run):
             return effect
-        for index, task in enumerate(run.tasks):
-            if task != self.main:
-                effect = effect.on_task(index, 0.0, self.freed_rows)
+        effect = effect.on_tasks(run.others(self.main), 0.0, self.freed_rows)
         return replace(effect, frozen=frozenset(self.groups()), learning_rate_scale=self.lr_scale)

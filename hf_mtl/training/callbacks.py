@@ -98,6 +98,12 @@ class HeadsCallback(TrainerCallback):
         self.signals = signals
         self.reduce_sum = reduce_sum
 
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Forget what heads have seen of a step that was broken off."""
+        self.model.heads.abandon_step()
+
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
@@ -107,14 +113,18 @@ class HeadsCallback(TrainerCallback):
 
 
 class LogStepsCallback(TrainerCallback):
-    """Spreads records over the run where the arguments do not say how often to log: short runs have a log too."""
+    """Has the run log, evaluate and save as often as its arguments say, also where it is resumed.
+
+    Where they do not say how often to log, records are spread over the run: short runs have a log too.
+    """
 
     RECORDS = 20
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Set the steps between two records."""
+        """Set the steps between two records, evaluations and checkpoints."""
+        state.compute_steps(args, state.max_steps)  # the Trainer leaves a resumed run those of its checkpoint
         if args.logging_steps is None:
             state.logging_steps = min(LEAST_OFTEN, max(1, state.max_steps // self.RECORDS))
 
@@ -188,11 +198,13 @@ class RecipeCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Write ``recipe.yaml`` and ``data.json``."""
+        """Write ``recipe.yaml`` and ``data.json``; a finished run that trains on has no results any more."""
         with all_or_none(self.folder.path):
             if state.is_world_process_zero:
+                self.folder.unfinish()
                 self.folder.data.write(self.data)
                 self.folder.write_recipe(self.text)
+        self.folder.goes_on = False  # for it is no finished one any more
 
 
 class CallbackStates:

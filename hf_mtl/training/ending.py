@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from transformers import EarlyStoppingCallback, TrainerCallback
 
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.budget import Budget
+
 EndedBy = Literal["all_steps", "early_stopping", "max_flops", "callback"]
 
 
@@ -79,6 +82,21 @@ class Ending:
         return f", {self.watched[0]} {self.watched[1]:.4f}"
 
 
+def stays_stopped(budget: Budget, args: MultiTaskTrainingArguments, callbacks: Iterable[TrainerCallback]) -> bool:
+    """Whether a run that was told to stop would be told so again at once, were it to go on.
+
+    A time limit, or whatever else a callback of the user's goes by, begins anew with the process.
+
+    Args:
+        budget: Its budget, as its checkpoint has it.
+        args: The arguments that it would go on with.
+        callbacks: Its callbacks, as its checkpoint has them.
+    """
+    if budget.used_up > 0:
+        return not budget.allows_more(args)
+    return _is_impatient(callbacks)
+
+
 def ended_by(trained: int, planned: int, out_of_flops: bool, callbacks: Iterable[TrainerCallback]) -> EndedBy:
     """Say why a run trained no more steps.
 
@@ -92,6 +110,9 @@ def ended_by(trained: int, planned: int, out_of_flops: bool, callbacks: Iterable
         return "all_steps"
     if out_of_flops:
         return "max_flops"
+    return "early_stopping" if _is_impatient(callbacks) else "callback"
+
+
+def _is_impatient(callbacks: Iterable[TrainerCallback]) -> bool:
     stoppers = [item for item in callbacks if isinstance(item, EarlyStoppingCallback)]
-    impatient = any(item.early_stopping_patience_counter >= item.early_stopping_patience for item in stoppers)
-    return "early_stopping" if impatient else "callback"
+    return any(item.early_stopping_patience_counter >= item.early_stopping_patience for item in stoppers)

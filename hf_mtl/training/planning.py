@@ -24,6 +24,7 @@ from hf_mtl.training.scheduling import roster_of
 from hf_mtl.training.trainer import MultiTaskTrainer
 
 _MOST_WINDOWS = 10_000  # that are followed one by one
+_MOST_DRAWN = 300  # that are followed one by one, and drawn step by step
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,13 @@ def _check_figure(figure: Path) -> None:
 def mixture_course(trainer: MultiTaskTrainer) -> Course:
     """Follow the mixture through the run; what is learned, or follows evaluations, stays as it begins."""
     window, total = trainer.args.window_steps, trainer.total_steps
-    apart = window * max(1, math.ceil(total / window / _MOST_WINDOWS))
+    most = _MOST_DRAWN if trainer.schedules else _MOST_WINDOWS
+    apart = window * max(1, math.ceil(total / window / most))
     steps = np.arange(0, max(total, 1), apart)
     lengths = np.minimum(steps + apart, total) - steps
-    probabilities = [np.array(list(trainer.mixture.probabilities(at / max(total, 1)).values())) for at in steps]
+    moves = steps if trainer.mixture.anneal is not None else steps[:1]
+    probabilities = [np.array(list(trainer.mixture.probabilities(at / max(total, 1)).values())) for at in moves]
+    probabilities *= len(steps) // len(probabilities)
     if trainer.schedules:
         rows = _drawn(trainer, probabilities, steps, lengths)
     else:

@@ -21,12 +21,13 @@ from hf_mtl.training.callbacks import JsonLogCallback, RecipeCallback, TaskPrint
 from hf_mtl.training.closing import draw, is_open, is_unsent, push
 from hf_mtl.training.finish import finish
 from hf_mtl.training.interruption import Interruption, unclaimed
+from hf_mtl.training.longer import is_to_go_on
 from hf_mtl.training.output_place import refuse_copy, refuse_place
 from hf_mtl.training.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.reports import outlive_reports
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.run_lock import run_lock
-from hf_mtl.training.same_run import changed_training, refuse_another_run, refuse_other_rows
+from hf_mtl.training.same_run import ignored_keys, refuse_another_run, refuse_other_rows, refuse_other_steps
 from hf_mtl.training.trainer import MultiTaskTrainer
 
 logger = get_logger(__name__)
@@ -51,7 +52,8 @@ def run_recipe(
     Args:
         recipe: A recipe, or the path of one.
         overrides: ``key=value`` that replace keys of a recipe given by path.
-        resume: Continue the run in the recipe's ``training.output_dir``; a finished one is left as it is.
+        resume: Continue the run in the recipe's ``training.output_dir``; a finished one is left as it is, unless the
+            recipe now lets it train on: more steps or epochs, more patience, a larger budget.
         overwrite: Start anew where a run is already.
         test: Score the test splits too.
         baselines: Score the majority class and TF-IDF with a linear model on the same rows.
@@ -101,7 +103,9 @@ def _run_alone(recipe: Recipe, asked: _Asked, interruption: Interruption) -> dic
     if asked.resume or asked.overwrite:
         refuse_copy(recipe, folder)
     if asked.resume and not asked.overwrite and folder.is_finished:  # to read it needs no lock
-        return _finished(recipe, args, folder, asked)
+        folder.goes_on = is_to_go_on(recipe, args, folder)
+        if not folder.goes_on:
+            return _finished(recipe, args, folder, asked)
     folder.refuse_file()
     with run_lock(folder.path):  # before anything is written, and before it is decided where the run goes on
         folder.recover()
@@ -216,7 +220,7 @@ def _kept_results(recipe: Recipe, folder: RunFolder, asked: _Asked) -> dict[str,
     """The results of a run of the same recipe, up to how long to train."""
     refuse_another_run(recipe, folder)
     _say(f"{folder.path} is finished; nothing to resume.")
-    if changed := changed_training(recipe, folder):
+    if changed := ignored_keys(recipe, folder):
         _say(f"It was trained with other values of {', '.join(changed)}; they stay as they were.")
     results, again = folder.results(), f"hf-mtl evaluate {folder.path}"
     if asked.test and "test" not in results:
@@ -243,4 +247,6 @@ def _checkpoint_to_resume(recipe: Recipe, folder: RunFolder) -> Path | None:
         _say(f"{folder.path} has no whole checkpoint; the run starts from its beginning.")
     elif not (start / "optimizer.pt").exists():
         _say(f"{start} has no optimizer (save_only_model): the run goes on, but not in the same bits.")
+    if start is not None:
+        refuse_other_steps(recipe, start, PartialState().num_processes)
     return start

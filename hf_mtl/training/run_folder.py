@@ -52,6 +52,8 @@ class RunFolder:
         self.staging = self.path / STAGING
         self.record = RunRecord(self.path)
         self.replaced = ReplacedRun(self.path)
+        self.goes_on = False
+        """Whether a finished run is trained on: it is then an unfinished one."""
 
     @property
     def exists(self) -> bool:
@@ -61,7 +63,7 @@ class RunFolder:
     @property
     def is_finished(self) -> bool:
         """Whether the run here has ended; its results are written last."""
-        return self.exists and (self.path / RESULTS).exists()
+        return self.exists and (self.path / RESULTS).exists() and not self.goes_on
 
     def results(self) -> dict[str, Any]:
         """The results of a finished run.
@@ -223,6 +225,11 @@ class RunFolder:
     def settle(self) -> None:
         """Remove the run that was replaced: the one in the folder has its results."""
         self.replaced.remove()
+
+    def unfinish(self) -> None:
+        """Remove the results of a finished run that trains on, which will be another model's."""
+        (self.path / RESULTS).unlink(missing_ok=True)
+        self.record.forget([RESULTS])
 
     def write_recipe(self, text: str) -> None:
         """Keep the resolved recipe; one with the same content that the user has edited stays as it is."""

@@ -25,6 +25,11 @@ def planned_evaluations(args: TrainingArguments, run: Run) -> int:
     return int(run.total_steps // every)
 
 
+def follows_evaluations(schedules: Schedules, learner: LearnedTemperature | None) -> bool:
+    """Whether what the evaluations of a run show moves its training."""
+    return learner is not None or any(schedule.tasks_watched() for schedule in schedules.schedules)
+
+
 def check_schedules(
     schedules: Schedules,
     learner: LearnedTemperature | None,

@@ -135,15 +135,14 @@ class SchedulesCallback(TrainerCallback):
         metrics: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Tell the schedules the validation losses, of evaluations that the run itself makes."""
+        """Tell the schedules the validation losses that are finite, of evaluations that the run itself makes."""
         if self._groups is None:  # not training
             return
-        found = metrics or {}
-        losses = {task: found[f"eval_{task}_loss"] for task in self.tasks if f"eval_{task}_loss" in found}
+        losses = _finite(metrics or {}, {task: f"eval_{task}_loss" for task in self.tasks})
         self.schedules.observe_evaluation(state.global_step, losses)
         if self.learner is not None:
             keys = {name: f"eval_{name}_{headline_keys(task)[0]}" for name, task in self.tasks.items()}
-            self.learner.observe_evaluation(losses, {name: found[key] for name, key in keys.items() if key in found})
+            self.learner.observe_evaluation(losses, _finite(metrics or {}, keys))
 
     def step_done(self, step: int, result: StepResult) -> None:
         """Tell the schedules and the learned temperatures the losses of a step that are finite.
@@ -179,3 +178,8 @@ class SchedulesCallback(TrainerCallback):
             assert schedule.probe is not None
             with self._groups.thawed():
                 schedule.observe_probe(step, self.prober.measure(schedule.probe, tasks, step))
+
+
+def _finite(metrics: Mapping[str, float], keys: Mapping[str, str]) -> dict[str, float]:
+    """The values of some keys, by task; one that is not finite would stay in a mean, or as the best, for ever."""
+    return {task: metrics[key] for task, key in keys.items() if math.isfinite(metrics.get(key, math.nan))}

@@ -60,17 +60,19 @@ from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback, LogSteps
 from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
 from hf_mtl.training.doubts import say_doubts
 from hf_mtl.training.encoder_limits import row_limit
-from hf_mtl.training.ending import Ending
+from hf_mtl.training.ending import Ending, stays_stopped
 from hf_mtl.training.extra_passes import LossPass
 from hf_mtl.training.finite import FiniteWatch
 from hf_mtl.training.frozen_groups import FrozenGroups
+from hf_mtl.training.horizon import say_other_length
 from hf_mtl.training.interruption import Interruption, without_jit_checkpoint
 from hf_mtl.training.objective import Objective, StepResult
 from hf_mtl.training.own_optimizer import check_fused, check_own_optimizer
 from hf_mtl.training.preparation import unprepare
 from hf_mtl.training.probes import Prober
 from hf_mtl.training.processes import Processes
-from hf_mtl.training.schedule_checks import check_schedules
+from hf_mtl.training.run_identity import identity_of
+from hf_mtl.training.schedule_checks import check_schedules, follows_evaluations
 from hf_mtl.training.scheduling import SchedulesCallback
 from hf_mtl.training.scoring_trainer import Datasets
 from hf_mtl.training.setup import fit_statistics, make_schedules
@@ -193,6 +195,9 @@ class MultiTaskTrainer(WatchedTrainer):
         )
         self.schedules = make_schedules(schedules, list(sizes), self._run)
         check_schedules(self.schedules, self.mixture.learner, self.model, self.args, self.eval_dataset or {})
+        follows = follows_evaluations(self.schedules, self.mixture.learner)
+        splits = {"train": train, "eval": self.eval_dataset or {}}
+        self.identity = identity_of(self.args, self.model.config, (mixture, balancing, schedules), splits, follows)
         self._scheduling = SchedulesCallback(
             self.schedules,
             lambda: FrozenGroups(self.model),
@@ -333,6 +338,7 @@ class MultiTaskTrainer(WatchedTrainer):
             **super().stateful(),
             **learner,
             "steps": self.steps,
+            "identity": self.identity,
             "schedules": self.schedules,
             "weighting": self.objective,
             **({} if self.task_gradients is None else {"task_gradients": self.task_gradients}),
@@ -399,20 +405,24 @@ class MultiTaskTrainer(WatchedTrainer):
             ended = state.global_step >= self.total_steps or (stopped and state.global_step < state.max_steps)
         if ended:
             return self._already_trained(folder, state)
+        if self.is_world_process_zero():
+            say_other_length(state.max_steps, self._run(), self.args, self.mixture, self.schedules)
         return super().train(str(folder), trial, **kwargs)
 
     def _adopt(self, folder: Path) -> bool:
         """Continue a checkpoint's run: its rows per step, on however many processes there are now.
 
         Returns:
-            Whether that run had been told to stop.
+            Whether that run had been told to stop, and is to stay so.
         """
         path = folder / checkpoints.STATE_FILE
         saved = checkpoints.load_state(path)
         with checkpoints.reading(path, "the state of the run"):
             rows = int(saved["steps"]["identity"]["rows_per_step"])
             stopped = bool(saved["callbacks"]["stopped"])
+            asked = int(saved["identity"]["rows_of_process"])
         if rows != self.rows_per_step:
+            self.identity.check_rows(asked, rows, self.processes.world)
             share = self.args.train_batch_size * self.processes.world
             self.args.gradient_accumulation_steps = math.ceil(rows / share)
             if self.is_world_process_zero():
@@ -426,7 +436,7 @@ class MultiTaskTrainer(WatchedTrainer):
         self.steps = self._new_steps(rows)
         self.weighting.observe(steps_per_epoch=self.steps_per_epoch, total_steps=self.total_steps)
         checkpoints.restore(path, self.stateful())
-        return stopped and not self.budget.allows_more(self.args)
+        return stopped and stays_stopped(self.budget, self.args, self.callback_handler.callbacks)
 
     def _already_trained(self, folder: Path, state: TrainerState) -> TrainOutput:
         """Restore a checkpoint that was the run's last; one more step would make another model of it."""

@@ -93,9 +93,9 @@ class WatchedTrainer(StoppableTrainer):
         self.current_flos = 0
 
     def _to_begin_anew(self) -> dict[str, checkpoints.Stateful]:
-        """What remembers from one training to the next; the steps are made for each."""
+        """What remembers from one training to the next; steps and arguments are each one's own."""
         scaler = self.accelerator.scaler
-        parts = {name: part for name, part in self.stateful().items() if name != "steps"}
+        parts = {name: part for name, part in self.stateful().items() if name not in ("steps", "identity")}
         return parts if scaler is None else {**parts, "scaler": scaler}
 
     def _begin_anew(self) -> None:

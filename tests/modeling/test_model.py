@@ -85,6 +85,30 @@ def test_idle_heads_get_no_gradient() -> None:
     assert all(p.grad is None for p in model.heads.of("intensity").parameters())
 
 
+NO_ROWS = [
+    *(Regression(label=["x", "y"], loss=loss) for loss in ("mse", "mae", "huber")),
+    Regression(label="x"),
+    Regression(label="x", standardize=False),
+    SequenceClassification(labels=3, class_weights=[1.0, 2.0, 3.0], loss="focal"),
+    SequenceClassification(labels=3, label_smoothing=0.1),
+]
+
+
+@pytest.mark.parametrize("head", ["linear", "mlp", "native", "vip", "mt_vib", "hierarchical", "vmtl", "stl_cnn"])
+def test_a_batch_in_which_a_task_has_no_rows_gives_gradients_of_zero(head: str) -> None:
+    """As a micro-batch of a step that has fewer rows than micro-batches; every loss sees no labels."""
+    model = make_model("bert", head, tasks={f"t{number}": task for number, task in enumerate(NO_ROWS)}).train()
+    ids, mask = make_texts([4])
+    for number, (name, task) in enumerate(model.tasks.items()):
+        shape = (0, 2) if len(task.label_columns) == 2 else (0,)
+        labels = {name: torch.zeros(shape, dtype=torch.float32 if number < 5 else torch.int64)}
+        groups = [{"input_ids": ids, "attention_mask": mask}]
+        output = model(groups=groups, segments={name: (0, 0)}, labels=labels)
+        assert output.row_losses[name].shape == (0,)
+        output.row_losses[name].sum().backward()
+    assert all(not p.grad.any() for p in model.encoder.parameters() if p.grad is not None)
+
+
 def test_plain_use_runs_every_head_or_one() -> None:
     model = make_model("bert")
     ids, mask = make_texts([6, 4])

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,10 @@ from transformers import AutoModel, AutoTokenizer
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, load_recipe, run_recipe
 from hf_mtl.errors import DataError, DivergedError, ModelError, RunError
-from hf_mtl.training import evaluate_run
+from hf_mtl.training import evaluate_run, run
+from hf_mtl.training.longer import is_to_go_on
+from hf_mtl.training.prepare import make_arguments
+from hf_mtl.training.run_folder import RunFolder
 from tests.training import runs
 
 # ---- What is in the folder ----
@@ -237,9 +241,78 @@ def test_results_of_another_recipe_are_not_given_for_a_finished_run(recipe: Path
 def test_a_finished_run_says_what_it_was_trained_with_otherwise(
     recipe: Path, finished: Path, warnings: list[str]
 ) -> None:
-    found = runs.train(recipe, finished, "training.max_steps=99", resume=True)
+    options = ["training.max_steps=9", "training.logging_steps=7", "balancing.gradients={log_every: 3}"]
+    before = runs.content(finished)
+    found = runs.train(recipe, finished, *options, resume=True)
     assert found["trained_steps"] == runs.STEPS
-    assert warnings[1] == "It was trained with other values of training.max_steps; they stay as they were."
+    others = "training.max_steps, training.logging_steps, balancing.gradients"
+    assert warnings[1] == f"It was trained with other values of {others}; they stay as they were."
+    assert runs.content(finished) == before
+
+
+def test_a_finished_run_that_is_to_be_longer_trains_on(recipe: Path, finished: Path, warnings: list[str]) -> None:
+    found = runs.train(recipe, finished, "training.max_steps=12", resume=True)
+    assert (found["step"], found["trained_steps"], found["planned_steps"]) == (12, 12, 12)
+    assert warnings == ["Going on from step 10 of 12."]
+    assert runs.results(finished) == found
+    assert load_recipe(finished / "recipe.yaml").training.options()["max_steps"] == 12
+    steps = [record["step"] for record in runs.log(finished) if "loss" in record]
+    assert steps == list(range(1, 13))
+    runs.train(recipe, finished, "training.max_steps=12", resume=True)
+    assert warnings[1] == f"{finished} is finished; nothing to resume."
+
+
+def test_a_finished_run_that_trains_on_is_an_unfinished_one_until_it_has_results(
+    recipe: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise KeyError("at the end")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "finish", broken)
+        with pytest.raises(KeyError):
+            runs.train(recipe, finished, "training.max_steps=12", resume=True)
+    assert not (finished / "results.json").exists()
+    assert runs.train(recipe, finished, "training.max_steps=12", resume=True)["trained_steps"] == 12
+
+
+def test_a_run_of_more_epochs_trains_on_and_needs_a_checkpoint(recipe: Path, finished: Path) -> None:
+    epochs = ["training.max_steps=", "training.num_train_epochs=0.5"]
+    args = make_arguments(load_recipe(recipe, epochs))
+    per_epoch = 46  # 361 rows by 8
+    folder = RunFolder(finished)
+    for share, goes_on in ((runs.STEPS / per_epoch, False), (0.5, True)):
+        args.num_train_epochs = share
+        assert is_to_go_on(load_recipe(recipe, epochs), args, folder) == goes_on
+    for checkpoint in finished.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    before = runs.content(finished)
+    with pytest.raises(RunError, match="is finished, and no checkpoint was kept to train on from"):
+        runs.train(recipe, finished, "training.max_steps=12", resume=True)
+    assert runs.content(finished) == before
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "change", "goes_on"),
+    [
+        ("early_stopping", "training.early_stopping_patience=2", False),
+        ("early_stopping", "training.early_stopping_patience=3", True),
+        ("early_stopping", "training.early_stopping_patience=", True),
+        ("max_flops", "training.max_flops=1e6", False),
+        ("max_flops", "training.max_flops=1e7", True),
+        ("callback", "training.logging_steps=3", True),
+    ],
+)
+def test_a_run_that_ended_early_goes_on_once_its_reason_is_gone(
+    recipe: Path, finished: Path, ended_by: str, change: str, goes_on: bool
+) -> None:
+    ends = ["training.early_stopping_patience=2", "training.max_flops=1e6", "training.metric_for_best_model=worst"]
+    kept = load_recipe(recipe, [*ends, f"training.output_dir={finished}"])
+    (finished / "recipe.yaml").write_text(kept.to_yaml())
+    found = runs.results(finished)
+    (finished / "results.json").write_text(json.dumps({**found, "ended_by": ended_by, "planned_steps": 40}))
+    resumed = load_recipe(recipe, [*ends, change])
+    assert is_to_go_on(resumed, make_arguments(resumed), RunFolder(finished)) == goes_on
 
 
 def test_a_run_whose_last_update_broke_the_model_fails_and_publishes_none(recipe: Path, tmp_path: Path) -> None:

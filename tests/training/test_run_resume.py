@@ -11,6 +11,9 @@ import pytest
 from hf_mtl import load_recipe
 from hf_mtl.errors import CheckpointError, RunError
 from hf_mtl.training.checkpoint import seal
+from hf_mtl.training.run_folder import RunFolder
+from hf_mtl.training.run_terms import ALLOWED
+from hf_mtl.training.same_run import NOT_COMPARED, identity_of_recipe, refuse_another_run, refuse_other_steps
 from tests.training import runs
 
 
@@ -136,6 +139,8 @@ def test_a_longer_run_goes_on_from_a_shorter_one(recipe: Path, unfinished: Path)
 CHANGES = [
     ("training.seed=7", "training.seed: is 7, in the run it is not set"),
     ("training.learning_rate=0.1", "training.learning_rate: is 0.1, in the run it is 0.001"),
+    ("training.adam_beta1=0.8", "training.adam_beta1: is 0.8, in the run it is not set"),
+    ("training.warmup_steps=3", "training.warmup_steps: is 3.0, in the run it is not set"),
     ("training.optim=sgd", "training.optim: is 'sgd', in the run it is not set"),
     ("balancing.weighting=ew", "balancing.weighting: is {'name': 'ew'}, in the run it is {'name': 'uw'}"),
     ("model.head=mlp", "model.head: is 'mlp', in the run it is not set"),
@@ -154,9 +159,41 @@ def test_another_recipe_is_refused_with_what_differs(recipe: Path, unfinished: P
         runs.train(recipe, unfinished, change, resume=True)
     (mistake,) = caught.value.mistakes
     assert str(replace(mistake, where="")) == (
-        f"{said}. Resume with {unfinished / 'recipe.yaml'}, or start anew with --overwrite."
+        f"{said}. Resume with {unfinished / 'recipe.yaml'}, or start anew with --overwrite. {ALLOWED}"
     )
     assert runs.content(unfinished) == before
+
+
+def test_another_number_of_rows_per_step_is_refused_and_another_way_to_make_it_up_is_not(
+    recipe: Path, unfinished: Path
+) -> None:
+    before = runs.content(unfinished)
+    with pytest.raises(
+        RunError, match="gives, with accumulation, 4 rows per step; the run has 8. Set it and gradient"
+    ):
+        runs.train(recipe, unfinished, "training.per_device_train_batch_size=4", resume=True)
+    assert runs.content(unfinished) == before
+    found = load_recipe(recipe, ["training.per_device_train_batch_size=2", "training.gradient_accumulation_steps=4"])
+    refuse_other_steps(found, unfinished / "checkpoint-10", processes=1)
+    refuse_other_steps(load_recipe(recipe), unfinished / "checkpoint-10", processes=3)  # which accumulate otherwise
+
+
+def test_evaluations_that_training_follows_are_a_part_of_the_run(recipe: Path, unfinished: Path) -> None:
+    changes = ["training.eval_steps=3", f"training.output_dir={unfinished}"]
+    refuse_another_run(load_recipe(recipe, changes), RunFolder(unfinished))
+    follows = ["schedules=[{type: mt2st_feedback, main: mood}]", f"training.output_dir={unfinished}"]
+    (unfinished / "recipe.yaml").write_text(load_recipe(recipe, follows).to_yaml())
+    with pytest.raises(RunError, match="training.eval_steps: is 3.0, in the run it is"):
+        refuse_another_run(load_recipe(recipe, [*follows, *changes]), RunFolder(unfinished))
+
+
+def test_every_key_of_a_recipe_is_compared_or_may_change(recipe: Path) -> None:
+    found = load_recipe(recipe)
+    compared = {key.split(".")[-1] for key in identity_of_recipe(found)}
+    sections = [found.model, found.mixture, found.balancing, *found.tasks.values()]
+    keys = {key for section in sections for key in type(section).model_fields}
+    assert keys - compared == {key.split(".")[-1] for key in NOT_COMPARED}
+    assert set(type(found).model_fields) == {"model", "tasks", "mixture", "balancing", "schedules", "training"}
 
 
 def test_data_that_moved_is_no_other_recipe(world: Path, unfinished: Path, tmp_path: Path) -> None:

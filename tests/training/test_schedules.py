@@ -103,11 +103,14 @@ def test_a_resumed_run_goes_on_in_the_same_bits(tmp_path: Path, name: str, step:
         assert mine == records(whole, key)[-len(mine) :]
 
 
-@pytest.mark.parametrize("name", SPECS)
-def test_accumulation_does_not_change_what_schedules_do(tmp_path: Path, name: str) -> None:
+TO_A_REGRESSION = {"schedules": [{**SWITCH, "main": "score"}]}
+
+
+@pytest.mark.parametrize("spec", [*SPECS.values(), TO_A_REGRESSION], ids=[*SPECS, "to a regression"])
+def test_accumulation_does_not_change_what_schedules_do(tmp_path: Path, spec: dict[str, Any]) -> None:
     runs = []
     for size, accumulation in ((8, 1), (1, 8)):  # where rows are dropped, some micro-batches have none
-        options = {"max_steps": 8, "window_steps": 2, "optim": "sgd", "learning_rate": 0.1, **SPECS[name]}
+        options = {"max_steps": 8, "window_steps": 2, "optim": "sgd", "learning_rate": 0.1, **spec}
         batches = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation}
         trainer = make(tmp_path / str(size), **options, **batches)
         before = parameters(trainer)
@@ -197,6 +200,26 @@ def test_only_the_runs_own_evaluations_count(tmp_path: Path) -> None:
     resumed = make(tmp_path, schedules=[feedback], eval_on_start=True, **options)
     resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
     assert resumed.schedules.schedules[0].state_dict() == schedule.state_dict()
+
+
+def test_an_evaluation_that_is_not_finite_teaches_nothing(tmp_path: Path) -> None:
+    """A validation loss of nan would be the best one for ever, or stay in a mean."""
+    feedback = {"type": "mt2st_feedback", "main": "topic", "patience": 1, "warmup_checks": 0}
+    learned = {"mixture": {"learn": {"objective": "worst"}}, "weighting": "ew"}
+    trainer = make(tmp_path, schedules=[feedback], eval_strategy="steps", eval_steps=1, max_steps=12, **learned)
+    callback, learner = trainer._scheduling, trainer.mixture.learner
+    assert learner is not None
+    trainer.state.global_step = 1  # no measuring
+    callback.on_train_begin(trainer.args, trainer.state, trainer.control)
+    states = []
+    for wrong in (float("nan"), float("inf")):
+        before = [*map(repr, (callback.schedules.state_dict(), learner.state_dict()))]
+        keys = [f"eval_{task}_{key}" for task in tiny.TASKS for key in ("loss", "accuracy", "f1_macro", "pearson")]
+        callback.on_evaluate(trainer.args, trainer.state, trainer.control, dict.fromkeys(keys, wrong))
+        states.append([*map(repr, (callback.schedules.state_dict(), learner.state_dict()))] == before)
+    assert states == [True, True]
+    callback.on_evaluate(trainer.args, trainer.state, trainer.control, {"eval_topic_loss": 2.0})
+    assert callback.schedules.schedules[0].state_dict()["best"] == 2.0
 
 
 def test_a_longer_run_moves_what_lies_at_a_fraction_of_it(tmp_path: Path) -> None:

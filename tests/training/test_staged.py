@@ -22,11 +22,15 @@ from tests.training.trainers import make
 SAVING: dict[str, Any] = {"save_strategy": "steps", "save_steps": 2, "save_only_model": True, "max_steps": 4}
 
 
-def test_a_checkpoint_of_another_head_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_head_or_encoder_is_refused(tmp_path: Path) -> None:
     make(tmp_path, **SAVING).train()
-    other = make(tmp_path, model=tiny.model(head="mlp"), **SAVING)
-    with pytest.raises(CheckpointError, match="weights of the model are missing: 4 of heads"):
-        other.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    deeper = tiny.model(config={"num_hidden_layers": 3})
+    for model, said in (
+        (tiny.model(head="mlp"), "model.head: is 'mlp', in the run it is"),
+        (deeper, "weights of the model are missing: 16 of encoder"),
+    ):
+        with pytest.raises(CheckpointError, match=said):
+            make(tmp_path, model=model, **SAVING).train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
 
 
 def test_tied_weights_are_not_missed(tmp_path: Path) -> None:
