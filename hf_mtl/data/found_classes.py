@@ -1,7 +1,7 @@
 """The classes of a task where neither recipe nor dataset names them: the values of its label columns."""
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow.compute as pc
@@ -12,7 +12,7 @@ from hf_mtl.data.columns import name_values
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import SequenceClassification
 
-Values: TypeAlias = set[str] | set[float]
+Values: TypeAlias = set[Any]  # strings or numbers, of one kind in a split
 
 
 def find_classes(task: SequenceClassification, read: Mapping[str, ClassValues], key: str) -> list[str]:
@@ -32,12 +32,10 @@ def find_classes(task: SequenceClassification, read: Mapping[str, ClassValues], 
     train = "train" if "train" in read else next(iter(read))
     own = _distinct(train, read[train])
     everywhere = own | _beside(own, read, train)
-    if read[train].texts is not None:
-        names = _from_words(task, sorted(own), sorted(everywhere), key)
-        meant = sorted(own)
-    else:
-        names = meant = _from_numbers(task, sorted(own), sorted(everywhere), key)
-    mistakes = _other_kinds(train, read, meant, key)
+    words = read[train].texts is not None
+    names = (_from_words if words else _from_numbers)(task, sorted(own), sorted(everywhere), key)
+    # Of the names that other splits bring, a number would not be told from an id.
+    mistakes = _other_kinds(train, read, sorted(own) if words else names, key)
     if mistakes:
         raise DataError(mistakes)
     return names
@@ -58,8 +56,12 @@ def _distinct(split: str, values: ClassValues) -> Values:
 
 def _beside(own: Values, read: Mapping[str, ClassValues], train: str) -> Values:
     """The labels of the other splits, of those that share any with train: others mean something else by them."""
-    found = [_distinct(split, values) for split, values in read.items() if split != train]
-    return set().union(*(values for values in found if values & own))
+    found: Values = set()
+    for split, values in read.items():
+        its = _distinct(split, values)
+        if split != train and its & own:
+            found |= its
+    return found
 
 
 def _from_words(task: SequenceClassification, own: list[str], everywhere: list[str], key: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from hf_mtl.data.census import TaskCensus
+
 
 @dataclass(frozen=True)
 class TaskPlan:
@@ -43,6 +45,7 @@ class PlanSummary:
         real_tokens: Tokens of the steps that were measured.
         padded_tokens: What the encoder computes for them, padding included, in length groups as they will be.
         schedules: What each schedule will do, a line each.
+        data: The rows, classes and repeated texts of each task's splits; empty where nobody has counted.
     """
 
     tasks: tuple[TaskPlan, ...]
@@ -54,3 +57,4 @@ class PlanSummary:
     real_tokens: int
     padded_tokens: int
     schedules: tuple[str, ...] = ()
+    data: tuple[TaskCensus, ...] = ()

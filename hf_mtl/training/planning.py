@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_mtl.data.census import take_census
 from hf_mtl.data.collate import Collator, length_groups
 from hf_mtl.data.plan import StepPlan, partition
 from hf_mtl.data.token_checks import unknown_share
@@ -71,7 +72,8 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
     trainer = prepared.trainer(prepared.new_model())
     course = mixture_course(trainer)
     there = not trainer.is_world_process_zero() or _draw(figure, trainer, course)
-    return summarise(trainer, course), figure if there else None
+    data = tuple(take_census(name, item) for name, item in prepared.data.items())
+    return replace(summarise(trainer, course), data=data), figure if there else None
 
 
 def _draw(figure: Path, trainer: MultiTaskTrainer, course: Course) -> bool:

@@ -268,21 +268,23 @@ def class_weights(name: str, task: SequenceClassification, labels: np.ndarray) -
         DataError: If weights are given for other classes than the task has, or make every training row count nothing.
     """
     counts = np.bincount(labels, minlength=task.num_outputs).astype(np.float64)
-    balanced = task.class_weights == "balanced"
-    weights = len(labels) / (len(counts) * np.maximum(counts, 1)) if balanced else _given_weights(name, task)
+    given = task.class_weights
+    if given == "balanced":
+        weights = len(labels) / (len(counts) * np.maximum(counts, 1))
+    else:
+        weights = _given_weights(name, task.label_names or [], given)
     mean = float((weights * counts).sum() / counts.sum())
     if mean == 0:
         found = "weighs every class that has training rows 0"
         raise DataError(Mistake(f"tasks.{name}.class_weights", found, "Give a class with rows a weight above 0"))
     weights = weights / mean
-    if balanced:
+    if given == "balanced":
         weights[counts == 0] = 1.0
     return weights.tolist()
 
 
-def _given_weights(name: str, task: SequenceClassification) -> np.ndarray:
-    """The weights that a task gives, in id order."""
-    names, given = task.label_names or [], task.class_weights
+def _given_weights(name: str, names: list[str], given: list[float] | dict[str, float] | None) -> np.ndarray:
+    """The weights that a task gives its classes, in id order."""
     strangers = set(given) - set(names) if isinstance(given, dict) else set()
     values = [given.get(label, math.nan) for label in names] if isinstance(given, dict) else list(given or [])
     if strangers or len(values) != len(names) or not all(0 <= value < math.inf for value in values):
