@@ -1,7 +1,8 @@
 """A task becomes checked rows: every mistake of every task at once, nothing left out in silence."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 
 from datasets import Dataset
 
@@ -124,12 +125,26 @@ def prepare_dataset(name: str, task: Task, dataset: Dataset, split: str, labelle
             Mistake(f"tasks.{name}.label", f"none of {name_count(len(dataset), f'{split} row')} has a label")
         )
     raise_all(mistakes)
-    notes = [*label_notes(task, name, dataset), *train_notes(name, task, rows.labels)] if split == "train" else []
+    if split == "train":
+        say_notes([*label_notes(task, name, dataset), *train_notes(name, task, rows.labels)])
+    notes: list[str] = []
     kept = drop_unlabelled(name, split, rows, notes).dataset
     if is_main_process():
         for note in notes:
             logger.warning(note)
     return kept
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Say what the user should know, each note once: a recipe's rows are looked at a second time by the Trainer."""
+    if is_main_process():
+        for note in notes:
+            _say_once(note)
+
+
+@cache
+def _say_once(note: str) -> None:
+    logger.warning(note)
 
 
 def _say_renumbered(mistake: Mistake) -> Mistake:
