@@ -5,7 +5,6 @@ from functools import singledispatch
 
 import numpy as np
 
-from hf_mtl.data.columns import name_classes
 from hf_mtl.evaluation.undefined import absent_classes, undefined_metrics
 from hf_mtl.tasks import Regression, SequenceClassification, Task
 
@@ -35,7 +34,7 @@ def score_notes(
         keys = ", ".join(key for key, value in scores.items() if np.isnan(value))
         notes.append(f"{name}: {keys} is undefined here; average leaves it out where the task has another metric.")
     if absent := absent_classes(task, labels):
-        shown = name_classes([f"'{label}'" for label in absent], 20)
+        shown = ", ".join(f"'{label}'" for label in absent)
         notes.append(f"{name}: no scored row is of class {shown}, which counts 0 in the mean over classes.")
     return [*notes, *(f"{name}: {note}" for note in _sameness(task, outputs, labels))]
 

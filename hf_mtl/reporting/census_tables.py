@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
-from hf_mtl.data.census import TaskCensus
+from hf_mtl.reporting.plan import TaskCensus
 from hf_mtl.reporting.tables import aligned
 from hf_mtl.shown import visible
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_mtl.data.census import take_census
 from hf_mtl.data.collate import Collator, length_groups
 from hf_mtl.data.plan import StepPlan, partition
 from hf_mtl.data.token_checks import unknown_share
@@ -18,6 +17,7 @@ from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.figures import mixture_figure
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
 from hf_mtl.reporting.style import is_drawn
+from hf_mtl.training.census import take_census
 from hf_mtl.training.output_place import refuse_place
 from hf_mtl.training.prepare import make_arguments, prepare
 from hf_mtl.training.run_folder import RunFolder

@@ -1,5 +1,5 @@
-from hf_mtl.data.census import SplitCensus, TaskCensus
 from hf_mtl.reporting.census_tables import census_text
+from hf_mtl.reporting.plan import SplitCensus, TaskCensus
 
 
 def topic(name: str = "topic", weighted: bool = False) -> TaskCensus:

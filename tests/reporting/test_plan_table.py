@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from hf_mtl.data.census import SplitCensus, TaskCensus
 from hf_mtl.reporting import PlanSummary, TaskPlan, plan_table
+from hf_mtl.reporting.plan import SplitCensus, TaskCensus
 
 
 def test_a_plan_shows_tasks_and_totals():
