@@ -58,8 +58,9 @@ class DatasetSource(_Frozen):
         | None
     ) = Field(None, description="Files, or files per split; relative to the recipe that names them.")
     revision: str | None = Field(None, description="Git revision on the Hub.")
-    splits: dict[Literal["train", "validation", "test"], str] = Field(
-        default_factory=dict, description="Names that this dataset gives to the splits, where they differ."
+    splits: dict[Literal["train", "validation", "test"], str | None] = Field(
+        default_factory=dict,
+        description="Names that this dataset gives to the splits, where they differ; null leaves a split out.",
     )
     filter: RowFilter | list[RowFilter] | None = Field(None, description="Rows to keep.")
     sep: str | None = Field(
@@ -157,6 +158,10 @@ class Task(_Frozen, ABC):
     label: str | list[str] = Field("label", description="Label column.")
     metrics: list[MetricSpec] = Field(default_factory=list, description="The first one is the primary metric.")
     max_rows: int | None = Field(None, ge=1, description="Use at most this many training rows (seeded draw).")
+    stratify: bool = Field(
+        False,
+        description="Draw max_rows by class, or by fifths of the targets: shares stay, and rare classes keep a row.",
+    )
     validation_fraction: float = Field(
         0.1,
         gt=0,
@@ -210,7 +215,7 @@ class Task(_Frozen, ABC):
 
     def for_config(self) -> dict[str, Any]:
         """The task as JSON for a model's config: without where the rows came from."""
-        rows = {"dataset", "max_rows", "validation_fraction", "test_fraction"}
+        rows = {"dataset", "max_rows", "stratify", "validation_fraction", "test_fraction"}
         return self.model_dump(mode="json", exclude=rows, exclude_none=True)
 
 
@@ -220,9 +225,10 @@ class SequenceClassification(Task):
     Args:
         labels: Class names in id order, or their number. None: from the dataset's ClassLabel, or from the data.
         loss: ``cross_entropy``, or ``focal`` (Lin et al. 2017, arXiv:1708.02002, gamma 2).
-        class_weights: ``balanced`` (n / (C n_c)), one weight per class in id order, or a mapping by class name.
-            Weights are scaled to a mean of 1 over the training rows, and the loss is divided by rows, not by
-            weights as torch does: the update must not depend on how rows are split into batches.
+        class_weights: ``balanced`` (n / (C n_c), and 1 for a class without training rows), one weight per class in
+            id order, or a mapping by class name. Weights are scaled to a mean of 1 over the training rows, and the
+            loss is divided by rows, not by weights as torch does: the update must not depend on how rows are split
+            into batches.
         label_smoothing: Mass spread over all classes, in [0, 1).
     """
 

@@ -86,7 +86,7 @@ def evaluate(arguments: Namespace) -> None:
 def plan(arguments: Namespace) -> None:
     """Say what training a recipe would do."""
     recipe = load_recipe(arguments.target, arguments.overrides, arguments.allow_code)
-    from hf_mtl.reporting.tables import plan_table
+    from hf_mtl.reporting.plan_table import plan_table
     from hf_mtl.training import plan_recipe
 
     summary, figure = plan_recipe(recipe)

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from datasets import Dataset
 
-from hf_mtl.data.columns import collect, name_classes, name_count
+from hf_mtl.data.columns import collect, name_count
 from hf_mtl.data.encoded import EncodedLabels, LabelledRows
 from hf_mtl.data.labels import encode_labels, resolve_task
+from hf_mtl.data.split_names import rows_needed
 from hf_mtl.data.texts import check_texts
 from hf_mtl.errors import Mistake
 from hf_mtl.tasks import Task
@@ -47,7 +48,7 @@ def check_rows(name: str, task: Task, split: str, dataset: Dataset, mistakes: li
     Args:
         name: The task's name.
         task: The task, resolved.
-        split: The split's name: ``train`` needs every class, ``test`` may be without any label.
+        split: The split's name; ``test`` may be without any label.
         dataset: Its rows.
         mistakes: Where mistakes go.
     """
@@ -58,36 +59,10 @@ def check_rows(name: str, task: Task, split: str, dataset: Dataset, mistakes: li
         if labels.missing.all() and split != "test":
             found = f"none of {name_count(len(dataset), f'{split} row')} has a label"
             mistakes.append(Mistake(f"tasks.{name}.label", found))
-        elif split == "train":
-            mistakes.extend(absent_classes(name, task, labels))
     mistakes.extend(check_texts(task, name, split, dataset, ~labels.missing))
     return LabelledRows(dataset, labels)
 
 
 def empty_split(name: str, split: str) -> Mistake:
     """The mistake of a split without rows."""
-    return Mistake(f"tasks.{name}.dataset", f"{split} has no rows", "Every split needs rows.")
-
-
-def absent_classes(name: str, task: Task, labels: EncodedLabels, drawn: int | None = None) -> list[Mistake]:
-    """A mistake that names the classes without a training row.
-
-    Args:
-        name: The task's name.
-        task: The task, resolved; one without classes has none absent.
-        labels: Labels of the training rows.
-        drawn: Number of rows that `max_rows` drew, if it did.
-    """
-    names: list[str] | None = getattr(task, "label_names", None)
-    if names is None:
-        return []
-    counts = np.bincount(labels.values[~labels.missing], minlength=len(names))
-    without = [f"'{item}'" for item, count in zip(names, counts, strict=True) if not count]
-    if not without:
-        return []
-    absent = name_classes(without)
-    if drawn is not None:
-        found = f"the {drawn:,} train rows drawn have none of class {absent}"
-        return [Mistake(f"tasks.{name}.max_rows", found, "Raise max_rows.")]
-    remedy = f"Classes: {name_classes(names)}. A class without rows cannot be learned."
-    return [Mistake(f"tasks.{name}.label", f"train has no row of class {absent}", remedy)]
+    return Mistake(f"tasks.{name}.dataset", f"{split} has no rows", rows_needed(split))

@@ -4,29 +4,19 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset
 
-from hf_mtl.data.class_names import (
-    ids_by_name,
-    is_number_column,
-    is_numbered,
-    matches_names,
-    mixed_names,
-    odd_names,
-    similar_names,
-)
+from hf_mtl.data.class_names import ids_by_name, is_numbered, matches_names, odd_names, similar_names
 from hf_mtl.data.class_values import UNLABELLED_IDS, ClassValues, read_class_values
 from hf_mtl.data.columns import name_classes, name_count, name_rows, name_values
 from hf_mtl.data.encoded import NO_CLASS, EncodedLabels
+from hf_mtl.data.found_classes import find_classes, plain_numbers
 from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.tasks import SequenceClassification
 
 
 def resolve_classes(task: SequenceClassification, name: str, splits: Mapping[str, Dataset]) -> SequenceClassification:
-    """Fill in the class names: the recipe's, else the dataset's ClassLabel, else the values found in train.
-
-    Strings become classes in sorted order, integers 0..max become LABEL_0..LABEL_max.
+    """Fill in the class names: the recipe's, else the dataset's ClassLabel, else the values found in the data.
 
     Raises:
         DataError: If the recipe's names contradict the dataset's, or the values do not tell the classes.
@@ -40,12 +30,7 @@ def resolve_classes(task: SequenceClassification, name: str, splits: Mapping[str
     read = {
         split: read_class_values(part, task.label, split, f"tasks.{name}.label") for split, part in splits.items()
     }
-    train = "train" if "train" in splits else next(iter(splits))
-    names = _names_from_values(task, name, read[train], key)
-    mistakes = _other_kinds(train, read, names, key)
-    if mistakes:
-        raise DataError(mistakes)
-    return task.model_copy(update={"labels": names})
+    return task.model_copy(update={"labels": find_classes(task, read, key)})
 
 
 def declared_names(splits: Mapping[str, Dataset], column: str) -> list[str] | None:
@@ -135,7 +120,7 @@ def _order_notes(read: ClassValues, names: list[str], column: str) -> list[str]:
     if not moved.any():
         return []
     first = int(np.flatnonzero(moved)[0])
-    number, index = _plain(read.numbers[[first]])[0], int(ids[first])
+    number, index = plain_numbers(read.numbers[[first]])[0], int(ids[first])
     return [
         f"the numbers of '{column}' name classes as labels spells them: {number} is {names[index]!r}, class {index}."
     ]
@@ -145,9 +130,12 @@ def _names_from_dataset(task: SequenceClassification, declared: list[str], key: 
     given = task.label_names
     if given is None:
         return declared
+    if isinstance(task.labels, list) and (set(given) < set(declared) or set(declared) < set(given)):
+        return given  # labels go by name: those of the dataset that are meant, or more than it knows
     if len(given) != len(declared):
         found = f"{len(given)} labels, and the dataset has {len(declared)} classes"
-        raise DataError(Mistake(key, found, f"Its classes: {name_classes(declared)}."))
+        remedy = f"Its classes: {name_classes(declared)}. Name them, or those of them that are meant."
+        raise DataError(Mistake(key, found, remedy))
     if isinstance(task.labels, int):
         return declared
     if set(given) != set(declared) and not is_numbered(declared):
@@ -156,63 +144,18 @@ def _names_from_dataset(task: SequenceClassification, declared: list[str], key: 
     return given
 
 
-def _other_kinds(train: str, read: Mapping[str, ClassValues], names: list[str], key: str) -> list[Mistake]:
-    """A mistake per split that numbers the classes which train names, or names those which it numbers."""
-    kinds = ("words", "numbers")
-    numbered = {split: is_number_column(values, names) for split, values in read.items() if not values.missing.all()}
-    return [
-        Mistake(
-            key,
-            f"{train} has {kinds[numbered[train]]} for labels and {split} has {kinds[other]}, and nothing says which "
-            "is which",
-            "Give labels: the names of the classes, in the order of the numbers.",
-        )
-        for split, other in numbered.items()
-        if other != numbered[train]
-    ]
-
-
-def _names_from_values(task: SequenceClassification, name: str, read: ClassValues, key: str) -> list[str]:
-    if read.texts is not None:
-        names = sorted(pc.unique(read.texts.drop_null()).to_pylist())
-        if isinstance(task.labels, int) and task.labels != len(names):
-            found = f"labels is {task.labels}, and train has {len(names)} classes: {name_values(names, 20)}"
-            raise DataError(Mistake(key, found, "Give labels as a list of names."))
-        if len(names) < 2:
-            remedy = "Two or more are needed."
-            raise DataError(
-                Mistake(key, f"the classes found in train are only: {name_values(names) or 'none'}", remedy)
-            )
-        mixed = mixed_names(names)
-        if mixed:
-            raise DataError(Mistake(key, mixed, "Give labels as a list of names, as they are spelled in the data."))
-        return names
-    if task.label_names is not None:
-        return task.label_names
-    values = np.unique(read.numbers[~read.missing])
-    if len(values) < 2 or not np.array_equal(values, np.arange(len(values))):
-        shown = name_values(_plain(values), 10) or "no values"
-        found = f"cannot tell the classes: train column '{task.label}' has {shown}"
-        remedy = "Give labels: their number when labels are ids 0, 1, ..., or the names (integers as strings)."
-        raise DataError(Mistake(key, found, remedy))
-    return [f"LABEL_{index}" for index in range(len(values))]
-
-
 def _unknown_label(
     read: ClassValues, bad: np.ndarray, names: list[str], by_name: bool, split: str, key: str
 ) -> Mistake:
     rows, count = name_rows(bad), name_count(int(bad.sum()))
     if not by_name:
-        found = (
-            f"{split} has {count} with labels outside 0..{len(names) - 1}: {name_values(_plain(read.numbers[bad]))}"
-        )
+        values = name_values(plain_numbers(read.numbers[bad]))
+        found = f"{split} has {count} with labels outside 0..{len(names) - 1}: {values}"
         remedy = f"{len(names)} classes: {name_classes(names)}. A row without a label has None."
         return Mistake(key, f"{found} ({rows})", remedy)
-    values = _plain(read.numbers[bad]) if read.texts is None else read.texts.filter(pa.array(bad)).to_pylist()
-    found = f"{split} has {count} with unknown labels {name_values(values)} ({rows})"
-    return Mistake(key, found, known(names, str(values[0]), "Classes"))
-
-
-def _plain(numbers: np.ndarray) -> list[int | float]:
-    """Numbers as a reader writes them: 3, not 3.0."""
-    return [int(number) if number.is_integer() else number for number in numbers.tolist()]
+    unknown = plain_numbers(read.numbers[bad]) if read.texts is None else read.texts.filter(pa.array(bad)).to_pylist()
+    found = f"{split} has {count} with unknown labels {name_values(unknown)} ({rows})"
+    remedy = known(names, str(unknown[0]), "Classes")
+    if read.names is not None:  # the dataset knows the class, and labels left it out
+        remedy += " A filter leaves out the rows of other classes."
+    return Mistake(key, found, remedy)

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from hf_mtl.data.carve import carve, draw
-from hf_mtl.data.check import absent_classes
 from hf_mtl.data.columns import name_count, raise_all
 from hf_mtl.data.encoded import LabelledRows
+from hf_mtl.data.stratified import stratified_rows
 from hf_mtl.data.text_keys import Keys
-from hf_mtl.errors import DataError, Mistake
+from hf_mtl.data.train_notes import class_counts, name_ids
+from hf_mtl.errors import Mistake
 from hf_mtl.tasks import Task
 
 
@@ -41,7 +42,7 @@ def carve_splits(
         notes: Receives what was done.
 
     Raises:
-        DataError: If a split would be empty, or a class without a training row.
+        DataError: If a split would be empty.
     """
     fractions = _wanted(name, task, rows, notes)
     train = rows["train"]
@@ -53,15 +54,18 @@ def carve_splits(
     raise_all(_empty_splits(name, {**chosen, "train": kept}, train.keys.places, fractions, seed))
     carved = {split: train.select(np.flatnonzero(mask)) for split, mask in chosen.items()}
     found = {**rows, **carved, "train": train.select(np.flatnonzero(kept))}
-    raise_all(_lost_classes(name, task, train, found["train"], fractions, seed))
     for split, part in carved.items():
         count = name_count(len(kept), "train row")
         notes.append(
             f"{name}: no {split} split, so {len(part.dataset):,} of {count} became {split} "
             f"({split}_fraction {fractions[split]:g}, by a hash of the text, seed {seed})."
         )
-        if absent := _class_names(task, _without_rows(task, part)):
-            notes.append(f"{name}: no row of class {absent} became {split}.")
+        lost = _lost_classes(task, train, part)
+        if len(lost):
+            notes.append(f"{name}: no row of class {name_ids(task, lost)} became {split}.")
+    lost = _lost_classes(task, train, found["train"])
+    if len(lost):
+        notes.append(_moved_away(name, task, lost, train, " or ".join(fractions), seed))
     return found
 
 
@@ -91,58 +95,35 @@ def _empty_splits(
     return [Mistake(f"tasks.{name}.{key}", found, remedy)]
 
 
-def _lost_classes(
-    name: str, task: Task, before: LabelledRows, train: LabelledRows, fractions: Mapping[str, float], seed: int
-) -> list[Mistake]:
-    """One mistake that names the classes whose rows have all left train."""
-    lost = _without_rows(task, train)
-    if not lost:
-        return []
+def _lost_classes(task: Task, before: LabelledRows, after: LabelledRows) -> np.ndarray:
+    """The ids of the classes that had rows and have none any more."""
+    had, has = class_counts(task, before.labels), class_counts(task, after.labels)
+    return np.empty(0, dtype=np.int64) if had is None or has is None else np.flatnonzero((had > 0) & (has == 0))
+
+
+def _moved_away(name: str, task: Task, lost: np.ndarray, before: LabelledRows, splits: str, seed: int) -> str:
     count = name_count(int(np.isin(before.labels.values, lost).sum()))
-    names, splits = _class_names(task, lost), " or ".join(fractions)
-    found = f"no row of class {names} is left in train: {count} became {splits} (by a hash of the text, seed {seed})"
-    remedy = (
-        f"Give a {' and a '.join(fractions)} split, another training.data_seed, or leave the class out by a filter."
+    return (
+        f"{name}: no row of class {name_ids(task, lost)} is left in train: {count} became {splits} (by a hash of the "
+        f"text, seed {seed}). Another training.data_seed may keep some; a {splits} split in the data does."
     )
-    return [Mistake(f"tasks.{name}.{next(iter(fractions))}_fraction", found, remedy)]
-
-
-def _without_rows(task: Task, rows: LabelledRows) -> list[int]:
-    """The ids of the classes that no row has; a task without classes lacks none."""
-    if getattr(task, "label_names", None) is None:
-        return []
-    return np.flatnonzero(np.bincount(rows.labels.values, minlength=task.num_outputs) == 0).tolist()
-
-
-def _class_names(task: Task, ids: list[int]) -> str:
-    names: list[str] = getattr(task, "label_names", None) or []
-    return ", ".join(f"'{names[index]}'" for index in ids)
 
 
 def limit_rows(name: str, task: Task, train: LabelledRows, seed: int, notes: list[str]) -> LabelledRows:
-    """Draw at most `max_rows` training rows.
-
-    Raises:
-        DataError: If a class is not among the rows drawn.
-    """
+    """Draw at most `max_rows` training rows, by class if the task says `stratify`. Classes that are lost are said."""
     total = len(train.dataset)
     if task.max_rows is None or task.max_rows >= total:
+        if task.stratify and task.max_rows is None:
+            notes.append(f"{name}: stratify draws max_rows by class, and there is no max_rows; it is not used.")
         return train
-    drawn = train.select(draw(total, task.max_rows, seed))
-    mistakes = absent_classes(name, task, drawn.labels, drawn=task.max_rows)
-    if mistakes:
-        raise DataError(mistakes)
-    notes.append(f"{name}: {task.max_rows:,} of {name_count(total, 'train row')} are used (max_rows, seed {seed}).")
+    if task.stratify:
+        rows, how = stratified_rows(name, train.labels.values, task.max_rows, seed), "max_rows, stratified"
+    else:
+        rows, how = draw(total, task.max_rows, seed), "max_rows"
+    drawn = train.select(rows)
+    notes.append(f"{name}: {task.max_rows:,} of {name_count(total, 'train row')} are used ({how}, seed {seed}).")
+    lost = _lost_classes(task, train, drawn)
+    if len(lost):
+        remedy = "raise it" if task.stratify else "stratify: true keeps a row of each class"
+        notes.append(f"{name}: none of the rows that max_rows drew is of class {name_ids(task, lost)}; {remedy}.")
     return drawn
-
-
-def constant_targets(name: str, task: Task, train: LabelledRows) -> list[str]:
-    """A note per regression target that is the same in every training row."""
-    values = train.labels.values
-    if values.ndim == 1:
-        return []
-    return [
-        f"{name}: the target '{column}' is {values[0, index]:g} in every train row; there is nothing to learn."
-        for index, column in enumerate(task.label_columns)
-        if np.ptp(values[:, index]) == 0
-    ]

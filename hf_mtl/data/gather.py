@@ -8,8 +8,9 @@ from datasets import ClassLabel, Dataset, Value, concatenate_datasets
 from hf_mtl.data.backslashes import escaped_marks
 from hf_mtl.data.columns import collect, is_text, name_count, raise_all
 from hf_mtl.data.filters import filter_list, filter_rows
-from hf_mtl.data.sources import SPLITS, load_source
+from hf_mtl.data.sources import load_source
 from hf_mtl.data.spelling import read_numbers
+from hf_mtl.data.split_names import SPLITS
 from hf_mtl.data.swallowed import swallowed_rows
 from hf_mtl.data.texts import missing_columns, needed_columns, repeated_names
 from hf_mtl.errors import DataError, Mistake

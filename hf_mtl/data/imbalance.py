@@ -1,13 +1,12 @@
 """Training splits of a given imbalance between tasks, each with the class distribution that it had."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_mtl.data.carve import quintiles
-from hf_mtl.data.permutation import derive_key, permute
+from hf_mtl.data.stratified import stratified_rows
 from hf_mtl.errors import UserError
 
 
@@ -49,36 +48,6 @@ def imbalance_unit(sizes: Mapping[str, int], ratio: Mapping[str, int]) -> int:
     return min(sizes[name] // ratio[name] for name in sizes)
 
 
-def class_quotas(counts: Sequence[int] | NDArray[np.integer], total: int) -> NDArray[np.int64]:
-    """Rows of each class in a smaller split with the same class distribution.
-
-    ``total * N_c / N`` by largest remainder, in integers; of equal remainders the lower class wins. Each class that
-    has rows keeps at least one, where ``total`` is enough for that, at the cost of the largest quota.
-
-    Args:
-        counts: Rows N_c of each class, [C].
-        total: Rows of the smaller split, at most all.
-
-    Returns:
-        Rows of each class, summing to ``total``, [C].
-
-    Raises:
-        ValueError: If there are fewer rows than ``total``, or none.
-    """
-    available = np.asarray(counts, dtype=np.int64)
-    rows = int(available.sum())
-    if not 0 < total <= rows:
-        raise ValueError(f"{total} of {rows} rows")
-    quotas, remainders = np.divmod(available * total, rows)
-    # Stable: equal remainders go to the lower class.
-    quotas[np.argsort(-remainders, kind="stable")[: total - int(quotas.sum())]] += 1
-    if total >= np.count_nonzero(available):
-        for empty in np.flatnonzero((available > 0) & (quotas == 0)):
-            quotas[np.argmax(quotas)] -= 1
-            quotas[empty] = 1
-    return quotas
-
-
 def imbalanced_rows(
     labels: Mapping[str, NDArray[np.number]], ratio: Mapping[str, int], seed: int, unit: int | None = None
 ) -> Imbalance:
@@ -104,21 +73,8 @@ def imbalanced_rows(
     unit = largest if unit is None else unit
     if not 1 <= unit <= largest:
         raise UserError(f"imbalance: found a unit of {unit} rows; allowed with these tasks: 1 to {largest}")
-    rows = {name: _draw(name, values, ratio[name] * unit, seed) for name, values in labels.items()}
+    rows = {name: stratified_rows(name, values, ratio[name] * unit, seed) for name, values in labels.items()}
     return Imbalance(dict(ratio), unit, rows, *_distances(rows, ratio))
-
-
-def _draw(name: str, labels: NDArray[np.number], total: int, seed: int) -> NDArray[np.int64]:
-    strata = labels if labels.ndim == 1 else quintiles(labels)
-    values, members = np.unique(strata, return_inverse=True)
-    members = members.reshape(-1)
-    quotas = class_quotas(np.bincount(members, minlength=len(values)), total)
-    chosen = []
-    for index, (value, quota) in enumerate(zip(values, quotas, strict=True)):
-        pool = np.flatnonzero(members == index)
-        key = derive_key(seed, "imbalance", name, int(value))
-        chosen.append(pool[permute(np.arange(int(quota)), len(pool), key)])
-    return np.sort(np.concatenate(chosen))
 
 
 def _distances(rows: Mapping[str, NDArray[np.int64]], ratio: Mapping[str, int]) -> tuple[float, float]:

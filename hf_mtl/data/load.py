@@ -1,13 +1,14 @@
 """A task becomes checked rows: every mistake of every task at once, nothing left out in silence."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 
 from datasets import Dataset
 
 from hf_mtl.data.check import check_rows, check_splits, empty_split
 from hf_mtl.data.columns import COUNTED, collect, name_count, raise_all
-from hf_mtl.data.complete import carve_splits, constant_targets, drop_unlabelled, limit_rows
+from hf_mtl.data.complete import carve_splits, drop_unlabelled, limit_rows
 from hf_mtl.data.fingerprint import fingerprint
 from hf_mtl.data.gather import gather_splits
 from hf_mtl.data.labels import label_notes
@@ -16,6 +17,7 @@ from hf_mtl.data.overlap import note_overlaps
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.text_keys import text_keys
 from hf_mtl.data.texts import check_texts, missing_columns, needed_columns
+from hf_mtl.data.train_notes import split_notes, train_notes
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
@@ -76,8 +78,9 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
     rows = carve_splits(name, task, rows, seed, notes)
     # After carving, so that a smaller draw moves no row to another side.
     rows["train"] = limit_rows(name, task, rows["train"], seed, notes)
-    notes.extend(constant_targets(name, task, rows["train"]))
     rows = {split: rows[split] for split in ("train", "validation", "test") if split in rows}
+    notes.extend(train_notes(name, task, rows["train"].labels))
+    notes.extend(split_notes(name, task, {split: part.labels for split, part in rows.items()}))
     keys = {split: part.keys for split, part in rows.items() if part.keys is not None}
     return LoadedTask(
         task,
@@ -96,7 +99,7 @@ def prepare_dataset(name: str, task: Task, dataset: Dataset, split: str, labelle
         name: The task's name.
         task: The task; its classes must be known.
         dataset: Rows with the task's columns, or with ``input_ids`` in place of the text.
-        split: What they are for; ``train`` needs every class.
+        split: What they are for. What ``train`` cannot teach is said in a warning.
         labelled: Whether labels are needed. Without them the label columns are not read.
 
     Returns:
@@ -122,12 +125,26 @@ def prepare_dataset(name: str, task: Task, dataset: Dataset, split: str, labelle
             Mistake(f"tasks.{name}.label", f"none of {name_count(len(dataset), f'{split} row')} has a label")
         )
     raise_all(mistakes)
-    notes = label_notes(task, name, dataset) if split == "train" else []
+    if split == "train":
+        say_notes([*label_notes(task, name, dataset), *train_notes(name, task, rows.labels)])
+    notes: list[str] = []
     kept = drop_unlabelled(name, split, rows, notes).dataset
     if is_main_process():
         for note in notes:
             logger.warning(note)
     return kept
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Say what the user should know, each note once: a recipe's rows are looked at a second time by the Trainer."""
+    if is_main_process():
+        for note in notes:
+            _say_once(note)
+
+
+@cache
+def _say_once(note: str) -> None:
+    logger.warning(note)
 
 
 def _say_renumbered(mistake: Mistake) -> Mistake:

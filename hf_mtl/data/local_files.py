@@ -26,6 +26,7 @@ from hf_mtl.data.csv_source import (
 from hf_mtl.data.file_bounds import file_mistakes, too_many_columns
 from hf_mtl.data.parquet_reader import read_parquet
 from hf_mtl.data.readers import refuse_builder
+from hf_mtl.data.split_names import left_out_notes, rows_needed, wanted
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import DatasetSource
 
@@ -93,7 +94,7 @@ def load_data_files(source: DatasetSource, key: str) -> Loaded:
     files = {split: [item] if isinstance(item, str) else list(item) for split, item in named.items()}
     missing = [
         missing_file(Path(file).expanduser(), f"{key}.data_files")
-        for items in files.values()
+        for items in wanted(source, files).values()
         for file in items
         if not _exists(file)
     ]
@@ -153,7 +154,7 @@ def _read_splits(
     options = {**(written or {}), **csv_options(source)}
     if kind != "csv":
         refuse_csv_options(source, section)
-    absolute = {split: [_absolute(str(item)) for item in items] for split, items in files.items()}
+    absolute = {split: [_absolute(str(item)) for item in items] for split, items in wanted(source, files).items()}
     raise_all([item for paths in absolute.values() for item in file_mistakes(paths, key)])
     loaded: dict[str, Dataset] = {}
     mistakes: list[Mistake] = []
@@ -166,7 +167,7 @@ def _read_splits(
             mistakes.extend(ours or [_unreadable(error, f"{split} as {kind}", paths, key)])
     if mistakes:
         raise DataError(mistakes)
-    return Loaded(loaded, kind == "csv", absolute)
+    return Loaded(loaded, kind == "csv", absolute, left_out_notes(source, files))
 
 
 def _read(kind: str, paths: list[str], split: str, options: Mapping[str, Any]) -> Dataset:
@@ -192,5 +193,6 @@ def _unreadable(error: Exception, what: str, paths: list[str], key: str) -> Mist
     named = ", ".join(f"'{path}'" for path in paths)
     reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     if isinstance(error, StopIteration) or any(sign in reason for sign in _SIGNS_OF_NO_ROWS):
-        return Mistake(key, f"{what.split()[0]} has no rows: {named}", "Every split needs rows.")
+        split = what.split()[0]
+        return Mistake(key, f"{split} has no rows: {named}", rows_needed(split))
     return Mistake(key, f"cannot read {what} from {named}: {reason}")

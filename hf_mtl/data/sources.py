@@ -1,7 +1,7 @@
 """A `DatasetSource` becomes its splits: Hub id, local folder or file, `data_files`, or a generator."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from datasets import Dataset
@@ -15,11 +15,9 @@ from hf_mtl.data.local_files import is_local, load_data_files, load_local
 from hf_mtl.data.processes import main_process_first
 from hf_mtl.data.readers import READERS, refuse_reader
 from hf_mtl.data.secret_urls import secret_mistakes
+from hf_mtl.data.split_names import name_splits, unused_notes
 from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.tasks import DatasetSource
-
-SPLITS = ("train", "validation", "test")
-_ALIASES = {"train": ("training",), "validation": ("dev", "val", "valid"), "test": ("testing",)}
 
 
 def _support_desk(name: str) -> dict[str, Dataset]:
@@ -53,12 +51,12 @@ def load_source(source: DatasetSource, key: str = "dataset") -> Loaded:
         except (OSError, ValueError, RuntimeError, DatasetsError) as error:
             refuse_cache(error)
             raise DataError(found_in_csv(error, key, key) or [_explain(source, error, key)]) from error
-    names = _rename(source, loaded.splits, key)
+    names = name_splits(source, loaded.splits, key)
     return Loaded(
         {ours: loaded.splits[theirs] for ours, theirs in names.items()},
         loaded.spelled,
         {ours: loaded.files[theirs] for ours, theirs in names.items() if theirs in loaded.files},
-        (*loaded.notes, *_unused(loaded.splits, names)),
+        (*loaded.notes, *unused_notes(source, loaded.splits, names)),
     )
 
 
@@ -102,43 +100,6 @@ def _generate(source: DatasetSource, key: str) -> dict[str, Dataset]:
         return dict(GENERATORS[source.path](source.name))
     except DataError as error:
         raise DataError(replace(mistake, key=f"{key}.name") for mistake in error.mistakes) from error
-
-
-def _rename(source: DatasetSource, splits: Mapping[str, Dataset], key: str) -> dict[str, str]:
-    """Say which split is train, validation and test: by the source's names, then ours, then usual aliases."""
-    wrong = [
-        Mistake(
-            f"{key}.splits.{ours}",
-            f"'{source.path}' has no split '{theirs}'",
-            known(splits, theirs, "Its splits"),
-        )
-        for ours, theirs in source.splits.items()
-        if theirs not in splits
-    ]
-    if wrong:
-        raise DataError(wrong)
-    # A split that was given a name is not found a second time under its own.
-    claimed = set(source.splits.values())
-    found = {}
-    given: dict[str, str] = {str(ours): theirs for ours, theirs in source.splits.items()}
-    for ours in SPLITS:
-        candidates = [name for name in (ours, *_ALIASES[ours]) if name in splits and name not in claimed]
-        theirs = given.get(ours, candidates[0] if candidates else None)
-        if theirs is not None:
-            found[ours] = theirs
-    if not found:
-        remedy = f"Its splits: {', '.join(splits) or 'none'}. Name them with splits: {{train: ...}}."
-        raise DataError(Mistake(key, f"'{source.path}' has no split train, validation or test", remedy))
-    return found
-
-
-def _unused(splits: Mapping[str, Dataset], names: Mapping[str, str]) -> list[str]:
-    """A note on the splits that are none of ours, whose rows nobody would miss."""
-    unused = [f"'{split}'" for split in splits if split not in names.values()]
-    if not unused:
-        return []
-    found = f"the split {unused[0]} is" if len(unused) == 1 else f"the splits {', '.join(unused)} are"
-    return [f"{found} not used; splits: {{train: ..., validation: ..., test: ...}} says which is which."]
 
 
 def _explain(source: DatasetSource, error: Exception, key: str) -> Mistake:

@@ -23,9 +23,12 @@ _NAMED_BY = {
     "schedules.#": ("type", True),
 }
 
+# Mappings whose null is a value, and removes nothing: a split that is left out.
+_MEAN_NULL = ("tasks.*.dataset.splits", "tasks.*.dataset.#.splits")
+
 
 def merge(base: Node, top: Node, mistakes: list[Mistake], path: KeyPath = ()) -> Node:
-    """Merge two trees; ``top`` wins, lists are replaced, null removes what was inherited.
+    """Merge two trees; ``top`` wins, lists are replaced, null removes what was inherited (of splits, the split).
 
     A head, weighting, aggregator, dataset, tokenizer or inline backbone that names another thing than the inherited
     one replaces it with all its options.
@@ -46,7 +49,7 @@ def merge(base: Node, top: Node, mistakes: list[Mistake], path: KeyPath = ()) ->
     for key, node in top.value.items():
         if key not in inherited:
             nodes[key] = node
-        elif node.value is None:
+        elif node.value is None and not any(_is_place(place, path) for place in _MEAN_NULL):
             del nodes[key]
         else:
             nodes[key] = merge(inherited[key], node, mistakes, (*path, key))
@@ -66,11 +69,12 @@ def _inherited(base: Node, top: Node, path: KeyPath) -> dict[str, Node]:
 
 def _naming(path: KeyPath) -> tuple[str, bool]:
     """What names the thing at a place, and whether a plain word is short for it; empty for other mappings."""
-    for place, found in _NAMED_BY.items():
-        parts = place.split(".")
-        if len(parts) == len(path) and all(map(_is_at, parts, path)):
-            return found
-    return "", False
+    return next((found for place, found in _NAMED_BY.items() if _is_place(place, path)), ("", False))
+
+
+def _is_place(place: str, path: KeyPath) -> bool:
+    parts = place.split(".")
+    return len(parts) == len(path) and all(map(_is_at, parts, path))
 
 
 def _is_at(part: str, key: str | int) -> bool:

@@ -3,8 +3,9 @@
 from hf_mtl.reporting.figures import mixture_figure, training_figure
 from hf_mtl.reporting.json_files import append_jsonl, read_jsonl, rewind_jsonl, write_json_atomic
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
+from hf_mtl.reporting.plan_table import plan_table
 from hf_mtl.reporting.reliability import reliability_figure
-from hf_mtl.reporting.tables import plan_table, results_table
+from hf_mtl.reporting.tables import results_table
 
 __all__ = [
     "PlanSummary",

@@ -1,6 +1,7 @@
 """What a recipe would do, in numbers: filled in by training, shown by `hf-mtl plan`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,45 @@ class TaskPlan:
 
 
 @dataclass(frozen=True)
+class SplitCensus:
+    """One split of a task. Two texts are the same whatever their case and blanks.
+
+    Args:
+        rows: Its rows; those without a label are none.
+        repeated: Rows whose text an earlier row of the split has.
+        shared: Rows whose text a split before it has, by that split.
+        relabelled: Rows whose text has another label elsewhere in the task.
+    """
+
+    rows: int
+    repeated: int = 0
+    shared: Mapping[str, int] = field(default_factory=dict)
+    relabelled: int = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each of its texts is there once, here and in the splits before."""
+        return not (self.repeated or self.relabelled or any(self.shared.values()))
+
+
+@dataclass(frozen=True)
+class TaskCensus:
+    """The splits of a task.
+
+    Args:
+        name: The task.
+        splits: Each of its splits.
+        classes: Rows of each class, by split, in id order; empty for a task without classes.
+        weighted: Whether the task weighs its classes.
+    """
+
+    name: str
+    splits: Mapping[str, SplitCensus]
+    classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    weighted: bool = False
+
+
+@dataclass(frozen=True)
 class PlanSummary:
     """A whole run.
 
@@ -43,6 +83,7 @@ class PlanSummary:
         real_tokens: Tokens of the steps that were measured.
         padded_tokens: What the encoder computes for them, padding included, in length groups as they will be.
         schedules: What each schedule will do, a line each.
+        data: The rows, classes and repeated texts of each task's splits; empty where nobody has counted.
     """
 
     tasks: tuple[TaskPlan, ...]
@@ -54,3 +95,4 @@ class PlanSummary:
     real_tokens: int
     padded_tokens: int
     schedules: tuple[str, ...] = ()
+    data: tuple[TaskCensus, ...] = ()

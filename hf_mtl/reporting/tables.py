@@ -1,10 +1,9 @@
-"""Results and plans as plain-text tables."""
+"""Results as plain-text tables."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_mtl.reporting.plan import PlanSummary
 from hf_mtl.shown import shown, visible
 
 SUMMARIES = {
@@ -44,39 +43,6 @@ def results_notes(results: Mapping[str, Any]) -> str:
     notes = [*results.get("notes", ())]
     notes += [f"{name}: {note}" for name, found in baselines.items() for note in found.get("notes", ())]
     return "\n".join([*SUMMARIES.values(), *(["", *map(shown, notes)] if notes else [])])
-
-
-def plan_table(plan: PlanSummary) -> str:
-    """What each task takes part with, and what the run will cost."""
-    header = ["task", "rows", "share", "rows/step", "passes", "truncated", "tokens/row", "unknown"]
-    rows = [
-        [
-            task.name,
-            f"{task.rows:,}",
-            f"{task.share:.1%}",
-            f"{task.rows_per_step:.2f}",
-            f"{task.passes:.2f}",
-            f"{task.truncated_rows:,}",
-            f"{task.mean_tokens:.1f}",
-            f"{task.unknown_share:.1%}",
-        ]
-        for task in plan.tasks
-    ]
-    trainable = plan.trainable_parameters / max(plan.total_parameters, 1)
-    padding = plan.padded_tokens / max(plan.real_tokens, 1) - 1
-    mean = sum(task.rows_per_step for task in plan.tasks)
-    shrunk = "" if math.isclose(mean, plan.rows_per_step, rel_tol=1e-6) else f", {mean:.1f} on average"
-    totals = [
-        ["steps", f"{plan.steps:,} of {plan.rows_per_step:,} rows{shrunk}"],
-        ["epochs", f"{plan.epochs:g}"],
-        ["parameters", f"{plan.trainable_parameters:,} trainable of {plan.total_parameters:,} ({trainable:.1%})"],
-        [
-            "tokens",
-            f"{plan.padded_tokens:,} computed for {plan.real_tokens:,} ({padding:.1%} padding), in the first window",
-        ],
-        *(["schedule", line] for line in plan.schedules),
-    ]
-    return aligned([header, *rows], left=1) + "\n\n" + aligned(totals, left=2, rule=False)
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int, footer: Sequence[Sequence[str]] = (), rule: bool = True) -> str:

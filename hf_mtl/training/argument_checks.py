@@ -8,6 +8,7 @@ from transformers.training_args import ParallelMode
 
 from hf_mtl.argument_fields import refused_fields
 from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.data.columns import name_classes
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, Mistake, UserError, known
@@ -217,7 +218,7 @@ def check_scores(tasks: Mapping[str, Task], evaluation: Mapping[str, EncodedSpli
         labels = split.labels[split.scored]
         mistakes += undefined_metrics(tasks[name], name, labels, "validation")
         if is_main_process() and (absent := absent_classes(tasks[name], labels)):
-            shown = ", ".join(f"'{label}'" for label in absent)
+            shown = name_classes([f"'{label}'" for label in absent], 20)
             logger.warning(f"{name}: no validation row is of class {shown}; it counts 0 in the mean over classes.")
     if mistakes:
         raise DataError(mistakes)

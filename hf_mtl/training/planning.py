@@ -17,6 +17,7 @@ from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.figures import mixture_figure
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
 from hf_mtl.reporting.style import is_drawn
+from hf_mtl.training.census import take_census
 from hf_mtl.training.output_place import refuse_place
 from hf_mtl.training.prepare import make_arguments, prepare
 from hf_mtl.training.run_folder import RunFolder
@@ -74,7 +75,8 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
     trainer = prepared.trainer(model)
     course = mixture_course(trainer)
     there = not trainer.is_world_process_zero() or _draw(figure, trainer, course)
-    return summarise(trainer, course), figure if there else None
+    data = tuple(take_census(name, item) for name, item in prepared.data.items())
+    return replace(summarise(trainer, course), data=data), figure if there else None
 
 
 def _draw(figure: Path, trainer: MultiTaskTrainer, course: Course) -> bool:

@@ -11,22 +11,18 @@ from transformers import set_seed
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.cache import filling_datasets
-from hf_mtl.data.load import load_tasks
+from hf_mtl.data.load import load_tasks, say_notes
 from hf_mtl.data.loaded import LoadedTask
-from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import Mistake, RecipeError, UserError
 from hf_mtl.launched import environment_mistakes
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import Recipe
-from hf_mtl.shown import get_logger
 from hf_mtl.training.argument_checks import check_training
 from hf_mtl.training.encoder_limits import check_token_ids, row_limit
 from hf_mtl.training.interruption import ending_at_once
 from hf_mtl.training.setup import encode_splits
 from hf_mtl.training.tokenizer import load_tokenizer
 from hf_mtl.training.trainer import MultiTaskTrainer
-
-logger = get_logger(__name__)
 
 
 @contextmanager
@@ -163,10 +159,8 @@ def load_data(recipe: Recipe, seed: int, to_train: bool = True) -> dict[str, Loa
     """
     with located(recipe), filling_datasets():
         data = load_tasks(recipe.tasks, seed=seed)
-    if is_main_process():
-        for loaded in data.values():
-            for note in [*loaded.notes, *(loaded.overlaps if to_train else [])]:
-                logger.warning_once(note)
+    for loaded in data.values():
+        say_notes([*loaded.notes, *(loaded.overlaps if to_train else [])])
     return data
 
 

@@ -8,7 +8,7 @@ from hf_mtl.recipe import Recipe
 from hf_mtl.tasks import Task
 
 # Fields of a task that only say which rows are read, and from which columns.
-_ROWS = ("dataset", "max_rows", "validation_fraction", "test_fraction")
+_ROWS = ("dataset", "max_rows", "stratify", "validation_fraction", "test_fraction")
 # Fields of a task that the model keeps too, and that scoring takes from the recipe where it is asked to.
 _SCORING = ("text", "label", "labels", "metrics")
 _ARGUMENTS = (

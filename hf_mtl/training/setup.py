@@ -147,7 +147,7 @@ def fit_statistics(model: MultiTaskModel, train: Mapping[str, EncodedSplit], ref
         elif isinstance(task, SequenceClassification) and isinstance(statistics, ClassWeights):
             weights = class_weights(name, task, split.labels)
             if keep:
-                _compare_weights(name, task, statistics, weights)
+                _compare_weights(name, task, statistics, weights, split.labels)
             else:
                 model.set_class_weights(name, weights)
 
@@ -179,8 +179,13 @@ def _compare_targets(name: str, task: Regression, kept: TargetStatistics, mean: 
         )
 
 
-def _compare_weights(name: str, task: SequenceClassification, kept: ClassWeights, weights: Sequence[float]) -> None:
+def _compare_weights(
+    name: str, task: SequenceClassification, kept: ClassWeights, weights: Sequence[float], labels: np.ndarray
+) -> None:
+    here = np.unique(labels)  # of other classes these rows say nothing
     for place in kept.far_from(weights):
+        if place not in here:
+            continue
         label = (task.label_names or [])[place]
         _say_far(name, f"loss weight {kept.weights[place]:.3g} of the class '{label}'", f"{weights[place]:.3g}")
 
@@ -206,24 +211,36 @@ def target_statistics(model: MultiTaskModel) -> dict[str, dict[str, Any]]:
 def class_weights(name: str, task: SequenceClassification, labels: np.ndarray) -> list[float]:
     """One weight per class in id order, scaled to a mean of 1 over the training rows.
 
+    Balanced, a class without training rows weighs 1 too: its weight counts in validation losses alone.
+
     Raises:
-        DataError: If weights are given for other classes than the task has.
+        DataError: If weights are given for other classes than the task has, or make every training row count nothing.
     """
     counts = np.bincount(labels, minlength=task.num_outputs).astype(np.float64)
-    names = task.label_names or []
     given = task.class_weights
     if given == "balanced":
-        weights = np.where(counts > 0, len(labels) / (len(counts) * np.maximum(counts, 1)), 0.0)
+        weights = len(labels) / (len(counts) * np.maximum(counts, 1))
     else:
-        strangers = set(given) - set(names) if isinstance(given, dict) else set()
-        values = [given.get(label, math.nan) for label in names] if isinstance(given, dict) else list(given or [])
-        if strangers or len(values) != len(counts) or not all(0 <= value < math.inf for value in values):
-            raise DataError(
-                Mistake(f"tasks.{name}.class_weights", f"found {given}", f"Give a weight >= 0 for each of {names}")
-            )
-        weights = np.array(values, dtype=np.float64)
+        weights = _given_weights(name, task.label_names or [], given)
     mean = float((weights * counts).sum() / counts.sum())
-    return (weights / mean).tolist() if mean > 0 else weights.tolist()
+    if mean == 0:
+        found = "weighs every class that has training rows 0"
+        raise DataError(Mistake(f"tasks.{name}.class_weights", found, "Give a class with rows a weight above 0"))
+    weights = weights / mean
+    if given == "balanced":
+        weights[counts == 0] = 1.0
+    return weights.tolist()
+
+
+def _given_weights(name: str, names: list[str], given: list[float] | dict[str, float] | None) -> np.ndarray:
+    """The weights that a task gives its classes, in id order."""
+    strangers = set(given) - set(names) if isinstance(given, dict) else set()
+    values = [given.get(label, math.nan) for label in names] if isinstance(given, dict) else list(given or [])
+    if strangers or len(values) != len(names) or not all(0 <= value < math.inf for value in values):
+        raise DataError(
+            Mistake(f"tasks.{name}.class_weights", f"found {given}", f"Give a weight >= 0 for each of {names}")
+        )
+    return np.array(values, dtype=np.float64)
 
 
 def make_schedules(specs: Sequence[str | Mapping[str, Any]], tasks: list[str], run: Callable[[], Run]) -> Schedules:

@@ -244,6 +244,9 @@ def test_the_plan_is_printed_and_nothing_is_trained(hf_mtl: Command, world: Path
         ["mood", "61", "33.3%", "2.67", "1.75", "0"],
         ["score", "97", "33.3%", "2.67", "1.10", "0"],
     ]
+    tables = {part.split(maxsplit=1)[0]: part.splitlines() for part in said.out.split("\n\n")}
+    assert tables["rows"][2].split() == ["topic", "203", "50", "none"]
+    assert len(tables["classes"]) == 2 + 3 + 2
     assert "steps       40 of 8 rows" in said.out
     assert "epochs      0.869565" in said.out
     assert f"The mixture over time is drawn in {run / 'figures' / 'mixture.png'}." in said.out

@@ -154,16 +154,6 @@ def test_a_missing_file(hf_mtl: Command, folder: Path) -> None:
     )
 
 
-def test_a_class_absent_from_train(hf_mtl: Command, folder: Path) -> None:
-    write_rows("mood.train.jsonl", [{**row, "label": 0} for row in tiny.rows("mood", 8).to_list()])
-    refused(
-        hf_mtl,
-        folder,
-        f"recipe.yaml:{line('mood:')}: tasks.mood.label: train has no row of class 'bad'. Classes: good, bad. "
-        "A class without rows cannot be learned.",
-    )
-
-
 def test_a_bad_task_name(hf_mtl: Command, folder: Path) -> None:
     tasks = {"my mood": RECIPE["tasks"]["mood"]}
     write_recipe({**RECIPE, "tasks": tasks})

@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_mtl.data.carve import quintiles
-from hf_mtl.data.imbalance import class_quotas, imbalance_unit, imbalanced_rows
+from hf_mtl.data.imbalance import imbalance_unit, imbalanced_rows
 from hf_mtl.errors import UserError
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "imbalance_construction.json").read_text())
 
-COUNTS = st.lists(st.integers(0, 60), min_size=1, max_size=6).filter(any)
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=60).map(np.array)
 
 
@@ -35,44 +34,6 @@ def test_sizes_and_classes_are_those_of_the_reference(case: dict[str, Any]) -> N
         assert np.bincount(labels[name][found.rows[name]], minlength=len(sizes)).tolist() == sizes
     assert found.total_variation == pytest.approx(expected["total_variation"], abs=1e-15)
     assert found.kl == pytest.approx(0.0, abs=1e-15)
-
-
-@given(counts=COUNTS, data=st.data())
-def test_quotas_sum_to_the_total_and_no_class_gives_more_than_it_has(counts: list[int], data: Any) -> None:
-    total = data.draw(st.integers(1, sum(counts)))
-    quotas = class_quotas(counts, total)
-    assert quotas.sum() == total
-    assert (quotas >= 0).all()
-    assert (quotas <= np.array(counts)).all()
-
-
-@given(counts=COUNTS, data=st.data())
-def test_every_class_that_has_rows_keeps_one_where_the_total_allows(counts: list[int], data: Any) -> None:
-    classes = np.count_nonzero(counts)
-    total = data.draw(st.integers(int(classes), sum(counts)))
-    assert (class_quotas(counts, total)[np.array(counts) > 0] >= 1).all()
-
-
-@given(counts=COUNTS, data=st.data())
-def test_a_quota_is_within_one_of_the_exact_share_unless_rare_classes_were_rescued(
-    counts: list[int], data: Any
-) -> None:
-    total = data.draw(st.integers(1, sum(counts)))
-    exact = np.array(counts) * total / sum(counts)
-    rescued = total >= np.count_nonzero(counts) and bool(((exact > 0) & (exact < 1)).any())
-    distance = np.abs(class_quotas(counts, total) - exact)
-    # Rescued classes are raised to at most 1, and each takes one row of the largest class.
-    assert distance.max() < 1 + rescued * np.count_nonzero((exact > 0) & (exact < 1))
-
-
-def test_of_equal_remainders_the_lower_class_wins() -> None:
-    assert class_quotas([5, 5, 5], 4).tolist() == [2, 1, 1]
-    assert class_quotas([5, 5, 5], 5).tolist() == [2, 2, 1]
-
-
-def test_a_rare_class_takes_a_row_of_the_largest() -> None:
-    assert class_quotas([1, 400, 1, 0], 10).tolist() == [1, 8, 1, 0]
-    assert class_quotas([1, 400, 1], 2).tolist() == [0, 2, 0]  # two rows cannot hold three classes
 
 
 @given(first=LABELS, second=LABELS, seed=st.integers(0, 2**32))
@@ -144,8 +105,3 @@ def test_a_ratio_that_does_not_fit_is_refused(sizes: dict[str, int], ratio: dict
 def test_a_unit_that_the_tasks_cannot_give_is_refused(unit: int) -> None:
     with pytest.raises(UserError, match="1 to 2"):
         imbalanced_rows({"a": np.zeros(16, int), "b": np.zeros(5, int)}, {"a": 8, "b": 1}, 0, unit)
-
-
-def test_more_rows_than_there_are_cannot_be_asked() -> None:
-    with pytest.raises(ValueError, match="5 of 4 rows"):
-        class_quotas([2, 2], 5)

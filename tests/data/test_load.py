@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -6,6 +7,7 @@ import pandas
 import pytest
 from datasets import Dataset
 
+from hf_mtl.data import load
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import load_task, load_tasks, prepare_dataset
 from hf_mtl.data.loaded import LoadedTask
@@ -93,13 +95,82 @@ def test_a_split_without_rows_is_a_mistake(tmp_path: Path) -> None:
     pandas.DataFrame({"text": [], "label": []}).to_parquet(folder / "test.parquet")
     files = {"train": str(folder / "train.parquet"), "test": str(folder / "test.parquet")}
     text = message(load_task, "t", SequenceClassification(dataset=DatasetSource(path="parquet", data_files=files)))
-    assert "test has no rows" in text
+    assert "test has no rows: " in text
+    assert "Every split needs rows. splits: {test: null} leaves it out." in text
 
 
-def test_a_class_absent_from_train_is_named(tmp_path: Path) -> None:
-    source = saved(tmp_path, train=rows(["a", "b"]), validation=rows(["c"]))
-    text = message(load_task, "t", SequenceClassification(dataset=source, labels=["a", "b", "c", "d"]))
-    assert "tasks.t.label: train has no row of class 'c', 'd'. Classes: a, b, c, d." in text
+HOLE = datasets.ClassLabel(names=["low", "high", "never"])
+
+
+@pytest.mark.parametrize("labels", [None, ["low", "high", "never"], 3])
+def test_a_class_that_no_split_has_is_said_and_may_be_left_out(tmp_path: Path, labels: Any) -> None:
+    source = saved(tmp_path, feature=HOLE, train=rows([0, 1, 1]), validation=rows([1, 0]))
+    loaded = load_task("t", SequenceClassification(dataset=source, labels=labels))
+    assert loaded.task.labels == ["low", "high", "never"]
+    assert loaded.notes == [
+        "t: train has no row of class 'never', which cannot be learned.",
+        "t: no split has a row of class 'never'; labels may leave it out.",
+    ]
+    without = load_task("t", SequenceClassification(dataset=source, labels=["high", "low"]))
+    assert (without.task.labels, without.notes) == (["high", "low"], [])
+    assert encode_labels(without.task, "t", "train", without.splits["train"]).values.tolist() == [1, 0, 0]
+
+
+def test_a_class_that_has_rows_is_not_left_out_by_labels_alone(tmp_path: Path) -> None:
+    source = saved(tmp_path, feature=HOLE, train=rows([0, 1, 2]), validation=rows([1, 0]))
+    task = SequenceClassification(dataset=source, labels=["low", "high"])
+    text = message(load_task, "t", task)
+    assert "train has 1 row with unknown labels 'never' (row 2" in text
+    assert "Classes: high, low. A filter leaves out the rows of other classes." in text
+    meant = source.model_copy(update={"filter": RowFilter(column="label", one_of=["low", "high"])})
+    assert len(load_task("t", task.model_copy(update={"dataset": meant})).splits["train"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("train", "others", "names"),
+    [
+        (["a", "b"], ["c", "b"], ["a", "b", "c"]),
+        ([0, 1], [2, 0], ["LABEL_0", "LABEL_1", "LABEL_2"]),
+        ([0, 2], [1, 0], ["LABEL_0", "LABEL_1", "LABEL_2"]),
+    ],
+)
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_class_that_only_another_split_has_is_one(
+    tmp_path: Path, train: list, others: list, names: list, split: str
+) -> None:
+    splits = {"train": rows(train * 3), "validation": rows(train[:1]), split: rows(others)}
+    loaded = load_task("t", SequenceClassification(dataset=saved(tmp_path, **splits)))
+    assert loaded.task.labels == names
+    only = ({0: "a", 1: "b", 2: "c"} if names[0] == "a" else {i: f"LABEL_{i}" for i in range(3)})[
+        1 if train == [0, 2] else 2
+    ]
+    assert loaded.notes == [
+        f"t: train has no row of class '{only}', which cannot be learned.",
+        f"t: {split} has 1 row of class '{only}'; its scores count them.",
+    ]
+
+
+def test_of_a_row_without_a_label_in_test_no_class_is_made(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows([0, 1]), validation=rows([0]), test=rows([0, -1]))
+    loaded = load_task("t", SequenceClassification(dataset=source))
+    assert loaded.task.labels == ["LABEL_0", "LABEL_1"]
+    assert loaded.notes == ["t: 1 of 2 test rows has no label and was dropped."]
+
+
+@pytest.mark.parametrize(("train", "validation"), [(["a", "b"], ["A", "B"]), ([0, 1], [2, 3]), ([0, 1], [0, 7])])
+def test_a_split_whose_labels_mean_something_else_is_a_mistake(tmp_path: Path, train: list, validation: list) -> None:
+    source = saved(tmp_path, train=rows(train), validation=rows(validation))
+    text = message(load_task, "t", SequenceClassification(dataset=source))
+    assert "tasks.t.label: validation has" in text
+    assert "unknown labels" in text or "with labels outside 0..1" in text
+
+
+def test_a_train_split_of_one_class_is_said(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows(["a"] * 3), validation=rows(["a", "b"]))
+    assert load_task("t", SequenceClassification(dataset=source)).notes == [
+        "t: every train row is of class 'a'; there is nothing to learn.",
+        "t: validation has 1 row of class 'b'; its scores count them.",
+    ]
 
 
 def test_texts_of_another_type_and_missing_ones_are_mistakes(tmp_path: Path) -> None:
@@ -225,14 +296,15 @@ def test_rows_that_share_one_text_cannot_be_carved_and_it_is_said(tmp_path: Path
     assert "of 40 train rows with 1 different text none falls to" in message(load_task, "t", task)
 
 
-def test_a_class_that_carving_takes_out_of_train_is_a_mistake(tmp_path: Path) -> None:
+def test_a_class_that_carving_takes_out_of_train_is_said(tmp_path: Path) -> None:
     source = saved(tmp_path, train=rows([0] * 50 + [1]))
-    text = message(load_task, "t", SequenceClassification(dataset=source, validation_fraction=0.9))
-    assert (
-        "tasks.t.validation_fraction: no row of class 'LABEL_1' is left in train: 1 row became validation (by a hash "
-        "of the text, seed 0). Give a validation split, another training.data_seed, or leave the class out by a "
-        "filter."
-    ) in text
+    notes = load_task("t", SequenceClassification(dataset=source, validation_fraction=0.9)).notes
+    assert notes[1:] == [
+        "t: no row of class 'LABEL_1' is left in train: 1 row became validation (by a hash of the text, seed 0). "
+        "Another training.data_seed may keep some; a validation split in the data does.",
+        "t: every train row is of class 'LABEL_0'; there is nothing to learn.",
+        "t: validation has 1 row of class 'LABEL_1'; its scores count them.",
+    ]
 
 
 def test_max_rows_moves_no_row_to_another_side(tmp_path: Path) -> None:
@@ -257,10 +329,55 @@ def test_max_rows_is_a_seeded_draw_of_train_in_order(tmp_path: Path) -> None:
     assert load_task("t", task.model_copy(update={"max_rows": 100})).notes == []
 
 
-def test_max_rows_that_loses_a_class_is_a_mistake(tmp_path: Path) -> None:
-    source = saved(tmp_path, train=rows([0] * 500 + [1]), validation=rows([0, 1]))
-    text = message(load_task, "t", SequenceClassification(dataset=source, max_rows=2))
-    assert "tasks.t.max_rows: the 2 train rows drawn have none of class 'LABEL_1'. Raise max_rows." in text
+RARE = [0] * 500 + [1] * 40 + [2]
+
+
+def test_classes_that_max_rows_loses_are_said_and_stratify_keeps_them(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows(RARE), validation=rows([0, 1, 2]))
+    task = SequenceClassification(dataset=source, max_rows=20)
+    assert load_task("t", task).notes == [
+        "t: 20 of 541 train rows are used (max_rows, seed 0).",
+        "t: none of the rows that max_rows drew is of class 'LABEL_2'; stratify: true keeps a row of each class.",
+        "t: train has no row of class 'LABEL_2', which cannot be learned.",
+        "t: validation has 1 row of class 'LABEL_2'; its scores count them.",
+    ]
+    stratified = task.model_copy(update={"stratify": True})
+    loaded = load_task("t", stratified)
+    assert loaded.notes == ["t: 20 of 541 train rows are used (max_rows, stratified, seed 0)."]
+    assert np.bincount(loaded.splits["train"]["label"][:]).tolist() == [18, 1, 1]
+    numbers = [int(text.split()[1]) for text in loaded.splits["train"]["text"]]
+    assert numbers == sorted(numbers)
+    assert len(loaded.keys["train"].rows) == 20
+    few = load_task("t", stratified.model_copy(update={"max_rows": 2})).notes
+    assert few[1].endswith("is of class 'LABEL_1', 'LABEL_2'; raise it.")
+
+
+def test_stratify_draws_targets_by_fifths_and_says_where_there_is_nothing_to_draw(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows([float(index) for index in range(100)]), validation=rows([1.0, 2.0]))
+    task = Regression(dataset=source, stratify=True)
+    drawn = load_task("t", task.model_copy(update={"max_rows": 10})).splits["train"]["label"][:]
+    assert np.bincount((np.array(drawn) // 20).astype(int)).tolist() == [2] * 5
+    assert load_task("t", task).notes == [
+        "t: stratify draws max_rows by class, and there is no max_rows; it is not used."
+    ]
+
+
+def test_splits_that_are_not_wanted_are_left_out(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows([0, 1] * 30), validation=rows([7]), test=rows([9]))
+    wanted = source.model_copy(update={"splits": {"validation": None, "test": None}})
+    loaded = load_task("t", SequenceClassification(dataset=wanted, validation_fraction=0.2))
+    assert list(loaded.splits) == ["train", "validation"]
+    count = len(loaded.splits["validation"])
+    assert loaded.notes == [
+        "t: the split 'validation' is left out (splits: {validation: null}).",
+        "t: the split 'test' is left out (splits: {test: null}).",
+        f"t: no validation split, so {count} of 60 train rows became validation (validation_fraction 0.2, by a hash "
+        "of the text, seed 0).",
+    ]
+    unwanted = source.model_copy(update={"splits": {"train": None}})
+    assert "no train split, only validation, test" in message(
+        load_task, "t", SequenceClassification(dataset=unwanted, labels=10)
+    )
 
 
 def test_sources_are_concatenated_per_split_whatever_their_format(tmp_path: Path) -> None:
@@ -367,6 +484,7 @@ def test_swallowed_rows_are_noted_and_rows_keep_their_numbers(tmp_path: Path) ->
 
 
 def test_an_in_memory_dataset_gets_the_same_checks(caplog: pytest.LogCaptureFixture) -> None:
+    load._say_once.cache_clear()
     task = SequenceClassification(labels=["a", "b"])
     dataset = Dataset.from_dict(rows(["a", None, "b"]) | {"extra": [1, 2, 3]})
     assert prepare_dataset("t", task, dataset, "train")["label"][:] == ["a", "b"]
@@ -374,7 +492,8 @@ def test_an_in_memory_dataset_gets_the_same_checks(caplog: pytest.LogCaptureFixt
     text = message(prepare_dataset, "t", task, Dataset.from_dict({"text": ["", "x"], "label": ["a", "c"]}), "train")
     assert "unknown labels 'c'" in text
     assert "empty text" in text
-    assert "no row of class 'b'" in message(prepare_dataset, "t", task, Dataset.from_dict(rows(["a"])), "train")
+    assert len(prepare_dataset("t", task, Dataset.from_dict(rows(["a"])), "train")) == 1
+    assert "t: every train row is of class 'a'; there is nothing to learn." in caplog.text
     assert len(prepare_dataset("t", task, Dataset.from_dict(rows(["a"])), "validation")) == 1
     assert "none of 1 test row has a label" in message(
         prepare_dataset, "t", task, Dataset.from_dict(rows([None])), "test"

@@ -96,6 +96,27 @@ def test_splits_are_renamed_and_a_claimed_one_is_not_used_twice(tmp_path: Path) 
     assert load_source(DatasetSource(path="csv", data_files={"train": file, "dev": file})).notes == ()
 
 
+def test_null_leaves_a_split_out_whatever_it_is_called_or_holds(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv")
+    (tmp_path / "broken.csv").write_text('text,label\n"x')
+    files = {"train": file, "dev": str(tmp_path / "broken.csv"), "test": str(tmp_path / "nowhere.csv"), "more": file}
+    found = load_source(DatasetSource(path="csv", data_files=files, splits={"validation": None, "test": None}))
+    assert list(found.splits) == ["train"]
+    assert [note.split(";")[0] for note in found.notes] == [
+        "the split 'dev' is left out (splits: {validation: null}).",
+        "the split 'test' is left out (splits: {test: null}).",
+        "the split 'more' is not used",
+    ]
+    other = DatasetSource(path="csv", data_files={**files, "test": file}, splits={"validation": "test", "test": None})
+    assert list(splits_of(other.model_copy(update={"data_files": {"train": file, "test": file}}))) == [
+        "train",
+        "validation",
+    ]
+    assert load_source(DatasetSource(path="csv", data_files=file, splits={"test": None})).notes == ()
+    text = message(DatasetSource(path="csv", data_files=file, splits={"train": None}))
+    assert "has no split train, validation or test that splits does not leave out" in text
+
+
 def test_generators_are_found_by_path(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = datasets.Dataset.from_dict(ROWS)
     monkeypatch.setitem(sources.GENERATORS, "made/up", lambda name: {"train": dataset.add_column("n", [name] * 3)})

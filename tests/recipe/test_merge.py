@@ -32,6 +32,15 @@ def test_null_removes_what_was_inherited() -> None:
     }
 
 
+def test_null_of_a_split_leaves_it_out_whatever_was_inherited() -> None:
+    base = "{tasks: {a: {dataset: %s}}}"
+    named, none = "{path: x, splits: {test: rows, train: t}}", "{splits: {test: null}}"
+    kept = {"test": None, "train": "t"}
+    assert merged(base % named, base % none)["tasks"]["a"]["dataset"]["splits"] == kept
+    assert merged(base % "{path: x}", base % none)["tasks"]["a"]["dataset"]["splits"] == {"test": None}
+    assert merged(base % named, base % "{splits: null}")["tasks"]["a"]["dataset"] == {"path": "x"}
+
+
 def test_null_that_removes_nothing_stays() -> None:
     assert merged("{a: 1}", "{b: null}") == {"a": 1, "b": None}
 

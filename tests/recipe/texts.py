@@ -24,7 +24,7 @@ model:
 tasks:
   rating:
     type: regression
-    dataset: [{path: csv, data_files: r.csv}, {path: hub/r, splits: {validation: dev}}]
+    dataset: [{path: csv, data_files: r.csv}, {path: hub/r, splits: {validation: dev, test: null}}]
     label: [yes, "1e3"]
     metrics: [pearson, {name: some_metric, greater_is_better: false}]
   emotion:

@@ -1,6 +1,6 @@
 import math
 
-from hf_mtl.reporting import PlanSummary, TaskPlan, plan_table, results_table
+from hf_mtl.reporting import results_table
 from hf_mtl.reporting.tables import results_notes
 
 RESULTS = {
@@ -46,25 +46,6 @@ def test_below_the_table_stands_what_its_numbers_mean_and_what_else_there_is_to_
     assert [line.split(":")[0] for line in lines[:3]] == ["average", "macro", "worst"]
     assert lines[3:] == ["", "one.", "tfidf: emotion: all rows are 'joy'."]
     assert len(results_notes(RESULTS).splitlines()) == 3
-
-
-def test_a_plan_shows_tasks_and_totals():
-    tasks = (
-        TaskPlan("emotion", 3257, 0.125, 4.0, 3.93, 12, 18.44, 0.0),
-        TaskPlan("sentiment", 45615, 0.875, 28, 1.96, 1204, 25, 0.0314),
-    )
-    plan = PlanSummary(tasks, 32, 3200, 2.1, 1_000_000, 125_000_000, 1_000_000, 1_080_000)
-    assert plan_table(plan).splitlines() == [
-        "task         rows  share  rows/step  passes  truncated  tokens/row  unknown",
-        "---------------------------------------------------------------------------",
-        "emotion     3,257  12.5%       4.00    3.93         12        18.4     0.0%",
-        "sentiment  45,615  87.5%      28.00    1.96      1,204        25.0     3.1%",
-        "",
-        "steps       3,200 of 32 rows",
-        "epochs      2.1",
-        "parameters  1,000,000 trainable of 125,000,000 (0.8%)",
-        "tokens      1,080,000 computed for 1,000,000 (8.0% padding), in the first window",
-    ]
 
 
 def test_a_name_stays_in_its_cell_and_a_note_on_its_line():

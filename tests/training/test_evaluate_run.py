@@ -219,7 +219,7 @@ def test_rows_that_are_not_those_of_the_run_are_said(world: Path, notes: list[st
 def test_texts_that_the_run_was_trained_on_are_counted_by_its_record_and_not_by_todays_file(
     world: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare.logger, "warning_once", notes.append)
+    monkeypatch.setattr(prepare, "say_notes", notes.extend)
     # Today's train rows are the validation rows; the run has not seen them.
     evaluate_run(world / "run", [f"tasks.mood.dataset.data_files.train={world / 'mood.validation.jsonl'}"])
     assert notes == [SEEN]

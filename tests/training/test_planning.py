@@ -15,7 +15,7 @@ from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.vocabulary import train_wordpiece
 from hf_mtl.errors import RunError
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
-from hf_mtl.reporting.tables import plan_table
+from hf_mtl.reporting.plan_table import plan_table
 from hf_mtl.training import plan_recipe, planning
 from tests import tiny
 from tests.training import runs
@@ -84,6 +84,23 @@ def test_parameters_are_those_of_a_bert_with_three_heads(recipe: Path, tmp_path:
     heads = sum(hidden * outputs + outputs for outputs in (3, 2, 2))
     assert found.total_parameters == embeddings + 2 * layer + dense + heads  # the third dense is the pooler
     assert found.trainable_parameters == found.total_parameters
+
+
+def test_the_data_of_every_split_is_counted(recipe: Path, tmp_path: Path) -> None:
+    found = {task.name: task for task in plan(recipe, tmp_path).data}
+    sizes = {name: {split: part.rows for split, part in task.splits.items()} for name, task in found.items()}
+    assert sizes == {
+        "topic": {"train": 203, "validation": 50},
+        "mood": {"train": 61, "validation": 31},
+        "score": {"train": 97, "validation": 41},
+    }
+    labels = {split: tiny.rows("topic", size, seed)["label"][:] for split, size, seed in PARTS}
+    for index, label in enumerate("abc"):
+        assert found["topic"].classes[label] == {split: part.count(index) for split, part in labels.items()}
+    assert found["score"].classes == {}
+
+
+PARTS = (("train", 203, 0), ("validation", 50, 1))
 
 
 def lengths(vocab_size: int = 200) -> dict[str, np.ndarray]:

@@ -253,11 +253,14 @@ def test_class_weights_of_other_rows_that_are_far_off_are_said(said: list[str], 
     assert all(part in said[0] for part in expected)
 
 
-def test_a_class_that_had_no_rows_before_has_a_weight_that_is_far_off(said: list[str]) -> None:
+def test_a_class_that_had_no_rows_before_goes_on_with_the_mean_weight(said: list[str]) -> None:
     model = tiny.model(tasks={"mood": SequenceClassification(labels=["good", "bad"], class_weights="balanced")})
     fit_statistics(model, {"mood": split([0, 0, 0, 0])})
+    assert model.heads.of("mood").statistics.weights.tolist() == [1.0, 1.0]
     fit_statistics(model, {"mood": split([0, 1, 0, 1])})
-    assert any("loss weight 0 of the class 'bad'" in message for message in said)
+    assert said == []
+    fit_statistics(model, {"mood": split([0] * 9 + [1])})
+    assert any("loss weight 1 of the class 'bad'" in message for message in said)
 
 
 def test_a_loaded_model_goes_on_with_new_rows_in_their_units(tmp_path: Any) -> None:
@@ -310,8 +313,14 @@ def test_balanced_classes_weigh_the_same_in_total() -> None:
     assert [weight * LABELS.count(i) for i, weight in enumerate(weights)] == pytest.approx([8 / 3] * 3)
 
 
-def test_a_class_without_rows_weighs_nothing_when_balanced() -> None:
-    assert weights_of("balanced", [0, 0, 0, 1]) == pytest.approx([4 / 6, 2.0, 0.0])
+def test_a_class_without_rows_weighs_as_the_mean_row_when_balanced() -> None:
+    assert weights_of("balanced", [0, 0, 0, 1]) == pytest.approx([4 / 6, 2.0, 1.0])
+    assert weights_of([1.0, 1.0, 3.0], [0, 0, 0, 1]) == pytest.approx([1.0, 1.0, 3.0])
+
+
+def test_weights_that_leave_no_training_row_any_loss_are_refused() -> None:
+    with pytest.raises(DataError, match="class_weights: weighs every class that has training rows 0"):
+        weights_of([0.0, 0.0, 3.0], [0, 0, 1])
 
 
 @pytest.mark.parametrize(

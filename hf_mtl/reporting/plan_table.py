@@ -1,0 +1,41 @@
+"""A plan as plain-text tables."""
+
+import math
+
+from hf_mtl.reporting.census_tables import census_text
+from hf_mtl.reporting.plan import PlanSummary
+from hf_mtl.reporting.tables import aligned
+
+
+def plan_table(plan: PlanSummary) -> str:
+    """What each task takes part with, what is in its data, and what the run will cost."""
+    header = ["task", "rows", "share", "rows/step", "passes", "truncated", "tokens/row", "unknown"]
+    rows = [
+        [
+            task.name,
+            f"{task.rows:,}",
+            f"{task.share:.1%}",
+            f"{task.rows_per_step:.2f}",
+            f"{task.passes:.2f}",
+            f"{task.truncated_rows:,}",
+            f"{task.mean_tokens:.1f}",
+            f"{task.unknown_share:.1%}",
+        ]
+        for task in plan.tasks
+    ]
+    trainable = plan.trainable_parameters / max(plan.total_parameters, 1)
+    padding = plan.padded_tokens / max(plan.real_tokens, 1) - 1
+    mean = sum(task.rows_per_step for task in plan.tasks)
+    shrunk = "" if math.isclose(mean, plan.rows_per_step, rel_tol=1e-6) else f", {mean:.1f} on average"
+    totals = [
+        ["steps", f"{plan.steps:,} of {plan.rows_per_step:,} rows{shrunk}"],
+        ["epochs", f"{plan.epochs:g}"],
+        ["parameters", f"{plan.trainable_parameters:,} trainable of {plan.total_parameters:,} ({trainable:.1%})"],
+        [
+            "tokens",
+            f"{plan.padded_tokens:,} computed for {plan.real_tokens:,} ({padding:.1%} padding), in the first window",
+        ],
+        *(["schedule", line] for line in plan.schedules),
+    ]
+    parts = [aligned([header, *rows], left=1), census_text(plan.data), aligned(totals, left=2, rule=False)]
+    return "\n\n".join(part for part in parts if part)

@@ -1,0 +1,63 @@
+"""What is in the splits of a task, counted: rows, classes, and texts that come again."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_mtl.data.encoded import EncodedLabels
+from hf_mtl.data.labels import encode_labels
+from hf_mtl.data.loaded import LoadedTask
+from hf_mtl.data.train_notes import class_counts
+from hf_mtl.reporting.plan import SplitCensus, TaskCensus
+
+Groups = NDArray[np.int64]
+
+
+def take_census(name: str, item: LoadedTask) -> TaskCensus:
+    """Count what is in the splits of a task."""
+    labels = {split: encode_labels(item.task, name, split, dataset) for split, dataset in item.splits.items()}
+    counts = {split: class_counts(item.task, found) for split, found in labels.items()}
+    names: list[str] = getattr(item.task, "label_names", None) or []
+    classes = {
+        label: {split: int(found[index]) for split, found in counts.items() if found is not None}
+        for index, label in enumerate(names)
+    }
+    weighted = getattr(item.task, "class_weights", None) is not None
+    return TaskCensus(name, _splits(item, labels), classes, weighted)
+
+
+def _splits(item: LoadedTask, labels: Mapping[str, EncodedLabels]) -> dict[str, SplitCensus]:
+    """Count the texts that come again."""
+    sizes = [len(item.keys[split].rows) for split in labels]
+    texts, groups = np.unique(np.concatenate([item.keys[split].rows for split in labels]), return_inverse=True)
+    twofold = _with_several(groups, _codes([found.values for found in labels.values()]))
+    members = dict(zip(labels, np.split(groups, np.cumsum(sizes)[:-1]), strict=True))
+    found: dict[str, SplitCensus] = {}
+    holds: dict[str, NDArray[np.bool_]] = {}
+    for split, mine in members.items():
+        shared = {other: int(has[mine].sum()) for other, has in holds.items()}
+        holds[split] = np.zeros(len(texts), dtype=bool)
+        holds[split][mine] = True
+        again = len(mine) - int(holds[split].sum())
+        found[split] = SplitCensus(len(mine), again, shared, int(twofold[mine].sum()))
+    return found
+
+
+def _codes(labels: list[np.ndarray]) -> Groups:
+    """A number for each label, or for each row of targets."""
+    values = np.concatenate(labels)
+    return np.unique(values, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _with_several(groups: Groups, codes: Groups) -> NDArray[np.bool_]:
+    """Which texts have more than one label, bool [texts].
+
+    Args:
+        groups: Number of each row's text, from 0 on without a gap, [n].
+        codes: Number of each row's label, [n].
+    """
+    order = np.argsort(groups, kind="stable")
+    starts = np.searchsorted(groups[order], np.arange(groups.max() + 1))
+    least, most = (reduce.reduceat(codes[order], starts) for reduce in (np.minimum, np.maximum))
+    return least != most
