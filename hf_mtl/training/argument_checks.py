@@ -17,6 +17,7 @@ from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.argument_effects import idle_options, unbuildable
 from hf_mtl.training.launch import launch_mistakes
+from hf_mtl.training.own_metrics import own_metrics_mistakes
 from hf_mtl.training.temperatures import has_temperature
 
 logger = get_logger(__name__)
@@ -77,6 +78,7 @@ def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> N
         for key, reason in _ELSEWHERE.items()
         if others.get(key) is not None
     ]
+    mistakes += own_metrics_mistakes(others.get("compute_metrics"))
     if not isinstance(model, MultiTaskModel):
         remedy = "Give a MultiTaskModel; see MultiTaskModel.from_backbone"
         if isinstance(getattr(model, "base_model", None), nn.Module) and hasattr(model, "peft_config"):

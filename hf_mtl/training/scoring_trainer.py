@@ -22,6 +22,7 @@ from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.evaluate import SplitPredictions, predict_split
 from hf_mtl.training.interruption import Interruption
+from hf_mtl.training.own_metrics import plain
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.scoring import Scores, score_splits
 from hf_mtl.training.setup import check_token_ids, encode_splits, target_statistics
@@ -114,6 +115,11 @@ class ScoringTrainer(StagedTrainer):
             label_ids={name: split.labels for name, split in splits.items() if split.labelled},
             metrics=metrics,
         )
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As the Trainer's, which cannot save a record that holds numbers of numpy or torch."""
+        logs.update(plain(logs))  # in place: the Trainer adds the epoch to what it is given
+        super().log(logs, start_time)
 
     def fit_temperatures(self, eval_dataset: Datasets | None = None) -> dict[str, float]:
         """Fit one temperature per classification task, and store it in the model in place of the one it had.

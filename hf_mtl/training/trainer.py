@@ -100,8 +100,8 @@ class MultiTaskTrainer(WatchedTrainer):
         schedules: Schedules, each a name or ``{"type": name, options}``; they compose.
         allow_code: Whether code that the tasks' metrics name may be run: scripts, metrics of users of the Hub, and
             all that are not hf_mtl's own where the model was loaded from a file.
-        kwargs: As in `transformers.Trainer`. ``compute_metrics`` is called for each task with its EvalPrediction
-            and adds to the task's metrics.
+        kwargs: As in `transformers.Trainer`. ``compute_metrics`` is called for each task with its EvalPrediction (and
+            with the task's name, if it has a parameter ``task`` or a second one) and adds to the task's metrics.
 
     Raises:
         UserError: If arguments, data or model do not fit together; all mistakes at once.
