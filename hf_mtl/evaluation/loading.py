@@ -88,6 +88,28 @@ def _class_ids(spec: MetricSpec, task: SequenceClassification, key: str) -> list
     return [names.index(label) if isinstance(label, str) else label for label in spec.labels]
 
 
+_LOADED: dict[str, Any] = {}
+"""What `evaluate.load` has given for a name; it computes again and again."""
+
+
+def _load(name: str) -> Any:
+    import evaluate  # takes seconds
+
+    if name not in _LOADED:
+        # In memory and under a name of its own, so that processes do not meet in lock files.
+        _LOADED[name] = evaluate.load(name, keep_in_memory=True, experiment_id=uuid4().hex)
+    return _LOADED[name]
+
+
+def forget_loaded(name: str) -> None:
+    """Have a metric that is not ours loaded anew when it is next asked for.
+
+    Args:
+        name: As a task has it.
+    """
+    _LOADED.pop(name, None)
+
+
 class ExternalMetric:
     """A metric that `evaluate.load` finds: on the Hub, in its cache, or as a local script.
 
@@ -95,13 +117,10 @@ class ExternalMetric:
     """
 
     def __init__(self, spec: MetricSpec, task: Task, recipe_key: str):
-        import evaluate  # takes seconds
-
         self.spec, self.recipe_key, self.key = spec, recipe_key, PurePath(spec.name).stem
         self.target_names = task.label_columns
         try:
-            # In memory and under a name of its own, so that processes do not meet in lock files.
-            self.metric = evaluate.load(spec.name, keep_in_memory=True, experiment_id=uuid4().hex)
+            self.metric = _load(spec.name)
         except Exception as error:  # whatever the Hub, the cache or the metric's own imports raise
             refuse_cache(error)
             raise DataError(self._mistake("could not be loaded", error)) from error

@@ -14,7 +14,7 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.collate import Collator, default_group_cost
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import UserError
-from hf_mtl.evaluation import Trust, foreign_mistakes
+from hf_mtl.evaluation import Trust
 from hf_mtl.gradients import plain_forward
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.float32 import cast_for_a_while
@@ -27,6 +27,7 @@ from hf_mtl.training.processes import Processes
 from hf_mtl.training.scoring import Scores, score_splits
 from hf_mtl.training.setup import check_token_ids, encode_splits, target_statistics
 from hf_mtl.training.staged import StagedTrainer
+from hf_mtl.training.task_checks import check_scoring
 from hf_mtl.training.temperatures import forget_temperatures, has_temperature, set_temperatures
 
 logger = get_logger(__name__)
@@ -47,6 +48,7 @@ class ScoringTrainer(StagedTrainer):
     _encode_with: tuple[Any, int | None]  # tokenizer, longest row
     scores: Scores
     trust = Trust.CANONICAL  # whose code the metrics may run
+    _tried: set[tuple[str, str]]  # tasks and their metrics, not ours, that were loaded and computed once
     tells_notes = True  # on scores and on the end of a run; a recipe's run prints them under its table
 
     def _encode(self, datasets: Datasets, split: str) -> dict[str, EncodedSplit]:
@@ -80,7 +82,7 @@ class ScoringTrainer(StagedTrainer):
         splits = self.eval_dataset if eval_dataset is None else self._encode(eval_dataset, "validation")
         if splits is None:
             raise UserError("evaluation needs an eval_dataset")
-        self._refuse_code(splits)
+        check_scoring(self.tasks, splits, self.trust, self._tried)
         self.scores = self._score(splits, self._predict(splits))
         self._tell_notes()
         metrics = self.scores.flat(metric_key_prefix)
@@ -103,7 +105,7 @@ class ScoringTrainer(StagedTrainer):
         """
         self._memory_tracker.start()
         splits = self._encode(test_dataset, "test")
-        self._refuse_code(splits)
+        check_scoring(self.tasks, splits, self.trust, self._tried)
         predictions = self._predict(splits)
         self.scores = self._score(splits, predictions)
         self._tell_notes()
@@ -158,12 +160,6 @@ class ScoringTrainer(StagedTrainer):
     def _score(self, splits: Mapping[str, EncodedSplit], predictions: Mapping[str, SplitPredictions]) -> Scores:
         statistics = target_statistics(self.model)
         return score_splits(self.tasks, splits, predictions, statistics, self.compute_metrics, self.trust)
-
-    def _refuse_code(self, splits: Mapping[str, EncodedSplit]) -> None:
-        """Refuse to score rows by code that may not be run, before anything is predicted."""
-        scored = {name: self.tasks[name] for name, split in splits.items() if split.labelled}
-        if mistakes := foreign_mistakes(scored, self.trust):
-            raise UserError(mistakes)
 
     def _predict(self, splits: Mapping[str, EncodedSplit], aside: bool = False) -> dict[str, SplitPredictions]:
         """Predict; ``aside``: in the precision that the model is trained in, and without progress."""
