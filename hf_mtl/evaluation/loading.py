@@ -13,6 +13,7 @@ from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.evaluation.checks import f1_mistakes
 from hf_mtl.evaluation.foreign import Trust, foreign_mistake
 from hf_mtl.evaluation.registry import METRICS
+from hf_mtl.progress import no_bars
 from hf_mtl.tasks import MetricSpec, SequenceClassification, Task
 
 
@@ -93,11 +94,13 @@ _LOADED: dict[str, Any] = {}
 
 
 def _load(name: str) -> Any:
+    import datasets
     import evaluate  # takes seconds
 
     if name not in _LOADED:
         # In memory and under a name of its own, so that processes do not meet in lock files.
-        _LOADED[name] = evaluate.load(name, keep_in_memory=True, experiment_id=uuid4().hex)
+        with no_bars(datasets.are_progress_bars_disabled()):  # its own too, now that it is imported
+            _LOADED[name] = evaluate.load(name, keep_in_memory=True, experiment_id=uuid4().hex)
     return _LOADED[name]
 
 

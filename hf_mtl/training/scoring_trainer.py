@@ -18,6 +18,7 @@ from hf_mtl.evaluation import Trust
 from hf_mtl.gradients import plain_forward
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.float32 import cast_for_a_while
+from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.evaluate import SplitPredictions, predict_split
@@ -65,6 +66,7 @@ class ScoringTrainer(StagedTrainer):
             cost = default_group_cost(self.args.device)
         return Collator(splits, pad_id or 0, self.args.length_grouping, cost)
 
+    @as_disable_tqdm_says
     def evaluate(
         self,
         eval_dataset: Datasets | None = None,
@@ -93,6 +95,7 @@ class ScoringTrainer(StagedTrainer):
         self._memory_tracker.stop_and_update_metrics(metrics)
         return metrics
 
+    @as_disable_tqdm_says
     def predict(
         self, test_dataset: Datasets, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
     ) -> PredictionOutput:
@@ -123,6 +126,7 @@ class ScoringTrainer(StagedTrainer):
         logs.update(plain(logs))  # in place: the Trainer adds the epoch to what it is given
         super().log(logs, start_time)
 
+    @as_disable_tqdm_says
     def fit_temperatures(self, eval_dataset: Datasets | None = None) -> dict[str, float]:
         """Fit one temperature per classification task, and store it in the model in place of the one it had.
 

@@ -34,6 +34,7 @@ from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import RunError, UserError
 from hf_mtl.evaluation import Trust
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.progress import as_disable_tqdm_says, no_bars
 from hf_mtl.reporting.log_keys import MODEL_STEP
 from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
@@ -124,12 +125,13 @@ class MultiTaskTrainer(WatchedTrainer):
         search_unused(args)
         check_tasks(args, self.tasks, train_dataset, eval_dataset, self.trust)
         self._encode_with = (processing_class, model.config.max_length)
-        train = self._encode(train_dataset, "train") if train_dataset is not None else None
-        evaluation = self._encode(eval_dataset, "validation") if eval_dataset is not None else None
-        own, overridden = kwargs.get("compute_metrics"), type(self).evaluate is not MultiTaskTrainer.evaluate
-        check_evaluation(args, self.tasks, train or {}, evaluation or {}, own, overridden)
         self._tried: set[tuple[str, str]] = set()
-        check_scoring(self.tasks, evaluation or {}, self.trust, self._tried)
+        own, overridden = kwargs.get("compute_metrics"), type(self).evaluate is not MultiTaskTrainer.evaluate
+        with no_bars(args.disable_tqdm):
+            train = self._encode(train_dataset, "train") if train_dataset is not None else None
+            evaluation = self._encode(eval_dataset, "validation") if eval_dataset is not None else None
+            check_evaluation(args, self.tasks, train or {}, evaluation or {}, own, overridden)
+            check_scoring(self.tasks, evaluation or {}, self.trust, self._tried)
         if train is not None and args.temperature_scaling:
             check_temperature_scaling({name: self.tasks[name] for name in train}, evaluation or {})
         self.interruption, self.unfinished = Interruption(), Unfinished()
@@ -333,6 +335,7 @@ class MultiTaskTrainer(WatchedTrainer):
             "unfinished": self.unfinished,
         }
 
+    @as_disable_tqdm_says
     def train(
         self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, **kwargs: Any
     ) -> TrainOutput:
