@@ -67,7 +67,7 @@ def test_metrics_and_columns_that_cannot_be_used_are_refused_together(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("options", [EVERY, {}, {"save_strategy": "best"}])
+@pytest.mark.parametrize("options", [EVERY, {}])
 def test_a_misspelt_best_metric_is_refused_also_where_nothing_is_evaluated(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
@@ -118,10 +118,9 @@ def test_a_metric_that_cannot_score_the_task_is_refused_before_training(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", ["no_such_metric_of_evaluate", "./absent.py"])
-def test_a_metric_that_cannot_be_loaded_is_refused_before_training(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match=rf"tasks\.topic\.metrics: the id '{name}' could not be loaded"):
-        allowed(tmp_path, name)
+def test_a_metric_that_cannot_be_loaded_is_refused_before_training(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"tasks\.topic\.metrics: the id './absent\.py' could not be loaded"):
+        allowed(tmp_path, "./absent.py")
 
 
 def test_a_run_uses_what_was_loaded_before_it_began(tmp_path: Path, metric_script: Callable[..., str]) -> None:
