@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -43,7 +44,8 @@ def test_two_processes_stop_after_the_same_step_and_say_so_once(tmp_path: Path, 
     assert text.count(f"Stopped by {said} after step {step} of 200") == 1
     assert "Go on launched as before, with: hf-mtl train" in text
     assert text.count("Traceback") == 1  # the launcher's
-    assert how != "terminate one" or text.count("exitcode  : 143") == 2
+    if how == "terminate one":  # the worker that ends later may be ended by the launcher, which writes -15
+        assert {"143"} <= set(re.findall(r"exitcode +: (-?\d+)", text)) <= {"143", "-15"}
 
 
 @pytest.mark.timeout(600)
