@@ -107,7 +107,8 @@ class MetricSpec(_Frozen):
     """A metric with options; a plain name in a recipe means the same without options."""
 
     name: str = Field(
-        description="A metric of hf_mtl, an id of `evaluate`; or, with --allow-code, a script or a Hub user's metric."
+        description="A metric of hf_mtl, an id of `evaluate`; or, with --allow-code, a script (its path is relative "
+        "to the recipe) or a Hub user's metric."
     )
     labels: list[str | int] | None = Field(None, description="Classes that the metric averages over (f1 only).")
     greater_is_better: bool | None = Field(None, description="Needed for `evaluate` ids; known for the others.")

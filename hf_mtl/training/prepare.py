@@ -14,6 +14,7 @@ from hf_mtl.data.cache import filling_datasets
 from hf_mtl.data.load import load_tasks, say_notes
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.errors import Mistake, RecipeError, UserError
+from hf_mtl.evaluation import Trust
 from hf_mtl.launched import environment_mistakes
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import Recipe
@@ -21,6 +22,7 @@ from hf_mtl.training.argument_checks import check_training
 from hf_mtl.training.encoder_limits import check_token_ids, row_limit
 from hf_mtl.training.interruption import ending_at_once
 from hf_mtl.training.setup import encode_splits
+from hf_mtl.training.task_checks import check_scoring
 from hf_mtl.training.tokenizer import load_tokenizer
 from hf_mtl.training.trainer import MultiTaskTrainer
 
@@ -105,7 +107,7 @@ class Prepared:
                 freeze=section.freeze,
             )
 
-    def check_rows(self, split: str, model: MultiTaskModel) -> None:
+    def check_rows(self, split: str, model: MultiTaskModel, scored: bool = False) -> None:
         """Refuse before training what scoring a split with the model would refuse after it.
 
         Raises:
@@ -115,6 +117,9 @@ class Prepared:
             limit = row_limit(model, self.tokenizer)
             encoded = encode_splits(self.split(split), model.tasks, self.tokenizer, limit, split)
             check_token_ids(model, encoded, self.tokenizer)
+            if scored:
+                unseen = {name: item for name, item in encoded.items() if name not in self.split("validation")}
+                check_scoring(model.tasks, unseen, Trust.of(self.recipe.allow_code), set())
 
     def trainer(self, model: MultiTaskModel, to_train: bool = True, **kwargs: Any) -> MultiTaskTrainer:
         """The Trainer of a model; one that only evaluates needs no training rows."""
