@@ -17,6 +17,7 @@ from hf_mtl.evaluation.keys import headline_keys, metric_keys
 from hf_mtl.evaluation.loading import load_metric
 from hf_mtl.evaluation.mixture_fit import MixtureFit, realised_vs_target
 from hf_mtl.evaluation.notes import score_notes
+from hf_mtl.evaluation.outputs import ClassOutputs, wants_logits
 from hf_mtl.evaluation.registry import available_metrics, greater_is_better, metric_task_types
 from hf_mtl.evaluation.scores import score_task
 from hf_mtl.evaluation.statistics import (
@@ -33,6 +34,7 @@ from hf_mtl.evaluation.statistics import (
 from hf_mtl.evaluation.undefined import absent_classes, undefined_metrics
 
 __all__ = [
+    "ClassOutputs",
     "Correlation",
     "DeltaP",
     "MeanInterval",
@@ -68,4 +70,5 @@ __all__ = [
     "score_task",
     "task_score",
     "undefined_metrics",
+    "wants_logits",
 ]
