@@ -1,6 +1,6 @@
 """Every check of a task's rows, all mistakes in one list."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from datasets import Dataset
@@ -91,3 +91,25 @@ def absent_classes(name: str, task: Task, labels: EncodedLabels, drawn: int | No
         return [Mistake(f"tasks.{name}.max_rows", found, "Raise max_rows.")]
     remedy = f"Classes: {name_classes(names)}. A class without rows cannot be learned."
     return [Mistake(f"tasks.{name}.label", f"train has no row of class {absent}", remedy)]
+
+
+def column_mistakes(name: str, task: Task) -> Iterator[Mistake]:
+    """What is wrong with the columns that a task names, whatever its rows are.
+
+    Args:
+        name: The task's name.
+        task: The task.
+    """
+    for column in task.label_columns:
+        if column in task.text_columns:
+            remedy = "The model would read the answer."
+            yield Mistake(f"tasks.{name}.label", f"the column '{column}' is both text and label", remedy)
+    for key, columns in (("text", task.text_columns), ("label", task.label_columns)):
+        if len(set(columns)) < len(columns):
+            yield Mistake(
+                f"tasks.{name}.{key}", f"found {_some(columns)}, the same column twice", "Name each column once."
+            )
+
+
+def _some(columns: list[str]) -> str:
+    return str(columns) if len(columns) < 20 else f"{len(columns):,} columns"

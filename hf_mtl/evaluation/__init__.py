@@ -13,7 +13,7 @@ from hf_mtl.evaluation.calibration import (
 )
 from hf_mtl.evaluation.checks import check_metrics
 from hf_mtl.evaluation.foreign import Trust, foreign_mistakes
-from hf_mtl.evaluation.keys import headline_keys, metric_keys
+from hf_mtl.evaluation.keys import headline_keys, metric_keys, score_keys
 from hf_mtl.evaluation.loading import load_metric
 from hf_mtl.evaluation.mixture_fit import MixtureFit, realised_vs_target
 from hf_mtl.evaluation.notes import score_notes
@@ -31,6 +31,7 @@ from hf_mtl.evaluation.statistics import (
     mean_interval,
     paired_t_test,
 )
+from hf_mtl.evaluation.trial import perfect_outputs, try_metrics
 from hf_mtl.evaluation.undefined import absent_classes, undefined_metrics
 
 __all__ = [
@@ -64,11 +65,14 @@ __all__ = [
     "metric_keys",
     "metric_task_types",
     "paired_t_test",
+    "perfect_outputs",
     "realised_vs_target",
     "reliability_bins",
+    "score_keys",
     "score_notes",
     "score_task",
     "task_score",
+    "try_metrics",
     "undefined_metrics",
     "wants_logits",
 ]

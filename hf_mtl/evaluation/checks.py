@@ -1,10 +1,13 @@
 """Are a task's metrics ones that can score it? Said before anything is loaded."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 
 from hf_mtl.errors import Mistake, known
-from hf_mtl.evaluation.keys import metric_keys
-from hf_mtl.evaluation.registry import METRICS, available_metrics, direction_unknown
+from hf_mtl.evaluation.foreign import Trust, needed_trust
+from hf_mtl.evaluation.keys import metric_keys, score_keys
+from hf_mtl.evaluation.registry import LOOK_ALIKE, METRICS, available_metrics, direction_unknown
 from hf_mtl.tasks import MetricSpec, Regression, SequenceClassification, Task
 
 
@@ -14,7 +17,19 @@ def check_metrics(tasks: Mapping[str, Task]) -> list[Mistake]:
     Args:
         tasks: The tasks by name. Classes that are not known yet are not checked.
     """
-    return [mistake for name, task in tasks.items() for mistake in _of_task(f"tasks.{name}.metrics", task)]
+    found = [mistake for name, task in tasks.items() for mistake in _of_task(f"tasks.{name}.metrics", task)]
+    return [*found, *_of_two_tasks(tasks)]
+
+
+def _of_two_tasks(tasks: Mapping[str, Task]) -> Iterator[Mistake]:
+    """Scores of two tasks that have one name in the results of an evaluation."""
+    owners: dict[str, str] = {}
+    for name, task in tasks.items():
+        for key in sorted({f"{name}_{key}" for key, _ in score_keys(task)}):
+            if key in owners:
+                problem = f"the score 'eval_{key}' is also one of the task '{owners[key]}'"
+                yield Mistake(f"tasks.{name}", problem, "Rename one of the tasks.")
+            owners.setdefault(key, name)
 
 
 def _of_task(key: str, task: Task) -> Iterator[Mistake]:
@@ -22,6 +37,10 @@ def _of_task(key: str, task: Task) -> Iterator[Mistake]:
         yield from _of_metric(key, task, spec)
     if len(metric_keys(task)) < len(task.metrics):
         yield Mistake(key, "the same metric twice", "Name each metric once; several f1 differ in their labels")
+    elif len(set(task.label_columns)) == len(task.label_columns):
+        for name, count in Counter(name for name, _ in score_keys(task)).items():
+            if count > 1:
+                yield Mistake(key, f"{count} scores are called '{name}'", "Leave out a metric, or rename a column")
     if not any(_higher_is_better(spec) for spec in task.metrics):
         suited = [name for name in available_metrics() if task.type in METRICS[name].task_types]
         better = ", ".join(name for name in suited if METRICS[name].greater_is_better)
@@ -43,6 +62,8 @@ def _of_metric(key: str, task: Task, spec: MetricSpec) -> Iterator[Mistake]:
     if entry is None:
         if spec.greater_is_better is None:
             yield direction_unknown(key, spec)
+        elif _looks_misspelt(spec.name):
+            yield Mistake(key, f"unknown metric '{spec.name}'", known(METRICS, spec.name))
     elif task.type not in entry.task_types:
         suited = [name for name in available_metrics() if task.type in METRICS[name].task_types]
         problem = f"the metric '{spec.name}' cannot score a task of type {task.type}"
@@ -59,6 +80,12 @@ def _of_metric(key: str, task: Task, spec: MetricSpec) -> Iterator[Mistake]:
         yield Mistake(key, f"labels given for '{spec.name}'", "Only f1 takes labels")
     elif spec.name == "f1" and isinstance(task, SequenceClassification) and task.label_names is not None:
         yield from f1_mistakes(key, spec, task.label_names)
+
+
+def _looks_misspelt(name: str) -> bool:
+    """Whether an id that could be one of `evaluate` is nearly the name of a metric of ours."""
+    is_id = needed_trust(name) == Trust.CANONICAL and name not in LOOK_ALIKE
+    return is_id and bool(get_close_matches(name, METRICS, n=1, cutoff=0.75))
 
 
 def f1_mistakes(key: str, spec: MetricSpec, names: list[str]) -> Iterator[Mistake]:
@@ -79,3 +106,7 @@ def f1_mistakes(key: str, spec: MetricSpec, names: list[str]) -> Iterator[Mistak
             yield Mistake(key, f"f1: unknown class '{label}'", known(names, label, what="Classes"))
         elif isinstance(label, int) and not 0 <= label < len(names):
             yield Mistake(key, f"f1: class id {label}", f"Class ids go from 0 to {len(names) - 1}")
+    known_ids = [label for label in spec.labels or [] if isinstance(label, str) or 0 <= label < len(names)]
+    chosen = Counter(label if isinstance(label, str) else names[label] for label in known_ids)
+    for name in [name for name, count in chosen.items() if count > 1]:
+        yield Mistake(key, f"f1: the class '{name}' twice", "Name each class once")

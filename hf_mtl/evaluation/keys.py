@@ -26,6 +26,19 @@ def _with_classes(stem: str, spec: MetricSpec) -> str:
     return "_".join([stem, *(re.sub(r"\W+", "_", str(label)) for label in spec.labels or [])])
 
 
+def score_keys(task: Task) -> list[tuple[str, MetricSpec | None]]:
+    """Name of every score of a task and the metric that it belongs to; None: the loss.
+
+    Where there are several targets, each has a score of its own beside their mean. Names are different where
+    `check_metrics` finds nothing.
+    """
+    targets = task.label_columns if len(task.label_columns) > 1 else []
+    found: list[tuple[str, MetricSpec | None]] = [("loss", None)]
+    for key, spec in metric_keys(task).items():
+        found += [(name, spec) for name in (key, *(f"{key}_{target}" for target in targets))]
+    return found
+
+
 def headline_keys(task: Task) -> list[str]:
     """Names of the scores that are averaged: the declared metrics of which more is better.
 

@@ -13,6 +13,7 @@ from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.evaluation.checks import f1_mistakes
 from hf_mtl.evaluation.foreign import Trust, foreign_mistake
 from hf_mtl.evaluation.registry import METRICS
+from hf_mtl.progress import no_bars
 from hf_mtl.tasks import MetricSpec, SequenceClassification, Task
 
 
@@ -88,6 +89,30 @@ def _class_ids(spec: MetricSpec, task: SequenceClassification, key: str) -> list
     return [names.index(label) if isinstance(label, str) else label for label in spec.labels]
 
 
+_LOADED: dict[str, Any] = {}
+"""What `evaluate.load` has given for a name; it computes again and again."""
+
+
+def _load(name: str) -> Any:
+    import datasets
+    import evaluate  # takes seconds
+
+    if name not in _LOADED:
+        # In memory and under a name of its own, so that processes do not meet in lock files.
+        with no_bars(datasets.are_progress_bars_disabled()):  # its own too, now that it is imported
+            _LOADED[name] = evaluate.load(name, keep_in_memory=True, experiment_id=uuid4().hex)
+    return _LOADED[name]
+
+
+def forget_loaded(name: str) -> None:
+    """Have a metric that is not ours loaded anew when it is next asked for.
+
+    Args:
+        name: As a task has it.
+    """
+    _LOADED.pop(name, None)
+
+
 class ExternalMetric:
     """A metric that `evaluate.load` finds: on the Hub, in its cache, or as a local script.
 
@@ -95,13 +120,10 @@ class ExternalMetric:
     """
 
     def __init__(self, spec: MetricSpec, task: Task, recipe_key: str):
-        import evaluate  # takes seconds
-
         self.spec, self.recipe_key, self.key = spec, recipe_key, PurePath(spec.name).stem
         self.target_names = task.label_columns
         try:
-            # In memory and under a name of its own, so that processes do not meet in lock files.
-            self.metric = evaluate.load(spec.name, keep_in_memory=True, experiment_id=uuid4().hex)
+            self.metric = _load(spec.name)
         except Exception as error:  # whatever the Hub, the cache or the metric's own imports raise
             refuse_cache(error)
             raise DataError(self._mistake("could not be loaded", error)) from error

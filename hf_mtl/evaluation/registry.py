@@ -40,6 +40,9 @@ METRICS: dict[str, Entry] = {
     "mae": Entry("mae", "MAE", _VALUES, greater_is_better=False),
 }
 
+LOOK_ALIKE = frozenset({"mape", "mase", "mauve", "pearsonr", "smape", "spearmanr"})
+"""Metrics of `evaluate` whose names could be misspelt names of ours."""
+
 
 def available_metrics() -> list[str]:
     """Names of our metrics, sorted."""

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from hf_mtl.data.secret_urls import secret_mistakes
@@ -10,7 +9,7 @@ from hf_mtl.errors import Mistake, known
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.recipe.signatures import Options
 from hf_mtl.recipe.yaml_source import KeyPath, dotted
-from hf_mtl.tasks import Regression, SequenceClassification, Task
+from hf_mtl.tasks import SequenceClassification, Task
 
 if TYPE_CHECKING:
     from hf_mtl.schedules import Schedule
@@ -29,20 +28,17 @@ def check_recipe(tasks: Tasks, training: Options | None, complete: bool) -> list
         training: The training section, if it is valid.
         complete: Whether the tasks are valid as they were written.
     """
+    from hf_mtl.data.check import column_mistakes
     from hf_mtl.evaluation import check_metrics
 
     valid = {name: task for name, task in tasks.items() if task is not None}
     mistakes = [mistake for name in tasks for mistake in _name(name)]
     for name, task in valid.items():
-        mistakes.extend(_columns(name, task))
+        mistakes.extend(column_mistakes(name, task))
         mistakes.extend(_secrets(name, task))
-        mistakes.extend(_misspelt_metrics(name, task))
         if isinstance(task, SequenceClassification):
             mistakes.extend(_classes(name, task))
-    # A misspelling has been said, with the spelling that was meant.
-    said = {(mistake.key, mistake.problem) for mistake in mistakes}
-    mistakes.extend(mistake for mistake in check_metrics(valid) if (mistake.key, mistake.problem) not in said)
-    mistakes.extend(_collisions(valid))
+    mistakes.extend(check_metrics(valid))
     if training is not None and complete:
         mistakes.extend(_best_metric(valid, training))
     return mistakes
@@ -168,22 +164,6 @@ def _name(name: str) -> Iterator[Mistake]:
         yield Mistake(key, f"the task name '{name}' is taken", "torch.nn.ModuleDict, which holds the heads, uses it.")
 
 
-def _columns(name: str, task: Task) -> Iterator[Mistake]:
-    for column in task.label_columns:
-        if column in task.text_columns:
-            remedy = "The model would read the answer."
-            yield Mistake(f"tasks.{name}.label", f"the column '{column}' is both text and label", remedy)
-    for key, columns in (("text", task.text_columns), ("label", task.label_columns)):
-        if len(set(columns)) < len(columns):
-            yield Mistake(
-                f"tasks.{name}.{key}", f"found {_some(columns)}, the same column twice", "Name each column once."
-            )
-
-
-def _some(columns: list[str]) -> str:
-    return str(columns) if len(columns) < 20 else f"{len(columns):,} columns"
-
-
 def _secrets(name: str, task: Task) -> Iterator[Mistake]:
     """URLs with a password: the run would keep them in its recipe.yaml."""
     if isinstance(task.dataset, list):
@@ -209,40 +189,12 @@ def _classes(name: str, task: SequenceClassification) -> Iterator[Mistake]:
         yield Mistake(key, f"found {len(weights)} weights for {len(names)} classes", "Give one for each class.")
 
 
-def _misspelt_metrics(name: str, task: Task) -> Iterator[Mistake]:
-    """Unknown metrics that are close to one of ours; others may be ids of `evaluate`."""
-    from hf_mtl.evaluation import available_metrics
-
-    names = available_metrics()
-    for spec in task.metrics:
-        if spec.name not in names and get_close_matches(spec.name, names, n=1, cutoff=0.75):
-            yield Mistake(f"tasks.{name}.metrics", f"unknown metric '{spec.name}'", known(names, spec.name))
-
-
-def _score_keys(name: str, task: Task) -> set[str]:
-    """What a task's scores are called in the results of an evaluation, without ``eval_``."""
-    from hf_mtl.evaluation import metric_keys
-
-    keys = set(metric_keys(task))
-    if isinstance(task, Regression) and len(task.label_columns) > 1:
-        keys |= {f"{key}_{column}" for key in keys for column in task.label_columns}
-    return {f"{name}_{key}" for key in (*keys, "loss")}
-
-
-def _collisions(tasks: Mapping[str, Task]) -> Iterator[Mistake]:
-    owners: dict[str, str] = {}
-    for name, task in tasks.items():
-        for key in sorted(_score_keys(name, task)):
-            if key in owners:
-                problem = f"the score 'eval_{key}' is also one of the task '{owners[key]}'"
-                yield Mistake(f"tasks.{name}", problem, "Rename one of the tasks.")
-            owners.setdefault(key, name)
-
-
 def _best_metric(tasks: Mapping[str, Task], training: Options) -> Iterator[Mistake]:
+    from hf_mtl.evaluation import score_keys
+
     metric = training.options().get("metric_for_best_model")
     if metric is None:
         return
-    names = [*RESERVED_NAMES, *(key for name, task in tasks.items() for key in sorted(_score_keys(name, task)))]
+    names = [*RESERVED_NAMES, *(f"{name}_{key}" for name, task in tasks.items() for key, _ in score_keys(task))]
     if metric.removeprefix("eval_") not in names:
         yield Mistake("training.metric_for_best_model", f"unknown score '{metric}'", known(names, metric))

@@ -8,7 +8,7 @@ from hf_mtl.recipe.yaml_source import Node
 
 
 def resolve_paths(recipe: Node) -> Node:
-    """Make the paths of datasets, backbone and tokenizer absolute.
+    """Make the paths of datasets, metric scripts, backbone and tokenizer absolute.
 
     Hub ids, formats, URLs and ``python:package/folder`` are left alone. ``training.output_dir`` is not looked at:
     it is relative to the current folder, as everywhere in transformers.
@@ -17,7 +17,33 @@ def resolve_paths(recipe: Node) -> Node:
         recipe: The merged recipe.
     """
     recipe = _at(recipe, "model", lambda model: _at(_at(model, "backbone", _if_local), "tokenizer", _if_local))
-    return _at(recipe, "tasks", lambda tasks: _each(tasks, lambda task: _at(task, "dataset", _dataset)))
+    return _at(recipe, "tasks", lambda tasks: _each(tasks, _task))
+
+
+def _task(node: Node) -> Node:
+    return _at(_at(node, "dataset", _dataset), "metrics", _metrics)
+
+
+def _metrics(node: Node) -> Node:
+    """One metric or a list of them, each a name or a mapping with a name."""
+    if isinstance(node.value, list):
+        return _each(node, _metrics)
+    return _at(node, "name", _script) if isinstance(node.value, dict) else _script(node)
+
+
+def _script(node: Node) -> Node:
+    """A metric's script, or the folder of one; other names are metrics of ours, of `evaluate` or of the Hub."""
+    value = node.value
+    if not isinstance(value, str) or not value:
+        return node
+    folder = os.path.join(node.origin.folder, os.path.expanduser(value))
+    if value.endswith(".py") or value.startswith((".", "~")):
+        return _absolute(node)
+    if not os.path.isfile(os.path.join(folder, f"{os.path.basename(value)}.py")):
+        return node
+    from hf_mtl.evaluation import available_metrics
+
+    return node if value in available_metrics() else _absolute(node)
 
 
 def _at(node: Node, key: str, change: Callable[[Node], Node]) -> Node:

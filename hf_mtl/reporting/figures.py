@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SUMMARY_LINES = dict(zip(SUMMARIES, ("-", "--", ":"), strict=True))
 PART_COLOUR = (0.35, 0.35, 0.35)
+KEPT_COLOUR = "#999999"
 
 
 def mixture_figure(
@@ -51,17 +52,19 @@ def mixture_figure(
     save(figure, path)
 
 
-def training_figure(path: str | Path, log: Sequence[Record]) -> None:
+def training_figure(path: str | Path, log: Sequence[Record], kept: int | None = None) -> None:
     """Draw the log of a run: losses, weights and shares of the tasks, what their heads log, what schedules and
     learned temperatures do, and the scores.
 
     A panel without anything to show is left out. Of each task's scores the first of which more is better is drawn.
+    A line through all panels marks the step whose model was kept.
 
     Args:
         path: File to write; its suffix names the format.
         log: Records with ``step`` and any of ``loss/<task>``, ``loss/<task>/kl``, ``tau/<task>``, ``weight/<task>``,
             ``coefficient/<task>``, ``temperature/<task>``, ``share/<task>``, ``frozen/<part>``, ``flops``,
             ``eval_<task>_<metric>``, ``eval_average``, ``eval_macro`` and ``eval_worst``.
+        kept: The step whose model was kept. None: not known.
 
     Raises:
         ValueError: If the log holds none of them.
@@ -71,7 +74,7 @@ def training_figure(path: str | Path, log: Sequence[Record]) -> None:
     if not panels:
         raise ValueError("the log holds no losses, weights, shares or scores of tasks")
     heights = [0.15 + 0.2 * len(panel.parts) if panel.parts else 1.0 for panel in panels]
-    figure, axes = new_figure(len(panels), len(tasks) + len(SUMMARY_LINES), heights=heights)
+    figure, axes = new_figure(len(panels), len(tasks) + len(SUMMARY_LINES) + 1, heights=heights)
     styles = task_styles(tasks)
     for panel, axis in zip(panels, axes, strict=True):
         _draw_parts(axis, panel.parts)
@@ -84,6 +87,10 @@ def training_figure(path: str | Path, log: Sequence[Record]) -> None:
             line = SUMMARY_LINES.get(label, "-")
             _draw_line(axis, panel, points, label, color="black", linestyle=line, linewidth=2.0)
         _scale(axis, panel)
+        if kept is not None:
+            # Its name stands once, beside the scores by which it may have been chosen, in the last panel.
+            name = f"step {kept:,} is kept" if axis is axes[-1] else None
+            axis.axvline(kept, color=KEPT_COLOUR, linewidth=1.2, zorder=1.5, label=name)
         label_panel(axis, panel.title, panel.unit)
     axes[0].set_xlim(left=0)
     save(figure, path)

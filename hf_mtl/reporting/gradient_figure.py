@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 Record = Mapping[str, Any]
 _NUMBERED = 12
 """Up to so many tasks every cosine is written into its cell."""
-_LEAST_LIMIT = 0.1
-"""End of the colours, at least: smaller cosines are next to nothing."""
+_TICKS = (-1.0, -0.3, -0.1, 0.0, 0.1, 0.3, 1.0)
 
 
 def gradient_figure(path: str | Path, log: Sequence[Record]) -> None:
@@ -79,10 +78,12 @@ def mean_cosines(log: Sequence[Record]) -> tuple[list[str], np.ndarray]:
 
 
 def _draw_matrix(axis: "Axes", tasks: Sequence[str], cosines: np.ndarray) -> None:
-    # Colours are for the pairs, whose cosines are small beside the diagonal's 1.
-    pairs = np.abs(cosines[~np.eye(len(tasks), dtype=bool)])
-    limit = max(_LEAST_LIMIT, float(np.nanmax(pairs, initial=0.0)))
-    image = axis.imshow(cosines, cmap="RdBu", vmin=-limit, vmax=limit)
+    from matplotlib.colors import FuncNorm
+
+    # From -1 to 1 in every figure, so that a colour says the same of all runs; by the root, since most cosines are
+    # small: gradients have many components.
+    colours = FuncNorm((_signed_root, _signed_square), vmin=-1.0, vmax=1.0)
+    image = axis.imshow(cosines, cmap="RdBu", norm=colours)
     axis.set_anchor("W")
     names = [visible(task) for task in tasks]
     axis.set_xticks(range(len(tasks)), names, rotation=30, ha="right", parse_math=False)
@@ -91,10 +92,21 @@ def _draw_matrix(axis: "Axes", tasks: Sequence[str], cosines: np.ndarray) -> Non
     for row in range(len(tasks)) if len(tasks) <= _NUMBERED else ():
         for column in range(len(tasks)):
             if not math.isnan(value := cosines[row, column]):
-                colour = "white" if abs(value) > 0.6 * limit else "black"
-                axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=colour)
-    axis.figure.colorbar(image, ax=axis, label="cosine", extend="max", panchor=False, pad=0.02)
+                dark = abs(2 * float(colours(value)) - 1) > 0.6
+                colour = "white" if dark else "black"
+                axis.text(column, row, f"{value:z.2f}", ha="center", va="center", fontsize=8, color=colour)
+    bar = axis.figure.colorbar(image, ax=axis, label="cosine", panchor=False, pad=0.02)
+    bar.set_ticks(_TICKS, labels=[f"{tick:g}" for tick in _TICKS])
+    bar.minorticks_off()
     label_panel(axis, "Cosine of each pair's gradients, mean over the run (below 0: they conflict)", "")
+
+
+def _signed_root(values: np.ndarray) -> np.ndarray:
+    return np.sign(values) * np.sqrt(np.abs(values))
+
+
+def _signed_square(values: np.ndarray) -> np.ndarray:
+    return np.sign(values) * np.square(values)
 
 
 def _points(log: Sequence[Record], key: str) -> tuple[list[float], list[float]]:

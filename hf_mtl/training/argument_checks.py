@@ -8,18 +8,13 @@ from transformers.training_args import ParallelMode
 
 from hf_mtl.argument_fields import refused_fields
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.data.processes import is_main_process
-from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.errors import DataError, Mistake, UserError, known
-from hf_mtl.evaluation import absent_classes, greater_is_better, metric_keys, undefined_metrics
+from hf_mtl.errors import Mistake, UserError
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.argument_effects import idle_options, unbuildable
 from hf_mtl.training.launch import launch_mistakes
+from hf_mtl.training.own_metrics import own_metrics_mistakes
 from hf_mtl.training.temperatures import has_temperature
-
-logger = get_logger(__name__)
 
 MOST_STEPS = 10**9
 """Optimizer steps of a run, at most."""
@@ -77,6 +72,7 @@ def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> N
         for key, reason in _ELSEWHERE.items()
         if others.get(key) is not None
     ]
+    mistakes += own_metrics_mistakes(others.get("compute_metrics"))
     if not isinstance(model, MultiTaskModel):
         remedy = "Give a MultiTaskModel; see MultiTaskModel.from_backbone"
         if isinstance(getattr(model, "base_model", None), nn.Module) and hasattr(model, "peft_config"):
@@ -199,77 +195,3 @@ def check_temperature_scaling(tasks: Mapping[str, Task], evaluation: Mapping[str
     if missing:
         found = f"is on, and there are no evaluation rows of {', '.join(missing)}"
         raise UserError(Mistake(key, found, "Give them in eval_dataset"))
-
-
-def check_scores(tasks: Mapping[str, Task], evaluation: Mapping[str, EncodedSplit]) -> None:
-    """Refuse metrics that say nothing on the evaluation rows: early stopping and the best model would follow them.
-
-    Args:
-        tasks: The model's tasks.
-        evaluation: The rows that will be evaluated on, by task.
-
-    Raises:
-        DataError: If a metric is undefined, or the same whatever is predicted; all of them at once.
-    """
-    mistakes = []
-    for name, split in evaluation.items():
-        labels = split.labels[split.scored]
-        mistakes += undefined_metrics(tasks[name], name, labels, "validation")
-        if is_main_process() and (absent := absent_classes(tasks[name], labels)):
-            shown = ", ".join(f"'{label}'" for label in absent)
-            logger.warning(f"{name}: no validation row is of class {shown}; it counts 0 in the mean over classes.")
-    if mistakes:
-        raise DataError(mistakes)
-
-
-def set_direction(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task]) -> None:
-    """Say whether more of ``metric_for_best_model`` is better; the Trainer would guess it from the name's ending.
-
-    Raises:
-        UserError: If ``greater_is_better`` says the opposite.
-    """
-    wanted, directions = _watched(args), _directions(tasks)
-    if wanted not in directions:
-        return
-    better = directions[wanted]
-    guessed = not wanted.endswith("loss")
-    # What is neither right nor the Trainer's guess, the user has written.
-    if args.greater_is_better not in (None, better, guessed):
-        found = (
-            f"is {str(args.greater_is_better).lower()}, and {'more' if better else 'less'} of '{wanted}' is better"
-        )
-        raise UserError(Mistake("training.greater_is_better", found, "Leave it out"))
-    args.greater_is_better = better
-
-
-def check_best_metric(args: MultiTaskTrainingArguments, tasks: Mapping[str, Task]) -> None:
-    """Refuse a score to watch that no evaluation will have; the Trainer would notice at the first.
-
-    Args:
-        args: The training arguments.
-        tasks: The tasks that are evaluated, by their built-in metrics alone.
-
-    Raises:
-        UserError: If there is no such score.
-    """
-    wanted, directions = _watched(args), _directions(tasks)
-    if wanted and args.eval_strategy != "no" and wanted not in directions:
-        key, found = "training.metric_for_best_model", f"the evaluation will have no score '{wanted}'"
-        raise UserError(Mistake(key, found, known(directions, wanted)))
-
-
-def _watched(args: MultiTaskTrainingArguments) -> str:
-    """The score that decides which model is the best; empty if none does."""
-    return (args.metric_for_best_model or "").removeprefix("eval_")
-
-
-def _directions(tasks: Mapping[str, Task]) -> dict[str, bool]:
-    """Every score of an evaluation, and whether more of it is better."""
-    directions = {"loss": False, **dict.fromkeys(("average", "macro", "worst"), True)}
-    for name, task in tasks.items():
-        directions[f"{name}_loss"] = False
-        columns = task.label_columns if len(task.label_columns) > 1 else []
-        for key, spec in metric_keys(task).items():
-            per_target = [f"{name}_{key}_{column}" for column in columns]
-            directions.update(dict.fromkeys((f"{name}_{key}", *per_target), greater_is_better(spec)))
-    return directions

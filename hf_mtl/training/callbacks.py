@@ -21,11 +21,13 @@ from transformers.trainer_callback import ExportableState
 
 from hf_mtl.arguments import LEAST_OFTEN
 from hf_mtl.data.loaded import LoadedTask
+from hf_mtl.evaluation import headline_keys
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.reporting.atomic import flush
 from hf_mtl.reporting.json_files import append_jsonl, rewind_jsonl
 from hf_mtl.reporting.log_keys import MODEL_STEP, is_task_loss
 from hf_mtl.shown import get_logger, visible
+from hf_mtl.tasks import Task
 from hf_mtl.training.objective import Objective
 from hf_mtl.training.run_folder import RunFolder
 from hf_mtl.training.signals import TaskSignals
@@ -225,7 +227,15 @@ class CallbackStates:
 
 
 class TaskProgressCallback(ProgressCallback):
-    """The Trainer's progress bar, with a log line that fits on one."""
+    """The Trainer's progress bar, with a log line that fits on one.
+
+    Args:
+        tasks: The tasks, of each of which the line has one score.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task]):
+        super().__init__()
+        self.tasks = tasks
 
     def on_log(
         self,
@@ -236,13 +246,21 @@ class TaskProgressCallback(ProgressCallback):
         **kwargs: Any,
     ) -> None:
         """Write the tasks' losses, or their scores; everything else is in ``log.jsonl``."""
-        line = log_line(logs or {}, _place(logs or {}, state), state.max_steps)
+        line = log_line(logs or {}, _place(logs or {}, state), state.max_steps, self.tasks)
         if state.is_world_process_zero and self.training_bar is not None and line:
             _say(self.training_bar.write, line)
 
 
 class TaskPrinterCallback(PrinterCallback):
-    """The same lines without a progress bar, for ``disable_tqdm``."""
+    """The same lines without a progress bar, for ``disable_tqdm``.
+
+    Args:
+        tasks: The tasks.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task]):
+        super().__init__()
+        self.tasks = tasks
 
     def on_log(
         self,
@@ -253,7 +271,7 @@ class TaskPrinterCallback(PrinterCallback):
         **kwargs: Any,
     ) -> None:
         """Print the tasks' losses, or their scores."""
-        line = log_line(logs or {}, _place(logs or {}, state), state.max_steps)
+        line = log_line(logs or {}, _place(logs or {}, state), state.max_steps, self.tasks)
         if state.is_local_process_zero and line:
             _say(print, line)
 
@@ -265,13 +283,28 @@ def _say(write: Callable[[str], object], line: str) -> None:
             write(line)
 
 
-def log_line(logs: dict[str, Any], step: int, total: int) -> str:
-    """One record of the log in a line; empty for a record of neither losses nor scores."""
+def log_line(logs: dict[str, Any], step: int, total: int, tasks: Mapping[str, Task]) -> str:
+    """One record of the log in a line; empty for a record of neither losses nor scores.
+
+    Args:
+        logs: The record.
+        step: The step that it speaks of.
+        total: Steps of the run.
+        tasks: The tasks; those that were scored are named with their main metric.
+    """
     place = f"step {step:>{len(str(total))}}/{total}"
     if "loss" in logs:
         losses = [f"{key.removeprefix('loss/')} {value:.3f}" for key, value in logs.items() if is_task_loss(key)]
         return visible(f"{place}  loss {float(logs['loss']):.3f}  ({', '.join(losses)})")
     if "eval_average" in logs:
         together = [f"{key} {logs[f'eval_{key}']:.4f}" for key in ("average", "macro", "worst")]
-        return f"{place}  validation: {', '.join(together)}"
+        scores = [_main_score(name, task, logs) for name, task in tasks.items()]
+        return visible(f"{place}  validation: {', '.join(together)}  ({', '.join(filter(None, scores))})")
     return ""
+
+
+def _main_score(name: str, task: Task, logs: Mapping[str, Any]) -> str:
+    """A task's main metric, the one that counts in ``macro``; empty where it was not scored."""
+    key = headline_keys(task)[0]
+    value = logs.get(f"eval_{name}_{key}")
+    return "" if value is None else f"{name} {key} {value:.4f}"

@@ -1,6 +1,7 @@
 """What follows when a run's results are kept: figures, then the Hub. Whatever fails here, the run is kept."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,8 @@ from hf_mtl.training.run_folder import RunFolder
 
 logger = get_logger(__name__)
 
-_FIGURES: dict[str, tuple[str, Callable[..., None]]] = {
-    "training.png": ("loss/", training_figure),
-    "gradients.png": ("gradient_cosine/", gradient_figure),
-}
-"""Each figure's file, how the keys of the records begin that it needs, and what draws it."""
+_NEEDS = {"training.png": "loss/", "gradients.png": "gradient_cosine/"}
+"""Each figure's file, and how the keys of the records begin that it needs."""
 
 
 def is_open(folder: RunFolder, args: TrainingArguments) -> bool:
@@ -38,19 +36,24 @@ def is_unsent(folder: RunFolder, args: TrainingArguments) -> bool:
     return args.push_to_hub and outbox.waits(folder.path)
 
 
-def draw(folder: RunFolder, only_missing: bool) -> None:
+def draw(folder: RunFolder, only_missing: bool, kept: int | None = None) -> None:
     """Draw the run's log; there is none if the run was too short to log. A figure that cannot be drawn is said.
 
     Args:
         folder: The run's folder.
         only_missing: Leave figures that are there as they are.
+        kept: The step whose model was kept. None: not known.
     """
+    figures: dict[str, Callable[..., None]] = {
+        "training.png": partial(training_figure, kept=kept),
+        "gradients.png": gradient_figure,
+    }
     records = _records(folder)
     for name in _wanted(folder, records, only_missing):
 
         def draw_one(path: Path, records: list[dict[str, Any]]) -> None:
             with folder.drawing(path.name) as temporary:
-                _FIGURES[path.name][1](temporary, records)
+                figures[path.name](temporary, records)
 
         drawn(folder.figures / name, draw_one, records)
 
@@ -69,7 +72,7 @@ def _records(folder: RunFolder) -> list[dict[str, Any]]:
 def _wanted(folder: RunFolder, records: list[dict[str, Any]], only_missing: bool) -> list[str]:
     """The figures that the records have something for."""
     keys = {key for record in records for key in record}
-    found = [name for name, (start, _) in _FIGURES.items() if any(key.startswith(start) for key in keys)]
+    found = [name for name, start in _NEEDS.items() if any(key.startswith(start) for key in keys)]
     return [name for name in found if not (only_missing and (folder.figures / name).exists())]
 
 

@@ -17,6 +17,7 @@ from hf_mtl.errors import CheckpointError, Mistake, ModelError, RunError, UserEr
 from hf_mtl.evaluation import Trust, foreign_mistakes
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
+from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe, load_recipe, read_recipe
 from hf_mtl.shown import get_logger
 from hf_mtl.training.baselines import add_baselines, check_baselines
@@ -74,28 +75,29 @@ def evaluate_run(
     _refuse_code(run, recipe)
     # Nothing of training happens: no folder of it is made, and nothing is watched.
     args = make_arguments(recipe, output_dir=str(model_path), **_ONLY_SCORING)
-    model = load_model(model_path)
-    check_overrides(run, recipe, model.tasks, to_find=Path(path).is_file())
-    if recipe.model.max_length != run.model.max_length:
-        model.config.max_length = recipe.model.max_length
-    seed = args.data_seed if args.data_seed is not None else args.seed
-    data = load_data(recipe, seed, to_train=False)
-    prepared = Prepared(recipe, args, data, read_tokenizer(str(model_path)))
-    rows = prepared.split(split)
-    if not rows:
-        raise UserError(f"{recipe_path}: no task has a split '{split}' with rows that have a label")
-    _say_other_rows(RunData(recipe_path.parent), data, split, baselines)
-    if baselines:
-        check_baselines(prepared)
-    trainer = prepared.trainer(model, to_train=False)
-    trainer.tasks, trainer.trust = scoring_tasks(run, recipe, model.tasks), Trust.of(allow_code)
-    trainer.tells_notes = False
-    trainer.predict(rows)
-    results = {**trainer.scores.to_dict(), "split": split}
-    note_unscored(results, prepared, split)
-    if baselines:
-        add_baselines(results, prepared, rows)
-    return results
+    with no_bars(args.disable_tqdm):
+        model = load_model(model_path)
+        check_overrides(run, recipe, model.tasks, to_find=Path(path).is_file())
+        if recipe.model.max_length != run.model.max_length:
+            model.config.max_length = recipe.model.max_length
+        seed = args.data_seed if args.data_seed is not None else args.seed
+        data = load_data(recipe, seed, to_train=False)
+        prepared = Prepared(recipe, args, data, read_tokenizer(str(model_path)))
+        rows = prepared.split(split)
+        if not rows:
+            raise UserError(f"{recipe_path}: no task has a split '{split}' with rows that have a label")
+        _say_other_rows(RunData(recipe_path.parent), data, split, baselines)
+        if baselines:
+            check_baselines(prepared)
+        trainer = prepared.trainer(model, to_train=False)
+        trainer.tasks, trainer.trust = scoring_tasks(run, recipe, model.tasks), Trust.of(allow_code)
+        trainer.tells_notes = False
+        trainer.predict(rows)
+        results = {**trainer.scores.to_dict(), "split": split}
+        note_unscored(results, prepared, split)
+        if baselines:
+            add_baselines(results, prepared, rows)
+        return results
 
 
 def _refuse_code(run: Recipe, asked: Recipe) -> None:

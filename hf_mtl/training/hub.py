@@ -12,6 +12,7 @@ from transformers.trainer_utils import HubStrategy
 from transformers.utils.hub import PushInProgress
 
 from hf_mtl.errors import Mistake, RunError, one_line
+from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.outbox import OUTBOX, REMEDY, await_push, forget_place, pack, remove, repo_name
@@ -60,6 +61,7 @@ class HubTrainer(Trainer):
         finally:
             self.args = arguments
 
+    @as_disable_tqdm_says
     def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
         """As the Trainer's."""
         output_dir = str(self.args.output_dir)

@@ -12,6 +12,7 @@ from hf_mtl.data.collate import Collator, length_groups
 from hf_mtl.data.plan import StepPlan, partition
 from hf_mtl.data.token_checks import unknown_share
 from hf_mtl.errors import Mistake, RunError
+from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe
 from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.figures import mixture_figure
@@ -67,8 +68,9 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
     _check_figure(figure)
     folder.refuse_file()
     refuse_place(recipe, folder)
-    prepared = prepare(recipe, args, tokenizer_folder=None)
-    trainer = prepared.trainer(prepared.new_model())
+    with no_bars(args.disable_tqdm):
+        prepared = prepare(recipe, args, tokenizer_folder=None)
+        trainer = prepared.trainer(prepared.new_model())
     course = mixture_course(trainer)
     there = not trainer.is_world_process_zero() or _draw(figure, trainer, course)
     return summarise(trainer, course), figure if there else None

@@ -15,6 +15,7 @@ from hf_mtl.data.load import load_tasks
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import Mistake, RecipeError, UserError
+from hf_mtl.evaluation import Trust
 from hf_mtl.launched import environment_mistakes
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import Recipe
@@ -22,6 +23,7 @@ from hf_mtl.shown import get_logger
 from hf_mtl.training.argument_checks import check_training
 from hf_mtl.training.interruption import ending_at_once
 from hf_mtl.training.setup import check_token_ids, encode_splits
+from hf_mtl.training.task_checks import check_scoring
 from hf_mtl.training.tokenizer import load_tokenizer
 from hf_mtl.training.trainer import MultiTaskTrainer
 
@@ -117,6 +119,8 @@ class Prepared:
         with located(self.recipe):
             encoded = encode_splits(self.split(split), model.tasks, self.tokenizer, model.config.max_length, split)
             check_token_ids(model, encoded)
+            unseen = {name: item for name, item in encoded.items() if name not in self.split("validation")}
+            check_scoring(model.tasks, unseen, Trust.of(self.recipe.allow_code), set())
 
     def trainer(self, model: MultiTaskModel, to_train: bool = True, **kwargs: Any) -> MultiTaskTrainer:
         """The Trainer of a model; one that only evaluates needs no training rows."""

@@ -13,6 +13,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainingArguments
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import RunError
+from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe, load_recipe
 from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
@@ -101,15 +102,20 @@ def _run_alone(recipe: Recipe, asked: _Asked, interruption: Interruption) -> dic
     if asked.resume or asked.overwrite:
         refuse_copy(recipe, folder)
     if asked.resume and not asked.overwrite and folder.is_finished:  # to read it needs no lock
-        return _finished(recipe, args, folder, asked)
+        with no_bars(args.disable_tqdm):
+            return _finished(recipe, args, folder, asked)
     folder.refuse_file()
-    with run_lock(folder.path):  # before anything is written, and before it is decided where the run goes on
+    with (
+        no_bars(args.disable_tqdm),
+        run_lock(folder.path),
+    ):  # before anything is written, and before it is decided where the run goes on
         folder.recover()
         folder.check(asked.resume, asked.overwrite)
         refuse_place(recipe, folder)
         if not (asked.resume and folder.is_finished):
             return _run(recipe, args, folder, asked, interruption)
-    return _finished(recipe, args, folder, asked)  # since it was looked at
+    with no_bars(args.disable_tqdm):
+        return _finished(recipe, args, folder, asked)  # since it was looked at
 
 
 def _run(
@@ -156,7 +162,8 @@ def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrai
     trainer.tells_notes = False
     trainer.waits_for_pushes = False  # not before the results are kept
     trainer.remove_callback(PrinterCallback if prepared.args.disable_tqdm else ProgressCallback)
-    trainer.add_callback(TaskPrinterCallback if prepared.args.disable_tqdm else TaskProgressCallback)
+    shows = TaskPrinterCallback if prepared.args.disable_tqdm else TaskProgressCallback
+    trainer.add_callback(shows(trainer.tasks))
     outlive_reports(trainer.callback_handler.callbacks)
     return trainer
 
@@ -190,7 +197,7 @@ def _close(
     """
     if not is_main_process():
         return
-    draw(folder, only_missing=trainer is None)
+    draw(folder, only_missing=trainer is None, kept=results.get("step"))
     if trainer is not None:
         trainer.finish_pushes()  # after the model itself, they would put an older one in its place
     push(folder, args, results)

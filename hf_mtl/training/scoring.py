@@ -1,6 +1,6 @@
 """Predictions of all tasks -> the dictionary that a Trainer logs, selects and stops on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from hf_mtl.evaluation import Trust, aggregate, score_notes, score_task
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.evaluate import SplitPredictions
+from hf_mtl.training.own_metrics import OwnMetrics, own_scores
 
 logger = get_logger(__name__)
 
@@ -46,7 +47,7 @@ def score_splits(
     splits: Mapping[str, EncodedSplit],
     predictions: Mapping[str, SplitPredictions],
     statistics: Mapping[str, Mapping[str, Any]],
-    compute_metrics: Callable[[EvalPrediction], Mapping[str, float]] | None,
+    compute_metrics: OwnMetrics | None,
     trust: Trust = Trust.CANONICAL,
 ) -> Scores:
     """Score every task, and all of them together.
@@ -73,7 +74,9 @@ def score_splits(
     for name, prediction in predictions.items():
         rows = splits[name].scored
         if compute_metrics is not None:
-            found = compute_metrics(EvalPrediction(prediction.outputs[rows], splits[name].labels[rows]))
+            found = own_scores(
+                compute_metrics, EvalPrediction(prediction.outputs[rows], splits[name].labels[rows]), name
+            )
             if is_main_process():
                 _warn_of_replaced(name, scores[name], found)
             scores[name] |= found

@@ -14,18 +14,21 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.collate import Collator, default_group_cost
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import UserError
-from hf_mtl.evaluation import Trust, foreign_mistakes
+from hf_mtl.evaluation import Trust
 from hf_mtl.gradients import plain_forward
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.float32 import cast_for_a_while
+from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.evaluate import SplitPredictions, predict_split
 from hf_mtl.training.interruption import Interruption
+from hf_mtl.training.own_metrics import plain
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.scoring import Scores, score_splits
 from hf_mtl.training.setup import check_token_ids, encode_splits, target_statistics
 from hf_mtl.training.staged import StagedTrainer
+from hf_mtl.training.task_checks import check_scoring
 from hf_mtl.training.temperatures import forget_temperatures, has_temperature, set_temperatures
 
 logger = get_logger(__name__)
@@ -46,6 +49,7 @@ class ScoringTrainer(StagedTrainer):
     _encode_with: tuple[Any, int | None]  # tokenizer, longest row
     scores: Scores
     trust = Trust.CANONICAL  # whose code the metrics may run
+    _tried: set[tuple[str, str]]  # tasks and their metrics, not ours, that were loaded and computed once
     tells_notes = True  # on scores and on the end of a run; a recipe's run prints them under its table
 
     def _encode(self, datasets: Datasets, split: str) -> dict[str, EncodedSplit]:
@@ -62,6 +66,7 @@ class ScoringTrainer(StagedTrainer):
             cost = default_group_cost(self.args.device)
         return Collator(splits, pad_id or 0, self.args.length_grouping, cost)
 
+    @as_disable_tqdm_says
     def evaluate(
         self,
         eval_dataset: Datasets | None = None,
@@ -79,7 +84,7 @@ class ScoringTrainer(StagedTrainer):
         splits = self.eval_dataset if eval_dataset is None else self._encode(eval_dataset, "validation")
         if splits is None:
             raise UserError("evaluation needs an eval_dataset")
-        self._refuse_code(splits)
+        check_scoring(self.tasks, splits, self.trust, self._tried)
         self.scores = self._score(splits, self._predict(splits))
         self._tell_notes()
         metrics = self.scores.flat(metric_key_prefix)
@@ -90,6 +95,7 @@ class ScoringTrainer(StagedTrainer):
         self._memory_tracker.stop_and_update_metrics(metrics)
         return metrics
 
+    @as_disable_tqdm_says
     def predict(
         self, test_dataset: Datasets, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
     ) -> PredictionOutput:
@@ -102,7 +108,7 @@ class ScoringTrainer(StagedTrainer):
         """
         self._memory_tracker.start()
         splits = self._encode(test_dataset, "test")
-        self._refuse_code(splits)
+        check_scoring(self.tasks, splits, self.trust, self._tried)
         predictions = self._predict(splits)
         self.scores = self._score(splits, predictions)
         self._tell_notes()
@@ -115,6 +121,12 @@ class ScoringTrainer(StagedTrainer):
             metrics=metrics,
         )
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As the Trainer's, which cannot save a record that holds numbers of numpy or torch."""
+        logs.update(plain(logs))  # in place: the Trainer adds the epoch to what it is given
+        super().log(logs, start_time)
+
+    @as_disable_tqdm_says
     def fit_temperatures(self, eval_dataset: Datasets | None = None) -> dict[str, float]:
         """Fit one temperature per classification task, and store it in the model in place of the one it had.
 
@@ -152,12 +164,6 @@ class ScoringTrainer(StagedTrainer):
     def _score(self, splits: Mapping[str, EncodedSplit], predictions: Mapping[str, SplitPredictions]) -> Scores:
         statistics = target_statistics(self.model)
         return score_splits(self.tasks, splits, predictions, statistics, self.compute_metrics, self.trust)
-
-    def _refuse_code(self, splits: Mapping[str, EncodedSplit]) -> None:
-        """Refuse to score rows by code that may not be run, before anything is predicted."""
-        scored = {name: self.tasks[name] for name, split in splits.items() if split.labelled}
-        if mistakes := foreign_mistakes(scored, self.trust):
-            raise UserError(mistakes)
 
     def _predict(self, splits: Mapping[str, EncodedSplit], aside: bool = False) -> dict[str, SplitPredictions]:
         """Predict; ``aside``: in the precision that the model is trained in, and without progress."""

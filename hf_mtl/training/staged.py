@@ -14,6 +14,7 @@ from transformers.trainer_utils import SaveStrategy, TrainOutput
 from hf_mtl.disk import writing
 from hf_mtl.errors import CheckpointError, DiskError, ModelError, RunError
 from hf_mtl.modeling.loaded import check_weights
+from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.callbacks import CallbackStates
@@ -100,6 +101,7 @@ class StagedTrainer(HubTrainer):
             if self._unwritten is None:
                 raise
 
+    @as_disable_tqdm_says
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """As the Trainer's."""
         self._write_part(super().save_model, output_dir, _internal_call)

@@ -34,18 +34,11 @@ from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import RunError, UserError
 from hf_mtl.evaluation import Trust
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.progress import as_disable_tqdm_says, no_bars
 from hf_mtl.reporting.log_keys import MODEL_STEP
 from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
-from hf_mtl.training.argument_checks import (
-    check_arguments,
-    check_best_metric,
-    check_length,
-    check_scores,
-    check_temperature_scaling,
-    search_unused,
-    set_direction,
-)
+from hf_mtl.training.argument_checks import check_arguments, check_length, check_temperature_scaling, search_unused
 from hf_mtl.training.balance_watch import BalanceWatch
 from hf_mtl.training.balancing import (
     check_task_gradients,
@@ -74,6 +67,7 @@ from hf_mtl.training.scheduling import SchedulesCallback
 from hf_mtl.training.scoring_trainer import Datasets
 from hf_mtl.training.setup import fit_statistics, make_schedules
 from hf_mtl.training.signals import TaskSignals
+from hf_mtl.training.task_checks import check_evaluation, check_scoring, check_tasks
 from hf_mtl.training.task_gradients import OF_GRADIENTS, TaskGradients
 from hf_mtl.training.teleportation import Teleportation
 from hf_mtl.training.temperatures import forget_temperatures
@@ -100,8 +94,8 @@ class MultiTaskTrainer(WatchedTrainer):
         schedules: Schedules, each a name or ``{"type": name, options}``; they compose.
         allow_code: Whether code that the tasks' metrics name may be run: scripts, metrics of users of the Hub, and
             all that are not hf_mtl's own where the model was loaded from a file.
-        kwargs: As in `transformers.Trainer`. ``compute_metrics`` is called for each task with its EvalPrediction
-            and adds to the task's metrics.
+        kwargs: As in `transformers.Trainer`. ``compute_metrics`` is called for each task with its EvalPrediction (and
+            with the task's name, if it has a parameter ``task`` or a second one) and adds to the task's metrics.
 
     Raises:
         UserError: If arguments, data or model do not fit together; all mistakes at once.
@@ -129,16 +123,15 @@ class MultiTaskTrainer(WatchedTrainer):
         self.trust = Trust.of(allow_code, named_by_user=not model.config.tasks_from_file)
         limit_steps(args)
         search_unused(args)
-        set_direction(args, self.tasks)
+        check_tasks(args, self.tasks, train_dataset, eval_dataset, self.trust)
         self._encode_with = (processing_class, model.config.max_length)
-        train = self._encode(train_dataset, "train") if train_dataset is not None else None
-        evaluation = self._encode(eval_dataset, "validation") if eval_dataset is not None else None
-        self._refuse_code(evaluation or {})
-        if train is not None and evaluation is not None:
-            check_scores(self.tasks, evaluation)
-            if kwargs.get("compute_metrics") is None and type(self).evaluate is MultiTaskTrainer.evaluate:
-                # Own scores may have any name.
-                check_best_metric(args, {name: self.tasks[name] for name in evaluation})
+        self._tried: set[tuple[str, str]] = set()
+        own, overridden = kwargs.get("compute_metrics"), type(self).evaluate is not MultiTaskTrainer.evaluate
+        with no_bars(args.disable_tqdm):
+            train = self._encode(train_dataset, "train") if train_dataset is not None else None
+            evaluation = self._encode(eval_dataset, "validation") if eval_dataset is not None else None
+            check_evaluation(args, self.tasks, train or {}, evaluation or {}, own, overridden)
+            check_scoring(self.tasks, evaluation or {}, self.trust, self._tried)
         if train is not None and args.temperature_scaling:
             check_temperature_scaling({name: self.tasks[name] for name in train}, evaluation or {})
         self.interruption, self.unfinished = Interruption(), Unfinished()
@@ -342,6 +335,7 @@ class MultiTaskTrainer(WatchedTrainer):
             "unfinished": self.unfinished,
         }
 
+    @as_disable_tqdm_says
     def train(
         self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, **kwargs: Any
     ) -> TrainOutput:

@@ -13,6 +13,7 @@ from hf_mtl.training.budget import Budget
 from hf_mtl.training.conflicts import ConflictLog
 from hf_mtl.training.ending import Ending, ended_by
 from hf_mtl.training.finite import FiniteWatch
+from hf_mtl.training.own_metrics import plain
 from hf_mtl.training.signals import TaskSignals
 from hf_mtl.training.stoppable_trainer import StoppableTrainer
 
@@ -54,7 +55,7 @@ class WatchedTrainer(StoppableTrainer):
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         """As the Trainer's, which takes an undefined score for one that is no better, and says so once."""
-        better = super()._determine_best_metric(metrics, trial)
+        better = super()._determine_best_metric(plain(metrics), trial)  # its best value is saved
         watched = (self.args.metric_for_best_model or "").removeprefix("eval_")
         if math.isnan(metrics.get(f"eval_{watched}", 0.0)) and self.is_world_process_zero():
             logger.warning_once(

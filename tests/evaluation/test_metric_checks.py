@@ -15,6 +15,11 @@ STANCE = ["none", "against", "favor"]
         SequenceClassification(metrics=[{"name": "f1", "labels": ["not", "known", "yet"]}]),
         SequenceClassification(metrics=[{"name": "someone/metric", "greater_is_better": True}]),
         Regression(metrics=["mse_z", "pearson"]),
+        Regression(label=["x", "y"], metrics=["mse_z", "mse", "pearson"]),
+        Regression(
+            metrics=["pearson", *({"name": name, "greater_is_better": False} for name in ("mase", "mape", "smape"))]
+        ),
+        Regression(metrics=[{"name": name, "greater_is_better": True} for name in ("pearsonr", "spearmanr")]),
     ],
 )
 def test_good_metrics_are_not_complained_about(task):
@@ -26,6 +31,15 @@ def test_good_metrics_are_not_complained_about(task):
     [
         (SequenceClassification(metrics=["f1_marco"]), "unknown metric 'f1_marco'. Known: accuracy"),
         (SequenceClassification(metrics=["f1_marco"]), "Did you mean 'f1_macro'?"),
+        (
+            SequenceClassification(metrics=[{"name": "f1_marco", "greater_is_better": True}]),
+            "Did you mean 'f1_macro'?",
+        ),
+        (
+            SequenceClassification(labels=STANCE, metrics=[{"name": "f1", "labels": ["favor", 0, 2]}]),
+            "f1: the class 'favor' twice",
+        ),
+        (Regression(label=["z", "y"], metrics=["mse", "mse_z", "r2"]), "2 scores are called 'mse_z'"),
         (SequenceClassification(metrics=["accuracy", "pearson"]), "'pearson' cannot score a task of type sequence_"),
         (Regression(metrics=["mse"]), "no metric of which more is better, found: mse. The task's score needs one"),
         (Regression(metrics=[]), "found: none"),
@@ -54,3 +68,11 @@ def test_each_mistake_is_said_once_with_its_key_and_remedy(task, said):
 def test_mistakes_of_all_tasks_come_together():
     tasks = {"a": Regression(metrics=["mse"]), "b": SequenceClassification(metrics=["f1_marco", "pearson"])}
     assert [mistake.key for mistake in check_metrics(tasks)] == ["tasks.a.metrics", *["tasks.b.metrics"] * 2]
+
+
+def test_scores_of_two_tasks_cannot_share_a_name():
+    tasks = {"a": Regression(label=["pearson", "y"]), "a_pearson": Regression()}
+    (mistake,) = check_metrics(tasks)
+    assert str(mistake) == (
+        "tasks.a_pearson: the score 'eval_a_pearson_pearson' is also one of the task 'a'. Rename one of the tasks."
+    )

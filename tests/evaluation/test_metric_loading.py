@@ -1,5 +1,3 @@
-import textwrap
-
 import numpy as np
 import pytest
 
@@ -8,41 +6,6 @@ from hf_mtl.evaluation import Trust, load_metric, score_task
 from hf_mtl.tasks import MetricSpec, Regression, SequenceClassification
 
 STANCE = SequenceClassification(labels=["none", "against", "favor"])
-
-
-@pytest.fixture(scope="module")
-def local_metric(tmp_path_factory):
-    """Write a metric as a script for `evaluate.load`, and return its path."""
-    import evaluate
-
-    folder = tmp_path_factory.mktemp("metrics")
-    with pytest.MonkeyPatch.context() as patch:
-        # One folder for all tests: the modules that evaluate makes of scripts belong to one package.
-        patch.setattr(evaluate.config, "HF_METRICS_CACHE", str(folder / "cache"))
-        patch.setattr(evaluate.config, "HF_MODULES_CACHE", str(folder / "modules"))
-        yield _writer(folder)
-
-
-def _writer(folder):
-    def write(name, body, kind="float64"):
-        source = f"""
-            import datasets
-            import evaluate
-
-            class Local(evaluate.Metric):
-                def _info(self):
-                    value = datasets.Value("{kind}")
-                    features = datasets.Features({{"predictions": value, "references": value}})
-                    return evaluate.MetricInfo(description="", citation="", features=features)
-
-                def _compute(self, predictions, references):
-                    {body}
-        """
-        path = folder / f"{name}.py"
-        path.write_text(textwrap.dedent(source))
-        return str(path)
-
-    return write
 
 
 def test_class_names_become_ids():
@@ -77,8 +40,8 @@ def test_an_id_that_cannot_be_loaded_is_the_users_mistake_and_ours_are_named(tmp
     assert "f1_macro" in mistake.remedy
 
 
-def test_a_local_script_is_scored_beside_ours(local_metric):
-    path = local_metric(
+def test_a_local_script_is_scored_beside_ours(metric_script):
+    path = metric_script(
         "agreement", 'return {"other": 0.0, "agreement": sum(map(int.__eq__, predictions, references))}', "int64"
     )
     task = SequenceClassification(labels=2, metrics=["accuracy", {"name": path, "greater_is_better": True}])
@@ -88,8 +51,8 @@ def test_a_local_script_is_scored_beside_ours(local_metric):
     assert scores == {"accuracy": pytest.approx(2 / 3), "agreement": 2.0}
 
 
-def test_a_loaded_metric_is_computed_for_each_target(local_metric):
-    path = local_metric("bias", "return {'value': sum(predictions) - sum(references)}")
+def test_a_loaded_metric_is_computed_for_each_target(metric_script):
+    path = metric_script("bias", "return {'value': sum(predictions) - sum(references)}")
     task = Regression(label=["V", "A"], metrics=[{"name": path, "greater_is_better": False}])
     scores = score_task(
         task, "x", np.array([[1.0, 5.0], [2.0, 5.0]]), np.array([[0.0, 1.0], [0.0, 1.0]]), trust=Trust.ANY
@@ -97,8 +60,8 @@ def test_a_loaded_metric_is_computed_for_each_target(local_metric):
     assert scores == {"bias": 5.5, "bias_V": 3.0, "bias_A": 8.0}
 
 
-def test_a_loaded_metric_that_fails_is_named(local_metric):
-    path = local_metric("broken", "raise RuntimeError('cannot do')")
+def test_a_loaded_metric_that_fails_is_named(metric_script):
+    path = metric_script("broken", "raise RuntimeError('cannot do')")
     task = Regression(metrics=[{"name": path, "greater_is_better": True}])
     with pytest.raises(DataError, match=r"tasks\.x\.metrics: the id '.*broken.py' could not be computed .*cannot do"):
         score_task(task, "x", np.ones((2, 1)), np.ones((2, 1)), trust=Trust.ANY)

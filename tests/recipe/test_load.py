@@ -1,6 +1,7 @@
 """Mistakes in recipes, and how they are said."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -270,7 +271,8 @@ def test_an_id_of_evaluate_is_allowed(write: Write) -> None:
 def test_code_needs_the_users_word(write: Write, name: str) -> None:
     path, override = write(MINIMAL), f"tasks.emotion.metrics={{name: {name}, greater_is_better: true}}"
     (mistake,) = mistakes(path, override)
-    assert mistake.startswith(f"command line: tasks.emotion.metrics: '{name}' is code of your own or of others")
+    shown = str(Path.cwd() / name) if name.endswith(".py") else name  # on the command line relative to this folder
+    assert mistake.startswith(f"command line: tasks.emotion.metrics: '{shown}' is code of your own or of others")
     assert "--allow-code on the command line, allow_code=True in Python" in mistake
     recipe = load_recipe(path, [override], allow_code=True)
     assert recipe.allow_code

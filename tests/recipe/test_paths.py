@@ -74,3 +74,20 @@ def test_each_path_is_relative_to_the_file_that_says_it(write: Callable[..., str
 def test_wrong_types_are_left_for_validation(write: Callable[..., str]) -> None:
     path = write("model: 3\ntasks: {a: [1], b: {dataset: {path: 4, data_files: 5}}, c: {dataset: null}}\n")
     assert resolved(path) == read_yaml(path, []).plain()
+
+
+def test_metric_scripts_are_relative_to_the_recipe(write: Callable[..., str], tmp_path: Path) -> None:
+    for name in ("mine", "user/metric", "accuracy"):
+        script = tmp_path / "sub" / name / f"{Path(name).name}.py"
+        script.parent.mkdir(parents=True)
+        script.touch()
+    metrics = (
+        "[f1_macro, hits.py, {name: ../up.py, greater_is_better: true}, ./mine, mine, user/metric, other/metric]"
+    )
+    text = f"tasks: {{a: {{metrics: {metrics}}}, b: {{metrics: accuracy}}, c: {{metrics: {{name: x/y.py}}}}}}\n"
+    tasks, sub = resolved(write(text, "sub/recipe.yaml"))["tasks"], str(tmp_path / "sub")
+    found = [item["name"] if isinstance(item, dict) else item for item in tasks["a"]["metrics"]]
+    scripts = [f"{sub}/hits.py", f"{tmp_path}/up.py", f"{sub}/mine", f"{sub}/mine", f"{sub}/user/metric"]
+    assert found == ["f1_macro", *scripts, "other/metric"]
+    assert tasks["b"]["metrics"] == "accuracy"  # ours, whatever folder there is
+    assert tasks["c"]["metrics"] == {"name": f"{sub}/x/y.py"}

@@ -42,6 +42,16 @@ def test_training_figure_has_a_panel_for_each_kind_of_record(tmp_path, drawn):
     assert [file.name for file in tmp_path.iterdir()] == ["training.png"]
 
 
+@pytest.mark.parametrize(("log", "kept"), [(LOG, 10), (LOG, 20), (LOG[:1], 10)])
+def test_the_step_that_was_kept_is_marked_in_every_panel_and_named_in_the_last(tmp_path, drawn, log, kept):
+    training_figure(tmp_path / "training.png", log, kept)
+    panels = drawn[0].axes
+    assert [panel.lines[-1].get_xdata()[0] for panel in panels] == [kept] * len(panels)
+    names = [text.get_text() for panel in panels for text in panel.get_legend().get_texts()]
+    assert names[-1] == f"step {kept} is kept"
+    assert sum("is kept" in name for name in names) == 1
+
+
 def test_a_task_keeps_its_colour_in_every_panel(tmp_path, drawn):
     training_figure(tmp_path / "training.png", LOG)
     colours = {panel.lines[0].get_color() for panel in drawn[0].axes}

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
+from hf_mtl.reporting import gradient_figure as figure
 from hf_mtl.reporting.gradient_figure import gradient_figure, mean_cosines
 
 LOG = [
@@ -27,6 +29,21 @@ def test_it_is_drawn_with_and_without_weights(tmp_path: Path) -> None:
     gradient_figure(tmp_path / "weighted.png", weighted)
     sizes = [Image.open(tmp_path / name).size for name in ("plain.png", "weighted.png")]
     assert sizes[1][1] > sizes[0][1], "one more panel"
+
+
+def test_a_colour_means_the_same_cosine_in_every_run_and_none_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figure, "save", lambda made, path: drawn.append(made))
+    for cosine in (0.02, -0.6):
+        gradient_figure(tmp_path / "x.png", [{**LOG[0], "gradient_cosine/a/b": cosine}])
+    norms = [made.axes[0].images[0].norm for made in drawn]
+    values = np.array([-1.0, -0.6, -0.1, -0.02, 0.0, 0.02, 0.1, 0.6, 1.0])
+    np.testing.assert_array_equal(norms[0](values), norms[1](values))
+    shades = norms[0](values)
+    assert np.diff(shades).min() > 0.05, "all of them can be told apart"
+    np.testing.assert_allclose(shades[[0, 4, 8]], [0.0, 0.5, 1.0])
 
 
 def test_a_log_without_cosines_is_refused(tmp_path: Path) -> None:

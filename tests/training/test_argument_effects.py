@@ -9,7 +9,8 @@ import torch
 
 from hf_mtl import MultiTaskTrainingArguments
 from hf_mtl.errors import UserError
-from hf_mtl.training.argument_checks import check_training, set_direction
+from hf_mtl.training.argument_checks import check_training
+from hf_mtl.training.task_checks import set_direction
 from tests import tiny
 from tests.training.trainers import make, parameters, records, same
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl, TrainerState
 
-from hf_mtl import MultiTaskTrainingArguments
+from hf_mtl import MultiTaskTrainingArguments, Regression, SequenceClassification
 from hf_mtl.balancing import build_weighting
 from hf_mtl.reporting.json_files import append_jsonl, read_jsonl
+from hf_mtl.tasks import Task
 from hf_mtl.training.callbacks import (
     BalancingCallback,
     CallbackStates,
@@ -115,11 +116,27 @@ def test_the_state_says_whether_training_was_told_to_stop(stopped: bool) -> None
 
 def test_a_log_line_shows_losses_or_scores() -> None:
     losses = {"loss": 0.5, "loss/a": 0.25, "loss/b": 0.75, "share/a": 0.5, "learning_rate": 1e-5}
-    assert log_line(losses, 7, 100) == "step   7/100  loss 0.500  (a 0.250, b 0.750)"
-    assert log_line({"loss": 0.5, "loss/a\n\x1b[2J": 0.5}, 7, 10) == "step  7/10  loss 0.500  (a\\n\\x1b[2J 0.500)"
-    scores = {"eval_average": 0.5, "eval_macro": 0.25, "eval_worst": 0.125, "eval_loss": 2.0, "eval_a_loss": 2.0}
-    assert log_line(scores, 7, 10) == "step  7/10  validation: average 0.5000, macro 0.2500, worst 0.1250"
-    assert log_line({"train_runtime": 3.0, "train_loss": 0.1}, 10, 10) == ""
+    assert log_line(losses, 7, 100, {}) == "step   7/100  loss 0.500  (a 0.250, b 0.750)"
+    assert (
+        log_line({"loss": 0.5, "loss/a\n\x1b[2J": 0.5}, 7, 10, {}) == "step  7/10  loss 0.500  (a\\n\\x1b[2J 0.500)"
+    )
+    assert log_line({"train_runtime": 3.0, "train_loss": 0.1}, 10, 10, {}) == ""
+
+
+def test_a_validation_line_names_every_task_that_was_scored_and_its_main_metric() -> None:
+    tasks: dict[str, Task] = {
+        "mood": SequenceClassification(labels=2, metrics=["ece", "accuracy", "f1_macro"]),
+        "mood_ece": SequenceClassification(labels=2),  # whose scores begin as one of the other's
+        "rating": Regression(label=["x", "y"]),
+        "unscored": Regression(),
+    }
+    scores = {"eval_average": 0.5, "eval_macro": 0.25, "eval_worst": float("nan"), "eval_loss": 2.0}
+    scores |= {"eval_mood_ece": 0.1, "eval_mood_accuracy": 0.75, "eval_mood_f1_macro": 0.7, "eval_mood_loss": 2.0}
+    scores |= {"eval_mood_ece_f1_macro": 0.125, "eval_rating_pearson": 0.5, "eval_rating_pearson_x": 0.9}
+    assert log_line(scores, 7, 10, tasks) == (
+        "step  7/10  validation: average 0.5000, macro 0.2500, worst nan  "
+        "(mood accuracy 0.7500, mood_ece f1_macro 0.1250, rating pearson 0.5000)"
+    )
 
 
 def closed() -> None:
@@ -142,7 +159,7 @@ def test_a_line_that_cannot_be_written_ends_nothing(
     monkeypatch: pytest.MonkeyPatch, args: MultiTaskTrainingArguments, stream: Any, callback: Any
 ) -> None:
     state = TrainerState(global_step=1, max_steps=2)
-    speaking = callback()
+    speaking = callback({})
     speaking.on_train_begin(args, state, TrainerControl())
     monkeypatch.setattr(sys, "stdout", stream())
     speaking.on_log(args, state, TrainerControl(), {"loss": 1.0, "loss/émotion": 1.0})

@@ -91,11 +91,23 @@ def test_a_finished_run_that_may_only_be_read_gives_its_results_without_figures(
     assert said[-1].startswith("Its figures were not drawn: training.output_dir: ")
 
 
-def test_a_finished_run_gets_the_figures_that_it_lacks(finished: Path, recipe: Path) -> None:
-    before = runs.content(finished)
+def test_a_finished_run_gets_the_figures_that_it_lacks(
+    finished: Path, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, marked = runs.content(finished), []
+    draw = closing.training_figure
+
+    def marking(path: Path, records: list[dict[str, Any]], kept: int) -> None:
+        marked.append(kept)
+        draw(path, records, kept)
+
+    monkeypatch.setattr(closing, "training_figure", marking)
     (finished / "figures" / "training.png").unlink()
     runs.train(recipe, finished, resume=True)
-    assert runs.content(finished).keys() == before.keys()
+    assert marked == [runs.results(finished)["step"]]
+    after = runs.content(finished)
+    assert after.keys() == before.keys()
+    assert after["figures/training.png"] == before["figures/training.png"]  # as it was drawn at the run's end
     (finished / "figures" / "training.png").write_bytes(b"mine")
     runs.train(recipe, finished, resume=True)
     assert (finished / "figures" / "training.png").read_bytes() == b"mine"

@@ -1,6 +1,7 @@
 """What a model or a run that others made names is not run."""
 
 import json
+from pathlib import Path
 
 import evaluate
 import pytest
@@ -125,24 +126,25 @@ def override(world):
 
 def test_a_run_that_names_code_is_scored_with_the_users_word_or_with_other_metrics(tmp_path, world, override, asked):
     run = tmp_path / "run"
-    script = override("./metrics/mine.py")
+    script, place = override("./metrics/mine.py"), str(Path.cwd() / "metrics" / "mine.py")
     recipe = load_recipe(world, [f"training.output_dir={run}", script], allow_code=True)
-    assert plan_recipe(recipe)
     with pytest.raises(UserError, match="--allow-code"):
         run_recipe(world, [f"training.output_dir={run}", script])
     assert asked == []
+    assert plan_recipe(recipe)
+    assert asked == [place]  # a plan finds the mistakes that training would
     assert not (run / "recipe.yaml").exists()
     run_recipe(recipe, baselines=True)
-    assert set(asked) == {"./metrics/mine.py"}
+    assert set(asked) == {place}
     asked.clear()
-    with pytest.raises(UserError, match=r"recipe\.yaml:.*'./metrics/mine\.py' is code .*--allow-code"):
+    with pytest.raises(UserError, match=r"recipe\.yaml:.*/metrics/mine\.py' is code .*--allow-code"):
         evaluate_run(run)
     assert evaluate_run(run, [override("f1_macro")])["tasks"]
     assert asked == []
     evaluate_run(run, [override("matthews_correlation")])  # the user names it
     evaluate_run(run, allow_code=True, baselines=True)
     assert asked[0] == "matthews_correlation"
-    assert set(asked[1:]) == {"./metrics/mine.py"}
+    assert set(asked[1:]) == {place}
 
 
 def test_an_id_of_evaluate_that_a_run_names_needs_the_users_word(tmp_path, world, override, asked):

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from transformers import EvalPrediction
 
-from hf_mtl import MultiTaskModel, Regression
+from hf_mtl import MultiTaskModel, MultiTaskTrainer, Regression
 from hf_mtl.errors import UserError
 from tests import tiny
 from tests.training.trainers import make, records
@@ -89,4 +91,40 @@ def test_a_score_that_no_evaluation_has_is_refused_before_training(tmp_path: Pat
     options: dict[str, Any] = {"metric_for_best_model": metric, "eval_strategy": "steps", "eval_steps": 2}
     with pytest.raises(UserError, match=f"no score '{metric}'. Known: average, loss, macro, topic_f1_macro, topic_l"):
         make(tmp_path, evaluation=evaluation, **options)
-    make(tmp_path, evaluation=evaluation, compute_metrics=lambda _: {"f1_marco": 1.0}, **options)
+
+
+@pytest.mark.parametrize("metric", ["topic_mine", "mood_mine", "mine", "topic_f1"])
+def test_a_score_that_own_metrics_do_not_return_is_refused_before_training(tmp_path: Path, metric: str) -> None:
+    evaluation = {"topic": tiny.rows("topic", 30, seed=1)}
+    options: dict[str, Any] = {"metric_for_best_model": metric, "eval_strategy": "steps", "eval_steps": 2}
+    told = []
+
+    def own(found: EvalPrediction, task: str) -> dict[str, float]:
+        told.append((task, found.predictions.shape, found.label_ids.shape))
+        return {"mine": float((found.predictions.argmax(1) == found.label_ids).mean())}
+
+    if metric == "topic_mine":
+        make(tmp_path, evaluation=evaluation, compute_metrics=own, **options)
+        assert told == [("topic", (30, 3), (30,))]
+        return
+    with pytest.raises(UserError, match=f"no score '{metric}'. Known: average, loss, macro, topic_f1_macro"):
+        make(tmp_path, evaluation=evaluation, compute_metrics=own, **options)
+
+
+def test_own_metrics_that_fail_on_made_up_predictions_may_return_any_score(tmp_path: Path) -> None:
+    def own(found: EvalPrediction) -> dict[str, float]:
+        raise ValueError("not of such predictions")
+
+    make(tmp_path, compute_metrics=own, metric_for_best_model="topic_mine", eval_strategy="steps", eval_steps=2)
+
+
+def test_a_trainer_with_its_own_evaluate_may_watch_any_score(tmp_path: Path) -> None:
+    class Own(MultiTaskTrainer):
+        def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            return {"eval_mine": np.float32(0.5)}
+
+    every = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1}
+    best = {"metric_for_best_model": "mine", "greater_is_better": True, "load_best_model_at_end": True}
+    trainer = make(tmp_path, cls=Own, evaluation={}, max_steps=1, **every, **best)
+    trainer.train()
+    assert trainer.state.best_metric == 0.5

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import EvalPrediction, TrainerCallback
+from transformers import TrainerCallback
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments
 from tests import tiny
@@ -25,9 +25,11 @@ def make(
     mixture: dict[str, Any] | None = None,
     schedules: Sequence[str | dict[str, Any]] = (),
     callbacks: list[TrainerCallback] | None = None,
-    compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
+    compute_metrics: Callable[..., dict[str, Any]] | None = None,
     optimizers: tuple[Any, Any] = (None, None),
     optimizer_cls_and_kwargs: tuple[Any, dict[str, Any]] | None = None,
+    cls: type[MultiTaskTrainer] = MultiTaskTrainer,
+    allow_code: bool = False,
     **options: Any,
 ) -> MultiTaskTrainer:
     defaults: dict[str, Any] = {
@@ -42,7 +44,7 @@ def make(
         "disable_tqdm": True,
         "use_cpu": True,
     }
-    return MultiTaskTrainer(
+    return cls(
         model=model or tiny.model(),
         args=MultiTaskTrainingArguments(**{**defaults, **options}),
         train_dataset=tiny.datasets(SMALL) if train is None else train,
@@ -55,6 +57,7 @@ def make(
         compute_metrics=compute_metrics,
         optimizers=optimizers,
         optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
+        allow_code=allow_code,
     )
 
 

@@ -1,0 +1,66 @@
+"""Progress bars of the libraries below, where ``disable_tqdm`` asks for none: downloads, maps, weights, uploads."""
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@contextmanager
+def no_bars(wanted: bool = True) -> Iterator[None]:
+    """Show no progress bar for a while, of whatever library; afterwards each shows them as before.
+
+    Args:
+        wanted: Whether that is asked for.
+    """
+    with ExitStack() as stack:
+        if wanted:
+            for active, disable, enable in _switches():
+                stack.callback(_quietly, enable if active() else disable)
+                _quietly(disable)
+        yield
+
+
+def as_disable_tqdm_says(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Let a method of a Trainer show no bars where its arguments ask for none."""
+
+    @wraps(method)
+    def quiet(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with no_bars(self.args.disable_tqdm):
+            return method(self, *args, **kwargs)
+
+    return quiet
+
+
+def _switches() -> Iterator[tuple[Callable[[], bool], Callable[[], Any], Callable[[], Any]]]:
+    """For each library: whether it shows bars, and how they are turned off and on.
+
+    The Hub's come first, to be put back last: transformers turns them off and on together with its own.
+    """
+    import datasets
+    import huggingface_hub.utils as hub
+    from transformers.utils import logging
+
+    yield lambda: not hub.are_progress_bars_disabled(), hub.disable_progress_bars, hub.enable_progress_bars
+    yield logging.is_progress_bar_enabled, logging.disable_progress_bar, logging.enable_progress_bar
+    yield (
+        lambda: not datasets.are_progress_bars_disabled(),
+        datasets.disable_progress_bars,
+        datasets.enable_progress_bars,
+    )
+    if "evaluate" in sys.modules:  # takes seconds to import
+        from evaluate.utils import logging as evaluating
+
+        yield evaluating.is_progress_bar_enabled, evaluating.disable_progress_bar, evaluating.enable_progress_bar
+
+
+def _quietly(switch: Callable[[], Any]) -> None:
+    """Turn a switch, which warns where a variable of the environment has the last word."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        switch()
