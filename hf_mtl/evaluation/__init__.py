@@ -4,7 +4,7 @@ Quick to import: `evaluate`, `sklearn` and `scipy` are imported when something i
 """
 
 from hf_mtl.evaluation.aggregates import DeltaP, aggregate, delta_p, lower_is_better, task_score
-from hf_mtl.evaluation.baselines import baseline_outputs, baseline_scores
+from hf_mtl.evaluation.baselines import baseline_outputs, baseline_predictions, baseline_scores
 from hf_mtl.evaluation.calibration import (
     ReliabilityBins,
     expected_calibration_error,
@@ -47,6 +47,7 @@ __all__ = [
     "aggregate",
     "available_metrics",
     "baseline_outputs",
+    "baseline_predictions",
     "baseline_scores",
     "check_metrics",
     "cliffs_delta",

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import numpy as np
+from transformers import set_seed
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments, SequenceClassification
 from hf_mtl.data.tokens import EncodedSplit, TokenStore
@@ -55,6 +56,7 @@ def main() -> None:
         disable_tqdm=True,
         use_cpu=True,
     )
+    set_seed(0)
     trainer = MultiTaskTrainer(
         MultiTaskModel.from_backbone(config, tasks={"many": task}),
         args,
