@@ -29,7 +29,7 @@ _HONOURED = """
     restore_callback_states_from_checkpoint resume_from_checkpoint
     push_to_hub hub_token hub_private_repo hub_model_id hub_strategy hub_always_push hub_revision
     accelerator_config dataloader_num_workers dataloader_pin_memory dataloader_prefetch_factor
-    dataloader_multiprocessing_context
+    dataloader_multiprocessing_context dataloader_persistent_workers
     ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers ddp_backend ddp_timeout
     fsdp fsdp_config deepspeed skip_memory_metrics
 """
@@ -53,8 +53,6 @@ REFUSED = {
     "batch_eval_metrics": "compute_metrics is called once for each task, with all of its predictions; leave it off",
     "dataloader_drop_last": "A step has its whole number of rows, and every row is evaluated once; leave it off",
     "dataloader_in_order": "Batches have the order of the plan, on which a resumed run depends; leave it on",
-    "dataloader_persistent_workers": "Workers live for one window of steps, because the next is not planned yet; set "
-    "window_steps, where there is time to be saved",
     "ddp_static_graph": "Steps differ in their tasks, and so in the heads that they use; leave it off",
     "debug": "Its tool fails at masks of True and False, which the encoder is given; leave it out",
     "eval_do_concat_batches": "Predictions come as one array per task; leave it on",

@@ -38,6 +38,8 @@ class MultiTaskTrainingArguments(TrainingArguments):
         group_cost: Fixed cost of one more length group, in padded tokens that it must save. None: 64 on a CPU; 16,384
             on an accelerator, where a small group costs the time to start its kernels and hardly any arithmetic.
         window_steps: Optimizer steps between two changes of the mixture.
+        dataloader_persistent_workers: Whether workers, which collate ahead in processes of their own, live as long as
+            the training; false: they end with each epoch, and others begin with the next.
         max_backward_passes: Train for as many steps as make at most this many backward passes (micro-batches of a
             process). Like ``max_steps``, of which the smaller wins, it sets the length of the run in place of
             ``num_train_epochs``. A step of an alternating schedule counts like any other, whatever it trains; what
@@ -80,6 +82,9 @@ class MultiTaskTrainingArguments(TrainingArguments):
         },
     )
     window_steps: int = field(default=50, metadata={"help": "Optimizer steps between two changes of the mixture."})
+    dataloader_persistent_workers: bool = field(
+        default=True, metadata={"help": "Whether workers live as long as the training; false: as an epoch."}
+    )
     max_backward_passes: int | None = field(
         default=None, metadata={"help": "Stop after this many backward passes. None: no limit."}
     )

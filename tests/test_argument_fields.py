@@ -29,7 +29,6 @@ ASKED: dict[str, Any] = {
     "batch_eval_metrics": True,
     "dataloader_drop_last": True,
     "dataloader_in_order": False,
-    "dataloader_persistent_workers": True,
     "ddp_static_graph": True,
     "debug": "underflow_overflow",
     "eval_do_concat_batches": False,

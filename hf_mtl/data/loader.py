@@ -1,10 +1,7 @@
 """The loaders that a Trainer iterates: micro-batches of planned steps, and batches of one split to evaluate."""
 
-import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from types import FrameType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -15,63 +12,28 @@ from hf_mtl.data.collate import Collator
 from hf_mtl.data.permutation import derive_key
 from hf_mtl.data.plan import StepPlan, partition
 from hf_mtl.data.steps import StepSource
+from hf_mtl.data.workers import NO_WORKERS, Crew, Workers
 
-Batch = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Workers:
-    """Processes that collate ahead.
-
-    Args:
-        count: How many; 0 for none.
-        prefetch: Micro-batches that each has ready; None: torch's default.
-        context: How they are started, such as ``spawn``; None: as is usual on this system.
-    """
-
-    count: int = 0
-    prefetch: int | None = None
-    context: str | None = None
+Batch: TypeAlias = dict[str, Any]
+Asked: TypeAlias = tuple[StepPlan, int]
+"""What a micro-batch is made of: the plan of its step, and its place in the step."""
 
 
-NO_WORKERS = Workers()
+class _Collation(Dataset[Batch]):
+    """Makes the micro-batches of one process; nothing in here can change, so that workers may have a copy."""
 
-GRACE = 30
-"""Seconds that a worker lives on after SIGTERM, as long as launchers and schedulers wait for the whole of a run."""
-
-
-def outlive_signals(worker: int = 0) -> None:
-    """In a worker: leave a signal that the whole group of processes gets to the training process.
-
-    That one still needs batches to end its step, and ends the workers itself. A worker that SIGTERM reaches alone
-    ends a little later.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end_soon)
-
-
-def _end_soon(number: int, frame: FrameType | None) -> None:
-    signal.alarm(GRACE)
-
-
-class _Window(Dataset[Batch]):
-    """The micro-batches of one process in one window: nothing in here can change, so workers may run ahead."""
-
-    def __init__(
-        self, plans: dict[int, StepPlan], collator: Collator, rank: int, world: int, accumulation: int, seed: int
-    ):
-        self.plans = plans
+    def __init__(self, collator: Collator, rank: int, world: int, accumulation: int, seed: int):
         self.collator = collator
         self.rank = rank
         self.world = world
         self.accumulation = accumulation
         self.seed = seed
 
-    def __getitem__(self, index: int) -> Batch:
-        plan = self.plans[index // self.accumulation]
+    def __getitem__(self, asked: Asked) -> Batch:
+        plan, place = asked
         lengths = self.collator.lengths(plan.tasks, plan.rows)
         parts = partition(plan, lengths, self.world * self.accumulation, self.collator.length_grouping)
-        mine = parts[index % self.accumulation * self.world + self.rank]
+        mine = parts[place * self.world + self.rank]
         ghost = len(mine) == 0
         tasks, rows = (plan.tasks[:1], plan.rows[:1]) if ghost else (plan.tasks[mine], plan.rows[mine])
         batch = self.collator(tasks, rows)
@@ -120,7 +82,7 @@ class PlannedSteps(Dataset[Batch]):
     """This process's micro-batches, by number: optimizer step x accumulation + place in the step.
 
     Made in the training process on demand, so that no step is planned before the window before it has ended.
-    Workers prefetch within a window only.
+    Workers live on from window to window, and are told of a window when it has begun.
 
     Args:
         source: The plans.
@@ -143,49 +105,45 @@ class PlannedSteps(Dataset[Batch]):
         seed: int = 0,
     ):
         self.source = source
-        self.collator = collator
-        self.rank = rank
-        self.world = world
         self.accumulation = accumulation
         self.workers = workers
-        self.seed = seed
+        self._make = _Collation(collator, rank, world, accumulation, seed)
+        self._crew: Crew[Asked, Batch] | None = None
         self._ahead: Iterator[Batch] | None = None
         self._next = -1
 
     def __getitem__(self, index: int) -> Batch:
-        plan = self.source.plan(index // self.accumulation)
+        step, place = divmod(index, self.accumulation)
+        plan = self.source.plan(step)
         if self.workers.count == 0:
-            return self._window({plan.step: plan})[index]
+            return self._make[plan, place]
         if index != self._next or self._ahead is None:
-            self._ahead = self._prefetch(index)
+            self._ahead = self._hand_out(index)
+        batch = next(self._ahead)
         self._next = index + 1
         if self._next == self.source.window_end * self.accumulation:
-            self._next = -1
-        return next(self._ahead)
+            self._ahead = None
+        if self.workers.steps is not None and self._next % (self.workers.steps * self.accumulation) == 0:
+            self.close()
+        return batch
 
     def close(self) -> None:
-        """End the workers: Python's exit would send them SIGTERM, which they outlive, and wait for them."""
+        """End the workers."""
         self._ahead, self._next = None, -1
+        if self._crew is not None:
+            self._crew.end()
+            self._crew = None
 
-    def _window(self, plans: dict[int, StepPlan]) -> _Window:
-        return _Window(plans, self.collator, self.rank, self.world, self.accumulation, self.seed)
-
-    def _prefetch(self, index: int) -> Iterator[Batch]:
-        """Collate the rest of the window in workers."""
+    def _hand_out(self, index: int) -> Iterator[Batch]:
+        """Have workers collate the rest of the window, or of what they live for."""
         end = self.source.window_end
-        plans = {step: self.source.plan(step) for step in range(index // self.accumulation, end)}
-        return iter(
-            DataLoader(
-                self._window(plans),
-                batch_size=None,
-                sampler=range(index, end * self.accumulation),
-                num_workers=self.workers.count,
-                prefetch_factor=self.workers.prefetch,
-                multiprocessing_context=self.workers.context,
-                worker_init_fn=outlive_signals,
-                generator=torch.Generator(),  # its own: the global one belongs to dropout
-            )
-        )
+        if self.workers.steps is not None:
+            begun = index // self.accumulation // self.workers.steps
+            end = min(end, (begun + 1) * self.workers.steps)
+        if self._crew is None:
+            self._crew = Crew(self._make, self.workers)
+        numbers = (divmod(number, self.accumulation) for number in range(index, end * self.accumulation))
+        return self._crew.work([(self.source.plan(step), place) for step, place in numbers])
 
 
 class _EpochSampler(Sampler[list[int]]):

@@ -4,7 +4,7 @@ Quick to import: `evaluate`, `sklearn` and `scipy` are imported when something i
 """
 
 from hf_mtl.evaluation.aggregates import DeltaP, aggregate, delta_p, lower_is_better, task_score
-from hf_mtl.evaluation.baselines import baseline_outputs, baseline_scores
+from hf_mtl.evaluation.baselines import baseline_outputs, baseline_predictions, baseline_scores
 from hf_mtl.evaluation.calibration import (
     ReliabilityBins,
     expected_calibration_error,
@@ -17,6 +17,7 @@ from hf_mtl.evaluation.keys import headline_keys, metric_keys, score_keys
 from hf_mtl.evaluation.loading import load_metric
 from hf_mtl.evaluation.mixture_fit import MixtureFit, realised_vs_target
 from hf_mtl.evaluation.notes import score_notes
+from hf_mtl.evaluation.outputs import ClassOutputs, wants_logits
 from hf_mtl.evaluation.registry import available_metrics, greater_is_better, metric_task_types
 from hf_mtl.evaluation.scores import score_task
 from hf_mtl.evaluation.statistics import (
@@ -34,6 +35,7 @@ from hf_mtl.evaluation.trial import perfect_outputs, try_metrics
 from hf_mtl.evaluation.undefined import absent_classes, undefined_metrics
 
 __all__ = [
+    "ClassOutputs",
     "Correlation",
     "DeltaP",
     "MeanInterval",
@@ -45,6 +47,7 @@ __all__ = [
     "aggregate",
     "available_metrics",
     "baseline_outputs",
+    "baseline_predictions",
     "baseline_scores",
     "check_metrics",
     "cliffs_delta",
@@ -72,4 +75,5 @@ __all__ = [
     "task_score",
     "try_metrics",
     "undefined_metrics",
+    "wants_logits",
 ]

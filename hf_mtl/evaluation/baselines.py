@@ -1,12 +1,13 @@
 """What is reached without an encoder: the majority class or mean, and TF-IDF with a linear model."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import singledispatch
 from typing import Any
 
 import numpy as np
 
+from hf_mtl.evaluation.outputs import ELEMENTS, ClassOutputs, wants_logits
 from hf_mtl.evaluation.scores import score_task
 from hf_mtl.tasks import Regression, SequenceClassification, Task
 
@@ -68,15 +69,45 @@ def baseline_outputs(
     Returns:
         By baseline: log-probabilities [m, C], or predictions [m, D].
     """
-    train_labels = np.asarray(train_labels)
+    parts = _baseline_parts(task, train_texts, np.asarray(train_labels), eval_texts, ngram_range)
+    return {name: np.concatenate(list(found)) for name, found in parts.items()}
+
+
+def baseline_predictions(
+    task: Task, train_texts: Texts, train_labels: np.ndarray, eval_texts: Texts
+) -> dict[str, np.ndarray | ClassOutputs]:
+    """As `baseline_outputs`; of classes no more is kept than the task's metrics want.
+
+    Args:
+        task: As there.
+        train_texts: As there.
+        train_labels: As there.
+        eval_texts: As there.
+    """
+    parts = _baseline_parts(task, train_texts, np.asarray(train_labels), eval_texts, (1, 1))
+    if isinstance(task, SequenceClassification):
+        whole = wants_logits(task)
+        return {name: ClassOutputs.gathered(found, whole) for name, found in parts.items()}
+    return {name: np.concatenate(list(found)) for name, found in parts.items()}
+
+
+def _baseline_parts(
+    task: Task, train_texts: Texts, train_labels: np.ndarray, eval_texts: Texts, ngram_range: tuple[int, int]
+) -> dict[str, Iterator[np.ndarray]]:
+    """The outputs for some of the evaluated rows after others, by baseline."""
     constant = constant_outputs(task, train_labels)
-    everywhere = np.tile(constant, (len(eval_texts), 1))
+    rows = max(1, ELEMENTS // len(constant))
+    parts = [range(start, min(start + rows, len(eval_texts))) for start in range(0, len(eval_texts), rows)]
+
+    def everywhere() -> Iterator[np.ndarray]:
+        return (np.tile(constant, (len(part), 1)) for part in parts)
+
     features = _tfidf(_joined(train_texts), _joined(eval_texts), ngram_range)
     if features is None or len(np.unique(train_labels)) == 1:
-        linear = everywhere
-    else:
-        linear = linear_outputs(task, *features, train_labels, constant)
-    return {"majority": everywhere, "tfidf": linear}
+        return {"majority": everywhere(), "tfidf": everywhere()}
+    train, evaluated = features
+    predict = linear_outputs(task, train, train_labels, constant)
+    return {"majority": everywhere(), "tfidf": (predict(evaluated[part.start : part.stop]) for part in parts)}
 
 
 @singledispatch
@@ -97,37 +128,37 @@ def _(task: Regression, train_labels: np.ndarray) -> np.ndarray:
 
 @singledispatch
 def linear_outputs(
-    task: Task, train_features: Any, eval_features: Any, train_labels: np.ndarray, constant: np.ndarray
-) -> np.ndarray:
-    """Outputs of a linear model for the evaluated rows: log-probabilities [n, C], or predictions [n, D]."""
+    task: Task, train_features: Any, train_labels: np.ndarray, constant: np.ndarray
+) -> Callable[[Any], np.ndarray]:
+    """Fit a linear model: from features of n rows to log-probabilities [n, C], or predictions [n, D]."""
     raise TypeError(f"tasks of type {type(task).__name__} have no baseline")
 
 
 @linear_outputs.register
 def _(
-    task: SequenceClassification,
-    train_features: Any,
-    eval_features: Any,
-    train_labels: np.ndarray,
-    constant: np.ndarray,
-) -> np.ndarray:
+    task: SequenceClassification, train_features: Any, train_labels: np.ndarray, constant: np.ndarray
+) -> Callable[[Any], np.ndarray]:
     from sklearn.linear_model import LogisticRegression
 
     # 100 iterations, the default, do not always converge on text; more change nothing where they do.
     model = LogisticRegression(max_iter=1000).fit(train_features, train_labels.reshape(-1))
-    outputs = np.tile(_log(np.zeros_like(constant)), (eval_features.shape[0], 1))
-    outputs[:, model.classes_] = _log(model.predict_proba(eval_features))
-    return outputs
+
+    def predict(features: Any) -> np.ndarray:
+        outputs = np.tile(_log(np.zeros_like(constant)), (features.shape[0], 1))
+        outputs[:, model.classes_] = _log(model.predict_proba(features))
+        return outputs
+
+    return predict
 
 
 @linear_outputs.register
 def _(
-    task: Regression, train_features: Any, eval_features: Any, train_labels: np.ndarray, constant: np.ndarray
-) -> np.ndarray:
+    task: Regression, train_features: Any, train_labels: np.ndarray, constant: np.ndarray
+) -> Callable[[Any], np.ndarray]:
     from sklearn.linear_model import Ridge
 
     model = Ridge().fit(train_features, train_labels.reshape(len(train_labels), -1))
-    return np.asarray(model.predict(eval_features)).reshape(-1, len(constant))
+    return lambda features: np.asarray(model.predict(features)).reshape(-1, len(constant))
 
 
 def _joined(texts: Texts) -> list[str]:

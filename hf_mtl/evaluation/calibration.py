@@ -1,9 +1,13 @@
 """Are probabilities what they say? Reliability, expected calibration error, and the temperature that mends them."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from hf_mtl.evaluation.outputs import broken_rows, pieces
+from hf_mtl.evaluation.outputs import probabilities as softmax
 
 DEFAULT_BINS = 15
 TEMPERATURE_BOUNDS = (0.05, 20.0)
@@ -45,7 +49,7 @@ def reliability_bins(logits: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_B
         ValueError: If there are no rows, logits are not finite, labels do not fit, or ``bins`` is below 1.
     """
     values, classes = _checked(logits, labels)
-    return probability_bins(np.exp(_log_softmax(values)), classes, bins)
+    return _binned(((np.exp(_log_softmax(part)), of) for part, of in _in_pieces(values, classes)), bins)
 
 
 def probability_bins(probabilities: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_BINS) -> ReliabilityBins:
@@ -55,9 +59,25 @@ def probability_bins(probabilities: ArrayLike, labels: ArrayLike, bins: int = DE
         ValueError: As there.
     """
     values, classes = _checked(probabilities, labels)
+    return _binned([(values, classes)], bins)
+
+
+def softmax_bins(logits: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_BINS) -> ReliabilityBins:
+    """As `probability_bins` of the logits' probabilities, which are never all there at once.
+
+    Raises:
+        ValueError: As `reliability_bins`.
+    """
+    values, classes = _checked(logits, labels)
+    return _binned(((softmax(part), of) for part, of in _in_pieces(values, classes)), bins)
+
+
+def _binned(parts: Iterable[tuple[NDArray[np.float64], NDArray[np.int64]]], bins: int) -> ReliabilityBins:
+    """Put rows in bins, given probabilities [m, C] and class ids [m] of some after others."""
     if bins < 1:
         raise ValueError(f"bins must be 1 or more, found {bins}")
-    confidence, right = values.max(axis=1), values.argmax(axis=1) == classes
+    found = [(values.max(axis=1), values.argmax(axis=1) == classes) for values, classes in parts]
+    confidence, right = (np.concatenate(column) for column in zip(*found, strict=True))
     index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     count = np.bincount(index, minlength=bins)
     sums = [np.bincount(index, weights=weights, minlength=bins) for weights in (confidence, right)]
@@ -102,26 +122,40 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     low, high = TEMPERATURE_BOUNDS
     if (values.argmax(axis=1) == classes).all():
         return low  # the likelihood only grows, until it is 1 to the last bit and says no more where to go
-    rows = np.arange(len(classes))
 
     def mean_nll(log_temperature: float) -> float:
-        return -float(_log_softmax(values / np.exp(log_temperature))[rows, classes].mean())
+        scale = np.exp(log_temperature)
+        likelihoods = [
+            _log_softmax(part.astype(np.float64) / scale)[np.arange(len(of)), of]
+            for part, of in _in_pieces(values, classes)
+        ]
+        return -float(np.concatenate(likelihoods).mean())
 
     found = minimize_scalar(mean_nll, bounds=(np.log(low), np.log(high)), method="bounded", options={"xatol": 1e-8})
     return float(np.exp(found.x))
 
 
-def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def _log_softmax(logits: np.ndarray) -> NDArray[np.float64]:
+    logits = logits.astype(np.float64, copy=False)
     shifted = logits - logits.max(axis=1, keepdims=True)
     normalised: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return normalised
 
 
-def _checked(outputs: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    values, classes = np.asarray(outputs, dtype=np.float64), np.asarray(labels).reshape(-1).astype(np.int64)
+def _in_pieces(values: np.ndarray, classes: NDArray[np.int64]) -> Iterator[tuple[np.ndarray, NDArray[np.int64]]]:
+    """Some rows after others, with their classes."""
+    start = 0
+    for part in pieces(values):
+        yield part, classes[start : start + len(part)]
+        start += len(part)
+
+
+def _checked(outputs: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, NDArray[np.int64]]:
+    """Outputs as they are where they are numbers of any precision: what is computed of them is in float64."""
+    values, classes = np.asarray(outputs), np.asarray(labels).reshape(-1).astype(np.int64)
     if values.ndim != 2 or len(values) != len(classes) or not len(classes):
         raise ValueError(f"expected outputs [n, C] and labels [n], found {values.shape} and {classes.shape}")
-    if not np.isfinite(values).all():
+    if broken_rows(values):
         raise ValueError("outputs are not finite")
     if classes.min() < 0 or classes.max() >= values.shape[1]:
         raise ValueError(f"labels must be class ids from 0 to {values.shape[1] - 1}")

@@ -2,22 +2,24 @@
 
 from collections.abc import Iterator, Mapping
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 
+from hf_mtl.evaluation.outputs import ClassOutputs, broken_rows
 from hf_mtl.evaluation.undefined import absent_classes, undefined_metrics
 from hf_mtl.tasks import Regression, SequenceClassification, Task
 
 
 def score_notes(
-    task: Task, name: str, outputs: np.ndarray, labels: np.ndarray, scores: Mapping[str, float]
+    task: Task, name: str, outputs: np.ndarray | ClassOutputs, labels: np.ndarray, scores: Mapping[str, float]
 ) -> list[str]:
     """Say what is behind scores that are undefined, or that look like scores and are none.
 
     Args:
         task: The task, its classes known.
         name: Its name.
-        outputs: Logits [n, C], or predictions [n, D].
+        outputs: Logits [n, C] or what is kept of them, or predictions [n, D].
         labels: Class ids [n], or targets [n, D].
         scores: The task's scores.
 
@@ -25,7 +27,7 @@ def score_notes(
         Sentences: outputs that are not finite, metrics that the labels leave undefined, classes that no row has, and
         predictions that are the same for every row where the labels are not.
     """
-    broken = int((~np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1)).sum())
+    broken = outputs.broken if isinstance(outputs, ClassOutputs) else broken_rows(outputs)
     if broken:
         return [f"{name}: {broken:,} of {len(outputs):,} outputs are not finite, so it has no scores."]
     undefined = undefined_metrics(task, name, labels, "scored")
@@ -40,14 +42,14 @@ def score_notes(
 
 
 @singledispatch
-def _sameness(task: Task, outputs: np.ndarray, labels: np.ndarray) -> Iterator[str]:
+def _sameness(task: Task, outputs: Any, labels: np.ndarray) -> Iterator[str]:
     """Predictions that are the same for all rows."""
     yield from ()
 
 
 @_sameness.register
-def _(task: SequenceClassification, outputs: np.ndarray, labels: np.ndarray) -> Iterator[str]:
-    predicted = np.unique(outputs.argmax(axis=1))
+def _(task: SequenceClassification, outputs: np.ndarray | ClassOutputs, labels: np.ndarray) -> Iterator[str]:
+    predicted = np.unique(ClassOutputs.of(outputs).predicted)
     if len(predicted) == 1 and len(np.unique(labels)) > 1:
         names = task.label_names or []
         yield f"all {len(outputs):,} rows are predicted '{names[int(predicted[0])]}'."

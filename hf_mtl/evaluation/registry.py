@@ -16,6 +16,7 @@ class Entry(NamedTuple):
     class_name: str
     task_types: frozenset[str]
     greater_is_better: bool = True
+    wants_probabilities: bool = False
 
 
 _CLASSES = frozenset({"sequence_classification"})
@@ -28,8 +29,8 @@ METRICS: dict[str, Entry] = {
     "f1_micro": Entry("f1", "F1Micro", _CLASSES),
     "recall_macro": Entry("recall_macro", "RecallMacro", _CLASSES),
     "matthews": Entry("matthews", "Matthews", _CLASSES),
-    "auroc_macro": Entry("auroc_macro", "AurocMacro", _CLASSES),
-    "ece": Entry("ece", "ECE", _CLASSES, greater_is_better=False),
+    "auroc_macro": Entry("auroc_macro", "AurocMacro", _CLASSES, wants_probabilities=True),
+    "ece": Entry("ece", "ECE", _CLASSES, greater_is_better=False, wants_probabilities=True),
     "pearson": Entry("correlation", "Pearson", _VALUES),
     "spearman": Entry("correlation", "Spearman", _VALUES),
     "r2": Entry("r2", "R2", _VALUES),

@@ -1,14 +1,16 @@
 """Simple models on the same rows, so that a score has something to stand beside."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from datasets import Dataset
 
 from hf_mtl.data.labels import encode_labels
+from hf_mtl.data.processes import from_first
 from hf_mtl.data.texts import is_tokenised
 from hf_mtl.errors import RunError
-from hf_mtl.evaluation import Trust, aggregate, baseline_outputs, headline_keys, score_notes, score_task
+from hf_mtl.evaluation import Trust, aggregate, baseline_predictions, headline_keys, score_notes, score_task
 from hf_mtl.evaluation.baselines import target_spread
 from hf_mtl.training.prepare import Prepared
 
@@ -33,7 +35,7 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
         labels = encode_labels(task, name, "evaluation", evaluated).values
         texts = [_texts(found, task.text_columns) for found in (train, evaluated)]
         spread = target_spread(task, train_labels)
-        for baseline, outputs in baseline_outputs(task, texts[0], train_labels, texts[1]).items():
+        for baseline, outputs in baseline_predictions(task, texts[0], train_labels, texts[1]).items():
             values = score_task(task, name, outputs, labels, spread, Trust.of(prepared.recipe.allow_code))
             scores.setdefault(baseline, {})[name] = values
             said = notes.setdefault(baseline, [])
@@ -47,12 +49,14 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
 def add_baselines(results: dict[str, Any], prepared: Prepared, rows: Mapping[str, Dataset]) -> None:
     """Put the baselines beside the results, and say of which tasks the model is worse than a linear one.
 
+    Of several processes the first fits them, while the others wait for as long as that takes.
+
     Args:
         results: As in ``results.json``; takes ``baselines``, and more ``notes``.
         prepared: The run's data.
         rows: The rows that were scored, by task.
     """
-    results["baselines"] = baseline_results(prepared, rows)
+    results["baselines"] = from_first(partial(baseline_results, prepared, rows))
     tfidf = results["baselines"]["tfidf"]["tasks"]
     for name, scores in results["tasks"].items():
         key = headline_keys(prepared.data[name].task)[0]

@@ -92,7 +92,7 @@ def evaluate_run(
         trainer = prepared.trainer(model, to_train=False)
         trainer.tasks, trainer.trust = scoring_tasks(run, recipe, model.tasks), Trust.of(allow_code)
         trainer.tells_notes = False
-        trainer.predict(rows)
+        trainer.score(rows)
         results = {**trainer.scores.to_dict(), "split": split}
         note_unscored(results, prepared, split)
         if baselines:

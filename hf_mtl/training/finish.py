@@ -73,7 +73,7 @@ def _results(trainer: MultiTaskTrainer, prepared: Prepared, test: bool, baseline
         add_baselines(results, prepared, prepared.split("validation"))
     rows = prepared.split("test") if test else {}
     if rows:
-        trainer.predict(rows)
+        trainer.score(rows)
         results["test"] = trainer.scores.to_dict()
         note_unscored(results["test"], prepared, "test")
         if baselines:

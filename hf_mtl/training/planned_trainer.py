@@ -9,10 +9,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from hf_mtl.data.collate import Collator, Layout
-from hf_mtl.data.loader import PlannedSteps, Workers, train_loader
+from hf_mtl.data.loader import PlannedSteps, train_loader
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.plan import Planner
 from hf_mtl.data.steps import StepSource
+from hf_mtl.data.workers import Workers
 from hf_mtl.errors import UserError
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.schedules import Run, Schedules
@@ -115,6 +116,7 @@ class PlannedTrainer(ScoringTrainer):
                 self.args.dataloader_num_workers,
                 self.args.dataloader_prefetch_factor,
                 self.args.dataloader_multiprocessing_context,
+                None if self.args.dataloader_persistent_workers else self.steps_per_epoch,
             ),
             self.args.seed,
         )

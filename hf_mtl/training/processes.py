@@ -17,12 +17,14 @@ class Processes:
         world: Number of processes.
         device: This process's device.
         reduce_sum: Adds a tensor up over the processes; every process gets the sum.
+        gather: Stacks tensors of one shape, one of each process, on every process [world, ...].
     """
 
     rank: int
     world: int
     device: torch.device
     reduce_sum: Callable[[Tensor], Tensor]
+    gather: Callable[[Tensor], Tensor]
 
     @classmethod
     def of(cls, accelerator: Accelerator) -> "Processes":
@@ -31,4 +33,8 @@ class Processes:
         def reduce_sum(tensor: Tensor) -> Tensor:
             return tensor if accelerator.num_processes == 1 else accelerator.reduce(tensor, reduction="sum")
 
-        return cls(accelerator.process_index, accelerator.num_processes, accelerator.device, reduce_sum)
+        def gather(tensor: Tensor) -> Tensor:
+            gathered: Tensor = accelerator.gather(tensor[None])
+            return gathered
+
+        return cls(accelerator.process_index, accelerator.num_processes, accelerator.device, reduce_sum, gather)

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from transformers import EvalPrediction
 
-from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.evaluation import Trust, aggregate, score_notes, score_task
+from hf_mtl.evaluation import ClassOutputs, Trust, aggregate, score_notes, score_task, wants_logits
 from hf_mtl.shown import get_logger
-from hf_mtl.tasks import Task
-from hf_mtl.training.evaluate import SplitPredictions
+from hf_mtl.tasks import SequenceClassification, Task
+from hf_mtl.training.evaluate import Keep, SplitPredictions
 from hf_mtl.training.own_metrics import OwnMetrics, own_scores
 
 logger = get_logger(__name__)
@@ -42,47 +41,84 @@ class Scores:
         return {"tasks": self.tasks, **self.together, "notes": list(self.notes)}
 
 
-def score_splits(
-    tasks: Mapping[str, Task],
-    splits: Mapping[str, EncodedSplit],
-    predictions: Mapping[str, SplitPredictions],
-    statistics: Mapping[str, Mapping[str, Any]],
-    compute_metrics: OwnMetrics | None,
-    trust: Trust = Trust.CANONICAL,
-) -> Scores:
-    """Score every task, and all of them together.
+@dataclass(frozen=True)
+class TaskScores:
+    """The scores of one task.
+
+    Args:
+        declared: Values by metric that the task declares; these are averaged.
+        more: The user's own, and ``loss``.
+        notes: What a reader should know beside the numbers, a sentence each.
+    """
+
+    declared: dict[str, float]
+    more: dict[str, float]
+    notes: list[str]
+
+
+def needed(task: Task, own: OwnMetrics | None) -> Keep:
+    """What must be kept of a task's outputs to score it, on the first process.
+
+    Args:
+        task: The task.
+        own: The user's own metrics.
+    """
+    if isinstance(task, SequenceClassification) and own is None and not wants_logits(task):
+        return Keep.classes()
+    return Keep.outputs(task.num_outputs, everywhere=False)
+
+
+def score_split(
+    task: Task,
+    name: str,
+    split: EncodedSplit,
+    prediction: SplitPredictions,
+    statistics: Mapping[str, Any] | None,
+    own: OwnMetrics | None,
+    trust: Trust,
+) -> TaskScores:
+    """Score one task by its rows that have a label.
+
+    Args:
+        task: The task.
+        name: Its name.
+        split: The rows that were predicted.
+        prediction: What was predicted.
+        statistics: Its training statistics, for metrics that need them.
+        own: The user's own metrics.
+        trust: Whose code the task's metrics may run.
+    """
+    outputs, labels, losses = prediction.outputs, split.labels, prediction.losses
+    if split.missing is not None:
+        outputs, labels, losses = (values[split.scored] for values in (outputs, labels, losses))
+    found: np.ndarray | ClassOutputs = outputs
+    if prediction.of_classes:
+        found = ClassOutputs(outputs[:, 0].astype(np.int64), int((outputs[:, 1] == 0).sum()))
+    declared = score_task(task, name, found, labels, statistics, trust)
+    notes = score_notes(task, name, found, labels, declared)
+    more = {}
+    if own is not None:
+        more = own_scores(own, EvalPrediction(outputs, labels.copy()), name)
+        _warn_of_replaced(name, declared, more)
+    return TaskScores(declared, {**more, "loss": float(np.mean(losses, dtype=np.float64))}, notes)
+
+
+def together(tasks: Mapping[str, Task], found: Mapping[str, TaskScores]) -> Scores:
+    """Put the scores of the tasks together.
 
     Args:
         tasks: The model's tasks.
-        splits: The rows that were predicted.
-        predictions: What was predicted.
-        statistics: Training statistics by task, for metrics that need them.
-        compute_metrics: The user's own metrics, called for each task.
-        trust: Whose code the tasks' metrics may run.
+        found: The scores of those that have any.
     """
-    scores: dict[str, dict[str, float]] = {}
-    predictions = {name: item for name, item in predictions.items() if splits[name].labelled}
-    if not predictions:
+    if not found:
         return Scores({}, {})
-    notes: list[str] = []
-    for name, prediction in predictions.items():
-        rows = splits[name].scored
-        outputs, labels = prediction.outputs[rows], splits[name].labels[rows]
-        scores[name] = score_task(tasks[name], name, outputs, labels, statistics.get(name), trust)
-        notes += score_notes(tasks[name], name, outputs, labels, scores[name])
-    together = aggregate(scores, {name: tasks[name] for name in scores})
-    for name, prediction in predictions.items():
-        rows = splits[name].scored
-        if compute_metrics is not None:
-            found = own_scores(
-                compute_metrics, EvalPrediction(prediction.outputs[rows], splits[name].labels[rows]), name
-            )
-            if is_main_process():
-                _warn_of_replaced(name, scores[name], found)
-            scores[name] |= found
-        scores[name]["loss"] = float(np.mean(prediction.losses[rows], dtype=np.float64))
-    together["loss"] = float(np.mean([values["loss"] for values in scores.values()]))
-    return Scores(scores, together, notes)
+    averages = aggregate(
+        {name: scores.declared for name, scores in found.items()}, {name: tasks[name] for name in found}
+    )
+    loss = float(np.mean([scores.more["loss"] for scores in found.values()]))
+    values = {name: {**scores.declared, **scores.more} for name, scores in found.items()}
+    notes = [note for scores in found.values() for note in scores.notes]
+    return Scores(values, {**averages, "loss": loss}, notes)
 
 
 def _warn_of_replaced(name: str, scores: Mapping[str, float], found: Mapping[str, float]) -> None:

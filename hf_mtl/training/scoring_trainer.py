@@ -2,9 +2,11 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from datasets import Dataset
 from transformers.trainer_callback import TrainerControl
@@ -12,6 +14,7 @@ from transformers.trainer_utils import PredictionOutput, speed_metrics
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.collate import Collator, default_group_cost
+from hf_mtl.data.processes import from_first
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import UserError
 from hf_mtl.evaluation import Trust
@@ -22,12 +25,12 @@ from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.encoder_limits import check_token_ids, padding_id
-from hf_mtl.training.evaluate import SplitPredictions, predict_split
+from hf_mtl.training.evaluate import Keep, SplitPredictions, predict_split
 from hf_mtl.training.interruption import Interruption
 from hf_mtl.training.own_metrics import plain
 from hf_mtl.training.processes import Processes
-from hf_mtl.training.scoring import Scores, score_splits
-from hf_mtl.training.setup import encode_splits, target_statistics
+from hf_mtl.training.scoring import Scores, TaskScores, needed, score_split, together
+from hf_mtl.training.setup import check_token_ids, encode_splits, target_statistics
 from hf_mtl.training.staged import StagedTrainer
 from hf_mtl.training.task_checks import check_scoring
 from hf_mtl.training.temperatures import forget_temperatures, has_temperature, set_temperatures
@@ -73,6 +76,8 @@ class ScoringTrainer(StagedTrainer):
     ) -> dict[str, float]:
         """Score every task with its own metrics, and all of them together.
 
+        Of several processes the first computes the metrics, ``compute_metrics`` too, and the others get the scores.
+
         Returns:
             ``eval_<task>_<metric>``, ``eval_<task>_loss``, and in the same dictionary ``eval_loss`` (mean over
             tasks), ``eval_average``, ``eval_macro`` and ``eval_worst``.
@@ -83,7 +88,7 @@ class ScoringTrainer(StagedTrainer):
         if splits is None:
             raise UserError("evaluation needs an eval_dataset")
         check_scoring(self.tasks, splits, self.trust, self._tried)
-        self.scores = self._score(splits, self._predict(splits))
+        self.scores = self._score(splits)
         self._tell_notes()
         metrics = self.scores.flat(metric_key_prefix)
         rows = sum(len(split.tokens) for split in splits.values())
@@ -104,20 +109,37 @@ class ScoringTrainer(StagedTrainer):
             labels a row without one has class id -100, or NaN for the targets that are missing; a task of which no
             row has a label is not among them.
         """
-        self._memory_tracker.start()
-        splits = self._encode(test_dataset, "test")
-        check_scoring(self.tasks, splits, self.trust, self._tried)
-        predictions = self._predict(splits)
-        self.scores = self._score(splits, predictions)
-        self._tell_notes()
-        metrics = self.scores.flat(metric_key_prefix)
-        self.control = self.callback_handler.on_predict(self.args, self.state, self.control, metrics)
-        self._memory_tracker.stop_and_update_metrics(metrics)
+        predictions: dict[str, np.ndarray] = {}
+        splits, metrics = self._score_test(test_dataset, metric_key_prefix, predictions)
         return PredictionOutput(
-            predictions={name: item.outputs for name, item in predictions.items()},
+            predictions=predictions,
             label_ids={name: split.labels for name, split in splits.items() if split.labelled},
             metrics=metrics,
         )
+
+    @as_disable_tqdm_says
+    def score(self, test_dataset: Datasets) -> Scores:
+        """Score rows as `predict` does, without keeping a prediction of each.
+
+        Args:
+            test_dataset: The rows by task.
+        """
+        self._score_test(test_dataset, "test", None)
+        return self.scores
+
+    def _score_test(
+        self, datasets: Datasets, prefix: str, predictions: dict[str, np.ndarray] | None
+    ) -> tuple[dict[str, EncodedSplit], dict[str, float]]:
+        """Predict and score rows; ``predictions`` takes every output by task, on every process."""
+        self._memory_tracker.start()
+        splits = self._encode(datasets, "test")
+        check_scoring(self.tasks, splits, self.trust, self._tried)
+        self.scores = self._score(splits, predictions)
+        self._tell_notes()
+        metrics = self.scores.flat(prefix)
+        self.control = self.callback_handler.on_predict(self.args, self.state, self.control, metrics)
+        self._memory_tracker.stop_and_update_metrics(metrics)
+        return splits, metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As the Trainer's, which cannot save a record that holds numbers of numpy or torch."""
@@ -149,7 +171,8 @@ class ScoringTrainer(StagedTrainer):
         if not splits:
             raise UserError("temperatures need evaluation rows of a classification task: give an eval_dataset")
         forget_temperatures(self.model, splits)
-        temperatures = set_temperatures(self.model, splits, self._predict(splits, aside=True))
+        keep = {name: Keep.outputs(self.tasks[name].num_outputs, everywhere=False) for name in splits}
+        temperatures = set_temperatures(self.model, splits, self._predict(splits, keep, aside=True))
         if temperatures:
             self.log({f"logit_temperature/{name}": value for name, value in temperatures.items()})
         return temperatures
@@ -159,12 +182,43 @@ class ScoringTrainer(StagedTrainer):
             for note in self.scores.notes:
                 logger.warning(note)
 
-    def _score(self, splits: Mapping[str, EncodedSplit], predictions: Mapping[str, SplitPredictions]) -> Scores:
+    def _score(self, splits: Mapping[str, EncodedSplit], predictions: dict[str, np.ndarray] | None = None) -> Scores:
+        """Score one task after another, on the first process, while the others wait for as long as that takes."""
         statistics = target_statistics(self.model)
-        return score_splits(self.tasks, splits, predictions, statistics, self.compute_metrics, self.trust)
+        keep = {name: needed(self.tasks[name], self.compute_metrics) for name in splits}
+        if predictions is not None:
+            keep = {name: Keep.outputs(self.tasks[name].num_outputs, everywhere=True) for name in splits}
+        found: dict[str, TaskScores] = {}
+        for name, prediction in self._predict(splits, keep):
+            if predictions is not None and prediction is not None:
+                # A function of the user's may work in the memory of what it is given.
+                mine = self.compute_metrics is None
+                predictions[name] = prediction.outputs if mine else prediction.outputs.copy()
+            if splits[name].labelled:
+                score = partial(self._score_task, name, splits[name], prediction, statistics.get(name))
+                found[name] = from_first(score)
+        return together(self.tasks, found)
 
-    def _predict(self, splits: Mapping[str, EncodedSplit], aside: bool = False) -> dict[str, SplitPredictions]:
-        """Predict; ``aside``: in the precision that the model is trained in, and without progress."""
+    def _score_task(
+        self,
+        name: str,
+        split: EncodedSplit,
+        prediction: SplitPredictions | None,
+        statistics: Mapping[str, Any] | None,
+    ) -> TaskScores:
+        assert prediction is not None  # the first process has it
+        return score_split(self.tasks[name], name, split, prediction, statistics, self.compute_metrics, self.trust)
+
+    def _predict(
+        self, splits: Mapping[str, EncodedSplit], keep: Mapping[str, Keep], aside: bool = False
+    ) -> Iterator[tuple[str, SplitPredictions | None]]:
+        """Predict one task after another.
+
+        Args:
+            splits: The rows by task.
+            keep: What is kept of each task's outputs.
+            aside: Whether to predict in the precision that the model is trained in, and without progress.
+        """
         model = self._wrap_model(self.model, training=False)
         model.to(self.args.device).eval()
         if callable(getattr(self.optimizer, "eval", None)):
@@ -188,20 +242,13 @@ class ScoringTrainer(StagedTrainer):
             with self.accelerator.autocast():
                 return plain_forward(model)(**batch)
 
-        predictions = {}
-        with cast_for_a_while(model, None if aside else self._evaluation_dtype):
-            for name, split in splits.items():
-                predictions[name] = predict_split(
-                    forward,
-                    name,
-                    split,
-                    self._collator({name: split.filled()}),
-                    self.tasks[name].num_outputs,
-                    self.args.eval_batch_size,
-                    self.processes,
-                    on_batch,
+        for name, split in splits.items():
+            collator = self._collator({name: split.filled()})
+            with cast_for_a_while(model, None if aside else self._evaluation_dtype):
+                found = predict_split(
+                    forward, name, split, collator, self.args.eval_batch_size, self.processes, on_batch, keep[name]
                 )
-        return predictions
+            yield name, found
 
     @property
     def _leaves_evaluation(self) -> bool:

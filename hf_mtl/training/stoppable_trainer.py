@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from hf_mtl.data.workers import hearing_of_deaths
 from hf_mtl.training.balanced_trainer import BalancedTrainer
 from hf_mtl.training.interruption import EvaluationLeft, Interruption, can_take_signals
+from hf_mtl.training.together import what_is_left
 from hf_mtl.training.unfinished import Unfinished
 
 
@@ -143,6 +145,7 @@ class StoppableTrainer(BalancedTrainer):
             stack.enter_context(self.interruption.deferring("in training"))
             stack.callback(setattr, self, "is_in_train", False)
             stack.callback(self.end_workers)
+            stack.enter_context(hearing_of_deaths(lambda: what_is_left(Path(str(self.args.output_dir)))))
             try:
                 yield
             except EvaluationLeft:  # before the first step, or of a step whose checkpoint says that it is due

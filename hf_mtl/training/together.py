@@ -29,13 +29,13 @@ def all_or_none(run: Path, path: Path | None = None) -> Iterator[None]:
         with writing(path or run):
             yield
     except DiskError as error:
-        failure = DiskError(f"{error} {_left(run)}", error.full)
+        failure = DiskError(f"{error} {what_is_left(run)}", error.full)
         failure.__cause__ = error
     agree(failure)
 
 
-def _left(run: Path) -> str:
-    """What is left of a run."""
+def what_is_left(run: Path) -> str:
+    """Say what is left of a run, and how to go on with it."""
     whole = newest_whole(run)
     if whole is None:
         return "There is no checkpoint yet; the run can only begin again."

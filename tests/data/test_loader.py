@@ -120,16 +120,6 @@ def test_no_window_is_planned_before_the_one_before_it_was_handed_out(workers: i
     assert mixture.asked_after == [0, 6, 12, 18]
 
 
-def test_workers_are_started_and_prefetch_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, Any] = {}
-    monkeypatch.setattr(loader_module, "DataLoader", lambda *args, **kwargs: asked.update(kwargs) or [])
-    steps = planned()
-    steps.workers = Workers(2, prefetch=3, context="fork")
-    list(steps._prefetch(0))
-    found = {key: asked[key] for key in ("num_workers", "prefetch_factor", "multiprocessing_context")}
-    assert found == {"num_workers": 2, "prefetch_factor": 3, "multiprocessing_context": "fork"}
-
-
 def test_workers_hand_out_the_same_batches() -> None:
     alone, helped = (
         list(train_loader(planned(accumulation=2, workers=workers), PER_EPOCH, int)) for workers in (0, 2)
@@ -153,13 +143,13 @@ def test_workers_start_where_a_resumed_run_does() -> None:
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Micro-batches that were made, by number."""
     made: list[int] = []
-    original = loader_module._Window.__getitem__
+    original = loader_module._Collation.__getitem__
 
-    def noting(self: Any, index: int) -> Any:
-        made.append(index)
-        return original(self, index)
+    def noting(self: Any, asked: Any) -> Any:
+        made.append(asked[0].step * self.accumulation + asked[1])
+        return original(self, asked)
 
-    monkeypatch.setattr(loader_module._Window, "__getitem__", noting)
+    monkeypatch.setattr(loader_module._Collation, "__getitem__", noting)
     return made
 
 

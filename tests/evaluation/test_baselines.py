@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from hf_mtl.evaluation import baseline_scores
+from hf_mtl.evaluation import (
+    ClassOutputs,
+    baseline_outputs,
+    baseline_predictions,
+    baseline_scores,
+    baselines,
+    score_task,
+)
 from hf_mtl.tasks import Regression, SequenceClassification
 
 GOOD, BAD = ["good fine day", "fine good food"], ["bad awful day", "awful bad food"]
@@ -56,3 +63,25 @@ def test_texts_without_words_are_said_and_equal_the_majority():
     with pytest.warns(UserWarning, match="no word"):
         scores = baseline_scores(task, "x", ["a", "!"], np.array([1, 0]), ["b"], np.array([0]))
     assert scores["tfidf"] == scores["majority"]
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "ece"])
+def test_what_is_kept_of_the_predictions_gives_the_scores_of_all_of_them(
+    metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    words = np.array(["apple", "pear", "plum", "cherry"])
+    texts = [" ".join(words[random.integers(0, 4, 5)]) for _ in range(60)]
+    task = SequenceClassification(labels=["a", "b", "c"], metrics=[metric])
+    labels = random.integers(0, 3, 40)
+    whole = baseline_outputs(task, texts[:40], labels, texts[40:])
+    monkeypatch.setattr(baselines, "ELEMENTS", 3 * 7)  # seven rows at once
+    kept = baseline_predictions(task, texts[:40], labels, texts[40:])
+    assert kept.keys() == whole.keys()
+    for name, outputs in whole.items():
+        np.testing.assert_array_equal(baseline_outputs(task, texts[:40], labels, texts[40:])[name], outputs)
+        found = kept[name]
+        assert isinstance(found, ClassOutputs)
+        assert (found.logits is None) == (metric == "accuracy")
+        truth = random.integers(0, 3, 20)
+        assert score_task(task, "t", found, truth) == score_task(task, "t", outputs, truth)

@@ -1,17 +1,20 @@
 """Predict rows of the tiny world, some without a label; started by `test_trainer_scoring`, also on two processes.
 
-Usage: predict_worker.py OUTPUT.npz [diverge]
+Usage: predict_worker.py OUTPUT.npz [diverge | first]
 
-With ``diverge``, train until the run is given up, and write which step that was instead.
+With ``diverge``, train until the run is given up, and write which step that was instead. With ``first``, have metrics
+computed that take longer than processes wait for each other, and that fail; write what each process knows of them.
 """
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from datasets import Dataset
+from transformers import EvalPrediction
 
 from hf_mtl.errors import DivergedError
 from tests import tiny
@@ -46,6 +49,32 @@ def diverge(output: str) -> None:
             np.savez(output, steps=steps.numpy(), message=str(error))
 
 
+def first(output: str) -> None:
+    called: list[int] = []
+
+    def slow(found: EvalPrediction) -> dict[str, float]:
+        called.append(len(found.predictions))
+        time.sleep(2.5)
+        return {"mine": float(found.predictions.sum())}
+
+    def fail(found: EvalPrediction) -> dict[str, float]:
+        raise ValueError("no such class")
+
+    evaluation = tiny.datasets({"topic": 23}, seed=4)
+    trainer = make(Path(tempfile.mkdtemp()), evaluation=evaluation, compute_metrics=slow, ddp_timeout=2)
+    scores = {"evaluate": trainer.evaluate(), "predict": trainer.predict(evaluation).metrics}
+    scores = {key: {name: value for name, value in of.items() if "mine" in name} for key, of in scores.items()}
+    trainer.compute_metrics = fail
+    try:
+        trainer.evaluate()
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+    everyone: list[str] = [""] * trainer.processes.world
+    torch.distributed.all_gather_object(everyone, repr((called, scores, said)))
+    if trainer.is_world_process_zero():
+        np.savez(output, everyone=everyone)
+
+
 def main(output: str) -> None:
     data, _ = unlabelled(tiny.datasets({"topic": 23, "mood": 7, "score": 13}, seed=4))
     trainer = make(Path(tempfile.mkdtemp()), per_device_eval_batch_size=4)
@@ -58,4 +87,4 @@ def main(output: str) -> None:
 
 
 if __name__ == "__main__":
-    (diverge if "diverge" in sys.argv else main)(sys.argv[1])
+    {"diverge": diverge, "first": first}.get(sys.argv[-1], main)(sys.argv[1])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_mtl.data.loader import GRACE, outlive_signals
+from hf_mtl.data.workers import GRACE, outlive_signals
 from hf_mtl.errors import Interrupted, Stopped, Terminated
 from hf_mtl.training import interruption
 from hf_mtl.training.interruption import Interruption, unclaimed, without_jit_checkpoint

@@ -93,6 +93,16 @@ def test_one_pair_of_processes_equals_one_process(tmp_path: Path) -> None:
     assert_same_run(found, reference, "sgd")
 
 
+@pytest.mark.slow
+def test_workers_change_no_bit_on_two_processes(tmp_path: Path) -> None:
+    run = (tmp_path, 2, 8, 2, "adamw_torch", "uw", "on")
+    learned = {"mixture": {"learn": {"every": 3, "lr": 5.0}}}  # decided by the losses before each window
+    alone = train_on_processes(*run, **learned)
+    helped = train_on_processes(*run, **learned, dataloader_num_workers=2)
+    assert alone.keys() == helped.keys()
+    assert all(torch.equal(alone[name], helped[name]) for name in alone)
+
+
 # What samples, has penalties or running statistics must not depend on the partition either.
 PROBABILISTIC: dict[str, dict[str, Any]] = {
     "vip": {"type": "vip"},

@@ -1,5 +1,6 @@
 """Evaluation and prediction, as a user of `transformers.Trainer` expects them."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -188,6 +189,15 @@ def test_two_processes_give_a_run_up_in_the_same_step(tmp_path: Path) -> None:
     found = work(tmp_path, 2, "diverge")
     assert found["steps"].tolist() == [8, 2]
     assert "is not finite since step 2" in str(found["message"])
+
+
+@pytest.mark.slow
+def test_one_process_computes_the_metrics_and_the_others_wait_for_as_long_as_it_takes(tmp_path: Path) -> None:
+    (called, scores, said), (elsewhere, same, heard) = map(ast.literal_eval, work(tmp_path, 2, "first")["everyone"])
+    assert (called, elsewhere) == ([23, 23], [])
+    assert scores == same
+    assert said == "ValueError: no such class"
+    assert heard == "LostProcessError: the first process of the run has failed (ValueError: no such class)."
 
 
 def test_own_metrics_join_those_of_each_task(tmp_path: Path) -> None:

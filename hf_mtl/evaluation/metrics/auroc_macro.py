@@ -2,15 +2,16 @@
 
 import math
 import warnings
+from collections.abc import Iterable
 
-import datasets
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from hf_mtl.evaluation.metrics.base import ClassificationMetric
+from hf_mtl.evaluation.metrics.base import ProbabilityMetric
+from hf_mtl.evaluation.outputs import class_probabilities
 
 
-class AurocMacro(ClassificationMetric):
+class AurocMacro(ProbabilityMetric):
     """Mean over classes of AUROC_c = P(p_c(x⁺) > p_c(x⁻)) + ½ P(p_c(x⁺) = p_c(x⁻)), in [0, 1].
 
     x⁺ is a row of class c and x⁻ any other row. Two classes: class 1 only, which says all. A class that no
@@ -29,25 +30,27 @@ class AurocMacro(ClassificationMetric):
     """
 
     key = "auroc_macro"
-    wants_probabilities = True
-
-    def _features(self) -> datasets.Features:
-        scores = datasets.Sequence(datasets.Value("float64"))
-        return datasets.Features({"prediction_scores": scores, "references": datasets.Value("int64")})
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """The metric of probabilities [n, C] and class ids [n]."""
-        classes = [1] if self.num_classes == 2 else range(self.num_classes)
+        return self._mean(predictions.T, references)
+
+    def of_logits(self, logits: np.ndarray, references: np.ndarray) -> float:
+        """The metric of the logits' probabilities [n, C] and class ids [n]."""
+        return self._mean(class_probabilities(logits), references)
+
+    def _mean(self, columns: Iterable[np.ndarray], references: np.ndarray) -> float:
+        """The mean over the classes, given the probabilities of one after the other, [n] each."""
         values = [
-            roc_auc_score(references == index, predictions[:, index])
-            for index in classes
-            if 0 < np.sum(references == index) < len(references)
+            roc_auc_score(references == index, column)
+            for index, column in enumerate(columns)
+            if (index == 1 or self.num_classes != 2) and 0 < np.sum(references == index) < len(references)
         ]
         if not values:
             warnings.warn(
                 "auroc_macro is undefined: all evaluated rows have one class. Evaluate on more rows, or use "
                 "another metric.",
-                stacklevel=2,
+                stacklevel=3,
             )
             return math.nan
         return float(np.mean(values))

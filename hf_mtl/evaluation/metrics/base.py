@@ -68,6 +68,24 @@ class ClassificationMetric(LocalMetric):
         """The metric of class ids [n] and [n]."""
 
 
+class ProbabilityMetric(ClassificationMetric):
+    """A metric of probabilities and true class ids.
+
+    Args:
+        num_classes: As there.
+    """
+
+    wants_probabilities = True
+
+    def _features(self) -> datasets.Features:
+        scores = datasets.Sequence(datasets.Value("float64"))
+        return datasets.Features({"prediction_scores": scores, "references": datasets.Value("int64")})
+
+    @abstractmethod
+    def of_logits(self, logits: np.ndarray, references: np.ndarray) -> float:
+        """The metric of the logits' probabilities, [n, C], without having all of them at once."""
+
+
 class RegressionMetric(LocalMetric):
     """A metric of predicted and true real values, in the targets' original units.
 

@@ -1,13 +1,12 @@
 """Expected calibration error."""
 
-import datasets
 import numpy as np
 
-from hf_mtl.evaluation.calibration import DEFAULT_BINS, probability_bins
-from hf_mtl.evaluation.metrics.base import ClassificationMetric
+from hf_mtl.evaluation.calibration import DEFAULT_BINS, probability_bins, softmax_bins
+from hf_mtl.evaluation.metrics.base import ProbabilityMetric
 
 
-class ECE(ClassificationMetric):
+class ECE(ProbabilityMetric):
     """Mean distance of confidence and accuracy Σ_b n_b/n |accuracy_b - confidence_b|, in [0, 1]; 0 is calibrated.
 
     The confidence of a row is the probability of its predicted class; rows are put in bins of equal width over
@@ -33,7 +32,6 @@ class ECE(ClassificationMetric):
 
     key = "ece"
     greater_is_better = False
-    wants_probabilities = True
 
     def __init__(self, num_classes: int, bins: int = DEFAULT_BINS):
         super().__init__(num_classes)
@@ -41,10 +39,10 @@ class ECE(ClassificationMetric):
             raise ValueError(f"bins must be 1 or more, found {bins}")
         self.bins = bins
 
-    def _features(self) -> datasets.Features:
-        scores = datasets.Sequence(datasets.Value("float64"))
-        return datasets.Features({"prediction_scores": scores, "references": datasets.Value("int64")})
-
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """The metric of probabilities [n, C] and class ids [n]."""
         return probability_bins(predictions, references, self.bins).error
+
+    def of_logits(self, logits: np.ndarray, references: np.ndarray) -> float:
+        """The metric of the logits' probabilities [n, C] and class ids [n]."""
+        return softmax_bins(logits, references, self.bins).error

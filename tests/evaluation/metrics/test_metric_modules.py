@@ -25,7 +25,8 @@ CLASSES = {
 
 def test_the_table_names_every_metric_and_says_what_its_class_says():
     found = {
-        cls.key: (module, name, cls.task_types, cls.greater_is_better) for (module, name), cls in CLASSES.items()
+        cls.key: (module, name, cls.task_types, cls.greater_is_better, cls.wants_probabilities)
+        for (module, name), cls in CLASSES.items()
     }
     assert found == {name: tuple(entry) for name, entry in METRICS.items()}
     assert len(CLASSES) == len(found)
