@@ -30,7 +30,7 @@ from hf_mtl.training.interruption import Interruption
 from hf_mtl.training.own_metrics import plain
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.scoring import Scores, TaskScores, needed, score_split, together
-from hf_mtl.training.setup import check_token_ids, encode_splits, target_statistics
+from hf_mtl.training.setup import encode_splits, target_statistics
 from hf_mtl.training.staged import StagedTrainer
 from hf_mtl.training.task_checks import check_scoring
 from hf_mtl.training.temperatures import forget_temperatures, has_temperature, set_temperatures
