@@ -11,6 +11,13 @@ MAYBE = ("PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 """Where one says so that also starts processes for runs of their own, or a shell for a single one."""
 _RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 _LOCAL = ("LOCAL_RANK", "LOCAL_WORLD_SIZE")
+_SHARDED = tuple(f"ACCELERATE_USE_{kind}" for kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG"))
+
+WHOLE_MODEL = (
+    "Every process holds the whole model, and DDP (`accelerate launch --multi_gpu`) needs no argument. To make it "
+    "fit: bf16, activation_checkpointing, model.lora, or a smaller per_device_train_batch_size with more "
+    "gradient_accumulation_steps; leave it out"
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,16 @@ def environment_mistakes() -> list[Mistake]:
         Mistake(name, f"'{os.environ[name]}' in the environment is no whole number", "Launchers set it; unset it.")
         for name in (*_RANKS, *STARTED, *_LOCAL)
         if os.environ.get(name) and _whole(name) is None and os.environ[name] != "-1"
+    ]
+
+
+def sharding_mistakes() -> list[Mistake]:
+    """Say where `accelerate launch`, by its options or its file, is to split the model over the processes."""
+    found = "in the environment, from the options of `accelerate launch` or the file of `accelerate config`"
+    return [
+        Mistake(name, f"'{os.environ[name]}' {found}", WHOLE_MODEL)
+        for name in _SHARDED
+        if os.environ.get(name, "").lower() in ("1", "true", "yes", "on", "y", "t")
     ]
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sized
 from typing import Any
 
 from torch import nn
-from transformers.training_args import ParallelMode
 
 from hf_mtl.argument_fields import refused_fields
+from hf_mtl.argument_kinds import kind_mistakes
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
@@ -15,8 +15,9 @@ from hf_mtl.evaluation import absent_classes, greater_is_better, metric_keys, un
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
-from hf_mtl.training.argument_effects import idle_options, unbuildable
+from hf_mtl.training.argument_effects import idle_options, unknown_words
 from hf_mtl.training.launch import launch_mistakes
+from hf_mtl.training.stub_builds import unbuildable
 from hf_mtl.training.temperatures import has_temperature
 
 logger = get_logger(__name__)
@@ -39,6 +40,8 @@ _AT_LEAST_ONE = (
     "early_stopping_patience",
     "save_total_limit",
     "dataloader_prefetch_factor",
+    "ddp_timeout",
+    "ddp_bucket_cap_mb",
 )
 _NOT_NEGATIVE = (
     "learning_rate",
@@ -92,13 +95,9 @@ def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> N
 
 def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
     """Arguments that cannot work, or cannot mean here what they mean to the Trainer."""
+    if mistakes := list(kind_mistakes(args, MultiTaskTrainingArguments)):  # set since the arguments were made
+        return mistakes
     refused = [
-        (
-            bool(args.fsdp) and args.parallel_mode != ParallelMode.DISTRIBUTED,
-            "fsdp",
-            f"is {args.fsdp!r}, and there is one process",
-            "Start several with `accelerate launch`, or leave it out",
-        ),
         (args.n_gpu > 1, "n_gpu", f"this one process sees {args.n_gpu} GPUs", "Start it with `accelerate launch`"),
         (
             args.early_stopping_patience is not None
@@ -109,8 +108,9 @@ def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
         ),
     ]
     mistakes = [Mistake(f"training.{key}", found, remedy) for wrong, key, found, remedy in refused if wrong]
-    found = [*launch_mistakes(args), *refused_fields(vars(args)), *mistakes]
-    return [*found, *_out_of_range(args), *_too_large(args), *idle_options(args), *unbuildable(args)]
+    given = {**vars(args), "fsdp_config": None}  # refused before transformers filled it in
+    found = [*launch_mistakes(args), *refused_fields(given), *mistakes, *_out_of_range(args), *_too_large(args)]
+    return [*found, *idle_options(args), *unknown_words(args), *unbuildable(args)]
 
 
 def search_unused(args: MultiTaskTrainingArguments) -> None:
@@ -132,8 +132,6 @@ def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
         value = getattr(args, key)
         if value is not None and value < least:
             mistakes.append(Mistake(f"training.{key}", f"is {value}", f"Allowed: {allowed}"))
-    if args.max_grad_norm is None:
-        mistakes.append(Mistake("training.max_grad_norm", "is None", "Set 0, which clips nothing"))
     for what in ("logging", "eval", "save"):
         steps = getattr(args, f"{what}_steps")
         if getattr(args, f"{what}_strategy") == "steps" and steps is not None and not steps > 0:
@@ -144,8 +142,13 @@ def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
         mistakes.append(Mistake("training.max_backward_passes", f"is {passes}", remedy))
     if args.max_flops is not None and not args.max_flops > 0:
         mistakes.append(Mistake("training.max_flops", f"is {args.max_flops}", "Allowed: more than 0"))
-    if not 0 <= args.seed < 2**32:
-        mistakes.append(Mistake("training.seed", f"is {args.seed}", f"Allowed: 0 to {2**32 - 1}"))
+    for key in ("seed", "data_seed"):
+        seed = getattr(args, key)
+        if seed is not None and not 0 <= seed < 2**32:
+            mistakes.append(Mistake(f"training.{key}", f"is {seed}", f"Allowed: 0 to {2**32 - 1}"))
+    if args.warmup_steps > 1 and args.warmup_steps % 1:
+        remedy = "Allowed: a whole number of steps, or below 1 a share of the run"
+        mistakes.append(Mistake("training.warmup_steps", f"is {args.warmup_steps}", remedy))
     if args.max_steps < -1 or args.max_steps == 0:
         remedy = "Allowed: at least 1; leave it out to train for num_train_epochs"
         mistakes.append(Mistake("training.max_steps", f"is {args.max_steps}", remedy))

@@ -49,7 +49,6 @@ from hf_mtl.training.argument_checks import (
 from hf_mtl.training.balance_watch import BalanceWatch
 from hf_mtl.training.balancing import (
     check_task_gradients,
-    is_sharded,
     make_aggregator,
     make_gradient_options,
     make_weighting,
@@ -58,6 +57,7 @@ from hf_mtl.training.beginning import Beginning
 from hf_mtl.training.budget import Budget, limit_steps
 from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback, LogStepsCallback
 from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
+from hf_mtl.training.ddp_checks import check_ddp
 from hf_mtl.training.doubts import say_doubts
 from hf_mtl.training.ending import Ending
 from hf_mtl.training.extra_passes import LossPass
@@ -74,6 +74,7 @@ from hf_mtl.training.scheduling import SchedulesCallback
 from hf_mtl.training.scoring_trainer import Datasets
 from hf_mtl.training.setup import fit_statistics, make_schedules
 from hf_mtl.training.signals import TaskSignals
+from hf_mtl.training.stub_builds import check_builds
 from hf_mtl.training.task_gradients import OF_GRADIENTS, TaskGradients
 from hf_mtl.training.teleportation import Teleportation
 from hf_mtl.training.temperatures import forget_temperatures
@@ -200,11 +201,12 @@ class MultiTaskTrainer(WatchedTrainer):
             {name: self.tasks[name] for name in sizes},
             self.signals,
         )
+        check_ddp(self.args, len(sizes), self.task_gradients is None, self.schedules)
+        check_builds(self)
         self.steps = self._new_steps(self.rows_per_step)
         speaks = self.is_world_process_zero()
         if speaks:
-            through_ddp = self.task_gradients is None
-            say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps, through_ddp)
+            say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps)
         self.balance = BalanceWatch(list(sizes), self.weighting, speaks)
         self.add_callback(self.balance)
         self.add_callback(LogStepsCallback())
@@ -257,7 +259,7 @@ class MultiTaskTrainer(WatchedTrainer):
             )
             self.add_callback(self.teleportation)
         self.conflicts = ConflictLog(list(self.mixture.sizes))
-        if aggregator is None and several and options.log_every and not is_sharded(self.args):
+        if aggregator is None and several and options.log_every:
             self.add_callback(
                 SampledConflicts(
                     self.model,
