@@ -11,7 +11,7 @@ from hf_mtl.argument_fields import SHARDING, refused_fields
 from hf_mtl.argument_kinds import kind_mistakes, make_whole
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.file_kinds import other_kind
-from hf_mtl.launched import sharding_mistakes
+from hf_mtl.launched import launcher_mistakes
 
 LEAST_OFTEN = 500
 """Steps between two records of the log in a long run that does not say how many."""
@@ -128,7 +128,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
             UserError: With all of it at once.
         """
         asked = {key: getattr(self, key) for key in SHARDING}
-        mistakes = [*sharding_mistakes(), *refused_fields(asked), *_unreadable(vars(self))]
+        mistakes = [*launcher_mistakes(), *refused_fields(asked), *_unreadable(vars(self))]
         mistakes += kind_mistakes(self, MultiTaskTrainingArguments)
         if mistakes:
             raise UserError(mistakes)

@@ -12,6 +12,7 @@ MAYBE = ("PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 _RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 _LOCAL = ("LOCAL_RANK", "LOCAL_WORLD_SIZE")
 _SHARDED = tuple(f"ACCELERATE_USE_{kind}" for kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG"))
+_PRECISION, _PRECISIONS = "ACCELERATE_MIXED_PRECISION", ("no", "fp16", "bf16")
 
 WHOLE_MODEL = (
     "Every process holds the whole model, and DDP (`accelerate launch --multi_gpu`) needs no argument. To make it "
@@ -56,14 +57,19 @@ def environment_mistakes() -> list[Mistake]:
     ]
 
 
-def sharding_mistakes() -> list[Mistake]:
-    """Say where `accelerate launch`, by its options or its file, is to split the model over the processes."""
+def launcher_mistakes() -> list[Mistake]:
+    """Say what `accelerate launch`, by its options or its file, asks for that a run here cannot do."""
     found = "in the environment, from the options of `accelerate launch` or the file of `accelerate config`"
-    return [
+    mistakes = [
         Mistake(name, f"'{os.environ[name]}' {found}", WHOLE_MODEL)
         for name in _SHARDED
         if os.environ.get(name, "").lower() in ("1", "true", "yes", "on", "y", "t")
     ]
+    precision = os.environ.get(_PRECISION, "no")
+    if precision not in _PRECISIONS:
+        remedy = f"Allowed: {', '.join(_PRECISIONS)}; or leave it out, and set training.bf16"
+        mistakes.append(Mistake(_PRECISION, f"'{precision}' {found}", remedy))
+    return mistakes
 
 
 def _whole(name: str) -> int | None:

@@ -64,11 +64,15 @@ def test_defaults_are_not_refused(tmp_path: Any) -> None:
     assert list(refused_fields(vars(MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True)))) == []
 
 
+def _give(folder: Any, asked: dict[str, Any]) -> None:
+    """To the arguments, and those to a Trainer."""
+    check_arguments(MODEL, MultiTaskTrainingArguments(output_dir=str(folder), use_cpu=True, **asked), {})
+
+
 @pytest.mark.parametrize("name", [name for name in REFUSED if name in FIELDS])
 def test_a_refused_field_is_refused_in_python(tmp_path: Any, name: str) -> None:
     with pytest.raises(UserError) as caught:
-        args = MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, **{name: ASKED[name]})
-        check_arguments(MODEL, args, {})
+        _give(tmp_path, {name: ASKED[name]})
     [mistake] = caught.value.mistakes
     assert (mistake.key, mistake.remedy) == (f"training.{name}", REFUSED[name])
     assert mistake.problem.startswith("is ")

@@ -1,9 +1,11 @@
 """What arguments a MultiTaskTrainer cannot work with, said before anything is done."""
 
 from collections.abc import Mapping, Sized
+from pathlib import Path
 from typing import Any
 
 from torch import nn
+from transformers.trainer_utils import SaveStrategy
 
 from hf_mtl.argument_fields import refused_fields
 from hf_mtl.argument_kinds import kind_mistakes
@@ -16,6 +18,7 @@ from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.argument_effects import idle_options, unknown_words
+from hf_mtl.training.fresh_folder import place_mistakes
 from hf_mtl.training.launch import launch_mistakes
 from hf_mtl.training.stub_builds import unbuildable
 from hf_mtl.training.temperatures import has_temperature
@@ -69,8 +72,14 @@ _AT_MOST = {
 _MOST_ROWS_OF_A_WINDOW = 10**8
 
 
-def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> None:
+def check_arguments(model: object, args: object, others: Mapping[str, Any], trains: bool = False) -> None:
     """Refuse what cannot work, all of it at once.
+
+    Args:
+        model: The model.
+        args: The training arguments.
+        others: The other arguments of the Trainer.
+        trains: Whether there are rows to train on, so that checkpoints will be written.
 
     Raises:
         UserError: If the model or an argument does not fit a `MultiTaskTrainer`.
@@ -87,6 +96,9 @@ def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> N
         mistakes.append(Mistake("model", f"is a {type(model).__name__}", remedy))
     if isinstance(args, MultiTaskTrainingArguments):
         mistakes += check_training(args)
+        if args.should_save:  # as the Trainer makes it, whatever it is for
+            writes = trains and args.save_strategy != SaveStrategy.NO
+            mistakes += place_mistakes(Path(str(args.output_dir)), writes)
     else:
         mistakes.append(Mistake("args", f"are {type(args).__name__}", "Give MultiTaskTrainingArguments"))
     if mistakes:

@@ -15,7 +15,7 @@ from hf_mtl.data.load import load_tasks
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import Mistake, RecipeError, UserError
-from hf_mtl.launched import environment_mistakes
+from hf_mtl.launched import environment_mistakes, launcher_mistakes
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import Recipe
 from hf_mtl.shown import get_logger
@@ -39,7 +39,7 @@ def located(recipe: Recipe) -> Iterator[None]:
 
 def output_dir(recipe: Recipe) -> str:
     """The folder of a recipe's run."""
-    return str(recipe.training.options().get("output_dir", "runs/hf_mtl"))
+    return str(recipe.training.options().get("output_dir") or "runs/hf_mtl")
 
 
 def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments:
@@ -52,7 +52,8 @@ def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments
     Raises:
         RecipeError: If the arguments do not fit together.
     """
-    if mistakes := environment_mistakes():  # which the arguments would read to join the other processes
+    # Which the arguments would read to join the other processes.
+    if mistakes := [*environment_mistakes(), *launcher_mistakes()]:
         raise RecipeError(mistakes)
     options = {**recipe.training.options(), "output_dir": output_dir(recipe), **changes}
     try:

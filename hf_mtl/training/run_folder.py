@@ -10,11 +10,13 @@ from typing import Any
 
 from accelerate import PartialState
 
+from hf_mtl.data.processes import agree
 from hf_mtl.errors import CheckpointError, DiskError, Mistake, RunError
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.reporting.results_file import read_results
 from hf_mtl.shown import get_logger
 from hf_mtl.training.checkpoint import LOADED, MANIFEST, MODEL_CONFIG, checkpoints, is_checkpoint, listed
+from hf_mtl.training.fresh_folder import place_mistakes
 from hf_mtl.training.own_checkpoints import own_files, remove_empty, strangers
 from hf_mtl.training.replaced_run import ReplacedRun
 from hf_mtl.training.run_data import DATA, TRAINED, RunData
@@ -110,11 +112,24 @@ class RunFolder:
         """Refuse a path where there cannot be a folder.
 
         Raises:
-            RunError: If it, or a part of it, is a file.
+            RunError: If it, or a part of it, is a file, or its name is too long.
         """
-        for path in (self.figures, self.path, *self.path.parents):
-            if path.exists() and not path.is_dir():
-                raise RunError(Mistake("training.output_dir", f"{path} is a file, not a folder"))
+        try:
+            for path in (self.figures, self.path, *self.path.parents):
+                if path.exists() and not path.is_dir():
+                    raise RunError(Mistake("training.output_dir", f"{path} is a file, not a folder"))
+        except OSError as error:
+            found = f"{path} cannot be a folder: {error.strerror}"
+            raise RunError(Mistake("training.output_dir", found, "Choose another one")) from error
+
+    def refuse_unwritable(self) -> None:
+        """Refuse, on all processes together, a folder that cannot be made or written.
+
+        Raises:
+            RunError: If it is one.
+        """
+        found = place_mistakes(self.path) if PartialState().is_main_process else []
+        agree(RunError(found) if found else None)
 
     def _in_the_way(self, goes_on: bool) -> Iterator[str]:
         """What lies where the run would write and is not the run's, by name.

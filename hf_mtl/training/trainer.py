@@ -62,6 +62,7 @@ from hf_mtl.training.doubts import say_doubts
 from hf_mtl.training.ending import Ending
 from hf_mtl.training.extra_passes import LossPass
 from hf_mtl.training.finite import FiniteWatch
+from hf_mtl.training.fresh_folder import leaving_nothing
 from hf_mtl.training.frozen_groups import FrozenGroups
 from hf_mtl.training.interruption import Interruption, without_jit_checkpoint
 from hf_mtl.training.objective import Objective, StepResult
@@ -108,6 +109,7 @@ class MultiTaskTrainer(WatchedTrainer):
         UserError: If arguments, data or model do not fit together; all mistakes at once.
     """
 
+    @leaving_nothing
     def __init__(
         self,
         model: MultiTaskModel | None = None,
@@ -123,7 +125,7 @@ class MultiTaskTrainer(WatchedTrainer):
         **kwargs: Any,
     ):
         args = args or MultiTaskTrainingArguments(output_dir="tmp_trainer")
-        check_arguments(model, args, kwargs)
+        check_arguments(model, args, kwargs, trains=train_dataset is not None)
         assert model is not None
         self.model = model
         self.tasks = model.tasks
