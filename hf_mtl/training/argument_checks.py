@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+from transformers import Trainer
 from transformers.trainer_utils import SaveStrategy
 
 from hf_mtl.argument_fields import refused_fields
@@ -20,6 +21,7 @@ from hf_mtl.tasks import Task
 from hf_mtl.training.argument_effects import idle_options, unknown_words
 from hf_mtl.training.fresh_folder import place_mistakes
 from hf_mtl.training.launch import launch_mistakes
+from hf_mtl.training.own_code import replaced_methods, unknown_arguments
 from hf_mtl.training.stub_builds import unbuildable
 from hf_mtl.training.temperatures import has_temperature
 
@@ -31,7 +33,7 @@ MOST_STEPS = 10**9
 _ELSEWHERE = {
     "data_collator": "hf_mtl plans and collates its own batches",
     "compute_loss_func": "set `loss` on the task",
-    "model_init": "build the model with MultiTaskModel.from_backbone",
+    "model_init": "build the model with MultiTaskModel.from_backbone; in a search, in each trial",
     "preprocess_logits_for_metrics": "use compute_metrics",
 }
 
@@ -72,7 +74,9 @@ _AT_MOST = {
 _MOST_ROWS_OF_A_WINDOW = 10**8
 
 
-def check_arguments(model: object, args: object, others: Mapping[str, Any], trains: bool = False) -> None:
+def check_arguments(
+    model: object, args: object, others: Mapping[str, Any], trains: bool = False, trainer: type = Trainer
+) -> None:
     """Refuse what cannot work, all of it at once.
 
     Args:
@@ -80,6 +84,7 @@ def check_arguments(model: object, args: object, others: Mapping[str, Any], trai
         args: The training arguments.
         others: The other arguments of the Trainer.
         trains: Whether there are rows to train on, so that checkpoints will be written.
+        trainer: The class of the Trainer.
 
     Raises:
         UserError: If the model or an argument does not fit a `MultiTaskTrainer`.
@@ -89,6 +94,7 @@ def check_arguments(model: object, args: object, others: Mapping[str, Any], trai
         for key, reason in _ELSEWHERE.items()
         if others.get(key) is not None
     ]
+    mistakes += [*unknown_arguments(others), *(replaced_methods(trainer) if trains else ())]
     if not isinstance(model, MultiTaskModel):
         remedy = "Give a MultiTaskModel; see MultiTaskModel.from_backbone"
         if isinstance(getattr(model, "base_model", None), nn.Module) and hasattr(model, "peft_config"):

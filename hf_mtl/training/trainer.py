@@ -66,6 +66,7 @@ from hf_mtl.training.fresh_folder import leaving_nothing
 from hf_mtl.training.frozen_groups import FrozenGroups
 from hf_mtl.training.interruption import Interruption, without_jit_checkpoint
 from hf_mtl.training.objective import Objective, StepResult
+from hf_mtl.training.own_code import take_tokenizer
 from hf_mtl.training.own_optimizer import check_fused, check_own_optimizer
 from hf_mtl.training.preparation import unprepare
 from hf_mtl.training.probes import Prober
@@ -94,7 +95,7 @@ class MultiTaskTrainer(WatchedTrainer):
         train_dataset: ``{task: Dataset}`` with the columns that the tasks name (or ``input_ids``). A model of one
             task takes a plain Dataset too.
         eval_dataset: The same for evaluation.
-        processing_class: The tokenizer.
+        processing_class: The tokenizer; also as ``tokenizer``, with a FutureWarning.
         mixture: Options of `hf_mtl.data.Mixture`, such as ``{"temperature": 2.0}``.
         balancing: ``{"weighting": name or {"name": ..., options}, "aggregator": the same, "reduction": "rows" or
             "tasks", "exact_accumulation": bool, "gradients": options of `hf_mtl.gradients.GradientOptions`}``. None:
@@ -125,7 +126,8 @@ class MultiTaskTrainer(WatchedTrainer):
         **kwargs: Any,
     ):
         args = args or MultiTaskTrainingArguments(output_dir="tmp_trainer")
-        check_arguments(model, args, kwargs, trains=train_dataset is not None)
+        processing_class = take_tokenizer(processing_class, kwargs)
+        check_arguments(model, args, kwargs, trains=train_dataset is not None, trainer=type(self))
         assert model is not None
         self.model = model
         self.tasks = model.tasks
