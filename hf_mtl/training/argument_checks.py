@@ -15,6 +15,7 @@ from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, Mistake, UserError, known
 from hf_mtl.evaluation import absent_classes, greater_is_better, metric_keys, undefined_metrics
+from hf_mtl.launched import WHOLE_MODEL
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
@@ -100,6 +101,8 @@ def check_arguments(
         if isinstance(getattr(model, "base_model", None), nn.Module) and hasattr(model, "peft_config"):
             remedy += ", whose lora= puts peft's adapters into the encoder and leaves the heads whole"
         mistakes.append(Mistake("model", f"is a {type(model).__name__}", remedy))
+    elif (parts := getattr(model, "tp_size", None) or 1) > 1:
+        mistakes.append(Mistake("model", f"is split over {parts} processes (tp_plan)", WHOLE_MODEL))
     if isinstance(args, MultiTaskTrainingArguments):
         mistakes += check_training(args)
         if args.should_save:  # as the Trainer makes it, whatever it is for

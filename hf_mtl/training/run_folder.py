@@ -11,7 +11,7 @@ from typing import Any
 from accelerate import PartialState
 
 from hf_mtl.data.processes import agree
-from hf_mtl.errors import CheckpointError, DiskError, Mistake, RunError
+from hf_mtl.errors import CheckpointError, DiskError, Mistake, RunError, UserError
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.reporting.results_file import read_results
 from hf_mtl.shown import get_logger
@@ -54,6 +54,7 @@ class RunFolder:
         self.staging = self.path / STAGING
         self.record = RunRecord(self.path)
         self.replaced = ReplacedRun(self.path)
+        self._fresh = False  # whether a run begins where none was
 
     @property
     def exists(self) -> bool:
@@ -193,6 +194,7 @@ class RunFolder:
     def _make_room(self, resume: bool, overwrite: bool) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.staging, ignore_errors=True)
+        self._fresh = not self.exists
         if overwrite and self.record.begun:
             self.replaced.take_away()
         elif resume and not self.record.begun:
@@ -213,16 +215,32 @@ class RunFolder:
     def or_as_before(self) -> Iterator[None]:
         """Put the run that was replaced back if the new one ends with an error before it has a checkpoint or a model.
 
+        Of a run that is refused before it has one, nothing is left where none was before.
         Where the new one ends later without results, the replaced one is kept, and it is said where.
         """
         try:
             yield
+        except UserError:
+            if PartialState().is_main_process and self._fresh and not self._has_weights():
+                self._take_back()
+            raise
         finally:
             if PartialState().is_main_process and self.replaced.place is not None and not self.is_finished:
                 self._give_back()
 
+    def _has_weights(self) -> bool:
+        return any(map(own_files, checkpoints(self.path))) or MODEL_CONFIG in self._sealed()
+
+    def _take_back(self) -> None:
+        """Remove what a run has written before its first step."""
+        for name in self.record.files:
+            if self.record.is_own(name):
+                (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / WORK, ignore_errors=True)
+        self.record.path.unlink(missing_ok=True)
+
     def _give_back(self) -> None:
-        begun = any(map(own_files, checkpoints(self.path))) or MODEL_CONFIG in self._sealed()
+        begun = self._has_weights()
         shutil.rmtree(self.staging, ignore_errors=True)
         try:
             if not begun and self.replaced.give_back():

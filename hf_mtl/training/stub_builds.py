@@ -5,7 +5,6 @@ import inspect
 import math
 from collections.abc import Iterator, Mapping
 from functools import cache
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -120,7 +119,8 @@ def check_builds(trainer: "PlannedTrainer") -> None:
     Raises:
         UserError: If there is one.
     """
-    args, steps, mistakes = trainer.args, trainer.total_steps, []
+    args, steps = trainer.args, trainer.total_steps
+    mistakes: list[Mistake] = []
     if trainer.optimizer is None and trainer.optimizer_cls_and_kwargs is None:
         mistakes += _target_mistakes(args, trainer.model)
     if trainer.lr_scheduler is None and steps > 0:
@@ -167,7 +167,7 @@ def _rates(schedule: Any, steps: int, warmup: int) -> dict[int, float]:
     if isinstance(schedule, LambdaLR):
         turns = {0, 1, warmup - 1, warmup, warmup + 1, steps // 2, steps - 1, steps}
         base = schedule.base_lrs[0]
-        return {at: base * schedule.lr_lambdas[0](at) for at in sorted(turns) if 0 <= at <= steps}
+        return {at: float(base * schedule.lr_lambdas[0](at)) for at in sorted(turns) if 0 <= at <= steps}
     for score in (1.0, 2.0, 0.5):  # one that follows scores
         schedule.step(score)
     return {len(schedule.optimizer.param_groups): float(schedule.optimizer.param_groups[0]["lr"])}
@@ -222,7 +222,7 @@ def _checkpointing(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
         elif option in _SWITCHES and not isinstance(value, bool):
             mistakes.append(Mistake(key, f"{option} is {value!r}", "Allowed: true or false"))
     layers = options.pop("every_n_layers", 1)
-    if not (isinstance(layers, Integral) and layers >= 1):
+    if not (isinstance(layers, int) and layers >= 1):
         mistakes.append(Mistake(key, f"every_n_layers is {layers!r}", "Allowed: at least 1"))
     if options.pop("offload", False) is True and args.device.type == "cpu":
         remedy = "Leave it out: on a CPU the activations are where it would bring them"
