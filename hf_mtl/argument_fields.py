@@ -12,6 +12,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from hf_mtl.errors import Mistake
+from hf_mtl.launched import WHOLE_MODEL
 
 _HONOURED = """
     output_dir seed data_seed full_determinism use_cpu
@@ -31,7 +32,7 @@ _HONOURED = """
     accelerator_config dataloader_num_workers dataloader_pin_memory dataloader_prefetch_factor
     dataloader_multiprocessing_context dataloader_persistent_workers
     ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers ddp_backend ddp_timeout
-    fsdp fsdp_config deepspeed skip_memory_metrics
+    skip_memory_metrics
 """
 HONOURED = frozenset(_HONOURED.split())
 
@@ -45,8 +46,12 @@ IRRELEVANT = {
     "eval_accumulation_steps": "a row's predictions are a few numbers, and never fill a device",
 }
 
+SHARDING = ("fsdp", "fsdp_config", "deepspeed")
+"""Fields that split a model over processes; transformers acts on them while it reads the arguments."""
+
 # Why, and what to do instead.
 REFUSED = {
+    **dict.fromkeys((*SHARDING, "parallelism_config"), WHOLE_MODEL),
     "auto_find_batch_size": "The rows per step stay fixed in a run; lower per_device_train_batch_size and raise "
     "gradient_accumulation_steps, which gives the same updates",
     "average_tokens_across_devices": "A loss is always divided by the rows of the step on all processes; leave it on",
@@ -63,7 +68,6 @@ REFUSED = {
     "label_smoothing_factor": "Set label_smoothing on the tasks that want it",
     "length_column_name": "Lengths are those of the token ids; leave it out",
     "liger_kernel_config": "Liger's kernels are not put into the encoder; leave it out",
-    "parallelism_config": "Every process has rows of its own here; use DDP, fsdp or deepspeed",
     "prediction_loss_only": "Every task is scored; name its scores with the task's metrics",
     "train_sampling_strategy": "The mixture draws the rows, and length_grouping groups them by length",
     "use_cache": "Nothing is generated, so there is nothing to keep; leave it off",
@@ -71,7 +75,7 @@ REFUSED = {
 }
 
 # Values beside the default that say what is so anyhow.
-_AS_IT_IS = {"label_names": ["labels"]}
+_AS_IT_IS: dict[str, tuple[Any, ...]] = {"label_names": (["labels"],), **dict.fromkeys(SHARDING, ("", {}, False))}
 
 # What a user's script may read, and what the command line says for a recipe.
 OF_THE_COMMAND_LINE = {
@@ -132,7 +136,7 @@ def refused_fields(values: Mapping[str, Any]) -> Iterator[Mistake]:
     fields = {field.name: field for field in dataclasses.fields(TrainingArguments)}
     for name, remedy in REFUSED.items():
         value = values.get(name)
-        if name in fields and value not in (None, [], _default(fields[name]), _AS_IT_IS.get(name)):
+        if name in fields and value not in (None, [], _default(fields[name]), *_AS_IT_IS.get(name, ())):
             yield Mistake(f"training.{name}", f"is {_shown(value)}", remedy)
     yield from _accelerator(values.get("accelerator_config"))
 

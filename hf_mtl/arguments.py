@@ -1,20 +1,23 @@
 """The training arguments: those of `transformers.TrainingArguments`, and a few that several tasks need."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from transformers import TrainingArguments
 
+from hf_mtl.argument_fields import SHARDING, refused_fields
+from hf_mtl.argument_kinds import kind_mistakes, make_whole
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.file_kinds import other_kind
+from hf_mtl.launched import launcher_mistakes
 
 LEAST_OFTEN = 500
 """Steps between two records of the log in a long run that does not say how many."""
 
 
-_FILES = ("accelerator_config", "fsdp_config", "deepspeed")
+_FILES = ("accelerator_config",)
 """Arguments that may be the path of a JSON file."""
 _MOST_BYTES = 1 << 20
 
@@ -108,7 +111,8 @@ class MultiTaskTrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
-        _check_files(vars(self))
+        make_whole(self, MultiTaskTrainingArguments)
+        self._refuse()
         # The Trainer checks `optim` against its own list; adamax joins it through the optimizer hook.
         adamax = str(vars(self)["optim"]) == "adamax"
         if adamax:
@@ -122,23 +126,28 @@ class MultiTaskTrainingArguments(TrainingArguments):
         if adamax:
             self.optim = "adamax"
 
+    def _refuse(self) -> None:
+        """Refuse what transformers would fail at, or act upon, while it reads the arguments.
 
-def _check_files(options: Mapping[str, Any]) -> None:
-    """Refuse what is no file of options, before transformers reads it: a device never ends.
+        Raises:
+            UserError: With all of it at once.
+        """
+        asked = {key: getattr(self, key) for key in SHARDING}
+        mistakes = [*launcher_mistakes(), *refused_fields(asked), *_unreadable(vars(self))]
+        mistakes += kind_mistakes(self, MultiTaskTrainingArguments)
+        if mistakes:
+            raise UserError(mistakes)
 
-    Raises:
-        UserError: If there is one.
-    """
-    mistakes = []
+
+def _unreadable(options: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Find what is no file of options: reading a device never ends."""
     for key in _FILES:
         path = options[key]
         if not isinstance(path, str) or not os.path.exists(path):
             continue  # the options themselves, or a name that transformers says is missing
         found = os.stat(path)
         if kind := other_kind(found.st_mode):
-            mistakes.append(Mistake(f"training.{key}", f"'{path}' is {kind}, not a file", "Give a JSON file."))
+            yield Mistake(f"training.{key}", f"'{path}' is {kind}, not a file", "Give a JSON file.")
         elif found.st_size > _MOST_BYTES:
             problem = f"'{path}' has {found.st_size:,} bytes"
-            mistakes.append(Mistake(f"training.{key}", problem, f"Allowed: a JSON file of at most {_MOST_BYTES:,}."))
-    if mistakes:
-        raise UserError(mistakes)
+            yield Mistake(f"training.{key}", problem, f"Allowed: a JSON file of at most {_MOST_BYTES:,}.")

@@ -11,6 +11,14 @@ MAYBE = ("PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 """Where one says so that also starts processes for runs of their own, or a shell for a single one."""
 _RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 _LOCAL = ("LOCAL_RANK", "LOCAL_WORLD_SIZE")
+_SHARDED = tuple(f"ACCELERATE_USE_{kind}" for kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG"))
+_PRECISION, _PRECISIONS = "ACCELERATE_MIXED_PRECISION", ("no", "fp16", "bf16")
+
+WHOLE_MODEL = (
+    "Every process holds the whole model, and DDP (`accelerate launch --multi_gpu`) needs no argument. To make it "
+    "fit: bf16, activation_checkpointing, model.lora, or a smaller per_device_train_batch_size with more "
+    "gradient_accumulation_steps; leave it out"
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,21 @@ def environment_mistakes() -> list[Mistake]:
         for name in (*_RANKS, *STARTED, *_LOCAL)
         if os.environ.get(name) and _whole(name) is None and os.environ[name] != "-1"
     ]
+
+
+def launcher_mistakes() -> list[Mistake]:
+    """Say what `accelerate launch`, by its options or its file, asks for that a run here cannot do."""
+    found = "in the environment, from the options of `accelerate launch` or the file of `accelerate config`"
+    mistakes = [
+        Mistake(name, f"'{os.environ[name]}' {found}", WHOLE_MODEL)
+        for name in _SHARDED
+        if os.environ.get(name, "").lower() in ("1", "true", "yes", "on", "y", "t")
+    ]
+    precision = os.environ.get(_PRECISION, "no")
+    if precision not in _PRECISIONS:
+        remedy = f"Allowed: {', '.join(_PRECISIONS)}; or leave it out, and set training.bf16"
+        mistakes.append(Mistake(_PRECISION, f"'{precision}' {found}", remedy))
+    return mistakes
 
 
 def _whole(name: str) -> int | None:

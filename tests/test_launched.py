@@ -2,7 +2,9 @@
 
 import pytest
 
-from hf_mtl.launched import STARTED, Launched, count, environment_mistakes, launched
+from hf_mtl import MultiTaskTrainingArguments
+from hf_mtl.errors import UserError
+from hf_mtl.launched import STARTED, WHOLE_MODEL, Launched, count, environment_mistakes, launched, launcher_mistakes
 
 NAMES = (*STARTED, "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
@@ -46,3 +48,22 @@ def test_what_is_no_number_is_a_mistake(monkeypatch: pytest.MonkeyPatch, name: s
 def test_numbers_and_nothing_are_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("LOCAL_RANK", value)
     assert environment_mistakes() == []
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG"])
+def test_a_launcher_that_splits_the_model_is_told_what_to_use(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "True")
+    [mistake] = launcher_mistakes()
+    assert (mistake.key, mistake.remedy) == (f"ACCELERATE_USE_{kind}", WHOLE_MODEL)
+    with pytest.raises(UserError, match=f"ACCELERATE_USE_{kind}: 'True' in the environment, from the options of"):
+        MultiTaskTrainingArguments(output_dir="none")
+    monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "false")
+    assert launcher_mistakes() == []
+
+
+def test_a_launcher_with_a_precision_that_no_run_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp8")
+    [mistake] = launcher_mistakes()
+    assert mistake.remedy == "Allowed: no, fp16, bf16; or leave it out, and set training.bf16"
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    assert launcher_mistakes() == []

@@ -10,6 +10,7 @@ from hf_mtl.data.check import check_rows, check_splits, empty_split
 from hf_mtl.data.columns import COUNTED, collect, name_count, raise_all
 from hf_mtl.data.complete import carve_splits, drop_unlabelled, limit_rows
 from hf_mtl.data.fingerprint import fingerprint
+from hf_mtl.data.formats import no_dataset, plain_rows
 from hf_mtl.data.gather import gather_splits
 from hf_mtl.data.labels import label_notes
 from hf_mtl.data.loaded import LoadedTask
@@ -109,8 +110,8 @@ def prepare_dataset(name: str, task: Task, dataset: Dataset, split: str, labelle
         DataError: With everything that is wrong.
     """
     if not isinstance(dataset, Dataset):
-        found = f"the {split} data is a {type(dataset).__name__}"
-        raise DataError(Mistake(f"tasks.{name}", found, "Give a datasets.Dataset."))
+        raise DataError(no_dataset(dataset, name, split))
+    dataset = plain_rows(dataset, name, split)
     mistakes = missing_columns(task, name, {split: dataset}, labelled)
     if not len(dataset):
         mistakes.append(empty_split(name, split))

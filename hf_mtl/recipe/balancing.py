@@ -1,6 +1,5 @@
 """The balancing section of a recipe: its methods and their options, and what they cannot work with."""
 
-import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from hf_mtl.recipe.sections import Method
 
 Methods: TypeAlias = "Mapping[Family, Method]"
-
-# Training arguments that leave each process a part of every parameter and its gradient.
-_SHARDING = ("fsdp", "deepspeed")
 
 
 def build_balancing(data: Any, tasks: list[str], mistakes: list[Mistake]) -> tuple[Balancing | None, Methods]:
@@ -97,10 +93,6 @@ def check_balancing(
         if getattr(method, "scope", None) == "adapters" and model.lora in (None, False):
             remedy = "Set model.lora, or another scope."
             mistakes.append(Mistake(f"balancing.{family}.scope", "'adapters', and the model has none", remedy))
-    sharding = [f"training.{key}" for key in _SHARDING if training is not None and training.options().get(key)]
-    launched = [key for key in _SHARDING if os.environ.get(f"ACCELERATE_USE_{key.upper()}") == "true"]
-    sharding = sharding or [f"{key} of accelerate launch" for key in launched]
-    mistakes += [item for key in sharding for item in _sharded(key, methods, balancing)]
     if training is not None and training.options().get("torch_compile"):
         for _, method in _of_gradients(methods):
             problem = (
@@ -136,14 +128,3 @@ def _of_gradients(methods: Methods) -> "Iterator[tuple[Family, Method]]":
     for family, method in methods.items():
         if isinstance(method, GradientAggregator) or method.needs & {"norms", "jacobian"}:
             yield family, method
-
-
-def _sharded(key: str, methods: Methods, balancing: Balancing | None) -> Iterator[Mistake]:
-    """What needs whole task gradients, where each process has a part of every parameter."""
-    for family, method in _of_gradients(methods):
-        problem = f"'{method.name}' needs every task's whole gradient, which {key} splits over the processes"
-        remedy = f"Take a weighting of losses, such as famo or uw, or leave {key} out, which trains with DDP."
-        yield Mistake(f"balancing.{family}", problem, remedy)
-    if balancing is not None and balancing.gradients.options().get("log_every"):
-        problem = f"records whole task gradients, which {key} splits over the processes"
-        yield Mistake("balancing.gradients.log_every", problem, "Leave it out, or set it to 0.")

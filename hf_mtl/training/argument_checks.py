@@ -1,19 +1,26 @@
 """What arguments a MultiTaskTrainer cannot work with, said before anything is done."""
 
 from collections.abc import Mapping, Sized
+from pathlib import Path
 from typing import Any
 
 from torch import nn
-from transformers.training_args import ParallelMode
+from transformers import Trainer
+from transformers.trainer_utils import SaveStrategy
 
 from hf_mtl.argument_fields import refused_fields
+from hf_mtl.argument_kinds import kind_mistakes
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.errors import Mistake, UserError
+from hf_mtl.launched import WHOLE_MODEL
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Task
-from hf_mtl.training.argument_effects import checkpointing_mistakes, idle_options, unbuildable
+from hf_mtl.training.argument_effects import checkpointing_mistakes, idle_options, unknown_words
+from hf_mtl.training.fresh_folder import place_mistakes
 from hf_mtl.training.launch import launch_mistakes
+from hf_mtl.training.own_code import replaced_methods, unknown_arguments
 from hf_mtl.training.own_metrics import own_metrics_mistakes
+from hf_mtl.training.stub_builds import unbuildable
 from hf_mtl.training.temperatures import has_temperature
 
 MOST_STEPS = 10**9
@@ -22,7 +29,7 @@ MOST_STEPS = 10**9
 _ELSEWHERE = {
     "data_collator": "hf_mtl plans and collates its own batches",
     "compute_loss_func": "set `loss` on the task",
-    "model_init": "build the model with MultiTaskModel.from_backbone",
+    "model_init": "build the model with MultiTaskModel.from_backbone; in a search, in each trial",
     "preprocess_logits_for_metrics": "use compute_metrics",
 }
 
@@ -34,6 +41,8 @@ _AT_LEAST_ONE = (
     "early_stopping_patience",
     "save_total_limit",
     "dataloader_prefetch_factor",
+    "ddp_timeout",
+    "ddp_bucket_cap_mb",
 )
 _NOT_NEGATIVE = (
     "learning_rate",
@@ -61,8 +70,17 @@ _AT_MOST = {
 _MOST_ROWS_OF_A_WINDOW = 10**8
 
 
-def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> None:
+def check_arguments(
+    model: object, args: object, others: Mapping[str, Any], trains: bool = False, trainer: type = Trainer
+) -> None:
     """Refuse what cannot work, all of it at once.
+
+    Args:
+        model: The model.
+        args: The training arguments.
+        others: The other arguments of the Trainer.
+        trains: Whether there are rows to train on, so that checkpoints will be written.
+        trainer: The class of the Trainer.
 
     Raises:
         UserError: If the model or an argument does not fit a `MultiTaskTrainer`.
@@ -73,14 +91,20 @@ def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> N
         if others.get(key) is not None
     ]
     mistakes += own_metrics_mistakes(others.get("compute_metrics"))
+    mistakes += [*unknown_arguments(others), *(replaced_methods(trainer) if trains else ())]
     if not isinstance(model, MultiTaskModel):
         remedy = "Give a MultiTaskModel; see MultiTaskModel.from_backbone"
         if isinstance(getattr(model, "base_model", None), nn.Module) and hasattr(model, "peft_config"):
             remedy += ", whose lora= puts peft's adapters into the encoder and leaves the heads whole"
         mistakes.append(Mistake("model", f"is a {type(model).__name__}", remedy))
+    elif (parts := getattr(model, "tp_size", None) or 1) > 1:
+        mistakes.append(Mistake("model", f"is split over {parts} processes (tp_plan)", WHOLE_MODEL))
     if isinstance(args, MultiTaskTrainingArguments):
         mistakes += check_training(args)
         mistakes += checkpointing_mistakes(model, args)
+        if args.should_save:  # as the Trainer makes it, whatever it is for
+            writes = trains and args.save_strategy != SaveStrategy.NO
+            mistakes += place_mistakes(Path(str(args.output_dir)), writes)
     else:
         mistakes.append(Mistake("args", f"are {type(args).__name__}", "Give MultiTaskTrainingArguments"))
     if mistakes:
@@ -89,13 +113,9 @@ def check_arguments(model: object, args: object, others: Mapping[str, Any]) -> N
 
 def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
     """Arguments that cannot work, or cannot mean here what they mean to the Trainer."""
+    if mistakes := list(kind_mistakes(args, MultiTaskTrainingArguments)):  # set since the arguments were made
+        return mistakes
     refused = [
-        (
-            bool(args.fsdp) and args.parallel_mode != ParallelMode.DISTRIBUTED,
-            "fsdp",
-            f"is {args.fsdp!r}, and there is one process",
-            "Start several with `accelerate launch`, or leave it out",
-        ),
         (args.n_gpu > 1, "n_gpu", f"this one process sees {args.n_gpu} GPUs", "Start it with `accelerate launch`"),
         (
             args.early_stopping_patience is not None
@@ -106,8 +126,9 @@ def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
         ),
     ]
     mistakes = [Mistake(f"training.{key}", found, remedy) for wrong, key, found, remedy in refused if wrong]
-    found = [*launch_mistakes(args), *refused_fields(vars(args)), *mistakes]
-    return [*found, *_out_of_range(args), *_too_large(args), *idle_options(args), *unbuildable(args)]
+    given = {**vars(args), "fsdp_config": None}  # refused before transformers filled it in
+    found = [*launch_mistakes(args), *refused_fields(given), *mistakes, *_out_of_range(args), *_too_large(args)]
+    return [*found, *idle_options(args), *unknown_words(args), *unbuildable(args)]
 
 
 def search_unused(args: MultiTaskTrainingArguments) -> None:
@@ -129,8 +150,6 @@ def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
         value = getattr(args, key)
         if value is not None and value < least:
             mistakes.append(Mistake(f"training.{key}", f"is {value}", f"Allowed: {allowed}"))
-    if args.max_grad_norm is None:
-        mistakes.append(Mistake("training.max_grad_norm", "is None", "Set 0, which clips nothing"))
     for what in ("logging", "eval", "save"):
         steps = getattr(args, f"{what}_steps")
         if getattr(args, f"{what}_strategy") == "steps" and steps is not None and not steps > 0:
@@ -141,8 +160,13 @@ def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
         mistakes.append(Mistake("training.max_backward_passes", f"is {passes}", remedy))
     if args.max_flops is not None and not args.max_flops > 0:
         mistakes.append(Mistake("training.max_flops", f"is {args.max_flops}", "Allowed: more than 0"))
-    if not 0 <= args.seed < 2**32:
-        mistakes.append(Mistake("training.seed", f"is {args.seed}", f"Allowed: 0 to {2**32 - 1}"))
+    for key in ("seed", "data_seed"):
+        seed = getattr(args, key)
+        if seed is not None and not 0 <= seed < 2**32:
+            mistakes.append(Mistake(f"training.{key}", f"is {seed}", f"Allowed: 0 to {2**32 - 1}"))
+    if args.warmup_steps > 1 and args.warmup_steps % 1:
+        remedy = "Allowed: a whole number of steps, or below 1 a share of the run"
+        mistakes.append(Mistake("training.warmup_steps", f"is {args.warmup_steps}", remedy))
     if args.max_steps < -1 or args.max_steps == 0:
         remedy = "Allowed: at least 1; leave it out to train for num_train_epochs"
         mistakes.append(Mistake("training.max_steps", f"is {args.max_steps}", remedy))

@@ -12,7 +12,6 @@ from hf_mtl.data.collate import Layout
 from hf_mtl.modeling import split_parameters
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.shown import get_logger
-from hf_mtl.training.balancing import is_sharded
 from hf_mtl.training.beside import forget_passes_beside
 from hf_mtl.training.extra_passes import LossPass, RandomState
 from hf_mtl.training.objective import Objective, StepResult
@@ -126,8 +125,7 @@ class BalancedTrainer(PlannedTrainer):
         return self._part(outputs, plan) * scale
 
     def _begin_step(self, model: nn.Module) -> None:
-        if not is_sharded(self.args):
-            check_wrapped(self, model)
+        check_wrapped(self, model)
         forget_passes_beside(model)
         self._random = RandomState(self.args.device)
         self._by_gradients = self.task_gradients is not None and self.task_gradients.wanted

@@ -1,7 +1,6 @@
 """The balancing methods of a run, built from what a recipe says and told what they need to know."""
 
 import inspect
-import os
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, get_args
@@ -144,12 +143,6 @@ def _in_order(key: str, values: Mapping[str, Any], names: list[str]) -> list[Any
     return [values[name] for name in names]
 
 
-def is_sharded(args: TrainingArguments) -> bool:
-    """Whether parameters are sharded over the processes, by the arguments or by ``accelerate launch``."""
-    launched = any(os.environ.get(f"ACCELERATE_USE_{kind}") == "true" for kind in ("FSDP", "DEEPSPEED"))
-    return bool(args.fsdp or args.deepspeed) or launched
-
-
 def check_task_gradients(
     weighting: LossWeighting,
     aggregator: GradientAggregator | None,
@@ -161,16 +154,13 @@ def check_task_gradients(
     """Refuse methods that need the gradients of single tasks where there are none to be had.
 
     Raises:
-        UserError: If nothing is trained that the tasks share, its parameters are sharded, the forward is compiled,
-            or the layout or the model's precision does not suit the method.
+        UserError: If nothing is trained that the tasks share, the forward is compiled, or the layout or the model's
+            precision does not suit the method.
     """
     needs = aggregator is not None or bool(weighting.needs & OF_GRADIENTS)
     if not needs:
         return
     name, key = (aggregator.name, "aggregator") if aggregator is not None else (weighting.name, "weighting")
-    if is_sharded(args):
-        found = f"'{name}' needs the gradients of single tasks, and FSDP or DeepSpeed shards the parameters"
-        raise UserError(Mistake(f"balancing.{key}", found, "Use a loss weighting such as uw or famo, or DDP"))
     if args.torch_compile:
         found = f"'{name}' needs the gradients of single tasks, which a compiled forward does not give"
         raise UserError(Mistake("training.torch_compile", found, "Leave it out, or use a loss weighting such as uw"))

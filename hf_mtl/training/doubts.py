@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from transformers import TrainingArguments
-from transformers.training_args import ParallelMode
 
 from hf_mtl.data.learned_temperature import REFERENCE_STEPS, LearnedTemperature
 from hf_mtl.data.mixture import Mixture
@@ -14,7 +13,6 @@ from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.schedules import Schedule, Schedules
 from hf_mtl.schedules.mt2st_feedback import MT2STFeedback
 from hf_mtl.shown import get_logger
-from hf_mtl.training.balancing import is_sharded
 from hf_mtl.training.schedule_checks import planned_evaluations
 
 logger = get_logger(__name__)
@@ -26,7 +24,6 @@ def say_doubts(
     model: MultiTaskModel,
     args: TrainingArguments,
     window_steps: int,
-    through_ddp: bool = True,
 ) -> None:
     """Warn of what can have no effect in a run, and of precision that the device does not have.
 
@@ -36,14 +33,12 @@ def say_doubts(
         model: The model.
         args: The training arguments.
         window_steps: Steps of a window; what moves the mixture or learns takes effect at their boundaries.
-        through_ddp: Whether backward passes go through DDP, if there are several processes.
     """
     total = schedules.run.total_steps
     if total < 1:
         return
     doubts = [
         *_precision(args),
-        *(_unused(args, len(schedules.run.tasks)) if through_ddp else ()),
         *_anneal(mixture, total, window_steps),
         *_learner(mixture.learner, total, window_steps),
         *_schedules(schedules, args, window_steps),
@@ -57,18 +52,6 @@ def say_doubts(
 def _precision(args: TrainingArguments) -> Iterator[Mistake]:
     if args.fp16 and args.device.type == "cpu":
         yield Mistake("training.fp16", "is on, and a CPU trains in float32", "Set bf16, or leave it out")
-
-
-def _unused(args: TrainingArguments, tasks: int) -> Iterator[Mistake]:
-    """DDP waits for the gradients of a head that had no rows, unless it looks for what is unused."""
-    of_ddp = args.parallel_mode == ParallelMode.DISTRIBUTED and not is_sharded(args)
-    if not of_ddp or tasks < 2 or args.ddp_find_unused_parameters:
-        return
-    reentrant = args.ddp_find_unused_parameters is None  # otherwise it would have been set
-    key = "gradient_checkpointing_kwargs.use_reentrant" if reentrant else "ddp_find_unused_parameters"
-    found = "is on" if reentrant else "is off"
-    problem = f"{found}: DDP aborts after a step in which a process has no row of one of the {tasks} tasks"
-    yield Mistake(f"training.{key}", problem, "Leave it out")
 
 
 def _anneal(mixture: Mixture, total: int, window: int) -> Iterator[Mistake]:

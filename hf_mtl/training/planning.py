@@ -65,10 +65,11 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
     """
     args = make_arguments(recipe, report_to="none", push_to_hub=False)
     folder = RunFolder(str(args.output_dir))
+    folder.refuse_file()
+    folder.refuse_unwritable()
     # What lies beside a run tells of that run: a later plan, maybe of another recipe, goes into a file of its own.
     figure = folder.figures / ("plan.png" if folder.exists else "mixture.png")
     _check_figure(figure)
-    folder.refuse_file()
     refuse_place(recipe, folder)
     with no_bars(args.disable_tqdm):
         prepared = prepare(recipe, args, tokenizer_folder=None)

@@ -15,7 +15,7 @@ from hf_mtl.data.load import load_tasks, say_notes
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.errors import Mistake, RecipeError, UserError
 from hf_mtl.evaluation import Trust
-from hf_mtl.launched import environment_mistakes
+from hf_mtl.launched import environment_mistakes, launcher_mistakes
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import Recipe
 from hf_mtl.training.argument_checks import check_training
@@ -38,7 +38,7 @@ def located(recipe: Recipe) -> Iterator[None]:
 
 def output_dir(recipe: Recipe) -> str:
     """The folder of a recipe's run."""
-    return str(recipe.training.options().get("output_dir", "runs/hf_mtl"))
+    return str(recipe.training.options().get("output_dir") or "runs/hf_mtl")
 
 
 def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments:
@@ -51,7 +51,8 @@ def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments
     Raises:
         RecipeError: If the arguments do not fit together.
     """
-    if mistakes := environment_mistakes():  # which the arguments would read to join the other processes
+    # Which the arguments would read to join the other processes.
+    if mistakes := [*environment_mistakes(), *launcher_mistakes()]:
         raise RecipeError(mistakes)
     options = {**recipe.training.options(), "output_dir": output_dir(recipe), **changes}
     try:

@@ -7,7 +7,7 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from hf_mtl.errors import one_line
+from hf_mtl.errors import Mistake, RunError, one_line
 from hf_mtl.shown import get_logger
 
 logger = get_logger(__name__)
@@ -17,7 +17,7 @@ _SET_UP = ("on_init_end", "on_train_begin")
 
 
 def outlive_reports(callbacks: Iterable[TrainerCallback]) -> None:
-    """Let training go on where a program of ``report_to`` fails after it has been set up.
+    """Let training go on where a program of ``report_to`` fails after it has been set up, and not begin before.
 
     Args:
         callbacks: Those of a Trainer; others than such programs' stay as they are.
@@ -28,6 +28,8 @@ def outlive_reports(callbacks: Iterable[TrainerCallback]) -> None:
             told = _Told(type(callback).__name__)
             for event in events:
                 setattr(callback, event, _outlived(getattr(callback, event), told))
+            begin = "on_train_begin"
+            setattr(callback, begin, _set_up(getattr(callback, begin), told.name))
 
 
 class _Told:
@@ -41,6 +43,20 @@ class _Told:
         if not self.once:
             logger.warning(f"{self.name} of report_to failed: {one_line(error)}. Training goes on.")
         self.once = True
+
+
+def _set_up(report: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """An event in which a program is set up, for which a key or a server may be missing."""
+
+    @wraps(report)
+    def tried(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return report(*args, **kwargs)
+        except Exception as error:
+            found = f"{name} cannot be set up: {one_line(error)}"
+            raise RunError(Mistake("training.report_to", found, "Set it up, or leave it out")) from error
+
+    return tried
 
 
 def _outlived(report: Callable[..., Any], told: _Told) -> Callable[..., Any]:

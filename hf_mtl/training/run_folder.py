@@ -10,11 +10,13 @@ from typing import Any
 
 from accelerate import PartialState
 
-from hf_mtl.errors import CheckpointError, DiskError, Mistake, RunError
+from hf_mtl.data.processes import agree
+from hf_mtl.errors import CheckpointError, DiskError, Mistake, RunError, UserError
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.reporting.results_file import read_results
 from hf_mtl.shown import get_logger
 from hf_mtl.training.checkpoint import LOADED, MANIFEST, MODEL_CONFIG, checkpoints, is_checkpoint, listed
+from hf_mtl.training.fresh_folder import place_mistakes
 from hf_mtl.training.own_checkpoints import own_files, remove_empty, strangers
 from hf_mtl.training.replaced_run import ReplacedRun
 from hf_mtl.training.run_data import DATA, TRAINED, RunData
@@ -54,6 +56,7 @@ class RunFolder:
         self.replaced = ReplacedRun(self.path)
         self.goes_on = False
         """Whether a finished run is trained on: it is then an unfinished one."""
+        self._fresh = False  # whether a run begins where none was
 
     @property
     def exists(self) -> bool:
@@ -112,11 +115,24 @@ class RunFolder:
         """Refuse a path where there cannot be a folder.
 
         Raises:
-            RunError: If it, or a part of it, is a file.
+            RunError: If it, or a part of it, is a file, or its name is too long.
         """
-        for path in (self.figures, self.path, *self.path.parents):
-            if path.exists() and not path.is_dir():
-                raise RunError(Mistake("training.output_dir", f"{path} is a file, not a folder"))
+        try:
+            for path in (self.figures, self.path, *self.path.parents):
+                if path.exists() and not path.is_dir():
+                    raise RunError(Mistake("training.output_dir", f"{path} is a file, not a folder"))
+        except OSError as error:
+            found = f"{path} cannot be a folder: {error.strerror}"
+            raise RunError(Mistake("training.output_dir", found, "Choose another one")) from error
+
+    def refuse_unwritable(self) -> None:
+        """Refuse, on all processes together, a folder that cannot be made or written.
+
+        Raises:
+            RunError: If it is one.
+        """
+        found = place_mistakes(self.path) if PartialState().is_main_process else []
+        agree(RunError(found) if found else None)
 
     def _in_the_way(self, goes_on: bool) -> Iterator[str]:
         """What lies where the run would write and is not the run's, by name.
@@ -180,6 +196,7 @@ class RunFolder:
     def _make_room(self, resume: bool, overwrite: bool) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.staging, ignore_errors=True)
+        self._fresh = not self.exists
         if overwrite and self.record.begun:
             self.replaced.take_away()
         elif resume and not self.record.begun:
@@ -200,16 +217,32 @@ class RunFolder:
     def or_as_before(self) -> Iterator[None]:
         """Put the run that was replaced back if the new one ends with an error before it has a checkpoint or a model.
 
+        Of a run that is refused before it has one, nothing is left where none was before.
         Where the new one ends later without results, the replaced one is kept, and it is said where.
         """
         try:
             yield
+        except UserError:
+            if PartialState().is_main_process and self._fresh and not self._has_weights():
+                self._take_back()
+            raise
         finally:
             if PartialState().is_main_process and self.replaced.place is not None and not self.is_finished:
                 self._give_back()
 
+    def _has_weights(self) -> bool:
+        return any(map(own_files, checkpoints(self.path))) or MODEL_CONFIG in self._sealed()
+
+    def _take_back(self) -> None:
+        """Remove what a run has written before its first step."""
+        for name in self.record.files:
+            if self.record.is_own(name):
+                (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / WORK, ignore_errors=True)
+        self.record.path.unlink(missing_ok=True)
+
     def _give_back(self) -> None:
-        begun = any(map(own_files, checkpoints(self.path))) or MODEL_CONFIG in self._sealed()
+        begun = self._has_weights()
         shutil.rmtree(self.staging, ignore_errors=True)
         try:
             if not begun and self.replaced.give_back():

@@ -1,7 +1,7 @@
 """One run at a time in a folder: every process of a run holds its lock, and a new run must have it alone."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from accelerate import PartialState
@@ -9,6 +9,7 @@ from accelerate import PartialState
 from hf_mtl.data.processes import agree
 from hf_mtl.disk import FULL
 from hf_mtl.errors import Mistake, RunError
+from hf_mtl.training.fresh_folder import missing, remove_empty
 from hf_mtl.training.heartbeat import Heartbeat
 from hf_mtl.training.kernel_lock import KernelLock, NoKernelLockError
 from hf_mtl.training.together import all_or_none
@@ -31,7 +32,7 @@ def run_lock(folder: Path) -> Iterator[None]:
         RunError: On every process, if another run is at work in the folder, or if nothing can be written there.
         DiskError: On every process, if the disk is full.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    made = missing(folder)
     processes = PartialState()
     held: list[KernelLock | Heartbeat] = []
     try:
@@ -40,9 +41,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     finally:
         for lock in held:
             lock.release(last=processes.is_main_process)
-        for path in made:
-            with suppress(OSError):  # something lies in it
-                path.rmdir()
+        remove_empty(made)
 
 
 def _hold_together(folder: Path, processes: PartialState, held: list[KernelLock | Heartbeat]) -> None:

@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, DatasetDict, IterableDatasetDict
+from transformers import PreTrainedTokenizerBase
 
 from hf_mtl.data.columns import collect, raise_all
+from hf_mtl.data.formats import plain_rows
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import prepare_dataset
 from hf_mtl.data.processes import is_main_process
@@ -51,9 +53,13 @@ def encode_splits(
         datasets = {next(iter(tasks)): datasets}
     unknown = [name for name in datasets if name not in tasks]
     if unknown:
+        of_splits = isinstance(datasets, DatasetDict | IterableDatasetDict)
+        way = " A DatasetDict holds splits: give {task: data['train']}." if of_splits else ""
         raise DataError(
-            [Mistake(f"tasks.{name}", "the model has no such task", known(tasks, name)) for name in unknown]
+            [Mistake(f"tasks.{name}", "the model has no such task", known(tasks, name) + way) for name in unknown]
         )
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        _refuse_without_tokenizer(datasets, tokenizer)
     encoded: dict[str, EncodedSplit] = {}
     mistakes: list[Mistake] = []
     for name, task in tasks.items():
@@ -64,6 +70,8 @@ def encode_splits(
             encoded[name] = dataset
             continue
         try:
+            if isinstance(dataset, Dataset):
+                dataset = plain_rows(dataset, name, split)
             encoded[name] = _encode(name, task, dataset, tokenizer, max_length, split)
             say_padding(name, task, dataset, encoded[name], tokenizer, split)
         except DataError as error:
@@ -76,6 +84,14 @@ def encode_splits(
         for name, found in encoded.items():
             _say_what_is_left_out(name, found, split)
     return encoded
+
+
+def _refuse_without_tokenizer(datasets: Mapping[str, Any], found: Any) -> None:
+    texts = ", ".join(name for name, dataset in datasets.items() if not isinstance(dataset, EncodedSplit))
+    if texts:
+        problem = "is missing" if found is None else f"is a {type(found).__name__}"
+        remedy = f"Give the tokenizer of the backbone, such as AutoTokenizer.from_pretrained gives, for {texts}"
+        raise DataError(Mistake("processing_class", problem, remedy))
 
 
 def _say_what_is_left_out(name: str, found: EncodedSplit, split: str) -> None:

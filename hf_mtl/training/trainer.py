@@ -42,7 +42,6 @@ from hf_mtl.training.argument_checks import check_arguments, check_length, check
 from hf_mtl.training.balance_watch import BalanceWatch
 from hf_mtl.training.balancing import (
     check_task_gradients,
-    is_sharded,
     make_aggregator,
     make_gradient_options,
     make_weighting,
@@ -51,15 +50,18 @@ from hf_mtl.training.beginning import Beginning
 from hf_mtl.training.budget import Budget, limit_steps
 from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback, LogStepsCallback
 from hf_mtl.training.conflicts import ConflictLog, SampledConflicts
+from hf_mtl.training.ddp_checks import check_ddp
 from hf_mtl.training.doubts import say_doubts
 from hf_mtl.training.encoder_limits import row_limit
 from hf_mtl.training.ending import Ending, stays_stopped
 from hf_mtl.training.extra_passes import LossPass
 from hf_mtl.training.finite import FiniteWatch
+from hf_mtl.training.fresh_folder import leaving_nothing
 from hf_mtl.training.frozen_groups import FrozenGroups
 from hf_mtl.training.horizon import say_other_length
 from hf_mtl.training.interruption import Interruption, without_jit_checkpoint
 from hf_mtl.training.objective import Objective, StepResult
+from hf_mtl.training.own_code import take_tokenizer
 from hf_mtl.training.own_optimizer import check_fused, check_own_optimizer
 from hf_mtl.training.preparation import unprepare
 from hf_mtl.training.probes import Prober
@@ -70,6 +72,7 @@ from hf_mtl.training.scheduling import SchedulesCallback
 from hf_mtl.training.scoring_trainer import Datasets
 from hf_mtl.training.setup import fit_statistics, make_schedules
 from hf_mtl.training.signals import TaskSignals
+from hf_mtl.training.stub_builds import check_builds
 from hf_mtl.training.task_checks import check_evaluation, check_scoring, check_tasks
 from hf_mtl.training.task_gradients import OF_GRADIENTS, TaskGradients
 from hf_mtl.training.teleportation import Teleportation
@@ -89,7 +92,7 @@ class MultiTaskTrainer(WatchedTrainer):
         train_dataset: ``{task: Dataset}`` with the columns that the tasks name (or ``input_ids``). A model of one
             task takes a plain Dataset too.
         eval_dataset: The same for evaluation.
-        processing_class: The tokenizer.
+        processing_class: The tokenizer; also as ``tokenizer``, with a FutureWarning.
         mixture: Options of `hf_mtl.data.Mixture`, such as ``{"temperature": 2.0}``.
         balancing: ``{"weighting": name or {"name": ..., options}, "aggregator": the same, "reduction": "rows" or
             "tasks", "exact_accumulation": bool, "gradients": options of `hf_mtl.gradients.GradientOptions`}``. None:
@@ -104,6 +107,7 @@ class MultiTaskTrainer(WatchedTrainer):
         UserError: If arguments, data or model do not fit together; all mistakes at once.
     """
 
+    @leaving_nothing
     def __init__(
         self,
         model: MultiTaskModel | None = None,
@@ -119,7 +123,8 @@ class MultiTaskTrainer(WatchedTrainer):
         **kwargs: Any,
     ):
         args = args or MultiTaskTrainingArguments(output_dir="tmp_trainer")
-        check_arguments(model, args, kwargs)
+        processing_class = take_tokenizer(processing_class, kwargs)
+        check_arguments(model, args, kwargs, trains=train_dataset is not None, trainer=type(self))
         assert model is not None
         self.model = model
         self.tasks = model.tasks
@@ -199,11 +204,12 @@ class MultiTaskTrainer(WatchedTrainer):
             {name: self.tasks[name] for name in sizes},
             self.signals,
         )
+        check_ddp(self.args, len(sizes), self.task_gradients is None, self.schedules)
+        check_builds(self)
         self.steps = self._new_steps(self.rows_per_step)
         speaks = self.is_world_process_zero()
         if speaks:
-            through_ddp = self.task_gradients is None
-            say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps, through_ddp)
+            say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps)
         self.balance = BalanceWatch(list(sizes), self.weighting, speaks)
         self.add_callback(self.balance)
         self.add_callback(LogStepsCallback())
@@ -256,7 +262,7 @@ class MultiTaskTrainer(WatchedTrainer):
             )
             self.add_callback(self.teleportation)
         self.conflicts = ConflictLog(list(self.mixture.sizes))
-        if aggregator is None and several and options.log_every and not is_sharded(self.args):
+        if aggregator is None and several and options.log_every:
             self.add_callback(
                 SampledConflicts(
                     self.model,

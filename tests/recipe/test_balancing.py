@@ -194,42 +194,10 @@ def test_adapters_decide_only_where_there_are_some(write: Write, method: str) ->
     assert mistakes(write(MINIMAL), f"balancing.{method}", "model.lora=false")
 
 
-@pytest.mark.parametrize("sharding", ["fsdp=full_shard", "deepspeed={zero_optimization: {stage: 2}}"])
-@pytest.mark.parametrize(
-    ("family", "method"),
-    [
-        ("aggregator", "pcgrad"),
-        ("aggregator", "graddrop"),
-        ("weighting", "gradnorm"),
-        ("weighting", "gradnorm_scaling"),
-        ("weighting", "excess_mtl"),
-    ],
-)
-def test_task_gradients_and_sharding_are_refused_with_the_alternative(
-    write: Write, sharding: str, family: str, method: str
-) -> None:
-    key = sharding.partition("=")[0]
-    [said] = mistakes(write(MINIMAL), f"balancing.{family}={method}", f"training.{sharding}")
-    assert said == (
-        f"balancing.{family}: '{method}' needs every task's whole gradient, which training.{key} splits over the "
-        "processes. Take a weighting of losses, such as famo or uw, or leave "
-        f"training.{key} out, which trains with DDP."
-    )
-
-
 def test_task_gradients_and_compiling_are_refused_with_the_alternative(write: Write) -> None:
     [said] = mistakes(write(MINIMAL), "balancing.aggregator=pcgrad", "training.torch_compile=true")
     assert said.startswith("training.torch_compile: is on, and 'pcgrad' needs every task's gradient")
     assert load_recipe(write(MINIMAL), ["balancing.weighting=famo", "training.torch_compile=true"])
-
-
-@pytest.mark.parametrize(("kind", "key"), [("FSDP", "fsdp"), ("DEEPSPEED", "deepspeed")])
-def test_sharding_that_the_launcher_set_up_is_refused_too(
-    write: Write, monkeypatch: pytest.MonkeyPatch, kind: str, key: str
-) -> None:
-    monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "true")
-    [said] = mistakes(write(MINIMAL), "balancing.aggregator=pcgrad")
-    assert f"which {key} of accelerate launch splits over the processes" in said
 
 
 def test_gradients_of_an_encoder_that_is_not_trained_are_refused(write: Write) -> None:
@@ -242,21 +210,6 @@ def test_gradients_of_an_encoder_that_is_not_trained_are_refused(write: Write) -
 def test_segments_of_a_method_that_goes_task_by_task_are_refused(write: Write) -> None:
     [said] = mistakes(write(MINIMAL), "balancing={aggregator: sam_mtl, gradients: {layout: segments}}")
     assert said.startswith("balancing.gradients.layout: 'segments', and 'sam_mtl' goes task by task")
-
-
-def test_sharding_goes_with_weightings_of_losses(write: Write) -> None:
-    for method in ("uw", "famo", "stch", "dwa"):
-        assert load_recipe(write(MINIMAL), [f"balancing.weighting={method}", "training.fsdp=full_shard"])
-    assert load_recipe(write(MINIMAL), ["balancing.aggregator=pcgrad", "training.fsdp="])
-
-
-def test_gradients_that_are_split_are_not_recorded(write: Write) -> None:
-    [said] = mistakes(write(MINIMAL), "balancing.gradients={log_every: 10}", "training.fsdp=full_shard")
-    assert said == (
-        "balancing.gradients.log_every: records whole task gradients, which training.fsdp splits over the processes. "
-        "Leave it out, or set it to 0."
-    )
-    assert load_recipe(write(MINIMAL), ["balancing.gradients={log_every: 0}", "training.fsdp=full_shard"])
 
 
 VALID = [

@@ -44,13 +44,36 @@ UNBUILDABLE: list[tuple[dict[str, Any], str]] = [
     ({"adam_beta2": 1.5}, "optim: 'adamw_torch_fused' cannot be built: Invalid beta parameter"),
     ({"lr_scheduler_kwargs": {"a": 1}}, "lr_scheduler_kwargs: 'linear' cannot be built: .*unexpected keyword"),
     ({"lr_scheduler_type": "cosine_with_min_lr"}, "lr_scheduler_kwargs: 'cosine_with_min_lr' cannot be built: "),
-    ({"report_to": "wandbb"}, r"report_to: \['wandbb'\] cannot be used: wandbb is not supported"),
+    *(
+        ({"lr_scheduler_type": schedule, "lr_scheduler_kwargs": options}, f"lr_scheduler_kwargs: {said}")
+        for schedule, options, said in (
+            ("cosine", {"num_cycles": "a"}, "'cosine' cannot be built: could not convert string to float"),
+            ("cosine", {"num_cycles": float("nan")}, "num_cycles is nan"),
+            ("inverse_sqrt", {"timescale": 0}, "'inverse_sqrt' cannot be built: division by zero"),
+            ("cosine_with_min_lr", {"min_lr_rate": "x"}, "'cosine_with_min_lr' cannot be built: unsupported operand"),
+            ("polynomial", {"lr_end": -1.0}, "'polynomial' gives the learning rate -0"),
+        )
+    ),
+    ({"lr_scheduler_type": "polynomial", "learning_rate": 1e-8}, "lr_scheduler_kwargs: 'polynomial' cannot be built"),
+    ({"report_to": "wandbb"}, "report_to: 'wandbb' cannot be used: wandbb is not supported"),
+    ({"optim": "sgd", "optim_args": "momentum=nan"}, "optim_args: 'sgd' makes weights that are not finite where"),
+    ({"adam_epsilon": 0.0}, "optim: 'adamw_torch_fused' makes weights that are not finite where a gradient is 0"),
     ({"optim": "galore_adamw"}, "optim_target_modules: is not set, and 'galore_adamw' needs it"),
     ({"optim": "galore_adamw", "optim_target_modules": "all"}, "optim: 'galore_adamw' cannot be built: .*install"),
     ({"torch_compile_backend": "foo"}, "torch_compile_backend: is 'foo': 'FOO' is not a valid DynamoBackend"),
     (
         {CHECKPOINTING: True, f"{CHECKPOINTING}_kwargs": {"every_n_layers": 2, "foo": 1}},
         "kwargs: unknown option 'foo'. Known: ",
+    ),
+    *(
+        ({CHECKPOINTING: True, f"{CHECKPOINTING}_kwargs": options}, f"kwargs: {said}")
+        for options, said in (
+            ({"every_n_layers": 0}, "every_n_layers is 0. Allowed: at least 1"),
+            ({"every_n_layers": "a"}, "every_n_layers is 'a'. Allowed: at least 1"),
+            ({"use_reentrant": "yes"}, "use_reentrant is 'yes'. Allowed: true or false"),
+            ({"offload": True}, "offload is on, and there is no accelerator"),
+            ({"use_reentrant": True, "debug": True}, "cannot be used: Passing `context_fn` or `debug` is only"),
+        )
     ),
     ({"include_num_input_tokens_seen": "some"}, "include_num_input_tokens_seen: unknown value 'some'. Known: all"),
     (
@@ -62,6 +85,11 @@ UNBUILDABLE: list[tuple[dict[str, Any], str]] = [
 OUT_OF_RANGE: list[tuple[dict[str, Any], str]] = [
     ({"max_steps": 0}, "max_steps: is 0. Allowed: at least 1; leave it out to train for num_train_epochs"),
     ({"seed": -1}, "seed: is -1. Allowed: 0 to 4294967295"),
+    ({"data_seed": -1}, "data_seed: is -1. Allowed: 0 to 4294967295"),
+    ({"data_seed": 2**40}, "data_seed: is 1099511627776. Allowed: 0 to 4294967295"),
+    ({"warmup_steps": 1.5}, "warmup_steps: is 1.5. Allowed: a whole number of steps, or below 1 a share of the run"),
+    ({"ddp_timeout": -1}, "ddp_timeout: is -1. Allowed: at least 1"),
+    ({"ddp_bucket_cap_mb": 0}, "ddp_bucket_cap_mb: is 0. Allowed: at least 1"),
     ({"save_total_limit": 0}, "save_total_limit: is 0. Allowed: at least 1"),
     ({"max_grad_norm": -1.0}, "max_grad_norm: is -1.0. Allowed: 0 or more"),
     ({"save_steps": 0}, "save_steps: is 0. Allowed: more than 0"),
@@ -76,6 +104,30 @@ def test_an_argument_that_does_nothing_or_cannot_work_is_refused(
     [found] = mistakes(tmp_path, **options)
     pattern = said if (options, said) in UNBUILDABLE else re.escape(said)
     assert re.search(rf"^training\.({CHECKPOINTING}_)?{pattern}", found)
+
+
+def test_every_program_that_cannot_be_reported_to_is_named(tmp_path: Path) -> None:
+    found = mistakes(tmp_path, report_to=["wandbb", "tensorboardd"])
+    assert [text.split(" cannot")[0] for text in found] == [
+        "training.report_to: 'wandbb'",
+        "training.report_to: 'tensorboardd'",
+    ]
+
+
+COMPILATION: list[tuple[dict[str, Any], str]] = [
+    ({"torch_compile_mode": "fast"}, "mode: unknown mode 'fast'. Known: default"),
+    ({"torch_compile_backend": "eager", "torch_compile_mode": "default"}, "mode: is 'default', and 'eager' has none"),
+    (
+        {"torch_compile_backend": "nvprims_nvfuser"},
+        "backend: 'nvprims_nvfuser' compiles nothing here: Invalid backend",
+    ),
+]
+
+
+def test_a_compilation_that_would_fail_at_the_first_step_is_refused(tmp_path: Path) -> None:
+    for options, said in COMPILATION:
+        [found] = mistakes(tmp_path, **options)
+        assert found.startswith(f"training.torch_compile_{said}"), found
 
 
 def test_arguments_that_work_are_taken(tmp_path: Path) -> None:

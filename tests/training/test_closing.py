@@ -309,5 +309,6 @@ def test_a_program_that_cannot_be_set_up_is_said_before_training(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(INTEGRATION_TO_CALLBACK, "tensorboard", Refusing)
-    with pytest.raises(ValueError, match="not logged in"):
+    with pytest.raises(RunError, match=r"training\.report_to: Refusing cannot be set up: not logged in\."):
         runs.train(recipe, tmp_path / "run", *SHORT, "training.report_to=tensorboard")
+    assert not (tmp_path / "run").exists()

@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers.training_args import ParallelMode
 
-from hf_mtl import MultiTaskTrainingArguments
 from hf_mtl.training import doubts
 from tests import tiny
 from tests.training.trainers import make
@@ -105,24 +103,3 @@ def test_a_head_that_only_warms_up_is_named(tmp_path: Path, said: list[str]) -> 
     assert said == []
     make(tmp_path, model=tiny.model(head=head), max_steps=4)
     assert [line.split(":")[0] for line in said] == [f"tasks.{task}.head.warmup_steps" for task in tiny.TASKS]
-
-
-@pytest.mark.parametrize(
-    ("asked", "key"),
-    [
-        ({"ddp_find_unused_parameters": False}, "ddp_find_unused_parameters"),
-        (
-            {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": True}},
-            "gradient_checkpointing_kwargs.use_reentrant",
-        ),
-        ({}, None),
-        ({"ddp_find_unused_parameters": False, "balancing": {"aggregator": "cagrad"}}, None),
-        ({"ddp_find_unused_parameters": False, "train": {"topic": tiny.rows("topic", 30)}}, None),
-    ],
-)
-def test_ddp_that_would_abort_where_a_task_is_missing_is_named(
-    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], key: str | None
-) -> None:
-    monkeypatch.setattr(MultiTaskTrainingArguments, "parallel_mode", ParallelMode.DISTRIBUTED)
-    make(tmp_path, **asked)
-    assert [line.split(":")[0] for line in said] == ([] if key is None else [f"training.{key}"])

@@ -88,6 +88,12 @@ def test_another_model_and_other_arguments_are_refused_together(tmp_path: Any) -
     assert len(caught.value.mistakes) == 3
 
 
+def test_a_model_that_is_split_over_processes_is_refused(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(MODEL), "tp_size", 2)
+    with pytest.raises(UserError, match=r"^model: is split over 2 processes \(tp_plan\)\. Every process holds"):
+        check_arguments(MODEL, arguments(tmp_path), {})
+
+
 def test_all_wrong_training_arguments_are_said_at_once(tmp_path: Any) -> None:
     args = arguments(tmp_path, auto_find_batch_size=True, label_smoothing_factor=0.2, early_stopping_patience=1)
     with pytest.raises(UserError) as caught:

@@ -1,0 +1,68 @@
+"""What kind of value each training argument is: a recipe's schema asks for it, and so does the Python API."""
+
+import math
+from collections.abc import Iterator
+from functools import cache
+from numbers import Integral, Real
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+
+from hf_mtl.errors import Mistake
+
+_KINDS = {bool: "True or False", int: "a whole number", float: "a number"}
+# Infinity says here that there is no limit.
+_UNLIMITED = ("max_grad_norm", "max_flops")
+_NONE = {"max_grad_norm": "Set 0, which clips nothing"}
+_TEXTS = {
+    "optim_args": "Allowed: a text such as momentum=0.9,nesterov=true",
+    "metric_for_best_model": "Allowed: the name of a score, such as average",
+}
+
+
+def kind_mistakes(args: object, declared: type) -> Iterator[Mistake]:
+    """Find values that are no number where one belongs, or neither on nor off.
+
+    Without this they fail in the middle of training, or a text such as ``"false"`` counts as on.
+
+    Args:
+        args: The arguments.
+        declared: The class whose annotations say what belongs where.
+    """
+    for name, kinds in _kinds(declared).items():
+        value = getattr(args, name)
+        if value is None and (NoneType in kinds or bool in kinds):
+            continue  # None is as good as off
+        kind = next(kind for kind in _KINDS if kind in kinds)
+        if not _is(kind, value):
+            remedy = _NONE.get(name) if value is None else None
+            yield Mistake(f"training.{name}", f"is {value!r}", remedy or f"Allowed: {_KINDS[kind]}")
+        elif math.isnan(value) or (math.isinf(value) and name not in _UNLIMITED):
+            yield Mistake(f"training.{name}", f"is {value}", "Allowed: a finite number")
+    for name, remedy in _TEXTS.items():
+        value = getattr(args, name)
+        if value is not None and not isinstance(value, str):
+            yield Mistake(f"training.{name}", f"is {value!r}", remedy)
+
+
+def make_whole(args: object, declared: type) -> None:
+    """Turn ``8.0`` into 8 where a whole number belongs: `range` and slices take nothing else."""
+    for name, kinds in _kinds(declared).items():
+        value = getattr(args, name)
+        if int in kinds and isinstance(value, float) and value.is_integer():
+            setattr(args, name, int(value))
+
+
+@cache
+def _kinds(declared: type) -> dict[str, tuple[type, ...]]:
+    """The fields that are numbers, or on or off, and what each may be."""
+    hints: dict[str, Any] = get_type_hints(declared)
+    kinds = {name: get_args(hint) or (hint,) for name, hint in hints.items()}
+    return {name: found for name, found in kinds.items() if set(found) <= {*_KINDS, NoneType}}
+
+
+def _is(kind: type, value: object) -> bool:
+    if kind is bool:
+        return isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1))
+    return isinstance(value, Integral if kind is int else Real)

@@ -1,0 +1,83 @@
+"""What scripts for Hugging Face's Trainer bring along: former arguments, and methods of a subclass."""
+
+import inspect
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from transformers import Trainer
+
+from hf_mtl.errors import Mistake, UserError, known
+
+_OURS = ("mixture", "balancing", "schedules", "allow_code")
+# Methods on which a step depends, and what to do instead of replacing them.
+_OF_A_STEP = {
+    "compute_loss": "Set `loss` on the task, or return what super().compute_loss gives with your change",
+    "training_step": "Call super().training_step, or use a callback",
+    "get_train_dataloader": "The mixture draws the rows: set mixture, or call super().get_train_dataloader",
+}
+
+
+def take_tokenizer(processing_class: Any, others: dict[str, Any]) -> Any:
+    """Take the tokenizer by either name, as transformers 4 did.
+
+    Args:
+        processing_class: The tokenizer by its name of today.
+        others: The other arguments of the Trainer; the former name is taken out of them.
+
+    Raises:
+        UserError: If both are given.
+    """
+    if "tokenizer" not in others:
+        return processing_class
+    tokenizer = others.pop("tokenizer")
+    if processing_class is not None and tokenizer is not None and tokenizer is not processing_class:
+        raise UserError(Mistake("tokenizer", "is given, and processing_class too", "Give processing_class alone"))
+    said = "`tokenizer` is deprecated for `MultiTaskTrainer.__init__`. Use `processing_class` instead."
+    warnings.warn(said, FutureWarning, stacklevel=4)  # where the Trainer is made
+    return tokenizer if processing_class is None else processing_class
+
+
+def unknown_arguments(others: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Find arguments that no Trainer has, which would be told of once all rows are encoded.
+
+    Args:
+        others: The arguments that are not `MultiTaskTrainer`'s own.
+    """
+    parameters = inspect.signature(Trainer.__init__).parameters
+    names = [name for name, found in parameters.items() if name != "self" and found.kind != found.VAR_KEYWORD]
+    if len(names) < len(parameters) - 1:
+        return
+    for name in others:
+        if name not in names:
+            yield Mistake(name, "is no argument of MultiTaskTrainer", known([*names, *_OURS], name))
+
+
+def replaced_methods(trainer: type) -> Iterator[Mistake]:
+    """Find methods of a subclass that do a step's work without calling those that they replace.
+
+    Args:
+        trainer: The class of the Trainer.
+    """
+    for name, remedy in _OF_A_STEP.items():
+        for owner in trainer.__mro__:
+            if owner.__module__.startswith("hf_mtl."):
+                break
+            method = vars(owner).get(name)
+            if method is not None and not _mentions(method, name):
+                problem = (
+                    f"of {owner.__name__} never calls the one that it replaces, which balances the tasks of a step"
+                )
+                yield Mistake(name, problem, remedy)
+                break
+
+
+def _mentions(method: Any, name: str) -> bool:
+    """Whether a method names the one that it replaces (``super().compute_loss``); True where that cannot be seen."""
+    code = getattr(inspect.unwrap(method), "__code__", None) if callable(method) else None
+    return code is None or name in code.co_names or any(name in inner.co_names for inner in _inner(code))
+
+
+def _inner(code: Any) -> list[Any]:
+    """The functions and comprehensions within one."""
+    return [item for item in code.co_consts if inspect.iscode(item)]

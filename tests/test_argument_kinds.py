@@ -1,0 +1,72 @@
+"""Values of another kind, and numbers that are none, are refused as soon as they are given."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hf_mtl import MultiTaskTrainingArguments
+from hf_mtl.errors import UserError
+from hf_mtl.training.argument_checks import check_training
+
+
+def arguments(folder: Path, **options: Any) -> MultiTaskTrainingArguments:
+    return MultiTaskTrainingArguments(output_dir=str(folder), use_cpu=True, report_to="none", **options)
+
+
+KINDS: list[tuple[dict[str, Any], str]] = [
+    ({"max_steps": 2.5}, "max_steps: is 2.5. Allowed: a whole number"),
+    ({"max_steps": "2"}, "max_steps: is '2'. Allowed: a whole number"),
+    ({"seed": None}, "seed: is None. Allowed: a whole number"),
+    ({"data_seed": 1.5}, "data_seed: is 1.5. Allowed: a whole number"),
+    ({"save_total_limit": 1.5}, "save_total_limit: is 1.5. Allowed: a whole number"),
+    ({"window_steps": None}, "window_steps: is None. Allowed: a whole number"),
+    ({"gradient_accumulation_steps": 1.5}, "gradient_accumulation_steps: is 1.5. Allowed: a whole number"),
+    ({"learning_rate": "1e-3"}, "learning_rate: is '1e-3'. Allowed: a number"),
+    ({"weight_decay": None}, "weight_decay: is None. Allowed: a number"),
+    ({"max_grad_norm": None}, "max_grad_norm: is None. Set 0, which clips nothing"),
+    ({"learning_rate": float("inf")}, "learning_rate: is inf. Allowed: a finite number"),
+    ({"head_learning_rate": float("nan")}, "head_learning_rate: is nan. Allowed: a finite number"),
+    ({"neftune_noise_alpha": float("inf")}, "neftune_noise_alpha: is inf. Allowed: a finite number"),
+    ({"max_grad_norm": float("nan")}, "max_grad_norm: is nan. Allowed: a finite number"),
+    ({"warmup_steps": float("nan")}, "warmup_steps: is nan. Allowed: a finite number"),
+    ({"bf16": "false"}, "bf16: is 'false'. Allowed: True or False"),
+    ({"length_grouping": "no"}, "length_grouping: is 'no'. Allowed: True or False"),
+    ({"optim_args": {"momentum": 0.9}}, "optim_args: is {'momentum': 0.9}. Allowed: a text such as"),
+    ({"metric_for_best_model": 3}, "metric_for_best_model: is 3. Allowed: the name of a score"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), KINDS)
+def test_a_value_of_another_kind_is_refused(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match="^" + re.escape(f"training.{said}")) as caught:
+        arguments(tmp_path, **options)
+    assert len(caught.value.mistakes) == 1
+
+
+def test_all_of_them_are_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        arguments(tmp_path, max_steps="2", learning_rate=None, deepspeed={"stage": 2})
+    keys = [mistake.key for mistake in caught.value.mistakes]
+    assert keys == ["training.deepspeed", "training.max_steps", "training.learning_rate"]
+
+
+def test_a_value_that_is_set_later_is_checked_by_the_trainer(tmp_path: Path) -> None:
+    args = arguments(tmp_path)
+    args.learning_rate = "fast"
+    assert [str(item) for item in check_training(args)] == ["training.learning_rate: is 'fast'. Allowed: a number"]
+
+
+def test_whole_numbers_that_are_floats_and_numbers_of_numpy_are_taken(tmp_path: Path) -> None:
+    args = arguments(
+        tmp_path, per_device_train_batch_size=8.0, learning_rate=np.float32(0.5), seed=np.int64(3), bf16=0
+    )
+    assert isinstance(args.per_device_train_batch_size, int)
+    assert check_training(args) == []
+
+
+def test_no_limit_may_be_infinite(tmp_path: Path) -> None:
+    args = arguments(tmp_path, max_grad_norm=float("inf"), max_flops=float("inf"), early_stopping_patience=None)
+    assert check_training(args) == []
