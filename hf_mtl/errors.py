@@ -114,6 +114,10 @@ class CacheError(DiskError):
     """A cache of the libraries below that is full or read-only (exit code 1); names the variable that moves it."""
 
 
+class LostProcessError(HfMtlError):
+    """A process that others wait for and that has ended before its time (exit code 1); says which."""
+
+
 class OutputError(HfMtlError):
     """A command whose output was lost on its way, on a full disk for instance (exit code 1)."""
 

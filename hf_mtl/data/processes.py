@@ -1,12 +1,17 @@
-"""Let one process of a machine do the work whose result the others read from the cache."""
+"""Let one process do the work of all, while the others wait for as long as it takes."""
 
 import os
-from collections.abc import Iterator
+import pickle
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch.distributed as dist
 
-from hf_mtl.errors import HfMtlError
+from hf_mtl.data.meeting import Meeting
+from hf_mtl.errors import HfMtlError, LostProcessError, one_line
+
+T = TypeVar("T")
 
 
 def is_grouped() -> bool:
@@ -25,19 +30,76 @@ def main_process_first() -> Iterator[None]:
 
     Processes can only wait for each other once their group exists, which `TrainingArguments.device` sees to; until
     then all of them run the block at once. Unlike accelerate's, the main process also lets the others go on when
-    the block raises: bad data is bad on every process, and each must end with the message instead of waiting.
+    the block raises: bad data is bad on every process, and each must end with the message instead of waiting. And
+    they wait without a time-out: a block may take hours.
+
+    Raises:
+        LostProcessError: If a process that is waited for has ended.
     """
     if not is_grouped():
         yield
         return
+    meeting = Meeting.next()
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0
     if not main:
-        dist.barrier()
+        _meet(meeting)
     try:
         yield
-    finally:
+    except Exception:
         if main:
-            dist.barrier()
+            _meet(meeting)
+        raise
+    if main:
+        _meet(meeting)
+
+
+def from_first(work: Callable[[], T]) -> T:
+    """Let the first process of the run work, and give its result to all of them; do not nest.
+
+    The others wait without a time-out, call ``work`` never and hold nothing of what it needs. All processes call
+    this together. Without others, it is ``work()``.
+
+    Args:
+        work: Makes the result, which can be pickled and is small: it travels as one message.
+
+    Raises:
+        HfMtlError: The one that ``work`` has raised, on every process.
+        LostProcessError: On the others, if ``work`` raised anything else, or the first process has ended.
+    """
+    if not is_grouped() or dist.get_world_size() == 1:
+        return work()
+    meeting = Meeting.next()
+    if dist.get_rank() == 0:
+        return _work_for_others(work, meeting)
+    meeting.wait()
+    result, error = pickle.loads(meeting.message())
+    dist.barrier()
+    if error is not None:
+        raise error
+    found: T = result
+    return found
+
+
+def _work_for_others(work: Callable[[], T], meeting: Meeting) -> T:
+    try:
+        result = work()
+    except Exception as error:
+        if not isinstance(error, HfMtlError):
+            said = f"the first process of the run has failed ({type(error).__name__}: {one_line(error)})."
+            meeting.leave(pickle.dumps((None, LostProcessError(said))))
+        else:
+            meeting.leave(pickle.dumps((None, error)))
+        _meet(meeting)
+        raise
+    meeting.leave(pickle.dumps((result, None)))
+    _meet(meeting)
+    return result
+
+
+def _meet(meeting: Meeting) -> None:
+    """Wait for all, and let none go on before all know of it: one of them may keep the store, and end with it."""
+    meeting.wait()
+    dist.barrier()
 
 
 def agree(error: HfMtlError | None) -> None:

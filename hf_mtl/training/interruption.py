@@ -20,7 +20,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from hf_mtl.data.processes import is_main_process
-from hf_mtl.errors import Interrupted, Stopped, Terminated, one_line
+from hf_mtl.errors import Interrupted, LostProcessError, Stopped, Terminated, one_line
 from hf_mtl.launched import launched
 from hf_mtl.shown import get_logger
 
@@ -67,7 +67,7 @@ class Interruption:
         except Stopped as stopped:
             _say(stopped)
             raise
-        except RuntimeError as error:
+        except (RuntimeError, LostProcessError) as error:
             if self.received is None:
                 raise
             followed = self.stopped(f"{self._within or self.place} ({type(error).__name__}: {one_line(error)})")

@@ -1,12 +1,15 @@
 import contextlib
 import time
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch.distributed
 import torch.multiprocessing
 
-from hf_mtl.data.processes import main_process_first
+from hf_mtl.data.processes import from_first, main_process_first
+from hf_mtl.errors import DataError
 
 
 def test_one_process_needs_no_group() -> None:
@@ -14,21 +17,61 @@ def test_one_process_needs_no_group() -> None:
         assert not torch.distributed.is_initialized()
 
 
+def test_one_process_works_for_itself() -> None:
+    assert from_first(lambda: 3) == 3
+
+
+def _fail(error: Exception) -> None:
+    raise error
+
+
+def _first(folder: Path, rank: int) -> None:
+    """Note what each process gets of work that the first does, and how it hears of failures."""
+    worked: list[int] = []
+    heard: list[str] = [str(from_first(lambda: worked.append(rank) or 0.1 + 0.2))]
+    errors: tuple[Exception, ...] = (DataError("a hole"), ValueError("of a user"))
+    for error in errors:
+        try:
+            from_first(partial(_fail, error))
+        except Exception as raised:
+            heard.append(f"{type(raised).__name__}: {raised}")
+    (folder / f"heard-{rank}").write_text("\n".join(heard))
+    assert worked == [0] * (rank == 0)
+
+
 def _work(rank: int, folder: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCAL_RANK", str(rank))
-        torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+        # The work takes longer than collectives wait.
+        torch.distributed.init_process_group(
+            "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2, timeout=timedelta(seconds=2)
+        )
         for fails in (True, False):
             with contextlib.suppress(ValueError), main_process_first():
                 seen = (Path(folder) / f"0-{fails}").exists()
-                time.sleep(0.2 * (rank == 0))
+                time.sleep(2.5 * (rank == 0 and fails))
                 (Path(folder) / f"{rank}-{fails}").write_text(str(seen))
                 if fails:
                     raise ValueError("bad data")
+        _first(Path(folder), rank)
         torch.distributed.destroy_process_group()
 
 
-def test_the_main_process_goes_first_and_lets_the_others_on_even_if_it_fails(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(_work, (str(tmp_path),), nprocs=2)
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("worked")
+    torch.multiprocessing.spawn(_work, (str(folder),), nprocs=2)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_main_process_goes_first_and_lets_the_others_on_even_if_it_fails(worked: Path) -> None:
     for fails in (True, False):
-        assert [(tmp_path / f"{rank}-{fails}").read_text() for rank in (0, 1)] == ["False", "True"]
+        assert [(worked / f"{rank}-{fails}").read_text() for rank in (0, 1)] == ["False", "True"]
+
+
+@pytest.mark.slow
+def test_what_the_first_finds_or_fails_at_is_heard_by_the_others(worked: Path) -> None:
+    first, other = [(worked / f"heard-{rank}").read_text().splitlines() for rank in (0, 1)]
+    assert first == ["0.30000000000000004", "DataError: a hole.", "ValueError: of a user"]
+    assert other == [*first[:2], "LostProcessError: the first process of the run has failed (ValueError: of a user)."]

@@ -1,0 +1,125 @@
+"""Wait for other processes for as long as they work, and not a moment longer than they live."""
+
+import itertools
+import json
+import os
+import platform
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+
+import psutil
+import torch.distributed as dist
+
+from hf_mtl.errors import LostProcessError
+
+_LONGEST_PAUSE = 0.5
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A process of this machine.
+
+    Args:
+        pid: Its number.
+        since: When it began, as psutil tells it: numbers are given again.
+    """
+
+    pid: int
+    since: float
+
+    @classmethod
+    def here(cls) -> "Peer":
+        """This process."""
+        return cls(os.getpid(), psutil.Process().create_time())
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the process has ended; one that its parent has not asked after yet is a zombie."""
+        with suppress(psutil.AccessDenied):
+            try:
+                process = psutil.Process(self.pid)
+                return process.create_time() != self.since or process.status() == psutil.STATUS_ZOMBIE
+            except psutil.NoSuchProcess:
+                return True
+        return False
+
+
+class Meeting:
+    """A place where processes come together, however long one of them has something else to do.
+
+    A collective such as a barrier gives up after ``ddp_timeout``, half an hour, and on GPUs ends the process. Here
+    each looks now and then into the store in which the processes of a run have found each other: there is no
+    time-out, signals are answered meanwhile, and who waits for a process of its own machine sees that it has died.
+    Of other machines it sees that the store is gone, with the process or the launcher that keeps it.
+
+    Args:
+        store: Where the processes leave word for each other, under keys of this meeting.
+        world: How many come.
+    """
+
+    def __init__(self, store: dist.Store, world: int):
+        self._store = store
+        self._world = world
+        self._machine = _machine()
+        # At once: whoever waits must know of those that are still at work.
+        number = store.add(self._machine, 1)
+        store.set(f"{self._machine} {number}", json.dumps(asdict(Peer.here())))
+
+    @classmethod
+    def next(cls) -> "Meeting":
+        """Make the next meeting of the run's processes: all of them make the same ones in the same order."""
+        store = dist.distributed_c10d._get_default_store()
+        return cls(dist.PrefixStore(f"hf_mtl/{next(_numbers)}", store), dist.get_world_size())
+
+    def leave(self, message: bytes) -> None:
+        """Leave a message for the others; once at most, before waiting."""
+        # A store keeps text: Python's binding decodes what it is given as bytes on some versions.
+        self._store.set("message", message.hex())
+
+    def message(self) -> bytes:
+        """Read the message; after waiting, and before the process that left it can have gone."""
+        return bytes.fromhex(self._store.get("message").decode())
+
+    def wait(self) -> None:
+        """Wait until all have come.
+
+        Raises:
+            LostProcessError: If one of them has ended, so that it never will.
+        """
+        try:
+            if self._store.add("arrived", 1) == self._world:
+                self._store.set("all", "")
+            pause = 0.005
+            while not self._store.check(["all"]):
+                if pause > _LONGEST_PAUSE:
+                    pause = _LONGEST_PAUSE
+                    self._refuse_dead()
+                time.sleep(pause)
+                pause *= 2
+        except dist.DistError as error:
+            problem = (
+                "the store in which the processes of the run find each other is gone, and another of them with it"
+            )
+            raise LostProcessError(f"{problem}; what that one has said last tells why.") from error
+
+    def _refuse_dead(self) -> None:
+        for number in range(1, self._store.add(self._machine, 0) + 1):
+            key = f"{self._machine} {number}"
+            if not self._store.check([key]):  # it is just writing it
+                continue
+            peer = Peer(**json.loads(self._store.get(key)))
+            # It may have come and gone since the caller looked.
+            if peer.is_dead and not self._store.check(["all"]):
+                raise LostProcessError(
+                    f"process {peer.pid}, another of this run, has ended; what it has said last tells why."
+                )
+
+
+def _machine() -> str:
+    """A name for what shares process numbers: a machine, or a container on it."""
+    namespace = ""
+    with suppress(OSError):  # only Linux has them
+        namespace = os.readlink("/proc/self/ns/pid")
+    return f"{platform.node()} {namespace}"
