@@ -6,8 +6,10 @@ from dataclasses import replace
 from datasets import Dataset
 
 from hf_mtl.data.check import check_rows, check_splits, empty_split
+from hf_mtl.data.checked import Checked, remember, remembered
 from hf_mtl.data.columns import COUNTED, collect, name_count, raise_all
 from hf_mtl.data.complete import carve_splits, constant_targets, drop_unlabelled, limit_rows
+from hf_mtl.data.encoded import LabelledRows
 from hf_mtl.data.fingerprint import fingerprint
 from hf_mtl.data.gather import gather_splits
 from hf_mtl.data.labels import label_notes
@@ -78,6 +80,8 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
     rows["train"] = limit_rows(name, task, rows["train"], seed, notes)
     notes.extend(constant_targets(name, task, rows["train"]))
     rows = {split: rows[split] for split in ("train", "validation", "test") if split in rows}
+    for split, part in rows.items():
+        remember(task, split, part.dataset, Checked(part.labels))
     keys = {split: part.keys for split, part in rows.items() if part.keys is not None}
     return LoadedTask(
         task,
@@ -105,29 +109,48 @@ def prepare_dataset(name: str, task: Task, dataset: Dataset, split: str, labelle
     Raises:
         DataError: With everything that is wrong.
     """
-    if not isinstance(dataset, Dataset):
-        found = f"the {split} data is a {type(dataset).__name__}"
-        raise DataError(Mistake(f"tasks.{name}", found, "Give a datasets.Dataset."))
-    mistakes = missing_columns(task, name, {split: dataset}, labelled)
-    if not len(dataset):
-        mistakes.append(empty_split(name, split))
-    raise_all(mistakes)
+    if labelled:
+        return prepare_rows(name, task, dataset, split).dataset
+    raise_all(_unusable(name, task, dataset, split, labelled))
     dataset = dataset.select_columns(needed_columns(task, dataset, labelled))
-    if not labelled:
-        raise_all(check_texts(task, name, split, dataset))
-        return dataset
-    rows = check_rows(name, task, split, dataset, mistakes)
-    if rows.labels.missing.all() and not mistakes:
-        mistakes.append(
-            Mistake(f"tasks.{name}.label", f"none of {name_count(len(dataset), f'{split} row')} has a label")
-        )
+    raise_all(check_texts(task, name, split, dataset))
+    return dataset
+
+
+def prepare_rows(name: str, task: Task, dataset: Dataset, split: str) -> LabelledRows:
+    """Check rows as `prepare_dataset` does, and keep their labels. Rows that were checked before are not again.
+
+    Raises:
+        DataError: With everything that is wrong.
+    """
+    mistakes = _unusable(name, task, dataset, split, labelled=True)
     raise_all(mistakes)
-    notes = label_notes(task, name, dataset) if split == "train" else []
-    kept = drop_unlabelled(name, split, rows, notes).dataset
+    part = dataset.select_columns(needed_columns(task, dataset))
+    checked = remembered(task, split, dataset)
+    if checked is None:
+        labels = check_rows(name, task, split, part, mistakes).labels
+        if labels.missing.all() and not mistakes:
+            mistakes.append(
+                Mistake(f"tasks.{name}.label", f"none of {name_count(len(dataset), f'{split} row')} has a label")
+            )
+        raise_all(mistakes)
+        checked = Checked(labels, tuple(label_notes(task, name, part) if split == "train" else ()))
+        remember(task, split, dataset, checked)
+    notes = list(checked.notes)
+    kept = drop_unlabelled(name, split, LabelledRows(part, checked.labels), notes)
     if is_main_process():
         for note in notes:
             logger.warning(note)
     return kept
+
+
+def _unusable(name: str, task: Task, dataset: Dataset, split: str, labelled: bool) -> list[Mistake]:
+    """Mistakes that show without a look at the rows."""
+    if not isinstance(dataset, Dataset):
+        found = f"the {split} data is a {type(dataset).__name__}"
+        return [Mistake(f"tasks.{name}", found, "Give a datasets.Dataset.")]
+    mistakes = missing_columns(task, name, {split: dataset}, labelled)
+    return mistakes if len(dataset) else [*mistakes, empty_split(name, split)]
 
 
 def _say_renumbered(mistake: Mistake) -> Mistake:
