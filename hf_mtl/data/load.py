@@ -16,6 +16,7 @@ from hf_mtl.data.labels import label_notes
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.overlap import note_overlaps
 from hf_mtl.data.processes import is_main_process
+from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.text_keys import text_keys
 from hf_mtl.data.texts import check_texts, missing_columns, needed_columns
 from hf_mtl.errors import DataError, Mistake
@@ -28,6 +29,8 @@ logger = get_logger(__name__)
 def load_tasks(tasks: Mapping[str, Task], seed: int = 0) -> dict[str, LoadedTask]:
     """Load every task, and note which evaluation texts are training texts of any.
 
+    One process of each machine does it; the others get what it has found, or the mistakes.
+
     Args:
         tasks: Tasks by name.
         seed: Seed of the draws of validation and test rows and of `max_rows`.
@@ -35,6 +38,14 @@ def load_tasks(tasks: Mapping[str, Task], seed: int = 0) -> dict[str, LoadedTask
     Raises:
         DataError: With the mistakes of all tasks.
     """
+    loaded = of_one_process(lambda: _load_tasks(tasks, seed))
+    for found in loaded.values():
+        for split, dataset in found.splits.items():
+            remember(found.task, split, dataset, Checked(found.labels[split]))
+    return loaded
+
+
+def _load_tasks(tasks: Mapping[str, Task], seed: int) -> dict[str, LoadedTask]:
     loaded: dict[str, LoadedTask] = {}
     mistakes: list[Mistake] = []
     for name, task in tasks.items():
@@ -80,8 +91,6 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
     rows["train"] = limit_rows(name, task, rows["train"], seed, notes)
     notes.extend(constant_targets(name, task, rows["train"]))
     rows = {split: rows[split] for split in ("train", "validation", "test") if split in rows}
-    for split, part in rows.items():
-        remember(task, split, part.dataset, Checked(part.labels))
     keys = {split: part.keys for split, part in rows.items() if part.keys is not None}
     return LoadedTask(
         task,
@@ -90,6 +99,7 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
         keys=keys,
         fingerprints={split: fingerprint(found, rows[split].labels) for split, found in keys.items()},
         carved=tuple(split for split in rows if split not in brought),
+        labels={split: part.labels for split, part in rows.items()},
     )
 
 

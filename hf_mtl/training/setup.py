@@ -14,7 +14,9 @@ from hf_mtl.data.columns import collect, raise_all
 from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import prepare_dataset, prepare_rows
-from hf_mtl.data.processes import is_main_process
+from hf_mtl.data.processes import agree, is_main_process
+from hf_mtl.data.same_rows import other_rows, signs_of
+from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.tokenize import encode_texts
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, Mistake, ModelError, UserError, known
@@ -37,6 +39,8 @@ def encode_splits(
 ) -> dict[str, EncodedSplit]:
     """Check and tokenise one split of every task, in the model's task order.
 
+    One process of each machine does it; the others map what it has made, or hear the mistakes.
+
     Args:
         datasets: Datasets by task, or one Dataset where there is one task. Encoded ones are taken as they are.
         tasks: The model's tasks.
@@ -45,8 +49,23 @@ def encode_splits(
         split: ``train``, ``validation`` or ``test``; for messages.
 
     Raises:
-        DataError: If a task is unknown, or rows cannot be used; the mistakes of all tasks at once.
+        DataError: If a task is unknown, or rows cannot be used; the mistakes of all tasks at once. If a process has
+            other rows than the first one.
     """
+    encoded, signs = of_one_process(
+        lambda: (_encode_splits(datasets, tasks, tokenizer, max_length, split), signs_of(datasets, tasks))
+    )
+    agree(other_rows(signs, signs_of(datasets, tasks), split))
+    return encoded
+
+
+def _encode_splits(
+    datasets: Mapping[str, Dataset | EncodedSplit] | Dataset,
+    tasks: Mapping[str, Task],
+    tokenizer: Any,
+    max_length: int | None,
+    split: str,
+) -> dict[str, EncodedSplit]:
     if not isinstance(datasets, Mapping):
         if len(tasks) != 1:
             raise DataError(

@@ -401,7 +401,7 @@ def test_what_was_loaded_is_not_checked_again_and_is_forgotten_with_its_rows(
     rows = {"text": [f"text {index}" for index in range(50)], "label": ["x", "y"] * 25}
     Dataset.from_dict(rows).to_csv(str(tmp_path / "a.csv"))
     source = DatasetSource(path="csv", data_files=str(tmp_path / "a.csv"))
-    found = load_task("t", SequenceClassification(dataset=source))
+    found = load_tasks({"t": SequenceClassification(dataset=source)})["t"]
     train, before = found.splits["train"], len(checked._found)
     monkeypatch.setattr(load, "check_rows", None)
     kept = load.prepare_rows("t", found.task, train, "train")
