@@ -47,11 +47,12 @@ def _roomy(chunked: pa.ChunkedArray) -> pa.ChunkedArray:
     return chunked
 
 
-def text_lists(dataset: Dataset, column: str, size: int = 100_000) -> Iterator[list[str | None]]:
-    """The texts of a column in lists of a few, so that not all of them are Python's at once."""
+def text_lists(dataset: Dataset, column: str, size: int = 100_000) -> Iterator[list[str]]:
+    """The texts of a checked column in lists of a few, so that not all of them are Python's at once."""
     texts = arrow_column(dataset, column)
     for start in range(0, len(texts), size):
-        yield texts.slice(start, size).to_pylist()
+        found: list[str] = texts.slice(start, size).to_pylist()
+        yield found
 
 
 def null_mask(array: pa.Array) -> np.ndarray:

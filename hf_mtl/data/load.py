@@ -19,7 +19,7 @@ from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.text_keys import text_keys
 from hf_mtl.data.texts import check_texts, missing_columns, needed_columns
-from hf_mtl.errors import DataError, Mistake
+from hf_mtl.errors import Mistake
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 

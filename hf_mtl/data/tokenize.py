@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-import datasets
 import numpy as np
 from datasets import Dataset
-from tqdm.auto import tqdm
+from datasets.utils import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from hf_mtl.data.cache import kept_tokens
@@ -88,8 +87,7 @@ def encode_texts(
 def _batches(texts: Dataset, made: tuple[Any, list[str], int, bool], said: str) -> Iterator[TextBatch]:
     """Tokenise, with a progress bar for long work."""
     tokenizer, columns, limit, takes_types = made
-    quiet = len(texts) < _LONG_WORK or datasets.are_progress_bars_disabled()
-    with tqdm(total=len(texts), desc=said, unit=" rows", disable=quiet) as bar:
+    with tqdm(total=len(texts), desc=said, unit=" rows", disable=len(texts) < _LONG_WORK) as bar:
         arrays = [arrow_column(texts, column) for column in columns]
         for batch in text_batches(arrays, tokenizer, limit, takes_types):
             yield batch

@@ -38,7 +38,9 @@ def test_a_selection_of_rows_is_read_without_a_batch_for_each(
     class InChunks(Dataset):
         """Features have no word for some types of arrow."""
 
-        column_names = ["c"]
+        @property
+        def column_names(self) -> list[str]:
+            return ["c"]
 
         def __init__(self) -> None:
             self._data = datasets.table.InMemoryTable(pa.table({"c": pa.chunked_array([values, values.slice(0, 1)])}))

@@ -34,12 +34,17 @@ def test_large_arrays_are_mapped_from_a_file_and_small_ones_are_not(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(sharing, "_LARGE", 1000)
     small, large = sharing._pack(result(10)), sharing._pack(result(1001))
-    assert small is not None and small.file is None and small.open()["t"].tokens.total_tokens == 10
-    assert large is not None and large.file is not None and len(large.content) < 2000
+    assert small is not None
+    assert small.file is None
+    assert small.open()["t"].tokens.total_tokens == 10
+    assert large is not None
+    assert large.file is not None
+    assert len(large.content) < 2000
     found = pickle.loads(pickle.dumps(large)).open()["t"]
     large.file.unlink()
     assert found.tokens.flat_ids.tolist() == list(range(1001))
-    assert not found.tokens.flat_ids.flags.writeable and found.labels.flags.writeable
+    assert not found.tokens.flat_ids.flags.writeable
+    assert found.labels.flags.writeable
 
 
 def test_a_full_disk_and_what_does_not_travel_leave_the_work_to_each(
@@ -49,7 +54,8 @@ def test_a_full_disk_and_what_does_not_travel_leave_the_work_to_each(
     assert caplog.text == ""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     assert sharing._pack(result(1_000_000)) is None
-    assert "cannot share their rows in" in caplog.text and "Set TMPDIR" in caplog.text
+    assert "cannot share their rows in" in caplog.text
+    assert "Set TMPDIR" in caplog.text
 
 
 def test_one_process_keeps_what_it_has_made() -> None:

@@ -29,7 +29,9 @@ def test_rows_are_those_that_the_tokenizer_makes(
     monkeypatch.setattr(module, "_ROWS", 2)
     tokenizer = tiny.tokenizer()
     tokenizer.split_special_tokens = split_special
-    tokenizer(["w1"] * 3, padding="max_length", max_length=4, truncation=True)  # what was asked before does not matter
+    tokenizer(
+        ["w1"] * 3, padding="max_length", max_length=4, truncation=True
+    )  # what was asked before does not matter
     arrays = [pa.array(column) for column in columns]
     found = gather_batches(text_batches(arrays, tokenizer, 12, takes_types=True), takes_types=True)
     own = tiny.tokenizer()
@@ -44,7 +46,8 @@ def test_rows_are_those_that_the_tokenizer_makes(
 def test_a_class_that_changes_texts_is_asked_about_each() -> None:
     plain = tiny.tokenizer()
     own = OfAUser(tokenizer_object=plain.backend_tokenizer, pad_token="[PAD]", unk_token="[UNK]")
-    assert module._is_rust_alone(plain) and not module._is_rust_alone(own)
+    assert module._is_rust_alone(plain)
+    assert not module._is_rust_alone(own)
     found = gather_batches(text_batches([pa.array(["w7", "w8"])], own, 12, takes_types=False), takes_types=False)
     assert found.ids(0).tolist() == found.ids(1).tolist()
     assert found.type_ids(0) is None

@@ -41,7 +41,8 @@ def test_what_is_written_is_mapped(tmp_path: Path, types: bool) -> None:
     read = read_tokens(folder, 3, takes_types=types)
     assert read is not None
     assert plain(read) == plain(written) == [ROWS[0], ROWS[0] if types else [], *ROWS[2:]]
-    assert isinstance(read.flat_ids.base, np.memmap) and type(read.flat_ids[[0]]) is np.ndarray
+    assert isinstance(read.flat_ids.base, np.memmap)
+    assert type(read.flat_ids[[0]]) is np.ndarray
     assert [path.name for path in folder.parent.iterdir()] == ["tokens-1"]
 
 
@@ -49,14 +50,17 @@ def test_no_tokens_at_all_can_be_kept(tmp_path: Path) -> None:
     empty = TextBatch(np.zeros(0, np.int32), None, np.zeros(1, np.int64), np.zeros(1, bool))
     write_tokens(tmp_path / "a", [empty], takes_types=False)
     read = read_tokens(tmp_path / "a", 1, takes_types=False)
-    assert read is not None and len(read) == 1 and read.total_tokens == 0
+    assert read is not None
+    assert len(read) == 1
+    assert read.total_tokens == 0
 
 
 def test_rows_travel_to_another_process_as_the_name_of_their_folder(tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "a", batches(), takes_types=False)
     shipped = pickle.dumps(tokens)
     assert isinstance(pickle.loads(shipped).flat_ids.base, np.memmap)
-    assert ROWS[0] == pickle.loads(shipped).flat_ids.tolist() and b"\x05\x00\x00\x00" not in shipped
+    assert ROWS[0] == pickle.loads(shipped).flat_ids.tolist()
+    assert b"\x05\x00\x00\x00" not in shipped
     shutil.rmtree(tmp_path / "a")
     assert plain(pickle.loads(pickle.dumps(tokens))) == ROWS, "what is mapped outlives its name, and is copied"
 
@@ -76,7 +80,8 @@ def test_what_is_damaged_is_no_whole_and_is_written_anew(tmp_path: Path, damage:
     assert read_tokens(tmp_path / "nowhere", 3, takes_types=True) is None
     again = write_tokens(folder, batches(types=True), takes_types=True)
     found = read_tokens(folder, 3, takes_types=True)
-    assert found is not None and plain(again) == plain(found)
+    assert found is not None
+    assert plain(again) == plain(found)
     assert read_tokens(folder, 4, takes_types=True) is None, "other rows"
 
 
@@ -84,13 +89,13 @@ def test_two_that_write_the_same_rows_do_not_meet(tmp_path: Path) -> None:
     folder = tmp_path / "a"
 
     def slow() -> Iterator[TextBatch]:
-        for batch in batches():
-            yield batch
+        yield from batches()
         write_tokens(folder, batches(), takes_types=False)  # another run's, which ends first
 
     late = write_tokens(folder, slow(), takes_types=False)
     found = read_tokens(folder, 3, takes_types=False)
-    assert found is not None and plain(late) == plain(found) == ROWS
+    assert found is not None
+    assert plain(late) == plain(found) == ROWS
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 

@@ -133,7 +133,8 @@ def test_rows_are_checked_once_however_many_trainers_take_them(split: str, monke
     first = encode_splits(datasets, tiny.TASKS, tiny.tokenizer(), None, split)
     count = sum(mock.call_count for mock in asked)
     again = encode_splits(datasets, tiny.TASKS, tiny.tokenizer(), None, split)
-    assert count and count == sum(mock.call_count for mock in asked)
+    assert count
+    assert count == sum(mock.call_count for mock in asked)
     assert again["topic"].labels.tolist() == first["topic"].labels.tolist()
     other = SequenceClassification(labels=["a", "b"])
     with pytest.raises(DataError, match="labels outside 0..1"):
@@ -148,7 +149,8 @@ def test_rows_without_a_label_are_left_out_and_said_by_every_trainer(caplog: pyt
         assert encode_splits(rows, {"t": task}, tiny.tokenizer(), None, "train")["t"].labels.tolist() == [0, 1]
         assert "1 of 3 train rows has no label and was dropped" in caplog.text
     encoded = encode_splits(rows, {"t": task}, tiny.tokenizer(), None, "test")["t"]
-    assert encoded.missing is not None and encoded.missing.tolist() == [False, True, False]
+    assert encoded.missing is not None
+    assert encoded.missing.tolist() == [False, True, False]
 
 
 def test_a_plain_dataset_is_enough_for_one_task() -> None:
