@@ -13,11 +13,14 @@ from datasets import Dataset
 from hf_mtl.errors import DataError, Mistake
 
 COUNTED = "counted from 0"
+_ROOM = 2**28  # bytes; the values of smaller lists can be counted by 32 bits, also if rows are selected repeatedly
 _KINDS = {bool: "booleans", int: "numbers", float: "numbers", str: "texts", type(None): "nulls"}
 
 
 def arrow_column(dataset: Dataset, column: str) -> pa.Array:
     """One column as an arrow array, through any selection of rows.
+
+    `datasets` itself reads a selection row by row, with a batch of arrow for each.
 
     Raises:
         KeyError: If there is no such column.
@@ -25,13 +28,31 @@ def arrow_column(dataset: Dataset, column: str) -> pa.Array:
     if column not in dataset.column_names:
         raise KeyError(column)
     # Selecting a column copies a dataset with all of its columns: minutes for a check of thousands of them.
-    if dataset._indices is None:
-        chunked = dataset.data.column(column)
-    else:
-        chunked = dataset.select_columns([column]).with_format("arrow")[:].column(0)
+    array = _whole(_roomy(dataset.data.column(column)))
+    return array if dataset._indices is None else array.take(_whole(dataset._indices.column(0)))
+
+
+def _whole(chunked: pa.ChunkedArray) -> pa.Array:
     array = chunked.combine_chunks()
     # An empty chunked array may combine to no chunk at all.
     return array if isinstance(array, pa.Array) else pa.concat_arrays(array.chunks)
+
+
+def _roomy(chunked: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of a type that holds more than 2^31 characters or values, as one array of it may."""
+    if pa.types.is_string(chunked.type) or pa.types.is_string_view(chunked.type):  # no rows can be taken of views
+        return chunked.cast(pa.large_string())
+    if pa.types.is_list(chunked.type) and chunked.nbytes > _ROOM:
+        return chunked.cast(pa.large_list(chunked.type.value_field))
+    return chunked
+
+
+def text_lists(dataset: Dataset, column: str, size: int = 100_000) -> Iterator[list[str]]:
+    """The texts of a checked column in lists of a few, so that not all of them are Python's at once."""
+    texts = arrow_column(dataset, column)
+    for start in range(0, len(texts), size):
+        found: list[str] = texts.slice(start, size).to_pylist()
+        yield found
 
 
 def null_mask(array: pa.Array) -> np.ndarray:

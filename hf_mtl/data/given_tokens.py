@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_mtl.data.columns import is_list, name_count, name_rows, plain_list
+from hf_mtl.data.columns import arrow_column, is_list, name_count, name_rows, plain_list
 from hf_mtl.errors import Mistake
 
 TOKEN_COLUMNS = ("input_ids", "attention_mask", "token_type_ids")
@@ -58,16 +58,10 @@ def read_lists(dataset: Dataset, column: str, kind: type[np.integer] = np.int64)
         column: The column.
         kind: Type of the values.
     """
-    # Chunk by chunk: offsets of one arrow list array are 32 bits wide.
-    chunks = [
-        plain_list(chunk) for chunk in dataset.select_columns([column]).with_format("arrow")[:].column(0).chunks
-    ]
-    values, lengths = [np.empty(0, kind)], [np.empty(0, np.int64)]
-    for chunk in chunks:
-        whole = pc.fill_null(chunk.flatten().cast(pa.int64()), -1)
-        values.append(whole.to_numpy(zero_copy_only=False).astype(kind))
-        lengths.append(pc.fill_null(pc.list_value_length(chunk), 0).to_numpy(zero_copy_only=False))
-    return Lists(np.concatenate(values), _offsets(np.concatenate(lengths)))
+    lists = plain_list(arrow_column(dataset, column))
+    values = pc.fill_null(lists.flatten().cast(pa.int64()), -1).to_numpy(zero_copy_only=False).astype(kind)
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    return Lists(values, _offsets(lengths))
 
 
 def read_real_tokens(dataset: Dataset) -> tuple[Lists, Lists | None]:

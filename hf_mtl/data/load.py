@@ -7,8 +7,10 @@ from functools import cache
 from datasets import Dataset
 
 from hf_mtl.data.check import check_rows, check_splits, empty_split
+from hf_mtl.data.checked import Checked, remember, remembered
 from hf_mtl.data.columns import COUNTED, collect, name_count, raise_all
 from hf_mtl.data.complete import carve_splits, drop_unlabelled, limit_rows
+from hf_mtl.data.encoded import LabelledRows
 from hf_mtl.data.fingerprint import fingerprint
 from hf_mtl.data.formats import no_dataset, plain_rows
 from hf_mtl.data.gather import gather_splits
@@ -16,6 +18,7 @@ from hf_mtl.data.labels import label_notes
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.overlap import note_overlaps
 from hf_mtl.data.processes import is_main_process
+from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.text_keys import text_keys
 from hf_mtl.data.texts import check_texts, missing_columns, needed_columns
 from hf_mtl.data.train_notes import split_notes, train_notes
@@ -29,6 +32,8 @@ logger = get_logger(__name__)
 def load_tasks(tasks: Mapping[str, Task], seed: int = 0) -> dict[str, LoadedTask]:
     """Load every task, and note which evaluation texts are training texts of any.
 
+    One process of each machine does it; the others get what it has found, or the mistakes.
+
     Args:
         tasks: Tasks by name.
         seed: Seed of the draws of validation and test rows and of `max_rows`.
@@ -36,6 +41,14 @@ def load_tasks(tasks: Mapping[str, Task], seed: int = 0) -> dict[str, LoadedTask
     Raises:
         DataError: With the mistakes of all tasks.
     """
+    loaded = of_one_process(lambda: _load_tasks(tasks, seed))
+    for found in loaded.values():
+        for split, dataset in found.splits.items():
+            remember(found.task, split, dataset, Checked(found.labels[split]))
+    return loaded
+
+
+def _load_tasks(tasks: Mapping[str, Task], seed: int) -> dict[str, LoadedTask]:
     loaded: dict[str, LoadedTask] = {}
     mistakes: list[Mistake] = []
     for name, task in tasks.items():
@@ -90,6 +103,7 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
         keys=keys,
         fingerprints={split: fingerprint(found, rows[split].labels) for split, found in keys.items()},
         carved=tuple(split for split in rows if split not in brought),
+        labels={split: part.labels for split, part in rows.items()},
     )
 
 
@@ -112,28 +126,50 @@ def prepare_dataset(name: str, task: Task, dataset: Dataset, split: str, labelle
     if not isinstance(dataset, Dataset):
         raise DataError(no_dataset(dataset, name, split))
     dataset = plain_rows(dataset, name, split)
-    mistakes = missing_columns(task, name, {split: dataset}, labelled)
-    if not len(dataset):
-        mistakes.append(empty_split(name, split))
-    raise_all(mistakes)
+    if labelled:
+        return prepare_rows(name, task, dataset, split).dataset
+    raise_all(_unusable(name, task, dataset, split, labelled))
     dataset = dataset.select_columns(needed_columns(task, dataset, labelled))
-    if not labelled:
-        raise_all(check_texts(task, name, split, dataset))
-        return dataset
-    rows = check_rows(name, task, split, dataset, mistakes)
-    if rows.labels.missing.all() and not mistakes:
-        mistakes.append(
-            Mistake(f"tasks.{name}.label", f"none of {name_count(len(dataset), f'{split} row')} has a label")
-        )
+    raise_all(check_texts(task, name, split, dataset))
+    return dataset
+
+
+def prepare_rows(name: str, task: Task, dataset: Dataset, split: str) -> LabelledRows:
+    """Check rows as `prepare_dataset` does, and keep their labels. Rows that were checked before are not again.
+
+    Raises:
+        DataError: With everything that is wrong.
+    """
+    if not isinstance(dataset, Dataset):
+        raise DataError(no_dataset(dataset, name, split))
+    dataset = plain_rows(dataset, name, split)
+    mistakes = _unusable(name, task, dataset, split, labelled=True)
     raise_all(mistakes)
-    if split == "train":
-        say_notes([*label_notes(task, name, dataset), *train_notes(name, task, rows.labels)])
+    part = dataset.select_columns(needed_columns(task, dataset))
+    checked = remembered(task, split, dataset)
+    if checked is None:
+        labels = check_rows(name, task, split, part, mistakes).labels
+        if labels.missing.all() and not mistakes:
+            mistakes.append(
+                Mistake(f"tasks.{name}.label", f"none of {name_count(len(dataset), f'{split} row')} has a label")
+            )
+        raise_all(mistakes)
+        of_train = [*label_notes(task, name, part), *train_notes(name, task, labels)] if split == "train" else []
+        checked = Checked(labels, tuple(of_train))
+        remember(task, split, dataset, checked)
+    say_notes(checked.notes)
     notes: list[str] = []
-    kept = drop_unlabelled(name, split, rows, notes).dataset
+    kept = drop_unlabelled(name, split, LabelledRows(part, checked.labels), notes)
     if is_main_process():
         for note in notes:
             logger.warning(note)
     return kept
+
+
+def _unusable(name: str, task: Task, dataset: Dataset, split: str, labelled: bool) -> list[Mistake]:
+    """Mistakes that show without a look at the rows."""
+    mistakes = missing_columns(task, name, {split: dataset}, labelled)
+    return mistakes if len(dataset) else [*mistakes, empty_split(name, split)]
 
 
 def say_notes(notes: Iterable[str]) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from datasets import Dataset
 
+from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.data.fingerprint import Fingerprint
 from hf_mtl.data.text_keys import TextKeys
 from hf_mtl.tasks import Task
@@ -21,6 +22,7 @@ class LoadedTask:
         keys: Hashes of the texts of each split.
         fingerprints: Content of each split.
         carved: The splits that were taken out of train.
+        labels: The labels of each split.
     """
 
     task: Task
@@ -30,3 +32,4 @@ class LoadedTask:
     keys: dict[str, TextKeys] = field(default_factory=dict)
     fingerprints: dict[str, Fingerprint] = field(default_factory=dict)
     carved: tuple[str, ...] = ()
+    labels: dict[str, EncodedLabels] = field(default_factory=dict)

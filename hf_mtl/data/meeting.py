@@ -82,6 +82,15 @@ class Meeting:
         """Read the message; after waiting, and before the process that left it can have gone."""
         return bytes.fromhex(self._store.get("message").decode())
 
+    def leave_here(self, message: bytes) -> None:
+        """As `leave`, for the others of this machine."""
+        self._store.set(f"message {self._machine}", message.hex())
+
+    def message_here(self) -> bytes | None:
+        """As `message`, of a process of this machine; None if none of them has left one."""
+        key = f"message {self._machine}"
+        return bytes.fromhex(self._store.get(key).decode()) if self._store.check([key]) else None
+
     def wait(self) -> None:
         """Wait until all have come.
 

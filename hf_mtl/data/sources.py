@@ -12,7 +12,6 @@ from hf_mtl.data.cache import filling_datasets
 from hf_mtl.data.csv_source import Loaded, found_in_csv, refuse_csv_options
 from hf_mtl.data.hub_source import explain_hub, load_hub
 from hf_mtl.data.local_files import is_local, load_data_files, load_local
-from hf_mtl.data.processes import main_process_first
 from hf_mtl.data.readers import READERS, refuse_reader
 from hf_mtl.data.secret_urls import secret_mistakes
 from hf_mtl.data.split_names import name_splits, unused_notes
@@ -33,8 +32,6 @@ GENERATORS: dict[str, Callable[[str], dict[str, Dataset]]] = {"hf_mtl/support_de
 def load_source(source: DatasetSource, key: str = "dataset") -> Loaded:
     """Load the splits of one source, under the names train, validation and test.
 
-    On several processes, the main one of each machine loads first and the others find its cache.
-
     Args:
         source: Where the rows come from.
         key: Recipe key of the source, for mistakes.
@@ -42,15 +39,14 @@ def load_source(source: DatasetSource, key: str = "dataset") -> Loaded:
     Raises:
         DataError: If the source cannot be found or read, or has none of the splits.
     """
-    with main_process_first():
-        try:
-            with filling_datasets():
-                loaded = _load(source, key)
-        except DataError:
-            raise
-        except (OSError, ValueError, RuntimeError, DatasetsError) as error:
-            refuse_cache(error)
-            raise DataError(found_in_csv(error, key, key) or [_explain(source, error, key)]) from error
+    try:
+        with filling_datasets():
+            loaded = _load(source, key)
+    except DataError:
+        raise
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        refuse_cache(error)
+        raise DataError(found_in_csv(error, key, key) or [_explain(source, error, key)]) from error
     names = name_splits(source, loaded.splits, key)
     return Loaded(
         {ours: loaded.splits[theirs] for ours, theirs in names.items()},

@@ -18,6 +18,7 @@ from hf_mtl.data.texts import is_tokenised
 from hf_mtl.tasks import Task
 
 Keys = NDArray[np.uint64]
+_ROWS = 100_000  # that are Python's texts at once; they take many times the room of arrow's
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,17 @@ def text_keys(task: Task, dataset: Dataset) -> TextKeys:
     if is_tokenised(task, dataset):
         keys = _token_keys(dataset)
         return TextKeys(keys[:, None], keys, keys)
-    columns = [_strings(arrow_column(dataset, column)) for column in task.text_columns]
+    columns = [arrow_column(dataset, column) for column in task.text_columns]
+    starts = range(0, max(1, len(dataset)), _ROWS)
+    parts = [_text_keys([_strings(column.slice(start, _ROWS)) for column in columns]) for start in starts]
+    return TextKeys(
+        np.concatenate([part.texts for part in parts]),
+        np.concatenate([part.places for part in parts]),
+        np.concatenate([part.contents for part in parts]),
+    )
+
+
+def _text_keys(columns: list[pa.Array]) -> TextKeys:
     contents = [_hashes(_bytes(column)) for column in columns]
     normalised = [_normalised(column) for column in columns]
     texts = np.stack([_hashes(column) for column in normalised], axis=1)

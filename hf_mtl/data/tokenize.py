@@ -1,23 +1,20 @@
 """Texts to token ids, in batches and through the cache of datasets."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
-import datasets
 import numpy as np
-from datasets import Dataset, Features, List, Value
+from datasets import Dataset
+from datasets.utils import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from hf_mtl.data.cache import filling_datasets
+from hf_mtl.data.cache import kept_tokens
 from hf_mtl.data.check import empty_split
 from hf_mtl.data.columns import arrow_column, name_count, name_rows, raise_all
 from hf_mtl.data.encoded import EncodedLabels
-from hf_mtl.data.given_tokens import Lists, check_tokens, read_lists, read_real_tokens
+from hf_mtl.data.given_tokens import Lists, check_tokens, read_real_tokens
 from hf_mtl.data.labels import encode_labels
-from hf_mtl.data.long_texts import cut_long_texts
-from hf_mtl.data.processes import main_process_first
+from hf_mtl.data.text_batches import TextBatch, text_batches
 from hf_mtl.data.texts import is_tokenised
 from hf_mtl.data.tokens import EncodedSplit, TokenStore
 from hf_mtl.errors import DataError, Mistake
@@ -37,8 +34,8 @@ def encode_split(
 ) -> EncodedSplit:
     """Turn the rows of a split into token ids and labels.
 
-    On several processes, the main one of each machine tokenises first and the others read its cache, where the
-    dataset has files; a dataset in memory is tokenised by each.
+    Rows of a dataset that has files are kept beside the caches of `datasets`, and mapped: a second run finds them,
+    and the processes of a machine share the memory. Rows of a dataset in memory stay there.
 
     Args:
         name: The task's name.
@@ -81,35 +78,20 @@ def encode_texts(
     takes_types = "token_type_ids" in tokenizer.model_input_names
     if is_tokenised(task, dataset):
         return _take_tokens(name, dataset, tokenizer, limit, takes_types, split)
-    features = {"input_ids": List(Value("int32")), "cut": Value("bool")}
-    if takes_types:
-        features["token_type_ids"] = List(Value("uint8"))
     texts = dataset.select_columns(list(dict.fromkeys(task.text_columns)))
-    tokenise = partial(_tokenise, tokenizer=tokenizer, columns=task.text_columns, limit=limit, types=takes_types)
-    with main_process_first(), filling_datasets(), _quiet_if_short(len(dataset)):
-        tokens = texts.map(
-            tokenise,
-            batched=True,
-            remove_columns=texts.column_names,
-            features=Features(features),
-            desc=f"Tokenising {name} {split}",
-        )
-    cut = arrow_column(tokens, "cut").to_numpy(zero_copy_only=False)
-    types = read_lists(tokens, "token_type_ids", np.uint8) if takes_types else None
-    return _store(read_lists(tokens, "input_ids", np.int32), types, cut, takes_types)
+    made = (tokenizer, task.text_columns, limit, takes_types)
+    said = f"Tokenising {name} {split}"
+    return kept_tokens(texts, made, takes_types, lambda: _batches(texts, made, said))
 
 
-@contextmanager
-def _quiet_if_short(rows: int) -> Iterator[None]:
-    """A progress bar for long work only."""
-    if rows >= _LONG_WORK or datasets.are_progress_bars_disabled():
-        yield
-        return
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        datasets.enable_progress_bars()
+def _batches(texts: Dataset, made: tuple[Any, list[str], int, bool], said: str) -> Iterator[TextBatch]:
+    """Tokenise, with a progress bar for long work."""
+    tokenizer, columns, limit, takes_types = made
+    with tqdm(total=len(texts), desc=said, unit=" rows", disable=len(texts) < _LONG_WORK) as bar:
+        arrays = [arrow_column(texts, column) for column in columns]
+        for batch in text_batches(arrays, tokenizer, limit, takes_types):
+            yield batch
+            bar.update(len(batch.lengths))
 
 
 def longest_row(tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:
@@ -140,29 +122,6 @@ def check_room(tokenizer: PreTrainedTokenizerBase, max_length: int | None, texts
         row = "row" if texts == 1 else "pair"
         found = f"{limit}{whose} leaves no room for text, since {special} tokens of every {row} are special"
         raise DataError(Mistake("model.max_length", found, f"Allowed: at least {least}."))
-
-
-def _tokenise(
-    batch: dict[str, list[str]],
-    tokenizer: PreTrainedTokenizerBase,
-    columns: list[str],
-    limit: int,
-    types: bool,
-) -> dict[str, list[Any]]:
-    texts, left_out = cut_long_texts([list(batch[column]) for column in columns], tokenizer, limit)
-    options: dict[str, Any] = {"return_attention_mask": False, "return_token_type_ids": types}
-    encoded = tokenizer(*texts, truncation="longest_first", max_length=limit, **options)
-    if tokenizer.is_fast:
-        cut = [bool(encoding.overflowing) for encoding in encoded.encodings]
-    else:
-        # A tokenizer in Python does not say which rows it has cut.
-        whole = tokenizer(*texts, truncation=False, verbose=False, **options)["input_ids"]
-        cut = [len(row) > limit for row in whole]
-    cut = [own or left for own, left in zip(cut, left_out, strict=True)]
-    result = {"input_ids": encoded["input_ids"], "cut": cut}
-    if types:
-        result["token_type_ids"] = encoded["token_type_ids"]
-    return result
 
 
 def _store(ids: Lists, types: Lists | None, cut: np.ndarray, takes_types: bool) -> TokenStore:

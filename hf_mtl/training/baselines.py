@@ -6,6 +6,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from hf_mtl.data.columns import arrow_column
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.processes import from_first
 from hf_mtl.data.texts import is_tokenised
@@ -79,5 +80,5 @@ def check_baselines(prepared: Prepared) -> None:
 
 
 def _texts(dataset: Dataset, columns: list[str]) -> list[Any]:
-    texts = [list(dataset[column]) for column in columns]
+    texts = [arrow_column(dataset, column).to_pylist() for column in columns]
     return texts[0] if len(texts) == 1 else list(zip(*texts, strict=True))

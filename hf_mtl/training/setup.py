@@ -8,12 +8,16 @@ import numpy as np
 from datasets import Dataset, DatasetDict, IterableDatasetDict
 from transformers import PreTrainedTokenizerBase
 
+from hf_mtl.data.checked import Checked, remember, remembered
 from hf_mtl.data.columns import collect, raise_all
+from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.data.formats import plain_rows
 from hf_mtl.data.labels import encode_labels
-from hf_mtl.data.load import prepare_dataset
-from hf_mtl.data.processes import is_main_process
-from hf_mtl.data.tokenize import encode_split, encode_texts
+from hf_mtl.data.load import prepare_dataset, prepare_rows
+from hf_mtl.data.processes import agree, is_main_process
+from hf_mtl.data.same_rows import other_rows, signs_of
+from hf_mtl.data.sharing import of_one_process
+from hf_mtl.data.tokenize import encode_texts
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, Mistake, UserError, known
 from hf_mtl.modeling import MultiTaskModel
@@ -35,6 +39,8 @@ def encode_splits(
 ) -> dict[str, EncodedSplit]:
     """Check and tokenise one split of every task, in the model's task order.
 
+    One process of each machine does it; the others map what it has made, or hear the mistakes.
+
     Args:
         datasets: Datasets by task, or one Dataset where there is one task. Encoded ones are taken as they are.
         tasks: The model's tasks.
@@ -43,8 +49,23 @@ def encode_splits(
         split: ``train``, ``validation`` or ``test``; for messages.
 
     Raises:
-        DataError: If a task is unknown, or rows cannot be used; the mistakes of all tasks at once.
+        DataError: If a task is unknown, or rows cannot be used; the mistakes of all tasks at once. If a process has
+            other rows than the first one.
     """
+    encoded, signs = of_one_process(
+        lambda: (_encode_splits(datasets, tasks, tokenizer, max_length, split), signs_of(datasets, tasks))
+    )
+    agree(other_rows(signs, signs_of(datasets, tasks), split))
+    return encoded
+
+
+def _encode_splits(
+    datasets: Mapping[str, Dataset | EncodedSplit] | Dataset,
+    tasks: Mapping[str, Task],
+    tokenizer: Any,
+    max_length: int | None,
+    split: str,
+) -> dict[str, EncodedSplit]:
     if not isinstance(datasets, Mapping):
         if len(tasks) != 1:
             raise DataError(
@@ -114,23 +135,16 @@ def _encode(
     """One task's split; of rows to predict, some or all may come without a label."""
     if split == "test":
         return _encode_all(name, task, dataset, tokenizer, max_length, split)
-    prepared = prepare_dataset(name, task, dataset, split)
-    return encode_split(name, task, prepared, tokenizer, max_length, split=split)
+    rows = prepare_rows(name, task, dataset, split)
+    return EncodedSplit(encode_texts(name, task, rows.dataset, tokenizer, max_length, split), rows.labels.values)
 
 
 def _encode_all(
     name: str, task: Task, dataset: Dataset, tokenizer: Any, max_length: int | None, split: str
 ) -> EncodedSplit:
     """Every row of a split in its order, also those without a label."""
-    mistakes: list[Mistake] = []
-    rows, labels = dataset, None
-    with collect(mistakes):
-        rows = prepare_dataset(name, task, dataset, split, labelled=False)
     absent = [column for column in task.label_columns if column not in getattr(dataset, "column_names", ())]
-    with collect(mistakes):
-        if not absent and len(dataset):
-            labels = encode_labels(task, name, split, dataset)
-    raise_all(mistakes)
+    rows, labels = _check_all(name, task, dataset, split, labelled=not absent)
     if 0 < len(absent) < len(task.label_columns) and is_main_process():
         logger.warning(f"{name}: {split} has no column {', '.join(absent)}: its rows are predicted and not scored.")
     tokens = encode_texts(name, task, rows, tokenizer, max_length, split=split)
@@ -138,6 +152,26 @@ def _encode_all(
         return EncodedSplit(tokens, np.zeros(len(tokens)), labelled=False)
     missing = labels.missing if labels.missing.any() else None
     return EncodedSplit(tokens, labels.values, labelled=not labels.missing.all(), missing=missing)
+
+
+def _check_all(
+    name: str, task: Task, dataset: Dataset, split: str, labelled: bool
+) -> tuple[Dataset, EncodedLabels | None]:
+    """Check rows that need no labels, and read those they have; what was checked before is not again."""
+    checked = remembered(task, split, dataset) if isinstance(dataset, Dataset) else None
+    if checked is not None:
+        return dataset, checked.labels
+    mistakes: list[Mistake] = []
+    rows, labels = dataset, None
+    with collect(mistakes):
+        rows = prepare_dataset(name, task, dataset, split, labelled=False)
+    with collect(mistakes):
+        if labelled and len(dataset):
+            labels = encode_labels(task, name, split, dataset)
+    raise_all(mistakes)
+    if labels is not None:
+        remember(task, split, dataset, Checked(labels))
+    return rows, labels
 
 
 def fit_statistics(model: MultiTaskModel, train: Mapping[str, EncodedSplit], refit: bool = False) -> None:

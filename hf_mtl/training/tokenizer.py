@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hf_mtl.data.columns import text_lists
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.texts import is_tokenised
 from hf_mtl.data.vocabulary import train_wordpiece
@@ -50,4 +51,5 @@ def training_texts(data: Mapping[str, LoadedTask]) -> Iterator[str]:
         raise DataError(Mistake("model.tokenizer", found, "Name the tokenizer that made them."))
     for loaded in data.values():
         for column in loaded.task.text_columns:
-            yield from loaded.splits["train"][column]
+            for texts in text_lists(loaded.splits["train"], column):
+                yield from texts

@@ -1,3 +1,4 @@
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pandas
 import pytest
 from datasets import Dataset
 
-from hf_mtl.data import load
+from hf_mtl.data import checked, load
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import load_task, load_tasks, prepare_dataset
 from hf_mtl.data.loaded import LoadedTask
@@ -510,3 +511,19 @@ def test_labels_are_not_needed_for_prediction() -> None:
     dataset = Dataset.from_dict({"text": ["x"], "more": [1]})
     assert prepare_dataset("t", task, dataset, "test", labelled=False).column_names == ["text"]
     assert "empty text" in message(prepare_dataset, "t", task, Dataset.from_dict({"text": [" "]}), "test", False)
+
+
+def test_what_was_loaded_is_not_checked_again_and_is_forgotten_with_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = {"text": [f"text {index}" for index in range(50)], "label": ["x", "y"] * 25}
+    Dataset.from_dict(rows).to_csv(str(tmp_path / "a.csv"))
+    source = DatasetSource(path="csv", data_files=str(tmp_path / "a.csv"))
+    found = load_tasks({"t": SequenceClassification(dataset=source)})["t"]
+    train, before = found.splits["train"], len(checked._found)
+    monkeypatch.setattr(load, "check_rows", None)
+    kept = load.prepare_rows("t", found.task, train, "train")
+    assert len(kept.labels.values) == len(train) < 50
+    del found, train, kept
+    gc.collect()
+    assert len(checked._found) == before - 2

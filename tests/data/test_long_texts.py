@@ -2,13 +2,15 @@ import random
 import time
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from hf_mtl.data import long_texts
 from hf_mtl.data.long_texts import cut_long_texts
-from hf_mtl.data.tokenize import _tokenise
+from hf_mtl.data.text_batches import gather_batches, text_batches
+from hf_mtl.data.tokens import TokenStore
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 LIMITS = (64,)
@@ -59,6 +61,16 @@ def _tokenizer(kind: str) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=backend, **names)
 
 
+def _tokenise(columns: dict[str, list[str]], tokenizer: PreTrainedTokenizerFast, limit: int) -> TokenStore:
+    arrays = [pa.array(texts, pa.large_string()) for texts in columns.values()]
+    return gather_batches(text_batches(arrays, tokenizer, limit, takes_types=True), takes_types=True)
+
+
+def _plain(tokens: TokenStore) -> list[list[int]]:
+    types = [] if tokens.flat_type_ids is None else tokens.flat_type_ids.tolist()
+    return [tokens.flat_ids.tolist(), types, tokens.offsets.tolist(), tokens.cut.tolist()]
+
+
 @pytest.fixture
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_texts, "_LEAST", 4096)
@@ -79,10 +91,10 @@ def test_token_ids_are_those_of_the_whole_texts(kind: str, side: str, monkeypatc
     ]
     for limit in LIMITS:
         for batch in batches:
-            found = _tokenise(batch, tokenizer, list(batch), limit, types=True)
+            found = _plain(_tokenise(batch, tokenizer, limit))
             with monkeypatch.context() as patch:
                 patch.setattr(long_texts, "_LEAST", 10**9)
-                assert found == _tokenise(batch, tokenizer, list(batch), limit, types=True)
+                assert found == _plain(_tokenise(batch, tokenizer, limit))
 
 
 @pytest.mark.usefixtures("_small")
@@ -95,7 +107,7 @@ def test_only_a_part_is_tokenised() -> None:
 
 def test_a_text_of_many_megabytes_takes_no_minute_and_counts_as_cut() -> None:
     tokenizer, start = _tokenizer("wordpiece"), time.monotonic()
-    result = _tokenise({"a": ["ab " * 10_000_000, "a" * 30_000_000, "ab"]}, tokenizer, ["a"], 512, types=False)
+    result = _tokenise({"a": ["ab " * 10_000_000, "a" * 30_000_000, "ab"]}, tokenizer, 512)
     assert time.monotonic() - start < 15  # some seconds for the unknown word, two minutes for the whole of it
-    assert [len(ids) for ids in result["input_ids"]] == [512, 3, 3]
-    assert result["cut"] == [True, True, False]
+    assert result.lengths.tolist() == [512, 3, 3]
+    assert result.cut.tolist() == [True, True, False]

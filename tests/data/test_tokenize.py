@@ -163,3 +163,45 @@ def test_rows_without_a_label_are_refused_and_their_texts_can_be_had_alone() -> 
 def test_a_dataset_without_rows_is_refused() -> None:
     with pytest.raises(DataError, match="test has no rows"):
         encode_split("t", TASK, rows().select([]), tokenizer(), split="test")
+
+
+def _loaded(folder: Path) -> Dataset:
+    rows().to_parquet(str(folder / "a.parquet"))
+    return datasets.load_dataset("parquet", data_files=str(folder / "a.parquet"), split="train")
+
+
+def test_rows_of_files_are_mapped_and_rows_in_memory_write_nothing(tmp_path: Path) -> None:
+    place = Path(datasets.config.HF_DATASETS_CACHE) / "hf_mtl"
+    tokens = encode_split("t", TASK, rows(), tokenizer()).tokens
+    assert not place.exists()
+    mapped = encode_split("t", TASK, _loaded(tmp_path), tokenizer()).tokens
+    assert isinstance(mapped.flat_ids.base, np.memmap)
+    assert mapped.flat_ids.tolist() == tokens.flat_ids.tolist()
+    assert [path.name[:7] for path in place.iterdir()] == ["tokens-"]
+
+
+@pytest.mark.parametrize("refused", ["a file", "full"])
+def test_a_cache_that_takes_no_tokens_is_said_and_gone_without(
+    refused: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    loaded, place = _loaded(tmp_path), Path(datasets.config.HF_DATASETS_CACHE) / "hf_mtl"
+    said = {"a file": "Not a directory", "full": "No space left on device"}[refused]
+    if refused == "a file":
+        place.touch()
+    else:
+
+        def full(*_: object) -> None:
+            raise OSError(28, said)
+
+        monkeypatch.setattr("os.fsync", full)
+    tokens = encode_split("t", TASK, loaded, tokenizer()).tokens
+    assert tokens.lengths.tolist() == [5, 3, 7, 4]
+    assert f"tokenised rows cannot be kept in {place} ({said}): they stay in memory" in caplog.text
+    assert refused == "a file" or list(place.iterdir()) == []
+
+
+def test_without_caching_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = _loaded(tmp_path)
+    monkeypatch.setattr("datasets.is_caching_enabled", lambda: False)
+    assert len(encode_split("t", TASK, loaded, tokenizer())) == 4
+    assert not (Path(datasets.config.HF_DATASETS_CACHE) / "hf_mtl").exists()

@@ -1,4 +1,5 @@
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from datasets import Dataset
 from torch import nn
 
 from hf_mtl import MultiTaskTrainingArguments, Regression, SequenceClassification
+from hf_mtl.data import check, load
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, UserError
 from hf_mtl.training import setup
@@ -121,6 +123,37 @@ def test_splits_come_back_in_the_models_task_order() -> None:
 def test_encoded_splits_are_taken_as_they_are() -> None:
     encoded = encode(tiny.datasets({"mood": 4}))
     assert encode(encoded)["mood"] is encoded["mood"]
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_rows_are_checked_once_however_many_trainers_take_them(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets, asked = tiny.datasets({"topic": 9, "score": 5}), []
+    for module in (load, check, setup):
+        for name in {"encode_labels", "check_texts", "label_notes"} & set(vars(module)):
+            mock = Mock(wraps=getattr(module, name))
+            monkeypatch.setattr(module, name, mock)
+            asked.append(mock)
+    first = encode_splits(datasets, tiny.TASKS, tiny.tokenizer(), None, split)
+    count = sum(mock.call_count for mock in asked)
+    again = encode_splits(datasets, tiny.TASKS, tiny.tokenizer(), None, split)
+    assert count
+    assert count == sum(mock.call_count for mock in asked)
+    assert again["topic"].labels.tolist() == first["topic"].labels.tolist()
+    other = SequenceClassification(labels=["a", "b"])
+    with pytest.raises(DataError, match="labels outside 0..1"):
+        encode_splits(datasets, {**tiny.TASKS, "topic": other}, tiny.tokenizer(), None, split)
+
+
+def test_rows_without_a_label_are_left_out_and_said_by_every_trainer(caplog: pytest.LogCaptureFixture) -> None:
+    rows = Dataset.from_dict({"text": ["w1", "w2", "w3"], "label": [0, None, 1]})
+    task = SequenceClassification(labels=["a", "b"])
+    for _ in range(2):
+        caplog.clear()
+        assert encode_splits(rows, {"t": task}, tiny.tokenizer(), None, "train")["t"].labels.tolist() == [0, 1]
+        assert "1 of 3 train rows has no label and was dropped" in caplog.text
+    encoded = encode_splits(rows, {"t": task}, tiny.tokenizer(), None, "test")["t"]
+    assert encoded.missing is not None
+    assert encoded.missing.tolist() == [False, True, False]
 
 
 def test_a_plain_dataset_is_enough_for_one_task() -> None:

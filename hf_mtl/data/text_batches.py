@@ -1,0 +1,129 @@
+"""Texts to token ids, batch by batch: the tokenizer has every core while the batch before becomes arrays."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from hf_mtl.data.long_texts import cut_long_texts
+from hf_mtl.data.tokens import TokenStore
+
+# Enough rows for many cores, few enough that the tokens of a batch are no memory to speak of.
+_ROWS = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class TextBatch:
+    """Token ids of some rows, end to end.
+
+    Args:
+        ids: Token ids, int32 [total].
+        types: Token types, uint8 [total]; None where the model takes none.
+        lengths: Tokens of each row, int64 [n].
+        cut: Rows that were truncated, bool [n].
+    """
+
+    ids: NDArray[np.int32]
+    types: NDArray[np.uint8] | None
+    lengths: NDArray[np.int64]
+    cut: NDArray[np.bool_]
+
+
+def text_batches(
+    columns: Sequence[pa.Array], tokenizer: PreTrainedTokenizerBase, limit: int, takes_types: bool
+) -> Iterator[TextBatch]:
+    """Tokenise rows, in their order.
+
+    The tokenizers of Hugging Face that are written in Rust use all cores, unless ``TOKENIZERS_PARALLELISM`` is false.
+    No process is forked.
+
+    Args:
+        columns: The texts of the rows, and in pairs their second ones.
+        tokenizer: The tokenizer.
+        limit: Longest row in tokens.
+        takes_types: Whether the model takes token types.
+    """
+    # One thread, not more: a tokenizer keeps its truncation for all who use it.
+    with ThreadPoolExecutor(1, "hf_mtl-tokenise") as thread:
+        ahead: Future[Callable[[], TextBatch]] | None = None
+        for start in range(0, len(columns[0]), _ROWS):
+            texts = [column.slice(start, _ROWS).to_pylist() for column in columns]
+            coming = thread.submit(_tokenise, texts, tokenizer, limit, takes_types)
+            if ahead is not None:
+                yield ahead.result()()
+            ahead = coming
+        if ahead is not None:
+            yield ahead.result()()
+
+
+def _tokenise(
+    texts: Sequence[list[str]], tokenizer: PreTrainedTokenizerBase, limit: int, takes_types: bool
+) -> Callable[[], TextBatch]:
+    """Tokenise rows, and leave what makes arrays of them to another thread."""
+    texts, left_out = cut_long_texts(texts, tokenizer, limit)
+    options: dict[str, Any] = {"return_attention_mask": False, "return_token_type_ids": takes_types}
+    cutting = {"truncation": "longest_first", "max_length": limit}
+    if _is_rust_alone(tokenizer):
+        # This call has the tokenizer tell Rust how to truncate. It would take longer than Rust for all rows.
+        tokenizer(*(column[:1] for column in texts), **options, **cutting)
+        rows = texts[0] if len(texts) == 1 else list(zip(*texts, strict=True))
+        return partial(_from_rust, tokenizer.backend_tokenizer.encode_batch_fast(rows), takes_types, left_out)
+    encoded = tokenizer(*texts, **options, **cutting)
+    if tokenizer.is_fast:
+        cut = [bool(encoding.overflowing) for encoding in encoded.encodings]
+    else:
+        # A tokenizer in Python does not say which rows it has cut.
+        whole = tokenizer(*texts, truncation=False, verbose=False, **options)["input_ids"]
+        cut = [len(row) > limit for row in whole]
+    return partial(_flat, encoded["input_ids"], encoded["token_type_ids"] if takes_types else None, cut, left_out)
+
+
+_BATCH_OF = {name: getattr(PreTrainedTokenizerFast, name) for name in ("__call__", "_encode_plus")}
+
+
+def _is_rust_alone(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether what becomes of a text is decided in Rust: the tokenizer's class adds nothing of its own."""
+    own = type(tokenizer)
+    return tokenizer.is_fast and all(getattr(own, name, None) is theirs for name, theirs in _BATCH_OF.items())
+
+
+def _from_rust(encodings: Sequence[Any], takes_types: bool, left_out: Sequence[bool]) -> TextBatch:
+    types = [encoding.type_ids for encoding in encodings] if takes_types else None
+    cut = [bool(encoding.overflowing) for encoding in encodings]
+    return _flat([encoding.ids for encoding in encodings], types, cut, left_out)
+
+
+def _flat(
+    ids: Sequence[Sequence[int]],
+    types: Sequence[Sequence[int]] | None,
+    cut: Sequence[bool],
+    left_out: Sequence[bool],
+) -> TextBatch:
+    lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+    total = int(lengths.sum())
+    return TextBatch(
+        ids=np.fromiter(chain.from_iterable(ids), np.int32, total),
+        types=None if types is None else np.fromiter(chain.from_iterable(types), np.uint8, total),
+        lengths=lengths,
+        cut=np.array(cut, dtype=bool) | np.array(left_out, dtype=bool),
+    )
+
+
+def gather_batches(batches: Iterable[TextBatch], takes_types: bool) -> TokenStore:
+    """Put rows end to end in memory."""
+    found = list(batches)
+    types = [batch.types for batch in found if batch.types is not None]
+    return TokenStore(
+        np.concatenate([batch.ids for batch in found]),
+        np.concatenate([[0], np.cumsum(np.concatenate([batch.lengths for batch in found]))]),
+        np.concatenate([batch.cut for batch in found]),
+        takes_types,
+        np.concatenate(types) if any(item.any() for item in types) else None,
+    )
