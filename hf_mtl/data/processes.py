@@ -1,9 +1,7 @@
 """Let one process do the work of all, while the others wait for as long as it takes."""
 
-import os
 import pickle
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch.distributed as dist
@@ -22,35 +20,6 @@ def is_grouped() -> bool:
 def is_main_process() -> bool:
     """Whether this is the process that speaks for all of them."""
     return not is_grouped() or dist.get_rank() == 0
-
-
-@contextmanager
-def main_process_first() -> Iterator[None]:
-    """Run the block on each machine's main process, then on the others; do not nest.
-
-    Processes can only wait for each other once their group exists, which `TrainingArguments.device` sees to; until
-    then all of them run the block at once. Unlike accelerate's, the main process also lets the others go on when
-    the block raises: bad data is bad on every process, and each must end with the message instead of waiting. And
-    they wait without a time-out: a block may take hours.
-
-    Raises:
-        LostProcessError: If a process that is waited for has ended.
-    """
-    if not is_grouped():
-        yield
-        return
-    meeting = Meeting.next()
-    main = int(os.environ.get("LOCAL_RANK", "0")) == 0
-    if not main:
-        _meet(meeting)
-    try:
-        yield
-    except Exception:
-        if main:
-            _meet(meeting)
-        raise
-    if main:
-        _meet(meeting)
 
 
 def from_first(work: Callable[[], T]) -> T:
