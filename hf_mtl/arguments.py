@@ -1,21 +1,21 @@
 """The training arguments: those of `transformers.TrainingArguments`, and a few that several tasks need."""
 
+import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 from transformers import TrainingArguments
 
+from hf_mtl.argument_conflicts import conflicts
+from hf_mtl.argument_fields import OPTION_FILES, unknown_arguments
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.file_kinds import other_kind
 
 LEAST_OFTEN = 500
 """Steps between two records of the log in a long run that does not say how many."""
-
-
-_FILES = ("accelerator_config", "fsdp_config", "deepspeed")
-"""Arguments that may be the path of a JSON file."""
 _MOST_BYTES = 1 << 20
 
 
@@ -103,7 +103,8 @@ class MultiTaskTrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
-        _check_files(vars(self))
+        if mistakes := [*_files(vars(self)), *conflicts(vars(self))]:
+            raise UserError(mistakes)
         # The Trainer checks `optim` against its own list; adamax joins it through the optimizer hook.
         adamax = str(vars(self)["optim"]) == "adamax"
         if adamax:
@@ -118,22 +119,36 @@ class MultiTaskTrainingArguments(TrainingArguments):
             self.optim = "adamax"
 
 
-def _check_files(options: Mapping[str, Any]) -> None:
-    """Refuse what is no file of options, before transformers reads it: a device never ends.
-
-    Raises:
-        UserError: If there is one.
-    """
-    mistakes = []
-    for key in _FILES:
+def _files(options: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Find what is no file of options, before transformers reads it: a device never ends."""
+    for key in OPTION_FILES:
         path = options[key]
-        if not isinstance(path, str) or not os.path.exists(path):
-            continue  # the options themselves, or a name that transformers says is missing
+        if not isinstance(path, str) or path.lstrip().startswith("{"):
+            continue  # the options themselves
+        if not os.path.exists(path):
+            if key != "deepspeed":  # whose options may also be in base64
+                yield Mistake(f"training.{key}", f"no file '{path}'", "Give a JSON file, or a mapping of options.")
+            continue
         found = os.stat(path)
         if kind := other_kind(found.st_mode):
-            mistakes.append(Mistake(f"training.{key}", f"'{path}' is {kind}, not a file", "Give a JSON file."))
+            yield Mistake(f"training.{key}", f"'{path}' is {kind}, not a file", "Give a JSON file.")
         elif found.st_size > _MOST_BYTES:
             problem = f"'{path}' has {found.st_size:,} bytes"
-            mistakes.append(Mistake(f"training.{key}", problem, f"Allowed: a JSON file of at most {_MOST_BYTES:,}."))
-    if mistakes:
-        raise UserError(mistakes)
+            yield Mistake(f"training.{key}", problem, f"Allowed: a JSON file of at most {_MOST_BYTES:,}.")
+
+
+def _with_hints(arguments: type[MultiTaskTrainingArguments]) -> None:
+    """Let the class say of an argument that it does not have what takes its place."""
+    initialise = arguments.__init__
+
+    @wraps(initialise)
+    def __init__(self: MultiTaskTrainingArguments, *args: Any, **options: Any) -> None:
+        fields = [field.name for field in dataclasses.fields(self) if field.init]
+        if mistakes := unknown_arguments(options, fields):
+            raise UserError(mistakes)
+        initialise(self, *args, **options)
+
+    arguments.__init__ = __init__  # type: ignore[method-assign]
+
+
+_with_hints(MultiTaskTrainingArguments)

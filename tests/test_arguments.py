@@ -29,3 +29,11 @@ def test_what_is_no_file_of_options_is_not_read(tmp_path, key):
     ):
         with pytest.raises(UserError, match=f"training.{key}: '{path}' {problem}"):
             MultiTaskTrainingArguments(output_dir=str(tmp_path / "run"), report_to="none", **{key: str(path)})
+
+
+def test_a_file_of_options_that_is_missing_is_named(tmp_path):
+    for key in ("accelerator_config", "fsdp_config"):
+        with pytest.raises(
+            UserError, match=rf"training.{key}: no file 'nowhere.json'\. Give a JSON file, or a mapping"
+        ):
+            MultiTaskTrainingArguments(output_dir=str(tmp_path), **{key: "nowhere.json"})

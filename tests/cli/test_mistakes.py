@@ -197,11 +197,13 @@ def test_bad_yaml(hf_mtl: Command, folder: Path) -> None:
 
 
 def test_training_arguments_that_do_not_fit_together(hf_mtl: Command, folder: Path) -> None:
-    said = hf_mtl("train", "recipe.yaml", "training.load_best_model_at_end=true")
-    place = f"recipe.yaml:{line('training:')}: training: "
-    assert said.code == 2
-    assert said.err.startswith(f"hf-mtl train: 1 mistake\n{place}--load_best_model_at_end requires the save and eval")
-    assert not (folder / "run").exists()
+    refused(
+        hf_mtl,
+        folder,
+        "command line: training.load_best_model_at_end: is on, with eval_strategy: no and save_strategy: steps. "
+        "Set both to epoch, or both to steps; or save_strategy: best",
+        "training.load_best_model_at_end=true",
+    )
 
 
 def test_a_score_to_watch_that_nobody_computes(hf_mtl: Command, folder: Path) -> None:

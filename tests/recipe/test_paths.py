@@ -74,3 +74,18 @@ def test_each_path_is_relative_to_the_file_that_says_it(write: Callable[..., str
 def test_wrong_types_are_left_for_validation(write: Callable[..., str]) -> None:
     path = write("model: 3\ntasks: {a: [1], b: {dataset: {path: 4, data_files: 5}}, c: {dataset: null}}\n")
     assert resolved(path) == read_yaml(path, []).plain()
+
+
+def test_files_of_training_options_are_relative_to_the_recipe(write: Callable[..., str], tmp_path: Path) -> None:
+    text = """
+        training:
+          accelerator_config: accelerator.json
+          fsdp_config: '{"min_num_params": 1}'
+          deepspeed: ../ds.json
+          output_dir: runs/x
+    """
+    data = resolved(write(text, "sub/recipe.yaml"))["training"]
+    assert data["accelerator_config"] == f"{tmp_path}/sub/accelerator.json"
+    assert data["fsdp_config"] == '{"min_num_params": 1}'
+    assert data["deepspeed"] == f"{tmp_path}/ds.json"
+    assert data["output_dir"] == "runs/x"
