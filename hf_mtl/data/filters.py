@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset
 
+from hf_mtl.data.blank import blank_texts
 from hf_mtl.data.columns import arrow_column, is_list, plain_list, plain_values
 from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.tasks import RowFilter
@@ -63,7 +64,7 @@ def _passes(item: RowFilter, dataset: Dataset) -> np.ndarray:
         return lengths.to_numpy(zero_copy_only=False) == item.length
     if item.not_blank:
         texts = pc.fill_null(values.cast("large_string"), "")
-        return pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0).to_numpy(zero_copy_only=False)
+        return ~blank_texts(texts).to_numpy(zero_copy_only=False)
     wanted = [item.equals] if item.one_of is None else item.one_of
     feature = dataset.features[item.column]
     if isinstance(feature, ClassLabel):

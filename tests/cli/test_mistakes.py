@@ -140,7 +140,8 @@ def test_an_empty_text(hf_mtl: Command, folder: Path) -> None:
         hf_mtl,
         folder,
         f"recipe.yaml:{line('mood:')}: tasks.mood.text: validation has 2 rows with empty text in column 'text': "
-        "rows 1 and 2, counted from 0. Remove these rows, or give them a text.",
+        "rows 1 and 2, counted from 0. Give these rows a text, or leave them out with the dataset's filter: "
+        "{column: text, not_blank: true}.",
     )
 
 
