@@ -160,7 +160,9 @@ def _folder(found: list[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("readme")
+    folder = tmp_path_factory.mktemp("readme") / "clone"
+    folder.mkdir()
+    (folder.parent / "shared").symlink_to(ROOT.parent / "shared")
     (folder / "recipes").symlink_to(ROOT / "recipes")
     write_world(folder)
     with runs.own_cache(folder), runs.inside(folder):
@@ -214,7 +216,7 @@ def test_a_report_needs_nothing_but_the_committed_results(name: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "|" in done.stdout
+    assert len(done.stdout.splitlines()) > 5
 
 
 def test_no_command_is_left_out() -> None:

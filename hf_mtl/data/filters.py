@@ -42,6 +42,14 @@ def filter_rows(
     return (dataset.select(np.flatnonzero(keep)) if dropped else dataset), dropped
 
 
+def filtered_rows(dataset: Dataset, filters: RowFilter | list[RowFilter] | None) -> np.ndarray:
+    """The places of the rows that pass every filter, of filters that `filter_rows` has found right."""
+    keep = np.ones(len(dataset), dtype=bool)
+    for item in filter_list(filters):
+        keep &= _passes(item, dataset)
+    return np.flatnonzero(keep)
+
+
 def _check(item: RowFilter, dataset: Dataset, key: str) -> Mistake | None:
     given = [condition for condition in _CONDITIONS if getattr(item, condition) is not None]
     if len(given) != 1:

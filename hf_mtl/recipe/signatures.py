@@ -141,7 +141,7 @@ def _annotation(hint: Any, words: tuple[str, ...]) -> Any:
     return hint
 
 
-def _within(hint: Any, limits: Mapping[str, float]) -> Any:
+def _within(hint: Any, limits: Mapping[str, Any]) -> Any:
     """A type whose numbers have limits."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return typing.Union[tuple(_within(arm, limits) for arm in typing.get_args(hint))]  # noqa: UP007

@@ -158,7 +158,11 @@ def _line(cells: Sequence[str]) -> str:
 def _filled(text: str, indent: str = "", first: int | None = None) -> list[str]:
     """A text in lines of the screen's width, behind an indent; the first line behind ``first`` blanks, if given."""
     begin = indent if first is None else " " * first
-    options = {"break_long_words": False, "break_on_hyphens": False}
     return textwrap.wrap(
-        text, _SCREEN, initial_indent=begin, subsequent_indent=indent, drop_whitespace=True, **options
+        text,
+        _SCREEN,
+        initial_indent=begin,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
