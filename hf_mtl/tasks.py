@@ -16,12 +16,13 @@ from encodings.aliases import aliases
 from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, WithJsonSchema, field_validator
 
 from hf_mtl.shown import hide_secrets
 
 _MOST_CLASSES = 100_000  # that are only counted: each gets a name and a row of the head, before any data is looked at
-_Weight: TypeAlias = Annotated[float, Field(ge=0)]
+# For editors; whoever uses the weights refuses others in words of its own.
+_Weight: TypeAlias = Annotated[float, WithJsonSchema({"type": "number", "minimum": 0})]
 
 
 class _Frozen(BaseModel):

@@ -115,9 +115,8 @@ def csv_records(file: str, sep: str, encoding: str, quoted: bool = True) -> Iter
         encoding: Of the file.
         quoted: Whether a field may be enclosed in double quotes.
     """
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     with fsspec.open(file, "rt", compression="infer", encoding=encoding, newline="") as lines:
-        reader = csv.reader(lines, delimiter=sep, quoting=quoting)
+        reader = csv.reader(lines, delimiter=sep, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
         line = 0
         with suppress(csv.Error, UnicodeError):  # a field longer than its limit
             for record in reader:

@@ -72,7 +72,6 @@ def test_numbers_out_of_their_range_are_said_all_at_once_with_their_place(write:
     with pytest.raises(RecipeError) as caught:
         load_recipe(write(weights + mixture + training), ["balancing.weighting={name: dwa, temperature: -1}"])
     assert [str(mistake).removeprefix("recipe.yaml:") for mistake in caught.value.mistakes] == [
-        "7: tasks.emotion.class_weights.1: found -2. Allowed: at least 0.",
         "12: mixture.temperature.emotion: found 0. Allowed: more than 0.",
         "12: mixture.cap: found 0. Allowed: at least 1.",
         "12: mixture.min_per_task: found -1. Allowed: at least 0.",
@@ -81,4 +80,5 @@ def test_numbers_out_of_their_range_are_said_all_at_once_with_their_place(write:
         "17: training.warmup_steps: found -0.1. Allowed: at least 0.",
         "16: training.adam_beta1: found 1.0. Allowed: less than 1.",
         "15: training.seed: found -3. Allowed: at least 0.",
+        "7: tasks.emotion.class_weights.1: found -2. Allowed: at least 0.",
     ]
