@@ -7,6 +7,7 @@ version of transformers has it, is taken as it is.
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
 from typing import Any
 
 from transformers import TrainingArguments
@@ -220,4 +221,6 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return repr(value)
+    values = value if isinstance(value, list) else [value]
+    plain = [item.value if isinstance(item, Enum) else item for item in values]  # no <DebugOption.X: 'x'>
+    return repr(plain if isinstance(value, list) else plain[0])

@@ -79,6 +79,7 @@ def test_a_refused_field_is_refused_in_python(tmp_path: Any, name: str) -> None:
     [mistake] = caught.value.mistakes
     assert (mistake.key, mistake.remedy) == (f"training.{name}", REFUSED[name])
     assert mistake.problem.startswith("is ")
+    assert "Option." not in mistake.problem
 
 
 def test_refused_fields_are_refused_in_a_recipe_all_at_once(write: Callable[..., str]) -> None:
