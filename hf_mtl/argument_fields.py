@@ -6,12 +6,13 @@ version of transformers has it, is taken as it is.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
 from typing import Any
 
 from transformers import TrainingArguments
 
-from hf_mtl.errors import Mistake
+from hf_mtl.errors import Mistake, nearest
 from hf_mtl.launched import WHOLE_MODEL
 
 _HONOURED = """
@@ -81,10 +82,13 @@ _AS_IT_IS: dict[str, tuple[Any, ...]] = {"label_names": (["labels"],), **dict.fr
 OF_THE_COMMAND_LINE = {
     "do_train": "`hf-mtl train` trains; leave it out",
     "do_eval": "`hf-mtl evaluate` scores a run, and eval_strategy says when to score while training; leave it out",
-    "do_predict": "`hf-mtl train --test` scores the test splits too, `hf-mtl predict` predicts; leave it out",
+    "do_predict": "`hf-mtl train --test` scores the test splits too; leave it out",
     "local_rank": "`accelerate launch` says it; leave it out",
     "resume_from_checkpoint": "`hf-mtl train --resume` continues the run in output_dir; leave it out",
 }
+
+OPTION_FILES = ("accelerator_config",)
+"""Arguments that may be the path of a JSON file; in a recipe it is relative to the recipe."""
 
 # Options of `accelerator_config` that reach only loaders which accelerate has wrapped, and whether they are on.
 _OF_WRAPPED_LOADERS = {
@@ -96,34 +100,62 @@ _OF_WRAPPED_LOADERS = {
 }
 
 # Names of transformers 4, of other parts or of other libraries, and what takes their place.
+_DEALT = "The batches are dealt to the processes by hf_mtl; leave it out"
+_ONE_PROCESS_WHOLE = "Every process holds the whole model, with DDP; leave it out"
+_NOT_GENERATED = "Nothing is generated; leave it out"
 FORMER = {
     "adafactor": "Set optim: adafactor",
     "batch_size": "Set per_device_train_batch_size",
+    "dispatch_batches": _DEALT,
+    "early_stopping": "Set early_stopping_patience",
     "epochs": "Set num_train_epochs",
+    "evaluate_during_training": "Set eval_strategy",
     "evaluation_strategy": "It is called eval_strategy",
-    "group_by_length": "length_grouping does this, and is on",
-    "half_precision_backend": "Set fp16: true or bf16: true alone",
     "fp16_backend": "Set fp16: true alone",
     "fp16_opt_level": "Set fp16: true alone",
+    "fsdp_min_num_params": _ONE_PROCESS_WHOLE,
+    "fsdp_transformer_layer_cls_to_wrap": _ONE_PROCESS_WHOLE,
+    "generation_config": _NOT_GENERATED,
+    "generation_max_length": _NOT_GENERATED,
+    "generation_num_beams": _NOT_GENERATED,
+    "group_by_length": "length_grouping does this, and is on",
+    "half_precision_backend": "Set fp16: true or bf16: true alone",
     "include_inputs_for_metrics": "compute_metrics gets a task's predictions and labels alone",
     "include_tokens_per_second": "Set include_num_input_tokens_seen: non_padding",
     "jit_mode_eval": "Set torch_compile: true",
-    "lr": "Set learning_rate",
     "logging_dir": "Set the environment variable TENSORBOARD_LOGGING_DIR",
-    "max_length": "It belongs under model",
+    "lr": "Set learning_rate",
+    "lr_scheduler": "Set lr_scheduler_type",
+    "max_length": "It belongs to the model: model.max_length in a recipe, max_length of from_backbone in Python",
+    "max_seq_length": "It is max_length, and belongs to the model",
+    "mp_parameters": _ONE_PROCESS_WHOLE,
     "no_cuda": "Set use_cpu: true",
-    "overwrite_output_dir": "Start the run with `hf-mtl train --overwrite`",
+    "num_epochs": "Set num_train_epochs",
+    "optimizer": "Set optim",
+    "overwrite_output_dir": "Start the run with `hf-mtl train --overwrite`; a Trainer in Python starts anew unless "
+    "it is told to resume",
     "past_index": "No encoder here has a memory of former batches",
+    "per_device_batch_size": "Set per_device_train_batch_size",
     "per_gpu_eval_batch_size": "Set per_device_eval_batch_size",
     "per_gpu_train_batch_size": "Set per_device_train_batch_size",
+    "predict_with_generate": _NOT_GENERATED,
     "push_to_hub_model_id": "Set hub_model_id",
     "push_to_hub_organization": "Write it in hub_model_id: organization/name",
     "push_to_hub_token": "Set hub_token, or log in with `hf auth login`",
+    "ray_scope": "It is an option of a search with Ray; leave it out",
     "save_safetensors": "Models are always saved as safetensors",
+    "sharded_ddp": _ONE_PROCESS_WHOLE,
+    "sortish_sampler": "length_grouping groups rows by length, and is on",
+    "split_batches": _DEALT,
     "torchdynamo": "Set torch_compile_backend",
+    "tpu_metrics_debug": "Nothing is recorded of it; leave it out",
+    "tpu_num_cores": "The launcher says it; leave it out",
+    "use_ipex": "Set torch_compile: true",
     "use_legacy_prediction_loop": "There is one way to predict",
     "use_mps_device": "MPS is used where there is one; set use_cpu: true to leave it",
+    "warmup_proportion": "Set warmup_steps: below 1 it is a fraction of the run",
     "warmup_ratio": "Set warmup_steps: below 1 it is a fraction of the run",
+    "xpu_backend": "Set ddp_backend",
 }
 
 
@@ -153,6 +185,21 @@ def refused_keys(section: Mapping[str, Any]) -> Iterator[Mistake]:
     yield from refused_fields(section)
 
 
+def unknown_arguments(names: Iterable[str], fields: Iterable[str]) -> list[Mistake]:
+    """Find the arguments that there are not, with what takes their place.
+
+    Args:
+        names: Arguments that were given in Python.
+        fields: Arguments that there are.
+    """
+    fields = list(fields)
+    return [
+        Mistake(f"training.{name}", f"unknown argument '{name}'", FORMER.get(name) or nearest(fields, name))
+        for name in names
+        if name not in fields
+    ]
+
+
 def _accelerator(config: Any) -> Iterator[Mistake]:
     """What a mapping or an `AcceleratorConfig` asks for in vain."""
     given = config if isinstance(config, Mapping) else vars(config) if dataclasses.is_dataclass(config) else {}
@@ -176,4 +223,6 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return repr(value)
+    values = value if isinstance(value, list) else [value]
+    plain = [item.value if isinstance(item, Enum) else item for item in values]  # no <DebugOption.X: 'x'>
+    return repr(plain if isinstance(value, list) else plain[0])

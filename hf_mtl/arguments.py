@@ -1,13 +1,16 @@
 """The training arguments: those of `transformers.TrainingArguments`, and a few that several tasks need."""
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 from transformers import TrainingArguments
 
-from hf_mtl.argument_fields import SHARDING, refused_fields
+from hf_mtl.argument_conflicts import conflicts
+from hf_mtl.argument_fields import OPTION_FILES, SHARDING, refused_fields, unknown_arguments
 from hf_mtl.argument_kinds import kind_mistakes, make_whole
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.file_kinds import other_kind
@@ -15,10 +18,6 @@ from hf_mtl.launched import launcher_mistakes
 
 LEAST_OFTEN = 500
 """Steps between two records of the log in a long run that does not say how many."""
-
-
-_FILES = ("accelerator_config",)
-"""Arguments that may be the path of a JSON file."""
 _MOST_BYTES = 1 << 20
 
 
@@ -133,21 +132,42 @@ class MultiTaskTrainingArguments(TrainingArguments):
             UserError: With all of it at once.
         """
         asked = {key: getattr(self, key) for key in SHARDING}
-        mistakes = [*launcher_mistakes(), *refused_fields(asked), *_unreadable(vars(self))]
-        mistakes += kind_mistakes(self, MultiTaskTrainingArguments)
+        mistakes = [*launcher_mistakes(), *refused_fields(asked), *_files(vars(self))]
+        of_kind = list(kind_mistakes(self, MultiTaskTrainingArguments))
+        mistakes += of_kind or conflicts(vars(self))  # what is no number cannot be compared
         if mistakes:
             raise UserError(mistakes)
 
 
-def _unreadable(options: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Find what is no file of options: reading a device never ends."""
-    for key in _FILES:
+def _files(options: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Find what is no file of options, before transformers reads it: a device never ends."""
+    for key in OPTION_FILES:
         path = options[key]
-        if not isinstance(path, str) or not os.path.exists(path):
-            continue  # the options themselves, or a name that transformers says is missing
+        if not isinstance(path, str) or path.lstrip().startswith("{"):
+            continue  # the options themselves
+        if not os.path.exists(path):
+            yield Mistake(f"training.{key}", f"no file '{path}'", "Give a JSON file, or a mapping of options.")
+            continue
         found = os.stat(path)
         if kind := other_kind(found.st_mode):
             yield Mistake(f"training.{key}", f"'{path}' is {kind}, not a file", "Give a JSON file.")
         elif found.st_size > _MOST_BYTES:
             problem = f"'{path}' has {found.st_size:,} bytes"
             yield Mistake(f"training.{key}", problem, f"Allowed: a JSON file of at most {_MOST_BYTES:,}.")
+
+
+def _with_hints(arguments: type[MultiTaskTrainingArguments]) -> None:
+    """Let the class say of an argument that it does not have what takes its place."""
+    initialise = arguments.__init__
+
+    @wraps(initialise)
+    def __init__(self: MultiTaskTrainingArguments, *args: Any, **options: Any) -> None:
+        fields = [field.name for field in dataclasses.fields(self) if field.init]
+        if mistakes := unknown_arguments(options, fields):
+            raise UserError(mistakes)
+        initialise(self, *args, **options)
+
+    arguments.__init__ = __init__  # type: ignore[method-assign]
+
+
+_with_hints(MultiTaskTrainingArguments)

@@ -13,6 +13,8 @@ OnlyWith: TypeAlias = Mapping[str, tuple[str, tuple[Any, ...]]]
 LARGEST = 2**32 - 1
 """No option of a component counts further."""
 
+_MANY = 30  # names, of which nobody reads all
+
 
 class HfMtlError(Exception):
     """Base class of every error that hf_mtl raises on purpose.
@@ -235,9 +237,21 @@ def known(names: Iterable[str], found: str, what: str = "Known") -> str:
         what: The word before the list.
     """
     names = sorted(names)
-    nearest = get_close_matches(str(found), names, n=1, cutoff=0.6)
-    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
+    near = get_close_matches(str(found), names, n=1, cutoff=0.6)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
     return f"{what}: {', '.join(names) or 'none'}.{hint}"
+
+
+def nearest(names: Iterable[str], found: str) -> str:
+    """Say what is allowed as `known` does; of very many names only those that are near, if any is.
+
+    Args:
+        names: The allowed names.
+        found: What the user wrote.
+    """
+    names = list(names)
+    near = get_close_matches(found, names, n=5, cutoff=0.5) if len(names) > _MANY else []
+    return known(near, found, f"Of {len(names)} the nearest") if near else known(names, found)
 
 
 def by_task_mistakes(value: object, key: str, tasks: Collection[str]) -> list[Mistake]:

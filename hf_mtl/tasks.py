@@ -16,11 +16,13 @@ from encodings.aliases import aliases
 from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, WithJsonSchema, field_validator
 
 from hf_mtl.shown import hide_secrets
 
 _MOST_CLASSES = 100_000  # that are only counted: each gets a name and a row of the head, before any data is looked at
+# For editors; whoever uses the weights refuses others in words of its own.
+_Weight: TypeAlias = Annotated[float, WithJsonSchema({"type": "number", "minimum": 0})]
 
 
 class _Frozen(BaseModel):
@@ -238,7 +240,7 @@ class SequenceClassification(Task):
     labels: list[str] | Annotated[int, Field(ge=2, le=_MOST_CLASSES)] | None = None
     metrics: list[MetricSpec] = Field(default_factory=lambda: [MetricSpec(name="f1_macro")])
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
-    class_weights: Literal["balanced"] | list[float] | dict[str, float] | None = None
+    class_weights: Literal["balanced"] | list[_Weight] | dict[str, _Weight] | None = None
     label_smoothing: float = Field(0.0, ge=0, lt=1)
 
     @field_validator("labels")
@@ -265,7 +267,9 @@ class SequenceClassification(Task):
             ValueError: While the classes are not known.
         """
         if self.labels is None:
-            raise ValueError("the classes are not known: give labels=[...], or load the task's dataset first")
+            raise ValueError(
+                "the classes are not known: give labels, their names in order of their ids, or their number"
+            )
         return self.labels if isinstance(self.labels, int) else len(self.labels)
 
 

@@ -1,6 +1,7 @@
 """Every field of TrainingArguments is honoured, refused or irrelevant, in recipes and in Python alike."""
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,16 @@ from tests.recipe.texts import MINIMAL
 __all__ = ["write"]
 
 MODEL = tiny.model()
+# Fields of the arguments of 4.36 and 4.57, also of sequence-to-sequence training, that 5.17 and 5.23 do not have.
+_OF_TRANSFORMERS_4 = """
+    adafactor dispatch_batches evaluation_strategy fp16_backend fp16_opt_level fsdp_min_num_params
+    fsdp_transformer_layer_cls_to_wrap group_by_length half_precision_backend include_inputs_for_metrics
+    include_tokens_per_second jit_mode_eval logging_dir mp_parameters no_cuda overwrite_output_dir past_index
+    per_gpu_eval_batch_size per_gpu_train_batch_size push_to_hub_model_id push_to_hub_organization push_to_hub_token
+    ray_scope save_safetensors split_batches torchdynamo tpu_metrics_debug tpu_num_cores use_ipex
+    use_legacy_prediction_loop use_mps_device warmup_ratio
+    generation_config generation_max_length generation_num_beams predict_with_generate sortish_sampler
+"""
 FIELDS = {field.name: field for field in dataclasses.fields(TrainingArguments)}
 
 # A value of each refused field that is not its default.
@@ -75,6 +86,7 @@ def test_a_refused_field_is_refused_in_python(tmp_path: Any, name: str) -> None:
     [mistake] = caught.value.mistakes
     assert (mistake.key, mistake.remedy) == (f"training.{name}", REFUSED[name])
     assert mistake.problem.startswith("is ")
+    assert "Option." not in mistake.problem
 
 
 def test_refused_fields_are_refused_in_a_recipe_all_at_once(write: Callable[..., str]) -> None:
@@ -129,6 +141,26 @@ def test_a_former_key_is_unknown_and_its_successor_named(write: Callable[..., st
         load_recipe(write(MINIMAL), [f"training.{name}=1"])
     [mistake] = caught.value.mistakes
     assert (mistake.problem, mistake.remedy) == (f"unknown key '{name}'", f"{FORMER[name]}.")
+
+
+def test_a_former_argument_is_unknown_in_python_too_and_all_of_them_are_said(tmp_path: Any) -> None:
+    with pytest.raises(UserError) as caught:
+        MultiTaskTrainingArguments(output_dir=str(tmp_path), group_by_length=True, no_cuda=True, learning_rat=1.0)
+    assert [str(mistake) for mistake in caught.value.mistakes[:2]] == [
+        "training.group_by_length: unknown argument 'group_by_length'. length_grouping does this, and is on",
+        "training.no_cuda: unknown argument 'no_cuda'. Set use_cpu: true",
+    ]
+    assert str(caught.value.mistakes[2]).endswith("Did you mean 'learning_rate'?")
+
+
+def test_the_arguments_keep_their_signature() -> None:
+    parameters = inspect.signature(MultiTaskTrainingArguments).parameters
+    assert next(iter(parameters)) == "output_dir"
+    assert {"window_steps", *FIELDS} <= {*parameters, "_n_gpu"}
+
+
+def test_every_argument_that_transformers_4_had_beside_those_of_5_has_its_hint() -> None:
+    assert set(_OF_TRANSFORMERS_4.split()) <= set(FORMER)
 
 
 ACCELERATOR = [

@@ -30,3 +30,9 @@ def test_what_is_no_file_of_options_is_not_read(tmp_path):
             MultiTaskTrainingArguments(
                 output_dir=str(tmp_path / "run"), report_to="none", accelerator_config=str(path)
             )
+
+
+def test_a_file_of_options_that_is_missing_is_named(tmp_path):
+    missing = r"training.accelerator_config: no file 'nowhere.json'\. Give a JSON file, or a mapping"
+    with pytest.raises(UserError, match=missing):
+        MultiTaskTrainingArguments(output_dir=str(tmp_path), accelerator_config="nowhere.json")

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from hf_mtl.balancing.checks import positive, whole
+from hf_mtl.balancing.checks import Positive, positive, whole
 
 Need = Literal["losses", "norms", "jacobian", "losses_after"]
 SumsTo = Literal["1", "T", "own"]
@@ -58,7 +58,7 @@ class LossWeighting(nn.Module):
     cost: ClassVar[str] = "nothing"
     sums_to: ClassVar[SumsTo] = "own"
 
-    def __init__(self, num_tasks: int, weight_sum: float | None = None):
+    def __init__(self, num_tasks: int, weight_sum: Positive | None = None):
         super().__init__()
         self.num_tasks = whole(num_tasks, "num_tasks", at_least=1)
         self.weight_sum = None if weight_sum is None else positive(weight_sum, "weight_sum")

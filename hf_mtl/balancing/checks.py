@@ -2,7 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Field
+
+# For signatures, out of which the JSON Schema of recipes is made; a test compares them with what the methods refuse.
+Positive: TypeAlias = Annotated[float, Field(gt=0)]
+NotNegative: TypeAlias = Annotated[float, Field(ge=0)]
+Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
+Portion: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+FromOne: TypeAlias = Annotated[int, Field(ge=1)]
+FromZero: TypeAlias = Annotated[int, Field(ge=0)]
 
 
 def choice(value: Any, allowed: Sequence[Any], what: str) -> Any:

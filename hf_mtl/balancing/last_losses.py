@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting, Need
+from hf_mtl.balancing.checks import Positive
 
 FLOOR = 1e-8
 """Losses are clamped here before a logarithm or a reciprocal."""
@@ -26,7 +27,7 @@ class LastLosses(LossWeighting, ABC):
     last: Tensor
     known: Tensor
 
-    def __init__(self, num_tasks: int, weight_sum: float | None = None):
+    def __init__(self, num_tasks: int, weight_sum: Positive | None = None):
         super().__init__(num_tasks, weight_sum)
         self.register_buffer("last", torch.ones(num_tasks, dtype=torch.float64))
         self.register_buffer("known", torch.zeros(num_tasks, dtype=torch.bool))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting, Need
+from hf_mtl.balancing.checks import Positive
 from hf_mtl.data.processes import is_main_process
 
 
@@ -26,7 +27,7 @@ class NonAdditive(LossWeighting, ABC):
     needs: ClassVar[frozenset[Need]] = frozenset({"losses"})
     additive: ClassVar[bool] = False
 
-    def __init__(self, num_tasks: int, weight_sum: float | None = None):
+    def __init__(self, num_tasks: int, weight_sum: Positive | None = None):
         super().__init__(num_tasks, weight_sum)
         self._warned = False
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting
-from hf_mtl.balancing.checks import whole
+from hf_mtl.balancing.checks import Positive, whole
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.shown import get_logger
 
@@ -26,7 +26,7 @@ class CountsSteps(LossWeighting):
         weight_sum: Rescale the coefficients to this sum. None: the method's own scale.
     """
 
-    def __init__(self, num_tasks: int, weight_sum: float | None = None):
+    def __init__(self, num_tasks: int, weight_sum: Positive | None = None):
         super().__init__(num_tasks, weight_sum)
         self.steps = 0
 
@@ -58,7 +58,7 @@ class CountsEpochs(CountsSteps, ABC):
 
     until_then: ClassVar[str]
 
-    def __init__(self, num_tasks: int, weight_sum: float | None = None):
+    def __init__(self, num_tasks: int, weight_sum: Positive | None = None):
         super().__init__(num_tasks, weight_sum)
         self.epoch: int | None = None
         self._total: int | None = None

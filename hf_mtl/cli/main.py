@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from hf_mtl import __version__
 from hf_mtl.cli import streams, voice
 from hf_mtl.errors import HfMtlError, Interrupted, Stopped, UserError, one_line
 from hf_mtl.launched import launched
@@ -51,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # --over is no --overwrite
     )
+    parser.add_argument("--version", action="version", version=f"hf-mtl {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     train = _command(commands, "train", "train a recipe, score it, and leave the model in training.output_dir")
     train.add_argument("--resume", action="store_true", help="continue the run in training.output_dir")

@@ -68,10 +68,11 @@ def odd_names(names: Sequence[str]) -> list[str]:
 
 
 def similar_names(names: Sequence[str]) -> list[list[str]]:
-    """Groups of names that differ only in blanks, in case, or in how Unicode writes the same letters."""
+    """Groups of names that differ only in blanks, in case, in how Unicode writes the same letters, or unseen."""
     groups: dict[str, list[str]] = {}
     for name in names:
-        plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+        plain = " ".join(unicodedata.normalize("NFKC", seen).casefold().split())
         groups.setdefault(plain, []).append(name)
     return [group for group in groups.values() if len(group) > 1]
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset
 
+from hf_mtl.data.blank import blank_texts
 from hf_mtl.data.columns import (
     arrow_column,
     is_list,
@@ -60,8 +61,7 @@ def read_class_values(dataset: Dataset, column: str, split: str, key: str) -> Cl
     if isinstance(feature, ClassLabel):
         return _declared(values, list(feature.names), split, key)
     if is_text(values.type):
-        blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0)
-        texts = pc.if_else(pc.fill_null(blank, True), pa.scalar(None, values.type), values)
+        texts = pc.if_else(pc.fill_null(blank_texts(values), True), pa.scalar(None, values.type), values)
         return _spelled(texts)
     if pa.types.is_boolean(values.type):
         return _spelled(pc.if_else(values, "True", "False"))

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset
 
+from hf_mtl.data.blank import blank_texts
 from hf_mtl.data.columns import arrow_column, is_list, plain_list, plain_values
 from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.tasks import RowFilter
@@ -41,6 +42,14 @@ def filter_rows(
     return (dataset.select(np.flatnonzero(keep)) if dropped else dataset), dropped
 
 
+def filtered_rows(dataset: Dataset, filters: RowFilter | list[RowFilter] | None) -> np.ndarray:
+    """The places of the rows that pass every filter, of filters that `filter_rows` has found right."""
+    keep = np.ones(len(dataset), dtype=bool)
+    for item in filter_list(filters):
+        keep &= _passes(item, dataset)
+    return np.flatnonzero(keep)
+
+
 def _check(item: RowFilter, dataset: Dataset, key: str) -> Mistake | None:
     given = [condition for condition in _CONDITIONS if getattr(item, condition) is not None]
     if len(given) != 1:
@@ -63,7 +72,7 @@ def _passes(item: RowFilter, dataset: Dataset) -> np.ndarray:
         return lengths.to_numpy(zero_copy_only=False) == item.length
     if item.not_blank:
         texts = pc.fill_null(values.cast("large_string"), "")
-        return pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0).to_numpy(zero_copy_only=False)
+        return ~blank_texts(texts).to_numpy(zero_copy_only=False)
     wanted = [item.equals] if item.one_of is None else item.one_of
     feature = dataset.features[item.column]
     if isinstance(feature, ClassLabel):

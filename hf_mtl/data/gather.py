@@ -8,6 +8,7 @@ from datasets import ClassLabel, Dataset, Value, concatenate_datasets
 from hf_mtl.data.backslashes import escaped_marks
 from hf_mtl.data.columns import collect, is_text, name_count, raise_all
 from hf_mtl.data.filters import filter_list, filter_rows
+from hf_mtl.data.lines import FileRows
 from hf_mtl.data.sources import load_source
 from hf_mtl.data.spelling import read_numbers
 from hf_mtl.data.split_names import SPLITS
@@ -25,11 +26,13 @@ class Gathered:
         splits: Rows per split.
         notes: What the user should know.
         renumbered: Whether row numbers differ from those of a file.
+        parts: What each split is put together from.
     """
 
     splits: dict[str, Dataset]
     notes: list[str] = field(default_factory=list)
     renumbered: bool = False
+    parts: dict[str, list[FileRows]] = field(default_factory=dict)
 
 
 def gather_splits(name: str, task: Task) -> Gathered:
@@ -46,6 +49,7 @@ def gather_splits(name: str, task: Task) -> Gathered:
     if not sources:
         raise DataError(Mistake(key, "an empty list of datasets", "Give at least one."))
     parts: dict[str, list[Dataset]] = {}
+    written: dict[str, list[FileRows]] = {}
     renumbered = len(sources) > 1
     notes: list[str] = []
     mistakes: list[Mistake] = []
@@ -56,13 +60,14 @@ def gather_splits(name: str, task: Task) -> Gathered:
             renumbered |= loaded.renumbered
             for split, dataset in loaded.splits.items():
                 parts.setdefault(split, []).append(dataset)
+                written.setdefault(split, []).extend(loaded.parts[split])
     splits = {}
     for split in SPLITS:
         if split in parts:
             with collect(mistakes):
                 splits[split] = _concatenate(parts[split], split, key)
     raise_all(mistakes)
-    return Gathered(splits, notes, renumbered)
+    return Gathered(splits, notes, renumbered, written)
 
 
 def _load(source: DatasetSource, name: str, task: Task, key: str) -> Gathered:
@@ -78,6 +83,7 @@ def _load(source: DatasetSource, name: str, task: Task, key: str) -> Gathered:
         notes.extend(escaped_marks(name, splits, source, source_rows.files))
         splits = read_numbers(splits, task, source)
     dropped_any = False
+    parts = {split: [FileRows(part, source, source_rows.files.get(split, []))] for split, part in splits.items()}
     for split, dataset in splits.items():
         with collect(mistakes):
             kept, dropped = filter_rows(dataset, source.filter, f"{key}.filter")
@@ -91,7 +97,7 @@ def _load(source: DatasetSource, name: str, task: Task, key: str) -> Gathered:
             mistakes.append(Mistake(f"{key}.filter", found))
     raise_all(mistakes)
     needed = {split: part.select_columns(needed_columns(task, part)) for split, part in splits.items()}
-    return Gathered(needed, notes, dropped_any)
+    return Gathered(needed, notes, dropped_any, parts)
 
 
 def _concatenate(parts: list[Dataset], split: str, key: str) -> Dataset:

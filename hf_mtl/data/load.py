@@ -15,6 +15,7 @@ from hf_mtl.data.fingerprint import fingerprint
 from hf_mtl.data.formats import no_dataset, plain_rows
 from hf_mtl.data.gather import gather_splits
 from hf_mtl.data.labels import label_notes
+from hf_mtl.data.lines import with_lines
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.overlap import note_overlaps
 from hf_mtl.data.processes import is_main_process
@@ -78,7 +79,8 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
     mistakes: list[Mistake] = []
     given = task
     task, checked = check_splits(name, given, gathered.splits, mistakes)
-    raise_all([_say_renumbered(item) for item in mistakes] if gathered.renumbered else mistakes)
+    located = [with_lines(item, gathered.parts) for item in mistakes]
+    raise_all([_say_renumbered(item) for item in located] if gathered.renumbered else located)
     notes = [*gathered.notes, *label_notes(task, name, checked["train"].dataset, given)]
     rows = {}
     for split, part in checked.items():

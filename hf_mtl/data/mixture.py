@@ -3,26 +3,28 @@
 import inspect
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from hf_mtl.data.learned_temperature import LearnedTemperature
 from hf_mtl.errors import UserError, by_task_mistakes, huge_numbers, known
 
 DEFAULT_TEMPERATURE = 2.0
 
+Positive: TypeAlias = Annotated[float, Field(gt=0)]
 Shape = Literal["linear", "cosine", "exponential"]
 
 
 def annealed_temperature(
     progress: float,
-    start: float = 1.0,
-    end: float = 5.0,
+    start: Positive = 1.0,
+    end: Positive = 5.0,
     shape: Shape = "linear",
-    begin: float = 0.0,
-    stop: float = 1.0,
+    begin: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    stop: Annotated[float, Field(gt=0, le=1)] = 1.0,
 ) -> float:
     """Temperature at a point of training.
 
@@ -79,11 +81,11 @@ class Mixture:
     def __init__(
         self,
         sizes: Mapping[str, int],
-        temperature: float | Literal["proportional", "uniform"] | dict[str, float] = DEFAULT_TEMPERATURE,
-        cap: int | None = None,
+        temperature: Positive | Literal["proportional", "uniform"] | dict[str, Positive] = DEFAULT_TEMPERATURE,
+        cap: Annotated[int, Field(ge=1)] | None = None,
         anneal: dict[str, Any] | None = None,
         learn: dict[str, Any] | None = None,
-        min_per_task: int = 0,
+        min_per_task: Annotated[int, Field(ge=0)] = 0,
         one_task_per_step: bool = False,
     ):
         empty = [name for name, size in sizes.items() if size < 1]

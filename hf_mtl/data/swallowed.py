@@ -1,19 +1,17 @@
 """Fields of csv files that swallowed rows: a stray quotation mark joins all lines up to the next one."""
 
-import csv
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import pyarrow.compute as pc
 from datasets import Dataset
 
 from hf_mtl.data.columns import arrow_column, name_count, name_rows, text_columns
 from hf_mtl.data.csv_reader import separator
+from hf_mtl.data.lines import csv_records
 from hf_mtl.tasks import DatasetSource
 
 # A column with more values than this is text, and no sign of where a row ends.
@@ -108,24 +106,12 @@ def _place(row: int, sep: str, source: DatasetSource, files: list[str]) -> str:
         if not Path(file).is_file() or file.endswith(".zip"):
             return ""
         # The header is no row.
-        records = _records(file, sep, source.encoding)
+        records = csv_records(file, sep, source.encoding)
         for index, (first, last) in enumerate(records, start=before - (source.header is True)):
             if index == row:
                 return f"lines {first:,} to {last:,} of '{file}'"
             before = index + 1
     return ""
-
-
-def _records(file: str, sep: str, encoding: str) -> Iterator[tuple[int, int]]:
-    """First and last line of every record that is not blank, as far as Python's reader comes."""
-    with fsspec.open(file, "rt", compression="infer", encoding=encoding, newline="") as lines:
-        reader = csv.reader(lines, delimiter=sep)
-        line = 0
-        with suppress(csv.Error):  # a field longer than its limit
-            for record in reader:
-                if any(field.strip() for field in record):
-                    yield line + 1, reader.line_num
-                line = reader.line_num
 
 
 def _note(where: str, dataset: Dataset, column: str, rows: np.ndarray, place: str) -> str:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
+from hf_mtl.data.blank import blank_texts
 from hf_mtl.data.columns import arrow_column, is_text, name_count, name_rows, plain_values, say_type
 from hf_mtl.data.csv_reader import repeated_columns
 from hf_mtl.data.given_tokens import TOKEN_COLUMNS, check_tokens
@@ -86,12 +87,19 @@ def check_texts(task: Task, name: str, split: str, dataset: Dataset, used: np.nd
             found = (
                 f"{split} has {name_count(int(empty.sum()))} with empty text in column '{column}': {name_rows(empty)}"
             )
-            mistakes.append(Mistake(key, found, "Remove these rows, or give them a text."))
+            mistakes.append(Mistake(key, found, _without_text(task, column)))
     return mistakes
+
+
+def _without_text(task: Task, column: str) -> str:
+    """What to do with rows that have no text."""
+    leave_out = "Dataset.filter"
+    if task.dataset is not None:
+        leave_out = f"the dataset's filter: {{column: {column}, not_blank: true}}"
+    return f"Give these rows a text, or leave them out with {leave_out}."
 
 
 def _empty(values: pa.Array) -> np.ndarray:
     if pa.types.is_null(values.type):
         return np.ones(len(values), dtype=bool)
-    blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0)
-    return pc.fill_null(blank, True).to_numpy(zero_copy_only=False)
+    return pc.fill_null(blank_texts(values), True).to_numpy(zero_copy_only=False)

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Annotated
 
+from pydantic import Field
 from tokenizers import Tokenizer, models, trainers
 from transformers import BertTokenizer
 
@@ -13,7 +15,10 @@ SMALLEST_VOCABULARY = 64
 
 
 def train_wordpiece(
-    texts: Iterable[str], vocab_size: int = 4000, lowercase: bool = True, min_frequency: int = 2
+    texts: Iterable[str],
+    vocab_size: Annotated[int, Field(ge=SMALLEST_VOCABULARY)] = 4000,
+    lowercase: bool = True,
+    min_frequency: Annotated[int, Field(ge=0)] = 2,
 ) -> BertTokenizer:
     """Train a BERT tokenizer: the same texts in the same or another order give the same vocabulary.
 

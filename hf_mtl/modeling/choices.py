@@ -53,7 +53,7 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
         mistakes.append(Mistake("model.dropout", f"found {config.dropout}", "A probability in [0, 1)"))
     for name, task in config.task_objects.items():
         if isinstance(task, SequenceClassification) and task.labels is None:
-            remedy = "Give labels=[...] or their number, or load the task's dataset first"
+            remedy = "Give labels: the names of the classes in the order of their ids, or their number"
             mistakes.append(Mistake(f"tasks.{name}.labels", "the classes are not known", remedy))
         if task.head is not None:
             mistakes += head_mistakes(task.head, config.encoder_config, f"tasks.{name}.head")

@@ -1,9 +1,9 @@
 """From plain values to a `Recipe`, with everything that is wrong on the way."""
 
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from hf_mtl.argument_conflicts import conflicts
 from hf_mtl.argument_fields import FORMER, refused_keys
 from hf_mtl.errors import Mistake, UserError, by_task_mistakes, known
 from hf_mtl.recipe import sections
@@ -13,6 +13,7 @@ from hf_mtl.recipe.checks import check_frozen, check_recipe, check_schedules, em
 from hf_mtl.recipe.named import named
 from hf_mtl.recipe.schema import ModelSection, Recipe
 from hf_mtl.recipe.signatures import Options
+from hf_mtl.recipe.task_types import unknown_type
 from hf_mtl.recipe.translate import unknown_key, validate, without_mistakes
 from hf_mtl.recipe.yaml_source import KeyPath, describe, dotted
 from hf_mtl.tasks import TASK_TYPES, Task
@@ -93,21 +94,22 @@ def _tasks(data: Any, mistakes: list[Mistake]) -> dict[str, Task | None]:
         return {}
     if not data:
         mistakes.append(Mistake("tasks", "missing", "Give at least one task."))
-    tasks = {name: _task(value, ("tasks", name), mistakes) for name, value in data.items()}
     typed = [name for name, value in data.items() if isinstance(value, dict) and "type" in value]
-    return {name: task for name, task in tasks.items() if not _misspelt(name, data[name], typed, mistakes)}
+    return {
+        name: _task(value, ("tasks", name), mistakes)
+        for name, value in data.items()
+        if not _misspelt(name, value, typed, mistakes)
+    }
 
 
 def _misspelt(name: str, data: Any, others: list[str], mistakes: list[Mistake]) -> bool:
-    """Whether a task without type and dataset is another's name in a wrong spelling, as in a key to replace."""
-    if not isinstance(data, dict) or {"type", "dataset"} & data.keys() or len(mistakes) > MOST_MISTAKES:
+    """Whether a task without type and dataset is no task but the name of another, as in a key to replace."""
+    if not isinstance(data, dict) or {"type", "dataset"} & data.keys() or not others:
         return False
-    nearest = get_close_matches(name, others, n=1)
-    if nearest:
-        mistakes[:] = [item for item in mistakes if item.key.split(".")[:2] != ["tasks", name]]
-        remedy = f"Did you mean '{nearest[0]}'? A new task needs a type and a dataset."
+    if len(mistakes) <= MOST_MISTAKES:  # looking up what was meant takes long
+        remedy = f"{known(others, name)} A new task needs a type and a dataset."
         mistakes.append(Mistake(f"tasks.{name}", f"no task '{name}' has a type and a dataset", remedy))
-    return bool(nearest)
+    return True
 
 
 def _task(data: Any, key: KeyPath, mistakes: list[Mistake]) -> Task | None:
@@ -116,15 +118,31 @@ def _task(data: Any, key: KeyPath, mistakes: list[Mistake]) -> Task | None:
         return None
     kind = data.get("type")
     if not isinstance(kind, str) or kind not in TASK_TYPES:
-        problem = "missing" if kind is None else f"unknown task type {describe(kind)}"
-        mistakes.append(Mistake(dotted((*key, "type")), problem, known(TASK_TYPES, str(kind or ""))))
+        mistakes.append(unknown_type(kind, dotted((*key, "type"))))
+        mistakes.extend(_of_any_type(data, key))
+        _dataset_and_head(data, key, mistakes)
         return None
     task = validate(TASK_TYPES[kind], data, key, mistakes)
+    _dataset_and_head(data, key, mistakes)
+    return task or without_mistakes(TASK_TYPES[kind], data)
+
+
+def _of_any_type(data: dict[str, Any], key: KeyPath) -> list[Mistake]:
+    """What is wrong with a task whatever its type was meant to be."""
+    found: list[list[Mistake]] = []
+    for name, kind in TASK_TYPES.items():
+        found.append([])
+        validate(kind, {**data, "type": name}, key, found[-1])
+    first, *others = found
+    places = [{(item.key, item.problem) for item in other} for other in others]
+    return [item for item in first if all((item.key, item.problem) in other for other in places)]
+
+
+def _dataset_and_head(data: dict[str, Any], key: KeyPath, mistakes: list[Mistake]) -> None:
     if "dataset" not in data:
         remedy = "Give dataset: {path: ...}: a Hub id, a folder, or csv, json, parquet, arrow, text with data_files."
         mistakes.append(Mistake(dotted((*key, "dataset")), "missing", remedy))
     _head(data, key, mistakes)
-    return task or without_mistakes(TASK_TYPES[kind], data)
 
 
 def _head(data: dict[str, Any], key: KeyPath, mistakes: list[Mistake]) -> None:
@@ -184,6 +202,8 @@ def _training(data: Any, mistakes: list[Mistake]) -> Options | None:
         mistakes.append(replace(mistake, remedy=f"{former}.") if former else mistake)
     if isinstance(data, dict):
         mistakes.extend(refused_keys(data))
+    if training is not None:
+        mistakes.extend(conflicts(dict(training)))
     return training
 
 

@@ -178,6 +178,10 @@ def _classes(name: str, task: SequenceClassification) -> Iterator[Mistake]:
     if names is None:
         return
     weights, key = task.class_weights, f"tasks.{name}.class_weights"
+    listed = weights if isinstance(weights, dict) else dict(enumerate(weights if isinstance(weights, list) else ()))
+    for place, weight in listed.items():
+        if not weight >= 0:
+            yield Mistake(f"{key}.{place}", f"found {weight:g}", "Allowed: at least 0.")
     if isinstance(weights, dict):
         for label in weights:
             if label not in names:

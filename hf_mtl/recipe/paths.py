@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable
 
+from hf_mtl.argument_fields import OPTION_FILES
 from hf_mtl.data.readers import READERS
 from hf_mtl.recipe.yaml_source import Node
 
 
 def resolve_paths(recipe: Node) -> Node:
-    """Make the paths of datasets, metric scripts, backbone and tokenizer absolute.
+    """Make the paths of datasets, metric scripts, backbone, tokenizer and files of training options absolute.
 
     Hub ids, formats, URLs and ``python:package/folder`` are left alone. ``training.output_dir`` is not looked at:
     it is relative to the current folder, as everywhere in transformers.
@@ -17,6 +18,8 @@ def resolve_paths(recipe: Node) -> Node:
         recipe: The merged recipe.
     """
     recipe = _at(recipe, "model", lambda model: _at(_at(model, "backbone", _if_local), "tokenizer", _if_local))
+    for key in OPTION_FILES:
+        recipe = _at(recipe, "training", lambda training, key=key: _at(training, key, _options))  # type: ignore[misc]
     return _at(recipe, "tasks", lambda tasks: _each(tasks, _task))
 
 
@@ -58,6 +61,12 @@ def _each(node: Node, change: Callable[[Node], Node]) -> Node:
     if isinstance(node.value, list):
         return Node([change(child) for child in node.value], node.origin)
     return node
+
+
+def _options(node: Node) -> Node:
+    """A file of options; not the options themselves as JSON."""
+    written = isinstance(node.value, str) and node.value.lstrip().startswith("{")
+    return node if written else _absolute(node)
 
 
 def _dataset(node: Node) -> Node:

@@ -21,10 +21,12 @@ _HEAD_CONTEXT = ("features", "task", "config")
 @cache
 def training_section() -> type[Options]:
     """The fields of `MultiTaskTrainingArguments`."""
+    from hf_mtl.argument_ranges import ranges
     from hf_mtl.arguments import MultiTaskTrainingArguments
 
     # Types that YAML cannot say (ParallelismConfig) are left to TrainingArguments itself.
-    return model_from_signature(MultiTaskTrainingArguments, lenient=True, words={"optim": ("adamax",)})
+    words = {"optim": ("adamax",)}
+    return model_from_signature(MultiTaskTrainingArguments, lenient=True, words=words, ranges=ranges())
 
 
 @cache

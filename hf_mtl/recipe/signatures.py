@@ -48,6 +48,7 @@ def model_from_signature(
     lenient: bool = False,
     words: Mapping[str, Collection[str]] | None = None,
     nested: Mapping[str, type[Options]] | None = None,
+    ranges: Mapping[str, Mapping[str, float]] | None = None,
 ) -> type[Options]:
     """Derive a frozen model from what a callable takes.
 
@@ -61,6 +62,7 @@ def model_from_signature(
         lenient: Accept anything where an annotation is not a plain YAML type, instead of refusing.
         words: Further words that a field with closed choices takes.
         nested: Models of arguments that are mappings, None where the argument may be None.
+        ranges: Limits of numbers whose annotation does not have them, such as ``{"ge": 1}``.
 
     Raises:
         TypeError: If an argument has no annotation, a type that YAML cannot say (unless lenient), or is variadic.
@@ -72,7 +74,7 @@ def model_from_signature(
     texts = argument_texts(target)
     for key, hint, default, text in _arguments(target, exclude):
         more = tuple((words or {}).get(key, ()))
-        annotation = _annotation(hint, more)
+        annotation = _annotation(_within(hint, (ranges or {}).get(key, {})), more)
         if nested and key in nested:
             annotation = nested[key] | None
         if not _is_plain(annotation):
@@ -132,10 +134,18 @@ def _annotation(hint: Any, words: tuple[str, ...]) -> Any:
         return _WHOLE
     if typing.get_origin(hint) is Annotated:
         inner, *more = typing.get_args(hint)
+        # The limits of the argument itself come last, and win.
         return Annotated[(_annotation(inner, words), *more)]
     if typing.get_origin(hint) is list:
         return list[_annotation(typing.get_args(hint)[0], words)]  # type: ignore[misc]
     return hint
+
+
+def _within(hint: Any, limits: Mapping[str, Any]) -> Any:
+    """A type whose numbers have limits."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return typing.Union[tuple(_within(arm, limits) for arm in typing.get_args(hint))]  # noqa: UP007
+    return Annotated[hint, Field(**limits)] if limits and hint in (int, float) else hint
 
 
 def _is_plain(hint: Any) -> bool:

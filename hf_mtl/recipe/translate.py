@@ -8,14 +8,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from hf_mtl.errors import Mistake, known
+from hf_mtl.errors import Mistake, nearest
 from hf_mtl.recipe.bounds import MOST_MISTAKES
 from hf_mtl.recipe.yaml_source import KeyPath, describe, dotted
 
 M = TypeVar("M", bound=BaseModel)
 Error = dict[str, Any]
-
-_MANY = 30
 
 # Errors that only say: this is no value of that type. One per arm of a union.
 _SHAPES = {
@@ -33,10 +31,10 @@ _SHAPES = {
     "none_required": "nothing",
 }
 _LIMITS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "greater_than": lambda ctx: f"more than {ctx['gt']}",
-    "greater_than_equal": lambda ctx: f"at least {ctx['ge']}",
-    "less_than": lambda ctx: f"less than {ctx['lt']}",
-    "less_than_equal": lambda ctx: f"at most {ctx['le']}",
+    "greater_than": lambda ctx: f"more than {_number(ctx['gt'])}",
+    "greater_than_equal": lambda ctx: f"at least {_number(ctx['ge'])}",
+    "less_than": lambda ctx: f"less than {_number(ctx['lt'])}",
+    "less_than_equal": lambda ctx: f"at most {_number(ctx['le'])}",
     "finite_number": lambda ctx: "a finite number",
     "too_short": lambda ctx: f"at least {ctx['min_length']} items",
     "too_long": lambda ctx: f"at most {ctx['max_length']} items",
@@ -123,11 +121,11 @@ def _mismatch(group: list[Error], found: Any, key: KeyPath) -> Mistake:
     words = [word for error in group if error["type"] == "literal_error" for word in _words(error)]
     shapes = list(dict.fromkeys(_SHAPES[error["type"]] for error in group if error["type"] in _SHAPES))
     if words and not shapes:
-        return Mistake(dotted(key), f"unknown value {describe(found)}", _known(words, str(found)))
-    nearest = get_close_matches(str(found), words, n=1)
+        return Mistake(dotted(key), f"unknown value {describe(found)}", nearest(words, str(found)))
+    near = get_close_matches(str(found), words, n=1)
     allowed = [*shapes, *(f"'{word}'" for word in words)]
     text = allowed[0] if len(allowed) == 1 else f"{', '.join(allowed[:-1])} or {allowed[-1]}"
-    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
+    hint = f" Did you mean '{near[0]}'?" if near else ""
     if shapes == ["text"] and isinstance(found, (bool, int, float)):
         hint = " Put it in quotes."
     return Mistake(dotted(key), f"found {describe(found)}", f"Allowed: {text}.{hint}")
@@ -154,6 +152,11 @@ def _firm(model: type[BaseModel], error: Error, path: KeyPath, key: KeyPath) -> 
     return Mistake(full, f"found {describe(error['input'])}", f"Allowed: {reason}.")
 
 
+def _number(limit: float) -> str:
+    """A limit as a recipe writes it: 0, not 0.0."""
+    return str(int(limit)) if limit == int(limit) else str(limit)
+
+
 def unknown_key(key: str, name: str, names: typing.Iterable[str]) -> Mistake:
     """The mistake of a key that nobody knows.
 
@@ -162,14 +165,7 @@ def unknown_key(key: str, name: str, names: typing.Iterable[str]) -> Mistake:
         name: Its last part.
         names: The keys that are known there.
     """
-    return Mistake(key, f"unknown key '{name}'", _known(names, name))
-
-
-def _known(names: typing.Iterable[str], found: str) -> str:
-    """What is allowed; of very many names only those that are near, if any is."""
-    names = list(names)
-    near = get_close_matches(found, names, n=5, cutoff=0.5) if len(names) > _MANY else []
-    return known(near, found, f"Of {len(names)} the nearest") if near else known(names, found)
+    return Mistake(key, f"unknown key '{name}'", nearest(names, name))
 
 
 def _fields_at(model: type[BaseModel], path: KeyPath) -> dict[str | int, Any]:

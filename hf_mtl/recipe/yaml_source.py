@@ -1,7 +1,8 @@
 """YAML text to a tree of values that know the file and line they came from.
 
 YAML 1.2 manners, which differ from PyYAML's own: ``5e-5`` is a number, ``yes``, ``no``, ``on`` and ``off`` are
-words (labels, most often), and a key that is written twice is a mistake.
+words (labels, most often), and a key that is written twice is a mistake. The merge key of YAML 1.1 is kept, because
+recipes are written with it: ``<<: *defaults`` takes the keys of another mapping that are not written beside it.
 """
 
 import math
@@ -25,6 +26,7 @@ _FLOAT = re.compile(
 )
 _BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+_MERGE = "<<"  # in quotes it is a word like any other
 _LONGEST_SHOWN = 200  # a file that is no recipe may be read as one long text
 _LONGEST_LINE = 60  # of a mapping or list that is shown whole
 _INT64 = range(-(2**63), 2**63)
@@ -62,7 +64,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     # Blanks at either end, line breaks of every kind and what cannot be seen only survive in double quotes.
-    style = None if text.isprintable() and text == text.strip() else '"'
+    style = None if text.isprintable() and text == text.strip() and text != _MERGE else '"'
     return dumper.represent_scalar(_TAG + "str", text, style=style)
 
 
@@ -243,8 +245,12 @@ class _Builder:
 
     def _mapping(self, tree: yaml.MappingNode, path: KeyPath, above: frozenset[int]) -> dict[str, Node]:
         nodes: dict[str, Node] = {}
+        inherited: dict[str, Node] = {}
         for key, value in tree.value:
             origin = self._at(key)
+            if isinstance(key, yaml.ScalarNode) and key.value == _MERGE and key.style is None:
+                inherited = {**self._merged(value, origin, path, above), **inherited}
+                continue
             if not isinstance(key, yaml.ScalarNode):
                 self._wrong(origin, path, "a key that is a list or a mapping", "Keys are words.")
                 continue
@@ -256,6 +262,19 @@ class _Builder:
                 first = nodes[name].origin
                 self._wrong(origin, (*path, name), f"written twice, first at {first}", "Keep one of them.")
             nodes[name] = self.build(value, origin, (*path, name), above)
+        return {**inherited, **nodes}
+
+    def _merged(self, tree: yaml.Node, origin: Origin, path: KeyPath, above: frozenset[int]) -> dict[str, Node]:
+        """The keys of the mapping, or of the list of mappings of which the first wins, behind a merge key."""
+        trees = tree.value if isinstance(tree, yaml.SequenceNode) else [tree]
+        nodes: dict[str, Node] = {}
+        for part in trees:
+            if not isinstance(part, yaml.MappingNode):
+                remedy = "Allowed: an alias of a mapping, such as *defaults, or a list of them."
+                self._wrong(origin, (*path, _MERGE), f"found {describe(part.value)}", remedy)
+                continue
+            found = self.build(part, origin, path, above).value
+            nodes = {**(found if isinstance(found, dict) else {}), **nodes}
         return nodes
 
     def _scalar(self, tree: yaml.Node, origin: Origin, path: KeyPath) -> Node:

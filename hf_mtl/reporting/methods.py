@@ -1,7 +1,7 @@
 """The table of balancing methods, and one method's page."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -18,18 +18,28 @@ from hf_mtl.balancing.catalogue import (
 from hf_mtl.reporting.tables import aligned
 
 _HEADER = ("source", "options = default", "needs", "costs", "scale")
-_WIDTHS = (17, 16, 25, 12, 29, 8)  # characters, and two between columns
+_SCREEN = 80  # characters, of the terminals that are narrowest
+_SHORT = ("needs", "costs", "scale")
+_WIDTHS = (16, 16, 26, 16)  # of the name and these, with two between columns
+_INDENT = " " * (_WIDTHS[0] + 2)
 
 
 def methods_table() -> str:
-    """Every method of both families, with the words that the table uses."""
+    """Every method of both families, with the words that the table uses, for a terminal of 80 columns.
+
+    A method has its needs, costs and scale in columns, and below them its source and its options.
+    """
     tables = []
     for family in FAMILIES:
-        rows = [[family, *_HEADER], *_rows(family)]
-        lines = [line for row in rows for line in _wrapped(row)]
-        tables.append(f"{aligned(lines, left=len(_WIDTHS))}\n\n{_shared(family)}")
-    needs = aligned([["", need, text] for need, text in NEEDS.items()], left=3, rule=False)
-    return "\n\n".join([*tables, f"Needs (with default options):\n{needs}", _words()])
+        lines = [_line((family, *_SHORT)), f"{_INDENT}source; options = default", "-" * _SCREEN]
+        for name, source, options, *short in _rows(family):
+            lines += [_line(cells) for cells in _wrapped([name, *short])]
+            lines += _filled(source if options == "-" else f"{source}; {options}", _INDENT)
+        tables.append("\n".join([*lines, "", *_filled(_shared(family))]))
+    width = max(map(len, NEEDS)) + 4
+    needs = [line for need, text in NEEDS.items() for line in _filled(f"  {need:{width - 2}}{text}", " " * width, 0)]
+    listed = "\n".join(["Needs (with default options):", *needs])
+    return "\n\n".join([*tables, listed, _words()])
 
 
 def methods_markdown() -> str:
@@ -103,11 +113,12 @@ def _words(code: str = "") -> str:
         f"{code}hf-mtl methods NAME{code}",
     )
     return (
-        "An option without a default must be given. Scale of a weighting: additive, a sum over tasks that counts\n"
-        "each as often as it is drawn, or joint, where each task of a step counts once, and what its weights sum\n"
-        "to: 1, T (the number of tasks), or its own; of an aggregator: that of the sum or the mean of the task\n"
+        "An option without a default must be given. Scale of a weighting: additive,\n"
+        "a sum over tasks that counts each as often as it is drawn, or joint, where each\n"
+        "task of a step counts once, and what its weights sum to: 1, T (the number of\n"
+        "tasks), or its own; of an aggregator: that of the sum or the mean of the task\n"
         "gradients, its own, or that of its base. One of each may be combined:\n"
-        f"{example}. All of one method: {page}."
+        f"{example}.\nAll of one method: {page}."
     )
 
 
@@ -131,10 +142,27 @@ def _example(facts: MethodFacts) -> str:
     return f"{{name: {facts.name}, {', '.join(required)}}}" if required else facts.name
 
 
-def _wrapped(row: list[str]) -> list[list[str]]:
+def _wrapped(row: list[str]) -> list[tuple[str, ...]]:
     """A row as the lines that it takes up in columns of `_WIDTHS`."""
     cells = [
         textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
         for cell, width in zip(row, _WIDTHS, strict=True)
     ]
-    return [list(line) for line in zip_longest(*cells, fillvalue="")]
+    return list(zip_longest(*cells, fillvalue=""))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "  ".join(f"{cell:{width}}" for cell, width in zip(cells, _WIDTHS, strict=True)).rstrip()
+
+
+def _filled(text: str, indent: str = "", first: int | None = None) -> list[str]:
+    """A text in lines of the screen's width, behind an indent; the first line behind ``first`` blanks, if given."""
+    begin = indent if first is None else " " * first
+    return textwrap.wrap(
+        text,
+        _SCREEN,
+        initial_indent=begin,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

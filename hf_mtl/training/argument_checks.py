@@ -10,6 +10,7 @@ from transformers.trainer_utils import SaveStrategy
 
 from hf_mtl.argument_fields import refused_fields
 from hf_mtl.argument_kinds import kind_mistakes
+from hf_mtl.argument_ranges import AT_LEAST_ONE, AT_MOST, MOST_STEPS, NOT_NEGATIVE
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.launched import WHOLE_MODEL
@@ -23,9 +24,6 @@ from hf_mtl.training.own_metrics import own_metrics_mistakes
 from hf_mtl.training.stub_builds import unbuildable
 from hf_mtl.training.temperatures import has_temperature
 
-MOST_STEPS = 10**9
-"""Optimizer steps of a run, at most."""
-
 _ELSEWHERE = {
     "data_collator": "hf_mtl plans and collates its own batches",
     "compute_loss_func": "set `loss` on the task",
@@ -33,40 +31,6 @@ _ELSEWHERE = {
     "preprocess_logits_for_metrics": "use compute_metrics",
 }
 
-_AT_LEAST_ONE = (
-    "per_device_train_batch_size",
-    "per_device_eval_batch_size",
-    "gradient_accumulation_steps",
-    "window_steps",
-    "early_stopping_patience",
-    "save_total_limit",
-    "dataloader_prefetch_factor",
-    "ddp_timeout",
-    "ddp_bucket_cap_mb",
-)
-_NOT_NEGATIVE = (
-    "learning_rate",
-    "head_learning_rate",
-    "balancing_learning_rate",
-    "group_cost",
-    "max_grad_norm",
-    "weight_decay",
-    "eval_delay",
-    "dataloader_num_workers",
-    "neftune_noise_alpha",
-    "early_stopping_threshold",
-)
-# Far above what anybody trains with: above them memory is full, or the plan of a run takes for ever.
-_AT_MOST = {
-    "per_device_train_batch_size": 10**6,
-    "per_device_eval_batch_size": 10**6,
-    "gradient_accumulation_steps": 10**6,
-    "window_steps": 10**5,
-    "max_steps": MOST_STEPS,
-    "num_train_epochs": MOST_STEPS,
-    "dataloader_num_workers": 10**3,
-    "dataloader_prefetch_factor": 10**4,
-}
 _MOST_ROWS_OF_A_WINDOW = 10**8
 
 
@@ -144,7 +108,7 @@ def search_unused(args: MultiTaskTrainingArguments) -> None:
 
 def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
     """Numbers that would only fail, or silently do nothing, once training has begun."""
-    limits = [(key, 1, "at least 1") for key in _AT_LEAST_ONE] + [(key, 0, "0 or more") for key in _NOT_NEGATIVE]
+    limits = [(key, 1, "at least 1") for key in AT_LEAST_ONE] + [(key, 0, "0 or more") for key in NOT_NEGATIVE]
     mistakes = []
     for key, least, allowed in limits:
         value = getattr(args, key)
@@ -179,7 +143,7 @@ def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
 def _too_large(args: MultiTaskTrainingArguments) -> list[Mistake]:
     """Numbers that would fill the memory with plans, or keep a machine busy with them."""
     mistakes = []
-    for key, most in _AT_MOST.items():
+    for key, most in AT_MOST.items():
         value = getattr(args, key)
         if value is not None and value > most:
             mistakes.append(Mistake(f"training.{key}", f"is {value}", f"Allowed: at most {most:,}"))

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,10 @@ def test_help_names_every_command_and_the_exit_codes(hf_mtl: Command) -> None:
     )
     assert codes in said.out
     assert "130 or 143\nstopped by Ctrl-C or SIGTERM and resumable" in said.out
+
+
+def test_the_version_is_that_of_the_package(hf_mtl: Command) -> None:
+    assert hf_mtl("--version") == Said(0, f"hf-mtl {version('hf_mtl')}\n", "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -162,7 +167,7 @@ def program(*words: str) -> "subprocess.CompletedProcess[str]":
 def test_the_module_is_the_same_program() -> None:
     done = program("-m", "hf_mtl", "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: hf-mtl [-h] COMMAND ...")
+    assert done.stdout.startswith("usage: hf-mtl [-h] [--version] COMMAND ...")
     assert program("-m", "hf_mtl", "trian").returncode == 2
 
 

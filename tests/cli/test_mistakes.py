@@ -120,7 +120,7 @@ def test_a_label_out_of_range(hf_mtl: Command, folder: Path) -> None:
         hf_mtl,
         folder,
         f"recipe.yaml:{line('mood:')}: tasks.mood.label: train has 2 rows with labels outside 0..1: 7, -1 "
-        "(rows 3 and 8, counted from 0). 2 classes: good, bad. A row without a label has None.",
+        "(lines 4 and 9 of 'mood.train.jsonl'). 2 classes: good, bad. A row without a label has None.",
     )
 
 
@@ -130,7 +130,7 @@ def test_a_nan_target(hf_mtl: Command, folder: Path) -> None:
         hf_mtl,
         folder,
         f"recipe.yaml:{line('label:', after='score:')}: tasks.score.label: train has 1 NaN target in column 'x': "
-        "row 4, counted from 0. Give a number, or None for a row without a target.",
+        "line 5 of 'score.jsonl'. Give a number, or None for a row without a target.",
     )
 
 
@@ -140,7 +140,8 @@ def test_an_empty_text(hf_mtl: Command, folder: Path) -> None:
         hf_mtl,
         folder,
         f"recipe.yaml:{line('mood:')}: tasks.mood.text: validation has 2 rows with empty text in column 'text': "
-        "rows 1 and 2, counted from 0. Remove these rows, or give them a text.",
+        "lines 2 and 3 of 'mood.dev.jsonl'. Give these rows a text, or leave them out with the dataset's filter: "
+        "{column: text, not_blank: true}.",
     )
 
 
@@ -187,11 +188,13 @@ def test_bad_yaml(hf_mtl: Command, folder: Path) -> None:
 
 
 def test_training_arguments_that_do_not_fit_together(hf_mtl: Command, folder: Path) -> None:
-    said = hf_mtl("train", "recipe.yaml", "training.load_best_model_at_end=true")
-    place = f"recipe.yaml:{line('training:')}: training: "
-    assert said.code == 2
-    assert said.err.startswith(f"hf-mtl train: 1 mistake\n{place}--load_best_model_at_end requires the save and eval")
-    assert not (folder / "run").exists()
+    refused(
+        hf_mtl,
+        folder,
+        "command line: training.load_best_model_at_end: is on, with eval_strategy: no and save_strategy: steps. "
+        "Set both to epoch, or both to steps; or save_strategy: best",
+        "training.load_best_model_at_end=true",
+    )
 
 
 def test_a_score_to_watch_that_nobody_computes(hf_mtl: Command, folder: Path) -> None:

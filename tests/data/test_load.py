@@ -426,7 +426,7 @@ def test_nan_in_a_csv_is_a_mistake_and_an_empty_field_is_no_label(tmp_path: Path
         (tmp_path / "a.csv").write_text(f"text,label\n{lines}")
         return load_task("t", Regression(dataset=DatasetSource(path=str(tmp_path / "a.csv"))))
 
-    assert "'nan' (row 1" in message(load, "a,0.5\nb,nan\nc,1.0\n")
+    assert "'nan' (line 3" in message(load, "a,0.5\nb,nan\nc,1.0\n")
     assert "1 of 4 train rows has no label" in load("a,0.5\nb,\nNone,1.0\nd,2.0\n").notes[0]
 
 

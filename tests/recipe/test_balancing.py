@@ -105,7 +105,7 @@ def test_options_by_task_are_in_the_order_of_the_tasks(write: Write, value: str,
             "aggregator.rescal: unknown key 'rescal'. Known: c, name, rescale, scope. Did you mean 'rescale'?",
         ),
         ("weighting={name: uw, init: 9}", "weighting.init: init is 9.0; needs a number from -5 to 5."),
-        ("aggregator={name: cagrad, c: 1.5}", "aggregator.c: c is 1.5; needs a number from 0 to below 1."),
+        ("aggregator={name: cagrad, c: 1.5}", "aggregator.c: found 1.5. Allowed: less than 1."),
         ("aggregator={name: nash_mtl, every: 0.5}", "aggregator.every: found 0.5. Allowed: a whole number."),
         ("aggregator={name: upgrad, num_tasks: 2}", "aggregator.num_tasks: unknown key 'num_tasks'. Known: "),
         (

@@ -144,7 +144,7 @@ def test_numbers_that_64_bits_do_not_hold_are_refused(number: str, write: Write)
 
 
 @pytest.mark.parametrize(
-    "key", ["training.max_steps", "training.group_cost", "mixture.cap", "balancing.gradients.log_every"]
+    "key", ["training.save_total_limit", "training.group_cost", "mixture.cap", "balancing.gradients.log_every"]
 )
 def test_whole_numbers_of_options_are_bounded(key: str, write: Write) -> None:
     assert "Allowed: at most 4294967295." in refusal(write(MINIMAL), f"{key}={10**12}")

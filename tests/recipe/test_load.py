@@ -52,7 +52,7 @@ def test_all_mistakes_of_all_sections_are_said_at_once(write: Write) -> None:
         "recipe.yaml:1: modle: unknown key 'modle'. "
         "Known: balancing, extends, mixture, model, schedules, tasks, training. Did you mean 'model'?",
         "recipe.yaml:4: model.max_length: found 0. Allowed: at least 1.",
-        "command line: model.dropout: found 1.5. Allowed: less than 1.0.",
+        "command line: model.dropout: found 1.5. Allowed: less than 1.",
         "recipe.yaml:5: model.pooling: unknown value 'meen'. Known: cls, last, max, mean. Did you mean 'mean'?",
         "recipe.yaml:6: model.hed: unknown key 'hed'. "
         "Known: backbone, dropout, freeze, head, lora, max_length, pooling, tokenizer. Did you mean 'head'?",
@@ -64,6 +64,8 @@ def test_all_mistakes_of_all_sections_are_said_at_once(write: Write) -> None:
         "recipe.yaml:12: tasks.emotion.max_rows: found true. Allowed: a whole number.",
         "recipe.yaml:15: tasks.rating.type: unknown task type 'regresion'. "
         "Known: regression, sequence_classification. Did you mean 'regression'?",
+        "recipe.yaml:14: tasks.rating.dataset: missing. "
+        "Give dataset: {path: ...}: a Hub id, a folder, or csv, json, parquet, arrow, text with data_files.",
         "recipe.yaml:16: tasks.empty: found nothing (null). A task is a mapping.",
         "recipe.yaml:17: mixture.cap: found 'x'. Allowed: a whole number.",
         "recipe.yaml:18: balancing.reduction: unknown value 'row'. Known: rows, tasks. Did you mean 'rows'?",
@@ -175,7 +177,7 @@ def test_mistakes_in_an_inherited_file_are_placed_there(write: Write) -> None:
             "mixture.temperature={emotion: 1}",
             "command line: mixture.temperature: nothing for rating. Give one value for every task.",
         ),
-        ("mixture.cap=0", "command line: mixture.cap: 0 is not at least 1."),
+        ("mixture.cap=0", "command line: mixture.cap: found 0. Allowed: at least 1."),
         (
             "mixture.anneal={strat: 1}",
             "command line: mixture.anneal.strat: unknown key 'strat'. "
@@ -189,7 +191,7 @@ def test_mistakes_in_an_inherited_file_are_placed_there(write: Write) -> None:
         ),
         (
             "balancing.weighting={name: uw, clip: -1}",
-            "command line: balancing.weighting.clip: clip is -1.0; needs a positive number.",
+            "command line: balancing.weighting.clip: found -1. Allowed: more than 0.",
         ),
         (
             "balancing.weighting={name: fixed, weights: {emotion: 1, ratng: 2}}",
@@ -378,4 +380,4 @@ def test_a_misspelt_task_in_a_key_to_replace_is_named_as_such(write: Write) -> N
     text = "model: {backbone: b}\ntasks:\n  mood: {type: regression, dataset: {path: x}}\n"
     said = mistakes(write(text), "tasks.mod.max_rows=5")
     place = "command line: tasks.mod: no task 'mod' has a type and a dataset."
-    assert said == [f"{place} Did you mean 'mood'? A new task needs a type and a dataset."]
+    assert said == [f"{place} Known: mood. Did you mean 'mood'? A new task needs a type and a dataset."]

@@ -91,3 +91,14 @@ def test_metric_scripts_are_relative_to_the_recipe(write: Callable[..., str], tm
     assert found == ["f1_macro", *scripts, "other/metric"]
     assert tasks["b"]["metrics"] == "accuracy"  # ours, whatever folder there is
     assert tasks["c"]["metrics"] == {"name": f"{sub}/x/y.py"}
+
+
+def test_files_of_training_options_are_relative_to_the_recipe(write: Callable[..., str], tmp_path: Path) -> None:
+    text = """
+        training:
+          accelerator_config: accelerator.json
+          output_dir: runs/x
+    """
+    data = resolved(write(text, "sub/recipe.yaml"))["training"]
+    assert data["accelerator_config"] == f"{tmp_path}/sub/accelerator.json"
+    assert data["output_dir"] == "runs/x"

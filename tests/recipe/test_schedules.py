@@ -83,8 +83,8 @@ def test_a_list_replaces_the_one_that_is_inherited(write: Write) -> None:
             "schedules.0.att: unknown key 'att'. Known: at, freed_rows, freeze, lr_scale, main, type. "
             "Did you mean 'at'?",
         ),
-        ("{type: mt2st_switch, main: emotion, at: 1.5}", "schedules.0.at: found 1.5. Allowed: at most 1.0."),
-        ("{type: mt2st_switch, main: emotion, at: -1}", "schedules.0.at: found -1. Allowed: at least 0.0."),
+        ("{type: mt2st_switch, main: emotion, at: 1.5}", "schedules.0.at: found 1.5. Allowed: at most 1."),
+        ("{type: mt2st_switch, main: emotion, at: -1}", "schedules.0.at: found -1. Allowed: at least 0."),
         (
             "{type: mt2st_switch, main: emotion, at: half}",
             "schedules.0.at: found 'half'. Allowed: a number or a mapping.",
@@ -104,7 +104,7 @@ def test_a_list_replaces_the_one_that_is_inherited(write: Write) -> None:
             "{type: mt2st_diminish, main: emotion, realise: lss}",
             "schedules.0.realise: unknown value 'lss'. Known: loss, sampling. Did you mean 'loss'?",
         ),
-        ("{type: mt2st_diminish, main: emotion, nu: 0.5}", "schedules.0.nu: found 0.5. Allowed: at least 1.0."),
+        ("{type: mt2st_diminish, main: emotion, nu: 0.5}", "schedules.0.nu: found 0.5. Allowed: at least 1."),
         (
             "{type: mt2st_feedback, main: emotion}",
             "schedules.0: 'mt2st_feedback' follows the validation loss of 'emotion', which is never evaluated. Set "
@@ -147,8 +147,8 @@ def test_phases_of_a_frozen_encoder_are_refused_before_anything_is_loaded(write:
             "mixture.learn.objective: unknown value 'dor'. Known: dro, expected_loss, progress, worst. "
             "Did you mean 'dro'?",
         ),
-        ("{lr: 0}", "mixture.learn.lr: found 0. Allowed: more than 0.0."),
-        ("{penalty: -1}", "mixture.learn.penalty: found -1. Allowed: at least 0.0."),
+        ("{lr: 0}", "mixture.learn.lr: found 0. Allowed: more than 0."),
+        ("{penalty: -1}", "mixture.learn.penalty: found -1. Allowed: at least 0."),
         ("{every: 0.5}", "mixture.learn.every: found 0.5. Allowed: a whole number."),
         (
             "{objective: worst}",

@@ -191,3 +191,44 @@ def test_long_values_are_not_repeated_in_messages() -> None:
     assert describe(list(range(100))) == "a list"
     assert describe({"a": 1}) == "{a: 1}"
     assert describe(None) == "nothing (null)"
+
+
+def test_a_merge_key_takes_the_keys_that_are_not_written_beside_it() -> None:
+    text = """\
+a: &a {x: 1, y: 2}
+b: &b
+  y: 3
+  z: 4
+one:
+  <<: *a
+  y: 5
+many: {<<: [*b, *a], w: 6}
+chain: {<<: {<<: *a, x: 7}}
+"""
+    node = parse_yaml(text, Origin("r.yaml", "/", 1), mistakes := [])
+    assert mistakes == []
+    plain = node.plain()
+    assert (plain["one"], plain["many"]) == ({"x": 1, "y": 5}, {"y": 3, "z": 4, "x": 1, "w": 6})
+    assert plain["chain"] == {"x": 7, "y": 2}
+    places = {dotted(path): str(origin) for path, origin in node.origins()}
+    assert (places["one.x"], places["one.y"], places["many.z"]) == ("r.yaml:1", "r.yaml:7", "r.yaml:4")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: {<<: 3}", "r.yaml:1: a.<<: found '3'. Allowed: an alias of a mapping, such as *defaults, or a list"),
+        ("a: {<<: [{b: 1}, 2]}", "r.yaml:1: a.<<: found '2'. Allowed: an alias of a mapping"),
+        ("a: &a {<<: *a}", "r.yaml:1: a: an alias that contains itself"),
+    ],
+)
+def test_a_merge_key_of_no_mapping_is_a_mistake(text: str, said: str) -> None:
+    mistakes: list[Mistake] = []
+    parse_yaml(text, Origin("r.yaml", "/", 1), mistakes)
+    assert len(mistakes) == 1
+    assert str(mistakes[0]).startswith(said)
+
+
+def test_a_quoted_merge_key_is_a_word_and_is_written_so() -> None:
+    assert parse_yaml('{"<<": 2}', Origin("", "/"), []).plain() == {"<<": 2}
+    assert parse_yaml(dump_yaml({"<<": 2, "a": "<<"}), Origin("", "/"), []).plain() == {"<<": 2, "a": "<<"}

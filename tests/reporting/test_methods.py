@@ -11,17 +11,20 @@ def test_the_table_has_a_row_for_every_method_and_fits_a_screen() -> None:
     lines = methods_table().splitlines()
     first = [line.split(" ")[0] for line in lines]
     assert [name for name in available() if first.count(name) != 1] == []
-    assert max(map(len, lines)) <= 118
+    assert max(map(len, lines)) <= 80
 
 
 def test_the_table_says_what_the_class_says() -> None:
     lines = methods_table().splitlines()
     place = next(i for i, line in enumerate(lines) if line.startswith("famo "))
     assert [re.split(" {2,}", line.strip()) for line in lines[place : place + 2]] == [
-        ["famo", "arXiv:2306.03792", "gamma=0.001, lr=0.025,", "losses,", "a forward after each step", "joint,"],
-        ["reuse_next_batch=false", "losses_after", "(not with reuse_next_batch);", "sum 1"],
+        ["famo", "losses,", "a forward after each step", "joint, sum 1"],
+        ["losses_after", "(not with"],
     ]
-    assert any(re.match(r"imtl_g +OpenReview +- +gramian +Gramian +mean$", line) for line in lines)
+    below = " ".join(" ".join(lines[place : place + 8]).split())
+    assert "arXiv:2306.03792; gamma=0.001, lr=0.025, reuse_next_batch=false" in below
+    assert any(re.match(r"imtl_g +gramian +Gramian +mean$", line) for line in lines)
+    assert any(line.startswith(f"{' ' * 18}OpenReview") for line in lines)
 
 
 def test_the_table_is_honest_about_baselines_and_wrappers() -> None:
@@ -42,7 +45,7 @@ def test_what_all_methods_of_a_family_take_is_said_once() -> None:
 
 
 def test_every_need_has_its_words() -> None:
-    for text in (methods_table(), methods_markdown()):
+    for text in (" ".join(methods_table().split()), methods_markdown()):
         assert [need for need, words in NEEDS.items() if need not in text or words not in text] == []
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from hf_mtl.balancing.aggregator import Scope, register
-from hf_mtl.balancing.checks import choice, number
+from hf_mtl.balancing.checks import Share, choice, number
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, cosine_factor, nearest_to_origin
 
@@ -30,7 +30,7 @@ class ConflictAverse(GramianAggregator):
     scale = "mean"
     cost = "Gramian"
 
-    def __init__(self, num_tasks: int, c: float, rescale: Literal[0, 1], scope: Scope = "all"):
+    def __init__(self, num_tasks: int, c: Share, rescale: Literal[0, 1], scope: Scope = "all"):
         super().__init__(num_tasks, scope)
         self.c = number(c, "c", at_least=0, below=1)
         self.rescale = choice(rescale, (0, 1), "rescale")
@@ -70,7 +70,7 @@ class CAGrad(ConflictAverse):
 
     source = "arXiv:2110.14048"
 
-    def __init__(self, num_tasks: int, c: float = 0.4, rescale: Literal[0, 1] = 1, scope: Scope = "all"):
+    def __init__(self, num_tasks: int, c: Share = 0.4, rescale: Literal[0, 1] = 1, scope: Scope = "all"):
         super().__init__(num_tasks, c, rescale, scope)
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:

@@ -16,7 +16,7 @@ from hf_mtl.balancing.aggregator import (
     base_names,
     register,
 )
-from hf_mtl.balancing.checks import choice, whole
+from hf_mtl.balancing.checks import FromOne, FromZero, choice, whole
 from hf_mtl.balancing.inner_products import gramian
 from hf_mtl.balancing.solvers import Array
 
@@ -55,7 +55,9 @@ class COST(Teleporting):
     cost = "experimental; T x P memory, about two epochs per trigger"
     remembers = ("searched_epoch",)
 
-    def __init__(self, num_tasks: int, base: str = "mean", rank: int = 5, start_epoch: int = 1, scope: Scope = "all"):
+    def __init__(
+        self, num_tasks: int, base: str = "mean", rank: FromOne = 5, start_epoch: FromZero = 1, scope: Scope = "all"
+    ):
         super().__init__(num_tasks, scope)
         if scope != "all":
             raise ValueError(f"scope is {scope!r}; 'cost' moves all shared parameters and needs 'all'")

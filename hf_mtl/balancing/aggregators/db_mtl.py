@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.aggregator import GradientAggregator, Reduction, Scope, as_array, register
-from hf_mtl.balancing.checks import choice, number
+from hf_mtl.balancing.checks import NotNegative, Share, choice, number
 from hf_mtl.balancing.inner_products import combine, gramian, result_dtype, row_norms
 from hf_mtl.balancing.solvers import Array, guarded
 
@@ -50,8 +50,8 @@ class DBMTL(GradientAggregator):
     def __init__(
         self,
         num_tasks: int,
-        beta: float = 0.9,
-        sigma: float = 0.0,
+        beta: Share = 0.9,
+        sigma: NotNegative = 0.0,
         reduction: Reduction = "sum",
         scope: Scope = "all",
     ):

@@ -1,6 +1,8 @@
 """Alpha-fair division of the update between tasks."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from hf_mtl.balancing.aggregator import Scope, register
 from hf_mtl.balancing.checks import number
@@ -36,7 +38,7 @@ class FairGrad(GramianAggregator):
     degree = -1 / 3  # of the default alpha
     cost = "Gramian"
 
-    def __init__(self, num_tasks: int, alpha: float = 2.0, scope: Scope = "all"):
+    def __init__(self, num_tasks: int, alpha: Annotated[float, Field(ge=0.05)] = 2.0, scope: Scope = "all"):
         super().__init__(num_tasks, scope)
         self.alpha = number(alpha, "alpha", at_least=0.05)
         self.degree = (1 - alpha) / (1 + alpha)

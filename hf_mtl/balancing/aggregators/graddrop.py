@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.aggregator import GradientAggregator, Reduction, Scope, as_array, register
-from hf_mtl.balancing.checks import choice
+from hf_mtl.balancing.checks import Portion, choice
 from hf_mtl.balancing.inner_products import column_blocks, combine, result_dtype, row_norms
 
 
@@ -47,7 +47,7 @@ class GradDrop(GradientAggregator):
     def __init__(
         self,
         num_tasks: int,
-        leak: float | Sequence[float] | dict[str, float] = 0.0,
+        leak: Portion | Sequence[Portion] | dict[str, Portion] = 0.0,
         reduction: Reduction = "sum",
         scope: Scope = "all",
     ):

@@ -1,12 +1,13 @@
 """CAGrad that trusts its correction less where the mean is far from the least-norm direction."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from hf_mtl.balancing.aggregator import Scope, register
 from hf_mtl.balancing.aggregators.cagrad import ConflictAverse
-from hf_mtl.balancing.checks import number
+from hf_mtl.balancing.checks import Share, number
 from hf_mtl.balancing.solvers import Array, min_norm_weights
 
 
@@ -38,7 +39,12 @@ class IMGrad(ConflictAverse):
     source = "arXiv:2503.08006"
 
     def __init__(
-        self, num_tasks: int, c: float = 0.8, kappa: float = 1.5, rescale: Literal[0, 1] = 0, scope: Scope = "all"
+        self,
+        num_tasks: int,
+        c: Share = 0.8,
+        kappa: Annotated[float, Field(gt=1)] = 1.5,
+        rescale: Literal[0, 1] = 0,
+        scope: Scope = "all",
     ):
         super().__init__(num_tasks, c, rescale, scope)
         self.kappa = number(kappa, "kappa", above=1)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.aggregator import Scope, register
-from hf_mtl.balancing.checks import number, whole
+from hf_mtl.balancing.checks import FromOne, NotNegative, number, whole
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, alpha_fair_weights
 
@@ -43,7 +43,7 @@ class NashMTL(GramianAggregator):
     cost = "Gramian"
     remembers = ("carried", "age")
 
-    def __init__(self, num_tasks: int, max_norm: float = 0.0, every: int = 1, scope: Scope = "all"):
+    def __init__(self, num_tasks: int, max_norm: NotNegative = 0.0, every: FromOne = 1, scope: Scope = "all"):
         super().__init__(num_tasks, scope)
         self.max_norm = number(max_norm, "max_norm", at_least=0)
         self.every = whole(every, "every", at_least=1)

@@ -15,7 +15,7 @@ from hf_mtl.balancing.aggregator import (
     base_names,
     register,
 )
-from hf_mtl.balancing.checks import choice, positive
+from hf_mtl.balancing.checks import Positive, choice, positive
 from hf_mtl.balancing.inner_products import result_dtype, row_norms
 
 
@@ -51,7 +51,7 @@ class SAMMTL(LookAhead):
     needs = frozenset({"jacobian", "second_backward"})
     cost = "a second forward and backward, per task; 2 x T x P memory"
 
-    def __init__(self, num_tasks: int, base: str = "mean", rho: float = 0.05, scope: Scope = "all"):
+    def __init__(self, num_tasks: int, base: str = "mean", rho: Positive = 0.05, scope: Scope = "all"):
         super().__init__(num_tasks, scope)
         if scope != "all":
             raise ValueError(f"scope is {scope!r}; 'sam_mtl' perturbs all shared parameters and needs 'all'")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from hf_mtl.balancing.aggregator import Scope, register
-from hf_mtl.balancing.checks import number
+from hf_mtl.balancing.checks import NotNegative, number
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, non_negative_least_squares
 
@@ -36,7 +36,7 @@ class UPGrad(GramianAggregator):
     scale = "mean"
     cost = "Gramian"
 
-    def __init__(self, num_tasks: int, rho: float = 1e-4, scope: Scope = "all"):
+    def __init__(self, num_tasks: int, rho: NotNegative = 1e-4, scope: Scope = "all"):
         super().__init__(num_tasks, scope)
         self.rho = number(rho, "rho", at_least=0)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import register
-from hf_mtl.balancing.checks import positive, whole
+from hf_mtl.balancing.checks import FromOne, Positive, positive, whole
 from hf_mtl.balancing.step_count import CountsEpochs
 
 
@@ -46,9 +46,9 @@ class DWA(CountsEpochs):
     def __init__(
         self,
         num_tasks: int,
-        temperature: float = 2.0,
-        window_steps: int | None = None,
-        weight_sum: float | None = None,
+        temperature: Positive = 2.0,
+        window_steps: FromOne | None = None,
+        weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
         self.temperature = positive(temperature, "temperature")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting, Need, register
-from hf_mtl.balancing.checks import positive
+from hf_mtl.balancing.checks import Positive, positive
 from hf_mtl.balancing.inner_products import result_dtype
 
 _EPS = 1e-7
@@ -50,7 +50,7 @@ class ExcessMTL(LossWeighting):
     baseline: Tensor
     log_w: Tensor
 
-    def __init__(self, num_tasks: int, eta: float = 0.01, weight_sum: float | None = None):
+    def __init__(self, num_tasks: int, eta: Positive = 0.01, weight_sum: Positive | None = None):
         super().__init__(num_tasks, weight_sum)
         self.eta = positive(eta, "eta")
         # [T, P] from the first observation on: P is not known before.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import Need, register, task_values
-from hf_mtl.balancing.checks import number, positive
+from hf_mtl.balancing.checks import NotNegative, Positive, number, positive
 from hf_mtl.balancing.non_additive import NonAdditive
 
 _EPS = 1e-8
@@ -57,10 +57,10 @@ class FAMO(NonAdditive):
     def __init__(
         self,
         num_tasks: int,
-        gamma: float = 1e-3,
-        lr: float = 0.025,
+        gamma: NotNegative = 1e-3,
+        lr: Positive = 0.025,
         reuse_next_batch: bool = False,
-        weight_sum: float | None = None,
+        weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
         self.gamma = number(gamma, "gamma", at_least=0)

@@ -6,6 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting, one_per_task, register
+from hf_mtl.balancing.checks import Positive
 
 
 @register("fixed")
@@ -24,7 +25,9 @@ class Fixed(LossWeighting):
     source: ClassVar[str] = "baseline"
     values: Tensor
 
-    def __init__(self, num_tasks: int, weights: Sequence[float] | dict[str, float], weight_sum: float | None = None):
+    def __init__(
+        self, num_tasks: int, weights: Sequence[Positive] | dict[str, Positive], weight_sum: Positive | None = None
+    ):
         super().__init__(num_tasks, weight_sum)
         given = list(weights.values()) if isinstance(weights, dict) else list(weights)
         self.register_buffer("values", one_per_task(given, num_tasks, "weights"), persistent=False)

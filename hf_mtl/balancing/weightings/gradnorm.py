@@ -1,12 +1,13 @@
 """GradNorm."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting, Need, register, seen_tasks, task_values
-from hf_mtl.balancing.checks import choice, number, positive
+from hf_mtl.balancing.checks import Positive, choice, number, positive
 
 _REFERENCE_STEPS = 20
 _MIN_WEIGHT = 1e-3
@@ -58,10 +59,10 @@ class GradNorm(LossWeighting):
     def __init__(
         self,
         num_tasks: int,
-        alpha: float = 1.5,
-        lr: float = 0.025,
+        alpha: Annotated[float, Field(ge=0, le=3)] = 1.5,
+        lr: Positive = 0.025,
         scope: Literal["last_layer", "adapters", "all"] = "last_layer",
-        weight_sum: float | None = None,
+        weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
         self.alpha = number(alpha, "alpha", at_least=0, at_most=3)

@@ -1,12 +1,13 @@
 """Loss scaling by inverse gradient norms."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from hf_mtl.balancing.base import Need, register, seen_tasks, task_values
-from hf_mtl.balancing.checks import choice, number, whole
+from hf_mtl.balancing.checks import FromOne, Positive, Share, choice, number, whole
 from hf_mtl.balancing.step_count import CountsSteps
 
 
@@ -50,11 +51,11 @@ class GradNormScaling(CountsSteps):
     def __init__(
         self,
         num_tasks: int,
-        kappa: float = 1.0,
-        beta: float = 0.9,
-        every: int = 50,
+        kappa: Annotated[float, Field(ge=0, le=2)] = 1.0,
+        beta: Share = 0.9,
+        every: FromOne = 50,
         scope: Literal["last_layer", "adapters", "all"] = "last_layer",
-        weight_sum: float | None = None,
+        weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
         self.kappa = number(kappa, "kappa", at_least=0, at_most=2)

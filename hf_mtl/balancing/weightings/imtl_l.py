@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_mtl.balancing.base import LossWeighting, register
-from hf_mtl.balancing.checks import positive
+from hf_mtl.balancing.checks import Positive, positive
 
 
 @register("imtl_l")
@@ -33,7 +33,7 @@ class IMTLL(LossWeighting):
 
     source: ClassVar[str] = "OpenReview IMPnRXEWpvr (ICLR 2021)"
 
-    def __init__(self, num_tasks: int, clip: float = 5.0, weight_sum: float | None = None):
+    def __init__(self, num_tasks: int, clip: Positive = 5.0, weight_sum: Positive | None = None):
         super().__init__(num_tasks, weight_sum)
         self.clip = positive(clip, "clip")
         self.s = nn.Parameter(torch.zeros(num_tasks, dtype=torch.float64))

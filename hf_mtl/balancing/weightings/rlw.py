@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import register, task_values
-from hf_mtl.balancing.checks import choice
+from hf_mtl.balancing.checks import Positive, choice
 from hf_mtl.balancing.step_count import CountsSteps
 
 
@@ -39,7 +39,7 @@ class RLW(CountsSteps):
         self,
         num_tasks: int,
         distribution: Literal["normal", "dirichlet"] = "normal",
-        weight_sum: float | None = None,
+        weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
         self.distribution = choice(distribution, ("normal", "dirichlet"), "distribution")

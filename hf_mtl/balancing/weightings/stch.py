@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import register, task_values
-from hf_mtl.balancing.checks import choice, positive, whole
+from hf_mtl.balancing.checks import FromZero, Positive, choice, positive, whole
 from hf_mtl.balancing.last_losses import FLOOR
 from hf_mtl.balancing.non_additive import NonAdditive
 from hf_mtl.balancing.step_count import CountsEpochs
@@ -58,9 +58,9 @@ class STCH(NonAdditive, CountsEpochs):
         self,
         num_tasks: int,
         variant: Literal["log_nadir", "plain"] = "log_nadir",
-        mu: float = 1.0,
-        warmup_epochs: int = 4,
-        weight_sum: float | None = None,
+        mu: Positive = 1.0,
+        warmup_epochs: FromZero = 4,
+        weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
         self.variant = choice(variant, ("log_nadir", "plain"), "variant")

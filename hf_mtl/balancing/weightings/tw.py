@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting, one_per_task, register
-from hf_mtl.balancing.checks import choice
+from hf_mtl.balancing.checks import Positive, choice
 
 
 @register("tw")
@@ -35,7 +35,7 @@ class TW(LossWeighting):
         self,
         num_tasks: int,
         mode: Literal["proportional", "inverse"] = "proportional",
-        weight_sum: float | None = None,
+        weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
         self.mode = choice(mode, ("proportional", "inverse"), "mode")

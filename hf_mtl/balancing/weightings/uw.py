@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_mtl.balancing.base import LossWeighting, register
-from hf_mtl.balancing.checks import choice, number, positive
+from hf_mtl.balancing.checks import Positive, choice, number, positive
 
 
 @register("uw")
@@ -41,9 +41,9 @@ class UW(LossWeighting):
         num_tasks: int,
         variant: Literal["mixed", "unit", "half"] = "mixed",
         init: float | Sequence[float] = 0.0,
-        clip: float = 5.0,
+        clip: Positive = 5.0,
         task_types: Sequence[str] | None = None,
-        weight_sum: float | None = None,
+        weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
         choice(variant, ("mixed", "unit", "half"), "variant")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import register
-from hf_mtl.balancing.checks import positive
+from hf_mtl.balancing.checks import Positive, positive
 from hf_mtl.balancing.last_losses import FLOOR, LastLosses
 
 
@@ -35,7 +35,7 @@ class UWSO(LastLosses):
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
     sums_to = "1"
 
-    def __init__(self, num_tasks: int, temperature: float = 1.0, weight_sum: float | None = None):
+    def __init__(self, num_tasks: int, temperature: Positive = 1.0, weight_sum: Positive | None = None):
         super().__init__(num_tasks, weight_sum)
         self.temperature = positive(temperature, "temperature")
 

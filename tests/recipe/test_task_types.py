@@ -1,0 +1,78 @@
+"""Tasks of a type that there is not, and names of tasks that there are not."""
+
+from collections.abc import Callable
+
+import pytest
+
+from hf_mtl.errors import RecipeError
+from hf_mtl.recipe import load_recipe
+from tests.recipe.texts import MINIMAL
+
+Write = Callable[..., str]
+NAMES = "regression, sequence_classification"
+
+
+def mistakes(path: str, *overrides: str) -> list[str]:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, overrides)
+    return [str(mistake) for mistake in caught.value.mistakes]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["token_classification", "token-classification", "ner", "question-answering", "multiple_choice", "TokenTagging"],
+)
+def test_a_type_that_is_not_supported_offers_no_other_as_its_spelling(write: Write, kind: str) -> None:
+    assert mistakes(write(MINIMAL), f"tasks.emotion.type={kind}") == [
+        f"command line: tasks.emotion.type: the task type '{kind}' is not supported. Supported: {NAMES}."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "instead"),
+    [
+        ("multi_label_classification", "One sequence_classification for each label comes near it."),
+        ("MultiLabel", "One sequence_classification for each label comes near it."),
+        ("ordinal", "A regression on the ranks comes near it."),
+    ],
+)
+def test_what_comes_near_a_type_is_said(write: Write, kind: str, instead: str) -> None:
+    [said] = mistakes(write(MINIMAL), f"tasks.emotion.type={kind}")
+    assert said.endswith(f"is not supported. Supported: {NAMES}. {instead}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "meant"),
+    [
+        ("text-classification", "sequence_classification"),
+        ("classification", "sequence_classification"),
+        ("SequenceClassification", "sequence_classification"),
+        ("seq_classification", "sequence_classification"),
+        ("regresion", "regression"),
+    ],
+)
+def test_another_spelling_of_a_type_is_recognised(write: Write, kind: str, meant: str) -> None:
+    [said] = mistakes(write(MINIMAL), f"tasks.emotion.type={kind}")
+    assert said.endswith(f"unknown task type '{kind}'. Known: {NAMES}. Did you mean '{meant}'?")
+
+
+def test_a_key_of_no_task_says_which_tasks_there_are(write: Write) -> None:
+    assert mistakes(write(MINIMAL), "tasks.toxicity.max_rows=3", "tasks.ratin.label=x") == [
+        "command line: tasks.toxicity: no task 'toxicity' has a type and a dataset. Known: emotion, rating. "
+        "A new task needs a type and a dataset.",
+        "command line: tasks.ratin: no task 'ratin' has a type and a dataset. Known: emotion, rating. "
+        "Did you mean 'rating'? A new task needs a type and a dataset.",
+    ]
+
+
+def test_the_other_mistakes_of_a_task_without_a_type_come_with_it(write: Write) -> None:
+    recipe = "model: {backbone: b}\ntasks:\n  a: {labl: x, text: 3, head: linaer, labels: [x]}\n"
+    said = mistakes(write(recipe))
+    assert [item.split(": ")[1] for item in said] == [
+        "tasks.a.type",
+        "tasks.a.text",
+        "tasks.a.labl",
+        "tasks.a.dataset",
+        "tasks.a.head",
+    ]
+    assert not any("labels" in item.split(": ")[1] for item in said)  # a classification's key: it may be one
