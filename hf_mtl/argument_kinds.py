@@ -39,7 +39,8 @@ def kind_mistakes(args: object, declared: type) -> Iterator[Mistake]:
             remedy = _NONE.get(name) if value is None else None
             yield Mistake(f"training.{name}", f"is {value!r}", remedy or f"Allowed: {_KINDS[kind]}")
         elif math.isnan(value) or (math.isinf(value) and name not in _UNLIMITED):
-            yield Mistake(f"training.{name}", f"is {value}", "Allowed: a finite number")
+            allowed = "a number" if name in _UNLIMITED else "a finite number"
+            yield Mistake(f"training.{name}", f"is {value}", f"Allowed: {allowed}")
     for name, remedy in _TEXTS.items():
         value = getattr(args, name)
         if value is not None and not isinstance(value, str):

@@ -1,9 +1,9 @@
 """The folder in which `datasets` keeps what it has read, and what of it has been tokenised."""
 
-import pickle
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any
 
 import datasets
@@ -68,6 +68,6 @@ def _folder(texts: Dataset, made: tuple[Any, ...]) -> Path | None:
         return None
     try:
         name = Hasher.hash([_FORMAT, tokenizers.__version__, transformers.__version__, texts._fingerprint, made])
-    except (pickle.PicklingError, TypeError, AttributeError):  # what a tokenizer of the user's may have in it
+    except (PicklingError, TypeError, AttributeError):  # what a tokenizer of the user's may have in it
         return None
     return Path(config.HF_DATASETS_CACHE) / "hf_mtl" / f"tokens-{name}"

@@ -73,21 +73,13 @@ class Meeting:
         store = dist.distributed_c10d._get_default_store()
         return cls(dist.PrefixStore(f"hf_mtl/{next(_numbers)}", store), dist.get_world_size())
 
-    def leave(self, message: bytes) -> None:
-        """Leave a message for the others; once at most, before waiting."""
-        # A store keeps text: Python's binding decodes what it is given as bytes on some versions.
-        self._store.set("message", message.hex())
-
-    def message(self) -> bytes:
-        """Read the message; after waiting, and before the process that left it can have gone."""
-        return bytes.fromhex(self._store.get("message").decode())
-
     def leave_here(self, message: bytes) -> None:
-        """As `leave`, for the others of this machine."""
+        """Leave a message for the others of this machine; once at most, before waiting."""
+        # A store keeps text: Python's binding decodes what it is given as bytes on some versions.
         self._store.set(f"message {self._machine}", message.hex())
 
     def message_here(self) -> bytes | None:
-        """As `message`, of a process of this machine; None if none of them has left one."""
+        """Read the message; after waiting. None if no process of this machine has left one."""
         key = f"message {self._machine}"
         return bytes.fromhex(self._store.get(key).decode()) if self._store.check([key]) else None
 

@@ -1,8 +1,7 @@
 """Let one process do the work of all, while the others wait for as long as it takes."""
 
-import pickle
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch.distributed as dist
 
@@ -29,7 +28,7 @@ def from_first(work: Callable[[], T]) -> T:
     this together. Without others, it is ``work()``.
 
     Args:
-        work: Makes the result, which can be pickled and is small: it travels as one message.
+        work: Makes the result, which can be pickled and is small.
 
     Raises:
         HfMtlError: The one that ``work`` has raised, on every process.
@@ -38,37 +37,23 @@ def from_first(work: Callable[[], T]) -> T:
     if not is_grouped() or dist.get_world_size() == 1:
         return work()
     meeting = Meeting.next()
+    outcome: list[Any] = [None, None]
+    failure: Exception | None = None
     if dist.get_rank() == 0:
-        return _work_for_others(work, meeting)
+        try:
+            outcome[0] = work()
+        except Exception as error:
+            said = f"the first process of the run has failed ({type(error).__name__}: {one_line(error)})."
+            outcome[1] = error if isinstance(error, HfMtlError) else LostProcessError(said)
+            failure = error
+    # The wait is here, where there is no time-out; then all are there, and a collective is short.
     meeting.wait()
-    result, error = pickle.loads(meeting.message())
-    dist.barrier()
-    if error is not None:
-        raise error
+    dist.broadcast_object_list(outcome, src=0)
+    result, heard = outcome
+    if heard is not None:
+        raise failure or heard
     found: T = result
     return found
-
-
-def _work_for_others(work: Callable[[], T], meeting: Meeting) -> T:
-    try:
-        result = work()
-    except Exception as error:
-        if not isinstance(error, HfMtlError):
-            said = f"the first process of the run has failed ({type(error).__name__}: {one_line(error)})."
-            meeting.leave(pickle.dumps((None, LostProcessError(said))))
-        else:
-            meeting.leave(pickle.dumps((None, error)))
-        _meet(meeting)
-        raise
-    meeting.leave(pickle.dumps((result, None)))
-    _meet(meeting)
-    return result
-
-
-def _meet(meeting: Meeting) -> None:
-    """Wait for all, and let none go on before all know of it: one of them may keep the store, and end with it."""
-    meeting.wait()
-    dist.barrier()
 
 
 def agree(error: HfMtlError | None) -> None:

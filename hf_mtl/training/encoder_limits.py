@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from hf_mtl.data.columns import name_count
 from hf_mtl.data.tokens import EncodedSplit
@@ -27,7 +28,7 @@ def row_limit(model: MultiTaskModel, tokenizer: Any) -> int | None:
         None where the tokenizer says less than the encoder, or the encoder says nothing: the tokenizer's limit rules.
     """
     asked, most = model.config.max_length, longest_input(model.encoder)
-    if asked is not None or most is None or tokenizer is None:
+    if asked is not None or most is None or not isinstance(tokenizer, PreTrainedTokenizerBase):
         return asked
     return most if tokenizer.model_max_length > most else None
 

@@ -85,6 +85,8 @@ def _is_finite_after_steps(args: MultiTaskTrainingArguments, of_a_model: bool) -
         return True
     make, built = optimizer_class(args)
     parameter = _parameter(args)
+    if built.get("lr"):
+        built["lr"] = min(built["lr"], 1.0)  # a rate at which training diverges is found there
     optimizer = make([parameter], **built)
     if callable(getattr(optimizer, "train", None)):
         optimizer.train()  # schedule-free ones take no step otherwise

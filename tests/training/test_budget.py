@@ -87,7 +87,7 @@ def test_early_stopping_stops_a_run_with_budgets_too(tmp_path: Path) -> None:
         ),
         ({"max_flops": 0.0}, "training.max_flops: is 0.0. Allowed: more than 0"),
         ({"max_flops": -1e9}, "training.max_flops: is -1000000000.0. Allowed: more than 0"),
-        ({"max_flops": float("nan")}, "training.max_flops: is nan. Allowed: more than 0"),
+        ({"max_flops": float("nan")}, "training.max_flops: is nan. Allowed: a number"),
     ],
 )
 def test_budgets_of_nothing_are_refused(tmp_path: Path, options: dict[str, Any], said: str) -> None:

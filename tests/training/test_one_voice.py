@@ -78,7 +78,7 @@ def test_the_first_process_says_it(tmp_path: Path, heard: list[str], case: str) 
 
 
 @pytest.mark.usefixtures("another_process")
-@pytest.mark.parametrize("case", DOUBTFUL)
+@pytest.mark.parametrize("case", [case for case in DOUBTFUL if case != "temperature"])  # only the first fits them
 def test_another_process_is_silent(tmp_path: Path, heard: list[str], case: str) -> None:
     make(tmp_path, **DOUBTFUL[case][0]).train()
     assert heard == []

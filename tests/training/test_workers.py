@@ -1,6 +1,7 @@
 """Workers that collate ahead, in a training: they change nothing, live as long as asked, and are missed."""
 
 import multiprocessing
+import re
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,10 @@ def test_the_death_of_a_worker_is_told_with_what_is_left_of_the_run(tmp_path: Pa
     with pytest.raises(LostProcessError) as told:
         trainer.train()
     said = str(told.value)
-    assert said.startswith("training.dataloader_num_workers: DataLoader worker (pid ")
-    assert "killed by signal: Killed. A worker is killed when the machine's memory is full: fewer" in said
+    # torch has two sentences for it: of the signal handler, and of a queue that stays empty.
+    assert re.match(r"training.dataloader_num_workers: DataLoader worker \(pid(\(s\))? ", said)
+    assert re.search(
+        r"(by signal: Killed|unexpectedly)\. A worker is killed when the machine's memory is full: fewer", said
+    )
     assert said.endswith(f"The last checkpoint is whole: {tmp_path}/checkpoint-2 (step 2); resume from it.")
     assert not multiprocessing.active_children()
