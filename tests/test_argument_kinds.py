@@ -30,7 +30,7 @@ KINDS: list[tuple[dict[str, Any], str]] = [
     ({"learning_rate": float("inf")}, "learning_rate: is inf. Allowed: a finite number"),
     ({"head_learning_rate": float("nan")}, "head_learning_rate: is nan. Allowed: a finite number"),
     ({"neftune_noise_alpha": float("inf")}, "neftune_noise_alpha: is inf. Allowed: a finite number"),
-    ({"max_grad_norm": float("nan")}, "max_grad_norm: is nan. Allowed: a finite number"),
+    ({"max_grad_norm": float("nan")}, "max_grad_norm: is nan. Allowed: a number"),
     ({"warmup_steps": float("nan")}, "warmup_steps: is nan. Allowed: a finite number"),
     ({"bf16": "false"}, "bf16: is 'false'. Allowed: True or False"),
     ({"length_grouping": "no"}, "length_grouping: is 'no'. Allowed: True or False"),

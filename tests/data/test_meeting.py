@@ -20,17 +20,17 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_who_comes_early_waits_for_the_last_and_gets_the_message() -> None:
     store = dist.HashStore()
     early, late = Meeting(store, 2), Meeting(store, 2)
-    read: list[bytes] = []
+    read: list[bytes | None] = []
 
     def wait() -> None:
         early.wait()
-        read.append(early.message())
+        read.append(early.message_here())
 
     waiting = threading.Thread(target=wait)
     waiting.start()
     time.sleep(0.05)
     assert read == []
-    late.leave(b"\x00\xff")
+    late.leave_here(b"\x00\xff")
     late.wait()
     waiting.join(5)
     assert read == [b"\x00\xff"]
