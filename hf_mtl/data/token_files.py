@@ -1,9 +1,11 @@
 """Token ids on the disk: flat arrays that every process maps, so that a machine holds them once."""
 
+import json
 import os
 import shutil
 import time
 import uuid
+import zlib
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from hf_mtl.data.text_batches import TextBatch
 from hf_mtl.data.tokens import TokenStore
 
 _KINDS: dict[str, DTypeLike] = {"ids": np.int32, "types": np.uint8, "offsets": np.int64, "cut": np.bool_}
+_SUMS = "sums"  # the last file of a folder: which others there are, and a sum of each
 _PASSING = ".writing-"
 _LEFT_S = 3600
 """Seconds without a byte after which the folder of a writer was left behind by one that was killed."""
@@ -68,7 +71,7 @@ def write_tokens(folder: Path, batches: Iterable[TextBatch], takes_types: bool) 
 
 
 def read_tokens(folder: Path, rows: int, takes_types: bool) -> TokenStore | None:
-    """Map what `write_tokens` has kept; None if it is not there, or no whole.
+    """Map what `write_tokens` has kept; None if it is not there, or not as it was written.
 
     Args:
         folder: Where the rows are kept.
@@ -76,12 +79,13 @@ def read_tokens(folder: Path, rows: int, takes_types: bool) -> TokenStore | None
         takes_types: Whether the model takes token types.
     """
     try:
+        sums = json.loads((folder / _SUMS).read_text())
+        if sums != _sums(folder):
+            return None
         tokens = _map(folder, takes_types)
-    except (OSError, ValueError):  # a file is not there; its size is no number of values
+    except (OSError, ValueError):  # a file is not there, or the sums are no JSON
         return None
-    whole = len(tokens) == len(tokens.cut) == rows and tokens.total_tokens == len(tokens.flat_ids)
-    types = tokens.flat_type_ids
-    return tokens if whole and (types is None or len(types) == len(tokens.flat_ids)) else None
+    return tokens if len(tokens.offsets) == len(tokens.cut) + 1 == rows + 1 else None
 
 
 def _write(folder: Path, batches: Iterable[TextBatch]) -> None:
@@ -97,11 +101,27 @@ def _write(folder: Path, batches: Iterable[TextBatch]) -> None:
             cut.append(batch.cut)
         files["offsets"].write(np.cumsum(np.concatenate(lengths)).data)
         files["cut"].write(np.concatenate(cut).data)
-        for file in files.values():
-            file.flush()
-            os.fsync(file.fileno())  # a name must not outlive what it stands for when the power goes
     if not typed:
         (folder / "types").unlink()
+    (folder / _SUMS).write_text(json.dumps(_sums(folder)))
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())  # a name must not outlive what it stands for when the power goes
+
+
+def _sums(folder: Path) -> dict[str, int]:
+    """A sum of each file: those who clear a cache take single files, and disks lose what they held.
+
+    Reading them takes a tenth of a second for 100 MB, and a run reads them anyway.
+    """
+    sums = {}
+    for name in _KINDS:
+        if (folder / name).exists():
+            sums[name] = 0
+            with (folder / name).open("rb") as file:
+                while part := file.read(1 << 20):
+                    sums[name] = zlib.crc32(part, sums[name])
+    return sums
 
 
 def _map(folder: Path, takes_types: bool) -> MappedTokens:

@@ -4,7 +4,7 @@ import os
 import pickle
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -65,17 +65,27 @@ def test_rows_travel_to_another_process_as_the_name_of_their_folder(tmp_path: Pa
     assert plain(pickle.loads(pickle.dumps(tokens))) == ROWS, "what is mapped outlives its name, and is copied"
 
 
-@pytest.mark.parametrize("damage", ["ids", "offsets", "cut", "types", "missing", "short"])
-def test_what_is_damaged_is_no_whole_and_is_written_anew(tmp_path: Path, damage: str) -> None:
+def shorten(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def blank(file: Path) -> None:
+    """As a file whose blocks the disk has lost."""
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+@pytest.mark.parametrize("damage", [shorten, empty, blank, Path.unlink])
+@pytest.mark.parametrize("name", ["ids", "offsets", "cut", "types", "sums"])
+def test_what_is_damaged_is_not_read_and_is_written_anew(
+    tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
     folder = tmp_path / "a"
     write_tokens(folder, batches(types=True), takes_types=True)
-    if damage == "missing":
-        (folder / "ids").unlink()
-    elif damage == "short":
-        (folder / "ids").write_bytes((folder / "ids").read_bytes()[:-3])
-    else:
-        size = {"ids": 4, "offsets": 8, "cut": 1, "types": 1}[damage]
-        (folder / damage).write_bytes((folder / damage).read_bytes()[:-size])
+    damage(folder / name)
     assert read_tokens(folder, 3, takes_types=True) is None
     assert read_tokens(tmp_path / "nowhere", 3, takes_types=True) is None
     again = write_tokens(folder, batches(types=True), takes_types=True)
