@@ -51,7 +51,7 @@ class ScoringTrainer(StagedTrainer):
     processes: Processes
     interruption: Interruption
     _encode_with: tuple[Any, int | None]  # tokenizer, longest row
-    scores: Scores
+    scores = Scores({}, {})  # of the last evaluation; none yet
     trust = Trust.CANONICAL  # whose code the metrics may run
     _tried: set[tuple[str, str]]  # tasks and their metrics, not ours, that were loaded and computed once
     tells_notes = True  # on scores and on the end of a run; a recipe's run prints them under its table
@@ -85,8 +85,8 @@ class ScoringTrainer(StagedTrainer):
         self._memory_tracker.start()
         started = time.time()
         splits = self.eval_dataset if eval_dataset is None else self._encode(eval_dataset, "validation")
-        if splits is None:
-            raise UserError("evaluation needs an eval_dataset")
+        if not splits:
+            raise UserError("evaluation needs an eval_dataset with rows")
         check_scoring(self.tasks, splits, self.trust, self._tried)
         self.scores = self._score(splits)
         self._tell_notes()

@@ -84,8 +84,9 @@ def check_evaluation(
     """
     train = list(train)
     if not (evaluation or overridden) and args.eval_strategy != "no":
-        problem = f"has no rows, and eval_strategy is '{getattr(args.eval_strategy, 'value', args.eval_strategy)}'"
-        raise UserError(Mistake("eval_dataset", problem, "Give rows to evaluate on, or set eval_strategy='no'"))
+        problem = f"is '{getattr(args.eval_strategy, 'value', args.eval_strategy)}', and no task has rows to evaluate on"
+        remedy = "Give them (eval_dataset; in a recipe a validation split, or validation_fraction), or set it to 'no'"
+        raise UserError(Mistake("training.eval_strategy", problem, remedy))
     if not train:
         return
     _check_scores(tasks, evaluation)
