@@ -84,7 +84,9 @@ def check_evaluation(
     """
     train = list(train)
     if not (evaluation or overridden) and args.eval_strategy != "no":
-        problem = f"is '{getattr(args.eval_strategy, 'value', args.eval_strategy)}', and no task has rows to evaluate on"
+        problem = (
+            f"is '{getattr(args.eval_strategy, 'value', args.eval_strategy)}', and no task has rows to evaluate on"
+        )
         remedy = "Give them (eval_dataset; in a recipe a validation split, or validation_fraction), or set it to 'no'"
         raise UserError(Mistake("training.eval_strategy", problem, remedy))
     if not train:
