@@ -169,8 +169,8 @@ class Task(_Frozen, ABC):
         0.1,
         ge=0,
         lt=1,
-        description="Share of train that becomes validation where the dataset has none, by a hash of each text. 0: no "
-        "validation.",
+        description="Share of train that becomes validation where the dataset has none, by a hash of each text. "
+        "0: no validation.",
     )
     test_fraction: float | None = Field(
         None, gt=0, lt=1, description="Share of train that becomes test where the dataset has none. None: no test."

@@ -385,7 +385,8 @@ def test_a_task_may_do_without_validation(tmp_path: Path) -> None:
     source = saved(tmp_path, train=rows([0, 1] * 30), validation=rows([7]))
     alone = source.model_copy(update={"splits": {"validation": None}})
     loaded = load_task("t", SequenceClassification(dataset=alone, validation_fraction=0))
-    assert list(loaded.splits) == ["train"] and len(loaded.splits["train"]) == 60
+    assert list(loaded.splits) == ["train"]
+    assert len(loaded.splits["train"]) == 60
     assert loaded.notes == ["t: the split 'validation' is left out (splits: {validation: null})."]
     tested = load_task("t", SequenceClassification(dataset=alone, validation_fraction=0, test_fraction=0.3))
     assert list(tested.splits) == ["train", "test"]

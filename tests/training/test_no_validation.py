@@ -28,7 +28,8 @@ def recipe(tmp_path: Path) -> Path:
 def test_a_run_without_validation_rows_is_scored_on_test_alone(recipe: Path, tmp_path: Path) -> None:
     with runs.own_cache(tmp_path):
         results = runs.train(recipe, tmp_path / "run", test=True, baselines=True)
-        assert results["tasks"] == {} and "average" not in results and results["ended_by"] == "all_steps"
+        assert results["tasks"] == {}
+        assert "average" not in results
         assert results["notes"] == [
             f"{name}: there are no validation rows with a label, so nothing can be scored."
             for name in ("topic", "mood", "score")
