@@ -167,9 +167,10 @@ class Task(_Frozen, ABC):
     )
     validation_fraction: float = Field(
         0.1,
-        gt=0,
+        ge=0,
         lt=1,
-        description="Share of train that becomes validation where the dataset has none, by a hash of each text.",
+        description="Share of train that becomes validation where the dataset has none, by a hash of each text. "
+        "0: no validation.",
     )
     test_fraction: float | None = Field(
         None, gt=0, lt=1, description="Share of train that becomes test where the dataset has none. None: no test."

@@ -75,7 +75,7 @@ def _wanted(name: str, task: Task, rows: Mapping[str, LabelledRows], notes: list
     for split in given:
         if split in rows and f"{split}_fraction" in task.model_fields_set:
             notes.append(f"{name}: the data has a {split} split, so {split}_fraction is not used.")
-    return {split: share for split, share in given.items() if split not in rows and share is not None}
+    return {split: share for split, share in given.items() if split not in rows and share}
 
 
 def _empty_splits(

@@ -40,9 +40,9 @@ class Allowance:
 
     @classmethod
     def of_machine(cls) -> "Allowance":
-        """As many float32 numbers as this machine has memory for."""
-        memory = psutil.virtual_memory().total
-        return cls(_MOST_TENSORS, memory // 4, f"this machine has {memory / 2**30:,.0f} GiB of memory")
+        """As many float32 numbers as this machine has free memory for: beyond it the system ends the process."""
+        memory = psutil.virtual_memory().available
+        return cls(_MOST_TENSORS, memory * 9 // 40, f"this machine has {memory / 2**30:,.0f} GiB of memory free")
 
     @classmethod
     def of_weights(cls, tensors: int, numbers: int) -> "Allowance":

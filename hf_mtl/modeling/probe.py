@@ -1,15 +1,23 @@
 """A new encoder is tried on a few tokens: what it cannot do shows before anything is trained."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from hf_mtl.errors import Mistake, ModelError, one_line
 from hf_mtl.modeling.heads.native import has_native_head
 from hf_mtl.modeling.limits import longest_input, positions
+from hf_mtl.shown import get_logger
+
+logger = get_logger(__name__)
 
 _KEY = "model.backbone"
 _REMEDY = "Give an encoder of text that needs nothing but token ids, such as bert, roberta, distilbert or modernbert"
 _FEW = 8  # tokens
+_NOTICEABLE = 0.01  # of the largest state; approximate attention differs by less
 
 
 def try_encoder(encoder: PreTrainedModel, max_length: int | None) -> None:
@@ -27,6 +35,11 @@ def try_encoder(encoder: PreTrainedModel, max_length: int | None) -> None:
     few = _FEW if made_for is None else min(_FEW, made_for)
     if problem := _fails(encoder, few):
         raise ModelError(Mistake(_KEY, f"'{encoder.config.model_type}' cannot encode text: {problem}", _REMEDY))
+    if few == _FEW and _reads_padding(encoder):
+        logger.warning(
+            f"{_KEY}: '{encoder.config.model_type}' does not leave padding out: what it makes of a row depends on "
+            "the length of the rows beside it, and so on the batch size and the number of processes."
+        )
     if max_length is None or made_for is None or max_length <= made_for or positions(encoder) is not None:
         return
     if problem := _fails(encoder, max_length):
@@ -36,17 +49,40 @@ def try_encoder(encoder: PreTrainedModel, max_length: int | None) -> None:
 
 def _fails(encoder: PreTrainedModel, length: int) -> str:
     """What is wrong with what an encoder makes of a row; empty if nothing is."""
+    try:
+        with _in_passing(encoder):
+            states = _states(encoder, length, length)
+    except Exception as error:  # each architecture wants its own inputs, and fails in its own way
+        return f"{type(error).__name__}: {one_line(error)}"
+    wanted = [1, length, encoder.config.hidden_size]
+    return "" if list(states.shape) == wanted else f"its states have the shape {list(states.shape)}, not {wanted}"
+
+
+def _reads_padding(encoder: PreTrainedModel) -> bool:
+    """Whether an encoder makes something else of a row as soon as there is padding behind it."""
+    length = _FEW // 2
+    with _in_passing(encoder):
+        alone, padded = _states(encoder, length, length), _states(encoder, length, _FEW)[:, :length]
+    return bool((alone - padded).abs().max() > _NOTICEABLE * alone.abs().max())
+
+
+def _states(encoder: PreTrainedModel, length: int, padded: int) -> Tensor:
+    """The states of a row of some tokens, with padding up to a length."""
+    ids = torch.full((1, padded), len(encoder.get_input_embeddings().weight) // 2, device=encoder.device)
+    mask = torch.ones_like(ids)
+    mask[:, length:] = 0
+    states: Tensor = encoder(input_ids=ids, attention_mask=mask)["last_hidden_state"]
+    return states
+
+
+@contextmanager
+def _in_passing(encoder: PreTrainedModel) -> Iterator[None]:
+    """Try something with an encoder, and leave no trace in it or in random numbers, of which some draw even so."""
     modes = [(module, module.training) for module in encoder.modules()]
     encoder.eval()
     try:
-        table = len(encoder.get_input_embeddings().weight)
-        ids = torch.full((1, length), table // 2, device=encoder.device)
-        with torch.no_grad(), torch.random.fork_rng():  # some draw even so, and a run's numbers must not move
-            states = encoder(input_ids=ids, attention_mask=torch.ones_like(ids))["last_hidden_state"]
-    except Exception as error:  # each architecture wants its own inputs, and fails in its own way
-        return f"{type(error).__name__}: {one_line(error)}"
+        with torch.no_grad(), torch.random.fork_rng():
+            yield
     finally:
         for module, training in modes:
             module.training = training
-    wanted = [1, length, encoder.config.hidden_size]
-    return "" if list(states.shape) == wanted else f"its states have the shape {list(states.shape)}, not {wanted}"

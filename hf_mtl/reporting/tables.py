@@ -21,6 +21,8 @@ def results_table(results: Mapping[str, Any], baselines: Mapping[str, Mapping[st
         baselines: Results to compare with, by the name of their column; what they lack is left empty.
     """
     columns = {"score": results, **(baselines or {})}
+    if not results["tasks"]:
+        return "no scores"
     header = ["task", "metric", *columns]
     rows = [
         [
@@ -42,7 +44,8 @@ def results_notes(results: Mapping[str, Any]) -> str:
     baselines = results.get("baselines") or {}
     notes = [*results.get("notes", ())]
     notes += [f"{name}: {note}" for name, found in baselines.items() for note in found.get("notes", ())]
-    return "\n".join([*SUMMARIES.values(), *(["", *map(shown, notes)] if notes else [])])
+    meanings = [meaning for name, meaning in SUMMARIES.items() if name in results]
+    return "\n".join([*meanings, *(["", *map(shown, notes)] if notes else [])])
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int, footer: Sequence[Sequence[str]] = (), rule: bool = True) -> str:

@@ -183,4 +183,5 @@ def check_temperature_scaling(tasks: Mapping[str, Task], evaluation: Mapping[str
         raise UserError(Mistake(key, "is on, and no task is a classification", "Leave it off"))
     if missing:
         found = f"is on, and there are no evaluation rows of {', '.join(missing)}"
-        raise UserError(Mistake(key, found, "Give them in eval_dataset"))
+        remedy = "Give them (eval_dataset; in a recipe a validation split, or validation_fraction), or leave it off"
+        raise UserError(Mistake(key, found, remedy))

@@ -58,6 +58,8 @@ def add_baselines(results: dict[str, Any], prepared: Prepared, rows: Mapping[str
         rows: The rows that were scored, by task.
     """
     results["baselines"] = from_first(partial(baseline_results, prepared, rows))
+    if not results["tasks"]:
+        return
     tfidf = results["baselines"]["tfidf"]["tasks"]
     for name, scores in results["tasks"].items():
         key = headline_keys(prepared.data[name].task)[0]

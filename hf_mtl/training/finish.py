@@ -33,7 +33,8 @@ def finish(
     Raises:
         DivergedError: If validation losses are not finite.
     """
-    trainer.evaluate()
+    if prepared.split("validation"):
+        trainer.evaluate()
     refuse_broken_scores(trainer.scores.tasks, trainer.state, folder.path)  # before anybody can load or fetch it
     _publish(trainer, folder)
     results = _results(trainer, prepared, test, baselines)

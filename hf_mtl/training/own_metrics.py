@@ -59,11 +59,11 @@ def own_scores(function: OwnMetrics, prediction: EvalPrediction, task: str) -> d
     more, named = _task_argument(function, task)
     found = function(prediction, *more, **named)
     if not isinstance(found, Mapping):
-        _say(f"returns {_kind(found)} for '{task}', and no dictionary of numbers: nothing of it is reported.")
+        _say(f"returns {kind_of(found)} for '{task}', and no dictionary of numbers: nothing of it is reported.")
         return {}
     scores = plain(found)
     for key in [key for key, value in scores.items() if not _can_be_kept(value)]:
-        _say(f"returns '{key}', {_kind(scores.pop(key))} that a checkpoint cannot keep: it is left out.")
+        _say(f"returns '{key}', {kind_of(scores.pop(key))} that a checkpoint cannot keep: it is left out.")
     return scores
 
 
@@ -111,7 +111,13 @@ def _can_be_kept(value: Any) -> bool:
     return True
 
 
-def _kind(value: object) -> str:
+def is_number(value: object) -> bool:
+    """Whether a score can be compared with others; NaN, for one that is undefined, is a number too."""
+    return isinstance(value, (int, float))
+
+
+def kind_of(value: object) -> str:
+    """Name the type of a value, as in "a list"."""
     name = type(value).__name__
     return "None" if value is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 

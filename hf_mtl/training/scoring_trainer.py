@@ -27,7 +27,7 @@ from hf_mtl.tasks import Task
 from hf_mtl.training.encoder_limits import check_token_ids, padding_id
 from hf_mtl.training.evaluate import Keep, SplitPredictions, predict_split
 from hf_mtl.training.interruption import Interruption
-from hf_mtl.training.own_metrics import plain
+from hf_mtl.training.own_metrics import is_number, kind_of, plain
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.scoring import Scores, TaskScores, needed, score_split, together
 from hf_mtl.training.setup import encode_splits, target_statistics
@@ -51,7 +51,7 @@ class ScoringTrainer(StagedTrainer):
     processes: Processes
     interruption: Interruption
     _encode_with: tuple[Any, int | None]  # tokenizer, longest row
-    scores: Scores
+    scores = Scores({}, {})  # of the last evaluation; none yet
     trust = Trust.CANONICAL  # whose code the metrics may run
     _tried: set[tuple[str, str]]  # tasks and their metrics, not ours, that were loaded and computed once
     tells_notes = True  # on scores and on the end of a run; a recipe's run prints them under its table
@@ -85,18 +85,28 @@ class ScoringTrainer(StagedTrainer):
         self._memory_tracker.start()
         started = time.time()
         splits = self.eval_dataset if eval_dataset is None else self._encode(eval_dataset, "validation")
-        if splits is None:
-            raise UserError("evaluation needs an eval_dataset")
+        if not splits:
+            raise UserError("evaluation needs an eval_dataset with rows")
         check_scoring(self.tasks, splits, self.trust, self._tried)
         self.scores = self._score(splits)
         self._tell_notes()
         metrics = self.scores.flat(metric_key_prefix)
+        self._keep_comparable(metrics, metric_key_prefix)
         rows = sum(len(split.tokens) for split in splits.values())
         metrics.update(speed_metrics(metric_key_prefix, started, num_samples=rows))
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self._memory_tracker.stop_and_update_metrics(metrics)
         return metrics
+
+    def _keep_comparable(self, metrics: dict[str, Any], prefix: str) -> None:
+        """Make the score that decides on the best model undefined where a ``compute_metrics`` gives no number."""
+        watched = (self.args.metric_for_best_model or "").removeprefix("eval_")
+        key = f"{prefix}_{watched}"
+        if key in metrics and not is_number(metrics[key]):
+            if self.is_world_process_zero():
+                logger.warning_once(f"{watched} is {kind_of(metrics[key])}, and no number: it counts as undefined.")
+            metrics[key] = math.nan
 
     @as_disable_tqdm_says
     def predict(

@@ -25,7 +25,7 @@ from hf_mtl.evaluation import (
 )
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
-from hf_mtl.training.own_metrics import OwnMetrics, own_scores
+from hf_mtl.training.own_metrics import OwnMetrics, is_number, kind_of, own_scores
 
 logger = get_logger(__name__)
 
@@ -84,8 +84,10 @@ def check_evaluation(
     """
     train = list(train)
     if not (evaluation or overridden) and args.eval_strategy != "no":
-        problem = f"has no rows, and eval_strategy is '{getattr(args.eval_strategy, 'value', args.eval_strategy)}'"
-        raise UserError(Mistake("eval_dataset", problem, "Give rows to evaluate on, or set eval_strategy='no'"))
+        strategy = getattr(args.eval_strategy, "value", args.eval_strategy)
+        problem = f"is '{strategy}', and no task has rows to evaluate on"
+        remedy = "Give them (eval_dataset; in a recipe a validation split, or validation_fraction), or set it to 'no'"
+        raise UserError(Mistake("training.eval_strategy", problem, remedy))
     if not train:
         return
     _check_scores(tasks, evaluation)
@@ -169,16 +171,21 @@ def _check_best_metric(
     if not wanted or wanted in scores:
         return
     for name in [name for name in tasks if wanted.startswith(f"{name}_") and own_metrics is not None]:
-        own = _own_names(own_metrics, tasks[name], name, evaluation.get(name))
+        own = _own_found(own_metrics, tasks[name], name, evaluation.get(name))
         if own is None:
             return
-        scores |= own
+        if wanted in own and not is_number(own[wanted]):
+            found = f"is '{wanted}', of which compute_metrics makes {kind_of(own[wanted])}"
+            raise UserError(Mistake("training.metric_for_best_model", found, "The best model needs one number"))
+        scores |= own.keys()
     if wanted not in scores:
         key, found = "training.metric_for_best_model", f"the evaluation will have no score '{wanted}'"
         raise UserError(Mistake(key, found, known(scores, wanted)))
 
 
-def _own_names(own_metrics: OwnMetrics | None, task: Task, name: str, split: EncodedSplit | None) -> set[str] | None:
+def _own_found(
+    own_metrics: OwnMetrics | None, task: Task, name: str, split: EncodedSplit | None
+) -> dict[str, Any] | None:
     """Ask a ``compute_metrics`` what it returns for a model that is always right; None: that cannot be known."""
     if own_metrics is None or split is None:
         return None
@@ -187,7 +194,7 @@ def _own_names(own_metrics: OwnMetrics | None, task: Task, name: str, split: Enc
         found = own_scores(own_metrics, EvalPrediction(perfect_outputs(task, labels), np.copy(labels)), name)
     except Exception:  # the user's code, which may need what a model predicts
         return None
-    return {f"{name}_{key}" for key in found}
+    return {f"{name}_{key}": value for key, value in found.items()}
 
 
 def _watched(args: MultiTaskTrainingArguments) -> str:

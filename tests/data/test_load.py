@@ -381,6 +381,17 @@ def test_splits_that_are_not_wanted_are_left_out(tmp_path: Path) -> None:
     )
 
 
+def test_a_task_may_do_without_validation(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows([0, 1] * 30), validation=rows([7]))
+    alone = source.model_copy(update={"splits": {"validation": None}})
+    loaded = load_task("t", SequenceClassification(dataset=alone, validation_fraction=0))
+    assert list(loaded.splits) == ["train"]
+    assert len(loaded.splits["train"]) == 60
+    assert loaded.notes == ["t: the split 'validation' is left out (splits: {validation: null})."]
+    tested = load_task("t", SequenceClassification(dataset=alone, validation_fraction=0, test_fraction=0.3))
+    assert list(tested.splits) == ["train", "test"]
+
+
 def test_sources_are_concatenated_per_split_whatever_their_format(tmp_path: Path) -> None:
     pandas.DataFrame(rows(["a", "b"])).to_csv(tmp_path / "a.csv", index=False)
     pandas.DataFrame(rows(["b", "c"]) | {"extra": [1, 2]}).to_parquet(tmp_path / "b.parquet")

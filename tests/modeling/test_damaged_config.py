@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from transformers import AutoConfig, AutoModel
 
 from hf_mtl.errors import ModelError, UserError
-from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel
+from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel, allowance
 from hf_mtl.modeling.allowance import Allowance, building
 from hf_mtl.modeling.backbone import load_encoder_config
 from tests import tiny
@@ -166,6 +167,13 @@ def test_a_new_model_is_no_larger_than_the_memory() -> None:
         MultiTaskModel.from_backbone(config, tiny.TASKS)
     with pytest.raises(ModelError, match=r"asks for a model of more than .* GiB of memory"):
         tiny.model(config={"num_hidden_layers": 9999})
+
+
+def test_a_new_model_is_no_larger_than_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = SimpleNamespace(total=2**40, available=20_000)
+    monkeypatch.setattr(allowance.psutil, "virtual_memory", lambda: free)
+    with pytest.raises(ModelError, match="this machine has 0 GiB of memory free"):
+        tiny.model()
 
 
 def test_what_is_built_within_counts_for_itself() -> None:

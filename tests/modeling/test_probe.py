@@ -6,6 +6,7 @@ from transformers import AutoModel, CLIPTextConfig
 
 from hf_mtl import MultiTaskModel, SequenceClassification
 from hf_mtl.errors import ModelError
+from hf_mtl.modeling import probe
 from hf_mtl.modeling.probe import try_encoder
 
 TASKS = {"t": SequenceClassification(labels=2)}
@@ -65,3 +66,11 @@ def test_trying_leaves_modes_and_random_numbers_alone() -> None:
     try_encoder(encoder, None)
     assert [module.training for module in encoder.modules()] == modes
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(("family", "reads"), [("fnet", True), ("mpnet", False)])
+def test_an_encoder_that_reads_padding_is_said(family: str, reads: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(probe.logger, "warning", said.append)
+    build({"model_type": family, **SMALL, "vocab_size": 40, "max_position_embeddings": 20, "initializer_range": 0.2})
+    assert [f"'{family}' does not leave padding out" in text for text in said] == [True] * reads

@@ -145,3 +145,22 @@ def test_a_run_with_numbers_of_numpy_and_torch_is_saved(tmp_path: Path) -> None:
     assert isinstance(record["eval_topic_hits"], int)
     assert record["eval_mood_of_mood"] == [0, 1]
     assert state["best_metric"] == 0.5
+
+
+EVERY_STEP = {"eval_strategy": "steps", "eval_steps": 1, "max_steps": 2, "metric_for_best_model": "mood_mine"}
+
+
+@pytest.mark.parametrize(("value", "kind"), [(None, "None"), ("high", "a str"), ([1, 2], "a list"), ({}, "a dict")])
+def test_a_best_model_by_what_is_no_number_is_refused(tmp_path: Path, value: Any, kind: str) -> None:
+    said = f"training.metric_for_best_model: is 'mood_mine', of which compute_metrics makes {kind}. The best model"
+    with pytest.raises(UserError, match=said):
+        make(tmp_path / "run", compute_metrics=lambda _: {"mine": value}, **EVERY_STEP)
+
+
+def test_a_watched_score_that_becomes_no_number_counts_as_undefined(tmp_path: Path) -> None:
+    values = iter([1.0, 1.0, *[None] * 9])  # the first is that of the check
+    given: dict[str, Any] = {"compute_metrics": lambda _, task: {"mine": next(values)} if task == "mood" else {}}
+    trainer = make(tmp_path, early_stopping_patience=1, **given, **{**EVERY_STEP, "max_steps": 4})
+    trainer.train()
+    assert trainer.state.global_step == 2
+    assert trainer.state.best_metric == 1.0

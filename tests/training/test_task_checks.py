@@ -76,7 +76,7 @@ def test_a_misspelt_best_metric_is_refused_also_where_nothing_is_evaluated(
 
 
 def test_evaluations_without_rows_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^eval_dataset: has no rows, and eval_strategy is 'steps'\. Give rows"):
+    with pytest.raises(UserError, match=r"^training.eval_strategy: is 'steps', and no task has rows to eval"):
         make(tmp_path / "run", evaluation={}, **EVERY)
     assert not (tmp_path / "run").exists()
 
