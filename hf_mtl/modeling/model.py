@@ -129,7 +129,7 @@ class MultiTaskModel(PreTrainedModel):
         found = load_encoder_config(backbone, **hub)
         config = MultiTaskConfig(
             encoder_config=found.encoder_config if isinstance(found, MultiTaskConfig) else found,
-            tasks=dict(tasks),
+            tasks=dict(tasks) if isinstance(tasks, Mapping) else tasks,
             head=dict(head) if isinstance(head, Mapping) else head,
             pooling=pooling,
             max_length=max_length,

@@ -21,6 +21,11 @@ LABELS = {
 }
 
 
+def test_tasks_without_names_are_refused() -> None:
+    with pytest.raises(ModelError, match="tasks: is a list.*a task for each name"):
+        MultiTaskModel.from_backbone({"model_type": "bert"}, [SequenceClassification(labels=2)])  # type: ignore[arg-type]
+
+
 def _groups(ids: Tensor, mask: Tensor, rows: list[list[int]]) -> list[dict[str, Tensor]]:
     groups = []
     for members in rows:

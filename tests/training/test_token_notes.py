@@ -112,7 +112,7 @@ def test_rows_to_test_are_looked_at_before_training(recipe: Path, tmp_path: Path
 
 
 def test_baselines_need_texts(recipe: Path, tmp_path: Path, tokens_only: list[str]) -> None:
-    with pytest.raises(UserError, match="--baselines: they read texts, and mood bring token ids; leave it out"):
+    with pytest.raises(UserError, match="--baselines: reads texts, and the rows of mood are token ids; leave it out"):
         runs.train(recipe, tmp_path / "run", *tokens_only, baselines=True)
     assert not (tmp_path / "run").exists()
     limit = "model.max_length=32"  # of the longest row
