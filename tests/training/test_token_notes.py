@@ -67,6 +67,13 @@ def test_given_ids_that_end_in_padding_without_a_mask_are_told_of(said: list[str
     ]
 
 
+def test_ids_in_place_of_a_column_that_was_named_are_told_of(said: list[str]) -> None:
+    rows = {"mood": Dataset.from_dict({"input_ids": [[2, 7, 3]] * 2, "label": ["good", "bad"]})}
+    named = {**tiny.TASKS, "mood": tiny.TASKS["mood"].model_copy(update={"text": ["body", "subject"]})}
+    assert encode_splits(rows, named, tiny.tokenizer(), None, split="train")
+    assert said == ["mood: train has input_ids and no column 'body' and 'subject'; the ids are read."]
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padded_token_ids_train_and_predict_as_their_texts_do(tmp_path: Path, side: str) -> None:
     tokenizer = tiny.tokenizer()
