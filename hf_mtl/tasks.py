@@ -244,6 +244,13 @@ class SequenceClassification(Task):
     class_weights: Literal["balanced"] | list[_Weight] | dict[str, _Weight] | None = None
     label_smoothing: float = Field(0.0, ge=0, lt=1)
 
+    @field_validator("label", mode="before")
+    @classmethod
+    def _one_column(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            raise ValueError("one column; every label column is a task of its own, with the same dataset")
+        return value
+
     @field_validator("labels")
     @classmethod
     def _two_or_more_names(cls, value: list[str] | int | None) -> list[str] | int | None:

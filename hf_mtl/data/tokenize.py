@@ -141,7 +141,11 @@ def _take_tokens(
     long = ids.lengths > limit
     if long.any():
         found = f"{split} has {name_count(int(long.sum()))} of more than {limit} token ids: {name_rows(long)}"
-        mistakes.append(Mistake(key, found, "Truncate when tokenising, or raise max_length."))
+        mistakes.append(
+            Mistake(
+                key, found, "Truncate when tokenising, or raise a max_length that is below what the encoder takes."
+            )
+        )
     outside = (ids.values < 0) | (ids.values >= len(tokenizer))
     if outside.any():
         found = f"{split} has {name_count(int(outside.sum()), 'token id')} outside 0..{len(tokenizer) - 1}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_mtl.data.columns import name_classes
 from hf_mtl.evaluation.outputs import ClassOutputs, broken_rows
 from hf_mtl.evaluation.undefined import absent_classes, undefined_metrics
 from hf_mtl.tasks import Regression, SequenceClassification, Task
@@ -36,7 +37,7 @@ def score_notes(
         keys = ", ".join(key for key, value in scores.items() if np.isnan(value))
         notes.append(f"{name}: {keys} is undefined here; average leaves it out where the task has another metric.")
     if absent := absent_classes(task, labels):
-        shown = ", ".join(f"'{label}'" for label in absent)
+        shown = name_classes([f"'{label}'" for label in absent], 20)
         notes.append(f"{name}: no scored row is of class {shown}, which counts 0 in the mean over classes.")
     return [*notes, *(f"{name}: {note}" for note in _sameness(task, outputs, labels))]
 

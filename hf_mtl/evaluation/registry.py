@@ -75,6 +75,9 @@ def greater_is_better(spec: MetricSpec) -> bool:
 
 def direction_unknown(key: str, spec: MetricSpec) -> Mistake:
     """The mistake of a metric that is not ours and that does not say which way is better."""
+    if spec.is_script:
+        remedy = f"Say it: {{name: {spec.name}, greater_is_better: true}}, or false"
+        return Mistake(key, f"'{spec.name}' does not say whether more of it is better", remedy)
     remedy = (
         f"{known(METRICS, spec.name)} An id of `evaluate` works too, with its direction: "
         f"{{name: {spec.name}, greater_is_better: true}}"

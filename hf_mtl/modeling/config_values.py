@@ -14,9 +14,9 @@ import torch
 from pydantic import ValidationError
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
-from hf_mtl.errors import Mistake
+from hf_mtl.errors import Mistake, known
 from hf_mtl.foreign_json import kind_of
-from hf_mtl.tasks import Task, task_from_dict
+from hf_mtl.tasks import TASK_TYPES, Task, task_from_dict
 
 LARGEST = 2**31 - 1
 """No size of a tensor, no position and no id is larger."""
@@ -168,7 +168,14 @@ def _invalid(task: Mapping[str, Any], key: str) -> Iterator[Mistake]:
             # The first part is the type by which the kinds of tasks are told apart.
             place = ".".join(map(str, item["loc"][1:] or ("type",)))
             found = task.get("type") if place == "type" else item["input"]
-            yield Mistake(f"{key}.{place}", f"is {shown(found)}", item["msg"])
+            if item["type"] == "extra_forbidden":
+                known_here = TASK_TYPES[task["type"]].model_fields if len(item["loc"]) == 2 else ()
+                remedy = known(known_here, str(item["loc"][-1])) if known_here else "Leave it out"
+                yield Mistake(f"{key}.{place}", f"unknown field '{item['loc'][-1]}'", remedy)
+            elif item["type"] == "union_tag_invalid":
+                yield Mistake(f"{key}.type", f"unknown task type {shown(found)}", known(TASK_TYPES, str(found)))
+            else:
+                yield Mistake(f"{key}.{place}", f"is {shown(found)}", item["msg"])
     except RecursionError:
         yield Mistake(key, "is nested without end")
 

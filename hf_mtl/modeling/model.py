@@ -1,7 +1,9 @@
 """The multi-task model: one encoder, a head per task."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from hf_mtl.errors import ModelError, UserError
+from hf_mtl.errors import Mistake, ModelError, UserError
 from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.modeling.backbone import (
     Backbone,
@@ -124,12 +126,13 @@ class MultiTaskModel(PreTrainedModel):
         Raises:
             ModelError: If anything is wrong with the backbone, the heads or the tasks.
         """
+        _refuse_misspelt(kwargs)
         kwargs["dtype"] = read_dtype(kwargs)
         hub = {key: value for key, value in kwargs.items() if key not in ("dtype", "attn_implementation")}
         found = load_encoder_config(backbone, **hub)
         config = MultiTaskConfig(
             encoder_config=found.encoder_config if isinstance(found, MultiTaskConfig) else found,
-            tasks=dict(tasks),
+            tasks=dict(tasks) if isinstance(tasks, Mapping) else tasks,
             head=dict(head) if isinstance(head, Mapping) else head,
             pooling=pooling,
             max_length=max_length,
@@ -387,6 +390,21 @@ def _take_encoder(backbone: str, config: MultiTaskConfig, kwargs: dict[str, Any]
     options = {**kwargs, "dtype": trained.encoder.dtype}
     weights = merged_weights(trained.encoder)
     return rebuild_encoder(weights, config.encoder_config, "pooler" in feature_sources(config), **options)
+
+
+def _refuse_misspelt(others: Mapping[str, Any]) -> None:
+    """Refuse arguments that are all but one of `from_backbone`'s own, before they reach the encoder's class.
+
+    Raises:
+        ModelError: With every such argument.
+    """
+    own = list(inspect.signature(MultiTaskModel.from_backbone).parameters)[2:-1]
+    mistakes = []
+    for name in others:
+        if near := get_close_matches(name, own, n=1, cutoff=0.8):
+            mistakes.append(Mistake(name, "is no argument of from_backbone", f"Did you mean '{near[0]}'?"))
+    if mistakes:
+        raise ModelError(mistakes)
 
 
 def _make_encoder(backbone: Backbone, config: MultiTaskConfig, kwargs: dict[str, Any]) -> PreTrainedModel:

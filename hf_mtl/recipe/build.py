@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from hf_mtl.argument_conflicts import conflicts
 from hf_mtl.argument_fields import FORMER, refused_keys
 from hf_mtl.errors import Mistake, UserError, by_task_mistakes, known
@@ -62,7 +64,8 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool
 def _unknown_section(key: str) -> Mistake:
     if key == "extends":  # those of files have been followed
         return Mistake(key, "is given on the command line", "Write it in the recipe.")
-    return unknown_key(key, key, (*SECTIONS, "extends"))
+    inner: dict[str, type[BaseModel]] = {"model": ModelSection, "training": sections.training_section()}
+    return unknown_key(key, key, (*SECTIONS, "extends"), inner)
 
 
 def _model(data: Any, mistakes: list[Mistake]) -> ModelSection | None:

@@ -139,7 +139,9 @@ def _firm(model: type[BaseModel], error: Error, path: KeyPath, key: KeyPath) -> 
     """A mistake that is not only a question of type."""
     full, kind = dotted(key + path), error["type"]
     if kind == "extra_forbidden":
-        return unknown_key(full, str(path[-1]), [str(name) for name in _fields_at(model, path[:-1])])
+        fields = _fields_at(model, path[:-1])
+        inner = {str(name): at for name, field in fields.items() for at in _models_in(field.annotation)}
+        return unknown_key(full, str(path[-1]), map(str, fields), inner)
     if kind == "literal_error":  # of a key, not of a value
         return unknown_key(full, str(path[-1]), _words(error))
     if kind == "missing":
@@ -157,15 +159,21 @@ def _number(limit: float) -> str:
     return str(int(limit)) if limit == int(limit) else str(limit)
 
 
-def unknown_key(key: str, name: str, names: typing.Iterable[str]) -> Mistake:
-    """The mistake of a key that nobody knows.
+def unknown_key(
+    key: str, name: str, names: typing.Iterable[str], inner: typing.Mapping[str, type[BaseModel]] | None = None
+) -> Mistake:
+    """The mistake of a key that is not known where it stands.
 
     Args:
         key: The whole dotted key.
         name: Its last part.
         names: The keys that are known there.
+        inner: Sections that lie there, of which one may be where the key belongs.
     """
-    return Mistake(key, f"unknown key '{name}'", nearest(names, name))
+    homes = [section for section, model in (inner or {}).items() if name in model.model_fields]
+    place = dotted((*key.split(".")[:-1], homes[0], name)) if homes else ""
+    remedy = f"It belongs to {homes[0]}: write {place}." if homes else nearest(names, name)
+    return Mistake(key, f"unknown key '{name}'", remedy)
 
 
 def _fields_at(model: type[BaseModel], path: KeyPath) -> dict[str | int, Any]:

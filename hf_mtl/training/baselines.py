@@ -78,7 +78,7 @@ def check_baselines(prepared: Prepared) -> None:
     splits = {name: loaded.splits["train"] for name, loaded in prepared.data.items()}
     given = [name for name, split in splits.items() if is_tokenised(prepared.data[name].task, split)]
     if given:
-        raise RunError(f"--baselines: they read texts, and {', '.join(given)} bring token ids; leave it out")
+        raise RunError(f"--baselines: reads texts, and the rows of {', '.join(given)} are token ids; leave it out")
 
 
 def _texts(dataset: Dataset, columns: list[str]) -> list[Any]:

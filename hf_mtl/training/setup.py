@@ -25,7 +25,7 @@ from hf_mtl.modeling.statistics import ClassWeights, TargetStatistics
 from hf_mtl.schedules import Run, Schedule, Schedules, build_schedule
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Regression, SequenceClassification, Task
-from hf_mtl.training.token_notes import say_padding, unknown_texts
+from hf_mtl.training.token_notes import say_given_ids, unknown_texts
 
 logger = get_logger(__name__)
 
@@ -94,7 +94,7 @@ def _encode_splits(
             if isinstance(dataset, Dataset):
                 dataset = plain_rows(dataset, name, split)
             encoded[name] = _encode(name, task, dataset, tokenizer, max_length, split)
-            say_padding(name, task, dataset, encoded[name], tokenizer, split)
+            say_given_ids(name, task, dataset, encoded[name], tokenizer, split)
         except DataError as error:
             mistakes += error.mistakes
     if tokenizer is not None:

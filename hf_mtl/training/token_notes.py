@@ -43,12 +43,18 @@ def unknown_texts(encoded: Mapping[str, EncodedSplit], tokenizer: Any, split: st
     return mistakes
 
 
-def say_padding(
+def say_given_ids(
     name: str, task: Task, dataset: Dataset | EncodedSplit, encoded: EncodedSplit, tokenizer: Any, split: str
 ) -> None:
-    """Say how many rows of given token ids look padded: without a mask, nothing tells padding from text."""
+    """Say of given token ids that a named text column is not read for them, and how many rows look padded.
+
+    Without a mask, nothing tells padding from text.
+    """
     if isinstance(dataset, EncodedSplit) or not is_tokenised(task, dataset):
         return
+    if task.text != type(task).model_fields["text"].default and is_main_process():
+        columns = " and ".join(f"'{column}'" for column in task.text_columns)
+        logger.warning_once(f"{name}: {split} has input_ids and no column {columns}; the ids are read.")
     rows = 0 if "attention_mask" in dataset.column_names else padded_rows(encoded.tokens, tokenizer)
     if rows and is_main_process():
         logger.warning_once(

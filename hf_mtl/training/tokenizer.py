@@ -47,7 +47,8 @@ def training_texts(data: Mapping[str, LoadedTask]) -> Iterator[str]:
     """
     given = [name for name, loaded in data.items() if is_tokenised(loaded.task, loaded.splits["train"])]
     if given:
-        found = f"a tokenizer to train, and {', '.join(given)} bring token ids, which another tokenizer has made"
+        rows = f"the rows of {', '.join(given)} are token ids"
+        found = f"a tokenizer to train, and {rows}, which another tokenizer has made"
         raise DataError(Mistake("model.tokenizer", found, "Name the tokenizer that made them."))
     for loaded in data.values():
         for column in loaded.task.text_columns:

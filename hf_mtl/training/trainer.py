@@ -124,7 +124,8 @@ class MultiTaskTrainer(WatchedTrainer):
     ):
         args = args or MultiTaskTrainingArguments(output_dir="tmp_trainer")
         processing_class = take_tokenizer(processing_class, kwargs)
-        check_arguments(model, args, kwargs, trains=train_dataset is not None, trainer=type(self))
+        sections = {"mixture": mixture, "balancing": balancing, "schedules": schedules}
+        check_arguments(model, args, kwargs, train_dataset is not None, type(self), sections)
         assert model is not None
         self.model = model
         self.tasks = model.tasks

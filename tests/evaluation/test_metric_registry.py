@@ -33,3 +33,5 @@ def test_direction_is_known_for_ours_and_said_for_others():
     assert not greater_is_better(MetricSpec(name="brier_score", greater_is_better=False))
     with pytest.raises(DataError, match="greater_is_better: true"):
         greater_is_better(MetricSpec(name="brier_score"))
+    with pytest.raises(DataError, match=r"'\./own\.py' does not say whether more of it is better"):
+        greater_is_better(MetricSpec(name="./own.py"))

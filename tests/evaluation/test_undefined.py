@@ -69,6 +69,14 @@ def notes(task: Task, outputs: np.ndarray, labels: list) -> list[str]:
     return score_notes(task, "t", outputs, found, score_task(task, "t", outputs, found))
 
 
+def test_of_very_many_absent_classes_the_first_are_named():
+    task = SequenceClassification(labels=[f"c{i}" for i in range(700)])
+    outputs = np.eye(700)[:2]
+    assert notes(task, outputs, [0, 1])[-1].endswith(
+        "'c20', 'c21' and 678 more, which counts 0 in the mean over classes."
+    )
+
+
 @pytest.mark.filterwarnings("ignore:auroc_macro is undefined")
 def test_notes_tell_what_scores_hide():
     logits = np.array([[2.0, 1.0], [3.0, 0.0], [0.5, 0.1]])

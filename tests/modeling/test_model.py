@@ -21,6 +21,23 @@ LABELS = {
 }
 
 
+def test_tasks_without_names_are_refused() -> None:
+    with pytest.raises(ModelError, match="tasks: is a list.*a task for each name"):
+        MultiTaskModel.from_backbone({"model_type": "bert"}, [SequenceClassification(labels=2)])  # type: ignore[arg-type]
+
+
+def test_misspelt_arguments_and_fields_are_named_with_the_nearest() -> None:
+    tiny: dict[str, Any] = {"model_type": "bert"}
+    task = {"type": "sequence_classification", "labels": 2}
+    for options in ({"max_len": 8}, {"droput": 0.1}):
+        with pytest.raises(ModelError, match=r"is no argument of from_backbone\. Did you mean '[md]"):
+            MultiTaskModel.from_backbone(tiny, {"a": SequenceClassification(labels=2)}, **options)
+    with pytest.raises(ModelError, match=r"tasks\.a\.txt: unknown field 'txt'\. Known: .*Did you mean 'text'"):
+        MultiTaskModel.from_backbone(tiny, {"a": {**task, "txt": "x"}})  # type: ignore[dict-item]
+    with pytest.raises(ModelError, match=r"tasks\.a\.type: unknown task type 'regresion'.*Did you mean 'regression'"):
+        MultiTaskModel.from_backbone(tiny, {"a": {**task, "type": "regresion"}})  # type: ignore[dict-item]
+
+
 def _groups(ids: Tensor, mask: Tensor, rows: list[list[int]]) -> list[dict[str, Tensor]]:
     groups = []
     for members in rows:

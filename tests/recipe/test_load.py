@@ -116,6 +116,25 @@ def test_mistakes_in_an_inherited_file_are_placed_there(write: Write) -> None:
             "Did you mean 'path'?",
         ),
         (
+            "tasks.emotion.splits={test: null}",
+            "command line: tasks.emotion.splits: unknown key 'splits'. "
+            "It belongs to dataset: write tasks.emotion.dataset.splits.",
+        ),
+        (
+            "learning_rate=1e-4",
+            "command line: learning_rate: unknown key 'learning_rate'. "
+            "It belongs to training: write training.learning_rate.",
+        ),
+        (
+            "max_length=64",
+            "command line: max_length: unknown key 'max_length'. It belongs to model: write model.max_length.",
+        ),
+        (
+            "tasks.emotion.label=[mood, topic]",
+            "command line: tasks.emotion.label: found [mood, topic]. "
+            "Allowed: one column; every label column is a task of its own, with the same dataset.",
+        ),
+        (
             "tasks.emotion.dataset=[{name: x}]",
             "command line: tasks.emotion.dataset.0.path: missing. "
             "Hub id, local folder (also one written by save_to_disk), or a format with data_files: csv, json, "

@@ -94,6 +94,23 @@ def test_an_argument_that_no_trainer_has_is_refused_before_rows_are_read(tmp_pat
         trainer(tmp_path, schedule=[], train_dataset={"topic": Dataset.from_dict({})})
 
 
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"mixture": {"temprature": 2}}, r"^mixture\.temprature: unknown key .*Did you mean 'temperature'"),
+        ({"mixture": "uniform"}, r"^mixture: is a str\. Give a dictionary"),
+        ({"balancing": "uw"}, r"^balancing: is a str\. Give a dictionary, such as .*weighting"),
+        ({"schedules": {"type": "warmup", "task": "topic"}}, r"^schedules: is a dict\. Give a list"),
+        ({"schedules": "alternating"}, r"^schedules: is a str\. Give a list"),
+    ],
+)
+def test_a_section_of_another_shape_is_refused_before_rows_are_read(
+    tmp_path: Path, sections: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        trainer(tmp_path, **sections, train_dataset={"topic": Dataset.from_dict({})})
+
+
 def test_a_search_names_the_way_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="model_init: is not used .* in a search, in each trial"):
         trainer(tmp_path, model_init=tiny.model)

@@ -67,6 +67,13 @@ def test_given_ids_that_end_in_padding_without_a_mask_are_told_of(said: list[str
     ]
 
 
+def test_ids_in_place_of_a_column_that_was_named_are_told_of(said: list[str]) -> None:
+    rows = {"mood": Dataset.from_dict({"input_ids": [[2, 7, 3]] * 2, "label": ["good", "bad"]})}
+    named = {**tiny.TASKS, "mood": tiny.TASKS["mood"].model_copy(update={"text": ["body", "subject"]})}
+    assert encode_splits(rows, named, tiny.tokenizer(), None, split="train")
+    assert said == ["mood: train has input_ids and no column 'body' and 'subject'; the ids are read."]
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padded_token_ids_train_and_predict_as_their_texts_do(tmp_path: Path, side: str) -> None:
     tokenizer = tiny.tokenizer()
@@ -112,7 +119,7 @@ def test_rows_to_test_are_looked_at_before_training(recipe: Path, tmp_path: Path
 
 
 def test_baselines_need_texts(recipe: Path, tmp_path: Path, tokens_only: list[str]) -> None:
-    with pytest.raises(UserError, match="--baselines: they read texts, and mood bring token ids; leave it out"):
+    with pytest.raises(UserError, match="--baselines: reads texts, and the rows of mood are token ids; leave it out"):
         runs.train(recipe, tmp_path / "run", *tokens_only, baselines=True)
     assert not (tmp_path / "run").exists()
     limit = "model.max_length=32"  # of the longest row

@@ -101,7 +101,7 @@ def test_too_small_a_vocabulary_is_the_users_mistake() -> None:
 
 def test_token_ids_are_no_texts_to_train_a_tokenizer_on() -> None:
     data = {**DATA, "ids": loaded("text", {"input_ids": ["1 2"]})}
-    with pytest.raises(DataError, match=r"model\.tokenizer: a tokenizer to train, and ids bring token ids"):
+    with pytest.raises(DataError, match=r"model\.tokenizer: a tokenizer to train, and the rows of ids are token ids"):
         load_tokenizer(section(tokenizer=TRAINED), data, None)
 
 
