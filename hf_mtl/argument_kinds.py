@@ -48,9 +48,15 @@ def kind_mistakes(args: object, declared: type) -> Iterator[Mistake]:
 
 
 def make_whole(args: object, declared: type) -> None:
-    """Turn ``8.0`` into 8 where a whole number belongs: `range` and slices take nothing else."""
+    """Turn ``8.0`` into 8 where a whole number belongs, and numbers of numpy into plain ones.
+
+    `range` and slices take nothing else; what is saved as JSON, and some optimizers, take no numbers of numpy.
+    """
     for name, kinds in _kinds(declared).items():
         value = getattr(args, name)
+        if isinstance(value, np.generic):
+            value = value.item()
+            setattr(args, name, value)
         if int in kinds and isinstance(value, float) and value.is_integer():
             setattr(args, name, int(value))
 

@@ -70,3 +70,10 @@ def test_whole_numbers_that_are_floats_and_numbers_of_numpy_are_taken(tmp_path: 
 def test_no_limit_may_be_infinite(tmp_path: Path) -> None:
     args = arguments(tmp_path, max_grad_norm=float("inf"), max_flops=float("inf"), early_stopping_patience=None)
     assert check_training(args) == []
+
+
+def test_numbers_of_numpy_become_plain(tmp_path: Path) -> None:
+    given = {"early_stopping_patience": np.int64(3), "adam_beta1": np.float32(0.5), "save_steps": np.int64(2)}
+    args = arguments(tmp_path, **given)
+    assert [type(getattr(args, name)) for name in given] == [int, float, int]
+    check_training(args)

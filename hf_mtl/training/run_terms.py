@@ -55,6 +55,9 @@ ROWS = ("per_device_train_batch_size", "gradient_accumulation_steps")
 EVALUATION = ("eval_strategy", "eval_steps", "eval_delay")
 """They must stay where schedules or learned temperatures follow the evaluations."""
 
+_NOTHING_IS_NONE = ("lr_scheduler_kwargs", "optim_args")
+_WATCHED = ("metric_for_best_model", "greater_is_better")
+
 ALLOWED = f"May change: {', '.join(_MAY_CHANGE)}, and {' and '.join(ROWS)} where the rows of a step stay"
 
 _DEFAULTS = {
@@ -75,6 +78,8 @@ def staying(values: Mapping[str, Any], follows_evaluations: bool) -> dict[str, A
     found = {name: plain(values.get(name, _DEFAULTS[name])) for name in sorted(names) if name[0] != "_"}
     if found["data_seed"] == found["seed"]:
         found["data_seed"] = None  # which stands for the seed
+    for name in _NOTHING_IS_NONE:
+        found[name] = found[name] or None
     return found
 
 
@@ -89,9 +94,13 @@ def _word(value: Any) -> Any:
 
 
 def changed(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """What differs between the facts of a run as it is resumed and as it was begun, with both values."""
+    """What differs between the facts of a run as it is resumed and as it was begun, with both values.
+
+    A run that watched no score may begin to, or leave off: transformers names one where the best model is wanted.
+    """
     for key in dict.fromkeys([*mine, *theirs]):
-        if mine.get(key) != theirs.get(key):
+        begins = key.removeprefix("training.") in _WATCHED and None in (mine.get(key), theirs.get(key))
+        if mine.get(key) != theirs.get(key) and not begins:
             yield key, mine.get(key), theirs.get(key)
 
 

@@ -12,7 +12,7 @@ from hf_mtl.recipe import Recipe, read_recipe
 from hf_mtl.schedules import build_schedule
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.run_folder import RECIPE, RunFolder
-from hf_mtl.training.run_terms import ROWS, staying, with_what_may_change
+from hf_mtl.training.run_terms import ROWS, changed, staying, with_what_may_change
 
 NOT_COMPARED = {
     "tasks.*.dataset": "the rows are compared themselves, wherever they lie",
@@ -106,8 +106,8 @@ def _differences(recipe: Recipe, theirs: Recipe, folder: RunFolder) -> Iterator[
     if here != there:
         yield Mistake("tasks", f"are {', '.join(here)}; the run has {', '.join(there)}", remedy)
     mine, other = identity_of_recipe(recipe), identity_of_recipe(theirs)
-    for key, value in mine.items():
-        if key in other and value != other[key]:
+    for key, _, _ in changed(mine, other):
+        if key in mine and key in other:
             shown = [_shown(item.to_dict(), key) for item in (recipe, theirs)]
             yield Mistake(key, f"is {shown[0]}, in the run it is {shown[1]}", remedy)
 

@@ -29,7 +29,15 @@ def test_what_must_stay_is_compared_and_what_may_change_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"data_seed": 42}, {"adam_beta1": 0.9}, {"learning_rate": 5e-5}, {"optim_args": None}]
+    "given",
+    [
+        {"data_seed": 42},
+        {"adam_beta1": 0.9},
+        {"learning_rate": 5e-5},
+        {"optim_args": None},
+        {"optim_args": ""},
+        {"lr_scheduler_kwargs": {}},
+    ],
 )
 def test_a_default_that_is_written_is_no_change(given: dict[str, Any]) -> None:
     assert staying(given, False) == staying({}, False)
@@ -45,3 +53,11 @@ def test_values_are_plain_and_the_message_names_what_may_change() -> None:
     assert plain({"b": (1, 2.5), "a": None}) == {"a": None, "b": [1, 2.5]}
     for about in ("how long to train", "logging", "the processes", "gradient_accumulation_steps"):
         assert about in ALLOWED
+
+
+@pytest.mark.parametrize("where", ["", "training."])
+def test_a_run_may_begin_to_watch_a_score_or_leave_off(where: str) -> None:
+    watched, other = ({f"{where}metric_for_best_model": name} for name in ("loss", "average"))
+    unwatched = {f"{where}metric_for_best_model": None}
+    assert not [*changed(watched, unwatched), *changed(unwatched, watched)]
+    assert [*changed(watched, other)]
