@@ -14,7 +14,7 @@ from hf_mtl.argument_fields import OPTION_FILES, SHARDING, refused_fields, unkno
 from hf_mtl.argument_kinds import kind_mistakes, make_whole
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.file_kinds import other_kind
-from hf_mtl.launched import launcher_mistakes
+from hf_mtl.launched import backend_mistakes, launcher_mistakes
 
 LEAST_OFTEN = 500
 """Steps between two records of the log in a long run that does not say how many."""
@@ -132,7 +132,12 @@ class MultiTaskTrainingArguments(TrainingArguments):
             UserError: With all of it at once.
         """
         asked = {key: getattr(self, key) for key in SHARDING}
-        mistakes = [*launcher_mistakes(), *refused_fields(asked), *_files(vars(self))]
+        mistakes = [
+            *launcher_mistakes(),
+            *backend_mistakes(self.ddp_backend),
+            *refused_fields(asked),
+            *_files(vars(self)),
+        ]
         of_kind = list(kind_mistakes(self, MultiTaskTrainingArguments))
         mistakes += of_kind or conflicts(vars(self))  # what is no number cannot be compared
         if mistakes:

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from hf_mtl.errors import Mistake
+from hf_mtl.errors import Mistake, known
 
 STARTED = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 """Where a launcher says how many processes it has started for one run."""
@@ -12,6 +12,7 @@ MAYBE = ("PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 _RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 _LOCAL = ("LOCAL_RANK", "LOCAL_WORLD_SIZE")
 _SHARDED = tuple(f"ACCELERATE_USE_{kind}" for kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG"))
+_BACKENDS = ("nccl", "gloo", "mpi", "ccl", "hccl", "cncl", "mccl")  # those that TrainingArguments names
 _PRECISION, _PRECISIONS = "ACCELERATE_MIXED_PRECISION", ("no", "fp16", "bf16")
 
 WHOLE_MODEL = (
@@ -70,6 +71,22 @@ def launcher_mistakes() -> list[Mistake]:
         remedy = f"Allowed: {', '.join(_PRECISIONS)}; or leave it out, and set training.bf16"
         mistakes.append(Mistake(_PRECISION, f"'{precision}' {found}", remedy))
     return mistakes
+
+
+def backend_mistakes(backend: str | None) -> list[Mistake]:
+    """Say of ``ddp_backend`` what torch would fail at while it starts: no such backend, or nobody to talk to.
+
+    Args:
+        backend: The argument; None: not set.
+    """
+    if backend is None:
+        return []
+    if backend not in _BACKENDS:
+        return [Mistake("training.ddp_backend", f"unknown value '{backend}'", known(_BACKENDS, backend))]
+    if os.environ.get("LOCAL_RANK", "-1") == "-1" and all(count(name) == 1 for name in STARTED):
+        remedy = "Start several with `accelerate launch`, or leave it out"
+        return [Mistake("training.ddp_backend", f"is '{backend}', and this process was started alone", remedy)]
+    return []
 
 
 def _whole(name: str) -> int | None:

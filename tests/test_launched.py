@@ -1,10 +1,21 @@
 """What a launcher says, and what is left over of one."""
 
+from pathlib import Path
+
 import pytest
 
 from hf_mtl import MultiTaskTrainingArguments
 from hf_mtl.errors import UserError
-from hf_mtl.launched import STARTED, WHOLE_MODEL, Launched, count, environment_mistakes, launched, launcher_mistakes
+from hf_mtl.launched import (
+    STARTED,
+    WHOLE_MODEL,
+    Launched,
+    backend_mistakes,
+    count,
+    environment_mistakes,
+    launched,
+    launcher_mistakes,
+)
 
 NAMES = (*STARTED, "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
@@ -67,3 +78,11 @@ def test_a_launcher_with_a_precision_that_no_run_has_is_refused(monkeypatch: pyt
     assert mistake.remedy == "Allowed: no, fp16, bf16; or leave it out, and set training.bf16"
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
     assert launcher_mistakes() == []
+
+
+def test_a_backend_needs_others_and_a_name_that_torch_knows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for backend, said in (("gloo", "is 'gloo', and this process was started alone"), ("glo", "Did you mean 'gloo'")):
+        with pytest.raises(UserError, match=rf"training.ddp_backend: .*{said}"):
+            MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, ddp_backend=backend)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert backend_mistakes("gloo") == []
