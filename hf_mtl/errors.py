@@ -1,6 +1,6 @@
 """One tree of exceptions; each names the exit code of a command that it ends."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, ClassVar, TypeAlias
@@ -226,6 +226,12 @@ def huge_numbers(options: Mapping[str, Any], key: str) -> list[Mistake]:
 
 def _as_written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def name_classes(names: Sequence[str], limit: int = 100) -> str:
+    """The names, and of very many the first ones."""
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
 def known(names: Iterable[str], found: str, what: str = "Known") -> str:

@@ -8,10 +8,10 @@ from datasets import ClassLabel, Dataset
 
 from hf_mtl.data.class_names import ids_by_name, is_numbered, matches_names, odd_names, similar_names
 from hf_mtl.data.class_values import UNLABELLED_IDS, ClassValues, read_class_values
-from hf_mtl.data.columns import name_classes, name_count, name_rows, name_values
+from hf_mtl.data.columns import name_count, name_rows, name_values
 from hf_mtl.data.encoded import NO_CLASS, EncodedLabels
 from hf_mtl.data.found_classes import find_classes, plain_numbers
-from hf_mtl.errors import DataError, Mistake, known
+from hf_mtl.errors import DataError, Mistake, known, name_classes
 from hf_mtl.tasks import SequenceClassification
 
 

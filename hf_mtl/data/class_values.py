@@ -12,7 +12,6 @@ from hf_mtl.data.columns import (
     arrow_column,
     is_list,
     is_text,
-    name_classes,
     name_count,
     name_rows,
     null_mask,
@@ -20,7 +19,7 @@ from hf_mtl.data.columns import (
     plain_values,
     say_type,
 )
-from hf_mtl.errors import DataError, Mistake
+from hf_mtl.errors import DataError, Mistake, name_classes
 
 TRUTH = frozenset({"true", "false"})
 UNLABELLED_IDS = (-1, -100)

@@ -118,12 +118,6 @@ def name_values(values: Sequence[Any] | np.ndarray, limit: int = 5) -> str:
     return f"{shown} and {len(distinct) - limit:,} more" if len(distinct) > limit else shown
 
 
-def name_classes(names: Sequence[str], limit: int = 100) -> str:
-    """The names, and of very many the first ones."""
-    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
-
-
 def name_count(count: int, noun: str = "row") -> str:
     """``1 row``, ``3,257 rows``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

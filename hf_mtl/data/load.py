@@ -18,7 +18,8 @@ from hf_mtl.data.labels import label_notes
 from hf_mtl.data.lines import with_lines
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.overlap import note_overlaps
-from hf_mtl.data.processes import is_main_process
+from hf_mtl.data.processes import agree, is_main_process
+from hf_mtl.data.same_rows import as_text, other_tasks
 from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.text_keys import text_keys
 from hf_mtl.data.texts import check_texts, missing_columns, needed_columns
@@ -42,7 +43,9 @@ def load_tasks(tasks: Mapping[str, Task], seed: int = 0) -> dict[str, LoadedTask
     Raises:
         DataError: With the mistakes of all tasks.
     """
-    loaded = of_one_process(lambda: _load_tasks(tasks, seed))
+    asked = {name: as_text(task) for name, task in tasks.items()}
+    loaded, first = of_one_process(lambda: (_load_tasks(tasks, seed), asked))
+    agree(other_tasks(first, asked))
     for found in loaded.values():
         for split, dataset in found.splits.items():
             remember(found.task, split, dataset, Checked(found.labels[split]))

@@ -1,5 +1,6 @@
 """Whether the processes of a run were given the same rows: each plans the steps of all."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,25 @@ def signs_of(datasets: Any, tasks: Mapping[str, Task]) -> dict[str, tuple[int, s
     given = datasets if isinstance(datasets, Mapping) else dict.fromkeys(list(tasks)[:1], datasets)
     rows = {name: found for name, found in given.items() if name in tasks and isinstance(found, Dataset)}
     return {name: (len(found), _few(found, tasks[name])) for name, found in rows.items()}
+
+
+def as_text(task: Task) -> str:
+    """A task as text that is the same in every process: objects of the user's by their type alone."""
+    return json.dumps(task.model_dump(), sort_keys=True, default=lambda value: type(value).__name__)
+
+
+def other_tasks(first: Mapping[str, str], here: Mapping[str, str]) -> DataError | None:
+    """The error of a process that was given other tasks than the first one of its machine.
+
+    Args:
+        first: The first one's tasks, as text.
+        here: Those of this one.
+    """
+    names = [name for name in dict.fromkeys((*first, *here)) if here.get(name) != first.get(name)]
+    if not names:
+        return None
+    remedy = "Start every process with the same recipe and overrides."
+    return DataError(Mistake(f"tasks.{name}", "differs from process to process", remedy) for name in names)
 
 
 def _few(dataset: Dataset, task: Task) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from hf_mtl.data.columns import name_classes, name_count
+from hf_mtl.data.columns import name_count
 from hf_mtl.data.encoded import EncodedLabels
+from hf_mtl.errors import name_classes
 from hf_mtl.tasks import SequenceClassification, Task
 
 _MOST_NAMED = 20

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_mtl.data.columns import name_classes
+from hf_mtl.errors import name_classes
 from hf_mtl.evaluation.outputs import ClassOutputs, broken_rows
 from hf_mtl.evaluation.undefined import absent_classes, undefined_metrics
 from hf_mtl.tasks import Regression, SequenceClassification, Task

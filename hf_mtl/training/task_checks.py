@@ -8,10 +8,9 @@ from transformers import EvalPrediction
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.check import column_mistakes
-from hf_mtl.data.columns import name_classes
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.errors import DataError, Mistake, UserError, known
+from hf_mtl.errors import DataError, Mistake, UserError, known, name_classes
 from hf_mtl.evaluation import (
     Trust,
     absent_classes,

@@ -95,12 +95,12 @@ def test_a_mistake_of_one_process_is_said_by_it_and_the_others_end(recipe: Path,
     own = tmp_path / "own.py"
     own.write_text(
         "import os, sys\nfrom hf_mtl.cli.main import main\n"
-        "sys.exit(main(sys.argv[1:] + ['tasks.mood.label=lable'] * int(os.environ['RANK'])))\n"
+        "sys.exit(main(sys.argv[1:] + ['training.learning_rat=1'] * int(os.environ['RANK'])))\n"
     )
     words = [str(own), "train", "recipe.yaml", f"training.output_dir={tmp_path / 'run'}"]
     done = start(*LAUNCHERS["torchrun"], *words, folder=recipe.parent)
     assert done.returncode != 0
-    assert done.stderr.count("no column 'lable' in train, validation.") + done.stdout.count("no column") == 1
+    assert done.stderr.count("unknown key 'learning_rat'") + done.stdout.count("unknown key") == 1
     assert "process 1 of 2, on " in done.stderr
     assert "exitcode  : 2" in done.stderr
 

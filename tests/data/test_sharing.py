@@ -14,7 +14,7 @@ import torch.multiprocessing
 from datasets import Dataset
 
 from hf_mtl.data import sharing
-from hf_mtl.data.same_rows import other_rows, signs_of
+from hf_mtl.data.same_rows import other_rows, other_tasks, signs_of
 from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.tokens import EncodedSplit, TokenStore
 from hf_mtl.errors import DataError
@@ -62,6 +62,13 @@ def test_one_process_keeps_what_it_has_made() -> None:
     made = result(10)
     assert of_one_process(lambda: made) is made
     assert signs_of({"topic": tiny.rows("topic", 5)}, tiny.TASKS) == {}
+
+
+def test_other_tasks_of_a_process_are_refused() -> None:
+    error = other_tasks({"a": "x", "b": "y"}, {"a": "x", "b": "z", "c": "y"})
+    assert error is not None
+    assert [mistake.key for mistake in error.mistakes] == ["tasks.b", "tasks.c"]
+    assert other_tasks({"a": "x"}, {"a": "x"}) is None
 
 
 def test_other_rows_of_a_process_are_refused() -> None:

@@ -49,7 +49,7 @@ def score(*metrics: Any, **options: Any) -> Regression:
             {"score": score("r2", label=["x", "text"])},
             ["tasks.score.label: the column 'text' is both text and label"],
         ),
-        ({"topic": topic("./mine.py")}, ["unknown metric './mine.py'", "'./mine.py' is code of your own"]),
+        ({"topic": topic("./mine.py")}, ["'./mine.py' does not say whether", "'./mine.py' is code of your own"]),
         (
             {"topic": topic("f1_marco"), "score": score("mse")},
             ["tasks.topic.metrics: unknown metric", "tasks.score.metrics: no metric"],

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from transformers import TrainerCallback
 
+from hf_mtl import MultiTaskTrainer
 from hf_mtl.errors import CheckpointError
 from tests import tiny
 from tests.training.trainers import SMALL, make, parameters, records, same
@@ -156,6 +157,17 @@ def test_a_run_that_was_told_to_stop_goes_on_in_the_same_bits(tmp_path: Path) ->
     resumed.train(resume_from_checkpoint=True)
     assert resumed.state.global_step == 5
     assert same(parameters(resumed), parameters(whole))
+
+
+def test_another_process_of_a_finished_run_does_not_take_itself_for_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one has written the state; the others would write every record of the log a second time."""
+    make(tmp_path, **SAVES).train()
+    monkeypatch.setattr(MultiTaskTrainer, "is_world_process_zero", lambda self: False)
+    resumed = make(tmp_path, **SAVES)
+    resumed.train(resume_from_checkpoint=True)
+    assert not resumed.state.is_world_process_zero
 
 
 def test_a_longer_run_says_what_goes_by_its_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
