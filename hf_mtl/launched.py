@@ -17,7 +17,7 @@ _PRECISION, _PRECISIONS = "ACCELERATE_MIXED_PRECISION", ("no", "fp16", "bf16")
 
 WHOLE_MODEL = (
     "Every process holds the whole model, and DDP (`accelerate launch --multi_gpu`) needs no argument. To make it "
-    "fit: bf16, activation_checkpointing, model.lora, or a smaller per_device_train_batch_size with more "
+    "fit: bf16, activation checkpointing, model.lora, or a smaller per_device_train_batch_size with more "
     "gradient_accumulation_steps; leave it out"
 )
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cache
 
 from datasets import Dataset
 
@@ -181,12 +180,7 @@ def say_notes(notes: Iterable[str]) -> None:
     """Say what the user should know, each note once: a recipe's rows are looked at a second time by the Trainer."""
     if is_main_process():
         for note in notes:
-            _say_once(note)
-
-
-@cache
-def _say_once(note: str) -> None:
-    logger.warning(note)
+            logger.warning_once(note)
 
 
 def _say_renumbered(mistake: Mistake) -> Mistake:

@@ -18,9 +18,14 @@ def resolve_paths(recipe: Node) -> Node:
         recipe: The merged recipe.
     """
     recipe = _at(recipe, "model", lambda model: _at(_at(model, "backbone", _if_local), "tokenizer", _if_local))
-    for key in OPTION_FILES:
-        recipe = _at(recipe, "training", lambda training, key=key: _at(training, key, _options))  # type: ignore[misc]
+    recipe = _at(recipe, "training", _training)
     return _at(recipe, "tasks", lambda tasks: _each(tasks, _task))
+
+
+def _training(node: Node) -> Node:
+    for key in OPTION_FILES:
+        node = _at(node, key, _options)
+    return node
 
 
 def _task(node: Node) -> Node:

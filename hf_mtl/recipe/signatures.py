@@ -3,10 +3,12 @@
 import dataclasses
 import enum
 import inspect
+import operator
 import re
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import reduce
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -127,7 +129,7 @@ def _annotation(hint: Any, words: tuple[str, ...]) -> Any:
         choices = [arm for arm in arms if inspect.isclass(arm) and issubclass(arm, enum.Enum)]
         # `SomeEnum | str` means: a value of the enum, also as a word.
         arms = tuple(arm for arm in arms if not (choices and arm is str))
-        return typing.Union[tuple(_annotation(arm, words) for arm in arms)]  # noqa: UP007
+        return reduce(operator.or_, (_annotation(arm, words) for arm in arms))
     if inspect.isclass(hint) and issubclass(hint, enum.Enum):
         return Literal[tuple(dict.fromkeys([*(member.value for member in hint), *words]))]
     if hint is int:
@@ -144,7 +146,7 @@ def _annotation(hint: Any, words: tuple[str, ...]) -> Any:
 def _within(hint: Any, limits: Mapping[str, Any]) -> Any:
     """A type whose numbers have limits."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return typing.Union[tuple(_within(arm, limits) for arm in typing.get_args(hint))]  # noqa: UP007
+        return reduce(operator.or_, (_within(arm, limits) for arm in typing.get_args(hint)))
     return Annotated[hint, Field(**limits)] if limits and hint in (int, float) else hint
 
 

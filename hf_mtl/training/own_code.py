@@ -1,4 +1,4 @@
-"""What scripts for Hugging Face's Trainer bring along: former arguments, and methods of a subclass."""
+"""What scripts for a Trainer bring along: former arguments, sections in another shape, methods of a subclass."""
 
 import inspect
 import warnings

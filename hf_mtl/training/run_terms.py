@@ -29,7 +29,7 @@ _MAY_CHANGE = {
         load_best_model_at_end temperature_scaling""",
     "the processes": """
         accelerator_config ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers ddp_backend ddp_timeout
-        fsdp fsdp_config deepspeed dataloader_num_workers dataloader_pin_memory dataloader_prefetch_factor
+        dataloader_num_workers dataloader_pin_memory dataloader_prefetch_factor
         dataloader_persistent_workers dataloader_multiprocessing_context""",
     "the device and how it computes": """
         use_cpu full_determinism bf16_full_eval fp16_full_eval tf32 length_grouping group_cost

@@ -444,10 +444,8 @@ class MultiTaskTrainer(WatchedTrainer):
         logger.info(f"{folder} is the last checkpoint of a run that has ended; nothing is left to train.")
         self._load_from_checkpoint(str(folder))
         # The first process has written the state, and has said of itself that it is the first.
-        state.is_world_process_zero, state.is_local_process_zero = (
-            self.is_world_process_zero(),
-            self.is_local_process_zero(),
-        )
+        state.is_world_process_zero = self.is_world_process_zero()
+        state.is_local_process_zero = self.is_local_process_zero()
         self.state = state
         self._name_own_best()
         best = state.best_model_checkpoint

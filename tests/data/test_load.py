@@ -496,7 +496,7 @@ def test_swallowed_rows_are_noted_and_rows_keep_their_numbers(tmp_path: Path) ->
 
 
 def test_an_in_memory_dataset_gets_the_same_checks(caplog: pytest.LogCaptureFixture) -> None:
-    load._say_once.cache_clear()
+    load.logger.warning_once.cache_clear()
     task = SequenceClassification(labels=["a", "b"])
     dataset = Dataset.from_dict(rows(["a", None, "b"]) | {"extra": [1, 2, 3]})
     assert prepare_dataset("t", task, dataset, "train")["label"][:] == ["a", "b"]

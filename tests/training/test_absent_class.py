@@ -59,7 +59,7 @@ def scores(results: dict[str, Any]) -> list[float]:
 
 
 def test_every_head_and_loss_is_defined(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    load._say_once.cache_clear()
+    load.logger.warning_once.cache_clear()
     heads = [head for head in available_heads() if head != "stl_cnn"]  # which trains with no other
     tasks = {
         head: SequenceClassification(
@@ -91,7 +91,7 @@ def test_every_head_and_loss_is_defined(tmp_path: Path, caplog: pytest.LogCaptur
 def test_a_recipe_trains_scores_and_is_scored_again(
     recipe: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    load._say_once.cache_clear()
+    load.logger.warning_once.cache_clear()
     results = runs.train(recipe, tmp_path / "run", test=True, baselines=True)
     assert len(scores(results)) == 3 * 7 + 3 * 1 + 2  # the model's losses too
     assert np.isfinite(scores(results) + scores(results["test"])).all()
