@@ -14,7 +14,7 @@ from hf_mtl.argument_fields import FORMER, HONOURED, IRRELEVANT, REFUSED, refuse
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.errors import RecipeError, UserError
 from hf_mtl.recipe import load_recipe
-from hf_mtl.training.argument_checks import check_arguments
+from hf_mtl.training.trainer.argument_checks import check_arguments
 from tests import tiny
 from tests.recipe.conftest import write
 from tests.recipe.texts import MINIMAL

@@ -9,7 +9,7 @@ import pytest
 
 from hf_mtl import MultiTaskTrainingArguments
 from hf_mtl.errors import UserError
-from hf_mtl.training.argument_checks import check_training
+from hf_mtl.training.trainer.argument_checks import check_training
 
 
 def arguments(folder: Path, **options: Any) -> MultiTaskTrainingArguments:

@@ -15,10 +15,10 @@ from transformers import PrinterCallback, TrainerCallback, set_seed
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments
 from hf_mtl.balancing import FromGramian, GradientAggregator
 from hf_mtl.gradients import Recomputed, Rows
+from hf_mtl.inference.encode import encode_splits
 from hf_mtl.modeling import split_parameters
 from hf_mtl.recipe import load_recipe
-from hf_mtl.training.prepare import make_arguments, prepare
-from hf_mtl.training.setup import encode_splits
+from hf_mtl.training.run.prepare import make_arguments, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 

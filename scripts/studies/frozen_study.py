@@ -12,9 +12,9 @@ from transformers import PrinterCallback, set_seed
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainingArguments
 from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.inference.encode import encode_splits
 from hf_mtl.recipe import load_recipe
-from hf_mtl.training.prepare import Prepared, make_arguments, prepare
-from hf_mtl.training.setup import encode_splits
+from hf_mtl.training.run.prepare import Prepared, make_arguments, prepare
 
 Splits = dict[str, EncodedSplit]
 

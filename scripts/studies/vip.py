@@ -19,10 +19,10 @@ from transformers import set_seed
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments
 from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.inference.encode import encode_splits
 from hf_mtl.recipe import load_recipe
 from hf_mtl.tasks import Task
-from hf_mtl.training.prepare import Prepared, make_arguments, prepare
-from hf_mtl.training.setup import encode_splits
+from hf_mtl.training.run.prepare import Prepared, make_arguments, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_WORK = ROOT / "runs" / "reproduce_vip"

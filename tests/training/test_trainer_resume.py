@@ -175,7 +175,7 @@ def test_a_longer_run_says_what_goes_by_its_length(tmp_path: Path, monkeypatch: 
     options = {**SAVES, "schedules": [switch, {"type": "alternating", "period": 3}], "mixture": {"anneal": {}}}
     make(tmp_path, **options).train()
     said: list[str] = []
-    monkeypatch.setattr("hf_mtl.training.horizon.logger.warning", said.append)
+    monkeypatch.setattr("hf_mtl.training.trainer.horizon.logger.warning", said.append)
     make(tmp_path, **options, max_steps=6).train(resume_from_checkpoint=True)
     assert said == [
         "The run was planned for 4 steps, and now has 6: the learning rate (linear), mixture.anneal, schedules.0 "
