@@ -8,8 +8,8 @@ from transformers import BertTokenizer, RobertaTokenizer, T5Tokenizer
 
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, UserError
+from hf_mtl.inference import token_notes
 from hf_mtl.inference.encode import encode_splits
-from hf_mtl.training.trainer import token_notes
 from tests import tiny
 from tests.training import runs, trainers
 

@@ -15,7 +15,7 @@ from hf_mtl.training.schedules.probes import Prober, fisher_trace, squared_norm
 from tests import tiny
 from tests.training.trainers import make, parameters, records, same
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden/schedule_fisher_trace.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden/schedule_fisher_trace.json").read_text())
 
 
 @pytest.mark.parametrize("case", GOLDEN["cases"])

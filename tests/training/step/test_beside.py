@@ -17,7 +17,7 @@ from hf_mtl.training.trainer import balanced_trainer
 from tests.training.beside_worker import courses
 from tests.training.trainers import make
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests import tiny
 from tests.training.preparation_worker import USES
 from tests.training.trainers import make, parameters, same
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_evaluation_prediction_and_temperatures_leave_the_model_as_it_is(tmp_path: Path) -> None:
