@@ -1,16 +1,24 @@
 """The processes of a run, as far as anyone but the Trainer needs to know them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def _stacked(tensor: Tensor) -> Tensor:
+    return tensor[None]
+
+
 @dataclass(frozen=True)
 class Processes:
-    """This process among the others.
+    """This process among the others; without arguments, a process that is alone on a CPU.
 
     Args:
         rank: This process, from 0.
@@ -20,15 +28,15 @@ class Processes:
         gather: Stacks tensors of one shape, one of each process, on every process [world, ...].
     """
 
-    rank: int
-    world: int
-    device: torch.device
-    reduce_sum: Callable[[Tensor], Tensor]
-    gather: Callable[[Tensor], Tensor]
+    rank: int = 0
+    world: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    reduce_sum: Callable[[Tensor], Tensor] = _same
+    gather: Callable[[Tensor], Tensor] = _stacked
 
     @classmethod
     def of(cls, accelerator: Accelerator) -> "Processes":
-        """The processes of an accelerator."""
+        """Make the processes of an accelerator."""
 
         def reduce_sum(tensor: Tensor) -> Tensor:
             return tensor if accelerator.num_processes == 1 else accelerator.reduce(tensor, reduction="sum")

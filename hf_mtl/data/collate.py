@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hf_mtl.batch import Batch, Cut, Group
 from hf_mtl.data.tokens import EncodedSplit
 
 Layout = Literal["mixed", "segments", "split"]
@@ -95,9 +96,9 @@ class Collator:
                 mine = tasks == index
                 masses[mine] = split.masses[rows[mine]]
         # One row after the other, so that every process, on whatever machine, gets the same bits.
-        return np.bincount(tasks, weights=masses, minlength=len(self.splits))
+        return np.bincount(tasks, weights=masses, minlength=len(self.splits)).astype(np.float64)
 
-    def __call__(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[str, Any]:
+    def __call__(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> Batch:
         """Collate rows that are ordered by task.
 
         Args:
@@ -105,9 +106,7 @@ class Collator:
             rows: Row in that task's split, [B].
 
         Returns:
-            ``groups``: list of padded encodings; ``order`` [B]: where the rows' encodings are in the groups laid
-            end to end; ``segments``: first and last + 1 row of each task; ``labels``: per task that has
-            them.
+            The batch, as yet without ``noise`` and ``plan``.
         """
         present, starts = np.unique(tasks, return_index=True)
         stops = [*starts[1:].tolist(), len(tasks)]
@@ -163,7 +162,7 @@ class Collator:
             copy_of[position] = first[key]
         return np.array(unique), copy_of
 
-    def _pad(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[str, Any]:
+    def _pad(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> Group:
         """One padded rectangle of rows of several tasks, and whose they are."""
         width = int(self.lengths(tasks, rows).max())
         parts: dict[str, list[tuple[NDArray[np.bool_], NDArray[np.int64]]]] = {}
@@ -178,10 +177,10 @@ class Collator:
             for mine, value in values:
                 whole[mine] = value
             rectangle[key] = torch.from_numpy(whole)
-        return rectangle
+        return cast(Group, rectangle)
 
 
-def cut_by_task(tasks: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+def cut_by_task(tasks: NDArray[np.int64]) -> Cut:
     """Where the rows of each task are, among rows that are ordered by task: (task, first, last + 1).
 
     Args:

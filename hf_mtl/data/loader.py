@@ -1,21 +1,21 @@
 """The loaders that a Trainer iterates: micro-batches of planned steps, and batches of one split to evaluate."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from hf_mtl.batch import StepFacts
+from hf_mtl.batch import Batch, NoiseKeys, StepFacts
 from hf_mtl.data.collate import Collator
+from hf_mtl.data.course import Course
 from hf_mtl.data.permutation import derive_key
 from hf_mtl.data.plan import StepPlan, partition
 from hf_mtl.data.steps import StepSource
 from hf_mtl.data.workers import NO_WORKERS, Crew, Workers
 
-Batch: TypeAlias = dict[str, Any]
 Asked: TypeAlias = tuple[StepPlan, int]
 """What a micro-batch is made of: the plan of its step, and its place in the step."""
 
@@ -71,7 +71,7 @@ def _of_no_rows(batch: Batch) -> Batch:
     }
 
 
-def noise_keys(seed: int, step: int, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[str, Any]:
+def noise_keys(seed: int, step: int, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NoiseKeys:
     """Keys of the heads' randomness: of each row in its step, int64 [B], and of the step.
 
     Args:
@@ -160,34 +160,33 @@ class PlannedSteps(Dataset[Batch]):
 class _EpochSampler(Sampler[list[int]]):
     """Numbers of the micro-batches of the epoch in which iteration begins."""
 
-    def __init__(self, steps_per_epoch: int, accumulation: int, current_step: Callable[[], int]):
-        self.steps_per_epoch = steps_per_epoch
-        self.accumulation = accumulation
-        self.current_step = current_step
+    def __init__(self, course: Course):
+        self.course = course
 
     def __len__(self) -> int:
-        return self.steps_per_epoch * self.accumulation
+        return self.course.steps_per_epoch * self.course.micro_batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        first = self.current_step() // self.steps_per_epoch * self.steps_per_epoch * self.accumulation
+        first = self.course.step // self.course.steps_per_epoch * len(self)
         for number in range(first, first + len(self)):
             yield [number]
 
 
-def train_loader(
-    steps: PlannedSteps, steps_per_epoch: int, current_step: Callable[[], int], pin_memory: bool = False
-) -> DataLoader[Batch]:
-    """The loader of one process. Skipping batches on resume skips numbers, not data.
+def train_loader(steps: PlannedSteps, course: Course, pin_memory: bool = False) -> DataLoader[Batch]:
+    """Make the loader of one process. Skipping batches on resume skips numbers, not data.
 
     Args:
         steps: This process's micro-batches.
-        steps_per_epoch: Optimizer steps of an epoch.
-        current_step: Answers the number of optimizer steps done.
+        course: Knows how long an epoch is, and the step at which it begins.
         pin_memory: Copy batches to pinned memory.
     """
-    sampler = _EpochSampler(steps_per_epoch, steps.accumulation, current_step)
+    # The generator is a loader's own, as it would draw a seed from torch's.
     return DataLoader(
-        steps, batch_sampler=sampler, collate_fn=_first, pin_memory=pin_memory, generator=torch.Generator()
+        steps,
+        batch_sampler=_EpochSampler(course),
+        collate_fn=_first,
+        pin_memory=pin_memory,
+        generator=torch.Generator(),
     )
 
 

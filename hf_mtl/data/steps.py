@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hf_mtl.data.course import Course
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.plan import MixtureState, Planner, StepPlan
 from hf_mtl.data.roster import Roster
@@ -20,7 +21,7 @@ class StepSource:
     Args:
         mixture: Gives the probabilities of a window.
         planner: Turns them into rows.
-        total_steps: Answers the number of optimizer steps of the run, asked when a window begins.
+        course: Knows the number of optimizer steps of the run, asked when a window begins.
         roster: Answers which tasks take part in the steps of a window, given its first step; None: all.
         on_window: Called with the first step of a window when it begins, before anything of it is asked.
     """
@@ -29,13 +30,13 @@ class StepSource:
         self,
         mixture: Mixture,
         planner: Planner,
-        total_steps: Callable[[], int],
+        course: Course,
         roster: Callable[[int], Roster] | None = None,
         on_window: Callable[[int], None] | None = None,
     ):
         self.mixture = mixture
         self.planner = planner
-        self._total_steps = total_steps
+        self._course = course
         self._roster = roster
         self._on_window = on_window
         self._begun = False  # whether `on_window` knows of the window that `state` is at
@@ -44,7 +45,7 @@ class StepSource:
         self._plans: list[StepPlan] | None = None
 
     def _probabilities(self, step: int) -> NDArray[np.float64]:
-        progress = min(step / max(self._total_steps(), 1), 1.0)
+        progress = min(step / max(self._course.total_steps, 1), 1.0)
         return np.array(list(self.mixture.probabilities(progress).values()))
 
     def plan(self, step: int) -> StepPlan:

@@ -1,11 +1,11 @@
 """Per-task gradients of the shared parameters: segments of one mixed batch, or a backward for each task."""
 
-from hf_mtl.gradients.choice import plain_forward, shared_parameters
+from hf_mtl.gradients.choice import shared_parameters
 from hf_mtl.gradients.held import Chosen, HeldGradients
 from hf_mtl.gradients.options import GradientOptions
 from hf_mtl.gradients.recomputed import Recomputed
 from hf_mtl.gradients.rows import Rows
-from hf_mtl.gradients.shared import SharedGradients
+from hf_mtl.gradients.shared import SharedGradients, Wanted
 
 __all__ = [
     "Chosen",
@@ -14,6 +14,6 @@ __all__ = [
     "Recomputed",
     "Rows",
     "SharedGradients",
-    "plain_forward",
+    "Wanted",
     "shared_parameters",
 ]

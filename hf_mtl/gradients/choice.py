@@ -1,17 +1,20 @@
 """Which way task gradients are formed and held: what works for a model, and what fits into memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import psutil
 import torch
 from torch import Tensor, nn
 
+from hf_mtl.batch import Batch
 from hf_mtl.gradients.layers import taped_layers
 from hf_mtl.gradients.rows import Rows
 from hf_mtl.gradients.tape import Tape, Taped
 from hf_mtl.gradients.unsupported import Unsupported
 from hf_mtl.modeling import split_parameters
+from hf_mtl.modeling.in_passing import in_passing
+from hf_mtl.processes import Processes
 from hf_mtl.shown import get_logger
 
 logger = get_logger(__name__)
@@ -58,7 +61,7 @@ def free_memory(device: torch.device) -> float:
     return float(psutil.virtual_memory().available)
 
 
-def why_not_segments(model: Any, layers: Sequence[Taped], batch: Mapping[str, Any]) -> str | None:
+def why_not_segments(model: Any, layers: Sequence[Taped], batch: Batch) -> str | None:
     """Compare task gradients from one tape with plain autograd, on a few rows of two tasks or more.
 
     In eval mode, in the parameters' dtype, without a draw from any generator.
@@ -71,38 +74,31 @@ def why_not_segments(model: Any, layers: Sequence[Taped], batch: Mapping[str, An
     Returns:
         What is different; None: nothing.
     """
-    training = model.training
-    model.eval()
-    try:
-        return _difference(model, layers, batch)
-    except Unsupported as reason:
-        return str(reason)
-    except Exception as error:  # whatever a layer may do that a tape does not know: autograd will do
-        return f"a tape of it fails ({type(error).__name__}: {error})"
-    finally:
-        model.zero_grad()
-        model.train(training)
+    with in_passing(model, plain=True):
+        try:
+            return _difference(model, layers, batch)
+        except Unsupported as reason:
+            return str(reason)
+        except Exception as error:  # whatever a layer may do that a tape does not know: autograd will do
+            return f"a tape of it fails ({type(error).__name__}: {error})"
+        finally:
+            model.zero_grad()
 
 
-def plain_forward(model: Any) -> Any:
-    """The model's forward without the autocast that accelerate puts around it."""
-    return vars(model).get("_original_forward", model)
-
-
-def _difference(model: Any, layers: Sequence[Taped], batch: Mapping[str, Any]) -> str | None:
+def _difference(model: Any, layers: Sequence[Taped], batch: Batch) -> str | None:
     parameters = shared_parameters(model)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     tasks = sorted({task for group in batch["groups"] for task, _, _ in group["cut"]})
-    rows = Rows(parameters, lookup_tables(parameters, model.encoder), max(tasks) + 1, torch.float32, lambda t: t)
+    rows = Rows(parameters, lookup_tables(parameters, model.encoder), max(tasks) + 1, torch.float32, Processes())
     tape = Tape(model.encoder, layers)
     with tape.recording([group["cut"] for group in batch["groups"]]):
-        _total(plain_forward(model)(**batch)).backward()
+        _total(model(**batch)).backward()
         rows.collect(tape.layers)
     astray = [names[id(parameter)] for parameter in parameters if parameter.grad is not None]
     if astray:
         return f"'{astray[0]}' is used outside its layer"
     rows.close()
-    losses = plain_forward(model)(**batch).row_losses
+    losses = model(**batch).row_losses
     segments = list(losses.values())
     for task, loss in zip(tasks, segments, strict=True):
         expected = torch.autograd.grad(loss.sum(), parameters, retain_graph=True, allow_unused=True)

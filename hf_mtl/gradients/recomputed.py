@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from hf_mtl.balancing import combine, gramian
 from hf_mtl.gradients.held import Chosen
 from hf_mtl.gradients.layers import TapedEmbedding
-from hf_mtl.gradients.tables import Reduce, TableRows
+from hf_mtl.gradients.tables import TableRows
 from hf_mtl.gradients.tape import Call, Taped
+from hf_mtl.processes import Processes
 
 
 class Recomputed:
@@ -22,7 +23,7 @@ class Recomputed:
         tables: Those that are only ever looked up, as indices into ``parameters``.
         layers: The layers that own them.
         tasks: Number of tasks T.
-        reduce_sum: Adds a tensor up over the processes.
+        processes: This process among the others.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Recomputed:
         tables: Sequence[int],
         layers: Sequence[Taped],
         tasks: int,
-        reduce_sum: Reduce,
+        processes: Processes,
     ):
         self.parameters = list(parameters)
         # From the layers and not from their calls, so that all processes go the same way.
@@ -43,7 +44,7 @@ class Recomputed:
         self.tasks = tasks
         self.device = self.parameters[0].device
         self._tables = {id(self.parameters[index]) for index in tables}
-        self._reduce_sum = reduce_sum
+        self._processes = processes
         self.begin()
 
     def begin(self) -> None:
@@ -61,7 +62,7 @@ class Recomputed:
     def close(self) -> None:
         """Agree with the other processes on which parameters there are gradients of."""
         flags = [float(id(parameter) in self._uses) for parameter in self.parameters]
-        counts = self._reduce_sum(torch.tensor(flags, device=self.device)).tolist()
+        counts = self._processes.reduce_sum(torch.tensor(flags, device=self.device)).tolist()
         self._anywhere = {id(p) for p, count in zip(self.parameters, counts, strict=True) if count}
 
     def gramian(self, chosen: Chosen | None = None) -> Tensor:
@@ -88,7 +89,7 @@ class Recomputed:
                 total = torch.zeros_like(parameter, dtype=torch.float32)
                 for layer, name, calls in self._uses.get(id(parameter), []):
                     layer.add_combined(name, calls, weights, total)
-                total = self._reduce_sum(total)
+                total = self._processes.reduce_sum(total)
             else:
                 total = combine(weights, self._rows(parameter)).view_as(parameter)
             yield parameter, (total * size).to(parameter.dtype)
@@ -101,7 +102,7 @@ class Recomputed:
         rows = torch.zeros(self.tasks, *parameter.shape, dtype=torch.float32, device=self.device)
         for layer, name, calls in self._uses.get(id(parameter), []):
             layer.add(name, sorted({task for call in calls for task, _, _ in call.cut}), calls, rows, fresh=False)
-        return self._reduce_sum(rows.flatten(1))
+        return self._processes.reduce_sum(rows.flatten(1))
 
     def _table(self, parameter: nn.Parameter) -> TableRows:
         table = TableRows(parameter.shape[0], parameter.shape[1], self.tasks, torch.float32, self.device)
@@ -110,5 +111,5 @@ class Recomputed:
             for call in calls:
                 for task, start, stop in call.cut:
                     table.add(task, *layer.touched(call.inputs[start:stop], call.gradient[start:stop]))
-        table.close(self._reduce_sum)
+        table.close(self._processes)
         return table

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from hf_mtl.balancing import combine, gramian
 from hf_mtl.gradients.held import Chosen
 from hf_mtl.gradients.layers import TapedEmbedding
-from hf_mtl.gradients.tables import Reduce, TableRows
-from hf_mtl.gradients.tape import Taped
+from hf_mtl.gradients.tables import TableRows
+from hf_mtl.gradients.tape import Call, Taped
+from hf_mtl.processes import Processes
 
 
 class Rows:
@@ -24,7 +25,7 @@ class Rows:
         tables: Those that are only ever looked up, as indices into ``parameters``.
         tasks: Number of tasks T.
         dtype: float32, or bfloat16 for half the memory.
-        reduce_sum: Adds a tensor up over the processes.
+        processes: This process among the others.
         whole: Whether `jacobian` will be asked for.
         steady: Whether its columns have to be the same parameters in every step.
     """
@@ -35,14 +36,14 @@ class Rows:
         tables: Sequence[int],
         tasks: int,
         dtype: torch.dtype,
-        reduce_sum: Reduce,
+        processes: Processes,
         whole: bool = False,
         steady: bool = True,
     ):
         self.parameters = list(parameters)
         self.tasks = tasks
         self.device = self.parameters[0].device
-        self._reduce_sum = reduce_sum
+        self._processes = processes
         apart = () if whole and steady else tables
         self._appends = whole and not steady
         self.tables = {
@@ -105,10 +106,10 @@ class Rows:
     def close(self) -> None:
         """Add up over the processes; nothing can be added afterwards."""
         flags = [float(id(parameter) in self._written) for parameter in self.parameters]
-        anywhere = self._reduce_sum(torch.tensor(flags, device=self.device)).tolist()
+        anywhere = self._processes.reduce_sum(torch.tensor(flags, device=self.device)).tolist()
         for parameter, count in zip(self.parameters, anywhere, strict=True):
             if id(parameter) in self.tables:
-                self.tables[id(parameter)].close(self._reduce_sum)
+                self.tables[id(parameter)].close(self._processes)
             elif id(parameter) not in self._written:
                 self._view(parameter).zero_()
             if count:
@@ -193,7 +194,7 @@ class Rows:
             if task not in present:
                 into[task].zero_()
 
-    def _look_up(self, layer: Taped, calls: Sequence, parameter: nn.Parameter) -> None:
+    def _look_up(self, layer: Taped, calls: Sequence[Call], parameter: nn.Parameter) -> None:
         assert isinstance(layer, TapedEmbedding)
         self._written.add(id(parameter))
         for call in calls:
@@ -205,13 +206,13 @@ class Rows:
         """In float32, in blocks, so that shorter rows are rounded once more only."""
         if self.values.dtype == torch.float32:
             for row in [self._room] if self._room.shape[1] == self.width else self.values:  # contiguous ones
-                reduced = self._reduce_sum(row)
+                reduced = self._processes.reduce_sum(row)
                 if reduced is not row:
                     row.copy_(reduced)
             return
         for block in self.values.split(1 << 22, dim=1):
             exact = block.float()
-            reduced = self._reduce_sum(exact)
+            reduced = self._processes.reduce_sum(exact)
             if reduced is exact:  # this process is the only one
                 return
             block.copy_(reduced)

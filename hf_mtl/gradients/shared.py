@@ -1,12 +1,14 @@
 """Task gradients of the shared parameters in training: the one object that a trainer drives."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from hf_mtl.batch import Batch
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.gradients.choice import (
     Hold,
@@ -21,11 +23,43 @@ from hf_mtl.gradients.options import GradientOptions
 from hf_mtl.gradients.recomputed import Recomputed
 from hf_mtl.gradients.rows import Rows
 from hf_mtl.gradients.tape import Tape, Taped
+from hf_mtl.processes import Processes
 from hf_mtl.shown import get_logger
 
 logger = get_logger(__name__)
 
 Layout = Literal["segments", "split"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of the gradients of single tasks.
+
+    Args:
+        scope: The parameters whose gradients are wanted by task; None: all shared ones. The others get their
+            gradient from autograd, or, where the combination of all is wanted, at once.
+        whole: Whether whole rows are wanted, with a column for every parameter.
+        steady: Whether these have to be the same columns in every step; otherwise tables have those of the tokens
+            that occur.
+        all_combined: Whether the combined gradient is of all shared parameters, not only of those in scope.
+        several_batches: Whether a step has several micro-batches, of all of which `recompute` keeps the activations.
+    """
+
+    scope: Sequence[nn.Parameter] | None = None
+    whole: bool = False
+    steady: bool = True
+    all_combined: bool = True
+    several_batches: bool = False
+
+    def of(self, shared: Sequence[nn.Parameter]) -> list[nn.Parameter]:
+        """Choose the shared parameters whose gradients are formed."""
+        if self.scope is None or self.all_combined:
+            return list(shared)
+        chosen = {id(parameter) for parameter in self.scope}
+        return [parameter for parameter in shared if id(parameter) in chosen]
+
+
+_ALL = Wanted()
 
 
 class SharedGradients:
@@ -38,15 +72,9 @@ class SharedGradients:
         model: A `MultiTaskModel`, where it will be trained.
         tasks: Number of tasks T.
         options: The user's choices.
-        probe: Makes a few rows of two tasks or more as a batch whose groups are cut by task, on the model's device.
-        reduce_sum: Adds a tensor up over the processes.
-        scope: The parameters whose gradients are wanted by task; None: all shared ones. The others get their
-            gradient from autograd, or, where the combination of all is wanted, at once.
-        whole: Whether whole rows are wanted, with a column for every parameter.
-        steady: Whether these have to be the same columns in every step; otherwise tables have those of the tokens
-            that occur.
-        all_combined: Whether the combined gradient is of all shared parameters, not only of those in scope.
-        several_batches: Whether a step has several micro-batches, of all of which `recompute` keeps the activations.
+        probe: A few rows of two tasks or more, as a batch whose groups are cut by task, on the model's device.
+        processes: This process among the others.
+        wanted: What is wanted of the gradients.
         aside: Whether this only looks at a run that trains in another way, which a warning would be wrong about.
 
     Raises:
@@ -58,30 +86,24 @@ class SharedGradients:
         model: Any,
         tasks: int,
         options: GradientOptions,
-        probe: Callable[[], Mapping[str, Any]],
-        reduce_sum: Callable[[Tensor], Tensor],
-        scope: Sequence[nn.Parameter] | None = None,
-        whole: bool = False,
-        steady: bool = True,
-        all_combined: bool = True,
-        several_batches: bool = False,
+        probe: Batch,
+        processes: Processes,
+        wanted: Wanted = _ALL,
         aside: bool = False,
     ):
         self.model = model
         self.tasks = tasks
-        self._reduce_sum = reduce_sum
-        self._whole = whole
-        self._steady = steady
+        self._processes = processes
+        self._wanted = wanted
         self._say = logger.info if aside else logger.warning_once
-        wanted = None if scope is None or all_combined else {id(parameter) for parameter in scope}
-        self.parameters = [p for p in shared_parameters(model) if wanted is None or id(p) in wanted]
+        self.parameters = wanted.of(shared_parameters(model))
         layers = self._choose_layout(options, probe)
         self.layout: Layout = "segments" if layers else "split"
         mine = {id(parameter) for parameter in self.parameters}
         self._layers = [layer for layer in layers if any(id(p) in mine for p in layer.parameters.values())]
         self._tape = Tape(model.encoder, self._layers)
         self._tables = lookup_tables(self.parameters, model.encoder)
-        self.hold: Hold = self._agree(self._choose_hold(options, scope is not None and all_combined, several_batches))
+        self.hold: Hold = self._agree(self._choose_hold(options))
         columns = sum(parameter.numel() for parameter in self.parameters)
         logger.info(f"Task gradients: {tasks} x {columns:,}, held as {self.hold}.")
         self._held: Rows | Recomputed | None = None
@@ -102,7 +124,7 @@ class SharedGradients:
         self._held = None
 
     @contextmanager
-    def micro_batch(self, batch: Mapping[str, Any]) -> Iterator[None]:
+    def micro_batch(self, batch: Batch) -> Iterator[None]:
         """Around the forward and the backward of one micro-batch.
 
         Args:
@@ -125,12 +147,12 @@ class SharedGradients:
         self.held.close()
         return self.held
 
-    def _choose_layout(self, options: GradientOptions, probe: Callable[[], Mapping[str, Any]]) -> list[Taped]:
+    def _choose_layout(self, options: GradientOptions, probe: Batch) -> list[Taped]:
         if options.layout == "split":
             return []
         layers, reason = find_layers(self.model)
         if reason is None:
-            reason = why_not_segments(self.model, layers, probe())
+            reason = why_not_segments(self.model, layers, probe)
         # One process that differs would wait for gradients that the others never send.
         if not self._anywhere(reason is not None):
             logger.info("Task gradients: one mixed forward and backward, weight gradients formed per task.")
@@ -142,17 +164,18 @@ class SharedGradients:
         return []
 
     def _anywhere(self, here: bool) -> bool:
-        return bool(self._reduce_sum(torch.tensor(float(here), device=self.parameters[0].device)))
+        return bool(self._processes.reduce_sum(torch.tensor(float(here), device=self.parameters[0].device)))
 
-    def _choose_hold(self, options: GradientOptions, scoped: bool, several_batches: bool) -> Hold:
-        can_recompute = self.layout == "segments" and not self._whole
+    def _choose_hold(self, options: GradientOptions) -> Hold:
+        wanted = self._wanted
+        can_recompute = self.layout == "segments" and not wanted.whole
         if options.hold == "recompute" and not can_recompute:
             self._say("Task gradients cannot be recomputed here; they are held as rows.")
         elif options.hold != "auto":
             return options.hold
-        if scoped and can_recompute and not several_batches:
+        if wanted.scope is not None and wanted.all_combined and can_recompute and not wanted.several_batches:
             return "recompute"  # of parameters out of scope, which are combined too, nobody wants rows
-        apart = () if self._whole and self._steady else self._tables
+        apart = () if wanted.whole and wanted.steady else self._tables
         columns = sum(p.numel() for index, p in enumerate(self.parameters) if index not in apart)
         return choose_hold(self.tasks, columns, self.parameters[0].device, can_recompute)
 
@@ -163,8 +186,8 @@ class SharedGradients:
     def another(self) -> Rows | Recomputed:
         """Room for the gradients of one more backward of the same parameters."""
         if self.hold == "recompute":
-            return Recomputed(self.parameters, self._tables, self._layers, self.tasks, self._reduce_sum)
-        return self.rows_of(self.parameters, self._whole, self._steady)
+            return Recomputed(self.parameters, self._tables, self._layers, self.tasks, self._processes)
+        return self.rows_of(self.parameters, self._wanted.whole, self._wanted.steady)
 
     def rows_of(self, parameters: Sequence[nn.Parameter], whole: bool = False, steady: bool = True) -> Rows:
         """A place for other gradients by task.
@@ -177,7 +200,7 @@ class SharedGradients:
         mine = {id(parameter) for parameter in self.parameters}
         tables = lookup_tables(parameters, self.model.encoder) if all(id(p) in mine for p in parameters) else []
         dtype = torch.bfloat16 if self.hold == "bfloat16" else torch.float32
-        return Rows(parameters, tables, self.tasks, dtype, self._reduce_sum, whole, steady)
+        return Rows(parameters, tables, self.tasks, dtype, self._processes, whole, steady)
 
     def collect_into(self, held: Rows | Recomputed) -> None:
         """Form the gradients of a backward that is not the step's own, inside `micro_batch`."""

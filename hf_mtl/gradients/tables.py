@@ -1,11 +1,9 @@
 """Task gradients of an embedding table: only the rows of tokens that occur."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-Reduce = Callable[[Tensor], Tensor]
+from hf_mtl.processes import Processes
 
 PARTS = 8
 """Gradients per task that are kept before they are merged: more than the length groups of a micro-batch."""
@@ -39,19 +37,19 @@ class TableRows:
         if len(self._parts) > PARTS * self.tasks:
             self._merge()
 
-    def close(self, reduce_sum: Reduce) -> None:
+    def close(self, processes: Processes) -> None:
         """Add up what was collected, over the processes too: ``ids`` [U], ``values`` [T, U H]."""
         touched = torch.zeros(self.size, dtype=torch.float32, device=self.device)
         for _, ids, _ in self._parts:
             touched[ids] = 1.0
-        self.ids = reduce_sum(touched).nonzero().flatten()
+        self.ids = processes.reduce_sum(touched).nonzero().flatten()
         place = torch.empty(self.size, dtype=torch.int64, device=self.device)
         place[self.ids] = torch.arange(len(self.ids), device=self.device)
         rows = torch.zeros(self.tasks, len(self.ids), self.width, dtype=torch.float32, device=self.device)
         for task, ids, gradient in self._parts:
             rows[task].index_add_(0, place[ids], gradient.float())
         self._parts = []
-        self.values = reduce_sum(rows).flatten(1).to(self.dtype)
+        self.values = processes.reduce_sum(rows).flatten(1).to(self.dtype)
 
     def _merge(self) -> None:
         """Keep one gradient of every row that a task has touched, however many micro-batches a step has."""

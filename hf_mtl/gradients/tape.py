@@ -16,10 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from hf_mtl.batch import Cut
 from hf_mtl.gradients.unsupported import Unsupported
-
-Cut = Sequence[tuple[int, int, int]]
-"""Which rows of a length group are whose: task, first row, and the row after the last."""
 
 
 @dataclass
@@ -152,7 +150,7 @@ class Tape:
         self.encoder = encoder
         self.layers = list(layers)
         self._cuts: list[Cut] = []
-        self._cut: Cut = ()
+        self._cut: Cut = []
         self._rows: int | None = None  # None: outside a forward, where checkpointing computes a layer once more
 
     @contextmanager

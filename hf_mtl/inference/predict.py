@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hf_mtl.batch import to_device
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.loader import evaluation_batches
 from hf_mtl.data.tokens import EncodedSplit
@@ -71,99 +72,85 @@ def classes_alone(logits: Tensor) -> Tensor:
     return torch.stack([first, logits.isfinite().all(dim=1)], dim=1).float()
 
 
-@torch.no_grad()
-def predict_split(
-    forward: Callable[..., Any],
-    name: str,
-    split: EncodedSplit,
-    collator: Collator,
-    batch_size: int,
-    processes: Processes,
-    on_batch: Callable[[], bool],
-    keep: Keep,
-) -> SplitPredictions | None:
-    """Run a split through one head.
+@dataclass(frozen=True)
+class Predictor:
+    """Runs splits through single heads of a model.
 
-    Its rows are dealt to the processes in batches. Every so many batches the processes give what they have kept of
-    them to the first, so that no other holds more than that.
+    The rows of a split are dealt to the processes in batches. Every so many batches the processes give what they have
+    kept of them to the first, so that no other holds more than that.
 
     Args:
         forward: The forward of a `MultiTaskModel` in eval mode.
-        name: The task.
-        split: Its rows.
-        collator: A collator of this split alone, with stand-ins for missing labels.
         batch_size: Rows of a batch.
         processes: This process among the others.
         on_batch: Called after each batch; answers whether to go on.
-        keep: What is kept of the outputs, and where.
-
-    Returns:
-        The predictions; None on a process that does not get them.
-
-    Raises:
-        EvaluationLeft: On every process, if any was not to go on.
     """
 
-    def run(rows: NDArray[np.int64]) -> Tensor:
-        """The outputs that are kept of a batch, and its row losses, [B, K + 1]."""
-        batch = to_device(collator(np.zeros(len(rows), dtype=np.int64), rows), processes.device)
-        output = forward(**batch)
-        kept = keep.of(output.logits[name].float())
-        losses = output.row_losses[name].float() if split.labelled else kept.new_zeros(len(rows))
-        return torch.cat([kept, losses[:, None]], dim=1)
+    forward: Callable[..., Any]
+    batch_size: int
+    processes: Processes
+    on_batch: Callable[[], bool]
 
-    found = _run_in_pieces(run, split, batch_size, processes, on_batch, keep)
-    if found is None:
-        return None
-    losses = np.full(len(found), np.nan, dtype=np.float32)
-    losses[split.scored] = found[split.scored, -1]
-    return SplitPredictions(outputs=found[:, :-1], losses=losses, of_classes=keep.of is classes_alone)
+    @torch.no_grad()
+    def predict(self, name: str, split: EncodedSplit, collator: Collator, keep: Keep) -> SplitPredictions | None:
+        """Run a split through one head.
 
+        Args:
+            name: The task.
+            split: Its rows.
+            collator: A collator of this split alone, with stand-ins for missing labels.
+            keep: What is kept of the outputs, and where.
 
-def _run_in_pieces(
-    run: Callable[[NDArray[np.int64]], Tensor],
-    split: EncodedSplit,
-    batch_size: int,
-    processes: Processes,
-    on_batch: Callable[[], bool],
-    keep: Keep,
-) -> NDArray[np.float32] | None:
-    """What ``run`` answers for all rows, in dataset order [n, K + 1]; None on a process that does not get it."""
-    lengths, world = split.tokens.lengths, processes.world
-    # Everybody knows who has which rows, and that the first process has the most batches.
-    dealt = [evaluation_batches(lengths, batch_size, rank, world) for rank in range(world)]
-    at_once = min(max(1, PIECE // (batch_size * (keep.width + 1))), len(dealt[0]))
-    gets = keep.everywhere or processes.rank == 0
-    found = np.empty((len(lengths), keep.width + 1), dtype=np.float32) if gets else None
-    goes_on = True
-    for start in range(0, len(dealt[0]), at_once):
-        stop = start + at_once
-        # One more row than fit, which says whether the process has left; all pieces have the same shape.
-        piece = torch.zeros(at_once * batch_size + 1, keep.width + 1, device=processes.device)
-        filled = 0
-        for rows in dealt[processes.rank][start:stop]:
-            piece[filled : filled + len(rows)] = run(rows)
-            filled += len(rows)
-            goes_on = on_batch()
-            if not goes_on:
-                break
-        piece[-1, -1] = float(not goes_on)
-        pieces = processes.gather(piece)
-        if bool(pieces[:, -1, -1].any()):
-            raise EvaluationLeft
-        if found is not None:
-            for batches, values in zip(dealt, pieces.cpu().numpy(), strict=True):
-                rows = np.concatenate([*batches[start:stop], np.empty(0, dtype=np.int64)])
-                found[rows] = values[: len(rows)]
-    return found
+        Returns:
+            The predictions; None on a process that does not get them.
 
+        Raises:
+            EvaluationLeft: On every process, if any was not to go on.
+        """
 
-def to_device(value: Any, device: torch.device) -> Any:
-    """Move the tensors of a batch."""
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, dict):
-        return {key: to_device(item, device) for key, item in value.items()}
-    if isinstance(value, list):
-        return [to_device(item, device) for item in value]
-    return value
+        def run(rows: NDArray[np.int64]) -> Tensor:
+            """The outputs that are kept of a batch, and its row losses, [B, K + 1]."""
+            batch = to_device(collator(np.zeros(len(rows), dtype=np.int64), rows), self.processes.device)
+            output = self.forward(**batch)
+            kept = keep.of(output.logits[name].float())
+            losses = output.row_losses[name].float() if split.labelled else kept.new_zeros(len(rows))
+            return torch.cat([kept, losses[:, None]], dim=1)
+
+        found = self._run_in_pieces(run, split, keep)
+        if found is None:
+            return None
+        losses = np.full(len(found), np.nan, dtype=np.float32)
+        losses[split.scored] = found[split.scored, -1]
+        return SplitPredictions(outputs=found[:, :-1], losses=losses, of_classes=keep.of is classes_alone)
+
+    def _run_in_pieces(
+        self, run: Callable[[NDArray[np.int64]], Tensor], split: EncodedSplit, keep: Keep
+    ) -> NDArray[np.float32] | None:
+        """What ``run`` answers for all rows, in dataset order [n, K + 1]; None on a process that does not get it."""
+        lengths, world = split.tokens.lengths, self.processes.world
+        # Everybody knows who has which rows, and that the first process has the most batches.
+        dealt = [evaluation_batches(lengths, self.batch_size, rank, world) for rank in range(world)]
+        at_once = min(max(1, PIECE // (self.batch_size * (keep.width + 1))), len(dealt[0]))
+        gets = keep.everywhere or self.processes.rank == 0
+        found = np.empty((len(lengths), keep.width + 1), dtype=np.float32) if gets else None
+        goes_on = True
+        for start in range(0, len(dealt[0]), at_once):
+            stop = start + at_once
+            # One more row than fit, which says whether the process has left; all pieces have the same shape.
+            piece = torch.zeros(at_once * self.batch_size + 1, keep.width + 1, device=self.processes.device)
+            filled = 0
+            for rows in dealt[self.processes.rank][start:stop]:
+                piece[filled : filled + len(rows)] = run(rows)
+                filled += len(rows)
+                goes_on = self.on_batch()
+                if not goes_on:
+                    break
+            piece[-1, -1] = float(not goes_on)
+            pieces = self.processes.gather(piece)
+            if bool(pieces[:, -1, -1].any()):
+                raise EvaluationLeft
+            if found is not None:
+                for batches, values in zip(dealt, pieces.cpu().numpy(), strict=True):
+                    rows = np.concatenate([*batches[start:stop], np.empty(0, dtype=np.int64)])
+                    found[rows] = values[: len(rows)]
+        return found

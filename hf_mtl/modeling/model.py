@@ -6,12 +6,13 @@ from dataclasses import replace
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from hf_mtl.batch import Group, NoiseKeys
 from hf_mtl.errors import Mistake, ModelError, UserError
 from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.modeling.backbone import (
@@ -39,9 +40,9 @@ from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.modeling.probe import try_encoder
-from hf_mtl.modeling.ragged import Group, align_left, encode
+from hf_mtl.modeling.ragged import align_left, encode
 from hf_mtl.modeling.statistics import ClassWeights, Numbers, TargetStatistics, TaskStatistics, expect
-from hf_mtl.modeling.task_heads import HeadOutputs, Segments, TaskHeads
+from hf_mtl.modeling.task_heads import HeadOutputs, TaskHeads
 from hf_mtl.modeling.tokenizer_files import TokenizerPlace
 from hf_mtl.tasks import Task
 
@@ -228,10 +229,10 @@ class MultiTaskModel(PreTrainedModel):
         *,
         groups: Sequence[Group] | None = None,
         order: Tensor | None = None,
-        segments: Segments | None = None,
+        segments: Mapping[str, tuple[int, int]] | None = None,
         labels: Tensor | Mapping[str, Tensor] | None = None,
         task: str | None = None,
-        noise: Mapping[str, Any] | None = None,
+        noise: NoiseKeys | None = None,
         uncertainty: bool = False,
     ) -> MultiTaskOutput:
         """Encode rows and run heads on them, from one padded rectangle or from a collated batch.
@@ -261,7 +262,7 @@ class MultiTaskModel(PreTrainedModel):
             if input_ids is None:
                 raise TypeError("give input_ids, or the groups that the collator makes")
             named = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
-            groups = [align_left({key: value for key, value in named.items() if value is not None})]
+            groups = [align_left(cast(Group, {key: value for key, value in named.items() if value is not None}))]
         if isinstance(labels, Tensor):
             if task is None:
                 raise TypeError("a tensor of labels goes with task=...; give a dictionary of labels by task")
@@ -286,7 +287,7 @@ class MultiTaskModel(PreTrainedModel):
                 means.append(mean if penalties is None else mean + per_mass(penalties, masses))
         return torch.stack(means).mean() if means else None
 
-    def _noise(self, keys: Mapping[str, Any] | None, features: Tensor) -> Noise:
+    def _noise(self, keys: NoiseKeys | None, features: Tensor) -> Noise:
         if keys is not None:
             return Noise(keys["rows"], keys["step"])
         if self.training and self.heads.stochastic:

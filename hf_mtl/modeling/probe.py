@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from hf_mtl.errors import Mistake, ModelError, one_line
 from hf_mtl.modeling.heads.native import has_native_head
+from hf_mtl.modeling.in_passing import in_passing
 from hf_mtl.modeling.limits import longest_input, positions
 from hf_mtl.shown import get_logger
 
@@ -50,7 +51,7 @@ def try_encoder(encoder: PreTrainedModel, max_length: int | None) -> None:
 def _fails(encoder: PreTrainedModel, length: int) -> str:
     """What is wrong with what an encoder makes of a row; empty if nothing is."""
     try:
-        with _in_passing(encoder):
+        with _tried(encoder):
             states = _states(encoder, length, length)
     except Exception as error:  # each architecture wants its own inputs, and fails in its own way
         return f"{type(error).__name__}: {one_line(error)}"
@@ -61,7 +62,7 @@ def _fails(encoder: PreTrainedModel, length: int) -> str:
 def _reads_padding(encoder: PreTrainedModel) -> bool:
     """Whether an encoder makes something else of a row as soon as there is padding behind it."""
     length = _FEW // 2
-    with _in_passing(encoder):
+    with _tried(encoder):
         alone, padded = _states(encoder, length, length), _states(encoder, length, _FEW)[:, :length]
     return bool((alone - padded).abs().max() > _NOTICEABLE * alone.abs().max())
 
@@ -76,13 +77,7 @@ def _states(encoder: PreTrainedModel, length: int, padded: int) -> Tensor:
 
 
 @contextmanager
-def _in_passing(encoder: PreTrainedModel) -> Iterator[None]:
-    """Try something with an encoder, and leave no trace in it or in random numbers, of which some draw even so."""
-    modes = [(module, module.training) for module in encoder.modules()]
-    encoder.eval()
-    try:
-        with torch.no_grad(), torch.random.fork_rng():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
+def _tried(encoder: PreTrainedModel) -> Iterator[None]:
+    """Leave no trace of a try, in random numbers neither, of which some encoders draw in eval mode too."""
+    with in_passing(encoder), torch.no_grad(), torch.random.fork_rng():
+        yield

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hf_mtl.batch import Group
 from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.modeling.heads.base import Features, FeatureSource, TokenStates
 from hf_mtl.modeling.pooling import pool
-
-Group = dict[str, Tensor]
 
 
 def encode(
@@ -69,7 +68,14 @@ def align_left(inputs: Group) -> Group:
             return inputs
         _check_runs(starts.sum(dim=1))
     places = torch.arange(mask.shape[1], device=mask.device) + starts.int().argmax(dim=1, keepdim=True)
-    return {name: value.gather(1, places % mask.shape[1]) for name, value in inputs.items()}
+    places = places % mask.shape[1]
+    moved: Group = {
+        "input_ids": inputs["input_ids"].gather(1, places),
+        "attention_mask": mask.gather(1, places),
+    }
+    if "token_type_ids" in inputs:
+        moved["token_type_ids"] = inputs["token_type_ids"].gather(1, places)
+    return moved
 
 
 def _check_runs(runs: Tensor) -> None:
@@ -109,9 +115,11 @@ def _join(parts: Sequence[Features]) -> Features:
     )
 
 
-def _inputs(encoder_class: type[nn.Module], group: Group) -> Group:
-    names = ["input_ids", "attention_mask"] + ["token_type_ids"] * _takes_token_types(encoder_class)  # type: ignore[arg-type]
-    return {name: group[name] for name in names if group.get(name) is not None}
+def _inputs(encoder_class: type[nn.Module], group: Group) -> dict[str, Tensor]:
+    inputs = {"input_ids": group["input_ids"], "attention_mask": group.get("attention_mask")}
+    if _takes_token_types(encoder_class):  # type: ignore[arg-type]
+        inputs["token_type_ids"] = group.get("token_type_ids")
+    return {name: value for name, value in inputs.items() if value is not None}
 
 
 @cache

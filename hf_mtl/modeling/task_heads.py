@@ -20,8 +20,6 @@ from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.statistics import build_statistics
 from hf_mtl.tasks import Task
 
-Segments = Mapping[str, tuple[int, int]]
-
 
 @dataclass
 class HeadOutputs:
@@ -30,8 +28,8 @@ class HeadOutputs:
     Args:
         logits: Class logits [n, C], or targets in original units [n, D].
         row_losses: The data term of each row's loss, a sum over the units of its mass (`Task.masses`) [n], float32.
-        row_penalties: What joins it from the head, a sum over the same units, which may be negative [n], float32; only
-            of heads that have any.
+        row_penalties: What joins it from the head, a sum over the same units, which may be negative [n], float32;
+            only of heads that have any.
         penalty_values: The head's penalties by name, before their factors, detached [n].
         variances: Variance of the decoded distribution in the units of the logits, squared [n, C].
     """
@@ -151,7 +149,7 @@ class TaskHeads(nn.Module):
     def forward(
         self,
         features: Mapping[FeatureSource, Features],
-        segments: Segments,
+        segments: Mapping[str, tuple[int, int]],
         noise: Noise,
         labels: Mapping[str, Tensor] | None = None,
         uncertainty: bool = False,

@@ -1,11 +1,12 @@
 """Several schedules as one."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_mtl.data.course import Course
 from hf_mtl.errors import CheckpointError, Mistake
 from hf_mtl.schedules.base import Effect, Group, Run, Schedule
 
@@ -17,12 +18,12 @@ class Schedules:
 
     Args:
         schedules: The schedules, in the recipe's order.
-        run: Answers what they may know of the run.
+        course: Knows the lengths of the run.
     """
 
-    def __init__(self, schedules: Sequence[Schedule], run: Callable[[], Run]):
+    def __init__(self, schedules: Sequence[Schedule], course: Course):
         self.schedules = list(schedules)
-        self._run = run
+        self._course = course
 
     def __bool__(self) -> bool:
         return bool(self.schedules)
@@ -30,7 +31,8 @@ class Schedules:
     @property
     def run(self) -> Run:
         """What they may know of the run."""
-        return self._run()
+        course = self._course
+        return Run(tuple(course.sizes), course.total_steps, course.steps_per_epoch)
 
     @property
     def groups(self) -> list[Group]:
@@ -39,7 +41,7 @@ class Schedules:
 
     def effect(self, step: int) -> Effect:
         """All effects on an optimizer step."""
-        run = self._run()
+        run = self.run
         effect = Effect.none(len(run.tasks))
         for schedule in self.schedules:
             effect = effect & schedule.effect(step, run)
@@ -50,7 +52,8 @@ class Schedules:
 
         Of a very long run, the first of the steps that are looked at, which are spread evenly.
         """
-        run, numbered = self._run(), min(self._run().total_steps, _STEPS_NUMBERED)
+        run = self.run
+        numbered = min(run.total_steps, _STEPS_NUMBERED)
         steps = np.arange(numbered, dtype=np.int64)
         if run.total_steps > numbered:
             steps = steps * (run.total_steps - 1) // (numbered - 1)
@@ -63,8 +66,9 @@ class Schedules:
 
     def begin_window(self, step: int) -> None:
         """Let what was observed take effect."""
+        run = self.run
         for schedule in self.schedules:
-            schedule.begin_window(step, self._run())
+            schedule.begin_window(step, run)
 
     def observe_losses(self, step: int, losses: Mapping[str, float]) -> None:
         """Tell all of them the training losses of the tasks that a step had."""
@@ -78,7 +82,8 @@ class Schedules:
 
     def probes(self, step: int) -> list[tuple[Schedule, list[str]]]:
         """The schedules that want something measured before a step, and of which tasks."""
-        due = [(schedule, list(schedule.probe_due(step, self._run()))) for schedule in self.schedules]
+        run = self.run
+        due = [(schedule, list(schedule.probe_due(step, run))) for schedule in self.schedules]
         return [(schedule, tasks) for schedule, tasks in due if tasks]
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hf_mtl.gradients import GradientOptions, SharedGradients, shared_parameters
+from hf_mtl.gradients import GradientOptions, SharedGradients, Wanted, shared_parameters
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.processes import Processes
 from hf_mtl.training.step.task_batches import by_task
 from tests.modeling.families import TASKS, make_texts, padding_of
 
@@ -82,8 +83,8 @@ def by_autograd(model: MultiTaskModel, cut: Any, layout: str = "segments", seed:
 def shared(model: MultiTaskModel, family: str, **options: Any) -> SharedGradients:
     """The object under test."""
     chosen = {name: options.pop(name) for name in ("hold", "layout") if name in options}
-    probe = lambda: batch(family, seed=9)  # noqa: E731
-    return SharedGradients(model, len(TASKS), GradientOptions(**chosen), probe, lambda total: total, **options)
+    probe = batch(family, seed=9)
+    return SharedGradients(model, len(TASKS), GradientOptions(**chosen), probe, Processes(), Wanted(**options))
 
 
 def run(gradients: SharedGradients, model: MultiTaskModel, batches: Sequence[Any], seed: int = 5) -> Any:

@@ -5,6 +5,7 @@ import torch
 
 from hf_mtl.errors import UserError
 from hf_mtl.gradients import GradientOptions, SharedGradients, choice, shared_parameters
+from hf_mtl.processes import Processes
 from tests.gradients.batches import batch, by_autograd, difference, rows_of, run, shared
 from tests.modeling.families import FAMILIES, OTHERS, make_model
 
@@ -306,7 +307,6 @@ def test_the_processes_agree_on_what_the_least_memory_needs(monkeypatch: pytest.
     """Here the other process would hold nothing."""
     model = make_model("bert")
     others = iter([0.0, 1.0])  # its layout, and whether it recomputes
-    gradients = SharedGradients(
-        model, 3, GradientOptions(), lambda: batch("bert", seed=9), lambda total: total + next(others)
-    )
+    processes = Processes(world=2, reduce_sum=lambda total: total + next(others))
+    gradients = SharedGradients(model, 3, GradientOptions(), batch("bert", seed=9), processes)
     assert (gradients.layout, gradients.hold) == ("segments", "recompute")

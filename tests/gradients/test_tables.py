@@ -3,6 +3,7 @@
 import torch
 
 from hf_mtl.gradients.tables import PARTS, TableRows
+from hf_mtl.processes import Processes
 
 
 def test_many_micro_batches_add_up_and_keep_no_more_than_the_rows_they_touch() -> None:
@@ -17,7 +18,7 @@ def test_many_micro_batches_add_up_and_keep_no_more_than_the_rows_they_touch() -
             expected[task].index_add_(0, ids, gradient)
         assert len(table._parts) <= PARTS * 2
         assert sum(len(ids) for _, ids, _ in table._parts) <= 2 * 50 + PARTS * 2 * 20
-    table.close(lambda total: total)
+    table.close(Processes())
     weights = torch.tensor([0.5, -2.0])
     found = table.dense(weights @ table.values)
     assert torch.allclose(found, torch.einsum("t,tvh->vh", weights, expected), atol=1e-4)

@@ -85,10 +85,9 @@ def evaluate_run(
         if baselines:
             check_baselines(prepared)
         trainer = prepared.trainer(model, to_train=False)
-        trainer.tasks, trainer.trust = scoring_tasks(run, recipe, model.tasks), Trust.of(allow_code)
+        trainer.score_as(scoring_tasks(run, recipe, model.tasks), Trust.of(allow_code))
         trainer.tells_notes = False
-        trainer.score(rows)
-        results = {**trainer.scores.to_dict(), "split": split}
+        results = {**trainer.score(rows).to_dict(), "split": split}
         note_unscored(results, prepared, split)
         if baselines:
             add_baselines(results, prepared, rows)

@@ -10,6 +10,7 @@ from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.run.baselines import add_baselines
 from hf_mtl.training.run.prepare import Prepared, note_unscored
 from hf_mtl.training.saving import outbox
+from hf_mtl.training.scoring.scoring import Scores
 from hf_mtl.training.together import all_or_none
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
 from hf_mtl.training.watch.finite import refuse_broken_scores
@@ -33,11 +34,10 @@ def finish(
     Raises:
         DivergedError: If validation losses are not finite.
     """
-    if prepared.split("validation"):
-        trainer.evaluate()
-    refuse_broken_scores(trainer.scores.tasks, trainer.state, folder.path)  # before anybody can load or fetch it
+    scores = trainer.validate() if prepared.split("validation") else Scores({}, {})
+    refuse_broken_scores(scores.tasks, trainer.state, folder.path)  # before anybody can load or fetch it
     _publish(trainer, folder)
-    results = _results(trainer, prepared, test, baselines)
+    results = _results(trainer, scores, prepared, test, baselines)
     with all_or_none(folder.path):
         if trainer.args.push_to_hub:
             trainer.pack_card()
@@ -65,17 +65,18 @@ def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
         raise
 
 
-def _results(trainer: MultiTaskTrainer, prepared: Prepared, test: bool, baselines: bool) -> dict[str, Any]:
+def _results(
+    trainer: MultiTaskTrainer, scores: Scores, prepared: Prepared, test: bool, baselines: bool
+) -> dict[str, Any]:
     assert trainer.ending is not None
-    results = {**trainer.scores.to_dict(), "split": "validation", **trainer.ending.to_dict()}
-    results["notes"] = [*trainer.ending.sentences(), *trainer.scores.notes]
+    results = {**scores.to_dict(), "split": "validation", **trainer.ending.to_dict()}
+    results["notes"] = [*trainer.ending.sentences(), *scores.notes]
     note_unscored(results, prepared, "validation")
     if baselines:
         add_baselines(results, prepared, prepared.split("validation"))
     rows = prepared.split("test") if test else {}
     if rows:
-        trainer.score(rows)
-        results["test"] = trainer.scores.to_dict()
+        results["test"] = trainer.score(rows).to_dict()
         note_unscored(results["test"], prepared, "test")
         if baselines:
             add_baselines(results["test"], prepared, rows)

@@ -85,7 +85,7 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
 def _draw(figure: Path, trainer: MultiTaskTrainer, course: Course) -> bool:
     """Draw the mixture over time, if that can be done."""
     # From the first step to the end of the last window: a run of one window is a line too.
-    steps = np.append(course.steps, trainer.total_steps)
+    steps = np.append(course.steps, trainer.course.total_steps)
     shares = np.vstack([course.shares, course.shares[-1:]])
     passes = np.vstack([np.zeros_like(course.passes[:1]), course.passes])
     columns = {name: index for index, name in enumerate(trainer.mixture.sizes)}
@@ -108,7 +108,7 @@ def _check_figure(figure: Path) -> None:
 
 def mixture_course(trainer: MultiTaskTrainer) -> Course:
     """Follow the mixture through the run; what is learned, or follows evaluations, stays as it begins."""
-    window, total = trainer.args.window_steps, trainer.total_steps
+    window, total = trainer.args.window_steps, trainer.course.total_steps
     most = _MOST_DRAWN if trainer.schedules else _MOST_WINDOWS
     apart = window * max(1, math.ceil(total / window / most))
     steps = np.arange(0, max(total, 1), apart)
@@ -148,7 +148,7 @@ def _drawn(
 def summarise(trainer: MultiTaskTrainer, course: Course) -> PlanSummary:
     """Put the plan of a trainer in numbers."""
     assert trainer.train_dataset is not None
-    total = trainer.total_steps
+    total = trainer.course.total_steps
     rows = course.rows.sum(axis=0)
     tasks = [
         TaskPlan(
@@ -168,9 +168,9 @@ def summarise(trainer: MultiTaskTrainer, course: Course) -> PlanSummary:
     run = trainer.schedules.run
     return PlanSummary(
         tasks=tuple(tasks),
-        rows_per_step=trainer.rows_per_step,
+        rows_per_step=trainer.course.rows_per_step,
         steps=total,
-        epochs=total / trainer.steps_per_epoch,
+        epochs=total / trainer.course.steps_per_epoch,
         trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
         total_parameters=sum(p.numel() for p in parameters),
         real_tokens=real,
@@ -182,8 +182,8 @@ def summarise(trainer: MultiTaskTrainer, course: Course) -> PlanSummary:
 def tokens_of_first_window(trainer: MultiTaskTrainer) -> tuple[int, int]:
     """Real and padded tokens of the first window's steps, as they would be dealt and grouped."""
     collator = trainer.train_collator()
-    parts = trainer.processes.world * trainer.args.gradient_accumulation_steps
-    steps = range(min(trainer.args.window_steps, trainer.total_steps))
+    parts = trainer.processes.world * trainer.course.micro_batches
+    steps = range(min(trainer.args.window_steps, trainer.course.total_steps))
     counts = [_tokens(trainer.steps.plan(step), collator, parts) for step in steps]
     return sum(real for real, _ in counts), sum(padded for _, padded in counts)
 

@@ -21,9 +21,9 @@ from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.recipe import Recipe
 from hf_mtl.training.interruption import ending_at_once
 from hf_mtl.training.run.tokenizer import load_tokenizer
+from hf_mtl.training.scoring.scorer import Scorer
 from hf_mtl.training.trainer.argument_checks import check_training
 from hf_mtl.training.trainer.encoder_limits import check_token_ids, row_limit
-from hf_mtl.training.trainer.task_checks import check_scoring
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
 
 
@@ -120,7 +120,7 @@ class Prepared:
             check_token_ids(model, encoded, self.tokenizer)
             if scored:
                 unseen = {name: item for name, item in encoded.items() if name not in self.split("validation")}
-                check_scoring(model.tasks, unseen, Trust.of(self.recipe.allow_code), set())
+                Scorer(model.tasks, Trust.of(self.recipe.allow_code)).check(unseen)
 
     def trainer(self, model: MultiTaskModel, to_train: bool = True, **kwargs: Any) -> MultiTaskTrainer:
         """The Trainer of a model; one that only evaluates needs no training rows."""

@@ -144,7 +144,7 @@ def _run(
     interruption.place = "after the last step, before its results were written"
     interruption.go_on = _how_to_go_on(folder, asked)
     if start is not None:
-        _say_where_it_goes_on(int(start.name.split("-")[1]), trainer.total_steps)
+        _say_where_it_goes_on(int(start.name.split("-")[1]), trainer.course.total_steps)
     with folder.or_as_before():
         trainer.train(resume_from_checkpoint=str(start) if start else None)
         results = finish(trainer, prepared, folder, asked.test, asked.baselines)

@@ -1,21 +1,20 @@
 """Measurements of task gradients on a few rows."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_mtl.batch import divisor
-from hf_mtl.data.collate import Collator
-from hf_mtl.data.permutation import derive_key, permute
-from hf_mtl.inference.predict import to_device
+from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.modeling import MultiTaskModel, split_parameters
-from hf_mtl.modeling.parameters import training_flops
+from hf_mtl.modeling.in_passing import in_passing
 from hf_mtl.processes import Processes
 from hf_mtl.schedules import Probe
+from hf_mtl.training.step.flops import Flops
 
 PROBE_ROWS = 16
 
@@ -44,72 +43,57 @@ class Prober:
 
     Args:
         model: The model.
-        collator: Makes batches of the training rows.
-        seed: Seed of the rows that are drawn.
+        rows: The training rows, which it draws from.
         processes: This process among the others.
-        add_flops: Told the floating point operations of every extra pass.
-        rows: Rows of a measurement; a task with fewer gives all it has.
+        flops: Counts the operations of every pass.
+        size: Rows of a measurement; a task with fewer gives all it has.
     """
 
     def __init__(
         self,
         model: MultiTaskModel,
-        collator: Callable[[], Collator],
-        seed: int,
+        rows: TrainRows,
         processes: Processes,
-        add_flops: Callable[[float], None],
-        rows: int = PROBE_ROWS,
+        flops: Flops,
+        size: int = PROBE_ROWS,
     ):
         self.model = model
-        self.seed = seed
-        self.rows = rows
-        self._make_collator = collator
-        self._collator: Collator | None = None
+        self.size = size
+        self._rows = rows
         self._processes = processes
-        self._add_flops = add_flops
+        self._flops = flops
 
     def measure(self, probe: Probe, tasks: Sequence[str], step: int) -> dict[str, float]:
         """Measure some tasks before a step, with everything trainable.
 
         Args:
-            probe: ``gradient_norm``: norm of the gradient of the task's loss over the rows. ``fisher``: `fisher_trace`
-                over the rows.
+            probe: ``gradient_norm``: norm of the gradient of the task's loss over the rows. ``fisher``:
+                `fisher_trace` over the rows.
             tasks: The tasks.
             step: The step, which chooses the rows.
 
         Returns:
             One value per task; a task whose gradient is not finite has none.
         """
-        training = self.model.training
-        self.model.eval()
-        try:
+        # Not under autocast, where small gradients of float16 would be zero.
+        with in_passing(self.model, plain=True):
             mine = torch.tensor([self._measure(probe, task, step) for task in tasks], dtype=torch.float64)
-        finally:
-            self.model.train(training)
         values = self._processes.reduce_sum(mine.to(self._processes.device)) / self._processes.world
         return {task: value for task, value in zip(tasks, values.tolist(), strict=True) if math.isfinite(value)}
 
     def _measure(self, probe: Probe, task: str, step: int) -> float:
-        if self._collator is None:
-            self._collator = self._make_collator()
-        size = len(self._collator.splits[task].tokens)
-        rows = permute(np.arange(min(self.rows, size)), size, derive_key(self.seed, "probe", task, step))
+        rows = self._rows.draw(task, self.size, "probe", task, step)
         if probe == "gradient_norm":
-            return math.sqrt(squared_norm(self._gradient(self._collator, task, rows)))
-        singles = np.split(rows, len(rows))
-        return fisher_trace(self._gradient(self._collator, task, row) for row in singles)
+            return math.sqrt(squared_norm(self._gradient(task, rows)))
+        return fisher_trace(self._gradient(task, row) for row in np.split(rows, len(rows)))
 
     @torch.enable_grad()
-    def _gradient(self, collator: Collator, task: str, rows: np.ndarray) -> Sequence[Tensor | None]:
+    def _gradient(self, task: str, rows: NDArray[np.int64]) -> Sequence[Tensor | None]:
         """Gradient of the task's loss over these rows with respect to the shared parameters."""
-        index = collator.names.index(task)
-        tasks = np.full(len(rows), index, dtype=np.int64)
-        mass = float(collator.masses(tasks, rows)[index])
-        batch = to_device(collator(tasks, rows), self.model.device)
+        chosen = self._rows.together({task: rows})
+        batch, mass = self._rows.batch(chosen), self._rows.masses(chosen)[task]
         shared = [parameter for _, parameter in split_parameters(self.model)[0] if parameter.requires_grad]
-        # Not under autocast, which accelerate has put around `forward`: small float16 gradients would be zero.
-        forward: Any = vars(self.model).get("_original_forward", self.model)
-        loss = forward(**batch).row_losses[task].sum() / divisor(mass)
-        self._add_flops(training_flops(self.model.encoder, batch, backward=True))
+        loss = self.model(**batch).row_losses[task].sum() / divisor(mass)
+        self._flops.count(batch, backward=True)
         gradients: Sequence[Tensor | None] = torch.autograd.grad(loss, shared, allow_unused=True)
         return gradients

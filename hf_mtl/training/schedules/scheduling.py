@@ -1,13 +1,12 @@
 """Schedules in a run: they tell the plan which tasks take part, freeze parameters, and scale learning rates."""
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch.optim import Optimizer
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainingArguments
 
 from hf_mtl.data.learned_temperature import LearnedTemperature
 from hf_mtl.data.roster import Roster
@@ -41,13 +40,12 @@ def roster_of(schedules: Schedules, start: int, steps: int) -> Roster:
 ENOUGH_EVALUATIONS = 10
 
 
-class SchedulesCallback(TrainerCallback):
+class Scheduling:
     """Carries out what schedules say of a step, and tells them what they want to know.
 
     Args:
         schedules: The schedules.
-        groups: Freezes parameters.
-        prober: Measures gradients.
+        prober: Measures gradients of the model.
         learner: Learned temperatures, which follow the same losses; None: there are none.
         tasks: The tasks by name, to read evaluations by.
         signals: Logs ``frozen/<group>``, the share of steps that froze it, and ``temperature/<task>``.
@@ -56,7 +54,6 @@ class SchedulesCallback(TrainerCallback):
     def __init__(
         self,
         schedules: Schedules,
-        groups: Callable[[], FrozenGroups],
         prober: Prober,
         learner: LearnedTemperature | None,
         tasks: Mapping[str, Task],
@@ -67,7 +64,6 @@ class SchedulesCallback(TrainerCallback):
         self.learner = learner
         self.tasks = dict(tasks)
         self.signals = signals
-        self._make_groups = groups
         self._groups: FrozenGroups | None = None
         self._rates = ForOneStep("lr")
         self.rate_scale = 1.0
@@ -77,74 +73,57 @@ class SchedulesCallback(TrainerCallback):
         """The groups that this step does not train."""
         return frozenset() if self._groups is None else self._groups.frozen
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Note what is trainable: the optimizer and DDP are made with all of it."""
-        self._groups = self._make_groups()
-        if state.global_step == 0:  # later, the checkpoint has it
+    def begin(self, args: TrainingArguments, step: int) -> None:
+        """Note what is trainable: the optimizer and DDP are made with all of it.
+
+        Args:
+            args: The training arguments.
+            step: Steps that were trained before.
+        """
+        self._groups = FrozenGroups(self.prober.model)
+        if step == 0:  # later, the checkpoint has it
             if self.learner is not None:
                 self.learner.from_validation = planned_evaluations(args, self.schedules.run) >= ENOUGH_EVALUATIONS
-            self._measure(0)
+            self.measure(0)
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Freeze what the step does not train."""
+    def begin_step(self, step: int) -> None:
+        """Freeze what a step does not train.
+
+        Args:
+            step: The step, from 0.
+        """
         assert self._groups is not None
-        effect = self.schedules.effect(state.global_step)
+        effect = self.schedules.effect(step)
         self._groups.apply(effect.frozen)
         self.rate_scale = effect.learning_rate_scale
 
-    def on_pre_optimizer_step(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        optimizer: Optimizer | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def before_update(self, optimizer: Optimizer | None) -> None:
         """Scale the learning rates for this step."""
         if self.rate_scale != 1.0:
             self._rates.change(optimizer, lambda rate: rate * self.rate_scale)
 
-    def on_optimizer_step(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        optimizer: Optimizer | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def after_update(self, optimizer: Optimizer | None) -> None:
         """Give the scheduler of the learning rate back what it had set."""
         self._rates.put_back(optimizer)
         frozen = {group: float(group in self.frozen) for group in self.schedules.groups}
         self.signals.observe_gauges({f"frozen/{group_name(key)}": torch.tensor(frozen[key]) for key in frozen})
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Measure what is due before the next step, which may begin a window."""
-        self._measure(state.global_step)
+    def observe_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Tell the schedules the validation losses that are finite, of evaluations that the run itself makes.
 
-    def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: Mapping[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Tell the schedules the validation losses that are finite, of evaluations that the run itself makes."""
+        Args:
+            step: Steps that are trained.
+            metrics: What the Trainer logs of the evaluation.
+        """
         if self._groups is None:  # not training
             return
-        losses = _finite(metrics or {}, {task: f"eval_{task}_loss" for task in self.tasks})
-        self.schedules.observe_evaluation(state.global_step, losses)
+        losses = _finite(metrics, {task: f"eval_{task}_loss" for task in self.tasks})
+        self.schedules.observe_evaluation(step, losses)
         if self.learner is not None:
             keys = {name: f"eval_{name}_{headline_keys(task)[0]}" for name, task in self.tasks.items()}
-            self.learner.observe_evaluation(losses, _finite(metrics or {}, keys))
+            self.learner.observe_evaluation(losses, _finite(metrics, keys))
 
-    def step_done(self, step: int, result: StepResult) -> None:
+    def observe_losses(self, step: int, result: StepResult) -> None:
         """Tell the schedules and the learned temperatures the losses of a step that are finite.
 
         Args:
@@ -159,20 +138,18 @@ class SchedulesCallback(TrainerCallback):
             taus = self.learner.temperatures()
             self.signals.observe_gauges({f"temperature/{task}": torch.tensor(tau) for task, tau in taus.items()})
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Leave nothing frozen."""
-        self.rest()
-
     def rest(self) -> None:
-        """Have no effect on anything until training begins (again)."""
+        """Leave nothing frozen, and have no effect on anything until training begins (again)."""
         if self._groups is not None:
             self._groups.apply(())
         self._groups, self._rates, self.rate_scale = None, ForOneStep("lr"), 1.0
 
-    def _measure(self, step: int) -> None:
-        """Measure what is due before a step."""
+    def measure(self, step: int) -> None:
+        """Measure what is due before a step, which may begin a window.
+
+        Args:
+            step: The step, from 0.
+        """
         assert self._groups is not None
         for schedule, tasks in self.schedules.probes(step):
             assert schedule.probe is not None

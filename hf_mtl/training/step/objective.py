@@ -2,10 +2,12 @@
 
 L_t is the sum of the step's row losses of task t over all micro-batches and processes, divided by M_t, the sum of the
 rows' masses, which every process knows from the plan. How much a task counts follows its rows n_t, whatever their
-masses; a task whose M_t is 0 is absent from the step, as one without rows is. A micro-batch's part of the weighting's scalar is linear in its own rows, with factors
-c_t that the whole step shares: those of a scalar that is linear in the losses are known beforehand; the others need
-the step's losses first. The weighting's own parameters get their gradient at the end of the step from the reduced
-losses, the same on every process.
+masses; a task whose M_t is 0 is absent from the step, as one without rows is.
+
+A micro-batch's part of the weighting's scalar is linear in its own rows, with factors c_t that the whole step shares:
+those of a scalar that is linear in the losses are known beforehand; the others need the step's losses first. The
+weighting's own parameters get their gradient at the end of the step from the reduced losses, the same on every
+process.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +20,8 @@ from torch import Tensor
 from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION, LossWeighting, Reduction, exposure
 from hf_mtl.batch import StepFacts, divisor
 from hf_mtl.errors import CheckpointError
+from hf_mtl.modeling.output import MultiTaskOutput
+from hf_mtl.processes import Processes
 
 
 @dataclass
@@ -59,36 +63,32 @@ class Objective:
     Args:
         names: Task names, in task order.
         weighting: The loss weighting.
-        micro_batches: Answers the number of micro-batches of a step, over all processes.
-        reduce_sum: Adds a tensor up over the processes.
-        reduction: How much each task counts, see `hf_mtl.balancing.exposure`.
+        processes: This process among the others.
         penalties: Task and name of every penalty of the heads.
+        reduction: How much each task counts, see `hf_mtl.balancing.exposure`.
         exact_accumulation: Whether a weighting that needs the step's losses first gets those of the whole step, which
             with several micro-batches costs a forward of each; otherwise it gets those of each micro-batch.
-        device: Where the losses are.
     """
 
     def __init__(
         self,
         names: Sequence[str],
         weighting: LossWeighting,
-        micro_batches: Callable[[], int],
-        reduce_sum: Callable[[Tensor], Tensor],
-        reduction: Reduction = DEFAULT_REDUCTION,
+        processes: Processes,
         penalties: Sequence[tuple[str, str]] = (),
+        reduction: Reduction = DEFAULT_REDUCTION,
         exact_accumulation: bool = DEFAULT_EXACT_ACCUMULATION,
-        device: torch.device | str = "cpu",
     ):
         self.names = list(names)
         self.weighting = weighting
         self.reduction: Reduction = reduction
-        self._micro_batches = micro_batches
-        self._reduce_sum = reduce_sum
+        self._processes = processes
         self._penalties = list(penalties)
         self.exact_accumulation = exact_accumulation
-        self.device = torch.device(device)
+        self.device = processes.device
         self.absent = torch.zeros(len(names), dtype=torch.bool)  # in the step that was finished last
-        self._counts: Tensor | None = None
+        self._parts = 0  # micro-batches of the step over all processes
+        self._counts: Tensor
         self._masses: Tensor
         self._divisors: Tensor
         self._kappa: Tensor
@@ -100,27 +100,31 @@ class Objective:
         self._penalty_means: Tensor
 
     @property
-    def is_open(self) -> bool:
-        """Whether a step has begun and not been closed."""
-        return self._counts is not None
-
-    def abandon(self) -> None:
-        """Forget a step that was broken off."""
-        self._counts = None
-
-    @property
     def losses_first(self) -> bool:
         """Whether the next step's factors depend on its losses."""
         return "losses" in self.weighting.needs_now()
 
+    def begin(self, facts: StepFacts, micro_batches: int) -> None:
+        """Begin a step.
+
+        Args:
+            facts: What the plan says of the step. A task's exposure is that of the nominal step, so that dropping one
+                task leaves the others' coefficients as they are; gamma_t multiplies the task's part of the scalar.
+            micro_batches: This process's micro-batches of the step; every process has as many.
+        """
+        self._parts = micro_batches * self._processes.world
+        self._counts = self._per_task(facts["counts"])
+        self._masses = self._per_task(facts["masses"])
+        self._divisors = self._per_task([divisor(mass) for mass in facts["masses"]])
+        self._gamma = self._per_task(facts["gamma"])
+        kappa = exposure(self._per_task(facts["nominal"]), self.reduction)
+        self._kappa = torch.where(self._masses > 0, kappa * self._gamma, 0.0)
+        self._losses = torch.zeros_like(self._counts)
+        self._penalty_means = torch.zeros(len(self._penalties), dtype=torch.float64, device=self.device)
+        self._factors, self._scalar, self._constant = None, None, 0.0
+
     def micro_batch(
-        self,
-        row_losses: Mapping[str, Tensor],
-        step: StepFacts,
-        row_penalties: Mapping[str, Tensor] | None = None,
-        penalty_values: Mapping[str, Mapping[str, Tensor]] | None = None,
-        losses: Tensor | None = None,
-        constant: bool = True,
+        self, outputs: MultiTaskOutput, facts: StepFacts, losses: Tensor | None = None, constant: bool = True
     ) -> Tensor:
         """This micro-batch's part of the step's scalar; the parts of all micro-batches and processes add up to it.
 
@@ -128,12 +132,8 @@ class Objective:
         joins the scalar with the factor that L_t has in it, taken as a constant.
 
         Args:
-            row_losses: Loss of each row, a sum over the units of its mass, per task, [rows of that task in this
-                micro-batch].
-            step: The step. A task's exposure is that of the nominal step, so that dropping one task leaves the others'
-                coefficients as they are; gamma_t multiplies the task's part of the scalar.
-            row_penalties: What heads add to the losses of these rows, per task that has such a head.
-            penalty_values: The penalties by name, before their factors, to log.
+            outputs: What the model gave for the micro-batch: losses of its rows, and the heads' penalties.
+            facts: What the plan says of the micro-batch.
             losses: L_t of the whole step [T], where `losses_first` and there are several micro-batches.
             constant: Whether to add the micro-batch's share of what the scalar is beside the losses; only for the
                 first call of a micro-batch whose tasks come one by one.
@@ -141,41 +141,41 @@ class Objective:
         Returns:
             Scalar tensor with the graph of this micro-batch.
         """
-        if self._counts is None:
-            self._begin(step)
-        parts = {name: rows.sum() / self._divisors[self.names.index(name)] for name, rows in row_losses.items()}
+        parts = self.data_terms(outputs)
         mine = torch.zeros_like(self._losses)
         for name, part in parts.items():
             mine[self.names.index(name)] = part.detach()
-        factors = self._factors_of(mine, step, losses)
+        factors = self._factors_of(mine, facts, losses)
         self._losses += mine
-        share = self._constant / self._micro_batches() if constant else 0.0
+        share = self._constant / self._parts if constant else 0.0
         total = torch.tensor(share, dtype=torch.float64, device=self.device)
+        penalties = outputs.row_penalties or {}
         for name, part in parts.items():
-            if row_penalties and name in row_penalties:
-                part = part + row_penalties[name].sum() / self._divisors[self.names.index(name)]
+            if name in penalties:
+                part = part + penalties[name].sum() / self._divisors[self.names.index(name)]
             total = total + factors[self.names.index(name)].to(part.dtype) * part
-        for place, (task, name) in enumerate(self._penalties):
-            if penalty_values and task in penalty_values:
-                values = penalty_values[task][name]
-                self._penalty_means[place] += values.sum() / self._divisors[self.names.index(task)]
+        self._note_penalties(outputs.penalty_values or {})
         return total.to(torch.float32)
 
-    def _begin(self, step: StepFacts) -> None:
-        self._counts = self._per_task(step["counts"])
-        self._masses = self._per_task(step["masses"])
-        self._divisors = self._per_task([divisor(mass) for mass in step["masses"]])
-        self._gamma = self._per_task(step["gamma"])
-        kappa = exposure(self._per_task(step["nominal"]), self.reduction)
-        self._kappa = torch.where(self._masses > 0, kappa * self._gamma, 0.0)
-        self._losses = torch.zeros_like(self._counts)
-        self._penalty_means = torch.zeros(len(self._penalties), dtype=torch.float64, device=self.device)
-        self._factors, self._scalar, self._constant = None, None, 0.0
+    def data_terms(self, outputs: MultiTaskOutput) -> dict[str, Tensor]:
+        """Give this micro-batch's part of L_t, by task.
+
+        Args:
+            outputs: What the model gave for the micro-batch.
+        """
+        losses = outputs.row_losses or {}
+        return {name: rows.sum() / self._divisors[self.names.index(name)] for name, rows in losses.items()}
+
+    def _note_penalties(self, values: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Add up the penalties of the step, by task and name, before their factors, to log."""
+        for place, (task, name) in enumerate(self._penalties):
+            if task in values:
+                self._penalty_means[place] += values[task][name].sum() / self._divisors[self.names.index(task)]
 
     def _per_task(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float64, device=self.device)
 
-    def _factors_of(self, mine: Tensor, step: StepFacts, losses: Tensor | None) -> Tensor:
+    def _factors_of(self, mine: Tensor, facts: StepFacts, losses: Tensor | None) -> Tensor:
         """The factors c_t for a micro-batch, detached [T]."""
         if self._factors is not None:
             return self._factors
@@ -183,11 +183,11 @@ class Objective:
         if not self.losses_first:
             self._factors, self._constant, _ = self._linearise(self.weighting.scalar, 0 * self._masses, present)
         elif losses is None and not self.exact_accumulation:
-            divisors = self._per_task([divisor(mass) for mass in step["own_masses"]])
+            divisors = self._per_task([divisor(mass) for mass in facts["own_masses"]])
             own = mine * self._divisors / divisors
-            return self._linearise(self.weighting.scalar, own, self._per_task(step["own_masses"]) > 0)[0]
+            return self._linearise(self.weighting.scalar, own, self._per_task(facts["own_masses"]) > 0)[0]
         else:  # without losses, this is the only micro-batch of the process
-            losses = self._reduce_sum(mine) if losses is None else losses
+            losses = self._processes.reduce_sum(mine) if losses is None else losses
             self._factors, self._constant, self._scalar = self._linearise(self.weighting, losses, present)
         return self._factors
 
@@ -211,9 +211,8 @@ class Objective:
             learn: Whether the weighting's parameters get a gradient.
             stop: Whether this process wants to stop after the step.
         """
-        assert self._counts is not None, "finish() before any micro_batch()"
         vote = self._losses.new_full((1,), float(stop))  # rides along, see `hf_mtl.training.interruption`
-        reduced = self._reduce_sum(torch.cat([self._losses, self._penalty_means, vote]))
+        reduced = self._processes.reduce_sum(torch.cat([self._losses, self._penalty_means, vote]))
         losses, means, votes = reduced.split([len(self.names), len(self._penalties), 1])
         present = self._masses > 0
         with torch.enable_grad():
@@ -233,7 +232,6 @@ class Objective:
             votes.squeeze(),
         )
         self.absent = ~present
-        self._counts = None
         return result
 
     def _learn(self, scalar: Tensor | None) -> None:

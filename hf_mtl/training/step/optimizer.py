@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer, TrainingArguments
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling import MultiTaskModel, split_parameters
 
 
 def optimizer_class(args: TrainingArguments, model: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -76,6 +76,23 @@ def left_out(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Param
     """Find the parameters that want training and that an optimizer does not have."""
     there = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     return {name: one for name, one in parameters.items() if one.requires_grad and id(one) not in there}
+
+
+def with_own_groups(
+    optimizer: torch.optim.Optimizer, model: MultiTaskModel, args: MultiTaskTrainingArguments
+) -> None:
+    """Give heads and auxiliary parameters groups of their own in the optimizer that the Trainer has made.
+
+    Args:
+        optimizer: The optimizer, before its first step.
+        model: The model.
+        args: The training arguments.
+    """
+    if args.head_learning_rate is not None:
+        heads = [parameter for _, parameter in split_parameters(model)[1]]
+        split_groups(optimizer, heads, args.head_learning_rate)
+    rate = balancing_rate(optimizer, args)
+    split_groups(optimizer, model.heads.auxiliary_parameters(), rate, weight_decay=0.0)
 
 
 class ForOneStep:

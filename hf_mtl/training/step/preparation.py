@@ -1,9 +1,9 @@
 """What accelerate does to a model before it is trained, and how that is undone."""
 
 from torch import nn
-from transformers import Trainer
 
 from hf_mtl.errors import Mistake, RunError
+from hf_mtl.processes import Processes
 from hf_mtl.training.step.beside import without_compilation
 
 
@@ -26,18 +26,19 @@ def unprepare(model: nn.Module) -> None:
         model.forward = original
 
 
-def check_wrapped(trainer: Trainer, wrapped: nn.Module) -> None:
+def check_wrapped(model: nn.Module, wrapped: nn.Module, processes: Processes) -> None:
     """Refuse to train on several processes a model that nothing keeps the same on all of them.
 
     Args:
-        trainer: The Trainer.
+        model: The model itself.
         wrapped: The model as it is called in training.
+        processes: This process among the others.
 
     Raises:
         RunError: If it is the bare model.
     """
-    processes = trainer.accelerator.num_processes
-    if processes > 1 and without_compilation(wrapped) is trainer.model:
-        found = f"is not wrapped for the {processes} processes of this run: each would train a model of its own"
+    world = processes.world
+    if world > 1 and without_compilation(wrapped) is model:
+        found = f"is not wrapped for the {world} processes of this run: each would train a model of its own"
         remedy = "Build the model anew, prepare it with no Accelerator of your own, and freeze not all of it"
         raise RunError(Mistake("model", found, remedy))

@@ -1,16 +1,18 @@
 """Gradients of every task at parameters that were moved along its own gradient, for sharpness-aware methods."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from hf_mtl.batch import Batch
 from hf_mtl.gradients import Rows
+from hf_mtl.modeling.in_passing import RandomState
 from hf_mtl.modeling.moments import RunningMoments
-from hf_mtl.modeling.parameters import split_parameters, training_flops
-from hf_mtl.training.step.extra_passes import RandomState
+from hf_mtl.modeling.parameters import split_parameters
+from hf_mtl.training.step.flops import Flops
 
 
 class SecondBackward:
@@ -23,22 +25,13 @@ class SecondBackward:
         model: The model.
         rho: Length of the heads' displacement.
         rows: Makes a place for the gradients of some parameters by task.
-        backward: Runs a backward with the loss scaler's factor.
-        add_flops: Told the floating point operations of every pass.
+        flops: Counts the operations of every pass.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        rho: float,
-        rows: Callable[[Sequence[nn.Parameter]], Rows],
-        backward: Callable[[Tensor], None],
-        add_flops: Callable[[float], None],
-    ):
+    def __init__(self, model: Any, rho: float, rows: Callable[[Sequence[nn.Parameter]], Rows], flops: Flops):
         self.model = model
         self.rho = rho
-        self._add_flops = add_flops
-        self._backward = backward
+        self._flops = flops
         heads = [parameter for _, parameter in split_parameters(model)[1] if parameter.requires_grad]
         self.heads = rows(heads)
         self.begin()
@@ -46,9 +39,9 @@ class SecondBackward:
     def begin(self) -> None:
         """Start a step."""
         self.heads.begin()
-        self._passes: dict[int, list[tuple[Mapping[str, Any], RandomState]]] = {}
+        self._passes: dict[int, list[tuple[Batch, RandomState]]] = {}
 
-    def note(self, task: int, batch: Mapping[str, Any]) -> None:
+    def note(self, task: int, batch: Batch) -> None:
         """Before the first forward of one task's rows."""
         device = next(self.model.parameters()).device
         self._passes.setdefault(task, []).append((batch, RandomState(device)))
@@ -62,15 +55,13 @@ class SecondBackward:
         task: int,
         displacement: Iterator[tuple[nn.Parameter, Tensor]],
         factor: Tensor,
-        mass: Tensor,
     ) -> None:
         """Forward and backward of one task's rows at the perturbed parameters.
 
         Args:
             task: The task.
             displacement: What is added to each shared parameter.
-            factor: c_t, the factor of the task in the step's scalar.
-            mass: M_t, the mass of its rows in the step, above 0.
+            factor: What the sum of the task's row losses is multiplied by.
         """
         row = torch.eye(self.heads.tasks, device=self.heads.device)[task]
         mine = dict(self.heads.combine(row))
@@ -84,8 +75,8 @@ class SecondBackward:
                     rows = outputs.row_losses[name].sum()
                     if name in outputs.row_penalties:
                         rows = rows + outputs.row_penalties[name].sum()
-                    self._backward(rows * (factor / mass).to(rows.dtype))
-                    self._add_flops(training_flops(self.model.encoder, batch, backward=True))
+                    (rows * factor.to(rows.dtype)).backward()
+                    self._flops.count(batch, backward=True)
 
     @contextmanager
     def _moved(self, displacement: Sequence[tuple[nn.Parameter, Tensor]]) -> Iterator[None]:

@@ -1,13 +1,12 @@
 """A batch whose length groups are of one task each, as a batch for every task."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-import torch
+from hf_mtl.batch import Batch
 
 
-def by_task(inputs: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every task with rows, and its batch.
+def by_task(inputs: Batch) -> Iterator[tuple[str, Batch]]:
+    """Give every task with rows, and its batch.
 
     Args:
         inputs: A batch of the layout ``split``: groups follow the order of ``segments``.
@@ -17,18 +16,17 @@ def by_task(inputs: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         mine = [groups.pop(0)]
         while groups and groups[0]["cut"][0][0] == mine[0]["cut"][0][0]:
             mine.append(groups.pop(0))
-        batch = {
+        nobody = start == stop  # the row that stands in for none, see `hf_mtl.data.loader`
+        order = inputs["order"]
+        batch: Batch = {
             **inputs,
             "groups": mine,
             # The place of a row among the encodings of its task alone.
-            "order": inputs["order"][start:stop] - first,
+            "order": order.new_zeros(1) if nobody else order[start:stop] - first,
             "segments": {name: (0, stop - start)},
             "labels": {task: labels for task, labels in inputs["labels"].items() if task == name},
         }
         first += sum(len(group["input_ids"]) for group in mine)
-        if (noise := inputs.get("noise")) is not None:
-            batch["noise"] = {**noise, "rows": noise["rows"][start:stop]}
-        if start == stop:  # nobody's rows, see `hf_mtl.data.loader`
-            batch["order"] = torch.zeros(1, dtype=inputs["order"].dtype, device=inputs["order"].device)
-            batch["noise"] = inputs.get("noise")
+        if "noise" in inputs and not nobody:
+            batch["noise"] = {**inputs["noise"], "rows": inputs["noise"]["rows"][start:stop]}
         yield name, batch

@@ -1,7 +1,7 @@
 """Between the Trainer and the gradients of single tasks: when they are formed, who is told, what becomes of them."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from hf_mtl.balancing import FromGramian, GradientAggregator, LookAhead, LossWeighting, NonFiniteRows
+from hf_mtl.batch import Batch
 from hf_mtl.data.processes import is_main_process
+from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.gradients import (
     Chosen,
     GradientOptions,
@@ -18,13 +20,16 @@ from hf_mtl.gradients import (
     Recomputed,
     Rows,
     SharedGradients,
+    Wanted,
     shared_parameters,
 )
 from hf_mtl.gradients.reduction import reduce_gradients
+from hf_mtl.gradients.shared import Layout
 from hf_mtl.modeling.freezing import upper_parameters
-from hf_mtl.modeling.parameters import training_flops
+from hf_mtl.modeling.in_passing import gradients_put_back
 from hf_mtl.processes import Processes
 from hf_mtl.shown import get_logger
+from hf_mtl.training.step.flops import Flops
 from hf_mtl.training.step.objective import StepResult
 from hf_mtl.training.step.second_backward import SecondBackward
 
@@ -46,32 +51,25 @@ class TaskGradients:
 
     Args:
         model: The model.
-        names: Task names, in task order.
         weighting: The loss weighting.
         aggregator: The aggregator; None: the sum that the objective makes.
         options: How gradients are formed and held.
-        probe: Makes a few rows of two tasks as a batch whose groups are cut by task.
+        rows: Training rows, of which some show what works with the model.
         processes: This process among the others.
-        backward: Runs a backward with the loss scaler's factor.
-        micro_batches: Answers this process's micro-batches of a step.
-        add_flops: Told the floating point operations of what the training backward does not have.
+        flops: Counts the operations of what the training backward does not have.
     """
 
     def __init__(
         self,
         model: Any,
-        names: Sequence[str],
         weighting: LossWeighting,
         aggregator: GradientAggregator | None,
         options: GradientOptions,
-        probe: Callable[[], Mapping[str, Any]],
+        rows: TrainRows,
         processes: Processes,
-        backward: Callable[[Tensor], None],
-        micro_batches: Callable[[], int],
-        add_flops: Callable[[float], None],
+        flops: Flops,
     ):
         self.model = model
-        self._names = list(names)
         self.weighting = weighting
         self.aggregator = aggregator
         self.options = options
@@ -79,19 +77,23 @@ class TaskGradients:
         self.skipped = False  # this step
         self.tells_weighting = False  # in this step
         self.gramian: Tensor | None = None  # of the rows of this step's decision
-        self._micro_batches = micro_batches
-        self._add_flops = add_flops
         self._weights: Tensor
-        self._probe = probe
+        self._rows = rows
         self._processes = processes
-        self._backward = backward
+        self._flops = flops
         self._shared: SharedGradients | None = None
         self._second: SecondBackward | None = None
         self._data: Rows | Recomputed | None = None
 
-    @property
-    def shared(self) -> SharedGradients:
-        """Forms them; made on demand, when the model is where it will be trained."""
+    def prepare(self, micro_batches: int) -> Layout:
+        """Decide how they are formed, when the model is where it will be trained; once, unless a checkpoint differs.
+
+        Args:
+            micro_batches: This process's micro-batches of a step.
+
+        Returns:
+            How the tasks share the length groups of a batch.
+        """
         if self._shared is None:
             ahead = self.aggregator if isinstance(self.aggregator, LookAhead) else None
             if ahead is not None:
@@ -100,17 +102,18 @@ class TaskGradients:
                 self.model,
                 self.weighting.num_tasks,
                 self.options if ahead is None else replace(self.options, layout="split"),
-                self._probe,
-                self._processes.reduce_sum,
-                self._parameters(self._scope),
-                self._whole,
-                self._steady,
-                all_combined=self.aggregator is not None,
-                several_batches=self._micro_batches() > 1,
+                self._rows.probe(),
+                self._processes,
+                self._wanted(several_batches=micro_batches > 1),
             )
             if ahead is not None:
-                rows_of = self._shared.rows_of
-                self._second = SecondBackward(self.model, ahead.rho, rows_of, self._backward, self._add_flops)
+                self._second = SecondBackward(self.model, ahead.rho, self._shared.rows_of, self._flops)
+        return self._shared.layout
+
+    @property
+    def shared(self) -> SharedGradients:
+        """What forms them."""
+        assert self._shared is not None, "prepare() comes first"
         return self._shared
 
     @property
@@ -142,11 +145,11 @@ class TaskGradients:
         if self._second is not None:
             self._second.begin()
 
-    def micro_batch(self, batch: Mapping[str, Any]) -> AbstractContextManager[None]:
+    def micro_batch(self, batch: Batch) -> AbstractContextManager[None]:
         """Around the forward and backward of a micro-batch."""
         return self.shared.micro_batch(batch)
 
-    def before_task(self, task: int, batch: Mapping[str, Any]) -> None:
+    def before_task(self, task: int, batch: Batch) -> None:
         """Before the forward of one task's rows, where tasks go one by one."""
         if self._second is not None:
             self._second.note(task, batch)
@@ -158,7 +161,7 @@ class TaskGradients:
             self._second.take(task)
 
     @contextmanager
-    def data_terms(self, batch: Mapping[str, Any], task: int | None = None) -> Iterator[None]:
+    def data_terms(self, batch: Batch, task: int | None = None) -> Iterator[None]:
         """Around a backward of data terms alone, of which no other gradient is to remain.
 
         Where heads add penalties, the training backward does not have them apart.
@@ -168,19 +171,14 @@ class TaskGradients:
             task: The only task in it; None: the backward is taped.
         """
         assert self._data is not None
-        flops = [training_flops(self.model.encoder, batch, backward) for backward in (False, True)]
-        self._add_flops(flops[1] - flops[0])
-        before = {parameter: parameter.grad for parameter in self.model.parameters()}
-        for parameter in before:
-            parameter.grad = None
-        yield
-        if task is None:
-            self.shared.collect_into(self._data)
-        else:
-            assert isinstance(self._data, Rows)
-            self._data.add_task(task)
-        for parameter, gradient in before.items():
-            parameter.grad = gradient
+        self._flops.count_backward(batch)
+        with gradients_put_back(self.model):
+            yield
+            if task is None:
+                self.shared.collect_into(self._data)
+            else:
+                assert isinstance(self._data, Rows)
+                self._data.add_task(task)
 
     def finish(self, result: StepResult, grad_scale: float | None) -> None:
         """Decide, once per optimizer step, and write the gradients of the shared parameters.
@@ -203,7 +201,7 @@ class TaskGradients:
 
     def _write(self, direction: Iterator[tuple[nn.Parameter, Tensor]]) -> None:
         taken = {id(parameter) for parameter in self.shared.parameters}
-        reduce_gradients([p for p in self.model.parameters() if id(p) not in taken], self._processes.reduce_sum)
+        reduce_gradients([p for p in self.model.parameters() if id(p) not in taken], self._processes)
         for parameter, gradient in direction:
             parameter.grad = gradient
 
@@ -246,8 +244,9 @@ class TaskGradients:
         rows = self.shared.another()
         assert isinstance(rows, Rows)
         rows.begin()
+        of_rows = result.factors / result.masses * grad_scale
         for task in result.present.nonzero().flatten().tolist():
-            self._second.run(task, held.split(displacements[task]), result.factors[task], result.masses[task])
+            self._second.run(task, held.split(displacements[task]), of_rows[task])
             rows.add_task(task)
         rows.close()
         rows.scale(factors)
@@ -279,7 +278,7 @@ class TaskGradients:
             parameter.grad = None
         due = math.log10(self.skipped_steps).is_integer()
         if due and not scaled and is_main_process():  # a scaler tries what is too much, by design
-            tasks = ", ".join(f"'{self._names[task]}'" for task in error.tasks)
+            tasks = ", ".join(f"'{self._rows.names[task]}'" for task in error.tasks)
             logger.warning(
                 f"A step was skipped, the {self.skipped_steps}. so far: the gradient of {tasks} is not finite. "
                 "The log counts them as skipped_steps; a lower learning rate or max_grad_norm may help."
@@ -288,19 +287,18 @@ class TaskGradients:
             first = self.shared.parameters[0]
             first.grad = torch.full_like(first, float("inf"))
 
-    @property
-    def _whole(self) -> bool:
-        needs = set(self.weighting.needs) | set(self.aggregator.needs if self.aggregator else ())
-        return "jacobian" in needs
-
-    @property
-    def _steady(self) -> bool:
-        """Whether a column has to be the same parameter in every step."""
-        return self.aggregator is None or self.aggregator.steady or "jacobian" in self.weighting.needs
-
-    @property
-    def _scope(self) -> str:
-        return self.aggregator.scope if self.aggregator else getattr(self.weighting, "scope", "all")
+    def _wanted(self, several_batches: bool) -> Wanted:
+        """What the methods want of the gradients."""
+        aggregator, told = self.aggregator, "jacobian" in self.weighting.needs
+        if aggregator is None:
+            scope = self._parameters(getattr(self.weighting, "scope", "all"))
+            return Wanted(scope, whole=told, all_combined=False, several_batches=several_batches)
+        return Wanted(
+            self._parameters(aggregator.scope),
+            whole=told or "jacobian" in aggregator.needs,
+            steady=told or aggregator.steady,
+            several_batches=several_batches,
+        )
 
     def _parameters(self, scope: Any) -> list[nn.Parameter] | None:
         return None if scope == "all" else upper_parameters(self.model.encoder, scope)

@@ -1,9 +1,7 @@
 """COST's search: leave a point where the tasks conflict for one of equal losses and greater sharpness."""
 
-import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerState
 
 from hf_mtl.balancing import Teleporting
-from hf_mtl.batch import divisor
-from hf_mtl.data.collate import Collator
-from hf_mtl.data.permutation import derive_key, permute
+from hf_mtl.batch import Batch, divisor, model_inputs, to_device
+from hf_mtl.data.course import Course
+from hf_mtl.data.permutation import derive_key
 from hf_mtl.data.processes import is_main_process
+from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.gradients import shared_parameters
-from hf_mtl.inference.predict import to_device
-from hf_mtl.modeling.parameters import training_flops
+from hf_mtl.modeling.in_passing import in_passing
+from hf_mtl.processes import Processes
 from hf_mtl.shown import get_logger
+from hf_mtl.training.step.flops import Flops
 from hf_mtl.training.step.optimizer import ForOneStep
 
 logger = get_logger(__name__)
@@ -32,7 +32,7 @@ PASSES = 2
 Losses = Mapping[str, Tensor]
 
 
-class Teleportation(TrainerCallback):
+class Teleportation:
     """After a step whose gradients conflict, trains low-rank adapters on what the tasks share, and merges them.
 
     They minimise 10 mean_t |L_t - L0_t| - sharpness / 2 over two passes of the training rows, with L0 the losses
@@ -47,54 +47,36 @@ class Teleportation(TrainerCallback):
     Args:
         model: The model.
         aggregator: The aggregator, which says when.
-        collator: Makes batches of the training rows.
-        seed: Seed of the order of rows, the adapters and the noise.
-        rows: Rows of a batch.
-        step_batches: Answers this process's micro-batches of the step that has ended.
-        names: The tasks, in the aggregator's order.
-        reduce_sum: Adds a tensor up over the processes.
-        add_flops: Told the floating point operations of every pass.
+        rows: The training rows; their seed is that of the adapters and the noise too.
+        course: Knows how many rows a step has: as many come together here.
+        processes: This process among the others.
+        flops: Counts the operations of every pass.
     """
 
     def __init__(
         self,
         model: Any,
         aggregator: Teleporting,
-        collator: Callable[[], Collator],
-        seed: int,
-        rows: Callable[[], int],
-        step_batches: Callable[[], Sequence[Mapping[str, Any]]],
-        names: Sequence[str],
-        reduce_sum: Callable[[Tensor], Tensor],
-        add_flops: Callable[[float], None],
+        rows: TrainRows,
+        course: Course,
+        processes: Processes,
+        flops: Flops,
     ):
         self.model = model
         self.aggregator = aggregator
-        self.seed = seed
-        self._make_collator = collator
         self._rows = rows
-        self._step_batches = step_batches
-        self._names = list(names)
-        self._reduce_sum = reduce_sum
-        self._add_flops = add_flops
+        self._course = course
+        self._processes = processes
+        self._flops = flops
         self._direction: Tensor | None = None
         self._cosine = 1.0  # what the next step multiplies the betas by
         self._betas = ForOneStep("betas")
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def begin_step(self) -> None:
         """Forget the last conflict: not every step decides."""
         self.aggregator.last = None
 
-    def on_pre_optimizer_step(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        optimizer: Optimizer | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def before_update(self, optimizer: Optimizer | None) -> None:
         """Keep the aggregated gradient, if a search may follow; take the betas that the last search left."""
         if self._cosine != 1.0:
             cosine = self._cosine
@@ -105,26 +87,21 @@ class Teleportation(TrainerCallback):
             parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in shared_parameters(self.model)]
             self._direction = torch.cat([part.flatten() for part in parts]).clone()
 
-    def on_optimizer_step(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        optimizer: Optimizer | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def after_update(self, optimizer: Optimizer | None) -> None:
         """Give the optimizer its own betas back."""
         self._betas.put_back(optimizer)
 
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        optimizer: Optimizer | None = None,
-        **kwargs: Any,
+    def end_step(
+        self, state: TrainerState, batches: Sequence[Batch], learning_rate: float, optimizer: Optimizer | None
     ) -> None:
-        """Search, where it is due."""
+        """Search, where it is due.
+
+        Args:
+            state: The state of the Trainer.
+            batches: This process's micro-batches of the step that has ended.
+            learning_rate: Learning rate of the adapters.
+            optimizer: The optimizer of the run.
+        """
         direction, self._direction = self._direction, None
         epoch = max(math.ceil(state.epoch or 0.0) - 1, 0)  # of this step; an epoch's last one has the next number
         if direction is None or not self.aggregator.due(epoch):
@@ -135,8 +112,9 @@ class Teleportation(TrainerCallback):
                 f"COST: the tasks conflict at step {state.global_step}; {PASSES} passes seek another point."
             )
         before = torch.cat([p.detach().flatten().clone() for p in shared_parameters(self.model)])
-        with _plain(self.model):
-            self._search(self.aggregator.last.sharpness_weights, state.global_step, args.learning_rate)
+        # In float32: under autocast noise of this size is lost.
+        with in_passing(self.model, plain=True):
+            self._search(batches, self.aggregator.last.sharpness_weights, state.global_step, learning_rate)
         after = torch.cat([p.detach().flatten() for p in shared_parameters(self.model)])
         cosine = float(torch.nn.functional.cosine_similarity(after - before, direction, dim=0))
         if cosine > 0:
@@ -152,18 +130,16 @@ class Teleportation(TrainerCallback):
         """Continue where a checkpoint left off."""
         self._cosine = float(state["cosine"])
 
-    def _search(self, weights: Tensor, step: int, learning_rate: float) -> None:
-        collator = self._make_collator()
-        generator = torch.Generator().manual_seed(int(derive_key(self.seed, "teleport", step).view(np.int64)[0] >> 1))
-        targets = self._mean_losses(collator)
+    def _search(self, batches: Sequence[Batch], weights: Tensor, step: int, learning_rate: float) -> None:
+        key = derive_key(self._rows.seed, "teleport", step)
+        generator = torch.Generator().manual_seed(int(key.view(np.int64)[0] >> 1))
+        targets = self._mean_losses()
         adapters = Adapters(self.model, self.aggregator.rank, generator)
         optimizer = torch.optim.Adam(adapters.parameters(), lr=learning_rate)
-        current = [
-            (to_device(_without_plan(batch), self.model.device), batch["plan"]["masses"])
-            for batch in self._step_batches()
-        ]
+        device = self._processes.device
+        current = [(to_device(model_inputs(batch), device), batch["plan"]["masses"]) for batch in batches]
         for number in range(PASSES):
-            for batch, masses in self._batches(collator, step, number):
+            for batch, masses in self._all_rows(step, number):
                 losses = _task_losses(self._row_losses(batch, adapters.weights()), masses)
                 distance = torch.stack([(loss - targets[task]).abs() for task, loss in losses.items()]).mean()
                 sharpness = self._sharpness(current, adapters.weights(), weights, generator)
@@ -171,13 +147,13 @@ class Teleportation(TrainerCallback):
                 far = torch.autograd.grad(10 * distance, adapters.parameters())
                 sharp = _gradients(-0.5 * sharpness, adapters.parameters())
                 for factor, one, other in zip(adapters.parameters(), far, sharp, strict=True):
-                    factor.grad = one + self._reduce_sum(other)
+                    factor.grad = one + self._processes.reduce_sum(other)
                 optimizer.step()
         adapters.merge()
 
     def _sharpness(
         self,
-        batches: Sequence[tuple[Any, Sequence[float]]],
+        batches: Sequence[tuple[Batch, Sequence[float]]],
         weights: dict[str, Tensor],
         of_tasks: Tensor,
         generator: torch.Generator,
@@ -186,47 +162,38 @@ class Teleportation(TrainerCallback):
         for name, weight in weights.items():
             noise = torch.randn(weight.shape, generator=generator).to(weight)
             noisy[name] = weight + noise * (NOISE / noise.norm())
-        risen = [torch.zeros((), device=self.model.device) for _ in self._names]
+        risen = [torch.zeros((), device=self.model.device) for _ in self._rows.names]
         for batch, masses in batches:
             there, here = self._row_losses(batch, noisy), self._row_losses(batch, weights)
             for task, rows in here.items():
-                index = self._names.index(task)
+                index = self._rows.names.index(task)
                 risen[index] = risen[index] + (there[task] - rows).sum() / divisor(masses[index])
         mine = torch.stack(risen)
         # The absolute value is of the whole step's difference; this is a process's part of it.
-        signs = self._reduce_sum(mine.detach()).sign()
-        return (of_tasks.to(mine) * signs * mine).sum() / (len(self._names) * NOISE)
+        signs = self._processes.reduce_sum(mine.detach()).sign()
+        return (of_tasks.to(mine) * signs * mine).sum() / (len(self._rows.names) * NOISE)
 
-    def _row_losses(self, batch: Mapping[str, Any], weights: dict[str, Tensor]) -> Losses:
-        self._add_flops(training_flops(self.model.encoder, batch, backward=True))
+    def _row_losses(self, batch: Batch, weights: dict[str, Tensor]) -> Losses:
+        self._flops.count(batch, backward=True)
         outputs = functional_call(self.model, weights, args=(), kwargs=dict(batch))
         return {task: rows for task, rows in outputs.row_losses.items() if len(rows)}
 
     @torch.no_grad()
-    def _mean_losses(self, collator: Collator) -> dict[str, Tensor]:
+    def _mean_losses(self) -> dict[str, Tensor]:
         """L0: each task's loss over its training rows."""
         sums: dict[str, Tensor] = {}
         masses: dict[str, float] = {}
-        for batch, of_batch in self._batches(collator, 0, 0):
-            self._add_flops(training_flops(self.model.encoder, batch, backward=False))
+        for batch, of_batch in self._all_rows(0, 0):
+            self._flops.count(batch, backward=False)
             for task, rows in self.model(**batch).row_losses.items():
                 sums[task] = sums.get(task, 0.0) + rows.sum()
                 masses[task] = masses.get(task, 0.0) + of_batch[task]
         return {task: total / divisor(masses[task]) for task, total in sums.items()}
 
-    def _batches(
-        self, collator: Collator, step: int, number: int
-    ) -> Iterator[tuple[dict[str, Any], dict[str, float]]]:
+    def _all_rows(self, step: int, number: int) -> Iterator[tuple[Batch, dict[str, float]]]:
         """Every training row once, in an order of this search and pass, with the mass of each task in the batch."""
-        sizes = [len(split.tokens) for split in collator.splits.values()]
-        tasks = np.repeat(np.arange(len(sizes)), sizes)
-        rows = np.concatenate([np.arange(size) for size in sizes])
-        order = permute(np.arange(len(rows)), len(rows), derive_key(self.seed, "teleport", step, number))
-        for start in range(0, len(rows), self._rows()):
-            chosen = np.sort(order[start : start + self._rows()])  # sorted: ordered by task
-            batch = collator(tasks[chosen], rows[chosen])
-            masses = collator.masses(tasks[chosen], rows[chosen]).tolist()
-            yield to_device(batch, self.model.device), dict(zip(collator.names, masses, strict=True))
+        for chosen in self._rows.each_once(self._course.rows_per_step, "teleport", step, number):
+            yield self._rows.batch(chosen), self._rows.masses(chosen)
 
 
 class Adapters:
@@ -265,21 +232,6 @@ class Adapters:
             self._matrices[name].copy_(weight)
 
 
-@contextmanager
-def _plain(model: Any) -> Iterator[None]:
-    """Eval mode, without accelerate's autocast, in which noise of this size is lost."""
-    training, patched = model.training, vars(model).get("forward")
-    model.eval()
-    if "_original_forward" in vars(model):
-        model.forward = model._original_forward
-    try:
-        yield
-    finally:
-        if patched is not None:
-            model.forward = patched
-        model.train(training)
-
-
 def _task_losses(row_losses: Losses, masses: Mapping[str, float]) -> Losses:
     return {task: rows.sum() / divisor(masses[task]) for task, rows in row_losses.items()}
 
@@ -287,7 +239,3 @@ def _task_losses(row_losses: Losses, masses: Mapping[str, float]) -> Losses:
 def _gradients(total: Tensor, of: Sequence[Tensor]) -> Sequence[Tensor]:
     """Differentiate; zeros where there is no graph, as in a process without a row of the step: the others wait."""
     return torch.autograd.grad(total, of) if total.requires_grad else [torch.zeros_like(one) for one in of]
-
-
-def _without_plan(batch: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: copy.copy(value) for key, value in batch.items() if key != "plan"}

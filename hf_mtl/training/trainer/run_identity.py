@@ -3,7 +3,8 @@
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from hf_mtl.schedules import schedule_class
 from hf_mtl.training.trainer.run_terms import changed, plain, staying, with_what_may_change
 
 _OF_THE_MODEL = ("tasks", "head", "pooling", "dropout", "max_length", "lora", "freeze")
+Splits: TypeAlias = Mapping[str, Mapping[str, EncodedSplit]]
 _REMEDY = "Resume with what the run was begun with, or start anew in another folder"
 
 
@@ -31,22 +33,19 @@ class RunIdentity:
 
     Args:
         facts: The facts by dotted key; plain values.
-        rows: Hashes the rows of a split by task, for ``train`` and ``evaluation``; asked once, when first needed.
+        splits: The rows by task, as ``train`` and ``eval``; hashed once, when first needed.
         rows_of_process: Rows of a step on one process, as the arguments ask for them.
     """
 
-    def __init__(self, facts: Mapping[str, Any], rows: Callable[[], dict[str, dict[str, str]]], rows_of_process: int):
+    def __init__(self, facts: Mapping[str, Any], splits: Splits, rows_of_process: int):
         self.facts = dict(facts)
         self.rows_of_process = rows_of_process
-        self._rows = rows
-        self._hashed: dict[str, dict[str, str]] | None = None
+        self._splits = splits
 
-    @property
+    @cached_property
     def rows(self) -> dict[str, dict[str, str]]:
         """What the rows are, by split and task."""
-        if self._hashed is None:
-            self._hashed = self._rows()
-        return self._hashed
+        return {split: {name: _hash(rows) for name, rows in tasks.items()} for split, tasks in self._splits.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """The facts, and what the rows are."""
@@ -95,7 +94,7 @@ def identity_of(
     args: MultiTaskTrainingArguments,
     config: MultiTaskConfig,
     sections: tuple[Mapping[str, Any], Mapping[str, Any], Sequence[str | Mapping[str, Any]]],
-    splits: Mapping[str, Mapping[str, EncodedSplit]],
+    splits: Splits,
     follows_evaluations: bool,
 ) -> RunIdentity:
     """The identity of a Trainer's run.
@@ -117,7 +116,7 @@ def identity_of(
         "schedules": plain([_schedule(spec) for spec in schedules]),
     }
     rows = args.train_batch_size * args.gradient_accumulation_steps
-    return RunIdentity(facts, lambda: {split: _hashes(tasks) for split, tasks in splits.items()}, rows)
+    return RunIdentity(facts, splits, rows)
 
 
 def _balancing(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,10 +145,6 @@ def _with_defaults(function: Callable[..., Any], given: Mapping[str, Any]) -> di
     parameters = inspect.signature(function).parameters.values()
     defaults = {item.name: item.default for item in parameters if item.default is not item.empty}
     return {**defaults, **given}
-
-
-def _hashes(splits: Mapping[str, EncodedSplit]) -> dict[str, str]:
-    return {name: _hash(split) for name, split in splits.items()}
 
 
 def _hash(split: EncodedSplit) -> str:

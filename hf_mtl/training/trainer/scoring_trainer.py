@@ -2,71 +2,67 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from functools import partial
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
-from transformers.trainer_callback import TrainerControl
 from transformers.trainer_utils import PredictionOutput, speed_metrics
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.data.collate import Collator, default_group_cost
-from hf_mtl.data.processes import from_first
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import UserError
 from hf_mtl.evaluation import Trust
-from hf_mtl.gradients import plain_forward
-from hf_mtl.inference.encode import encode_splits
-from hf_mtl.inference.predict import Keep, SplitPredictions, predict_split
+from hf_mtl.inference.predict import Keep, Predictor, SplitPredictions
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.float32 import cast_for_a_while
-from hf_mtl.processes import Processes
+from hf_mtl.modeling.in_passing import plain_forward
 from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
-from hf_mtl.training.interruption import Interruption
-from hf_mtl.training.saving.staged import StagedTrainer
 from hf_mtl.training.scoring.own_metrics import is_number, kind_of, plain
-from hf_mtl.training.scoring.scoring import Scores, TaskScores, needed, score_split, together
+from hf_mtl.training.scoring.scorer import Scorer
+from hf_mtl.training.scoring.scoring import Scores
 from hf_mtl.training.scoring.temperatures import forget_temperatures, has_temperature, set_temperatures
-from hf_mtl.training.trainer.encoder_limits import check_token_ids, padding_id
+from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.setup import target_statistics
-from hf_mtl.training.trainer.task_checks import check_scoring
+from hf_mtl.training.trainer.stoppable_trainer import StoppableTrainer
 
 logger = get_logger(__name__)
 
-Datasets: TypeAlias = Mapping[str, Dataset | EncodedSplit] | Dataset
 
+class ScoringTrainer(StoppableTrainer):
+    """Evaluates and predicts dictionaries of datasets by task: every row once, in dataset order.
 
-class ScoringTrainer(StagedTrainer):
-    """Evaluates and predicts dictionaries of datasets by task: every row once, in dataset order."""
+    Args:
+        scorer: Scores the tasks.
+        encoder: Encodes the rows that it is given.
+        kwargs: As in `transformers.Trainer`; ``train_dataset`` and ``eval_dataset`` are encoded.
+    """
 
     args: MultiTaskTrainingArguments
     model: MultiTaskModel
-    control: TrainerControl
     optimizer: Any
-    tasks: dict[str, Task]
-    processes: Processes
-    interruption: Interruption
-    _encode_with: tuple[Any, int | None]  # tokenizer, longest row
-    scores = Scores({}, {})  # of the last evaluation; none yet
-    trust = Trust.CANONICAL  # whose code the metrics may run
-    _tried: set[tuple[str, str]]  # tasks and their metrics, not ours, that were loaded and computed once
     tells_notes = True  # on scores and on the end of a run; a recipe's run prints them under its table
 
-    def _encode(self, datasets: Datasets, split: str) -> dict[str, EncodedSplit]:
-        encoded = encode_splits(datasets, self.tasks, *self._encode_with, split)
-        check_token_ids(self.model, encoded, self._encode_with[0])
-        return encoded
+    def __init__(self, scorer: Scorer, encoder: RowEncoder, **kwargs: Any):
+        self.scorer = scorer
+        self.encoder = encoder
+        super().__init__(**kwargs)
 
-    def _collator(self, splits: Mapping[str, EncodedSplit]) -> Collator:
-        cost = self.args.group_cost
-        if cost is None:
-            cost = default_group_cost(self.args.device)
-        return Collator(splits, padding_id(self.model, self.processing_class), self.args.length_grouping, cost)
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """The tasks by name, as they are scored."""
+        return self.scorer.tasks
+
+    def score_as(self, tasks: Mapping[str, Task], trust: Trust) -> None:
+        """Score the model's tasks in another way from now on, with other metrics or columns.
+
+        Args:
+            tasks: The tasks by name.
+            trust: Whose code their metrics may run.
+        """
+        self.scorer = Scorer(tasks, trust)
 
     @as_disable_tqdm_says
     def evaluate(
@@ -83,22 +79,29 @@ class ScoringTrainer(StagedTrainer):
             ``eval_<task>_<metric>``, ``eval_<task>_loss``, and in the same dictionary ``eval_loss`` (mean over
             tasks), ``eval_average``, ``eval_macro`` and ``eval_worst``.
         """
-        self._memory_tracker.start()
-        started = time.time()
-        splits = self.eval_dataset if eval_dataset is None else self._encode(eval_dataset, "validation")
-        if not splits:
-            raise UserError("evaluation needs an eval_dataset with rows")
-        check_scoring(self.tasks, splits, self.trust, self._tried)
-        self.scores = self._score(splits)
-        self._tell_notes()
-        metrics = self.scores.flat(metric_key_prefix)
-        self._keep_comparable(metrics, metric_key_prefix)
-        rows = sum(len(split.tokens) for split in splits.values())
-        metrics.update(speed_metrics(metric_key_prefix, started, num_samples=rows))
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self._memory_tracker.start()  # here, as it looks for the name of its caller
+        _, metrics = self._evaluate_rows(eval_dataset, metric_key_prefix)
         self._memory_tracker.stop_and_update_metrics(metrics)
         return metrics
+
+    @as_disable_tqdm_says
+    def validate(self) -> Scores:
+        """Evaluate on the Trainer's ``eval_dataset``, as `evaluate` does, and give the scores by task."""
+        return self._evaluate_rows(None, "eval")[0]
+
+    def _evaluate_rows(self, datasets: Datasets | None, prefix: str) -> tuple[Scores, dict[str, float]]:
+        started = time.time()
+        splits = self.eval_dataset if datasets is None else self._encode(datasets, "validation")
+        if not splits:
+            raise UserError("evaluation needs an eval_dataset with rows")
+        scores = self._score(splits)
+        metrics = scores.flat(prefix)
+        self._keep_comparable(metrics, prefix)
+        rows = sum(len(split.tokens) for split in splits.values())
+        metrics.update(speed_metrics(prefix, started, num_samples=rows))
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return scores, metrics
 
     def _keep_comparable(self, metrics: dict[str, Any], prefix: str) -> None:
         """Make the score that decides on the best model undefined where a ``compute_metrics`` gives no number."""
@@ -108,6 +111,17 @@ class ScoringTrainer(StagedTrainer):
             if self.is_world_process_zero():
                 logger.warning_once(f"{watched} is {kind_of(metrics[key])}, and no number: it counts as undefined.")
             metrics[key] = math.nan
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """As the Trainer's, which takes an undefined score for one that is no better, and says so once."""
+        better = super()._determine_best_metric(plain(metrics), trial)  # its best value is saved
+        watched = (self.args.metric_for_best_model or "").removeprefix("eval_")
+        if math.isnan(metrics.get(f"eval_{watched}", 0.0)) and self.is_world_process_zero():
+            logger.warning_once(
+                f"{watched} is undefined (nan) at step {self.state.global_step}, which counts as no better, for the "
+                "best model and for early stopping."
+            )
+        return better
 
     @as_disable_tqdm_says
     def predict(
@@ -120,8 +134,11 @@ class ScoringTrainer(StagedTrainer):
             labels a row without one has class id -100, or NaN for the targets that are missing; a task of which no
             row has a label is not among them.
         """
+        self._memory_tracker.start()
         predictions: dict[str, np.ndarray] = {}
-        splits, metrics = self._score_test(test_dataset, metric_key_prefix, predictions)
+        splits = self._encode(test_dataset, "test")
+        _, metrics = self._score_test(splits, metric_key_prefix, predictions)
+        self._memory_tracker.stop_and_update_metrics(metrics)
         return PredictionOutput(
             predictions=predictions,
             label_ids={name: split.labels for name, split in splits.items() if split.labelled},
@@ -135,22 +152,16 @@ class ScoringTrainer(StagedTrainer):
         Args:
             test_dataset: The rows by task.
         """
-        self._score_test(test_dataset, "test", None)
-        return self.scores
+        return self._score_test(self._encode(test_dataset, "test"), "test", None)[0]
 
     def _score_test(
-        self, datasets: Datasets, prefix: str, predictions: dict[str, np.ndarray] | None
-    ) -> tuple[dict[str, EncodedSplit], dict[str, float]]:
+        self, splits: Mapping[str, EncodedSplit], prefix: str, predictions: dict[str, np.ndarray] | None
+    ) -> tuple[Scores, dict[str, float]]:
         """Predict and score rows; ``predictions`` takes every output by task, on every process."""
-        self._memory_tracker.start()
-        splits = self._encode(datasets, "test")
-        check_scoring(self.tasks, splits, self.trust, self._tried)
-        self.scores = self._score(splits, predictions)
-        self._tell_notes()
-        metrics = self.scores.flat(prefix)
+        scores = self._score(splits, predictions)
+        metrics = scores.flat(prefix)
         self.control = self.callback_handler.on_predict(self.args, self.state, self.control, metrics)
-        self._memory_tracker.stop_and_update_metrics(metrics)
-        return splits, metrics
+        return scores, metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As the Trainer's, which cannot save a record that holds numbers of numpy or torch."""
@@ -173,10 +184,10 @@ class ScoringTrainer(StagedTrainer):
         Raises:
             UserError: If there are no rows of a classification task.
         """
-        splits = self.eval_dataset if eval_dataset is None else self._encode(eval_dataset, "validation")
+        given = self.eval_dataset if eval_dataset is None else self._encode(eval_dataset, "validation")
         splits = {
             name: split
-            for name, split in (splits or {}).items()
+            for name, split in (given or {}).items()
             if has_temperature(self.tasks[name]) and len(split.scored)
         }
         if not splits:
@@ -188,37 +199,23 @@ class ScoringTrainer(StagedTrainer):
             self.log({f"logit_temperature/{name}": value for name, value in temperatures.items()})
         return temperatures
 
-    def _tell_notes(self) -> None:
-        if self.tells_notes and not self.is_in_train and self.is_world_process_zero():
-            for note in self.scores.notes:
-                logger.warning(note)
+    def _encode(self, datasets: Datasets, split: str) -> dict[str, EncodedSplit]:
+        return self.encoder.encode(datasets, self.tasks, split)
 
     def _score(self, splits: Mapping[str, EncodedSplit], predictions: dict[str, np.ndarray] | None = None) -> Scores:
-        """Score one task after another, on the first process, while the others wait for as long as that takes."""
-        statistics = target_statistics(self.model)
-        keep = {name: needed(self.tasks[name], self.compute_metrics) for name in splits}
-        if predictions is not None:
+        """Predict and score rows; ``predictions`` takes every output by task, on every process."""
+        self.scorer.check(splits)
+        own = self.compute_metrics
+        if predictions is None:
+            predicted = self._predict(splits, self.scorer.needs(splits, own))
+        else:
             keep = {name: Keep.outputs(self.tasks[name].num_outputs, everywhere=True) for name in splits}
-        found: dict[str, TaskScores] = {}
-        for name, prediction in self._predict(splits, keep):
-            if predictions is not None and prediction is not None:
-                # A function of the user's may work in the memory of what it is given.
-                mine = self.compute_metrics is None
-                predictions[name] = prediction.outputs if mine else prediction.outputs.copy()
-            if splits[name].labelled:
-                score = partial(self._score_task, name, splits[name], prediction, statistics.get(name))
-                found[name] = from_first(score)
-        return together(self.tasks, found)
-
-    def _score_task(
-        self,
-        name: str,
-        split: EncodedSplit,
-        prediction: SplitPredictions | None,
-        statistics: Mapping[str, Any] | None,
-    ) -> TaskScores:
-        assert prediction is not None  # the first process has it
-        return score_split(self.tasks[name], name, split, prediction, statistics, self.compute_metrics, self.trust)
+            predicted = _noting(self._predict(splits, keep), predictions, copies=own is not None)
+        scores = self.scorer.score(splits, predicted, target_statistics(self.model), own)
+        if self.tells_notes and not self.is_in_train and self.is_world_process_zero():
+            for note in scores.notes:
+                logger.warning(note)
+        return scores
 
     def _predict(
         self, splits: Mapping[str, EncodedSplit], keep: Mapping[str, Keep], aside: bool = False
@@ -253,12 +250,11 @@ class ScoringTrainer(StagedTrainer):
             with self.accelerator.autocast():
                 return plain_forward(model)(**batch)
 
+        predictor = Predictor(forward, self.args.eval_batch_size, self.processes, on_batch)
         for name, split in splits.items():
-            collator = self._collator({name: split.filled()})
+            collator = self.encoder.collator({name: split.filled()}, self.args)
             with cast_for_a_while(model, None if aside else self._evaluation_dtype):
-                found = predict_split(
-                    forward, name, split, collator, self.args.eval_batch_size, self.processes, on_batch, keep[name]
-                )
+                found = predictor.predict(name, split, collator, keep[name])
             yield name, found
 
     @property
@@ -275,3 +271,19 @@ class ScoringTrainer(StagedTrainer):
         if self.args.fp16_full_eval:
             return torch.float16
         return torch.bfloat16 if self.args.bf16_full_eval else None
+
+
+def _noting(
+    predicted: Iterable[tuple[str, SplitPredictions | None]], into: dict[str, np.ndarray], copies: bool
+) -> Iterator[tuple[str, SplitPredictions | None]]:
+    """Note all outputs on their way to the scores.
+
+    Args:
+        predicted: What is predicted, one task after another.
+        into: Takes the outputs by task.
+        copies: Whether to note a copy: a function of the user's may work in the memory of what it is given.
+    """
+    for name, prediction in predicted:
+        if prediction is not None:
+            into[name] = prediction.outputs.copy() if copies else prediction.outputs
+        yield name, prediction

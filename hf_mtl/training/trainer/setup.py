@@ -1,17 +1,18 @@
 """What a Trainer checks and prepares before its first step."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from hf_mtl.data.course import Course
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, Mistake, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.statistics import ClassWeights, TargetStatistics
-from hf_mtl.schedules import Run, Schedule, Schedules, build_schedule
+from hf_mtl.schedules import Schedule, Schedules, build_schedule
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Regression, SequenceClassification
 
@@ -137,13 +138,13 @@ def _given_weights(name: str, names: list[str], given: list[float] | dict[str, f
     return np.array(values, dtype=np.float64)
 
 
-def make_schedules(specs: Sequence[str | Mapping[str, Any]], tasks: list[str], run: Callable[[], Run]) -> Schedules:
+def make_schedules(specs: Sequence[str | Mapping[str, Any]], tasks: list[str], course: Course) -> Schedules:
     """Build the schedules of a run.
 
     Args:
         specs: Schedules as a recipe writes them.
         tasks: The tasks.
-        run: Answers what they may know of the run.
+        course: Knows the lengths of the run.
 
     Raises:
         UserError: If any of them cannot be built; the mistakes of all at once.
@@ -157,4 +158,4 @@ def make_schedules(specs: Sequence[str | Mapping[str, Any]], tasks: list[str], r
             mistakes += error.mistakes
     if mistakes:
         raise UserError(mistakes)
-    return Schedules(built, run)
+    return Schedules(built, course)

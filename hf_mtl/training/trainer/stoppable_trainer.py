@@ -8,24 +8,36 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers.trainer_callback import TrainerControl
 
 from hf_mtl.data.workers import hearing_of_deaths
 from hf_mtl.inference.predict import EvaluationLeft
+from hf_mtl.processes import Processes
+from hf_mtl.training.checkpoint import Stateful
 from hf_mtl.training.interruption import Interruption, can_take_signals
+from hf_mtl.training.saving.staged import StagedTrainer
 from hf_mtl.training.together import what_is_left
-from hf_mtl.training.trainer.balanced_trainer import BalancedTrainer
 from hf_mtl.training.trainer.unfinished import Unfinished
 
 
-class StoppableTrainer(BalancedTrainer):
+class StoppableTrainer(StagedTrainer):
     """Writes a checkpoint when all processes have agreed to stop; what was due in its step is done after a resume.
 
     Evaluations can be long, and whoever sends SIGTERM may wait for half a minute only. So a stop does not wait for
     one: it is put off, or left where it is under way, and the checkpoint says so.
     """
 
-    unfinished: Unfinished
+    control: TrainerControl
     _ended_step: int = -1  # the step whose end the Trainer has asked about last
+
+    def __init__(self, **kwargs: Any):
+        self.interruption, self.unfinished = Interruption(), Unfinished()
+        super().__init__(**kwargs)
+        self.processes = Processes.of(self.accelerator)
+
+    def stateful(self) -> dict[str, Stateful]:
+        """Everything that remembers and that the Trainer does not save itself, by name."""
+        return {**super().stateful(), "unfinished": self.unfinished}
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
         """As the Trainer's. Where processes stop, only the record is written now, and a checkpoint.
@@ -57,7 +69,7 @@ class StoppableTrainer(BalancedTrainer):
             step = self.state.global_step
             folder = Path(str(self.args.output_dir)) / f"checkpoint-{step}"
             raise self.interruption.stopped(
-                f"after step {step:,} of {self.total_steps:,}; the checkpoint is {folder}"
+                f"after step {step:,} of {self.state.max_steps:,}; the checkpoint is {folder}"
             )
 
     def _due_now(
@@ -70,7 +82,7 @@ class StoppableTrainer(BalancedTrainer):
         return {
             "evaluate": self.control.should_evaluate,
             "save": self.control.should_save,
-            "epoch_ends": step % self.steps_per_epoch == 0 and not asked_again,
+            "epoch_ends": float(self.state.epoch).is_integer() and not asked_again,
             "grad_norm": grad_norm,
             "learning_rate": learning_rate,
         }
@@ -105,24 +117,19 @@ class StoppableTrainer(BalancedTrainer):
         """As the Trainer's, once the step of the checkpoint is done with; there may be none after it."""
         due = self.unfinished.resume(self, self.processes.rank, self.processes.world)
         if due:
-            self._finish_step(due, **kwargs)
+            self._load_rng_state(kwargs["resume_from_checkpoint"])  # for a checkpoint that is written here
+            names = ("model", "trial", "epoch", "ignore_keys_for_eval", "start_time")
+            self._finish_step(due, *(kwargs[name] for name in names))
         if not (due and self.control.should_training_stop):
             super()._run_epoch(*args, **kwargs)
 
-    def _finish_step(
-        self,
-        due: dict[str, Any],
-        model: nn.Module,
-        trial: Any,
-        epoch: int,
-        ignore_keys_for_eval: Any,
-        start_time: float,
-        resume_from_checkpoint: str,
-        **kwargs: Any,
-    ) -> None:
-        """Evaluate and save what was put off."""
-        self._load_rng_state(resume_from_checkpoint)  # for a checkpoint that is written here
-        common = (model, trial, epoch, ignore_keys_for_eval, start_time)
+    def _finish_step(self, due: dict[str, Any], *common: Any) -> None:
+        """Evaluate and save what was put off.
+
+        Args:
+            due: What was.
+            common: What the Trainer passes on to `_maybe_log_save_evaluate` in every step.
+        """
         self.control.should_evaluate, self.control.should_save = due["evaluate"], due["save"]
         if due["epoch_ends"]:
             self.unfinished.due = {**due, "evaluate": False, "save": False}
@@ -132,6 +139,9 @@ class StoppableTrainer(BalancedTrainer):
             self.control = self.callback_handler.on_epoch_end(self.args, self.state, self.control)
             rate = due["learning_rate"]
             super()._maybe_log_save_evaluate(self._tr_loss, due["grad_norm"], *common, learning_rate=rate)
+
+    def end_workers(self) -> None:
+        """End the processes that work for a training, which may have ended before they had."""
 
     @contextmanager
     def _answering_signals(self) -> Iterator[None]:

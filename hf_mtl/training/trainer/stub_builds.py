@@ -5,23 +5,20 @@ import inspect
 import math
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from accelerate.utils import TorchDynamoPlugin
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.checkpoint import checkpoint
-from transformers import get_scheduler
+from transformers import Trainer, get_scheduler
 from transformers.integrations import get_reporting_integration_callbacks
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.errors import Mistake, UserError, known, one_line
 from hf_mtl.training.step.optimizer import optimizer_class
 from hf_mtl.training.trainer.argument_effects import CHECKPOINTING, OF_A_MODEL, word
-
-if TYPE_CHECKING:
-    from hf_mtl.training.trainer.planned_trainer import PlannedTrainer
 
 # Optimizers that update in the middle of a backward, where the tasks of the step are not yet weighed against another.
 _IN_BACKWARD = ("lomo", "adalomo")
@@ -112,16 +109,17 @@ def _target_mistakes(args: MultiTaskTrainingArguments, model: nn.Module) -> Iter
         yield Mistake("training.optim_target_modules", found, remedy)
 
 
-def check_builds(trainer: "PlannedTrainer") -> None:
+def check_builds(trainer: Trainer, steps: int) -> None:
     """Refuse an optimizer or a schedule that cannot be built for the model and the length of the run.
 
     Args:
         trainer: The Trainer; an optimizer or a schedule that the user gave is left as it is.
+        steps: Steps of the run.
 
     Raises:
         UserError: If there is one.
     """
-    args, steps = trainer.args, trainer.total_steps
+    args = trainer.args
     mistakes: list[Mistake] = []
     if trainer.optimizer is None and trainer.optimizer_cls_and_kwargs is None:
         mistakes += _target_mistakes(args, trainer.model)

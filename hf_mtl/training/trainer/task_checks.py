@@ -19,7 +19,6 @@ from hf_mtl.evaluation import (
     greater_is_better,
     perfect_outputs,
     score_keys,
-    try_metrics,
     undefined_metrics,
 )
 from hf_mtl.shown import get_logger
@@ -100,30 +99,6 @@ def check_evaluation(
         return
     watched = evaluation if args.eval_strategy != "no" else [*train, *evaluation]
     _check_best_metric(args, {name: tasks[name] for name in watched}, evaluation, own_metrics)
-
-
-def check_scoring(
-    tasks: Mapping[str, Task], splits: Mapping[str, EncodedSplit], trust: Trust, tried: set[tuple[str, str]]
-) -> None:
-    """Refuse to score rows with metrics that cannot be used, before anything is predicted.
-
-    Args:
-        tasks: The model's tasks.
-        splits: The rows to score, by task; those of which none has a label are not scored.
-        trust: Whose code the metrics may run.
-        tried: The tasks' metrics that have been loaded and tried; takes those that are now.
-
-    Raises:
-        DataError: With everything that is wrong.
-    """
-    labelled = {name: split for name, split in splits.items() if split.labelled}
-    scored = {name: tasks[name] for name in labelled}
-    mistakes = [*check_metrics(scored), *foreign_mistakes(scored, trust)]
-    if not mistakes:
-        for name, split in labelled.items():
-            mistakes += try_metrics(scored[name], name, split.labels[split.scored], trust, tried)
-    if mistakes:
-        raise DataError(mistakes)
 
 
 def _check_scores(tasks: Mapping[str, Task], evaluation: Mapping[str, EncodedSplit]) -> None:

@@ -17,47 +17,69 @@ The journey of one row, from file to update:
 10. The Trainer clips, the optimizer steps; learned balancing parameters get their gradient from the reduced losses.
 """
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import TrainOutput
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION, Teleporting
+from hf_mtl.batch import Batch
+from hf_mtl.data.collate import Collator
+from hf_mtl.data.course import Course
+from hf_mtl.data.loader import PlannedSteps, train_loader
 from hf_mtl.data.mixture import Mixture
+from hf_mtl.data.plan import Planner
+from hf_mtl.data.steps import StepSource
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.errors import RunError, UserError
+from hf_mtl.data.train_rows import TrainRows
+from hf_mtl.data.workers import Workers
+from hf_mtl.errors import UserError
 from hf_mtl.evaluation import Trust
 from hf_mtl.inference import manifest
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.processes import Processes
 from hf_mtl.progress import as_disable_tqdm_says, no_bars
 from hf_mtl.reporting.log_keys import MODEL_STEP
 from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.folder.fresh_folder import leaving_nothing
-from hf_mtl.training.interruption import Interruption, without_jit_checkpoint
+from hf_mtl.training.interruption import without_jit_checkpoint
 from hf_mtl.training.schedules.doubts import say_doubts
-from hf_mtl.training.schedules.frozen_groups import FrozenGroups
 from hf_mtl.training.schedules.probes import Prober
 from hf_mtl.training.schedules.schedule_checks import check_schedules, follows_evaluations
-from hf_mtl.training.schedules.scheduling import SchedulesCallback
+from hf_mtl.training.schedules.scheduling import Scheduling, roster_of
+from hf_mtl.training.scoring.scorer import Scorer
 from hf_mtl.training.scoring.temperatures import forget_temperatures
+from hf_mtl.training.step.absent_tasks import AbsentTasks
 from hf_mtl.training.step.balancing import (
     check_task_gradients,
     make_aggregator,
     make_gradient_options,
     make_weighting,
 )
-from hf_mtl.training.step.extra_passes import LossPass
-from hf_mtl.training.step.objective import Objective, StepResult
-from hf_mtl.training.step.preparation import unprepare
+from hf_mtl.training.step.beside import forget_passes_beside
+from hf_mtl.training.step.flops import Flops
+from hf_mtl.training.step.loss_pass import LossPass
+from hf_mtl.training.step.loss_scaler import LossScaler
+from hf_mtl.training.step.objective import Objective
+from hf_mtl.training.step.optimizer import (
+    add_balancing_group,
+    balancing_parameters,
+    balancing_rate,
+    left_out,
+    optimizer_class,
+    with_own_groups,
+)
+from hf_mtl.training.step.preparation import check_wrapped, unprepare
+from hf_mtl.training.step.step import Step
+from hf_mtl.training.step.step_maker import StepMaker
 from hf_mtl.training.step.task_gradients import OF_GRADIENTS, TaskGradients
 from hf_mtl.training.step.teleportation import Teleportation
 from hf_mtl.training.trainer.argument_checks import (
@@ -67,20 +89,18 @@ from hf_mtl.training.trainer.argument_checks import (
     search_unused,
 )
 from hf_mtl.training.trainer.beginning import Beginning
-from hf_mtl.training.trainer.callbacks import BalancingCallback, HeadsCallback, LogStepsCallback
 from hf_mtl.training.trainer.ddp_checks import check_ddp
-from hf_mtl.training.trainer.encoder_limits import row_limit
-from hf_mtl.training.trainer.ending import Ending, stays_stopped
+from hf_mtl.training.trainer.ending import Ending, ended_by, stays_stopped
 from hf_mtl.training.trainer.horizon import say_other_length
 from hf_mtl.training.trainer.own_code import take_tokenizer
 from hf_mtl.training.trainer.own_optimizer import check_fused, check_own_optimizer
+from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.run_identity import identity_of
-from hf_mtl.training.trainer.scoring_trainer import Datasets
+from hf_mtl.training.trainer.scoring_trainer import ScoringTrainer
 from hf_mtl.training.trainer.setup import fit_statistics, make_schedules
+from hf_mtl.training.trainer.step_callback import LogStepsCallback, StepCallback
 from hf_mtl.training.trainer.stub_builds import check_builds
-from hf_mtl.training.trainer.task_checks import check_evaluation, check_scoring, check_tasks
-from hf_mtl.training.trainer.unfinished import Unfinished
-from hf_mtl.training.trainer.watched_trainer import WatchedTrainer
+from hf_mtl.training.trainer.task_checks import check_evaluation, check_tasks
 from hf_mtl.training.watch.balance_watch import BalanceWatch
 from hf_mtl.training.watch.budget import Budget, limit_steps
 from hf_mtl.training.watch.conflicts import ConflictLog, SampledConflicts
@@ -90,7 +110,7 @@ from hf_mtl.training.watch.signals import TaskSignals
 logger = get_logger(__name__)
 
 
-class MultiTaskTrainer(WatchedTrainer):
+class MultiTaskTrainer(ScoringTrainer):
     """A `transformers.Trainer` whose model has several heads and whose datasets are dictionaries by task.
 
     Args:
@@ -114,6 +134,9 @@ class MultiTaskTrainer(WatchedTrainer):
         UserError: If arguments, data or model do not fit together; all mistakes at once.
     """
 
+    # compute_loss returns a part of the step's scalar, times the accumulation that the Trainer divides by.
+    loss_is_scaled_for_ga = False
+
     @leaving_nothing
     def __init__(
         self,
@@ -134,42 +157,33 @@ class MultiTaskTrainer(WatchedTrainer):
         sections = {"mixture": mixture, "balancing": balancing, "schedules": schedules}
         check_arguments(model, args, kwargs, train_dataset is not None, type(self), sections)
         assert model is not None
-        self.model = model
-        self.tasks = model.tasks
-        self.trust = Trust.of(allow_code, named_by_user=not model.config.tasks_from_file)
+        tasks, trust = model.tasks, Trust.of(allow_code, named_by_user=not model.config.tasks_from_file)
         limit_steps(args)
         search_unused(args)
-        check_tasks(args, self.tasks, train_dataset, eval_dataset, self.trust)
-        self._encode_with = (processing_class, row_limit(model, processing_class))
-        self._tried: set[tuple[str, str]] = set()
+        check_tasks(args, tasks, train_dataset, eval_dataset, trust)
+        scorer, encoder = Scorer(tasks, trust), RowEncoder(model, processing_class)
         own, overridden = kwargs.get("compute_metrics"), type(self).evaluate is not MultiTaskTrainer.evaluate
         with no_bars(args.disable_tqdm):
-            train = self._encode(train_dataset, "train") if train_dataset is not None else None
-            evaluation = self._encode(eval_dataset, "validation") if eval_dataset is not None else None
-            check_evaluation(args, self.tasks, train or {}, evaluation or {}, own, overridden)
-            check_scoring(self.tasks, evaluation or {}, self.trust, self._tried)
+            train = None if train_dataset is None else encoder.encode(train_dataset, tasks, "train")
+            evaluation = None if eval_dataset is None else encoder.encode(eval_dataset, tasks, "validation")
+            check_evaluation(args, tasks, train or {}, evaluation or {}, own, overridden)
+            scorer.check(evaluation or {})
         if train is not None and args.temperature_scaling:
-            check_temperature_scaling({name: self.tasks[name] for name in train}, evaluation or {})
-        self.interruption, self.unfinished = Interruption(), Unfinished()
+            check_temperature_scaling({name: tasks[name] for name in train}, evaluation or {})
+        self.flops = Flops(model)  # the Trainer begins to count while it is made
+        given = {"model": model, "args": args, "train_dataset": train, "eval_dataset": evaluation}
         with without_jit_checkpoint(args):
-            super().__init__(
-                model=model,
-                args=args,
-                train_dataset=train,
-                eval_dataset=evaluation,
-                processing_class=processing_class,
-                **kwargs,
-            )
+            super().__init__(scorer, encoder, **given, processing_class=processing_class, **kwargs)
         if processing_class is not None:
             model.remember_tokenizer(processing_class)
-        self.processes = Processes.of(self.accelerator)
-        self._rows_per_step: int | None = None
         self.ending: Ending | None = None
+        self.task_gradients: TaskGradients | None = None
+        self.teleportation: Teleportation | None = None
         self._best_step: int | None = None
         self._beginning = Beginning()
         self._makes_optimizer = kwargs.get("optimizers", (None,))[0] is None
-        self.task_gradients = None
-        self.teleportation: Teleportation | None = None
+        self._dealt: PlannedSteps | None = None
+        self._batches: Sequence[Batch] = ()  # of the step
         if train is not None:
             self._set_up_training(train, mixture or {}, balancing or {}, schedules)
 
@@ -183,108 +197,86 @@ class MultiTaskTrainer(WatchedTrainer):
         sizes = {name: len(split.tokens) for name, split in train.items()}
         fit_statistics(self.model, train, self.args.refit_statistics)
         self.mixture = Mixture(sizes, **mixture)
-        check_length(self.total_steps)
-        self._set_up_balancing(balancing)
+        self.course = Course(self.args, sizes, self.processes)
+        check_length(self.course.total_steps)
+        rows = TrainRows(self.train_collator(), self.args.seed, self.args.device)
+        self._set_up_balancing(balancing, rows)
         check_fused(self.args, self.weighting)
         check_own_optimizer(self.optimizer, self.lr_scheduler, self.weighting, self.model, self.args)
-        self.signals = TaskSignals(sizes)
-        self.finite = FiniteWatch(list(sizes), self._weights, self.processes.reduce_sum, str(self.args.output_dir))
-        self.objective = Objective(
-            list(sizes),
-            self.weighting,
-            micro_batches=lambda: self.args.gradient_accumulation_steps * self.processes.world,
-            reduce_sum=self.processes.reduce_sum,
-            reduction=balancing.get("reduction", DEFAULT_REDUCTION),
-            penalties=self.model.heads.penalty_names,
-            exact_accumulation=balancing.get("exact_accumulation", DEFAULT_EXACT_ACCUMULATION),
-            device=self.args.device,
-        )
-        self.schedules = make_schedules(schedules, list(sizes), self._run)
+        self.schedules = make_schedules(schedules, list(sizes), self.course)
         check_schedules(self.schedules, self.mixture.learner, self.model, self.args, self.eval_dataset or {})
         follows = follows_evaluations(self.schedules, self.mixture.learner)
         splits = {"train": train, "eval": self.eval_dataset or {}}
         self.identity = identity_of(self.args, self.model.config, (mixture, balancing, schedules), splits, follows)
-        self._scheduling = SchedulesCallback(
-            self.schedules,
-            lambda: FrozenGroups(self.model),
-            Prober(self.model, self.train_collator, self.args.seed, self.processes, self._add_flops),
-            self.mixture.learner,
-            {name: self.tasks[name] for name in sizes},
-            self.signals,
-        )
         check_ddp(self.args, len(sizes), self.task_gradients is None, self.schedules)
-        check_builds(self)
-        self.steps = self._new_steps(self.rows_per_step)
-        speaks = self.is_world_process_zero()
-        if speaks:
+        check_builds(self, self.course.total_steps)
+        self.steps = self._new_steps()
+        if self.is_world_process_zero():
             say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps)
-        self.balance = BalanceWatch(list(sizes), self.weighting, speaks)
-        self.add_callback(self.balance)
-        self.add_callback(LogStepsCallback())
-        self.add_callback(BalancingCallback(self.objective, self.after_update))
-        self.add_callback(HeadsCallback(self.model, self.signals, self.processes.reduce_sum))
-        self.add_callback(self._scheduling)
-        encoder = self.model.encoder
-        self.budget = Budget(lambda: any(p.requires_grad for p in encoder.parameters()), self._flops)
-        self.add_callback(self.budget)
-        if self.args.early_stopping_patience is not None:
-            self.add_callback(
-                EarlyStoppingCallback(self.args.early_stopping_patience, self.args.early_stopping_threshold)
-            )
+        self._set_up_callbacks(rows)
 
-    def _set_up_balancing(self, balancing: Mapping[str, Any]) -> None:
+    def _set_up_balancing(self, balancing: Mapping[str, Any], rows: TrainRows) -> None:
+        model, course, names = self.model, self.course, list(self.mixture.sizes)
         known = {
-            "steps_per_epoch": self.steps_per_epoch,
-            "total_steps": self.total_steps,
+            "steps_per_epoch": course.steps_per_epoch,
+            "total_steps": course.total_steps,
             "seed": self.args.seed,
         }
         self.weighting = make_weighting(balancing, self.tasks, self.mixture, **known).to(self.args.device)
-        aggregator = make_aggregator(balancing, list(self.mixture.sizes), self.args.seed)
+        aggregator = make_aggregator(balancing, names, self.args.seed)
         options = make_gradient_options(balancing.get("gradients") or {})
-        check_task_gradients(self.weighting, aggregator, self.model, self.mixture, self.args, options.layout)
-        several = len(self.mixture.sizes) > 1
-        if aggregator is not None or (several and self.weighting.needs & OF_GRADIENTS):
-            self.task_gradients = TaskGradients(
-                self.model,
-                list(self.mixture.sizes),
-                self.weighting,
-                aggregator,
-                options,
-                self.probe_batch,
-                self.processes,
-                self._backward,
-                micro_batches=lambda: self.args.gradient_accumulation_steps,
-                add_flops=self._add_flops,
-            )
-        if isinstance(aggregator, Teleporting) and self.task_gradients is not None:
-            self.teleportation = Teleportation(
-                self.model,
-                aggregator,
-                self.train_collator,
-                self.args.seed,
-                lambda: self.rows_per_step,
-                lambda: self._step_batches,
-                list(self.mixture.sizes),
-                self.processes.reduce_sum,
-                self._add_flops,
-            )
-            self.add_callback(self.teleportation)
-        self.conflicts = ConflictLog(list(self.mixture.sizes))
-        if aggregator is None and several and options.log_every:
-            self.add_callback(
-                SampledConflicts(
-                    self.model,
-                    self.train_collator,
-                    self.args.seed,
-                    self.args,
-                    self.conflicts,
-                    options,
-                    self._add_flops,
-                )
-            )
-        self._loss_pass = LossPass(
-            self.model, list(self.mixture.sizes), self.args.device, self.processes.reduce_sum, self._count_forward
+        check_task_gradients(self.weighting, aggregator, model, self.mixture, self.args, options.layout)
+        self.objective = Objective(
+            names,
+            self.weighting,
+            self.processes,
+            model.heads.penalty_names,
+            balancing.get("reduction", DEFAULT_REDUCTION),
+            balancing.get("exact_accumulation", DEFAULT_EXACT_ACCUMULATION),
         )
+        several = len(names) > 1
+        if aggregator is not None or (several and self.weighting.needs & OF_GRADIENTS):
+            methods = (self.weighting, aggregator, options)
+            self.task_gradients = TaskGradients(model, *methods, rows, self.processes, self.flops)
+        if isinstance(aggregator, Teleporting):
+            self.teleportation = Teleportation(model, aggregator, rows, course, self.processes, self.flops)
+        self.conflicts, self._samples = ConflictLog(names), None
+        if aggregator is None and several and options.log_every:
+            self._samples = SampledConflicts(model, rows, self.args, self.conflicts, options, self.flops)
+
+    def _set_up_callbacks(self, rows: TrainRows) -> None:
+        model, sizes, processes, scaler = self.model, self.mixture.sizes, self.processes, LossScaler(self.accelerator)
+        self.signals = TaskSignals(sizes)
+        self.budget = Budget(model.encoder, self.flops, processes)
+        trained: dict[str, nn.Module] = {"": model, "weighting.": self.weighting}
+        self.finite = FiniteWatch(list(sizes), trained, processes, str(self.args.output_dir))
+        tasks, learner = {name: self.tasks[name] for name in sizes}, self.mixture.learner
+        prober = Prober(model, rows, processes, self.flops)
+        self.scheduling = Scheduling(self.schedules, prober, learner, tasks, self.signals)
+        loss_pass = LossPass(model, list(sizes), processes, self.flops)
+        self.step_maker = StepMaker(model, self.objective, loss_pass, self.task_gradients, scaler, processes)
+        self.step_callback = StepCallback(
+            self.course,
+            self.step_maker,
+            model.heads,
+            AbsentTasks(self.objective),
+            self.scheduling,
+            scaler,
+            processes,
+            self.finite,
+            self.signals,
+            BalanceWatch(list(sizes), self.weighting, self.is_world_process_zero()),
+            self.conflicts,
+            self.budget,
+            self.task_gradients,
+            self.teleportation,
+            self._samples,
+        )
+        self.add_callback(LogStepsCallback())
+        self.add_callback(self.step_callback)
+        if self.args.early_stopping_patience is not None:
+            patience, threshold = self.args.early_stopping_patience, self.args.early_stopping_threshold
+            self.add_callback(EarlyStoppingCallback(patience, threshold))
 
     def hyperparameter_search(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse what builds its models with ``model_init``, which this Trainer does not take."""
@@ -293,26 +285,148 @@ class MultiTaskTrainer(WatchedTrainer):
             "model and a MultiTaskTrainer in every trial"
         )
 
+    # ---- Rows ----
+
+    def train_collator(self) -> Collator:
+        """Make what makes batches of the training rows."""
+        if self.train_dataset is None:
+            raise UserError("training needs a train_dataset")
+        return self.encoder.collator(self.train_dataset, self.args)
+
+    def _new_steps(self) -> StepSource:
+        planner = Planner(
+            self.mixture.sizes,
+            self.course.rows_per_step,
+            seed=self.args.data_seed if self.args.data_seed is not None else self.args.seed,
+            window_steps=self.args.window_steps,
+            min_per_task=self.mixture.min_per_task,
+            one_task_per_step=self.mixture.one_task_per_step,
+        )
+        return StepSource(
+            self.mixture,
+            planner,
+            self.course,
+            roster=lambda start: roster_of(self.schedules, start, self.args.window_steps),
+            on_window=self._begin_window,
+        )
+
+    def _begin_window(self, step: int) -> None:
+        self.schedules.begin_window(step)
+        if self.mixture.learner is not None:
+            self.mixture.learner.begin_window(step)
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Give this process's micro-batches of the planned steps; not to be sharded again."""
+        collator = self.train_collator()
+        if self.task_gradients is not None:
+            collator.layout = self.task_gradients.prepare(self.course.micro_batches)
+        workers = Workers(
+            self.args.dataloader_num_workers,
+            self.args.dataloader_prefetch_factor,
+            self.args.dataloader_multiprocessing_context,
+            None if self.args.dataloader_persistent_workers else self.course.steps_per_epoch,
+        )
+        rank, world, micro_batches = self.processes.rank, self.processes.world, self.course.micro_batches
+        self._dealt = PlannedSteps(self.steps, collator, rank, world, micro_batches, workers, self.args.seed)
+        pin_memory = self.args.dataloader_pin_memory and self.args.device.type == "cuda"
+        return train_loader(self._dealt, self.course, pin_memory)
+
+    def end_workers(self) -> None:
+        """End the processes that collate ahead, in a training that has ended before they had."""
+        if self._dealt is not None:
+            self._dealt.close()
+
+    def num_examples(self, dataloader: DataLoader) -> int:
+        """Count the training rows of all tasks."""
+        return sum(self.mixture.sizes.values())
+
     # ---- One optimizer step ----
 
-    def _learns(self) -> bool:
-        """The balancing parameters rest with the encoder, as in the few-task paper."""
-        return "encoder" not in self._scheduling.frozen
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """As the Trainer's; the step that is about to begin has all of its micro-batches at once."""
+        found = super().get_batch_samples(*args, **kwargs)
+        self._batches = found[0]
+        return found
 
-    def _step_done(self, result: StepResult) -> None:
-        self.finite.observe(self.state.global_step + 1, result)
-        self.signals.observe(result)
-        self.interruption.agree(float(result.votes))  # the device has been waited for just before
-        self.balance.observe(result)
-        if self._by_gradients and self.task_gradients is not None:
-            self.task_gradients.record(self.conflicts.observe)
-        self._scheduling.step_done(self.state.global_step, result)
+    def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
+        """As the Trainer's; the first micro-batch begins a step, the last one closes it."""
+        step = self._step_of(model, inputs)
+        with step.around(inputs):
+            loss = super().training_step(model, inputs, num_items_in_batch)
+        if self.accelerator.sync_gradients:
+            # The balancing parameters rest with the encoder, as in the few-task paper.
+            learns, stops = "encoder" not in self.scheduling.frozen, self.interruption.received is not None
+            result = step.finish(LossScaler(self.accelerator).factor, learns, stops)
+            self.step_callback.after_backward(result, self.state.global_step)
+            self.interruption.agree(float(result.votes))  # the device has been waited for just before
+        return step.logged(loss)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Give this micro-batch's part of the step's objective."""
+        loss, outputs = self._step_of(model, inputs).loss(model, inputs)
+        return (loss, outputs) if return_outputs else loss
+
+    def _step_of(self, model: nn.Module, inputs: Batch) -> Step:
+        """The step that is open, or else one that begins with the micro-batches that the Trainer has taken."""
+        step = self.step_maker.current
+        if step is not None and step.is_open:
+            return step
+        check_wrapped(self.model, model, self.processes)
+        forget_passes_beside(model)
+        return self.step_maker.begin(self._batches or [inputs])
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Make the Trainer's optimizer, with groups of their own for heads, auxiliary and balancing parameters.
+
+        A given optimizer keeps its groups, and gets one of the balancing parameters that it does not have.
+        """
+        given = self.optimizer is not None
+        optimizer = super().create_optimizer(model)
+        if not given:
+            with_own_groups(optimizer, self.model, self.args)
+        learned = balancing_parameters(self.weighting, self.model)
+        idle = self.args.balancing_learning_rate is not None and not learned
+        if idle and self.is_world_process_zero():
+            logger.warning("balancing_learning_rate does nothing here: no balancing parameters are learned.")
+        missing = left_out(optimizer, learned)
+        add_balancing_group(optimizer, missing.values(), balancing_rate(optimizer, self.args))
+        return self.optimizer
+
+    @staticmethod
+    def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, dict[str, Any]]:
+        """As the Trainer's, and ``adamax``, which it does not know."""
+        return optimizer_class(args, model)
+
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        """As the Trainer's, without the heads' auxiliary parameters, whose gradients are of another size."""
+        apart = {id(parameter) for parameter in self.model.heads.auxiliary_parameters()}
+        if not apart:
+            return super()._clip_grad_norm(model)
+        clipped = [parameter for parameter in model.parameters() if id(parameter) not in apart]
+        return self.accelerator.clip_grad_norm_(clipped, self.args.max_grad_norm)
 
     def _get_learning_rate(self) -> float:
-        """The learning rate of the step, for the log."""
-        return super()._get_learning_rate() * self._scheduling.rate_scale
+        """Give the learning rate of the step, for the log."""
+        return super()._get_learning_rate() * self.scheduling.rate_scale
 
-    def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
+    # ---- What is counted, watched and logged ----
+
+    @property
+    def current_flos(self) -> float:
+        """The operations that the Trainer's state does not have yet: the Trainer's own count, and all others."""
+        return self.flops.pending
+
+    @current_flos.setter
+    def current_flos(self, value: float) -> None:
+        self.flops.pending = value
+
+    def floating_point_ops(self, inputs: Batch) -> int:
+        """Ask the model: the Trainer's own count wants one rectangle of token ids."""
+        return self.model.floating_point_ops(inputs)
+
+    def _track_num_input_tokens(self, inputs: Batch) -> None:
         """Count the tokens of all length groups, padding too where ``include_num_input_tokens_seen`` says so."""
         if self.args.include_num_input_tokens_seen == "no":
             return
@@ -322,39 +436,62 @@ class MultiTaskTrainer(WatchedTrainer):
         tokens = self.processes.reduce_sum(torch.tensor(mine, device=self.args.device))
         self.state.num_input_tokens_seen += int(tokens)
 
-    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """The model's own count: the Trainer's asks for one rectangle of token ids."""
-        return self.model.floating_point_ops(inputs)
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As the Trainer's, with the tasks' losses, weights, shares and learning signals beside ``loss``."""
         if self.is_in_train and "loss" in logs:
-            logs = {**logs, **self.signals.flush(), **self.conflicts.flush(), **self.budget.record()}
+            spent = self.budget.record(self.state)
+            logs = {**logs, **self.signals.flush(), **self.conflicts.flush(), **spent}
             if self.task_gradients is not None and self.task_gradients.skipped_steps:
                 logs["skipped_steps"] = self.task_gradients.skipped_steps
         if not self.is_in_train and self.ending is not None and self.ending.step != self.state.global_step:
             logs = {**logs, MODEL_STEP: self.ending.step}
         super().log(logs, start_time)
 
+    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+        """As the Trainer's, once it is sure that there is something to log, save or evaluate."""
+        control, step, running = self.control, self.state.global_step, self.step_maker.current
+        last = control.should_training_stop or step >= self.state.max_steps
+        undecided = running is not None and running.skipped
+        skipped = undecided or self.accelerator.optimizer_step_was_skipped
+        self.finite.observe_update(step, skipped, scaled=self.accelerator.scaler is not None)
+        if last or control.should_log or control.should_evaluate or control.should_save:
+            self.finite.check(step, last)
+        super()._maybe_log_save_evaluate(*args, **kwargs)
+
     # ---- Checkpoints ----
 
     def stateful(self) -> dict[str, checkpoints.Stateful]:
         """Everything that remembers and that the Trainer does not save itself, by name."""
-        learner = {} if self.mixture.learner is None else {"temperature": self.mixture.learner}
+        perhaps = {
+            "temperature": self.mixture.learner,
+            "task_gradients": self.task_gradients,
+            "teleportation": self.teleportation,
+        }
         return {
             **super().stateful(),
-            **learner,
             "steps": self.steps,
             "identity": self.identity,
             "schedules": self.schedules,
             "weighting": self.objective,
-            **({} if self.task_gradients is None else {"task_gradients": self.task_gradients}),
-            **({} if self.teleportation is None else {"teleportation": self.teleportation}),
             "signals": self.signals,
             "budget": self.budget,
             "conflicts": self.conflicts,
-            "unfinished": self.unfinished,
+            **{name: part for name, part in perhaps.items() if part is not None},
         }
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """As the Trainer's; weights that are not finite are never written, nor is a good checkpoint rotated away."""
+        self.finite.check(self.state.global_step)
+        super()._save_checkpoint(model, trial)
+
+    def _load_best_model(self) -> None:
+        """As the Trainer's, which keeps the last step's model where the best checkpoint is gone."""
+        super()._load_best_model()
+        best = Path(str(self.state.best_model_checkpoint))
+        if best.is_dir():
+            self._best_step = checkpoints.step_of(best)
+
+    # ---- A training from its beginning to its end ----
 
     @as_disable_tqdm_says
     def train(
@@ -381,7 +518,7 @@ class MultiTaskTrainer(WatchedTrainer):
         self.ending, self._best_step = None, None
         with self._answering_signals():
             output = self._train_from(folder, trial, **kwargs)
-            self._end()
+            self.ending = self._end()
             self._stop_after_the_last_step()
             if self.args.temperature_scaling:
                 self.fit_temperatures()
@@ -389,11 +526,12 @@ class MultiTaskTrainer(WatchedTrainer):
 
     def _train_from(self, folder: Path | None, trial: Any, **kwargs: Any) -> TrainOutput:
         """Train from the beginning, or from a checkpoint if anything is left to do."""
-        self.refuse_occupied(folder, self.total_steps)
+        course = self.course
+        self.refuse_occupied(folder, course.total_steps)
         # What a run that broke off may have left: a step half done, and frozen what DDP is about to wrap.
-        self.objective.abandon()
+        self.step_maker.abandon()
         self.finite.begin()
-        self._scheduling.rest()
+        self.scheduling.rest()
         if self.model_wrapped is self.model:
             unprepare(self.model)  # what another Trainer may have left
         self._forget_unlogged()
@@ -402,20 +540,24 @@ class MultiTaskTrainer(WatchedTrainer):
         elif folder is None:
             self._begin_anew()
         if folder is None:
-            self._rows_per_step = None
-            self.steps = self._new_steps(self.rows_per_step)
-            self.weighting.observe(steps_per_epoch=self.steps_per_epoch, total_steps=self.total_steps)
+            course.begin()
+            self._plan_anew()
             return super().train(None, trial, **kwargs)
         stopped = self._adopt(folder)
         place = folder / "trainer_state.json"
         with checkpoints.reading(place, "the Trainer's state"):
             state = TrainerState.load_from_json(str(place))
-            ended = state.global_step >= self.total_steps or (stopped and state.global_step < state.max_steps)
+            ended = state.global_step >= course.total_steps or (stopped and state.global_step < state.max_steps)
         if ended:
             return self._already_trained(folder, state)
         if self.is_world_process_zero():
-            say_other_length(state.max_steps, self._run(), self.args, self.mixture, self.schedules)
+            say_other_length(state.max_steps, self.schedules.run, self.args, self.mixture, self.schedules)
         return super().train(str(folder), trial, **kwargs)
+
+    def _plan_anew(self) -> None:
+        """Begin the plan of the run at its first step, and tell the weighting how long it is."""
+        self.steps = self._new_steps()
+        self.weighting.observe(steps_per_epoch=self.course.steps_per_epoch, total_steps=self.course.total_steps)
 
     def _adopt(self, folder: Path) -> bool:
         """Continue a checkpoint's run: its rows per step, on however many processes there are now.
@@ -429,20 +571,10 @@ class MultiTaskTrainer(WatchedTrainer):
             rows = int(saved["steps"]["identity"]["rows_per_step"])
             stopped = bool(saved["callbacks"]["stopped"])
             asked = int(saved["identity"]["rows_of_process"])
-        if rows != self.rows_per_step:
+        if rows != self.course.rows_per_step:
             self.identity.check_rows(asked, rows, self.processes.world)
-            share = self.args.train_batch_size * self.processes.world
-            self.args.gradient_accumulation_steps = math.ceil(rows / share)
-            if self.is_world_process_zero():
-                logger.warning(
-                    f"The run has {rows} rows per step; on {self.processes.world} processes that is "
-                    f"gradient_accumulation_steps={self.args.gradient_accumulation_steps}."
-                )
-            self._rows_per_step = rows
-        if rows < self.processes.world * self.args.gradient_accumulation_steps:
-            raise RunError(f"{rows} rows per step cannot be dealt to {self.processes.world} processes; use fewer")
-        self.steps = self._new_steps(rows)
-        self.weighting.observe(steps_per_epoch=self.steps_per_epoch, total_steps=self.total_steps)
+        self.course.resume(rows)
+        self._plan_anew()
         checkpoints.restore(path, self.stateful())
         return stopped and stays_stopped(self.budget, self.args, self.callback_handler.callbacks)
 
@@ -459,3 +591,43 @@ class MultiTaskTrainer(WatchedTrainer):
         if self.args.load_best_model_at_end and best is not None and os.path.isdir(best):
             self._load_best_model()
         return TrainOutput(state.global_step, 0.0, {})
+
+    def _forget_unlogged(self) -> None:
+        """Drop what a training before has counted since its last record."""
+        self.signals.flush()
+        self.conflicts.flush()
+        self.flops.pending = 0
+
+    def _to_begin_anew(self) -> dict[str, checkpoints.Stateful]:
+        """What remembers from one training to the next; steps and arguments are each one's own."""
+        scaler = self.accelerator.scaler
+        parts = {name: part for name, part in self.stateful().items() if name not in ("steps", "identity")}
+        return parts if scaler is None else {**parts, "scaler": scaler}
+
+    def _begin_anew(self) -> None:
+        """Give everything that remembers the state before the first training, and make a new optimizer."""
+        self._beginning.restore(self._to_begin_anew())
+        if self._makes_optimizer:
+            self.optimizer = None
+        elif self.is_world_process_zero():
+            logger.warning(
+                "The optimizer that was given to the Trainer goes on with what it remembers; to begin anew, give "
+                "a new one to a new Trainer."
+            )
+
+    def _end(self) -> Ending:
+        """Note how the run ended, and say what nobody would expect of it."""
+        trained, planned, metric = self.state.global_step, self.course.total_steps, self.args.metric_for_best_model
+        ending = Ending(
+            step=trained if self._best_step is None else self._best_step,
+            trained_steps=trained,
+            planned_steps=planned,
+            ended_by=ended_by(trained, planned, self.budget.used_up > 0, self.callback_handler.callbacks),
+            skipped_steps=0 if self.task_gradients is None else self.task_gradients.skipped_steps,
+            keeps_best=self.args.load_best_model_at_end,
+            best_step=self.state.best_global_step,
+            watched=None if metric is None else (metric.removeprefix("eval_"), self.state.best_metric),
+        )
+        if self.tells_notes and self.is_world_process_zero() and (said := ending.sentences()):
+            logger.warning(" ".join(said))
+        return ending

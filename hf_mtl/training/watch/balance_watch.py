@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_mtl.balancing import LossWeighting
 from hf_mtl.shown import get_logger
@@ -18,7 +17,7 @@ _NOTHING_LEFT = 1e-8
 _CHOSEN = ("ew", "tw", "fixed", "rlw")
 
 
-class BalanceWatch(TrainerCallback):
+class BalanceWatch:
     """Warns once per task and run, after `STEPS_IN_A_ROW` of the task's steps in which the same holds.
 
     Starved: the task's weight is below `STARVED` of the mean weight of the step's tasks, while it has a loss. Where a
@@ -36,17 +35,12 @@ class BalanceWatch(TrainerCallback):
         self.names = names
         self.weighting = weighting
         self._watches = speaks and len(names) > 1 and weighting.name not in _CHOSEN
-        self._begin()
+        self.begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Begin a training, which may say again what one before has said."""
         self._in_a_row = torch.zeros(2, len(self.names), dtype=torch.int64)  # steps starved, steps resting
         self._told = torch.zeros_like(self._in_a_row, dtype=torch.bool)
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        """Another run may say it again."""
-        self._begin()
 
     def observe(self, result: StepResult) -> None:
         """Take one optimizer step."""

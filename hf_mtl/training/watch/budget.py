@@ -1,11 +1,14 @@
 """What a run has spent, and when that is enough."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from torch import nn
+from transformers import TrainerControl, TrainerState
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.processes import Processes
+from hf_mtl.training.step.flops import Flops
 
 
 def limit_steps(args: MultiTaskTrainingArguments) -> None:
@@ -15,37 +18,45 @@ def limit_steps(args: MultiTaskTrainingArguments) -> None:
         args.max_steps = min(args.max_steps, steps) if args.max_steps > 0 else steps
 
 
-class Budget(TrainerCallback):
+class Budget:
     """Counts backward passes, those through the encoder too, and stops a run that has used up its operations.
 
     Args:
-        encoder_trains: Answers whether the step that ends has trained any of the encoder.
-        flops: Answers the floating point operations so far, over all processes.
+        encoder: The encoder: a step whose end finds all of it frozen has not passed backwards through it.
+        flops: The count of floating point operations.
+        processes: This process among the others.
     """
 
-    def __init__(self, encoder_trains: Callable[[], bool], flops: Callable[[], float]):
+    def __init__(self, encoder: nn.Module, flops: Flops, processes: Processes):
         self.backward_passes = 0
         self.encoder_backward_passes = 0
         self.used_up = 0.0  # the operations after which it has stopped the run
-        self._encoder_trains = encoder_trains
+        self._encoder = encoder
         self._flops = flops
+        self._processes = processes
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """A run from its beginning has spent nothing."""
-        if state.global_step == 0:
+    def begin(self, step: int) -> None:
+        """Begin a training: a run from its beginning has spent nothing.
+
+        Args:
+            step: Steps that were trained before.
+        """
+        if step == 0:
             self.backward_passes = self.encoder_backward_passes = 0
         self.used_up = 0.0
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Count the step's micro-batches."""
+    def end_step(self, args: MultiTaskTrainingArguments, state: TrainerState, control: TrainerControl) -> None:
+        """Count the step's micro-batches, and stop the run where it has spent what it may.
+
+        Args:
+            args: The training arguments.
+            state: The state of the Trainer.
+            control: Takes the order to stop.
+        """
+        trains = any(parameter.requires_grad for parameter in self._encoder.parameters())
         self.backward_passes += args.gradient_accumulation_steps
-        self.encoder_backward_passes += args.gradient_accumulation_steps * self._encoder_trains()
-        limit = getattr(args, "max_flops", None)
-        if limit is not None and (spent := self._flops()) >= limit:
+        self.encoder_backward_passes += args.gradient_accumulation_steps * trains
+        if args.max_flops is not None and (spent := self._flops.total(state, self._processes)) >= args.max_flops:
             self.used_up = spent
             control.should_training_stop = True
 
@@ -53,12 +64,16 @@ class Budget(TrainerCallback):
         """Whether it was this budget that stopped the run, and the arguments now allow more."""
         return self.used_up > 0 and (args.max_flops is None or args.max_flops > self.used_up)
 
-    def record(self) -> dict[str, float]:
-        """What a log record says of it."""
+    def record(self, state: TrainerState) -> dict[str, float]:
+        """Say in a record of the log what was spent.
+
+        Args:
+            state: The state of the Trainer.
+        """
         return {
             "backward_passes": self.backward_passes,
             "encoder_backward_passes": self.encoder_backward_passes,
-            "flops": self._flops(),
+            "flops": self._flops.total(state, self._processes),
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,22 +1,21 @@
 """Do the tasks' gradients agree? Their norms, their cosines, and how often they conflict, for the log."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainingArguments
 
-from hf_mtl.batch import divisor
-from hf_mtl.data.collate import Collator
-from hf_mtl.data.permutation import derive_key, permute
-from hf_mtl.gradients import GradientOptions, SharedGradients, plain_forward, shared_parameters
-from hf_mtl.inference.predict import to_device
-from hf_mtl.modeling.parameters import training_flops
+from hf_mtl.batch import Batch, divisor
+from hf_mtl.data.train_rows import TrainRows
+from hf_mtl.gradients import GradientOptions, SharedGradients, shared_parameters
+from hf_mtl.modeling.in_passing import in_passing
+from hf_mtl.processes import Processes
 from hf_mtl.shown import get_logger
+from hf_mtl.training.step.flops import Flops
 from hf_mtl.training.step.task_batches import by_task
 
 logger = get_logger(__name__)
@@ -98,7 +97,7 @@ class ConflictLog:
         self._norms, self._weights, self._decisions = (torch.zeros(tasks).double() for _ in range(3))
 
 
-class SampledConflicts(TrainerCallback):
+class SampledConflicts:
     """Measures a run whose balancing decides without task gradients, on a few rows of each task every so many steps.
 
     In eval mode, without a draw from any generator: training goes on as if nothing had been measured. Every process
@@ -108,32 +107,28 @@ class SampledConflicts(TrainerCallback):
 
     Args:
         model: The model.
-        collator: Makes batches of the training rows.
-        seed: Seed of the rows that are drawn.
+        rows: The training rows, which it draws from.
         args: The training arguments, for the size of a sample.
         log: Takes the samples.
         options: How often, and how gradients are formed.
-        add_flops: Told the floating point operations of every sample.
+        flops: Counts the operations of every sample.
     """
 
     def __init__(
         self,
         model: Any,
-        collator: Callable[[], Collator],
-        seed: int,
+        rows: TrainRows,
         args: TrainingArguments,
         log: ConflictLog,
         options: GradientOptions,
-        add_flops: Callable[[float], None],
+        flops: Flops,
     ):
         self.model = model
-        self.seed = seed
         self.options = options
         self.log = log
+        self._rows = rows
         self._args = args
-        self._make_collator = collator
-        self._collator: Collator | None = None
-        self._add_flops = add_flops
+        self._flops = flops
         self._gradients: SharedGradients | None = None
         self._failed = False
 
@@ -150,37 +145,38 @@ class SampledConflicts(TrainerCallback):
         longer = 4 if self._args.fp16 else 1  # than a step, in float32
         return longer * self.options.log_every * math.ceil(steps / (2 * mine))
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Take a sample, where one is due and the encoder is trained."""
-        if self._failed or state.global_step % self.every or not shared_parameters(self.model):
+    def end_step(self, step: int) -> None:
+        """Take a sample, where one is due and the encoder is trained.
+
+        Args:
+            step: The step that has ended, from 1.
+        """
+        if self._failed or step % self.every or not shared_parameters(self.model):
             return
-        training = self.model.training
-        kept = {parameter: parameter.grad for parameter in self.model.parameters()}
-        for parameter in kept:
-            parameter.grad = None
-        self.model.eval()
         try:
-            self.log.observe(self._sample(state.global_step))
+            # Not under autocast to float16, where small gradients would be zero.
+            with in_passing(self.model, plain=not self._args.bf16, keep_gradients=True):
+                self.log.observe(self._sample(step))
         except Exception as error:  # no record is worth a run
             self._failed = True
             logger.warning(f"Conflicts of tasks are not recorded any more: {type(error).__name__}: {error}")
         finally:
-            self.model.train(training)
-            for parameter, gradient in kept.items():
-                parameter.grad = gradient
             if self._gradients is not None:
                 self._gradients.release()
 
     def _sample(self, step: int) -> Tensor:
+        """Form the Gramian of the tasks' gradients on some rows of each, [T, T]."""
         gradients = self._shared()
         gradients.begin()
-        tasks, rows = self._rows(step)
-        masses = self._own_collator.masses(tasks, rows)
+        drawn = {
+            name: self._rows.draw(name, self.rows_per_task, "conflicts", task, step)
+            for task, name in enumerate(self.log.names)
+        }
+        tasks, rows = self._rows.together(drawn)
+        masses = self._rows.masses((tasks, rows))
         for start in range(0, len(rows), self._args.train_batch_size):
             part = slice(start, start + self._args.train_batch_size)
-            batch = self._batch(tasks[part], rows[part], gradients.layout)
+            batch = self._rows.batch((tasks[part], rows[part]), gradients.layout)
             if gradients.layout == "segments":
                 with gradients.micro_batch(batch):
                     self._total(batch, masses).backward()
@@ -188,50 +184,21 @@ class SampledConflicts(TrainerCallback):
                 for name, mine in by_task(batch):
                     self._total(mine, masses).backward()
                     gradients.take(self.log.names.index(name))
-            self._add_flops(training_flops(self.model.encoder, batch, backward=True))
+            self._flops.count(batch, backward=True)
         return gradients.close().gramian()
 
     @torch.enable_grad()
-    def _total(self, batch: Mapping[str, Any], masses: np.ndarray) -> Tensor:
-        """A batch's part of the sum of the task losses over the sample, whose masses are [T]."""
-        # Not under autocast to float16, where small gradients would be zero.
-        forward = self.model if self._args.bf16 else plain_forward(self.model)
-        losses = forward(**batch).row_losses
-        divisors = dict(zip(self.log.names, map(divisor, masses.tolist()), strict=True))
-        return torch.stack([rows.sum() / divisors[name] for name, rows in losses.items()]).sum()
-
-    @property
-    def _own_collator(self) -> Collator:
-        self._collator = self._collator or self._make_collator()
-        return self._collator
-
-    def _rows(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Tasks and rows of a sample."""
-        sizes = [len(split.tokens) for split in self._own_collator.splits.values()]
-        rows = [
-            permute(np.arange(min(self.rows_per_task, size)), size, derive_key(self.seed, "conflicts", task, step))
-            for task, size in enumerate(sizes)
-        ]
-        return np.repeat(np.arange(len(rows)), [len(mine) for mine in rows]), np.concatenate(rows)
-
-    def _batch(self, tasks: np.ndarray, rows: np.ndarray, layout: str) -> dict[str, Any]:
-        self._own_collator.layout = layout  # type: ignore[assignment]
-        return to_device(self._own_collator(tasks, rows), self.model.device)
-
-    def _probe(self) -> dict[str, Any]:
-        splits = list(self._own_collator.splits.values())[:2]
-        rows = [np.arange(min(3, len(split.tokens))) for split in splits]
-        tasks = np.repeat(np.arange(len(rows)), [len(mine) for mine in rows])
-        return self._batch(tasks, np.concatenate(rows), "segments")
+    def _total(self, batch: Batch, masses: Mapping[str, float]) -> Tensor:
+        """A batch's part of the sum of the task losses over the sample, whose masses are given by task."""
+        losses = self.model(**batch).row_losses
+        return torch.stack([rows.sum() / divisor(masses[name]) for name, rows in losses.items()]).sum()
 
     def _shared(self) -> SharedGradients:
         if self._gradients is None:
+            options = GradientOptions(hold="recompute", layout=self.options.layout)
+            # Alone: every process measures the same rows, and adds up nothing.
+            alone = Processes(device=self._rows.device)
             self._gradients = SharedGradients(
-                self.model,
-                len(self.log.names),
-                GradientOptions(hold="recompute", layout=self.options.layout),
-                self._probe,
-                lambda total: total,
-                aside=True,
+                self.model, len(self.log.names), options, self._rows.probe(), alone, aside=True
             )
         return self._gradients

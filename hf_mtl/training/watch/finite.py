@@ -1,7 +1,7 @@
 """Do a run's losses and weights still hold numbers? Watched on the device, read where the Trainer logs or saves."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers.trainer_callback import TrainerState
 
 from hf_mtl.errors import DivergedError
+from hf_mtl.processes import Processes
 from hf_mtl.training.checkpoint import checkpoints
 from hf_mtl.training.step.objective import StepResult
 
@@ -33,22 +34,22 @@ class FiniteWatch:
 
     Args:
         names: The tasks, in task order.
-        parameters: Answers the weights by name: the model's, and those of the weighting.
-        reduce_sum: Adds a tensor up over the processes.
+        modules: What is trained, by what its weights are called before their own names.
+        processes: This process among the others.
         output_dir: Where the checkpoints are, to name the last good one.
     """
 
     def __init__(
         self,
         names: Sequence[str],
-        parameters: Callable[[], Iterable[tuple[str, nn.Parameter]]],
-        reduce_sum: Callable[[Tensor], Tensor],
+        modules: Mapping[str, nn.Module],
+        processes: Processes,
         output_dir: str | Path,
     ):
         self.names = list(names)
         self.output_dir = Path(output_dir)
-        self._parameters = parameters
-        self._reduce_sum = reduce_sum
+        self._modules = dict(modules)
+        self._processes = processes
         self.begin()
 
     def begin(self) -> None:
@@ -127,13 +128,18 @@ class FiniteWatch:
         largest = torch._foreach_norm([value for _, value in named], float("inf"))
         device = largest[0].device
         flags = torch.stack([~torch.isfinite(value.to(device)) for value in largest]).to(torch.float32)
-        found = self._reduce_sum(flags).tolist()
+        found = self._processes.reduce_sum(flags).tolist()
         return [name for (name, _), flag in zip(named, found, strict=True) if flag]
+
+    def _parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """Everything that is trained, by name."""
+        parts = self._modules.items()
+        return [(f"{prefix}{name}", value) for prefix, part in parts for name, value in part.named_parameters()]
 
     def _message(self, step: int, since: dict[str, int], broken: list[str]) -> str:
         parts = [f"the loss of '{task}' is not finite since step {first}" for task, first in since.items()]
         if broken:
-            of_all = f"{len(broken)} of {len(list(self._parameters()))} weights"
+            of_all = f"{len(broken)} of {len(self._parameters())} weights"
             parts.append(f"{of_all} are not finite after step {step}, such as {broken[0]}")
         if len(self._skipped) >= self._may_skip:
             parts.append(f"gradients are not finite, and every step was skipped, since step {self._skipped[0]}")

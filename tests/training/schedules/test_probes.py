@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from hf_mtl.batch import to_device
 from hf_mtl.data.collate import Collator
-from hf_mtl.inference.predict import to_device
 from hf_mtl.modeling import split_parameters
 from hf_mtl.training.schedules.frozen_groups import FrozenGroups
 from hf_mtl.training.schedules.probes import Prober, fisher_trace, squared_norm

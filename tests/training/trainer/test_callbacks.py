@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from hf_mtl.training.trainer.callbacks import BalancingCallback
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl, TrainerState
 
 from hf_mtl import MultiTaskTrainingArguments, Regression, SequenceClassification
@@ -16,7 +17,6 @@ from hf_mtl.training.checkpoint import restore, save_state
 from hf_mtl.training.run.log_callbacks import JsonLogCallback, TaskPrinterCallback, TaskProgressCallback, log_line
 from hf_mtl.training.saving.callback_states import CallbackStates
 from hf_mtl.training.step.objective import Objective
-from hf_mtl.training.trainer.callbacks import BalancingCallback
 
 
 @pytest.fixture

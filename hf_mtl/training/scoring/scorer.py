@@ -1,0 +1,89 @@
+"""Predictions of the tasks become one object of scores."""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from hf_mtl.data.processes import from_first
+from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.errors import DataError
+from hf_mtl.evaluation import Trust, check_metrics, foreign_mistakes, try_metrics
+from hf_mtl.inference.predict import Keep, SplitPredictions
+from hf_mtl.tasks import Task
+from hf_mtl.training.scoring.own_metrics import OwnMetrics
+from hf_mtl.training.scoring.scoring import Scores, TaskScores, needed, score_split, together
+
+
+class Scorer:
+    """Scores tasks with their own metrics, and all of them together.
+
+    Args:
+        tasks: The tasks by name.
+        trust: Whose code their metrics may run.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], trust: Trust = Trust.CANONICAL):
+        self.tasks = dict(tasks)
+        self.trust = trust
+        # Tasks and their metrics, not ours, that were loaded and computed once.
+        self._tried: set[tuple[str, str]] = set()
+
+    def check(self, splits: Mapping[str, EncodedSplit]) -> None:
+        """Refuse to score rows with metrics that cannot be used, before anything is predicted.
+
+        Args:
+            splits: The rows to score, by task; those of which none has a label are not scored.
+
+        Raises:
+            DataError: With everything that is wrong.
+        """
+        labelled = {name: split for name, split in splits.items() if split.labelled}
+        scored = {name: self.tasks[name] for name in labelled}
+        mistakes = [*check_metrics(scored), *foreign_mistakes(scored, self.trust)]
+        if not mistakes:
+            for name, split in labelled.items():
+                mistakes += try_metrics(scored[name], name, split.labels[split.scored], self.trust, self._tried)
+        if mistakes:
+            raise DataError(mistakes)
+
+    def needs(self, names: Iterable[str], own: OwnMetrics | None) -> dict[str, Keep]:
+        """Say what must be kept of the tasks' outputs to score them.
+
+        Args:
+            names: The tasks.
+            own: The user's own metrics.
+        """
+        return {name: needed(self.tasks[name], own) for name in names}
+
+    def score(
+        self,
+        splits: Mapping[str, EncodedSplit],
+        predicted: Iterable[tuple[str, SplitPredictions | None]],
+        statistics: Mapping[str, Mapping[str, Any]],
+        own: OwnMetrics | None,
+    ) -> Scores:
+        """Score one task after another, on the first process, while the others wait for as long as that takes.
+
+        Args:
+            splits: The rows that are predicted, by task.
+            predicted: What is predicted, one task after another; None on a process that does not get it.
+            statistics: Training statistics of the tasks that have any, for metrics that need them.
+            own: The user's own metrics.
+        """
+        found: dict[str, TaskScores] = {}
+        for name, prediction in predicted:
+            if splits[name].labelled:
+                score = partial(self._score_task, name, splits[name], prediction, statistics.get(name), own)
+                found[name] = from_first(score)
+        return together(self.tasks, found)
+
+    def _score_task(
+        self,
+        name: str,
+        split: EncodedSplit,
+        prediction: SplitPredictions | None,
+        statistics: Mapping[str, Any] | None,
+        own: OwnMetrics | None,
+    ) -> TaskScores:
+        assert prediction is not None  # the first process has it
+        return score_split(self.tasks[name], name, split, prediction, statistics, own, self.trust)

@@ -1,0 +1,55 @@
+"""Splits of datasets become encoded rows, and encoded rows become batches, as one model takes them."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from datasets import Dataset
+
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.data.collate import Collator, default_group_cost
+from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.inference.encode import encode_splits
+from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.tasks import Task
+from hf_mtl.training.trainer.encoder_limits import check_token_ids, padding_id, row_limit
+
+Datasets: TypeAlias = Mapping[str, Dataset | EncodedSplit] | Dataset
+
+
+class RowEncoder:
+    """Checks and tokenises rows for a model.
+
+    Args:
+        model: The model.
+        tokenizer: The tokenizer; None: rows come as tokens.
+    """
+
+    def __init__(self, model: MultiTaskModel, tokenizer: Any):
+        self._model = model
+        self._tokenizer = tokenizer
+        self._limit = row_limit(model, tokenizer)
+
+    def encode(self, datasets: Datasets, tasks: Mapping[str, Task], split: str) -> dict[str, EncodedSplit]:
+        """Encode one split of every task.
+
+        Args:
+            datasets: Datasets by task, or one Dataset where there is one task; encoded ones are taken as they are.
+            tasks: The tasks.
+            split: ``train``, ``validation`` or ``test``; for messages.
+
+        Raises:
+            UserError: If rows cannot be used; the mistakes of all tasks at once.
+        """
+        encoded = encode_splits(datasets, tasks, self._tokenizer, self._limit, split)
+        check_token_ids(self._model, encoded, self._tokenizer)
+        return encoded
+
+    def collator(self, splits: Mapping[str, EncodedSplit], args: MultiTaskTrainingArguments) -> Collator:
+        """Make what makes batches of some splits.
+
+        Args:
+            splits: The rows by task.
+            args: The training arguments, which say how rows are grouped.
+        """
+        cost = default_group_cost(args.device) if args.group_cost is None else args.group_cost
+        return Collator(splits, padding_id(self._model, self._tokenizer), args.length_grouping, cost)
