@@ -17,8 +17,6 @@ def find_checkpoint(path: Path) -> tuple[Path, Path]:
     Raises:
         RunError: If there is no model, or no recipe beside it.
     """
-    if not path.exists():
-        raise RunError(f"{path}: no such file or folder; give a run's folder, a checkpoint in it, or a recipe")
     if not (path / "config.json").is_file():
         raise RunError(f"{path}: holds no trained model (config.json is missing); train it first: hf-mtl train")
     for folder in (path, path.parent):

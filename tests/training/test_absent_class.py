@@ -14,7 +14,7 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from hf_mtl import SequenceClassification
 from hf_mtl.data import load
 from hf_mtl.modeling.heads.registry import available_heads
-from hf_mtl.training.run import evaluate as evaluate_run
+from hf_mtl.training import evaluate_run
 from tests import tiny
 from tests.training import killing, runs
 from tests.training.trainers import make

@@ -11,8 +11,7 @@ from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments,
 from hf_mtl.errors import RunError, UserError
 from hf_mtl.modeling import MultiTaskConfig
 from hf_mtl.tasks import MetricSpec
-from hf_mtl.training import plan_recipe, run_recipe
-from hf_mtl.training.run import evaluate as evaluate_run
+from hf_mtl.training import evaluate_run, plan_recipe, run_recipe
 from tests import tiny
 from tests.training import runs
 

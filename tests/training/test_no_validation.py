@@ -7,7 +7,7 @@ import yaml
 
 from hf_mtl.errors import UserError
 from hf_mtl.reporting.tables import results_notes, results_table
-from hf_mtl.training.run import evaluate as evaluate_run
+from hf_mtl.training import evaluate_run
 from tests.training import runs
 
 

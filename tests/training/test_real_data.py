@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_mtl.training.run import evaluate as evaluate_run
+from hf_mtl.training import evaluate_run
 from tests.training.killing import ROOT, train
 
 STEPS = 300

@@ -139,7 +139,9 @@ def _trained_texts(then: RunData, keys: Keys, split: str, always: bool) -> list[
 
 
 def _folder(path: Path, overrides: Sequence[str], allow_code: bool) -> Path:
-    """The folder that holds the model: of a recipe, that of its run."""
+    """Give the folder that holds the model: of a recipe, that of its run."""
+    if not path.exists():
+        raise RunError(f"{path}: no such file or folder; give a run's folder, a checkpoint in it, or a recipe")
     if not path.is_file():
         return path
     return Path(str(make_arguments(load_recipe(path, overrides, allow_code), **_ONLY_SCORING).output_dir))

@@ -19,9 +19,9 @@ from hf_mtl import run_recipe
 from hf_mtl.errors import CheckpointError, RecipeError, RunError, UserError
 from hf_mtl.inference.manifest import MANIFEST, seal
 from hf_mtl.inference.runs import load_model
+from hf_mtl.training import evaluate_run
 from hf_mtl.training.folder.run_data import RunData
 from hf_mtl.training.folder.run_folder import RunFolder
-from hf_mtl.training.run import evaluate as evaluate_run
 from hf_mtl.training.run import prepare
 from hf_mtl.training.run.evaluate import logger
 from tests import tiny

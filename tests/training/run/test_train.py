@@ -12,8 +12,8 @@ from transformers import AutoModel, AutoTokenizer
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, load_recipe, run_recipe
 from hf_mtl.errors import DataError, DivergedError, ModelError, RunError
+from hf_mtl.training import evaluate_run
 from hf_mtl.training.folder.run_folder import RunFolder
-from hf_mtl.training.run import evaluate as evaluate_run
 from hf_mtl.training.run import train as run
 from hf_mtl.training.run.longer import is_to_go_on
 from hf_mtl.training.run.prepare import make_arguments
