@@ -14,11 +14,17 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from encodings.aliases import aliases
 from pathlib import Path, PurePath
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, WithJsonSchema, field_validator
 
 from hf_mtl.shown import hide_secrets
+
+if TYPE_CHECKING:  # heavy, and needed for annotations alone
+    from torch import Tensor
+
+Labels = TypeVar("Labels", np.ndarray, "Tensor")
 
 _MOST_CLASSES = 100_000  # that are only counted: each gets a name and a row of the head, before any data is looked at
 # For editors; whoever uses the weights refuses others in words of its own.
@@ -216,6 +222,19 @@ class Task(_Frozen, ABC):
     @abstractmethod
     def num_outputs(self) -> int:
         """Width of the task's head: classes C or targets D."""
+
+    def masses(self, labels: Labels) -> Labels | None:
+        """Count the units that the loss of each row is a sum over, such as its labelled tokens.
+
+        The task's loss is the sum of its row losses over the sum of their masses. A row of mass 0 has a loss of 0.
+
+        Args:
+            labels: Labels of rows, [n, ...]: an array of a split, or a tensor of a batch.
+
+        Returns:
+            The masses, numbers from 0 on [n], an array or a tensor as the labels are. None: 1 each.
+        """
+        return None
 
     def for_config(self) -> dict[str, Any]:
         """The task as JSON for a model's config: without where the rows came from."""

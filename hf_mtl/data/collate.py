@@ -87,6 +87,17 @@ class Collator:
             lengths[mine] = self.splits[self.names[index]].tokens.lengths[rows[mine]]
         return lengths
 
+    def masses(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Sum of the masses of each task's rows, [T], given the task index of each row and its row in the split."""
+        masses = np.ones(len(rows))
+        for index, split in enumerate(self.splits.values()):
+            if split.masses is not None:
+                mine = tasks == index
+                masses[mine] = split.masses[rows[mine]]
+        # One row after the other, so that every process, on whatever machine, gets the same bits.
+        sums = np.bincount(tasks, weights=masses, minlength=len(self.splits))
+        return np.asarray(sums, dtype=np.float64)
+
     def __call__(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[str, Any]:
         """Collate rows that are ordered by task.
 

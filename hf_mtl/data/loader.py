@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from hf_mtl.batch import StepFacts
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.permutation import derive_key
 from hf_mtl.data.plan import StepPlan, partition
@@ -39,11 +40,21 @@ class _Collation(Dataset[Batch]):
         batch = self.collator(tasks, rows)
         if ghost:
             batch = _of_no_rows(batch)
-        step = {"step": plan.step, "counts": plan.counts, "nominal": plan.nominal, "gamma": plan.coefficients}
         return {
             **batch,
             "noise": noise_keys(self.seed, plan.step, tasks, rows),
-            "plan": {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in step.items()},
+            "plan": self._facts(plan, mine),
+        }
+
+    def _facts(self, plan: StepPlan, mine: NDArray[np.int64]) -> StepFacts:
+        masses = self.collator.masses
+        return {
+            "step": plan.step,
+            "counts": plan.counts.tolist(),
+            "nominal": plan.nominal.tolist(),
+            "gamma": plan.coefficients.tolist(),
+            "masses": masses(plan.tasks, plan.rows).tolist(),
+            "own_masses": masses(plan.tasks[mine], plan.rows[mine]).tolist(),
         }
 
 

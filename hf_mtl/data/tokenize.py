@@ -14,6 +14,7 @@ from hf_mtl.data.columns import arrow_column, name_count, name_rows, raise_all
 from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.data.given_tokens import Lists, check_tokens, read_real_tokens
 from hf_mtl.data.labels import encode_labels
+from hf_mtl.data.masses import row_masses
 from hf_mtl.data.text_batches import TextBatch, text_batches
 from hf_mtl.data.texts import is_tokenised
 from hf_mtl.data.tokens import EncodedSplit, TokenStore
@@ -51,10 +52,9 @@ def encode_split(
         DataError: If labels are wrong or missing, ``max_length`` leaves no room for text, or given token ids do not
             fit the tokenizer.
     """
-    labels = encode_labels(task, name, split, dataset)
-    return EncodedSplit(
-        encode_texts(name, task, dataset, tokenizer, max_length, split), _all_there(labels, name, split)
-    )
+    labels = _all_there(encode_labels(task, name, split, dataset), name, split)
+    tokens = encode_texts(name, task, dataset, tokenizer, max_length, split)
+    return EncodedSplit(tokens, labels, masses=row_masses(name, task, labels))
 
 
 def encode_texts(

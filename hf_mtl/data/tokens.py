@@ -1,7 +1,7 @@
 """Token ids of many rows in flat arrays, padded to a rectangle only when a batch is made."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -118,12 +118,15 @@ class EncodedSplit:
         labelled: False for rows to predict only, whose labels mean nothing.
         missing: Rows without a label, bool [n], whose class id is -100 or whose targets hold NaN: they are predicted
             and not scored. None: there are none.
+        masses: Mass of each row, numbers from 0 on [n]: in how many units its loss is counted, see
+            `hf_mtl.tasks.Task.masses`. None: 1 each.
     """
 
     tokens: TokenStore
     labels: np.ndarray
     labelled: bool = True
     missing: np.ndarray | None = None
+    masses: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -141,10 +144,11 @@ class EncodedSplit:
             return self
         labels = self.labels.copy()
         labels[self.missing] = 0
-        return EncodedSplit(self.tokens, labels, self.labelled, self.missing)
+        return replace(self, labels=labels)
 
     def select(self, rows: Sequence[int] | np.ndarray) -> "EncodedSplit":
         """Some of the rows."""
         rows = np.asarray(rows, dtype=np.int64)
         missing = None if self.missing is None else self.missing[rows]
-        return EncodedSplit(self.tokens.select(rows), self.labels[rows], self.labelled, missing)
+        masses = None if self.masses is None else self.masses[rows]
+        return EncodedSplit(self.tokens.select(rows), self.labels[rows], self.labelled, missing, masses)

@@ -46,9 +46,29 @@ def _(task: Regression, outputs: Tensor, labels: Tensor, class_weights: Tensor |
     return _REGRESSION_LOSSES[task.loss](outputs.float(), targets, reduction="none").mean(dim=-1)
 
 
-def mean_loss(losses: Tensor) -> Tensor:
+def mean_loss(losses: Tensor, masses: Tensor | None = None) -> Tensor:
     """Mean of per-row losses [n] -> scalar, bit for bit `torch.nn.CrossEntropyLoss` on the same logits.
 
     That loss adds its rows in another order than `Tensor.mean`, which differs in the last bit.
+
+    Args:
+        losses: Row losses, [n].
+        masses: How many units each of them is a sum over, [n]. None: 1 each.
     """
+    if masses is not None:
+        return per_mass(losses, masses)
     return F.nll_loss(-losses.unsqueeze(1), torch.zeros_like(losses, dtype=torch.long))
+
+
+def per_mass(values: Tensor, masses: Tensor | None = None) -> Tensor:
+    """Mean of what rows add up to, their losses or penalties [n] -> scalar.
+
+    Args:
+        values: Losses or penalties of rows, [n].
+        masses: How many units each of them is a sum over, [n]. None: 1 each.
+    """
+    if masses is None:
+        return values.mean()
+    mass = masses.sum()
+    # Rows whose masses sum to 0 have losses of 0, and so has their mean.
+    return values.sum() / torch.where(mass > 0, mass, 1)

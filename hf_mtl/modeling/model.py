@@ -34,7 +34,7 @@ from hf_mtl.modeling.heads import Head, HeadSpec
 from hf_mtl.modeling.limits import check_max_length
 from hf_mtl.modeling.loaded import check_weights, loading
 from hf_mtl.modeling.lora import LoraSpec, add_lora, freeze_base, merged_weights, reset_adapters
-from hf_mtl.modeling.losses import mean_loss
+from hf_mtl.modeling.losses import mean_loss, per_mass
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.modeling.parameters import training_flops
@@ -273,7 +273,18 @@ class MultiTaskModel(PreTrainedModel):
             rows = shown.shape[0]  # not len(), which torch.export would take for a constant
             segments = {name: (0, rows) for name in (self.heads.names if task is None else [task])}
         result = self.heads(features, segments, self._noise(noise, shown), labels, uncertainty)
-        return MultiTaskOutput(loss=_mean_over_tasks(result), features=shown, **vars(result))
+        loss = self._mean_over_tasks(result, labels or {})
+        return MultiTaskOutput(loss=loss, features=shown, **vars(result))
+
+    def _mean_over_tasks(self, result: HeadOutputs, labels: Mapping[str, Tensor]) -> Tensor | None:
+        """Mean over the tasks with rows of their losses and penalties; None without labels."""
+        means = []
+        for name, losses in result.row_losses.items():
+            if len(losses):
+                masses, penalties = self.heads.of(name).task.masses(labels[name]), result.row_penalties.get(name)
+                mean = mean_loss(losses, masses)
+                means.append(mean if penalties is None else mean + per_mass(penalties, masses))
+        return torch.stack(means).mean() if means else None
 
     def _noise(self, keys: Mapping[str, Any] | None, features: Tensor) -> Noise:
         if keys is not None:
@@ -367,16 +378,6 @@ class MultiTaskModel(PreTrainedModel):
             module.reset()
         if module is self:  # comes last, after the backbone's initialisation of what it takes for its own layers
             reset_adapters(self.encoder)
-
-
-def _mean_over_tasks(result: HeadOutputs) -> Tensor | None:
-    """Mean over the tasks with rows of their mean losses and penalties; None without labels."""
-    means = []
-    for name, losses in result.row_losses.items():
-        if len(losses):
-            penalties = result.row_penalties.get(name)
-            means.append(mean_loss(losses) if penalties is None else mean_loss(losses) + penalties.mean())
-    return torch.stack(means).mean() if means else None
 
 
 def _take_encoder(backbone: str, config: MultiTaskConfig, kwargs: dict[str, Any]) -> PreTrainedModel:

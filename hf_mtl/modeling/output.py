@@ -13,9 +13,11 @@ class MultiTaskOutput(ModelOutput):
     Every field has a default of None, because accelerate rebuilds the output from a dictionary.
 
     Args:
-        loss: Mean over tasks of their mean row losses (and penalties), scalar; None without labels.
+        loss: Mean over tasks of their losses: row losses (and penalties) over the masses of the rows, scalar; None
+            without labels.
         logits: By task: class logits [n, C], or regression outputs [n, D] in original units.
-        row_losses: By task: losses [n], float32, without penalties; empty without labels.
+        row_losses: By task: losses [n], float32, without penalties, each a sum over the units of the row's mass;
+            empty without labels.
         row_penalties: By task: what the head adds to the losses while training, such as a KL divergence [n], float32.
             Only tasks whose head has penalties.
         penalty_values: By task and name: the head's penalties before their factors, without graph [n].

@@ -29,8 +29,9 @@ class HeadOutputs:
 
     Args:
         logits: Class logits [n, C], or targets in original units [n, D].
-        row_losses: The data term of each row's loss [n], float32.
-        row_penalties: What joins it from the head, and may be negative [n], float32; only of heads that have any.
+        row_losses: The data term of each row's loss, a sum over the units of its mass (`Task.masses`) [n], float32.
+        row_penalties: What joins it from the head, a sum over the same units, which may be negative [n], float32;
+            only of heads that have any.
         penalty_values: The head's penalties by name, before their factors, detached [n].
         variances: Variance of the decoded distribution in the units of the logits, squared [n, C].
     """

@@ -52,9 +52,9 @@ class BalanceWatch(TrainerCallback):
         """Take one optimizer step."""
         if not self._watches:
             return
-        facts = [result.losses, result.counts, result.weights, self.weighting.resting()]
-        losses, counts, weights, resting = torch.stack([fact.detach().double().cpu() for fact in facts])
-        present = counts > 0
+        facts = [result.losses, result.present, result.weights, self.weighting.resting()]
+        losses, present, weights, resting = torch.stack([fact.detach().double().cpu() for fact in facts])
+        present = present > 0
         holds = torch.stack([self._starved(losses, weights, present), resting > 0])
         self._in_a_row = torch.where(holds, self._in_a_row + present, self._in_a_row * ~present)
         due = (self._in_a_row >= STEPS_IN_A_ROW) & present & ~self._told

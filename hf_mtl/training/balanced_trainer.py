@@ -1,6 +1,6 @@
 """A Trainer whose optimizer step is one decision of the balancing methods, whatever its micro-batches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_mtl.balancing import LossWeighting
+from hf_mtl.batch import StepFacts, divisor
 from hf_mtl.data.collate import Layout
 from hf_mtl.modeling import split_parameters
 from hf_mtl.modeling.output import MultiTaskOutput
@@ -94,6 +95,7 @@ class BalancedTrainer(PlannedTrainer):
             result = self.objective.finish(1.0 if scale is None else scale, self._learns(), wants_to_stop)
             if gradients is not None:
                 gradients.finish(result, scale)
+            self._forget_heads_without_mass(inputs["plan"])
             self._step_done(result)
         # What the Trainer logs is the mean over the processes of what each returns.
         return loss if gradients is None else loss * self.processes.world
@@ -135,12 +137,20 @@ class BalancedTrainer(PlannedTrainer):
             self.task_gradients.begin()
         self._losses = self._losses_first()
 
-    def _part(self, outputs: MultiTaskOutput, plan: Mapping[str, Any], constant: bool = True) -> Tensor:
+    def _forget_heads_without_mass(self, plan: StepFacts) -> None:
+        """Have the optimizer leave alone the heads of tasks whose rows in the step have no mass.
+
+        Their gradients are 0, by which momentum and weight decay would move them; a task without rows has none.
+        """
+        of_tasks = zip(self.objective.names, plan["counts"], plan["masses"], strict=True)
+        for name in [name for name, count, mass in of_tasks if count and not mass]:
+            for parameter in self.model.heads.of(name).parameters():
+                parameter.grad = None
+
+    def _part(self, outputs: MultiTaskOutput, plan: StepFacts, constant: bool = True) -> Tensor:
         return self.objective.micro_batch(
             outputs.row_losses or {},
-            plan["counts"],
-            plan["nominal"],
-            plan["gamma"],
+            plan,
             outputs.row_penalties,
             outputs.penalty_values,
             self._losses,
@@ -165,7 +175,7 @@ class BalancedTrainer(PlannedTrainer):
         """Whether the tasks of this step go through the model one after the other."""
         return self._by_gradients and self.task_gradients is not None and self.task_gradients.by_task
 
-    def _task_by_task(self, inputs: Batch, plan: Mapping[str, Any]) -> Tensor:
+    def _task_by_task(self, inputs: Batch, plan: StepFacts) -> Tensor:
         """Forward and backward of each task's rows, one task after the other; what is left has no graph."""
         gradients, total = self.task_gradients, torch.zeros((), device=self.args.device)
         assert gradients is not None
@@ -211,7 +221,7 @@ class BalancedTrainer(PlannedTrainer):
         return self.accelerator.clip_grad_norm_(clipped, self.args.max_grad_norm)
 
 
-def _data_terms(outputs: MultiTaskOutput, plan: Mapping[str, Any], names: Sequence[str]) -> Tensor:
+def _data_terms(outputs: MultiTaskOutput, plan: StepFacts, names: Sequence[str]) -> Tensor:
     """The sum over tasks of this micro-batch's part of L_t."""
-    parts = [rows.sum() / plan["counts"][names.index(name)] for name, rows in (outputs.row_losses or {}).items()]
-    return torch.stack(parts).sum()
+    divisors = {name: divisor(mass) for name, mass in zip(names, plan["masses"], strict=True)}
+    return torch.stack([rows.sum() / divisors[name] for name, rows in (outputs.row_losses or {}).items()]).sum()

@@ -1,7 +1,7 @@
 """Do the tasks' gradients agree? Their norms, their cosines, and how often they conflict, for the log."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hf_mtl.batch import divisor
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.permutation import derive_key, permute
 from hf_mtl.gradients import GradientOptions, SharedGradients, plain_forward, shared_parameters
@@ -175,51 +176,51 @@ class SampledConflicts(TrainerCallback):
     def _sample(self, step: int) -> Tensor:
         gradients = self._shared()
         gradients.begin()
-        for tasks, rows in self._batches(step):
-            batch = self._batch(tasks, rows, gradients.layout)
+        tasks, rows = self._rows(step)
+        masses = self._own_collator.masses(tasks, rows)
+        for start in range(0, len(rows), self._args.train_batch_size):
+            part = slice(start, start + self._args.train_batch_size)
+            batch = self._batch(tasks[part], rows[part], gradients.layout)
             if gradients.layout == "segments":
                 with gradients.micro_batch(batch):
-                    self._total(batch).backward()
+                    self._total(batch, masses).backward()
             else:
                 for name, mine in by_task(batch):
-                    self._total(mine).backward()
+                    self._total(mine, masses).backward()
                     gradients.take(self.log.names.index(name))
             self._add_flops(training_flops(self.model.encoder, batch, backward=True))
         return gradients.close().gramian()
 
     @torch.enable_grad()
-    def _total(self, batch: Mapping[str, Any]) -> Tensor:
+    def _total(self, batch: Mapping[str, Any], masses: np.ndarray) -> Tensor:
+        """A batch's part of the sum of the task losses over the sample, whose masses are [T]."""
         # Not under autocast to float16, where small gradients would be zero.
         forward = self.model if self._args.bf16 else plain_forward(self.model)
         losses = forward(**batch).row_losses
-        sizes = {name: len(split.tokens) for name, split in self._splits.items()}
-        each = [rows.sum() / min(self.rows_per_task, sizes[name]) for name, rows in losses.items()]
-        return torch.stack(each).sum()
+        divisors = dict(zip(self.log.names, map(divisor, masses.tolist()), strict=True))
+        return torch.stack([rows.sum() / divisors[name] for name, rows in losses.items()]).sum()
 
     @property
-    def _splits(self) -> Mapping[str, Any]:
+    def _own_collator(self) -> Collator:
         self._collator = self._collator or self._make_collator()
-        return self._collator.splits
+        return self._collator
 
-    def _batches(self, step: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Tasks and rows of a sample's micro-batches."""
-        sizes = [len(split.tokens) for split in self._splits.values()]
+    def _rows(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Tasks and rows of a sample."""
+        sizes = [len(split.tokens) for split in self._own_collator.splits.values()]
         rows = [
             permute(np.arange(min(self.rows_per_task, size)), size, derive_key(self.seed, "conflicts", task, step))
             for task, size in enumerate(sizes)
         ]
-        tasks, flat = np.repeat(np.arange(len(rows)), [len(mine) for mine in rows]), np.concatenate(rows)
-        for start in range(0, len(flat), self._args.train_batch_size):
-            part = slice(start, start + self._args.train_batch_size)
-            yield tasks[part], flat[part]
+        return np.repeat(np.arange(len(rows)), [len(mine) for mine in rows]), np.concatenate(rows)
 
     def _batch(self, tasks: np.ndarray, rows: np.ndarray, layout: str) -> dict[str, Any]:
-        assert self._collator is not None
-        self._collator.layout = layout  # type: ignore[assignment]
-        return to_device(self._collator(tasks, rows), self.model.device)
+        self._own_collator.layout = layout  # type: ignore[assignment]
+        return to_device(self._own_collator(tasks, rows), self.model.device)
 
     def _probe(self) -> dict[str, Any]:
-        rows = [np.arange(min(3, len(split.tokens))) for split in list(self._splits.values())[:2]]
+        splits = list(self._own_collator.splits.values())[:2]
+        rows = [np.arange(min(3, len(split.tokens))) for split in splits]
         tasks = np.repeat(np.arange(len(rows)), [len(mine) for mine in rows])
         return self._batch(tasks, np.concatenate(rows), "segments")
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hf_mtl.batch import divisor
 from hf_mtl.training.evaluate import to_device
 from hf_mtl.training.task_batches import by_task
 
@@ -86,7 +87,7 @@ class LossPass:
                 for part in (mine for _, mine in by_task(inputs)) if one_by_one else [inputs]:
                     for name, rows in self.model(**part).row_losses.items():
                         index = self.names.index(name)
-                        losses[index] += rows.sum().double() / max(batch["plan"]["counts"][index], 1)
+                        losses[index] += rows.sum().double() / divisor(batch["plan"]["masses"][index])
                 self._add_flops(batch)
         self.model.train(training)
         return self._reduce_sum(losses)

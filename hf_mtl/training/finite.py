@@ -66,7 +66,7 @@ class FiniteWatch:
             step: The step, from 1.
             result: What it saw, the same on all processes.
         """
-        present, sums = result.counts > 0, result.losses.detach().clone()
+        present, sums = result.present, result.losses.detach().clone()
         for (task, _), value in result.penalties.items():
             sums[self.names.index(task)] += value
         finite = torch.isfinite(sums)

@@ -1,10 +1,13 @@
 """From the row losses of micro-batches to one update per optimizer step, whatever the partition.
 
-L_t is the sum of the step's row losses of task t over all micro-batches and processes, divided by n_t, which every
-process knows from the plan. A micro-batch's part of the weighting's scalar is linear in its own rows, with factors
-c_t that the whole step shares: those of a scalar that is linear in the losses are known beforehand; the others need
-the step's losses first. The weighting's own parameters get their gradient at the end of the step from the reduced
-losses, the same on every process.
+L_t is the sum of the step's row losses of task t over all micro-batches and processes, divided by M_t, the sum of the
+masses of its rows, which every process knows from the plan. How much a task counts follows its rows n_t, whatever
+their masses; a task whose M_t is 0 is absent from the step, as one without rows is.
+
+A micro-batch's part of the weighting's scalar is linear in its own rows, with factors c_t that the whole step shares:
+those of a scalar that is linear in the losses are known beforehand; the others need the step's losses first. The
+weighting's own parameters get their gradient at the end of the step from the reduced losses, the same on every
+process.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +18,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION, LossWeighting, Reduction, exposure
+from hf_mtl.batch import StepFacts
 from hf_mtl.errors import CheckpointError
 
 
@@ -25,22 +29,30 @@ class StepResult:
     Args:
         losses: L_t of each task, [T]; 0 where absent.
         counts: n_t of each task, [T].
+        masses: M_t of each task, [T].
         weights: Coefficients w_t of the weighting, [T].
         gamma: Coefficients gamma_t of the schedules, [T].
         factors: c_t: the step's scalar has the gradient sum_t c_t (L_t + Q_t), [T]; 0 where absent.
         unweighted: What is left of c_t without w_t: exposure and gamma, [T]; 0 where absent.
-        penalties: Mean of each penalty over its task's rows, by task and name, before its factor; 0 where absent.
+        penalties: Mean of each penalty over the mass of its task, by task and name, before its factor; 0 where
+            absent.
         votes: How many processes want to stop after this step, a scalar tensor.
     """
 
     losses: Tensor
     counts: Tensor
+    masses: Tensor
     weights: Tensor
     gamma: Tensor
     factors: Tensor
     unweighted: Tensor
     penalties: dict[tuple[str, str], Tensor] = field(default_factory=dict)
     votes: Tensor = field(default_factory=lambda: torch.zeros(()))
+
+    @property
+    def present(self) -> Tensor:
+        """Which tasks have a loss in the step, bool [T]."""
+        return self.masses > 0
 
 
 class Objective:
@@ -79,6 +91,8 @@ class Objective:
         self.device = torch.device(device)
         self.absent = torch.zeros(len(names), dtype=torch.bool)  # in the step that was finished last
         self._counts: Tensor | None = None
+        self._masses: Tensor
+        self._divisors: Tensor
         self._kappa: Tensor
         self._factors: Tensor | None = None
         self._scalar: Tensor | None = None
@@ -104,9 +118,7 @@ class Objective:
     def micro_batch(
         self,
         row_losses: Mapping[str, Tensor],
-        counts: Sequence[int],
-        nominal: Sequence[int] | None = None,
-        gamma: Sequence[float] | None = None,
+        step: StepFacts,
         row_penalties: Mapping[str, Tensor] | None = None,
         penalty_values: Mapping[str, Mapping[str, Tensor]] | None = None,
         losses: Tensor | None = None,
@@ -118,11 +130,10 @@ class Objective:
         joins the scalar with the factor that L_t has in it, taken as a constant.
 
         Args:
-            row_losses: Loss of each row, per task, [rows of that task in this micro-batch].
-            counts: n_t of the whole step, [T].
-            nominal: What n_t would be if a schedule had dropped no rows, [T]: a task's exposure is that of the
-                nominal step, so that dropping one task leaves the others' coefficients as they are. None: the same.
-            gamma: Schedule coefficients gamma_t, [T], which multiply the task's part of the scalar. None: 1.
+            row_losses: Loss of each row, a sum over the units of its mass, per task, [rows of that task in this
+                micro-batch].
+            step: The step. A task's exposure is that of the nominal step, so that dropping one task leaves the
+                coefficients of the others as they are; gamma_t multiplies the task's part of the scalar.
             row_penalties: What heads add to the losses of these rows, per task that has such a head.
             penalty_values: The penalties by name, before their factors, to log.
             losses: L_t of the whole step [T], where `losses_first` and there are several micro-batches.
@@ -133,49 +144,52 @@ class Objective:
             Scalar tensor with the graph of this micro-batch.
         """
         if self._counts is None:
-            self._begin(counts, counts if nominal is None else nominal, gamma)
-        assert self._counts is not None
-        parts = {name: rows.sum() / self._counts[self.names.index(name)] for name, rows in row_losses.items()}
+            self._begin(step)
+        parts = {name: rows.sum() / self._divisors[self.names.index(name)] for name, rows in row_losses.items()}
         mine = torch.zeros_like(self._losses)
         for name, part in parts.items():
             mine[self.names.index(name)] = part.detach()
-        factors = self._factors_of(mine, row_losses, losses)
+        factors = self._factors_of(mine, step, losses)
         self._losses += mine
         share = self._constant / self._micro_batches() if constant else 0.0
         total = torch.tensor(share, dtype=torch.float64, device=self.device)
         for name, part in parts.items():
             if row_penalties and name in row_penalties:
-                part = part + row_penalties[name].sum() / self._counts[self.names.index(name)]
+                part = part + row_penalties[name].sum() / self._divisors[self.names.index(name)]
             total = total + factors[self.names.index(name)].to(part.dtype) * part
-        for place, (task, name) in enumerate(self._penalties):
-            if penalty_values and task in penalty_values:
-                values = penalty_values[task][name]
-                self._penalty_means[place] += values.sum() / self._counts[self.names.index(task)]
+        self._note_penalties(step, penalty_values or {})
         return total.to(torch.float32)
 
-    def _begin(self, counts: Sequence[int], nominal: Sequence[int], gamma: Sequence[float] | None) -> None:
-        device = self.device
-        self._counts = torch.tensor(counts, dtype=torch.float64, device=device)
-        kappa = exposure(torch.tensor(nominal, dtype=torch.float64, device=device), self.reduction)
-        given = [1.0] * len(self.names) if gamma is None else gamma
-        self._gamma = torch.tensor(given, dtype=torch.float64, device=device)
-        self._kappa = torch.where(self._counts > 0, kappa * self._gamma, 0.0)
+    def _note_penalties(self, step: StepFacts, values: Mapping[str, Mapping[str, Tensor]]) -> None:
+        for place, (task, name) in enumerate(self._penalties):
+            index = self.names.index(task)
+            if task in values and step["masses"][index] > 0:
+                self._penalty_means[place] += values[task][name].sum() / self._divisors[index]
+
+    def _begin(self, step: StepFacts) -> None:
+        self._counts = self._per_task(step["counts"])
+        self._masses = self._per_task(step["masses"])
+        self._divisors = _divisors(self._masses)
+        self._gamma = self._per_task(step["gamma"])
+        kappa = exposure(self._per_task(step["nominal"]), self.reduction)
+        self._kappa = torch.where(self._masses > 0, kappa * self._gamma, 0.0)
         self._losses = torch.zeros_like(self._counts)
-        self._penalty_means = torch.zeros(len(self._penalties), dtype=torch.float64, device=device)
+        self._penalty_means = torch.zeros(len(self._penalties), dtype=torch.float64, device=self.device)
         self._factors, self._scalar, self._constant = None, None, 0.0
 
-    def _factors_of(self, mine: Tensor, row_losses: Mapping[str, Tensor], losses: Tensor | None) -> Tensor:
+    def _per_task(self, values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float64, device=self.device)
+
+    def _factors_of(self, mine: Tensor, step: StepFacts, losses: Tensor | None) -> Tensor:
         """The factors c_t for a micro-batch, detached [T]."""
         if self._factors is not None:
             return self._factors
-        assert self._counts is not None
-        present = self._counts > 0
+        present = self._masses > 0
         if not self.losses_first:
-            self._factors, self._constant, _ = self._linearise(self.weighting.scalar, 0 * self._counts, present)
+            self._factors, self._constant, _ = self._linearise(self.weighting.scalar, 0 * self._masses, present)
         elif losses is None and not self.exact_accumulation:
-            rows = torch.tensor([float(len(row_losses.get(name, ()))) for name in self.names], device=self.device)
-            own = mine * self._counts / rows.clamp(min=1)
-            return self._linearise(self.weighting.scalar, own, rows > 0)[0]
+            own = self._per_task(step["own_masses"])
+            return self._linearise(self.weighting.scalar, mine * self._divisors / _divisors(own), own > 0)[0]
         else:  # without losses, this is the only micro-batch of the process
             losses = self._reduce_sum(mine) if losses is None else losses
             self._factors, self._constant, self._scalar = self._linearise(self.weighting, losses, present)
@@ -205,7 +219,7 @@ class Objective:
         vote = self._losses.new_full((1,), float(stop))  # rides along, see `hf_mtl.training.interruption`
         reduced = self._reduce_sum(torch.cat([self._losses, self._penalty_means, vote]))
         losses, means, votes = reduced.split([len(self.names), len(self._penalties), 1])
-        present = self._counts > 0
+        present = self._masses > 0
         with torch.enable_grad():
             scalar = self.weighting(losses, present, self._kappa) if self._scalar is None else self._scalar
             self._learn(scalar * grad_scale if learn else None)
@@ -214,6 +228,7 @@ class Objective:
         result = StepResult(
             losses,
             self._counts,
+            self._masses,
             weights,
             self._gamma,
             unweighted * weights if self._factors is None else self._factors,
@@ -221,7 +236,7 @@ class Objective:
             dict(zip(self._penalties, means, strict=True)),
             votes.squeeze(),
         )
-        self.absent = self._counts == 0
+        self.absent = ~present
         self._counts = None
         return result
 
@@ -252,3 +267,8 @@ class Objective:
             raise CheckpointError(
                 f"weighting: the checkpoint has {found}, which is not the state of '{name}'"
             ) from error
+
+
+def _divisors(masses: Tensor) -> Tensor:
+    """What sums of row losses are divided by, as `hf_mtl.batch.divisor` has it."""
+    return torch.where(masses > 0, masses, 1.0)

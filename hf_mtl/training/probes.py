@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hf_mtl.batch import divisor
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.permutation import derive_key, permute
 from hf_mtl.modeling import MultiTaskModel, split_parameters
@@ -71,8 +72,8 @@ class Prober:
         """Measure some tasks before a step, with everything trainable.
 
         Args:
-            probe: ``gradient_norm``: norm of the gradient of the mean loss over the rows. ``fisher``: `fisher_trace`
-                over the rows.
+            probe: ``gradient_norm``: norm of the gradient of the task's loss over the rows. ``fisher``:
+                `fisher_trace` over the rows.
             tasks: The tasks.
             step: The step, which chooses the rows.
 
@@ -95,19 +96,20 @@ class Prober:
         rows = permute(np.arange(min(self.rows, size)), size, derive_key(self.seed, "probe", task, step))
         if probe == "gradient_norm":
             return math.sqrt(squared_norm(self._gradient(self._collator, task, rows)))
-        return fisher_trace(
-            self._gradient(self._collator, task, rows[place : place + 1]) for place in range(len(rows))
-        )
+        singles = np.split(rows, len(rows))
+        return fisher_trace(self._gradient(self._collator, task, row) for row in singles)
 
     @torch.enable_grad()
     def _gradient(self, collator: Collator, task: str, rows: np.ndarray) -> Sequence[Tensor | None]:
-        """Gradient of the rows' mean loss with respect to the shared parameters."""
+        """Gradient of the task's loss over these rows with respect to the shared parameters."""
         index = collator.names.index(task)
-        batch = to_device(collator(np.full(len(rows), index, dtype=np.int64), rows), self.model.device)
+        tasks = np.full(len(rows), index, dtype=np.int64)
+        mass = float(collator.masses(tasks, rows)[index])
+        batch = to_device(collator(tasks, rows), self.model.device)
         shared = [parameter for _, parameter in split_parameters(self.model)[0] if parameter.requires_grad]
         # Not under autocast, which accelerate has put around `forward`: small float16 gradients would be zero.
         forward: Any = vars(self.model).get("_original_forward", self.model)
-        loss = forward(**batch).row_losses[task].mean()
+        loss = forward(**batch).row_losses[task].sum() / divisor(mass)
         self._add_flops(training_flops(self.model.encoder, batch, backward=True))
         gradients: Sequence[Tensor | None] = torch.autograd.grad(loss, shared, allow_unused=True)
         return gradients

@@ -153,9 +153,10 @@ def _hashes(splits: Mapping[str, EncodedSplit]) -> dict[str, str]:
 
 
 def _hash(split: EncodedSplit) -> str:
-    """What the encoder sees of the rows, and their labels, in their order, as hexadecimal digits."""
+    """What the encoder sees of the rows, their labels and masses, in their order, as hexadecimal digits."""
     tokens, digest = split.tokens, hashlib.blake2b(digest_size=16)
     types = np.empty(0) if tokens.flat_type_ids is None else tokens.flat_type_ids
-    for values in (tokens.flat_ids, tokens.offsets, types, split.labels):
+    masses = [] if split.masses is None else [split.masses]
+    for values in (tokens.flat_ids, tokens.offsets, types, split.labels, *masses):
         digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()

@@ -151,8 +151,8 @@ class SchedulesCallback(TrainerCallback):
             step: The step.
             result: What it saw.
         """
-        values = zip(self.tasks, result.losses.tolist(), result.counts.tolist(), strict=True)
-        present = {task: loss for task, loss, count in values if count and math.isfinite(loss)}
+        values = zip(self.tasks, result.losses.tolist(), result.present.tolist(), strict=True)
+        present = {task: loss for task, loss, is_present in values if is_present and math.isfinite(loss)}
         self.schedules.observe_losses(step, present)
         if self.learner is not None:
             self.learner.observe_losses(present)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from transformers import EvalPrediction
 
+from hf_mtl.batch import divisor
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.evaluation import ClassOutputs, Trust, aggregate, score_notes, score_task, wants_logits
 from hf_mtl.shown import get_logger
@@ -88,9 +89,9 @@ def score_split(
         own: The user's own metrics.
         trust: Whose code the task's metrics may run.
     """
-    outputs, labels, losses = prediction.outputs, split.labels, prediction.losses
+    outputs, labels, loss = prediction.outputs, split.labels, _mean_loss(split, prediction.losses)
     if split.missing is not None:
-        outputs, labels, losses = (values[split.scored] for values in (outputs, labels, losses))
+        outputs, labels = outputs[split.scored], labels[split.scored]
     found: np.ndarray | ClassOutputs = outputs
     if prediction.of_classes:
         found = ClassOutputs(outputs[:, 0].astype(np.int64), int((outputs[:, 1] == 0).sum()))
@@ -100,7 +101,16 @@ def score_split(
     if own is not None:
         more = own_scores(own, EvalPrediction(outputs, labels.copy()), name)
         _warn_of_replaced(name, declared, more)
-    return TaskScores(declared, {**more, "loss": float(np.mean(losses, dtype=np.float64))}, notes)
+    return TaskScores(declared, {**more, "loss": loss}, notes)
+
+
+def _mean_loss(split: EncodedSplit, losses: np.ndarray) -> float:
+    """The task's loss over the rows that have a label: the sum of their losses over the sum of their masses."""
+    if split.missing is not None:
+        losses = losses[split.scored]
+    if split.masses is None:
+        return float(np.mean(losses, dtype=np.float64))
+    return float(np.sum(losses, dtype=np.float64) / divisor(float(split.masses[split.scored].sum())))
 
 
 def together(tasks: Mapping[str, Task], found: Mapping[str, TaskScores]) -> Scores:

@@ -62,7 +62,7 @@ class SecondBackward:
         task: int,
         displacement: Iterator[tuple[nn.Parameter, Tensor]],
         factor: Tensor,
-        count: Tensor,
+        mass: Tensor,
     ) -> None:
         """Forward and backward of one task's rows at the perturbed parameters.
 
@@ -70,7 +70,7 @@ class SecondBackward:
             task: The task.
             displacement: What is added to each shared parameter.
             factor: c_t, the factor of the task in the step's scalar.
-            count: n_t, its rows in the step.
+            mass: M_t, the mass of its rows in the step, above 0.
         """
         row = torch.eye(self.heads.tasks, device=self.heads.device)[task]
         mine = dict(self.heads.combine(row))
@@ -84,7 +84,7 @@ class SecondBackward:
                     rows = outputs.row_losses[name].sum()
                     if name in outputs.row_penalties:
                         rows = rows + outputs.row_penalties[name].sum()
-                    self._backward(rows * (factor / count).to(rows.dtype))
+                    self._backward(rows * (factor / mass).to(rows.dtype))
                     self._add_flops(training_flops(self.model.encoder, batch, backward=True))
 
     @contextmanager

@@ -14,6 +14,7 @@ from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.data.formats import plain_rows
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import prepare_dataset, prepare_rows
+from hf_mtl.data.masses import row_masses
 from hf_mtl.data.processes import agree, is_main_process
 from hf_mtl.data.same_rows import other_rows, signs_of
 from hf_mtl.data.sharing import of_one_process
@@ -136,7 +137,9 @@ def _encode(
     if split == "test":
         return _encode_all(name, task, dataset, tokenizer, max_length, split)
     rows = prepare_rows(name, task, dataset, split)
-    return EncodedSplit(encode_texts(name, task, rows.dataset, tokenizer, max_length, split), rows.labels.values)
+    labels = rows.labels.values
+    tokens = encode_texts(name, task, rows.dataset, tokenizer, max_length, split)
+    return EncodedSplit(tokens, labels, masses=row_masses(name, task, labels))
 
 
 def _encode_all(
@@ -151,7 +154,13 @@ def _encode_all(
     if labels is None:
         return EncodedSplit(tokens, np.zeros(len(tokens)), labelled=False)
     missing = labels.missing if labels.missing.any() else None
-    return EncodedSplit(tokens, labels.values, labelled=not labels.missing.all(), missing=missing)
+    return EncodedSplit(
+        tokens,
+        labels.values,
+        labelled=not labels.missing.all(),
+        missing=missing,
+        masses=row_masses(name, task, labels.values),
+    )
 
 
 def _check_all(

@@ -57,7 +57,7 @@ class TaskSignals:
     def observe(self, result: StepResult) -> None:
         """Take one optimizer step."""
         losses, counts, weights, gamma = (value.detach().cpu().double() for value in _tensors(result))
-        present = counts > 0
+        present = result.present.cpu()
         self._steps += 1
         self._present += present
         self._losses += losses

@@ -217,7 +217,7 @@ class TaskGradients:
         if not self.tells_weighting:
             return
         needs = self.weighting.needs
-        present, factors = result.counts > 0, _inverse(result.factors) / grad_scale
+        present, factors = result.present, _inverse(result.factors) / grad_scale
         if self.apart:
             assert self._data is not None
             self._data.close()
@@ -246,8 +246,8 @@ class TaskGradients:
         rows = self.shared.another()
         assert isinstance(rows, Rows)
         rows.begin()
-        for task in (result.counts > 0).nonzero().flatten().tolist():
-            self._second.run(task, held.split(displacements[task]), result.factors[task], result.counts[task])
+        for task in result.present.nonzero().flatten().tolist():
+            self._second.run(task, held.split(displacements[task]), result.factors[task], result.masses[task])
             rows.add_task(task)
         rows.close()
         rows.scale(factors)
@@ -259,7 +259,7 @@ class TaskGradients:
         """The gradient of every shared parameter, with the loss scaler's factor."""
         if self.aggregator is None:
             return held.combine(torch.ones_like(result.factors))
-        present, factors = result.counts > 0, _inverse(result.unweighted) / grad_scale
+        present, factors = result.present, _inverse(result.unweighted) / grad_scale
         losses = result.losses * result.weights
         if isinstance(self.aggregator, FromGramian) and "jacobian" not in self.aggregator.needs:
             self.gramian = held.gramian(self._chosen(self.aggregator.scope)) * torch.outer(factors, factors)

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_mtl.balancing import Teleporting
+from hf_mtl.batch import divisor
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.permutation import derive_key, permute
 from hf_mtl.data.processes import is_main_process
@@ -158,13 +159,13 @@ class Teleportation(TrainerCallback):
         adapters = Adapters(self.model, self.aggregator.rank, generator)
         optimizer = torch.optim.Adam(adapters.parameters(), lr=learning_rate)
         current = [
-            (to_device(_without_plan(batch), self.model.device), batch["plan"]["counts"])
+            (to_device(_without_plan(batch), self.model.device), batch["plan"]["masses"])
             for batch in self._step_batches()
         ]
         for number in range(PASSES):
-            for batch in self._batches(collator, step, number):
-                rows = self._row_losses(batch, adapters.weights())
-                distance = torch.stack([(mine.mean() - targets[task]).abs() for task, mine in rows.items()]).mean()
+            for batch, masses in self._batches(collator, step, number):
+                losses = _task_losses(self._row_losses(batch, adapters.weights()), masses)
+                distance = torch.stack([(loss - targets[task]).abs() for task, loss in losses.items()]).mean()
                 sharpness = self._sharpness(current, adapters.weights(), weights, generator)
                 # Of the adapters alone: what else is trained waits for the next step's gradients.
                 far = torch.autograd.grad(10 * distance, adapters.parameters())
@@ -176,7 +177,7 @@ class Teleportation(TrainerCallback):
 
     def _sharpness(
         self,
-        batches: Sequence[tuple[Any, Sequence[int]]],
+        batches: Sequence[tuple[Any, Sequence[float]]],
         weights: dict[str, Tensor],
         of_tasks: Tensor,
         generator: torch.Generator,
@@ -186,11 +187,11 @@ class Teleportation(TrainerCallback):
             noise = torch.randn(weight.shape, generator=generator).to(weight)
             noisy[name] = weight + noise * (NOISE / noise.norm())
         risen = [torch.zeros((), device=self.model.device) for _ in self._names]
-        for batch, counts in batches:
+        for batch, masses in batches:
             there, here = self._row_losses(batch, noisy), self._row_losses(batch, weights)
             for task, rows in here.items():
                 index = self._names.index(task)
-                risen[index] = risen[index] + (there[task] - rows).sum() / max(counts[index], 1)
+                risen[index] = risen[index] + (there[task] - rows).sum() / divisor(masses[index])
         mine = torch.stack(risen)
         # The absolute value is of the whole step's difference; this is a process's part of it.
         signs = self._reduce_sum(mine.detach()).sign()
@@ -203,23 +204,29 @@ class Teleportation(TrainerCallback):
 
     @torch.no_grad()
     def _mean_losses(self, collator: Collator) -> dict[str, Tensor]:
-        """L0: each task's mean loss over its training rows."""
+        """L0: each task's loss over its training rows."""
         sums: dict[str, Tensor] = {}
-        for batch in self._batches(collator, 0, 0):
+        masses: dict[str, float] = {}
+        for batch, of_batch in self._batches(collator, 0, 0):
             self._add_flops(training_flops(self.model.encoder, batch, backward=False))
             for task, rows in self.model(**batch).row_losses.items():
                 sums[task] = sums.get(task, 0.0) + rows.sum()
-        return {task: total / len(collator.splits[task].tokens) for task, total in sums.items()}
+                masses[task] = masses.get(task, 0.0) + of_batch[task]
+        return {task: total / divisor(masses[task]) for task, total in sums.items()}
 
-    def _batches(self, collator: Collator, step: int, number: int) -> Iterator[dict[str, Any]]:
-        """Every training row once, in an order of this search and pass."""
+    def _batches(
+        self, collator: Collator, step: int, number: int
+    ) -> Iterator[tuple[dict[str, Any], dict[str, float]]]:
+        """Every training row once, in an order of this search and pass, with the mass of each task in the batch."""
         sizes = [len(split.tokens) for split in collator.splits.values()]
         tasks = np.repeat(np.arange(len(sizes)), sizes)
         rows = np.concatenate([np.arange(size) for size in sizes])
         order = permute(np.arange(len(rows)), len(rows), derive_key(self.seed, "teleport", step, number))
         for start in range(0, len(rows), self._rows()):
             chosen = np.sort(order[start : start + self._rows()])  # sorted: ordered by task
-            yield to_device(collator(tasks[chosen], rows[chosen]), self.model.device)
+            batch = collator(tasks[chosen], rows[chosen])
+            masses = collator.masses(tasks[chosen], rows[chosen]).tolist()
+            yield to_device(batch, self.model.device), dict(zip(collator.names, masses, strict=True))
 
 
 class Adapters:
@@ -271,6 +278,10 @@ def _plain(model: Any) -> Iterator[None]:
         if patched is not None:
             model.forward = patched
         model.train(training)
+
+
+def _task_losses(row_losses: Losses, masses: Mapping[str, float]) -> Losses:
+    return {task: rows.sum() / divisor(masses[task]) for task, rows in row_losses.items()}
 
 
 def _gradients(total: Tensor, of: Sequence[Tensor]) -> Sequence[Tensor]:

@@ -10,7 +10,8 @@ The journey of one row, from file to update:
  5. `data/collate.py` pads the row with others of its length: its group.
  6. `modeling/model.py` encodes each group once, pools, puts rows back in order, and runs the task's head.
  7. `modeling/losses.py` makes one loss of the row.
- 8. `training/objective.py` divides it by the step's n_t and multiplies it by the task's exposure and weight.
+ 8. `training/objective.py` divides it by the mass of the task's rows in the step, and multiplies it by the
+    task's exposure and weight.
  9. The Trainer's backward adds it to the gradients, DDP and accumulation add up the partition's parts; where single
     tasks' gradients are wanted, `training/task_gradients.py` has them formed apart, and decides what becomes of them.
 10. The Trainer clips, the optimizer steps; learned balancing parameters get their gradient from the reduced losses.

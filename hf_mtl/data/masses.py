@@ -1,0 +1,31 @@
+"""How much each row of a split weighs in the mean of its task's losses."""
+
+import numpy as np
+
+from hf_mtl.errors import DataError, Mistake
+from hf_mtl.tasks import Task
+
+
+def row_masses(name: str, task: Task, labels: np.ndarray) -> np.ndarray | None:
+    """Ask a task for the masses of a split's rows.
+
+    Args:
+        name: The task's name.
+        task: The task.
+        labels: The labels of the rows, [n, ...].
+
+    Returns:
+        Masses [n]; None: 1 each, which costs nothing from here on.
+
+    Raises:
+        DataError: If the task's type does not give one finite number from 0 on for each row.
+    """
+    masses = task.masses(labels)
+    if masses is None:
+        return None
+    masses = np.asarray(masses)
+    if masses.shape != (len(labels),) or not (np.isfinite(masses) & (masses >= 0)).all():
+        found = f"the masses of {len(labels):,} rows have the shape {masses.shape}, or are not all finite and >= 0"
+        remedy = f"Mend {type(task).__name__}.masses: one number for each row"
+        raise DataError(Mistake(f"tasks.{name}.type", found, remedy))
+    return None if (masses == 1).all() else masses
