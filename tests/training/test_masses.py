@@ -74,7 +74,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "gradnorm_scaling": {"weighting": {"name": "gradnorm_scaling", "every": 1}},
     "uw+pcgrad": {"weighting": "uw", "aggregator": "pcgrad"},
     "cagrad, split": {"aggregator": "cagrad", "gradients": {"layout": "split"}},
-    "graddrop": {"aggregator": "graddrop"},
+    "upgrad": {"aggregator": "upgrad"},
     "sam_mtl": {"aggregator": "sam_mtl"},
 }
 
@@ -119,7 +119,7 @@ def test_a_task_without_mass_in_a_step_is_as_one_whose_rows_were_dropped(tmp_pat
         }
         trainer.train()
         assert trainer.state.global_step == 1
-        assert trainer.steps.plan(0).counts[1] == (0 if schedules else 1)
+        assert (trainer.steps.plan(0).counts[1] > 0) == (not schedules)
         assert not records(trainer, "loss/mood")
         after = {**parameters(trainer), **dict(trainer.weighting.named_parameters())}
         updates.append({key: value.detach() - before[key] for key, value in after.items()})

@@ -78,10 +78,11 @@ def test_accumulation_and_length_groups_do_not_change_the_update(optim: str, wei
 
 @pytest.mark.parametrize("head", ["linear", "vip"])
 def test_masses_do_not_tie_the_update_to_the_partition(head: str) -> None:
-    reference, _ = train(32, 1, "sgd", "uw", grouping=False, head=head, masses=True)
-    found, _ = train(8, 4, "sgd", "uw", grouping=True, head=head, masses=True)
+    options: dict[str, Any] = {"steps": 6, "head": head}
+    reference, _ = train(32, 1, "sgd", "uw", grouping=False, masses=True, **options)
+    found, _ = train(8, 4, "sgd", "uw", grouping=True, masses=True, **options)
     assert_same_run(found, reference, "sgd")
-    of_rows, _ = train(32, 1, "sgd", "uw", grouping=False, head=head)
+    of_rows, _ = train(32, 1, "sgd", "uw", grouping=False, **options)
     with pytest.raises(AssertionError):
         assert_same_run(of_rows, reference, "sgd")
 
