@@ -96,7 +96,8 @@ class Collator:
                 mine = tasks == index
                 masses[mine] = split.masses[rows[mine]]
         # One row after the other, so that every process, on whatever machine, gets the same bits.
-        return np.bincount(tasks, weights=masses, minlength=len(self.splits)).astype(np.float64)
+        sums = np.bincount(tasks, weights=masses, minlength=len(self.splits))
+        return np.asarray(sums, dtype=np.float64)
 
     def __call__(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> Batch:
         """Collate rows that are ordered by task.

@@ -1,5 +1,7 @@
+from dataclasses import replace
 from functools import cache
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,3 +185,13 @@ def test_only_a_cpu_makes_small_groups_by_default() -> None:
     lengths = np.repeat([5, 20, 60, 100], 8)
     groups = {name: len(length_groups(lengths, default_group_cost(torch.device(name)))) for name in ("cpu", "cuda")}
     assert groups == {"cpu": 4, "cuda": 1}
+
+
+def test_masses_of_rows_are_added_up_by_task(tmp_path: Path) -> None:
+    path = tmp_path / "masses.npy"
+    np.save(path, np.arange(9, dtype=np.int32))
+    given = {**splits(), "mood": replace(splits()["mood"], masses=np.load(path, mmap_mode="r"))}
+    tasks, rows = np.array([0, 0, 1, 1, 1]), np.array([3, 4, 0, 8, 2])
+    found = Collator(given, 0, length_grouping=True, group_cost=8).masses(tasks, rows)
+    assert (found.dtype, found.tolist()) == (np.float64, [2.0, 10.0, 0.0])
+    assert Collator(given, 0, True, 8).masses(tasks[:0], rows[:0]).tolist() == [0.0, 0.0, 0.0]

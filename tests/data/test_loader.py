@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -73,6 +74,25 @@ def test_the_micro_batches_of_all_processes_make_up_the_plan(world: int, accumul
         sizes = [len(batch["order"]) for batch in batches]
         assert max(sizes) - min(sizes) <= 1
         assert sorted(row for batch in batches for row in rows_of(batch)) == expected_rows(step)
+
+
+def test_every_micro_batch_knows_the_masses_of_its_step_and_its_own() -> None:
+    weighed = {**splits(), "mood": replace(splits()["mood"], masses=np.arange(SIZES["mood"]) / 4)}
+    collator = Collator(weighed, 0, length_grouping=True, group_cost=8)
+    for step in (0, 4):
+        batches = []
+        for rank in range(2):
+            steps = PlannedSteps(planned().source, collator, rank, 2, 8)
+            batches += [steps[step * 8 + place] for place in range(8)]
+        plan = planned().source.plan(step)
+        mood = float((plan.rows[plan.tasks == 1] / 4).sum())
+        whole = [float(plan.counts[0]), mood, float(plan.counts[2])]
+        assert plan.counts[1] > 0
+        assert all(batch["plan"]["masses"] == whole for batch in batches)
+        own = np.array([batch["plan"]["own_masses"] for batch in batches])
+        assert own.sum(axis=0).tolist() == whole
+        assert len(batches) > plan.counts.sum(), "some have no rows, though one stands in for them"
+        assert (own.sum(axis=1) == 0).any()
 
 
 def test_a_micro_batch_without_rows_runs_the_encoder_and_a_head_on_nothing() -> None:

@@ -61,6 +61,15 @@ def test_select_copies_rows_and_labels() -> None:
     assert len(split.select([])) == 0
 
 
+def test_rows_keep_their_masses_through_a_selection_and_stand_ins_for_labels() -> None:
+    missing = np.array([False, True, False])
+    split = EncodedSplit(store(ROWS), np.array([0, -100, 2]), missing=missing, masses=np.array([2, 0, 3]))
+    assert split.select([2, 0]).masses.tolist() == [3, 2]  # type: ignore[union-attr]
+    filled = split.filled()
+    assert (filled.labels.tolist(), filled.masses.tolist()) == ([0, 0, 2], [2, 0, 3])  # type: ignore[union-attr]
+    assert EncodedSplit(store(ROWS), np.array([0, 1, 2])).select([1]).masses is None
+
+
 def test_content_is_equal_for_equal_rows_only() -> None:
     typed, plain = store(ROWS, TYPES), store([[8], [5, 6, 7]])
     assert typed.content(1) == plain.content(0)

@@ -162,6 +162,14 @@ def test_token_types_are_dropped_where_the_backbone_takes_none() -> None:
     assert torch.equal(distilbert(ids, mask, types).features, distilbert(ids, mask).features)
 
 
+def test_the_loss_of_a_task_is_over_the_masses_of_its_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SequenceClassification, "masses", lambda self, labels: labels + 1.0)
+    model = make_model("bert").eval()
+    ids = torch.tensor([[5, 6, 7], [7, 8, 9]])
+    output = model(ids, task="train", labels=torch.tensor([2, 0]))
+    torch.testing.assert_close(output.loss, output.row_losses["train"].sum() / 4)
+
+
 def test_regression_logits_are_in_original_units_and_losses_are_not() -> None:
     model = make_model("bert", "linear")
     ids, mask = make_texts([6, 4])

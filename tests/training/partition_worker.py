@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from hf_mtl import MultiTaskTrainer, MultiTaskTrainingArguments
 from tests import tiny
+from tests.training.masses import encoded, with_masses
 
 # SGD: updates well above the last bit of weights near 1, which would hide what is compared here.
 LEARNING_RATE = {"sgd": 0.5, "adamw_torch": 1e-3}
@@ -34,6 +35,7 @@ def train(
     schedules: Sequence[dict[str, Any]] = (),
     resume: str | None = None,
     balancing: dict[str, Any] | None = None,
+    masses: bool = False,
     **options: Any,
 ) -> tuple[dict[str, torch.Tensor], MultiTaskTrainer]:
     """Parameters before (``before/...``) and after (``after/...``), UW's s and learned log tau too, in float64."""
@@ -56,7 +58,7 @@ def train(
     trainer = MultiTaskTrainer(
         model=model,
         args=args,
-        train_dataset=tiny.datasets(),
+        train_dataset=with_masses(encoded(tiny.SIZES)) if masses else tiny.datasets(),
         processing_class=tiny.tokenizer(),
         balancing=balancing or {"weighting": weighting},
         mixture=mixture,

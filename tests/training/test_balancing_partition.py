@@ -49,6 +49,28 @@ def test_accumulation_does_not_change_a_decision(name: str) -> None:
     assert_same_run(found, reference)
 
 
+# Each with another place that divides: losses first, after the update, data terms apart, both layouts, once more.
+OF_MASSES = ("gls", "famo", "gradnorm_scaling", "pcgrad", "split", "sam_mtl")
+
+
+@pytest.mark.parametrize("name", OF_MASSES)
+def test_masses_do_not_tie_a_decision_to_the_partition(name: str) -> None:
+    options: dict[str, Any] = {"steps": 5, "balancing": METHODS[name], "logging_steps": 1, "masses": True}
+    head = "vip" if name in ("gradnorm_scaling", "sam_mtl") else None  # whose penalties are divided too
+    reference, _ = train(32, 1, "sgd", "", grouping=False, head=head, **options)
+    found, _ = train(8, 4, "sgd", "", grouping=True, head=head, **options)
+    assert_same_run(found, reference)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gls+pcgrad", "split"])
+def test_processes_do_not_change_a_decision_on_rows_with_masses(tmp_path: Path, name: str) -> None:
+    options = {"steps": STEPS, "balancing": METHODS[name], "logging_steps": 1, "masses": True}
+    reference, _ = train(32, 1, "sgd", "", grouping=False, **options)  # type: ignore[arg-type]
+    found = train_on_processes(tmp_path, 2, 8, 2, "sgd", "", "on", **options)
+    assert_same_run(found, reference)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_processes_do_not_change_a_decision(tmp_path: Path, name: str) -> None:

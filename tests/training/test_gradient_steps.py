@@ -266,7 +266,7 @@ def test_losses_that_are_not_finite_do_not_reach_what_learns_from_them(tmp_path:
     values = torch.tensor([torch.nan, 1.0, torch.inf])
     ones = torch.ones(len(names))
     for step in range(3):
-        trainer._scheduling.step_done(step, StepResult(values, ones, ones, ones, factors=ones, unweighted=ones))
+        trainer._scheduling.step_done(step, StepResult(values, ones, ones, ones, ones, factors=ones, unweighted=ones))
     learner, other = trainer.mixture.learner, make(tmp_path, mixture={"learn": {"objective": "dro"}}).mixture.learner
     assert learner is not None
     assert other is not None

@@ -76,6 +76,36 @@ def test_accumulation_and_length_groups_do_not_change_the_update(optim: str, wei
         assert_same_run(found, reference, optim)
 
 
+@pytest.mark.parametrize("head", ["linear", "vip"])
+def test_masses_do_not_tie_the_update_to_the_partition(head: str) -> None:
+    options: dict[str, Any] = {"steps": 6, "head": head}
+    reference, _ = train(32, 1, "sgd", "uw", grouping=False, masses=True, **options)
+    found, _ = train(8, 4, "sgd", "uw", grouping=True, masses=True, **options)
+    assert_same_run(found, reference, "sgd")
+    of_rows, _ = train(32, 1, "sgd", "uw", grouping=False, **options)
+    with pytest.raises(AssertionError):
+        assert_same_run(of_rows, reference, "sgd")
+
+
+def test_steps_of_fewer_rows_than_micro_batches_make_the_same_update() -> None:
+    # With topic away a step has two rows or so, and most of its micro-batches have none.
+    topic_is_away = [{"type": "enter", "task": "topic", "at": {"step": 5}, "freed_rows": "drop"}]
+    options: dict[str, Any] = {"steps": 6, "masses": True, "schedules": topic_is_away}
+    reference, _ = train(6, 1, "sgd", "uw", grouping=False, **options)
+    found, trainer = train(1, 6, "sgd", "uw", grouping=True, **options)
+    assert max(trainer.steps.planner.window_counts(trainer.steps.state, trainer.steps._tasks)[0][:5].sum(axis=1)) < 6
+    assert_same_run(found, reference, "sgd")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weighting", ["uw", "gls"])
+def test_processes_do_not_change_the_update_of_rows_with_masses(tmp_path: Path, weighting: str) -> None:
+    reference, _ = train(32, 1, "sgd", weighting, grouping=True, masses=True)
+    for per_device, accumulation in [(16, 1), (8, 2)]:
+        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", weighting, "on", masses=True)
+        assert_same_run(found, reference, "sgd")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("grouping", ["on", "off"])
 @pytest.mark.parametrize("weighting", ["ew", "uw"])

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION, LossWeighting, Reduction, exposure
-from hf_mtl.batch import StepFacts, divisor
+from hf_mtl.batch import StepFacts
 from hf_mtl.errors import CheckpointError
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.processes import Processes
@@ -115,7 +115,7 @@ class Objective:
         self._parts = micro_batches * self._processes.world
         self._counts = self._per_task(facts["counts"])
         self._masses = self._per_task(facts["masses"])
-        self._divisors = self._per_task([divisor(mass) for mass in facts["masses"]])
+        self._divisors = _divisors(self._masses)
         self._gamma = self._per_task(facts["gamma"])
         kappa = exposure(self._per_task(facts["nominal"]), self.reduction)
         self._kappa = torch.where(self._masses > 0, kappa * self._gamma, 0.0)
@@ -154,7 +154,7 @@ class Objective:
             if name in penalties:
                 part = part + penalties[name].sum() / self._divisors[self.names.index(name)]
             total = total + factors[self.names.index(name)].to(part.dtype) * part
-        self._note_penalties(outputs.penalty_values or {})
+        self._note_penalties(facts, outputs.penalty_values or {})
         return total.to(torch.float32)
 
     def data_terms(self, outputs: MultiTaskOutput) -> dict[str, Tensor]:
@@ -166,11 +166,12 @@ class Objective:
         losses = outputs.row_losses or {}
         return {name: rows.sum() / self._divisors[self.names.index(name)] for name, rows in losses.items()}
 
-    def _note_penalties(self, values: Mapping[str, Mapping[str, Tensor]]) -> None:
+    def _note_penalties(self, facts: StepFacts, values: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Add up the penalties of the step, by task and name, before their factors, to log."""
         for place, (task, name) in enumerate(self._penalties):
-            if task in values:
-                self._penalty_means[place] += values[task][name].sum() / self._divisors[self.names.index(task)]
+            index = self.names.index(task)
+            if task in values and facts["masses"][index] > 0:
+                self._penalty_means[place] += values[task][name].sum() / self._divisors[index]
 
     def _per_task(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -183,9 +184,8 @@ class Objective:
         if not self.losses_first:
             self._factors, self._constant, _ = self._linearise(self.weighting.scalar, 0 * self._masses, present)
         elif losses is None and not self.exact_accumulation:
-            divisors = self._per_task([divisor(mass) for mass in facts["own_masses"]])
-            own = mine * self._divisors / divisors
-            return self._linearise(self.weighting.scalar, own, self._per_task(facts["own_masses"]) > 0)[0]
+            own = self._per_task(facts["own_masses"])
+            return self._linearise(self.weighting.scalar, mine * self._divisors / _divisors(own), own > 0)[0]
         else:  # without losses, this is the only micro-batch of the process
             losses = self._processes.reduce_sum(mine) if losses is None else losses
             self._factors, self._constant, self._scalar = self._linearise(self.weighting, losses, present)
@@ -261,3 +261,8 @@ class Objective:
             raise CheckpointError(
                 f"weighting: the checkpoint has {found}, which is not the state of '{name}'"
             ) from error
+
+
+def _divisors(masses: Tensor) -> Tensor:
+    """What sums of row losses are divided by, as `hf_mtl.batch.divisor` has it."""
+    return torch.where(masses > 0, masses, 1.0)

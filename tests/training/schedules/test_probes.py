@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +14,8 @@ from hf_mtl.modeling import split_parameters
 from hf_mtl.training.schedules.frozen_groups import FrozenGroups
 from hf_mtl.training.schedules.probes import Prober, fisher_trace, squared_norm
 from tests import tiny
-from tests.training.trainers import make, parameters, records, same
+from tests.training.masses import encoded, with_masses
+from tests.training.trainers import SMALL, make, parameters, records, same
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden/schedule_fisher_trace.json").read_text())
 
@@ -65,6 +67,16 @@ def test_both_measurements_are_those_of_the_shared_parameters(tmp_path: Path) ->
 
     assert norm**2 == pytest.approx(squared(slice(4)), rel=1e-5)
     assert trace == pytest.approx(sum(squared(slice(place, place + 1)) for place in range(4)) / 4, rel=1e-5)
+
+
+def test_a_measurement_is_of_losses_over_masses(tmp_path: Path) -> None:
+    rows = encoded(SMALL)
+    once, twice = (
+        prober(tmp_path, train=splits) for splits in (rows, with_masses(rows, lambda _, count: np.full(count, 2)))
+    )
+    for probe, factor in (("gradient_norm", 2), ("fisher", 4)):
+        expected = {name: value / factor for name, value in once.measure(probe, list(rows), 0).items()}
+        assert twice.measure(probe, list(rows), 0) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_measurement_leaves_everything_as_it_was(tmp_path: Path) -> None:

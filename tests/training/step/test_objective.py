@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hf_mtl.balancing import LossWeighting, Reduction, available, build_weighting, exposure
-from hf_mtl.training.step.objective import Objective, StepResult
+from hf_mtl.batch import StepFacts
+from hf_mtl.training.objective import Objective, StepResult
 
 NAMES = ["a", "b", "c"]
 PER_TASK = {"fixed": {"weights": [0.2, 1.0, 3.0]}, "uw": {"init": [0.5, -1.0, 0.1]}}
@@ -30,11 +31,44 @@ def objective_of(
     return Objective(NAMES, weighting, lambda: micro_batches, reduce_sum, reduction)
 
 
-def whole_step(weighting: LossWeighting, losses: Tensor, tasks: Tensor, reduction: Reduction) -> Tensor:
-    """The weighting's scalar on the task means of all rows of a step."""
+def step_of(
+    counts: list[int],
+    nominal: list[int] | None = None,
+    gamma: list[float] | None = None,
+    masses: list[float] | None = None,
+    own_masses: list[float] | None = None,
+) -> StepFacts:
+    """A step whose rows have mass 1 unless it is said, and of which this is the only micro-batch."""
+    found = [float(count) for count in counts] if masses is None else masses
+    return {
+        "step": 0,
+        "counts": counts,
+        "nominal": nominal or counts,
+        "gamma": gamma or [1.0] * len(counts),
+        "masses": found,
+        "own_masses": own_masses or found,
+    }
+
+
+def whole_step(
+    weighting: LossWeighting, losses: Tensor, tasks: Tensor, masses: Tensor, reduction: Reduction
+) -> Tensor:
+    """The weighting's scalar on the task losses of all rows of a step."""
     counts = torch.bincount(tasks, minlength=3).double()
-    means = torch.stack([losses[tasks == task].mean() for task in range(3)])
-    return weighting(means, counts > 0, exposure(counts, reduction))
+    present = sums_of(masses, tasks) > 0
+    return weighting(
+        losses_of(losses, tasks, masses), present, torch.where(present, exposure(counts, reduction), 0.0)
+    )
+
+
+def sums_of(values: Tensor, tasks: Tensor) -> Tensor:
+    return torch.stack([values[tasks == task].sum() for task in range(3)])
+
+
+def losses_of(row_losses: Tensor, tasks: Tensor, masses: Tensor) -> Tensor:
+    """L_t by its definition; 0 where a task has no mass."""
+    sums = sums_of(masses, tasks)
+    return torch.where(sums > 0, sums_of(row_losses, tasks) / sums.clamp(min=1e-300), 0.0)
 
 
 def part_of(losses: Tensor, tasks: Tensor, positions: Sequence[int]) -> dict[str, Tensor]:
@@ -44,21 +78,30 @@ def part_of(losses: Tensor, tasks: Tensor, positions: Sequence[int]) -> dict[str
 
 
 @st.composite
-def dealt(draw: st.DrawFn) -> tuple[list[int], list[list[list[int]]]]:
-    """Tasks of the rows of a step, and the rows of each micro-batch of each process."""
+def dealt(draw: st.DrawFn) -> tuple[list[int], list[float], list[list[list[int]]]]:
+    """Tasks of the rows of a step, their masses, and the rows of each micro-batch of each process."""
     tasks = sorted(draw(st.lists(st.integers(0, 2), min_size=1, max_size=24)))
     world = draw(st.integers(1, min(3, len(tasks))))
     accumulation = draw(st.integers(1, max(1, len(tasks) // world)))
     order = draw(st.permutations(range(len(tasks))))
     parts = [part.tolist() for part in np.array_split(np.array(order), world * accumulation)]
-    return tasks, [parts[rank::world] for rank in range(world)]
+    mass = st.sampled_from(draw(st.sampled_from([[1.0], [0.0, 1.0, 2.5, 7.0]])))
+    masses = draw(st.lists(mass, min_size=len(tasks), max_size=len(tasks)))
+    return tasks, masses, [parts[rank::world] for rank in range(world)]
 
 
 def simulate(
-    name: str, tasks: Tensor, row_losses: Tensor, processes: list[list[list[int]]], reduction: Reduction
+    name: str,
+    tasks: Tensor,
+    row_losses: Tensor,
+    processes: list[list[list[int]]],
+    reduction: Reduction,
+    masses: Tensor | None = None,
 ) -> tuple[float, Tensor, list[LossWeighting], list[StepResult]]:
     """Sum of the parts, gradient of the rows, and each process's weighting and result."""
     counts = torch.bincount(tasks, minlength=3).tolist()
+    masses = torch.ones(len(tasks)).double() if masses is None else masses
+    step = step_of(counts, masses=sums_of(masses, tasks).tolist())
     rows = row_losses.clone().requires_grad_()
     on_each: list[Tensor] = []
     weightings = [weighting_of(name) for _ in processes]
@@ -67,11 +110,11 @@ def simulate(
         objective_of(weighting, number, reduction, lambda _: torch.stack(on_each).sum(0)) for weighting in weightings
     ]
     total = 0.0
-    means = torch.stack([row_losses[tasks == task].mean() for task in range(3)]).nan_to_num(0.0)
+    means = losses_of(row_losses, tasks, masses)
     for objective, micro_batches in zip(objectives, processes, strict=True):
         losses = means if objective.losses_first else None
         for positions in micro_batches:
-            part = objective.micro_batch(part_of(rows, tasks, positions), counts, losses=losses)
+            part = objective.micro_batch(part_of(rows, tasks, positions), step, losses=losses)
             part.backward()
             total += part.item()
         on_each.append(torch.cat([objective._losses, torch.zeros(1)]))  # nobody wants to stop
@@ -85,16 +128,15 @@ WEIGHTINGS = [name for name, family in available().items() if family == "weighti
 @settings(max_examples=100)
 @given(dealt(), st.sampled_from(WEIGHTINGS), st.sampled_from(["rows", "tasks"]))
 def test_the_parts_of_any_partition_add_up_to_the_whole_step(
-    made: tuple[list[int], list[list[list[int]]]], name: str, reduction: Reduction
+    made: tuple[list[int], list[float], list[list[list[int]]]], name: str, reduction: Reduction
 ) -> None:
-    tasks = torch.tensor(made[0])
-    row_losses = (
-        torch.rand(len(tasks), generator=torch.Generator().manual_seed(len(tasks)), dtype=torch.float64) + 0.1
-    )
-    total, gradient, weightings, results = simulate(name, tasks, row_losses, made[1], reduction)
+    tasks, masses, processes = torch.tensor(made[0]), torch.tensor(made[1], dtype=torch.float64), made[2]
+    generator = torch.Generator().manual_seed(len(tasks))
+    row_losses = masses * (torch.rand(len(tasks), generator=generator, dtype=torch.float64) + 0.1)
+    total, gradient, weightings, results = simulate(name, tasks, row_losses, processes, reduction, masses)
 
     whole, reference = row_losses.clone().requires_grad_(), weighting_of(name)
-    expected = whole_step(reference, whole, tasks, reduction)
+    expected = whole_step(reference, whole, tasks, masses, reduction)
     expected.backward()
     assert whole.grad is not None
     assert total == pytest.approx(expected.item(), abs=1e-4)  # parts are float32
@@ -106,10 +148,9 @@ def test_the_parts_of_any_partition_add_up_to_the_whole_step(
             assert torch.allclose(parameter.grad, other.grad, rtol=1e-12, atol=1e-15)
     for result in results:
         assert torch.equal(result.counts, torch.bincount(tasks, minlength=3).double())
+        assert torch.equal(result.present, sums_of(masses, tasks) > 0)
         assert torch.allclose(result.weights, reference.weights())
-        for task in range(3):
-            mine = row_losses[tasks == task]
-            assert float(result.losses[task]) == pytest.approx(float(mine.mean()) if len(mine) else 0.0)
+        assert torch.allclose(result.losses, losses_of(row_losses, tasks, masses))
 
 
 def test_every_process_gives_the_weighting_the_same_bits() -> None:
@@ -136,16 +177,16 @@ def test_exposure_follows_its_formula(given_counts: list[int]) -> None:
 
 def test_equal_weighting_over_rows_is_the_mean_over_rows() -> None:
     row_losses = {"a": torch.tensor([1.0, 2.0, 3.0]), "c": torch.tensor([10.0])}
-    assert objective_of(weighting_of("ew"), 1).micro_batch(row_losses, [3, 0, 1]).item() == 4.0
-    by_task = objective_of(weighting_of("ew"), 1, "tasks").micro_batch(row_losses, [3, 0, 1])
+    assert objective_of(weighting_of("ew"), 1).micro_batch(row_losses, step_of([3, 0, 1])).item() == 4.0
+    by_task = objective_of(weighting_of("ew"), 1, "tasks").micro_batch(row_losses, step_of([3, 0, 1]))
     assert by_task.item() == pytest.approx(6.0)  # the mean of the two tasks' means
 
 
 def test_the_uw_gradient_on_the_whole_step_is_the_formula() -> None:
     weighting = weighting_of("uw", variant="unit")
     objective = objective_of(weighting, 2)
-    objective.micro_batch({"a": torch.tensor([1.0, 3.0])}, [3, 0, 1])
-    objective.micro_batch({"a": torch.tensor([5.0]), "c": torch.tensor([2.0])}, [3, 0, 1])
+    objective.micro_batch({"a": torch.tensor([1.0, 3.0])}, step_of([3, 0, 1]))
+    objective.micro_batch({"a": torch.tensor([5.0]), "c": torch.tensor([2.0])}, step_of([3, 0, 1]))
     objective.finish()
     (s,) = weighting.parameters()
     assert s.grad is not None
@@ -159,7 +200,7 @@ def test_a_loss_scalers_factor_multiplies_the_weightings_gradient() -> None:
     for scale in (1.0, 1024.0):
         weighting = weighting_of("uw")
         objective = objective_of(weighting, 1)
-        objective.micro_batch({"a": torch.tensor([1.0]), "b": torch.tensor([0.3])}, [1, 1, 0])
+        objective.micro_batch({"a": torch.tensor([1.0]), "b": torch.tensor([0.3])}, step_of([1, 1, 0]))
         objective.finish(grad_scale=scale)
         (s,) = weighting.parameters()
         assert s.grad is not None
@@ -170,7 +211,7 @@ def test_a_loss_scalers_factor_multiplies_the_weightings_gradient() -> None:
 def test_backward_of_a_micro_batch_leaves_the_weighting_alone() -> None:
     weighting = weighting_of("uw")
     rows = torch.tensor([1.0], requires_grad=True)
-    objective_of(weighting, 1).micro_batch({"a": rows}, [1, 0, 0]).backward()
+    objective_of(weighting, 1).micro_batch({"a": rows}, step_of([1, 0, 0])).backward()
     assert rows.grad is not None
     assert next(weighting.parameters()).grad is None
 
@@ -180,7 +221,7 @@ def test_gradients_of_the_weighting_do_not_pile_up_over_steps() -> None:
     objective = objective_of(weighting, 1)
     found = []
     for _ in range(2):
-        objective.micro_batch({"a": torch.tensor([1.0])}, [1, 0, 0])
+        objective.micro_batch({"a": torch.tensor([1.0])}, step_of([1, 0, 0]))
         objective.finish()
         gradient = next(weighting.parameters()).grad
         assert gradient is not None
@@ -190,9 +231,9 @@ def test_gradients_of_the_weighting_do_not_pile_up_over_steps() -> None:
 
 def test_each_step_begins_anew() -> None:
     objective = objective_of(weighting_of("ew"), 1)
-    objective.micro_batch({"a": torch.tensor([4.0, 2.0])}, [2, 0, 0])
+    objective.micro_batch({"a": torch.tensor([4.0, 2.0])}, step_of([2, 0, 0]))
     assert objective.finish().losses.tolist() == [3.0, 0.0, 0.0]
-    objective.micro_batch({"b": torch.tensor([1.0])}, [0, 1, 0])
+    objective.micro_batch({"b": torch.tensor([1.0])}, step_of([0, 1, 0]))
     result = objective.finish()
     assert (result.losses.tolist(), result.counts.tolist()) == ([0.0, 1.0, 0.0], [0.0, 1.0, 0.0])
     with pytest.raises(AssertionError, match="before any micro_batch"):
@@ -203,18 +244,18 @@ def test_a_learned_weight_acts_from_the_next_step_on() -> None:
     weighting = weighting_of("uw", variant="unit", init=0.0)
     objective = objective_of(weighting, 1)
     rows = {"a": torch.tensor([1.0])}
-    before = objective.micro_batch(rows, [1, 0, 0]).item()
+    before = objective.micro_batch(rows, step_of([1, 0, 0])).item()
     objective.finish()
     with torch.no_grad():
         next(iter(weighting.parameters())).fill_(math.log(2))
-    after = objective.micro_batch(rows, [1, 0, 0]).item()
+    after = objective.micro_batch(rows, step_of([1, 0, 0])).item()
     assert (before, after) == (3.0, pytest.approx(3 * (0.5 + 0.5 * math.log(2))))
     assert objective.finish().weights.tolist() == pytest.approx([0.5] * 3)
 
 
 def test_half_precision_losses_make_a_float32_part() -> None:
     rows = torch.tensor([1.0, 3.0], dtype=torch.bfloat16, requires_grad=True)
-    part = objective_of(weighting_of("ew"), 1).micro_batch({"a": rows}, [2, 0, 0])
+    part = objective_of(weighting_of("ew"), 1).micro_batch({"a": rows}, step_of([2, 0, 0]))
     part.backward()
     assert part.dtype == torch.float32
     assert rows.grad is not None
@@ -237,13 +278,13 @@ def test_dropping_rows_leaves_what_the_others_count(name: str, reduction: Reduct
         ({"a": losses["a"]}, [3, 0, 0], [1.0, 0.0, 1.0]),
     ):
         objective = objective_of(weighting_of(name), 1, reduction)
-        part = objective.micro_batch(rows, counts, nominal=[3, 1, 0], gamma=gamma)
+        part = objective.micro_batch(rows, step_of(counts, nominal=[3, 1, 0], gamma=gamma))
         (gradient,) = torch.autograd.grad(part, losses["a"])
         gradients.append(gradient)
         objective.finish()
     torch.testing.assert_close(gradients[0], gradients[1])
     # Without the nominal counts, the one task left would count for all.
-    alone = objective_of(weighting_of(name), 1, reduction).micro_batch({"a": losses["a"]}, [3, 0, 0])
+    alone = objective_of(weighting_of(name), 1, reduction).micro_batch({"a": losses["a"]}, step_of([3, 0, 0]))
     (gradient,) = torch.autograd.grad(alone, losses["a"])
     assert (gradient > 1.2 * gradients[0]).all()
 
@@ -255,7 +296,7 @@ def test_gamma_multiplies_a_tasks_loss_its_weights_penalty_and_its_heads_penalty
     def scalar(gamma: list[float] | None) -> tuple[float, Tensor]:
         weighting = weighting_of("uw")
         objective = objective_of(weighting, 1)
-        part = objective.micro_batch(rows, [2, 2, 0], gamma=gamma, row_penalties=penalties)
+        part = objective.micro_batch(rows, step_of([2, 2, 0], gamma=gamma), row_penalties=penalties)
         objective.finish()
         [s] = weighting.parameters()
         assert s.grad is not None
@@ -272,7 +313,7 @@ def test_every_process_learns_how_many_want_to_stop() -> None:
     for others, mine, votes in ((0.0, False, 0), (0.0, True, 1), (2.0, False, 2), (2.0, True, 3)):
         more = torch.tensor([0.5, 0.0, 0.0, others], dtype=torch.float64)
         objective = objective_of(weighting_of("ew"), 1, reduce_sum=lambda tensor, more=more: tensor + more)
-        objective.micro_batch(rows, [1, 0, 0])
+        objective.micro_batch(rows, step_of([1, 0, 0]))
         result = objective.finish(stop=mine)
         assert (int(result.votes), result.losses.tolist()) == (votes, [1.5, 0.0, 0.0])
 
@@ -282,7 +323,7 @@ def test_a_single_micro_batch_finds_its_losses_itself() -> None:
     rows = {"a": torch.tensor([1.0, 2.0], requires_grad=True), "b": torch.tensor([0.5], requires_grad=True)}
     others = torch.tensor([1.0, 0.25, 0.0])
     objective = objective_of(weighting_of("gls"), 2, reduce_sum=lambda mine: mine + others.to(mine))
-    part = objective.micro_batch(rows, [3, 2, 0])
+    part = objective.micro_batch(rows, step_of([3, 2, 0]))
     part.backward()
     losses = torch.tensor([2.0, 0.5])
     # GLS: the geometric mean, whose derivative is itself over m L.
@@ -298,9 +339,59 @@ def test_schedules_multiply_what_is_no_sum_over_tasks_too() -> None:
     for gamma in ([1.0, 1.0, 1.0], [1.0, 0.25, 1.0]):
         rows = {"a": torch.tensor([1.0], requires_grad=True), "b": torch.tensor([2.0], requires_grad=True)}
         objective = objective_of(weighting_of("gls"), 1)
-        objective.micro_batch(rows, [1, 1, 0], gamma=gamma).backward()
+        objective.micro_batch(rows, step_of([1, 1, 0], gamma=gamma)).backward()
         gradients.append([float(rows[name].grad) for name in ("a", "b")])  # type: ignore[arg-type]
         result = objective.finish()
         assert result.factors[:2].tolist() == pytest.approx(gradients[-1], rel=1e-5)
         assert result.unweighted[:2].tolist() == gamma[:2]
     assert gradients[1] == pytest.approx([gradients[0][0], gradients[0][1] / 4], rel=1e-5)
+
+
+def test_rows_say_how_much_a_task_counts_and_masses_what_its_losses_are_a_mean_over() -> None:
+    objective = objective_of(weighting_of("ew"), 1)
+    rows = {"a": torch.tensor([6.0, 2.0]), "c": torch.tensor([4.0, 0.0])}
+    part = objective.micro_batch(rows, step_of([2, 0, 2], masses=[4.0, 0.0, 1.0]))
+    assert part.item() == pytest.approx((2 * 2.0 + 2 * 4.0) / 4)
+    assert objective.finish().losses.tolist() == [2.0, 0.0, 4.0]
+
+
+def test_penalties_are_means_over_masses_too() -> None:
+    rows, values = {"b": torch.tensor([3.0, 1.0])}, torch.tensor([1.0, 5.0])
+    objective = Objective(NAMES, weighting_of("ew"), lambda: 1, lambda x: x, penalties=[("b", "kl")])
+    step = step_of([0, 2, 0], masses=[0.0, 8.0, 0.0])
+    part = objective.micro_batch(rows, step, {"b": 0.5 * values}, {"b": {"kl": values}})
+    assert part.item() == pytest.approx(4 / 8 + 0.5 * 6 / 8)
+    assert float(objective.finish().penalties["b", "kl"]) == 6 / 8
+    part = objective.micro_batch(
+        {"b": torch.zeros(2)}, step_of([2, 2, 0], masses=[1.0, 0.0, 0.0]), {"b": values}, {"b": {"kl": values}}
+    )
+    assert (part.item(), float(objective.finish().penalties["b", "kl"])) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("name", ["ew", "uw", "gls", "famo"])
+def test_a_task_whose_rows_have_no_mass_is_as_absent_as_one_whose_rows_were_dropped(name: str) -> None:
+    results = []
+    for rows, step in (
+        ({"b": torch.tensor([0.0, 0.0])}, step_of([3, 2, 0], masses=[3.0, 0.0, 0.0])),
+        ({}, step_of([3, 0, 0], nominal=[3, 2, 0])),
+    ):
+        weighting = weighting_of(name)
+        objective = objective_of(weighting, 1)
+        part = objective.micro_batch({"a": torch.tensor([1.0, 2.0, 4.0]), **rows}, step)
+        result = objective.finish()
+        learned = [parameter.grad for parameter in weighting.parameters()]
+        results.append((part, result.losses, result.factors, result.weights, objective.absent, *learned))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_a_micro_batch_on_its_own_takes_the_mean_over_its_own_mass() -> None:
+    factors = []
+    for masses, own in (([10.0, 2.0, 0.0], [4.0, 1.0, 0.0]), ([99.0, 77.0, 0.0], [4.0, 1.0, 0.0])):
+        objective = Objective(NAMES, weighting_of("si"), lambda: 2, lambda x: x, exact_accumulation=False)
+        rows = {"a": torch.tensor([6.0, 2.0], requires_grad=True), "b": torch.tensor([3.0], requires_grad=True)}
+        objective.micro_batch(rows, step_of([5, 2, 0], masses=masses, own_masses=own)).backward()
+        # SI has the factor kappa / L, here with this micro-batch's L: 8 / 4 and 3 / 1.
+        gradients = [float(rows[name].grad[0]) * mass for name, mass in zip("ab", masses, strict=False)]  # type: ignore[index]
+        factors.append(gradients)
+    assert factors == [pytest.approx([3 * 5 / 7 / 2, 3 * 2 / 7 / 3])] * 2

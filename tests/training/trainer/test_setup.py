@@ -153,6 +153,21 @@ def test_rows_without_a_label_are_left_out_and_said_by_every_trainer(caplog: pyt
     assert encoded.missing.tolist() == [False, True, False]
 
 
+class Counted(SequenceClassification):
+    def masses(self, labels: Any) -> Any:
+        return (labels + 1) * (labels >= 0)
+
+
+def test_a_split_carries_the_masses_that_its_task_gives(caplog: pytest.LogCaptureFixture) -> None:
+    rows = Dataset.from_dict({"text": ["w1", "w2", "w3"], "label": [0, None, 1]})
+    for split, masses in (("train", [1, 2]), ("test", [1, 0, 2])):
+        found = encode_splits(rows, {"t": Counted(labels=["a", "b"])}, tiny.tokenizer(), None, split)["t"]
+        assert found.masses is not None
+        assert found.masses.tolist() == masses
+    plain = SequenceClassification(labels=["a", "b"])
+    assert encode_splits(rows, {"t": plain}, tiny.tokenizer(), None, "train")["t"].masses is None
+
+
 def test_a_plain_dataset_is_enough_for_one_task() -> None:
     found = encode(tiny.rows("mood", 4), {"mood": tiny.TASKS["mood"]})
     assert len(found["mood"]) == 4

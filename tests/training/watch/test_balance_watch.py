@@ -32,7 +32,7 @@ def follow(name: str, losses: list[list[float]], counts: list[int] | None = None
         values = torch.tensor(step, dtype=torch.float64)
         weighting(values, rows > 0)
         ones = torch.ones_like(values)
-        watch.observe(StepResult(values, rows, weighting.weights(), ones, ones, ones))
+        watch.observe(StepResult(values, rows, rows, weighting.weights(), ones, ones, ones))
         weighting.observe(losses_after=values)
     return watch
 

@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from hf_mtl.training.checkpoint import restore, save_state
 from hf_mtl.training.watch.conflicts import ConflictLog, SampledConflicts
 from tests import tiny
-from tests.training.trainers import make, parameters, records, same
+from tests.training.masses import encoded, with_masses
+from tests.training.trainers import SMALL, make, parameters, records, same
 
 ROWS = torch.tensor([[1.0, 0.0], [-1.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
 
@@ -58,6 +60,18 @@ def test_samples_do_not_touch_the_run(tmp_path: Path, layout: str) -> None:
     assert len(records(sampled, "conflict_rate")) >= 2
     assert all(-1 <= value <= 1 for value in records(sampled, "gradient_cosine/topic/mood"))
     assert sampled.state.total_flos > without.state.total_flos
+
+
+@pytest.mark.parametrize("layout", ["auto", "split"])
+def test_samples_are_of_losses_over_masses(tmp_path: Path, layout: str) -> None:
+    found = []
+    for splits in (encoded(SMALL), with_masses(encoded(SMALL), lambda _, rows: np.full(rows, 2))):
+        section = {"gradients": {"log_every": 1, "layout": layout}}
+        trainer = make(tmp_path, train=splits, balancing=section, per_device_train_batch_size=4)
+        (sampled,) = [one for one in trainer.callback_handler.callbacks if isinstance(one, SampledConflicts)]
+        trainer.model.eval()
+        found.append(sampled._sample(1))
+    torch.testing.assert_close(found[1], found[0] / 4)
 
 
 def test_an_aggregator_logs_its_decisions(tmp_path: Path) -> None:

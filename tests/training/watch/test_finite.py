@@ -24,7 +24,7 @@ def result(losses: list[float], counts: list[int] | None = None, **penalties: fl
     zero = torch.zeros(len(losses), dtype=torch.float64)
     numbers = torch.tensor([1] * len(losses) if counts is None else counts)
     found = {(task, "kl"): torch.tensor(value) for task, value in penalties.items()}
-    return StepResult(torch.tensor(losses, dtype=torch.float64), numbers, zero, zero, zero, zero, found)
+    return StepResult(torch.tensor(losses, dtype=torch.float64), numbers, numbers, zero, zero, zero, zero, found)
 
 
 def watch(folder: Path, *weights: Tensor) -> FiniteWatch:

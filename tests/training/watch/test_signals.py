@@ -11,12 +11,22 @@ from hf_mtl.training.watch.signals import TaskSignals
 SIZES = {"a": 10, "b": 4}
 
 
-def step(losses: list[float], counts: list[int], weights: list[float] | None = None) -> StepResult:
-    as_tensor = [
-        torch.tensor(values, dtype=torch.float64) for values in (losses, counts, weights or [0.5, 0.5], [1, 1])
-    ]
+def step(
+    losses: list[float], counts: list[int], weights: list[float] | None = None, masses: list[float] | None = None
+) -> StepResult:
+    facts = (losses, counts, masses or counts, weights or [0.5, 0.5], [1, 1])
+    as_tensor = [torch.tensor(values, dtype=torch.float64) for values in facts]
     unused = torch.zeros(len(SIZES))
     return StepResult(*as_tensor, factors=unused, unweighted=unused)
+
+
+def test_a_step_whose_rows_of_a_task_have_no_mass_says_nothing_of_its_loss_and_counts_its_rows() -> None:
+    signals = TaskSignals(SIZES)
+    signals.observe(step([1.0, 0.0], [4, 4], masses=[9.0, 0.0]))
+    assert "loss/b" not in signals.flush()
+    signals.observe(step([3.0, 5.0], [4, 4], masses=[9.0, 2.0]))
+    record = signals.flush()
+    assert (record["loss/b"], record["share/b"], record["passes/b"]) == (5.0, 0.5, 2.0)
 
 
 def test_a_record_averages_over_the_steps_that_had_the_task() -> None:
