@@ -117,8 +117,7 @@ def run(benchmark: Benchmark, arm: str, seed: int, results: Results, work: Path)
     started, scores, points, log = time.time(), {}, [], []
     for group in [[task] for task in tasks] if arm == "single tasks" else [tasks]:
         trainer, progress = train(benchmark, arms()[arm], group, seed, work / "trainer" / f"{arm}-{seed}")
-        trainer.predict({task: benchmark.test[task] for task in group})
-        scores |= trainer.scores.tasks
+        scores |= trainer.score({task: benchmark.test[task] for task in group}).tasks
         points.append(progress.points)
         log += [kept(item) for item in trainer.state.log_history if "loss" in item]
     record = {

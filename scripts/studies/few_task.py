@@ -154,8 +154,7 @@ def run(benchmark: Benchmark, arm: str, seed: int, results: Results, work: Path)
         return found
     started = time.time()
     trainer, progress, targets = train(benchmark, arm, seed, work)
-    trainer.predict(benchmark.test)
-    scores = trainer.scores.tasks
+    scores = trainer.score(benchmark.test).tasks
     drawn = dict(zip(trainer.mixture.sizes, trainer.signals.rows.tolist(), strict=True))
     target = targets.mean()
     imbalance = benchmark.sample(seed)[1]
@@ -165,7 +164,7 @@ def run(benchmark: Benchmark, arm: str, seed: int, results: Results, work: Path)
         "best": max(progress.points, key=lambda point: point["score"]),
         "test": scores,
         **aggregate(scores, {task: benchmark.study.tasks[task] for task in scores}),
-        "budget": trainer.budget.record(),
+        "budget": trainer.budget.record(trainer.state),
         "drawn": {"rows": drawn, "target": target, **vars(realised_vs_target(drawn, target))},
         "imbalance": {"unit": imbalance.unit, "tv": imbalance.total_variation, "kl": imbalance.kl},
         "log": [kept(item) for item in trainer.state.log_history if "loss" in item],

@@ -141,13 +141,13 @@ def run(benchmark: Benchmark, arm: str, seed: int, results: Results, work: Path)
         return found
     started = time.time()
     trainer, progress = train(benchmark, arm, seed, work)
-    trainer.predict({task: split for task, split in benchmark.test.items() if task in trainer.tasks})
+    test = trainer.score({task: split for task, split in benchmark.test.items() if task in trainer.tasks})
     best = max(progress.points, key=lambda point: point["score"])
     record = {
         **key,
         "points": progress.points,
         "best": best,
-        "test": {task: scores["accuracy"] for task, scores in trainer.scores.tasks.items()},
+        "test": {task: scores["accuracy"] for task, scores in test.tasks.items()},
         "log": [kept(item) for item in trainer.state.log_history if "loss" in item],
         "seconds": round(time.time() - started, 1),
     }

@@ -185,6 +185,9 @@ class Progress(TrainerCallback):
         """Add a point."""
         values = metrics or {}
         if self.metric in values:
-            spent = {"flops": self.trainer.budget.record()["flops"], "seconds": round(self._seconds, 3)}
+            spent = {
+                "flops": self.trainer.budget.record(self.trainer.state)["flops"],
+                "seconds": round(self._seconds, 3),
+            }
             scores = {"score": values[self.metric], "loss": values[self.loss]}
             self.points.append({"step": state.global_step, **scores, **spent})

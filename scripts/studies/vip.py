@@ -228,8 +228,9 @@ def run(
             break
         record[split] = {}
         for tasks, trainer in trained:
-            output = trainer.predict({task: rows[task] for task in tasks})
-            record[split] |= {task: trainer.scores.tasks[task] for task in tasks}
+            mine = {task: rows[task] for task in tasks}
+            record[split] |= trainer.score(mine).tasks
+            output = trainer.predict(mine)
             logits |= {f"{split}/{task}": output.predictions[task].astype(np.float32) for task in tasks}
             logits |= {f"labels/{split}/{task}": rows[task].labels for task in tasks}
         record[f"{split}_average"] = average(record[split], benchmark)

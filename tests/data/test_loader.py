@@ -19,6 +19,7 @@ from hf_mtl.data.steps import StepSource
 from hf_mtl.data.tokenize import encode_split
 from hf_mtl.data.tokens import EncodedSplit
 from tests import tiny
+from tests.courses import FixedCourse
 
 SIZES = {"topic": 31, "mood": 11, "score": 17}
 ROWS, WINDOW, PER_EPOCH = 12, 3, 5
@@ -38,7 +39,7 @@ def planned(
     mixture: Mixture | None = None,
     grouping: bool = True,
 ) -> PlannedSteps:
-    source = StepSource(mixture or Mixture(SIZES), Planner(SIZES, ROWS, seed=1, window_steps=WINDOW), lambda: 15)
+    source = StepSource(mixture or Mixture(SIZES), Planner(SIZES, ROWS, seed=1, window_steps=WINDOW), FixedCourse(15))
     collator = Collator(splits(), 0, length_grouping=grouping, group_cost=8)
     return PlannedSteps(source, collator, rank, world, accumulation, Workers(workers))
 
@@ -99,7 +100,7 @@ def test_a_micro_batch_without_rows_runs_the_encoder_and_a_head_on_nothing() -> 
     gamma = np.tile([0.0, 0.0, 1.0], (WINDOW, 1))
     roster = Roster(gamma, np.ones(gamma.shape), np.zeros(gamma.shape, dtype=bool))
     planner = Planner(SIZES, ROWS, seed=1, window_steps=WINDOW)
-    source = StepSource(Mixture(SIZES), planner, lambda: 15, roster=lambda start: roster)
+    source = StepSource(Mixture(SIZES), planner, FixedCourse(15), roster=lambda start: roster)
     collator = Collator(splits(), 0, length_grouping=True, group_cost=8)
     steps = PlannedSteps(source, collator, 1, 2, 6)
     batches = [steps[place] for place in range(6)]
@@ -133,7 +134,7 @@ def test_no_window_is_planned_before_the_one_before_it_was_handed_out(workers: i
     steps = planned(accumulation=2, workers=workers, mixture=mixture)
     seen = []
     for epoch in range(2):
-        for batch in train_loader(steps, PER_EPOCH, lambda epoch=epoch: epoch * PER_EPOCH):  # type: ignore[misc]
+        for batch in train_loader(steps, FixedCourse(15, PER_EPOCH, 2, step=epoch * PER_EPOCH)):
             mixture.handed_out += 1
             seen.append(batch["plan"]["step"])
     assert seen == [step for step in range(10) for _ in range(2)]
@@ -142,7 +143,8 @@ def test_no_window_is_planned_before_the_one_before_it_was_handed_out(workers: i
 
 def test_workers_hand_out_the_same_batches() -> None:
     alone, helped = (
-        list(train_loader(planned(accumulation=2, workers=workers), PER_EPOCH, int)) for workers in (0, 2)
+        list(train_loader(planned(accumulation=2, workers=workers), FixedCourse(15, PER_EPOCH, 2)))
+        for workers in (0, 2)
     )
     assert len(alone) == len(helped) == 10
     for batch, other in zip(alone, helped, strict=True):
@@ -174,33 +176,32 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_skipping_batches_seeks(computed: list[int]) -> None:
-    whole = list(train_loader(planned(accumulation=2), PER_EPOCH, int))
+    whole = list(train_loader(planned(accumulation=2), FixedCourse(15, PER_EPOCH, 2)))
     computed.clear()
-    resumed = list(skip_first_batches(train_loader(planned(accumulation=2), PER_EPOCH, int), 6))
+    resumed = list(skip_first_batches(train_loader(planned(accumulation=2), FixedCourse(15, PER_EPOCH, 2)), 6))
     assert computed == [6, 7, 8, 9]
     assert [rows_of(batch) for batch in resumed] == [rows_of(batch) for batch in whole[6:]]
 
 
 def test_epochs_continue_with_later_steps(computed: list[int]) -> None:
-    done = 0
-    steps = planned(accumulation=2)
-    loader = train_loader(steps, PER_EPOCH, lambda: done)
+    course = FixedCourse(15, PER_EPOCH, 2)
+    loader = train_loader(planned(accumulation=2), course)
     assert len(loader) == 10
     assert [batch["plan"]["step"] for batch in loader] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
-    done = 5
+    course.step = 5
     assert [batch["plan"]["step"] for batch in loader] == [5, 5, 6, 6, 7, 7, 8, 8, 9, 9]
     assert computed == list(range(20))
 
 
 def test_a_run_resumed_in_an_epoch_skips_from_the_epochs_first_step(computed: list[int]) -> None:
-    resumed = skip_first_batches(train_loader(planned(), PER_EPOCH, lambda: 7), 2)
+    resumed = skip_first_batches(train_loader(planned(), FixedCourse(15, PER_EPOCH, step=7)), 2)
     assert [batch["plan"]["step"] for batch in resumed] == computed == [7, 8, 9]
 
 
 def test_the_loader_leaves_the_global_random_state_alone() -> None:
     before = torch.get_rng_state()
-    list(train_loader(planned(), PER_EPOCH, int))
-    list(train_loader(planned(workers=1), 1, int))
+    list(train_loader(planned(), FixedCourse(15, PER_EPOCH)))
+    list(train_loader(planned(workers=1), FixedCourse(15)))
     assert torch.equal(torch.get_rng_state(), before)
 
 

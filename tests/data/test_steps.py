@@ -12,15 +12,18 @@ from hf_mtl.data.plan import Planner, StepPlan
 from hf_mtl.data.roster import Roster
 from hf_mtl.data.steps import StepSource
 from hf_mtl.errors import CheckpointError
+from tests.courses import FixedCourse
 
 SIZES = {"large": 97, "small": 23, "tiny": 5}
 TOTAL = 60
 
 
-def source(mixture: dict[str, Any] | None = None, total: int = TOTAL, **planner: Any) -> StepSource:
+def source(
+    mixture: dict[str, Any] | None = None, total: int = TOTAL, course: FixedCourse | None = None, **planner: Any
+) -> StepSource:
     options: dict[str, Any] = {"sizes": SIZES, "rows_per_step": 16, "seed": 0, "window_steps": 10, **planner}
     annealed = mixture or {"anneal": {"start": 1.0, "end": 9.0}}
-    return StepSource(Mixture(options["sizes"], **annealed), Planner(**options), total_steps=lambda: total)
+    return StepSource(Mixture(options["sizes"], **annealed), Planner(**options), course or FixedCourse(total))
 
 
 def content(plan: StepPlan) -> tuple[int, list[int], list[int], list[int]]:
@@ -76,10 +79,9 @@ def test_progress_ends_at_one_in_a_run_that_goes_on() -> None:
 
 
 def test_the_total_is_asked_when_a_window_begins() -> None:
-    total = [10**9]
-    late = source()
-    late._total_steps = lambda: total[0]
-    total[0] = TOTAL
+    course = FixedCourse(10**9)
+    late = source(course=course)
+    course.total_steps = TOTAL
     assert content(late.plan(15)) == UNINTERRUPTED[15]
 
 
@@ -149,7 +151,7 @@ def test_the_tasks_of_a_window_are_settled_when_it_begins() -> None:
         gamma = np.array([coefficients] * 10)
         roster = Roster(gamma, np.ones(gamma.shape), np.zeros(gamma.shape, dtype=bool))
         planner = Planner(SIZES, 16, seed=0, window_steps=10)
-        return StepSource(Mixture(SIZES), planner, lambda: TOTAL, roster=lambda start: roster)
+        return StepSource(Mixture(SIZES), planner, FixedCourse(TOTAL), roster=lambda start: roster)
 
     first, again = of([1, 1, 0]), of([1, 1, 0])
     planned = [content(first.plan(step)) for step in range(20)]

@@ -10,8 +10,8 @@ from hf_mtl import MultiTaskTrainer
 from hf_mtl.inference import predict as evaluate
 from hf_mtl.inference.predict import Keep, classes_alone
 from hf_mtl.tasks import MetricSpec
+from hf_mtl.training.scoring import scorer
 from hf_mtl.training.scoring.scoring import needed
-from hf_mtl.training.trainer import scoring_trainer
 from tests import tiny
 from tests.training.trainers import make
 
@@ -36,23 +36,22 @@ def test_logits_are_kept_where_something_wants_them() -> None:
 def test_predictions_and_scores_are_the_same_in_small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tiny.datasets({"topic": 23, "mood": 9, "score": 11}, seed=4)
     trainer = make(tmp_path, per_device_eval_batch_size=4)
-    whole, scores = trainer.predict(data), trainer.scores
+    whole, scores = trainer.predict(data), trainer.score(data)
     monkeypatch.setattr(evaluate, "PIECE", 1)
     again = trainer.predict(data)
     for name, found in whole.predictions.items():
         np.testing.assert_array_equal(again.predictions[name], found)
-    assert trainer.score(data) == trainer.scores == scores  # of classes alone
+    assert trainer.score(data) == scores  # of classes alone
+    assert scores.flat("test") == whole.metrics == again.metrics
 
 
 def test_only_one_task_is_kept_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    predict, score = scoring_trainer.predict_split, scoring_trainer.score_split
+    predict, score = evaluate.Predictor.predict, scorer.score_split
     monkeypatch.setattr(
-        scoring_trainer, "predict_split", lambda *args: order.append(f"predict {args[1]}") or predict(*args)
+        evaluate.Predictor, "predict", lambda *args: order.append(f"predict {args[1]}") or predict(*args)
     )
-    monkeypatch.setattr(
-        scoring_trainer, "score_split", lambda *args: order.append(f"score {args[1]}") or score(*args)
-    )
+    monkeypatch.setattr(scorer, "score_split", lambda *args: order.append(f"score {args[1]}") or score(*args))
     make(tmp_path).evaluate()
     assert order == [f"{verb} {name}" for name in ("topic", "mood", "score") for verb in ("predict", "score")]
 

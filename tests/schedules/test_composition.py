@@ -5,6 +5,7 @@ import pytest
 
 from hf_mtl.errors import CheckpointError
 from hf_mtl.schedules import Run, Schedules, build_schedule
+from tests.courses import FixedCourse
 
 TASKS = ["main", "b", "c"]
 
@@ -13,7 +14,7 @@ RUN = Run(tuple(TASKS), total_steps=100, steps_per_epoch=20)
 
 
 def together(*specs: dict[str, Any]) -> Schedules:
-    return Schedules([build_schedule(spec, TASKS) for spec in specs], lambda: RUN)
+    return Schedules([build_schedule(spec, TASKS) for spec in specs], FixedCourse(100, 20, tasks=TASKS))
 
 
 def test_schedules_compose() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from hf_mtl.schedules import Effect, Run, Schedule, Schedules, available_schedules, build_schedule
 from hf_mtl.schedules.base import STRETCHES
+from tests.courses import FixedCourse
 from tests.training.trainers import make
 
 TASKS = ["main", "b", "c"]
@@ -33,7 +34,10 @@ def kind(effect: Effect) -> Any:
 
 
 def together(*specs: dict[str, Any], run: Run = RUN) -> Schedules:
-    return Schedules([build_schedule(spec, TASKS) for spec in specs], lambda: run)
+    return Schedules(
+        [build_schedule(spec, TASKS) for spec in specs],
+        FixedCourse(run.total_steps, run.steps_per_epoch, tasks=run.tasks),
+    )
 
 
 def test_every_schedule_is_among_these() -> None:
@@ -61,8 +65,7 @@ def test_a_schedule_without_phases_is_looked_at_at_every_step_of_a_short_run() -
             return Effect.none(len(run.tasks)).on_tasks(0, float(step != 123), "drop")
 
     for total in (124, STRETCHES, 10**8):
-        run = Run(tuple(TASKS), total, 40)
-        steps = Schedules([Odd()], lambda run=run: run).steps_to_look_at()  # type: ignore[misc]
+        steps = Schedules([Odd()], FixedCourse(total, 40, tasks=TASKS)).steps_to_look_at()
         assert len(steps) == min(total, STRETCHES)
         assert (123 in steps) == (total <= STRETCHES)
 

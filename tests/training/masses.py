@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.inference.encode import encode_splits
 from hf_mtl.tasks import Task
-from hf_mtl.training.setup import encode_splits
 from tests import tiny
 
 

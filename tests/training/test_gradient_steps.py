@@ -159,8 +159,7 @@ def test_a_search_of_cost_leaves_no_gradient_behind(tmp_path: Path) -> None:
 def test_a_search_of_cost_goes_on_in_a_process_without_a_row_of_the_step(tmp_path: Path) -> None:
     trainer = make(tmp_path, balancing={"weighting": None, "aggregator": {"name": "cost", "start_epoch": 0}})
     searches, search = [], trainer.teleportation._search  # type: ignore[union-attr]
-    trainer.teleportation._step_batches = lambda: []  # type: ignore[union-attr]
-    trainer.teleportation._search = lambda *given: searches.append(search(*given))  # type: ignore
+    trainer.teleportation._search = lambda _, *given: searches.append(search([], *given))  # type: ignore
     trainer.train()
     assert searches
 
@@ -266,7 +265,9 @@ def test_losses_that_are_not_finite_do_not_reach_what_learns_from_them(tmp_path:
     values = torch.tensor([torch.nan, 1.0, torch.inf])
     ones = torch.ones(len(names))
     for step in range(3):
-        trainer._scheduling.step_done(step, StepResult(values, ones, ones, ones, ones, factors=ones, unweighted=ones))
+        trainer.scheduling.observe_losses(
+            step, StepResult(values, ones, ones, ones, ones, factors=ones, unweighted=ones)
+        )
     learner, other = trainer.mixture.learner, make(tmp_path, mixture={"learn": {"objective": "dro"}}).mixture.learner
     assert learner is not None
     assert other is not None
@@ -285,6 +286,6 @@ def test_the_last_step_of_an_epoch_is_of_that_epoch_for_cost(tmp_path: Path, mon
     monkeypatch.setattr(type(trainer.teleportation.aggregator), "last", triggered, raising=False)
     monkeypatch.setattr(trainer.teleportation.aggregator, "conflict", lambda gramian: triggered)
     trainer.train()
-    per_epoch = trainer.steps_per_epoch
+    per_epoch = trainer.course.steps_per_epoch
     assert asked == [step // per_epoch for step in range(16)]
     assert per_epoch < 16

@@ -21,6 +21,7 @@ from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.folder.run_record import RunRecord
 from hf_mtl.training.run import train as run
 from hf_mtl.training.saving.hub import HubTrainer
+from hf_mtl.training.trainer.step_callback import StepCallback
 from tests.training import runs
 from tests.training.test_resume import assert_same_bits
 from tests.training.trainers import make, parameters, records, same
@@ -78,15 +79,24 @@ def evaluating(patch: Patch, step: int) -> None:
     patch.setattr(CallbackHandler, "on_prediction_step", sending)
 
 
-def in_step(step: int, function: str = "training_step") -> Callable[[Patch], None]:
-    return lambda patch: at(patch, MultiTaskTrainer, function, lambda trainer: trainer.state.global_step == step - 1)
+def in_step(step: int) -> Callable[[Patch], None]:
+    return lambda patch: at(
+        patch, MultiTaskTrainer, "training_step", lambda trainer: trainer.state.global_step == step - 1
+    )
+
+
+def summed(step: int) -> Callable[[Patch], None]:
+    """When the losses of a step are summed, of steps of one micro-batch."""
+    return lambda patch: at(
+        patch, StepCallback, "after_backward", lambda parts: parts.budget.backward_passes == step - 1
+    )
 
 
 # How the signal is sent, in which of the two runs, and after which step that stops.
 MOMENTS: dict[str, tuple[Callable[[Patch], None], str, int]] = {
     "in the first step": (in_step(1), "steps", 1),
     "in a step": (in_step(7), "steps", 7),
-    "when the losses of a step are summed": (in_step(7, "_step_done"), "steps", 8),
+    "when the losses of a step are summed": (summed(7), "steps", 8),
     "in a step that is evaluated": (in_step(5), "steps", 5),
     "in an evaluation": (lambda patch: evaluating(patch, 5), "steps", 5),
     "in a save": (lambda patch: at(patch, checkpoint, "seal"), "steps", 6),
@@ -176,7 +186,7 @@ def test_a_resumed_run_that_has_not_gone_on_is_as_it_was(recipe: Path, unfinishe
 
 FINISHING: dict[str, Callable[[Patch], None]] = {
     "in the last step": in_step(10),
-    "when the losses of the last step are summed": in_step(10, "_step_done"),
+    "when the losses of the last step are summed": summed(10),
     "in the last evaluation within training": lambda patch: evaluating(patch, 10),
     "before the scores": lambda patch: at(patch, run, "finish"),
     "in the publishing": lambda patch: at(patch, RunFolder, "publish_model"),

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hf_mtl.training.run_identity import _hash
 from transformers import TrainerCallback
 
 from hf_mtl import MultiTaskTrainer, SequenceClassification
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.training.run_identity import _hash
 from tests import tiny
 from tests.training.masses import encoded, with_masses
 from tests.training.trainers import SMALL, make, parameters, records
@@ -48,9 +48,8 @@ def test_a_search_of_cost_takes_losses_over_masses(tmp_path: Path) -> None:
     for splits in (encoded(SMALL), with_masses(encoded(SMALL), lambda _, rows: np.full(rows, 2))):
         trainer = make(tmp_path, train=splits, balancing=section)
         assert trainer.teleportation is not None
-        collator = trainer.train_collator()
-        means = trainer.teleportation._mean_losses(collator)
-        (masses, *_) = [masses for _, masses in trainer.teleportation._batches(collator, 0, 0)]
+        means = trainer.teleportation._mean_losses()
+        (masses, *_) = [masses for _, masses in trainer.teleportation._all_rows(0, 0)]
         found.append(({name: float(loss) for name, loss in means.items()}, masses))
     (once, rows), (twice, masses) = found
     assert twice == pytest.approx({name: loss / 2 for name, loss in once.items()})

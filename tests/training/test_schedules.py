@@ -207,7 +207,7 @@ def test_an_evaluation_that_is_not_finite_teaches_nothing(tmp_path: Path) -> Non
     feedback = {"type": "mt2st_feedback", "main": "topic", "patience": 1, "warmup_checks": 0}
     learned = {"mixture": {"learn": {"objective": "worst"}}, "weighting": "ew"}
     trainer = make(tmp_path, schedules=[feedback], eval_strategy="steps", eval_steps=1, max_steps=12, **learned)
-    callback, learner = trainer._scheduling, trainer.mixture.learner
+    callback, learner = trainer.scheduling, trainer.mixture.learner
     assert learner is not None
     trainer.state.global_step = 1  # no measuring
     callback.on_train_begin(trainer.args, trainer.state, trainer.control)

@@ -11,7 +11,7 @@ from transformers.trainer_callback import ExportableState
 
 from hf_mtl import MultiTaskTrainer
 from hf_mtl.schedules import available_schedules
-from hf_mtl.training.trainer import watched_trainer as training
+from hf_mtl.training.trainer import trainer as training
 from tests import tiny
 from tests.training.step.test_task_gradients import TRAINED, know_the_beginning, of
 from tests.training.trainers import make, parameters, same

@@ -137,7 +137,7 @@ def test_rows_without_any_label_are_predicted_and_not_scored(
         np.testing.assert_array_equal(output.predictions[name], expected.predictions[name])
         assert output.label_ids == {}
         assert not [key for key in output.metrics if name in key]
-    assert trainer.scores.tasks == {}
+    assert trainer.score({name: data}).tasks == {}
 
 
 def test_rows_to_evaluate_need_a_label_and_a_wrong_one_is_no_missing_one(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_the_trainer_asks_for_a_windows_mixture_when_the_steps_before_it_are_don
     )
     data = tiny.datasets({"topic": 20, "mood": 10, "score": 10})
     trainer = MultiTaskTrainer(tiny.model(), args, data, processing_class=tiny.tokenizer(), mixture={"anneal": {}})
-    assert trainer.steps_per_epoch == 5  # a window reaches into the next epoch
+    assert trainer.course.steps_per_epoch == 5  # a window reaches into the next epoch
     asked: list[tuple[int, int]] = []
     probabilities = trainer.mixture.probabilities
 

@@ -95,6 +95,7 @@ class Step(ABC):
             learns: Whether the balancing parameters learn in this step.
             stops: Whether this process wants to stop after the step.
         """
+        assert self.is_open, "finish() before begin(), or again"
         self.is_open = False
         result = self.objective.finish(1.0 if factor is None else factor, learns, stops)
         self._forget_heads_without_mass()

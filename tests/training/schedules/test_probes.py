@@ -10,6 +10,7 @@ import torch
 
 from hf_mtl.batch import to_device
 from hf_mtl.data.collate import Collator
+from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.modeling import split_parameters
 from hf_mtl.training.schedules.frozen_groups import FrozenGroups
 from hf_mtl.training.schedules.probes import Prober, fisher_trace, squared_norm
@@ -32,9 +33,13 @@ def test_the_fisher_trace_equals_the_golden_value(case: dict[str, Any]) -> None:
     )
 
 
+def rows_of(collator: Collator) -> TrainRows:
+    return TrainRows(collator, 0, torch.device("cpu"))
+
+
 def prober(folder: Path, **options: Any) -> Prober:
     trainer = make(folder, **options)
-    return Prober(trainer.model, trainer.train_collator, 0, trainer.processes, trainer._add_flops, rows=4)
+    return Prober(trainer.model, rows_of(trainer.train_collator()), trainer.processes, trainer.flops, size=4)
 
 
 class Recording(Collator):
@@ -52,7 +57,7 @@ class Recording(Collator):
 def test_both_measurements_are_those_of_the_shared_parameters(tmp_path: Path) -> None:
     trainer = make(tmp_path, model=tiny.model(dropout=0.5))
     model, collator = trainer.model, Recording(trainer.train_collator())
-    probe = Prober(model, lambda: collator, 0, trainer.processes, lambda flops: None, rows=4)
+    probe = Prober(model, rows_of(collator), trainer.processes, trainer.flops, size=4)
     norm, trace = probe.measure("gradient_norm", ["mood"], 7)["mood"], probe.measure("fisher", ["mood"], 7)["mood"]
     (tasks, rows), *singly = collator.asked
     assert tasks.tolist() == [1] * 4

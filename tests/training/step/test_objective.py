@@ -1,5 +1,6 @@
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from hf_mtl.balancing import LossWeighting, Reduction, available, build_weighting, exposure
 from hf_mtl.batch import StepFacts
-from hf_mtl.training.objective import Objective, StepResult
+from hf_mtl.modeling.output import MultiTaskOutput
+from hf_mtl.processes import Processes
+from hf_mtl.training.step.objective import Objective, StepResult
 
 NAMES = ["a", "b", "c"]
 PER_TASK = {"fixed": {"weights": [0.2, 1.0, 3.0]}, "uw": {"init": [0.5, -1.0, 0.1]}}
@@ -22,13 +25,41 @@ def weighting_of(name: str, **options: object) -> LossWeighting:
     return weighting
 
 
+class Opened(Objective):
+    """An objective that begins a step with its first micro-batch."""
+
+    def __init__(
+        self, weighting: LossWeighting, micro_batches: int, processes: Processes | None = None, **options: Any
+    ):
+        super().__init__(NAMES, weighting, processes or Processes(), **options)
+        self.micro_batches = micro_batches
+        self.is_open = False
+
+    def part(
+        self,
+        rows: Mapping[str, Tensor],
+        facts: StepFacts,
+        penalties: Mapping[str, Tensor] | None = None,
+        values: Mapping[str, Mapping[str, Tensor]] | None = None,
+        losses: Tensor | None = None,
+    ) -> Tensor:
+        if not self.is_open:
+            self.begin(facts, self.micro_batches)
+        self.is_open = True
+        return self.micro_batch(MultiTaskOutput(None, None, rows, penalties, values), facts, losses)
+
+    def finish(self, grad_scale: float = 1.0, learn: bool = True, stop: bool = False) -> StepResult:
+        self.is_open = False
+        return super().finish(grad_scale, learn, stop)
+
+
 def objective_of(
     weighting: LossWeighting,
     micro_batches: int,
     reduction: Reduction = "rows",
     reduce_sum: Callable[[Tensor], Tensor] = lambda tensor: tensor,
-) -> Objective:
-    return Objective(NAMES, weighting, lambda: micro_batches, reduce_sum, reduction)
+) -> Opened:
+    return Opened(weighting, micro_batches, Processes(reduce_sum=reduce_sum), reduction=reduction)
 
 
 def step_of(
@@ -114,7 +145,7 @@ def simulate(
     for objective, micro_batches in zip(objectives, processes, strict=True):
         losses = means if objective.losses_first else None
         for positions in micro_batches:
-            part = objective.micro_batch(part_of(rows, tasks, positions), step, losses=losses)
+            part = objective.part(part_of(rows, tasks, positions), step, losses=losses)
             part.backward()
             total += part.item()
         on_each.append(torch.cat([objective._losses, torch.zeros(1)]))  # nobody wants to stop
@@ -177,16 +208,16 @@ def test_exposure_follows_its_formula(given_counts: list[int]) -> None:
 
 def test_equal_weighting_over_rows_is_the_mean_over_rows() -> None:
     row_losses = {"a": torch.tensor([1.0, 2.0, 3.0]), "c": torch.tensor([10.0])}
-    assert objective_of(weighting_of("ew"), 1).micro_batch(row_losses, step_of([3, 0, 1])).item() == 4.0
-    by_task = objective_of(weighting_of("ew"), 1, "tasks").micro_batch(row_losses, step_of([3, 0, 1]))
+    assert objective_of(weighting_of("ew"), 1).part(row_losses, step_of([3, 0, 1])).item() == 4.0
+    by_task = objective_of(weighting_of("ew"), 1, "tasks").part(row_losses, step_of([3, 0, 1]))
     assert by_task.item() == pytest.approx(6.0)  # the mean of the two tasks' means
 
 
 def test_the_uw_gradient_on_the_whole_step_is_the_formula() -> None:
     weighting = weighting_of("uw", variant="unit")
     objective = objective_of(weighting, 2)
-    objective.micro_batch({"a": torch.tensor([1.0, 3.0])}, step_of([3, 0, 1]))
-    objective.micro_batch({"a": torch.tensor([5.0]), "c": torch.tensor([2.0])}, step_of([3, 0, 1]))
+    objective.part({"a": torch.tensor([1.0, 3.0])}, step_of([3, 0, 1]))
+    objective.part({"a": torch.tensor([5.0]), "c": torch.tensor([2.0])}, step_of([3, 0, 1]))
     objective.finish()
     (s,) = weighting.parameters()
     assert s.grad is not None
@@ -200,7 +231,7 @@ def test_a_loss_scalers_factor_multiplies_the_weightings_gradient() -> None:
     for scale in (1.0, 1024.0):
         weighting = weighting_of("uw")
         objective = objective_of(weighting, 1)
-        objective.micro_batch({"a": torch.tensor([1.0]), "b": torch.tensor([0.3])}, step_of([1, 1, 0]))
+        objective.part({"a": torch.tensor([1.0]), "b": torch.tensor([0.3])}, step_of([1, 1, 0]))
         objective.finish(grad_scale=scale)
         (s,) = weighting.parameters()
         assert s.grad is not None
@@ -211,7 +242,7 @@ def test_a_loss_scalers_factor_multiplies_the_weightings_gradient() -> None:
 def test_backward_of_a_micro_batch_leaves_the_weighting_alone() -> None:
     weighting = weighting_of("uw")
     rows = torch.tensor([1.0], requires_grad=True)
-    objective_of(weighting, 1).micro_batch({"a": rows}, step_of([1, 0, 0])).backward()
+    objective_of(weighting, 1).part({"a": rows}, step_of([1, 0, 0])).backward()
     assert rows.grad is not None
     assert next(weighting.parameters()).grad is None
 
@@ -221,7 +252,7 @@ def test_gradients_of_the_weighting_do_not_pile_up_over_steps() -> None:
     objective = objective_of(weighting, 1)
     found = []
     for _ in range(2):
-        objective.micro_batch({"a": torch.tensor([1.0])}, step_of([1, 0, 0]))
+        objective.part({"a": torch.tensor([1.0])}, step_of([1, 0, 0]))
         objective.finish()
         gradient = next(weighting.parameters()).grad
         assert gradient is not None
@@ -231,31 +262,29 @@ def test_gradients_of_the_weighting_do_not_pile_up_over_steps() -> None:
 
 def test_each_step_begins_anew() -> None:
     objective = objective_of(weighting_of("ew"), 1)
-    objective.micro_batch({"a": torch.tensor([4.0, 2.0])}, step_of([2, 0, 0]))
+    objective.part({"a": torch.tensor([4.0, 2.0])}, step_of([2, 0, 0]))
     assert objective.finish().losses.tolist() == [3.0, 0.0, 0.0]
-    objective.micro_batch({"b": torch.tensor([1.0])}, step_of([0, 1, 0]))
+    objective.part({"b": torch.tensor([1.0])}, step_of([0, 1, 0]))
     result = objective.finish()
     assert (result.losses.tolist(), result.counts.tolist()) == ([0.0, 1.0, 0.0], [0.0, 1.0, 0.0])
-    with pytest.raises(AssertionError, match="before any micro_batch"):
-        objective.finish()
 
 
 def test_a_learned_weight_acts_from_the_next_step_on() -> None:
     weighting = weighting_of("uw", variant="unit", init=0.0)
     objective = objective_of(weighting, 1)
     rows = {"a": torch.tensor([1.0])}
-    before = objective.micro_batch(rows, step_of([1, 0, 0])).item()
+    before = objective.part(rows, step_of([1, 0, 0])).item()
     objective.finish()
     with torch.no_grad():
         next(iter(weighting.parameters())).fill_(math.log(2))
-    after = objective.micro_batch(rows, step_of([1, 0, 0])).item()
+    after = objective.part(rows, step_of([1, 0, 0])).item()
     assert (before, after) == (3.0, pytest.approx(3 * (0.5 + 0.5 * math.log(2))))
     assert objective.finish().weights.tolist() == pytest.approx([0.5] * 3)
 
 
 def test_half_precision_losses_make_a_float32_part() -> None:
     rows = torch.tensor([1.0, 3.0], dtype=torch.bfloat16, requires_grad=True)
-    part = objective_of(weighting_of("ew"), 1).micro_batch({"a": rows}, step_of([2, 0, 0]))
+    part = objective_of(weighting_of("ew"), 1).part({"a": rows}, step_of([2, 0, 0]))
     part.backward()
     assert part.dtype == torch.float32
     assert rows.grad is not None
@@ -278,13 +307,13 @@ def test_dropping_rows_leaves_what_the_others_count(name: str, reduction: Reduct
         ({"a": losses["a"]}, [3, 0, 0], [1.0, 0.0, 1.0]),
     ):
         objective = objective_of(weighting_of(name), 1, reduction)
-        part = objective.micro_batch(rows, step_of(counts, nominal=[3, 1, 0], gamma=gamma))
+        part = objective.part(rows, step_of(counts, nominal=[3, 1, 0], gamma=gamma))
         (gradient,) = torch.autograd.grad(part, losses["a"])
         gradients.append(gradient)
         objective.finish()
     torch.testing.assert_close(gradients[0], gradients[1])
     # Without the nominal counts, the one task left would count for all.
-    alone = objective_of(weighting_of(name), 1, reduction).micro_batch({"a": losses["a"]}, step_of([3, 0, 0]))
+    alone = objective_of(weighting_of(name), 1, reduction).part({"a": losses["a"]}, step_of([3, 0, 0]))
     (gradient,) = torch.autograd.grad(alone, losses["a"])
     assert (gradient > 1.2 * gradients[0]).all()
 
@@ -296,7 +325,7 @@ def test_gamma_multiplies_a_tasks_loss_its_weights_penalty_and_its_heads_penalty
     def scalar(gamma: list[float] | None) -> tuple[float, Tensor]:
         weighting = weighting_of("uw")
         objective = objective_of(weighting, 1)
-        part = objective.micro_batch(rows, step_of([2, 2, 0], gamma=gamma), row_penalties=penalties)
+        part = objective.part(rows, step_of([2, 2, 0], gamma=gamma), penalties=penalties)
         objective.finish()
         [s] = weighting.parameters()
         assert s.grad is not None
@@ -313,7 +342,7 @@ def test_every_process_learns_how_many_want_to_stop() -> None:
     for others, mine, votes in ((0.0, False, 0), (0.0, True, 1), (2.0, False, 2), (2.0, True, 3)):
         more = torch.tensor([0.5, 0.0, 0.0, others], dtype=torch.float64)
         objective = objective_of(weighting_of("ew"), 1, reduce_sum=lambda tensor, more=more: tensor + more)
-        objective.micro_batch(rows, step_of([1, 0, 0]))
+        objective.part(rows, step_of([1, 0, 0]))
         result = objective.finish(stop=mine)
         assert (int(result.votes), result.losses.tolist()) == (votes, [1.5, 0.0, 0.0])
 
@@ -323,7 +352,7 @@ def test_a_single_micro_batch_finds_its_losses_itself() -> None:
     rows = {"a": torch.tensor([1.0, 2.0], requires_grad=True), "b": torch.tensor([0.5], requires_grad=True)}
     others = torch.tensor([1.0, 0.25, 0.0])
     objective = objective_of(weighting_of("gls"), 2, reduce_sum=lambda mine: mine + others.to(mine))
-    part = objective.micro_batch(rows, step_of([3, 2, 0]))
+    part = objective.part(rows, step_of([3, 2, 0]))
     part.backward()
     losses = torch.tensor([2.0, 0.5])
     # GLS: the geometric mean, whose derivative is itself over m L.
@@ -339,7 +368,7 @@ def test_schedules_multiply_what_is_no_sum_over_tasks_too() -> None:
     for gamma in ([1.0, 1.0, 1.0], [1.0, 0.25, 1.0]):
         rows = {"a": torch.tensor([1.0], requires_grad=True), "b": torch.tensor([2.0], requires_grad=True)}
         objective = objective_of(weighting_of("gls"), 1)
-        objective.micro_batch(rows, step_of([1, 1, 0], gamma=gamma)).backward()
+        objective.part(rows, step_of([1, 1, 0], gamma=gamma)).backward()
         gradients.append([float(rows[name].grad) for name in ("a", "b")])  # type: ignore[arg-type]
         result = objective.finish()
         assert result.factors[:2].tolist() == pytest.approx(gradients[-1], rel=1e-5)
@@ -350,19 +379,19 @@ def test_schedules_multiply_what_is_no_sum_over_tasks_too() -> None:
 def test_rows_say_how_much_a_task_counts_and_masses_what_its_losses_are_a_mean_over() -> None:
     objective = objective_of(weighting_of("ew"), 1)
     rows = {"a": torch.tensor([6.0, 2.0]), "c": torch.tensor([4.0, 0.0])}
-    part = objective.micro_batch(rows, step_of([2, 0, 2], masses=[4.0, 0.0, 1.0]))
+    part = objective.part(rows, step_of([2, 0, 2], masses=[4.0, 0.0, 1.0]))
     assert part.item() == pytest.approx((2 * 2.0 + 2 * 4.0) / 4)
     assert objective.finish().losses.tolist() == [2.0, 0.0, 4.0]
 
 
 def test_penalties_are_means_over_masses_too() -> None:
     rows, values = {"b": torch.tensor([3.0, 1.0])}, torch.tensor([1.0, 5.0])
-    objective = Objective(NAMES, weighting_of("ew"), lambda: 1, lambda x: x, penalties=[("b", "kl")])
+    objective = Opened(weighting_of("ew"), 1, penalties=[("b", "kl")])
     step = step_of([0, 2, 0], masses=[0.0, 8.0, 0.0])
-    part = objective.micro_batch(rows, step, {"b": 0.5 * values}, {"b": {"kl": values}})
+    part = objective.part(rows, step, {"b": 0.5 * values}, {"b": {"kl": values}})
     assert part.item() == pytest.approx(4 / 8 + 0.5 * 6 / 8)
     assert float(objective.finish().penalties["b", "kl"]) == 6 / 8
-    part = objective.micro_batch(
+    part = objective.part(
         {"b": torch.zeros(2)}, step_of([2, 2, 0], masses=[1.0, 0.0, 0.0]), {"b": values}, {"b": {"kl": values}}
     )
     assert (part.item(), float(objective.finish().penalties["b", "kl"])) == (0.0, 0.0)
@@ -377,7 +406,7 @@ def test_a_task_whose_rows_have_no_mass_is_as_absent_as_one_whose_rows_were_drop
     ):
         weighting = weighting_of(name)
         objective = objective_of(weighting, 1)
-        part = objective.micro_batch({"a": torch.tensor([1.0, 2.0, 4.0]), **rows}, step)
+        part = objective.part({"a": torch.tensor([1.0, 2.0, 4.0]), **rows}, step)
         result = objective.finish()
         learned = [parameter.grad for parameter in weighting.parameters()]
         results.append((part, result.losses, result.factors, result.weights, objective.absent, *learned))
@@ -388,9 +417,9 @@ def test_a_task_whose_rows_have_no_mass_is_as_absent_as_one_whose_rows_were_drop
 def test_a_micro_batch_on_its_own_takes_the_mean_over_its_own_mass() -> None:
     factors = []
     for masses, own in (([10.0, 2.0, 0.0], [4.0, 1.0, 0.0]), ([99.0, 77.0, 0.0], [4.0, 1.0, 0.0])):
-        objective = Objective(NAMES, weighting_of("si"), lambda: 2, lambda x: x, exact_accumulation=False)
+        objective = Opened(weighting_of("si"), 2, exact_accumulation=False)
         rows = {"a": torch.tensor([6.0, 2.0], requires_grad=True), "b": torch.tensor([3.0], requires_grad=True)}
-        objective.micro_batch(rows, step_of([5, 2, 0], masses=masses, own_masses=own)).backward()
+        objective.part(rows, step_of([5, 2, 0], masses=masses, own_masses=own)).backward()
         # SI has the factor kappa / L, here with this micro-batch's L: 8 / 4 and 3 / 1.
         gradients = [float(rows[name].grad[0]) * mass for name, mass in zip("ab", masses, strict=False)]  # type: ignore[index]
         factors.append(gradients)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hf_mtl.errors import RunError
+from hf_mtl.processes import Processes
 from hf_mtl.training.step.preparation import check_wrapped, unprepare
 from tests import tiny
 from tests.training.preparation_worker import USES
@@ -53,17 +54,13 @@ def test_mixed_precision_of_another_trainer_does_not_stay_in_the_model(tmp_path:
     assert same(weights, weights_after_use)
 
 
-def test_a_bare_model_is_not_trained_on_several_processes(tmp_path: Path) -> None:
-    trainer = make(tmp_path)
-    check_wrapped(trainer, trainer.model)
-    trainer.accelerator.state._shared_state["num_processes"] = 2
-    try:
-        check_wrapped(trainer, torch.nn.Sequential(trainer.model))
-        for bare in (trainer.model, torch.compile(trainer.model)):
-            with pytest.raises(RunError, match="not wrapped for the 2 processes"):
-                check_wrapped(trainer, bare)
-    finally:
-        trainer.accelerator.state._shared_state["num_processes"] = 1
+def test_a_bare_model_is_not_trained_on_several_processes() -> None:
+    model = torch.nn.Linear(2, 2)
+    check_wrapped(model, model, Processes())
+    check_wrapped(model, torch.nn.Sequential(model), Processes(world=2))
+    for bare in (model, torch.compile(model)):
+        with pytest.raises(RunError, match="not wrapped for the 2 processes"):
+            check_wrapped(model, bare, Processes(world=2))
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from transformers.training_args import ParallelMode
 
 from hf_mtl import MultiTaskTrainingArguments
 from hf_mtl.errors import UserError
-from hf_mtl.schedules import Run, Schedules, build_schedule
+from hf_mtl.schedules import Schedules, build_schedule
 from hf_mtl.training.trainer.argument_effects import CHECKPOINTING
 from hf_mtl.training.trainer.ddp_checks import check_ddp
+from tests.courses import FixedCourse
 from tests.training.trainers import make
 
 OFF: dict[str, Any] = {"ddp_find_unused_parameters": False}
@@ -29,7 +30,7 @@ def check(folder: Path, asked: dict[str, Any], tasks: int, through_ddp: bool, *s
     names = [f"task{number}" for number in range(tasks - 1)] + ["topic"]
     built = [build_schedule(spec, names, "schedules") for spec in specs]
     try:
-        check_ddp(args, tasks, through_ddp, Schedules(built, lambda: Run(tuple(names), 10, 5)))
+        check_ddp(args, tasks, through_ddp, Schedules(built, FixedCourse(10, 5, tasks=names)))
     except UserError as error:
         return [mistake.key.removeprefix("training.") for mistake in error.mistakes]
     return []

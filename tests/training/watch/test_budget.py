@@ -22,7 +22,7 @@ TWO: dict[str, Any] = {"per_device_train_batch_size": 4, "gradient_accumulation_
 )
 def test_backward_passes_set_the_length_of_the_run(tmp_path: Path, options: dict[str, Any], steps: int) -> None:
     trainer = make(tmp_path, **TWO, **options)
-    assert trainer.total_steps == steps
+    assert trainer.course.total_steps == steps
     trainer.train()
     assert trainer.state.global_step == steps
     assert records(trainer, "backward_passes")[-1] == 2 * steps

@@ -68,7 +68,8 @@ def test_samples_are_of_losses_over_masses(tmp_path: Path, layout: str) -> None:
     for splits in (encoded(SMALL), with_masses(encoded(SMALL), lambda _, rows: np.full(rows, 2))):
         section = {"gradients": {"log_every": 1, "layout": layout}}
         trainer = make(tmp_path, train=splits, balancing=section, per_device_train_batch_size=4)
-        (sampled,) = [one for one in trainer.callback_handler.callbacks if isinstance(one, SampledConflicts)]
+        sampled = trainer.step_callback.samples
+        assert sampled is not None
         trainer.model.eval()
         found.append(sampled._sample(1))
     torch.testing.assert_close(found[1], found[0] / 4)
@@ -112,7 +113,8 @@ def test_a_sample_is_about_a_micro_batch_and_rarer_where_it_is_more_than_two_ste
 ) -> None:
     options = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulation}
     trainer = make(tmp_path, balancing={"gradients": {"log_every": 10}}, **options)
-    (sampled,) = [one for one in trainer.callback_handler.callbacks if isinstance(one, SampledConflicts)]
+    sampled = trainer.step_callback.samples
+    assert sampled is not None
     assert (sampled.rows_per_task, sampled.every) == (rows, every)
 
 
@@ -136,7 +138,8 @@ def test_a_sample_beside_bf16_is_taken_in_it_and_beside_fp16_seldom(
     def sample(folder: Path, **options: Any) -> tuple[SampledConflicts, torch.Tensor]:
         trainer = make(folder, balancing={"gradients": {"log_every": 1}}, max_steps=1, **options)
         trainer.train()
-        (sampled,) = [one for one in trainer.callback_handler.callbacks if isinstance(one, SampledConflicts)]
+        sampled = trainer.step_callback.samples
+        assert sampled is not None
         return sampled, sampled._sample(1)
 
     if "fp16" in precision:  # which a CPU does not train in

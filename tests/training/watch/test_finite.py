@@ -12,6 +12,7 @@ from transformers.trainer_callback import TrainerState
 
 from hf_mtl import MultiTaskModel
 from hf_mtl.errors import DivergedError
+from hf_mtl.processes import Processes
 from hf_mtl.training.step.objective import StepResult
 from hf_mtl.training.watch.finite import PATIENCE, PATIENCE_WITH_SCALER, FiniteWatch, refuse_broken_scores
 from tests import tiny
@@ -28,8 +29,8 @@ def result(losses: list[float], counts: list[int] | None = None, **penalties: fl
 
 
 def watch(folder: Path, *weights: Tensor) -> FiniteWatch:
-    named = [(f"w{place}", nn.Parameter(value)) for place, value in enumerate(weights)]
-    return FiniteWatch(["a", "b"], lambda: named, lambda tensor: tensor, folder)
+    named = nn.ParameterDict({f"w{place}": nn.Parameter(value) for place, value in enumerate(weights)})
+    return FiniteWatch(["a", "b"], {"": named}, Processes(), folder)
 
 
 def test_a_loss_that_is_not_finite_for_some_steps_in_a_row_ends_the_run(tmp_path: Path) -> None:

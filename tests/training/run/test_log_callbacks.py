@@ -5,35 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from hf_mtl.training.trainer.callbacks import BalancingCallback
-from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl, TrainerState
+from transformers import TrainerControl, TrainerState
 
 from hf_mtl import MultiTaskTrainingArguments, Regression, SequenceClassification
-from hf_mtl.balancing import build_weighting
 from hf_mtl.reporting.json_files import append_jsonl, read_jsonl
 from hf_mtl.tasks import Task
-from hf_mtl.training.checkpoint import restore, save_state
 from hf_mtl.training.run.log_callbacks import JsonLogCallback, TaskPrinterCallback, TaskProgressCallback, log_line
-from hf_mtl.training.saving.callback_states import CallbackStates
-from hf_mtl.training.step.objective import Objective
 
 
 @pytest.fixture
 def args(tmp_path: Path) -> MultiTaskTrainingArguments:
     return MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to="none")
-
-
-def test_an_optimizer_step_returns_s_to_its_range(args: MultiTaskTrainingArguments) -> None:
-    weighting = build_weighting("uw", num_tasks=2)
-    (s,) = weighting.parameters()
-    with torch.no_grad():
-        s.fill_(7.0)
-    objective = Objective(["a", "b"], weighting, lambda: 1, lambda tensor: tensor)
-    callback = BalancingCallback(objective)
-    callback.on_pre_optimizer_step(args, TrainerState(), TrainerControl())
-    callback.on_optimizer_step(args, TrainerState(), TrainerControl())
-    assert s.tolist() == [5.0, 5.0]
 
 
 def log(
@@ -78,35 +60,6 @@ def test_other_processes_leave_the_log_alone(tmp_path: Path, args: MultiTaskTrai
     append_jsonl(path, {"step": 5})
     log(path, args, 6, {"loss": 0.5}, main=False)
     assert len(read_jsonl(path)) == 1
-
-
-def stopping(counter: int) -> EarlyStoppingCallback:
-    callback = EarlyStoppingCallback(early_stopping_patience=3)
-    callback.early_stopping_patience_counter = counter
-    return callback
-
-
-def test_callbacks_get_their_state_back_in_place_and_in_order(tmp_path: Path) -> None:
-    saved = [stopping(2), TrainerCallback(), stopping(1)]
-    save_state(tmp_path / "state", {"callbacks": CallbackStates(saved, TrainerControl())})
-    first, second = stopping(0), stopping(0)
-    restore(tmp_path / "state", {"callbacks": CallbackStates([first, second], TrainerControl())})
-    assert (first.early_stopping_patience_counter, second.early_stopping_patience_counter) == (2, 1)
-
-
-def test_a_callback_that_the_checkpoint_does_not_know_starts_anew() -> None:
-    state = CallbackStates([TrainerCallback()], TrainerControl()).state_dict()
-    new = stopping(0)
-    CallbackStates([new], TrainerControl()).load_state_dict(state)
-    assert new.early_stopping_patience_counter == 0
-
-
-@pytest.mark.parametrize("stopped", [True, False])
-def test_the_state_says_whether_training_was_told_to_stop(stopped: bool) -> None:
-    control = TrainerControl()
-    states = CallbackStates([], control)
-    control.should_training_stop = stopped
-    assert states.state_dict() == {"stopped": stopped, "callbacks": []}
 
 
 def test_a_log_line_shows_losses_or_scores() -> None:
