@@ -4,12 +4,12 @@ Log-variances are float32 whatever the model's precision: `bounded` is the way i
 """
 
 import math
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 KLReduction: TypeAlias = Literal["mean", "sum"]
 Coefficient: TypeAlias = Annotated[float, Field(ge=0)]
@@ -68,6 +68,43 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_lo
 def reduce_kl(divergence: Tensor, reduction: KLReduction) -> Tensor:
     """Divergences [n, D] to one number per row [n]: the mean over dimensions, or their sum."""
     return divergence.mean(dim=-1) if reduction == "mean" else divergence.sum(dim=-1)
+
+
+class Gaussian(NamedTuple):
+    """Diagonal Gaussians, such as a head's latents: one of each row, or one for all.
+
+    Args:
+        mean: Means [..., D].
+        log_variance: Log-variances [..., D], float32, within [-10, 10].
+    """
+
+    mean: Tensor
+    log_variance: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor, mean: nn.Module, log_variance: nn.Module) -> "Gaussian":
+        """Decode the Gaussian of each row, in float32.
+
+        Args:
+            features: What a head sees [n, H].
+            mean: Makes the means of it.
+            log_variance: Makes the log-variances of it.
+        """
+        return cls(mean(features).float(), bounded(log_variance(features)))
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Draw with standard normal numbers [..., D]."""
+        return sample(self.mean, self.log_variance, noise)
+
+    def kl(self, reduction: KLReduction, prior: "Gaussian | None" = None) -> Tensor:
+        """Measure the divergence from a prior, one number per row [n].
+
+        Args:
+            reduction: How dimensions are put together.
+            prior: The prior; None: N(0, I).
+        """
+        each = standard_kl(*self) if prior is None else gaussian_kl(*self, *prior)
+        return reduce_kl(each, reduction)
 
 
 def gumbel_softmax(logits: Tensor, uniform: Tensor, temperature: Tensor | float) -> Tensor:

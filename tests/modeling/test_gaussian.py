@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from hf_mtl.modeling.gaussian import (
+    Gaussian,
     bounded,
     gaussian_kl,
     gumbel_softmax,
@@ -82,3 +83,14 @@ def test_linear_variance_is_exact_and_float32_under_autocast() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = linear_variance(variance, weight)
     torch.testing.assert_close(found, torch.tensor([[1.001**2 + 18.0, 2.0]]))
+
+
+def test_a_gaussian_of_every_row_is_float32_and_in_bounds_and_measured_from_its_prior() -> None:
+    features = torch.tensor([[1.0, -2.0]], dtype=torch.bfloat16)
+    found = Gaussian.of(features, torch.nn.Identity(), lambda x: 100 * x)  # type: ignore[arg-type]
+    assert found.mean.dtype == found.log_variance.dtype == torch.float32
+    assert found.log_variance.tolist() == [[10.0, -10.0]]
+    noise = torch.tensor([[0.5, 0.5]])
+    torch.testing.assert_close(found.sample(noise), sample(*found, noise))
+    torch.testing.assert_close(found.kl("sum"), standard_kl(*found).sum(dim=-1))
+    torch.testing.assert_close(found.kl("mean", found), torch.zeros(1))

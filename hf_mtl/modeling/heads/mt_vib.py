@@ -6,16 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
-from hf_mtl.modeling.gaussian import (
-    Coefficient,
-    KLReduction,
-    Width,
-    bounded,
-    linear_variance,
-    reduce_kl,
-    sample,
-    standard_kl,
-)
+from hf_mtl.modeling.gaussian import Coefficient, Gaussian, KLReduction, Width, bounded, linear_variance
 from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.tasks import Task
@@ -96,11 +87,9 @@ class MTVIBHead(Head, name="mt_vib"):
 
     def decode(self, features: Tensor, noise: Noise) -> Decoded:
         """Sample the latent once per row, the same for all heads that see the row."""
-        mean = self._bottleneck.mean(features).float()
-        log_variance = bounded(self._bottleneck.log_variance(features))
-        latent = sample(mean, log_variance, noise.normal(self.dim, "mt_vib"))
-        divergence = reduce_kl(standard_kl(mean, log_variance), self.kl_reduction)
-        return Decoded(self._outputs(latent), penalties={"kl": Penalty(divergence, self.beta)})
+        latent = Gaussian.of(features, self._bottleneck.mean, self._bottleneck.log_variance)
+        outputs = self._outputs(latent.sample(noise.normal(self.dim, "mt_vib")))
+        return Decoded(outputs, penalties={"kl": Penalty(latent.kl(self.kl_reduction), self.beta)})
 
     def variance(self, features: Tensor) -> Tensor:
         """Exact variance of the affine map of z [n, C], float32."""

@@ -9,7 +9,7 @@ from transformers import PreTrainedConfig
 from transformers import initialization as init
 
 from hf_mtl.errors import OnlyWith
-from hf_mtl.modeling.gaussian import KLReduction, bounded, log_bounds, reduce_kl, standard_kl
+from hf_mtl.modeling.gaussian import Gaussian, KLReduction, bounded, log_bounds
 from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout
 from hf_mtl.modeling.heads.layers import Hidden, perceptron
 from hf_mtl.modeling.noise import Noise
@@ -103,12 +103,10 @@ class VIPHead(Head, name="vip"):
 
     def decode(self, features: Tensor, noise: Noise) -> Decoded:
         """Sample once per row, and say what the distribution costs."""
-        mean, log_variance = self.mean(features).float(), bounded(self.log_variance(features))
-        outputs = mean
-        if self.sampling:
-            outputs = mean + (log_variance / 2).exp() * noise.normal(self.outputs)
+        posterior = Gaussian.of(features, self.mean, self.log_variance)
+        outputs = posterior.sample(noise.normal(self.outputs)) if self.sampling else posterior.mean
         scale = self._inverse_deviation()
-        penalties = self._penalties(mean, log_variance)
+        penalties = self._penalties(posterior)
         if self.kind == "regression":
             return Decoded(outputs, scale, penalties)
         return Decoded(outputs * scale, None, penalties)
@@ -148,12 +146,12 @@ class VIPHead(Head, name="vip"):
             return torch.ones((), device=next(self.mean.parameters()).device)
         return (-self.log_tau.float() / 2).exp()
 
-    def _penalties(self, mean: Tensor, log_variance: Tensor) -> dict[str, Penalty]:
-        divergence = reduce_kl(standard_kl(mean, log_variance), self.kl_reduction)
+    def _penalties(self, posterior: Gaussian) -> dict[str, Penalty]:
+        divergence = posterior.kl(self.kl_reduction)
         penalties = {"kl": Penalty(divergence, self.beta)}
         if self.log_tau is not None:
             literal = self.tau_objective == "literal"
-            term = self.log_tau.float() if literal else self._mismatch(log_variance.detach().exp())
+            term = self.log_tau.float() if literal else self._mismatch(posterior.log_variance.detach().exp())
             penalties["log_tau"] = Penalty(term.expand_as(divergence), self.gamma)
         return penalties
 

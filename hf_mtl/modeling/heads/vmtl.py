@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, NamedTuple, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from transformers import initialization as init
 
 from hf_mtl.modeling.gaussian import (
     Coefficient,
+    Gaussian,
     KLReduction,
     Width,
     bounded,
@@ -22,7 +23,6 @@ from hf_mtl.modeling.gaussian import (
     linear_variance,
     mixed_moments,
     reduce_kl,
-    sample,
 )
 from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout
 from hf_mtl.modeling.moments import RunningMoments
@@ -35,13 +35,6 @@ Temperature: TypeAlias = Annotated[float, Field(gt=0)]
 WEIGHT_DEVIATION = 0.1
 LOG_VARIANCE_AT_FIRST = 2 * math.log(math.log1p(math.exp(-3)))
 LATENT_LOG_VARIANCE_AT_FIRST = -3.0  # so that the noise of the latents, too, is about half of what mu is at first
-
-
-class Prior(NamedTuple):
-    """A Gaussian prior: its means [D] and log-variances [D]."""
-
-    mean: Tensor
-    log_variance: Tensor
 
 
 class VMTLHead(Head, name="vmtl"):
@@ -136,20 +129,20 @@ class VMTLHead(Head, name="vmtl"):
     def decode(self, features: Tensor, noise: Noise) -> Decoded:
         """Sample the latents of the rows and the weights of the step."""
         features = self.dropout(features)
-        mean, log_variance = self.mean(features).float(), bounded(self.log_variance(features))
-        self.latent_moments.observe(mean, log_variance)
-        latent = sample(mean, log_variance, noise.normal(mean.shape[1], f"vmtl latent {self._task}"))
-        weight_mean, weight_log_variance = self.weight_mean.float(), bounded(self.weight_log_variance)
-        draws = noise.step_normal(weight_mean.numel(), f"vmtl weight {self._task}").view_as(weight_mean)
-        weight = sample(weight_mean, weight_log_variance, draws)
+        latents = Gaussian.of(features, self.mean, self.log_variance)
+        self.latent_moments.observe(*latents)
+        latent = latents.sample(noise.normal(latents.mean.shape[1], f"vmtl latent {self._task}"))
+        weights = Gaussian(self.weight_mean.float(), bounded(self.weight_log_variance))
+        draws = noise.step_normal(weights.mean.numel(), f"vmtl weight {self._task}").view_as(weights.mean)
+        weight = weights.sample(draws)
         of_latents, of_weights = self._priors(noise)
-        latent_kl = reduce_kl(gaussian_kl(mean, log_variance, *of_latents), self.kl_reduction)
-        weight_kl = gaussian_kl(weight_mean, weight_log_variance, *of_weights).reshape(1, -1)
+        latent_kl = latents.kl(self.kl_reduction, of_latents)
+        weight_kl = gaussian_kl(*weights, *of_weights).reshape(1, -1)  # one divergence of the whole matrix
         latent_beta, weight_beta = (beta * self._ramp() for beta in self.betas)
         penalties = {
             "kl": Penalty(latent_kl, latent_beta),
             # The same on every row, whose mean the loss takes: once per step.
-            "weight_kl": Penalty(reduce_kl(weight_kl, self.kl_reduction).expand(len(mean)), weight_beta),
+            "weight_kl": Penalty(reduce_kl(weight_kl, self.kl_reduction).expand(len(latent)), weight_beta),
         }
         return Decoded(F.linear(latent, weight).float(), penalties=penalties)
 
@@ -199,11 +192,11 @@ class VMTLHead(Head, name="vmtl"):
         first, last = self.temperature
         return first + (last - first) * ((self.steps - self.warmup_steps) / self.anneal_steps).clamp(0.0, 1.0)
 
-    def _priors(self, noise: Noise) -> tuple[Prior, Prior]:
+    def _priors(self, noise: Noise) -> tuple[Gaussian, Gaussian]:
         """The priors of latents and weights in this step; decided on the device, without waiting for it."""
         if self.latent_logits is None or self.weight_logits is None:
             zeros = torch.zeros(self.mean.out_features, device=self.steps.device)
-            return Prior(zeros, zeros), Prior(zeros, zeros)
+            return Gaussian(zeros, zeros), Gaussian(zeros, zeros)
         latents = [head.latent_moments.moments() for head in self._others]
         weights = [head.weight_moments() for head in self._others]
         return (
@@ -211,7 +204,7 @@ class VMTLHead(Head, name="vmtl"):
             self._mixed(self.weight_logits, weights, noise, "weight"),
         )
 
-    def _mixed(self, logits: Tensor, moments: list[tuple[Tensor, Tensor]], noise: Noise, which: str) -> Prior:
+    def _mixed(self, logits: Tensor, moments: list[tuple[Tensor, Tensor]], noise: Noise, which: str) -> Gaussian:
         """The moments of a weighted sum of the other tasks' Gaussians that have been seen, or N(0, I)."""
         seen = torch.stack([head.latent_moments.seen for head in self._others])
         logits = logits.float().masked_fill(seen.any() & ~seen, -math.inf)
@@ -220,4 +213,4 @@ class VMTLHead(Head, name="vmtl"):
         means, variances = (torch.stack(parts) for parts in zip(*moments, strict=True))
         mean, variance = mixed_moments(alpha, means, variances)
         ready = seen.any() & (self.steps >= self.warmup_steps)
-        return Prior(torch.where(ready, mean, 0.0), torch.where(ready, variance, 1.0).log())
+        return Gaussian(torch.where(ready, mean, 0.0), torch.where(ready, variance, 1.0).log())

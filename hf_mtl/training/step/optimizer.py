@@ -9,7 +9,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer, TrainingArguments
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.modeling import MultiTaskModel, split_parameters
+from hf_mtl.shown import get_logger
+
+logger = get_logger(__name__)
 
 
 def optimizer_class(args: TrainingArguments, model: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -78,21 +82,32 @@ def left_out(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Param
     return {name: one for name, one in parameters.items() if one.requires_grad and id(one) not in there}
 
 
-def with_own_groups(
-    optimizer: torch.optim.Optimizer, model: MultiTaskModel, args: MultiTaskTrainingArguments
+def complete(
+    optimizer: torch.optim.Optimizer,
+    model: MultiTaskModel,
+    weighting: nn.Module,
+    args: MultiTaskTrainingArguments,
+    given: bool,
 ) -> None:
-    """Give heads and auxiliary parameters groups of their own in the optimizer that the Trainer has made.
+    """Have an optimizer train all that a run learns, with groups of their own for heads and balancing parameters.
 
     Args:
         optimizer: The optimizer, before its first step.
         model: The model.
+        weighting: The loss weighting.
         args: The training arguments.
+        given: Whether it is the user's, whose groups stay as they are, beside a new one of what it does not have.
     """
-    if args.head_learning_rate is not None:
-        heads = [parameter for _, parameter in split_parameters(model)[1]]
-        split_groups(optimizer, heads, args.head_learning_rate)
     rate = balancing_rate(optimizer, args)
-    split_groups(optimizer, model.heads.auxiliary_parameters(), rate, weight_decay=0.0)
+    if not given:
+        if args.head_learning_rate is not None:
+            heads = [parameter for _, parameter in split_parameters(model)[1]]
+            split_groups(optimizer, heads, args.head_learning_rate)
+        split_groups(optimizer, model.heads.auxiliary_parameters(), rate, weight_decay=0.0)
+    learned = balancing_parameters(weighting, model)
+    if args.balancing_learning_rate is not None and not learned and is_main_process():
+        logger.warning("balancing_learning_rate does nothing here: no balancing parameters are learned.")
+    add_balancing_group(optimizer, left_out(optimizer, learned).values(), rate)
 
 
 class ForOneStep:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.watch.budget import Budget
@@ -36,6 +36,28 @@ class Ending:
     watched: tuple[str, float | None] | None = None
     keeps_best: bool = False
     best_step: int | None = None
+
+    @classmethod
+    def of(
+        cls, state: TrainerState, args: MultiTaskTrainingArguments, step: int | None = None, **facts: Any
+    ) -> "Ending":
+        """Read how a run ended from the state of its Trainer.
+
+        Args:
+            state: The state of the Trainer.
+            args: The training arguments.
+            step: The step whose model was loaded in the end; None: none was.
+            facts: What neither of them knows: ``planned_steps``, ``ended_by`` and ``skipped_steps``.
+        """
+        metric = args.metric_for_best_model
+        return cls(
+            step=state.global_step if step is None else step,
+            trained_steps=state.global_step,
+            keeps_best=args.load_best_model_at_end,
+            best_step=state.best_global_step,
+            watched=None if metric is None else (metric.removeprefix("eval_"), state.best_metric),
+            **facts,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As ``results.json`` has it."""

@@ -36,8 +36,6 @@ from hf_mtl.data.collate import Collator
 from hf_mtl.data.course import Course
 from hf_mtl.data.loader import PlannedSteps, train_loader
 from hf_mtl.data.mixture import Mixture
-from hf_mtl.data.plan import Planner
-from hf_mtl.data.steps import StepSource
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.data.workers import Workers
@@ -52,9 +50,10 @@ from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.folder.fresh_folder import leaving_nothing
 from hf_mtl.training.interruption import without_jit_checkpoint
 from hf_mtl.training.schedules.doubts import say_doubts
+from hf_mtl.training.schedules.planned_steps import plan_steps
 from hf_mtl.training.schedules.probes import Prober
 from hf_mtl.training.schedules.schedule_checks import check_schedules, follows_evaluations
-from hf_mtl.training.schedules.scheduling import Scheduling, roster_of
+from hf_mtl.training.schedules.scheduling import Scheduling
 from hf_mtl.training.scoring.scorer import Scorer
 from hf_mtl.training.scoring.temperatures import forget_temperatures
 from hf_mtl.training.step.absent_tasks import AbsentTasks
@@ -69,14 +68,7 @@ from hf_mtl.training.step.flops import Flops
 from hf_mtl.training.step.loss_pass import LossPass
 from hf_mtl.training.step.loss_scaler import LossScaler
 from hf_mtl.training.step.objective import Objective
-from hf_mtl.training.step.optimizer import (
-    add_balancing_group,
-    balancing_parameters,
-    balancing_rate,
-    left_out,
-    optimizer_class,
-    with_own_groups,
-)
+from hf_mtl.training.step.optimizer import complete, optimizer_class
 from hf_mtl.training.step.preparation import check_wrapped, unprepare
 from hf_mtl.training.step.step import Step
 from hf_mtl.training.step.step_maker import StepMaker
@@ -200,7 +192,7 @@ class MultiTaskTrainer(ScoringTrainer):
         self.course = Course(self.args, sizes, self.processes)
         check_length(self.course.total_steps)
         rows = TrainRows(self.train_collator(), self.args.seed, self.args.device)
-        self._set_up_balancing(balancing, rows)
+        samples = self._set_up_balancing(balancing, rows)
         check_fused(self.args, self.weighting)
         check_own_optimizer(self.optimizer, self.lr_scheduler, self.weighting, self.model, self.args)
         self.schedules = make_schedules(schedules, list(sizes), self.course)
@@ -210,12 +202,13 @@ class MultiTaskTrainer(ScoringTrainer):
         self.identity = identity_of(self.args, self.model.config, (mixture, balancing, schedules), splits, follows)
         check_ddp(self.args, len(sizes), self.task_gradients is None, self.schedules)
         check_builds(self, self.course.total_steps)
-        self.steps = self._new_steps()
+        self.steps = plan_steps(self.mixture, self.schedules, self.course, self.args)
         if self.is_world_process_zero():
             say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps)
-        self._set_up_callbacks(rows)
+        self._set_up_callbacks(rows, samples)
 
-    def _set_up_balancing(self, balancing: Mapping[str, Any], rows: TrainRows) -> None:
+    def _set_up_balancing(self, balancing: Mapping[str, Any], rows: TrainRows) -> SampledConflicts | None:
+        """Build the balancing methods, and what measures conflicts where none of them does."""
         model, course, names = self.model, self.course, list(self.mixture.sizes)
         known = {
             "steps_per_epoch": course.steps_per_epoch,
@@ -240,11 +233,12 @@ class MultiTaskTrainer(ScoringTrainer):
             self.task_gradients = TaskGradients(model, *methods, rows, self.processes, self.flops)
         if isinstance(aggregator, Teleporting):
             self.teleportation = Teleportation(model, aggregator, rows, course, self.processes, self.flops)
-        self.conflicts, self._samples = ConflictLog(names), None
+        self.conflicts = ConflictLog(names)
         if aggregator is None and several and options.log_every:
-            self._samples = SampledConflicts(model, rows, self.args, self.conflicts, options, self.flops)
+            return SampledConflicts(model, rows, self.args, self.conflicts, options, self.flops)
+        return None
 
-    def _set_up_callbacks(self, rows: TrainRows) -> None:
+    def _set_up_callbacks(self, rows: TrainRows, samples: SampledConflicts | None) -> None:
         model, sizes, processes, scaler = self.model, self.mixture.sizes, self.processes, LossScaler(self.accelerator)
         self.signals = TaskSignals(sizes)
         self.budget = Budget(model.encoder, self.flops, processes)
@@ -256,21 +250,21 @@ class MultiTaskTrainer(ScoringTrainer):
         loss_pass = LossPass(model, list(sizes), processes, self.flops)
         self.step_maker = StepMaker(model, self.objective, loss_pass, self.task_gradients, scaler, processes)
         self.step_callback = StepCallback(
-            self.course,
-            self.step_maker,
-            model.heads,
-            AbsentTasks(self.objective),
-            self.scheduling,
-            scaler,
-            processes,
-            self.finite,
-            self.signals,
-            BalanceWatch(list(sizes), self.weighting, self.is_world_process_zero()),
-            self.conflicts,
-            self.budget,
-            self.task_gradients,
-            self.teleportation,
-            self._samples,
+            course=self.course,
+            steps=self.step_maker,
+            heads=model.heads,
+            absent=AbsentTasks(self.objective),
+            scheduling=self.scheduling,
+            scaler=scaler,
+            processes=processes,
+            finite=self.finite,
+            signals=self.signals,
+            balance=BalanceWatch(list(sizes), self.weighting, self.is_world_process_zero()),
+            conflicts=self.conflicts,
+            budget=self.budget,
+            gradients=self.task_gradients,
+            teleportation=self.teleportation,
+            samples=samples,
         )
         self.add_callback(LogStepsCallback())
         self.add_callback(self.step_callback)
@@ -292,28 +286,6 @@ class MultiTaskTrainer(ScoringTrainer):
         if self.train_dataset is None:
             raise UserError("training needs a train_dataset")
         return self.encoder.collator(self.train_dataset, self.args)
-
-    def _new_steps(self) -> StepSource:
-        planner = Planner(
-            self.mixture.sizes,
-            self.course.rows_per_step,
-            seed=self.args.data_seed if self.args.data_seed is not None else self.args.seed,
-            window_steps=self.args.window_steps,
-            min_per_task=self.mixture.min_per_task,
-            one_task_per_step=self.mixture.one_task_per_step,
-        )
-        return StepSource(
-            self.mixture,
-            planner,
-            self.course,
-            roster=lambda start: roster_of(self.schedules, start, self.args.window_steps),
-            on_window=self._begin_window,
-        )
-
-    def _begin_window(self, step: int) -> None:
-        self.schedules.begin_window(step)
-        if self.mixture.learner is not None:
-            self.mixture.learner.begin_window(step)
 
     def get_train_dataloader(self) -> DataLoader:
         """Give this process's micro-batches of the planned steps; not to be sharded again."""
@@ -383,15 +355,7 @@ class MultiTaskTrainer(ScoringTrainer):
         A given optimizer keeps its groups, and gets one of the balancing parameters that it does not have.
         """
         given = self.optimizer is not None
-        optimizer = super().create_optimizer(model)
-        if not given:
-            with_own_groups(optimizer, self.model, self.args)
-        learned = balancing_parameters(self.weighting, self.model)
-        idle = self.args.balancing_learning_rate is not None and not learned
-        if idle and self.is_world_process_zero():
-            logger.warning("balancing_learning_rate does nothing here: no balancing parameters are learned.")
-        missing = left_out(optimizer, learned)
-        add_balancing_group(optimizer, missing.values(), balancing_rate(optimizer, self.args))
+        complete(super().create_optimizer(model), self.model, self.weighting, self.args, given)
         return self.optimizer
 
     @staticmethod
@@ -556,7 +520,7 @@ class MultiTaskTrainer(ScoringTrainer):
 
     def _plan_anew(self) -> None:
         """Begin the plan of the run at its first step, and tell the weighting how long it is."""
-        self.steps = self._new_steps()
+        self.steps = plan_steps(self.mixture, self.schedules, self.course, self.args)
         self.weighting.observe(steps_per_epoch=self.course.steps_per_epoch, total_steps=self.course.total_steps)
 
     def _adopt(self, folder: Path) -> bool:
@@ -617,16 +581,14 @@ class MultiTaskTrainer(ScoringTrainer):
 
     def _end(self) -> Ending:
         """Note how the run ended, and say what nobody would expect of it."""
-        trained, planned, metric = self.state.global_step, self.course.total_steps, self.args.metric_for_best_model
-        ending = Ending(
-            step=trained if self._best_step is None else self._best_step,
-            trained_steps=trained,
+        trained, planned = self.state.global_step, self.course.total_steps
+        ending = Ending.of(
+            self.state,
+            self.args,
+            self._best_step,
             planned_steps=planned,
             ended_by=ended_by(trained, planned, self.budget.used_up > 0, self.callback_handler.callbacks),
             skipped_steps=0 if self.task_gradients is None else self.task_gradients.skipped_steps,
-            keeps_best=self.args.load_best_model_at_end,
-            best_step=self.state.best_global_step,
-            watched=None if metric is None else (metric.removeprefix("eval_"), self.state.best_metric),
         )
         if self.tells_notes and self.is_world_process_zero() and (said := ending.sentences()):
             logger.warning(" ".join(said))
