@@ -19,7 +19,7 @@ from hf_mtl.tasks import Task
 from hf_mtl.training.argument_effects import checkpointing_mistakes, idle_options, unknown_words
 from hf_mtl.training.fresh_folder import place_mistakes
 from hf_mtl.training.launch import launch_mistakes
-from hf_mtl.training.own_code import replaced_methods, section_mistakes, unknown_arguments
+from hf_mtl.training.own_code import idle_methods, replaced_methods, section_mistakes, unknown_arguments
 from hf_mtl.training.own_metrics import own_metrics_mistakes
 from hf_mtl.training.stub_builds import unbuildable
 from hf_mtl.training.temperatures import has_temperature
@@ -62,7 +62,7 @@ def check_arguments(
     ]
     mistakes += own_metrics_mistakes(others.get("compute_metrics"))
     mistakes += section_mistakes(sections or {})
-    mistakes += [*unknown_arguments(others), *(replaced_methods(trainer) if trains else ())]
+    mistakes += [*unknown_arguments(others), *idle_methods(trainer), *(replaced_methods(trainer) if trains else ())]
     if not isinstance(model, MultiTaskModel):
         remedy = "Give a MultiTaskModel; see MultiTaskModel.from_backbone"
         if isinstance(getattr(model, "base_model", None), nn.Module) and hasattr(model, "peft_config"):
