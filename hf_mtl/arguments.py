@@ -112,7 +112,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         make_whole(self, MultiTaskTrainingArguments)
-        if self.report_to is None:  # transformers would look for a report of that name
+        if vars(self)["report_to"] is None:  # transformers would look for a report of that name
             self.report_to = "none"
         self._refuse()
         # The Trainer checks `optim` against its own list; adamax joins it through the optimizer hook.
@@ -138,12 +138,13 @@ class MultiTaskTrainingArguments(TrainingArguments):
         Without it, what asks the arguments does not know: a resumed run of another precision would not be refused,
         and a backend that compiles nothing would fail at the first step.
         """
-        if not (self.fp16 or self.bf16):
+        given = vars(self)
+        if not (given["fp16"] or given["bf16"]):
             self.fp16, self.bf16 = self.mixed_precision == "fp16", self.mixed_precision == "bf16"
         backend, mode = launched_compilation()
-        if not self.torch_compile and backend is not None:
+        if not given["torch_compile"] and backend is not None:
             self.torch_compile, self.torch_compile_backend = True, backend
-        if self.torch_compile and self.torch_compile_mode is None:
+        if given["torch_compile"] and given["torch_compile_mode"] is None:
             self.torch_compile_mode = mode
 
     def _refuse(self) -> None:

@@ -94,6 +94,15 @@ def launched_compilation() -> tuple[str | None, str | None]:
     return None if backend == "no" else backend, None if mode == "default" else mode
 
 
+def of_whoever_trains() -> dict[str, None]:
+    """Arguments that a command which does not train leaves out: alone, it needs no backend to talk to others."""
+    return {"ddp_backend": None} if _was_started_alone() else {}
+
+
+def _was_started_alone() -> bool:
+    return os.environ.get("LOCAL_RANK", "-1") == "-1" and all(count(name) == 1 for name in STARTED)
+
+
 def _device_mistakes() -> Iterator[Mistake]:
     """Try the device that the environment names: with one that is not there the model fails as it is moved."""
     if name := os.environ.get(_DEVICE):
@@ -117,7 +126,7 @@ def backend_mistakes(backend: str | None) -> list[Mistake]:
         return []
     if backend not in _BACKENDS:
         return [Mistake("training.ddp_backend", f"unknown value '{backend}'", known(_BACKENDS, backend))]
-    if os.environ.get("LOCAL_RANK", "-1") == "-1" and all(count(name) == 1 for name in STARTED):
+    if _was_started_alone():
         remedy = "Start several with `accelerate launch`, or leave it out"
         return [Mistake("training.ddp_backend", f"is '{backend}', and this process was started alone", remedy)]
     return []

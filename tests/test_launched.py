@@ -16,9 +16,13 @@ from hf_mtl.launched import (
     launched,
     launched_compilation,
     launcher_mistakes,
+    of_whoever_trains,
 )
+from hf_mtl.recipe import load_recipe
 from hf_mtl.training import stub_builds
 from hf_mtl.training.argument_checks import check_training
+from hf_mtl.training.prepare import make_arguments
+from tests.recipe.texts import MINIMAL
 
 NAMES = (*STARTED, "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
@@ -148,3 +152,12 @@ def test_a_backend_needs_others_and_a_name_that_torch_knows(monkeypatch: pytest.
             MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, ddp_backend=backend)
     monkeypatch.setenv("LOCAL_RANK", "0")
     assert backend_mistakes("gloo") == []
+    assert of_whoever_trains() == {}
+
+
+def test_who_does_not_train_needs_no_backend_alone(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"{MINIMAL}training: {{ddp_backend: gloo, use_cpu: true, output_dir: {tmp_path / 'run'}}}\n")
+    with pytest.raises(UserError, match=r"training.ddp_backend: is 'gloo', and this process was started alone"):
+        make_arguments(load_recipe(recipe))
+    assert make_arguments(load_recipe(recipe), **of_whoever_trains()).ddp_backend is None

@@ -242,9 +242,10 @@ def _checkpointing(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
 
 def _reports(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
     asked = args.report_to or []
-    for name in [asked] if isinstance(asked, str) else asked:  # a text where it was set since they were made
+    # A text where it was set since the arguments were made: there, none and all are words for several reports.
+    for name in [asked] if isinstance(asked, str) else asked:
         try:
-            for callback in get_reporting_integration_callbacks([name]):
+            for callback in get_reporting_integration_callbacks(name if isinstance(asked, str) else [name]):
                 # Some end what they have not begun when they are thrown away half built, with a traceback of its own.
                 type(callback.__name__, (callback,), {"__del__": lambda self: None})()
         except Exception as error:  # a package that is missing, or whatever one that is there may raise
