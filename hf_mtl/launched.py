@@ -85,13 +85,22 @@ def launcher_mistakes() -> list[Mistake]:
         if (value.lower() if name == _BACKEND else value) not in allowed:
             remedy = f"Allowed: {', '.join(allowed)}; or leave it out, and set {key}"
             mistakes.append(Mistake(name, f"'{value}' {found}", remedy))
-    return [*mistakes, *_device_mistakes()]
+    return [*mistakes, *_device_mistakes(), *_leftovers()]
 
 
 def launched_compilation() -> tuple[str | None, str | None]:
     """The backend and the mode with which accelerate will compile the model whatever the arguments say."""
     backend, mode = os.environ.get(_BACKEND, "no").lower(), os.environ.get(_MODE, "default")
     return None if backend == "no" else backend, None if mode == "default" else mode
+
+
+def _leftovers() -> Iterator[Mistake]:
+    """Find a rank without an address to meet at, which torch would wait for: one left over, or set by hand."""
+    rank, by_mpi = os.environ.get("LOCAL_RANK", ""), any(name in os.environ for name in (*STARTED[1:], *MAYBE))
+    missing = [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if rank not in ("", "-1") and missing and not by_mpi:
+        problem = f"'{rank}' in the environment, without {', '.join(missing)}"
+        yield Mistake("LOCAL_RANK", problem, "Launchers set them together: unset it, or use `accelerate launch`.")
 
 
 def of_whoever_trains() -> dict[str, None]:

@@ -161,3 +161,17 @@ def test_who_does_not_train_needs_no_backend_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"training.ddp_backend: is 'gloo', and this process was started alone"):
         make_arguments(load_recipe(recipe))
     assert make_arguments(load_recipe(recipe), **of_whoever_trains()).ddp_backend is None
+
+
+def test_a_rank_without_an_address_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    [mistake] = launcher_mistakes()
+    assert (mistake.key, mistake.problem) == (
+        "LOCAL_RANK",
+        "'0' in the environment, without RANK, WORLD_SIZE, MASTER_ADDR",
+    )
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR"):
+        monkeypatch.setenv(name, "1")
+    assert launcher_mistakes() == []

@@ -241,7 +241,7 @@ def _checkpointing(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
 
 
 def _reports(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
-    asked = args.report_to or []
+    asked: str | list[str] = args.report_to or []
     # A text where it was set since the arguments were made: there, none and all are words for several reports.
     for name in [asked] if isinstance(asked, str) else asked:
         try:
