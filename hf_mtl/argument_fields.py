@@ -204,7 +204,7 @@ def unknown_arguments(names: Iterable[str], fields: Iterable[str]) -> list[Mista
 
 
 def _accelerator(config: Any) -> Iterator[Mistake]:
-    """What a mapping or an `AcceleratorConfig` asks for in vain, or cannot hold."""
+    """Find what a mapping or an `AcceleratorConfig` asks for in vain, or cannot hold."""
     key = "training.accelerator_config"
     if not isinstance(config, Mapping | AcceleratorConfig | str | PathLike | None):
         yield Mistake(key, f"is {config!r}", "Allowed: a mapping of options, or a JSON file")

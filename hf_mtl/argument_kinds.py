@@ -95,7 +95,7 @@ def make_whole(args: object, declared: type) -> None:
 
 @cache
 def _choices(declared: type) -> dict[str, tuple[Any, ...]]:
-    """The fields that are one of some words, and the words."""
+    """Find the fields that are one of some words, and the words."""
     hints: dict[str, Any] = get_type_hints(declared)
     found = {}
     for name, hint in hints.items():

@@ -167,7 +167,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
 
 
 def _of_transformers(error: Exception, options: Mapping[str, Any]) -> Mistake:
-    """What transformers refuses in words of its own, such as a precision that the device does not have."""
+    """Name the argument that transformers refuses in words of its own, such as a precision the device has not."""
     words = [word.replace("_", "").lower() for word in re.findall(r"\w+", str(error))]  # also AcceleratorConfig
     given = {name.replace("_", ""): name for name, value in options.items() if value}
     named = next((given[word] for word in words if word in given), None)

@@ -89,7 +89,7 @@ def launcher_mistakes() -> list[Mistake]:
 
 
 def launched_compilation() -> tuple[str | None, str | None]:
-    """The backend and the mode with which accelerate will compile the model whatever the arguments say."""
+    """Tell the backend and the mode with which accelerate will compile the model whatever the arguments say."""
     backend, mode = os.environ.get(_BACKEND, "no").lower(), os.environ.get(_MODE, "default")
     return None if backend == "no" else backend, None if mode == "default" else mode
 
@@ -104,7 +104,7 @@ def _leftovers() -> Iterator[Mistake]:
 
 
 def of_whoever_trains() -> dict[str, None]:
-    """Arguments that a command which does not train leaves out: alone, it needs no backend to talk to others."""
+    """Leave out what only training needs: a command that does not train, alone, has nobody to talk to."""
     return {"ddp_backend": None} if _was_started_alone() else {}
 
 
