@@ -15,6 +15,7 @@ from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.text_keys import Keys
 from hf_mtl.errors import CheckpointError, Mistake, ModelError, RunError, UserError
 from hf_mtl.evaluation import Trust, foreign_mistakes
+from hf_mtl.launched import of_whoever_trains
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.progress import no_bars
@@ -74,7 +75,7 @@ def evaluate_run(
     run, recipe = read_recipe(recipe_path), load_recipe(recipe_path, overrides, allow_code)
     _refuse_code(run, recipe)
     # Nothing of training happens: no folder of it is made, and nothing is watched.
-    args = make_arguments(recipe, output_dir=str(model_path), **_ONLY_SCORING)
+    args = make_arguments(recipe, output_dir=str(model_path), **_ONLY_SCORING, **of_whoever_trains())
     with no_bars(args.disable_tqdm):
         model = load_model(model_path)
         check_overrides(run, recipe, model.tasks, to_find=Path(path).is_file())
@@ -153,7 +154,8 @@ def find_checkpoint(path: Path, overrides: Sequence[str], allow_code: bool = Fal
     if not path.exists():
         raise RunError(f"{path}: no such file or folder; give a run's folder, a checkpoint in it, or a recipe")
     if path.is_file():
-        path = Path(str(make_arguments(load_recipe(path, overrides, allow_code), **_ONLY_SCORING).output_dir))
+        recipe = load_recipe(path, overrides, allow_code)
+        path = Path(str(make_arguments(recipe, **_ONLY_SCORING, **of_whoever_trains()).output_dir))
     if not (path / "config.json").is_file():
         raise RunError(f"{path}: holds no trained model (config.json is missing); train it first: hf-mtl train")
     for folder in (path, path.parent):
