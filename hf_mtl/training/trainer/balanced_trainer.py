@@ -26,6 +26,7 @@ from hf_mtl.training.step.optimizer import (
 from hf_mtl.training.step.preparation import check_wrapped
 from hf_mtl.training.step.task_batches import by_task
 from hf_mtl.training.step.task_gradients import TaskGradients
+from hf_mtl.training.trainer.own_code import no_part
 from hf_mtl.training.trainer.planned_trainer import PlannedTrainer
 
 logger = get_logger(__name__)
@@ -87,6 +88,8 @@ class BalancedTrainer(PlannedTrainer):
         gradients = self.task_gradients if self._by_gradients else None
         with nullcontext() if gradients is None else gradients.micro_batch(inputs):
             loss = super().training_step(model, inputs, num_items_in_batch)
+        if not self.objective.is_open:
+            raise no_part(self)
         if self.accelerator.sync_gradients:
             scaler = self.accelerator.scaler
             scale = None if scaler is None else scaler.get_scale()
