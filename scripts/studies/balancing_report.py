@@ -3,18 +3,17 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from balancing import BASELINE, arms, chosen, parser
-from comparisons import Record, Runs, plus_minus, runs_by_arm
-from study import ROOT
+from balancing import BASELINE, RECIPE, STUDY, arms
 
 from hf_mtl.evaluation import task_score
+from hf_mtl.experiments.comparisons import Runs
+from hf_mtl.experiments.report import Report, Table, plus_minus
+from hf_mtl.experiments.results import Record
 from hf_mtl.recipe import load_recipe
-from hf_mtl.reporting.json_files import read_jsonl
-from hf_mtl.reporting.tables import aligned
 from hf_mtl.tasks import Task
 
 
-def scores_table(runs: Runs, tasks: Mapping[str, Task]) -> str:
+def scores_table(runs: Runs, tasks: Mapping[str, Task]) -> Table:
     """Test scores of every arm in percent, its average beside equal weighting's on the same seeds, and its time."""
     equal = {record["seed"]: record for record in runs[BASELINE]}
     base = np.mean([seconds(record) for record in runs[BASELINE]])
@@ -29,8 +28,7 @@ def scores_table(runs: Runs, tasks: Mapping[str, Task]) -> str:
         rate = f"{100 * np.mean(conflicts):.0f}%" if conflicts else ""
         time = f"{np.mean([seconds(record) for record in mine]) / base:.2f}"
         rows.append([arm, str(len(mine)), *each, average, differences, rate, time])
-    heading = ["method", "n", *tasks, "average", "beside ew, each seed", "conflicts", "time"]
-    return aligned([heading, *rows], left=1)
+    return Table(["method", "n", *tasks, "average", "beside ew, each seed", "conflicts", "time"], rows)
 
 
 def beside(records: Sequence[Record], equal: Mapping[int, Record]) -> np.ndarray:
@@ -62,15 +60,18 @@ def seconds(record: Record) -> float:
 
 
 def main() -> None:
-    """Print the table."""
-    options = parser(__doc__).parse_args()
-    settings = chosen(options)
-    runs = runs_by_arm(read_jsonl(options.results), list(arms()), settings.steps, settings.rows)
+    """Print the table, and write it into the study's README if that is asked for."""
+    options = STUDY.parser(__doc__).parse_args()
+    runs = STUDY.runs(options, list(arms()))
     if BASELINE not in runs:
         raise SystemExit(f"{options.results} has no runs of equal weighting with this budget yet")
-    print(chance(runs[BASELINE]))
-    print(agreement(runs["sum"]) if "sum" in runs else "")
-    print(scores_table(runs, dict(load_recipe(ROOT / "recipes" / "affecteval" / "local-base.yaml").tasks)))
+    report = Report()
+    report.add(chance(runs[BASELINE]), gap=0)
+    report.add(agreement(runs["sum"]) if "sum" in runs else "", gap=0)
+    report.add(scores_table(runs, dict(load_recipe(RECIPE).tasks)), gap=0)
+    print(report.text())
+    if options.readme:
+        report.write(options.readme, "scripts/reproduce_balancing --report --readme")
 
 
 if __name__ == "__main__":
