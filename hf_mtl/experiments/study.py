@@ -18,7 +18,9 @@ from hf_mtl.experiments.results import Record, Results
 
 @dataclass(frozen=True)
 class StudySettings:
-    """Hold what is the same in every arm of a study. A study adds settings of its own, and gives all of them defaults.
+    """Hold what is the same in every arm of a study.
+
+    A study adds settings of its own, and gives all of them defaults.
 
     Args:
         steps: Optimizer steps of a run.
@@ -70,11 +72,11 @@ class Study(Generic[S, B]):
         """
         parser, full = ArgumentParser(description=description), self.settings
         self.places.add_options(parser)
-        parser.add_argument("--steps", type=int, default=full.steps, help="fewer for a try, kept apart in the results")
-        parser.add_argument("--rows", type=int, default=full.rows, help=f"rows of {self.rows_of}; fewer for a try")
         parser.add_argument(
-            "--seeds", type=int, default=len(full.seeds), help="the first so many; fewer for a try"
+            "--steps", type=int, default=full.steps, help="fewer for a try, kept apart in the results"
         )
+        parser.add_argument("--rows", type=int, default=full.rows, help=f"rows of {self.rows_of}; fewer for a try")
+        parser.add_argument("--seeds", type=int, default=len(full.seeds), help="the first so many; fewer for a try")
         return parser
 
     def chosen(self, options: Namespace) -> S:

@@ -50,9 +50,7 @@ class KeepBest(TrainerCallback):
             self._value = value
             self._best = {name: copy.deepcopy(p.detach()) for name, p in self._trained.items()}
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Go back to the best evaluation."""
         with torch.no_grad():
             for name, parameter in self._best.items():
@@ -81,15 +79,11 @@ class LearningCurve(Watcher):
         """The evaluation with the highest score, the first of equal ones."""
         return max(self.points, key=lambda point: point["score"])
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start the clock."""
         self._began = time.perf_counter()
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Stop the clock."""
         self._seconds += time.perf_counter() - self._began
 

@@ -169,9 +169,7 @@ def measure(bench: Bench, arm: str, seed: int, folder: Path) -> Record:
 
 def say(record: Record) -> str:
     """A finished run in words."""
-    return (
-        f"macro {record['macro']:.4f}, worst {record['worst']:.4f}, {record['seconds']} s\n{drawn_line(record)}"
-    )
+    return f"macro {record['macro']:.4f}, worst {record['worst']:.4f}, {record['seconds']} s\n{drawn_line(record)}"
 
 
 def drawn_line(record: Record) -> str:
@@ -187,7 +185,7 @@ def drawn_line(record: Record) -> str:
 
 def arms_of_seeds(settings: Settings) -> dict[int, list[str]]:
     """The arms of each seed."""
-    return dict.fromkeys(settings.seeds, list(ARMS))
+    return {seed: list(ARMS) for seed in settings.seeds}
 
 
 STUDY = Study(where.places("few_task"), Settings(), "a small task", arms_of_seeds, Bench, measure, say)

@@ -131,7 +131,8 @@ def train(bench: Bench, arm: str, seed: int, folder: Path) -> Trained:
 def measure(bench: Bench, arm: str, seed: int, folder: Path) -> Record:
     """One run of an arm."""
     trained = train(bench, arm, seed, folder)
-    scores = trained.predict({task: rows for task, rows in bench.test.items() if task in trained.trainer.tasks}).scores
+    test = {task: rows for task, rows in bench.test.items() if task in trained.trainer.tasks}
+    scores = trained.predict(test).scores
     return {
         "points": trained.curve.points,
         "best": trained.curve.best,
@@ -148,7 +149,7 @@ def say(record: Record) -> str:
 
 def arms_of_seeds(settings: Settings) -> dict[int, list[str]]:
     """The arms of each seed."""
-    return dict.fromkeys(settings.seeds, list(ARMS))
+    return {seed: list(ARMS) for seed in settings.seeds}
 
 
 STUDY = Study(where.places("mt2st"), Settings(), "an auxiliary task", arms_of_seeds, Bench, measure, say)

@@ -199,9 +199,7 @@ def run(trial: Trial, results: Results, work: Path) -> Record:
     return results.add(record)
 
 
-def predict(
-    record: Record, rows: Splits, trained: list[Trained], split: str, bench: Bench
-) -> dict[str, np.ndarray]:
+def predict(record: Record, rows: Splits, trained: list[Trained], split: str, bench: Bench) -> dict[str, np.ndarray]:
     """Add the scores of a split to a record; return logits and labels."""
     scores: dict[str, dict[str, float]] = {}
     found: dict[str, np.ndarray] = {}

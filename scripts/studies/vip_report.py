@@ -167,7 +167,7 @@ def _plain(values: Any) -> list[float | None]:
 
 
 def main() -> None:
-    """Print every table that the results allow, draw the reliability diagram, write the README if that is asked for."""
+    """Print every table that the results allow, draw the diagram, and write the README if that is asked for."""
     parser = ArgumentParser(description=__doc__)
     PLACES.add_options(parser)
     options = parser.parse_args()
