@@ -53,7 +53,7 @@ class Settings(StudySettings):
 
 
 def arms() -> dict[str, dict[str, Any]]:
-    """The balancing section of every arm."""
+    """Write the balancing section of every arm."""
     found: dict[str, dict[str, Any]] = {BASELINE: {"weighting": "ew"}}
     for name, family in available().items():
         if name not in (BASELINE, *LEFT_OUT):
@@ -79,7 +79,7 @@ class Bench:
         self.train_rows = lru_cache(maxsize=1)(self._train_rows)
 
     def _train_rows(self, seed: int) -> Splits:
-        """The training rows of a seed, the same for all arms, encoded."""
+        """Draw the training rows of a seed, the same for all arms, and encode them."""
         rows = draw(self.pool, dict.fromkeys(self.pool, self.settings.rows), seed)
         self.recipe.warm(rows)
         return rows
@@ -112,7 +112,7 @@ def train(bench: Bench, balancing: dict[str, Any], tasks: list[str], seed: int, 
 
 
 def measure(bench: Bench, arm: str, seed: int, folder: Path) -> Record:
-    """One run of an arm: one model, or one for each task."""
+    """Do one run of an arm: one model, or one for each task."""
     tasks = list(bench.recipe.tasks)
     scores: dict[str, dict[str, float]] = {}
     points, log = [], []
@@ -126,12 +126,12 @@ def measure(bench: Bench, arm: str, seed: int, folder: Path) -> Record:
 
 
 def say(record: Record) -> str:
-    """A finished run in words."""
+    """Put a finished run in words."""
     return f"average {record['average']:.4f}, worst {record['worst']:.4f}, {record['seconds']} s"
 
 
 def arms_of_seeds(settings: Settings) -> dict[int, list[str]]:
-    """The arms of each seed."""
+    """List the arms of each seed."""
     return {seed: list(arms()) if seed in settings.seeds else [BASELINE] for seed in settings.baseline_seeds}
 
 

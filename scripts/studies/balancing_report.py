@@ -14,7 +14,7 @@ from hf_mtl.tasks import Task
 
 
 def scores_table(runs: Runs, tasks: Mapping[str, Task]) -> Table:
-    """Test scores of every arm in percent, its average beside equal weighting's on the same seeds, and its time."""
+    """Show test scores of every arm in percent, its average beside equal weighting's on its seeds, and its time."""
     equal = {record["seed"]: record for record in runs[BASELINE]}
     base = np.mean([seconds(record) for record in runs[BASELINE]])
     rows = []
@@ -32,19 +32,19 @@ def scores_table(runs: Runs, tasks: Mapping[str, Task]) -> Table:
 
 
 def beside(records: Sequence[Record], equal: Mapping[int, Record]) -> np.ndarray:
-    """Points of the average above equal weighting with the same seed, of every run."""
+    """Count the points of the average above equal weighting with the same seed, of every run."""
     return np.array([100 * (record["average"] - equal[record["seed"]]["average"]) for record in records])
 
 
 def chance(records: Sequence[Record]) -> str:
-    """What another seed alone does to equal weighting."""
+    """Say what another seed alone does to equal weighting."""
     averages = [100 * record["average"] for record in records]
     spread = np.std(averages, ddof=1)
     return f"Equal weighting over {len(averages)} seeds: {plus_minus(averages)}, standard deviation {spread:.2f}."
 
 
 def agreement(records: Sequence[Record]) -> str:
-    """Mean cosine of each pair of tasks, over the records of some runs."""
+    """Average the cosine of each pair of tasks, over the records of some runs."""
     found: dict[str, list[float]] = {}
     for record in records:
         for item in record["log"]:
@@ -55,7 +55,7 @@ def agreement(records: Sequence[Record]) -> str:
 
 
 def seconds(record: Record) -> float:
-    """Seconds of the optimizer steps of a run."""
+    """Add up the seconds of the optimizer steps of a run."""
     return float(sum(points[-1]["seconds"] for points in record["points"]))
 
 

@@ -82,7 +82,7 @@ class Targets(Watcher):
         self.steps = state.global_step + 1
 
     def mean(self) -> dict[str, float]:
-        """Mean probability of each task over the steps."""
+        """Average the probability of each task over the steps."""
         width = self.trainer.args.window_steps
         each = [self._windows[step // width * width] for step in range(self.steps)]
         return dict(zip(self.trainer.mixture.sizes, np.mean(each, axis=0).tolist(), strict=True))
@@ -100,7 +100,7 @@ class Bench:
         self.train_rows = lru_cache(maxsize=1)(self._train_rows)
 
     def _train_rows(self, seed: int) -> tuple[Splits, Imbalance]:
-        """The training rows of a seed, the same for all arms, encoded."""
+        """Draw the training rows of a seed, the same for all arms, and encode them."""
         labels = {task: split.labels for task, split in self.pool.items()}
         imbalance = imbalanced_rows(labels, RATIO, seed, self.settings.rows)
         rows = {task: self.pool[task].select(chosen) for task, chosen in imbalance.rows.items()}
@@ -109,7 +109,7 @@ class Bench:
 
 
 def learned(mixture: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """A recipe's mixture, with learned temperatures that move as far in this run as in the recipe's."""
+    """Give a recipe's mixture learned temperatures that move as far in this run as in the recipe's."""
     if "learn" not in mixture:
         return dict(mixture)
     pace = {"every": settings.temperature_every, "lr": settings.temperature_rate}
@@ -148,7 +148,7 @@ def train(bench: Bench, arm: str, seed: int, folder: Path, targets: Targets) -> 
 
 
 def measure(bench: Bench, arm: str, seed: int, folder: Path) -> Record:
-    """One run of an arm."""
+    """Do one run of an arm."""
     targets = Targets()
     trained = train(bench, arm, seed, folder, targets)
     scores, trainer = trained.predict(bench.test).scores, trained.trainer
@@ -168,12 +168,12 @@ def measure(bench: Bench, arm: str, seed: int, folder: Path) -> Record:
 
 
 def say(record: Record) -> str:
-    """A finished run in words."""
+    """Put a finished run in words."""
     return f"macro {record['macro']:.4f}, worst {record['worst']:.4f}, {record['seconds']} s\n{drawn_line(record)}"
 
 
 def drawn_line(record: Record) -> str:
-    """How the tasks of a run were drawn, and how far that is from the mixture's probabilities."""
+    """Say how the tasks of a run were drawn, and how far that is from the mixture's probabilities."""
     drawn = record["drawn"]
     rows = " ".join(f"{task} {count:.0f}" for task, count in drawn["rows"].items())
     target = "/".join(f"{share:.4f}" for share in drawn["target"].values())
@@ -184,7 +184,7 @@ def drawn_line(record: Record) -> str:
 
 
 def arms_of_seeds(settings: Settings) -> dict[int, list[str]]:
-    """The arms of each seed."""
+    """List the arms of each seed."""
     return {seed: list(ARMS) for seed in settings.seeds}
 
 

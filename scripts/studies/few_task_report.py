@@ -24,12 +24,12 @@ SUMMARIES = ("macro", "worst")
 
 
 def percent(name: str, record: Record) -> float:
-    """A summary of a run's test scores, in %."""
+    """Read a summary of a run's test scores, in %."""
     return 100 * float(record[name])
 
 
 def scores_table(runs: Runs) -> Table:
-    """Mean and 95% interval of macro and worst task, and the tasks' own scores."""
+    """Show macro and worst task with their 95% intervals, and the tasks' own scores."""
     rows = []
     for arm, mine in runs.items():
         row = [arm, str(len(mine)), *(plus_minus([percent(name, r) for r in mine]) for name in SUMMARIES)]
@@ -42,7 +42,7 @@ def scores_table(runs: Runs) -> Table:
 
 
 def budget_table(runs: Runs) -> Table:
-    """What a run of each arm spent, and where the draws and temperatures ended."""
+    """Show what a run of each arm spent, and where the draws and temperatures ended."""
     rows = []
     for arm, mine in runs.items():
         logs = [record["log"][-1] for record in mine]
@@ -70,7 +70,7 @@ def budget_table(runs: Runs) -> Table:
 
 
 def figure(path: Path, runs: Runs) -> None:
-    """Macro and worst task of every arm with their intervals, and the learned temperatures over time."""
+    """Draw macro and worst task of every arm with their intervals, and the learned temperatures over time."""
     learned = [arm for arm in runs if any("temperature/" in key for key in runs[arm][0]["log"][-1])]
     drawing, (top, *rest) = new_figure(1 + len(learned), 4, by_step=False)
     for offset, (name, colour) in enumerate(zip(SUMMARIES, ("#0072B2", "#D55E00"), strict=True)):

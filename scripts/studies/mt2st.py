@@ -81,7 +81,7 @@ class Bench:
         self.train_rows = lru_cache(maxsize=1)(self._train_rows)
 
     def _train_rows(self, seed: int) -> Splits:
-        """The training rows of a seed, the same for all arms, encoded."""
+        """Draw the training rows of a seed, the same for all arms, and encode them."""
         rows = draw(self.pool, self.rows, seed)
         self.recipe.features.forget()  # memory is for one seed
         self.recipe.warm(self.validation)
@@ -89,7 +89,7 @@ class Bench:
         return rows
 
     def steps(self, arm: str, rows: Splits) -> int:
-        """Steps of an arm: the budget, and for `stl_long` as many as have MTL's tokens."""
+        """Count the steps of an arm: the budget, and for `stl_long` as many as have MTL's tokens."""
         if arm != "stl_long":
             return self.settings.steps
         tokens = {task: split.tokens.lengths.mean() for task, split in rows.items()}
@@ -129,7 +129,7 @@ def train(bench: Bench, arm: str, seed: int, folder: Path) -> Trained:
 
 
 def measure(bench: Bench, arm: str, seed: int, folder: Path) -> Record:
-    """One run of an arm."""
+    """Do one run of an arm."""
     trained = train(bench, arm, seed, folder)
     test = {task: rows for task, rows in bench.test.items() if task in trained.trainer.tasks}
     scores = trained.predict(test).scores
@@ -142,13 +142,13 @@ def measure(bench: Bench, arm: str, seed: int, folder: Path) -> Record:
 
 
 def say(record: Record) -> str:
-    """A finished run in words."""
+    """Put a finished run in words."""
     best = record["best"]
     return f"{best['score']:.4f} at {best['step']}, test {record['test']}, {record['seconds']} s"
 
 
 def arms_of_seeds(settings: Settings) -> dict[int, list[str]]:
-    """The arms of each seed."""
+    """List the arms of each seed."""
     return {seed: list(ARMS) for seed in settings.seeds}
 
 

@@ -14,12 +14,12 @@ from hf_mtl.reporting.style import label_panel, new_figure, save, task_styles
 
 
 def accuracy(record: Record) -> float:
-    """Test accuracy of the primary task at the selected evaluation, in %."""
+    """Read the test accuracy of the primary task at the selected evaluation, in %."""
     return 100 * float(record["test"][MAIN])
 
 
 def scores_table(runs: Runs) -> Table:
-    """Accuracy of every task on the test rows, and what a whole run cost."""
+    """Show the accuracy of every task on the test rows, and what a whole run cost."""
     auxiliary = sorted({task for mine in runs.values() for record in mine for task in record["test"]} - {MAIN})
     rows = []
     for arm, mine in runs.items():
@@ -36,12 +36,12 @@ def scores_table(runs: Runs) -> Table:
 
 
 def reached(record: Record, score: float) -> Point | None:
-    """The first evaluation with at least this score; None: never."""
+    """Find the first evaluation with at least this score; None: never."""
     return next((point for point in record["points"] if point["score"] >= score), None)
 
 
 def common_scores(runs: Runs) -> dict[int, float]:
-    """The highest validation score that all arms of a seed reach, by seed."""
+    """Find the highest validation score that all arms of a seed reach, by seed."""
     best: dict[int, list[float]] = {}
     for mine in runs.values():
         for record in mine:
@@ -50,7 +50,7 @@ def common_scores(runs: Runs) -> dict[int, float]:
 
 
 def saved(method: Sequence[Point | None], baseline: Sequence[Point | None], what: str) -> str:
-    """Compression 1 - method / baseline in %, mean over the seeds in which both got there, and how many those are."""
+    """Show compression 1 - method / baseline in %: mean over the seeds in which both got there, and their number."""
     both = [(a[what], b[what]) for a, b in zip(method, baseline, strict=True) if a is not None and b is not None]
     if not both:
         return f"never (0/{len(method)})"
@@ -59,7 +59,7 @@ def saved(method: Sequence[Point | None], baseline: Sequence[Point | None], what
 
 
 def compression_table(runs: Runs) -> Table:
-    """What each arm saves beside single-task learning, at equal steps and at equal score."""
+    """Show what each arm saves beside single-task learning, at equal steps and at equal score."""
     common, rows = common_scores(runs), []
     for arm in runs:
         both = pairs(runs, arm, "stl")
@@ -95,7 +95,7 @@ def compression_table(runs: Runs) -> Table:
 
 
 def claims(runs: Runs) -> list[str]:
-    """The paper's numbers beside ours."""
+    """Say the paper's numbers beside ours."""
     lines = ["Paper (BERT-base, MNLI): Switch +1.9 points and 47.6% fewer operations than STL; Diminish +1.1, 37.1%."]
     for arm in ("switch", "diminish", "diminish_sampling"):
         found = contrast(runs, arm, "stl", accuracy)
@@ -112,7 +112,7 @@ def claims(runs: Runs) -> list[str]:
 
 
 def figure(path: Path, runs: Runs) -> None:
-    """Validation accuracy of the primary task against operations and against time, mean over seeds."""
+    """Draw validation accuracy of the primary task against operations and against time, mean over seeds."""
     drawing, panels = new_figure(2, len(runs) + 1, by_step=False)
     styles = task_styles(list(ARMS))
     axes = (("flops", 1e12, "executed floating point operations, 1e12"), ("seconds", 1.0, "seconds of training"))

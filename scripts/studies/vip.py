@@ -53,7 +53,7 @@ class Settings:
 
 
 def arms(benchmark: str) -> dict[str, dict[str, Any]]:
-    """Head and weighting of every arm.
+    """Write head and weighting of every arm.
 
     Budgets are checked: ``long`` arms have twice the steps, and one seed. On AffectEval, where ``long`` ones still
     gain, ``x4`` arms have four times the steps and all seeds.
@@ -92,30 +92,30 @@ class Bench:
         self.train_rows = lru_cache(maxsize=len(settings.seeds))(self._train_rows)
 
     def _train_rows(self, seed: int) -> Splits:
-        """The training rows of a seed: another draw of 20% for each, the same for all arms."""
+        """Draw the training rows of a seed: another 20% for each, the same for all arms."""
         rows = {task: round(self.settings.share * len(split)) for task, split in self.pool.items()}
         return draw(self.pool, rows, seed)
 
     def steps(self, tasks: list[str]) -> int:
-        """Steps of some tasks: a task alone gets those that it has together with the others, and not too few."""
+        """Count the steps of tasks: one alone gets those that it has together with the others, and not too few."""
         shares = {task: len(split) ** (1 / self.settings.temperature) for task, split in self.pool.items()}
         part = sum(shares[task] for task in tasks) / sum(shares.values())
         return max(self.settings.fewest_steps, round(part * self.settings.steps))
 
 
 def recipe_of(benchmark: str) -> Path:
-    """A benchmark's recipe."""
+    """Name a benchmark's recipe."""
     return where.RECIPES / benchmark / "local-base.yaml"
 
 
 def benchmark_tasks(benchmark: str) -> Mapping[str, Task]:
-    """A benchmark's tasks, in order."""
+    """Read a benchmark's tasks, in order."""
     return load_recipe(recipe_of(benchmark)).tasks
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A run that is to be done.
+    """Describe a run that is to be done.
 
     Args:
         bench: The benchmark.
@@ -132,7 +132,7 @@ class Trial:
     better: Record | None = None
 
     def key(self) -> dict[str, Any]:
-        """What the run is known by."""
+        """Tell what the run is known by."""
         return {
             "benchmark": self.bench.name,
             "arm": self.arm,
@@ -141,7 +141,7 @@ class Trial:
         }
 
     def settings_of_arm(self) -> dict[str, Any]:
-        """What the arm is made of."""
+        """Tell what the arm is made of."""
         return arms(self.bench.name)[self.arm]
 
 
@@ -175,7 +175,7 @@ def train(trial: Trial, tasks: list[str], place: int, folder: Path) -> Trained:
 
 
 def run(trial: Trial, results: Results, work: Path) -> Record:
-    """One run of an arm, unless it is finished: one model, or one per task for single-task learning."""
+    """Do one run of an arm, unless it is finished: one model, or one per task for single-task learning."""
     key = trial.key()
     if found := results.find(**key):
         return found
@@ -215,7 +215,7 @@ def predict(record: Record, rows: Splits, trained: list[Trained], split: str, be
 
 
 def logits_file(work: Path, key: Mapping[str, Any]) -> Path:
-    """Where the logits of a tested run are kept."""
+    """Name the file of the logits of a tested run."""
     folder = work / "logits"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{key['benchmark']}-{key['arm']}-{key['learning_rate']}-{key['seed']}.npz"

@@ -26,7 +26,7 @@ CALIBRATED = ("ew_linear", "vip")
 
 
 def final_runs(records: Sequence[Record], benchmark: str) -> Runs:
-    """Each arm's runs with the learning rate that won on validation, in the order of their seeds."""
+    """Find each arm's runs with the learning rate that won on validation, in the order of their seeds."""
     found: Runs = {}
     for arm in arms(benchmark):
         mine = [record for record in records if (record["benchmark"], record["arm"]) == (benchmark, arm)]
@@ -39,12 +39,12 @@ def final_runs(records: Sequence[Record], benchmark: str) -> Runs:
 
 
 def average(record: Record) -> float:
-    """A run's average over tasks on the test rows, in %."""
+    """Read a run's average over tasks on the test rows, in %."""
     return 100 * float(record["test_average"])
 
 
 def scores_table(benchmark: str, runs: Runs) -> Table:
-    """Per-task scores, and how each arm compares with EW on a linear head, over seeds."""
+    """Show per-task scores, and how each arm compares with EW on a linear head, over seeds."""
     tasks = benchmark_tasks(benchmark)
     family = [(arm, baseline_of(arm)) for arm in runs if arm != baseline_of(arm)]
     compared = {found.left: found for found in contrasts(runs, family, average)}
@@ -65,7 +65,7 @@ def scores_table(benchmark: str, runs: Runs) -> Table:
 
 
 def baseline_of(arm: str) -> str:
-    """EW on a linear head, with as many steps."""
+    """Name EW on a linear head, with as many steps."""
     return next((BASELINE + budget for budget in ("_long", "_x4") if arm.endswith(budget)), BASELINE)
 
 
@@ -87,7 +87,7 @@ QUESTIONS = (
 
 
 def questions_table(runs: Runs) -> Table:
-    """The answers to the questions."""
+    """Show the answers to the questions."""
     rows = []
     for title, left, right in QUESTIONS:
         if found := contrast(runs, left, right, average):
@@ -96,7 +96,7 @@ def questions_table(runs: Runs) -> Table:
 
 
 def budget_table(runs: Runs) -> Table:
-    """Where early selection stopped looking, what tau did, and what a run took."""
+    """Show where early selection stopped looking, what tau did, and what a run took."""
     rows = []
     for arm, mine in runs.items():
         curves = [curve for record in mine for curve in record["curves"]]
@@ -120,7 +120,7 @@ def budget_table(runs: Runs) -> Table:
 
 
 def calibration(benchmark: str, runs: Runs, work: Path, kept: Results) -> tuple[Table, dict[str, Any]]:
-    """ECE of EW and VIP on the test rows before and after temperature scaling, and the bins of the first seed."""
+    """Show ECE on the test rows before and after temperature scaling, and give the bins of the first seed."""
     tasks = {name: task for name, task in benchmark_tasks(benchmark).items() if task.kind == "classification"}
     rows, panels = [], {}
     for name in tasks:

@@ -9,6 +9,6 @@ RECIPES = ROOT / "recipes"
 
 
 def places(study: str) -> Places:
-    """Where a study's files lie."""
+    """Name the files of a study."""
     results = Path(__file__).parent / "results" / f"{study}.jsonl"
     return Places(ROOT / "runs" / f"reproduce_{study}", results, RECIPES / "studies" / study / "README.md")
