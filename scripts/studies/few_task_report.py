@@ -53,14 +53,17 @@ def budget_table(runs: Runs) -> Table:
         ]
         shares = [np.mean([log[f"share/{task}"] for log in logs]) for task in RATIO]
         budget = [record["budget"] for record in mine]
+        flops = np.mean([spent["flops"] for spent in budget])
+        seconds = np.mean([record["points"][-1]["seconds"] for record in mine])
+        selected = np.mean([record["best"]["step"] for record in mine])
         rows.append(
             [
                 arm,
                 f"{budget[0]['backward_passes']}",
                 f"{budget[0]['encoder_backward_passes']}",
-                f"{np.mean([spent['flops'] for spent in budget]) / 1e12:.3g}",
-                f"{np.mean([record['points'][-1]['seconds'] for record in mine]):.0f}",
-                f"{np.mean([record['best']['step'] for record in mine]):.0f}",
+                f"{flops / 1e12:.3g}",
+                f"{seconds:.0f}",
+                f"{selected:.0f}",
                 " ".join(f"{share:.2f}" for share in shares),
                 " ".join(f"{tau:.2f}" for tau in taus),
             ]

@@ -119,10 +119,9 @@ def figure(path: Path, runs: Runs) -> None:
     for panel, (what, scale, label) in zip(panels, axes, strict=True):
         for arm, mine in runs.items():
             count = min(len(record["points"]) for record in mine)
-            spent, scores = (
-                np.mean([[point[key] for point in record["points"][:count]] for record in mine], axis=0)
-                for key in (what, "score")
-            )
+            common = [record["points"][:count] for record in mine]
+            spent = np.mean([[point[what] for point in points] for points in common], axis=0)
+            scores = np.mean([[point["score"] for point in points] for points in common], axis=0)
             style = styles[arm]
             panel.plot(
                 spent / scale,

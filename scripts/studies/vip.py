@@ -183,12 +183,9 @@ def run(trial: Trial, results: Results, work: Path) -> Record:
     tasks = list(trial.bench.recipe.tasks)
     groups = [[task] for task in tasks] if trial.arm == "stl" else [tasks]
     trained = [train(trial, group, place, work / "trainer") for place, group in enumerate(groups)]
-    record: Record = {
-        **key,
-        "validation": {},
-        "curves": [[(point["step"], point["score"]) for point in each.curve.points] for each in trained],
-        "heads": [each.log(lambda name: "tau" in name or name.endswith("/kl")) for each in trained],
-    }
+    curves = [[(point["step"], point["score"]) for point in each.curve.points] for each in trained]
+    heads = [each.log(lambda name: "tau" in name or name.endswith("/kl")) for each in trained]
+    record: Record = {**key, "validation": {}, "curves": curves, "heads": heads}
     logits = predict(record, trial.bench.validation, trained, "validation", trial.bench)
     if trial.better is None or record["validation_average"] > trial.better["validation_average"]:
         logits |= predict(record, trial.bench.test, trained, "test", trial.bench)

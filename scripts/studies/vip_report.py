@@ -105,6 +105,7 @@ def budget_table(runs: Runs) -> Table:
         logs = [item for record in mine for log in record["heads"] for item in log]
         taus = [value for item in logs[-1:] for key, value in item.items() if key.startswith("tau/")]
         bound = [value for item in logs for key, value in item.items() if key.startswith("tau_at_bound/")]
+        seconds = np.median([record["seconds"] for record in mine])
         rows.append(
             [
                 arm,
@@ -112,7 +113,7 @@ def budget_table(runs: Runs) -> Table:
                 f"{np.mean(last):.0%}",
                 f"{min(taus):.2f} to {max(taus):.2f}" if taus else "",
                 f"{np.mean(bound):.0%}" if bound else "",
-                f"{np.median([record['seconds'] for record in mine]):.0f}",
+                f"{seconds:.0f}",
             ]
         )
     header = ["arm", "best step / last", "best is last", "tau at the end", "steps at bound", "seconds"]
