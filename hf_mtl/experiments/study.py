@@ -115,6 +115,7 @@ class Study(Generic[S, B]):
         started = time.time()
         arm, seed = str(key["arm"]), int(key["seed"])
         folder = work / f"{arm}-{seed}"
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed; the run begins anew
         measured = self.measure(bench, arm, seed, folder)
         shutil.rmtree(folder, ignore_errors=True)
         record = {**key, **measured, "seconds": round(time.time() - started, 1)}
