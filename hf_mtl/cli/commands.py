@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from transformers.utils import logging
@@ -106,5 +107,10 @@ def methods(arguments: Namespace) -> None:
 
 
 def schema(arguments: Namespace) -> None:
-    """Print the JSON Schema of recipes."""
+    """Print the JSON Schema of recipes, or the page of their keys."""
+    if arguments.markdown:
+        from hf_mtl.reporting.recipe_reference import recipe_reference
+
+        _print(recipe_reference(Path("recipes")))
+        return
     _print(json.dumps(json_schema(), indent=2))
