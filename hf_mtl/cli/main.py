@@ -69,7 +69,8 @@ def build_parser() -> argparse.ArgumentParser:
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
     _methods(commands)
     text = "print the JSON Schema of recipes, for editors"
-    schema = commands.add_parser("schema", help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+    description = text[0].upper() + text[1:] + "."
+    schema = commands.add_parser("schema", help=text, description=description, allow_abbrev=False)
     schema.add_argument(
         "--markdown", action="store_true", help="print the page of all keys, with links to the recipes in ./recipes"
     )

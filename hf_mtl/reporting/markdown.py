@@ -25,7 +25,9 @@ def write_parts(path: Path, parts: Mapping[str, str]) -> None:
     """
     text = path.read_text(encoding="utf-8")
     for name, part in parts.items():
-        marks = re.compile(rf"(^<!-- {re.escape(name)}: .*? -->\n).*?(^<!-- end of {re.escape(name)} -->$)", re.M | re.S)
+        marks = re.compile(
+            rf"(^<!-- {re.escape(name)}: .*? -->\n).*?(^<!-- end of {re.escape(name)} -->$)", re.M | re.S
+        )
         if not marks.search(text):
             raise ValueError(f"{path} has no part '{name}'")
         # A function: backslashes of the text are no references to groups.

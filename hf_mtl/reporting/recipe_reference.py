@@ -24,22 +24,23 @@ _GIVE = "must be given"
 _INTRODUCTION = """\
 # Recipes: every key
 
-Written by `hf-mtl schema --markdown`, in the folder that holds `recipes`. Do not edit it: the sentences are those of the
-classes that the keys configure. How the parts work together is told in [guide.md](guide.md); `hf-mtl schema` prints the
-same as JSON Schema, for completion in an editor.
+Written by `hf-mtl schema --markdown`, in the folder that holds `recipes`. Do not edit it: the sentences are those of
+the classes that the keys configure. How the parts work together is told in [guide.md](guide.md); `hf-mtl schema`
+prints the same as JSON Schema, for completion in an editor.
 
-A recipe has the sections below; `model` and `tasks` must be there, in it or in a recipe that it extends. `null` in place
-of a value means that nothing is said: the default, also where a recipe that it extends says something."""
+A recipe has the sections below; `model` and `tasks` must be there, in it or in a recipe that it extends. `null` in
+place of a value means that nothing is said: the default, also where a recipe that it extends says something."""
 
 _LIMITS = """\
-Each of these is refused with a message before training, or has no effect that it would not say:
+Each of these is refused with a message before training:
 
-- A model that is split over processes: FSDP, DeepSpeed and tensor parallelism. Every process holds the whole model (DDP). To
-  make a model fit, use `bf16`, activation checkpointing, `model.lora`, or a smaller batch with more accumulation.
+- A model that is split over processes: FSDP, DeepSpeed and tensor parallelism. Every process holds the whole model
+  (DDP). To make a model fit, use `bf16`, activation checkpointing, `model.lora`, or a smaller batch with more
+  accumulation.
 - `torch_compile` beside what needs task gradients: an aggregator, `gradnorm`, `gradnorm_scaling` or `excess_mtl`.
 - `scope: adapters` without `model.lora`, and `stl_cnn` on an encoder that is trained.
-- Data in other formats than csv, json, parquet, arrow and text; loading scripts, pickles and archives; URLs that hold a
-  password or a token.
+- Data in other formats than csv, json, parquet, arrow and text; loading scripts, pickles and archives; URLs that hold
+  a password or a token.
 - Code in a recipe. What runs code of others, and only when you say so: [SECURITY.md](../.github/SECURITY.md).
 - These fields of `transformers.TrainingArguments`:"""
 
@@ -147,9 +148,7 @@ class _Page:
 
     def _mappings(self, schema: Schema) -> list[Schema]:
         """The mappings that a key takes and that have no name."""
-        return [
-            item for item in self._objects(schema) if not any("const" in value for value in _named_fields(item).values())
-        ]
+        return [item for item in self._objects(schema) if not _is_named(item)]
 
     def _objects(self, schema: Schema) -> Iterator[Schema]:
         if "properties" in schema:
@@ -227,8 +226,9 @@ def _refused() -> list[list[str]]:
     return [[f"`{key}`", why] for key, why in sorted({**REFUSED, **OF_THE_COMMAND_LINE}.items())]
 
 
-def _named_fields(item: Schema) -> dict[str, Schema]:
-    return {key: value for key, value in item["properties"].items() if key in ("type", "name")}
+def _is_named(item: Schema) -> bool:
+    """Whether it is one of several mappings that are told apart by their names."""
+    return any("const" in item["properties"].get(field, {}) for field in ("type", "name"))
 
 
 def _title(name: str) -> str:
