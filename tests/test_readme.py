@@ -70,6 +70,15 @@ def test_the_readme_names_all_that_can_be_chosen() -> None:
     assert counts in rows["balancing"]
 
 
+def test_the_rooms_are_those_of_the_import_contract_and_in_its_order() -> None:
+    contracts = [ROOT / name for name in ("setup.cfg", "pyproject.toml") if (ROOT / name).exists()]
+    layers = next(text for path in contracts if "importlinter" in (text := path.read_text())).partition("layers =")[2]
+    names = re.findall(r"^\W*hf_mtl\.(\w+)", layers, re.M)
+    rooms = [name for name in names if (ROOT / "hf_mtl" / name).is_dir()]
+    told = re.findall(r"^\| `(\w+)/` \|", README.text, re.M)
+    assert [name for name in told if name in rooms] == rooms
+
+
 def test_the_words_of_the_package_are_those_of_the_contributing_page() -> None:
     doc = (hf_mtl.__doc__ or "").partition("Words, one for each idea:\n")[2]
     ours = [line.strip() for line in doc.splitlines() if line.strip()]

@@ -98,12 +98,9 @@ def plan(arguments: Namespace) -> None:
 
 def methods(arguments: Namespace) -> None:
     """Print the table of balancing methods, or all about one."""
-    from hf_mtl.reporting.methods import method_page, methods_markdown, methods_table
+    from hf_mtl.reporting.methods import method_page, methods_table
 
-    if arguments.name is not None:
-        _say(method_page(arguments.name))
-    else:
-        _say(methods_markdown() if arguments.markdown else methods_table())
+    _say(methods_table() if arguments.name is None else method_page(arguments.name))
 
 
 def schema(arguments: Namespace) -> None:

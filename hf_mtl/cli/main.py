@@ -99,9 +99,7 @@ def _methods(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser = commands.add_parser(
         "methods", help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("name", nargs="?", metavar="NAME", help="a weighting or an aggregator, such as uw or pcgrad")
-    what.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a weighting or an aggregator, such as uw or pcgrad")
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -34,9 +34,9 @@ place of a value means that nothing is said: the default, also where a recipe th
 _LIMITS = """\
 Each of these is refused with a message before training:
 
-- A model that is split over processes: FSDP, DeepSpeed and tensor parallelism. Every process holds the whole model
-  (DDP). To make a model fit, use `bf16`, activation checkpointing, `model.lora`, or a smaller batch with more
-  accumulation.
+- A model that is split over processes: FSDP, DeepSpeed and tensor parallelism, also where accelerate asks for them.
+  Every process holds the whole model (DDP). To make a model fit, use `bf16`, activation checkpointing, `model.lora`,
+  or a smaller batch with more accumulation.
 - `torch_compile` beside what needs task gradients: an aggregator, `gradnorm`, `gradnorm_scaling` or `excess_mtl`.
 - `scope: adapters` without `model.lora`, and `stl_cnn` on an encoder that is trained.
 - Data in other formats than csv, json, parquet, arrow and text; loading scripts, pickles and archives; URLs that hold
