@@ -171,7 +171,7 @@ def _check_all(
     with collect(mistakes):
         rows = prepare_dataset(name, task, dataset, split, labelled=False)
     with collect(mistakes):
-        if labelled and len(dataset):
+        if labelled and isinstance(dataset, Dataset) and len(dataset):
             labels = encode_labels(task, name, split, dataset)
     raise_all(mistakes)
     if labels is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hf_mtl.training.run_identity import _hash
+from hf_mtl.training.trainer.run_identity import _hash
 from transformers import TrainerCallback
 
 from hf_mtl import MultiTaskTrainer, SequenceClassification
@@ -19,7 +19,7 @@ from tests.training.trainers import SMALL, make, parameters, records
 
 def task_losses(trainer: MultiTaskTrainer, splits: dict[str, EncodedSplit], rows: dict[str, np.ndarray]) -> Any:
     """L_t of some rows of each task, by its definition."""
-    collator = trainer._collator(splits)
+    collator = trainer.encoder.collator(splits, trainer.args)
     tasks = np.repeat(np.arange(len(rows)), [len(mine) for mine in rows.values()])
     with torch.no_grad():
         found = trainer.model.eval()(**collator(tasks, np.concatenate(list(rows.values())))).row_losses

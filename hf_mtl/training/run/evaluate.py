@@ -12,6 +12,7 @@ from hf_mtl.data.text_keys import Keys
 from hf_mtl.errors import RunError, UserError
 from hf_mtl.evaluation import Trust, foreign_mistakes
 from hf_mtl.inference.runs import find_checkpoint, load_model
+from hf_mtl.launched import of_whoever_trains
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe, load_recipe, read_recipe
@@ -69,7 +70,7 @@ def evaluate_run(
     run, recipe = read_recipe(recipe_path), load_recipe(recipe_path, overrides, allow_code)
     _refuse_code(run, recipe)
     # Nothing of training happens: no folder of it is made, and nothing is watched.
-    args = make_arguments(recipe, output_dir=str(model_path), **_ONLY_SCORING)
+    args = make_arguments(recipe, output_dir=str(model_path), **_ONLY_SCORING, **of_whoever_trains())
     with no_bars(args.disable_tqdm):
         model = load_model(model_path)
         check_overrides(run, recipe, model.tasks, to_find=Path(path).is_file())
@@ -144,4 +145,5 @@ def _folder(path: Path, overrides: Sequence[str], allow_code: bool) -> Path:
         raise RunError(f"{path}: no such file or folder; give a run's folder, a checkpoint in it, or a recipe")
     if not path.is_file():
         return path
-    return Path(str(make_arguments(load_recipe(path, overrides, allow_code), **_ONLY_SCORING).output_dir))
+    recipe = load_recipe(path, overrides, allow_code)
+    return Path(str(make_arguments(recipe, **_ONLY_SCORING, **of_whoever_trains()).output_dir))

@@ -29,10 +29,13 @@ def is_to_go_on(recipe: Recipe, args: MultiTaskTrainingArguments, folder: RunFol
     if "ended_by" not in results or not folder.recipe.exists():
         return False
     newest = next(iter(checkpoints.checkpoints(folder.path)), None)
+    if results["ended_by"] == "callback" and newest is None:
+        return False  # nothing was asked for that cannot be done
     if results["ended_by"] != "all_steps":
-        return newest is not None and _is_lifted(results["ended_by"], recipe, folder)
-    total = _total_steps(args, newest)
-    longer = total > results["planned_steps"] if total else _has_more_epochs(recipe, folder)
+        longer = _is_lifted(results["ended_by"], recipe, folder)
+    else:
+        total = _total_steps(args, newest)
+        longer = total > results["planned_steps"] if total else _has_more_epochs(recipe, folder)
     if longer and newest is None:
         problem = f"{folder.path} is finished, and no checkpoint was kept to train on from"
         raise RunError(Mistake("training.output_dir", problem, "Start it anew with --overwrite"))

@@ -12,6 +12,7 @@ from hf_mtl.data.collate import Collator, length_groups
 from hf_mtl.data.plan import StepPlan, partition
 from hf_mtl.data.token_checks import unknown_share
 from hf_mtl.errors import Mistake, RunError
+from hf_mtl.launched import of_whoever_trains
 from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe
 from hf_mtl.reporting.drawn import drawn
@@ -63,7 +64,7 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
     Raises:
         UserError: As `run_recipe` would.
     """
-    args = make_arguments(recipe, report_to="none", push_to_hub=False)
+    args = make_arguments(recipe, report_to="none", push_to_hub=False, **of_whoever_trains())
     folder = RunFolder(str(args.output_dir))
     folder.refuse_file()
     folder.refuse_unwritable()

@@ -13,7 +13,7 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.cache import filling_datasets
 from hf_mtl.data.load import load_tasks, say_notes
 from hf_mtl.data.loaded import LoadedTask
-from hf_mtl.errors import Mistake, RecipeError, UserError
+from hf_mtl.errors import RecipeError, UserError
 from hf_mtl.evaluation import Trust
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.launched import environment_mistakes, launcher_mistakes
@@ -59,8 +59,6 @@ def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments
         args = MultiTaskTrainingArguments(**options)
     except UserError as error:
         raise RecipeError(recipe.with_places(error.mistakes)) from error
-    except (ValueError, TypeError, ArithmeticError, OSError, ImportError) as error:
-        raise RecipeError(recipe.with_places([Mistake("training", str(error).strip().rstrip("."))])) from error
     with ending_at_once():
         _ = args.device  # joins the other processes, which take turns at the data from here on
     if mistakes := check_training(args):

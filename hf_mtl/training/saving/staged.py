@@ -8,7 +8,7 @@ from typing import Any
 from accelerate.utils import gather_object
 from torch import nn
 from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
-from transformers.trainer_callback import TrainerState
+from transformers.trainer_callback import ExportableState, TrainerState
 from transformers.trainer_utils import SaveStrategy, TrainOutput
 
 from hf_mtl.disk import writing
@@ -50,6 +50,7 @@ class StagedTrainer(HubTrainer):
         """
         run = Path(self._get_output_dir(trial))
         name = f"checkpoint-{self.state.global_step}"
+        self._know_callbacks()
         try:
             self._stage(run, name, model, trial)
         except DiskError as error:
@@ -62,6 +63,15 @@ class StagedTrainer(HubTrainer):
         self.accelerator.wait_for_everyone()
         if self.args.push_to_hub:
             self._push_from_checkpoint(str(run / name))
+
+    def _know_callbacks(self) -> None:
+        """Add callbacks that the run has only since it was resumed, such as early stopping, to its state.
+
+        The Trainer would look for them in the state that the checkpoint has brought, and fail.
+        """
+        for item in self.callback_handler.callbacks:
+            if isinstance(item, ExportableState):
+                self.state.stateful_callbacks.setdefault(type(item).__name__, item.state())
 
     def _stage(self, run: Path, name: str, model: nn.Module, trial: Any) -> None:
         """Write a checkpoint beside its place and move it there; what is half written makes room again."""

@@ -43,6 +43,7 @@ class Step(ABC):
         self.objective = objective
         self.batches: Sequence[Batch] = ()
         self.is_open = False
+        self.parts = 0  # micro-batches that have given theirs
         self._loss_pass = loss_pass
         self._losses: Tensor | None = None
         self._wants_losses_after = False
@@ -70,7 +71,6 @@ class Step(ABC):
         """Wrap the forward and backward of a micro-batch."""
         return nullcontext()
 
-    @abstractmethod
     def loss(self, model: nn.Module, inputs: Batch) -> tuple[Tensor, MultiTaskOutput | None]:
         """Run the forward of a micro-batch.
 
@@ -82,6 +82,12 @@ class Step(ABC):
             Its part of the step's scalar, times what the Trainer and DDP divide by; and what the model gave, None
             where it gave several things.
         """
+        self.parts += 1
+        return self._part(model, inputs)
+
+    @abstractmethod
+    def _part(self, model: nn.Module, inputs: Batch) -> tuple[Tensor, MultiTaskOutput | None]:
+        """Answer `loss`."""
 
     def logged(self, loss: Tensor) -> Tensor:
         """Make a loss the one to log: of what each process returns, the Trainer logs the mean."""
@@ -150,7 +156,7 @@ class PlainStep(Step):
         super().__init__(model, objective, loss_pass)
         self._world = world
 
-    def loss(self, model: nn.Module, inputs: Batch) -> tuple[Tensor, MultiTaskOutput | None]:
+    def _part(self, model: nn.Module, inputs: Batch) -> tuple[Tensor, MultiTaskOutput | None]:
         """Run one forward, through DDP."""
         outputs = model(**model_inputs(inputs))
         part = self.objective.micro_batch(outputs, inputs["plan"], self._losses)
@@ -216,7 +222,7 @@ class TapedStep(_GradientStep):
         """Record what the layers see."""
         return self._gradients.micro_batch(inputs)
 
-    def loss(self, model: nn.Module, inputs: Batch) -> tuple[Tensor, MultiTaskOutput | None]:
+    def _part(self, model: nn.Module, inputs: Batch) -> tuple[Tensor, MultiTaskOutput | None]:
         """Run one forward; and a backward of the data terms, where a weighting is told of them alone."""
         batch = model_inputs(inputs)
         outputs = self.model(**batch)
@@ -231,7 +237,7 @@ class SplitStep(_GradientStep):
 
     one_by_one = True
 
-    def loss(self, model: nn.Module, inputs: Batch) -> tuple[Tensor, MultiTaskOutput | None]:
+    def _part(self, model: nn.Module, inputs: Batch) -> tuple[Tensor, MultiTaskOutput | None]:
         """Run forward and backward of each task's rows; what is left has no graph."""
         total = torch.zeros((), device=self.objective.device)
         for place, (name, batch) in enumerate(by_task(model_inputs(inputs))):

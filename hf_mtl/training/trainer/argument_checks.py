@@ -8,6 +8,7 @@ from torch import nn
 from transformers import Trainer
 from transformers.trainer_utils import SaveStrategy
 
+from hf_mtl.argument_conflicts import conflicts
 from hf_mtl.argument_fields import refused_fields
 from hf_mtl.argument_kinds import kind_mistakes
 from hf_mtl.argument_ranges import AT_LEAST_ONE, AT_MOST, MOST_STEPS, NOT_NEGATIVE
@@ -21,7 +22,7 @@ from hf_mtl.training.launch import launch_mistakes
 from hf_mtl.training.scoring.own_metrics import own_metrics_mistakes
 from hf_mtl.training.scoring.temperatures import has_temperature
 from hf_mtl.training.trainer.argument_effects import checkpointing_mistakes, idle_options, unknown_words
-from hf_mtl.training.trainer.own_code import replaced_methods, section_mistakes, unknown_arguments
+from hf_mtl.training.trainer.own_code import idle_methods, replaced_methods, section_mistakes, unknown_arguments
 from hf_mtl.training.trainer.stub_builds import unbuildable
 
 _ELSEWHERE = {
@@ -31,6 +32,7 @@ _ELSEWHERE = {
     "preprocess_logits_for_metrics": "use compute_metrics",
 }
 
+_SCORES = "such as average, macro, worst or <task>_<metric>"
 _MOST_ROWS_OF_A_WINDOW = 10**8
 
 
@@ -62,7 +64,7 @@ def check_arguments(
     ]
     mistakes += own_metrics_mistakes(others.get("compute_metrics"))
     mistakes += section_mistakes(sections or {})
-    mistakes += [*unknown_arguments(others), *(replaced_methods(trainer) if trains else ())]
+    mistakes += [*unknown_arguments(others), *idle_methods(trainer), *(replaced_methods(trainer) if trains else ())]
     if not isinstance(model, MultiTaskModel):
         remedy = "Give a MultiTaskModel; see MultiTaskModel.from_backbone"
         if isinstance(getattr(model, "base_model", None), nn.Module) and hasattr(model, "peft_config"):
@@ -70,6 +72,9 @@ def check_arguments(
         mistakes.append(Mistake("model", f"is a {type(model).__name__}", remedy))
     elif (parts := getattr(model, "tp_size", None) or 1) > 1:
         mistakes.append(Mistake("model", f"is split over {parts} processes (tp_plan)", WHOLE_MODEL))
+    elif len(places := set((getattr(model, "hf_device_map", None) or {}).values())) > 1 or "disk" in places:
+        found = f"lies on {', '.join(sorted(map(str, places)))} (device_map)"
+        mistakes.append(Mistake("model", found, "Load it without device_map: the Trainer moves it to the device"))
     if isinstance(args, MultiTaskTrainingArguments):
         mistakes += check_training(args)
         mistakes += checkpointing_mistakes(model, args)
@@ -93,13 +98,21 @@ def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
             and (args.eval_strategy == "no" or args.metric_for_best_model is None),
             "early_stopping_patience",
             "is set, but there is nothing to watch",
-            "Set eval_strategy, and metric_for_best_model (such as average, macro, worst or <task>_<metric>)",
+            f"Set eval_strategy, and metric_for_best_model ({_SCORES})",
+        ),
+        (
+            args.metric_for_best_model is None
+            and (args.load_best_model_at_end or args.save_strategy == SaveStrategy.BEST),
+            "metric_for_best_model",
+            "is not set, and the best model is to be kept",
+            f"Set it: {_SCORES}",
         ),
     ]
     mistakes = [Mistake(f"training.{key}", found, remedy) for wrong, key, found, remedy in refused if wrong]
     given = {**vars(args), "fsdp_config": None}  # refused before transformers filled it in
     found = [*launch_mistakes(args), *refused_fields(given), *mistakes, *_out_of_range(args), *_too_large(args)]
-    return [*found, *idle_options(args), *unknown_words(args), *unbuildable(args)]
+    # Of what does not go together, some has been refused before; some was set since.
+    return [*found, *conflicts(given), *idle_options(args), *unknown_words(args), *unbuildable(args)]
 
 
 def search_unused(args: MultiTaskTrainingArguments) -> None:
@@ -135,7 +148,7 @@ def _out_of_range(args: MultiTaskTrainingArguments) -> list[Mistake]:
         seed = getattr(args, key)
         if seed is not None and not 0 <= seed < 2**32:
             mistakes.append(Mistake(f"training.{key}", f"is {seed}", f"Allowed: 0 to {2**32 - 1}"))
-    if args.warmup_steps > 1 and args.warmup_steps % 1:
+    if args.warmup_steps < 0 or (args.warmup_steps > 1 and args.warmup_steps % 1):
         remedy = "Allowed: a whole number of steps, or below 1 a share of the run"
         mistakes.append(Mistake("training.warmup_steps", f"is {args.warmup_steps}", remedy))
     if args.max_steps < -1 or args.max_steps == 0:

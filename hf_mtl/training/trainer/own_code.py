@@ -22,6 +22,17 @@ _OF_A_STEP = {
     "training_step": "Call super().training_step, or use a callback",
     "get_train_dataloader": "The mixture draws the rows: set mixture, or call super().get_train_dataloader",
 }
+# Methods of a Trainer that hf_mtl never calls, with or without super(), and what does their work.
+_NEVER_CALLED = {
+    "_get_train_sampler": "The mixture draws the rows: set mixture",
+    "_get_eval_sampler": "Every row is scored once",
+    **dict.fromkeys(
+        ("get_eval_dataloader", "get_test_dataloader"), "Give the rows to evaluate() or predict(), as datasets"
+    ),
+    **dict.fromkeys(
+        ("prediction_step", "evaluation_loop"), "Use compute_metrics, or replace evaluate() or predict()"
+    ),
+}
 
 
 def take_tokenizer(processing_class: Any, others: dict[str, Any]) -> Any:
@@ -96,6 +107,31 @@ def replaced_methods(trainer: type) -> Iterator[Mistake]:
                 )
                 yield Mistake(name, problem, remedy)
                 break
+
+
+def idle_methods(trainer: type) -> Iterator[Mistake]:
+    """Find methods of a subclass that nothing calls, so that what they do would be left out without a word.
+
+    Args:
+        trainer: The class of the Trainer.
+    """
+    theirs = [owner for owner in trainer.__mro__ if not owner.__module__.startswith(("hf_mtl.", "transformers."))]
+    methods = [(key, value) for owner in theirs for key, value in vars(owner).items() if inspect.isfunction(value)]
+    for name, remedy in _NEVER_CALLED.items():
+        owner = next((owner for owner in theirs if name in vars(owner)), None)
+        called = any(key != name and _mentions(method, name) for key, method in methods)  # as by an own evaluate
+        if owner is not None and not called:
+            yield Mistake(name, f"of {owner.__name__} is never called by MultiTaskTrainer", remedy)
+
+
+def no_part(trainer: object) -> UserError:
+    """Say that a step ended to which `compute_loss` gave no part, whatever has replaced it.
+
+    Args:
+        trainer: The Trainer.
+    """
+    problem = f"of this {type(trainer).__name__} did not call the one that it replaces, which balances the tasks"
+    return UserError(Mistake("compute_loss", f"{problem} of a step", _OF_A_STEP["compute_loss"]))
 
 
 def _mentions(method: Any, name: str) -> bool:

@@ -181,6 +181,9 @@ def _compilation(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
         return
     backend, mode = str(args.torch_compile_backend).lower(), args.torch_compile_mode
     key = "training.torch_compile_backend"
+    if args.torch_compile_backend is None:  # it was set since the arguments were made, which choose one
+        yield Mistake(key, "is not set, and torch_compile is on", "Such as: inductor")
+        return
     try:
         TorchDynamoPlugin(backend=backend)
     except ValueError as error:
@@ -236,10 +239,13 @@ def _checkpointing(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
 
 
 def _reports(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
-    for name in args.report_to or ():
+    asked: str | list[str] = args.report_to or []
+    # A text where it was set since the arguments were made: there, none and all are words for several reports.
+    for name in [asked] if isinstance(asked, str) else asked:
         try:
-            for callback in get_reporting_integration_callbacks([name]):
-                callback()
+            for callback in get_reporting_integration_callbacks(name if isinstance(asked, str) else [name]):
+                # Some end what they have not begun when they are thrown away half built, with a traceback of its own.
+                type(callback.__name__, (callback,), {"__del__": lambda self: None})()
         except Exception as error:  # a package that is missing, or whatever one that is there may raise
             yield Mistake("training.report_to", f"'{name}' cannot be used: {one_line(error)}")
 

@@ -84,7 +84,7 @@ from hf_mtl.training.trainer.beginning import Beginning
 from hf_mtl.training.trainer.ddp_checks import check_ddp
 from hf_mtl.training.trainer.ending import Ending, ended_by, stays_stopped
 from hf_mtl.training.trainer.horizon import say_other_length
-from hf_mtl.training.trainer.own_code import take_tokenizer
+from hf_mtl.training.trainer.own_code import no_part, take_tokenizer
 from hf_mtl.training.trainer.own_optimizer import check_fused, check_own_optimizer
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.run_identity import identity_of
@@ -325,6 +325,8 @@ class MultiTaskTrainer(ScoringTrainer):
         step = self._step_of(model, inputs)
         with step.around(inputs):
             loss = super().training_step(model, inputs, num_items_in_batch)
+        if step.parts == 0:
+            raise no_part(self)
         if self.accelerator.sync_gradients:
             # The balancing parameters rest with the encoder, as in the few-task paper.
             learns, stops = "encoder" not in self.scheduling.frozen, self.interruption.received is not None

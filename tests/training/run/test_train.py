@@ -314,6 +314,13 @@ def test_a_run_that_ended_early_goes_on_once_its_reason_is_gone(
     (finished / "results.json").write_text(json.dumps({**found, "ended_by": ended_by, "planned_steps": 40}))
     resumed = load_recipe(recipe, [*ends, change])
     assert is_to_go_on(resumed, make_arguments(resumed), RunFolder(finished)) == goes_on
+    for checkpoint in finished.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    if goes_on and ended_by != "callback":  # which nobody has asked to be lifted
+        with pytest.raises(RunError, match="is finished, and no checkpoint was kept to train on from"):
+            is_to_go_on(resumed, make_arguments(resumed), RunFolder(finished))
+    else:
+        assert not is_to_go_on(resumed, make_arguments(resumed), RunFolder(finished))
 
 
 def test_a_run_whose_last_update_broke_the_model_fails_and_publishes_none(recipe: Path, tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """Training arguments without effect, of which nothing can be built, and those that have their effect here."""
 
+import gc
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import TrainerCallback
 
 from hf_mtl import MultiTaskTrainingArguments
 from hf_mtl.errors import UserError
+from hf_mtl.training.trainer import stub_builds
 from hf_mtl.training.trainer.argument_checks import check_training
 from hf_mtl.training.trainer.task_checks import set_direction
 from tests import tiny
@@ -216,3 +219,20 @@ def test_gradient_checkpointing_is_refused_where_the_encoder_has_none(tmp_path: 
     make(tmp_path, model=model)
     with pytest.raises(ValueError, match="does not support (gradient|activation) checkpointing"):
         model.gradient_checkpointing_enable()
+
+
+def test_a_report_that_is_half_built_leaves_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Report(TrainerCallback):
+        def __init__(self) -> None:
+            raise RuntimeError("needs a package")
+
+        def __del__(self) -> None:
+            print("ended")
+
+    monkeypatch.setattr(stub_builds, "get_reporting_integration_callbacks", lambda names: [Report])
+    [found] = mistakes(tmp_path, report_to=["report"])
+    gc.collect()
+    assert found == "training.report_to: 'report' cannot be used: needs a package."
+    assert capsys.readouterr().out == ""

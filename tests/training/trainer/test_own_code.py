@@ -80,8 +80,10 @@ def test_a_stream_is_refused_with_the_way(tmp_path: Path) -> None:
     data: dict[str, Any] = {**ROWS, "topic": ROWS["topic"].to_iterable_dataset()}
     with pytest.raises(DataError, match="IterableDataset. Steps are planned over all rows .*Dataset.from_generator"):
         trainer(tmp_path, train_dataset=data)
-    with pytest.raises(DataError, match="IterableDataset. Steps are planned"):
-        trainer(tmp_path).evaluate({"topic": data["topic"]})
+    made = trainer(tmp_path)
+    for use in (made.evaluate, made.predict, made.score):
+        with pytest.raises(DataError, match="IterableDataset. Steps are planned"):
+            use({"topic": data["topic"]})
 
 
 # ---- Arguments and methods ----
@@ -167,3 +169,47 @@ class Doubled(MultiTaskTrainer):
 def test_a_method_that_calls_the_one_that_it_replaces_is_taken(tmp_path: Path) -> None:
     losses = [trainer(tmp_path, cls).train().training_loss for cls in (MultiTaskTrainer, Doubled)]
     assert losses[1] == pytest.approx(2 * losses[0])
+
+
+class OwnPrediction(MultiTaskTrainer):
+    def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
+        return super().prediction_step(*args, **kwargs)
+
+
+class OwnEvaluation(OwnPrediction):
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        return {"eval_loss": self.prediction_step(self.model, {}, True)}
+
+
+class OwnBatches:
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        return []
+
+
+class WithOwnBatches(OwnBatches, MultiTaskTrainer):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("cls", "said"),
+    [
+        (OwnPrediction, "^prediction_step: of OwnPrediction is never called .*Use compute_metrics"),
+        (WithOwnBatches, "^get_eval_dataloader: of OwnBatches is never called .*evaluate.. or predict"),
+    ],
+)
+def test_a_method_that_nothing_calls_is_refused_with_the_way(
+    tmp_path: Path, cls: type[MultiTaskTrainer], said: str
+) -> None:
+    for rows in (ROWS, None):
+        with pytest.raises(UserError, match=said):
+            trainer(tmp_path, cls, train_dataset=rows)
+    trainer(tmp_path, OwnEvaluation)  # which calls it
+
+
+def test_a_loss_put_on_a_trainer_in_place_of_its_own_is_refused_in_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trainer(tmp_path)
+    monkeypatch.setattr(made, "compute_loss", lambda model, inputs, **_: next(model.parameters()).sum())
+    with pytest.raises(UserError, match="^compute_loss: of this MultiTaskTrainer did not call .*Set `loss` on the"):
+        made.train()

@@ -93,6 +93,17 @@ def test_a_model_that_is_split_over_processes_is_refused(tmp_path: Any, monkeypa
         check_arguments(MODEL, arguments(tmp_path), {})
 
 
+@pytest.mark.parametrize("places", [{"": "disk"}, {"encoder": 0, "heads": "cpu"}])
+def test_a_model_that_lies_in_several_places_is_refused(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, places: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(MODEL, "hf_device_map", places, raising=False)
+    with pytest.raises(UserError, match=r"^model: lies on .*disk|^model: lies on 0, cpu \(device_map\)\. Load it"):
+        check_arguments(MODEL, arguments(tmp_path), {})
+    monkeypatch.setattr(MODEL, "hf_device_map", {"": "cpu"})
+    check_arguments(MODEL, arguments(tmp_path), {})
+
+
 def test_all_wrong_training_arguments_are_said_at_once(tmp_path: Any) -> None:
     args = arguments(tmp_path, auto_find_batch_size=True, label_smoothing_factor=0.2, early_stopping_patience=1)
     with pytest.raises(UserError) as caught:

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from hf_mtl.data.stratified import stratified_rows
 from hf_mtl.errors import UserError
+from hf_mtl.experiments.mixture_fit import share_distances
 
 
 @dataclass(frozen=True)
 class Imbalance:
-    """The training rows of every task, of which so many are left as a ratio says.
+    """Hold the training rows of every task, of which so many are left as a ratio says.
 
     Args:
         ratio: r_t of each task.
@@ -30,7 +31,7 @@ class Imbalance:
 
 
 def imbalance_unit(sizes: Mapping[str, int], ratio: Mapping[str, int]) -> int:
-    """Rows of a task with r_t = 1: the most that all tasks can give, min_t floor(N_t / r_t).
+    """Count the rows of a task with r_t = 1: the most that all tasks can give, min_t floor(N_t / r_t).
 
     Args:
         sizes: Training rows N_t of each task.
@@ -74,12 +75,6 @@ def imbalanced_rows(
     if not 1 <= unit <= largest:
         raise UserError(f"imbalance: found a unit of {unit} rows; allowed with these tasks: 1 to {largest}")
     rows = {name: stratified_rows(name, values, ratio[name] * unit, seed) for name, values in labels.items()}
-    return Imbalance(dict(ratio), unit, rows, *_distances(rows, ratio))
-
-
-def _distances(rows: Mapping[str, NDArray[np.int64]], ratio: Mapping[str, int]) -> tuple[float, float]:
-    """Total variation and KL divergence of the shares of rows from the ratio's."""
-    q = np.array([len(rows[name]) for name in ratio], dtype=np.float64)
-    p = np.array(list(ratio.values()), dtype=np.float64)
-    q, p = q / q.sum(), p / p.sum()
-    return float(np.abs(q - p).sum() / 2), max(float((q * np.log(q / p)).sum()), 0.0)
+    drawn = np.array([len(rows[name]) for name in ratio], dtype=np.float64)
+    parts = np.array(list(ratio.values()), dtype=np.float64)
+    return Imbalance(dict(ratio), unit, rows, *share_distances(drawn, parts / parts.sum()))

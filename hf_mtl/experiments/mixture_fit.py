@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import rel_entr
+from scipy.stats import chi2
 
 
 @dataclass(frozen=True)
 class MixtureFit:
-    """Distance of realised task shares q = counts / N from the target p.
+    """Say how far the realised shares of tasks q = counts / N are from the target p.
 
     Args:
         total_variation: ½ Σ|q_t - p_t|, in [0, 1].
@@ -47,12 +50,19 @@ def realised_vs_target(counts: Mapping[str, float], target: Mapping[str, float])
         raise ValueError(f"the target must be non-negative and sum to 1, found a sum of {p.sum()}")
     if impossible := [name for name in target if target[name] == 0 and counts[name] > 0]:
         raise ValueError(f"rows of tasks with probability 0: {', '.join(impossible)}")
-    from scipy.stats import chi2  # slow to import, and seldom needed
-
-    q = n / n.sum()
-    drawn = n > 0
-    kl = float(np.sum(q[drawn] * np.log(q[drawn] / p[drawn])))
-    kl = max(kl, 0.0)  # rounding can leave -1e-17
+    distance, kl = share_distances(n, p)
     g = 2 * float(n.sum()) * kl
     freedom = int((p > 0).sum()) - 1
-    return MixtureFit(float(np.abs(q - p).sum() / 2), kl, g, float(chi2.sf(g, freedom)) if freedom else 1.0)
+    return MixtureFit(distance, kl, g, float(chi2.sf(g, freedom)) if freedom else 1.0)
+
+
+def share_distances(counts: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[float, float]:
+    """Give total variation ½ Σ|q_t - p_t| and KL divergence Σ q_t log(q_t / p_t), in nats, of shares from a target.
+
+    Args:
+        counts: What the shares q are of, [T].
+        target: The shares p that were wanted, summing to 1, [T].
+    """
+    shares = counts / counts.sum()
+    kl = float(rel_entr(shares, target).sum())
+    return float(np.abs(shares - target).sum() / 2), max(kl, 0.0)  # rounding can leave -1e-17

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_mtl.evaluation import realised_vs_target
+from hf_mtl.experiments.mixture_fit import realised_vs_target
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "sampler_tv_kl.json").read_text())
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_mtl.data.carve import quintiles
-from hf_mtl.data.imbalance import imbalance_unit, imbalanced_rows
 from hf_mtl.errors import UserError
+from hf_mtl.experiments.imbalance import imbalance_unit, imbalanced_rows
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "imbalance_construction.json").read_text())
 

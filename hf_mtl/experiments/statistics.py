@@ -2,6 +2,8 @@
 
 All take one value per run, of which ``a`` and ``b`` are paired by seed where that matters. A NaN among the values
 (a run that diverged) makes the result NaN: leaving the run out would flatter its method.
+
+Distributions, tests and correlations are `scipy.stats`'. Cliff's delta, Hedges' g and Holm's correction it has not.
 """
 
 import math
@@ -9,8 +11,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
 
-Values = Sequence[float] | np.ndarray
+Values = Sequence[float] | NDArray[np.floating]
 
 # Spreads below this share of the values are rounding: far above that of float64, far below that of scores.
 _ROUNDING = 1e-12
@@ -63,7 +67,7 @@ class Correlation(NamedTuple):
 
 
 def mean_interval(values: Values) -> MeanInterval:
-    """Mean with its 95% interval, ± t_{.975, n-1} · sd / √n, sd with n - 1 in its denominator.
+    """Give the mean with its 95% interval, ± t_{.975, n-1} · sd / √n, sd with n - 1 in its denominator.
 
     One run has a mean but no interval (NaN at both ends). Equal values have an interval of no width.
 
@@ -73,23 +77,21 @@ def mean_interval(values: Values) -> MeanInterval:
     Raises:
         ValueError: If there are no values.
     """
-    from scipy import stats
-
     (sample,) = _samples(values)
     n, mean = len(sample), float(sample.mean())
     if n == 1:
         return MeanInterval(mean, math.nan, math.nan, n)
-    half = float(stats.t.ppf(0.975, n - 1)) * float(sample.std(ddof=1)) / math.sqrt(n)
+    half = float(stats.t.ppf(0.975, n - 1) * stats.sem(sample))
     return MeanInterval(mean, mean - half, mean + half, n)
 
 
 def paired_t_test(a: Values, b: Values) -> PairedTest:
-    """Two-sided t-test of whether a - b has mean 0; t is positive where a is larger.
+    """Test, on both sides, whether a - b has mean 0; t is positive where a is larger.
 
     One pair has no test (t and p NaN). Differences that are all zero: t 0, p 1. Differences that are all the same
     otherwise: t ±inf, p 0, as the formula has it; that says little about what other seeds would do.
 
-    Source: `scipy.stats.ttest_rel`.
+    Source: `scipy.stats.ttest_rel`, which divides rounding by rounding where all differences are the same.
 
     Args:
         a: One value per run [n].
@@ -98,8 +100,6 @@ def paired_t_test(a: Values, b: Values) -> PairedTest:
     Raises:
         ValueError: If there are no values, or not the same number of both.
     """
-    from scipy import stats
-
     first, second = _pairs(a, b)
     differences = first - second
     mean, n = float(differences.mean()), len(differences)
@@ -108,13 +108,13 @@ def paired_t_test(a: Values, b: Values) -> PairedTest:
     rounding = _ROUNDING * float(np.abs([first, second]).max())
     if np.ptp(differences) <= rounding:
         same = abs(mean) <= rounding
-        return PairedTest(mean, 0.0 if same else math.copysign(math.inf, mean), 1.0 if same else 0.0, n)
+        return PairedTest(mean, 0.0, 1.0, n) if same else PairedTest(mean, math.copysign(math.inf, mean), 0.0, n)
     result = stats.ttest_rel(first, second)
     return PairedTest(mean, float(result.statistic), float(result.pvalue), n)
 
 
 def cliffs_delta(a: Values, b: Values) -> float:
-    """Cliff's δ: share of the pairs (a_i, b_j) with a_i > b_j minus the share with a_i < b_j, in [-1, 1].
+    """Give Cliff's δ: share of the pairs (a_i, b_j) with a_i > b_j minus the share with a_i < b_j, in [-1, 1].
 
     Source: Cliff, Psychological Bulletin 114 (1993). With n runs of each it is (#> - #<) / n².
 
@@ -132,7 +132,7 @@ def cliffs_delta(a: Values, b: Values) -> float:
 
 
 def hedges_g(a: Values, b: Values) -> float:
-    """Hedges' g: (mean a - mean b) / pooled sd · (1 - 3 / (4 (n + m) - 9)).
+    """Give Hedges' g: (mean a - mean b) / pooled sd · (1 - 3 / (4 (n + m) - 9)).
 
     NaN with fewer than three runs in all, which have no pooled sd. Without any spread within the methods: 0 if the
     means are equal, else ±inf.
@@ -184,7 +184,7 @@ def holm(p_values: Values) -> list[float]:
 
 
 def early_signal_correlation(early: Values, final: Values, min_runs: int = 5) -> Correlation:
-    """Pearson and Spearman correlation over runs of an early signal with a final score.
+    """Correlate an early signal with a final score over runs, by value (Pearson) and by rank (Spearman).
 
     No run may have been selected by either quantity.
 
@@ -196,8 +196,6 @@ def early_signal_correlation(early: Values, final: Values, min_runs: int = 5) ->
     Raises:
         ValueError: If there are fewer than ``min_runs`` runs, or not the same number of both.
     """
-    from scipy import stats
-
     first, second = _pairs(early, final)
     n = len(first)
     if n < max(min_runs, 2):
@@ -208,19 +206,19 @@ def early_signal_correlation(early: Values, final: Values, min_runs: int = 5) ->
     return Correlation(float(pearson.statistic), float(spearman.statistic), n)
 
 
-def _varies(values: np.ndarray) -> bool:
+def _varies(values: NDArray[np.float64]) -> bool:
     # False also for NaN.
     return bool(np.ptp(values) > _ROUNDING * np.abs(values).max())
 
 
-def _samples(*samples: Values) -> list[np.ndarray]:
+def _samples(*samples: Values) -> list[NDArray[np.float64]]:
     arrays = [np.asarray(sample, dtype=np.float64).reshape(-1) for sample in samples]
     if not all(len(array) for array in arrays):
         raise ValueError("there are no values")
     return arrays
 
 
-def _pairs(a: Values, b: Values) -> list[np.ndarray]:
+def _pairs(a: Values, b: Values) -> list[NDArray[np.float64]]:
     arrays = _samples(a, b)
     if len(arrays[0]) != len(arrays[1]):
         raise ValueError(f"paired values must be of equal number, found {len(arrays[0])} and {len(arrays[1])}")

@@ -1,4 +1,4 @@
-"""Encode every text once with the frozen lower layers, and train the upper ones on the result.
+"""Texts encoded once with an encoder's frozen lower layers, to train the upper ones on the result.
 
 Frozen layers run without dropout, so what they give for a text is a constant; a study that trains the upper layers a
 hundred times need not compute it a hundred times. Works for encoders built like BERT: `embeddings`, `encoder.layer`.
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hf_mtl import MultiTaskTrainer
 from hf_mtl.modeling.parameters import training_flops
+from hf_mtl.training.trainer.trainer import MultiTaskTrainer
 
 
 class FrozenFeatures(nn.Module):
-    """Stands where an encoder's embeddings were; gives the output of its frozen lower layers.
+    """Stand where an encoder's embeddings were, and give the output of its frozen lower layers.
 
     Args:
         encoder: The pretrained encoder.
@@ -36,15 +36,15 @@ class FrozenFeatures(nn.Module):
 
     @property
     def lower(self) -> PreTrainedModel:
-        """The frozen embeddings and layers."""
+        """The frozen embeddings and layers, as an encoder."""
         return self._lower[0]
 
     def forget(self) -> None:
-        """Drop what is known, where other texts come next."""
+        """Drop what is known, before other texts come."""
         self._known.clear()
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None, **_: Any) -> Tensor:
-        """Token ids and types [b, l] to hidden states [b, l, H]."""
+        """Turn token ids and types [b, l] into hidden states [b, l, H]."""
         keys, lengths = self.remember(input_ids, token_type_ids)
         states = torch.zeros(*input_ids.shape, self.word_embeddings.embedding_dim)
         for place, (key, length) in enumerate(zip(keys, lengths, strict=True)):
@@ -53,7 +53,7 @@ class FrozenFeatures(nn.Module):
 
     @torch.no_grad()
     def remember(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> tuple[list[bytes], list[int]]:
-        """Encode the texts that are not known yet; key and length of each text."""
+        """Encode the texts that are not known yet; return key and length of each text."""
         types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         lengths = (input_ids != self.pad_id).sum(dim=1).tolist()
         keys = [
@@ -62,6 +62,7 @@ class FrozenFeatures(nn.Module):
         ]
         missing = list({key: place for place, key in enumerate(keys) if key not in self._known}.values())
         if missing:
+            # Cut to its longest: the rows that are new may be shorter than those that are known.
             width = max(lengths[place] for place in missing)
             states = self._encode(input_ids[missing, :width], types[missing, :width])
             for place, mine in zip(missing, states, strict=True):
@@ -69,6 +70,7 @@ class FrozenFeatures(nn.Module):
         return keys, lengths
 
     def _encode(self, ids: Tensor, types: Tensor) -> Tensor:
+        # What is remembered is float32 in every run, also in one that trains in bfloat16.
         with torch.autocast("cpu", enabled=False):
             mask = (ids != self.pad_id).long()
             return self.lower(input_ids=ids, token_type_ids=types, attention_mask=mask).last_hidden_state
@@ -82,9 +84,9 @@ def use_frozen_features(encoder: PreTrainedModel, features: FrozenFeatures, laye
 
 
 class FrozenFeaturesTrainer(MultiTaskTrainer):
-    """Counts the operations that a run would execute without the memory: the frozen layers' forward in every step."""
+    """Count the operations that a run would execute without the memory: the frozen layers' forward in every step."""
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """Those of the trained layers, and of the frozen ones below."""
+        """Count those of the trained layers, and of the frozen ones below."""
         features: FrozenFeatures = self.model.encoder.embeddings
         return super().floating_point_ops(inputs) + training_flops(features.lower, inputs, backward=False)
