@@ -63,7 +63,7 @@ def test_masses_do_not_tie_a_decision_to_the_partition(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["gls+pcgrad", "split"])
+@pytest.mark.parametrize("name", ["gls", "gls+pcgrad", "split"])
 def test_processes_do_not_change_a_decision_on_rows_with_masses(tmp_path: Path, name: str) -> None:
     options = {"steps": STEPS, "balancing": METHODS[name], "logging_steps": 1, "masses": True}
     reference, _ = train(32, 1, "sgd", "", grouping=False, **options)  # type: ignore[arg-type]

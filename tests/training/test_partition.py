@@ -98,11 +98,10 @@ def test_steps_of_fewer_rows_than_micro_batches_make_the_same_update() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("weighting", ["uw", "gls"])
-def test_processes_do_not_change_the_update_of_rows_with_masses(tmp_path: Path, weighting: str) -> None:
-    reference, _ = train(32, 1, "sgd", weighting, grouping=True, masses=True)
+def test_processes_do_not_change_the_update_of_rows_with_masses(tmp_path: Path) -> None:
+    reference, _ = train(32, 1, "sgd", "uw", grouping=True, masses=True)
     for per_device, accumulation in [(16, 1), (8, 2)]:
-        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", weighting, "on", masses=True)
+        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "uw", "on", masses=True)
         assert_same_run(found, reference, "sgd")
 
 
