@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from hf_mtl.batch import Batch
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
 
@@ -86,7 +87,7 @@ def use_frozen_features(encoder: PreTrainedModel, features: FrozenFeatures, laye
 class FrozenFeaturesTrainer(MultiTaskTrainer):
     """Count the operations that a run would execute without the memory: the frozen layers' forward in every step."""
 
-    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+    def floating_point_ops(self, inputs: Batch) -> int:
         """Count those of the trained layers, and of the frozen ones below."""
         features: FrozenFeatures = self.model.encoder.embeddings
         return super().floating_point_ops(inputs) + training_flops(features.lower, inputs, backward=False)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hf_mtl.training.trainer.run_identity import _hash
 from transformers import TrainerCallback
 
 from hf_mtl import MultiTaskTrainer, SequenceClassification
 from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.training.trainer.run_identity import _hash
 from tests import tiny
 from tests.training.masses import encoded, with_masses
 from tests.training.trainers import SMALL, make, parameters, records
