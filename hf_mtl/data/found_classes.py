@@ -10,19 +10,19 @@ from hf_mtl.data.class_names import is_number_column, mixed_names
 from hf_mtl.data.class_values import UNLABELLED_IDS, ClassValues
 from hf_mtl.data.columns import name_values
 from hf_mtl.errors import DataError, Mistake
-from hf_mtl.tasks import SequenceClassification
 
 Values: TypeAlias = set[Any]  # strings or numbers, of one kind in a split
 
 
-def find_classes(task: SequenceClassification, read: Mapping[str, ClassValues], key: str) -> list[str]:
+def find_classes(number: int | None, column: str, read: Mapping[str, ClassValues], key: str) -> list[str]:
     """Name the classes that the splits hold.
 
     Strings become classes in sorted order, integers 0..max become LABEL_0..LABEL_max. Another split may have classes
     that train has not, if it shares some with train.
 
     Args:
-        task: The task, without class names.
+        number: How many classes the recipe says that there are; None: it does not.
+        column: The label column.
         read: The label column of each split.
         key: Recipe key for mistakes.
 
@@ -33,7 +33,10 @@ def find_classes(task: SequenceClassification, read: Mapping[str, ClassValues], 
     own = _distinct(train, read[train])
     everywhere = own | _beside(own, read, train)
     words = read[train].texts is not None
-    names = (_from_words if words else _from_numbers)(task, sorted(own), sorted(everywhere), key)
+    if words:
+        names = _from_words(number, sorted(own), sorted(everywhere), key)
+    else:
+        names = _from_numbers(number, column, (sorted(own), sorted(everywhere)), key)
     # Of the names that other splits bring, a number would not be told from an id.
     mistakes = _other_kinds(train, read, sorted(own) if words else names, key)
     if mistakes:
@@ -64,11 +67,11 @@ def _beside(own: Values, read: Mapping[str, ClassValues], train: str) -> Values:
     return found
 
 
-def _from_words(task: SequenceClassification, own: list[str], everywhere: list[str], key: str) -> list[str]:
+def _from_words(number: int | None, own: list[str], everywhere: list[str], key: str) -> list[str]:
     # A number that another split has beside words is an unknown label, and no class.
-    names = own if task.labels == len(own) or mixed_names(everywhere) else everywhere
-    if isinstance(task.labels, int) and task.labels != len(names):
-        found = f"labels is {task.labels}, and train has {len(own)} classes: {name_values(own, 20)}"
+    names = own if number == len(own) or mixed_names(everywhere) else everywhere
+    if number is not None and number != len(names):
+        found = f"labels is {number}, and train has {len(own)} classes: {name_values(own, 20)}"
         raise DataError(Mistake(key, found, "Give labels as a list of names."))
     if len(names) < 2:
         found = f"the classes found in train are only: {name_values(names) or 'none'}"
@@ -78,15 +81,17 @@ def _from_words(task: SequenceClassification, own: list[str], everywhere: list[s
     return names
 
 
-def _from_numbers(task: SequenceClassification, own: list[float], everywhere: list[float], key: str) -> list[str]:
-    if task.label_names is not None:
-        return task.label_names
+def _from_numbers(number: int | None, column: str, found: tuple[list[float], list[float]], key: str) -> list[str]:
+    """Count the ids, those of train or of all splits."""
+    if number is not None:
+        return [f"LABEL_{index}" for index in range(number)]
+    own, everywhere = found
     counted = next((ids for ids in (everywhere, own) if len(ids) > 1 and ids == list(range(len(ids)))), None)
     if counted is None:
         shown = name_values(plain_numbers(own), 10) or "no values"
-        found = f"cannot tell the classes: train column '{task.label}' has {shown}"
+        problem = f"cannot tell the classes: train column '{column}' has {shown}"
         remedy = "Give labels: their number when labels are ids 0, 1, ..., or the names (integers as strings)."
-        raise DataError(Mistake(key, found, remedy))
+        raise DataError(Mistake(key, problem, remedy))
     return [f"LABEL_{index}" for index in range(len(counted))]
 
 

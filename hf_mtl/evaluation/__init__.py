@@ -17,8 +17,8 @@ from hf_mtl.evaluation.keys import headline_keys, metric_keys, score_keys
 from hf_mtl.evaluation.loading import load_metric
 from hf_mtl.evaluation.mixture_fit import MixtureFit, realised_vs_target
 from hf_mtl.evaluation.notes import score_notes
-from hf_mtl.evaluation.outputs import ClassOutputs, wants_logits
-from hf_mtl.evaluation.registry import available_metrics, greater_is_better, metric_task_types
+from hf_mtl.evaluation.outputs import ClassOutputs, PlainOutputs, wants_logits
+from hf_mtl.evaluation.registry import available_metrics, greater_is_better, suited_metrics
 from hf_mtl.evaluation.scores import score_task
 from hf_mtl.evaluation.statistics import (
     Correlation,
@@ -31,8 +31,8 @@ from hf_mtl.evaluation.statistics import (
     mean_interval,
     paired_t_test,
 )
-from hf_mtl.evaluation.trial import perfect_outputs, try_metrics
-from hf_mtl.evaluation.undefined import absent_classes, undefined_metrics
+from hf_mtl.evaluation.trial import try_metrics
+from hf_mtl.evaluation.undefined import undefined_metrics
 
 __all__ = [
     "ClassOutputs",
@@ -41,9 +41,9 @@ __all__ = [
     "MeanInterval",
     "MixtureFit",
     "PairedTest",
+    "PlainOutputs",
     "ReliabilityBins",
     "Trust",
-    "absent_classes",
     "aggregate",
     "available_metrics",
     "baseline_outputs",
@@ -64,14 +64,13 @@ __all__ = [
     "lower_is_better",
     "mean_interval",
     "metric_keys",
-    "metric_task_types",
     "paired_t_test",
-    "perfect_outputs",
     "realised_vs_target",
     "reliability_bins",
     "score_keys",
     "score_notes",
     "score_task",
+    "suited_metrics",
     "task_score",
     "try_metrics",
     "undefined_metrics",

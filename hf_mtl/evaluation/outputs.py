@@ -1,7 +1,8 @@
-"""What is kept of a classification head's outputs to score them: no more than the task's metrics want."""
+"""What is kept of a head's outputs to score them: no more than the task's metrics want."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,25 @@ class ClassOutputs:
             if whole:
                 kept.append(logits)
         return cls(np.concatenate(predicted), broken, np.concatenate(kept) if whole else None)
+
+
+@dataclass(frozen=True, eq=False)
+class PlainOutputs:
+    """Outputs that are scored as they are.
+
+    Args:
+        values: The outputs, [n, C].
+    """
+
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def broken(self) -> int:
+        """Rows with an output that is not finite."""
+        return broken_rows(self.values)
 
 
 def wants_logits(task: Task) -> bool:

@@ -22,7 +22,6 @@ from hf_mtl.training.launch import launch_mistakes
 from hf_mtl.training.own_code import replaced_methods, section_mistakes, unknown_arguments
 from hf_mtl.training.own_metrics import own_metrics_mistakes
 from hf_mtl.training.stub_builds import unbuildable
-from hf_mtl.training.temperatures import has_temperature
 
 _ELSEWHERE = {
     "data_collator": "hf_mtl plans and collates its own batches",
@@ -184,7 +183,7 @@ def check_temperature_scaling(tasks: Mapping[str, Task], evaluation: Mapping[str
     Raises:
         UserError: If no task has one, or a task that has one has no rows.
     """
-    key, fitted = "training.temperature_scaling", [name for name, task in tasks.items() if has_temperature(task)]
+    key, fitted = "training.temperature_scaling", [name for name, task in tasks.items() if task.has_temperature]
     missing = [name for name in fitted if not len(evaluation.get(name, ()))]
     if not fitted:
         raise UserError(Mistake(key, "is on, and no task is a classification", "Leave it off"))

@@ -30,10 +30,10 @@ from hf_mtl.training.interruption import Interruption
 from hf_mtl.training.own_metrics import is_number, kind_of, plain
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.scoring import Scores, TaskScores, needed, score_split, together
-from hf_mtl.training.setup import encode_splits, target_statistics
+from hf_mtl.training.setup import encode_splits, metric_statistics
 from hf_mtl.training.staged import StagedTrainer
 from hf_mtl.training.task_checks import check_scoring
-from hf_mtl.training.temperatures import forget_temperatures, has_temperature, set_temperatures
+from hf_mtl.training.temperatures import forget_temperatures, set_temperatures
 
 logger = get_logger(__name__)
 
@@ -176,7 +176,7 @@ class ScoringTrainer(StagedTrainer):
         splits = {
             name: split
             for name, split in (splits or {}).items()
-            if has_temperature(self.tasks[name]) and len(split.scored)
+            if self.tasks[name].has_temperature and len(split.scored)
         }
         if not splits:
             raise UserError("temperatures need evaluation rows of a classification task: give an eval_dataset")
@@ -194,7 +194,7 @@ class ScoringTrainer(StagedTrainer):
 
     def _score(self, splits: Mapping[str, EncodedSplit], predictions: dict[str, np.ndarray] | None = None) -> Scores:
         """Score one task after another, on the first process, while the others wait for as long as that takes."""
-        statistics = target_statistics(self.model)
+        statistics = metric_statistics(self.model)
         keep = {name: needed(self.tasks[name], self.compute_metrics) for name in splits}
         if predictions is not None:
             keep = {name: Keep.outputs(self.tasks[name].num_outputs, everywhere=True) for name in splits}

@@ -94,8 +94,9 @@ class Benchmark:
     def sample(self, seed: int) -> tuple[Splits, Imbalance]:
         """The training rows of a seed, the same for all arms, encoded."""
         if seed != self._seed or self._imbalance is None:
-            labels = {task: split.labels for task, split in self.train.items()}
-            self._seed, self._imbalance = seed, imbalanced_rows(labels, RATIO, seed, self.settings.rows)
+            tasks = self.study.tasks
+            strata = {name: tasks[name].strata(split.labels) for name, split in self.train.items()}
+            self._seed, self._imbalance = seed, imbalanced_rows(strata, RATIO, seed, self.settings.rows)
             self._sample = {task: self.train[task].select(rows) for task, rows in self._imbalance.rows.items()}
             self.study.warm(self._sample)
         return self._sample, self._imbalance
