@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Dataset
 
-from hf_mtl.data.class_names import ids_by_name, is_numbered, matches_names, odd_names, similar_names
+from hf_mtl.data.class_names import ids_by_name, is_numbered, matches_names, numbered_names, odd_names, similar_names
 from hf_mtl.data.class_values import UNLABELLED_IDS, ClassValues, read_class_values
 from hf_mtl.data.columns import name_count, name_rows, name_values
 from hf_mtl.data.encoded import NO_CLASS
@@ -37,11 +37,6 @@ def resolve_classes(labels: Labels, column: str, name: str, splits: Mapping[str,
         return labels
     read = {split: read_class_values(part, column, split, f"tasks.{name}.label") for split, part in splits.items()}
     return find_classes(labels, column, read, key)
-
-
-def numbered_names(count: int) -> list[str]:
-    """Name classes of which the number alone is known: LABEL_0, LABEL_1, ..."""
-    return [f"LABEL_{index}" for index in range(count)]
 
 
 def declared_names(splits: Mapping[str, Dataset], column: str) -> list[str] | None:

@@ -14,6 +14,11 @@ from hf_mtl.data.columns import name_values
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
+def numbered_names(count: int) -> list[str]:
+    """Name classes of which the number alone is known: LABEL_0, LABEL_1, ..."""
+    return [f"LABEL_{index}" for index in range(count)]
+
+
 def is_numbered(names: Sequence[str]) -> bool:
     """Whether names say no more than the ids: 0, 1, ... or LABEL_0, LABEL_1, ..."""
     return all(name in (str(index), f"LABEL_{index}") for index, name in enumerate(names))

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow.compute as pc
 
-from hf_mtl.data.class_names import is_number_column, mixed_names
+from hf_mtl.data.class_names import is_number_column, mixed_names, numbered_names
 from hf_mtl.data.class_values import UNLABELLED_IDS, ClassValues
 from hf_mtl.data.columns import name_values
 from hf_mtl.errors import DataError, Mistake
@@ -36,7 +36,7 @@ def find_classes(number: int | None, column: str, read: Mapping[str, ClassValues
     if words:
         names = _from_words(number, sorted(own), sorted(everywhere), key)
     else:
-        names = _from_numbers(number, column, (sorted(own), sorted(everywhere)), key)
+        names = _from_numbers(number, column, sorted(own), sorted(everywhere), key)
     # Of the names that other splits bring, a number would not be told from an id.
     mistakes = _other_kinds(train, read, sorted(own) if words else names, key)
     if mistakes:
@@ -81,18 +81,16 @@ def _from_words(number: int | None, own: list[str], everywhere: list[str], key: 
     return names
 
 
-def _from_numbers(number: int | None, column: str, found: tuple[list[float], list[float]], key: str) -> list[str]:
-    """Count the ids, those of train or of all splits."""
+def _from_numbers(number: int | None, column: str, own: list[float], everywhere: list[float], key: str) -> list[str]:
     if number is not None:
-        return [f"LABEL_{index}" for index in range(number)]
-    own, everywhere = found
+        return numbered_names(number)
     counted = next((ids for ids in (everywhere, own) if len(ids) > 1 and ids == list(range(len(ids)))), None)
     if counted is None:
         shown = name_values(plain_numbers(own), 10) or "no values"
-        problem = f"cannot tell the classes: train column '{column}' has {shown}"
+        found = f"cannot tell the classes: train column '{column}' has {shown}"
         remedy = "Give labels: their number when labels are ids 0, 1, ..., or the names (integers as strings)."
-        raise DataError(Mistake(key, problem, remedy))
-    return [f"LABEL_{index}" for index in range(len(counted))]
+        raise DataError(Mistake(key, found, remedy))
+    return numbered_names(len(counted))
 
 
 def _other_kinds(train: str, read: Mapping[str, ClassValues], names: list[str], key: str) -> list[Mistake]:

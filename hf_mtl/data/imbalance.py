@@ -54,8 +54,8 @@ def imbalanced_rows(
     """Choose training rows of every task so that the tasks' sizes have a ratio and each keeps its distribution.
 
     The rows of a class are the first of a permutation that depends on seed, task and class alone: of the draws of two
-    sizes one holds the other, class by class, and another task changes nothing. For the
-    training split only; validation and test stay as they are.
+    sizes one holds the other, class by class, and another task changes nothing. For the training
+    split only; validation and test stay as they are.
 
     Source: the construction of IR in "Few-Task Imbalanced Multi-Task Learning via Alternating Optimization". Departs
     from its code, which does not stratify, and never repeats rows of the large tasks.

@@ -44,8 +44,19 @@ METRICS: dict[str, Entry] = {
     "mae": Entry(".mae", "MAE", _VALUES, greater_is_better=False),
 }
 
+
 LOOK_ALIKE = frozenset({"mape", "mase", "mauve", "pearsonr", "smape", "spearmanr"})
 """Metrics of `evaluate` whose names could be misspelt names of ours."""
+
+
+def register_metric(name: str, entry: Entry) -> None:
+    """Make a metric known, as one of hf_mtl's own is.
+
+    Raises:
+        ValueError: If another metric has the name.
+    """
+    if METRICS.setdefault(name, entry) != entry:
+        raise ValueError(f"a metric '{name}' is registered already: {METRICS[name].class_name}")
 
 
 def available_metrics() -> list[str]:

@@ -11,7 +11,8 @@ from pydantic import Field, WithJsonSchema, field_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from hf_mtl.data.class_labels import encode_classes, found_notes, numbered_names, order_notes, resolve_classes
+from hf_mtl.data.class_labels import encode_classes, found_notes, order_notes, resolve_classes
+from hf_mtl.data.class_names import numbered_names
 from hf_mtl.data.spelling import class_types
 from hf_mtl.data.train_notes import absent_notes
 from hf_mtl.errors import Mistake
