@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # heavy, and needed for annotations alone
 
     from hf_mtl.tasks.statistics import TaskStatistics
 
+Labels = TypeVar("Labels", np.ndarray, "Tensor")
 Family: TypeAlias = Literal["classification", "regression"]
 """What a loss is the negative log-likelihood of, up to a factor: of classes, or of real values (a Gaussian)."""
 
@@ -138,13 +139,18 @@ class LearningAnswers(ABC):
             DataError: If values are outside what the task allows: all kinds of bad values at once.
         """
 
-    def masses(self, labels: np.ndarray) -> np.ndarray:
-        """Count what each row weighs in the mean of the task's losses, [n]: 1, or the labels that it carries.
+    def masses(self, labels: Labels) -> Labels | None:
+        """Count the units that the loss of each row is a sum over, such as its labelled tokens.
+
+        The task's loss is the sum of its row losses over the sum of their masses. A row of mass 0 has a loss of 0.
 
         Args:
-            labels: The labels.
+            labels: Labels of rows, [n, ...]: an array of a split, or a tensor of a batch.
+
+        Returns:
+            The masses, numbers from 0 on [n], an array or a tensor as the labels are. None: 1 each.
         """
-        return np.ones(len(labels))
+        return None
 
     def strata(self, labels: np.ndarray) -> np.ndarray:
         """Number the groups of rows whose shares a stratified draw keeps, int [n].

@@ -141,7 +141,7 @@ def calibration(
     benchmark: str, runs: dict[str, list[Record]], work: Path, kept: Results
 ) -> tuple[str, dict[str, Any]]:
     """ECE of EW and VIP on the test rows before and after temperature scaling, and the bins of the first seed."""
-    tasks = {name: task for name, task in benchmark_tasks(benchmark).items() if not task.real_valued}
+    tasks = {name: task for name, task in benchmark_tasks(benchmark).items() if task.has_temperature}
     rows, panels = [], {}
     for name in tasks:
         row = [name]
