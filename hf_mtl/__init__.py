@@ -5,6 +5,23 @@
 
 or, in your own code, `MultiTaskModel.from_backbone` and `MultiTaskTrainer`, which are a `PreTrainedModel` and a
 `transformers.Trainer` in every other respect. Names are imported when they are first used.
+
+Words, one for each idea:
+    task: labelled rows of one type, with a head and metrics of their own.
+    row: one example of one task. Its mass says how much it counts there: 1, or its labelled tokens.
+    step: one update of the optimizer. Its plan says which rows of which task make it, n_t of each.
+    micro-batch: the rows of a step that one process encodes at once, in groups of similar length.
+    mixture: the probability of each task, shaped by a temperature. It changes at the boundaries of windows of steps.
+    exposure: how much a task counts in a step before anything weighs it: by its rows, or once.
+    head: the layers of one task. The shared parameters are all others: the encoder, or its adapters.
+    penalty: what a head adds to its task's loss beside the data term.
+    weighting: makes one scalar of the task losses. The weight of a task is its factor there.
+    aggregator: makes one direction of the task gradients.
+    task gradient: of one task's loss by the shared parameters, a row of the Jacobian J. The Gramian is G = J J^T.
+    schedule: gives a task's coefficient, and the groups of parameters that are trained, at each step.
+    metric: one number for predictions and labels. The scores of a task are its metrics' values.
+    run: one training, in a folder of its own. A recipe is all that it is told.
+    study: asks something of arms (settings to compare) with several seeds each.
 """
 
 import importlib

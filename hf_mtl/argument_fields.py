@@ -8,11 +8,14 @@ version of transformers has it, is taken as it is.
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
+from os import PathLike
 from typing import Any
 
+from accelerate.utils import GradientAccumulationPlugin
 from transformers import TrainingArguments
+from transformers.trainer_pt_utils import AcceleratorConfig
 
-from hf_mtl.errors import Mistake, nearest
+from hf_mtl.errors import Mistake, known, nearest
 from hf_mtl.launched import WHOLE_MODEL
 
 _HONOURED = """
@@ -201,19 +204,34 @@ def unknown_arguments(names: Iterable[str], fields: Iterable[str]) -> list[Mista
 
 
 def _accelerator(config: Any) -> Iterator[Mistake]:
-    """What a mapping or an `AcceleratorConfig` asks for in vain."""
-    given = config if isinstance(config, Mapping) else vars(config) if dataclasses.is_dataclass(config) else {}
+    """Find what a mapping or an `AcceleratorConfig` asks for in vain, or cannot hold."""
     key = "training.accelerator_config"
+    if not isinstance(config, Mapping | AcceleratorConfig | str | PathLike | None):
+        yield Mistake(key, f"is {config!r}", "Allowed: a mapping of options, or a JSON file")
+        return
+    given = config if isinstance(config, Mapping) else vars(config) if dataclasses.is_dataclass(config) else {}
+    yield from _strangers(key, given, AcceleratorConfig)
     for name, default in _OF_WRAPPED_LOADERS.items():
         value = given.get(name, default)
         if value not in (default, None) and not (name == "dispatch_batches" and value is False):
             remedy = "The batches are dealt to the processes by hf_mtl; leave it out"
             yield Mistake(f"{key}.{name}", f"is {_shown(value)}", remedy)
-    accumulation = given.get("gradient_accumulation_kwargs") or {}
+    accumulation, key = given.get("gradient_accumulation_kwargs") or {}, f"{key}.gradient_accumulation_kwargs"
+    if not isinstance(accumulation, Mapping):
+        yield Mistake(key, f"is {accumulation!r}", "Allowed: a mapping of options")
+        return
+    yield from _strangers(key, accumulation, GradientAccumulationPlugin)
     # 1 is what the Trainer itself puts there.
     if accumulation.get("num_steps", 1) != 1:
-        name, value = "gradient_accumulation_kwargs.num_steps", accumulation["num_steps"]
-        yield Mistake(f"{key}.{name}", f"is {value}", "Set gradient_accumulation_steps")
+        yield Mistake(f"{key}.num_steps", f"is {accumulation['num_steps']}", "Set gradient_accumulation_steps")
+
+
+def _strangers(key: str, options: Mapping[str, Any], declared: type) -> Iterator[Mistake]:
+    """Find options that a dataclass of another library does not have, which it would fail at."""
+    known_options = [field.name for field in dataclasses.fields(declared)]
+    for name in options:
+        if name not in known_options and name != "use_configured_state":  # which transformers takes out
+            yield Mistake(f"{key}.{name}", f"unknown option '{name}'", known(known_options, str(name)))
 
 
 def _default(field: "dataclasses.Field[Any]") -> Any:

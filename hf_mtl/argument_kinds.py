@@ -1,20 +1,24 @@
 """What kind of value each training argument is: a recipe's schema asks for it, and so does the Python API."""
 
+import json
 import math
 from collections.abc import Iterator
+from enum import Enum
 from functools import cache
 from numbers import Integral, Real
+from os import PathLike
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
-from hf_mtl.errors import Mistake
+from hf_mtl.errors import Mistake, nearest
 
 _KINDS = {bool: "True or False", int: "a whole number", float: "a number"}
 # Infinity says here that there is no limit.
 _UNLIMITED = ("max_grad_norm", "max_flops")
 _NONE = {"max_grad_norm": "Set 0, which clips nothing"}
+_MORE_CHOICES = {"optim": ("adamax",)}
 _TEXTS = {
     "optim_args": "Allowed: a text such as momentum=0.9,nesterov=true",
     "metric_for_best_model": "Allowed: the name of a score, such as average",
@@ -22,9 +26,10 @@ _TEXTS = {
 
 
 def kind_mistakes(args: object, declared: type) -> Iterator[Mistake]:
-    """Find values that are no number where one belongs, or neither on nor off.
+    """Find values that are no number where one belongs, neither on nor off, or none of the choices.
 
-    Without this they fail in the middle of training, or a text such as ``"false"`` counts as on.
+    Without this they fail in the middle of training, or a text such as ``"false"`` counts as on; and transformers
+    says the first wrong choice alone, with every choice that there is.
 
     Args:
         args: The arguments.
@@ -45,6 +50,33 @@ def kind_mistakes(args: object, declared: type) -> Iterator[Mistake]:
         value = getattr(args, name)
         if value is not None and not isinstance(value, str):
             yield Mistake(f"training.{name}", f"is {value!r}", remedy)
+    for name, choices in _choices(declared).items():
+        value = getattr(args, name)
+        if getattr(value, "value", value) not in choices:
+            yield Mistake(f"training.{name}", f"unknown value {value!r}", nearest(choices, str(value)))
+    yield from _unreadable(args)
+    yield from _no_folder(getattr(args, "output_dir", None))
+
+
+def _no_folder(folder: object) -> Iterator[Mistake]:
+    """Find what names no folder of this machine; None: the default."""
+    key, allowed = "training.output_dir", "Allowed: the path of a folder"
+    if folder is not None and not (isinstance(folder, str | PathLike) and str(folder)):
+        yield Mistake(key, f"is {folder!r}", allowed)
+    elif "://" in str(folder):  # it would become a folder of that name
+        remedy = f"{allowed} of this machine; push_to_hub brings a model to the Hub"
+        yield Mistake(key, f"is {str(folder)!r}, an address", remedy)
+
+
+def _unreadable(args: object) -> Iterator[Mistake]:
+    """Find options in a text that begins like JSON, and so is read as JSON, and is none."""
+    for name in getattr(args, "_VALID_DICT_FIELDS", ()):
+        text = getattr(args, name)
+        if isinstance(text, str) and text.startswith("{"):
+            try:
+                json.loads(text)
+            except ValueError as error:
+                yield Mistake(f"training.{name}", f"is {text!r}, which is no JSON: {error}", "Give a mapping")
 
 
 def make_whole(args: object, declared: type) -> None:
@@ -59,6 +91,18 @@ def make_whole(args: object, declared: type) -> None:
             setattr(args, name, value)
         if int in kinds and isinstance(value, float) and value.is_integer():
             setattr(args, name, int(value))
+
+
+@cache
+def _choices(declared: type) -> dict[str, tuple[Any, ...]]:
+    """Find the fields that are one of some words, and the words."""
+    hints: dict[str, Any] = get_type_hints(declared)
+    found = {}
+    for name, hint in hints.items():
+        for kind in get_args(hint):
+            if isinstance(kind, type) and issubclass(kind, Enum):
+                found[name] = (*(choice.value for choice in kind), *_MORE_CHOICES.get(name, ()))
+    return found
 
 
 @cache

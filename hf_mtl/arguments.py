@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
@@ -14,7 +15,7 @@ from hf_mtl.argument_fields import OPTION_FILES, SHARDING, refused_fields, unkno
 from hf_mtl.argument_kinds import kind_mistakes, make_whole
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.file_kinds import other_kind
-from hf_mtl.launched import backend_mistakes, launcher_mistakes
+from hf_mtl.launched import backend_mistakes, launched_compilation, launcher_mistakes
 
 LEAST_OFTEN = 500
 """Steps between two records of the log in a long run that does not say how many."""
@@ -111,6 +112,8 @@ class MultiTaskTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         make_whole(self, MultiTaskTrainingArguments)
+        if vars(self)["report_to"] is None:  # transformers would look for a report of that name
+            self.report_to = "none"
         self._refuse()
         # The Trainer checks `optim` against its own list; adamax joins it through the optimizer hook.
         adamax = str(vars(self)["optim"]) == "adamax"
@@ -119,11 +122,30 @@ class MultiTaskTrainingArguments(TrainingArguments):
         by_default = self.logging_steps is None
         if by_default:
             self.logging_steps = LEAST_OFTEN  # what the Trainer's own default is, for `eval_steps` falls back to it
-        super().__post_init__()
+        try:
+            super().__post_init__()
+        except (ValueError, TypeError, ArithmeticError, OSError, ImportError) as error:
+            raise UserError(_of_transformers(error, vars(self))) from error
         if by_default:
             self.logging_steps = None
         if adamax:
             self.optim = "adamax"
+        self._take_launched()
+
+    def _take_launched(self) -> None:
+        """Say in the arguments how `accelerate launch` lets the model compute: accelerate does so in any case.
+
+        Without it, what asks the arguments does not know: a resumed run of another precision would not be refused,
+        and a backend that compiles nothing would fail at the first step.
+        """
+        given = vars(self)
+        if not (given["fp16"] or given["bf16"]):
+            self.fp16, self.bf16 = self.mixed_precision == "fp16", self.mixed_precision == "bf16"
+        backend, mode = launched_compilation()
+        if not given["torch_compile"] and backend is not None:
+            self.torch_compile, self.torch_compile_backend = True, backend
+        if given["torch_compile"] and given["torch_compile_mode"] is None:
+            self.torch_compile_mode = mode
 
     def _refuse(self) -> None:
         """Refuse what transformers would fail at, or act upon, while it reads the arguments.
@@ -142,6 +164,14 @@ class MultiTaskTrainingArguments(TrainingArguments):
         mistakes += of_kind or conflicts(vars(self))  # what is no number cannot be compared
         if mistakes:
             raise UserError(mistakes)
+
+
+def _of_transformers(error: Exception, options: Mapping[str, Any]) -> Mistake:
+    """Name the argument that transformers refuses in words of its own, such as a precision the device has not."""
+    words = [word.replace("_", "").lower() for word in re.findall(r"\w+", str(error))]  # also AcceleratorConfig
+    given = {name.replace("_", ""): name for name, value in options.items() if value}
+    named = next((given[word] for word in words if word in given), None)
+    return Mistake(f"training.{named}" if named else "training", " ".join(str(error).split()).rstrip("."))
 
 
 def _files(options: Mapping[str, Any]) -> Iterator[Mistake]:

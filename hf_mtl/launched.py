@@ -1,9 +1,13 @@
 """What a launcher has told this process: which of how many it is."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hf_mtl.errors import Mistake, known
+import torch
+from accelerate.utils import DynamoBackend
+
+from hf_mtl.errors import Mistake, known, one_line
 
 STARTED = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 """Where a launcher says how many processes it has started for one run."""
@@ -14,6 +18,12 @@ _LOCAL = ("LOCAL_RANK", "LOCAL_WORLD_SIZE")
 _SHARDED = tuple(f"ACCELERATE_USE_{kind}" for kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG"))
 _BACKENDS = ("nccl", "gloo", "mpi", "ccl", "hccl", "cncl", "mccl")  # those that TrainingArguments names
 _PRECISION, _PRECISIONS = "ACCELERATE_MIXED_PRECISION", ("no", "fp16", "bf16")
+_BACKEND, _MODE, _DEVICE = "ACCELERATE_DYNAMO_BACKEND", "ACCELERATE_DYNAMO_MODE", "ACCELERATE_TORCH_DEVICE"
+_DYNAMO_SWITCHES = tuple(f"ACCELERATE_DYNAMO_USE_{kind}" for kind in ("FULLGRAPH", "REGIONAL_COMPILATION", "DYNAMIC"))
+# Those that transformers and accelerate read as one of the words below, and fail at otherwise.
+_SWITCHES = (*_SHARDED, *_DYNAMO_SWITCHES, "ACCELERATE_USE_CPU", "ACCELERATE_DEBUG_MODE")
+_ON = ("1", "true", "yes", "on", "y", "t")
+_OFF = ("0", "false", "no", "off", "n", "f")
 
 WHOLE_MODEL = (
     "Every process holds the whole model, and DDP (`accelerate launch --multi_gpu`) needs no argument. To make it "
@@ -61,16 +71,58 @@ def environment_mistakes() -> list[Mistake]:
 def launcher_mistakes() -> list[Mistake]:
     """Say what `accelerate launch`, by its options or its file, asks for that a run here cannot do."""
     found = "in the environment, from the options of `accelerate launch` or the file of `accelerate config`"
-    mistakes = [
-        Mistake(name, f"'{os.environ[name]}' {found}", WHOLE_MODEL)
-        for name in _SHARDED
-        if os.environ.get(name, "").lower() in ("1", "true", "yes", "on", "y", "t")
+    mistakes = [Mistake(name, f"'{os.environ[name]}' {found}", WHOLE_MODEL) for name in _SHARDED if _says(name, _ON)]
+    mistakes += [
+        Mistake(name, f"'{os.environ[name]}' {found}", "Allowed: true or false; or unset it")
+        for name in _SWITCHES
+        if name in os.environ and not _says(name, (*_ON, *_OFF))
     ]
-    precision = os.environ.get(_PRECISION, "no")
-    if precision not in _PRECISIONS:
-        remedy = f"Allowed: {', '.join(_PRECISIONS)}; or leave it out, and set training.bf16"
-        mistakes.append(Mistake(_PRECISION, f"'{precision}' {found}", remedy))
-    return mistakes
+    for name, allowed, key in (
+        (_PRECISION, _PRECISIONS, "training.bf16"),
+        (_BACKEND, [backend.value.lower() for backend in DynamoBackend], "training.torch_compile_backend"),
+    ):
+        value = os.environ.get(name, "no")
+        if (value.lower() if name == _BACKEND else value) not in allowed:
+            remedy = f"Allowed: {', '.join(allowed)}; or leave it out, and set {key}"
+            mistakes.append(Mistake(name, f"'{value}' {found}", remedy))
+    return [*mistakes, *_device_mistakes(), *_leftovers()]
+
+
+def launched_compilation() -> tuple[str | None, str | None]:
+    """Tell the backend and the mode with which accelerate will compile the model whatever the arguments say."""
+    backend, mode = os.environ.get(_BACKEND, "no").lower(), os.environ.get(_MODE, "default")
+    return None if backend == "no" else backend, None if mode == "default" else mode
+
+
+def _leftovers() -> Iterator[Mistake]:
+    """Find a rank without an address to meet at, which torch would wait for: one left over, or set by hand."""
+    rank, by_mpi = os.environ.get("LOCAL_RANK", ""), any(name in os.environ for name in (*STARTED[1:], *MAYBE))
+    missing = [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if rank not in ("", "-1") and missing and not by_mpi:
+        problem = f"'{rank}' in the environment, without {', '.join(missing)}"
+        yield Mistake("LOCAL_RANK", problem, "Launchers set them together: unset it, or use `accelerate launch`.")
+
+
+def of_whoever_trains() -> dict[str, None]:
+    """Leave out what only training needs: a command that does not train, alone, has nobody to talk to."""
+    return {"ddp_backend": None} if _was_started_alone() else {}
+
+
+def _was_started_alone() -> bool:
+    return os.environ.get("LOCAL_RANK", "-1") == "-1" and all(count(name) == 1 for name in STARTED)
+
+
+def _device_mistakes() -> Iterator[Mistake]:
+    """Try the device that the environment names: with one that is not there the model fails as it is moved."""
+    if name := os.environ.get(_DEVICE):
+        try:
+            torch.zeros(1, device=name)
+        except Exception as error:  # in the words, and of the kind, of each device's library
+            yield Mistake(_DEVICE, f"'{name}' in the environment cannot be used: {one_line(error)}", "Unset it.")
+
+
+def _says(name: str, words: tuple[str, ...]) -> bool:
+    return os.environ.get(name, "").lower() in words
 
 
 def backend_mistakes(backend: str | None) -> list[Mistake]:
@@ -83,7 +135,7 @@ def backend_mistakes(backend: str | None) -> list[Mistake]:
         return []
     if backend not in _BACKENDS:
         return [Mistake("training.ddp_backend", f"unknown value '{backend}'", known(_BACKENDS, backend))]
-    if os.environ.get("LOCAL_RANK", "-1") == "-1" and all(count(name) == 1 for name in STARTED):
+    if _was_started_alone():
         remedy = "Start several with `accelerate launch`, or leave it out"
         return [Mistake("training.ddp_backend", f"is '{backend}', and this process was started alone", remedy)]
     return []

@@ -14,7 +14,7 @@ from hf_mtl.argument_fields import FORMER, HONOURED, IRRELEVANT, REFUSED, refuse
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.errors import RecipeError, UserError
 from hf_mtl.recipe import load_recipe
-from hf_mtl.training.argument_checks import check_arguments
+from hf_mtl.training.trainer.argument_checks import check_arguments
 from tests import tiny
 from tests.recipe.conftest import write
 from tests.recipe.texts import MINIMAL
@@ -189,3 +189,25 @@ def test_other_options_of_accelerate_are_taken(tmp_path: Any) -> None:
     config = {"dispatch_batches": False, "gradient_accumulation_kwargs": {"sync_each_batch": True}}
     args = MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, accelerator_config=config)
     check_arguments(MODEL, args, {})
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"odd": 1}, ".odd: unknown option 'odd'. Known: dispatch_batches, "),
+        ([1], ": is [1]. Allowed: a mapping of options, or a JSON file"),
+        ({"gradient_accumulation_kwargs": 3}, ".gradient_accumulation_kwargs: is 3. Allowed: a mapping of options"),
+        ({"gradient_accumulation_kwargs": {"odd": 1}}, ".gradient_accumulation_kwargs.odd: unknown option 'odd'"),
+    ],
+)
+def test_what_accelerate_has_no_option_for_is_named(config: Any, said: str) -> None:
+    [mistake] = refused_fields({"accelerator_config": config})
+    assert str(mistake).startswith(f"training.accelerator_config{said}")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [None, "a.json", {"use_configured_state": False, "gradient_accumulation_kwargs": {"sync_each_batch": True}}],
+)
+def test_what_accelerate_takes_is_taken(config: Any) -> None:
+    assert list(refused_fields({"accelerator_config": config})) == []

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from transformers import training_args
 
 from hf_mtl import MultiTaskTrainingArguments
 from hf_mtl.errors import UserError
-from hf_mtl.training.argument_checks import check_training
+from hf_mtl.training.trainer.argument_checks import check_training
 
 
 def arguments(folder: Path, **options: Any) -> MultiTaskTrainingArguments:
@@ -36,6 +37,12 @@ KINDS: list[tuple[dict[str, Any], str]] = [
     ({"length_grouping": "no"}, "length_grouping: is 'no'. Allowed: True or False"),
     ({"optim_args": {"momentum": 0.9}}, "optim_args: is {'momentum': 0.9}. Allowed: a text such as"),
     ({"metric_for_best_model": 3}, "metric_for_best_model: is 3. Allowed: the name of a score"),
+    ({"lr_scheduler_type": "cosin"}, "lr_scheduler_type: unknown value 'cosin'. Known: constant, "),
+    ({"lr_scheduler_type": None}, "lr_scheduler_type: unknown value None. Known: constant, "),
+    ({"eval_strategy": False}, "eval_strategy: unknown value False. Known: epoch, no, steps"),
+    ({"optim": "adamaxx"}, "optim: unknown value 'adamaxx'. Of "),
+    ({"hub_strategy": "x"}, "hub_strategy: unknown value 'x'. Known: all_checkpoints, "),
+    ({"lr_scheduler_kwargs": '{"a": '}, "lr_scheduler_kwargs: is '{\"a\": ', which is no JSON: Expecting value"),
 ]
 
 
@@ -77,3 +84,58 @@ def test_numbers_of_numpy_become_plain(tmp_path: Path) -> None:
     args = arguments(tmp_path, **given)
     assert [type(getattr(args, name)) for name in given] == [int, float, int]
     check_training(args)
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("", "is ''. Allowed: the path of a folder"),
+        (7, "is 7. Allowed: the path of a folder"),
+        ("s3://bucket/run", "is 's3://bucket/run', an address. Allowed: the path of a folder of this machine"),
+    ],
+)
+def test_a_place_that_is_no_folder_is_refused(folder: Any, said: str) -> None:
+    with pytest.raises(UserError, match=f"training.output_dir: {re.escape(said)}"):
+        MultiTaskTrainingArguments(output_dir=folder, use_cpu=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "key"), [({"tf32": True}, "tf32"), ({"accelerator_config": {"odd": 1}}, "accelerator_config")]
+)
+def test_what_transformers_refuses_is_said_like_all_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], key: str
+) -> None:
+    monkeypatch.setattr(training_args, "is_torch_tf32_available", lambda: False)
+    with pytest.raises(UserError) as caught:
+        arguments(tmp_path, **options)
+    [mistake] = caught.value.mistakes
+    assert mistake.key == f"training.{key}"
+    assert mistake.problem
+
+
+def test_what_was_set_since_is_looked_at_again(tmp_path: Path) -> None:
+    for options, said in (
+        ({"eval_strategy": "ever"}, "training.eval_strategy: unknown value 'ever'"),
+        ({"fp16": True, "bf16": True}, "training.fp16: is on, and so is bf16"),
+        ({"warmup_steps": -3}, "training.warmup_steps: is -3"),
+        ({"torch_compile": True}, "training.torch_compile_backend: is not set, and torch_compile is on"),
+        ({"save_strategy": "best"}, "training.metric_for_best_model: is not set, and the best model is to be kept"),
+    ):
+        args = arguments(tmp_path)
+        for name, value in options.items():
+            setattr(args, name, value)
+        [mistake] = check_training(args)
+        assert str(mistake).startswith(said)
+
+
+def test_logging_may_be_set_as_transformers_sets_it(tmp_path: Path) -> None:
+    args = arguments(tmp_path)
+    args.set_logging(strategy="steps", steps=3)
+    assert args.report_to == "none"
+    assert check_training(args) == []
+
+
+def test_no_report_may_be_none(tmp_path: Path) -> None:
+    args = MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=None)
+    assert args.report_to == []
+    assert check_training(args) == []

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hf_mtl.training.checkpoint import save_state, seal
-from hf_mtl.training.run_data import RunData
+from hf_mtl.inference.manifest import seal
+from hf_mtl.training.checkpoint import save_state
+from hf_mtl.training.folder.run_data import RunData
 from tests import tiny
 
 

@@ -1,4 +1,4 @@
-"""Every command of the README is understood, and runs; what a fresh clone lacks for it is said there."""
+"""Every command and snippet of every page is understood and runs; what a fresh clone lacks for it is said there."""
 
 import ast
 import json
@@ -11,50 +11,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
+import transformers
 import yaml
 
+import hf_mtl
+from hf_mtl.balancing import available
 from hf_mtl.cli.main import main, parse
+from hf_mtl.evaluation.registry import METRICS
+from hf_mtl.modeling.heads import available_heads
 from hf_mtl.recipe import load_recipe
+from hf_mtl.reporting.recipe_reference import recipe_reference, without_version
+from hf_mtl.schedules import available_schedules
+from hf_mtl.tasks import task_types
 from tests import tiny
+from tests.pages import PAGES, README, REFERENCE, ROOT, STUDIES, all_commands, is_pattern, lacks_target, words
 from tests.training import runs
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-FENCES = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.M | re.S)
-PROGRAMS = ("hf-mtl", "accelerate", "torchrun", "pip", "pre-commit", "scripts/")
 MINE, OTHERS_DATA = "my-recipe.yaml", "local-"
-# What cannot be run by a test: it installs, or runs this test.
-NOT_RUN = {"pip", "pre-commit", "scripts/test", "scripts/quickstart"}
-
-
-def fenced(language: str) -> list[str]:
-    return [text for kind, text in FENCES if kind == language]
-
-
-def commands() -> list[str]:
-    """The lines of the shell's blocks, without their comments, and what the text names in backquotes."""
-    blocks = [re.sub(r"\s+# .*", "", line).strip() for text in fenced("bash") for line in text.splitlines()]
-    prose = re.sub(r"^```.*?^```$", "", README, flags=re.M | re.S)
-    named = [" ".join(found.split()) for found in re.findall(r"`([^`]+)`", prose)]
-    return list(dict.fromkeys([*filter(None, blocks), *(word for word in named if word.startswith(PROGRAMS))]))
-
-
-def words(command: str) -> list[str]:
-    """The words behind ``hf-mtl``, however it is started; empty for another program."""
-    found = shlex.split(command.partition(" > ")[0])
-    if found[0] == "hf-mtl":
-        return found[1:]
-    return found[found.index("hf_mtl") + 1 :] if "hf_mtl" in found else []
-
-
-def is_pattern(command: str) -> bool:
-    """Whether words of it stand for others: RUN, or key=value."""
-    return any(word in ("RUN", "key=value") for word in words(command))
-
-
-HF_MTL = [command for command in commands() if words(command)]
-OTHERS = [command for command in commands() if not words(command)]
+LARGEST = 14 * 1024
+# What cannot be run by a test: it installs, or runs this test, or starts programs for minutes or hours.
+NOT_RUN = ("pip", "pre-commit", "scripts/")
+COMMANDS = [command for command in all_commands() if command != "hf-mtl"]
+HF_MTL = [command for command in COMMANDS if words(command)]
+OTHERS = [command for command in COMMANDS if not words(command)]
+RECIPES = [(name, block) for name, page in PAGES.items() for block in page.fenced("yaml")]
+SNIPPETS = {name: page.fenced("python") for name, page in PAGES.items() if page.fenced("python")}
 
 
 @pytest.fixture
@@ -62,18 +45,61 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the recipes, and the README's own beside them."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
-    (tmp_path / MINE).write_text(fenced("yaml")[0])
+    (tmp_path / MINE).write_text(RECIPES[0][1])
     return tmp_path
+
+
+# ---- the README ----
+
+
+def test_the_readme_is_short_and_its_first_screen_has_the_commands_and_a_recipe() -> None:
+    assert len(README.text.encode()) <= LARGEST
+    first = README.text.splitlines()[:50]
+    assert {"scripts/quickstart", "scripts/test"} <= {line.split()[0] for line in first if line}
+    assert first.index("```yaml") < 20
+    assert first.count("```") == 2
+
+
+def test_the_readme_names_all_that_can_be_chosen() -> None:
+    rows = dict(re.findall(r"^\| (\w[\w ()]*) \| (.*) \|$", README.text, re.M))
+    of = {"heads": available_heads(), "schedules": available_schedules(), "metrics": METRICS, "tasks": task_types()}
+    names = [(kind, name) for kind, found in of.items() for name in found]
+    assert [(kind, name) for kind, name in names if not re.search(rf"\b{name}\b", rows[kind])] == []
+    families = list(available().values())
+    counts = f"{families.count('weighting')} loss weightings, {families.count('aggregator')} gradient aggregators"
+    assert counts in rows["balancing"]
+
+
+def test_the_rooms_are_those_of_the_import_contract_and_in_its_order() -> None:
+    contracts = [ROOT / name for name in ("setup.cfg", "pyproject.toml") if (ROOT / name).exists()]
+    layers = next(text for path in contracts if "importlinter" in (text := path.read_text())).partition("layers =")[2]
+    names = re.findall(r"^\W*hf_mtl\.(\w+)", layers, re.M)
+    rooms = [name for name in names if (ROOT / "hf_mtl" / name).is_dir()]
+    told = re.findall(r"^\| `(\w+)/` \|", README.text, re.M)
+    assert [name for name in told if name in rooms] == rooms
+
+
+def test_the_words_of_the_package_are_those_of_the_contributing_page() -> None:
+    doc = (hf_mtl.__doc__ or "").partition("Words, one for each idea:\n")[2]
+    ours = [line.strip() for line in doc.splitlines() if line.strip()]
+    theirs = re.findall(
+        r"^- \*\*(.*)\*\*(: .*)$", PAGES[".github/CONTRIBUTING.md"].text.partition("## Words")[2], re.M
+    )
+    assert ours == [word + text for word, text in theirs]
+    assert 10 <= len(ours) <= 18
+
+
+# ---- commands ----
 
 
 def test_there_are_commands_of_every_program() -> None:
     assert len(HF_MTL) > 10
-    assert {command.split()[0] for command in commands()} >= {"hf-mtl", "accelerate", "pip", "scripts/quickstart"}
+    assert {command.split()[0] for command in COMMANDS} >= {"hf-mtl", "accelerate", "pip", "scripts/quickstart"}
 
 
 @pytest.mark.parametrize("command", HF_MTL)
 def test_a_command_is_understood(command: str, clone: Path) -> None:
-    arguments = parse(words(command))
+    arguments = parse([*words(command), *(["RUN"] if lacks_target(command) else [])])
     if getattr(arguments, "target", "").endswith(".yaml"):
         load_recipe(arguments.target, arguments.overrides)
 
@@ -83,10 +109,11 @@ def test_another_program_is_there_with_its_options(command: str) -> None:
     name, *options = shlex.split(command)
     if name.startswith("scripts/"):
         # The options that a script hands on are in the program that it starts.
-        studies = sorted((ROOT / "scripts").glob("*/*"))
-        texts = [ROOT / name, *(path for path in studies if path.suffix in ("", ".py") and path.is_file())]
-        assert os.access(ROOT / name, os.X_OK) or not (options or (ROOT / name).suffix == "")
-        known = "".join(path.read_text() for path in texts)
+        programs = sorted((ROOT / "scripts").glob("*/*"))
+        texts = [ROOT / name, *(path for path in programs if path.suffix in ("", ".py") and path.is_file())]
+        known = "".join(path.read_text() for path in texts if path.is_file())
+        assert (ROOT / name).exists() or "NAME" in name
+        assert not options or os.access(ROOT / name, os.X_OK)
         assert [option for option in options if option.startswith("--") and option not in known] == []
         assert all((ROOT / option).exists() for option in options if "/" in option)
     elif name == "pip":
@@ -94,44 +121,93 @@ def test_another_program_is_there_with_its_options(command: str) -> None:
     elif name == "pre-commit":
         assert (ROOT / ".pre-commit-config.yaml").exists()
     else:
-        assert command in ("accelerate launch", "torchrun")
+        assert command in ("accelerate launch", "accelerate launch --multi_gpu", "torchrun")
+
+
+def test_no_command_is_left_out() -> None:
+    """A new command of a page is run by a test below, or is of a program that cannot be."""
+    named = {"accelerate launch", "accelerate launch --multi_gpu", "torchrun"}
+    assert [command for command in OTHERS if command not in named and not command.startswith(NOT_RUN)] == []
+
+
+@pytest.mark.parametrize("command", [found for found in HF_MTL if words(found)[0] in ("methods", "schema")])
+def test_a_cheap_command_runs(command: str, clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not is_pattern(command):
+        assert main(words(command)) == 0
+        assert len(capsys.readouterr().out) > 1000
+
+
+# ---- snippets, links, what is said ----
+
+
+def test_there_are_snippets_of_recipes_and_of_python() -> None:
+    assert {"README.md", "recipes/guide.md"} <= {name for name, _ in RECIPES} & set(SNIPPETS)
+
+
+@pytest.mark.parametrize("number", range(1, len(RECIPES)))
+def test_a_recipe_in_a_page_is_valid(number: int, clone: Path) -> None:
+    write_part(clone, number)
+    load_recipe(f"{number}.yaml")
+
+
+def write_part(folder: Path, number: int) -> None:
+    """A part of a recipe in a page, as one that extends the README's."""
+    (folder / "plain.yaml").write_text(f"extends: {MINE}\nmixture: null\n")
+    (folder / f"{number}.yaml").write_text(f"extends: plain.yaml\n{RECIPES[number][1]}")
+
+
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_python_in_a_page_is_valid(name: str) -> None:
+    for block in SNIPPETS[name]:
+        ast.parse(block)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    page = PAGES[name]
+    lost = []
+    for link in page.links():
+        file, _, anchor = link.partition("#")
+        path = ((ROOT / name).parent / file).resolve() if file else ROOT / name
+        target = PAGES.get(path.relative_to(ROOT).as_posix())
+        if not path.exists() or (anchor and (target is None or anchor not in target.anchors())):
+            lost.append(link)
+    assert lost == []
 
 
 def test_the_extras_that_are_named_exist() -> None:
     extras = re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text().partition("optional-dep")[2], re.M)
-    named = re.findall(r"\[(\w+)\](?!\()", " ".join(line for line in README.splitlines() if "extra" in line))
+    lines = [line for page in PAGES.values() for line in page.text.splitlines() if "extra" in line]
+    named = re.findall(r"\[(\w+)\](?!\()", " ".join(lines))
     assert {"lora", "bench", "test"} <= set(named) <= set(extras)
 
 
 def test_what_a_fresh_clone_lacks_is_said() -> None:
-    plain = " ".join(README.split())
-    for said in (
-        "It reads `cardiffnlp/tweet_eval` and `roberta-base` from the Hub, and an `intensity.csv` of yours",
-        "`local-*.yaml` read parquet files in `../shared/data` beside the repository, which are not part of it",
-        "needs the data of the `local-*.yaml` recipes and the extra `[bench]`",
-    ):
-        assert said in plain
+    said = {
+        "README.md": "It reads `cardiffnlp/tweet_eval` and `roberta-base` from the Hub, and an `intensity.csv`",
+        "recipes/guide.md": "read parquet files in `../shared/data` beside the repository, which are not part of it",
+        **dict.fromkeys(STUDIES, "the data of the `local-*.yaml` recipes and the extra `[bench]`"),
+        "scripts/bench/README.md": "needs the data of the `local-*.yaml` recipes and the extra `[bench]`",
+    }
+    plain = {name: " ".join(page.text.split()) for name, page in PAGES.items()}
+    assert [name for name, text in said.items() if text not in plain[name]] == []
 
 
-def test_blocks_of_recipes_and_of_python_are_valid(clone: Path) -> None:
-    _, *parts = fenced("yaml")
-    (clone / "plain.yaml").write_text(f"extends: {MINE}\nmixture: null\n")
-    for number, part in enumerate(parts):
-        (clone / f"{number}.yaml").write_text(f"extends: plain.yaml\n{part}")
-        load_recipe(f"{number}.yaml")
-    for block in fenced("python"):
-        ast.parse(block)
+def test_the_reference_of_recipes_is_what_the_command_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``hf-mtl schema --markdown > recipes/README.md``; its end is of one version of transformers."""
+    monkeypatch.chdir(ROOT)
+    written, printed = REFERENCE.text, recipe_reference(Path("recipes")) + "\n"
+    assert without_version(written) == without_version(printed)
+    if f"transformers {transformers.__version__}" in written:
+        assert written == printed
 
 
-@pytest.mark.parametrize("command", [found for found in HF_MTL if words(found)[0] in ("methods", "schema")])
-def test_a_cheap_command_runs(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(words(command)) == 0
-    assert len(capsys.readouterr().out) > 1000
+# ---- slow: all of it runs ----
 
 
 def write_world(folder: Path) -> None:
     """The README's recipe on what is here: a tiny encoder, and csv files with the columns that it names."""
-    recipe: dict[str, Any] = yaml.safe_load(fenced("yaml")[0])
+    recipe: dict[str, Any] = yaml.safe_load(RECIPES[0][1])
     bert = {key: value for key, value in tiny.BERT.items() if key != "vocab_size"}
     recipe["model"] |= {"backbone": bert, "tokenizer": {"train": "wordpiece", "vocab_size": 200}, "max_length": 32}
     for split, size in (("train", 60), ("validation", 30), ("test", 30)):
@@ -145,17 +221,26 @@ def write_world(folder: Path) -> None:
     (folder / MINE).write_text(yaml.safe_dump(recipe, sort_keys=False))
 
 
+SHORT = [f"training.{key}=1" for key in ("max_steps", "eval_steps", "save_steps")]
+SHORT += ["training.report_to=none", "training.use_cpu=true"]
+
+
 def shortened(command: str) -> list[str]:
     """The words of a command, with a recipe of the repository trained for a moment only."""
     found = words(command)
     if not any(word.startswith("recipes/") for word in found):
         return found
-    steps = [f"training.{key}=1" for key in ("max_steps", "eval_steps", "save_steps")]
-    return [*found, *steps, "training.report_to=none", "training.use_cpu=true", *_folder(found)]
+    return [*[word for word in found if word.partition("=")[0] not in _SHORT_KEYS], *SHORT, *_folder(found)]
+
+
+_SHORT_KEYS = {word.partition("=")[0] for word in SHORT}
 
 
 def _folder(found: list[str]) -> list[str]:
-    return [] if any(word.startswith("training.output_dir=") for word in found) else ["training.output_dir=runs/one"]
+    if any(word.startswith("training.output_dir=") for word in found):
+        return []
+    recipe = next(word for word in found if word.startswith("recipes/"))
+    return [f"training.output_dir=runs/{recipe.replace('/', '-').removesuffix('.yaml')}"]
 
 
 @pytest.fixture(scope="module")
@@ -165,13 +250,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder.parent / "shared").symlink_to(ROOT.parent / "shared")
     (folder / "recipes").symlink_to(ROOT / "recipes")
     write_world(folder)
+    tiny.model(tasks={"emotion": hf_mtl.SequenceClassification(labels=2)}).encoder.save_pretrained(folder / "encoder")
+    tiny.tokenizer().save_pretrained(folder / "encoder")
     with runs.own_cache(folder), runs.inside(folder):
         yield folder
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_every_command_runs_in_the_order_of_the_readme(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.timeout(1800)
+def test_every_command_runs_in_the_order_of_the_pages(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in HF_MTL:
         lacks = OTHERS_DATA in command and not (ROOT.parent / "shared" / "data").exists()
         if is_pattern(command) or lacks or command.startswith("accelerate"):
@@ -179,6 +266,31 @@ def test_every_command_runs_in_the_order_of_the_readme(world: Path, capsys: pyte
         code = main(shortened(command))
         assert code == 0, f"{command}: {capsys.readouterr().err[-2000:]}"
     assert json.loads((world / "runs/mine/results.json").read_text())["tasks"].keys() == {"emotion", "intensity"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(1, len(RECIPES)))
+def test_a_recipe_in_a_page_trains(number: int, world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_part(world, number)
+    code = main(["train", f"{number}.yaml", f"training.output_dir=runs/part-{number}", "training.num_train_epochs=2"])
+    assert code == 0, capsys.readouterr().err[-2000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_python_in_a_page_runs(name: str, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is written, but for what comes from the Hub."""
+
+    def load(path: str, *names: str, **options: Any) -> Any:
+        files = {split: f"{split}.csv" for split in ("train", "validation", "test")}
+        return read(path, **options) if path == "csv" else read("csv", data_files=files)
+
+    read = datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    for number, block in enumerate(SNIPPETS[name]):
+        local = block.replace('"roberta-base"', '"encoder"').replace('"recipes/quickstart.yaml"', f'"{MINE}"')
+        monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+        exec(compile(local, f"{name}:{number}", "exec"), {})
 
 
 @pytest.mark.slow
@@ -198,34 +310,3 @@ def test_two_processes_start_as_the_readme_says(world: Path, command: str, tmp_p
     else:
         assert done.returncode != 0
         assert "--multi_gpu" in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "scripts").glob("reproduce_*")))
-def test_a_report_needs_nothing_but_the_committed_results(name: str) -> None:
-    program = ROOT / "scripts" / "studies" / f"{name.removeprefix('reproduce_')}_report.py"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "MPLBACKEND": "agg"}
-    done = subprocess.run(
-        [sys.executable, str(program)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=environment,
-        timeout=500,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert len(done.stdout.splitlines()) > 5
-
-
-def test_no_command_is_left_out() -> None:
-    """A new command of the README is run by one of the tests above, or listed as what cannot be."""
-    run = {command for command in HF_MTL if not is_pattern(command)}
-    reports = {f"scripts/{path.name}" for path in (ROOT / "scripts").glob("reproduce_*")}
-    left = [command for command in commands() if command not in run and not is_pattern(command)]
-    files = {command for command in left if (ROOT / command).is_file() and not os.access(ROOT / command, os.X_OK)}
-    benches = {f"scripts/{path.name}" for path in (ROOT / "scripts").glob("bench_*")}
-    known = {"accelerate launch", "torchrun", "scripts/bench_balancing --parts", *benches, *reports, *files}
-    # Starts programs of others for hours: its options are looked at above.
-    assert [item for item in left if item not in known and item.split()[0] not in NOT_RUN] == []

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hf_mtl.errors import CheckpointError
-from hf_mtl.training.checkpoint import seal
+from hf_mtl.inference.manifest import seal
 from tests.training import runs
 
 ROOT = Path(__file__).parents[1]

@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from transformers.utils import logging
@@ -97,14 +98,16 @@ def plan(arguments: Namespace) -> None:
 
 def methods(arguments: Namespace) -> None:
     """Print the table of balancing methods, or all about one."""
-    from hf_mtl.reporting.methods import method_page, methods_markdown, methods_table
+    from hf_mtl.reporting.methods import method_page, methods_table
 
-    if arguments.name is not None:
-        _say(method_page(arguments.name))
-    else:
-        _say(methods_markdown() if arguments.markdown else methods_table())
+    _say(methods_table() if arguments.name is None else method_page(arguments.name))
 
 
 def schema(arguments: Namespace) -> None:
-    """Print the JSON Schema of recipes."""
+    """Print the JSON Schema of recipes, or the page of their keys."""
+    if arguments.markdown:
+        from hf_mtl.reporting.recipe_reference import recipe_reference
+
+        _print(recipe_reference(Path("recipes")))
+        return
     _print(json.dumps(json_schema(), indent=2))

@@ -69,7 +69,11 @@ def build_parser() -> argparse.ArgumentParser:
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
     _methods(commands)
     text = "print the JSON Schema of recipes, for editors"
-    commands.add_parser("schema", help=text, description=text[0].upper() + text[1:] + ".")
+    description = text[0].upper() + text[1:] + "."
+    schema = commands.add_parser("schema", help=text, description=description, allow_abbrev=False)
+    schema.add_argument(
+        "--markdown", action="store_true", help="print the page of all keys, with links to the recipes in ./recipes"
+    )
     return parser
 
 
@@ -95,9 +99,7 @@ def _methods(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser = commands.add_parser(
         "methods", help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("name", nargs="?", metavar="NAME", help="a weighting or an aggregator, such as uw or pcgrad")
-    what.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a weighting or an aggregator, such as uw or pcgrad")
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:

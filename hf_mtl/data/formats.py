@@ -42,7 +42,7 @@ def plain_rows(dataset: Dataset, name: str, split: str) -> Dataset:
     stored = dataset.with_format(None)
     if kind != "custom":
         return stored
-    if is_main_process():
+    if split == "train" and is_main_process():
         logger.warning(f"{name}: the transform of the {split} data is called once, not anew in every epoch.")
     try:
         made = stored.map(

@@ -15,32 +15,16 @@ from hf_mtl.evaluation.checks import check_metrics
 from hf_mtl.evaluation.foreign import Trust, foreign_mistakes
 from hf_mtl.evaluation.keys import headline_keys, metric_keys, score_keys
 from hf_mtl.evaluation.loading import load_metric
-from hf_mtl.evaluation.mixture_fit import MixtureFit, realised_vs_target
 from hf_mtl.evaluation.notes import score_notes
 from hf_mtl.evaluation.outputs import ClassOutputs, PlainOutputs, wants_logits
 from hf_mtl.evaluation.registry import available_metrics, greater_is_better, suited_metrics
 from hf_mtl.evaluation.scores import score_task
-from hf_mtl.evaluation.statistics import (
-    Correlation,
-    MeanInterval,
-    PairedTest,
-    cliffs_delta,
-    early_signal_correlation,
-    hedges_g,
-    holm,
-    mean_interval,
-    paired_t_test,
-)
 from hf_mtl.evaluation.trial import try_metrics
 from hf_mtl.evaluation.undefined import undefined_metrics
 
 __all__ = [
     "ClassOutputs",
-    "Correlation",
     "DeltaP",
-    "MeanInterval",
-    "MixtureFit",
-    "PairedTest",
     "PlainOutputs",
     "ReliabilityBins",
     "Trust",
@@ -50,22 +34,15 @@ __all__ = [
     "baseline_predictions",
     "baseline_scores",
     "check_metrics",
-    "cliffs_delta",
     "delta_p",
-    "early_signal_correlation",
     "expected_calibration_error",
     "fit_temperature",
     "foreign_mistakes",
     "greater_is_better",
     "headline_keys",
-    "hedges_g",
-    "holm",
     "load_metric",
     "lower_is_better",
-    "mean_interval",
     "metric_keys",
-    "paired_t_test",
-    "realised_vs_target",
     "reliability_bins",
     "score_keys",
     "score_notes",

@@ -2,8 +2,9 @@
 
 import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -29,6 +30,7 @@ Backbone: TypeAlias = str | Path | Mapping[str, Any] | PreTrainedConfig
 
 _KEY = "model.backbone"
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
+_OF_WEIGHTS = ("attn_implementation", "_attn_implementation", "quantization_config")
 _ALIGNMENT = 64  # bytes; how torch allocates
 
 
@@ -199,9 +201,24 @@ def _inline_config(fields: Mapping[str, Any]) -> PreTrainedConfig:
         problem = f"unknown model_type '{model_type}'" if model_type else "an inline config without model_type"
         remedy = "Write one that transformers knows, such as bert, roberta, distilbert or modernbert"
         raise ModelError(Mistake(f"{_KEY}.model_type", problem, remedy))
-    if mistakes := list(absurd_values(fields, _KEY)):
+    if mistakes := [*absurd_values(fields, _KEY), *_unread_fields(fields, model_type)]:
         raise ModelError(mistakes)
     return build_config(fields, _KEY)
+
+
+def _unread_fields(fields: Mapping[str, Any], model_type: str) -> Iterator[Mistake]:
+    """Find fields that a new encoder would not heed: misspelt ones, and those that say how weights are run."""
+    for name in _OF_WEIGHTS:
+        if fields.get(name) is not None:
+            yield Mistake(f"{_KEY}.{name}", "is not read from an inline config", "Leave it out")
+    try:
+        known_fields = [*vars(CONFIG_MAPPING[model_type]()), *CONFIG_MAPPING[model_type].attribute_map]
+    except Exception:  # a class that cannot be made of nothing; what is wrong with the fields is said elsewhere
+        return
+    for name in fields:
+        near = get_close_matches(str(name), known_fields, n=1, cutoff=0.85)
+        if near and near[0] != name and not hasattr(CONFIG_MAPPING[model_type], str(name)):
+            yield Mistake(f"{_KEY}.{name}", f"'{model_type}' has no such field", f"Did you mean '{near[0]}'?")
 
 
 def _cannot_load(backbone: str, error: Exception) -> Mistake:

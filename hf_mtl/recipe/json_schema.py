@@ -4,13 +4,14 @@ from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from hf_mtl.argument_fields import OF_THE_COMMAND_LINE, REFUSED
 from hf_mtl.balancing.catalogue import FAMILIES
 from hf_mtl.recipe import sections
 from hf_mtl.recipe.schema import BalancingKeys, ModelSection
 from hf_mtl.recipe.signatures import argument_texts
-from hf_mtl.tasks import Task, task_types
+from hf_mtl.tasks import task_types
 
 Schema = dict[str, Any]
 
@@ -97,7 +98,7 @@ def _tasks(definitions: Schema) -> Schema:
         metric = {"$ref": "#/$defs/MetricSpec"}
         items = {"anyOf": [{"type": "string"}, metric]}
         schema["properties"]["metrics"] = {"anyOf": [{"type": "string"}, metric, {"type": "array", "items": items}]}
-        _describe(schema["properties"]["metrics"], Task, "metrics")
+        _describe(schema["properties"]["metrics"], task, "metrics")
         texts = argument_texts(task)
         schema["properties"] = {
             key: _or_null({"description": texts[key], **value} if key in texts else value)
@@ -133,8 +134,8 @@ def _of(model: type[BaseModel], definitions: Schema) -> Schema:
 
 
 def _partial(schema: Schema) -> Schema:
-    """Without required keys: they may be inherited."""
-    return {key: value for key, value in schema.items() if key != "required"}
+    """Without required keys: they may be inherited. Which they are is kept under a keyword that checks nothing."""
+    return {"x-required" if key == "required" else key: value for key, value in schema.items()}
 
 
 def _or_null(schema: Schema) -> Schema:
@@ -147,6 +148,12 @@ def _or_null(schema: Schema) -> Schema:
 
 
 def _describe(schema: Schema, model: type[BaseModel], key: str) -> None:
-    text = model.model_fields[key].description
-    if text:
+    """Put the sentence and the default of a field into a schema that was written in place of its own."""
+    owners = [owner.model_fields for owner in model.__mro__ if issubclass(owner, BaseModel)]
+    texts = [fields[key].description for fields in owners if key in fields]
+    if text := next(filter(None, texts), None):
         schema["description"] = text
+    field = model.model_fields[key]
+    if not field.is_required():
+        default = field.get_default(call_default_factory=True)
+        schema["default"] = to_jsonable_python(default, exclude_none=True)

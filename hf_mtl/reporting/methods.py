@@ -15,6 +15,7 @@ from hf_mtl.balancing.catalogue import (
     method_facts,
     shared_options,
 )
+from hf_mtl.reporting.markdown import table
 from hf_mtl.reporting.tables import aligned
 
 _HEADER = ("source", "options = default", "needs", "costs", "scale")
@@ -43,12 +44,10 @@ def methods_table() -> str:
 
 
 def methods_markdown() -> str:
-    """The same as Markdown, for the README."""
+    """The same as Markdown, for a document."""
     parts = []
     for family in FAMILIES:
-        rows = [[family, *_HEADER], ["---"] * len(_WIDTHS), *_rows(family, code="`")]
-        lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
-        parts += ["\n".join(lines), _shared(family, code="`")]
+        parts += [table([[family, *_HEADER], *_rows(family, code="`")]), _shared(family, code="`")]
     needs = [f"- `{need}`: {text}" for need, text in NEEDS.items()]
     return "\n\n".join([*parts, "Needs (with default options):", "\n".join(needs), _words(code="`")])
 

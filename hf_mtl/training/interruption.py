@@ -30,10 +30,6 @@ AGAIN = 2.0
 """Seconds after which a second Ctrl-C is the user's: launchers pass the first one on, so that it comes twice."""
 
 
-class EvaluationLeft(Exception):
-    """An evaluation that was left, on all processes, because a signal asks to stop."""
-
-
 class Interruption:
     """The signal that has come, if any, and whether all processes know of it.
 

@@ -84,7 +84,7 @@ class Contender:
 
 
 def balancing_of(name: str, tasks: int) -> dict[str, Any]:
-    """A recipe's balancing section for a method, or a variant of one."""
+    """Write a recipe's balancing section for a method, or a variant of one."""
     if name in VARIANTS:
         return VARIANTS[name]
     options = {key: [value] * tasks for key, value in NEEDED.get(name, {}).items()}

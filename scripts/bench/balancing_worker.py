@@ -14,11 +14,9 @@ from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments
 from hf_mtl.balancing import FromGramian, GradientAggregator
+from hf_mtl.experiments.recipe_data import RecipeData
 from hf_mtl.gradients import Recomputed, Rows
 from hf_mtl.modeling import split_parameters
-from hf_mtl.recipe import load_recipe
-from hf_mtl.training.prepare import make_arguments, prepare
-from hf_mtl.training.setup import encode_splits
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,13 +33,13 @@ def forget_peak() -> None:
 
 
 def peak_megabytes() -> float:
-    """The process' peak resident memory since `forget_peak`."""
+    """Read the process' peak resident memory since `forget_peak`."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
 
 
 class Parts:
-    """Seconds of a step that equal weighting spends otherwise, by what they are for."""
+    """Measure the seconds of a step that equal weighting spends otherwise, by what they are for."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -86,7 +84,7 @@ class Paced(TrainerCallback):
         self.started = time.perf_counter()
 
     def tell(self) -> None:
-        """The step is over."""
+        """Say that the step is over."""
         say({"seconds": time.perf_counter() - self.started, "parts": dict(self.parts.seconds)})
 
 
@@ -106,20 +104,16 @@ class Told(TrainerCallback):
 
 
 def make_trainer(options: argparse.Namespace, balancing: dict[str, Any], paced: Paced) -> MultiTaskTrainer:
-    """K tasks of TweetEval with MiniLM; beyond its six, tasks are repeated under other names."""
-    quiet = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, "report_to": "none"}
-    recipe = load_recipe(ROOT / "recipes" / "tweeteval" / "local-base.yaml", ["tasks.sentiment.max_rows=4000"])
-    args = make_arguments(recipe, early_stopping_patience=None, use_cpu=True, **quiet)
-    prepared = prepare(recipe, args, None)
-    model = prepared.new_model()
-    rows = encode_splits(prepared.split("train"), model.tasks, prepared.tokenizer, model.config.max_length, "train")
+    """Train K tasks of TweetEval with MiniLM; beyond its six, tasks are repeated under other names."""
+    data = RecipeData(ROOT / "recipes" / "tweeteval" / "local-base.yaml", ["tasks.sentiment.max_rows=4000"])
+    rows = data.encode("train")
     names = list(rows)
     chosen = {f"{names[i % len(names)]}{i // len(names) or ''}": names[i % len(names)] for i in range(options.tasks)}
     set_seed(0)
     model = MultiTaskModel.from_backbone(
-        recipe.model.backbone,
-        {name: model.tasks[source] for name, source in chosen.items()},
-        max_length=model.config.max_length,
+        data.recipe.model.backbone,
+        {name: data.tasks[source] for name, source in chosen.items()},
+        max_length=data.max_length,
         head="linear",  # all of the encoder that is trained is below the features, as TorchJD needs it
         lora={"rank": 8} if options.lora else None,
     )
@@ -136,7 +130,7 @@ def make_trainer(options: argparse.Namespace, balancing: dict[str, Any], paced: 
             disable_tqdm=True,
         ),
         train_dataset={name: rows[source] for name, source in chosen.items()},
-        processing_class=prepared.tokenizer,
+        processing_class=data.tokenizer,
         mixture={"temperature": "uniform"},
         balancing={"gradients": {"log_every": 0}, **balancing},
         callbacks=[paced],
@@ -175,7 +169,7 @@ def torchjd_aggregator(name: str, tasks: int) -> Any:
 
 
 def train_torchjd(options: argparse.Namespace) -> None:
-    """The same model and batches in a loop around TorchJD, with the Trainer's optimizer and clipping."""
+    """Train on the same batches in a loop around TorchJD, with the Trainer's optimizer and clipping."""
     from torchjd.autojac import jac_to_grad, mtl_backward
 
     trainer = make_trainer(options, {}, Paced())

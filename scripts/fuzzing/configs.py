@@ -18,9 +18,9 @@ from transformers.utils import logging
 
 from hf_mtl import MultiTaskConfig, MultiTaskModel, Regression, SequenceClassification
 from hf_mtl.errors import UserError
+from hf_mtl.inference.manifest import seal
+from hf_mtl.inference.runs import load_model
 from hf_mtl.modeling.backbone import load_encoder_config
-from hf_mtl.training.checkpoint import seal
-from hf_mtl.training.evaluate_run import load_model
 
 _SIZES = {"vocab_size": 66, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 _SIZES |= {"intermediate_size": 24, "max_position_embeddings": 40, "pad_token_id": 0}

@@ -15,7 +15,7 @@ from hf_mtl.errors import UserError
 from hf_mtl.recipe import load_recipe, sections
 from hf_mtl.recipe.yaml_source import Origin, dump_yaml, parse_yaml
 from hf_mtl.tasks import task_types
-from hf_mtl.training.prepare import make_arguments
+from hf_mtl.training.run.prepare import make_arguments
 
 _LONGEST_MESSAGE = 200_000  # characters
 _ROOT = Path(__file__).parents[2]

@@ -6,31 +6,37 @@ The budget: MiniLM with its lower four layers frozen, 400 steps of 32 rows (ever
 of a task, another draw for each seed. Equal weighting has more seeds than the others, to show what chance does.
 """
 
-import argparse
-import shutil
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import numpy as np
-from frozen_study import FrozenStudy, Splits
-from study import ROOT, Results, study_parser, work_through
+import where
 
 from hf_mtl.balancing import available
 from hf_mtl.evaluation import aggregate
+from hf_mtl.experiments.draws import Splits, draw, sample
+from hf_mtl.experiments.frozen_recipe import FrozenRecipe, Trained
+from hf_mtl.experiments.results import Record
+from hf_mtl.experiments.study import Study, StudySettings
+from hf_mtl.experiments.watchers import LearningCurve
 
+RECIPE = where.RECIPES / "affecteval" / "local-base.yaml"
 BASELINE = "ew"
 # Weights and signs are the user's to choose, and `cost` trains for two epochs more.
 LEFT_OUT = ("fixed", "ngdiff", "cost")
+# What the results keep of a log record: losses, weights, cosines and conflicts.
+KEPT = ("loss/", "weight/", "aggregator_weight/", "gradient_", "conflict_rate")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(StudySettings):
     """What is the same in every arm."""
 
     steps: int = 400
     rows: int = 3000  # training rows of a task
+    seeds: tuple[int, ...] = (0, 1)
+    baseline_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     evaluations: int = 4
     frozen_layers: int = 4
     rows_per_step: int = 32
@@ -38,12 +44,16 @@ class Settings:
     test_rows: int = 1000
     learning_rate: float = 5e-4
     head_learning_rate: float = 1e-3
-    seeds: tuple[int, ...] = (0, 1)
-    baseline_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+
+    def fitted(self) -> Self:
+        """Score a try on no more rows than it trains on, and give its baseline no more seeds than the others."""
+        limits = {count: min(getattr(self, count), self.rows) for count in ("validation_rows", "test_rows")}
+        is_try = len(self.seeds) < len(Settings.seeds)
+        return replace(self, **limits, baseline_seeds=self.seeds if is_try else self.baseline_seeds)
 
 
 def arms() -> dict[str, dict[str, Any]]:
-    """The balancing section of every arm."""
+    """Write the balancing section of every arm."""
     found: dict[str, dict[str, Any]] = {BASELINE: {"weighting": "ew"}}
     for name, family in available().items():
         if name not in (BASELINE, *LEFT_OUT):
@@ -57,33 +67,28 @@ def arms() -> dict[str, dict[str, Any]]:
     return found
 
 
-class Benchmark:
+class Bench:
     """The rows of all tasks, those of one seed at a time."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self.study = FrozenStudy(ROOT / "recipes" / "affecteval" / "local-base.yaml", settings.frozen_layers)
-        self.train = self.study.encode("train")
-        self.validation = self.study.some("validation", settings.validation_rows)
-        self.test = self.study.some("test", settings.test_rows)
-        self._seed: int | None = None
-        self._sample: Splits = {}
+        self.recipe = FrozenRecipe(RECIPE, settings.frozen_layers)
+        self.pool = self.recipe.encode("train")
+        self.validation = sample(self.recipe.encode("validation"), settings.validation_rows)
+        self.test = sample(self.recipe.encode("test"), settings.test_rows)
+        self.train_rows = lru_cache(maxsize=1)(self._train_rows)
 
-    def sample(self, seed: int) -> Splits:
-        """The training rows of a seed, the same for all arms, encoded."""
-        if seed != self._seed:
-            self._seed, self._sample = seed, {}
-            for task, split in self.train.items():
-                rows = np.random.default_rng([seed, *task.encode()]).permutation(len(split))
-                self._sample[task] = split.select(rows[: self.settings.rows])
-            self.study.warm(self._sample)
-        return self._sample
+    def _train_rows(self, seed: int) -> Splits:
+        """Draw the training rows of a seed, the same for all arms, and encode them."""
+        rows = draw(self.pool, dict.fromkeys(self.pool, self.settings.rows), seed)
+        self.recipe.warm(rows)
+        return rows
 
 
-def train(benchmark: Benchmark, balancing: dict[str, Any], tasks: list[str], seed: int, folder: Path) -> Any:
-    """Train some tasks and give the Trainer, with the best evaluation's parameters, and its progress."""
-    settings = benchmark.settings
-    share = len(tasks) / len(benchmark.study.tasks)
+def train(bench: Bench, balancing: dict[str, Any], tasks: list[str], seed: int, folder: Path) -> Trained:
+    """Train some tasks."""
+    settings = bench.settings
+    share = len(tasks) / len(bench.recipe.tasks)
     arguments = {
         "output_dir": str(folder),
         "max_steps": settings.steps,
@@ -96,72 +101,41 @@ def train(benchmark: Benchmark, balancing: dict[str, Any], tasks: list[str], see
         "per_device_train_batch_size": round(settings.rows_per_step * share),
         "seed": seed,
     }
-    found = benchmark.study.train(
-        benchmark.study.model(tasks, seed),
-        benchmark.sample(seed),
-        benchmark.validation,
-        "eval_average",
-        "eval_loss",
+    return bench.recipe.train(
+        bench.recipe.model(tasks, seed),
+        (bench.train_rows(seed), bench.validation),
+        LearningCurve("eval_average", "eval_loss"),
         arguments,
         mixture={"temperature": "uniform"},
         balancing={"reduction": "tasks", **balancing},
     )
-    shutil.rmtree(folder, ignore_errors=True)
-    return found
 
 
-def run(benchmark: Benchmark, arm: str, seed: int, results: Results, work: Path) -> dict[str, Any]:
-    """One run of an arm: one model, or one for each task."""
-    settings, tasks = benchmark.settings, list(benchmark.study.tasks)
-    key = {"arm": arm, "seed": seed, "steps": settings.steps, "rows": settings.rows}
-    started, scores, points, log = time.time(), {}, [], []
+def measure(bench: Bench, arm: str, seed: int, folder: Path) -> Record:
+    """Do one run of an arm: one model, or one for each task."""
+    tasks = list(bench.recipe.tasks)
+    scores: dict[str, dict[str, float]] = {}
+    points, log = [], []
     for group in [[task] for task in tasks] if arm == "single tasks" else [tasks]:
-        trainer, progress = train(benchmark, arms()[arm], group, seed, work / "trainer" / f"{arm}-{seed}")
-        trainer.predict({task: benchmark.test[task] for task in group})
-        scores |= trainer.scores.tasks
-        points.append(progress.points)
-        log += [kept(item) for item in trainer.state.log_history if "loss" in item]
-    record = {
-        **key,
-        "points": points,
-        "test": scores,
-        **aggregate(scores, {task: benchmark.study.tasks[task] for task in scores}),
-        "log": log,
-        "seconds": round(time.time() - started, 1),
-    }
-    print(f"{key}: average {record['average']:.4f}, worst {record['worst']:.4f}, {record['seconds']} s", flush=True)
-    return results.add(record)
+        trained = train(bench, arms()[arm], group, seed, folder)
+        scores |= trained.predict({task: bench.test[task] for task in group}).scores
+        points.append(trained.curve.points)
+        log += trained.log(lambda key: key.startswith(KEPT))
+    of_scores = {task: bench.recipe.tasks[task] for task in scores}
+    return {"points": points, "test": scores, **aggregate(scores, of_scores), "log": log}
 
 
-def kept(item: dict[str, float]) -> dict[str, float]:
-    """What the results keep of a log record: losses, weights, cosines and conflicts."""
-    prefixes = ("loss/", "weight/", "aggregator_weight/", "gradient_", "conflict_rate")
-    return {key: round(value, 5) for key, value in item.items() if key == "step" or key.startswith(prefixes)}
+def say(record: Record) -> str:
+    """Put a finished run in words."""
+    return f"average {record['average']:.4f}, worst {record['worst']:.4f}, {record['seconds']} s"
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options of the study and of its report."""
-    return study_parser("balancing", Settings, "a task", description)
-
-
-def chosen(options: argparse.Namespace) -> Settings:
-    """The settings of the study; a try is not scored on more rows than it trains on."""
-    limits = {count: min(getattr(Settings, count), options.rows) for count in ("validation_rows", "test_rows")}
-    seeds = {"seeds": Settings.seeds[: options.seeds]}
-    if options.seeds < len(Settings.seeds):
-        seeds["baseline_seeds"] = seeds["seeds"]
-    return Settings(steps=options.steps, rows=options.rows, **seeds, **limits)
-
-
-def plan(settings: Settings) -> dict[int, list[str]]:
-    """The arms of each seed."""
+def arms_of_seeds(settings: Settings) -> dict[int, list[str]]:
+    """List the arms of each seed."""
     return {seed: list(arms()) if seed in settings.seeds else [BASELINE] for seed in settings.baseline_seeds}
 
 
-def main() -> None:
-    """Do what is left of the study."""
-    work_through(parser(__doc__), chosen, plan, Benchmark, run)
-
+STUDY = Study(where.places("balancing"), Settings(), "a task", arms_of_seeds, Bench, measure, say)
 
 if __name__ == "__main__":
-    main()
+    STUDY.work(__doc__)

@@ -3,19 +3,18 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from balancing import BASELINE, arms, chosen, parser
-from comparisons import Record, Runs, plus_minus, runs_by_arm
-from study import ROOT
+from balancing import BASELINE, RECIPE, STUDY, arms
 
 from hf_mtl.evaluation import task_score
+from hf_mtl.experiments.comparisons import Runs
+from hf_mtl.experiments.report import Report, Table, plus_minus
+from hf_mtl.experiments.results import Record
 from hf_mtl.recipe import load_recipe
-from hf_mtl.reporting.json_files import read_jsonl
-from hf_mtl.reporting.tables import aligned
 from hf_mtl.tasks import Task
 
 
-def scores_table(runs: Runs, tasks: Mapping[str, Task]) -> str:
-    """Test scores of every arm in percent, its average beside equal weighting's on the same seeds, and its time."""
+def scores_table(runs: Runs, tasks: Mapping[str, Task]) -> Table:
+    """Show test scores of every arm in percent, its average beside equal weighting's on its seeds, and its time."""
     equal = {record["seed"]: record for record in runs[BASELINE]}
     base = np.mean([seconds(record) for record in runs[BASELINE]])
     rows = []
@@ -29,24 +28,23 @@ def scores_table(runs: Runs, tasks: Mapping[str, Task]) -> str:
         rate = f"{100 * np.mean(conflicts):.0f}%" if conflicts else ""
         time = f"{np.mean([seconds(record) for record in mine]) / base:.2f}"
         rows.append([arm, str(len(mine)), *each, average, differences, rate, time])
-    heading = ["method", "n", *tasks, "average", "beside ew, each seed", "conflicts", "time"]
-    return aligned([heading, *rows], left=1)
+    return Table(["method", "n", *tasks, "average", "beside ew, each seed", "conflicts", "time"], rows)
 
 
 def beside(records: Sequence[Record], equal: Mapping[int, Record]) -> np.ndarray:
-    """Points of the average above equal weighting with the same seed, of every run."""
+    """Count the points of the average above equal weighting with the same seed, of every run."""
     return np.array([100 * (record["average"] - equal[record["seed"]]["average"]) for record in records])
 
 
 def chance(records: Sequence[Record]) -> str:
-    """What another seed alone does to equal weighting."""
+    """Say what another seed alone does to equal weighting."""
     averages = [100 * record["average"] for record in records]
     spread = np.std(averages, ddof=1)
     return f"Equal weighting over {len(averages)} seeds: {plus_minus(averages)}, standard deviation {spread:.2f}."
 
 
 def agreement(records: Sequence[Record]) -> str:
-    """Mean cosine of each pair of tasks, over the records of some runs."""
+    """Average the cosine of each pair of tasks, over the records of some runs."""
     found: dict[str, list[float]] = {}
     for record in records:
         for item in record["log"]:
@@ -57,20 +55,23 @@ def agreement(records: Sequence[Record]) -> str:
 
 
 def seconds(record: Record) -> float:
-    """Seconds of the optimizer steps of a run."""
+    """Add up the seconds of the optimizer steps of a run."""
     return float(sum(points[-1]["seconds"] for points in record["points"]))
 
 
 def main() -> None:
-    """Print the table."""
-    options = parser(__doc__).parse_args()
-    settings = chosen(options)
-    runs = runs_by_arm(read_jsonl(options.results), list(arms()), settings.steps, settings.rows)
+    """Print the table, and write it into the study's README if that is asked for."""
+    options = STUDY.parser(__doc__).parse_args()
+    runs = STUDY.runs(options, list(arms()))
     if BASELINE not in runs:
         raise SystemExit(f"{options.results} has no runs of equal weighting with this budget yet")
-    print(chance(runs[BASELINE]))
-    print(agreement(runs["sum"]) if "sum" in runs else "")
-    print(scores_table(runs, dict(load_recipe(ROOT / "recipes" / "affecteval" / "local-base.yaml").tasks)))
+    report = Report()
+    report.add(chance(runs[BASELINE]), gap=0)
+    report.add(agreement(runs["sum"]) if "sum" in runs else "", gap=0)
+    report.add(scores_table(runs, dict(load_recipe(RECIPE).tasks)), gap=0)
+    print(report.text())
+    if options.readme:
+        report.write(options.readme, "scripts/reproduce_balancing --report --readme")
 
 
 if __name__ == "__main__":

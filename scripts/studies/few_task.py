@@ -9,24 +9,27 @@ two cores. What the frozen layers give for a text is computed once and remembere
 forward out; its floating point operations count it in every step, as a run without the memory has it.
 """
 
-import argparse
-import shutil
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from frozen_study import FrozenStudy, Splits
-from study import ROOT, Results, study_parser, work_through
-from transformers import TrainerCallback
+import where
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from hf_mtl.data.imbalance import Imbalance, imbalanced_rows
-from hf_mtl.evaluation import aggregate, realised_vs_target
+from hf_mtl.evaluation import aggregate
+from hf_mtl.experiments.draws import Splits, sample
+from hf_mtl.experiments.frozen_recipe import FrozenRecipe, Trained
+from hf_mtl.experiments.imbalance import Imbalance, imbalanced_rows
+from hf_mtl.experiments.mixture_fit import realised_vs_target
+from hf_mtl.experiments.results import Record
+from hf_mtl.experiments.study import Study, StudySettings
+from hf_mtl.experiments.watchers import LearningCurve, Watcher
 from hf_mtl.recipe import load_recipe
 
-RECIPES = ROOT / "recipes" / "few_task"
+RECIPES = where.RECIPES / "few_task"
 RATIO = {"sentiment": 8, "emotion": 1, "irony": 1}
 # Arms and the recipes whose mixture, weighting and schedules they have.
 ARMS = {
@@ -37,14 +40,17 @@ ARMS = {
     "learned_dro": "alt-temp-learned-dro",
     "learned_literal": "alt-temp-learned",
 }
+# What the results keep of a log record: losses, shares, weights and temperatures of the tasks, and frozen groups.
+KEPT = ("loss/", "share/", "weight/", "temperature/", "frozen/")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(StudySettings):
     """What is the same in every arm."""
 
     steps: int = 600  # backward passes
     rows: int = 500  # training rows of a task with a ratio of 1
+    seeds: tuple[int, ...] = (42, 43, 44, 45, 46)
     evaluations: int = 6  # each after as many phases of the heads as of the encoder
     frozen_layers: int = 4
     rows_per_step: int = 32
@@ -54,67 +60,67 @@ class Settings:
     # The recipes' runs move the temperatures 179 times by 0.05 x the gradient; 60 times by this is as far.
     temperature_every: int = 10
     temperature_rate: float = 0.15
-    seeds: tuple[int, ...] = (42, 43, 44, 45, 46)
+
+    def fitted(self) -> Self:
+        """Score a try on no more rows than its large task trains on."""
+        largest = max(RATIO.values()) * self.rows
+        limits = {count: min(getattr(self, count), largest) for count in ("validation_rows", "test_rows")}
+        return replace(self, **limits)
 
 
-class Targets(TrainerCallback):
-    """The probabilities that each step was drawn with."""
+class Targets(Watcher):
+    """Remember the probabilities that each step was drawn with."""
 
     def __init__(self) -> None:
-        self.trainer: Any = None
         self.steps = 0
         self._windows: dict[int, np.ndarray] = {}
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Note the window that the planner is at; it may be a step ahead."""
         window = self.trainer.steps.state
         self._windows[window.start] = window.probabilities.copy()
         self.steps = state.global_step + 1
 
     def mean(self) -> dict[str, float]:
-        """Mean probability of each task over the steps."""
+        """Average the probability of each task over the steps."""
         width = self.trainer.args.window_steps
         each = [self._windows[step // width * width] for step in range(self.steps)]
         return dict(zip(self.trainer.mixture.sizes, np.mean(each, axis=0).tolist(), strict=True))
 
 
-class Benchmark:
+class Bench:
     """The rows of the three tasks, and those of a seed at the imbalance ratio."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self.study = FrozenStudy(RECIPES / "local-base.yaml", settings.frozen_layers)
-        self.train = self.study.encode("train")
-        self.validation = self.study.some("validation", settings.validation_rows)
-        self.test = self.study.some("test", settings.test_rows)
-        self._seed: int | None = None
-        self._sample: Splits = {}
-        self._imbalance: Imbalance | None = None
+        self.recipe = FrozenRecipe(RECIPES / "local-base.yaml", settings.frozen_layers)
+        self.pool = self.recipe.encode("train")
+        self.validation = sample(self.recipe.encode("validation"), settings.validation_rows)
+        self.test = sample(self.recipe.encode("test"), settings.test_rows)
+        self.train_rows = lru_cache(maxsize=1)(self._train_rows)
 
-    def sample(self, seed: int) -> tuple[Splits, Imbalance]:
-        """The training rows of a seed, the same for all arms, encoded."""
-        if seed != self._seed or self._imbalance is None:
-            tasks = self.study.tasks
-            strata = {name: tasks[name].strata(split.labels) for name, split in self.train.items()}
-            self._seed, self._imbalance = seed, imbalanced_rows(strata, RATIO, seed, self.settings.rows)
-            self._sample = {task: self.train[task].select(rows) for task, rows in self._imbalance.rows.items()}
-            self.study.warm(self._sample)
-        return self._sample, self._imbalance
+    def _train_rows(self, seed: int) -> tuple[Splits, Imbalance]:
+        """Draw the training rows of a seed, the same for all arms, and encode them."""
+        tasks = self.recipe.tasks
+        strata = {task: tasks[task].strata(split.labels) for task, split in self.pool.items()}
+        imbalance = imbalanced_rows(strata, RATIO, seed, self.settings.rows)
+        rows = {task: self.pool[task].select(chosen) for task, chosen in imbalance.rows.items()}
+        self.recipe.warm(rows)
+        return rows, imbalance
 
 
 def learned(mixture: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """A recipe's mixture, with learned temperatures that move as far in this run as in the recipe's."""
+    """Give a recipe's mixture learned temperatures that move as far in this run as in the recipe's."""
     if "learn" not in mixture:
         return dict(mixture)
     pace = {"every": settings.temperature_every, "lr": settings.temperature_rate}
     return {**mixture, "learn": {**mixture["learn"], **pace}}
 
 
-def train(benchmark: Benchmark, arm: str, seed: int, work: Path) -> Any:
-    """Train one arm and give its Trainer, with the best evaluation's parameters, its progress and its targets."""
-    settings, (rows, _) = benchmark.settings, benchmark.sample(seed)
-    recipe = load_recipe(RECIPES / f"{ARMS[arm]}.yaml")
-    folder = work / "trainer" / f"{arm}-{seed}"
+def train(bench: Bench, arm: str, seed: int, folder: Path, targets: Targets) -> Trained:
+    """Train one arm."""
+    settings, (rows, _) = bench.settings, bench.train_rows(seed)
+    method = load_recipe(RECIPES / f"{ARMS[arm]}.yaml")
     arguments = {
         "output_dir": str(folder),
         "max_steps": settings.steps,
@@ -130,61 +136,45 @@ def train(benchmark: Benchmark, arm: str, seed: int, work: Path) -> Any:
         "window_steps": settings.temperature_every,
         "seed": seed,
     }
-    targets = Targets()
-    trainer, progress = benchmark.study.train(
-        benchmark.study.model(list(RATIO), seed),
-        rows,
-        benchmark.validation,
-        "eval_macro",
-        "eval_loss",
+    return bench.recipe.train(
+        bench.recipe.model(list(RATIO), seed),
+        (rows, bench.validation),
+        LearningCurve("eval_macro", "eval_loss"),
         arguments,
-        mixture=learned(recipe.mixture.options(), settings),
-        balancing=recipe.balancing.options(),
-        schedules=[item.model_dump(exclude_unset=True) for item in recipe.schedules],
-        watchers=[targets],
+        [targets],
+        mixture=learned(method.mixture.options(), settings),
+        balancing=method.balancing.options(),
+        schedules=[item.model_dump(exclude_unset=True) for item in method.schedules],
     )
-    shutil.rmtree(folder, ignore_errors=True)
-    return trainer, progress, targets
 
 
-def run(benchmark: Benchmark, arm: str, seed: int, results: Results, work: Path) -> dict[str, Any]:
-    """One run of an arm."""
-    settings = benchmark.settings
-    key = {"arm": arm, "seed": seed, "steps": settings.steps, "rows": settings.rows}
-    if found := results.find(**key):
-        return found
-    started = time.time()
-    trainer, progress, targets = train(benchmark, arm, seed, work)
-    trainer.predict(benchmark.test)
-    scores = trainer.scores.tasks
+def measure(bench: Bench, arm: str, seed: int, folder: Path) -> Record:
+    """Do one run of an arm."""
+    targets = Targets()
+    trained = train(bench, arm, seed, folder, targets)
+    scores, trainer = trained.predict(bench.test).scores, trained.trainer
     drawn = dict(zip(trainer.mixture.sizes, trainer.signals.rows.tolist(), strict=True))
     target = targets.mean()
-    imbalance = benchmark.sample(seed)[1]
-    record = {
-        **key,
-        "points": progress.points,
-        "best": max(progress.points, key=lambda point: point["score"]),
+    imbalance = bench.train_rows(seed)[1]
+    return {
+        "points": trained.curve.points,
+        "best": trained.curve.best,
         "test": scores,
-        **aggregate(scores, {task: benchmark.study.tasks[task] for task in scores}),
+        **aggregate(scores, {task: bench.recipe.tasks[task] for task in scores}),
         "budget": trainer.budget.record(),
         "drawn": {"rows": drawn, "target": target, **vars(realised_vs_target(drawn, target))},
         "imbalance": {"unit": imbalance.unit, "tv": imbalance.total_variation, "kl": imbalance.kl},
-        "log": [kept(item) for item in trainer.state.log_history if "loss" in item],
-        "seconds": round(time.time() - started, 1),
+        "log": trained.log(lambda key: key.startswith(KEPT)),
     }
-    print(f"{key}: macro {record['macro']:.4f}, worst {record['worst']:.4f}, {record['seconds']} s", flush=True)
-    print(drawn_line(record), flush=True)
-    return results.add(record)
 
 
-def kept(item: Mapping[str, float]) -> dict[str, float]:
-    """What the results keep of a log record: shares, weights and temperatures of the tasks, and their losses."""
-    prefixes = ("loss/", "share/", "weight/", "temperature/", "frozen/")
-    return {key: round(value, 5) for key, value in item.items() if key == "step" or key.startswith(prefixes)}
+def say(record: Record) -> str:
+    """Put a finished run in words."""
+    return f"macro {record['macro']:.4f}, worst {record['worst']:.4f}, {record['seconds']} s\n{drawn_line(record)}"
 
 
-def drawn_line(record: Mapping[str, Any]) -> str:
-    """How the tasks of a run were drawn, and how far that is from the mixture's probabilities."""
+def drawn_line(record: Record) -> str:
+    """Say how the tasks of a run were drawn, and how far that is from the mixture's probabilities."""
     drawn = record["drawn"]
     rows = " ".join(f"{task} {count:.0f}" for task, count in drawn["rows"].items())
     target = "/".join(f"{share:.4f}" for share in drawn["target"].values())
@@ -194,22 +184,12 @@ def drawn_line(record: Mapping[str, Any]) -> str:
     return f"{record['arm']} {record['seed']}: drew {rows}; target {target}; {distances}, {test}; {built}"
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options of the study and of its report."""
-    return study_parser("few_task", Settings, "a small task", description)
+def arms_of_seeds(settings: Settings) -> dict[int, list[str]]:
+    """List the arms of each seed."""
+    return {seed: list(ARMS) for seed in settings.seeds}
 
 
-def chosen(options: argparse.Namespace) -> Settings:
-    """The settings of the study; a try is not scored on more rows than its large task trains on."""
-    largest = max(RATIO.values()) * options.rows
-    limits = {count: min(getattr(Settings, count), largest) for count in ("validation_rows", "test_rows")}
-    return Settings(steps=options.steps, rows=options.rows, seeds=Settings.seeds[: options.seeds], **limits)
-
-
-def main() -> None:
-    """Do what is left of the study."""
-    work_through(parser(__doc__), chosen, lambda settings: dict.fromkeys(settings.seeds, ARMS), Benchmark, run)
-
+STUDY = Study(where.places("few_task"), Settings(), "a small task", arms_of_seeds, Bench, measure, say)
 
 if __name__ == "__main__":
-    main()
+    STUDY.work(__doc__)

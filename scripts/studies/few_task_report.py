@@ -1,18 +1,16 @@
 """Tables and figure of the few-task study, from its results file."""
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from comparisons import Runs, contrasts_table, plus_minus, runs_by_arm
-from few_task import ARMS, RATIO, drawn_line, parser
+from few_task import ARMS, RATIO, STUDY, drawn_line
 
-from hf_mtl.evaluation import mean_interval
-from hf_mtl.reporting.json_files import read_jsonl
+from hf_mtl.experiments.comparisons import Runs, contrasts
+from hf_mtl.experiments.report import Report, Table, contrasts_table, plus_minus
+from hf_mtl.experiments.results import Record
+from hf_mtl.experiments.statistics import mean_interval
 from hf_mtl.reporting.style import label_panel, new_figure, save, task_styles
-from hf_mtl.reporting.tables import aligned
 
 # Every method beside JOINT, and the paper's primary method beside what it is made of.
 CONTRASTS = [
@@ -25,13 +23,13 @@ CONTRASTS = [
 SUMMARIES = ("macro", "worst")
 
 
-def percent(name: str, record: Mapping[str, Any]) -> float:
-    """A summary of a run's test scores, in %."""
+def percent(name: str, record: Record) -> float:
+    """Read a summary of a run's test scores, in %."""
     return 100 * float(record[name])
 
 
-def scores_table(runs: Runs) -> str:
-    """Mean and 95% interval of macro and worst task, and the tasks' own scores."""
+def scores_table(runs: Runs) -> Table:
+    """Show macro and worst task with their 95% intervals, and the tasks' own scores."""
     rows = []
     for arm, mine in runs.items():
         row = [arm, str(len(mine)), *(plus_minus([percent(name, r) for r in mine]) for name in SUMMARIES)]
@@ -40,11 +38,11 @@ def scores_table(runs: Runs) -> str:
             values = [next(value for key, value in record["test"][task].items() if key != "loss") for record in mine]
             row.append(f"{100 * np.mean(values):.1f}")
         rows.append(row)
-    return aligned([["arm", "n", *SUMMARIES, *RATIO], *rows], left=1)
+    return Table(["arm", "n", *SUMMARIES, *RATIO], rows)
 
 
-def budget_table(runs: Runs) -> str:
-    """What a run of each arm spent, and where the draws and temperatures ended."""
+def budget_table(runs: Runs) -> Table:
+    """Show what a run of each arm spent, and where the draws and temperatures ended."""
     rows = []
     for arm, mine in runs.items():
         logs = [record["log"][-1] for record in mine]
@@ -55,24 +53,27 @@ def budget_table(runs: Runs) -> str:
         ]
         shares = [np.mean([log[f"share/{task}"] for log in logs]) for task in RATIO]
         budget = [record["budget"] for record in mine]
+        flops = np.mean([spent["flops"] for spent in budget])
+        seconds = np.mean([record["points"][-1]["seconds"] for record in mine])
+        selected = np.mean([record["best"]["step"] for record in mine])
         rows.append(
             [
                 arm,
                 f"{budget[0]['backward_passes']}",
                 f"{budget[0]['encoder_backward_passes']}",
-                f"{np.mean([spent['flops'] for spent in budget]) / 1e12:.3g}",
-                f"{np.mean([record['points'][-1]['seconds'] for record in mine]):.0f}",
-                f"{np.mean([record['best']['step'] for record in mine]):.0f}",
+                f"{flops / 1e12:.3g}",
+                f"{seconds:.0f}",
+                f"{selected:.0f}",
                 " ".join(f"{share:.2f}" for share in shares),
                 " ".join(f"{tau:.2f}" for tau in taus),
             ]
         )
     header = ["arm", "backwards", "of encoder", "TFLOP", "seconds", "selected at", "last shares", "last tau"]
-    return aligned([header, *rows], left=1)
+    return Table(header, rows)
 
 
 def figure(path: Path, runs: Runs) -> None:
-    """Macro and worst task of every arm with their intervals, and the learned temperatures over time."""
+    """Draw macro and worst task of every arm with their intervals, and the learned temperatures over time."""
     learned = [arm for arm in runs if any("temperature/" in key for key in runs[arm][0]["log"][-1])]
     drawing, (top, *rest) = new_figure(1 + len(learned), 4, by_step=False)
     for offset, (name, colour) in enumerate(zip(SUMMARIES, ("#0072B2", "#D55E00"), strict=True)):
@@ -98,23 +99,28 @@ def figure(path: Path, runs: Runs) -> None:
 
 
 def main() -> None:
-    """Print every table that the results allow, and draw the figure."""
-    options = parser(__doc__).parse_args()
-    runs = runs_by_arm(read_jsonl(options.results), list(ARMS), options.steps, options.rows)
+    """Print every table that the results allow, draw the figure, and write the README if that is asked for."""
+    options = STUDY.parser(__doc__).parse_args()
+    runs = STUDY.runs(options, list(ARMS))
     if not runs:
         raise SystemExit(f"{options.results}: no run with these steps and rows")
-    print(f"\nTest scores, %: mean over seeds with its 95% interval\n\n{scores_table(runs)}")
+    report = Report()
+    report.add("Test scores, %: mean over seeds with its 95% interval")
+    report.add(scores_table(runs))
     for name in SUMMARIES:
-        print(f"\n{contrasts_table(runs, CONTRASTS, partial(percent, name), f'points of {name}')}")
-    print(f"\n{budget_table(runs)}")
-    print(
-        "\nOperations count the frozen layers' forward; seconds leave it out (it is remembered), and evaluations too."
+        report.add(contrasts_table(contrasts(runs, CONTRASTS, partial(percent, name)), f"points of {name}"))
+    report.add(budget_table(runs))
+    report.add(
+        "Operations count the frozen layers' forward; seconds leave it out (it is remembered), and evaluations too."
     )
+    print(report.text())
     print("\nRealised draws against the mixture:")
     print("\n".join(drawn_line(record) for mine in runs.values() for record in mine))
     path = options.work / "few_task.png"
     figure(path, runs)
     print(f"\nFigure: {path}")
+    if options.readme:
+        report.write(options.readme, "scripts/reproduce_few_task --report --readme")
 
 
 if __name__ == "__main__":

@@ -3,30 +3,28 @@
 Run it through scripts/reproduce_vip. Finished runs are in the results file and are skipped.
 """
 
-import argparse
 import time
-from collections.abc import Mapping, Sequence
+from argparse import ArgumentParser
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from frozen_features import FrozenFeatures, use_frozen_features
-from study import KeepBest, Results, claim
-from transformers import set_seed
+import where
 
-from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments
-from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.evaluation import aggregate
+from hf_mtl.experiments.claims import claim
+from hf_mtl.experiments.draws import Splits, draw, sample
+from hf_mtl.experiments.frozen_recipe import FrozenRecipe, Trained
+from hf_mtl.experiments.results import Record, Results
+from hf_mtl.experiments.watchers import GiveUp, LearningCurve
 from hf_mtl.recipe import load_recipe
 from hf_mtl.tasks import Task
-from hf_mtl.training.prepare import Prepared, make_arguments, prepare
-from hf_mtl.training.setup import encode_splits
 
-ROOT = Path(__file__).resolve().parents[2]
-DEFAULT_WORK = ROOT / "runs" / "reproduce_vip"
-DEFAULT_RESULTS = Path(__file__).parent / "results" / "vip.jsonl"
+PLACES = where.places("vip")
 # The paper's beta for BERT, which MiniLM is one of (table 8).
 PAPER_BETA = {"tweeteval": 0.001, "affecteval": 0.1}
 PAPER_DROPOUT = {"tweeteval": 0.2, "affecteval": 0.0}
@@ -55,7 +53,7 @@ class Settings:
 
 
 def arms(benchmark: str) -> dict[str, dict[str, Any]]:
-    """Head and weighting of every arm.
+    """Write head and weighting of every arm.
 
     Budgets are checked: ``long`` arms have twice the steps, and one seed. On AffectEval, where ``long`` ones still
     gain, ``x4`` arms have four times the steps and all seeds.
@@ -81,159 +79,116 @@ def arms(benchmark: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-class Benchmark:
+class Bench:
     """One benchmark's rows, tokenised once, and its frozen features, computed once."""
 
     def __init__(self, name: str, settings: Settings):
         self.name = name
         self.settings = settings
-        only_scoring = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
-        recipe = load_recipe(ROOT / "recipes" / name / "local-base.yaml")
-        args = make_arguments(recipe, early_stopping_patience=None, report_to="none", use_cpu=True, **only_scoring)
-        self.prepared: Prepared = prepare(recipe, args, None)
-        model = self.prepared.new_model()
-        self.tasks = model.tasks
-        self.max_length = model.config.max_length
-        self.features = FrozenFeatures(model.encoder, settings.frozen_layers, self.prepared.tokenizer.pad_token_id)
-        self.train = self._encode("train")
-        self.validation = self._some("validation", settings.validation_rows)
-        self.test = self._some("test", settings.test_rows)
+        self.recipe = FrozenRecipe(recipe_of(name), settings.frozen_layers)
+        self.pool = self.recipe.encode("train")
+        self.validation = sample(self.recipe.encode("validation"), settings.validation_rows)
+        self.test = sample(self.recipe.encode("test"), settings.test_rows)
+        self.train_rows = lru_cache(maxsize=len(settings.seeds))(self._train_rows)
 
-    def _encode(self, split: str) -> dict[str, EncodedSplit]:
-        tokenizer = self.prepared.tokenizer
-        return encode_splits(self.prepared.split(split), self.tasks, tokenizer, self.max_length, split)
+    def _train_rows(self, seed: int) -> Splits:
+        """Draw the training rows of a seed: another 20% for each, the same for all arms."""
+        rows = {task: round(self.settings.share * len(split)) for task, split in self.pool.items()}
+        return draw(self.pool, rows, seed)
 
-    def _some(self, name: str, count: int) -> dict[str, EncodedSplit]:
-        """A split of every task, of a task with more rows as many as this, the same in every run."""
+    def steps(self, tasks: list[str]) -> int:
+        """Count the steps of tasks: one alone gets those that it has together with the others, and not too few."""
+        shares = {task: len(split) ** (1 / self.settings.temperature) for task, split in self.pool.items()}
+        part = sum(shares[task] for task in tasks) / sum(shares.values())
+        return max(self.settings.fewest_steps, round(part * self.settings.steps))
+
+
+def recipe_of(benchmark: str) -> Path:
+    """Name a benchmark's recipe."""
+    return where.RECIPES / benchmark / "local-base.yaml"
+
+
+def benchmark_tasks(benchmark: str) -> Mapping[str, Task]:
+    """Read a benchmark's tasks, in order."""
+    return load_recipe(recipe_of(benchmark)).tasks
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Describe a run that is to be done.
+
+    Args:
+        bench: The benchmark.
+        arm: Name of the arm.
+        learning_rate: Its learning rate.
+        seed: Its seed.
+        better: The record of a better trial. One that is behind it is given up early, and never tested.
+    """
+
+    bench: Bench
+    arm: str
+    learning_rate: float
+    seed: int
+    better: Record | None = None
+
+    def key(self) -> dict[str, Any]:
+        """Tell what the run is known by."""
         return {
-            task: split.select(np.sort(np.random.default_rng(1).permutation(len(split))[:count]))
-            for task, split in self._encode(name).items()
+            "benchmark": self.bench.name,
+            "arm": self.arm,
+            "learning_rate": self.learning_rate,
+            "seed": self.seed,
         }
 
-    @cache  # noqa: B019
-    def sample(self, seed: int) -> dict[str, EncodedSplit]:
-        """The training rows of a seed: another draw of 20% for each, the same for all arms."""
-        found = {}
-        for task, split in self.train.items():
-            rows = np.random.default_rng([seed, *task.encode()]).permutation(len(split))
-            found[task] = split.select(rows[: round(self.settings.share * len(split))])
-        return found
-
-    def model(self, tasks: list[str], head: Any, seed: int) -> MultiTaskModel:
-        """A new model whose lower layers are the frozen features."""
-        set_seed(seed)
-        model = MultiTaskModel.from_backbone(
-            self.prepared.recipe.model.backbone,
-            {task: self.tasks[task] for task in tasks},
-            head,
-            pooling="mean",
-            max_length=self.max_length,
-            freeze=self.settings.frozen_layers,
-            dropout=PAPER_DROPOUT[self.name],
-            attn_implementation="eager",  # the fused one is slow backwards in bf16 on a CPU
-        )
-        use_frozen_features(model.encoder, self.features, self.settings.frozen_layers)
-        return model
+    def settings_of_arm(self) -> dict[str, Any]:
+        """Tell what the arm is made of."""
+        return arms(self.bench.name)[self.arm]
 
 
-def benchmark_tasks(name: str) -> dict[str, Task]:
-    """A benchmark's tasks, in order."""
-    return load_recipe(ROOT / "recipes" / name / "local-base.yaml").tasks
-
-
-def train(
-    benchmark: Benchmark,
-    arm: Mapping[str, Any],
-    tasks: list[str],
-    lr: float,
-    seed: int,
-    steps: int,
-    work: Path,
-    rival: Sequence[Sequence[float]] = (),
-) -> Any:
-    """Train one model and give its Trainer, with the best evaluation's parameters."""
-    settings = benchmark.settings
-    every = max(steps // settings.evaluations, 1)
-    model = benchmark.model(tasks, arm["head"], seed)
-    best = KeepBest(model, "eval_average", rival, settings.trial_evaluations)
-    args = MultiTaskTrainingArguments(
-        output_dir=str(work / "trainer"),
-        max_steps=steps,
-        learning_rate=lr,
-        balancing_learning_rate=settings.balancing_learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=0.1,
-        weight_decay=0.01,
-        per_device_train_batch_size=settings.rows_per_step,
-        per_device_eval_batch_size=64,
-        eval_strategy="steps",
-        eval_steps=every,
-        logging_steps=every,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        bf16=settings.bf16,
-        use_cpu=True,
-        seed=seed,
-    )
-    trainer = MultiTaskTrainer(
-        model=model,
-        args=args,
-        train_dataset={task: benchmark.sample(seed)[task] for task in tasks},
-        eval_dataset={task: benchmark.validation[task] for task in tasks},
-        processing_class=benchmark.prepared.tokenizer,
+def train(trial: Trial, tasks: list[str], place: int, folder: Path) -> Trained:
+    """Train one model, the so-many-th of its trial."""
+    bench, arm, settings = trial.bench, trial.settings_of_arm(), trial.bench.settings
+    steps = bench.steps(tasks) * arm.get("times", 1)
+    arguments = {
+        "output_dir": str(folder),
+        "max_steps": steps,
+        "eval_steps": max(steps // settings.evaluations, 1),
+        "learning_rate": trial.learning_rate,
+        "balancing_learning_rate": settings.balancing_learning_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 0.1,
+        "weight_decay": 0.01,
+        "per_device_train_batch_size": settings.rows_per_step,
+        "bf16": settings.bf16,
+        "seed": trial.seed,
+    }
+    rival = [value for _, value in trial.better["curves"][place]] if trial.better else []
+    return bench.recipe.train(
+        bench.recipe.model(tasks, trial.seed, head=arm["head"], pooling="mean", dropout=PAPER_DROPOUT[bench.name]),
+        (bench.train_rows(trial.seed), bench.validation),
+        LearningCurve("eval_average", "eval_loss"),
+        arguments,
+        [GiveUp("eval_average", rival, settings.trial_evaluations)],
         mixture={"temperature": settings.temperature},
         balancing={"weighting": arm.get("weighting", "ew"), "reduction": "tasks"},
-        callbacks=[best],
     )
-    trainer.train()
-    return trainer, best
 
 
-def run(
-    benchmark: Benchmark,
-    name: str,
-    lr: float,
-    seed: int,
-    results: Results,
-    work: Path,
-    better: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """One run of an arm: one model, or one per task for single-task learning.
-
-    A trial that loses to a ``better`` one is given up early and never tested.
-    """
-    key = {"benchmark": benchmark.name, "arm": name, "learning_rate": lr, "seed": seed}
+def run(trial: Trial, results: Results, work: Path) -> Record:
+    """Do one run of an arm, unless it is finished: one model, or one per task for single-task learning."""
+    key = trial.key()
     if found := results.find(**key):
         return found
     started = time.time()
-    settings, arm = benchmark.settings, arms(benchmark.name)[name]
-    shares = {task: len(split) ** (1 / settings.temperature) for task, split in benchmark.train.items()}
-    groups = [[task] for task in benchmark.tasks] if name == "stl" else [list(benchmark.tasks)]
-    record: dict[str, Any] = {**key, "validation": {}, "curves": [], "heads": []}
-    trained = []
-    for tasks in groups:
-        # A task alone gets the steps that it has together with the others, and not too few.
-        part = sum(shares[task] for task in tasks) / sum(shares.values())
-        steps = max(settings.fewest_steps, round(part * settings.steps)) * arm.get("times", 1)
-        rival = better["curves"][len(trained)] if better else ()
-        trainer, best = train(benchmark, arm, tasks, lr, seed, steps, work, rival)
-        trained.append((tasks, trainer))
-        record["curves"].append(best.curve)
-        record["heads"].append([head_log(item) for item in trainer.state.log_history if "loss" in item])
-    logits: dict[str, np.ndarray] = {}
-    splits = {"validation": benchmark.validation, "test": benchmark.test}
-    for split, rows in splits.items():
-        if split == "test" and better and record["validation_average"] <= better["validation_average"]:
-            break
-        record[split] = {}
-        for tasks, trainer in trained:
-            output = trainer.predict({task: rows[task] for task in tasks})
-            record[split] |= {task: trainer.scores.tasks[task] for task in tasks}
-            logits |= {f"{split}/{task}": output.predictions[task].astype(np.float32) for task in tasks}
-            logits |= {f"labels/{split}/{task}": rows[task].labels for task in tasks}
-        record[f"{split}_average"] = average(record[split], benchmark)
-    if "test" in record:
+    tasks = list(trial.bench.recipe.tasks)
+    groups = [[task] for task in tasks] if trial.arm == "stl" else [tasks]
+    trained = [train(trial, group, place, work / "trainer") for place, group in enumerate(groups)]
+    curves = [[(point["step"], point["score"]) for point in each.curve.points] for each in trained]
+    heads = [each.log(lambda name: "tau" in name or name.endswith("/kl")) for each in trained]
+    record: Record = {**key, "validation": {}, "curves": curves, "heads": heads}
+    logits = predict(record, trial.bench.validation, trained, "validation", trial.bench)
+    if trial.better is None or record["validation_average"] > trial.better["validation_average"]:
+        logits |= predict(record, trial.bench.test, trained, "test", trial.bench)
         np.savez_compressed(logits_file(work, key), **logits)
     record["seconds"] = round(time.time() - started, 1)
     print(f"{key}: {record['validation_average']:.4f} {record.get('test_average')} {record['seconds']} s", flush=True)
@@ -241,60 +196,55 @@ def run(
     return results.add(record)
 
 
+def predict(record: Record, rows: Splits, trained: list[Trained], split: str, bench: Bench) -> dict[str, np.ndarray]:
+    """Add the scores of a split to a record; return logits and labels."""
+    scores: dict[str, dict[str, float]] = {}
+    found: dict[str, np.ndarray] = {}
+    for each in trained:
+        mine = {task: rows[task] for task in each.trainer.tasks}
+        predicted = each.predict(mine)
+        scores |= {task: predicted.scores[task] for task in mine}
+        found |= {f"{split}/{task}": predicted.outputs[task].astype(np.float32) for task in mine}
+        found |= {f"labels/{split}/{task}": rows[task].labels for task in mine}
+    record[split] = scores
+    record[f"{split}_average"] = aggregate(scores, {task: bench.recipe.tasks[task] for task in scores})["average"]
+    return found
+
+
 def logits_file(work: Path, key: Mapping[str, Any]) -> Path:
-    """Where the logits of a tested run are kept."""
+    """Name the file of the logits of a tested run."""
     folder = work / "logits"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{key['benchmark']}-{key['arm']}-{key['learning_rate']}-{key['seed']}.npz"
 
 
-def head_log(item: Mapping[str, float]) -> dict[str, float]:
-    """What the heads logged in one interval."""
-    return {
-        key: round(value, 5) for key, value in item.items() if "tau" in key or key.endswith("/kl") or key == "step"
-    }
-
-
-def average(scores: Mapping[str, Mapping[str, float]], benchmark: Benchmark) -> float:
-    """Mean over tasks of the task's score."""
-    from hf_mtl.evaluation import aggregate
-
-    return aggregate(scores, {task: benchmark.tasks[task] for task in scores})["average"]
-
-
-def unit(benchmark: Benchmark, name: str, results: Results, work: Path) -> None:
+def do_arm(bench: Bench, arm: str, results: Results, work: Path) -> None:
     """Choose an arm's learning rate on the validation rows of the first seed, then run the other seeds with it."""
-    arm = arms(benchmark.name)[name]
-    first, *others = benchmark.settings.seeds[: arm.get("seeds")]
-    trials: list[dict[str, Any]] = []
-    for lr in benchmark.settings.learning_rates:
+    first, *others = bench.settings.seeds[: arms(bench.name)[arm].get("seeds")]
+    trials: list[Record] = []
+    for rate in bench.settings.learning_rates:
         better = max(trials, key=lambda record: record["validation_average"], default=None)
-        trials.append(run(benchmark, name, lr, first, results, work, better))
+        trials.append(run(Trial(bench, arm, rate, first, better), results, work))
     chosen = max(trials, key=lambda record: record["validation_average"])["learning_rate"]
     for seed in others:
-        run(benchmark, name, chosen, seed, results, work)
+        run(Trial(bench, arm, chosen, seed), results, work)
 
 
 def main() -> None:
-    """Work through all units that nobody else is at."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--benchmark", default="tweeteval", choices=list(PAPER_BETA))
-    parser.add_argument("--work", type=Path, default=DEFAULT_WORK)
-    parser.add_argument("--results", type=Path, default=DEFAULT_RESULTS)
-    parser.add_argument("--threads", type=int, default=1)
+    """Work through all arms that nobody else is at."""
+    parser = ArgumentParser(description=__doc__)
+    PLACES.add_options(parser)
+    parser.add_argument("--reverse", action="store_true", help="start with the last arm: for a second process")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     settings, results = Settings(), Results(options.results)
-    own = options.benchmark
-    other = next(name for name in PAPER_BETA if name != own)
-    for name in (own, other):
-        benchmark = None
-        units = list(arms(name))
-        for arm in units if name == own else reversed(units):
-            with claim(options.work / "claims" / f"{name}-{arm}") as mine:
-                if mine:
-                    benchmark = benchmark or Benchmark(name, settings)
-                    unit(benchmark, arm, results, options.work)
+    every = [(name, arm) for name in PAPER_BETA for arm in arms(name)]
+    bench: Bench | None = None
+    for name, arm in reversed(every) if options.reverse else every:
+        with claim(options.work / "claims" / f"{name}-{arm}") as mine:
+            if mine:
+                bench = bench if bench and bench.name == name else Bench(name, settings)
+                do_arm(bench, arm, results, options.work)
 
 
 if __name__ == "__main__":

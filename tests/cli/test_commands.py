@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hf_mtl.training import outbox
+from hf_mtl.training.saving import outbox
 from tests.cli.conftest import Said
 from tests.training import runs
 
@@ -134,7 +134,7 @@ def test_what_is_printed_comes_before_the_figures(
     def kill(*args: Any, **options: Any) -> None:
         raise SystemExit(9)
 
-    monkeypatch.setattr("hf_mtl.training.run.draw", kill)
+    monkeypatch.setattr("hf_mtl.training.run.train.draw", kill)
     said = hf_mtl("train", world / "recipe.yaml", f"training.output_dir={tmp_path / 'run'}", "training.max_steps=1")
     assert said.code == 9
     assert table(said.out, "validation") == numbers(results(tmp_path / "run"))

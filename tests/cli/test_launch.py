@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_mtl.training.run_lock import run_lock
+from hf_mtl.training.folder.run_lock import run_lock
 from tests.training import runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

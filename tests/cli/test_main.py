@@ -65,7 +65,6 @@ def test_every_command_of_the_parser_has_its_function() -> None:
         (["train", "x.yaml", "--over"], "unknown option: --over; see hf-mtl train --help"),
         (["schema", "x.yaml"], "schema takes no arguments, found: x.yaml"),
         (["methods", "uw", "pcgrad"], "methods takes one name, found: pcgrad"),
-        (["methods", "uw", "--markdown"], "argument --markdown: not allowed with argument NAME"),
         (["evaluate", "x", "--split", "dev"], "argument --split: invalid choice: 'dev'"),
     ],
 )

@@ -6,15 +6,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hf_mtl.reporting.methods import method_page, methods_markdown, methods_table
+from hf_mtl.reporting.methods import method_page, methods_table
 from tests.cli.conftest import Said
 
 Command = Callable[..., Said]
 
 
-def test_the_table_is_printed_and_as_markdown_when_asked(hf_mtl: Command) -> None:
+def test_the_table_is_printed(hf_mtl: Command) -> None:
     assert hf_mtl("methods") == Said(0, methods_table() + "\n", "")
-    assert hf_mtl("methods", "--markdown") == Said(0, methods_markdown() + "\n", "")
 
 
 def test_a_name_prints_that_methods_page(hf_mtl: Command) -> None:

@@ -18,7 +18,7 @@ from hf_mtl.data.same_rows import other_rows, other_tasks, signs_of
 from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.tokens import EncodedSplit, TokenStore
 from hf_mtl.errors import DataError
-from hf_mtl.training.setup import encode_splits
+from hf_mtl.inference.encode import encode_splits
 from tests import tiny
 
 

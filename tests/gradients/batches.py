@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hf_mtl.gradients import GradientOptions, SharedGradients, shared_parameters
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.training.task_batches import by_task
+from hf_mtl.training.step.task_batches import by_task
 from tests.modeling.families import TASKS, make_texts, padding_of
 
 Rows = list[dict[nn.Parameter, Tensor]]

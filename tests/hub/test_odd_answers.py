@@ -14,7 +14,7 @@ from hf_mtl.data.sources import load_source
 from hf_mtl.errors import DataError, ModelError, RunError
 from hf_mtl.modeling import weight_files
 from hf_mtl.tasks import DatasetSource
-from hf_mtl.training.hub import HubTrainer
+from hf_mtl.training.saving.hub import HubTrainer
 from tests import tiny
 from tests.hub import world
 

@@ -1,4 +1,5 @@
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling import MultiTaskModel, resolve_backbone
+from hf_mtl.modeling.backbone import load_encoder_config
 from hf_mtl.modeling.dropout import dropout_fields
 
 from .families import FAMILIES, TASKS, make_model, make_texts
@@ -179,3 +181,30 @@ def test_of_a_run_that_has_not_ended_a_checkpoint_is_named(tmp_path: Path) -> No
 def test_a_model_in_hand_is_no_backbone() -> None:
     with pytest.raises(ModelError, match="model.backbone: is a BertModel. Give a Hub id, a folder"):
         MultiTaskModel.from_backbone(make_model("bert").encoder, TASKS)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("num_hidden_layer", "'bert' has no such field. Did you mean 'num_hidden_layers'?"),
+        ("hiden_size", "'bert' has no such field. Did you mean 'hidden_size'?"),
+        ("attn_implementation", "is not read from an inline config. Leave it out"),
+        ("quantization_config", "is not read from an inline config. Leave it out"),
+    ],
+)
+def test_fields_of_an_inline_config_that_nothing_reads_are_refused(field: str, said: str) -> None:
+    with pytest.raises(ModelError, match=re.escape(f"model.backbone.{field}: {said}")):
+        load_encoder_config({"model_type": "bert", field: 1})
+
+
+def test_fields_of_an_inline_config_that_belong_to_all_are_taken() -> None:
+    fields = {
+        "num_labels": 3,
+        "architectures": ["X"],
+        "transformers_version": "4.1",
+        "sep_token_id": 3,
+        "torch_dtype": None,
+    }
+    assert load_encoder_config({"model_type": "bert", **fields}).num_labels == 3
+    for model_type, field in (("distilbert", "n_layers"), ("deberta-v2", "position_buckets"), ("bert", "my_note")):
+        load_encoder_config({"model_type": model_type, field: 2})

@@ -16,8 +16,8 @@ from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import load_tasks
 from hf_mtl.errors import ModelError
 from hf_mtl.evaluation import baseline_scores, check_metrics, headline_keys, score_notes, score_task, suited_metrics
+from hf_mtl.inference.encode import encode_splits
 from hf_mtl.tasks import DatasetSource, Task, task_from_dict
-from hf_mtl.training.setup import encode_splits
 from tests import tiny
 from tests.task_types import independent
 from tests.task_types.sample import Sample, samples

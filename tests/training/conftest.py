@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hf_mtl.training import checkpoint, run, run_folder
+from hf_mtl.training import checkpoint
+from hf_mtl.training.folder import run_folder
+from hf_mtl.training.run import train as run
 from tests.training import runs
 
 

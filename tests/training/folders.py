@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hf_mtl.training.checkpoint import STATE_FILE, seal
-from hf_mtl.training.own_checkpoints import publish
-from hf_mtl.training.run_folder import RunFolder
+from hf_mtl.inference.manifest import STATE_FILE, seal
+from hf_mtl.training.folder.own_checkpoints import publish
+from hf_mtl.training.folder.run_folder import RunFolder
 
 CHANGES = ("replace", "unlink", "rmdir", "mkdir")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from hf_mtl.training.run_record import STAGING
+from hf_mtl.training.folder.run_record import STAGING
 from tests import tiny
 
 ROOT = Path(__file__).parents[2]

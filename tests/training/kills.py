@@ -13,7 +13,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from hf_mtl.training.checkpoint import checkpoints, verify
+from hf_mtl.inference.manifest import verify
+from hf_mtl.training.checkpoint import checkpoints
 from tests.training import killing
 from tests.training.test_resume import assert_same_bits
 

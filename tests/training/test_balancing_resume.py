@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests import tiny
-from tests.training.test_task_gradients import TRAINED, know_the_beginning, of
+from tests.training.step.test_task_gradients import TRAINED, know_the_beginning, of
 from tests.training.trainers import make, parameters, records, same
 
 SECTIONS: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ import yaml
 from hf_mtl import run_recipe
 from hf_mtl.errors import RunError
 from hf_mtl.training import evaluate_run
-from hf_mtl.training.evaluate_run import logger
+from hf_mtl.training.run.evaluate import logger
 from tests import tiny
 from tests.training import runs
 

@@ -10,19 +10,10 @@ import torch
 from safetensors.torch import save_file
 
 from hf_mtl.errors import CheckpointError
+from hf_mtl.inference.manifest import MANIFEST, STATE_FILE, seal, verify
 from hf_mtl.training import checkpoint
-from hf_mtl.training.checkpoint import (
-    MANIFEST,
-    STATE_FILE,
-    checkpoints,
-    load_state,
-    newest_whole,
-    restore,
-    save_state,
-    seal,
-    verify,
-)
-from hf_mtl.training.own_checkpoints import publish
+from hf_mtl.training.checkpoint import checkpoints, load_state, newest_whole, restore, save_state
+from hf_mtl.training.folder.own_checkpoints import publish
 
 
 class Memory:

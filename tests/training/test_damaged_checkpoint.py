@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hf_mtl.errors import CheckpointError, UserError
-from hf_mtl.training.checkpoint import STATE_FILE, load_state, seal
+from hf_mtl.inference.manifest import STATE_FILE, seal
+from hf_mtl.training.checkpoint import load_state
 from tests.training import runs
 
 

@@ -12,7 +12,7 @@ from hf_mtl import MultiTaskModel, MultiTaskTrainer
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling.freezing import Freeze
 from hf_mtl.recipe import load_recipe
-from hf_mtl.training.prepare import make_arguments, prepare
+from hf_mtl.training.run.prepare import make_arguments, prepare
 from tests import tiny
 from tests.training import killing
 from tests.training.trainers import make

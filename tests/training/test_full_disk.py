@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hf_mtl.cli.main import main
+from hf_mtl.inference import manifest
 from hf_mtl.reporting import json_files
 from hf_mtl.training import checkpoint
 from tests.training import full_disk, killing, runs
@@ -107,6 +108,6 @@ def test_both_processes_end_when_one_cannot_write(
     assert re.search(r'File ".*hf_mtl', done.stderr) is None, "the launcher's traceback is the only one"
     assert not (run / ".hf_mtl").exists()
     for folder in checkpoint.checkpoints(run):
-        checkpoint.verify(folder)
+        manifest.verify(folder)
     killing.train(recipe, run, 2, "--resume")
     assert_same_bits(run, reference)

@@ -10,7 +10,7 @@ import torch
 from hf_mtl import SequenceClassification
 from hf_mtl.errors import UserError
 from hf_mtl.gradients import Rows
-from hf_mtl.training.objective import StepResult
+from hf_mtl.training.step.objective import StepResult
 from tests import tiny
 from tests.training.trainers import make, parameters, records, same
 
@@ -251,7 +251,7 @@ def test_a_skipped_step_names_the_tasks_and_is_no_observation(
         return found
 
     monkeypatch.setattr(Rows, "gramian", broken)
-    monkeypatch.setattr("hf_mtl.training.task_gradients.logger.warning", said.append)
+    monkeypatch.setattr("hf_mtl.training.step.task_gradients.logger.warning", said.append)
     observed: list[set[str]] = []
     monkeypatch.setattr(trainer.weighting, "observe", lambda **facts: observed.append(set(facts)))
     trainer.train()

@@ -16,10 +16,11 @@ from transformers.trainer_callback import CallbackHandler
 from hf_mtl import MultiTaskTrainer
 from hf_mtl.cli.main import main
 from hf_mtl.errors import Interrupted, Stopped, Terminated
-from hf_mtl.training import checkpoint, run
-from hf_mtl.training.hub import HubTrainer
-from hf_mtl.training.run_folder import RunFolder
-from hf_mtl.training.run_record import RunRecord
+from hf_mtl.training import checkpoint
+from hf_mtl.training.folder.run_folder import RunFolder
+from hf_mtl.training.folder.run_record import RunRecord
+from hf_mtl.training.run import train as run
+from hf_mtl.training.saving.hub import HubTrainer
 from tests.training import runs
 from tests.training.test_resume import assert_same_bits
 from tests.training.trainers import make, parameters, records, same

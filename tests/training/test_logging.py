@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_mtl.training import setup
+from hf_mtl.inference import encode
 from tests.training import runs
 from tests.training.trainers import make
 
@@ -82,7 +82,7 @@ def test_with_a_progress_bar_the_log_is_a_line_for_each_record(
 
 def test_what_was_truncated_is_said(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(setup.logger, "warning_once", said.append)
+    monkeypatch.setattr(encode.logger, "warning_once", said.append)
     runs.train(recipe, tmp_path / "run", "training.max_steps=1", "model.max_length=5")
     assert sum("train rows are longer than 5 tokens and are cut" in line for line in said) == 3
 

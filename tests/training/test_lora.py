@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments
 from hf_mtl.recipe import load_recipe
-from hf_mtl.training.prepare import make_arguments, prepare
+from hf_mtl.training.run.prepare import make_arguments, prepare
 from tests import tiny
 from tests.training import killing
 

@@ -10,10 +10,10 @@ import pytest
 
 from hf_mtl import load_recipe
 from hf_mtl.errors import CheckpointError, RunError
-from hf_mtl.training.checkpoint import seal
-from hf_mtl.training.run_folder import RunFolder
-from hf_mtl.training.run_terms import ALLOWED
-from hf_mtl.training.same_run import NOT_COMPARED, identity_of_recipe, refuse_another_run, refuse_other_steps
+from hf_mtl.inference.manifest import seal
+from hf_mtl.training.folder.run_folder import RunFolder
+from hf_mtl.training.run.same_run import NOT_COMPARED, identity_of_recipe, refuse_another_run, refuse_other_steps
+from hf_mtl.training.trainer.run_terms import ALLOWED
 from tests.training import runs
 
 

@@ -11,9 +11,9 @@ from transformers.trainer_callback import ExportableState
 
 from hf_mtl import MultiTaskTrainer
 from hf_mtl.schedules import available_schedules
-from hf_mtl.training import watched_trainer as training
+from hf_mtl.training.trainer import watched_trainer as training
 from tests import tiny
-from tests.training.test_task_gradients import TRAINED, know_the_beginning, of
+from tests.training.step.test_task_gradients import TRAINED, know_the_beginning, of
 from tests.training.trainers import make, parameters, same
 
 EVERY = {"window_steps": 2, "learning_rate": 3e-3, "max_steps": 5}

@@ -81,6 +81,16 @@ def test_a_run_resumed_after_it_stopped_early_stays_stopped_until_it_has_more_pa
         assert resumed.state.global_step == last
 
 
+def test_a_run_may_begin_to_stop_early_where_it_is_resumed(tmp_path: Path) -> None:
+    every = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1}
+    make(tmp_path, max_steps=1, learning_rate=0.0, **every).train()
+    stops = {"early_stopping_patience": 1, "metric_for_best_model": "average"}
+    resumed = make(tmp_path, max_steps=9, learning_rate=0.0, **every, **stops)
+    resumed.train(resume_from_checkpoint=True)
+    assert resumed.state.global_step == 3
+    assert "EarlyStoppingCallback" in (tmp_path / "checkpoint-3" / "trainer_state.json").read_text()
+
+
 def test_a_damaged_checkpoint_given_by_path_is_refused(tmp_path: Path) -> None:
     make(tmp_path, save_strategy="steps", save_steps=2).train()
     damaged = tmp_path / "checkpoint-4" / "optimizer.pt"
@@ -175,7 +185,7 @@ def test_a_longer_run_says_what_goes_by_its_length(tmp_path: Path, monkeypatch: 
     options = {**SAVES, "schedules": [switch, {"type": "alternating", "period": 3}], "mixture": {"anneal": {}}}
     make(tmp_path, **options).train()
     said: list[str] = []
-    monkeypatch.setattr("hf_mtl.training.horizon.logger.warning", said.append)
+    monkeypatch.setattr("hf_mtl.training.trainer.horizon.logger.warning", said.append)
     make(tmp_path, **options, max_steps=6).train(resume_from_checkpoint=True)
     assert said == [
         "The run was planned for 4 steps, and now has 6: the learning rate (linear), mixture.anneal, schedules.0 "

@@ -15,7 +15,7 @@ from transformers import EvalPrediction
 
 from hf_mtl import MultiTaskModel, Regression, SequenceClassification
 from hf_mtl.errors import DataError
-from hf_mtl.training import setup
+from hf_mtl.inference import encode
 from tests import tiny
 from tests.training.predict_worker import unlabelled
 from tests.training.trainers import make
@@ -82,7 +82,7 @@ def test_every_row_is_predicted_and_those_with_a_label_are_scored(
     tmp_path: Path, model: MultiTaskModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(setup.logger, "warning", said.append)
+    monkeypatch.setattr(encode.logger, "warning", said.append)
     whole = tiny.datasets({"topic": 20, "mood": 9, "score": 11}, seed=4)
     shapes = []
 
@@ -216,7 +216,7 @@ def test_own_metrics_join_those_of_each_task(tmp_path: Path) -> None:
 
 def test_own_metrics_with_the_name_of_another_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr("hf_mtl.training.scoring.logger.warning_once", said.append)
+    monkeypatch.setattr("hf_mtl.training.scoring.scoring.logger.warning_once", said.append)
     trainer = make(tmp_path, compute_metrics=lambda found: {"f1_macro": 7.0, "loss": 7.0, "mine": 7.0})
     scores = trainer.evaluate()
     assert scores["eval_topic_f1_macro"] == scores["eval_mood_f1_macro"] == 7.0 > scores["eval_average"]
@@ -253,7 +253,7 @@ def test_metrics_that_say_nothing_on_the_rows_to_evaluate_are_refused_before_tra
 def test_a_model_is_scored_on_such_rows_and_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, rows = one_sided()
     trainer, said = make(tmp_path, model=model), []
-    monkeypatch.setattr("hf_mtl.training.scoring_trainer.logger.warning", said.append)
+    monkeypatch.setattr("hf_mtl.training.trainer.scoring_trainer.logger.warning", said.append)
     with pytest.warns(UserWarning, match="auroc_macro is undefined"):
         scores = trainer.evaluate(rows)
     assert np.isnan(scores["eval_mood_auroc_macro"])

@@ -63,7 +63,7 @@ def test_training_stops_when_nothing_gets_better(
         early_stopping_patience=2,
     )
     said: list[str] = []
-    monkeypatch.setattr("hf_mtl.training.watched_trainer.logger.warning", said.append)
+    monkeypatch.setattr("hf_mtl.training.trainer.watched_trainer.logger.warning", said.append)
     trainer.train()
     assert trainer.state.global_step == 3  # one evaluation sets the mark, two do not pass it
     kept = "The model of the last step is kept; load_best_model_at_end=true keeps the best one."

@@ -29,7 +29,8 @@ class COST(Teleporting):
     (zzpustc/COST: methods/weight_methods.py). On a trigger, after ``start_epoch`` and at most once per epoch, the
     method trains a low-rank adapter for two passes over the data towards a point of equal losses and greater
     sharpness, merges it, and decides what of the optimizer's state survives. That phase is training and no part of
-    this class (see `hf_mtl.training.teleportation`): it is declared by the need ``adapter_training``. The class holds
+    this class (see
+    `hf_mtl.training.step.teleportation`): it is declared by the need ``adapter_training``. The class holds
     what is mathematics: `conflict` and `due`; a call returns the base's direction.
 
     Needs the base's needs, the rows and that phase. Cost: T x P memory for the rows; about two epochs per trigger.

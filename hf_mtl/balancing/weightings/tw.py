@@ -13,7 +13,8 @@ from hf_mtl.balancing.checks import Positive, choice
 class TW(LossWeighting):
     """Weight each task by its number of training rows n_t.
 
-    Source: the TW baseline of Hu et al., VIP-MTL. With proportional sampling, ``proportional`` counts size twice.
+    Source: the TW baseline of Hu et al., "Impartial Multi-task Representation Learning via Variance-invariant
+    Probabilistic Decoding" (VIP-MTL). With proportional sampling, ``proportional`` counts size twice.
 
     Args:
         mode: ``proportional`` n_t / sum n, or ``inverse`` (1/n_t) / sum (1/n).

@@ -20,7 +20,8 @@ class STLCNNHead(Head, name="stl_cnn"):
     The encoder is not trained. Tasks then share nothing that is: several of them in one model train as one model per
     task does, but for the clipping of the gradient's norm, which is that of all together.
 
-    Source: the STL-CNN baseline of VIP-MTL; the convolutions are Kim's (EMNLP 2014, arXiv:1408.5882). A window begins
+    Source: the STL-CNN baseline of Hu et al., "Impartial Multi-task Representation Learning via Variance-invariant
+    Probabilistic Decoding" (VIP-MTL); the convolutions are those of Kim, EMNLP 2014, arXiv:1408.5882. A window begins
     at every real token, and zeros follow the last one, so that a row's outputs depend neither on its padding nor on
     the rows beside it, and a row may be shorter than a window.
 

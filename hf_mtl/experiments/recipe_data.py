@@ -1,0 +1,41 @@
+"""The rows of a recipe for a program that makes its own models and Trainers of them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from hf_mtl.experiments.draws import Splits
+from hf_mtl.inference.encode import encode_splits
+from hf_mtl.recipe import load_recipe
+from hf_mtl.training.run.prepare import make_arguments, prepare
+
+# A program that scores as it likes is not refused for what a run of the recipe would do.
+_ONLY_DATA = {
+    "eval_strategy": "no",
+    "save_strategy": "no",
+    "load_best_model_at_end": False,
+    "early_stopping_patience": None,
+    "report_to": "none",
+    "use_cpu": True,
+}
+
+
+class RecipeData:
+    """Load a recipe's data, tokenizer and encoder once, and tokenise splits of it.
+
+    Args:
+        recipe: The recipe.
+        overrides: Keys of the recipe to replace, ``key=value``.
+    """
+
+    def __init__(self, recipe: Path, overrides: Iterable[str] = ()):
+        self.recipe = load_recipe(recipe, overrides)
+        self._prepared = prepare(self.recipe, make_arguments(self.recipe, **_ONLY_DATA), None)
+        self.tokenizer = self._prepared.tokenizer
+        model = self._prepared.new_model()
+        self.encoder = model.encoder
+        self.tasks = model.tasks
+        self.max_length = model.config.max_length
+
+    def encode(self, split: str) -> Splits:
+        """Tokenise a split of every task that has it."""
+        return encode_splits(self._prepared.split(split), self.tasks, self.tokenizer, self.max_length, split)

@@ -1,0 +1,1 @@
+"""A checkpoint in use: find a run, load its model, predict."""

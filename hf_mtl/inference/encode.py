@@ -1,0 +1,170 @@
+"""Check and tokenise the rows of a split, of every task."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, DatasetDict, IterableDatasetDict
+from transformers import PreTrainedTokenizerBase
+
+from hf_mtl.data.checked import Checked, remember, remembered
+from hf_mtl.data.columns import collect, raise_all
+from hf_mtl.data.encoded import EncodedLabels
+from hf_mtl.data.formats import plain_rows
+from hf_mtl.data.labels import encode_labels
+from hf_mtl.data.load import prepare_dataset, prepare_rows
+from hf_mtl.data.processes import agree, is_main_process
+from hf_mtl.data.same_rows import other_rows, signs_of
+from hf_mtl.data.sharing import of_one_process
+from hf_mtl.data.tokenize import encode_texts
+from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.errors import DataError, Mistake, known
+from hf_mtl.inference.token_notes import say_given_ids, unknown_texts
+from hf_mtl.shown import get_logger
+from hf_mtl.tasks import Task
+
+logger = get_logger(__name__)
+
+
+def encode_splits(
+    datasets: Mapping[str, Dataset | EncodedSplit] | Dataset,
+    tasks: Mapping[str, Task],
+    tokenizer: Any,
+    max_length: int | None,
+    split: str,
+) -> dict[str, EncodedSplit]:
+    """Check and tokenise one split of every task, in the model's task order.
+
+    One process of each machine does it; the others map what it has made, or hear the mistakes.
+
+    Args:
+        datasets: Datasets by task, or one Dataset where there is one task. Encoded ones are taken as they are.
+        tasks: The model's tasks.
+        tokenizer: The tokenizer.
+        max_length: Longest row in tokens.
+        split: ``train``, ``validation`` or ``test``; for messages.
+
+    Raises:
+        DataError: If a task is unknown, or rows cannot be used; the mistakes of all tasks at once. If a process has
+            other rows than the first one.
+    """
+    encoded, signs = of_one_process(
+        lambda: (_encode_splits(datasets, tasks, tokenizer, max_length, split), signs_of(datasets, tasks))
+    )
+    agree(other_rows(signs, signs_of(datasets, tasks), split))
+    return encoded
+
+
+def _encode_splits(
+    datasets: Mapping[str, Dataset | EncodedSplit] | Dataset,
+    tasks: Mapping[str, Task],
+    tokenizer: Any,
+    max_length: int | None,
+    split: str,
+) -> dict[str, EncodedSplit]:
+    if not isinstance(datasets, Mapping):
+        if len(tasks) != 1:
+            raise DataError(
+                f"the model has {len(tasks)} tasks ({', '.join(tasks)}): give a dictionary {{task: Dataset}}"
+            )
+        datasets = {next(iter(tasks)): datasets}
+    unknown = [name for name in datasets if name not in tasks]
+    if unknown:
+        of_splits = isinstance(datasets, DatasetDict | IterableDatasetDict)
+        way = " A DatasetDict holds splits: give {task: data['train']}." if of_splits else ""
+        raise DataError(
+            [Mistake(f"tasks.{name}", "the model has no such task", known(tasks, name) + way) for name in unknown]
+        )
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        _refuse_without_tokenizer(datasets, tokenizer)
+    encoded: dict[str, EncodedSplit] = {}
+    mistakes: list[Mistake] = []
+    for name, task in tasks.items():
+        if name not in datasets:
+            continue
+        dataset = datasets[name]
+        if isinstance(dataset, EncodedSplit):
+            encoded[name] = dataset
+            continue
+        try:
+            if isinstance(dataset, Dataset):
+                dataset = plain_rows(dataset, name, split)
+            encoded[name] = _encode(name, task, dataset, tokenizer, max_length, split)
+            say_given_ids(name, task, dataset, encoded[name], tokenizer, split)
+        except DataError as error:
+            mistakes += error.mistakes
+    if tokenizer is not None:
+        mistakes += unknown_texts(encoded, tokenizer, split)
+    if mistakes:
+        raise DataError(dict.fromkeys(mistakes))
+    if is_main_process():
+        for name, found in encoded.items():
+            _say_what_is_left_out(name, found, split)
+    return encoded
+
+
+def _refuse_without_tokenizer(datasets: Mapping[str, Any], found: Any) -> None:
+    texts = ", ".join(name for name, dataset in datasets.items() if not isinstance(dataset, EncodedSplit))
+    if texts:
+        problem = "is missing" if found is None else f"is a {type(found).__name__}"
+        remedy = f"Give the tokenizer of the backbone, such as AutoTokenizer.from_pretrained gives, for {texts}"
+        raise DataError(Mistake("processing_class", problem, remedy))
+
+
+def _say_what_is_left_out(name: str, found: EncodedSplit, split: str) -> None:
+    """Say how many rows were cut, and how many have no label."""
+    if found.tokens.truncated:
+        logger.warning_once(
+            f"{name}: {found.tokens.truncated:,} of {len(found):,} {split} rows are longer than "
+            f"{found.tokens.lengths.max()} tokens and are cut to that."
+        )
+    if found.missing is not None:
+        logger.warning(
+            f"{name}: {int(found.missing.sum()):,} of {len(found):,} {split} rows have no label; they are "
+            "predicted and not scored."
+        )
+
+
+def _encode(
+    name: str, task: Task, dataset: Dataset, tokenizer: Any, max_length: int | None, split: str
+) -> EncodedSplit:
+    """One task's split; of rows to predict, some or all may come without a label."""
+    if split == "test":
+        return _encode_all(name, task, dataset, tokenizer, max_length, split)
+    rows = prepare_rows(name, task, dataset, split)
+    return EncodedSplit(encode_texts(name, task, rows.dataset, tokenizer, max_length, split), rows.labels.values)
+
+
+def _encode_all(
+    name: str, task: Task, dataset: Dataset, tokenizer: Any, max_length: int | None, split: str
+) -> EncodedSplit:
+    """Every row of a split in its order, also those without a label."""
+    absent = [column for column in task.label_columns if column not in getattr(dataset, "column_names", ())]
+    rows, labels = _check_all(name, task, dataset, split, labelled=not absent)
+    if 0 < len(absent) < len(task.label_columns) and is_main_process():
+        logger.warning(f"{name}: {split} has no column {', '.join(absent)}: its rows are predicted and not scored.")
+    tokens = encode_texts(name, task, rows, tokenizer, max_length, split=split)
+    if labels is None:
+        return EncodedSplit(tokens, np.zeros(len(tokens)), labelled=False)
+    missing = labels.missing if labels.missing.any() else None
+    return EncodedSplit(tokens, labels.values, labelled=not labels.missing.all(), missing=missing)
+
+
+def _check_all(
+    name: str, task: Task, dataset: Dataset, split: str, labelled: bool
+) -> tuple[Dataset, EncodedLabels | None]:
+    """Check rows that need no labels, and read those they have; what was checked before is not again."""
+    checked = remembered(task, split, dataset) if isinstance(dataset, Dataset) else None
+    if checked is not None:
+        return dataset, checked.labels
+    mistakes: list[Mistake] = []
+    rows, labels = dataset, None
+    with collect(mistakes):
+        rows = prepare_dataset(name, task, dataset, split, labelled=False)
+    with collect(mistakes):
+        if labelled and isinstance(dataset, Dataset) and len(dataset):
+            labels = encode_labels(task, name, split, dataset)
+    raise_all(mistakes)
+    if labels is not None:
+        remember(task, split, dataset, Checked(labels))
+    return rows, labels

@@ -1,0 +1,167 @@
+"""Predictions of one model for the rows of one task: every row once, in dataset order, on any number of processes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hf_mtl.data.collate import Collator
+from hf_mtl.data.loader import evaluation_batches
+from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.processes import Processes
+from hf_mtl.tasks import Task
+from hf_mtl.tasks.scoring import Outputs
+
+PIECE = 1 << 22
+"""Numbers that a process keeps before they go to the first one."""
+
+
+class EvaluationLeft(Exception):
+    """An evaluation that was left, on all processes, because a signal asks to stop."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What is kept of the outputs of a head.
+
+    Args:
+        of: From the outputs of some rows [B, C] what is kept of them [B, K].
+        width: K.
+        everywhere: Whether all processes get what is kept, or the first alone.
+        read: From what was kept [n, K] what is scored; None: the outputs themselves were kept.
+    """
+
+    of: Callable[[Tensor], Tensor]
+    width: int
+    everywhere: bool
+    read: Callable[[np.ndarray], Outputs] | None = None
+
+    @classmethod
+    def outputs(cls, width: int, everywhere: bool) -> "Keep":
+        """Keep all outputs, C or D of each row."""
+        return cls(lambda outputs: outputs, width, everywhere)
+
+    @classmethod
+    def to_score(cls, task: Task) -> "Keep":
+        """Keep what a task's own scores want, on the first process."""
+        compact = task.compact()
+        if compact is None:
+            return cls.outputs(task.num_outputs, everywhere=False)
+        return cls(compact.of, compact.width, everywhere=False, read=compact.read)
+
+
+@dataclass(frozen=True)
+class SplitPredictions:
+    """What is kept of the outputs of one task's head for one split, in dataset order.
+
+    Args:
+        outputs: The outputs in the units of the labels [n, C], or what was kept of them [n, K].
+        losses: Row losses, [n]; NaN where a row has no label.
+        read: `Keep.read`.
+    """
+
+    outputs: NDArray[np.float32]
+    losses: NDArray[np.float32]
+    read: Callable[[np.ndarray], Outputs] | None = None
+
+
+@torch.no_grad()
+def predict_split(
+    forward: Callable[..., Any],
+    name: str,
+    split: EncodedSplit,
+    collator: Collator,
+    batch_size: int,
+    processes: Processes,
+    on_batch: Callable[[], bool],
+    keep: Keep,
+) -> SplitPredictions | None:
+    """Run a split through one head.
+
+    Its rows are dealt to the processes in batches. Every so many batches the processes give what they have kept of
+    them to the first, so that no other holds more than that.
+
+    Args:
+        forward: The forward of a `MultiTaskModel` in eval mode.
+        name: The task.
+        split: Its rows.
+        collator: A collator of this split alone, with stand-ins for missing labels.
+        batch_size: Rows of a batch.
+        processes: This process among the others.
+        on_batch: Called after each batch; answers whether to go on.
+        keep: What is kept of the outputs, and where.
+
+    Returns:
+        The predictions; None on a process that does not get them.
+
+    Raises:
+        EvaluationLeft: On every process, if any was not to go on.
+    """
+
+    def run(rows: NDArray[np.int64]) -> Tensor:
+        """The outputs that are kept of a batch, and its row losses, [B, K + 1]."""
+        batch = to_device(collator(np.zeros(len(rows), dtype=np.int64), rows), processes.device)
+        output = forward(**batch)
+        kept = keep.of(output.logits[name].float())
+        losses = output.row_losses[name].float() if split.labelled else kept.new_zeros(len(rows))
+        return torch.cat([kept, losses[:, None]], dim=1)
+
+    found = _run_in_pieces(run, split, batch_size, processes, on_batch, keep)
+    if found is None:
+        return None
+    losses = np.full(len(found), np.nan, dtype=np.float32)
+    losses[split.scored] = found[split.scored, -1]
+    return SplitPredictions(outputs=found[:, :-1], losses=losses, read=keep.read)
+
+
+def _run_in_pieces(
+    run: Callable[[NDArray[np.int64]], Tensor],
+    split: EncodedSplit,
+    batch_size: int,
+    processes: Processes,
+    on_batch: Callable[[], bool],
+    keep: Keep,
+) -> NDArray[np.float32] | None:
+    """What ``run`` answers for all rows, in dataset order [n, K + 1]; None on a process that does not get it."""
+    lengths, world = split.tokens.lengths, processes.world
+    # Everybody knows who has which rows, and that the first process has the most batches.
+    dealt = [evaluation_batches(lengths, batch_size, rank, world) for rank in range(world)]
+    at_once = min(max(1, PIECE // (batch_size * (keep.width + 1))), len(dealt[0]))
+    gets = keep.everywhere or processes.rank == 0
+    found = np.empty((len(lengths), keep.width + 1), dtype=np.float32) if gets else None
+    goes_on = True
+    for start in range(0, len(dealt[0]), at_once):
+        stop = start + at_once
+        # One more row than fit, which says whether the process has left; all pieces have the same shape.
+        piece = torch.zeros(at_once * batch_size + 1, keep.width + 1, device=processes.device)
+        filled = 0
+        for rows in dealt[processes.rank][start:stop]:
+            piece[filled : filled + len(rows)] = run(rows)
+            filled += len(rows)
+            goes_on = on_batch()
+            if not goes_on:
+                break
+        piece[-1, -1] = float(not goes_on)
+        pieces = processes.gather(piece)
+        if bool(pieces[:, -1, -1].any()):
+            raise EvaluationLeft
+        if found is not None:
+            for batches, values in zip(dealt, pieces.cpu().numpy(), strict=True):
+                rows = np.concatenate([*batches[start:stop], np.empty(0, dtype=np.int64)])
+                found[rows] = values[: len(rows)]
+    return found
+
+
+def to_device(value: Any, device: torch.device) -> Any:
+    """Move the tensors of a batch."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {key: to_device(item, device) for key, item in value.items()}
+    if isinstance(value, list):
+        return [to_device(item, device) for item in value]
+    return value

@@ -1,0 +1,256 @@
+"""The reference of recipes: every key with its type, its default and a sentence, as one Markdown page."""
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+from hf_mtl.argument_fields import OF_THE_COMMAND_LINE, REFUSED
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.evaluation.registry import METRICS
+from hf_mtl.recipe.json_schema import Schema, json_schema
+from hf_mtl.recipe.signatures import argument_texts
+from hf_mtl.reporting.markdown import table
+from hf_mtl.reporting.methods import methods_markdown
+from hf_mtl.reporting.papers import paper_index
+from hf_mtl.reporting.schema_words import default_words, type_words
+
+_HEADER = ["key", "type", "default", ""]
+_GIVE = "must be given"
+
+_INTRODUCTION = """\
+# Recipes: every key
+
+Written by `hf-mtl schema --markdown`, in the folder that holds `recipes`. Do not edit it: the sentences are those of
+the classes that the keys configure. How the parts work together is told in [guide.md](guide.md); `hf-mtl schema`
+prints the same as JSON Schema, for completion in an editor.
+
+A recipe has the sections below; `model` and `tasks` must be there, in it or in a recipe that it extends. `null` in
+place of a value means that nothing is said: the default, also where a recipe that it extends says something."""
+
+_LIMITS = """\
+Each of these is refused with a message before training:
+
+- A model that is split over processes: FSDP, DeepSpeed and tensor parallelism, also where accelerate asks for them.
+  Every process holds the whole model (DDP). To make a model fit, use `bf16`, activation checkpointing, `model.lora`,
+  or a smaller batch with more accumulation.
+- `torch_compile` beside what needs task gradients: an aggregator, `gradnorm`, `gradnorm_scaling` or `excess_mtl`.
+- `scope: adapters` without `model.lora`, and `stl_cnn` on an encoder that is trained.
+- Data in other formats than csv, json, parquet, arrow and text; loading scripts, pickles and archives; URLs that hold
+  a password or a token.
+- Code in a recipe. What runs code of others, and only when you say so: [SECURITY.md](../.github/SECURITY.md).
+- These fields of `transformers.TrainingArguments`:"""
+
+_HUGGING_FACE = "## `training`: fields of transformers"
+
+
+def recipe_reference(folder: Path) -> str:
+    """Write the page.
+
+    What depends on the version of transformers, the fields of its `TrainingArguments`, stands at its end.
+
+    Args:
+        folder: Where the recipes are that it links to.
+    """
+    schema = json_schema()
+    page = _Page(schema)
+    sections = schema["properties"]
+    parts = [
+        _INTRODUCTION,
+        page.keys({"extends": sections["extends"]}),
+        "## `model`",
+        *page.section(sections["model"]),
+        *_tasks(page),
+        "## `mixture`",
+        *page.section(sections["mixture"]),
+        "## `balancing`",
+        *page.section(sections["balancing"]),
+        "### Methods",
+        methods_markdown(),
+        "## `schedules`",
+        sections["schedules"]["description"],
+        *page.named(sections["schedules"], "type"),
+        *_training(page, sections["training"]["properties"]),
+        "## What is not supported",
+        _LIMITS,
+        table([["field", "why, and what to do instead"], *_refused()]),
+        "## From a paper to its method and recipes",
+        paper_index(folder),
+        f"{_HUGGING_FACE} {transformers.__version__}",
+        page.keys(_inherited(sections["training"]["properties"])),
+    ]
+    return "\n\n".join(parts)
+
+
+def without_version(page: str) -> str:
+    """Cut off what depends on the version of transformers."""
+    return page.partition(_HUGGING_FACE)[0]
+
+
+class _Page:
+    """Tables of the keys that a JSON Schema describes.
+
+    Args:
+        schema: The JSON Schema of recipes.
+    """
+
+    def __init__(self, schema: Schema):
+        self.definitions: dict[str, Schema] = schema["$defs"]
+        # Mappings that stand below the table of the section that takes them.
+        self.links = {name: f"[{_title(name)}](#{_title(name)})" for name in ("DatasetSource", "RowFilter")}
+        self.links["MetricSpec"] = "[metric](#metric)"
+
+    def section(self, schema: Schema) -> Iterator[str]:
+        """Describe a section: its keys, then the mappings that they take."""
+        yield self.keys(schema["properties"], schema)
+        for key, value in schema["properties"].items():
+            for field in ("type", "name"):
+                if options := self._choices(value, field):
+                    yield f"### `{key}`"
+                    yield from self._choice_tables(options, field)
+            for inner in self._mappings(value):
+                yield f"### `{key}: {{...}}`"
+                yield _plain(inner.get("description", ""))
+                yield self.keys(inner["properties"], inner)
+
+    def named(self, schema: Schema, field: str) -> Iterator[str]:
+        """Describe what is chosen by name from a list."""
+        yield from self._choice_tables(self._choices(schema, field), field)
+
+    def keys(self, properties: Mapping[str, Schema], owner: Mapping[str, Any] | None = None) -> str:
+        """Lay out keys with their types, defaults and sentences as a table."""
+        required = self._required(owner or {})
+        rows = [
+            [f"`{key}`", type_words(value, self.links), _default(value, key in required), _plain(_sentence(value))]
+            for key, value in properties.items()
+        ]
+        return table([_HEADER, *rows])
+
+    def _choice_tables(self, options: Mapping[str, Schema], field: str) -> Iterator[str]:
+        """One table of the names, one of their options."""
+        yield table([[field, ""], *([f"`{name}`", _plain(item["description"])] for name, item in options.items())])
+        rows = [
+            [f"`{name}`", f"`{key}`", type_words(value, self.links), default, _plain(_sentence(value))]
+            for name, item in options.items()
+            for key, value in item["properties"].items()
+            if key != field and (default := _default(value, key in self._required(item)))
+        ]
+        if rows:
+            yield table([[field, "option", "type", "default", ""], *rows])
+
+    def _choices(self, schema: Schema, field: str) -> dict[str, Schema]:
+        """The mappings that a key takes, by the name that their field must have."""
+        found = (item for item in self._objects(schema) if "const" in item["properties"].get(field, {}))
+        return {item["properties"][field]["const"]: item for item in found}
+
+    def _mappings(self, schema: Schema) -> list[Schema]:
+        """The mappings that a key takes and that have no name."""
+        return [item for item in self._objects(schema) if not _is_named(item)]
+
+    def _objects(self, schema: Schema) -> Iterator[Schema]:
+        if "properties" in schema:
+            yield schema
+        if "$ref" in schema:
+            yield from self._objects(self.definitions[schema["$ref"].rpartition("/")[2]])
+        for arm in (*schema.get("anyOf", ()), *([schema["items"]] if schema.get("items") else ())):
+            yield from self._objects(arm)
+
+    @staticmethod
+    def _required(owner: Mapping[str, Any]) -> set[str]:
+        return {*owner.get("required", ()), *owner.get("x-required", ())}
+
+
+def _tasks(page: _Page) -> Iterator[str]:
+    """Describe the keys that all types of task have, those of each type, and the mappings that they take."""
+    types = {name: item for name, item in _task_types(page).items()}
+    first, *others = types.values()
+    common = {
+        key: value
+        for key, value in first["properties"].items()
+        if key != "type" and all(item["properties"].get(key) == value for item in others)
+    }
+    yield "## `tasks`"
+    yield "A mapping from the name of each task to its keys. These are the same for every type of task:"
+    kind = {"description": "The type of the task.", "enum": list(types), "x-required": True}
+    yield page.keys({"type": kind, **common}, {"required": ["type"]})
+    for name, item in types.items():
+        yield f"### `type: {name}`"
+        yield _plain(item["description"])
+        own = {key: value for key, value in item["properties"].items() if key not in ("type", *common)}
+        yield page.keys(own)
+    for name in ("DatasetSource", "RowFilter", "MetricSpec"):
+        item = page.definitions[name]
+        yield f"### {_title(name)}"
+        yield _plain(item["description"])
+        yield page.keys(item["properties"], item)
+    rows = [
+        [f"`{name}`", ", ".join(f"`{kind}`" for kind in sorted(entry.task_types)), _better(entry.greater_is_better)]
+        for name, entry in METRICS.items()
+    ]
+    yield table([["metric", "of", "better"], *rows])
+
+
+def _task_types(page: _Page) -> dict[str, Schema]:
+    found = {}
+    for item in page.definitions.values():
+        kind = item["properties"].get("type", {})
+        # Of a task it may be left out, where it is inherited.
+        if "label" in item["properties"] and "default" in kind:
+            found[str(kind["default"])] = item
+    return found
+
+
+def _training(page: _Page, properties: Mapping[str, Schema]) -> Iterator[str]:
+    yield "## `training`"
+    yield (
+        "The fields of `transformers.TrainingArguments` that have an effect here (at the [end of this page]"
+        "(#from-a-paper-to-its-method-and-recipes)), and these:"
+    )
+    # The docstring says more than the help of the command line.
+    texts = argument_texts(MultiTaskTrainingArguments)
+    yield page.keys({key: {**properties[key], "description": texts[key]} for key in _own_fields()})
+
+
+def _own_fields() -> list[str]:
+    return list(inspect.get_annotations(MultiTaskTrainingArguments))
+
+
+def _inherited(properties: Mapping[str, Schema]) -> dict[str, Schema]:
+    return {key: value for key, value in properties.items() if key not in _own_fields()}
+
+
+def _refused() -> list[list[str]]:
+    return [[f"`{key}`", why] for key, why in sorted({**REFUSED, **OF_THE_COMMAND_LINE}.items())]
+
+
+def _is_named(item: Schema) -> bool:
+    """Whether it is one of several mappings that are told apart by their names."""
+    return any("const" in item["properties"].get(field, {}) for field in ("type", "name"))
+
+
+def _title(name: str) -> str:
+    """What a definition is called: ``RowFilter`` is a filter."""
+    return {"DatasetSource": "dataset", "RowFilter": "filter", "MetricSpec": "metric"}[name]
+
+
+def _better(greater: bool) -> str:
+    return "more" if greater else "less"
+
+
+def _default(value: Schema, required: bool) -> str:
+    if "default" in value:
+        return f"`{default_words(value['default'])}`"
+    return _GIVE if required else ""
+
+
+def _sentence(value: Schema) -> str:
+    return str(value.get("description", ""))
+
+
+def _plain(text: str) -> str:
+    """A docstring as Markdown: its first paragraphs, without what follows them."""
+    text = re.split(r"\n\s*\n(?=\w+:\n)", text)[0].replace("%%", "%")  # as argparse needs it
+    return re.sub(r"``(.*?)``", r"`\1`", text)

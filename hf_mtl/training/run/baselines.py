@@ -1,0 +1,85 @@
+"""Simple models on the same rows, so that a score has something to stand beside."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from datasets import Dataset
+
+from hf_mtl.data.columns import arrow_column
+from hf_mtl.data.labels import encode_labels
+from hf_mtl.data.processes import from_first
+from hf_mtl.data.texts import is_tokenised
+from hf_mtl.errors import RunError
+from hf_mtl.evaluation import Trust, aggregate, baseline_predictions, headline_keys, score_notes, score_task
+from hf_mtl.training.run.prepare import Prepared
+
+
+def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[str, Any]:
+    """Majority class and TF-IDF with a linear model, fitted on the training rows and scored on ``rows``.
+
+    Args:
+        prepared: The run's data.
+        rows: The rows to score, by task.
+
+    Returns:
+        By baseline, the same as in ``results.json``.
+    """
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    notes: dict[str, list[str]] = {}
+    tasks = {}
+    for name, evaluated in rows.items():
+        task = tasks[name] = prepared.data[name].task
+        train = prepared.data[name].splits["train"]
+        train_labels = encode_labels(task, name, "train", train).values
+        labels = encode_labels(task, name, "evaluation", evaluated).values
+        texts = [_texts(found, task.text_columns) for found in (train, evaluated)]
+        known = task.training_statistics(train_labels)
+        for baseline, outputs in baseline_predictions(task, texts[0], train_labels, texts[1]).items():
+            values = score_task(task, name, outputs, labels, known, Trust.of(prepared.recipe.allow_code))
+            scores.setdefault(baseline, {})[name] = values
+            said = notes.setdefault(baseline, [])
+            if baseline != "majority":  # which predicts one class by design
+                said += score_notes(task, name, outputs, labels, values)
+    return {
+        name: {"tasks": values, **aggregate(values, tasks), "notes": notes[name]} for name, values in scores.items()
+    }
+
+
+def add_baselines(results: dict[str, Any], prepared: Prepared, rows: Mapping[str, Dataset]) -> None:
+    """Put the baselines beside the results, and say of which tasks the model is worse than a linear one.
+
+    Of several processes the first fits them, while the others wait for as long as that takes.
+
+    Args:
+        results: As in ``results.json``; takes ``baselines``, and more ``notes``.
+        prepared: The run's data.
+        rows: The rows that were scored, by task.
+    """
+    results["baselines"] = from_first(partial(baseline_results, prepared, rows))
+    if not results["tasks"]:
+        return
+    tfidf = results["baselines"]["tfidf"]["tasks"]
+    for name, scores in results["tasks"].items():
+        key = headline_keys(prepared.data[name].task)[0]
+        if scores[key] < tfidf[name][key]:
+            results["notes"].append(
+                f"{name}: {key} {scores[key]:.4f} is below the {tfidf[name][key]:.4f} of TF-IDF with a linear model."
+            )
+
+
+def check_baselines(prepared: Prepared) -> None:
+    """Refuse tasks that bring token ids, of which TF-IDF knows no words.
+
+    Raises:
+        RunError: If there is such a task.
+    """
+    splits = {name: loaded.splits["train"] for name, loaded in prepared.data.items()}
+    given = [name for name, split in splits.items() if is_tokenised(prepared.data[name].task, split)]
+    if given:
+        raise RunError(f"--baselines: reads texts, and the rows of {', '.join(given)} are token ids; leave it out")
+
+
+def _texts(dataset: Dataset, columns: list[str]) -> list[Any]:
+    texts = [arrow_column(dataset, column).to_pylist() for column in columns]
+    return texts[0] if len(texts) == 1 else list(zip(*texts, strict=True))

@@ -1,0 +1,82 @@
+"""What follows the last step of a run: it is scored, published and written down."""
+
+import shutil
+from typing import Any
+
+from hf_mtl.errors import DiskError
+from hf_mtl.inference import manifest
+from hf_mtl.training.folder.own_checkpoints import remove_empty
+from hf_mtl.training.folder.run_folder import RunFolder
+from hf_mtl.training.run.baselines import add_baselines
+from hf_mtl.training.run.prepare import Prepared, note_unscored
+from hf_mtl.training.saving import outbox
+from hf_mtl.training.together import all_or_none
+from hf_mtl.training.trainer.trainer import MultiTaskTrainer
+from hf_mtl.training.watch.finite import refuse_broken_scores
+
+
+def finish(
+    trainer: MultiTaskTrainer, prepared: Prepared, folder: RunFolder, test: bool, baselines: bool
+) -> dict[str, Any]:
+    """Score a trained model and leave it, with its results, in the run's folder.
+
+    Args:
+        trainer: The Trainer, after its last step.
+        prepared: What it was made of.
+        folder: The run's folder.
+        test: Score the test splits too.
+        baselines: Score the simple baselines on the same rows.
+
+    Returns:
+        The results, as in ``results.json``.
+
+    Raises:
+        DivergedError: If validation losses are not finite.
+    """
+    if prepared.split("validation"):
+        trainer.evaluate()
+    refuse_broken_scores(trainer.scores.tasks, trainer.state, folder.path)  # before anybody can load or fetch it
+    _publish(trainer, folder)
+    results = _results(trainer, prepared, test, baselines)
+    with all_or_none(folder.path):
+        if trainer.args.push_to_hub:
+            trainer.pack_card()
+        elif trainer.is_world_process_zero():
+            outbox.clear(folder.path)  # what a run that was replaced has left to be pushed
+        if trainer.is_world_process_zero():
+            folder.write_results(results)
+    return results
+
+
+def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
+    """Put the final model at the root of the run's folder."""
+    staged = folder.staging
+    try:
+        with all_or_none(folder.path, staged):
+            trainer.save_model(str(staged), _internal_call=True)
+        with all_or_none(folder.path, staged):
+            if trainer.args.should_save:  # one process, or with save_on_each_node one of each node
+                manifest.seal(staged)
+                folder.publish_model(staged)
+    except DiskError:
+        if trainer.args.should_save:
+            shutil.rmtree(staged, ignore_errors=True)
+            remove_empty(staged.parent)
+        raise
+
+
+def _results(trainer: MultiTaskTrainer, prepared: Prepared, test: bool, baselines: bool) -> dict[str, Any]:
+    assert trainer.ending is not None
+    results = {**trainer.scores.to_dict(), "split": "validation", **trainer.ending.to_dict()}
+    results["notes"] = [*trainer.ending.sentences(), *trainer.scores.notes]
+    note_unscored(results, prepared, "validation")
+    if baselines:
+        add_baselines(results, prepared, prepared.split("validation"))
+    rows = prepared.split("test") if test else {}
+    if rows:
+        trainer.score(rows)
+        results["test"] = trainer.scores.to_dict()
+        note_unscored(results["test"], prepared, "test")
+        if baselines:
+            add_baselines(results["test"], prepared, rows)
+    return results

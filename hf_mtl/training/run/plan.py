@@ -1,0 +1,199 @@
+"""What a recipe would do, without training it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_mtl.data.collate import Collator, length_groups
+from hf_mtl.data.plan import StepPlan, partition
+from hf_mtl.data.token_checks import unknown_share
+from hf_mtl.errors import Mistake, RunError
+from hf_mtl.launched import of_whoever_trains
+from hf_mtl.progress import no_bars
+from hf_mtl.recipe import Recipe
+from hf_mtl.reporting.drawn import drawn
+from hf_mtl.reporting.figures import mixture_figure
+from hf_mtl.reporting.plan import PlanSummary, TaskPlan
+from hf_mtl.reporting.style import is_drawn
+from hf_mtl.training.folder.output_place import refuse_place
+from hf_mtl.training.folder.run_folder import RunFolder
+from hf_mtl.training.run.census import take_census
+from hf_mtl.training.run.prepare import make_arguments, prepare
+from hf_mtl.training.schedules.scheduling import roster_of
+from hf_mtl.training.trainer.trainer import MultiTaskTrainer
+
+_MOST_WINDOWS = 10_000  # that are followed one by one
+_MOST_DRAWN = 300  # that are followed one by one, and drawn step by step
+
+
+@dataclass(frozen=True)
+class Course:
+    """The mixture over a whole run, window by window; of a very long run, a window stands for several.
+
+    Args:
+        steps: First step of each window, [S].
+        rows: Expected rows of each task in each window, and in those that it stands for, [S, T].
+        sizes: Training rows of each task, [T].
+    """
+
+    steps: NDArray[np.int64]
+    rows: NDArray[np.float64]
+    sizes: NDArray[np.int64]
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Share of each task in each window, [S, T]."""
+        return np.asarray(self.rows / self.rows.sum(axis=1, keepdims=True))
+
+    @property
+    def passes(self) -> NDArray[np.float64]:
+        """Expected passes over each task until the end of each window, [S, T]."""
+        return np.asarray(np.cumsum(self.rows, axis=0) / self.sizes)
+
+
+def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
+    """Work out what training a recipe would do.
+
+    Returns:
+        The summary, and where the figure of the mixture over time is; None if it could not be drawn.
+
+    Raises:
+        UserError: As `run_recipe` would.
+    """
+    args = make_arguments(recipe, report_to="none", push_to_hub=False, **of_whoever_trains())
+    folder = RunFolder(str(args.output_dir))
+    folder.refuse_file()
+    folder.refuse_unwritable()
+    # What lies beside a run tells of that run: a later plan, maybe of another recipe, goes into a file of its own.
+    figure = folder.figures / ("plan.png" if folder.exists else "mixture.png")
+    _check_figure(figure)
+    refuse_place(recipe, folder)
+    with no_bars(args.disable_tqdm):
+        prepared = prepare(recipe, args, tokenizer_folder=None)
+        model = prepared.new_model()
+        prepared.check_rows("test", model)
+        trainer = prepared.trainer(model)
+    course = mixture_course(trainer)
+    there = not trainer.is_world_process_zero() or _draw(figure, trainer, course)
+    data = tuple(take_census(name, item) for name, item in prepared.data.items())
+    return replace(summarise(trainer, course), data=data), figure if there else None
+
+
+def _draw(figure: Path, trainer: MultiTaskTrainer, course: Course) -> bool:
+    """Draw the mixture over time, if that can be done."""
+    # From the first step to the end of the last window: a run of one window is a line too.
+    steps = np.append(course.steps, trainer.total_steps)
+    shares = np.vstack([course.shares, course.shares[-1:]])
+    passes = np.vstack([np.zeros_like(course.passes[:1]), course.passes])
+    columns = {name: index for index, name in enumerate(trainer.mixture.sizes)}
+    return drawn(
+        figure,
+        mixture_figure,
+        steps,
+        {name: shares[:, index] for name, index in columns.items()},
+        {name: passes[:, index] for name, index in columns.items()},
+    )
+
+
+def _check_figure(figure: Path) -> None:
+    if figure.exists() and not (figure.is_file() and is_drawn(figure)):
+        remedy = "Move it away, or choose another folder with training.output_dir=FOLDER"
+        raise RunError(
+            Mistake("training.output_dir", f"{figure}: the plan would be drawn here; hf_mtl did not draw it", remedy)
+        )
+
+
+def mixture_course(trainer: MultiTaskTrainer) -> Course:
+    """Follow the mixture through the run; what is learned, or follows evaluations, stays as it begins."""
+    window, total = trainer.args.window_steps, trainer.total_steps
+    most = _MOST_DRAWN if trainer.schedules else _MOST_WINDOWS
+    apart = window * max(1, math.ceil(total / window / most))
+    steps = np.arange(0, max(total, 1), apart)
+    lengths = np.minimum(steps + apart, total) - steps
+    moves = steps if trainer.mixture.anneal is not None else steps[:1]
+    probabilities = [np.array(list(trainer.mixture.probabilities(at / max(total, 1)).values())) for at in moves]
+    probabilities *= len(steps) // len(probabilities)
+    if trainer.schedules:
+        rows = _drawn(trainer, probabilities, steps, lengths)
+    else:
+        planner = trainer.steps.planner
+        of_step = [
+            planner.rows_per_step * p if planner.one_task_per_step else planner.expected_rows(p)
+            for p in probabilities
+        ]
+        rows = np.stack(of_step) * lengths[:, None]
+    return Course(steps, rows, np.array(list(trainer.mixture.sizes.values())))
+
+
+def _drawn(
+    trainer: MultiTaskTrainer,
+    probabilities: Sequence[NDArray[np.float64]],
+    steps: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Rows of each task in each window as they will be drawn, [S, T]: who sits out a step is a draw too."""
+    planner, rows = trainer.steps.planner, []
+    first = planner.first_window(probabilities[0])
+    for start, length, its in zip(steps.tolist(), lengths.tolist(), probabilities, strict=True):
+        roster = roster_of(trainer.schedules, start, planner.window_steps)
+        counts, _ = planner.window_counts(replace(first, start=start, probabilities=its), roster)
+        drawn = counts[:length]
+        rows.append(drawn.sum(axis=0) * (length / len(drawn)))
+    return np.array(rows, dtype=np.float64)
+
+
+def summarise(trainer: MultiTaskTrainer, course: Course) -> PlanSummary:
+    """Put the plan of a trainer in numbers."""
+    assert trainer.train_dataset is not None
+    total = trainer.total_steps
+    rows = course.rows.sum(axis=0)
+    tasks = [
+        TaskPlan(
+            name=name,
+            rows=len(split.tokens),
+            share=float(rows[index] / rows.sum()),
+            rows_per_step=float(rows[index]) / max(total, 1),
+            passes=float(course.passes[-1, index]),
+            truncated_rows=split.tokens.truncated,
+            mean_tokens=split.tokens.total_tokens / len(split.tokens),
+            unknown_share=unknown_share(split.tokens, trainer.processing_class),
+        )
+        for index, (name, split) in enumerate(trainer.train_dataset.items())
+    ]
+    real, padded = tokens_of_first_window(trainer)
+    parameters = list(trainer.model.parameters())
+    run = trainer.schedules.run
+    return PlanSummary(
+        tasks=tuple(tasks),
+        rows_per_step=trainer.rows_per_step,
+        steps=total,
+        epochs=total / trainer.steps_per_epoch,
+        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
+        total_parameters=sum(p.numel() for p in parameters),
+        real_tokens=real,
+        padded_tokens=padded,
+        schedules=tuple(f"{item.name}: {item.summary(run)}" for item in trainer.schedules.schedules),
+    )
+
+
+def tokens_of_first_window(trainer: MultiTaskTrainer) -> tuple[int, int]:
+    """Real and padded tokens of the first window's steps, as they would be dealt and grouped."""
+    collator = trainer.train_collator()
+    parts = trainer.processes.world * trainer.args.gradient_accumulation_steps
+    steps = range(min(trainer.args.window_steps, trainer.total_steps))
+    counts = [_tokens(trainer.steps.plan(step), collator, parts) for step in steps]
+    return sum(real for real, _ in counts), sum(padded for _, padded in counts)
+
+
+def _tokens(plan: StepPlan, collator: Collator, parts: int) -> tuple[int, int]:
+    lengths = collator.lengths(plan.tasks, plan.rows).astype(np.int64)
+    padded = 0
+    for part in partition(plan, lengths, parts, collator.length_grouping):
+        mine = lengths[part]
+        groups = length_groups(mine, collator.group_cost) if collator.length_grouping else [np.arange(len(mine))]
+        padded += sum(len(group) * int(mine[group].max()) for group in groups)
+    return int(lengths.sum()), padded

@@ -1,0 +1,185 @@
+"""A recipe becomes data, tokenizer, model and Trainer."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import set_seed
+
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.data.cache import filling_datasets
+from hf_mtl.data.load import load_tasks, say_notes
+from hf_mtl.data.loaded import LoadedTask
+from hf_mtl.errors import RecipeError, UserError
+from hf_mtl.evaluation import Trust
+from hf_mtl.inference.encode import encode_splits
+from hf_mtl.launched import environment_mistakes, launcher_mistakes
+from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.recipe import Recipe
+from hf_mtl.training.interruption import ending_at_once
+from hf_mtl.training.run.tokenizer import load_tokenizer
+from hf_mtl.training.trainer.argument_checks import check_training
+from hf_mtl.training.trainer.encoder_limits import check_token_ids, row_limit
+from hf_mtl.training.trainer.task_checks import check_scoring
+from hf_mtl.training.trainer.trainer import MultiTaskTrainer
+
+
+@contextmanager
+def located(recipe: Recipe) -> Iterator[None]:
+    """Say where in the recipe a mistake was made that only shows later."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(recipe.with_places(error.mistakes)) from error
+
+
+def output_dir(recipe: Recipe) -> str:
+    """The folder of a recipe's run."""
+    return str(recipe.training.options().get("output_dir") or "runs/hf_mtl")
+
+
+def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments:
+    """The training arguments of a recipe.
+
+    Args:
+        recipe: The recipe.
+        changes: Arguments that replace the recipe's.
+
+    Raises:
+        RecipeError: If the arguments do not fit together.
+    """
+    # Which the arguments would read to join the other processes.
+    if mistakes := [*environment_mistakes(), *launcher_mistakes()]:
+        raise RecipeError(mistakes)
+    options = {**recipe.training.options(), "output_dir": output_dir(recipe), **changes}
+    try:
+        args = MultiTaskTrainingArguments(**options)
+    except UserError as error:
+        raise RecipeError(recipe.with_places(error.mistakes)) from error
+    with ending_at_once():
+        _ = args.device  # joins the other processes, which take turns at the data from here on
+    if mistakes := check_training(args):
+        raise RecipeError(recipe.with_places(mistakes))
+    return args
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a recipe needs before a model is there.
+
+    Args:
+        recipe: The recipe.
+        args: Its training arguments.
+        data: Its data, by task.
+        tokenizer: Its tokenizer.
+    """
+
+    recipe: Recipe
+    args: MultiTaskTrainingArguments
+    data: Mapping[str, LoadedTask]
+    tokenizer: Any
+
+    def split(self, name: str) -> dict[str, Dataset]:
+        """One split of every task that has it."""
+        return {task: loaded.splits[name] for task, loaded in self.data.items() if name in loaded.splits}
+
+    def new_model(self) -> MultiTaskModel:
+        """The model before training."""
+        section = self.recipe.model
+        set_seed(self.args.seed)
+        backbone = section.backbone
+        if isinstance(backbone, Mapping):
+            # An inline config describes a new encoder: its vocabulary is the tokenizer's.
+            backbone = {"vocab_size": len(self.tokenizer), "pad_token_id": self.tokenizer.pad_token_id, **backbone}
+        with located(self.recipe):
+            return MultiTaskModel.from_backbone(
+                backbone,
+                tasks={name: loaded.task for name, loaded in self.data.items()},
+                head=section.head,
+                pooling=section.pooling,
+                dropout=section.dropout,
+                max_length=section.max_length,
+                lora=section.lora,
+                freeze=section.freeze,
+            )
+
+    def check_rows(self, split: str, model: MultiTaskModel, scored: bool = False) -> None:
+        """Refuse before training what scoring a split with the model would refuse after it.
+
+        Raises:
+            UserError: If rows of the split cannot be used.
+        """
+        with located(self.recipe):
+            limit = row_limit(model, self.tokenizer)
+            encoded = encode_splits(self.split(split), model.tasks, self.tokenizer, limit, split)
+            check_token_ids(model, encoded, self.tokenizer)
+            if scored:
+                unseen = {name: item for name, item in encoded.items() if name not in self.split("validation")}
+                check_scoring(model.tasks, unseen, Trust.of(self.recipe.allow_code), set())
+
+    def trainer(self, model: MultiTaskModel, to_train: bool = True, **kwargs: Any) -> MultiTaskTrainer:
+        """The Trainer of a model; one that only evaluates needs no training rows."""
+        with located(self.recipe):
+            return MultiTaskTrainer(
+                model=model,
+                args=self.args,
+                train_dataset=self.split("train") if to_train else None,
+                eval_dataset=self.split("validation") if to_train else None,
+                processing_class=self.tokenizer,
+                mixture=self.recipe.mixture.options(),
+                balancing=self.recipe.balancing.options(),
+                schedules=[item.model_dump(exclude_unset=True) for item in self.recipe.schedules],
+                allow_code=self.recipe.allow_code,
+                **kwargs,
+            )
+
+
+def note_unscored(results: dict[str, Any], prepared: Prepared, split: str) -> None:
+    """Say which tasks are not among the results of a split.
+
+    Args:
+        results: As in ``results.json``; takes ``notes``.
+        prepared: The run's data.
+        split: The split that was scored.
+    """
+    for name in prepared.data:
+        if name not in results["tasks"]:
+            results["notes"].append(f"{name}: there are no {split} rows with a label, so nothing can be scored.")
+
+
+def load_data(recipe: Recipe, seed: int, to_train: bool = True) -> dict[str, LoadedTask]:
+    """Load and check the data of all tasks, and say what was left out or made up on the way.
+
+    Args:
+        recipe: The recipe.
+        seed: Seed of the draws of rows.
+        to_train: Say too which evaluation texts are training texts. A trained model may have learned from others.
+
+    Raises:
+        DataError: With the mistakes of all tasks and where in the recipe they were made.
+    """
+    with located(recipe), filling_datasets():
+        data = load_tasks(recipe.tasks, seed=seed)
+    for loaded in data.values():
+        say_notes([*loaded.notes, *(loaded.overlaps if to_train else [])])
+    return data
+
+
+def prepare(recipe: Recipe, args: MultiTaskTrainingArguments, tokenizer_folder: Path | None) -> Prepared:
+    """Load everything but the model.
+
+    Args:
+        recipe: The recipe.
+        args: Its training arguments.
+        tokenizer_folder: Where the run has kept a tokenizer that it trained on its texts; None: nowhere yet.
+
+    Raises:
+        UserError: If the data or the tokenizer cannot be used.
+    """
+    data = load_data(recipe, seed=args.data_seed if args.data_seed is not None else args.seed)
+    with located(recipe):
+        tokenizer = load_tokenizer(recipe.model, data, tokenizer_folder)
+    return Prepared(recipe, args, data, tokenizer)

@@ -1,0 +1,1 @@
+"""Schedules in a run: when their coefficients, groups and probes take effect."""

@@ -1,0 +1,185 @@
+"""Schedules in a run: they tell the plan which tasks take part, freeze parameters, and scale learning rates."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim import Optimizer
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hf_mtl.data.learned_temperature import LearnedTemperature
+from hf_mtl.data.roster import Roster
+from hf_mtl.evaluation import headline_keys
+from hf_mtl.schedules import Group, Schedules
+from hf_mtl.tasks import Task
+from hf_mtl.training.schedules.frozen_groups import FrozenGroups, group_name
+from hf_mtl.training.schedules.probes import Prober
+from hf_mtl.training.schedules.schedule_checks import planned_evaluations
+from hf_mtl.training.step.objective import StepResult
+from hf_mtl.training.step.optimizer import ForOneStep
+from hf_mtl.training.watch.signals import TaskSignals
+
+
+def roster_of(schedules: Schedules, start: int, steps: int) -> Roster:
+    """What schedules do to the tasks in the steps of a window.
+
+    Args:
+        schedules: The schedules.
+        start: First step of the window.
+        steps: Its steps.
+    """
+    effects = [schedules.effect(step) for step in range(start, start + steps)]
+    return Roster(
+        np.stack([effect.coefficients for effect in effects]),
+        np.stack([effect.participation for effect in effects]),
+        np.stack([effect.redistributed for effect in effects]),
+    )
+
+
+ENOUGH_EVALUATIONS = 10
+
+
+class SchedulesCallback(TrainerCallback):
+    """Carries out what schedules say of a step, and tells them what they want to know.
+
+    Args:
+        schedules: The schedules.
+        groups: Freezes parameters.
+        prober: Measures gradients.
+        learner: Learned temperatures, which follow the same losses; None: there are none.
+        tasks: The tasks by name, to read evaluations by.
+        signals: Logs ``frozen/<group>``, the share of steps that froze it, and ``temperature/<task>``.
+    """
+
+    def __init__(
+        self,
+        schedules: Schedules,
+        groups: Callable[[], FrozenGroups],
+        prober: Prober,
+        learner: LearnedTemperature | None,
+        tasks: Mapping[str, Task],
+        signals: TaskSignals,
+    ):
+        self.schedules = schedules
+        self.prober = prober
+        self.learner = learner
+        self.tasks = dict(tasks)
+        self.signals = signals
+        self._make_groups = groups
+        self._groups: FrozenGroups | None = None
+        self._rates = ForOneStep("lr")
+        self.rate_scale = 1.0
+
+    @property
+    def frozen(self) -> frozenset[Group]:
+        """The groups that this step does not train."""
+        return frozenset() if self._groups is None else self._groups.frozen
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Note what is trainable: the optimizer and DDP are made with all of it."""
+        self._groups = self._make_groups()
+        if state.global_step == 0:  # later, the checkpoint has it
+            if self.learner is not None:
+                self.learner.from_validation = planned_evaluations(args, self.schedules.run) >= ENOUGH_EVALUATIONS
+            self._measure(0)
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Freeze what the step does not train."""
+        assert self._groups is not None
+        effect = self.schedules.effect(state.global_step)
+        self._groups.apply(effect.frozen)
+        self.rate_scale = effect.learning_rate_scale
+
+    def on_pre_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        optimizer: Optimizer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Scale the learning rates for this step."""
+        if self.rate_scale != 1.0:
+            self._rates.change(optimizer, lambda rate: rate * self.rate_scale)
+
+    def on_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        optimizer: Optimizer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Give the scheduler of the learning rate back what it had set."""
+        self._rates.put_back(optimizer)
+        frozen = {group: float(group in self.frozen) for group in self.schedules.groups}
+        self.signals.observe_gauges({f"frozen/{group_name(key)}": torch.tensor(frozen[key]) for key in frozen})
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Measure what is due before the next step, which may begin a window."""
+        self._measure(state.global_step)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Tell the schedules the validation losses that are finite, of evaluations that the run itself makes."""
+        if self._groups is None:  # not training
+            return
+        losses = _finite(metrics or {}, {task: f"eval_{task}_loss" for task in self.tasks})
+        self.schedules.observe_evaluation(state.global_step, losses)
+        if self.learner is not None:
+            keys = {name: f"eval_{name}_{headline_keys(task)[0]}" for name, task in self.tasks.items()}
+            self.learner.observe_evaluation(losses, _finite(metrics or {}, keys))
+
+    def step_done(self, step: int, result: StepResult) -> None:
+        """Tell the schedules and the learned temperatures the losses of a step that are finite.
+
+        Args:
+            step: The step.
+            result: What it saw.
+        """
+        values = zip(self.tasks, result.losses.tolist(), result.counts.tolist(), strict=True)
+        present = {task: loss for task, loss, count in values if count and math.isfinite(loss)}
+        self.schedules.observe_losses(step, present)
+        if self.learner is not None:
+            self.learner.observe_losses(present)
+            taus = self.learner.temperatures()
+            self.signals.observe_gauges({f"temperature/{task}": torch.tensor(tau) for task, tau in taus.items()})
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Leave nothing frozen."""
+        self.rest()
+
+    def rest(self) -> None:
+        """Have no effect on anything until training begins (again)."""
+        if self._groups is not None:
+            self._groups.apply(())
+        self._groups, self._rates, self.rate_scale = None, ForOneStep("lr"), 1.0
+
+    def _measure(self, step: int) -> None:
+        """Measure what is due before a step."""
+        assert self._groups is not None
+        for schedule, tasks in self.schedules.probes(step):
+            assert schedule.probe is not None
+            with self._groups.thawed():
+                schedule.observe_probe(step, self.prober.measure(schedule.probe, tasks, step))
+
+
+def _finite(metrics: Mapping[str, float], keys: Mapping[str, str]) -> dict[str, float]:
+    """The values of some keys, by task; one that is not finite would stay in a mean, or as the best, for ever."""
+    return {task: metrics[key] for task, key in keys.items() if math.isfinite(metrics.get(key, math.nan))}

@@ -1,0 +1,1 @@
+"""From predictions to the scores that a Trainer logs, selects and stops on."""

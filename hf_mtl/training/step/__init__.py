@@ -1,0 +1,1 @@
+"""One optimizer step: from row losses to the update."""

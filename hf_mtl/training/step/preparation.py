@@ -1,0 +1,43 @@
+"""What accelerate does to a model before it is trained, and how that is undone."""
+
+from torch import nn
+from transformers import Trainer
+
+from hf_mtl.errors import Mistake, RunError
+from hf_mtl.training.step.beside import without_compilation
+
+
+def unprepare(model: nn.Module) -> None:
+    """Take back what an accelerator did to a model: the autocast around its forward, and the mark of being ready.
+
+    A model with the mark is not prepared again. After an evaluation in Hugging Face's Trainer it would train without
+    DDP, every process its own copy; after a training in another Trainer, in that one's precision.
+
+    Args:
+        model: The model itself, not what it is wrapped in.
+    """
+    own = vars(model)
+    own.pop("_is_accelerate_prepared", None)
+    original = own.pop("_original_forward", None)
+    if original is None:
+        return
+    own.pop("forward", None)
+    if getattr(original, "__func__", None) is not type(model).forward:  # somebody had patched it before
+        model.forward = original
+
+
+def check_wrapped(trainer: Trainer, wrapped: nn.Module) -> None:
+    """Refuse to train on several processes a model that nothing keeps the same on all of them.
+
+    Args:
+        trainer: The Trainer.
+        wrapped: The model as it is called in training.
+
+    Raises:
+        RunError: If it is the bare model.
+    """
+    processes = trainer.accelerator.num_processes
+    if processes > 1 and without_compilation(wrapped) is trainer.model:
+        found = f"is not wrapped for the {processes} processes of this run: each would train a model of its own"
+        remedy = "Build the model anew, prepare it with no Accelerator of your own, and freeze not all of it"
+        raise RunError(Mistake("model", found, remedy))

@@ -1,0 +1,335 @@
+"""Between the Trainer and the gradients of single tasks: when they are formed, who is told, what becomes of them."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hf_mtl.balancing import FromGramian, GradientAggregator, LookAhead, LossWeighting, NonFiniteRows
+from hf_mtl.data.processes import is_main_process
+from hf_mtl.gradients import (
+    Chosen,
+    GradientOptions,
+    HeldGradients,
+    Recomputed,
+    Rows,
+    SharedGradients,
+    shared_parameters,
+)
+from hf_mtl.gradients.reduction import reduce_gradients
+from hf_mtl.modeling.freezing import upper_parameters
+from hf_mtl.modeling.parameters import training_flops
+from hf_mtl.processes import Processes
+from hf_mtl.shown import get_logger
+from hf_mtl.training.step.objective import StepResult
+from hf_mtl.training.step.second_backward import SecondBackward
+
+logger = get_logger(__name__)
+
+OF_GRADIENTS = frozenset({"norms", "jacobian"})
+"""What a weighting may need that takes gradients of single tasks."""
+
+
+_OF_AGGREGATOR = "aggregator."
+
+
+class TaskGradients:
+    """The gradients of single tasks in a run whose weighting or aggregator needs them.
+
+    The aggregator's direction replaces the gradient of the shared parameters. Its rows are those of w_t (L_t + Q_t),
+    with the weighting's w_t; heads get their task's gradient with its exposure and schedule coefficient. A weighting
+    is told norms, or rows, of L_t alone.
+
+    Args:
+        model: The model.
+        names: Task names, in task order.
+        weighting: The loss weighting.
+        aggregator: The aggregator; None: the sum that the objective makes.
+        options: How gradients are formed and held.
+        probe: Makes a few rows of two tasks as a batch whose groups are cut by task.
+        processes: This process among the others.
+        backward: Runs a backward with the loss scaler's factor.
+        micro_batches: Answers this process's micro-batches of a step.
+        add_flops: Told the floating point operations of what the training backward does not have.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        names: Sequence[str],
+        weighting: LossWeighting,
+        aggregator: GradientAggregator | None,
+        options: GradientOptions,
+        probe: Callable[[], Mapping[str, Any]],
+        processes: Processes,
+        backward: Callable[[Tensor], None],
+        micro_batches: Callable[[], int],
+        add_flops: Callable[[float], None],
+    ):
+        self.model = model
+        self._names = list(names)
+        self.weighting = weighting
+        self.aggregator = aggregator
+        self.options = options
+        self.skipped_steps = 0
+        self.skipped = False  # this step
+        self.tells_weighting = False  # in this step
+        self.gramian: Tensor | None = None  # of the rows of this step's decision
+        self._micro_batches = micro_batches
+        self._add_flops = add_flops
+        self._weights: Tensor
+        self._probe = probe
+        self._processes = processes
+        self._backward = backward
+        self._shared: SharedGradients | None = None
+        self._second: SecondBackward | None = None
+        self._data: Rows | Recomputed | None = None
+
+    @property
+    def shared(self) -> SharedGradients:
+        """Forms them; made on demand, when the model is where it will be trained."""
+        if self._shared is None:
+            ahead = self.aggregator if isinstance(self.aggregator, LookAhead) else None
+            if ahead is not None:
+                logger.info(f"Task gradients: '{ahead.name}' goes task by task, in both of its backward passes.")
+            self._shared = SharedGradients(
+                self.model,
+                self.weighting.num_tasks,
+                self.options if ahead is None else replace(self.options, layout="split"),
+                self._probe,
+                self._processes.reduce_sum,
+                self._parameters(self._scope),
+                self._whole,
+                self._steady,
+                all_combined=self.aggregator is not None,
+                several_batches=self._micro_batches() > 1,
+            )
+            if ahead is not None:
+                rows_of = self._shared.rows_of
+                self._second = SecondBackward(self.model, ahead.rho, rows_of, self._backward, self._add_flops)
+        return self._shared
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the coming step needs them."""
+        if not any(parameter.requires_grad for parameter in shared_parameters(self.model)):
+            return False  # a phase of the heads
+        return self.aggregator is not None or bool(self.weighting.needs_now() & OF_GRADIENTS)
+
+    @property
+    def by_task(self) -> bool:
+        """Whether the tasks go through the model one after the other."""
+        return self.shared.layout == "split"
+
+    @property
+    def apart(self) -> bool:
+        """Whether this step wants gradients of data terms, which heads with penalties do not leave by themselves."""
+        return self.tells_weighting and bool(self.model.heads.penalty_names)
+
+    def begin(self) -> None:
+        """Start a step."""
+        self.tells_weighting = bool(self.weighting.needs_now() & OF_GRADIENTS)
+        self.gramian = None
+        self.skipped = False
+        self.shared.begin()
+        if self.apart:
+            self._data = self._data or self.shared.another()
+            self._data.begin()
+        if self._second is not None:
+            self._second.begin()
+
+    def micro_batch(self, batch: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Around the forward and backward of a micro-batch."""
+        return self.shared.micro_batch(batch)
+
+    def before_task(self, task: int, batch: Mapping[str, Any]) -> None:
+        """Before the forward of one task's rows, where tasks go one by one."""
+        if self._second is not None:
+            self._second.note(task, batch)
+
+    def take(self, task: int) -> None:
+        """After the backward of one task's rows, where tasks go one by one."""
+        self.shared.take(task)
+        if self._second is not None:
+            self._second.take(task)
+
+    @contextmanager
+    def data_terms(self, batch: Mapping[str, Any], task: int | None = None) -> Iterator[None]:
+        """Around a backward of data terms alone, of which no other gradient is to remain.
+
+        Where heads add penalties, the training backward does not have them apart.
+
+        Args:
+            batch: What was forwarded.
+            task: The only task in it; None: the backward is taped.
+        """
+        assert self._data is not None
+        flops = [training_flops(self.model.encoder, batch, backward) for backward in (False, True)]
+        self._add_flops(flops[1] - flops[0])
+        before = {parameter: parameter.grad for parameter in self.model.parameters()}
+        for parameter in before:
+            parameter.grad = None
+        yield
+        if task is None:
+            self.shared.collect_into(self._data)
+        else:
+            assert isinstance(self._data, Rows)
+            self._data.add_task(task)
+        for parameter, gradient in before.items():
+            parameter.grad = gradient
+
+    def finish(self, result: StepResult, grad_scale: float | None) -> None:
+        """Decide, once per optimizer step, and write the gradients of the shared parameters.
+
+        Args:
+            result: What the step saw.
+            grad_scale: Factor of a loss scaler, which is in all gradients; None: there is no scaler.
+        """
+        held, scale = self.shared.close(), 1.0 if grad_scale is None else grad_scale
+        self._weights = result.weights
+        try:
+            self._tell_weighting(held, result, scale)
+            self._look_ahead(held, result, scale)
+            self._write(self._direction(held, result, scale))
+        except NonFiniteRows as error:
+            self._skip(error, scaled=grad_scale is not None)
+        for kept in (self.shared, self._data, self._second):  # nothing is, until the next step
+            if kept is not None:
+                kept.begin()
+
+    def _write(self, direction: Iterator[tuple[nn.Parameter, Tensor]]) -> None:
+        taken = {id(parameter) for parameter in self.shared.parameters}
+        reduce_gradients([p for p in self.model.parameters() if id(p) not in taken], self._processes.reduce_sum)
+        for parameter, gradient in direction:
+            parameter.grad = gradient
+
+    def record(self, take: Callable[[Tensor, Tensor | None], None]) -> None:
+        """Hand out the inner products of the gradients of L_t + Q_t, and the weights, if this step decided."""
+        if self.gramian is not None and self.aggregator is not None:
+            without = _inverse(self._weights).to(self.gramian)
+            take(self.gramian * torch.outer(without, without), self.aggregator.weights())
+
+    def _tell_weighting(self, held: HeldGradients, result: StepResult, grad_scale: float) -> None:
+        if not self.tells_weighting:
+            return
+        needs = self.weighting.needs
+        present, factors = result.counts > 0, _inverse(result.factors) / grad_scale
+        if self.apart:
+            assert self._data is not None
+            self._data.close()
+            held, factors = self._data, present.double() / grad_scale
+        squares = held.gramian(self._chosen(getattr(self.weighting, "scope", "all"))).diagonal()
+        norms = squares.clamp(min=0).sqrt() * factors.to(squares)
+        if not bool(torch.isfinite(norms).all()):
+            raise NonFiniteRows((~torch.isfinite(norms)).nonzero().flatten().tolist())
+        if "norms" in needs:
+            self.weighting.observe(norms=norms, present=present)
+        if "jacobian" in needs:
+            assert isinstance(held, Rows)
+            # In float32, also where the rows are shorter: what is remembered of them grows over the run.
+            rows = held.jacobian().float() * factors.to(held.device, torch.float32)[:, None]
+            self.weighting.observe(jacobian=rows, present=present)
+
+    def _look_ahead(self, held: HeldGradients, result: StepResult, grad_scale: float) -> None:
+        """Give an aggregator that asks for them the rows at perturbed parameters."""
+        if self._second is None:
+            return
+        assert isinstance(held, Rows)
+        assert isinstance(self.aggregator, LookAhead)
+        factors = _inverse(result.unweighted) / grad_scale
+        self._second.heads.close()
+        displacements = self.aggregator.perturbations(held.jacobian())
+        rows = self.shared.another()
+        assert isinstance(rows, Rows)
+        rows.begin()
+        for task in (result.counts > 0).nonzero().flatten().tolist():
+            self._second.run(task, held.split(displacements[task]), result.factors[task], result.counts[task])
+            rows.add_task(task)
+        rows.close()
+        rows.scale(factors)
+        self.aggregator.observe(jacobian=rows.jacobian())
+
+    def _direction(
+        self, held: HeldGradients, result: StepResult, grad_scale: float
+    ) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """The gradient of every shared parameter, with the loss scaler's factor."""
+        if self.aggregator is None:
+            return held.combine(torch.ones_like(result.factors))
+        present, factors = result.counts > 0, _inverse(result.unweighted) / grad_scale
+        losses = result.losses * result.weights
+        if isinstance(self.aggregator, FromGramian) and "jacobian" not in self.aggregator.needs:
+            self.gramian = held.gramian(self._chosen(self.aggregator.scope)) * torch.outer(factors, factors)
+            weights = self.aggregator.weights_from_gramian(self.gramian, losses, present)
+            return held.combine(weights * result.gamma.to(weights) * factors.to(weights) * grad_scale)
+        assert isinstance(held, Rows)
+        held.scale(factors)
+        self.gramian = held.gramian()
+        direction = self.aggregator(held.jacobian(), losses, present, result.gamma)
+        return held.split(direction * grad_scale)
+
+    def _skip(self, error: NonFiniteRows, scaled: bool) -> None:
+        """Let the optimizer do nothing; a loss scaler has to see why, to become smaller."""
+        self.skipped = True
+        self.skipped_steps += 1
+        for parameter in [*self.model.parameters(), *self.weighting.parameters()]:
+            parameter.grad = None
+        due = math.log10(self.skipped_steps).is_integer()
+        if due and not scaled and is_main_process():  # a scaler tries what is too much, by design
+            tasks = ", ".join(f"'{self._names[task]}'" for task in error.tasks)
+            logger.warning(
+                f"A step was skipped, the {self.skipped_steps}. so far: the gradient of {tasks} is not finite. "
+                "The log counts them as skipped_steps; a lower learning rate or max_grad_norm may help."
+            )
+        if scaled:
+            first = self.shared.parameters[0]
+            first.grad = torch.full_like(first, float("inf"))
+
+    @property
+    def _whole(self) -> bool:
+        needs = set(self.weighting.needs) | set(self.aggregator.needs if self.aggregator else ())
+        return "jacobian" in needs
+
+    @property
+    def _steady(self) -> bool:
+        """Whether a column has to be the same parameter in every step."""
+        return self.aggregator is None or self.aggregator.steady or "jacobian" in self.weighting.needs
+
+    @property
+    def _scope(self) -> str:
+        return self.aggregator.scope if self.aggregator else getattr(self.weighting, "scope", "all")
+
+    def _parameters(self, scope: Any) -> list[nn.Parameter] | None:
+        return None if scope == "all" else upper_parameters(self.model.encoder, scope)
+
+    def _chosen(self, scope: str) -> Chosen | None:
+        parameters = self._parameters(scope)
+        if parameters is None:
+            return None
+        mine = {id(parameter) for parameter in parameters}
+        return lambda parameter: id(parameter) in mine
+
+    def state_dict(self) -> dict[str, Any]:
+        """The aggregator's state, and the count of skipped steps."""
+        state = {} if self.aggregator is None else self.aggregator.state_dict()
+        hold = {} if self._shared is None else {"hold": self._shared.hold}
+        own = {f"{_OF_AGGREGATOR}{key}": value for key, value in state.items()}
+        return {"skipped_steps": self.skipped_steps, **hold, **own}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where a checkpoint left off."""
+        self.skipped_steps = int(state["skipped_steps"])
+        if self.options.hold == "auto" and "hold" in state:
+            # What fits may have been another thing there, and another rounding.
+            self.options = replace(self.options, hold=state["hold"])
+            self._shared = self._second = self._data = None
+        if self.aggregator is not None:
+            own = {key: value for key, value in state.items() if key.startswith(_OF_AGGREGATOR)}
+            self.aggregator.load_state_dict({key.removeprefix(_OF_AGGREGATOR): own[key] for key in own})
+
+
+def _inverse(values: Tensor) -> Tensor:
+    return torch.where(values != 0, 1 / values, 0.0)

@@ -1,0 +1,1 @@
+"""The subclass of `transformers.Trainer`, and what it checks before its first step."""

@@ -1,0 +1,145 @@
+"""What scripts for a Trainer bring along: former arguments, sections in another shape, methods of a subclass."""
+
+import inspect
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from transformers import Trainer
+
+from hf_mtl.data.mixture import Mixture
+from hf_mtl.errors import Mistake, UserError, known
+
+_OURS = ("mixture", "balancing", "schedules", "allow_code")
+_SHAPES = {
+    "mixture": '{"temperature": 2.0}',
+    "balancing": '{"weighting": "uw"}',
+    "schedules": '[{"type": "alternating", "period": 50}]',
+}
+# Methods on which a step depends, and what to do instead of replacing them.
+_OF_A_STEP = {
+    "compute_loss": "Set `loss` on the task, or return what super().compute_loss gives with your change",
+    "training_step": "Call super().training_step, or use a callback",
+    "get_train_dataloader": "The mixture draws the rows: set mixture, or call super().get_train_dataloader",
+}
+# Methods of a Trainer that hf_mtl never calls, with or without super(), and what does their work.
+_NEVER_CALLED = {
+    "_get_train_sampler": "The mixture draws the rows: set mixture",
+    "_get_eval_sampler": "Every row is scored once",
+    **dict.fromkeys(
+        ("get_eval_dataloader", "get_test_dataloader"), "Give the rows to evaluate() or predict(), as datasets"
+    ),
+    **dict.fromkeys(
+        ("prediction_step", "evaluation_loop"), "Use compute_metrics, or replace evaluate() or predict()"
+    ),
+}
+
+
+def take_tokenizer(processing_class: Any, others: dict[str, Any]) -> Any:
+    """Take the tokenizer by either name, as transformers 4 did.
+
+    Args:
+        processing_class: The tokenizer by its name of today.
+        others: The other arguments of the Trainer; the former name is taken out of them.
+
+    Raises:
+        UserError: If both are given.
+    """
+    if "tokenizer" not in others:
+        return processing_class
+    tokenizer = others.pop("tokenizer")
+    if processing_class is not None and tokenizer is not None and tokenizer is not processing_class:
+        raise UserError(Mistake("tokenizer", "is given, and processing_class too", "Give processing_class alone"))
+    said = "`tokenizer` is deprecated for `MultiTaskTrainer.__init__`. Use `processing_class` instead."
+    warnings.warn(said, FutureWarning, stacklevel=4)  # where the Trainer is made
+    return tokenizer if processing_class is None else processing_class
+
+
+def unknown_arguments(others: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Find arguments that no Trainer has, which would be told of once all rows are encoded.
+
+    Args:
+        others: The arguments that are not `MultiTaskTrainer`'s own.
+    """
+    parameters = inspect.signature(Trainer.__init__).parameters
+    names = [name for name, found in parameters.items() if name != "self" and found.kind != found.VAR_KEYWORD]
+    if len(names) < len(parameters) - 1:
+        return
+    for name in others:
+        if name not in names:
+            yield Mistake(name, "is no argument of MultiTaskTrainer", known([*names, *_OURS], name))
+
+
+def section_mistakes(sections: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Find sections of a recipe that are given in another shape, or with keys that their section does not have.
+
+    Args:
+        sections: ``mixture``, ``balancing`` and ``schedules`` as they were given; None: not given.
+    """
+    for name in ("mixture", "balancing"):
+        found = sections.get(name)
+        if found is not None and not isinstance(found, Mapping):
+            yield Mistake(name, f"is a {type(found).__name__}", f"Give a dictionary, such as {_SHAPES[name]}")
+    if isinstance(sections.get("schedules"), (str, Mapping)):
+        problem = f"is a {type(sections['schedules']).__name__}"
+        yield Mistake("schedules", problem, f"Give a list, such as {_SHAPES['schedules']}")
+    if isinstance(mixture := sections.get("mixture"), Mapping):
+        keys = [key for key in inspect.signature(Mixture).parameters if key != "sizes"]
+        for key in mixture:
+            if key not in keys:
+                yield Mistake(f"mixture.{key}", f"unknown key '{key}'", known(keys, key))
+
+
+def replaced_methods(trainer: type) -> Iterator[Mistake]:
+    """Find methods of a subclass that do a step's work without calling those that they replace.
+
+    Args:
+        trainer: The class of the Trainer.
+    """
+    for name, remedy in _OF_A_STEP.items():
+        for owner in trainer.__mro__:
+            if owner.__module__.startswith("hf_mtl."):
+                break
+            method = vars(owner).get(name)
+            if method is not None and not _mentions(method, name):
+                problem = (
+                    f"of {owner.__name__} never calls the one that it replaces, which balances the tasks of a step"
+                )
+                yield Mistake(name, problem, remedy)
+                break
+
+
+def idle_methods(trainer: type) -> Iterator[Mistake]:
+    """Find methods of a subclass that nothing calls, so that what they do would be left out without a word.
+
+    Args:
+        trainer: The class of the Trainer.
+    """
+    theirs = [owner for owner in trainer.__mro__ if not owner.__module__.startswith(("hf_mtl.", "transformers."))]
+    methods = [(key, value) for owner in theirs for key, value in vars(owner).items() if inspect.isfunction(value)]
+    for name, remedy in _NEVER_CALLED.items():
+        owner = next((owner for owner in theirs if name in vars(owner)), None)
+        called = any(key != name and _mentions(method, name) for key, method in methods)  # as by an own evaluate
+        if owner is not None and not called:
+            yield Mistake(name, f"of {owner.__name__} is never called by MultiTaskTrainer", remedy)
+
+
+def no_part(trainer: object) -> UserError:
+    """Say that a step ended to which `compute_loss` gave no part, whatever has replaced it.
+
+    Args:
+        trainer: The Trainer.
+    """
+    problem = f"of this {type(trainer).__name__} did not call the one that it replaces, which balances the tasks"
+    return UserError(Mistake("compute_loss", f"{problem} of a step", _OF_A_STEP["compute_loss"]))
+
+
+def _mentions(method: Any, name: str) -> bool:
+    """Whether a method names the one that it replaces (``super().compute_loss``); True where that cannot be seen."""
+    code = getattr(inspect.unwrap(method), "__code__", None) if callable(method) else None
+    return code is None or name in code.co_names or any(name in inner.co_names for inner in _inner(code))
+
+
+def _inner(code: Any) -> list[Any]:
+    """The functions and comprehensions within one."""
+    return [item for item in code.co_consts if inspect.iscode(item)]

@@ -1,0 +1,93 @@
+"""An optimizer, or a schedule, that the user made: what of the run it cannot train."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.data.processes import is_main_process
+from hf_mtl.errors import Mistake, UserError
+from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.shown import get_logger
+from hf_mtl.training.step.optimizer import balancing_parameters, left_out
+
+logger = get_logger(__name__)
+
+FUSED = ("layerwise", "lomo")
+"""In the name of an ``optim`` that updates the model in its backward, and nothing but the model."""
+
+
+def check_fused(args: MultiTaskTrainingArguments, weighting: nn.Module) -> None:
+    """Refuse an ``optim`` that would leave learned balancing parameters where they are.
+
+    Raises:
+        UserError: If it updates the model alone.
+    """
+    optim = str(getattr(args.optim, "value", args.optim))
+    if any(part in optim for part in FUSED) and list(weighting.parameters()):
+        found = f"is '{optim}', which updates the model alone, and '{weighting.name}' learns parameters"
+        raise UserError(Mistake("training.optim", found, "Use another optimizer, or a weighting such as ew or dwa"))
+
+
+def check_own_optimizer(
+    optimizer: torch.optim.Optimizer | None,
+    schedule: Any,
+    weighting: nn.Module,
+    model: MultiTaskModel,
+    args: MultiTaskTrainingArguments,
+) -> None:
+    """Refuse ``optimizers=`` that would do something else than the arguments say; say what it does not train.
+
+    Args:
+        optimizer: The user's optimizer; None: the Trainer makes one.
+        schedule: The user's schedule of learning rates; None: the Trainer makes one.
+        weighting: The loss weighting.
+        model: The model.
+        args: The training arguments.
+
+    Raises:
+        UserError: If they do not fit together; all mistakes at once.
+    """
+    mistakes = []
+    if schedule is not None and getattr(schedule, "optimizer", optimizer) is not optimizer:
+        found = "has a schedule of learning rates that was built on another optimizer"
+        mistakes.append(Mistake("optimizers", found, "Give both: optimizers=(optimizer, schedule)"))
+    if optimizer is not None:
+        mistakes += _mistakes(optimizer, schedule, balancing_parameters(weighting, model), args)
+    if mistakes:
+        raise UserError(mistakes)
+    others = {} if optimizer is None else left_out(optimizer, dict(model.named_parameters()))
+    others = {name: one for name, one in others.items() if name not in balancing_parameters(weighting, model)}
+    if others and is_main_process():
+        logger.warning(f"optimizers: {_some(others)} of the model are in no group and stay as they are.")
+
+
+def _mistakes(
+    optimizer: torch.optim.Optimizer,
+    schedule: Any,
+    balancing: dict[str, nn.Parameter],
+    args: MultiTaskTrainingArguments,
+) -> list[Mistake]:
+    missing, mistakes = left_out(optimizer, balancing), []
+    if missing and schedule is not None:
+        found = f"has a schedule built before {_some(missing)} can join the optimizer in a group of their own"
+        remedy = "Give the optimizer alone, optimizers=(optimizer, None), and set training.lr_scheduler_type"
+        mistakes.append(Mistake("optimizers", found, remedy))
+    if args.head_learning_rate is not None:
+        found = f"is {args.head_learning_rate}, and the given optimizer has its own groups"
+        remedy = "Give the heads a group in it (hf_mtl.modeling.split_parameters), and leave this out"
+        mistakes.append(Mistake("training.head_learning_rate", found, remedy))
+    there = {name: one for name, one in balancing.items() if one.requires_grad and name not in missing}
+    if args.balancing_learning_rate is not None and there:
+        found = f"is {args.balancing_learning_rate}, and the given optimizer has its own groups for {_some(there)}"
+        remedy = "Leave them out of the optimizer, which gives them a group with this rate, or leave this out"
+        mistakes.append(Mistake("training.balancing_learning_rate", found, remedy))
+    return mistakes
+
+
+def _some(names: Iterable[str]) -> str:
+    """List the first names of many."""
+    first, more = list(names)[:3], len(list(names)) - 3
+    return ", ".join(first) + (f" and {more} more" if more > 0 else "")

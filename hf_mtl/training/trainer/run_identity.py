@@ -1,0 +1,161 @@
+"""What makes a run this run and no other, kept in its checkpoints: a resumed Trainer is compared with it."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.balancing import (
+    DEFAULT_EXACT_ACCUMULATION,
+    DEFAULT_REDUCTION,
+    DEFAULT_WEIGHTING,
+    aggregator_class,
+    weighting_class,
+)
+from hf_mtl.data.mixture import Mixture
+from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.errors import CheckpointError, Mistake
+from hf_mtl.modeling import MultiTaskConfig
+from hf_mtl.schedules import schedule_class
+from hf_mtl.training.trainer.run_terms import changed, plain, staying, with_what_may_change
+
+_OF_THE_MODEL = ("tasks", "head", "pooling", "dropout", "max_length", "lora", "freeze")
+_REMEDY = "Resume with what the run was begun with, or start anew in another folder"
+
+
+class RunIdentity:
+    """The facts of a run that must stay as they are when it is resumed.
+
+    Args:
+        facts: The facts by dotted key; plain values.
+        rows: Hashes the rows of a split by task, for ``train`` and ``evaluation``; asked once, when first needed.
+        rows_of_process: Rows of a step on one process, as the arguments ask for them.
+    """
+
+    def __init__(self, facts: Mapping[str, Any], rows: Callable[[], dict[str, dict[str, str]]], rows_of_process: int):
+        self.facts = dict(facts)
+        self.rows_of_process = rows_of_process
+        self._rows = rows
+        self._hashed: dict[str, dict[str, str]] | None = None
+
+    @property
+    def rows(self) -> dict[str, dict[str, str]]:
+        """What the rows are, by split and task."""
+        if self._hashed is None:
+            self._hashed = self._rows()
+        return self._hashed
+
+    def state_dict(self) -> dict[str, Any]:
+        """The facts, and what the rows are."""
+        return {"facts": self.facts, "rows": self.rows, "rows_of_process": self.rows_of_process}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Compare with the run that a checkpoint is of; nothing of it is taken.
+
+        Raises:
+            CheckpointError: If anything that must stay is different; all of it at once.
+        """
+        mistakes = [*self._other_facts(state["facts"]), *self._other_rows(state["rows"])]
+        if mistakes:
+            raise CheckpointError(with_what_may_change(mistakes))
+
+    def check_rows(self, asked: int, rows: int, processes: int) -> None:
+        """Refuse other rows per step, unless it is the processes that changed: then the accumulation follows them.
+
+        Args:
+            asked: Rows of a step on one process, as the run was begun with.
+            rows: Rows of a step that the run has.
+            processes: How many processes there are now.
+
+        Raises:
+            CheckpointError: If the arguments ask for other rows than the run has.
+        """
+        if self.rows_of_process != asked:
+            found = f"gives, with accumulation, {self.rows_of_process * processes} rows per step; the run has {rows}"
+            remedy = "Set it and gradient_accumulation_steps to values that give the run's rows on these processes"
+            raise CheckpointError(Mistake("training.per_device_train_batch_size", found, remedy))
+
+    def _other_facts(self, theirs: Mapping[str, Any]) -> Iterator[Mistake]:
+        for key, here, there in changed(self.facts, theirs):
+            yield Mistake(key, f"is {here!r}, in the run it is {there!r}", _REMEDY)
+
+    def _other_rows(self, theirs: Mapping[str, Mapping[str, str]]) -> Iterator[Mistake]:
+        for split, tasks in self.rows.items():
+            for name, here in tasks.items():
+                # Of other numbers of rows to train, the plan tells; rows to evaluate may be added or left out whole.
+                if here != theirs.get(split, {}).get(name, here):
+                    problem = f"the rows of '{name}' are not those that the run was begun with"
+                    yield Mistake(f"{split}_dataset", problem, _REMEDY)
+
+
+def identity_of(
+    args: MultiTaskTrainingArguments,
+    config: MultiTaskConfig,
+    sections: tuple[Mapping[str, Any], Mapping[str, Any], Sequence[str | Mapping[str, Any]]],
+    splits: Mapping[str, Mapping[str, EncodedSplit]],
+    follows_evaluations: bool,
+) -> RunIdentity:
+    """The identity of a Trainer's run.
+
+    Args:
+        args: Its arguments.
+        config: Its model's config.
+        sections: Its mixture, balancing and schedules, as they were given.
+        splits: Its rows by task, as ``train`` and ``eval``.
+        follows_evaluations: Whether anything that it trains by follows its evaluations.
+    """
+    mixture, balancing, schedules = sections
+    model = config.to_dict()
+    facts = {
+        **{f"training.{key}": value for key, value in staying(vars(args), follows_evaluations).items()},
+        **{f"model.{key}": plain(model.get(key)) for key in _OF_THE_MODEL},
+        **{f"mixture.{key}": plain(value) for key, value in _with_defaults(Mixture, mixture).items()},
+        **{f"balancing.{key}": plain(value) for key, value in _balancing(balancing).items()},
+        "schedules": plain([_schedule(spec) for spec in schedules]),
+    }
+    rows = args.train_batch_size * args.gradient_accumulation_steps
+    return RunIdentity(facts, lambda: {split: _hashes(tasks) for split, tasks in splits.items()}, rows)
+
+
+def _balancing(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Without how gradients are formed and recorded, which changes nothing but rounding."""
+    aggregator = given.get("aggregator")
+    return {
+        "weighting": _method(weighting_class, given.get("weighting") or DEFAULT_WEIGHTING),
+        "aggregator": None if aggregator is None else _method(aggregator_class, aggregator),
+        "reduction": given.get("reduction", DEFAULT_REDUCTION),
+        "exact_accumulation": given.get("exact_accumulation", DEFAULT_EXACT_ACCUMULATION),
+    }
+
+
+def _method(class_of: Callable[[str], type], spec: str | Mapping[str, Any]) -> dict[str, Any]:
+    options = {"name": spec} if isinstance(spec, str) else dict(spec)
+    return {"name": options["name"], **_with_defaults(class_of(options.pop("name")), options)}
+
+
+def _schedule(spec: str | Mapping[str, Any]) -> dict[str, Any]:
+    options = {"type": spec} if isinstance(spec, str) else dict(spec)
+    return {"type": options["type"], **_with_defaults(schedule_class(options.pop("type")), options)}
+
+
+def _with_defaults(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a function was given, and the defaults of the others."""
+    parameters = inspect.signature(function).parameters.values()
+    defaults = {item.name: item.default for item in parameters if item.default is not item.empty}
+    return {**defaults, **given}
+
+
+def _hashes(splits: Mapping[str, EncodedSplit]) -> dict[str, str]:
+    return {name: _hash(split) for name, split in splits.items()}
+
+
+def _hash(split: EncodedSplit) -> str:
+    """What the encoder sees of the rows, and their labels, in their order, as hexadecimal digits."""
+    tokens, digest = split.tokens, hashlib.blake2b(digest_size=16)
+    types = np.empty(0) if tokens.flat_type_ids is None else tokens.flat_type_ids
+    for values in (tokens.flat_ids, tokens.offsets, types, split.labels):
+        digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()

@@ -1,0 +1,60 @@
+"""What a Trainer checks and prepares before its first step."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hf_mtl.data.processes import is_main_process
+from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.errors import Mistake, UserError
+from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.schedules import Run, Schedule, Schedules, build_schedule
+from hf_mtl.shown import get_logger
+
+logger = get_logger(__name__)
+
+
+def fit_statistics(model: MultiTaskModel, train: Mapping[str, EncodedSplit], refit: bool = False) -> None:
+    """Give a new model the training statistics that its losses need.
+
+    A model that has some keeps them, with a warning where they are far from those of its new rows.
+
+    Args:
+        model: The model.
+        train: The training rows by task.
+        refit: Whether a model that has some gets those of its new rows too.
+    """
+    for name, split in train.items():
+        statistics = model.heads.of(name).statistics
+        keep = statistics.is_fitted and not refit
+        for note in model.tasks[name].fit_statistics(name, statistics, split.labels, keep):
+            if is_main_process():
+                logger.warning(f"{name}: {note}")
+
+
+def metric_statistics(model: MultiTaskModel) -> dict[str, dict[str, list[float]]]:
+    """Collect what metrics may read of the training rows, as the model keeps it, of the tasks that have any."""
+    found = {name: model.heads.of(name).statistics.for_metrics() for name in model.tasks}
+    return {name: numbers for name, numbers in found.items() if numbers}
+
+
+def make_schedules(specs: Sequence[str | Mapping[str, Any]], tasks: list[str], run: Callable[[], Run]) -> Schedules:
+    """Build the schedules of a run.
+
+    Args:
+        specs: Schedules as a recipe writes them.
+        tasks: The tasks.
+        run: Answers what they may know of the run.
+
+    Raises:
+        UserError: If any of them cannot be built; the mistakes of all at once.
+    """
+    built: list[Schedule] = []
+    mistakes: list[Mistake] = []
+    for place, spec in enumerate(specs):
+        try:
+            built.append(build_schedule(spec, tasks, f"schedules.{place}"))
+        except UserError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise UserError(mistakes)
+    return Schedules(built, run)

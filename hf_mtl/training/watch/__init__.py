@@ -1,0 +1,1 @@
+"""What is looked at around the steps: signals, conflicts, operations, and whether numbers are numbers."""

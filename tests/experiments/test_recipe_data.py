@@ -1,0 +1,24 @@
+from collections.abc import Iterator
+
+import pytest
+
+from hf_mtl.experiments.recipe_data import RecipeData
+from tests.training import runs
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecipeData]:
+    folder = tmp_path_factory.mktemp("recipe")
+    with runs.own_cache(folder):
+        yield RecipeData(runs.write_recipe(folder / "recipe"), ["tasks.topic.max_rows=20"])
+
+
+def test_splits_are_tokenised_as_a_run_would_see_them(data: RecipeData) -> None:
+    train, validation = data.encode("train"), data.encode("validation")
+    assert list(train) == list(validation) == list(data.tasks)
+    assert {task: len(split) for task, split in train.items()} == {"topic": 20, "mood": 61, "score": 97}
+    assert max(int(split.tokens.lengths.max()) for split in train.values()) <= data.max_length == 24
+
+
+def test_a_split_that_no_task_has_is_empty(data: RecipeData) -> None:
+    assert data.encode("test") == {}

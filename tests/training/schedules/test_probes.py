@@ -1,0 +1,129 @@
+"""Measurements of task gradients: their values, and that training does not notice them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hf_mtl.data.collate import Collator
+from hf_mtl.inference.predict import to_device
+from hf_mtl.modeling import split_parameters
+from hf_mtl.training.schedules.frozen_groups import FrozenGroups
+from hf_mtl.training.schedules.probes import Prober, fisher_trace, squared_norm
+from tests import tiny
+from tests.training.trainers import make, parameters, records, same
+
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden/schedule_fisher_trace.json").read_text())
+
+
+@pytest.mark.parametrize("case", GOLDEN["cases"])
+def test_the_fisher_trace_equals_the_golden_value(case: dict[str, Any]) -> None:
+    gradients = torch.tensor(case["inputs"]["per_example_gradients"], dtype=torch.float64)
+    expected = case["expected"]
+    assert fisher_trace([[row[:1], None, row[1:]] for row in gradients]) == pytest.approx(
+        expected["empirical_fisher_trace"], rel=GOLDEN["rtol"]
+    )
+    assert squared_norm([gradients.mean(dim=0)]) == pytest.approx(
+        expected["squared_norm_of_mean"], rel=GOLDEN["rtol"]
+    )
+
+
+def prober(folder: Path, **options: Any) -> Prober:
+    trainer = make(folder, **options)
+    return Prober(trainer.model, trainer.train_collator, 0, trainer.processes, trainer._add_flops, rows=4)
+
+
+class Recording(Collator):
+    """A collator that notes what it is asked for."""
+
+    def __init__(self, collator: Collator):
+        super().__init__(collator.splits, collator.pad_id, collator.length_grouping, collator.group_cost)
+        self.asked: list[tuple[Any, Any]] = []
+
+    def __call__(self, tasks: Any, rows: Any) -> dict[str, Any]:
+        self.asked.append((tasks, rows))
+        return super().__call__(tasks, rows)
+
+
+def test_both_measurements_are_those_of_the_shared_parameters(tmp_path: Path) -> None:
+    trainer = make(tmp_path, model=tiny.model(dropout=0.5))
+    model, collator = trainer.model, Recording(trainer.train_collator())
+    probe = Prober(model, lambda: collator, 0, trainer.processes, lambda flops: None, rows=4)
+    norm, trace = probe.measure("gradient_norm", ["mood"], 7)["mood"], probe.measure("fisher", ["mood"], 7)["mood"]
+    (tasks, rows), *singly = collator.asked
+    assert tasks.tolist() == [1] * 4
+    assert [row for _, one in singly for row in one] == rows.tolist(), "the same rows, one by one"
+    model.eval()
+    shared = [parameter for _, parameter in split_parameters(model)[0]]
+
+    def squared(part: slice) -> float:
+        loss = model(**to_device(collator(tasks[part], rows[part]), model.device)).row_losses["mood"].mean()
+        found = torch.autograd.grad(loss, shared, allow_unused=True)
+        return sum(float(one.square().sum()) for one in found if one is not None)
+
+    assert norm**2 == pytest.approx(squared(slice(4)), rel=1e-5)
+    assert trace == pytest.approx(sum(squared(slice(place, place + 1)) for place in range(4)) / 4, rel=1e-5)
+
+
+def test_a_measurement_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    probe = prober(tmp_path, model=tiny.model(dropout=0.5, head="vip", freeze="embeddings"))
+    model, groups = probe.model, FrozenGroups(probe.model)
+    groups.apply(["encoder"])
+    model.train()
+    before = [
+        (parameter.requires_grad, module.training) for module in model.modules() for parameter in module.parameters()
+    ]
+    random = torch.random.get_rng_state()
+    with groups.thawed():
+        values = probe.measure("gradient_norm", list(tiny.TASKS), 0)
+    assert all(value > 0 for value in values.values())
+    assert torch.equal(torch.random.get_rng_state(), random)
+    after = [
+        (parameter.requires_grad, module.training) for module in model.modules() for parameter in module.parameters()
+    ]
+    assert after == before
+    assert groups.frozen == {"encoder"}
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_gradient_that_is_not_finite_is_no_measurement(tmp_path: Path) -> None:
+    probe = prober(tmp_path)
+    with torch.no_grad():
+        next(parameter for name, parameter in probe.model.named_parameters() if "task_mood" in name).fill_(torch.nan)
+    assert list(probe.measure("gradient_norm", ["mood", "score"], 0)) == ["score"]
+
+
+def test_measurements_are_paid_for_and_change_nothing_else(tmp_path: Path) -> None:
+    # With one other task the budget is its coefficient, whatever is measured.
+    data = {name: rows for name, rows in tiny.datasets({"topic": 30, "mood": 12}).items()}
+    tasks = {name: tiny.TASKS[name] for name in data}
+    runs = []
+    for signal in ("inverse_gradient_norm", "variance"):
+        schedule: dict[str, Any] = {"type": "mt2st_adaptive", "main": "topic", "signal": signal}
+        if signal != "variance":  # which is not measured, and has no rhythm
+            schedule["every"] = 2
+        model = tiny.model(tasks=tasks, dropout=0.3)
+        trainer = make(
+            tmp_path / signal, model=model, train=data, evaluation=data, schedules=[schedule], window_steps=2
+        )
+        trainer.train()
+        runs.append(trainer)
+    measured, not_measured = runs
+    assert same(parameters(measured), parameters(not_measured))
+    extra = [a - b for a, b in zip(records(measured, "flops"), records(not_measured, "flops"), strict=True)]
+    # Before steps 0, 2 and 4 (the last for a window that never comes), 12 rows each time.
+    assert extra[0] > 0
+    assert extra == pytest.approx([extra[0], 2 * extra[0], 2 * extra[0], 3 * extra[0]])
+
+
+@pytest.mark.parametrize("options", [{"bf16": True}, {"gradient_checkpointing": True}])
+def test_measurements_are_in_float32_whatever_training_is_in(tmp_path: Path, options: dict[str, Any]) -> None:
+    schedule = {"type": "mt2st_adaptive", "main": "topic"}
+    states = []
+    for more in ({}, options):
+        trainer = make(tmp_path / str(len(states)), schedules=[schedule], max_steps=1, **more)
+        trainer.train()
+        states.append(trainer.schedules.schedules[0].state_dict()["means"])
+    assert states[1] == pytest.approx(states[0], rel=1e-5)
