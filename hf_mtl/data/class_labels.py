@@ -40,7 +40,7 @@ def resolve_classes(labels: Labels, column: str, name: str, splits: Mapping[str,
 
 
 def declared_names(splits: Mapping[str, Dataset], column: str) -> list[str] | None:
-    """Class names of the first split that declares them with a ClassLabel."""
+    """Give the class names of the first split that declares them with a ClassLabel."""
     for dataset in splits.values():
         feature = dataset.features[column]
         feature = getattr(feature, "feature", feature)

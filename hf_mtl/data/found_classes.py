@@ -45,12 +45,12 @@ def find_classes(number: int | None, column: str, read: Mapping[str, ClassValues
 
 
 def plain_numbers(numbers: np.ndarray | list[float]) -> list[int | float]:
-    """Numbers as a reader writes them: 3, not 3.0."""
+    """Write numbers as a reader does them: 3, not 3.0."""
     return [int(number) if float(number).is_integer() else float(number) for number in numbers]
 
 
 def _distinct(split: str, values: ClassValues) -> Values:
-    """The labels of a split, each once."""
+    """Collect the labels of a split, each once."""
     if values.texts is not None:
         return set(pc.unique(values.texts).drop_null().to_pylist())
     numbers = set(np.unique(values.numbers[~values.missing]).tolist())
@@ -58,7 +58,7 @@ def _distinct(split: str, values: ClassValues) -> Values:
 
 
 def _beside(own: Values, read: Mapping[str, ClassValues], train: str) -> Values:
-    """The labels of the other splits, of those that share any with train: others mean something else by them."""
+    """Collect the labels of the splits that share any with train: others mean something else by them."""
     found: Values = set()
     for split, values in read.items():
         its = _distinct(split, values)
@@ -94,7 +94,7 @@ def _from_numbers(number: int | None, column: str, own: list[float], everywhere:
 
 
 def _other_kinds(train: str, read: Mapping[str, ClassValues], names: list[str], key: str) -> list[Mistake]:
-    """A mistake per split that numbers the classes which train names, or names those which it numbers."""
+    """Make a mistake of each split that numbers the classes which train names, or names those which it numbers."""
     kinds = ("words", "numbers")
     numbered = {split: is_number_column(values, names) for split, values in read.items() if not values.missing.all()}
     return [

@@ -42,14 +42,14 @@ def read_numbers(splits: Mapping[str, Dataset], task: Task, source: DatasetSourc
 
 
 def _types(values: Mapping[str, pa.Array], task: Task, label: bool, filtered: bool) -> Mapping[str, pa.DataType]:
-    """The type of a column by split; a split that is not there keeps its texts."""
+    """Choose the type of a column by split; a split that is not there keeps its texts."""
     if all(array.null_count == len(array) for array in values.values()):
         return {}
     return task.label_types(values, filtered) if label else number_types(values)
 
 
 def number_types(values: Mapping[str, pa.Array]) -> dict[str, pa.DataType]:
-    """The type of a column of numbers or booleans, the same in all splits; none for one of words.
+    """Choose the type of a column of numbers or booleans, the same in all splits; none for one of words.
 
     Args:
         values: Its texts by split.
@@ -62,7 +62,7 @@ def number_types(values: Mapping[str, pa.Array]) -> dict[str, pa.DataType]:
 
 
 def class_types(values: Mapping[str, pa.Array], names: list[str] | None, filtered: bool) -> dict[str, pa.DataType]:
-    """The type of a column of classes by split: that of ids, where they are written as such.
+    """Choose the type of a column of classes by split: that of ids, where they are written as such.
 
     Args:
         values: Its texts by split.
@@ -78,7 +78,7 @@ def class_types(values: Mapping[str, pa.Array], names: list[str] | None, filtere
 
 
 def _holds_ids(values: pa.Array, names: list[str]) -> bool:
-    """Whether one split has the ids of the classes that the others spell."""
+    """Say whether one split has the ids of the classes that the others spell."""
     if values.null_count == len(values) or not _all_match([values], _WHOLE):
         return False
     # 8 is no id where a class is called 8.
@@ -116,7 +116,7 @@ def _as_type(array: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _replaced(dataset: Dataset, column: str, values: pa.Array) -> Dataset:
-    """A dataset with other values in a column, at its old place."""
+    """Put other values in a column, at its old place."""
     order = dataset.column_names
     feature = Features.from_arrow_schema(pa.schema({column: values.type}))[column]
     changed = dataset.remove_columns(column).add_column(column, values, feature=feature)

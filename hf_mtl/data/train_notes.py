@@ -13,17 +13,17 @@ _MOST_NAMED = 20
 
 
 def class_counts(task: Task, labels: EncodedLabels) -> np.ndarray | None:
-    """Rows of each class, int [C]; None for a task without classes."""
+    """Count the rows of each class, int [C]; None for a task without classes."""
     return task.class_counts(labels.values[~labels.missing])
 
 
 def name_ids(task: Task, ids: np.ndarray) -> str:
-    """The names of some classes, quoted; of very many the first ones."""
+    """Name some classes of a task, quoted; of very many the first ones."""
     return name_some(task.label_names or [], ids)
 
 
 def name_some(names: Sequence[str], ids: np.ndarray) -> str:
-    """The names of some classes, quoted; of very many the first ones.
+    """Name some classes, quoted; of very many the first ones.
 
     Args:
         names: The names of all classes.

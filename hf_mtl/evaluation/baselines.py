@@ -86,7 +86,7 @@ def baseline_predictions(
 def _baseline_parts(
     task: Task, train_texts: Texts, train_labels: np.ndarray, eval_texts: Texts, ngram_range: tuple[int, int]
 ) -> dict[str, Iterator[np.ndarray]]:
-    """The outputs for some of the evaluated rows after others, by baseline."""
+    """Give the outputs for some of the evaluated rows after others, by baseline."""
     constant = task.constant_outputs(train_labels)
     rows = max(1, ELEMENTS // len(constant))
     parts = [range(start, min(start + rows, len(eval_texts))) for start in range(0, len(eval_texts), rows)]

@@ -83,7 +83,7 @@ def _looks_misspelt(name: str) -> bool:
 
 
 def f1_mistakes(key: str, spec: MetricSpec, names: list[str]) -> Iterator[Mistake]:
-    """What is wrong with the classes that an f1 averages over.
+    """Find what is wrong with the classes that an f1 averages over.
 
     Args:
         key: Recipe key of the task's metrics.

@@ -8,7 +8,7 @@ from hf_mtl.tasks import Task
 
 
 def undefined_metrics(task: Task, name: str, labels: np.ndarray, rows: str) -> list[Mistake]:
-    """A mistake for every metric of a task that the labels leave without a meaning.
+    """Make a mistake of every metric of a task that the labels leave without a meaning.
 
     Args:
         task: The task, its outputs known.

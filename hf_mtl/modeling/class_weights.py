@@ -66,7 +66,7 @@ def fit_weights(given: GivenWeights, names: list[str], counts: np.ndarray, key: 
 
 
 def _given_weights(names: list[str], given: list[float] | dict[str, float] | None, key: str) -> np.ndarray:
-    """The weights that a task gives its classes, in id order."""
+    """Put the weights that a task gives its classes in id order."""
     strangers = set(given) - set(names) if isinstance(given, dict) else set()
     values = [given.get(label, math.nan) for label in names] if isinstance(given, dict) else list(given or [])
     if strangers or len(values) != len(names) or not all(0 <= value < math.inf for value in values):

@@ -55,7 +55,7 @@ class TargetStatistics(_Fitted):
         self._fill(self.mean, numbers["mean"])
 
     def far_from(self, mean: Numbers, std: Numbers) -> list[int]:
-        """The targets whose statistics here are far from those of some rows.
+        """Find the targets whose statistics here are far from those of some rows.
 
         Their means are more than 3 standard deviations apart, or their standard deviations differ by a factor of more
         than 3; constant targets of the rows have none.
@@ -66,30 +66,30 @@ class TargetStatistics(_Fitted):
         return far.nonzero().flatten().tolist()
 
     def reset(self) -> None:
-        """Mean 0, standard deviation 1."""
+        """Go back to mean 0 and standard deviation 1."""
         init.zeros_(self.mean)
         init.ones_(self.std)
         init.zeros_(self.fitted)
 
     def standardize(self, labels: Tensor) -> Tensor:
-        """Targets [n, D] or [n] to zero mean and unit variance [n, D], float32."""
+        """Bring targets [n, D] or [n] to zero mean and unit variance [n, D], float32."""
         # Not -1: a micro-batch without rows does not tell its number of targets.
         return (labels.reshape(labels.shape[0], len(self.mean)).float() - self.mean) / self.std
 
     def restore(self, outputs: Tensor) -> Tensor:
-        """Outputs [n, D] to original units, float32."""
+        """Bring outputs [n, D] to original units, float32."""
         return outputs.float() * self.std + self.mean
 
     def restore_variance(self, variance: Tensor) -> Tensor:
-        """Variances [n, D] to original units squared, float32."""
+        """Bring variances [n, D] to original units squared, float32."""
         return variance.float() * self.std**2
 
     def affine(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation."""
+        """Give mean and standard deviation."""
         return self.mean, self.std
 
     def for_metrics(self) -> dict[str, list[float]]:
-        """Mean and standard deviation, by these names."""
+        """Give mean and standard deviation, by these names."""
         return {"mean": self.mean.tolist(), "std": self.std.tolist()}
 
 
@@ -113,7 +113,7 @@ class ClassWeights(_Fitted):
         self._fill(self.weights, numbers["weights"])
 
     def far_from(self, weights: Numbers) -> list[int]:
-        """The classes whose weight here differs from that of some rows by a factor of more than 3.
+        """Find the classes whose weight here differs from that of some rows by a factor of more than 3.
 
         A class that has no weight there, for want of rows, is none of them.
         """
@@ -121,13 +121,13 @@ class ClassWeights(_Fitted):
         return (_ratio(self.weights.cpu().double(), other) & (other > 0)).nonzero().flatten().tolist()
 
     def reset(self) -> None:
-        """Every class weighs 1."""
+        """Let every class weigh 1."""
         init.ones_(self.weights)
         init.zeros_(self.fitted)
 
 
 def _ratio(one: Tensor, other: Tensor) -> Tensor:
-    """Where numbers, not negative, differ by a factor of more than 3."""
+    """Find where numbers, not negative, differ by a factor of more than 3."""
     return (one > FAR * other) | (other > FAR * one)
 
 

@@ -24,7 +24,7 @@ _UNSUPPORTED = (
 
 
 def unknown_type(kind: object, key: str) -> Mistake:
-    """The mistake of a task without a type, or with one that there is not.
+    """Make the mistake of a task without a type, or with one that there is not.
 
     Args:
         kind: What was given.

@@ -106,19 +106,19 @@ class MetricSpec(Frozen):
 
     @property
     def is_script(self) -> bool:
-        """Whether the name is a path on this machine, and no id."""
+        """Say whether the name is a path on this machine, and no id."""
         shaped = self.name.endswith(".py") or self.name.startswith(("/", ".", "~")) or "\\" in self.name
         slashes = self.name.count("/")
         return shaped or slashes > 1 or (slashes == 1 and Path(self.name).exists())
 
     @property
     def is_bare_script(self) -> bool:
-        """Whether the name is that of a script without its place, as a model's config keeps it."""
+        """Say whether the name is that of a script without its place, as a model's config keeps it."""
         return self.name.endswith(".py") and PurePath(self.name).name == self.name
 
 
 def without_paths(task: Mapping[str, Any]) -> dict[str, Any]:
-    """A task as JSON whose metrics keep of a script's path its name alone: the path means nothing to others.
+    """Copy a task as JSON whose metrics keep of a script's path its name alone: the path means nothing to others.
 
     Args:
         task: As `Task.for_config` gives it.

@@ -153,7 +153,7 @@ class LearningAnswers(ABC):
         return None
 
     def strata(self, labels: np.ndarray) -> np.ndarray:
-        """Number the groups of rows whose shares a stratified draw keeps, int [n].
+        """Give each row the number of its group, whose share a stratified draw keeps, int [n].
 
         Args:
             labels: The labels, none of them missing.

@@ -81,6 +81,6 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
         return [self.label] if isinstance(self.label, str) else list(self.label)
 
     def for_config(self) -> dict[str, Any]:
-        """The task as JSON for a model's config: without where the rows came from."""
+        """Write the task as JSON for a model's config: without where the rows came from."""
         rows = {"dataset", "max_rows", "stratify", "validation_fraction", "test_fraction"}
         return self.model_dump(mode="json", exclude=rows, exclude_none=True)
