@@ -1,12 +1,13 @@
 """Task types by name: those of hf_mtl, found in their folder, and others, which register when they are imported."""
 
+import importlib
+import pkgutil
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, SerializeAsAny
 
-from hf_mtl.discovery import import_modules
 from hf_mtl.errors import Mistake, UserError, known
 from hf_mtl.tasks.task import Task
 
@@ -29,7 +30,9 @@ def register(task_type: type[_T]) -> type[_T]:
 
 @cache
 def _discover() -> None:
-    import_modules("hf_mtl.task_types")
+    package = importlib.import_module("hf_mtl.task_types")  # by name: it stands above
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
 
 
 def task_types() -> dict[str, type[Task]]:
