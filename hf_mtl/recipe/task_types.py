@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hf_mtl.errors import Mistake, known
-from hf_mtl.recipe.yaml_source import describe
+from hf_mtl.plain import describe
 from hf_mtl.tasks import TASK_TYPES
 
 _SAME = {

@@ -1,12 +1,12 @@
 """Several schedules as one."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_mtl.errors import CheckpointError, Mistake
+from hf_mtl.errors import CheckpointError
 from hf_mtl.schedules.base import Effect, Group, Run, Schedule
 
 _STEPS_NUMBERED = 1_000_000  # a tenth of a second
@@ -104,36 +104,3 @@ def _renumbered(phases: NDArray[np.int64]) -> NDArray[np.int64]:
     turns = np.flatnonzero(np.diff(phases, prepend=phases[:1] - 1))
     _, numbers = np.unique(phases[turns], return_inverse=True)
     return np.repeat(numbers, np.diff(turns, append=len(phases))).astype(np.int64)
-
-
-def unwatched(schedules: Sequence[Schedule], evaluated: Collection[str]) -> list[Mistake]:
-    """The schedules that wait for validation losses which never come.
-
-    Args:
-        schedules: The schedules, in the recipe's order.
-        evaluated: The tasks that are evaluated while training.
-    """
-    return [
-        Mistake(
-            f"schedules.{place}",
-            f"'{schedule.name}' follows the validation loss of '{task}', which is never evaluated",
-            "Set training.eval_strategy, and give the task a validation split; or set signal: training",
-        )
-        for place, schedule in enumerate(schedules)
-        for task in schedule.tasks_watched()
-        if task not in evaluated
-    ]
-
-
-def frozen_out(schedules: Sequence[Schedule]) -> list[Mistake]:
-    """The schedules that have steps for the encoder, where nothing of the encoder is trained.
-
-    Args:
-        schedules: The schedules, in the recipe's order.
-    """
-    remedy = "Leave the schedule out, or model.freeze and the heads that freeze the encoder"
-    return [
-        Mistake(f"schedules.{place}", f"'{item.name}' alternates, and nothing of the encoder is trained", remedy)
-        for place, item in enumerate(schedules)
-        if "encoder" in item.groups()
-    ]

@@ -1,6 +1,6 @@
 """What arguments a MultiTaskTrainer cannot work with, said before anything is done."""
 
-from collections.abc import Mapping, Sized
+from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from hf_mtl.tasks import Task
 from hf_mtl.training.argument_effects import checkpointing_mistakes, idle_options, unknown_words
 from hf_mtl.training.fresh_folder import place_mistakes
 from hf_mtl.training.launch import launch_mistakes
-from hf_mtl.training.own_code import replaced_methods, section_mistakes, unknown_arguments
+from hf_mtl.training.own_code import replaced_methods, unknown_arguments
 from hf_mtl.training.own_metrics import own_metrics_mistakes
 from hf_mtl.training.stub_builds import unbuildable
 from hf_mtl.training.temperatures import has_temperature
@@ -40,7 +40,7 @@ def check_arguments(
     others: Mapping[str, Any],
     trains: bool = False,
     trainer: type = Trainer,
-    sections: Mapping[str, Any] | None = None,
+    wrong_sections: Iterable[Mistake] = (),
 ) -> None:
     """Refuse what cannot work, all of it at once.
 
@@ -50,7 +50,7 @@ def check_arguments(
         others: The other arguments of the Trainer.
         trains: Whether there are rows to train on, so that checkpoints will be written.
         trainer: The class of the Trainer.
-        sections: ``mixture``, ``balancing`` and ``schedules`` as they were given.
+        wrong_sections: What is wrong with mixture, balancing and schedules.
 
     Raises:
         UserError: If the model or an argument does not fit a `MultiTaskTrainer`.
@@ -61,7 +61,7 @@ def check_arguments(
         if others.get(key) is not None
     ]
     mistakes += own_metrics_mistakes(others.get("compute_metrics"))
-    mistakes += section_mistakes(sections or {})
+    mistakes += wrong_sections
     mistakes += [*unknown_arguments(others), *(replaced_methods(trainer) if trains else ())]
     if not isinstance(model, MultiTaskModel):
         remedy = "Give a MultiTaskModel; see MultiTaskModel.from_backbone"

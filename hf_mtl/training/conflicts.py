@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hf_mtl.balancing import GradientOptions
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.permutation import derive_key, permute
-from hf_mtl.gradients import GradientOptions, SharedGradients, plain_forward, shared_parameters
+from hf_mtl.gradients import SharedGradients, plain_forward, shared_parameters
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.shown import get_logger
 from hf_mtl.training.evaluate import to_device

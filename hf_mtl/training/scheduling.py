@@ -9,7 +9,7 @@ import torch
 from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_mtl.data.learned_temperature import LearnedTemperature
+from hf_mtl.data.learners.base import Learner
 from hf_mtl.data.roster import Roster
 from hf_mtl.evaluation import headline_keys
 from hf_mtl.schedules import Group, Schedules
@@ -58,7 +58,7 @@ class SchedulesCallback(TrainerCallback):
         schedules: Schedules,
         groups: Callable[[], FrozenGroups],
         prober: Prober,
-        learner: LearnedTemperature | None,
+        learner: Learner | None,
         tasks: Mapping[str, Task],
         signals: TaskSignals,
     ):
@@ -156,8 +156,8 @@ class SchedulesCallback(TrainerCallback):
         self.schedules.observe_losses(step, present)
         if self.learner is not None:
             self.learner.observe_losses(present)
-            taus = self.learner.temperatures()
-            self.signals.observe_gauges({f"temperature/{task}": torch.tensor(tau) for task, tau in taus.items()})
+            gauges = self.learner.gauges()
+            self.signals.observe_gauges({name: torch.tensor(value) for name, value in gauges.items()})
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

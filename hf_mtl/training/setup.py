@@ -1,7 +1,7 @@
 """What a Trainer checks and prepares before its first step."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,9 @@ from hf_mtl.data.same_rows import other_rows, signs_of
 from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.tokenize import encode_texts
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.errors import DataError, Mistake, UserError, known
+from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.statistics import ClassWeights, TargetStatistics
-from hf_mtl.schedules import Run, Schedule, Schedules, build_schedule
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Regression, SequenceClassification, Task
 from hf_mtl.training.token_notes import say_given_ids, unknown_texts
@@ -291,26 +290,3 @@ def _given_weights(name: str, names: list[str], given: list[float] | dict[str, f
             Mistake(f"tasks.{name}.class_weights", f"found {given}", f"Give a weight >= 0 for each of {names}")
         )
     return np.array(values, dtype=np.float64)
-
-
-def make_schedules(specs: Sequence[str | Mapping[str, Any]], tasks: list[str], run: Callable[[], Run]) -> Schedules:
-    """Build the schedules of a run.
-
-    Args:
-        specs: Schedules as a recipe writes them.
-        tasks: The tasks.
-        run: Answers what they may know of the run.
-
-    Raises:
-        UserError: If any of them cannot be built; the mistakes of all at once.
-    """
-    built: list[Schedule] = []
-    mistakes: list[Mistake] = []
-    for place, spec in enumerate(specs):
-        try:
-            built.append(build_schedule(spec, tasks, f"schedules.{place}"))
-        except UserError as error:
-            mistakes += error.mistakes
-    if mistakes:
-        raise UserError(mistakes)
-    return Schedules(built, run)

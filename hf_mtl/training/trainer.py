@@ -28,24 +28,21 @@ from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import TrainOutput
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION, Teleporting
+from hf_mtl.balancing import OF_GRADIENTS, Spec, Teleporting
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.errors import RunError, UserError
+from hf_mtl.errors import Mistake, RunError, UserError
 from hf_mtl.evaluation import Trust
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.progress import as_disable_tqdm_says, no_bars
 from hf_mtl.reporting.log_keys import MODEL_STEP
+from hf_mtl.schedules import build_schedules
 from hf_mtl.shown import get_logger
+from hf_mtl.signatures import Options
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.argument_checks import check_arguments, check_length, check_temperature_scaling, search_unused
 from hf_mtl.training.balance_watch import BalanceWatch
-from hf_mtl.training.balancing import (
-    check_task_gradients,
-    make_aggregator,
-    make_gradient_options,
-    make_weighting,
-)
+from hf_mtl.training.balancing import make_aggregator, make_weighting
 from hf_mtl.training.beginning import Beginning
 from hf_mtl.training.budget import Budget, limit_steps
 from hf_mtl.training.callbacks import BalancingCallback, HeadsCallback, LogStepsCallback
@@ -67,14 +64,15 @@ from hf_mtl.training.preparation import unprepare
 from hf_mtl.training.probes import Prober
 from hf_mtl.training.processes import Processes
 from hf_mtl.training.run_identity import identity_of
-from hf_mtl.training.schedule_checks import check_schedules, follows_evaluations
+from hf_mtl.training.schedule_checks import follows_evaluations, planned_evaluations
 from hf_mtl.training.scheduling import SchedulesCallback
 from hf_mtl.training.scoring_trainer import Datasets
-from hf_mtl.training.setup import fit_statistics, make_schedules
+from hf_mtl.training.sections import Sections, check_course, check_methods, read_sections
+from hf_mtl.training.setup import fit_statistics
 from hf_mtl.training.signals import TaskSignals
 from hf_mtl.training.stub_builds import check_builds
 from hf_mtl.training.task_checks import check_evaluation, check_scoring, check_tasks
-from hf_mtl.training.task_gradients import OF_GRADIENTS, TaskGradients
+from hf_mtl.training.task_gradients import TaskGradients
 from hf_mtl.training.teleportation import Teleportation
 from hf_mtl.training.temperatures import forget_temperatures
 from hf_mtl.training.unfinished import Unfinished
@@ -95,7 +93,7 @@ class MultiTaskTrainer(WatchedTrainer):
         processing_class: The tokenizer; also as ``tokenizer``, with a FutureWarning.
         mixture: Options of `hf_mtl.data.Mixture`, such as ``{"temperature": 2.0}``.
         balancing: ``{"weighting": name or {"name": ..., options}, "aggregator": the same, "reduction": "rows" or
-            "tasks", "exact_accumulation": bool, "gradients": options of `hf_mtl.gradients.GradientOptions`}``. None:
+            "tasks", "exact_accumulation": bool, "gradients": options of `hf_mtl.balancing.GradientOptions`}``. None:
             equal weighting, rows.
         schedules: Schedules, each a name or ``{"type": name, options}``; they compose.
         allow_code: Whether code that the tasks' metrics name may be run: scripts, metrics of users of the Hub, and
@@ -116,16 +114,17 @@ class MultiTaskTrainer(WatchedTrainer):
         eval_dataset: Datasets | None = None,
         processing_class: Any = None,
         *,
-        mixture: Mapping[str, Any] | None = None,
-        balancing: Mapping[str, Any] | None = None,
-        schedules: Sequence[str | Mapping[str, Any]] = (),
+        mixture: Mapping[str, Any] | Options | None = None,
+        balancing: Mapping[str, Any] | Spec | None = None,
+        schedules: Sequence[str | Mapping[str, Any] | Options] = (),
         allow_code: bool = False,
         **kwargs: Any,
     ):
         args = args or MultiTaskTrainingArguments(output_dir="tmp_trainer")
         processing_class = take_tokenizer(processing_class, kwargs)
-        sections = {"mixture": mixture, "balancing": balancing, "schedules": schedules}
-        check_arguments(model, args, kwargs, train_dataset is not None, type(self), sections)
+        wrong: list[Mistake] = []
+        sections = read_sections(mixture, balancing, schedules, wrong)
+        check_arguments(model, args, kwargs, train_dataset is not None, type(self), wrong)
         assert model is not None
         self.model = model
         self.tasks = model.tasks
@@ -164,20 +163,15 @@ class MultiTaskTrainer(WatchedTrainer):
         self.task_gradients = None
         self.teleportation: Teleportation | None = None
         if train is not None:
-            self._set_up_training(train, mixture or {}, balancing or {}, schedules)
+            self._set_up_training(train, sections)
 
-    def _set_up_training(
-        self,
-        train: dict[str, EncodedSplit],
-        mixture: Mapping[str, Any],
-        balancing: Mapping[str, Any],
-        schedules: Sequence[str | Mapping[str, Any]],
-    ) -> None:
+    def _set_up_training(self, train: dict[str, EncodedSplit], sections: Sections) -> None:
         sizes = {name: len(split.tokens) for name, split in train.items()}
         fit_statistics(self.model, train, self.args.refit_statistics)
-        self.mixture = Mixture(sizes, **mixture)
+        check_methods(sections, self.model, self.args, list(sizes))
+        self.mixture = Mixture(sizes, **sections.mixture.options())
         check_length(self.total_steps)
-        self._set_up_balancing(balancing)
+        self._set_up_balancing(sections.balancing)
         check_fused(self.args, self.weighting)
         check_own_optimizer(self.optimizer, self.lr_scheduler, self.weighting, self.model, self.args)
         self.signals = TaskSignals(sizes)
@@ -187,22 +181,24 @@ class MultiTaskTrainer(WatchedTrainer):
             self.weighting,
             micro_batches=lambda: self.args.gradient_accumulation_steps * self.processes.world,
             reduce_sum=self.processes.reduce_sum,
-            reduction=balancing.get("reduction", DEFAULT_REDUCTION),
+            reduction=sections.balancing.reduction,
             penalties=self.model.heads.penalty_names,
-            exact_accumulation=balancing.get("exact_accumulation", DEFAULT_EXACT_ACCUMULATION),
+            exact_accumulation=sections.balancing.exact_accumulation,
             device=self.args.device,
         )
-        self.schedules = make_schedules(schedules, list(sizes), self._run)
-        check_schedules(self.schedules, self.mixture.learner, self.model, self.args, self.eval_dataset or {})
+        trained = {name: self.tasks[name] for name in sizes}
+        evaluated = list(self.eval_dataset or {}) if planned_evaluations(self.args, self._run()) else []
+        check_course(sections, self.model, trained, evaluated, self._run())
+        self.schedules = build_schedules(sections.schedules, list(sizes), self._run)
         follows = follows_evaluations(self.schedules, self.mixture.learner)
         splits = {"train": train, "eval": self.eval_dataset or {}}
-        self.identity = identity_of(self.args, self.model.config, (mixture, balancing, schedules), splits, follows)
+        self.identity = identity_of(self.args, self.model.config, sections, splits, follows)
         self._scheduling = SchedulesCallback(
             self.schedules,
             lambda: FrozenGroups(self.model),
             Prober(self.model, self.train_collator, self.args.seed, self.processes, self._add_flops),
             self.mixture.learner,
-            {name: self.tasks[name] for name in sizes},
+            trained,
             self.signals,
         )
         check_ddp(self.args, len(sizes), self.task_gradients is None, self.schedules)
@@ -225,16 +221,14 @@ class MultiTaskTrainer(WatchedTrainer):
                 EarlyStoppingCallback(self.args.early_stopping_patience, self.args.early_stopping_threshold)
             )
 
-    def _set_up_balancing(self, balancing: Mapping[str, Any]) -> None:
+    def _set_up_balancing(self, spec: Spec) -> None:
         known = {
             "steps_per_epoch": self.steps_per_epoch,
             "total_steps": self.total_steps,
             "seed": self.args.seed,
         }
-        self.weighting = make_weighting(balancing, self.tasks, self.mixture, **known).to(self.args.device)
-        aggregator = make_aggregator(balancing, list(self.mixture.sizes), self.args.seed)
-        options = make_gradient_options(balancing.get("gradients") or {})
-        check_task_gradients(self.weighting, aggregator, self.model, self.mixture, self.args, options.layout)
+        self.weighting = make_weighting(spec, self.tasks, self.mixture, **known).to(self.args.device)
+        aggregator, options = make_aggregator(spec, self.mixture, self.args.seed), spec.gradients
         several = len(self.mixture.sizes) > 1
         if aggregator is not None or (several and self.weighting.needs & OF_GRADIENTS):
             self.task_gradients = TaskGradients(

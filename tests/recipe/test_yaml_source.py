@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_mtl.errors import Mistake, RecipeError
-from hf_mtl.recipe.yaml_source import Origin, describe, dotted, dump_yaml, parse_yaml, read_yaml
+from hf_mtl.plain import describe, dotted, dump_yaml
+from hf_mtl.recipe.yaml_source import Origin, parse_yaml, read_yaml
 
 ORIGIN = Origin("x.yaml", "/folder", 1)
 

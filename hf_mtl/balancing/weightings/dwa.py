@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import register
-from hf_mtl.balancing.checks import FromOne, Positive, positive, whole
+from hf_mtl.balancing.checks import FromOne, Positive
 from hf_mtl.balancing.step_count import CountsEpochs
 
 
@@ -51,8 +51,8 @@ class DWA(CountsEpochs):
         weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        self.temperature = positive(temperature, "temperature")
-        self.window_steps = None if window_steps is None else whole(window_steps, "window_steps", at_least=1)
+        self.temperature = temperature
+        self.window_steps = window_steps
         self.register_buffer("means", torch.zeros(2, num_tasks, dtype=torch.float64))
         self.register_buffer("windows", torch.zeros(num_tasks, dtype=torch.int64))
         self.register_buffer("sums", torch.zeros(num_tasks, dtype=torch.float64))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import Need, register, task_values
-from hf_mtl.balancing.checks import NotNegative, Positive, number, positive
+from hf_mtl.balancing.checks import NotNegative, Positive
 from hf_mtl.balancing.non_additive import NonAdditive
 
 _EPS = 1e-8
@@ -63,8 +63,8 @@ class FAMO(NonAdditive):
         weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        self.gamma = number(gamma, "gamma", at_least=0)
-        self.lr = positive(lr, "lr")
+        self.gamma = gamma
+        self.lr = lr
         self.reuse_next_batch = reuse_next_batch
         for name in ("logits", "first", "second", "updates", "log_before"):
             self.register_buffer(name, torch.zeros(num_tasks, dtype=torch.float64))

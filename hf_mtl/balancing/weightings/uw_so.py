@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import register
-from hf_mtl.balancing.checks import Positive, positive
+from hf_mtl.balancing.checks import Positive
 from hf_mtl.balancing.last_losses import FLOOR, LastLosses
 
 
@@ -37,7 +37,7 @@ class UWSO(LastLosses):
 
     def __init__(self, num_tasks: int, temperature: Positive = 1.0, weight_sum: Positive | None = None):
         super().__init__(num_tasks, weight_sum)
-        self.temperature = positive(temperature, "temperature")
+        self.temperature = temperature
 
     def from_losses(self, losses: Tensor) -> Tensor:
         """The softmax, [T]."""

@@ -24,7 +24,7 @@ from hf_mtl.modeling.gaussian import (
     reduce_kl,
     sample,
 )
-from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout
+from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout, register
 from hf_mtl.modeling.moments import RunningMoments
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.tasks import Task
@@ -44,7 +44,8 @@ class Prior(NamedTuple):
     log_variance: Tensor
 
 
-class VMTLHead(Head, name="vmtl"):
+@register("vmtl")
+class VMTLHead(Head):
     """Products of a Gaussian latent ``z ~ N(mu(h), Sigma(h))`` and Gaussian weights ``W ~ N(M, S)``, one row of W per
     output, with priors that mix what the other tasks with this head have learned.
 
