@@ -102,10 +102,10 @@ def test_a_choice_is_parsed_once_and_frozen(tools: Kind[Any]) -> None:
 
 
 def test_everything_that_is_wrong_with_a_choice_is_said_at_once(tools: Kind[Any]) -> None:
-    assert said(tools, {"name": "saw", "length": -1, "smooth": 1, "tooth": 2}) == [
+    assert said(tools, {"name": "saw", "length": -1, "smooth": 1, "toeth": 2}) == [
         "shed.tool.length: found -1. Allowed: more than 0.",
         "shed.tool.smooth: found 1. Allowed: true or false.",
-        "shed.tool.tooth: unknown key 'tooth'. Known: length, name, smooth, teeth. Did you mean 'teeth'?",
+        "shed.tool.toeth: unknown key 'toeth'. Known: length, name, smooth, teeth. Did you mean 'teeth'?",
     ]
     assert said(tools, "axe") == ["shed.tool.weight: missing. It has no default."]
     assert said(tools, {"name": "saw", "owner": "Eve"}) == [

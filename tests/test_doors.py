@@ -181,8 +181,8 @@ TABLE: dict[str, list[tuple[str, Any, dict[str, str]]]] = {
         ),
         ("name", "linaer", {"": "unknown head 'linaer'. Known: "}),
         ("key", {"type": "mlp", "hiden": 3}, {".hiden": "unknown key 'hiden'. Known: dropout, hidden, type. "}),
-        ("type", {"type": "mlp", "hidden": "3"}, {".hidden": "found '3'. Allowed: a whole number or nothing."}),
-        ("switch", {"type": "mlp", "hidden": True}, {".hidden": "found true. Allowed: a whole number or nothing."}),
+        ("type", {"type": "mlp", "hidden": "3"}, {".hidden": "found '3'. Allowed: a whole number."}),
+        ("switch", {"type": "mlp", "hidden": True}, {".hidden": "found true. Allowed: a whole number."}),
         ("range", {"type": "linear", "dropout": 1.5}, {".dropout": "found 1.5. Allowed: less than 1."}),
         (
             "word",

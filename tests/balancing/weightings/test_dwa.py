@@ -90,5 +90,5 @@ def test_a_ratio_to_almost_nothing_is_one(older: float) -> None:
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=f"'dwa': {said}"):
+    with pytest.raises(UserError, match=f"balancing.weighting.{said}"):
         build_weighting("dwa", num_tasks=2, **options)

@@ -123,7 +123,7 @@ def test_weights_stay_above_the_least_and_finite_with_zero_norms_and_losses() ->
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=f"'gradnorm': {said}"):
+    with pytest.raises(UserError, match=f"balancing.weighting.{said}"):
         build_weighting("gradnorm", num_tasks=2, **options)
 
 

@@ -84,5 +84,5 @@ def test_a_norm_of_next_to_nothing_or_that_is_not_finite_is_ignored() -> None:
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=f"'gradnorm_scaling': {said}"):
+    with pytest.raises(UserError, match=f"balancing.weighting.{said}"):
         build_weighting("gradnorm_scaling", num_tasks=2, **options)

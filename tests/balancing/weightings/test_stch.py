@@ -139,5 +139,5 @@ def test_without_a_warm_up_no_run_is_too_short(caplog: pytest.LogCaptureFixture)
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=f"'stch': {said}"):
+    with pytest.raises(UserError, match=f"balancing.weighting.{said}"):
         build_weighting("stch", num_tasks=2, **options)
