@@ -73,7 +73,7 @@ class GradientAggregator(ABC):
             rows; the combined gradient is always of all.
 
     Raises:
-        ValueError: If ``num_tasks < 1`` or the scope is unknown.
+        ValueError: If ``num_tasks < 1``.
     """
 
     name: ClassVar[str]

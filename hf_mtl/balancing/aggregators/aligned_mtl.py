@@ -31,9 +31,6 @@ class AlignedMTL(GramianAggregator):
 
     Shape:
         J [T, P] -> [P].
-
-    Raises:
-        ValueError: If an option is unknown.
     """
 
     source = "arXiv:2305.19000"

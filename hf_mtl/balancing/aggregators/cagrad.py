@@ -22,9 +22,6 @@ class ConflictAverse(GramianAggregator):
         c: Radius, as a fraction of the mean gradient's norm, in [0, 1).
         rescale: 1 divides a corrected mean by 1 + c², 0 does not.
         scope: Parameters whose gradients decide.
-
-    Raises:
-        ValueError: If an option is out of range.
     """
 
     scale = "mean"
@@ -63,9 +60,6 @@ class CAGrad(ConflictAverse):
 
     Shape:
         J [T, P] -> [P]; weights non-negative.
-
-    Raises:
-        ValueError: If an option is out of range.
     """
 
     source = "arXiv:2110.14048"

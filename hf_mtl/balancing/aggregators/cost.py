@@ -47,7 +47,7 @@ class COST(Teleporting):
         J [T, P] -> [P].
 
     Raises:
-        ValueError: If an option is out of range.
+        UserError: If the base or the scope does not suit it.
     """
 
     source = "arXiv:2503.04046"

@@ -38,7 +38,7 @@ class DBMTL(GradientAggregator):
         J [T, P], losses [T], nats -> [P].
 
     Raises:
-        ValueError: If an option is out of range, or without ``losses=``.
+        ValueError: If called without ``losses=``.
     """
 
     source = "arXiv:2308.12029"

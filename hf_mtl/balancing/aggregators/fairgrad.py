@@ -27,7 +27,6 @@ class FairGrad(GramianAggregator):
 
     Shape:
         J [T, P] -> [P]; weights positive.
-
     """
 
     source = "arXiv:2402.15638"

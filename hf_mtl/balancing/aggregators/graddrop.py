@@ -34,7 +34,7 @@ class GradDrop(GradientAggregator):
         J [T, P], uniforms [P] -> [P].
 
     Raises:
-        ValueError: If an option is out of range, or ``uniforms`` does not have one number per parameter.
+        ValueError: If ``uniforms`` does not have one number per parameter.
     """
 
     source = "arXiv:2010.06808"

@@ -38,7 +38,7 @@ class GradVac(GramianAggregator):
         J [T, P], orders [T][T - 1] -> [P].
 
     Raises:
-        ValueError: If an option is out of range, or the orders given are no orders of the other tasks.
+        ValueError: If the orders given are no orders of the other tasks.
     """
 
     source = "arXiv:2010.05874"

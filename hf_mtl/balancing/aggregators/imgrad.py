@@ -31,9 +31,6 @@ class IMGrad(ConflictAverse):
 
     Shape:
         J [T, P] -> [P]; weights non-negative.
-
-    Raises:
-        ValueError: If an option is out of range.
     """
 
     source = "arXiv:2503.08006"

@@ -33,7 +33,7 @@ class MGDA(GramianAggregator):
         J [T, P] -> [P]; weights on the simplex.
 
     Raises:
-        ValueError: If an option is unknown, or without ``losses=`` where they are needed.
+        ValueError: If called without ``losses=`` where they are needed.
     """
 
     source = "arXiv:1810.04650"

@@ -32,9 +32,6 @@ class NashMTL(GramianAggregator):
 
     Shape:
         J [T, P] -> [P]; weights positive.
-
-    Raises:
-        ValueError: If an option is out of range.
     """
 
     source = "arXiv:2202.01017"

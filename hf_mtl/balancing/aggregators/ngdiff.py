@@ -32,7 +32,7 @@ class NGDiff(GramianAggregator):
         J [T, P] -> [P]; weights sign / norm.
 
     Raises:
-        ValueError: If a sign is missing or neither 1 nor -1.
+        UserError: If there is not one sign for each task, or one is neither 1 nor -1.
     """
 
     source = "arXiv:2410.22086"

@@ -29,7 +29,7 @@ class PCGrad(GramianAggregator):
         J [T, P], orders [T][T - 1] -> [P].
 
     Raises:
-        ValueError: If an option is unknown, or the orders given are no orders of the other tasks.
+        ValueError: If the orders given are no orders of the other tasks.
     """
 
     source = "arXiv:2001.06782"

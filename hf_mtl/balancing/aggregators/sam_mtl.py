@@ -44,7 +44,7 @@ class SAMMTL(LookAhead):
         J [T, P], J_sam [T, P] -> [P].
 
     Raises:
-        ValueError: If an option is out of range, or called before ``observe(jacobian=)``.
+        ValueError: If called before ``observe(jacobian=)``.
     """
 
     source = "arXiv:2211.13723"

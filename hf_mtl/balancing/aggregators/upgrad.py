@@ -27,7 +27,6 @@ class UPGrad(GramianAggregator):
 
     Shape:
         J [T, P] -> [P]; weights at least 1/m.
-
     """
 
     source = "arXiv:2406.16232"

@@ -28,8 +28,6 @@ class DWA(CountsEpochs):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: T.
 
-    Raises:
-        ValueError: If ``temperature`` is not positive or ``window_steps`` is less than 1.
 
     Shape:
         losses [T], nats -> weights [T], summing to T.

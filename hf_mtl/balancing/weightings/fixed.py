@@ -20,7 +20,7 @@ class Fixed(LossWeighting):
         weight_sum: Rescale the weights to this sum. None: as given.
 
     Raises:
-        ValueError: If a weight is missing or not positive.
+        UserError: If there is not one weight for each task.
     """
 
     source: ClassVar[str] = "baseline"

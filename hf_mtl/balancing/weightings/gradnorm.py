@@ -38,8 +38,6 @@ class GradNorm(LossWeighting):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: T.
 
-    Raises:
-        ValueError: If ``alpha``, ``lr`` or ``scope`` is out of range.
 
     Shape:
         losses [T], norms [T] -> weights [T], summing to T.

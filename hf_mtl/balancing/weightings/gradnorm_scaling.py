@@ -34,8 +34,6 @@ class GradNormScaling(CountsSteps):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: T.
 
-    Raises:
-        ValueError: If ``kappa``, ``beta``, ``every`` or ``scope`` is out of range.
 
     Shape:
         losses [T], norms [T] -> weights [T], summing to T.

@@ -24,8 +24,6 @@ class IMTLL(LossWeighting):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: the method's own scale.
 
-    Raises:
-        ValueError: If ``clip`` is not positive.
 
     Shape:
         losses [T], non-negative -> weights exp(s) [T].

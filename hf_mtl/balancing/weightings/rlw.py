@@ -26,7 +26,7 @@ class RLW(CountsSteps):
         weight_sum: Rescale the weights to this sum. None: 1.
 
     Raises:
-        ValueError: If the distribution is unknown, or normals are injected into ``dirichlet``.
+        ValueError: If normals are injected into ``dirichlet``.
 
     Shape:
         losses [T] -> weights [T], summing to 1.

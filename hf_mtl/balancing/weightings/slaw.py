@@ -31,8 +31,6 @@ class SLAW(LossWeighting):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: T.
 
-    Raises:
-        ValueError: If ``beta`` is not in [0, 1).
 
     Shape:
         losses [T] -> weights [T], summing to T.

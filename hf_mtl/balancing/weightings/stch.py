@@ -38,8 +38,6 @@ class STCH(NonAdditive, CountsEpochs):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the effective weights to this sum. None: the method's own scale.
 
-    Raises:
-        ValueError: If the variant is unknown, ``mu`` not positive or ``warmup_epochs`` negative.
 
     Shape:
         losses [T], non-negative -> effective weights [T], 0 for absent tasks.

@@ -29,7 +29,7 @@ class UW(LossWeighting):
         weight_sum: Rescale the weights to this sum. None: the method's own scale.
 
     Raises:
-        ValueError: If the variant is unknown, ``clip`` is not positive, ``init`` beyond it, or a length is not T.
+        UserError: If ``init`` is beyond ``clip``, or there is not one for each task.
 
     Shape:
         losses [T], non-negative -> weights a exp(-s) [T].

@@ -115,7 +115,7 @@ def test_loading_keeps_s_and_not_the_options() -> None:
         ({"init": 9.0}, "init: found 9.0. Allowed: from -5 to 5, as clip says"),
         ({"init": [0.0, -2.5], "clip": 2.0}, r"init: found \[0\.0, -2\.5\]\. Allowed: from -2 to 2, as clip says"),
         ({"init": [0.0]}, "one number for each of 2 tasks"),
-        ({"task_types": ["regression"] * 3}, "one value for each of 2 tasks"),
+        ({"task_types": ["regression"] * 3}, "task_types needs one for each of 2 tasks"),
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
