@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-import hf_mtl.balancing as of_balancing
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.recipe import load_recipe
 from hf_mtl.training.sections import read_sections
@@ -54,13 +53,3 @@ def test_a_run_does_not_begin_with_methods_that_its_model_cannot_serve(tmp_path:
         "balancing.aggregator",
         "training.torch_compile",
     ]
-
-
-def test_a_fact_that_is_not_known_refuses_nothing() -> None:
-    mistakes: list[Mistake] = []
-    spec = of_balancing.parse({"aggregator": {"name": "pcgrad", "scope": "last_layer"}}, mistakes)
-    assert of_balancing.mistakes(spec, of_balancing.Facts(["a", "b"])) == []
-    assert of_balancing.mistakes(spec, of_balancing.Facts([])) == []
-    frozen = of_balancing.Facts(["a", "b"], parts={"last_layer": "frozen"})
-    [found] = of_balancing.mistakes(spec, frozen)
-    assert (found.key, found.problem) == ("balancing.aggregator.scope", "'last_layer', and nothing of it is trained")

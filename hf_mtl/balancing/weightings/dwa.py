@@ -28,7 +28,6 @@ class DWA(CountsEpochs):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: T.
 
-
     Shape:
         losses [T], nats -> weights [T], summing to T.
     """

@@ -35,7 +35,6 @@ class ExcessMTL(LossWeighting):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: T.
 
-
     Shape:
         losses [T], jacobian [T, P] -> weights [T], summing to T.
     """

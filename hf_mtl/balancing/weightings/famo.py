@@ -36,7 +36,6 @@ class FAMO(NonAdditive):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the effective weights to this sum. None: 1.
 
-
     Shape:
         losses [T], non-negative; losses_after [T] -> effective weights [T], summing to 1, 0 for absent tasks.
     """

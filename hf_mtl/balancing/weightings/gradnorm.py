@@ -38,7 +38,6 @@ class GradNorm(LossWeighting):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: T.
 
-
     Shape:
         losses [T], norms [T] -> weights [T], summing to T.
     """

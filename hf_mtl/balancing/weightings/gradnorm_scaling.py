@@ -34,7 +34,6 @@ class GradNormScaling(CountsSteps):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: T.
 
-
     Shape:
         losses [T], norms [T] -> weights [T], summing to T.
     """

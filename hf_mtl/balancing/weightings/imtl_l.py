@@ -24,7 +24,6 @@ class IMTLL(LossWeighting):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: the method's own scale.
 
-
     Shape:
         losses [T], non-negative -> weights exp(s) [T].
     """

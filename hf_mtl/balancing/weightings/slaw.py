@@ -31,7 +31,6 @@ class SLAW(LossWeighting):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: T.
 
-
     Shape:
         losses [T] -> weights [T], summing to T.
     """

@@ -38,7 +38,6 @@ class STCH(NonAdditive, CountsEpochs):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the effective weights to this sum. None: the method's own scale.
 
-
     Shape:
         losses [T], non-negative -> effective weights [T], 0 for absent tasks.
     """

@@ -24,7 +24,6 @@ class UWSO(LastLosses):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: 1.
 
-
     Shape:
         losses [T], non-negative -> weights [T], summing to 1; an absent task enters with its last loss.
     """
