@@ -1,17 +1,11 @@
 """One tree of exceptions; each names the exit code of a command that it ends."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 from hf_mtl.shown import hide_secrets, hide_value, is_secret_key, shown
-
-OnlyWith: TypeAlias = Mapping[str, tuple[str, tuple[Any, ...]]]
-"""For an option of a component, another of its options and the values of it without which the first does nothing."""
-
-LARGEST = 2**32 - 1
-"""No option of a component counts further."""
 
 _MANY = 30  # names, of which nobody reads all
 
@@ -183,51 +177,6 @@ class RunError(UserError):
     """A run that cannot start here: it exists already, or there is nothing to resume."""
 
 
-def idle_options(
-    only_with: OnlyWith, given: Mapping[str, Any], defaults: Mapping[str, Any], key: str
-) -> list[Mistake]:
-    """Find the options of a component that another of its options leaves without effect.
-
-    Args:
-        only_with: Which option needs what.
-        given: The options that were given.
-        defaults: The defaults of all options.
-        key: Recipe key of the component.
-    """
-    mistakes = []
-    for option, (other, needed) in only_with.items():
-        found = given.get(other, defaults[other])
-        if option in given and given[option] != defaults[option] and found not in needed:
-            remedy = f"It is for {other}: {' or '.join(map(_as_written, needed))}"
-            problem = f"does nothing with {other}: {_as_written(found)}"
-            mistakes.append(Mistake(f"{key}.{option}", problem, remedy))
-    return mistakes
-
-
-def huge_numbers(options: Mapping[str, Any], key: str) -> list[Mistake]:
-    """Find whole numbers that are larger than anything that is counted, which fail far from where they were given.
-
-    Args:
-        options: The options of a component, with what is in their lists and mappings.
-        key: Recipe key of the component.
-    """
-    mistakes, pending = [], [(f"{key}.{option}", value) for option, value in options.items()]
-    while pending:
-        place, value = pending.pop(0)
-        if isinstance(value, Mapping):
-            pending += [(f"{place}.{name}", item) for name, item in value.items()]
-        elif isinstance(value, (list, tuple)):
-            pending += [(place, item) for item in value]
-        elif isinstance(value, int) and abs(value) > LARGEST:
-            found = str(value) if value.bit_length() < 100 else f"a number of {value.bit_length():,} bits"
-            mistakes.append(Mistake(place, f"is {found}", f"Allowed: at most {LARGEST:,}"))
-    return mistakes
-
-
-def _as_written(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def name_classes(names: Sequence[str], limit: int = 100) -> str:
     """The names, and of very many the first ones."""
     more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
@@ -258,24 +207,6 @@ def nearest(names: Iterable[str], found: str) -> str:
     names = list(names)
     near = get_close_matches(found, names, n=5, cutoff=0.5) if len(names) > _MANY else []
     return known(near, found, f"Of {len(names)} the nearest") if near else known(names, found)
-
-
-def by_task_mistakes(value: object, key: str, tasks: Collection[str]) -> list[Mistake]:
-    """What is wrong with an option that is given by task: it names each task once, and no other.
-
-    Args:
-        value: The option; anything but a mapping passes.
-        key: Its dotted recipe key.
-        tasks: The names of the tasks.
-    """
-    if not isinstance(value, Mapping):
-        return []
-    unknown = [name for name in value if name not in tasks]
-    wrong = [Mistake(f"{key}.{name}", f"unknown task '{name}'", known(tasks, name)) for name in unknown]
-    absent = [name for name in tasks if name not in value]
-    if absent:
-        wrong.append(Mistake(key, f"nothing for {', '.join(absent)}", "Give one value for every task."))
-    return wrong
 
 
 def one_line(error: BaseException) -> str:

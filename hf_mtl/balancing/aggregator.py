@@ -1,8 +1,7 @@
 """What a gradient aggregator is, the policy for rows that all of them share, and the registry that finds them."""
 
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -10,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.checks import choice, whole
+from hf_mtl.balancing.checks import whole
 from hf_mtl.balancing.solvers import Array
+from hf_mtl.components import Kind
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import CheckpointError, HfMtlError
 from hf_mtl.shown import get_logger
@@ -25,8 +25,6 @@ Scope = Literal["all", "last_layer", "adapters"]
 
 INACTIVE = 1e-12
 """A row is inactive if its norm is at most this fraction of the largest."""
-
-AGGREGATORS: dict[str, type["GradientAggregator"]] = {}
 
 
 class NonFiniteRows(HfMtlError, ArithmeticError):
@@ -75,7 +73,7 @@ class GradientAggregator(ABC):
             rows; the combined gradient is always of all.
 
     Raises:
-        ValueError: If ``num_tasks < 1`` or the scope is unknown.
+        ValueError: If ``num_tasks < 1``.
     """
 
     name: ClassVar[str]
@@ -89,7 +87,7 @@ class GradientAggregator(ABC):
 
     def __init__(self, num_tasks: int, scope: Scope = "all"):
         self.num_tasks = whole(num_tasks, "num_tasks", at_least=1)
-        self.scope: Scope = choice(scope, ("all", "last_layer", "adapters"), "scope")
+        self.scope: Scope = scope
         self.reduction: Reduction = "sum"
         self.seed = 0
         self.names: Sequence[str] = [f"task {index}" for index in range(num_tasks)]
@@ -277,26 +275,21 @@ class Teleporting(GradientAggregator):
         """Whether to search now, after the step of `last`; answering yes uses the epoch up."""
 
 
-def register(name: str) -> Callable[[type[GradientAggregator]], type[GradientAggregator]]:
-    """Make an aggregator known under its recipe name."""
-
-    def add(cls: type[GradientAggregator]) -> type[GradientAggregator]:
-        cls.name = name
-        AGGREGATORS[name] = cls
-        return cls
-
-    return add
+AGGREGATORS: Kind[GradientAggregator] = Kind(
+    "aggregator", "balancing.aggregator", "hf_mtl.balancing.aggregators", told=("num_tasks",)
+)
+register = AGGREGATORS.register
 
 
 def base_names(needs: Collection[Need]) -> list[str]:
     """The aggregators that a wrapper can build with default options, and that need no more than these."""
-    return sorted(name for name, cls in AGGREGATORS.items() if cls.needs <= set(needs) and not _required(cls))
+    return [name for name in AGGREGATORS.names() if AGGREGATORS[name].needs <= set(needs) and not _required(name)]
 
 
-def _required(cls: type[GradientAggregator]) -> list[str]:
-    """The options that must be given."""
-    parameters = inspect.signature(cls).parameters.values()
-    return [item.name for item in parameters if item.default is item.empty and item.name != "num_tasks"]
+def _required(name: str) -> list[str]:
+    """Return the options of an aggregator that must be given."""
+    fields = AGGREGATORS.options(name).model_fields
+    return [option for option, field in fields.items() if field.is_required() and option != AGGREGATORS.field]
 
 
 def as_array(values: Tensor) -> Array:

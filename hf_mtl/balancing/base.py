@@ -10,17 +10,17 @@ One optimizer step, as a trainer drives it:
 3. ``observe(...)`` of what `LossWeighting.needs_now` asked for, then ``after_step()``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from hf_mtl.balancing.checks import Positive, positive, whole
+from hf_mtl.balancing.checks import Positive, whole
+from hf_mtl.components import Kind
 
 Need = Literal["losses", "norms", "jacobian", "losses_after"]
 SumsTo = Literal["1", "T", "own"]
-WEIGHTINGS: dict[str, type["LossWeighting"]] = {}
 
 
 class LossWeighting(nn.Module):
@@ -61,7 +61,7 @@ class LossWeighting(nn.Module):
     def __init__(self, num_tasks: int, weight_sum: Positive | None = None):
         super().__init__()
         self.num_tasks = whole(num_tasks, "num_tasks", at_least=1)
-        self.weight_sum = None if weight_sum is None else positive(weight_sum, "weight_sum")
+        self.weight_sum = weight_sum
         self._last_weights: Tensor | None = None
 
     # ---- What a method defines ----
@@ -182,15 +182,13 @@ class LossWeighting(nn.Module):
         super()._load_from_state_dict(state_dict, *args, **kwargs)
 
 
-def register(name: str) -> Callable[[type[LossWeighting]], type[LossWeighting]]:
-    """Make a weighting known under its recipe name."""
+TOLD_BY_THE_RUN = ("num_tasks", "task_types")
+"""Arguments of a method that no recipe gives."""
 
-    def add(cls: type[LossWeighting]) -> type[LossWeighting]:
-        cls.name = name
-        WEIGHTINGS[name] = cls
-        return cls
-
-    return add
+WEIGHTINGS: Kind[LossWeighting] = Kind(
+    "weighting", "balancing.weighting", "hf_mtl.balancing.weightings", told=TOLD_BY_THE_RUN
+)
+register = WEIGHTINGS.register
 
 
 def one_per_task(values: Any, num_tasks: int, what: str) -> Tensor:

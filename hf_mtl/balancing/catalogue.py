@@ -5,15 +5,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from pydantic_core import PydanticUndefined
+
 from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator
 from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
+from hf_mtl.components import Kind
 from hf_mtl.errors import Mistake, UserError, known
 
 Family = Literal["weighting", "aggregator"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
-
-TOLD_BY_THE_RUN = ("num_tasks", "task_types")
-"""Arguments of a method that no recipe gives."""
 
 REQUIRED = inspect.Parameter.empty
 """The default of an option that must be given."""
@@ -60,8 +60,8 @@ class MethodFacts:
 
 def catalogue(family: Family) -> list[MethodFacts]:
     """The facts of every method of a family, by name."""
-    registry: Mapping[str, Any] = WEIGHTINGS if family == "weighting" else AGGREGATORS
-    return [_facts(registry[name]) for name in sorted(registry)]
+    kind = WEIGHTINGS if family == "weighting" else AGGREGATORS
+    return [_facts(kind, name) for name in kind.names()]
 
 
 def method_facts(name: str) -> MethodFacts:
@@ -70,10 +70,11 @@ def method_facts(name: str) -> MethodFacts:
     Raises:
         UserError: If the name is unknown.
     """
-    methods: dict[str, Any] = {**WEIGHTINGS, **AGGREGATORS}
-    if name not in methods:
-        raise UserError(Mistake("", f"unknown method '{name}'", known(methods, name)))
-    return _facts(methods[name])
+    for kind in (WEIGHTINGS, AGGREGATORS):
+        if name in kind:
+            return _facts(kind, name)
+    names = [*WEIGHTINGS.names(), *AGGREGATORS.names()]
+    raise UserError(Mistake("", f"unknown method '{name}'", known(names, name)))
 
 
 def shared_options(methods: Iterable[MethodFacts]) -> dict[str, Any]:
@@ -86,8 +87,8 @@ def shared_options(methods: Iterable[MethodFacts]) -> dict[str, Any]:
     }
 
 
-def _facts(cls: type[LossWeighting] | type[GradientAggregator]) -> MethodFacts:
-    parameters = inspect.signature(cls).parameters
+def _facts(kind: Kind[LossWeighting] | Kind[GradientAggregator], name: str) -> MethodFacts:
+    cls, fields = kind[name], kind.options(name).model_fields
     if issubclass(cls, LossWeighting):
         family, scale = FAMILIES[0], "additive" if cls.additive else "joint"
     else:
@@ -96,7 +97,11 @@ def _facts(cls: type[LossWeighting] | type[GradientAggregator]) -> MethodFacts:
         name=cls.name,
         family=family,
         source=cls.source,
-        options={option: parameters[option].default for option in parameters if option not in TOLD_BY_THE_RUN},
+        options={
+            option: REQUIRED if field.default is PydanticUndefined else field.default
+            for option, field in fields.items()
+            if option != kind.field
+        },
         needs=tuple(need for need in NEEDS if need in cls.needs),
         cost=cls.cost,
         scale=scale,

@@ -1,12 +1,14 @@
-"""What values options may have, refused in the same words by every method."""
+"""What values the options of balancing methods may have."""
 
 import math
-from collections.abc import Sequence
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
-# For signatures, out of which the JSON Schema of recipes is made; a test compares them with what the methods refuse.
+from hf_mtl.errors import Mistake, UserError
+from hf_mtl.plain import describe, made_plain
+
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
 NotNegative: TypeAlias = Annotated[float, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
@@ -15,49 +17,37 @@ FromOne: TypeAlias = Annotated[int, Field(ge=1)]
 FromZero: TypeAlias = Annotated[int, Field(ge=0)]
 
 
-def choice(value: Any, allowed: Sequence[Any], what: str) -> Any:
-    """One of a few values.
+def one_for_each(values: float | Sequence[float] | Mapping[str, float], num_tasks: int, option: str) -> list[float]:
+    """Read an option that is one number, or one for each task in their order.
 
     Raises:
-        ValueError: If it is none of them.
+        UserError: If there are more or fewer numbers than tasks.
     """
-    if value not in allowed:
-        *others, last = map(repr, allowed)
-        raise ValueError(f"{what} is {value!r}; needs {', '.join(others)}{' or ' if others else ''}{last}")
-    return value
+    if isinstance(values, (int, float)):
+        return [float(values)] * num_tasks
+    found = [float(value) for value in (values.values() if isinstance(values, Mapping) else values)]
+    if len(found) != num_tasks:
+        remedy = f"Allowed: one number for each of {num_tasks} tasks."
+        raise UserError(Mistake(option, f"found {describe(made_plain(values))}", remedy))
+    return found
 
 
-def number(
-    value: float,
-    what: str,
-    *,
-    at_least: float = -math.inf,
-    above: float = -math.inf,
-    at_most: float = math.inf,
-    below: float = math.inf,
-) -> float:
-    """A finite number within bounds.
+def all_shared(scope: str, reason: str) -> None:
+    """Refuse a scope other than ``all``.
+
+    Args:
+        scope: The scope.
+        reason: What the method does that a part of the shared parameters is not enough for.
 
     Raises:
-        ValueError: If it is not finite, or out of bounds.
+        UserError: If it is another.
     """
-    # Strict beside infinite bounds, and false for nan.
-    if not (above < value < below and at_least <= value <= at_most):
-        raise ValueError(f"{what} is {value}; needs {_range(at_least, above, min(at_most, below), below <= at_most)}")
-    return value
-
-
-def positive(value: float, what: str) -> float:
-    """A positive finite number.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    return number(value, what, above=0)
+    if scope != "all":
+        raise UserError(Mistake("scope", f"found '{scope}', and {reason}", "Allowed: 'all'."))
 
 
 def whole(value: int, what: str, at_least: int) -> int:
-    """A whole number.
+    """Return a whole number that the run says.
 
     Raises:
         ValueError: If it is not whole, or too small.
@@ -65,12 +55,3 @@ def whole(value: int, what: str, at_least: int) -> int:
     if not (math.isfinite(value) and value == int(value) and value >= at_least):
         raise ValueError(f"{what} is {value}; needs a whole number of at least {at_least}")
     return int(value)
-
-
-def _range(at_least: float, above: float, high: float, without_high: bool) -> str:
-    """The words for what a number has to be."""
-    if math.isfinite(high):
-        return f"a number from {at_least:g} to {'below ' if without_high else ''}{high:g}"
-    if math.isfinite(above):
-        return f"a number above {above:g}" if above else "a positive number"
-    return f"a number of at least {at_least:g}" if math.isfinite(at_least) else "a finite number"

@@ -1,59 +1,26 @@
 """How often each task is drawn: proportional, uniform, tempered, capped, annealed, learned."""
 
-import inspect
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, SerializeAsAny
 
-from hf_mtl.data.learned_temperature import LearnedTemperature
-from hf_mtl.errors import UserError, by_task_mistakes, huge_numbers, known
+from hf_mtl.data.annealing import Positive, annealed_temperature
+from hf_mtl.data.learners.base import LEARNERS, Learner
+from hf_mtl.errors import Mistake, UserError
+from hf_mtl.options import by_task_mistakes, parse_options, parse_partly
+from hf_mtl.signatures import Options, model_from_signature
 
 DEFAULT_TEMPERATURE = 2.0
 
-Positive: TypeAlias = Annotated[float, Field(gt=0)]
-Shape = Literal["linear", "cosine", "exponential"]
-
-
-def annealed_temperature(
-    progress: float,
-    start: Positive = 1.0,
-    end: Positive = 5.0,
-    shape: Shape = "linear",
-    begin: Annotated[float, Field(ge=0, lt=1)] = 0.0,
-    stop: Annotated[float, Field(gt=0, le=1)] = 1.0,
-) -> float:
-    """Temperature at a point of training.
-
-    With x = clip((progress - begin) / (stop - begin), 0, 1): ``linear`` start + (end - start) x, ``cosine``
-    end + (start - end)(1 + cos(pi x)) / 2, ``exponential`` start (end / start)^x.
-
-    Args:
-        progress: Optimizer step / total steps, in [0, 1].
-        start: Temperature until ``begin``.
-        end: Temperature from ``stop`` on.
-        shape: ``linear``, ``cosine`` or ``exponential``.
-        begin: Progress at which the change begins.
-        stop: Progress at which it ends.
-
-    Raises:
-        UserError: If a temperature is not positive, the shape is unknown, or ``begin >= stop``.
-    """
-    if start <= 0 or end <= 0 or not 0 <= begin < stop <= 1:
-        raise UserError("mixture.anneal: needs start > 0, end > 0 and 0 <= begin < stop <= 1")
-    x = min(max((progress - begin) / (stop - begin), 0.0), 1.0)
-    if shape == "linear":
-        return start + (end - start) * x
-    if shape == "cosine":
-        return end + (start - end) * (1 + math.cos(math.pi * x)) / 2
-    if shape == "exponential":
-        return start * (end / start) ** x
-    raise UserError(
-        f"mixture.anneal.shape: unknown shape '{shape}'. {known(['linear', 'cosine', 'exponential'], shape)}"
-    )
+_NAMED = {"proportional": 1.0, "uniform": math.inf}
+_INSTEAD = ("anneal", "learn")
+"""What takes the place of a fixed temperature."""
 
 
 class Mixture:
@@ -69,13 +36,14 @@ class Mixture:
         cap: Count at most this many rows of a task.
         anneal: Move the temperature while training, in place of ``temperature``: ``{start, end, shape, begin,
             stop}`` as in `annealed_temperature`.
-        learn: Learn one temperature per task while training, in place of ``temperature``: ``{objective, penalty, lr,
-            every}`` as in `hf_mtl.data.learned_temperature.LearnedTemperature`; ``{}`` for its defaults.
+        learn: Learn what moves the mixture, in place of ``temperature``: a name, or its options, with ``type`` where
+            it is not ``temperature``, one per task: ``{objective, penalty, lr, every}`` as in
+            `hf_mtl.data.learners.temperature.LearnedTemperature`; ``{}`` for its defaults.
         min_per_task: Rows that every task gets in every step.
         one_task_per_step: Draw one task per optimizer step, with its probability, in place of a mixed batch.
 
     Raises:
-        UserError: If a size is not positive or an option is out of range.
+        UserError: If a size is not positive, or with everything that is wrong with the options.
     """
 
     def __init__(
@@ -83,8 +51,8 @@ class Mixture:
         sizes: Mapping[str, int],
         temperature: Positive | Literal["proportional", "uniform"] | dict[str, Positive] = DEFAULT_TEMPERATURE,
         cap: Annotated[int, Field(ge=1)] | None = None,
-        anneal: dict[str, Any] | None = None,
-        learn: dict[str, Any] | None = None,
+        anneal: Mapping[str, Any] | Options | None = None,
+        learn: str | Mapping[str, Any] | Options | None = None,
         min_per_task: Annotated[int, Field(ge=0)] = 0,
         one_task_per_step: bool = False,
     ):
@@ -97,65 +65,24 @@ class Mixture:
             "anneal": anneal,
             "learn": learn,
             "min_per_task": min_per_task,
+            "one_task_per_step": one_task_per_step,
         }
-        if huge := huge_numbers(given, "mixture"):
-            raise UserError(huge)
-        if cap is not None and cap < 1:
-            raise UserError(f"mixture.cap: {cap} is not at least 1")
-        if min_per_task < 0 or (min_per_task and one_task_per_step):
-            raise UserError("mixture.min_per_task: must be at least 0, and 0 with one_task_per_step")
+        options = _checked(given, list(sizes))
         self.sizes = dict(sizes)
-        self.temperature = temperature
-        self.cap = cap
-        self.anneal = dict(anneal) if anneal is not None else None
-        self.learner = self._make_learner(learn)
-        self.min_per_task = min_per_task
-        self.one_task_per_step = one_task_per_step
-        flat = anneal is None and learn is None and bool(np.isinf(self._temperatures(0.0)).all())
-        if cap is not None and flat:
-            raise UserError("mixture.cap: does nothing where temperature draws all tasks alike; leave it out")
-        self._temperatures(0.0)  # reports bad options now, not in the middle of a run
-
-    def _make_learner(self, learn: dict[str, Any] | None) -> LearnedTemperature | None:
-        if learn is None:
-            return None
-        if self.anneal is not None or self.temperature != DEFAULT_TEMPERATURE:
-            raise UserError(
-                "mixture.learn: takes the place of mixture.temperature and mixture.anneal; give one of them"
-            )
-        allowed = [name for name in inspect.signature(LearnedTemperature).parameters if name != "sizes"]
-        for name in learn:
-            if name not in allowed:
-                raise UserError(f"mixture.learn: unknown key '{name}'. {known(allowed, name)}")
-        capped = {name: size if self.cap is None else min(size, self.cap) for name, size in self.sizes.items()}
-        return LearnedTemperature(capped, **learn)
+        self.temperature: float | str | dict[str, float] = options["temperature"]
+        self.cap: int | None = options["cap"]
+        self.anneal: Options | None = options["anneal"]
+        self.min_per_task: int = options["min_per_task"]
+        self.one_task_per_step: bool = options["one_task_per_step"]
+        self.learner = _make_learner(options["learn"], self.sizes, self.cap)
 
     def _temperatures(self, progress: float) -> NDArray[np.float64]:
         if self.anneal is not None:
-            if self.temperature != DEFAULT_TEMPERATURE:
-                raise UserError("mixture.anneal: takes the place of mixture.temperature; give one of them")
-            unknown = set(self.anneal) - {"start", "end", "shape", "begin", "stop"}
-            if unknown:
-                name = sorted(unknown)[0]
-                keys = ["start", "end", "shape", "begin", "stop"]
-                raise UserError(f"mixture.anneal: unknown key '{name}'. {known(keys, name)}")
-            return np.full(len(self.sizes), annealed_temperature(progress, **self.anneal))
-        if isinstance(self.temperature, str):
-            named = {"proportional": 1.0, "uniform": np.inf}
-            if self.temperature not in named:
-                raise UserError(
-                    f"mixture.temperature: unknown name '{self.temperature}'. {known(named, self.temperature)}"
-                )
-            return np.full(len(self.sizes), named[self.temperature])
+            return np.full(len(self.sizes), annealed_temperature(progress, **self.anneal.options()))
         if isinstance(self.temperature, Mapping):
-            if wrong := by_task_mistakes(self.temperature, "mixture.temperature", self.sizes):
-                raise UserError(wrong)
-            values = np.array([self.temperature[name] for name in self.sizes], dtype=np.float64)
-        else:
-            values = np.full(len(self.sizes), float(self.temperature))
-        if not (values > 0).all():
-            raise UserError(f"mixture.temperature: {self.temperature} is not positive")
-        return values
+            return np.array([self.temperature[name] for name in self.sizes], dtype=np.float64)
+        named = isinstance(self.temperature, str)
+        return np.full(len(self.sizes), _NAMED[str(self.temperature)] if named else float(self.temperature))
 
     def temperature_at(self, progress: float) -> float:
         """The annealed temperature at a point of training; without annealing, the largest."""
@@ -176,3 +103,135 @@ class Mixture:
         logits = np.log(counts) / self._temperatures(progress)
         weights = np.exp(logits - logits.max())
         return dict(zip(self.sizes, (weights / weights.sum()).tolist(), strict=True))
+
+
+# ---- The section of a recipe and of a Trainer ----
+
+
+@cache
+def section() -> type[Options]:
+    """Return the model of the section ``mixture``: the options of `Mixture`."""
+    part: Any = SerializeAsAny[Options] | None
+    return model_from_signature(Mixture, exclude=("sizes",), annotations=dict.fromkeys(_INSTEAD, part))
+
+
+@cache
+def anneal_section() -> type[Options]:
+    """Return the model of ``mixture.anneal``: the options of `annealed_temperature`."""
+    return model_from_signature(annealed_temperature, exclude=("progress",))
+
+
+def parse(data: object, mistakes: list[Mistake]) -> Options:
+    """Read the section.
+
+    Args:
+        data: The section, as a recipe or Python gives it; None: nothing; one that was read before comes back.
+        mistakes: Receives everything that is wrong.
+
+    Returns:
+        The section, without the parts that are wrong.
+    """
+    if isinstance(data, section()):
+        return data
+    given: object = {} if data is None else data
+    others, parts = given, dict[str, Options | None]()
+    if isinstance(given, Mapping):
+        others = {key: value for key, value in given.items() if key not in _INSTEAD}
+        if given.get("anneal") is not None:
+            parts["anneal"] = parse_options(
+                anneal_section(), given["anneal"], mistakes, "mixture.anneal", "{end: 5.0}"
+            )
+        if given.get("learn") is not None:
+            parts["learn"] = LEARNERS.parse(given["learn"], mistakes)
+    spec = parse_partly(section(), others, mistakes, "mixture", "{temperature: 2.0}")
+    return spec.model_copy(update={name: part for name, part in parts.items() if part is not None})
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Say what is known of the run that a section is for; a recipe knows less than a Trainer.
+
+    Args:
+        tasks: The tasks; empty: not known.
+        scored: The tasks whose validation metrics will be known while training; None: not known.
+    """
+
+    tasks: Sequence[str]
+    scored: Collection[str] | None = None
+
+
+def mistakes(spec: Options, facts: Facts) -> list[Mistake]:
+    """Find what cannot work together in a section, or with its run.
+
+    Args:
+        spec: The section.
+        facts: What is known of the run.
+    """
+    options = spec.settled()
+    wrong = [*_instead(spec), *_at_odds(options)]
+    if facts.tasks:
+        wrong += by_task_mistakes(options["temperature"], "mixture.temperature", facts.tasks)
+    if options["learn"] is not None and facts.tasks:
+        try:
+            # Rows enough for every task, so that no size is at fault.
+            learner = _make_learner(options["learn"], dict.fromkeys(facts.tasks, 1_000_000), None)
+        except UserError as error:
+            return [*wrong, *error.mistakes]
+        wrong += _unscored(learner, facts.scored)
+    return wrong
+
+
+def _instead(spec: Options) -> Iterator[Mistake]:
+    """Find several of those that take each other's place."""
+    given = [name for name in ("temperature", *_INSTEAD) if getattr(spec, name) is not None]
+    given = [name for name in given if name in spec.model_fields_set]
+    for name in given[1:]:
+        yield Mistake(f"mixture.{name}", f"takes the place of mixture.{given[0]}", "Give one of them.")
+
+
+def _at_odds(options: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Find options that leave others without effect or room."""
+    if options["cap"] is not None and options["temperature"] == "uniform":
+        yield Mistake("mixture.cap", "does nothing where temperature draws all tasks alike", "Leave it out.")
+    if options["min_per_task"] and options["one_task_per_step"]:
+        problem = f"found {options['min_per_task']}, with one_task_per_step"
+        yield Mistake("mixture.min_per_task", problem, "Allowed: 0.")
+    if options["anneal"] is not None:
+        anneal = options["anneal"].settled()
+        if not anneal["begin"] < anneal["stop"]:
+            remedy = f"Allowed: more than begin, which is {anneal['begin']:g}."
+            yield Mistake("mixture.anneal.stop", f"found {anneal['stop']:g}", remedy)
+
+
+def _unscored(learner: Learner | None, scored: Collection[str] | None) -> Iterator[Mistake]:
+    """Find the metrics that a learner waits for and that never come."""
+    if learner is None or not learner.follows_metrics or scored is None:
+        return
+    key, start = "mixture.learn.objective", "'worst' follows"
+    if not scored:
+        yield Mistake(key, f"{start} validation metrics, and nothing is evaluated", "Set training.eval_strategy.")
+        return
+    remedy = "Give the task a validation split and a metric."
+    for task in learner.tasks:
+        if task not in scored:
+            yield Mistake(key, f"{start} a validation metric of '{task}', which is never evaluated", remedy)
+
+
+def _checked(given: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
+    """Return all options, as the section has them.
+
+    Raises:
+        UserError: With everything that is wrong.
+    """
+    fields, wrong = section().model_fields, list[Mistake]()
+    spec = parse({name: value for name, value in given.items() if value != fields[name].default}, wrong)
+    if wrong := wrong or mistakes(spec, Facts(tasks)):
+        raise UserError(wrong)
+    return spec.settled()
+
+
+def _make_learner(choice: Options | None, sizes: Mapping[str, int], cap: int | None) -> Learner | None:
+    if choice is None:
+        return None
+    capped = {name: size if cap is None else min(size, cap) for name, size in sizes.items()}
+    return LEARNERS.build(choice, sizes=capped)

@@ -2,14 +2,12 @@
 
 from hf_mtl.gradients.choice import shared_parameters
 from hf_mtl.gradients.held import Chosen, HeldGradients
-from hf_mtl.gradients.options import GradientOptions
 from hf_mtl.gradients.recomputed import Recomputed
 from hf_mtl.gradients.rows import Rows
 from hf_mtl.gradients.shared import SharedGradients, Wanted
 
 __all__ = [
     "Chosen",
-    "GradientOptions",
     "HeldGradients",
     "Recomputed",
     "Rows",

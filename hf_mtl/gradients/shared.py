@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from hf_mtl.balancing.gradient_options import GradientOptions
 from hf_mtl.batch import Batch
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.gradients.choice import (
@@ -19,7 +20,6 @@ from hf_mtl.gradients.choice import (
     why_not_segments,
 )
 from hf_mtl.gradients.held import HeldGradients
-from hf_mtl.gradients.options import GradientOptions
 from hf_mtl.gradients.recomputed import Recomputed
 from hf_mtl.gradients.rows import Rows
 from hf_mtl.gradients.tape import Tape, Taped

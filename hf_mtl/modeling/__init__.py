@@ -7,11 +7,9 @@ from hf_mtl.modeling.choices import config_mistakes
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.heads import (
     Head,
-    available_heads,
     build_head,
     default_head,
     head_mistakes,
-    head_options,
 )
 from hf_mtl.modeling.losses import mean_loss
 from hf_mtl.modeling.model import MultiTaskModel
@@ -28,13 +26,11 @@ __all__ = [
     "MultiTaskConfig",
     "MultiTaskModel",
     "MultiTaskOutput",
-    "available_heads",
     "build_head",
     "config_mistakes",
     "default_head",
     "default_pooling",
     "head_mistakes",
-    "head_options",
     "mean_loss",
     "pool",
     "resolve_backbone",

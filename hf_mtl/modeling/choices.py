@@ -6,7 +6,7 @@ from typing import Any
 from hf_mtl.errors import Mistake, known
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.freezing import freeze_mistakes
-from hf_mtl.modeling.heads import HeadSpec, default_head, head_class, head_mistakes
+from hf_mtl.modeling.heads import HEADS, HeadSpec, default_head, head_class, head_mistakes
 from hf_mtl.modeling.heads.base import FeatureSource
 from hf_mtl.modeling.lora import lora_mistakes, lora_options
 from hf_mtl.modeling.pooling import POOLINGS, default_pooling
@@ -84,7 +84,8 @@ def _width_mistakes(config: MultiTaskConfig) -> list[Mistake]:
 
 def keeps_encoder_frozen(spec: HeadSpec | None) -> bool:
     """Whether a head is one that is defined on an encoder that is not trained; False for a wrong specification."""
-    return spec is not None and not head_mistakes(spec) and head_class(spec).frozen_encoder
+    choice = None if spec is None else HEADS.parse(spec, [])
+    return choice is not None and HEADS[choice.chosen].frozen_encoder
 
 
 def frozen_head_mistakes(

@@ -1,20 +1,23 @@
 """Low-rank adapters (LoRA) on the encoder: part of the model, its config and its checkpoint."""
 
 import importlib.util
-import inspect
 import math
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.pytorch_utils import Conv1D
 
-from hf_mtl.errors import Mistake, ModelError, huge_numbers, known
+from hf_mtl.errors import Mistake, ModelError, known
+from hf_mtl.options import parse_options
+from hf_mtl.plain import describe
+from hf_mtl.signatures import Options, model_from_signature
 
 LoraSpec: TypeAlias = bool | Mapping[str, Any]
 
@@ -70,42 +73,43 @@ def add_lora(
     freeze_base(encoder)
 
 
+@cache
+def lora_section() -> type[Options]:
+    """Return the model of ``model.lora``: the options of `add_lora`."""
+    return model_from_signature(add_lora, exclude=("encoder",))
+
+
+def parse_lora(spec: LoraSpec | None, mistakes: list[Mistake]) -> Options | None:
+    """Read LoRA as a recipe or Python gives it; None: no adapters, or not valid.
+
+    Args:
+        spec: The options, True for the defaults; None or False: no adapters.
+        mistakes: Receives everything that is wrong.
+    """
+    if spec is None or spec is False:
+        return None
+    if spec is not True and not isinstance(spec, Mapping):
+        mistakes.append(Mistake(_KEY, f"found {describe(spec)}", "Allowed: true or false or a mapping."))
+        return None
+    return parse_options(lora_section(), {} if spec is True else spec, mistakes, _KEY)
+
+
 def lora_mistakes(spec: LoraSpec | None) -> list[Mistake]:
-    """What is wrong with LoRA as a recipe writes it; empty where nothing is.
+    """Find what keeps a model from having adapters: its options, and whether peft is installed.
 
     Args:
         spec: The options, True for the defaults; None or False: no adapters.
     """
-    if spec is None or spec is False:
-        return []
-    if spec is not True and not isinstance(spec, Mapping):
-        return [Mistake(_KEY, f"found {spec!r}", "Allowed: true, false, or a mapping with its options")]
-    mistakes = []
-    if importlib.util.find_spec("peft") is None:
+    mistakes: list[Mistake] = []
+    if parse_lora(spec, mistakes) is not None and importlib.util.find_spec("peft") is None:
         mistakes.append(Mistake(_KEY, "needs peft, which is not installed", 'Run `pip install "hf_mtl[lora]"`'))
-    allowed = _options()
-    mistakes += huge_numbers({} if spec is True else spec, _KEY)
-    for option, value in ({} if spec is True else spec).items():
-        if option not in allowed:
-            mistakes.append(Mistake(f"{_KEY}.{option}", f"unknown option '{option}'", known(allowed, option)))
-            continue
-        try:
-            TypeAdapter(allowed[option].annotation).validate_python(value)
-        except ValidationError as error:
-            remedy = "; or ".join(item["msg"] for item in error.errors())
-            mistakes.append(Mistake(f"{_KEY}.{option}", f"found {value!r}", remedy))
     return mistakes
 
 
 def lora_options(spec: LoraSpec | None) -> dict[str, Any] | None:
-    """All options of `add_lora` with their values, from a specification without mistakes; None: no adapters."""
-    if spec is None or spec is False:
-        return None
-    given = {} if spec is True else spec
-    return {
-        name: TypeAdapter(option.annotation).validate_python(given[name]) if name in given else option.default
-        for name, option in _options().items()
-    }
+    """Return all options of `add_lora` with their values, from options without mistakes; None: no adapters."""
+    choice = parse_lora(spec, [])
+    return None if choice is None else choice.settled()
 
 
 def freeze_base(encoder: nn.Module) -> None:
@@ -152,11 +156,6 @@ def merged_weights(encoder: nn.Module) -> dict[str, Tensor]:
         for adapter, _ in _adapters(layer):
             del weights[f"{name}.{adapter}"]
     return {key.replace(f".{_BASE}.", "."): value for key, value in weights.items()}
-
-
-def _options() -> dict[str, inspect.Parameter]:
-    parameters = inspect.signature(add_lora, eval_str=True).parameters
-    return {name: option for name, option in parameters.items() if option.kind is option.KEYWORD_ONLY}
 
 
 def _targets(encoder: nn.Module, wanted: str | list[str]) -> list[str]:

@@ -17,7 +17,6 @@ MOST_CHARACTERS = 2_000_000
 LONGEST_TEXT = 10_000
 DEEPEST = 100
 MOST_FILES = 100
-MOST_MISTAKES = 50
 
 _WRITE_IT = "Write the recipe to a file, and give the path of that."
 

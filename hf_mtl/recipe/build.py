@@ -1,27 +1,25 @@
 """From plain values to a `Recipe`, with everything that is wrong on the way."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
+import hf_mtl.balancing as of_balancing
+import hf_mtl.data.mixture as of_mixture
+import hf_mtl.schedules as of_schedules
 from hf_mtl.argument_conflicts import conflicts
 from hf_mtl.argument_fields import FORMER, refused_keys
-from hf_mtl.errors import Mistake, UserError, by_task_mistakes, known
+from hf_mtl.errors import Mistake, known
+from hf_mtl.plain import KeyPath, describe, dotted
 from hf_mtl.recipe import sections
-from hf_mtl.recipe.balancing import build_balancing, check_balancing
-from hf_mtl.recipe.bounds import MOST_MISTAKES
-from hf_mtl.recipe.checks import check_frozen, check_recipe, check_schedules, empty_texts, foreign_metrics
-from hf_mtl.recipe.named import named
+from hf_mtl.recipe.checks import check_frozen, check_recipe, empty_texts, foreign_metrics
+from hf_mtl.recipe.facts import RecipeFacts
 from hf_mtl.recipe.schema import ModelSection, Recipe
-from hf_mtl.recipe.signatures import Options
 from hf_mtl.recipe.task_types import unknown_type
-from hf_mtl.recipe.translate import unknown_key, validate, without_mistakes
-from hf_mtl.recipe.yaml_source import KeyPath, describe, dotted
+from hf_mtl.signatures import Options
 from hf_mtl.tasks import Task, task_types
-
-if TYPE_CHECKING:
-    from hf_mtl.schedules import Schedule
+from hf_mtl.validation import MOST_MISTAKES, unknown_key, validate, without_mistakes
 
 SECTIONS = ("model", "tasks", "mixture", "balancing", "schedules", "training")
 
@@ -39,9 +37,9 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool
     given: dict[str, Any] = {name: {} if data.get(name) is None else data[name] for name in SECTIONS}
     model = _model(given["model"], mistakes)
     tasks = _tasks(given["tasks"], mistakes)
-    mixture = _mixture(given["mixture"], list(tasks), mistakes)
-    balancing, methods = build_balancing(given["balancing"], list(tasks), mistakes)
-    schedules, built = _schedules([] if data.get("schedules") is None else data["schedules"], list(tasks), mistakes)
+    mixture = of_mixture.parse(given["mixture"], mistakes)
+    balancing = of_balancing.parse(given["balancing"], mistakes, list(tasks))
+    schedules = of_schedules.parse(data.get("schedules"), mistakes)
     training = _training(given["training"], mistakes)
     mistakes.extend(
         check_recipe(tasks, training, complete=not any(item.key.startswith("tasks") for item in mistakes))
@@ -49,15 +47,22 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool
     mistakes.extend(foreign_metrics(tasks, allow_code))
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
-        mistakes.extend(check_schedules(built, mixture, training, tasks, model))
-        mistakes.extend(check_balancing(methods, balancing, training, model, tasks))
+    facts = RecipeFacts.of(tasks, model, training)
+    mistakes.extend(of_mixture.mistakes(mixture, facts.of_mixture))
+    mistakes.extend(of_schedules.mistakes(schedules, facts.of_schedules))
+    mistakes.extend(of_balancing.mistakes(balancing, facts.of_balancing))
     said = {mistake.key for mistake in mistakes}
     mistakes.extend(mistake for mistake in empty_texts(data) if mistake.key not in said)
-    if mistakes or model is None or mixture is None or balancing is None or training is None:
+    if mistakes or model is None or training is None:
         return None
     valid = {name: task for name, task in tasks.items() if task is not None}
     return Recipe(
-        model=model, tasks=valid, mixture=mixture, balancing=balancing, schedules=schedules, training=training
+        model=model,
+        tasks=valid,
+        mixture=mixture,
+        balancing=balancing,
+        schedules=[item for item in schedules if item is not None],
+        training=training,
     )
 
 
@@ -84,10 +89,19 @@ def _model(data: Any, mistakes: list[Mistake]) -> ModelSection | None:
         if tokenizer is None:
             remedy = "Give model.tokenizer: a Hub id, a folder, or {train: wordpiece}."
             mistakes.append(Mistake("model.tokenizer", "missing, and an inline config has no tokenizer", remedy))
-    _head(data, ("model",), mistakes)
-    if isinstance(data.get("lora"), dict):
-        validate(sections.lora_section(), data["lora"], ("model", "lora"), mistakes)
+    if data.get("head") is not None:
+        _head(data["head"], "model.head", mistakes)
+    if isinstance(data.get("lora"), dict):  # of what is neither a mapping nor a switch the section has told
+        from hf_mtl.modeling.lora import parse_lora
+
+        parse_lora(data["lora"], mistakes)
     return model
+
+
+def _head(spec: Any, key: str, mistakes: list[Mistake]) -> None:
+    from hf_mtl.modeling.heads import HEADS  # takes seconds, and not every recipe names one
+
+    HEADS.parse(spec, mistakes, key)
 
 
 def _tasks(data: Any, mistakes: list[Mistake]) -> dict[str, Task | None]:
@@ -146,54 +160,8 @@ def _dataset_and_head(data: dict[str, Any], key: KeyPath, mistakes: list[Mistake
     if "dataset" not in data:
         remedy = "Give dataset: {path: ...}: a Hub id, a folder, or csv, json, parquet, arrow, text with data_files."
         mistakes.append(Mistake(dotted((*key, "dataset")), "missing", remedy))
-    _head(data, key, mistakes)
-
-
-def _head(data: dict[str, Any], key: KeyPath, mistakes: list[Mistake]) -> None:
-    """Check the head of a model or task, as it is written, against the head's signature."""
-    spec = data.get("head")
-    # Neither a name nor a mapping: the section has said so.
-    if isinstance(spec, (str, dict)):
-        named(spec, "type", "head", sections.head_names(), sections.head_section, (*key, "head"), mistakes)
-
-
-def _mixture(data: Any, tasks: list[str], mistakes: list[Mistake]) -> Options | None:
-    mixture = validate(sections.mixture_section(), data, ("mixture",), mistakes)
-    if not isinstance(data, dict) or not tasks:
-        return mixture
-    wrong = by_task_mistakes(data.get("temperature"), "mixture.temperature", tasks)
-    for key in ("anneal", "learn"):
-        if data.get("temperature") is not None and data.get(key) is not None:
-            wrong.append(Mistake(f"mixture.{key}", "takes the place of mixture.temperature", "Give one of them."))
-    if mixture is not None and not wrong:
-        try:
-            sections.try_mixture(mixture.options(), tasks)
-        except UserError as error:
-            wrong = [_keyed(item, "mixture") for item in error.mistakes]
-    mistakes.extend(wrong)
-    return mixture
-
-
-def _schedules(data: Any, tasks: list[str], mistakes: list[Mistake]) -> "tuple[list[Options], dict[int, Schedule]]":
-    """The schedules as they are written, and those that could be built, by their place."""
-    found: list[Options] = []
-    built: dict[int, Schedule] = {}
-    if not isinstance(data, list):
-        mistakes.append(Mistake("schedules", f"found {describe(data)}", "Allowed: a list of schedules."))
-        return found, built
-    for place, spec in enumerate(data):
-        key = ("schedules", place)
-        schedule = named(
-            spec, "type", "schedule", sections.schedule_names(), sections.schedule_section, key, mistakes
-        )
-        if schedule is not None and tasks:
-            try:
-                built[place] = sections.try_schedule(schedule.model_dump(exclude_unset=True), tasks, dotted(key))
-            except UserError as error:
-                mistakes.extend(error.mistakes)
-        if schedule is not None:
-            found.append(schedule)
-    return found, built
+    if isinstance(data.get("head"), (str, dict)):  # of what is neither the section has told
+        _head(data["head"], dotted((*key, "head")), mistakes)
 
 
 def _training(data: Any, mistakes: list[Mistake]) -> Options | None:
@@ -209,11 +177,3 @@ def _training(data: Any, mistakes: list[Mistake]) -> Options | None:
     if training is not None:
         mistakes.extend(conflicts(dict(training)))
     return training
-
-
-def _keyed(mistake: Mistake, section: str) -> Mistake:
-    """A mistake whose text begins with its key, with the key where it belongs."""
-    first, colon, rest = mistake.problem.partition(": ")
-    if not mistake.key and colon and first.split(".")[0] == section:
-        return Mistake(first, rest, mistake.remedy)
-    return mistake if mistake.key else Mistake(section, mistake.problem, mistake.remedy)

@@ -2,17 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hf_mtl.data.secret_urls import secret_mistakes
 from hf_mtl.errors import Mistake, known
+from hf_mtl.plain import KeyPath, dotted
 from hf_mtl.recipe.schema import ModelSection
-from hf_mtl.recipe.signatures import Options
-from hf_mtl.recipe.yaml_source import KeyPath, dotted
+from hf_mtl.signatures import Options
 from hf_mtl.tasks import Task
-
-if TYPE_CHECKING:
-    from hf_mtl.schedules import Schedule
 
 # Keys of the results beside the tasks, or of the loss.
 RESERVED_NAMES = ("average", "loss", "macro", "worst")
@@ -83,41 +80,6 @@ def check_frozen(tasks: Tasks, model: ModelSection) -> list[Mistake]:
     return mistakes + frozen_head_mistakes(heads, model.freeze, adapters)
 
 
-def check_schedules(
-    schedules: "Mapping[int, Schedule]",
-    mixture: Options | None,
-    training: Options | None,
-    tasks: Tasks,
-    model: ModelSection,
-) -> list[Mistake]:
-    """Check that what schedules and learned temperatures wait for will come.
-
-    Args:
-        schedules: The schedules by their place in the list.
-        mixture: The mixture section, if it is valid.
-        training: The training section, if it is valid.
-        tasks: The tasks by name; None for one of which nothing can be said.
-        model: The model section.
-    """
-    learn = (mixture.options().get("learn") if mixture is not None else None) or {}
-    if not schedules and not learn:
-        return []
-    from hf_mtl.modeling.choices import keeps_encoder_frozen
-    from hf_mtl.schedules import Schedule, frozen_out, unwatched
-
-    listed = [schedules.get(place, Schedule()) for place in range(max(schedules, default=-1) + 1)]
-    mistakes = []
-    if training is not None and training.options().get("eval_strategy", "no") == "no":
-        mistakes += unwatched(listed, ())
-        if learn.get("objective") == "worst":
-            problem = "'worst' follows validation metrics, and nothing is evaluated"
-            mistakes.append(Mistake("mixture.learn.objective", problem, "Set training.eval_strategy"))
-    heads = [task.head or model.head for task in tasks.values() if task is not None]
-    if model.freeze == "encoder" or any(keeps_encoder_frozen(head) for head in heads):
-        mistakes += frozen_out(listed)
-    return mistakes
-
-
 def empty_texts(data: Any, path: KeyPath = ()) -> Iterator[Mistake]:
     """Find keys with nothing between their quotes, which name no column, file or folder.
 
@@ -142,13 +104,6 @@ def _means_itself(path: KeyPath, value: Any) -> bool:
     if path[0] == "tasks":
         return path[-1] in ("labels", "filter")
     return isinstance(value, dict) and (path == ("model", "backbone") or (path[0] == "training" and len(path) == 2))
-
-
-def in_task_order(value: Any, tasks: list[str]) -> Any:
-    """A mapping that names exactly the tasks, in their order; anything else as it is."""
-    if isinstance(value, dict) and set(value) == set(tasks):
-        return {name: value[name] for name in tasks}
-    return value
 
 
 def _name(name: str) -> Iterator[Mistake]:

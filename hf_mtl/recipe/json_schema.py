@@ -1,16 +1,22 @@
 """The recipe's JSON Schema, for completion and checks in editors."""
 
-from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from hf_mtl.argument_fields import OF_THE_COMMAND_LINE, REFUSED
+from hf_mtl.balancing import AGGREGATORS, WEIGHTINGS, GradientOptions, Spec
 from hf_mtl.balancing.catalogue import FAMILIES
+from hf_mtl.components import Kind
+from hf_mtl.data.learners.base import LEARNERS
+from hf_mtl.data.mixture import anneal_section, section
+from hf_mtl.modeling.heads import HEADS
+from hf_mtl.modeling.lora import lora_section
 from hf_mtl.recipe import sections
-from hf_mtl.recipe.schema import BalancingKeys, ModelSection
-from hf_mtl.recipe.signatures import argument_texts
+from hf_mtl.recipe.schema import ModelSection
+from hf_mtl.schedules import SCHEDULES
+from hf_mtl.signatures import argument_texts
 from hf_mtl.tasks import task_types
 
 Schema = dict[str, Any]
@@ -23,16 +29,16 @@ def json_schema() -> Schema:
     """
     definitions: Schema = {}
     model = _of(ModelSection, definitions)
-    model["properties"]["head"] = _named("type", sections.head_names(), sections.head_section, definitions)
+    model["properties"]["head"] = _named(HEADS, definitions)
     _describe(model["properties"]["head"], ModelSection, "head")
     tokenizer = _partial(_of(sections.tokenizer_section(), definitions))
     model["properties"]["tokenizer"] = {"anyOf": [{"type": ["string", "null"]}, tokenizer]}
     _describe(model["properties"]["tokenizer"], ModelSection, "tokenizer")
-    definitions["LoraOptions"] = _of(sections.lora_section(), definitions)
+    definitions["LoraOptions"] = _of(lora_section(), definitions)
     model["properties"]["lora"] = {"anyOf": [{"type": ["boolean", "null"]}, {"$ref": "#/$defs/LoraOptions"}]}
     _describe(model["properties"]["lora"], ModelSection, "lora")
     # A list replaces what it inherits: its items are whole.
-    schedule = _named("type", sections.schedule_names(), sections.schedule_section, definitions, whole=True)
+    schedule = _named(SCHEDULES, definitions, whole=True)
     properties = {
         "extends": {
             "description": "Recipes that this one extends, relative to it; this one wins.",
@@ -40,7 +46,7 @@ def json_schema() -> Schema:
         },
         "model": _or_null(_partial(model)),
         "tasks": {"type": "object", "additionalProperties": _or_null(_tasks(definitions))},
-        "mixture": _or_null(_of(sections.mixture_section(), definitions)),
+        "mixture": _or_null(_mixture(definitions)),
         "balancing": _or_null(_balancing(definitions)),
         "schedules": {
             "description": "Schedules of task coefficients and trainable groups; they compose.",
@@ -71,14 +77,22 @@ _COMPLETE: Schema = {
 
 
 def _balancing(definitions: Schema) -> Schema:
-    balancing = _of(BalancingKeys, definitions)
-    for family in FAMILIES:
-        section = partial(sections.method_section, family)
-        balancing["properties"][family] = _named("name", sections.method_names(family), section, definitions)
-    balancing["properties"]["gradients"] = _or_null(_of(sections.gradients_section(), definitions))
+    balancing = _of(Spec, definitions)
+    for kind in (WEIGHTINGS, AGGREGATORS):
+        balancing["properties"][kind.word] = _named(kind, definitions)
+    balancing["properties"]["gradients"] = _or_null(_of(GradientOptions, definitions))
     for key in (*FAMILIES, "gradients"):
-        _describe(balancing["properties"][key], BalancingKeys, key)
+        _describe(balancing["properties"][key], Spec, key)
     return balancing
+
+
+def _mixture(definitions: Schema) -> Schema:
+    mixture = _of(section(), definitions)
+    mixture["properties"]["anneal"] = _or_null(_of(anneal_section(), definitions))
+    mixture["properties"]["learn"] = _named(LEARNERS, definitions)
+    for key in ("anneal", "learn"):
+        _describe(mixture["properties"][key], section(), key)
+    return mixture
 
 
 def _training(definitions: Schema) -> Schema:
@@ -93,7 +107,7 @@ def _tasks(definitions: Schema) -> Schema:
     arms = []
     for task in task_types().values():
         schema = _partial(_of(task, definitions))
-        schema["properties"]["head"] = _named("type", sections.head_names(), sections.head_section, definitions)
+        schema["properties"]["head"] = _named(HEADS, definitions)
         _describe(schema["properties"]["head"], task, "head")
         metric = {"$ref": "#/$defs/MetricSpec"}
         items = {"anyOf": [{"type": "string"}, metric]}
@@ -109,12 +123,13 @@ def _tasks(definitions: Schema) -> Schema:
     return {"anyOf": arms}
 
 
-def _named(field: str, names: list[str], section: Any, definitions: Schema, whole: bool = False) -> Schema:
+def _named(kind: Kind[Any], definitions: Schema, whole: bool = False) -> Schema:
     """Something chosen by name: the name alone, or a mapping with its options; ``whole``: with all that it needs."""
-    alone = [name for name in names if not whole or not _needs(section(name), field)]
+    names = kind.names()
+    alone = [name for name in names if not whole or not _needs(kind.options(name), kind.field)]
     arms: list[Schema] = [{"enum": alone}, *([] if whole else [{"type": "null"}])]
     for name in names:
-        model = section(name)
+        model = kind.options(name)
         # Not the class's name: a head and a weighting may share it.
         key = f"{model.__name__}.{name}"
         definitions[key] = _of(model, definitions) if whole else _partial(_of(model, definitions))

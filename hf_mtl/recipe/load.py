@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from hf_mtl.errors import Mistake, RecipeError
-from hf_mtl.recipe.bounds import MOST_MISTAKES
 from hf_mtl.recipe.build import build_recipe
 from hf_mtl.recipe.extends import read_extended
 from hf_mtl.recipe.overrides import apply_overrides
 from hf_mtl.recipe.paths import resolve_paths
 from hf_mtl.recipe.places import Places
 from hf_mtl.recipe.schema import Recipe
+from hf_mtl.validation import MOST_MISTAKES
 
 
 def load_recipe(path: str | Path, overrides: Iterable[str] = (), allow_code: bool = False) -> Recipe:

@@ -4,9 +4,10 @@ import os
 from collections.abc import Iterable
 
 from hf_mtl.errors import Mistake, RecipeError
+from hf_mtl.plain import KeyPath, describe
 from hf_mtl.recipe.bounds import DEEPEST, Size
 from hf_mtl.recipe.merge import merge
-from hf_mtl.recipe.yaml_source import KeyPath, Node, Origin, describe, parse_yaml
+from hf_mtl.recipe.yaml_source import Node, Origin, parse_yaml
 
 _REMEDY = "Write key=value, such as training.learning_rate=1e-4."
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from hf_mtl.recipe.yaml_source import Node, dotted
+from hf_mtl.plain import dotted
+from hf_mtl.recipe.yaml_source import Node
 
 
 class Places:

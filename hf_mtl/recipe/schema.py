@@ -4,15 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, SkipValidation
 
-from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION, DEFAULT_WEIGHTING, Reduction
+import hf_mtl.balancing as of_balancing
 from hf_mtl.errors import Mistake
+from hf_mtl.plain import dump_yaml
 from hf_mtl.recipe.places import Places
-from hf_mtl.recipe.sections import gradients_section, method_section
-from hf_mtl.recipe.signatures import Options
-from hf_mtl.recipe.yaml_source import dump_yaml
 from hf_mtl.shown import hide_secrets
+from hf_mtl.signatures import Options
 from hf_mtl.tasks import AnyTask
 
 
@@ -46,7 +45,8 @@ class ModelSection(_Frozen):
     pooling: Literal["cls", "mean", "last", "max"] | None = Field(
         None, description="How tokens become one vector. Default: what suits the backbone."
     )
-    head: str | dict[str, Any] | None = Field(
+    # Said of by the door of heads, in the words that Python's are refused with.
+    head: SkipValidation[str | dict[str, Any] | None] = Field(
         None, description="A head, or {type: ..., its options}. Default: what suits the backbone."
     )
     lora: bool | dict[str, Any] | None = Field(
@@ -56,60 +56,6 @@ class ModelSection(_Frozen):
         None,
         description="Part of the encoder to keep as it is: embeddings, so many layers from the bottom, or encoder.",
     )
-
-
-class BalancingKeys(_Frozen):
-    """How many task losses become one update, as a recipe writes it."""
-
-    weighting: str | dict[str, Any] | None = Field(
-        None, description="A loss weighting, or {name: ..., its options}. Default: equal weighting."
-    )
-    aggregator: str | dict[str, Any] | None = Field(
-        None,
-        description="A gradient aggregator, or {name: ..., its options}. Default: the weighted losses' gradient.",
-    )
-    reduction: Reduction = Field(
-        DEFAULT_REDUCTION, description="What counts once: every row of a step, or every task whatever its rows."
-    )
-    exact_accumulation: bool = Field(
-        DEFAULT_EXACT_ACCUMULATION,
-        description="With accumulation, give a weighting that needs the step's losses first those of all "
-        "micro-batches, for one more forward; false: each micro-batch's own.",
-    )
-    gradients: dict[str, Any] | None = Field(
-        None, description="How task gradients are formed, held and recorded; for aggregators, and for the log."
-    )
-
-
-def _equal_weighting() -> Options:
-    return method_section("weighting", DEFAULT_WEIGHTING).model_validate({"name": DEFAULT_WEIGHTING})
-
-
-def _gradient_defaults() -> Options:
-    return gradients_section()()
-
-
-class Balancing(BalancingKeys):
-    """How many task losses become one update."""
-
-    weighting: SerializeAsAny[Options] = Field(default_factory=_equal_weighting)  # type: ignore[assignment]
-    aggregator: SerializeAsAny[Options] | None = None  # type: ignore[assignment]
-    gradients: SerializeAsAny[Options] = Field(default_factory=_gradient_defaults)  # type: ignore[assignment]
-
-    def options(self) -> dict[str, Any]:
-        """What was set, as `MultiTaskTrainer(balancing=...)` takes it."""
-        return self.model_dump(exclude_unset=True)
-
-    @property
-    def weighting_name(self) -> str:
-        """Registered name of the weighting."""
-        name: str = getattr(self.weighting, self.weighting.name_field)
-        return name
-
-    @property
-    def aggregator_name(self) -> str | None:
-        """Registered name of the aggregator; None: there is none."""
-        return None if self.aggregator is None else getattr(self.aggregator, self.aggregator.name_field)
 
 
 class Recipe(_Frozen):
@@ -127,7 +73,7 @@ class Recipe(_Frozen):
     model: ModelSection
     tasks: Mapping[str, AnyTask]
     mixture: SerializeAsAny[Options]
-    balancing: Balancing
+    balancing: of_balancing.Spec
     schedules: list[SerializeAsAny[Options]] = Field(default_factory=list)
     training: SerializeAsAny[Options]
     _places: Places = PrivateAttr(default_factory=Places)

@@ -1,7 +1,7 @@
 """What is said of a task type that there is not."""
 
 from hf_mtl.errors import Mistake, known
-from hf_mtl.recipe.yaml_source import describe
+from hf_mtl.plain import describe
 from hf_mtl.tasks import task_types
 
 # What other libraries have, by a word in the names of their types.

@@ -6,7 +6,6 @@ recipes are written with it: ``<<: *defaults`` takes the keys of another mapping
 """
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,24 +14,12 @@ from typing import Any
 import yaml
 
 from hf_mtl.errors import Mistake, RecipeError
+from hf_mtl.plain import MERGE, SCALARS, TAG, KeyPath, describe, dotted, shorten
 from hf_mtl.recipe.bounds import Size, TooLarge, read_text, refuse_depth
 
-KeyPath = tuple[str | int, ...]
-
-_TAG = "tag:yaml.org,2002:"
-_INT = re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$")
-_FLOAT = re.compile(
-    r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-)
-_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
-_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
-_MERGE = "<<"  # in quotes it is a word like any other
-_LONGEST_SHOWN = 200  # a file that is no recipe may be read as one long text
-_LONGEST_LINE = 60  # of a mapping or list that is shown whole
 _INT64 = range(-(2**63), 2**63)
 _LONGEST_INT = 1000
 _LARGEST = "Allowed: whole numbers of at most 64 bits, and numbers up to 1.8e308; quote it if it is text."
-_WRITTEN = {"null": _NULL, "bool": _BOOL, "int": _INT, "float": _FLOAT}
 
 
 class _Loader(yaml.SafeLoader):
@@ -58,27 +45,9 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-class _Dumper(yaml.SafeDumper):
-    """Quotes what either YAML 1.1 or this file would not read as text."""
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    # Blanks at either end, line breaks of every kind and what cannot be seen only survive in double quotes.
-    style = None if text.isprintable() and text == text.strip() and text != _MERGE else '"'
-    return dumper.represent_scalar(_TAG + "str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)
-
 _Loader.yaml_implicit_resolvers = {}
-for _kind, _pattern, _first in (
-    ("null", _NULL, ["~", "n", "N", ""]),
-    ("bool", _BOOL, list("tTfF")),
-    ("int", _INT, list("-+0123456789")),
-    ("float", _FLOAT, list("-+.0123456789")),
-):
-    _Loader.add_implicit_resolver(_TAG + _kind, _pattern, _first)
-    _Dumper.add_implicit_resolver(_TAG + _kind, _pattern, _first)
+for _kind, (_pattern, _first) in SCALARS.items():
+    _Loader.add_implicit_resolver(TAG + _kind, _pattern, _first)
 
 
 @dataclass(frozen=True)
@@ -129,11 +98,6 @@ class Node:
             children = enumerate(self.value)
         for key, node in children:
             yield from node.origins((*path, key))
-
-
-def dotted(path: KeyPath) -> str:
-    """A key path as the user writes it: ``tasks.emotion.label``."""
-    return ".".join(str(part) for part in path)
 
 
 def read_yaml(path: str | Path, mistakes: list[Mistake], size: Size | None = None) -> Node:
@@ -192,7 +156,7 @@ def _compose(text: str, origin: Origin, size: Size) -> yaml.Node | None:
         if error.context_mark and mark and error.context_mark.line != mark.line:
             problem += f"; begun in line {error.context_mark.line + 1}"
         where = Origin(origin.file, origin.folder, mark.line + 1) if mark and origin.line else origin
-        problem = f"not valid YAML: {_shorten(problem)}"
+        problem = f"not valid YAML: {shorten(problem)}"
         raise RecipeError(Mistake("", problem, where=str(where))) from None
     except yaml.YAMLError as error:
         problem = f"not valid YAML: {error}".splitlines()[0]
@@ -218,7 +182,7 @@ class _Builder:
         # An alias is built anew wherever it stands: nothing bounds that but this count.
         self._count(tree, origin, path)
         own = "map" if isinstance(tree, yaml.MappingNode) else "seq"
-        if not isinstance(tree, yaml.ScalarNode) and tree.tag != _TAG + own:
+        if not isinstance(tree, yaml.ScalarNode) and tree.tag != TAG + own:
             return self._wrong(origin, path, f"the tag {describe(tree.tag)}", "Tags are not used in recipes.")
         if isinstance(tree, yaml.MappingNode):
             return Node(self._mapping(tree, path, above), origin)
@@ -248,7 +212,7 @@ class _Builder:
         inherited: dict[str, Node] = {}
         for key, value in tree.value:
             origin = self._at(key)
-            if isinstance(key, yaml.ScalarNode) and key.value == _MERGE and key.style is None:
+            if isinstance(key, yaml.ScalarNode) and key.value == MERGE and key.style is None:
                 inherited = {**self._merged(value, origin, path, above), **inherited}
                 continue
             if not isinstance(key, yaml.ScalarNode):
@@ -271,17 +235,17 @@ class _Builder:
         for part in trees:
             if not isinstance(part, yaml.MappingNode):
                 remedy = "Allowed: an alias of a mapping, such as *defaults, or a list of them."
-                self._wrong(origin, (*path, _MERGE), f"found {describe(part.value)}", remedy)
+                self._wrong(origin, (*path, MERGE), f"found {describe(part.value)}", remedy)
                 continue
             found = self.build(part, origin, path, above).value
             nodes = {**(found if isinstance(found, dict) else {}), **nodes}
         return nodes
 
     def _scalar(self, tree: yaml.Node, origin: Origin, path: KeyPath) -> Node:
-        text, kind = tree.value, tree.tag.removeprefix(_TAG)
+        text, kind = tree.value, tree.tag.removeprefix(TAG)
         if kind == "str":
             return Node(text, origin)
-        if kind not in _WRITTEN:
+        if kind not in SCALARS:
             return self._wrong(origin, path, f"the tag {describe(tree.tag)}", "Tags are not used in recipes.")
         try:
             return Node(_value(text, kind), origin)
@@ -293,7 +257,7 @@ class _Builder:
 
 def _value(text: str, kind: str) -> int | float | bool | None:
     # A tag that was written out, such as `!!bool yes`, may stand before anything.
-    if not _WRITTEN[kind].match(text):
+    if not SCALARS[kind][0].match(text):
         raise ValueError(text)
     if kind == "null":
         return None
@@ -316,41 +280,3 @@ def _number(text: str, kind: str) -> int | float:
     if math.isinf(number):
         raise OverflowError(text)
     return number
-
-
-def describe(value: Any) -> str:
-    """A value in a message: what was found, in the words of YAML."""
-    if value is None:
-        return "nothing (null)"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (dict, list)):
-        kind = "a mapping" if isinstance(value, dict) else "a list"
-        if _is_long(value):  # which takes seconds to write, only to be left out
-            return kind
-        text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10_000, sort_keys=False).strip()
-        return text if len(text) <= _LONGEST_LINE else kind
-    return f"'{_shorten(value)}'" if isinstance(value, str) else str(value)
-
-
-def _is_long(value: Any) -> bool:
-    """Whether a mapping or list has more values than characters could be shown."""
-    waiting, seen = [value], 0
-    while waiting:
-        found = waiting.pop()
-        seen += 1
-        children = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
-        if seen + len(children) > _LONGEST_LINE:
-            return True
-        waiting.extend(children)
-    return False
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-
-
-def dump_yaml(data: Any) -> str:
-    """Write plain values so that `parse_yaml` reads the same ones back."""
-    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=118)
-    return text

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hf_mtl.balancing import aggregator_class, available, weighting_class
-from hf_mtl.data.learned_temperature import LearnedTemperature
+from hf_mtl.balancing import AGGREGATORS, WEIGHTINGS, available
+from hf_mtl.data.learners.temperature import LearnedTemperature
 from hf_mtl.errors import RecipeError
-from hf_mtl.modeling.heads import available_heads
+from hf_mtl.modeling.heads import HEADS
 from hf_mtl.recipe.yaml_source import read_yaml
 from hf_mtl.reporting.markdown import table
-from hf_mtl.schedules import available_schedules
+from hf_mtl.schedules import SCHEDULES
 
 Method = tuple[str, str]
 """A key of a recipe, and the name that stands there."""
@@ -45,13 +45,13 @@ def paper_index(folder: Path) -> str:
 
 def methods() -> Iterator[tuple[Method, type]]:
     """List what a recipe chooses by name, with its class."""
-    for name, head in available_heads().items():
-        yield ("head", name), head
+    for name in HEADS.names():
+        yield ("head", name), HEADS[name]
     yield ("mixture", "learn"), LearnedTemperature
     for name, family in sorted(available().items()):
-        yield (family, name), weighting_class(name) if family == "weighting" else aggregator_class(name)
-    for name, schedule in available_schedules().items():
-        yield ("schedules", name), schedule
+        yield (family, name), WEIGHTINGS[name] if family == "weighting" else AGGREGATORS[name]
+    for name in SCHEDULES.names():
+        yield ("schedules", name), SCHEDULES[name]
 
 
 def citation_of(cls: type) -> str | None:

@@ -12,11 +12,11 @@ from hf_mtl.argument_fields import OF_THE_COMMAND_LINE, REFUSED
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.evaluation.registry import METRICS
 from hf_mtl.recipe.json_schema import Schema, json_schema
-from hf_mtl.recipe.signatures import argument_texts
 from hf_mtl.reporting.markdown import table
 from hf_mtl.reporting.methods import methods_markdown
 from hf_mtl.reporting.papers import paper_index
 from hf_mtl.reporting.schema_words import default_words, type_words
+from hf_mtl.signatures import argument_texts
 from hf_mtl.tasks import task_types
 
 _HEADER = ["key", "type", "default", ""]

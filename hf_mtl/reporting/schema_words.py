@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hf_mtl.errors import LARGEST
+from hf_mtl.signatures import LARGEST
 
 _MANY = 12  # words, which nobody reads in a cell
 _PLAIN = {"string": "text", "boolean": "true or false", "null": "null"}

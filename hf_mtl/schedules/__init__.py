@@ -3,25 +3,30 @@
 Add a schedule as one file with a `Schedule` subclass, and one test; its keyword arguments are its recipe options.
 """
 
-from hf_mtl.schedules.base import Effect, FreedRows, Group, Probe, Run, Schedule
-from hf_mtl.schedules.composition import Schedules, frozen_out, unwatched
+from hf_mtl.schedules.base import SCHEDULES, Effect, FreedRows, Group, Probe, Run, Schedule, register
+from hf_mtl.schedules.composition import Schedules, run_of
 from hf_mtl.schedules.cost import compression_rate, executed_cost, nominal_cost
-from hf_mtl.schedules.registry import available_schedules, build_schedule, schedule_class
+from hf_mtl.schedules.section import Facts, Parts, Spec, build_schedule, build_schedules, mistakes, parse
 
 __all__ = [
+    "SCHEDULES",
     "Effect",
+    "Facts",
     "FreedRows",
     "Group",
+    "Parts",
     "Probe",
     "Run",
     "Schedule",
     "Schedules",
-    "available_schedules",
+    "Spec",
     "build_schedule",
+    "build_schedules",
     "compression_rate",
     "executed_cost",
-    "frozen_out",
+    "mistakes",
     "nominal_cost",
-    "schedule_class",
-    "unwatched",
+    "parse",
+    "register",
+    "run_of",
 ]

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hf_mtl.schedules.base import Effect, Group, Run, Schedule
+from hf_mtl.schedules.base import Effect, Group, Run, Schedule, register
 
 
-class Alternating(Schedule, name="alternating"):
+@register("alternating")
+class Alternating(Schedule):
     """Trains the heads with the encoder frozen for ``period`` steps, then the encoder with the heads frozen, in turn.
 
     The global step counts, and never starts again. In a head phase the encoder runs without a graph.

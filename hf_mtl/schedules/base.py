@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_mtl.components import Kind
+
 FreedRows: TypeAlias = Literal["drop", "redistribute"]
 Probe: TypeAlias = Literal["gradient_norm", "fisher"]
 STRETCHES = 2_000
@@ -103,25 +105,18 @@ class Effect:
 class Schedule:
     """Maps a step, and what it has observed, to an `Effect`. A subclass's keyword arguments are its recipe options.
 
-    Subclass with ``class MySchedule(Schedule, name="my_schedule")`` in a module of this package; nothing else is
-    needed. One that only follows the step overrides `effect`. One that learns from signals overrides `observe_...`,
-    and `begin_window`, in which what was observed takes effect: within a window of steps nothing may change, because
-    its rows have been planned.
+    Register with ``@register("my_schedule")`` in a module of this package; nothing else is needed.
+    One that only follows the step overrides `effect`. One that learns from signals overrides `observe_...`, and
+    `begin_window`, in which what was observed takes effect: within a window of steps nothing may change, because its
+    rows have been planned.
     """
 
     name: ClassVar[str] = ""
-    registry: ClassVar[dict[str, type["Schedule"]]] = {}
 
     @property
     def probe(self) -> Probe | None:
         """What `observe_probe` wants to be told: norms of gradients, or empirical Fisher traces."""
         return None
-
-    def __init_subclass__(cls, name: str = "", **kwargs: object):
-        super().__init_subclass__(**kwargs)
-        if name:
-            cls.name = name
-            Schedule.registry[name] = cls
 
     def tasks_named(self) -> Sequence[str]:
         """The tasks that its options name, which must exist."""
@@ -191,3 +186,7 @@ class Schedule:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where a checkpoint left off."""
+
+
+SCHEDULES: Kind[Schedule] = Kind("schedule", "schedules", "hf_mtl.schedules", field="type")
+register = SCHEDULES.register

@@ -1,16 +1,21 @@
 """Several schedules as one."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_mtl.data.course import Course
-from hf_mtl.errors import CheckpointError, Mistake
+from hf_mtl.errors import CheckpointError
 from hf_mtl.schedules.base import Effect, Group, Run, Schedule
 
 _STEPS_NUMBERED = 1_000_000  # a tenth of a second
+
+
+def run_of(course: Course) -> Run:
+    """Tell what schedules may know of a run, as it is now."""
+    return Run(tuple(course.sizes), course.total_steps, course.steps_per_epoch)
 
 
 class Schedules:
@@ -18,10 +23,10 @@ class Schedules:
 
     Args:
         schedules: The schedules, in the recipe's order.
-        course: Knows the lengths of the run.
+        course: Knows the lengths of the run, as they are now; or a run whose lengths stay.
     """
 
-    def __init__(self, schedules: Sequence[Schedule], course: Course):
+    def __init__(self, schedules: Sequence[Schedule], course: Course | Run):
         self.schedules = list(schedules)
         self._course = course
 
@@ -31,8 +36,7 @@ class Schedules:
     @property
     def run(self) -> Run:
         """What they may know of the run."""
-        course = self._course
-        return Run(tuple(course.sizes), course.total_steps, course.steps_per_epoch)
+        return self._course if isinstance(self._course, Run) else run_of(self._course)
 
     @property
     def groups(self) -> list[Group]:
@@ -109,36 +113,3 @@ def _renumbered(phases: NDArray[np.int64]) -> NDArray[np.int64]:
     turns = np.flatnonzero(np.diff(phases, prepend=phases[:1] - 1))
     _, numbers = np.unique(phases[turns], return_inverse=True)
     return np.repeat(numbers, np.diff(turns, append=len(phases))).astype(np.int64)
-
-
-def unwatched(schedules: Sequence[Schedule], evaluated: Collection[str]) -> list[Mistake]:
-    """The schedules that wait for validation losses which never come.
-
-    Args:
-        schedules: The schedules, in the recipe's order.
-        evaluated: The tasks that are evaluated while training.
-    """
-    return [
-        Mistake(
-            f"schedules.{place}",
-            f"'{schedule.name}' follows the validation loss of '{task}', which is never evaluated",
-            "Set training.eval_strategy, and give the task a validation split; or set signal: training",
-        )
-        for place, schedule in enumerate(schedules)
-        for task in schedule.tasks_watched()
-        if task not in evaluated
-    ]
-
-
-def frozen_out(schedules: Sequence[Schedule]) -> list[Mistake]:
-    """The schedules that have steps for the encoder, where nothing of the encoder is trained.
-
-    Args:
-        schedules: The schedules, in the recipe's order.
-    """
-    remedy = "Leave the schedule out, or model.freeze and the heads that freeze the encoder"
-    return [
-        Mistake(f"schedules.{place}", f"'{item.name}' alternates, and nothing of the encoder is trained", remedy)
-        for place, item in enumerate(schedules)
-        if "encoder" in item.groups()
-    ]

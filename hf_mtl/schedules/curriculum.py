@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_mtl.schedules.base import Effect, FreedRows, Run, Schedule
+from hf_mtl.schedules.base import Effect, FreedRows, Run, Schedule, register
 from hf_mtl.schedules.position import At, step_of
 
 
@@ -34,7 +34,8 @@ class _OneTask(Schedule):
         return Effect.none(len(run.tasks)).on_tasks(run.index(self.task), coefficient, self.freed_rows)
 
 
-class Enter(_OneTask, name="enter"):
+@register("enter")
+class Enter(_OneTask):
     """A task takes part from a point of the run on."""
 
     def effect(self, step: int, run: Run) -> Effect:
@@ -46,7 +47,8 @@ class Enter(_OneTask, name="enter"):
         return f"{self.task} takes part from step {step_of(self.at, run):,} on"
 
 
-class Leave(_OneTask, name="leave"):
+@register("leave")
+class Leave(_OneTask):
     """A task takes part until a point of the run."""
 
     def effect(self, step: int, run: Run) -> Effect:
@@ -63,7 +65,8 @@ class Leave(_OneTask, name="leave"):
         return f"{self.task} leaves at step {step_of(self.at, run):,}"
 
 
-class Warmup(_OneTask, name="warmup"):
+@register("warmup")
+class Warmup(_OneTask):
     """A task's coefficient rises linearly from 0, exclusive, to 1 at a point of the run."""
 
     def effect(self, step: int, run: Run) -> Effect:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hf_mtl.errors import OnlyWith
-from hf_mtl.schedules.base import Effect, FreedRows, Probe, Run, Schedule
+from hf_mtl.schedules.base import Effect, FreedRows, Probe, Run, Schedule, register
+from hf_mtl.signatures import OnlyWith
 
 EPSILON = 1e-8
 
@@ -35,7 +35,8 @@ def proportional_weights(values: NDArray[np.float64], budget: float) -> NDArray[
     return budget * values / total if total > 0 else np.full(len(values), budget / len(values))
 
 
-class MT2STAdaptive(Schedule, name="mt2st_adaptive"):
+@register("mt2st_adaptive")
+class MT2STAdaptive(Schedule):
     """Splits a budget of weight among the auxiliary tasks by what training shows of them.
 
     ``inverse_gradient_norm`` (Eq. 13; the primary task's norm cancels in it): tasks with small gradients of the

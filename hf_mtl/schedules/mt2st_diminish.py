@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hf_mtl.schedules.base import Effect, FreedRows, Run, Schedule
+from hf_mtl.schedules.base import Effect, FreedRows, Run, Schedule, register
 
 Positive = Annotated[float, Field(gt=0)]
 
 
-class MT2STDiminish(Schedule, name="mt2st_diminish"):
+@register("mt2st_diminish")
+class MT2STDiminish(Schedule):
     """Every task but the main one has the coefficient ``gamma0 exp(-eta s^nu)`` at progress s, and leaves in the end.
 
     Source: "MT2ST: Adaptive Multi-Task to Single-Task Learning", Eq. 8 and 20. Departs from the paper by measuring

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hf_mtl.errors import OnlyWith
-from hf_mtl.schedules.base import Effect, FreedRows, Run, Schedule
+from hf_mtl.schedules.base import Effect, FreedRows, Run, Schedule, register
+from hf_mtl.signatures import OnlyWith
 
 TRAINING_BETA = 0.98
 
 
-class MT2STFeedback(Schedule, name="mt2st_feedback"):
+@register("mt2st_feedback")
+class MT2STFeedback(Schedule):
     """Watches the main task's loss; on a plateau the other tasks are switched off, or count for less.
 
     A check improves if the loss is below ``best - min_delta |best|``. After ``patience`` checks in a row without

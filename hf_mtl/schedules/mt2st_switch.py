@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hf_mtl.schedules.base import Effect, FreedRows, Group, Run, Schedule
+from hf_mtl.schedules.base import Effect, FreedRows, Group, Run, Schedule, register
 from hf_mtl.schedules.position import At, step_of
 
 
-class MT2STSwitch(Schedule, name="mt2st_switch"):
+@register("mt2st_switch")
+class MT2STSwitch(Schedule):
     """All tasks until a point of the run, the main one alone after it.
 
     The optimizer keeps its state, and the learning rate its schedule.

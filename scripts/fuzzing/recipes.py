@@ -11,9 +11,15 @@ from typing import Any
 
 from mutations import hostile, mutate_bytes, mutate_tree
 
+from hf_mtl.balancing import AGGREGATORS, WEIGHTINGS, GradientOptions
+from hf_mtl.data import mixture
 from hf_mtl.errors import UserError
+from hf_mtl.modeling.heads import HEADS
+from hf_mtl.modeling.lora import lora_section
+from hf_mtl.plain import dump_yaml
 from hf_mtl.recipe import load_recipe, sections
-from hf_mtl.recipe.yaml_source import Origin, dump_yaml, parse_yaml
+from hf_mtl.recipe.yaml_source import Origin, parse_yaml
+from hf_mtl.schedules import SCHEDULES
 from hf_mtl.tasks import task_types
 from hf_mtl.training.run.prepare import make_arguments
 
@@ -138,18 +144,13 @@ def _options() -> list[tuple[tuple[str, ...], str, str, str]]:
     found: list[tuple[tuple[str, ...], str, str, Any]] = [
         (("training",), "", "", sections.training_section()),
         (("training",), "", "", sections.training_section()),
-        (("mixture",), "", "", sections.mixture_section()),
+        (("mixture",), "", "", mixture.section()),
         (("model", "tokenizer"), "train", "wordpiece", sections.tokenizer_section()),
-        (("model", "lora"), "", "", sections.lora_section()),
-        (("balancing", "gradients"), "", "", sections.gradients_section()),
+        (("model", "lora"), "", "", lora_section()),
+        (("balancing", "gradients"), "", "", GradientOptions),
     ]
-    for name in sections.head_names():
-        found.append((("model", "head"), "type", name, sections.head_section(name)))
-    for name in sections.schedule_names():
-        found.append((("schedules",), "type", name, sections.schedule_section(name)))
-    for family in ("weighting", "aggregator"):
-        for name in sections.method_names(family):
-            found.append((("balancing", family), "name", name, sections.method_section(family, name)))
+    for kind in (HEADS, SCHEDULES, WEIGHTINGS, AGGREGATORS):
+        found += [(tuple(kind.key.split(".")), kind.field, name, kind.options(name)) for name in kind.names()]
     found += [(("tasks", "task"), "", "", task) for task in task_types().values() for _ in range(4)]
     return [
         (path, field, name, option)

@@ -9,13 +9,12 @@ from hf_mtl.balancing.catalogue import (
     FAMILIES,
     NEEDS,
     REQUIRED,
-    TOLD_BY_THE_RUN,
     catalogue,
     method_facts,
     shared_options,
 )
 from hf_mtl.errors import UserError
-from hf_mtl.recipe.signatures import argument_texts
+from hf_mtl.signatures import argument_texts
 
 every_method = pytest.mark.parametrize("name", list(available()))
 
@@ -47,10 +46,10 @@ def test_the_source_is_that_of_the_docstring(name: str) -> None:
 
 @every_method
 def test_every_option_is_described_in_args(name: str) -> None:
-    cls = base.WEIGHTINGS.get(name) or aggregator.AGGREGATORS[name]
-    texts = argument_texts(cls)
+    kind = base.WEIGHTINGS if name in base.WEIGHTINGS else aggregator.AGGREGATORS
+    texts = argument_texts(kind[name])
     assert [option for option in method_facts(name).options if not texts.get(option)] == []
-    assert not set(TOLD_BY_THE_RUN) & set(method_facts(name).options)
+    assert not set(base.TOLD_BY_THE_RUN) & set(method_facts(name).options)
 
 
 def test_options_have_the_defaults_of_the_signature() -> None:

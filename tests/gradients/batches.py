@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hf_mtl.gradients import GradientOptions, SharedGradients, Wanted, shared_parameters
+from hf_mtl.balancing import GradientOptions
+from hf_mtl.gradients import SharedGradients, Wanted, shared_parameters
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.processes import Processes
 from hf_mtl.training.step.task_batches import by_task

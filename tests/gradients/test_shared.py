@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from hf_mtl.balancing import GradientOptions
 from hf_mtl.errors import UserError
-from hf_mtl.gradients import GradientOptions, SharedGradients, choice, shared_parameters
+from hf_mtl.gradients import SharedGradients, choice, shared_parameters
 from hf_mtl.processes import Processes
 from tests.gradients.batches import batch, by_autograd, difference, rows_of, run, shared
 from tests.modeling.families import FAMILIES, OTHERS, make_model

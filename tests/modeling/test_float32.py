@@ -11,8 +11,8 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from hf_mtl import MultiTaskModel, Regression, SequenceClassification
 from hf_mtl.errors import ModelError
-from hf_mtl.modeling import available_heads
 from hf_mtl.modeling.float32 import KeepsFloat32, cast_for_a_while, names_in_float32
+from hf_mtl.modeling.heads import HEADS
 from hf_mtl.tasks import Task
 from tests import tiny
 
@@ -87,7 +87,7 @@ def _assert_close(model: MultiTaskModel, exact: dict[str, Tensor]) -> None:
         torch.testing.assert_close(value.float(), exact[key].float(), rtol=0.06, atol=0.06, msg=key)
 
 
-@pytest.mark.parametrize("head", available_heads())
+@pytest.mark.parametrize("head", HEADS.names())
 def test_every_cast_keeps_them_and_what_follows_from_them(head: str) -> None:
     model = _model(head)
     bits, exact = _bits(model), _answers(model)
@@ -99,7 +99,7 @@ def test_every_cast_keeps_them_and_what_follows_from_them(head: str) -> None:
         _assert_close(changed, exact)
 
 
-@pytest.mark.parametrize("head", available_heads())
+@pytest.mark.parametrize("head", HEADS.names())
 def test_saving_and_loading_in_any_precision_keeps_them(head: str, tmp_path: Path) -> None:
     model = _model(head)
     bits, exact = _bits(model), _answers(model)
@@ -154,7 +154,7 @@ def test_a_module_of_the_users_own_only_names_them() -> None:
 # ---- A model that begins in another precision ----
 
 
-@pytest.mark.parametrize("head", available_heads())
+@pytest.mark.parametrize("head", HEADS.names())
 def test_heads_follow_an_encoder_in_bfloat16(head: str) -> None:
     model = tiny.model(tasks=TASKS, head=head, dtype="bfloat16")
     kept = _kept(model)

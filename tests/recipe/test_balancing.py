@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION
+from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, GradientOptions
 from hf_mtl.errors import RecipeError
-from hf_mtl.gradients.options import GradientOptions
 from hf_mtl.recipe import json_schema, load_recipe
 from tests.recipe.texts import MINIMAL
 
@@ -31,7 +30,8 @@ def mistakes(path: str, *overrides: str) -> list[str]:
 
 def test_one_of_each_family_with_options(write: Write) -> None:
     balancing = load_recipe(write(MINIMAL + ALL)).balancing
-    assert (balancing.weighting_name, balancing.aggregator_name) == ("uw", "cagrad")
+    assert balancing.aggregator is not None
+    assert (balancing.weighting.chosen, balancing.aggregator.chosen) == ("uw", "cagrad")
     assert balancing.options() == {
         "weighting": {"name": "uw", "variant": "half"},
         "aggregator": {"name": "cagrad", "c": 0.2, "scope": "last_layer"},
@@ -44,9 +44,8 @@ def test_one_of_each_family_with_options(write: Write) -> None:
 def test_defaults_are_those_of_what_uses_them(write: Write) -> None:
     balancing = load_recipe(write(MINIMAL)).balancing
     assert balancing.aggregator is None
-    assert balancing.aggregator_name is None
     assert balancing.exact_accumulation is DEFAULT_EXACT_ACCUMULATION
-    assert GradientOptions(**balancing.gradients.model_dump()) == GradientOptions()
+    assert balancing.gradients == GradientOptions()
     assert balancing.options() == {}
 
 
@@ -99,12 +98,12 @@ def test_options_by_task_are_in_the_order_of_the_tasks(write: Write, value: str,
             "aggregator={c: 0.1}",
             "aggregator: found {c: 0.1}. Allowed: a name, or a mapping with name and its options.",
         ),
-        ("aggregator=3", "aggregator: found 3. Allowed: text or a mapping."),
+        ("aggregator=3", "aggregator: found 3. Allowed: a name, or a mapping with name and its options."),
         (
             "aggregator={name: cagrad, rescal: 0}",
             "aggregator.rescal: unknown key 'rescal'. Known: c, name, rescale, scope. Did you mean 'rescale'?",
         ),
-        ("weighting={name: uw, init: 9}", "weighting.init: init is 9.0; needs a number from -5 to 5."),
+        ("weighting={name: uw, init: 9}", "weighting.init: found 9.0. Allowed: from -5 to 5, as clip says."),
         ("aggregator={name: cagrad, c: 1.5}", "aggregator.c: found 1.5. Allowed: less than 1."),
         ("aggregator={name: nash_mtl, every: 0.5}", "aggregator.every: found 0.5. Allowed: a whole number."),
         ("aggregator={name: upgrad, num_tasks: 2}", "aggregator.num_tasks: unknown key 'num_tasks'. Known: "),
@@ -114,22 +113,22 @@ def test_options_by_task_are_in_the_order_of_the_tasks(write: Write, value: str,
         ),
         (
             "aggregator={name: graddrop, scope: last_layer}",
-            "aggregator.scope: scope is 'last_layer'; 'graddrop' draws for each parameter and needs 'all'.",
+            "aggregator.scope: found 'last_layer', and 'graddrop' draws for each parameter. Allowed: 'all'.",
         ),
-        ("aggregator={name: sam_mtl, base: mea}", "aggregator.base: base is 'mea'; needs 'aligned_mtl', "),
+        ("aggregator={name: sam_mtl, base: mea}", "aggregator.base: unknown base 'mea'. Known: aligned_mtl, "),
         (
             "aggregator={name: sam_mtl, base: nash_mtl}",
-            "aggregator.base: base is 'nash_mtl', whose result does not shrink with its rows: ",
+            "aggregator.base: found 'nash_mtl', whose result does not shrink with its rows: ",
         ),
         (
             "aggregator={name: cost, scope: last_layer}",
-            "aggregator.scope: scope is 'last_layer'; 'cost' moves all shared parameters and needs 'all'.",
+            "aggregator.scope: found 'last_layer', and 'cost' moves all shared parameters. Allowed: 'all'.",
         ),
         ("aggregator={name: ngdiff}", "aggregator.signs: missing. 1 (minimise) or -1 (maximise) for each task"),
         ("aggregator=ngdiff", "aggregator.signs: missing. 1 (minimise) or -1 (maximise) for each task"),
         (
             "aggregator={name: ngdiff, signs: [1]}",
-            "aggregator.signs: signs is [1.0]; needs 1 or -1 for each of 2 tasks.",
+            "aggregator.signs: found [1.0]. Allowed: one number for each of 2 tasks.",
         ),
         (
             "aggregator={name: ngdiff, signs: {emotion: 1, ratng: -1}}",
@@ -140,7 +139,7 @@ def test_options_by_task_are_in_the_order_of_the_tasks(write: Write, value: str,
             "aggregator.leak: nothing for rating. Give one value for every task.",
         ),
         ("exact_accumulation=1", "exact_accumulation: found 1. Allowed: true or false."),
-        ("gradients=3", "gradients: found 3. Allowed: a mapping."),
+        ("gradients=3", "gradients: found 3. Allowed: a mapping, such as {log_every: 10}."),
         (
             "gradients={logevery: 3}",
             "gradients.logevery: unknown key 'logevery'. Known: hold, layout, log_every. Did you mean 'log_every'?",

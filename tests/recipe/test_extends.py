@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_mtl.errors import Mistake, RecipeError
+from hf_mtl.plain import dotted
 from hf_mtl.recipe import extends, load_recipe
 from hf_mtl.recipe.extends import read_extended
-from hf_mtl.recipe.yaml_source import dotted
 
 
 def test_chains_and_lists_of_recipes_are_merged_in_order(write: Callable[..., str]) -> None:
@@ -51,7 +51,7 @@ def test_a_shipped_head_and_a_shipped_weighting_go_together(tmp_path: Path, orde
     path.write_text(f"extends: [{', '.join(str(folder / name) + '.yaml' for name in order)}]\n")
     recipe = load_recipe(path)
     assert recipe.model.head == {"type": "vip", "preset": "paper", "beta": 0.01}
-    assert recipe.balancing.weighting_name == "uw"
+    assert recipe.balancing.weighting.chosen == "uw"
 
 
 def test_null_in_one_of_two_removes_what_their_base_says(write: Callable[..., str]) -> None:

@@ -175,8 +175,8 @@ def test_mistakes_in_an_inherited_file_are_placed_there(write: Write) -> None:
         ("tasks.emotion=3", "command line: tasks.emotion: found 3. A task is a mapping."),
         ("tasks=3", "command line: tasks: found 3. Allowed: a mapping from names to tasks."),
         ("model=3", "command line: model: found 3. Allowed: a mapping."),
-        ("mixture=[1]", "command line: mixture: found [1]. Allowed: a mapping."),
-        ("balancing=x", "command line: balancing: found 'x'. Allowed: a mapping."),
+        ("mixture=[1]", "command line: mixture: found [1]. Allowed: a mapping, such as {temperature: 2.0}."),
+        ("balancing=x", "command line: balancing: found 'x'. Allowed: a mapping, such as {weighting: uw}."),
         ("extends=x.yaml", "command line: extends: is given on the command line. Write it in the recipe."),
         (
             "model.tokenizer={train: wordpiece, vocab_size: 1.5}",
@@ -202,7 +202,6 @@ def test_mistakes_in_an_inherited_file_are_placed_there(write: Write) -> None:
             "command line: mixture.anneal.strat: unknown key 'strat'. "
             "Known: begin, end, shape, start, stop. Did you mean 'start'?",
         ),
-        ("balancing.weighting=3", "command line: balancing.weighting: found 3. Allowed: text or a mapping."),
         (
             "balancing.weighting={name: uw, variant: haf}",
             "command line: balancing.weighting.variant: unknown value 'haf'. "
@@ -315,7 +314,7 @@ def test_a_section_is_a_mapping_or_a_list(write: Write, section: str, value: str
 
 def test_schedules_are_no_mapping(write: Write) -> None:
     assert mistakes(write(MINIMAL), "schedules={}") == [
-        "command line: schedules: found {}. Allowed: a list of schedules."
+        "command line: schedules: found {}. Allowed: a list of schedules, such as [{type: alternating, period: 50}]."
     ]
 
 

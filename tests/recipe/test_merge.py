@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 
 from hf_mtl.errors import Mistake
+from hf_mtl.plain import dotted
 from hf_mtl.recipe.merge import merge
-from hf_mtl.recipe.yaml_source import Node, Origin, dotted, parse_yaml
+from hf_mtl.recipe.yaml_source import Node, Origin, parse_yaml
 
 
 def node(text: str, file: str = "x.yaml") -> Node:

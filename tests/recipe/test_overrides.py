@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 
 from hf_mtl.errors import Mistake
+from hf_mtl.plain import dotted
 from hf_mtl.recipe.overrides import apply_overrides
-from hf_mtl.recipe.yaml_source import Origin, dotted, parse_yaml
+from hf_mtl.recipe.yaml_source import Origin, parse_yaml
 
 RECIPE = """
 model: {backbone: x, head: {type: vip, beta: 1}}

@@ -122,7 +122,8 @@ def test_mistakes_of_several_schedules_are_said_together(write: Write) -> None:
     path = write(f"{MINIMAL}schedules:\n  - alternatin\n  - alternating\n  - {{type: enter, task: x, at: 2}}\n")
     assert [said.partition(": ")[0] for said in mistakes(path)] == ["recipe.yaml:12", "recipe.yaml:14"]
     assert mistakes(write(MINIMAL), "schedules={type: alternating}") == [
-        "command line: schedules: found {type: alternating}. Allowed: a list of schedules."
+        "command line: schedules: found {type: alternating}. Allowed: a list of schedules, such as "
+        "[{type: alternating, period: 50}]."
     ]
 
 
@@ -139,7 +140,7 @@ def test_phases_of_a_frozen_encoder_are_refused_before_anything_is_loaded(write:
     [
         (
             "{objectiv: dro}",
-            "mixture.learn.objectiv: unknown key 'objectiv'. Known: every, lr, objective, penalty. "
+            "mixture.learn.objectiv: unknown key 'objectiv'. Known: every, lr, objective, penalty, type. "
             "Did you mean 'objective'?",
         ),
         (

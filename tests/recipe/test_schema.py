@@ -30,7 +30,7 @@ def test_a_recipe_is_typed(write: Write) -> None:
         "lr_scheduler_kwargs": {"a": 1},
     }
     assert recipe.mixture.options() == {"anneal": {"start": 1.0, "end": 5.0, "shape": "cosine"}}
-    assert recipe.balancing.weighting_name == "fixed"
+    assert recipe.balancing.weighting.chosen == "fixed"
     assert recipe.balancing.options() == {
         "weighting": {"name": "fixed", "weights": {"rating": 2.0, "emotion": 1.0}},
         "reduction": "tasks",
@@ -46,7 +46,7 @@ def test_defaults_are_those_of_the_signatures(write: Write) -> None:
     from hf_mtl.data.mixture import Mixture
 
     recipe = load_recipe(write(MINIMAL))
-    assert recipe.balancing.weighting_name == "ew"
+    assert recipe.balancing.weighting.chosen == "ew"
     assert recipe.balancing.reduction == "rows"
     assert recipe.balancing.options() == {}
     built = Mixture(sizes={"a": 1})

@@ -138,7 +138,7 @@ MT2ST = ["mt2st-diminish", "mt2st-diminish-sampling", "mt2st-switch", "mt2st-fee
 def test_mt2st_methods_are_one_schedule_each_around_the_primary_task(name: str) -> None:
     recipe, base = (load_recipe(FOLDER / "mt2st" / f"{file}.yaml") for file in (name, "base"))
     [item] = recipe.schedules
-    schedule = build_schedule(item.model_dump(exclude_unset=True), list(recipe.tasks))
+    schedule = build_schedule(item, list(recipe.tasks))
     assert name.startswith(schedule.name.replace("_", "-"))
     assert schedule.tasks_named() == ["nli"]
     assert (recipe.model, recipe.tasks, recipe.mixture) == (base.model, base.tasks, base.mixture)
@@ -179,7 +179,8 @@ def test_balancing_methods_have_a_recipe_each() -> None:
 @pytest.mark.parametrize("name", sorted(set(METHODS) - WITHOUT_RECIPE))
 def test_balancing_recipes_differ_in_the_method_alone(name: str) -> None:
     recipe, base = (load_recipe(FOLDER / "tweeteval" / f"{file}.yaml") for file in (name, "base"))
-    assert (recipe.balancing.weighting_name, recipe.balancing.aggregator_name) == METHODS[name]
+    aggregator = recipe.balancing.aggregator
+    assert (recipe.balancing.weighting.chosen, aggregator and aggregator.chosen) == METHODS[name]
     assert recipe.balancing.reduction == base.balancing.reduction == "tasks"
     assert (recipe.model, recipe.tasks, recipe.mixture) == (base.model, base.tasks, base.mixture)
     options, shared = recipe.training.options(), base.training.options()

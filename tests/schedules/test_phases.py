@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hf_mtl.schedules import Effect, Run, Schedule, Schedules, available_schedules, build_schedule
+from hf_mtl.schedules import SCHEDULES, Effect, Run, Schedule, Schedules, build_schedule
 from hf_mtl.schedules.base import STRETCHES
 from tests.courses import FixedCourse
 from tests.training.trainers import make
@@ -41,7 +41,7 @@ def together(*specs: dict[str, Any], run: Run = RUN) -> Schedules:
 
 
 def test_every_schedule_is_among_these() -> None:
-    assert {spec["type"] for spec in SPECS} == {*available_schedules()}
+    assert {spec["type"] for spec in SPECS} == {*SCHEDULES.names()}
 
 
 @pytest.mark.parametrize("others", [[], SPECS[6:9]], ids=["alone", "with others"])

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from hf_mtl.balancing import available
-from hf_mtl.schedules import available_schedules
+from hf_mtl.schedules import SCHEDULES
 from tests.training.partition_worker import train
 
 STEPS = 12
@@ -52,7 +52,7 @@ def courses() -> dict[str, dict[str, Any]]:
         found[name] = {"balancing": section, "schedules": [PHASES]}
         if family == "weighting":
             found[f"{name} in every step"] = {"balancing": section}
-    for name in available_schedules():
+    for name in SCHEDULES.names():
         spec = {"type": name, **OF_SCHEDULES.get(name, {})}
         found[f"schedule {name}"] = {"balancing": {"weighting": "uw", "gradients": EVERY_STEP}, "schedules": [spec]}
     learn = {"learn": {"every": 2, "lr": 2.0}}

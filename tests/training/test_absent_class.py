@@ -13,7 +13,7 @@ from datasets import ClassLabel, Dataset, DatasetDict
 
 from hf_mtl import SequenceClassification
 from hf_mtl.data import load
-from hf_mtl.modeling.heads.registry import available_heads
+from hf_mtl.modeling.heads import HEADS
 from hf_mtl.training import evaluate_run
 from tests import tiny
 from tests.training import killing, runs
@@ -60,7 +60,7 @@ def scores(results: dict[str, Any]) -> list[float]:
 
 def test_every_head_and_loss_is_defined(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     load.logger.warning_once.cache_clear()
-    heads = [head for head in available_heads() if head != "stl_cnn"]  # which trains with no other
+    heads = [head for head in HEADS.names() if head != "stl_cnn"]  # which trains with no other
     tasks = {
         head: SequenceClassification(
             labels=LABELS,

@@ -197,8 +197,8 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {},
         r"balancing\.gradients\.layout.*task by task",
     ),
-    ({"gradients": {"hodl": "x"}}, {}, r"balancing\.gradients: unknown key 'hodl'.*Did you mean 'hold'"),
-    ({"gradients": {"hold": "float23"}}, {}, r"balancing\.gradients: hold is 'float23'"),
+    ({"gradients": {"hodl": "x"}}, {}, r"balancing\.gradients\.hodl: unknown key 'hodl'.*Did you mean 'hold'"),
+    ({"gradients": {"hold": "float23"}}, {}, r"balancing\.gradients\.hold: unknown value 'float23'"),
 ]
 
 

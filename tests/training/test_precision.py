@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from hf_mtl import MultiTaskModel, Regression
 from hf_mtl.errors import UserError
-from hf_mtl.modeling import available_heads
+from hf_mtl.modeling.heads import HEADS
 from tests import tiny
 from tests.training.trainers import make, parameters, same
 
@@ -55,7 +55,7 @@ def test_training_goes_on_after_it_as_if_nothing_had_been(tmp_path: Path) -> Non
     assert same(*ends)
 
 
-@pytest.mark.parametrize("head", available_heads())
+@pytest.mark.parametrize("head", HEADS.names())
 def test_a_model_in_bfloat16_is_trained_saved_and_loaded(tmp_path: Path, head: str) -> None:
     trainer = _trainer(tmp_path, tiny.model(tasks=TASKS, head=head, dtype=torch.bfloat16), weighting="uw")
     before = parameters(trainer)

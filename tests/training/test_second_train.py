@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from hf_mtl import MultiTaskTrainer
-from hf_mtl.schedules import available_schedules
+from hf_mtl.schedules import SCHEDULES as OF_SCHEDULES
 from hf_mtl.training.trainer import trainer as training
 from tests import tiny
 from tests.training.step.test_task_gradients import TRAINED, know_the_beginning, of
@@ -91,7 +91,7 @@ def test_every_schedule_begins_anew(tmp_path: Path, name: str) -> None:
 
 
 def test_every_registered_schedule_is_among_them() -> None:
-    assert {name.split(",")[0] for name in SCHEDULES} == set(available_schedules())
+    assert {name.split(",")[0] for name in SCHEDULES} == set(OF_SCHEDULES.names())
 
 
 @pytest.mark.parametrize("objective", ["dro", "progress", "worst", "expected_loss"])

@@ -5,7 +5,6 @@ from typing import Any, Literal
 import numpy as np
 
 from hf_mtl.balancing.aggregator import Reduction, Scope, register
-from hf_mtl.balancing.checks import choice
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array
 
@@ -32,9 +31,6 @@ class AlignedMTL(GramianAggregator):
 
     Shape:
         J [T, P] -> [P].
-
-    Raises:
-        ValueError: If an option is unknown.
     """
 
     source = "arXiv:2305.19000"
@@ -45,8 +41,8 @@ class AlignedMTL(GramianAggregator):
         self, num_tasks: int, scale_mode: ScaleMode = "min", reduction: Reduction = "sum", scope: Scope = "all"
     ):
         super().__init__(num_tasks, scope)
-        self.scale_mode = choice(scale_mode, ("min", "median", "rmse"), "scale_mode")
-        self.reduction = choice(reduction, ("sum", "mean"), "reduction")
+        self.scale_mode = scale_mode
+        self.reduction = reduction
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
         """sqrt(s) V Λ^(-1/2) Vᵀ 1."""

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from hf_mtl.balancing.aggregator import Scope, register
-from hf_mtl.balancing.checks import Share, choice, number
+from hf_mtl.balancing.checks import Share
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, cosine_factor, nearest_to_origin
 
@@ -22,9 +22,6 @@ class ConflictAverse(GramianAggregator):
         c: Radius, as a fraction of the mean gradient's norm, in [0, 1).
         rescale: 1 divides a corrected mean by 1 + c², 0 does not.
         scope: Parameters whose gradients decide.
-
-    Raises:
-        ValueError: If an option is out of range.
     """
 
     scale = "mean"
@@ -32,8 +29,8 @@ class ConflictAverse(GramianAggregator):
 
     def __init__(self, num_tasks: int, c: Share, rescale: Literal[0, 1], scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        self.c = number(c, "c", at_least=0, below=1)
-        self.rescale = choice(rescale, (0, 1), "rescale")
+        self.c = c
+        self.rescale = rescale
 
     def corrected(self, gramian: Array, trust: float) -> Array:
         """The weights by `conflict_averse_weights`, rescaled where the mean was corrected, [m]."""
@@ -63,9 +60,6 @@ class CAGrad(ConflictAverse):
 
     Shape:
         J [T, P] -> [P]; weights non-negative.
-
-    Raises:
-        ValueError: If an option is out of range.
     """
 
     source = "arXiv:2110.14048"

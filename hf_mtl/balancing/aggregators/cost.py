@@ -16,9 +16,10 @@ from hf_mtl.balancing.aggregator import (
     base_names,
     register,
 )
-from hf_mtl.balancing.checks import FromOne, FromZero, choice, whole
+from hf_mtl.balancing.checks import FromOne, FromZero, all_shared
 from hf_mtl.balancing.inner_products import gramian
 from hf_mtl.balancing.solvers import Array
+from hf_mtl.errors import Mistake, UserError, known
 
 
 @register("cost")
@@ -47,7 +48,7 @@ class COST(Teleporting):
         J [T, P] -> [P].
 
     Raises:
-        ValueError: If an option is out of range.
+        UserError: If the base or the scope does not suit it.
     """
 
     source = "arXiv:2503.04046"
@@ -60,12 +61,13 @@ class COST(Teleporting):
         self, num_tasks: int, base: str = "mean", rank: FromOne = 5, start_epoch: FromZero = 1, scope: Scope = "all"
     ):
         super().__init__(num_tasks, scope)
-        if scope != "all":
-            raise ValueError(f"scope is {scope!r}; 'cost' moves all shared parameters and needs 'all'")
-        self.rank = whole(rank, "rank", at_least=1)
-        self.start_epoch = whole(start_epoch, "start_epoch", at_least=0)
+        all_shared(scope, "'cost' moves all shared parameters")
+        self.rank = rank
+        self.start_epoch = start_epoch
         names = base_names({"gramian", "jacobian", "losses"})
-        self.base = AGGREGATORS[choice(base, names, "base")](num_tasks)
+        if base not in names:
+            raise UserError(Mistake("base", f"unknown base '{base}'", known(names, base)))
+        self.base = AGGREGATORS[base](num_tasks)
         self.needs = self.needs | self.base.needs
         self.scale, self.degree = self.base.scale, self.base.degree
         self.searched_epoch = -1

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.aggregator import GradientAggregator, Reduction, Scope, as_array, register
-from hf_mtl.balancing.checks import NotNegative, Share, choice, number
+from hf_mtl.balancing.checks import NotNegative, Share, all_shared
 from hf_mtl.balancing.inner_products import combine, gramian, result_dtype, row_norms
 from hf_mtl.balancing.solvers import Array, guarded
 
@@ -38,7 +38,7 @@ class DBMTL(GradientAggregator):
         J [T, P], losses [T], nats -> [P].
 
     Raises:
-        ValueError: If an option is out of range, or without ``losses=``.
+        ValueError: If called without ``losses=``.
     """
 
     source = "arXiv:2308.12029"
@@ -56,11 +56,11 @@ class DBMTL(GradientAggregator):
         scope: Scope = "all",
     ):
         super().__init__(num_tasks, scope)
-        self.beta = number(beta, "beta", at_least=0, below=1)
-        if beta > 0 and scope != "all":
-            raise ValueError(f"scope is {scope!r}; 'db_mtl' averages what it updates and needs 'all', or beta=0")
-        self.sigma = number(sigma, "sigma", at_least=0)
-        self.reduction = choice(reduction, ("sum", "mean"), "reduction")
+        self.beta = beta
+        if beta > 0:
+            all_shared(scope, "'db_mtl' averages what it updates, unless beta is 0")
+        self.sigma = sigma
+        self.reduction = reduction
         self.average: Tensor = torch.zeros(num_tasks, 0)  # [T, P] from the first step on
         self.steps: Tensor = torch.zeros(num_tasks, dtype=torch.int64)
         self.weights_from_gramian: Callable[..., Tensor]

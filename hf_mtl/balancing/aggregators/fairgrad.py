@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from hf_mtl.balancing.aggregator import Scope, register
-from hf_mtl.balancing.checks import number
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, alpha_fair_weights
 
@@ -28,9 +27,6 @@ class FairGrad(GramianAggregator):
 
     Shape:
         J [T, P] -> [P]; weights positive.
-
-    Raises:
-        ValueError: If ``alpha`` is too small.
     """
 
     source = "arXiv:2402.15638"
@@ -40,7 +36,7 @@ class FairGrad(GramianAggregator):
 
     def __init__(self, num_tasks: int, alpha: Annotated[float, Field(ge=0.05)] = 2.0, scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        self.alpha = number(alpha, "alpha", at_least=0.05)
+        self.alpha = alpha
         self.degree = (1 - alpha) / (1 + alpha)
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:

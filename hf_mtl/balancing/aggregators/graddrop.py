@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.aggregator import GradientAggregator, Reduction, Scope, as_array, register
-from hf_mtl.balancing.checks import Portion, choice
+from hf_mtl.balancing.checks import Portion, all_shared, one_for_each
 from hf_mtl.balancing.inner_products import column_blocks, combine, result_dtype, row_norms
 
 
@@ -34,7 +34,7 @@ class GradDrop(GradientAggregator):
         J [T, P], uniforms [P] -> [P].
 
     Raises:
-        ValueError: If an option is out of range, or ``uniforms`` does not have one number per parameter.
+        ValueError: If ``uniforms`` does not have one number per parameter.
     """
 
     source = "arXiv:2010.06808"
@@ -52,14 +52,9 @@ class GradDrop(GradientAggregator):
         scope: Scope = "all",
     ):
         super().__init__(num_tasks, scope)
-        if scope != "all":
-            raise ValueError(f"scope is {scope!r}; 'graddrop' draws for each parameter and needs 'all'")
-        values = [leak] * num_tasks if isinstance(leak, (int, float)) else leak
-        given = [float(value) for value in (values.values() if isinstance(values, dict) else values)]
-        if len(given) != num_tasks or not all(0 <= value <= 1 for value in given):
-            raise ValueError(f"leak is {leak}; needs numbers from 0 to 1, one or one for each of {num_tasks} tasks")
-        self.leak = given
-        self.reduction = choice(reduction, ("sum", "mean"), "reduction")
+        all_shared(scope, "'graddrop' draws for each parameter")
+        self.leak = one_for_each(leak, num_tasks, "leak")
+        self.reduction = reduction
         self.draws = 0
 
     def __call__(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.aggregator import Reduction, Scope, register
-from hf_mtl.balancing.checks import Portion, choice, number
+from hf_mtl.balancing.checks import Portion
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.orders import Orders, active_orders, draw_orders
 from hf_mtl.balancing.solvers import Array, guarded
@@ -38,7 +38,7 @@ class GradVac(GramianAggregator):
         J [T, P], orders [T][T - 1] -> [P].
 
     Raises:
-        ValueError: If an option is out of range, or the orders given are no orders of the other tasks.
+        ValueError: If the orders given are no orders of the other tasks.
     """
 
     source = "arXiv:2010.05874"
@@ -48,8 +48,8 @@ class GradVac(GramianAggregator):
 
     def __init__(self, num_tasks: int, beta: Portion = 0.01, reduction: Reduction = "sum", scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        self.beta = number(beta, "beta", at_least=0, at_most=1)
-        self.reduction = choice(reduction, ("sum", "mean"), "reduction")
+        self.beta = beta
+        self.reduction = reduction
         self.rho: Tensor = torch.zeros(num_tasks, num_tasks, dtype=torch.float64)
         self.draws = 0
 

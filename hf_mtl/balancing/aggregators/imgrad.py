@@ -7,7 +7,7 @@ from pydantic import Field
 
 from hf_mtl.balancing.aggregator import Scope, register
 from hf_mtl.balancing.aggregators.cagrad import ConflictAverse
-from hf_mtl.balancing.checks import Share, number
+from hf_mtl.balancing.checks import Share
 from hf_mtl.balancing.solvers import Array, min_norm_weights
 
 
@@ -31,9 +31,6 @@ class IMGrad(ConflictAverse):
 
     Shape:
         J [T, P] -> [P]; weights non-negative.
-
-    Raises:
-        ValueError: If an option is out of range.
     """
 
     source = "arXiv:2503.08006"
@@ -47,7 +44,7 @@ class IMGrad(ConflictAverse):
         scope: Scope = "all",
     ):
         super().__init__(num_tasks, c, rescale, scope)
-        self.kappa = number(kappa, "kappa", above=1)
+        self.kappa = kappa
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
         """CAGrad's weights with the second term weighted s / (kappa - s)."""

@@ -5,7 +5,6 @@ from typing import Any, Literal
 import numpy as np
 
 from hf_mtl.balancing.aggregator import Scope, register
-from hf_mtl.balancing.checks import choice
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, min_norm_weights
 
@@ -34,7 +33,7 @@ class MGDA(GramianAggregator):
         J [T, P] -> [P]; weights on the simplex.
 
     Raises:
-        ValueError: If an option is unknown, or without ``losses=`` where they are needed.
+        ValueError: If called without ``losses=`` where they are needed.
     """
 
     source = "arXiv:1810.04650"
@@ -43,7 +42,7 @@ class MGDA(GramianAggregator):
 
     def __init__(self, num_tasks: int, normalization: Normalization = "none", scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        self.normalization = choice(normalization, ("none", "l2", "loss", "loss+"), "normalization")
+        self.normalization = normalization
         if normalization.startswith("loss"):
             self.needs = frozenset({"gramian", "losses"})
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.aggregator import Scope, register
-from hf_mtl.balancing.checks import FromOne, NotNegative, number, whole
+from hf_mtl.balancing.checks import FromOne, NotNegative
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, alpha_fair_weights
 
@@ -32,9 +32,6 @@ class NashMTL(GramianAggregator):
 
     Shape:
         J [T, P] -> [P]; weights positive.
-
-    Raises:
-        ValueError: If an option is out of range.
     """
 
     source = "arXiv:2202.01017"
@@ -45,8 +42,8 @@ class NashMTL(GramianAggregator):
 
     def __init__(self, num_tasks: int, max_norm: NotNegative = 0.0, every: FromOne = 1, scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        self.max_norm = number(max_norm, "max_norm", at_least=0)
-        self.every = whole(every, "every", at_least=1)
+        self.max_norm = max_norm
+        self.every = every
         self.carried: Tensor = torch.zeros(num_tasks, dtype=torch.float64)  # 0: not in the last solve
         self.age = 0
 

@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 
 from hf_mtl.balancing.aggregator import Scope, register
+from hf_mtl.balancing.checks import one_for_each
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array
+from hf_mtl.errors import Mistake, UserError
+from hf_mtl.plain import describe, made_plain
 
 
 @register("ngdiff")
@@ -29,7 +32,7 @@ class NGDiff(GramianAggregator):
         J [T, P] -> [P]; weights sign / norm.
 
     Raises:
-        ValueError: If a sign is missing or neither 1 nor -1.
+        UserError: If there is not one sign for each task, or one is neither 1 nor -1.
     """
 
     source = "arXiv:2410.22086"
@@ -39,9 +42,9 @@ class NGDiff(GramianAggregator):
 
     def __init__(self, num_tasks: int, signs: Sequence[float] | dict[str, float], scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        given = list(signs.values() if isinstance(signs, dict) else signs)
-        if len(given) != num_tasks or any(sign not in (1, -1) for sign in given):
-            raise ValueError(f"signs is {signs}; needs 1 or -1 for each of {num_tasks} tasks")
+        given = one_for_each(signs, num_tasks, "signs")
+        if any(sign not in (1, -1) for sign in given):
+            raise UserError(Mistake("signs", f"found {describe(made_plain(signs))}", "Allowed: 1 or -1."))
         self.signs = np.array(given, dtype=np.float64)
 
     def single(self, task: int) -> float:

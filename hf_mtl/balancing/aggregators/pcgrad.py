@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from hf_mtl.balancing.aggregator import Reduction, Scope, register
-from hf_mtl.balancing.checks import choice
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.orders import Orders, active_orders, draw_orders
 from hf_mtl.balancing.solvers import Array
@@ -30,7 +29,7 @@ class PCGrad(GramianAggregator):
         J [T, P], orders [T][T - 1] -> [P].
 
     Raises:
-        ValueError: If an option is unknown, or the orders given are no orders of the other tasks.
+        ValueError: If the orders given are no orders of the other tasks.
     """
 
     source = "arXiv:2001.06782"
@@ -40,7 +39,7 @@ class PCGrad(GramianAggregator):
 
     def __init__(self, num_tasks: int, reduction: Reduction = "sum", scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        self.reduction = choice(reduction, ("sum", "mean"), "reduction")
+        self.reduction = reduction
         self.draws = 0
 
     def solve(

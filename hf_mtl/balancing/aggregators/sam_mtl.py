@@ -15,8 +15,9 @@ from hf_mtl.balancing.aggregator import (
     base_names,
     register,
 )
-from hf_mtl.balancing.checks import Positive, choice, positive
+from hf_mtl.balancing.checks import Positive, all_shared
 from hf_mtl.balancing.inner_products import result_dtype, row_norms
+from hf_mtl.errors import Mistake, UserError, known
 
 
 @register("sam_mtl")
@@ -43,7 +44,7 @@ class SAMMTL(LookAhead):
         J [T, P], J_sam [T, P] -> [P].
 
     Raises:
-        ValueError: If an option is out of range, or called before ``observe(jacobian=)``.
+        ValueError: If called before ``observe(jacobian=)``.
     """
 
     source = "arXiv:2211.13723"
@@ -53,10 +54,9 @@ class SAMMTL(LookAhead):
 
     def __init__(self, num_tasks: int, base: str = "mean", rho: Positive = 0.05, scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        if scope != "all":
-            raise ValueError(f"scope is {scope!r}; 'sam_mtl' perturbs all shared parameters and needs 'all'")
+        all_shared(scope, "'sam_mtl' perturbs all shared parameters")
         check_base(base)
-        self.rho = positive(rho, "rho")
+        self.rho = rho
         self.parts = {"loss": AGGREGATORS[base](num_tasks), "flat": AGGREGATORS[base](num_tasks)}
         self.parts["flat"]._told_left_out = True  # a task without a part in the correction trains all the same
         self.scale = self.parts["loss"].scale
@@ -123,15 +123,18 @@ def check_base(base: str) -> None:
     """Refuse what cannot be applied to differences of rows, which may be next to nothing.
 
     Raises:
-        ValueError: If it is no aggregator that needs rows alone and scales with them.
+        UserError: If it is no aggregator that needs rows alone and scales with them.
     """
     names = [name for name in base_names({"gramian", "jacobian"}) if AGGREGATORS[name].degree == 1]
+    if base in names:
+        return
+    problem = f"unknown base '{base}'"
     if base in AGGREGATORS and AGGREGATORS[base].degree != 1:
-        raise ValueError(
-            f"base is {base!r}, whose result does not shrink with its rows: where both passes agree the second part "
-            f"would drown the first; needs {', '.join(map(repr, names))}"
+        problem = (
+            f"found '{base}', whose result does not shrink with its rows: where both passes agree the second part "
+            "would drown the first"
         )
-    choice(base, names, "base")
+    raise UserError(Mistake("base", problem, known(names, base)))
 
 
 def flat_rows(jacobian: Tensor, perturbed: Tensor) -> Tensor:

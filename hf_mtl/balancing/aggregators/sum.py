@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from hf_mtl.balancing.aggregator import Reduction, Scope, register
-from hf_mtl.balancing.checks import choice
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array
 
@@ -34,7 +33,7 @@ class Sum(GramianAggregator):
 
     def __init__(self, num_tasks: int, reduction: Reduction = "sum", scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        self.reduction = choice(reduction, ("sum", "mean"), "reduction")
+        self.reduction = reduction
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
         """1 for every row."""

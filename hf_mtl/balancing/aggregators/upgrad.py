@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from hf_mtl.balancing.aggregator import Scope, register
-from hf_mtl.balancing.checks import NotNegative, number
+from hf_mtl.balancing.checks import NotNegative
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.solvers import Array, non_negative_least_squares
 
@@ -27,9 +27,6 @@ class UPGrad(GramianAggregator):
 
     Shape:
         J [T, P] -> [P]; weights at least 1/m.
-
-    Raises:
-        ValueError: If ``rho`` is negative.
     """
 
     source = "arXiv:2406.16232"
@@ -38,7 +35,7 @@ class UPGrad(GramianAggregator):
 
     def __init__(self, num_tasks: int, rho: NotNegative = 1e-4, scope: Scope = "all"):
         super().__init__(num_tasks, scope)
-        self.rho = number(rho, "rho", at_least=0)
+        self.rho = rho
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
         """The sum over rows of their projections' weights."""

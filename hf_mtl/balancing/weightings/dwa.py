@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import register
-from hf_mtl.balancing.checks import FromOne, Positive, positive, whole
+from hf_mtl.balancing.checks import FromOne, Positive
 from hf_mtl.balancing.step_count import CountsEpochs
 
 
@@ -28,9 +28,6 @@ class DWA(CountsEpochs):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: T.
 
-    Raises:
-        ValueError: If ``temperature`` is not positive or ``window_steps`` is less than 1.
-
     Shape:
         losses [T], nats -> weights [T], summing to T.
     """
@@ -51,8 +48,8 @@ class DWA(CountsEpochs):
         weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        self.temperature = positive(temperature, "temperature")
-        self.window_steps = None if window_steps is None else whole(window_steps, "window_steps", at_least=1)
+        self.temperature = temperature
+        self.window_steps = window_steps
         self.register_buffer("means", torch.zeros(2, num_tasks, dtype=torch.float64))
         self.register_buffer("windows", torch.zeros(num_tasks, dtype=torch.int64))
         self.register_buffer("sums", torch.zeros(num_tasks, dtype=torch.float64))

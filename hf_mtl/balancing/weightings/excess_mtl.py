@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting, Need, register
-from hf_mtl.balancing.checks import Positive, positive
+from hf_mtl.balancing.checks import Positive
 from hf_mtl.balancing.inner_products import result_dtype
 
 _EPS = 1e-7
@@ -35,9 +35,6 @@ class ExcessMTL(LossWeighting):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: T.
 
-    Raises:
-        ValueError: If ``eta`` is not positive.
-
     Shape:
         losses [T], jacobian [T, P] -> weights [T], summing to T.
     """
@@ -52,7 +49,7 @@ class ExcessMTL(LossWeighting):
 
     def __init__(self, num_tasks: int, eta: Positive = 0.01, weight_sum: Positive | None = None):
         super().__init__(num_tasks, weight_sum)
-        self.eta = positive(eta, "eta")
+        self.eta = eta
         # [T, P] from the first observation on: P is not known before.
         self.register_buffer("squares", torch.zeros(num_tasks, 0, dtype=torch.float64))
         self.register_buffer("baseline", torch.zeros(num_tasks, dtype=torch.float64))

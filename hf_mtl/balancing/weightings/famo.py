@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import Need, register, task_values
-from hf_mtl.balancing.checks import NotNegative, Positive, number, positive
+from hf_mtl.balancing.checks import NotNegative, Positive
 from hf_mtl.balancing.non_additive import NonAdditive
 
 _EPS = 1e-8
@@ -36,9 +36,6 @@ class FAMO(NonAdditive):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the effective weights to this sum. None: 1.
 
-    Raises:
-        ValueError: If ``gamma`` is negative or ``lr`` not positive.
-
     Shape:
         losses [T], non-negative; losses_after [T] -> effective weights [T], summing to 1, 0 for absent tasks.
     """
@@ -63,8 +60,8 @@ class FAMO(NonAdditive):
         weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        self.gamma = number(gamma, "gamma", at_least=0)
-        self.lr = positive(lr, "lr")
+        self.gamma = gamma
+        self.lr = lr
         self.reuse_next_batch = reuse_next_batch
         for name in ("logits", "first", "second", "updates", "log_before"):
             self.register_buffer(name, torch.zeros(num_tasks, dtype=torch.float64))

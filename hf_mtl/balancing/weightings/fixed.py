@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
-from hf_mtl.balancing.base import LossWeighting, one_per_task, register
-from hf_mtl.balancing.checks import Positive
+from hf_mtl.balancing.base import LossWeighting, register
+from hf_mtl.balancing.checks import Positive, one_for_each
 
 
 @register("fixed")
@@ -19,7 +20,7 @@ class Fixed(LossWeighting):
         weight_sum: Rescale the weights to this sum. None: as given.
 
     Raises:
-        ValueError: If a weight is missing or not positive.
+        UserError: If there is not one weight for each task.
     """
 
     source: ClassVar[str] = "baseline"
@@ -29,8 +30,8 @@ class Fixed(LossWeighting):
         self, num_tasks: int, weights: Sequence[Positive] | dict[str, Positive], weight_sum: Positive | None = None
     ):
         super().__init__(num_tasks, weight_sum)
-        given = list(weights.values()) if isinstance(weights, dict) else list(weights)
-        self.register_buffer("values", one_per_task(given, num_tasks, "weights"), persistent=False)
+        values = torch.tensor(one_for_each(weights, num_tasks, "weights"), dtype=torch.float64)
+        self.register_buffer("values", values, persistent=False)
 
     def coefficients(self) -> Tensor:
         """The given weights, [T]."""

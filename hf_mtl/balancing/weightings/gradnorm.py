@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting, Need, register, seen_tasks, task_values
-from hf_mtl.balancing.checks import Positive, choice, number, positive
+from hf_mtl.balancing.checks import Positive
 
 _REFERENCE_STEPS = 20
 _MIN_WEIGHT = 1e-3
@@ -38,9 +38,6 @@ class GradNorm(LossWeighting):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: T.
 
-    Raises:
-        ValueError: If ``alpha``, ``lr`` or ``scope`` is out of range.
-
     Shape:
         losses [T], norms [T] -> weights [T], summing to T.
     """
@@ -65,9 +62,9 @@ class GradNorm(LossWeighting):
         weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        self.alpha = number(alpha, "alpha", at_least=0, at_most=3)
-        self.lr = positive(lr, "lr")
-        self.scope = choice(scope, ("last_layer", "adapters", "all"), "scope")
+        self.alpha = alpha
+        self.lr = lr
+        self.scope = scope
         self.register_buffer("w", torch.ones(num_tasks, dtype=torch.float64))
         self.register_buffer("count", torch.zeros(num_tasks, dtype=torch.int64))
         for name in ("reference", "losses", "norms"):

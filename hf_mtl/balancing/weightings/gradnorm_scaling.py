@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hf_mtl.balancing.base import Need, register, seen_tasks, task_values
-from hf_mtl.balancing.checks import FromOne, Positive, Share, choice, number, whole
+from hf_mtl.balancing.checks import FromOne, Positive, Share
 from hf_mtl.balancing.step_count import CountsSteps
 
 
@@ -34,9 +34,6 @@ class GradNormScaling(CountsSteps):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: T.
 
-    Raises:
-        ValueError: If ``kappa``, ``beta``, ``every`` or ``scope`` is out of range.
-
     Shape:
         losses [T], norms [T] -> weights [T], summing to T.
     """
@@ -58,10 +55,10 @@ class GradNormScaling(CountsSteps):
         weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        self.kappa = number(kappa, "kappa", at_least=0, at_most=2)
-        self.beta = number(beta, "beta", at_least=0, below=1)
-        self.every = whole(every, "every", at_least=1)
-        self.scope = choice(scope, ("last_layer", "adapters", "all"), "scope")
+        self.kappa = kappa
+        self.beta = beta
+        self.every = every
+        self.scope = scope
         self.register_buffer("norms", torch.zeros(num_tasks, dtype=torch.float64))
         self.register_buffer("known", torch.zeros(num_tasks, dtype=torch.bool))
         self.late = False

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_mtl.balancing.base import LossWeighting, register
-from hf_mtl.balancing.checks import Positive, positive
+from hf_mtl.balancing.checks import Positive
 
 
 @register("imtl_l")
@@ -24,9 +24,6 @@ class IMTLL(LossWeighting):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: the method's own scale.
 
-    Raises:
-        ValueError: If ``clip`` is not positive.
-
     Shape:
         losses [T], non-negative -> weights exp(s) [T].
     """
@@ -35,7 +32,7 @@ class IMTLL(LossWeighting):
 
     def __init__(self, num_tasks: int, clip: Positive = 5.0, weight_sum: Positive | None = None):
         super().__init__(num_tasks, weight_sum)
-        self.clip = positive(clip, "clip")
+        self.clip = clip
         self.s = nn.Parameter(torch.zeros(num_tasks, dtype=torch.float64))
 
     def coefficients(self) -> Tensor:

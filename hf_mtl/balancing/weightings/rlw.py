@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import register, task_values
-from hf_mtl.balancing.checks import Positive, choice
+from hf_mtl.balancing.checks import Positive
 from hf_mtl.balancing.step_count import CountsSteps
 
 
@@ -26,7 +26,7 @@ class RLW(CountsSteps):
         weight_sum: Rescale the weights to this sum. None: 1.
 
     Raises:
-        ValueError: If the distribution is unknown, or normals are injected into ``dirichlet``.
+        ValueError: If normals are injected into ``dirichlet``.
 
     Shape:
         losses [T] -> weights [T], summing to 1.
@@ -42,7 +42,7 @@ class RLW(CountsSteps):
         weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        self.distribution = choice(distribution, ("normal", "dirichlet"), "distribution")
+        self.distribution = distribution
         # The seed of the run, where nobody observes another; 63 bits, so that it fits the state's int64.
         self.seed = torch.initial_seed() % 2**63
         self._normals: Tensor | None = None

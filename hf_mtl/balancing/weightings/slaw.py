@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting, Need, register
-from hf_mtl.balancing.checks import Positive, Share, number
+from hf_mtl.balancing.checks import Positive, Share
 
 _FLOOR = 1e-5
 _Statistics = tuple[Tensor, Tensor, Tensor]
@@ -31,9 +31,6 @@ class SLAW(LossWeighting):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: T.
 
-    Raises:
-        ValueError: If ``beta`` is not in [0, 1).
-
     Shape:
         losses [T] -> weights [T], summing to T.
     """
@@ -48,7 +45,7 @@ class SLAW(LossWeighting):
 
     def __init__(self, num_tasks: int, beta: Share = 0.99, weight_sum: Positive | None = None):
         super().__init__(num_tasks, weight_sum)
-        self.beta = number(beta, "beta", at_least=0, below=1)
+        self.beta = beta
         self.arithmetic = round(1 / (1 - beta))
         self.register_buffer("mean", torch.zeros(num_tasks, dtype=torch.float64))
         self.register_buffer("square", torch.zeros(num_tasks, dtype=torch.float64))

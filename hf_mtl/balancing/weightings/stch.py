@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import register, task_values
-from hf_mtl.balancing.checks import FromZero, Positive, choice, positive, whole
+from hf_mtl.balancing.checks import FromZero, Positive
 from hf_mtl.balancing.last_losses import FLOOR
 from hf_mtl.balancing.non_additive import NonAdditive
 from hf_mtl.balancing.step_count import CountsEpochs
-from hf_mtl.errors import OnlyWith
+from hf_mtl.signatures import OnlyWith
 
 _EPS = 1e-20
 
@@ -38,9 +38,6 @@ class STCH(NonAdditive, CountsEpochs):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the effective weights to this sum. None: the method's own scale.
 
-    Raises:
-        ValueError: If the variant is unknown, ``mu`` not positive or ``warmup_epochs`` negative.
-
     Shape:
         losses [T], non-negative -> effective weights [T], 0 for absent tasks.
     """
@@ -63,9 +60,9 @@ class STCH(NonAdditive, CountsEpochs):
         weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        self.variant = choice(variant, ("log_nadir", "plain"), "variant")
-        self.mu = positive(mu, "mu")
-        self.warmup_epochs = whole(warmup_epochs, "warmup_epochs", at_least=0)
+        self.variant = variant
+        self.mu = mu
+        self.warmup_epochs = warmup_epochs
         equal = torch.full((num_tasks,), 1.0 / num_tasks, dtype=torch.float64)
         self.register_buffer("preference", equal, persistent=False)
         self.register_buffer("ideal", torch.zeros(num_tasks, dtype=torch.float64), persistent=False)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import LossWeighting, one_per_task, register
-from hf_mtl.balancing.checks import Positive, choice
+from hf_mtl.balancing.checks import Positive
 
 
 @register("tw")
@@ -39,7 +39,7 @@ class TW(LossWeighting):
         weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        self.mode = choice(mode, ("proportional", "inverse"), "mode")
+        self.mode = mode
         self.register_buffer("sizes", torch.zeros(num_tasks, dtype=torch.float64), persistent=False)
 
     def observe(self, **facts: Any) -> None:

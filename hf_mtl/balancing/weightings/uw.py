@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from hf_mtl.balancing.base import LossWeighting, register
-from hf_mtl.balancing.checks import Positive, choice, number, positive
+from hf_mtl.balancing.checks import Positive, one_for_each
+from hf_mtl.errors import Mistake, UserError
+from hf_mtl.plain import describe, made_plain
 
 
 @register("uw")
@@ -27,7 +29,7 @@ class UW(LossWeighting):
         weight_sum: Rescale the weights to this sum. None: the method's own scale.
 
     Raises:
-        ValueError: If the variant is unknown, ``clip`` is not positive, ``init`` beyond it, or a length is not T.
+        UserError: If ``init`` is beyond ``clip``, or there is not one for each task.
 
     Shape:
         losses [T], non-negative -> weights a exp(-s) [T].
@@ -40,19 +42,20 @@ class UW(LossWeighting):
         self,
         num_tasks: int,
         variant: Literal["mixed", "unit", "half"] = "mixed",
-        init: float | Sequence[float] = 0.0,
+        init: float | Sequence[float] | dict[str, float] = 0.0,
         clip: Positive = 5.0,
         task_types: Sequence[str] | None = None,
         weight_sum: Positive | None = None,
     ):
         super().__init__(num_tasks, weight_sum)
-        choice(variant, ("mixed", "unit", "half"), "variant")
-        self.clip = positive(clip, "clip")
+        self.clip = clip
         types = ["classification"] * num_tasks if task_types is None else list(task_types)
-        values = [init] * num_tasks if isinstance(init, (int, float)) else init
-        start = [number(float(value), "init", at_least=-clip, at_most=clip) for value in values]
-        if len(types) != num_tasks or len(start) != num_tasks:
-            raise ValueError(f"task_types and init need one value for each of {num_tasks} tasks")
+        start = one_for_each(init, num_tasks, "init")
+        if any(abs(value) > clip for value in start):
+            found = describe(made_plain(init))
+            raise UserError(Mistake("init", f"found {found}", f"Allowed: from -{clip:g} to {clip:g}, as clip says."))
+        if len(types) != num_tasks:
+            raise ValueError(f"task_types needs one for each of {num_tasks} tasks")
         scale = {"unit": [1.0, 1.0], "half": [0.5, 0.5], "mixed": [1.0, 0.5]}[variant]
         a = torch.tensor([scale[1] if kind == "regression" else scale[0] for kind in types], dtype=torch.float64)
         self.register_buffer("a", a, persistent=False)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing.base import register
-from hf_mtl.balancing.checks import Positive, positive
+from hf_mtl.balancing.checks import Positive
 from hf_mtl.balancing.last_losses import FLOOR, LastLosses
 
 
@@ -24,9 +24,6 @@ class UWSO(LastLosses):
         num_tasks: Number of tasks T.
         weight_sum: Rescale the weights to this sum. None: 1.
 
-    Raises:
-        ValueError: If ``temperature`` is not positive.
-
     Shape:
         losses [T], non-negative -> weights [T], summing to 1; an absent task enters with its last loss.
     """
@@ -37,7 +34,7 @@ class UWSO(LastLosses):
 
     def __init__(self, num_tasks: int, temperature: Positive = 1.0, weight_sum: Positive | None = None):
         super().__init__(num_tasks, weight_sum)
-        self.temperature = positive(temperature, "temperature")
+        self.temperature = temperature
 
     def from_losses(self, losses: Tensor) -> Tensor:
         """The softmax, [T]."""

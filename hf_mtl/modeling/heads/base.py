@@ -9,6 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
+from hf_mtl.components import Kind
+from hf_mtl.errors import ModelError
 from hf_mtl.modeling.float32 import KeepsFloat32
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.tasks import Task
@@ -77,7 +79,7 @@ class Decoded:
 class Head(KeepsFloat32, ABC):
     """A task's own layers. A subclass's keyword arguments are its recipe options, with their defaults.
 
-    Subclass with ``class MyHead(Head, name="my_head")`` in a module of this package; nothing else is needed.
+    Register with ``@register("my_head")`` in a module of this package; nothing else is needed.
     `forward` is what the model predicts. A head that is trained in another way (that samples, that has penalties)
     overrides `decode` too. One that has logarithms or other numbers of its own names them in ``in_float32``.
 
@@ -91,19 +93,12 @@ class Head(KeepsFloat32, ABC):
     """
 
     name: ClassVar[str] = ""
-    registry: ClassVar[dict[str, type["Head"]]] = {}
     stochastic: ClassVar[bool] = False
     """Whether `decode` draws from its noise."""
     frozen_encoder: ClassVar[bool] = False
     """Whether the head is defined on an encoder that is not trained."""
     penalty_names: tuple[str, ...] = ()
     """Penalties that `decode` returns, always all of them; logged as ``loss/<task>/<name>``."""
-
-    def __init_subclass__(cls, name: str = "", **kwargs: object):
-        super().__init_subclass__(**kwargs)
-        if name:
-            cls.name = name
-            Head.registry[name] = cls
 
     def __init__(self, features: int, task: Task, config: PreTrainedConfig):
         super().__init__()
@@ -188,6 +183,17 @@ class Head(KeepsFloat32, ABC):
 
         Through `transformers.initialization`, as the loader does this to what a checkpoint lacks.
         """
+
+
+HEADS: Kind[Head] = Kind(
+    "head",
+    "model.head",
+    "hf_mtl.modeling.heads",
+    field="type",
+    told=("features", "task", "config"),
+    error=ModelError,
+)
+register = HEADS.register
 
 
 def head_dropout(dropout: float | None, config: PreTrainedConfig) -> float:

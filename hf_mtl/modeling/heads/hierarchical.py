@@ -19,7 +19,7 @@ from hf_mtl.modeling.gaussian import (
     sample,
     standard_kl,
 )
-from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout
+from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout, register
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.tasks import Task
 
@@ -42,7 +42,8 @@ class SharedRepresentation(nn.Module):
         return latent.float()
 
 
-class HierarchicalHead(Head, name="hierarchical"):
+@register("hierarchical")
+class HierarchicalHead(Head):
     """An affine map of ``z_t = z + exp(nu_t / 2) eps``: a latent ``z = f(h)`` that all tasks with this head share,
     and noise whose log-variance nu_t, one per dimension, the task learns.
 

@@ -3,11 +3,12 @@
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
-from hf_mtl.modeling.heads.base import Dropout, Head, head_dropout
+from hf_mtl.modeling.heads.base import Dropout, Head, head_dropout, register
 from hf_mtl.tasks import Task
 
 
-class LinearHead(Head, name="linear"):
+@register("linear")
+class LinearHead(Head):
     """Dropout, then an affine map.
 
     Args:

@@ -6,12 +6,13 @@ from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedConfig
 
-from hf_mtl.modeling.heads.base import Dropout, Head, head_dropout
+from hf_mtl.modeling.heads.base import Dropout, Head, head_dropout, register
 from hf_mtl.modeling.heads.layers import perceptron
 from hf_mtl.tasks import Task
 
 
-class MLPHead(Head, name="mlp"):
+@register("mlp")
+class MLPHead(Head):
     """Affine, GELU, dropout, affine.
 
     Args:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from hf_mtl.modeling.gaussian import Coefficient, Gaussian, KLReduction, Width, bounded, linear_variance
-from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout
+from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout, register
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.tasks import Task
 
@@ -26,7 +26,8 @@ class Bottleneck(nn.Module):
         self.log_variance = nn.Linear(features, dim)
 
 
-class MTVIBHead(Head, name="mt_vib"):
+@register("mt_vib")
+class MTVIBHead(Head):
     """An affine map of one latent ``z ~ N(mu(h), Sigma(h))`` whose mu and Sigma all tasks with this head share.
 
     While training, z is sampled once per row, and the row's loss gets ``beta KL(N(mu, Sigma) || N(0, I))``.

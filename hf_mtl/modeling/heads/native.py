@@ -11,7 +11,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from hf_mtl.errors import HfMtlError, Mistake, ModelError, one_line
 from hf_mtl.modeling.allowance import Allowance, building
 from hf_mtl.modeling.dropout import set_dropout
-from hf_mtl.modeling.heads.base import Dropout, FeatureSource, Head
+from hf_mtl.modeling.heads.base import Dropout, FeatureSource, Head, register
 from hf_mtl.tasks import Task
 
 # Families whose classification model is "encoder, then head" with one feature vector per row between the two.
@@ -35,7 +35,8 @@ def has_native_head(config: PreTrainedConfig) -> bool:
     return config.model_type in _READS_POOLER
 
 
-class NativeHead(Head, name="native"):
+@register("native")
+class NativeHead(Head):
     """What `AutoModelForSequenceClassification` puts on this backbone, so that `export_task` can give it back.
 
     The architecture's model is built with its encoder replaced by a stub that returns the given features.

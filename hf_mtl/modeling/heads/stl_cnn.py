@@ -8,13 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedConfig
 
-from hf_mtl.modeling.heads.base import FeatureSource, Head, TokenStates
+from hf_mtl.modeling.heads.base import FeatureSource, Head, TokenStates, register
 from hf_mtl.tasks import Task
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
 
-class STLCNNHead(Head, name="stl_cnn"):
+@register("stl_cnn")
+class STLCNNHead(Head):
     """Convolutions of several widths over the tokens, ReLU, maximum over the row, dropout, affine.
 
     The encoder is not trained. Tasks then share nothing that is: several of them in one model train as one model per

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers import initialization as init
 
-from hf_mtl.errors import OnlyWith
 from hf_mtl.modeling.gaussian import Gaussian, KLReduction, bounded, log_bounds
-from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout
+from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout, register
 from hf_mtl.modeling.heads.layers import Hidden, perceptron
 from hf_mtl.modeling.noise import Noise
+from hf_mtl.signatures import OnlyWith
 from hf_mtl.tasks import Task
 from hf_mtl.tasks.learning import Family
 
@@ -25,7 +25,8 @@ PAPER_GAMMA: dict[Family, float] = {"classification": 10.0, "regression": 0.1}
 LOG_TAU_BOUNDS = log_bounds(0.1, 10.0)
 
 
-class VIPHead(Head, name="vip"):
+@register("vip")
+class VIPHead(Head):
     """Decodes features into a Gaussian per row, normalised by one learned variance tau per task.
 
     While training, one sample ``z = mu + sqrt(Sigma) eps`` per row is divided by ``sqrt(tau)``; the loss gets

@@ -24,7 +24,7 @@ from hf_mtl.modeling.gaussian import (
     mixed_moments,
     reduce_kl,
 )
-from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout
+from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout, register
 from hf_mtl.modeling.moments import RunningMoments
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.tasks import Task
@@ -37,7 +37,8 @@ LOG_VARIANCE_AT_FIRST = 2 * math.log(math.log1p(math.exp(-3)))
 LATENT_LOG_VARIANCE_AT_FIRST = -3.0  # so that the noise of the latents, too, is about half of what mu is at first
 
 
-class VMTLHead(Head, name="vmtl"):
+@register("vmtl")
+class VMTLHead(Head):
     """Products of a Gaussian latent ``z ~ N(mu(h), Sigma(h))`` and Gaussian weights ``W ~ N(M, S)``, one row of W per
     output, with priors that mix what the other tasks with this head have learned.
 

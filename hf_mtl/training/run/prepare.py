@@ -129,9 +129,9 @@ class Prepared:
                 train_dataset=self.split("train") if to_train else None,
                 eval_dataset=self.split("validation") if to_train else None,
                 processing_class=self.tokenizer,
-                mixture=self.recipe.mixture.options(),
-                balancing=self.recipe.balancing.options(),
-                schedules=[item.model_dump(exclude_unset=True) for item in self.recipe.schedules],
+                mixture=self.recipe.mixture,
+                balancing=self.recipe.balancing,
+                schedules=self.recipe.schedules,
                 allow_code=self.recipe.allow_code,
                 **kwargs,
             )

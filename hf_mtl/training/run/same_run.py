@@ -131,7 +131,7 @@ def identity_of_recipe(recipe: Recipe) -> dict[str, Any]:
 def _follows_evaluations(recipe: Recipe) -> bool:
     """Whether what the evaluations show moves the training: then they are a part of the run."""
     options = recipe.mixture.options()
-    built = [build_schedule(item.model_dump(exclude_unset=True), list(recipe.tasks)) for item in recipe.schedules]
+    built = [build_schedule(item, list(recipe.tasks)) for item in recipe.schedules]
     return options.get("learn") is not None or any(schedule.tasks_watched() for schedule in built)
 
 

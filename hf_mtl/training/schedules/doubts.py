@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from transformers import TrainingArguments
 
-from hf_mtl.data.learned_temperature import REFERENCE_STEPS, LearnedTemperature
+from hf_mtl.data.learners.base import Learner
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.errors import Mistake
 from hf_mtl.modeling import MultiTaskModel
@@ -66,11 +66,11 @@ def _anneal(mixture: Mixture, total: int, window: int) -> Iterator[Mistake]:
         yield Mistake("mixture.anneal", problem, "Set a smaller window, or train longer")
 
 
-def _learner(learner: LearnedTemperature | None, total: int, window: int) -> Iterator[Mistake]:
+def _learner(learner: Learner | None, total: int, window: int) -> Iterator[Mistake]:
     """A learned temperature moves at a boundary, once ``every`` steps are over and each task has a reference."""
     if learner is None:
         return
-    wanted = learner.every if learner.objective == "worst" else max(learner.every, REFERENCE_STEPS)
+    wanted = learner.first_move
     first = math.ceil(wanted / window) * window
     if first >= total:
         problem = f"moves a temperature for the first time at step {first:,}, and the run ends after {total:,}"

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from hf_mtl.errors import ModelError
 from hf_mtl.modeling import MultiTaskModel, split_parameters
-from hf_mtl.modeling.freezing import lower_parameters
+from hf_mtl.modeling.freezing import freeze_mistakes, lower_parameters
 from hf_mtl.schedules import Group
 
 
@@ -53,8 +54,12 @@ class FrozenGroups:
         """How many of the parameters of some groups are trained while nothing is frozen.
 
         Raises:
-            ModelError: If the encoder's layers are not known one by one, and a group is some of them.
+            ModelError: If a group is some of the encoder's layers, and these are not known one by one or not so many.
         """
+        for group in groups:
+            layers = group if isinstance(group, int) else None
+            if wrong := freeze_mistakes(layers, self.model.encoder.config, adapters=False):
+                raise ModelError(wrong)
         chosen = {id(parameter) for group in groups for parameter in self._parameters(group)}
         return sum(parameter.numel() for parameter in self._trainable if id(parameter) in chosen)
 

@@ -8,7 +8,7 @@ import torch
 from torch.optim import Optimizer
 from transformers import TrainingArguments
 
-from hf_mtl.data.learned_temperature import LearnedTemperature
+from hf_mtl.data.learners.base import Learner
 from hf_mtl.data.roster import Roster
 from hf_mtl.evaluation import headline_keys
 from hf_mtl.schedules import Group, Schedules
@@ -55,7 +55,7 @@ class Scheduling:
         self,
         schedules: Schedules,
         prober: Prober,
-        learner: LearnedTemperature | None,
+        learner: Learner | None,
         tasks: Mapping[str, Task],
         signals: TaskSignals,
     ):
@@ -135,8 +135,8 @@ class Scheduling:
         self.schedules.observe_losses(step, present)
         if self.learner is not None:
             self.learner.observe_losses(present)
-            taus = self.learner.temperatures()
-            self.signals.observe_gauges({f"temperature/{task}": torch.tensor(tau) for task, tau in taus.items()})
+            gauges = self.learner.gauges()
+            self.signals.observe_gauges({name: torch.tensor(value) for name, value in gauges.items()})
 
     def rest(self) -> None:
         """Leave nothing frozen, and have no effect on anything until training begins (again)."""

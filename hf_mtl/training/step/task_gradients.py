@@ -3,19 +3,25 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hf_mtl.balancing import FromGramian, GradientAggregator, LookAhead, LossWeighting, NonFiniteRows
+from hf_mtl.balancing import (
+    OF_GRADIENTS,
+    FromGramian,
+    GradientAggregator,
+    GradientOptions,
+    LookAhead,
+    LossWeighting,
+    NonFiniteRows,
+)
 from hf_mtl.batch import Batch
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.gradients import (
     Chosen,
-    GradientOptions,
     HeldGradients,
     Recomputed,
     Rows,
@@ -34,10 +40,6 @@ from hf_mtl.training.step.objective import StepResult
 from hf_mtl.training.step.second_backward import SecondBackward
 
 logger = get_logger(__name__)
-
-OF_GRADIENTS = frozenset({"norms", "jacobian"})
-"""What a weighting may need that takes gradients of single tasks."""
-
 
 _OF_AGGREGATOR = "aggregator."
 
@@ -101,7 +103,7 @@ class TaskGradients:
             self._shared = SharedGradients(
                 self.model,
                 self.weighting.num_tasks,
-                self.options if ahead is None else replace(self.options, layout="split"),
+                self.options if ahead is None else self.options.model_copy(update={"layout": "split"}),
                 self._rows.probe(),
                 self._processes,
                 self._wanted(several_batches=micro_batches > 1),
@@ -322,7 +324,7 @@ class TaskGradients:
         self.skipped_steps = int(state["skipped_steps"])
         if self.options.hold == "auto" and "hold" in state:
             # What fits may have been another thing there, and another rounding.
-            self.options = replace(self.options, hold=state["hold"])
+            self.options = self.options.model_copy(update={"hold": state["hold"]})
             self._shared = self._second = self._data = None
         if self.aggregator is not None:
             own = {key: value for key, value in state.items() if key.startswith(_OF_AGGREGATOR)}

@@ -1,6 +1,6 @@
 """What arguments a MultiTaskTrainer cannot work with, said before anything is done."""
 
-from collections.abc import Mapping, Sized
+from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from hf_mtl.training.folder.fresh_folder import place_mistakes
 from hf_mtl.training.launch import launch_mistakes
 from hf_mtl.training.scoring.own_metrics import own_metrics_mistakes
 from hf_mtl.training.trainer.argument_effects import checkpointing_mistakes, idle_options, unknown_words
-from hf_mtl.training.trainer.own_code import idle_methods, replaced_methods, section_mistakes, unknown_arguments
+from hf_mtl.training.trainer.own_code import idle_methods, replaced_methods, unknown_arguments
 from hf_mtl.training.trainer.stub_builds import unbuildable
 
 _ELSEWHERE = {
@@ -41,7 +41,7 @@ def check_arguments(
     others: Mapping[str, Any],
     trains: bool = False,
     trainer: type = Trainer,
-    sections: Mapping[str, Any] | None = None,
+    wrong_sections: Iterable[Mistake] = (),
 ) -> None:
     """Refuse what cannot work, all of it at once.
 
@@ -51,7 +51,7 @@ def check_arguments(
         others: The other arguments of the Trainer.
         trains: Whether there are rows to train on, so that checkpoints will be written.
         trainer: The class of the Trainer.
-        sections: ``mixture``, ``balancing`` and ``schedules`` as they were given.
+        wrong_sections: What is wrong with mixture, balancing and schedules.
 
     Raises:
         UserError: If the model or an argument does not fit a `MultiTaskTrainer`.
@@ -62,7 +62,7 @@ def check_arguments(
         if others.get(key) is not None
     ]
     mistakes += own_metrics_mistakes(others.get("compute_metrics"))
-    mistakes += section_mistakes(sections or {})
+    mistakes += wrong_sections
     mistakes += [*unknown_arguments(others), *idle_methods(trainer), *(replaced_methods(trainer) if trains else ())]
     if not isinstance(model, MultiTaskModel):
         remedy = "Give a MultiTaskModel; see MultiTaskModel.from_backbone"

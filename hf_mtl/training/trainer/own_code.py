@@ -1,4 +1,4 @@
-"""What scripts for a Trainer bring along: former arguments, sections in another shape, methods of a subclass."""
+"""What scripts for a Trainer bring along: former arguments, methods of a subclass."""
 
 import inspect
 import warnings
@@ -7,15 +7,9 @@ from typing import Any
 
 from transformers import Trainer
 
-from hf_mtl.data.mixture import Mixture
 from hf_mtl.errors import Mistake, UserError, known
 
 _OURS = ("mixture", "balancing", "schedules", "allow_code")
-_SHAPES = {
-    "mixture": '{"temperature": 2.0}',
-    "balancing": '{"weighting": "uw"}',
-    "schedules": '[{"type": "alternating", "period": 50}]',
-}
 # Methods on which a step depends, and what to do instead of replacing them.
 _OF_A_STEP = {
     "compute_loss": "Set `loss` on the task, or return what super().compute_loss gives with your change",
@@ -68,26 +62,6 @@ def unknown_arguments(others: Mapping[str, Any]) -> Iterator[Mistake]:
     for name in others:
         if name not in names:
             yield Mistake(name, "is no argument of MultiTaskTrainer", known([*names, *_OURS], name))
-
-
-def section_mistakes(sections: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Find sections of a recipe that are given in another shape, or with keys that their section does not have.
-
-    Args:
-        sections: ``mixture``, ``balancing`` and ``schedules`` as they were given; None: not given.
-    """
-    for name in ("mixture", "balancing"):
-        found = sections.get(name)
-        if found is not None and not isinstance(found, Mapping):
-            yield Mistake(name, f"is a {type(found).__name__}", f"Give a dictionary, such as {_SHAPES[name]}")
-    if isinstance(sections.get("schedules"), (str, Mapping)):
-        problem = f"is a {type(sections['schedules']).__name__}"
-        yield Mistake("schedules", problem, f"Give a list, such as {_SHAPES['schedules']}")
-    if isinstance(mixture := sections.get("mixture"), Mapping):
-        keys = [key for key in inspect.signature(Mixture).parameters if key != "sizes"]
-        for key in mixture:
-            if key not in keys:
-                yield Mistake(f"mixture.{key}", f"unknown key '{key}'", known(keys, key))
 
 
 def replaced_methods(trainer: type) -> Iterator[Mistake]:

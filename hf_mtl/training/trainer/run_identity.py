@@ -1,27 +1,19 @@
 """What makes a run this run and no other, kept in its checkpoints: a resumed Trainer is compared with it."""
 
 import hashlib
-import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.balancing import (
-    DEFAULT_EXACT_ACCUMULATION,
-    DEFAULT_REDUCTION,
-    DEFAULT_WEIGHTING,
-    aggregator_class,
-    weighting_class,
-)
-from hf_mtl.data.mixture import Mixture
+from hf_mtl.balancing import Spec
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import CheckpointError, Mistake
 from hf_mtl.modeling import MultiTaskConfig
-from hf_mtl.schedules import schedule_class
 from hf_mtl.training.trainer.run_terms import changed, plain, staying, with_what_may_change
+from hf_mtl.training.trainer.sections import Sections
 
 _OF_THE_MODEL = ("tasks", "head", "pooling", "dropout", "max_length", "lora", "freeze")
 Splits: TypeAlias = Mapping[str, Mapping[str, EncodedSplit]]
@@ -93,7 +85,7 @@ class RunIdentity:
 def identity_of(
     args: MultiTaskTrainingArguments,
     config: MultiTaskConfig,
-    sections: tuple[Mapping[str, Any], Mapping[str, Any], Sequence[str | Mapping[str, Any]]],
+    sections: Sections,
     splits: Splits,
     follows_evaluations: bool,
 ) -> RunIdentity:
@@ -102,49 +94,25 @@ def identity_of(
     Args:
         args: Its arguments.
         config: Its model's config.
-        sections: Its mixture, balancing and schedules, as they were given.
+        sections: Its mixture, balancing and schedules.
         splits: Its rows by task, as ``train`` and ``eval``.
         follows_evaluations: Whether anything that it trains by follows its evaluations.
     """
-    mixture, balancing, schedules = sections
     model = config.to_dict()
     facts = {
         **{f"training.{key}": value for key, value in staying(vars(args), follows_evaluations).items()},
         **{f"model.{key}": plain(model.get(key)) for key in _OF_THE_MODEL},
-        **{f"mixture.{key}": plain(value) for key, value in _with_defaults(Mixture, mixture).items()},
-        **{f"balancing.{key}": plain(value) for key, value in _balancing(balancing).items()},
-        "schedules": plain([_schedule(spec) for spec in schedules]),
+        **{f"mixture.{key}": plain(value) for key, value in sections.mixture.model_dump(mode="json").items()},
+        **{f"balancing.{key}": plain(value) for key, value in _balancing(sections.balancing).items()},
+        "schedules": plain(list(sections.schedules)),
     }
     rows = args.train_batch_size * args.gradient_accumulation_steps
     return RunIdentity(facts, splits, rows)
 
 
-def _balancing(given: Mapping[str, Any]) -> dict[str, Any]:
+def _balancing(spec: Spec) -> dict[str, Any]:
     """Without how gradients are formed and recorded, which changes nothing but rounding."""
-    aggregator = given.get("aggregator")
-    return {
-        "weighting": _method(weighting_class, given.get("weighting") or DEFAULT_WEIGHTING),
-        "aggregator": None if aggregator is None else _method(aggregator_class, aggregator),
-        "reduction": given.get("reduction", DEFAULT_REDUCTION),
-        "exact_accumulation": given.get("exact_accumulation", DEFAULT_EXACT_ACCUMULATION),
-    }
-
-
-def _method(class_of: Callable[[str], type], spec: str | Mapping[str, Any]) -> dict[str, Any]:
-    options = {"name": spec} if isinstance(spec, str) else dict(spec)
-    return {"name": options["name"], **_with_defaults(class_of(options.pop("name")), options)}
-
-
-def _schedule(spec: str | Mapping[str, Any]) -> dict[str, Any]:
-    options = {"type": spec} if isinstance(spec, str) else dict(spec)
-    return {"type": options["type"], **_with_defaults(schedule_class(options.pop("type")), options)}
-
-
-def _with_defaults(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that a function was given, and the defaults of the others."""
-    parameters = inspect.signature(function).parameters.values()
-    defaults = {item.name: item.default for item in parameters if item.default is not item.empty}
-    return {**defaults, **given}
+    return {key: value for key, value in spec.model_dump(mode="json").items() if key != "gradients"}
 
 
 def _hash(split: EncodedSplit) -> str:

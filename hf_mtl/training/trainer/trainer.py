@@ -30,7 +30,7 @@ from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import TrainOutput
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION, Teleporting
+from hf_mtl.balancing import OF_GRADIENTS, Spec, Teleporting
 from hf_mtl.batch import Batch
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.course import Course
@@ -39,30 +39,27 @@ from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.data.workers import Workers
-from hf_mtl.errors import UserError
+from hf_mtl.errors import Mistake, UserError
 from hf_mtl.evaluation import Trust
 from hf_mtl.inference import manifest
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.progress import as_disable_tqdm_says, no_bars
 from hf_mtl.reporting.log_keys import MODEL_STEP
+from hf_mtl.schedules import build_schedules, run_of
 from hf_mtl.shown import get_logger
+from hf_mtl.signatures import Options
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.folder.fresh_folder import leaving_nothing
 from hf_mtl.training.interruption import without_jit_checkpoint
 from hf_mtl.training.schedules.doubts import say_doubts
 from hf_mtl.training.schedules.planned_steps import plan_steps
 from hf_mtl.training.schedules.probes import Prober
-from hf_mtl.training.schedules.schedule_checks import check_schedules, follows_evaluations
+from hf_mtl.training.schedules.schedule_checks import follows_evaluations, planned_evaluations
 from hf_mtl.training.schedules.scheduling import Scheduling
 from hf_mtl.training.scoring.scorer import Scorer
 from hf_mtl.training.scoring.temperatures import forget_temperatures
 from hf_mtl.training.step.absent_tasks import AbsentTasks
-from hf_mtl.training.step.balancing import (
-    check_task_gradients,
-    make_aggregator,
-    make_gradient_options,
-    make_weighting,
-)
+from hf_mtl.training.step.balancing import make_aggregator, make_weighting
 from hf_mtl.training.step.beside import forget_passes_beside
 from hf_mtl.training.step.flops import Flops
 from hf_mtl.training.step.loss_pass import LossPass
@@ -72,7 +69,7 @@ from hf_mtl.training.step.optimizer import complete, optimizer_class
 from hf_mtl.training.step.preparation import check_wrapped, unprepare
 from hf_mtl.training.step.step import Step
 from hf_mtl.training.step.step_maker import StepMaker
-from hf_mtl.training.step.task_gradients import OF_GRADIENTS, TaskGradients
+from hf_mtl.training.step.task_gradients import TaskGradients
 from hf_mtl.training.step.teleportation import Teleportation
 from hf_mtl.training.trainer.argument_checks import (
     check_arguments,
@@ -89,7 +86,8 @@ from hf_mtl.training.trainer.own_optimizer import check_fused, check_own_optimiz
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.run_identity import identity_of
 from hf_mtl.training.trainer.scoring_trainer import ScoringTrainer
-from hf_mtl.training.trainer.setup import fit_statistics, make_schedules
+from hf_mtl.training.trainer.sections import Sections, check_course, check_methods, read_sections
+from hf_mtl.training.trainer.setup import fit_statistics
 from hf_mtl.training.trainer.step_callback import LogStepsCallback, StepCallback
 from hf_mtl.training.trainer.stub_builds import check_builds
 from hf_mtl.training.trainer.task_checks import check_evaluation, check_tasks
@@ -114,7 +112,7 @@ class MultiTaskTrainer(ScoringTrainer):
         processing_class: The tokenizer; also as ``tokenizer``, with a FutureWarning.
         mixture: Options of `hf_mtl.data.Mixture`, such as ``{"temperature": 2.0}``.
         balancing: ``{"weighting": name or {"name": ..., options}, "aggregator": the same, "reduction": "rows" or
-            "tasks", "exact_accumulation": bool, "gradients": options of `hf_mtl.gradients.GradientOptions`}``. None:
+            "tasks", "exact_accumulation": bool, "gradients": options of `hf_mtl.balancing.GradientOptions`}``. None:
             equal weighting, rows.
         schedules: Schedules, each a name or ``{"type": name, options}``; they compose.
         allow_code: Whether code that the tasks' metrics name may be run: scripts, metrics of users of the Hub, and
@@ -138,16 +136,17 @@ class MultiTaskTrainer(ScoringTrainer):
         eval_dataset: Datasets | None = None,
         processing_class: Any = None,
         *,
-        mixture: Mapping[str, Any] | None = None,
-        balancing: Mapping[str, Any] | None = None,
-        schedules: Sequence[str | Mapping[str, Any]] = (),
+        mixture: Mapping[str, Any] | Options | None = None,
+        balancing: Mapping[str, Any] | Spec | None = None,
+        schedules: Sequence[str | Mapping[str, Any] | Options] = (),
         allow_code: bool = False,
         **kwargs: Any,
     ):
         args = args or MultiTaskTrainingArguments(output_dir="tmp_trainer")
         processing_class = take_tokenizer(processing_class, kwargs)
-        sections = {"mixture": mixture, "balancing": balancing, "schedules": schedules}
-        check_arguments(model, args, kwargs, train_dataset is not None, type(self), sections)
+        wrong: list[Mistake] = []
+        sections = read_sections(mixture, balancing, schedules, wrong)
+        check_arguments(model, args, kwargs, train_dataset is not None, type(self), wrong)
         assert model is not None
         tasks, trust = model.tasks, Trust.of(allow_code, named_by_user=not model.config.tasks_from_file)
         limit_steps(args)
@@ -177,29 +176,27 @@ class MultiTaskTrainer(ScoringTrainer):
         self._dealt: PlannedSteps | None = None
         self._batches: Sequence[Batch] = ()  # of the step
         if train is not None:
-            self._set_up_training(train, mixture or {}, balancing or {}, schedules)
+            self._set_up_training(train, sections)
 
-    def _set_up_training(
-        self,
-        train: dict[str, EncodedSplit],
-        mixture: Mapping[str, Any],
-        balancing: Mapping[str, Any],
-        schedules: Sequence[str | Mapping[str, Any]],
-    ) -> None:
+    def _set_up_training(self, train: dict[str, EncodedSplit], sections: Sections) -> None:
         sizes = {name: len(split.tokens) for name, split in train.items()}
         fit_statistics(self.model, train, self.args.refit_statistics)
-        self.mixture = Mixture(sizes, **mixture)
+        check_methods(sections, self.model, self.args, list(sizes))
+        self.mixture = Mixture(sizes, **sections.mixture.options())
         self.course = Course(self.args, sizes, self.processes)
         check_length(self.course.total_steps)
         rows = TrainRows(self.train_collator(), self.args.seed, self.args.device)
-        samples = self._set_up_balancing(balancing, rows)
+        samples = self._set_up_balancing(sections.balancing, rows)
         check_fused(self.args, self.weighting)
         check_own_optimizer(self.optimizer, self.lr_scheduler, self.weighting, self.model, self.args)
-        self.schedules = make_schedules(schedules, list(sizes), self.course)
-        check_schedules(self.schedules, self.mixture.learner, self.model, self.args, self.eval_dataset or {})
+        trained = {name: self.tasks[name] for name in sizes}
+        run = run_of(self.course)
+        evaluated = list(self.eval_dataset or {}) if planned_evaluations(self.args, run) else []
+        check_course(sections, self.model, trained, evaluated, run)
+        self.schedules = build_schedules(sections.schedules, list(sizes), self.course)
         follows = follows_evaluations(self.schedules, self.mixture.learner)
         splits = {"train": train, "eval": self.eval_dataset or {}}
-        self.identity = identity_of(self.args, self.model.config, (mixture, balancing, schedules), splits, follows)
+        self.identity = identity_of(self.args, self.model.config, sections, splits, follows)
         check_ddp(self.args, len(sizes), self.task_gradients is None, self.schedules)
         check_builds(self, self.course.total_steps)
         self.steps = plan_steps(self.mixture, self.schedules, self.course, self.args)
@@ -207,7 +204,7 @@ class MultiTaskTrainer(ScoringTrainer):
             say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps)
         self._set_up_callbacks(rows, samples)
 
-    def _set_up_balancing(self, balancing: Mapping[str, Any], rows: TrainRows) -> SampledConflicts | None:
+    def _set_up_balancing(self, spec: Spec, rows: TrainRows) -> SampledConflicts | None:
         """Build the balancing methods, and what measures conflicts where none of them does."""
         model, course, names = self.model, self.course, list(self.mixture.sizes)
         known = {
@@ -215,17 +212,15 @@ class MultiTaskTrainer(ScoringTrainer):
             "total_steps": course.total_steps,
             "seed": self.args.seed,
         }
-        self.weighting = make_weighting(balancing, self.tasks, self.mixture, **known).to(self.args.device)
-        aggregator = make_aggregator(balancing, names, self.args.seed)
-        options = make_gradient_options(balancing.get("gradients") or {})
-        check_task_gradients(self.weighting, aggregator, model, self.mixture, self.args, options.layout)
+        self.weighting = make_weighting(spec, self.tasks, self.mixture, **known).to(self.args.device)
+        aggregator, options = make_aggregator(spec, self.mixture, self.args.seed), spec.gradients
         self.objective = Objective(
             names,
             self.weighting,
             self.processes,
             model.heads.penalty_names,
-            balancing.get("reduction", DEFAULT_REDUCTION),
-            balancing.get("exact_accumulation", DEFAULT_EXACT_ACCUMULATION),
+            spec.reduction,
+            spec.exact_accumulation,
         )
         several = len(names) > 1
         if aggregator is not None or (several and self.weighting.needs & OF_GRADIENTS):

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from transformers import TrainingArguments
 
+from hf_mtl.balancing import GradientOptions
 from hf_mtl.batch import Batch, divisor
 from hf_mtl.data.train_rows import TrainRows
-from hf_mtl.gradients import GradientOptions, SharedGradients, shared_parameters
+from hf_mtl.gradients import SharedGradients, shared_parameters
 from hf_mtl.modeling.in_passing import in_passing
 from hf_mtl.processes import Processes
 from hf_mtl.shown import get_logger

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing import GradientAggregator, aggregator_class, available, build_aggregator
+from hf_mtl.balancing import AGGREGATORS, GradientAggregator, available, build_aggregator
 from tests.balancing.aggregators.golden import random_rows, tensor
 
 NAMES = [name for name, family in available().items() if family == "aggregator"]
@@ -58,7 +58,7 @@ def looks_ahead(aggregator: GradientAggregator) -> bool:
 
 
 def has_option(name: str, option: str) -> bool:
-    return option in inspect.signature(aggregator_class(name)).parameters
+    return option in inspect.signature(AGGREGATORS[name]).parameters
 
 
 def is_gramian(name: str) -> bool:
@@ -70,6 +70,6 @@ def draws_of(name: str, order: list[int] | None = None) -> dict[str, Any]:
     order = list(range(T)) if order is None else order
     place = {task: position for position, task in enumerate(order)}
     orders = [[place[j] for j in ORDERS[task]] for task in order]
-    functions = [getattr(aggregator_class(name), function, None) for function in ("__call__", "solve")]
+    functions = [getattr(AGGREGATORS[name], function, None) for function in ("__call__", "solve")]
     taken = {key for function in functions if function for key in inspect.signature(function).parameters}
     return {key: value for key, value in {"orders": orders, "uniforms": UNIFORMS}.items() if key in taken}

@@ -45,7 +45,7 @@ def test_a_repeated_task_counts_as_one_direction() -> None:
 
 
 def test_an_unknown_scale_is_refused() -> None:
-    with pytest.raises(UserError, match="scale_mode is 'max'; needs 'min', 'median' or 'rmse'"):
+    with pytest.raises(UserError, match=r"scale_mode: unknown value 'max'\. Known: "):
         build_aggregator("aligned_mtl", num_tasks=2, scale_mode="max")
 
 

@@ -85,7 +85,7 @@ def test_rescaling_divides_by_one_plus_c_squared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [({"c": 1.0}, "c is 1.0"), ({"rescale": 2}, "rescale is 2; needs 0 or 1")]
+    ("options", "said"), [({"c": 1.0}, "c: found 1.0"), ({"rescale": 2}, "rescale: unknown value 2")]
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from hf_mtl.balancing import Teleporting, aggregator_class, build_aggregator
+from hf_mtl.balancing import AGGREGATORS, Teleporting, build_aggregator
 from hf_mtl.balancing.aggregators.cost import COST
 from hf_mtl.errors import UserError
 from tests.balancing.aggregators.golden import assert_near, cases, golden, random_rows, tensor
@@ -35,7 +35,7 @@ def test_a_call_is_the_base() -> None:
 
 
 def test_the_training_that_it_needs_is_declared() -> None:
-    assert "adapter_training" in aggregator_class("cost").needs
+    assert "adapter_training" in AGGREGATORS["cost"].needs
     assert "losses" in cost(2, base="db_mtl").needs
     aggregator = cost(2, rank=3)
     assert isinstance(aggregator, Teleporting)
@@ -76,12 +76,15 @@ def test_a_mean_of_zero_is_a_conflict_and_absent_tasks_are_none() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"base": "cost"}, "base is 'cost'"),
-        ({"base": "sam_mtl"}, "base is 'sam_mtl'"),
-        ({"rank": 0}, "rank is 0"),
-        ({"start_epoch": -1}, "start_epoch is -1"),
-        ({"scope": "last_layer"}, "scope is 'last_layer'; 'cost' moves all shared parameters and needs 'all'"),
-        ({"scope": "adapters"}, "scope is 'adapters'; 'cost' moves all"),
+        ({"base": "cost"}, "base: unknown base 'cost'"),
+        ({"base": "sam_mtl"}, "base: unknown base 'sam_mtl'"),
+        ({"rank": 0}, "rank: found 0. Allowed: at least 1"),
+        ({"start_epoch": -1}, "start_epoch: found -1. Allowed: at least 0"),
+        (
+            {"scope": "last_layer"},
+            "scope: found 'last_layer', and 'cost' moves all",
+        ),
+        ({"scope": "adapters"}, "scope: found 'adapters', and 'cost' moves all"),
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:

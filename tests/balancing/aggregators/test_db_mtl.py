@@ -81,7 +81,11 @@ def test_another_number_of_parameters_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"beta": 1.0}, "beta is 1.0"), ({"sigma": -1.0}, "sigma is -1.0"), ({"scope": "adapters"}, "or beta=0")],
+    [
+        ({"beta": 1.0}, "beta: found 1"),
+        ({"sigma": -1.0}, "sigma: found -1"),
+        ({"scope": "adapters"}, "unless beta is 0"),
+    ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):

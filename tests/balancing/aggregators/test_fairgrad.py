@@ -48,7 +48,7 @@ def test_at_alpha_one_it_is_nash_mtl() -> None:
 
 @pytest.mark.parametrize("alpha", [0.0, 0.04, -1.0, float("inf"), float("nan")])
 def test_alpha_must_be_positive(alpha: float) -> None:
-    with pytest.raises(UserError, match="alpha is"):
+    with pytest.raises(UserError, match="alpha: found"):
         build_aggregator("fairgrad", num_tasks=2, alpha=alpha)
 
 

@@ -83,9 +83,9 @@ def test_the_size_of_blocks_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"leak": 1.5}, "leak is 1.5; needs numbers from 0 to 1"),
-        ({"leak": [0.1]}, "one or one for each of 2 tasks"),
-        ({"scope": "last_layer"}, "scope is 'last_layer'; 'graddrop' draws for each parameter"),
+        ({"leak": 1.5}, "leak: found 1.5. Allowed: at most 1"),
+        ({"leak": [0.1]}, "Allowed: one number for each of 2 tasks"),
+        ({"scope": "last_layer"}, "scope: found 'last_layer', and 'graddrop' draws for each parameter"),
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:

@@ -58,5 +58,5 @@ def test_a_target_of_one_stays_finite() -> None:
 
 
 def test_beta_must_be_a_share() -> None:
-    with pytest.raises(UserError, match="beta is 1.5; needs a number from 0 to 1"):
+    with pytest.raises(UserError, match="beta: found 1.5. Allowed: "):
         build_aggregator("gradvac", num_tasks=2, beta=1.5)

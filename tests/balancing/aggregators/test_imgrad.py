@@ -64,7 +64,7 @@ def test_where_the_correction_vanishes_it_is_the_mean_itself() -> None:
     assert torch.allclose(direction, rows.mean(dim=0), rtol=1e-12)
 
 
-@pytest.mark.parametrize(("options", "said"), [({"c": -0.1}, "c is -0.1"), ({"kappa": 1.0}, "kappa is 1.0")])
+@pytest.mark.parametrize(("options", "said"), [({"c": -0.1}, "c: found -0.1"), ({"kappa": 1.0}, "kappa: found 1.0")])
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         build_aggregator("imgrad", num_tasks=2, **options)

@@ -109,7 +109,7 @@ def test_a_solve_without_a_task_forgets_its_weight() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [({"max_norm": -1.0}, "max_norm is -1.0"), ({"every": 0}, "every is 0")]
+    ("options", "said"), [({"max_norm": -1.0}, "max_norm: found -1.0"), ({"every": 0}, "every: found 0")]
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):

@@ -21,7 +21,7 @@ def test_golden_gradient_and_weights(case: dict[str, Any]) -> None:
 
 
 def test_signs_must_be_given() -> None:
-    with pytest.raises(UserError, match=r"balancing\.aggregator: 'ngdiff': .*'signs'"):
+    with pytest.raises(UserError, match="aggregator.signs: missing"):
         build_aggregator("ngdiff", num_tasks=2)
 
 
@@ -45,5 +45,5 @@ def test_a_task_to_be_unlearned_is_not_learned_when_it_is_alone() -> None:
 
 @pytest.mark.parametrize("signs", [[1.0], [1.0, 0.0], [1.0, -2.0]])
 def test_wrong_signs_are_refused(signs: list[float]) -> None:
-    with pytest.raises(UserError, match="needs 1 or -1 for each of 2 tasks"):
+    with pytest.raises(UserError, match="signs: found .* Allowed: "):
         build_aggregator("ngdiff", num_tasks=2, signs=signs)

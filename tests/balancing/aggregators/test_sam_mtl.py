@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing import LookAhead, NonFiniteRows, aggregator_class, build_aggregator
+from hf_mtl.balancing import AGGREGATORS, LookAhead, NonFiniteRows, build_aggregator
 from hf_mtl.balancing.aggregator import base_names
 from hf_mtl.balancing.aggregators.sam_mtl import flat_rows
 from hf_mtl.errors import UserError
@@ -65,7 +65,7 @@ def test_a_perturbed_row_that_is_not_finite_moves_no_state() -> None:
     assert not aggregator.state_dict()["loss.rho"].any()
 
 
-BASES = [name for name in base_names({"gramian", "jacobian"}) if aggregator_class(name).degree == 1]
+BASES = [name for name in base_names({"gramian", "jacobian"}) if AGGREGATORS[name].degree == 1]
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -106,13 +106,13 @@ def test_the_two_parts_draw_differently_and_remember_apart() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"base": "sam_mtl"}, "base is 'sam_mtl'; needs 'aligned_mtl', 'cagrad'"),
-        ({"base": "db_mtl"}, "base is 'db_mtl'"),
-        ({"base": "nash_mtl"}, "base is 'nash_mtl', whose result does not shrink with its rows.*needs 'aligned_mtl'"),
-        ({"base": "fairgrad"}, "base is 'fairgrad', whose result does not shrink"),
-        ({"base": "ngdiff"}, "base is 'ngdiff', whose result does not shrink"),
-        ({"rho": 0.0}, "rho is 0.0"),
-        ({"scope": "adapters"}, "needs 'all'"),
+        ({"base": "sam_mtl"}, "base: unknown base 'sam_mtl'. Known: aligned_mtl, cagrad"),
+        ({"base": "db_mtl"}, "base: unknown base 'db_mtl'"),
+        ({"base": "nash_mtl"}, "base: found 'nash_mtl', whose result does not shrink with its rows.*Known: "),
+        ({"base": "fairgrad"}, "base: found 'fairgrad', whose result does not shrink"),
+        ({"base": "ngdiff"}, "base: found 'ngdiff', whose result does not shrink"),
+        ({"rho": 0.0}, "rho: found 0.0. Allowed: more than 0"),
+        ({"scope": "adapters"}, "scope: found .*Allowed: 'all'"),
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from hf_mtl.balancing import aggregator_class, build_aggregator
+from hf_mtl.balancing import AGGREGATORS, build_aggregator
 from hf_mtl.balancing.aggregator import base_names
 from tests.balancing.aggregators.golden import assert_near, cases, golden, random_rows, tensor
 
@@ -33,7 +33,7 @@ def test_a_task_that_is_said_to_be_absent_has_weight_zero() -> None:
 
 @pytest.mark.parametrize("name", ["sum", "mean"])
 def test_task_gradients_are_needed_as_by_every_aggregator_and_cost_what_they_cost(name: str) -> None:
-    cls, other = aggregator_class(name), aggregator_class("mgda")
+    cls, other = AGGREGATORS[name], AGGREGATORS["mgda"]
     assert (cls.needs, cls.cost) == (other.needs, other.cost) == ({"gramian"}, "Gramian")
     assert "Needs nothing" not in (cls.__doc__ or "")
     assert "no effect" not in (cls.__doc__ or "")

@@ -55,5 +55,5 @@ def test_without_regularisation_no_task_is_opposed(tasks: int) -> None:
 
 
 def test_a_negative_rho_is_refused() -> None:
-    with pytest.raises(UserError, match="rho is -1.0"):
+    with pytest.raises(UserError, match="rho: found -1.0"):
         build_aggregator("upgrad", num_tasks=2, rho=-1.0)

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing import LossWeighting, available, build_weighting, weighting_class
+from hf_mtl.balancing import WEIGHTINGS, LossWeighting, available, build_weighting
 
 NAMES = [name for name, family in available().items() if family == "weighting"]
-ADDITIVE = [name for name in NAMES if weighting_class(name).additive]
+ADDITIVE = [name for name in NAMES if WEIGHTINGS[name].additive]
 NON_ADDITIVE = [name for name in NAMES if name not in ADDITIVE]
 
 SIZES = [50, 7, 300, 20]
@@ -49,7 +49,7 @@ def variations(name: str) -> Iterator[dict[str, Any]]:
     """The default options, and each option with closed choices at each of its other values."""
     yield {}
     yield {"weight_sum": 2.0}
-    cls = weighting_class(name)
+    cls = WEIGHTINGS[name]
     hints = get_type_hints(cls.__init__)
     for option, parameter in inspect.signature(cls).parameters.items():
         words = get_args(hints[option]) if get_origin(hints[option]) is Literal else ()
@@ -75,7 +75,7 @@ def build(name: str, order: Sequence[int] = range(T), **options: Any) -> LossWei
 
 def takes_normals(name: str) -> bool:
     """Whether its randomness, which belongs to places and not to tasks, can be given."""
-    return "normals" in inspect.signature(weighting_class(name).forward).parameters
+    return "normals" in inspect.signature(WEIGHTINGS[name].forward).parameters
 
 
 def facts_of(step: int, order: Sequence[int], present: Tensor) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from hf_mtl.balancing import LossWeighting, base, weighting_class
+from hf_mtl.balancing import WEIGHTINGS, LossWeighting, base
 from tests.balancing.weightings.family import (
     LOSSES,
     NAMES,
@@ -87,7 +87,7 @@ def test_learned_parameters_are_double_and_outside_any_model(name: str) -> None:
 
 @every_weighting
 def test_what_it_needs_and_costs_is_declared(name: str) -> None:
-    cls = weighting_class(name)
+    cls = WEIGHTINGS[name]
     assert cls.needs <= set(get_args(base.Need))
     assert build(name).needs_now() <= cls.needs
     assert cls.cost
@@ -118,7 +118,7 @@ def test_the_scalar_alone_remembers_nothing_and_equals_forwards(name: str, optio
         assert peeked == found[0]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "losses" not in weighting_class(name).needs])
+@pytest.mark.parametrize("name", [name for name in NAMES if "losses" not in WEIGHTINGS[name].needs])
 def test_factors_are_known_before_the_losses_unless_these_are_needed(name: str) -> None:
     weighting = build(name)
     exposure = torch.tensor([0.5, 2.0, 1.0, 0.5], dtype=torch.float64)
@@ -132,14 +132,14 @@ def test_factors_are_known_before_the_losses_unless_these_are_needed(name: str) 
         one_step(weighting, step)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "losses" in weighting_class(name).needs])
+@pytest.mark.parametrize("name", [name for name in NAMES if "losses" in WEIGHTINGS[name].needs])
 def test_weights_are_constants_for_second_derivatives_or_the_formula_is_not_linear(name: str) -> None:
     weighting = build(name)
     for step in range(3):
         one_step(weighting, step)
     losses = LOSSES.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(weighting(losses), losses, create_graph=True)
-    cls = weighting_class(name)
+    cls = WEIGHTINGS[name]
     assert gradient.requires_grad == (not cls.additive or cls.data_terms is not LossWeighting.data_terms)
 
 

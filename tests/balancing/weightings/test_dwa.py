@@ -85,10 +85,10 @@ def test_a_ratio_to_almost_nothing_is_one(older: float) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"temperature": 0.0}, "temperature is 0.0; needs a positive number"),
-        ({"window_steps": 0}, "window_steps is 0; needs a whole number of at least 1"),
+        ({"temperature": 0.0}, "temperature: found 0.0. Allowed: "),
+        ({"window_steps": 0}, "window_steps: found 0. Allowed: "),
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=f"'dwa': {said}"):
+    with pytest.raises(UserError, match=f"balancing.weighting.{said}"):
         build_weighting("dwa", num_tasks=2, **options)

@@ -101,5 +101,5 @@ def test_a_jacobian_of_another_shape_is_refused() -> None:
 
 
 def test_a_step_size_that_is_not_positive_is_refused() -> None:
-    with pytest.raises(UserError, match="'excess_mtl': eta is 0; needs a positive number"):
+    with pytest.raises(UserError, match="eta: found 0. Allowed: "):
         build_weighting("excess_mtl", num_tasks=2, eta=0)

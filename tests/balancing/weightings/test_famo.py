@@ -110,8 +110,8 @@ def test_a_loss_that_is_not_finite_teaches_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"gamma": -1.0}, "gamma is -1.0; needs a number of at least 0"), ({"lr": 0.0}, "lr is 0.0")],
+    [({"gamma": -1.0}, "gamma: found -1.0. Allowed: "), ({"lr": 0.0}, "lr: found 0.0. Allowed: ")],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=f"'famo': {said}"):
+    with pytest.raises(UserError, match=f"balancing.weighting.{said}"):
         build_weighting("famo", num_tasks=2, **options)

@@ -50,5 +50,5 @@ def test_tw_keeps_its_sizes_when_it_is_told_other_things() -> None:
 
 
 def test_an_unknown_mode_is_refused() -> None:
-    with pytest.raises(UserError, match="mode is 'size'; needs 'proportional' or 'inverse'"):
+    with pytest.raises(UserError, match=r"mode: unknown value 'size'\. Known: "):
         build_weighting("tw", num_tasks=2, mode="size")

@@ -49,5 +49,5 @@ def test_a_loss_of_zero_takes_all_weight() -> None:
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
 def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
-    with pytest.raises(UserError, match="'uw_so': temperature is .*; needs a positive number"):
+    with pytest.raises(UserError, match="temperature: found .*. Allowed: "):
         build_weighting("uw_so", num_tasks=2, temperature=temperature)

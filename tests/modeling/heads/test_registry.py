@@ -5,7 +5,8 @@ from transformers import AutoConfig
 
 from hf_mtl import SequenceClassification
 from hf_mtl.errors import ModelError
-from hf_mtl.modeling import available_heads, build_head, default_head, head_mistakes, head_options
+from hf_mtl.modeling import build_head, default_head, head_mistakes
+from hf_mtl.modeling.heads import HEADS
 
 from ..families import FAMILIES, OTHERS
 
@@ -19,7 +20,7 @@ def dropout_of(head: nn.Module) -> float:
 
 
 def test_heads_are_discovered() -> None:
-    assert {"linear", "mlp", "native"} <= set(available_heads())
+    assert {"linear", "mlp", "native"} <= set(HEADS.names())
 
 
 @pytest.mark.parametrize("name", ["linear", "mlp", "native"])
@@ -30,7 +31,7 @@ def test_heads_map_features_to_outputs(name: str) -> None:
 
 
 def test_options_come_from_the_signature() -> None:
-    assert list(head_options("mlp")) == ["hidden", "dropout"]
+    assert list(HEADS.options("mlp").model_fields) == ["type", "hidden", "dropout"]
     head = build_head({"type": "mlp", "hidden": 7, "dropout": 0.3}, 16, CLASSES[2], BERT)
     assert head.layers[0].out_features == 7
     assert dropout_of(head) == 0.3
@@ -49,10 +50,10 @@ def test_dropout_falls_back_to_the_model_and_then_to_the_backbone(name: str) -> 
     ("spec", "message"),
     [
         ("linaer", "unknown head 'linaer'.*Did you mean 'linear'"),
-        ({"type": "mlp", "hiden": 3}, r"model\.head\.hiden: unknown option.*Did you mean 'hidden'"),
+        ({"type": "mlp", "hiden": 3}, r"model\.head\.hiden: unknown key.*Did you mean 'hidden'"),
         ({"type": "mlp", "hidden": 0}, r"model\.head\.hidden: found 0"),
         ({"type": "linear", "dropout": 1.5}, r"model\.head\.dropout: found 1\.5"),
-        ({"hidden": 3}, "A head is a name"),
+        ({"hidden": 3}, "Allowed: a name, or a mapping with type"),
         (
             {"type": "vip", "variance_normalization": False, "gamma": 2.0},
             r"model\.head\.gamma: does nothing with variance_normalization: false",

@@ -86,9 +86,9 @@ def test_dropout_is_the_heads_own_unless_it_or_the_model_says_otherwise() -> Non
     ("options", "message"),
     [
         ({"widths": []}, r"model\.head\.widths: found \[\]"),
-        ({"widths": [3, 0]}, r"model\.head\.widths: found \[3, 0\]"),
+        ({"widths": [3, 0]}, r"model\.head\.widths\.1: found 0"),
         ({"filters": 0}, r"model\.head\.filters: found 0"),
-        ({"dropout": None}, r"model\.head\.dropout: found None"),
+        ({"dropout": None}, r"model\.head\.dropout: found nothing"),
     ],
 )
 def test_unusable_options_are_refused(options: dict[str, Any], message: str) -> None:

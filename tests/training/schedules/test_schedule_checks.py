@@ -44,12 +44,12 @@ def test_more_layers_than_there_are_cannot_be_frozen(tmp_path: Path) -> None:
 def test_a_step_without_any_task_is_refused(tmp_path: Path) -> None:
     schedules = [{"type": "enter", "task": task, "at": {"step": 2}} for task in tiny.TASKS]
     [said] = refused(tmp_path, schedules=schedules)
-    assert said == "schedules: no task takes part in step 0 (enter, enter, enter). Let one of them stay"
+    assert said == "schedules: no task takes part in step 0 (enter, enter, enter). Let one of them stay."
 
 
 def test_what_follows_evaluations_needs_them(tmp_path: Path) -> None:
     found = refused(tmp_path, schedules=[ALTERNATING, FEEDBACK], mixture={"learn": {"objective": "worst"}})
-    assert [said.split(":")[0] for said in found] == ["schedules.1"] + ["mixture.learn.objective"] * 3
+    assert [said.split(":")[0] for said in found] == ["schedules.1", "mixture.learn.objective"]
     assert "follows the validation loss of 'topic', which is never evaluated" in found[0]
     assert "Set training.eval_strategy" in found[0]
     some = {name: rows for name, rows in tiny.datasets().items() if name != "topic"}

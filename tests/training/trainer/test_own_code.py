@@ -100,10 +100,13 @@ def test_an_argument_that_no_trainer_has_is_refused_before_rows_are_read(tmp_pat
     ("sections", "said"),
     [
         ({"mixture": {"temprature": 2}}, r"^mixture\.temprature: unknown key .*Did you mean 'temperature'"),
-        ({"mixture": "uniform"}, r"^mixture: is a str\. Give a dictionary"),
-        ({"balancing": "uw"}, r"^balancing: is a str\. Give a dictionary, such as .*weighting"),
-        ({"schedules": {"type": "warmup", "task": "topic"}}, r"^schedules: is a dict\. Give a list"),
-        ({"schedules": "alternating"}, r"^schedules: is a str\. Give a list"),
+        ({"mixture": "uniform"}, r"^mixture: found 'uniform'\. Allowed: a mapping, such as"),
+        ({"balancing": "uw"}, r"^balancing: found 'uw'\. Allowed: a mapping, such as .*weighting"),
+        (
+            {"schedules": {"type": "warmup", "task": "topic"}},
+            r"^schedules: found {type: .*\. Allowed: a list",
+        ),
+        ({"schedules": "alternating"}, r"^schedules: found 'alternating'\. Allowed: a list"),
     ],
 )
 def test_a_section_of_another_shape_is_refused_before_rows_are_read(

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_mtl.data.learned_temperature import LOG_BOUNDS, LearnedTemperature, ascent
+from hf_mtl.data.learners.base import LEARNERS
+from hf_mtl.data.learners.temperature import LOG_BOUNDS, LearnedTemperature, ascent
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.errors import UserError
 
-CASES = json.loads((Path(__file__).parents[1] / "golden/sampler_learnable_tau_ascent.json").read_text())["cases"]
+CASES = json.loads((Path(__file__).parents[2] / "golden/sampler_learnable_tau_ascent.json").read_text())["cases"]
 SIZES = {"large": 8000, "middle": 1000, "small": 1000}
 
 
@@ -116,9 +117,9 @@ def test_its_state_continues_in_the_same_numbers() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"learn": {"objectiv": "dro"}}, "mixture.learn: unknown key 'objectiv'"),
+        ({"learn": {"objectiv": "dro"}}, "mixture.learn.objectiv: unknown key 'objectiv'"),
         ({"learn": {}, "temperature": 3.0}, "takes the place of mixture.temperature"),
-        ({"learn": {}, "anneal": {}}, "takes the place of mixture.temperature"),
+        ({"learn": {}, "anneal": {}}, "mixture.learn: takes the place of mixture.anneal"),
     ],
 )
 def test_a_mixture_learns_one_way(options: dict[str, Any], message: str) -> None:
@@ -153,7 +154,7 @@ def test_where_its_losses_come_from_is_in_the_state() -> None:
 
 def test_options_out_of_range_are_said_together() -> None:
     with pytest.raises(UserError) as caught:
-        LearnedTemperature(SIZES, objective="dor", penalty=-1.0, lr=0.0, every=0)  # type: ignore[arg-type]
+        LEARNERS.build({"objective": "dor", "penalty": -1.0, "lr": 0.0, "every": 0}, sizes=SIZES)
     keys = [mistake.key for mistake in caught.value.mistakes]
     assert keys == [f"mixture.learn.{name}" for name in ("objective", "penalty", "lr", "every")]
     assert "Did you mean 'dro'?" in str(caught.value)

@@ -1,4 +1,4 @@
-"""Recipe sections derived from the signatures of what they configure, so that every default lives once."""
+"""Models of options, derived from the signatures of what takes them, so that every default lives once."""
 
 import dataclasses
 import enum
@@ -9,12 +9,17 @@ import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import reduce
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from hf_mtl.errors import LARGEST, OnlyWith
 from hf_mtl.shown import hide_secrets
+
+OnlyWith: TypeAlias = Mapping[str, tuple[str, tuple[Any, ...]]]
+"""For an option of a component, another of its options and the values of it without which the first does nothing."""
+
+LARGEST = 2**32 - 1
+"""No option counts further."""
 
 _ENTRY = re.compile(r"^(\w+)\s*(?:\([^)]*\))?:\s+(.*)$")
 # No option counts further, and what reads one as 32 bits would fail in words of its own.
@@ -24,7 +29,12 @@ _CONTAINERS: tuple[Any, ...] = (dict, list, tuple, Mapping, Sequence)
 
 
 class Options(BaseModel):
-    """Keyword arguments for one callable, checked and frozen."""
+    """Hold keyword arguments for one callable, checked and frozen.
+
+    Attributes:
+        name_field: The field that says which callable it is, where it was chosen by name; empty otherwise.
+        only_with: Options that others leave without effect.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
     name_field: ClassVar[str] = ""
@@ -36,11 +46,23 @@ class Options(BaseModel):
     def __str__(self) -> str:
         return hide_secrets(super().__str__())
 
+    @property
+    def chosen(self) -> str:
+        """Name of what was chosen; empty where nothing is chosen by name."""
+        return str(getattr(self, self.name_field)) if self.name_field else ""
+
     def options(self) -> dict[str, Any]:
-        """What was set, as keyword arguments; the rest keeps the callable's own defaults."""
-        keys = [key for key in type(self).model_fields if key in self.model_fields_set and key != self.name_field]
-        values = ((key, getattr(self, key)) for key in keys)
-        return {key: value.options() if isinstance(value, Options) else value for key, value in values}
+        """Return what was set, as keyword arguments; the rest keeps the callable's own defaults."""
+        given = ((key, value) for key, value in self.settled().items() if key in self.model_fields_set)
+        return {key: value.written() if isinstance(value, Options) else value for key, value in given}
+
+    def settled(self) -> dict[str, Any]:
+        """Return all options with their values, as keyword arguments."""
+        return {key: getattr(self, key) for key in type(self).model_fields if key != self.name_field}
+
+    def written(self) -> dict[str, Any]:
+        """Return what was set as it is written, with the name."""
+        return self.model_dump(exclude_unset=True)
 
 
 def model_from_signature(
@@ -49,7 +71,7 @@ def model_from_signature(
     name: tuple[str, str] | None = None,
     lenient: bool = False,
     words: Mapping[str, Collection[str]] | None = None,
-    nested: Mapping[str, type[Options]] | None = None,
+    annotations: Mapping[str, Any] | None = None,
     ranges: Mapping[str, Mapping[str, float]] | None = None,
 ) -> type[Options]:
     """Derive a frozen model from what a callable takes.
@@ -63,7 +85,7 @@ def model_from_signature(
         name: A further required field and its only value, such as ``("type", "vip")``.
         lenient: Accept anything where an annotation is not a plain YAML type, instead of refusing.
         words: Further words that a field with closed choices takes.
-        nested: Models of arguments that are mappings, None where the argument may be None.
+        annotations: Types of arguments that the signature does not say as the model needs them.
         ranges: Limits of numbers whose annotation does not have them, such as ``{"ge": 1}``.
 
     Raises:
@@ -77,9 +99,9 @@ def model_from_signature(
     for key, hint, default, text in _arguments(target, exclude):
         more = tuple((words or {}).get(key, ()))
         annotation = _annotation(_within(hint, (ranges or {}).get(key, {})), more)
-        if nested and key in nested:
-            annotation = nested[key] | None
-        if not _is_plain(annotation):
+        if annotations and key in annotations:
+            annotation = annotations[key]
+        elif not _is_plain(annotation):
             if not lenient:
                 raise TypeError(f"{target.__qualname__}: a recipe cannot give '{key}: {hint}'; exclude it")
             annotation = Any

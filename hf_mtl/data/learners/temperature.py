@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hf_mtl.errors import Mistake, UserError, known
+from hf_mtl.data.learners.base import Learner, register
 
 Objective: TypeAlias = Literal["dro", "progress", "worst", "expected_loss"]
 Values = NDArray[np.float64]
@@ -59,7 +59,8 @@ def ascent(log_counts: Values, log_tau: Values, signal: Values, prior: Values, p
     return Ascent(p, value, gradient)
 
 
-class LearnedTemperature:
+@register("temperature")
+class LearnedTemperature(Learner):
     """One temperature per task, from 1, in [0.1, 5], by gradient ascent on what the tasks show.
 
     The draw of a row is discrete and the loss does not depend on the probabilities, so back-propagation gives a
@@ -80,9 +81,6 @@ class LearnedTemperature:
             proportional to p0 exp(a / lambda). 0 with ``expected_loss``.
         lr: Step size of log tau.
         every: Steps between two moves; a move happens at the next boundary of a window.
-
-    Raises:
-        UserError: If an option is out of range; all of them at once.
     """
 
     def __init__(
@@ -93,13 +91,11 @@ class LearnedTemperature:
         lr: Annotated[float, Field(gt=0)] = 0.05,
         every: Annotated[int, Field(ge=1)] = 50,
     ):
-        _check(objective, penalty, lr, every)
         self.tasks = list(sizes)
         self.objective = objective
         self.penalty = 0.0 if objective == "expected_loss" else penalty
         self.lr = lr
         self.every = every
-        self.from_validation = False  # whether losses are those of evaluations
         counts = np.array(list(sizes.values()), dtype=np.float64)
         self.log_counts = np.log(counts)
         self.prior = counts / counts.sum()
@@ -111,13 +107,27 @@ class LearnedTemperature:
         self.metric, self.first_metric = np.full(tasks, np.nan), np.full(tasks, np.nan)
         self.moved_at = 0
 
+    @property
+    def follows_metrics(self) -> bool:
+        """Whether it follows validation metrics."""
+        return self.objective == "worst"
+
+    @property
+    def first_move(self) -> int:
+        """The first step before which it may move a temperature."""
+        return self.every if self.objective == "worst" else max(self.every, REFERENCE_STEPS)
+
     def probabilities(self) -> Values:
-        """Probability of each task now, [T]."""
+        """Return the probability of each task now, [T]."""
         return ascent(self.log_counts, self.log_tau, np.zeros(len(self.tasks)), self.prior, 0.0).probabilities
 
     def temperatures(self) -> dict[str, float]:
-        """Temperature of each task now."""
+        """Return the temperature of each task now."""
         return dict(zip(self.tasks, np.exp(self.log_tau).tolist(), strict=True))
+
+    def gauges(self) -> dict[str, float]:
+        """Return the temperatures, as ``temperature/<task>``."""
+        return {f"temperature/{task}": value for task, value in self.temperatures().items()}
 
     def observe_losses(self, losses: Mapping[str, float]) -> None:
         """Learn the training losses of the tasks that a step had."""
@@ -182,18 +192,6 @@ class LearnedTemperature:
         for key in _ARRAYS:
             setattr(self, key, state[key].numpy().copy())
         self.moved_at, self.from_validation = int(state["moved_at"]), bool(state["from_validation"])
-
-
-def _check(objective: str, penalty: float, lr: float, every: int) -> None:
-    wrong = [
-        (objective not in get_args(Objective), "objective", objective, known(get_args(Objective), objective)),
-        (not penalty >= 0, "penalty", penalty, "Allowed: at least 0"),
-        (not lr > 0, "lr", lr, "Allowed: more than 0"),
-        (not every >= 1, "every", every, "Allowed: at least 1"),
-    ]
-    mistakes = [Mistake(f"mixture.learn.{key}", f"found {value!r}", text) for bad, key, value, text in wrong if bad]
-    if mistakes:
-        raise UserError(mistakes)
 
 
 _ARRAYS: Sequence[str] = ("log_tau", "fast", "slow", "count", "reference", "metric", "first_metric")

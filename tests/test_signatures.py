@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, ValidationError
 
-from hf_mtl.recipe.signatures import argument_texts, model_from_signature
+from hf_mtl.signatures import argument_texts, model_from_signature
 
 
 class Base:
@@ -157,7 +157,7 @@ def test_nested_sections_give_plain_dictionaries() -> None:
     def outer(anneal: dict[str, Any] | None = None) -> None:
         """Outer."""
 
-    section: Any = model_from_signature(outer, nested={"anneal": model_from_signature(inner)})
+    section: Any = model_from_signature(outer, annotations={"anneal": model_from_signature(inner) | None})
     assert section.model_validate_json('{"anneal": {"stop": 3}}').options() == {"anneal": {"stop": 3.0}}
     assert section.model_validate_json('{"anneal": null}').options() == {"anneal": None}
     with pytest.raises(ValidationError):

@@ -1,4 +1,4 @@
-"""Validation by pydantic, its errors in plain words: what was found, what is allowed."""
+"""Validates plain values by pydantic, and puts its errors in plain words: what was found, what is allowed."""
 
 import json
 import typing
@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hf_mtl.errors import Mistake, nearest
-from hf_mtl.recipe.bounds import MOST_MISTAKES
-from hf_mtl.recipe.yaml_source import KeyPath, describe, dotted
+from hf_mtl.plain import KeyPath, describe, dotted
+
+MOST_MISTAKES = 50
+"""So many mistakes of one section, or recipe, are said; nobody reads more."""
 
 M = TypeVar("M", bound=BaseModel)
 Error = dict[str, Any]
@@ -42,12 +44,12 @@ _LIMITS: dict[str, Callable[[dict[str, Any]], str]] = {
 
 
 def validate(model: type[M], data: Any, key: KeyPath, mistakes: list[Mistake]) -> M | None:
-    """Validate data that came from YAML; None if it is not valid.
+    """Validate plain values; None if they are not valid.
 
     Args:
-        model: What it should be.
+        model: What they should be.
         data: Plain values.
-        key: Key path of the data in the recipe.
+        key: Key path of the data in a recipe.
         mistakes: Receives what is wrong.
     """
     try:

@@ -1,0 +1,204 @@
+"""One door for what is chosen by name and has options: found, checked and built in the same way wherever it is named.
+
+A room declares a `Kind`. A component joins it with ``@KIND.register("name")``, in a module of the kind's package, all
+of which are imported before a name is looked up, or in any other module that is imported. Its keyword arguments are
+its options: names, types, ranges and defaults stand in its signature and nowhere else. What a signature cannot say
+the component refuses when it is built, by a `UserError` whose keys are its options.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, ClassVar, Generic, TypeVar, get_args
+
+from pydantic import Field, create_model
+
+from hf_mtl.errors import Mistake, UserError, known
+from hf_mtl.options import below, parse_options
+from hf_mtl.plain import describe, made_plain
+from hf_mtl.signatures import Options, model_from_signature
+
+T = TypeVar("T")
+C = TypeVar("C", bound=type)
+
+
+class Kind(Generic[T]):
+    """Keep the components of one kind by name.
+
+    Attributes:
+        every: All kinds, by what one of them is called.
+
+    Args:
+        word: What one of them is called, for messages, such as ``weighting``.
+        key: Dotted recipe key under which one is chosen.
+        package: The package whose modules register some.
+        field: The key of the name in a mapping of name and options.
+        told: Arguments that are no options, as the run gives them.
+        default: Name of the one that a mapping without a name means; empty: a name must be given.
+        error: The error of a wrong choice.
+    """
+
+    every: ClassVar[dict[str, "Kind[Any]"]] = {}
+
+    def __init__(
+        self,
+        word: str,
+        key: str,
+        package: str,
+        *,
+        field: str = "name",
+        told: Collection[str] = (),
+        default: str = "",
+        error: type[UserError] = UserError,
+    ):
+        self.word = word
+        self.key = key
+        self.package = package
+        self.field = field
+        self.told = tuple(told)
+        self.default = default
+        self.error = error
+        self._components: dict[str, type[T]] = {}
+        self._models: dict[str, type[Options]] = {}
+        self._complete = False
+        Kind.every[word] = self
+
+    # ---- The registry ----
+
+    def register(self, name: str) -> Callable[[C], C]:
+        """Make a component known under a name, which its class keeps as ``name``."""
+
+        def add(component: C) -> C:
+            setattr(component, "name", name)  # noqa: B010 - a class of any kind
+            self._components[name] = component
+            self._models.pop(name, None)
+            return component
+
+        return add
+
+    def names(self) -> list[str]:
+        """Return the names of all components, sorted."""
+        self._discover()
+        return sorted(self._components)
+
+    def __contains__(self, name: object) -> bool:
+        self._discover()
+        return name in self._components
+
+    def __getitem__(self, name: str) -> type[T]:
+        """Return the component of a name.
+
+        Raises:
+            UserError: If there is none of that name.
+        """
+        if name not in self:
+            raise self.error(self.unknown(name))
+        return self._components[name]
+
+    def unknown(self, name: str, key: str = "") -> Mistake:
+        """Say that a name is unknown, and of which kind it is where another one of the same section has it.
+
+        Args:
+            name: The name.
+            key: Where it was given; empty: the kind's own key.
+        """
+        hint = known(self.names(), name)
+        for other in Kind.every.values():
+            if other is not self and other.key.split(".")[0] == self.key.split(".")[0] and name in other:
+                hint += f" '{name}' is of the other family and belongs under {other.key}."
+        return Mistake(key or self.key, f"unknown {self.word} '{name}'", hint)
+
+    # ---- The door ----
+
+    def options(self, name: str) -> type[Options]:
+        """Return the model of a component's options, from its signature, and of its name.
+
+        Raises:
+            UserError: If there is no component of that name.
+        """
+        component = self[name]
+        if name not in self._models:
+            model = model_from_signature(component, exclude=self.told, name=(self.field, name))
+            self._models[name] = _with_implied_name(model) if name == self.default else model
+        return self._models[name]
+
+    def parse(self, spec: object, mistakes: list[Mistake], key: str = "") -> Options | None:
+        """Check a choice against the signature of what it names; None if it is not valid.
+
+        Args:
+            spec: A name, or a mapping of name and options; one that was parsed before comes back.
+            mistakes: Receives everything that is wrong.
+            key: Dotted key of the choice; empty: the kind's own.
+        """
+        if isinstance(spec, Options):
+            return spec
+        key = key or self.key
+        given = {self.field: spec} if isinstance(spec, str) else made_plain(spec)
+        name = given.get(self.field, self.default) if isinstance(given, dict) else None
+        if not isinstance(given, dict) or not isinstance(name, str) or not name:
+            mapping = "a mapping of options" if self.default else f"a mapping with {self.field} and its options"
+            remedy = f"Allowed: a name, or {mapping}. {known(self.names(), '')}"
+            mistakes.append(Mistake(key, f"found {describe(given)}", remedy))
+            return None
+        if name not in self:
+            mistakes.append(self.unknown(name, key))
+            return None
+        return parse_options(self.options(name), given, mistakes, key)
+
+    def build(self, spec: object, key: str = "", **told: Any) -> T:
+        """Build a component.
+
+        Args:
+            spec: A name, or a mapping of name and options, or what `parse` gave.
+            key: Dotted key of the choice, for messages; empty: the kind's own.
+            told: What the run says; arguments that the component does not take are left out.
+
+        Raises:
+            UserError: If anything is wrong with the choice; all of it at once.
+        """
+        mistakes: list[Mistake] = []
+        choice = self.parse(spec, mistakes, key)
+        if choice is None:
+            raise self.error(mistakes)
+        return self.make(choice.chosen, choice.options(), key, **told)
+
+    def make(self, name: str, options: Mapping[str, Any], key: str = "", **told: Any) -> T:
+        """Build a component from options that were checked, and move what it refuses itself to its key.
+
+        Args:
+            name: Its name.
+            options: Its options.
+            key: Dotted key of the choice, for messages; empty: the kind's own.
+            told: What the run says; arguments that the component does not take are left out.
+
+        Raises:
+            UserError: If the component refuses its options.
+        """
+        component, key = self[name], key or self.key
+        taken = inspect.signature(component).parameters
+        try:
+            return component(**{name: value for name, value in told.items() if name in taken}, **options)
+        except UserError as error:
+            raise self.error(below(item, key) for item in error.mistakes) from error
+        except ValueError as error:  # of components that are not ours
+            raise self.error(Mistake(key, f"'{name}': {error}")) from error
+
+    def _discover(self) -> None:
+        """Import the modules that register components."""
+        if not self._complete:
+            self._complete = True  # before, since they may ask for names while they are imported
+            for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
+                importlib.import_module(f"{self.package}.{module.name}")
+
+
+def _with_implied_name(model: type[Options]) -> type[Options]:
+    """The same model, whose name may be left out."""
+    field = model.model_fields[model.name_field]
+    implied: Any = (field.annotation, Field(get_args(field.annotation)[0], description=field.description))
+    name_field, only_with = model.name_field, model.only_with
+    found: type[Options] = create_model(
+        model.__name__, __base__=model, __doc__=model.__doc__, **{name_field: implied}
+    )
+    found.name_field, found.only_with = name_field, only_with
+    return found

@@ -1,0 +1,63 @@
+"""What a recipe knows of its run, for the sections to be checked against."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import hf_mtl.balancing as of_balancing
+import hf_mtl.data.mixture as of_mixture
+import hf_mtl.schedules as of_schedules
+from hf_mtl.recipe.schema import ModelSection
+from hf_mtl.signatures import Options
+from hf_mtl.tasks import Task
+
+
+@dataclass(frozen=True)
+class RecipeFacts:
+    """Say what is known before any model is built, for each section.
+
+    Args:
+        of_mixture: For the mixture.
+        of_balancing: For the balancing.
+        of_schedules: For the schedules.
+    """
+
+    of_mixture: of_mixture.Facts
+    of_balancing: of_balancing.Facts
+    of_schedules: of_schedules.Facts
+
+    @classmethod
+    def of(
+        cls, tasks: Mapping[str, Task | None], model: ModelSection | None, training: Options | None
+    ) -> "RecipeFacts":
+        """Collect the facts.
+
+        Args:
+            tasks: The tasks by name; None for one of which nothing can be said.
+            model: The model section; None: nothing is known of it.
+            training: The training section; None: nothing is known of it.
+        """
+        arguments = {} if training is None else training.options()
+        # Which tasks have validation rows is not known before the data are loaded.
+        nothing = training is not None and arguments.get("eval_strategy", "no") == "no"
+        evaluated = () if nothing else None
+        parts: dict[str, of_balancing.State] = {}
+        frozen = model is not None and _keeps_encoder_frozen(model, tasks)
+        if model is not None and model.lora in (None, False):
+            parts["adapters"] = "absent"
+        if frozen:
+            parts["all"] = "frozen"
+        names = list(tasks)
+        return cls(
+            of_mixture.Facts(names, evaluated),
+            of_balancing.Facts(names, bool(arguments.get("torch_compile")), parts),
+            of_schedules.Facts(names, evaluated, False if frozen else None),
+        )
+
+
+def _keeps_encoder_frozen(model: ModelSection, tasks: Mapping[str, Task | None]) -> bool:
+    heads = [task.head or model.head for task in tasks.values() if task is not None]
+    if model.freeze == "encoder" or not any(heads):
+        return model.freeze == "encoder"
+    from hf_mtl.modeling.choices import keeps_encoder_frozen  # takes seconds
+
+    return any(keeps_encoder_frozen(head) for head in heads)
