@@ -25,17 +25,25 @@ Words, one for each idea:
 """
 
 import importlib
+import pkgutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hf_mtl.arguments import MultiTaskTrainingArguments
     from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel
     from hf_mtl.recipe import load_recipe
-    from hf_mtl.tasks import Regression, SequenceClassification
+    from hf_mtl.task_types.regression import Regression as Regression
+    from hf_mtl.task_types.sequence_classification import SequenceClassification as SequenceClassification
     from hf_mtl.training import MultiTaskTrainer, run_recipe
 
 __version__ = "0.1.0"
 
+# A task type's file is called as its class, in other letters.
+_TASK_TYPES = {
+    item.name.title().replace("_", ""): f"hf_mtl.task_types.{item.name}"
+    for item in pkgutil.iter_modules([str(Path(__file__).parent / "task_types")])
+}
 _HOME = {
     "MultiTaskTrainer": "hf_mtl.training",
     "MultiTaskTrainingArguments": "hf_mtl.arguments",
@@ -43,8 +51,7 @@ _HOME = {
     "MultiTaskConfig": "hf_mtl.modeling",
     "load_recipe": "hf_mtl.recipe",
     "run_recipe": "hf_mtl.training",
-    "SequenceClassification": "hf_mtl.tasks",
-    "Regression": "hf_mtl.tasks",
+    **_TASK_TYPES,
 }
 
 __all__ = [
@@ -52,10 +59,9 @@ __all__ = [
     "MultiTaskModel",
     "MultiTaskTrainer",
     "MultiTaskTrainingArguments",
-    "Regression",
-    "SequenceClassification",
     "load_recipe",
     "run_recipe",
+    *_TASK_TYPES,
 ]
 
 

@@ -24,7 +24,7 @@ from hf_mtl.modeling.heads import available_heads
 from hf_mtl.recipe import load_recipe
 from hf_mtl.reporting.recipe_reference import recipe_reference, without_version
 from hf_mtl.schedules import available_schedules
-from hf_mtl.tasks import TASK_TYPES
+from hf_mtl.tasks import task_types
 from tests import tiny
 from tests.pages import PAGES, README, REFERENCE, ROOT, STUDIES, all_commands, is_pattern, lacks_target, words
 from tests.training import runs
@@ -62,7 +62,7 @@ def test_the_readme_is_short_and_its_first_screen_has_the_commands_and_a_recipe(
 
 def test_the_readme_names_all_that_can_be_chosen() -> None:
     rows = dict(re.findall(r"^\| (\w[\w ()]*) \| (.*) \|$", README.text, re.M))
-    of = {"heads": available_heads(), "schedules": available_schedules(), "metrics": METRICS, "tasks": TASK_TYPES}
+    of = {"heads": available_heads(), "schedules": available_schedules(), "metrics": METRICS, "tasks": task_types()}
     names = [(kind, name) for kind, found in of.items() for name in found]
     assert [(kind, name) for kind, name in names if not re.search(rf"\b{name}\b", rows[kind])] == []
     families = list(available().values())

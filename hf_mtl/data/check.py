@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from hf_mtl.data.columns import collect, name_count
 from hf_mtl.data.encoded import EncodedLabels, LabelledRows
-from hf_mtl.data.labels import encode_labels, resolve_task
+from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.split_names import rows_needed
 from hf_mtl.data.texts import check_texts
 from hf_mtl.errors import Mistake
@@ -33,7 +33,7 @@ def check_splits(
         return task, {}
     before = len(mistakes)
     with collect(mistakes):
-        task = resolve_task(task, name, filled)
+        task = task.resolve(name, filled)
     if len(mistakes) > before:
         # The labels cannot be read without the classes; the texts can.
         for split, dataset in filled.items():

@@ -1,40 +1,46 @@
 """Class names from the recipe, the dataset or the data; class ids from label columns."""
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Dataset
 
-from hf_mtl.data.class_names import ids_by_name, is_numbered, matches_names, odd_names, similar_names
+from hf_mtl.data.class_names import ids_by_name, is_numbered, matches_names, numbered_names, odd_names, similar_names
 from hf_mtl.data.class_values import UNLABELLED_IDS, ClassValues, read_class_values
 from hf_mtl.data.columns import name_count, name_rows, name_values
-from hf_mtl.data.encoded import NO_CLASS, EncodedLabels
+from hf_mtl.data.encoded import NO_CLASS
 from hf_mtl.data.found_classes import find_classes, plain_numbers
 from hf_mtl.errors import DataError, Mistake, known, name_classes
-from hf_mtl.tasks import SequenceClassification
+
+Labels: TypeAlias = list[str] | int | None  # as a recipe gives classes: their names, their number, or nothing
 
 
-def resolve_classes(task: SequenceClassification, name: str, splits: Mapping[str, Dataset]) -> SequenceClassification:
-    """Fill in the class names: the recipe's, else the dataset's ClassLabel, else the values found in the data.
+def resolve_classes(labels: Labels, column: str, name: str, splits: Mapping[str, Dataset]) -> list[str]:
+    """Name the classes: as the recipe does, else as the dataset's ClassLabel, else by the values found in the data.
+
+    Args:
+        labels: The recipe's.
+        column: The label column.
+        name: The task's name.
+        splits: The task's data.
 
     Raises:
         DataError: If the recipe's names contradict the dataset's, or the values do not tell the classes.
     """
     key = f"tasks.{name}.labels"
-    declared = declared_names(splits, task.label)
+    declared = declared_names(splits, column)
     if declared is not None:
-        return task.model_copy(update={"labels": _names_from_dataset(task, declared, key)})
-    if isinstance(task.labels, list):
-        return task
-    read = {
-        split: read_class_values(part, task.label, split, f"tasks.{name}.label") for split, part in splits.items()
-    }
-    return task.model_copy(update={"labels": find_classes(task, read, key)})
+        return _names_from_dataset(labels, declared, key)
+    if isinstance(labels, list):
+        return labels
+    read = {split: read_class_values(part, column, split, f"tasks.{name}.label") for split, part in splits.items()}
+    return find_classes(labels, column, read, key)
 
 
 def declared_names(splits: Mapping[str, Dataset], column: str) -> list[str] | None:
-    """Class names of the first split that declares them with a ClassLabel."""
+    """Give the class names of the first split that declares them with a ClassLabel."""
     for dataset in splits.values():
         feature = dataset.features[column]
         feature = getattr(feature, "feature", feature)
@@ -43,23 +49,31 @@ def declared_names(splits: Mapping[str, Dataset], column: str) -> list[str] | No
     return None
 
 
-def encode_classes(task: SequenceClassification, name: str, split: str, dataset: Dataset) -> EncodedLabels:
+def encode_classes(
+    names: list[str] | None, column: str, name: str, split: str, dataset: Dataset
+) -> tuple[np.ndarray, np.ndarray]:
     """Turn a label column into class ids.
 
     A value that is spelled as a class name is that class. Else integers are ids, and so are booleans, 0 and 1. A
     ClassLabel's ids are matched by name, so that datasets may number the same classes differently.
 
-    Shape:
-        values int64 [n], missing bool [n].
+    Args:
+        names: The classes in id order; None: they are not known, which is a mistake.
+        column: The label column.
+        name: The task's name.
+        split: The split's name.
+        dataset: Its rows.
+
+    Returns:
+        Class ids int64 [n] (`NO_CLASS` where missing), and which are missing, bool [n].
 
     Raises:
         DataError: If values are unknown strings, or numbers that are no class id.
     """
     key = f"tasks.{name}.label"
-    names = task.label_names
     if names is None:
         raise DataError(Mistake(f"tasks.{name}.labels", "the classes are not known", "Give labels."))
-    read = read_class_values(dataset, task.label, split, key)
+    read = read_class_values(dataset, column, split, key)
     by_name = matches_names(read, names)
     ids = ids_by_name(read, names) if by_name else read.numbers
     missing = read.missing
@@ -76,40 +90,44 @@ def encode_classes(task: SequenceClassification, name: str, split: str, dataset:
         mistakes.append(_unknown_label(read, outside, names, by_name, split, key))
     if mistakes:
         raise DataError(mistakes)
-    return EncodedLabels(np.where(missing, NO_CLASS, ids).astype(np.int64), missing)
+    return np.where(missing, NO_CLASS, ids).astype(np.int64), missing
 
 
-def class_notes(
-    task: SequenceClassification, name: str, train: Dataset, given: SequenceClassification | None = None
-) -> list[str]:
-    """What the user should know of how labels became classes.
+def found_notes(names: list[str], column: str, name: str) -> list[str]:
+    """Say what is odd about classes that were found in the data.
 
     Args:
-        task: The task, resolved.
-        name: Its name.
-        train: Its training rows.
-        given: The task as the recipe has it, whose names were meant; None: all of them were.
+        names: The classes in id order.
+        column: The label column.
+        name: The task's name.
     """
-    names = task.label_names or []
     notes = []
-    found = given is not None and not isinstance(given.labels, list)
-    for group in similar_names(names) if found else ():
+    for group in similar_names(names):
         shown = " beside ".join(repr(item) for item in group)
         notes.append(f"{name}: the classes {shown} differ only in blanks, case or coding, and are not the same.")
-    if words := odd_names(names) if found else []:
+    if words := odd_names(names):
         notes.append(
-            f"{name}: {name_values(words)} beside the numbers of '{task.label}' became "
+            f"{name}: {name_values(words)} beside the numbers of '{column}' became "
             f"{'a class' if len(words) == 1 else 'classes'} of {'its' if len(words) == 1 else 'their'} own; "
             "a row without a label has an empty field, or None."
         )
-    read = read_class_values(train, task.label, "train", f"tasks.{name}.label")
-    if read.names is None and isinstance(task.labels, list):
-        notes.extend(f"{name}: {text}" for text in _order_notes(read, names, task.label))
     return notes
 
 
+def order_notes(names: list[str], column: str, name: str, train: Dataset) -> list[str]:
+    """Say how booleans, and numbers out of their order, became classes that have names.
+
+    Args:
+        names: The classes in id order.
+        column: The label column.
+        name: The task's name.
+        train: Its training rows.
+    """
+    read = read_class_values(train, column, "train", f"tasks.{name}.label")
+    return [f"{name}: {text}" for text in _order_notes(read, names, column)] if read.names is None else []
+
+
 def _order_notes(read: ClassValues, names: list[str], column: str) -> list[str]:
-    """Say how booleans, and numbers out of their order, became classes."""
     by_name = matches_names(read, names)
     if read.truth and not by_name:
         return [f"the column '{column}' holds booleans: False is {names[0]!r}, True is {names[1]!r}."]
@@ -126,17 +144,17 @@ def _order_notes(read: ClassValues, names: list[str], column: str) -> list[str]:
     ]
 
 
-def _names_from_dataset(task: SequenceClassification, declared: list[str], key: str) -> list[str]:
-    given = task.label_names
-    if given is None:
+def _names_from_dataset(labels: Labels, declared: list[str], key: str) -> list[str]:
+    if labels is None:
         return declared
-    if isinstance(task.labels, list) and (set(given) < set(declared) or set(declared) < set(given)):
+    given = numbered_names(labels) if isinstance(labels, int) else labels
+    if isinstance(labels, list) and (set(given) < set(declared) or set(declared) < set(given)):
         return given  # labels go by name: those of the dataset that are meant, or more than it knows
     if len(given) != len(declared):
         found = f"{len(given)} labels, and the dataset has {len(declared)} classes"
         remedy = f"Its classes: {name_classes(declared)}. Name them, or those of them that are meant."
         raise DataError(Mistake(key, found, remedy))
-    if isinstance(task.labels, int):
+    if isinstance(labels, int):
         return declared
     if set(given) != set(declared) and not is_numbered(declared):
         remedy = f"The dataset's: {name_classes(declared)}. Leave labels out, or list the same names in any order."

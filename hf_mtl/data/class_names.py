@@ -14,13 +14,18 @@ from hf_mtl.data.columns import name_values
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
+def numbered_names(count: int) -> list[str]:
+    """Name classes of which the number alone is known: LABEL_0, LABEL_1, ..."""
+    return [f"LABEL_{index}" for index in range(count)]
+
+
 def is_numbered(names: Sequence[str]) -> bool:
-    """Whether names say no more than the ids: 0, 1, ... or LABEL_0, LABEL_1, ..."""
+    """Say whether names say no more than the ids: 0, 1, ... or LABEL_0, LABEL_1, ..."""
     return all(name in (str(index), f"LABEL_{index}") for index, name in enumerate(names))
 
 
 def matches_names(read: ClassValues, names: list[str]) -> bool:
-    """Whether a value names its class, rather than being its id."""
+    """Say whether a value names its class, rather than being its id."""
     if read.truth:
         return _names_truth(read, names)
     if read.texts is None:
@@ -32,7 +37,7 @@ def matches_names(read: ClassValues, names: list[str]) -> bool:
 
 
 def ids_by_name(read: ClassValues, names: list[str]) -> np.ndarray:
-    """Class id per row, -1 for an unknown one."""
+    """Give each row its class id, -1 for an unknown one."""
     if read.truth:
         return _truth_ids(read, names)
     if read.texts is None:
@@ -43,7 +48,7 @@ def ids_by_name(read: ClassValues, names: list[str]) -> np.ndarray:
 
 
 def is_number_column(read: ClassValues, names: list[str]) -> bool:
-    """Whether labels are numbers, also such as texts spell, that are none of the names."""
+    """Say whether labels are numbers, also such as texts spell, that are none of the names."""
     if read.texts is None:
         return True
     spelled = pc.unique(read.texts).drop_null().to_pylist()
@@ -51,7 +56,7 @@ def is_number_column(read: ClassValues, names: list[str]) -> bool:
 
 
 def mixed_names(names: list[str]) -> str:
-    """What is wrong with classes found in the data of which some are ids of the others; empty if nothing is."""
+    """Say what is wrong with classes found in the data of which some are ids of the others; empty if nothing is."""
     numbers = [name for name in names if _NUMBER.fullmatch(name)]
     words = [name for name in names if name not in numbers]
     if not numbers or not words or not {str(index) for index in range(len(words))}.issuperset(numbers):
@@ -60,7 +65,7 @@ def mixed_names(names: list[str]) -> str:
 
 
 def odd_names(names: Sequence[str]) -> list[str]:
-    """The words among classes that are the ids 0, 1, ... otherwise, such as NA for a missing one."""
+    """Find the words among classes that are the ids 0, 1, ... otherwise, such as NA for a missing one."""
     numbers = [name for name in names if _NUMBER.fullmatch(name)]
     words = [name for name in names if name not in numbers]
     ids = {str(index) for index in range(len(numbers))}
@@ -68,7 +73,7 @@ def odd_names(names: Sequence[str]) -> list[str]:
 
 
 def similar_names(names: Sequence[str]) -> list[list[str]]:
-    """Groups of names that differ only in blanks, in case, in how Unicode writes the same letters, or unseen."""
+    """Group names that differ only in blanks, in case, in how Unicode writes the same letters, or unseen."""
     groups: dict[str, list[str]] = {}
     for name in names:
         seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
@@ -78,7 +83,7 @@ def similar_names(names: Sequence[str]) -> list[list[str]]:
 
 
 def _names_truth(read: ClassValues, names: list[str]) -> bool:
-    """Whether booleans are named: by true or false, by how the texts are spelled, or by 1 and 0."""
+    """Say whether booleans are named: by true or false, by how the texts are spelled, or by 1 and 0."""
     spelled = set(pc.unique(read.texts).drop_null().to_pylist())
     return bool(spelled & set(names) or TRUTH & {name.strip().lower() for name in names}) or set(names) == {"0", "1"}
 
@@ -95,14 +100,14 @@ def _as_truth(name: str) -> bool | str:
 
 
 def _names_numbers(names: list[str]) -> bool:
-    """Whether names spell numbers, all of them or some that are not what the ids would be."""
+    """Say whether names spell numbers, all of them or some that are not what the ids would be."""
     if all(_NUMBER.fullmatch(name) for name in names):
         return True
     return any(number != index for number, index in _by_number(names).items())
 
 
 def _by_number(names: list[str]) -> dict[float, int]:
-    """Class ids by the numbers that names spell; of 1 and 01 the plain one is meant."""
+    """Give class ids by the numbers that names spell; of 1 and 01 the plain one is meant."""
     order: dict[float, int] = {}
     for index, name in enumerate(names):
         if not _NUMBER.fullmatch(name):

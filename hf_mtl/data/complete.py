@@ -102,7 +102,9 @@ def _lost_classes(task: Task, before: LabelledRows, after: LabelledRows) -> np.n
 
 
 def _moved_away(name: str, task: Task, lost: np.ndarray, before: LabelledRows, splits: str, seed: int) -> str:
-    count = name_count(int(np.isin(before.labels.values, lost).sum()))
+    counts = class_counts(task, before.labels)
+    assert counts is not None  # the task has classes
+    count = name_count(int(counts[lost].sum()))
     return (
         f"{name}: no row of class {name_ids(task, lost)} is left in train: {count} became {splits} (by a hash of the "
         f"text, seed {seed}). Another training.data_seed may keep some; a {splits} split in the data does."
@@ -117,7 +119,8 @@ def limit_rows(name: str, task: Task, train: LabelledRows, seed: int, notes: lis
             notes.append(f"{name}: stratify draws max_rows by class, and there is no max_rows; it is not used.")
         return train
     if task.stratify:
-        rows, how = stratified_rows(name, train.labels.values, task.max_rows, seed), "max_rows, stratified"
+        strata = task.strata(train.labels.values)
+        rows, how = stratified_rows(name, strata, task.max_rows, seed), "max_rows, stratified"
     else:
         rows, how = draw(total, task.max_rows, seed), "max_rows"
     drawn = train.select(rows)

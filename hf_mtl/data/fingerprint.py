@@ -23,5 +23,5 @@ class Fingerprint:
 def fingerprint(keys: TextKeys, labels: EncodedLabels) -> Fingerprint:
     """Hash the texts, or token ids, and the labels of a split."""
     digest = hashlib.blake2b(keys.contents.astype("<u8").tobytes(), digest_size=16)
-    digest.update(labels.values.astype("<i8" if labels.values.ndim == 1 else "<f8").tobytes())
+    digest.update(labels.values.astype("<f8" if labels.values.dtype.kind == "f" else "<i8").tobytes())
     return Fingerprint(len(keys.contents), digest.hexdigest())

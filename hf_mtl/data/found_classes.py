@@ -6,23 +6,23 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow.compute as pc
 
-from hf_mtl.data.class_names import is_number_column, mixed_names
+from hf_mtl.data.class_names import is_number_column, mixed_names, numbered_names
 from hf_mtl.data.class_values import UNLABELLED_IDS, ClassValues
 from hf_mtl.data.columns import name_values
 from hf_mtl.errors import DataError, Mistake
-from hf_mtl.tasks import SequenceClassification
 
 Values: TypeAlias = set[Any]  # strings or numbers, of one kind in a split
 
 
-def find_classes(task: SequenceClassification, read: Mapping[str, ClassValues], key: str) -> list[str]:
+def find_classes(number: int | None, column: str, read: Mapping[str, ClassValues], key: str) -> list[str]:
     """Name the classes that the splits hold.
 
     Strings become classes in sorted order, integers 0..max become LABEL_0..LABEL_max. Another split may have classes
     that train has not, if it shares some with train.
 
     Args:
-        task: The task, without class names.
+        number: How many classes the recipe says that there are; None: it does not.
+        column: The label column.
         read: The label column of each split.
         key: Recipe key for mistakes.
 
@@ -33,7 +33,10 @@ def find_classes(task: SequenceClassification, read: Mapping[str, ClassValues], 
     own = _distinct(train, read[train])
     everywhere = own | _beside(own, read, train)
     words = read[train].texts is not None
-    names = (_from_words if words else _from_numbers)(task, sorted(own), sorted(everywhere), key)
+    if words:
+        names = _from_words(number, sorted(own), sorted(everywhere), key)
+    else:
+        names = _from_numbers(number, column, sorted(own), sorted(everywhere), key)
     # Of the names that other splits bring, a number would not be told from an id.
     mistakes = _other_kinds(train, read, sorted(own) if words else names, key)
     if mistakes:
@@ -42,12 +45,12 @@ def find_classes(task: SequenceClassification, read: Mapping[str, ClassValues], 
 
 
 def plain_numbers(numbers: np.ndarray | list[float]) -> list[int | float]:
-    """Numbers as a reader writes them: 3, not 3.0."""
+    """Write numbers as a reader does them: 3, not 3.0."""
     return [int(number) if float(number).is_integer() else float(number) for number in numbers]
 
 
 def _distinct(split: str, values: ClassValues) -> Values:
-    """The labels of a split, each once."""
+    """Collect the labels of a split, each once."""
     if values.texts is not None:
         return set(pc.unique(values.texts).drop_null().to_pylist())
     numbers = set(np.unique(values.numbers[~values.missing]).tolist())
@@ -55,7 +58,7 @@ def _distinct(split: str, values: ClassValues) -> Values:
 
 
 def _beside(own: Values, read: Mapping[str, ClassValues], train: str) -> Values:
-    """The labels of the other splits, of those that share any with train: others mean something else by them."""
+    """Collect the labels of the splits that share any with train: others mean something else by them."""
     found: Values = set()
     for split, values in read.items():
         its = _distinct(split, values)
@@ -64,11 +67,11 @@ def _beside(own: Values, read: Mapping[str, ClassValues], train: str) -> Values:
     return found
 
 
-def _from_words(task: SequenceClassification, own: list[str], everywhere: list[str], key: str) -> list[str]:
+def _from_words(number: int | None, own: list[str], everywhere: list[str], key: str) -> list[str]:
     # A number that another split has beside words is an unknown label, and no class.
-    names = own if task.labels == len(own) or mixed_names(everywhere) else everywhere
-    if isinstance(task.labels, int) and task.labels != len(names):
-        found = f"labels is {task.labels}, and train has {len(own)} classes: {name_values(own, 20)}"
+    names = own if number == len(own) or mixed_names(everywhere) else everywhere
+    if number is not None and number != len(names):
+        found = f"labels is {number}, and train has {len(own)} classes: {name_values(own, 20)}"
         raise DataError(Mistake(key, found, "Give labels as a list of names."))
     if len(names) < 2:
         found = f"the classes found in train are only: {name_values(names) or 'none'}"
@@ -78,20 +81,20 @@ def _from_words(task: SequenceClassification, own: list[str], everywhere: list[s
     return names
 
 
-def _from_numbers(task: SequenceClassification, own: list[float], everywhere: list[float], key: str) -> list[str]:
-    if task.label_names is not None:
-        return task.label_names
+def _from_numbers(number: int | None, column: str, own: list[float], everywhere: list[float], key: str) -> list[str]:
+    if number is not None:
+        return numbered_names(number)
     counted = next((ids for ids in (everywhere, own) if len(ids) > 1 and ids == list(range(len(ids)))), None)
     if counted is None:
         shown = name_values(plain_numbers(own), 10) or "no values"
-        found = f"cannot tell the classes: train column '{task.label}' has {shown}"
+        found = f"cannot tell the classes: train column '{column}' has {shown}"
         remedy = "Give labels: their number when labels are ids 0, 1, ..., or the names (integers as strings)."
         raise DataError(Mistake(key, found, remedy))
-    return [f"LABEL_{index}" for index in range(len(counted))]
+    return numbered_names(len(counted))
 
 
 def _other_kinds(train: str, read: Mapping[str, ClassValues], names: list[str], key: str) -> list[Mistake]:
-    """A mistake per split that numbers the classes which train names, or names those which it numbers."""
+    """Make a mistake of each split that numbers the classes which train names, or names those which it numbers."""
     kinds = ("words", "numbers")
     numbered = {split: is_number_column(values, names) for split, values in read.items() if not values.missing.all()}
     return [

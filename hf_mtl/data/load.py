@@ -13,7 +13,6 @@ from hf_mtl.data.encoded import LabelledRows
 from hf_mtl.data.fingerprint import fingerprint
 from hf_mtl.data.formats import no_dataset, plain_rows
 from hf_mtl.data.gather import gather_splits
-from hf_mtl.data.labels import label_notes
 from hf_mtl.data.lines import with_lines
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.overlap import note_overlaps
@@ -83,7 +82,7 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
     task, checked = check_splits(name, given, gathered.splits, mistakes)
     located = [with_lines(item, gathered.parts) for item in mistakes]
     raise_all([_say_renumbered(item) for item in located] if gathered.renumbered else located)
-    notes = [*gathered.notes, *label_notes(task, name, checked["train"].dataset, given)]
+    notes = [*gathered.notes, *task.label_notes(name, checked["train"].dataset, given)]
     rows = {}
     for split, part in checked.items():
         if part.labels.missing.all():
@@ -158,7 +157,7 @@ def prepare_rows(name: str, task: Task, dataset: Dataset, split: str) -> Labelle
                 Mistake(f"tasks.{name}.label", f"none of {name_count(len(dataset), f'{split} row')} has a label")
             )
         raise_all(mistakes)
-        of_train = [*label_notes(task, name, part), *train_notes(name, task, labels)] if split == "train" else []
+        of_train = [*task.label_notes(name, part, None), *train_notes(name, task, labels)] if split == "train" else []
         checked = Checked(labels, tuple(of_train))
         remember(task, split, dataset, checked)
     say_notes(checked.notes)

@@ -8,7 +8,7 @@ from datasets import Dataset, Features
 
 from hf_mtl.data.columns import arrow_column, text_columns
 from hf_mtl.data.filters import filter_list
-from hf_mtl.tasks import DatasetSource, SequenceClassification, Task
+from hf_mtl.tasks import DatasetSource, Task
 
 # Blanks around a number are no part of it.
 _WHOLE = r"^\s*(0|-?[1-9]\d{0,17})\s*$"  # as a number is written: 007 is a word
@@ -36,38 +36,57 @@ def read_numbers(splits: Mapping[str, Dataset], task: Task, source: DatasetSourc
     for column in dict.fromkeys(columns):
         having = [split for split in splits if column in text_columns(splits[split])]
         values = {split: arrow_column(splits[split], column).cast(pa.string()) for split in having}
-        kind = _kind(list(values.values()), task, column in task.label_columns, column in filtered)
-        for split in having:
-            its_kind = kind or _kind_of_ids(values[split], task, column in task.label_columns)
-            if its_kind is not None:
-                typed[split] = _replaced(typed[split], column, _as_type(values[split], its_kind))
+        for split, kind in _types(values, task, column in task.label_columns, column in filtered).items():
+            typed[split] = _replaced(typed[split], column, _as_type(values[split], kind))
     return typed
 
 
-def _kind_of_ids(values: pa.Array, task: Task, label: bool) -> pa.DataType | None:
-    """The type of one split's class ids where other splits spell the names that the task gives; None: text."""
-    names = task.labels if label and isinstance(task, SequenceClassification) else None
-    if not isinstance(names, list) or values.null_count == len(values) or not _all_match([values], _WHOLE):
-        return None
+def _types(values: Mapping[str, pa.Array], task: Task, label: bool, filtered: bool) -> Mapping[str, pa.DataType]:
+    """Choose the type of a column by split; a split that is not there keeps its texts."""
+    if all(array.null_count == len(array) for array in values.values()):
+        return {}
+    return task.label_types(values, filtered) if label else number_types(values)
+
+
+def number_types(values: Mapping[str, pa.Array]) -> dict[str, pa.DataType]:
+    """Choose the type of a column of numbers or booleans, the same in all splits; none for one of words.
+
+    Args:
+        values: Its texts by split.
+    """
+    arrays = list(values.values())
+    for pattern, kind in ((_WHOLE, pa.int64()), (_NUMBER, pa.float64()), (_TRUTH, pa.bool_())):
+        if _all_match(arrays, pattern):
+            return dict.fromkeys(values, kind)
+    return {}
+
+
+def class_types(values: Mapping[str, pa.Array], names: list[str] | None, filtered: bool) -> dict[str, pa.DataType]:
+    """Choose the type of a column of classes by split: that of ids, where they are written as such.
+
+    Args:
+        values: Its texts by split.
+        names: The classes that the recipe names; None: it does not.
+        filtered: Whether a filter reads the column too.
+    """
+    kind = _class_kind(list(values.values()), names is not None, filtered)
+    if kind is not None:
+        return dict.fromkeys(values, kind)
+    if names is None:
+        return {}
+    return {split: pa.int64() for split, array in values.items() if _holds_ids(array, names)}
+
+
+def _holds_ids(values: pa.Array, names: list[str]) -> bool:
+    """Say whether one split has the ids of the classes that the others spell."""
+    if values.null_count == len(values) or not _all_match([values], _WHOLE):
+        return False
     # 8 is no id where a class is called 8.
     spelled = pc.unique(pc.utf8_trim_whitespace(values)).drop_null().to_pylist()
-    return None if set(spelled) & set(names) else pa.int64()
+    return not set(spelled) & set(names)
 
 
-def _kind(values: list[pa.Array], task: Task, label: bool, filtered: bool) -> pa.DataType | None:
-    """The type of a column with these values; None: text."""
-    if all(array.null_count == len(array) for array in values):
-        return None
-    if label and isinstance(task, SequenceClassification):
-        return _class_kind(values, task, filtered)
-    if _all_match(values, _WHOLE):
-        return pa.int64()
-    if _all_match(values, _NUMBER):
-        return pa.float64()
-    return pa.bool_() if _all_match(values, _TRUTH) else None
-
-
-def _class_kind(values: list[pa.Array], task: SequenceClassification, filtered: bool) -> pa.DataType | None:
+def _class_kind(values: list[pa.Array], named: bool, filtered: bool) -> pa.DataType | None:
     if _all_match(values, _WHOLE):
         return pa.int64()
     if _all_match(values, _WHOLE_FLOAT):  # ids of a column with missing values, as pandas writes them
@@ -76,7 +95,7 @@ def _class_kind(values: list[pa.Array], task: SequenceClassification, filtered: 
         return pa.bool_()
     # Fractions are classes only if somebody says so; codes such as 007 are.
     fractions = _all_match(values, _NUMBER) and not _any_match(values, _CODE)
-    return pa.float64() if fractions and not isinstance(task.labels, list) else None
+    return pa.float64() if fractions and not named else None
 
 
 def _all_match(values: list[pa.Array], pattern: str) -> bool:
@@ -97,7 +116,7 @@ def _as_type(array: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _replaced(dataset: Dataset, column: str, values: pa.Array) -> Dataset:
-    """A dataset with other values in a column, at its old place."""
+    """Put other values in a column, at its old place."""
     order = dataset.column_names
     feature = Features.from_arrow_schema(pa.schema({column: values.type}))[column]
     changed = dataset.remove_columns(column).add_column(column, values, feature=feature)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_mtl.data.carve import quintiles
 from hf_mtl.data.permutation import derive_key, permute
 
 
@@ -39,19 +38,18 @@ def class_quotas(counts: Sequence[int] | NDArray[np.integer], total: int) -> NDA
     return quotas
 
 
-def stratified_rows(name: str, labels: NDArray[np.number], total: int, seed: int) -> NDArray[np.int64]:
-    """Draw so many rows of one task, of each class its share, or of each fifth of the targets.
+def stratified_rows(name: str, strata: NDArray[np.integer], total: int, seed: int) -> NDArray[np.int64]:
+    """Draw so many rows of one task, of each stratum its share.
 
     Args:
         name: The task's name, by which tasks are drawn apart.
-        labels: Class ids int [n], or targets float [n, D].
+        strata: Stratum of each row, such as its class, int [n]; `Task.strata` gives it.
         total: Rows to draw, at most n.
         seed: Seed of the draw.
 
     Returns:
         Row numbers, ascending, [total].
     """
-    strata = labels if labels.ndim == 1 else quintiles(labels)
     values, members = np.unique(strata, return_inverse=True)
     counts = np.bincount(members.reshape(-1), minlength=len(values))
     # Stable, so that the rows of a class stay in their order: what a key draws depends on it.

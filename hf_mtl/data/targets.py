@@ -1,5 +1,7 @@
 """Regression targets from number columns."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,31 +17,35 @@ from hf_mtl.data.columns import (
     plain_values,
     say_type,
 )
-from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.errors import DataError, Mistake
-from hf_mtl.tasks import Regression
 
 
-def encode_targets(task: Regression, name: str, split: str, dataset: Dataset) -> EncodedLabels:
+def encode_targets(columns: Sequence[str], name: str, split: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Read the target columns of a split; a row without one of its targets is missing.
 
-    Shape:
-        values float64 [n, D], missing bool [n].
+    Args:
+        columns: The D target columns.
+        name: The task's name.
+        split: The split's name.
+        dataset: Its rows.
+
+    Returns:
+        Targets float64 [n, D] (NaN where missing), and which rows are missing, bool [n].
 
     Raises:
         DataError: If a column holds no numbers, or NaN or infinite ones. A missing target is None: NaN comes from
             a computation that went wrong, and dropping it would hide that. Only in ``test``, whose rows are not
             dropped, it means a row to predict.
     """
-    columns, mistakes = [], []
-    for column in task.label_columns:
+    found, mistakes = [], []
+    for column in columns:
         values, mistake = _read(dataset, column, split, f"tasks.{name}.label")
-        columns.append(values)
+        found.append(values)
         mistakes.extend(mistake)
     if mistakes:
         raise DataError(mistakes)
-    targets = np.stack(columns, axis=1)
-    return EncodedLabels(targets, np.isnan(targets).any(axis=1))
+    targets = np.stack(found, axis=1)
+    return targets, np.isnan(targets).any(axis=1)
 
 
 def _read(dataset: Dataset, column: str, split: str, key: str) -> tuple[np.ndarray, list[Mistake]]:

@@ -1,27 +1,34 @@
 """What the training rows of a task cannot teach: classes that they lack, and labels that are all the same."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from hf_mtl.data.columns import name_count
 from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.errors import name_classes
-from hf_mtl.tasks import SequenceClassification, Task
+from hf_mtl.tasks import Task
 
 _MOST_NAMED = 20
 
 
 def class_counts(task: Task, labels: EncodedLabels) -> np.ndarray | None:
-    """Rows of each class, int [C]; None for a task without classes."""
-    if not isinstance(task, SequenceClassification):
-        return None
-    return np.bincount(labels.values[~labels.missing], minlength=task.num_outputs)
+    """Count the rows of each class, int [C]; None for a task without classes."""
+    return task.class_counts(labels.values[~labels.missing])
 
 
 def name_ids(task: Task, ids: np.ndarray) -> str:
-    """The names of some classes, quoted; of very many the first ones."""
-    names: list[str] = getattr(task, "label_names", None) or []
+    """Name some classes of a task, quoted; of very many the first ones."""
+    return name_some(task.label_names or [], ids)
+
+
+def name_some(names: Sequence[str], ids: np.ndarray) -> str:
+    """Name some classes, quoted; of very many the first ones.
+
+    Args:
+        names: The names of all classes.
+        ids: Which are meant.
+    """
     return name_classes([f"'{names[index]}'" for index in ids], _MOST_NAMED)
 
 
@@ -33,16 +40,37 @@ def train_notes(name: str, task: Task, labels: EncodedLabels) -> list[str]:
         task: The task, resolved.
         labels: The labels of its training rows.
     """
-    counts = class_counts(task, labels)
-    if counts is None:
-        return [f"{name}: {note}" for note in _constant_targets(task, labels)]
+    return [f"{name}: {note}" for note in task.train_notes(labels.values[~labels.missing])]
+
+
+def absent_notes(names: Sequence[str], counts: np.ndarray) -> list[str]:
+    """Say which classes the training rows cannot teach.
+
+    Args:
+        names: The classes in id order.
+        counts: Training rows of each, int [C].
+    """
     present = np.flatnonzero(counts)
     if len(present) == 1:
-        return [f"{name}: every train row is of class {name_ids(task, present)}; there is nothing to learn."]
+        return [f"every train row is of class {name_some(names, present)}; there is nothing to learn."]
     absent = np.flatnonzero(counts == 0)
     if not len(absent):
         return []
-    return [f"{name}: train has no row of class {name_ids(task, absent)}, which cannot be learned."]
+    return [f"train has no row of class {name_some(names, absent)}, which cannot be learned."]
+
+
+def constant_notes(columns: Sequence[str], targets: np.ndarray) -> list[str]:
+    """Say which targets are the same in every training row.
+
+    Args:
+        columns: The D target columns.
+        targets: Float [n, D].
+    """
+    return [
+        f"the target '{column}' is {targets[0, index]:g} in every train row; there is nothing to learn."
+        for index, column in enumerate(columns)
+        if np.ptp(targets[:, index]) == 0
+    ]
 
 
 def split_notes(name: str, task: Task, labels: Mapping[str, EncodedLabels]) -> list[str]:
@@ -70,11 +98,3 @@ def split_notes(name: str, task: Task, labels: Mapping[str, EncodedLabels]) -> l
         unused = name_ids(task, np.flatnonzero(nowhere))
         notes.append(f"{name}: no split has a row of class {unused}; labels may leave it out.")
     return notes
-
-
-def _constant_targets(task: Task, labels: EncodedLabels) -> Iterator[str]:
-    """A note per regression target that is the same in every row."""
-    values = labels.values[~labels.missing]
-    for index, column in enumerate(task.label_columns):
-        if np.ptp(values[:, index]) == 0:
-            yield f"the target '{column}' is {values[0, index]:g} in every train row; there is nothing to learn."

@@ -16,18 +16,18 @@ from hf_mtl.evaluation.foreign import Trust, foreign_mistakes
 from hf_mtl.evaluation.keys import headline_keys, metric_keys, score_keys
 from hf_mtl.evaluation.loading import load_metric
 from hf_mtl.evaluation.notes import score_notes
-from hf_mtl.evaluation.outputs import ClassOutputs, wants_logits
-from hf_mtl.evaluation.registry import available_metrics, greater_is_better, metric_task_types
+from hf_mtl.evaluation.outputs import ClassOutputs, PlainOutputs, wants_logits
+from hf_mtl.evaluation.registry import available_metrics, greater_is_better, suited_metrics
 from hf_mtl.evaluation.scores import score_task
-from hf_mtl.evaluation.trial import perfect_outputs, try_metrics
-from hf_mtl.evaluation.undefined import absent_classes, undefined_metrics
+from hf_mtl.evaluation.trial import try_metrics
+from hf_mtl.evaluation.undefined import undefined_metrics
 
 __all__ = [
     "ClassOutputs",
     "DeltaP",
+    "PlainOutputs",
     "ReliabilityBins",
     "Trust",
-    "absent_classes",
     "aggregate",
     "available_metrics",
     "baseline_outputs",
@@ -43,12 +43,11 @@ __all__ = [
     "load_metric",
     "lower_is_better",
     "metric_keys",
-    "metric_task_types",
-    "perfect_outputs",
     "reliability_bins",
     "score_keys",
     "score_notes",
     "score_task",
+    "suited_metrics",
     "task_score",
     "try_metrics",
     "undefined_metrics",

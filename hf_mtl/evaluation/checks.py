@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from hf_mtl.errors import Mistake, known
 from hf_mtl.evaluation.foreign import Trust, needed_trust
 from hf_mtl.evaluation.keys import metric_keys, score_keys
-from hf_mtl.evaluation.registry import LOOK_ALIKE, METRICS, available_metrics, direction_unknown
-from hf_mtl.tasks import MetricSpec, Regression, SequenceClassification, Task
+from hf_mtl.evaluation.registry import LOOK_ALIKE, METRICS, direction_unknown, suited_metrics
+from hf_mtl.tasks import MetricSpec, Task
 
 
 def check_metrics(tasks: Mapping[str, Task]) -> list[Mistake]:
@@ -42,8 +42,7 @@ def _of_task(key: str, task: Task) -> Iterator[Mistake]:
             if count > 1:
                 yield Mistake(key, f"{count} scores are called '{name}'", "Leave out a metric, or rename a column")
     if not any(_higher_is_better(spec) for spec in task.metrics):
-        suited = [name for name in available_metrics() if task.type in METRICS[name].task_types]
-        better = ", ".join(name for name in suited if METRICS[name].greater_is_better)
+        better = ", ".join(name for name in suited_metrics(task) if METRICS[name].greater_is_better)
         found = ", ".join(spec.name for spec in task.metrics) or "none"
         yield Mistake(
             key,
@@ -64,22 +63,17 @@ def _of_metric(key: str, task: Task, spec: MetricSpec) -> Iterator[Mistake]:
             yield direction_unknown(key, spec)
         elif _looks_misspelt(spec.name):
             yield Mistake(key, f"unknown metric '{spec.name}'", known(METRICS, spec.name))
-    elif task.type not in entry.task_types:
-        suited = [name for name in available_metrics() if task.type in METRICS[name].task_types]
+    elif entry.outputs != task.outputs_are:
         problem = f"the metric '{spec.name}' cannot score a task of type {task.type}"
-        yield Mistake(key, problem, known(suited, spec.name, what=f"Metrics of {task.type}"))
+        yield Mistake(key, problem, known(suited_metrics(task), spec.name, what=f"Metrics of {task.type}"))
     elif spec.greater_is_better not in (None, entry.greater_is_better):
         direction = "more" if entry.greater_is_better else "less"
         yield Mistake(
             key, f"greater_is_better: {spec.greater_is_better} for '{spec.name}'", f"Here {direction} is better"
         )
-    if spec.name == "mse_z" and isinstance(task, Regression) and not task.standardize:
-        remedy = "Only a standardised task stores the training targets' spread; use mse"
-        yield Mistake(key, "mse_z with standardize: false", remedy)
+    yield from task.metric_mistakes(key, spec)
     if spec.labels is not None and spec.name != "f1":
         yield Mistake(key, f"labels given for '{spec.name}'", "Only f1 takes labels")
-    elif spec.name == "f1" and isinstance(task, SequenceClassification) and task.label_names is not None:
-        yield from f1_mistakes(key, spec, task.label_names)
 
 
 def _looks_misspelt(name: str) -> bool:
@@ -89,7 +83,7 @@ def _looks_misspelt(name: str) -> bool:
 
 
 def f1_mistakes(key: str, spec: MetricSpec, names: list[str]) -> Iterator[Mistake]:
-    """What is wrong with the classes that an f1 averages over.
+    """Find what is wrong with the classes that an f1 averages over.
 
     Args:
         key: Recipe key of the task's metrics.

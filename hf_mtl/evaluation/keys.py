@@ -29,13 +29,12 @@ def _with_classes(stem: str, spec: MetricSpec) -> str:
 def score_keys(task: Task) -> list[tuple[str, MetricSpec | None]]:
     """Name of every score of a task and the metric that it belongs to; None: the loss.
 
-    Where there are several targets, each has a score of its own beside their mean. Names are different where
+    Where outputs are scored apart, each has a score of its own beside their mean. Names are different where
     `check_metrics` finds nothing.
     """
-    targets = task.label_columns if len(task.label_columns) > 1 else []
     found: list[tuple[str, MetricSpec | None]] = [("loss", None)]
     for key, spec in metric_keys(task).items():
-        found += [(name, spec) for name in (key, *(f"{key}_{target}" for target in targets))]
+        found += [(name, spec) for name in (key, *(f"{key}_{target}" for target in task.scored_apart))]
     return found
 
 

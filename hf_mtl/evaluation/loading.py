@@ -3,32 +3,18 @@
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
 
 from hf_mtl.caches import refuse_cache
 from hf_mtl.errors import DataError, Mistake, known
-from hf_mtl.evaluation.checks import f1_mistakes
 from hf_mtl.evaluation.foreign import Trust, foreign_mistake
 from hf_mtl.evaluation.registry import METRICS
 from hf_mtl.progress import no_bars
-from hf_mtl.tasks import MetricSpec, SequenceClassification, Task
-
-
-class Scorer(Protocol):
-    """What `load_metric` returns: an `evaluate.Metric` of ours, or one of `evaluate` in the same dress."""
-
-    key: str
-    wants_probabilities: bool
-
-    def compute(self, **inputs: Any) -> dict[str, float]:
-        """Values by name, the first named ``key``.
-
-        Args:
-            inputs: ``references``, and ``predictions`` or (if probabilities are wanted) ``prediction_scores``.
-        """
+from hf_mtl.tasks import MetricSpec, Task
+from hf_mtl.tasks.scoring import Metric
 
 
 def load_metric(
@@ -37,7 +23,7 @@ def load_metric(
     statistics: Mapping[str, Sequence[float]] | None = None,
     key: str = "metrics",
     trust: Trust = Trust.CANONICAL,
-) -> Scorer:
+) -> Metric:
     """Build one of our metrics for a task, or else load it with `evaluate.load`.
 
     Args:
@@ -56,37 +42,11 @@ def load_metric(
         if mistake := foreign_mistake(key, spec, trust):
             raise DataError(mistake)
         return ExternalMetric(spec, task, key)
-    if task.type not in entry.task_types:
+    if entry.outputs != task.outputs_are:
         raise DataError(Mistake(key, f"the metric '{spec.name}' cannot score a task of type {task.type}"))
-    module = importlib.import_module(f"hf_mtl.evaluation.metrics.{entry.module}")
-    metric: Scorer = getattr(module, entry.class_name)(**_options(spec, task, statistics, key))
+    module = importlib.import_module(entry.module, "hf_mtl.evaluation.metrics")
+    metric: Metric = getattr(module, entry.class_name)(**task.metric_options(spec, statistics or {}, key))
     return metric
-
-
-def _options(
-    spec: MetricSpec, task: Task, statistics: Mapping[str, Sequence[float]] | None, key: str
-) -> dict[str, Any]:
-    if isinstance(task, SequenceClassification):
-        options: dict[str, Any] = {"num_classes": task.num_outputs}
-        if spec.name == "f1":
-            options["labels"] = _class_ids(spec, task, key)
-        return options
-    options = {"target_names": task.label_columns}
-    if spec.name == "mse_z":
-        if statistics is None:
-            remedy = "They are stored with a model whose task has standardize: true; use mse otherwise"
-            raise DataError(Mistake(key, "mse_z without the training targets' statistics", remedy))
-        options["target_std"] = statistics["std"]
-    return options
-
-
-def _class_ids(spec: MetricSpec, task: SequenceClassification, key: str) -> list[int] | None:
-    names = task.label_names or []
-    if mistakes := list(f1_mistakes(key, spec, names)):
-        raise DataError(mistakes)
-    if spec.labels is None:
-        return None
-    return [names.index(label) if isinstance(label, str) else label for label in spec.labels]
 
 
 _LOADED: dict[str, Any] = {}
@@ -121,7 +81,7 @@ class ExternalMetric:
 
     def __init__(self, spec: MetricSpec, task: Task, recipe_key: str):
         self.spec, self.recipe_key, self.key = spec, recipe_key, PurePath(spec.name).stem
-        self.target_names = task.label_columns
+        self.output_names = task.scored_apart
         try:
             self.metric = _load(spec.name)
         except Exception as error:  # whatever the Hub, the cache or the metric's own imports raise
@@ -146,7 +106,7 @@ class ExternalMetric:
             return {self.key: self._value(columns)}
         targets = range(columns["references"].shape[1])
         values = [self._value({name: value[:, target] for name, value in columns.items()}) for target in targets]
-        return per_target(self.key, values, self.target_names)
+        return per_target(self.key, values, self.output_names)
 
     def _value(self, inputs: dict[str, np.ndarray]) -> float:
         try:

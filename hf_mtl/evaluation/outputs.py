@@ -1,7 +1,8 @@
-"""What is kept of a classification head's outputs to score them: no more than the task's metrics want."""
+"""What is kept of a head's outputs to score them: no more than the task's metrics want."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,14 +33,14 @@ class ClassOutputs:
 
     @classmethod
     def of(cls, outputs: "np.ndarray | ClassOutputs") -> "ClassOutputs":
-        """The outputs of logits [n, C], or as they are."""
+        """Make the outputs of logits [n, C], or leave them as they are."""
         if isinstance(outputs, ClassOutputs):
             return outputs
         return cls(outputs.argmax(axis=1), broken_rows(outputs), outputs)
 
     @classmethod
     def gathered(cls, batches: Iterable[np.ndarray], whole: bool) -> "ClassOutputs":
-        """The outputs of the logits of one batch of rows after another.
+        """Make the outputs of the logits of one batch of rows after another.
 
         Args:
             batches: Logits of some rows each.
@@ -54,8 +55,27 @@ class ClassOutputs:
         return cls(np.concatenate(predicted), broken, np.concatenate(kept) if whole else None)
 
 
+@dataclass(frozen=True, eq=False)
+class PlainOutputs:
+    """Outputs that are scored as they are.
+
+    Args:
+        values: The outputs, [n, C].
+    """
+
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def broken(self) -> int:
+        """Rows with an output that is not finite."""
+        return broken_rows(self.values)
+
+
 def wants_logits(task: Task) -> bool:
-    """Whether a metric of a task wants more than the predicted classes, as one that is not ours may."""
+    """Say whether a metric of a task wants more than the predicted classes, as one that is not ours may."""
     return any(spec.name not in METRICS or METRICS[spec.name].wants_probabilities for spec in task.metrics)
 
 
@@ -66,14 +86,14 @@ def broken_rows(outputs: np.ndarray) -> int:
 
 
 def pieces(values: np.ndarray) -> Iterator[np.ndarray]:
-    """Some rows after others of an array [n, C]: views of about `ELEMENTS` numbers."""
+    """Cut an array [n, C] into rows after others: views of about `ELEMENTS` numbers."""
     rows = max(1, ELEMENTS // max(1, values.shape[1]))
     for start in range(0, len(values), rows):
         yield values[start : start + rows]
 
 
 def probabilities(logits: np.ndarray) -> NDArray[np.float64]:
-    """Softmax of each row in float64, [n, C]; for a few rows, or metrics that cannot do with less."""
+    """Compute the softmax of each row in float64, [n, C]; for a few rows, or metrics that cannot do with less."""
     values = np.asarray(logits, dtype=np.float64)
     powers = np.exp(values - values.max(axis=1, keepdims=True))
     found: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
@@ -81,7 +101,7 @@ def probabilities(logits: np.ndarray) -> NDArray[np.float64]:
 
 
 def class_probabilities(logits: np.ndarray) -> Iterator[NDArray[np.float64]]:
-    """The probability of one class after another, [n] each, to the bits of `probabilities`."""
+    """Give the probability of one class after another, [n] each, to the bits of `probabilities`."""
     largest = logits.max(axis=1).astype(np.float64)
     total = np.concatenate([np.exp(part - part.max(axis=1, keepdims=True)).sum(axis=1) for part in _exact(logits)])
     for index in range(logits.shape[1]):
@@ -89,6 +109,6 @@ def class_probabilities(logits: np.ndarray) -> Iterator[NDArray[np.float64]]:
 
 
 def _exact(logits: np.ndarray) -> Iterator[NDArray[np.float64]]:
-    """The pieces of an array in float64."""
+    """Give the pieces of an array in float64."""
     for part in pieces(logits):
         yield part.astype(np.float64)

@@ -6,42 +6,57 @@ The table repeats what the classes say, because importing one of them imports `e
 from typing import NamedTuple
 
 from hf_mtl.errors import DataError, Mistake, known
-from hf_mtl.tasks import MetricSpec
+from hf_mtl.tasks import MetricSpec, Task
 
 
 class Entry(NamedTuple):
-    """One line of the table: module and class of a metric, and what must be known without importing it."""
+    """One line of the table: module and class of a metric, and what must be known without importing it.
+
+    A module that begins with a dot is one of `hf_mtl.evaluation.metrics`. ``outputs`` is what the metric scores, as
+    tasks say it in ``outputs_are``.
+    """
 
     module: str
     class_name: str
-    task_types: frozenset[str]
+    outputs: str
     greater_is_better: bool = True
     wants_probabilities: bool = False
 
 
-_CLASSES = frozenset({"sequence_classification"})
-_VALUES = frozenset({"regression"})
+_CLASSES = "classes"
+_VALUES = "values"
 
 METRICS: dict[str, Entry] = {
-    "accuracy": Entry("accuracy", "Accuracy", _CLASSES),
-    "f1": Entry("f1", "F1", _CLASSES),
-    "f1_macro": Entry("f1", "F1Macro", _CLASSES),
-    "f1_micro": Entry("f1", "F1Micro", _CLASSES),
-    "recall_macro": Entry("recall_macro", "RecallMacro", _CLASSES),
-    "matthews": Entry("matthews", "Matthews", _CLASSES),
-    "auroc_macro": Entry("auroc_macro", "AurocMacro", _CLASSES, wants_probabilities=True),
-    "ece": Entry("ece", "ECE", _CLASSES, greater_is_better=False, wants_probabilities=True),
-    "pearson": Entry("correlation", "Pearson", _VALUES),
-    "spearman": Entry("correlation", "Spearman", _VALUES),
-    "r2": Entry("r2", "R2", _VALUES),
-    "mse": Entry("squared_error", "MSE", _VALUES, greater_is_better=False),
-    "mse_z": Entry("squared_error", "MSEZ", _VALUES, greater_is_better=False),
-    "rmse": Entry("squared_error", "RMSE", _VALUES, greater_is_better=False),
-    "mae": Entry("mae", "MAE", _VALUES, greater_is_better=False),
+    "accuracy": Entry(".accuracy", "Accuracy", _CLASSES),
+    "f1": Entry(".f1", "F1", _CLASSES),
+    "f1_macro": Entry(".f1", "F1Macro", _CLASSES),
+    "f1_micro": Entry(".f1", "F1Micro", _CLASSES),
+    "recall_macro": Entry(".recall_macro", "RecallMacro", _CLASSES),
+    "matthews": Entry(".matthews", "Matthews", _CLASSES),
+    "auroc_macro": Entry(".auroc_macro", "AurocMacro", _CLASSES, wants_probabilities=True),
+    "ece": Entry(".ece", "ECE", _CLASSES, greater_is_better=False, wants_probabilities=True),
+    "pearson": Entry(".correlation", "Pearson", _VALUES),
+    "spearman": Entry(".correlation", "Spearman", _VALUES),
+    "r2": Entry(".r2", "R2", _VALUES),
+    "mse": Entry(".squared_error", "MSE", _VALUES, greater_is_better=False),
+    "mse_z": Entry(".squared_error", "MSEZ", _VALUES, greater_is_better=False),
+    "rmse": Entry(".squared_error", "RMSE", _VALUES, greater_is_better=False),
+    "mae": Entry(".mae", "MAE", _VALUES, greater_is_better=False),
 }
+
 
 LOOK_ALIKE = frozenset({"mape", "mase", "mauve", "pearsonr", "smape", "spearmanr"})
 """Metrics of `evaluate` whose names could be misspelt names of ours."""
+
+
+def register_metric(name: str, entry: Entry) -> None:
+    """Make a metric known, as one of hf_mtl's own is.
+
+    Raises:
+        ValueError: If another metric has the name.
+    """
+    if METRICS.setdefault(name, entry) != entry:
+        raise ValueError(f"a metric '{name}' is registered already: {METRICS[name].class_name}")
 
 
 def available_metrics() -> list[str]:
@@ -49,15 +64,9 @@ def available_metrics() -> list[str]:
     return sorted(METRICS)
 
 
-def metric_task_types(name: str) -> frozenset[str]:
-    """Types of task that a metric of ours can score.
-
-    Raises:
-        DataError: If the metric is not one of ours.
-    """
-    if name not in METRICS:
-        raise DataError(Mistake("metrics", f"unknown metric '{name}'", known(METRICS, name)))
-    return METRICS[name].task_types
+def suited_metrics(task: Task) -> list[str]:
+    """Names of our metrics that can score a task, sorted."""
+    return [name for name in available_metrics() if METRICS[name].outputs == task.outputs_are]
 
 
 def greater_is_better(spec: MetricSpec) -> bool:

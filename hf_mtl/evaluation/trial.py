@@ -1,7 +1,6 @@
 """Metrics that are not ours are loaded and tried before anything is trained: theirs is code that may fail."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.evaluation.foreign import Trust
@@ -35,24 +34,9 @@ def try_metrics(
         forget_loaded(spec.name)  # the script may be another by now
         alone = task.model_copy(update={"metrics": [spec]})
         try:
-            score_task(alone, name, perfect_outputs(task, labels), labels, None, trust)
+            score_task(alone, name, task.perfect_outputs(labels), labels, None, trust)
         except DataError as error:
             mistakes += error.mistakes
         else:
             tried.add((name, spec.name))
     return mistakes
-
-
-def perfect_outputs(task: Task, labels: np.ndarray) -> NDArray[np.float32]:
-    """The outputs of a model that is always right, with which every metric is defined that can be on these rows.
-
-    Args:
-        task: The task, its classes known.
-        labels: Class ids [n], or targets [n, D].
-
-    Returns:
-        Logits [n, C], or predictions [n, D].
-    """
-    if task.kind == "regression":
-        return np.array(labels, dtype=np.float32).reshape(len(labels), -1)
-    return 10 * np.eye(task.num_outputs, dtype=np.float32)[labels]

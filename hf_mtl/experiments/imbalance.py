@@ -50,19 +50,19 @@ def imbalance_unit(sizes: Mapping[str, int], ratio: Mapping[str, int]) -> int:
 
 
 def imbalanced_rows(
-    labels: Mapping[str, NDArray[np.number]], ratio: Mapping[str, int], seed: int, unit: int | None = None
+    strata: Mapping[str, NDArray[np.integer]], ratio: Mapping[str, int], seed: int, unit: int | None = None
 ) -> Imbalance:
     """Choose training rows of every task so that the tasks' sizes have a ratio and each keeps its distribution.
 
     The rows of a class are the first of a permutation that depends on seed, task and class alone: of the draws of two
-    sizes one holds the other, class by class, and another task changes nothing. Targets are stratified by the fifths
-    that `hf_mtl.data.carve.quintiles` makes. For the training split only; validation and test stay as they are.
+    sizes one holds the other, class by class, and another task changes nothing. For the training
+    split only; validation and test stay as they are.
 
     Source: the construction of IR in "Few-Task Imbalanced Multi-Task Learning via Alternating Optimization". Departs
     from its code, which does not stratify, and never repeats rows of the large tasks.
 
     Args:
-        labels: Class ids int [N_t], or targets float [N_t, D], of each task's training rows.
+        strata: Stratum of each of a task's training rows, such as its class, int [N_t]; `Task.strata` gives it.
         ratio: r_t of each task, such as ``{"sentiment": 8, "emotion": 1, "irony": 1}``.
         seed: Seed of the draw.
         unit: Rows of a task with r_t = 1, at most `imbalance_unit`, which is the default.
@@ -70,11 +70,11 @@ def imbalanced_rows(
     Raises:
         UserError: If the ratio does not fit the tasks (`imbalance_unit`), or they have too few rows for ``unit``.
     """
-    largest = imbalance_unit({name: len(values) for name, values in labels.items()}, ratio)
+    largest = imbalance_unit({name: len(values) for name, values in strata.items()}, ratio)
     unit = largest if unit is None else unit
     if not 1 <= unit <= largest:
         raise UserError(f"imbalance: found a unit of {unit} rows; allowed with these tasks: 1 to {largest}")
-    rows = {name: stratified_rows(name, values, ratio[name] * unit, seed) for name, values in labels.items()}
+    rows = {name: stratified_rows(name, values, ratio[name] * unit, seed) for name, values in strata.items()}
     drawn = np.array([len(rows[name]) for name in ratio], dtype=np.float64)
     parts = np.array(list(ratio.values()), dtype=np.float64)
     return Imbalance(dict(ratio), unit, rows, *share_distances(drawn, parts / parts.sum()))

@@ -14,6 +14,8 @@ from hf_mtl.data.collate import Collator
 from hf_mtl.data.loader import evaluation_batches
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.processes import Processes
+from hf_mtl.tasks import Task
+from hf_mtl.tasks.scoring import Outputs
 
 PIECE = 1 << 22
 """Numbers that a process keeps before they go to the first one."""
@@ -31,11 +33,13 @@ class Keep:
         of: From the outputs of some rows [B, C] what is kept of them [B, K].
         width: K.
         everywhere: Whether all processes get what is kept, or the first alone.
+        read: From what was kept [n, K] what is scored; None: the outputs themselves were kept.
     """
 
     of: Callable[[Tensor], Tensor]
     width: int
     everywhere: bool
+    read: Callable[[np.ndarray], Outputs] | None = None
 
     @classmethod
     def outputs(cls, width: int, everywhere: bool) -> "Keep":
@@ -43,9 +47,12 @@ class Keep:
         return cls(lambda outputs: outputs, width, everywhere)
 
     @classmethod
-    def classes(cls) -> "Keep":
-        """Keep the predicted classes, on the first process."""
-        return cls(classes_alone, 2, everywhere=False)
+    def to_score(cls, task: Task) -> "Keep":
+        """Keep what a task's own scores want, on the first process."""
+        compact = task.compact()
+        if compact is None:
+            return cls.outputs(task.num_outputs, everywhere=False)
+        return cls(compact.of, compact.width, everywhere=False, read=compact.read)
 
 
 @dataclass(frozen=True)
@@ -53,23 +60,14 @@ class SplitPredictions:
     """What is kept of the outputs of one task's head for one split, in dataset order.
 
     Args:
-        outputs: Logits [n, C], predicted targets in original units [n, D], or what `classes_alone` leaves of logits.
+        outputs: The outputs in the units of the labels [n, C], or what was kept of them [n, K].
         losses: Row losses, [n]; NaN where a row has no label.
-        of_classes: Whether the outputs are what `classes_alone` leaves.
+        read: `Keep.read`.
     """
 
     outputs: NDArray[np.float32]
     losses: NDArray[np.float32]
-    of_classes: bool = False
-
-
-def classes_alone(logits: Tensor) -> Tensor:
-    """The class of the largest logit, the first of equal ones, and whether all are finite [B, 2]."""
-    classes = torch.arange(logits.shape[1], device=logits.device)
-    # Not argmax, which may take any of equal ones on an accelerator.
-    smaller = logits < logits.amax(dim=1, keepdim=True)
-    first = torch.where(smaller, logits.shape[1], classes).amin(dim=1)
-    return torch.stack([first, logits.isfinite().all(dim=1)], dim=1).float()
+    read: Callable[[np.ndarray], Outputs] | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ class Predictor:
             return None
         losses = np.full(len(found), np.nan, dtype=np.float32)
         losses[split.scored] = found[split.scored, -1]
-        return SplitPredictions(outputs=found[:, :-1], losses=losses, of_classes=keep.of is classes_alone)
+        return SplitPredictions(outputs=found[:, :-1], losses=losses, read=keep.read)
 
     def _run_in_pieces(
         self, run: Callable[[NDArray[np.int64]], Tensor], split: EncodedSplit, keep: Keep

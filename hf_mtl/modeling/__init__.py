@@ -13,7 +13,7 @@ from hf_mtl.modeling.heads import (
     head_mistakes,
     head_options,
 )
-from hf_mtl.modeling.losses import mean_loss, row_losses
+from hf_mtl.modeling.losses import mean_loss
 from hf_mtl.modeling.model import MultiTaskModel
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.modeling.parameters import split_parameters
@@ -38,6 +38,5 @@ __all__ = [
     "mean_loss",
     "pool",
     "resolve_backbone",
-    "row_losses",
     "split_parameters",
 ]

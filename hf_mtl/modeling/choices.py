@@ -10,7 +10,6 @@ from hf_mtl.modeling.heads import HeadSpec, default_head, head_class, head_mista
 from hf_mtl.modeling.heads.base import FeatureSource
 from hf_mtl.modeling.lora import lora_mistakes, lora_options
 from hf_mtl.modeling.pooling import POOLINGS, default_pooling
-from hf_mtl.tasks import SequenceClassification
 
 
 def head_specs(config: MultiTaskConfig) -> dict[str, str | Mapping[str, Any]]:
@@ -52,9 +51,7 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
     if config.dropout is not None and not 0 <= config.dropout < 1:
         mistakes.append(Mistake("model.dropout", f"found {config.dropout}", "A probability in [0, 1)"))
     for name, task in config.task_objects.items():
-        if isinstance(task, SequenceClassification) and task.labels is None:
-            remedy = "Give labels: the names of the classes in the order of their ids, or their number"
-            mistakes.append(Mistake(f"tasks.{name}.labels", "the classes are not known", remedy))
+        mistakes += task.unknown_outputs(name)
         if task.head is not None:
             mistakes += head_mistakes(task.head, config.encoder_config, f"tasks.{name}.head")
     if config.head is not None:

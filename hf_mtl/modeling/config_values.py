@@ -16,7 +16,7 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 from hf_mtl.errors import Mistake, known
 from hf_mtl.foreign_json import kind_of
-from hf_mtl.tasks import TASK_TYPES, Task, task_from_dict
+from hf_mtl.tasks import Task, task_types, unknown_type
 
 LARGEST = 2**31 - 1
 """No size of a tensor, no position and no id is larger."""
@@ -161,21 +161,22 @@ def task_mistakes(tasks: Any) -> Iterator[Mistake]:
 
 
 def _invalid(task: Mapping[str, Any], key: str) -> Iterator[Mistake]:
+    kind = task.get("type")
+    task_type = task_types().get(kind) if isinstance(kind, str) else None
+    if task_type is None:
+        yield unknown_type(kind, f"{key}.type")
+        return
     try:
-        task_from_dict(dict(task))
+        task_type.model_validate(dict(task))
     except ValidationError as error:
         for item in error.errors(include_url=False, include_context=False):
-            # The first part is the type by which the kinds of tasks are told apart.
-            place = ".".join(map(str, item["loc"][1:] or ("type",)))
-            found = task.get("type") if place == "type" else item["input"]
+            place = ".".join(map(str, item["loc"]))
             if item["type"] == "extra_forbidden":
-                known_here = TASK_TYPES[task["type"]].model_fields if len(item["loc"]) == 2 else ()
+                known_here = task_type.model_fields if len(item["loc"]) == 1 else ()
                 remedy = known(known_here, str(item["loc"][-1])) if known_here else "Leave it out"
                 yield Mistake(f"{key}.{place}", f"unknown field '{item['loc'][-1]}'", remedy)
-            elif item["type"] == "union_tag_invalid":
-                yield Mistake(f"{key}.type", f"unknown task type {shown(found)}", known(TASK_TYPES, str(found)))
             else:
-                yield Mistake(f"{key}.{place}", f"is {shown(found)}", item["msg"])
+                yield Mistake(f"{key}.{place}", f"is {shown(item['input'])}", item["msg"])
     except RecursionError:
         yield Mistake(key, "is nested without end")
 

@@ -1,26 +1,25 @@
 """One task as a checkpoint that needs no hf_mtl."""
 
 import copy
-from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.modeling.heads.native import NativeHead
 from hf_mtl.modeling.lora import merged_weights
-from hf_mtl.modeling.statistics import TargetStatistics
 from hf_mtl.modeling.task_heads import TaskModule
 from hf_mtl.modeling.tokenizer_files import find_tokenizer
-from hf_mtl.tasks import Regression, SequenceClassification, Task
+from hf_mtl.tasks import Task
 
 
 def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directory: Path, tokenizer: Any) -> None:
-    """Write an encoder and a native head as an `AutoModelForSequenceClassification` checkpoint, and the tokenizer.
+    """Write an encoder and a native head as a checkpoint of the task's class in transformers, and the tokenizer.
 
     Class logits are the same bits, to rounding where adapters are merged into the encoder's weights. A temperature is
     folded into the last layer; so are a regression's mean and standard deviation, for outputs in original units.
@@ -34,25 +33,28 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
         tokenizer: The tokenizer, or where it is, as for `find_tokenizer`.
 
     Raises:
-        ModelError: If the head is not native, there is no tokenizer, or the encoder holds other weights than the
-            backbone's and LoRA's.
+        ModelError: If transformers has no such task, the head is not native, there is no tokenizer, or the encoder
+            holds other weights than the backbone's and LoRA's.
     """
-    head = module.head
+    head, task, affine = module.head, module.task, module.statistics.affine()
+    if task.auto_model is None:
+        problem = f"no AutoModel of transformers has the outputs of a task of type {task.type}"
+        raise ModelError(Mistake(f"tasks.{name}", problem, "Load it with MultiTaskModel.from_pretrained"))
     if not isinstance(head, NativeHead):
         problem = f"its head is '{head.name}', which no AutoModel of transformers has"
         raise ModelError(Mistake(f"tasks.{name}.head", problem, "Only head 'native' can be exported"))
     found = find_tokenizer(tokenizer)
     config = copy.deepcopy(head.model.config)
     config.vocab_size = encoder.config.vocab_size  # which may have been resized since the head was built
-    folded = isinstance(module.statistics, TargetStatistics) or module.temperature is not None
+    folded = affine is not None or module.temperature is not None
     # A mean of 1995.3 would be 1992 as a bias in bfloat16.
     config.dtype = torch.float32 if folded else encoder.dtype
-    _describe_outputs(module.task, config)
+    _describe_outputs(config, task)
     with torch.random.fork_rng():  # building draws weights, which must not move a training run's random numbers
-        model = AutoModelForSequenceClassification.from_config(config)
+        model = getattr(transformers, task.auto_model).from_config(config)
     _copy_weights(model, encoder, head, name)
-    if isinstance(module.statistics, TargetStatistics):
-        _fold(_last_layer(model, head), module.statistics.mean.cpu(), module.statistics.std.cpu())
+    if affine is not None:
+        _fold(_last_layer(model, head), *(numbers.cpu() for numbers in affine))
     if module.temperature is not None:
         _fold(
             _last_layer(model, head), torch.zeros(head.outputs), torch.full((head.outputs,), 1 / module.temperature)
@@ -62,26 +64,10 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
     found.save_pretrained(directory)
 
 
-@singledispatch
-def _describe_outputs(task: Task, config: PreTrainedConfig) -> None:
-    raise TypeError(f"tasks of type {type(task).__name__} cannot be exported")
-
-
-@_describe_outputs.register
-def _(task: SequenceClassification, config: PreTrainedConfig) -> None:
-    _name_outputs(config, task.label_names or [])
-    config.problem_type = "single_label_classification"
-
-
-@_describe_outputs.register
-def _(task: Regression, config: PreTrainedConfig) -> None:
-    _name_outputs(config, task.label_columns)
-    config.problem_type = "regression"
-
-
-def _name_outputs(config: PreTrainedConfig, names: list[str]) -> None:
-    config.id2label = dict(enumerate(names))
-    config.label2id = {name: index for index, name in enumerate(names)}
+def _describe_outputs(config: PreTrainedConfig, task: Task) -> None:
+    config.id2label = dict(enumerate(task.output_names))
+    config.label2id = {name: index for index, name in enumerate(task.output_names)}
+    config.problem_type = task.problem_type
 
 
 def _copy_weights(model: PreTrainedModel, encoder: PreTrainedModel, head: NativeHead, name: str) -> None:

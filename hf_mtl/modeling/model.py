@@ -41,10 +41,10 @@ from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.modeling.probe import try_encoder
 from hf_mtl.modeling.ragged import align_left, encode
-from hf_mtl.modeling.statistics import ClassWeights, Numbers, TargetStatistics, TaskStatistics, expect
 from hf_mtl.modeling.task_heads import HeadOutputs, TaskHeads
 from hf_mtl.modeling.tokenizer_files import TokenizerPlace
 from hf_mtl.tasks import Task
+from hf_mtl.tasks.statistics import Numbers, TaskStatistics
 
 
 class MultiTaskModel(PreTrainedModel):
@@ -294,23 +294,22 @@ class MultiTaskModel(PreTrainedModel):
             return Noise.draw(features.shape[0], features.device)
         return Noise(torch.zeros(features.shape[0], dtype=torch.int64, device=features.device), 0)  # nobody draws
 
-    def set_target_statistics(self, task: str, mean: Numbers, std: Numbers) -> None:
-        """Set the mean and standard deviation of each target [D] of a standardised regression task.
+    def set_statistics(self, task: str, **numbers: Numbers) -> None:
+        """Set what a task's loss keeps of its training rows.
+
+        Args:
+            task: The task.
+            numbers: By name: ``mean`` and ``std`` [D] of a regression that is standardised, ``weights`` [C] in id
+                order of a classification with class weights.
 
         Raises:
-            ModelError: If the task is unknown or keeps no such statistics.
+            ModelError: If the task is unknown, or keeps other numbers.
         """
-        remedy = "Only a regression with standardize=True does"
-        expect(self._statistics(task), TargetStatistics, task, remedy).fit(mean, std)
-
-    def set_class_weights(self, task: str, weights: Numbers) -> None:
-        """Set the loss weight of each class [C], in id order, of a classification with class_weights.
-
-        Raises:
-            ModelError: If the task is unknown or has no class weights.
-        """
-        remedy = "Only a classification with class_weights does"
-        expect(self._statistics(task), ClassWeights, task, remedy).fit(weights)
+        statistics = self._statistics(task)
+        try:
+            statistics.fit(**numbers)
+        except ModelError as error:
+            raise ModelError(replace(item, key=f"tasks.{task}") for item in error.mistakes) from error
 
     def set_temperature(self, task: str, temperature: float | None) -> None:
         """Divide a classification's logits by a number at evaluation, which changes confidences but no prediction.
@@ -348,7 +347,7 @@ class MultiTaskModel(PreTrainedModel):
         self._tokenizer = source
 
     def export_task(self, task: str, directory: str | PathLike[str], processing_class: Any = None) -> None:
-        """Write one task as a plain `AutoModelForSequenceClassification` checkpoint that needs no hf_mtl.
+        """Write one task as a plain ``AutoModelFor...`` checkpoint that needs no hf_mtl.
 
         Its tokenizer is written with it. Adapters are merged into the weights that are written; the model itself
         keeps them.
@@ -360,7 +359,8 @@ class MultiTaskModel(PreTrainedModel):
                 where the model or its backbone was loaded from.
 
         Raises:
-            ModelError: If the task is unknown, its head is not the backbone's own, or no tokenizer is known.
+            ModelError: If the task is unknown, transformers has no such task, its head is not the backbone's own, or
+                no tokenizer is known.
         """
         source = self._tokenizer if processing_class is None else processing_class
         export_task(self.encoder, self.heads.of(task), task, Path(directory), source)

@@ -1,53 +1,21 @@
-"""What a task's loss knows of its training rows; lives in the checkpoint."""
+"""Statistics of training rows that losses keep in the checkpoint."""
 
-from collections.abc import Sequence
-from functools import singledispatch
-from typing import ClassVar, TypeAlias, TypeVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from transformers import initialization as init
 
-from hf_mtl.errors import Mistake, ModelError
+from hf_mtl.errors import ModelError
 from hf_mtl.modeling.float32 import KeepsFloat32
-from hf_mtl.tasks import Regression, SequenceClassification, Task
+from hf_mtl.tasks.statistics import Numbers, TaskStatistics
 
-Numbers: TypeAlias = Tensor | Sequence[float] | float
 FAR = 3.0
 """From where on statistics are far from those of other rows: deviations of the mean, and ratios."""
-_Kind = TypeVar("_Kind", bound="TaskStatistics")
 
 
-class TaskStatistics(KeepsFloat32):
-    """Statistics of a task that needs none."""
-
-    @property
-    def class_weights(self) -> Tensor | None:
-        """A loss weight per class [C], or None where classes weigh the same."""
-        return None
-
-    @property
-    def is_fitted(self) -> bool:
-        """Whether everything that the loss needs is here."""
-        return True
-
-    def reset(self) -> None:
-        """Forget what was fitted; also how the loader fills buffers that a checkpoint lacks."""
-
-    def standardize(self, labels: Tensor) -> Tensor:
-        """Bring labels to the units of the head's outputs."""
-        return labels
-
-    def restore(self, outputs: Tensor) -> Tensor:
-        """Bring the head's outputs to the units of the labels."""
-        return outputs
-
-    def restore_variance(self, variance: Tensor) -> Tensor:
-        """Bring variances of the head's outputs to the units of the labels, squared."""
-        return variance
-
-
-class _Fitted(TaskStatistics):
+class _Fitted(KeepsFloat32, TaskStatistics):
     def __init__(self) -> None:
         super().__init__()
         self.fitted: Tensor
@@ -70,7 +38,8 @@ class _Fitted(TaskStatistics):
 class TargetStatistics(_Fitted):
     """Mean and standard deviation of each target over the training rows, float32 [D]."""
 
-    in_float32: ClassVar[tuple[str, ...]] = ("mean", "std")
+    kept: ClassVar[tuple[str, ...]] = ("mean", "std")
+    in_float32: ClassVar[tuple[str, ...]] = kept
 
     def __init__(self, targets: int):
         super().__init__()
@@ -79,14 +48,14 @@ class TargetStatistics(_Fitted):
         self.register_buffer("mean", torch.zeros(targets, dtype=torch.float32))
         self.register_buffer("std", torch.ones(targets, dtype=torch.float32))
 
-    def fit(self, mean: Numbers, std: Numbers) -> None:
-        """Set the statistics; a constant target (standard deviation 0) is only centred."""
-        deviations = torch.as_tensor(std, dtype=torch.float32).reshape(-1)
+    def _set(self, numbers: Mapping[str, Numbers]) -> None:
+        # A constant target is only centred.
+        deviations = torch.as_tensor(numbers["std"], dtype=torch.float32).reshape(-1)
         self._fill(self.std, torch.where(deviations == 0, torch.ones_like(deviations), deviations))
-        self._fill(self.mean, mean)
+        self._fill(self.mean, numbers["mean"])
 
     def far_from(self, mean: Numbers, std: Numbers) -> list[int]:
-        """The targets whose statistics here are far from those of some rows.
+        """Find the targets whose statistics here are far from those of some rows.
 
         Their means are more than 3 standard deviations apart, or their standard deviations differ by a factor of more
         than 3; constant targets of the rows have none.
@@ -97,29 +66,38 @@ class TargetStatistics(_Fitted):
         return far.nonzero().flatten().tolist()
 
     def reset(self) -> None:
-        """Mean 0, standard deviation 1."""
+        """Go back to mean 0 and standard deviation 1."""
         init.zeros_(self.mean)
         init.ones_(self.std)
         init.zeros_(self.fitted)
 
     def standardize(self, labels: Tensor) -> Tensor:
-        """Targets [n, D] or [n] to zero mean and unit variance [n, D], float32."""
+        """Bring targets [n, D] or [n] to zero mean and unit variance [n, D], float32."""
         # Not -1: a micro-batch without rows does not tell its number of targets.
         return (labels.reshape(labels.shape[0], len(self.mean)).float() - self.mean) / self.std
 
     def restore(self, outputs: Tensor) -> Tensor:
-        """Outputs [n, D] to original units, float32."""
+        """Bring outputs [n, D] to original units, float32."""
         return outputs.float() * self.std + self.mean
 
     def restore_variance(self, variance: Tensor) -> Tensor:
-        """Variances [n, D] to original units squared, float32."""
+        """Bring variances [n, D] to original units squared, float32."""
         return variance.float() * self.std**2
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Give mean and standard deviation."""
+        return self.mean, self.std
+
+    def for_metrics(self) -> dict[str, list[float]]:
+        """Give mean and standard deviation, by these names."""
+        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
 
 
 class ClassWeights(_Fitted):
-    """One loss weight per class, float32 [C]."""
+    """One loss weight per class in id order, float32 [C]."""
 
-    in_float32: ClassVar[tuple[str, ...]] = ("weights",)
+    kept: ClassVar[tuple[str, ...]] = ("weights",)
+    in_float32: ClassVar[tuple[str, ...]] = kept
 
     def __init__(self, classes: int):
         super().__init__()
@@ -127,16 +105,15 @@ class ClassWeights(_Fitted):
         self.register_buffer("weights", torch.ones(classes, dtype=torch.float32))
 
     @property
-    def class_weights(self) -> Tensor:
-        """A loss weight per class [C]."""
+    def loss_weights(self) -> Tensor:
+        """The weights [C]."""
         return self.weights
 
-    def fit(self, weights: Numbers) -> None:
-        """Set the weights, in id order."""
-        self._fill(self.weights, weights)
+    def _set(self, numbers: Mapping[str, Numbers]) -> None:
+        self._fill(self.weights, numbers["weights"])
 
     def far_from(self, weights: Numbers) -> list[int]:
-        """The classes whose weight here differs from that of some rows by a factor of more than 3.
+        """Find the classes whose weight here differs from that of some rows by a factor of more than 3.
 
         A class that has no weight there, for want of rows, is none of them.
         """
@@ -144,38 +121,24 @@ class ClassWeights(_Fitted):
         return (_ratio(self.weights.cpu().double(), other) & (other > 0)).nonzero().flatten().tolist()
 
     def reset(self) -> None:
-        """Every class weighs 1."""
+        """Let every class weigh 1."""
         init.ones_(self.weights)
         init.zeros_(self.fitted)
 
 
 def _ratio(one: Tensor, other: Tensor) -> Tensor:
-    """Where numbers, not negative, differ by a factor of more than 3."""
+    """Find where numbers, not negative, differ by a factor of more than 3."""
     return (one > FAR * other) | (other > FAR * one)
 
 
-@singledispatch
-def build_statistics(task: Task) -> TaskStatistics:
-    """The statistics that a task's loss needs, not fitted yet. Dispatches on the class of the task."""
-    return TaskStatistics()
+def far_note(kept: str, here: str) -> str:
+    """Say that what a model keeps is far from its new rows.
 
-
-@build_statistics.register
-def _(task: Regression) -> TaskStatistics:
-    return TargetStatistics(task.num_outputs) if task.standardize else TaskStatistics()
-
-
-@build_statistics.register
-def _(task: SequenceClassification) -> TaskStatistics:
-    return ClassWeights(task.num_outputs) if task.class_weights is not None else TaskStatistics()
-
-
-def expect(statistics: TaskStatistics, kind: type[_Kind], task: str, remedy: str) -> _Kind:
-    """Refuse to fit statistics that a task's loss does not use.
-
-    Raises:
-        ModelError: If the task keeps another kind of statistics.
+    Args:
+        kept: What it keeps, with the numbers.
+        here: The numbers of the rows.
     """
-    if not isinstance(statistics, kind):
-        raise ModelError(Mistake(f"tasks.{task}", f"its loss uses no {kind.__name__}", remedy))
-    return statistics
+    return (
+        f"the model keeps the {kept} from the rows that it was first trained on; these rows have {here}. "
+        "Set training.refit_statistics to renew what it knows of its rows; predicted targets move with it."
+    )

@@ -14,10 +14,8 @@ from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.float32 import bring_to_float32
 from hf_mtl.modeling.heads import HeadSpec, build_head, head_class, settled_options
 from hf_mtl.modeling.heads.base import Decoded, Features, FeatureSource, Penalty
-from hf_mtl.modeling.losses import row_losses
 from hf_mtl.modeling.moments import RunningMoments
 from hf_mtl.modeling.noise import Noise
-from hf_mtl.modeling.statistics import build_statistics
 from hf_mtl.tasks import Task
 
 
@@ -49,7 +47,7 @@ class TaskModule(nn.Module):
         encoder_config = config.encoder_config
         self.task = task
         self.head = build_head(spec, config.hidden_size, task, encoder_config, dropout=config.dropout)
-        self.statistics = build_statistics(task)
+        self.statistics = task.new_statistics()
         self.source: FeatureSource = self.head.source(encoder_config)
         self.temperature: float | None = None
 
@@ -67,7 +65,7 @@ class TaskModule(nn.Module):
         outputs, targets = decoded.outputs, self.statistics.standardize(labels)
         if decoded.scale is not None:
             outputs, targets = outputs * decoded.scale, targets * decoded.scale
-        losses = row_losses(self.task, outputs, targets, self.statistics.class_weights)
+        losses = self.task.row_losses(outputs, targets, self.statistics.loss_weights)
         return logits, losses, decoded.penalties
 
     def variance(self, features: Features) -> Tensor | None:
@@ -87,7 +85,7 @@ class TaskModule(nn.Module):
         Raises:
             ModelError: If the task is no classification, or the number is not positive and finite.
         """
-        if temperature is not None and self.task.kind != "classification":
+        if temperature is not None and not self.task.has_temperature:
             problem = f"a temperature for a task of type {self.task.type}"
             raise ModelError(Mistake(f"tasks.{name}", problem, "Only class logits have one"))
         if temperature is not None and not 0 < temperature < math.inf:

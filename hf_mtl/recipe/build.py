@@ -18,7 +18,7 @@ from hf_mtl.recipe.signatures import Options
 from hf_mtl.recipe.task_types import unknown_type
 from hf_mtl.recipe.translate import unknown_key, validate, without_mistakes
 from hf_mtl.recipe.yaml_source import KeyPath, describe, dotted
-from hf_mtl.tasks import TASK_TYPES, Task
+from hf_mtl.tasks import Task, task_types
 
 if TYPE_CHECKING:
     from hf_mtl.schedules import Schedule
@@ -120,22 +120,23 @@ def _task(data: Any, key: KeyPath, mistakes: list[Mistake]) -> Task | None:
         mistakes.append(Mistake(dotted(key), f"found {describe(data)}", "A task is a mapping."))
         return None
     kind = data.get("type")
-    if not isinstance(kind, str) or kind not in TASK_TYPES:
+    task_type = task_types().get(kind) if isinstance(kind, str) else None
+    if task_type is None:
         mistakes.append(unknown_type(kind, dotted((*key, "type"))))
         mistakes.extend(_of_any_type(data, key))
         _dataset_and_head(data, key, mistakes)
         return None
-    task = validate(TASK_TYPES[kind], data, key, mistakes)
+    task = validate(task_type, data, key, mistakes)
     _dataset_and_head(data, key, mistakes)
-    return task or without_mistakes(TASK_TYPES[kind], data)
+    return task or without_mistakes(task_type, data)
 
 
 def _of_any_type(data: dict[str, Any], key: KeyPath) -> list[Mistake]:
     """What is wrong with a task whatever its type was meant to be."""
     found: list[list[Mistake]] = []
-    for name, kind in TASK_TYPES.items():
+    for name, task_type in task_types().items():
         found.append([])
-        validate(kind, {**data, "type": name}, key, found[-1])
+        validate(task_type, {**data, "type": name}, key, found[-1])
     first, *others = found
     places = [{(item.key, item.problem) for item in other} for other in others]
     return [item for item in first if all((item.key, item.problem) in other for other in places)]

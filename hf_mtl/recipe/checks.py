@@ -9,7 +9,7 @@ from hf_mtl.errors import Mistake, known
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.recipe.signatures import Options
 from hf_mtl.recipe.yaml_source import KeyPath, dotted
-from hf_mtl.tasks import SequenceClassification, Task
+from hf_mtl.tasks import Task
 
 if TYPE_CHECKING:
     from hf_mtl.schedules import Schedule
@@ -36,8 +36,7 @@ def check_recipe(tasks: Tasks, training: Options | None, complete: bool) -> list
     for name, task in valid.items():
         mistakes.extend(column_mistakes(name, task))
         mistakes.extend(_secrets(name, task))
-        if isinstance(task, SequenceClassification):
-            mistakes.extend(_classes(name, task))
+        mistakes.extend(task.key_mistakes(name))
     mistakes.extend(check_metrics(valid))
     if training is not None and complete:
         mistakes.extend(_best_metric(valid, training))
@@ -171,26 +170,6 @@ def _secrets(name: str, task: Task) -> Iterator[Mistake]:
             yield from secret_mistakes(source, f"tasks.{name}.dataset.{place}")
     elif task.dataset is not None:
         yield from secret_mistakes(task.dataset, f"tasks.{name}.dataset")
-
-
-def _classes(name: str, task: SequenceClassification) -> Iterator[Mistake]:
-    names = task.label_names
-    if names is None:
-        return
-    weights, key = task.class_weights, f"tasks.{name}.class_weights"
-    listed = weights if isinstance(weights, dict) else dict(enumerate(weights if isinstance(weights, list) else ()))
-    for place, weight in listed.items():
-        if not weight >= 0:
-            yield Mistake(f"{key}.{place}", f"found {weight:g}", "Allowed: at least 0.")
-    if isinstance(weights, dict):
-        for label in weights:
-            if label not in names:
-                yield Mistake(f"{key}.{label}", f"unknown class '{label}'", known(names, label, "Classes"))
-        absent = [label for label in names if label not in weights]
-        if absent:
-            yield Mistake(key, f"nothing for {', '.join(absent)}", "Give one value for every class.")
-    elif isinstance(weights, list) and len(weights) != len(names):
-        yield Mistake(key, f"found {len(weights)} weights for {len(names)} classes", "Give one for each class.")
 
 
 def _best_metric(tasks: Mapping[str, Task], training: Options) -> Iterator[Mistake]:

@@ -11,7 +11,7 @@ from hf_mtl.balancing.catalogue import FAMILIES
 from hf_mtl.recipe import sections
 from hf_mtl.recipe.schema import BalancingKeys, ModelSection
 from hf_mtl.recipe.signatures import argument_texts
-from hf_mtl.tasks import TASK_TYPES
+from hf_mtl.tasks import task_types
 
 Schema = dict[str, Any]
 
@@ -91,7 +91,7 @@ def _training(definitions: Schema) -> Schema:
 def _tasks(definitions: Schema) -> Schema:
     """A task of any type; without a type (it is inherited) the keys of every type are allowed."""
     arms = []
-    for task in TASK_TYPES.values():
+    for task in task_types().values():
         schema = _partial(_of(task, definitions))
         schema["properties"]["head"] = _named("type", sections.head_names(), sections.head_section, definitions)
         _describe(schema["properties"]["head"], task, "head")

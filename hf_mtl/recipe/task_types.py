@@ -1,61 +1,48 @@
 """What is said of a task type that there is not."""
 
-from collections.abc import Mapping
-
 from hf_mtl.errors import Mistake, known
 from hf_mtl.recipe.yaml_source import describe
-from hf_mtl.tasks import TASK_TYPES
+from hf_mtl.tasks import task_types
 
-_SAME = {
-    "classification": "sequence_classification",
-    "text_classification": "sequence_classification",
-    "single_label_classification": "sequence_classification",
-    "sequence_regression": "regression",
-    "text_regression": "regression",
-}
-"""Other libraries' names of types that there are."""
-
-# By a word in their names, with what comes near them.
-_UNSUPPORTED: Mapping[str, str] = {
-    "multi_label": "One sequence_classification for each label comes near it.",
-    "multilabel": "One sequence_classification for each label comes near it.",
-    "ordinal": "A regression on the ranks comes near it.",
-    "token": "",
-    "ner": "",
-    "tagging": "",
-    "span": "",
-    "question_answering": "",
-    "multiple_choice": "",
-    "generation": "",
-    "seq2seq": "",
-    "summarization": "",
-    "translation": "",
-    "language_model": "",
-}
+# What other libraries have, by a word in the names of their types.
+_UNSUPPORTED = (
+    "multi_label",
+    "multilabel",
+    "ordinal",
+    "token",
+    "ner",
+    "tagging",
+    "span",
+    "question_answering",
+    "multiple_choice",
+    "generation",
+    "seq2seq",
+    "summarization",
+    "translation",
+    "language_model",
+)
 
 
 def unknown_type(kind: object, key: str) -> Mistake:
-    """The mistake of a task without a type, or with one that there is not.
+    """Make the mistake of a task without a type, or with one that there is not.
 
     Args:
         kind: What was given.
         key: Dotted key of the type.
     """
+    types = task_types()
     if kind is None:
-        return Mistake(key, "missing", known(TASK_TYPES, ""))
+        return Mistake(key, "missing", known(types, ""))
     if not isinstance(kind, str):
-        return Mistake(key, f"unknown task type {describe(kind)}", known(TASK_TYPES, ""))
+        return Mistake(key, f"unknown task type {describe(kind)}", known(types, ""))
     name = kind.lower().replace("-", "_").replace(" ", "_")
-    for word, instead in _UNSUPPORTED.items():
-        if word in (name if len(word) > 3 else name.split("_")) and not _is_supported(word):
-            supported = f"Supported: {', '.join(sorted(TASK_TYPES))}. {instead}".strip()
-            return Mistake(key, f"the task type {describe(kind)} is not supported", supported)
-    meant = _SAME.get(name, name)
-    if meant in TASK_TYPES:
-        remedy = f"{known(TASK_TYPES, '')} Did you mean '{meant}'?"
+    meant = {other: own for own, found in types.items() for other in (own, *found.other_names)}.get(name)
+    if meant is not None:
+        remedy = f"{known(types, '')} Did you mean '{meant}'?"
         return Mistake(key, f"unknown task type {describe(kind)}", remedy)
-    return Mistake(key, f"unknown task type {describe(kind)}", known(TASK_TYPES, kind))
-
-
-def _is_supported(word: str) -> bool:
-    return any(word in name for name in TASK_TYPES)
+    for word in _UNSUPPORTED:
+        if word in (name if len(word) > 3 else name.split("_")) and not any(word in own for own in types):
+            instead = [found.comes_near[word] for found in types.values() if word in found.comes_near]
+            supported = " ".join([f"Supported: {', '.join(types)}.", *instead])
+            return Mistake(key, f"the task type {describe(kind)} is not supported", supported)
+    return Mistake(key, f"unknown task type {describe(kind)}", known(types, kind))

@@ -17,6 +17,7 @@ from hf_mtl.reporting.markdown import table
 from hf_mtl.reporting.methods import methods_markdown
 from hf_mtl.reporting.papers import paper_index
 from hf_mtl.reporting.schema_words import default_words, type_words
+from hf_mtl.tasks import task_types
 
 _HEADER = ["key", "type", "default", ""]
 _GIVE = "must be given"
@@ -187,10 +188,14 @@ def _tasks(page: _Page) -> Iterator[str]:
         yield _plain(item["description"])
         yield page.keys(item["properties"], item)
     rows = [
-        [f"`{name}`", ", ".join(f"`{kind}`" for kind in sorted(entry.task_types)), _better(entry.greater_is_better)]
-        for name, entry in METRICS.items()
+        [f"`{name}`", _scored_by(entry.outputs), _better(entry.greater_is_better)] for name, entry in METRICS.items()
     ]
     yield table([["metric", "of", "better"], *rows])
+
+
+def _scored_by(outputs: str) -> str:
+    """Name the types of task whose outputs a metric scores."""
+    return ", ".join(f"`{name}`" for name, kind in task_types().items() if kind.outputs_are == outputs)
 
 
 def _task_types(page: _Page) -> dict[str, Schema]:

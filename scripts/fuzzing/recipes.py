@@ -14,7 +14,7 @@ from mutations import hostile, mutate_bytes, mutate_tree
 from hf_mtl.errors import UserError
 from hf_mtl.recipe import load_recipe, sections
 from hf_mtl.recipe.yaml_source import Origin, dump_yaml, parse_yaml
-from hf_mtl.tasks import TASK_TYPES
+from hf_mtl.tasks import task_types
 from hf_mtl.training.run.prepare import make_arguments
 
 _LONGEST_MESSAGE = 200_000  # characters
@@ -150,7 +150,7 @@ def _options() -> list[tuple[tuple[str, ...], str, str, str]]:
     for family in ("weighting", "aggregator"):
         for name in sections.method_names(family):
             found.append((("balancing", family), "name", name, sections.method_section(family, name)))
-    found += [(("tasks", "task"), "", "", task) for task in TASK_TYPES.values() for _ in range(4)]
+    found += [(("tasks", "task"), "", "", task) for task in task_types().values() for _ in range(4)]
     return [
         (path, field, name, option)
         for path, field, name, section in found

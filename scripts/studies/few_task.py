@@ -101,8 +101,9 @@ class Bench:
 
     def _train_rows(self, seed: int) -> tuple[Splits, Imbalance]:
         """Draw the training rows of a seed, the same for all arms, and encode them."""
-        labels = {task: split.labels for task, split in self.pool.items()}
-        imbalance = imbalanced_rows(labels, RATIO, seed, self.settings.rows)
+        tasks = self.recipe.tasks
+        strata = {task: tasks[task].strata(split.labels) for task, split in self.pool.items()}
+        imbalance = imbalanced_rows(strata, RATIO, seed, self.settings.rows)
         rows = {task: self.pool[task].select(chosen) for task, chosen in imbalance.rows.items()}
         self.recipe.warm(rows)
         return rows, imbalance

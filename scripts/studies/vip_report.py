@@ -122,7 +122,7 @@ def budget_table(runs: Runs) -> Table:
 
 def calibration(benchmark: str, runs: Runs, work: Path, kept: Results) -> tuple[Table, dict[str, Any]]:
     """Show ECE on the test rows before and after temperature scaling, and give the bins of the first seed."""
-    tasks = {name: task for name, task in benchmark_tasks(benchmark).items() if task.kind == "classification"}
+    tasks = {name: task for name, task in benchmark_tasks(benchmark).items() if task.has_temperature}
     rows, panels = [], {}
     for name in tasks:
         row = [name]

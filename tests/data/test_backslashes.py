@@ -5,10 +5,11 @@ from typing import Any
 import datasets
 import pytest
 
+from hf_mtl import SequenceClassification
 from hf_mtl.data.backslashes import escaped_marks
 from hf_mtl.data.load import load_task
 from hf_mtl.data.sources import load_source
-from hf_mtl.tasks import DatasetSource, SequenceClassification
+from hf_mtl.tasks import DatasetSource
 
 PLAIN = "".join(f"words {index},{'high' if index % 2 else 'low'}\n" for index in range(20))
 ESCAPED = r'"he said \"hi\" ok",low' + "\n"

@@ -10,10 +10,10 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hf_mtl import SequenceClassification
 from hf_mtl.data.collate import Collator, default_group_cost, length_groups
 from hf_mtl.data.tokenize import encode_split
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.tasks import SequenceClassification
 from tests import tiny
 
 DATA = tiny.datasets({"topic": 12, "mood": 9, "score": 10})

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
+from hf_mtl import SequenceClassification
 from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.data.fingerprint import Fingerprint, fingerprint
 from hf_mtl.data.text_keys import text_keys
-from hf_mtl.tasks import SequenceClassification
 
 
 def found(texts: list[str], labels: list[int] | list[list[float]]) -> Fingerprint:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict, Features, List, Value
 
+from hf_mtl import SequenceClassification
 from hf_mtl.data.load import load_task, prepare_dataset
 from hf_mtl.data.tokenize import encode_split
 from hf_mtl.data.tokens import TokenStore
 from hf_mtl.errors import DataError
-from hf_mtl.tasks import DatasetSource, SequenceClassification
+from hf_mtl.tasks import DatasetSource
 from tests import tiny
 
 TASK = SequenceClassification(labels=["x", "y"])

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, LargeList, List, Value
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.data.encoded import NO_CLASS
-from hf_mtl.data.labels import encode_labels, label_notes, resolve_task
+from hf_mtl.data.labels import encode_labels
 from hf_mtl.errors import DataError
-from hf_mtl.tasks import Regression, SequenceClassification
 
 NAN = float("nan")
 
@@ -21,7 +21,7 @@ def column(values: list, feature: object = None) -> Dataset:
 
 
 def resolved(values: list, feature: object = None, labels: list[str] | int | None = None) -> list[str] | int | None:
-    return resolve_task(SequenceClassification(labels=labels), "a", {"train": column(values, feature)}).labels
+    return SequenceClassification(labels=labels).resolve("a", {"train": column(values, feature)}).labels
 
 
 def encoded(labels: list[str] | int, values: list, feature: object = None) -> list:
@@ -163,7 +163,7 @@ def test_wrong_labels_are_counted_located_and_quoted(
 def notes(labels: list[str] | int | None, values: list, feature: object = None) -> list[str]:
     given = SequenceClassification(labels=labels)
     train = column(values, feature)
-    return label_notes(resolve_task(given, "a", {"train": train}), "a", train, given)
+    return given.resolve("a", {"train": train}).label_notes("a", train, given)
 
 
 def test_classes_that_differ_only_in_blanks_or_case_are_said() -> None:
@@ -185,8 +185,8 @@ def test_classes_that_differ_only_in_blanks_or_case_are_said() -> None:
 def test_words_beside_ids_are_said_to_be_classes(values: list, said: list) -> None:
     given = SequenceClassification()
     data = column(values)
-    task = resolve_task(given, "a", {"train": data})
-    assert [note.split("a row")[0] for note in label_notes(task, "a", data, given)] == said
+    task = given.resolve("a", {"train": data})
+    assert [note.split("a row")[0] for note in task.label_notes("a", data, given)] == said
 
 
 def test_booleans_and_numbers_say_which_class_they_are() -> None:
@@ -212,16 +212,16 @@ def test_booleans_and_numbers_say_which_class_they_are() -> None:
 )
 def test_words_beside_ids_need_labels(train: list, validation: list, words: str) -> None:
     splits = {"train": column(train), "validation": column(validation)}
-    text = message(resolve_task, SequenceClassification(), "a", splits)
+    text = message(SequenceClassification().resolve, "a", splits)
     assert text.startswith(f"tasks.a.labels: {words}")
     assert "Give labels" in text
     given = SequenceClassification(labels=["neg", "pos"])
-    assert resolve_task(given, "a", splits).labels == ["neg", "pos"]
+    assert given.resolve("a", splits).labels == ["neg", "pos"]
 
 
 def test_names_that_are_codes_may_be_digits_in_a_split() -> None:
     splits = {"train": column(["250", "V45"]), "validation": column(["250"]), "test": column([None])}
-    assert resolve_task(SequenceClassification(), "a", splits).labels == ["250", "V45"]
+    assert SequenceClassification().resolve("a", splits).labels == ["250", "V45"]
 
 
 @pytest.mark.parametrize("values", [[0, "neg"], [True, 1], ["a", 1]])

@@ -8,12 +8,13 @@ import pandas
 import pytest
 from datasets import Dataset
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.data import checked, load
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import load_task, load_tasks, prepare_dataset
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.errors import DataError
-from hf_mtl.tasks import DatasetSource, Regression, RowFilter, SequenceClassification
+from hf_mtl.tasks import DatasetSource, RowFilter
 
 XY = datasets.ClassLabel(names=["x", "y"])
 

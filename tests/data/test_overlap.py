@@ -6,10 +6,11 @@ from typing import Any
 import pandas
 import pytest
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.data.load import load_tasks
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.errors import DataError
-from hf_mtl.tasks import DatasetSource, Regression, RowFilter, SequenceClassification
+from hf_mtl.tasks import DatasetSource, RowFilter
 
 TEXTS = [f"text number {index} of many" for index in range(200)]
 

@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.data.spelling import read_numbers
-from hf_mtl.tasks import DatasetSource, Regression, RowFilter, SequenceClassification, Task
+from hf_mtl.tasks import DatasetSource, RowFilter, Task
 
 
 def typed(task: Task, *columns: list, filter: RowFilter | None = None) -> list[list]:

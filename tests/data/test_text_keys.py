@@ -2,8 +2,8 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
+from hf_mtl import SequenceClassification
 from hf_mtl.data.text_keys import TextKeys, among, text_keys
-from hf_mtl.tasks import SequenceClassification
 
 ONE = SequenceClassification()
 PAIR = SequenceClassification(text=["a", "b"])

@@ -8,9 +8,9 @@ from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.data.tokenize import encode_split, encode_texts, longest_row
 from hf_mtl.errors import DataError
-from hf_mtl.tasks import Regression, SequenceClassification
 
 TASK = SequenceClassification(labels=["x", "y"])
 PAIR = SequenceClassification(labels=["x", "y"], text=["text", "other"])

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.evaluation import aggregate, delta_p, lower_is_better
-from hf_mtl.tasks import Regression, SequenceClassification
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "metric_avg_delta_p.json").read_text())
 

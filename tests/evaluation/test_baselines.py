@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.evaluation import (
     ClassOutputs,
     baseline_outputs,
@@ -9,7 +10,6 @@ from hf_mtl.evaluation import (
     baselines,
     score_task,
 )
-from hf_mtl.tasks import Regression, SequenceClassification
 
 GOOD, BAD = ["good fine day", "fine good food"], ["bad awful day", "awful bad food"]
 TASK = SequenceClassification(labels=3, metrics=["accuracy", "f1_macro", "auroc_macro"])

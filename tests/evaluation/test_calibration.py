@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 from sklearn.calibration import calibration_curve
 
+from hf_mtl import SequenceClassification
 from hf_mtl.evaluation import expected_calibration_error, fit_temperature, reliability_bins, score_task
 from hf_mtl.evaluation.metrics.ece import ECE
-from hf_mtl.tasks import SequenceClassification
 
 
 def _rows(count, classes, seed=0, scale=2.0):

@@ -1,7 +1,7 @@
 import pytest
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.evaluation import check_metrics
-from hf_mtl.tasks import Regression, SequenceClassification
 
 STANCE = ["none", "against", "favor"]
 

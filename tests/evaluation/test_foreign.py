@@ -2,10 +2,11 @@ import evaluate
 import numpy as np
 import pytest
 
+from hf_mtl import SequenceClassification
 from hf_mtl.errors import DataError
 from hf_mtl.evaluation import Trust, available_metrics, foreign_mistakes, load_metric, score_task
 from hf_mtl.evaluation.foreign import needed_trust
-from hf_mtl.tasks import MetricSpec, SequenceClassification
+from hf_mtl.tasks import MetricSpec
 
 
 def task(name):

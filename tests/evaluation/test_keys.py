@@ -1,5 +1,5 @@
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.evaluation import headline_keys, metric_keys
-from hf_mtl.tasks import Regression, SequenceClassification
 
 
 def test_one_f1_is_called_f1_whatever_its_classes():

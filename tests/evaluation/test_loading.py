@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.errors import DataError
 from hf_mtl.evaluation import Trust, load_metric, score_task
-from hf_mtl.tasks import MetricSpec, Regression, SequenceClassification
+from hf_mtl.tasks import MetricSpec
 
 STANCE = SequenceClassification(labels=["none", "against", "favor"])
 

@@ -3,10 +3,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from hf_mtl import SequenceClassification
 from hf_mtl.evaluation import ClassOutputs, fit_temperature, load_metric, score_notes, score_task, wants_logits
 from hf_mtl.evaluation import outputs as outputs_module
 from hf_mtl.evaluation.outputs import broken_rows, class_probabilities, probabilities
-from hf_mtl.tasks import MetricSpec, SequenceClassification
+from hf_mtl.tasks import MetricSpec
 
 CLASSES = 7
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hf_mtl import Regression, SequenceClassification
-from hf_mtl.evaluation import absent_classes, score_notes, score_task, undefined_metrics
+from hf_mtl.evaluation import score_notes, score_task, undefined_metrics
 from hf_mtl.tasks import Task
 
 ALL = ["accuracy", "f1_macro", "f1_micro", "recall_macro", "matthews", "auroc_macro", "ece"]
@@ -59,9 +59,9 @@ def test_what_is_called_undefined_or_constant_is(task, labels):
 
 
 def test_classes_without_rows_are_named_where_they_count():
-    assert absent_classes(TOPIC, np.array([0, 2])) == ["b"]
-    assert absent_classes(SequenceClassification(labels=["a", "b"], metrics=["accuracy"]), np.array([0])) == []
-    assert absent_classes(SCORE, np.zeros((2, 2))) == []
+    assert TOPIC.absent(np.array([0, 2])) == ["b"]
+    assert SequenceClassification(labels=["a", "b"], metrics=["accuracy"]).absent(np.array([0])) == []
+    assert SCORE.absent(np.zeros((2, 2))) == []
 
 
 def notes(task: Task, outputs: np.ndarray, labels: list) -> list[str]:

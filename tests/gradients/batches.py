@@ -40,7 +40,7 @@ def batch(
         segments[name] = (int(mine[0]), int(mine[-1]) + 1)
         shape = (len(mine), task.num_outputs)
         numbers = torch.randn(shape, generator=generator)
-        labels[name] = numbers.argmax(1) if task.kind == "classification" else numbers.double()
+        labels[name] = numbers.argmax(1) if not task.real_valued else numbers.double()
     return {
         "groups": [
             {

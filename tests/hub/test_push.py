@@ -20,7 +20,7 @@ from tests import tiny
 torch.manual_seed(0)
 batch = tiny.tokenizer()(tiny.rows("topic", 9)["text"][:], padding=True, return_tensors="pt")
 model = tiny.model().eval()
-model.set_target_statistics("score", [1.0, 2.0], [3.0, 4.0])
+model.set_statistics("score", mean=[1.0, 2.0], std=[3.0, 4.0])
 model.push_to_hub("user/model")
 pulled = MultiTaskModel.from_pretrained("user/model").eval()
 with torch.no_grad():
@@ -33,7 +33,6 @@ PULL = """
 import sys
 import torch
 from transformers import AutoTokenizer
-from hf_mtl import MultiTaskModel
 
 revision, local = sys.argv[1:]
 pulled = MultiTaskModel.from_pretrained("user/made", revision=revision).eval()

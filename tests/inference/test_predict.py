@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from hf_mtl import MultiTaskTrainer
 from hf_mtl.inference import predict as evaluate
-from hf_mtl.inference.predict import Keep, classes_alone
+from hf_mtl.inference.predict import Keep
 from hf_mtl.tasks import MetricSpec
 from hf_mtl.training.scoring import scorer
 from hf_mtl.training.scoring.scoring import needed
@@ -16,18 +15,10 @@ from tests import tiny
 from tests.training.trainers import make
 
 
-def test_the_class_of_a_row_is_the_first_of_the_largest_logits() -> None:
-    logits = torch.tensor(
-        [[1.0, 3.0, 3.0], [2.0, 2.0, 2.0], [-1.0, -2.0, 0.5], [np.nan, 1.0, 0.0], [0.0, np.inf, 1.0]]
-    )
-    found = classes_alone(logits)
-    assert found[:3, 0].tolist() == logits[:3].numpy().argmax(axis=1).tolist() == [1, 0, 2]
-    assert found[:, 1].tolist() == [1, 1, 1, 0, 0]
-
-
 def test_logits_are_kept_where_something_wants_them() -> None:
     topic = tiny.TASKS["topic"]
-    assert needed(topic, None) == Keep.classes()
+    assert needed(topic, None) == Keep.to_score(topic)
+    assert needed(topic, None).width == 2
     assert needed(topic, lambda found: {}).width == 3
     assert needed(topic.model_copy(update={"metrics": [MetricSpec(name="ece")]}), None).width == 3
     assert needed(tiny.TASKS["score"], None).width == 2

@@ -7,8 +7,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.tasks import Regression, SequenceClassification, Task
+from hf_mtl.tasks import Task
 
 VOCABULARY = 60
 _SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
@@ -65,8 +66,8 @@ def make_model(family: str, head: Any = None, **options: Any) -> MultiTaskModel:
     backbone = {**FAMILIES, **OTHERS}[family]
     model = MultiTaskModel.from_backbone(backbone, options.pop("tasks", TASKS), head, **options)
     if "emo.bank" in model.tasks:
-        model.set_target_statistics("emo.bank", [3.0, 2.0, -1.0], [0.5, 2.0, 0.25])
-        model.set_target_statistics("intensity", 0.4, 0.2)
+        model.set_statistics("emo.bank", mean=[3.0, 2.0, -1.0], std=[0.5, 2.0, 0.25])
+        model.set_statistics("intensity", mean=0.4, std=0.2)
     return model.eval()
 
 

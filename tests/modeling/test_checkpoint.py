@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
+from hf_mtl import SequenceClassification
 from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel
-from hf_mtl.tasks import SequenceClassification
 
 from .families import FAMILIES, OTHERS, TASKS, make_model, make_texts, make_tokenizer, padding_of
 
@@ -64,7 +64,7 @@ def test_statistics_are_remembered(tmp_path: Path) -> None:
     model = make_model("bert", tasks=tasks)
     assert not model.has_statistics("a")
     assert model.has_statistics("train")
-    model.set_class_weights("a", [0.5, 1.5])
+    model.set_statistics("a", weights=[0.5, 1.5])
     model.save_pretrained(tmp_path)
     loaded = MultiTaskModel.from_pretrained(tmp_path)
     assert all(loaded.has_statistics(name) for name in tasks)

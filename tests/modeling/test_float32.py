@@ -45,8 +45,8 @@ def _model(head: str | None = None) -> MultiTaskModel:
     with torch.no_grad():
         for tensor in _kept(model).values():
             tensor.copy_(0.3 + torch.rand(tensor.shape, generator=generator) / 3)
-    model.set_target_statistics(YEAR, MEAN, STD)
-    model.set_class_weights("topic", [0.123, 1.7, 1.0001])
+    model.set_statistics(YEAR, mean=MEAN, std=STD)
+    model.set_statistics("topic", weights=[0.123, 1.7, 1.0001])
     model.set_temperature("mood", 1.2345)
     return model
 
@@ -160,8 +160,8 @@ def test_heads_follow_an_encoder_in_bfloat16(head: str) -> None:
     kept = _kept(model)
     for name, parameter in model.named_parameters():
         assert parameter.dtype == (torch.float32 if name in kept else torch.bfloat16), name
-    model.set_target_statistics(YEAR, MEAN, STD)
-    model.set_class_weights("topic", [1.0, 1.0, 1.0])
+    model.set_statistics(YEAR, mean=MEAN, std=STD)
+    model.set_statistics("topic", weights=[1.0, 1.0, 1.0])
     exact = copy.deepcopy(model).float()
     _assert_close(model, _answers(exact))
 

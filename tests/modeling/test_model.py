@@ -5,10 +5,9 @@ import torch
 from torch import Tensor
 from torch.export import Dim
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling import MultiTaskModel, MultiTaskOutput, split_parameters
-from hf_mtl.modeling.losses import row_losses
-from hf_mtl.tasks import Regression, SequenceClassification
 
 from .families import FAMILIES, OTHERS, TASKS, make_model, make_texts, padding_of
 
@@ -184,31 +183,31 @@ def test_regression_logits_are_in_original_units_and_losses_are_not() -> None:
 
 def test_constant_target_is_only_centred() -> None:
     model = make_model("bert")
-    model.set_target_statistics("intensity", [2.0], [0.0])
+    model.set_statistics("intensity", mean=[2.0], std=[0.0])
     assert model.heads.of("intensity").statistics.std.tolist() == [1.0]
 
 
 def test_class_weights_multiply_the_rows() -> None:
     task = SequenceClassification(labels=3, class_weights=[1.0, 1.0, 1.0])
     model = make_model("bert", tasks={"a": task})
-    model.set_class_weights("a", torch.tensor([0.5, 1.0, 3.0]))
+    model.set_statistics("a", weights=torch.tensor([0.5, 1.0, 3.0]))
     ids, mask = make_texts([6, 4, 5])
     labels = torch.tensor([2, 0, 1])
     output = model(ids, mask, task="a", labels=labels)
-    plain = row_losses(task, output.logits["a"], labels)
+    plain = task.row_losses(output.logits["a"], labels)
     torch.testing.assert_close(output.row_losses["a"], plain * torch.tensor([3.0, 0.5, 1.0]))
 
 
 def test_statistics_that_a_loss_does_not_use_are_refused() -> None:
     model = make_model("bert", tasks={**TASKS, "raw": Regression(standardize=False)})
-    with pytest.raises(ModelError, match=r"tasks\.train.*TargetStatistics"):
-        model.set_target_statistics("train", 0.0, 1.0)
-    with pytest.raises(ModelError, match="class_weights"):
-        model.set_class_weights("train", [1.0, 1.0, 1.0])
-    with pytest.raises(ModelError, match="standardize=True"):
-        model.set_target_statistics("raw", 0.0, 1.0)
+    with pytest.raises(ModelError, match=r"tasks\.train: its loss keeps nothing of .* found mean and std"):
+        model.set_statistics("train", mean=0.0, std=1.0)
+    with pytest.raises(ModelError, match="keeps nothing of the training rows, found weights"):
+        model.set_statistics("train", weights=[1.0, 1.0, 1.0])
+    with pytest.raises(ModelError, match=r"tasks\.raw: its loss keeps nothing"):
+        model.set_statistics("raw", mean=0.0, std=1.0)
     with pytest.raises(ModelError, match="expected 1 finite numbers"):
-        model.set_target_statistics("intensity", float("nan"), 1.0)
+        model.set_statistics("intensity", mean=float("nan"), std=1.0)
     with pytest.raises(ModelError, match="Did you mean 'intensity'"):
         model.has_statistics("intensty")
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from hf_mtl import SequenceClassification
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.tasks import SequenceClassification
 
 from .families import make_texts
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.recipe import load_recipe
-from hf_mtl.tasks import Regression, SequenceClassification
 from tests.recipe.texts import FULL, MINIMAL
 
 Write = Callable[..., str]

@@ -84,7 +84,7 @@ def test_every_head_and_loss_is_defined(tmp_path: Path, caplog: pytest.LogCaptur
     assert len(found) > 2 * len(tasks)
     assert all(math.isfinite(value) for value in found.values())
     assert [caplog.text.count(f"{head}: {SAID}") for head in heads] == [1] * len(heads)
-    weights = trainer.model.heads.of(heads[0]).statistics.class_weights
+    weights = trainer.model.heads.of(heads[0]).statistics.loss_weights
     assert weights[2:].tolist() == [1.0, 1.0]
 
 

@@ -39,7 +39,7 @@ def model_with(name):
     """A model whose classification has a metric of that name."""
     plain = tiny.model()
     tasks = {key: task.model_copy(update={"metrics": named(name)}) for key, task in plain.tasks.items()}
-    only = next(key for key, task in tasks.items() if task.kind == "classification")
+    only = next(key for key, task in tasks.items() if not task.real_valued)
     return MultiTaskModel.from_backbone(plain.config.encoder_config, {only: tasks[only]}), only
 
 

@@ -18,7 +18,8 @@ class LocalMetric(evaluate.Metric, ABC):
 
     key: ClassVar[str]
     greater_is_better: ClassVar[bool]
-    task_types: ClassVar[frozenset[str]]
+    outputs: ClassVar[str]
+    """What the metric scores, as tasks say it in ``outputs_are``."""
     wants_probabilities: ClassVar[bool] = False
 
     def __init__(self) -> None:
@@ -50,7 +51,7 @@ class ClassificationMetric(LocalMetric):
     """
 
     greater_is_better = True
-    task_types = frozenset({"sequence_classification"})
+    outputs = "classes"
 
     def __init__(self, num_classes: int):
         super().__init__()
@@ -98,7 +99,7 @@ class RegressionMetric(LocalMetric):
         predictions and references [n] or [n, D] -> one value, and D more if D > 1.
     """
 
-    task_types = frozenset({"regression"})
+    outputs = "values"
 
     def __init__(self, target_names: Sequence[str] | None = None):
         super().__init__()

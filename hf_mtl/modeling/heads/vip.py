@@ -13,14 +13,15 @@ from hf_mtl.modeling.gaussian import Gaussian, KLReduction, bounded, log_bounds
 from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout
 from hf_mtl.modeling.heads.layers import Hidden, perceptron
 from hf_mtl.modeling.noise import Noise
-from hf_mtl.tasks import Task, TaskKind
+from hf_mtl.tasks import Task
+from hf_mtl.tasks.learning import Family
 
 Coefficient: TypeAlias = Annotated[float, Field(ge=0)]
-Gamma: TypeAlias = Coefficient | dict[TaskKind, Coefficient]
+Gamma: TypeAlias = Coefficient | dict[Family, Coefficient]
 TauObjective: TypeAlias = Literal["literal", "matched"]
 
-DEFAULT_GAMMA: dict[TaskKind, float] = {"classification": 1.0, "regression": 0.1}
-PAPER_GAMMA: dict[TaskKind, float] = {"classification": 10.0, "regression": 0.1}
+DEFAULT_GAMMA: dict[Family, float] = {"classification": 1.0, "regression": 0.1}
+PAPER_GAMMA: dict[Family, float] = {"classification": 10.0, "regression": 0.1}
 LOG_TAU_BOUNDS = log_bounds(0.1, 10.0)
 
 
@@ -41,7 +42,7 @@ class VIPHead(Head, name="vip"):
         task: The task.
         config: The backbone's config.
         beta: Factor of the KL.
-        gamma: Factor of log tau: a number, or one per kind of task.
+        gamma: Factor of log tau: a number, or one per family of tasks, ``classification`` and ``regression``.
         hidden: Width of the hidden layer of each of the two networks; None: H. 0: affine.
         dropout: Probability; None: the backbone's own.
         tau_objective: ``literal``: gamma log tau, which has no lower bound: scaling mu, sqrt(Sigma) and sqrt(tau)
@@ -82,11 +83,11 @@ class VIPHead(Head, name="vip"):
         preset: Literal["paper"] | None = None,
     ):
         super().__init__(features, task, config)
-        self.kind = task.kind
+        self.real_valued = task.real_valued
         self.beta = beta
         if preset == "paper" and gamma == DEFAULT_GAMMA:
             gamma = PAPER_GAMMA
-        self.gamma = gamma.get(task.kind, DEFAULT_GAMMA[task.kind]) if isinstance(gamma, dict) else gamma
+        self.gamma = gamma.get(task.family, DEFAULT_GAMMA[task.family]) if isinstance(gamma, dict) else gamma
         self.tau_objective = tau_objective
         self.kl_reduction: KLReduction = kl_reduction
         self.sampling = sampling
@@ -99,7 +100,7 @@ class VIPHead(Head, name="vip"):
     def forward(self, features: Tensor) -> Tensor:
         """Map features [n, H] to what is predicted [n, C]: normalised means of classes, means of targets."""
         mean = self.mean(features).float()
-        return mean if self.kind == "regression" else mean * self._inverse_deviation()
+        return mean if self.real_valued else mean * self._inverse_deviation()
 
     def decode(self, features: Tensor, noise: Noise) -> Decoded:
         """Sample once per row, and say what the distribution costs."""
@@ -107,14 +108,14 @@ class VIPHead(Head, name="vip"):
         outputs = posterior.sample(noise.normal(self.outputs)) if self.sampling else posterior.mean
         scale = self._inverse_deviation()
         penalties = self._penalties(posterior)
-        if self.kind == "regression":
+        if self.real_valued:
             return Decoded(outputs, scale, penalties)
         return Decoded(outputs * scale, None, penalties)
 
     def variance(self, features: Tensor) -> Tensor:
         """Sigma of targets, Sigma / tau of classes [n, C], as the outputs are normalised."""
         variance = bounded(self.log_variance(features)).exp()
-        return variance if self.kind == "regression" else variance * self._inverse_deviation() ** 2
+        return variance if self.real_valued else variance * self._inverse_deviation() ** 2
 
     def auxiliary_parameters(self) -> list[nn.Parameter]:
         """log tau: the derivative of its term is gamma, which clipping would let shrink all other gradients."""

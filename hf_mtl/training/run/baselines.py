@@ -12,7 +12,6 @@ from hf_mtl.data.processes import from_first
 from hf_mtl.data.texts import is_tokenised
 from hf_mtl.errors import RunError
 from hf_mtl.evaluation import Trust, aggregate, baseline_predictions, headline_keys, score_notes, score_task
-from hf_mtl.evaluation.baselines import target_spread
 from hf_mtl.training.run.prepare import Prepared
 
 
@@ -35,9 +34,9 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
         train_labels = encode_labels(task, name, "train", train).values
         labels = encode_labels(task, name, "evaluation", evaluated).values
         texts = [_texts(found, task.text_columns) for found in (train, evaluated)]
-        spread = target_spread(task, train_labels)
+        known = task.training_statistics(train_labels)
         for baseline, outputs in baseline_predictions(task, texts[0], train_labels, texts[1]).items():
-            values = score_task(task, name, outputs, labels, spread, Trust.of(prepared.recipe.allow_code))
+            values = score_task(task, name, outputs, labels, known, Trust.of(prepared.recipe.allow_code))
             scores.setdefault(baseline, {})[name] = values
             said = notes.setdefault(baseline, [])
             if baseline != "majority":  # which predicts one class by design

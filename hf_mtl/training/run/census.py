@@ -18,13 +18,12 @@ def take_census(name: str, item: LoadedTask) -> TaskCensus:
     """Count what is in the splits of a task."""
     labels = {split: encode_labels(item.task, name, split, dataset) for split, dataset in item.splits.items()}
     counts = {split: class_counts(item.task, found) for split, found in labels.items()}
-    names: list[str] = getattr(item.task, "label_names", None) or []
+    names = item.task.label_names or []
     classes = {
         label: {split: int(found[index]) for split, found in counts.items() if found is not None}
         for index, label in enumerate(names)
     }
-    weighted = getattr(item.task, "class_weights", None) is not None
-    return TaskCensus(name, _splits(item, labels), classes, weighted)
+    return TaskCensus(name, _splits(item, labels), classes, item.task.is_weighted)
 
 
 def _splits(item: LoadedTask, labels: Mapping[str, EncodedLabels]) -> dict[str, SplitCensus]:

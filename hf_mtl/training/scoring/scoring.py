@@ -9,10 +9,11 @@ from transformers import EvalPrediction
 
 from hf_mtl.batch import divisor
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.evaluation import ClassOutputs, Trust, aggregate, score_notes, score_task, wants_logits
+from hf_mtl.evaluation import Trust, aggregate, score_notes, score_task
 from hf_mtl.inference.predict import Keep, SplitPredictions
 from hf_mtl.shown import get_logger
-from hf_mtl.tasks import SequenceClassification, Task
+from hf_mtl.tasks import Task
+from hf_mtl.tasks.scoring import Outputs
 from hf_mtl.training.scoring.own_metrics import OwnMetrics, own_scores
 
 logger = get_logger(__name__)
@@ -64,9 +65,7 @@ def needed(task: Task, own: OwnMetrics | None) -> Keep:
         task: The task.
         own: The user's own metrics.
     """
-    if isinstance(task, SequenceClassification) and own is None and not wants_logits(task):
-        return Keep.classes()
-    return Keep.outputs(task.num_outputs, everywhere=False)
+    return Keep.to_score(task) if own is None else Keep.outputs(task.num_outputs, everywhere=False)
 
 
 def score_split(
@@ -92,9 +91,7 @@ def score_split(
     outputs, labels, loss = prediction.outputs, split.labels, _mean_loss(split, prediction.losses)
     if split.missing is not None:
         outputs, labels = outputs[split.scored], labels[split.scored]
-    found: np.ndarray | ClassOutputs = outputs
-    if prediction.of_classes:
-        found = ClassOutputs(outputs[:, 0].astype(np.int64), int((outputs[:, 1] == 0).sum()))
+    found: np.ndarray | Outputs = outputs if prediction.read is None else prediction.read(outputs)
     declared = score_task(task, name, found, labels, statistics, trust)
     notes = score_notes(task, name, found, labels, declared)
     more = {}

@@ -10,14 +10,8 @@ from hf_mtl.evaluation.outputs import broken_rows
 from hf_mtl.inference.predict import SplitPredictions
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.shown import get_logger
-from hf_mtl.tasks import SequenceClassification, Task
 
 logger = get_logger(__name__)
-
-
-def has_temperature(task: Task) -> bool:
-    """Whether a task has a softmax whose logits a temperature can divide."""
-    return isinstance(task, SequenceClassification)
 
 
 def forget_temperatures(model: MultiTaskModel, tasks: Iterable[str]) -> None:

@@ -30,7 +30,7 @@ from hf_mtl.gradients.options import Layout
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.freezing import upper_parameters
 from hf_mtl.shown import get_logger
-from hf_mtl.tasks import Regression, Task
+from hf_mtl.tasks import Task
 from hf_mtl.training.step.task_gradients import OF_GRADIENTS
 
 logger = get_logger(__name__)
@@ -64,8 +64,7 @@ def make_weighting(
     if name == DEFAULT_WEIGHTING and balancing.get("aggregator"):
         options.setdefault("weight_sum", float(len(names)))  # an aggregator's rows are the gradients of the L_t
     if "task_types" in inspect.signature(weighting_class(name)).parameters:
-        kinds = ["regression" if isinstance(tasks[task], Regression) else "classification" for task in names]
-        options.setdefault("task_types", kinds)
+        options.setdefault("task_types", [tasks[task].family for task in names])
     weighting = build_weighting(name, num_tasks=len(names), **options)
     proportional = mixture.temperature in (1, "proportional")
     twice = name == "tw" and options.get("mode", "proportional") == "proportional" and proportional

@@ -20,7 +20,6 @@ from hf_mtl.tasks import Task
 from hf_mtl.training.folder.fresh_folder import place_mistakes
 from hf_mtl.training.launch import launch_mistakes
 from hf_mtl.training.scoring.own_metrics import own_metrics_mistakes
-from hf_mtl.training.scoring.temperatures import has_temperature
 from hf_mtl.training.trainer.argument_effects import checkpointing_mistakes, idle_options, unknown_words
 from hf_mtl.training.trainer.own_code import idle_methods, replaced_methods, section_mistakes, unknown_arguments
 from hf_mtl.training.trainer.stub_builds import unbuildable
@@ -197,7 +196,7 @@ def check_temperature_scaling(tasks: Mapping[str, Task], evaluation: Mapping[str
     Raises:
         UserError: If no task has one, or a task that has one has no rows.
     """
-    key, fitted = "training.temperature_scaling", [name for name, task in tasks.items() if has_temperature(task)]
+    key, fitted = "training.temperature_scaling", [name for name, task in tasks.items() if task.has_temperature]
     missing = [name for name in fitted if not len(evaluation.get(name, ()))]
     if not fitted:
         raise UserError(Mistake(key, "is on, and no task is a classification", "Leave it off"))

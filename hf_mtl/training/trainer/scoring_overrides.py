@@ -1,6 +1,6 @@
 """Which keys of a recipe can be others when a trained checkpoint is scored: those of rows, and of how to score."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from hf_mtl.errors import Mistake, RunError, known
@@ -9,8 +9,6 @@ from hf_mtl.tasks import Task
 
 # Fields of a task that only say which rows are read, and from which columns.
 _ROWS = ("dataset", "max_rows", "stratify", "validation_fraction", "test_fraction")
-# Fields of a task that the model keeps too, and that scoring takes from the recipe where it is asked to.
-_SCORING = ("text", "label", "labels", "metrics")
 _ARGUMENTS = (
     "bf16",
     "bf16_full_eval",
@@ -35,7 +33,7 @@ _ARGUMENTS = (
     "use_cpu",
 )
 _REMEDY = (
-    f"For scoring, {', '.join((*_ROWS, *_SCORING))} of a task, model.max_length, and of training what computes "
+    "For scoring, {keys} of a task, model.max_length, and of training what computes "
     "(per_device_eval_batch_size, use_cpu, bf16 and so on) can be others. Leave it out, or train a run with it."
 )
 
@@ -53,14 +51,16 @@ def check_overrides(run: Recipe, asked: Recipe, tasks: Mapping[str, Task], to_fi
         RunError: With every override that would change nothing, or would need another model.
     """
     before, after = _flat(run.to_dict()), _flat(asked.to_dict())
+    keys = [*_ROWS, *dict.fromkeys(key for task in asked.tasks.values() for key in task.scoring_keys)]
+    remedy = _REMEDY.format(keys=", ".join(keys))
     changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
     new = [name for name in asked.tasks if name not in tasks]
     mistakes = [Mistake(f"tasks.{name}", "the model of the run has no such task", known(tasks, name)) for name in new]
     apart = {*new, *(name for name in run.tasks if name not in asked.tasks)}
     mistakes += [
-        Mistake(".".join(path), f"{_told(path, after)} changes nothing about a model that is trained", _REMEDY)
+        Mistake(".".join(path), f"{_told(path, after)} changes nothing about a model that is trained", remedy)
         for path in changed
-        if not _is_followed(path, to_find) and not (path[0] == "tasks" and path[1] in apart)
+        if not _is_followed(path, keys, to_find) and not (path[0] == "tasks" and path[1] in apart)
     ]
     for name in dict.fromkeys(path[1] for path in changed if path[0] == "tasks" and path[1] not in apart):
         mistakes += _outputs(name, asked.tasks[name], tasks[name])
@@ -80,7 +80,7 @@ def scoring_tasks(run: Recipe, asked: Recipe, tasks: Mapping[str, Task]) -> dict
     for name, task in asked.tasks.items():
         if name in tasks:
             was = run.tasks[name]
-            asks = {field: getattr(task, field, None) for field in _SCORING}
+            asks = {field: getattr(task, field, None) for field in task.scoring_keys}
             # Of a script the model knows the name alone; its path is in the recipe.
             asks_code = any(spec.is_script for spec in task.metrics)
             # Classes that are left to the data are those that the model knows.
@@ -102,10 +102,10 @@ def _flat(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[s
     return found
 
 
-def _is_followed(path: tuple[str, ...], to_find: bool) -> bool:
+def _is_followed(path: tuple[str, ...], task_keys: Collection[str], to_find: bool) -> bool:
     section, key = path[0], path[-1]
     if section == "tasks":
-        return key in _ROWS or key in _SCORING
+        return key in task_keys
     if section == "training":
         return key in _ARGUMENTS or (to_find and key == "output_dir")
     return path == ("model", "max_length")
@@ -119,14 +119,14 @@ def _outputs(name: str, asked: Task, task: Task) -> Iterator[Mistake]:
     """Class names or target columns that are not what the model's outputs are."""
     if type(asked) is not type(task):
         return  # said: the type is no key that can be another
-    counted = not hasattr(asked, "labels") or asked.labels is not None
+    counted = not list(asked.unknown_outputs(name))
     if counted and asked.num_outputs != task.num_outputs:
-        key = "labels" if hasattr(asked, "labels") else "label"
         found = f"gives {asked.num_outputs}, and the model of the run has {task.num_outputs} outputs"
-        yield Mistake(f"tasks.{name}.{key}", found, "Name one for each output, in the model's order.")
+        yield Mistake(f"tasks.{name}.{asked.outputs_key}", found, "Name one for each output, in the model's order.")
         return
-    names, ours = getattr(asked, "label_names", None) or [], getattr(task, "label_names", None) or []
+    names, ours = asked.label_names or [], task.label_names or []
     moved = [label for index, label in enumerate(names) if label in ours and ours.index(label) != index]
     if moved:
         problem = f"puts {', '.join(repr(label) for label in moved)} at another place than the model of the run"
-        yield Mistake(f"tasks.{name}.labels", problem, f"Its classes are, in this order: {', '.join(ours)}.")
+        remedy = f"Its classes are, in this order: {', '.join(ours)}."
+        yield Mistake(f"tasks.{name}.{asked.outputs_key}", problem, remedy)

@@ -23,9 +23,9 @@ from hf_mtl.tasks import Task
 from hf_mtl.training.scoring.own_metrics import is_number, kind_of, plain
 from hf_mtl.training.scoring.scorer import Scorer
 from hf_mtl.training.scoring.scoring import Scores
-from hf_mtl.training.scoring.temperatures import forget_temperatures, has_temperature, set_temperatures
+from hf_mtl.training.scoring.temperatures import forget_temperatures, set_temperatures
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
-from hf_mtl.training.trainer.setup import target_statistics
+from hf_mtl.training.trainer.setup import metric_statistics
 from hf_mtl.training.trainer.stoppable_trainer import StoppableTrainer
 
 logger = get_logger(__name__)
@@ -188,7 +188,7 @@ class ScoringTrainer(StoppableTrainer):
         splits = {
             name: split
             for name, split in (given or {}).items()
-            if has_temperature(self.tasks[name]) and len(split.scored)
+            if self.tasks[name].has_temperature and len(split.scored)
         }
         if not splits:
             raise UserError("temperatures need evaluation rows of a classification task: give an eval_dataset")
@@ -211,7 +211,7 @@ class ScoringTrainer(StoppableTrainer):
         else:
             keep = {name: Keep.outputs(self.tasks[name].num_outputs, everywhere=True) for name in splits}
             predicted = _noting(self._predict(splits, keep), predictions, copies=own is not None)
-        scores = self.scorer.score(splits, predicted, target_statistics(self.model), own)
+        scores = self.scorer.score(splits, predicted, metric_statistics(self.model), own)
         if self.tells_notes and not self.is_in_train and self.is_world_process_zero():
             for note in scores.notes:
                 logger.warning(note)

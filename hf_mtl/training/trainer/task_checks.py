@@ -13,11 +13,9 @@ from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, Mistake, UserError, known, name_classes
 from hf_mtl.evaluation import (
     Trust,
-    absent_classes,
     check_metrics,
     foreign_mistakes,
     greater_is_better,
-    perfect_outputs,
     score_keys,
     undefined_metrics,
 )
@@ -107,7 +105,7 @@ def _check_scores(tasks: Mapping[str, Task], evaluation: Mapping[str, EncodedSpl
     for name, split in evaluation.items():
         labels = split.labels[split.scored]
         mistakes += undefined_metrics(tasks[name], name, labels, "validation")
-        if is_main_process() and (absent := absent_classes(tasks[name], labels)):
+        if is_main_process() and (absent := tasks[name].absent(labels)):
             shown = name_classes([f"'{label}'" for label in absent], 20)
             logger.warning(f"{name}: no validation row is of class {shown}; it counts 0 in the mean over classes.")
     if mistakes:
@@ -165,7 +163,7 @@ def _own_found(
         return None
     labels = split.labels[split.scored]
     try:
-        found = own_scores(own_metrics, EvalPrediction(perfect_outputs(task, labels), np.copy(labels)), name)
+        found = own_scores(own_metrics, EvalPrediction(task.perfect_outputs(labels), np.copy(labels)), name)
     except Exception:  # the user's code, which may need what a model predicts
         return None
     return {f"{name}_{key}": value for key, value in found.items()}

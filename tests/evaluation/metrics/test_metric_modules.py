@@ -16,7 +16,7 @@ MODULES = [
     importlib.import_module(f"{metrics.__name__}.{module.name}") for module in pkgutil.iter_modules(metrics.__path__)
 ]
 CLASSES = {
-    (module.__name__.rsplit(".", 1)[1], name): cls
+    (f".{module.__name__.rsplit('.', 1)[1]}", name): cls
     for module in MODULES
     for name, cls in inspect.getmembers(module, inspect.isclass)
     if issubclass(cls, LocalMetric) and cls.__module__ == module.__name__ and not inspect.isabstract(cls)
@@ -25,7 +25,7 @@ CLASSES = {
 
 def test_the_table_names_every_metric_and_says_what_its_class_says():
     found = {
-        cls.key: (module, name, cls.task_types, cls.greater_is_better, cls.wants_probabilities)
+        cls.key: (module, name, cls.outputs, cls.greater_is_better, cls.wants_probabilities)
         for (module, name), cls in CLASSES.items()
     }
     assert found == {name: tuple(entry) for name, entry in METRICS.items()}
@@ -53,6 +53,6 @@ def test_nothing_is_written(cls, tmp_path, monkeypatch):
 
 
 def test_metrics_combine_as_those_of_evaluate_do():
-    accuracy, f1 = CLASSES["accuracy", "Accuracy"](num_classes=2), CLASSES["f1", "F1Macro"](num_classes=2)
+    accuracy, f1 = CLASSES[".accuracy", "Accuracy"](num_classes=2), CLASSES[".f1", "F1Macro"](num_classes=2)
     both = evaluate.combine([accuracy, f1])
     assert both.compute(predictions=[0, 1], references=[0, 1]) == {"accuracy": 1.0, "f1_macro": 1.0}

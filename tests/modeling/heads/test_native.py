@@ -2,8 +2,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from hf_mtl import SequenceClassification
 from hf_mtl.modeling import build_head
-from hf_mtl.tasks import SequenceClassification
 
 from ..families import FAMILIES, make_texts, padding_of
 

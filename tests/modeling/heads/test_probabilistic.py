@@ -284,7 +284,7 @@ def test_the_model_gives_variances_on_request_in_the_units_of_the_labels(name: s
     model = seen(name).eval()
     ids = torch.arange(5, 29).reshape(3, 8)
     plain = model(ids, uncertainty=True).variances
-    model.set_target_statistics("score", [1.0, 2.0], [3.0, 0.5])
+    model.set_statistics("score", mean=[1.0, 2.0], std=[3.0, 0.5])
     scaled = model(ids, uncertainty=True).variances
     assert plain["topic"].shape == (3, 3)
     assert (plain["topic"] > 0).all()

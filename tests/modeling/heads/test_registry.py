@@ -3,9 +3,9 @@ import torch
 from torch import nn
 from transformers import AutoConfig
 
+from hf_mtl import SequenceClassification
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling import available_heads, build_head, default_head, head_mistakes, head_options
-from hf_mtl.tasks import SequenceClassification
 
 from ..families import FAMILIES, OTHERS
 

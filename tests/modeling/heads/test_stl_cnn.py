@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling import MultiTaskModel, build_head
 from hf_mtl.modeling.heads.base import TokenStates
 from hf_mtl.modeling.heads.stl_cnn import STLCNNHead
-from hf_mtl.tasks import Regression, SequenceClassification
 from tests import tiny
 from tests.training import trainers
 
@@ -183,7 +183,7 @@ def test_training_moves_the_heads_and_nothing_else(tmp_path: Path) -> None:
 def test_predictions_do_not_depend_on_length_grouping(tmp_path: Path) -> None:
     data = tiny.datasets({"topic": 23, "score": 11}, seed=4)
     model = tiny.model(head=HEAD)
-    model.set_target_statistics("score", [2.0, 4.0], [0.5, 0.5])
+    model.set_statistics("score", mean=[2.0, 4.0], std=[0.5, 0.5])
     options = [{"length_grouping": True}, {"length_grouping": False}, {"per_device_eval_batch_size": 1}]
     found = [trainers.make(tmp_path, model=model, **option).predict(data).predictions for option in options]
     for predictions in found[1:]:

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.modeling import build_head
 from hf_mtl.modeling.heads.base import Decoded
 from hf_mtl.modeling.heads.vip import LOG_TAU_BOUNDS, VIPHead
-from hf_mtl.modeling.losses import row_losses
 from hf_mtl.modeling.noise import Noise
-from hf_mtl.tasks import Regression, SequenceClassification, Task
+from hf_mtl.tasks import Task
 
 from ..families import FAMILIES
 
@@ -71,8 +71,8 @@ def golden_head(inputs: dict[str, Any], **options: Any) -> tuple[VIPHead, Task]:
 
 def data_term(task: Task, decoded: Decoded, labels: Tensor) -> Tensor:
     scale = 1.0 if decoded.scale is None else decoded.scale
-    targets = labels * scale if task.kind == "regression" else labels
-    return row_losses(task, decoded.outputs * scale, targets).mean()
+    targets = labels * scale if task.real_valued else labels
+    return task.row_losses(decoded.outputs * scale, targets).mean()
 
 
 def penalty(decoded: Decoded) -> Tensor:
@@ -92,8 +92,8 @@ def test_equals_the_golden_values(case: dict[str, Any]) -> None:
     def same(found: Tensor, key: str) -> None:
         torch.testing.assert_close(found, torch.tensor(expected[key]), **FLOAT32)
 
-    same(decoded.outputs if task.kind == "regression" else decoded.outputs * (head.log_tau / 2).exp(), "sample")
-    if task.kind == "classification":
+    same(decoded.outputs if task.real_valued else decoded.outputs * (head.log_tau / 2).exp(), "sample")
+    if not task.real_valued:
         same(decoded.outputs, "normalised_sample")
     same(loss, "task_loss")
     same(decoded.penalties["kl"].values.mean(), "kl_mean")

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
+from hf_mtl import Regression, SequenceClassification
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.text_keys import text_keys
 from hf_mtl.reporting.plan import SplitCensus
-from hf_mtl.tasks import Regression, SequenceClassification, Task
+from hf_mtl.tasks import Task
 from hf_mtl.training.run.census import take_census
 
 TOPIC = SequenceClassification(labels=["a", "b", "c"])

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hf_mtl import MultiTaskModel
+from hf_mtl import MultiTaskModel, Regression, SequenceClassification
 from hf_mtl.errors import UserError
 from hf_mtl.evaluation import fit_temperature
-from hf_mtl.tasks import Regression, SequenceClassification
 from hf_mtl.training.run.evaluate import evaluate_run
 from hf_mtl.training.scoring import temperatures
 from tests import tiny

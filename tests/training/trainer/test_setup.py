@@ -15,7 +15,7 @@ from hf_mtl.inference import encode as encoding
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.training.trainer import setup
 from hf_mtl.training.trainer.argument_checks import check_arguments
-from hf_mtl.training.trainer.setup import class_weights, fit_statistics, target_statistics
+from hf_mtl.training.trainer.setup import fit_statistics, metric_statistics
 from tests import tiny
 from tests.training.trainers import make
 
@@ -137,7 +137,7 @@ def test_encoded_splits_are_taken_as_they_are() -> None:
 def test_rows_are_checked_once_however_many_trainers_take_them(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets, asked = tiny.datasets({"topic": 9, "score": 5}), []
     for module in (load, check, encoding):
-        for name in {"encode_labels", "check_texts", "label_notes"} & set(vars(module)):
+        for name in {"encode_labels", "check_texts"} & set(vars(module)):
             mock = Mock(wraps=getattr(module, name))
             monkeypatch.setattr(module, name, mock)
             asked.append(mock)
@@ -227,15 +227,15 @@ def test_statistics_are_fitted_once() -> None:
     assert not model.has_statistics("score")
     fit_statistics(model, {"score": first})
     expected = {"score": {"mean": [2.0, 10.0], "std": [1.0, 1.0]}}  # a constant target is only centred
-    assert target_statistics(model) == expected
+    assert metric_statistics(model) == expected
     fit_statistics(model, {"score": second})
-    assert target_statistics(model) == expected
+    assert metric_statistics(model) == expected
 
 
 def test_a_constant_that_no_float_is_equal_to_is_only_centred_too() -> None:
     model = tiny.model()
     fit_statistics(model, {"score": split(np.array([[6.9, 1.0], [6.9, 2.0], [6.9, 3.0]]))})
-    assert target_statistics(model)["score"]["std"][0] == 1.0
+    assert metric_statistics(model)["score"]["std"][0] == 1.0
 
 
 def test_a_saved_model_keeps_its_statistics(tmp_path: Any) -> None:
@@ -244,7 +244,7 @@ def test_a_saved_model_keeps_its_statistics(tmp_path: Any) -> None:
     model.save_pretrained(tmp_path)
     loaded = type(model).from_pretrained(tmp_path)
     fit_statistics(loaded, {"score": split([[0.0, 0.0], [9.0, 9.0]])})
-    assert target_statistics(loaded) == {"score": {"mean": [2.0, 2.0], "std": [1.0, 2.0]}}
+    assert metric_statistics(loaded) == {"score": {"mean": [2.0, 2.0], "std": [1.0, 2.0]}}
 
 
 @pytest.fixture
@@ -279,13 +279,13 @@ FAR = [
 def test_statistics_of_other_rows_that_are_far_off_are_said(said: list[str], labels: Any, expected: str) -> None:
     model = tiny.model()
     fit_statistics(model, {"score": split(ROWS)})
-    kept = target_statistics(model)
+    kept = metric_statistics(model)
     fit_statistics(model, {"score": split(labels)})
-    assert target_statistics(model) == kept
+    assert metric_statistics(model) == kept
     assert len(said) == (expected is not None)
     assert not said or (said[0].startswith("score: the model keeps the ") and expected in said[0])
     fit_statistics(model, {"score": split(labels)}, refit=True)
-    assert target_statistics(model)["score"]["mean"] == pytest.approx(np.mean(labels, axis=0).tolist())
+    assert metric_statistics(model)["score"]["mean"] == pytest.approx(np.mean(labels, axis=0).tolist())
     assert len(said) == (expected is not None)
 
 
@@ -328,7 +328,7 @@ def test_a_class_that_had_no_rows_before_goes_on_with_the_mean_weight(said: list
 def test_a_loaded_model_goes_on_with_new_rows_in_their_units(tmp_path: Any) -> None:
     def losses(refit: bool) -> float:
         model = tiny.model(tasks={"score": tiny.TASKS["score"]})
-        model.set_target_statistics("score", [-5000.0, 2.0], [1.0, 1.0])
+        model.set_statistics("score", mean=[-5000.0, 2.0], std=[1.0, 1.0])
         rows = {"score": tiny.rows("score", 16)}
         trainer = make(tmp_path, model=model, train=rows, evaluation=rows, max_steps=1, refit_statistics=refit)
         trainer.train()
@@ -341,62 +341,13 @@ def test_a_loaded_model_goes_on_with_new_rows_in_their_units(tmp_path: Any) -> N
 def test_raw_targets_have_no_statistics() -> None:
     model = tiny.model(tasks={"raw": Regression(standardize=False)})
     fit_statistics(model, {"raw": split([[1.0], [3.0]])})
-    assert target_statistics(model) == {}
+    assert metric_statistics(model) == {}
 
 
 def test_class_weights_are_fitted_once() -> None:
     model = tiny.model(tasks={"mood": SequenceClassification(labels=["good", "bad"], class_weights="balanced")})
     fit_statistics(model, {"mood": split([0, 0, 0, 1])})
     fit_statistics(model, {"mood": split([0, 1, 1, 1])})
-    weights = model.heads.of("mood").statistics.class_weights
+    weights = model.heads.of("mood").statistics.loss_weights
     assert weights is not None
     assert torch.allclose(weights, torch.tensor([2 / 3, 2.0]))
-
-
-def weights_of(given: Any, labels: list[int]) -> list[float]:
-    task = SequenceClassification(labels=["a", "b", "c"], class_weights=given)
-    return class_weights("topic", task, np.array(labels))
-
-
-LABELS = [0, 0, 0, 0, 1, 1, 2, 2]
-
-
-@pytest.mark.parametrize("given", ["balanced", [1.0, 2.0, 5.0], {"c": 5.0, "a": 1.0, "b": 2.0}, [0.0, 1.0, 1.0]])
-def test_class_weights_have_a_mean_of_one_over_the_rows(given: Any) -> None:
-    weights = np.array(weights_of(given, LABELS))
-    assert weights[LABELS].mean() == pytest.approx(1.0)
-    if given != "balanced":
-        in_order = np.array([given[name] for name in "abc"] if isinstance(given, dict) else given)
-        assert weights * in_order[2] == pytest.approx(in_order * weights[2])
-
-
-def test_balanced_classes_weigh_the_same_in_total() -> None:
-    weights = weights_of("balanced", LABELS)
-    assert [weight * LABELS.count(i) for i, weight in enumerate(weights)] == pytest.approx([8 / 3] * 3)
-
-
-def test_a_class_without_rows_weighs_as_the_mean_row_when_balanced() -> None:
-    assert weights_of("balanced", [0, 0, 0, 1]) == pytest.approx([4 / 6, 2.0, 1.0])
-    assert weights_of([1.0, 1.0, 3.0], [0, 0, 0, 1]) == pytest.approx([1.0, 1.0, 3.0])
-
-
-def test_weights_that_leave_no_training_row_any_loss_are_refused() -> None:
-    with pytest.raises(DataError, match="class_weights: weighs every class that has training rows 0"):
-        weights_of([0.0, 0.0, 3.0], [0, 0, 1])
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        [1.0, 2.0],
-        [1.0, 2.0, -1.0],
-        {"a": 1.0, "b": 2.0},
-        {"a": 1.0, "b": 2.0, "c": 1.0, "d": 1.0},
-        [1.0, 2.0, np.nan],
-    ],
-)
-def test_class_weights_that_do_not_fit_are_refused(given: Any) -> None:
-    with pytest.raises(
-        DataError, match=r"tasks.topic.class_weights: found .* Give a weight >= 0 for each of \['a', 'b'"
-    ):
-        weights_of(given, LABELS)

@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import evaluate
-import numpy as np
 import pytest
 import yaml
 
 from hf_mtl import MultiTaskModel, Regression, SequenceClassification
 from hf_mtl.errors import UserError
-from hf_mtl.evaluation import perfect_outputs
 from hf_mtl.tasks import Task
 from hf_mtl.training import run_recipe
 from hf_mtl.training.trainer import task_checks
@@ -133,14 +131,6 @@ def test_a_run_uses_what_was_loaded_before_it_began(tmp_path: Path, metric_scrip
         assert trainer.evaluate()["eval_topic_steady"] == trainer.state.log_history[-1]["eval_topic_steady"] == 30.0
     metric_script("steady", "return {'steady': 7.0}", "int64")
     assert allowed(tmp_path, name).evaluate()["eval_topic_steady"] == 7.0  # a new Trainer reads it anew
-
-
-def test_outputs_of_a_model_that_is_always_right() -> None:
-    labels = np.array([2, 0])
-    assert perfect_outputs(tiny.TASKS["topic"], labels).argmax(axis=1).tolist() == [2, 0]
-    targets = np.array([[1.0, 2.0], [3.0, 4.0]])
-    np.testing.assert_array_equal(perfect_outputs(tiny.TASKS["score"], targets), targets)
-    assert perfect_outputs(Regression(), np.array([1.0, 2.0])).shape == (2, 1)
 
 
 def test_a_recipes_script_is_found_beside_it_and_tried_before_anything_is_written(

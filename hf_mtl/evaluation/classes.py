@@ -1,0 +1,113 @@
+"""Scores of tasks whose rows are of one class each: what their labels leave undefined, and simple models."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from hf_mtl.errors import DataError
+from hf_mtl.evaluation.checks import f1_mistakes
+from hf_mtl.evaluation.outputs import ClassOutputs, probabilities
+from hf_mtl.tasks import MetricSpec
+from hf_mtl.tasks.scoring import Metric
+
+
+def class_measure(metric: Metric, found: ClassOutputs, labels: np.ndarray) -> dict[str, float]:
+    """Compute a metric of predicted classes or of their probabilities.
+
+    Args:
+        metric: The metric.
+        found: The outputs; with their logits, if the metric wants probabilities.
+        labels: Class ids [n].
+    """
+    from hf_mtl.evaluation.metrics.base import ProbabilityMetric  # imports evaluate
+
+    if not metric.wants_probabilities:
+        return metric.compute(predictions=found.predicted, references=labels)
+    assert found.logits is not None  # `wants_logits` has said so
+    if isinstance(metric, ProbabilityMetric):
+        return {metric.key: metric.of_logits(found.logits, labels)}
+    return metric.compute(prediction_scores=probabilities(found.logits), references=labels)
+
+
+def class_ids(spec: MetricSpec, names: list[str], key: str) -> list[int] | None:
+    """Find the classes that an f1 averages over; None: those that it does by itself.
+
+    Args:
+        spec: The f1.
+        names: Class names in id order.
+        key: Recipe key that a mistake belongs to.
+
+    Raises:
+        DataError: If there are no such classes.
+    """
+    if mistakes := list(f1_mistakes(key, spec, names)):
+        raise DataError(mistakes)
+    if spec.labels is None:
+        return None
+    return [names.index(label) if isinstance(label, str) else label for label in spec.labels]
+
+
+def undefined_of_classes(spec: MetricSpec, names: list[str], labels: np.ndarray) -> Iterator[tuple[str, str, str]]:
+    """Find what becomes of a metric of classes where rows are all of one, or none is of those that it is about.
+
+    Args:
+        spec: The metric.
+        names: Class names in id order.
+        labels: Class ids [n].
+
+    Yields:
+        What becomes of it, why, and what to do.
+    """
+    present = {names[index] for index in np.unique(labels)}
+    only = f"all are of class '{next(iter(present))}'"
+    remedy = "Give rows of two classes or more to evaluate on, or use another metric, such as accuracy."
+    if len(present) == 1 and spec.name == "auroc_macro":
+        yield "undefined", only, remedy
+    if len(present) == 1 and spec.name == "matthews":
+        yield "0 whatever is predicted", only, remedy
+    if spec.name == "f1":
+        chosen = [names[1]] if spec.labels is None else [_named(label, names) for label in spec.labels]
+        if not present & set(chosen):
+            wanted = ", ".join(f"'{label}'" for label in chosen)
+            what = "0 whatever is predicted"
+            yield what, f"none is of class {wanted}", f"Give rows of class {wanted} to evaluate on."
+
+
+def _named(label: str | int, names: list[str]) -> str:
+    return names[label] if isinstance(label, int) else label
+
+
+def class_shares(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Log shares of the classes among training rows [C]: the logits of who has seen nothing else.
+
+    Args:
+        labels: Class ids [n].
+        classes: Their number C.
+    """
+    return _log(np.bincount(labels.reshape(-1), minlength=classes) / labels.size)
+
+
+def linear_classes(features: Any, labels: np.ndarray, classes: int) -> Callable[[Any], np.ndarray]:
+    """Fit scikit-learn's `LogisticRegression`: from features of m rows to log-probabilities [m, C].
+
+    Args:
+        features: Of the training rows [n, F].
+        labels: Their class ids [n].
+        classes: Number of classes C, also of those without rows.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    # 100 iterations, the default, do not always converge on text; more change nothing where they do.
+    model = LogisticRegression(max_iter=1000).fit(features, labels.reshape(-1))
+
+    def predict(features: Any) -> np.ndarray:
+        outputs = np.tile(_log(np.zeros(classes)), (features.shape[0], 1))
+        outputs[:, model.classes_] = _log(model.predict_proba(features))
+        return outputs
+
+    return predict
+
+
+def _log(shares: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(shares, 1e-12))

@@ -1,0 +1,192 @@
+"""One or several real targets per text or pair of texts."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from hf_mtl.data.carve import quintiles
+from hf_mtl.data.spelling import number_types
+from hf_mtl.data.targets import encode_targets
+from hf_mtl.data.train_notes import constant_notes
+from hf_mtl.errors import DataError, Mistake
+from hf_mtl.evaluation.outputs import PlainOutputs
+from hf_mtl.modeling.statistics import TargetStatistics, far_note
+from hf_mtl.tasks import MetricSpec, Task, register
+from hf_mtl.tasks.scoring import Metric, Outputs
+from hf_mtl.tasks.statistics import TaskStatistics
+
+_LOSSES: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
+
+
+@register
+class Regression(Task):
+    """One or several real targets per text or pair of texts.
+
+    Args:
+        loss: Per-row loss on standardised targets, averaged over targets: ``mse``, ``mae`` or ``huber`` (delta 1).
+        standardize: Subtract the training mean and divide by the training standard deviation of each target.
+            The statistics live in the checkpoint; predictions and metrics are in original units.
+    """
+
+    outputs_are: ClassVar[str] = "values"
+    real_valued: ClassVar[bool] = True
+    auto_model: ClassVar[str | None] = "AutoModelForSequenceClassification"
+    problem_type: ClassVar[str | None] = "regression"
+    other_names: ClassVar[tuple[str, ...]] = ("sequence_regression", "text_regression")
+    comes_near: ClassVar[Mapping[str, str]] = {"ordinal": "A regression on the ranks comes near it."}
+
+    type: Literal["regression"] = "regression"
+    label: str | Annotated[list[str], Field(min_length=1)] = Field(
+        "label", description="Target column, or one column per target."
+    )
+    metrics: list[MetricSpec] = Field(default_factory=lambda: [MetricSpec(name="pearson")])
+    loss: Literal["mse", "mae", "huber"] = "mse"
+    standardize: bool = True
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of targets D."""
+        return len(self.label_columns)
+
+    @property
+    def output_names(self) -> list[str]:
+        """The target columns."""
+        return self.label_columns
+
+    @property
+    def scored_apart(self) -> list[str]:
+        """The targets, where there are several."""
+        return self.label_columns if self.num_outputs > 1 else []
+
+    def label_types(self, values: Mapping[str, pa.Array], filtered: bool) -> Mapping[str, pa.DataType]:
+        """Read a column of numbers as numbers."""
+        return number_types(values)
+
+    def encode(self, name: str, split: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+        """Read the targets, float64 [n, D]."""
+        return encode_targets(self.label_columns, name, split, dataset)
+
+    def strata(self, labels: np.ndarray) -> np.ndarray:
+        """Keep the fifths of the targets."""
+        return quintiles(labels)
+
+    def train_notes(self, labels: np.ndarray) -> list[str]:
+        """Name the targets that are the same in every row."""
+        return constant_notes(self.label_columns, labels)
+
+    def new_statistics(self) -> TaskStatistics:
+        """Keep mean and standard deviation of each target, where targets are standardised."""
+        return TargetStatistics(self.num_outputs) if self.standardize else super().new_statistics()
+
+    def fit_statistics(self, name: str, statistics: TaskStatistics, labels: np.ndarray, keep: bool) -> list[str]:
+        """Measure mean and standard deviation of the targets."""
+        if not isinstance(statistics, TargetStatistics):
+            return []
+        # Of a constant such as 6.9 the mean is rounded, and the deviation from it is 1e-15, not 0.
+        mean, std = labels.mean(axis=0), np.where(np.ptp(labels, axis=0) > 0, labels.std(axis=0), 0.0)
+        notes = self._few_digits(mean, std)
+        if not keep:
+            statistics.fit(mean=mean.tolist(), std=std.tolist())
+            return notes
+        return notes + [
+            far_note(
+                f"mean {statistics.mean[place]:g} and the standard deviation {statistics.std[place]:g} of "
+                f"'{self.label_columns[place]}'",
+                f"{mean[place]:g} and {std[place]:g}",
+            )
+            for place in statistics.far_from(mean.tolist(), std.tolist())
+        ]
+
+    def _few_digits(self, mean: np.ndarray, std: np.ndarray) -> list[str]:
+        """Name targets that differ by hardly more than the numbers of float32, in which models learn and predict."""
+        steps = np.spacing(np.abs(mean).astype(np.float32))
+        return [
+            f"the targets '{self.label_columns[place]}' are around {mean[place]:g} with a standard deviation of "
+            f"{std[place]:g}, and float32 has steps of {steps[place]:g} there. Subtract an offset."
+            for place in np.flatnonzero((std > 0) & (steps > std / 100))
+        ]
+
+    def row_losses(self, outputs: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Average the loss over the targets, in the units of the outputs."""
+        targets = labels.reshape(outputs.shape).float()
+        return _LOSSES[self.loss](outputs.float(), targets, reduction="none").mean(dim=-1)
+
+    def outputs_of(self, raw: np.ndarray) -> Outputs:
+        """Score the outputs as they are."""
+        return PlainOutputs(raw)
+
+    def predictions(self, raw: np.ndarray) -> np.ndarray:
+        """Predict the outputs, which are in original units, [n, D]."""
+        return raw
+
+    def metric_mistakes(self, key: str, spec: MetricSpec) -> Iterator[Mistake]:
+        """Refuse mse_z where nothing is standardised."""
+        if spec.name == "mse_z" and not self.standardize:
+            remedy = "Only a standardised task stores the training targets' spread; use mse"
+            yield Mistake(key, "mse_z with standardize: false", remedy)
+
+    def metric_options(self, spec: MetricSpec, statistics: Mapping[str, Sequence[float]], key: str) -> dict[str, Any]:
+        """Tell the names of the targets, and mse_z their spread."""
+        options: dict[str, Any] = {"target_names": self.label_columns}
+        if spec.name == "mse_z":
+            if "std" not in statistics:
+                remedy = "They are stored with a model whose task has standardize: true; use mse otherwise"
+                raise DataError(Mistake(key, "mse_z without the training targets' statistics", remedy))
+            options["target_std"] = statistics["std"]
+        return options
+
+    def measure(self, metric: Metric, outputs: Outputs, labels: np.ndarray) -> dict[str, float]:
+        """Give the metric targets and predictions, [n] of a single target, else [n, D]."""
+        assert isinstance(outputs, PlainOutputs)  # what `outputs_of` has made
+        shape = (-1,) if self.num_outputs == 1 else (-1, self.num_outputs)
+        targets = np.asarray(labels, dtype=np.float64).reshape(shape)
+        predictions = np.asarray(outputs.values, dtype=np.float64).reshape(shape)
+        return metric.compute(predictions=predictions, references=targets)
+
+    def perfect_outputs(self, labels: np.ndarray) -> np.ndarray:
+        """Give the targets."""
+        return np.array(labels, dtype=np.float32).reshape(len(labels), -1)
+
+    def undefined(self, spec: MetricSpec, labels: np.ndarray) -> Iterator[tuple[str, str, str]]:
+        """Find metrics that need targets that differ."""
+        remedy = "Give rows with different targets to evaluate on, or use another metric, such as mse."
+        if spec.name not in ("pearson", "spearman", "r2"):
+            return
+        for column, values in zip(self.label_columns, labels.reshape(len(labels), -1).T, strict=True):
+            if np.ptp(values) == 0:
+                what = "undefined" if spec.name == "r2" else "0 whatever is predicted"
+                of = f" in '{column}'" if self.num_outputs > 1 else ""
+                yield what, f"every target{of} is {values[0]:g}", remedy
+
+    def sameness(self, outputs: Outputs, labels: np.ndarray) -> Iterator[str]:
+        """Find targets that are predicted the same for all rows."""
+        assert isinstance(outputs, PlainOutputs)
+        rows = len(outputs)
+        columns = zip(self.label_columns, outputs.values.T, labels.reshape(rows, -1).T, strict=True)
+        for column, predicted, targets in columns:
+            # A hundred thousandth of the targets' spread is no prediction.
+            if np.ptp(targets) > 0 and np.ptp(predicted) <= 1e-5 * np.ptp(targets):
+                mean = f"{predicted.mean():.4g}"
+                yield f"all {rows:,} predictions of '{column}' are {mean}, within 1e-5 of the targets' spread."
+
+    def training_statistics(self, labels: np.ndarray) -> dict[str, list[float]]:
+        """Measure the spread of the targets, 1 for a constant one; mse_z needs it."""
+        std = labels.reshape(len(labels), -1).std(axis=0)
+        return {"std": [float(value) for value in np.where(std > 0, std, 1.0)]}
+
+    def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
+        """Predict the mean of each target."""
+        return labels.reshape(len(labels), -1).mean(axis=0)
+
+    def linear_outputs(self, features: Any, labels: np.ndarray, constant: np.ndarray) -> Callable[[Any], np.ndarray]:
+        """Fit scikit-learn's `Ridge`."""
+        from sklearn.linear_model import Ridge
+
+        model = Ridge().fit(features, labels.reshape(len(labels), -1))
+        return lambda features: np.asarray(model.predict(features)).reshape(-1, len(constant))

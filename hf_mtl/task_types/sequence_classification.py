@@ -1,0 +1,256 @@
+"""One class per text or pair of texts."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import torch
+from datasets import Dataset
+from pydantic import Field, WithJsonSchema, field_validator
+from torch import Tensor
+from torch.nn import functional as F
+
+from hf_mtl.data.class_labels import encode_classes, found_notes, order_notes, resolve_classes
+from hf_mtl.data.class_names import numbered_names
+from hf_mtl.data.spelling import class_types
+from hf_mtl.data.train_notes import absent_notes
+from hf_mtl.errors import Mistake
+from hf_mtl.evaluation.checks import f1_mistakes
+from hf_mtl.evaluation.classes import class_ids, class_measure, class_shares, linear_classes, undefined_of_classes
+from hf_mtl.evaluation.outputs import ClassOutputs, wants_logits
+from hf_mtl.modeling.class_weights import check_weights, compare_weights, fit_weights
+from hf_mtl.modeling.statistics import ClassWeights
+from hf_mtl.tasks import MetricSpec, Task, register
+from hf_mtl.tasks.scoring import Compact, Metric, Outputs
+from hf_mtl.tasks.statistics import TaskStatistics
+
+FOCAL_GAMMA = 2.0
+_MOST_CLASSES = 100_000  # that are only counted: each gets a name and a row of the head, before any data is looked at
+# For editors; whoever uses the weights refuses others in words of its own.
+_Weight: TypeAlias = Annotated[float, WithJsonSchema({"type": "number", "minimum": 0})]
+
+
+@register
+class SequenceClassification(Task):
+    """One class per text or pair of texts.
+
+    Args:
+        labels: Class names in id order, or their number. None: from the dataset's ClassLabel, or from the data.
+        loss: ``cross_entropy``, or ``focal`` (Lin et al. 2017, arXiv:1708.02002, gamma 2).
+        class_weights: ``balanced`` (n / (C n_c), and 1 for a class without training rows), one weight per class in
+            id order, or a mapping by class name. Weights are scaled to a mean of 1 over the training rows, and the
+            loss is divided by rows, not by weights as torch does: the update must not depend on how rows are split
+            into batches.
+        label_smoothing: Mass spread over all classes, in [0, 1).
+    """
+
+    outputs_are: ClassVar[str] = "classes"
+    has_temperature: ClassVar[bool] = True
+    auto_model: ClassVar[str | None] = "AutoModelForSequenceClassification"
+    problem_type: ClassVar[str | None] = "single_label_classification"
+    other_names: ClassVar[tuple[str, ...]] = (
+        "classification",
+        "text_classification",
+        "single_label_classification",
+    )
+    comes_near: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("multi_label", "multilabel"), "One sequence_classification for each label comes near it."
+    )
+    outputs_key: ClassVar[str] = "labels"
+    scoring_keys: ClassVar[tuple[str, ...]] = ("text", "label", "labels", "metrics")
+
+    type: Literal["sequence_classification"] = "sequence_classification"
+    label: str = Field("label", description="Label column: integers, strings, or lists of one.")
+    labels: list[str] | Annotated[int, Field(ge=2, le=_MOST_CLASSES)] | None = None
+    metrics: list[MetricSpec] = Field(default_factory=lambda: [MetricSpec(name="f1_macro")])
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    class_weights: Literal["balanced"] | list[_Weight] | dict[str, _Weight] | None = None
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+
+    @field_validator("label", mode="before")
+    @classmethod
+    def _one_column(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            raise ValueError("one column; every label column is a task of its own, with the same dataset")
+        return value
+
+    @field_validator("labels")
+    @classmethod
+    def _two_or_more_names(cls, value: list[str] | int | None) -> list[str] | int | None:
+        if not isinstance(value, list):
+            return value
+        if len(value) < 2 or len(set(value)) < len(value) or not all(name.strip() for name in value):
+            raise ValueError("two or more different names, none of them blank")
+        return value
+
+    @property
+    def label_names(self) -> list[str] | None:
+        """Class names in id order, or None while they are not known."""
+        return numbered_names(self.labels) if isinstance(self.labels, int) else self.labels
+
+    @property
+    def output_names(self) -> list[str]:
+        """The class names, in id order."""
+        return self.label_names or []
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of classes C.
+
+        Raises:
+            ValueError: While the classes are not known.
+        """
+        if self.labels is None:
+            raise ValueError(
+                "the classes are not known: give labels, their names in order of their ids, or their number"
+            )
+        return self.labels if isinstance(self.labels, int) else len(self.labels)
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether there are class weights."""
+        return self.class_weights is not None
+
+    def key_mistakes(self, name: str) -> Iterator[Mistake]:
+        """Compare the class weights with the classes."""
+        if self.label_names is not None:
+            yield from check_weights(self.class_weights, self.label_names, f"tasks.{name}.class_weights")
+
+    def unknown_outputs(self, name: str) -> Iterator[Mistake]:
+        """Refuse classes that nobody has named or counted."""
+        if self.labels is None:
+            remedy = "Give labels: the names of the classes in the order of their ids, or their number"
+            yield Mistake(f"tasks.{name}.labels", "the classes are not known", remedy)
+
+    def label_types(self, values: Mapping[str, pa.Array], filtered: bool) -> Mapping[str, pa.DataType]:
+        """Read ids as numbers, and what is spelled otherwise as it is."""
+        return class_types(values, self.labels if isinstance(self.labels, list) else None, filtered)
+
+    def resolve(self, name: str, splits: Mapping[str, Dataset]) -> Self:
+        """Name the classes."""
+        return self.model_copy(update={"labels": resolve_classes(self.labels, self.label, name, splits)})
+
+    def encode(self, name: str, split: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+        """Make class ids, int64 [n]."""
+        return encode_classes(self.label_names, self.label, name, split, dataset)
+
+    def strata(self, labels: np.ndarray) -> np.ndarray:
+        """Keep the shares of the classes."""
+        return labels
+
+    def class_counts(self, labels: np.ndarray) -> np.ndarray:
+        """Count the rows of each class."""
+        return np.bincount(labels, minlength=self.num_outputs)
+
+    def label_notes(self, name: str, train: Dataset, given: Self | None) -> list[str]:
+        """Say what is odd about classes that were found, and how numbers became classes that have names."""
+        found = given is not None and not isinstance(given.labels, list)
+        notes = found_notes(self.output_names, self.label, name) if found else []
+        named = isinstance(self.labels, list)
+        return [*notes, *(order_notes(self.output_names, self.label, name, train) if named else [])]
+
+    def train_notes(self, labels: np.ndarray) -> list[str]:
+        """Name the classes that have no training row."""
+        return absent_notes(self.output_names, self.class_counts(labels))
+
+    def new_statistics(self) -> TaskStatistics:
+        """Keep class weights, where there are some."""
+        return super().new_statistics() if self.class_weights is None else ClassWeights(self.num_outputs)
+
+    def fit_statistics(self, name: str, statistics: TaskStatistics, labels: np.ndarray, keep: bool) -> list[str]:
+        """Scale the class weights to a mean of 1 over the training rows."""
+        if self.class_weights is None:
+            return []
+        counts = self.class_counts(labels)
+        weights = fit_weights(self.class_weights, self.output_names, counts, f"tasks.{name}.class_weights")
+        if keep:
+            return compare_weights(statistics, weights, self.output_names, counts)
+        statistics.fit(weights=weights)
+        return []
+
+    def row_losses(self, outputs: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Compute cross-entropy, or the focal loss, times the weight of the row's class."""
+        labels = labels.reshape(-1).long()
+        logits = outputs.float()
+        losses = F.cross_entropy(logits, labels, reduction="none", label_smoothing=self.label_smoothing)
+        if self.loss == "focal":
+            probability = torch.softmax(logits, dim=-1).gather(1, labels.unsqueeze(1)).squeeze(1)
+            losses = (1 - probability) ** FOCAL_GAMMA * losses
+        return losses if weights is None else losses * weights.float()[labels]
+
+    def compact(self) -> Compact | None:
+        """Keep the predicted classes alone, where no metric wants probabilities."""
+        return None if wants_logits(self) else Compact(classes_alone, 2, _read_classes)
+
+    def outputs_of(self, raw: np.ndarray) -> Outputs:
+        """Find the predicted classes."""
+        return ClassOutputs.of(raw)
+
+    def gathered(self, batches: Iterable[np.ndarray]) -> Outputs:
+        """Keep the logits only where a metric wants them."""
+        return ClassOutputs.gathered(batches, wants_logits(self))
+
+    def predictions(self, raw: np.ndarray) -> np.ndarray:
+        """Predict the class of the largest logit, the first of equal ones, int64 [n]."""
+        return ClassOutputs.of(raw).predicted
+
+    def metric_mistakes(self, key: str, spec: MetricSpec) -> Iterator[Mistake]:
+        """Compare the classes of an f1 with the task's."""
+        if spec.name == "f1" and self.label_names is not None:
+            yield from f1_mistakes(key, spec, self.label_names)
+
+    def metric_options(self, spec: MetricSpec, statistics: Mapping[str, Sequence[float]], key: str) -> dict[str, Any]:
+        """Tell the number of classes, and an f1 which of them are meant."""
+        options: dict[str, Any] = {"num_classes": self.num_outputs}
+        if spec.name == "f1":
+            options["labels"] = class_ids(spec, self.output_names, key)
+        return options
+
+    def measure(self, metric: Metric, outputs: Outputs, labels: np.ndarray) -> dict[str, float]:
+        """Give the metric classes, or probabilities where it wants them."""
+        assert isinstance(outputs, ClassOutputs)  # what `outputs_of` and the like have made
+        return class_measure(metric, outputs, labels.reshape(-1))
+
+    def perfect_outputs(self, labels: np.ndarray) -> np.ndarray:
+        """Give the true class a logit of 10."""
+        return 10 * np.eye(self.num_outputs, dtype=np.float32)[labels]
+
+    def undefined(self, spec: MetricSpec, labels: np.ndarray) -> Iterator[tuple[str, str, str]]:
+        """Find metrics that need rows of two classes, or of those that they are about."""
+        return undefined_of_classes(spec, self.output_names, labels)
+
+    def absent(self, labels: np.ndarray) -> list[str]:
+        """Name classes without rows, each of which counts 0 in f1_macro and recall_macro."""
+        if not any(spec.name in ("f1_macro", "recall_macro") for spec in self.metrics):
+            return []
+        present = set(np.unique(labels).tolist())
+        return [label for index, label in enumerate(self.output_names) if index not in present]
+
+    def sameness(self, outputs: Outputs, labels: np.ndarray) -> Iterator[str]:
+        """Find one class that is predicted for all rows."""
+        assert isinstance(outputs, ClassOutputs)
+        predicted = np.unique(outputs.predicted)
+        if len(predicted) == 1 and len(np.unique(labels)) > 1:
+            yield f"all {len(outputs):,} rows are predicted '{self.output_names[int(predicted[0])]}'."
+
+    def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
+        """Predict the shares of the classes."""
+        return class_shares(labels, self.num_outputs)
+
+    def linear_outputs(self, features: Any, labels: np.ndarray, constant: np.ndarray) -> Callable[[Any], np.ndarray]:
+        """Fit a logistic regression."""
+        return linear_classes(features, labels, self.num_outputs)
+
+
+def classes_alone(logits: Tensor) -> Tensor:
+    """Find the class of the largest logit, the first of equal ones, and whether all are finite [B, 2]."""
+    classes = torch.arange(logits.shape[1], device=logits.device)
+    # Not argmax, which may take any of equal ones on an accelerator.
+    smaller = logits < logits.amax(dim=1, keepdim=True)
+    first = torch.where(smaller, logits.shape[1], classes).amin(dim=1)
+    return torch.stack([first, logits.isfinite().all(dim=1)], dim=1).float()
+
+
+def _read_classes(kept: np.ndarray) -> ClassOutputs:
+    return ClassOutputs(kept[:, 0].astype(np.int64), int((kept[:, 1] == 0).sum()))

@@ -1,0 +1,184 @@
+"""What a task answers about its scores."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from hf_mtl.errors import Mistake
+from hf_mtl.tasks.fields import MetricSpec
+
+if TYPE_CHECKING:  # heavy, and needed for annotations alone
+    from torch import Tensor
+
+
+class Outputs(Protocol):
+    """What is kept of a head's outputs for n rows, to score them."""
+
+    @property
+    def broken(self) -> int:
+        """Rows with an output that is not finite."""
+
+    def __len__(self) -> int: ...
+
+
+class Metric(Protocol):
+    """What computes a metric."""
+
+    key: str
+    wants_probabilities: bool
+
+    def compute(self, **inputs: Any) -> dict[str, float]:
+        """Values by name, the first named ``key``.
+
+        Args:
+            inputs: ``references``, and ``predictions`` or (if probabilities are wanted) ``prediction_scores``.
+        """
+
+
+class Compact(NamedTuple):
+    """How the outputs of a head are made small where they are computed, without what scores do not want.
+
+    Args:
+        of: From outputs [B, C] what is kept of them, [B, K].
+        width: K.
+        read: From what was kept [n, K] what is scored.
+    """
+
+    of: "Callable[[Tensor], Tensor]"
+    width: int
+    read: Callable[[np.ndarray], Outputs]
+
+
+class ScoringAnswers(ABC):
+    """What rooms ask of a task to score it, with the answers of a task that has nothing special.
+
+    Labels are those of the scored rows, as `encode` made them, none of them missing.
+    """
+
+    def compact(self) -> Compact | None:
+        """Say how outputs are made small before they are scored; None: all of them are wanted."""
+        return None
+
+    @abstractmethod
+    def outputs_of(self, raw: np.ndarray) -> Outputs:
+        """Make what is scored of a head's outputs.
+
+        Args:
+            raw: The outputs, [n, C].
+        """
+
+    def gathered(self, batches: Iterable[np.ndarray]) -> Outputs:
+        """Make what is scored of the outputs of one batch after another, keeping no more than that.
+
+        Args:
+            batches: Outputs of some rows each.
+        """
+        return self.outputs_of(np.concatenate(list(batches)))
+
+    @abstractmethod
+    def predictions(self, raw: np.ndarray) -> np.ndarray:
+        """Say what is predicted, in the form of labels.
+
+        Args:
+            raw: The outputs, [n, C].
+        """
+
+    def metric_mistakes(self, key: str, spec: MetricSpec) -> Iterator[Mistake]:
+        """Find what is wrong with a metric of ours for this task, beside that it does not fit.
+
+        Args:
+            key: Recipe key of the task's metrics.
+            spec: The metric.
+        """
+        yield from ()
+
+    def metric_options(self, spec: MetricSpec, statistics: Mapping[str, Sequence[float]], key: str) -> dict[str, Any]:
+        """Give the arguments with which a metric of ours is built for this task.
+
+        Args:
+            spec: The metric.
+            statistics: What metrics may read of the training rows.
+            key: Recipe key that a mistake belongs to.
+
+        Raises:
+            DataError: If the metric cannot be built.
+        """
+        return {}
+
+    @abstractmethod
+    def measure(self, metric: Metric, outputs: Outputs, labels: np.ndarray) -> dict[str, float]:
+        """Compute a metric.
+
+        Args:
+            metric: The metric.
+            outputs: What is scored, all of it finite.
+            labels: The labels.
+        """
+
+    @abstractmethod
+    def perfect_outputs(self, labels: np.ndarray) -> np.ndarray:
+        """Give the outputs of a model that is always right, float32 [n, C].
+
+        Args:
+            labels: The labels.
+        """
+
+    def undefined(self, spec: MetricSpec, labels: np.ndarray) -> Iterator[tuple[str, str, str]]:
+        """Find what becomes of a metric that says nothing on some rows, whatever a model predicts.
+
+        Args:
+            spec: The metric.
+            labels: The labels of the rows.
+
+        Yields:
+            What becomes of it, why, and what to do.
+        """
+        yield from ()
+
+    def absent(self, labels: np.ndarray) -> list[str]:
+        """Name the classes that no row has, and that count 0 in a metric of the task.
+
+        Args:
+            labels: The labels of the rows.
+        """
+        return []
+
+    def sameness(self, outputs: Outputs, labels: np.ndarray) -> Iterator[str]:
+        """Find predictions that are the same for all rows, where the labels are not.
+
+        Args:
+            outputs: What was scored.
+            labels: The labels.
+        """
+        yield from ()
+
+    def training_statistics(self, labels: np.ndarray) -> dict[str, list[float]]:
+        """Compute what metrics may read of the training rows, for a baseline, which has no `TaskStatistics`.
+
+        Args:
+            labels: The labels of the training rows.
+        """
+        return {}
+
+    @abstractmethod
+    def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
+        """Give the outputs of the model that has seen only the training labels, [C].
+
+        Args:
+            labels: The labels of the training rows.
+        """
+
+    @abstractmethod
+    def linear_outputs(self, features: Any, labels: np.ndarray, constant: np.ndarray) -> Callable[[Any], np.ndarray]:
+        """Fit a linear model.
+
+        Args:
+            features: Sparse features of the training rows, [n, F].
+            labels: Their labels.
+            constant: What `constant_outputs` gives.
+
+        Returns:
+            From features of m rows their outputs [m, C].
+        """

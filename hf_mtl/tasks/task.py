@@ -1,0 +1,86 @@
+"""What every task has: its type, its columns, its metrics, and what its rows become.
+
+A task is a frozen pydantic model, written the same way in a recipe (YAML) and in Python:
+
+    SequenceClassification(text="text", label="label", labels=["anger", "joy"], metrics=["f1_macro"])
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from hf_mtl.tasks.fields import DatasetSource, Frozen, MetricSpec
+from hf_mtl.tasks.learning import LearningAnswers
+from hf_mtl.tasks.scoring import ScoringAnswers
+
+
+class Task(Frozen, LearningAnswers, ScoringAnswers):
+    """What every task has. Use a subclass.
+
+    Raises:
+        pydantic.ValidationError: If a field is unknown, missing or out of range.
+    """
+
+    type: str
+    dataset: DatasetSource | Annotated[list[DatasetSource], Field(min_length=1)] | None = Field(
+        None, description="Where the rows come from; a list is concatenated. None: given in Python."
+    )
+    text: str | list[str] = Field("text", description="Text column, or two columns for a pair.")
+    label: str | list[str] = Field("label", description="Label column.")
+    metrics: list[MetricSpec] = Field(default_factory=list, description="The first one is the primary metric.")
+    max_rows: int | None = Field(None, ge=1, description="Use at most this many training rows (seeded draw).")
+    stratify: bool = Field(
+        False,
+        description="Draw max_rows by class, or by fifths of the targets: shares stay, and rare classes keep a row.",
+    )
+    validation_fraction: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of train that becomes validation where the dataset has none, by a hash of each text. "
+        "0: no validation.",
+    )
+    test_fraction: float | None = Field(
+        None, gt=0, lt=1, description="Share of train that becomes test where the dataset has none. None: no test."
+    )
+    head: str | dict[str, Any] | None = Field(None, description="This task's head, in place of model.head.")
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _metric_names(cls, value: Any) -> Any:
+        value = [value] if isinstance(value, (str, dict)) else value
+        return (
+            [{"name": item} if isinstance(item, str) else item for item in value]
+            if isinstance(value, list)
+            else value
+        )
+
+    @field_validator("text")
+    @classmethod
+    def _one_or_two_texts(cls, value: str | list[str]) -> str | list[str]:
+        if isinstance(value, list) and len(value) not in (1, 2):
+            raise ValueError(f"one text column or two for a pair, found {len(value)}")
+        return value
+
+    @field_validator("test_fraction")
+    @classmethod
+    def _leaves_training_rows(cls, value: float | None, info: ValidationInfo) -> float | None:
+        validation = info.data.get("validation_fraction", 0)
+        if value is not None and value + validation >= 1:
+            raise ValueError(f"{value:g}, and validation_fraction is {validation:g}: together less than 1")
+        return value
+
+    @property
+    def text_columns(self) -> list[str]:
+        """The text columns, one or two."""
+        return [self.text] if isinstance(self.text, str) else list(self.text)
+
+    @property
+    def label_columns(self) -> list[str]:
+        """The label columns: one, or one per target."""
+        return [self.label] if isinstance(self.label, str) else list(self.label)
+
+    def for_config(self) -> dict[str, Any]:
+        """Write the task as JSON for a model's config: without where the rows came from."""
+        rows = {"dataset", "max_rows", "stratify", "validation_fraction", "test_fraction"}
+        return self.model_dump(mode="json", exclude=rows, exclude_none=True)

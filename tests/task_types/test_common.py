@@ -1,0 +1,223 @@
+"""The contract: what every room does with a task of any type. A type's own test gives the sample."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from datasets import Dataset
+
+from hf_mtl import MultiTaskModel
+from hf_mtl.data.collate import Collator
+from hf_mtl.data.labels import encode_labels
+from hf_mtl.data.load import load_tasks
+from hf_mtl.errors import ModelError
+from hf_mtl.evaluation import baseline_scores, check_metrics, headline_keys, score_notes, score_task, suited_metrics
+from hf_mtl.inference.encode import encode_splits
+from hf_mtl.tasks import DatasetSource, Task, task_from_dict
+from tests import tiny
+from tests.task_types import independent
+from tests.task_types.sample import Sample, samples
+from tests.training.trainers import make, records
+
+pytestmark = pytest.mark.usefixtures("outside")
+# Adam would blow up gradients that are zero but for rounding.
+SGD = {"optim": "sgd", "learning_rate": 0.05, "max_steps": 2}
+SAMPLES = {**samples(), "independent_labels": independent.SAMPLE}
+
+
+@pytest.fixture(params=SAMPLES)
+def sample(request: pytest.FixtureRequest) -> Sample:
+    return SAMPLES[request.param]
+
+
+@pytest.fixture
+def task(sample: Sample) -> Task:
+    return sample.task
+
+
+def labels_of(sample: Sample, count: int = 24) -> np.ndarray:
+    return encode_labels(sample.task, "t", "train", sample.rows(count)).values
+
+
+def outputs_of(task: Task, count: int = 24) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(count, task.num_outputs)).astype(np.float32)
+
+
+def trained(sample: Sample, folder: Path, **options: object) -> MultiTaskModel:
+    rows = {"t": sample.rows(32)}
+    model = tiny.model(tasks={"t": sample.task}, head="linear")
+    trainer = make(folder, model=model, train=rows, evaluation=rows, **options)  # type: ignore[arg-type]
+    trainer.train()
+    return trainer.model
+
+
+def without_labels(rows: Dataset, task: Task, places: list[int]) -> Dataset:
+    columns = rows.to_dict()
+    for column in task.label_columns:
+        columns[column] = [None if place in places else value for place, value in enumerate(columns[column])]
+    return Dataset.from_dict(columns)
+
+
+def test_a_task_names_its_outputs_and_can_be_scored_by_default(task: Task) -> None:
+    assert len(task.output_names) == task.num_outputs
+    assert not list(task.unknown_outputs("t"))
+    assert not list(task.key_mistakes("t"))
+    assert check_metrics({"t": task}) == []
+    assert set(headline_keys(task)) <= set(suited_metrics(task))
+
+
+def test_a_task_comes_back_from_json(task: Task) -> None:
+    assert task_from_dict(json.loads(json.dumps(task.for_config()))) == task
+
+
+def test_labels_are_numbers_and_a_row_without_them_is_missing(sample: Sample) -> None:
+    rows = sample.rows(10)
+    whole = encode_labels(sample.task, "t", "train", rows)
+    holed = encode_labels(sample.task, "t", "train", without_labels(rows, sample.task, [3, 4]))
+    assert len(whole.values) == 10
+    assert not whole.missing.any()
+    assert np.flatnonzero(holed.missing).tolist() == [3, 4]
+    np.testing.assert_array_equal(holed.values[~holed.missing], whole.values[~holed.missing])
+
+
+def test_each_row_has_a_mass_and_a_stratum(sample: Sample) -> None:
+    labels = labels_of(sample)
+    masses, strata = sample.task.masses(labels), sample.task.strata(labels)
+    assert strata.shape == (24,)
+    assert masses is None or (masses.shape == (24,) and (masses >= 0).all())
+    assert strata.dtype.kind == "i"
+    assert len(np.unique(strata)) > 1
+    counts = sample.task.class_counts(labels)
+    assert counts is None or len(counts) == sample.task.num_outputs
+
+
+def test_rows_are_carved_and_drawn_by_their_strata(sample: Sample, tmp_path: Path) -> None:
+    without_labels(sample.rows(60), sample.task, [5]).to_json(str(tmp_path / "rows.jsonl"))
+    source = DatasetSource(path="json", data_files=str(tmp_path / "rows.jsonl"))
+    update = {"dataset": source, "max_rows": 20, "stratify": True, "validation_fraction": 0.3}
+    loaded = load_tasks({"t": sample.task.model_copy(update=update)})["t"]
+    train, validation = loaded.labels["train"].values, loaded.labels["validation"].values
+    assert (len(train), loaded.carved) == (20, ("validation",))
+    assert 5 < len(validation) < 39
+    assert any("1 of 60 train rows has no label" in note for note in loaded.notes)
+    assert set(sample.task.strata(validation)) & set(sample.task.strata(train))
+    assert len(set(loaded.splits["train"]["text"]) & set(loaded.splits["validation"]["text"])) == 0
+
+
+def test_a_batch_holds_the_labels_of_its_rows(sample: Sample) -> None:
+    data = {"t": sample.rows(12), "mood": tiny.rows("mood", 9)}
+    splits = encode_splits(data, {"t": sample.task, "mood": tiny.TASKS["mood"]}, tiny.tokenizer(), None, "train")
+    batch = Collator(splits, 0, True, 64)(np.array([0, 0, 0, 1]), np.array([7, 2, 5, 1]))
+    np.testing.assert_array_equal(batch["labels"]["t"].numpy(), labels_of(sample, 12)[[7, 2, 5]])
+    assert batch["segments"] == {"t": (0, 3), "mood": (3, 4)}
+
+
+def test_row_losses_are_those_by_hand_whatever_stands_beside_a_row(sample: Sample) -> None:
+    outputs, labels = outputs_of(sample.task), labels_of(sample)
+    found = sample.task.row_losses(torch.from_numpy(outputs), torch.from_numpy(labels))
+    np.testing.assert_allclose(found.numpy(), sample.loss(outputs.astype(np.float64), labels), rtol=1e-5)
+    some = np.array([4, 1, 9])
+    alone = sample.task.row_losses(torch.from_numpy(outputs[some]), torch.from_numpy(labels[some]))
+    assert torch.equal(alone, found[torch.from_numpy(some)])
+    rounded = sample.task.row_losses(torch.from_numpy(outputs).bfloat16(), torch.from_numpy(labels))
+    assert rounded.dtype == torch.float32
+
+
+def test_the_update_does_not_depend_on_how_a_step_is_split(sample: Sample, tmp_path: Path) -> None:
+    whole = trained(sample, tmp_path / "a", per_device_train_batch_size=8, **SGD)
+    parts = trained(sample, tmp_path / "b", per_device_train_batch_size=2, gradient_accumulation_steps=4, **SGD)
+    for (name, left), right in zip(whole.named_parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_a_model_that_is_always_right_scores_best(sample: Sample) -> None:
+    task, labels = sample.task, labels_of(sample)
+    known = task.training_statistics(labels)
+    perfect = task.perfect_outputs(labels)
+    assert perfect.shape == (24, task.num_outputs)
+    np.testing.assert_allclose(task.predictions(perfect).reshape(labels.shape), labels, rtol=1e-6)
+    best, other = (score_task(task, "t", found, labels, known) for found in (perfect, outputs_of(task)))
+    assert best.keys() == other.keys()
+    assert all(best[key] == pytest.approx(1) and best[key] > other[key] for key in headline_keys(task))
+    assert score_notes(task, "t", perfect, labels, best) == []
+
+
+def test_outputs_are_scored_the_same_however_they_are_kept(sample: Sample) -> None:
+    task, outputs, labels = sample.task, outputs_of(sample.task), labels_of(sample)
+    whole = score_task(task, "t", outputs, labels)
+    assert score_task(task, "t", task.gathered([outputs[:9], outputs[9:]]), labels) == whole
+    if (compact := task.compact()) is not None:
+        kept = compact.of(torch.from_numpy(outputs)).numpy()
+        assert kept.shape == (24, compact.width)
+        assert score_task(task, "t", compact.read(kept), labels) == whole
+
+
+def test_outputs_that_are_not_finite_have_no_score(sample: Sample) -> None:
+    outputs, labels = outputs_of(sample.task), labels_of(sample)
+    outputs[3, 0] = np.nan
+    scores = score_task(sample.task, "t", outputs, labels)
+    assert np.isnan(list(scores.values())).all()
+    assert score_notes(sample.task, "t", outputs, labels, scores) == [
+        "t: 1 of 24 outputs are not finite, so it has no scores."
+    ]
+
+
+def test_predictions_that_are_all_the_same_are_said(sample: Sample) -> None:
+    same = np.tile(sample.task.perfect_outputs(labels_of(sample))[:1], (24, 1))
+    assert len(list(sample.task.sameness(sample.task.outputs_of(same), labels_of(sample)))) > 0
+
+
+def test_a_linear_model_is_better_than_a_constant(sample: Sample) -> None:
+    rows, labels = sample.rows(120), labels_of(sample, 120)
+    found = baseline_scores(sample.task, "t", rows["text"], labels, rows["text"], labels)
+    key = headline_keys(sample.task)[0]
+    assert found["tfidf"][key] > found["majority"][key]
+
+
+def test_training_lowers_the_loss_and_predicts_every_row(sample: Sample, tmp_path: Path) -> None:
+    rows = {"t": sample.rows(32)}
+    model = tiny.model(tasks={"t": sample.task}, head="linear")
+    trainer = make(tmp_path, model=model, train=rows, evaluation=rows, max_steps=12, learning_rate=5e-3)
+    trainer.train()
+    losses = records(trainer, "loss/t")
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
+    assert f"eval_t_{headline_keys(sample.task)[0]}" in trainer.evaluate()
+    found = trainer.predict({"t": without_labels(rows["t"], sample.task, [0, 7])})
+    assert found.predictions["t"].shape == (32, sample.task.num_outputs)
+    bare = trainer.predict({"t": rows["t"].select_columns(["text"])})
+    np.testing.assert_array_equal(bare.predictions["t"], found.predictions["t"])
+    assert "test_t_loss" in found.metrics
+    assert "t" not in bare.label_ids
+
+
+def test_a_saved_model_predicts_the_same_and_keeps_its_statistics(sample: Sample, tmp_path: Path) -> None:
+    model = trained(sample, tmp_path / "run", max_steps=2).eval()
+    model.save_pretrained(tmp_path / "model")
+    loaded = MultiTaskModel.from_pretrained(tmp_path / "model")
+    ids = torch.tensor([[2, 7, 9, 3], [2, 30, 40, 3]])
+    assert loaded.tasks == {"t": sample.task}
+    assert torch.equal(copy.deepcopy(loaded)(ids).logits["t"], model(ids).logits["t"])
+    assert loaded.heads.of("t").statistics.for_metrics() == model.heads.of("t").statistics.for_metrics()
+    assert loaded.has_statistics("t")
+
+
+def test_a_task_is_exported_or_refused_with_a_reason(sample: Sample, tmp_path: Path) -> None:
+    model = tiny.model(tasks={"t": sample.task}, head="native").eval()
+    kept = model.heads.of("t").statistics.kept
+    if kept:
+        model.set_statistics("t", **{name: np.arange(1.0, 1 + sample.task.num_outputs).tolist() for name in kept})
+    if sample.task.auto_model is None:
+        with pytest.raises(ModelError, match=rf"tasks\.t: no AutoModel .* of type {sample.task.type}\."):
+            model.export_task("t", tmp_path, tiny.tokenizer())
+        assert not list(tmp_path.iterdir())
+        return
+    model.export_task("t", tmp_path, tiny.tokenizer())
+    plain = getattr(transformers, sample.task.auto_model).from_pretrained(tmp_path).eval()
+    ids = torch.tensor([[2, 7, 9, 3], [2, 30, 40, 3]])
+    torch.testing.assert_close(plain(ids).logits, model(ids).logits["t"], rtol=1e-4, atol=1e-5)
+    assert list(plain.config.id2label.values()) == sample.task.output_names
+    assert plain.config.problem_type == sample.task.problem_type
