@@ -9,6 +9,7 @@ class FixedCourse(Course):
     """Lengths that a test sets, and may change."""
 
     total_steps: int = 1  # type: ignore[assignment]
+    rows_per_step: int = 1  # type: ignore[assignment]
     steps_per_epoch: int = 1  # type: ignore[assignment]
     micro_batches: int = 1  # type: ignore[assignment]
 

@@ -98,7 +98,7 @@ class LearningCurve(Watcher):
         """Add a point."""
         values = metrics or {}
         if self.metric in values:
-            flops = self.trainer.budget.record(self.trainer.state)["flops"]
+            flops = self.trainer.budget.record(state)["flops"]
             spent = {"flops": flops, "seconds": round(self._seconds, 3)}
             scores = {"score": values[self.metric], "loss": values[self.loss]}
             self.points.append({"step": state.global_step, **scores, **spent})

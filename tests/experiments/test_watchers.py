@@ -52,7 +52,7 @@ def test_a_curve_has_scores_and_what_was_spent(monkeypatch: pytest.MonkeyPatch) 
     clock = iter([0.0, 1.5, 10.0, 12.0])
     monkeypatch.setattr("hf_mtl.experiments.watchers.time", SimpleNamespace(perf_counter=lambda: next(clock)))
     curve = LearningCurve("score", "loss")
-    spent: Any = SimpleNamespace(budget=SimpleNamespace(record=lambda: {"flops": 7, "backward_passes": 2}))
+    spent: Any = SimpleNamespace(budget=SimpleNamespace(record=lambda state: {"flops": 7, "backward_passes": 2}))
     curve.trainer = spent
     for _ in range(2):
         curve.on_step_begin(ARGS, TrainerState(), TrainerControl())

@@ -209,16 +209,15 @@ def test_an_evaluation_that_is_not_finite_teaches_nothing(tmp_path: Path) -> Non
     trainer = make(tmp_path, schedules=[feedback], eval_strategy="steps", eval_steps=1, max_steps=12, **learned)
     callback, learner = trainer.scheduling, trainer.mixture.learner
     assert learner is not None
-    trainer.state.global_step = 1  # no measuring
-    callback.on_train_begin(trainer.args, trainer.state, trainer.control)
+    callback.begin(trainer.args, step=1)
     states = []
     for wrong in (float("nan"), float("inf")):
         before = [*map(repr, (callback.schedules.state_dict(), learner.state_dict()))]
         keys = [f"eval_{task}_{key}" for task in tiny.TASKS for key in ("loss", "accuracy", "f1_macro", "pearson")]
-        callback.on_evaluate(trainer.args, trainer.state, trainer.control, dict.fromkeys(keys, wrong))
+        callback.observe_evaluation(1, dict.fromkeys(keys, wrong))
         states.append([*map(repr, (callback.schedules.state_dict(), learner.state_dict()))] == before)
     assert states == [True, True]
-    callback.on_evaluate(trainer.args, trainer.state, trainer.control, {"eval_topic_loss": 2.0})
+    callback.observe_evaluation(1, {"eval_topic_loss": 2.0})
     assert callback.schedules.schedules[0].state_dict()["best"] == 2.0
 
 

@@ -57,7 +57,7 @@ def test_a_resumed_run_keeps_its_rows_per_step(tmp_path: Path, size: int, accumu
     batches: dict[str, Any] = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation}
     resumed = make(tmp_path / "resumed", **options, **batches)
     resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
-    assert resumed.rows_per_step == 8
+    assert resumed.course.rows_per_step == 8
     assert resumed.args.gradient_accumulation_steps == 8 // size
     assert records(resumed, "loss") == pytest.approx(records(whole, "loss"), rel=1e-5)
     assert records(resumed, "share/mood") == records(whole, "share/mood")

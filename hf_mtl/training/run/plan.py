@@ -31,7 +31,7 @@ _MOST_DRAWN = 300  # that are followed one by one, and drawn step by step
 
 
 @dataclass(frozen=True)
-class Course:
+class MixtureOverTime:
     """The mixture over a whole run, window by window; of a very long run, a window stands for several.
 
     Args:
@@ -77,18 +77,18 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
         model = prepared.new_model()
         prepared.check_rows("test", model)
         trainer = prepared.trainer(model)
-    course = mixture_course(trainer)
-    there = not trainer.is_world_process_zero() or _draw(figure, trainer, course)
+    over_time = follow_mixture(trainer)
+    there = not trainer.is_world_process_zero() or _draw(figure, trainer, over_time)
     data = tuple(take_census(name, item) for name, item in prepared.data.items())
-    return replace(summarise(trainer, course), data=data), figure if there else None
+    return replace(summarise(trainer, over_time), data=data), figure if there else None
 
 
-def _draw(figure: Path, trainer: MultiTaskTrainer, course: Course) -> bool:
+def _draw(figure: Path, trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> bool:
     """Draw the mixture over time, if that can be done."""
     # From the first step to the end of the last window: a run of one window is a line too.
-    steps = np.append(course.steps, trainer.course.total_steps)
-    shares = np.vstack([course.shares, course.shares[-1:]])
-    passes = np.vstack([np.zeros_like(course.passes[:1]), course.passes])
+    steps = np.append(over_time.steps, trainer.course.total_steps)
+    shares = np.vstack([over_time.shares, over_time.shares[-1:]])
+    passes = np.vstack([np.zeros_like(over_time.passes[:1]), over_time.passes])
     columns = {name: index for index, name in enumerate(trainer.mixture.sizes)}
     return drawn(
         figure,
@@ -107,7 +107,7 @@ def _check_figure(figure: Path) -> None:
         )
 
 
-def mixture_course(trainer: MultiTaskTrainer) -> Course:
+def follow_mixture(trainer: MultiTaskTrainer) -> MixtureOverTime:
     """Follow the mixture through the run; what is learned, or follows evaluations, stays as it begins."""
     window, total = trainer.args.window_steps, trainer.course.total_steps
     most = _MOST_DRAWN if trainer.schedules else _MOST_WINDOWS
@@ -126,7 +126,7 @@ def mixture_course(trainer: MultiTaskTrainer) -> Course:
             for p in probabilities
         ]
         rows = np.stack(of_step) * lengths[:, None]
-    return Course(steps, rows, np.array(list(trainer.mixture.sizes.values())))
+    return MixtureOverTime(steps, rows, np.array(list(trainer.mixture.sizes.values())))
 
 
 def _drawn(
@@ -146,18 +146,18 @@ def _drawn(
     return np.array(rows, dtype=np.float64)
 
 
-def summarise(trainer: MultiTaskTrainer, course: Course) -> PlanSummary:
+def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSummary:
     """Put the plan of a trainer in numbers."""
     assert trainer.train_dataset is not None
     total = trainer.course.total_steps
-    rows = course.rows.sum(axis=0)
+    rows = over_time.rows.sum(axis=0)
     tasks = [
         TaskPlan(
             name=name,
             rows=len(split.tokens),
             share=float(rows[index] / rows.sum()),
             rows_per_step=float(rows[index]) / max(total, 1),
-            passes=float(course.passes[-1, index]),
+            passes=float(over_time.passes[-1, index]),
             truncated_rows=split.tokens.truncated,
             mean_tokens=split.tokens.total_tokens / len(split.tokens),
             unknown_share=unknown_share(split.tokens, trainer.processing_class),

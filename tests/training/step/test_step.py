@@ -1,5 +1,6 @@
 """A step is the same step whatever its kind and its micro-batches, and is closed once."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -126,3 +127,26 @@ def test_losses_after_the_update_are_told_once_asked_for_and_only_if_there_was_o
     assert told == []
     step.tell_losses_after(update_skipped=False)
     assert [list(facts) for facts in told] == [["losses_after"]]
+
+
+@pytest.mark.parametrize("aggregator", ["pcgrad", "sam_mtl"])
+def test_gradients_of_a_split_step_have_the_factor_of_a_loss_scaler_once(aggregator: str) -> None:
+    """A second backward, at moved parameters, has it too."""
+
+    def gradients(factor: float | None) -> dict[str, Tensor]:
+        made = parts()
+        scaler = None if factor is None else SimpleNamespace(scale=lambda loss: loss * factor)
+        backward = LossScaler(SimpleNamespace(scaler=scaler))  # type: ignore[arg-type]
+        formed = made.gradients(aggregator, "split")
+        step = SplitStep(made.model, made.objective, made.loss_pass, formed, backward)
+        (batch,) = batches = micro_batches(made.rows, WHOLE, "split")
+        made.model.train()
+        step.begin(batches)
+        step.loss(made.model, batch)
+        step.finish(factor, learns=True, stops=False)
+        return {name: p.grad.clone() for name, p in made.model.named_parameters() if p.grad is not None}
+
+    plain, scaled = gradients(None), gradients(1024.0)
+    assert plain.keys() == scaled.keys()
+    for name, gradient in plain.items():
+        torch.testing.assert_close(scaled[name], 1024 * gradient, rtol=1e-3, atol=1e-3)
