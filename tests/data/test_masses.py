@@ -3,9 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hf_mtl import SequenceClassification
 from hf_mtl.data.masses import row_masses
 from hf_mtl.errors import DataError
-from hf_mtl.tasks import SequenceClassification
 
 LABELS = np.array([0, 1, 1, -100])
 

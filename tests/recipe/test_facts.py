@@ -1,9 +1,10 @@
 """What a recipe knows of its run before a model is built."""
 
+from hf_mtl import SequenceClassification
 from hf_mtl.recipe.facts import RecipeFacts
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.recipe.sections import training_section
-from hf_mtl.tasks import SequenceClassification, Task
+from hf_mtl.tasks import Task
 
 TASKS: dict[str, Task | None] = {"a": SequenceClassification(), "b": None}
 

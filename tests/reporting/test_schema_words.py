@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from hf_mtl.errors import LARGEST
 from hf_mtl.reporting.schema_words import default_words, type_words
+from hf_mtl.signatures import LARGEST
 
 NULL = {"type": "null"}
 

@@ -6,12 +6,11 @@ import numpy as np
 import torch
 
 from hf_mtl import MultiTaskModel
-from hf_mtl.balancing import GradientAggregator, build_aggregator, build_weighting
+from hf_mtl.balancing import GradientAggregator, GradientOptions, build_aggregator, build_weighting
 from hf_mtl.balancing.gradient_options import Layout
 from hf_mtl.batch import Batch, StepFacts
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.train_rows import TrainRows
-from hf_mtl.gradients import GradientOptions
 from hf_mtl.processes import Processes
 from hf_mtl.training.step.flops import Flops
 from hf_mtl.training.step.loss_pass import LossPass
