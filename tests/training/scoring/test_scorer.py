@@ -47,7 +47,7 @@ def test_a_task_without_labels_is_predicted_and_not_scored() -> None:
 
 def test_what_is_kept_is_what_the_metrics_need() -> None:
     kept = Scorer(tiny.TASKS).needs(["mood", "score"], None)
-    assert kept["mood"] == Keep.classes()
+    assert kept["mood"] == Keep.to_score(tiny.TASKS["mood"])
     assert kept["score"].width == 2
 
 

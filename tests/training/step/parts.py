@@ -75,7 +75,8 @@ def parts(weighting: str = "ew", dropout: float = 0.0) -> Parts:
     model, processes = tiny.model(dropout), Processes()
     for name, split in encoded({"topic": 9, "mood": 5, "score": 6}).items():
         if name == "score":
-            model.set_target_statistics(name, split.labels.mean(axis=0).tolist(), split.labels.std(axis=0).tolist())
+            mean, std = split.labels.mean(axis=0).tolist(), split.labels.std(axis=0).tolist()
+            model.set_statistics(name, mean=mean, std=std)
     flops, method = Flops(model), build_weighting(weighting, num_tasks=len(NAMES))
     method.observe(sizes=[9, 5, 6], seed=0)
     objective = Objective(NAMES, method, processes)
