@@ -1,11 +1,8 @@
 """What a launcher has told this process: which of how many it is."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import torch
-from accelerate.utils import DynamoBackend
 
 from hf_mtl.errors import Mistake, known, one_line
 
@@ -79,13 +76,22 @@ def launcher_mistakes() -> list[Mistake]:
     ]
     for name, allowed, key in (
         (_PRECISION, _PRECISIONS, "training.bf16"),
-        (_BACKEND, [backend.value.lower() for backend in DynamoBackend], "training.torch_compile_backend"),
+        (_BACKEND, _backends(), "training.torch_compile_backend"),
     ):
         value = os.environ.get(name, "no")
-        if (value.lower() if name == _BACKEND else value) not in allowed:
+        if value != "no" and (value.lower() if name == _BACKEND else value) not in allowed:
             remedy = f"Allowed: {', '.join(allowed)}; or leave it out, and set {key}"
             mistakes.append(Mistake(name, f"'{value}' {found}", remedy))
     return [*mistakes, *_device_mistakes(), *_leftovers()]
+
+
+def _backends() -> Sequence[str]:
+    """List the compilers that accelerate knows; none where the environment names none."""
+    if _BACKEND not in os.environ:
+        return ()
+    from accelerate.utils import DynamoBackend  # takes seconds, as torch does
+
+    return [backend.value.lower() for backend in DynamoBackend]
 
 
 def launched_compilation() -> tuple[str | None, str | None]:
@@ -115,6 +121,8 @@ def _was_started_alone() -> bool:
 def _device_mistakes() -> Iterator[Mistake]:
     """Try the device that the environment names: with one that is not there the model fails as it is moved."""
     if name := os.environ.get(_DEVICE):
+        import torch  # takes seconds, and whoever asks for help waits for none
+
         try:
             torch.zeros(1, device=name)
         except Exception as error:  # in the words, and of the kind, of each device's library
