@@ -25,7 +25,7 @@ def conflicts(values: Mapping[str, Any]) -> list[Mistake]:
 
 
 def word(value: Any) -> str:
-    """A choice as a recipe writes it: ``no``, not ``IntervalStrategy.NO``."""
+    """Return a choice as a recipe writes it: ``no``, not ``IntervalStrategy.NO``."""
     return str(value.value if isinstance(value, Enum) else value)
 
 
@@ -38,7 +38,7 @@ def _steps(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _best_model(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """A best model that could not be loaded, because it was not saved."""
+    """Find a best model that could not be loaded, because it was not saved."""
     evaluated, saved = word(values["eval_strategy"]), word(values["save_strategy"])
     if not values["load_best_model_at_end"] or saved == "best":
         return
@@ -57,12 +57,12 @@ def _best_model(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _plain(number: float) -> str:
-    """A number of steps as a recipe writes it: 30, not 30.0."""
+    """Return a number of steps as a recipe writes it: 30, not 30.0."""
     return str(int(number)) if number == int(number) else str(number)
 
 
 def _is_multiple(number: float, of: float) -> bool:
-    """Whether one number of steps holds another whole times; a share of the run is no multiple of steps."""
+    """Tell whether one number of steps holds another whole times; a share of the run is no multiple of steps."""
     if (number < 1) != (of < 1):
         return False
     scale = 1_000_000 if of < 1 else 1  # shares as whole numbers, which have no rounding
@@ -77,7 +77,7 @@ def _precision(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _evaluation(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """A schedule that waits for scores which no evaluation gives."""
+    """Find a schedule that waits for scores which no evaluation gives."""
     schedule = word(values["lr_scheduler_type"])
     if schedule in _BY_SCORE and word(values["eval_strategy"]) == "no":
         yield "lr_scheduler_type", f"'{schedule}' follows validation, and nothing is evaluated", "Set eval_strategy"

@@ -107,7 +107,7 @@ def _choices(declared: type) -> dict[str, tuple[Any, ...]]:
 
 @cache
 def _kinds(declared: type) -> dict[str, tuple[type, ...]]:
-    """The fields that are numbers, or on or off, and what each may be."""
+    """Return the fields that are numbers, or on or off, and what each may be."""
     hints: dict[str, Any] = get_type_hints(declared)
     kinds = {name: get_args(hint) or (hint,) for name, hint in hints.items()}
     return {name: found for name, found in kinds.items() if set(found) <= {*_KINDS, NoneType}}

@@ -60,7 +60,7 @@ _OTHERS = {
 
 
 def ranges() -> dict[str, dict[str, float]]:
-    """The range of every argument that has one whatever the others are, in pydantic's words: ``{"ge": 1}``."""
+    """Return the range of every argument that has one whatever the others are, in pydantic's words: ``{"ge": 1}``."""
     found: dict[str, dict[str, float]] = {key: {} for key in (*AT_LEAST_ONE, *NOT_NEGATIVE, *AT_MOST, *_OTHERS)}
     for key, limits in found.items():
         if key in AT_LEAST_ONE or key in NOT_NEGATIVE:

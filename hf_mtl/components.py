@@ -193,7 +193,7 @@ class Kind(Generic[T]):
 
 
 def _with_implied_name(model: type[Options]) -> type[Options]:
-    """The same model, whose name may be left out."""
+    """Return the same model, whose name may be left out."""
     field = model.model_fields[model.name_field]
     implied: Any = (field.annotation, Field(get_args(field.annotation)[0], description=field.description))
     name_field, only_with = model.name_field, model.only_with

@@ -49,7 +49,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def refused_code(error: BaseException) -> int | None:
-    """The system's number for what it refused to write; None for an error of another kind."""
+    """Return the system's number for what it refused to write; None for an error of another kind."""
     if isinstance(error, HfMtlError | ConnectionError | TimeoutError):  # one that is explained; a pipe; the Hub
         return None
     if isinstance(error, OSError):
@@ -62,7 +62,7 @@ def refused_code(error: BaseException) -> int | None:
 
 
 def _file(error: Exception, path: Path) -> Path:
-    """The file that could not be written."""
+    """Return the file that could not be written."""
     if not path.is_dir():
         return path
     if named := named_file(error):
@@ -75,19 +75,19 @@ def _file(error: Exception, path: Path) -> Path:
 
 
 def named_file(error: BaseException) -> Path | None:
-    """The file that an error names: one that could not be opened."""
+    """Return the file that an error names: one that could not be opened."""
     name = error.filename if isinstance(error, OSError) else None
     return Path(name) if isinstance(name, str | os.PathLike) else None
 
 
 def refusal(file: Path, code: int) -> str:
-    """Which file could not be written, why, and how much room there is."""
+    """Tell which file could not be written, why, and how much room there is."""
     room = f" ({_free(file)} free)" if code == errno.ENOSPC else ""
     return f"cannot write {file}: {os.strerror(code)}{room}"
 
 
 def _free(path: Path) -> str:
-    """The room on the disk of a path, for a reader."""
+    """Return the room on the disk of a path, for a reader."""
     there = next((parent for parent in (path, *path.absolute().parents) if parent.exists()), Path.cwd())
     size = float(shutil.disk_usage(there).free)
     for unit in ("bytes", "kB", "MB"):

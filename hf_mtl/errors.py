@@ -178,7 +178,7 @@ class RunError(UserError):
 
 
 def name_classes(names: Sequence[str], limit: int = 100) -> str:
-    """The names, and of very many the first ones."""
+    """Return the names, and of very many the first ones."""
     more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
 
@@ -210,7 +210,7 @@ def nearest(names: Iterable[str], found: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error of another program says, in its first sentence; its kind where it says nothing.
+    """Return what an error of another program says, in its first sentence; its kind where it says nothing.
 
     A line that ends with a colon has its point in the next one. What else follows may be a stack of many lines.
     """

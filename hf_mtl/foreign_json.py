@@ -10,7 +10,7 @@ LARGEST = 2**26  # bytes; ours have thousands, and the entries of a tokenizer or
 
 
 def read_object(path: str | Path, remedy: str = "") -> dict[str, Any]:
-    """The object in a JSON file.
+    """Return the object in a JSON file.
 
     Args:
         path: The file.
@@ -23,7 +23,7 @@ def read_object(path: str | Path, remedy: str = "") -> dict[str, Any]:
 
 
 def read_text(path: str | Path, remedy: str = "", largest: int | None = LARGEST) -> str:
-    """The text of a file.
+    """Return the text of a file.
 
     Args:
         path: The file.
@@ -46,7 +46,7 @@ def read_text(path: str | Path, remedy: str = "", largest: int | None = LARGEST)
 
 
 def as_object(text: str, path: str | Path, remedy: str = "") -> dict[str, Any]:
-    """The object that a text is in JSON.
+    """Return the object that a text is in JSON.
 
     Raises:
         CheckpointError: If it is none; names the file.
@@ -62,12 +62,12 @@ def as_object(text: str, path: str | Path, remedy: str = "") -> dict[str, Any]:
 
 
 def damaged(path: str | Path, reason: str, remedy: str = "") -> CheckpointError:
-    """The error of a file that cannot be used."""
+    """Return the error of a file that cannot be used."""
     return CheckpointError(Mistake("", f"{path}: damaged ({reason})", remedy))
 
 
 def kind_of(value: Any) -> str:
-    """What a JSON value is, in words."""
+    """Return what a JSON value is, in words."""
     words = {
         bool: "true or false",
         int: "a number",

@@ -43,7 +43,7 @@ class Launched:
 
 
 def launched() -> Launched | None:
-    """The place of this process; None where it is alone, or where the environment does not say it in full."""
+    """Return the place of this process; None where it is alone, or where the environment does not say it in full."""
     for rank_name, world_name in zip(_RANKS, STARTED, strict=True):
         rank, world = _whole(rank_name), _whole(world_name)
         if rank is not None and world is not None and rank < world and world > 1:
@@ -52,7 +52,7 @@ def launched() -> Launched | None:
 
 
 def count(name: str) -> int:
-    """The number of processes that a variable of the environment tells; 1 if it tells none."""
+    """Return the number of processes that a variable of the environment tells; 1 if it tells none."""
     return _whole(name) or 1
 
 

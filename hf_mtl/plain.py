@@ -92,7 +92,7 @@ def describe(value: Any) -> str:
 
 
 def _is_long(value: Any) -> bool:
-    """Whether a mapping or list has more values than characters could be shown."""
+    """Tell whether a mapping or list has more values than characters could be shown."""
     waiting, seen = [value], 0
     while waiting:
         found = waiting.pop()

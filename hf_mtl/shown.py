@@ -60,12 +60,12 @@ def hide_secrets(text: str) -> str:
 
 
 def holds_secret(text: str) -> bool:
-    """Whether a text, such as a URL, has a password, a token or a signature in it."""
+    """Tell whether a text, such as a URL, has a password, a token or a signature in it."""
     return hide_secrets(text) != text
 
 
 def is_secret_key(key: str) -> bool:
-    """Whether the value of a dotted key must not be shown."""
+    """Tell whether the value of a dotted key must not be shown."""
     return _SECRET_KEY.fullmatch(key) is not None
 
 

@@ -145,7 +145,9 @@ def _field_default(field: "dataclasses.Field[Any]") -> dict[str, Any]:
 
 
 def _annotation(hint: Any, words: tuple[str, ...]) -> Any:
-    """Closed choices as Literal, so that messages and editors can list them; whole numbers with their bounds."""
+    """Return closed choices as Literal, so that messages and editors can list them; whole numbers with their
+    bounds.
+    """
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         arms = typing.get_args(hint)
         choices = [arm for arm in arms if inspect.isclass(arm) and issubclass(arm, enum.Enum)]
@@ -166,14 +168,14 @@ def _annotation(hint: Any, words: tuple[str, ...]) -> Any:
 
 
 def _within(hint: Any, limits: Mapping[str, Any]) -> Any:
-    """A type whose numbers have limits."""
+    """Return a type whose numbers have limits."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return reduce(operator.or_, (_within(arm, limits) for arm in typing.get_args(hint)))
     return Annotated[hint, Field(**limits)] if limits and hint in (int, float) else hint
 
 
 def _is_plain(hint: Any) -> bool:
-    """Whether YAML can say a value of this type."""
+    """Tell whether YAML can say a value of this type."""
     origin = typing.get_origin(hint)
     if origin is typing.Annotated:
         return _is_plain(typing.get_args(hint)[0])

@@ -79,7 +79,8 @@ def _translate(model: type[BaseModel], errors: list[Any], data: Any, key: KeyPat
 
 
 def without_mistakes(model: type[M], data: dict[str, Any]) -> M | None:
-    """What is left when the keys with mistakes are taken out, to look at the other keys together; None if too little.
+    """Return what is left when the keys with mistakes are taken out, to look at the other keys together; None if too
+    little.
 
     Args:
         model: What the data should be.
@@ -138,7 +139,7 @@ def _words(error: Error) -> list[str]:
 
 
 def _firm(model: type[BaseModel], error: Error, path: KeyPath, key: KeyPath) -> Mistake:
-    """A mistake that is not only a question of type."""
+    """Return a mistake that is not only a question of type."""
     full, kind = dotted(key + path), error["type"]
     if kind == "extra_forbidden":
         fields = _fields_at(model, path[:-1])
@@ -157,14 +158,14 @@ def _firm(model: type[BaseModel], error: Error, path: KeyPath, key: KeyPath) -> 
 
 
 def _number(limit: float) -> str:
-    """A limit as a recipe writes it: 0, not 0.0."""
+    """Return a limit as a recipe writes it: 0, not 0.0."""
     return str(int(limit)) if limit == int(limit) else str(limit)
 
 
 def unknown_key(
     key: str, name: str, names: typing.Iterable[str], inner: typing.Mapping[str, type[BaseModel]] | None = None
 ) -> Mistake:
-    """The mistake of a key that is not known where it stands.
+    """Return the mistake of a key that is not known where it stands.
 
     Args:
         key: The whole dotted key.
@@ -179,7 +180,7 @@ def unknown_key(
 
 
 def _fields_at(model: type[BaseModel], path: KeyPath) -> dict[str | int, Any]:
-    """The fields of the model, or models, at a key path below a model."""
+    """Return the fields of the model, or models, at a key path below a model."""
     models = [model]
     for part in path:
         found = [field.annotation for at in models for name, field in at.model_fields.items() if name == part]

@@ -103,7 +103,7 @@ class GradientAggregator(ABC):
         coefficients: Tensor | None = None,
         **draws: Any,
     ) -> Tensor:
-        """The direction that replaces the gradient of the shared parameters.
+        """Return the direction that replaces the gradient of the shared parameters.
 
         Args:
             jacobian: Task gradients J [T, P], float64, float32 or shorter.
@@ -132,11 +132,13 @@ class GradientAggregator(ABC):
         self.names = facts.get("names", self.names)
 
     def weights(self) -> Tensor | None:
-        """The weights w last used, float64 [T] on the CPU; None before the first step, and for methods without."""
+        """Return the weights w last used, float64 [T] on the CPU; None before the first step, and for methods
+        without.
+        """
         return self._last_weights
 
     def state_dict(self) -> dict[str, Any]:
-        """What must be in a checkpoint: a flat mapping to tensors and numbers, copied."""
+        """Return what must be in a checkpoint: a flat mapping to tensors and numbers, copied."""
         return {name: _copy(getattr(self, name)) for name in self.remembers}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -177,7 +179,7 @@ class GradientAggregator(ABC):
             raise ValueError(f"the Gramian is {list(gramian.shape)}; needs [{self.num_tasks}, {self.num_tasks}]")
 
     def _active(self, norms: Array, present: Tensor | None, losses: Tensor | None) -> tuple[Array, Array | None]:
-        """Indices of the active rows, and their losses; refuses what is not finite."""
+        """Return indices of the active rows, and their losses; refuses what is not finite."""
         there = np.ones(self.num_tasks, dtype=bool) if present is None else as_array(present).astype(bool)
         wrong = ~np.isfinite(norms)
         given: Array | None = None
@@ -210,7 +212,7 @@ class GradientAggregator(ABC):
         )
 
     def _divisor(self, present: Tensor | None) -> float:
-        """What ``reduction`` divides by: the number of tasks in the step."""
+        """Return what ``reduction`` divides by: the number of tasks in the step."""
         if self.reduction == "sum":
             return 1.0
         return float(self.num_tasks if present is None else present.sum())
@@ -223,7 +225,7 @@ class FromGramian(Protocol):
     def weights_from_gramian(
         self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None, **draws: Any
     ) -> Tensor:
-        """The weights w [T] of this step from G [T, T]; see `GramianAggregator.weights_from_gramian`."""
+        """Return the weights w [T] of this step from G [T, T]; see `GramianAggregator.weights_from_gramian`."""
 
 
 class LookAhead(GradientAggregator):
@@ -240,7 +242,7 @@ class LookAhead(GradientAggregator):
 
     @abstractmethod
     def perturbations(self, jacobian: Tensor) -> Tensor:
-        """The displacement at which each task's gradient is wanted, [T, P]; 0 for a zero row."""
+        """Return the displacement at which each task's gradient is wanted, [T, P]; 0 for a zero row."""
 
 
 @dataclass(frozen=True)
@@ -272,7 +274,7 @@ class Teleporting(GradientAggregator):
 
     @abstractmethod
     def due(self, epoch: int) -> bool:
-        """Whether to search now, after the step of `last`; answering yes uses the epoch up."""
+        """Tell whether to search now, after the step of `last`; answering yes uses the epoch up."""
 
 
 AGGREGATORS: Kind[GradientAggregator] = Kind(
@@ -282,7 +284,7 @@ register = AGGREGATORS.register
 
 
 def base_names(needs: Collection[Need]) -> list[str]:
-    """The aggregators that a wrapper can build with default options, and that need no more than these."""
+    """Return the aggregators that a wrapper can build with default options, and that need no more than these."""
     return [name for name in AGGREGATORS.names() if AGGREGATORS[name].needs <= set(needs) and not _required(name)]
 
 
@@ -293,7 +295,7 @@ def _required(name: str) -> list[str]:
 
 
 def as_array(values: Tensor) -> Array:
-    """A small tensor in float64 on the CPU."""
+    """Return a small tensor in float64 on the CPU."""
     return torch.as_tensor(values).detach().to("cpu", torch.float64).numpy()
 
 

@@ -67,11 +67,11 @@ class LossWeighting(nn.Module):
     # ---- What a method defines ----
 
     def coefficients(self) -> Tensor:
-        """The coefficient w_t of every task now, [T], differentiable in the learned parameters."""
+        """Return the coefficient w_t of every task now, [T], differentiable in the learned parameters."""
         raise TypeError(f"{type(self).__name__} defines neither coefficients() nor forward()")
 
     def coefficients_at(self, losses: Tensor, present: Tensor) -> Tensor:
-        """The coefficient of every task for a step with these losses, [T].
+        """Return the coefficient of every task for a step with these losses, [T].
 
         Args:
             losses: Detached task losses, float64 [T]; entries of absent tasks are anything.
@@ -80,11 +80,11 @@ class LossWeighting(nn.Module):
         return self.coefficients()
 
     def data_terms(self, losses: Tensor, coefficients: Tensor) -> Tensor:
-        """What each present task's loss adds before exposure, [T]; its derivative is the coefficient."""
+        """Return what each present task's loss adds before exposure, [T]; its derivative is the coefficient."""
         return coefficients * losses
 
     def penalties(self) -> Tensor:
-        """The method's own penalty r_t of every task now, [T]."""
+        """Return the method's own penalty r_t of every task now, [T]."""
         return torch.zeros(self.num_tasks, dtype=torch.float64)
 
     def record(self, losses: Tensor, seen: Tensor) -> None:
@@ -96,7 +96,7 @@ class LossWeighting(nn.Module):
         """
 
     def needs_now(self) -> frozenset[Need]:
-        """What the coming step must hand over; a part of ``needs``."""
+        """Return what the coming step must hand over; a part of ``needs``."""
         return self.needs
 
     def observe(self, **facts: Any) -> None:
@@ -111,20 +111,22 @@ class LossWeighting(nn.Module):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Called after each optimizer step; where learned parameters return to their range."""
+        """Do what follows each optimizer step: learned parameters return to their range."""
 
     def resting(self) -> Tensor:
-        """Which tasks' learned parameter is at an end of its range, where it cannot follow the loss; bool [T]."""
+        """Tell which tasks' learned parameter is at an end of its range, where it cannot follow the loss; bool
+        [T].
+        """
         return torch.zeros(self.num_tasks, dtype=torch.bool)
 
     # ---- What everybody calls ----
 
     def scalar(self, losses: Tensor, present: Tensor | None = None, exposure: Tensor | None = None) -> Tensor:
-        """What `forward` returns, without remembering anything."""
+        """Return what `forward` returns, without remembering anything."""
         return self._evaluate(losses, *self._who(losses, present, exposure))[0]
 
     def forward(self, losses: Tensor, present: Tensor | None = None, exposure: Tensor | None = None) -> Tensor:
-        """The scalar to minimise; once per optimizer step, since methods remember what they saw.
+        """Compute the scalar to minimise; once per optimizer step, since methods remember what they saw.
 
         Args:
             losses: Task losses [T]; entries of absent tasks are ignored.
@@ -143,7 +145,7 @@ class LossWeighting(nn.Module):
         return value
 
     def weights(self) -> Tensor:
-        """The coefficients w_t last used, float64 [T].
+        """Return the coefficients w_t last used, float64 [T].
 
         Before the first step, and after `observe` has changed them, those that the next step would use.
         """
@@ -171,7 +173,9 @@ class LossWeighting(nn.Module):
         return (torch.where(present, exposure, 0.0) * terms).sum().to(losses.dtype), raw * factor
 
     def _factor(self, coefficients: Tensor) -> Tensor | float:
-        """What brings the coefficients to ``weight_sum``; 1 where they sum to nothing, as those of clamped losses."""
+        """Return what brings the coefficients to ``weight_sum``; 1 where they sum to nothing, as those of clamped
+        losses.
+        """
         if self.weight_sum is None:
             return 1.0
         factor = self.weight_sum / coefficients.sum()
@@ -216,7 +220,8 @@ def task_values(values: Any, like: Tensor, what: str) -> Tensor:
 
 
 def seen_tasks(present: Any, sizes: Tensor) -> Tensor:
-    """Which tasks an observation is of, bool [T]: those present, or else with a non-zero gradient; never non-finite.
+    """Tell which tasks an observation is of, bool [T]: those present, or else with a non-zero gradient; never
+    non-finite.
 
     Args:
         present: Which tasks have rows in the step, bool [T]; None: unknown, an absent task's gradient is zero.

@@ -59,13 +59,13 @@ class MethodFacts:
 
 
 def catalogue(family: Family) -> list[MethodFacts]:
-    """The facts of every method of a family, by name."""
+    """Return the facts of every method of a family, by name."""
     kind = WEIGHTINGS if family == "weighting" else AGGREGATORS
     return [_facts(kind, name) for name in kind.names()]
 
 
 def method_facts(name: str) -> MethodFacts:
-    """The facts of one method of either family.
+    """Return the facts of one method of either family.
 
     Raises:
         UserError: If the name is unknown.
@@ -78,7 +78,7 @@ def method_facts(name: str) -> MethodFacts:
 
 
 def shared_options(methods: Iterable[MethodFacts]) -> dict[str, Any]:
-    """The options that all methods have, with the same default."""
+    """Return the options that all methods have, with the same default."""
     first, *others = methods
     return {
         option: default

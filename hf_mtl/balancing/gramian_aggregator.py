@@ -31,7 +31,7 @@ class GramianAggregator(GradientAggregator):
     def weights_from_gramian(
         self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None, **draws: Any
     ) -> Tensor:
-        """The weights of this step.
+        """Return the weights of this step.
 
         Args:
             gramian: Inner products of the task gradients G [T, T]; zero rows where a task is absent.
@@ -61,12 +61,12 @@ class GramianAggregator(GradientAggregator):
         return self._last_weights.to(gramian.device, result_dtype(gramian.dtype))
 
     def single(self, task: int) -> float:
-        """The weight of the only active row."""
+        """Return the weight of the only active row."""
         return 1.0
 
     @abstractmethod
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
-        """The weights [m] of m >= 2 active rows in the method's scale, before ``reduction``.
+        """Return the weights [m] of m >= 2 active rows in the method's scale, before ``reduction``.
 
         Args:
             gramian: G of the active rows, float64 [m, m], symmetric, finite, with a positive diagonal.

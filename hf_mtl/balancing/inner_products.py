@@ -10,7 +10,7 @@ BLOCK = 1 << 16
 
 
 def result_dtype(dtype: torch.dtype) -> torch.dtype:
-    """What is computed from rows of this dtype: float64 of float64, float32 of everything shorter."""
+    """Return what is computed from rows of this dtype: float64 of float64, float32 of everything shorter."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
@@ -57,7 +57,7 @@ def _gramian(jacobian: Tensor, scale: float) -> Tensor:
 
 
 def _products_are_exact() -> bool:
-    """Whether float32 products are not rounded to TF32 or bfloat16.
+    """Tell whether float32 products are not rounded to TF32 or bfloat16.
 
     There nearly parallel or opposite rows would lose what distinguishes them.
     """

@@ -34,14 +34,14 @@ class LastLosses(LossWeighting, ABC):
 
     @abstractmethod
     def from_losses(self, losses: Tensor) -> Tensor:
-        """The coefficients at these losses of all tasks, [T] -> [T]."""
+        """Return the coefficients at these losses of all tasks, [T] -> [T]."""
 
     def coefficients(self) -> Tensor:
-        """The coefficients at the last losses, [T]; before the first step at losses of 1."""
+        """Return the coefficients at the last losses, [T]; before the first step at losses of 1."""
         return self.from_losses(_filled(self.last, self.known))
 
     def coefficients_at(self, losses: Tensor, present: Tensor) -> Tensor:
-        """The coefficients at the losses of this step, [T]."""
+        """Return the coefficients at the losses of this step, [T]."""
         return self.from_losses(_filled(torch.where(present, losses, self.last), present | self.known))
 
     def record(self, losses: Tensor, seen: Tensor) -> None:

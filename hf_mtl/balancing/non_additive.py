@@ -33,7 +33,7 @@ class NonAdditive(LossWeighting, ABC):
 
     @abstractmethod
     def combine(self, losses: Tensor, tasks: Tensor) -> Tensor:
-        """The scalar of some tasks.
+        """Return the scalar of some tasks.
 
         Args:
             losses: Their losses, float64 [m].
@@ -41,7 +41,7 @@ class NonAdditive(LossWeighting, ABC):
         """
 
     def coefficients(self) -> Tensor:
-        """The derivative where every loss is 1, [T]."""
+        """Return the derivative where every loss is 1, [T]."""
         device = next((tensor.device for tensor in self.buffers()), None)
         tasks = torch.arange(self.num_tasks, device=device)
         return self._derivative(torch.ones(self.num_tasks, dtype=torch.float64, device=device), tasks)

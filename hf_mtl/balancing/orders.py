@@ -10,13 +10,15 @@ Orders = Sequence[Sequence[int]]
 
 
 def draw_orders(num_tasks: int, seed: int, draw: int) -> list[list[int]]:
-    """A uniformly random order of the other tasks for each task; a pure function of seed and number of the draw."""
+    """Return a uniformly random order of the other tasks for each task; a pure function of seed and number of the
+    draw.
+    """
     generator = np.random.default_rng([seed, draw])
     return [[int(j) for j in generator.permutation(num_tasks) if j != i] for i in range(num_tasks)]
 
 
 def active_orders(orders: Orders, active: Array) -> Array:
-    """The orders among the active rows only, as positions in ``active``: [m, m - 1].
+    """Return the orders among the active rows only, as positions in ``active``: [m, m - 1].
 
     Raises:
         ValueError: If an active row does not visit each other active row once.

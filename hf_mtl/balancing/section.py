@@ -215,5 +215,5 @@ def _of_others(method: Method, spec: Spec, facts: Facts) -> Iterator[Mistake]:
 
 
 def _of_gradients(method: Method) -> bool:
-    """Whether a method needs the gradients of single tasks."""
+    """Tell whether a method needs the gradients of single tasks."""
     return isinstance(method, GradientAggregator) or bool(method.needs & OF_GRADIENTS)

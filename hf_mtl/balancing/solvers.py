@@ -11,7 +11,7 @@ _RIDGE = 1e-8
 
 
 def guarded(denominator: Array) -> Array:
-    """A denominator that is not negative, plus the 1e-8 of published code, but at most a millionth of itself.
+    """Return a denominator that is not negative, plus the 1e-8 of published code, but at most a millionth of itself.
 
     At the scale of unit gradients this is what the codes compute; small gradients it does not reach.
     """
@@ -66,7 +66,7 @@ def min_norm_weights(gramian: Array) -> Array:
 
 
 def alpha_fair_weights(gramian: Array, alpha: float, max_iterations: int = 100) -> Array:
-    """The root w > 0 of G w = w^(-1/alpha), the minimum of ½ wᵀGw - sum of an antiderivative of w^(-1/alpha).
+    """Return the root w > 0 of G w = w^(-1/alpha), the minimum of ½ wᵀGw - sum of an antiderivative of w^(-1/alpha).
 
     Damped Newton on v = w |g|, for which G becomes the cosine matrix C, so that neither the common scale nor the
     rows' own scales matter to the solver. There is no root where a non-negative combination of the rows vanishes
@@ -93,13 +93,13 @@ def alpha_fair_weights(gramian: Array, alpha: float, max_iterations: int = 100) 
 
 
 def _is_stationary(cosines: Array) -> bool:
-    """Whether a non-negative combination w of unit rows vanishes: wᵀ C w <= 1e-8 |w|²."""
+    """Tell whether a non-negative combination w of unit rows vanishes: wᵀ C w <= 1e-8 |w|²."""
     weights = min_norm_weights(cosines)
     return bool(weights @ cosines @ weights <= _RIDGE * (weights @ weights))
 
 
 def _newton(cosines: Array, pull: Array, alpha: float, max_iterations: int) -> Array:
-    """The root v > 0 of C v = pull v^(-1/alpha); steps are relative to v."""
+    """Return the root v > 0 of C v = pull v^(-1/alpha); steps are relative to v."""
     power = -1.0 / alpha
     v = pull ** (alpha / (1.0 + alpha))  # the root for C = I, then rescaled to the best multiple of itself
     v = v * ((pull @ v ** (1.0 + power)) / (v @ cosines @ v)) ** (alpha / (1.0 + alpha))

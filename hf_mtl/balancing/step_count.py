@@ -35,7 +35,7 @@ class CountsSteps(LossWeighting):
         self.steps += 1
 
     def get_extra_state(self) -> Tensor:
-        """The count, int64 []."""
+        """Return the count, int64 []."""
         return torch.tensor(self.steps)
 
     def set_extra_state(self, state: Tensor) -> None:
@@ -76,7 +76,7 @@ class CountsEpochs(CountsSteps, ABC):
 
     @abstractmethod
     def warm_up(self) -> int | None:
-        """How many steps a run has before the method decides anything; None where that is not known yet."""
+        """Tell how many steps a run has before the method decides anything; None where that is not known yet."""
 
     def _say_too_short(self, total: int, steps: int) -> None:
         if "short" not in self._told and is_main_process():

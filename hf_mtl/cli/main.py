@@ -44,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command and its subcommands."""
+    """Make the parser of the command and its subcommands."""
     parser = _Parser(
         prog="hf-mtl",
         description="Multi-task fine-tuning: one recipe, several tasks, one model.",
@@ -119,7 +119,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _target_first(words: list[str]) -> list[str]:
-    """The recipe, which is the first word that is no ``key=value``, and then the others."""
+    """Return the recipe, which is the first word that is no ``key=value``, and then the others."""
     place = next((i for i, word in enumerate(words) if "=" not in word or os.path.exists(word)), 0)
     return [words[place], *words[:place], *words[place + 1 :]]
 

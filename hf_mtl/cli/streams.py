@@ -84,7 +84,7 @@ def _open_if_closed(number: int) -> None:
 
 
 def _lasting(stream: TextIO | None, number: int) -> TextIO:
-    """The same stream over a file that loses what cannot be written."""
+    """Return the same stream over a file that loses what cannot be written."""
     if stream is None:  # it was closed when Python started
         return open(os.devnull, "w", encoding="utf-8", errors="backslashreplace")
     buffer = getattr(stream, "buffer", None)

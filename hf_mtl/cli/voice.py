@@ -68,7 +68,7 @@ def say(text: str, file: TextIO | None = None, last: bool = False) -> None:
 
 
 def another_has_ended() -> bool:
-    """Whether a process of this launch has ended with a message of its own."""
+    """Tell whether a process of this launch has ended with a message of its own."""
     me = launched()
     return me is not None and _within_bounds(lambda: _has_ended(me), False)
 
@@ -159,7 +159,7 @@ def _store(me: Launched) -> "Store | None":
 
 
 def _answers(address: str, port: int) -> bool:
-    """Whether somebody listens, or soon does; torch would print a stack where nobody does."""
+    """Tell whether somebody listens, or soon does; torch would print a stack where nobody does."""
     end = time.monotonic() + _PATIENCE_S
     while time.monotonic() < end:
         try:
@@ -171,7 +171,7 @@ def _answers(address: str, port: int) -> bool:
 
 
 def _of_launcher() -> bool:
-    """Whether the launcher keeps the store, as torchrun and accelerate do; else the first process does."""
+    """Tell whether the launcher keeps the store, as torchrun and accelerate do; else the first process does."""
     return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 

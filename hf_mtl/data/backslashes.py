@@ -20,7 +20,7 @@ from hf_mtl.tasks import DatasetSource
 def escaped_marks(
     name: str, splits: Mapping[str, Dataset], source: DatasetSource, files: Mapping[str, list[str]]
 ) -> list[str]:
-    """A note per split whose local files escape quotation marks with backslashes.
+    """Return a note per split whose local files escape quotation marks with backslashes.
 
     Args:
         name: The task's name.
@@ -46,7 +46,7 @@ def _has_backslash(dataset: Dataset, column: str) -> bool:
 
 
 def _lines(file: str, source: DatasetSource) -> Iterator[int]:
-    """The lines of a file with a field in quotation marks that has a backslash before a mark inside."""
+    """Yield the lines of a file with a field in quotation marks that has a backslash before a mark inside."""
     if not Path(file).is_file() or file.endswith(".zip"):
         return
     sep = re.escape(separator(file, source.sep))

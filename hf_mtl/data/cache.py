@@ -63,7 +63,7 @@ def kept_tokens(
 
 
 def _folder(texts: Dataset, made: tuple[Any, ...]) -> Path | None:
-    """Where the rows are kept; None: nowhere."""
+    """Return where the rows are kept; None: nowhere."""
     if not (texts.cache_files and datasets.is_caching_enabled()):
         return None
     try:

@@ -64,7 +64,7 @@ def check_rows(name: str, task: Task, split: str, dataset: Dataset, mistakes: li
 
 
 def empty_split(name: str, split: str) -> Mistake:
-    """The mistake of a split without rows."""
+    """Return the mistake of a split without rows."""
     return Mistake(f"tasks.{name}.dataset", f"{split} has no rows", rows_needed(split))
 
 

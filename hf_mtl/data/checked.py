@@ -40,7 +40,7 @@ def remember(task: Task, split: str, dataset: Dataset, checked: Checked) -> None
 
 
 def remembered(task: Task, split: str, dataset: Dataset) -> Checked | None:
-    """What was found when these rows were checked for the same task and split; None if they were not."""
+    """Return what was found when these rows were checked for the same task and split; None if they were not."""
     return _found.get(dataset, {}).get(_key(task, split, dataset))
 
 

@@ -129,7 +129,7 @@ class Collator:
         }
 
     def _groups(self, tasks: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Which rows are encoded together."""
+        """Tell which rows are encoded together."""
         if self.layout == "split":
             each = [np.flatnonzero(tasks == index) for index in np.unique(tasks)]
             return [mine[group] for mine in each for group in self._by_length(lengths[mine])]
@@ -182,7 +182,7 @@ class Collator:
 
 
 def cut_by_task(tasks: NDArray[np.int64]) -> Cut:
-    """Where the rows of each task are, among rows that are ordered by task: (task, first, last + 1).
+    """Return where the rows of each task are, among rows that are ordered by task: (task, first, last + 1).
 
     Args:
         tasks: Task index of each row, ascending [b].

@@ -39,7 +39,7 @@ def _whole(chunked: pa.ChunkedArray) -> pa.Array:
 
 
 def _roomy(chunked: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of a type that holds more than 2^31 characters or values, as one array of it may."""
+    """Return a column of a type that holds more than 2^31 characters or values, as one array of it may."""
     if pa.types.is_string(chunked.type) or pa.types.is_string_view(chunked.type):  # no rows can be taken of views
         return chunked.cast(pa.large_string())
     if pa.types.is_list(chunked.type) and chunked.nbytes > _ROOM:
@@ -48,7 +48,7 @@ def _roomy(chunked: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def text_lists(dataset: Dataset, column: str, size: int = 100_000) -> Iterator[list[str]]:
-    """The texts of a checked column in lists of a few, so that not all of them are Python's at once."""
+    """Yield the texts of a checked column in lists of a few, so that not all of them are Python's at once."""
     texts = arrow_column(dataset, column)
     for start in range(0, len(texts), size):
         found: list[str] = texts.slice(start, size).to_pylist()
@@ -56,40 +56,40 @@ def text_lists(dataset: Dataset, column: str, size: int = 100_000) -> Iterator[l
 
 
 def null_mask(array: pa.Array) -> np.ndarray:
-    """Where the column has no value, bool [n]; NaN is a value."""
+    """Return where the column has no value, bool [n]; NaN is a value."""
     return pc.is_null(array).to_numpy(zero_copy_only=False)
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether an arrow type holds strings; csv files load as ``large_string``."""
+    """Tell whether an arrow type holds strings; csv files load as ``large_string``."""
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def text_columns(dataset: Dataset) -> list[str]:
-    """The columns that hold strings, or nothing at all."""
+    """Return the columns that hold strings, or nothing at all."""
     kinds = {field.name: field.type for field in dataset.features.arrow_schema}
     return [column for column, kind in kinds.items() if is_text(kind) or pa.types.is_null(kind)]
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether an arrow type holds lists of any layout."""
+    """Tell whether an arrow type holds lists of any layout."""
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
 def plain_list(array: pa.Array) -> pa.Array:
-    """A list column in the layout that has offsets, whatever layout it came in."""
+    """Return a list column in the layout that has offsets, whatever layout it came in."""
     return array.cast(pa.list_(array.type.value_type)) if pa.types.is_fixed_size_list(array.type) else array
 
 
 def plain_values(array: pa.Array) -> pa.Array:
-    """A dictionary-encoded column decoded, and views of strings as strings; any other as it is."""
+    """Return a dictionary-encoded column decoded, and views of strings as strings; any other as it is."""
     array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
     # Most functions of arrow take no views.
     return array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array
 
 
 def say_type(array: pa.Array) -> str:
-    """What a column holds, in words: its arrow type, or the kinds of values that a JSON column mixes."""
+    """Return what a column holds, in words: its arrow type, or the kinds of values that a JSON column mixes."""
     if pa.types.is_timestamp(array.type):
         return f"{array.type}, dates (as files of JSON give texts that look like dates)"
     if not isinstance(array.type, pa.BaseExtensionType) or "json" not in str(array.type):
@@ -112,7 +112,7 @@ def name_rows(mask: np.ndarray, limit: int = 5) -> str:
 
 
 def name_values(values: Sequence[Any] | np.ndarray, limit: int = 5) -> str:
-    """The first few distinct values, as Python writes them."""
+    """Return the first few distinct values, as Python writes them."""
     distinct = list(dict.fromkeys(value.item() if isinstance(value, np.generic) else value for value in values))
     shown = ", ".join(repr(value) for value in distinct[:limit])
     return f"{shown} and {len(distinct) - limit:,} more" if len(distinct) > limit else shown

@@ -70,7 +70,9 @@ def carve_splits(
 
 
 def _wanted(name: str, task: Task, rows: Mapping[str, LabelledRows], notes: list[str]) -> dict[str, float]:
-    """The share of train that each split gets; a fraction for a split that the data has is said to do nothing."""
+    """Return the share of train that each split gets; a fraction for a split that the data has is said to do
+    nothing.
+    """
     given = {"test": task.test_fraction, "validation": task.validation_fraction}
     for split in given:
         if split in rows and f"{split}_fraction" in task.model_fields_set:
@@ -96,7 +98,7 @@ def _empty_splits(
 
 
 def _lost_classes(task: Task, before: LabelledRows, after: LabelledRows) -> np.ndarray:
-    """The ids of the classes that had rows and have none any more."""
+    """Return the ids of the classes that had rows and have none any more."""
     had, has = class_counts(task, before.labels), class_counts(task, after.labels)
     return np.empty(0, dtype=np.int64) if had is None or has is None else np.flatnonzero((had > 0) & (has == 0))
 

@@ -83,14 +83,14 @@ class CsvReader(datasets.ArrowBasedBuilder):
 
 
 def separator(file: str, given: str | None) -> str:
-    """The character between the fields of a file: the one given, else what its name says."""
+    """Return the character between the fields of a file: the one given, else what its name says."""
     if given is not None:
         return given
     return "\t" if plain_suffix(file) == ".tsv" else ","
 
 
 def plain_suffix(file: str) -> str:
-    """The extension of a file's name without that of its compression: ``.tsv`` for ``a.tsv.gz``."""
+    """Return the extension of a file's name without that of its compression: ``.tsv`` for ``a.tsv.gz``."""
     path = PurePath(file.lower())
     return (path.with_suffix("") if path.suffix in COMPRESSIONS else path).suffix
 
@@ -128,7 +128,7 @@ def _set_aside(row: Any, wrong: list[Any]) -> str:
 
 
 def _given_names(place: str, parse: pa_csv.ParseOptions, read: pa_csv.ReadOptions, header: Any) -> list[str]:
-    """The names of the columns of a file whose first line is a row: those given, or 0, 1, ..."""
+    """Return the names of the columns of a file whose first line is a row: those given, or 0, 1, ..."""
     if header:
         return list(header)
     counting = pa_csv.ReadOptions(block_size=_BLOCK_BYTES, encoding=read.encoding, autogenerate_column_names=True)

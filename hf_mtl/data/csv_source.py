@@ -49,7 +49,7 @@ class Loaded:
 
 
 def csv_options(source: DatasetSource) -> dict[str, Any]:
-    """The options of csv files that the source gives."""
+    """Return the options of csv files that the source gives."""
     return {name: getattr(source, name) for name in CSV_OPTIONS if name in source.model_fields_set}
 
 
@@ -79,7 +79,7 @@ def read_csv(files: list[str], split: str, options: Mapping[str, Any]) -> Datase
 
 
 def found_in_csv(error: Exception, section: str, key: str) -> list[Mistake]:
-    """What our reader found wrong, out of the error that datasets wrapped it in; empty if it found nothing.
+    """Return what our reader found wrong, out of the error that datasets wrapped it in; empty if it found nothing.
 
     Args:
         error: What was raised.
@@ -93,7 +93,7 @@ def found_in_csv(error: Exception, section: str, key: str) -> list[Mistake]:
 
 
 def is_csv(builder: datasets.DatasetBuilder) -> bool:
-    """Whether datasets would read with its own csv reader, under options that ours has too."""
+    """Tell whether datasets would read with its own csv reader, under options that ours has too."""
     if not isinstance(builder, Csv):
         return False
     usual = CsvConfig()
@@ -105,7 +105,7 @@ def is_csv(builder: datasets.DatasetBuilder) -> bool:
 
 
 def written_options(builder: Csv) -> dict[str, Any]:
-    """What a repository or folder says in its README of how its csv files are to be read."""
+    """Return what a repository or folder says in its README of how its csv files are to be read."""
     config = builder.config
     declared = builder.info.features or config.features
     found: dict[str, Any] = {} if declared is None else {"features": declared}

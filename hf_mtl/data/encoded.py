@@ -24,7 +24,7 @@ class EncodedLabels:
     missing: np.ndarray
 
     def select(self, rows: np.ndarray) -> "EncodedLabels":
-        """The labels of some rows, by index or mask."""
+        """Return the labels of some rows, by index or mask."""
         return EncodedLabels(self.values[rows], self.missing[rows])
 
 
@@ -43,6 +43,6 @@ class LabelledRows:
     keys: TextKeys | None = None
 
     def select(self, rows: np.ndarray) -> "LabelledRows":
-        """Some of the rows, by index."""
+        """Return some of the rows, by index."""
         keys = None if self.keys is None else self.keys.select(rows)
         return LabelledRows(self.dataset.select(rows), self.labels.select(rows), keys)

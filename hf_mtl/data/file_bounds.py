@@ -36,12 +36,12 @@ _OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
 
 
 def most_bytes(size: int) -> int:
-    """What a file of so many bytes may become, in bytes."""
+    """Return what a file of so many bytes may become, in bytes."""
     return max(_AS_LARGE_AS, _TIMES * size)
 
 
 def file_mistakes(files: Iterable[str], key: str) -> list[Mistake]:
-    """What is wrong with files before anything of them is read; URLs pass.
+    """Return what is wrong with files before anything of them is read; URLs pass.
 
     Args:
         files: Paths and patterns.
@@ -51,7 +51,7 @@ def file_mistakes(files: Iterable[str], key: str) -> list[Mistake]:
 
 
 def too_many_columns(file: str, kind: str, sep: str) -> list[Mistake]:
-    """A mistake if a csv or json file has so many columns that a few rows of them fill the memory.
+    """Return a mistake if a csv or json file has so many columns that a few rows of them fill the memory.
 
     Args:
         file: The file, not compressed.
@@ -80,7 +80,7 @@ _COUNT_COLUMNS = {"csv": _count_fields, "json": _count_keys}
 
 
 def too_large(file: str, what: str, key: str = "") -> Mistake:
-    """The mistake of a file that becomes too large.
+    """Return the mistake of a file that becomes too large.
 
     Args:
         file: The file.
@@ -128,7 +128,7 @@ def _is_bomb(path: Path) -> bool:
 
 
 def _expands(file: BinaryIO, plain: Any) -> bool:
-    """Whether the beginning of a compressed file becomes too large.
+    """Tell whether the beginning of a compressed file becomes too large.
 
     Only as much is read as a bomb needs to show itself: of an ordinary file five megabytes, however large it is.
 

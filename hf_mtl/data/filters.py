@@ -13,7 +13,7 @@ _CONDITIONS = ("equals", "one_of", "length", "not_blank")
 
 
 def filter_list(value: RowFilter | list[RowFilter] | None) -> list[RowFilter]:
-    """The filters of a source as a list."""
+    """Return the filters of a source as a list."""
     return [] if value is None else [value] if isinstance(value, RowFilter) else list(value)
 
 
@@ -43,7 +43,7 @@ def filter_rows(
 
 
 def filtered_rows(dataset: Dataset, filters: RowFilter | list[RowFilter] | None) -> np.ndarray:
-    """The places of the rows that pass every filter, of filters that `filter_rows` has found right."""
+    """Return the places of the rows that pass every filter, of filters that `filter_rows` has found right."""
     keep = np.ones(len(dataset), dtype=bool)
     for item in filter_list(filters):
         keep &= _passes(item, dataset)

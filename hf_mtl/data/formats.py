@@ -23,7 +23,7 @@ _MADE_FROM: tuple[tuple[type, str], ...] = (
 
 
 def plain_rows(dataset: Dataset, name: str, split: str) -> Dataset:
-    """The rows without a format, which only says what they come as; under a transform, as it gives them.
+    """Return the rows without a format, which only says what they come as; under a transform, as it gives them.
 
     A transform is called once for every row. What it draws at random is therefore the same in every epoch, as the
     plan of a run needs it: it knows its rows before the first step.

@@ -120,7 +120,7 @@ def _concatenate(parts: list[Dataset], split: str, key: str) -> Dataset:
 
 
 def _same_kind(first: object, other: object) -> bool:
-    """Whether a cast between two features keeps every value: strings, integers or floats of any width."""
+    """Tell whether a cast between two features keeps every value: strings, integers or floats of any width."""
     if first == other:
         return True
     if isinstance(first, ClassLabel) or isinstance(other, ClassLabel):

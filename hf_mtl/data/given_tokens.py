@@ -42,16 +42,16 @@ class Lists:
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     def count(self, flags: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """How many flagged values each row has, [n]."""
+        """Tell how many flagged values each row has, [n]."""
         return np.bincount(self.rows[flags], minlength=len(self.lengths))
 
     def select(self, flags: NDArray[np.bool_]) -> "Lists":
-        """The flagged values only."""
+        """Return the flagged values only."""
         return Lists(self.values[flags], _offsets(self.count(flags)))
 
 
 def read_lists(dataset: Dataset, column: str, kind: type[np.integer] = np.int64) -> Lists:
-    """A column of lists of integers or booleans, through any selection of rows.
+    """Return a column of lists of integers or booleans, through any selection of rows.
 
     Args:
         dataset: Rows.
@@ -117,7 +117,7 @@ def _holds_numbers(kind: pa.DataType, column: str) -> bool:
 
 
 def _faults(lists: dict[str, Lists]) -> Iterator[tuple[np.ndarray, str, str]]:
-    """The rows with each fault, bool [n], what it is and what to do."""
+    """Yield the rows with each fault, bool [n], what it is and what to do."""
     ids, types = lists["input_ids"], lists.get("token_type_ids")
     yield ids.lengths == 0, "without token ids", ""
     uneven = {column: found.lengths != ids.lengths for column, found in lists.items()}

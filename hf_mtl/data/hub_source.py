@@ -78,7 +78,7 @@ def _builder(source: DatasetSource, cache: str | None = None, **options: Any) ->
 
 
 def _cached_csv(source: DatasetSource, options: dict[str, Any], key: str) -> Loaded | None:
-    """What our reader made of the dataset when there was a connection; None: nothing."""
+    """Return what our reader made of the dataset when there was a connection; None: nothing."""
     try:
         builder = _builder(source, own_cache(options))
     except Exception:

@@ -82,13 +82,13 @@ def _listed(words: list[str]) -> str:
 
 
 def _shortest(file: str) -> str:
-    """A file as the user would name it from here."""
+    """Return a file as the user would name it from here."""
     path = os.path.relpath(file)
     return file if path.startswith("..") else path
 
 
 def _lines(file: str, source: DatasetSource) -> Iterator[int]:
-    """The line on which each row of a file begins; nothing for what has no lines, or none that are rows."""
+    """Yield the line on which each row of a file begins; nothing for what has no lines, or none that are rows."""
     if not Path(file).is_file() or file.endswith(".zip"):
         return
     if source.path == "csv" or plain_suffix(file) in (".csv", ".tsv"):

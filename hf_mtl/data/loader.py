@@ -59,7 +59,7 @@ class _Collation(Dataset[Batch]):
 
 
 def _of_no_rows(batch: Batch) -> Batch:
-    """A batch whose row the encoder sees, and whose head sees none.
+    """Return a batch whose row the encoder sees, and whose head sees none.
 
     A step with fewer rows than micro-batches leaves some of these without any. All processes have to run the same
     parameters nevertheless, backwards too, or they would wait for each other: here with gradients of zero.

@@ -42,7 +42,7 @@ _SIGNS_OF_NO_ROWS = (
 
 
 def is_local(path: str) -> bool:
-    """Whether the path can only mean something on this machine: it exists, or no Hub id looks like that."""
+    """Tell whether the path can only mean something on this machine: it exists, or no Hub id looks like that."""
     looks_local = path.startswith((".", "/", "~")) or path.count("/") > 1 or "\\" in path
     return Path(path).expanduser().exists() or looks_local or plain_suffix(path) in FORMATS
 
@@ -185,7 +185,9 @@ def _absolute(file: str) -> str:
 
 
 def _pattern(path: str) -> str:
-    """What datasets takes for a path: a file that is there is meant as it is called, such as train[clean].csv."""
+    """Return what datasets takes for a path: a file that is there is meant as it is called, such as
+    train[clean].csv.
+    """
     return glob.escape(path) if Path(path).is_file() else path
 
 

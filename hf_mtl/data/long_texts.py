@@ -52,7 +52,9 @@ def _cut_row(row: tuple[str, ...], tokenizer: PreTrainedTokenizerBase, limit: in
 
 
 def _cut(text: str, tokenizer: PreTrainedTokenizerBase, least: int) -> tuple[str, int]:
-    """The part of a text that is read first, with more than ``least`` tokens where it has them, and its tokens."""
+    """Return the part of a text that is read first, with more than ``least`` tokens where it has them, and its
+    tokens.
+    """
     size, most = max(_LEAST // 4, _FIRST * least), max(_MOST, _LONG * least)
     while True:
         part = text if size >= len(text) else _part(text, size, tokenizer.truncation_side == "left")

@@ -31,12 +31,12 @@ class Peer:
 
     @classmethod
     def here(cls) -> "Peer":
-        """This process."""
+        """Return this process."""
         return cls(os.getpid(), psutil.Process().create_time())
 
     @property
     def is_dead(self) -> bool:
-        """Whether the process has ended; one that its parent has not asked after yet is a zombie."""
+        """Tell whether the process has ended; one that its parent has not asked after yet is a zombie."""
         with suppress(psutil.AccessDenied):
             try:
                 process = psutil.Process(self.pid)
@@ -119,7 +119,7 @@ class Meeting:
 
 
 def _machine() -> str:
-    """A name for what shares process numbers: a machine, or a container on it."""
+    """Return a name for what shares process numbers: a machine, or a container on it."""
     namespace = ""
     with suppress(OSError):  # only Linux has them
         namespace = os.readlink("/proc/self/ns/pid")

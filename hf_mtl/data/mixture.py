@@ -85,7 +85,7 @@ class Mixture:
         return np.full(len(self.sizes), _NAMED[str(self.temperature)] if named else float(self.temperature))
 
     def temperature_at(self, progress: float) -> float:
-        """The annealed temperature at a point of training; without annealing, the largest."""
+        """Return the annealed temperature at a point of training; without annealing, the largest."""
         return float(self._temperatures(progress).max())
 
     def probabilities(self, progress: float = 0.0) -> dict[str, float]:

@@ -88,11 +88,11 @@ def _shown(share: float | None) -> str:
 
 
 def _same_source(task: Task, other: Task) -> bool:
-    """Whether two tasks read the same files somewhere."""
+    """Tell whether two tasks read the same files somewhere."""
     return any(source in _sources(other) for source in _sources(task))
 
 
 def _sources(task: Task) -> list[DatasetSource]:
-    """The sources of a task without what makes the same files look different."""
+    """Return the sources of a task without what makes the same files look different."""
     given = task.dataset if isinstance(task.dataset, list) else [task.dataset]
     return [source.model_copy(update={"filter": None, "splits": {}}) for source in given if source is not None]

@@ -96,13 +96,13 @@ class Planner:
         self.one_task_per_step = one_task_per_step
 
     def first_window(self, probabilities: NDArray[np.float64]) -> MixtureState:
-        """The state before step 0."""
+        """Return the state before step 0."""
         return MixtureState(0, probabilities, np.zeros(len(self.sizes), dtype=np.int64))
 
     def next_window(
         self, state: MixtureState, probabilities: NDArray[np.float64], roster: Roster | None = None
     ) -> MixtureState:
-        """The state of the window after this one.
+        """Return the state of the window after this one.
 
         Args:
             state: The window that ends.
@@ -116,7 +116,7 @@ class Planner:
     def expected_rows(
         self, probabilities: NDArray[np.float64], absent: NDArray[np.bool_] | None = None
     ) -> NDArray[np.float64]:
-        """Expected rows of each task per step, [T], with ``min_per_task`` taken from the tasks that have more.
+        """Return expected rows of each task per step, [T], with ``min_per_task`` taken from the tasks that have more.
 
         Args:
             probabilities: Probability of each task, [T].
@@ -196,7 +196,7 @@ class Planner:
         return np.diff(upper, axis=1, prepend=0)
 
     def window_plans(self, state: MixtureState, roster: Roster | None = None) -> list[StepPlan]:
-        """The plans of all W steps of the window.
+        """Return the plans of all W steps of the window.
 
         Args:
             state: The window.

@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 
 def is_grouped() -> bool:
-    """Whether the processes of a run have met, so that they can wait for each other."""
+    """Tell whether the processes of a run have met, so that they can wait for each other."""
     return dist.is_available() and dist.is_initialized()
 
 
 def is_main_process() -> bool:
-    """Whether this is the process that speaks for all of them."""
+    """Tell whether this is the process that speaks for all of them."""
     return not is_grouped() or dist.get_rank() == 0
 
 

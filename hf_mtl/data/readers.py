@@ -46,7 +46,7 @@ def refuse_builder(builder: Any, source: DatasetSource, key: str) -> None:
 
 
 def _named_readers() -> set[str]:
-    """The names that `datasets` takes for readers of its own; none of them is imported."""
+    """Return the names that `datasets` takes for readers of its own; none of them is imported."""
     spec = importlib.util.find_spec("datasets")
     folders = spec.submodule_search_locations if spec is not None else None
     return {path.name for folder in folders or () for path in Path(folder).glob("packaged_modules/[a-z]*/")}

@@ -29,7 +29,7 @@ class Roster:
         return cls(ones, ones, np.zeros((steps, tasks), dtype=bool))
 
     def present(self, seed: int, start: int) -> NDArray[np.bool_]:
-        """Which tasks take part, [W, T]: those with a coefficient, that the draw of the step lets in.
+        """Tell which tasks take part, [W, T]: those with a coefficient, that the draw of the step lets in.
 
         Args:
             seed: Seed of the draws.

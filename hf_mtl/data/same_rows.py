@@ -16,7 +16,7 @@ _LOOKED_AT = 10
 
 
 def signs_of(datasets: Any, tasks: Mapping[str, Task]) -> dict[str, tuple[int, str]]:
-    """The number of rows of each dataset and a few of them; nothing of a single process.
+    """Return the number of rows of each dataset and a few of them; nothing of a single process.
 
     Args:
         datasets: Datasets by task, or one. Anything else has no signs.
@@ -30,12 +30,12 @@ def signs_of(datasets: Any, tasks: Mapping[str, Task]) -> dict[str, tuple[int, s
 
 
 def as_text(task: Task) -> str:
-    """A task as text that is the same in every process: objects of the user's by their type alone."""
+    """Return a task as text that is the same in every process: objects of the user's by their type alone."""
     return json.dumps(task.model_dump(), sort_keys=True, default=lambda value: type(value).__name__)
 
 
 def other_tasks(first: Mapping[str, str], here: Mapping[str, str]) -> DataError | None:
-    """The error of a process that was given other tasks than the first one of its machine.
+    """Return the error of a process that was given other tasks than the first one of its machine.
 
     Args:
         first: The first one's tasks, as text.
@@ -49,7 +49,7 @@ def other_tasks(first: Mapping[str, str], here: Mapping[str, str]) -> DataError 
 
 
 def _few(dataset: Dataset, task: Task) -> str:
-    """Some rows, spread over all of them, as text."""
+    """Return some rows, spread over all of them, as text."""
     read = {*task.text_columns, *task.label_columns, *TOKEN_COLUMNS}
     places = np.unique(np.linspace(0, max(0, len(dataset) - 1), _LOOKED_AT).astype(int))[: len(dataset)]
     part = dataset.select_columns([column for column in dataset.column_names if column in read])
@@ -59,7 +59,7 @@ def _few(dataset: Dataset, task: Task) -> str:
 def other_rows(
     first: Mapping[str, tuple[int, str]], here: Mapping[str, tuple[int, str]], split: str
 ) -> DataError | None:
-    """The error of a process that was given other rows than the first one of its machine.
+    """Return the error of a process that was given other rows than the first one of its machine.
 
     Args:
         first: The signs of the first one's rows.

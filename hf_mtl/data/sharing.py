@@ -139,7 +139,7 @@ def _pack(result: Any) -> _Parcel | None:
 
 
 def _write(parts: Sequence[memoryview]) -> Path:
-    """A file with the parts, each at a place where arrays of any type may begin."""
+    """Return a file with the parts, each at a place where arrays of any type may begin."""
     number, name = tempfile.mkstemp(prefix="hf_mtl-rows-")
     file = Path(name)
     try:

@@ -12,7 +12,7 @@ _Found = TypeVar("_Found")
 
 
 def rows_needed(split: str) -> str:
-    """What to do about a split without rows, by our name for it or the data's."""
+    """Return what to do about a split without rows, by our name for it or the data's."""
     ours = next((ours for ours, aliases in _ALIASES.items() if split in (ours, *aliases)), "train")
     return "Every split needs rows." + ("" if ours == "train" else f" splits: {{{ours}: null}} leaves it out.")
 
@@ -56,20 +56,20 @@ def name_splits(source: DatasetSource, found: Iterable[str], key: str) -> dict[s
 
 
 def left_out(source: DatasetSource, found: Iterable[str]) -> dict[str, str]:
-    """The splits of the data that the source does not want, their names by ours."""
+    """Return the splits of the data that the source does not want, their names by ours."""
     splits = list(found)
     unwanted = [str(ours) for ours, theirs in source.splits.items() if theirs is None]
     return {ours: theirs for ours in unwanted if (theirs := _usual(source, ours, splits))}
 
 
 def wanted(source: DatasetSource, files: Mapping[Any, _Found]) -> dict[Any, _Found]:
-    """The files of the splits that are wanted: the others need not be there, nor readable."""
+    """Return the files of the splits that are wanted: the others need not be there, nor readable."""
     unwanted = set(left_out(source, files).values())
     return {split: item for split, item in files.items() if split not in unwanted}
 
 
 def left_out_notes(source: DatasetSource, found: Iterable[str]) -> tuple[str, ...]:
-    """A note on each split of the data that the source does not want."""
+    """Return a note on each split of the data that the source does not want."""
     return tuple(
         f"the split '{theirs}' is left out (splits: {{{ours}: null}})."
         for ours, theirs in left_out(source, found).items()
@@ -77,7 +77,7 @@ def left_out_notes(source: DatasetSource, found: Iterable[str]) -> tuple[str, ..
 
 
 def unused_notes(source: DatasetSource, found: Iterable[str], names: Mapping[str, str]) -> tuple[str, ...]:
-    """Notes on the splits that are not used, whose rows nobody would miss.
+    """Return notes on the splits that are not used, whose rows nobody would miss.
 
     Args:
         source: What names splits.
@@ -98,7 +98,7 @@ def _given(source: DatasetSource) -> dict[str, str]:
 
 
 def _usual(source: DatasetSource, ours: str, splits: Iterable[str]) -> str | None:
-    """The split that is called so, or by a usual alias."""
+    """Return the split that is called so, or by a usual alias."""
     # A split that was given a name is not found a second time under its own.
     claimed = set(_given(source).values())
     names = (ours, *_ALIASES[ours])

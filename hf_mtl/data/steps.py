@@ -49,7 +49,7 @@ class StepSource:
         return np.array(list(self.mixture.probabilities(progress).values()))
 
     def plan(self, step: int) -> StepPlan:
-        """The plan of a step of this window, or of a later one: windows only move forward.
+        """Return the plan of a step of this window, or of a later one: windows only move forward.
 
         Raises:
             ValueError: If the step lies before the window.
@@ -81,7 +81,7 @@ class StepSource:
         return self.state.start + self.planner.window_steps
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs: the window's state, and what must not differ from the first run."""
+        """Return what a resumed run needs: the window's state, and what must not differ from the first run."""
         settled = {} if self._tasks is None else vars(self._tasks)
         return {
             "start": self.state.start,
@@ -92,7 +92,7 @@ class StepSource:
         }
 
     def identity(self) -> dict[str, Any]:
-        """The parts of a run that its plans depend on."""
+        """Return the parts of a run that its plans depend on."""
         planner = self.planner
         return {
             "rows_per_step": planner.rows_per_step,

@@ -21,7 +21,7 @@ _FEW_VALUES = 1000
 def swallowed_rows(
     name: str, splits: Mapping[str, Dataset], source: DatasetSource, files: Mapping[str, list[str]]
 ) -> list[str]:
-    """A note per split with fields whose lines look like rows of their own.
+    """Return a note per split with fields whose lines look like rows of their own.
 
     A field may hold several lines. It is suspicious where one of them ends as a row does, with a value of the last
     column, or begins as a row does, or where all of the inner ones have as many fields as a row.
@@ -62,7 +62,7 @@ def _suspicious(dataset: Dataset, column: str, sep: str) -> np.ndarray:
 
 
 def _few_values(dataset: Dataset, column: str) -> set[str]:
-    """The values of a column, if they are few enough to be classes; none if they are texts."""
+    """Return the values of a column, if they are few enough to be classes; none if they are texts."""
     values = pc.unique(arrow_column(dataset, column).cast("string"))
     few = len(values) <= min(_FEW_VALUES, len(dataset) - 1)
     return set(values.drop_null().to_pylist()) if few else set()
@@ -87,7 +87,7 @@ class Edges:
     ends: set[str]
 
     def inside(self, lines: list[str]) -> bool:
-        """Whether the lines of a field look like rows of their own."""
+        """Tell whether the lines of a field look like rows of their own."""
         inner = lines[1:-1]
         if len(inner) > 1 and all(line.count(self.sep) == len(self.names) - 1 for line in inner):
             return True
@@ -100,7 +100,7 @@ class Edges:
 
 
 def _place(row: int, sep: str, source: DatasetSource, files: list[str]) -> str:
-    """The lines of a row and their file; empty where that cannot be told."""
+    """Return the lines of a row and their file; empty where that cannot be told."""
     before = 0
     for file in files:
         if not Path(file).is_file() or file.endswith(".zip"):

@@ -89,7 +89,7 @@ _BATCH_OF = {name: getattr(PreTrainedTokenizerFast, name) for name in ("__call__
 
 
 def _is_rust_alone(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether what becomes of a text is decided in Rust: the tokenizer's class adds nothing of its own."""
+    """Tell whether what becomes of a text is decided in Rust: the tokenizer's class adds nothing of its own."""
     own = type(tokenizer)
     return tokenizer.is_fast and all(getattr(own, name, None) is theirs for name, theirs in _BATCH_OF.items())
 

@@ -47,7 +47,7 @@ class TextKeys:
         return derive_key(*np.sort(self.texts, axis=1).T)
 
     def select(self, rows: np.ndarray) -> "TextKeys":
-        """The keys of some rows, by index or mask."""
+        """Return the keys of some rows, by index or mask."""
         return TextKeys(self.texts[rows], self.places[rows], self.contents[rows])
 
 
@@ -84,7 +84,7 @@ def _text_keys(columns: list[pa.Array]) -> TextKeys:
 
 
 def among(values: Keys, table: Keys) -> NDArray[np.bool_]:
-    """Which values are in a sorted table, bool [n]."""
+    """Tell which values are in a sorted table, bool [n]."""
     if not len(table):
         return np.zeros(len(values), dtype=bool)
     found = np.minimum(np.searchsorted(table, values), len(table) - 1)
@@ -92,7 +92,7 @@ def among(values: Keys, table: Keys) -> NDArray[np.bool_]:
 
 
 def _strings(texts: pa.Array) -> pa.Array:
-    """A text column of any type as large strings without nulls."""
+    """Return a text column of any type as large strings without nulls."""
     return pc.fill_null(plain_values(texts).cast(pa.large_string()), "")
 
 

@@ -16,13 +16,13 @@ from hf_mtl.tasks import Task
 
 
 def is_tokenised(task: Task, dataset: Dataset) -> bool:
-    """Whether a dataset brings token ids instead of texts."""
+    """Tell whether a dataset brings token ids instead of texts."""
     names = dataset.column_names
     return "input_ids" in names and not any(column in names for column in task.text_columns)
 
 
 def needed_columns(task: Task, dataset: Dataset, labelled: bool = True) -> list[str]:
-    """The columns that the task reads from this dataset, each once."""
+    """Return the columns that the task reads from this dataset, each once."""
     tokens = [column for column in TOKEN_COLUMNS if column in dataset.column_names]
     inputs = tokens if is_tokenised(task, dataset) else task.text_columns
     return list(dict.fromkeys([*inputs, *(task.label_columns if labelled else [])]))
@@ -92,7 +92,7 @@ def check_texts(task: Task, name: str, split: str, dataset: Dataset, used: np.nd
 
 
 def _without_text(task: Task, column: str) -> str:
-    """What to do with rows that have no text."""
+    """Return what to do with rows that have no text."""
     leave_out = "Dataset.filter"
     if task.dataset is not None:
         leave_out = f"the dataset's filter: {{column: {column}, not_blank: true}}"

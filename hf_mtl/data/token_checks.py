@@ -41,7 +41,7 @@ def unknown_share(tokens: TokenStore, tokenizer: Any) -> float:
 
 
 def unknown_id(tokenizer: Any) -> int | None:
-    """The id of what the tokenizer does not know; None: it has none, or one that means something else too."""
+    """Return the id of what the tokenizer does not know; None: it has none, or one that means something else too."""
     found: int | None = getattr(tokenizer, "unk_token_id", None)
     return None if found in [getattr(tokenizer, name, None) for name in _ENDS] else found
 

@@ -110,7 +110,7 @@ def _write(folder: Path, batches: Iterable[TextBatch]) -> None:
 
 
 def _sums(folder: Path) -> dict[str, int]:
-    """A sum of each file: those who clear a cache take single files, and disks lose what they held.
+    """Return a sum of each file: those who clear a cache take single files, and disks lose what they held.
 
     Reading 100 MB that the system has in memory takes 0.02 s, and a run reads them anyway.
     """
@@ -131,7 +131,7 @@ def _map(folder: Path, takes_types: bool) -> MappedTokens:
 
 
 def _array(file: Path) -> NDArray[Any]:
-    """A file as an array that is read where it is used."""
+    """Return a file as an array that is read where it is used."""
     if not file.stat().st_size:  # nothing to map
         return np.zeros(0, _KINDS[file.name])
     # A plain array: what numpy picks out of a memmap would be called one too.

@@ -65,7 +65,7 @@ def encode_texts(
     max_length: int | None = None,
     split: str = "train",
 ) -> TokenStore:
-    """The token ids of `encode_split` alone, for rows without labels.
+    """Return the token ids of `encode_split` alone, for rows without labels.
 
     Raises:
         DataError: If there are no rows, ``max_length`` leaves no room for text, or given token ids do not fit the
@@ -95,7 +95,9 @@ def _batches(texts: Dataset, made: tuple[Any, list[str], int, bool], said: str) 
 
 
 def longest_row(tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:
-    """The longest row in tokens: as given, or what the tokenizer's model takes, or 512 where it does not say."""
+    """Return the longest row in tokens: as given, or what the tokenizer's model takes, or 512 where it does not
+    say.
+    """
     if max_length is not None:
         return max_length
     # Tokenizers without a limit report 10^30.

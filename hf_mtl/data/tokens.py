@@ -58,7 +58,7 @@ class TokenStore:
         return self.flat_type_ids[self._span(row)]
 
     def content(self, row: int) -> bytes:
-        """What the encoder sees of a row, equal for equal rows of different stores."""
+        """Return what the encoder sees of a row, equal for equal rows of different stores."""
         span = self._span(row)
         ids = self.flat_ids[span]
         types = b"" if self.flat_type_ids is None else self.flat_type_ids[span].tobytes().rstrip(b"\0")
@@ -90,7 +90,7 @@ class TokenStore:
         return batch
 
     def select(self, rows: Sequence[int] | np.ndarray) -> "TokenStore":
-        """Some of the rows, copied."""
+        """Return some of the rows, copied."""
         rows = np.asarray(rows, dtype=np.int64)
         source = self._positions(rows)
         types = None if self.flat_type_ids is None else self.flat_type_ids[source]
@@ -139,7 +139,9 @@ class EncodedSplit:
         return np.flatnonzero(~self.missing)
 
     def filled(self) -> "EncodedSplit":
-        """The same rows with stand-ins for missing labels, so that the losses of the others can be computed."""
+        """Return the same rows with stand-ins for missing labels, so that the losses of the others can be
+        computed.
+        """
         if self.missing is None:
             return self
         labels = self.labels.copy()
@@ -147,7 +149,7 @@ class EncodedSplit:
         return replace(self, labels=labels)
 
     def select(self, rows: Sequence[int] | np.ndarray) -> "EncodedSplit":
-        """Some of the rows."""
+        """Return some of the rows."""
         rows = np.asarray(rows, dtype=np.int64)
         missing = None if self.missing is None else self.missing[rows]
         masses = None if self.masses is None else self.masses[rows]

@@ -102,7 +102,7 @@ def expected_calibration_error(logits: ArrayLike, labels: ArrayLike, bins: int =
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
-    """The T > 0 with the smallest mean negative log-likelihood of softmax(logits / T), float64.
+    """Return the T > 0 with the smallest mean negative log-likelihood of softmax(logits / T), float64.
 
     The likelihood has one optimum (it is convex in 1/T); T is kept in [0.05, 20]. It sits at a bound where there is
     none: at the lower one if every row is right, as other rows will not be, at the upper one if logits mislead.
@@ -143,7 +143,7 @@ def _log_softmax(logits: np.ndarray) -> NDArray[np.float64]:
 
 
 def _in_pieces(values: np.ndarray, classes: NDArray[np.int64]) -> Iterator[tuple[np.ndarray, NDArray[np.int64]]]:
-    """Some rows after others, with their classes."""
+    """Yield some rows after others, with their classes."""
     start = 0
     for part in pieces(values):
         yield part, classes[start : start + len(part)]
@@ -151,7 +151,7 @@ def _in_pieces(values: np.ndarray, classes: NDArray[np.int64]) -> Iterator[tuple
 
 
 def _checked(outputs: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, NDArray[np.int64]]:
-    """Outputs as they are where they are numbers of any precision: what is computed of them is in float64."""
+    """Return outputs as they are where they are numbers of any precision: what is computed of them is in float64."""
     values, classes = np.asarray(outputs), np.asarray(labels).reshape(-1).astype(np.int64)
     if values.ndim != 2 or len(values) != len(classes) or not len(classes):
         raise ValueError(f"expected outputs [n, C] and labels [n], found {values.shape} and {classes.shape}")

@@ -77,7 +77,7 @@ def _of_metric(key: str, task: Task, spec: MetricSpec) -> Iterator[Mistake]:
 
 
 def _looks_misspelt(name: str) -> bool:
-    """Whether an id that could be one of `evaluate` is nearly the name of a metric of ours."""
+    """Tell whether an id that could be one of `evaluate` is nearly the name of a metric of ours."""
     is_id = needed_trust(name) == Trust.CANONICAL and name not in LOOK_ALIKE
     return is_id and bool(get_close_matches(name, METRICS, n=1, cutoff=0.75))
 

@@ -25,7 +25,7 @@ class Trust(IntEnum):
 
     @classmethod
     def of(cls, allow_code: bool, named_by_user: bool = True) -> "Trust":
-        """What may be run.
+        """Return what may be run.
 
         Args:
             allow_code: Whether the user has allowed code.
@@ -37,7 +37,7 @@ class Trust(IntEnum):
 
 
 def needed_trust(name: str) -> Trust:
-    """The least trust with which a metric may be loaded; nothing is loaded or looked up.
+    """Return the least trust with which a metric may be loaded; nothing is loaded or looked up.
 
     Args:
         name: As a task has it: a metric of ours, an id of `evaluate`, or a script.

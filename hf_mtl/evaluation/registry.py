@@ -70,7 +70,7 @@ def suited_metrics(task: Task) -> list[str]:
 
 
 def greater_is_better(spec: MetricSpec) -> bool:
-    """Whether a larger value is better: known for our metrics, said by the user for those of `evaluate`.
+    """Tell whether a larger value is better: known for our metrics, said by the user for those of `evaluate`.
 
     Raises:
         DataError: If the metric is not one of ours and the user has not said.
@@ -83,7 +83,7 @@ def greater_is_better(spec: MetricSpec) -> bool:
 
 
 def direction_unknown(key: str, spec: MetricSpec) -> Mistake:
-    """The mistake of a metric that is not ours and that does not say which way is better."""
+    """Return the mistake of a metric that is not ours and that does not say which way is better."""
     if spec.is_script:
         remedy = f"Say it: {{name: {spec.name}, greater_is_better: true}}, or false"
         return Mistake(key, f"'{spec.name}' does not say whether more of it is better", remedy)

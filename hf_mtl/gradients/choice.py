@@ -26,12 +26,12 @@ MEMORY_SHARE = 0.25
 
 
 def shared_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters that all tasks train."""
+    """Return the parameters that all tasks train."""
     return [parameter for _, parameter in split_parameters(model)[0] if parameter.requires_grad]
 
 
 def lookup_tables(parameters: Sequence[nn.Parameter], encoder: nn.Module) -> list[int]:
-    """The parameters that are embeddings and nothing else, as indices."""
+    """Return the parameters that are embeddings and nothing else, as indices."""
     owners: dict[int, list[bool]] = {}
     for module in encoder.modules():
         for parameter in module.parameters(recurse=False):
@@ -40,7 +40,7 @@ def lookup_tables(parameters: Sequence[nn.Parameter], encoder: nn.Module) -> lis
 
 
 def choose_hold(tasks: int, columns: int, device: torch.device, can_recompute: bool) -> Hold:
-    """How to hold T rows of P columns: the first of float32, bfloat16, and not at all that there is room for.
+    """Tell how to hold T rows of P columns: the first of float32, bfloat16, and not at all that there is room for.
 
     Args:
         tasks: Number of tasks T.
@@ -123,7 +123,7 @@ def _total(outputs: Any) -> Tensor:
 
 
 def find_layers(model: Any) -> tuple[list[Taped], str | None]:
-    """The layers of a model's encoder, or why they cannot be taped."""
+    """Return the layers of a model's encoder, or why they cannot be taped."""
     encoder = model.encoder
     if any(hasattr(module, "_orig_mod") for module in model.modules()) or vars(model).get("_compiled_call_impl"):
         return [], "the model is compiled"

@@ -16,7 +16,7 @@ from hf_mtl.gradients.unsupported import Unsupported
 
 
 def constants(module: nn.Module) -> dict[str, Tensor]:
-    """A module's own parameters without their gradient."""
+    """Return a module's own parameters without their gradient."""
     return {name: parameter.detach() for name, parameter in module.named_parameters(recurse=False)}
 
 
@@ -26,7 +26,7 @@ def _joined(parts: Iterable[Tensor]) -> Tensor:
 
 
 def _tokens(calls: Sequence[Call], task: int) -> tuple[Tensor, Tensor]:
-    """Inputs [n, in] and gradients [n, out] of all tokens of a task."""
+    """Return inputs [n, in] and gradients [n, out] of all tokens of a task."""
     pieces = [piece for call in calls for piece in call.pieces(task)]
     inputs = _joined(x.reshape(-1, x.shape[-1]) for x, _ in pieces)
     return inputs, _joined(d.reshape(-1, d.shape[-1]) for _, d in pieces)
@@ -36,7 +36,7 @@ class TapedTokens(Taped):
     """A layer that does the same with every token; the tokens of all length groups are taken together."""
 
     def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """The module's own forward."""
+        """Return the module's own forward."""
         output = self.own_forward(constants(self.module), inputs)
         # Under autocast the layer works on shorter numbers; keeping these is enough.
         short = output.dtype.itemsize < inputs.dtype.itemsize
@@ -71,7 +71,7 @@ class TapedLinear(TapedTokens):
         return F.linear(inputs, own["weight"], own.get("bias")), inputs.detach()
 
     def add_task(self, name: str, inputs: Tensor, gradient: Tensor, into: Tensor, fresh: bool) -> None:
-        """The product goes straight into its place, where the dtypes allow it."""
+        """Put the product straight into its place, where the dtypes allow it."""
         if name != "weight" or not inputs.dtype == gradient.dtype == into.dtype:
             return super().add_task(name, inputs, gradient, into, fresh)
         left, right = self._factors(inputs, gradient)
@@ -85,7 +85,9 @@ class TapedLinear(TapedTokens):
         return left.T @ right
 
     def combines(self, name: str) -> bool:
-        """The weight: each token's gradient times its task's weight, in one product over the tokens of all tasks."""
+        """Return the weight: each token's gradient times its task's weight, in one product over the tokens of all
+        tasks.
+        """
         return name == "weight"
 
     def add_combined(self, name: str, calls: Sequence[Call], weights: Tensor, into: Tensor) -> None:
@@ -151,7 +153,7 @@ class TapedModule(Taped):
     _autocast: dict[str, Any] | None = None
 
     def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """The module's own forward."""
+        """Return the module's own forward."""
         kind = inputs.device.type
         if kind != "meta":
             enabled, dtype = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
@@ -208,7 +210,7 @@ def _renormalises(module: nn.Embedding) -> bool:
 
 
 def taped_layers(encoder: nn.Module) -> list[Taped]:
-    """The layers that own an encoder's trainable parameters.
+    """Return the layers that own an encoder's trainable parameters.
 
     Raises:
         Unsupported: If a module owns parameters and has parts that own some too: how it uses its own is not known; or

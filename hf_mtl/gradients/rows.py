@@ -163,7 +163,7 @@ class Rows:
         self.jacobian().mul_(factors.to(self.values)[:, None])
 
     def split(self, direction: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
-        """A direction [P], or of all but tables, as gradients of the parameters that had one."""
+        """Yield a direction [P], or that of all but tables, as gradients of the parameters that had one."""
         for parameter in self._dense():
             if id(parameter) in self._written:
                 start = self._start[id(parameter)]

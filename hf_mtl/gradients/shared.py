@@ -180,7 +180,7 @@ class SharedGradients:
         return choose_hold(self.tasks, columns, self.parameters[0].device, can_recompute)
 
     def _agree(self, hold: Hold) -> Hold:
-        """What needs the least memory of what the processes would choose."""
+        """Return what needs the least memory of what the processes would choose."""
         return next(one for one in ("recompute", "bfloat16", "float32") if self._anywhere(hold == one))
 
     def another(self) -> Rows | Recomputed:
@@ -190,7 +190,7 @@ class SharedGradients:
         return self.rows_of(self.parameters, self._wanted.whole, self._wanted.steady)
 
     def rows_of(self, parameters: Sequence[nn.Parameter], whole: bool = False, steady: bool = True) -> Rows:
-        """A place for other gradients by task.
+        """Return a place for other gradients by task.
 
         Args:
             parameters: Of what.

@@ -35,7 +35,7 @@ class Call:
     cut: Cut
 
     def pieces(self, task: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs and gradients of the rows of a task."""
+        """Yield inputs and gradients of the rows of a task."""
         for owner, start, stop in self.cut:
             if owner == task:
                 yield self.inputs[start:stop], self.gradient[start:stop]
@@ -61,7 +61,7 @@ class Taped(ABC):
         return {name: one for name, one in self.module.named_parameters(recurse=False) if one.requires_grad}
 
     def own_forward(self, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        """The module's output with other tensors as its parameters, while a tape has replaced its forward."""
+        """Return the module's output with other tensors as its parameters, while a tape has replaced its forward."""
         taped = self._put(self.patched)
         try:
             output: Tensor = functional_call(self.module, parameters, (inputs,))
@@ -86,7 +86,8 @@ class Taped(ABC):
 
     @abstractmethod
     def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """The output for some inputs, with the parameters as constants, and the inputs to keep for the gradients.
+        """Return the output for some inputs, with the parameters as constants, and the inputs to keep for the
+        gradients.
 
         Args:
             rows: Rows of the length group; None: as many as there are.
@@ -106,7 +107,7 @@ class Taped(ABC):
         """
 
     def combines(self, name: str) -> bool:
-        """Whether `add_combined` is there for a parameter: one product where the rows take one for each task."""
+        """Tell whether `add_combined` is there for a parameter: one product where the rows take one for each task."""
         return False
 
     def add_combined(self, name: str, calls: Sequence[Call], weights: Tensor, into: Tensor) -> None:

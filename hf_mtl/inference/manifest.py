@@ -67,7 +67,7 @@ def verify(folder: Path, needs: str = STATE_FILE) -> None:
 
 
 def listed(folder: Path) -> dict[str, tuple[int, str]]:
-    """The files that a manifest names, with size in bytes and SHA-256.
+    """Return the files that a manifest names, with size in bytes and SHA-256.
 
     Raises:
         CheckpointError: If there is no manifest, or it is damaged.

@@ -107,7 +107,7 @@ class Predictor:
         """
 
         def run(rows: NDArray[np.int64]) -> Tensor:
-            """The outputs that are kept of a batch, and its row losses, [B, K + 1]."""
+            """Return the outputs that are kept of a batch, and its row losses, [B, K + 1]."""
             batch = to_device(collator(np.zeros(len(rows), dtype=np.int64), rows), self.processes.device)
             output = self.forward(**batch)
             kept = keep.of(output.logits[name].float())
@@ -124,7 +124,9 @@ class Predictor:
     def _run_in_pieces(
         self, run: Callable[[NDArray[np.int64]], Tensor], split: EncodedSplit, keep: Keep
     ) -> NDArray[np.float32] | None:
-        """What ``run`` answers for all rows, in dataset order [n, K + 1]; None on a process that does not get it."""
+        """Return what ``run`` answers for all rows, in dataset order [n, K + 1]; None on a process that does not get
+        it.
+        """
         lengths, world = split.tokens.lengths, self.processes.world
         # Everybody knows who has which rows, and that the first process has the most batches.
         dealt = [evaluation_batches(lengths, self.batch_size, rank, world) for rank in range(world)]

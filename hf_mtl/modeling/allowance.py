@@ -46,7 +46,7 @@ class Allowance:
 
     @classmethod
     def of_weights(cls, tensors: int, numbers: int) -> "Allowance":
-        """A few times what is in files of weights, and tables that are not."""
+        """Return a few times what is in files of weights, and tables that are not."""
         reason = f"the weights beside it are {numbers:,} numbers in {tensors:,} tensors"
         return cls(_FOLD * tensors + 1000, _FOLD * numbers + _SLACK, reason)
 

@@ -44,7 +44,7 @@ def resolve_backbone(backbone: str) -> str:
 
 
 def load_encoder_config(backbone: Backbone, **kwargs: Any) -> PreTrainedConfig:
-    """The config of a backbone; a copy where one was given.
+    """Return the config of a backbone; a copy where one was given.
 
     Args:
         backbone: Hub id, local folder, ``python:package/folder``, inline config with ``model_type``, or a config.
@@ -100,7 +100,7 @@ def read_dtype(options: dict[str, Any]) -> torch.dtype | Literal["auto"]:
 
 
 def build_encoder(config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreTrainedModel:
-    """An encoder with random weights.
+    """Make an encoder with random weights.
 
     Args:
         config: The backbone's config.
@@ -121,7 +121,7 @@ def build_encoder(config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreT
 
 
 def load_encoder(backbone: str | Path, config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreTrainedModel:
-    """An encoder with pretrained weights.
+    """Return an encoder with pretrained weights.
 
     Args:
         backbone: Hub id, local folder or ``python:package/folder``.
@@ -147,7 +147,7 @@ def load_encoder(backbone: str | Path, config: PreTrainedConfig, pooler: bool, *
 def rebuild_encoder(
     weights: Mapping[str, Tensor], config: PreTrainedConfig, pooler: bool, **kwargs: Any
 ) -> PreTrainedModel:
-    """An encoder with the weights of another one, which may have had a pooler or none.
+    """Return an encoder with the weights of another one, which may have had a pooler or none.
 
     Args:
         weights: The weights, under the names of a plain encoder.

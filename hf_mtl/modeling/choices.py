@@ -29,7 +29,7 @@ def settle(config: MultiTaskConfig) -> None:
 
 
 def choose_pooling(config: MultiTaskConfig) -> str:
-    """The model's pooling: as asked for, else what a head needs, else what suits the backbone."""
+    """Return the model's pooling: as asked for, else what a head needs, else what suits the backbone."""
     if config.pooling is not None:
         return config.pooling
     forced = _forced_poolings(config)
@@ -37,7 +37,9 @@ def choose_pooling(config: MultiTaskConfig) -> str:
 
 
 def feature_sources(config: MultiTaskConfig) -> list[FeatureSource]:
-    """Which features to make: those that the heads read, first one vector per row, even where no head reads any."""
+    """Tell which features to make: those that the heads read, first one vector per row, even where no head reads
+    any.
+    """
     sources = {head_class(spec).source(config.encoder_config) for spec in head_specs(config).values()}
     if sources == {"tokens"}:
         sources.add("pooled")
@@ -83,7 +85,9 @@ def _width_mistakes(config: MultiTaskConfig) -> list[Mistake]:
 
 
 def keeps_encoder_frozen(spec: HeadSpec | None) -> bool:
-    """Whether a head is one that is defined on an encoder that is not trained; False for a wrong specification."""
+    """Tell whether a head is one that is defined on an encoder that is not trained; False for a wrong
+    specification.
+    """
     choice = None if spec is None else HEADS.parse(spec, [])
     return choice is not None and HEADS[choice.chosen].frozen_encoder
 
@@ -91,7 +95,7 @@ def keeps_encoder_frozen(spec: HeadSpec | None) -> bool:
 def frozen_head_mistakes(
     heads: Mapping[str, str | Mapping[str, Any] | None], freeze: str | int | None, adapters: bool
 ) -> list[Mistake]:
-    """Why heads that are defined on a frozen encoder do not go with the rest of a model; empty where they do.
+    """Tell why heads that are defined on a frozen encoder do not go with the rest of a model; empty where they do.
 
     Args:
         heads: Each task's head, without mistakes; None: the backbone's default.

@@ -29,7 +29,7 @@ _SHORT.maxstring = _SHORT.maxother = 60
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number, which true and false are not."""
+    """Tell whether a value is a number, which true and false are not."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
@@ -76,7 +76,7 @@ def absurd_values(fields: Mapping[str, Any], key: str = "") -> Iterator[Mistake]
 
 
 def encoder_mistakes(fields: Any, own_type: str) -> Iterator[Mistake]:
-    """What is wrong with the backbone's config in a model's config.
+    """Yield what is wrong with the backbone's config in a model's config.
 
     Args:
         fields: As JSON, or as the backbone's own class of configs.
@@ -96,7 +96,7 @@ def encoder_mistakes(fields: Any, own_type: str) -> Iterator[Mistake]:
 
 
 def own_mistakes(fields: Mapping[str, Any]) -> Iterator[Mistake]:
-    """What is wrong with the values that every config has.
+    """Yield what is wrong with the values that every config has.
 
     Args:
         fields: The config as JSON.
@@ -112,7 +112,7 @@ def own_mistakes(fields: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def elsewhere(fields: Mapping[str, Any], key: str = "") -> Iterator[Mistake]:
-    """What would have transformers fetch other weights, or code, than what lies beside the config.
+    """Yield what would have transformers fetch other weights, or code, than what lies beside the config.
 
     Args:
         fields: A config as JSON. (Python code may name a kernel with ``attn_implementation=``.)
@@ -133,7 +133,7 @@ def elsewhere(fields: Mapping[str, Any], key: str = "") -> Iterator[Mistake]:
 
 
 def field_mistakes(config: Any) -> Iterator[Mistake]:
-    """What is wrong with the fields of a model's config that are plain values.
+    """Yield what is wrong with the fields of a model's config that are plain values.
 
     Args:
         config: The config, or whatever has its fields.
@@ -145,7 +145,7 @@ def field_mistakes(config: Any) -> Iterator[Mistake]:
 
 
 def task_mistakes(tasks: Any) -> Iterator[Mistake]:
-    """What is wrong with the tasks of a config, as JSON or as objects."""
+    """Yield what is wrong with the tasks of a config, as JSON or as objects."""
     if not isinstance(tasks, Mapping):
         yield Mistake("tasks", f"is {kind_of(tasks)}", "It has a task for each name")
         return
@@ -182,7 +182,7 @@ def _invalid(task: Mapping[str, Any], key: str) -> Iterator[Mistake]:
 
 
 def shown(value: Any) -> str:
-    """A value in a message, short."""
+    """Return a value in a message, short."""
     try:
         return _SHORT.repr(value)
     except ValueError:  # Python writes no integers of thousands of digits

@@ -154,7 +154,7 @@ class MultiTaskConfig(PreTrainedConfig):
 
     @property
     def tasks_from_file(self) -> bool:
-        """Whether a file names the tasks, and not the user's own code: their metrics may be anybody's."""
+        """Tell whether a file names the tasks, and not the user's own code: their metrics may be anybody's."""
         return self._tasks_from_file
 
     @property
@@ -178,7 +178,7 @@ def _as_json(task: Any) -> dict[str, Any]:
 
 
 def build_config(fields: Mapping[str, Any], key: str) -> PreTrainedConfig:
-    """A config of transformers from its fields.
+    """Make a config of transformers from its fields.
 
     Args:
         fields: ``model_type``, which is known, and the fields.
@@ -196,7 +196,7 @@ def build_config(fields: Mapping[str, Any], key: str) -> PreTrainedConfig:
 
 
 def config_mistake(error: Exception, key: str, start: str = "") -> Mistake:
-    """What a class of configs says of a value.
+    """Return what a class of configs says of a value.
 
     Args:
         error: What it raised.
@@ -229,7 +229,7 @@ def _of_file(path: Any) -> Iterator[None]:
 
 
 def placed(mistake: Mistake, path: str) -> Mistake:
-    """A mistake in a model's config, with its file where it names none.
+    """Return a mistake in a model's config, with its file where it names none.
 
     Args:
         mistake: The mistake.

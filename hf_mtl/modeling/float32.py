@@ -22,7 +22,7 @@ class KeepsFloat32(nn.Module):
     in_float32: ClassVar[tuple[str, ...]] = ()
 
     def tensors_in_float32(self) -> dict[str, Tensor]:
-        """The parameters and buffers that stay float32, by name."""
+        """Return the parameters and buffers that stay float32, by name."""
         found = {name: getattr(self, name) for name in self.in_float32}
         return {name: tensor for name, tensor in found.items() if tensor is not None}
 

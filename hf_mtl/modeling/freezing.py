@@ -14,7 +14,7 @@ _KEY = "model.freeze"
 
 
 def freeze_mistakes(freeze: str | int | None, config: PreTrainedConfig | None, adapters: bool) -> list[Mistake]:
-    """What is wrong with a choice of frozen parts; empty where nothing is.
+    """Return what is wrong with a choice of frozen parts; empty where nothing is.
 
     Args:
         freeze: The choice; None: nothing is frozen.
@@ -59,7 +59,7 @@ def freeze_parts(encoder: PreTrainedModel, freeze: str | int | None) -> list[nn.
 
 
 def lower_parameters(encoder: PreTrainedModel, freeze: str | int) -> list[nn.Parameter]:
-    """The parameters of a part of an encoder, as `freeze_parts` names it.
+    """Return the parameters of a part of an encoder, as `freeze_parts` names it.
 
     Raises:
         ModelError: If the encoder's layers are not known one by one.
@@ -68,7 +68,7 @@ def lower_parameters(encoder: PreTrainedModel, freeze: str | int) -> list[nn.Par
 
 
 def upper_parameters(encoder: PreTrainedModel, scope: Literal["last_layer", "adapters"]) -> list[nn.Parameter]:
-    """The parameters of the encoder's last layer, or of its adapters; those that are trained.
+    """Return the parameters of the encoder's last layer, or of its adapters; those that are trained.
 
     Raises:
         ModelError: If the layers are not known one by one, or there are no adapters.
@@ -83,7 +83,7 @@ def upper_parameters(encoder: PreTrainedModel, scope: Literal["last_layer", "ada
 
 
 def _stack(encoder: PreTrainedModel) -> nn.ModuleList:
-    """The encoder's layers, lowest first."""
+    """Return the encoder's layers, lowest first."""
     depth = encoder.config.num_hidden_layers
     lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == depth]
     if len(lists) != 1:
@@ -107,7 +107,9 @@ def _chosen(encoder: PreTrainedModel, freeze: str | int | None) -> list[nn.Modul
 
 
 def _below(encoder: PreTrainedModel, stack: str) -> list[nn.Module]:
-    """What the lowest layer reads: what is built before the layers, and the positions that all of them share."""
+    """Return what the lowest layer reads: what is built before the layers, and the positions that all of them
+    share.
+    """
     found: list[nn.Module] = []
     holder: nn.Module = encoder
     for part in stack.split("."):
@@ -120,7 +122,7 @@ def _below(encoder: PreTrainedModel, stack: str) -> list[nn.Module]:
 
 
 def _lowest(encoder: PreTrainedModel, stack: str, count: int) -> list[nn.Module]:
-    """The first layers of a stack."""
+    """Return the first layers of a stack."""
     holder, depth = encoder.get_submodule(stack.rpartition(".")[0]), encoder.config.num_hidden_layers
     lists = [module for module in holder.children() if isinstance(module, nn.ModuleList)]
     # XLM keeps the parts of its layers in several lists.
@@ -130,7 +132,7 @@ def _lowest(encoder: PreTrainedModel, stack: str, count: int) -> list[nn.Module]
 
 
 def _beside(encoder: PreTrainedModel, stack: str, name: str) -> list[nn.Module]:
-    """A module that DeBERTa keeps beside its layers; none where there is none."""
+    """Return a module that DeBERTa keeps beside its layers; none where there is none."""
     module = getattr(encoder.get_submodule(stack.rpartition(".")[0]), name, None)
     return [module] if encoder.config.model_type.startswith("deberta") and module is not None else []
 

@@ -13,7 +13,7 @@ _TYPES = ("token_type_embeddings",)
 
 
 def positions(model: nn.Module) -> int | None:
-    """The longest row that the encoder's table of positions takes; None without one, as with rotary ones.
+    """Return the longest row that the encoder's table of positions takes; None without one, as with rotary ones.
 
     Args:
         model: The encoder, or a model around it.
@@ -22,7 +22,7 @@ def positions(model: nn.Module) -> int | None:
 
 
 def longest_input(encoder: PreTrainedModel) -> int | None:
-    """The longest row that an encoder was made for; None: it says nothing.
+    """Return the longest row that an encoder was made for; None: it says nothing.
 
     That is its table of positions, or without one what its config calls ``max_position_embeddings``.
     """
@@ -32,7 +32,7 @@ def longest_input(encoder: PreTrainedModel) -> int | None:
 
 
 def token_types(model: nn.Module) -> int | None:
-    """How many token types an encoder has embeddings for; None where it looks none up."""
+    """Tell how many token types an encoder has embeddings for; None where it looks none up."""
     return min((len(table.weight) for _, table in _tables(model, _TYPES)), default=None)
 
 
@@ -56,7 +56,7 @@ def _tables(model: nn.Module, names: tuple[str, ...]) -> Iterator[tuple[str, Any
 
 
 def _rows_of(model: nn.Module, name: str, table: Any) -> int:
-    """The positions of a table that rows can have: some families leave the first ones to padding."""
+    """Return the positions of a table that rows can have: some families leave the first ones to padding."""
     padding = getattr(table, "padding_idx", None)
     # RoBERTa and its relatives count from behind the padding's, OPT and its relatives from a number of their own.
     taken = (0 if padding is None else padding + 1) + getattr(table, "offset", 0)

@@ -98,7 +98,7 @@ def check_weights(info: Mapping[str, Any], source: object, other_sizes: bool = T
 
 
 def _summary(keys: Collection[str]) -> str:
-    """How many weights of which part, as ``4 of heads.topic, 20 of encoder, the first is encoder.norm.bias``."""
+    """Tell how many weights of which part, as ``4 of heads.topic, 20 of encoder, the first is encoder.norm.bias``."""
     parts = Counter(_part(key) for key in sorted(keys))
     counts = [f"{count} of {part}" for part, count in sorted(parts.items())]
     rest = len(counts) - _SHOWN
@@ -107,5 +107,5 @@ def _summary(keys: Collection[str]) -> str:
 
 
 def _part(key: str) -> str:
-    """The head that a weight belongs to, or the module at the top."""
+    """Return the head that a weight belongs to, or the module at the top."""
     return ".".join(key.split(".")[: 3 if key.startswith("heads.") else 1])

@@ -148,7 +148,9 @@ def check_adapters(missing: set[str], unexpected: set[str]) -> None:
 
 @torch.no_grad()
 def merged_weights(encoder: nn.Module) -> dict[str, Tensor]:
-    """The encoder's weights with what its adapters add to them, under the names of an encoder without adapters."""
+    """Return the encoder's weights with what its adapters add to them, under the names of an encoder without
+    adapters.
+    """
     weights = dict(encoder.state_dict())
     for name, layer in _adapted_layers(encoder):
         base = weights[f"{name}.{_BASE}.weight"]
@@ -184,7 +186,7 @@ def _adapted_layers(encoder: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def _adapters(encoder: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The adapters' parameters, with their names in their layer, such as ``lora_A.default.weight``."""
+    """Yield the adapters' parameters, with their names in their layer, such as ``lora_A.default.weight``."""
     for _, layer in _adapted_layers(encoder):
         for name, parameter in layer.named_parameters():
             if not name.startswith(f"{_BASE}."):

@@ -207,7 +207,7 @@ class MultiTaskModel(PreTrainedModel):
         return {name: self.heads.of(name).task for name in self.heads.names}
 
     def get_input_embeddings(self) -> nn.Module:
-        """The encoder's token embeddings."""
+        """Return the encoder's token embeddings."""
         return self.encoder.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
@@ -331,7 +331,9 @@ class MultiTaskModel(PreTrainedModel):
         self.config.temperatures = ({**others, task: temperature} if temperature is not None else others) or None
 
     def has_statistics(self, task: str) -> bool:
-        """Whether everything that a task's loss needs of its training rows is here; True where it needs nothing."""
+        """Tell whether everything that a task's loss needs of its training rows is here; True where it needs
+        nothing.
+        """
         return self._statistics(task).is_fitted
 
     def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
@@ -367,7 +369,9 @@ class MultiTaskModel(PreTrainedModel):
 
     @classmethod
     def is_custom_code(cls) -> bool:
-        """False: `_init_weights` writes through `transformers.initialization`, as the library's own models do."""
+        """Return false: `_init_weights` writes through `transformers.initialization`, as the library's own models
+        do.
+        """
         return False
 
     def _statistics(self, task: str) -> TaskStatistics:
@@ -382,7 +386,7 @@ class MultiTaskModel(PreTrainedModel):
 
 
 def _take_encoder(backbone: str, config: MultiTaskConfig, kwargs: dict[str, Any]) -> PreTrainedModel:
-    """The encoder of a trained model, under a config of new tasks."""
+    """Return the encoder of a trained model, under a config of new tasks."""
     try:
         trained = MultiTaskModel.from_pretrained(resolve_backbone(backbone), **kwargs)
     except UserError as error:

@@ -50,7 +50,7 @@ class RunningMoments(KeepsFloat32):
         self._step = sums if self._step is None else self._step + sums
 
     def step_sums(self) -> Tensor:
-        """What the rows of this step add up to on this process [1 + 2 D]."""
+        """Return what the rows of this step add up to on this process [1 + 2 D]."""
         return torch.zeros_like(self.sums, dtype=torch.float32) if self._step is None else self._step
 
     def abandon(self) -> None:
@@ -76,7 +76,7 @@ class RunningMoments(KeepsFloat32):
 
     @property
     def seen(self) -> Tensor:
-        """Whether there was any row, bool scalar."""
+        """Tell whether there was any row, bool scalar."""
         return self.sums[0] > 0
 
     def moments(self) -> tuple[Tensor, Tensor]:

@@ -29,11 +29,11 @@ class Noise:
         return cls(torch.randint(low, high, (count,), device=device), step)
 
     def segment(self, start: int, stop: int) -> "Noise":
-        """The noise of a part of the rows."""
+        """Return the noise of a part of the rows."""
         return Noise(self.rows[start:stop], self.step)
 
     def normal(self, width: int, stream: str = "") -> Tensor:
-        """Standard normal numbers, float32 [n, width], of each row's own.
+        """Return standard normal numbers, float32 [n, width], of each row's own.
 
         Args:
             width: Numbers per row.
@@ -42,7 +42,7 @@ class Noise:
         return torch.special.ndtri(_uniform(self.rows, width, stream))
 
     def step_normal(self, width: int, stream: str = "") -> Tensor:
-        """Standard normal numbers, float32 [width], the same for all rows of the step."""
+        """Return standard normal numbers, float32 [width], the same for all rows of the step."""
         return torch.special.ndtri(self.step_uniform(width, stream))
 
     def step_uniform(self, width: int, stream: str = "") -> Tensor:

@@ -43,7 +43,7 @@ def package_folder(reference: str) -> Path:
 
 
 def _folders_of(names: list[str]) -> list[Path]:
-    """The folders of a package: one, or several of a namespace; none where it is a module or in a zip file."""
+    """Return the folders of a package: one, or several of a namespace; none where it is a module or in a zip file."""
     spec = PathFinder.find_spec(names[0])
     places = spec.submodule_search_locations if spec is not None else None
     folders = [Path(place) for place in places or ()]
@@ -53,7 +53,7 @@ def _folders_of(names: list[str]) -> list[Path]:
 
 
 def _is_inside(path: Path, root: Path) -> bool:
-    """Whether a path is in a folder, once ``..`` and links have been followed."""
+    """Tell whether a path is in a folder, once ``..`` and links have been followed."""
     try:
         return path.resolve().is_relative_to(root.resolve())
     except ValueError:  # a null character

@@ -49,7 +49,7 @@ def try_encoder(encoder: PreTrainedModel, max_length: int | None) -> None:
 
 
 def _fails(encoder: PreTrainedModel, length: int) -> str:
-    """What is wrong with what an encoder makes of a row; empty if nothing is."""
+    """Return what is wrong with what an encoder makes of a row; empty if nothing is."""
     try:
         with _tried(encoder):
             states = _states(encoder, length, length)
@@ -60,7 +60,7 @@ def _fails(encoder: PreTrainedModel, length: int) -> str:
 
 
 def _reads_padding(encoder: PreTrainedModel) -> bool:
-    """Whether an encoder makes something else of a row as soon as there is padding behind it."""
+    """Tell whether an encoder makes something else of a row as soon as there is padding behind it."""
     length = _FEW // 2
     with _tried(encoder):
         alone, padded = _states(encoder, length, length), _states(encoder, length, _FEW)[:, :length]
@@ -68,7 +68,7 @@ def _reads_padding(encoder: PreTrainedModel) -> bool:
 
 
 def _states(encoder: PreTrainedModel, length: int, padded: int) -> Tensor:
-    """The states of a row of some tokens, with padding up to a length."""
+    """Return the states of a row of some tokens, with padding up to a length."""
     ids = torch.full((1, padded), len(encoder.get_input_embeddings().weight) // 2, device=encoder.device)
     mask = torch.ones_like(ids)
     mask[:, length:] = 0

@@ -97,7 +97,7 @@ def _features(source: FeatureSource, output: dict[str, Tensor], group: Group, po
 
 
 def _in_order(parts: Sequence[Features], order: Tensor | None) -> Features:
-    """The groups' features as one batch, in row order."""
+    """Return the groups' features as one batch, in row order."""
     joined = parts[0] if len(parts) == 1 else _join(parts)
     if order is None:
         return joined

@@ -178,7 +178,7 @@ class TaskHeads(nn.Module):
 
     @property
     def stochastic(self) -> bool:
-        """Whether any head draws random numbers while training."""
+        """Tell whether any head draws random numbers while training."""
         return any(self.of(task).head.stochastic for task in self._keys)
 
     @property
@@ -187,7 +187,7 @@ class TaskHeads(nn.Module):
         return [(task, name) for task in self._keys for name in self.of(task).head.penalty_names]
 
     def auxiliary_parameters(self) -> list[nn.Parameter]:
-        """The heads' parameters that want a group of their own."""
+        """Return the heads' parameters that want a group of their own."""
         return [parameter for task in self._keys for parameter in self.of(task).head.auxiliary_parameters()]
 
     def end_step(self, reduce_sum: Callable[[Tensor], Tensor] = lambda sums: sums) -> None:

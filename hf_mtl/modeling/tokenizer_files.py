@@ -27,7 +27,7 @@ _OTHER_NAMES = ("tokenizer.model", "tekken.json", "tiktoken.model")  # read what
 
 
 def read_tokenizer(path: str, name: str | None = None, **options: Any) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder or of a Hub repository.
+    """Return the tokenizer of a folder or of a Hub repository.
 
     `AutoTokenizer` answers a folder without a vocabulary with a tokenizer that knows special tokens and no word.
 
@@ -68,11 +68,11 @@ class TokenizerPlace:
 
     @classmethod
     def beside(cls, path: str, options: Mapping[str, Any]) -> "TokenizerPlace":
-        """The place of a model that was loaded with these arguments of `from_pretrained`."""
+        """Return the place of a model that was loaded with these arguments of `from_pretrained`."""
         return cls(path, _where(options))
 
     def read(self) -> PreTrainedTokenizerBase:
-        """The tokenizer.
+        """Return the tokenizer.
 
         Raises:
             ModelError: If there is none.
@@ -81,7 +81,7 @@ class TokenizerPlace:
 
 
 def find_tokenizer(source: Any) -> Any:
-    """A tokenizer to write beside a model: a copy whose padding is on the right, as in training.
+    """Return a tokenizer to write beside a model: a copy whose padding is on the right, as in training.
 
     Args:
         source: A tokenizer, or a `TokenizerPlace`; None: nobody knows.
@@ -134,7 +134,7 @@ def _where(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _has_vocabulary(path: str, names: Mapping[str, str], where: Mapping[str, Any]) -> bool:
-    """Whether the files are there from which a class of tokenizers reads its words; some classes need none."""
+    """Tell whether the files are there from which a class of tokenizers reads its words; some classes need none."""
     files = {"tokenizer.json": None, **dict.fromkeys(names.values()), **dict.fromkeys(_OTHER_NAMES)}
     return not names or any(_exists(path, file, where) for file in files)
 

@@ -33,7 +33,7 @@ class Weights:
 
     @property
     def allowance(self) -> Allowance:
-        """What a model of these weights may be made of."""
+        """Tell what a model of these weights may be made of."""
         return Allowance.of_weights(len(self.shapes), sum(math.prod(shape) for shape in self.shapes.values()))
 
     def check_kinds(self, wanted: Mapping[str, Any]) -> None:
@@ -72,7 +72,7 @@ class WeightFiles:
             self._found = read_weights(path, options)
 
     def read(self) -> Weights | None:
-        """What is in them; None where there are no safetensors files.
+        """Return what is in them; None where there are no safetensors files.
 
         Raises:
             UserError: If a header, or the index of several files, is damaged; names the file.
@@ -82,7 +82,7 @@ class WeightFiles:
         return self._found
 
     def allowance(self) -> Allowance:
-        """What a model of them may be made of."""
+        """Return what a model of them may be made of."""
         weights = self.read()
         return Allowance.of_machine() if weights is None else weights.allowance
 
@@ -131,7 +131,7 @@ def _found(path: str, name: str, where: Mapping[str, Any], index: Path) -> Path:
 
 
 def _shards(index: Path) -> list[str]:
-    """The files that an index names; they lie beside it."""
+    """Return the files that an index names; they lie beside it."""
     content = read_object(index, _REMEDY)
     for key in ("metadata", "weight_map"):
         if not isinstance(content.get(key), dict):
@@ -146,7 +146,7 @@ def _shards(index: Path) -> list[str]:
 
 
 def is_inside(name: str) -> bool:
-    """Whether a file's name, as a manifest or an index spells it, leads to a place in its own folder."""
+    """Tell whether a file's name, as a manifest or an index spells it, leads to a place in its own folder."""
     path = PurePosixPath(name)
     unusual = "\\" in name or "\0" in name or ":" in name
     return bool(name) and not path.is_absolute() and ".." not in path.parts and not unusual and bool(path.parts)

@@ -105,7 +105,7 @@ def _head(spec: Any, key: str, mistakes: list[Mistake]) -> None:
 
 
 def _tasks(data: Any, mistakes: list[Mistake]) -> dict[str, Task | None]:
-    """The tasks by name, None for one of which nothing can be said."""
+    """Return the tasks by name, None for one of which nothing can be said."""
     if not isinstance(data, dict):
         mistakes.append(Mistake("tasks", f"found {describe(data)}", "Allowed: a mapping from names to tasks."))
         return {}
@@ -120,7 +120,7 @@ def _tasks(data: Any, mistakes: list[Mistake]) -> dict[str, Task | None]:
 
 
 def _misspelt(name: str, data: Any, others: list[str], mistakes: list[Mistake]) -> bool:
-    """Whether a task without type and dataset is no task but the name of another, as in a key to replace."""
+    """Tell whether a task without type and dataset is no task but the name of another, as in a key to replace."""
     if not isinstance(data, dict) or {"type", "dataset"} & data.keys() or not others:
         return False
     if len(mistakes) <= MOST_MISTAKES:  # looking up what was meant takes long
@@ -146,7 +146,7 @@ def _task(data: Any, key: KeyPath, mistakes: list[Mistake]) -> Task | None:
 
 
 def _of_any_type(data: dict[str, Any], key: KeyPath) -> list[Mistake]:
-    """What is wrong with a task whatever its type was meant to be."""
+    """Return what is wrong with a task whatever its type was meant to be."""
     found: list[list[Mistake]] = []
     for name, task_type in task_types().items():
         found.append([])

@@ -54,7 +54,7 @@ def foreign_metrics(tasks: Tasks, allow_code: bool) -> list[Mistake]:
 
 
 def _without_misspelt(task: Task) -> Task:
-    """The task without the metrics of which it is said elsewhere that they are unknown."""
+    """Return the task without the metrics of which it is said elsewhere that they are unknown."""
     meant = [spec for spec in task.metrics if spec.greater_is_better is not None or "/" in spec.name]
     return task.model_copy(update={"metrics": meant})
 
@@ -100,7 +100,7 @@ def empty_texts(data: Any, path: KeyPath = ()) -> Iterator[Mistake]:
 
 
 def _means_itself(path: KeyPath, value: Any) -> bool:
-    """Whether a place holds values that may be empty: classes, filters, and what is handed on as it is."""
+    """Tell whether a place holds values that may be empty: classes, filters, and what is handed on as it is."""
     if path[0] == "tasks":
         return path[-1] in ("labels", "filter")
     return isinstance(value, dict) and (path == ("model", "backbone") or (path[0] == "training" and len(path) == 2))

@@ -90,7 +90,7 @@ class _Family:
         return self.read(base, chain, origin)
 
     def _order(self, bases: list[Path], origin: Origin) -> list[Path]:
-        """The files below a list of bases, in order of merging: C3, which finds the last of them first."""
+        """Return the files below a list of bases, in order of merging: C3, which finds the last of them first."""
         if twice := [str(self.names[base]) for base in dict.fromkeys(bases) if bases.count(base) > 1]:
             raise RecipeError(
                 Mistake("extends", f"lists {', '.join(twice)} more than once", "Keep one of them.", str(origin))
@@ -108,7 +108,7 @@ class _Family:
 
 
 def _resolve(path: Path) -> Path:
-    """Where a path leads; itself where that cannot be told, which opening it will say."""
+    """Return where a path leads; itself where that cannot be told, which opening it will say."""
     try:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):  # links in a circle, a NUL character

@@ -103,7 +103,7 @@ def _training(definitions: Schema) -> Schema:
 
 
 def _tasks(definitions: Schema) -> Schema:
-    """A task of any type; without a type (it is inherited) the keys of every type are allowed."""
+    """Return a task of any type; without a type (it is inherited) the keys of every type are allowed."""
     arms = []
     for task in task_types().values():
         schema = _partial(_of(task, definitions))
@@ -138,7 +138,7 @@ def _named(kind: Kind[Any], definitions: Schema, whole: bool = False) -> Schema:
 
 
 def _needs(model: type[BaseModel], field: str) -> bool:
-    """Whether options beside the name have no default."""
+    """Tell whether options beside the name have no default."""
     return any(option.is_required() for name, option in model.model_fields.items() if name != field)
 
 

@@ -58,7 +58,7 @@ def merge(base: Node, top: Node, mistakes: list[Mistake], path: KeyPath = ()) ->
 
 
 def _inherited(base: Node, top: Node, path: KeyPath) -> dict[str, Node]:
-    """The part of ``base`` that stays in force below the mapping ``top``."""
+    """Return the part of ``base`` that stays in force below the mapping ``top``."""
     name, short = _naming(path)
     if short and isinstance(base.value, str) and name not in top.value:
         return {name: base}
@@ -69,7 +69,7 @@ def _inherited(base: Node, top: Node, path: KeyPath) -> dict[str, Node]:
 
 
 def _naming(path: KeyPath) -> tuple[str, bool]:
-    """What names the thing at a place, and whether a plain word is short for it; empty for other mappings."""
+    """Return what names the thing at a place, and whether a plain word is short for it; empty for other mappings."""
     return next((found for place, found in _NAMED_BY.items() if _is_place(place, path)), ("", False))
 
 

@@ -40,7 +40,9 @@ def _metrics(node: Node) -> Node:
 
 
 def _script(node: Node) -> Node:
-    """A metric's script, or the folder of one; other names are metrics of ours, of `evaluate` or of the Hub."""
+    """Return a metric's script, or the folder of one; other names are metrics of ours, of `evaluate` or of the
+    Hub.
+    """
     value = node.value
     if not isinstance(value, str) or not value:
         return node
@@ -69,7 +71,7 @@ def _each(node: Node, change: Callable[[Node], Node]) -> Node:
 
 
 def _options(node: Node) -> Node:
-    """A file of options; not the options themselves as JSON."""
+    """Return a file of options; not the options themselves as JSON."""
     written = isinstance(node.value, str) and node.value.lstrip().startswith("{")
     return node if written else _absolute(node)
 

@@ -19,7 +19,7 @@ class Places:
 
     @classmethod
     def of(cls, node: Node) -> "Places":
-        """The places of everything in a tree."""
+        """Return the places of everything in a tree."""
         return cls({dotted(path): str(origin) for path, origin in node.origins()})
 
     def locate(self, key: str) -> str:

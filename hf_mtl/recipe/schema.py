@@ -85,11 +85,11 @@ class Recipe(_Frozen):
 
     @property
     def allow_code(self) -> bool:
-        """Whether the user allows that code which the recipe names is run; the recipe itself cannot say so."""
+        """Tell whether the user allows that code which the recipe names is run; the recipe itself cannot say so."""
         return self._allow_code
 
     def allowing_code(self) -> "Recipe":
-        """The same recipe, with the user's word that code which it names may be run."""
+        """Return the same recipe, with the user's word that code which it names may be run."""
         allowing = self.model_copy()
         allowing._allow_code = True
         return allowing
@@ -99,11 +99,11 @@ class Recipe(_Frozen):
         return self._places.locate(key)
 
     def with_places(self, mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
-        """The same mistakes, with the place of their keys in this recipe where they have none."""
+        """Return the same mistakes, with the place of their keys in this recipe where they have none."""
         return tuple(replace(item, where=item.where or self.locate(item.key)) for item in mistakes)
 
     def to_dict(self) -> dict[str, Any]:
-        """What was set, as plain values; defaults are left out, empty sections too."""
+        """Return what was set, as plain values; defaults are left out, empty sections too."""
         sections = {
             "model": self.model.model_dump(mode="json", exclude_unset=True),
             "tasks": {
@@ -119,7 +119,9 @@ class Recipe(_Frozen):
         return {name: section for name, section in sections.items() if section}
 
     def to_yaml(self) -> str:
-        """The recipe in one file, for any folder: paths are absolute, nothing is inherited, the token is left out."""
+        """Return the recipe in one file, for any folder: paths are absolute, nothing is inherited, the token is left
+        out.
+        """
         sections = self.to_dict()
         sections.get("training", {}).pop("hub_token", None)
         return dump_yaml(sections)

@@ -7,7 +7,7 @@ from hf_mtl.signatures import Options, model_from_signature
 
 @cache
 def training_section() -> type[Options]:
-    """The fields of `MultiTaskTrainingArguments`."""
+    """Return the fields of `MultiTaskTrainingArguments`."""
     from hf_mtl.argument_ranges import ranges
     from hf_mtl.arguments import MultiTaskTrainingArguments
 
@@ -18,7 +18,7 @@ def training_section() -> type[Options]:
 
 @cache
 def tokenizer_section() -> type[Options]:
-    """A tokenizer to train: ``{train: wordpiece, ...}``."""
+    """Return a tokenizer to train: ``{train: wordpiece, ...}``."""
     from hf_mtl.data.vocabulary import train_wordpiece
 
     return model_from_signature(train_wordpiece, exclude=("texts",), name=("train", "wordpiece"))

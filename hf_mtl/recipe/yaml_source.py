@@ -81,7 +81,7 @@ class Node:
     origin: Origin
 
     def plain(self) -> Any:
-        """The value without origins."""
+        """Return the value without origins."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items()}
         if isinstance(self.value, list):
@@ -229,7 +229,7 @@ class _Builder:
         return {**inherited, **nodes}
 
     def _merged(self, tree: yaml.Node, origin: Origin, path: KeyPath, above: frozenset[int]) -> dict[str, Node]:
-        """The keys of the mapping, or of the list of mappings of which the first wins, behind a merge key."""
+        """Return the keys of the mapping, or of the list of mappings of which the first wins, behind a merge key."""
         trees = tree.value if isinstance(tree, yaml.SequenceNode) else [tree]
         nodes: dict[str, Node] = {}
         for part in trees:
@@ -265,7 +265,7 @@ def _value(text: str, kind: str) -> int | float | bool | None:
 
 
 def _number(text: str, kind: str) -> int | float:
-    """A number, as long as 64 bits hold it: what reads it later may fail at more, or take it for infinite."""
+    """Return a number, as long as 64 bits hold it: what reads it later may fail at more, or take it for infinite."""
     if kind == "int":
         if len(text) > _LONGEST_INT:  # int() refuses thousands of digits in words of its own
             raise OverflowError(text)

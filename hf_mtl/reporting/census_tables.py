@@ -16,7 +16,7 @@ _SPLITS = ("train", "validation", "test")
 
 
 def census_text(tasks: Sequence[TaskCensus]) -> str:
-    """The rows of every split, the classes, texts that come again, and classes with few rows.
+    """Return the rows of every split, the classes, texts that come again, and classes with few rows.
 
     Args:
         tasks: The tasks, in the recipe's order.
@@ -36,7 +36,7 @@ def _rows(tasks: Sequence[TaskCensus]) -> str:
 
 
 def _classes(tasks: Sequence[TaskCensus]) -> str:
-    """A line for each class, or for the largest and the smallest of many."""
+    """Return a line for each class, or for the largest and the smallest of many."""
     classified = [task for task in tasks if task.classes]
     if not classified:
         return ""
@@ -77,7 +77,7 @@ def _range(classes: Sequence[Mapping[str, int]], split: str) -> str:
 
 
 def _clipped(text: str, width: int) -> str:
-    """A name in its cell, or the beginning of one that is too long."""
+    """Return a name in its cell, or the beginning of one that is too long."""
     text = visible(text)
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
@@ -103,7 +103,7 @@ def _repeats(tasks: Sequence[TaskCensus]) -> str:
 
 
 def _rare(tasks: Sequence[TaskCensus]) -> str:
-    """A line for each task with classes of few training rows."""
+    """Return a line for each task with classes of few training rows."""
     header = ["rare classes", "the fewest train rows", f"under {FEW_ROWS}", "class_weights"]
     lines = []
     for task in tasks:

@@ -97,7 +97,7 @@ def training_figure(path: str | Path, log: Sequence[Record], kept: int | None = 
 
 
 def _draw_line(axis: "Axes", panel: Panel, points: Points, label: str, **style: Any) -> None:
-    """A line through points, or, of means over the steps before each record, in steps."""
+    """Return a line through points, or, of means over the steps before each record, in steps."""
     if panel.stepped:
         steps, values = [0.0, *points.steps], [points.values[0], *points.values]
         axis.plot(steps, values, label=label, drawstyle="steps-pre", **style)
@@ -109,7 +109,7 @@ def _draw_line(axis: "Axes", panel: Panel, points: Points, label: str, **style: 
 
 
 def _draw_parts(axis: "Axes", parts: Mapping[str, Points]) -> None:
-    """A bar for each part of the model, filled while the part is trained."""
+    """Return a bar for each part of the model, filled while the part is trained."""
     for row, points in enumerate(parts.values()):
         starts = [0.0, *points.steps[:-1]]
         spans = [(start, stop - start) for start, stop in zip(starts, points.steps, strict=True)]

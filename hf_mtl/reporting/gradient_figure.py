@@ -61,7 +61,9 @@ def _draw_lines(axis: "Axes", log: Sequence[Record], tasks: Sequence[str], key: 
 
 
 def mean_cosines(log: Sequence[Record]) -> tuple[list[str], np.ndarray]:
-    """The tasks that a log compares, and the mean cosine of each pair over its records [T, T]; nan where unknown."""
+    """Return the tasks that a log compares, and the mean cosine of each pair over its records [T, T]; nan where
+    unknown.
+    """
     tasks = list(
         dict.fromkeys(
             key.removeprefix("gradient_norm/") for item in log for key in item if key.startswith("gradient_norm/")

@@ -37,7 +37,7 @@ def append_jsonl(path: str | Path, record: Mapping[str, Any]) -> None:
 
 
 def _ends_a_line(file: FileIO) -> bool:
-    """Whether the next record can follow as it is, once an unfinished one has been cut away."""
+    """Tell whether the next record can follow as it is, once an unfinished one has been cut away."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - 1, 0))
     if file.read() in (b"", b"\n"):
@@ -95,13 +95,13 @@ def rewind_jsonl(path: str | Path, records: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _lines(path: Path) -> list[bytes]:
-    """The lines of a file; what follows the last line end is one too, unless it is empty."""
+    """Return the lines of a file; what follows the last line end is one too, unless it is empty."""
     lines = path.read_bytes().split(b"\n")
     return lines if lines[-1] else lines[:-1]
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
-    """The record in a line; None if it is damaged."""
+    """Return the record in a line; None if it is damaged."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):  # also of bytes that are no text

@@ -5,5 +5,7 @@ MODEL_STEP = "model_step"
 
 
 def is_task_loss(key: str) -> bool:
-    """Whether a key is a task's loss, ``loss/<task>``, not one of its head's penalties, ``loss/<task>/<name>``."""
+    """Tell whether a key is a task's loss, ``loss/<task>``, not one of its head's penalties,
+    ``loss/<task>/<name>``.
+    """
     return key.startswith("loss/") and key.count("/") == 1

@@ -42,5 +42,5 @@ def parts_of(text: str) -> dict[str, str]:
 
 
 def _cell(text: str) -> str:
-    """A cell on one line, whose bars end no cell."""
+    """Return a cell on one line, whose bars end no cell."""
     return " ".join(text.split()).replace("|", "\\|")

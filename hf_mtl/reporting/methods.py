@@ -44,7 +44,7 @@ def methods_table() -> str:
 
 
 def methods_markdown() -> str:
-    """The same as Markdown, for a document."""
+    """Return the same as Markdown, for a document."""
     parts = []
     for family in FAMILIES:
         parts += [table([[family, *_HEADER], *_rows(family, code="`")]), _shared(family, code="`")]
@@ -79,7 +79,7 @@ def method_page(name: str) -> str:
 
 
 def _rows(family: Family, code: str = "") -> list[list[str]]:
-    """The cells of each method; ``code`` stands around what is typed."""
+    """Return the cells of each method; ``code`` stands around what is typed."""
     methods = catalogue(family)
     common = shared_options(methods)
     return [
@@ -96,7 +96,7 @@ def _rows(family: Family, code: str = "") -> list[list[str]]:
 
 
 def _scale(facts: MethodFacts) -> str:
-    """The scale, with what a weighting's weights sum to."""
+    """Return the scale, with what a weighting's weights sum to."""
     if facts.sums_to is None:
         return facts.scale
     return f"{facts.scale}, {'own' if facts.sums_to == 'own' else f'sum {facts.sums_to}'}"
@@ -127,7 +127,7 @@ def _options(options: Mapping[str, Any], code: str = "") -> str:
 
 
 def _default(value: Any) -> str:
-    """A default as a recipe writes it."""
+    """Return a default as a recipe writes it."""
     if value is REQUIRED:
         return "must be given"
     if value is None:
@@ -136,13 +136,13 @@ def _default(value: Any) -> str:
 
 
 def _example(facts: MethodFacts) -> str:
-    """The method with all that it must be given; the name alone where that is nothing."""
+    """Return the method with all that it must be given; the name alone where that is nothing."""
     required = [f"{key}: ..." for key, value in facts.options.items() if value is REQUIRED]
     return f"{{name: {facts.name}, {', '.join(required)}}}" if required else facts.name
 
 
 def _wrapped(row: list[str]) -> list[tuple[str, ...]]:
-    """A row as the lines that it takes up in columns of `_WIDTHS`."""
+    """Return a row as the lines that it takes up in columns of `_WIDTHS`."""
     cells = [
         textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
         for cell, width in zip(row, _WIDTHS, strict=True)
@@ -155,7 +155,9 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _filled(text: str, indent: str = "", first: int | None = None) -> list[str]:
-    """A text in lines of the screen's width, behind an indent; the first line behind ``first`` blanks, if given."""
+    """Return a text in lines of the screen's width, behind an indent; the first line behind ``first`` blanks, if
+    given.
+    """
     begin = indent if first is None else " " * first
     return textwrap.wrap(
         text,

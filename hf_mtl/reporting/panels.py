@@ -51,7 +51,7 @@ def log_tasks(log: Sequence[Record]) -> list[str]:
 
 
 def panels_of(log: Sequence[Record], tasks: Sequence[str]) -> list[Panel]:
-    """The panels of a log; those with nothing to show are left out.
+    """Return the panels of a log; those with nothing to show are left out.
 
     Args:
         log: The records of a run.
@@ -96,7 +96,7 @@ def panels_of(log: Sequence[Record], tasks: Sequence[str]) -> list[Panel]:
 def _of_tasks(
     log: Sequence[Record], tasks: Sequence[str], key: str, absent: float | None = None
 ) -> dict[str, tuple[str, Points]]:
-    """The tasks' lines of one kind.
+    """Return the tasks' lines of one kind.
 
     Args:
         log: The records.
@@ -141,7 +141,7 @@ def _cost(log: Sequence[Record]) -> Panel:
 
 
 def _score_keys(log: Sequence[Record], tasks: Sequence[str]) -> dict[str, str]:
-    """The first score of each task of which more is better."""
+    """Return the first score of each task of which more is better."""
     worse = [name for name in available_metrics() if not greater_is_better(MetricSpec(name=name))]
     not_scores = ("loss", "runtime", "samples_per_second", "steps_per_second", *worse)
     found: dict[str, str] = {}

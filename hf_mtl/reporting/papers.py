@@ -91,12 +91,14 @@ def _recipes_by_method(folder: Path) -> dict[Method, list[str]]:
 
 
 def _name(value: Any, field: str) -> str:
-    """The name of what is chosen by its name alone or in a mapping with its options; empty where nothing is."""
+    """Return the name of what is chosen by its name alone or in a mapping with its options; empty where nothing
+    is.
+    """
     return str(value.get(field, "")) if isinstance(value, Mapping) else str(value or "")
 
 
 def _key(citation: str) -> str:
-    """What two citations of one paper have in common."""
+    """Return what two citations of one paper have in common."""
     found = _ID.search(citation) or _TITLE.search(citation)
     return citation if found is None else found[0]
 

@@ -48,7 +48,7 @@ class SplitCensus:
 
     @property
     def is_plain(self) -> bool:
-        """Whether each of its texts is there once, here and in the splits before."""
+        """Tell whether each of its texts is there once, here and in the splits before."""
         return not (self.repeated or self.relabelled or any(self.shared.values()))
 
 

@@ -8,7 +8,7 @@ from hf_mtl.reporting.tables import aligned
 
 
 def plan_table(plan: PlanSummary) -> str:
-    """What each task takes part with, what is in its data, and what the run will cost."""
+    """Return what each task takes part with, what is in its data, and what the run will cost."""
     header = ["task", "rows", "share", "rows/step", "passes", "truncated", "tokens/row", "unknown"]
     rows = [
         [

@@ -143,12 +143,12 @@ class _Page:
             yield table([[field, "option", "type", "default", ""], *rows])
 
     def _choices(self, schema: Schema, field: str) -> dict[str, Schema]:
-        """The mappings that a key takes, by the name that their field must have."""
+        """Return the mappings that a key takes, by the name that their field must have."""
         found = (item for item in self._objects(schema) if "const" in item["properties"].get(field, {}))
         return {item["properties"][field]["const"]: item for item in found}
 
     def _mappings(self, schema: Schema) -> list[Schema]:
-        """The mappings that a key takes and that have no name."""
+        """Return the mappings that a key takes and that have no name."""
         return [item for item in self._objects(schema) if not _is_named(item)]
 
     def _objects(self, schema: Schema) -> Iterator[Schema]:
@@ -232,12 +232,12 @@ def _refused() -> list[list[str]]:
 
 
 def _is_named(item: Schema) -> bool:
-    """Whether it is one of several mappings that are told apart by their names."""
+    """Tell whether it is one of several mappings that are told apart by their names."""
     return any("const" in item["properties"].get(field, {}) for field in ("type", "name"))
 
 
 def _title(name: str) -> str:
-    """What a definition is called: ``RowFilter`` is a filter."""
+    """Return what a definition is called: ``RowFilter`` is a filter."""
     return {"DatasetSource": "dataset", "RowFilter": "filter", "MetricSpec": "metric"}[name]
 
 
@@ -256,6 +256,6 @@ def _sentence(value: Schema) -> str:
 
 
 def _plain(text: str) -> str:
-    """A docstring as Markdown: its first paragraphs, without what follows them."""
+    """Return a docstring as Markdown: its first paragraphs, without what follows them."""
     text = re.split(r"\n\s*\n(?=\w+:\n)", text)[0].replace("%%", "%")  # as argparse needs it
     return re.sub(r"``(.*?)``", r"`\1`", text)

@@ -11,7 +11,7 @@ _NUMBERS = ("average", "macro", "worst", "loss")
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """What ``results.json`` of a run holds.
+    """Return what ``results.json`` of a run holds.
 
     Raises:
         CheckpointError: If it is damaged, or is no run's results; names the file.
@@ -30,7 +30,7 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def _unlike_scores(part: Any) -> str | None:
-    """The first key whose value is not as among the scores of a split; None: there is none."""
+    """Return the first key whose value is not as among the scores of a split; None: there is none."""
     if not isinstance(part, dict) or not isinstance(part.get("tasks"), dict):
         return "tasks"
     for task, scores in part["tasks"].items():
@@ -45,6 +45,6 @@ def _unlike_scores(part: Any) -> str | None:
 
 
 def _is_score(value: Any) -> bool:
-    """Whether a value is a number that a score can be, or null, for one that is undefined."""
+    """Tell whether a value is a number that a score can be, or null, for one that is undefined."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return value is None or (number and abs(value) < 1e300)

@@ -29,7 +29,7 @@ class TaskStyle(NamedTuple):
 
 
 def task_styles(tasks: Sequence[str]) -> dict[str, TaskStyle]:
-    """A style for each task; line and hatch change once the colours are used up."""
+    """Return a style for each task; line and hatch change once the colours are used up."""
     styles = [
         TaskStyle(colour, line, hatch) for line, hatch in zip(LINES, HATCHES, strict=True) for colour in COLOURS
     ]
@@ -39,7 +39,7 @@ def task_styles(tasks: Sequence[str]) -> dict[str, TaskStyle]:
 def new_figure(
     panels: int, entries: int, by_step: bool = True, heights: Sequence[float] | None = None
 ) -> "tuple[Figure, list[Axes]]":
-    """A figure of panels below each other.
+    """Return a figure of panels below each other.
 
     Args:
         panels: Number of panels.
@@ -58,7 +58,7 @@ def new_figure(
 
 
 def new_grid(panels: int, columns: int) -> "tuple[Figure, list[Axes]]":
-    """A figure of square panels in rows, which share both axes; the last row may be shorter.
+    """Return a figure of square panels in rows, which share both axes; the last row may be shorter.
 
     Args:
         panels: Number of panels.
@@ -77,7 +77,7 @@ def new_grid(panels: int, columns: int) -> "tuple[Figure, list[Axes]]":
 
 
 def _blank(width: float, height: float) -> "Figure":
-    """A figure of a size in inches, ready to be saved."""
+    """Return a figure of a size in inches, ready to be saved."""
     # matplotlib takes a second to import. Figure, not pyplot: no global state and no display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -133,6 +133,6 @@ def save(figure: "Figure", path: str | Path) -> None:
 
 
 def is_drawn(path: Path) -> bool:
-    """Whether a PNG was drawn by `save`, so that it may be drawn anew."""
+    """Tell whether a PNG was drawn by `save`, so that it may be drawn anew."""
     with path.open("rb") as file:
         return b"tEXtSoftware\0hf_mtl" in file.read(1000)

@@ -32,11 +32,11 @@ class Alternating(Schedule):
         return ("encoder", "heads")
 
     def summary(self, run: Run) -> str:
-        """How long a phase is."""
+        """Tell how long a phase is."""
         return f"{self.period:,} steps of the heads, {self.period:,} of the encoder, in turn"
 
     def without_effect(self, run: Run) -> str:
-        """Where the first phase outlasts the run."""
+        """Return where the first phase outlasts the run."""
         return "the encoder is never trained" if self.period >= run.total_steps else ""
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:

@@ -67,7 +67,7 @@ class Effect:
 
     @classmethod
     def none(cls, tasks: int) -> "Effect":
-        """The effect of no schedule."""
+        """Return the effect of no schedule."""
         return cls(np.ones(tasks), np.ones(tasks), np.zeros(tasks, dtype=bool))
 
     def on_tasks(
@@ -77,7 +77,7 @@ class Effect:
         freed_rows: FreedRows,
         participation: float = 1.0,
     ) -> "Effect":
-        """This effect, with the coefficients and the participation of some tasks multiplied.
+        """Return this effect, with the coefficients and the participation of some tasks multiplied.
 
         Args:
             places: Their places; none twice.
@@ -115,31 +115,31 @@ class Schedule:
 
     @property
     def probe(self) -> Probe | None:
-        """What `observe_probe` wants to be told: norms of gradients, or empirical Fisher traces."""
+        """Tell what `observe_probe` wants to be told: norms of gradients, or empirical Fisher traces."""
         return None
 
     def tasks_named(self) -> Sequence[str]:
-        """The tasks that its options name, which must exist."""
+        """Return the tasks that its options name, which must exist."""
         return ()
 
     def tasks_watched(self) -> Sequence[str]:
-        """The tasks without whose validation loss it can do nothing."""
+        """Return the tasks without whose validation loss it can do nothing."""
         return ()
 
     def groups(self) -> Sequence[Group]:
-        """The parameter groups that it freezes in some steps."""
+        """Return the parameter groups that it freezes in some steps."""
         return ()
 
     def summary(self, run: Run) -> str:
-        """What it will do in a run, in one line."""
+        """Return what it will do in a run, in one line."""
         return "follows what training shows"
 
     def without_effect(self, run: Run) -> str:
-        """Why it does nothing in a run of this length, or not all that it says; empty where it does."""
+        """Tell why it does nothing in a run of this length, or not all that it says; empty where it does."""
         return ""
 
     def effect(self, step: int, run: Run) -> Effect:
-        """What happens to an optimizer step.
+        """Return what happens to an optimizer step.
 
         Args:
             step: The step, from 0; in the window that began last, or before it ends.
@@ -148,7 +148,7 @@ class Schedule:
         return Effect.none(len(run.tasks))
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-        """Number some steps: in those of one number the same tasks take part, and the same groups are frozen.
+        """Return number some steps: in those of one number the same tasks take part, and the same groups are frozen.
 
         So a whole run can be looked at before it begins, at one step of each number. A schedule that does not say so
         is looked at at `STRETCHES` steps, of a shorter run at every step. A coefficient may change within a phase,
@@ -172,7 +172,8 @@ class Schedule:
         """Learn the validation losses of the tasks."""
 
     def probe_due(self, step: int, run: Run) -> Sequence[str]:
-        """The tasks whose `probe` it wants to be told before this step, and before the window that begins there;
+        """Return the tasks whose `probe` it wants to be told before this step, and before the window that begins
+        there;
         empty: none.
         """
         return ()
@@ -181,7 +182,7 @@ class Schedule:
         """Learn the probed values of the tasks that `probe_due` named."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run continues; JSON and tensors."""
+        """Return what a resumed run continues; JSON and tensors."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

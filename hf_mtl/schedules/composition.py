@@ -35,7 +35,7 @@ class Schedules:
 
     @property
     def run(self) -> Run:
-        """What they may know of the run."""
+        """Tell what they may know of the run."""
         return self._course if isinstance(self._course, Run) else run_of(self._course)
 
     @property
@@ -52,7 +52,7 @@ class Schedules:
         return effect
 
     def steps_to_look_at(self) -> list[int]:
-        """The first step of every combination of phases: what no step of these shows, no step of the run does.
+        """Return the first step of every combination of phases: what no step of these shows, no step of the run does.
 
         Of a very long run, the first of the steps that are looked at, which are spread evenly.
         """
@@ -85,13 +85,13 @@ class Schedules:
             schedule.observe_evaluation(step, losses)
 
     def probes(self, step: int) -> list[tuple[Schedule, list[str]]]:
-        """The schedules that want something measured before a step, and of which tasks."""
+        """Return the schedules that want something measured before a step, and of which tasks."""
         run = self.run
         due = [(schedule, list(schedule.probe_due(step, run))) for schedule in self.schedules]
         return [(schedule, tasks) for schedule, tasks in due if tasks]
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of each, in order."""
+        """Return the state of each, in order."""
         return {"schedules": [[schedule.name, schedule.state_dict()] for schedule in self.schedules]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -108,7 +108,7 @@ class Schedules:
 
 
 def _renumbered(phases: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same phases, numbered from 0 without gaps, so that numbers of several can be combined."""
+    """Return the same phases, numbered from 0 without gaps, so that numbers of several can be combined."""
     # Few phases last long: sorting their turns is much less than sorting the steps.
     turns = np.flatnonzero(np.diff(phases, prepend=phases[:1] - 1))
     _, numbers = np.unique(phases[turns], return_inverse=True)

@@ -20,7 +20,7 @@ def nominal_cost(primary: float, auxiliary: ArrayLike, coefficients: ArrayLike) 
 
 
 def executed_cost(primary: float, auxiliary: ArrayLike, coefficients: ArrayLike) -> float:
-    """What is computed: the sum over steps of C_0 + sum_k C_k over the tasks with gamma_k > 0.
+    """Return what is computed: the sum over steps of C_0 + sum_k C_k over the tasks with gamma_k > 0.
 
     The model of it, for given costs; `MultiTaskTrainer` logs the real one as ``flops``.
 

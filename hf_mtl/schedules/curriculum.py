@@ -23,7 +23,7 @@ class _OneTask(Schedule):
         self.freed_rows: FreedRows = freed_rows
 
     def tasks_named(self) -> list[str]:
-        """The one task."""
+        """Return the one task."""
         return [self.task]
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
@@ -43,7 +43,7 @@ class Enter(_OneTask):
         return self._times(float(step >= step_of(self.at, run)), run)
 
     def summary(self, run: Run) -> str:
-        """When."""
+        """Tell when."""
         return f"{self.task} takes part from step {step_of(self.at, run):,} on"
 
 
@@ -56,12 +56,12 @@ class Leave(_OneTask):
         return self._times(float(step < step_of(self.at, run)), run)
 
     def without_effect(self, run: Run) -> str:
-        """Where it is to leave after the end."""
+        """Return where it is to leave after the end."""
         end = step_of(self.at, run)
         return f"{self.task} never leaves, that is at step {end:,}" if end >= run.total_steps else ""
 
     def summary(self, run: Run) -> str:
-        """When."""
+        """Tell when."""
         return f"{self.task} leaves at step {step_of(self.at, run):,}"
 
 
@@ -74,7 +74,7 @@ class Warmup(_OneTask):
         return self._times(min((step + 1) / max(step_of(self.at, run), 1), 1.0), run)
 
     def without_effect(self, run: Run) -> str:
-        """Where the run ends on the way."""
+        """Return where the run ends on the way."""
         end = step_of(self.at, run)
         reached = f"the coefficient of {self.task} rises to {run.total_steps / max(end, 1):.2g} only"
         return f"{reached}, to 1 at step {end:,}" if end > run.total_steps else ""

@@ -81,20 +81,20 @@ class MT2STAdaptive(Schedule):
 
     @property
     def probe(self) -> Probe | None:
-        """What it wants measured."""
+        """Tell what it wants measured."""
         kinds: dict[str, Probe] = {"inverse_gradient_norm": "gradient_norm", "fisher": "fisher"}
         return kinds.get(self.signal)
 
     def tasks_named(self) -> Sequence[str]:
-        """The main task."""
+        """Return the main task."""
         return [self.main]
 
     def summary(self, run: Run) -> str:
-        """What it follows."""
+        """Return what it follows."""
         return f"the tasks but {self.main} share a coefficient of {self.budget:g} by {self.signal.replace('_', ' ')}"
 
     def without_effect(self, run: Run) -> str:
-        """Where the second measurement comes after the end."""
+        """Return where the second measurement comes after the end."""
         once = self.probe is not None and self.every >= run.total_steps
         return f"measures once, before the first step, and then every {self.every:,} steps" if once else ""
 
@@ -122,7 +122,7 @@ class MT2STAdaptive(Schedule):
         self._counts[task] = self._counts.get(task, 0) + 1
 
     def weights(self, run: Run) -> dict[str, float]:
-        """The auxiliary tasks' coefficients by what was observed so far."""
+        """Return the auxiliary tasks' coefficients by what was observed so far."""
         tasks = [task for task in run.tasks if task != self.main]
         needed = 2 if self.signal == "variance" else 1
         if any(self._counts.get(task, 0) < needed for task in tasks):
@@ -136,7 +136,7 @@ class MT2STAdaptive(Schedule):
         return dict(zip(tasks, split(values, self.budget).tolist(), strict=True))
 
     def begin_window(self, step: int, run: Run) -> None:
-        """What was observed takes effect."""
+        """Return what was observed takes effect."""
         self._in_window = self.weights(run)
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
@@ -144,7 +144,7 @@ class MT2STAdaptive(Schedule):
         return np.zeros_like(steps)
 
     def effect(self, step: int, run: Run) -> Effect:
-        """The auxiliary tasks' coefficients of the window."""
+        """Return the auxiliary tasks' coefficients of the window."""
         effect = Effect.none(len(run.tasks))
         if not self._in_window:
             return effect
@@ -152,7 +152,7 @@ class MT2STAdaptive(Schedule):
         return effect.on_tasks(run.others(self.main), weights, self.freed_rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """The averages and the window's coefficients."""
+        """Return the averages and the window's coefficients."""
         return {
             "means": dict(self._means),
             "squares": dict(self._squares),

@@ -54,7 +54,7 @@ class MT2STDiminish(Schedule):
         self.freed_rows: FreedRows = freed_rows
 
     def tasks_named(self) -> Sequence[str]:
-        """The main task."""
+        """Return the main task."""
         return [self.main]
 
     def remaining(self, progress: float) -> float:
@@ -63,7 +63,7 @@ class MT2STDiminish(Schedule):
         return share if share >= self.floor else 0.0
 
     def summary(self, run: Run) -> str:
-        """What fades, and until when."""
+        """Return what fades, and until when."""
         what, falls = ("coefficients", "fall") if self.realise == "loss" else ("participation", "falls")
         text = f"the {what} of all tasks but {self.main} {falls}"
         if self.floor == 0 or (last := self.remaining(1.0)) > 0:

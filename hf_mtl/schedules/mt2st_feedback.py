@@ -70,11 +70,11 @@ class MT2STFeedback(Schedule):
         self._in_window = 1.0
 
     def tasks_named(self) -> Sequence[str]:
-        """The main task."""
+        """Return the main task."""
         return [self.main]
 
     def tasks_watched(self) -> Sequence[str]:
-        """The main task, unless its training loss is enough."""
+        """Return the main task, unless its training loss is enough."""
         return [self.main] if self.signal == "validation" else []
 
     @property
@@ -83,7 +83,7 @@ class MT2STFeedback(Schedule):
         return max(self.patience, self.warmup_checks) + 1
 
     def summary(self, run: Run) -> str:
-        """What it waits for."""
+        """Return what it waits for."""
         does = "leave" if self.action == "switch" else f"count {self.factor:g} times as much"
         return f"all tasks but {self.main} {does} when its {self.signal} loss stops falling"
 
@@ -115,7 +115,7 @@ class MT2STFeedback(Schedule):
         return True
 
     def begin_window(self, step: int, run: Run) -> None:
-        """What the checks decided takes effect."""
+        """Return what the checks decided takes effect."""
         if self._observed:  # only with `training`
             self.check(self._average / (1 - TRAINING_BETA**self._observed))
         self._in_window = self.multiplier
@@ -125,11 +125,11 @@ class MT2STFeedback(Schedule):
         return np.zeros_like(steps)
 
     def effect(self, step: int, run: Run) -> Effect:
-        """The multiplier, on every task but the main one."""
+        """Return the multiplier, on every task but the main one."""
         return Effect.none(len(run.tasks)).on_tasks(run.others(self.main), self._in_window, self.freed_rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best loss (null before the first check), and what follows from it."""
+        """Return the best loss (null before the first check), and what follows from it."""
         best = None if math.isinf(self.best) else self.best
         return {
             "best": best,

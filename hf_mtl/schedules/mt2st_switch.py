@@ -47,15 +47,15 @@ class MT2STSwitch(Schedule):
         self.freed_rows: FreedRows = freed_rows
 
     def tasks_named(self) -> Sequence[str]:
-        """The main task."""
+        """Return the main task."""
         return [self.main]
 
     def groups(self) -> Sequence[Group]:
-        """What it freezes after the switch."""
+        """Return what it freezes after the switch."""
         return () if self.freeze is None else (self.freeze,)
 
     def summary(self, run: Run) -> str:
-        """When, and what else changes there."""
+        """Tell when, and what else changes there."""
         text = f"{self.main} alone from step {step_of(self.at, run):,} on"
         if self.freeze is not None:
             frozen = f"{self.freeze} lowest layers" if isinstance(self.freeze, int) else self.freeze
@@ -63,7 +63,7 @@ class MT2STSwitch(Schedule):
         return text + (f", learning rates x {self.lr_scale:g}" if self.lr_scale != 1 else "")
 
     def without_effect(self, run: Run) -> str:
-        """Where the run ends before the switch."""
+        """Return where the run ends before the switch."""
         at = step_of(self.at, run)
         return f"never switches, that is at step {at:,}" if at >= run.total_steps else ""
 

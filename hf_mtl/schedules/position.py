@@ -12,7 +12,7 @@ At: TypeAlias = Annotated[float, Field(ge=0, le=1)] | Point
 
 
 def step_of(at: At, run: Run) -> int:
-    """The first step at or after a point of the run.
+    """Return the first step at or after a point of the run.
 
     Args:
         at: A fraction of the run, ``{step: n}`` or ``{epoch: n}``.

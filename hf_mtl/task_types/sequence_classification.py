@@ -109,7 +109,7 @@ class SequenceClassification(Task):
 
     @property
     def is_weighted(self) -> bool:
-        """Whether there are class weights."""
+        """Tell whether there are class weights."""
         return self.class_weights is not None
 
     def key_mistakes(self, name: str) -> Iterator[Mistake]:

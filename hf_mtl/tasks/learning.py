@@ -73,7 +73,7 @@ class LearningAnswers(ABC):
 
     @property
     def is_weighted(self) -> bool:
-        """Whether the recipe says what classes weigh in the loss."""
+        """Tell whether the recipe says what classes weigh in the loss."""
         return False
 
     @property

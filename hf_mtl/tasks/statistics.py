@@ -23,7 +23,7 @@ class TaskStatistics(nn.Module):
 
     @property
     def is_fitted(self) -> bool:
-        """Whether everything that the loss needs is here."""
+        """Tell whether everything that the loss needs is here."""
         return True
 
     def fit(self, **numbers: Numbers) -> None:

@@ -33,7 +33,7 @@ class Stateful(Protocol):
     """Whatever remembers: tensors, numbers, strings, and lists and dictionaries of them."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The state, as of now."""
+        """Return the state, as of now."""
 
     def load_state_dict(self, state: dict[str, Any]) -> object:
         """Continue from a state."""
@@ -115,23 +115,23 @@ def reading(path: Path, what: str) -> Iterator[None]:
 
 
 def checkpoints(output_dir: Path) -> list[Path]:
-    """The checkpoint folders of a run, newest first, whole or not."""
+    """Return the checkpoint folders of a run, newest first, whole or not."""
     found = [path for path in output_dir.glob("checkpoint-*") if is_checkpoint(path.name) and path.is_dir()]
     return sorted(found, key=step_of, reverse=True)
 
 
 def is_checkpoint(name: str) -> bool:
-    """Whether a checkpoint could have this name; ``checkpoint-2-best`` is somebody else's."""
+    """Tell whether a checkpoint could have this name; ``checkpoint-2-best`` is somebody else's."""
     return _FOLDER.fullmatch(name) is not None
 
 
 def step_of(folder: Path) -> int:
-    """The step of a checkpoint."""
+    """Return the step of a checkpoint."""
     return int(folder.name.split("-")[1])
 
 
 def newest_whole(output_dir: Path) -> Path | None:
-    """The newest checkpoint that passes `verify`; warns about every newer one that does not."""
+    """Return the newest checkpoint that passes `verify`; warns about every newer one that does not."""
     for folder in checkpoints(output_dir):
         try:
             verify(folder)

@@ -96,7 +96,7 @@ class Interruption:
         self.agreed = votes > 0
 
     def stopped(self, place: str) -> Stopped:
-        """What ends the run: a process that was only told by the others ends as if it had been terminated."""
+        """Return what ends the run: a process that was only told by the others ends as if it had been terminated."""
         received = self.received or signal.SIGTERM
         kind = Interrupted if received == signal.SIGINT else Terminated
         return kind(f"Stopped by {received.name} {place}. {self.go_on}".strip())
@@ -145,7 +145,7 @@ def ending_at_once() -> Iterator[None]:
 
 
 def can_take_signals() -> bool:
-    """Whether this thread can; says that ``enable_jit_checkpoint`` does nothing if it cannot."""
+    """Tell whether this thread can; says that ``enable_jit_checkpoint`` does nothing if it cannot."""
     if not _in_main_thread():
         logger.warning_once(
             "enable_jit_checkpoint does nothing here: only the main thread of a program gets signals."

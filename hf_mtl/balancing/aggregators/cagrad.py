@@ -33,7 +33,7 @@ class ConflictAverse(GramianAggregator):
         self.rescale = rescale
 
     def corrected(self, gramian: Array, trust: float) -> Array:
-        """The weights by `conflict_averse_weights`, rescaled where the mean was corrected, [m]."""
+        """Return the weights by `conflict_averse_weights`, rescaled where the mean was corrected, [m]."""
         weights = conflict_averse_weights(gramian, self.c, trust)
         if weights is None:
             return np.full(len(gramian), 1.0 / len(gramian))
@@ -118,7 +118,7 @@ def _inner_minimum(columns: Array, direction: Array, radius: float) -> Array | N
 
 
 def _steepest(columns: Array, mean: Array) -> Array:
-    """The limit of a vanishing second term: the least-projecting row, or the least norm among several."""
+    """Return the limit of a vanishing second term: the least-projecting row, or the least norm among several."""
     projections = mean @ columns
     chosen = projections <= projections.min() + 1e-9 * np.abs(projections).max()
     x = np.zeros(len(projections))

@@ -79,11 +79,11 @@ class COST(Teleporting):
         self.base.observe(**facts)
 
     def weights(self) -> Tensor | None:
-        """The base's weights."""
+        """Return the base's weights."""
         return self.base.weights()
 
     def conflict(self, gramian: Tensor) -> Conflict:
-        """Whether the rows conflict, from G [T, T].
+        """Tell whether the rows conflict, from G [T, T].
 
         Raises:
             NonFiniteRows: If a row is not finite.
@@ -100,7 +100,7 @@ class COST(Teleporting):
         return Conflict(torch.from_numpy(cosines), torch.from_numpy(weights), triggered)
 
     def due(self, epoch: int) -> bool:
-        """Whether to search now: the last step conflicted, in an epoch that counts and had no search yet.
+        """Tell whether to search now: the last step conflicted, in an epoch that counts and had no search yet.
 
         Answering yes uses the epoch up.
         """
@@ -118,13 +118,13 @@ class COST(Teleporting):
         coefficients: Tensor | None = None,
         **draws: Any,
     ) -> Tensor:
-        """The base's direction; notes the conflict for `due`."""
+        """Return the base's direction; notes the conflict for `due`."""
         self.check_shape(jacobian)
         self.last = self.conflict(gramian(jacobian))
         return self.base(jacobian, losses, present, coefficients, **draws)
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch searched last, and the base's state under ``base.``."""
+        """Return the epoch searched last, and the base's state under ``base.``."""
         base = {f"base.{name}": value for name, value in self.base.state_dict().items()}
         return {**super().state_dict(), **base}
 

@@ -107,7 +107,7 @@ class DBMTL(GradientAggregator):
     def _weights_from_gramian(
         self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None, **draws: Any
     ) -> Tensor:
-        """The weights of the rows without averages, [T]; see `GramianAggregator.weights_from_gramian`."""
+        """Return the weights of the rows without averages, [T]; see `GramianAggregator.weights_from_gramian`."""
         self.check_gramian(gramian)
         norms = as_array(torch.diagonal(gramian)).clip(0.0) ** 0.5
         active, active_losses = self._active(norms, present, losses)
@@ -120,7 +120,7 @@ class DBMTL(GradientAggregator):
         return self._last_weights.to(gramian.device, result_dtype(gramian.dtype))
 
     def _lengths(self, norms: Array, present: Tensor | None) -> Array:
-        """What brings rows of these norms [m] to the length of the longest."""
+        """Return what brings rows of these norms [m] to the length of the longest."""
         if len(norms) < 2:
             return np.ones(len(norms))
         lengths = np.divide(norms.max(), guarded(norms), out=np.zeros_like(norms), where=norms > 0)

@@ -40,5 +40,5 @@ class FairGrad(GramianAggregator):
         self.degree = (1 - alpha) / (1 + alpha)
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
-        """The root of G w = w^(-1/alpha)."""
+        """Return the root of G w = w^(-1/alpha)."""
         return alpha_fair_weights(gramian, self.alpha)

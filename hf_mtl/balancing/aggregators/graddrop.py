@@ -66,7 +66,7 @@ class GradDrop(GradientAggregator):
         uniforms: Tensor | None = None,
         **draws: Any,
     ) -> Tensor:
-        """The kept entries' sum; see `GradientAggregator`."""
+        """Return the kept entries' sum; see `GradientAggregator`."""
         self.check_shape(jacobian)
         if uniforms is not None and uniforms.shape != jacobian.shape[1:]:
             raise ValueError(f"uniforms is {list(uniforms.shape)}; needs one number for each parameter")

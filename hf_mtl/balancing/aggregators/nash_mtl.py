@@ -48,7 +48,7 @@ class NashMTL(GramianAggregator):
         self.age = 0
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
-        """The bargaining solution, or the one carried."""
+        """Return the bargaining solution, or the one carried."""
         carried = self.carried.numpy()
         if self.age % self.every == 0 or not carried[active].all():
             carried = np.zeros(self.num_tasks)  # a weight from an older solve belongs to other rows

@@ -48,7 +48,7 @@ class NGDiff(GramianAggregator):
         self.signs = np.array(given, dtype=np.float64)
 
     def single(self, task: int) -> float:
-        """The task's sign."""
+        """Return the task's sign."""
         return float(self.signs[task])
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:

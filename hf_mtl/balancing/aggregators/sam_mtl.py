@@ -80,7 +80,7 @@ class SAMMTL(LookAhead):
             self._perturbed = facts["jacobian"]
 
     def weights(self) -> Tensor | None:
-        """The weights that the base gave the losses' rows, those of the first part."""
+        """Return the weights that the base gave the losses' rows, those of the first part."""
         return self.parts["loss"].weights()
 
     def __call__(
@@ -104,7 +104,7 @@ class SAMMTL(LookAhead):
         return direction + self.parts["flat"](flat_rows(jacobian, perturbed), losses, present, coefficients, **draws)
 
     def state_dict(self) -> dict[str, Any]:
-        """The parts' states, under ``loss.`` and ``flat.``."""
+        """Return the parts' states, under ``loss.`` and ``flat.``."""
         return {
             f"{part}.{name}": value for part, base in self.parts.items() for name, value in base.state_dict().items()
         }

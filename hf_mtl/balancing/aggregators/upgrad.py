@@ -38,7 +38,7 @@ class UPGrad(GramianAggregator):
         self.rho = rho
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
-        """The sum over rows of their projections' weights."""
+        """Return the sum over rows of their projections' weights."""
         m = len(gramian)
         values, vectors = np.linalg.eigh(gramian / np.trace(gramian))
         factor = np.sqrt(np.maximum(values, 0.0) + self.rho)[:, None] * vectors.T

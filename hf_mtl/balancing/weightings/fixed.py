@@ -34,5 +34,5 @@ class Fixed(LossWeighting):
         self.register_buffer("values", values, persistent=False)
 
     def coefficients(self) -> Tensor:
-        """The given weights, [T]."""
+        """Return the given weights, [T]."""
         return self.values

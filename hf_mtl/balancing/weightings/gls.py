@@ -32,5 +32,5 @@ class GLS(NonAdditive):
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
 
     def combine(self, losses: Tensor, tasks: Tensor) -> Tensor:
-        """The geometric mean, [m] -> []."""
+        """Return the geometric mean, [m] -> []."""
         return torch.log(torch.where(losses > FLOOR, losses, FLOOR)).mean().exp()

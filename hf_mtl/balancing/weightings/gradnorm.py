@@ -76,7 +76,7 @@ class GradNorm(LossWeighting):
         return self.w
 
     def needs_now(self) -> frozenset[Need]:
-        """The norms, once a task has its L(0)."""
+        """Return the norms, once a task has its L(0)."""
         return self.needs if bool(self._ready().any()) else frozenset()
 
     def record(self, losses: Tensor, seen: Tensor) -> None:
@@ -101,7 +101,7 @@ class GradNorm(LossWeighting):
             self._learn(seen & self._ready())
 
     def targets(self, w: Tensor) -> Tensor:
-        """What the norms of the weighted gradients should be, by the last norms and losses; constants [T].
+        """Return what the norms of the weighted gradients should be, by the last norms and losses; constants [T].
 
         Args:
             w: Weights [T].

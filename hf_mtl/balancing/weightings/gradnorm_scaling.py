@@ -64,7 +64,7 @@ class GradNormScaling(CountsSteps):
         self.late = False
 
     def needs_now(self) -> frozenset[Need]:
-        """The norms, in the first step and every so many after it, until they come."""
+        """Return the norms, in the first step and every so many after it, until they come."""
         return self.needs if self.late or self.steps % self.every == 0 else frozenset()
 
     def record(self, losses: Tensor, seen: Tensor) -> None:
@@ -73,7 +73,7 @@ class GradNormScaling(CountsSteps):
         super().record(losses, seen)
 
     def get_extra_state(self) -> Tensor:
-        """The count, and whether a measurement is late, int64 [2]."""
+        """Return the count, and whether a measurement is late, int64 [2]."""
         return torch.tensor([self.steps, int(self.late)])
 
     def set_extra_state(self, state: Tensor) -> None:

@@ -44,7 +44,7 @@ class IMTLL(LossWeighting):
         return -self.s
 
     def resting(self) -> Tensor:
-        """Where s is at -clip or clip."""
+        """Return where s is at -clip or clip."""
         return self.s.detach().abs() >= self.clip
 
     @torch.no_grad()

@@ -65,7 +65,7 @@ class RLW(CountsSteps):
         exposure: Tensor | None = None,
         normals: Any = None,
     ) -> Tensor:
-        """The scalar to minimise, see `LossWeighting.forward`; closes the step, so the next draw is another.
+        """Compute the scalar to minimise, see `LossWeighting.forward`; closes the step, so the next draw is another.
 
         Args:
             losses: Task losses [T].
@@ -77,7 +77,7 @@ class RLW(CountsSteps):
         return super().forward(losses, present, exposure)
 
     def coefficients(self) -> Tensor:
-        """This step's draw, [T]; the same until the step is closed."""
+        """Return this step's draw, [T]; the same until the step is closed."""
         generator = np.random.default_rng([self.seed, self.steps])
         if self.distribution == "dirichlet":
             return torch.from_numpy(generator.dirichlet(np.ones(self.num_tasks)))

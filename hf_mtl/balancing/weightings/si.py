@@ -34,5 +34,5 @@ class SI(LastLosses):
         return torch.where(losses > FLOOR, 1.0 / losses.clamp(min=FLOOR), 0.0)
 
     def data_terms(self, losses: Tensor, coefficients: Tensor) -> Tensor:
-        """The logarithms, [T]."""
+        """Return the logarithms, [T]."""
         return torch.log(torch.where(losses > FLOOR, losses, FLOOR))

@@ -52,11 +52,11 @@ class SLAW(LossWeighting):
         self.register_buffer("count", torch.zeros(num_tasks, dtype=torch.int64))
 
     def coefficients(self) -> Tensor:
-        """The weights by what was seen so far, [T]."""
+        """Return the weights by what was seen so far, [T]."""
         return self._weights_of(self.mean, self.square, self.count)
 
     def coefficients_at(self, losses: Tensor, present: Tensor) -> Tensor:
-        """The weights with this step's losses seen too, [T]."""
+        """Return the weights with this step's losses seen too, [T]."""
         return self._weights_of(*self._with(losses, present & torch.isfinite(losses)))
 
     def record(self, losses: Tensor, seen: Tensor) -> None:

@@ -78,7 +78,7 @@ class STCH(NonAdditive, CountsEpochs):
                 self._last_weights = None
 
     def combine(self, losses: Tensor, tasks: Tensor) -> Tensor:
-        """The smooth maximum, or the warm-up's sum of logarithms, [m] -> []."""
+        """Return the smooth maximum, or the warm-up's sum of logarithms, [m] -> []."""
         if self.variant == "plain":
             distances = self.preference[tasks] * (losses - self.ideal[tasks])
             return self.mu * torch.logsumexp(distances / self.mu, dim=0)
@@ -104,7 +104,7 @@ class STCH(NonAdditive, CountsEpochs):
             self._say_unknown_epoch("its warm-up does not end: observe(steps_per_epoch=)")
 
     def warm_up(self) -> int | None:
-        """The epochs of the warm-up and the one of N; none for ``plain``."""
+        """Return the epochs of the warm-up and the one of N; none for ``plain``."""
         if self.variant == "plain":
             return 0
         return None if self.epoch is None else (self.warmup_epochs + 1) * self.epoch

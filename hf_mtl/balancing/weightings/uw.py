@@ -70,7 +70,7 @@ class UW(LossWeighting):
         return 0.5 * self.s
 
     def resting(self) -> Tensor:
-        """Where s is at -clip or clip."""
+        """Return where s is at -clip or clip."""
         return self.s.detach().abs() >= self.clip
 
     @torch.no_grad()

@@ -37,5 +37,5 @@ class UWSO(LastLosses):
         self.temperature = temperature
 
     def from_losses(self, losses: Tensor) -> Tensor:
-        """The softmax, [T]."""
+        """Return the softmax, [T]."""
         return torch.softmax(1.0 / losses.clamp(min=FLOOR) / self.temperature, dim=0)

@@ -27,7 +27,7 @@ class Learner(ABC):
 
     @property
     def follows_metrics(self) -> bool:
-        """Whether it can do nothing without a validation metric of every task."""
+        """Tell whether it can do nothing without a validation metric of every task."""
         return False
 
     @property

@@ -37,7 +37,7 @@ class Ascent:
 
 
 def ascent(log_counts: Values, log_tau: Values, signal: Values, prior: Values, penalty: float) -> Ascent:
-    """The objective of per-task temperatures, p_t proportional to n_t^(1 / tau_t), and its exact gradient.
+    """Return the objective of per-task temperatures, p_t proportional to n_t^(1 / tau_t), and its exact gradient.
 
     With u_t = log n_t / tau_t and r_t = a_t - lambda log(p_t / p0_t): dA / d log tau_t = -u_t p_t (r_t - sum p r).
     The mean of r is the baseline: a constant added to all signals changes nothing.
@@ -109,7 +109,7 @@ class LearnedTemperature(Learner):
 
     @property
     def follows_metrics(self) -> bool:
-        """Whether it follows validation metrics."""
+        """Tell whether it follows validation metrics."""
         return self.objective == "worst"
 
     @property
@@ -160,7 +160,7 @@ class LearnedTemperature(Learner):
 
     @property
     def ready(self) -> bool:
-        """Whether every task has a reference."""
+        """Tell whether every task has a reference."""
         if self.objective == "worst":
             return not bool(np.isnan(self.first_metric).any())
         return bool((self.count >= self._reference_values).all())
@@ -183,7 +183,7 @@ class LearnedTemperature(Learner):
             self.moved_at = step
 
     def state_dict(self) -> dict[str, Any]:
-        """The temperatures and all averages."""
+        """Return the temperatures and all averages."""
         arrays = {key: torch.from_numpy(getattr(self, key).copy()) for key in _ARRAYS}
         return {**arrays, "moved_at": self.moved_at, "from_validation": self.from_validation}
 

@@ -70,7 +70,7 @@ def generate(name: str, seed: int = 0) -> dict[str, datasets.Dataset]:
 
 
 def generate_rows(name: str, seed: int = 0) -> dict[str, list[Row]]:
-    """The rows behind `generate`, with what decides each and what it would say without noise.
+    """Return the rows behind `generate`, with what decides each and what it would say without noise.
 
     Raises:
         DataError: If there is no such task.

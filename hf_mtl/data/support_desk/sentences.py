@@ -29,7 +29,7 @@ def pick(rng: Random, items: Sequence[Item]) -> Item:
 
 
 def draw_kind(rng: Random) -> Kind:
-    """What decides the next row."""
+    """Return what decides the next row."""
     draw = rng.random()
     if draw < ORDER_SHARE:
         return "order"
@@ -37,7 +37,7 @@ def draw_kind(rng: Random) -> Kind:
 
 
 def topic_sentence(rng: Random, kind: Kind) -> Sentence:
-    """What the message is about: the topic that is named, or the one that is not ruled out."""
+    """Return what the message is about: the topic that is named, or the one that is not ruled out."""
     meant, other = _two(rng, sorted(TOPICS))
     a, b = pick(rng, TOPICS[meant]), pick(rng, TOPICS[other])
     if kind == "negation":
@@ -47,7 +47,7 @@ def topic_sentence(rng: Random, kind: Kind) -> Sentence:
 
 
 def sentiment_sentence(rng: Random, kind: Kind) -> Sentence:
-    """How the customer found the service; ruling out praise is blame and the reverse."""
+    """Tell how the customer found the service; ruling out praise is blame and the reverse."""
     if kind == "negation":
         denied, meant = pick(rng, [("negative", "positive"), ("positive", "negative")])
         return Sentence(_frame(rng, SENTIMENT_FRAMES.negations, pick(rng, SENTIMENTS[denied])), meant)
@@ -57,7 +57,7 @@ def sentiment_sentence(rng: Random, kind: Kind) -> Sentence:
 
 
 def urgency_sentence(rng: Random, kind: Kind) -> Sentence:
-    """When the customer wants it, from 0 (some day) to 1 (right now)."""
+    """Tell when the customer wants it, from 0 (some day) to 1 (right now)."""
     a, b = _two(rng, list(URGENCIES))
     if kind == "negation":
         meant = RULED_OUT_SOON if URGENCIES[a] > 0.5 else RULED_OUT_LATE

@@ -19,5 +19,5 @@ class Accuracy(ClassificationMetric):
     key = "accuracy"
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
-        """The metric of class ids [n] and [n]."""
+        """Return the metric of class ids [n] and [n]."""
         return accuracy_score(references, predictions)

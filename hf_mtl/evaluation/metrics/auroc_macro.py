@@ -32,15 +32,15 @@ class AurocMacro(ProbabilityMetric):
     key = "auroc_macro"
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
-        """The metric of probabilities [n, C] and class ids [n]."""
+        """Return the metric of probabilities [n, C] and class ids [n]."""
         return self._mean(predictions.T, references)
 
     def of_logits(self, logits: np.ndarray, references: np.ndarray) -> float:
-        """The metric of the logits' probabilities [n, C] and class ids [n]."""
+        """Return the metric of the logits' probabilities [n, C] and class ids [n]."""
         return self._mean(class_probabilities(logits), references)
 
     def _mean(self, columns: Iterable[np.ndarray], references: np.ndarray) -> float:
-        """The mean over the classes, given the probabilities of one after the other, [n] each."""
+        """Return the mean over the classes, given the probabilities of one after the other, [n] each."""
         values = [
             roc_auc_score(references == index, column)
             for index, column in enumerate(columns)

@@ -66,7 +66,7 @@ class ClassificationMetric(LocalMetric):
 
     @abstractmethod
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
-        """The metric of class ids [n] and [n]."""
+        """Return the metric of class ids [n] and [n]."""
 
 
 class ProbabilityMetric(ClassificationMetric):
@@ -84,7 +84,7 @@ class ProbabilityMetric(ClassificationMetric):
 
     @abstractmethod
     def of_logits(self, logits: np.ndarray, references: np.ndarray) -> float:
-        """The metric of the logits' probabilities, [n, C], without having all of them at once."""
+        """Return the metric of the logits' probabilities, [n, C], without having all of them at once."""
 
 
 class RegressionMetric(LocalMetric):
@@ -120,7 +120,7 @@ class RegressionMetric(LocalMetric):
 
     @abstractmethod
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
-        """The metric of one target, [n] and [n]."""
+        """Return the metric of one target, [n] and [n]."""
 
 
 def per_target(key: str, values: Sequence[float], names: Sequence[str] | None = None) -> dict[str, float]:

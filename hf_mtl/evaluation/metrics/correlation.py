@@ -22,7 +22,7 @@ class Pearson(RegressionMetric):
     greater_is_better = True
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
-        """The metric of one target, [n] and [n]."""
+        """Return the metric of one target, [n] and [n]."""
         if _constant(predictions) or _constant(references):
             return 0.0
         return stats.pearsonr(predictions, references).statistic
@@ -44,7 +44,7 @@ class Spearman(RegressionMetric):
     greater_is_better = True
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
-        """The metric of one target, [n] and [n]."""
+        """Return the metric of one target, [n] and [n]."""
         if _constant(predictions) or _constant(references):
             return 0.0
         return stats.spearmanr(predictions, references).statistic

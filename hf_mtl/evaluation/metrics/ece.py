@@ -40,9 +40,9 @@ class ECE(ProbabilityMetric):
         self.bins = bins
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
-        """The metric of probabilities [n, C] and class ids [n]."""
+        """Return the metric of probabilities [n, C] and class ids [n]."""
         return probability_bins(predictions, references, self.bins).error
 
     def of_logits(self, logits: np.ndarray, references: np.ndarray) -> float:
-        """The metric of the logits' probabilities [n, C] and class ids [n]."""
+        """Return the metric of the logits' probabilities [n, C] and class ids [n]."""
         return softmax_bins(logits, references, self.bins).error

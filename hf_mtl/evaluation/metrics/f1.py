@@ -39,7 +39,7 @@ class F1(ClassificationMetric):
             raise ValueError(f"labels must be class ids from 0 to {num_classes - 1}, found {self.labels}")
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
-        """The metric of class ids [n] and [n]."""
+        """Return the metric of class ids [n] and [n]."""
         return f1_score(references, predictions, labels=self.labels, average="macro", zero_division=0)
 
 
@@ -56,7 +56,7 @@ class F1Macro(ClassificationMetric):
     key = "f1_macro"
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
-        """The metric of class ids [n] and [n]."""
+        """Return the metric of class ids [n] and [n]."""
         return f1_score(references, predictions, labels=range(self.num_classes), average="macro", zero_division=0)
 
 
@@ -73,5 +73,5 @@ class F1Micro(ClassificationMetric):
     key = "f1_micro"
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
-        """The metric of class ids [n] and [n]."""
+        """Return the metric of class ids [n] and [n]."""
         return f1_score(references, predictions, labels=range(self.num_classes), average="micro", zero_division=0)

@@ -20,5 +20,5 @@ class MAE(RegressionMetric):
     greater_is_better = False
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
-        """The metric of one target, [n] and [n]."""
+        """Return the metric of one target, [n] and [n]."""
         return mean_absolute_error(references, predictions)

@@ -22,7 +22,7 @@ class Matthews(ClassificationMetric):
     key = "matthews"
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
-        """The metric of class ids [n] and [n]."""
+        """Return the metric of class ids [n] and [n]."""
         if len(set(predictions)) == 1 or len(set(references)) == 1:
             return 0.0
         return matthews_corrcoef(references, predictions)

@@ -24,5 +24,5 @@ class R2(RegressionMetric):
     greater_is_better = True
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
-        """The metric of one target, [n] and [n]."""
+        """Return the metric of one target, [n] and [n]."""
         return r2_score(references, predictions) if len(references) > 1 else math.nan

@@ -19,5 +19,5 @@ class RecallMacro(ClassificationMetric):
     key = "recall_macro"
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
-        """The metric of class ids [n] and [n]."""
+        """Return the metric of class ids [n] and [n]."""
         return recall_score(references, predictions, labels=range(self.num_classes), average="macro", zero_division=0)

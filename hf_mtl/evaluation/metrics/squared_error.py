@@ -22,7 +22,7 @@ class MSE(RegressionMetric):
     greater_is_better = False
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
-        """The metric of one target, [n] and [n]."""
+        """Return the metric of one target, [n] and [n]."""
         return mean_squared_error(references, predictions)
 
 
@@ -42,7 +42,7 @@ class RMSE(RegressionMetric):
     greater_is_better = False
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
-        """The metric of one target, [n] and [n]."""
+        """Return the metric of one target, [n] and [n]."""
         return root_mean_squared_error(references, predictions)
 
 
@@ -73,5 +73,5 @@ class MSEZ(RegressionMetric):
             raise ValueError(f"standard deviations must be positive, found {self.target_std.tolist()}")
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
-        """The metric of one target, [n] and [n]."""
+        """Return the metric of one target, [n] and [n]."""
         return mean_squared_error(references, predictions) / self.target_std[target] ** 2

@@ -45,7 +45,7 @@ class TokenStates:
     mask: Tensor
 
     def __getitem__(self, rows: slice | Tensor) -> "TokenStates":
-        """Some of the rows."""
+        """Return some of the rows."""
         return TokenStates(self.states[rows], self.mask[rows])
 
 
@@ -107,22 +107,24 @@ class Head(KeepsFloat32, ABC):
 
     @classmethod
     def source(cls, config: PreTrainedConfig) -> FeatureSource:
-        """Which features the head reads: pooled hidden states, the output of the backbone's pooler, or all states."""
+        """Tell which features the head reads: pooled hidden states, the output of the backbone's pooler, or all
+        states.
+        """
         return "pooled"
 
     @classmethod
     def forced_pooling(cls, config: PreTrainedConfig) -> str | None:
-        """The pooling that the head needs, or None where any will do."""
+        """Return the pooling that the head needs, or None where any will do."""
         return None
 
     @classmethod
     def unsupported(cls, config: PreTrainedConfig) -> str | None:
-        """Why the head cannot sit on this backbone, or None where it can."""
+        """Tell why the head cannot sit on this backbone, or None where it can."""
         return None
 
     @classmethod
     def shared(cls, features: int, config: PreTrainedConfig, options: Mapping[str, Any]) -> nn.Module | None:
-        """A module that all tasks with this head and the same options share; None: they share nothing.
+        """Return a module that all tasks with this head and the same options share; None: they share nothing.
 
         Args:
             features: Width H of the features.
@@ -164,11 +166,13 @@ class Head(KeepsFloat32, ABC):
         return []
 
     def step_sums(self) -> Tensor | None:
-        """Sums over the step's rows on this process that `end_step` needs of all processes; None: it needs none."""
+        """Return sums over the step's rows on this process that `end_step` needs of all processes; None: it needs
+        none.
+        """
         return None
 
     def end_step(self, sums: Tensor | None) -> None:
-        """What happens after every optimizer step, such as clipping a parameter to its range.
+        """Do what follows every optimizer step, such as clipping a parameter to its range.
 
         Args:
             sums: What `step_sums` returned, added up over the processes.
@@ -197,7 +201,7 @@ register = HEADS.register
 
 
 def head_dropout(dropout: float | None, config: PreTrainedConfig) -> float:
-    """The head's dropout probability: as given, else the backbone's own, else 0.1."""
+    """Return the head's dropout probability: as given, else the backbone's own, else 0.1."""
     if dropout is not None:
         return dropout
     for name in _BACKBONE_DROPOUTS:

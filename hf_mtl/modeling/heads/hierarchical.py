@@ -94,7 +94,7 @@ class HierarchicalHead(Head):
 
     @classmethod
     def shared(cls, features: int, config: PreTrainedConfig, options: Mapping[str, Any]) -> SharedRepresentation:
-        """The network f."""
+        """Return the network f."""
         return SharedRepresentation(features, options["dim"])
 
     def attach(self, shared: nn.Module | None, peers: Mapping[str, Head], task: str) -> None:
@@ -128,7 +128,7 @@ class HierarchicalHead(Head):
         return {"noise_variance": bounded(self.log_noise_variance.detach()).exp().mean()}
 
     def reset(self) -> None:
-        """The noise's variance is 1 at first."""
+        """Set the noise's variance to 1 at first."""
         init.zeros_(self.log_noise_variance)
 
     def _latent(self, features: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ class MTVIBHead(Head):
 
     @classmethod
     def shared(cls, features: int, config: PreTrainedConfig, options: Mapping[str, Any]) -> Bottleneck:
-        """The bottleneck."""
+        """Return the bottleneck."""
         return Bottleneck(features, options["dim"])
 
     def attach(self, shared: nn.Module | None, peers: Mapping[str, Head], task: str) -> None:

@@ -31,7 +31,7 @@ _READS_POOLER = {
 
 
 def has_native_head(config: PreTrainedConfig) -> bool:
-    """Whether the head of a family is known to be separable from its encoder."""
+    """Tell whether the head of a family is known to be separable from its encoder."""
     return config.model_type in _READS_POOLER
 
 
@@ -62,12 +62,12 @@ class NativeHead(Head):
 
     @classmethod
     def forced_pooling(cls, config: PreTrainedConfig) -> str | None:
-        """The pooling of the architecture: the first token, or what ModernBERT's config says."""
+        """Return the pooling of the architecture: the first token, or what ModernBERT's config says."""
         return str(getattr(config, "classifier_pooling", "cls"))
 
     @classmethod
     def unsupported(cls, config: PreTrainedConfig) -> str | None:
-        """Whether the family is one whose head is known to be separable."""
+        """Tell whether the family is one whose head is known to be separable."""
         if has_native_head(config):
             return None
         return f"'{config.model_type}' has no native head in hf_mtl; {', '.join(sorted(_READS_POOLER))} have one"

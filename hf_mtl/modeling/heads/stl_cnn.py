@@ -58,7 +58,7 @@ class STLCNNHead(Head):
 
     @classmethod
     def source(cls, config: PreTrainedConfig) -> FeatureSource:
-        """The token states."""
+        """Return the token states."""
         return "tokens"
 
     def forward(self, features: TokenStates) -> Tensor:
@@ -72,7 +72,7 @@ class STLCNNHead(Head):
 
 
 def _maximum(values: Tensor, padding: Tensor) -> Tensor:
-    """Filters at the windows from each position on [n, filters, >= L] to their largest values [n, filters]."""
+    """Reduce filters at the windows from each position on [n, filters, >= L] to their largest values [n, filters]."""
     begun = values[..., : padding.shape[-1]].relu()
     # Zero is the least that ReLU gives: windows that begin at padding have no part in the maximum.
     return begun.masked_fill(padding, 0).amax(dim=-1)

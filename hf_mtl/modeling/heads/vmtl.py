@@ -156,11 +156,11 @@ class VMTLHead(Head):
         return linear_variance(variance, self.weight_mean) + linear_variance(mean**2 + variance, of_weights.sqrt())
 
     def auxiliary_parameters(self) -> list[nn.Parameter]:
-        """The mixing logits: only the priors move them, and weight decay would pull them to equal shares."""
+        """Return the mixing logits: only the priors move them, and weight decay would pull them to equal shares."""
         return [logits for logits in (self.latent_logits, self.weight_logits) if logits is not None]
 
     def step_sums(self) -> Tensor:
-        """What the latents' running moments need."""
+        """Return what the latents' running moments need."""
         return self.latent_moments.step_sums()
 
     def end_step(self, sums: Tensor | None) -> None:
@@ -194,7 +194,7 @@ class VMTLHead(Head):
         return first + (last - first) * ((self.steps - self.warmup_steps) / self.anneal_steps).clamp(0.0, 1.0)
 
     def _priors(self, noise: Noise) -> tuple[Gaussian, Gaussian]:
-        """The priors of latents and weights in this step; decided on the device, without waiting for it."""
+        """Return the priors of latents and weights in this step; decided on the device, without waiting for it."""
         if self.latent_logits is None or self.weight_logits is None:
             zeros = torch.zeros(self.mean.out_features, device=self.steps.device)
             return Gaussian(zeros, zeros), Gaussian(zeros, zeros)
@@ -206,7 +206,7 @@ class VMTLHead(Head):
         )
 
     def _mixed(self, logits: Tensor, moments: list[tuple[Tensor, Tensor]], noise: Noise, which: str) -> Gaussian:
-        """The moments of a weighted sum of the other tasks' Gaussians that have been seen, or N(0, I)."""
+        """Return the moments of a weighted sum of the other tasks' Gaussians that have been seen, or N(0, I)."""
         seen = torch.stack([head.latent_moments.seen for head in self._others])
         logits = logits.float().masked_fill(seen.any() & ~seen, -math.inf)
         uniform = noise.step_uniform(len(logits), f"vmtl {which} prior {self._task}")

@@ -14,7 +14,7 @@ Made = TypeVar("Made", bound=Callable[..., None])
 
 
 def missing(folder: Path) -> list[Path]:
-    """The folder and those around it that are not there, the innermost first."""
+    """Return the folder and those around it that are not there, the innermost first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 

@@ -137,7 +137,7 @@ class KernelLock:
         return in_use(self._path, read_holders(text), f"If that machine is down, remove {self._path}.")
 
     def _is_there(self) -> bool:
-        """Whether the locked file is still the one at its path."""
+        """Tell whether the locked file is still the one at its path."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), os.stat(self._path))
         except FileNotFoundError:

@@ -32,7 +32,7 @@ class Holder:
 
     @classmethod
     def here(cls) -> "Holder":
-        """This process."""
+        """Return this process."""
         return cls(socket.gethostname(), os.getpid(), datetime.now().astimezone().isoformat())
 
     def line(self) -> bytes:
@@ -41,7 +41,7 @@ class Holder:
 
     @property
     def is_dead(self) -> bool:
-        """Whether it is known to be dead; nothing is known of other machines."""
+        """Tell whether it is known to be dead; nothing is known of other machines."""
         return self.host == socket.gethostname() and not psutil.pid_exists(self.pid)
 
     def __str__(self) -> str:

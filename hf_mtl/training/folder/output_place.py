@@ -50,7 +50,7 @@ def refuse_copy(recipe: Recipe, folder: RunFolder) -> None:
 
 
 def _other_runs(folder: RunFolder, place: Path) -> Iterator[Mistake]:
-    """A run that is there already may stay where it is."""
+    """Let a run that is there already stay where it is."""
     if folder.exists:
         return
     around = next((path for path in place.parents if RunRecord(path).begun), None)
@@ -63,7 +63,7 @@ def _other_runs(folder: RunFolder, place: Path) -> Iterator[Mistake]:
 
 
 def _inputs(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """What a recipe reads from this machine: key, and path or pattern."""
+    """Yield what a recipe reads from this machine: key, and path or pattern."""
     for name in ("backbone", "tokenizer"):
         found = getattr(recipe.model, name)
         if isinstance(found, str):
@@ -91,7 +91,7 @@ def _files(source: DatasetSource) -> Iterator[str]:
 
 
 def _written_over(read: str, place: Path) -> str:
-    """How a run at a place would write into what it reads; empty if it would not."""
+    """Tell how a run at a place would write into what it reads; empty if it would not."""
     try:
         path = Path(resolve_backbone(read)).expanduser()
     except ModelError:  # said where it is loaded

@@ -13,7 +13,7 @@ from hf_mtl.training.folder.run_record import RunRecord
 
 
 def own_files(folder: Path) -> frozenset[str]:
-    """The files of a checkpoint that hf_mtl wrote, by relative path; none of a folder that it did not write.
+    """Return the files of a checkpoint that hf_mtl wrote, by relative path; none of a folder that it did not write.
 
     The record of the run says so; where there is none, as in a Trainer's folder, the checkpoint's own manifest.
     """
@@ -32,7 +32,7 @@ def _listed(folder: Path) -> Collection[str]:
 
 
 def strangers(folder: Path) -> list[Path]:
-    """What lies where a checkpoint would be and was not written by hf_mtl: files in it, or all of it."""
+    """Return what lies where a checkpoint would be and was not written by hf_mtl: files in it, or all of it."""
     if not folder.is_dir() or folder.is_symlink():
         return [folder] if os.path.lexists(folder) else []
     own, found = own_files(folder), list(_files(folder))

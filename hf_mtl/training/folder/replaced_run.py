@@ -29,7 +29,7 @@ class ReplacedRun:
 
     @property
     def place(self) -> Path | None:
-        """Where the run that was replaced last is kept; None: there is none."""
+        """Tell where the run that was replaced last is kept; None: there is none."""
         return max(self._places(), key=lambda path: int(path.name), default=None)
 
     def _places(self) -> list[Path]:
@@ -93,7 +93,7 @@ class ReplacedRun:
 
 
 def _parts(record: RunRecord) -> list[str]:
-    """The files and the checkpoint folders of a run."""
+    """Return the files and the checkpoint folders of a run."""
     return [*record.files, *record.checkpoints]
 
 

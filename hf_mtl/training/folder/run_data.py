@@ -37,7 +37,7 @@ class RunData:
 
     @property
     def exists(self) -> bool:
-        """Whether the run kept a record; runs of earlier versions did not."""
+        """Tell whether the run kept a record; runs of earlier versions did not."""
         return self._data.exists() and self._trained.exists()
 
     def write(self, data: Mapping[str, LoadedTask]) -> None:
@@ -53,7 +53,7 @@ class RunData:
             write_json_atomic(temporary, {"tasks": tasks})
 
     def fingerprints(self, name: str) -> dict[str, Fingerprint]:
-        """What the splits of a task were; empty for a task that the run has not.
+        """Return what the splits of a task were; empty for a task that the run has not.
 
         Raises:
             CheckpointError: If the record cannot be read; names the file.
@@ -80,7 +80,7 @@ class RunData:
                     yield name, split, _difference(before, now)
 
     def trained(self, keys: Keys) -> int:
-        """How many rows have a text that the run trained on.
+        """Tell how many rows have a text that the run trained on.
 
         Raises:
             CheckpointError: If the record cannot be read; names the file.

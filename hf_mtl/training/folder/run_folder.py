@@ -35,7 +35,7 @@ _NAMED = 8
 
 
 def would_write(name: str) -> bool:
-    """Whether a run writes a file of this name, or a checkpoint, into its folder."""
+    """Tell whether a run writes a file of this name, or a checkpoint, into its folder."""
     return name in WRITTEN or is_checkpoint(name) or any(fnmatch(name, pattern) for pattern in LOADED)
 
 
@@ -61,16 +61,18 @@ class RunFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether a run has begun here: by its record, or, where that is lost, by a checkpoint or a sealed model."""
+        """Tell whether a run has begun here: by its record, or, where that is lost, by a checkpoint or a sealed
+        model.
+        """
         return self.record.begun or any(map(own_files, checkpoints(self.path))) or MODEL_CONFIG in self._sealed()
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run here has ended; its results are written last."""
+        """Tell whether the run here has ended; its results are written last."""
         return self.exists and (self.path / RESULTS).exists() and not self.goes_on
 
     def results(self) -> dict[str, Any]:
-        """The results of a finished run.
+        """Return the results of a finished run.
 
         Raises:
             CheckpointError: If they are damaged; names the file.
@@ -136,7 +138,7 @@ class RunFolder:
         agree(RunError(found) if found else None)
 
     def _in_the_way(self, goes_on: bool) -> Iterator[str]:
-        """What lies where the run would write and is not the run's, by name.
+        """Yield what lies where the run would write and is not the run's, by name.
 
         Args:
             goes_on: Whether the run here is resumed. Checkpoints are then looked at when its steps are known, and its
@@ -157,7 +159,7 @@ class RunFolder:
                 yield name
 
     def _entries(self) -> list[Path]:
-        """What is in the folder; of the names that only files have, only files."""
+        """Return what is in the folder; of the names that only files have, only files."""
         with suppress(OSError):
             return [
                 path
@@ -306,7 +308,7 @@ class RunFolder:
         remove_empty(self.path / WORK)
 
     def _sealed(self) -> Iterable[str]:
-        """The files of the model at the root, as its manifest lists them; none where there is no manifest."""
+        """Return the files of the model at the root, as its manifest lists them; none where there is no manifest."""
         try:
             return listed(self.path)
         except CheckpointError:

@@ -29,7 +29,7 @@ Seal: TypeAlias = tuple[int, str]
 
 
 def seal_of(path: Path) -> Seal:
-    """The seal of a file as it is now."""
+    """Return the seal of a file as it is now."""
     return path.stat().st_size, digest(path)
 
 
@@ -55,12 +55,12 @@ class RunRecord:
 
     @property
     def begun(self) -> bool:
-        """Whether a run has begun in the folder."""
+        """Tell whether a run has begun in the folder."""
         return self._read() is not None
 
     @property
     def is_strange(self) -> bool:
-        """Whether another file has the record's place."""
+        """Tell whether another file has the record's place."""
         return os.path.lexists(self.path) and self._read() is None
 
     @property
@@ -74,7 +74,7 @@ class RunRecord:
         return self._content().checkpoints
 
     def is_own(self, name: str) -> bool:
-        """Whether a file is there and is still the one that the run wrote."""
+        """Tell whether a file is there and is still the one that the run wrote."""
         seals, path = self._content().files.get(name), self.folder / name
         if seals is None or not path.is_file():
             return False
@@ -156,7 +156,7 @@ class RunRecord:
         return self._read() or _Content()
 
     def _read(self) -> _Content | None:
-        """The record; None if there is none, or another program's file."""
+        """Return the record; None if there is none, or another program's file."""
         if not os.path.lexists(self.path):
             return None
         try:
@@ -179,7 +179,7 @@ class RunRecord:
 
 
 def _parse(found: Mapping[str, Any]) -> _Content:
-    """The record in an object.
+    """Return the record in an object.
 
     Raises:
         ValueError: If it is none that a run writes. It may have come with a run from elsewhere, and says what is

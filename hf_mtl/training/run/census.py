@@ -44,13 +44,13 @@ def _splits(item: LoadedTask, labels: Mapping[str, EncodedLabels]) -> dict[str, 
 
 
 def _codes(labels: list[np.ndarray]) -> Groups:
-    """A number for each label, or for each row of targets."""
+    """Return a number for each label, or for each row of targets."""
     values = np.concatenate(labels)
     return np.unique(values, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _with_several(groups: Groups, codes: Groups) -> NDArray[np.bool_]:
-    """Which texts have more than one label, bool [texts].
+    """Tell which texts have more than one label, bool [texts].
 
     Args:
         groups: Number of each row's text, from 0 on without a gap, [n].

@@ -23,7 +23,7 @@ _NEEDS = {"training.png": "loss/", "gradients.png": "gradient_cosine/"}
 
 
 def is_open(folder: RunFolder, args: TrainingArguments) -> bool:
-    """Whether a finished run was kept from something that follows its results."""
+    """Tell whether a finished run was kept from something that follows its results."""
     return (
         is_unsent(folder, args)
         or folder.replaced.place is not None
@@ -32,7 +32,7 @@ def is_open(folder: RunFolder, args: TrainingArguments) -> bool:
 
 
 def is_unsent(folder: RunFolder, args: TrainingArguments) -> bool:
-    """Whether the run's final model is to be pushed, and has not been."""
+    """Tell whether the run's final model is to be pushed, and has not been."""
     return args.push_to_hub and outbox.waits(folder.path)
 
 
@@ -59,7 +59,7 @@ def draw(folder: RunFolder, only_missing: bool, kept: int | None = None) -> None
 
 
 def _records(folder: RunFolder) -> list[dict[str, Any]]:
-    """The records of a run's log; none, which is said, if they cannot be read."""
+    """Return the records of a run's log; none, which is said, if they cannot be read."""
     if not folder.log.exists():
         return []
     try:
@@ -70,7 +70,7 @@ def _records(folder: RunFolder) -> list[dict[str, Any]]:
 
 
 def _wanted(folder: RunFolder, records: list[dict[str, Any]], only_missing: bool) -> list[str]:
-    """The figures that the records have something for."""
+    """Return the figures that the records have something for."""
     keys = {key for record in records for key in record}
     found = [name for name, start in _NEEDS.items() if any(key.startswith(start) for key in keys)]
     return [name for name in found if not (only_missing and (folder.figures / name).exists())]

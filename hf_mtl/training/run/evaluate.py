@@ -132,7 +132,7 @@ def _say_other_rows(then: RunData, data: Mapping[str, LoadedTask], split: str, b
 
 
 def _trained_texts(then: RunData, keys: Keys, split: str, always: bool) -> list[str]:
-    """How many of the scored texts the run was trained on; nothing, unless always, where it is none."""
+    """Tell how many of the scored texts the run was trained on; nothing, unless always, where it is none."""
     trained = then.trained(keys)
     if not trained and not always:
         return []

@@ -72,7 +72,7 @@ class JsonLogCallback(TrainerCallback):
 
 
 def _place(logs: dict[str, Any], state: TrainerState) -> int:
-    """The step whose model a record speaks of: after training, the one that was kept."""
+    """Return the step whose model a record speaks of: after training, the one that was kept."""
     return int(logs.get(MODEL_STEP, state.global_step))
 
 
@@ -184,7 +184,7 @@ def log_line(logs: dict[str, Any], step: int, total: int, tasks: Mapping[str, Ta
 
 
 def _main_score(name: str, task: Task, logs: Mapping[str, Any]) -> str:
-    """A task's main metric, the one that counts in ``macro``; empty where it was not scored."""
+    """Return a task's main metric, the one that counts in ``macro``; empty where it was not scored."""
     key = headline_keys(task)[0]
     value = logs.get(f"eval_{name}_{key}")
     return "" if value is None else f"{name} {key} {value:.4f}"

@@ -16,7 +16,7 @@ from hf_mtl.training.watch.budget import limit_steps
 
 
 def is_to_go_on(recipe: Recipe, args: MultiTaskTrainingArguments, folder: RunFolder) -> bool:
-    """Whether a recipe, with which a finished run is resumed, lets it train on.
+    """Tell whether a recipe, with which a finished run is resumed, lets it train on.
 
     It does if it is longer now, or if what ended the run early no longer holds: more patience, a larger budget, or
     a callback, of which this process has others.
@@ -43,7 +43,7 @@ def is_to_go_on(recipe: Recipe, args: MultiTaskTrainingArguments, folder: RunFol
 
 
 def _is_lifted(ended_by: str, recipe: Recipe, folder: RunFolder) -> bool:
-    """Whether what ended a run early no longer holds."""
+    """Tell whether what ended a run early no longer holds."""
     limit = {"early_stopping": "early_stopping_patience", "max_flops": "max_flops"}.get(ended_by)
     if limit is None:
         return True
@@ -52,7 +52,9 @@ def _is_lifted(ended_by: str, recipe: Recipe, folder: RunFolder) -> bool:
 
 
 def _total_steps(args: MultiTaskTrainingArguments, newest: Path | None) -> int:
-    """The steps of the run that the arguments ask for; 0 where only a checkpoint could tell, and there is none."""
+    """Return the steps of the run that the arguments ask for; 0 where only a checkpoint could tell, and there is
+    none.
+    """
     limited = copy.copy(args)
     limit_steps(limited)
     if limited.max_steps > 0 or newest is None:

@@ -37,12 +37,12 @@ def located(recipe: Recipe) -> Iterator[None]:
 
 
 def output_dir(recipe: Recipe) -> str:
-    """The folder of a recipe's run."""
+    """Return the folder of a recipe's run."""
     return str(recipe.training.options().get("output_dir") or "runs/hf_mtl")
 
 
 def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments:
-    """The training arguments of a recipe.
+    """Make the training arguments of a recipe.
 
     Args:
         recipe: The recipe.
@@ -87,7 +87,7 @@ class Prepared:
         return {task: loaded.splits[name] for task, loaded in self.data.items() if name in loaded.splits}
 
     def new_model(self) -> MultiTaskModel:
-        """The model before training."""
+        """Return the model before training."""
         section = self.recipe.model
         set_seed(self.args.seed)
         backbone = section.backbone
@@ -121,7 +121,7 @@ class Prepared:
                 Scorer(model.tasks, Trust.of(self.recipe.allow_code)).check(unseen)
 
     def trainer(self, model: MultiTaskModel, to_train: bool = True, **kwargs: Any) -> MultiTaskTrainer:
-        """The Trainer of a model; one that only evaluates needs no training rows."""
+        """Return the Trainer of a model; one that only evaluates needs no training rows."""
         with located(self.recipe):
             return MultiTaskTrainer(
                 model=model,

@@ -46,7 +46,7 @@ class _Told:
 
 
 def _set_up(report: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """An event in which a program is set up, for which a key or a server may be missing."""
+    """Return an event in which a program is set up, for which a key or a server may be missing."""
 
     @wraps(report)
     def tried(*args: Any, **kwargs: Any) -> Any:
@@ -60,7 +60,7 @@ def _set_up(report: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 def _outlived(report: Callable[..., Any], told: _Told) -> Callable[..., Any]:
-    """A report that may fail; it is tried again at its next event."""
+    """Return a report that may fail; it is tried again at its next event."""
 
     @wraps(report)
     def tried(*args: Any, **kwargs: Any) -> Any:

@@ -85,7 +85,7 @@ def refuse_other_steps(recipe: Recipe, start: Path, processes: int) -> None:
 
 
 def ignored_keys(recipe: Recipe, folder: RunFolder) -> list[str]:
-    """The keys that a recipe gives another value than a finished run's has, though it may be the same run.
+    """Return the keys that a recipe gives another value than a finished run's has, though it may be the same run.
 
     Where it lies is none of them, nor where it is pushed: a finished run may still be.
     """
@@ -114,7 +114,7 @@ def _differences(recipe: Recipe, theirs: Recipe, folder: RunFolder) -> Iterator[
 
 
 def identity_of_recipe(recipe: Recipe) -> dict[str, Any]:
-    """What must not change, with the defaults, by dotted key."""
+    """Return what must not change, with the defaults, by dotted key."""
     found: dict[str, Any] = {}
     for name in ("model", "mixture", "balancing"):
         values = getattr(recipe, name).model_dump(mode="json")
@@ -129,20 +129,20 @@ def identity_of_recipe(recipe: Recipe) -> dict[str, Any]:
 
 
 def _follows_evaluations(recipe: Recipe) -> bool:
-    """Whether what the evaluations show moves the training: then they are a part of the run."""
+    """Tell whether what the evaluations show moves the training: then they are a part of the run."""
     options = recipe.mixture.options()
     built = [build_schedule(item, list(recipe.tasks)) for item in recipe.schedules]
     return options.get("learn") is not None or any(schedule.tasks_watched() for schedule in built)
 
 
 def _anywhere(recipe: Recipe) -> dict[str, Any]:
-    """The recipe without where its run lies."""
+    """Return the recipe without where its run lies."""
     found = recipe.to_dict()
     return {**found, "training": {**found.get("training", {}), "output_dir": None}}
 
 
 def _shown(values: Any, key: str) -> str:
-    """The value as it is written, without defaults."""
+    """Return the value as it is written, without defaults."""
     for part in key.split("."):
         values = values.get(part) if isinstance(values, dict) else None
     return "not set" if values is None else repr(values)

@@ -155,7 +155,9 @@ def _run(
 
 
 def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrainer:
-    """The Trainer of a run, which keeps its log and its recipe, once it is sure that every split can be used."""
+    """Return the Trainer of a run, which keeps its log and its recipe, once it is sure that every split can be
+    used.
+    """
     if test and not prepared.split("test"):
         raise RunError(
             "--test: no task has a split 'test' to score, with rows that have a label; leave it out, name one in a "
@@ -210,7 +212,7 @@ def _close(
 
 
 def _finished(recipe: Recipe, args: TrainingArguments, folder: RunFolder, asked: _Asked) -> dict[str, Any]:
-    """The results of a run that has ended, as they are; what it was kept from doing after them is done now."""
+    """Return the results of a run that has ended, as they are; what it was kept from doing after them is done now."""
     results = _kept_results(recipe, folder, asked)
     asked.on_results(results)
     if is_open(folder, args):
@@ -227,7 +229,7 @@ def _finished(recipe: Recipe, args: TrainingArguments, folder: RunFolder, asked:
 
 
 def _kept_results(recipe: Recipe, folder: RunFolder, asked: _Asked) -> dict[str, Any]:
-    """The results of a run of the same recipe, up to how long to train."""
+    """Return the results of a run of the same recipe, up to how long to train."""
     refuse_another_run(recipe, folder)
     _say(f"{folder.path} is finished; nothing to resume.")
     if changed := ignored_keys(recipe, folder):
@@ -247,7 +249,7 @@ def _say(text: str) -> None:
 
 
 def _checkpoint_to_resume(recipe: Recipe, folder: RunFolder) -> Path | None:
-    """Where a run goes on; None if it has to start from its beginning, which is said."""
+    """Return where a run goes on; None if it has to start from its beginning, which is said."""
     if not folder.exists:
         _say(f"{folder.path} holds no run yet; starting it.")
         return None

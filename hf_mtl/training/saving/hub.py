@@ -160,7 +160,7 @@ class HubTrainer(Trainer):
 
 
 def shareable(args: TrainingArguments) -> TrainingArguments:
-    """The arguments without the token, and without where on this machine the run was."""
+    """Return the arguments without the token, and without where on this machine the run was."""
     shared = copy.copy(args)
     shared.hub_token = None
     shared.output_dir = Path(str(args.output_dir)).name

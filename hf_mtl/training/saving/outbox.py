@@ -20,7 +20,7 @@ REMEDY = "Check hub_model_id and the connection; log in with `hf auth login`"
 
 
 def repo_name(args: TrainingArguments) -> str:
-    """The repository that a run is pushed to, as its user knows it."""
+    """Return the repository that a run is pushed to, as its user knows it."""
     return args.hub_model_id or Path(str(args.output_dir)).absolute().name
 
 
@@ -34,7 +34,7 @@ def await_push(run: Path) -> Path:
 
 
 def waits(run: Path) -> bool:
-    """Whether the final model of a run is to be pushed, and has not been."""
+    """Tell whether the final model of a run is to be pushed, and has not been."""
     return (final_folder(run).parent / _UNSENT).exists()
 
 
@@ -73,7 +73,7 @@ def send_model(run: Path, args: TrainingArguments) -> None:
 
 
 def final_folder(run: str | Path) -> Path:
-    """Where the final model is put together, with its card."""
+    """Return where the final model is put together, with its card."""
     return Path(run) / OUTBOX / "final"
 
 

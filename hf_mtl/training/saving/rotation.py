@@ -10,7 +10,7 @@ from hf_mtl.training.folder.own_checkpoints import own_files
 
 
 def removable(run: Path, limit: int | None, best: str | None) -> list[Path]:
-    """The checkpoints that the next save lets go anyway, and that the run can spare before it has succeeded.
+    """Return the checkpoints that the next save lets go anyway, and that the run can spare before it has succeeded.
 
     The newest whole checkpoint stays, to resume from, and so does the best one that it knows of.
 

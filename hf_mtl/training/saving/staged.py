@@ -225,7 +225,7 @@ class StagedTrainer(HubTrainer):
             raise CheckpointError(error.mistakes) from error
 
     def checkpoint_to_resume(self, asked: str | bool | None) -> Path | None:
-        """The checkpoint that ``train(resume_from_checkpoint=asked)`` means.
+        """Return the checkpoint that ``train(resume_from_checkpoint=asked)`` means.
 
         Raises:
             CheckpointError: If the named checkpoint is damaged; names the file.

@@ -55,7 +55,7 @@ def _precision(args: TrainingArguments) -> Iterator[Mistake]:
 
 
 def _anneal(mixture: Mixture, total: int, window: int) -> Iterator[Mistake]:
-    """An annealed temperature moves where a window begins: a short run may have none after the first."""
+    """Say that an annealed temperature moves where windows begin: a short run may have none after the first."""
     if mixture.anneal is None:
         return
     begin_of_last = (total - 1) // window * window
@@ -67,7 +67,9 @@ def _anneal(mixture: Mixture, total: int, window: int) -> Iterator[Mistake]:
 
 
 def _learner(learner: Learner | None, total: int, window: int) -> Iterator[Mistake]:
-    """A learned temperature moves at a boundary, once ``every`` steps are over and each task has a reference."""
+    """Say that a learned temperature moves at a boundary, once ``every`` steps are over and each task has a
+    reference.
+    """
     if learner is None:
         return
     wanted = learner.first_move
@@ -95,7 +97,7 @@ def _schedules(schedules: Schedules, args: TrainingArguments, window: int) -> It
 
 
 def _learns(schedule: Schedule) -> bool:
-    """Whether it acts by what it has observed."""
+    """Tell whether it acts by what it has observed."""
     return type(schedule).begin_window is not Schedule.begin_window
 
 

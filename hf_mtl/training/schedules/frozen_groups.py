@@ -51,7 +51,7 @@ class FrozenGroups:
             self.apply(before)
 
     def trained(self, groups: Collection[Group]) -> int:
-        """How many of the parameters of some groups are trained while nothing is frozen.
+        """Tell how many of the parameters of some groups are trained while nothing is frozen.
 
         Raises:
             ModelError: If a group is some of the encoder's layers, and these are not known one by one or not so many.
@@ -73,5 +73,5 @@ class FrozenGroups:
 
 
 def group_name(group: Group) -> str:
-    """A group's name in logs: ``encoder``, ``heads``, ``embeddings``, ``layers_1_to_4``."""
+    """Return a group's name in logs: ``encoder``, ``heads``, ``embeddings``, ``layers_1_to_4``."""
     return f"layers_1_to_{group}" if isinstance(group, int) else group

@@ -9,7 +9,7 @@ from hf_mtl.schedules import Run, Schedules
 
 
 def planned_evaluations(args: TrainingArguments, run: Run) -> int:
-    """How often a run will be evaluated."""
+    """Tell how often a run will be evaluated."""
     strategy = str(getattr(args.eval_strategy, "value", args.eval_strategy))
     if strategy == "epoch":
         return math.ceil(run.total_steps / max(run.steps_per_epoch, 1))
@@ -20,5 +20,5 @@ def planned_evaluations(args: TrainingArguments, run: Run) -> int:
 
 
 def follows_evaluations(schedules: Schedules, learner: Learner | None) -> bool:
-    """Whether what the evaluations of a run show moves its training."""
+    """Tell whether what the evaluations of a run show moves its training."""
     return learner is not None or any(schedule.tasks_watched() for schedule in schedules.schedules)

@@ -22,7 +22,7 @@ from hf_mtl.training.watch.signals import TaskSignals
 
 
 def roster_of(schedules: Schedules, start: int, steps: int) -> Roster:
-    """What schedules do to the tasks in the steps of a window.
+    """Return what schedules do to the tasks in the steps of a window.
 
     Args:
         schedules: The schedules.
@@ -158,5 +158,7 @@ class Scheduling:
 
 
 def _finite(metrics: Mapping[str, float], keys: Mapping[str, str]) -> dict[str, float]:
-    """The values of some keys, by task; one that is not finite would stay in a mean, or as the best, for ever."""
+    """Return the values of some keys, by task; one that is not finite would stay in a mean, or as the best, for
+    ever.
+    """
     return {task: metrics[key] for task, key in keys.items() if math.isfinite(metrics.get(key, math.nan))}

@@ -112,7 +112,7 @@ def _can_be_kept(value: Any) -> bool:
 
 
 def is_number(value: object) -> bool:
-    """Whether a score can be compared with others; NaN, for one that is undefined, is a number too."""
+    """Tell whether a score can be compared with others; NaN, for one that is undefined, is a number too."""
     return isinstance(value, (int, float))
 
 

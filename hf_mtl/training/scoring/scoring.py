@@ -59,7 +59,7 @@ class TaskScores:
 
 
 def needed(task: Task, own: OwnMetrics | None) -> Keep:
-    """What must be kept of a task's outputs to score it, on the first process.
+    """Return what must be kept of a task's outputs to score it, on the first process.
 
     Args:
         task: The task.
@@ -102,7 +102,9 @@ def score_split(
 
 
 def _mean_loss(split: EncodedSplit, losses: np.ndarray) -> float:
-    """The task's loss over the rows that have a label: the sum of their losses over the sum of their masses."""
+    """Return the task's loss over the rows that have a label: the sum of their losses over the sum of their
+    masses.
+    """
     if split.missing is not None:
         losses = losses[split.scored]
     if split.masses is None:

@@ -33,12 +33,12 @@ class AbsentTasks:
             value[self.objective.absent] = before[self.objective.absent]
 
     def _parameters(self) -> list[nn.Parameter]:
-        """The parameters that hold one value, or one row, per task."""
+        """Return the parameters that hold one value, or one row, per task."""
         tasks = len(self.objective.names)
         return [item for item in self.objective.weighting.parameters() if item.ndim and len(item) == tasks]
 
 
 def _with_moments(parameter: nn.Parameter, optimizer: Optimizer | None) -> list[Tensor]:
-    """A parameter, and what an optimizer keeps for each of its entries."""
+    """Return a parameter, and what an optimizer keeps for each of its entries."""
     state = {} if optimizer is None else optimizer.state.get(parameter, {})
     return [parameter, *(item for item in state.values() if torch.is_tensor(item) and item.shape == parameter.shape)]

@@ -32,6 +32,6 @@ class LossScaler:
 
     @property
     def skipped_update(self) -> bool:
-        """Whether the last update was left out, as gradients were not finite."""
+        """Tell whether the last update was left out, as gradients were not finite."""
         skipped: bool = self._accelerator.optimizer_step_was_skipped
         return skipped

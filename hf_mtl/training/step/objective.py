@@ -53,7 +53,7 @@ class StepResult:
 
     @property
     def present(self) -> Tensor:
-        """Which tasks have a loss in the step, bool [T]."""
+        """Tell which tasks have a loss in the step, bool [T]."""
         return self.masses > 0
 
 
@@ -101,7 +101,7 @@ class Objective:
 
     @property
     def losses_first(self) -> bool:
-        """Whether the next step's factors depend on its losses."""
+        """Tell whether the next step's factors depend on its losses."""
         return "losses" in self.weighting.needs_now()
 
     def begin(self, facts: StepFacts, micro_batches: int) -> None:
@@ -126,7 +126,8 @@ class Objective:
     def micro_batch(
         self, outputs: MultiTaskOutput, facts: StepFacts, losses: Tensor | None = None, constant: bool = True
     ) -> Tensor:
-        """This micro-batch's part of the step's scalar; the parts of all micro-batches and processes add up to it.
+        """Return this micro-batch's part of the step's scalar; the parts of all micro-batches and processes add up
+        to it.
 
         The weighting and its statistics see the data terms L_t alone. A head's penalty Q_t, which may be negative,
         joins the scalar with the factor that L_t has in it, taken as a constant.
@@ -177,7 +178,7 @@ class Objective:
         return torch.tensor(values, dtype=torch.float64, device=self.device)
 
     def _factors_of(self, mine: Tensor, facts: StepFacts, losses: Tensor | None) -> Tensor:
-        """The factors c_t for a micro-batch, detached [T]."""
+        """Return the factors c_t for a micro-batch, detached [T]."""
         if self._factors is not None:
             return self._factors
         present = self._masses > 0
@@ -194,7 +195,9 @@ class Objective:
     def _linearise(
         self, function: Callable[[Tensor, Tensor, Tensor], Tensor], losses: Tensor, present: Tensor
     ) -> tuple[Tensor, float, Tensor]:
-        """The derivative of the weighting's scalar by the losses [T], what it is beside their product, and itself."""
+        """Return the derivative of the weighting's scalar by the losses [T], what it is beside their product, and
+        itself.
+        """
         at = losses.detach().clone().requires_grad_()
         with torch.enable_grad():
             value = function(at, present, self._kappa)
@@ -244,7 +247,7 @@ class Objective:
             parameter.grad = gradient
 
     def state_dict(self) -> dict[str, Any]:
-        """The weighting's parameters and buffers."""
+        """Return the weighting's parameters and buffers."""
         return dict(self.weighting.state_dict())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -264,5 +267,5 @@ class Objective:
 
 
 def _divisors(masses: Tensor) -> Tensor:
-    """What sums of row losses are divided by, as `hf_mtl.batch.divisor` has it."""
+    """Return what sums of row losses are divided by, as `hf_mtl.batch.divisor` has it."""
     return torch.where(masses > 0, masses, 1.0)

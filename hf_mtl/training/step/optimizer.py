@@ -17,7 +17,7 @@ logger = get_logger(__name__)
 
 
 def optimizer_class(args: TrainingArguments, model: Any = None) -> tuple[Any, dict[str, Any]]:
-    """The class of the optimizer and its options: as the Trainer's, and ``adamax``, which it does not know."""
+    """Return the class of the optimizer and its options: as the Trainer's, and ``adamax``, which it does not know."""
     if args.optim == "adamax":
         betas, epsilon = (args.adam_beta1, args.adam_beta2), args.adam_epsilon
         return torch.optim.Adamax, {"lr": args.learning_rate, "betas": betas, "eps": epsilon}

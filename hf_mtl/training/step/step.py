@@ -59,12 +59,12 @@ class Step(ABC):
 
     @property
     def _facts(self) -> StepFacts:
-        """What the plan says of the step; what it says of a micro-batch alone is not asked here."""
+        """Tell what the plan says of the step; what it says of a micro-batch alone is not asked here."""
         return self.batches[0]["plan"]
 
     @property
     def skipped(self) -> bool:
-        """Whether the step leaves the weights as they are, as its task gradients are not finite."""
+        """Tell whether the step leaves the weights as they are, as its task gradients are not finite."""
         return False
 
     def around(self, inputs: Batch) -> AbstractContextManager[None]:
@@ -118,7 +118,7 @@ class Step(ABC):
             self.objective.weighting.observe(losses_after=losses)
 
     def _losses_first(self) -> Tensor | None:
-        """The step's losses, where its factors depend on them and no single forward has them all."""
+        """Return the step's losses, where its factors depend on them and no single forward has them all."""
         several = len(self.batches) > 1
         if not self.objective.losses_first or not (several or self.one_by_one):
             return None
@@ -197,7 +197,7 @@ class _GradientStep(Step):
 
     @property
     def skipped(self) -> bool:
-        """Whether the step leaves the weights as they are, as its task gradients are not finite."""
+        """Tell whether the step leaves the weights as they are, as its task gradients are not finite."""
         return self._gradients.skipped
 
     def logged(self, loss: Tensor) -> Tensor:

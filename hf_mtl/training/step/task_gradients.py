@@ -114,25 +114,27 @@ class TaskGradients:
 
     @property
     def shared(self) -> SharedGradients:
-        """What forms them."""
+        """Tell what forms them."""
         assert self._shared is not None, "prepare() comes first"
         return self._shared
 
     @property
     def wanted(self) -> bool:
-        """Whether the coming step needs them."""
+        """Tell whether the coming step needs them."""
         if not any(parameter.requires_grad for parameter in shared_parameters(self.model)):
             return False  # a phase of the heads
         return self.aggregator is not None or bool(self.weighting.needs_now() & OF_GRADIENTS)
 
     @property
     def by_task(self) -> bool:
-        """Whether the tasks go through the model one after the other."""
+        """Tell whether the tasks go through the model one after the other."""
         return self.shared.layout == "split"
 
     @property
     def apart(self) -> bool:
-        """Whether this step wants gradients of data terms, which heads with penalties do not leave by themselves."""
+        """Tell whether this step wants gradients of data terms, which heads with penalties do not leave by
+        themselves.
+        """
         return self.tells_weighting and bool(self.model.heads.penalty_names)
 
     def begin(self) -> None:
@@ -257,7 +259,7 @@ class TaskGradients:
     def _direction(
         self, held: HeldGradients, result: StepResult, grad_scale: float
     ) -> Iterator[tuple[nn.Parameter, Tensor]]:
-        """The gradient of every shared parameter, with the loss scaler's factor."""
+        """Return the gradient of every shared parameter, with the loss scaler's factor."""
         if self.aggregator is None:
             return held.combine(torch.ones_like(result.factors))
         present, factors = result.present, _inverse(result.unweighted) / grad_scale
@@ -290,7 +292,7 @@ class TaskGradients:
             first.grad = torch.full_like(first, float("inf"))
 
     def _wanted(self, several_batches: bool) -> Wanted:
-        """What the methods want of the gradients."""
+        """Return what the methods want of the gradients."""
         aggregator, told = self.aggregator, "jacobian" in self.weighting.needs
         if aggregator is None:
             scope = self._parameters(getattr(self.weighting, "scope", "all"))
@@ -313,7 +315,7 @@ class TaskGradients:
         return lambda parameter: id(parameter) in mine
 
     def state_dict(self) -> dict[str, Any]:
-        """The aggregator's state, and the count of skipped steps."""
+        """Return the aggregator's state, and the count of skipped steps."""
         state = {} if self.aggregator is None else self.aggregator.state_dict()
         hold = {} if self._shared is None else {"hold": self._shared.hold}
         own = {f"{_OF_AGGREGATOR}{key}": value for key, value in state.items()}

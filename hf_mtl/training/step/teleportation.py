@@ -123,7 +123,7 @@ class Teleportation:
             getattr(optimizer, "optimizer", optimizer).state.clear()  # inside accelerate's
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next step does to the betas."""
+        """Return what the next step does to the betas."""
         return {"cosine": self._cosine}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -218,11 +218,11 @@ class Adapters:
             self._factors[name] = (up.to(matrix.device).requires_grad_(), down.to(matrix.device).requires_grad_())
 
     def parameters(self) -> list[Tensor]:
-        """What is trained."""
+        """Return what is trained."""
         return [factor for pair in self._factors.values() for factor in pair]
 
     def weights(self) -> dict[str, Tensor]:
-        """The adapted matrices by name, with a graph to the adapters."""
+        """Return the adapted matrices by name, with a graph to the adapters."""
         return {name: self._matrices[name].detach() + up @ down for name, (up, down) in self._factors.items()}
 
     @torch.no_grad()

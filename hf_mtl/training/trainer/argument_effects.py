@@ -99,7 +99,7 @@ def unknown_words(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
 
 
 def word(choice: Any) -> str:
-    """A choice as it is written, enum or not."""
+    """Return a choice as it is written, enum or not."""
     return str(getattr(choice, "value", choice))
 
 

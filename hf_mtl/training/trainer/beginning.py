@@ -18,7 +18,7 @@ class Beginning:
 
     @property
     def noted(self) -> bool:
-        """Whether there was a training before."""
+        """Tell whether there was a training before."""
         return self._states is not None
 
     def note(self, parts: Mapping[str, Stateful]) -> None:

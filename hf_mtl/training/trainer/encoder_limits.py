@@ -18,7 +18,7 @@ _OWN = "Use the backbone's own tokenizer, or"
 
 
 def row_limit(model: MultiTaskModel, tokenizer: Any) -> int | None:
-    """What rows are cut to: as asked for, else what the encoder takes.
+    """Return what rows are cut to: as asked for, else what the encoder takes.
 
     Args:
         model: The model.
@@ -34,7 +34,7 @@ def row_limit(model: MultiTaskModel, tokenizer: Any) -> int | None:
 
 
 def padding_id(model: MultiTaskModel, tokenizer: Any) -> int:
-    """The token id of padding, which attention never sees: the tokenizer's, else the encoder's, else 0."""
+    """Return the token id of padding, which attention never sees: the tokenizer's, else the encoder's, else 0."""
     found = getattr(tokenizer, "pad_token_id", None)
     if found is not None:
         return int(found)

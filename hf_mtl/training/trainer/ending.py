@@ -71,7 +71,7 @@ class Ending:
         }
 
     def sentences(self) -> list[str]:
-        """What a user would not expect: an early end, another model than the last step's, skipped steps."""
+        """Return what a user would not expect: an early end, another model than the last step's, skipped steps."""
         found = []
         if self.ended_by != "all_steps":
             metric = "the score" if self.watched is None else self.watched[0]
@@ -105,7 +105,7 @@ class Ending:
 
 
 def stays_stopped(budget: Budget, args: MultiTaskTrainingArguments, callbacks: Iterable[TrainerCallback]) -> bool:
-    """Whether a run that was told to stop would be told so again at once, were it to go on.
+    """Tell whether a run that was told to stop would be told so again at once, were it to go on.
 
     A time limit, or whatever else a callback of the user's goes by, begins anew with the process.
 

@@ -52,7 +52,7 @@ def _with_a_horizon(
 
 
 def _moves(schedule: Schedule, then: Run, now: Run) -> bool:
-    """Whether a schedule has another effect on any of some steps of the shorter run, or says something else."""
+    """Tell whether a schedule has another effect on any of some steps of the shorter run, or says something else."""
     steps = np.linspace(0, min(then.total_steps, now.total_steps) - 1, _LOOKED_AT).astype(int).tolist()
     return schedule.summary(then) != schedule.summary(now) or any(
         not _same(schedule.effect(step, then), schedule.effect(step, now)) for step in steps

@@ -109,11 +109,13 @@ def no_part(trainer: object) -> UserError:
 
 
 def _mentions(method: Any, name: str) -> bool:
-    """Whether a method names the one that it replaces (``super().compute_loss``); True where that cannot be seen."""
+    """Tell whether a method names the one that it replaces (``super().compute_loss``); True where that cannot be
+    seen.
+    """
     code = getattr(inspect.unwrap(method), "__code__", None) if callable(method) else None
     return code is None or name in code.co_names or any(name in inner.co_names for inner in _inner(code))
 
 
 def _inner(code: Any) -> list[Any]:
-    """The functions and comprehensions within one."""
+    """Return the functions and comprehensions within one."""
     return [item for item in code.co_consts if inspect.iscode(item)]

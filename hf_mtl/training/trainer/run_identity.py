@@ -36,11 +36,11 @@ class RunIdentity:
 
     @cached_property
     def rows(self) -> dict[str, dict[str, str]]:
-        """What the rows are, by split and task."""
+        """Tell what the rows are, by split and task."""
         return {split: {name: _hash(rows) for name, rows in tasks.items()} for split, tasks in self._splits.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The facts, and what the rows are."""
+        """Return the facts, and what the rows are."""
         return {"facts": self.facts, "rows": self.rows, "rows_of_process": self.rows_of_process}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -89,7 +89,7 @@ def identity_of(
     splits: Splits,
     follows_evaluations: bool,
 ) -> RunIdentity:
-    """The identity of a Trainer's run.
+    """Return the identity of a Trainer's run.
 
     Args:
         args: Its arguments.
@@ -116,7 +116,7 @@ def _balancing(spec: Spec) -> dict[str, Any]:
 
 
 def _hash(split: EncodedSplit) -> str:
-    """What the encoder sees of the rows, their labels and masses, in their order, as hexadecimal digits."""
+    """Return what the encoder sees of the rows, their labels and masses, in their order, as hexadecimal digits."""
     tokens, digest = split.tokens, hashlib.blake2b(digest_size=16)
     types = np.empty(0) if tokens.flat_type_ids is None else tokens.flat_type_ids
     masses = [] if split.masses is None else [split.masses]

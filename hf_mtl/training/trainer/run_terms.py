@@ -67,7 +67,7 @@ _DEFAULTS = {
 
 
 def staying(values: Mapping[str, Any], follows_evaluations: bool) -> dict[str, Any]:
-    """The arguments that must stay, as plain values, defaults included.
+    """Return the arguments that must stay, as plain values, defaults included.
 
     Args:
         values: Arguments by name, as a recipe or `MultiTaskTrainingArguments` has them.
@@ -84,7 +84,7 @@ def staying(values: Mapping[str, Any], follows_evaluations: bool) -> dict[str, A
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it, so that it is the same before and after it was saved."""
+    """Return a value as JSON has it, so that it is the same before and after it was saved."""
     return json.loads(json.dumps(getattr(value, "value", value), default=_word, sort_keys=True))
 
 
@@ -94,7 +94,7 @@ def _word(value: Any) -> Any:
 
 
 def changed(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """What differs between the facts of a run as it is resumed and as it was begun, with both values.
+    """Yield what differs between the facts of a run as it is resumed and as it was begun, with both values.
 
     A run that watched no score may begin to, or leave off: transformers names one where the best model is wanted.
     """
@@ -105,7 +105,7 @@ def changed(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[tupl
 
 
 def with_what_may_change(mistakes: list[Mistake]) -> list[Mistake]:
-    """The same mistakes; the last one says what a resumed run may change."""
+    """Return the same mistakes; the last one says what a resumed run may change."""
     if not mistakes:
         return mistakes
     *others, last = mistakes

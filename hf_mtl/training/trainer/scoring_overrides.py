@@ -69,7 +69,7 @@ def check_overrides(run: Recipe, asked: Recipe, tasks: Mapping[str, Task], to_fi
 
 
 def scoring_tasks(run: Recipe, asked: Recipe, tasks: Mapping[str, Task]) -> dict[str, Task]:
-    """The model's tasks, with the columns, class names and metrics that were asked for.
+    """Return the model's tasks, with the columns, class names and metrics that were asked for.
 
     Args:
         run: The recipe of the run.

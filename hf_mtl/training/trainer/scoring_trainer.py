@@ -259,13 +259,15 @@ class ScoringTrainer(StoppableTrainer):
 
     @property
     def _leaves_evaluation(self) -> bool:
-        """Whether a signal asks to stop, in a step that is not the last: a resumed run evaluates then."""
+        """Tell whether a signal asks to stop, in a step that is not the last: a resumed run evaluates then."""
         stops = self.interruption.received is not None
         return stops and self.is_in_train and not self.control.should_training_stop
 
     @property
     def _evaluation_dtype(self) -> torch.dtype | None:
-        """What ``fp16_full_eval`` and ``bf16_full_eval`` have the model cast to outside training; None: no cast."""
+        """Tell what ``fp16_full_eval`` and ``bf16_full_eval`` have the model cast to outside training; None: no
+        cast.
+        """
         if self.is_in_train:
             return None
         if self.args.fp16_full_eval:

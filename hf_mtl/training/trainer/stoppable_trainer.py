@@ -75,7 +75,9 @@ class StoppableTrainer(StagedTrainer):
     def _due_now(
         self, loss: Any, grad_norm: Any, *args: Any, learning_rate: float | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """What is to be done at the end of the step, and what a record needs that is due when its epoch ends."""
+        """Return what is to be done at the end of the step, and what a record needs that is due when its epoch
+        ends.
+        """
         step = self.state.global_step
         asked_again = step == self._ended_step  # as the Trainer does when the epoch has ended
         self._ended_step = step

@@ -206,7 +206,9 @@ def _modes() -> list[str]:
 
 @cache
 def _compile_failure(backend: str, mode: str | None, device: torch.device) -> str:
-    """What a backend says to a few numbers, such as that a package or a compiler is missing; empty if it works."""
+    """Return what a backend says to a few numbers, such as that a package or a compiler is missing; empty if it
+    works.
+    """
     try:
         torch.compile(lambda numbers: numbers * 2 + 1, backend=backend, mode=mode)(torch.ones(2, device=device))
     except Exception as error:
@@ -251,5 +253,5 @@ def _reports(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
 
 
 def _parameter(args: MultiTaskTrainingArguments) -> nn.Parameter:
-    """A parameter where the model's will be: some optimizers work on an accelerator alone."""
+    """Return a parameter where the model's will be: some optimizers work on an accelerator alone."""
     return nn.Parameter(torch.ones(2, 2, device=args.device))

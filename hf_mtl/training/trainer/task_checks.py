@@ -51,7 +51,7 @@ def check_tasks(
 
 
 def _given(tasks: Mapping[str, Task], datasets: object) -> dict[str, Task]:
-    """The tasks that have rows; names that the model does not have are found where the rows are read."""
+    """Return the tasks that have rows; names that the model does not have are found where the rows are read."""
     names: Iterable[Any] = datasets if isinstance(datasets, Mapping) else tasks
     return {} if datasets is None else {name: tasks[name] for name in names if name in tasks}
 
@@ -170,7 +170,7 @@ def _own_found(
 
 
 def _watched(args: MultiTaskTrainingArguments) -> str:
-    """The score that decides which model is the best; empty if none does."""
+    """Return the score that decides which model is the best; empty if none does."""
     return (args.metric_for_best_model or "").removeprefix("eval_")
 
 

@@ -338,7 +338,7 @@ class MultiTaskTrainer(ScoringTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def _step_of(self, model: nn.Module, inputs: Batch) -> Step:
-        """The step that is open, or else one that begins with the micro-batches that the Trainer has taken."""
+        """Return the step that is open, or else one that begins with the micro-batches that the Trainer has taken."""
         step = self.step_maker.current
         if step is not None and step.is_open:
             return step
@@ -560,7 +560,7 @@ class MultiTaskTrainer(ScoringTrainer):
         self.flops.pending = 0
 
     def _to_begin_anew(self) -> dict[str, checkpoints.Stateful]:
-        """What remembers from one training to the next; steps and arguments are each one's own."""
+        """Return what remembers from one training to the next; steps and arguments are each one's own."""
         scaler = self.accelerator.scaler
         parts = {name: part for name, part in self.stateful().items() if name not in ("steps", "identity")}
         return parts if scaler is None else {**parts, "scaler": scaler}

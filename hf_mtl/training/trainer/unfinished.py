@@ -49,7 +49,7 @@ class Unfinished:
         return due
 
     def state_dict(self) -> dict[str, Any]:
-        """What was noted."""
+        """Return what was noted."""
         norm = self.due.get("grad_norm")
         due = {**self.due, "grad_norm": float(norm)} if norm is not None else self.due
         return {"losses": self._losses, "steps": self._steps, "due": due, "out_of_turn": self.out_of_turn}

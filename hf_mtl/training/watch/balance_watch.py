@@ -59,7 +59,7 @@ class BalanceWatch:
             self._say_resting(task, float(losses[task]))
 
     def _starved(self, losses: Tensor, weights: Tensor, present: Tensor) -> Tensor:
-        """Which tasks of the step have next to no weight though they have a loss, bool [T]."""
+        """Tell which tasks of the step have next to no weight though they have a loss, bool [T]."""
         tasks = int(present.sum())
         if tasks < 2:
             return torch.zeros_like(present)

@@ -61,7 +61,7 @@ class Budget:
             control.should_training_stop = True
 
     def allows_more(self, args: MultiTaskTrainingArguments) -> bool:
-        """Whether it was this budget that stopped the run, and the arguments now allow more."""
+        """Tell whether it was this budget that stopped the run, and the arguments now allow more."""
         return self.used_up > 0 and (args.max_flops is None or args.max_flops > self.used_up)
 
     def record(self, state: TrainerState) -> dict[str, float]:
@@ -77,7 +77,7 @@ class Budget:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The counts."""
+        """Return the counts."""
         return {
             "backward_passes": self.backward_passes,
             "encoder_backward_passes": self.encoder_backward_passes,

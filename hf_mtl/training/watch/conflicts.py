@@ -65,7 +65,7 @@ class ConflictLog:
             self._decisions += there.double()
 
     def flush(self) -> dict[str, float]:
-        """The record since the last one; what was never seen is left out."""
+        """Return the record since the last one; what was never seen is left out."""
         record: dict[str, float] = {}
         tasks = len(self.names)
         for index, name in enumerate(self.names):
@@ -84,7 +84,7 @@ class ConflictLog:
         return record
 
     def state_dict(self) -> dict[str, Any]:
-        """The sums of a record that is not due yet."""
+        """Return the sums of a record that is not due yet."""
         return {name: getattr(self, f"_{name}") for name in _SUMS}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -190,7 +190,7 @@ class SampledConflicts:
 
     @torch.enable_grad()
     def _total(self, batch: Batch, masses: Mapping[str, float]) -> Tensor:
-        """A batch's part of the sum of the task losses over the sample, whose masses are given by task."""
+        """Return a batch's part of the sum of the task losses over the sample, whose masses are given by task."""
         losses = self.model(**batch).row_losses
         return torch.stack([rows.sum() / divisor(masses[name]) for name, rows in losses.items()]).sum()
 

@@ -180,7 +180,7 @@ def _kept(output_dir: Path, first: int) -> str:
 
 
 def _here(parameter: Tensor) -> Tensor:
-    """This process's part of a parameter, which may be sharded."""
+    """Return this process's part of a parameter, which may be sharded."""
     value = parameter.detach()
     local: Tensor = value.to_local() if hasattr(value, "to_local") else value
     return local

@@ -81,12 +81,12 @@ class TaskSignals:
             self._gauges[key] = self._gauges.get(key, 0) + value
 
     def relative_losses(self) -> Tensor:
-        """Moving average of each task's loss over its reference, [T]; nan before a task was seen."""
+        """Return moving average of each task's loss over its reference, [T]; nan before a task was seen."""
         corrected = self.average / (1 - self.beta**self.observed)
         return corrected / self.reference.clamp(min=1e-8)
 
     def flush(self) -> dict[str, float]:
-        """The record since the last one; a task without rows since then reports no loss."""
+        """Return the record since the last one; a task without rows since then reports no loss."""
         if self._steps == 0:
             return {}
         record: dict[str, float] = {}
@@ -108,7 +108,7 @@ class TaskSignals:
         return record
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run continues, with the averages of a record that is not due yet."""
+        """Return what a resumed run continues, with the averages of a record that is not due yet."""
         sums = {**{"/".join(key): value for key, value in self._penalties.items()}, **self._gauges}
         return {
             **{key: getattr(self, key) for key in _STATE},
