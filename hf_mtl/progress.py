@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,13 +26,14 @@ def no_bars(wanted: bool = True) -> Iterator[None]:
         yield
 
 
-def as_disable_tqdm_says(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+def as_disable_tqdm_says(method: Callable[P, R]) -> Callable[P, R]:
     """Let a method of a Trainer show no bars where its arguments ask for none."""
 
     @wraps(method)
-    def quiet(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with no_bars(self.args.disable_tqdm):
-            return method(self, *args, **kwargs)
+    def quiet(*args: P.args, **kwargs: P.kwargs) -> R:
+        trainer: Any = args[0]
+        with no_bars(trainer.args.disable_tqdm):
+            return method(*args, **kwargs)
 
     return quiet
 

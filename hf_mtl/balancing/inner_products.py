@@ -90,4 +90,5 @@ def combine(weights: Tensor, jacobian: Tensor) -> Tensor:
 def row_norms(jacobian: Tensor) -> Tensor:
     """Norm of each task gradient, [T], in float64."""
     dtype = result_dtype(jacobian.dtype)
-    return torch.linalg.vector_norm(jacobian, dim=1, dtype=dtype).double()
+    found: Tensor = torch.linalg.vector_norm(jacobian, dim=1, dtype=dtype).double()
+    return found

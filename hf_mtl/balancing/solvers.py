@@ -31,7 +31,8 @@ def cosine_factor(gramian: Array) -> tuple[Array, Array]:
 def non_negative_least_squares(matrix: Array, target: Array) -> Array:
     """argmin over x >= 0 of |matrix x - target|, [columns]."""
     # Lawson and Hanson's bound on iterations is a heuristic; nearly dependent columns may take more.
-    return nnls(matrix, target, maxiter=100 * matrix.shape[1])[0]
+    found: Array = nnls(matrix, target, maxiter=100 * matrix.shape[1])[0]
+    return found
 
 
 def nearest_to_origin(columns: Array) -> Array:
@@ -51,12 +52,14 @@ def nearest_to_origin(columns: Array) -> Array:
     smallest = norms.min()
     if smallest <= 1e-150 or smallest <= 1e-15 * norms.max():
         at_origin = norms <= max(smallest, 1e-150)
-        return at_origin / at_origin.sum()
+        found: Array = at_origin / at_origin.sum()
+        return found
     matrix = np.vstack([columns / norms, smallest / norms])
     target = np.zeros(len(matrix))
     target[-1] = 1.0
     weights = non_negative_least_squares(matrix, target) / (norms / smallest)
-    return weights / weights.sum()
+    found = weights / weights.sum()
+    return found
 
 
 def min_norm_weights(gramian: Array) -> Array:
@@ -89,7 +92,8 @@ def alpha_fair_weights(gramian: Array, alpha: float, max_iterations: int = 100) 
         cosines = cosines + max(0.0, _RIDGE - np.linalg.eigvalsh(cosines)[0]) * np.eye(len(norms))
     pull = relative ** (1.0 / alpha - 1.0)
     v = _newton(cosines, pull, alpha, max_iterations)
-    return v / relative * scale ** (-2.0 * alpha / (1.0 + alpha))
+    found: Array = v / relative * scale ** (-2.0 * alpha / (1.0 + alpha))
+    return found
 
 
 def _is_stationary(cosines: Array) -> bool:
@@ -113,7 +117,8 @@ def _newton(cosines: Array, pull: Array, alpha: float, max_iterations: int) -> A
         slope, barrier = v * excess, v * wanted
         step = np.linalg.solve(np.outer(v, v) * cosines + np.diag(barrier / alpha), -slope)
         v = v * (1.0 + _step_length(cosines, pull, power, v, step, -float(slope @ step), barrier.sum()) * step)
-    return v
+    found: Array = v
+    return found
 
 
 def _step_length(
@@ -122,7 +127,8 @@ def _step_length(
     """Backtracking from the longest step that keeps v positive; a full step near the root, below rounding."""
     length = min(1.0, 0.95 / max(-step.min(), 1e-300))
     if decrement <= 1e-9 * size:
-        return length
+        found: float = length
+        return found
 
     def objective(point: Array) -> float:
         gain = np.log(point) if power == -1.0 else point ** (1.0 + power) / (1.0 + power)
@@ -131,4 +137,5 @@ def _step_length(
     start = objective(v)
     while objective(v * (1.0 + length * step)) > start - 1e-4 * length * decrement and length > 1e-10:
         length *= 0.5
-    return length
+    found = length
+    return found

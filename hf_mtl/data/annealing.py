@@ -35,4 +35,5 @@ def annealed_temperature(
         return start + (end - start) * x
     if shape == "cosine":
         return end + (start - end) * (1 + math.cos(math.pi * x)) / 2
-    return start * (end / start) ** x
+    found: float = start * (end / start) ** x
+    return found

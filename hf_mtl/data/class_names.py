@@ -120,4 +120,5 @@ def _by_number(names: list[str]) -> dict[float, int]:
 
 def _ids_by_text(texts: pa.Array, names: list[str]) -> np.ndarray:
     found = pc.index_in(texts, value_set=pa.array(names, type=texts.type))
-    return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.float64)
+    result: np.ndarray = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.float64)
+    return result

@@ -57,12 +57,14 @@ def text_lists(dataset: Dataset, column: str, size: int = 100_000) -> Iterator[l
 
 def null_mask(array: pa.Array) -> np.ndarray:
     """Return where the column has no value, bool [n]; NaN is a value."""
-    return pc.is_null(array).to_numpy(zero_copy_only=False)
+    found: np.ndarray = pc.is_null(array).to_numpy(zero_copy_only=False)
+    return found
 
 
 def is_text(kind: pa.DataType) -> bool:
     """Tell whether an arrow type holds strings; csv files load as ``large_string``."""
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    found: bool = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return found
 
 
 def text_columns(dataset: Dataset) -> list[str]:
@@ -73,7 +75,8 @@ def text_columns(dataset: Dataset) -> list[str]:
 
 def is_list(kind: pa.DataType) -> bool:
     """Tell whether an arrow type holds lists of any layout."""
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    found: bool = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return found
 
 
 def plain_list(array: pa.Array) -> pa.Array:

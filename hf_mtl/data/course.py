@@ -49,9 +49,8 @@ class Course:
     @property
     def total_steps(self) -> int:
         """Optimizer steps of the whole run."""
-        if self._args.max_steps > 0:
-            return self._args.max_steps
-        return math.ceil(self._args.num_train_epochs * self.steps_per_epoch)
+        most: int = self._args.max_steps
+        return most if most > 0 else math.ceil(float(self._args.num_train_epochs) * self.steps_per_epoch)
 
     @property
     def micro_batches(self) -> int:

@@ -69,10 +69,12 @@ def _passes(item: RowFilter, dataset: Dataset) -> np.ndarray:
     values = plain_values(arrow_column(dataset, item.column))
     if item.length is not None:
         lengths = pc.fill_null(pc.list_value_length(plain_list(values)), -1)
-        return lengths.to_numpy(zero_copy_only=False) == item.length
+        found: np.ndarray = lengths.to_numpy(zero_copy_only=False) == item.length
+        return found
     if item.not_blank:
         texts = pc.fill_null(values.cast("large_string"), "")
-        return ~blank_texts(texts).to_numpy(zero_copy_only=False)
+        found = ~blank_texts(texts).to_numpy(zero_copy_only=False)
+        return found
     wanted = [item.equals] if item.one_of is None else item.one_of
     feature = dataset.features[item.column]
     if isinstance(feature, ClassLabel):
@@ -82,4 +84,5 @@ def _passes(item: RowFilter, dataset: Dataset) -> np.ndarray:
     unique = pc.dictionary_encode(values)
     hits = np.array([value in allowed for value in unique.dictionary.to_pylist()] + [False])
     codes = pc.fill_null(unique.indices, len(hits) - 1).to_numpy(zero_copy_only=False)
-    return hits[codes]
+    found = hits[codes]
+    return found

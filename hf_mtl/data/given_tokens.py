@@ -113,7 +113,8 @@ def _holds_numbers(kind: pa.DataType, column: str) -> bool:
     if not is_list(kind):
         return False
     flags = column == "attention_mask" and pa.types.is_boolean(kind.value_type)
-    return flags or pa.types.is_integer(kind.value_type)
+    found: bool = flags or pa.types.is_integer(kind.value_type)
+    return found
 
 
 def _faults(lists: dict[str, Lists]) -> Iterator[tuple[np.ndarray, str, str]]:

@@ -40,7 +40,8 @@ class Peer:
         with suppress(psutil.AccessDenied):
             try:
                 process = psutil.Process(self.pid)
-                return process.create_time() != self.since or process.status() == psutil.STATUS_ZOMBIE
+                found: bool = process.create_time() != self.since or process.status() == psutil.STATUS_ZOMBIE
+                return found
             except psutil.NoSuchProcess:
                 return True
         return False

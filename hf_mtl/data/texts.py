@@ -102,4 +102,5 @@ def _without_text(task: Task, column: str) -> str:
 def _empty(values: pa.Array) -> np.ndarray:
     if pa.types.is_null(values.type):
         return np.ones(len(values), dtype=bool)
-    return pc.fill_null(blank_texts(values), True).to_numpy(zero_copy_only=False)
+    found: np.ndarray = pc.fill_null(blank_texts(values), True).to_numpy(zero_copy_only=False)
+    return found

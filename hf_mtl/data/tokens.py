@@ -105,7 +105,8 @@ class TokenStore:
         """Flat position of every token of the rows, in their order."""
         lengths = self.lengths[rows].astype(np.int64)
         starts = np.cumsum(lengths) - lengths
-        return np.arange(int(lengths.sum())) + np.repeat(self.offsets[:-1][rows] - starts, lengths)
+        found: np.ndarray = np.arange(int(lengths.sum())) + np.repeat(self.offsets[:-1][rows] - starts, lengths)
+        return found
 
 
 @dataclass(frozen=True, eq=False)

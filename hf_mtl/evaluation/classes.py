@@ -110,4 +110,5 @@ def linear_classes(features: Any, labels: np.ndarray, classes: int) -> Callable[
 
 
 def _log(shares: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(shares, 1e-12))
+    found: np.ndarray = np.log(np.maximum(shares, 1e-12))
+    return found

@@ -74,7 +74,8 @@ class FrozenFeatures(nn.Module):
         # What is remembered is float32 in every run, also in one that trains in bfloat16.
         with torch.autocast("cpu", enabled=False):
             mask = (ids != self.pad_id).long()
-            return self.lower(input_ids=ids, token_type_ids=types, attention_mask=mask).last_hidden_state
+            found: Tensor = self.lower(input_ids=ids, token_type_ids=types, attention_mask=mask).last_hidden_state
+            return found
 
 
 def use_frozen_features(encoder: PreTrainedModel, features: FrozenFeatures, layers: int) -> None:

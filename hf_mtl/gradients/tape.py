@@ -201,6 +201,7 @@ class Tape:
                 return output
             if not output.requires_grad:
                 output.requires_grad_()
-            return _Tap.apply(output, kept, layer, self._cut)
+            found: Tensor = _Tap.apply(output, kept, layer, self._cut)
+            return found
 
         return forward

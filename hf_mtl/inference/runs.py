@@ -52,4 +52,5 @@ def _file_of(folder: Path, weight: str) -> Path:
     """Name the file of a model that holds a weight."""
     index = folder / SAFE_WEIGHTS_INDEX_NAME
     shards = json.loads(index.read_text("utf-8"))["weight_map"] if index.exists() else {}
-    return folder / shards.get(weight, SAFE_WEIGHTS_NAME)
+    found: Path = folder / shards.get(weight, SAFE_WEIGHTS_NAME)
+    return found

@@ -96,7 +96,8 @@ def read_dtype(options: dict[str, Any]) -> torch.dtype | Literal["auto"]:
     dtype = getattr(torch, given, None) if isinstance(given, str) and given != "auto" else given
     if dtype != "auto" and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise ModelError(Mistake("dtype", f"found {given!r}", f"Allowed: {', '.join(_DTYPES)}, or a torch.dtype"))
-    return dtype
+    found: torch.dtype | Literal["auto"] = dtype
+    return found
 
 
 def build_encoder(config: PreTrainedConfig, pooler: bool, **kwargs: Any) -> PreTrainedModel:
@@ -183,10 +184,12 @@ def align_weights(model: PreTrainedModel) -> PreTrainedModel:
 def _encoder_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
     # The text encoding mapping knows the encoder half of T5 and its kin.
     if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING:
-        return MODEL_FOR_TEXT_ENCODING_MAPPING[type(config)]
+        result: type[PreTrainedModel] = MODEL_FOR_TEXT_ENCODING_MAPPING[type(config)]
+        return result
     if type(config) in MODEL_MAPPING and not config.is_encoder_decoder:
         found = MODEL_MAPPING[type(config)]
-        return found[0] if isinstance(found, tuple) else found  # Funnel has one without its decoder, too
+        result = found[0] if isinstance(found, tuple) else found  # Funnel has one without its decoder, too
+        return result
     raise ModelError(Mistake(_KEY, f"'{config.model_type}' has no encoder for text in transformers"))
 
 

@@ -62,7 +62,8 @@ def fit_weights(given: GivenWeights, names: list[str], counts: np.ndarray, key: 
     weights = weights / mean
     if given == "balanced":
         weights[rows == 0] = 1.0
-    return weights.tolist()
+    result: list[float] = weights.tolist()
+    return result
 
 
 def _given_weights(names: list[str], given: list[float] | dict[str, float] | None, key: str) -> np.ndarray:

@@ -208,7 +208,8 @@ class MultiTaskModel(PreTrainedModel):
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the encoder's token embeddings."""
-        return self.encoder.get_input_embeddings()
+        found: nn.Module = self.encoder.get_input_embeddings()
+        return found
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the encoder's token embeddings."""
@@ -219,7 +220,8 @@ class MultiTaskModel(PreTrainedModel):
 
         Embeddings that are not trained, under ``lora`` or ``freeze``, stay so: new tokens keep what they begin with.
         """
-        return self.encoder.resize_token_embeddings(*args, **kwargs)
+        found: nn.Embedding = self.encoder.resize_token_embeddings(*args, **kwargs)
+        return found
 
     def forward(
         self,

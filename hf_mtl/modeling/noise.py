@@ -39,11 +39,13 @@ class Noise:
             width: Numbers per row.
             stream: Whose draws these are; different streams are independent.
         """
-        return torch.special.ndtri(_uniform(self.rows, width, stream))
+        found: Tensor = torch.special.ndtri(_uniform(self.rows, width, stream))
+        return found
 
     def step_normal(self, width: int, stream: str = "") -> Tensor:
         """Return standard normal numbers, float32 [width], the same for all rows of the step."""
-        return torch.special.ndtri(self.step_uniform(width, stream))
+        found: Tensor = torch.special.ndtri(self.step_uniform(width, stream))
+        return found
 
     def step_uniform(self, width: int, stream: str = "") -> Tensor:
         """Uniform numbers in (0, 1), float32 [width], the same for all rows of the step."""

@@ -104,11 +104,13 @@ def _draw_matrix(axis: "Axes", tasks: Sequence[str], cosines: np.ndarray) -> Non
 
 
 def _signed_root(values: np.ndarray) -> np.ndarray:
-    return np.sign(values) * np.sqrt(np.abs(values))
+    found: np.ndarray = np.sign(values) * np.sqrt(np.abs(values))
+    return found
 
 
 def _signed_square(values: np.ndarray) -> np.ndarray:
-    return np.sign(values) * np.square(values)
+    found: np.ndarray = np.sign(values) * np.square(values)
+    return found
 
 
 def _points(log: Sequence[Record], key: str) -> tuple[list[float], list[float]]:

@@ -66,7 +66,8 @@ class Schedules:
             phases = _renumbered(schedule.phase(steps, run))
             combined = _renumbered(combined * (phases.max(initial=0) + 1) + phases)
         _, first = np.unique(combined, return_index=True)
-        return np.sort(steps[first]).tolist()
+        found: list[int] = np.sort(steps[first]).tolist()
+        return found
 
     def begin_window(self, step: int) -> None:
         """Let what was observed take effect."""

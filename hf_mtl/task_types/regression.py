@@ -182,7 +182,8 @@ class Regression(Task):
 
     def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
         """Predict the mean of each target."""
-        return labels.reshape(len(labels), -1).mean(axis=0)
+        found: np.ndarray = labels.reshape(len(labels), -1).mean(axis=0)
+        return found
 
     def linear_outputs(self, features: Any, labels: np.ndarray, constant: np.ndarray) -> Callable[[Any], np.ndarray]:
         """Fit scikit-learn's `Ridge`."""

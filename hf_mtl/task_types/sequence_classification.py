@@ -214,7 +214,8 @@ class SequenceClassification(Task):
 
     def perfect_outputs(self, labels: np.ndarray) -> np.ndarray:
         """Give the true class a logit of 10."""
-        return 10 * np.eye(self.num_outputs, dtype=np.float32)[labels]
+        found: np.ndarray = 10 * np.eye(self.num_outputs, dtype=np.float32)[labels]
+        return found
 
     def undefined(self, spec: MetricSpec, labels: np.ndarray) -> Iterator[tuple[str, str, str]]:
         """Find metrics that need rows of two classes, or of those that they are about."""

@@ -54,4 +54,5 @@ class AlignedMTL(GramianAggregator):
         self._say_left_out(left_out, float(np.sqrt(least)))
         values, vectors = values[kept], vectors[:, kept]
         lengths = {"min": values[0], "median": np.median(values), "rmse": values.mean()}
-        return vectors @ (vectors.sum(axis=0) * np.sqrt(lengths[self.scale_mode] / values))
+        found: Array = vectors @ (vectors.sum(axis=0) * np.sqrt(lengths[self.scale_mode] / values))
+        return found

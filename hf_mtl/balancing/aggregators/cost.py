@@ -140,4 +140,5 @@ def _cosines_to_mean(gramian: Array, norms: Array) -> Array:
     mean = np.sqrt(max(gramian.mean(), 0.0))
     if mean <= 1e-10 * norms.max():
         return np.zeros(len(norms))
-    return gramian.mean(axis=1) / (mean * norms)
+    found: Array = gramian.mean(axis=1) / (mean * norms)
+    return found

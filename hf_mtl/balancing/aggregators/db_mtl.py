@@ -124,4 +124,5 @@ class DBMTL(GradientAggregator):
         if len(norms) < 2:
             return np.ones(len(norms))
         lengths = np.divide(norms.max(), guarded(norms), out=np.zeros_like(norms), where=norms > 0)
-        return lengths / self._divisor(present)
+        found: Array = lengths / self._divisor(present)
+        return found

@@ -68,7 +68,8 @@ class GradVac(GramianAggregator):
         rho = self.rho.clone()
         rho.numpy()[places] = average
         self.rho = rho
-        return coefficients.sum(axis=0)
+        found: Array = coefficients.sum(axis=0)
+        return found
 
     def _visit(self, gramian: Array, coefficients: Array, average: Array, visited: Array) -> None:
         """Each row meets one other: correct its coefficients, then move the pair's average; both in place."""

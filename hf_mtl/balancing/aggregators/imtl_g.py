@@ -43,4 +43,5 @@ class IMTLG(GramianAggregator):
         # No eigenvalue of C is above m: what is next to nothing here is rounding, as where two tasks are opposed.
         if np.abs(of_units).max() <= 1e-9 or abs(total) <= 1e-12 * np.abs(weights).sum():
             return np.full(len(norms), 1.0 / len(norms))
-        return weights / total
+        found: Array = weights / total
+        return found

@@ -57,4 +57,5 @@ class NashMTL(GramianAggregator):
         self.age += 1
         weights = carried[active]
         norm = np.sqrt(max(weights @ gramian @ weights, 0.0))
-        return weights * (self.max_norm / norm) if 0 < self.max_norm < norm else weights
+        found: Array = weights * (self.max_norm / norm) if 0 < self.max_norm < norm else weights
+        return found

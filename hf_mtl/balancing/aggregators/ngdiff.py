@@ -53,4 +53,5 @@ class NGDiff(GramianAggregator):
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
         """sign / norm of each row."""
-        return self.signs[active] / np.sqrt(np.diag(gramian))
+        found: Array = self.signs[active] / np.sqrt(np.diag(gramian))
+        return found

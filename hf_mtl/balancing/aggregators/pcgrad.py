@@ -49,7 +49,8 @@ class PCGrad(GramianAggregator):
         if orders is None:
             orders = draw_orders(self.num_tasks, self.seed, self.draws)
             self.draws += 1
-        return projected(gramian, active_orders(orders, active)).sum(axis=0)
+        found: Array = projected(gramian, active_orders(orders, active)).sum(axis=0)
+        return found
 
 
 def projected(gramian: Array, orders: Array) -> Array:

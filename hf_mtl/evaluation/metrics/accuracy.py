@@ -20,4 +20,5 @@ class Accuracy(ClassificationMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of class ids [n] and [n]."""
-        return accuracy_score(references, predictions)
+        found: float = accuracy_score(references, predictions)
+        return found

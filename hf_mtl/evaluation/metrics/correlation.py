@@ -25,7 +25,8 @@ class Pearson(RegressionMetric):
         """Return the metric of one target, [n] and [n]."""
         if _constant(predictions) or _constant(references):
             return 0.0
-        return stats.pearsonr(predictions, references).statistic
+        found: float = stats.pearsonr(predictions, references).statistic
+        return found
 
 
 class Spearman(RegressionMetric):
@@ -47,7 +48,8 @@ class Spearman(RegressionMetric):
         """Return the metric of one target, [n] and [n]."""
         if _constant(predictions) or _constant(references):
             return 0.0
-        return stats.spearmanr(predictions, references).statistic
+        found: float = stats.spearmanr(predictions, references).statistic
+        return found
 
 
 def _constant(values: np.ndarray) -> bool:

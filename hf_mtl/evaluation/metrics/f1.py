@@ -40,7 +40,8 @@ class F1(ClassificationMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of class ids [n] and [n]."""
-        return f1_score(references, predictions, labels=self.labels, average="macro", zero_division=0)
+        found: float = f1_score(references, predictions, labels=self.labels, average="macro", zero_division=0)
+        return found
 
 
 class F1Macro(ClassificationMetric):
@@ -57,7 +58,10 @@ class F1Macro(ClassificationMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of class ids [n] and [n]."""
-        return f1_score(references, predictions, labels=range(self.num_classes), average="macro", zero_division=0)
+        found: float = f1_score(
+            references, predictions, labels=range(self.num_classes), average="macro", zero_division=0
+        )
+        return found
 
 
 class F1Micro(ClassificationMetric):
@@ -74,4 +78,7 @@ class F1Micro(ClassificationMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of class ids [n] and [n]."""
-        return f1_score(references, predictions, labels=range(self.num_classes), average="micro", zero_division=0)
+        found: float = f1_score(
+            references, predictions, labels=range(self.num_classes), average="micro", zero_division=0
+        )
+        return found

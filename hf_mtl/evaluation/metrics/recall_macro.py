@@ -20,4 +20,7 @@ class RecallMacro(ClassificationMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of class ids [n] and [n]."""
-        return recall_score(references, predictions, labels=range(self.num_classes), average="macro", zero_division=0)
+        found: float = recall_score(
+            references, predictions, labels=range(self.num_classes), average="macro", zero_division=0
+        )
+        return found

@@ -23,7 +23,8 @@ class MSE(RegressionMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
         """Return the metric of one target, [n] and [n]."""
-        return mean_squared_error(references, predictions)
+        found: float = mean_squared_error(references, predictions)
+        return found
 
 
 class RMSE(RegressionMetric):
@@ -43,7 +44,8 @@ class RMSE(RegressionMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
         """Return the metric of one target, [n] and [n]."""
-        return root_mean_squared_error(references, predictions)
+        found: float = root_mean_squared_error(references, predictions)
+        return found
 
 
 class MSEZ(RegressionMetric):
@@ -74,4 +76,5 @@ class MSEZ(RegressionMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
         """Return the metric of one target, [n] and [n]."""
-        return mean_squared_error(references, predictions) / self.target_std[target] ** 2
+        found: float = mean_squared_error(references, predictions) / self.target_std[target] ** 2
+        return found

@@ -101,7 +101,8 @@ class VIPHead(Head):
     def forward(self, features: Tensor) -> Tensor:
         """Map features [n, H] to what is predicted [n, C]: normalised means of classes, means of targets."""
         mean = self.mean(features).float()
-        return mean if self.real_valued else mean * self._inverse_deviation()
+        found: Tensor = mean if self.real_valued else mean * self._inverse_deviation()
+        return found
 
     def decode(self, features: Tensor, noise: Noise) -> Decoded:
         """Sample once per row, and say what the distribution costs."""

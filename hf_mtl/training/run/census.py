@@ -59,4 +59,5 @@ def _with_several(groups: Groups, codes: Groups) -> NDArray[np.bool_]:
     order = np.argsort(groups, kind="stable")
     starts = np.searchsorted(groups[order], np.arange(groups.max() + 1))
     least, most = (reduce.reduceat(codes[order], starts) for reduce in (np.minimum, np.maximum))
-    return least != most
+    found: NDArray[np.bool_] = least != most
+    return found

@@ -58,12 +58,14 @@ def _total_steps(args: MultiTaskTrainingArguments, newest: Path | None) -> int:
     limited = copy.copy(args)
     limit_steps(limited)
     if limited.max_steps > 0 or newest is None:
-        return max(limited.max_steps, 0)
+        found: int = max(limited.max_steps, 0)
+        return found
     path = newest / manifest.STATE_FILE
     with checkpoints.reading(path, "the state of the run"):
         plan: dict[str, Any] = checkpoints.load_state(path)["steps"]["identity"]
         per_epoch = math.ceil(sum(plan["tasks"].values()) / plan["rows_per_step"])
-    return math.ceil(limited.num_train_epochs * per_epoch)
+    found = math.ceil(limited.num_train_epochs * per_epoch)
+    return found
 
 
 def _has_more_epochs(recipe: Recipe, folder: RunFolder) -> bool:

@@ -179,7 +179,8 @@ class StagedTrainer(HubTrainer):
         """As the Trainer's; the best checkpoint is the run's own, also where its folder was moved or copied since."""
         begun = super()._init_training_state(*args, **kwargs)
         self._name_own_best()
-        return begun
+        found: tuple[int, int] = begun
+        return found
 
     def _name_own_best(self) -> None:
         run = Path(str(self.args.output_dir))

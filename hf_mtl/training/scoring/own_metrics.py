@@ -64,7 +64,8 @@ def own_scores(function: OwnMetrics, prediction: EvalPrediction, task: str) -> d
     scores = plain(found)
     for key in [key for key, value in scores.items() if not _can_be_kept(value)]:
         _say(f"returns '{key}', {kind_of(scores.pop(key))} that a checkpoint cannot keep: it is left out.")
-    return scores
+    result: dict[str, Any] = scores
+    return result
 
 
 def plain(value: Any) -> Any:

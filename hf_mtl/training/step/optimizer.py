@@ -21,7 +21,8 @@ def optimizer_class(args: TrainingArguments, model: Any = None) -> tuple[Any, di
     if args.optim == "adamax":
         betas, epsilon = (args.adam_beta1, args.adam_beta2), args.adam_epsilon
         return torch.optim.Adamax, {"lr": args.learning_rate, "betas": betas, "eps": epsilon}
-    return Trainer.get_optimizer_cls_and_kwargs(args, model)
+    found: tuple[Any, dict[str, Any]] = Trainer.get_optimizer_cls_and_kwargs(args, model)
+    return found
 
 
 def split_groups(

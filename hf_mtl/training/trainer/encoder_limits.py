@@ -29,7 +29,8 @@ def row_limit(model: MultiTaskModel, tokenizer: Any) -> int | None:
     """
     asked, most = model.config.max_length, longest_input(model.encoder)
     if asked is not None or most is None or not isinstance(tokenizer, PreTrainedTokenizerBase):
-        return asked
+        found: int | None = asked
+        return found
     return most if tokenizer.model_max_length > most else None
 
 

@@ -121,7 +121,8 @@ class ScoringTrainer(StoppableTrainer):
                 f"{watched} is undefined (nan) at step {self.state.global_step}, which counts as no better, for the "
                 "best model and for early stopping."
             )
-        return better
+        found: bool = better
+        return found
 
     @as_disable_tqdm_says
     def predict(

@@ -108,7 +108,8 @@ class StoppableTrainer(StagedTrainer):
         """
         if skip_scheduler and self.state.global_step > 0:
             return {}
-        return super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler)
+        found: dict[str, float] = super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler)
+        return found
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """As the Trainer's; not when it stops, since there is no time to wait for it."""

@@ -282,7 +282,7 @@ class MultiTaskTrainer(ScoringTrainer):
             raise UserError("training needs a train_dataset")
         return self.encoder.collator(self.train_dataset, self.args)
 
-    def get_train_dataloader(self) -> DataLoader:
+    def get_train_dataloader(self) -> DataLoader[Any]:
         """Give this process's micro-batches of the planned steps; not to be sharded again."""
         collator = self.train_collator()
         if self.task_gradients is not None:
@@ -303,7 +303,7 @@ class MultiTaskTrainer(ScoringTrainer):
         if self._dealt is not None:
             self._dealt.close()
 
-    def num_examples(self, dataloader: DataLoader) -> int:
+    def num_examples(self, dataloader: DataLoader[Any]) -> int:
         """Count the training rows of all tasks."""
         return sum(self.mixture.sizes.values())
 
@@ -353,7 +353,8 @@ class MultiTaskTrainer(ScoringTrainer):
         """
         given = self.optimizer is not None
         complete(super().create_optimizer(model), self.model, self.weighting, self.args, given)
-        return self.optimizer
+        found: torch.optim.Optimizer = self.optimizer
+        return found
 
     @staticmethod
     def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -370,7 +371,8 @@ class MultiTaskTrainer(ScoringTrainer):
 
     def _get_learning_rate(self) -> float:
         """Give the learning rate of the step, for the log."""
-        return super()._get_learning_rate() * self.scheduling.rate_scale
+        found: float = super()._get_learning_rate() * self.scheduling.rate_scale
+        return found
 
     # ---- What is counted, watched and logged ----
 

@@ -136,7 +136,8 @@ class SampledConflicts:
     @property
     def rows_per_task(self) -> int:
         """Rows of each task in a sample."""
-        return min(ROWS, max(2, self._args.train_batch_size // len(self.log.names)))
+        found: int = min(ROWS, max(2, self._args.train_batch_size // len(self.log.names)))
+        return found
 
     @property
     def every(self) -> int:
@@ -144,7 +145,8 @@ class SampledConflicts:
         steps = self.rows_per_task * len(self.log.names)
         mine = self._args.train_batch_size * self._args.gradient_accumulation_steps
         longer = 4 if self._args.fp16 else 1  # than a step, in float32
-        return longer * self.options.log_every * math.ceil(steps / (2 * mine))
+        found: int = longer * self.options.log_every * math.ceil(steps / (2 * mine))
+        return found
 
     def end_step(self, step: int) -> None:
         """Take a sample, where one is due and the encoder is trained.
