@@ -12,7 +12,7 @@ from hf_mtl.gradients.layers import taped_layers
 from hf_mtl.gradients.rows import Rows
 from hf_mtl.gradients.tape import Tape, Taped
 from hf_mtl.gradients.unsupported import Unsupported
-from hf_mtl.modeling import split_parameters
+from hf_mtl.modeling import MultiTaskModel, split_parameters
 from hf_mtl.modeling.in_passing import in_passing
 from hf_mtl.processes import Processes
 from hf_mtl.shown import get_logger
@@ -61,7 +61,7 @@ def free_memory(device: torch.device) -> float:
     return float(psutil.virtual_memory().available)
 
 
-def why_not_segments(model: Any, layers: Sequence[Taped], batch: Batch) -> str | None:
+def why_not_segments(model: MultiTaskModel, layers: Sequence[Taped], batch: Batch) -> str | None:
     """Compare task gradients from one tape with plain autograd, on a few rows of two tasks or more.
 
     In eval mode, in the parameters' dtype, without a draw from any generator.
@@ -85,7 +85,7 @@ def why_not_segments(model: Any, layers: Sequence[Taped], batch: Batch) -> str |
             model.zero_grad()
 
 
-def _difference(model: Any, layers: Sequence[Taped], batch: Batch) -> str | None:
+def _difference(model: MultiTaskModel, layers: Sequence[Taped], batch: Batch) -> str | None:
     parameters = shared_parameters(model)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     tasks = sorted({task for group in batch["groups"] for task, _, _ in group["cut"]})
@@ -122,7 +122,7 @@ def _total(outputs: Any) -> Tensor:
     return torch.stack([loss.sum() for loss in outputs.row_losses.values()]).sum()
 
 
-def find_layers(model: Any) -> tuple[list[Taped], str | None]:
+def find_layers(model: MultiTaskModel) -> tuple[list[Taped], str | None]:
     """Return the layers of a model's encoder, or why they cannot be taped."""
     encoder = model.encoder
     if any(hasattr(module, "_orig_mod") for module in model.modules()) or vars(model).get("_compiled_call_impl"):

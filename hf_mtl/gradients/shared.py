@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -23,6 +23,7 @@ from hf_mtl.gradients.held import HeldGradients
 from hf_mtl.gradients.recomputed import Recomputed
 from hf_mtl.gradients.rows import Rows
 from hf_mtl.gradients.tape import Tape, Taped
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.processes import Processes
 from hf_mtl.shown import get_logger
 
@@ -83,7 +84,7 @@ class SharedGradients:
 
     def __init__(
         self,
-        model: Any,
+        model: MultiTaskModel,
         tasks: int,
         options: GradientOptions,
         probe: Batch,

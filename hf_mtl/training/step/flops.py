@@ -1,11 +1,10 @@
 """The count of floating point operations."""
 
-from typing import Any
-
 import torch
 from transformers import TrainerState
 
 from hf_mtl.batch import Batch
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.processes import Processes
 
@@ -23,7 +22,7 @@ class Flops:
         pending: The operations of this process that no state has yet.
     """
 
-    def __init__(self, model: Any):
+    def __init__(self, model: MultiTaskModel):
         self.pending: float = 0
         self._model = model
 

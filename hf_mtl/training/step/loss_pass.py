@@ -1,12 +1,12 @@
 """A pass over a step's micro-batches beside the one that trains: what the losses are, before it or after it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from hf_mtl.batch import Batch, divisor, model_inputs, to_device
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.in_passing import RandomState, in_passing
 from hf_mtl.processes import Processes
 from hf_mtl.training.step.flops import Flops
@@ -23,7 +23,7 @@ class LossPass:
         flops: Counts the operations of every pass.
     """
 
-    def __init__(self, model: Any, names: Sequence[str], processes: Processes, flops: Flops):
+    def __init__(self, model: MultiTaskModel, names: Sequence[str], processes: Processes, flops: Flops):
         self.model = model
         self.names = list(names)
         self._processes = processes

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hf_mtl.batch import Batch
 from hf_mtl.gradients import Rows
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.in_passing import RandomState
 from hf_mtl.modeling.moments import RunningMoments
 from hf_mtl.modeling.parameters import split_parameters
@@ -28,7 +28,9 @@ class SecondBackward:
         flops: Counts the operations of every pass.
     """
 
-    def __init__(self, model: Any, rho: float, rows: Callable[[Sequence[nn.Parameter]], Rows], flops: Flops):
+    def __init__(
+        self, model: MultiTaskModel, rho: float, rows: Callable[[Sequence[nn.Parameter]], Rows], flops: Flops
+    ):
         self.model = model
         self.rho = rho
         self._flops = flops

@@ -8,13 +8,13 @@ decided when it begins: weightings need task gradients in some steps only.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hf_mtl.batch import Batch, StepFacts, model_inputs
 from hf_mtl.data.processes import is_main_process
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.in_passing import RandomState
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.shown import get_logger
@@ -38,7 +38,7 @@ class Step(ABC):
 
     one_by_one = False  # whether the tasks go through the model one after the other
 
-    def __init__(self, model: Any, objective: Objective, loss_pass: LossPass):
+    def __init__(self, model: MultiTaskModel, objective: Objective, loss_pass: LossPass):
         self.model = model
         self.objective = objective
         self.batches: Sequence[Batch] = ()
@@ -152,7 +152,7 @@ class PlainStep(Step):
         world: Number of processes.
     """
 
-    def __init__(self, model: Any, objective: Objective, loss_pass: LossPass, world: int = 1):
+    def __init__(self, model: MultiTaskModel, objective: Objective, loss_pass: LossPass, world: int = 1):
         super().__init__(model, objective, loss_pass)
         self._world = world
 
@@ -178,7 +178,7 @@ class _GradientStep(Step):
 
     def __init__(
         self,
-        model: Any,
+        model: MultiTaskModel,
         objective: Objective,
         loss_pass: LossPass,
         gradients: TaskGradients,

@@ -1,9 +1,9 @@
 """The steps of a run, each begun as what it needs to be."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from hf_mtl.batch import Batch
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.processes import Processes
 from hf_mtl.training.step.loss_pass import LossPass
 from hf_mtl.training.step.loss_scaler import LossScaler
@@ -29,7 +29,7 @@ class StepMaker:
 
     def __init__(
         self,
-        model: Any,
+        model: MultiTaskModel,
         objective: Objective,
         loss_pass: LossPass,
         gradients: TaskGradients | None,

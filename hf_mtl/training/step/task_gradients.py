@@ -31,6 +31,7 @@ from hf_mtl.gradients import (
 )
 from hf_mtl.gradients.reduction import reduce_gradients
 from hf_mtl.gradients.shared import Layout
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.freezing import upper_parameters
 from hf_mtl.modeling.in_passing import gradients_put_back
 from hf_mtl.processes import Processes
@@ -63,7 +64,7 @@ class TaskGradients:
 
     def __init__(
         self,
-        model: Any,
+        model: MultiTaskModel,
         weighting: LossWeighting,
         aggregator: GradientAggregator | None,
         options: GradientOptions,

@@ -18,6 +18,7 @@ from hf_mtl.data.permutation import derive_key
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.gradients import shared_parameters
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.in_passing import in_passing
 from hf_mtl.processes import Processes
 from hf_mtl.shown import get_logger
@@ -55,7 +56,7 @@ class Teleportation:
 
     def __init__(
         self,
-        model: Any,
+        model: MultiTaskModel,
         aggregator: Teleporting,
         rows: TrainRows,
         course: Course,

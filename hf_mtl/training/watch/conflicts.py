@@ -13,6 +13,7 @@ from hf_mtl.balancing import GradientOptions
 from hf_mtl.batch import Batch, divisor
 from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.gradients import SharedGradients, shared_parameters
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.in_passing import in_passing
 from hf_mtl.processes import Processes
 from hf_mtl.shown import get_logger
@@ -117,7 +118,7 @@ class SampledConflicts:
 
     def __init__(
         self,
-        model: Any,
+        model: MultiTaskModel,
         rows: TrainRows,
         args: TrainingArguments,
         log: ConflictLog,
