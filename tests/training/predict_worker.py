@@ -1,4 +1,4 @@
-"""Predict rows of the tiny world, some without a label; started by `test_trainer_scoring`, also on two processes.
+"""Predict rows of the tiny world, some without a label; started by `test_scoring_trainer`, also on two processes.
 
 Usage: predict_worker.py OUTPUT.npz [diverge | first]
 

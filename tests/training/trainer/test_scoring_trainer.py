@@ -20,7 +20,7 @@ from tests import tiny
 from tests.training.predict_worker import unlabelled
 from tests.training.trainers import make
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MOOD = Features(text=Value("string"), label=ClassLabel(names=["good", "bad"]))
 
 

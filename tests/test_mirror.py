@@ -1,0 +1,156 @@
+"""Every module has a test of its name at its path, or a reason why another test covers it."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+ELSEWHERE: dict[str, dict[str, list[str]]] = {
+    "one test covers all of a kind, against golden values and by contract": {
+        "balancing/aggregators/test_common.py": [
+            "balancing/aggregator.py",
+            "balancing/gramian_aggregator.py",
+            "balancing/solvers.py",
+        ],
+        "balancing/aggregators/test_sum.py": ["balancing/aggregators/mean.py"],
+        "balancing/weightings/test_common_tasks.py": ["balancing/last_losses.py", "balancing/non_additive.py"],
+        "balancing/weightings/test_common.py": ["balancing/exposure.py"],
+        "balancing/weightings/test_common_state.py": ["balancing/step_count.py"],
+        "balancing/aggregators/test_pcgrad.py": ["balancing/orders.py"],
+        "evaluation/metrics/test_classification_golden.py": [
+            "evaluation/metrics/accuracy.py",
+            "evaluation/metrics/recall_macro.py",
+        ],
+        "evaluation/metrics/test_metric_modules.py": ["evaluation/metrics/base.py"],
+        "evaluation/test_calibration.py": ["evaluation/metrics/ece.py"],
+        "modeling/heads/test_registry.py": [
+            "modeling/heads/base.py",
+            "modeling/heads/layers.py",
+            "modeling/heads/linear.py",
+            "modeling/heads/mlp.py",
+        ],
+        "schedules/test_golden.py": ["schedules/alternating.py"],
+        "schedules/test_phases.py": ["schedules/base.py", "schedules/position.py"],
+    },
+    "a table, a type or a helper without behaviour of its own beyond that of its users": {
+        "cli/test_main.py": ["__main__.py"],
+        "test_argument_kinds.py": ["argument_ranges.py"],
+        "test_security.py": ["errors.py"],
+        "data/test_file_bounds.py": ["file_kinds.py"],
+        "data/test_labels.py": ["data/encoded.py"],
+        "data/test_load.py": [
+            "data/loaded.py",
+            "data/checked.py",
+            "data/check.py",
+            "data/complete.py",
+            "data/gather.py",
+        ],
+        "data/test_plan.py": ["data/roster.py"],
+        "modeling/test_model.py": ["modeling/output.py", "modeling/task_heads.py", "modeling/choices.py"],
+        "modeling/test_backbone.py": ["modeling/dropout.py"],
+        "reporting/test_figures.py": ["reporting/drawn.py", "reporting/panels.py", "reporting/style.py"],
+        "reporting/test_json_files.py": ["reporting/atomic.py", "reporting/log_keys.py"],
+        "reporting/test_plan_table.py": ["reporting/plan.py"],
+        "data/test_support_desk.py": [
+            "data/support_desk/frames.py",
+            "data/support_desk/phrases.py",
+            "data/support_desk/rows.py",
+            "data/support_desk/sentences.py",
+        ],
+    },
+    "parts of one reader, which are seen through its door": {
+        "data/test_labels.py": [
+            "data/class_labels.py",
+            "data/class_values.py",
+            "data/targets.py",
+            "data/found_classes.py",
+            "data/train_notes.py",
+        ],
+        "data/test_spelling.py": ["data/class_names.py"],
+        "data/test_mixture.py": ["data/annealing.py"],
+        "data/test_csv_reader.py": ["data/csv_source.py"],
+        "data/test_sources.py": [
+            "data/hub_source.py",
+            "data/local_files.py",
+            "data/parquet_reader.py",
+            "data/split_names.py",
+        ],
+        "data/test_sharing.py": ["data/same_rows.py"],
+        "data/test_tokenize.py": ["data/cache.py", "data/texts.py"],
+        "recipe/test_schema.py": ["recipe/build.py", "recipe/checks.py", "recipe/places.py", "recipe/sections.py"],
+        "test_options.py": ["validation.py"],
+        "modeling/test_damaged_config.py": [
+            "modeling/allowance.py",
+            "modeling/config_values.py",
+            "modeling/configuration.py",
+            "foreign_json.py",
+        ],
+        "evaluation/test_scores.py": ["evaluation/notes.py"],
+        "evaluation/test_loading.py": ["evaluation/trial.py"],
+    },
+    "exact against autograd, for all parts together": {
+        "gradients/test_shared.py": [
+            "gradients/choice.py",
+            "gradients/held.py",
+            "gradients/layers.py",
+            "gradients/recomputed.py",
+            "gradients/reduction.py",
+            "gradients/rows.py",
+            "gradients/tape.py",
+            "gradients/unsupported.py",
+        ],
+        "training/step/test_task_gradients.py": ["training/step/second_backward.py", "training/step/task_batches.py"],
+        "training/test_gradient_steps.py": ["training/step/teleportation.py"],
+    },
+    "a whole run shows it": {
+        "training/trainer/test_setup.py": ["inference/encode.py", "training/trainer/argument_checks.py"],
+        "training/test_checkpoint.py": ["inference/manifest.py"],
+        "training/run/test_evaluate.py": [
+            "inference/runs.py",
+            "training/run/baselines.py",
+            "training/trainer/scoring_overrides.py",
+        ],
+        "training/folder/test_run_lock.py": ["training/folder/kernel_lock.py"],
+        "training/folder/test_heartbeat.py": ["training/folder/lock_holders.py"],
+        "training/run/test_train.py": ["training/run/finish.py", "training/run/longer.py"],
+        "training/run/test_closing.py": ["training/run/reports.py", "training/saving/outbox.py"],
+        "training/test_run_resume.py": ["training/run/same_run.py"],
+        "hub/test_push.py": ["training/saving/hub.py"],
+        "training/test_freezing.py": ["training/schedules/frozen_groups.py"],
+        "training/trainer/test_scoring_trainer.py": ["training/scoring/scoring.py"],
+        "training/test_full_disk.py": ["training/together.py"],
+        "training/test_trainer_resume.py": ["training/trainer/horizon.py", "training/trainer/run_identity.py"],
+        "training/test_interruption.py": ["training/trainer/stoppable_trainer.py", "training/trainer/unfinished.py"],
+        "training/trainer/test_argument_effects.py": ["training/trainer/stub_builds.py"],
+    },
+}
+"""Why modules have no test of their own name: by reason, the tests that cover them, and which modules."""
+
+COVERED = [(test, module) for tests in ELSEWHERE.values() for test, found in tests.items() for module in found]
+
+
+def modules() -> set[str]:
+    found = (ROOT / "hf_mtl").rglob("*.py")
+    return {path.relative_to(ROOT / "hf_mtl").as_posix() for path in found if path.name != "__init__.py"}
+
+
+def has_own_test(module: str) -> bool:
+    path = Path(module)
+    return (ROOT / "tests" / path.parent / f"test_{path.name}").is_file()
+
+
+def test_every_module_has_a_test_at_its_path_or_a_reason() -> None:
+    covered = {module for _, module in COVERED}
+    assert sorted(module for module in modules() - covered if not has_own_test(module)) == []
+
+
+def test_no_reason_is_stale() -> None:
+    listed = [module for _, module in COVERED]
+    assert [module for module in listed if module not in modules() or has_own_test(module)] == []
+    assert len(set(listed)) == len(listed)
+
+
+@pytest.mark.parametrize("test", sorted({test for test, _ in COVERED}))
+def test_the_tests_that_cover_others_are_there(test: str) -> None:
+    assert (ROOT / "tests" / test).is_file()
