@@ -14,6 +14,7 @@ import torch.distributed as dist
 from hf_mtl.errors import LostProcessError
 
 _LONGEST_PAUSE = 0.5
+_LONGEST_VALUE = 4 << 20  # characters; torch's store closes the connection at more than 8 MiB
 _numbers = itertools.count()
 
 
@@ -77,12 +78,19 @@ class Meeting:
     def leave_here(self, message: bytes) -> None:
         """Leave a message for the others of this machine; once at most, before waiting."""
         # A store keeps text: Python's binding decodes what it is given as bytes on some versions.
-        self._store.set(f"message {self._machine}", message.hex())
+        text, key = message.hex(), f"message {self._machine}"
+        starts = range(0, len(text), _LONGEST_VALUE)
+        for number, start in enumerate(starts):
+            self._store.set(f"{key} {number}", text[start : start + _LONGEST_VALUE])
+        self._store.set(key, str(len(starts)))
 
     def message_here(self) -> bytes | None:
         """Read the message; after waiting. None if no process of this machine has left one."""
         key = f"message {self._machine}"
-        return bytes.fromhex(self._store.get(key).decode()) if self._store.check([key]) else None
+        if not self._store.check([key]):
+            return None
+        pieces = range(int(self._store.get(key)))
+        return bytes.fromhex("".join(self._store.get(f"{key} {number}").decode() for number in pieces))
 
     def wait(self) -> None:
         """Wait until all have come.

@@ -36,6 +36,23 @@ def test_who_comes_early_waits_for_the_last_and_gets_the_message() -> None:
     assert read == [b"\x00\xff"]
 
 
+@pytest.mark.parametrize("size", [0, 1, 4 << 20, (4 << 20) + 1, 20_000_000])
+def test_a_message_of_any_size_fits_a_store_that_takes_8_mebibytes(size: int) -> None:
+    store, message = _Narrow(), bytes(size)
+    here = Meeting(store, 1)
+    assert here.message_here() is None
+    here.leave_here(message)
+    assert here.message_here() == message
+
+
+class _Narrow(dist.HashStore):
+    """A store with the limit of torch's `TCPStore`, whose server hangs up at longer values."""
+
+    def set(self, key: str, value: str) -> None:
+        assert len(value) <= 8 << 20
+        super().set(key, value)
+
+
 def test_a_wait_outlasts_the_time_out_of_the_store() -> None:
     store = dist.HashStore()
     store.set_timeout(timedelta(milliseconds=1))
