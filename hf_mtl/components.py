@@ -67,12 +67,18 @@ class Kind(Generic[T]):
     # ---- The registry ----
 
     def register(self, name: str) -> Callable[[C], C]:
-        """Make a component known under a name, which its class keeps as ``name``."""
+        """Make a component known under a name, which its class keeps as ``name``.
+
+        Raises:
+            ValueError: If another class has the name.
+        """
 
         def add(component: C) -> C:
-            setattr(component, "name", name)  # noqa: B010 - a class of any kind
+            other = self._components.get(name)
+            if other is not None and other is not component:
+                raise ValueError(f"a {self.word} '{name}' is registered already: {other.__qualname__}")
             self._components[name] = component
-            self._models.pop(name, None)
+            setattr(component, "name", name)  # noqa: B010 - a class of any kind
             return component
 
         return add

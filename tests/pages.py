@@ -5,6 +5,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_mtl.reporting.recipe_reference import HUGGING_FACE
+
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ("hf-mtl", "accelerate", "torchrun", "pip", "pre-commit", "scripts/")
 # Commands of hf-mtl that work on something, which the text may leave out.
@@ -82,3 +84,14 @@ def lacks_target(command: str) -> bool:
     """Whether the text leaves out what a command works on."""
     name, *rest = words(command)
     return name in WITH_TARGET and not [word for word in rest if not word.startswith("-") and "=" not in word]
+
+
+def parts_of(text: str) -> dict[str, str]:
+    """The parts of a page that a program writes, by name."""
+    found = re.findall(r"^<!-- ([^:\n]+): .*? -->\n(.*?)^<!-- end of \1 -->$", text, re.M | re.S)
+    return {name: part.strip() for name, part in found}
+
+
+def without_version(page: str) -> str:
+    """The reference of recipes without what depends on the version of transformers."""
+    return page.partition(HUGGING_FACE)[0]

@@ -74,6 +74,13 @@ def test_modules_of_its_package_are_found_without_being_imported(tools: Kind[Any
     assert tools["found"].name == "found"
 
 
+def test_no_component_takes_the_name_of_another(tools: Kind[Any]) -> None:
+    saw = tools["saw"]
+    with pytest.raises(ValueError, match="a tool 'saw' is registered already"):
+        tools.register("saw")(type("OtherSaw", (), {}))
+    assert tools["saw"] is tools.register("saw")(saw) is saw
+
+
 def test_a_component_registered_later_is_there_at_once(tools: Kind[Any]) -> None:
     tools.register("rake")(type("Rake", (), {}))
     assert tools.names() == ["axe", "found", "rake", "saw"]

@@ -22,11 +22,22 @@ from hf_mtl.cli.main import main, parse
 from hf_mtl.evaluation.registry import METRICS
 from hf_mtl.modeling.heads import HEADS
 from hf_mtl.recipe import load_recipe
-from hf_mtl.reporting.recipe_reference import recipe_reference, without_version
+from hf_mtl.reporting.recipe_reference import recipe_reference
 from hf_mtl.schedules import SCHEDULES
 from hf_mtl.tasks import task_types
 from tests import tiny
-from tests.pages import PAGES, README, REFERENCE, ROOT, STUDIES, all_commands, is_pattern, lacks_target, words
+from tests.pages import (
+    PAGES,
+    README,
+    REFERENCE,
+    ROOT,
+    STUDIES,
+    all_commands,
+    is_pattern,
+    lacks_target,
+    without_version,
+    words,
+)
 from tests.training import runs
 
 MINE, OTHERS_DATA = "my-recipe.yaml", "local-"

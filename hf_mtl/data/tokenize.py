@@ -11,50 +11,15 @@ from transformers import PreTrainedTokenizerBase
 from hf_mtl.data.cache import kept_tokens
 from hf_mtl.data.check import empty_split
 from hf_mtl.data.columns import arrow_column, name_count, name_rows, raise_all
-from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.data.given_tokens import Lists, check_tokens, read_real_tokens
-from hf_mtl.data.labels import encode_labels
-from hf_mtl.data.masses import row_masses
 from hf_mtl.data.text_batches import TextBatch, text_batches
 from hf_mtl.data.texts import is_tokenised
-from hf_mtl.data.tokens import EncodedSplit, TokenStore
+from hf_mtl.data.tokens import TokenStore
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import Task
 
 _LONGEST_WITHOUT_A_LIMIT = 512
 _LONG_WORK = 20_000
-
-
-def encode_split(
-    name: str,
-    task: Task,
-    dataset: Dataset,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int | None = None,
-    split: str = "train",
-) -> EncodedSplit:
-    """Turn the rows of a split into token ids and labels.
-
-    Rows of a dataset that has files are kept beside the caches of `datasets`, and mapped: a second run finds them,
-    and the processes of a machine share the memory. Rows of a dataset in memory stay there.
-
-    Args:
-        name: The task's name.
-        task: The task, resolved.
-        dataset: Rows as `load_task` or `prepare_dataset` gives them; with ``input_ids`` and without the text
-            columns they are taken as tokenised, and cut to what their ``attention_mask`` calls real.
-        tokenizer: Tokenizer of the backbone.
-        max_length: Longest row in tokens; longer ones are truncated, a pair at its longer text, and counted in
-            ``tokens.truncated``. None: what the tokenizer's model takes, or 512 where it does not say.
-        split: The split's name, for mistakes.
-
-    Raises:
-        DataError: If labels are wrong or missing, ``max_length`` leaves no room for text, or given token ids do not
-            fit the tokenizer.
-    """
-    labels = _all_there(encode_labels(task, name, split, dataset), name, split)
-    tokens = encode_texts(name, task, dataset, tokenizer, max_length, split)
-    return EncodedSplit(tokens, labels, masses=row_masses(name, task, labels))
 
 
 def encode_texts(
@@ -65,7 +30,20 @@ def encode_texts(
     max_length: int | None = None,
     split: str = "train",
 ) -> TokenStore:
-    """Return the token ids of `encode_split` alone, for rows without labels.
+    """Turn the texts of a split into token ids.
+
+    Those of a dataset that has files are kept beside the caches of `datasets`, and mapped: a second run finds them,
+    and the processes of a machine share the memory. Those of a dataset in memory stay there.
+
+    Args:
+        name: The task's name.
+        task: The task, resolved.
+        dataset: Rows as `load_task` or `prepare_dataset` gives them; with ``input_ids`` and without the text
+            columns they are taken as tokenised, and cut to what their ``attention_mask`` calls real.
+        tokenizer: Tokenizer of the backbone.
+        max_length: Longest row in tokens; longer ones are truncated, a pair at its longer text, and counted in
+            ``truncated``. None: what the tokenizer's model takes, or 512 where it does not say.
+        split: The split's name, for mistakes.
 
     Raises:
         DataError: If there are no rows, ``max_length`` leaves no room for text, or given token ids do not fit the
@@ -111,7 +89,7 @@ def check_room(tokenizer: PreTrainedTokenizerBase, max_length: int | None, texts
 
     Args:
         tokenizer: The tokenizer.
-        max_length: Longest row in tokens, as for `encode_split`.
+        max_length: Longest row in tokens, as for `encode_texts`.
         texts: Texts of a row, 1 or 2.
 
     Raises:
@@ -157,11 +135,3 @@ def _take_tokens(
         mistakes.append(Mistake(key, found, "Were they made with another tokenizer? Remove the column if not."))
     raise_all(mistakes)
     return _store(ids, types, np.zeros(len(dataset), dtype=bool), takes_types)
-
-
-def _all_there(labels: EncodedLabels, name: str, split: str) -> np.ndarray:
-    if labels.missing.any():
-        count = name_count(int(labels.missing.sum()))
-        found = f"{split} has {count} without a label: {name_rows(labels.missing)}"
-        raise DataError(Mistake(f"tasks.{name}.label", found, "Drop them with prepare_dataset."))
-    return labels.values

@@ -28,17 +28,11 @@ def write_parts(path: Path, parts: Mapping[str, str]) -> None:
         marks = re.compile(
             rf"(^<!-- {re.escape(name)}: .*? -->\n).*?(^<!-- end of {re.escape(name)} -->$)", re.M | re.S
         )
-        if not marks.search(text):
+        found = marks.search(text)
+        if found is None:
             raise ValueError(f"{path} has no part '{name}'")
-        # A function: backslashes of the text are no references to groups.
-        text = marks.sub(lambda found, part=part: f"{found[1]}\n{part.strip()}\n\n{found[2]}", text)  # type: ignore[misc]
+        text = f"{text[: found.end(1)]}\n{part.strip()}\n\n{text[found.start(2) :]}"
     path.write_text(text, encoding="utf-8")
-
-
-def parts_of(text: str) -> dict[str, str]:
-    """Read the marked parts of a document, by name."""
-    found = re.findall(r"^<!-- ([^:\n]+): .*? -->\n(.*?)^<!-- end of \1 -->$", text, re.M | re.S)
-    return {name: part.strip() for name, part in found}
 
 
 def _cell(text: str) -> str:

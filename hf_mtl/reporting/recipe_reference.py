@@ -45,7 +45,7 @@ Each of these is refused with a message before training:
 - Code in a recipe. What runs code of others, and only when you say so: [SECURITY.md](../.github/SECURITY.md).
 - These fields of `transformers.TrainingArguments`:"""
 
-_HUGGING_FACE = "## `training`: fields of transformers"
+HUGGING_FACE = "## `training`: fields of transformers"
 
 
 def recipe_reference(folder: Path) -> str:
@@ -80,15 +80,10 @@ def recipe_reference(folder: Path) -> str:
         table([["field", "why, and what to do instead"], *_refused()]),
         "## From a paper to its method and recipes",
         paper_index(folder),
-        f"{_HUGGING_FACE} {transformers.__version__}",
+        f"{HUGGING_FACE} {transformers.__version__}",
         page.keys(_inherited(sections["training"]["properties"])),
     ]
     return "\n\n".join(parts)
-
-
-def without_version(page: str) -> str:
-    """Cut off what depends on the version of transformers."""
-    return page.partition(_HUGGING_FACE)[0]
 
 
 class _Page:

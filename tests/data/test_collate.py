@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from hf_mtl import SequenceClassification
 from hf_mtl.data.collate import Collator, default_group_cost, length_groups
-from hf_mtl.data.tokenize import encode_split
 from hf_mtl.data.tokens import EncodedSplit
 from tests import tiny
+from tests.data.encoding import encode_split
 
 DATA = tiny.datasets({"topic": 12, "mood": 9, "score": 10})
 TOKENIZER = tiny.tokenizer()

@@ -8,11 +8,11 @@ from datasets import Dataset, DatasetDict, Features, List, Value
 
 from hf_mtl import SequenceClassification
 from hf_mtl.data.load import load_task, prepare_dataset
-from hf_mtl.data.tokenize import encode_split
 from hf_mtl.data.tokens import TokenStore
 from hf_mtl.errors import DataError
 from hf_mtl.tasks import DatasetSource
 from tests import tiny
+from tests.data.encoding import encode_split
 
 TASK = SequenceClassification(labels=["x", "y"])
 REAL = [[2, 7, 8, 3], [2, 9, 3], [2, 3], [2, 7, 8, 9, 10, 3]]

@@ -16,10 +16,10 @@ from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.plan import Planner
 from hf_mtl.data.roster import Roster
 from hf_mtl.data.steps import StepSource
-from hf_mtl.data.tokenize import encode_split
 from hf_mtl.data.tokens import EncodedSplit
 from tests import tiny
 from tests.courses import FixedCourse
+from tests.data.encoding import encode_split
 
 SIZES = {"topic": 31, "mood": 11, "score": 17}
 ROWS, WINDOW, PER_EPOCH = 12, 3, 5

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_mtl.reporting.markdown import parts_of, table, write_parts
+from hf_mtl.reporting.markdown import table, write_parts
+from tests.pages import parts_of
 
 PAGE = """# A page
 

@@ -8,7 +8,8 @@ import pytest
 from hf_mtl.argument_fields import REFUSED
 from hf_mtl.balancing import available
 from hf_mtl.recipe import json_schema
-from hf_mtl.reporting.recipe_reference import recipe_reference, without_version
+from hf_mtl.reporting.recipe_reference import recipe_reference
+from tests.pages import without_version
 
 
 @pytest.fixture(scope="module")

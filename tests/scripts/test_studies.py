@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_mtl.reporting.markdown import parts_of
+from tests.pages import parts_of
 
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted(path.name.removeprefix("reproduce_") for path in (ROOT / "scripts").glob("reproduce_*"))

@@ -1,14 +1,10 @@
 """What a Trainer checks and prepares before its first step."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-from hf_mtl.data.course import Course
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.errors import Mistake, UserError
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.schedules import Schedule, Schedules, build_schedule
 from hf_mtl.shown import get_logger
 
 logger = get_logger(__name__)
@@ -36,26 +32,3 @@ def metric_statistics(model: MultiTaskModel) -> dict[str, dict[str, list[float]]
     """Collect what metrics may read of the training rows, as the model keeps it, of the tasks that have any."""
     found = {name: model.heads.of(name).statistics.for_metrics() for name in model.tasks}
     return {name: numbers for name, numbers in found.items() if numbers}
-
-
-def make_schedules(specs: Sequence[str | Mapping[str, Any]], tasks: list[str], course: Course) -> Schedules:
-    """Build the schedules of a run.
-
-    Args:
-        specs: Schedules as a recipe writes them.
-        tasks: The tasks.
-        course: Knows the lengths of the run.
-
-    Raises:
-        UserError: If any of them cannot be built; the mistakes of all at once.
-    """
-    built: list[Schedule] = []
-    mistakes: list[Mistake] = []
-    for place, spec in enumerate(specs):
-        try:
-            built.append(build_schedule(spec, tasks, f"schedules.{place}"))
-        except UserError as error:
-            mistakes += error.mistakes
-    if mistakes:
-        raise UserError(mistakes)
-    return Schedules(built, course)

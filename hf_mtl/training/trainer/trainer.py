@@ -2,14 +2,14 @@
 
 The journey of one row, from file to update:
 
- 1. `data/sources.py` loads the file; `data/labels.py` checks the label and makes it a number.
+ 1. `data/sources.py` loads the file; the task's type in `task_types/` checks the label and makes it a number.
  2. `data/tokenize.py` turns the text into token ids in one flat array (`data/tokens.py`).
  3. `data/mixture.py` gives its task a probability, `data/plan.py` gives the step n_t rows of the task, and a
     seeded permutation says that it is this row's turn.
  4. `data/plan.py: partition` deals the step's rows to processes and micro-batches.
  5. `data/collate.py` pads the row with others of its length: its group.
  6. `modeling/model.py` encodes each group once, pools, puts rows back in order, and runs the task's head.
- 7. `modeling/losses.py` makes one loss of the row.
+ 7. The task's type makes one loss of the row.
  8. `training/step/objective.py` divides it by the mass of the task's rows in the step, and multiplies it by the
     task's exposure and weight.
  9. The Trainer's backward adds it to the gradients, DDP and accumulation add up the partition's parts; where single
