@@ -52,7 +52,7 @@ class StepFacts(TypedDict):
         step: The optimizer step, from 0.
         counts: Rows of each task, n_t: how much a task counts (its exposure) follows them.
         nominal: What n_t would be if a schedule had dropped no rows.
-        gamma: Coefficients gamma_t of the schedules.
+        coefficients: Coefficients gamma_t of the schedules.
         masses: Sum of the masses of each task's rows, M_t: L_t is the sum of the row losses over it.
         own_masses: The same of the rows of this micro-batch alone.
     """
@@ -60,7 +60,7 @@ class StepFacts(TypedDict):
     step: int
     counts: list[int]
     nominal: list[int]
-    gamma: list[float]
+    coefficients: list[float]
     masses: list[float]
     own_masses: list[float]
 

@@ -15,7 +15,7 @@ from hf_mtl.balancing.aggregator import (
     Teleporting,
 )
 from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
-from hf_mtl.balancing.exposure import DEFAULT_REDUCTION, Reduction, exposure
+from hf_mtl.balancing.exposure import DEFAULT_EXPOSURE, Exposure, exposures
 from hf_mtl.balancing.gradient_options import GradientOptions
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.inner_products import combine, gramian
@@ -71,12 +71,13 @@ def build_aggregator(name: str, num_tasks: int, **options: Any) -> GradientAggre
 __all__ = [
     "AGGREGATORS",
     "DEFAULT_EXACT_ACCUMULATION",
-    "DEFAULT_REDUCTION",
+    "DEFAULT_EXPOSURE",
     "DEFAULT_WEIGHTING",
     "OF_GRADIENTS",
     "UPPER",
     "WEIGHTINGS",
     "Conflict",
+    "Exposure",
     "Facts",
     "FromGramian",
     "GradientAggregator",
@@ -85,7 +86,6 @@ __all__ = [
     "LookAhead",
     "LossWeighting",
     "NonFiniteRows",
-    "Reduction",
     "Spec",
     "State",
     "Teleporting",
@@ -93,7 +93,7 @@ __all__ = [
     "build_aggregator",
     "build_weighting",
     "combine",
-    "exposure",
+    "exposures",
     "gramian",
     "make",
     "mistakes",

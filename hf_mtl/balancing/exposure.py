@@ -4,11 +4,11 @@ from typing import Literal
 
 from torch import Tensor
 
-Reduction = Literal["rows", "tasks"]
-DEFAULT_REDUCTION: Reduction = "rows"
+Exposure = Literal["rows", "tasks"]
+DEFAULT_EXPOSURE: Exposure = "rows"
 
 
-def exposure(counts: Tensor, reduction: Reduction = DEFAULT_REDUCTION) -> Tensor:
+def exposures(counts: Tensor, by: Exposure = DEFAULT_EXPOSURE) -> Tensor:
     """Exposure of each task, kappa [T].
 
     ``rows``: K n_t / B, so that how often a task is drawn matters and equal weighting is the mean over rows.
@@ -16,9 +16,9 @@ def exposure(counts: Tensor, reduction: Reduction = DEFAULT_REDUCTION) -> Tensor
 
     Args:
         counts: Rows of each task in the step, n_t [T].
-        reduction: ``rows`` or ``tasks``.
+        by: ``rows`` or ``tasks``.
     """
     present = counts > 0
-    if reduction == "rows":
+    if by == "rows":
         return len(counts) * counts / counts.sum()
     return present.to(counts.dtype) * len(counts) / present.sum()

@@ -7,7 +7,7 @@ from pydantic import Field
 from hf_mtl.signatures import Options
 
 Hold = Literal["auto", "float32", "bfloat16", "recompute"]
-Layout = Literal["auto", "segments", "split"]
+LayoutChoice = Literal["auto", "segments", "split"]
 
 
 class GradientOptions(Options):
@@ -22,7 +22,7 @@ class GradientOptions(Options):
         "not at all (``recompute``): weight gradients are formed a second time from the same activations, once it is "
         "known how to combine them. ``auto``: by the number of tasks and parameters and the free memory.",
     )
-    layout: Layout = Field(
+    layout: LayoutChoice = Field(
         "auto",
         description="``segments``: one mixed forward and one backward, weight gradients formed per task; ``split``: "
         "length groups of one task each, and one backward per task. ``auto``: segments where the model's layers "

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
 from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator, LookAhead, Teleporting
 from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
-from hf_mtl.balancing.exposure import DEFAULT_REDUCTION, Reduction
+from hf_mtl.balancing.exposure import DEFAULT_EXPOSURE, Exposure
 from hf_mtl.balancing.gradient_options import GradientOptions
 from hf_mtl.components import Kind
 from hf_mtl.errors import Mistake, UserError
@@ -51,8 +51,8 @@ class Spec(BaseModel):
         None,
         description="A gradient aggregator, or {name: ..., its options}. Default: the weighted losses' gradient.",
     )
-    reduction: Reduction = Field(
-        DEFAULT_REDUCTION, description="What counts once: every row of a step, or every task whatever its rows."
+    exposure: Exposure = Field(
+        DEFAULT_EXPOSURE, description="What counts once: every row of a step, or every task whatever its rows."
     )
     exact_accumulation: bool = Field(
         DEFAULT_EXACT_ACCUMULATION,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hf_mtl.batch import Batch, Cut, Group
 from hf_mtl.data.tokens import EncodedSplit
 
-Layout = Literal["mixed", "segments", "split"]
+Arrangement = Literal["mixed", "segments", "split"]
 """Who is in a length group: rows of any task in any order; rows of any task, task by task; rows of one task."""
 
 
@@ -61,8 +61,8 @@ class Collator:
         pad_id: Token id of padding.
         length_grouping: Group by length; otherwise one padded rectangle.
         group_cost: Fixed cost of a group, in padded tokens.
-        layout: How tasks share the groups. Only ``mixed`` encodes texts once that carry labels of several tasks; the
-            others say in each group's ``cut`` which rows are whose: (task, first, last + 1).
+        arrangement: How tasks share the groups. Only ``mixed`` encodes texts once that carry labels of several tasks;
+            the others say in each group's ``cut`` which rows are whose: (task, first, last + 1).
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class Collator:
         pad_id: int,
         length_grouping: bool,
         group_cost: int,
-        layout: Layout = "mixed",
+        arrangement: Arrangement = "mixed",
     ):
         self.splits = dict(splits)
         self.names = list(splits)
         self.pad_id = pad_id
         self.length_grouping = length_grouping
         self.group_cost = group_cost
-        self.layout: Layout = layout
+        self.arrangement: Arrangement = arrangement
 
     def lengths(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Tokens of each row, [B], given its task index and its row in that task's split."""
@@ -130,11 +130,11 @@ class Collator:
 
     def _groups(self, tasks: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Tell which rows are encoded together."""
-        if self.layout == "split":
+        if self.arrangement == "split":
             each = [np.flatnonzero(tasks == index) for index in np.unique(tasks)]
             return [mine[group] for mine in each for group in self._by_length(lengths[mine])]
         groups = self._by_length(lengths)
-        return groups if self.layout == "mixed" else [np.sort(group) for group in groups]
+        return groups if self.arrangement == "mixed" else [np.sort(group) for group in groups]
 
     def _by_length(self, lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         return length_groups(lengths, self.group_cost) if self.length_grouping else [np.arange(len(lengths))]
@@ -147,7 +147,7 @@ class Collator:
         Copies within one task stay apart, as the Trainer would see them.
         """
         everything = np.arange(len(rows))
-        if not self.length_grouping or self.layout != "mixed" or len(np.unique(tasks)) < 2:
+        if not self.length_grouping or self.arrangement != "mixed" or len(np.unique(tasks)) < 2:
             return everything, everything
         first: dict[tuple[bytes, int], int] = {}
         seen: Counter[tuple[int, bytes]] = Counter()
@@ -172,7 +172,7 @@ class Collator:
             padded = self.splits[self.names[index]].tokens.pad(rows[mine], self.pad_id, width)
             for key, value in padded.items():
                 parts.setdefault(key, []).append((mine, value))
-        rectangle: dict[str, Any] = {} if self.layout == "mixed" else {"cut": cut_by_task(tasks)}
+        rectangle: dict[str, Any] = {} if self.arrangement == "mixed" else {"cut": cut_by_task(tasks)}
         for key, values in parts.items():
             whole = np.zeros((len(rows), width), dtype=np.int64)
             for mine, value in values:

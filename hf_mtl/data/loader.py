@@ -52,7 +52,7 @@ class _Collation(Dataset[Batch]):
             "step": plan.step,
             "counts": plan.counts.tolist(),
             "nominal": plan.nominal.tolist(),
-            "gamma": plan.coefficients.tolist(),
+            "coefficients": plan.coefficients.tolist(),
             "masses": masses(plan.tasks, plan.rows).tolist(),
             "own_masses": masses(plan.tasks[mine], plan.rows[mine]).tolist(),
         }

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from hf_mtl.batch import Batch, to_device
-from hf_mtl.data.collate import Collator, Layout
+from hf_mtl.data.collate import Arrangement, Collator
 from hf_mtl.data.permutation import derive_key, permute
 
 Chosen: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -68,14 +68,14 @@ class TrainRows:
         tasks = [np.full(len(mine), self.names.index(name), dtype=np.int64) for name, mine in rows.items()]
         return np.concatenate(tasks), np.concatenate(list(rows.values()))
 
-    def batch(self, chosen: Chosen, layout: Layout = "mixed") -> Batch:
+    def batch(self, chosen: Chosen, arrangement: Arrangement = "mixed") -> Batch:
         """Make a batch of some rows.
 
         Args:
             chosen: The rows.
-            layout: How tasks share the length groups.
+            arrangement: How tasks share the length groups.
         """
-        self._collator.layout = layout
+        self._collator.arrangement = arrangement
         return to_device(self._collator(*chosen), self.device)
 
     def masses(self, chosen: Chosen) -> dict[str, float]:

@@ -7,8 +7,8 @@ from hf_mtl.evaluation.aggregates import DeltaP, aggregate, delta_p, lower_is_be
 from hf_mtl.evaluation.baselines import baseline_outputs, baseline_predictions, baseline_scores
 from hf_mtl.evaluation.calibration import (
     ReliabilityBins,
+    calibration_temperature,
     expected_calibration_error,
-    fit_temperature,
     reliability_bins,
 )
 from hf_mtl.evaluation.checks import check_metrics
@@ -33,10 +33,10 @@ __all__ = [
     "baseline_outputs",
     "baseline_predictions",
     "baseline_scores",
+    "calibration_temperature",
     "check_metrics",
     "delta_p",
     "expected_calibration_error",
-    "fit_temperature",
     "foreign_mistakes",
     "greater_is_better",
     "headline_keys",

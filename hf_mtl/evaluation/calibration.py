@@ -101,7 +101,7 @@ def expected_calibration_error(logits: ArrayLike, labels: ArrayLike, bins: int =
     return reliability_bins(logits, labels, bins).error
 
 
-def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
+def calibration_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     """Return the T > 0 with the smallest mean negative log-likelihood of softmax(logits / T), float64.
 
     The likelihood has one optimum (it is convex in 1/T); T is kept in [0.05, 20]. It sits at a bound where there is

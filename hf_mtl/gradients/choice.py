@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from hf_mtl.batch import Batch
+from hf_mtl.gradients.jacobian_rows import JacobianRows
 from hf_mtl.gradients.layers import taped_layers
-from hf_mtl.gradients.rows import Rows
 from hf_mtl.gradients.tape import Tape, Taped
 from hf_mtl.gradients.unsupported import Unsupported
 from hf_mtl.modeling import MultiTaskModel, split_parameters
@@ -89,7 +89,9 @@ def _difference(model: MultiTaskModel, layers: Sequence[Taped], batch: Batch) ->
     parameters = shared_parameters(model)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     tasks = sorted({task for group in batch["groups"] for task, _, _ in group["cut"]})
-    rows = Rows(parameters, lookup_tables(parameters, model.encoder), max(tasks) + 1, torch.float32, Processes())
+    rows = JacobianRows(
+        parameters, lookup_tables(parameters, model.encoder), max(tasks) + 1, torch.float32, Processes()
+    )
     tape = Tape(model.encoder, layers)
     with tape.recording([group["cut"] for group in batch["groups"]]):
         _total(model(**batch)).backward()

@@ -20,8 +20,8 @@ from hf_mtl.gradients.choice import (
     why_not_segments,
 )
 from hf_mtl.gradients.held import HeldGradients
+from hf_mtl.gradients.jacobian_rows import JacobianRows
 from hf_mtl.gradients.recomputed import Recomputed
-from hf_mtl.gradients.rows import Rows
 from hf_mtl.gradients.tape import Tape, Taped
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.processes import Processes
@@ -107,10 +107,10 @@ class SharedGradients:
         self.hold: Hold = self._agree(self._choose_hold(options))
         columns = sum(parameter.numel() for parameter in self.parameters)
         logger.info(f"Task gradients: {tasks} x {columns:,}, held as {self.hold}.")
-        self._held: Rows | Recomputed | None = None
+        self._held: JacobianRows | Recomputed | None = None
 
     @property
-    def held(self) -> Rows | Recomputed:
+    def held(self) -> JacobianRows | Recomputed:
         """The gradients of this step; room for them is made on demand."""
         self._held = self._held or self.another()
         return self._held
@@ -140,7 +140,7 @@ class SharedGradients:
 
     def take(self, task: int) -> None:
         """After the backward of one task's part, with the layout ``split``."""
-        assert isinstance(self.held, Rows)
+        assert isinstance(self.held, JacobianRows)
         self.held.add_task(task)
 
     def close(self) -> HeldGradients:
@@ -184,13 +184,15 @@ class SharedGradients:
         """Return what needs the least memory of what the processes would choose."""
         return next(one for one in ("recompute", "bfloat16", "float32") if self._anywhere(hold == one))
 
-    def another(self) -> Rows | Recomputed:
+    def another(self) -> JacobianRows | Recomputed:
         """Room for the gradients of one more backward of the same parameters."""
         if self.hold == "recompute":
             return Recomputed(self.parameters, self._tables, self._layers, self.tasks, self._processes)
-        return self.rows_of(self.parameters, self._wanted.whole, self._wanted.steady)
+        return self.jacobian_rows(self.parameters, self._wanted.whole, self._wanted.steady)
 
-    def rows_of(self, parameters: Sequence[nn.Parameter], whole: bool = False, steady: bool = True) -> Rows:
+    def jacobian_rows(
+        self, parameters: Sequence[nn.Parameter], whole: bool = False, steady: bool = True
+    ) -> JacobianRows:
         """Return a place for other gradients by task.
 
         Args:
@@ -201,8 +203,8 @@ class SharedGradients:
         mine = {id(parameter) for parameter in self.parameters}
         tables = lookup_tables(parameters, self.model.encoder) if all(id(p) in mine for p in parameters) else []
         dtype = torch.bfloat16 if self.hold == "bfloat16" else torch.float32
-        return Rows(parameters, tables, self.tasks, dtype, self._processes, whole, steady)
+        return JacobianRows(parameters, tables, self.tasks, dtype, self._processes, whole, steady)
 
-    def collect_into(self, held: Rows | Recomputed) -> None:
+    def collect_into(self, held: JacobianRows | Recomputed) -> None:
         """Form the gradients of a backward that is not the step's own, inside `micro_batch`."""
         held.collect(self._tape.layers)

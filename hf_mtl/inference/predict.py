@@ -26,7 +26,7 @@ class EvaluationLeft(Exception):
 
 
 @dataclass(frozen=True)
-class Keep:
+class KeptOutputs:
     """What is kept of the outputs of a head.
 
     Args:
@@ -42,12 +42,12 @@ class Keep:
     read: Callable[[np.ndarray], Outputs] | None = None
 
     @classmethod
-    def outputs(cls, width: int, everywhere: bool) -> "Keep":
+    def outputs(cls, width: int, everywhere: bool) -> "KeptOutputs":
         """Keep all outputs, C or D of each row."""
         return cls(lambda outputs: outputs, width, everywhere)
 
     @classmethod
-    def to_score(cls, task: Task) -> "Keep":
+    def to_score(cls, task: Task) -> "KeptOutputs":
         """Keep what a task's own scores want, on the first process."""
         compact = task.compact()
         if compact is None:
@@ -62,7 +62,7 @@ class SplitPredictions:
     Args:
         outputs: The outputs in the units of the labels [n, C], or what was kept of them [n, K].
         losses: Row losses, [n]; NaN where a row has no label.
-        read: `Keep.read`.
+        read: `KeptOutputs.read`.
     """
 
     outputs: NDArray[np.float32]
@@ -90,7 +90,9 @@ class Predictor:
     on_batch: Callable[[], bool]
 
     @torch.no_grad()
-    def predict(self, name: str, split: EncodedSplit, collator: Collator, keep: Keep) -> SplitPredictions | None:
+    def predict(
+        self, name: str, split: EncodedSplit, collator: Collator, keep: KeptOutputs
+    ) -> SplitPredictions | None:
         """Run a split through one head.
 
         Args:
@@ -122,7 +124,7 @@ class Predictor:
         return SplitPredictions(outputs=found[:, :-1], losses=losses, read=keep.read)
 
     def _run_in_pieces(
-        self, run: Callable[[NDArray[np.int64]], Tensor], split: EncodedSplit, keep: Keep
+        self, run: Callable[[NDArray[np.int64]], Tensor], split: EncodedSplit, keep: KeptOutputs
     ) -> NDArray[np.float32] | None:
         """Return what ``run`` answers for all rows, in dataset order [n, K + 1]; None on a process that does not get
         it.

@@ -63,8 +63,8 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
             Mistake("model.pooling", f"unknown pooling '{config.pooling}'", known(POOLINGS, config.pooling))
         )
     mistakes += [
-        Mistake(f"temperatures.{name}", f"unknown task '{name}'", known(config.tasks or (), name))
-        for name in config.temperatures or ()
+        Mistake(f"calibration_temperatures.{name}", f"unknown task '{name}'", known(config.tasks or (), name))
+        for name in config.calibration_temperatures or ()
         if name not in (config.tasks or ())
     ]
     mistakes += lora_mistakes(config.lora)

@@ -46,7 +46,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value),
         "the names of the tasks",
     ),
-    "temperatures": (
+    "calibration_temperatures": (
         lambda value: isinstance(value, Mapping) and all(map(is_number, value.values())),
         "a number for each task",
     ),

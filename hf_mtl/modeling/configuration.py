@@ -38,8 +38,8 @@ class MultiTaskConfig(PreTrainedConfig):
         lora: Options of `add_lora` for adapters on the encoder, True for its defaults; None: no adapters.
         freeze: Part of the encoder that is not trained: ``embeddings``, a number of layers from the bottom (the
             embeddings with them), or ``encoder``; None: all of it is trained.
-        temperatures: By task, what its class logits are divided by at evaluation; None: nothing is divided. See
-            `MultiTaskModel.set_temperature`.
+        calibration_temperatures: By task, what its class logits are divided by at evaluation; None: nothing is
+            divided. See `MultiTaskModel.set_calibration_temperature`.
 
     Raises:
         ModelError: If the backbone's config or a task is none; all mistakes at once.
@@ -58,7 +58,7 @@ class MultiTaskConfig(PreTrainedConfig):
     backbone: str | None = None
     lora: dict[str, Any] | bool | None = None
     freeze: str | int | None = None
-    temperatures: dict[str, float] | None = None
+    calibration_temperatures: dict[str, float] | None = None
 
     # Whether the tasks were read from a file. Not a field: it is not saved.
     _tasks_from_file = False

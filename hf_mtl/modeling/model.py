@@ -313,11 +313,11 @@ class MultiTaskModel(PreTrainedModel):
         except ModelError as error:
             raise ModelError(replace(item, key=f"tasks.{task}") for item in error.mistakes) from error
 
-    def set_temperature(self, task: str, temperature: float | None) -> None:
+    def set_calibration_temperature(self, task: str, temperature: float | None) -> None:
         """Divide a classification's logits by a number at evaluation, which changes confidences but no prediction.
 
         Losses at evaluation are those of the divided logits, variances are divided by its square; training does not
-        see it. It lives in the config. `MultiTaskTrainer.fit_temperatures` finds it.
+        see it. It lives in the config. `MultiTaskTrainer.calibrate` finds it.
 
         Source: temperature scaling, Guo et al., ICML 2017, arXiv:1706.04599, section 4.2.
 
@@ -328,9 +328,11 @@ class MultiTaskModel(PreTrainedModel):
         Raises:
             ModelError: If the task is unknown or no classification, or the number is not positive.
         """
-        self.heads.of(task).set_temperature(task, temperature)
-        others = {name: value for name, value in (self.config.temperatures or {}).items() if name != task}
-        self.config.temperatures = ({**others, task: temperature} if temperature is not None else others) or None
+        self.heads.of(task).set_calibration_temperature(task, temperature)
+        others = {name: value for name, value in (self.config.calibration_temperatures or {}).items() if name != task}
+        self.config.calibration_temperatures = (
+            {**others, task: temperature} if temperature is not None else others
+        ) or None
 
     def has_statistics(self, task: str) -> bool:
         """Tell whether everything that a task's loss needs of its training rows is here; True where it needs

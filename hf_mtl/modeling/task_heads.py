@@ -75,7 +75,7 @@ class TaskModule(nn.Module):
             return None
         return self.statistics.restore_variance(self._tempered(variance, power=2))
 
-    def set_temperature(self, name: str, temperature: float | None) -> None:
+    def set_calibration_temperature(self, name: str, temperature: float | None) -> None:
         """Divide the logits by a temperature at evaluation; None: leave them as they are.
 
         Args:
@@ -85,7 +85,7 @@ class TaskModule(nn.Module):
         Raises:
             ModelError: If the task is no classification, or the number is not positive and finite.
         """
-        if temperature is not None and not self.task.has_temperature:
+        if temperature is not None and not self.task.can_calibrate:
             problem = f"a temperature for a task of type {self.task.type}"
             raise ModelError(Mistake(f"tasks.{name}", problem, "Only class logits have one"))
         if temperature is not None and not 0 < temperature < math.inf:
@@ -112,7 +112,7 @@ class TaskHeads(nn.Module):
         for name, task in config.task_objects.items():
             self._keys[name] = _module_key(name)
             module = TaskModule(task, specs[name], config)
-            module.set_temperature(name, (config.temperatures or {}).get(name))
+            module.set_calibration_temperature(name, (config.calibration_temperatures or {}).get(name))
             self.add_module(self._keys[name], module)
         self._share(specs, config)
         bring_to_float32(self)

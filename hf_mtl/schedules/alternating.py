@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hf_mtl.schedules.base import Effect, Group, Run, Schedule, register
+from hf_mtl.schedules.base import Effect, ParameterGroup, Run, Schedule, register
 
 
 @register("alternating")
@@ -27,7 +27,7 @@ class Alternating(Schedule):
     def __init__(self, *, period: Annotated[int, Field(ge=1)] = 50):
         self.period = period
 
-    def groups(self) -> Sequence[Group]:
+    def groups(self) -> Sequence[ParameterGroup]:
         """Both, in turn."""
         return ("encoder", "heads")
 
@@ -45,5 +45,5 @@ class Alternating(Schedule):
 
     def effect(self, step: int, run: Run) -> Effect:
         """Freeze the encoder in even phases, the heads in odd ones."""
-        group: Group = "encoder" if step // self.period % 2 == 0 else "heads"
+        group: ParameterGroup = "encoder" if step // self.period % 2 == 0 else "heads"
         return replace(Effect.none(len(run.tasks)), frozen=frozenset([group]))

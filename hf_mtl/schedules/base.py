@@ -16,7 +16,7 @@ STRETCHES = 2_000
 """Parts of a run, each of which a schedule without phases is looked at in."""
 
 # An int: so many layers from the bottom, with the embeddings.
-Group: TypeAlias = Literal["encoder", "heads", "embeddings"] | int
+ParameterGroup: TypeAlias = Literal["encoder", "heads", "embeddings"] | int
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Effect:
     coefficients: NDArray[np.float64]
     participation: NDArray[np.float64]
     redistributed: NDArray[np.bool_]
-    frozen: frozenset[Group] = field(default_factory=frozenset)
+    frozen: frozenset[ParameterGroup] = field(default_factory=frozenset)
     learning_rate_scale: float = 1.0
 
     @classmethod
@@ -126,7 +126,7 @@ class Schedule:
         """Return the tasks without whose validation loss it can do nothing."""
         return ()
 
-    def groups(self) -> Sequence[Group]:
+    def groups(self) -> Sequence[ParameterGroup]:
         """Return the parameter groups that it freezes in some steps."""
         return ()
 

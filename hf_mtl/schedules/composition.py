@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hf_mtl.data.course import Course
 from hf_mtl.errors import CheckpointError
-from hf_mtl.schedules.base import Effect, Group, Run, Schedule
+from hf_mtl.schedules.base import Effect, ParameterGroup, Run, Schedule
 
 _STEPS_NUMBERED = 1_000_000  # a tenth of a second
 
@@ -39,7 +39,7 @@ class Schedules:
         return self._course if isinstance(self._course, Run) else run_of(self._course)
 
     @property
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ParameterGroup]:
         """The parameter groups that any of them freezes in some steps."""
         return list(dict.fromkeys(group for schedule in self.schedules for group in schedule.groups()))
 

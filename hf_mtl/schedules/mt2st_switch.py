@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hf_mtl.schedules.base import Effect, FreedRows, Group, Run, Schedule, register
+from hf_mtl.schedules.base import Effect, FreedRows, ParameterGroup, Run, Schedule, register
 from hf_mtl.schedules.position import At, step_of
 
 
@@ -50,7 +50,7 @@ class MT2STSwitch(Schedule):
         """Return the main task."""
         return [self.main]
 
-    def groups(self) -> Sequence[Group]:
+    def groups(self) -> Sequence[ParameterGroup]:
         """Return what it freezes after the switch."""
         return () if self.freeze is None else (self.freeze,)
 

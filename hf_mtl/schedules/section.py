@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 from hf_mtl.data.course import Course
 from hf_mtl.errors import Mistake, ModelError, UserError, known
 from hf_mtl.plain import describe, made_plain
-from hf_mtl.schedules.base import SCHEDULES, Group, Run, Schedule
+from hf_mtl.schedules.base import SCHEDULES, ParameterGroup, Run, Schedule
 from hf_mtl.schedules.composition import Schedules
 from hf_mtl.signatures import Options
 
@@ -70,7 +70,7 @@ def build_schedules(spec: Spec, tasks: Sequence[str], course: Course) -> Schedul
 class Parts(Protocol):
     """Answer what is trained of a model."""
 
-    def trained(self, groups: Collection[Group]) -> int:
+    def trained(self, groups: Collection[ParameterGroup]) -> int:
         """Count the parameters of some groups that are trained while nothing is frozen.
 
         Raises:
@@ -161,7 +161,7 @@ def _left_over(built: Mapping[str, Schedule], parts: Parts, run: Run) -> Iterato
     """Find the first step without any task, and the first without any parameter to train."""
     schedules = Schedules(list(built.values()), run)
     names = ", ".join(schedule.name for schedule in schedules.schedules)
-    everything, seen = parts.trained(["encoder", "heads"]), set[frozenset[Group]]()
+    everything, seen = parts.trained(["encoder", "heads"]), set[frozenset[ParameterGroup]]()
     nobody = False
     for step in schedules.steps_to_look_at() if schedules else ():
         effect = schedules.effect(step)

@@ -46,7 +46,7 @@ class SequenceClassification(Task):
     """
 
     outputs_are: ClassVar[str] = "classes"
-    has_temperature: ClassVar[bool] = True
+    can_calibrate: ClassVar[bool] = True
     auto_model: ClassVar[str | None] = "AutoModelForSequenceClassification"
     problem_type: ClassVar[str | None] = "single_label_classification"
     other_names: ClassVar[tuple[str, ...]] = (

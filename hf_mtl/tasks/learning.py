@@ -33,7 +33,7 @@ class LearningAnswers(ABC):
     """What an output is: ``classes``, ``values``, or a word of the type's own. Metrics fit by it."""
     real_valued: ClassVar[bool] = False
     """Whether outputs and labels are numbers in units of their own, and the loss shrinks with those units."""
-    has_temperature: ClassVar[bool] = False
+    can_calibrate: ClassVar[bool] = False
     """Whether the logits go through one softmax, so that a temperature can divide them."""
     auto_model: ClassVar[str | None] = None
     """The class of transformers that has the same outputs, for an export; None: there is none."""

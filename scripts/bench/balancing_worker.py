@@ -15,7 +15,7 @@ from transformers import PrinterCallback, TrainerCallback, set_seed
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments
 from hf_mtl.balancing import FromGramian, GradientAggregator
 from hf_mtl.experiments.recipe_data import RecipeData
-from hf_mtl.gradients import Recomputed, Rows
+from hf_mtl.gradients import JacobianRows, Recomputed
 from hf_mtl.modeling import split_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,11 +59,11 @@ class Parts:
 
     def watch_task_gradients(self, aggregator: GradientAggregator) -> None:
         """Measure what an aggregator adds."""
-        for held in (Rows, Recomputed):
+        for held in (JacobianRows, Recomputed):
             self.watch(held, "collect", "weight gradients")
             self.watch(held, "gramian", "Gramian")
             self.watch(held, "combine", "combination")
-        self.watch(Rows, "scale", "combination")
+        self.watch(JacobianRows, "scale", "combination")
         by_gramian = isinstance(aggregator, FromGramian) and "jacobian" not in aggregator.needs
         self.watch(type(aggregator), "weights_from_gramian" if by_gramian else "__call__", "decision")
 

@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=300)
     parser.add_argument("--metrics", nargs="+", default=["f1_macro", "accuracy"])
     parser.add_argument("--own", action="store_true", help="compute_metrics of the user's too")
-    parser.add_argument("--do", choices=["evaluate", "predict", "fit_temperatures"], default="evaluate")
+    parser.add_argument("--do", choices=["evaluate", "predict", "calibrate"], default="evaluate")
     options = parser.parse_args()
     config: dict[str, Any] = {
         "model_type": "bert",

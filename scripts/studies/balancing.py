@@ -107,7 +107,7 @@ def train(bench: Bench, balancing: dict[str, Any], tasks: list[str], seed: int, 
         LearningCurve("eval_average", "eval_loss"),
         arguments,
         mixture={"temperature": "uniform"},
-        balancing={"reduction": "tasks", **balancing},
+        balancing={"exposure": "tasks", **balancing},
     )
 
 

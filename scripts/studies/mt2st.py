@@ -123,7 +123,7 @@ def train(bench: Bench, arm: str, seed: int, folder: Path) -> Trained:
         arguments,
         mixture=method.mixture.options(),
         # weights of 1, whatever the number of tasks: L_0 + sum_k gamma_k L_k
-        balancing={"weighting": {"name": "ew", "weight_sum": float(len(tasks))}, "reduction": "tasks"},
+        balancing={"weighting": {"name": "ew", "weight_sum": float(len(tasks))}, "exposure": "tasks"},
         schedules=[item.model_dump(exclude_unset=True) for item in method.schedules],
     )
 

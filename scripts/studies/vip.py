@@ -170,7 +170,7 @@ def train(trial: Trial, tasks: list[str], place: int, folder: Path) -> Trained:
         arguments,
         [GiveUp("eval_average", rival, settings.trial_evaluations)],
         mixture={"temperature": settings.temperature},
-        balancing={"weighting": arm.get("weighting", "ew"), "reduction": "tasks"},
+        balancing={"weighting": arm.get("weighting", "ew"), "exposure": "tasks"},
     )
 
 

@@ -10,8 +10,8 @@ from vip import PAPER_BETA, PLACES, arms, benchmark_tasks, logits_file
 
 from hf_mtl.evaluation import (
     ReliabilityBins,
+    calibration_temperature,
     delta_p,
-    fit_temperature,
     lower_is_better,
     reliability_bins,
     task_score,
@@ -122,7 +122,7 @@ def budget_table(runs: Runs) -> Table:
 
 def calibration(benchmark: str, runs: Runs, work: Path, kept: Results) -> tuple[Table, dict[str, Any]]:
     """Show ECE on the test rows before and after temperature scaling, and give the bins of the first seed."""
-    tasks = {name: task for name, task in benchmark_tasks(benchmark).items() if task.has_temperature}
+    tasks = {name: task for name, task in benchmark_tasks(benchmark).items() if task.can_calibrate}
     rows, panels = [], {}
     for name in tasks:
         row = [name]
@@ -149,7 +149,7 @@ def calibrated(record: Record, task: str, work: Path, kept: Results) -> Record |
         return None
     with np.load(file) as data:
         labels = {split: data[f"labels/{split}/{task}"] for split in ("validation", "test")}
-        temperature = fit_temperature(data[f"validation/{task}"], labels["validation"])
+        temperature = calibration_temperature(data[f"validation/{task}"], labels["validation"])
         logits = data[f"test/{task}"]
     bins = {"raw": reliability_bins(logits, labels["test"])}
     bins["scaled"] = reliability_bins(logits / temperature, labels["test"])

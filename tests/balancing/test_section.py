@@ -32,8 +32,8 @@ def test_what_was_read_comes_back() -> None:
 
 def test_the_parts_that_are_valid_are_kept_beside_those_that_are_not() -> None:
     wrong: list[Mistake] = []
-    spec = parse({"weighting": "uww", "aggregator": "pcgrad", "reduction": "rw"}, wrong)
-    assert [mistake.key for mistake in wrong] == ["balancing.reduction", "balancing.weighting"]
+    spec = parse({"weighting": "uww", "aggregator": "pcgrad", "exposure": "rw"}, wrong)
+    assert [mistake.key for mistake in wrong] == ["balancing.exposure", "balancing.weighting"]
     assert spec.aggregator is not None
     assert (spec.weighting.chosen, spec.aggregator.chosen) == ("ew", "pcgrad")
 

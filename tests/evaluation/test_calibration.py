@@ -9,7 +9,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.calibration import calibration_curve
 
 from hf_mtl import SequenceClassification
-from hf_mtl.evaluation import expected_calibration_error, fit_temperature, reliability_bins, score_task
+from hf_mtl.evaluation import calibration_temperature, expected_calibration_error, reliability_bins, score_task
 from hf_mtl.evaluation.metrics.ece import ECE
 
 
@@ -92,10 +92,10 @@ def test_the_error_is_a_share_at_least_that_of_one_bin(seed, classes, count, bin
 @pytest.mark.parametrize("classes", [2, 5])
 def test_the_temperature_undoes_a_factor(classes, factor):
     logits, labels = _rows(4000, classes)
-    found = fit_temperature(factor * logits, labels)
+    found = calibration_temperature(factor * logits, labels)
     assert found == pytest.approx(factor, rel=0.1)  # two to three standard errors of 4000 rows
     # Relative to the unscaled fit it is exact, but for the optimizer's tolerance.
-    assert found == pytest.approx(factor * fit_temperature(logits, labels), rel=1e-6)
+    assert found == pytest.approx(factor * calibration_temperature(logits, labels), rel=1e-6)
 
 
 def test_the_temperature_has_the_smallest_loss_and_mends_the_error():
@@ -105,7 +105,7 @@ def test_the_temperature_has_the_smallest_loss_and_mends_the_error():
     def nll(temperature):
         return -log_softmax(logits / temperature, axis=1)[np.arange(500), labels].mean()
 
-    best = fit_temperature(logits, labels)
+    best = calibration_temperature(logits, labels)
     assert all(nll(best) < nll(other) for other in (0.9 * best, 0.999 * best, 1.001 * best, 1.1 * best, 1.0))
     before, after = (expected_calibration_error(logits / value, labels) for value in (1.0, best))
     assert after < before / 2
@@ -113,16 +113,16 @@ def test_the_temperature_has_the_smallest_loss_and_mends_the_error():
 
 def test_the_temperature_stays_in_its_range_where_there_is_no_optimum():
     logits = np.array([[1.0, 0.0], [0.0, 1.0]])
-    assert fit_temperature(logits, [0, 1]) == 0.05
-    assert fit_temperature(1e4 * logits, [0, 1]) == 0.05
-    assert fit_temperature(logits, [1, 0]) == pytest.approx(20.0, rel=1e-6)
+    assert calibration_temperature(logits, [0, 1]) == 0.05
+    assert calibration_temperature(1e4 * logits, [0, 1]) == 0.05
+    assert calibration_temperature(logits, [1, 0]) == pytest.approx(20.0, rel=1e-6)
     # Logits that say nothing: any temperature will do.
-    assert 0.05 <= fit_temperature(np.zeros((3, 2)), [0, 1, 1]) <= 20
+    assert 0.05 <= calibration_temperature(np.zeros((3, 2)), [0, 1, 1]) <= 20
 
 
 def test_large_logits_do_not_overflow():
     logits = np.array([[1e4, 0.0], [0.0, 1e4], [1e4, 0.0]])
-    assert np.isfinite(fit_temperature(logits, [0, 1, 1]))
+    assert np.isfinite(calibration_temperature(logits, [0, 1, 1]))
     assert expected_calibration_error(logits, [0, 1, 1]) == pytest.approx(1 / 3)
 
 
@@ -136,7 +136,7 @@ def test_large_logits_do_not_overflow():
         ([[0.0, 0.0]], [-100], "from 0 to 1"),
     ],
 )
-@pytest.mark.parametrize("function", [reliability_bins, fit_temperature])
+@pytest.mark.parametrize("function", [reliability_bins, calibration_temperature])
 def test_what_cannot_be_calibrated_is_refused(function, logits, labels, message):
     with pytest.raises(ValueError, match=message):
         function(logits, labels)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from hf_mtl import SequenceClassification
-from hf_mtl.evaluation import ClassOutputs, fit_temperature, load_metric, score_notes, score_task, wants_logits
+from hf_mtl.evaluation import (
+    ClassOutputs,
+    calibration_temperature,
+    load_metric,
+    score_notes,
+    score_task,
+    wants_logits,
+)
 from hf_mtl.evaluation import outputs as outputs_module
 from hf_mtl.evaluation.outputs import broken_rows, class_probabilities, probabilities
 from hf_mtl.tasks import MetricSpec
@@ -43,9 +50,9 @@ def test_the_probabilities_of_single_classes_are_those_of_all_to_the_bit(rows: t
 def test_a_temperature_is_the_same_to_the_bit_from_pieces(
     rows: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    want = fit_temperature(*rows)
+    want = calibration_temperature(*rows)
     monkeypatch.setattr(outputs_module, "ELEMENTS", 50)
-    assert fit_temperature(*rows) == want
+    assert calibration_temperature(*rows) == want
 
 
 def test_scores_and_notes_need_no_more_than_the_predicted_classes(rows: tuple[np.ndarray, np.ndarray]) -> None:
@@ -83,7 +90,7 @@ def test_scoring_takes_less_memory_than_the_logits_have(monkeypatch: pytest.Monk
     tracemalloc.start()
     try:
         score_task(many, "t", logits, labels)
-        fit_temperature(logits, labels)
+        calibration_temperature(logits, labels)
         assert tracemalloc.get_traced_memory()[1] < logits.nbytes
     finally:
         tracemalloc.stop()

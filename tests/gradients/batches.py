@@ -13,7 +13,7 @@ from hf_mtl.processes import Processes
 from hf_mtl.training.step.task_batches import by_task
 from tests.modeling.families import TASKS, make_texts, padding_of
 
-Rows = list[dict[nn.Parameter, Tensor]]
+JacobianRows = list[dict[nn.Parameter, Tensor]]
 LENGTHS = {"train": [3, 5, 11], "emo.bank": [4, 9, 12, 10], "intensity": [5, 12]}
 """Tokens of each task's rows."""
 
@@ -69,7 +69,7 @@ def parts(model: MultiTaskModel, cut: Any, layout: str = "segments") -> Iterator
             yield losses.mean() + (outputs.row_penalties[name].mean() if name in outputs.row_penalties else 0.0)
 
 
-def by_autograd(model: MultiTaskModel, cut: Any, layout: str = "segments", seed: int = 5) -> Rows:
+def by_autograd(model: MultiTaskModel, cut: Any, layout: str = "segments", seed: int = 5) -> JacobianRows:
     """One backward for each task."""
     torch.manual_seed(seed)
     parameters = shared_parameters(model)
@@ -103,7 +103,7 @@ def run(gradients: SharedGradients, model: MultiTaskModel, batches: Sequence[Any
     return gradients.close()
 
 
-def rows_of(held: Any, model: MultiTaskModel) -> Rows:
+def rows_of(held: Any, model: MultiTaskModel) -> JacobianRows:
     """Each task's gradient, parameter by parameter."""
     parameters = shared_parameters(model)
     rows = []
@@ -113,7 +113,7 @@ def rows_of(held: Any, model: MultiTaskModel) -> Rows:
     return rows
 
 
-def difference(found: Rows, expected: Rows) -> float:
+def difference(found: JacobianRows, expected: JacobianRows) -> float:
     """Largest norm of a parameter's difference, over the norm of the task's whole gradient."""
     worst = 0.0
     for mine, theirs in zip(found, expected, strict=True):

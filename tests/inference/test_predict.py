@@ -7,7 +7,7 @@ import pytest
 
 from hf_mtl import MultiTaskTrainer
 from hf_mtl.inference import predict as evaluate
-from hf_mtl.inference.predict import Keep
+from hf_mtl.inference.predict import KeptOutputs
 from hf_mtl.tasks import MetricSpec
 from hf_mtl.training.scoring import scorer
 from hf_mtl.training.scoring.scoring import needed
@@ -17,7 +17,7 @@ from tests.training.trainers import make
 
 def test_logits_are_kept_where_something_wants_them() -> None:
     topic = tiny.TASKS["topic"]
-    assert needed(topic, None) == Keep.to_score(topic)
+    assert needed(topic, None) == KeptOutputs.to_score(topic)
     assert needed(topic, None).width == 2
     assert needed(topic, lambda found: {}).width == 3
     assert needed(topic.model_copy(update={"metrics": [MetricSpec(name="ece")]}), None).width == 3

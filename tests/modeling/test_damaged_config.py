@@ -36,7 +36,11 @@ VALUES: dict[str, tuple[str, Any, str]] = {
     "dropout": ("dropout", "abc", "dropout: is 'abc'"),
     "dropout that is no number": ("dropout", float("nan"), r"dropout: is no number"),
     "a negative length": ("max_length", -1, "max_length: is -1"),
-    "temperatures": ("temperatures", {"topic": "hot"}, "temperatures: is {'topic': 'hot'}"),
+    "calibration_temperatures": (
+        "calibration_temperatures",
+        {"topic": "hot"},
+        "calibration_temperatures: is {'topic': 'hot'}",
+    ),
     "task names": ("task_names", [[]], "task_names: is"),
     "precision": ("dtype", "float17", "dtype: is 'float17'"),
     "other weights": ("transformers_weights", "../x", "transformers_weights: names another file"),

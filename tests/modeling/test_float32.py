@@ -47,7 +47,7 @@ def _model(head: str | None = None) -> MultiTaskModel:
             tensor.copy_(0.3 + torch.rand(tensor.shape, generator=generator) / 3)
     model.set_statistics(YEAR, mean=MEAN, std=STD)
     model.set_statistics("topic", weights=[0.123, 1.7, 1.0001])
-    model.set_temperature("mood", 1.2345)
+    model.set_calibration_temperature("mood", 1.2345)
     return model
 
 

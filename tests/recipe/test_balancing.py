@@ -16,7 +16,7 @@ ALL = """\
 balancing:
   weighting: {name: uw, variant: half}
   aggregator: {name: cagrad, c: 0.2, scope: last_layer}
-  reduction: tasks
+  exposure: tasks
   exact_accumulation: false
   gradients: {hold: recompute, layout: split, log_every: 0}
 """
@@ -35,7 +35,7 @@ def test_one_of_each_family_with_options(write: Write) -> None:
     assert balancing.options() == {
         "weighting": {"name": "uw", "variant": "half"},
         "aggregator": {"name": "cagrad", "c": 0.2, "scope": "last_layer"},
-        "reduction": "tasks",
+        "exposure": "tasks",
         "exact_accumulation": False,
         "gradients": {"hold": "recompute", "layout": "split", "log_every": 0},
     }

@@ -38,7 +38,7 @@ def test_all_mistakes_of_all_sections_are_said_at_once(write: Write) -> None:
             type: regresion
           empty:
         mixture: {cap: x}
-        balancing: {reduction: row}
+        balancing: {exposure: row}
         training:
           learning_rate: "5e-5"
           eval_strategy: epochs
@@ -68,7 +68,7 @@ def test_all_mistakes_of_all_sections_are_said_at_once(write: Write) -> None:
         "Give dataset: {path: ...}: a Hub id, a folder, or csv, json, parquet, arrow, text with data_files.",
         "recipe.yaml:16: tasks.empty: found nothing (null). A task is a mapping.",
         "recipe.yaml:17: mixture.cap: found 'x'. Allowed: a whole number.",
-        "recipe.yaml:18: balancing.reduction: unknown value 'row'. Known: rows, tasks. Did you mean 'rows'?",
+        "recipe.yaml:18: balancing.exposure: unknown value 'row'. Known: rows, tasks. Did you mean 'rows'?",
         "recipe.yaml:20: training.learning_rate: found '5e-5'. Allowed: a number.",
         "recipe.yaml:21: training.eval_strategy: unknown value 'epochs'. "
         "Known: epoch, no, steps. Did you mean 'epoch'?",

@@ -33,7 +33,7 @@ def test_a_recipe_is_typed(write: Write) -> None:
     assert recipe.balancing.weighting.chosen == "fixed"
     assert recipe.balancing.options() == {
         "weighting": {"name": "fixed", "weights": {"rating": 2.0, "emotion": 1.0}},
-        "reduction": "tasks",
+        "exposure": "tasks",
     }
 
 
@@ -47,7 +47,7 @@ def test_defaults_are_those_of_the_signatures(write: Write) -> None:
 
     recipe = load_recipe(write(MINIMAL))
     assert recipe.balancing.weighting.chosen == "ew"
-    assert recipe.balancing.reduction == "rows"
+    assert recipe.balancing.exposure == "rows"
     assert recipe.balancing.options() == {}
     built = Mixture(sizes={"a": 1})
     assert recipe.mixture.model_dump()["temperature"] == built.temperature

@@ -76,7 +76,7 @@ def test_vip_has_the_papers_settings_and_its_ablation(name: str, backbone: str, 
     assert recipe.model.head == {"type": "vip", "preset": "paper", "beta": beta}
     ablation = load_recipe(folder / f"{name}-without-vi.yaml")
     assert ablation.model.head == {**recipe.model.head, "variance_normalization": False}
-    assert ablation.balancing.options()["reduction"] == "tasks"
+    assert ablation.balancing.options()["exposure"] == "tasks"
     assert ablation.training.options()["output_dir"] != recipe.training.options()["output_dir"]
 
 
@@ -149,7 +149,7 @@ def test_mt2st_methods_are_one_schedule_each_around_the_primary_task(name: str) 
 def test_mt2st_adds_up_the_losses_of_as_many_rows_of_each_task(name: str) -> None:
     recipe = load_recipe(FOLDER / "mt2st" / f"{name}.yaml")
     assert recipe.mixture.options() == {"temperature": "uniform"}
-    assert recipe.balancing.options() == {"weighting": {"name": "ew", "weight_sum": 3}, "reduction": "tasks"}
+    assert recipe.balancing.options() == {"weighting": {"name": "ew", "weight_sum": 3}, "exposure": "tasks"}
     assert recipe.training.options()["per_device_train_batch_size"] % 3 == 0
 
 
@@ -181,7 +181,7 @@ def test_balancing_recipes_differ_in_the_method_alone(name: str) -> None:
     recipe, base = (load_recipe(FOLDER / "tweeteval" / f"{file}.yaml") for file in (name, "base"))
     aggregator = recipe.balancing.aggregator
     assert (recipe.balancing.weighting.chosen, aggregator and aggregator.chosen) == METHODS[name]
-    assert recipe.balancing.reduction == base.balancing.reduction == "tasks"
+    assert recipe.balancing.exposure == base.balancing.exposure == "tasks"
     assert (recipe.model, recipe.tasks, recipe.mixture) == (base.model, base.tasks, base.mixture)
     options, shared = recipe.training.options(), base.training.options()
     assert options.pop("output_dir") == f"{shared.pop('output_dir')}-{name}"

@@ -34,6 +34,6 @@ tasks:
     class_weights: {no: 1, yes: 2}
     head: linear
 mixture: {anneal: {start: 1, end: 5, shape: cosine}}
-balancing: {weighting: {name: fixed, weights: {emotion: 1, rating: 2}}, reduction: tasks}
+balancing: {weighting: {name: fixed, weights: {emotion: 1, rating: 2}}, exposure: tasks}
 training: {output_dir: runs/x, learning_rate: 5e-5, warmup_steps: 0.1, optim: adamax, lr_scheduler_kwargs: {a: 1}}
 """

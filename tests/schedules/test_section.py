@@ -5,7 +5,7 @@ from collections.abc import Collection
 import pytest
 
 from hf_mtl.errors import Mistake, ModelError
-from hf_mtl.schedules import Facts, Group, Run, build_schedules, mistakes, parse
+from hf_mtl.schedules import Facts, ParameterGroup, Run, build_schedules, mistakes, parse
 
 TASKS = ["a", "b"]
 RUN = Run(tuple(TASKS), total_steps=10, steps_per_epoch=5)
@@ -14,7 +14,7 @@ RUN = Run(tuple(TASKS), total_steps=10, steps_per_epoch=5)
 class Model:
     """A model of one part each, without layers that are known."""
 
-    def trained(self, groups: Collection[Group]) -> int:
+    def trained(self, groups: Collection[ParameterGroup]) -> int:
         if any(isinstance(group, int) for group in groups):
             raise ModelError(Mistake("model.freeze", "the layers are not known", "Allowed: embeddings."))
         return len({*groups})

@@ -29,7 +29,7 @@ USES: dict[str, Use] = {
     "nothing": lambda trainer: None,
     "evaluate": lambda trainer: trainer.evaluate(),
     "predict": lambda trainer: trainer.predict(tiny.datasets({"topic": 9})),
-    "fit_temperatures": lambda trainer: trainer.fit_temperatures(),
+    "calibrate": lambda trainer: trainer.calibrate(),
     "train": lambda trainer: trainer.train(),
     "train and evaluate": lambda trainer: (trainer.train(), trainer.evaluate()),
     "another Trainer evaluates": lambda trainer: _another(trainer).evaluate(),

@@ -9,7 +9,7 @@ import torch
 
 from hf_mtl import SequenceClassification
 from hf_mtl.errors import UserError
-from hf_mtl.gradients import Rows
+from hf_mtl.gradients import JacobianRows
 from hf_mtl.training.step.objective import StepResult
 from tests import tiny
 from tests.training.trainers import make, parameters, records, same
@@ -59,13 +59,13 @@ def test_a_step_with_a_row_that_is_not_finite_is_skipped_and_counted(
     trainer = make(tmp_path, balancing=PCGRAD, max_steps=3, weight_decay=0.1, **SGD)
     if scale is not None:
         trainer.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
-    ordinary, calls = Rows.gramian, []
+    ordinary, calls = JacobianRows.gramian, []
 
-    def broken(self: Rows, chosen: Any = None) -> torch.Tensor:
+    def broken(self: JacobianRows, chosen: Any = None) -> torch.Tensor:
         calls.append(parameters(trainer))
         return ordinary(self, chosen) * (torch.nan if len(calls) == 2 else 1.0)
 
-    monkeypatch.setattr(Rows, "gramian", broken)
+    monkeypatch.setattr(JacobianRows, "gramian", broken)
     trainer.train()
     assert not same(calls[0], calls[1])
     assert same(calls[1], calls[2]), "the second step did nothing"
@@ -241,15 +241,15 @@ def test_a_skipped_step_names_the_tasks_and_is_no_observation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = make(tmp_path, balancing={"weighting": "famo", "aggregator": "mgda"}, max_steps=2, **SGD)
-    ordinary, calls, said = Rows.gramian, [], []
+    ordinary, calls, said = JacobianRows.gramian, [], []
 
-    def broken(self: Rows, chosen: Any = None) -> torch.Tensor:
+    def broken(self: JacobianRows, chosen: Any = None) -> torch.Tensor:
         calls.append(1)
         found = ordinary(self, chosen)
         found[1, 1] = torch.nan if len(calls) == 1 else found[1, 1]
         return found
 
-    monkeypatch.setattr(Rows, "gramian", broken)
+    monkeypatch.setattr(JacobianRows, "gramian", broken)
     monkeypatch.setattr("hf_mtl.training.step.task_gradients.logger.warning", said.append)
     observed: list[set[str]] = []
     monkeypatch.setattr(trainer.weighting, "observe", lambda **facts: observed.append(set(facts)))

@@ -69,7 +69,7 @@ TASKS = {
 SECTIONS: dict[str, dict[str, Any]] = {
     "uw": {"weighting": "uw"},
     "gls": {"weighting": "gls"},
-    "famo": {"weighting": "famo", "reduction": "tasks"},
+    "famo": {"weighting": "famo", "exposure": "tasks"},
     "gradnorm_scaling": {"weighting": {"name": "gradnorm_scaling", "every": 1}},
     "uw+pcgrad": {"weighting": "uw", "aggregator": "pcgrad"},
     "cagrad, split": {"aggregator": "cagrad", "gradients": {"layout": "split"}},

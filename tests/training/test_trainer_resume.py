@@ -121,7 +121,7 @@ OTHERS: list[tuple[dict[str, Any], str]] = [
     ({"max_grad_norm": 5.0}, "training.max_grad_norm: is 5.0, in the run it is 1.0"),
     ({"warmup_steps": 2}, "training.warmup_steps: is 2, in the run it is 0"),
     ({"mixture": {"cap": 9}}, "mixture.cap: is 9, in the run it is None"),
-    ({"balancing": {"reduction": "tasks"}}, "balancing.reduction: is 'tasks', in the run it is 'rows'"),
+    ({"balancing": {"exposure": "tasks"}}, "balancing.exposure: is 'tasks', in the run it is 'rows'"),
     ({"per_device_train_batch_size": 4}, "gives, with accumulation, 4 rows per step; the run has 8"),
 ]
 

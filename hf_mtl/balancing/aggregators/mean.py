@@ -14,7 +14,7 @@ class Mean(GramianAggregator):
     """Average the task gradients: ordinary training on the mean of the losses.
 
     A baseline for the other aggregators, taken the way that they are. The same training costs less without an
-    aggregator: the weighting ``ew`` with ``reduction: tasks``.
+    aggregator: the weighting ``ew`` with ``exposure: tasks``.
 
     Needs G, to see which rows are zero. Cost: G. Scale: mean over the tasks in the step, those included whose
     gradient happens to vanish (the golden values say so; ``present=`` names the tasks).

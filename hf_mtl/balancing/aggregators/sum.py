@@ -14,7 +14,7 @@ class Sum(GramianAggregator):
     """Add the task gradients up: ordinary training on the sum of the losses.
 
     A baseline for the other aggregators, taken the way that they are. The same training costs less without an
-    aggregator: the weighting ``ew`` with ``weight_sum`` T and ``reduction: tasks``.
+    aggregator: the weighting ``ew`` with ``weight_sum`` T and ``exposure: tasks``.
 
     Needs G, to see which rows are zero. Cost: G. Scale: sum.
 

@@ -8,7 +8,7 @@ from torch import nn
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling import MultiTaskModel, split_parameters
 from hf_mtl.modeling.freezing import freeze_mistakes, lower_parameters
-from hf_mtl.schedules import Group
+from hf_mtl.schedules import ParameterGroup
 
 
 class FrozenGroups:
@@ -25,9 +25,9 @@ class FrozenGroups:
     def __init__(self, model: MultiTaskModel):
         self.model = model
         self._trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.frozen: frozenset[Group] = frozenset()
+        self.frozen: frozenset[ParameterGroup] = frozenset()
 
-    def apply(self, groups: Collection[Group]) -> None:
+    def apply(self, groups: Collection[ParameterGroup]) -> None:
         """Freeze exactly these groups.
 
         Raises:
@@ -50,7 +50,7 @@ class FrozenGroups:
         finally:
             self.apply(before)
 
-    def trained(self, groups: Collection[Group]) -> int:
+    def trained(self, groups: Collection[ParameterGroup]) -> int:
         """Tell how many of the parameters of some groups are trained while nothing is frozen.
 
         Raises:
@@ -63,7 +63,7 @@ class FrozenGroups:
         chosen = {id(parameter) for group in groups for parameter in self._parameters(group)}
         return sum(parameter.numel() for parameter in self._trainable if id(parameter) in chosen)
 
-    def _parameters(self, group: Group) -> list[nn.Parameter]:
+    def _parameters(self, group: ParameterGroup) -> list[nn.Parameter]:
         encoder, heads = split_parameters(self.model)
         if group == "encoder":
             return [parameter for _, parameter in encoder]
@@ -72,6 +72,6 @@ class FrozenGroups:
         return lower_parameters(self.model.encoder, group)
 
 
-def group_name(group: Group) -> str:
+def group_name(group: ParameterGroup) -> str:
     """Return a group's name in logs: ``encoder``, ``heads``, ``embeddings``, ``layers_1_to_4``."""
     return f"layers_1_to_{group}" if isinstance(group, int) else group

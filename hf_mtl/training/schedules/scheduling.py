@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 from hf_mtl.data.learners.base import Learner
 from hf_mtl.data.roster import Roster
 from hf_mtl.evaluation import headline_keys
-from hf_mtl.schedules import Group, Schedules
+from hf_mtl.schedules import ParameterGroup, Schedules
 from hf_mtl.tasks import Task
 from hf_mtl.training.schedules.frozen_groups import FrozenGroups, group_name
 from hf_mtl.training.schedules.probes import Prober
@@ -69,7 +69,7 @@ class Scheduling:
         self.rate_scale = 1.0
 
     @property
-    def frozen(self) -> frozenset[Group]:
+    def frozen(self) -> frozenset[ParameterGroup]:
         """The groups that this step does not train."""
         return frozenset() if self._groups is None else self._groups.frozen
 

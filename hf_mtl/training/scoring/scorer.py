@@ -8,7 +8,7 @@ from hf_mtl.data.processes import from_first
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError
 from hf_mtl.evaluation import Trust, check_metrics, foreign_mistakes, try_metrics
-from hf_mtl.inference.predict import Keep, SplitPredictions
+from hf_mtl.inference.predict import KeptOutputs, SplitPredictions
 from hf_mtl.tasks import Task
 from hf_mtl.training.scoring.own_metrics import OwnMetrics
 from hf_mtl.training.scoring.scoring import Scores, TaskScores, needed, score_split, together
@@ -46,7 +46,7 @@ class Scorer:
         if mistakes:
             raise DataError(mistakes)
 
-    def needs(self, names: Iterable[str], own: OwnMetrics | None) -> dict[str, Keep]:
+    def needs(self, names: Iterable[str], own: OwnMetrics | None) -> dict[str, KeptOutputs]:
         """Say what must be kept of the tasks' outputs to score them.
 
         Args:

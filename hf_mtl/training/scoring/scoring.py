@@ -10,7 +10,7 @@ from transformers import EvalPrediction
 from hf_mtl.batch import divisor
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.evaluation import Trust, aggregate, score_notes, score_task
-from hf_mtl.inference.predict import Keep, SplitPredictions
+from hf_mtl.inference.predict import KeptOutputs, SplitPredictions
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.tasks.scoring import Outputs
@@ -58,14 +58,14 @@ class TaskScores:
     notes: list[str]
 
 
-def needed(task: Task, own: OwnMetrics | None) -> Keep:
+def needed(task: Task, own: OwnMetrics | None) -> KeptOutputs:
     """Return what must be kept of a task's outputs to score it, on the first process.
 
     Args:
         task: The task.
         own: The user's own metrics.
     """
-    return Keep.to_score(task) if own is None else Keep.outputs(task.num_outputs, everywhere=False)
+    return KeptOutputs.to_score(task) if own is None else KeptOutputs.outputs(task.num_outputs, everywhere=False)
 
 
 def score_split(

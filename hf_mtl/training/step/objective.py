@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_REDUCTION, LossWeighting, Reduction, exposure
+from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_EXPOSURE, Exposure, LossWeighting, exposures
 from hf_mtl.batch import StepFacts
 from hf_mtl.errors import CheckpointError
 from hf_mtl.modeling.output import MultiTaskOutput
@@ -33,7 +33,7 @@ class StepResult:
         counts: n_t of each task, [T].
         masses: M_t of each task, [T].
         weights: Coefficients w_t of the weighting, [T].
-        gamma: Coefficients gamma_t of the schedules, [T].
+        coefficients: Coefficients gamma_t of the schedules, [T].
         factors: c_t: the step's scalar has the gradient sum_t c_t (L_t + Q_t), [T]; 0 where absent.
         unweighted: What is left of c_t without w_t: exposure and gamma, [T]; 0 where absent.
         penalties: Mean of each penalty over the mass of its task, by task and name, before its factor; 0 where
@@ -45,7 +45,7 @@ class StepResult:
     counts: Tensor
     masses: Tensor
     weights: Tensor
-    gamma: Tensor
+    coefficients: Tensor
     factors: Tensor
     unweighted: Tensor
     penalties: dict[tuple[str, str], Tensor] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Objective:
         weighting: The loss weighting.
         processes: This process among the others.
         penalties: Task and name of every penalty of the heads.
-        reduction: How much each task counts, see `hf_mtl.balancing.exposure`.
+        exposure: How much each task counts, see `hf_mtl.balancing.exposure`.
         exact_accumulation: Whether a weighting that needs the step's losses first gets those of the whole step, which
             with several micro-batches costs a forward of each; otherwise it gets those of each micro-batch.
     """
@@ -76,12 +76,12 @@ class Objective:
         weighting: LossWeighting,
         processes: Processes,
         penalties: Sequence[tuple[str, str]] = (),
-        reduction: Reduction = DEFAULT_REDUCTION,
+        exposure: Exposure = DEFAULT_EXPOSURE,
         exact_accumulation: bool = DEFAULT_EXACT_ACCUMULATION,
     ):
         self.names = list(names)
         self.weighting = weighting
-        self.reduction: Reduction = reduction
+        self.exposure: Exposure = exposure
         self._processes = processes
         self._penalties = list(penalties)
         self.exact_accumulation = exact_accumulation
@@ -91,12 +91,12 @@ class Objective:
         self._counts: Tensor
         self._masses: Tensor
         self._divisors: Tensor
-        self._kappa: Tensor
+        self._exposures: Tensor
         self._factors: Tensor | None = None
         self._scalar: Tensor | None = None
         self._constant = 0.0
         self._losses: Tensor
-        self._gamma: Tensor
+        self._coefficients: Tensor
         self._penalty_means: Tensor
 
     @property
@@ -116,9 +116,9 @@ class Objective:
         self._counts = self._per_task(facts["counts"])
         self._masses = self._per_task(facts["masses"])
         self._divisors = _divisors(self._masses)
-        self._gamma = self._per_task(facts["gamma"])
-        kappa = exposure(self._per_task(facts["nominal"]), self.reduction)
-        self._kappa = torch.where(self._masses > 0, kappa * self._gamma, 0.0)
+        self._coefficients = self._per_task(facts["coefficients"])
+        found = exposures(self._per_task(facts["nominal"]), self.exposure)
+        self._exposures = torch.where(self._masses > 0, found * self._coefficients, 0.0)
         self._losses = torch.zeros_like(self._counts)
         self._penalty_means = torch.zeros(len(self._penalties), dtype=torch.float64, device=self.device)
         self._factors, self._scalar, self._constant = None, None, 0.0
@@ -200,11 +200,11 @@ class Objective:
         """
         at = losses.detach().clone().requires_grad_()
         with torch.enable_grad():
-            value = function(at, present, self._kappa)
+            value = function(at, present, self._exposures)
             (factors,) = torch.autograd.grad(value, at, retain_graph=True)
         constant = float(value.detach() - (factors * at.detach()).sum())
         # What is no sum over tasks knows no exposure, and so no gamma.
-        return factors if self.weighting.additive else factors * self._gamma, constant, value
+        return factors if self.weighting.additive else factors * self._coefficients, constant, value
 
     def finish(self, grad_scale: float = 1.0, learn: bool = True, stop: bool = False) -> StepResult:
         """Close the step: reduce the losses, let the weighting remember them, and give its parameters their gradient.
@@ -219,16 +219,16 @@ class Objective:
         losses, means, votes = reduced.split([len(self.names), len(self._penalties), 1])
         present = self._masses > 0
         with torch.enable_grad():
-            scalar = self.weighting(losses, present, self._kappa) if self._scalar is None else self._scalar
+            scalar = self.weighting(losses, present, self._exposures) if self._scalar is None else self._scalar
             self._learn(scalar * grad_scale if learn else None)
         weights = self.weighting.weights().to(losses)
-        unweighted = self._kappa if self.weighting.additive else torch.where(present, self._gamma, 0.0)
+        unweighted = self._exposures if self.weighting.additive else torch.where(present, self._coefficients, 0.0)
         result = StepResult(
             losses,
             self._counts,
             self._masses,
             weights,
-            self._gamma,
+            self._coefficients,
             unweighted * weights if self._factors is None else self._factors,
             unweighted,
             dict(zip(self._penalties, means, strict=True)),

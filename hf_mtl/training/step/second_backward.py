@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_mtl.batch import Batch
-from hf_mtl.gradients import Rows
+from hf_mtl.gradients import JacobianRows
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.in_passing import RandomState
 from hf_mtl.modeling.moments import RunningMoments
@@ -29,7 +29,7 @@ class SecondBackward:
     """
 
     def __init__(
-        self, model: MultiTaskModel, rho: float, rows: Callable[[Sequence[nn.Parameter]], Rows], flops: Flops
+        self, model: MultiTaskModel, rho: float, rows: Callable[[Sequence[nn.Parameter]], JacobianRows], flops: Flops
     ):
         self.model = model
         self.rho = rho

@@ -23,13 +23,13 @@ from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.gradients import (
     Chosen,
     HeldGradients,
+    JacobianRows,
     Recomputed,
-    Rows,
     SharedGradients,
     Wanted,
     shared_parameters,
 )
-from hf_mtl.gradients.reduction import reduce_gradients
+from hf_mtl.gradients.all_reduce import all_reduce_gradients
 from hf_mtl.gradients.shared import Layout
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.freezing import upper_parameters
@@ -86,7 +86,7 @@ class TaskGradients:
         self._flops = flops
         self._shared: SharedGradients | None = None
         self._second: SecondBackward | None = None
-        self._data: Rows | Recomputed | None = None
+        self._data: JacobianRows | Recomputed | None = None
 
     def prepare(self, micro_batches: int) -> Layout:
         """Decide how they are formed, when the model is where it will be trained; once, unless a checkpoint differs.
@@ -110,7 +110,7 @@ class TaskGradients:
                 self._wanted(several_batches=micro_batches > 1),
             )
             if ahead is not None:
-                self._second = SecondBackward(self.model, ahead.rho, self._shared.rows_of, self._flops)
+                self._second = SecondBackward(self.model, ahead.rho, self._shared.jacobian_rows, self._flops)
         return self._shared.layout
 
     @property
@@ -182,7 +182,7 @@ class TaskGradients:
             if task is None:
                 self.shared.collect_into(self._data)
             else:
-                assert isinstance(self._data, Rows)
+                assert isinstance(self._data, JacobianRows)
                 self._data.add_task(task)
 
     def finish(self, result: StepResult, grad_scale: float | None) -> None:
@@ -206,7 +206,7 @@ class TaskGradients:
 
     def _write(self, direction: Iterator[tuple[nn.Parameter, Tensor]]) -> None:
         taken = {id(parameter) for parameter in self.shared.parameters}
-        reduce_gradients([p for p in self.model.parameters() if id(p) not in taken], self._processes)
+        all_reduce_gradients([p for p in self.model.parameters() if id(p) not in taken], self._processes)
         for parameter, gradient in direction:
             parameter.grad = gradient
 
@@ -232,7 +232,7 @@ class TaskGradients:
         if "norms" in needs:
             self.weighting.observe(norms=norms, present=present)
         if "jacobian" in needs:
-            assert isinstance(held, Rows)
+            assert isinstance(held, JacobianRows)
             # In float32, also where the rows are shorter: what is remembered of them grows over the run.
             rows = held.jacobian().float() * factors.to(held.device, torch.float32)[:, None]
             self.weighting.observe(jacobian=rows, present=present)
@@ -241,13 +241,13 @@ class TaskGradients:
         """Give an aggregator that asks for them the rows at perturbed parameters."""
         if self._second is None:
             return
-        assert isinstance(held, Rows)
+        assert isinstance(held, JacobianRows)
         assert isinstance(self.aggregator, LookAhead)
         factors = _inverse(result.unweighted) / grad_scale
         self._second.heads.close()
         displacements = self.aggregator.perturbations(held.jacobian())
         rows = self.shared.another()
-        assert isinstance(rows, Rows)
+        assert isinstance(rows, JacobianRows)
         rows.begin()
         of_rows = result.factors / result.masses * grad_scale
         for task in result.present.nonzero().flatten().tolist():
@@ -268,11 +268,11 @@ class TaskGradients:
         if isinstance(self.aggregator, FromGramian) and "jacobian" not in self.aggregator.needs:
             self.gramian = held.gramian(self._chosen(self.aggregator.scope)) * torch.outer(factors, factors)
             weights = self.aggregator.weights_from_gramian(self.gramian, losses, present)
-            return held.combine(weights * result.gamma.to(weights) * factors.to(weights) * grad_scale)
-        assert isinstance(held, Rows)
+            return held.combine(weights * result.coefficients.to(weights) * factors.to(weights) * grad_scale)
+        assert isinstance(held, JacobianRows)
         held.scale(factors)
         self.gramian = held.gramian()
-        direction = self.aggregator(held.jacobian(), losses, present, result.gamma)
+        direction = self.aggregator(held.jacobian(), losses, present, result.coefficients)
         return held.split(direction * grad_scale)
 
     def _skip(self, error: NonFiniteRows, scaled: bool) -> None:

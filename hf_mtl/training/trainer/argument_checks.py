@@ -196,7 +196,7 @@ def check_temperature_scaling(tasks: Mapping[str, Task], evaluation: Mapping[str
     Raises:
         UserError: If no task has one, or a task that has one has no rows.
     """
-    key, fitted = "training.temperature_scaling", [name for name, task in tasks.items() if task.has_temperature]
+    key, fitted = "training.temperature_scaling", [name for name, task in tasks.items() if task.can_calibrate]
     missing = [name for name in fitted if not len(evaluation.get(name, ()))]
     if not fitted:
         raise UserError(Mistake(key, "is on, and no task is a classification", "Leave it off"))

@@ -13,17 +13,17 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import UserError
 from hf_mtl.evaluation import Trust
-from hf_mtl.inference.predict import Keep, Predictor, SplitPredictions
+from hf_mtl.inference.predict import KeptOutputs, Predictor, SplitPredictions
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.float32 import cast_for_a_while
 from hf_mtl.modeling.in_passing import plain_forward
 from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
+from hf_mtl.training.scoring.calibration import calibrate_tasks, forget_calibration
 from hf_mtl.training.scoring.own_metrics import is_number, kind_of, plain
 from hf_mtl.training.scoring.scorer import Scorer
 from hf_mtl.training.scoring.scoring import Scores
-from hf_mtl.training.scoring.temperatures import forget_temperatures, set_temperatures
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.setup import metric_statistics
 from hf_mtl.training.trainer.stoppable_trainer import StoppableTrainer
@@ -170,7 +170,7 @@ class ScoringTrainer(StoppableTrainer):
         super().log(logs, start_time)
 
     @as_disable_tqdm_says
-    def fit_temperatures(self, eval_dataset: Datasets | None = None) -> dict[str, float]:
+    def calibrate(self, eval_dataset: Datasets | None = None) -> dict[str, float]:
         """Fit one temperature per classification task, and store it in the model in place of the one it had.
 
         Source: Guo et al., ICML 2017, arXiv:1706.04599, section 4.2.
@@ -180,7 +180,7 @@ class ScoringTrainer(StoppableTrainer):
                 Tasks without rows keep what they have.
 
         Returns:
-            The temperatures by task, also logged as ``logit_temperature/<task>``.
+            The temperatures by task, also logged as ``calibration_temperature/<task>``.
 
         Raises:
             UserError: If there are no rows of a classification task.
@@ -189,15 +189,15 @@ class ScoringTrainer(StoppableTrainer):
         splits = {
             name: split
             for name, split in (given or {}).items()
-            if self.tasks[name].has_temperature and len(split.scored)
+            if self.tasks[name].can_calibrate and len(split.scored)
         }
         if not splits:
             raise UserError("temperatures need evaluation rows of a classification task: give an eval_dataset")
-        forget_temperatures(self.model, splits)
-        keep = {name: Keep.outputs(self.tasks[name].num_outputs, everywhere=False) for name in splits}
-        temperatures = set_temperatures(self.model, splits, self._predict(splits, keep, aside=True))
+        forget_calibration(self.model, splits)
+        keep = {name: KeptOutputs.outputs(self.tasks[name].num_outputs, everywhere=False) for name in splits}
+        temperatures = calibrate_tasks(self.model, splits, self._predict(splits, keep, aside=True))
         if temperatures:
-            self.log({f"logit_temperature/{name}": value for name, value in temperatures.items()})
+            self.log({f"calibration_temperature/{name}": value for name, value in temperatures.items()})
         return temperatures
 
     def _encode(self, datasets: Datasets, split: str) -> dict[str, EncodedSplit]:
@@ -210,7 +210,7 @@ class ScoringTrainer(StoppableTrainer):
         if predictions is None:
             predicted = self._predict(splits, self.scorer.needs(splits, own))
         else:
-            keep = {name: Keep.outputs(self.tasks[name].num_outputs, everywhere=True) for name in splits}
+            keep = {name: KeptOutputs.outputs(self.tasks[name].num_outputs, everywhere=True) for name in splits}
             predicted = _noting(self._predict(splits, keep), predictions, copies=own is not None)
         scores = self.scorer.score(splits, predicted, metric_statistics(self.model), own)
         if self.tells_notes and not self.is_in_train and self.is_world_process_zero():
@@ -219,7 +219,7 @@ class ScoringTrainer(StoppableTrainer):
         return scores
 
     def _predict(
-        self, splits: Mapping[str, EncodedSplit], keep: Mapping[str, Keep], aside: bool = False
+        self, splits: Mapping[str, EncodedSplit], keep: Mapping[str, KeptOutputs], aside: bool = False
     ) -> Iterator[tuple[str, SplitPredictions | None]]:
         """Predict one task after another.
 

@@ -56,8 +56,8 @@ from hf_mtl.training.schedules.planned_steps import plan_steps
 from hf_mtl.training.schedules.probes import Prober
 from hf_mtl.training.schedules.schedule_checks import follows_evaluations, planned_evaluations
 from hf_mtl.training.schedules.scheduling import Scheduling
+from hf_mtl.training.scoring.calibration import forget_calibration
 from hf_mtl.training.scoring.scorer import Scorer
-from hf_mtl.training.scoring.temperatures import forget_temperatures
 from hf_mtl.training.step.absent_tasks import AbsentTasks
 from hf_mtl.training.step.balancing import make_aggregator, make_weighting
 from hf_mtl.training.step.beside import forget_passes_beside
@@ -111,7 +111,7 @@ class MultiTaskTrainer(ScoringTrainer):
         eval_dataset: The same for evaluation.
         processing_class: The tokenizer; also as ``tokenizer``, with a FutureWarning.
         mixture: Options of `hf_mtl.data.Mixture`, such as ``{"temperature": 2.0}``.
-        balancing: ``{"weighting": name or {"name": ..., options}, "aggregator": the same, "reduction": "rows" or
+        balancing: ``{"weighting": name or {"name": ..., options}, "aggregator": the same, "exposure": "rows" or
             "tasks", "exact_accumulation": bool, "gradients": options of `hf_mtl.balancing.GradientOptions`}``. None:
             equal weighting, rows.
         schedules: Schedules, each a name or ``{"type": name, options}``; they compose.
@@ -219,7 +219,7 @@ class MultiTaskTrainer(ScoringTrainer):
             self.weighting,
             self.processes,
             model.heads.penalty_names,
-            spec.reduction,
+            spec.exposure,
             spec.exact_accumulation,
         )
         several = len(names) > 1
@@ -286,7 +286,7 @@ class MultiTaskTrainer(ScoringTrainer):
         """Give this process's micro-batches of the planned steps; not to be sharded again."""
         collator = self.train_collator()
         if self.task_gradients is not None:
-            collator.layout = self.task_gradients.prepare(self.course.micro_batches)
+            collator.arrangement = self.task_gradients.prepare(self.course.micro_batches)
         workers = Workers(
             self.args.dataloader_num_workers,
             self.args.dataloader_prefetch_factor,
@@ -477,14 +477,14 @@ class MultiTaskTrainer(ScoringTrainer):
         """
         asked = self.args.resume_from_checkpoint if resume_from_checkpoint is None else resume_from_checkpoint
         folder = self.checkpoint_to_resume(asked)
-        forget_temperatures(self.model, self.tasks)
+        forget_calibration(self.model, self.tasks)
         self.ending, self._best_step = None, None
         with self._answering_signals():
             output = self._train_from(folder, trial, **kwargs)
             self.ending = self._end()
             self._stop_after_the_last_step()
             if self.args.temperature_scaling:
-                self.fit_temperatures()
+                self.calibrate()
         return output
 
     def _train_from(self, folder: Path | None, trial: Any, **kwargs: Any) -> TrainOutput:

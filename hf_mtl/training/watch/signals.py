@@ -10,7 +10,7 @@ from hf_mtl.training.step.objective import StepResult
 
 _STATE = (
     *("average", "reference", "observed", "rows", "scheduled"),
-    *("_steps", "_present", "_losses", "_weights", "_counts", "_gamma"),
+    *("_steps", "_present", "_losses", "_weights", "_counts", "_coefficients"),
 )
 
 
@@ -50,7 +50,7 @@ class TaskSignals:
         self._losses = torch.zeros_like(self.average)
         self._weights = torch.zeros_like(self.average)
         self._counts = torch.zeros_like(self.average)
-        self._gamma = torch.zeros_like(self.average)
+        self._coefficients = torch.zeros_like(self.average)
         self._penalties: dict[tuple[str, str], Tensor] = {}
         self._gauges: dict[str, Tensor] = {}
 
@@ -62,7 +62,7 @@ class TaskSignals:
         self._present += present
         self._losses += losses
         self._weights += weights
-        self._gamma += gamma
+        self._coefficients += gamma
         self.scheduled = self.scheduled | (gamma != 1).any()
         self._counts += counts
         self.rows += counts
@@ -97,7 +97,7 @@ class TaskSignals:
                 record[f"relative_loss/{name}"] = float(relative[index])
             record[f"weight/{name}"] = float(self._weights[index] / self._steps)
             if self.scheduled:
-                record[f"coefficient/{name}"] = float(self._gamma[index] / self._steps)
+                record[f"coefficient/{name}"] = float(self._coefficients[index] / self._steps)
             record[f"share/{name}"] = float(share[index])
             record[f"passes/{name}"] = float(passes[index])
         for (task, name), total in self._penalties.items():
@@ -129,4 +129,4 @@ class TaskSignals:
 
 
 def _tensors(result: StepResult) -> Sequence[Tensor]:
-    return result.losses, result.counts, result.weights, result.gamma
+    return result.losses, result.counts, result.weights, result.coefficients

@@ -5,7 +5,7 @@ import pytest
 
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError
-from hf_mtl.inference.predict import Keep, SplitPredictions
+from hf_mtl.inference.predict import KeptOutputs, SplitPredictions
 from hf_mtl.tasks import MetricSpec
 from hf_mtl.training.scoring.scorer import Scorer
 from tests import tiny
@@ -47,7 +47,7 @@ def test_a_task_without_labels_is_predicted_and_not_scored() -> None:
 
 def test_what_is_kept_is_what_the_metrics_need() -> None:
     kept = Scorer(tiny.TASKS).needs(["mood", "score"], None)
-    assert kept["mood"] == Keep.to_score(tiny.TASKS["mood"])
+    assert kept["mood"] == KeptOutputs.to_score(tiny.TASKS["mood"])
     assert kept["score"].width == 2
 
 

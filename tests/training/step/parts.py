@@ -7,7 +7,7 @@ import torch
 
 from hf_mtl import MultiTaskModel
 from hf_mtl.balancing import GradientAggregator, GradientOptions, build_aggregator, build_weighting
-from hf_mtl.balancing.gradient_options import Layout
+from hf_mtl.balancing.gradient_options import LayoutChoice
 from hf_mtl.batch import Batch, StepFacts
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.train_rows import TrainRows
@@ -42,7 +42,7 @@ def micro_batches(rows: TrainRows, counts: list[list[int]], layout: str = "mixed
             "step": 0,
             "counts": total,
             "nominal": total,
-            "gamma": [1.0] * len(NAMES),
+            "coefficients": [1.0] * len(NAMES),
             "masses": [float(count) for count in total],
             "own_masses": [float(count) for count in own],
         }
@@ -58,7 +58,7 @@ class Parts:
     loss_pass: LossPass
     flops: Flops
 
-    def gradients(self, aggregator: str | None, layout: Layout = "auto") -> TaskGradients:
+    def gradients(self, aggregator: str | None, layout: LayoutChoice = "auto") -> TaskGradients:
         """Task gradients for an aggregator, or to be added up, prepared for steps of one micro-batch."""
         built: GradientAggregator | None = None
         if aggregator is not None:

@@ -23,7 +23,7 @@ def make(balancing: dict[str, Any], **mixture: Any) -> Any:
 
 def test_equal_weighting_is_the_default() -> None:
     assert make({}).name == "ew"
-    assert make({"weighting": None, "reduction": "tasks"}).name == "ew"
+    assert make({"weighting": None, "exposure": "tasks"}).name == "ew"
 
 
 def test_uw_learns_of_the_task_types() -> None:

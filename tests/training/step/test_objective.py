@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hf_mtl.balancing import LossWeighting, Reduction, available, build_weighting, exposure
+from hf_mtl.balancing import Exposure, LossWeighting, available, build_weighting, exposures
 from hf_mtl.batch import StepFacts
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.processes import Processes
@@ -56,16 +56,16 @@ class Opened(Objective):
 def objective_of(
     weighting: LossWeighting,
     micro_batches: int,
-    reduction: Reduction = "rows",
+    exposure: Exposure = "rows",
     reduce_sum: Callable[[Tensor], Tensor] = lambda tensor: tensor,
 ) -> Opened:
-    return Opened(weighting, micro_batches, Processes(reduce_sum=reduce_sum), reduction=reduction)
+    return Opened(weighting, micro_batches, Processes(reduce_sum=reduce_sum), exposure=exposure)
 
 
 def step_of(
     counts: list[int],
     nominal: list[int] | None = None,
-    gamma: list[float] | None = None,
+    coefficients: list[float] | None = None,
     masses: list[float] | None = None,
     own_masses: list[float] | None = None,
 ) -> StepFacts:
@@ -75,20 +75,18 @@ def step_of(
         "step": 0,
         "counts": counts,
         "nominal": nominal or counts,
-        "gamma": gamma or [1.0] * len(counts),
+        "coefficients": coefficients or [1.0] * len(counts),
         "masses": found,
         "own_masses": own_masses or found,
     }
 
 
-def whole_step(
-    weighting: LossWeighting, losses: Tensor, tasks: Tensor, masses: Tensor, reduction: Reduction
-) -> Tensor:
+def whole_step(weighting: LossWeighting, losses: Tensor, tasks: Tensor, masses: Tensor, exposure: Exposure) -> Tensor:
     """The weighting's scalar on the task losses of all rows of a step."""
     counts = torch.bincount(tasks, minlength=3).double()
     present = sums_of(masses, tasks) > 0
     return weighting(
-        losses_of(losses, tasks, masses), present, torch.where(present, exposure(counts, reduction), 0.0)
+        losses_of(losses, tasks, masses), present, torch.where(present, exposures(counts, exposure), 0.0)
     )
 
 
@@ -126,7 +124,7 @@ def simulate(
     tasks: Tensor,
     row_losses: Tensor,
     processes: list[list[list[int]]],
-    reduction: Reduction,
+    exposure: Exposure,
     masses: Tensor | None = None,
 ) -> tuple[float, Tensor, list[LossWeighting], list[StepResult]]:
     """Sum of the parts, gradient of the rows, and each process's weighting and result."""
@@ -138,7 +136,7 @@ def simulate(
     weightings = [weighting_of(name) for _ in processes]
     number = sum(map(len, processes))
     objectives = [
-        objective_of(weighting, number, reduction, lambda _: torch.stack(on_each).sum(0)) for weighting in weightings
+        objective_of(weighting, number, exposure, lambda _: torch.stack(on_each).sum(0)) for weighting in weightings
     ]
     total = 0.0
     means = losses_of(row_losses, tasks, masses)
@@ -159,15 +157,15 @@ WEIGHTINGS = [name for name, family in available().items() if family == "weighti
 @settings(max_examples=100)
 @given(dealt(), st.sampled_from(WEIGHTINGS), st.sampled_from(["rows", "tasks"]))
 def test_the_parts_of_any_partition_add_up_to_the_whole_step(
-    made: tuple[list[int], list[float], list[list[list[int]]]], name: str, reduction: Reduction
+    made: tuple[list[int], list[float], list[list[list[int]]]], name: str, exposure: Exposure
 ) -> None:
     tasks, masses, processes = torch.tensor(made[0]), torch.tensor(made[1], dtype=torch.float64), made[2]
     generator = torch.Generator().manual_seed(len(tasks))
     row_losses = masses * (torch.rand(len(tasks), generator=generator, dtype=torch.float64) + 0.1)
-    total, gradient, weightings, results = simulate(name, tasks, row_losses, processes, reduction, masses)
+    total, gradient, weightings, results = simulate(name, tasks, row_losses, processes, exposure, masses)
 
     whole, reference = row_losses.clone().requires_grad_(), weighting_of(name)
-    expected = whole_step(reference, whole, tasks, masses, reduction)
+    expected = whole_step(reference, whole, tasks, masses, exposure)
     expected.backward()
     assert whole.grad is not None
     assert total == pytest.approx(expected.item(), abs=1e-4)  # parts are float32
@@ -199,11 +197,11 @@ def test_exposure_follows_its_formula(given_counts: list[int]) -> None:
     counts = torch.tensor(given_counts, dtype=torch.float64)
     tasks, rows = len(given_counts), sum(given_counts)
     present = sum(count > 0 for count in given_counts)
-    assert exposure(counts, "rows").tolist() == pytest.approx([tasks * count / rows for count in given_counts])
+    assert exposures(counts, "rows").tolist() == pytest.approx([tasks * count / rows for count in given_counts])
     by_task = [tasks / present if count else 0.0 for count in given_counts]
-    assert exposure(counts, "tasks").tolist() == pytest.approx(by_task)
-    for reduction in ("rows", "tasks"):
-        assert float(exposure(counts, reduction).sum()) == pytest.approx(tasks)
+    assert exposures(counts, "tasks").tolist() == pytest.approx(by_task)
+    for exposure in ("rows", "tasks"):
+        assert float(exposures(counts, exposure).sum()) == pytest.approx(tasks)
 
 
 def test_equal_weighting_over_rows_is_the_mean_over_rows() -> None:
@@ -297,23 +295,23 @@ def test_state_goes_around() -> None:
     assert second.weighting.weights().tolist() == first.weighting.weights().tolist()
 
 
-@pytest.mark.parametrize("reduction", ["rows", "tasks"])
+@pytest.mark.parametrize("exposure", ["rows", "tasks"])
 @pytest.mark.parametrize("name", ["ew", "uw"])
-def test_dropping_rows_leaves_what_the_others_count(name: str, reduction: Reduction) -> None:
+def test_dropping_rows_leaves_what_the_others_count(name: str, exposure: Exposure) -> None:
     losses = {"a": torch.tensor([1.0, 2.0, 4.0], requires_grad=True), "b": torch.tensor([3.0], requires_grad=True)}
     gradients = []
-    for rows, counts, gamma in (
+    for rows, counts, coefficients in (
         (losses, [3, 1, 0], [1.0, 0.5, 1.0]),
         ({"a": losses["a"]}, [3, 0, 0], [1.0, 0.0, 1.0]),
     ):
-        objective = objective_of(weighting_of(name), 1, reduction)
-        part = objective.part(rows, step_of(counts, nominal=[3, 1, 0], gamma=gamma))
+        objective = objective_of(weighting_of(name), 1, exposure)
+        part = objective.part(rows, step_of(counts, nominal=[3, 1, 0], coefficients=coefficients))
         (gradient,) = torch.autograd.grad(part, losses["a"])
         gradients.append(gradient)
         objective.finish()
     torch.testing.assert_close(gradients[0], gradients[1])
     # Without the nominal counts, the one task left would count for all.
-    alone = objective_of(weighting_of(name), 1, reduction).part({"a": losses["a"]}, step_of([3, 0, 0]))
+    alone = objective_of(weighting_of(name), 1, exposure).part({"a": losses["a"]}, step_of([3, 0, 0]))
     (gradient,) = torch.autograd.grad(alone, losses["a"])
     assert (gradient > 1.2 * gradients[0]).all()
 
@@ -322,10 +320,10 @@ def test_gamma_multiplies_a_tasks_loss_its_weights_penalty_and_its_heads_penalty
     rows = {"a": torch.tensor([1.0, 3.0]), "b": torch.tensor([2.0, 4.0])}
     penalties = {"b": torch.tensor([-1.0, 0.5])}
 
-    def scalar(gamma: list[float] | None) -> tuple[float, Tensor]:
+    def scalar(coefficients: list[float] | None) -> tuple[float, Tensor]:
         weighting = weighting_of("uw")
         objective = objective_of(weighting, 1)
-        part = objective.part(rows, step_of([2, 2, 0], gamma=gamma), penalties=penalties)
+        part = objective.part(rows, step_of([2, 2, 0], coefficients=coefficients), penalties=penalties)
         objective.finish()
         [s] = weighting.parameters()
         assert s.grad is not None
@@ -365,14 +363,14 @@ def test_a_single_micro_batch_finds_its_losses_itself() -> None:
 
 def test_schedules_multiply_what_is_no_sum_over_tasks_too() -> None:
     gradients = []
-    for gamma in ([1.0, 1.0, 1.0], [1.0, 0.25, 1.0]):
+    for coefficients in ([1.0, 1.0, 1.0], [1.0, 0.25, 1.0]):
         rows = {"a": torch.tensor([1.0], requires_grad=True), "b": torch.tensor([2.0], requires_grad=True)}
         objective = objective_of(weighting_of("gls"), 1)
-        objective.part(rows, step_of([1, 1, 0], gamma=gamma)).backward()
+        objective.part(rows, step_of([1, 1, 0], coefficients=coefficients)).backward()
         gradients.append([float(rows[name].grad) for name in ("a", "b")])  # type: ignore[arg-type]
         result = objective.finish()
         assert result.factors[:2].tolist() == pytest.approx(gradients[-1], rel=1e-5)
-        assert result.unweighted[:2].tolist() == gamma[:2]
+        assert result.unweighted[:2].tolist() == coefficients[:2]
     assert gradients[1] == pytest.approx([gradients[0][0], gradients[0][1] / 4], rel=1e-5)
 
 

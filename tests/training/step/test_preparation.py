@@ -24,7 +24,7 @@ def test_evaluation_prediction_and_temperatures_leave_the_model_as_it_is(tmp_pat
     before = set(vars(trainer.model))
     trainer.evaluate()
     trainer.predict(tiny.datasets({"topic": 9}))
-    trainer.fit_temperatures()
+    trainer.calibrate()
     assert set(vars(trainer.model)) == before
     assert not trainer.accelerator._models
 

@@ -48,18 +48,18 @@ def test_every_method_trains_for_thirty_steps(tmp_path: Path, name: str) -> None
 
 
 def test_the_sum_of_the_rows_is_the_sum_of_the_task_means(tmp_path: Path) -> None:
-    """With ``reduction: tasks`` and weights of 1, K / m is 1 where all tasks are present."""
+    """With ``exposure: tasks`` and weights of 1, K / m is 1 where all tasks are present."""
     options: dict[str, Any] = {"max_steps": 6, "optim": "sgd", "learning_rate": 0.1, "max_grad_norm": 0.0}
     mixture = {"min_per_task": 1}
     plain = make(
         tmp_path / "a",
-        balancing={"weighting": {"name": "ew", "weight_sum": 3.0}, "reduction": "tasks"},
+        balancing={"weighting": {"name": "ew", "weight_sum": 3.0}, "exposure": "tasks"},
         mixture=mixture,
         **options,
     )
     summed = make(
         tmp_path / "b",
-        balancing={"weighting": None, "aggregator": "sum", "reduction": "tasks"},
+        balancing={"weighting": None, "aggregator": "sum", "exposure": "tasks"},
         mixture=mixture,
         **options,
     )

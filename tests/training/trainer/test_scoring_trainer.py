@@ -162,7 +162,7 @@ def test_temperatures_are_fitted_on_the_rows_with_a_label(tmp_path: Path) -> Non
     data, labelled = unlabelled(tiny.datasets({"mood": 30}))
     rows = {"mood": tiny.rows("mood", 30).select(labelled["mood"])}
     partly = trainer._encode(data, "test")
-    assert trainer.fit_temperatures(partly) == pytest.approx(trainer.fit_temperatures(rows))
+    assert trainer.calibrate(partly) == pytest.approx(trainer.calibrate(rows))
 
 
 def work(folder: Path, processes: int, *words: str) -> Any:

@@ -34,9 +34,9 @@ def test_what_a_recipe_has_read_is_taken_as_it_is(tmp_path: Path) -> None:
 
 def test_mistakes_of_all_sections_are_said_at_once() -> None:
     mistakes: list[Mistake] = []
-    sections = read_sections({"cap": 0}, {"weighting": "uww", "reduction": "tasks"}, ["alternatin"], mistakes)
+    sections = read_sections({"cap": 0}, {"weighting": "uww", "exposure": "tasks"}, ["alternatin"], mistakes)
     assert [mistake.key for mistake in mistakes] == ["mixture.cap", "balancing.weighting", "schedules.0"]
-    assert sections.balancing.reduction == "tasks"
+    assert sections.balancing.exposure == "tasks"
 
 
 def test_a_run_does_not_begin_with_methods_that_its_model_cannot_serve(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_coefficients_are_logged_from_the_first_that_is_not_one() -> None:
     assert "coefficient/b" not in signals.flush()
     for gamma in (1.0, 0.5, 0.0):
         result = step([1.0, 0.0], [8, 0])
-        result.gamma = torch.tensor([1.0, gamma], dtype=torch.float64)
+        result.coefficients = torch.tensor([1.0, gamma], dtype=torch.float64)
         signals.observe(result)
     record = signals.flush()
     assert (record["coefficient/a"], record["coefficient/b"]) == (1.0, 0.5)

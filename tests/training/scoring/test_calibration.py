@@ -8,9 +8,9 @@ import torch
 
 from hf_mtl import MultiTaskModel, Regression, SequenceClassification
 from hf_mtl.errors import UserError
-from hf_mtl.evaluation import fit_temperature
+from hf_mtl.evaluation import calibration_temperature
 from hf_mtl.training.run.evaluate import evaluate_run
-from hf_mtl.training.scoring import temperatures
+from hf_mtl.training.scoring import calibration
 from tests import tiny
 from tests.training import runs, trainers
 
@@ -25,7 +25,7 @@ TASKS = {
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was warned of."""
     lines: list[str] = []
-    monkeypatch.setattr(temperatures.logger, "warning", lines.append)
+    monkeypatch.setattr(calibration.logger, "warning", lines.append)
     return lines
 
 
@@ -42,18 +42,20 @@ def _model() -> MultiTaskModel:
 def test_every_classification_gets_the_temperature_of_its_raw_logits(tmp_path: Path) -> None:
     trainer = trainers.make(tmp_path, model=_model())
     raw = trainer.predict(trainer.eval_dataset)
-    found = trainer.fit_temperatures()
+    found = trainer.calibrate()
     assert set(found) == {"topic", "mood"}
-    assert trainer.model.config.temperatures == found
+    assert trainer.model.config.calibration_temperatures == found
     for name, value in found.items():
-        assert value == fit_temperature(raw.predictions[name], raw.label_ids[name])
-    assert [trainers.records(trainer, f"logit_temperature/{name}") for name in found] == [[v] for v in found.values()]
+        assert value == calibration_temperature(raw.predictions[name], raw.label_ids[name])
+    assert [trainers.records(trainer, f"calibration_temperature/{name}") for name in found] == [
+        [v] for v in found.values()
+    ]
 
 
 def test_losses_and_calibration_are_better_and_other_scores_the_same(tmp_path: Path) -> None:
     trainer = trainers.make(tmp_path, model=_model())
     before = trainer.evaluate()
-    trainer.fit_temperatures()
+    trainer.calibrate()
     after = trainer.evaluate()
     for name in ("topic", "mood"):
         assert after[f"eval_{name}_loss"] < before[f"eval_{name}_loss"]
@@ -64,36 +66,36 @@ def test_losses_and_calibration_are_better_and_other_scores_the_same(tmp_path: P
 
 def test_fitting_again_starts_from_the_raw_logits(tmp_path: Path) -> None:
     trainer = trainers.make(tmp_path, model=_model())
-    assert trainer.fit_temperatures() == trainer.fit_temperatures()
+    assert trainer.calibrate() == trainer.calibrate()
 
 
 def test_given_rows_are_used_and_other_tasks_keep_what_they_have(tmp_path: Path) -> None:
     trainer = trainers.make(tmp_path, model=_model())
-    trainer.model.set_temperature("mood", 7.0)
-    found = trainer.fit_temperatures({"topic": tiny.rows("topic", 40, seed=5)})
-    assert trainer.model.config.temperatures == {"mood": 7.0, "topic": found["topic"]}
+    trainer.model.set_calibration_temperature("mood", 7.0)
+    found = trainer.calibrate({"topic": tiny.rows("topic", 40, seed=5)})
+    assert trainer.model.config.calibration_temperatures == {"mood": 7.0, "topic": found["topic"]}
 
 
 def test_no_rows_of_a_classification_are_a_mistake(tmp_path: Path) -> None:
     trainer = trainers.make(tmp_path)
     with pytest.raises(UserError, match="need evaluation rows of a classification"):
-        trainer.fit_temperatures({"score": tiny.rows("score", 4)})
+        trainer.calibrate({"score": tiny.rows("score", 4)})
 
 
 def test_it_follows_training_when_asked_and_changes_no_weight(tmp_path: Path) -> None:
     plain, scaled = (trainers.make(tmp_path, temperature_scaling=asked) for asked in (False, True))
     for trainer in (plain, scaled):
         trainer.train()
-    assert plain.model.config.temperatures is None
-    assert set(scaled.model.config.temperatures) == {"topic", "mood"}
+    assert plain.model.config.calibration_temperatures is None
+    assert set(scaled.model.config.calibration_temperatures) == {"topic", "mood"}
     assert trainers.same(trainers.parameters(plain), trainers.parameters(scaled))
 
 
 def test_training_forgets_the_temperatures_of_the_weights_it_changes(tmp_path: Path) -> None:
     trainer = trainers.make(tmp_path)
-    trainer.model.set_temperature("topic", 5.0)
+    trainer.model.set_calibration_temperature("topic", 5.0)
     trainer.train()
-    assert trainer.model.config.temperatures is None
+    assert trainer.model.config.calibration_temperatures is None
 
 
 def test_a_model_that_is_evaluated_in_bfloat16_is_still_saved_in_float32(tmp_path: Path) -> None:
@@ -106,7 +108,7 @@ def test_a_task_that_has_diverged_gets_none_and_says_so(tmp_path: Path, said: li
     trainer = trainers.make(tmp_path)
     with torch.no_grad():
         next(trainer.model.heads.of("mood").head.parameters()).fill_(torch.nan)
-    assert set(trainer.fit_temperatures()) == {"topic"}
+    assert set(trainer.calibrate()) == {"topic"}
     assert said == ["mood: its logits are not finite; it gets no temperature."]
 
 
@@ -114,7 +116,7 @@ def test_a_temperature_at_the_end_of_its_range_is_doubtful(tmp_path: Path, said:
     trainer = trainers.make(tmp_path, model=_model())
     texts = tiny.rows("topic", 12).remove_columns("label")
     right = trainer.predict({"topic": texts}).predictions["topic"].argmax(axis=1).tolist()
-    trainer.fit_temperatures({"topic": texts.add_column("label", right)})
+    trainer.calibrate({"topic": texts.add_column("label", right)})
     assert len(said) == 1
     assert "end of its range, 0.05: all of the 12 rows are right" in said[0]
 
@@ -139,7 +141,7 @@ def test_tasks_without_classes_are_noticed_before_training(tmp_path: Path) -> No
 
 
 def _temperatures(folder: Path) -> dict[str, float]:
-    found: dict[str, float] = json.loads((folder / "config.json").read_text())["temperatures"]
+    found: dict[str, float] = json.loads((folder / "config.json").read_text())["calibration_temperatures"]
     return found
 
 
@@ -155,9 +157,9 @@ def scaled(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 def test_the_final_model_of_a_run_has_them_and_its_checkpoints_do_not(scaled: tuple[Path, Path]) -> None:
     _, run = scaled
     assert set(_temperatures(run)) == {"topic", "mood"}
-    assert json.loads((run / "checkpoint-10" / "config.json").read_text()).get("temperatures") is None
-    logged = [record for record in runs.log(run) if "logit_temperature/topic" in record]
-    assert [record["logit_temperature/topic"] for record in logged] == [_temperatures(run)["topic"]]
+    assert json.loads((run / "checkpoint-10" / "config.json").read_text()).get("calibration_temperatures") is None
+    logged = [record for record in runs.log(run) if "calibration_temperature/topic" in record]
+    assert [record["calibration_temperature/topic"] for record in logged] == [_temperatures(run)["topic"]]
 
 
 def test_a_run_is_scored_with_them(scaled: tuple[Path, Path]) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 
 from hf_mtl.data.processes import from_first
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.evaluation.calibration import TEMPERATURE_BOUNDS, fit_temperature
+from hf_mtl.evaluation.calibration import TEMPERATURE_BOUNDS, calibration_temperature
 from hf_mtl.evaluation.outputs import broken_rows
 from hf_mtl.inference.predict import SplitPredictions
 from hf_mtl.modeling import MultiTaskModel
@@ -14,13 +14,13 @@ from hf_mtl.shown import get_logger
 logger = get_logger(__name__)
 
 
-def forget_temperatures(model: MultiTaskModel, tasks: Iterable[str]) -> None:
+def forget_calibration(model: MultiTaskModel, tasks: Iterable[str]) -> None:
     """Let a model give the logits of some tasks as they are."""
     for name in tasks:
-        model.set_temperature(name, None)
+        model.set_calibration_temperature(name, None)
 
 
-def set_temperatures(
+def calibrate_tasks(
     model: MultiTaskModel,
     splits: Mapping[str, EncodedSplit],
     predictions: Iterable[tuple[str, SplitPredictions | None]],
@@ -41,7 +41,7 @@ def set_temperatures(
     for name, prediction in predictions:
         temperature = from_first(partial(_fit, name, splits[name], prediction))
         if temperature is not None:
-            model.set_temperature(name, temperature)
+            model.set_calibration_temperature(name, temperature)
             found[name] = temperature
     return found
 
@@ -54,7 +54,7 @@ def _fit(name: str, split: EncodedSplit, prediction: SplitPredictions | None) ->
         return None
     if split.missing is not None:
         logits, labels = logits[split.scored], labels[split.scored]
-    found = fit_temperature(logits, labels)
+    found = calibration_temperature(logits, labels)
     low, high = TEMPERATURE_BOUNDS
     if not low * 1.001 < found < high / 1.001:
         logger.warning(

@@ -15,7 +15,7 @@ from hf_mtl.gradients.tape import Call, Taped
 from hf_mtl.processes import Processes
 
 
-class Rows:
+class JacobianRows:
     """A row per task over all shared parameters; one buffer for all steps.
 
     Tables of embeddings keep only the rows of tokens that occur, unless steady columns are wanted.

@@ -8,7 +8,7 @@ from torch import nn
 from hf_mtl.processes import Processes
 
 
-def reduce_gradients(parameters: Sequence[nn.Parameter], processes: Processes) -> None:
+def all_reduce_gradients(parameters: Sequence[nn.Parameter], processes: Processes) -> None:
     """Replace each parameter's ``grad`` by its sum over the processes; one that has none anywhere keeps none.
 
     Args:
