@@ -30,6 +30,43 @@ class Group(TypedDict):
     cut: NotRequired[Cut]
 
 
+class Rectangles(TypedDict):
+    """Where rows that stand end to end are in padded rectangles, which stand one after the other too.
+
+    Keys:
+        shapes: Rows and tokens of each rectangle, (b, l); P is the sum of their products.
+        source: The token that each place holds, int64 [P]; a padding place holds its row's first. None: places are
+            tokens, one by one.
+        place: The place of each token, int64 [N]; None with ``source``.
+        masks: For each rectangle, True for real tokens [b, l]; None where there is no padding.
+    """
+
+    shapes: list[tuple[int, int]]
+    source: Tensor | None
+    place: Tensor | None
+    masks: list[Tensor | None]
+
+
+class Packed(TypedDict):
+    """Rows of a micro-batch, end to end.
+
+    Keys:
+        input_ids: Token ids [N].
+        token_type_ids: Segment ids [N]; left out where the tokenizer makes none.
+        offsets: Where each row starts, and the end, int64 [R + 1].
+        lengths: Tokens of each row, on the host, so that nobody has to wait for a device to know a shape.
+        rectangles: The rows as padded rectangles: for attention alone, or for an encoder that knows no other rows.
+        cut: Whose the rows are, which are then ordered by task; left out where a row may be of several.
+    """
+
+    input_ids: Tensor
+    token_type_ids: NotRequired[Tensor]
+    offsets: Tensor
+    lengths: list[int]
+    rectangles: Rectangles
+    cut: NotRequired[Cut]
+
+
 class NoiseKeys(TypedDict):
     """Keys of the randomness of heads that sample.
 

@@ -1,0 +1,99 @@
+"""Rows as an encoder leaves them: the states of their tokens, end to end, and one vector of each on request."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Pooling = Literal["cls", "mean", "last", "max"]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Hidden states of the tokens of R rows, end to end.
+
+    Args:
+        states: Hidden states [N, H].
+        offsets: Where each row starts, and the end, int64 [R + 1]. No row is without tokens.
+        pooler_output: What the backbone's own pooler makes of each row [R, H]; None: it has none, or nobody asked.
+    """
+
+    states: Tensor
+    offsets: Tensor
+    pooler_output: Tensor | None = None
+
+    @property
+    def lengths(self) -> Tensor:
+        """Tokens of each row, [R]."""
+        return self.offsets.diff()
+
+    @property
+    def row_of_token(self) -> Tensor:
+        """Row of each token, [N]."""
+        rows = torch.arange(len(self.offsets) - 1, device=self.offsets.device)
+        # With the size said, a GPU need not be waited for.
+        return rows.repeat_interleave(self.lengths, output_size=self.states.shape[0])
+
+    def first(self) -> Tensor:
+        """State of each row's first token, [R, H]."""
+        return self.states.index_select(0, self.offsets[:-1])
+
+    def last(self) -> Tensor:
+        """State of each row's last token, [R, H]."""
+        return self.states.index_select(0, self.offsets[1:] - 1)
+
+    def mean(self) -> Tensor:
+        """Mean over each row's tokens, [R, H]; added up in float32, since a long row overflows float16."""
+        dtype = torch.promote_types(self.states.dtype, torch.float32)
+        return (self.sum(self.states.to(dtype)) / self.lengths[:, None]).to(self.states.dtype)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Add up values of tokens [N, ...] over each row, [R, ...]."""
+        if values.is_cuda:
+            # Row by row in a fixed order; index_add would add in the order in which threads arrive.
+            found: Tensor = torch.segment_reduce(values, "sum", offsets=self.offsets, axis=0, unsafe=True)
+            return found
+        return values.new_zeros(len(self.offsets) - 1, *values.shape[1:]).index_add(0, self.row_of_token, values)
+
+    def max(self) -> Tensor:
+        """Largest value over each row's tokens, [R, H]."""
+        return self.largest(self.states)
+
+    def largest(self, values: Tensor) -> Tensor:
+        """Take the largest of values of tokens [N, F] over each row, [R, F]."""
+        rows = self.row_of_token[:, None].expand(-1, values.shape[1])
+        start = values.new_zeros(len(self.offsets) - 1, values.shape[1])
+        return start.scatter_reduce(0, rows, values, "amax", include_self=False)
+
+    def pooled(self, pooling: Pooling) -> Tensor:
+        """One vector of each row, [R, H]."""
+        ways = {"cls": self.first, "mean": self.mean, "last": self.last, "max": self.max}
+        return ways[pooling]()
+
+    def select(self, rows: Tensor, tokens: int) -> "Encoded":
+        """Return some of the rows, in the order asked for; a row may come more than once.
+
+        Args:
+            rows: Which rows, int64 [n].
+            tokens: How many tokens these have, known on the host.
+        """
+        lengths = self.lengths[rows]
+        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        shift = (self.offsets[:-1][rows] - offsets[:-1]).repeat_interleave(lengths, output_size=tokens)
+        places = torch.arange(tokens, device=rows.device) + shift
+        pooler = None if self.pooler_output is None else self.pooler_output.index_select(0, rows)
+        return Encoded(self.states.index_select(0, places), offsets, pooler)
+
+
+def joined(parts: Sequence[Encoded]) -> Encoded:
+    """Put rows one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    ends = torch.stack([part.offsets[-1] for part in parts]).cumsum(0)
+    starts = [parts[0].offsets, *(part.offsets[1:] + end for part, end in zip(parts[1:], ends[:-1], strict=True))]
+    poolers = [part.pooler_output for part in parts if part.pooler_output is not None]
+    return Encoded(
+        torch.cat([part.states for part in parts]), torch.cat(starts), torch.cat(poolers) if poolers else None
+    )
