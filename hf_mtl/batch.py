@@ -6,28 +6,12 @@ import torch
 from torch import Tensor
 
 Cut = list[tuple[int, int, int]]
-"""Which rows of a length group are whose: task, first row, and the row after the last."""
+"""Which of some rows, or of their tokens, are whose: task, the first, and the one after the last."""
 
 Segments = dict[str, tuple[int, int]]
 """First row, and the row after the last, of each task of a batch."""
 
 T = TypeVar("T")
-
-
-class Group(TypedDict):
-    """A padded rectangle of rows of similar length.
-
-    Keys:
-        input_ids: Token ids [b, l].
-        attention_mask: 1 for real tokens [b, l]; left out where all are.
-        token_type_ids: Segment ids [b, l]; left out where the tokenizer makes none.
-        cut: Whose the rows are; left out of groups whose tasks are mixed.
-    """
-
-    input_ids: Tensor
-    attention_mask: NotRequired[Tensor]
-    token_type_ids: NotRequired[Tensor]
-    cut: NotRequired[Cut]
 
 
 class Rectangles(TypedDict):
@@ -39,12 +23,16 @@ class Rectangles(TypedDict):
             tokens, one by one.
         place: The place of each token, int64 [N]; None with ``source``.
         masks: For each rectangle, True for real tokens [b, l]; None where there is no padding.
+        pad_id: Token id of padding.
+        cuts: For each rectangle, whose its rows are; left out where a row may be of several tasks.
     """
 
     shapes: list[tuple[int, int]]
     source: Tensor | None
     place: Tensor | None
     masks: list[Tensor | None]
+    pad_id: int
+    cuts: NotRequired[list[Cut]]
 
 
 class Packed(TypedDict):
@@ -106,16 +94,16 @@ class Batch(TypedDict):
     """What `hf_mtl.data.collate.Collator` makes of rows, and `MultiTaskModel.forward` takes.
 
     Keys:
-        groups: Padded rectangles.
-        order: Row i has encoding ``order[i]`` of the groups laid end to end [B].
+        packed: The rows to encode, end to end.
+        order: Row i is row ``order[i]`` of these [B]; left out where each is encoded for itself.
         segments: The rows of each task that has any.
         labels: Labels of each task that has them.
         noise: Keys of the heads' randomness, in training.
         plan: What the micro-batch is told of its step, in training; no input of the model.
     """
 
-    groups: list[Group]
-    order: Tensor
+    packed: Packed
+    order: NotRequired[Tensor]
     segments: Segments
     labels: dict[str, Tensor]
     noise: NotRequired[NoiseKeys]

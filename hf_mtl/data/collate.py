@@ -1,18 +1,23 @@
-"""Rows of several tasks -> one batch: length groups, labels, and which head sees which rows."""
+"""Rows of several tasks -> one batch: their tokens end to end, labels, and which head sees which rows."""
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hf_mtl.batch import Batch, Cut, Group
+from hf_mtl.batch import Batch, Packed
+from hf_mtl.data.rectangles import Rows, cut_by_task, length_groups, rectangles_of
 from hf_mtl.data.tokens import EncodedSplit
 
 Arrangement = Literal["mixed", "segments", "split"]
-"""Who is in a length group: rows of any task in any order; rows of any task, task by task; rows of one task."""
+"""Whose rows share an encoding or a rectangle: any, and texts of several tasks are encoded once; any, but each row is
+of one task; those of one task."""
+
+RUN_COST = 16
+"""What one more rectangle costs where attention alone is padded, in tokens."""
 
 
 def default_group_cost(device: torch.device) -> int:
@@ -24,59 +29,28 @@ def default_group_cost(device: torch.device) -> int:
     return 64 if device.type == "cpu" else 16_384
 
 
-def length_groups(lengths: NDArray[np.int64], group_cost: int) -> list[NDArray[np.int64]]:
-    """Split rows into groups of similar length with the least padded tokens plus a fixed cost per group.
-
-    Exact, by dynamic programming over the distinct lengths: an optimal grouping is contiguous in length.
-
-    Args:
-        lengths: Tokens of each row, [B].
-        group_cost: Cost of one group, in tokens.
-
-    Returns:
-        Row indices of each group, shortest group first.
-    """
-    order = np.argsort(lengths, kind="stable")
-    distinct, counts = np.unique(lengths, return_counts=True)
-    ends = np.concatenate([[0], np.cumsum(counts)])
-    best = np.zeros(len(ends))
-    cut = np.zeros(len(ends), dtype=np.int64)
-    for stop in range(1, len(ends)):
-        # A group of the rows [ends[start], ends[stop]) is padded to its longest, distinct[stop - 1].
-        costs = best[:stop] + (ends[stop] - ends[:stop]) * distinct[stop - 1] + group_cost
-        cut[stop] = int(costs.argmin())
-        best[stop] = costs[cut[stop]]
-    groups, stop = [], len(ends) - 1
-    while stop > 0:
-        groups.append(order[ends[cut[stop]] : ends[stop]])
-        stop = int(cut[stop])
-    return groups[::-1]
-
-
 class Collator:
     """Makes the batch that `MultiTaskModel.forward` takes.
 
     Args:
         splits: The rows of each task, in task order.
         pad_id: Token id of padding.
-        length_grouping: Group by length; otherwise one padded rectangle.
-        group_cost: Fixed cost of a group, in padded tokens.
-        arrangement: How tasks share the groups. Only ``mixed`` encodes texts once that carry labels of several tasks;
-            the others say in each group's ``cut`` which rows are whose: (task, first, last + 1).
+        group_cost: What one more rectangle of rows of similar length costs, in padded tokens; None: all rows are in
+            one rectangle, as `transformers.Trainer` has them.
+        arrangement: Whose rows share an encoding or a rectangle. But for ``mixed`` the batch says whose rows are
+            whose.
     """
 
     def __init__(
         self,
         splits: Mapping[str, EncodedSplit],
         pad_id: int,
-        length_grouping: bool,
-        group_cost: int,
+        group_cost: int | None,
         arrangement: Arrangement = "mixed",
     ):
         self.splits = dict(splits)
         self.names = list(splits)
         self.pad_id = pad_id
-        self.length_grouping = length_grouping
         self.group_cost = group_cost
         self.arrangement: Arrangement = arrangement
 
@@ -109,17 +83,10 @@ class Collator:
         Returns:
             The batch, as yet without ``noise`` and ``plan``.
         """
-        present, starts = np.unique(tasks, return_index=True)
-        stops = [*starts[1:].tolist(), len(tasks)]
-        segments = {self.names[t]: (int(a), int(b)) for t, a, b in zip(present, starts, stops, strict=True)}
+        segments = {self.names[task]: (start, stop) for task, start, stop in cut_by_task(tasks)}
         unique, copy_of = self._encode_once(tasks, rows)
-        lengths = self.lengths(tasks[unique], rows[unique]).astype(np.int64)
-        groups = self._groups(tasks[unique], lengths)
-        place = np.empty(len(unique), dtype=np.int64)
-        place[np.concatenate(groups)] = np.arange(len(unique))
-        return {
-            "groups": [self._pad(tasks[unique[group]], rows[unique[group]]) for group in groups],
-            "order": torch.from_numpy(place[copy_of]),
+        batch: Batch = {
+            "packed": self._pack(tasks[unique], rows[unique]),
             "segments": segments,
             "labels": {
                 name: torch.from_numpy(self.splits[name].labels[rows[start:stop]])
@@ -127,66 +94,64 @@ class Collator:
                 if self.splits[name].labelled
             },
         }
+        if len(unique) < len(rows):
+            batch["order"] = torch.from_numpy(copy_of)
+        return batch
 
-    def _groups(self, tasks: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Tell which rows are encoded together."""
+    def _pack(self, tasks: Rows, rows: Rows) -> Packed:
+        """Put the tokens of rows end to end, in the order of the rows."""
+        parts = [self.splits[self.names[task]].tokens.flat(rows[a:b]) for task, a, b in cut_by_task(tasks)]
+        lengths = np.concatenate([part.lengths for part in parts]).astype(np.int64)
+        whose = None if self.arrangement == "mixed" else tasks
+        packed: Packed = {
+            "input_ids": torch.from_numpy(np.concatenate([part.ids for part in parts])),
+            "offsets": torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)])),
+            "lengths": lengths.tolist(),
+            "rectangles": rectangles_of(lengths, self._groups(tasks, lengths), self.pad_id, whose),
+        }
+        types = [part.type_ids for part in parts if part.type_ids is not None]
+        if types:
+            packed["token_type_ids"] = torch.from_numpy(np.concatenate(types))
+        if whose is not None:
+            packed["cut"] = cut_by_task(whose)
+        return packed
+
+    def _groups(self, tasks: Rows, lengths: Rows) -> list[Rows]:
+        """Tell which rows are in one rectangle."""
         if self.arrangement == "split":
             each = [np.flatnonzero(tasks == index) for index in np.unique(tasks)]
-            return [mine[group] for mine in each for group in self._by_length(lengths[mine])]
-        groups = self._by_length(lengths)
-        return groups if self.arrangement == "mixed" else [np.sort(group) for group in groups]
+            return [np.sort(mine[group]) for mine in each for group in self._by_length(lengths[mine])]
+        # In their own order, which is that of tasks.
+        return [np.sort(group) for group in self._by_length(lengths)]
 
-    def _by_length(self, lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        return length_groups(lengths, self.group_cost) if self.length_grouping else [np.arange(len(lengths))]
+    def _by_length(self, lengths: Rows) -> list[Rows]:
+        return [np.arange(len(lengths))] if self.group_cost is None else length_groups(lengths, self.group_cost)
 
-    def _encode_once(
-        self, tasks: NDArray[np.int64], rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _encode_once(self, tasks: Rows, rows: Rows) -> tuple[Rows, Rows]:
         """Find texts that carry labels of several tasks: which rows to encode, and each row's place among them.
 
         Copies within one task stay apart, as the Trainer would see them.
         """
         everything = np.arange(len(rows))
-        if not self.length_grouping or self.arrangement != "mixed" or len(np.unique(tasks)) < 2:
+        if self.group_cost is None or self.arrangement != "mixed" or tasks[0] == tasks[-1]:
             return everything, everything
+        marks = np.concatenate(
+            [self.splits[self.names[task]].tokens.marks(rows[a:b]) for task, a, b in cut_by_task(tasks)]
+        )
+        _, inverse, counts = np.unique(marks, return_inverse=True, return_counts=True)
+        repeated = np.flatnonzero(counts[inverse] > 1)
+        return self._share(tasks, rows, repeated) if len(repeated) else (everything, everything)
+
+    def _share(self, tasks: Rows, rows: Rows, candidates: Rows) -> tuple[Rows, Rows]:
+        """As `_encode_once`, where only some rows can have a text that another row has too."""
         first: dict[tuple[bytes, int], int] = {}
         seen: Counter[tuple[int, bytes]] = Counter()
-        unique: list[int] = []
-        copy_of = np.empty(len(rows), dtype=np.int64)
-        for position, (task, row) in enumerate(zip(tasks.tolist(), rows.tolist(), strict=True)):
+        same_as = np.arange(len(rows))
+        for position in candidates.tolist():
+            task, row = int(tasks[position]), int(rows[position])
             text = self.splits[self.names[task]].tokens.content(row)
             key = (text, seen[task, text])
             seen[task, text] += 1
-            if key not in first:
-                first[key] = len(unique)
-                unique.append(position)
-            copy_of[position] = first[key]
-        return np.array(unique), copy_of
-
-    def _pad(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> Group:
-        """One padded rectangle of rows of several tasks, and whose they are."""
-        width = int(self.lengths(tasks, rows).max())
-        parts: dict[str, list[tuple[NDArray[np.bool_], NDArray[np.int64]]]] = {}
-        for index in np.unique(tasks):
-            mine = tasks == index
-            padded = self.splits[self.names[index]].tokens.pad(rows[mine], self.pad_id, width)
-            for key, value in padded.items():
-                parts.setdefault(key, []).append((mine, value))
-        rectangle: dict[str, Any] = {} if self.arrangement == "mixed" else {"cut": cut_by_task(tasks)}
-        for key, values in parts.items():
-            whole = np.zeros((len(rows), width), dtype=np.int64)
-            for mine, value in values:
-                whole[mine] = value
-            rectangle[key] = torch.from_numpy(whole)
-        return cast(Group, rectangle)
-
-
-def cut_by_task(tasks: NDArray[np.int64]) -> Cut:
-    """Return where the rows of each task are, among rows that are ordered by task: (task, first, last + 1).
-
-    Args:
-        tasks: Task index of each row, ascending [b].
-    """
-    found, starts = np.unique(tasks, return_index=True)
-    stops = [*starts[1:], len(tasks)]
-    return [(int(task), int(start), int(stop)) for task, start, stop in zip(found, starts, stops, strict=True)]
+            same_as[position] = first.setdefault(key, position)
+        unique, copy_of = np.unique(same_as, return_inverse=True)
+        return unique, copy_of

@@ -3,8 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
+
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+
+class FlatRows(NamedTuple):
+    """Tokens of some rows, end to end.
+
+    Args:
+        ids: Token ids, int64 [N].
+        lengths: Tokens of each row, int32 [n].
+        type_ids: Token types, int64 [N]; None where the model takes none.
+    """
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    type_ids: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,30 +82,29 @@ class TokenStore:
         types = b"" if self.flat_type_ids is None else self.flat_type_ids[span].tobytes().rstrip(b"\0")
         return len(ids).to_bytes(4, "little") + ids.tobytes() + types
 
-    def pad(self, rows: Sequence[int] | np.ndarray, pad_id: int, width: int | None = None) -> dict[str, np.ndarray]:
-        """Make a batch, padded on the right.
+    def flat(self, rows: Sequence[int] | np.ndarray) -> "FlatRows":
+        """Return the tokens of some rows, end to end."""
+        rows = np.asarray(rows, dtype=np.int64)
+        source = self._positions(rows)
+        types = None
+        if self.takes_type_ids:
+            zeros = np.zeros(len(source), dtype=np.int64)
+            types = zeros if self.flat_type_ids is None else self.flat_type_ids[source].astype(np.int64)
+        return FlatRows(self.flat_ids[source].astype(np.int64), self.lengths[rows], types)
 
-        Args:
-            rows: Rows of the batch, in its order.
-            pad_id: Token id of the padding.
-            width: L, at least the longest row, which it is by default.
+    def marks(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return a number for each of some rows that is equal for rows of equal token ids, in any store, uint64 [n].
 
-        Shape:
-            input_ids, attention_mask and, where the model takes them, token_type_ids: int64 [B, L].
+        Rows that differ have equal numbers only by chance, or where nothing but their token types differs.
         """
         rows = np.asarray(rows, dtype=np.int64)
-        lengths = self.lengths[rows]
-        width = int(lengths.max(initial=0)) if width is None else width
-        mask = np.arange(width) < lengths[:, None]
-        source = self._positions(rows)
-        input_ids = np.full(mask.shape, pad_id, dtype=np.int64)
-        input_ids[mask] = self.flat_ids[source]
-        batch = {"input_ids": input_ids, "attention_mask": mask.astype(np.int64)}
-        if self.takes_type_ids:
-            batch["token_type_ids"] = np.zeros(mask.shape, dtype=np.int64)
-            if self.flat_type_ids is not None:
-                batch["token_type_ids"][mask] = self.flat_type_ids[source]
-        return batch
+        lengths = self.lengths[rows].astype(np.int64)
+        starts = np.cumsum(lengths) - lengths
+        within = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
+        # A polynomial in an odd number, modulo 2^64: the place of an id counts.
+        powers = np.cumprod(np.full(int(lengths.max(initial=1)), _ODD, dtype=np.uint64))
+        terms = (self.flat_ids[self._positions(rows)].astype(np.uint64) + np.uint64(1)) * powers[within]
+        return np.asarray(np.add.reduceat(terms, starts), dtype=np.uint64)
 
     def select(self, rows: Sequence[int] | np.ndarray) -> "TokenStore":
         """Return some of the rows, copied."""

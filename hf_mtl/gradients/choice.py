@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hf_mtl.batch import Batch
 from hf_mtl.gradients.jacobian_rows import JacobianRows
 from hf_mtl.gradients.layers import taped_layers
-from hf_mtl.gradients.tape import Tape, Taped
+from hf_mtl.gradients.tape import Tape, Taped, sights
 from hf_mtl.gradients.unsupported import Unsupported
 from hf_mtl.modeling import MultiTaskModel, split_parameters
 from hf_mtl.modeling.in_passing import in_passing
@@ -69,7 +69,7 @@ def why_not_segments(model: MultiTaskModel, layers: Sequence[Taped], batch: Batc
     Args:
         model: A `MultiTaskModel`, without gradients.
         layers: The layers of its encoder.
-        batch: A collated batch whose groups are cut by task.
+        batch: A collated batch of rows that are cut by task.
 
     Returns:
         What is different; None: nothing.
@@ -88,12 +88,12 @@ def why_not_segments(model: MultiTaskModel, layers: Sequence[Taped], batch: Batc
 def _difference(model: MultiTaskModel, layers: Sequence[Taped], batch: Batch) -> str | None:
     parameters = shared_parameters(model)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    tasks = sorted({task for group in batch["groups"] for task, _, _ in group["cut"]})
+    tasks = [task for task, _, _ in batch["packed"]["cut"]]
     rows = JacobianRows(
         parameters, lookup_tables(parameters, model.encoder), max(tasks) + 1, torch.float32, Processes()
     )
     tape = Tape(model.encoder, layers)
-    with tape.recording([group["cut"] for group in batch["groups"]]):
+    with tape.recording(sights(batch["packed"], model.packs)):
         _total(model(**batch)).backward()
         rows.collect(tape.layers)
     astray = [names[id(parameter)] for parameter in parameters if parameter.grad is not None]

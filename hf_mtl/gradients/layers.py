@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from transformers.pytorch_utils import Conv1D
 
 from hf_mtl.errors import Mistake, UserError
-from hf_mtl.gradients.tape import Call, Taped
+from hf_mtl.gradients.tape import Call, Sight, Taped
 from hf_mtl.gradients.unsupported import Unsupported
 
 
@@ -35,7 +35,7 @@ def _tokens(calls: Sequence[Call], task: int) -> tuple[Tensor, Tensor]:
 class TapedTokens(Taped):
     """A layer that does the same with every token; the tokens of all length groups are taken together."""
 
-    def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def play(self, sight: Sight, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the module's own forward."""
         output = self.own_forward(constants(self.module), inputs)
         # Under autocast the layer works on shorter numbers; keeping these is enough.
@@ -60,10 +60,10 @@ class TapedTokens(Taped):
 class TapedLinear(TapedTokens):
     """`nn.Linear`: weight [out, in]; and `Conv1D`, whose weight is [in, out]."""
 
-    def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def play(self, sight: Sight, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Without `functional_call`, which costs as much as a small product."""
         if isinstance(self.module, Conv1D) or self.patched is not None:
-            return super().play(rows, inputs)
+            return super().play(sight, inputs)
         own = constants(self.module)
         if inputs.device.type != "meta" and torch.is_autocast_enabled(inputs.device.type):
             # Once for the layer and for what is kept.
@@ -121,9 +121,10 @@ class TapedLayerNorm(TapedTokens):
 class TapedEmbedding(Taped):
     """`nn.Embedding`: a task touches the rows of its own tokens only."""
 
-    def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def play(self, sight: Sight, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Positions that all rows share are looked up for each of them, so that each has a gradient of its own."""
-        if rows is not None and len(inputs) == 1 < rows:
+        rows = sight.rows[-1][2]
+        if sight.tokens is None and len(inputs) == 1 < rows:
             inputs = inputs.expand(rows, *inputs.shape[1:])
         return self.own_forward(constants(self.module), inputs), inputs
 
@@ -152,7 +153,7 @@ class TapedModule(Taped):
 
     _autocast: dict[str, Any] | None = None
 
-    def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def play(self, sight: Sight, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the module's own forward."""
         kind = inputs.device.type
         if kind != "meta":

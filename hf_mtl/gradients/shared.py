@@ -22,7 +22,7 @@ from hf_mtl.gradients.choice import (
 from hf_mtl.gradients.held import HeldGradients
 from hf_mtl.gradients.jacobian_rows import JacobianRows
 from hf_mtl.gradients.recomputed import Recomputed
-from hf_mtl.gradients.tape import Tape, Taped
+from hf_mtl.gradients.tape import Tape, Taped, sights
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.processes import Processes
 from hf_mtl.shown import get_logger
@@ -73,7 +73,7 @@ class SharedGradients:
         model: A `MultiTaskModel`, where it will be trained.
         tasks: Number of tasks T.
         options: The user's choices.
-        probe: A few rows of two tasks or more, as a batch whose groups are cut by task, on the model's device.
+        probe: A few rows of two tasks or more, as a batch that is cut by task, on the model's device.
         processes: This process among the others.
         wanted: What is wanted of the gradients.
         aside: Whether this only looks at a run that trains in another way, which a warning would be wrong about.
@@ -129,12 +129,12 @@ class SharedGradients:
         """Around the forward and the backward of one micro-batch.
 
         Args:
-            batch: A collated batch whose groups are cut by task.
+            batch: A collated batch that is cut by task.
         """
         if self.layout == "split":
             yield
             return
-        with self._tape.recording([group["cut"] for group in batch["groups"]]):
+        with self._tape.recording(sights(batch["packed"], self.model.packs)):
             yield
             self.held.collect(self._tape.layers)
 

@@ -10,24 +10,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from hf_mtl.batch import Cut
+from hf_mtl.batch import Cut, Packed
 from hf_mtl.gradients.unsupported import Unsupported
 
 
 @dataclass
 class Call:
-    """One use of a layer on a length group.
+    """One use of a layer. Its units are the tokens of packed rows, or the rows of a rectangle.
 
     Args:
-        inputs: What the layer saw, [rows, ...].
-        gradient: Gradient of the step's scalar with respect to its output, [rows, ...].
-        cut: Which rows are whose.
+        inputs: What the layer saw, [units, ...].
+        gradient: Gradient of the step's scalar with respect to its output, [units, ...].
+        cut: Which units are whose.
     """
 
     inputs: Tensor
@@ -35,7 +36,7 @@ class Call:
     cut: Cut
 
     def pieces(self, task: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield inputs and gradients of the rows of a task."""
+        """Yield inputs and gradients of the units of a task."""
         for owner, start, stop in self.cut:
             if owner == task:
                 yield self.inputs[start:stop], self.gradient[start:stop]
@@ -85,12 +86,12 @@ class Taped(ABC):
         return before
 
     @abstractmethod
-    def play(self, rows: int | None, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def play(self, sight: Sight, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the output for some inputs, with the parameters as constants, and the inputs to keep for the
         gradients.
 
         Args:
-            rows: Rows of the length group; None: as many as there are.
+            sight: What the encoder was called with.
             inputs: What the layer sees.
         """
 
@@ -122,12 +123,46 @@ class Taped(ABC):
         raise TypeError(f"'{self.name}' has no single product for {name}; ask combines() first")
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What the layers of an encoder see in a call of it.
+
+    Args:
+        rows: Which rows are whose. A layer for one vector of each row, such as a pooler, has these as its units.
+        tokens: Which tokens are whose, where all rows stand end to end as [1, N]; None: they are a rectangle.
+    """
+
+    rows: Cut
+    tokens: Cut | None = None
+
+    def units(self, seen: Tensor) -> tuple[Tensor, Cut] | None:
+        """Return what a layer has seen by unit, and whose the units are; None where it has seen something else."""
+        if self.tokens is not None and tuple(seen.shape[:2]) == (1, self.tokens[-1][2]):
+            # [1, N] without a third dimension are ids; of numbers it is one vector, of all rows as if they were one.
+            if seen.ndim > 2 or not seen.is_floating_point():
+                return seen[0], self.tokens
+        return (seen, self.rows) if len(seen) == self.rows[-1][2] else None
+
+
+def sights(packed: Packed, packs: bool) -> list[Sight]:
+    """Return what layers see in each call of the encoder.
+
+    Args:
+        packed: Rows that are ordered by task.
+        packs: Whether the encoder takes them packed, and not as rectangles.
+    """
+    if not packs:
+        return [Sight(cut) for cut in packed["rectangles"]["cuts"]]
+    ends = [0, *accumulate(packed["lengths"])]
+    return [Sight(packed["cut"], [(task, ends[first], ends[last]) for task, first, last in packed["cut"]])]
+
+
 class _Tap(torch.autograd.Function):
     """The identity; its backward notes the gradient. Inputs are saved tensors, which checkpointing computes again."""
 
     @staticmethod
-    def forward(ctx: Any, output: Tensor, inputs: Tensor, taped: Taped, cut: Cut) -> Tensor:
-        ctx.taped, ctx.cut = taped, cut
+    def forward(ctx: Any, output: Tensor, inputs: Tensor, taped: Taped, sight: Sight) -> Tensor:
+        ctx.taped, ctx.sight = taped, sight
         ctx.goes_on = output.grad_fn is not None
         ctx.save_for_backward(inputs)
         return output.view_as(output)
@@ -135,7 +170,12 @@ class _Tap(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
         (inputs,) = ctx.saved_tensors
-        ctx.taped.calls.append(Call(inputs.detach(), gradient.detach(), ctx.cut))
+        found = ctx.sight.units(inputs)
+        if found is None:
+            raise Unsupported(f"'{ctx.taped.name}' sees {list(inputs.shape)}, which are neither tokens nor rows")
+        units, cut = found
+        # What is packed has a first dimension of 1, which the units do not have.
+        ctx.taped.calls.append(Call(units.detach(), gradient.detach().flatten(0, inputs.ndim - units.ndim), cut))
         return gradient if ctx.goes_on else None, None, None, None
 
 
@@ -143,37 +183,32 @@ class Tape:
     """Records an encoder's layers while its forwards run.
 
     Args:
-        encoder: The encoder, called once per length group.
+        encoder: The encoder.
         layers: The layers that own its parameters.
     """
 
     def __init__(self, encoder: nn.Module, layers: Sequence[Taped]):
         self.encoder = encoder
         self.layers = list(layers)
-        self._cuts: list[Cut] = []
-        self._cut: Cut = []
-        self._rows: int | None = None  # None: outside a forward, where checkpointing computes a layer once more
+        self._next: list[Sight] = []
+        self._sight: Sight | None = None
 
     @contextmanager
-    def recording(self, cuts: Sequence[Cut]) -> Iterator[None]:
+    def recording(self, sights: Sequence[Sight]) -> Iterator[None]:
         """Tape forwards and their backward, both of which have to run inside.
 
         Args:
-            cuts: Which rows are whose in each length group, in the order in which the encoder will see these.
+            sights: What the layers see in each call of the encoder, in the order of the calls.
         """
-        self._cuts = list(cuts)[::-1]
-        hooks = [
-            self.encoder.register_forward_pre_hook(lambda *_: self._next_group()),
-            self.encoder.register_forward_hook(lambda *_: self._end_group()),
-        ]
+        self._next = list(sights)[::-1]
+        hook = self.encoder.register_forward_pre_hook(lambda *_: self._begin_call())
         playing = [layer for layer in self.layers if layer.parameters]
         for layer in playing:
             layer.start(self._forward_of(layer))
         try:
             yield
         finally:
-            for hook in hooks:
-                hook.remove()
+            hook.remove()
             for layer in playing:
                 layer.stop()
 
@@ -182,26 +217,21 @@ class Tape:
         for layer in self.layers:
             layer.calls = []
 
-    def _next_group(self) -> None:
-        self._cut = self._cuts.pop()
-        self._rows = self._cut[-1][2]
-
-    def _end_group(self) -> None:
-        self._rows = None
+    def _begin_call(self) -> None:
+        self._sight = self._next.pop()
 
     def _forward_of(self, layer: Taped) -> Any:
         def forward(*args: Any, **kwargs: Any) -> Tensor:
             inputs, *more = [*args, *kwargs.values()]
             if more or not isinstance(inputs, Tensor):
                 raise Unsupported(f"'{layer.name}' takes more than one tensor")
-            output, kept = layer.play(self._rows, inputs)
-            if self._rows is not None and len(kept) != self._rows:
-                raise Unsupported(f"'{layer.name}' sees {len(kept)} rows of a batch of {self._rows}")
+            assert self._sight is not None
+            output, kept = layer.play(self._sight, inputs)
             if not torch.is_grad_enabled():
                 return output
             if not output.requires_grad:
                 output.requires_grad_()
-            found: Tensor = _Tap.apply(output, kept, layer, self._cut)
+            found: Tensor = _Tap.apply(output, kept, layer, self._sight)
             return found
 
         return forward

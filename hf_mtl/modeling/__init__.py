@@ -1,10 +1,12 @@
-"""Modeling: configuration, ragged encoder, heads, losses: rows -> losses and logits per task."""
+"""Modeling: configuration, encoder, packed rows, heads, losses: rows -> losses and logits per task."""
 
 from transformers import AutoConfig, AutoModel
 
 from hf_mtl.modeling.backbone import resolve_backbone
 from hf_mtl.modeling.choices import config_mistakes
 from hf_mtl.modeling.configuration import MultiTaskConfig
+from hf_mtl.modeling.encoded import Encoded
+from hf_mtl.modeling.encoder_layout import EncoderLayout
 from hf_mtl.modeling.heads import (
     Head,
     build_head,
@@ -15,13 +17,15 @@ from hf_mtl.modeling.losses import mean_loss
 from hf_mtl.modeling.model import MultiTaskModel
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.modeling.parameters import split_parameters
-from hf_mtl.modeling.pooling import POOLINGS, default_pooling, pool
+from hf_mtl.modeling.pooling import POOLINGS, default_pooling
 
 AutoConfig.register(MultiTaskConfig.model_type, MultiTaskConfig, exist_ok=True)
 AutoModel.register(MultiTaskConfig, MultiTaskModel, exist_ok=True)
 
 __all__ = [
     "POOLINGS",
+    "Encoded",
+    "EncoderLayout",
     "Head",
     "MultiTaskConfig",
     "MultiTaskModel",
@@ -32,7 +36,6 @@ __all__ = [
     "default_pooling",
     "head_mistakes",
     "mean_loss",
-    "pool",
     "resolve_backbone",
     "split_parameters",
 ]

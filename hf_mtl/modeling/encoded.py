@@ -1,11 +1,11 @@
 """Rows as an encoder leaves them: the states of their tokens, end to end, and one vector of each on request."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 Pooling = Literal["cls", "mean", "last", "max"]
 
@@ -72,28 +72,27 @@ class Encoded:
         ways = {"cls": self.first, "mean": self.mean, "last": self.last, "max": self.max}
         return ways[pooling]()
 
-    def select(self, rows: Tensor, tokens: int) -> "Encoded":
+    def select(self, rows: Tensor) -> "Encoded":
         """Return some of the rows, in the order asked for; a row may come more than once.
+
+        How many tokens these have is not known on the host, which waits for a GPU.
 
         Args:
             rows: Which rows, int64 [n].
-            tokens: How many tokens these have, known on the host.
         """
         lengths = self.lengths[rows]
-        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-        shift = (self.offsets[:-1][rows] - offsets[:-1]).repeat_interleave(lengths, output_size=tokens)
-        places = torch.arange(tokens, device=rows.device) + shift
+        offsets = F.pad(lengths.cumsum(0), (1, 0))
+        shift = (self.offsets[:-1][rows] - offsets[:-1]).repeat_interleave(lengths)
+        places = torch.arange(len(shift), device=rows.device) + shift
         pooler = None if self.pooler_output is None else self.pooler_output.index_select(0, rows)
         return Encoded(self.states.index_select(0, places), offsets, pooler)
 
+    def __len__(self) -> int:
+        return self.offsets.shape[0] - 1
 
-def joined(parts: Sequence[Encoded]) -> Encoded:
-    """Put rows one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    ends = torch.stack([part.offsets[-1] for part in parts]).cumsum(0)
-    starts = [parts[0].offsets, *(part.offsets[1:] + end for part, end in zip(parts[1:], ends[:-1], strict=True))]
-    poolers = [part.pooler_output for part in parts if part.pooler_output is not None]
-    return Encoded(
-        torch.cat([part.states for part in parts]), torch.cat(starts), torch.cat(poolers) if poolers else None
-    )
+    def __getitem__(self, rows: slice) -> "Encoded":
+        """Return rows that follow each other, which share the memory of these."""
+        start, stop, _ = rows.indices(len(self))
+        first, last = self.offsets[start], self.offsets[stop]
+        pooler = None if self.pooler_output is None else self.pooler_output[start:stop]
+        return Encoded(self.states[int(first) : int(last)], self.offsets[start : stop + 1] - first, pooler)

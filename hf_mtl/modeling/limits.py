@@ -31,6 +31,12 @@ def longest_input(encoder: PreTrainedModel) -> int | None:
     return most if most is not None or not isinstance(declared, int) or declared < 1 else declared
 
 
+def first_position(encoder: nn.Module) -> int:
+    """Return the row of its table of positions at which an encoder looks the first token up, as its padding tells."""
+    padding = [getattr(table, "padding_idx", None) for _, table in _tables(encoder, _POSITIONS)]
+    return max((index + 1 for index in padding if index is not None), default=0)
+
+
 def token_types(model: nn.Module) -> int | None:
     """Tell how many token types an encoder has embeddings for; None where it looks none up."""
     return min((len(table.weight) for _, table in _tables(model, _TYPES)), default=None)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from hf_mtl.batch import Group, NoiseKeys
+from hf_mtl.batch import NoiseKeys, Packed
 from hf_mtl.errors import Mistake, ModelError, UserError
 from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.modeling.backbone import (
@@ -28,10 +28,14 @@ from hf_mtl.modeling.backbone import (
 from hf_mtl.modeling.choices import config_mistakes, feature_sources, settle
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.dropout import set_dropout
+from hf_mtl.modeling.encode import encode_packed, encode_rectangles
+from hf_mtl.modeling.encoded import Encoded
+from hf_mtl.modeling.encoder_layout import EncoderLayout, Packing, settle_layout
 from hf_mtl.modeling.export import export_task
 from hf_mtl.modeling.float32 import names_in_float32
 from hf_mtl.modeling.freezing import Freeze, freeze_parts
 from hf_mtl.modeling.heads import Head, HeadSpec
+from hf_mtl.modeling.heads.base import Features, FeatureSource
 from hf_mtl.modeling.limits import check_max_length
 from hf_mtl.modeling.loaded import check_weights, loading
 from hf_mtl.modeling.lora import LoraSpec, add_lora, freeze_base, merged_weights, reset_adapters
@@ -40,7 +44,7 @@ from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.modeling.probe import try_encoder
-from hf_mtl.modeling.ragged import align_left, encode
+from hf_mtl.modeling.padded import PaddedStates, encode_padded
 from hf_mtl.modeling.task_heads import HeadOutputs, TaskHeads
 from hf_mtl.modeling.tokenizer_files import TokenizerPlace
 from hf_mtl.tasks import Task
@@ -89,6 +93,7 @@ class MultiTaskModel(PreTrainedModel):
             add_lora(self.encoder, **config.lora)
         self._frozen = freeze_parts(self.encoder, config.freeze)
         self._tokenizer: Any = None
+        self._packing: Packing | None = None
 
     @classmethod
     def from_backbone(
@@ -229,7 +234,7 @@ class MultiTaskModel(PreTrainedModel):
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         *,
-        groups: Sequence[Group] | None = None,
+        packed: Packed | None = None,
         order: Tensor | None = None,
         segments: Mapping[str, tuple[int, int]] | None = None,
         labels: Tensor | Mapping[str, Tensor] | None = None,
@@ -243,8 +248,8 @@ class MultiTaskModel(PreTrainedModel):
             input_ids: Token ids [B, L]; every head that runs sees all rows. None: a collated batch.
             attention_mask: 1 for real tokens [B, L], with padding before or after those of a row; None: all are.
             token_type_ids: Segment ids [B, L]; dropped where the backbone takes none.
-            groups: Padded rectangles of similar length, in place of ``input_ids``.
-            order: Row i has encoding ``order[i]`` of the concatenated groups, [N]; None: as they come.
+            packed: Rows end to end, in place of ``input_ids``.
+            order: Row i is row ``order[i]`` of these, [B]; None: as they come.
             segments: First row, and the row after the last, of each task. Only these heads run. None: all
                 heads, or ``task``, on all rows.
             labels: By task: class ids [n] or targets [n, D] in original units; a tensor goes with ``task``.
@@ -260,24 +265,66 @@ class MultiTaskModel(PreTrainedModel):
             ModelError: If the model has no such task, or a row has padding between its tokens, or no tokens. (What
                 `torch.export` makes of it does not look at the tokens.)
         """
-        if groups is None:
-            if input_ids is None:
-                raise TypeError("give input_ids, or the groups that the collator makes")
-            named = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
-            groups = [align_left(cast(Group, {key: value for key, value in named.items() if value is not None}))]
         if isinstance(labels, Tensor):
             if task is None:
                 raise TypeError("a tensor of labels goes with task=...; give a dictionary of labels by task")
             labels = {task: labels}
         self.heads.check_names([*([] if task is None else [task]), *(labels or ())])
-        features = encode(self.encoder, groups, order, self.config.pooling, self._sources)
+        rows = self._encode(packed, input_ids, attention_mask, token_type_ids)
+        features = self._features(rows, order)
         shown = features[self._sources[0]]
+        if isinstance(shown, Encoded):
+            shown = shown.states
         if segments is None:
             rows = shown.shape[0]  # not len(), which torch.export would take for a constant
             segments = {name: (0, rows) for name in (self.heads.names if task is None else [task])}
         result = self.heads(features, segments, self._noise(noise, shown), labels, uncertainty)
         loss = self._mean_over_tasks(result, labels or {})
         return MultiTaskOutput(loss=loss, features=shown, **vars(result))
+
+    def settle_layout(self, asked: EncoderLayout = "auto") -> tuple[EncoderLayout, str]:
+        """Decide how the encoder gets its rows, see `hf_mtl.modeling.encoder_layout`; as long as the model lives.
+
+        Args:
+            asked: ``auto``: packed where the encoder packs, else groups.
+
+        Returns:
+            ``packed``, ``groups`` or ``padded``, and why, in words.
+
+        Raises:
+            ModelError: If ``packed`` is asked for and the encoder does not pack.
+        """
+        layout, self._packing, why = settle_layout(self.encoder, asked, "pooler" in self._sources)
+        return layout, why
+
+    @property
+    def packs(self) -> bool:
+        """Whether the encoder gets packed rows, see `settle_layout`."""
+        return self._packing is not None
+
+    def _encode(
+        self, packed: Packed | None, input_ids: Tensor | None, mask: Tensor | None, types: Tensor | None
+    ) -> Encoded | PaddedStates:
+        pooler = "pooler" in self._sources
+        if packed is not None:
+            if self._packing is not None:
+                return encode_packed(self.encoder, packed, self._packing.first_position, pooler)
+            return encode_rectangles(self.encoder, packed, pooler)
+        if input_ids is None:
+            raise TypeError("give input_ids, or the packed rows that the collator makes")
+        return encode_padded(self.encoder, input_ids, mask, types, pooler)
+
+    def _features(self, rows: Encoded | PaddedStates, order: Tensor | None) -> dict[FeatureSource, Features]:
+        """Return what the heads read of the rows, by source, in the order of the batch."""
+        found: dict[FeatureSource, Features] = {}
+        for source in self._sources:
+            if source == "tokens":
+                tokens = rows.unpadded() if isinstance(rows, PaddedStates) else rows
+                found[source] = tokens if order is None else tokens.select(order)
+            else:
+                vectors = rows.pooler_output if source == "pooler" else rows.pooled(self.config.pooling)
+                found[source] = vectors if order is None else vectors.index_select(0, order)
+        return found
 
     def _mean_over_tasks(self, result: HeadOutputs, labels: Mapping[str, Tensor]) -> Tensor | None:
         """Mean over the tasks with rows of their losses and penalties; None without labels."""

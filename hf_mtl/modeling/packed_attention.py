@@ -135,7 +135,9 @@ def _by_rectangles(
     return to_tokens(parts[0] if len(parts) == 1 else torch.cat(parts), rows["rectangles"])[None]
 
 
-def _mask_of(real: Tensor | None, length: int, causal: bool, window: int | None, device: torch.device) -> Tensor | None:
+def _mask_of(
+    real: Tensor | None, length: int, causal: bool, window: int | None, device: torch.device
+) -> Tensor | None:
     """Return what may be attended to; None where ``is_causal`` says it all.
 
     Padding follows a row's tokens, so that under a causal mask none of these sees it.

@@ -36,7 +36,7 @@ def training_flops(encoder: nn.Module, inputs: Mapping[str, Any], backward: bool
         inputs: A batch in either form that the model takes.
         backward: Whether the batch is trained on.
     """
-    tokens = sum(_real_tokens(group) for group in inputs.get("groups") or [inputs])
+    tokens = _real_tokens(inputs)
     tables = {id(module.weight) for module in encoder.modules() if isinstance(module, nn.Embedding)}
 
     def multiplied(parameters: Iterable[nn.Parameter]) -> int:
@@ -50,8 +50,10 @@ def training_flops(encoder: nn.Module, inputs: Mapping[str, Any], backward: bool
     return 2 * tokens * (multiplied(each) + multiplied(trained) + multiplied(passed))
 
 
-def _real_tokens(group: Mapping[str, Any]) -> int:
-    mask = group.get("attention_mask")
+def _real_tokens(inputs: Mapping[str, Any]) -> int:
+    if "packed" in inputs:
+        return len(inputs["packed"]["input_ids"])
+    mask = inputs.get("attention_mask")
     if mask is not None:
         return int(mask.sum())
-    return int(group["input_ids"].numel()) if "input_ids" in group else 0
+    return int(inputs["input_ids"].numel()) if "input_ids" in inputs else 0

@@ -17,7 +17,7 @@ from hf_mtl.tasks import Task
 
 Dropout = Annotated[float, Field(ge=0, lt=1)] | None
 FeatureSource = Literal["pooled", "pooler", "tokens"]
-Features: TypeAlias = Any  # Tensor [n, H], or TokenStates where the source is "tokens"; a head takes one of them
+Features: TypeAlias = Any  # Tensor [n, H], or Encoded where the source is "tokens"; a head takes one of them
 
 _BACKBONE_DROPOUTS = (
     "classifier_dropout",
@@ -30,23 +30,6 @@ _BACKBONE_DROPOUTS = (
     "dropout_rate",
     "resid_pdrop",
 )
-
-
-@dataclass(frozen=True)
-class TokenStates:
-    """Hidden states of the tokens of some rows.
-
-    Args:
-        states: Hidden states [n, L, H]; at padding anything.
-        mask: True for real tokens [n, L].
-    """
-
-    states: Tensor
-    mask: Tensor
-
-    def __getitem__(self, rows: slice | Tensor) -> "TokenStates":
-        """Return some of the rows."""
-        return TokenStates(self.states[rows], self.mask[rows])
 
 
 class Penalty(NamedTuple):

@@ -5,10 +5,10 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import PreTrainedConfig
 
-from hf_mtl.modeling.heads.base import FeatureSource, Head, TokenStates, register
+from hf_mtl.modeling.encoded import Encoded
+from hf_mtl.modeling.heads.base import FeatureSource, Head, register
 from hf_mtl.tasks import Task
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
@@ -35,7 +35,7 @@ class STLCNNHead(Head):
         dropout: Probability; where it is not given, the model's dropout comes before this default.
 
     Shape:
-        token states [n, L, H] -> outputs [n, C].
+        token states of n rows -> outputs [n, C].
     """
 
     frozen_encoder: ClassVar[bool] = True
@@ -61,18 +61,17 @@ class STLCNNHead(Head):
         """Return the token states."""
         return "tokens"
 
-    def forward(self, features: TokenStates) -> Tensor:
-        """Map token states [n, L, H] to outputs [n, C]."""
-        padding = ~features.mask.unsqueeze(1)
-        states = features.states.transpose(1, 2).masked_fill(padding, 0)
-        longer = F.pad(states, (0, self.widest - 1))
-        maxima = [_maximum(convolution(longer), padding) for convolution in self.convolutions]
+    def forward(self, features: Encoded) -> Tensor:
+        """Map the token states of n rows to outputs [n, C]."""
+        # As many zeros after each row as a window reaches beyond its last token.
+        gap = self.widest - 1
+        tokens = torch.arange(features.states.shape[0], device=features.states.device)
+        places = tokens + features.row_of_token * gap
+        spaced = features.states.new_zeros(len(tokens) + len(features) * gap, self.features)
+        spaced = spaced.index_copy(0, places, features.states).T[None]
+        maxima = []
+        for convolution in self.convolutions:
+            begun = convolution(spaced)[0].T.index_select(0, places).relu()  # windows that begin at a token
+            maxima.append(features.largest(begun))
         logits: Tensor = self.classifier(self.dropout(torch.cat(maxima, dim=1)))
         return logits
-
-
-def _maximum(values: Tensor, padding: Tensor) -> Tensor:
-    """Reduce filters at the windows from each position on [n, filters, >= L] to their largest values [n, filters]."""
-    begun = values[..., : padding.shape[-1]].relu()
-    # Zero is the least that ReLU gives: windows that begin at padding have no part in the maximum.
-    return begun.masked_fill(padding, 0).amax(dim=-1)

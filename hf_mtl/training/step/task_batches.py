@@ -1,32 +1,61 @@
-"""A batch whose length groups are of one task each, as a batch for every task."""
+"""A batch whose rectangles are of one task each, as a batch for every task."""
 
 from collections.abc import Iterator
+from itertools import accumulate
 
-from hf_mtl.batch import Batch
+from hf_mtl.batch import Batch, Packed, Rectangles
 
 
 def by_task(inputs: Batch) -> Iterator[tuple[str, Batch]]:
     """Give every task with rows, and its batch.
 
     Args:
-        inputs: A batch of the layout ``split``: groups follow the order of ``segments``.
+        inputs: A batch of the arrangement ``split``: rows are ordered by task, and rectangles are of one task each.
     """
-    groups, first = list(inputs["groups"]), 0
-    for name, (start, stop) in inputs["segments"].items():
-        mine = [groups.pop(0)]
-        while groups and groups[0]["cut"][0][0] == mine[0]["cut"][0][0]:
-            mine.append(groups.pop(0))
-        nobody = start == stop  # the row that stands in for none, see `hf_mtl.data.loader`
-        order = inputs["order"]
+    for (name, (start, stop)), packed in zip(inputs["segments"].items(), _parts(inputs["packed"]), strict=True):
         batch: Batch = {
             **inputs,
-            "groups": mine,
-            # The place of a row among the encodings of its task alone.
-            "order": order.new_zeros(1) if nobody else order[start:stop] - first,
+            "packed": packed,
             "segments": {name: (0, stop - start)},
             "labels": {task: labels for task, labels in inputs["labels"].items() if task == name},
         }
-        first += sum(len(group["input_ids"]) for group in mine)
-        if "noise" in inputs and not nobody:
+        if "noise" in inputs and start < stop:  # without, a row stands in for none, see `hf_mtl.data.loader`
             batch["noise"] = {**inputs["noise"], "rows": inputs["noise"]["rows"][start:stop]}
         yield name, batch
+
+
+def _parts(packed: Packed) -> Iterator[Packed]:
+    """Cut rows by task."""
+    ends = [0, *accumulate(packed["lengths"])]
+    rectangle = place = 0
+    cuts = packed["rectangles"]["cuts"]
+    for task, start, stop in packed["cut"]:
+        last = rectangle
+        while last < len(cuts) and cuts[last][0][0] == task:
+            last += 1
+        shapes = packed["rectangles"]["shapes"][rectangle:last]
+        places = sum(rows * length for rows, length in shapes)
+        tokens = slice(ends[start], ends[stop])
+        part: Packed = {
+            "input_ids": packed["input_ids"][tokens],
+            "offsets": packed["offsets"][start : stop + 1] - ends[start],
+            "lengths": packed["lengths"][start:stop],
+            "rectangles": _some(packed["rectangles"], slice(rectangle, last), slice(place, place + places), tokens),
+            "cut": [(task, 0, stop - start)],
+        }
+        if "token_type_ids" in packed:
+            part["token_type_ids"] = packed["token_type_ids"][tokens]
+        yield part
+        rectangle, place = last, place + places
+
+
+def _some(rectangles: Rectangles, some: slice, places: slice, tokens: slice) -> Rectangles:
+    source, place = rectangles["source"], rectangles["place"]
+    return {
+        "shapes": rectangles["shapes"][some],
+        "source": None if source is None else source[places] - tokens.start,
+        "place": None if place is None else place[tokens] - places.start,
+        "masks": rectangles["masks"][some],
+        "pad_id": rectangles["pad_id"],
+        "cuts": rectangles["cuts"][some],
+    }
