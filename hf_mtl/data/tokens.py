@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 

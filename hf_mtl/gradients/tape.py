@@ -42,6 +42,40 @@ class Call:
                 yield self.inputs[start:stop], self.gradient[start:stop]
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What the layers of an encoder see in a call of it.
+
+    Args:
+        rows: Which rows are whose. A layer for one vector of each row, such as a pooler, has these as its units.
+        tokens: Which tokens are whose, where all rows stand end to end as [1, N]; None: they are a rectangle.
+    """
+
+    rows: Cut
+    tokens: Cut | None = None
+
+    def units(self, seen: Tensor) -> tuple[Tensor, Cut] | None:
+        """Return what a layer has seen by unit, and whose the units are; None where it has seen something else."""
+        # [1, N] without a third dimension are ids; of numbers it is one vector, of all rows as if they were one.
+        by_token = seen.ndim > 2 or not seen.is_floating_point()
+        if self.tokens is not None and by_token and tuple(seen.shape[:2]) == (1, self.tokens[-1][2]):
+            return seen[0], self.tokens
+        return (seen, self.rows) if len(seen) == self.rows[-1][2] else None
+
+
+def sights(packed: Packed, packs: bool) -> list[Sight]:
+    """Return what layers see in each call of the encoder.
+
+    Args:
+        packed: Rows that are ordered by task.
+        packs: Whether the encoder takes them packed, and not as rectangles.
+    """
+    if not packs:
+        return [Sight(cut) for cut in packed["rectangles"]["cuts"]]
+    ends = [0, *accumulate(packed["lengths"])]
+    return [Sight(packed["cut"], [(task, ends[first], ends[last]) for task, first, last in packed["cut"]])]
+
+
 class Taped(ABC):
     """A module that a tape plays instead of its own forward; see `layers` for the kinds.
 
@@ -121,40 +155,6 @@ class Taped(ABC):
             into: Of the parameter's shape.
         """
         raise TypeError(f"'{self.name}' has no single product for {name}; ask combines() first")
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What the layers of an encoder see in a call of it.
-
-    Args:
-        rows: Which rows are whose. A layer for one vector of each row, such as a pooler, has these as its units.
-        tokens: Which tokens are whose, where all rows stand end to end as [1, N]; None: they are a rectangle.
-    """
-
-    rows: Cut
-    tokens: Cut | None = None
-
-    def units(self, seen: Tensor) -> tuple[Tensor, Cut] | None:
-        """Return what a layer has seen by unit, and whose the units are; None where it has seen something else."""
-        if self.tokens is not None and tuple(seen.shape[:2]) == (1, self.tokens[-1][2]):
-            # [1, N] without a third dimension are ids; of numbers it is one vector, of all rows as if they were one.
-            if seen.ndim > 2 or not seen.is_floating_point():
-                return seen[0], self.tokens
-        return (seen, self.rows) if len(seen) == self.rows[-1][2] else None
-
-
-def sights(packed: Packed, packs: bool) -> list[Sight]:
-    """Return what layers see in each call of the encoder.
-
-    Args:
-        packed: Rows that are ordered by task.
-        packs: Whether the encoder takes them packed, and not as rectangles.
-    """
-    if not packs:
-        return [Sight(cut) for cut in packed["rectangles"]["cuts"]]
-    ends = [0, *accumulate(packed["lengths"])]
-    return [Sight(packed["cut"], [(task, ends[first], ends[last]) for task, first, last in packed["cut"]])]
 
 
 class _Tap(torch.autograd.Function):

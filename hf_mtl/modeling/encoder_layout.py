@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Literal
 
 import torch
@@ -60,7 +60,7 @@ def try_packing(encoder: PreTrainedModel, pooler: bool) -> Packing | str:
             alone = [_seen(encoder, _rows(encoder, [length], at), None, pooler) for at, length in enumerate(lengths)]
         except Exception as error:  # no less could be said of it where it is used
             return f"it fails at rows alone ({type(error).__name__}: {one_line(error)})"
-        expected = _Seen(*(torch.cat(parts) for parts in zip(*alone, strict=True)))
+        expected = _Seen(*(torch.cat(parts) for parts in zip(*map(astuple, alone), strict=True)))
         with packing_attention(encoder):
             return _best(encoder, _packed(encoder, lengths), expected, pooler)
 
@@ -88,7 +88,7 @@ def set_attention(encoder: PreTrainedModel, name: str) -> None:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What an encoder makes of some rows: states [N, H], their pooler's output, gradients of the embeddings [N, E]."""
+    """States [N, H], what the pooler makes of them [R, H], and gradients of the embeddings [N, E]."""
 
     states: Tensor
     pooled: Tensor

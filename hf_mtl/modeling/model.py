@@ -1,12 +1,12 @@
 """The multi-task model: one encoder, a head per task."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,9 +42,9 @@ from hf_mtl.modeling.lora import LoraSpec, add_lora, freeze_base, merged_weights
 from hf_mtl.modeling.losses import mean_loss, per_mass
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.output import MultiTaskOutput
+from hf_mtl.modeling.padded import PaddedStates, encode_padded
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.modeling.probe import try_encoder
-from hf_mtl.modeling.padded import PaddedStates, encode_padded
 from hf_mtl.modeling.task_heads import HeadOutputs, TaskHeads
 from hf_mtl.modeling.tokenizer_files import TokenizerPlace
 from hf_mtl.tasks import Task

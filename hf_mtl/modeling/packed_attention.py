@@ -1,7 +1,7 @@
 """Attention among the tokens of each row, where the rows of a micro-batch stand end to end as one.
 
-An encoder that is told to use `implementation_for` its own attention runs on rows packed into [1, N] as it does on
-each of them alone, as far as its layers hand the keyword ``packed_rows`` down to the attention function. What else it does
+An encoder that is told to use `implementation_for` its own attention runs on rows packed into [1, N] as on each of
+them alone, as far as its layers hand the keyword ``packed_rows`` down to the attention function. What else it does
 with tokens (relative positions, convolutions) is not seen here: `hf_mtl.modeling.encoder_layout` tries it.
 """
 
@@ -43,7 +43,7 @@ def implementation_for(own: str) -> str:
 
 
 def own_implementation(name: str) -> str:
-    """Return the attention that unpacked rows have under a name of `implementation_for`; other names are their own."""
+    """Return the attention that unpacked rows have under a name; see `implementation_for`."""
     return name.removeprefix(_PREFIX)
 
 
