@@ -8,7 +8,7 @@ from functools import cache
 from numbers import Integral, Real
 from os import PathLike
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -99,6 +99,8 @@ def _choices(declared: type) -> dict[str, tuple[Any, ...]]:
     hints: dict[str, Any] = get_type_hints(declared)
     found = {}
     for name, hint in hints.items():
+        if get_origin(hint) is Literal:
+            found[name] = get_args(hint)
         for kind in get_args(hint):
             if isinstance(kind, type) and issubclass(kind, Enum):
                 found[name] = (*(choice.value for choice in kind), *_MORE_CHOICES.get(name, ()))

@@ -13,6 +13,7 @@ from transformers import TrainingArguments
 from hf_mtl.argument_conflicts import conflicts
 from hf_mtl.argument_fields import OPTION_FILES, SHARDING, refused_fields, unknown_arguments
 from hf_mtl.argument_kinds import kind_mistakes, make_whole
+from hf_mtl.batch import EncoderLayout
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.file_kinds import other_kind
 from hf_mtl.launched import backend_mistakes, launched_compilation, launcher_mistakes
@@ -36,10 +37,13 @@ class MultiTaskTrainingArguments(TrainingArguments):
         head_learning_rate: Learning rate of the heads. None: ``learning_rate``.
         balancing_learning_rate: Learning rate of learned balancing parameters, such as UW's s. None: the
             optimizer's, which is ``learning_rate`` unless an optimizer was given.
-        length_grouping: Encode a batch as a few groups of similar length instead of one padded rectangle.
-            The result is the same to float tolerance.
-        group_cost: Fixed cost of one more length group, in padded tokens that it must save. None: 64 on a CPU; 16,384
-            on an accelerator, where a small group costs the time to start its kernels and hardly any arithmetic.
+        encoder_layout: How the rows of a micro-batch reach the encoder, which is the same to float tolerance.
+            ``packed``: end to end, without padding. ``groups``: as a few padded rectangles of rows of similar length.
+            ``padded``: as one rectangle, like `transformers.Trainer`. ``auto``: packed where a trial at set-up shows
+            that the encoder makes of packed rows what it makes of each alone, else groups.
+        group_cost: With ``groups``, the fixed cost of one more of them, in padded tokens that it must save. None: 64
+            on a CPU; 16,384 on an accelerator, where a small group costs the time to start its kernels and hardly any
+            arithmetic.
         window_steps: Optimizer steps between two changes of the mixture.
         dataloader_persistent_workers: Whether workers, which collate ahead in processes of their own, live as long as
             the training; false: they end with each epoch, and others begin with the next.
@@ -74,9 +78,11 @@ class MultiTaskTrainingArguments(TrainingArguments):
     balancing_learning_rate: float | None = field(
         default=None, metadata={"help": "Learning rate of learned balancing parameters. None: learning_rate."}
     )
-    length_grouping: bool = field(
-        default=True,
-        metadata={"help": "Encode a batch as a few groups of similar length instead of one rectangle."},
+    encoder_layout: EncoderLayout = field(
+        default="auto",
+        metadata={
+            "help": "How rows reach the encoder: packed, in groups of similar length, or padded to one length."
+        },
     )
     group_cost: int | None = field(
         default=None,

@@ -1,12 +1,15 @@
 """What a micro-batch carries from the data to the step that trains on it: plain dictionaries, with types."""
 
-from typing import Any, NotRequired, TypedDict, TypeVar, cast
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 Cut = list[tuple[int, int, int]]
 """Which of some rows, or of their tokens, are whose: task, the first, and the one after the last."""
+
+EncoderLayout = Literal["auto", "packed", "groups", "padded"]
+"""How the rows of a micro-batch reach the encoder; ``auto``: packed where it packs, else groups."""
 
 Segments = dict[str, tuple[int, int]]
 """First row, and the row after the last, of each task of a batch."""

@@ -147,7 +147,8 @@ def test_a_former_argument_is_unknown_in_python_too_and_all_of_them_are_said(tmp
     with pytest.raises(UserError) as caught:
         MultiTaskTrainingArguments(output_dir=str(tmp_path), group_by_length=True, no_cuda=True, learning_rat=1.0)
     assert [str(mistake) for mistake in caught.value.mistakes[:2]] == [
-        "training.group_by_length: unknown argument 'group_by_length'. length_grouping does this, and is on",
+        "training.group_by_length: unknown argument 'group_by_length'. "
+        "encoder_layout: auto leaves out padding without it",
         "training.no_cuda: unknown argument 'no_cuda'. Set use_cpu: true",
     ]
     assert str(caught.value.mistakes[2]).endswith("Did you mean 'learning_rate'?")

@@ -34,7 +34,10 @@ KINDS: list[tuple[dict[str, Any], str]] = [
     ({"max_grad_norm": float("nan")}, "max_grad_norm: is nan. Allowed: a number"),
     ({"warmup_steps": float("nan")}, "warmup_steps: is nan. Allowed: a finite number"),
     ({"bf16": "false"}, "bf16: is 'false'. Allowed: True or False"),
-    ({"length_grouping": "no"}, "length_grouping: is 'no'. Allowed: True or False"),
+    (
+        {"encoder_layout": "packd"},
+        "encoder_layout: unknown value 'packd'. Known: auto, groups, packed, padded. Did you mean 'packed'?",
+    ),
     ({"optim_args": {"momentum": 0.9}}, "optim_args: is {'momentum': 0.9}. Allowed: a text such as"),
     ({"metric_for_best_model": 3}, "metric_for_best_model: is 3. Allowed: the name of a score"),
     ({"lr_scheduler_type": "cosin"}, "lr_scheduler_type: unknown value 'cosin'. Known: constant, "),

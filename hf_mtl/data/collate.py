@@ -120,11 +120,12 @@ class Collator:
         """Tell which rows are in one rectangle."""
         if self.arrangement == "split":
             each = [np.flatnonzero(tasks == index) for index in np.unique(tasks)]
-            return [np.sort(mine[group]) for mine in each for group in self._by_length(lengths[mine])]
+            return [np.sort(mine[group]) for mine in each for group in self.by_length(lengths[mine])]
         # In their own order, which is that of tasks.
-        return [np.sort(group) for group in self._by_length(lengths)]
+        return [np.sort(group) for group in self.by_length(lengths)]
 
-    def _by_length(self, lengths: Rows) -> list[Rows]:
+    def by_length(self, lengths: Rows) -> list[Rows]:
+        """Tell which rows of these lengths share a rectangle."""
         return [np.arange(len(lengths))] if self.group_cost is None else length_groups(lengths, self.group_cost)
 
     def _encode_once(self, tasks: Rows, rows: Rows) -> tuple[Rows, Rows]:

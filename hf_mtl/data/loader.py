@@ -33,7 +33,7 @@ class _Collation(Dataset[Batch]):
     def __getitem__(self, asked: Asked) -> Batch:
         plan, place = asked
         lengths = self.collator.lengths(plan.tasks, plan.rows)
-        parts = partition(plan, lengths, self.world * self.accumulation, self.collator.length_grouping)
+        parts = partition(plan, lengths, self.world * self.accumulation, self.collator.group_cost is not None)
         mine = parts[place * self.world + self.rank]
         ghost = len(mine) == 0
         tasks, rows = (plan.tasks[:1], plan.rows[:1]) if ghost else (plan.tasks[mine], plan.rows[mine])

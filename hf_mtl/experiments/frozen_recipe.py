@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
@@ -18,6 +20,7 @@ from hf_mtl.experiments.watchers import KeepBest, LearningCurve, Watcher
 from hf_mtl.modeling import MultiTaskModel
 
 _SAME_IN_ALL: dict[str, Any] = {
+    "encoder_layout": "groups",  # what stands for the lower layers knows texts by their padded rows
     "save_strategy": "no",
     "eval_strategy": "steps",
     "per_device_eval_batch_size": 64,
@@ -107,9 +110,16 @@ class FrozenRecipe(RecipeData):
             # Texts of one length together: little padding.
             order = np.argsort(split.tokens.lengths, kind="stable")
             for start in range(0, len(order), rows):
-                batch = split.tokens.pad(order[start : start + rows], self.features.pad_id)
-                ids, types = torch.from_numpy(batch["input_ids"]), batch.get("token_type_ids")
-                self.features.remember(ids, None if types is None else torch.from_numpy(types))
+                flat = split.tokens.flat(order[start : start + rows])
+                ids = self._padded(flat.ids, flat.lengths, self.features.pad_id)
+                types = None if flat.type_ids is None else self._padded(flat.type_ids, flat.lengths, 0)
+                self.features.remember(ids, types)
+
+    @staticmethod
+    def _padded(values: NDArray[np.int64], lengths: NDArray[np.int32], padding: int) -> Tensor:
+        """Put values of rows that stand end to end into a rectangle."""
+        rows = torch.from_numpy(values).split(lengths.tolist())
+        return pad_sequence(list(rows), batch_first=True, padding_value=padding)
 
     def train(
         self,

@@ -6,7 +6,6 @@ from hf_mtl.modeling.backbone import resolve_backbone
 from hf_mtl.modeling.choices import config_mistakes
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.encoded import Encoded
-from hf_mtl.modeling.encoder_layout import EncoderLayout
 from hf_mtl.modeling.heads import (
     Head,
     build_head,
@@ -25,7 +24,6 @@ AutoModel.register(MultiTaskConfig, MultiTaskModel, exist_ok=True)
 __all__ = [
     "POOLINGS",
     "Encoded",
-    "EncoderLayout",
     "Head",
     "MultiTaskConfig",
     "MultiTaskModel",

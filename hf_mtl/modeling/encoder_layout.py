@@ -3,21 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from hf_mtl.batch import Packed, Rectangles
+from hf_mtl.batch import EncoderLayout, Packed, Rectangles
 from hf_mtl.errors import Mistake, ModelError, one_line
 from hf_mtl.modeling.encode import encode_packed, encode_rectangles
 from hf_mtl.modeling.encoded import Encoded
 from hf_mtl.modeling.in_passing import in_passing
 from hf_mtl.modeling.limits import first_position, longest_input
 from hf_mtl.modeling.packed_attention import implementation_for, own_implementation
-
-EncoderLayout = Literal["auto", "packed", "groups", "padded"]
 
 _LENGTHS = (3, 9, 1, 5)
 _FARTHEST = 1024  # tokens of a row that reaches beyond a window

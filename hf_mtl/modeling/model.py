@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from hf_mtl.batch import NoiseKeys, Packed
+from hf_mtl.batch import EncoderLayout, NoiseKeys, Packed
 from hf_mtl.errors import Mistake, ModelError, UserError
 from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.modeling.backbone import (
@@ -30,7 +30,7 @@ from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.dropout import set_dropout
 from hf_mtl.modeling.encode import encode_packed, encode_rectangles
 from hf_mtl.modeling.encoded import Encoded
-from hf_mtl.modeling.encoder_layout import EncoderLayout, Packing, settle_layout
+from hf_mtl.modeling.encoder_layout import Packing, settle_layout
 from hf_mtl.modeling.export import export_task
 from hf_mtl.modeling.float32 import names_in_float32
 from hf_mtl.modeling.freezing import Freeze, freeze_parts
@@ -47,8 +47,11 @@ from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.modeling.probe import try_encoder
 from hf_mtl.modeling.task_heads import HeadOutputs, TaskHeads
 from hf_mtl.modeling.tokenizer_files import TokenizerPlace
+from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.tasks.statistics import Numbers, TaskStatistics
+
+logger = get_logger(__name__)
 
 
 class MultiTaskModel(PreTrainedModel):
@@ -93,6 +96,7 @@ class MultiTaskModel(PreTrainedModel):
             add_lora(self.encoder, **config.lora)
         self._frozen = freeze_parts(self.encoder, config.freeze)
         self._tokenizer: Any = None
+        self._layout: tuple[EncoderLayout, EncoderLayout, str] | None = None
         self._packing: Packing | None = None
 
     @classmethod
@@ -294,8 +298,11 @@ class MultiTaskModel(PreTrainedModel):
         Raises:
             ModelError: If ``packed`` is asked for and the encoder does not pack.
         """
-        layout, self._packing, why = settle_layout(self.encoder, asked, "pooler" in self._sources)
-        return layout, why
+        if self._layout is None or self._layout[0] != asked:
+            layout, self._packing, why = settle_layout(self.encoder, asked, "pooler" in self._sources)
+            self._layout = (asked, layout, why)
+            logger.info(f"The encoder gets its rows {layout}: {why}.")
+        return self._layout[1:]
 
     @property
     def packs(self) -> bool:

@@ -37,21 +37,18 @@ def planned(
     accumulation: int = 1,
     workers: int = 0,
     mixture: Mixture | None = None,
-    grouping: bool = True,
+    group_cost: int | None = 8,
 ) -> PlannedSteps:
     source = StepSource(mixture or Mixture(SIZES), Planner(SIZES, ROWS, seed=1, window_steps=WINDOW), FixedCourse(15))
-    collator = Collator(splits(), 0, length_grouping=grouping, group_cost=8)
+    collator = Collator(splits(), 0, group_cost)
     return PlannedSteps(source, collator, rank, world, accumulation, Workers(workers))
 
 
 def rows_of(batch: dict[str, Any]) -> list[tuple[str, tuple[int, ...]]]:
     """Task and token ids of each row, which say which rows they are."""
-    encodings = [
-        tuple(ids[mask.bool()].tolist())
-        for group in batch["groups"]
-        for ids, mask in zip(group["input_ids"], group["attention_mask"], strict=True)
-    ]
-    ordered = [encodings[place] for place in batch["order"].tolist()]
+    packed = batch["packed"]
+    encodings = [tuple(ids.tolist()) for ids in packed["input_ids"].split(packed["lengths"])]
+    ordered = [encodings[place] for place in batch["order"].tolist()] if "order" in batch else encodings
     return [(name, ordered[at]) for name, (start, stop) in batch["segments"].items() for at in range(start, stop)]
 
 
@@ -62,13 +59,15 @@ def expected_rows(step: int) -> list[tuple[str, tuple[int, ...]]]:
     return sorted((name, tuple(splits()[name].tokens.ids(row).tolist())) for name, row in pairs)
 
 
-@pytest.mark.parametrize("grouping", [True, False])
+@pytest.mark.parametrize("group_cost", [8, None])
 @pytest.mark.parametrize(("world", "accumulation"), [(1, 1), (1, 4), (2, 1), (2, 3), (3, 2), (4, 1)])
-def test_the_micro_batches_of_all_processes_make_up_the_plan(world: int, accumulation: int, grouping: bool) -> None:
+def test_the_micro_batches_of_all_processes_make_up_the_plan(
+    world: int, accumulation: int, group_cost: int | None
+) -> None:
     for step in (0, 4):
         batches = []
         for rank in range(world):
-            steps = planned(rank, world, accumulation, grouping=grouping)
+            steps = planned(rank, world, accumulation, group_cost=group_cost)
             batches += [steps[step * accumulation + place] for place in range(accumulation)]
         counts = planned().source.plan(step).counts.tolist()
         assert all((batch["plan"]["step"], batch["plan"]["counts"]) == (step, counts) for batch in batches)
@@ -79,7 +78,7 @@ def test_the_micro_batches_of_all_processes_make_up_the_plan(world: int, accumul
 
 def test_every_micro_batch_knows_the_masses_of_its_step_and_its_own() -> None:
     weighed = {**splits(), "mood": replace(splits()["mood"], masses=np.arange(SIZES["mood"]) / 4)}
-    collator = Collator(weighed, 0, length_grouping=True, group_cost=8)
+    collator = Collator(weighed, 0, group_cost=8)
     for step in (0, 4):
         batches = []
         for rank in range(2):
@@ -101,7 +100,7 @@ def test_a_micro_batch_without_rows_runs_the_encoder_and_a_head_on_nothing() -> 
     roster = Roster(gamma, np.ones(gamma.shape), np.zeros(gamma.shape, dtype=bool))
     planner = Planner(SIZES, ROWS, seed=1, window_steps=WINDOW)
     source = StepSource(Mixture(SIZES), planner, FixedCourse(15), roster=lambda start: roster)
-    collator = Collator(splits(), 0, length_grouping=True, group_cost=8)
+    collator = Collator(splits(), 0, group_cost=8)
     steps = PlannedSteps(source, collator, 1, 2, 6)
     batches = [steps[place] for place in range(6)]
     rows = int(source.plan(0).counts[2])
@@ -111,7 +110,7 @@ def test_a_micro_batch_without_rows_runs_the_encoder_and_a_head_on_nothing() -> 
     for batch in batches[len(full) :]:
         assert batch["segments"] == {"score": (0, 0)}
         assert batch["labels"]["score"].shape == (0, 2)
-        assert len(batch["order"]) == len(batch["noise"]["rows"]) == 1
+        assert len(batch["packed"]["lengths"]) == len(batch["noise"]["rows"]) == 1
         assert batch["plan"]["counts"] == [0, 0, rows]
 
 

@@ -33,23 +33,27 @@ def test_rows_are_read_back_from_the_flat_array() -> None:
         tokens.ids(3)
 
 
-def test_pad_fills_on_the_right_to_the_longest_row_in_the_order_asked() -> None:
-    batch = store(ROWS, TYPES).pad([2, 0, 2], pad_id=99)
-    assert batch["input_ids"].tolist() == [[9, 10, 99], [5, 6, 7], [9, 10, 99]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1], [1, 1, 0]]
-    assert batch["token_type_ids"].tolist() == [[1, 1, 0], [0, 0, 1], [1, 1, 0]]
-    assert {value.dtype for value in batch.values()} == {np.dtype(np.int64)}
+def test_rows_stand_end_to_end_in_the_order_asked() -> None:
+    flat = store(ROWS, TYPES).flat([2, 0, 2])
+    assert flat.ids.tolist() == [9, 10, 5, 6, 7, 9, 10]
+    assert flat.lengths.tolist() == [2, 3, 2]
+    assert flat.type_ids is not None
+    assert flat.type_ids.tolist() == [1, 1, 0, 0, 1, 1, 1]
+    assert flat.ids.dtype == flat.type_ids.dtype == np.int64
 
 
-def test_pad_reaches_a_given_width() -> None:
-    assert store(ROWS).pad([1], pad_id=0, width=3)["input_ids"].tolist() == [[8, 0, 0]]
+def test_marks_are_equal_for_equal_ids_in_any_store_and_differ_by_an_ids_place() -> None:
+    first, other = store([[5, 6, 7], [7, 6, 5], [5], [5, 0]]), store([[5], [5, 6, 7]])
+    marks = first.marks([0, 1, 2, 3]).tolist()
+    assert len(set(marks)) == 4
+    assert other.marks([1, 0]).tolist() == [marks[0], marks[2]]
 
 
 def test_token_types_are_there_only_where_the_model_takes_them() -> None:
-    assert "token_type_ids" not in store(ROWS).pad([0], 0)
+    assert store(ROWS).flat([0]).type_ids is None
     assert store(ROWS).type_ids(0) is None
     zeros = store(ROWS, takes_type_ids=True)
-    assert zeros.pad([0], 0)["token_type_ids"].tolist() == [[0, 0, 0]]
+    assert zeros.flat([0]).type_ids.tolist() == [0, 0, 0]
     assert zeros.type_ids(1).tolist() == [0]
 
 

@@ -28,12 +28,13 @@ def test_a_batch_has_the_layout_that_is_asked_for() -> None:
     chosen = rows.together({"topic": np.arange(2), "score": np.arange(3)})
     mixed, split = rows.batch(chosen), rows.batch(chosen, "split")
     assert mixed["segments"] == split["segments"] == {"topic": (0, 2), "score": (2, 5)}
-    assert not any("cut" in group for group in mixed["groups"])
-    assert all(len(group["cut"]) == 1 for group in split["groups"])
+    assert "cut" not in mixed["packed"]
+    assert split["packed"]["cut"] == [(0, 0, 2), (2, 2, 5)]
+    assert all(len(cut) == 1 for cut in split["packed"]["rectangles"]["cuts"])
     assert rows.masses(chosen) == {"topic": 2.0, "mood": 0.0, "score": 3.0}
 
 
 def test_a_probe_is_a_few_rows_of_two_tasks_cut_by_task() -> None:
     probe = train_rows().probe()
     assert probe["segments"] == {NAMES[0]: (0, 3), NAMES[1]: (3, 6)}
-    assert {task for group in probe["groups"] for task, _, _ in group["cut"]} == {0, 1}
+    assert probe["packed"]["cut"] == [(0, 0, 3), (1, 3, 6)]

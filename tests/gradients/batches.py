@@ -12,6 +12,7 @@ from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.processes import Processes
 from hf_mtl.training.step.task_batches import by_task
 from tests.modeling.families import TASKS, make_texts, padding_of
+from tests.packs import pack
 
 JacobianRows = list[dict[nn.Parameter, Tensor]]
 LENGTHS = {"train": [3, 5, 11], "emo.bank": [4, 9, 12, 10], "intensity": [5, 12]}
@@ -21,7 +22,7 @@ LENGTHS = {"train": [3, 5, 11], "emo.bank": [4, 9, 12, 10], "intensity": [5, 12]
 def batch(
     family: str, layout: str = "segments", seed: int = 0, lengths: Mapping[str, Sequence[int]] = LENGTHS
 ) -> Any:
-    """Two length groups, or two of each task."""
+    """Rows of two lengths, in a rectangle each, or in two of each task."""
     order = [(task, size) for task, name in enumerate(TASKS) for size in lengths[name]]
     texts, masks = make_texts([size for _, size in order], seed, padding_of(family))
     short = [row for row, (_, size) in enumerate(order) if size <= 6]
@@ -30,9 +31,6 @@ def batch(
     if layout == "split":
         groups = [[row for row in group if order[row][0] == task] for task in range(len(TASKS)) for group in groups]
         groups = [group for group in groups if group]
-    width = {id(group): max(order[row][1] for row in group) for group in groups}
-    place = torch.empty(len(order), dtype=torch.int64)
-    place[torch.tensor([row for group in groups for row in group])] = torch.arange(len(order))
     tasks = torch.tensor([task for task, _ in order])
     segments, labels = {}, {}
     generator = torch.Generator().manual_seed(seed)
@@ -42,23 +40,8 @@ def batch(
         shape = (len(mine), task.num_outputs)
         numbers = torch.randn(shape, generator=generator)
         labels[name] = numbers.argmax(1) if not task.real_valued else numbers.double()
-    return {
-        "groups": [
-            {
-                "input_ids": texts[group][:, : width[id(group)]],
-                "attention_mask": masks[group][:, : width[id(group)]],
-                "cut": _cut(tasks[group].tolist()),
-            }
-            for group in groups
-        ],
-        "order": place,
-        "segments": segments,
-        "labels": labels,
-    }
-
-
-def _cut(tasks: list[int]) -> list[tuple[int, int, int]]:
-    return [(task, tasks.index(task), tasks.index(task) + tasks.count(task)) for task in sorted(set(tasks))]
+    packed = pack(texts, masks, groups, tasks=tasks.tolist(), pad_id=padding_of(family))
+    return {"packed": packed, "segments": segments, "labels": labels}
 
 
 def parts(model: MultiTaskModel, cut: Any, layout: str = "segments") -> Iterator[Tensor]:

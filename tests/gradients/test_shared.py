@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from hf_mtl.balancing import GradientOptions
+from hf_mtl.batch import EncoderLayout
 from hf_mtl.errors import UserError
 from hf_mtl.gradients import SharedGradients, choice, shared_parameters
 from hf_mtl.processes import Processes
-from tests.gradients.batches import batch, by_autograd, difference, rows_of, run, shared
+from tests.gradients.batches import LENGTHS, batch, by_autograd, difference, rows_of, run, shared
 from tests.modeling.families import FAMILIES, OTHERS, make_model
 
 # Layers that see something other than the batch's rows: relative positions, or attention without padding.
@@ -16,10 +17,12 @@ EXACT = 2e-6
 """Of float32's rounding, in sums of a hundred terms."""
 
 
+@pytest.mark.parametrize("encoder_layout", ["auto", "groups"])
 @pytest.mark.parametrize("hold", ["float32", "recompute"])
 @pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
-def test_every_familys_task_gradients_are_autograds(family: str, hold: str) -> None:
+def test_every_familys_task_gradients_are_autograds(family: str, hold: str, encoder_layout: EncoderLayout) -> None:
     model = make_model(family, dropout=0.1).train()
+    model.settle_layout(encoder_layout)
     gradients = shared(model, family, hold=hold)
     assert gradients.layout == ("split" if family in SPLIT else "segments")
     cut = batch(family, gradients.layout)
@@ -36,6 +39,7 @@ def test_adapters_task_gradients_are_autograds(family: str, hold: str) -> None:
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
+    model.settle_layout()
     gradients = shared(model, family, hold=hold)
     assert gradients.layout == "segments", "no relative position is trained here"
     assert all("lora" in name for name, parameter in model.encoder.named_parameters() if parameter.requires_grad)
@@ -51,6 +55,7 @@ def test_adapters_task_gradients_are_autograds(family: str, hold: str) -> None:
 )
 def test_activation_checkpointing_changes_nothing(family: str, reentrant: bool) -> None:
     model = make_model(family, dropout=0.1).train()
+    model.settle_layout()
     layout = "split" if family in SPLIT or reentrant else "segments"
     cut = batch(family, layout)
     expected = by_autograd(model, cut, layout)
@@ -65,9 +70,10 @@ def test_activation_checkpointing_changes_nothing(family: str, reentrant: bool) 
 @pytest.mark.parametrize("head", ["linear", "mlp", "native", "vip", "mt_vib", "vmtl", "hierarchical"])
 def test_every_heads_task_gradients_are_autograds_penalties_too(head: str, layout: str) -> None:
     model = make_model("bert", head, dropout=0.1).train()
+    model.settle_layout("packed")
     gradients = shared(model, "bert", layout=layout)
     cut = batch("bert", layout)
-    cut["noise"] = {"rows": torch.arange(len(cut["order"])), "step": 3}
+    cut["noise"] = {"rows": torch.arange(sum(map(len, LENGTHS.values()))), "step": 3}
     expected = by_autograd(model, cut, layout)
     found = rows_of(run(gradients, model, [cut]), model)
     assert difference(found, expected) < EXACT
@@ -92,8 +98,6 @@ def test_an_absent_task_has_a_row_of_zeros_in_whatever_step() -> None:
     cut = batch("bert")
     cut["segments"].pop("intensity")
     cut["labels"].pop("intensity")
-    keep = torch.arange(7)
-    cut["order"] = cut["order"][keep]
     torch.manual_seed(0)
     gradients.begin()
     with gradients.micro_batch(cut):

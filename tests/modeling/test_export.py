@@ -22,7 +22,7 @@ def test_exported_model_gives_the_same_logits(family: str, tmp_path: Path) -> No
         # Copied to aligned memory: what is read from a file may differ in the last bit on CPU.
         plain = copy.deepcopy(AutoModelForSequenceClassification.from_pretrained(tmp_path / task)).eval()
         found = plain(ids, attention_mask=mask).logits
-        if task == "train":
+        if task == "train" and family != "modernbert-mean":  # whose mean adds tokens up in another order
             assert torch.equal(found, logits[task])
         else:
             torch.testing.assert_close(found, logits[task], rtol=1e-4, atol=1e-5)

@@ -2,12 +2,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 from torch.export import Dim
 
 from hf_mtl import Regression, SequenceClassification
+from hf_mtl.batch import EncoderLayout
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling import MultiTaskModel, MultiTaskOutput, split_parameters
+from tests.packs import pack
 
 from .families import FAMILIES, OTHERS, TASKS, make_model, make_texts, padding_of
 
@@ -37,58 +38,58 @@ def test_misspelt_arguments_and_fields_are_named_with_the_nearest() -> None:
         MultiTaskModel.from_backbone(tiny, {"a": {**task, "type": "regresion"}})  # type: ignore[dict-item]
 
 
-def _groups(ids: Tensor, mask: Tensor, rows: list[list[int]]) -> list[dict[str, Tensor]]:
-    groups = []
-    for members in rows:
-        width = int(mask[members].sum(dim=1).max())
-        groups.append({"input_ids": ids[members, :width], "attention_mask": mask[members, :width]})
-    return groups
-
-
-def _ragged(family: str) -> dict:
+def _packed(family: str) -> dict[str, Any]:
     ids, mask = make_texts(LENGTHS, padding=padding_of(family))
-    groups = _groups(ids, mask, [[1, 4, 2], [3], [5, 0]])
-    order = torch.tensor([5, 0, 2, 3, 1, 4])
-    return {"groups": groups, "order": order, "segments": SEGMENTS}
+    return {"packed": pack(ids, mask, [[1, 2, 4], [3], [0, 5]], pad_id=padding_of(family)), "segments": SEGMENTS}
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
-def test_length_groups_give_what_one_rectangle_gives(family: str) -> None:
+@pytest.mark.parametrize("layout", ["groups", "auto"])
+def test_every_layout_gives_what_one_rectangle_gives(family: str, layout: EncoderLayout) -> None:
     model = make_model(family)
     ids, mask = make_texts(LENGTHS, padding=padding_of(family))
     whole = model(ids, mask)
-    ragged = model(**_ragged(family), labels=LABELS)
-    torch.testing.assert_close(ragged.features, whole.features, rtol=1e-4, atol=1e-5)
+    model.settle_layout(layout)
+    found = model(**_packed(family), labels=LABELS)
+    torch.testing.assert_close(found.features, whole.features, rtol=1e-4, atol=1e-5)
     for task, (start, stop) in SEGMENTS.items():
-        torch.testing.assert_close(ragged.logits[task], whole.logits[task][start:stop], rtol=1e-4, atol=1e-5)
-        assert ragged.row_losses[task].shape == (stop - start,)
-        assert ragged.row_losses[task].dtype == torch.float32
+        torch.testing.assert_close(found.logits[task], whole.logits[task][start:stop], rtol=1e-4, atol=1e-5)
+        assert found.row_losses[task].shape == (stop - start,)
+        assert found.row_losses[task].dtype == torch.float32
 
 
-def test_gradients_of_length_groups_are_those_of_one_rectangle() -> None:
-    model = make_model("bert")
-    ids, mask = make_texts(LENGTHS)
-    rectangle = {"groups": [{"input_ids": ids, "attention_mask": mask}], "segments": SEGMENTS}
+@pytest.mark.parametrize("family", ["bert", "albert", "roberta", "modernbert-mean", "llama"])
+def test_gradients_of_every_layout_are_those_of_one_rectangle(family: str) -> None:
+    model = make_model(family)
+    ids, mask = make_texts(LENGTHS, padding=padding_of(family))
     gradients = []
-    for batch in (rectangle, _ragged("bert")):
+    for layout, batch in (
+        ("padded", {"packed": pack(ids, mask, pad_id=padding_of(family)), "segments": SEGMENTS}),
+        ("groups", _packed(family)),
+        ("packed", _packed(family)),
+    ):
+        model.settle_layout(layout)  # type: ignore[arg-type]
         model.zero_grad()
         sum(losses.sum() for losses in model(**batch, labels=LABELS).row_losses.values()).backward()
         gradients.append({name: parameter.grad.clone() for name, parameter in model.named_parameters()})
     for name, gradient in gradients[0].items():
-        torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-3, atol=1e-6)
+        for other in gradients[1:]:
+            torch.testing.assert_close(gradient, other[name], rtol=1e-3, atol=1e-6)
 
 
-def test_rows_of_several_tasks_can_share_one_encoding() -> None:
+@pytest.mark.parametrize("layout", ["groups", "packed"])
+def test_rows_of_several_tasks_can_share_one_encoding(layout: EncoderLayout) -> None:
     model = make_model("electra")
+    model.settle_layout(layout)
     ids, mask = make_texts([6, 4])
     calls = []
-    model.encoder.register_forward_hook(lambda *call: calls.append(call[2].last_hidden_state.shape[0]))
+    model.encoder.register_forward_hook(lambda *call: calls.append(call[2].last_hidden_state.shape[:2].numel()))
     output = model(
-        groups=[{"input_ids": ids, "attention_mask": mask}],
+        packed=pack(ids, mask),
         order=torch.tensor([0, 1, 1, 0, 0]),
         segments={"train": (0, 2), "intensity": (2, 5)},
     )
-    assert calls == [2]
+    assert calls == [10 if layout == "packed" else 12]
     assert torch.equal(output.features[1], output.features[2])
     assert torch.equal(output.logits["intensity"][1], output.logits["intensity"][2])
 
@@ -118,8 +119,7 @@ def test_a_batch_in_which_a_task_has_no_rows_gives_gradients_of_zero(head: str) 
     for number, (name, task) in enumerate(model.tasks.items()):
         shape = (0, 2) if len(task.label_columns) == 2 else (0,)
         labels = {name: torch.zeros(shape, dtype=torch.float32 if number < 5 else torch.int64)}
-        groups = [{"input_ids": ids, "attention_mask": mask}]
-        output = model(groups=groups, segments={name: (0, 0)}, labels=labels)
+        output = model(packed=pack(ids, mask), segments={name: (0, 0)}, labels=labels)
         assert output.row_losses[name].shape == (0,)
         output.row_losses[name].sum().backward()
     assert all(not p.grad.any() for p in model.encoder.parameters() if p.grad is not None)
@@ -258,7 +258,7 @@ def test_floating_point_operations_count_real_tokens_only() -> None:
     body = sum(p.numel() for name, p in model.encoder.named_parameters() if "embeddings.weight" not in name)
     ids, mask = make_texts(LENGTHS)
     assert model.floating_point_ops({"input_ids": ids, "attention_mask": mask}) == 2 * sum(LENGTHS) * body
-    assert model.train().floating_point_ops(_ragged("bert")) == 6 * sum(LENGTHS) * body
+    assert model.train().floating_point_ops(_packed("bert")) == 6 * sum(LENGTHS) * body
     assert model.floating_point_ops({"input_ids": ids}) == 6 * ids.numel() * body
 
 

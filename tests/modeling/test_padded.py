@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from hf_mtl.errors import ModelError
-from hf_mtl.modeling.ragged import align_left
+from hf_mtl.modeling.padded import align_left
 
 from .families import FAMILIES, OTHERS, make_model, make_texts, padding_of
 

@@ -111,7 +111,7 @@ def test_rows_are_carved_and_drawn_by_their_strata(sample: Sample, tmp_path: Pat
 def test_a_batch_holds_the_labels_of_its_rows(sample: Sample) -> None:
     data = {"t": sample.rows(12), "mood": tiny.rows("mood", 9)}
     splits = encode_splits(data, {"t": sample.task, "mood": tiny.TASKS["mood"]}, tiny.tokenizer(), None, "train")
-    batch = Collator(splits, 0, True, 64)(np.array([0, 0, 0, 1]), np.array([7, 2, 5, 1]))
+    batch = Collator(splits, 0, 64)(np.array([0, 0, 0, 1]), np.array([7, 2, 5, 1]))
     np.testing.assert_array_equal(batch["labels"]["t"].numpy(), labels_of(sample, 12)[[7, 2, 5]])
     assert batch["segments"] == {"t": (0, 3), "mood": (3, 4)}
 

@@ -75,7 +75,7 @@ def run(course: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         options.pop("accumulation", 1),
         optim="sgd",
         weighting="ew",
-        grouping=True,
+        layout="packed",
         steps=STEPS,
         output_dir=tempfile.mkdtemp(),
         **options,

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from hf_mtl import MultiTaskTrainer, MultiTaskTrainingArguments
+from hf_mtl.batch import EncoderLayout
 from tests import tiny
 from tests.training.masses import encoded, with_masses
 
@@ -28,7 +29,7 @@ def train(
     accumulation: int,
     optim: str,
     weighting: str,
-    grouping: bool,
+    layout: EncoderLayout,
     steps: int = 20,
     head: str | dict[str, Any] | None = None,
     mixture: dict[str, Any] | None = None,
@@ -48,7 +49,7 @@ def train(
         optim=optim,
         learning_rate=LEARNING_RATE[optim],
         max_steps=steps,
-        length_grouping=grouping,
+        encoder_layout=layout,
         group_cost=4,
         report_to="none",
         disable_tqdm=True,
@@ -85,9 +86,9 @@ def assert_all_processes_agree(found: dict[str, torch.Tensor]) -> None:
 
 
 def main() -> None:
-    output, per_device, accumulation, optim, weighting, grouping, *more = sys.argv[1:]
+    output, per_device, accumulation, optim, weighting, layout, *more = sys.argv[1:]
     options = json.loads(more[0]) if more else {}
-    found, trainer = train(int(per_device), int(accumulation), optim, weighting, grouping == "on", **options)
+    found, trainer = train(int(per_device), int(accumulation), optim, weighting, layout, **options)
     assert_all_processes_agree(found)
     if trainer.is_world_process_zero():
         save_file(found, Path(output))

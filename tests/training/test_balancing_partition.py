@@ -44,8 +44,8 @@ def assert_same_run(found: Parameters, reference: Parameters) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_accumulation_does_not_change_a_decision(name: str) -> None:
     options: dict[str, Any] = {"steps": STEPS, "balancing": METHODS[name], "logging_steps": 1}
-    reference, _ = train(32, 1, "sgd", "", grouping=False, **options)
-    found, _ = train(8, 4, "sgd", "", grouping=True, **options)
+    reference, _ = train(32, 1, "sgd", "", layout="padded", **options)
+    found, _ = train(8, 4, "sgd", "", layout="packed", **options)
     assert_same_run(found, reference)
 
 
@@ -57,8 +57,8 @@ OF_MASSES = ("gls", "famo", "gradnorm_scaling", "pcgrad", "split", "sam_mtl")
 def test_masses_do_not_tie_a_decision_to_the_partition(name: str) -> None:
     options: dict[str, Any] = {"steps": 5, "balancing": METHODS[name], "logging_steps": 1, "masses": True}
     head = "vip" if name in ("gradnorm_scaling", "sam_mtl") else None  # whose penalties are divided too
-    reference, _ = train(32, 1, "sgd", "", grouping=False, head=head, **options)
-    found, _ = train(8, 4, "sgd", "", grouping=True, head=head, **options)
+    reference, _ = train(32, 1, "sgd", "", layout="padded", head=head, **options)
+    found, _ = train(8, 4, "sgd", "", layout="packed", head=head, **options)
     assert_same_run(found, reference)
 
 
@@ -66,8 +66,8 @@ def test_masses_do_not_tie_a_decision_to_the_partition(name: str) -> None:
 @pytest.mark.parametrize("name", ["gls", "gls+pcgrad", "split"])
 def test_processes_do_not_change_a_decision_on_rows_with_masses(tmp_path: Path, name: str) -> None:
     options = {"steps": STEPS, "balancing": METHODS[name], "logging_steps": 1, "masses": True}
-    reference, _ = train(32, 1, "sgd", "", grouping=False, **options)  # type: ignore[arg-type]
-    found = train_on_processes(tmp_path, 2, 8, 2, "sgd", "", "on", **options)
+    reference, _ = train(32, 1, "sgd", "", layout="padded", **options)  # type: ignore[arg-type]
+    found = train_on_processes(tmp_path, 2, 8, 2, "sgd", "", "packed", **options)
     assert_same_run(found, reference)
 
 
@@ -75,9 +75,9 @@ def test_processes_do_not_change_a_decision_on_rows_with_masses(tmp_path: Path, 
 @pytest.mark.parametrize("name", METHODS)
 def test_processes_do_not_change_a_decision(tmp_path: Path, name: str) -> None:
     options = {"steps": STEPS, "balancing": METHODS[name], "logging_steps": 1}
-    reference, _ = train(32, 1, "sgd", "", grouping=False, **options)  # type: ignore[arg-type]
+    reference, _ = train(32, 1, "sgd", "", layout="padded", **options)  # type: ignore[arg-type]
     for per_device, accumulation in [(16, 1), (8, 2)]:
-        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "", "on", **options)
+        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "", "packed", **options)
         assert_same_run(found, reference)
 
 
@@ -86,6 +86,6 @@ def test_losses_of_single_micro_batches_are_another_run() -> None:
     runs = []
     for exact in (True, False):
         section = {"weighting": "gls", "exact_accumulation": exact}
-        runs.append(train(8, 4, "sgd", "", grouping=False, steps=STEPS, balancing=section, logging_steps=1)[0])
+        runs.append(train(8, 4, "sgd", "", layout="padded", steps=STEPS, balancing=section, logging_steps=1)[0])
     with pytest.raises(AssertionError):
         assert_same_run(*runs)

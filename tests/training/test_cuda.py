@@ -45,12 +45,12 @@ def weights(run: MultiTaskTrainer) -> dict[str, torch.Tensor]:
 def test_accumulation_and_length_groups_do_not_change_the_update(tmp_path: Path) -> None:
     before = weights(trainer(tmp_path))
     runs = []
-    for size, accumulation, grouping in [(32, 1, False), (32, 1, True), (8, 4, True)]:
+    for size, accumulation, layout in [(32, 1, "padded"), (32, 1, "groups"), (32, 1, "packed"), (8, 4, "packed")]:
         run = trainer(
             tmp_path,
             per_device_train_batch_size=size,
             gradient_accumulation_steps=accumulation,
-            length_grouping=grouping,
+            encoder_layout=layout,
             tf32=False,
         )
         run.train()

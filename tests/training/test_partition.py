@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from hf_mtl.batch import EncoderLayout
 from tests.training.partition_worker import train
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +49,7 @@ def train_on_processes(
     accumulation: int,
     optim: str,
     weighting: str,
-    grouping: str,
+    layout: str,
     **options: Any,
 ) -> Parameters:
     output = tmp_path / f"{processes}-{per_device}-{accumulation}.safetensors"
@@ -56,7 +57,7 @@ def train_on_processes(
     subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)),
-            *map(str, (worker, output, per_device, accumulation, optim, weighting, grouping, json.dumps(options))),
+            *map(str, (worker, output, per_device, accumulation, optim, weighting, layout, json.dumps(options))),
         ],
         check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
@@ -68,21 +69,26 @@ def train_on_processes(
 @pytest.mark.parametrize("weighting", ["ew", "uw"])
 @pytest.mark.parametrize("optim", ["sgd", "adamw_torch"])
 def test_accumulation_and_length_groups_do_not_change_the_update(optim: str, weighting: str) -> None:
-    reference, trainer = train(32, 1, optim, weighting, grouping=False)
+    reference, trainer = train(32, 1, optim, weighting, layout="padded")
     counts = [trainer.steps.planner.window_counts(trainer.steps.state)[0]]
     assert any(count % 4 for count in counts[0].flatten()), "the tasks' rows should not divide evenly"
-    for per_device, accumulation, grouping in [(32, 1, True), (8, 4, False), (8, 4, True)]:
-        found, _ = train(per_device, accumulation, optim, weighting, grouping)
+    for per_device, accumulation, layout in [
+        (32, 1, "packed"),
+        (32, 1, "groups"),
+        (8, 4, "padded"),
+        (8, 4, "packed"),
+    ]:
+        found, _ = train(per_device, accumulation, optim, weighting, layout)
         assert_same_run(found, reference, optim)
 
 
 @pytest.mark.parametrize("head", ["linear", "vip"])
 def test_masses_do_not_tie_the_update_to_the_partition(head: str) -> None:
     options: dict[str, Any] = {"steps": 6, "head": head}
-    reference, _ = train(32, 1, "sgd", "uw", grouping=False, masses=True, **options)
-    found, _ = train(8, 4, "sgd", "uw", grouping=True, masses=True, **options)
+    reference, _ = train(32, 1, "sgd", "uw", layout="padded", masses=True, **options)
+    found, _ = train(8, 4, "sgd", "uw", layout="packed", masses=True, **options)
     assert_same_run(found, reference, "sgd")
-    of_rows, _ = train(32, 1, "sgd", "uw", grouping=False, **options)
+    of_rows, _ = train(32, 1, "sgd", "uw", layout="padded", **options)
     with pytest.raises(AssertionError):
         assert_same_run(of_rows, reference, "sgd")
 
@@ -91,40 +97,42 @@ def test_steps_of_fewer_rows_than_micro_batches_make_the_same_update() -> None:
     # With topic away a step has two rows or so, and most of its micro-batches have none.
     topic_is_away = [{"type": "enter", "task": "topic", "at": {"step": 5}, "freed_rows": "drop"}]
     options: dict[str, Any] = {"steps": 6, "masses": True, "schedules": topic_is_away}
-    reference, _ = train(6, 1, "sgd", "uw", grouping=False, **options)
-    found, trainer = train(1, 6, "sgd", "uw", grouping=True, **options)
+    reference, _ = train(6, 1, "sgd", "uw", layout="padded", **options)
+    found, trainer = train(1, 6, "sgd", "uw", layout="packed", **options)
     assert max(trainer.steps.planner.window_counts(trainer.steps.state, trainer.steps._tasks)[0][:5].sum(axis=1)) < 6
     assert_same_run(found, reference, "sgd")
 
 
 @pytest.mark.slow
 def test_processes_do_not_change_the_update_of_rows_with_masses(tmp_path: Path) -> None:
-    reference, _ = train(32, 1, "sgd", "uw", grouping=True, masses=True)
+    reference, _ = train(32, 1, "sgd", "uw", layout="packed", masses=True)
     for per_device, accumulation in [(16, 1), (8, 2)]:
-        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "uw", "on", masses=True)
+        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "uw", "packed", masses=True)
         assert_same_run(found, reference, "sgd")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("grouping", ["on", "off"])
+@pytest.mark.parametrize("layout", ["packed", "groups", "padded"])
 @pytest.mark.parametrize("weighting", ["ew", "uw"])
 @pytest.mark.parametrize("optim", ["sgd", "adamw_torch"])
-def test_processes_do_not_change_the_update(tmp_path: Path, optim: str, weighting: str, grouping: str) -> None:
-    reference, _ = train(32, 1, optim, weighting, grouping == "on")
+def test_processes_do_not_change_the_update(
+    tmp_path: Path, optim: str, weighting: str, layout: EncoderLayout
+) -> None:
+    reference, _ = train(32, 1, optim, weighting, layout)
     for per_device, accumulation in [(16, 1), (8, 2)]:
-        found = train_on_processes(tmp_path, 2, per_device, accumulation, optim, weighting, grouping)
+        found = train_on_processes(tmp_path, 2, per_device, accumulation, optim, weighting, layout)
         assert_same_run(found, reference, optim)
 
 
 def test_one_pair_of_processes_equals_one_process(tmp_path: Path) -> None:
-    reference, _ = train(32, 1, "sgd", "uw", grouping=False)
-    found = train_on_processes(tmp_path, 2, 8, 2, "sgd", "uw", "on")
+    reference, _ = train(32, 1, "sgd", "uw", layout="padded")
+    found = train_on_processes(tmp_path, 2, 8, 2, "sgd", "uw", "packed")
     assert_same_run(found, reference, "sgd")
 
 
 @pytest.mark.slow
 def test_workers_change_no_bit_on_two_processes(tmp_path: Path) -> None:
-    run = (tmp_path, 2, 8, 2, "adamw_torch", "uw", "on")
+    run = (tmp_path, 2, 8, 2, "adamw_torch", "uw", "packed")
     learned = {"mixture": {"learn": {"every": 3, "lr": 5.0}}}  # decided by the losses before each window
     alone = train_on_processes(*run, **learned)
     helped = train_on_processes(*run, **learned, dataloader_num_workers=2)
@@ -144,9 +152,9 @@ PROBABILISTIC: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("optim", ["sgd", "adamw_torch"])
 def test_accumulation_does_not_change_the_update_of_vip(optim: str) -> None:
-    reference, _ = train(32, 1, optim, "uw", grouping=False, head="vip")
-    for per_device, accumulation, grouping in [(32, 1, True), (8, 4, True)]:
-        found, _ = train(per_device, accumulation, optim, "uw", grouping, head="vip")
+    reference, _ = train(32, 1, optim, "uw", layout="padded", head="vip")
+    for per_device, accumulation, layout in [(32, 1, "packed"), (8, 4, "groups")]:
+        found, _ = train(per_device, accumulation, optim, "uw", layout, head="vip")
         assert_same_run(found, reference, optim)
 
 
@@ -154,14 +162,14 @@ def test_accumulation_does_not_change_the_update_of_vip(optim: str) -> None:
 @pytest.mark.parametrize("name", PROBABILISTIC)
 def test_processes_do_not_change_the_update_of_probabilistic_heads(tmp_path: Path, name: str) -> None:
     head = PROBABILISTIC[name]
-    reference, _ = train(32, 1, "sgd", "uw", grouping=False, head=head)
+    reference, _ = train(32, 1, "sgd", "uw", layout="padded", head=head)
     for per_device, accumulation in [(16, 1), (8, 2)]:
-        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "uw", "on", head=head)
+        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "uw", "packed", head=head)
         assert_same_run(found, reference, "sgd")
 
 
 def test_a_different_seed_is_noticed() -> None:
-    reference, _ = train(32, 1, "sgd", "ew", grouping=True)
-    other, _ = train(32, 1, "sgd", "ew", grouping=True, data_seed=7)
+    reference, _ = train(32, 1, "sgd", "ew", layout="packed")
+    other, _ = train(32, 1, "sgd", "ew", layout="packed", data_seed=7)
     with pytest.raises(AssertionError):
         assert_same_run(other, reference, "sgd")

@@ -32,8 +32,8 @@ def assert_same_run(found: Parameters, reference: Parameters) -> None:
 
 @pytest.mark.parametrize("name", COURSES)
 def test_accumulation_does_not_change_a_scheduled_run(name: str) -> None:
-    reference, trainer = train(32, 1, "sgd", "uw", grouping=False, **COURSES[name])
-    found, _ = train(2, 16, "sgd", "uw", grouping=True, **COURSES[name])
+    reference, trainer = train(32, 1, "sgd", "uw", layout="padded", **COURSES[name])
+    found, _ = train(2, 16, "sgd", "uw", layout="packed", **COURSES[name])
     assert_same_run(found, reference)
     if trainer.mixture.learner is not None:
         assert (updates(reference)["log_tau"].abs() > 1e-3).all()
@@ -42,10 +42,10 @@ def test_accumulation_does_not_change_a_scheduled_run(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COURSES)
 def test_processes_do_not_change_a_scheduled_run(tmp_path: Path, name: str) -> None:
-    reference, _ = train(32, 1, "sgd", "uw", grouping=True, **COURSES[name])
+    reference, _ = train(32, 1, "sgd", "uw", layout="packed", **COURSES[name])
     # Two rows at a time: after the switch some processes have micro-batches without rows.
     for per_device, accumulation in [(16, 1), (2, 8)]:
-        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "uw", "on", **COURSES[name])
+        found = train_on_processes(tmp_path, 2, per_device, accumulation, "sgd", "uw", "packed", **COURSES[name])
         assert_same_run(found, reference)
 
 
@@ -53,8 +53,8 @@ def test_processes_do_not_change_a_scheduled_run(tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize("head", ["vip", "vmtl", "stl_cnn"])
 def test_heads_of_all_kinds_bear_micro_batches_without_rows(tmp_path: Path, head: str) -> None:
     options: dict[str, Any] = {"schedules": [{**SWITCH, "main": "mood", "at": {"step": 2}}], "steps": 6}
-    reference, _ = train(32, 1, "sgd", "uw", grouping=True, head=head, **options)
-    found = train_on_processes(tmp_path, 2, 1, 16, "sgd", "uw", "on", head=head, **options)
+    reference, _ = train(32, 1, "sgd", "uw", layout="packed", head=head, **options)
+    found = train_on_processes(tmp_path, 2, 1, 16, "sgd", "uw", "packed", head=head, **options)
     assert_same_run(found, reference)
 
 
@@ -73,7 +73,7 @@ def test_two_processes_resumed_in_a_phase_and_a_window_go_on_in_the_same_bits(tm
         folder = tmp_path / name
         folder.mkdir()
         more = {"output_dir": str(folder / "run"), "resume": resume and str(tmp_path / "whole" / "run" / resume)}
-        runs.append(train_on_processes(folder, 2, 8, 2, "adamw_torch", "uw", "on", **options, **more))
+        runs.append(train_on_processes(folder, 2, 8, 2, "adamw_torch", "uw", "packed", **options, **more))
     after = [{key: value for key, value in run.items() if key.startswith("after/")} for run in runs]
     assert after[0]["after/log_tau"].abs().max() > 1e-3
     for other in after[1:]:

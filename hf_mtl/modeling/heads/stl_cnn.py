@@ -67,7 +67,8 @@ class STLCNNHead(Head):
         gap = self.widest - 1
         tokens = torch.arange(features.states.shape[0], device=features.states.device)
         places = tokens + features.row_of_token * gap
-        spaced = features.states.new_zeros(len(tokens) + len(features) * gap, self.features)
+        # One window more than needed, so that the convolution has one where there are no rows.
+        spaced = features.states.new_zeros(len(tokens) + (len(features) + 1) * gap + 1, self.features)
         spaced = spaced.index_copy(0, places, features.states).T[None]
         maxima = []
         for convolution in self.convolutions:

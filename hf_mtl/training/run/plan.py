@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_mtl.data.collate import Collator, length_groups
+from hf_mtl.data.collate import Collator
 from hf_mtl.data.plan import StepPlan, partition
 from hf_mtl.data.token_checks import unknown_share
 from hf_mtl.errors import Mistake, RunError
@@ -186,14 +186,14 @@ def tokens_of_first_window(trainer: MultiTaskTrainer) -> tuple[int, int]:
     parts = trainer.processes.world * trainer.course.micro_batches
     steps = range(min(trainer.args.window_steps, trainer.course.total_steps))
     counts = [_tokens(trainer.steps.plan(step), collator, parts) for step in steps]
-    return sum(real for real, _ in counts), sum(padded for _, padded in counts)
+    real = sum(real for real, _ in counts)
+    return real, real if trainer.model.packs else sum(padded for _, padded in counts)
 
 
 def _tokens(plan: StepPlan, collator: Collator, parts: int) -> tuple[int, int]:
     lengths = collator.lengths(plan.tasks, plan.rows).astype(np.int64)
     padded = 0
-    for part in partition(plan, lengths, parts, collator.length_grouping):
+    for part in partition(plan, lengths, parts, collator.group_cost is not None):
         mine = lengths[part]
-        groups = length_groups(mine, collator.group_cost) if collator.length_grouping else [np.arange(len(mine))]
-        padded += sum(len(group) * int(mine[group].max()) for group in groups)
+        padded += sum(len(group) * int(mine[group].max()) for group in collator.by_length(mine))
     return int(lengths.sum()), padded

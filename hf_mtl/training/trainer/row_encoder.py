@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from datasets import Dataset
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.data.collate import Collator, default_group_cost
+from hf_mtl.data.collate import RUN_COST, Collator, default_group_cost
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.modeling import MultiTaskModel
@@ -51,5 +51,8 @@ class RowEncoder:
             splits: The rows by task.
             args: The training arguments, which say how rows are grouped.
         """
-        cost = default_group_cost(args.device) if args.group_cost is None else args.group_cost
-        return Collator(splits, padding_id(self._model, self._tokenizer), args.length_grouping, cost)
+        layout, _ = self._model.settle_layout(args.encoder_layout)
+        cost: int | None = default_group_cost(args.device) if args.group_cost is None else args.group_cost
+        if layout != "groups":
+            cost = RUN_COST if layout == "packed" else None
+        return Collator(splits, padding_id(self._model, self._tokenizer), cost)

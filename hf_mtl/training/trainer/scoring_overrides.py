@@ -20,7 +20,7 @@ _ARGUMENTS = (
     "fp16_full_eval",
     "full_determinism",
     "group_cost",
-    "length_grouping",
+    "encoder_layout",
     "log_level",
     "log_level_replica",
     "log_on_each_node",

@@ -393,9 +393,9 @@ class MultiTaskTrainer(ScoringTrainer):
         """Count the tokens of all length groups, padding too where ``include_num_input_tokens_seen`` says so."""
         if self.args.include_num_input_tokens_seen == "no":
             return
-        masks = [group["attention_mask"] for group in inputs["groups"]]
-        real = self.args.include_num_input_tokens_seen == "non_padding"
-        mine = sum(int(mask.sum()) if real else mask.numel() for mask in masks)
+        packed = inputs["packed"]
+        real = self.model.packs or self.args.include_num_input_tokens_seen == "non_padding"
+        mine = len(packed["input_ids"]) if real else sum(a * b for a, b in packed["rectangles"]["shapes"])
         tokens = self.processes.reduce_sum(torch.tensor(mine, device=self.args.device))
         self.state.num_input_tokens_seen += int(tokens)
 

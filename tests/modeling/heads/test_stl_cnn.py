@@ -10,9 +10,10 @@ from transformers import AutoConfig, AutoModel
 from hf_mtl import Regression, SequenceClassification
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling import MultiTaskModel, build_head
-from hf_mtl.modeling.heads.base import TokenStates
+from hf_mtl.modeling.encoded import Encoded
 from hf_mtl.modeling.heads.stl_cnn import STLCNNHead
 from tests import tiny
+from tests.packs import pack
 from tests.training import trainers
 
 from ..families import FAMILIES, OTHERS, TASKS, make_model, make_texts, padding_of
@@ -30,12 +31,11 @@ def make_head(**options: Any) -> STLCNNHead:
     return head
 
 
-def make_states(lengths: list[int], padding: str = "right") -> TokenStates:
-    """Random states, also at padding."""
+def make_states(lengths: list[int]) -> Encoded:
+    """Random states."""
     torch.manual_seed(1)
-    positions = torch.arange(max(lengths)).expand(len(lengths), -1)
-    mask = positions < torch.tensor(lengths).unsqueeze(1)
-    return TokenStates(torch.randn(*mask.shape, 16), mask if padding == "right" else mask.flip(1))
+    offsets = torch.tensor([0, *lengths]).cumsum(0)
+    return Encoded(torch.randn(int(offsets[-1]), 16), offsets)
 
 
 def by_hand(head: STLCNNHead, states: Tensor) -> Tensor:
@@ -56,14 +56,11 @@ def by_hand(head: STLCNNHead, states: Tensor) -> Tensor:
 # ---- The head ----
 
 
-@pytest.mark.parametrize("padding", ["right", "left"])
-def test_outputs_are_those_of_the_definition(padding: str) -> None:
-    head, tokens = make_head(), make_states(LENGTHS, padding)
+def test_outputs_are_those_of_the_definition() -> None:
+    head, rows = make_head(), make_states(LENGTHS)
     torch.nn.init.normal_(head.convolutions[0].bias)  # a window of zeros does not give zero
-    outputs = head(tokens)
-    for row, output in enumerate(outputs):
-        expected = by_hand(head, tokens.states[row][tokens.mask[row]])
-        torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-5)
+    for output, states in zip(head(rows), rows.states.split(LENGTHS), strict=True):
+        torch.testing.assert_close(output, by_hand(head, states), rtol=1e-4, atol=1e-5)
 
 
 def test_no_rows_give_no_outputs() -> None:
@@ -104,13 +101,7 @@ def test_outputs_depend_neither_on_groups_nor_on_padding_nor_on_other_rows(famil
     model = make_model(family, HEAD)
     ids, mask = make_texts(LENGTHS, padding=padding_of(family))
     whole = model(ids, mask)
-    members = [[3, 0], [4, 2, 1]]
-    widths = [max(LENGTHS[row] for row in rows) for rows in members]
-    groups = [
-        {"input_ids": ids[rows, :width], "attention_mask": mask[rows, :width]}
-        for rows, width in zip(members, widths, strict=True)
-    ]
-    grouped = model(groups=groups, order=torch.tensor([1, 4, 3, 0, 2]), segments=dict.fromkeys(TASKS, (0, 5)))
+    grouped = model(packed=pack(ids, mask, [[0, 3], [1, 2, 4]], pad_id=padding_of(family)))
     torch.testing.assert_close(grouped.features, whole.features, rtol=1e-4, atol=1e-5)
     for task, logits in whole.logits.items():
         alone = torch.cat([model(ids[row : row + 1, :length]).logits[task] for row, length in enumerate(LENGTHS)])
@@ -180,11 +171,13 @@ def test_training_moves_the_heads_and_nothing_else(tmp_path: Path) -> None:
     assert moved == {name for name, _ in model.named_parameters() if name.startswith("heads.")}
 
 
-def test_predictions_do_not_depend_on_length_grouping(tmp_path: Path) -> None:
+def test_predictions_do_not_depend_on_the_layout(tmp_path: Path) -> None:
     data = tiny.datasets({"topic": 23, "score": 11}, seed=4)
     model = tiny.model(head=HEAD)
     model.set_statistics("score", mean=[2.0, 4.0], std=[0.5, 0.5])
-    options = [{"length_grouping": True}, {"length_grouping": False}, {"per_device_eval_batch_size": 1}]
+    options: list[dict[str, Any]] = [{"encoder_layout": layout} for layout in ("packed", "groups", "padded")] + [
+        {"per_device_eval_batch_size": 1}
+    ]
     found = [trainers.make(tmp_path, model=model, **option).predict(data).predictions for option in options]
     for predictions in found[1:]:
         for task in data:

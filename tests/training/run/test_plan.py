@@ -151,22 +151,24 @@ def test_padding_that_a_mask_names_is_not_counted(recipe: Path, tmp_path: Path, 
 ONE_TASK = ["tasks.topic=", "tasks.score=", "mixture={anneal: null}"]
 
 
-@pytest.mark.parametrize(("grouping", "cost"), [("false", 64), ("true", 0), ("true", 10**6)])
-def test_real_and_padded_tokens(recipe: Path, tmp_path: Path, grouping: str, cost: int) -> None:
+@pytest.mark.parametrize(
+    ("layout", "cost"), [("padded", 64), ("groups", 0), ("groups", 10**6), ("packed", 64), ("auto", 64)]
+)
+def test_real_and_padded_tokens(recipe: Path, tmp_path: Path, layout: str, cost: int) -> None:
     # 61 rows in a step of the one task: every step has each of its rows once.
-    options = [f"training.length_grouping={grouping}", f"training.group_cost={cost}"]
+    options = [f"training.encoder_layout={layout}", f"training.group_cost={cost}"]
     found = plan(
         recipe, tmp_path, *ONE_TASK, *options, "training.per_device_train_batch_size=61", "training.max_steps=3"
     )
     tokenizer = train_wordpiece(TEXTS["mood"], vocab_size=200)
     rows = np.minimum([len(tokenizer(text)["input_ids"]) for text in TEXTS["mood"]], 24)
     assert found.real_tokens == 3 * rows.sum()
-    # Groups that cost nothing are one for each length: no padding.
-    assert found.padded_tokens == 3 * (rows.sum() if cost == 0 else 61 * rows.max())
+    # Groups that cost nothing are one for each length: no padding. Packed rows have none in any case.
+    assert found.padded_tokens == 3 * (rows.sum() if cost == 0 or layout in ("packed", "auto") else 61 * rows.max())
 
 
 def test_micro_batches_are_padded_on_their_own(recipe: Path, tmp_path: Path) -> None:
-    options = ["training.length_grouping=true", "training.group_cost=1000000", "training.max_steps=2"]
+    options = ["training.encoder_layout=groups", "training.group_cost=1000000", "training.max_steps=2"]
     whole = plan(recipe, tmp_path, *ONE_TASK, *options, "training.per_device_train_batch_size=60")
     parts = plan(
         recipe,

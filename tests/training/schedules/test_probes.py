@@ -46,7 +46,7 @@ class Recording(Collator):
     """A collator that notes what it is asked for."""
 
     def __init__(self, collator: Collator):
-        super().__init__(collator.splits, collator.pad_id, collator.length_grouping, collator.group_cost)
+        super().__init__(collator.splits, collator.pad_id, collator.group_cost)
         self.asked: list[tuple[Any, Any]] = []
 
     def __call__(self, tasks: Any, rows: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 
 def train_rows(sizes: dict[str, int] | None = None) -> TrainRows:
-    return TrainRows(Collator(encoded(sizes or {"topic": 9, "mood": 5, "score": 6}), 0, True, 16), 0, CPU)
+    return TrainRows(Collator(encoded(sizes or {"topic": 9, "mood": 5, "score": 6}), 0, 16), 0, CPU)
 
 
 def micro_batches(rows: TrainRows, counts: list[list[int]], layout: str = "mixed") -> list[Batch]:

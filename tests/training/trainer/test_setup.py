@@ -39,7 +39,7 @@ def test_ordinary_arguments_are_accepted(tmp_path: Any) -> None:
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"auto_find_batch_size": True}, "training.auto_find_batch_size: is on. .*gradient_accumulation_steps"),
     ({"train_sampling_strategy": "sequential"}, "training.train_sampling_strategy: is 'sequential'. .*mixture"),
-    ({"train_sampling_strategy": "group_by_length"}, "is 'group_by_length'. .*length_grouping"),
+    ({"train_sampling_strategy": "group_by_length"}, "is 'group_by_length'. .*encoder_layout"),
     ({"label_smoothing_factor": 0.1}, "training.label_smoothing_factor: is 0.1. Set label_smoothing on the tasks"),
     ({"early_stopping_patience": 2}, "training.early_stopping_patience: is set, but there is nothing to watch"),
     ({"early_stopping_patience": 2, "eval_strategy": "epoch"}, "nothing to watch. Set eval_strategy"),

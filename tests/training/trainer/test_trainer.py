@@ -17,7 +17,7 @@ from tests.training.trainers import SMALL, make, parameters, records
 
 def test_bf16_trains_and_evaluates_on_cpu(tmp_path: Path) -> None:
     # Few shapes: bf16 kernels are compiled for each.
-    options: dict[str, Any] = {"weighting": "uw", "max_steps": 2, "length_grouping": False}
+    options: dict[str, Any] = {"weighting": "uw", "max_steps": 2, "encoder_layout": "padded"}
     options["evaluation"] = {"mood": tiny.rows("mood", 12)}
     trainer, exact = make(tmp_path, bf16=True, **options), make(tmp_path, **options)
     for run in (trainer, exact):
