@@ -11,7 +11,8 @@ from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.plain import describe
 from hf_mtl.recipe.bounds import MOST_FILES, Size
 from hf_mtl.recipe.merge import merge
-from hf_mtl.recipe.yaml_source import Node, Origin, read_yaml
+from hf_mtl.recipe.nodes import Node, Origin
+from hf_mtl.recipe.yaml_source import read_yaml
 
 _ONE_ORDER = "A file comes after all that it extends, and the files of a list stand in one order everywhere."
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from hf_mtl.argument_fields import OPTION_FILES
 from hf_mtl.data.readers import READERS
-from hf_mtl.recipe.yaml_source import Node
+from hf_mtl.recipe.nodes import Node
 
 
 def resolve_paths(recipe: Node) -> Node:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from hf_mtl.plain import dotted
-from hf_mtl.recipe.yaml_source import Node
+from hf_mtl.recipe.nodes import Node
 
 
 class Places:

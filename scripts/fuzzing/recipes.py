@@ -18,7 +18,8 @@ from hf_mtl.modeling.heads import HEADS
 from hf_mtl.modeling.lora import lora_section
 from hf_mtl.plain import dump_yaml
 from hf_mtl.recipe import load_recipe, sections
-from hf_mtl.recipe.yaml_source import Origin, parse_yaml
+from hf_mtl.recipe.nodes import Origin
+from hf_mtl.recipe.yaml_source import parse_yaml
 from hf_mtl.schedules import SCHEDULES
 from hf_mtl.tasks import task_types
 from hf_mtl.training.run.prepare import make_arguments
