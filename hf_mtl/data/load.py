@@ -98,16 +98,17 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
     rows = {split: rows[split] for split in ("train", "validation", "test") if split in rows}
     notes.extend(train_notes(name, task, rows["train"].labels))
     notes.extend(split_notes(name, task, {split: part.labels for split, part in rows.items()}))
+    return _as_loaded(task, rows, notes, brought)
+
+
+def _as_loaded(task: Task, rows: Mapping[str, LabelledRows], notes: list[str], brought: set[str]) -> LoadedTask:
+    """Collect the finished splits of a task, of which ``brought`` are the data's own."""
     keys = {split: part.keys for split, part in rows.items() if part.keys is not None}
-    return LoadedTask(
-        task,
-        splits={split: part.dataset for split, part in rows.items()},
-        notes=notes,
-        keys=keys,
-        fingerprints={split: fingerprint(found, rows[split].labels) for split, found in keys.items()},
-        carved=tuple(split for split in rows if split not in brought),
-        labels={split: part.labels for split, part in rows.items()},
-    )
+    fingerprints = {split: fingerprint(found, rows[split].labels) for split, found in keys.items()}
+    splits = {split: part.dataset for split, part in rows.items()}
+    labels = {split: part.labels for split, part in rows.items()}
+    carved = tuple(split for split in rows if split not in brought)
+    return LoadedTask(task, splits, notes=notes, keys=keys, fingerprints=fingerprints, carved=carved, labels=labels)
 
 
 def prepare_dataset(name: str, task: Task, dataset: Dataset, split: str, labelled: bool = True) -> Dataset:

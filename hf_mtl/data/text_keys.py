@@ -64,11 +64,9 @@ def text_keys(task: Task, dataset: Dataset) -> TextKeys:
     columns = [arrow_column(dataset, column) for column in task.text_columns]
     starts = range(0, max(1, len(dataset)), _ROWS)
     parts = [_text_keys([_strings(column.slice(start, _ROWS)) for column in columns]) for start in starts]
-    return TextKeys(
-        np.concatenate([part.texts for part in parts]),
-        np.concatenate([part.places for part in parts]),
-        np.concatenate([part.contents for part in parts]),
-    )
+    texts = np.concatenate([part.texts for part in parts])
+    places = np.concatenate([part.places for part in parts])
+    return TextKeys(texts, places, np.concatenate([part.contents for part in parts]))
 
 
 def _text_keys(columns: list[pa.Array]) -> TextKeys:

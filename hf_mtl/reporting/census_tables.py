@@ -28,11 +28,12 @@ def census_text(tasks: Sequence[TaskCensus]) -> str:
 
 
 def _rows(tasks: Sequence[TaskCensus]) -> str:
-    rows = [
-        [task.name, *(f"{task.splits[split].rows:,}" if split in task.splits else "none" for split in _SPLITS)]
-        for task in tasks
-    ]
+    rows = [[task.name, *(_row_count(task, split) for split in _SPLITS)] for task in tasks]
     return aligned([["rows", *_SPLITS], *rows], left=1)
+
+
+def _row_count(task: TaskCensus, split: str) -> str:
+    return f"{task.splits[split].rows:,}" if split in task.splits else "none"
 
 
 def _classes(tasks: Sequence[TaskCensus]) -> str:

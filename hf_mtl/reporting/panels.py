@@ -106,7 +106,8 @@ def _of_tasks(
     """
     found = {task: key.format(task) for task in tasks if any(key.format(task) in record for record in log)}
     if absent is not None:
-        log = [{name: absent for name in found.values()} | dict(item) if _of_training(item) else item for item in log]
+        filler = dict.fromkeys(found.values(), absent)
+        log = [filler | dict(item) if _of_training(item) else item for item in log]
     return {task: (task, _points(log, name)) for task, name in found.items()}
 
 
