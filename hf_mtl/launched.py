@@ -1,4 +1,4 @@
-"""What a launcher has told this process: which of how many it is."""
+"""Facts that a launcher has told this process: its number, and how many there are."""
 
 import os
 from collections.abc import Iterator, Sequence

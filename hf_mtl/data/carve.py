@@ -26,7 +26,7 @@ def carve(keys: NDArray[np.uint64], fractions: dict[str, float], seed: int) -> d
 
 
 def quintiles(targets: np.ndarray) -> np.ndarray:
-    """Fifth that each row belongs to by its mean standardised target.
+    """Return the fifth that each row belongs to by its mean standardised target.
 
     Shape:
         targets [n, D] -> int [n], in 0..4.

@@ -82,7 +82,7 @@ def _spelled(texts: pa.Array) -> ClassValues:
 
 
 def _declared(values: pa.Array, names: list[str], split: str, key: str) -> ClassValues:
-    """Ids of a ClassLabel as names; loading does not check that they are in range, so this does."""
+    """Read ids of a ClassLabel as names. Loading does not check that they are in range, so this does."""
     numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
     missing = np.isnan(numbers) | np.isin(numbers, UNLABELLED_IDS)
     outside = ~missing & ((numbers < 0) | (numbers >= len(names)))

@@ -1,4 +1,4 @@
-"""What a split holds in a few letters, so that a later look at the data can tell whether it is the same."""
+"""Fingerprints of splits: a few letters by which a later look tells whether the data is the same."""
 
 import hashlib
 from dataclasses import dataclass

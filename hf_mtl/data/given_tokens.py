@@ -33,12 +33,12 @@ class Lists:
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """Values per row, [n]."""
+        """Return the number of values in each row, [n]."""
         return np.diff(self.offsets)
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
-        """Row of each value, [total]."""
+        """Return the row of each value, [total]."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     def count(self, flags: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -65,7 +65,7 @@ def read_lists(dataset: Dataset, column: str, kind: type[np.integer] = np.int64)
 
 
 def read_real_tokens(dataset: Dataset) -> tuple[Lists, Lists | None]:
-    """Token ids and token types of every row, without the padding that its attention mask names.
+    """Read the token ids and types of every row, without the padding that its attention mask names.
 
     Args:
         dataset: Rows in which `check_tokens` finds no mistake.
@@ -80,7 +80,7 @@ def read_real_tokens(dataset: Dataset) -> tuple[Lists, Lists | None]:
 
 
 def check_tokens(name: str, split: str, dataset: Dataset, used: np.ndarray) -> list[Mistake]:
-    """Mistakes in the token ids of a split, their mask and their types.
+    """List the mistakes in the token ids of a split, in their mask and in their types.
 
     Args:
         name: The task's name.

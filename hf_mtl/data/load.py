@@ -1,4 +1,4 @@
-"""A task becomes checked rows: every mistake of every task at once, nothing left out in silence."""
+"""Loading of tasks: checked rows, or every mistake of every task at once; nothing is left out in silence."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -171,7 +171,7 @@ def prepare_rows(name: str, task: Task, dataset: Dataset, split: str) -> Labelle
 
 
 def _unusable(name: str, task: Task, dataset: Dataset, split: str, labelled: bool) -> list[Mistake]:
-    """Mistakes that show without a look at the rows."""
+    """List the mistakes that show without a look at the rows."""
     mistakes = missing_columns(task, name, {split: dataset}, labelled)
     return mistakes if len(dataset) else [*mistakes, empty_split(name, split)]
 

@@ -72,7 +72,7 @@ def _of_no_rows(batch: Batch) -> Batch:
 
 
 def noise_keys(seed: int, step: int, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NoiseKeys:
-    """Keys of the heads' randomness: of each row in its step, int64 [B], and of the step.
+    """Return the keys of the heads' randomness: of each row in its step, int64 [B], and of the step.
 
     Args:
         seed: The run's seed.
@@ -191,7 +191,7 @@ def train_loader(steps: PlannedSteps, course: Course, pin_memory: bool = False) 
 
 
 def evaluation_batches(lengths: NDArray[np.int32], batch_size: int, rank: int, world: int) -> list[NDArray[np.int64]]:
-    """Rows of each batch that a process evaluates: similar lengths together, long ones first.
+    """Return the rows of each batch that a process evaluates: similar lengths together, long ones first.
 
     Every row is in exactly one batch of exactly one process; nothing is repeated to fill up.
 

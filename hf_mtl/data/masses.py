@@ -1,4 +1,4 @@
-"""How much each row of a split weighs in the mean of its task's losses."""
+"""Masses: the weight of each row of a split in the mean of its task's losses."""
 
 import numpy as np
 

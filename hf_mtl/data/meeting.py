@@ -1,4 +1,4 @@
-"""Wait for other processes for as long as they work, and not a moment longer than they live."""
+"""Meetings: wait for other processes as long as they work, and no longer than they live."""
 
 import itertools
 import json
@@ -49,7 +49,7 @@ class Peer:
 
 
 class Meeting:
-    """A place where processes come together, however long one of them has something else to do.
+    """Meeting of the processes of a run: those that come first wait until all are there, however long it takes.
 
     A collective such as a barrier gives up after ``ddp_timeout``, half an hour, and on GPUs ends the process. Here
     each looks now and then into the store in which the processes of a run have found each other: there is no

@@ -1,4 +1,4 @@
-"""Texts to token ids, batch by batch: the tokenizer has every core while the batch before becomes arrays."""
+"""Tokenising by batches: the tokenizer has every core while the batch before becomes arrays."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -41,7 +41,7 @@ class TextKeys:
 
     @property
     def rows(self) -> Keys:
-        """One hash per row, uint64 [n]; the order of a pair does not matter."""
+        """Return one hash for each row, uint64 [n]; the order of a pair does not matter."""
         if self.texts.shape[1] == 1:
             return self.texts[:, 0]
         return derive_key(*np.sort(self.texts, axis=1).T)
@@ -95,7 +95,7 @@ def _strings(texts: pa.Array) -> pa.Array:
 
 
 def _normalised(texts: pa.Array) -> list[bytes]:
-    """Lower case, NFKC, one blank between words and none around them."""
+    """Return texts in lower case and NFKC, with one blank between words and none around them."""
     return [b" ".join(text.split()) for text in _bytes(pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC")))]
 
 

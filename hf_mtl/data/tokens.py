@@ -32,25 +32,25 @@ class TokenStore:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """Tokens per row, int32 [n]."""
+        """Return the tokens of each row, int32 [n]."""
         return np.diff(self.offsets).astype(np.int32)
 
     @property
     def truncated(self) -> int:
-        """Number of rows that were truncated."""
+        """Return the number of rows that were truncated."""
         return int(self.cut.sum())
 
     @property
     def total_tokens(self) -> int:
-        """Number of tokens in all rows."""
+        """Return the number of tokens in all rows."""
         return int(self.offsets[-1])
 
     def ids(self, row: int) -> np.ndarray:
-        """Token ids of one row, a view."""
+        """Return the token ids of one row, a view."""
         return self.flat_ids[self._span(row)]
 
     def type_ids(self, row: int) -> np.ndarray | None:
-        """Token types of one row, or None where the model takes none."""
+        """Return the token types of one row, or None where the model takes none."""
         if not self.takes_type_ids:
             return None
         if self.flat_type_ids is None:
@@ -102,7 +102,7 @@ class TokenStore:
         return slice(int(self.offsets[row]), int(self.offsets[row + 1]))
 
     def _positions(self, rows: np.ndarray) -> np.ndarray:
-        """Flat position of every token of the rows, in their order."""
+        """Return the flat position of every token of the rows, in their order."""
         lengths = self.lengths[rows].astype(np.int64)
         starts = np.cumsum(lengths) - lengths
         found: np.ndarray = np.arange(int(lengths.sum())) + np.repeat(self.offsets[:-1][rows] - starts, lengths)
@@ -134,7 +134,7 @@ class EncodedSplit:
 
     @property
     def scored(self) -> np.ndarray:
-        """The rows that have a label, by index."""
+        """Return the rows that have a label, by index."""
         if self.missing is None:
             return np.arange(len(self) if self.labelled else 0)
         return np.flatnonzero(~self.missing)

@@ -1,4 +1,4 @@
-"""What is kept of a head's outputs to score them: no more than the task's metrics want."""
+"""Outputs of a head as they are kept to be scored: no more of them than the task's metrics want."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class PlainOutputs:
 
     @cached_property
     def broken(self) -> int:
-        """Rows with an output that is not finite."""
+        """Return the number of rows with an output that is not finite."""
         return broken_rows(self.values)
 
 

@@ -1,4 +1,4 @@
-"""Check and tokenise the rows of a split, of every task."""
+"""Encoding of splits: checks and tokenises the rows of every task."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -129,7 +129,7 @@ def _say_what_is_left_out(name: str, found: EncodedSplit, split: str) -> None:
 def _encode(
     name: str, task: Task, dataset: Dataset, tokenizer: Any, max_length: int | None, split: str
 ) -> EncodedSplit:
-    """One task's split; of rows to predict, some or all may come without a label."""
+    """Encode one task's split; of rows to predict, some or all may come without a label."""
     if split == "test":
         return _encode_all(name, task, dataset, tokenizer, max_length, split)
     rows = prepare_rows(name, task, dataset, split)
@@ -141,7 +141,7 @@ def _encode(
 def _encode_all(
     name: str, task: Task, dataset: Dataset, tokenizer: Any, max_length: int | None, split: str
 ) -> EncodedSplit:
-    """Every row of a split in its order, also those without a label."""
+    """Encode every row of a split in its order, also those without a label."""
     absent = [column for column in task.label_columns if column not in getattr(dataset, "column_names", ())]
     rows, labels = _check_all(name, task, dataset, split, labelled=not absent)
     if 0 < len(absent) < len(task.label_columns) and is_main_process():

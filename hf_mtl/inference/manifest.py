@@ -1,4 +1,4 @@
-"""List the files of a checkpoint with their SHA-256, and check that it is whole."""
+"""Manifests: the files of a checkpoint with their SHA-256, by which it is known to be whole."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ LOADED = (
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

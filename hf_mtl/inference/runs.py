@@ -1,4 +1,4 @@
-"""Find the model that a path means, and load it as it was written."""
+"""Models by path: finds the one that a path means, and loads it as it was written."""
 
 import json
 from pathlib import Path

@@ -121,7 +121,7 @@ def _is_last(key: Path, queues: list[list[Path]]) -> bool:
 
 
 def _circle(queues: list[list[Path]]) -> list[Path]:
-    """Files each of which is to come before the next, where none is the last."""
+    """Find files each of which is to come before the next, where none is the last."""
     found = [queues[0][-1]]
     while True:
         after = next(queue[-1] for queue in queues if found[-1] in queue[:-1])

@@ -1,4 +1,4 @@
-"""What is in the data of a plan, as plain-text tables of at most 80 columns where names allow it."""
+"""Census of the data of a plan, as plain-text tables of at most 80 columns where names allow it."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -120,7 +120,7 @@ def _rare(tasks: Sequence[TaskCensus]) -> str:
 
 
 def _fitted(header: list[str], lines: Sequence[list[str]]) -> list[list[str]]:
-    """Header and lines whose second column is cut to the width that the others and the gaps leave."""
+    """Cut the second column of header and lines to the width that the others and the gaps leave."""
     others = [column for column in range(len(header)) if column != 1]
     taken = sum(max(len(line[column]) for line in [header, *lines]) for column in others)
     width = max(12, _WIDTH - taken - 2 * len(others))

@@ -14,7 +14,7 @@ SUMMARIES = {
 
 
 def results_table(results: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]] | None = None) -> str:
-    """Every task's scores, and what they come to.
+    """Lay out every task's scores, and what they come to.
 
     Args:
         results: ``{"tasks": {task: {metric: value}}, "average": ..., "macro": ..., "worst": ...}``.
@@ -50,7 +50,7 @@ def results_notes(results: Mapping[str, Any]) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int, footer: Sequence[Sequence[str]] = (), rule: bool = True) -> str:
-    """Cells in columns: the first ``left`` aligned to the left, as words are, the others to the right.
+    """Lay out cells in columns: the first ``left`` aligned to the left, as words are, the others to the right.
 
     Args:
         rows: Rows of equal length, the header first.

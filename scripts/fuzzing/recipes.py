@@ -48,7 +48,7 @@ class Recipes:
         os.chdir(folder)
 
     def draw(self, draw: random.Random) -> bytes:
-        """A first line that says which recipe and what on the command line, and a mutated recipe."""
+        """Return a first line that names a recipe and a command line, and a mutated recipe."""
         file = draw.choice(self._files)
         kind = draw.randrange(4)
         text = self._texts[file]
@@ -83,7 +83,7 @@ class Recipes:
             os.environ.update(environment)
 
     def summary(self) -> str:
-        """How many were taken and how many refused."""
+        """Say how many were taken and how many refused."""
         return ", ".join(f"{count:,} {end}" for end, count in sorted(self._ends.items()))
 
     def _mutated_tree(self, file: Path, draw: random.Random) -> bytes:
@@ -131,7 +131,7 @@ class Recipes:
 
 
 def inputs(folder: Path) -> Recipes:
-    """The kind, for the fuzzer."""
+    """Return this kind of inputs."""
     return Recipes(folder)
 
 
@@ -141,7 +141,7 @@ def _tree(text: bytes) -> dict[str, Any]:
 
 
 def _options() -> list[tuple[tuple[str, ...], str, str, str]]:
-    """Path of a component, key of its name, its name, and one of its options."""
+    """Yield the path of a component, the key of its name, its name, and one of its options."""
     found: list[tuple[tuple[str, ...], str, str, Any]] = [
         (("training",), "", "", sections.training_section()),
         (("training",), "", "", sections.training_section()),

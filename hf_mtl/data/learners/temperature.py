@@ -114,7 +114,7 @@ class LearnedTemperature(Learner):
 
     @property
     def first_move(self) -> int:
-        """The first step before which it may move a temperature."""
+        """Return the first step before which it may move a temperature."""
         return self.every if self.objective == "worst" else max(self.every, REFERENCE_STEPS)
 
     def probabilities(self) -> Values:
@@ -166,7 +166,7 @@ class LearnedTemperature(Learner):
         return bool((self.count >= self._reference_values).all())
 
     def signal(self) -> Values:
-        """a_t of each task, [T]; means something once `ready`."""
+        """Return a_t of each task, [T]; it means something once `ready`."""
         if self.objective == "worst":
             return np.asarray(1.0 - self.metric / np.maximum(self.first_metric, METRIC_FLOOR))
         seen = np.maximum(self.count, 1)
