@@ -33,6 +33,7 @@ def quintiles(targets: np.ndarray) -> np.ndarray:
     """
     spread = targets.std(axis=0)
     scores = ((targets - targets.mean(axis=0)) / np.where(spread > 0, spread, 1)).mean(axis=1)
+    # Ranks and not values, so that every fifth has as many rows, however the targets are spread.
     ranks = np.empty(len(scores), dtype=np.int64)
     ranks[np.argsort(scores, kind="stable")] = np.arange(len(scores))
     return ranks * 5 // max(1, len(scores))

@@ -116,6 +116,7 @@ class Collator:
         lengths = self.lengths(tasks[unique], rows[unique]).astype(np.int64)
         groups = self._groups(tasks[unique], lengths)
         place = np.empty(len(unique), dtype=np.int64)
+        # The inverse of the order in which the groups lie end to end: row i is found at place[i].
         place[np.concatenate(groups)] = np.arange(len(unique))
         return {
             "groups": [self._pad(tasks[unique[group]], rows[unique[group]]) for group in groups],

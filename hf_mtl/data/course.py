@@ -78,6 +78,7 @@ class Course:
             RunError: If they are fewer than the micro-batches that the processes would need.
         """
         if rows != self.rows_per_step:
+            # Rounded up: the step keeps its rows exactly, and some micro-batches have fewer.
             self._args.gradient_accumulation_steps = math.ceil(rows / self._rows_of_micro_batches)
             if is_main_process():
                 logger.warning(

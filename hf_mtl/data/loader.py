@@ -47,6 +47,7 @@ class _Collation(Dataset[Batch]):
         }
 
     def _facts(self, plan: StepPlan, mine: NDArray[np.int64]) -> StepFacts:
+        # Of the whole step, known from the plan alone: all processes divide by the same sums, without a message.
         masses = self.collator.masses
         return {
             "step": plan.step,

@@ -52,6 +52,7 @@ def encode_splits(
     encoded, signs = of_one_process(
         lambda: (_encode_splits(datasets, tasks, tokenizer, max_length, split), signs_of(datasets, tasks))
     )
+    # These signs are of this process's own rows, those above of the first one's: they differ if the rows do.
     agree(other_rows(signs, signs_of(datasets, tasks), split))
     return encoded
 

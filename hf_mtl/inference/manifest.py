@@ -35,6 +35,7 @@ def seal(folder: Path) -> None:
         if path.is_file() and path.name != MANIFEST:
             flush(path)
             files[str(path.relative_to(folder))] = {"size": path.stat().st_size, "sha256": digest(path)}
+    # Last, when all files are on the disk: a manifest that survives a crash lists none that did not.
     manifest = folder / MANIFEST
     manifest.write_text(json.dumps({"format": 1, "files": files}, indent=1), "utf-8")
     flush(manifest)

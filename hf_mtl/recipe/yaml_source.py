@@ -42,6 +42,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+# Empty first: PyYAML would begin with a copy of the scalars of YAML 1.1, where `yes` is true and `no` is false.
 _Loader.yaml_implicit_resolvers = {}
 for _kind, (_pattern, _first) in SCALARS.items():
     _Loader.add_implicit_resolver(TAG + _kind, _pattern, _first)

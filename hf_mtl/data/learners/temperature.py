@@ -52,6 +52,7 @@ def ascent(log_counts: Values, log_tau: Values, signal: Values, prior: Values, p
     logits = log_counts * np.exp(-log_tau)
     weights = np.exp(logits - logits.max())
     p = weights / weights.sum()
+    # A p that underflows to 0 has no logarithm, and 0 times infinity would make the gradient NaN.
     log_ratio = np.log(np.maximum(p, 1e-300) / prior)
     reward = signal - penalty * log_ratio
     gradient = -logits * p * (reward - (p * reward).sum())
@@ -170,6 +171,7 @@ class LearnedTemperature(Learner):
         if self.objective == "worst":
             return np.asarray(1.0 - self.metric / np.maximum(self.first_metric, METRIC_FLOOR))
         seen = np.maximum(self.count, 1)
+        # Averages that begin at 0 are too small at first by just this factor, as the moments of Adam are.
         fast, slow = self.fast / (1 - FAST**seen), self.slow / (1 - SLOW**seen)
         if self.objective == "progress":
             return np.asarray((slow - fast) / np.maximum(slow, FLOOR))
