@@ -109,7 +109,7 @@ def _moved_away(name: str, task: Task, lost: np.ndarray, before: LabelledRows, s
     count = name_count(int(counts[lost].sum()))
     return (
         f"{name}: no row of class {name_ids(task, lost)} is left in train: {count} became {splits} (by a hash of the "
-        f"text, seed {seed}). Another training.data_seed may keep some; a {splits} split in the data does."
+        f"text, seed {seed}). Another training.data_seed may keep some; with a {splits} split in the data all stay."
     )
 
 

@@ -110,9 +110,9 @@ class Meeting:
                 pause *= 2
         except dist.DistError as error:
             problem = (
-                "the store in which the processes of the run find each other is gone, and another of them with it"
+                "the store in which the processes of the run find each other is gone, and so is another process"
             )
-            raise LostProcessError(f"{problem}; what that one has said last tells why.") from error
+            raise LostProcessError(f"{problem}; its last message tells why.") from error
 
     def _refuse_dead(self) -> None:
         for number in range(1, self._store.add(self._machine, 0) + 1):
@@ -123,7 +123,7 @@ class Meeting:
             # It may have come and gone since the caller looked.
             if peer.is_dead and not self._store.check(["all"]):
                 raise LostProcessError(
-                    f"process {peer.pid}, another of this run, has ended; what it has said last tells why."
+                    f"process {peer.pid}, another of this run, has ended; its last message tells why."
                 )
 
 

@@ -84,7 +84,7 @@ class Planner:
         if min_per_task * len(sizes) > rows_per_step:
             raise UserError(
                 f"mixture.min_per_task: {min_per_task} rows of each of {len(sizes)} tasks do not fit into a step of "
-                f"{rows_per_step} rows; raise training.per_device_train_batch_size or lower it"
+                f"{rows_per_step} rows; raise training.per_device_train_batch_size, or lower min_per_task"
             )
         if window_steps < 1 or rows_per_step < 1:
             raise UserError("training.window_steps and the rows per step must be at least 1")
@@ -176,7 +176,7 @@ class Planner:
         if not absent.any():
             return probabilities
         if left.sum() <= 0:
-            raise UserError("schedules: no task takes part in some step; let one of them stay")
+            raise UserError("schedules: there is a step in which no task takes part; let one task stay in every step")
         return np.asarray(left / left.sum())
 
     def _draw_steps(

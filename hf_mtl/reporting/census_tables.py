@@ -97,8 +97,8 @@ def _repeats(tasks: Sequence[TaskCensus]) -> str:
         return "No task has the same text twice."
     header = ["same texts", "split", "repeated", "in train", "in validation", "other label"]
     explained = (
-        "Rows whose text an earlier row of the split has, train has, validation has, or any row of the task has with "
-        "another label. Case and blanks do not matter."
+        "Rows whose text is also in an earlier row of the split, in train, in validation, or in any row of the task "
+        "with another label. Case and blanks do not matter."
     )
     return f"{aligned([header, *lines], left=2)}\n{_wrapped(explained)}"
 

@@ -121,7 +121,7 @@ def test_a_class_that_carving_takes_out_of_train_is_said(tmp_path: Path) -> None
     notes = load_task("t", SequenceClassification(dataset=source, validation_fraction=0.9)).notes
     assert notes[1:] == [
         "t: no row of class 'LABEL_1' is left in train: 1 row became validation (by a hash of the text, seed 0). "
-        "Another training.data_seed may keep some; a validation split in the data does.",
+        "Another training.data_seed may keep some; with a validation split in the data all stay.",
         "t: every train row is of class 'LABEL_0'; there is nothing to learn.",
         "t: validation has 1 row of class 'LABEL_1'; its scores count them.",
     ]
