@@ -109,9 +109,7 @@ class Meeting:
                 time.sleep(pause)
                 pause *= 2
         except dist.DistError as error:
-            problem = (
-                "the store in which the processes of the run find each other is gone, and so is another process"
-            )
+            problem = "the store in which the processes of the run find each other is gone, and so is another process"
             raise LostProcessError(f"{problem}; its last message tells why.") from error
 
     def _refuse_dead(self) -> None:

@@ -59,7 +59,7 @@ def aligned(rows: Sequence[Sequence[str]], left: int, footer: Sequence[Sequence[
         rule: Draw a line below the header.
     """
     # A name with line breaks, or with what a terminal obeys, stays in its cell.
-    rows, footer = ([[visible(cell) for cell in row] for row in part] for part in (rows, footer))
+    rows, footer = _visible(rows), _visible(footer)
     widths = [max(len(row[column]) for row in [*rows, *footer]) for column in range(len(rows[0]))]
 
     def text(row: Sequence[str]) -> str:
@@ -76,6 +76,10 @@ def aligned(rows: Sequence[Sequence[str]], left: int, footer: Sequence[Sequence[
     if footer:
         lines += [line, *map(text, footer)]
     return "\n".join(lines)
+
+
+def _visible(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[visible(cell) for cell in row] for row in rows]
 
 
 def _score(scores: Mapping[str, Any], name: str) -> str:
