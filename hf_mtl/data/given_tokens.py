@@ -59,6 +59,7 @@ def read_lists(dataset: Dataset, column: str, kind: type[np.integer] = np.int64)
         kind: Type of the values.
     """
     lists = plain_list(arrow_column(dataset, column))
+    # Flattened, as `values` of the array would also give what lies below rows that are null or were left out.
     values = pc.fill_null(lists.flatten().cast(pa.int64()), -1).to_numpy(zero_copy_only=False).astype(kind)
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     return Lists(values, _offsets(lengths))
