@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 Cut = list[tuple[int, int, int]]
-"""Which rows of a length group are whose: task, first row, and the row after the last."""
+"""Rows of each task in a length group: task, first row, and the row after the last."""
 
 Segments = dict[str, tuple[int, int]]
 """First row, and the row after the last, of each task of a batch."""

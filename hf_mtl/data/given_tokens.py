@@ -14,7 +14,7 @@ from hf_mtl.data.columns import arrow_column, is_list, name_count, name_rows, pl
 from hf_mtl.errors import Mistake
 
 TOKEN_COLUMNS = ("input_ids", "attention_mask", "token_type_ids")
-"""What a tokenizer gives for a row; only the ids are needed."""
+"""Columns that a tokenizer gives; only the ids are needed."""
 
 LARGEST_TYPE = int(np.iinfo(np.uint8).max)
 

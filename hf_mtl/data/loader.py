@@ -17,7 +17,7 @@ from hf_mtl.data.steps import StepSource
 from hf_mtl.data.workers import NO_WORKERS, Crew, Workers
 
 Asked: TypeAlias = tuple[StepPlan, int]
-"""What a micro-batch is made of: the plan of its step, and its place in the step."""
+"""The plan of a step and a place in it, of which a micro-batch is made."""
 
 
 class _Collation(Dataset[Batch]):

@@ -20,7 +20,7 @@ DEFAULT_TEMPERATURE = 2.0
 
 _NAMED = {"proportional": 1.0, "uniform": math.inf}
 _INSTEAD = ("anneal", "learn")
-"""What takes the place of a fixed temperature."""
+"""Options that take the place of a fixed temperature."""
 
 
 class Mixture:

@@ -50,7 +50,7 @@ def load_metric(
 
 
 _LOADED: dict[str, Any] = {}
-"""What `evaluate.load` has given for a name; it computes again and again."""
+"""Metrics that `evaluate.load` has given, by name; each computes again and again."""
 
 
 def _load(name: str) -> Any:

@@ -19,7 +19,7 @@ LOADED = (
     *("model*.safetensors", "model*.safetensors.index.json", "pytorch_model*", "adapter_*"),
     *("tokenizer*", "vocab.*", "merges.txt", "special_tokens_map.json", "added_tokens.json"),
 )
-"""What transformers would load beside, or in place of, the files that were sealed."""
+"""Files that transformers would load beside those that were sealed, or in their place."""
 
 
 def digest(path: Path) -> str:

@@ -19,7 +19,7 @@ class LocalMetric(evaluate.Metric, ABC):
     key: ClassVar[str]
     greater_is_better: ClassVar[bool]
     outputs: ClassVar[str]
-    """What the metric scores, as tasks say it in ``outputs_are``."""
+    """The outputs that the metric scores, in the word that tasks have in ``outputs_are``."""
     wants_probabilities: ClassVar[bool] = False
 
     def __init__(self) -> None:
