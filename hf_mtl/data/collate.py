@@ -1,4 +1,4 @@
-"""Rows of several tasks -> one batch: length groups, labels, and which head sees which rows."""
+"""Collation: rows of several tasks become one batch of length groups, labels, and the rows of each head."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -81,7 +81,7 @@ class Collator:
         self.arrangement: Arrangement = arrangement
 
     def lengths(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Tokens of each row, [B], given its task index and its row in that task's split."""
+        """Return the tokens of each row, [B], given its task index and its row in that task's split."""
         lengths = np.empty(len(rows), dtype=np.int32)
         for index in np.unique(tasks):
             mine = tasks == index
@@ -89,7 +89,7 @@ class Collator:
         return lengths
 
     def masses(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Sum of the masses of each task's rows, [T], given the task index of each row and its row in the split."""
+        """Sum the masses of each task's rows, [T], given the task index of each row and its row in the split."""
         masses = np.ones(len(rows))
         for index, split in enumerate(self.splits.values()):
             if split.masses is not None:
@@ -116,6 +116,7 @@ class Collator:
         lengths = self.lengths(tasks[unique], rows[unique]).astype(np.int64)
         groups = self._groups(tasks[unique], lengths)
         place = np.empty(len(unique), dtype=np.int64)
+        # The inverse of the order in which the groups lie end to end: row i is found at place[i].
         place[np.concatenate(groups)] = np.arange(len(unique))
         return {
             "groups": [self._pad(tasks[unique[group]], rows[unique[group]]) for group in groups],
@@ -164,7 +165,7 @@ class Collator:
         return np.array(unique), copy_of
 
     def _pad(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> Group:
-        """One padded rectangle of rows of several tasks, and whose they are."""
+        """Make one padded rectangle of rows of several tasks, and tell whose they are."""
         width = int(self.lengths(tasks, rows).max())
         parts: dict[str, list[tuple[NDArray[np.bool_], NDArray[np.int64]]]] = {}
         for index in np.unique(tasks):
