@@ -1,4 +1,4 @@
-"""Which way task gradients are formed and held: what works for a model, and what fits into memory."""
+"""The choice of how task gradients are formed and held, by what works for a model and what fits into memory."""
 
 from collections.abc import Sequence
 from typing import Any, Literal

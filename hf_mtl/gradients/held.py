@@ -1,4 +1,4 @@
-"""What a step's task gradients can be asked, however they are held."""
+"""The questions that a step's task gradients answer, however they are held."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 Chosen = Callable[[nn.Parameter], bool]
-"""Whether a parameter takes part."""
+"""Tells whether a parameter takes part."""
 
 
 class HeldGradients(Protocol):

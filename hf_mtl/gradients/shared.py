@@ -34,7 +34,7 @@ Layout = Literal["segments", "split"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is wanted of the gradients of single tasks.
+    """The demands that a run's methods make on the gradients of single tasks.
 
     Args:
         scope: The parameters whose gradients are wanted by task; None: all shared ones. The others get their

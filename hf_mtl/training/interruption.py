@@ -1,4 +1,4 @@
-"""What a signal asks of a run: to stop at the end of a step, on all processes at the same one, or at once.
+"""Signals that stop a run: at the end of a step, which is the same one on all processes, or at once.
 
 How the processes agree. A signal reaches each process at another moment, or only one of them, and a process that
 stopped on its own would leave the others waiting for its gradients. So a handler only notes the signal. Every

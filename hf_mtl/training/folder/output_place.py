@@ -1,4 +1,4 @@
-"""Where a run may not be: in what it reads, or where it would write over that, and not in another run."""
+"""Places that a run is refused: in what it reads, where it would write over that, and in another run."""
 
 import glob
 from collections.abc import Iterator

@@ -68,7 +68,7 @@ def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a recipe needs before a model is there.
+    """All that a recipe needs before a model is there.
 
     Args:
         recipe: The recipe.

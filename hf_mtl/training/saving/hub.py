@@ -1,4 +1,4 @@
-"""What a run sends to the Hub: model, tokenizer and card; no token, and nothing that only means something here."""
+"""A Trainer that sends model, tokenizer and card to the Hub; no token, and nothing that only means something here."""
 
 import copy
 import shutil

@@ -1,4 +1,4 @@
-"""What a run will not do although its arguments read so, said before it begins."""
+"""Warnings, before a run begins, about what it will not do although its arguments read so."""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -30,11 +30,10 @@ def roster_of(schedules: Schedules, start: int, steps: int) -> Roster:
         steps: Its steps.
     """
     effects = [schedules.effect(step) for step in range(start, start + steps)]
-    return Roster(
-        np.stack([effect.coefficients for effect in effects]),
-        np.stack([effect.participation for effect in effects]),
-        np.stack([effect.redistributed for effect in effects]),
-    )
+    coefficients = np.stack([effect.coefficients for effect in effects])
+    participation = np.stack([effect.participation for effect in effects])
+    redistributed = np.stack([effect.redistributed for effect in effects])
+    return Roster(coefficients, participation, redistributed)
 
 
 ENOUGH_EVALUATIONS = 10

@@ -1,4 +1,4 @@
-"""What remembers is brought back to the state that it had before a Trainer first trained."""
+"""Brings everything that remembers back to the state that it had before a Trainer first trained."""
 
 import copy
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How a run ended, and which step's model is left of it."""
+"""The end of a run: its reason, and the step whose model is left."""
 
 import math
 from collections.abc import Iterable

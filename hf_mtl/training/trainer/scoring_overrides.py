@@ -1,4 +1,4 @@
-"""Which keys of a recipe can be others when a trained checkpoint is scored: those of rows, and of how to score."""
+"""Keys of a recipe that can be others when a trained checkpoint is scored: those of rows, and of how to score."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any

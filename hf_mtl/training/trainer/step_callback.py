@@ -1,4 +1,4 @@
-"""What happens around every optimizer step beside the update of the model, in one place and in its order."""
+"""Lists in order everything that happens around an optimizer step beside the update of the model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the Trainer builds when training has begun, built once for a few numbers: it fails before data are read."""
+"""Builds for a few numbers what the Trainer builds when training has begun: it fails before data are read."""
 
 import copy
 import inspect
