@@ -16,14 +16,14 @@ class HeldGradients(Protocol):
     """
 
     def gramian(self, chosen: Chosen | None = None) -> Tensor:
-        """Inner products of the task gradients, float64 [T, T].
+        """Form the inner products of the task gradients, float64 [T, T].
 
         Args:
             chosen: The parameters to take; None: all.
         """
 
     def combine(self, weights: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
-        """Each parameter that had a gradient, with the sum over tasks of weight times gradient.
+        """Yield each parameter that had a gradient, with the sum over tasks of weight times gradient.
 
         Args:
             weights: Weight of each task, [T].

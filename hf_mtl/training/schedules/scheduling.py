@@ -16,8 +16,8 @@ from hf_mtl.tasks import Task
 from hf_mtl.training.schedules.frozen_groups import FrozenGroups, group_name
 from hf_mtl.training.schedules.probes import Prober
 from hf_mtl.training.schedules.schedule_checks import planned_evaluations
-from hf_mtl.training.step.objective import StepResult
 from hf_mtl.training.step.optimizer import ForOneStep
+from hf_mtl.training.step.result import StepResult
 from hf_mtl.training.watch.signals import TaskSignals
 
 

@@ -30,20 +30,17 @@ from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import TrainOutput
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.balancing import OF_GRADIENTS, Spec, Teleporting
+from hf_mtl.balancing import Spec
 from hf_mtl.batch import Batch
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.course import Course
-from hf_mtl.data.loader import PlannedSteps, train_loader
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.data.train_rows import TrainRows
-from hf_mtl.data.workers import Workers
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.evaluation import Trust
-from hf_mtl.inference import manifest
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.progress import as_disable_tqdm_says, no_bars
+from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.reporting.log_keys import MODEL_STEP
 from hf_mtl.schedules import build_schedules, run_of
 from hf_mtl.shown import get_logger
@@ -53,54 +50,43 @@ from hf_mtl.training.folder.fresh_folder import leaving_nothing
 from hf_mtl.training.interruption import without_jit_checkpoint
 from hf_mtl.training.schedules.doubts import say_doubts
 from hf_mtl.training.schedules.planned_steps import plan_steps
-from hf_mtl.training.schedules.probes import Prober
 from hf_mtl.training.schedules.schedule_checks import follows_evaluations, planned_evaluations
-from hf_mtl.training.schedules.scheduling import Scheduling
 from hf_mtl.training.scoring.scorer import Scorer
 from hf_mtl.training.scoring.temperatures import forget_temperatures
-from hf_mtl.training.step.absent_tasks import AbsentTasks
-from hf_mtl.training.step.balancing import make_aggregator, make_weighting
 from hf_mtl.training.step.beside import forget_passes_beside
-from hf_mtl.training.step.flops import Flops
-from hf_mtl.training.step.loss_pass import LossPass
 from hf_mtl.training.step.loss_scaler import LossScaler
-from hf_mtl.training.step.objective import Objective
 from hf_mtl.training.step.optimizer import complete, optimizer_class
 from hf_mtl.training.step.preparation import check_wrapped, unprepare
 from hf_mtl.training.step.step import Step
-from hf_mtl.training.step.step_maker import StepMaker
 from hf_mtl.training.step.task_gradients import TaskGradients
 from hf_mtl.training.step.teleportation import Teleportation
-from hf_mtl.training.trainer.argument_checks import (
-    check_arguments,
-    check_length,
-    check_temperature_scaling,
-    search_unused,
-)
+from hf_mtl.training.trainer.argument_checks import check_arguments, check_length, search_unused
 from hf_mtl.training.trainer.beginning import Beginning
+from hf_mtl.training.trainer.counting import CountingTrainer
 from hf_mtl.training.trainer.ddp_checks import check_ddp
 from hf_mtl.training.trainer.ending import Ending, ended_by, stays_stopped
+from hf_mtl.training.trainer.feed import Feed
+from hf_mtl.training.trainer.given import Given
 from hf_mtl.training.trainer.horizon import say_other_length
+from hf_mtl.training.trainer.methods import Methods, Setting, build_methods
 from hf_mtl.training.trainer.own_code import no_part, take_tokenizer
 from hf_mtl.training.trainer.own_optimizer import check_fused, check_own_optimizer
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.run_identity import identity_of
+from hf_mtl.training.trainer.saved_run import SavedRun, trainer_state
 from hf_mtl.training.trainer.scoring_trainer import ScoringTrainer
 from hf_mtl.training.trainer.sections import Sections, check_course, check_methods, read_sections
 from hf_mtl.training.trainer.setup import fit_statistics
-from hf_mtl.training.trainer.step_callback import LogStepsCallback, StepCallback
+from hf_mtl.training.trainer.step_callback import LogStepsCallback
+from hf_mtl.training.trainer.step_parts import build_step_parts
 from hf_mtl.training.trainer.stub_builds import check_builds
-from hf_mtl.training.trainer.task_checks import check_evaluation, check_tasks
-from hf_mtl.training.watch.balance_watch import BalanceWatch
-from hf_mtl.training.watch.budget import Budget, limit_steps
-from hf_mtl.training.watch.conflicts import ConflictLog, SampledConflicts
-from hf_mtl.training.watch.finite import FiniteWatch
-from hf_mtl.training.watch.signals import TaskSignals
+from hf_mtl.training.trainer.task_checks import check_tasks
+from hf_mtl.training.watch.budget import limit_steps
 
 logger = get_logger(__name__)
 
 
-class MultiTaskTrainer(ScoringTrainer):
+class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     """A `transformers.Trainer` whose model has several heads and whose datasets are dictionaries by task.
 
     Args:
@@ -154,17 +140,12 @@ class MultiTaskTrainer(ScoringTrainer):
         check_tasks(args, tasks, train_dataset, eval_dataset, trust)
         scorer, encoder = Scorer(tasks, trust), RowEncoder(model, processing_class)
         own, overridden = kwargs.get("compute_metrics"), type(self).evaluate is not MultiTaskTrainer.evaluate
-        with no_bars(args.disable_tqdm):
-            train = None if train_dataset is None else encoder.encode(train_dataset, tasks, "train")
-            evaluation = None if eval_dataset is None else encoder.encode(eval_dataset, tasks, "validation")
-            check_evaluation(args, tasks, train or {}, evaluation or {}, own, overridden)
-            scorer.check(evaluation or {})
-        if train is not None and args.temperature_scaling:
-            check_temperature_scaling({name: tasks[name] for name in train}, evaluation or {})
-        self.flops = Flops(model)  # the Trainer begins to count while it is made
-        given = {"model": model, "args": args, "train_dataset": train, "eval_dataset": evaluation}
+        given = Given.encoded(train_dataset, eval_dataset, encoder, scorer, args, own, overridden)
+        rows = {"train_dataset": given.train, "eval_dataset": given.evaluation}
         with without_jit_checkpoint(args):
-            super().__init__(scorer, encoder, **given, processing_class=processing_class, **kwargs)
+            super().__init__(
+                scorer, encoder, model=model, args=args, **rows, processing_class=processing_class, **kwargs
+            )
         if processing_class is not None:
             model.remember_tokenizer(processing_class)
         self.ending: Ending | None = None
@@ -173,94 +154,52 @@ class MultiTaskTrainer(ScoringTrainer):
         self._best_step: int | None = None
         self._beginning = Beginning()
         self._makes_optimizer = kwargs.get("optimizers", (None,))[0] is None
-        self._dealt: PlannedSteps | None = None
         self._batches: Sequence[Batch] = ()  # of the step
-        if train is not None:
-            self._set_up_training(train, sections)
+        if given.train is not None:
+            self._set_up_training(given.train, sections)
 
     def _set_up_training(self, train: dict[str, EncodedSplit], sections: Sections) -> None:
+        """Build what training needs, and refuse at once what would fail later."""
         sizes = {name: len(split.tokens) for name, split in train.items()}
+        tasks = {name: self.tasks[name] for name in sizes}
         fit_statistics(self.model, train, self.args.refit_statistics)
         check_methods(sections, self.model, self.args, list(sizes))
         self.mixture = Mixture(sizes, **sections.mixture.options())
         self.course = Course(self.args, sizes, self.processes)
         check_length(self.course.total_steps)
+        self._feed = Feed(self.args, self.course, self.processes)
         rows = TrainRows(self.train_collator(), self.args.seed, self.args.device)
-        samples = self._set_up_balancing(sections.balancing, rows)
+        of_run = (self.mixture, self.course, rows, self.processes, self.flops)
+        setting = Setting(self.model, self.args, tasks, *of_run)
+        methods = build_methods(sections.balancing, setting)
+        self.weighting, self.objective, self.conflicts = methods.weighting, methods.objective, methods.conflicts
+        self.task_gradients, self.teleportation = methods.gradients, methods.teleportation
         check_fused(self.args, self.weighting)
         check_own_optimizer(self.optimizer, self.lr_scheduler, self.weighting, self.model, self.args)
-        trained = {name: self.tasks[name] for name in sizes}
-        run = run_of(self.course)
-        evaluated = list(self.eval_dataset or {}) if planned_evaluations(self.args, run) else []
-        check_course(sections, self.model, trained, evaluated, run)
-        self.schedules = build_schedules(sections.schedules, list(sizes), self.course)
+        self._set_up_schedules(train, sections)
+        self._set_up_steps(setting, methods)
+
+    def _set_up_schedules(self, train: dict[str, EncodedSplit], sections: Sections) -> None:
+        """Build the schedules and the plan, whose run is then known as a whole."""
+        run, evaluation = run_of(self.course), self.eval_dataset or {}
+        evaluated = list(evaluation) if planned_evaluations(self.args, run) else []
+        check_course(sections, self.model, {name: self.tasks[name] for name in train}, evaluated, run)
+        self.schedules = build_schedules(sections.schedules, list(train), self.course)
         follows = follows_evaluations(self.schedules, self.mixture.learner)
-        splits = {"train": train, "eval": self.eval_dataset or {}}
+        splits = {"train": train, "eval": evaluation}
         self.identity = identity_of(self.args, self.model.config, sections, splits, follows)
-        check_ddp(self.args, len(sizes), self.task_gradients is None, self.schedules)
+        check_ddp(self.args, len(train), self.task_gradients is None, self.schedules)
         check_builds(self, self.course.total_steps)
         self.steps = plan_steps(self.mixture, self.schedules, self.course, self.args)
         if self.is_world_process_zero():
             say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps)
-        self._set_up_callbacks(rows, samples)
 
-    def _set_up_balancing(self, spec: Spec, rows: TrainRows) -> SampledConflicts | None:
-        """Build the balancing methods, and what measures conflicts where none of them does."""
-        model, course, names = self.model, self.course, list(self.mixture.sizes)
-        known = {
-            "steps_per_epoch": course.steps_per_epoch,
-            "total_steps": course.total_steps,
-            "seed": self.args.seed,
-        }
-        self.weighting = make_weighting(spec, self.tasks, self.mixture, **known).to(self.args.device)
-        aggregator, options = make_aggregator(spec, self.mixture, self.args.seed), spec.gradients
-        self.objective = Objective(
-            names,
-            self.weighting,
-            self.processes,
-            model.heads.penalty_names,
-            spec.reduction,
-            spec.exact_accumulation,
-        )
-        several = len(names) > 1
-        if aggregator is not None or (several and self.weighting.needs & OF_GRADIENTS):
-            methods = (self.weighting, aggregator, options)
-            self.task_gradients = TaskGradients(model, *methods, rows, self.processes, self.flops)
-        if isinstance(aggregator, Teleporting):
-            self.teleportation = Teleportation(model, aggregator, rows, course, self.processes, self.flops)
-        self.conflicts = ConflictLog(names)
-        if aggregator is None and several and options.log_every:
-            return SampledConflicts(model, rows, self.args, self.conflicts, options, self.flops)
-        return None
-
-    def _set_up_callbacks(self, rows: TrainRows, samples: SampledConflicts | None) -> None:
-        model, sizes, processes, scaler = self.model, self.mixture.sizes, self.processes, LossScaler(self.accelerator)
-        self.signals = TaskSignals(sizes)
-        self.budget = Budget(model.encoder, self.flops, processes)
-        trained: dict[str, nn.Module] = {"": model, "weighting.": self.weighting}
-        self.finite = FiniteWatch(list(sizes), trained, processes, str(self.args.output_dir))
-        tasks, learner = {name: self.tasks[name] for name in sizes}, self.mixture.learner
-        prober = Prober(model, rows, processes, self.flops)
-        self.scheduling = Scheduling(self.schedules, prober, learner, tasks, self.signals)
-        loss_pass = LossPass(model, list(sizes), processes, self.flops)
-        self.step_maker = StepMaker(model, self.objective, loss_pass, self.task_gradients, scaler, processes)
-        self.step_callback = StepCallback(
-            course=self.course,
-            steps=self.step_maker,
-            heads=model.heads,
-            absent=AbsentTasks(self.objective),
-            scheduling=self.scheduling,
-            scaler=scaler,
-            processes=processes,
-            finite=self.finite,
-            signals=self.signals,
-            balance=BalanceWatch(list(sizes), self.weighting, self.is_world_process_zero()),
-            conflicts=self.conflicts,
-            budget=self.budget,
-            gradients=self.task_gradients,
-            teleportation=self.teleportation,
-            samples=samples,
-        )
+    def _set_up_steps(self, setting: Setting, methods: Methods) -> None:
+        """Build what runs and watches the steps."""
+        parts = build_step_parts(setting, methods, self.schedules, LossScaler(self.accelerator))
+        self.signals, self.budget, self.records = parts.signals, parts.budget, parts.records
+        self.finite, self.scheduling = parts.finite, parts.scheduling
+        self.step_maker, self.step_callback = parts.step_maker, parts.callback
         self.add_callback(LogStepsCallback())
         self.add_callback(self.step_callback)
         if self.args.early_stopping_patience is not None:
@@ -287,21 +226,12 @@ class MultiTaskTrainer(ScoringTrainer):
         collator = self.train_collator()
         if self.task_gradients is not None:
             collator.layout = self.task_gradients.prepare(self.course.micro_batches)
-        workers = Workers(
-            self.args.dataloader_num_workers,
-            self.args.dataloader_prefetch_factor,
-            self.args.dataloader_multiprocessing_context,
-            None if self.args.dataloader_persistent_workers else self.course.steps_per_epoch,
-        )
-        rank, world, micro_batches = self.processes.rank, self.processes.world, self.course.micro_batches
-        self._dealt = PlannedSteps(self.steps, collator, rank, world, micro_batches, workers, self.args.seed)
-        pin_memory = self.args.dataloader_pin_memory and self.args.device.type == "cuda"
-        return train_loader(self._dealt, self.course, pin_memory)
+        return self._feed.loader(self.steps, collator)
 
     def end_workers(self) -> None:
         """End the processes that collate ahead, in a training that has ended before they had."""
-        if self._dealt is not None:
-            self._dealt.close()
+        if self.train_dataset is not None:
+            self._feed.close()
 
     def num_examples(self, dataloader: DataLoader[Any]) -> int:
         """Count the training rows of all tasks."""
@@ -376,36 +306,10 @@ class MultiTaskTrainer(ScoringTrainer):
 
     # ---- What is counted, watched and logged ----
 
-    @property
-    def current_flos(self) -> float:
-        """The operations that the Trainer's state does not have yet: the Trainer's own count, and all others."""
-        return self.flops.pending
-
-    @current_flos.setter
-    def current_flos(self, value: float) -> None:
-        self.flops.pending = value
-
-    def floating_point_ops(self, inputs: Batch) -> int:
-        """Ask the model: the Trainer's own count wants one rectangle of token ids."""
-        return self.model.floating_point_ops(inputs)
-
-    def _track_num_input_tokens(self, inputs: Batch) -> None:
-        """Count the tokens of all length groups, padding too where ``include_num_input_tokens_seen`` says so."""
-        if self.args.include_num_input_tokens_seen == "no":
-            return
-        masks = [group["attention_mask"] for group in inputs["groups"]]
-        real = self.args.include_num_input_tokens_seen == "non_padding"
-        mine = sum(int(mask.sum()) if real else mask.numel() for mask in masks)
-        tokens = self.processes.reduce_sum(torch.tensor(mine, device=self.args.device))
-        self.state.num_input_tokens_seen += int(tokens)
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As the Trainer's, with the tasks' losses, weights, shares and learning signals beside ``loss``."""
         if self.is_in_train and "loss" in logs:
-            spent = self.budget.record(self.state)
-            logs = {**logs, **self.signals.flush(), **self.conflicts.flush(), **spent}
-            if self.task_gradients is not None and self.task_gradients.skipped_steps:
-                logs["skipped_steps"] = self.task_gradients.skipped_steps
+            logs = {**logs, **self.records.take(self.state)}
         if not self.is_in_train and self.ending is not None and self.ending.step != self.state.global_step:
             logs = {**logs, MODEL_STEP: self.ending.step}
         super().log(logs, start_time)
@@ -497,7 +401,8 @@ class MultiTaskTrainer(ScoringTrainer):
         self.scheduling.rest()
         if self.model_wrapped is self.model:
             unprepare(self.model)  # what another Trainer may have left
-        self._forget_unlogged()
+        self.records.forget()
+        self.flops.pending = 0
         if not self._beginning.noted:
             self._beginning.note(self._to_begin_anew())
         elif folder is None:
@@ -506,11 +411,7 @@ class MultiTaskTrainer(ScoringTrainer):
             course.begin()
             self._plan_anew()
             return super().train(None, trial, **kwargs)
-        stopped = self._adopt(folder)
-        place = folder / "trainer_state.json"
-        with checkpoints.reading(place, "the Trainer's state"):
-            state = TrainerState.load_from_json(str(place))
-            ended = state.global_step >= course.total_steps or (stopped and state.global_step < state.max_steps)
+        state, ended = trainer_state(folder, course.total_steps, self._adopt(folder))
         if ended:
             return self._already_trained(folder, state)
         if self.is_world_process_zero():
@@ -528,18 +429,13 @@ class MultiTaskTrainer(ScoringTrainer):
         Returns:
             Whether that run had been told to stop, and is to stay so.
         """
-        path = folder / manifest.STATE_FILE
-        saved = checkpoints.load_state(path)
-        with checkpoints.reading(path, "the state of the run"):
-            rows = int(saved["steps"]["identity"]["rows_per_step"])
-            stopped = bool(saved["callbacks"]["stopped"])
-            asked = int(saved["identity"]["rows_of_process"])
-        if rows != self.course.rows_per_step:
-            self.identity.check_rows(asked, rows, self.processes.world)
-        self.course.resume(rows)
+        saved = SavedRun.read(folder)
+        if saved.rows_per_step != self.course.rows_per_step:
+            self.identity.check_rows(saved.rows_of_process, saved.rows_per_step, self.processes.world)
+        self.course.resume(saved.rows_per_step)
         self._plan_anew()
-        checkpoints.restore(path, self.stateful())
-        return stopped and stays_stopped(self.budget, self.args, self.callback_handler.callbacks)
+        checkpoints.restore(saved.path, self.stateful())
+        return saved.stopped and stays_stopped(self.budget, self.args, self.callback_handler.callbacks)
 
     def _already_trained(self, folder: Path, state: TrainerState) -> TrainOutput:
         """Restore a checkpoint that was the run's last; one more step would make another model of it."""
@@ -554,12 +450,6 @@ class MultiTaskTrainer(ScoringTrainer):
         if self.args.load_best_model_at_end and best is not None and os.path.isdir(best):
             self._load_best_model()
         return TrainOutput(state.global_step, 0.0, {})
-
-    def _forget_unlogged(self) -> None:
-        """Drop what a training before has counted since its last record."""
-        self.signals.flush()
-        self.conflicts.flush()
-        self.flops.pending = 0
 
     def _to_begin_anew(self) -> dict[str, checkpoints.Stateful]:
         """Return what remembers from one training to the next; steps and arguments are each one's own."""

@@ -11,7 +11,7 @@ from transformers.trainer_callback import TrainerState
 from hf_mtl.errors import DivergedError
 from hf_mtl.processes import Processes
 from hf_mtl.training.checkpoint import checkpoints
-from hf_mtl.training.step.objective import StepResult
+from hf_mtl.training.step.result import StepResult
 
 PATIENCE = 10
 """Steps in a row with a task whose loss is not finite, or that were skipped, after which the run is given up."""

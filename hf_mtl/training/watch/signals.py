@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hf_mtl.training.step.objective import StepResult
+from hf_mtl.training.step.result import StepResult
 
 _STATE = (
     *("average", "reference", "observed", "rows", "scheduled"),

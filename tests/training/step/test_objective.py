@@ -13,7 +13,8 @@ from hf_mtl.balancing import LossWeighting, Reduction, available, build_weightin
 from hf_mtl.batch import StepFacts
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.processes import Processes
-from hf_mtl.training.step.objective import Objective, StepResult
+from hf_mtl.training.step.objective import Objective
+from hf_mtl.training.step.result import StepResult
 
 NAMES = ["a", "b", "c"]
 PER_TASK = {"fixed": {"weights": [0.2, 1.0, 3.0]}, "uw": {"init": [0.5, -1.0, 0.1]}}
