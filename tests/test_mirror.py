@@ -29,7 +29,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "modeling/heads/mlp.py",
         ],
         "schedules/test_phases.py": ["schedules/base.py", "schedules/position.py", "schedules/alternating.py"],
-        "training/step/test_objective.py": ["balancing/exposure.py"],
+        "training/step/test_objective.py": ["balancing/exposure.py", "training/step/result.py"],
         "modeling/test_model.py": ["modeling/heads/base.py"],
     },
     "a table, a type or a helper without behaviour of its own beyond that of its users": {
@@ -100,6 +100,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "gradients/unsupported.py",
         ],
         "training/step/test_task_gradients.py": [
+            "training/step/decision.py",
             "training/step/second_backward.py",
             "training/step/task_batches.py",
             "gradients/reduction.py",
@@ -121,7 +122,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         "training/folder/test_obstacles.py": ["training/folder/names.py"],
         "training/folder/test_run_lock.py": ["training/folder/kernel_lock.py"],
         "training/folder/test_heartbeat.py": ["training/folder/lock_holders.py"],
-        "training/run/test_train.py": ["training/run/asked.py", "training/run/finish.py", "training/run/longer.py"],
+        "training/run/test_train.py": ["training/run/asked.py", "training/run/finish.py"],
         "training/run/test_closing.py": [
             "training/run/reports.py",
             "training/saving/outbox.py",
@@ -139,6 +140,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         "training/trainer/test_trainer.py": [
             "training/trainer/feed.py",
             "training/trainer/methods.py",
+            "training/trainer/run_parts.py",
             "training/trainer/step_parts.py",
         ],
         "training/test_interruption.py": ["training/trainer/stoppable_trainer.py", "training/trainer/unfinished.py"],

@@ -33,24 +33,17 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import Spec
 from hf_mtl.batch import Batch
 from hf_mtl.data.collate import Collator
-from hf_mtl.data.course import Course
-from hf_mtl.data.mixture import Mixture
-from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.evaluation import Trust
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.reporting.log_keys import MODEL_STEP
-from hf_mtl.schedules import build_schedules, run_of
 from hf_mtl.shown import get_logger
 from hf_mtl.signatures import Options
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.folder.fresh_folder import leaving_nothing
 from hf_mtl.training.interruption import without_jit_checkpoint
-from hf_mtl.training.schedules.doubts import say_doubts
 from hf_mtl.training.schedules.planned_steps import plan_steps
-from hf_mtl.training.schedules.schedule_checks import follows_evaluations, planned_evaluations
 from hf_mtl.training.scoring.scorer import Scorer
 from hf_mtl.training.scoring.temperatures import forget_temperatures
 from hf_mtl.training.step.beside import forget_passes_beside
@@ -60,26 +53,19 @@ from hf_mtl.training.step.preparation import check_wrapped, unprepare
 from hf_mtl.training.step.step import Step
 from hf_mtl.training.step.task_gradients import TaskGradients
 from hf_mtl.training.step.teleportation import Teleportation
-from hf_mtl.training.trainer.argument_checks import check_arguments, check_length, search_unused
+from hf_mtl.training.trainer.argument_checks import check_arguments, search_unused
 from hf_mtl.training.trainer.beginning import Beginning
 from hf_mtl.training.trainer.counting import CountingTrainer
-from hf_mtl.training.trainer.ddp_checks import check_ddp
 from hf_mtl.training.trainer.ending import Ending, ended_by, stays_stopped
-from hf_mtl.training.trainer.feed import Feed
 from hf_mtl.training.trainer.given import Given
 from hf_mtl.training.trainer.horizon import say_other_length
-from hf_mtl.training.trainer.methods import Methods, Setting, build_methods
 from hf_mtl.training.trainer.own_code import no_part, take_tokenizer
-from hf_mtl.training.trainer.own_optimizer import check_fused, check_own_optimizer
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
-from hf_mtl.training.trainer.run_identity import identity_of
+from hf_mtl.training.trainer.run_parts import RunParts, build_run_parts
 from hf_mtl.training.trainer.saved_run import SavedRun, trainer_state
 from hf_mtl.training.trainer.scoring_trainer import ScoringTrainer
-from hf_mtl.training.trainer.sections import Sections, check_course, check_methods, read_sections
-from hf_mtl.training.trainer.setup import fit_statistics
+from hf_mtl.training.trainer.sections import read_sections
 from hf_mtl.training.trainer.step_callback import LogStepsCallback
-from hf_mtl.training.trainer.step_parts import build_step_parts
-from hf_mtl.training.trainer.stub_builds import check_builds
 from hf_mtl.training.trainer.task_checks import check_tasks
 from hf_mtl.training.watch.budget import limit_steps
 
@@ -156,50 +142,19 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         self._makes_optimizer = kwargs.get("optimizers", (None,))[0] is None
         self._batches: Sequence[Batch] = ()  # of the step
         if given.train is not None:
-            self._set_up_training(given.train, sections)
+            parts = build_run_parts(self, given.train, sections, self.train_collator(), self.flops)
+            self._set_up_training(parts)
 
-    def _set_up_training(self, train: dict[str, EncodedSplit], sections: Sections) -> None:
-        """Build what training needs, and refuse at once what would fail later."""
-        sizes = {name: len(split.tokens) for name, split in train.items()}
-        tasks = {name: self.tasks[name] for name in sizes}
-        fit_statistics(self.model, train, self.args.refit_statistics)
-        check_methods(sections, self.model, self.args, list(sizes))
-        self.mixture = Mixture(sizes, **sections.mixture.options())
-        self.course = Course(self.args, sizes, self.processes)
-        check_length(self.course.total_steps)
-        self._feed = Feed(self.args, self.course, self.processes)
-        rows = TrainRows(self.train_collator(), self.args.seed, self.args.device)
-        of_run = (self.mixture, self.course, rows, self.processes, self.flops)
-        setting = Setting(self.model, self.args, tasks, *of_run)
-        methods = build_methods(sections.balancing, setting)
+    def _set_up_training(self, parts: RunParts) -> None:
+        """Take the parts that training needs, and have the Trainer call those that it is to call."""
+        self.mixture, self.course, self._feed = parts.mixture, parts.course, parts.feed
+        self.schedules, self.identity, self.steps = parts.schedules, parts.identity, parts.steps
+        methods, of_steps = parts.methods, parts.of_steps
         self.weighting, self.objective, self.conflicts = methods.weighting, methods.objective, methods.conflicts
         self.task_gradients, self.teleportation = methods.gradients, methods.teleportation
-        check_fused(self.args, self.weighting)
-        check_own_optimizer(self.optimizer, self.lr_scheduler, self.weighting, self.model, self.args)
-        self._set_up_schedules(train, sections)
-        self._set_up_steps(setting, methods)
-
-    def _set_up_schedules(self, train: dict[str, EncodedSplit], sections: Sections) -> None:
-        """Build the schedules and the plan, whose run is then known as a whole."""
-        run, evaluation = run_of(self.course), self.eval_dataset or {}
-        evaluated = list(evaluation) if planned_evaluations(self.args, run) else []
-        check_course(sections, self.model, {name: self.tasks[name] for name in train}, evaluated, run)
-        self.schedules = build_schedules(sections.schedules, list(train), self.course)
-        follows = follows_evaluations(self.schedules, self.mixture.learner)
-        splits = {"train": train, "eval": evaluation}
-        self.identity = identity_of(self.args, self.model.config, sections, splits, follows)
-        check_ddp(self.args, len(train), self.task_gradients is None, self.schedules)
-        check_builds(self, self.course.total_steps)
-        self.steps = plan_steps(self.mixture, self.schedules, self.course, self.args)
-        if self.is_world_process_zero():
-            say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps)
-
-    def _set_up_steps(self, setting: Setting, methods: Methods) -> None:
-        """Build what runs and watches the steps."""
-        parts = build_step_parts(setting, methods, self.schedules, LossScaler(self.accelerator))
-        self.signals, self.budget, self.records = parts.signals, parts.budget, parts.records
-        self.finite, self.scheduling = parts.finite, parts.scheduling
-        self.step_maker, self.step_callback = parts.step_maker, parts.callback
+        self.signals, self.budget, self.records = of_steps.signals, of_steps.budget, of_steps.records
+        self.finite, self.scheduling = of_steps.finite, of_steps.scheduling
+        self.step_maker, self.step_callback = of_steps.step_maker, of_steps.callback
         self.add_callback(LogStepsCallback())
         self.add_callback(self.step_callback)
         if self.args.early_stopping_patience is not None:
@@ -403,10 +358,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             unprepare(self.model)  # what another Trainer may have left
         self.records.forget()
         self.flops.pending = 0
-        if not self._beginning.noted:
-            self._beginning.note(self._to_begin_anew())
-        elif folder is None:
-            self._begin_anew()
+        if self._beginning.begin(self._to_begin_anew(), anew=folder is None):
+            self._renew_optimizer()
         if folder is None:
             course.begin()
             self._plan_anew()
@@ -457,9 +410,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         parts = {name: part for name, part in self.stateful().items() if name not in ("steps", "identity")}
         return parts if scaler is None else {**parts, "scaler": scaler}
 
-    def _begin_anew(self) -> None:
-        """Give everything that remembers the state before the first training, and make a new optimizer."""
-        self._beginning.restore(self._to_begin_anew())
+    def _renew_optimizer(self) -> None:
+        """Have a new optimizer made, unless the user gave one."""
         if self._makes_optimizer:
             self.optimizer = None
         elif self.is_world_process_zero():
