@@ -173,7 +173,7 @@ def without_jit_checkpoint(args: TrainingArguments) -> Iterator[None]:
 
 
 def _as_by_default(number: int) -> None:
-    """In a process that was forked from ours: it ends at SIGTERM, and at Ctrl-C when ours tells it to."""
+    """End a process that was forked from ours at SIGTERM; at Ctrl-C it ends when ours tells it to."""
     if number != signal.SIGINT:
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)

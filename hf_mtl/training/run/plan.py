@@ -136,7 +136,7 @@ def _drawn(
     steps: NDArray[np.int64],
     lengths: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Rows of each task in each window as they will be drawn, [S, T]: who sits out a step is a draw too."""
+    """Draw the rows of each task in each window as training will, [S, T]: who sits out a step is a draw too."""
     planner, rows = trainer.steps.planner, []
     first = planner.first_window(probabilities[0])
     for start, length, its in zip(steps.tolist(), lengths.tolist(), probabilities, strict=True):
@@ -187,7 +187,7 @@ def _size(parameters: Sequence[nn.Parameter]) -> int:
 
 
 def tokens_of_first_window(trainer: MultiTaskTrainer) -> tuple[int, int]:
-    """Real and padded tokens of the first window's steps, as they would be dealt and grouped."""
+    """Count real and padded tokens of the first window's steps, as they would be dealt and grouped."""
     collator = trainer.train_collator()
     parts = trainer.processes.world * trainer.course.micro_batches
     steps = range(min(trainer.args.window_steps, trainer.course.total_steps))

@@ -83,7 +83,7 @@ class Prepared:
     tokenizer: Any
 
     def split(self, name: str) -> dict[str, Dataset]:
-        """One split of every task that has it."""
+        """Give one split of every task that has it."""
         return {task: loaded.splits[name] for task, loaded in self.data.items() if name in loaded.splits}
 
     def new_model(self) -> MultiTaskModel:

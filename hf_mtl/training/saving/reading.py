@@ -20,7 +20,7 @@ class ReadingTrainer(Trainer):
     args: TrainingArguments
 
     def _load_best_model(self) -> None:
-        """As the Trainer's, of a checkpoint that is as it was written; the Trainer goes on without one."""
+        """Load a best checkpoint that is as it was written; the Trainer would go on without one."""
         manifest.verify(Path(str(self.state.best_model_checkpoint)))
         super()._load_best_model()
 
@@ -60,7 +60,7 @@ class ReadingTrainer(Trainer):
         return Path(asked)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, *args: Any, **kwargs: Any) -> None:
-        """As the Trainer's.
+        """Load the model as the Trainer does.
 
         Raises:
             CheckpointError: If the model cannot be read.
@@ -69,7 +69,7 @@ class ReadingTrainer(Trainer):
             super()._load_from_checkpoint(resume_from_checkpoint, *args, **kwargs)
 
     def _load_scaler(self, checkpoint: str | None) -> None:
-        """As the Trainer's.
+        """Load the scaler as the Trainer does.
 
         Raises:
             CheckpointError: If the scaler of fp16 cannot be read.
@@ -78,7 +78,7 @@ class ReadingTrainer(Trainer):
             super()._load_scaler(checkpoint)
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
-        """As the Trainer's.
+        """Load the random states as the Trainer does.
 
         Raises:
             CheckpointError: If the states of the random numbers cannot be read.
@@ -87,7 +87,7 @@ class ReadingTrainer(Trainer):
             super()._load_rng_state(checkpoint)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """As the Trainer's, which would begin the learning rate anew after ``save_only_model``.
+        """Load both as the Trainer does, which would begin the learning rate anew after ``save_only_model``.
 
         Raises:
             CheckpointError: If optimizer or schedule cannot be read.

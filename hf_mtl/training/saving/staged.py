@@ -34,14 +34,14 @@ class StagedTrainer(ReadingTrainer, HubTrainer):
     _unwritten: DiskError | None = None  # what stopped this process from writing its part of a checkpoint
 
     def stateful(self) -> dict[str, checkpoints.Stateful]:
-        """Everything that remembers and that the Trainer does not save itself, by name."""
+        """Name everything that remembers and that the Trainer does not save itself."""
         return {"callbacks": CallbackStates(self.callback_handler.callbacks, self.control)}
 
     def _get_output_dir(self, trial: Any) -> str:
         return super()._get_output_dir(trial) if self._staging is None else str(self._staging)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """As the Trainer's, whole or not at all.
+        """Save as the Trainer does, whole or not at all.
 
         Raises:
             DiskError: If any process cannot write its part; on all of them.
@@ -112,7 +112,7 @@ class StagedTrainer(ReadingTrainer, HubTrainer):
 
     @as_disable_tqdm_says
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """As the Trainer's."""
+        """Write the random state as the Trainer does."""
         self._write_part(super().save_model, output_dir, _internal_call)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
@@ -145,7 +145,7 @@ class StagedTrainer(ReadingTrainer, HubTrainer):
         return DiskError(f"{error} {hint}", error.full)
 
     def _finalize_training(self, *args: Any, **kwargs: Any) -> TrainOutput:
-        """As the Trainer's, which with a limit of 1 removes all but the best, of every program."""
+        """End as the Trainer does, but remove no other program's checkpoints where the limit is 1."""
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
             output = super()._finalize_training(*args, **kwargs)
@@ -174,7 +174,7 @@ class StagedTrainer(ReadingTrainer, HubTrainer):
         refuse_strangers([path for path in places if first < checkpoints.step_of(path) <= last])
 
     def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
-        """As the Trainer's; the best checkpoint is the run's own, also where its folder was moved or copied since."""
+        """Begin as the Trainer does; the best checkpoint is the run's own, also where its folder was moved."""
         begun = super()._init_training_state(*args, **kwargs)
         self._name_own_best()
         found: tuple[int, int] = begun

@@ -199,6 +199,7 @@ class TaskGradients:
                 kept.begin()
 
     def _write(self, direction: Iterator[tuple[nn.Parameter, Tensor]]) -> None:
+        # Such a step goes around DDP: what has an ordinary gradient, such as the heads, is added up here.
         taken = {id(parameter) for parameter in self.shared.parameters}
         reduce_gradients([p for p in self.model.parameters() if id(p) not in taken], self._processes)
         for parameter, gradient in direction:
@@ -231,6 +232,7 @@ class TaskGradients:
         rows = self.shared.another()
         assert isinstance(rows, Rows)
         rows.begin()
+        # The passes are of sums over rows: c_t / M_t makes the task's part of the step's scalar of them.
         of_rows = result.factors / result.masses * grad_scale
         for task in result.present.nonzero().flatten().tolist():
             self._second.run(task, held.split(displacements[task]), of_rows[task])

@@ -60,7 +60,7 @@ class Ending:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``results.json`` has it."""
+        """Put it as ``results.json`` has it."""
         skipped = {"skipped_steps": self.skipped_steps} if self.skipped_steps else {}
         return {
             "step": self.step,

@@ -105,7 +105,7 @@ class ScoringTrainer(StoppableTrainer):
         return scores, metrics
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
-        """As the Trainer's, which takes an undefined score for one that is no better, and says so once."""
+        """Compare as the Trainer does; an undefined score is no better, which is said once."""
         better = super()._determine_best_metric(plain(metrics), trial)  # its best value is saved
         if self.is_world_process_zero():
             say_undefined(metrics, self.args, self.state.global_step)
@@ -153,7 +153,7 @@ class ScoringTrainer(StoppableTrainer):
         return scores, metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As the Trainer's, which cannot save a record that holds numbers of numpy or torch."""
+        """Log plain numbers: the Trainer cannot save a record that holds those of numpy or torch."""
         logs.update(plain(logs))  # in place: the Trainer adds the epoch to what it is given
         super().log(logs, start_time)
 

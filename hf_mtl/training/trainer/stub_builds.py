@@ -41,7 +41,7 @@ def unbuildable(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
 
 
 def _unread_options(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
-    """Options of another kind: the Trainer reads a text as JSON only where it begins with a brace."""
+    """Find options of another kind: the Trainer reads a text as JSON only where it begins with a brace."""
     for key in ("lr_scheduler_kwargs", f"{CHECKPOINTING}_kwargs"):
         value = getattr(args, key)
         if value is not None and not isinstance(value, Mapping):

@@ -195,13 +195,13 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     # ---- One optimizer step ----
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
-        """As the Trainer's; the step that is about to begin has all of its micro-batches at once."""
+        """Take the micro-batches as the Trainer does; the step that is about to begin has all of them at once."""
         found = super().get_batch_samples(*args, **kwargs)
         self._batches = found[0]
         return found
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
-        """As the Trainer's; the first micro-batch begins a step, the last one closes it."""
+        """Train as the Trainer does; the first micro-batch begins a step, and the last one closes it."""
         step = self._step_of(model, inputs)
         with step.around(inputs):
             loss = super().training_step(model, inputs, num_items_in_batch)
@@ -243,11 +243,11 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
 
     @staticmethod
     def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, dict[str, Any]]:
-        """As the Trainer's, and ``adamax``, which it does not know."""
+        """Find the optimizer as the Trainer does, and ``adamax``, which it does not know."""
         return optimizer_class(args, model)
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
-        """As the Trainer's, without the heads' auxiliary parameters, whose gradients are of another size."""
+        """Clip all but the heads' auxiliary parameters, whose gradients are of another size."""
         apart = {id(parameter) for parameter in self.model.heads.auxiliary_parameters()}
         if not apart:
             return super()._clip_grad_norm(model)
@@ -262,7 +262,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     # ---- What is counted, watched and logged ----
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As the Trainer's, with the tasks' losses, weights, shares and learning signals beside ``loss``."""
+        """Log the tasks' losses, weights, shares and learning signals beside ``loss``."""
         if self.is_in_train and "loss" in logs:
             logs = {**logs, **self.records.take(self.state)}
         if not self.is_in_train and self.ending is not None and self.ending.step != self.state.global_step:
@@ -270,7 +270,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         super().log(logs, start_time)
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
-        """As the Trainer's, once it is sure that there is something to log, save or evaluate."""
+        """Check that losses and weights are finite before anything is logged, saved or evaluated."""
         control, step, running = self.control, self.state.global_step, self.step_maker.current
         last = control.should_training_stop or step >= self.state.max_steps
         undecided = running is not None and running.skipped
@@ -283,7 +283,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     # ---- Checkpoints ----
 
     def stateful(self) -> dict[str, checkpoints.Stateful]:
-        """Everything that remembers and that the Trainer does not save itself, by name."""
+        """Name everything that remembers and that the Trainer does not save itself."""
         perhaps = {
             "temperature": self.mixture.learner,
             "task_gradients": self.task_gradients,
@@ -302,12 +302,12 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         }
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """As the Trainer's; weights that are not finite are never written, nor is a good checkpoint rotated away."""
+        """Save weights that are finite; others are never written, nor is a good checkpoint rotated away for them."""
         self.finite.check(self.state.global_step)
         super()._save_checkpoint(model, trial)
 
     def _load_best_model(self) -> None:
-        """As the Trainer's, which keeps the last step's model where the best checkpoint is gone."""
+        """Load the best model, and note its step: where its checkpoint is gone, the last step's model stays."""
         super()._load_best_model()
         best = Path(str(self.state.best_model_checkpoint))
         if best.is_dir():
@@ -319,7 +319,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     def train(
         self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, **kwargs: Any
     ) -> TrainOutput:
-        """As the Trainer's. ``True`` resumes from the newest whole checkpoint of ``output_dir``.
+        """Train as the Trainer does. ``True`` resumes from the newest whole checkpoint of ``output_dir``.
 
         ``None`` resumes from ``args.resume_from_checkpoint``, if that is set.
         A second call that resumes nothing trains on from the model's weights, and is otherwise a new run: balancing,
