@@ -100,7 +100,6 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "gradients/unsupported.py",
         ],
         "training/step/test_task_gradients.py": [
-            "training/step/decision.py",
             "training/step/second_backward.py",
             "training/step/task_batches.py",
             "gradients/reduction.py",
@@ -122,7 +121,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         "training/folder/test_obstacles.py": ["training/folder/names.py"],
         "training/folder/test_run_lock.py": ["training/folder/kernel_lock.py"],
         "training/folder/test_heartbeat.py": ["training/folder/lock_holders.py"],
-        "training/run/test_train.py": ["training/run/asked.py", "training/run/finish.py"],
+        "training/run/test_train.py": ["training/run/finish.py"],
         "training/run/test_closing.py": [
             "training/run/reports.py",
             "training/saving/outbox.py",
