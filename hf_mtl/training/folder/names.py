@@ -22,7 +22,7 @@ def would_write(name: str) -> bool:
 
 
 def of_a_run(folder: Path) -> dict[str, Path]:
-    """Find what has a name that a run writes, by name.
+    """Find the files and checkpoints whose names a run would write, by name.
 
     A folder counts only where it has the name of a checkpoint or of a file that every run writes: others keep
     folders of their own under names such as ``tokenizer``.

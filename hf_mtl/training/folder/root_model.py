@@ -1,4 +1,4 @@
-"""The final model of a run, at the root of its folder: whole, or called whole by nothing."""
+"""The final model of a run, at the root of its folder: either it is whole, or nothing calls it so."""
 
 import os
 from collections.abc import Iterable

@@ -112,7 +112,7 @@ class StagedTrainer(ReadingTrainer, HubTrainer):
 
     @as_disable_tqdm_says
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write the random state as the Trainer does."""
+        """Save the model as the Trainer does."""
         self._write_part(super().save_model, output_dir, _internal_call)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:

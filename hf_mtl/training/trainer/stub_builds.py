@@ -163,7 +163,7 @@ def _schedule(args: MultiTaskTrainingArguments, steps: int, warmup: int) -> Iter
 
 
 def _rates(schedule: Any, steps: int, warmup: int) -> dict[int, float]:
-    """Learning rates at the steps where schedules turn."""
+    """Give the learning rates at the steps where schedules turn."""
     if isinstance(schedule, LambdaLR):
         turns = {0, 1, warmup - 1, warmup, warmup + 1, steps // 2, steps - 1, steps}
         base = schedule.base_lrs[0]
