@@ -29,7 +29,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "modeling/heads/mlp.py",
         ],
         "schedules/test_phases.py": ["schedules/base.py", "schedules/position.py", "schedules/alternating.py"],
-        "training/step/test_objective.py": ["balancing/exposure.py"],
+        "training/step/test_objective.py": ["balancing/exposure.py", "training/step/result.py"],
         "modeling/test_model.py": ["modeling/heads/base.py"],
     },
     "a table, a type or a helper without behaviour of its own beyond that of its users": {
@@ -95,16 +95,21 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         "training/test_gradient_steps.py": ["training/step/teleportation.py"],
     },
     "a whole run shows it": {
-        "training/trainer/test_setup.py": ["inference/encode.py", "training/trainer/argument_checks.py"],
+        "training/trainer/test_setup.py": [
+            "inference/encode.py",
+            "training/trainer/argument_checks.py",
+            "training/trainer/given.py",
+        ],
         "training/test_checkpoint.py": ["inference/manifest.py"],
         "training/run/test_evaluate.py": [
             "inference/runs.py",
             "training/run/baselines.py",
             "training/trainer/scoring_overrides.py",
         ],
+        "training/folder/test_obstacles.py": ["training/folder/names.py"],
         "training/folder/test_run_lock.py": ["training/folder/kernel_lock.py"],
         "training/folder/test_heartbeat.py": ["training/folder/lock_holders.py"],
-        "training/run/test_train.py": ["training/run/finish.py", "training/run/longer.py"],
+        "training/run/test_train.py": ["training/run/finish.py"],
         "training/run/test_closing.py": [
             "training/run/reports.py",
             "training/saving/outbox.py",
@@ -114,7 +119,17 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         "training/test_freezing.py": ["training/schedules/frozen_groups.py"],
         "training/trainer/test_scoring_trainer.py": ["training/scoring/scoring.py"],
         "training/test_full_disk.py": ["training/together.py"],
-        "training/test_trainer_resume.py": ["training/trainer/horizon.py", "training/trainer/run_identity.py"],
+        "training/test_trainer_resume.py": [
+            "training/trainer/horizon.py",
+            "training/trainer/run_identity.py",
+            "training/trainer/saved_run.py",
+        ],
+        "training/trainer/test_trainer.py": [
+            "training/trainer/feed.py",
+            "training/trainer/methods.py",
+            "training/trainer/run_parts.py",
+            "training/trainer/step_parts.py",
+        ],
         "training/test_interruption.py": ["training/trainer/stoppable_trainer.py", "training/trainer/unfinished.py"],
         "training/trainer/test_argument_effects.py": ["training/trainer/stub_builds.py"],
     },

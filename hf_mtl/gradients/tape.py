@@ -62,6 +62,7 @@ class Taped(ABC):
 
     def own_forward(self, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
         """Return the module's output with other tensors as its parameters, while a tape has replaced its forward."""
+        # `functional_call` calls the module, and the module's forward is the tape's now, which would call this again.
         taped = self._put(self.patched)
         try:
             output: Tensor = functional_call(self.module, parameters, (inputs,))
@@ -79,6 +80,7 @@ class Taped(ABC):
 
     def _put(self, forward: Any) -> Any:
         """Set the module's own forward, or the class's with None; gives what was there."""
+        # In the instance's own dictionary: other modules of the class, and this one afterwards, are as they were.
         before = vars(self.module).pop("forward", None)
         if forward is not None:
             self.module.forward = forward
@@ -128,6 +130,7 @@ class _Tap(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, output: Tensor, inputs: Tensor, taped: Taped, cut: Cut) -> Tensor:
         ctx.taped, ctx.cut = taped, cut
+        # Without a graph behind it the output is a leaf, on which autograd would leave a gradient nobody asks for.
         ctx.goes_on = output.grad_fn is not None
         ctx.save_for_backward(inputs)
         return output.view_as(output)
@@ -161,7 +164,7 @@ class Tape:
         Args:
             cuts: Which rows are whose in each length group, in the order in which the encoder will see these.
         """
-        self._cuts = list(cuts)[::-1]
+        self._cuts = list(cuts)[::-1]  # `_next_group` takes them from the end
         hooks = [
             self.encoder.register_forward_pre_hook(lambda *_: self._next_group()),
             self.encoder.register_forward_hook(lambda *_: self._end_group()),
@@ -184,7 +187,7 @@ class Tape:
 
     def _next_group(self) -> None:
         self._cut = self._cuts.pop()
-        self._rows = self._cut[-1][2]
+        self._rows = self._cut[-1][2]  # where the last task's rows end
 
     def _end_group(self) -> None:
         self._rows = None
@@ -195,10 +198,13 @@ class Tape:
             if more or not isinstance(inputs, Tensor):
                 raise Unsupported(f"'{layer.name}' takes more than one tensor")
             output, kept = layer.play(self._rows, inputs)
+            # The cut says which rows are whose: a layer that sees other rows than the batch has cannot be cut.
             if self._rows is not None and len(kept) != self._rows:
                 raise Unsupported(f"'{layer.name}' sees {len(kept)} rows of a batch of {self._rows}")
             if not torch.is_grad_enabled():
                 return output
+            # The first layers see no input with a gradient, and their parameters are constants here: without a graph
+            # of its own, the backward would never come to the tap.
             if not output.requires_grad:
                 output.requires_grad_()
             found: Tensor = _Tap.apply(output, kept, layer, self._cut)

@@ -133,7 +133,7 @@ def test_what_is_printed_comes_before_the_figures(
     def kill(*args: Any, **options: Any) -> None:
         raise SystemExit(9)
 
-    monkeypatch.setattr("hf_mtl.training.run.train.draw", kill)
+    monkeypatch.setattr("hf_mtl.training.run.finished.draw", kill)
     said = hf_mtl("train", world / "recipe.yaml", f"training.output_dir={tmp_path / 'run'}", "training.max_steps=1")
     assert said.code == 9
     assert table(said.out, "validation") == numbers(results(tmp_path / "run"))
