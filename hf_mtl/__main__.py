@@ -1,4 +1,4 @@
-"""Run the command as ``python -m hf_mtl``, also under ``accelerate launch`` and ``torchrun``."""
+"""The command as ``python -m hf_mtl``, also under ``accelerate launch`` and ``torchrun``."""
 
 from hf_mtl.cli.main import run
 

@@ -30,7 +30,7 @@ def word(value: Any) -> str:
 
 
 def _steps(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Intervals of a step and a half."""
+    """Find intervals that are no whole number of steps."""
     for what in ("logging", "eval", "save"):
         steps = values[f"{what}_steps"]
         if steps is not None and word(values[f"{what}_strategy"]) == "steps" and steps > 1 and steps != int(steps):
@@ -70,7 +70,7 @@ def _is_multiple(number: float, of: float) -> bool:
 
 
 def _precision(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Two precisions at once."""
+    """Find two precisions at once."""
     for kind in ("", "_full_eval"):
         if values[f"fp16{kind}"] and values[f"bf16{kind}"]:
             yield f"fp16{kind}", f"is on, and so is bf16{kind}", "Keep one of them"
@@ -84,7 +84,7 @@ def _evaluation(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _workers(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Batches to be made ahead by nobody."""
+    """Find batches to be made ahead without a worker."""
     ahead = values["dataloader_prefetch_factor"]
     if ahead is not None and values["dataloader_num_workers"] == 0:
         yield "dataloader_prefetch_factor", f"is {ahead}, and there are no workers", "Set dataloader_num_workers"

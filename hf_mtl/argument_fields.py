@@ -1,4 +1,4 @@
-"""What becomes of every field of `transformers.TrainingArguments`: each is in one of the three lists.
+"""Lists of the fields of `transformers.TrainingArguments`: honoured, refused and irrelevant ones.
 
 Honoured fields do what they do in the Trainer, there or here. Refused ones would do nothing here, or something else
 than they say. Irrelevant ones give what is wanted whatever their value. A field that is in no list, because another

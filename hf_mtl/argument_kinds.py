@@ -1,4 +1,4 @@
-"""What kind of value each training argument is: a recipe's schema asks for it, and so does the Python API."""
+"""Kinds of value of the training arguments: a recipe's schema asks for them, and so does the Python API."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What a micro-batch carries from the data to the step that trains on it: plain dictionaries, with types."""
+"""Contents of a micro-batch, from the data to the step that trains on it: plain dictionaries, with types."""
 
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
 
@@ -71,7 +71,7 @@ class NoiseKeys(TypedDict):
 
 
 class StepFacts(TypedDict):
-    """Tell a micro-batch of its optimizer step; under ``plan`` in the batch.
+    """Facts of the optimizer step of a micro-batch; under ``plan`` in the batch.
 
     Plain numbers, worked out from the plan alone: every process knows them without asking the others. Lists have
     one value per task, in task order, and all but ``own_masses`` are of the whole step, on every process the same.
@@ -94,7 +94,7 @@ class StepFacts(TypedDict):
 
 
 class Batch(TypedDict):
-    """What `hf_mtl.data.collate.Collator` makes of rows, and `MultiTaskModel.forward` takes.
+    """A batch: `hf_mtl.data.collate.Collator` makes it, and `MultiTaskModel.forward` takes it.
 
     Keys:
         packed: The rows to encode, end to end.

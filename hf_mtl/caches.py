@@ -1,4 +1,4 @@
-"""Caches of the libraries below: where one cannot be written, the message says so, and not that the data is wrong."""
+"""Caches of the libraries below: where one cannot be written, the message does not blame the data."""
 
 import errno
 import sys
@@ -72,7 +72,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _caches() -> Iterator[tuple[str, str]]:
-    """Variable and folder of every cache; those inside others first, where there can be others around them."""
+    """Yield the variable and the folder of every cache; a cache that may lie in another stands before it."""
     if not Path(constants.HF_HOME).is_dir():
         yield "HF_HOME", constants.HF_HOME
     datasets = sys.modules.get("datasets.config")

@@ -1,4 +1,4 @@
-"""What a disk refuses to take becomes one message: the file, what is wrong with its place, and what to do."""
+"""Messages for files that a disk does not take: which file, what is wrong with its place, and what to do."""
 
 import errno
 import os

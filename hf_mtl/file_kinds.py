@@ -1,4 +1,4 @@
-"""What is at a path where a file should be: reading a pipe or a device may never end."""
+"""Kinds of files: a path may lead to a pipe or a device, whose reading may never end."""
 
 import stat
 

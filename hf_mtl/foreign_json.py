@@ -1,4 +1,4 @@
-"""Read a JSON file that somebody else may have written: its object, or one message that names the file."""
+"""JSON files that somebody else may have written: their object, or one message that names the file."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a launcher has told this process: which of how many it is."""
+"""Facts that a launcher has told this process: its number, and how many there are."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from hf_mtl.errors import Mistake, known, one_line
 
 STARTED = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-"""Where a launcher says how many processes it has started for one run."""
+"""Variables by which a launcher says how many processes it has started for one run."""
 MAYBE = ("PMI_SIZE", "SLURM_STEP_NUM_TASKS")
-"""Where one says so that also starts processes for runs of their own, or a shell for a single one."""
+"""Variables of launchers that also start processes for runs of their own, or a shell for a single one."""
 _RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 _LOCAL = ("LOCAL_RANK", "LOCAL_WORLD_SIZE")
 _SHARDED = tuple(f"ACCELERATE_USE_{kind}" for kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG"))

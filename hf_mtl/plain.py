@@ -24,7 +24,7 @@ SCALARS: dict[str, tuple[re.Pattern[str], list[str]]] = {
         list("-+.0123456789"),
     ),
 }
-"""How the scalars of YAML 1.2 are written, and the characters that each may begin with."""
+"""Spellings of the scalars of YAML 1.2, and the characters that each may begin with."""
 
 _LONGEST_SHOWN = 200  # a file that is no recipe may be read as one long text
 _LONGEST_LINE = 60  # of a mapping or list that is shown whole

@@ -39,7 +39,7 @@ def as_disable_tqdm_says(method: Callable[P, R]) -> Callable[P, R]:
 
 
 def _switches() -> Iterator[tuple[Callable[[], bool], Callable[[], Any], Callable[[], Any]]]:
-    """For each library: whether it shows bars, and how they are turned off and on.
+    """Yield three functions of each library: the first tells whether it shows bars, the others turn them off and on.
 
     The Hub's come first, to be put back last: transformers turns them off and on together with its own.
     """

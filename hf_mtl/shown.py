@@ -1,4 +1,4 @@
-"""What is shown of words that come from users, their files and other programs: no secrets, and one line stays one.
+"""Words of users, of their files and of other programs as they are shown: no secrets, and one line stays one.
 
 Messages, tables, progress lines, logs and figures pass through here. Whoever shows a name or a value needs to do
 nothing: errors, loggers and tables do it.

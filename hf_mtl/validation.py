@@ -1,4 +1,4 @@
-"""Validates plain values by pydantic, and puts its errors in plain words: what was found, what is allowed."""
+"""Validation of plain values by pydantic, with its errors in plain words: what was found, what is allowed."""
 
 import json
 import typing
@@ -96,7 +96,7 @@ def without_mistakes(model: type[M], data: dict[str, Any]) -> M | None:
 
 
 def _path(error: Error, data: Any) -> KeyPath:
-    """Key path of an error, without the names that pydantic gives to the arms of a union."""
+    """Return the key path of an error, without the names that pydantic gives to the arms of a union."""
     path: list[str | int] = []
     for place, part in enumerate(error["loc"]):
         if (isinstance(data, dict) and part in data) or (
@@ -120,7 +120,7 @@ def _is_mismatch(error: Error) -> bool:
 
 
 def _mismatch(group: list[Error], found: Any, key: KeyPath) -> Mistake:
-    """One mistake for all arms of a union that the value is not."""
+    """Make one mistake for all arms of a union that the value is not."""
     words = [word for error in group if error["type"] == "literal_error" for word in _words(error)]
     shapes = list(dict.fromkeys(_SHAPES[error["type"]] for error in group if error["type"] in _SHAPES))
     if words and not shapes:

@@ -35,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
     """Prints help and mistakes once for all processes, and repeats no token of a command line."""
 
     def error(self, message: str) -> NoReturn:
-        """As the base class's."""
+        """Print a mistake, and leave with the exit code of the base class."""
         super().error(shown(message))
 
     def _print_message(self, message: str, file: Any = None) -> None:

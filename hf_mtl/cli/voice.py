@@ -1,4 +1,4 @@
-"""Processes that were launched together speak with one voice, and each says what it alone has found."""
+"""One voice for processes that were launched together: each says only what it alone has found."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Load, tokenise, mixture, plan, collate: datasets -> steps."""
+"""Data: datasets are loaded, tokenised, mixed, planned and collated to steps."""
 
 from hf_mtl.data.annealing import annealed_temperature
 from hf_mtl.data.mixture import Mixture

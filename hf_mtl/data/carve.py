@@ -26,13 +26,14 @@ def carve(keys: NDArray[np.uint64], fractions: dict[str, float], seed: int) -> d
 
 
 def quintiles(targets: np.ndarray) -> np.ndarray:
-    """Fifth that each row belongs to by its mean standardised target.
+    """Return the fifth that each row belongs to by its mean standardised target.
 
     Shape:
         targets [n, D] -> int [n], in 0..4.
     """
     spread = targets.std(axis=0)
     scores = ((targets - targets.mean(axis=0)) / np.where(spread > 0, spread, 1)).mean(axis=1)
+    # Ranks and not values, so that every fifth has as many rows, however the targets are spread.
     ranks = np.empty(len(scores), dtype=np.int64)
     ranks[np.argsort(scores, kind="stable")] = np.arange(len(scores))
     return ranks * 5 // max(1, len(scores))

@@ -1,4 +1,4 @@
-"""What was found when rows were checked, so that no other door, and no second Trainer, checks them again."""
+"""Memory of rows that were checked: no other function and no second Trainer checks them again."""
 
 import json
 from dataclasses import dataclass
@@ -45,6 +45,6 @@ def remembered(task: Task, split: str, dataset: Dataset) -> Checked | None:
 
 
 def _key(task: Task, split: str, dataset: Dataset) -> tuple[str, ...]:
-    """All that a check depends on beside the rows; a dataset that is changed in place has another fingerprint."""
+    """Return all that a check depends on beside the rows; a dataset changed in place has another fingerprint."""
     read = {key: value for key, value in task.for_config().items() if key not in ("metrics", "head")}
     return json.dumps(read, sort_keys=True), split, dataset._fingerprint

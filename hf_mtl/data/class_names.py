@@ -1,4 +1,4 @@
-"""When a value of a label column names its class, and when it is the class's id."""
+"""Values of a label column: the names of classes told from their ids."""
 
 import re
 import unicodedata

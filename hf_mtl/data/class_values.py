@@ -82,7 +82,7 @@ def _spelled(texts: pa.Array) -> ClassValues:
 
 
 def _declared(values: pa.Array, names: list[str], split: str, key: str) -> ClassValues:
-    """Ids of a ClassLabel as names; loading does not check that they are in range, so this does."""
+    """Read ids of a ClassLabel as names. Loading does not check that they are in range, so this does."""
     numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
     missing = np.isnan(numbers) | np.isin(numbers, UNLABELLED_IDS)
     outside = ~missing & ((numbers < 0) | (numbers >= len(names)))
@@ -93,6 +93,7 @@ def _declared(values: pa.Array, names: list[str], split: str, key: str) -> Class
             f"{', '.join(map(str, found[:5]))} ({name_rows(outside)})"
         )
         raise DataError(Mistake(key, problem, f"{len(names)} classes: {name_classes(names)}."))
+    # NaN has no integer: where a label is missing the id is 0 first, and null by the mask.
     indices = pa.array(np.where(missing, 0, numbers).astype(np.int64), mask=missing)
     return ClassValues(numbers, pa.array(names).take(indices), missing, names)
 
@@ -111,4 +112,5 @@ def _unwrap(values: pa.Array, column: str, split: str, key: str) -> pa.Array:
         )
         raise DataError(Mistake(key, found, f"Keep rows of one with filter: {{column: {column}, length: 1}}."))
     starts = values.offsets.to_numpy(zero_copy_only=False)[:-1]
+    # An index that is null takes null, so a row without a list stays one without a label.
     return values.values.take(pa.array(starts, mask=absent))

@@ -55,7 +55,7 @@ class Collator:
         self.arrangement: Arrangement = arrangement
 
     def lengths(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Tokens of each row, [B], given its task index and its row in that task's split."""
+        """Return the tokens of each row, [B], given its task index and its row in that task's split."""
         lengths = np.empty(len(rows), dtype=np.int32)
         for index in np.unique(tasks):
             mine = tasks == index
@@ -63,7 +63,7 @@ class Collator:
         return lengths
 
     def masses(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Sum of the masses of each task's rows, [T], given the task index of each row and its row in the split."""
+        """Sum the masses of each task's rows, [T], given the task index of each row and its row in the split."""
         masses = np.ones(len(rows))
         for index, split in enumerate(self.splits.values()):
             if split.masses is not None:

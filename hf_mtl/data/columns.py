@@ -18,7 +18,7 @@ _KINDS = {bool: "booleans", int: "numbers", float: "numbers", str: "texts", type
 
 
 def arrow_column(dataset: Dataset, column: str) -> pa.Array:
-    """One column as an arrow array, through any selection of rows.
+    """Return one column as an arrow array, through any selection of rows.
 
     `datasets` itself reads a selection row by row, with a batch of arrow for each.
 
@@ -105,7 +105,7 @@ def say_type(array: pa.Array) -> str:
 
 
 def name_rows(mask: np.ndarray, limit: int = 5) -> str:
-    """``rows 3, 8 and 20`` for the rows where the mask is true, counted from 0."""
+    """Name the rows where the mask is true, counted from 0: ``rows 3, 8 and 20``."""
     rows = np.flatnonzero(mask)
     shown = [str(row) for row in rows[:limit].tolist()]
     if len(rows) > limit:
@@ -122,7 +122,7 @@ def name_values(values: Sequence[Any] | np.ndarray, limit: int = 5) -> str:
 
 
 def name_count(count: int, noun: str = "row") -> str:
-    """``1 row``, ``3,257 rows``."""
+    """Put a number of rows in words: ``1 row``, ``3,257 rows``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 

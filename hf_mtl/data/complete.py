@@ -1,6 +1,6 @@
-"""What turns checked splits into those of a run: unlabelled rows out, validation and test carved, `max_rows` drawn.
+"""Steps from checked splits to those of a run: unlabelled rows out, validation and test carved, `max_rows` drawn.
 
-Each function says what it did by adding to ``notes``.
+Each function adds a note of what it did to ``notes``.
 """
 
 from collections.abc import Mapping
@@ -83,7 +83,7 @@ def _wanted(name: str, task: Task, rows: Mapping[str, LabelledRows], notes: list
 def _empty_splits(
     name: str, chosen: Mapping[str, np.ndarray], places: Keys, fractions: Mapping[str, float], seed: int
 ) -> list[Mistake]:
-    """One mistake that names every split that no row falls to; rows with the same key in ``places`` stay together."""
+    """Name every split that no row falls to, in one mistake; rows of the same key in ``places`` stay together."""
     empty = [split for split, mask in chosen.items() if not mask.any()]
     if not empty:
         return []
@@ -109,7 +109,7 @@ def _moved_away(name: str, task: Task, lost: np.ndarray, before: LabelledRows, s
     count = name_count(int(counts[lost].sum()))
     return (
         f"{name}: no row of class {name_ids(task, lost)} is left in train: {count} became {splits} (by a hash of the "
-        f"text, seed {seed}). Another training.data_seed may keep some; a {splits} split in the data does."
+        f"text, seed {seed}). Another training.data_seed may keep some; with a {splits} split in the data all stay."
     )
 
 

@@ -1,4 +1,4 @@
-"""How long a run is, in rows, steps and epochs."""
+"""The length of a run in rows, steps and epochs."""
 
 import math
 from collections.abc import Mapping
@@ -36,31 +36,31 @@ class Course:
 
     @property
     def rows_per_step(self) -> int:
-        """Rows of one optimizer step, B."""
+        """Return the rows of one optimizer step, B."""
         if self._rows is None:
             self._rows = self._rows_of_micro_batches * self.micro_batches
         return self._rows
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps of an epoch: ceil(rows / B)."""
+        """Return the optimizer steps of an epoch: ceil(rows / B)."""
         return math.ceil(sum(self.sizes.values()) / self.rows_per_step)
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps of the whole run."""
+        """Return the optimizer steps of the whole run."""
         most: int = self._args.max_steps
         return most if most > 0 else math.ceil(float(self._args.num_train_epochs) * self.steps_per_epoch)
 
     @property
     def micro_batches(self) -> int:
-        """Micro-batches of each process in a step."""
+        """Return the micro-batches of each process in a step."""
         accumulation: int = self._args.gradient_accumulation_steps
         return accumulation
 
     @property
     def _rows_of_micro_batches(self) -> int:
-        """Rows of a micro-batch, over all processes."""
+        """Return the rows of a micro-batch, over all processes."""
         size: int = self._args.train_batch_size
         return size * self._processes.world
 
@@ -78,6 +78,7 @@ class Course:
             RunError: If they are fewer than the micro-batches that the processes would need.
         """
         if rows != self.rows_per_step:
+            # Rounded up: the step keeps its rows exactly, and some micro-batches have fewer.
             self._args.gradient_accumulation_steps = math.ceil(rows / self._rows_of_micro_batches)
             if is_main_process():
                 logger.warning(

@@ -30,7 +30,7 @@ _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 
 @dataclass
 class CsvConfig(datasets.BuilderConfig):
-    """How csv files are written.
+    """The way in which csv files are written.
 
     Args:
         sep: Character between fields. None: a tab in files that end in .tsv, else a comma.
@@ -146,7 +146,7 @@ def _as_text(header: list[str]) -> pa_csv.ConvertOptions:
 
 
 def _distinct(header: list[str]) -> list[str]:
-    """Each name once: one that comes again, or is empty, says its place."""
+    """Make each name unique: one that comes again, or is empty, says its place."""
     names: list[str] = []
     for index, name in enumerate(header):
         name = name or f"Unnamed: {index}"
@@ -155,7 +155,7 @@ def _distinct(header: list[str]) -> list[str]:
 
 
 def repeated_columns(names: list[str], column: str) -> list[str]:
-    """Further columns of a csv file that its header calls the same."""
+    """List further columns of a csv file that its header calls the same."""
     return [name for name in names if re.fullmatch(re.escape(column) + r" \(column \d+\)", name)]
 
 

@@ -123,7 +123,7 @@ def written_options(builder: Csv) -> dict[str, Any]:
 
 
 def csv_of_the_hub(builder: Csv, options: Mapping[str, Any]) -> CsvReader:
-    """Our reader in the place of datasets' own for a repository of csv files.
+    """Return our reader in the place of datasets' own for a repository of csv files.
 
     Args:
         builder: What datasets made of the repository; it knows the files, the revision and declared features.
@@ -144,7 +144,7 @@ def csv_of_the_hub(builder: Csv, options: Mapping[str, Any]) -> CsvReader:
 
 
 def own_cache(options: Mapping[str, Any]) -> str:
-    """Folder of what our reader made of repositories; datasets' own cache has them as pandas read them."""
+    """Return the folder of what our reader made of repositories; that of datasets has them as pandas read them."""
     return os.path.join(
         str(datasets.config.HF_DATASETS_CACHE), f"hf_mtl-csv-{Hasher.hash((_VERSION, *options.items()))}"
     )

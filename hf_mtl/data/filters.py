@@ -82,6 +82,7 @@ def _passes(item: RowFilter, dataset: Dataset) -> np.ndarray:
     # Python's own equality: a filter compares 1 with 1.0 and leaves "1" alone, whatever the column's type.
     allowed = set(wanted)
     unique = pc.dictionary_encode(values)
+    # One more, for nulls: their code stands behind that of the last value, and passes no filter.
     hits = np.array([value in allowed for value in unique.dictionary.to_pylist()] + [False])
     codes = pc.fill_null(unique.indices, len(hits) - 1).to_numpy(zero_copy_only=False)
     found = hits[codes]

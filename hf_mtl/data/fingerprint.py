@@ -1,4 +1,4 @@
-"""What a split holds in a few letters, so that a later look at the data can tell whether it is the same."""
+"""Fingerprints of splits: a few letters by which a later look tells whether the data is the same."""
 
 import hashlib
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ class Fingerprint:
 
 def fingerprint(keys: TextKeys, labels: EncodedLabels) -> Fingerprint:
     """Hash the texts, or token ids, and the labels of a split."""
+    # Little-endian on every machine, so that the same rows have the same fingerprint everywhere.
     digest = hashlib.blake2b(keys.contents.astype("<u8").tobytes(), digest_size=16)
     digest.update(labels.values.astype("<f8" if labels.values.dtype.kind == "f" else "<i8").tobytes())
     return Fingerprint(len(keys.contents), digest.hexdigest())

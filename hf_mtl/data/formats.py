@@ -65,7 +65,7 @@ def plain_rows(dataset: Dataset, name: str, split: str) -> Dataset:
 
 
 def _with_class_names(made: Dataset, stored: Dataset) -> Dataset:
-    """Class ids that have come through a transform, with the names that they had."""
+    """Give class ids that have come through a transform the names that they had."""
     for column, feature in stored.features.items():
         kind = made.features.arrow_schema.field(column).type if column in made.column_names else pa.null()
         if isinstance(feature, ClassLabel) and pa.types.is_integer(kind):

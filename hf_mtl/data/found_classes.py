@@ -88,7 +88,7 @@ def _from_numbers(number: int | None, column: str, own: list[float], everywhere:
     if counted is None:
         shown = name_values(plain_numbers(own), 10) or "no values"
         found = f"cannot tell the classes: train column '{column}' has {shown}"
-        remedy = "Give labels: their number when labels are ids 0, 1, ..., or the names (integers as strings)."
+        remedy = "Give labels: the number of classes where ids are 0, 1, ..., else their names (integers as strings)."
         raise DataError(Mistake(key, found, remedy))
     return numbered_names(len(counted))
 

@@ -14,7 +14,7 @@ from hf_mtl.data.columns import arrow_column, is_list, name_count, name_rows, pl
 from hf_mtl.errors import Mistake
 
 TOKEN_COLUMNS = ("input_ids", "attention_mask", "token_type_ids")
-"""What a tokenizer gives for a row; only the ids are needed."""
+"""Columns that a tokenizer gives; only the ids are needed."""
 
 LARGEST_TYPE = int(np.iinfo(np.uint8).max)
 
@@ -33,12 +33,12 @@ class Lists:
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """Values per row, [n]."""
+        """Return the number of values in each row, [n]."""
         return np.diff(self.offsets)
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
-        """Row of each value, [total]."""
+        """Return the row of each value, [total]."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     def count(self, flags: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -59,13 +59,14 @@ def read_lists(dataset: Dataset, column: str, kind: type[np.integer] = np.int64)
         kind: Type of the values.
     """
     lists = plain_list(arrow_column(dataset, column))
+    # Flattened, as `values` of the array would also give what lies below rows that are null or were left out.
     values = pc.fill_null(lists.flatten().cast(pa.int64()), -1).to_numpy(zero_copy_only=False).astype(kind)
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     return Lists(values, _offsets(lengths))
 
 
 def read_real_tokens(dataset: Dataset) -> tuple[Lists, Lists | None]:
-    """Token ids and token types of every row, without the padding that its attention mask names.
+    """Read the token ids and types of every row, without the padding that its attention mask names.
 
     Args:
         dataset: Rows in which `check_tokens` finds no mistake.
@@ -80,7 +81,7 @@ def read_real_tokens(dataset: Dataset) -> tuple[Lists, Lists | None]:
 
 
 def check_tokens(name: str, split: str, dataset: Dataset, used: np.ndarray) -> list[Mistake]:
-    """Mistakes in the token ids of a split, their mask and their types.
+    """List the mistakes in the token ids of a split, in their mask and in their types.
 
     Args:
         name: The task's name.

@@ -1,4 +1,4 @@
-"""Which line of which file a row is: who mends a file looks for lines, not for rows that are counted from 0."""
+"""File and line of a row: who mends a file looks for lines, not for rows that are counted from 0."""
 
 import csv
 import os
@@ -35,7 +35,7 @@ class FileRows:
     files: Sequence[str]
 
     def lines(self) -> list[tuple[str, int]] | None:
-        """File and line of every row that the filter keeps, in order; None where that cannot be told for sure."""
+        """Return the file and line of every row that the filter keeps, in order; None where it is not certain."""
         places = [(file, line) for file in self.files for line in _lines(file, self.source)]
         if len(places) != len(self.dataset):  # what read the file has seen other rows in it
             return None
@@ -68,7 +68,7 @@ def with_lines(mistake: Mistake, parts: Mapping[str, Sequence[FileRows]]) -> Mis
 
 
 def _name(places: Sequence[tuple[str, int]]) -> str:
-    """``lines 4 and 9 of 'train.csv'``, file by file."""
+    """Name lines file by file: ``lines 4 and 9 of 'train.csv'``."""
     by_file: dict[str, list[str]] = {}
     for file, line in places:
         by_file.setdefault(file, []).append(str(line))
@@ -107,7 +107,7 @@ def _lines(file: str, source: DatasetSource) -> Iterator[int]:
 
 
 def csv_records(file: str, sep: str, encoding: str, quoted: bool = True) -> Iterator[tuple[int, int]]:
-    """First and last line of every record that is not blank, as far as Python's reader comes.
+    """Yield the first and the last line of every record that is not blank, as far as Python's reader comes.
 
     Args:
         file: A file, compressed or not.

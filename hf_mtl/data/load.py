@@ -1,4 +1,4 @@
-"""A task becomes checked rows: every mistake of every task at once, nothing left out in silence."""
+"""Loading of tasks: checked rows, or every mistake of every task at once; nothing is left out in silence."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -98,16 +98,17 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
     rows = {split: rows[split] for split in ("train", "validation", "test") if split in rows}
     notes.extend(train_notes(name, task, rows["train"].labels))
     notes.extend(split_notes(name, task, {split: part.labels for split, part in rows.items()}))
+    return _as_loaded(task, rows, notes, brought)
+
+
+def _as_loaded(task: Task, rows: Mapping[str, LabelledRows], notes: list[str], brought: set[str]) -> LoadedTask:
+    """Collect the finished splits of a task, of which ``brought`` are the data's own."""
     keys = {split: part.keys for split, part in rows.items() if part.keys is not None}
-    return LoadedTask(
-        task,
-        splits={split: part.dataset for split, part in rows.items()},
-        notes=notes,
-        keys=keys,
-        fingerprints={split: fingerprint(found, rows[split].labels) for split, found in keys.items()},
-        carved=tuple(split for split in rows if split not in brought),
-        labels={split: part.labels for split, part in rows.items()},
-    )
+    fingerprints = {split: fingerprint(found, rows[split].labels) for split, found in keys.items()}
+    splits = {split: part.dataset for split, part in rows.items()}
+    labels = {split: part.labels for split, part in rows.items()}
+    carved = tuple(split for split in rows if split not in brought)
+    return LoadedTask(task, splits, notes=notes, keys=keys, fingerprints=fingerprints, carved=carved, labels=labels)
 
 
 def prepare_dataset(name: str, task: Task, dataset: Dataset, split: str, labelled: bool = True) -> Dataset:
@@ -170,7 +171,7 @@ def prepare_rows(name: str, task: Task, dataset: Dataset, split: str) -> Labelle
 
 
 def _unusable(name: str, task: Task, dataset: Dataset, split: str, labelled: bool) -> list[Mistake]:
-    """Mistakes that show without a look at the rows."""
+    """List the mistakes that show without a look at the rows."""
     mistakes = missing_columns(task, name, {split: dataset}, labelled)
     return mistakes if len(dataset) else [*mistakes, empty_split(name, split)]
 

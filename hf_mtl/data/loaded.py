@@ -1,4 +1,4 @@
-"""What loading makes of a task."""
+"""The result of loading a task."""
 
 from dataclasses import dataclass, field
 

@@ -17,7 +17,7 @@ from hf_mtl.data.steps import StepSource
 from hf_mtl.data.workers import NO_WORKERS, Crew, Workers
 
 Asked: TypeAlias = tuple[StepPlan, int]
-"""What a micro-batch is made of: the plan of its step, and its place in the step."""
+"""The plan of a step and a place in it, of which a micro-batch is made."""
 
 
 class _Collation(Dataset[Batch]):
@@ -47,6 +47,7 @@ class _Collation(Dataset[Batch]):
         }
 
     def _facts(self, plan: StepPlan, mine: NDArray[np.int64]) -> StepFacts:
+        # Of the whole step, known from the plan alone: all processes divide by the same sums, without a message.
         masses = self.collator.masses
         return {
             "step": plan.step,
@@ -72,7 +73,7 @@ def _of_no_rows(batch: Batch) -> Batch:
 
 
 def noise_keys(seed: int, step: int, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NoiseKeys:
-    """Keys of the heads' randomness: of each row in its step, int64 [B], and of the step.
+    """Return the keys of the heads' randomness: of each row in its step, int64 [B], and of the step.
 
     Args:
         seed: The run's seed.
@@ -191,7 +192,7 @@ def train_loader(steps: PlannedSteps, course: Course, pin_memory: bool = False) 
 
 
 def evaluation_batches(lengths: NDArray[np.int32], batch_size: int, rank: int, world: int) -> list[NDArray[np.int64]]:
-    """Rows of each batch that a process evaluates: similar lengths together, long ones first.
+    """Return the rows of each batch that a process evaluates: similar lengths together, long ones first.
 
     Every row is in exactly one batch of exactly one process; nothing is repeated to fill up.
 

@@ -1,4 +1,4 @@
-"""Very long texts are cut before they are tokenised, where it leaves the tokens that are kept as they were."""
+"""Cuts of very long texts before they are tokenised, only where the tokens that are kept stay the same."""
 
 from collections.abc import Sequence
 
@@ -65,7 +65,7 @@ def _cut(text: str, tokenizer: PreTrainedTokenizerBase, least: int) -> tuple[str
 
 
 def _part(text: str, size: int, at_the_end: bool) -> str:
-    """About so many characters of a text, up to a blank where one is near."""
+    """Take about so many characters of a text, up to a blank where one is near."""
     if at_the_end:
         start = len(text) - size
         blank = next((place for place in range(start, start + size // 4) if text[place].isspace()), start)

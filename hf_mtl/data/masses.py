@@ -1,4 +1,4 @@
-"""How much each row of a split weighs in the mean of its task's losses."""
+"""Masses: the weight of each row of a split in the mean of its task's losses."""
 
 import numpy as np
 
@@ -24,8 +24,10 @@ def row_masses(name: str, task: Task, labels: np.ndarray) -> np.ndarray | None:
     if masses is None:
         return None
     masses = np.asarray(masses)
-    if masses.shape != (len(labels),) or not (np.isfinite(masses) & (masses >= 0)).all():
-        found = f"the masses of {len(labels):,} rows have the shape {masses.shape}, or are not all finite and >= 0"
+    shaped = masses.shape == (len(labels),)
+    if not shaped or not (np.isfinite(masses) & (masses >= 0)).all():
+        wrong_shape = f"the masses of {len(labels):,} rows have the shape {masses.shape}"
+        found = "some masses are negative or not finite" if shaped else wrong_shape
         remedy = f"Mend {type(task).__name__}.masses: one number for each row"
         raise DataError(Mistake(f"tasks.{name}.type", found, remedy))
     return None if (masses == 1).all() else masses

@@ -1,4 +1,4 @@
-"""Wait for other processes for as long as they work, and not a moment longer than they live."""
+"""Meetings: wait for other processes as long as they work, and no longer than they live."""
 
 import itertools
 import json
@@ -49,7 +49,7 @@ class Peer:
 
 
 class Meeting:
-    """A place where processes come together, however long one of them has something else to do.
+    """Meeting of the processes of a run: those that come first wait until all are there, however long it takes.
 
     A collective such as a barrier gives up after ``ddp_timeout``, half an hour, and on GPUs ends the process. Here
     each looks now and then into the store in which the processes of a run have found each other: there is no
@@ -109,10 +109,8 @@ class Meeting:
                 time.sleep(pause)
                 pause *= 2
         except dist.DistError as error:
-            problem = (
-                "the store in which the processes of the run find each other is gone, and another of them with it"
-            )
-            raise LostProcessError(f"{problem}; what that one has said last tells why.") from error
+            problem = "the store in which the processes of the run find each other is gone, and so is another process"
+            raise LostProcessError(f"{problem}; its last message tells why.") from error
 
     def _refuse_dead(self) -> None:
         for number in range(1, self._store.add(self._machine, 0) + 1):
@@ -123,7 +121,7 @@ class Meeting:
             # It may have come and gone since the caller looked.
             if peer.is_dead and not self._store.check(["all"]):
                 raise LostProcessError(
-                    f"process {peer.pid}, another of this run, has ended; what it has said last tells why."
+                    f"process {peer.pid}, another of this run, has ended; its last message tells why."
                 )
 
 

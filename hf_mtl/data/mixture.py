@@ -1,4 +1,4 @@
-"""How often each task is drawn: proportional, uniform, tempered, capped, annealed, learned."""
+"""Probabilities with which tasks are drawn: proportional, uniform, tempered, capped, annealed, learned."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ DEFAULT_TEMPERATURE = 2.0
 
 _NAMED = {"proportional": 1.0, "uniform": math.inf}
 _INSTEAD = ("anneal", "learn")
-"""What takes the place of a fixed temperature."""
+"""Options that take the place of a fixed temperature."""
 
 
 class Mixture:
@@ -89,7 +89,7 @@ class Mixture:
         return float(self._temperatures(progress).max())
 
     def probabilities(self, progress: float = 0.0) -> dict[str, float]:
-        """Probability of each task at a point of training; they sum to 1.
+        """Return the probability of each task at a point of training; they sum to 1.
 
         Args:
             progress: Optimizer step / total steps, in [0, 1].
@@ -149,7 +149,7 @@ def parse(data: object, mistakes: list[Mistake]) -> Options:
 
 @dataclass(frozen=True)
 class Facts:
-    """Say what is known of the run that a section is for; a recipe knows less than a Trainer.
+    """Facts of the run that a section is for. A recipe knows fewer than a Trainer.
 
     Args:
         tasks: The tasks; empty: not known.

@@ -28,7 +28,7 @@ class _Trained:
         return cls(pairs, np.sort(keys.rows) if pairs else texts, texts)
 
     def count(self, keys: TextKeys) -> int:
-        """Rows that are among them. A pair and a text are the same where one of the pair is the text."""
+        """Count the rows that are among them. A pair and a text are the same where one of the pair is the text."""
         # Without its brackets this would be a chain, true for no pairs at all.
         if self.pairs == (keys.texts.shape[1] > 1):
             return int(among(keys.rows, self.rows).sum())

@@ -53,6 +53,6 @@ def read_parquet(files: list[str], split: str) -> Dataset:
 
 
 def _announced(file: str) -> int:
-    """Bytes of a file's pages once they are decompressed, as it says."""
+    """Return the bytes of a file's pages once they are decompressed, as the file says."""
     metadata = pq.read_metadata(file)
     return sum(metadata.row_group(place).total_byte_size for place in range(metadata.num_row_groups))

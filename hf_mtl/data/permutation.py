@@ -58,6 +58,7 @@ def permute(positions: NDArray[np.int64], size: int, key: NDArray[np.uint64]) ->
         for number in range(rounds):
             round_key = _mix(key + np.uint64(number + 1) * _GOLDEN)
             partner = (round_key % n + n - current) % n
+            # Both of a pair ask with the larger of the two, so both swap or neither does: it stays a permutation.
             swap = _mix(np.maximum(current, partner) + (round_key | np.uint64(1)) * _GOLDEN) >> np.uint64(63)
             current = np.where(swap.astype(bool), partner, current)
     return current.astype(np.int64)

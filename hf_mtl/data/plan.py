@@ -1,4 +1,4 @@
-"""A step is one global plan: which rows of which task make one optimizer step.
+"""Plans of steps: the rows of each task that make one optimizer step, over all processes.
 
 The plan is a pure function of the seed, the step and a small state (`MixtureState`). Processes, micro-batches
 and length groups only partition its rows; see `partition`.
@@ -18,7 +18,7 @@ from hf_mtl.errors import UserError
 
 @dataclass(frozen=True)
 class MixtureState:
-    """What the plan remembers, as of the first step of a window.
+    """State of the plan at the first step of a window.
 
     Args:
         start: First step of the window.
@@ -84,7 +84,7 @@ class Planner:
         if min_per_task * len(sizes) > rows_per_step:
             raise UserError(
                 f"mixture.min_per_task: {min_per_task} rows of each of {len(sizes)} tasks do not fit into a step of "
-                f"{rows_per_step} rows; raise training.per_device_train_batch_size or lower it"
+                f"{rows_per_step} rows; raise training.per_device_train_batch_size, or lower min_per_task"
             )
         if window_steps < 1 or rows_per_step < 1:
             raise UserError("training.window_steps and the rows per step must be at least 1")
@@ -138,7 +138,7 @@ class Planner:
     def window_counts(
         self, state: MixtureState, roster: Roster | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows of each task in every step of the window, and what they would be with dropped rows, [W, T] each.
+        """Count each task's rows in every step of the window, without and with those dropped, [W, T] each.
 
         Args:
             state: The window.
@@ -160,7 +160,7 @@ class Planner:
         return counts, nominal
 
     def _draw(self, state: MixtureState, absent: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Rows of each task in every step, [W, T], with the rows of absent tasks given to the others."""
+        """Draw the rows of each task in every step, [W, T]; those of absent tasks go to the others."""
         counts = np.zeros(absent.shape, dtype=np.int64)
         steps = np.arange(state.start, state.start + self.window_steps)
         draws = uniform(derive_key(self.seed, "counts", steps))
@@ -176,13 +176,13 @@ class Planner:
         if not absent.any():
             return probabilities
         if left.sum() <= 0:
-            raise UserError("schedules: no task takes part in some step; let one of them stay")
+            raise UserError("schedules: there is a step in which no task takes part; let one task stay in every step")
         return np.asarray(left / left.sum())
 
     def _draw_steps(
         self, probabilities: NDArray[np.float64], absent: NDArray[np.bool_], draws: NDArray[np.float64]
     ) -> NDArray[np.int64]:
-        """Rows of each task in steps with the same tasks, [steps, T]."""
+        """Draw the rows of each task in steps with the same tasks, [steps, T]."""
         if self.one_task_per_step:
             cumulative = np.cumsum(probabilities)
             chosen = np.minimum(np.searchsorted(cumulative, draws, side="right"), len(cumulative) - 1)

@@ -1,4 +1,4 @@
-"""Let one process do the work of all, while the others wait for as long as it takes."""
+"""Work that one process does for all, while the others wait for as long as it takes."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

@@ -1,4 +1,4 @@
-"""Which of the readers of `datasets` may read: those that only parse. Others unpickle, ask databases or unpack."""
+"""Readers of `datasets` that may read: those that only parse. Others unpickle, ask databases or unpack."""
 
 import importlib.util
 from pathlib import Path

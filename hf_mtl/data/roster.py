@@ -1,4 +1,4 @@
-"""Which tasks take part in the steps of a window, and with which coefficient: what schedules tell the plan."""
+"""Rosters: the tasks that take part in each step of a window, and their coefficients, as schedules say."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Roster:
 
     @classmethod
     def everyone(cls, steps: int, tasks: int) -> "Roster":
-        """All tasks, in all steps."""
+        """Return the roster of all tasks in all steps."""
         ones = np.ones((steps, tasks))
         return cls(ones, ones, np.zeros((steps, tasks), dtype=bool))
 

@@ -1,4 +1,4 @@
-"""Whether the processes of a run were given the same rows: each plans the steps of all."""
+"""Checks that the processes of a run were given the same rows: each of them plans the steps of all."""
 
 import json
 from collections.abc import Mapping

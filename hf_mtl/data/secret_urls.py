@@ -30,7 +30,7 @@ def secret_mistakes(source: DatasetSource, key: str) -> list[Mistake]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Every text of a value as data_files have it: a text, a list, or a mapping of these."""
+    """Yield every text of a value as data_files have it: a text, a list, or a mapping of these."""
     if isinstance(value, str):
         yield value
     for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():

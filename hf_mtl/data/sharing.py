@@ -1,4 +1,4 @@
-"""One process of a machine works, and all of the machine use the same memory for what it has made."""
+"""Sharing of memory: one process of a machine works, and all of the machine use what it has made."""
 
 import os
 import pickle
@@ -29,7 +29,7 @@ _UNSHARED = (OSError, pickle.PickleError, TypeError, AttributeError, ImportError
 
 @dataclass(frozen=True)
 class _Parcel:
-    """What the first process of a machine leaves for the others.
+    """Message that the first process of a machine leaves for the others.
 
     Args:
         content: The pickled result without its large arrays.

@@ -1,4 +1,4 @@
-"""A `DatasetSource` becomes its splits: Hub id, local folder or file, `data_files`, or a generator."""
+"""Splits of a `DatasetSource`: a Hub id, a local folder or file, `data_files`, or a generator."""
 
 import re
 from collections.abc import Callable

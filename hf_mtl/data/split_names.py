@@ -1,4 +1,4 @@
-"""Which split of a dataset is train, validation and test, and which is not wanted."""
+"""Names of splits: those of a dataset become train, validation and test, or are not wanted."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar

@@ -1,4 +1,4 @@
-"""Hands out the plan of each step, moving the mixture only at the boundaries of windows."""
+"""The source of plans: hands out one for each step, and moves the mixture at the boundaries of windows only."""
 
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -77,7 +77,7 @@ class StepSource:
 
     @property
     def window_end(self) -> int:
-        """First step after the window."""
+        """Return the first step after the window."""
         return self.state.start + self.planner.window_steps
 
     def state_dict(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hf_mtl.data.permutation import derive_key, permute
 
 
 def class_quotas(counts: Sequence[int] | NDArray[np.integer], total: int) -> NDArray[np.int64]:
-    """Rows of each class in a smaller split with the same class distribution.
+    """Return the rows of each class in a smaller split with the same class distribution.
 
     ``total * N_c / N`` by largest remainder, in integers; of equal remainders the lower class wins. Each class that
     has rows keeps at least one, where ``total`` is enough for that, at the cost of the largest quota.

@@ -46,7 +46,7 @@ def swallowed_rows(
 
 
 def _suspicious(dataset: Dataset, column: str, sep: str) -> np.ndarray:
-    """Rows whose field in this column looks like several rows."""
+    """Find the rows whose field in this column looks like several rows."""
     values = arrow_column(dataset, column)
     # The separator before a line break, or after one.
     pattern = f"{re.escape(sep)}[^\n]*\n|\n[^\n]*{re.escape(sep)}"
@@ -70,7 +70,7 @@ def _few_values(dataset: Dataset, column: str) -> set[str]:
 
 @dataclass(frozen=True)
 class Edges:
-    """How rows of a file begin and end.
+    """Signs by which the beginning and the end of a row are known.
 
     Args:
         sep: The character between fields.

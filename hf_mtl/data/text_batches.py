@@ -1,4 +1,4 @@
-"""Texts to token ids, batch by batch: the tokenizer has every core while the batch before becomes arrays."""
+"""Tokenising by batches: the tokenizer has every core while the batch before becomes arrays."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -119,11 +119,9 @@ def _flat(
 def gather_batches(batches: Iterable[TextBatch], takes_types: bool) -> TokenStore:
     """Put rows end to end in memory."""
     found = list(batches)
+    ids, cut = np.concatenate([batch.ids for batch in found]), np.concatenate([batch.cut for batch in found])
+    lengths = np.concatenate([batch.lengths for batch in found])
     types = [batch.types for batch in found if batch.types is not None]
-    return TokenStore(
-        np.concatenate([batch.ids for batch in found]),
-        np.concatenate([[0], np.cumsum(np.concatenate([batch.lengths for batch in found]))]),
-        np.concatenate([batch.cut for batch in found]),
-        takes_types,
-        np.concatenate(types) if any(item.any() for item in types) else None,
-    )
+    # A store takes None for types that are all 0: they need no room.
+    kept = np.concatenate(types) if any(item.any() for item in types) else None
+    return TokenStore(ids, np.concatenate([[0], np.cumsum(lengths)]), cut, takes_types, kept)

@@ -41,7 +41,7 @@ class TextKeys:
 
     @property
     def rows(self) -> Keys:
-        """One hash per row, uint64 [n]; the order of a pair does not matter."""
+        """Return one hash for each row, uint64 [n]; the order of a pair does not matter."""
         if self.texts.shape[1] == 1:
             return self.texts[:, 0]
         return derive_key(*np.sort(self.texts, axis=1).T)
@@ -64,11 +64,9 @@ def text_keys(task: Task, dataset: Dataset) -> TextKeys:
     columns = [arrow_column(dataset, column) for column in task.text_columns]
     starts = range(0, max(1, len(dataset)), _ROWS)
     parts = [_text_keys([_strings(column.slice(start, _ROWS)) for column in columns]) for start in starts]
-    return TextKeys(
-        np.concatenate([part.texts for part in parts]),
-        np.concatenate([part.places for part in parts]),
-        np.concatenate([part.contents for part in parts]),
-    )
+    texts = np.concatenate([part.texts for part in parts])
+    places = np.concatenate([part.places for part in parts])
+    return TextKeys(texts, places, np.concatenate([part.contents for part in parts]))
 
 
 def _text_keys(columns: list[pa.Array]) -> TextKeys:
@@ -97,7 +95,7 @@ def _strings(texts: pa.Array) -> pa.Array:
 
 
 def _normalised(texts: pa.Array) -> list[bytes]:
-    """Lower case, NFKC, one blank between words and none around them."""
+    """Return texts in lower case and NFKC, with one blank between words and none around them."""
     return [b" ".join(text.split()) for text in _bytes(pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC")))]
 
 

@@ -29,7 +29,7 @@ def needed_columns(task: Task, dataset: Dataset, labelled: bool = True) -> list[
 
 
 def missing_columns(task: Task, name: str, splits: Mapping[str, Dataset], labelled: bool = True) -> list[Mistake]:
-    """One mistake per column that is not there, with the splits that lack it."""
+    """List the columns that are not there, one mistake each, with the splits that lack them."""
     mistakes = []
     keys = {column: "label" for column in task.label_columns if labelled} | {
         column: "text" for column in task.text_columns
@@ -48,7 +48,7 @@ def missing_columns(task: Task, name: str, splits: Mapping[str, Dataset], labell
 
 
 def repeated_names(task: Task, name: str, splits: Mapping[str, Dataset]) -> list[Mistake]:
-    """One mistake per column that the header of a csv file names more than once."""
+    """List the columns that the header of a csv file names more than once, one mistake each."""
     mistakes = []
     keys = dict.fromkeys(task.label_columns, "label") | dict.fromkeys(task.text_columns, "text")
     for column, field in keys.items():
@@ -62,7 +62,7 @@ def repeated_names(task: Task, name: str, splits: Mapping[str, Dataset]) -> list
 
 
 def check_texts(task: Task, name: str, split: str, dataset: Dataset, used: np.ndarray | None = None) -> list[Mistake]:
-    """Mistakes for text columns of another type, and for rows without text.
+    """List text columns of another type, and rows without text.
 
     Args:
         task: The task.

@@ -1,4 +1,4 @@
-"""What token ids say of the tokenizer that made them: texts that it does not know, padding read as text."""
+"""Signs in token ids that the tokenizer does not fit: texts that it does not know, padding read as text."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _ENDS = ("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")
 
 
 def unknown_share(tokens: TokenStore, tokenizer: Any) -> float:
-    """Share of the texts that the tokenizer does not know, in [0, 1].
+    """Return the share of the texts that the tokenizer does not know, in [0, 1].
 
     That is its unknown tokens among all that are neither special nor a mere space. A row that has no others at all
     counts as one unknown token: some tokenizers leave out what they do not know.
@@ -47,7 +47,7 @@ def unknown_id(tokenizer: Any) -> int | None:
 
 
 def padded_rows(tokens: TokenStore, tokenizer: Any) -> int:
-    """Rows that begin or end in the padding token, which nothing else ends in.
+    """Count the rows that begin or end in the padding token, which nothing else ends in.
 
     Args:
         tokens: Rows, none of them empty.

@@ -1,4 +1,4 @@
-"""Texts to token ids, in batches and through the cache of datasets."""
+"""Tokenising: texts to token ids, in batches and through the cache of datasets."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -113,7 +113,7 @@ def _store(ids: Lists, types: Lists | None, cut: np.ndarray, takes_types: bool) 
 def _take_tokens(
     name: str, dataset: Dataset, tokenizer: PreTrainedTokenizerBase, limit: int, takes_types: bool, split: str
 ) -> TokenStore:
-    """Token ids that the dataset brings; they cannot be cut here without losing the closing special token."""
+    """Take the token ids that the dataset brings. They cannot be cut here: the closing special token would go."""
     raise_all(check_tokens(name, split, dataset, np.ones(len(dataset), dtype=bool)))
     ids, types = read_real_tokens(dataset)
     key = f"tasks.{name}.text"

@@ -49,25 +49,25 @@ class TokenStore:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """Tokens per row, int32 [n]."""
+        """Return the tokens of each row, int32 [n]."""
         return np.diff(self.offsets).astype(np.int32)
 
     @property
     def truncated(self) -> int:
-        """Number of rows that were truncated."""
+        """Return the number of rows that were truncated."""
         return int(self.cut.sum())
 
     @property
     def total_tokens(self) -> int:
-        """Number of tokens in all rows."""
+        """Return the number of tokens in all rows."""
         return int(self.offsets[-1])
 
     def ids(self, row: int) -> np.ndarray:
-        """Token ids of one row, a view."""
+        """Return the token ids of one row, a view."""
         return self.flat_ids[self._span(row)]
 
     def type_ids(self, row: int) -> np.ndarray | None:
-        """Token types of one row, or None where the model takes none."""
+        """Return the token types of one row, or None where the model takes none."""
         if not self.takes_type_ids:
             return None
         if self.flat_type_ids is None:
@@ -78,7 +78,9 @@ class TokenStore:
         """Return what the encoder sees of a row, equal for equal rows of different stores."""
         span = self._span(row)
         ids = self.flat_ids[span]
+        # Types that end in 0 lose these: a store that has no types keeps none for the same row.
         types = b"" if self.flat_type_ids is None else self.flat_type_ids[span].tobytes().rstrip(b"\0")
+        # The length first, so that no id can be taken for types, nor types for ids.
         return len(ids).to_bytes(4, "little") + ids.tobytes() + types
 
     def flat(self, rows: Sequence[int] | np.ndarray) -> "FlatRows":
@@ -114,13 +116,15 @@ class TokenStore:
         return TokenStore(self.flat_ids[source], offsets, self.cut[rows], self.takes_type_ids, types)
 
     def _span(self, row: int) -> slice:
+        # A range refuses rows beyond the last, and counts negative ones from the end.
         row = range(len(self))[row]
         return slice(int(self.offsets[row]), int(self.offsets[row + 1]))
 
     def _positions(self, rows: np.ndarray) -> np.ndarray:
-        """Flat position of every token of the rows, in their order."""
+        """Return the flat position of every token of the rows, in their order."""
         lengths = self.lengths[rows].astype(np.int64)
         starts = np.cumsum(lengths) - lengths
+        # A running number over all tokens, moved for each row from where it stands here to where the store has it.
         found: np.ndarray = np.arange(int(lengths.sum())) + np.repeat(self.offsets[:-1][rows] - starts, lengths)
         return found
 
@@ -150,7 +154,7 @@ class EncodedSplit:
 
     @property
     def scored(self) -> np.ndarray:
-        """The rows that have a label, by index."""
+        """Return the rows that have a label, by index."""
         if self.missing is None:
             return np.arange(len(self) if self.labelled else 0)
         return np.flatnonzero(~self.missing)
@@ -162,6 +166,7 @@ class EncodedSplit:
         if self.missing is None:
             return self
         labels = self.labels.copy()
+        # Any label with a finite loss will do: the losses of these rows are thrown away.
         labels[self.missing] = 0
         return replace(self, labels=labels)
 

@@ -1,4 +1,4 @@
-"""What the training rows of a task cannot teach: classes that they lack, and labels that are all the same."""
+"""Notes of what training rows cannot teach: classes that they lack, and labels that are all the same."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Processes that collate ahead of the training process, and live on while that plans what they do next."""
+"""Processes that collate ahead of the training process. They live on while it plans their next work."""
 
 import atexit
 import copyreg
@@ -47,7 +47,7 @@ NO_WORKERS = Workers()
 
 
 class _Pile(Sampler[Asked]):
-    """What the workers are to make next, in its order."""
+    """Queue of what the workers make next."""
 
     asked: Sequence[Asked] = ()
 
@@ -157,7 +157,7 @@ def hearing_of_deaths(then: Callable[[], str]) -> Iterator[None]:
 
 
 def outlive_signals(worker: int = 0) -> None:
-    """In a worker: leave a signal that the whole group of processes gets to the training process.
+    """Leave, in a worker, a signal that the whole group of processes gets to the training process.
 
     That one still needs batches to end its step, and ends the workers itself. A worker that SIGTERM reaches alone
     ends a little later.

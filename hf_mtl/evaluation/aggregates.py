@@ -1,4 +1,4 @@
-"""Scores of many tasks -> one number: how good, how good at worst, how much better than before."""
+"""Aggregates: the scores of many tasks in one number, as an average, at worst, or against a baseline."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ Scores = Mapping[str, Mapping[str, float]]
 
 
 def task_score(scores: Mapping[str, float], task: Task) -> float:
-    """Mean of a task's declared metrics of which more is better; values per target are not counted again.
+    """Average a task's declared metrics of which more is better; values per target are not counted again.
 
     A metric that is undefined on the task's rows (NaN: AUROC where all rows have one class) is left out,
     as it is for every model. If none is defined the score is NaN.
@@ -50,7 +50,7 @@ def aggregate(scores: Scores, tasks: Mapping[str, Task]) -> dict[str, float]:
 
 
 def lower_is_better(tasks: Mapping[str, Task]) -> dict[str, dict[str, bool]]:
-    """Direction of every declared metric, as `delta_p` wants it."""
+    """Return the direction of every declared metric, as `delta_p` wants it."""
     return {
         name: {key: not greater_is_better(spec) for key, spec in metric_keys(task).items()}
         for name, task in tasks.items()
@@ -73,7 +73,7 @@ class DeltaP:
 
 
 def delta_p(metrics: Scores, baseline: Scores, lower_is_better: Mapping[str, Mapping[str, bool]]) -> DeltaP:
-    """Mean over tasks of the mean over metrics of ±(M - M_base) / |M_base|, in percent.
+    """Compute the mean over tasks of the mean over metrics of ±(M - M_base) / |M_base|, in percent.
 
     Source: Maninis et al., CVPR 2019, arXiv:1904.08918 (Δ_m). Departs from it by |M_base| in the denominator,
     which is the same for the usual positive baselines and keeps the sign right for a negative correlation.

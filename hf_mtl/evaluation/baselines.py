@@ -1,4 +1,4 @@
-"""What is reached without an encoder: the majority class or mean, and TF-IDF with a linear model."""
+"""Baselines without an encoder: the majority class or the mean, and TF-IDF with a linear model."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -71,7 +71,7 @@ def baseline_outputs(
 def baseline_predictions(
     task: Task, train_texts: Texts, train_labels: np.ndarray, eval_texts: Texts
 ) -> dict[str, Outputs]:
-    """As `baseline_outputs`; no more is kept than the task's metrics want.
+    """Predict as `baseline_outputs`; no more is kept than the task's metrics want.
 
     Args:
         task: As there.

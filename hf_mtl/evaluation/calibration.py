@@ -1,4 +1,4 @@
-"""Are probabilities what they say? Reliability, expected calibration error, and the temperature that mends them."""
+"""Calibration: reliability, expected calibration error, and the temperature that mends probabilities."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class ReliabilityBins:
 
     @property
     def error(self) -> float:
-        """Expected calibration error Σ_b n_b/n |accuracy_b - confidence_b|, in [0, 1]."""
+        """Return the expected calibration error Σ_b n_b/n |accuracy_b - confidence_b|, in [0, 1]."""
         filled = self.count > 0
         gaps = np.abs(self.accuracy[filled] - self.confidence[filled])
         return float(np.average(gaps, weights=self.count[filled]))
@@ -53,7 +53,7 @@ def reliability_bins(logits: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_B
 
 
 def probability_bins(probabilities: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_BINS) -> ReliabilityBins:
-    """As `reliability_bins`, of probabilities [n, C].
+    """Count as `reliability_bins`, of probabilities [n, C].
 
     Raises:
         ValueError: As there.
@@ -63,7 +63,7 @@ def probability_bins(probabilities: ArrayLike, labels: ArrayLike, bins: int = DE
 
 
 def softmax_bins(logits: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_BINS) -> ReliabilityBins:
-    """As `probability_bins` of the logits' probabilities, which are never all there at once.
+    """Count as `probability_bins` of the logits' probabilities, which are never all there at once.
 
     Raises:
         ValueError: As `reliability_bins`.
@@ -86,7 +86,7 @@ def _binned(parts: Iterable[tuple[NDArray[np.float64], NDArray[np.int64]]], bins
 
 
 def expected_calibration_error(logits: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_BINS) -> float:
-    """Mean distance of confidence and accuracy over the bins, weighted by their rows, in [0, 1]; 0 is calibrated.
+    """Return the mean distance of confidence and accuracy over the bins, weighted by rows, in [0, 1]; 0 is best.
 
     Source: Naeini et al., AAAI 2015; top-label confidence as in Guo et al., ICML 2017, arXiv:1706.04599, Eq. 3.
 

@@ -1,4 +1,4 @@
-"""Are a task's metrics ones that can score it? Said before anything is loaded."""
+"""Checks that a task's metrics can score it, before anything is loaded."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from hf_mtl.tasks import MetricSpec, Task
 
 
 def check_metrics(tasks: Mapping[str, Task]) -> list[Mistake]:
-    """Everything that is wrong with the metrics of the tasks; an id of `evaluate` is not looked up.
+    """List everything that is wrong with the metrics of the tasks; an id of `evaluate` is not looked up.
 
     Args:
         tasks: The tasks by name. Classes that are not known yet are not checked.

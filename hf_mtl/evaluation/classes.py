@@ -79,7 +79,7 @@ def _named(label: str | int, names: list[str]) -> str:
 
 
 def class_shares(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Log shares of the classes among training rows [C]: the logits of who has seen nothing else.
+    """Return the log shares of the classes among training rows [C]: the logits of who has seen nothing else.
 
     Args:
         labels: Class ids [n].

@@ -1,4 +1,4 @@
-"""Metrics whose code is not ours: what their names would run, and who has to say that it may be run."""
+"""Metrics whose code is not ours: what their names would run, and who has to allow it."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _ALLOW = "If you trust its code, say so: --allow-code on the command line, allow
 
 
 class Trust(IntEnum):
-    """Whose code may be run to score a task; each may do what those before it may."""
+    """Trust in the code of metrics. Each level allows what those before it allow."""
 
     OURS = 0
     """That of hf_mtl alone: the file of a model or of a run names the metric."""

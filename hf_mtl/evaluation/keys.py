@@ -1,4 +1,4 @@
-"""How a task's scores are called, and which of them count."""
+"""Keys of a task's scores, and those among them that count."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""From a metric's name to something that computes it."""
+"""Loading of metrics by name."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ def load_metric(
 
 
 _LOADED: dict[str, Any] = {}
-"""What `evaluate.load` has given for a name; it computes again and again."""
+"""Metrics that `evaluate.load` has given, by name; each computes again and again."""
 
 
 def _load(name: str) -> Any:
@@ -98,7 +98,7 @@ class ExternalMetric:
         )
 
     def compute(self, **inputs: Any) -> dict[str, float]:
-        """Values by name; with several targets the mean, and one value for each."""
+        """Return values by name; with several targets the mean, and one value for each."""
         from hf_mtl.evaluation.metrics.base import per_target  # imports evaluate
 
         columns = {name: np.asarray(value) for name, value in inputs.items()}

@@ -1,4 +1,4 @@
-"""What a reader of a task's scores should know beside the numbers."""
+"""Notes for a reader of a task's scores."""
 
 from collections.abc import Mapping
 

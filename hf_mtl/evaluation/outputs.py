@@ -1,4 +1,4 @@
-"""What is kept of a head's outputs to score them: no more than the task's metrics want."""
+"""Outputs of a head as they are kept to be scored: no more of them than the task's metrics want."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class PlainOutputs:
 
     @cached_property
     def broken(self) -> int:
-        """Rows with an output that is not finite."""
+        """Return the number of rows with an output that is not finite."""
         return broken_rows(self.values)
 
 
@@ -103,6 +103,7 @@ def probabilities(logits: np.ndarray) -> NDArray[np.float64]:
 def class_probabilities(logits: np.ndarray) -> Iterator[NDArray[np.float64]]:
     """Give the probability of one class after another, [n] each, to the bits of `probabilities`."""
     largest = logits.max(axis=1).astype(np.float64)
+    # Along the rows, as `probabilities` adds: added up class by class, the last bits would differ.
     total = np.concatenate([np.exp(part - part.max(axis=1, keepdims=True)).sum(axis=1) for part in _exact(logits)])
     for index in range(logits.shape[1]):
         yield np.exp(logits[:, index].astype(np.float64) - largest) / total

@@ -1,4 +1,4 @@
-"""What our metrics are called, where they are, what they suit, and which way is better.
+"""Table of our metrics: name, place, the outputs that they score, and whether more is better.
 
 The table repeats what the classes say, because importing one of them imports `evaluate`, which takes seconds.
 """

@@ -1,4 +1,4 @@
-"""A task's outputs and labels -> its scores."""
+"""Scores of a task from its outputs and labels."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Metrics that are not ours are loaded and tried before anything is trained: theirs is code that may fail."""
+"""Trials of metrics that are not ours, before anything is trained: their code may fail."""
 
 import numpy as np
 

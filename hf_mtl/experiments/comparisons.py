@@ -9,7 +9,7 @@ from hf_mtl.experiments.statistics import MeanInterval, cliffs_delta, holm, mean
 Runs = dict[str, list[Record]]
 """The runs of each arm, in the order of their seeds."""
 Value = Callable[[Record], float]
-"""What is compared of a run."""
+"""Gives the value of a run that is compared."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from hf_mtl.training.trainer.trainer import MultiTaskTrainer
 
 
 class FrozenFeatures(nn.Module):
-    """Stand where an encoder's embeddings were, and give the output of its frozen lower layers.
+    """Stands where an encoder's embeddings were, and gives the output of its frozen lower layers.
 
     Args:
         encoder: The pretrained encoder.
@@ -37,7 +37,7 @@ class FrozenFeatures(nn.Module):
 
     @property
     def lower(self) -> PreTrainedModel:
-        """The frozen embeddings and layers, as an encoder."""
+        """Return the frozen embeddings and layers, as an encoder."""
         return self._lower[0]
 
     def forget(self) -> None:
@@ -86,7 +86,7 @@ def use_frozen_features(encoder: PreTrainedModel, features: FrozenFeatures, laye
 
 
 class FrozenFeaturesTrainer(MultiTaskTrainer):
-    """Count the operations that a run would execute without the memory: the frozen layers' forward in every step."""
+    """Counts the operations of a run without the memory, with the frozen layers' forward in every step."""
 
     def floating_point_ops(self, inputs: Batch) -> int:
         """Count those of the trained layers, and of the frozen ones below."""

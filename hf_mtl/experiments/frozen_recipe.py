@@ -32,7 +32,7 @@ _SAME_IN_ALL: dict[str, Any] = {
 
 
 class Predicted(NamedTuple):
-    """What a trained model makes of some rows.
+    """Scores and outputs of a trained model for some rows.
 
     Args:
         scores: Values by task and metric.
@@ -45,7 +45,7 @@ class Predicted(NamedTuple):
 
 @dataclass(frozen=True)
 class Trained:
-    """Hold a run at its end, with the parameters of its best evaluation.
+    """A run at its end, with the parameters of its best evaluation.
 
     Args:
         trainer: Its Trainer.
@@ -69,7 +69,7 @@ class Trained:
 
 
 class FrozenRecipe(RecipeData):
-    """Train models of a recipe's tasks whose lower layers are frozen and give for each text what they gave before.
+    """Trains models of a recipe's tasks with frozen lower layers, whose output for a text is computed once.
 
     Args:
         recipe: The recipe.

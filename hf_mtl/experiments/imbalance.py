@@ -13,7 +13,7 @@ from hf_mtl.experiments.mixture_fit import share_distances
 
 @dataclass(frozen=True)
 class Imbalance:
-    """Hold the training rows of every task, of which so many are left as a ratio says.
+    """Training rows of every task, of which a ratio says how many are left.
 
     Args:
         ratio: r_t of each task.

@@ -7,7 +7,7 @@ from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.results import Results
 
 Key = Mapping[str, str | int | float]
-"""What tells a run from all others of its study; a part of its record."""
+"""Values that tell a run from all others of its study; a part of its record."""
 
 
 def unfinished(keys: Iterable[Key], results: Results, claims: Path) -> Iterator[Key]:

@@ -1,4 +1,4 @@
-"""Were the tasks drawn as the mixture said?"""
+"""Fit of the tasks drawn to the probabilities of the mixture."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from scipy.stats import chi2
 
 @dataclass(frozen=True)
 class MixtureFit:
-    """Say how far the realised shares of tasks q = counts / N are from the target p.
+    """Distance of the realised shares of tasks q = counts / N from the target p.
 
     Args:
         total_variation: ½ Σ|q_t - p_t|, in [0, 1].

@@ -1,4 +1,4 @@
-"""Where the files of a study lie."""
+"""Places of the files of a study."""
 
 from argparse import ArgumentParser
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Places:
-    """Name the files of a study.
+    """Names of the files of a study.
 
     Args:
         work: Folder of what its runs write, of claims and of figures; may be deleted when no run is at work.

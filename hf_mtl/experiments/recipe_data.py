@@ -20,7 +20,7 @@ _ONLY_DATA = {
 
 
 class RecipeData:
-    """Load a recipe's data, tokenizer and encoder once, and tokenise splits of it.
+    """A recipe's data, tokenizer and encoder, loaded once.
 
     Args:
         recipe: The recipe.

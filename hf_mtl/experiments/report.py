@@ -15,7 +15,7 @@ _MEASURED = "measured"
 
 @dataclass(frozen=True)
 class Table:
-    """Lay out rows of cells, the first of each a name.
+    """Table: rows of cells, the first of each a name.
 
     Args:
         header: Names of the columns.
@@ -35,7 +35,7 @@ class Table:
 
 
 class Report:
-    """Collect the parts of a report, in their order."""
+    """Report: its parts, in their order."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []

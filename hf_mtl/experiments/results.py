@@ -10,7 +10,7 @@ Record = dict[str, Any]
 
 
 class Results:
-    """Keep finished runs, one line of JSON each.
+    """File of finished runs, one line of JSON each.
 
     Args:
         path: The file; made with the first run.

@@ -53,7 +53,7 @@ class PairedTest(NamedTuple):
 
 
 class Correlation(NamedTuple):
-    """How two quantities go together over runs.
+    """Correlation of two quantities over runs.
 
     Args:
         pearson: Linear correlation; NaN if either quantity is constant.

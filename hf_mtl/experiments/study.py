@@ -18,7 +18,7 @@ from hf_mtl.experiments.results import Record, Results
 
 @dataclass(frozen=True)
 class StudySettings:
-    """Hold what is the same in every arm of a study.
+    """Settings that are the same in every arm of a study.
 
     A study adds settings of its own, and gives all of them defaults.
 
@@ -43,7 +43,7 @@ B = TypeVar("B")
 
 @dataclass(frozen=True)
 class Study(Generic[S, B]):
-    """Describe a study.
+    """A study: its arms, and what one run of an arm does.
 
     Args:
         places: Where its files lie.

@@ -16,13 +16,13 @@ Metrics = Mapping[str, float] | None
 
 
 class Watcher(TrainerCallback):
-    """Look at the Trainer that it is a callback of, which whoever makes the two sets as ``trainer``."""
+    """Callback that looks at its Trainer. Whoever makes the two sets ``trainer``."""
 
     trainer: MultiTaskTrainer
 
 
 class KeepBest(TrainerCallback):
-    """Keep the trained parameters of the best evaluation in memory, and put them back at the end.
+    """Keeps the trained parameters of the best evaluation in memory, and puts them back at the end.
 
     Args:
         model: The model.
@@ -58,7 +58,7 @@ class KeepBest(TrainerCallback):
 
 
 class LearningCurve(Watcher):
-    """Follow how good a run was at each evaluation, and what it had spent by then.
+    """Follows how good a run was at each evaluation, and what it had spent by then.
 
     ``points`` are ``{step, score, loss, flops, seconds}``: seconds of optimizer steps alone, without evaluations.
 
@@ -76,7 +76,7 @@ class LearningCurve(Watcher):
 
     @property
     def best(self) -> Point:
-        """The evaluation with the highest score, the first of equal ones."""
+        """Return the evaluation with the highest score, the first of equal ones."""
         return max(self.points, key=lambda point: point["score"])
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -105,7 +105,7 @@ class LearningCurve(Watcher):
 
 
 class GiveUp(TrainerCallback):
-    """Stop a trial that is behind a better one at a given evaluation.
+    """Stops a trial that is behind a better one at a given evaluation.
 
     Args:
         metric: Key of an evaluation, of which more is better.

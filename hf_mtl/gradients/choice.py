@@ -1,4 +1,4 @@
-"""Which way task gradients are formed and held: what works for a model, and what fits into memory."""
+"""The choice of how task gradients are formed and held, by what works for a model and what fits into memory."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -55,7 +55,7 @@ def choose_hold(tasks: int, columns: int, device: torch.device, can_recompute: b
 
 
 def free_memory(device: torch.device) -> float:
-    """Free memory of a device, in bytes."""
+    """Return the free memory of a device, in bytes."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     return float(psutil.virtual_memory().available)
@@ -64,7 +64,7 @@ def free_memory(device: torch.device) -> float:
 def why_not_segments(model: MultiTaskModel, layers: Sequence[Taped], batch: Batch) -> str | None:
     """Compare task gradients from one tape with plain autograd, on a few rows of two tasks or more.
 
-    In eval mode, in the parameters' dtype, without a draw from any generator.
+    The model is in eval mode and in its parameters' dtype, and draws from no generator.
 
     Args:
         model: A `MultiTaskModel`, without gradients.

@@ -1,4 +1,4 @@
-"""What a step's task gradients can be asked, however they are held."""
+"""The questions that a step's task gradients answer, however they are held."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 Chosen = Callable[[nn.Parameter], bool]
-"""Whether a parameter takes part."""
+"""Tells whether a parameter takes part."""
 
 
 class HeldGradients(Protocol):
@@ -16,14 +16,14 @@ class HeldGradients(Protocol):
     """
 
     def gramian(self, chosen: Chosen | None = None) -> Tensor:
-        """Inner products of the task gradients, float64 [T, T].
+        """Form the inner products of the task gradients, float64 [T, T].
 
         Args:
             chosen: The parameters to take; None: all.
         """
 
     def combine(self, weights: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
-        """Each parameter that had a gradient, with the sum over tasks of weight times gradient.
+        """Yield each parameter that had a gradient, with the sum over tasks of weight times gradient.
 
         Args:
             weights: Weight of each task, [T].

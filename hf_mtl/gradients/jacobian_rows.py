@@ -122,6 +122,7 @@ class JacobianRows:
         """Put the tables' rows behind the others."""
         ends = np.cumsum([self.width, *(table.values.shape[1] for table in self.tables.values())]).tolist()
         if ends[-1] > self._room.shape[1]:
+            # A quarter more than the step needs: the tokens that occur are more in one step and fewer in another.
             spare = (ends[-1] - self.width) // 4
             before, self._room = self.values, self._room.new_zeros(self.tasks, ends[-1] + spare)
             self.values.copy_(before)
@@ -131,7 +132,7 @@ class JacobianRows:
         self._used = ends[-1]
 
     def gramian(self, chosen: Chosen | None = None) -> Tensor:
-        """G [T, T]; see `HeldGradients`."""
+        """Form G [T, T]; see `HeldGradients`."""
         parts = [self.values] if chosen is None else [self._view(p).flatten(1) for p in self._dense() if chosen(p)]
         for parameter in self.parameters:
             if id(parameter) in self.tables and (chosen is None or chosen(parameter)):
@@ -142,7 +143,7 @@ class JacobianRows:
         return total
 
     def combine(self, weights: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
-        """Jᵀ w, parameter by parameter; see `HeldGradients`."""
+        """Form Jᵀ w, parameter by parameter; see `HeldGradients`."""
         yield from self.split(combine(weights, self.values))
         for parameter in self.parameters:
             if id(parameter) in self.tables and id(parameter) in self._written:
@@ -150,7 +151,7 @@ class JacobianRows:
                 yield parameter, table.dense(combine(weights, table.values)).to(parameter.dtype)
 
     def jacobian(self) -> Tensor:
-        """J [T, P], the buffer itself; with ``whole`` only."""
+        """Give J [T, P], the buffer itself; with ``whole`` only."""
         assert self._appends or not self.tables
         return self._room[:, : self._used] if self._appends else self.values
 
@@ -190,6 +191,7 @@ class JacobianRows:
         return self._view(parameter), fresh
 
     def _clear_absent(self, into: Tensor, present: Sequence[int]) -> None:
+        # One buffer serves all steps: the rows of tasks that nothing writes hold the gradients of a step before.
         for task in range(self.tasks):
             if task not in present:
                 into[task].zero_()
@@ -203,7 +205,7 @@ class JacobianRows:
                 self.tables[id(parameter)].add(task, *touched)
 
     def _reduce_rows(self) -> None:
-        """In float32, in blocks, so that shorter rows are rounded once more only."""
+        """Add up over the processes in float32, so that shorter rows are rounded only once more; in blocks."""
         if self.values.dtype == torch.float32:
             for row in [self._room] if self._room.shape[1] == self.width else self.values:  # contiguous ones
                 reduced = self._processes.reduce_sum(row)

@@ -43,7 +43,7 @@ class TapedTokens(Taped):
         return output, inputs.detach().to(output.dtype) if short else inputs.detach()
 
     def add(self, name: str, tasks: Sequence[int], calls: Sequence[Call], into: Tensor, fresh: bool) -> None:
-        """Task by task."""
+        """Add the rows' gradients task by task, the tokens of all calls at once."""
         for task in tasks:
             self.add_task(name, *_tokens(calls, task), into[task], fresh)
 
@@ -54,19 +54,19 @@ class TapedTokens(Taped):
 
     @abstractmethod
     def gradient(self, name: str, inputs: Tensor, gradient: Tensor) -> Tensor:
-        """Gradient of one parameter from tokens' inputs [n, in] and gradients [n, out]."""
+        """Form the gradient of one parameter from tokens' inputs [n, in] and gradients [n, out]."""
 
 
 class TapedLinear(TapedTokens):
     """`nn.Linear`: weight [out, in]; and `Conv1D`, whose weight is [in, out]."""
 
     def play(self, sight: Sight, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Without `functional_call`, which costs as much as a small product."""
+        """Compute the output without `functional_call`, which costs as much as a small product."""
         if isinstance(self.module, Conv1D) or self.patched is not None:
             return super().play(sight, inputs)
         own = constants(self.module)
         if inputs.device.type != "meta" and torch.is_autocast_enabled(inputs.device.type):
-            # Once for the layer and for what is kept.
+            # Cast once, for the layer and for what is kept.
             inputs = inputs.to(torch.get_autocast_dtype(inputs.device.type))
         return F.linear(inputs, own["weight"], own.get("bias")), inputs.detach()
 
@@ -78,20 +78,18 @@ class TapedLinear(TapedTokens):
         torch.addmm(into, left.T, right, beta=0 if fresh else 1, out=into)
 
     def gradient(self, name: str, inputs: Tensor, gradient: Tensor) -> Tensor:
-        """Bias: the sum over tokens."""
+        """Form the weight's gradient as one product, and the bias' as the sum over tokens."""
         if name == "bias":
             return gradient.sum(0, dtype=torch.promote_types(gradient.dtype, torch.float32))
         left, right = self._factors(inputs.to(gradient.dtype), gradient)
         return left.T @ right
 
     def combines(self, name: str) -> bool:
-        """Return the weight: each token's gradient times its task's weight, in one product over the tokens of all
-        tasks.
-        """
+        """Tell that the weight is combined at once: each token's gradient times its task's weight, in one product."""
         return name == "weight"
 
     def add_combined(self, name: str, calls: Sequence[Call], weights: Tensor, into: Tensor) -> None:
-        """See `Taped`."""
+        """Add the combined gradient of the weight; see `Taped`."""
         for call in calls:
             each = torch.zeros(len(call.inputs), dtype=torch.float32, device=into.device)
             for task, start, stop in call.cut:
@@ -109,7 +107,7 @@ class TapedLayerNorm(TapedTokens):
     """`nn.LayerNorm` over the last dimension."""
 
     def gradient(self, name: str, inputs: Tensor, gradient: Tensor) -> Tensor:
-        """Weight: the gradient times the normalised input, summed over tokens."""
+        """Form the weight's gradient: the output's times the normalised input, summed over tokens."""
         assert isinstance(self.module, nn.LayerNorm)
         gradient = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
         if name == "bias":
@@ -122,14 +120,14 @@ class TapedEmbedding(Taped):
     """`nn.Embedding`: a task touches the rows of its own tokens only."""
 
     def play(self, sight: Sight, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Positions that all rows share are looked up for each of them, so that each has a gradient of its own."""
+        """Look up positions that all rows share once for each row, so that each row has a gradient of its own."""
         rows = sight.rows[-1][2]
         if sight.tokens is None and len(inputs) == 1 < rows:
             inputs = inputs.expand(rows, *inputs.shape[1:])
         return self.own_forward(constants(self.module), inputs), inputs
 
     def add(self, name: str, tasks: Sequence[int], calls: Sequence[Call], into: Tensor, fresh: bool) -> None:
-        """Into a whole table per task, where somebody wants whole rows."""
+        """Add to a whole table per task, where somebody wants whole rows."""
         for task in tasks:
             if fresh:
                 into[task].zero_()
@@ -139,7 +137,7 @@ class TapedEmbedding(Taped):
                     into[task].index_add_(0, flat, values.to(into.dtype))
 
     def touched(self, ids: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Ids [n] and gradients [n, H] of the tokens whose embedding is trained: not those of padding."""
+        """Give ids [n] and gradients [n, H] of the tokens whose embedding is trained: not those of padding."""
         assert isinstance(self.module, nn.Embedding)
         flat, values = ids.reshape(-1), gradient.reshape(-1, gradient.shape[-1])
         if self.module.padding_idx is None:
@@ -159,6 +157,7 @@ class TapedModule(Taped):
         if kind != "meta":
             enabled, dtype = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
             self._autocast = {"device_type": kind, "enabled": enabled, "dtype": dtype}
+        # Run once more, a layer that draws would drop other numbers than in the forward, and give another gradient.
         before = _generator_state(inputs.device)
         output = self.own_forward(constants(self.module), inputs)
         if not torch.equal(before, _generator_state(inputs.device)):
@@ -167,7 +166,7 @@ class TapedModule(Taped):
         return output, inputs.detach()
 
     def add(self, name: str, tasks: Sequence[int], calls: Sequence[Call], into: Tensor, fresh: bool) -> None:
-        """Task by task, length group by length group."""
+        """Run the layer again on each task's rows, length group by length group."""
         for task in tasks:
             if fresh:
                 into[task].zero_()

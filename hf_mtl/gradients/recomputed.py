@@ -36,6 +36,7 @@ class Recomputed:
     ):
         self.parameters = list(parameters)
         # From the layers and not from their calls, so that all processes go the same way.
+        # A parameter that several layers share, such as a tied weight, is combined at once only if all of them can.
         several = {id(p): layer.combines(name) for layer in layers for name, p in layer.parameters.items()}
         for layer in layers:
             for name, parameter in layer.parameters.items():
@@ -66,7 +67,7 @@ class Recomputed:
         self._anywhere = {id(p) for p, count in zip(self.parameters, counts, strict=True) if count}
 
     def gramian(self, chosen: Chosen | None = None) -> Tensor:
-        """G [T, T], one parameter at a time; see `HeldGradients`."""
+        """Form G [T, T], one parameter at a time; see `HeldGradients`."""
         total = torch.zeros(self.tasks, self.tasks, dtype=torch.float64, device=self.device)
         for parameter in self._used():
             if chosen is None or chosen(parameter):
@@ -75,7 +76,7 @@ class Recomputed:
         return total
 
     def combine(self, weights: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
-        """Jᵀ w, parameter by parameter; see `HeldGradients`."""
+        """Form Jᵀ w, parameter by parameter; see `HeldGradients`."""
         weights = weights.to(self.device, torch.float32)
         # Some methods' weights are large, and a loss scaler's factor is in the gradients: half precision has no room.
         size = weights.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
@@ -98,7 +99,7 @@ class Recomputed:
         return (parameter for parameter in self.parameters if id(parameter) in self._anywhere)
 
     def _rows(self, parameter: nn.Parameter) -> Tensor:
-        """Every task's gradient of one parameter, [T, numel]."""
+        """Form every task's gradient of one parameter, [T, numel]."""
         rows = torch.zeros(self.tasks, *parameter.shape, dtype=torch.float32, device=self.device)
         for layer, name, calls in self._uses.get(id(parameter), []):
             layer.add(name, sorted({task for call in calls for task, _, _ in call.cut}), calls, rows, fresh=False)

@@ -34,7 +34,7 @@ Layout = Literal["segments", "split"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is wanted of the gradients of single tasks.
+    """The demands that a run's methods make on the gradients of single tasks.
 
     Args:
         scope: The parameters whose gradients are wanted by task; None: all shared ones. The others get their
@@ -126,7 +126,7 @@ class SharedGradients:
 
     @contextmanager
     def micro_batch(self, batch: Batch) -> Iterator[None]:
-        """Around the forward and the backward of one micro-batch.
+        """Form the gradients of one micro-batch out of its forward and its backward.
 
         Args:
             batch: A collated batch that is cut by task.
@@ -139,7 +139,7 @@ class SharedGradients:
             self.held.collect(self._tape.layers)
 
     def take(self, task: int) -> None:
-        """After the backward of one task's part, with the layout ``split``."""
+        """Take one task's gradient after the backward of its part, with the layout ``split``."""
         assert isinstance(self.held, JacobianRows)
         self.held.add_task(task)
 
@@ -169,6 +169,7 @@ class SharedGradients:
 
     def _choose_hold(self, options: GradientOptions) -> Hold:
         wanted = self._wanted
+        # Only a tape has what gradients are formed from again; and whole rows have to be there at once.
         can_recompute = self.layout == "segments" and not wanted.whole
         if options.hold == "recompute" and not can_recompute:
             self._say("Task gradients cannot be recomputed here; they are held as rows.")
@@ -176,6 +177,7 @@ class SharedGradients:
             return options.hold
         if wanted.scope is not None and wanted.all_combined and can_recompute and not wanted.several_batches:
             return "recompute"  # of parameters out of scope, which are combined too, nobody wants rows
+        # Tables keep the rows of tokens that occur, which do not count here, unless columns have to be steady.
         apart = () if wanted.whole and wanted.steady else self._tables
         columns = sum(p.numel() for index, p in enumerate(self.parameters) if index not in apart)
         return choose_hold(self.tasks, columns, self.parameters[0].device, can_recompute)
@@ -185,7 +187,7 @@ class SharedGradients:
         return next(one for one in ("recompute", "bfloat16", "float32") if self._anywhere(hold == one))
 
     def another(self) -> JacobianRows | Recomputed:
-        """Room for the gradients of one more backward of the same parameters."""
+        """Make room for the gradients of one more backward of the same parameters."""
         if self.hold == "recompute":
             return Recomputed(self.parameters, self._tables, self._layers, self.tasks, self._processes)
         return self.jacobian_rows(self.parameters, self._wanted.whole, self._wanted.steady)

@@ -39,6 +39,7 @@ class TableRows:
 
     def close(self, processes: Processes) -> None:
         """Add up what was collected, over the processes too: ``ids`` [U], ``values`` [T, U H]."""
+        # Every process has seen other tokens: they agree on the rows first, so that the sums are of the same ones.
         touched = torch.zeros(self.size, dtype=torch.float32, device=self.device)
         for _, ids, _ in self._parts:
             touched[ids] = 1.0
@@ -62,7 +63,7 @@ class TableRows:
         self._parts = merged
 
     def dense(self, combined: Tensor) -> Tensor:
-        """One gradient of the touched rows [U H] as one of the whole table [V, H]."""
+        """Spread a gradient of the touched rows [U H] over the whole table [V, H]."""
         table = torch.zeros(self.size, self.width, dtype=combined.dtype, device=self.device)
         table[self.ids] = combined.view(len(self.ids), self.width)
         return table

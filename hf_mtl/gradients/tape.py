@@ -97,6 +97,7 @@ class Taped(ABC):
 
     def own_forward(self, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
         """Return the module's output with other tensors as its parameters, while a tape has replaced its forward."""
+        # `functional_call` calls the module, and the module's forward is the tape's now, which would call this again.
         taped = self._put(self.patched)
         try:
             output: Tensor = functional_call(self.module, parameters, (inputs,))
@@ -114,6 +115,7 @@ class Taped(ABC):
 
     def _put(self, forward: Any) -> Any:
         """Set the module's own forward, or the class's with None; gives what was there."""
+        # In the instance's own dictionary: other modules of the class, and this one afterwards, are as they were.
         before = vars(self.module).pop("forward", None)
         if forward is not None:
             self.module.forward = forward
@@ -163,6 +165,7 @@ class _Tap(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, output: Tensor, inputs: Tensor, taped: Taped, sight: Sight) -> Tensor:
         ctx.taped, ctx.sight = taped, sight
+        # Without a graph behind it the output is a leaf, on which autograd would leave a gradient nobody asks for.
         ctx.goes_on = output.grad_fn is not None
         ctx.save_for_backward(inputs)
         return output.view_as(output)
@@ -200,7 +203,7 @@ class Tape:
         Args:
             sights: What the layers see in each call of the encoder, in the order of the calls.
         """
-        self._next = list(sights)[::-1]
+        self._next = list(sights)[::-1]  # `_begin_call` takes them from the end
         hook = self.encoder.register_forward_pre_hook(lambda *_: self._begin_call())
         playing = [layer for layer in self.layers if layer.parameters]
         for layer in playing:
@@ -229,6 +232,8 @@ class Tape:
             output, kept = layer.play(self._sight, inputs)
             if not torch.is_grad_enabled():
                 return output
+            # The first layers see no input with a gradient, and their parameters are constants here: without a graph
+            # of its own, the backward would never come to the tap.
             if not output.requires_grad:
                 output.requires_grad_()
             found: Tensor = _Tap.apply(output, kept, layer, self._sight)

@@ -1,4 +1,4 @@
-"""Check and tokenise the rows of a split, of every task."""
+"""Encoding of splits: checks and tokenises the rows of every task."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -52,6 +52,7 @@ def encode_splits(
     encoded, signs = of_one_process(
         lambda: (_encode_splits(datasets, tasks, tokenizer, max_length, split), signs_of(datasets, tasks))
     )
+    # These signs are of this process's own rows, those above of the first one's: they differ if the rows do.
     agree(other_rows(signs, signs_of(datasets, tasks), split))
     return encoded
 
@@ -129,7 +130,7 @@ def _say_what_is_left_out(name: str, found: EncodedSplit, split: str) -> None:
 def _encode(
     name: str, task: Task, dataset: Dataset, tokenizer: Any, max_length: int | None, split: str
 ) -> EncodedSplit:
-    """One task's split; of rows to predict, some or all may come without a label."""
+    """Encode one task's split; of rows to predict, some or all may come without a label."""
     if split == "test":
         return _encode_all(name, task, dataset, tokenizer, max_length, split)
     rows = prepare_rows(name, task, dataset, split)
@@ -141,7 +142,7 @@ def _encode(
 def _encode_all(
     name: str, task: Task, dataset: Dataset, tokenizer: Any, max_length: int | None, split: str
 ) -> EncodedSplit:
-    """Every row of a split in its order, also those without a label."""
+    """Encode every row of a split in its order, also those without a label."""
     absent = [column for column in task.label_columns if column not in getattr(dataset, "column_names", ())]
     rows, labels = _check_all(name, task, dataset, split, labelled=not absent)
     if 0 < len(absent) < len(task.label_columns) and is_main_process():

@@ -1,4 +1,4 @@
-"""List the files of a checkpoint with their SHA-256, and check that it is whole."""
+"""Manifests: the files of a checkpoint with their SHA-256, by which it is known to be whole."""
 
 import hashlib
 import json
@@ -19,11 +19,11 @@ LOADED = (
     *("model*.safetensors", "model*.safetensors.index.json", "pytorch_model*", "adapter_*"),
     *("tokenizer*", "vocab.*", "merges.txt", "special_tokens_map.json", "added_tokens.json"),
 )
-"""What transformers would load beside, or in place of, the files that were sealed."""
+"""Files that transformers would load beside those that were sealed, or in their place."""
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -35,6 +35,7 @@ def seal(folder: Path) -> None:
         if path.is_file() and path.name != MANIFEST:
             flush(path)
             files[str(path.relative_to(folder))] = {"size": path.stat().st_size, "sha256": digest(path)}
+    # Last, when all files are on the disk: a manifest that survives a crash lists none that did not.
     manifest = folder / MANIFEST
     manifest.write_text(json.dumps({"format": 1, "files": files}, indent=1), "utf-8")
     flush(manifest)

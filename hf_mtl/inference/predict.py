@@ -27,7 +27,7 @@ class EvaluationLeft(Exception):
 
 @dataclass(frozen=True)
 class KeptOutputs:
-    """What is kept of the outputs of a head.
+    """Part of the outputs of a head that is kept.
 
     Args:
         of: From the outputs of some rows [B, C] what is kept of them [B, K].
@@ -57,7 +57,7 @@ class KeptOutputs:
 
 @dataclass(frozen=True)
 class SplitPredictions:
-    """What is kept of the outputs of one task's head for one split, in dataset order.
+    """Outputs of one task's head for one split, or what was kept of them, in dataset order.
 
     Args:
         outputs: The outputs in the units of the labels [n, C], or what was kept of them [n, K].

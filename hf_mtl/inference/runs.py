@@ -1,4 +1,4 @@
-"""Find the model that a path means, and load it as it was written."""
+"""Models by path: finds the one that a path means, and loads it as it was written."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def load_model(folder: Path) -> MultiTaskModel:
         raise CheckpointError(f"{folder}: its model cannot be read ({error})") from error
     for name, value in model.state_dict().items():
         if value.is_floating_point() and not value.isfinite().all():
-            problem = f"{name} holds numbers that are not finite, and so would every score"
+            problem = f"{name} holds numbers that are not finite, so no score would be finite either"
             raise CheckpointError(f"{_file_of(folder, name)}: {problem}; score an earlier checkpoint of the run")
     return model
 

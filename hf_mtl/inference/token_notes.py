@@ -1,4 +1,4 @@
-"""What a run says of its token ids: texts that the tokenizer does not know, and padding that is read as text."""
+"""Notes about token ids: texts that the tokenizer does not know, and padding that is read as text."""
 
 from collections.abc import Mapping
 from typing import Any

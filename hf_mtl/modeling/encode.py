@@ -94,7 +94,7 @@ def encoder_inputs(encoder: nn.Module, ids: Tensor, types: Tensor | None, mask: 
         types: Segment ids, of the shape of ``ids``; None: there are none.
         mask: 1 for real tokens [B, L]; None: all are.
     """
-    takes = _parameters(type(encoder))
+    takes = _parameters(type(encoder))  # type: ignore[arg-type]
     inputs: dict[str, Any] = {"input_ids": ids}
     if mask is not None:
         inputs["attention_mask"] = mask

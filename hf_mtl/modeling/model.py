@@ -330,6 +330,7 @@ class MultiTaskModel(PreTrainedModel):
                 found[source] = tokens if order is None else tokens.select(order)
             else:
                 vectors = rows.pooler_output if source == "pooler" else rows.pooled(self.config.pooling)
+                assert vectors is not None
                 found[source] = vectors if order is None else vectors.index_select(0, order)
         return found
 

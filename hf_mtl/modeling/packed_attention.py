@@ -166,12 +166,12 @@ def _varlen_fits(query: Tensor, dropout: float) -> bool:
 
 
 @cache
-def _varlen() -> Callable[..., Tensor] | None:
+def _varlen() -> Callable[..., Any] | None:
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:  # torch before 2.10
         return None
-    found: Callable[..., Tensor] = varlen_attn
+    found: Callable[..., Any] = varlen_attn
     return found
 
 
@@ -185,7 +185,8 @@ def _by_varlen(heads: Heads, rows: Packed, scaling: float | None, causal: bool, 
     offsets, longest = rows["offsets"].int(), max(rows["lengths"])
     reach = -1 if window is None else window - 1
     size = (reach, 0) if causal else (reach, reach)
-    return function(q, k, v, offsets, offsets, longest, longest, scale=scaling, window_size=size)[None]
+    found: Tensor = function(q, k, v, offsets, offsets, longest, longest, scale=scaling, window_size=size)
+    return found[None]
 
 
 def _by_flash_attention(

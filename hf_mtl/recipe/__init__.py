@@ -1,4 +1,4 @@
-"""YAML -> one typed, validated object."""
+"""Recipes: YAML becomes one typed, validated object."""
 
 from hf_mtl.recipe.json_schema import json_schema
 from hf_mtl.recipe.load import load_recipe, read_recipe

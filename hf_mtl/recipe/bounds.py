@@ -1,4 +1,4 @@
-"""What a recipe may hold at most, so that a small file cannot fill the memory or keep a machine busy.
+"""Bounds of a recipe, so that a small file cannot fill the memory or keep a machine busy.
 
 A recipe that someone writes has a few kilobytes, one with a list of thousands of labels a few hundred. The bounds lie
 far above that, and are low enough for a recipe at all of them to be refused within seconds.
@@ -23,7 +23,7 @@ _WRITE_IT = "Write the recipe to a file, and give the path of that."
 
 @dataclass
 class Size:
-    """How much was read so far of a recipe, with all that it extends.
+    """Size of what was read so far of a recipe, with all that it extends.
 
     Args:
         written: Values as they are written.

@@ -1,4 +1,4 @@
-"""From plain values to a `Recipe`, with everything that is wrong on the way."""
+"""Construction of a `Recipe` from plain values, with everything that is wrong on the way."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What only shows when several keys of a recipe are looked at together."""
+"""Checks that need several keys of a recipe at once."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -119,7 +119,7 @@ def _name(name: str) -> Iterator[Mistake]:
 
 
 def _secrets(name: str, task: Task) -> Iterator[Mistake]:
-    """URLs with a password: the run would keep them in its recipe.yaml."""
+    """Find URLs with a password: the run would keep them in its recipe.yaml."""
     if isinstance(task.dataset, list):
         for place, source in enumerate(task.dataset):
             yield from secret_mistakes(source, f"tasks.{name}.dataset.{place}")

@@ -11,7 +11,8 @@ from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.plain import describe
 from hf_mtl.recipe.bounds import MOST_FILES, Size
 from hf_mtl.recipe.merge import merge
-from hf_mtl.recipe.yaml_source import Node, Origin, read_yaml
+from hf_mtl.recipe.nodes import Node, Origin
+from hf_mtl.recipe.yaml_source import read_yaml
 
 _ONE_ORDER = "A file comes after all that it extends, and the files of a list stand in one order everywhere."
 
@@ -120,7 +121,7 @@ def _is_last(key: Path, queues: list[list[Path]]) -> bool:
 
 
 def _circle(queues: list[list[Path]]) -> list[Path]:
-    """Files each of which is to come before the next, where none is the last."""
+    """Find files each of which is to come before the next, where none is the last."""
     found = [queues[0][-1]]
     while True:
         after = next(queue[-1] for queue in queues if found[-1] in queue[:-1])

@@ -1,4 +1,4 @@
-"""What a recipe knows of its run, for the sections to be checked against."""
+"""Facts that a recipe knows of its run. Its sections are checked against them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from hf_mtl.tasks import Task
 
 @dataclass(frozen=True)
 class RecipeFacts:
-    """Say what is known before any model is built, for each section.
+    """Facts for each section, known before any model is built.
 
     Args:
         of_mixture: For the mixture.

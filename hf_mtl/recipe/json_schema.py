@@ -23,7 +23,7 @@ Schema = dict[str, Any]
 
 
 def json_schema() -> Schema:
-    """JSON Schema (2020-12) of a recipe file, built from the same signatures that recipes are checked with.
+    """Build the JSON Schema (2020-12) of recipe files from the same signatures that recipes are checked with.
 
     A recipe that extends another may leave everything out, and may say null to remove what it inherits.
     """
@@ -124,7 +124,7 @@ def _tasks(definitions: Schema) -> Schema:
 
 
 def _named(kind: Kind[Any], definitions: Schema, whole: bool = False) -> Schema:
-    """Something chosen by name: the name alone, or a mapping with its options; ``whole``: with all that it needs."""
+    """Describe what is chosen by name: a name, or a mapping with its options; ``whole``: with all that it needs."""
     names = kind.names()
     alone = [name for name in names if not whole or not _needs(kind.options(name), kind.field)]
     arms: list[Schema] = [{"enum": alone}, *([] if whole else [{"type": "null"}])]
@@ -149,7 +149,7 @@ def _of(model: type[BaseModel], definitions: Schema) -> Schema:
 
 
 def _partial(schema: Schema) -> Schema:
-    """Without required keys: they may be inherited. Which they are is kept under a keyword that checks nothing."""
+    """Move the required keys, which may be inherited, under a keyword that checks nothing."""
     return {"x-required" if key == "required" else key: value for key, value in schema.items()}
 
 

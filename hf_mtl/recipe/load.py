@@ -1,4 +1,4 @@
-"""A recipe file, and what the command line adds to it, to a `Recipe`."""
+"""Loading of recipes: a file, and what the command line adds to it, become a `Recipe`."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -56,7 +56,7 @@ def _load(path: str | Path, overrides: Iterable[str], may_name_code: bool) -> Re
 
 
 def _first(mistakes: list[Mistake]) -> list[Mistake]:
-    """As many mistakes as somebody reads, and how many more there are."""
+    """Keep as many mistakes as somebody reads, and count the others."""
     more = len(mistakes) - MOST_MISTAKES
     if more <= 0:
         return mistakes

@@ -4,7 +4,7 @@ from typing import Any
 
 from hf_mtl.errors import Mistake
 from hf_mtl.plain import KeyPath, dotted
-from hf_mtl.recipe.yaml_source import Node
+from hf_mtl.recipe.nodes import Node
 
 # Mappings that are one thing with its options: named differently, they are another thing, and the options of the
 # inherited one do not fit it. (What names the thing, and whether a plain word is short for it.)

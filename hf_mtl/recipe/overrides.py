@@ -7,7 +7,8 @@ from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.plain import KeyPath, describe
 from hf_mtl.recipe.bounds import DEEPEST, Size
 from hf_mtl.recipe.merge import merge
-from hf_mtl.recipe.yaml_source import Node, Origin, parse_yaml
+from hf_mtl.recipe.nodes import Node, Origin
+from hf_mtl.recipe.yaml_source import parse_yaml
 
 _REMEDY = "Write key=value, such as training.learning_rate=1e-4."
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from hf_mtl.argument_fields import OPTION_FILES
 from hf_mtl.data.readers import READERS
-from hf_mtl.recipe.yaml_source import Node
+from hf_mtl.recipe.nodes import Node
 
 
 def resolve_paths(recipe: Node) -> Node:
@@ -33,7 +33,7 @@ def _task(node: Node) -> Node:
 
 
 def _metrics(node: Node) -> Node:
-    """One metric or a list of them, each a name or a mapping with a name."""
+    """Resolve one metric or a list of them, each a name or a mapping with a name."""
     if isinstance(node.value, list):
         return _each(node, _metrics)
     return _at(node, "name", _script) if isinstance(node.value, dict) else _script(node)

@@ -1,14 +1,14 @@
-"""From a dotted key to the file and line that say it."""
+"""Places of keys: the file and the line where each was written."""
 
 import re
 from collections.abc import Mapping
 
 from hf_mtl.plain import dotted
-from hf_mtl.recipe.yaml_source import Node
+from hf_mtl.recipe.nodes import Node
 
 
 class Places:
-    """Where each key of a recipe was written.
+    """Places where the keys of a recipe were written.
 
     Args:
         table: ``file:line`` by dotted key; the empty key is the whole recipe.
@@ -23,7 +23,7 @@ class Places:
         return cls({dotted(path): str(origin) for path, origin in node.origins()})
 
     def locate(self, key: str) -> str:
-        """Place of a key, or of the nearest key above it; empty if nothing is known.
+        """Return the place of a key, or of the nearest key above it; empty if nothing is known.
 
         Args:
             key: A dotted key; a place in a list is ``.0`` or ``[0]``.

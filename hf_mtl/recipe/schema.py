@@ -1,4 +1,4 @@
-"""What a recipe is: one frozen, validated object."""
+"""The recipe: one frozen, validated object."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -95,7 +95,7 @@ class Recipe(_Frozen):
         return allowing
 
     def locate(self, key: str) -> str:
-        """``file:line`` of a dotted key, or of the nearest key above it; empty for a recipe made in Python."""
+        """Return ``file:line`` of a dotted key, or of the nearest key above it; empty for a recipe made in Python."""
         return self._places.locate(key)
 
     def with_places(self, mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:

@@ -1,4 +1,4 @@
-"""What is said of a task type that there is not."""
+"""Messages about a task type that does not exist."""
 
 from hf_mtl.errors import Mistake, known
 from hf_mtl.plain import describe

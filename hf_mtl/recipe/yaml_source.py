@@ -1,13 +1,10 @@
-"""YAML text to a tree of values that know the file and line they came from.
+"""The reader of YAML: text to a tree of values that know the file and the line that they came from.
 
 YAML 1.2 manners, which differ from PyYAML's own: ``5e-5`` is a number, ``yes``, ``no``, ``on`` and ``off`` are
 words (labels, most often), and a key that is written twice is a mistake. The merge key of YAML 1.1 is kept, because
 recipes are written with it: ``<<: *defaults`` takes the keys of another mapping that are not written beside it.
 """
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +13,9 @@ import yaml
 from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.plain import MERGE, SCALARS, TAG, KeyPath, describe, dotted, shorten
 from hf_mtl.recipe.bounds import Size, TooLarge, read_text, refuse_depth
+from hf_mtl.recipe.nodes import Node, Origin
+from hf_mtl.recipe.scalars import scalar_value
 
-_INT64 = range(-(2**63), 2**63)
-_LONGEST_INT = 1000
 _LARGEST = "Allowed: whole numbers of at most 64 bits, and numbers up to 1.8e308; quote it if it is text."
 
 
@@ -45,59 +42,10 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+# Empty first: PyYAML would begin with a copy of the scalars of YAML 1.1, where `yes` is true and `no` is false.
 _Loader.yaml_implicit_resolvers = {}
 for _kind, (_pattern, _first) in SCALARS.items():
     _Loader.add_implicit_resolver(TAG + _kind, _pattern, _first)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a value was written.
-
-    Args:
-        file: The file as the user would name it, or ``command line``.
-        folder: Absolute folder that relative paths of this value are relative to.
-        line: Line in the file, from 1; None outside files.
-    """
-
-    file: str
-    folder: str
-    line: int | None = None
-
-    def __str__(self) -> str:
-        return self.file if self.line is None else f"{self.file}:{self.line}"
-
-
-@dataclass(frozen=True)
-class Node:
-    """A value and its origin; lists and mappings hold nodes.
-
-    Args:
-        value: A scalar, a list of nodes, or a mapping from names to nodes.
-        origin: Where the key of the value was written, or the item of a list.
-    """
-
-    value: Any
-    origin: Origin
-
-    def plain(self) -> Any:
-        """Return the value without origins."""
-        if isinstance(self.value, dict):
-            return {key: node.plain() for key, node in self.value.items()}
-        if isinstance(self.value, list):
-            return [node.plain() for node in self.value]
-        return self.value
-
-    def origins(self, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Origin]]:
-        """Every key path below this one, and where it was written."""
-        yield path, self.origin
-        children: Any = ()
-        if isinstance(self.value, dict):
-            children = self.value.items()
-        elif isinstance(self.value, list):
-            children = enumerate(self.value)
-        for key, node in children:
-            yield from node.origins((*path, key))
 
 
 def read_yaml(path: str | Path, mistakes: list[Mistake], size: Size | None = None) -> Node:
@@ -248,35 +196,8 @@ class _Builder:
         if kind not in SCALARS:
             return self._wrong(origin, path, f"the tag {describe(tree.tag)}", "Tags are not used in recipes.")
         try:
-            return Node(_value(text, kind), origin)
+            return Node(scalar_value(text, kind), origin)
         except OverflowError:
             return self._wrong(origin, path, f"found {describe(text)}, which no number here can hold", _LARGEST)
         except ValueError:
             return self._wrong(origin, path, f"found {describe(text)}, which is no {kind}", "Remove the tag.")
-
-
-def _value(text: str, kind: str) -> int | float | bool | None:
-    # A tag that was written out, such as `!!bool yes`, may stand before anything.
-    if not SCALARS[kind][0].match(text):
-        raise ValueError(text)
-    if kind == "null":
-        return None
-    return text.lower() == "true" if kind == "bool" else _number(text, kind)
-
-
-def _number(text: str, kind: str) -> int | float:
-    """Return a number, as long as 64 bits hold it: what reads it later may fail at more, or take it for infinite."""
-    if kind == "int":
-        if len(text) > _LONGEST_INT:  # int() refuses thousands of digits in words of its own
-            raise OverflowError(text)
-        whole = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-        if whole not in _INT64:
-            raise OverflowError(text)
-        return whole
-    lowered = text.lower()
-    if lowered.endswith(".inf"):
-        return -math.inf if lowered.startswith("-") else math.inf
-    number = math.nan if lowered == ".nan" else float(text)
-    if math.isinf(number):
-        raise OverflowError(text)
-    return number

@@ -1,4 +1,4 @@
-"""Results -> tables and figures."""
+"""Reports: results become tables and figures."""
 
 from hf_mtl.reporting.figures import mixture_figure, training_figure
 from hf_mtl.reporting.json_files import append_jsonl, read_jsonl, rewind_jsonl, write_json_atomic

@@ -1,4 +1,4 @@
-"""What is in the data of a plan, as plain-text tables of at most 80 columns where names allow it."""
+"""Census of the data of a plan, as plain-text tables of at most 80 columns where names allow it."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,11 +28,12 @@ def census_text(tasks: Sequence[TaskCensus]) -> str:
 
 
 def _rows(tasks: Sequence[TaskCensus]) -> str:
-    rows = [
-        [task.name, *(f"{task.splits[split].rows:,}" if split in task.splits else "none" for split in _SPLITS)]
-        for task in tasks
-    ]
+    rows = [[task.name, *(_row_count(task, split) for split in _SPLITS)] for task in tasks]
     return aligned([["rows", *_SPLITS], *rows], left=1)
+
+
+def _row_count(task: TaskCensus, split: str) -> str:
+    return f"{task.splits[split].rows:,}" if split in task.splits else "none"
 
 
 def _classes(tasks: Sequence[TaskCensus]) -> str:
@@ -96,8 +97,8 @@ def _repeats(tasks: Sequence[TaskCensus]) -> str:
         return "No task has the same text twice."
     header = ["same texts", "split", "repeated", "in train", "in validation", "other label"]
     explained = (
-        "Rows whose text an earlier row of the split has, train has, validation has, or any row of the task has with "
-        "another label. Case and blanks do not matter."
+        "Rows whose text is also in an earlier row of the split, in train, in validation, or in any row of the task "
+        "with another label. Case and blanks do not matter."
     )
     return f"{aligned([header, *lines], left=2)}\n{_wrapped(explained)}"
 
@@ -119,7 +120,7 @@ def _rare(tasks: Sequence[TaskCensus]) -> str:
 
 
 def _fitted(header: list[str], lines: Sequence[list[str]]) -> list[list[str]]:
-    """Header and lines whose second column is cut to the width that the others and the gaps leave."""
+    """Cut the second column of header and lines to the width that the others and the gaps leave."""
     others = [column for column in range(len(header)) if column != 1]
     taken = sum(max(len(line[column]) for line in [header, *lines]) for column in others)
     width = max(12, _WIDTH - taken - 2 * len(others))

@@ -1,4 +1,4 @@
-"""JSON files of a run: whole or not at all, and strict JSON, so a number that is none is written as null."""
+"""JSON files of a run: each whole or not there, in strict JSON. NaN and infinity are written as null."""
 
 import json
 import math

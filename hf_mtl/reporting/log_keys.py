@@ -1,4 +1,4 @@
-"""What the keys of a training log mean."""
+"""Keys of a training log."""
 
 MODEL_STEP = "model_step"
 """The step whose model a record speaks of, where it is not the last step that was trained."""

@@ -26,7 +26,7 @@ _INDENT = " " * (_WIDTHS[0] + 2)
 
 
 def methods_table() -> str:
-    """Every method of both families, with the words that the table uses, for a terminal of 80 columns.
+    """List every method of both families, with the words that the table uses, for a terminal of 80 columns.
 
     A method has its needs, costs and scale in columns, and below them its source and its options.
     """
@@ -53,7 +53,7 @@ def methods_markdown() -> str:
 
 
 def method_page(name: str) -> str:
-    """All that one method's class says of it.
+    """Lay out all that one method's class says of it.
 
     Raises:
         UserError: If no method has the name.

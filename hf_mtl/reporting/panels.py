@@ -1,4 +1,4 @@
-"""What the figure of a run shows of its log."""
+"""Panels of the figure of a run, made from its log."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -106,7 +106,8 @@ def _of_tasks(
     """
     found = {task: key.format(task) for task in tasks if any(key.format(task) in record for record in log)}
     if absent is not None:
-        log = [{name: absent for name in found.values()} | dict(item) if _of_training(item) else item for item in log]
+        filler = dict.fromkeys(found.values(), absent)
+        log = [filler | dict(item) if _of_training(item) else item for item in log]
     return {task: (task, _points(log, name)) for task, name in found.items()}
 
 
@@ -125,7 +126,7 @@ def _summaries(log: Sequence[Record]) -> dict[str, Points]:
 
 
 def _cost(log: Sequence[Record]) -> Panel:
-    """Operations of a step: what is saved by dropping rows, and by freezing."""
+    """Make the panel of the operations of a step, which shows what dropped rows and frozen layers save."""
     records = [{"step": 0, "flops": 0.0}, *(record for record in log if "flops" in record)]
     spent = [
         (after["step"], (after["flops"] - before["flops"]) / (after["step"] - before["step"]))

@@ -1,4 +1,4 @@
-"""From a paper to the methods that implement it, and to the recipes that use them."""
+"""Index of papers: the methods that implement each, and the recipes that use these."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""What a recipe would do, in numbers: filled in by training, shown by `hf-mtl plan`."""
+"""Plan of a run in numbers: training fills it in, and `hf-mtl plan` shows it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

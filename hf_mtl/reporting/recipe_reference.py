@@ -1,10 +1,8 @@
 """The reference of recipes: every key with its type, its default and a sentence, as one Markdown page."""
 
 import inspect
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import transformers
 
@@ -15,12 +13,9 @@ from hf_mtl.recipe.json_schema import Schema, json_schema
 from hf_mtl.reporting.markdown import table
 from hf_mtl.reporting.methods import methods_markdown
 from hf_mtl.reporting.papers import paper_index
-from hf_mtl.reporting.schema_words import default_words, type_words
+from hf_mtl.reporting.schema_tables import SchemaTables, plain_text, title
 from hf_mtl.signatures import argument_texts
 from hf_mtl.tasks import task_types
-
-_HEADER = ["key", "type", "default", ""]
-_GIVE = "must be given"
 
 _INTRODUCTION = """\
 # Recipes: every key
@@ -57,7 +52,7 @@ def recipe_reference(folder: Path) -> str:
         folder: Where the recipes are that it links to.
     """
     schema = json_schema()
-    page = _Page(schema)
+    page = SchemaTables(schema)
     sections = schema["properties"]
     parts = [
         _INTRODUCTION,
@@ -86,80 +81,7 @@ def recipe_reference(folder: Path) -> str:
     return "\n\n".join(parts)
 
 
-class _Page:
-    """Tables of the keys that a JSON Schema describes.
-
-    Args:
-        schema: The JSON Schema of recipes.
-    """
-
-    def __init__(self, schema: Schema):
-        self.definitions: dict[str, Schema] = schema["$defs"]
-        # Mappings that stand below the table of the section that takes them.
-        self.links = {name: f"[{_title(name)}](#{_title(name)})" for name in ("DatasetSource", "RowFilter")}
-        self.links["MetricSpec"] = "[metric](#metric)"
-
-    def section(self, schema: Schema) -> Iterator[str]:
-        """Describe a section: its keys, then the mappings that they take."""
-        yield self.keys(schema["properties"], schema)
-        for key, value in schema["properties"].items():
-            for field in ("type", "name"):
-                if options := self._choices(value, field):
-                    yield f"### `{key}`"
-                    yield from self._choice_tables(options, field)
-            for inner in self._mappings(value):
-                yield f"### `{key}: {{...}}`"
-                yield _plain(inner.get("description", ""))
-                yield self.keys(inner["properties"], inner)
-
-    def named(self, schema: Schema, field: str) -> Iterator[str]:
-        """Describe what is chosen by name from a list."""
-        yield from self._choice_tables(self._choices(schema, field), field)
-
-    def keys(self, properties: Mapping[str, Schema], owner: Mapping[str, Any] | None = None) -> str:
-        """Lay out keys with their types, defaults and sentences as a table."""
-        required = self._required(owner or {})
-        rows = [
-            [f"`{key}`", type_words(value, self.links), _default(value, key in required), _plain(_sentence(value))]
-            for key, value in properties.items()
-        ]
-        return table([_HEADER, *rows])
-
-    def _choice_tables(self, options: Mapping[str, Schema], field: str) -> Iterator[str]:
-        """One table of the names, one of their options."""
-        yield table([[field, ""], *([f"`{name}`", _plain(item["description"])] for name, item in options.items())])
-        rows = [
-            [f"`{name}`", f"`{key}`", type_words(value, self.links), default, _plain(_sentence(value))]
-            for name, item in options.items()
-            for key, value in item["properties"].items()
-            if key != field and (default := _default(value, key in self._required(item)))
-        ]
-        if rows:
-            yield table([[field, "option", "type", "default", ""], *rows])
-
-    def _choices(self, schema: Schema, field: str) -> dict[str, Schema]:
-        """Return the mappings that a key takes, by the name that their field must have."""
-        found = (item for item in self._objects(schema) if "const" in item["properties"].get(field, {}))
-        return {item["properties"][field]["const"]: item for item in found}
-
-    def _mappings(self, schema: Schema) -> list[Schema]:
-        """Return the mappings that a key takes and that have no name."""
-        return [item for item in self._objects(schema) if not _is_named(item)]
-
-    def _objects(self, schema: Schema) -> Iterator[Schema]:
-        if "properties" in schema:
-            yield schema
-        if "$ref" in schema:
-            yield from self._objects(self.definitions[schema["$ref"].rpartition("/")[2]])
-        for arm in (*schema.get("anyOf", ()), *([schema["items"]] if schema.get("items") else ())):
-            yield from self._objects(arm)
-
-    @staticmethod
-    def _required(owner: Mapping[str, Any]) -> set[str]:
-        return {*owner.get("required", ()), *owner.get("x-required", ())}
-
-
-def _tasks(page: _Page) -> Iterator[str]:
+def _tasks(page: SchemaTables) -> Iterator[str]:
     """Describe the keys that all types of task have, those of each type, and the mappings that they take."""
     types = {name: item for name, item in _task_types(page).items()}
     first, *others = types.values()
@@ -174,13 +96,13 @@ def _tasks(page: _Page) -> Iterator[str]:
     yield page.keys({"type": kind, **common}, {"required": ["type"]})
     for name, item in types.items():
         yield f"### `type: {name}`"
-        yield _plain(item["description"])
+        yield plain_text(item["description"])
         own = {key: value for key, value in item["properties"].items() if key not in ("type", *common)}
         yield page.keys(own)
     for name in ("DatasetSource", "RowFilter", "MetricSpec"):
         item = page.definitions[name]
-        yield f"### {_title(name)}"
-        yield _plain(item["description"])
+        yield f"### {title(name)}"
+        yield plain_text(item["description"])
         yield page.keys(item["properties"], item)
     rows = [
         [f"`{name}`", _scored_by(entry.outputs), _better(entry.greater_is_better)] for name, entry in METRICS.items()
@@ -193,7 +115,7 @@ def _scored_by(outputs: str) -> str:
     return ", ".join(f"`{name}`" for name, kind in task_types().items() if kind.outputs_are == outputs)
 
 
-def _task_types(page: _Page) -> dict[str, Schema]:
+def _task_types(page: SchemaTables) -> dict[str, Schema]:
     found = {}
     for item in page.definitions.values():
         kind = item["properties"].get("type", {})
@@ -203,7 +125,7 @@ def _task_types(page: _Page) -> dict[str, Schema]:
     return found
 
 
-def _training(page: _Page, properties: Mapping[str, Schema]) -> Iterator[str]:
+def _training(page: SchemaTables, properties: Mapping[str, Schema]) -> Iterator[str]:
     yield "## `training`"
     yield (
         "The fields of `transformers.TrainingArguments` that have an effect here (at the [end of this page]"
@@ -226,31 +148,5 @@ def _refused() -> list[list[str]]:
     return [[f"`{key}`", why] for key, why in sorted({**REFUSED, **OF_THE_COMMAND_LINE}.items())]
 
 
-def _is_named(item: Schema) -> bool:
-    """Tell whether it is one of several mappings that are told apart by their names."""
-    return any("const" in item["properties"].get(field, {}) for field in ("type", "name"))
-
-
-def _title(name: str) -> str:
-    """Return what a definition is called: ``RowFilter`` is a filter."""
-    return {"DatasetSource": "dataset", "RowFilter": "filter", "MetricSpec": "metric"}[name]
-
-
 def _better(greater: bool) -> str:
     return "more" if greater else "less"
-
-
-def _default(value: Schema, required: bool) -> str:
-    if "default" in value:
-        return f"`{default_words(value['default'])}`"
-    return _GIVE if required else ""
-
-
-def _sentence(value: Schema) -> str:
-    return str(value.get("description", ""))
-
-
-def _plain(text: str) -> str:
-    """Return a docstring as Markdown: its first paragraphs, without what follows them."""
-    text = re.split(r"\n\s*\n(?=\w+:\n)", text)[0].replace("%%", "%")  # as argparse needs it
-    return re.sub(r"``(.*?)``", r"`\1`", text)

@@ -1,4 +1,4 @@
-"""Reliability diagrams: how often predictions are right, by how sure the model is."""
+"""Reliability diagrams: the share of right predictions by how sure the model is."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,7 +51,7 @@ def reliability_figure(path: str | Path, panels: Mapping[str, Mapping[str, Relia
 
 
 def _draw(axis: "Axes", bins: ReliabilityBins, label: str, style: TaskStyle, place: tuple[int, int]) -> None:
-    """One line with its bars, which stand beside those of the other lines."""
+    """Draw one line with its bars, which stand beside those of the other lines."""
     number, of = place
     width = 1 / len(bins.count)
     left = width * (np.arange(len(bins.count)) + 0.1 + 0.8 * number / of)

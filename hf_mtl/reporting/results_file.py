@@ -1,4 +1,4 @@
-"""Read the results of a run: what prints and compares them can rely on their shape."""
+"""Results of a run, read and checked: what prints and compares them can rely on their shape."""
 
 from pathlib import Path
 from typing import Any

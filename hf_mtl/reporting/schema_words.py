@@ -1,4 +1,4 @@
-"""What a JSON Schema says of a key, in words: its type and its default."""
+"""Types and defaults of a JSON Schema, in words."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -67,7 +67,7 @@ def _of_kind(kind: str, schema: Mapping[str, Any], links: Mapping[str, str]) -> 
 
 
 def _bounds(schema: Mapping[str, Any]) -> str:
-    """Limits of a number, without those that only keep a whole number within 32 bits."""
+    """Return the limits of a number, without those that only keep a whole number within 32 bits."""
     signs = (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
     limits = [(sign, schema[key]) for key, sign in signs if abs(schema.get(key, LARGEST)) < LARGEST]
     return "".join(f" {sign} {limit:g}" for sign, limit in limits).replace(" ≤", ", ≤").replace(" <", ", <")

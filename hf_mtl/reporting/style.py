@@ -21,7 +21,7 @@ HATCHES = ("", "///", "...", "xxx")
 
 
 class TaskStyle(NamedTuple):
-    """How a task is drawn, the same in every panel."""
+    """Look of a task, the same in every panel."""
 
     colour: str
     line: str

@@ -1,7 +1,7 @@
 """Results as plain-text tables."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hf_mtl.shown import shown, visible
@@ -14,7 +14,7 @@ SUMMARIES = {
 
 
 def results_table(results: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]] | None = None) -> str:
-    """Every task's scores, and what they come to.
+    """Lay out every task's scores, and what they come to.
 
     Args:
         results: ``{"tasks": {task: {metric: value}}, "average": ..., "macro": ..., "worst": ...}``.
@@ -24,19 +24,19 @@ def results_table(results: Mapping[str, Any], baselines: Mapping[str, Mapping[st
     if not results["tasks"]:
         return "no scores"
     header = ["task", "metric", *columns]
-    rows = [
-        [
-            "" if index else task,
-            metric,
-            *(_score(column.get("tasks", {}).get(task, {}), metric) for column in columns.values()),
-        ]
-        for task, scores in results["tasks"].items()
-        for index, metric in enumerate(scores)
-    ]
+    rows = [row for task in results["tasks"] for row in _task_rows(task, results, columns)]
     summary = [
         [name, "", *(_score(column, name) for column in columns.values())] for name in SUMMARIES if name in results
     ]
     return aligned([header, *rows], left=2, footer=summary)
+
+
+def _task_rows(
+    task: str, results: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]]
+) -> Iterator[list[str]]:
+    of_task = [column.get("tasks", {}).get(task, {}) for column in columns.values()]
+    for index, metric in enumerate(results["tasks"][task]):
+        yield ["" if index else task, metric, *(_score(scores, metric) for scores in of_task)]
 
 
 def results_notes(results: Mapping[str, Any]) -> str:
@@ -45,11 +45,12 @@ def results_notes(results: Mapping[str, Any]) -> str:
     notes = [*results.get("notes", ())]
     notes += [f"{name}: {note}" for name, found in baselines.items() for note in found.get("notes", ())]
     meanings = [meaning for name, meaning in SUMMARIES.items() if name in results]
-    return "\n".join([*meanings, *(["", *map(shown, notes)] if notes else [])])
+    said = ["", *map(shown, notes)] if notes else []
+    return "\n".join([*meanings, *said])
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int, footer: Sequence[Sequence[str]] = (), rule: bool = True) -> str:
-    """Cells in columns: the first ``left`` aligned to the left, as words are, the others to the right.
+    """Lay out cells in columns: the first ``left`` aligned to the left, as words are, the others to the right.
 
     Args:
         rows: Rows of equal length, the header first.
@@ -58,7 +59,7 @@ def aligned(rows: Sequence[Sequence[str]], left: int, footer: Sequence[Sequence[
         rule: Draw a line below the header.
     """
     # A name with line breaks, or with what a terminal obeys, stays in its cell.
-    rows, footer = ([[visible(cell) for cell in row] for row in part] for part in (rows, footer))
+    rows, footer = _visible(rows), _visible(footer)
     widths = [max(len(row[column]) for row in [*rows, *footer]) for column in range(len(rows[0]))]
 
     def text(row: Sequence[str]) -> str:
@@ -72,7 +73,13 @@ def aligned(rows: Sequence[Sequence[str]], left: int, footer: Sequence[Sequence[
     lines = [text(row) for row in rows]
     if rule:
         lines.insert(1, line)
-    return "\n".join([*lines, *([line] if footer else []), *(text(row) for row in footer)])
+    if footer:
+        lines += [line, *map(text, footer)]
+    return "\n".join(lines)
+
+
+def _visible(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[visible(cell) for cell in row] for row in rows]
 
 
 def _score(scores: Mapping[str, Any], name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a signal asks of a run: to stop at the end of a step, on all processes at the same one, or at once.
+"""Signals that stop a run: at the end of a step, which is the same one on all processes, or at once.
 
 How the processes agree. A signal reaches each process at another moment, or only one of them, and a process that
 stopped on its own would leave the others waiting for its gradients. So a handler only notes the signal. Every
@@ -173,7 +173,7 @@ def without_jit_checkpoint(args: TrainingArguments) -> Iterator[None]:
 
 
 def _as_by_default(number: int) -> None:
-    """In a process that was forked from ours: it ends at SIGTERM, and at Ctrl-C when ours tells it to."""
+    """End a process that was forked from ours at SIGTERM; at Ctrl-C it ends when ours tells it to."""
     if number != signal.SIGINT:
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)

@@ -1,4 +1,4 @@
-"""How many processes were asked for, and how many there are."""
+"""Checks that as many processes run as were asked for."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What only one process writes, and what ends all of them when it cannot be written."""
+"""Work of one process that ends all of them where it fails, such as a file that cannot be written."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

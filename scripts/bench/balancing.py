@@ -56,7 +56,7 @@ class Contender:
         )
 
     def step(self) -> dict[str, Any]:
-        """One step: ``seconds``, and those of its ``parts``."""
+        """Take one step: ``seconds``, and those of its ``parts``."""
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # what it said before it ended comes with the answer
             self.process.stdin.write("\n")
@@ -106,12 +106,12 @@ def measure(contenders: list[Contender], steps: int) -> None:
 
 
 def ratio(contender: Contender, reference: Contender) -> float:
-    """Median over the turns of a contender's time by the reference's."""
+    """Return the median over the turns of a contender's time by the reference's."""
     return statistics.median(mine / theirs for mine, theirs in zip(contender.seconds, reference.seconds, strict=True))
 
 
 def parts(contender: Contender, reference: Contender) -> dict[str, float]:
-    """Medians of the parts of a contender's step, and of what is left, by the median of the reference's step."""
+    """Return the medians of the parts of a contender's step, and of the rest, by the median of a reference step."""
     whole = statistics.median(reference.seconds)
     names = contender.parts[0] if contender.parts else {}
     found = {name: statistics.median(step[name] for step in contender.parts) / whole for name in names}
@@ -139,7 +139,7 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, work: str) -> None:
-    """All rounds."""
+    """Run all rounds."""
     same = ["--tasks", str(options.tasks), "--rows", str(options.rows), "--work", work]
     same += ["--lora"] * options.lora + ["--parts"] * options.parts
     rounds: list[list[Contender]] = [[]]

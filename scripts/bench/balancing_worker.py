@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def say(value: Any) -> None:
-    """One line to the driver, past everything that prints."""
+    """Write one line to the driver, past everything that prints."""
     sys.__stdout__.write(json.dumps(value) + "\n")
     sys.__stdout__.flush()
 
@@ -39,7 +39,7 @@ def peak_megabytes() -> float:
 
 
 class Parts:
-    """Measure the seconds of a step that equal weighting spends otherwise, by what they are for."""
+    """Measures the seconds of a step that equal weighting spends otherwise, by what they are for."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -89,7 +89,7 @@ class Paced(TrainerCallback):
 
 
 class Told(TrainerCallback):
-    """The last callback: what others do after a step is part of it.
+    """The last callback, so that what others do after a step is part of its time.
 
     Args:
         paced: The first one.
@@ -141,7 +141,7 @@ def make_trainer(options: argparse.Namespace, balancing: dict[str, Any], paced: 
 
 
 def train_ours(options: argparse.Namespace) -> None:
-    """Real steps of the Trainer."""
+    """Take real steps of the Trainer."""
     paced = Paced()
     trainer = make_trainer(options, json.loads(options.balancing), paced)
     if options.parts and trainer.task_gradients is not None and trainer.task_gradients.aggregator is not None:
@@ -152,7 +152,7 @@ def train_ours(options: argparse.Namespace) -> None:
 
 
 def torchjd_aggregator(name: str, tasks: int) -> Any:
-    """TorchJD's aggregator of our name."""
+    """Return TorchJD's aggregator of our name."""
     from torchjd import aggregation
 
     kinds: dict[str, Callable[[], Any]] = {

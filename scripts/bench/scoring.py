@@ -17,7 +17,7 @@ from hf_mtl.data.tokens import EncodedSplit, TokenStore
 
 
 def split(rows: int, classes: int) -> EncodedSplit:
-    """Rows of three tokens with labels."""
+    """Make rows of three tokens with labels."""
     random = np.random.default_rng(0)
     ids = random.integers(1, 50, 3 * rows).astype(np.int32)
     tokens = TokenStore(ids, np.arange(0, 3 * rows + 1, 3), np.zeros(rows, dtype=bool))
@@ -25,7 +25,7 @@ def split(rows: int, classes: int) -> EncodedSplit:
 
 
 def megabytes() -> float:
-    """Peak memory of this process so far."""
+    """Return the peak memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

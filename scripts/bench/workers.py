@@ -22,7 +22,7 @@ SIZES = {"large": 8000, "middle": 2000, "small": 500}
 
 
 def rows(count: int, longest: int, seed: int) -> Dataset:
-    """Rows of 4 words to the longest, with labels of four classes."""
+    """Make rows of 4 words to the longest, with labels of four classes."""
     random = np.random.default_rng(seed)
     words = [random.integers(1, VOCABULARY, random.integers(4, longest + 1)) for _ in range(count)]
     texts = [" ".join(map(str, row)) for row in words]
@@ -30,7 +30,7 @@ def rows(count: int, longest: int, seed: int) -> Dataset:
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """Numbers are words."""
+    """Make a tokenizer whose words are numbers."""
     known = {"[PAD]": 0, **{str(number): number for number in range(1, VOCABULARY)}}
     words = Tokenizer(models.WordLevel(known, unk_token="[PAD]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()

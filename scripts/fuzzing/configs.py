@@ -76,7 +76,7 @@ class Configs:
         self._ends: Counter[str] = Counter()
 
     def draw(self, draw: random.Random) -> bytes:
-        """A first line that says which model and which door, and a mutated config."""
+        """Return a first line that names a model and a way to load it, and a mutated config."""
         model, door = draw.choice(list(self._models)), draw.choice(list(_DOORS))
         text = (self._models[model] / "config.json").read_bytes()
         return f"{model} {door}\n".encode() + _mutated(text, draw, door)
@@ -101,12 +101,12 @@ class Configs:
         self._ends["taken"] += 1
 
     def summary(self) -> str:
-        """How many were taken and how many refused."""
+        """Say how many were taken and how many refused."""
         return f"{self._ends['taken']:,} taken, {self._ends['refused']:,} refused."
 
 
 def inputs(folder: Path) -> Configs:
-    """This kind of inputs."""
+    """Return this kind of inputs."""
     return Configs(folder)
 
 
@@ -170,7 +170,7 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _auto(folder: Path) -> None:
-    """`AutoConfig`; where the file no longer says that it is ours, the message is transformers' own."""
+    """Load by `AutoConfig`; where the file no longer says that it is ours, the message is transformers' own."""
     try:
         config = json.loads((folder / "config.json").read_bytes())
         ours = config["model_type"] == MultiTaskConfig.model_type and "auto_map" not in config
@@ -186,7 +186,7 @@ def _evaluated(folder: Path) -> None:
 
 
 def _inline(folder: Path) -> None:
-    """The backbone's config as a recipe writes it."""
+    """Load the backbone's config as a recipe writes it."""
     try:
         fields = json.loads((folder / "config.json").read_bytes())["encoder_config"]
     except (ValueError, TypeError, KeyError, RecursionError):

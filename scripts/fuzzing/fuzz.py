@@ -1,4 +1,4 @@
-"""Try very many mutated inputs of one kind in this process, and keep what is not answered as it should be.
+"""The fuzzer: tries very many mutated inputs of one kind in this process, and keeps those that are answered wrongly.
 
 A kind is a module beside this one with `inputs(folder)`, which answers a `Kind`, named in `KINDS`.
 """
@@ -53,7 +53,7 @@ def shrink(kind: Kind, data: bytes, failure: Failure) -> bytes:
 
 
 def load_kind(name: str, folder: Path) -> Kind:
-    """The kind of inputs that is called so.
+    """Return the kind of inputs that is called so.
 
     Args:
         name: One of `KINDS`.

@@ -1,4 +1,4 @@
-"""What the fuzzer asks of a kind of inputs."""
+"""The interface of a kind of inputs for the fuzzer."""
 
 import random
 from typing import Protocol
@@ -14,10 +14,10 @@ class Kind(Protocol):
     count: int
 
     def draw(self, draw: random.Random) -> bytes:
-        """A mutated input, a function of the draw alone."""
+        """Return a mutated input, a function of the draw alone."""
 
     def attempt(self, data: bytes) -> None:
         """Do with an input what a user would; a `UserError` is an answer, anything else that is raised a failure."""
 
     def summary(self) -> str:
-        """How many were taken and how many refused, in one line."""
+        """Say how many were taken and how many refused, in one line."""

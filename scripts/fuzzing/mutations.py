@@ -128,12 +128,12 @@ def mutate_tree(tree: Any, others: Sequence[Any], draw: random.Random) -> Any:
 
 
 def hostile(draw: random.Random) -> Any:
-    """A value that no one expects; a copy, which may be mutated."""
+    """Return a value that no one expects; a copy, which may be mutated."""
     return copy.deepcopy(draw.choice(HOSTILE))
 
 
 def _places(tree: Any) -> Any:
-    """Every container below a tree with each of its keys; one that is met twice counts once."""
+    """List every container below a tree with each of its keys; one that is met twice counts once."""
     waiting, seen = [tree], set[int]()
     while waiting:
         found = waiting.pop()

@@ -18,7 +18,8 @@ from hf_mtl.modeling.heads import HEADS
 from hf_mtl.modeling.lora import lora_section
 from hf_mtl.plain import dump_yaml
 from hf_mtl.recipe import load_recipe, sections
-from hf_mtl.recipe.yaml_source import Origin, parse_yaml
+from hf_mtl.recipe.nodes import Origin
+from hf_mtl.recipe.yaml_source import parse_yaml
 from hf_mtl.schedules import SCHEDULES
 from hf_mtl.tasks import task_types
 from hf_mtl.training.run.prepare import make_arguments
@@ -47,7 +48,7 @@ class Recipes:
         os.chdir(folder)
 
     def draw(self, draw: random.Random) -> bytes:
-        """A first line that says which recipe and what on the command line, and a mutated recipe."""
+        """Return a first line that names a recipe and a command line, and a mutated recipe."""
         file = draw.choice(self._files)
         kind = draw.randrange(4)
         text = self._texts[file]
@@ -82,7 +83,7 @@ class Recipes:
             os.environ.update(environment)
 
     def summary(self) -> str:
-        """How many were taken and how many refused."""
+        """Say how many were taken and how many refused."""
         return ", ".join(f"{count:,} {end}" for end, count in sorted(self._ends.items()))
 
     def _mutated_tree(self, file: Path, draw: random.Random) -> bytes:
@@ -130,7 +131,7 @@ class Recipes:
 
 
 def inputs(folder: Path) -> Recipes:
-    """The kind, for the fuzzer."""
+    """Return this kind of inputs."""
     return Recipes(folder)
 
 
@@ -140,7 +141,7 @@ def _tree(text: bytes) -> dict[str, Any]:
 
 
 def _options() -> list[tuple[tuple[str, ...], str, str, str]]:
-    """Path of a component, key of its name, its name, and one of its options."""
+    """Yield the path of a component, the key of its name, its name, and one of its options."""
     found: list[tuple[tuple[str, ...], str, str, Any]] = [
         (("training",), "", "", sections.training_section()),
         (("training",), "", "", sections.training_section()),

@@ -26,7 +26,7 @@ class TooSlow(BaseException):
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong with an input.
+    """Failure of an input.
 
     Args:
         place: Says whether two failures are the same one.
@@ -74,7 +74,7 @@ def _too_slow(number: int, frame: FrameType | None) -> None:
 
 
 def _place(error: BaseException) -> str:
-    """The last place of ours that an error came through, and where it was raised."""
+    """Return the last place of ours that an error came through, and where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "/hf_mtl/" in frame.filename][-1:]
     return " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in [*frames[-1:], *ours])

@@ -1,4 +1,4 @@
-"""Which balancing method when: all of them on AffectEval, with the same rows, steps and learning rate.
+"""Balancing methods compared: all of them on AffectEval, with the same rows, steps and learning rate.
 
 Run it through scripts/reproduce_balancing. Finished runs are in the results file and are skipped.
 
@@ -31,7 +31,7 @@ KEPT = ("loss/", "weight/", "aggregator_weight/", "gradient_", "conflict_rate")
 
 @dataclass(frozen=True)
 class Settings(StudySettings):
-    """What is the same in every arm."""
+    """Settings that are the same in every arm."""
 
     steps: int = 400
     rows: int = 3000  # training rows of a task

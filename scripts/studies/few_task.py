@@ -46,7 +46,7 @@ KEPT = ("loss/", "share/", "weight/", "temperature/", "frozen/")
 
 @dataclass(frozen=True)
 class Settings(StudySettings):
-    """What is the same in every arm."""
+    """Settings that are the same in every arm."""
 
     steps: int = 600  # backward passes
     rows: int = 500  # training rows of a task with a ratio of 1
@@ -69,7 +69,7 @@ class Settings(StudySettings):
 
 
 class Targets(Watcher):
-    """Remember the probabilities that each step was drawn with."""
+    """Remembers the probabilities that each step was drawn with."""
 
     def __init__(self) -> None:
         self.steps = 0

@@ -43,7 +43,7 @@ KEPT = ("loss/", "share/", "coefficient/")
 
 @dataclass(frozen=True)
 class Settings(StudySettings):
-    """What is the same in every arm."""
+    """Settings that are the same in every arm."""
 
     steps: int = 300
     rows: int = 4000  # training rows of an auxiliary task, another draw for each seed

@@ -33,7 +33,7 @@ WITHOUT_TAU = {"type": "vip", "variance_normalization": False}
 
 @dataclass(frozen=True)
 class Settings:
-    """What is the same in every arm."""
+    """Settings that are the same in every arm."""
 
     steps: int = 500
     fewest_steps: int = 200  # of a task that is trained alone
@@ -115,7 +115,7 @@ def benchmark_tasks(benchmark: str) -> Mapping[str, Task]:
 
 @dataclass(frozen=True)
 class Trial:
-    """Describe a run that is to be done.
+    """A run that is to be done.
 
     Args:
         bench: The benchmark.

@@ -140,7 +140,7 @@ def calibration(benchmark: str, runs: Runs, work: Path, kept: Results) -> tuple[
 
 
 def calibrated(record: Record, task: str, work: Path, kept: Results) -> Record | None:
-    """Bins of a run's test rows, raw and scaled: those kept with the results, or from its logits; None without."""
+    """Return the bins of a run's test rows, raw and scaled: from the results or the logits; None without either."""
     key = {**{name: record[name] for name in ("benchmark", "arm", "learning_rate", "seed")}, "task": task}
     if found := kept.find(**key):
         return found
@@ -158,7 +158,7 @@ def calibrated(record: Record, task: str, work: Path, kept: Results) -> Record |
 
 
 def bins_of(values: Record) -> ReliabilityBins:
-    """Bins from what the results keep of them."""
+    """Make bins of what the results keep of them."""
     confidence, accuracy = (np.array(values[name], dtype=np.float64) for name in ("confidence", "accuracy"))
     return ReliabilityBins(confidence, accuracy, np.array(values["count"], dtype=np.int64))
 

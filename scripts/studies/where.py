@@ -1,4 +1,4 @@
-"""Where the files of the studies lie in this repository."""
+"""Places of the files of the studies in this repository."""
 
 from pathlib import Path
 

@@ -1,40 +1,17 @@
-import json
-
-import datasets
 import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset, Features, LargeList, List, Value
+from datasets import ClassLabel, LargeList, List, Value
 
-from hf_mtl import Regression, SequenceClassification
+from hf_mtl import SequenceClassification
 from hf_mtl.data.encoded import NO_CLASS
 from hf_mtl.data.labels import encode_labels
-from hf_mtl.errors import DataError
+from tests.data.labelled import XY, column, message, resolved
 
 NAN = float("nan")
 
 
-def column(values: list, feature: object = None) -> Dataset:
-    if isinstance(feature, ClassLabel):
-        # As files load: ids that are out of range pass unchecked.
-        return Dataset.from_dict({"label": values}).cast_column("label", feature)
-    return Dataset.from_dict({"label": values}, features=Features({"label": feature}) if feature else None)
-
-
-def resolved(values: list, feature: object = None, labels: list[str] | int | None = None) -> list[str] | int | None:
-    return SequenceClassification(labels=labels).resolve("a", {"train": column(values, feature)}).labels
-
-
 def encoded(labels: list[str] | int, values: list, feature: object = None) -> list:
     return encode_labels(SequenceClassification(labels=labels), "a", "train", column(values, feature)).values.tolist()
-
-
-def message(call: object, *args: object) -> str:
-    with pytest.raises(DataError) as caught:
-        call(*args)
-    return str(caught.value)
-
-
-XY = ClassLabel(names=["x", "y"])
 
 
 @pytest.mark.parametrize(
@@ -158,116 +135,6 @@ def test_wrong_labels_are_counted_located_and_quoted(
     text = message(encoded, labels, values, feature)
     assert text.startswith("tasks.a.label: ")
     assert words in text
-
-
-def notes(labels: list[str] | int | None, values: list, feature: object = None) -> list[str]:
-    given = SequenceClassification(labels=labels)
-    train = column(values, feature)
-    return given.resolve("a", {"train": train}).label_notes("a", train, given)
-
-
-def test_classes_that_differ_only_in_blanks_or_case_are_said() -> None:
-    (note,) = notes(None, ["refund ", "refund", "Refund", "x"])
-    assert note.startswith("a: the classes 'Refund' beside 'refund' beside 'refund ' differ only in blanks, case")
-    assert len(notes(None, ["caf\u00e9", "cafe\u0301"])) == 1
-    assert notes(["refund ", "refund"], ["refund ", "refund"]) == []
-
-
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        (["0", "1", "NA"], ["a: 'NA' beside the numbers of 'label' became a class of its own; "]),
-        (["0", "1", "2", "x", "y"], ["a: 'x', 'y' beside the numbers of 'label' became classes of their own; "]),
-        (["1", "2", "many"], []),
-        (["0", "1"], []),
-    ],
-)
-def test_words_beside_ids_are_said_to_be_classes(values: list, said: list) -> None:
-    given = SequenceClassification()
-    data = column(values)
-    task = given.resolve("a", {"train": data})
-    assert [note.split("a row")[0] for note in task.label_notes("a", data, given)] == said
-
-
-def test_booleans_and_numbers_say_which_class_they_are() -> None:
-    assert notes(["ham", "spam"], [True, False]) == [
-        "a: the column 'label' holds booleans: False is 'ham', True is 'spam'."
-    ]
-    (note,) = notes(["1", "0"], [0, 1])
-    assert note == "a: the numbers of 'label' name classes as labels spells them: 0 is '0', class 1."
-    for labels, values in ((["True", "False"], [True, False]), (["0", "1"], [0, 1]), (["a", "b"], [0, 1])):
-        assert notes(labels, values) == []
-    assert notes(None, [0, 1], XY) == []
-
-
-@pytest.mark.parametrize(
-    ("train", "validation", "words"),
-    [
-        (["neg", "pos"], [0, 1], "train has words for labels and validation has numbers"),
-        (["neg", "pos"], ["0", "1"], "train has words for labels and validation has numbers"),
-        ([0, 1], ["neg", "pos"], "train has numbers for labels and validation has words"),
-        ([True, False], [0, 1], "train has words for labels and validation has numbers"),
-        (["neg", "pos", "0", "1"], ["neg"], "train mixes numbers, '0', '1', and words, 'neg', 'pos'"),
-    ],
-)
-def test_words_beside_ids_need_labels(train: list, validation: list, words: str) -> None:
-    splits = {"train": column(train), "validation": column(validation)}
-    text = message(SequenceClassification().resolve, "a", splits)
-    assert text.startswith(f"tasks.a.labels: {words}")
-    assert "Give labels" in text
-    given = SequenceClassification(labels=["neg", "pos"])
-    assert given.resolve("a", splits).labels == ["neg", "pos"]
-
-
-def test_names_that_are_codes_may_be_digits_in_a_split() -> None:
-    splits = {"train": column(["250", "V45"]), "validation": column(["250"]), "test": column([None])}
-    assert SequenceClassification().resolve("a", splits).labels == ["250", "V45"]
-
-
-@pytest.mark.parametrize("values", [[0, "neg"], [True, 1], ["a", 1]])
-def test_a_mixed_column_is_named_as_what_it_is(values: list) -> None:
-    if not hasattr(datasets, "Json"):
-        pytest.skip("this version of datasets refuses such a column itself")
-    mixed = column([json.dumps(value) for value in values]).cast_column("label", datasets.Json())
-    for task in (SequenceClassification(labels=["a", "b"]), Regression()):
-        text = message(encode_labels, task, "a", "train", mixed)
-        assert "train column 'label' holds a mix of " in text
-
-
-def targets(*columns: list, feature: object = None) -> np.ndarray:
-    names = [f"t{index}" for index in range(len(columns))]
-    features = Features(dict.fromkeys(names, feature)) if feature else None
-    dataset = Dataset.from_dict(dict(zip(names, columns, strict=True)), features=features)
-    return encode_labels(Regression(label=names), "a", "validation", dataset)
-
-
-def test_targets_are_one_column_each_and_a_row_needs_all() -> None:
-    labels = targets([0.5, 1.5, None], [1, None, 3])
-    assert labels.values.dtype == np.float64
-    assert labels.values[0].tolist() == [0.5, 1.0]
-    assert labels.missing.tolist() == [False, True, True]
-
-
-@pytest.mark.parametrize("feature", ["int8", "uint64", "float16", "float32", "bool"])
-def test_any_number_type_is_a_target(feature: str) -> None:
-    assert targets([1, 0, None], feature=Value(feature)).values[:2, 0].tolist() == [1.0, 0.0]
-
-
-def test_a_column_of_none_is_all_missing() -> None:
-    assert targets([None, None]).missing.all()
-
-
-def test_nan_and_infinite_targets_are_mistakes_and_none_is_not() -> None:
-    text = message(targets, [0.5, NAN, None, NAN], [1.0, 1.0, -float("inf"), 1.0])
-    assert "tasks.a.label: validation has 2 NaN targets in column 't0': rows 1 and 3, counted from 0" in text
-    assert "validation has 1 infinite target in column 't1': row 2, counted from 0" in text
-
-
-def test_string_targets_are_mistakes_that_say_whether_they_are_numbers() -> None:
-    assert "every value is a number written as text. Cast the column" in message(targets, ["0.5", " 1e-3", None])
-    text = message(targets, ["0.5", "high", "nan"])
-    assert "validation column 't0' is a string column, not numbers: 'high', 'nan' (rows 1 and 2" in text
-    assert "holds list" in message(targets, [[0.5], [1.0]])
 
 
 def test_encoding_goes_by_columns() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, GradientOptions
-from hf_mtl.errors import RecipeError
 from hf_mtl.recipe import json_schema, load_recipe
+from tests.recipe import refusals
 from tests.recipe.texts import MINIMAL
 
 Write = Callable[..., str]
@@ -23,9 +23,7 @@ balancing:
 
 
 def mistakes(path: str, *overrides: str) -> list[str]:
-    with pytest.raises(RecipeError) as error:
-        load_recipe(path, overrides)
-    return [str(mistake).removeprefix("command line: ") for mistake in error.value.mistakes]
+    return [mistake.removeprefix("command line: ") for mistake in refusals.mistakes(path, *overrides)]
 
 
 def test_one_of_each_family_with_options(write: Write) -> None:

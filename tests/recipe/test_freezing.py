@@ -2,18 +2,12 @@ from collections.abc import Callable
 
 import pytest
 
-from hf_mtl.errors import RecipeError
 from hf_mtl.recipe import json_schema, load_recipe
+from tests.recipe.refusals import mistakes
 from tests.recipe.texts import MINIMAL
 
 Write = Callable[..., str]
 OWN_HEADS = MINIMAL.replace("    labels:", "    head: {type: stl_cnn, widths: [2, 3]}\n    labels:")
-
-
-def mistakes(path: str, *overrides: str) -> list[str]:
-    with pytest.raises(RecipeError) as error:
-        load_recipe(path, list(overrides))
-    return [str(mistake) for mistake in error.value.mistakes]
 
 
 @pytest.mark.parametrize(("value", "expected"), [("embeddings", "embeddings"), ("encoder", "encoder"), ("6", 6)])

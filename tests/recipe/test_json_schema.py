@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from hf_mtl.recipe import json_schema
-from hf_mtl.recipe.yaml_source import Origin, parse_yaml
+from hf_mtl.recipe.nodes import Origin
+from hf_mtl.recipe.yaml_source import parse_yaml
 from tests.recipe.texts import FULL, MINIMAL
 
 jsonschema = pytest.importorskip("jsonschema", reason="the jsonschema package checks the schema")

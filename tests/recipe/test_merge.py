@@ -5,7 +5,8 @@ import pytest
 from hf_mtl.errors import Mistake
 from hf_mtl.plain import dotted
 from hf_mtl.recipe.merge import merge
-from hf_mtl.recipe.yaml_source import Node, Origin, parse_yaml
+from hf_mtl.recipe.nodes import Node, Origin
+from hf_mtl.recipe.yaml_source import parse_yaml
 
 
 def node(text: str, file: str = "x.yaml") -> Node:

@@ -4,8 +4,9 @@ import pytest
 
 from hf_mtl.errors import Mistake
 from hf_mtl.plain import dotted
+from hf_mtl.recipe.nodes import Origin
 from hf_mtl.recipe.overrides import apply_overrides
-from hf_mtl.recipe.yaml_source import Origin, parse_yaml
+from hf_mtl.recipe.yaml_source import parse_yaml
 
 RECIPE = """
 model: {backbone: x, head: {type: vip, beta: 1}}

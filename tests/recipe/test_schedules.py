@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from hf_mtl.errors import RecipeError
 from hf_mtl.recipe import Recipe, json_schema, load_recipe
+from tests.recipe.refusals import mistakes
 from tests.recipe.texts import MINIMAL
 
 Write = Callable[..., str]
@@ -21,12 +21,6 @@ schedules:
     at: 0.1
 training: {eval_strategy: epoch}
 """
-
-
-def mistakes(path: str, *overrides: str) -> list[str]:
-    with pytest.raises(RecipeError) as error:
-        load_recipe(path, overrides)
-    return [str(mistake) for mistake in error.value.mistakes]
 
 
 def options(recipe: Recipe) -> list[dict[str, Any]]:

@@ -4,18 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from hf_mtl.errors import RecipeError
-from hf_mtl.recipe import load_recipe
+from tests.recipe.refusals import mistakes
 from tests.recipe.texts import MINIMAL
 
 Write = Callable[..., str]
 NAMES = "regression, sequence_classification"
-
-
-def mistakes(path: str, *overrides: str) -> list[str]:
-    with pytest.raises(RecipeError) as caught:
-        load_recipe(path, overrides)
-    return [str(mistake) for mistake in caught.value.mistakes]
 
 
 @pytest.mark.parametrize(

@@ -8,59 +8,9 @@ from hypothesis import strategies as st
 
 from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.plain import dotted, dump_yaml
-from hf_mtl.recipe.yaml_source import Origin, parse_yaml, read_yaml
-
-ORIGIN = Origin("x.yaml", "/folder", 1)
-
-
-def parse(text: str) -> Any:
-    mistakes: list[Mistake] = []
-    node = parse_yaml(text, ORIGIN, mistakes)
-    assert mistakes == []
-    return node.plain()
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("5e-5", 5e-5),
-        ("5.0e-5", 5e-5),
-        ("1e3", 1000.0),
-        ("-.5", -0.5),
-        ("12", 12),
-        ("0x10", 16),
-        ("012", 12),
-        (".inf", math.inf),
-        ("-.inf", -math.inf),
-        ("true", True),
-        ("False", False),
-        ("TRUE", True),
-        ("tRue", "tRue"),
-        ("null", None),
-        ("~", None),
-        ("[yes, no, on, off, y, n]", ["yes", "no", "on", "off", "y", "n"]),
-        ("2024-01-01", "2024-01-01"),
-        ("1_000", "1_000"),
-        ("12:30", "12:30"),
-        ("'5'", "5"),
-        ("!!str 5", "5"),
-        ("{no: 1, 1: 2, 1.5: 3}", {"no": 1, "1": 2, "1.5": 3}),
-    ],
-)
-def test_scalars_follow_yaml_1_2(text: str, value: object) -> None:
-    found = parse(text)
-    assert found == value
-    assert type(found) is type(value)
-
-
-def test_nan_is_a_number() -> None:
-    assert math.isnan(parse(".nan"))
-
-
-def test_every_key_path_knows_its_line() -> None:
-    text = "a:\n  b: 1\n  c:\n    - x\n    - d: 2\n"
-    lines = {dotted(path): origin.line for path, origin in parse_yaml(text, ORIGIN, []).origins()}
-    assert lines == {"": 1, "a": 1, "a.b": 2, "a.c": 3, "a.c.0": 4, "a.c.1": 5, "a.c.1.d": 5}
+from hf_mtl.recipe.nodes import Origin
+from hf_mtl.recipe.yaml_source import parse_yaml, read_yaml
+from tests.recipe.parsing import ORIGIN, parse
 
 
 def test_a_key_written_twice_is_a_mistake_with_both_lines() -> None:
@@ -84,36 +34,10 @@ def test_tags_build_nothing(text: str) -> None:
     assert [item.key for item in mistakes] == ["a"]
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("!!bool yes", "found 'yes', which is no bool"),
-        ("!!bool 1", "found '1', which is no bool"),
-        ("!!null none", "found 'none', which is no null"),
-        ("!!int 1_000", "found '1_000', which is no int"),
-        ("!!int 1.5", "found '1.5', which is no int"),
-        ("!!float 1_0.5", "found '1_0.5', which is no float"),
-        ("!!float nan", "found 'nan', which is no float"),
-        ("!!seq {a: 1}", "the tag 'tag:yaml.org,2002:seq'"),
-        ("!!map [a]", "the tag 'tag:yaml.org,2002:map'"),
-        ("!!timestamp 2024-01-01", "the tag 'tag:yaml.org,2002:timestamp'"),
-        ("9" * 5000, f"found '{'9' * 200}...', which no number here can hold"),
-    ],
-)
-def test_a_tag_before_what_it_cannot_be_is_a_mistake(text: str, problem: str) -> None:
-    mistakes: list[Mistake] = []
-    assert parse_yaml(f"a: {text}", ORIGIN, mistakes).plain() == {"a": None}
-    assert [(item.key, item.problem) for item in mistakes] == [("a", problem)]
-
-
 def test_a_tag_of_a_key_is_looked_at_too() -> None:
     mistakes: list[Mistake] = []
     parse_yaml("!!bool yes: 1", ORIGIN, mistakes)
     assert [(item.key, item.problem) for item in mistakes] == [("yes", "found 'yes', which is no bool")]
-
-
-def test_a_tag_before_what_it_is_changes_nothing() -> None:
-    assert parse('[!!bool "true", !!int "5", !!float 5, !!null "", !!str yes]') == [True, 5, 5.0, None, "yes"]
 
 
 def test_an_alias_that_contains_itself_is_a_mistake() -> None:

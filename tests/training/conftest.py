@@ -8,7 +8,7 @@ import pytest
 
 from hf_mtl.training import checkpoint
 from hf_mtl.training.folder import run_folder
-from hf_mtl.training.run import train as run
+from hf_mtl.training.run import finished as ended
 from tests.training import runs
 
 
@@ -43,6 +43,6 @@ def unfinished(finished: Path) -> Path:
 @pytest.fixture
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
-    for module in (run, checkpoint, run_folder):
+    for module in (ended, checkpoint, run_folder):
         monkeypatch.setattr(module.logger, "warning", said.append)
     return said

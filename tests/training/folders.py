@@ -79,3 +79,10 @@ def dying(change: int) -> Iterator[list[str]]:
         for name in CHANGES:
             patch.setattr(os, name, one(name))
         yield made
+
+
+def add_files(path: Path, *names: str) -> None:
+    """Files that somebody else has in the folder."""
+    for name in names:
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text("mine")

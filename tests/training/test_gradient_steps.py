@@ -10,7 +10,7 @@ import torch
 from hf_mtl import SequenceClassification
 from hf_mtl.errors import UserError
 from hf_mtl.gradients import JacobianRows
-from hf_mtl.training.step.objective import StepResult
+from hf_mtl.training.step.result import StepResult
 from tests import tiny
 from tests.training.trainers import make, parameters, records, same
 

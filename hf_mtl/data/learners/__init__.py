@@ -1,1 +1,1 @@
-"""What moves the mixture by what training shows, one file each; a new module that registers a `Learner` is found."""
+"""Learners, which move the mixture by what training shows. A new module here that registers one is found."""

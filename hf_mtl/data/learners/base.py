@@ -1,4 +1,4 @@
-"""What a learner of task probabilities is."""
+"""The interface of a learner of task probabilities."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Learner(ABC):
     @property
     @abstractmethod
     def first_move(self) -> int:
-        """The first step before which it may move anything."""
+        """Return the first step before which it may move anything."""
 
     @abstractmethod
     def probabilities(self) -> NDArray[np.float64]:

@@ -52,6 +52,7 @@ def ascent(log_counts: Values, log_tau: Values, signal: Values, prior: Values, p
     logits = log_counts * np.exp(-log_tau)
     weights = np.exp(logits - logits.max())
     p = weights / weights.sum()
+    # A p that underflows to 0 has no logarithm, and 0 times infinity would make the gradient NaN.
     log_ratio = np.log(np.maximum(p, 1e-300) / prior)
     reward = signal - penalty * log_ratio
     gradient = -logits * p * (reward - (p * reward).sum())
@@ -114,7 +115,7 @@ class LearnedTemperature(Learner):
 
     @property
     def first_move(self) -> int:
-        """The first step before which it may move a temperature."""
+        """Return the first step before which it may move a temperature."""
         return self.every if self.objective == "worst" else max(self.every, REFERENCE_STEPS)
 
     def probabilities(self) -> Values:
@@ -166,10 +167,11 @@ class LearnedTemperature(Learner):
         return bool((self.count >= self._reference_values).all())
 
     def signal(self) -> Values:
-        """a_t of each task, [T]; means something once `ready`."""
+        """Return a_t of each task, [T]; it means something once `ready`."""
         if self.objective == "worst":
             return np.asarray(1.0 - self.metric / np.maximum(self.first_metric, METRIC_FLOOR))
         seen = np.maximum(self.count, 1)
+        # Averages that begin at 0 are too small at first by just this factor, as the moments of Adam are.
         fast, slow = self.fast / (1 - FAST**seen), self.slow / (1 - SLOW**seen)
         if self.objective == "progress":
             return np.asarray((slow - fast) / np.maximum(slow, FLOOR))

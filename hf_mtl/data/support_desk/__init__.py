@@ -21,8 +21,10 @@ share their constructions: what topic's many rows teach about "not" and "rather 
 up to `URGENCY_JITTER` before it is clipped to [0, 1]: nothing can score 100 %.
 """
 
+from collections.abc import Sequence
 from itertools import islice
 from random import Random
+from typing import Any
 
 import datasets
 
@@ -61,12 +63,11 @@ def generate(name: str, seed: int = 0) -> dict[str, datasets.Dataset]:
     splits = generate_rows(name, seed)
     label = datasets.ClassLabel(names=CLASSES[name]) if name in CLASSES else datasets.Value("float32")
     features = datasets.Features({"text": datasets.Value("string"), "label": label})
-    return {
-        split: datasets.Dataset.from_dict(
-            {"text": [row.text for row in rows], "label": [row.label for row in rows]}, features=features
-        )
-        for split, rows in splits.items()
-    }
+    return {split: datasets.Dataset.from_dict(_columns(rows), features=features) for split, rows in splits.items()}
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    return {"text": [row.text for row in rows], "label": [row.label for row in rows]}
 
 
 def generate_rows(name: str, seed: int = 0) -> dict[str, list[Row]]:

@@ -18,7 +18,7 @@ CONTRASTS = (
 
 
 class Frames(NamedTuple):
-    """How one task's phrases become sentences.
+    """Frames of one task, which make sentences of its phrases.
 
     Args:
         plain: Take a phrase, which decides.

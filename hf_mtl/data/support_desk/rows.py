@@ -54,7 +54,7 @@ def draw_row(name: str, rng: Random, kind: Kind) -> Row:
 
 
 def _noisy(rng: Random, name: str, value: Value) -> Value:
-    """With LABEL_NOISE another class, or a score from nowhere; every score is a little off."""
+    """Add noise: with LABEL_NOISE another class or a score from nowhere, and every score is a little off."""
     wrong = rng.random() < LABEL_NOISE
     if isinstance(value, str):
         return pick(rng, [label for label in CLASSES[name] if label != value]) if wrong else value

@@ -17,7 +17,7 @@ CHANGE_SHARE = 0.2  # of the order sentences: "at first ..., now ..."
 
 
 class Sentence(NamedTuple):
-    """What one task is told: the words, and the value they mean."""
+    """Words for one task, and the value that they mean."""
 
     text: str
     value: Value

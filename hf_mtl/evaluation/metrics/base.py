@@ -1,4 +1,4 @@
-"""What our metrics share: in memory, and in no process's way."""
+"""Base classes of our metrics: they work in memory, and wait for no other process."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class LocalMetric(evaluate.Metric, ABC):
     key: ClassVar[str]
     greater_is_better: ClassVar[bool]
     outputs: ClassVar[str]
-    """What the metric scores, as tasks say it in ``outputs_are``."""
+    """The outputs that the metric scores, in the word that tasks have in ``outputs_are``."""
     wants_probabilities: ClassVar[bool] = False
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class LocalMetric(evaluate.Metric, ABC):
 
     @abstractmethod
     def _features(self) -> datasets.Features | list[datasets.Features]:
-        """Types of the metric's inputs."""
+        """Return the types of the metric's inputs."""
 
 
 class ClassificationMetric(LocalMetric):
@@ -124,7 +124,7 @@ class RegressionMetric(LocalMetric):
 
 
 def per_target(key: str, values: Sequence[float], names: Sequence[str] | None = None) -> dict[str, float]:
-    """Mean over targets, and with several targets one value for each, ``{key}_{name}``."""
+    """Return the mean over targets, and with several targets one value for each, ``{key}_{name}``."""
     result = {key: float(np.mean(values))}
     if len(values) > 1:
         names = names or [str(target) for target in range(len(values))]

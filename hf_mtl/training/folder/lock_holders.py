@@ -1,4 +1,4 @@
-"""Who holds the lock of a run's folder, as its lock file says it."""
+"""The holders of the lock of a run's folder, as its lock file names them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Where a run may not be: in what it reads, or where it would write over that, and not in another run."""
+"""Places that a run is refused: in what it reads, where it would write over that, and in another run."""
 
 import glob
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ from hf_mtl.errors import Mistake, ModelError, RunError
 from hf_mtl.modeling.backbone import resolve_backbone
 from hf_mtl.recipe import Recipe
 from hf_mtl.tasks import DatasetSource, Task
-from hf_mtl.training.folder.run_folder import RECIPE, WRITTEN, RunFolder, would_write
+from hf_mtl.training.folder.names import RECIPE, WRITTEN, would_write
+from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.folder.run_record import RECORD, RunRecord
 
 _KEY = "training.output_dir"

@@ -1,4 +1,4 @@
-"""Which checkpoints hf_mtl wrote: only they are replaced by newer ones, or removed to make room."""
+"""Checkpoints that hf_mtl wrote: only they are replaced by newer ones, or removed to make room."""
 
 import os
 import shutil

@@ -13,7 +13,7 @@ REPLACED = f"{WORK}/replaced"
 
 
 class ReplacedRun:
-    """What a run wrote, moved to ``.hf_mtl/replaced/N`` by renames.
+    """The files of a run that is being replaced, moved to ``.hf_mtl/replaced/N`` by renames.
 
     Its record is moved last, and comes back first, so that a process killed at any moment leaves a state that says
     what to do: with the record in place and none aside, what is aside belongs back; with the record aside and none in

@@ -1,4 +1,4 @@
-"""What rows a run used, kept in its folder, and what is different about the rows of today."""
+"""The record of the rows that a run used, kept in its folder, and its differences from the rows of today."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,42 +1,31 @@
 """A run's folder: what is in it, and how it comes to be without ever being half-written."""
 
-import os
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from fnmatch import fnmatch
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
 
 from hf_mtl.data.processes import agree
-from hf_mtl.errors import CheckpointError, DiskError, Mistake, RunError, UserError
-from hf_mtl.inference.manifest import LOADED, MANIFEST, MODEL_CONFIG, listed
+from hf_mtl.errors import DiskError, Mistake, RunError, UserError
+from hf_mtl.inference.manifest import listed
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.reporting.results_file import read_results
 from hf_mtl.shown import get_logger
 from hf_mtl.training.checkpoint import checkpoints, is_checkpoint
 from hf_mtl.training.folder.fresh_folder import place_mistakes
-from hf_mtl.training.folder.own_checkpoints import own_files, remove_empty, strangers
+from hf_mtl.training.folder.names import DRAWN, FIGURES, RECIPE, RESULTS, of_a_run
+from hf_mtl.training.folder.obstacles import obstacle_mistake, obstacles
+from hf_mtl.training.folder.own_checkpoints import own_files, remove_empty
 from hf_mtl.training.folder.replaced_run import ReplacedRun
-from hf_mtl.training.folder.run_data import DATA, TRAINED, RunData
-from hf_mtl.training.folder.run_record import LOG, RECORD, STAGING, WORK, RunRecord, seal_of
+from hf_mtl.training.folder.root_model import RootModel
+from hf_mtl.training.folder.run_data import RunData
+from hf_mtl.training.folder.run_record import LOG, STAGING, WORK, RunRecord, seal_of
 from hf_mtl.training.together import all_or_none
 
 logger = get_logger(__name__)
-
-RECIPE = "recipe.yaml"
-RESULTS = "results.json"
-FIGURES = "figures"
-WRITTEN = (RECORD, RECIPE, DATA, TRAINED, RESULTS, LOG, MANIFEST, MODEL_CONFIG, "training_args.bin")
-_DRAWN = (f"{FIGURES}/training.png", f"{FIGURES}/gradients.png")
-_NAMED = 8
-
-
-def would_write(name: str) -> bool:
-    """Tell whether a run writes a file of this name, or a checkpoint, into its folder."""
-    return name in WRITTEN or is_checkpoint(name) or any(fnmatch(name, pattern) for pattern in LOADED)
 
 
 class RunFolder:
@@ -55,8 +44,9 @@ class RunFolder:
         self.staging = self.path / STAGING
         self.record = RunRecord(self.path)
         self.replaced = ReplacedRun(self.path)
+        self.model = RootModel(self.path, self.record)
         self.goes_on = False
-        """Whether a finished run is trained on: it is then an unfinished one."""
+        """Tells whether a finished run is trained on: it is then an unfinished one."""
         self._fresh = False  # whether a run begins where none was
 
     @property
@@ -64,7 +54,7 @@ class RunFolder:
         """Tell whether a run has begun here: by its record, or, where that is lost, by a checkpoint or a sealed
         model.
         """
-        return self.record.begun or any(map(own_files, checkpoints(self.path))) or MODEL_CONFIG in self._sealed()
+        return self.record.begun or self._has_weights()
 
     @property
     def is_finished(self) -> bool:
@@ -106,9 +96,10 @@ class RunFolder:
             )
         if resume and self.is_finished:
             return  # nothing will be written
-        found = list(self._in_the_way(resume and self.exists))
+        found = list(obstacles(self.path, self.record, resume and self.exists))
         if found:
-            raise RunError(self._in_the_way_of(found, resume))
+            lost = self.exists and not resume and not self.record.begun
+            raise RunError(obstacle_mistake(self.path, self.record, found, can_be_resumed=lost))
 
     def _kept(self) -> str:
         place = self.replaced.place
@@ -137,52 +128,6 @@ class RunFolder:
         found = place_mistakes(self.path) if PartialState().is_main_process else []
         agree(RunError(found) if found else None)
 
-    def _in_the_way(self, goes_on: bool) -> Iterator[str]:
-        """Yield what lies where the run would write and is not the run's, by name.
-
-        Args:
-            goes_on: Whether the run here is resumed. Checkpoints are then looked at when its steps are known, and its
-                recipe when that is compared; where its record is lost, what has the names of a run's files is its.
-        """
-        if os.path.lexists(self.path / WORK) and not (self.path / WORK).is_dir():
-            yield WORK
-        begun = self.record.begun
-        if goes_on and not begun:
-            return
-        compared = [RECIPE] if goes_on else []
-        names = {path.name for path in self._entries() if would_write(path.name)} - {RECORD}
-        for name in sorted({*names, *_DRAWN, *self.record.files}):
-            if is_checkpoint(name):
-                found = strangers(self.path / name) if begun else [self.path / name]
-                yield from [] if goes_on else (str(path.relative_to(self.path)) for path in found)
-            elif os.path.lexists(self.path / name) and not self.record.is_own(name) and name not in compared:
-                yield name
-
-    def _entries(self) -> list[Path]:
-        """Return what is in the folder; of the names that only files have, only files."""
-        with suppress(OSError):
-            return [
-                path
-                for path in self.path.iterdir()
-                if not path.is_dir() or path.name in WRITTEN or is_checkpoint(path.name)
-            ]
-        return []
-
-    def _in_the_way_of(self, found: list[str], resume: bool) -> Mistake:
-        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        named = f"{self.path} holds {', '.join(found[:_NAMED])}{more}"
-        if self.record.begun:
-            problem = (
-                f"{named}, where the run would write: changed since the run here wrote it, or put there by others"
-            )
-        else:
-            problem = f"{named}, where the run would write, and no {RECORD} says that a run of hf_mtl wrote it"
-        edited = ", and train it from there if you edited it" if self.record.begun and found == [RECIPE] else ""
-        remedy = f"Move it away{edited}, or choose another folder with training.output_dir=FOLDER"
-        if self.exists and not resume and not self.record.begun:
-            remedy += "; --resume goes on with the run that is here"
-        return Mistake("training.output_dir", problem, remedy)
-
     def open(self, resume: bool, overwrite: bool) -> None:
         """Make room for a run, on all processes together: a run that it replaces is moved aside.
 
@@ -209,11 +154,11 @@ class RunFolder:
 
     def _adopt(self) -> None:
         """Note the files of a run whose record is lost: it is resumed, so they are known to be a run's."""
-        found = {path.name: path for path in self._entries() if would_write(path.name)}
+        found = of_a_run(self.path)
         for name, path in found.items():
             if is_checkpoint(name) and own_files(path):
                 self.record.note_checkpoint(name, listed(path))
-        files = [*(name for name in found if not is_checkpoint(name) and name != RECIPE), *_DRAWN]
+        files = [*(name for name in found if not is_checkpoint(name) and name != RECIPE), *DRAWN]
         self.record.settle({name: seal_of(self.path / name) for name in files if (self.path / name).is_file()})
 
     @contextmanager
@@ -234,7 +179,7 @@ class RunFolder:
                 self._give_back()
 
     def _has_weights(self) -> bool:
-        return any(map(own_files, checkpoints(self.path))) or MODEL_CONFIG in self._sealed()
+        return any(map(own_files, checkpoints(self.path))) or self.model.exists
 
     def _take_back(self) -> None:
         """Remove what a run has written before its first step."""
@@ -285,34 +230,8 @@ class RunFolder:
             yield temporary
 
     def publish_model(self, staged: Path) -> None:
-        """Move a complete, sealed model from a staging folder to the root, file by file.
-
-        The old manifest goes first and the new one comes last, after the config: what breaks off in between leaves a
-        root that nothing calls whole.
-
-        Raises:
-            RunError: If somebody else's file has the place of one; nothing is moved.
-        """
-        seals = {**listed(staged), MANIFEST: seal_of(staged / MANIFEST)}
-        self.record.refuse_others(seals)
-        self.record.expect(seals)
-        old = [name for name in self._sealed() if name not in seals and self.record.is_own(name)]
-        for name in [MANIFEST, *old]:
-            (self.path / name).unlink(missing_ok=True)
-        for name in sorted(seals, key=lambda name: (name == MANIFEST, name == MODEL_CONFIG)):
-            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(staged / name, self.path / name)
-        self.record.forget(old)
-        self.record.settle(seals)
-        remove_empty(staged)
-        remove_empty(self.path / WORK)
-
-    def _sealed(self) -> Iterable[str]:
-        """Return the files of the model at the root, as its manifest lists them; none where there is no manifest."""
-        try:
-            return listed(self.path)
-        except CheckpointError:
-            return ()
+        """Move a complete, sealed model to the root; see `RootModel.publish`."""
+        self.model.publish(staged)
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Write the results, which end the run; one that it replaced is removed."""

@@ -1,4 +1,4 @@
-"""What a run wrote into its folder, in ``run.json``: nothing else there is ever replaced or removed."""
+"""The record of what a run wrote into its folder, ``run.json``: nothing else there is ever replaced or removed."""
 
 import os
 import re

@@ -16,7 +16,7 @@ from hf_mtl.training.run.prepare import Prepared
 
 
 def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[str, Any]:
-    """Majority class and TF-IDF with a linear model, fitted on the training rows and scored on ``rows``.
+    """Fit the majority class and TF-IDF with a linear model on the training rows, and score them on ``rows``.
 
     Args:
         prepared: The run's data.

@@ -1,4 +1,4 @@
-"""What is in the splits of a task, counted: rows, classes, and texts that come again."""
+"""Counts of what is in the splits of a task: rows, classes, and texts that come again."""
 
 from collections.abc import Mapping
 

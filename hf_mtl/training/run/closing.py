@@ -1,4 +1,4 @@
-"""What follows when a run's results are kept: figures, then the Hub. Whatever fails here, the run is kept."""
+"""The work that is left when a run's results are kept: figures, then the Hub. If it fails, the run stays kept."""
 
 from collections.abc import Callable
 from functools import partial

@@ -21,6 +21,7 @@ from hf_mtl.training.folder.run_data import RunData
 from hf_mtl.training.run.baselines import add_baselines, check_baselines
 from hf_mtl.training.run.prepare import Prepared, load_data, make_arguments, note_unscored
 from hf_mtl.training.trainer.scoring_overrides import check_overrides, scoring_tasks
+from hf_mtl.training.trainer.trainer import MultiTaskTrainer
 
 logger = get_logger(__name__)
 
@@ -79,20 +80,25 @@ def evaluate_run(
         seed = args.data_seed if args.data_seed is not None else args.seed
         data = load_data(recipe, seed, to_train=False)
         prepared = Prepared(recipe, args, data, read_tokenizer(str(model_path)))
-        rows = prepared.split(split)
-        if not rows:
+        if not prepared.split(split):
             raise UserError(f"{recipe_path}: no task has a split '{split}' with rows that have a label")
         _say_other_rows(RunData(recipe_path.parent), data, split, baselines)
         if baselines:
             check_baselines(prepared)
         trainer = prepared.trainer(model, to_train=False)
         trainer.score_as(scoring_tasks(run, recipe, model.tasks), Trust.of(allow_code))
-        trainer.tells_notes = False
-        results = {**trainer.score(rows).to_dict(), "split": split}
-        note_unscored(results, prepared, split)
-        if baselines:
-            add_baselines(results, prepared, rows)
-        return results
+        return _scored(trainer, prepared, split, baselines)
+
+
+def _scored(trainer: MultiTaskTrainer, prepared: Prepared, split: str, baselines: bool) -> dict[str, Any]:
+    """Score one split, and the baselines on the same rows when asked."""
+    rows = prepared.split(split)
+    trainer.tells_notes = False
+    results = {**trainer.score(rows).to_dict(), "split": split}
+    note_unscored(results, prepared, split)
+    if baselines:
+        add_baselines(results, prepared, rows)
+    return results
 
 
 def _refuse_code(run: Recipe, asked: Recipe) -> None:

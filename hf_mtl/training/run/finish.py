@@ -1,4 +1,4 @@
-"""What follows the last step of a run: it is scored, published and written down."""
+"""The end of a run, after its last step: it is scored, published and written down."""
 
 import shutil
 from typing import Any

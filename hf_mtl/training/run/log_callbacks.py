@@ -62,7 +62,7 @@ class JsonLogCallback(TrainerCallback):
                 flush(self.path)
 
     def _rewind(self, before: Sequence[Mapping[str, Any]]) -> None:
-        """Before the first record, go back to those that the checkpoint remembers."""
+        """Go back, before the first record, to those that the checkpoint remembers."""
         if not self._goes_on and (renewed := rewind_jsonl(self.path, before)):
             logger.warning(
                 f"{self.path} did not hold the records up to the checkpoint as they were written: these {renewed} "
@@ -164,7 +164,7 @@ def _say(write: Callable[[str], object], line: str) -> None:
 
 
 def log_line(logs: dict[str, Any], step: int, total: int, tasks: Mapping[str, Task]) -> str:
-    """One record of the log in a line; empty for a record of neither losses nor scores.
+    """Put one record of the log in a line; empty for a record of neither losses nor scores.
 
     Args:
         logs: The record.

@@ -1,4 +1,4 @@
-"""What a recipe would do, without training it."""
+"""The plan of a recipe: what it would do, without training it."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.plan import StepPlan, partition
@@ -135,7 +136,7 @@ def _drawn(
     steps: NDArray[np.int64],
     lengths: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Rows of each task in each window as they will be drawn, [S, T]: who sits out a step is a draw too."""
+    """Draw the rows of each task in each window as training will, [S, T]: who sits out a step is a draw too."""
     planner, rows = trainer.steps.planner, []
     first = planner.first_window(probabilities[0])
     for start, length, its in zip(steps.tolist(), lengths.tolist(), probabilities, strict=True):
@@ -166,22 +167,27 @@ def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSumm
     ]
     real, padded = tokens_of_first_window(trainer)
     parameters = list(trainer.model.parameters())
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
     run = trainer.schedules.run
     return PlanSummary(
         tasks=tuple(tasks),
         rows_per_step=trainer.course.rows_per_step,
         steps=total,
         epochs=total / trainer.course.steps_per_epoch,
-        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
-        total_parameters=sum(p.numel() for p in parameters),
+        trainable_parameters=_size(trainable),
+        total_parameters=_size(parameters),
         real_tokens=real,
         padded_tokens=padded,
         schedules=tuple(f"{item.name}: {item.summary(run)}" for item in trainer.schedules.schedules),
     )
 
 
+def _size(parameters: Sequence[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
+
+
 def tokens_of_first_window(trainer: MultiTaskTrainer) -> tuple[int, int]:
-    """Real and padded tokens of the first window's steps, as they would be dealt and grouped."""
+    """Count real and padded tokens of the first window's steps, as they would be dealt and grouped."""
     collator = trainer.train_collator()
     parts = trainer.processes.world * trainer.course.micro_batches
     steps = range(min(trainer.args.window_steps, trainer.course.total_steps))

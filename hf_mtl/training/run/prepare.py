@@ -68,7 +68,7 @@ def make_arguments(recipe: Recipe, **changes: Any) -> MultiTaskTrainingArguments
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a recipe needs before a model is there.
+    """All that a recipe needs before a model is there.
 
     Args:
         recipe: The recipe.
@@ -83,7 +83,7 @@ class Prepared:
     tokenizer: Any
 
     def split(self, name: str) -> dict[str, Dataset]:
-        """One split of every task that has it."""
+        """Give one split of every task that has it."""
         return {task: loaded.splits[name] for task, loaded in self.data.items() if name in loaded.splits}
 
     def new_model(self) -> MultiTaskModel:

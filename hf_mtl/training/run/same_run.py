@@ -12,7 +12,8 @@ from hf_mtl.inference import manifest
 from hf_mtl.recipe import Recipe, read_recipe
 from hf_mtl.schedules import build_schedule
 from hf_mtl.training import checkpoint as checkpoints
-from hf_mtl.training.folder.run_folder import RECIPE, RunFolder
+from hf_mtl.training.folder.names import RECIPE
+from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.trainer.run_terms import ROWS, changed, staying, with_what_may_change
 
 NOT_COMPARED = {

@@ -40,7 +40,7 @@ def load_tokenizer(section: ModelSection, data: Mapping[str, LoadedTask], folder
 
 
 def training_texts(data: Mapping[str, LoadedTask]) -> Iterator[str]:
-    """All training texts, task by task.
+    """Yield all training texts, task by task.
 
     Raises:
         DataError: If a task has none, but token ids.

@@ -1,29 +1,26 @@
 """A recipe becomes a run: trained, scored, and left in a folder that explains itself."""
 
-import shlex
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from transformers import PrinterCallback, ProgressCallback, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import RunError
 from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe, load_recipe
-from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.folder.output_place import refuse_copy, refuse_place
 from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.folder.run_lock import run_lock
 from hf_mtl.training.interruption import Interruption, unclaimed
+from hf_mtl.training.run.asked import Asked
 from hf_mtl.training.run.baselines import check_baselines
-from hf_mtl.training.run.closing import draw, is_open, is_unsent, push
 from hf_mtl.training.run.finish import finish
+from hf_mtl.training.run.finished import close, finished_results, say
 from hf_mtl.training.run.log_callbacks import (
     JsonLogCallback,
     RecipeCallback,
@@ -33,10 +30,8 @@ from hf_mtl.training.run.log_callbacks import (
 from hf_mtl.training.run.longer import is_to_go_on
 from hf_mtl.training.run.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.run.reports import outlive_reports
-from hf_mtl.training.run.same_run import ignored_keys, refuse_another_run, refuse_other_rows, refuse_other_steps
+from hf_mtl.training.run.same_run import refuse_another_run, refuse_other_rows, refuse_other_steps
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
-
-logger = get_logger(__name__)
 
 
 def run_recipe(
@@ -84,25 +79,13 @@ def run_recipe(
         recipe = load_recipe(recipe, overrides, allow_code)
     elif allow_code:
         recipe = recipe.allowing_code()
-    asked = _Asked(resume, overwrite, test, baselines, recipe.allow_code, on_results)
+    asked = Asked(resume, overwrite, test, baselines, recipe.allow_code, on_results)
     before = "before it went on; what it has is as it was" if resume else "before the first step; nothing was trained"
     with Interruption(before).taking(unclaimed(signal.SIGINT, signal.SIGTERM)) as interruption:
         return _run_alone(recipe, asked, interruption)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What is asked of a run: how it begins, what is scored at its end, and who takes the results."""
-
-    resume: bool
-    overwrite: bool
-    test: bool
-    baselines: bool
-    allow_code: bool
-    on_results: Callable[[dict[str, Any]], None]
-
-
-def _run_alone(recipe: Recipe, asked: _Asked, interruption: Interruption) -> dict[str, Any]:
+def _run_alone(recipe: Recipe, asked: Asked, interruption: Interruption) -> dict[str, Any]:
     """Train and score in a folder that no other run may use meanwhile."""
     args = make_arguments(recipe)
     folder = RunFolder(str(args.output_dir))
@@ -112,7 +95,7 @@ def _run_alone(recipe: Recipe, asked: _Asked, interruption: Interruption) -> dic
         folder.goes_on = is_to_go_on(recipe, args, folder)
         if not folder.goes_on:
             with no_bars(args.disable_tqdm):
-                return _finished(recipe, args, folder, asked)
+                return finished_results(recipe, args, folder, asked)
     folder.refuse_file()
     # Locked before anything is written, and before it is decided where the run goes on.
     with no_bars(args.disable_tqdm), run_lock(folder.path):
@@ -122,14 +105,14 @@ def _run_alone(recipe: Recipe, asked: _Asked, interruption: Interruption) -> dic
         if not (asked.resume and folder.is_finished):
             return _run(recipe, args, folder, asked, interruption)
     with no_bars(args.disable_tqdm):
-        return _finished(recipe, args, folder, asked)  # since it was looked at
+        return finished_results(recipe, args, folder, asked)  # since it was looked at
 
 
 def _run(
     recipe: Recipe,
     args: MultiTaskTrainingArguments,
     folder: RunFolder,
-    asked: _Asked,
+    asked: Asked,
     interruption: Interruption,
 ) -> dict[str, Any]:
     start = _checkpoint_to_resume(recipe, folder) if asked.resume else None
@@ -142,7 +125,7 @@ def _run(
     folder.open(asked.resume, asked.overwrite)  # now that nothing can be wrong any more: it may move an old run aside
     trainer.interruption = interruption
     interruption.place = "after the last step, before its results were written"
-    interruption.go_on = _how_to_go_on(folder, asked)
+    interruption.go_on = asked.how_to_go_on(folder)
     if start is not None:
         _say_where_it_goes_on(int(start.name.split("-")[1]), trainer.course.total_steps)
     with folder.or_as_before():
@@ -150,7 +133,7 @@ def _run(
         results = finish(trainer, prepared, folder, asked.test, asked.baselines)
     interruption.place = "after its results were written"
     asked.on_results(results)
-    _close(folder, args, results, trainer)
+    close(folder, args, results, trainer)
     return results
 
 
@@ -178,87 +161,20 @@ def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrai
 
 def _say_where_it_goes_on(step: int, total: int) -> None:
     trained = step >= total
-    _say(f"All {total:,} steps are trained; scoring." if trained else f"Going on from step {step:,} of {total:,}.")
-
-
-def _how_to_go_on(folder: RunFolder, asked: _Asked) -> str:
-    wishes = [
-        name
-        for name, wish in (
-            ("--test", asked.test),
-            ("--baselines", asked.baselines),
-            ("--allow-code", asked.allow_code),
-        )
-        if wish
-    ]
-    command = shlex.join(["hf-mtl", "train", str(folder.recipe), "--resume", *wishes])
-    launched = "launched as before, with" if PartialState().num_processes > 1 else "with"
-    return f"Go on {launched}: {command}"
-
-
-def _close(
-    folder: RunFolder, args: TrainingArguments, results: dict[str, Any], trainer: MultiTaskTrainer | None = None
-) -> None:
-    """Draw and push what a run has kept, on the main process; without its Trainer, what is still missing.
-
-    The other processes do not wait: a push may take longer than they would.
-    """
-    if not is_main_process():
-        return
-    draw(folder, only_missing=trainer is None, kept=results.get("step"))
-    if trainer is not None:
-        trainer.finish_pushes()  # after the model itself, they would put an older one in its place
-    push(folder, args, results)
-
-
-def _finished(recipe: Recipe, args: TrainingArguments, folder: RunFolder, asked: _Asked) -> dict[str, Any]:
-    """Return the results of a run that has ended, as they are; what it was kept from doing after them is done now."""
-    results = _kept_results(recipe, folder, asked)
-    asked.on_results(results)
-    if is_open(folder, args):
-        try:
-            with run_lock(folder.path):
-                if is_main_process():
-                    folder.settle()
-                _close(folder, args, results)
-        except RunError as error:  # such as a folder that may only be read
-            if is_unsent(folder, args):
-                raise
-            _say(f"Its figures were not drawn: {error}")
-    return results
-
-
-def _kept_results(recipe: Recipe, folder: RunFolder, asked: _Asked) -> dict[str, Any]:
-    """Return the results of a run of the same recipe, up to how long to train."""
-    refuse_another_run(recipe, folder)
-    _say(f"{folder.path} is finished; nothing to resume.")
-    if changed := ignored_keys(recipe, folder):
-        _say(f"It was trained with other values of {', '.join(changed)}; they stay as they were.")
-    results, again = folder.results(), f"hf-mtl evaluate {folder.path}"
-    if asked.test and "test" not in results:
-        _say(f"Its test splits were not scored. Score them: {again} --split test")
-    if asked.baselines and "baselines" not in results:
-        _say(f"Its baselines were not scored. Score them: {again} --baselines")
-    return results
-
-
-def _say(text: str) -> None:
-    """Warn, once for all processes."""
-    if is_main_process():
-        logger.warning(text)
+    say(f"All {total:,} steps are trained; scoring." if trained else f"Going on from step {step:,} of {total:,}.")
 
 
 def _checkpoint_to_resume(recipe: Recipe, folder: RunFolder) -> Path | None:
     """Return where a run goes on; None if it has to start from its beginning, which is said."""
     if not folder.exists:
-        _say(f"{folder.path} holds no run yet; starting it.")
+        say(f"{folder.path} holds no run yet; starting it.")
         return None
     refuse_another_run(recipe, folder)
     start = checkpoints.newest_whole(folder.path)
     if start is None:
-        _say(f"{folder.path} has no whole checkpoint; the run starts from its beginning.")
+        say(f"{folder.path} has no whole checkpoint; the run starts from its beginning.")
     elif not (start / "optimizer.pt").exists():
-        _say(f"{start} has no optimizer (save_only_model): the run goes on, but not in the same bits.")
+        say(f"{start} has no optimizer (save_only_model): the run goes on, but not in the same bits.")
     if start is not None:
         refuse_other_steps(recipe, start, PartialState().num_processes)
     return start

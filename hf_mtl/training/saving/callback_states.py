@@ -24,7 +24,7 @@ class CallbackStates:
         self.control = control
 
     def state_dict(self) -> dict[str, Any]:
-        """Each callback's attributes, in order."""
+        """Return each callback's attributes, in order."""
         return {
             "stopped": self.control.should_training_stop,
             "callbacks": [[type(item).__name__, item.state()["attributes"]] for item in self.callbacks],

@@ -1,4 +1,4 @@
-"""What a run sends to the Hub: model, tokenizer and card; no token, and nothing that only means something here."""
+"""A Trainer that sends model, tokenizer and card to the Hub; no token, and nothing that only means something here."""
 
 import copy
 import shutil
@@ -40,7 +40,7 @@ class HubTrainer(Trainer):
     _lost_pushes = 0
 
     def init_hf_repo(self, *args: Any, **kwargs: Any) -> None:
-        """As the Trainer's.
+        """Find or make the repository as the Trainer does.
 
         Raises:
             RunError: If the repository can be neither found nor made; nothing is trained.
@@ -53,7 +53,7 @@ class HubTrainer(Trainer):
             raise RunError(Mistake("training.push_to_hub", found, remedy)) from error
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        """As the Trainer's; training_args.bin, which is pushed too, keeps neither token nor place."""
+        """Save as the Trainer does; training_args.bin, which is pushed too, keeps neither token nor place."""
         arguments = self.args
         self.args = shareable(arguments)
         try:
@@ -63,7 +63,7 @@ class HubTrainer(Trainer):
 
     @as_disable_tqdm_says
     def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
-        """As the Trainer's."""
+        """Push as the Trainer does, from a folder of its own."""
         output_dir = str(self.args.output_dir)
         run = Path(output_dir).absolute()
         outbox = run / OUTBOX
@@ -141,7 +141,7 @@ class HubTrainer(Trainer):
             logger.warning(f"{self._lost_pushes} pushes of checkpoints to {self.hub_model_id} failed.")
 
     def _finish_current_push(self) -> None:
-        """As the Trainer's, if it is to wait; notes what went wrong in the background."""
+        """Wait as the Trainer does, if it is to wait; note what went wrong in the background."""
         running = getattr(self, "push_in_progress", None)
         if running is None or not (self.waits_for_pushes or running.is_done()):
             return

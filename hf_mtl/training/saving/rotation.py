@@ -1,4 +1,4 @@
-"""Which checkpoints a run can do without."""
+"""The checkpoints that a run can do without."""
 
 from pathlib import Path
 

@@ -7,14 +7,12 @@ from typing import Any
 
 from accelerate.utils import gather_object
 from torch import nn
-from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
-from transformers.trainer_callback import ExportableState, TrainerState
+from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import SaveStrategy, TrainOutput
 
 from hf_mtl.disk import writing
-from hf_mtl.errors import CheckpointError, DiskError, ModelError, RunError
+from hf_mtl.errors import DiskError
 from hf_mtl.inference import manifest
-from hf_mtl.modeling.loaded import check_weights
 from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.shown import get_logger
 from hf_mtl.training import checkpoint as checkpoints
@@ -22,28 +20,28 @@ from hf_mtl.training.folder.own_checkpoints import keep_only, publish, refuse_st
 from hf_mtl.training.folder.run_record import STAGING, WORK
 from hf_mtl.training.saving.callback_states import CallbackStates
 from hf_mtl.training.saving.hub import HubTrainer
+from hf_mtl.training.saving.reading import ReadingTrainer
 from hf_mtl.training.saving.rotation import removable
-from hf_mtl.training.step.optimizer import catch_up
 from hf_mtl.training.together import all_or_none
 
 logger = get_logger(__name__)
 
 
-class StagedTrainer(HubTrainer):
+class StagedTrainer(ReadingTrainer, HubTrainer):
     """Stages each checkpoint beside its place, adds what is ours, seals it, and moves it there in one rename."""
 
     _staging: Path | None = None
     _unwritten: DiskError | None = None  # what stopped this process from writing its part of a checkpoint
 
     def stateful(self) -> dict[str, checkpoints.Stateful]:
-        """Everything that remembers and that the Trainer does not save itself, by name."""
+        """Name everything that remembers and that the Trainer does not save itself."""
         return {"callbacks": CallbackStates(self.callback_handler.callbacks, self.control)}
 
     def _get_output_dir(self, trial: Any) -> str:
         return super()._get_output_dir(trial) if self._staging is None else str(self._staging)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """As the Trainer's, whole or not at all.
+        """Save as the Trainer does, whole or not at all.
 
         Raises:
             DiskError: If any process cannot write its part; on all of them.
@@ -114,7 +112,7 @@ class StagedTrainer(HubTrainer):
 
     @as_disable_tqdm_says
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """As the Trainer's."""
+        """Save the model as the Trainer does."""
         self._write_part(super().save_model, output_dir, _internal_call)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
@@ -147,7 +145,7 @@ class StagedTrainer(HubTrainer):
         return DiskError(f"{error} {hint}", error.full)
 
     def _finalize_training(self, *args: Any, **kwargs: Any) -> TrainOutput:
-        """As the Trainer's, which with a limit of 1 removes all but the best, of every program."""
+        """End as the Trainer does, but remove no other program's checkpoints where the limit is 1."""
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
             output = super()._finalize_training(*args, **kwargs)
@@ -176,7 +174,7 @@ class StagedTrainer(HubTrainer):
         refuse_strangers([path for path in places if first < checkpoints.step_of(path) <= last])
 
     def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
-        """As the Trainer's; the best checkpoint is the run's own, also where its folder was moved or copied since."""
+        """Begin as the Trainer does; the best checkpoint is the run's own, also where its folder was moved."""
         begun = super()._init_training_state(*args, **kwargs)
         self._name_own_best()
         found: tuple[int, int] = begun
@@ -201,83 +199,3 @@ class StagedTrainer(HubTrainer):
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         if self._staging is None:  # a staged folder is about to move: it is pushed from its place
             super()._push_from_checkpoint(checkpoint_folder)
-
-    def _load_best_model(self) -> None:
-        """As the Trainer's, of a checkpoint that is as it was written; the Trainer goes on without one."""
-        manifest.verify(Path(str(self.state.best_model_checkpoint)))
-        super()._load_best_model()
-
-    def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """Refuse a checkpoint of another model, of which the Trainer would only warn.
-
-        Raises:
-            CheckpointError: If it lacks weights of the model, or has others.
-        """
-        weights = self.model.state_dict()
-        loaded = {weights[key].data_ptr() for key in weights.keys() - set(load_result.missing_keys)}
-        info = {
-            # A tied weight is saved once, under one of its names.
-            "missing_keys": {key for key in load_result.missing_keys if weights[key].data_ptr() not in loaded},
-            "unexpected_keys": set(load_result.unexpected_keys),
-        }
-        try:
-            check_weights(info, source="the checkpoint")
-        except ModelError as error:
-            raise CheckpointError(error.mistakes) from error
-
-    def checkpoint_to_resume(self, asked: str | bool | None) -> Path | None:
-        """Return the checkpoint that ``train(resume_from_checkpoint=asked)`` means.
-
-        Raises:
-            CheckpointError: If the named checkpoint is damaged; names the file.
-            RunError: If the run has no whole checkpoint.
-        """
-        if asked is None or asked is False:
-            return None
-        if asked is True:
-            found = checkpoints.newest_whole(Path(str(self.args.output_dir)))
-            if found is None:
-                raise RunError(f"{self.args.output_dir}: has no whole checkpoint to resume from")
-            return found
-        manifest.verify(Path(asked))
-        return Path(asked)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, *args: Any, **kwargs: Any) -> None:
-        """As the Trainer's.
-
-        Raises:
-            CheckpointError: If the model cannot be read.
-        """
-        with checkpoints.reading(Path(resume_from_checkpoint), "its model"):
-            super()._load_from_checkpoint(resume_from_checkpoint, *args, **kwargs)
-
-    def _load_scaler(self, checkpoint: str | None) -> None:
-        """As the Trainer's.
-
-        Raises:
-            CheckpointError: If the scaler of fp16 cannot be read.
-        """
-        with checkpoints.reading(Path(str(checkpoint)), "its scaler of fp16"):
-            super()._load_scaler(checkpoint)
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        """As the Trainer's.
-
-        Raises:
-            CheckpointError: If the states of the random numbers cannot be read.
-        """
-        with checkpoints.reading(Path(str(checkpoint)), "its random state"):
-            super()._load_rng_state(checkpoint)
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """As the Trainer's, which would begin the learning rate anew after ``save_only_model``.
-
-        Raises:
-            CheckpointError: If optimizer or schedule cannot be read.
-        """
-        with checkpoints.reading(Path(str(checkpoint)), "its optimizer or learning rate schedule"):
-            super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None or self.is_deepspeed_enabled or (Path(checkpoint) / SCHEDULER_NAME).exists():
-            return
-        state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
-        catch_up(self.lr_scheduler, state.global_step)

@@ -1,4 +1,4 @@
-"""What a run will not do although its arguments read so, said before it begins."""
+"""Warnings, before a run begins, about what it will not do although its arguments read so."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -119,7 +119,7 @@ def _absent(schedules: Schedules) -> Iterator[Mistake]:
 
 
 def _warmups(model: MultiTaskModel, tasks: Sequence[str], args: TrainingArguments, total: int) -> Iterator[Mistake]:
-    """Warm-ups that last as long as the run, of the learning rate and of heads."""
+    """Name warm-ups that last as long as the run, of the learning rate and of heads."""
     rising = args.get_warmup_steps(total)
     if rising >= total > 1:
         problem = f"takes {rising:,} steps, and the run has {total:,}: the learning rate never gets to its value"

@@ -42,7 +42,7 @@ class FrozenGroups:
 
     @contextmanager
     def thawed(self) -> Iterator[None]:
-        """Everything trainable for a moment."""
+        """Make everything trainable for a moment."""
         before = self.frozen
         self.apply(())
         try:

@@ -1,4 +1,4 @@
-"""How often a run is evaluated, and whether its training follows that."""
+"""The number of a run's evaluations, and whether its training follows them."""
 
 import math
 

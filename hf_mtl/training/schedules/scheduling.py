@@ -16,8 +16,8 @@ from hf_mtl.tasks import Task
 from hf_mtl.training.schedules.frozen_groups import FrozenGroups, group_name
 from hf_mtl.training.schedules.probes import Prober
 from hf_mtl.training.schedules.schedule_checks import planned_evaluations
-from hf_mtl.training.step.objective import StepResult
 from hf_mtl.training.step.optimizer import ForOneStep
+from hf_mtl.training.step.result import StepResult
 from hf_mtl.training.watch.signals import TaskSignals
 
 
@@ -30,11 +30,10 @@ def roster_of(schedules: Schedules, start: int, steps: int) -> Roster:
         steps: Its steps.
     """
     effects = [schedules.effect(step) for step in range(start, start + steps)]
-    return Roster(
-        np.stack([effect.coefficients for effect in effects]),
-        np.stack([effect.participation for effect in effects]),
-        np.stack([effect.redistributed for effect in effects]),
-    )
+    coefficients = np.stack([effect.coefficients for effect in effects])
+    participation = np.stack([effect.participation for effect in effects])
+    redistributed = np.stack([effect.redistributed for effect in effects])
+    return Roster(coefficients, participation, redistributed)
 
 
 ENOUGH_EVALUATIONS = 10

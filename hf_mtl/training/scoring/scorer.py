@@ -1,8 +1,10 @@
 """Predictions of the tasks become one object of scores."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from hf_mtl.data.processes import from_first
 from hf_mtl.data.tokens import EncodedSplit
@@ -87,3 +89,19 @@ class Scorer:
     ) -> TaskScores:
         assert prediction is not None  # the first process has it
         return score_split(self.tasks[name], name, split, prediction, statistics, own, self.trust)
+
+
+def noting(
+    predicted: Iterable[tuple[str, SplitPredictions | None]], into: dict[str, np.ndarray], copies: bool
+) -> Iterator[tuple[str, SplitPredictions | None]]:
+    """Note all outputs on their way to the scores.
+
+    Args:
+        predicted: What is predicted, one task after another.
+        into: Takes the outputs by task.
+        copies: Whether to note a copy: a function of the user's may work in the memory of what it is given.
+    """
+    for name, prediction in predicted:
+        if prediction is not None:
+            into[name] = prediction.outputs.copy() if copies else prediction.outputs
+        yield name, prediction

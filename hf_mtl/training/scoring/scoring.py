@@ -34,12 +34,12 @@ class Scores:
     notes: list[str] = field(default_factory=list)
 
     def flat(self, prefix: str) -> dict[str, float]:
-        """As the Trainer logs them: ``<prefix>_<task>_<metric>`` and ``<prefix>_average``."""
+        """Put them as the Trainer logs them: ``<prefix>_<task>_<metric>`` and ``<prefix>_average``."""
         named = {f"{task}_{key}": value for task, scores in self.tasks.items() for key, value in scores.items()}
         return {f"{prefix}_{key}": value for key, value in {**named, **self.together}.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``results.json`` has them."""
+        """Put them as ``results.json`` has them."""
         return {"tasks": self.tasks, **self.together, "notes": list(self.notes)}
 
 

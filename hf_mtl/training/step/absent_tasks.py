@@ -1,4 +1,4 @@
-"""What the balancing methods have learned of tasks that a step does not have stays as it is."""
+"""Keeps what the balancing methods have learned of the tasks that a step does not have."""
 
 import torch
 from torch import Tensor, nn

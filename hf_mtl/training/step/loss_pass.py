@@ -31,7 +31,7 @@ class LossPass:
 
     @torch.no_grad()
     def __call__(self, batches: Sequence[Batch], random: RandomState, one_by_one: bool) -> Tensor:
-        """L_t of the step, float64 [T], over all processes.
+        """Find L_t of the step, float64 [T], over all processes.
 
         Args:
             batches: This process's micro-batches of the step.

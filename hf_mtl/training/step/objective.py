@@ -11,7 +11,6 @@ process.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,39 +21,7 @@ from hf_mtl.batch import StepFacts
 from hf_mtl.errors import CheckpointError
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.processes import Processes
-
-
-@dataclass
-class StepResult:
-    """What one optimizer step saw.
-
-    Args:
-        losses: L_t of each task, [T]; 0 where absent.
-        counts: n_t of each task, [T].
-        masses: M_t of each task, [T].
-        weights: Coefficients w_t of the weighting, [T].
-        coefficients: Coefficients gamma_t of the schedules, [T].
-        factors: c_t: the step's scalar has the gradient sum_t c_t (L_t + Q_t), [T]; 0 where absent.
-        unweighted: What is left of c_t without w_t: exposure and gamma, [T]; 0 where absent.
-        penalties: Mean of each penalty over the mass of its task, by task and name, before its factor; 0 where
-            absent.
-        votes: How many processes want to stop after this step, a scalar tensor.
-    """
-
-    losses: Tensor
-    counts: Tensor
-    masses: Tensor
-    weights: Tensor
-    coefficients: Tensor
-    factors: Tensor
-    unweighted: Tensor
-    penalties: dict[tuple[str, str], Tensor] = field(default_factory=dict)
-    votes: Tensor = field(default_factory=lambda: torch.zeros(()))
-
-    @property
-    def present(self) -> Tensor:
-        """Tell which tasks have a loss in the step, bool [T]."""
-        return self.masses > 0
+from hf_mtl.training.step.result import StepResult
 
 
 class Objective:
@@ -118,6 +85,8 @@ class Objective:
         self._divisors = _divisors(self._masses)
         self._coefficients = self._per_task(facts["coefficients"])
         found = exposures(self._per_task(facts["nominal"]), self.exposure)
+        # Gamma multiplies the exposure and not the loss: the weighting's own terms of the task shrink with it, and
+        # the losses that the weighting remembers do not.
         self._exposures = torch.where(self._masses > 0, found * self._coefficients, 0.0)
         self._losses = torch.zeros_like(self._counts)
         self._penalty_means = torch.zeros(len(self._penalties), dtype=torch.float64, device=self.device)
@@ -126,8 +95,9 @@ class Objective:
     def micro_batch(
         self, outputs: MultiTaskOutput, facts: StepFacts, losses: Tensor | None = None, constant: bool = True
     ) -> Tensor:
-        """Return this micro-batch's part of the step's scalar; the parts of all micro-batches and processes add up
-        to it.
+        """Return this micro-batch's part of the step's scalar.
+
+        The parts of all micro-batches and processes add up to the scalar.
 
         The weighting and its statistics see the data terms L_t alone. A head's penalty Q_t, which may be negative,
         joins the scalar with the factor that L_t has in it, taken as a constant.
@@ -143,11 +113,13 @@ class Objective:
             Scalar tensor with the graph of this micro-batch.
         """
         parts = self.data_terms(outputs)
+        # In float64: another partition of the step adds up its micro-batches and processes in another order.
         mine = torch.zeros_like(self._losses)
         for name, part in parts.items():
             mine[self.names.index(name)] = part.detach()
         factors = self._factors_of(mine, facts, losses)
         self._losses += mine
+        # The scalar is sum_t c_t L_t and a constant, which is to come once in the step and not in every micro-batch.
         share = self._constant / self._parts if constant else 0.0
         total = torch.tensor(share, dtype=torch.float64, device=self.device)
         penalties = outputs.row_penalties or {}
@@ -183,6 +155,7 @@ class Objective:
             return self._factors
         present = self._masses > 0
         if not self.losses_first:
+            # Linear in the losses, so the derivative is the same everywhere: at 0 too, where nothing is known yet.
             self._factors, self._constant, _ = self._linearise(self.weighting.scalar, 0 * self._masses, present)
         elif losses is None and not self.exact_accumulation:
             own = self._per_task(facts["own_masses"])
@@ -195,13 +168,17 @@ class Objective:
     def _linearise(
         self, function: Callable[[Tensor, Tensor, Tensor], Tensor], losses: Tensor, present: Tensor
     ) -> tuple[Tensor, float, Tensor]:
-        """Return the derivative of the weighting's scalar by the losses [T], what it is beside their product, and
-        itself.
+        """Linearise the weighting's scalar at some losses.
+
+        Returns:
+            Its derivative by the losses [T], what it is beside their product, and itself.
         """
         at = losses.detach().clone().requires_grad_()
         with torch.enable_grad():
             value = function(at, present, self._exposures)
+            # The graph is kept: where the losses come first, `finish` takes the parameters' gradient from it.
             (factors,) = torch.autograd.grad(value, at, retain_graph=True)
+        # With it the parts add up to the scalar's value too, and not only to its gradient.
         constant = float(value.detach() - (factors * at.detach()).sum())
         # What is no sum over tasks knows no exposure, and so no gamma.
         return factors if self.weighting.additive else factors * self._coefficients, constant, value
@@ -219,6 +196,7 @@ class Objective:
         losses, means, votes = reduced.split([len(self.names), len(self._penalties), 1])
         present = self._masses > 0
         with torch.enable_grad():
+            # Where the losses came first, the weighting has seen them, and must not count the step twice.
             scalar = self.weighting(losses, present, self._exposures) if self._scalar is None else self._scalar
             self._learn(scalar * grad_scale if learn else None)
         weights = self.weighting.weights().to(losses)
@@ -240,7 +218,7 @@ class Objective:
     def _learn(self, scalar: Tensor | None) -> None:
         parameters = [parameter for parameter in self.weighting.parameters() if parameter.requires_grad]
         for parameter in parameters:
-            parameter.grad = None
+            parameter.grad = None  # None and not 0: momentum or weight decay would move a parameter that rests
         if scalar is None or not parameters:
             return
         for parameter, gradient in zip(parameters, torch.autograd.grad(scalar, parameters), strict=True):

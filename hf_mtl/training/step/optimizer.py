@@ -123,7 +123,7 @@ class ForOneStep:
         self._before: list[Any] | None = None
 
     def change(self, optimizer: torch.optim.Optimizer | None, to: Callable[[Any], Any]) -> None:
-        """Before the step.
+        """Give every group another value, before the step.
 
         Args:
             optimizer: The optimizer; nothing happens where it is None, or has no such option.
@@ -135,7 +135,7 @@ class ForOneStep:
                 group[self.option] = to(group[self.option])
 
     def put_back(self, optimizer: torch.optim.Optimizer | None) -> None:
-        """After the step."""
+        """Give every group its own value back, after the step."""
         if self._before is not None and optimizer is not None:
             for group, value in zip(optimizer.param_groups, self._before, strict=True):
                 group[self.option] = value

@@ -1,4 +1,4 @@
-"""What accelerate does to a model before it is trained, and how that is undone."""
+"""Checks, and undoes, what accelerate does to a model before it is trained."""
 
 from torch import nn
 

@@ -44,12 +44,12 @@ class SecondBackward:
         self._passes: dict[int, list[tuple[Batch, RandomState]]] = {}
 
     def note(self, task: int, batch: Batch) -> None:
-        """Before the first forward of one task's rows."""
+        """Note one task's rows before their first forward."""
         device = next(self.model.parameters()).device
         self._passes.setdefault(task, []).append((batch, RandomState(device)))
 
     def take(self, task: int) -> None:
-        """After the first backward of one task's rows."""
+        """Take the heads' gradients after the first backward of one task's rows."""
         self.heads.add_task(task)
 
     def run(
@@ -58,7 +58,7 @@ class SecondBackward:
         displacement: Iterator[tuple[nn.Parameter, Tensor]],
         factor: Tensor,
     ) -> None:
-        """Forward and backward of one task's rows at the perturbed parameters.
+        """Repeat forward and backward of one task's rows at the perturbed parameters.
 
         Args:
             task: The task.
@@ -82,6 +82,7 @@ class SecondBackward:
 
     @contextmanager
     def _moved(self, displacement: Sequence[tuple[nn.Parameter, Tensor]]) -> Iterator[None]:
+        # Copies, since subtracting what was added would round: the parameters are to have the bits that they had.
         before = [(parameter, parameter.detach().clone()) for parameter, _ in displacement]
         with torch.no_grad():
             for parameter, by in displacement:
@@ -95,7 +96,7 @@ class SecondBackward:
 
     @contextmanager
     def _moments_kept(self) -> Iterator[None]:
-        """Rows that are seen a second time do not count twice."""
+        """Keep running moments as they are: rows that are seen a second time do not count twice."""
         kept = [(module, module._step) for module in self.model.modules() if isinstance(module, RunningMoments)]
         try:
             yield

@@ -20,7 +20,8 @@ from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.shown import get_logger
 from hf_mtl.training.step.loss_pass import LossPass
 from hf_mtl.training.step.loss_scaler import LossScaler
-from hf_mtl.training.step.objective import Objective, StepResult
+from hf_mtl.training.step.objective import Objective
+from hf_mtl.training.step.result import StepResult
 from hf_mtl.training.step.task_batches import by_task
 from hf_mtl.training.step.task_gradients import TaskGradients
 

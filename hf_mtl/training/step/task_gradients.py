@@ -1,4 +1,4 @@
-"""Between the Trainer and the gradients of single tasks: when they are formed, who is told, what becomes of them."""
+"""The gradients of single tasks in a run: formed step by step, decided on, and written where the optimizer looks."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from hf_mtl.balancing import (
     OF_GRADIENTS,
-    FromGramian,
     GradientAggregator,
     GradientOptions,
     LookAhead,
@@ -21,23 +20,21 @@ from hf_mtl.batch import Batch
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.gradients import (
-    Chosen,
     HeldGradients,
     JacobianRows,
     Recomputed,
     SharedGradients,
-    Wanted,
     shared_parameters,
 )
 from hf_mtl.gradients.all_reduce import all_reduce_gradients
 from hf_mtl.gradients.shared import Layout
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.modeling.freezing import upper_parameters
 from hf_mtl.modeling.in_passing import gradients_put_back
 from hf_mtl.processes import Processes
 from hf_mtl.shown import get_logger
+from hf_mtl.training.step.decision import Decision, inverse
 from hf_mtl.training.step.flops import Flops
-from hf_mtl.training.step.objective import StepResult
+from hf_mtl.training.step.result import StepResult
 from hf_mtl.training.step.second_backward import SecondBackward
 
 logger = get_logger(__name__)
@@ -78,9 +75,7 @@ class TaskGradients:
         self.options = options
         self.skipped_steps = 0
         self.skipped = False  # this step
-        self.tells_weighting = False  # in this step
-        self.gramian: Tensor | None = None  # of the rows of this step's decision
-        self._weights: Tensor
+        self._decision = Decision(model, weighting, aggregator)
         self._rows = rows
         self._processes = processes
         self._flops = flops
@@ -107,7 +102,7 @@ class TaskGradients:
                 self.options if ahead is None else self.options.model_copy(update={"layout": "split"}),
                 self._rows.probe(),
                 self._processes,
-                self._wanted(several_batches=micro_batches > 1),
+                self._decision.wanted(several_batches=micro_batches > 1),
             )
             if ahead is not None:
                 self._second = SecondBackward(self.model, ahead.rho, self._shared.jacobian_rows, self._flops)
@@ -133,15 +128,15 @@ class TaskGradients:
 
     @property
     def apart(self) -> bool:
-        """Tell whether this step wants gradients of data terms, which heads with penalties do not leave by
-        themselves.
+        """Tell whether the gradients of data terms need a backward of their own in this step.
+
+        The training backward has a head's penalties in it too.
         """
-        return self.tells_weighting and bool(self.model.heads.penalty_names)
+        return self._decision.tells_weighting and bool(self.model.heads.penalty_names)
 
     def begin(self) -> None:
         """Start a step."""
-        self.tells_weighting = bool(self.weighting.needs_now() & OF_GRADIENTS)
-        self.gramian = None
+        self._decision.begin()
         self.skipped = False
         self.shared.begin()
         if self.apart:
@@ -151,25 +146,25 @@ class TaskGradients:
             self._second.begin()
 
     def micro_batch(self, batch: Batch) -> AbstractContextManager[None]:
-        """Around the forward and backward of a micro-batch."""
+        """Record what the layers see in the forward and backward of a micro-batch."""
         return self.shared.micro_batch(batch)
 
     def before_task(self, task: int, batch: Batch) -> None:
-        """Before the forward of one task's rows, where tasks go one by one."""
+        """Note the rows of one task before their forward, where tasks go one by one."""
         if self._second is not None:
             self._second.note(task, batch)
 
     def take(self, task: int) -> None:
-        """After the backward of one task's rows, where tasks go one by one."""
+        """Take the gradients of one task after the backward of its rows, where tasks go one by one."""
         self.shared.take(task)
         if self._second is not None:
             self._second.take(task)
 
     @contextmanager
     def data_terms(self, batch: Batch, task: int | None = None) -> Iterator[None]:
-        """Around a backward of data terms alone, of which no other gradient is to remain.
+        """Form task gradients in a backward of data terms alone, and leave no other gradient of it.
 
-        Where heads add penalties, the training backward does not have them apart.
+        Where heads add penalties, the training backward does not have the data terms apart.
 
         Args:
             batch: What was forwarded.
@@ -193,11 +188,10 @@ class TaskGradients:
             grad_scale: Factor of a loss scaler, which is in all gradients; None: there is no scaler.
         """
         held, scale = self.shared.close(), 1.0 if grad_scale is None else grad_scale
-        self._weights = result.weights
         try:
             self._tell_weighting(held, result, scale)
             self._look_ahead(held, result, scale)
-            self._write(self._direction(held, result, scale))
+            self._write(self._decision.direction(held, result, scale))
         except NonFiniteRows as error:
             self._skip(error, scaled=grad_scale is not None)
         for kept in (self.shared, self._data, self._second):  # nothing is, until the next step
@@ -205,37 +199,26 @@ class TaskGradients:
                 kept.begin()
 
     def _write(self, direction: Iterator[tuple[nn.Parameter, Tensor]]) -> None:
+        # Such a step goes around DDP: what has an ordinary gradient, such as the heads, is added up here.
         taken = {id(parameter) for parameter in self.shared.parameters}
         all_reduce_gradients([p for p in self.model.parameters() if id(p) not in taken], self._processes)
         for parameter, gradient in direction:
             parameter.grad = gradient
 
     def record(self, take: Callable[[Tensor, Tensor | None], None]) -> None:
-        """Hand out the inner products of the gradients of L_t + Q_t, and the weights, if this step decided."""
-        if self.gramian is not None and self.aggregator is not None:
-            without = _inverse(self._weights).to(self.gramian)
-            take(self.gramian * torch.outer(without, without), self.aggregator.weights())
+        """Hand out what is logged of the step's gradients; see `Decision.record`."""
+        self._decision.record(take)
 
     def _tell_weighting(self, held: HeldGradients, result: StepResult, grad_scale: float) -> None:
-        if not self.tells_weighting:
+        if not self._decision.tells_weighting:
             return
-        needs = self.weighting.needs
-        present, factors = result.present, _inverse(result.factors) / grad_scale
+        present, factors = result.present, inverse(result.factors) / grad_scale
         if self.apart:
             assert self._data is not None
             self._data.close()
+            # A backward of the data terms alone has no c_t in it, but the loss scaler's factor.
             held, factors = self._data, present.double() / grad_scale
-        squares = held.gramian(self._chosen(getattr(self.weighting, "scope", "all"))).diagonal()
-        norms = squares.clamp(min=0).sqrt() * factors.to(squares)
-        if not bool(torch.isfinite(norms).all()):
-            raise NonFiniteRows((~torch.isfinite(norms)).nonzero().flatten().tolist())
-        if "norms" in needs:
-            self.weighting.observe(norms=norms, present=present)
-        if "jacobian" in needs:
-            assert isinstance(held, JacobianRows)
-            # In float32, also where the rows are shorter: what is remembered of them grows over the run.
-            rows = held.jacobian().float() * factors.to(held.device, torch.float32)[:, None]
-            self.weighting.observe(jacobian=rows, present=present)
+        self._decision.tell_weighting(held, factors, present)
 
     def _look_ahead(self, held: HeldGradients, result: StepResult, grad_scale: float) -> None:
         """Give an aggregator that asks for them the rows at perturbed parameters."""
@@ -243,12 +226,13 @@ class TaskGradients:
             return
         assert isinstance(held, JacobianRows)
         assert isinstance(self.aggregator, LookAhead)
-        factors = _inverse(result.unweighted) / grad_scale
+        factors = inverse(result.unweighted) / grad_scale
         self._second.heads.close()
         displacements = self.aggregator.perturbations(held.jacobian())
         rows = self.shared.another()
         assert isinstance(rows, JacobianRows)
         rows.begin()
+        # The passes are of sums over rows: c_t / M_t makes the task's part of the step's scalar of them.
         of_rows = result.factors / result.masses * grad_scale
         for task in result.present.nonzero().flatten().tolist():
             self._second.run(task, held.split(displacements[task]), of_rows[task])
@@ -256,24 +240,6 @@ class TaskGradients:
         rows.close()
         rows.scale(factors)
         self.aggregator.observe(jacobian=rows.jacobian())
-
-    def _direction(
-        self, held: HeldGradients, result: StepResult, grad_scale: float
-    ) -> Iterator[tuple[nn.Parameter, Tensor]]:
-        """Return the gradient of every shared parameter, with the loss scaler's factor."""
-        if self.aggregator is None:
-            return held.combine(torch.ones_like(result.factors))
-        present, factors = result.present, _inverse(result.unweighted) / grad_scale
-        losses = result.losses * result.weights
-        if isinstance(self.aggregator, FromGramian) and "jacobian" not in self.aggregator.needs:
-            self.gramian = held.gramian(self._chosen(self.aggregator.scope)) * torch.outer(factors, factors)
-            weights = self.aggregator.weights_from_gramian(self.gramian, losses, present)
-            return held.combine(weights * result.coefficients.to(weights) * factors.to(weights) * grad_scale)
-        assert isinstance(held, JacobianRows)
-        held.scale(factors)
-        self.gramian = held.gramian()
-        direction = self.aggregator(held.jacobian(), losses, present, result.coefficients)
-        return held.split(direction * grad_scale)
 
     def _skip(self, error: NonFiniteRows, scaled: bool) -> None:
         """Let the optimizer do nothing; a loss scaler has to see why, to become smaller."""
@@ -292,29 +258,6 @@ class TaskGradients:
             first = self.shared.parameters[0]
             first.grad = torch.full_like(first, float("inf"))
 
-    def _wanted(self, several_batches: bool) -> Wanted:
-        """Return what the methods want of the gradients."""
-        aggregator, told = self.aggregator, "jacobian" in self.weighting.needs
-        if aggregator is None:
-            scope = self._parameters(getattr(self.weighting, "scope", "all"))
-            return Wanted(scope, whole=told, all_combined=False, several_batches=several_batches)
-        return Wanted(
-            self._parameters(aggregator.scope),
-            whole=told or "jacobian" in aggregator.needs,
-            steady=told or aggregator.steady,
-            several_batches=several_batches,
-        )
-
-    def _parameters(self, scope: Any) -> list[nn.Parameter] | None:
-        return None if scope == "all" else upper_parameters(self.model.encoder, scope)
-
-    def _chosen(self, scope: str) -> Chosen | None:
-        parameters = self._parameters(scope)
-        if parameters is None:
-            return None
-        mine = {id(parameter) for parameter in parameters}
-        return lambda parameter: id(parameter) in mine
-
     def state_dict(self) -> dict[str, Any]:
         """Return the aggregator's state, and the count of skipped steps."""
         state = {} if self.aggregator is None else self.aggregator.state_dict()
@@ -332,7 +275,3 @@ class TaskGradients:
         if self.aggregator is not None:
             own = {key: value for key, value in state.items() if key.startswith(_OF_AGGREGATOR)}
             self.aggregator.load_state_dict({key.removeprefix(_OF_AGGREGATOR): own[key] for key in own})
-
-
-def _inverse(values: Tensor) -> Tensor:
-    return torch.where(values != 0, 1 / values, 0.0)

@@ -181,7 +181,7 @@ class Teleportation:
 
     @torch.no_grad()
     def _mean_losses(self) -> dict[str, Tensor]:
-        """L0: each task's loss over its training rows."""
+        """Find L0: each task's loss over its training rows."""
         sums: dict[str, Tensor] = {}
         masses: dict[str, float] = {}
         for batch, of_batch in self._all_rows(0, 0):
@@ -192,13 +192,13 @@ class Teleportation:
         return {task: total / divisor(masses[task]) for task, total in sums.items()}
 
     def _all_rows(self, step: int, number: int) -> Iterator[tuple[Batch, dict[str, float]]]:
-        """Every training row once, in an order of this search and pass, with the mass of each task in the batch."""
+        """Yield every training row once, in an order of this search and pass, with each task's mass in the batch."""
         for chosen in self._rows.each_once(self._course.rows_per_step, "teleport", step, number):
             yield self._rows.batch(chosen), self._rows.masses(chosen)
 
 
 class Adapters:
-    """W + B A for every matrix that the tasks share and train, embeddings apart; B is zero at first.
+    """Adapters W + B A of every matrix that the tasks share and train, embeddings apart; B is zero at first.
 
     Args:
         model: The model.

@@ -1,4 +1,4 @@
-"""What arguments a MultiTaskTrainer cannot work with, said before anything is done."""
+"""Refuses arguments that a MultiTaskTrainer cannot work with, before anything is done."""
 
 from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What remembers is brought back to the state that it had before a Trainer first trained."""
+"""Brings everything that remembers back to the state that it had before a Trainer first trained."""
 
 import copy
 from collections.abc import Mapping
@@ -20,6 +20,23 @@ class Beginning:
     def noted(self) -> bool:
         """Tell whether there was a training before."""
         return self._states is not None
+
+    def begin(self, parts: Mapping[str, Stateful], anew: bool) -> bool:
+        """Begin a training: the first notes the states, and a later one that begins anew gets them back.
+
+        Args:
+            parts: The parts that remember.
+            anew: Whether the training resumes nothing.
+
+        Returns:
+            Whether the parts got their states back.
+        """
+        if not self.noted:
+            self.note(parts)
+            return False
+        if anew:
+            self.restore(parts)
+        return anew
 
     def note(self, parts: Mapping[str, Stateful]) -> None:
         """Keep the states, when the first training is about to begin."""

@@ -1,4 +1,4 @@
-"""What DDP cannot do with a model of several heads, some of which have nothing to do in a step."""
+"""Refuses what DDP cannot do with a model of several heads, some of which have nothing to do in a step."""
 
 from collections.abc import Iterator
 

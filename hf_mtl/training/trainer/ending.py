@@ -1,4 +1,4 @@
-"""How a run ended, and which step's model is left of it."""
+"""The end of a run: its reason, and the step whose model is left."""
 
 import math
 from collections.abc import Iterable
@@ -60,7 +60,7 @@ class Ending:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``results.json`` has it."""
+        """Put it as ``results.json`` has it."""
         skipped = {"skipped_steps": self.skipped_steps} if self.skipped_steps else {}
         return {
             "step": self.step,

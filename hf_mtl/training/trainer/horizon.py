@@ -1,4 +1,4 @@
-"""What in a run goes by the whole of its length, and so becomes another thing where that changes."""
+"""Names everything that goes by the whole length of a run, and so becomes another thing where that changes."""
 
 from collections.abc import Iterator
 from dataclasses import replace

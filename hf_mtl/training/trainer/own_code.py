@@ -1,4 +1,4 @@
-"""What scripts for a Trainer bring along: former arguments, methods of a subclass."""
+"""Former arguments and methods of a subclass, which scripts written for a Trainer bring along."""
 
 import inspect
 import warnings

@@ -1,4 +1,4 @@
-"""What makes a run this run and no other, kept in its checkpoints: a resumed Trainer is compared with it."""
+"""The facts that make a run this one and no other, kept in its checkpoints to compare a resumed Trainer with."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -99,19 +99,28 @@ def identity_of(
         follows_evaluations: Whether anything that it trains by follows its evaluations.
     """
     model = config.to_dict()
+    of_the_model = {key: plain(model.get(key)) for key in _OF_THE_MODEL}
     facts = {
-        **{f"training.{key}": value for key, value in staying(vars(args), follows_evaluations).items()},
-        **{f"model.{key}": plain(model.get(key)) for key in _OF_THE_MODEL},
-        **{f"mixture.{key}": plain(value) for key, value in sections.mixture.model_dump(mode="json").items()},
-        **{f"balancing.{key}": plain(value) for key, value in _balancing(sections.balancing).items()},
+        **_under("training", staying(vars(args), follows_evaluations)),
+        **_under("model", of_the_model),
+        **_under("mixture", _plain_values(sections.mixture.model_dump(mode="json"))),
+        **_under("balancing", _plain_values(_balancing(sections.balancing))),
         "schedules": plain(list(sections.schedules)),
     }
     rows = args.train_batch_size * args.gradient_accumulation_steps
     return RunIdentity(facts, splits, rows)
 
 
+def _under(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{section}.{key}": value for key, value in values.items()}
+
+
+def _plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: plain(value) for key, value in values.items()}
+
+
 def _balancing(spec: Spec) -> dict[str, Any]:
-    """Without how gradients are formed and recorded, which changes nothing but rounding."""
+    """Leave out how gradients are formed and recorded, which changes nothing but rounding."""
     return {key: value for key, value in spec.model_dump(mode="json").items() if key != "gradients"}
 
 

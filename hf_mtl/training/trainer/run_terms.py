@@ -1,6 +1,6 @@
-"""What of a run's arguments must stay when it is resumed, and what may change and then takes effect.
+"""Arguments that must stay when a run is resumed, and arguments that may change and then take effect.
 
-Every field of `MultiTaskTrainingArguments` that can be set is in exactly one of the lists. What must stay either
+Every field of `MultiTaskTrainingArguments` that can be set is in exactly one of the lists. One that must stay either
 makes other updates, or comes from the checkpoint whatever the arguments say: an optimizer brings its betas back with
 its moments. A field that is in no list, because another version of transformers has it, must stay.
 """

@@ -1,4 +1,4 @@
-"""Which keys of a recipe can be others when a trained checkpoint is scored: those of rows, and of how to score."""
+"""Keys of a recipe that can be others when a trained checkpoint is scored: those of rows, and of how to score."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -91,7 +91,7 @@ def scoring_tasks(run: Recipe, asked: Recipe, tasks: Mapping[str, Task]) -> dict
 
 
 def _flat(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """Every value of a recipe by its keys; the value of a field of a task is one."""
+    """Flatten a recipe to its values by key; the value of a field of a task is one."""
     found: dict[tuple[str, ...], Any] = {}
     for key, value in values.items():
         here = (*path, key)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,10 @@ from hf_mtl.modeling.in_passing import plain_forward
 from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
+from hf_mtl.training.scoring.best_score import make_comparable, say_undefined
 from hf_mtl.training.scoring.calibration import calibrate_tasks, forget_calibration
-from hf_mtl.training.scoring.own_metrics import is_number, kind_of, plain
-from hf_mtl.training.scoring.scorer import Scorer
+from hf_mtl.training.scoring.own_metrics import plain
+from hf_mtl.training.scoring.scorer import Scorer, noting
 from hf_mtl.training.scoring.scoring import Scores
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.setup import metric_statistics
@@ -96,31 +97,18 @@ class ScoringTrainer(StoppableTrainer):
             raise UserError("evaluation needs an eval_dataset with rows")
         scores = self._score(splits)
         metrics = scores.flat(prefix)
-        self._keep_comparable(metrics, prefix)
+        make_comparable(metrics, prefix, self.args, says=self.is_world_process_zero())
         rows = sum(len(split.tokens) for split in splits.values())
         metrics.update(speed_metrics(prefix, started, num_samples=rows))
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return scores, metrics
 
-    def _keep_comparable(self, metrics: dict[str, Any], prefix: str) -> None:
-        """Make the score that decides on the best model undefined where a ``compute_metrics`` gives no number."""
-        watched = (self.args.metric_for_best_model or "").removeprefix("eval_")
-        key = f"{prefix}_{watched}"
-        if key in metrics and not is_number(metrics[key]):
-            if self.is_world_process_zero():
-                logger.warning_once(f"{watched} is {kind_of(metrics[key])}, and no number: it counts as undefined.")
-            metrics[key] = math.nan
-
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
-        """As the Trainer's, which takes an undefined score for one that is no better, and says so once."""
+        """Compare as the Trainer does; an undefined score is no better, which is said once."""
         better = super()._determine_best_metric(plain(metrics), trial)  # its best value is saved
-        watched = (self.args.metric_for_best_model or "").removeprefix("eval_")
-        if math.isnan(metrics.get(f"eval_{watched}", 0.0)) and self.is_world_process_zero():
-            logger.warning_once(
-                f"{watched} is undefined (nan) at step {self.state.global_step}, which counts as no better, for the "
-                "best model and for early stopping."
-            )
+        if self.is_world_process_zero():
+            say_undefined(metrics, self.args, self.state.global_step)
         found: bool = better
         return found
 
@@ -165,7 +153,7 @@ class ScoringTrainer(StoppableTrainer):
         return scores, metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As the Trainer's, which cannot save a record that holds numbers of numpy or torch."""
+        """Log plain numbers: the Trainer cannot save a record that holds those of numpy or torch."""
         logs.update(plain(logs))  # in place: the Trainer adds the epoch to what it is given
         super().log(logs, start_time)
 
@@ -211,7 +199,7 @@ class ScoringTrainer(StoppableTrainer):
             predicted = self._predict(splits, self.scorer.needs(splits, own))
         else:
             keep = {name: KeptOutputs.outputs(self.tasks[name].num_outputs, everywhere=True) for name in splits}
-            predicted = _noting(self._predict(splits, keep), predictions, copies=own is not None)
+            predicted = noting(self._predict(splits, keep), predictions, copies=own is not None)
         scores = self.scorer.score(splits, predicted, metric_statistics(self.model), own)
         if self.tells_notes and not self.is_in_train and self.is_world_process_zero():
             for note in scores.notes:
@@ -266,27 +254,9 @@ class ScoringTrainer(StoppableTrainer):
 
     @property
     def _evaluation_dtype(self) -> torch.dtype | None:
-        """Tell what ``fp16_full_eval`` and ``bf16_full_eval`` have the model cast to outside training; None: no
-        cast.
-        """
+        """Tell what the model is cast to outside training, as ``fp16_full_eval`` and ``bf16_full_eval`` say."""
         if self.is_in_train:
             return None
         if self.args.fp16_full_eval:
             return torch.float16
         return torch.bfloat16 if self.args.bf16_full_eval else None
-
-
-def _noting(
-    predicted: Iterable[tuple[str, SplitPredictions | None]], into: dict[str, np.ndarray], copies: bool
-) -> Iterator[tuple[str, SplitPredictions | None]]:
-    """Note all outputs on their way to the scores.
-
-    Args:
-        predicted: What is predicted, one task after another.
-        into: Takes the outputs by task.
-        copies: Whether to note a copy: a function of the user's may work in the memory of what it is given.
-    """
-    for name, prediction in predicted:
-        if prediction is not None:
-            into[name] = prediction.outputs.copy() if copies else prediction.outputs
-        yield name, prediction

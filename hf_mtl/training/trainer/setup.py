@@ -1,4 +1,4 @@
-"""What a Trainer checks and prepares before its first step."""
+"""Statistics of the training rows, given to a model before its first step and to its metrics later."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What happens around every optimizer step beside the update of the model, in one place and in its order."""
+"""Lists in order everything that happens around an optimizer step beside the update of the model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from hf_mtl.processes import Processes
 from hf_mtl.training.schedules.scheduling import Scheduling
 from hf_mtl.training.step.absent_tasks import AbsentTasks
 from hf_mtl.training.step.loss_scaler import LossScaler
-from hf_mtl.training.step.objective import StepResult
+from hf_mtl.training.step.result import StepResult
 from hf_mtl.training.step.step_maker import StepMaker
 from hf_mtl.training.step.task_gradients import TaskGradients
 from hf_mtl.training.step.teleportation import Teleportation

@@ -36,11 +36,11 @@ class StoppableTrainer(StagedTrainer):
         self.processes = Processes.of(self.accelerator)
 
     def stateful(self) -> dict[str, Stateful]:
-        """Everything that remembers and that the Trainer does not save itself, by name."""
+        """Name everything that remembers and that the Trainer does not save itself."""
         return {**super().stateful(), "unfinished": self.unfinished}
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
-        """As the Trainer's. Where processes stop, only the record is written now, and a checkpoint.
+        """Do as the Trainer does; where processes stop, only the record is written now, and a checkpoint.
 
         Raises:
             Stopped: With the checkpoint; not after the last step, where it is raised once training has ended.
@@ -90,19 +90,19 @@ class StoppableTrainer(StagedTrainer):
         }
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """As the Trainer's, with the losses of a record that is not due yet."""
+        """Save as the Trainer does, with the losses of a record that is not due yet."""
         self.unfinished.note_losses(self, self.processes.world)
         if not self.interruption.agreed:
             self.unfinished.take_turn(self.state.global_step)
         super()._save_checkpoint(model, trial)
 
     def _name_best(self, run: Path) -> None:
-        """As of a run that nothing has stopped: it has no checkpoints that only a signal had written."""
+        """Name the best of those that an unstopped run has: it has no checkpoints that only a signal had written."""
         if self.state.best_global_step not in self.unfinished.out_of_turn:
             super()._name_best(run)
 
     def _evaluate(self, trial: Any, ignore_keys_for_eval: Any, skip_scheduler: bool = False) -> dict[str, float]:
-        """As the Trainer's; not for ``eval_on_start`` (the last argument) of a run that goes on from a checkpoint.
+        """Evaluate as the Trainer does; not for ``eval_on_start`` (the last argument) of a run that is resumed.
 
         Early stopping and schedules would see that step twice.
         """
@@ -112,12 +112,12 @@ class StoppableTrainer(StagedTrainer):
         return found
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
-        """As the Trainer's; not when it stops, since there is no time to wait for it."""
+        """Push as the Trainer does; not when it stops, since there is no time to wait for it."""
         if not self.interruption.agreed:
             super()._push_from_checkpoint(checkpoint_folder)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        """As the Trainer's, once the step of the checkpoint is done with; there may be none after it."""
+        """Run an epoch once the step of the checkpoint is done with; there may be no step after it."""
         due = self.unfinished.resume(self, self.processes.rank, self.processes.world)
         if due:
             self._load_rng_state(kwargs["resume_from_checkpoint"])  # for a checkpoint that is written here

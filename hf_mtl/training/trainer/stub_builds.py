@@ -1,4 +1,4 @@
-"""What the Trainer builds when training has begun, built once for a few numbers: it fails before data are read."""
+"""Builds for a few numbers what the Trainer builds when training has begun: it fails before data are read."""
 
 import copy
 import inspect
@@ -41,7 +41,7 @@ def unbuildable(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
 
 
 def _unread_options(args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
-    """Options of another kind: the Trainer reads a text as JSON only where it begins with a brace."""
+    """Find options of another kind: the Trainer reads a text as JSON only where it begins with a brace."""
     for key in ("lr_scheduler_kwargs", f"{CHECKPOINTING}_kwargs"):
         value = getattr(args, key)
         if value is not None and not isinstance(value, Mapping):
@@ -163,7 +163,7 @@ def _schedule(args: MultiTaskTrainingArguments, steps: int, warmup: int) -> Iter
 
 
 def _rates(schedule: Any, steps: int, warmup: int) -> dict[int, float]:
-    """Learning rates at the steps where schedules turn."""
+    """Give the learning rates at the steps where schedules turn."""
     if isinstance(schedule, LambdaLR):
         turns = {0, 1, warmup - 1, warmup, warmup + 1, steps // 2, steps - 1, steps}
         base = schedule.base_lrs[0]

@@ -1,4 +1,4 @@
-"""Can the tasks be scored as they are written? Said before their rows are tokenised, and when these are known."""
+"""Refuses tasks that cannot be scored, before their rows are tokenised and again when these are known."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -175,7 +175,7 @@ def _watched(args: MultiTaskTrainingArguments) -> str:
 
 
 def _directions(tasks: Mapping[str, Task]) -> dict[str, bool]:
-    """Every score of an evaluation, and whether more of it is better."""
+    """Name every score of an evaluation, and say whether more of it is better."""
     directions = {"loss": False, **dict.fromkeys(("average", "macro", "worst"), True)}
     for name, task in tasks.items():
         for key, spec in score_keys(task):

@@ -30,77 +30,49 @@ from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import TrainOutput
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.balancing import OF_GRADIENTS, Spec, Teleporting
+from hf_mtl.balancing import Spec
 from hf_mtl.batch import Batch
 from hf_mtl.data.collate import Collator
-from hf_mtl.data.course import Course
-from hf_mtl.data.loader import PlannedSteps, train_loader
-from hf_mtl.data.mixture import Mixture
-from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.data.train_rows import TrainRows
-from hf_mtl.data.workers import Workers
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.evaluation import Trust
-from hf_mtl.inference import manifest
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.progress import as_disable_tqdm_says, no_bars
+from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.reporting.log_keys import MODEL_STEP
-from hf_mtl.schedules import build_schedules, run_of
 from hf_mtl.shown import get_logger
 from hf_mtl.signatures import Options
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.folder.fresh_folder import leaving_nothing
 from hf_mtl.training.interruption import without_jit_checkpoint
-from hf_mtl.training.schedules.doubts import say_doubts
 from hf_mtl.training.schedules.planned_steps import plan_steps
-from hf_mtl.training.schedules.probes import Prober
-from hf_mtl.training.schedules.schedule_checks import follows_evaluations, planned_evaluations
-from hf_mtl.training.schedules.scheduling import Scheduling
 from hf_mtl.training.scoring.calibration import forget_calibration
 from hf_mtl.training.scoring.scorer import Scorer
-from hf_mtl.training.step.absent_tasks import AbsentTasks
-from hf_mtl.training.step.balancing import make_aggregator, make_weighting
 from hf_mtl.training.step.beside import forget_passes_beside
-from hf_mtl.training.step.flops import Flops
-from hf_mtl.training.step.loss_pass import LossPass
 from hf_mtl.training.step.loss_scaler import LossScaler
-from hf_mtl.training.step.objective import Objective
 from hf_mtl.training.step.optimizer import complete, optimizer_class
 from hf_mtl.training.step.preparation import check_wrapped, unprepare
 from hf_mtl.training.step.step import Step
-from hf_mtl.training.step.step_maker import StepMaker
 from hf_mtl.training.step.task_gradients import TaskGradients
 from hf_mtl.training.step.teleportation import Teleportation
-from hf_mtl.training.trainer.argument_checks import (
-    check_arguments,
-    check_length,
-    check_temperature_scaling,
-    search_unused,
-)
+from hf_mtl.training.trainer.argument_checks import check_arguments, search_unused
 from hf_mtl.training.trainer.beginning import Beginning
-from hf_mtl.training.trainer.ddp_checks import check_ddp
+from hf_mtl.training.trainer.counting import CountingTrainer
 from hf_mtl.training.trainer.ending import Ending, ended_by, stays_stopped
+from hf_mtl.training.trainer.given import Given
 from hf_mtl.training.trainer.horizon import say_other_length
 from hf_mtl.training.trainer.own_code import no_part, take_tokenizer
-from hf_mtl.training.trainer.own_optimizer import check_fused, check_own_optimizer
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
-from hf_mtl.training.trainer.run_identity import identity_of
+from hf_mtl.training.trainer.run_parts import RunParts, build_run_parts
+from hf_mtl.training.trainer.saved_run import SavedRun, trainer_state
 from hf_mtl.training.trainer.scoring_trainer import ScoringTrainer
-from hf_mtl.training.trainer.sections import Sections, check_course, check_methods, read_sections
-from hf_mtl.training.trainer.setup import fit_statistics
-from hf_mtl.training.trainer.step_callback import LogStepsCallback, StepCallback
-from hf_mtl.training.trainer.stub_builds import check_builds
-from hf_mtl.training.trainer.task_checks import check_evaluation, check_tasks
-from hf_mtl.training.watch.balance_watch import BalanceWatch
-from hf_mtl.training.watch.budget import Budget, limit_steps
-from hf_mtl.training.watch.conflicts import ConflictLog, SampledConflicts
-from hf_mtl.training.watch.finite import FiniteWatch
-from hf_mtl.training.watch.signals import TaskSignals
+from hf_mtl.training.trainer.sections import read_sections
+from hf_mtl.training.trainer.step_callback import LogStepsCallback
+from hf_mtl.training.trainer.task_checks import check_tasks
+from hf_mtl.training.watch.budget import limit_steps
 
 logger = get_logger(__name__)
 
 
-class MultiTaskTrainer(ScoringTrainer):
+class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     """A `transformers.Trainer` whose model has several heads and whose datasets are dictionaries by task.
 
     Args:
@@ -154,17 +126,12 @@ class MultiTaskTrainer(ScoringTrainer):
         check_tasks(args, tasks, train_dataset, eval_dataset, trust)
         scorer, encoder = Scorer(tasks, trust), RowEncoder(model, processing_class)
         own, overridden = kwargs.get("compute_metrics"), type(self).evaluate is not MultiTaskTrainer.evaluate
-        with no_bars(args.disable_tqdm):
-            train = None if train_dataset is None else encoder.encode(train_dataset, tasks, "train")
-            evaluation = None if eval_dataset is None else encoder.encode(eval_dataset, tasks, "validation")
-            check_evaluation(args, tasks, train or {}, evaluation or {}, own, overridden)
-            scorer.check(evaluation or {})
-        if train is not None and args.temperature_scaling:
-            check_temperature_scaling({name: tasks[name] for name in train}, evaluation or {})
-        self.flops = Flops(model)  # the Trainer begins to count while it is made
-        given = {"model": model, "args": args, "train_dataset": train, "eval_dataset": evaluation}
+        given = Given.encoded(train_dataset, eval_dataset, encoder, scorer, args, own, overridden)
+        rows = {"train_dataset": given.train, "eval_dataset": given.evaluation}
         with without_jit_checkpoint(args):
-            super().__init__(scorer, encoder, **given, processing_class=processing_class, **kwargs)
+            super().__init__(
+                scorer, encoder, model=model, args=args, **rows, processing_class=processing_class, **kwargs
+            )
         if processing_class is not None:
             model.remember_tokenizer(processing_class)
         self.ending: Ending | None = None
@@ -173,94 +140,21 @@ class MultiTaskTrainer(ScoringTrainer):
         self._best_step: int | None = None
         self._beginning = Beginning()
         self._makes_optimizer = kwargs.get("optimizers", (None,))[0] is None
-        self._dealt: PlannedSteps | None = None
         self._batches: Sequence[Batch] = ()  # of the step
-        if train is not None:
-            self._set_up_training(train, sections)
+        if given.train is not None:
+            parts = build_run_parts(self, given.train, sections, self.train_collator(), self.flops)
+            self._set_up_training(parts)
 
-    def _set_up_training(self, train: dict[str, EncodedSplit], sections: Sections) -> None:
-        sizes = {name: len(split.tokens) for name, split in train.items()}
-        fit_statistics(self.model, train, self.args.refit_statistics)
-        check_methods(sections, self.model, self.args, list(sizes))
-        self.mixture = Mixture(sizes, **sections.mixture.options())
-        self.course = Course(self.args, sizes, self.processes)
-        check_length(self.course.total_steps)
-        rows = TrainRows(self.train_collator(), self.args.seed, self.args.device)
-        samples = self._set_up_balancing(sections.balancing, rows)
-        check_fused(self.args, self.weighting)
-        check_own_optimizer(self.optimizer, self.lr_scheduler, self.weighting, self.model, self.args)
-        trained = {name: self.tasks[name] for name in sizes}
-        run = run_of(self.course)
-        evaluated = list(self.eval_dataset or {}) if planned_evaluations(self.args, run) else []
-        check_course(sections, self.model, trained, evaluated, run)
-        self.schedules = build_schedules(sections.schedules, list(sizes), self.course)
-        follows = follows_evaluations(self.schedules, self.mixture.learner)
-        splits = {"train": train, "eval": self.eval_dataset or {}}
-        self.identity = identity_of(self.args, self.model.config, sections, splits, follows)
-        check_ddp(self.args, len(sizes), self.task_gradients is None, self.schedules)
-        check_builds(self, self.course.total_steps)
-        self.steps = plan_steps(self.mixture, self.schedules, self.course, self.args)
-        if self.is_world_process_zero():
-            say_doubts(self.mixture, self.schedules, self.model, self.args, self.args.window_steps)
-        self._set_up_callbacks(rows, samples)
-
-    def _set_up_balancing(self, spec: Spec, rows: TrainRows) -> SampledConflicts | None:
-        """Build the balancing methods, and what measures conflicts where none of them does."""
-        model, course, names = self.model, self.course, list(self.mixture.sizes)
-        known = {
-            "steps_per_epoch": course.steps_per_epoch,
-            "total_steps": course.total_steps,
-            "seed": self.args.seed,
-        }
-        self.weighting = make_weighting(spec, self.tasks, self.mixture, **known).to(self.args.device)
-        aggregator, options = make_aggregator(spec, self.mixture, self.args.seed), spec.gradients
-        self.objective = Objective(
-            names,
-            self.weighting,
-            self.processes,
-            model.heads.penalty_names,
-            spec.exposure,
-            spec.exact_accumulation,
-        )
-        several = len(names) > 1
-        if aggregator is not None or (several and self.weighting.needs & OF_GRADIENTS):
-            methods = (self.weighting, aggregator, options)
-            self.task_gradients = TaskGradients(model, *methods, rows, self.processes, self.flops)
-        if isinstance(aggregator, Teleporting):
-            self.teleportation = Teleportation(model, aggregator, rows, course, self.processes, self.flops)
-        self.conflicts = ConflictLog(names)
-        if aggregator is None and several and options.log_every:
-            return SampledConflicts(model, rows, self.args, self.conflicts, options, self.flops)
-        return None
-
-    def _set_up_callbacks(self, rows: TrainRows, samples: SampledConflicts | None) -> None:
-        model, sizes, processes, scaler = self.model, self.mixture.sizes, self.processes, LossScaler(self.accelerator)
-        self.signals = TaskSignals(sizes)
-        self.budget = Budget(model.encoder, self.flops, processes)
-        trained: dict[str, nn.Module] = {"": model, "weighting.": self.weighting}
-        self.finite = FiniteWatch(list(sizes), trained, processes, str(self.args.output_dir))
-        tasks, learner = {name: self.tasks[name] for name in sizes}, self.mixture.learner
-        prober = Prober(model, rows, processes, self.flops)
-        self.scheduling = Scheduling(self.schedules, prober, learner, tasks, self.signals)
-        loss_pass = LossPass(model, list(sizes), processes, self.flops)
-        self.step_maker = StepMaker(model, self.objective, loss_pass, self.task_gradients, scaler, processes)
-        self.step_callback = StepCallback(
-            course=self.course,
-            steps=self.step_maker,
-            heads=model.heads,
-            absent=AbsentTasks(self.objective),
-            scheduling=self.scheduling,
-            scaler=scaler,
-            processes=processes,
-            finite=self.finite,
-            signals=self.signals,
-            balance=BalanceWatch(list(sizes), self.weighting, self.is_world_process_zero()),
-            conflicts=self.conflicts,
-            budget=self.budget,
-            gradients=self.task_gradients,
-            teleportation=self.teleportation,
-            samples=samples,
-        )
+    def _set_up_training(self, parts: RunParts) -> None:
+        """Take the parts that training needs, and have the Trainer call those that it is to call."""
+        self.mixture, self.course, self._feed = parts.mixture, parts.course, parts.feed
+        self.schedules, self.identity, self.steps = parts.schedules, parts.identity, parts.steps
+        methods, of_steps = parts.methods, parts.of_steps
+        self.weighting, self.objective, self.conflicts = methods.weighting, methods.objective, methods.conflicts
+        self.task_gradients, self.teleportation = methods.gradients, methods.teleportation
+        self.signals, self.budget, self.records = of_steps.signals, of_steps.budget, of_steps.records
+        self.finite, self.scheduling = of_steps.finite, of_steps.scheduling
+        self.step_maker, self.step_callback = of_steps.step_maker, of_steps.callback
         self.add_callback(LogStepsCallback())
         self.add_callback(self.step_callback)
         if self.args.early_stopping_patience is not None:
@@ -287,21 +181,12 @@ class MultiTaskTrainer(ScoringTrainer):
         collator = self.train_collator()
         if self.task_gradients is not None:
             collator.arrangement = self.task_gradients.prepare(self.course.micro_batches)
-        workers = Workers(
-            self.args.dataloader_num_workers,
-            self.args.dataloader_prefetch_factor,
-            self.args.dataloader_multiprocessing_context,
-            None if self.args.dataloader_persistent_workers else self.course.steps_per_epoch,
-        )
-        rank, world, micro_batches = self.processes.rank, self.processes.world, self.course.micro_batches
-        self._dealt = PlannedSteps(self.steps, collator, rank, world, micro_batches, workers, self.args.seed)
-        pin_memory = self.args.dataloader_pin_memory and self.args.device.type == "cuda"
-        return train_loader(self._dealt, self.course, pin_memory)
+        return self._feed.loader(self.steps, collator)
 
     def end_workers(self) -> None:
         """End the processes that collate ahead, in a training that has ended before they had."""
-        if self._dealt is not None:
-            self._dealt.close()
+        if self.train_dataset is not None:
+            self._feed.close()
 
     def num_examples(self, dataloader: DataLoader[Any]) -> int:
         """Count the training rows of all tasks."""
@@ -310,13 +195,13 @@ class MultiTaskTrainer(ScoringTrainer):
     # ---- One optimizer step ----
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
-        """As the Trainer's; the step that is about to begin has all of its micro-batches at once."""
+        """Take the micro-batches as the Trainer does; the step that is about to begin has all of them at once."""
         found = super().get_batch_samples(*args, **kwargs)
         self._batches = found[0]
         return found
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
-        """As the Trainer's; the first micro-batch begins a step, the last one closes it."""
+        """Train as the Trainer does; the first micro-batch begins a step, and the last one closes it."""
         step = self._step_of(model, inputs)
         with step.around(inputs):
             loss = super().training_step(model, inputs, num_items_in_batch)
@@ -358,11 +243,11 @@ class MultiTaskTrainer(ScoringTrainer):
 
     @staticmethod
     def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, dict[str, Any]]:
-        """As the Trainer's, and ``adamax``, which it does not know."""
+        """Find the optimizer as the Trainer does, and ``adamax``, which it does not know."""
         return optimizer_class(args, model)
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
-        """As the Trainer's, without the heads' auxiliary parameters, whose gradients are of another size."""
+        """Clip all but the heads' auxiliary parameters, whose gradients are of another size."""
         apart = {id(parameter) for parameter in self.model.heads.auxiliary_parameters()}
         if not apart:
             return super()._clip_grad_norm(model)
@@ -376,42 +261,16 @@ class MultiTaskTrainer(ScoringTrainer):
 
     # ---- What is counted, watched and logged ----
 
-    @property
-    def current_flos(self) -> float:
-        """The operations that the Trainer's state does not have yet: the Trainer's own count, and all others."""
-        return self.flops.pending
-
-    @current_flos.setter
-    def current_flos(self, value: float) -> None:
-        self.flops.pending = value
-
-    def floating_point_ops(self, inputs: Batch) -> int:
-        """Ask the model: the Trainer's own count wants one rectangle of token ids."""
-        return self.model.floating_point_ops(inputs)
-
-    def _track_num_input_tokens(self, inputs: Batch) -> None:
-        """Count the tokens of all length groups, padding too where ``include_num_input_tokens_seen`` says so."""
-        if self.args.include_num_input_tokens_seen == "no":
-            return
-        packed = inputs["packed"]
-        real = self.model.packs or self.args.include_num_input_tokens_seen == "non_padding"
-        mine = len(packed["input_ids"]) if real else sum(a * b for a, b in packed["rectangles"]["shapes"])
-        tokens = self.processes.reduce_sum(torch.tensor(mine, device=self.args.device))
-        self.state.num_input_tokens_seen += int(tokens)
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As the Trainer's, with the tasks' losses, weights, shares and learning signals beside ``loss``."""
+        """Log the tasks' losses, weights, shares and learning signals beside ``loss``."""
         if self.is_in_train and "loss" in logs:
-            spent = self.budget.record(self.state)
-            logs = {**logs, **self.signals.flush(), **self.conflicts.flush(), **spent}
-            if self.task_gradients is not None and self.task_gradients.skipped_steps:
-                logs["skipped_steps"] = self.task_gradients.skipped_steps
+            logs = {**logs, **self.records.take(self.state)}
         if not self.is_in_train and self.ending is not None and self.ending.step != self.state.global_step:
             logs = {**logs, MODEL_STEP: self.ending.step}
         super().log(logs, start_time)
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
-        """As the Trainer's, once it is sure that there is something to log, save or evaluate."""
+        """Check that losses and weights are finite before anything is logged, saved or evaluated."""
         control, step, running = self.control, self.state.global_step, self.step_maker.current
         last = control.should_training_stop or step >= self.state.max_steps
         undecided = running is not None and running.skipped
@@ -424,7 +283,7 @@ class MultiTaskTrainer(ScoringTrainer):
     # ---- Checkpoints ----
 
     def stateful(self) -> dict[str, checkpoints.Stateful]:
-        """Everything that remembers and that the Trainer does not save itself, by name."""
+        """Name everything that remembers and that the Trainer does not save itself."""
         perhaps = {
             "temperature": self.mixture.learner,
             "task_gradients": self.task_gradients,
@@ -443,12 +302,12 @@ class MultiTaskTrainer(ScoringTrainer):
         }
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """As the Trainer's; weights that are not finite are never written, nor is a good checkpoint rotated away."""
+        """Save weights that are finite; others are never written, nor is a good checkpoint rotated away for them."""
         self.finite.check(self.state.global_step)
         super()._save_checkpoint(model, trial)
 
     def _load_best_model(self) -> None:
-        """As the Trainer's, which keeps the last step's model where the best checkpoint is gone."""
+        """Load the best model, and note its step: where its checkpoint is gone, the last step's model stays."""
         super()._load_best_model()
         best = Path(str(self.state.best_model_checkpoint))
         if best.is_dir():
@@ -460,7 +319,7 @@ class MultiTaskTrainer(ScoringTrainer):
     def train(
         self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, **kwargs: Any
     ) -> TrainOutput:
-        """As the Trainer's. ``True`` resumes from the newest whole checkpoint of ``output_dir``.
+        """Train as the Trainer does. ``True`` resumes from the newest whole checkpoint of ``output_dir``.
 
         ``None`` resumes from ``args.resume_from_checkpoint``, if that is set.
         A second call that resumes nothing trains on from the model's weights, and is otherwise a new run: balancing,
@@ -497,20 +356,15 @@ class MultiTaskTrainer(ScoringTrainer):
         self.scheduling.rest()
         if self.model_wrapped is self.model:
             unprepare(self.model)  # what another Trainer may have left
-        self._forget_unlogged()
-        if not self._beginning.noted:
-            self._beginning.note(self._to_begin_anew())
-        elif folder is None:
-            self._begin_anew()
+        self.records.forget()
+        self.flops.pending = 0
+        if self._beginning.begin(self._to_begin_anew(), anew=folder is None):
+            self._renew_optimizer()
         if folder is None:
             course.begin()
             self._plan_anew()
             return super().train(None, trial, **kwargs)
-        stopped = self._adopt(folder)
-        place = folder / "trainer_state.json"
-        with checkpoints.reading(place, "the Trainer's state"):
-            state = TrainerState.load_from_json(str(place))
-            ended = state.global_step >= course.total_steps or (stopped and state.global_step < state.max_steps)
+        state, ended = trainer_state(folder, course.total_steps, self._adopt(folder))
         if ended:
             return self._already_trained(folder, state)
         if self.is_world_process_zero():
@@ -528,18 +382,13 @@ class MultiTaskTrainer(ScoringTrainer):
         Returns:
             Whether that run had been told to stop, and is to stay so.
         """
-        path = folder / manifest.STATE_FILE
-        saved = checkpoints.load_state(path)
-        with checkpoints.reading(path, "the state of the run"):
-            rows = int(saved["steps"]["identity"]["rows_per_step"])
-            stopped = bool(saved["callbacks"]["stopped"])
-            asked = int(saved["identity"]["rows_of_process"])
-        if rows != self.course.rows_per_step:
-            self.identity.check_rows(asked, rows, self.processes.world)
-        self.course.resume(rows)
+        saved = SavedRun.read(folder)
+        if saved.rows_per_step != self.course.rows_per_step:
+            self.identity.check_rows(saved.rows_of_process, saved.rows_per_step, self.processes.world)
+        self.course.resume(saved.rows_per_step)
         self._plan_anew()
-        checkpoints.restore(path, self.stateful())
-        return stopped and stays_stopped(self.budget, self.args, self.callback_handler.callbacks)
+        checkpoints.restore(saved.path, self.stateful())
+        return saved.stopped and stays_stopped(self.budget, self.args, self.callback_handler.callbacks)
 
     def _already_trained(self, folder: Path, state: TrainerState) -> TrainOutput:
         """Restore a checkpoint that was the run's last; one more step would make another model of it."""
@@ -555,21 +404,14 @@ class MultiTaskTrainer(ScoringTrainer):
             self._load_best_model()
         return TrainOutput(state.global_step, 0.0, {})
 
-    def _forget_unlogged(self) -> None:
-        """Drop what a training before has counted since its last record."""
-        self.signals.flush()
-        self.conflicts.flush()
-        self.flops.pending = 0
-
     def _to_begin_anew(self) -> dict[str, checkpoints.Stateful]:
         """Return what remembers from one training to the next; steps and arguments are each one's own."""
         scaler = self.accelerator.scaler
         parts = {name: part for name, part in self.stateful().items() if name not in ("steps", "identity")}
         return parts if scaler is None else {**parts, "scaler": scaler}
 
-    def _begin_anew(self) -> None:
-        """Give everything that remembers the state before the first training, and make a new optimizer."""
-        self._beginning.restore(self._to_begin_anew())
+    def _renew_optimizer(self) -> None:
+        """Have a new optimizer made, unless the user gave one."""
         if self._makes_optimizer:
             self.optimizer = None
         elif self.is_world_process_zero():

@@ -1,4 +1,4 @@
-"""What a checkpoint leaves unfinished: a record of the log, and what else is due at the end of its step."""
+"""The work that a checkpoint leaves unfinished: a record of the log, and whatever else is due after its step."""
 
 from typing import Any
 

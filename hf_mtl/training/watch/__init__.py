@@ -1,1 +1,1 @@
-"""What is looked at around the steps: signals, conflicts, operations, and whether numbers are numbers."""
+"""Observers of the steps: signals, conflicts, operations, and whether numbers are finite."""

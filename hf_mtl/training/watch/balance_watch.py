@@ -5,7 +5,7 @@ from torch import Tensor
 
 from hf_mtl.balancing import LossWeighting
 from hf_mtl.shown import get_logger
-from hf_mtl.training.step.objective import StepResult
+from hf_mtl.training.step.result import StepResult
 
 logger = get_logger(__name__)
 

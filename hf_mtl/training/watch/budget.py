@@ -1,4 +1,4 @@
-"""What a run has spent, and when that is enough."""
+"""The budget of a run: what it has spent, and when that is enough."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Do the tasks' gradients agree? Their norms, their cosines, and how often they conflict, for the log."""
+"""Records of how the tasks' gradients agree: their norms, their cosines, and how often they conflict."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -52,6 +52,7 @@ class ConflictLog:
         """
         products = gramian.detach().cpu().double()
         norms = products.diagonal().clamp(min=0).sqrt()
+        # A sample that is not finite would make every mean of the record so.
         if not bool(torch.isfinite(products).all()):
             return
         there = norms > 0
@@ -102,10 +103,10 @@ class ConflictLog:
 class SampledConflicts:
     """Measures a run whose balancing decides without task gradients, on a few rows of each task every so many steps.
 
-    In eval mode, without a draw from any generator: training goes on as if nothing had been measured. Every process
-    measures the same rows. A sample is about one micro-batch; where many tasks make it more than two steps of a
-    process, samples are so much rarer, and four times as rare beside fp16, since they are taken in float32. If one
-    fails, for want of memory say, it is the last.
+    The model is in eval mode and draws from no generator: training goes on as if nothing had been measured. Every
+    process measures the same rows. A sample is about one micro-batch; where many tasks make it more than two
+    steps of a process, samples are so much rarer, and four times as rare beside fp16, since they are taken in
+    float32. If one fails, for want of memory say, it is the last.
 
     Args:
         model: The model.
@@ -136,7 +137,7 @@ class SampledConflicts:
 
     @property
     def rows_per_task(self) -> int:
-        """Rows of each task in a sample."""
+        """Count the rows of each task in a sample."""
         found: int = min(ROWS, max(2, self._args.train_batch_size // len(self.log.names)))
         return found
 

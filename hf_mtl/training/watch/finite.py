@@ -1,4 +1,4 @@
-"""Do a run's losses and weights still hold numbers? Watched on the device, read where the Trainer logs or saves."""
+"""Watches on the device whether losses and weights are finite; read where the Trainer logs or saves."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from transformers.trainer_callback import TrainerState
 from hf_mtl.errors import DivergedError
 from hf_mtl.processes import Processes
 from hf_mtl.training.checkpoint import checkpoints
-from hf_mtl.training.step.objective import StepResult
+from hf_mtl.training.step.result import StepResult
 
 PATIENCE = 10
 """Steps in a row with a task whose loss is not finite, or that were skipped, after which the run is given up."""
@@ -119,7 +119,7 @@ class FiniteWatch:
         raise DivergedError(self._message(step, {self.names[task]: since[task] for task in lost}, broken))
 
     def _broken(self) -> list[str]:
-        """Names of the weights that are not finite on any process."""
+        """Name the weights that are not finite on any process."""
         named = [(name, _here(value)) for name, value in self._parameters()]
         named = [(name, value) for name, value in named if value.numel()]
         if not named:
@@ -132,7 +132,7 @@ class FiniteWatch:
         return [name for (name, _), flag in zip(named, found, strict=True) if flag]
 
     def _parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """Everything that is trained, by name."""
+        """Yield everything that is trained, by name."""
         parts = self._modules.items()
         return [(f"{prefix}{name}", value) for prefix, part in parts for name, value in part.named_parameters()]
 

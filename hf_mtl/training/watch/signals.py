@@ -1,4 +1,4 @@
-"""What training logs about each task, under names that do not change."""
+"""The records that training logs about each task, under names that do not change."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hf_mtl.training.step.objective import StepResult
+from hf_mtl.training.step.result import StepResult
 
 _STATE = (
     *("average", "reference", "observed", "rows", "scheduled"),
@@ -110,12 +110,15 @@ class TaskSignals:
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run continues, with the averages of a record that is not due yet."""
         sums = {**{"/".join(key): value for key, value in self._penalties.items()}, **self._gauges}
+        # Kept in float64 with the name of each dtype: a resumed run adds up in the same precision as before.
+        types = [str(value.dtype).removeprefix("torch.") for value in sums.values()]
+        exact = torch.tensor([float(value) for value in sums.values()], dtype=torch.float64)
         return {
             **{key: getattr(self, key) for key in _STATE},
             "penalties": [[*key] for key in self._penalties],
             "gauges": list(self._gauges),
-            "types": [str(value.dtype).removeprefix("torch.") for value in sums.values()],
-            "sums": torch.tensor([float(value) for value in sums.values()], dtype=torch.float64),
+            "types": types,
+            "sums": exact,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from hf_mtl.errors import NotPushedError, RunError
 from hf_mtl.reporting import drawn
 from hf_mtl.training.folder import run_lock
 from hf_mtl.training.run import closing, reports
-from hf_mtl.training.run import train as run
+from hf_mtl.training.run import finished as ended
 from hf_mtl.training.saving import hub, outbox
 from tests.training import runs
 
@@ -29,7 +29,7 @@ PUSH = (*SHORT, "training.push_to_hub=true", "training.hub_strategy=end")
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is warned of at a run's end."""
     found: list[str] = []
-    for logger in (run.logger, closing.logger, drawn.logger, hub.logger, reports.logger):
+    for logger in (ended.logger, closing.logger, drawn.logger, hub.logger, reports.logger):
         monkeypatch.setattr(logger, "warning", found.append)
     return found
 

@@ -78,7 +78,7 @@ def test_a_score_that_is_never_defined_is_no_best_one_and_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr("hf_mtl.training.trainer.scoring_trainer.logger.warning_once", said.append)
+    monkeypatch.setattr("hf_mtl.training.scoring.best_score.logger.warning_once", said.append)
     monkeypatch.setattr("hf_mtl.training.trainer.trainer.logger.warning", said.append)
     monkeypatch.setattr(
         "hf_mtl.training.scoring.scoring.score_task", lambda task, *_: dict.fromkeys(metric_keys(task), math.nan)

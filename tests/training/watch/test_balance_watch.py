@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hf_mtl.balancing import build_weighting
-from hf_mtl.training.step.objective import StepResult
+from hf_mtl.training.step.result import StepResult
 from hf_mtl.training.watch import balance_watch
 from hf_mtl.training.watch.balance_watch import STEPS_IN_A_ROW, BalanceWatch
 from tests.training.trainers import make

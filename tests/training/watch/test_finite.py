@@ -13,7 +13,7 @@ from transformers.trainer_callback import TrainerState
 from hf_mtl import MultiTaskModel
 from hf_mtl.errors import DivergedError
 from hf_mtl.processes import Processes
-from hf_mtl.training.step.objective import StepResult
+from hf_mtl.training.step.result import StepResult
 from hf_mtl.training.watch.finite import PATIENCE, PATIENCE_WITH_SCALER, FiniteWatch, refuse_broken_scores
 from tests import tiny
 from tests.training.trainers import make

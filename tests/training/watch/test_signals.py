@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hf_mtl.training.checkpoint import restore, save_state
-from hf_mtl.training.step.objective import StepResult
+from hf_mtl.training.step.result import StepResult
 from hf_mtl.training.watch.signals import TaskSignals
 
 SIZES = {"a": 10, "b": 4}

@@ -1,0 +1,39 @@
+"""The result of one optimizer step, as all who watch it get it."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class StepResult:
+    """The losses and coefficients of one optimizer step, the same on every process.
+
+    Args:
+        losses: L_t of each task, [T]; 0 where absent.
+        counts: n_t of each task, [T].
+        masses: M_t of each task, [T].
+        weights: Coefficients w_t of the weighting, [T].
+        coefficients: Coefficients gamma_t of the schedules, [T].
+        factors: c_t: the step's scalar has the gradient sum_t c_t (L_t + Q_t), [T]; 0 where absent.
+        unweighted: c_t without w_t, so exposure and gamma, [T]; 0 where absent.
+        penalties: Mean of each penalty over the mass of its task, by task and name, before its factor; 0 where
+            absent.
+        votes: How many processes want to stop after this step, a scalar tensor.
+    """
+
+    losses: Tensor
+    counts: Tensor
+    masses: Tensor
+    weights: Tensor
+    coefficients: Tensor
+    factors: Tensor
+    unweighted: Tensor
+    penalties: dict[tuple[str, str], Tensor] = field(default_factory=dict)
+    votes: Tensor = field(default_factory=lambda: torch.zeros(()))
+
+    @property
+    def present(self) -> Tensor:
+        """Tell which tasks have a loss in the step, bool [T]."""
+        return self.masses > 0

@@ -1,0 +1,57 @@
+"""A Trainer that counts the operations and the tokens of batches in length groups."""
+
+from typing import Any
+
+import torch
+from transformers import Trainer
+
+from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.batch import Batch
+from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.processes import Processes
+from hf_mtl.training.step.flops import Flops
+
+
+class CountingTrainer(Trainer):
+    """Counts all length groups of a batch, and whatever runs the model beside the training passes.
+
+    Args:
+        args: Passed on.
+        model: The model.
+        kwargs: Passed on.
+
+    Attributes:
+        flops: The count of floating point operations, which others add theirs to.
+    """
+
+    args: MultiTaskTrainingArguments
+    model: MultiTaskModel
+
+    def __init__(self, *args: Any, model: MultiTaskModel, **kwargs: Any):
+        self.flops = Flops(model)  # first: the Trainer sets `current_flos` while it is made
+        super().__init__(*args, model=model, **kwargs)
+
+    @property
+    def current_flos(self) -> float:
+        """The operations that the Trainer's state does not have yet: the Trainer's own count, and all others."""
+        return self.flops.pending
+
+    @current_flos.setter
+    def current_flos(self, value: float) -> None:
+        self.flops.pending = value
+
+    def floating_point_ops(self, inputs: Batch) -> int:
+        """Ask the model: the Trainer's own count wants one rectangle of token ids."""
+        return self.model.floating_point_ops(inputs)
+
+    def _track_num_input_tokens(self, inputs: Batch) -> None:
+        """Count the tokens, padding too where ``include_num_input_tokens_seen`` says so."""
+        if self.args.include_num_input_tokens_seen == "no":
+            return
+        packed = inputs["packed"]
+        # Where the encoder packs there is no padding to count.
+        real = self.args.include_num_input_tokens_seen == "non_padding" or self.model.packs
+        shapes = packed["rectangles"]["shapes"]
+        mine = len(packed["input_ids"]) if real else sum(rows * length for rows, length in shapes)
+        tokens = Processes.of(self.accelerator).reduce_sum(torch.tensor(mine, device=self.args.device))
+        self.state.num_input_tokens_seen += int(tokens)

@@ -1,0 +1,47 @@
+"""Targets of regression from number columns."""
+
+import numpy as np
+import pytest
+from datasets import Dataset, Features, Value
+
+from hf_mtl import Regression
+from hf_mtl.data.labels import encode_labels
+from tests.data.labelled import message
+
+NAN = float("nan")
+
+
+def targets(*columns: list, feature: object = None) -> np.ndarray:
+    names = [f"t{index}" for index in range(len(columns))]
+    features = Features(dict.fromkeys(names, feature)) if feature else None
+    dataset = Dataset.from_dict(dict(zip(names, columns, strict=True)), features=features)
+    return encode_labels(Regression(label=names), "a", "validation", dataset)
+
+
+def test_targets_are_one_column_each_and_a_row_needs_all() -> None:
+    labels = targets([0.5, 1.5, None], [1, None, 3])
+    assert labels.values.dtype == np.float64
+    assert labels.values[0].tolist() == [0.5, 1.0]
+    assert labels.missing.tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("feature", ["int8", "uint64", "float16", "float32", "bool"])
+def test_any_number_type_is_a_target(feature: str) -> None:
+    assert targets([1, 0, None], feature=Value(feature)).values[:2, 0].tolist() == [1.0, 0.0]
+
+
+def test_a_column_of_none_is_all_missing() -> None:
+    assert targets([None, None]).missing.all()
+
+
+def test_nan_and_infinite_targets_are_mistakes_and_none_is_not() -> None:
+    text = message(targets, [0.5, NAN, None, NAN], [1.0, 1.0, -float("inf"), 1.0])
+    assert "tasks.a.label: validation has 2 NaN targets in column 't0': rows 1 and 3, counted from 0" in text
+    assert "validation has 1 infinite target in column 't1': row 2, counted from 0" in text
+
+
+def test_string_targets_are_mistakes_that_say_whether_they_are_numbers() -> None:
+    assert "every value is a number written as text. Cast the column" in message(targets, ["0.5", " 1e-3", None])
+    text = message(targets, ["0.5", "high", "nan"])
+    assert "validation column 't0' is a string column, not numbers: 'high', 'nan' (rows 1 and 2" in text
+    assert "holds list" in message(targets, [[0.5], [1.0]])
