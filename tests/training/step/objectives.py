@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hf_mtl.balancing import LossWeighting, Reduction, build_weighting
+from hf_mtl.balancing import Exposure, LossWeighting, build_weighting
 from hf_mtl.batch import StepFacts
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.processes import Processes
@@ -55,7 +55,7 @@ class Opened(Objective):
 def objective_of(
     weighting: LossWeighting,
     micro_batches: int,
-    exposure: Reduction = "rows",
+    exposure: Exposure = "rows",
     reduce_sum: Callable[[Tensor], Tensor] = lambda tensor: tensor,
 ) -> Opened:
     return Opened(weighting, micro_batches, Processes(reduce_sum=reduce_sum), exposure=exposure)
