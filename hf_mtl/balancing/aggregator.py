@@ -247,7 +247,7 @@ class LookAhead(GradientAggregator):
 
 @dataclass(frozen=True)
 class Conflict:
-    """How the rows of a step disagree.
+    """Disagreement of the rows of a step.
 
     Args:
         cosines: Cosine of each row with the mean of the active rows, [T]; 0 for inactive rows.

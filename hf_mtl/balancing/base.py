@@ -1,4 +1,4 @@
-"""What a loss weighting is, and the registry that finds them.
+"""The base class of loss weightings, and the registry that finds them.
 
 One optimizer step, as a trainer drives it:
 

@@ -1,4 +1,4 @@
-"""How much each task of a step counts, before any weighting."""
+"""The exposure: a factor of each task in a step, which is there before any weighting."""
 
 from typing import Literal
 

@@ -108,12 +108,11 @@ def _in_task_order(method: object, tasks: Sequence[str]) -> object:
     """Bring the options of a method that name each task once into the order of the tasks."""
     if not isinstance(method, Mapping):
         return method
-    return {
-        option: {task: value[task] for task in tasks}
-        if isinstance(value, Mapping) and set(value) == set(tasks)
-        else value
-        for option, value in method.items()
-    }
+    ordered = dict(method)
+    for option, value in method.items():
+        if isinstance(value, Mapping) and set(value) == set(tasks):
+            ordered[option] = {task: value[task] for task in tasks}
+    return ordered
 
 
 # ---- Building ----

@@ -26,7 +26,7 @@ _innermost: ContextVar[object] = ContextVar("innermost", default=None)
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a model may have.
+    """Upper limits of a model.
 
     Args:
         tensors: Parameters and buffers.

@@ -1,4 +1,4 @@
-"""What a config asks for, decided and checked before anything is built."""
+"""The choices of a config, filled in and checked before anything is built."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which rows an encoder can take, read from its tables of embeddings."""
+"""Limits to the rows that an encoder can take, read from its tables of embeddings."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a checkpoint gave a model, compared with what the model is made of."""
+"""Comparison of the weights that a checkpoint has with those that the model needs."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping

@@ -166,10 +166,10 @@ def _targets(encoder: nn.Module, wanted: str | list[str]) -> list[str]:
     body = [name for name in layers if "pooler" not in name.split(".")]
     if isinstance(wanted, str):
         return body
-    found: dict[str, list[str]] = {
-        end: [name for name in (layers if "pooler" in end.split(".") else body) if f".{name}".endswith(f".{end}")]
-        for end in wanted
-    }
+    found: dict[str, list[str]] = {}
+    for end in wanted:
+        among = layers if "pooler" in end.split(".") else body
+        found[end] = [name for name in among if f".{name}".endswith(f".{end}")]
     ends = {name[name.find("pooler") :] if name not in body else name.split(".")[-1] for name in layers}
     mistakes = [
         Mistake(f"{_KEY}.target_modules", f"no linear layer's name ends in '{end}'", known(ends, end))

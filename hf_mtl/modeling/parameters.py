@@ -1,4 +1,4 @@
-"""Which parameters are shared and which are a head's, and what using them costs."""
+"""The shared parameters and those of heads, and the operations that using them costs."""
 
 from collections.abc import Iterable, Mapping
 from itertools import dropwhile

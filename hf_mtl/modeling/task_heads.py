@@ -21,7 +21,7 @@ from hf_mtl.tasks import Task
 
 @dataclass
 class HeadOutputs:
-    """What the heads give for a batch; every field is by task.
+    """Outputs of the heads for a batch; every field is by task.
 
     Args:
         logits: Class logits [n, C], or targets in original units [n, D].

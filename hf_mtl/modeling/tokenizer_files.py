@@ -56,7 +56,7 @@ def read_tokenizer(path: str, name: str | None = None, **options: Any) -> PreTra
 
 @dataclass(frozen=True)
 class TokenizerPlace:
-    """Where a model's tokenizer was saved, if it was.
+    """The place where a model's tokenizer may have been saved.
 
     Args:
         path: Folder or Hub id.

@@ -1,4 +1,4 @@
-"""What is in a model's files of weights, read from their headers before anything is loaded."""
+"""Names, shapes and types in a model's files of weights, read from their headers before anything is loaded."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a schedule is: a step and what was seen so far in, task coefficients and frozen groups out."""
+"""The base class of schedules: a step and what was seen so far in, task coefficients and frozen groups out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ Group: TypeAlias = Literal["encoder", "heads", "embeddings"] | int
 
 @dataclass(frozen=True)
 class Run:
-    """What a schedule may know of its run.
+    """Facts of a run that a schedule may use.
 
     Args:
         tasks: Task names, in task order.
@@ -49,7 +49,7 @@ def _others(tasks: tuple[str, ...], task: str) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Effect:
-    """What schedules do to one optimizer step.
+    """Effect of schedules on one optimizer step.
 
     Args:
         coefficients: gamma_t, which multiplies the task's part of the objective, [T]. 0: the task is absent.

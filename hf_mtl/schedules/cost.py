@@ -1,4 +1,4 @@
-"""What a schedule saves: the cost that MT2ST's paper prints, and the cost of what was computed."""
+"""The cost of a run under a schedule: as MT2ST's paper counts it, and as it was computed."""
 
 import numpy as np
 from numpy.typing import ArrayLike

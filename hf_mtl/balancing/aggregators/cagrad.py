@@ -15,7 +15,7 @@ SINGULAR = 1e-6
 
 
 class ConflictAverse(GramianAggregator):
-    """What CAGrad and its descendants share: the mean, corrected within a ball around it.
+    """Base of CAGrad and its descendants: the mean of the rows, corrected within a ball around it.
 
     Args:
         num_tasks: Number of tasks T.

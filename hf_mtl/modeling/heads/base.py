@@ -1,4 +1,4 @@
-"""What a head is: pooled features in, one output per class or target out."""
+"""The base class of heads: pooled features in, one output per class or target out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ class Penalty(NamedTuple):
 
 @dataclass
 class Decoded:
-    """What a head makes of features while it is trained.
+    """Result of a head that is being trained, from features.
 
     Args:
         outputs: What the loss reads, [n, C].

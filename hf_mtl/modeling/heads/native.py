@@ -37,7 +37,7 @@ def has_native_head(config: PreTrainedConfig) -> bool:
 
 @register("native")
 class NativeHead(Head):
-    """What `AutoModelForSequenceClassification` puts on this backbone, so that `export_task` can give it back.
+    """The head that `AutoModelForSequenceClassification` puts on this backbone; `export_task` can write it.
 
     The architecture's model is built with its encoder replaced by a stub that returns the given features.
 
