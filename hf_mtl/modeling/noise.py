@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from hf_mtl.batch import NoiseKeys
+
 # SplitMix64 (Steele et al., OOPSLA 2014), written in the signed 64-bit integers that torch has on every device.
 _GOLDEN = -0x61C8864680B583EB
 _FIRST = -0x40A7B892E31B1A47
@@ -27,6 +29,21 @@ class Noise:
         low, high = -(2**63), 2**63 - 1
         step = int(torch.randint(low, high, ()))
         return cls(torch.randint(low, high, (count,), device=device), step)
+
+    @classmethod
+    def of_batch(cls, keys: NoiseKeys | None, features: Tensor, draws: bool) -> "Noise":
+        """Return the noise of the rows of a batch.
+
+        Args:
+            keys: Its keys, where a step was planned; None: there are none.
+            features: Features of the rows, for their number and their device [n, ...].
+            draws: Whether any head asks for numbers. If not, torch's generators stay as they are.
+        """
+        if keys is not None:
+            return cls(keys["rows"], keys["step"])
+        if draws:
+            return cls.draw(features.shape[0], features.device)
+        return cls(torch.zeros(features.shape[0], dtype=torch.int64, device=features.device), 0)
 
     def segment(self, start: int, stop: int) -> "Noise":
         """Return the noise of a part of the rows."""
