@@ -55,6 +55,7 @@ class GramianAggregator(GradientAggregator):
             weights[active] = self.single(int(active[0]))
         elif len(active) > 1:
             block = products[np.ix_(active, active)]
+            # A product may be rounded otherwise in the other triangle; solvers that read one or both must agree.
             block = (block + block.T) / 2
             weights[active] = self.solve(block, active, active_losses, **draws) / self._divisor(present)
         self._last_weights = torch.from_numpy(weights)

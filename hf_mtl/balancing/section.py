@@ -7,10 +7,11 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import torch
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
-from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator, LookAhead, Teleporting
+from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator
 from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
 from hf_mtl.balancing.exposure import DEFAULT_REDUCTION, Reduction
 from hf_mtl.balancing.gradient_options import GradientOptions
+from hf_mtl.balancing.needs import LookAhead, Teleporting
 from hf_mtl.components import Kind
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.options import below, by_task_mistakes, parse_options, parse_partly

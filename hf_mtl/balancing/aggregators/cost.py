@@ -6,18 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.aggregator import (
-    AGGREGATORS,
-    Conflict,
-    Scale,
-    Scope,
-    Teleporting,
-    as_array,
-    base_names,
-    register,
-)
+from hf_mtl.balancing.aggregator import AGGREGATORS, Scale, Scope, as_array, base_names, register
 from hf_mtl.balancing.checks import FromOne, FromZero, all_shared
 from hf_mtl.balancing.inner_products import gramian
+from hf_mtl.balancing.needs import Conflict, Teleporting
 from hf_mtl.balancing.solvers import Array
 from hf_mtl.errors import Mistake, UserError, known
 

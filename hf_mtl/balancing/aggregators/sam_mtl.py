@@ -5,18 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.aggregator import (
-    AGGREGATORS,
-    LookAhead,
-    NonFiniteRows,
-    Scale,
-    Scope,
-    as_array,
-    base_names,
-    register,
-)
+from hf_mtl.balancing.aggregator import AGGREGATORS, NonFiniteRows, Scale, Scope, as_array, base_names, register
 from hf_mtl.balancing.checks import Positive, all_shared
 from hf_mtl.balancing.inner_products import result_dtype, row_norms
+from hf_mtl.balancing.needs import LookAhead
 from hf_mtl.errors import Mistake, UserError, known
 
 
@@ -73,6 +65,7 @@ class SAMMTL(LookAhead):
         """Take ``jacobian=``, J_sam [T, P], used by the next call alone, ``seed=`` and ``names=``."""
         super().observe(**facts)
         if "seed" in facts:
+            # Of seeds of their own, or the second part would draw again what the first has drawn.
             for offset, part in enumerate(self.parts.values()):
                 part.observe(seed=int(facts["seed"]) + offset, names=self.names)
         if "jacobian" in facts:
