@@ -56,7 +56,8 @@ def building(allowance: Callable[[], Allowance], key: str, apart: bool = False) 
     """Build a model that has no more than is allowed.
 
     Args:
-        allowance: Answers the limit, once building begins. That of a model around this one goes before it.
+        allowance: Finds the limit. It is called when the first tensor is registered. The limit of a model around this
+            one goes before it.
         key: Dotted key of the config, for the message.
         apart: Whether it is no part of the model around it, and does not count for that.
 
@@ -74,6 +75,8 @@ def building(allowance: Callable[[], Allowance], key: str, apart: bool = False) 
         nonlocal tensors, numbers, allowed
         if value is None or _innermost.get() is not me:  # another thread's, or of a model within
             return
+        # Work that cannot be done sooner: the files whose headers it reads are fetched by the loader, after
+        # `building` was entered and before the first module is made.
         allowed = allowed or allowance()
         tensors += 1
         numbers += value.numel()
