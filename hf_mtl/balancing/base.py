@@ -163,7 +163,7 @@ class LossWeighting(nn.Module):
         return present, exposure.to(losses.device, torch.float64)
 
     def _evaluate(self, losses: Tensor, present: Tensor, exposure: Tensor) -> tuple[Tensor, Tensor]:
-        """Scalar and coefficients."""
+        """Return the scalar and the coefficients."""
         raw = self.coefficients_at(losses.detach().double(), present).to(losses.device)
         factor = self._factor(raw.detach())
         # where() before the product: an absent task's loss may be anything, nan included.

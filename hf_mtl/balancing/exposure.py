@@ -9,7 +9,7 @@ DEFAULT_REDUCTION: Reduction = "rows"
 
 
 def exposure(counts: Tensor, reduction: Reduction = DEFAULT_REDUCTION) -> Tensor:
-    """Exposure of each task, kappa [T].
+    """Compute the exposure of each task, kappa [T].
 
     ``rows``: K n_t / B, so that how often a task is drawn matters and equal weighting is the mean over rows.
     ``tasks``: K / m for the m present tasks, whatever their rows.

@@ -23,7 +23,7 @@ class GramianAggregator(GradientAggregator):
         coefficients: Tensor | None = None,
         **draws: Any,
     ) -> Tensor:
-        """Jᵀ w; see `GradientAggregator`."""
+        """Compute Jᵀ w; see `GradientAggregator`."""
         self.check_shape(jacobian)
         weights = self.weights_from_gramian(gramian(jacobian), losses, present, **draws)
         return combine(weights if coefficients is None else weights * coefficients.to(weights), jacobian)

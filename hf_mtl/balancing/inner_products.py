@@ -15,7 +15,7 @@ def result_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def column_blocks(jacobian: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Blocks of columns of a Jacobian [T, P] and their place, in float32 at least."""
+    """Yield blocks of columns of a Jacobian [T, P] with their place, in float32 at least."""
     dtype = result_dtype(jacobian.dtype)
     size = BLOCK if jacobian.device.type == "cpu" else 64 * BLOCK
     for start in range(0, jacobian.shape[1], size):
@@ -24,7 +24,7 @@ def column_blocks(jacobian: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 def gramian(jacobian: Tensor) -> Tensor:
-    """G = J Jᵀ, block by block: products in float32 at least, their sum over blocks in float64.
+    """Compute G = J Jᵀ block by block: products in float32 at least, their sum over blocks in float64.
 
     Where squares would leave float32's range (gradients above 1e15 or below 1e-12), rows are scaled first, so
     that the smallness or largeness of all gradients never decides what an aggregator does.
@@ -68,7 +68,7 @@ def _products_are_exact() -> bool:
 
 
 def combine(weights: Tensor, jacobian: Tensor) -> Tensor:
-    """Jᵀ w.
+    """Compute Jᵀ w.
 
     Args:
         weights: w [T].
@@ -88,7 +88,7 @@ def combine(weights: Tensor, jacobian: Tensor) -> Tensor:
 
 
 def row_norms(jacobian: Tensor) -> Tensor:
-    """Norm of each task gradient, [T], in float64."""
+    """Compute the norm of each task gradient, [T], in float64."""
     dtype = result_dtype(jacobian.dtype)
     found: Tensor = torch.linalg.vector_norm(jacobian, dim=1, dtype=dtype).double()
     return found

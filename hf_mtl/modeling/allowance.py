@@ -40,7 +40,7 @@ class Allowance:
 
     @classmethod
     def of_machine(cls) -> "Allowance":
-        """As many float32 numbers as this machine has free memory for: beyond it the system ends the process."""
+        """Allow as many float32 numbers as there is free memory for: beyond it the system ends the process."""
         memory = psutil.virtual_memory().available
         return cls(_MOST_TENSORS, memory * 9 // 40, f"this machine has {memory / 2**30:,.0f} GiB of memory free")
 

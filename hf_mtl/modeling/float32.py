@@ -41,7 +41,7 @@ class KeepsFloat32(nn.Module):
 
 
 def names_in_float32(module: nn.Module) -> list[str]:
-    """Names, without those of the modules around them, of what stays float32 anywhere in a module."""
+    """Return the names of everything in a module that stays float32, without the names of the modules around it."""
     parts = (part for part in module.modules() if isinstance(part, KeepsFloat32))
     return sorted({name for part in parts for name in part.tensors_in_float32()})
 

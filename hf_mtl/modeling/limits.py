@@ -49,7 +49,7 @@ def check_max_length(encoder: PreTrainedModel, max_length: int | None) -> None:
 
 
 def _tables(model: nn.Module, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Tables of embeddings by name; those of I-BERT are no `nn.Embedding`."""
+    """Find tables of embeddings by name; those of I-BERT are no `nn.Embedding`."""
     for name, module in model.named_modules():
         if name.rpartition(".")[2] in names and isinstance(getattr(module, "weight", None), Tensor):
             yield name, module

@@ -161,7 +161,7 @@ def merged_weights(encoder: nn.Module) -> dict[str, Tensor]:
 
 
 def _targets(encoder: nn.Module, wanted: str | list[str]) -> list[str]:
-    """Full names of the layers to adapt."""
+    """Return the full names of the layers to adapt."""
     layers = [name for name, module in encoder.named_modules() if isinstance(module, (nn.Linear, Conv1D))]
     body = [name for name in layers if "pooler" not in name.split(".")]
     if isinstance(wanted, str):

@@ -171,7 +171,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         return MultiTaskOutput(loss=loss, features=shown, **vars(result))
 
     def _mean_over_tasks(self, result: HeadOutputs, labels: Mapping[str, Tensor]) -> Tensor | None:
-        """Mean over the tasks with rows of their losses and penalties; None without labels."""
+        """Average losses and penalties over the tasks that have rows; None without labels."""
         means = []
         for name, losses in result.row_losses.items():
             if len(losses):

@@ -80,7 +80,7 @@ class RunningMoments(KeepsFloat32):
         return self.sums[0] > 0
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean [D] and variance [D], float32; finite but meaningless before the first row."""
+        """Return mean [D] and variance [D], float32; finite but meaningless before the first row."""
         count = self.sums[0].clamp(min=torch.finfo(torch.float32).tiny)
         mean, second = (self.sums[1:] / count).float().chunk(2)
         variance = (second - mean**2).clamp(min=math.exp(-LOG_VARIANCE_BOUND))

@@ -42,7 +42,7 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
-        """As `PreTrainedModel.from_pretrained`; on CPU the outputs are those of the saved model to the bit.
+        """Load a model as `PreTrainedModel` does; on CPU its outputs are those of the saved model to the bit.
 
         Raises:
             ModelError: If the config cannot become a model, a file is missing or damaged, or the checkpoint lacks a
@@ -67,18 +67,18 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
         return (model, info) if output_loading_info else model
 
     def _adjust_missing_and_unexpected_keys(self, loading_info: Any) -> None:
-        """As the base class's, and keep what it leaves: where peft's adapters follow, they alone are reported."""
+        """Keep what the base class leaves: where peft's adapters follow, only those are reported."""
         super()._adjust_missing_and_unexpected_keys(loading_info)
         self._base_info = loading_info.to_dict()
 
     def save_pretrained(self, save_directory: str | PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """As `PreTrainedModel.save_pretrained`; the weights can be read by whom the umask allows."""
+        """Save the model as `PreTrainedModel` does, with weights that can be read by whom the umask allows."""
         super().save_pretrained(save_directory, *args, **kwargs)
         for pattern in ("model*.safetensors", "adapter_model*.safetensors"):
             give_usual_modes(Path(save_directory).glob(pattern))
 
     def train(self, mode: bool = True) -> Self:
-        """As `nn.Module.train`; frozen parts of the encoder stay in eval mode, so that dropout leaves them alone."""
+        """Switch modes; frozen parts of the encoder stay in eval mode, so that dropout leaves them alone."""
         super().train(mode)
         for module in self._frozen:
             module.eval()
@@ -94,7 +94,7 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
         self.encoder.set_input_embeddings(value)
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
-        """As `PreTrainedModel.resize_token_embeddings`, of the encoder: its config holds the size of the vocabulary.
+        """Resize the embeddings of the encoder, whose config holds the size of the vocabulary.
 
         Embeddings that are not trained, under ``lora`` or ``freeze``, stay so: new tokens keep what they begin with.
         """
@@ -102,7 +102,7 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
         return found
 
     def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
-        """Floating point operations of a batch, for the Trainer's count; padding costs nothing here."""
+        """Count the operations of a batch for the Trainer, on real tokens alone."""
         return training_flops(self.encoder, inputs, backward=self.training)
 
     def remember_tokenizer(self, source: object) -> None:

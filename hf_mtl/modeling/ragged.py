@@ -109,7 +109,7 @@ def _check_runs(runs: Tensor) -> None:
 
 
 def _features(source: FeatureSource, output: dict[str, Tensor], group: Group, pooling: str) -> Features:
-    """One group's features of one source."""
+    """Return one group's features of one source."""
     if source == "pooler":
         return output["pooler_output"]
     hidden, mask = output["last_hidden_state"], group.get("attention_mask")

@@ -54,7 +54,7 @@ class TaskModule(nn.Module):
     def forward(
         self, features: Features, noise: Noise, labels: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None, dict[str, Penalty]]:
-        """Features [n, H] to logits [n, C] in the units of the labels, losses [n] where labels are given, penalties.
+        """Map features [n, H] to logits [n, C] in the units of the labels, losses [n] of given labels, penalties.
 
         While training, the logits are those that the loss sees; there are no penalties at evaluation.
         """
@@ -69,7 +69,7 @@ class TaskModule(nn.Module):
         return logits, losses, decoded.penalties
 
     def variance(self, features: Features) -> Tensor | None:
-        """Variance of the decoded distribution in the units of the labels, squared [n, C]; None: there is none."""
+        """Return the decoded distribution's variance in units of the labels, squared [n, C]; None: there is none."""
         variance = self.head.variance(features)
         if variance is None:
             return None
@@ -123,7 +123,7 @@ class TaskHeads(nn.Module):
         return list(self._keys)
 
     def of(self, task: str) -> TaskModule:
-        """One task's module; a method because peft's wrapper passes on methods, not `heads[task]`.
+        """Return one task's module; a method, because peft's wrapper passes on methods, not `heads[task]`.
 
         Raises:
             ModelError: If the model has no such task.
@@ -209,7 +209,7 @@ class TaskHeads(nn.Module):
                 module.abandon()
 
     def gauges(self) -> dict[str, Tensor]:
-        """Scalars of the heads to log, as ``<name>/<task>``."""
+        """Return scalars of the heads to log, as ``<name>/<task>``."""
         return {f"{name}/{task}": value for task in self._keys for name, value in self.of(task).head.gauges().items()}
 
     def _share(self, specs: Mapping[str, HeadSpec], config: MultiTaskConfig) -> None:

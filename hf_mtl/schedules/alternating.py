@@ -28,7 +28,7 @@ class Alternating(Schedule):
         self.period = period
 
     def groups(self) -> Sequence[Group]:
-        """Both, in turn."""
+        """Return both, in turn."""
         return ("encoder", "heads")
 
     def summary(self, run: Run) -> str:
@@ -40,7 +40,7 @@ class Alternating(Schedule):
         return "the encoder is never trained" if self.period >= run.total_steps else ""
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-        """0 for the heads, 1 for the encoder."""
+        """Return 0 for the heads, 1 for the encoder."""
         return steps // self.period % 2
 
     def effect(self, step: int, run: Run) -> Effect:

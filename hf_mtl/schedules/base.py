@@ -34,11 +34,11 @@ class Run:
     steps_per_epoch: int
 
     def index(self, task: str) -> int:
-        """Place of a task among the tasks."""
+        """Return the place of a task among the tasks."""
         return self.tasks.index(task)
 
     def others(self, task: str) -> NDArray[np.int64]:
-        """Places of all tasks but one."""
+        """Return the places of all tasks but one."""
         return _others(self.tasks, task)
 
 
@@ -92,7 +92,7 @@ class Effect:
         return replace(self, coefficients=gamma, participation=shares, redistributed=redistributed)
 
     def __and__(self, other: "Effect") -> "Effect":
-        """Both effects: coefficients, probabilities and learning rates multiply, what either freezes is frozen."""
+        """Join two effects: coefficients, probabilities, learning rates multiply; what either freezes is frozen."""
         return Effect(
             self.coefficients * other.coefficients,
             self.participation * other.participation,

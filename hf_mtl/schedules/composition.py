@@ -44,7 +44,7 @@ class Schedules:
         return list(dict.fromkeys(group for schedule in self.schedules for group in schedule.groups()))
 
     def effect(self, step: int) -> Effect:
-        """All effects on an optimizer step."""
+        """Join all effects on an optimizer step."""
         run = self.run
         effect = Effect.none(len(run.tasks))
         for schedule in self.schedules:

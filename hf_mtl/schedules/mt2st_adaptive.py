@@ -14,7 +14,7 @@ EPSILON = 1e-8
 
 
 def inverse_weights(values: NDArray[np.float64], budget: float) -> NDArray[np.float64]:
-    """``budget`` split in proportion to ``1 / (value + 1e-8)``: Eq. 13 of gradient norms, Eq. 15 of variances.
+    """Split ``budget`` in proportion to ``1 / (value + 1e-8)``: Eq. 13 of gradient norms, Eq. 15 of variances.
 
     Args:
         values: One value per auxiliary task, not negative [K].
@@ -25,7 +25,7 @@ def inverse_weights(values: NDArray[np.float64], budget: float) -> NDArray[np.fl
 
 
 def proportional_weights(values: NDArray[np.float64], budget: float) -> NDArray[np.float64]:
-    """``budget`` split in proportion to the values, evenly if all are zero: Eq. 14 of Fisher traces.
+    """Split ``budget`` in proportion to the values, evenly if all are zero: Eq. 14 of Fisher traces.
 
     Args:
         values: One value per auxiliary task, not negative [K].
@@ -99,7 +99,7 @@ class MT2STAdaptive(Schedule):
         return f"measures once, before the first step, and then every {self.every:,} steps" if once else ""
 
     def probe_due(self, step: int, run: Run) -> Sequence[str]:
-        """Every auxiliary task, every ``every`` steps."""
+        """Return every auxiliary task, every ``every`` steps."""
         due = self.probe is not None and step % self.every == 0
         return [task for task in run.tasks if task != self.main] if due else []
 
@@ -140,7 +140,7 @@ class MT2STAdaptive(Schedule):
         self._in_window = self.weights(run)
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-        """One: nobody knows yet what will be measured."""
+        """Return 0: there is one phase, since nobody knows yet what will be measured."""
         return np.zeros_like(steps)
 
     def effect(self, step: int, run: Run) -> Effect:

@@ -94,7 +94,7 @@ class MT2STFeedback(Schedule):
             self._observed += 1
 
     def observe_evaluation(self, step: int, losses: Mapping[str, float]) -> None:
-        """One check of the validation loss."""
+        """Make one check of the validation loss."""
         if self.signal == "validation" and self.main in losses:
             self.check(losses[self.main])
 
@@ -121,7 +121,7 @@ class MT2STFeedback(Schedule):
         self._in_window = self.multiplier
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-        """One: nobody knows yet when the loss stops falling."""
+        """Return 0: there is one phase, since nobody knows yet when the loss stops falling."""
         return np.zeros_like(steps)
 
     def effect(self, step: int, run: Run) -> Effect:

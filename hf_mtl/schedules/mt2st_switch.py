@@ -68,11 +68,11 @@ class MT2STSwitch(Schedule):
         return f"never switches, that is at step {at:,}" if at >= run.total_steps else ""
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-        """0 before the switch, 1 after it."""
+        """Return 0 before the switch, 1 after it."""
         return (steps >= step_of(self.at, run)).astype(np.int64)
 
     def effect(self, step: int, run: Run) -> Effect:
-        """Nothing before the switch; the main task alone after it."""
+        """Change nothing before the switch; train the main task alone after it."""
         effect = Effect.none(len(run.tasks))
         if step < step_of(self.at, run):
             return effect

@@ -24,7 +24,7 @@ def register(task_type: type[_T]) -> type[_T]:
 
 
 def task_types() -> dict[str, type[Task]]:
-    """Every registered task type by name."""
+    """Return every registered task type by name."""
     return {name: TASK_TYPES[name] for name in TASK_TYPES.names()}
 
 

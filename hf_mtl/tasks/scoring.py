@@ -30,7 +30,7 @@ class Metric(Protocol):
     wants_probabilities: bool
 
     def compute(self, **inputs: Any) -> dict[str, float]:
-        """Values by name, the first named ``key``.
+        """Compute values by name, the first named ``key``.
 
         Args:
             inputs: ``references``, and ``predictions`` or (if probabilities are wanted) ``prediction_scores``.

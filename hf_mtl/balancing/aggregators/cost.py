@@ -128,7 +128,7 @@ class COST(Teleporting):
 
 
 def _cosines_to_mean(gramian: Array, norms: Array) -> Array:
-    """Cosine of each row with the rows' mean, [m]; 0 where the mean vanishes."""
+    """Return the cosine of each row with the rows' mean, [m]; 0 where the mean vanishes."""
     mean = np.sqrt(max(gramian.mean(), 0.0))
     if mean <= 1e-10 * norms.max():
         return np.zeros(len(norms))

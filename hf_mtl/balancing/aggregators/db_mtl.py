@@ -76,7 +76,7 @@ class DBMTL(GradientAggregator):
         coefficients: Tensor | None = None,
         **draws: Any,
     ) -> Tensor:
-        """Sum of the averages at one length; see `GradientAggregator`."""
+        """Sum the averages at one length; see `GradientAggregator`."""
         self.check_shape(jacobian)
         if self.beta == 0:
             weights = self._weights_from_gramian(gramian(jacobian), losses, present)

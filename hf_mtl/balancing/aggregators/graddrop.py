@@ -93,7 +93,7 @@ class GradDrop(GradientAggregator):
         return result
 
     def _drawer(self, device: torch.device) -> Callable[[int], Tensor]:
-        """Draws uniform numbers in (-1, 1), a pure function of seed and number of the draw."""
+        """Make a function that draws uniform numbers in (-1, 1), a pure function of seed and number of the draw."""
         seed = np.random.SeedSequence([self.seed, self.draws])
         if device.type == "cpu":
             return partial(_draw_on_cpu, np.random.Generator(np.random.SFC64(seed)))
@@ -102,18 +102,18 @@ class GradDrop(GradientAggregator):
 
 
 def _draw_on_cpu(generator: np.random.Generator, size: int) -> Tensor:
-    """As `centred`, of 24 random bits each; in a fifth of the time of torch's generator, which has one thread."""
+    """Draw as `centred` does, of 24 random bits each, in a fifth of the time of torch's one-threaded generator."""
     bits = generator.integers(0, 1 << 64, (size + 1) // 2, dtype=np.uint64).view(np.int32)[:size]
     return (torch.from_numpy(bits) >> 8).float().add_(0.5).mul_(2.0**-23)
 
 
 def centred(uniforms: Tensor) -> Tensor:
-    """1 - 2 U of U in [0, 1), taken in the middle between two numbers that can be drawn: in (-1, 1)."""
+    """Compute 1 - 2 U of U in [0, 1), taken in the middle between two numbers that can be drawn: in (-1, 1)."""
     return 1.0 - torch.finfo(uniforms.dtype).eps / 2 - 2.0 * uniforms
 
 
 def one_sign(rows: Tensor, drawn: Tensor, factors: Tensor, even: bool) -> Tensor:
-    """In each column, the weighted sum of the entries of the drawn sign.
+    """Sum in each column the weighted entries of the drawn sign.
 
     Args:
         rows: Task gradients [m, P].

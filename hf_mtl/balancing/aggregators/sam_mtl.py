@@ -55,7 +55,7 @@ class SAMMTL(LookAhead):
         self._perturbed: Tensor | None = None
 
     def perturbations(self, jacobian: Tensor) -> Tensor:
-        """e_t = rho g_t / |g_t|, the displacement at which task t's gradient is wanted; 0 for a zero row. [T, P]."""
+        """Return e_t = rho g_t / |g_t|, where task t's gradient is wanted, [T, P]; 0 for a zero row."""
         norms = row_norms(jacobian)
         factors = torch.where(norms > 0, self.rho / norms, 0.0)
         dtype = result_dtype(jacobian.dtype)
@@ -84,7 +84,7 @@ class SAMMTL(LookAhead):
         coefficients: Tensor | None = None,
         **draws: Any,
     ) -> Tensor:
-        """A(J) + A(J_sam - J); see `GradientAggregator`."""
+        """Compute A(J) + A(J_sam - J); see `GradientAggregator`."""
         self.check_shape(jacobian)
         if self._perturbed is None or self._perturbed.shape != jacobian.shape:
             raise ValueError("'sam_mtl' needs observe(jacobian=) with the perturbed rows before each step")
@@ -131,6 +131,6 @@ def check_base(base: str) -> None:
 
 
 def flat_rows(jacobian: Tensor, perturbed: Tensor) -> Tensor:
-    """F = J_sam - J, [T, P], in float32 at least."""
+    """Compute F = J_sam - J, [T, P], in float32 at least."""
     dtype = result_dtype(jacobian.dtype)
     return perturbed.to(dtype) - jacobian.to(dtype)

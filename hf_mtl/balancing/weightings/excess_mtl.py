@@ -56,7 +56,7 @@ class ExcessMTL(LossWeighting):
         self.register_buffer("log_w", torch.zeros(num_tasks, dtype=torch.float64))
 
     def coefficients(self) -> Tensor:
-        """T softmax of the logarithms, none of it vanishing, [T]."""
+        """Compute T softmax of the logarithms, none of it vanishing, [T]."""
         w = torch.softmax(self.log_w, dim=0).clamp(min=_LEAST)
         return self.num_tasks * w / w.sum()
 
@@ -87,7 +87,7 @@ class ExcessMTL(LossWeighting):
         self._last_weights = None
 
     def _excess(self, index: int, row: Tensor) -> Tensor:
-        """E of one task, [] in float64; row by row, which needs no further [T, P]."""
+        """Compute E of one task, [] in float64; row by row, which needs no further [T, P]."""
         squared = row.to(self.squares.dtype) ** 2
         if not bool(torch.isfinite(squared.sum()) & (row != 0).any()):
             return torch.zeros((), dtype=torch.float64, device=row.device)

@@ -36,11 +36,11 @@ class IMTLL(LossWeighting):
         self.s = nn.Parameter(torch.zeros(num_tasks, dtype=torch.float64))
 
     def coefficients(self) -> Tensor:
-        """exp(s_t), [T]."""
+        """Compute exp(s_t), [T]."""
         return torch.exp(self.s)
 
     def penalties(self) -> Tensor:
-        """-s_t, [T]."""
+        """Return -s_t, [T]."""
         return -self.s
 
     def resting(self) -> Tensor:

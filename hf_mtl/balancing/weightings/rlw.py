@@ -90,7 +90,7 @@ class RLW(CountsSteps):
         self._normals = None
 
     def get_extra_state(self) -> Tensor:
-        """Seed and step, int64 [2]."""
+        """Return seed and step, int64 [2]."""
         return torch.tensor([self.seed, self.steps])
 
     def set_extra_state(self, state: Tensor) -> None:

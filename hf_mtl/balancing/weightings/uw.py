@@ -62,11 +62,11 @@ class UW(LossWeighting):
         self.s = nn.Parameter(torch.tensor(start, dtype=torch.float64))
 
     def coefficients(self) -> Tensor:
-        """a_t exp(-s_t), [T]."""
+        """Compute a_t exp(-s_t), [T]."""
         return self.a * torch.exp(-self.s)
 
     def penalties(self) -> Tensor:
-        """s_t / 2, [T]."""
+        """Return s_t / 2, [T]."""
         return 0.5 * self.s
 
     def resting(self) -> Tensor:

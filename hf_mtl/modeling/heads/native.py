@@ -57,7 +57,7 @@ class NativeHead(Head):
 
     @classmethod
     def source(cls, config: PreTrainedConfig) -> FeatureSource:
-        """BERT and ALBERT read their pooler's output, the others the pooled hidden states."""
+        """Return ``pooler`` for BERT and ALBERT, whose heads read its output, and ``pooled`` for the others."""
         return "pooler" if _READS_POOLER.get(config.model_type) else "pooled"
 
     @classmethod
