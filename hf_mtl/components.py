@@ -86,7 +86,7 @@ class Registry(Generic[T]):
         return self._components[name]
 
     def unknown(self, name: str, key: str = "") -> Mistake:
-        """Say that a name is unknown, and of which kind it is where another one of the same section has it.
+        """Say that a name is unknown, and whether another kind of the same section has it.
 
         Args:
             name: The name.

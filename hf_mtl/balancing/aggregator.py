@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -21,13 +21,14 @@ Need = Literal["gramian", "jacobian", "losses", "second_backward", "adapter_trai
 Scale = Literal["sum", "mean", "own", "the base's"]
 Reduction = Literal["sum", "mean"]
 Scope = Literal["all", "last_layer", "adapters"]
+Remembered: TypeAlias = dict[str, Tensor | int | float]
 
 INACTIVE = 1e-12
 """A row is inactive if its norm is at most this fraction of the largest."""
 
 
 class NonFiniteRows(HfMtlError, ArithmeticError):
-    """A task's gradient, or a loss that the method needs, is not finite: skip the step and count it.
+    """Error of a task's gradient, or a loss that the method needs, that is not finite: skip the step and count it.
 
     Raised before anything is solved, drawn or remembered, so that the next step finds the aggregator unchanged.
 
@@ -136,11 +137,11 @@ class GradientAggregator(ABC):
         """
         return self._last_weights
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what must be in a checkpoint: a flat mapping to tensors and numbers, copied."""
+    def state_dict(self) -> Remembered:
+        """Return the state for a checkpoint: a flat mapping to tensors and numbers, copied."""
         return {name: _copy(getattr(self, name)) for name in self.remembers}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Remembered) -> None:
         """Restore what `state_dict` returned.
 
         Raises:
@@ -212,7 +213,7 @@ class GradientAggregator(ABC):
         )
 
     def _divisor(self, present: Tensor | None) -> float:
-        """Return what ``reduction`` divides by: the number of tasks in the step."""
+        """Return the divisor that ``reduction`` asks for: the number of tasks in the step, or 1."""
         if self.reduction == "sum":
             return 1.0
         return float(self.num_tasks if present is None else present.sum())
@@ -240,5 +241,5 @@ def as_array(values: Tensor) -> Array:
     return torch.as_tensor(values).detach().to("cpu", torch.float64).numpy()
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: Tensor | float) -> Tensor | float:
     return value.detach().clone() if isinstance(value, Tensor) else value

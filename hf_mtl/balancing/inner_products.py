@@ -10,7 +10,7 @@ BLOCK = 1 << 16
 
 
 def result_dtype(dtype: torch.dtype) -> torch.dtype:
-    """Return what is computed from rows of this dtype: float64 of float64, float32 of everything shorter."""
+    """Return the dtype of results from rows of a dtype: float64 of float64, float32 of everything shorter."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 

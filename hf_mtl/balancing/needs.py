@@ -65,4 +65,4 @@ class Teleporting(GradientAggregator):
 
     @abstractmethod
     def due(self, epoch: int) -> bool:
-        """Tell whether to search now, after the step of `last`; answering yes uses the epoch up."""
+        """Tell whether to search now, after the step of `last`. Answering yes uses the epoch up."""

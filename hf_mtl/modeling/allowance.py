@@ -1,4 +1,4 @@
-"""A limit to what a model may be made of, watched while it is built.
+"""A limit to the size of a model, watched while it is built.
 
 A config of a few lines can ask for a billion layers. Which of its numbers does so differs from one architecture to
 the next, so that the parameters and buffers themselves are counted, as modules register them, and building ends at
@@ -46,7 +46,7 @@ class Allowance:
 
     @classmethod
     def of_weights(cls, tensors: int, numbers: int) -> "Allowance":
-        """Return a few times what is in files of weights, and tables that are not."""
+        """Allow a few times the numbers in files of weights, and tables that are not saved."""
         reason = f"the weights beside it are {numbers:,} numbers in {tensors:,} tensors"
         return cls(_FOLD * tensors + 1000, _FOLD * numbers + _SLACK, reason)
 

@@ -173,7 +173,7 @@ class MultiTaskConfig(PreTrainedConfig):
         return float(getattr(self.encoder_config, "initializer_range", None) or 0.02)
 
 
-def _as_json(task: Any) -> dict[str, Any]:
+def _as_json(task: Task | Mapping[str, Any]) -> dict[str, Any]:
     return task.for_config() if isinstance(task, Task) else dict(task)
 
 
@@ -210,7 +210,7 @@ def config_mistake(error: Exception, key: str, start: str = "") -> Mistake:
 
 
 @contextmanager
-def _of_file(path: Any) -> Iterator[None]:
+def _of_file(path: object) -> Iterator[None]:
     """Say which file a mistake is in, and what to do with it.
 
     Args:

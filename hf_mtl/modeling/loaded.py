@@ -34,7 +34,7 @@ _OF_FILES = (
 
 
 @contextmanager
-def loading(path: Any, options: Mapping[str, Any]) -> Iterator[WeightFiles]:
+def loading(path: object, options: Mapping[str, Any]) -> Iterator[WeightFiles]:
     """Load a model, with one message for whatever is wrong with its files.
 
     Args:

@@ -217,9 +217,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         self.config.temperatures = ({**others, task: temperature} if temperature is not None else others) or None
 
     def has_statistics(self, task: str) -> bool:
-        """Tell whether everything that a task's loss needs of its training rows is here; True where it needs
-        nothing.
-        """
+        """Tell whether a task's loss has the statistics that it needs; True where it needs none."""
         return self._statistics(task).is_fitted
 
     def export_task(self, task: str, directory: str | PathLike[str], processing_class: object = None) -> None:

@@ -16,6 +16,7 @@ def split_parameters(model: nn.Module) -> tuple[NamedParameters, NamedParameters
         model: A `MultiTaskModel`, or a wrapper that gives access to its ``heads``, such as peft's.
     """
     heads: nn.Module = model.heads  # type: ignore[assignment]
+    # By their ids: a wrapper such as peft's gives them other names.
     in_heads = {id(parameter) for parameter in heads.parameters()}
     named = list(model.named_parameters())
     return (

@@ -115,9 +115,7 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def is_custom_code(cls) -> bool:
-        """Return false: `_init_weights` writes through `transformers.initialization`, as the library's own models
-        do.
-        """
+        """Return false: `_init_weights` writes through `transformers.initialization`, as the library's models do."""
         return False
 
     def _init_weights(self, module: nn.Module) -> None:

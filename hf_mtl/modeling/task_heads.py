@@ -191,13 +191,14 @@ class TaskHeads(nn.Module):
         return [parameter for task in self._keys for parameter in self.of(task).head.auxiliary_parameters()]
 
     def end_step(self, reduce_sum: Callable[[Tensor], Tensor] = lambda sums: sums) -> None:
-        """Let every head do what it does after an optimizer step. `MultiTaskTrainer` calls it.
+        """End an optimizer step in every head. `MultiTaskTrainer` calls it.
 
         Args:
             reduce_sum: Adds a tensor up over the processes.
         """
         sums = {task: self.of(task).head.step_sums() for task in self._keys}
         parts = [value.reshape(-1) for value in sums.values() if value is not None]
+        # One message for the sums of all heads.
         reduced = iter(reduce_sum(torch.cat(parts)).split([len(part) for part in parts]) if parts else ())
         for task, value in sums.items():
             self.of(task).head.end_step(None if value is None else next(reduced).reshape(value.shape))
@@ -217,6 +218,7 @@ class TaskHeads(nn.Module):
         groups: dict[str, list[str]] = {}
         options = {task: settled_options(spec, config.dropout) for task, spec in specs.items()}
         for task, spec in specs.items():
+            # The options as text, since lists among them cannot be keys.
             groups.setdefault(f"{head_class(spec).name} {sorted(options[task].items())}", []).append(task)
         for number, tasks in enumerate(groups.values()):
             kind = head_class(specs[tasks[0]])

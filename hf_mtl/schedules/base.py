@@ -115,7 +115,7 @@ class Schedule:
 
     @property
     def probe(self) -> Probe | None:
-        """Tell what `observe_probe` wants to be told: norms of gradients, or empirical Fisher traces."""
+        """The measurements for `observe_probe`: norms of gradients, or empirical Fisher traces; None: none."""
         return None
 
     def tasks_named(self) -> Sequence[str]:
@@ -139,7 +139,7 @@ class Schedule:
         return ""
 
     def effect(self, step: int, run: Run) -> Effect:
-        """Return what happens to an optimizer step.
+        """Return its effect on an optimizer step.
 
         Args:
             step: The step, from 0; in the window that began last, or before it ends.
@@ -148,11 +148,11 @@ class Schedule:
         return Effect.none(len(run.tasks))
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-        """Return number some steps: in those of one number the same tasks take part, and the same groups are frozen.
+        """Return the phase of each step: in a phase the same tasks take part, and the same groups are frozen.
 
-        So a whole run can be looked at before it begins, at one step of each number. A schedule that does not say so
-        is looked at at `STRETCHES` steps, of a shorter run at every step. A coefficient may change within a phase,
-        though not to 0 or from it.
+        A whole run can then be checked before it begins, at one step of each phase. For a schedule that does not
+        override this method, `STRETCHES` steps are checked, or all steps of a shorter run. A coefficient may change
+        within a phase, though not to 0 or from it.
 
         Args:
             steps: Steps of the run, ascending.
@@ -172,9 +172,9 @@ class Schedule:
         """Learn the validation losses of the tasks."""
 
     def probe_due(self, step: int, run: Run) -> Sequence[str]:
-        """Return the tasks whose `probe` it wants to be told before this step, and before the window that begins
-        there;
-        empty: none.
+        """Return the tasks whose `probe` it wants to be told before this step; empty: none.
+
+        A probe comes before the window that begins with the step.
         """
         return ()
 
@@ -182,7 +182,7 @@ class Schedule:
         """Learn the probed values of the tasks that `probe_due` named."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run continues; JSON and tensors."""
+        """Return the state with which a resumed run goes on; JSON and tensors."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -43,7 +43,7 @@ class Enter(_OneTask):
         return self._times(float(step >= step_of(self.at, run)), run)
 
     def summary(self, run: Run) -> str:
-        """Tell when."""
+        """Tell the step."""
         return f"{self.task} takes part from step {step_of(self.at, run):,} on"
 
 
@@ -56,12 +56,12 @@ class Leave(_OneTask):
         return self._times(float(step < step_of(self.at, run)), run)
 
     def without_effect(self, run: Run) -> str:
-        """Return where it is to leave after the end."""
+        """Tell if it is to leave after the end."""
         end = step_of(self.at, run)
         return f"{self.task} never leaves, that is at step {end:,}" if end >= run.total_steps else ""
 
     def summary(self, run: Run) -> str:
-        """Tell when."""
+        """Tell the step."""
         return f"{self.task} leaves at step {step_of(self.at, run):,}"
 
 
@@ -74,11 +74,11 @@ class Warmup(_OneTask):
         return self._times(min((step + 1) / max(step_of(self.at, run), 1), 1.0), run)
 
     def without_effect(self, run: Run) -> str:
-        """Return where the run ends on the way."""
+        """Tell if the run ends on the way."""
         end = step_of(self.at, run)
         reached = f"the coefficient of {self.task} rises to {run.total_steps / max(end, 1):.2g} only"
         return f"{reached}, to 1 at step {end:,}" if end > run.total_steps else ""
 
     def summary(self, run: Run) -> str:
-        """Say until when."""
+        """Tell when the rise ends."""
         return f"the coefficient of {self.task} rises to 1 until step {step_of(self.at, run):,}"

@@ -63,7 +63,7 @@ class MT2STDiminish(Schedule):
         return share if share >= self.floor else 0.0
 
     def summary(self, run: Run) -> str:
-        """Return what fades, and until when."""
+        """Tell what fades, and until when."""
         what, falls = ("coefficients", "fall") if self.realise == "loss" else ("participation", "falls")
         text = f"the {what} of all tasks but {self.main} {falls}"
         if self.floor == 0 or (last := self.remaining(1.0)) > 0:

@@ -51,7 +51,7 @@ class MT2STSwitch(Schedule):
         return [self.main]
 
     def groups(self) -> Sequence[Group]:
-        """Return what it freezes after the switch."""
+        """Return the group that it freezes after the switch, if any."""
         return () if self.freeze is None else (self.freeze,)
 
     def summary(self, run: Run) -> str:
@@ -63,7 +63,7 @@ class MT2STSwitch(Schedule):
         return text + (f", learning rates x {self.lr_scale:g}" if self.lr_scale != 1 else "")
 
     def without_effect(self, run: Run) -> str:
-        """Return where the run ends before the switch."""
+        """Tell if the run ends before the switch."""
         at = step_of(self.at, run)
         return f"never switches, that is at step {at:,}" if at >= run.total_steps else ""
 

@@ -71,7 +71,7 @@ class SequenceClassification(Task):
 
     @field_validator("label", mode="before")
     @classmethod
-    def _one_column(cls, value: Any) -> Any:
+    def _one_column(cls, value: object) -> object:
         if isinstance(value, list):
             raise ValueError("one column; every label column is a task of its own, with the same dataset")
         return value

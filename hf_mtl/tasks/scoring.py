@@ -24,7 +24,7 @@ class Outputs(Protocol):
 
 
 class Metric(Protocol):
-    """Computes a metric."""
+    """A metric that can be computed."""
 
     key: str
     wants_probabilities: bool
@@ -126,14 +126,14 @@ class ScoringAnswers(ABC):
         """
 
     def undefined(self, spec: MetricSpec, labels: np.ndarray) -> Iterator[tuple[str, str, str]]:
-        """Find what becomes of a metric that says nothing on some rows, whatever a model predicts.
+        """Find out whether a metric says nothing on some rows, whatever a model predicts.
 
         Args:
             spec: The metric.
             labels: The labels of the rows.
 
         Yields:
-            What becomes of it, why, and what to do.
+            Its value there, the reason, and what to do.
         """
         yield from ()
 

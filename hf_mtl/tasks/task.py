@@ -47,7 +47,7 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
 
     @field_validator("metrics", mode="before")
     @classmethod
-    def _metric_names(cls, value: Any) -> Any:
+    def _metric_names(cls, value: object) -> object:
         value = [value] if isinstance(value, (str, dict)) else value
         if not isinstance(value, list):
             return value

@@ -110,6 +110,7 @@ def _inner_minimum(columns: Array, direction: Array, radius: float) -> Array | N
     def excess(length: float) -> float:
         return float(np.linalg.norm(columns @ solution(length))) - length
 
+    # A root below it would be a correction too short to have a direction.
     low = 0.1 * SINGULAR * float(np.linalg.norm(columns.mean(axis=1)))
     high = float(np.linalg.norm(columns, axis=0).max()) * (1 + 1e-12)
     if excess(low) <= 0:

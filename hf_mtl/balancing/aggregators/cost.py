@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.aggregator import AGGREGATORS, Scale, Scope, as_array, base_names, register
+from hf_mtl.balancing.aggregator import AGGREGATORS, Remembered, Scale, Scope, as_array, base_names, register
 from hf_mtl.balancing.checks import FromOne, FromZero, all_shared
 from hf_mtl.balancing.inner_products import gramian
 from hf_mtl.balancing.needs import Conflict, Teleporting
@@ -115,12 +115,12 @@ class COST(Teleporting):
         self.last = self.conflict(gramian(jacobian))
         return self.base(jacobian, losses, present, coefficients, **draws)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Remembered:
         """Return the epoch searched last, and the base's state under ``base.``."""
         base = {f"base.{name}": value for name, value in self.base.state_dict().items()}
         return {**super().state_dict(), **base}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Remembered) -> None:
         """Restore both; see `GradientAggregator`."""
         own = {name: value for name, value in state.items() if not name.startswith("base.")}
         super().load_state_dict(own)

@@ -5,7 +5,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.aggregator import AGGREGATORS, NonFiniteRows, Scale, Scope, as_array, base_names, register
+from hf_mtl.balancing.aggregator import (
+    AGGREGATORS,
+    NonFiniteRows,
+    Remembered,
+    Scale,
+    Scope,
+    as_array,
+    base_names,
+    register,
+)
 from hf_mtl.balancing.checks import Positive, all_shared
 from hf_mtl.balancing.inner_products import result_dtype, row_norms
 from hf_mtl.balancing.needs import LookAhead
@@ -96,13 +105,13 @@ class SAMMTL(LookAhead):
         direction = self.parts["loss"](jacobian, losses, present, coefficients, **draws)
         return direction + self.parts["flat"](flat_rows(jacobian, perturbed), losses, present, coefficients, **draws)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Remembered:
         """Return the parts' states, under ``loss.`` and ``flat.``."""
         return {
             f"{part}.{name}": value for part, base in self.parts.items() for name, value in base.state_dict().items()
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Remembered) -> None:
         """Restore the parts; see `GradientAggregator`."""
         super().load_state_dict(
             {name: value for name, value in state.items() if name.split(".")[0] not in self.parts}

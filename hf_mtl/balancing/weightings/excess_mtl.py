@@ -82,6 +82,7 @@ class ExcessMTL(LossWeighting):
         old, seen = self.baseline > 0, excess > 0
         moves = torch.where(old & seen, self.eta * excess / self.baseline.clamp(min=_FLOOR), 0.0)
         log_w = self.log_w + moves
+        # Only differences count: moves are never negative, and the logarithms would grow without end.
         self.log_w = log_w - log_w.max()
         self.baseline = torch.where(seen & ~old, excess.clamp(min=_FLOOR), self.baseline)
         self._last_weights = None

@@ -70,10 +70,10 @@ class UW(LossWeighting):
         return 0.5 * self.s
 
     def resting(self) -> Tensor:
-        """Return where s is at -clip or clip."""
+        """Tell where s is at -clip or clip."""
         return self.s.detach().abs() >= self.clip
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Return s to [-clip, clip]."""
+        """Bring s back to [-clip, clip]."""
         self.s.clamp_(-self.clip, self.clip)

@@ -67,7 +67,7 @@ class NativeHead(Head):
 
     @classmethod
     def unsupported(cls, config: PreTrainedConfig) -> str | None:
-        """Tell whether the family is one whose head is known to be separable."""
+        """Tell if the head of the family is not known to be separable."""
         if has_native_head(config):
             return None
         return f"'{config.model_type}' has no native head in hf_mtl; {', '.join(sorted(_READS_POOLER))} have one"
@@ -79,7 +79,7 @@ class NativeHead(Head):
 
 
 class _GivenFeatures(nn.Module):
-    """Stands where the encoder was and returns the features that came in as ``inputs_embeds`` [n, H]."""
+    """A stub where the encoder was. It returns the features that came in as ``inputs_embeds`` [n, H]."""
 
     def forward(self, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
         return BaseModelOutputWithPooling(last_hidden_state=inputs_embeds.unsqueeze(1), pooler_output=inputs_embeds)

@@ -120,7 +120,7 @@ class VIPHead(Head):
         return variance if self.real_valued else variance * self._inverse_deviation() ** 2
 
     def auxiliary_parameters(self) -> list[nn.Parameter]:
-        """log tau: the derivative of its term is gamma, which clipping would let shrink all other gradients."""
+        """Return log tau: its term has the derivative gamma, for which clipping would shrink all other gradients."""
         return [] if self.log_tau is None else [self.log_tau]
 
     def end_step(self, sums: Tensor | None) -> None:

@@ -160,7 +160,7 @@ class VMTLHead(Head):
         return [logits for logits in (self.latent_logits, self.weight_logits) if logits is not None]
 
     def step_sums(self) -> Tensor:
-        """Return what the latents' running moments need."""
+        """Return the sums that the latents' running moments need."""
         return self.latent_moments.step_sums()
 
     def end_step(self, sums: Tensor | None) -> None:
@@ -208,6 +208,7 @@ class VMTLHead(Head):
     def _mixed(self, logits: Tensor, moments: list[tuple[Tensor, Tensor]], noise: Noise, which: str) -> Gaussian:
         """Return the moments of a weighted sum of the other tasks' Gaussians that have been seen, or N(0, I)."""
         seen = torch.stack([head.latent_moments.seen for head in self._others])
+        # Where no task was seen none is masked: a softmax of -inf alone would be nan, also in the branch not taken.
         logits = logits.float().masked_fill(seen.any() & ~seen, -math.inf)
         uniform = noise.step_uniform(len(logits), f"vmtl {which} prior {self._task}")
         alpha = gumbel_softmax(logits, uniform, self._temperature())
