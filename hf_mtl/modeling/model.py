@@ -167,8 +167,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
             segments = {name: (0, rows) for name in (self.heads.names if task is None else [task])}
         drawn = Noise.of_batch(noise, shown, self.training and self.heads.stochastic)
         result = self.heads(features, segments, drawn, labels, uncertainty)
-        loss = self._mean_over_tasks(result, labels or {})
-        return MultiTaskOutput(loss=loss, features=shown, **vars(result))
+        return MultiTaskOutput(loss=self._mean_over_tasks(result, labels or {}), features=shown, **vars(result))
 
     def _mean_over_tasks(self, result: HeadOutputs, labels: Mapping[str, Tensor]) -> Tensor | None:
         """Average losses and penalties over the tasks that have rows; None without labels."""
