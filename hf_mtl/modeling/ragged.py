@@ -42,6 +42,28 @@ def encode(
     return {source: _in_order(found, order) for source, found in parts.items()}
 
 
+def rectangle(input_ids: Tensor | None, attention_mask: Tensor | None, token_type_ids: Tensor | None) -> Group:
+    """Make the one group of a batch that came as a padded rectangle, with padding behind the tokens.
+
+    Args:
+        input_ids: Token ids [b, l].
+        attention_mask: 1 for real tokens [b, l]; None: all are.
+        token_type_ids: Segment ids [b, l]; None: there are none.
+
+    Raises:
+        TypeError: If there are no token ids.
+        ModelError: If the mask is not one of whole rows of tokens; see `align_left`.
+    """
+    if input_ids is None:
+        raise TypeError("give input_ids, or the groups that the collator makes")
+    group: Group = {"input_ids": input_ids}
+    if attention_mask is not None:
+        group["attention_mask"] = attention_mask
+    if token_type_ids is not None:
+        group["token_type_ids"] = token_type_ids
+    return align_left(group)
+
+
 def align_left(inputs: Group) -> Group:
     """Move padding that stands before the tokens of a rectangle behind them, where positions do not count it.
 
@@ -87,7 +109,7 @@ def _check_runs(runs: Tensor) -> None:
 
 
 def _features(source: FeatureSource, output: dict[str, Tensor], group: Group, pooling: str) -> Features:
-    """One group's features of one source."""
+    """Return one group's features of one source."""
     if source == "pooler":
         return output["pooler_output"]
     hidden, mask = output["last_hidden_state"], group.get("attention_mask")

@@ -100,3 +100,24 @@ def make_texts(lengths: list[int], seed: int = 0, padding: int | None = None) ->
 def padding_of(family: str) -> int:
     """The padding token of a family (RoBERTa counts positions from it)."""
     return int({**FAMILIES, **OTHERS}[family].get("pad_token_id", 0))
+
+
+LENGTHS = [12, 3, 5, 11, 4, 12]
+SEGMENTS = {"train": (0, 2), "emo.bank": (2, 5), "intensity": (5, 6)}
+"""Rows of `ragged`: their tokens, and whose they are."""
+
+
+def _groups(ids: Tensor, mask: Tensor, rows: list[list[int]]) -> list[dict[str, Tensor]]:
+    groups = []
+    for members in rows:
+        width = int(mask[members].sum(dim=1).max())
+        groups.append({"input_ids": ids[members, :width], "attention_mask": mask[members, :width]})
+    return groups
+
+
+def ragged(family: str) -> dict[str, Any]:
+    """A batch of six rows as the collator makes it: three groups, and their order."""
+    ids, mask = make_texts(LENGTHS, padding=padding_of(family))
+    groups = _groups(ids, mask, [[1, 4, 2], [3], [5, 0]])
+    order = torch.tensor([5, 0, 2, 3, 1, 4])
+    return {"groups": groups, "order": order, "segments": SEGMENTS}

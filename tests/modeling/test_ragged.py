@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from hf_mtl.errors import ModelError
-from hf_mtl.modeling.ragged import align_left
+from hf_mtl.modeling.ragged import align_left, rectangle
 
 from .families import FAMILIES, OTHERS, make_model, make_texts, padding_of
 
@@ -23,6 +23,15 @@ def test_padding_on_the_right_stays_as_it_is() -> None:
         inputs = {"input_ids": IDS[:1], "attention_mask": mask}
         assert align_left(inputs) is inputs
     assert align_left({"input_ids": IDS}) == {"input_ids": IDS}
+
+
+def test_a_rectangle_has_what_was_given() -> None:
+    assert rectangle(IDS, None, None) == {"input_ids": IDS}
+    found = rectangle(IDS, MASK, IDS * 10)
+    assert found["input_ids"].tolist()[1] == [8, 9, 0, 0]
+    assert torch.equal(found["token_type_ids"], found["input_ids"] * 10)
+    with pytest.raises(TypeError, match="give input_ids"):
+        rectangle(None, MASK, None)
 
 
 @pytest.mark.parametrize(
