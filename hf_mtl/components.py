@@ -4,6 +4,9 @@ A room declares a `Kind`. A component joins it with ``@KIND.register("name")``, 
 of which are imported before a name is looked up, or in any other module that is imported. Its keyword arguments are
 its options: names, types, ranges and defaults stand in its signature and nowhere else. What a signature cannot say
 the component refuses when it is built, by a `UserError` whose keys are its options.
+
+Task types are found in the same way, by the `Registry` that a kind is made of. A task is a pydantic model, which is
+its own options: pydantic checks and builds it.
 """
 
 import importlib
@@ -23,51 +26,32 @@ T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
 
-class Kind(Generic[T]):
-    """Keep the components of one kind by name.
+class Registry(Generic[T]):
+    """Keep classes of one kind by name, and find them.
 
     Attributes:
-        every: All kinds, by what one of them is called.
+        every: All registries, by what one of their classes is called.
 
     Args:
         word: What one of them is called, for messages, such as ``weighting``.
         key: Dotted recipe key under which one is chosen.
-        package: The package whose modules register some.
-        field: The key of the name in a mapping of name and options.
-        told: Arguments that are no options, as the run gives them.
-        default: Name of the one that a mapping without a name means; empty: a name must be given.
+        package: The package whose modules register some. It is imported by name, so that it may stand above.
         error: The error of a wrong choice.
     """
 
-    every: ClassVar[dict[str, "Kind[Any]"]] = {}
+    every: ClassVar[dict[str, "Registry[Any]"]] = {}
 
-    def __init__(
-        self,
-        word: str,
-        key: str,
-        package: str,
-        *,
-        field: str = "name",
-        told: Collection[str] = (),
-        default: str = "",
-        error: type[UserError] = UserError,
-    ):
+    def __init__(self, word: str, key: str, package: str, error: type[UserError] = UserError):
         self.word = word
         self.key = key
         self.package = package
-        self.field = field
-        self.told = tuple(told)
-        self.default = default
         self.error = error
         self._components: dict[str, type[T]] = {}
-        self._models: dict[str, type[Options]] = {}
         self._complete = False
-        Kind.every[word] = self
-
-    # ---- The registry ----
+        Registry.every[word] = self
 
     def register(self, name: str) -> Callable[[C], C]:
-        """Make a component known under a name, which its class keeps as ``name``.
+        """Make a class known under a name.
 
         Raises:
             ValueError: If another class has the name.
@@ -78,7 +62,6 @@ class Kind(Generic[T]):
             if other is not None and other is not component:
                 raise ValueError(f"a {self.word} '{name}' is registered already: {other.__qualname__}")
             self._components[name] = component
-            setattr(component, "name", name)  # noqa: B010 - a class of any kind
             return component
 
         return add
@@ -103,19 +86,69 @@ class Kind(Generic[T]):
         return self._components[name]
 
     def unknown(self, name: str, key: str = "") -> Mistake:
-        """Say that a name is unknown, and of which kind it is where another one of the same section has it.
+        """Say that a name is unknown, and whether another kind of the same section has it.
 
         Args:
             name: The name.
             key: Where it was given; empty: the kind's own key.
         """
         hint = known(self.names(), name)
-        for other in Kind.every.values():
+        for other in Registry.every.values():
             if other is not self and other.key.split(".")[0] == self.key.split(".")[0] and name in other:
                 hint += f" '{name}' is of the other family and belongs under {other.key}."
         return Mistake(key or self.key, f"unknown {self.word} '{name}'", hint)
 
-    # ---- The door ----
+    def _discover(self) -> None:
+        """Import the modules that register components."""
+        if not self._complete:
+            self._complete = True  # before, since they may ask for names while they are imported
+            for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
+                importlib.import_module(f"{self.package}.{module.name}")
+
+
+class Kind(Registry[T]):
+    """Keep the components of one kind by name, check their options, and build them.
+
+    Args:
+        word: What one of them is called, for messages, such as ``weighting``.
+        key: Dotted recipe key under which one is chosen.
+        package: The package whose modules register some.
+        field: The key of the name in a mapping of name and options.
+        told: Arguments that are no options, as the run gives them.
+        default: Name of the one that a mapping without a name means; empty: a name must be given.
+        error: The error of a wrong choice.
+    """
+
+    def __init__(
+        self,
+        word: str,
+        key: str,
+        package: str,
+        *,
+        field: str = "name",
+        told: Collection[str] = (),
+        default: str = "",
+        error: type[UserError] = UserError,
+    ):
+        super().__init__(word, key, package, error)
+        self.field = field
+        self.told = tuple(told)
+        self.default = default
+        self._models: dict[str, type[Options]] = {}
+
+    def register(self, name: str) -> Callable[[C], C]:
+        """Make a component known under a name, which its class keeps as ``name``.
+
+        Raises:
+            ValueError: If another class has the name.
+        """
+        add = super().register(name)
+
+        def add_named(component: C) -> C:
+            setattr(add(component), "name", name)  # noqa: B010 - a class of any kind
+            return component
+
+        return add_named
 
     def options(self, name: str) -> type[Options]:
         """Return the model of a component's options, from its signature, and of its name.
@@ -189,13 +222,6 @@ class Kind(Generic[T]):
             raise self.error(below(item, key) for item in error.mistakes) from error
         except ValueError as error:  # of components that are not ours
             raise self.error(Mistake(key, f"'{name}': {error}")) from error
-
-    def _discover(self) -> None:
-        """Import the modules that register components."""
-        if not self._complete:
-            self._complete = True  # before, since they may ask for names while they are imported
-            for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
-                importlib.import_module(f"{self.package}.{module.name}")
 
 
 def _with_implied_name(model: type[Options]) -> type[Options]:

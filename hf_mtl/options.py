@@ -1,4 +1,4 @@
-"""Checks the options that YAML, the command line or Python gave to something, in the same words for all of them."""
+"""Check the options that YAML, the command line or Python gave to something, in the same words for all of them."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -120,5 +120,5 @@ def _idle(options: Options, key: str) -> Iterator[Mistake]:
             yield Mistake(f"{key}.{name}", f"does nothing with {other}: {_as_written(chosen)}", remedy)
 
 
-def _as_written(value: Any) -> str:
+def _as_written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

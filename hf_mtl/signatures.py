@@ -113,7 +113,7 @@ def model_from_signature(
 
 
 def _arguments(target: Callable[..., Any], exclude: Collection[str]) -> list[tuple[str, Any, dict[str, Any], str]]:
-    """Name, annotation, default and description of each argument."""
+    """Return name, annotation, default and description of each argument."""
     if dataclasses.is_dataclass(target):
         hints = typing.get_type_hints(target, include_extras=True)
         return [
@@ -191,7 +191,7 @@ def _is_container_abc(origin: Any) -> bool:
 
 
 def argument_texts(target: Callable[..., Any]) -> dict[str, str]:
-    """Descriptions of arguments: the Args section of a Google docstring, of a class and its bases.
+    """Read the descriptions of arguments from the Args section of a Google docstring, of a class and its bases.
 
     Args:
         target: A function or class.

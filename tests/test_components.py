@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import pytest
 from pydantic import Field
 
-from hf_mtl.components import Kind
+from hf_mtl.components import Kind, Registry
 from hf_mtl.errors import Mistake, ModelError, UserError
 from hf_mtl.signatures import OnlyWith, Options
 
@@ -60,6 +60,19 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kind[Any]
     Kind.every.update(before)
     for name in ("toolbox", "toolbox.found"):
         sys.modules.pop(name, None)
+
+
+def test_a_registry_alone_leaves_its_classes_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Registry, "every", {})
+    (tmp_path / "empty_shelf").mkdir()
+    (tmp_path / "empty_shelf" / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    shelf: Registry[Any] = Registry("jar", "shelf.jar", "empty_shelf")
+    jar = shelf.register("jam")(type("Jam", (), {}))
+    assert shelf["jam"] is jar
+    assert not hasattr(jar, "name")
+    with pytest.raises(UserError, match=r"shelf\.jar: unknown jar 'jem'\. Known: jam\. Did you mean 'jam'\?"):
+        shelf["jem"]
 
 
 def said(kind: Kind[Any], spec: object, **told: Any) -> list[str]:

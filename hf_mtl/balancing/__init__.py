@@ -5,20 +5,13 @@ Add a method as one file in ``weightings/`` or ``aggregators/``, and one test.
 
 from typing import Any
 
-from hf_mtl.balancing.aggregator import (
-    AGGREGATORS,
-    Conflict,
-    FromGramian,
-    GradientAggregator,
-    LookAhead,
-    NonFiniteRows,
-    Teleporting,
-)
+from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator, NonFiniteRows
 from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
 from hf_mtl.balancing.exposure import DEFAULT_EXPOSURE, Exposure, exposures
 from hf_mtl.balancing.gradient_options import GradientOptions
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.balancing.inner_products import combine, gramian
+from hf_mtl.balancing.needs import Conflict, FromGramian, LookAhead, Teleporting
 from hf_mtl.balancing.section import (
     DEFAULT_EXACT_ACCUMULATION,
     DEFAULT_WEIGHTING,

@@ -1,9 +1,8 @@
-"""What a gradient aggregator is, the policy for rows that all of them share, and the registry that finds them."""
+"""The base class of gradient aggregators, with the rules for rows that all of them keep, and their registry."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -22,13 +21,14 @@ Need = Literal["gramian", "jacobian", "losses", "second_backward", "adapter_trai
 Scale = Literal["sum", "mean", "own", "the base's"]
 Reduction = Literal["sum", "mean"]
 Scope = Literal["all", "last_layer", "adapters"]
+Remembered: TypeAlias = dict[str, Tensor | int | float]
 
 INACTIVE = 1e-12
 """A row is inactive if its norm is at most this fraction of the largest."""
 
 
 class NonFiniteRows(HfMtlError, ArithmeticError):
-    """A task's gradient, or a loss that the method needs, is not finite: skip the step and count it.
+    """Error of a task's gradient, or a loss that the method needs, that is not finite: skip the step and count it.
 
     Raised before anything is solved, drawn or remembered, so that the next step finds the aggregator unchanged.
 
@@ -137,11 +137,11 @@ class GradientAggregator(ABC):
         """
         return self._last_weights
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what must be in a checkpoint: a flat mapping to tensors and numbers, copied."""
+    def state_dict(self) -> Remembered:
+        """Return the state for a checkpoint: a flat mapping to tensors and numbers, copied."""
         return {name: _copy(getattr(self, name)) for name in self.remembers}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Remembered) -> None:
         """Restore what `state_dict` returned.
 
         Raises:
@@ -190,6 +190,7 @@ class GradientAggregator(ABC):
             wrong |= there & ~np.isfinite(given)
         if wrong.any():
             raise NonFiniteRows(np.flatnonzero(wrong).tolist())
+        # Strictly above: where all rows are zero, none is active.
         is_active = there & (norms > INACTIVE * np.max(norms, initial=0.0, where=there))
         self._say_left_out(there & (norms > 0) & ~is_active, INACTIVE)
         active = np.flatnonzero(is_active)
@@ -212,69 +213,10 @@ class GradientAggregator(ABC):
         )
 
     def _divisor(self, present: Tensor | None) -> float:
-        """Return what ``reduction`` divides by: the number of tasks in the step."""
+        """Return the divisor that ``reduction`` asks for: the number of tasks in the step, or 1."""
         if self.reduction == "sum":
             return 1.0
         return float(self.num_tasks if present is None else present.sum())
-
-
-@runtime_checkable
-class FromGramian(Protocol):
-    """An aggregator that decides by inner products alone: ``jacobian`` is not among its needs."""
-
-    def weights_from_gramian(
-        self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None, **draws: Any
-    ) -> Tensor:
-        """Return the weights w [T] of this step from G [T, T]; see `GramianAggregator.weights_from_gramian`."""
-
-
-class LookAhead(GradientAggregator):
-    """An aggregator with the need ``second_backward``: it also wants each task's gradient at a point of its own.
-
-    In a step, before the call: `perturbations` of the rows J, then ``observe(jacobian=)`` of each task's gradient at
-    the parameters plus its own perturbation, on the same rows of data with the same dropout.
-
-    Attributes:
-        rho: Length of a perturbation; that of the heads' own, too.
-    """
-
-    rho: float
-
-    @abstractmethod
-    def perturbations(self, jacobian: Tensor) -> Tensor:
-        """Return the displacement at which each task's gradient is wanted, [T, P]; 0 for a zero row."""
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """How the rows of a step disagree.
-
-    Args:
-        cosines: Cosine of each row with the mean of the active rows, [T]; 0 for inactive rows.
-        sharpness_weights: Weight of each task's sharpness in the search, m (1 - |g_t| / sum |g|), [T]; 0 for
-            inactive rows.
-        triggered: Whether a row does not agree with the mean: the smallest cosine is at most 0.
-    """
-
-    cosines: Tensor
-    sharpness_weights: Tensor
-    triggered: bool
-
-
-class Teleporting(GradientAggregator):
-    """An aggregator with the need ``adapter_training``: it says when to look for another point, and how.
-
-    Attributes:
-        rank: Rank of the adapters that search.
-        last: What the last step's rows were like; None before the first step.
-    """
-
-    rank: int
-    last: Conflict | None = None
-
-    @abstractmethod
-    def due(self, epoch: int) -> bool:
-        """Tell whether to search now, after the step of `last`; answering yes uses the epoch up."""
 
 
 AGGREGATORS: Kind[GradientAggregator] = Kind(
@@ -299,5 +241,5 @@ def as_array(values: Tensor) -> Array:
     return torch.as_tensor(values).detach().to("cpu", torch.float64).numpy()
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: Tensor | float) -> Tensor | float:
     return value.detach().clone() if isinstance(value, Tensor) else value

@@ -1,4 +1,4 @@
-"""What a loss weighting is, and the registry that finds them.
+"""The base class of loss weightings, and the registry that finds them.
 
 One optimizer step, as a trainer drives it:
 
@@ -10,8 +10,8 @@ One optimizer step, as a trainer drives it:
 3. ``observe(...)`` of what `LossWeighting.needs_now` asked for, then ``after_step()``.
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from hf_mtl.balancing.checks import Positive, whole
 from hf_mtl.components import Kind
 
 Need = Literal["losses", "norms", "jacobian", "losses_after"]
+Numbers: TypeAlias = Tensor | Sequence[float]
 SumsTo = Literal["1", "T", "own"]
 
 
@@ -126,7 +127,7 @@ class LossWeighting(nn.Module):
         return self._evaluate(losses, *self._who(losses, present, exposure))[0]
 
     def forward(self, losses: Tensor, present: Tensor | None = None, exposure: Tensor | None = None) -> Tensor:
-        """Compute the scalar to minimise; once per optimizer step, since methods remember what they saw.
+        """Compute the scalar to minimise. Call it once per optimizer step, since methods remember what they saw.
 
         Args:
             losses: Task losses [T]; entries of absent tasks are ignored.
@@ -163,7 +164,7 @@ class LossWeighting(nn.Module):
         return present, exposure.to(losses.device, torch.float64)
 
     def _evaluate(self, losses: Tensor, present: Tensor, exposure: Tensor) -> tuple[Tensor, Tensor]:
-        """Scalar and coefficients."""
+        """Return the scalar and the coefficients."""
         raw = self.coefficients_at(losses.detach().double(), present).to(losses.device)
         factor = self._factor(raw.detach())
         # where() before the product: an absent task's loss may be anything, nan included.
@@ -173,8 +174,9 @@ class LossWeighting(nn.Module):
         return (torch.where(present, exposure, 0.0) * terms).sum().to(losses.dtype), raw * factor
 
     def _factor(self, coefficients: Tensor) -> Tensor | float:
-        """Return what brings the coefficients to ``weight_sum``; 1 where they sum to nothing, as those of clamped
-        losses.
+        """Return the factor that brings the coefficients to ``weight_sum``.
+
+        It is 1 where they sum to nothing, as those of clamped losses do.
         """
         if self.weight_sum is None:
             return 1.0
@@ -195,7 +197,7 @@ WEIGHTINGS: Kind[LossWeighting] = Kind(
 register = WEIGHTINGS.register
 
 
-def one_per_task(values: Any, num_tasks: int, what: str) -> Tensor:
+def one_per_task(values: Numbers, num_tasks: int, what: str) -> Tensor:
     """Read one positive number per task.
 
     Raises:
@@ -207,7 +209,7 @@ def one_per_task(values: Any, num_tasks: int, what: str) -> Tensor:
     return tensor
 
 
-def task_values(values: Any, like: Tensor, what: str) -> Tensor:
+def task_values(values: Numbers, like: Tensor, what: str) -> Tensor:
     """Read one number per task, as float64 on the device of ``like`` [T].
 
     Raises:
@@ -219,7 +221,7 @@ def task_values(values: Any, like: Tensor, what: str) -> Tensor:
     return tensor
 
 
-def seen_tasks(present: Any, sizes: Tensor) -> Tensor:
+def seen_tasks(present: Tensor | Sequence[bool] | None, sizes: Tensor) -> Tensor:
     """Tell which tasks an observation is of, bool [T]: those present, or else with a non-zero gradient; never
     non-finite.
 

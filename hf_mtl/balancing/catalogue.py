@@ -1,4 +1,4 @@
-"""What every balancing method is like, read from its class: the facts behind the table of methods."""
+"""Facts of every balancing method, read from its class; the table of methods is made of them."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -88,23 +88,30 @@ def shared_options(methods: Iterable[MethodFacts]) -> dict[str, Any]:
 
 
 def _facts(kind: Kind[LossWeighting] | Kind[GradientAggregator], name: str) -> MethodFacts:
-    cls, fields = kind[name], kind.options(name).model_fields
+    cls = kind[name]
+    sums_to: str | None = None
     if issubclass(cls, LossWeighting):
-        family, scale = FAMILIES[0], "additive" if cls.additive else "joint"
+        family, scale, sums_to = FAMILIES[0], "additive" if cls.additive else "joint", cls.sums_to
     else:
         family, scale = FAMILIES[1], cls.scale
     return MethodFacts(
         name=cls.name,
         family=family,
         source=cls.source,
-        options={
-            option: REQUIRED if field.default is PydanticUndefined else field.default
-            for option, field in fields.items()
-            if option != kind.field
-        },
+        options=_defaults(kind, name),
         needs=tuple(need for need in NEEDS if need in cls.needs),
         cost=cls.cost,
         scale=scale,
-        sums_to=cls.sums_to if issubclass(cls, LossWeighting) else None,
+        sums_to=sums_to,
         doc=inspect.cleandoc(cls.__doc__ or ""),
     )
+
+
+def _defaults(kind: Kind[LossWeighting] | Kind[GradientAggregator], name: str) -> dict[str, Any]:
+    """Return the default of each option of a method; `REQUIRED`: there is none."""
+    fields = kind.options(name).model_fields
+    return {
+        option: REQUIRED if field.default is PydanticUndefined else field.default
+        for option, field in fields.items()
+        if option != kind.field
+    }

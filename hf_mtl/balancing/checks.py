@@ -1,4 +1,4 @@
-"""What values the options of balancing methods may have."""
+"""Types and checks of the options of balancing methods."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How much each task of a step counts, before any weighting."""
+"""The exposure: a factor of each task in a step, which is there before any weighting."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ DEFAULT_EXPOSURE: Exposure = "rows"
 
 
 def exposures(counts: Tensor, by: Exposure = DEFAULT_EXPOSURE) -> Tensor:
-    """Exposure of each task, kappa [T].
+    """Compute the exposure of each task, kappa [T].
 
     ``rows``: K n_t / B, so that how often a task is drawn matters and equal weighting is the mean over rows.
     ``tasks``: K / m for the m present tasks, whatever their rows.

@@ -1,4 +1,4 @@
-"""What a user may say about how task gradients are formed, held and recorded."""
+"""Options of the task gradients: their layout, their number format, and what of them is logged."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ LayoutChoice = Literal["auto", "segments", "split"]
 
 
 class GradientOptions(Options):
-    """How task gradients are formed, held and recorded.
+    """Options of the way in which task gradients are formed, held and recorded.
 
     Up to rounding, no choice changes an update; bfloat16 rows are rounded once more with every micro-batch.
     """

@@ -23,7 +23,7 @@ class GramianAggregator(GradientAggregator):
         coefficients: Tensor | None = None,
         **draws: Any,
     ) -> Tensor:
-        """Jᵀ w; see `GradientAggregator`."""
+        """Compute Jᵀ w; see `GradientAggregator`."""
         self.check_shape(jacobian)
         weights = self.weights_from_gramian(gramian(jacobian), losses, present, **draws)
         return combine(weights if coefficients is None else weights * coefficients.to(weights), jacobian)
@@ -55,6 +55,7 @@ class GramianAggregator(GradientAggregator):
             weights[active] = self.single(int(active[0]))
         elif len(active) > 1:
             block = products[np.ix_(active, active)]
+            # A product may be rounded otherwise in the other triangle; solvers that read one or both must agree.
             block = (block + block.T) / 2
             weights[active] = self.solve(block, active, active_losses, **draws) / self._divisor(present)
         self._last_weights = torch.from_numpy(weights)

@@ -10,12 +10,12 @@ BLOCK = 1 << 16
 
 
 def result_dtype(dtype: torch.dtype) -> torch.dtype:
-    """Return what is computed from rows of this dtype: float64 of float64, float32 of everything shorter."""
+    """Return the dtype of results from rows of a dtype: float64 of float64, float32 of everything shorter."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def column_blocks(jacobian: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Blocks of columns of a Jacobian [T, P] and their place, in float32 at least."""
+    """Yield blocks of columns of a Jacobian [T, P] with their place, in float32 at least."""
     dtype = result_dtype(jacobian.dtype)
     size = BLOCK if jacobian.device.type == "cpu" else 64 * BLOCK
     for start in range(0, jacobian.shape[1], size):
@@ -24,7 +24,7 @@ def column_blocks(jacobian: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 def gramian(jacobian: Tensor) -> Tensor:
-    """G = J Jᵀ, block by block: products in float32 at least, their sum over blocks in float64.
+    """Compute G = J Jᵀ block by block: products in float32 at least, their sum over blocks in float64.
 
     Where squares would leave float32's range (gradients above 1e15 or below 1e-12), rows are scaled first, so
     that the smallness or largeness of all gradients never decides what an aggregator does.
@@ -68,7 +68,7 @@ def _products_are_exact() -> bool:
 
 
 def combine(weights: Tensor, jacobian: Tensor) -> Tensor:
-    """Jᵀ w.
+    """Compute Jᵀ w.
 
     Args:
         weights: w [T].
@@ -88,7 +88,7 @@ def combine(weights: Tensor, jacobian: Tensor) -> Tensor:
 
 
 def row_norms(jacobian: Tensor) -> Tensor:
-    """Norm of each task gradient, [T], in float64."""
+    """Compute the norm of each task gradient, [T], in float64."""
     dtype = result_dtype(jacobian.dtype)
     found: Tensor = torch.linalg.vector_norm(jacobian, dim=1, dtype=dtype).double()
     return found

@@ -14,7 +14,7 @@ FLOOR = 1e-8
 
 
 class LastLosses(LossWeighting, ABC):
-    """Coefficients are a function of the losses of all T tasks, and constants for the backward.
+    """A weighting whose coefficients are a function of the losses of all T tasks, and constants for the backward.
 
     An absent task enters with its last loss, one never seen with the mean of those that were.
 

@@ -13,7 +13,7 @@ from hf_mtl.data.processes import is_main_process
 
 
 class NonAdditive(LossWeighting, ABC):
-    """A scalar of the losses of the present tasks alone, each seen once whatever its exposure.
+    """A weighting whose scalar is of the present tasks alone; each counts once, whatever its exposure.
 
     ``weights()`` are the derivative of the scalar by the losses, 0 for absent tasks; before the first step those
     of losses of 1. With one task present the scalar is that task's loss up to a factor or a monotone function, and
@@ -47,7 +47,7 @@ class NonAdditive(LossWeighting, ABC):
         return self._derivative(torch.ones(self.num_tasks, dtype=torch.float64, device=device), tasks)
 
     def _derivative(self, losses: Tensor, tasks: Tensor) -> Tensor:
-        with torch.enable_grad():
+        with torch.enable_grad():  # coefficients are also asked for where no graph is made
             point = losses.detach().requires_grad_()
             return torch.autograd.grad(self.combine(point, tasks), point)[0]
 

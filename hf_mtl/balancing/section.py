@@ -7,10 +7,11 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import torch
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
-from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator, LookAhead, Teleporting
+from hf_mtl.balancing.aggregator import AGGREGATORS, GradientAggregator
 from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
 from hf_mtl.balancing.exposure import DEFAULT_EXPOSURE, Exposure
 from hf_mtl.balancing.gradient_options import GradientOptions
+from hf_mtl.balancing.needs import LookAhead, Teleporting
 from hf_mtl.components import Kind
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.options import below, by_task_mistakes, parse_options, parse_partly
@@ -39,7 +40,7 @@ def _equal_weighting() -> Options:
 
 
 class Spec(BaseModel):
-    """Say how many task losses become one update."""
+    """Settings that make one update of several task losses."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -108,12 +109,11 @@ def _in_task_order(method: object, tasks: Sequence[str]) -> object:
     """Bring the options of a method that name each task once into the order of the tasks."""
     if not isinstance(method, Mapping):
         return method
-    return {
-        option: {task: value[task] for task in tasks}
-        if isinstance(value, Mapping) and set(value) == set(tasks)
-        else value
-        for option, value in method.items()
-    }
+    ordered = dict(method)
+    for option, value in method.items():
+        if isinstance(value, Mapping) and set(value) == set(tasks):
+            ordered[option] = {task: value[task] for task in tasks}
+    return ordered
 
 
 # ---- Building ----
@@ -145,7 +145,7 @@ def make(kind: Kind[T], choice: Options, tasks: Sequence[str], **told: Any) -> T
 
 @dataclass(frozen=True)
 class Facts:
-    """Say what is known of the run that a section is for; a recipe knows less than a Trainer.
+    """Facts of the run that a section is for; a recipe knows fewer than a Trainer.
 
     Args:
         tasks: The tasks; empty: not known, and no method is built.
@@ -185,7 +185,7 @@ def mistakes(spec: Spec, facts: Facts) -> list[Mistake]:
 
 
 def _of_method(method: Method, facts: Facts) -> Iterator[Mistake]:
-    """Find what is wrong with a method in this run; keys are its options."""
+    """Find what is wrong with a method in this run, by the keys of its options."""
     if _of_gradients(method) and facts.parts.get("all") == "frozen":
         problem = f"'{method.name}' needs the gradients of what all tasks share, and none of it is trained"
         yield Mistake("", problem, "Use a loss weighting such as uw, or freeze less.")
@@ -204,7 +204,7 @@ def _of_method(method: Method, facts: Facts) -> Iterator[Mistake]:
 
 
 def _of_others(method: Method, spec: Spec, facts: Facts) -> Iterator[Mistake]:
-    """Find what a method cannot work with elsewhere; whole keys."""
+    """Find what a method cannot work with in other sections, by whole keys."""
     if isinstance(method, LookAhead) and spec.gradients.layout == "segments":
         problem = f"'segments', and '{method.name}' goes task by task, at parameters of each task's own"
         yield Mistake("balancing.gradients.layout", problem, "Use auto, or split.")

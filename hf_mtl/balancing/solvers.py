@@ -19,7 +19,7 @@ def guarded(denominator: Array) -> Array:
 
 
 def cosine_factor(gramian: Array) -> tuple[Array, Array]:
-    """Norms n [m] and a factor R [m, m] with columns of norm 1 such that G = (R n)ᵀ (R n).
+    """Return norms n [m] and a factor R [m, m] with columns of norm 1 such that G = (R n)ᵀ (R n).
 
     Taking the norms out first keeps small gradients exact beside large ones.
     """
@@ -29,14 +29,14 @@ def cosine_factor(gramian: Array) -> tuple[Array, Array]:
 
 
 def non_negative_least_squares(matrix: Array, target: Array) -> Array:
-    """argmin over x >= 0 of |matrix x - target|, [columns]."""
+    """Find the argmin over x >= 0 of |matrix x - target|, [columns]."""
     # Lawson and Hanson's bound on iterations is a heuristic; nearly dependent columns may take more.
     found: Array = nnls(matrix, target, maxiter=100 * matrix.shape[1])[0]
     return found
 
 
 def nearest_to_origin(columns: Array) -> Array:
-    """Weights on the simplex of the point of least norm in the convex hull of the columns.
+    """Find the weights on the simplex of the point of least norm in the convex hull of the columns.
 
     With an additional row of ones and target 1, the optimality conditions of non-negative least squares are those
     of the least-norm point, up to the sum of the weights. Columns are brought to norm 1, their norms going into
@@ -63,7 +63,7 @@ def nearest_to_origin(columns: Array) -> Array:
 
 
 def min_norm_weights(gramian: Array) -> Array:
-    """argmin over the simplex of wᵀ G w, [m]: the weights of the least-norm convex combination of the rows."""
+    """Find the argmin over the simplex of wᵀ G w, [m]: the weights of the rows' least-norm convex combination."""
     norms, factor = cosine_factor(gramian)
     return nearest_to_origin(factor * (norms / norms.max()))
 
@@ -124,7 +124,7 @@ def _newton(cosines: Array, pull: Array, alpha: float, max_iterations: int) -> A
 def _step_length(
     cosines: Array, pull: Array, power: float, v: Array, step: Array, decrement: float, size: float
 ) -> float:
-    """Backtracking from the longest step that keeps v positive; a full step near the root, below rounding."""
+    """Backtrack from the longest step that keeps v positive; near the root, below rounding, take a full step."""
     length = min(1.0, 0.95 / max(-step.min(), 1e-300))
     if decrement <= 1e-9 * size:
         found: float = length

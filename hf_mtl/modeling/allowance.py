@@ -1,4 +1,4 @@
-"""A limit to what a model may be made of, watched while it is built.
+"""A limit to the size of a model, watched while it is built.
 
 A config of a few lines can ask for a billion layers. Which of its numbers does so differs from one architecture to
 the next, so that the parameters and buffers themselves are counted, as modules register them, and building ends at
@@ -26,7 +26,7 @@ _innermost: ContextVar[object] = ContextVar("innermost", default=None)
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a model may have.
+    """Upper limits of a model.
 
     Args:
         tensors: Parameters and buffers.
@@ -40,13 +40,13 @@ class Allowance:
 
     @classmethod
     def of_machine(cls) -> "Allowance":
-        """As many float32 numbers as this machine has free memory for: beyond it the system ends the process."""
+        """Allow as many float32 numbers as there is free memory for: beyond it the system ends the process."""
         memory = psutil.virtual_memory().available
         return cls(_MOST_TENSORS, memory * 9 // 40, f"this machine has {memory / 2**30:,.0f} GiB of memory free")
 
     @classmethod
     def of_weights(cls, tensors: int, numbers: int) -> "Allowance":
-        """Return a few times what is in files of weights, and tables that are not."""
+        """Allow a few times the numbers in files of weights, and tables that are not saved."""
         reason = f"the weights beside it are {numbers:,} numbers in {tensors:,} tensors"
         return cls(_FOLD * tensors + 1000, _FOLD * numbers + _SLACK, reason)
 
@@ -56,7 +56,8 @@ def building(allowance: Callable[[], Allowance], key: str, apart: bool = False) 
     """Build a model that has no more than is allowed.
 
     Args:
-        allowance: Answers the limit, once building begins. That of a model around this one goes before it.
+        allowance: Finds the limit. It is called when the first tensor is registered. The limit of a model around this
+            one goes before it.
         key: Dotted key of the config, for the message.
         apart: Whether it is no part of the model around it, and does not count for that.
 
@@ -74,6 +75,8 @@ def building(allowance: Callable[[], Allowance], key: str, apart: bool = False) 
         nonlocal tensors, numbers, allowed
         if value is None or _innermost.get() is not me:  # another thread's, or of a model within
             return
+        # Work that cannot be done sooner: the files whose headers it reads are fetched by the loader, after
+        # `building` was entered and before the first module is made.
         allowed = allowed or allowance()
         tensors += 1
         numbers += value.numel()

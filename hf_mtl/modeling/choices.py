@@ -1,4 +1,4 @@
-"""What a config asks for, decided and checked before anything is built."""
+"""The choices of a config, filled in and checked before anything is built."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from hf_mtl.modeling.pooling import POOLINGS, default_pooling
 
 
 def head_specs(config: MultiTaskConfig) -> dict[str, str | Mapping[str, Any]]:
-    """Every task's head: its own, else the model's, else the backbone's default."""
+    """Return every task's head: its own, else the model's, else the backbone's default."""
     fallback = config.head if config.head is not None else default_head(config.encoder_config, config.pooling)
     return {name: fallback if task.head is None else task.head for name, task in config.task_objects.items()}
 
@@ -47,7 +47,7 @@ def feature_sources(config: MultiTaskConfig) -> list[FeatureSource]:
 
 
 def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
-    """Everything that keeps a config from becoming a model; empty where nothing does."""
+    """Find everything that keeps a config from becoming a model."""
     mistakes = [] if config.tasks else [Mistake("tasks", "a model needs at least one task")]
     mistakes += _width_mistakes(config)
     if config.dropout is not None and not 0 <= config.dropout < 1:

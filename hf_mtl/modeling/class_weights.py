@@ -1,4 +1,4 @@
-"""What the classes of a task weigh in its loss: from a recipe, scaled to the training rows."""
+"""Weights of a task's classes in its loss: given by a recipe, and scaled to the training rows."""
 
 import math
 from collections.abc import Iterator, Sequence

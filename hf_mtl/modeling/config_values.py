@@ -28,7 +28,7 @@ _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Tell whether a value is a number, which true and false are not."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
@@ -75,7 +75,7 @@ def absurd_values(fields: Mapping[str, Any], key: str = "") -> Iterator[Mistake]
             yield Mistake(place, f"is {shown(value)}", f"Allowed: at most {most:,}")
 
 
-def encoder_mistakes(fields: Any, own_type: str) -> Iterator[Mistake]:
+def encoder_mistakes(fields: object, own_type: str) -> Iterator[Mistake]:
     """Yield what is wrong with the backbone's config in a model's config.
 
     Args:
@@ -132,7 +132,7 @@ def elsewhere(fields: Mapping[str, Any], key: str = "") -> Iterator[Mistake]:
             )
 
 
-def field_mistakes(config: Any) -> Iterator[Mistake]:
+def field_mistakes(config: object) -> Iterator[Mistake]:
     """Yield what is wrong with the fields of a model's config that are plain values.
 
     Args:
@@ -144,7 +144,7 @@ def field_mistakes(config: Any) -> Iterator[Mistake]:
             yield Mistake(name, f"is {shown(value)}", f"Allowed: {wanted}")
 
 
-def task_mistakes(tasks: Any) -> Iterator[Mistake]:
+def task_mistakes(tasks: object) -> Iterator[Mistake]:
     """Yield what is wrong with the tasks of a config, as JSON or as objects."""
     if not isinstance(tasks, Mapping):
         yield Mistake("tasks", f"is {kind_of(tasks)}", "It has a task for each name")
@@ -181,7 +181,7 @@ def _invalid(task: Mapping[str, Any], key: str) -> Iterator[Mistake]:
         yield Mistake(key, "is nested without end")
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Return a value in a message, short."""
     try:
         return _SHORT.repr(value)

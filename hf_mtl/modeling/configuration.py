@@ -84,7 +84,7 @@ class MultiTaskConfig(PreTrainedConfig):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | PathLike[str], *args: Any, **kwargs: Any) -> Any:
-        """As the base class's.
+        """Read a config, as the base class does.
 
         Raises:
             ModelError: If the file cannot be found or read, or is no config of a multi-task model; names the file.
@@ -94,7 +94,7 @@ class MultiTaskConfig(PreTrainedConfig):
 
     @classmethod
     def get_config_dict(cls, pretrained_model_name_or_path: str | PathLike[str], **kwargs: Any) -> Any:
-        """As the base class's, which takes a file that is not there for an empty one."""
+        """Read the fields as the base class does, and refuse a missing file, which it takes for an empty one."""
         path = pretrained_model_name_or_path
         try:
             fields, others = super().get_config_dict(path, **kwargs)
@@ -110,12 +110,12 @@ class MultiTaskConfig(PreTrainedConfig):
 
     @classmethod
     def _dict_from_json_file(cls, json_file: str | PathLike[str]) -> dict[str, Any]:
-        """As the base class's, of a file that holds an object."""
+        """Read a file as the base class does, and refuse one that holds no object."""
         return read_object(Path(json_file), _REMEDY)
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """As the base class's.
+        """Make a config of its fields, as the base class does.
 
         Raises:
             ModelError: If it is the config of another kind of model, which has no tasks, or its values are none that
@@ -140,13 +140,13 @@ class MultiTaskConfig(PreTrainedConfig):
 
     @classmethod
     def from_json_file(cls, json_file: str | PathLike[str]) -> "MultiTaskConfig":
-        """As the base class's."""
+        """Read a file, as the base class does."""
         config: MultiTaskConfig = super().from_json_file(json_file)
         config._tasks_from_file = True
         return config
 
     def to_dict(self) -> dict[str, Any]:
-        """As the base class's; of the path of a metric's script its name alone is kept."""
+        """Return the fields as the base class does; of the path of a metric's script only the name is kept."""
         output: dict[str, Any] = super().to_dict()
         output.pop("_tasks_from_file", None)
         output["tasks"] = {name: without_paths(task) for name, task in (self.tasks or {}).items()}
@@ -173,7 +173,7 @@ class MultiTaskConfig(PreTrainedConfig):
         return float(getattr(self.encoder_config, "initializer_range", None) or 0.02)
 
 
-def _as_json(task: Any) -> dict[str, Any]:
+def _as_json(task: Task | Mapping[str, Any]) -> dict[str, Any]:
     return task.for_config() if isinstance(task, Task) else dict(task)
 
 
@@ -210,7 +210,7 @@ def config_mistake(error: Exception, key: str, start: str = "") -> Mistake:
 
 
 @contextmanager
-def _of_file(path: Any) -> Iterator[None]:
+def _of_file(path: object) -> Iterator[None]:
     """Say which file a mistake is in, and what to do with it.
 
     Args:

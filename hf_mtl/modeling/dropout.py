@@ -4,7 +4,7 @@ from transformers import PreTrainedConfig
 
 
 def dropout_fields(config: PreTrainedConfig) -> list[str]:
-    """Names of the config's dropout probabilities, such as ``hidden_dropout_prob`` or ``resid_pdrop``.
+    """Return the names of the config's dropout probabilities, such as ``hidden_dropout_prob`` or ``resid_pdrop``.
 
     Architectures name them freely, so they are found by name and by holding a number or None.
     """

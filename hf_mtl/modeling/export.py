@@ -2,7 +2,6 @@
 
 import copy
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
@@ -18,7 +17,7 @@ from hf_mtl.modeling.tokenizer_files import find_tokenizer
 from hf_mtl.tasks import Task
 
 
-def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directory: Path, tokenizer: Any) -> None:
+def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directory: Path, tokenizer: object) -> None:
     """Write an encoder and a native head as a checkpoint of the task's class in transformers, and the tokenizer.
 
     Class logits are the same bits, to rounding where adapters are merged into the encoder's weights. A temperature is

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +26,10 @@ class KeepsFloat32(nn.Module):
         found = {name: getattr(self, name) for name in self.in_float32}
         return {name: tensor for name, tensor in found.items() if tensor is not None}
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         kept = list(self.tensors_in_float32().values())
         gradients = [tensor.grad for tensor in kept if tensor.grad is not None]
+        # By their ids, since `fn` is given tensors without names.
         exact = {id(tensor) for tensor in [*kept, *gradients]}
 
         def apply(tensor: Tensor) -> Tensor:
@@ -37,11 +38,12 @@ class KeepsFloat32(nn.Module):
                 return result
             return tensor.to(result.device)  # the result is rounded already
 
-        return super()._apply(apply, recurse)
+        super()._apply(apply, recurse)
+        return self
 
 
 def names_in_float32(module: nn.Module) -> list[str]:
-    """Names, without those of the modules around them, of what stays float32 anywhere in a module."""
+    """Return the names of everything in a module that stays float32, without the names of the modules around it."""
     parts = (part for part in module.modules() if isinstance(part, KeepsFloat32))
     return sorted({name for part in parts for name in part.tensors_in_float32()})
 

@@ -107,9 +107,7 @@ def _chosen(encoder: PreTrainedModel, freeze: str | int | None) -> list[nn.Modul
 
 
 def _below(encoder: PreTrainedModel, stack: str) -> list[nn.Module]:
-    """Return what the lowest layer reads: what is built before the layers, and the positions that all of them
-    share.
-    """
+    """Return the modules that the lowest layer reads: those built before the layers, and the positions of all."""
     found: list[nn.Module] = []
     holder: nn.Module = encoder
     for part in stack.split("."):

@@ -19,7 +19,7 @@ LOG_VARIANCE_BOUND = 10.0
 
 
 def bounded(log_variance: Tensor) -> Tensor:
-    """Log-variances in float32, clipped to [-10, 10]: exp must neither overflow nor vanish."""
+    """Clip log-variances to [-10, 10], in float32: exp must neither overflow nor vanish."""
     return log_variance.float().clamp(-LOG_VARIANCE_BOUND, LOG_VARIANCE_BOUND)
 
 
@@ -30,7 +30,7 @@ def keep_bounded(log_variance: Tensor) -> None:
 
 
 def sample(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
-    """``mean + exp(log_variance / 2) * noise``, in the precision of the arguments.
+    """Compute ``mean + exp(log_variance / 2) * noise`` in the precision of the arguments.
 
     Args:
         mean: Means [..., D].
@@ -41,7 +41,7 @@ def sample(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
 
 
 def standard_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, 1)) of every dimension, float32, in nats.
+    """Compute KL(N(mean, exp(log_variance)) || N(0, 1)) of every dimension, float32, in nats.
 
     Args:
         mean: Means [..., D].
@@ -52,7 +52,7 @@ def standard_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(prior_mean, exp(prior_log_variance))) of every dimension, in nats.
+    """Compute KL(N(mean, exp(log_variance)) || N(prior_mean, exp(prior_log_variance))) by dimension, in nats.
 
     Args:
         mean: Means [..., D].
@@ -66,7 +66,7 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_lo
 
 
 def reduce_kl(divergence: Tensor, reduction: KLReduction) -> Tensor:
-    """Divergences [n, D] to one number per row [n]: the mean over dimensions, or their sum."""
+    """Reduce divergences [n, D] to one number per row [n]: the mean over dimensions, or their sum."""
     return divergence.mean(dim=-1) if reduction == "mean" else divergence.sum(dim=-1)
 
 
@@ -108,7 +108,7 @@ class Gaussian(NamedTuple):
 
 
 def gumbel_softmax(logits: Tensor, uniform: Tensor, temperature: Tensor | float) -> Tensor:
-    """One draw ``softmax((log softmax(logits) - log(-log(uniform))) / temperature)`` of mixing weights [N].
+    """Draw mixing weights [N] ``softmax((log softmax(logits) - log(-log(uniform))) / temperature)``.
 
     Source: Jang et al. and Maddison et al., both ICLR 2017, arXiv:1611.01144 and arXiv:1611.00712.
 
@@ -122,7 +122,7 @@ def gumbel_softmax(logits: Tensor, uniform: Tensor, temperature: Tensor | float)
 
 
 def mixed_moments(weights: Tensor, means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance [D] of the weighted sum of N independent Gaussians, not of their mixture density.
+    """Return mean and variance [D] of the weighted sum of N independent Gaussians, not of their mixture density.
 
     Args:
         weights: Weights [N].
@@ -135,7 +135,7 @@ def mixed_moments(weights: Tensor, means: Tensor, variances: Tensor) -> tuple[Te
 
 
 def linear_variance(variance: Tensor, weight: Tensor) -> Tensor:
-    """Variance [n, C] of an affine map of independent Gaussians, float32, under autocast too.
+    """Return the variance [n, C] of an affine map of independent Gaussians, float32, under autocast too.
 
     Args:
         variance: Their variances [n, D].
@@ -146,5 +146,5 @@ def linear_variance(variance: Tensor, weight: Tensor) -> Tensor:
 
 
 def log_bounds(low: float, high: float) -> tuple[float, float]:
-    """Bounds of a positive number as bounds of its logarithm."""
+    """Turn bounds of a positive number into bounds of its logarithm."""
     return math.log(low), math.log(high)

@@ -1,7 +1,7 @@
-"""Which rows an encoder can take, read from its tables of embeddings."""
+"""Limits to the rows that an encoder can take, read from its tables of embeddings."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Protocol, cast
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -54,14 +54,20 @@ def check_max_length(encoder: PreTrainedModel, max_length: int | None) -> None:
         raise ModelError(Mistake("model.max_length", found, f"Allowed: at most {most}"))
 
 
-def _tables(model: nn.Module, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Tables of embeddings by name; those of I-BERT are no `nn.Embedding`."""
+class _Table(Protocol):
+    """A table of embeddings."""
+
+    weight: Tensor
+
+
+def _tables(model: nn.Module, names: tuple[str, ...]) -> Iterator[tuple[str, _Table]]:
+    """Find tables of embeddings by name; those of I-BERT are no `nn.Embedding`."""
     for name, module in model.named_modules():
         if name.rpartition(".")[2] in names and isinstance(getattr(module, "weight", None), Tensor):
-            yield name, module
+            yield name, cast(_Table, module)
 
 
-def _rows_of(model: nn.Module, name: str, table: Any) -> int:
+def _rows_of(model: nn.Module, name: str, table: _Table) -> int:
     """Return the positions of a table that rows can have: some families leave the first ones to padding."""
     padding = getattr(table, "padding_idx", None)
     # RoBERTa and its relatives count from behind the padding's, OPT and its relatives from a number of their own.

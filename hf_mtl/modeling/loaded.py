@@ -1,4 +1,4 @@
-"""What a checkpoint gave a model, compared with what the model is made of."""
+"""Comparison of the weights that a checkpoint has with those that the model needs."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -34,7 +34,7 @@ _OF_FILES = (
 
 
 @contextmanager
-def loading(path: Any, options: Mapping[str, Any]) -> Iterator[WeightFiles]:
+def loading(path: object, options: Mapping[str, Any]) -> Iterator[WeightFiles]:
     """Load a model, with one message for whatever is wrong with its files.
 
     Args:

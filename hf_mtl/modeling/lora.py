@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, cast
 
 import torch
 from pydantic import Field
@@ -114,6 +114,7 @@ def lora_options(spec: LoraSpec | None) -> dict[str, Any] | None:
 
 def freeze_base(encoder: nn.Module) -> None:
     """Train the adapters of an encoder and nothing else in it; an encoder without adapters stays as it is."""
+    # By their ids, since tied parameters have several names.
     adapters = {id(parameter) for _, parameter in _adapters(encoder)}
     if adapters:
         for parameter in encoder.parameters():
@@ -148,28 +149,26 @@ def check_adapters(missing: set[str], unexpected: set[str]) -> None:
 
 @torch.no_grad()
 def merged_weights(encoder: nn.Module) -> dict[str, Tensor]:
-    """Return the encoder's weights with what its adapters add to them, under the names of an encoder without
-    adapters.
-    """
+    """Return the encoder's weights, adapters added to them, under the names of an encoder without adapters."""
     weights = dict(encoder.state_dict())
     for name, layer in _adapted_layers(encoder):
         base = weights[f"{name}.{_BASE}.weight"]
         weights[f"{name}.{_BASE}.weight"] = base + sum(layer.get_delta_weight(key) for key in layer.active_adapters)
-        for adapter, _ in _adapters(layer):
+        for adapter, _ in _of_adapters(layer):
             del weights[f"{name}.{adapter}"]
     return {key.replace(f".{_BASE}.", "."): value for key, value in weights.items()}
 
 
 def _targets(encoder: nn.Module, wanted: str | list[str]) -> list[str]:
-    """Full names of the layers to adapt."""
+    """Return the full names of the layers to adapt."""
     layers = [name for name, module in encoder.named_modules() if isinstance(module, (nn.Linear, Conv1D))]
     body = [name for name in layers if "pooler" not in name.split(".")]
     if isinstance(wanted, str):
         return body
-    found: dict[str, list[str]] = {
-        end: [name for name in (layers if "pooler" in end.split(".") else body) if f".{name}".endswith(f".{end}")]
-        for end in wanted
-    }
+    found: dict[str, list[str]] = {}
+    for end in wanted:
+        among = layers if "pooler" in end.split(".") else body
+        found[end] = [name for name in among if f".{name}".endswith(f".{end}")]
     ends = {name[name.find("pooler") :] if name not in body else name.split(".")[-1] for name in layers}
     mistakes = [
         Mistake(f"{_KEY}.target_modules", f"no linear layer's name ends in '{end}'", known(ends, end))
@@ -181,13 +180,29 @@ def _targets(encoder: nn.Module, wanted: str | list[str]) -> list[str]:
     return sorted({name for names in found.values() for name in names})
 
 
-def _adapted_layers(encoder: nn.Module) -> Iterator[tuple[str, Any]]:
-    return ((name, module) for name, module in encoder.named_modules() if hasattr(module, "lora_A"))
+class _Adapted(Protocol):
+    """A layer with adapters, as peft has them."""
+
+    active_adapters: list[str]
+
+    def get_delta_weight(self, adapter: str) -> Tensor:
+        """Compute what an adapter adds to the layer's weight."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield the parameters of layer and adapters."""
+
+
+def _adapted_layers(encoder: nn.Module) -> Iterator[tuple[str, _Adapted]]:
+    for name, module in encoder.named_modules():
+        if hasattr(module, "lora_A"):
+            yield name, cast(_Adapted, module)
 
 
 def _adapters(encoder: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Yield the adapters' parameters, with their names in their layer, such as ``lora_A.default.weight``."""
     for _, layer in _adapted_layers(encoder):
-        for name, parameter in layer.named_parameters():
-            if not name.startswith(f"{_BASE}."):
-                yield name, parameter
+        yield from _of_adapters(layer)
+
+
+def _of_adapters(layer: _Adapted) -> Iterator[tuple[str, nn.Parameter]]:
+    return ((name, parameter) for name, parameter in layer.named_parameters() if not name.startswith(f"{_BASE}."))

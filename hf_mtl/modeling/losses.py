@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 def mean_loss(losses: Tensor, masses: Tensor | None = None) -> Tensor:
-    """Mean of per-row losses [n] -> scalar, bit for bit `torch.nn.CrossEntropyLoss` on the same logits.
+    """Average per-row losses [n] -> scalar, to the bits of `torch.nn.CrossEntropyLoss` on the same logits.
 
     That loss adds its rows in another order than `Tensor.mean`, which differs in the last bit.
 
@@ -20,7 +20,7 @@ def mean_loss(losses: Tensor, masses: Tensor | None = None) -> Tensor:
 
 
 def per_mass(values: Tensor, masses: Tensor | None = None) -> Tensor:
-    """Mean of what rows add up to, their losses or penalties [n] -> scalar.
+    """Divide the sum of rows' losses or penalties [n] by that of their masses -> scalar.
 
     Args:
         values: Losses or penalties of rows, [n].

@@ -50,7 +50,7 @@ class RunningMoments(KeepsFloat32):
         self._step = sums if self._step is None else self._step + sums
 
     def step_sums(self) -> Tensor:
-        """Return what the rows of this step add up to on this process [1 + 2 D]."""
+        """Return the sums over the rows of this step on this process [1 + 2 D]."""
         return torch.zeros_like(self.sums, dtype=torch.float32) if self._step is None else self._step
 
     def abandon(self) -> None:
@@ -80,7 +80,8 @@ class RunningMoments(KeepsFloat32):
         return self.sums[0] > 0
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean [D] and variance [D], float32; finite but meaningless before the first row."""
+        """Return mean [D] and variance [D], float32; finite but meaningless before the first row."""
+        # 0 over the smallest number is 0: a branch on the count would wait for the device.
         count = self.sums[0].clamp(min=torch.finfo(torch.float32).tiny)
         mean, second = (self.sums[1:] / count).float().chunk(2)
         variance = (second - mean**2).clamp(min=math.exp(-LOG_VARIANCE_BOUND))

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from hf_mtl.batch import NoiseKeys
+
 # SplitMix64 (Steele et al., OOPSLA 2014), written in the signed 64-bit integers that torch has on every device.
 _GOLDEN = -0x61C8864680B583EB
 _FIRST = -0x40A7B892E31B1A47
@@ -23,10 +25,25 @@ class Noise:
 
     @classmethod
     def draw(cls, count: int, device: torch.device) -> "Noise":
-        """Noise with random keys from torch's own generators, for callers that plan no steps."""
+        """Draw random keys from torch's own generators, for callers that plan no steps."""
         low, high = -(2**63), 2**63 - 1
         step = int(torch.randint(low, high, ()))
         return cls(torch.randint(low, high, (count,), device=device), step)
+
+    @classmethod
+    def of_batch(cls, keys: NoiseKeys | None, features: Tensor, draws: bool) -> "Noise":
+        """Return the noise of the rows of a batch.
+
+        Args:
+            keys: Its keys, where a step was planned; None: there are none.
+            features: Features of the rows, for their number and their device [n, ...].
+            draws: Whether any head asks for numbers. If not, torch's generators stay as they are.
+        """
+        if keys is not None:
+            return cls(keys["rows"], keys["step"])
+        if draws:
+            return cls.draw(features.shape[0], features.device)
+        return cls(torch.zeros(features.shape[0], dtype=torch.int64, device=features.device), 0)
 
     def segment(self, start: int, stop: int) -> "Noise":
         """Return the noise of a part of the rows."""
@@ -48,13 +65,13 @@ class Noise:
         return found
 
     def step_uniform(self, width: int, stream: str = "") -> Tensor:
-        """Uniform numbers in (0, 1), float32 [width], the same for all rows of the step."""
+        """Return uniform numbers in (0, 1), float32 [width], the same for all rows of the step."""
         key = torch.tensor([self.step], dtype=torch.int64, device=self.rows.device)
         return _uniform(key, width, stream)[0]
 
 
 def _uniform(keys: Tensor, width: int, stream: str) -> Tensor:
-    """Keys [n] to uniforms in (0, 1), float32 [n, width], 23 bits each: with 24 the largest would round to 1."""
+    """Make of keys [n] uniforms in (0, 1), float32 [n, width], of 23 bits: of 24 the largest would round to 1."""
     counters = torch.arange(1, width + 1, dtype=torch.int64, device=keys.device)
     words = _mix(_mix(keys ^ _stream_key(stream)).unsqueeze(1) + counters * _GOLDEN)
     return ((words >> 41 & 0x7FFFFF).to(torch.float32) + 0.5) * 2.0**-23
@@ -67,7 +84,7 @@ def _mix(value: Tensor) -> Tensor:
 
 
 def _shift(value: Tensor, bits: int) -> Tensor:
-    """Logical shift to the right; torch's keeps the sign."""
+    """Shift to the right, and fill with zeros; torch's shift keeps the sign."""
     return value >> bits & (1 << (64 - bits)) - 1
 
 

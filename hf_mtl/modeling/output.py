@@ -1,4 +1,4 @@
-"""What a multi-task model returns."""
+"""The output of a multi-task model."""
 
 from dataclasses import dataclass
 

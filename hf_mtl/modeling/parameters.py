@@ -1,4 +1,4 @@
-"""Which parameters are shared and which are a head's, and what using them costs."""
+"""The shared parameters and those of heads, and the operations that using them costs."""
 
 from collections.abc import Iterable, Mapping
 from itertools import dropwhile
@@ -10,12 +10,13 @@ NamedParameters = list[tuple[str, nn.Parameter]]
 
 
 def split_parameters(model: nn.Module) -> tuple[NamedParameters, NamedParameters]:
-    """Parameters of the encoder (with its pooler and its adapters), and parameters of the heads.
+    """Return the parameters of the encoder (with its pooler and its adapters), and those of the heads.
 
     Args:
         model: A `MultiTaskModel`, or a wrapper that gives access to its ``heads``, such as peft's.
     """
     heads: nn.Module = model.heads  # type: ignore[assignment]
+    # By their ids: a wrapper such as peft's gives them other names.
     in_heads = {id(parameter) for parameter in heads.parameters()}
     named = list(model.named_parameters())
     return (
@@ -25,7 +26,7 @@ def split_parameters(model: nn.Module) -> tuple[NamedParameters, NamedParameters
 
 
 def training_flops(encoder: nn.Module, inputs: Mapping[str, Any], backward: bool) -> int:
-    """Floating point operations of one batch, over its real tokens.
+    """Count the floating point operations of one batch, over its real tokens.
 
     2 for each encoder parameter forward; where it is trained on, 2 for each that is trained, and 2 for each through
     which a gradient passes on its way down: from the lowest that is trained, in the order of the encoder's

@@ -14,7 +14,7 @@ POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
 def default_pooling(config: PreTrainedConfig) -> str:
-    """Return what suits a backbone: ``cls`` for masked language models, ``last`` for causal ones, else ``mean``."""
+    """Choose for a backbone: ``cls`` for masked language models, ``last`` for causal ones, else ``mean``."""
     if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
         return "cls"
     return "last" if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else "mean"

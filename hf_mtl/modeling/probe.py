@@ -49,7 +49,7 @@ def try_encoder(encoder: PreTrainedModel, max_length: int | None) -> None:
 
 
 def _fails(encoder: PreTrainedModel, length: int) -> str:
-    """Return what is wrong with what an encoder makes of a row; empty if nothing is."""
+    """Try an encoder on a row, and return what is wrong with the states that it makes; empty if nothing is."""
     try:
         with _tried(encoder):
             states = _states(encoder, length, length)
@@ -78,6 +78,6 @@ def _states(encoder: PreTrainedModel, length: int, padded: int) -> Tensor:
 
 @contextmanager
 def _tried(encoder: PreTrainedModel) -> Iterator[None]:
-    """Leave no trace of a try, in random numbers neither, of which some encoders draw in eval mode too."""
+    """Leave no trace of a try, not even in random numbers: some encoders draw in eval mode too."""
     with in_passing(encoder), torch.no_grad(), torch.random.fork_rng():
         yield

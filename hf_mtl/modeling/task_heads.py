@@ -21,7 +21,7 @@ from hf_mtl.tasks import Task
 
 @dataclass
 class HeadOutputs:
-    """What the heads give for a batch; every field is by task.
+    """Outputs of the heads for a batch; every field is by task.
 
     Args:
         logits: Class logits [n, C], or targets in original units [n, D].
@@ -54,7 +54,7 @@ class TaskModule(nn.Module):
     def forward(
         self, features: Features, noise: Noise, labels: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None, dict[str, Penalty]]:
-        """Features [n, H] to logits [n, C] in the units of the labels, losses [n] where labels are given, penalties.
+        """Map features [n, H] to logits [n, C] in the units of the labels, losses [n] of given labels, penalties.
 
         While training, the logits are those that the loss sees; there are no penalties at evaluation.
         """
@@ -69,7 +69,7 @@ class TaskModule(nn.Module):
         return logits, losses, decoded.penalties
 
     def variance(self, features: Features) -> Tensor | None:
-        """Variance of the decoded distribution in the units of the labels, squared [n, C]; None: there is none."""
+        """Return the decoded distribution's variance in units of the labels, squared [n, C]; None: there is none."""
         variance = self.head.variance(features)
         if variance is None:
             return None
@@ -123,7 +123,7 @@ class TaskHeads(nn.Module):
         return list(self._keys)
 
     def of(self, task: str) -> TaskModule:
-        """One task's module; a method because peft's wrapper passes on methods, not `heads[task]`.
+        """Return one task's module; a method, because peft's wrapper passes on methods, not `heads[task]`.
 
         Raises:
             ModelError: If the model has no such task.
@@ -191,13 +191,14 @@ class TaskHeads(nn.Module):
         return [parameter for task in self._keys for parameter in self.of(task).head.auxiliary_parameters()]
 
     def end_step(self, reduce_sum: Callable[[Tensor], Tensor] = lambda sums: sums) -> None:
-        """Let every head do what it does after an optimizer step. `MultiTaskTrainer` calls it.
+        """End an optimizer step in every head. `MultiTaskTrainer` calls it.
 
         Args:
             reduce_sum: Adds a tensor up over the processes.
         """
         sums = {task: self.of(task).head.step_sums() for task in self._keys}
         parts = [value.reshape(-1) for value in sums.values() if value is not None]
+        # One message for the sums of all heads.
         reduced = iter(reduce_sum(torch.cat(parts)).split([len(part) for part in parts]) if parts else ())
         for task, value in sums.items():
             self.of(task).head.end_step(None if value is None else next(reduced).reshape(value.shape))
@@ -209,7 +210,7 @@ class TaskHeads(nn.Module):
                 module.abandon()
 
     def gauges(self) -> dict[str, Tensor]:
-        """Scalars of the heads to log, as ``<name>/<task>``."""
+        """Return scalars of the heads to log, as ``<name>/<task>``."""
         return {f"{name}/{task}": value for task in self._keys for name, value in self.of(task).head.gauges().items()}
 
     def _share(self, specs: Mapping[str, HeadSpec], config: MultiTaskConfig) -> None:
@@ -217,6 +218,7 @@ class TaskHeads(nn.Module):
         groups: dict[str, list[str]] = {}
         options = {task: settled_options(spec, config.dropout) for task, spec in specs.items()}
         for task, spec in specs.items():
+            # The options as text, since lists among them cannot be keys.
             groups.setdefault(f"{head_class(spec).name} {sorted(options[task].items())}", []).append(task)
         for number, tasks in enumerate(groups.values()):
             kind = head_class(specs[tasks[0]])

@@ -3,7 +3,8 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from os import PathLike
+from typing import Any, Protocol, cast
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import cached_file
@@ -56,7 +57,7 @@ def read_tokenizer(path: str, name: str | None = None, **options: Any) -> PreTra
 
 @dataclass(frozen=True)
 class TokenizerPlace:
-    """Where a model's tokenizer was saved, if it was.
+    """The place where a model's tokenizer may have been saved.
 
     Args:
         path: Folder or Hub id.
@@ -80,7 +81,16 @@ class TokenizerPlace:
         return read_tokenizer(self.path, **self.options)
 
 
-def find_tokenizer(source: Any) -> Any:
+class Savable(Protocol):
+    """A tokenizer, as far as whoever writes it beside a model must know it."""
+
+    padding_side: str
+
+    def save_pretrained(self, save_directory: str | PathLike[str]) -> object:
+        """Write its files into a folder."""
+
+
+def find_tokenizer(source: object) -> Savable:
     """Return a tokenizer to write beside a model: a copy whose padding is on the right, as in training.
 
     Args:
@@ -95,7 +105,7 @@ def find_tokenizer(source: Any) -> Any:
         found = "no tokenizer is known" if source is None else f"is a {type(source).__name__}"
         remedy = "Give the tokenizer that the model was trained with."
         raise ModelError(Mistake("processing_class", found, remedy))
-    tokenizer = copy.deepcopy(source)
+    tokenizer = cast(Savable, copy.deepcopy(source))
     tokenizer.padding_side = "right"  # a plain model's head may read the first position, padding or not
     return tokenizer
 

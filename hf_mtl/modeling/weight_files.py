@@ -1,4 +1,4 @@
-"""What is in a model's files of weights, read from their headers before anything is loaded."""
+"""Names, shapes and types in a model's files of weights, read from their headers before anything is loaded."""
 
 import math
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
 
 from hf_mtl.errors import Mistake, ModelError, one_line
@@ -33,10 +34,10 @@ class Weights:
 
     @property
     def allowance(self) -> Allowance:
-        """Tell what a model of these weights may be made of."""
+        """The limits of a model of these weights."""
         return Allowance.of_weights(len(self.shapes), sum(math.prod(shape) for shape in self.shapes.values()))
 
-    def check_kinds(self, wanted: Mapping[str, Any]) -> None:
+    def check_kinds(self, wanted: Mapping[str, Tensor]) -> None:
         """Refuse a weight that is no real number in the file and one in the model.
 
         Args:
@@ -72,7 +73,7 @@ class WeightFiles:
             self._found = read_weights(path, options)
 
     def read(self) -> Weights | None:
-        """Return what is in them; None where there are no safetensors files.
+        """Return the tensors that are in them; None where there are no safetensors files.
 
         Raises:
             UserError: If a header, or the index of several files, is damaged; names the file.
@@ -82,7 +83,7 @@ class WeightFiles:
         return self._found
 
     def allowance(self) -> Allowance:
-        """Return what a model of them may be made of."""
+        """Return the limits of a model of them."""
         weights = self.read()
         return Allowance.of_machine() if weights is None else weights.allowance
 
@@ -162,7 +163,7 @@ def _read_headers(files: list[Path]) -> Weights:
         try:
             with safe_open(file, framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118 - not a dictionary
-                    part = opened.get_slice(name)
+                    part = opened.get_slice(name)  # reads no numbers
                     shapes[name], kinds[name], sources[name] = tuple(part.get_shape()), part.get_dtype(), file
         except (SafetensorError, OSError, ValueError) as error:
             raise damaged(file, one_line(error), _REMEDY) from error

@@ -28,7 +28,7 @@ class Alternating(Schedule):
         self.period = period
 
     def groups(self) -> Sequence[ParameterGroup]:
-        """Both, in turn."""
+        """Return both groups, which it freezes in turn."""
         return ("encoder", "heads")
 
     def summary(self, run: Run) -> str:
@@ -36,11 +36,11 @@ class Alternating(Schedule):
         return f"{self.period:,} steps of the heads, {self.period:,} of the encoder, in turn"
 
     def without_effect(self, run: Run) -> str:
-        """Return where the first phase outlasts the run."""
+        """Tell if the run ends within the first phase."""
         return "the encoder is never trained" if self.period >= run.total_steps else ""
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-        """0 for the heads, 1 for the encoder."""
+        """Return 0 for the heads, 1 for the encoder."""
         return steps // self.period % 2
 
     def effect(self, step: int, run: Run) -> Effect:

@@ -1,4 +1,4 @@
-"""What a schedule is: a step and what was seen so far in, task coefficients and frozen groups out."""
+"""The base class of schedules: a step and what was seen so far in, task coefficients and frozen groups out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ ParameterGroup: TypeAlias = Literal["encoder", "heads", "embeddings"] | int
 
 @dataclass(frozen=True)
 class Run:
-    """What a schedule may know of its run.
+    """Facts of a run that a schedule may use.
 
     Args:
         tasks: Task names, in task order.
@@ -34,11 +34,11 @@ class Run:
     steps_per_epoch: int
 
     def index(self, task: str) -> int:
-        """Place of a task among the tasks."""
+        """Return the place of a task among the tasks."""
         return self.tasks.index(task)
 
     def others(self, task: str) -> NDArray[np.int64]:
-        """Places of all tasks but one."""
+        """Return the places of all tasks but one."""
         return _others(self.tasks, task)
 
 
@@ -49,7 +49,7 @@ def _others(tasks: tuple[str, ...], task: str) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Effect:
-    """What schedules do to one optimizer step.
+    """Effect of schedules on one optimizer step.
 
     Args:
         coefficients: gamma_t, which multiplies the task's part of the objective, [T]. 0: the task is absent.
@@ -92,7 +92,7 @@ class Effect:
         return replace(self, coefficients=gamma, participation=shares, redistributed=redistributed)
 
     def __and__(self, other: "Effect") -> "Effect":
-        """Both effects: coefficients, probabilities and learning rates multiply, what either freezes is frozen."""
+        """Join two effects: coefficients, probabilities, learning rates multiply; what either freezes is frozen."""
         return Effect(
             self.coefficients * other.coefficients,
             self.participation * other.participation,
@@ -115,7 +115,7 @@ class Schedule:
 
     @property
     def probe(self) -> Probe | None:
-        """Tell what `observe_probe` wants to be told: norms of gradients, or empirical Fisher traces."""
+        """The measurements for `observe_probe`: norms of gradients, or empirical Fisher traces; None: none."""
         return None
 
     def tasks_named(self) -> Sequence[str]:
@@ -139,7 +139,7 @@ class Schedule:
         return ""
 
     def effect(self, step: int, run: Run) -> Effect:
-        """Return what happens to an optimizer step.
+        """Return its effect on an optimizer step.
 
         Args:
             step: The step, from 0; in the window that began last, or before it ends.
@@ -148,11 +148,11 @@ class Schedule:
         return Effect.none(len(run.tasks))
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-        """Return number some steps: in those of one number the same tasks take part, and the same groups are frozen.
+        """Return the phase of each step: in a phase the same tasks take part, and the same groups are frozen.
 
-        So a whole run can be looked at before it begins, at one step of each number. A schedule that does not say so
-        is looked at at `STRETCHES` steps, of a shorter run at every step. A coefficient may change within a phase,
-        though not to 0 or from it.
+        A whole run can then be checked before it begins, at one step of each phase. For a schedule that does not
+        override this method, `STRETCHES` steps are checked, or all steps of a shorter run. A coefficient may change
+        within a phase, though not to 0 or from it.
 
         Args:
             steps: Steps of the run, ascending.
@@ -172,9 +172,9 @@ class Schedule:
         """Learn the validation losses of the tasks."""
 
     def probe_due(self, step: int, run: Run) -> Sequence[str]:
-        """Return the tasks whose `probe` it wants to be told before this step, and before the window that begins
-        there;
-        empty: none.
+        """Return the tasks whose `probe` it wants to be told before this step; empty: none.
+
+        A probe comes before the window that begins with the step.
         """
         return ()
 
@@ -182,7 +182,7 @@ class Schedule:
         """Learn the probed values of the tasks that `probe_due` named."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run continues; JSON and tensors."""
+        """Return the state with which a resumed run goes on; JSON and tensors."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

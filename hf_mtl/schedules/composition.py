@@ -14,7 +14,7 @@ _STEPS_NUMBERED = 1_000_000  # a tenth of a second
 
 
 def run_of(course: Course) -> Run:
-    """Tell what schedules may know of a run, as it is now."""
+    """Return the facts that schedules may use of a run, as it is now."""
     return Run(tuple(course.sizes), course.total_steps, course.steps_per_epoch)
 
 
@@ -35,7 +35,7 @@ class Schedules:
 
     @property
     def run(self) -> Run:
-        """Tell what they may know of the run."""
+        """The facts that they may use of the run."""
         return self._course if isinstance(self._course, Run) else run_of(self._course)
 
     @property
@@ -44,7 +44,7 @@ class Schedules:
         return list(dict.fromkeys(group for schedule in self.schedules for group in schedule.groups()))
 
     def effect(self, step: int) -> Effect:
-        """All effects on an optimizer step."""
+        """Join all effects on an optimizer step."""
         run = self.run
         effect = Effect.none(len(run.tasks))
         for schedule in self.schedules:
@@ -64,6 +64,7 @@ class Schedules:
         combined = np.zeros_like(steps)
         for schedule in self.schedules:
             phases = _renumbered(schedule.phase(steps, run))
+            # Renumbered after each schedule: numbers stay below the steps squared, which int64 holds.
             combined = _renumbered(combined * (phases.max(initial=0) + 1) + phases)
         _, first = np.unique(combined, return_index=True)
         found: list[int] = np.sort(steps[first]).tolist()

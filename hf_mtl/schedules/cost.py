@@ -1,11 +1,11 @@
-"""What a schedule saves: the cost that MT2ST's paper prints, and the cost of what was computed."""
+"""The cost of a run under a schedule: as MT2ST's paper counts it, and as it was computed."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 
 def nominal_cost(primary: float, auxiliary: ArrayLike, coefficients: ArrayLike) -> float:
-    """MT2ST's Eq. 20, the sum over steps of C_0 + sum_k gamma_k C_k.
+    """Compute MT2ST's Eq. 20, the sum over steps of C_0 + sum_k gamma_k C_k.
 
     A loss that counts little is computed all the same: this is what a run costs only where gamma_k is the probability
     that task k takes part in the step (``realise: sampling``), and then in expectation.
@@ -33,7 +33,7 @@ def executed_cost(primary: float, auxiliary: ArrayLike, coefficients: ArrayLike)
 
 
 def compression_rate(cost: float, reference: float) -> float:
-    """Share of a reference's cost that was saved, 1 - cost / reference; negative where it cost more.
+    """Compute the share of a reference's cost that was saved, 1 - cost / reference; negative where it cost more.
 
     Args:
         cost: Cost of a method until the checkpoint that it selects.

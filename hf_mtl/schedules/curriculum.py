@@ -27,7 +27,7 @@ class _OneTask(Schedule):
         return [self.task]
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-        """0 before the point of the run, 1 from there on."""
+        """Return 0 before the point of the run, 1 from there on."""
         return (steps >= step_of(self.at, run)).astype(np.int64)
 
     def _times(self, coefficient: float, run: Run) -> Effect:
@@ -39,11 +39,11 @@ class Enter(_OneTask):
     """A task takes part from a point of the run on."""
 
     def effect(self, step: int, run: Run) -> Effect:
-        """0 before, 1 from there on."""
+        """Return 0 before, 1 from there on."""
         return self._times(float(step >= step_of(self.at, run)), run)
 
     def summary(self, run: Run) -> str:
-        """Tell when."""
+        """Tell the step."""
         return f"{self.task} takes part from step {step_of(self.at, run):,} on"
 
 
@@ -52,16 +52,16 @@ class Leave(_OneTask):
     """A task takes part until a point of the run."""
 
     def effect(self, step: int, run: Run) -> Effect:
-        """1 before, 0 from there on."""
+        """Return 1 before, 0 from there on."""
         return self._times(float(step < step_of(self.at, run)), run)
 
     def without_effect(self, run: Run) -> str:
-        """Return where it is to leave after the end."""
+        """Tell if it is to leave after the end."""
         end = step_of(self.at, run)
         return f"{self.task} never leaves, that is at step {end:,}" if end >= run.total_steps else ""
 
     def summary(self, run: Run) -> str:
-        """Tell when."""
+        """Tell the step."""
         return f"{self.task} leaves at step {step_of(self.at, run):,}"
 
 
@@ -70,15 +70,15 @@ class Warmup(_OneTask):
     """A task's coefficient rises linearly from 0, exclusive, to 1 at a point of the run."""
 
     def effect(self, step: int, run: Run) -> Effect:
-        """(step + 1) / end, at most 1: no step computes a task that counts nothing."""
+        """Return (step + 1) / end, at most 1: no step computes a task that counts nothing."""
         return self._times(min((step + 1) / max(step_of(self.at, run), 1), 1.0), run)
 
     def without_effect(self, run: Run) -> str:
-        """Return where the run ends on the way."""
+        """Tell if the run ends on the way."""
         end = step_of(self.at, run)
         reached = f"the coefficient of {self.task} rises to {run.total_steps / max(end, 1):.2g} only"
         return f"{reached}, to 1 at step {end:,}" if end > run.total_steps else ""
 
     def summary(self, run: Run) -> str:
-        """Until when."""
+        """Tell when the rise ends."""
         return f"the coefficient of {self.task} rises to 1 until step {step_of(self.at, run):,}"

@@ -14,7 +14,7 @@ EPSILON = 1e-8
 
 
 def inverse_weights(values: NDArray[np.float64], budget: float) -> NDArray[np.float64]:
-    """``budget`` split in proportion to ``1 / (value + 1e-8)``: Eq. 13 of gradient norms, Eq. 15 of variances.
+    """Split ``budget`` in proportion to ``1 / (value + 1e-8)``: Eq. 13 of gradient norms, Eq. 15 of variances.
 
     Args:
         values: One value per auxiliary task, not negative [K].
@@ -25,7 +25,7 @@ def inverse_weights(values: NDArray[np.float64], budget: float) -> NDArray[np.fl
 
 
 def proportional_weights(values: NDArray[np.float64], budget: float) -> NDArray[np.float64]:
-    """``budget`` split in proportion to the values, evenly if all are zero: Eq. 14 of Fisher traces.
+    """Split ``budget`` in proportion to the values, evenly if all are zero: Eq. 14 of Fisher traces.
 
     Args:
         values: One value per auxiliary task, not negative [K].
@@ -81,7 +81,7 @@ class MT2STAdaptive(Schedule):
 
     @property
     def probe(self) -> Probe | None:
-        """Tell what it wants measured."""
+        """The measurements that its signal needs."""
         kinds: dict[str, Probe] = {"inverse_gradient_norm": "gradient_norm", "fisher": "fisher"}
         return kinds.get(self.signal)
 
@@ -90,16 +90,16 @@ class MT2STAdaptive(Schedule):
         return [self.main]
 
     def summary(self, run: Run) -> str:
-        """Return what it follows."""
+        """Tell what it follows."""
         return f"the tasks but {self.main} share a coefficient of {self.budget:g} by {self.signal.replace('_', ' ')}"
 
     def without_effect(self, run: Run) -> str:
-        """Return where the second measurement comes after the end."""
+        """Tell if the second measurement would come after the end."""
         once = self.probe is not None and self.every >= run.total_steps
         return f"measures once, before the first step, and then every {self.every:,} steps" if once else ""
 
     def probe_due(self, step: int, run: Run) -> Sequence[str]:
-        """Every auxiliary task, every ``every`` steps."""
+        """Return every auxiliary task, every ``every`` steps."""
         due = self.probe is not None and step % self.every == 0
         return [task for task in run.tasks if task != self.main] if due else []
 
@@ -127,20 +127,22 @@ class MT2STAdaptive(Schedule):
         needed = 2 if self.signal == "variance" else 1
         if any(self._counts.get(task, 0) < needed for task in tasks):
             return dict.fromkeys(tasks, self.budget / max(len(tasks), 1))
+        # The averages began at 0 and are too small until many values came: the correction of Adam.
         correction = np.array([1 - self.beta ** self._counts[task] for task in tasks])
         values = np.array([self._means[task] for task in tasks]) / correction
         if self.signal == "variance":
             squares = np.array([self._squares[task] for task in tasks]) / correction
+            # A small difference of large numbers, which rounding may bring below 0.
             values = np.maximum(squares - values**2, 0.0)
         split = proportional_weights if self.signal == "fisher" else inverse_weights
         return dict(zip(tasks, split(values, self.budget).tolist(), strict=True))
 
     def begin_window(self, step: int, run: Run) -> None:
-        """Return what was observed takes effect."""
+        """Let what was observed take effect."""
         self._in_window = self.weights(run)
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-        """One: nobody knows yet what will be measured."""
+        """Return 0: there is one phase, since nobody knows yet what will be measured."""
         return np.zeros_like(steps)
 
     def effect(self, step: int, run: Run) -> Effect:

@@ -58,12 +58,12 @@ class MT2STDiminish(Schedule):
         return [self.main]
 
     def remaining(self, progress: float) -> float:
-        """gamma / gamma0 at a point of the run; 0 below the floor."""
+        """Return gamma / gamma0 at a point of the run; 0 below the floor."""
         share = math.exp(-self.eta * progress**self.nu)
         return share if share >= self.floor else 0.0
 
     def summary(self, run: Run) -> str:
-        """Return what fades, and until when."""
+        """Tell what fades, and until when."""
         what, falls = ("coefficients", "fall") if self.realise == "loss" else ("participation", "falls")
         text = f"the {what} of all tasks but {self.main} {falls}"
         if self.floor == 0 or (last := self.remaining(1.0)) > 0:
@@ -74,7 +74,7 @@ class MT2STDiminish(Schedule):
         return f"{text} until step {step:,}, where they leave"
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-        """0 until the others leave, 1 from there on."""
+        """Return 0 until the others leave, 1 from there on."""
         # The share only falls, so that halving finds the first step without any, to the bit that `effect` goes by.
         total = max(run.total_steps, 1)
         leaves = bisect_left(range(total), True, key=lambda step: self.remaining(step / total) == 0)

@@ -83,7 +83,7 @@ class MT2STFeedback(Schedule):
         return max(self.patience, self.warmup_checks) + 1
 
     def summary(self, run: Run) -> str:
-        """Return what it waits for."""
+        """Tell what it waits for."""
         does = "leave" if self.action == "switch" else f"count {self.factor:g} times as much"
         return f"all tasks but {self.main} {does} when its {self.signal} loss stops falling"
 
@@ -94,12 +94,12 @@ class MT2STFeedback(Schedule):
             self._observed += 1
 
     def observe_evaluation(self, step: int, losses: Mapping[str, float]) -> None:
-        """One check of the validation loss."""
+        """Make one check of the validation loss."""
         if self.signal == "validation" and self.main in losses:
             self.check(losses[self.main])
 
     def check(self, loss: float) -> bool:
-        """Compare a loss with the best; whether it acted."""
+        """Compare a loss with the best, and return whether it acted."""
         index, self.checks = self.checks, self.checks + 1
         improved = self.best == math.inf or loss < self.best - self.min_delta * abs(self.best)
         if improved:
@@ -115,17 +115,18 @@ class MT2STFeedback(Schedule):
         return True
 
     def begin_window(self, step: int, run: Run) -> None:
-        """Return what the checks decided takes effect."""
+        """Let what the checks decided take effect."""
         if self._observed:  # only with `training`
+            # The average began at 0 and is too small until many losses came: the correction of Adam.
             self.check(self._average / (1 - TRAINING_BETA**self._observed))
         self._in_window = self.multiplier
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-        """One: nobody knows yet when the loss stops falling."""
+        """Return 0: there is one phase, since nobody knows yet when the loss stops falling."""
         return np.zeros_like(steps)
 
     def effect(self, step: int, run: Run) -> Effect:
-        """Return the multiplier, on every task but the main one."""
+        """Multiply the coefficient of every task but the main one."""
         return Effect.none(len(run.tasks)).on_tasks(run.others(self.main), self._in_window, self.freed_rows)
 
     def state_dict(self) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class MT2STSwitch(Schedule):
         return [self.main]
 
     def groups(self) -> Sequence[ParameterGroup]:
-        """Return what it freezes after the switch."""
+        """Return the group that it freezes after the switch, if any."""
         return () if self.freeze is None else (self.freeze,)
 
     def summary(self, run: Run) -> str:
@@ -63,16 +63,16 @@ class MT2STSwitch(Schedule):
         return text + (f", learning rates x {self.lr_scale:g}" if self.lr_scale != 1 else "")
 
     def without_effect(self, run: Run) -> str:
-        """Return where the run ends before the switch."""
+        """Tell if the run ends before the switch."""
         at = step_of(self.at, run)
         return f"never switches, that is at step {at:,}" if at >= run.total_steps else ""
 
     def phase(self, steps: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-        """0 before the switch, 1 after it."""
+        """Return 0 before the switch, 1 after it."""
         return (steps >= step_of(self.at, run)).astype(np.int64)
 
     def effect(self, step: int, run: Run) -> Effect:
-        """Nothing before the switch; the main task alone after it."""
+        """Change nothing before the switch; train the main task alone after it."""
         effect = Effect.none(len(run.tasks))
         if step < step_of(self.at, run):
             return effect

@@ -68,7 +68,7 @@ def build_schedules(spec: Spec, tasks: Sequence[str], course: Course) -> Schedul
 
 
 class Parts(Protocol):
-    """Answer what is trained of a model."""
+    """The parts of a model, which know how many of their parameters are trained."""
 
     def trained(self, groups: Collection[ParameterGroup]) -> int:
         """Count the parameters of some groups that are trained while nothing is frozen.
@@ -80,14 +80,14 @@ class Parts(Protocol):
 
 @dataclass(frozen=True)
 class Facts:
-    """Say what is known of the run that a section is for; a recipe knows less than a Trainer.
+    """Facts of the run that a section is for; a recipe knows fewer than a Trainer.
 
     Args:
         tasks: The tasks; empty: not known, and nothing is checked.
         evaluated: The tasks whose validation losses will be known while training; None: not known.
         encoder_trained: Whether anything of the encoder is trained; None: not known.
-        parts: What is trained of the model; None: not known.
-        run: How long the run is; None: not known.
+        parts: The parts of the model; None: not known.
+        run: The tasks and lengths of the run; None: not known.
     """
 
     tasks: Sequence[str]
@@ -98,7 +98,7 @@ class Facts:
 
 
 def mistakes(spec: Spec, facts: Facts) -> list[Mistake]:
-    """Find what the schedules of a section cannot do in a run, or not together.
+    """Find what the schedules of a section cannot do in a run, alone or together.
 
     Args:
         spec: The section.

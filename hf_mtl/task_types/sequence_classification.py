@@ -18,6 +18,7 @@ from hf_mtl.data.train_notes import absent_notes
 from hf_mtl.errors import Mistake
 from hf_mtl.evaluation.checks import f1_mistakes
 from hf_mtl.evaluation.classes import class_ids, class_measure, class_shares, linear_classes, undefined_of_classes
+from hf_mtl.evaluation.compact import CLASSES_ALONE
 from hf_mtl.evaluation.outputs import ClassOutputs, wants_logits
 from hf_mtl.modeling.class_weights import check_weights, compare_weights, fit_weights
 from hf_mtl.modeling.statistics import ClassWeights
@@ -70,7 +71,7 @@ class SequenceClassification(Task):
 
     @field_validator("label", mode="before")
     @classmethod
-    def _one_column(cls, value: Any) -> Any:
+    def _one_column(cls, value: object) -> object:
         if isinstance(value, list):
             raise ValueError("one column; every label column is a task of its own, with the same dataset")
         return value
@@ -175,13 +176,14 @@ class SequenceClassification(Task):
         logits = outputs.float()
         losses = F.cross_entropy(logits, labels, reduction="none", label_smoothing=self.label_smoothing)
         if self.loss == "focal":
+            # Of the logits, not exp(-loss), which would hold the label smoothing too.
             probability = torch.softmax(logits, dim=-1).gather(1, labels.unsqueeze(1)).squeeze(1)
             losses = (1 - probability) ** FOCAL_GAMMA * losses
         return losses if weights is None else losses * weights.float()[labels]
 
     def compact(self) -> Compact | None:
         """Keep the predicted classes alone, where no metric wants probabilities."""
-        return None if wants_logits(self) else Compact(classes_alone, 2, _read_classes)
+        return None if wants_logits(self) else CLASSES_ALONE
 
     def outputs_of(self, raw: np.ndarray) -> Outputs:
         """Find the predicted classes."""
@@ -242,16 +244,3 @@ class SequenceClassification(Task):
     def linear_outputs(self, features: Any, labels: np.ndarray, constant: np.ndarray) -> Callable[[Any], np.ndarray]:
         """Fit a logistic regression."""
         return linear_classes(features, labels, self.num_outputs)
-
-
-def classes_alone(logits: Tensor) -> Tensor:
-    """Find the class of the largest logit, the first of equal ones, and whether all are finite [B, 2]."""
-    classes = torch.arange(logits.shape[1], device=logits.device)
-    # Not argmax, which may take any of equal ones on an accelerator.
-    smaller = logits < logits.amax(dim=1, keepdim=True)
-    first = torch.where(smaller, logits.shape[1], classes).amin(dim=1)
-    return torch.stack([first, logits.isfinite().all(dim=1)], dim=1).float()
-
-
-def _read_classes(kept: np.ndarray) -> ClassOutputs:
-    return ClassOutputs(kept[:, 0].astype(np.int64), int((kept[:, 1] == 0).sum()))

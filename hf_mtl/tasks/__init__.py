@@ -5,10 +5,11 @@ A task type is a subclass of `Task` that `register` is told of. The rooms ask it
 """
 
 from hf_mtl.tasks.fields import DatasetSource, MetricSpec, RowFilter, without_paths
-from hf_mtl.tasks.registry import AnyTask, register, task_from_dict, task_types, unknown_type
+from hf_mtl.tasks.registry import TASK_TYPES, AnyTask, register, task_from_dict, task_types, unknown_type
 from hf_mtl.tasks.task import Task
 
 __all__ = [
+    "TASK_TYPES",
     "AnyTask",
     "DatasetSource",
     "MetricSpec",

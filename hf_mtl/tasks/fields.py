@@ -1,4 +1,4 @@
-"""What the keys of a task hold: where its rows come from, which of them count, and its metrics."""
+"""Values of the keys of a task: its source of rows, the filter of its rows, and its metrics."""
 
 import codecs
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class RowFilter(Frozen):
 
 
 class DatasetSource(Frozen):
-    """Where rows come from: a Hub id, a local folder or file, or a format with `data_files`."""
+    """A source of rows: a Hub id, a local folder or file, or a format with `data_files`."""
 
     path: str = Field(
         description="Hub id, local folder (also one written by save_to_disk), or a format with data_files: csv, "

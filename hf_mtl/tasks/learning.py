@@ -1,4 +1,4 @@
-"""What a task answers about its labels, and about what is learned from them."""
+"""Questions to a task about its labels, and about what is learned from them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ Family: TypeAlias = Literal["classification", "regression"]
 
 
 class LearningAnswers(ABC):
-    """What rooms ask of a task to build a head and train it, with the answers of a task that has nothing special.
+    """Questions to a task for building a head and training it, with the answers of a task that has nothing special.
 
     A task type answers with facts and with methods on plain arrays and tensors. An array of labels has a row per
     text, as `encode` made it; outputs are what a head gives, [n, C].

@@ -1,18 +1,17 @@
 """Task types by name: those of hf_mtl, found in their folder, and others, which register when they are imported."""
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, SerializeAsAny
 
+from hf_mtl.components import Registry
 from hf_mtl.errors import Mistake, UserError, known
 from hf_mtl.tasks.task import Task
 
 _T = TypeVar("_T", bound=Task)
-_types: dict[str, type[Task]] = {}
+
+TASK_TYPES: Registry[Task] = Registry("task type", "tasks", "hf_mtl.task_types")
 
 
 def register(task_type: type[_T]) -> type[_T]:
@@ -21,24 +20,12 @@ def register(task_type: type[_T]) -> type[_T]:
     Raises:
         ValueError: If another class has the name.
     """
-    name = task_type.model_fields["type"].default
-    if _types.get(name, task_type) is not task_type:
-        raise ValueError(f"a task type '{name}' is registered already: {_types[name].__qualname__}")
-    _types[name] = task_type
-    return task_type
-
-
-@cache
-def _discover() -> None:
-    package = importlib.import_module("hf_mtl.task_types")  # by name: it stands above
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    return TASK_TYPES.register(task_type.model_fields["type"].default)(task_type)
 
 
 def task_types() -> dict[str, type[Task]]:
-    """Every registered task type by name."""
-    _discover()
-    return dict(sorted(_types.items()))
+    """Return every registered task type by name."""
+    return {name: TASK_TYPES[name] for name in TASK_TYPES.names()}
 
 
 def unknown_type(found: object, key: str) -> Mistake:
@@ -48,7 +35,7 @@ def unknown_type(found: object, key: str) -> Mistake:
         found: The type that it names.
         key: Dotted key of the type.
     """
-    remedy = f"{known(task_types(), str(found))} Import the module of a type of your own first."
+    remedy = f"{known(TASK_TYPES.names(), str(found))} Import the module of a type of your own first."
     return Mistake(key, f"unknown task type {found!r:.60}", remedy)
 
 
@@ -60,9 +47,9 @@ def task_from_dict(value: Mapping[str, Any]) -> Task:
         pydantic.ValidationError: If the dictionary is not a task of its type.
     """
     kind = value.get("type")
-    if not isinstance(kind, str) or kind not in task_types():
+    if not isinstance(kind, str) or kind not in TASK_TYPES:
         raise UserError(unknown_type(kind, "type"))
-    return task_types()[kind].model_validate(value)
+    return TASK_TYPES[kind].model_validate(value)
 
 
 def _read(value: object) -> object:

@@ -1,4 +1,4 @@
-"""What a task answers about its scores."""
+"""Questions to a task about its scores."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # heavy, and needed for annotations alone
 
 
 class Outputs(Protocol):
-    """What is kept of a head's outputs for n rows, to score them."""
+    """The part of a head's outputs for n rows that is kept to score them."""
 
     @property
     def broken(self) -> int:
@@ -24,13 +24,13 @@ class Outputs(Protocol):
 
 
 class Metric(Protocol):
-    """What computes a metric."""
+    """A metric that can be computed."""
 
     key: str
     wants_probabilities: bool
 
     def compute(self, **inputs: Any) -> dict[str, float]:
-        """Values by name, the first named ``key``.
+        """Compute values by name, the first named ``key``.
 
         Args:
             inputs: ``references``, and ``predictions`` or (if probabilities are wanted) ``prediction_scores``.
@@ -38,7 +38,7 @@ class Metric(Protocol):
 
 
 class Compact(NamedTuple):
-    """How the outputs of a head are made small where they are computed, without what scores do not want.
+    """Functions that make the outputs of a head small where they are computed: they drop what no score reads.
 
     Args:
         of: From outputs [B, C] what is kept of them, [B, K].
@@ -52,7 +52,7 @@ class Compact(NamedTuple):
 
 
 class ScoringAnswers(ABC):
-    """What rooms ask of a task to score it, with the answers of a task that has nothing special.
+    """Questions to a task for scoring it, with the answers of a task that has nothing special.
 
     Labels are those of the scored rows, as `encode` made them, none of them missing.
     """
@@ -126,14 +126,14 @@ class ScoringAnswers(ABC):
         """
 
     def undefined(self, spec: MetricSpec, labels: np.ndarray) -> Iterator[tuple[str, str, str]]:
-        """Find what becomes of a metric that says nothing on some rows, whatever a model predicts.
+        """Find out whether a metric says nothing on some rows, whatever a model predicts.
 
         Args:
             spec: The metric.
             labels: The labels of the rows.
 
         Yields:
-            What becomes of it, why, and what to do.
+            Its value there, the reason, and what to do.
         """
         yield from ()
 

@@ -1,4 +1,4 @@
-"""What a task's loss keeps of its training rows, in the checkpoint."""
+"""Statistics of the training rows that a task's loss needs; they live in the checkpoint."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, TypeAlias

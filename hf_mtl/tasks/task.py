@@ -1,4 +1,4 @@
-"""What every task has: its type, its columns, its metrics, and what its rows become.
+"""The base class of tasks: the keys that every task has, and the questions that it answers.
 
 A task is a frozen pydantic model, written the same way in a recipe (YAML) and in Python:
 
@@ -15,7 +15,7 @@ from hf_mtl.tasks.scoring import ScoringAnswers
 
 
 class Task(Frozen, LearningAnswers, ScoringAnswers):
-    """What every task has. Use a subclass.
+    """Base of every task type. Use a subclass.
 
     Raises:
         pydantic.ValidationError: If a field is unknown, missing or out of range.
@@ -47,13 +47,11 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
 
     @field_validator("metrics", mode="before")
     @classmethod
-    def _metric_names(cls, value: Any) -> Any:
+    def _metric_names(cls, value: object) -> object:
         value = [value] if isinstance(value, (str, dict)) else value
-        return (
-            [{"name": item} if isinstance(item, str) else item for item in value]
-            if isinstance(value, list)
-            else value
-        )
+        if not isinstance(value, list):
+            return value
+        return [{"name": item} if isinstance(item, str) else item for item in value]
 
     @field_validator("text")
     @classmethod

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from hf_mtl import Regression, SequenceClassification
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Task
+from tests.packs import pack
 
 VOCABULARY = 60
 _SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
@@ -100,3 +101,14 @@ def make_texts(lengths: list[int], seed: int = 0, padding: int | None = None) ->
 def padding_of(family: str) -> int:
     """The padding token of a family (RoBERTa counts positions from it)."""
     return int({**FAMILIES, **OTHERS}[family].get("pad_token_id", 0))
+
+
+LENGTHS = [12, 3, 5, 11, 4, 12]
+SEGMENTS = {"train": (0, 2), "emo.bank": (2, 5), "intensity": (5, 6)}
+"""Rows of `packed_rows`: their tokens, and whose they are."""
+
+
+def packed_rows(family: str) -> dict[str, Any]:
+    """A batch of six rows as the collator makes it, with three rectangles."""
+    ids, mask = make_texts(LENGTHS, padding=padding_of(family))
+    return {"packed": pack(ids, mask, [[1, 2, 4], [3], [0, 5]], pad_id=padding_of(family)), "segments": SEGMENTS}

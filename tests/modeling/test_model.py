@@ -7,40 +7,16 @@ from torch.export import Dim
 from hf_mtl import Regression, SequenceClassification
 from hf_mtl.batch import EncoderLayout
 from hf_mtl.errors import ModelError
-from hf_mtl.modeling import MultiTaskModel, MultiTaskOutput, split_parameters
+from hf_mtl.modeling import MultiTaskOutput, split_parameters
 from tests.packs import pack
 
-from .families import FAMILIES, OTHERS, TASKS, make_model, make_texts, padding_of
+from .families import FAMILIES, LENGTHS, OTHERS, SEGMENTS, TASKS, make_model, make_texts, packed_rows, padding_of
 
-LENGTHS = [12, 3, 5, 11, 4, 12]
-SEGMENTS = {"train": (0, 2), "emo.bank": (2, 5), "intensity": (5, 6)}
 LABELS = {
     "train": torch.tensor([2, 0]),
     "emo.bank": torch.tensor([[3.1, 2.0, 0.0], [2.5, -1.0, -1.2], [3.0, 4.0, -0.9]]),
     "intensity": torch.tensor([0.7]),
 }
-
-
-def test_tasks_without_names_are_refused() -> None:
-    with pytest.raises(ModelError, match="tasks: is a list.*a task for each name"):
-        MultiTaskModel.from_backbone({"model_type": "bert"}, [SequenceClassification(labels=2)])  # type: ignore[arg-type]
-
-
-def test_misspelt_arguments_and_fields_are_named_with_the_nearest() -> None:
-    tiny: dict[str, Any] = {"model_type": "bert"}
-    task = {"type": "sequence_classification", "labels": 2}
-    for options in ({"max_len": 8}, {"droput": 0.1}):
-        with pytest.raises(ModelError, match=r"is no argument of from_backbone\. Did you mean '[md]"):
-            MultiTaskModel.from_backbone(tiny, {"a": SequenceClassification(labels=2)}, **options)
-    with pytest.raises(ModelError, match=r"tasks\.a\.txt: unknown field 'txt'\. Known: .*Did you mean 'text'"):
-        MultiTaskModel.from_backbone(tiny, {"a": {**task, "txt": "x"}})  # type: ignore[dict-item]
-    with pytest.raises(ModelError, match=r"tasks\.a\.type: unknown task type 'regresion'.*Did you mean 'regression'"):
-        MultiTaskModel.from_backbone(tiny, {"a": {**task, "type": "regresion"}})  # type: ignore[dict-item]
-
-
-def _packed(family: str) -> dict[str, Any]:
-    ids, mask = make_texts(LENGTHS, padding=padding_of(family))
-    return {"packed": pack(ids, mask, [[1, 2, 4], [3], [0, 5]], pad_id=padding_of(family)), "segments": SEGMENTS}
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
@@ -50,7 +26,7 @@ def test_every_layout_gives_what_one_rectangle_gives(family: str, layout: Encode
     ids, mask = make_texts(LENGTHS, padding=padding_of(family))
     whole = model(ids, mask)
     model.settle_layout(layout)
-    found = model(**_packed(family), labels=LABELS)
+    found = model(**packed_rows(family), labels=LABELS)
     torch.testing.assert_close(found.features, whole.features, rtol=1e-4, atol=1e-5)
     for task, (start, stop) in SEGMENTS.items():
         torch.testing.assert_close(found.logits[task], whole.logits[task][start:stop], rtol=1e-4, atol=1e-5)
@@ -65,8 +41,8 @@ def test_gradients_of_every_layout_are_those_of_one_rectangle(family: str) -> No
     gradients = []
     for layout, batch in (
         ("padded", {"packed": pack(ids, mask, pad_id=padding_of(family)), "segments": SEGMENTS}),
-        ("groups", _packed(family)),
-        ("packed", _packed(family)),
+        ("groups", packed_rows(family)),
+        ("packed", packed_rows(family)),
     ):
         model.settle_layout(layout)  # type: ignore[arg-type]
         model.zero_grad()
@@ -212,28 +188,6 @@ def test_statistics_that_a_loss_does_not_use_are_refused() -> None:
         model.has_statistics("intensty")
 
 
-def test_everything_wrong_is_said_at_once() -> None:
-    tasks = {"a": SequenceClassification(), "b": Regression(head="linaer")}
-    with pytest.raises(ModelError) as caught:
-        MultiTaskModel.from_backbone(FAMILIES["bert"], tasks, {"type": "mlp", "wide": 3}, pooling="men", dropout=2.0)
-    keys = [mistake.key for mistake in caught.value.mistakes]
-    assert keys == ["model.dropout", "tasks.a.labels", "tasks.b.head", "model.head.wide", "model.pooling"]
-    assert "Did you mean 'linear'" in str(caught.value)
-    assert "Did you mean 'mean'" in str(caught.value)
-
-
-def test_pooling_against_a_native_head_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"'mean', but task 'train' has head 'native', which needs 'cls'"):
-        make_model("roberta", "native", pooling="mean")
-    with pytest.raises(ModelError, match="which needs 'mean'"):
-        make_model("modernbert-mean", "native", pooling="cls")
-
-
-def test_pooling_without_a_head_chooses_a_head_that_fits() -> None:
-    assert make_model("bert", pooling="mean").config.head == {"type": "linear"}
-    assert make_model("bert", pooling="cls").config.head == {"type": "native"}
-
-
 def test_native_and_linear_heads_can_sit_on_one_bert() -> None:
     tasks = {"a": SequenceClassification(labels=2), "b": SequenceClassification(labels=2, head="linear")}
     model = make_model("bert", tasks=tasks)
@@ -251,28 +205,6 @@ def test_parameters_are_split_into_encoder_and_heads() -> None:
     assert {name.split(".")[0] for name, _ in heads} == {"heads"}
     assert len(encoder) + len(heads) == len(list(model.parameters()))
     assert any("pooler" in name for name, _ in encoder)
-
-
-def test_floating_point_operations_count_real_tokens_only() -> None:
-    model = make_model("bert")
-    body = sum(p.numel() for name, p in model.encoder.named_parameters() if "embeddings.weight" not in name)
-    ids, mask = make_texts(LENGTHS)
-    assert model.floating_point_ops({"input_ids": ids, "attention_mask": mask}) == 2 * sum(LENGTHS) * body
-    assert model.train().floating_point_ops(_packed("bert")) == 6 * sum(LENGTHS) * body
-    assert model.floating_point_ops({"input_ids": ids}) == 6 * ids.numel() * body
-
-
-def test_gradient_checkpointing_changes_no_gradient() -> None:
-    model = make_model("bert", dropout=0.0).train()
-    ids, mask = make_texts([6, 4])
-    gradients = []
-    for enable in (False, True):
-        if enable:
-            model.gradient_checkpointing_enable()
-        model.zero_grad()
-        model(ids, mask, task="train", labels=torch.tensor([0, 1])).loss.backward()
-        gradients.append(model.get_input_embeddings().weight.grad.clone())
-    torch.testing.assert_close(gradients[0], gradients[1])
 
 
 def test_unusable_calls_are_refused() -> None:

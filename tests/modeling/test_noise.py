@@ -60,6 +60,17 @@ def test_drawn_keys_follow_the_seed() -> None:
     assert Noise(torch.zeros(0, dtype=torch.int64), 0).normal(3).shape == (0, 3)
 
 
+def test_a_batch_without_keys_draws_only_where_a_head_asks() -> None:
+    features = torch.zeros(2, 5)
+    before = torch.get_rng_state()
+    planned = Noise.of_batch({"rows": KEYS[:2], "step": 9}, features, draws=True)
+    assert torch.equal(planned.normal(3), Noise(KEYS[:2], 9).normal(3))
+    assert Noise.of_batch(None, features, draws=False).rows.tolist() == [0, 0]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert Noise.of_batch(None, features, draws=True).rows.unique().numel() == 2
+    assert not torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize("word", [-1, 0])
 def test_the_largest_and_the_smallest_draw_are_finite(word: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hf_mtl.modeling.noise._mix", lambda value: torch.full_like(value, word))

@@ -1,13 +1,13 @@
 import pytest
 
 from hf_mtl.evaluation.registry import METRICS
-from hf_mtl.tasks import register, registry
+from hf_mtl.tasks import TASK_TYPES, register, task_types
 from tests.task_types.independent import EXACT_MATCH, IndependentLabels
 
 
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch) -> type[IndependentLabels]:
     """The type of `independent.py` and its metric, known for one test, as a plugin makes them known."""
-    monkeypatch.setattr(registry, "_types", dict(registry.task_types()))
+    monkeypatch.setattr(TASK_TYPES, "_components", task_types())
     monkeypatch.setitem(METRICS, "exact_match", EXACT_MATCH)
     return register(IndependentLabels)

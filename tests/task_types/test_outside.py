@@ -9,7 +9,7 @@ from hf_mtl import MultiTaskModel, load_recipe, run_recipe
 from hf_mtl.errors import ModelError, RecipeError
 from hf_mtl.evaluation.registry import register_metric
 from hf_mtl.recipe.json_schema import json_schema
-from hf_mtl.tasks import registry
+from hf_mtl.tasks import TASK_TYPES
 from tests.task_types.independent import EXACT_MATCH, SAMPLE, IndependentLabels
 
 RECIPE = """\
@@ -45,7 +45,7 @@ def test_a_recipe_trains_scores_and_saves_it(recipe: Path, tmp_path: Path, monke
     with pytest.raises(ModelError, match=r"tasks\.traits: no AutoModel .* of type independent_labels\. Load it with"):
         model.export_task("traits", tmp_path / "exported")
     # Where nobody has imported the type, its run says what is missing.
-    monkeypatch.delitem(registry._types, "independent_labels")
+    monkeypatch.delitem(TASK_TYPES._components, "independent_labels")
     with pytest.raises(ModelError, match=r"unknown task type 'independent_labels'.*Import the module"):
         MultiTaskModel.from_pretrained(tmp_path / "run")
 

@@ -8,7 +8,6 @@ from datasets import Dataset
 from torch.nn import functional as F
 
 from hf_mtl import SequenceClassification
-from hf_mtl.task_types.sequence_classification import classes_alone
 from hf_mtl.tasks import MetricSpec
 from tests.task_types.sample import Sample, texts
 
@@ -50,21 +49,6 @@ def test_class_weights_scale_rows_of_their_class() -> None:
     task = SequenceClassification(labels=3)
     weighted = task.row_losses(LOGITS, LABELS, torch.tensor([2.0, 7.0, 0.5]))
     torch.testing.assert_close(weighted, task.row_losses(LOGITS, LABELS) * torch.tensor([2.0, 0.5]))
-
-
-def test_the_class_of_a_row_is_the_first_of_the_largest_logits() -> None:
-    logits = torch.tensor(
-        [[1.0, 3.0, 3.0], [2.0, 2.0, 2.0], [-1.0, -2.0, 0.5], [np.nan, 1.0, 0.0], [0.0, np.inf, 1.0]]
-    )
-    found = classes_alone(logits)
-    assert found[:3, 0].tolist() == logits[:3].numpy().argmax(axis=1).tolist() == [1, 0, 2]
-    assert found[:, 1].tolist() == [1, 1, 1, 0, 0]
-    task = SequenceClassification(labels=3)
-    compact = task.compact()
-    assert compact is not None
-    read, whole = compact.read(found[:3].numpy()), task.outputs_of(logits[:3].numpy())
-    assert task.predictions(logits[:3].numpy()).tolist() == read.predicted.tolist() == whole.predicted.tolist()  # type: ignore[attr-defined]
-    assert compact.read(found.numpy()).broken == 2
 
 
 def test_all_logits_are_wanted_where_a_metric_wants_probabilities() -> None:

@@ -5,17 +5,17 @@ from pydantic import BaseModel, ValidationError
 
 from hf_mtl import Regression, SequenceClassification
 from hf_mtl.errors import UserError
-from hf_mtl.tasks import AnyTask, register, registry, task_from_dict, task_types
+from hf_mtl.tasks import TASK_TYPES, AnyTask, register, task_from_dict, task_types
 
 
 def test_the_types_of_hf_mtl_are_found_by_themselves() -> None:
     assert {"sequence_classification", "regression"} <= set(task_types())
     assert list(task_types()) == sorted(task_types())
-    assert task_types()["regression"] is Regression
+    assert task_types()["regression"] is TASK_TYPES["regression"] is Regression
 
 
 def test_a_name_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_types", dict(task_types()))
+    monkeypatch.setattr(TASK_TYPES, "_components", task_types())
     assert register(Regression) is Regression
 
     class Other(Regression):

@@ -45,7 +45,7 @@ class AlignedMTL(GramianAggregator):
         self.reduction = reduction
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
-        """sqrt(s) V Λ^(-1/2) Vᵀ 1."""
+        """Compute sqrt(s) V Λ^(-1/2) Vᵀ 1."""
         values, vectors = np.linalg.eigh(gramian)
         least = len(values) * FLOAT32_EPSILON
         kept = values > least * values[-1]

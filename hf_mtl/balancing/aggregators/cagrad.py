@@ -15,7 +15,7 @@ SINGULAR = 1e-6
 
 
 class ConflictAverse(GramianAggregator):
-    """What CAGrad and its descendants share: the mean, corrected within a ball around it.
+    """Base of CAGrad and its descendants: the mean of the rows, corrected within a ball around it.
 
     Args:
         num_tasks: Number of tasks T.
@@ -68,12 +68,12 @@ class CAGrad(ConflictAverse):
         super().__init__(num_tasks, c, rescale, scope)
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
-        """b + c sqrt(bᵀGb / xᵀGx) x."""
+        """Compute b + c sqrt(bᵀGb / xᵀGx) x."""
         return self.corrected(gramian, trust=1.0)
 
 
 def conflict_averse_weights(gramian: Array, c: float, trust: float) -> Array | None:
-    """b + c sqrt(bᵀGb / xᵀGx) x with x = argmin over the simplex of xᵀGb + trust · c sqrt(bᵀGb · xᵀGx).
+    """Compute b + c sqrt(bᵀGb / xᵀGx) x, x = argmin over the simplex of xᵀGb + trust · c sqrt(bᵀGb · xᵀGx).
 
     With sqrt(q) = min over r of (q/r + r)/2, x is for a given r the point of the rows' convex hull that is nearest
     to -(r / (trust c)) g0/|g0|, a least-norm problem; r = sqrt(xᵀGx) is found by bisection and secants, as the
@@ -102,7 +102,7 @@ def conflict_averse_weights(gramian: Array, c: float, trust: float) -> Array | N
 
 
 def _inner_minimum(columns: Array, direction: Array, radius: float) -> Array | None:
-    """x; None where the minimum is at a combination that vanishes."""
+    """Return x; None where the minimum is at a combination that vanishes."""
 
     def solution(length: float) -> Array:
         return nearest_to_origin(columns + (length / radius) * direction[:, None])
@@ -110,6 +110,7 @@ def _inner_minimum(columns: Array, direction: Array, radius: float) -> Array | N
     def excess(length: float) -> float:
         return float(np.linalg.norm(columns @ solution(length))) - length
 
+    # A root below it would be a correction too short to have a direction.
     low = 0.1 * SINGULAR * float(np.linalg.norm(columns.mean(axis=1)))
     high = float(np.linalg.norm(columns, axis=0).max()) * (1 + 1e-12)
     if excess(low) <= 0:

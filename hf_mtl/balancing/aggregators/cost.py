@@ -6,18 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.aggregator import (
-    AGGREGATORS,
-    Conflict,
-    Scale,
-    Scope,
-    Teleporting,
-    as_array,
-    base_names,
-    register,
-)
+from hf_mtl.balancing.aggregator import AGGREGATORS, Remembered, Scale, Scope, as_array, base_names, register
 from hf_mtl.balancing.checks import FromOne, FromZero, all_shared
 from hf_mtl.balancing.inner_products import gramian
+from hf_mtl.balancing.needs import Conflict, Teleporting
 from hf_mtl.balancing.solvers import Array
 from hf_mtl.errors import Mistake, UserError, known
 
@@ -123,12 +115,12 @@ class COST(Teleporting):
         self.last = self.conflict(gramian(jacobian))
         return self.base(jacobian, losses, present, coefficients, **draws)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Remembered:
         """Return the epoch searched last, and the base's state under ``base.``."""
         base = {f"base.{name}": value for name, value in self.base.state_dict().items()}
         return {**super().state_dict(), **base}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Remembered) -> None:
         """Restore both; see `GradientAggregator`."""
         own = {name: value for name, value in state.items() if not name.startswith("base.")}
         super().load_state_dict(own)
@@ -136,7 +128,7 @@ class COST(Teleporting):
 
 
 def _cosines_to_mean(gramian: Array, norms: Array) -> Array:
-    """Cosine of each row with the rows' mean, [m]; 0 where the mean vanishes."""
+    """Return the cosine of each row with the rows' mean, [m]; 0 where the mean vanishes."""
     mean = np.sqrt(max(gramian.mean(), 0.0))
     if mean <= 1e-10 * norms.max():
         return np.zeros(len(norms))

@@ -64,7 +64,8 @@ class DBMTL(GradientAggregator):
         self.average: Tensor = torch.zeros(num_tasks, 0)  # [T, P] from the first step on
         self.steps: Tensor = torch.zeros(num_tasks, dtype=torch.int64)
         self.weights_from_gramian: Callable[..., Tensor]
-        if beta == 0:  # only then are inner products enough
+        # Only then are inner products enough. The class has no such method, since whoever has it is a `FromGramian`.
+        if beta == 0:
             self.needs = frozenset({"gramian", "losses"})
             self.weights_from_gramian = self._weights_from_gramian
 
@@ -76,7 +77,7 @@ class DBMTL(GradientAggregator):
         coefficients: Tensor | None = None,
         **draws: Any,
     ) -> Tensor:
-        """Sum of the averages at one length; see `GradientAggregator`."""
+        """Sum the averages at one length; see `GradientAggregator`."""
         self.check_shape(jacobian)
         if self.beta == 0:
             weights = self._weights_from_gramian(gramian(jacobian), losses, present)

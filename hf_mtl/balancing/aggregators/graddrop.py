@@ -93,7 +93,7 @@ class GradDrop(GradientAggregator):
         return result
 
     def _drawer(self, device: torch.device) -> Callable[[int], Tensor]:
-        """Draws uniform numbers in (-1, 1), a pure function of seed and number of the draw."""
+        """Make a function that draws uniform numbers in (-1, 1), a pure function of seed and number of the draw."""
         seed = np.random.SeedSequence([self.seed, self.draws])
         if device.type == "cpu":
             return partial(_draw_on_cpu, np.random.Generator(np.random.SFC64(seed)))
@@ -102,18 +102,19 @@ class GradDrop(GradientAggregator):
 
 
 def _draw_on_cpu(generator: np.random.Generator, size: int) -> Tensor:
-    """As `centred`, of 24 random bits each; in a fifth of the time of torch's generator, which has one thread."""
+    """Draw as `centred` does, of 24 random bits each, in a fifth of the time of torch's one-threaded generator."""
+    # A 64-bit draw makes two numbers. k + ½ with k of 24 bits is exact in float32, and never 0: no side is undecided.
     bits = generator.integers(0, 1 << 64, (size + 1) // 2, dtype=np.uint64).view(np.int32)[:size]
     return (torch.from_numpy(bits) >> 8).float().add_(0.5).mul_(2.0**-23)
 
 
 def centred(uniforms: Tensor) -> Tensor:
-    """1 - 2 U of U in [0, 1), taken in the middle between two numbers that can be drawn: in (-1, 1)."""
+    """Compute 1 - 2 U of U in [0, 1), taken in the middle between two numbers that can be drawn: in (-1, 1)."""
     return 1.0 - torch.finfo(uniforms.dtype).eps / 2 - 2.0 * uniforms
 
 
 def one_sign(rows: Tensor, drawn: Tensor, factors: Tensor, even: bool) -> Tensor:
-    """In each column, the weighted sum of the entries of the drawn sign.
+    """Sum in each column the weighted entries of the drawn sign.
 
     Args:
         rows: Task gradients [m, P].
@@ -124,6 +125,7 @@ def one_sign(rows: Tensor, drawn: Tensor, factors: Tensor, even: bool) -> Tensor
     total, size = rows.sum(0), rows.abs().sum(0)
     # U < P = (1 + total / size) / 2 without a division by columns of zeros; a P of 0 or 1 is never met.
     side = torch.addcmul(total, drawn, size)
+    # The entries of one sign sum to (total ± size) / 2.
     if even:
         return torch.copysign(size, side).add_(total).mul_(factors[0] / 2)
     return (factors @ rows + torch.copysign(torch.ones_like(side), side) * (factors @ rows.abs())) / 2

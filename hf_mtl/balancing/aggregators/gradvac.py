@@ -56,7 +56,7 @@ class GradVac(GramianAggregator):
     def solve(
         self, gramian: Array, active: Array, losses: Array | None, orders: Orders | None = None, **draws: Any
     ) -> Array:
-        """Sum of the rows' coefficients after all corrections; moves the averages."""
+        """Sum the rows' coefficients after all corrections; moves the averages."""
         if orders is None:
             orders = draw_orders(self.num_tasks, self.seed, self.draws)
             self.draws += 1
@@ -72,7 +72,7 @@ class GradVac(GramianAggregator):
         return found
 
     def _visit(self, gramian: Array, coefficients: Array, average: Array, visited: Array) -> None:
-        """Each row meets one other: correct its coefficients, then move the pair's average; both in place."""
+        """Let each row meet one other: correct its coefficients, then move the pair's average; both in place."""
         rows = np.arange(len(gramian))
         products = coefficients @ gramian
         squares = (coefficients * products).sum(axis=1)

@@ -47,13 +47,13 @@ class IMGrad(ConflictAverse):
         self.kappa = kappa
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
-        """CAGrad's weights with the second term weighted s / (kappa - s)."""
+        """Return CAGrad's weights with the second term weighted s / (kappa - s)."""
         s = balance(gramian)
         return self.corrected(gramian, trust=s / (self.kappa - s))
 
 
 def balance(gramian: Array) -> float:
-    """Cosine between the mean and the least-norm point of the hull, in [0, 1]; 0 where either vanishes."""
+    """Return the cosine between the mean and the least-norm point of the hull, in [0, 1]; 0 where either vanishes."""
     x = min_norm_weights(gramian)
     projections = gramian.mean(axis=1)
     mean, least = float(projections.mean()), float(x @ gramian @ x)

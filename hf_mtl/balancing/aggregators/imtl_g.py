@@ -34,7 +34,7 @@ class IMTLG(GramianAggregator):
     cost = "Gramian"
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
-        """D⁻¹ C⁺ 1, normalised; uniform where that sums to nothing."""
+        """Compute D⁻¹ C⁺ 1, normalised; uniform where that sums to nothing."""
         norms = np.sqrt(np.diag(gramian))
         cosines = gramian / np.outer(norms, norms)
         of_units = np.linalg.pinv(cosines, rcond=CUTOFF, hermitian=True).sum(axis=1)

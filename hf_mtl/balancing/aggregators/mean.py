@@ -36,5 +36,5 @@ class Mean(GramianAggregator):
         self.reduction = "mean"
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
-        """1 for every row, which ``reduction`` divides."""
+        """Return 1 for every row, which ``reduction`` divides."""
         return np.ones(len(active))

@@ -47,7 +47,7 @@ class MGDA(GramianAggregator):
             self.needs = frozenset({"gramian", "losses"})
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
-        """argmin over the simplex of wᵀ G w, after normalization."""
+        """Find the argmin over the simplex of wᵀ G w, after normalization."""
         divisor = np.ones(len(gramian))
         if self.normalization in ("l2", "loss+"):
             divisor = divisor * np.sqrt(np.diag(gramian))

@@ -52,6 +52,6 @@ class NGDiff(GramianAggregator):
         return float(self.signs[task])
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
-        """sign / norm of each row."""
+        """Return sign / norm of each row."""
         found: Array = self.signs[active] / np.sqrt(np.diag(gramian))
         return found

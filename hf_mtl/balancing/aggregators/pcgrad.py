@@ -45,7 +45,7 @@ class PCGrad(GramianAggregator):
     def solve(
         self, gramian: Array, active: Array, losses: Array | None, orders: Orders | None = None, **draws: Any
     ) -> Array:
-        """Sum of the rows' coefficients after all projections."""
+        """Sum the rows' coefficients after all projections."""
         if orders is None:
             orders = draw_orders(self.num_tasks, self.seed, self.draws)
             self.draws += 1
@@ -54,7 +54,7 @@ class PCGrad(GramianAggregator):
 
 
 def projected(gramian: Array, orders: Array) -> Array:
-    """Each row after its projections, as coefficients of all rows, [m, m].
+    """Return each row after its projections, as coefficients of all rows, [m, m].
 
     Args:
         gramian: G [m, m] of rows that are not zero.

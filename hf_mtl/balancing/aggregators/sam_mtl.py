@@ -7,8 +7,8 @@ from torch import Tensor
 
 from hf_mtl.balancing.aggregator import (
     AGGREGATORS,
-    LookAhead,
     NonFiniteRows,
+    Remembered,
     Scale,
     Scope,
     as_array,
@@ -17,6 +17,7 @@ from hf_mtl.balancing.aggregator import (
 )
 from hf_mtl.balancing.checks import Positive, all_shared
 from hf_mtl.balancing.inner_products import result_dtype, row_norms
+from hf_mtl.balancing.needs import LookAhead
 from hf_mtl.errors import Mistake, UserError, known
 
 
@@ -63,7 +64,7 @@ class SAMMTL(LookAhead):
         self._perturbed: Tensor | None = None
 
     def perturbations(self, jacobian: Tensor) -> Tensor:
-        """e_t = rho g_t / |g_t|, the displacement at which task t's gradient is wanted; 0 for a zero row. [T, P]."""
+        """Return e_t = rho g_t / |g_t|, where task t's gradient is wanted, [T, P]; 0 for a zero row."""
         norms = row_norms(jacobian)
         factors = torch.where(norms > 0, self.rho / norms, 0.0)
         dtype = result_dtype(jacobian.dtype)
@@ -73,6 +74,7 @@ class SAMMTL(LookAhead):
         """Take ``jacobian=``, J_sam [T, P], used by the next call alone, ``seed=`` and ``names=``."""
         super().observe(**facts)
         if "seed" in facts:
+            # Of seeds of their own, or the second part would draw again what the first has drawn.
             for offset, part in enumerate(self.parts.values()):
                 part.observe(seed=int(facts["seed"]) + offset, names=self.names)
         if "jacobian" in facts:
@@ -91,7 +93,7 @@ class SAMMTL(LookAhead):
         coefficients: Tensor | None = None,
         **draws: Any,
     ) -> Tensor:
-        """A(J) + A(J_sam - J); see `GradientAggregator`."""
+        """Compute A(J) + A(J_sam - J); see `GradientAggregator`."""
         self.check_shape(jacobian)
         if self._perturbed is None or self._perturbed.shape != jacobian.shape:
             raise ValueError("'sam_mtl' needs observe(jacobian=) with the perturbed rows before each step")
@@ -103,13 +105,13 @@ class SAMMTL(LookAhead):
         direction = self.parts["loss"](jacobian, losses, present, coefficients, **draws)
         return direction + self.parts["flat"](flat_rows(jacobian, perturbed), losses, present, coefficients, **draws)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Remembered:
         """Return the parts' states, under ``loss.`` and ``flat.``."""
         return {
             f"{part}.{name}": value for part, base in self.parts.items() for name, value in base.state_dict().items()
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Remembered) -> None:
         """Restore the parts; see `GradientAggregator`."""
         super().load_state_dict(
             {name: value for name, value in state.items() if name.split(".")[0] not in self.parts}
@@ -138,6 +140,6 @@ def check_base(base: str) -> None:
 
 
 def flat_rows(jacobian: Tensor, perturbed: Tensor) -> Tensor:
-    """F = J_sam - J, [T, P], in float32 at least."""
+    """Compute F = J_sam - J, [T, P], in float32 at least."""
     dtype = result_dtype(jacobian.dtype)
     return perturbed.to(dtype) - jacobian.to(dtype)

@@ -36,5 +36,5 @@ class Sum(GramianAggregator):
         self.reduction = reduction
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
-        """1 for every row."""
+        """Return 1 for every row."""
         return np.ones(len(active))

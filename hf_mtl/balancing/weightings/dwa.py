@@ -61,11 +61,11 @@ class DWA(CountsEpochs):
         return self.epoch if self.window_steps is None else self.window_steps
 
     def warm_up(self) -> int | None:
-        """Two windows."""
+        """Return two windows."""
         return None if self.window is None else 2 * self.window
 
     def coefficients(self) -> Tensor:
-        """T softmax(r / temperature), [T]."""
+        """Compute T softmax(r / temperature), [T]."""
         newer, older = self.means
         usable = (self.windows >= 2) & (older > 1e-12)
         ratios = torch.where(usable, newer / torch.where(usable, older, 1.0), 1.0)

@@ -23,5 +23,5 @@ class EW(LossWeighting):
     sums_to = "1"
 
     def coefficients(self) -> Tensor:
-        """1/T for every task, [T]."""
+        """Return 1/T for every task, [T]."""
         return torch.full((self.num_tasks,), 1.0 / self.num_tasks, dtype=torch.float64)

@@ -56,7 +56,7 @@ class ExcessMTL(LossWeighting):
         self.register_buffer("log_w", torch.zeros(num_tasks, dtype=torch.float64))
 
     def coefficients(self) -> Tensor:
-        """T softmax of the logarithms, none of it vanishing, [T]."""
+        """Compute T softmax of the logarithms, none of it vanishing, [T]."""
         w = torch.softmax(self.log_w, dim=0).clamp(min=_LEAST)
         return self.num_tasks * w / w.sum()
 
@@ -82,12 +82,13 @@ class ExcessMTL(LossWeighting):
         old, seen = self.baseline > 0, excess > 0
         moves = torch.where(old & seen, self.eta * excess / self.baseline.clamp(min=_FLOOR), 0.0)
         log_w = self.log_w + moves
+        # Only differences count: moves are never negative, and the logarithms would grow without end.
         self.log_w = log_w - log_w.max()
         self.baseline = torch.where(seen & ~old, excess.clamp(min=_FLOOR), self.baseline)
         self._last_weights = None
 
     def _excess(self, index: int, row: Tensor) -> Tensor:
-        """E of one task, [] in float64; row by row, which needs no further [T, P]."""
+        """Compute E of one task, [] in float64; row by row, which needs no further [T, P]."""
         squared = row.to(self.squares.dtype) ** 2
         if not bool(torch.isfinite(squared.sum()) & (row != 0).any()):
             return torch.zeros((), dtype=torch.float64, device=row.device)

@@ -69,18 +69,18 @@ class FAMO(NonAdditive):
         self.register_buffer("waiting", torch.zeros(num_tasks, dtype=torch.bool))
 
     def needs_now(self) -> frozenset[Need]:
-        """Without ``losses_after`` where the next batch stands in for it."""
+        """Leave out ``losses_after`` where the next batch stands in for it."""
         return frozenset({"losses"}) if self.reuse_next_batch else self.needs
 
     def combine(self, losses: Tensor, tasks: Tensor) -> Tensor:
-        """c sum z log D, [m] -> []."""
+        """Compute c sum z log D, [m] -> []."""
         z = torch.softmax(self.logits[tasks], dim=0)
         distances = losses.clamp(min=0) + _EPS
         c = 1.0 / (z / distances.detach()).sum()
         return c * (z * torch.log(distances)).sum()
 
     def _evaluate(self, losses: Tensor, present: Tensor, exposure: Tensor) -> tuple[Tensor, Tensor]:
-        """With ``reuse_next_batch`` by the logits that these losses teach, which `record` keeps."""
+        """Use the logits that these losses teach, if ``reuse_next_batch``; `record` keeps them."""
         kept = self.logits
         if self.reuse_next_batch:
             self.logits = self._taught(losses.detach().double(), present)["logits"]
@@ -110,7 +110,7 @@ class FAMO(NonAdditive):
 
     @torch.no_grad()
     def _taught(self, losses: Tensor, present: Tensor) -> dict[str, Tensor]:
-        """Logits and moments after a step of the tasks whose losses are known before and after; changes none."""
+        """Return logits and moments after a step of the tasks whose losses before and after it are known."""
         tasks = (self.waiting & present & torch.isfinite(losses)).nonzero().flatten()
         logits = self.logits[tasks]
         z = torch.softmax(logits, dim=0)
@@ -118,7 +118,7 @@ class FAMO(NonAdditive):
         return self._adam(tasks, z * (delta - (z * delta).sum()) + self.gamma * logits)
 
     def _adam(self, tasks: Tensor, gradient: Tensor) -> dict[str, Tensor]:
-        """Logits, moments and counts after a step of some tasks."""
+        """Return logits, moments and counts after a step of some tasks."""
         new = {name: getattr(self, name).clone() for name in ("logits", "first", "second", "updates")}
         new["updates"][tasks] += 1
         corrected = []

@@ -72,7 +72,7 @@ class GradNorm(LossWeighting):
         self.register_buffer("known", torch.zeros(num_tasks, dtype=torch.bool))
 
     def coefficients(self) -> Tensor:
-        """w, [T]."""
+        """Return w, [T]."""
         return self.w
 
     def needs_now(self) -> frozenset[Need]:
@@ -112,7 +112,7 @@ class GradNorm(LossWeighting):
         return mean_norm * (rates / mean_rate.clamp(min=torch.finfo(torch.float64).tiny)) ** self.alpha
 
     def objective(self, w: Tensor) -> Tensor:
-        """sum |w_t ||g_t|| - target_t| over the tasks that have a norm and an L(0), [], differentiable in w [T]."""
+        """Sum |w_t ||g_t|| - target_t| over the tasks that have a norm and an L(0), [], differentiable in w [T]."""
         return (w * self.norms - self.targets(w))[self._used()].abs().sum()
 
     def _ready(self) -> Tensor:
@@ -122,7 +122,7 @@ class GradNorm(LossWeighting):
         return self.known & self._ready()
 
     def _learn(self, due: Tensor) -> None:
-        """One step of the weights of some tasks."""
+        """Move the weights of some tasks by one step."""
         if not bool(due.any()):
             return
         with torch.enable_grad():

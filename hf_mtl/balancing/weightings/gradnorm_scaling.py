@@ -95,7 +95,7 @@ class GradNormScaling(CountsSteps):
         self._last_weights = None
 
     def coefficients(self) -> Tensor:
-        """(mean n / n_t)^kappa, brought to the sum T, [T]."""
+        """Compute (mean n / n_t)^kappa, brought to the sum T, [T]."""
         mean = torch.where(self.known, self.norms, 0.0).sum() / self.known.sum().clamp(min=1)
         tiny = torch.finfo(torch.float64).tiny
         floor = (1e-12 * self.norms.max()).clamp(min=tiny)

@@ -36,18 +36,18 @@ class IMTLL(LossWeighting):
         self.s = nn.Parameter(torch.zeros(num_tasks, dtype=torch.float64))
 
     def coefficients(self) -> Tensor:
-        """exp(s_t), [T]."""
+        """Compute exp(s_t), [T]."""
         return torch.exp(self.s)
 
     def penalties(self) -> Tensor:
-        """-s_t, [T]."""
+        """Return -s_t, [T]."""
         return -self.s
 
     def resting(self) -> Tensor:
-        """Return where s is at -clip or clip."""
+        """Tell where s is at -clip or clip."""
         return self.s.detach().abs() >= self.clip
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Return s to [-clip, clip]."""
+        """Bring s back to [-clip, clip]."""
         self.s.clamp_(-self.clip, self.clip)

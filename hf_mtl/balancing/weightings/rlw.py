@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_mtl.balancing.base import register, task_values
+from hf_mtl.balancing.base import Numbers, register, task_values
 from hf_mtl.balancing.checks import Positive
 from hf_mtl.balancing.step_count import CountsSteps
 
@@ -63,7 +63,7 @@ class RLW(CountsSteps):
         losses: Tensor,
         present: Tensor | None = None,
         exposure: Tensor | None = None,
-        normals: Any = None,
+        normals: Numbers | None = None,
     ) -> Tensor:
         """Compute the scalar to minimise, see `LossWeighting.forward`; closes the step, so the next draw is another.
 
@@ -90,7 +90,7 @@ class RLW(CountsSteps):
         self._normals = None
 
     def get_extra_state(self) -> Tensor:
-        """Seed and step, int64 [2]."""
+        """Return seed and step, int64 [2]."""
         return torch.tensor([self.seed, self.steps])
 
     def set_extra_state(self, state: Tensor) -> None:

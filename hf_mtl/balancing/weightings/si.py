@@ -30,7 +30,7 @@ class SI(LastLosses):
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
 
     def from_losses(self, losses: Tensor) -> Tensor:
-        """1 / L_t, or 0 where clamped, [T]."""
+        """Compute 1 / L_t, or 0 where clamped, [T]."""
         return torch.where(losses > FLOOR, 1.0 / losses.clamp(min=FLOOR), 0.0)
 
     def data_terms(self, losses: Tensor, coefficients: Tensor) -> Tensor:

@@ -71,6 +71,7 @@ class SLAW(LossWeighting):
         return mean, square, count
 
     def _weights_of(self, mean: Tensor, square: Tensor, count: Tensor) -> Tensor:
+        # The variance is a small difference of large numbers, which rounding may bring below 0.
         inverse = 1.0 / (square - mean**2).clamp(min=0).sqrt().clamp(min=_FLOOR)
         weights = self.num_tasks * inverse / inverse.sum()
         return torch.where((count >= 2).all(), weights, torch.ones_like(weights))

@@ -70,7 +70,7 @@ class STCH(NonAdditive, CountsEpochs):
         self.register_buffer("counts", torch.zeros(num_tasks, dtype=torch.int64))
 
     def observe(self, **facts: Any) -> None:
-        """As `CountsEpochs.observe`; for ``plain`` also ``preference=`` (1/T) and ``ideal=`` losses (0), [T]."""
+        """Take what `CountsEpochs` takes; for ``plain`` also ``preference=`` (1/T) and ``ideal=`` (0), [T]."""
         super().observe(**facts)
         for name in ("preference", "ideal"):
             if facts.get(name) is not None:

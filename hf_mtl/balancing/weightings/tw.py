@@ -49,7 +49,7 @@ class TW(LossWeighting):
             self._last_weights = None
 
     def coefficients(self) -> Tensor:
-        """n_t / sum n, or its inverse, [T]."""
+        """Compute n_t / sum n, or its inverse, [T]."""
         if not bool((self.sizes > 0).all()):
             raise ValueError("the weighting 'tw' needs observe(sizes=) first")
         sizes = self.sizes.double()

@@ -62,18 +62,18 @@ class UW(LossWeighting):
         self.s = nn.Parameter(torch.tensor(start, dtype=torch.float64))
 
     def coefficients(self) -> Tensor:
-        """a_t exp(-s_t), [T]."""
+        """Compute a_t exp(-s_t), [T]."""
         return self.a * torch.exp(-self.s)
 
     def penalties(self) -> Tensor:
-        """s_t / 2, [T]."""
+        """Return s_t / 2, [T]."""
         return 0.5 * self.s
 
     def resting(self) -> Tensor:
-        """Return where s is at -clip or clip."""
+        """Tell where s is at -clip or clip."""
         return self.s.detach().abs() >= self.clip
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Return s to [-clip, clip]."""
+        """Bring s back to [-clip, clip]."""
         self.s.clamp_(-self.clip, self.clip)

@@ -29,5 +29,5 @@ class UWO(LastLosses):
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
 
     def from_losses(self, losses: Tensor) -> Tensor:
-        """1 / L_t, [T]."""
+        """Compute 1 / L_t, [T]."""
         return 1.0 / losses.clamp(min=FLOOR)

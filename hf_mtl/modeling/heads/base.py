@@ -1,4 +1,4 @@
-"""What a head is: pooled features in, one output per class or target out."""
+"""The base class of heads: pooled features in, one output per class or target out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ class Penalty(NamedTuple):
 
 @dataclass
 class Decoded:
-    """What a head makes of features while it is trained.
+    """Result of a head that is being trained, from features.
 
     Args:
         outputs: What the loss reads, [n, C].
@@ -141,11 +141,11 @@ class Head(KeepsFloat32, ABC):
         return Decoded(self(features))
 
     def variance(self, features: Features) -> Tensor | None:
-        """Variance of the decoded distribution in units of the outputs, squared [n, C]; None: there is none."""
+        """Return the decoded distribution's variance in units of the outputs, squared [n, C]; None: there is none."""
         return None
 
     def auxiliary_parameters(self) -> list[nn.Parameter]:
-        """Parameters with a group of their own: no weight decay, no part in gradient clipping."""
+        """Return the parameters with a group of their own: no weight decay, no part in gradient clipping."""
         return []
 
     def step_sums(self) -> Tensor | None:
@@ -162,7 +162,7 @@ class Head(KeepsFloat32, ABC):
         """
 
     def gauges(self) -> dict[str, Tensor]:
-        """Scalars to log after every step, as ``<name>/<task>``; a log record has their mean over its steps."""
+        """Return scalars to log after every step, as ``<name>/<task>``; a log record has their mean."""
         return {}
 
     def reset(self) -> None:

@@ -115,7 +115,7 @@ class HierarchicalHead(Head):
         return Decoded(self._outputs(own), penalties={"kl": Penalty(divergence, self.beta)})
 
     def variance(self, features: Tensor) -> Tensor:
-        """Exact variance of the affine map of z_t, the same for every row [n, C], float32."""
+        """Return the exact variance of the affine map of z_t, the same for every row [n, C], float32."""
         variance = bounded(self.log_noise_variance).exp()
         return linear_variance(variance, self.classifier.weight).expand(len(features), -1)
 
@@ -124,7 +124,7 @@ class HierarchicalHead(Head):
         keep_bounded(self.log_noise_variance)
 
     def gauges(self) -> dict[str, Tensor]:
-        """Mean over dimensions of the noise's variance."""
+        """Return the mean over dimensions of the noise's variance."""
         return {"noise_variance": bounded(self.log_noise_variance.detach()).exp().mean()}
 
     def reset(self) -> None:

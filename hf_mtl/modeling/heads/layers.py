@@ -9,7 +9,7 @@ Hidden: TypeAlias = Annotated[int, Field(ge=0)] | None
 
 
 def perceptron(features: int, outputs: int, hidden: int | None, dropout: float) -> nn.Sequential:
-    """Affine, GELU, dropout, affine; or, without a hidden layer, dropout and affine.
+    """Stack affine, GELU, dropout, affine; without a hidden layer: dropout, affine.
 
     Args:
         features: Width H of the input.

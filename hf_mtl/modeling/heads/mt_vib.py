@@ -93,7 +93,7 @@ class MTVIBHead(Head):
         return Decoded(outputs, penalties={"kl": Penalty(latent.kl(self.kl_reduction), self.beta)})
 
     def variance(self, features: Tensor) -> Tensor:
-        """Exact variance of the affine map of z [n, C], float32."""
+        """Return the exact variance of the affine map of z [n, C], float32."""
         variance = bounded(self._bottleneck.log_variance(features)).exp()
         return linear_variance(variance, self.classifier.weight)
 

@@ -37,7 +37,7 @@ def has_native_head(config: PreTrainedConfig) -> bool:
 
 @register("native")
 class NativeHead(Head):
-    """What `AutoModelForSequenceClassification` puts on this backbone, so that `export_task` can give it back.
+    """The head that `AutoModelForSequenceClassification` puts on this backbone; `export_task` can write it.
 
     The architecture's model is built with its encoder replaced by a stub that returns the given features.
 
@@ -57,7 +57,7 @@ class NativeHead(Head):
 
     @classmethod
     def source(cls, config: PreTrainedConfig) -> FeatureSource:
-        """BERT and ALBERT read their pooler's output, the others the pooled hidden states."""
+        """Return ``pooler`` for BERT and ALBERT, whose heads read its output, and ``pooled`` for the others."""
         return "pooler" if _READS_POOLER.get(config.model_type) else "pooled"
 
     @classmethod
@@ -67,7 +67,7 @@ class NativeHead(Head):
 
     @classmethod
     def unsupported(cls, config: PreTrainedConfig) -> str | None:
-        """Tell whether the family is one whose head is known to be separable."""
+        """Tell if the head of the family is not known to be separable."""
         if has_native_head(config):
             return None
         return f"'{config.model_type}' has no native head in hf_mtl; {', '.join(sorted(_READS_POOLER))} have one"
@@ -79,7 +79,7 @@ class NativeHead(Head):
 
 
 class _GivenFeatures(nn.Module):
-    """Stands where the encoder was and returns the features that came in as ``inputs_embeds`` [n, H]."""
+    """A stub where the encoder was. It returns the features that came in as ``inputs_embeds`` [n, H]."""
 
     def forward(self, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
         return BaseModelOutputWithPooling(last_hidden_state=inputs_embeds.unsqueeze(1), pooler_output=inputs_embeds)

@@ -115,12 +115,12 @@ class VIPHead(Head):
         return Decoded(outputs * scale, None, penalties)
 
     def variance(self, features: Tensor) -> Tensor:
-        """Sigma of targets, Sigma / tau of classes [n, C], as the outputs are normalised."""
+        """Return Sigma for targets and Sigma / tau for classes [n, C], as the outputs are normalised."""
         variance = bounded(self.log_variance(features)).exp()
         return variance if self.real_valued else variance * self._inverse_deviation() ** 2
 
     def auxiliary_parameters(self) -> list[nn.Parameter]:
-        """log tau: the derivative of its term is gamma, which clipping would let shrink all other gradients."""
+        """Return log tau: its term has the derivative gamma, for which clipping would shrink all other gradients."""
         return [] if self.log_tau is None else [self.log_tau]
 
     def end_step(self, sums: Tensor | None) -> None:
@@ -130,7 +130,7 @@ class VIPHead(Head):
                 self.log_tau.clamp_(*LOG_TAU_BOUNDS)
 
     def gauges(self) -> dict[str, Tensor]:
-        """tau, and whether it sits on a bound of its range."""
+        """Return tau, and whether it sits on a bound of its range."""
         if self.log_tau is None:
             return {}
         log_tau = self.log_tau.detach().float()
@@ -139,12 +139,12 @@ class VIPHead(Head):
         return {"tau": log_tau.exp(), "tau_at_bound": at_bound.float()}
 
     def reset(self) -> None:
-        """Tau is 1 at first."""
+        """Set tau to 1."""
         if self.log_tau is not None:
             init.zeros_(self.log_tau)
 
     def _inverse_deviation(self) -> Tensor:
-        """1 / sqrt(tau), float32 scalar."""
+        """Return 1 / sqrt(tau), float32 scalar."""
         if self.log_tau is None:
             return torch.ones((), device=next(self.mean.parameters()).device)
         return (-self.log_tau.float() / 2).exp()
@@ -159,7 +159,7 @@ class VIPHead(Head):
         return penalties
 
     def _mismatch(self, variance: Tensor) -> Tensor:
-        """(r - 1 - log r) / 2 with r = variance / tau, one value per row [n].
+        """Compute (r - 1 - log r) / 2 with r = variance / tau, one value per row [n].
 
         The derivative is linear in the variance, so that rows of different micro-batches add up to the step's; the
         logarithm of the mean variance, a constant, is that of the micro-batch.

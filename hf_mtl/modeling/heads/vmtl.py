@@ -148,7 +148,7 @@ class VMTLHead(Head):
         return Decoded(F.linear(latent, weight).float(), penalties=penalties)
 
     def variance(self, features: Tensor) -> Tensor:
-        """Exact variance of the product of latent and weights [n, C], float32."""
+        """Return the exact variance of the product of latent and weights [n, C], float32."""
         features = self.dropout(features)
         mean, variance = self.mean(features).float(), bounded(self.log_variance(features)).exp()
         of_weights = bounded(self.weight_log_variance).exp()
@@ -160,7 +160,7 @@ class VMTLHead(Head):
         return [logits for logits in (self.latent_logits, self.weight_logits) if logits is not None]
 
     def step_sums(self) -> Tensor:
-        """Return what the latents' running moments need."""
+        """Return the sums that the latents' running moments need."""
         return self.latent_moments.step_sums()
 
     def end_step(self, sums: Tensor | None) -> None:
@@ -171,12 +171,12 @@ class VMTLHead(Head):
 
     @torch.no_grad()
     def weight_moments(self) -> tuple[Tensor, Tensor]:
-        """Mean [D] and variance [D] of a weight vector when its output, too, is drawn, float32."""
+        """Return mean [D] and variance [D] of a weight vector when its output, too, is drawn, float32."""
         mean, variance = self.weight_mean.float(), bounded(self.weight_log_variance).exp()
         return mean.mean(dim=0), variance.mean(dim=0) + mean.var(dim=0, correction=0)
 
     def reset(self) -> None:
-        """Weights and the latents' noise as in the authors' code, equal mixing, no steps and no rows seen."""
+        """Begin with the authors' weights and latent noise, with equal mixing, and with no step and no row seen."""
         init.normal_(self.weight_mean, std=WEIGHT_DEVIATION)
         init.constant_(self.weight_log_variance, LOG_VARIANCE_AT_FIRST)
         init.constant_(self.log_variance.bias, LATENT_LOG_VARIANCE_AT_FIRST)
@@ -186,7 +186,7 @@ class VMTLHead(Head):
         self.latent_moments.reset()
 
     def _ramp(self) -> Tensor:
-        """Share of the factors that holds in this step, in (0, 1]."""
+        """Return the share of the factors that holds in this step, in (0, 1]."""
         return ((self.steps + 1) / max(self.warmup_steps, 1)).clamp(max=1.0)
 
     def _temperature(self) -> Tensor:
@@ -208,6 +208,7 @@ class VMTLHead(Head):
     def _mixed(self, logits: Tensor, moments: list[tuple[Tensor, Tensor]], noise: Noise, which: str) -> Gaussian:
         """Return the moments of a weighted sum of the other tasks' Gaussians that have been seen, or N(0, I)."""
         seen = torch.stack([head.latent_moments.seen for head in self._others])
+        # Where no task was seen none is masked: a softmax of -inf alone would be nan, also in the branch not taken.
         logits = logits.float().masked_fill(seen.any() & ~seen, -math.inf)
         uniform = noise.step_uniform(len(logits), f"vmtl {which} prior {self._task}")
         alpha = gumbel_softmax(logits, uniform, self._temperature())

@@ -51,7 +51,7 @@ class RowEncoder:
             splits: The rows by task.
             args: The training arguments, which say how rows are grouped.
         """
-        layout, _ = self._model.settle_layout(args.encoder_layout)
+        layout = self._model.settle_layout(args.encoder_layout)
         cost: int | None = default_group_cost(args.device) if args.group_cost is None else args.group_cost
         if layout != "groups":
             cost = RUN_COST if layout == "packed" else None

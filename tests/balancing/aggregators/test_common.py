@@ -1,23 +1,20 @@
 """What every registered aggregator keeps to; see `family` for the few that are exceptions."""
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
-from hf_mtl.balancing import FromGramian, LookAhead, NonFiniteRows, Teleporting, aggregator
-from hf_mtl.errors import CheckpointError, UserError
+from hf_mtl.balancing import NonFiniteRows
 from tests.balancing.aggregators.family import (
     BOUNDED,
     DESCENDING,
     LOSSES,
     NAMES,
     PERMUTATIONS,
-    REMEMBERING,
     ROUNDED,
     ROWS,
     P,
@@ -206,39 +203,6 @@ def test_the_direction_is_the_rows_combined_by_the_weights_of_the_gramian(name: 
         assert torch.allclose(last.to(dtype), weights)
 
 
-@every_aggregator
-@pytest.mark.parametrize("saved_after", range(4))
-def test_state_restored_between_any_two_steps_changes_nothing(name: str, saved_after: int) -> None:
-    options = {"base": "gradvac"} if has_option(name, "base") else REMEMBERING.get(name, {})
-    steps = [random_rows(T, P, seed=seed) for seed in range(5)]
-    steps[2][1] = 0
-    first, resumed = build(name, **options), build(name, **options)
-    state: dict[str, Any] = {}
-    expected = []
-    for place, rows in enumerate(steps):
-        if place == saved_after:
-            state = first.state_dict()
-        expected.append(step(first, rows))
-    resumed.load_state_dict(state)
-    for rows, direction in zip(steps[saved_after:], expected[saved_after:], strict=True):
-        assert torch.equal(step(resumed, rows), direction)
-
-
-@every_aggregator
-def test_state_is_flat_tensors_and_plain_values(name: str) -> None:
-    aggregator = build(name)
-    step(aggregator, ROWS)
-    for key, value in aggregator.state_dict().items():
-        assert isinstance(key, str)
-        assert isinstance(value, (Tensor, int, float))
-
-
-@every_aggregator
-def test_the_state_of_another_method_is_refused(name: str) -> None:
-    with pytest.raises(CheckpointError, match="aggregator: the checkpoint has sigma, which is not the state of"):
-        build(name).load_state_dict({"sigma": 1.0})
-
-
 @pytest.mark.parametrize("name", [name for name in NAMES if has_option(name, "reduction")])
 @pytest.mark.parametrize("absent", [0, 1])
 def test_mean_reduction_divides_by_the_tasks_of_the_step(name: str, absent: int) -> None:
@@ -306,56 +270,3 @@ def test_golden_ratios_under_a_common_scale(case: dict[str, Any]) -> None:
         expected = build(name)(rows, **draws) * ratio
         found = build(name)(rows * factor, **draws)
         assert float((found - expected).norm()) <= SCALE["rtol"] * float(expected.norm())
-
-
-@every_aggregator
-def test_what_it_needs_is_what_it_is(name: str) -> None:
-    built = build(name)
-    for holder in (type(built), built):
-        assert holder.scale in get_args(aggregator.Scale)
-        assert holder.needs
-        assert holder.needs <= set(get_args(aggregator.Need))
-    assert ("jacobian" in built.needs) != isinstance(built, FromGramian)
-    assert ("second_backward" in built.needs) == isinstance(built, LookAhead)
-    assert ("adapter_training" in built.needs) == isinstance(built, Teleporting)
-    assert built.scope == "all"
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if has_option(name, "base")])
-@pytest.mark.parametrize("base", ["pcgrad", "mgda"])
-def test_a_wrapper_has_the_scale_of_its_base(name: str, base: str) -> None:
-    assert type(build(name)).scale == "the base's"
-    assert build(name, base=base).scale == build(base).scale
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if has_option(name, "base")])
-@pytest.mark.parametrize("base", ["pcgrad", "graddrop"])
-def test_a_wrapper_has_the_weights_of_its_base_if_that_has_any(name: str, base: str) -> None:
-    wrapper, alone = build(name, base=base), build(base)
-    assert wrapper.weights() is None
-    step(wrapper, ROWS, **draws_of(base))
-    step(alone, ROWS, **draws_of(base))
-    found, expected = wrapper.weights(), alone.weights()
-    assert (found is None) == (expected is None) == (base == "graddrop")
-    if found is not None and expected is not None:
-        assert torch.equal(found, expected)
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if has_option(name, "base")])
-def test_a_base_that_must_be_given_options_is_none(name: str) -> None:
-    with pytest.raises(UserError, match="base: .*'ngdiff'"):
-        build(name, base="ngdiff")
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if is_gramian(name)])
-def test_a_gramian_of_another_number_of_tasks_is_refused(name: str) -> None:
-    built = build(name)
-    assert isinstance(built, FromGramian)
-    with pytest.raises(ValueError, match=r"the Gramian is \[3, 3\]; needs \[4, 4\]"):
-        built.weights_from_gramian(torch.eye(3), LOSSES)
-
-
-@every_aggregator
-def test_rows_of_another_number_of_tasks_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"the Jacobian is \[3, 9\]; needs \[4, P\]"):
-        build(name)(ROWS[:3], LOSSES)

@@ -14,6 +14,9 @@ from tests import tiny
 
 WIDTH = 16  # of the features
 DIM = 6
+HEADS = ["mt_vib", "hierarchical", "vmtl"]
+PENALTIES = {"mt_vib": ["kl"], "hierarchical": ["kl"], "vmtl": ["kl", "weight_kl"]}
+EAGER: dict[str, dict[str, Any]] = {"mt_vib": {}, "hierarchical": {}, "vmtl": {"warmup_steps": 1, "anneal_steps": 3}}
 
 
 def golden(name: str) -> list[dict[str, Any]]:
@@ -46,6 +49,12 @@ def loss(decoded: Decoded) -> Tensor:
 
 def has_gradient(module: nn.Module) -> dict[str, bool]:
     return {name: bool(p.grad is not None and p.grad.norm() > 0) for name, p in module.named_parameters()}
+
+
+def assert_equal(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
+    assert left.keys() == right.keys()
+    for name in left:
+        assert torch.equal(left[name], right[name]), name
 
 
 class Given(Noise):

@@ -1,0 +1,145 @@
+"""The config and the encoder of a model with fresh heads, before there is a model."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from hf_mtl.errors import Mistake, ModelError, UserError
+from hf_mtl.modeling.backbone import (
+    Backbone,
+    build_encoder,
+    load_encoder,
+    load_encoder_config,
+    read_dtype,
+    rebuild_encoder,
+    resolve_backbone,
+)
+from hf_mtl.modeling.choices import config_mistakes, feature_sources
+from hf_mtl.modeling.configuration import MultiTaskConfig
+from hf_mtl.modeling.dropout import set_dropout
+from hf_mtl.modeling.freezing import Freeze
+from hf_mtl.modeling.heads import HeadSpec
+from hf_mtl.modeling.lora import LoraSpec, merged_weights
+from hf_mtl.modeling.tokenizer_files import TokenizerPlace
+from hf_mtl.tasks import Task
+
+
+class Choices(TypedDict):
+    """Choices that `MultiTaskModel.from_backbone` takes by their names, and explains."""
+
+    head: HeadSpec | None
+    pooling: str | None
+    dropout: float | None
+    max_length: int | None
+    lora: LoraSpec | None
+    freeze: Freeze | None
+
+
+class FreshModel:
+    """A model with fresh heads that is about to be made.
+
+    Args:
+        backbone: The backbone, as `MultiTaskModel.from_backbone` takes it.
+        tasks: The tasks by name.
+        choices: The choices.
+        options: Arguments of `from_pretrained`.
+
+    Attributes:
+        config: The config of the model, free of mistakes.
+
+    Raises:
+        ModelError: If anything is wrong with the backbone, the heads or the tasks.
+    """
+
+    def __init__(self, backbone: Backbone, tasks: Mapping[str, Task], choices: Choices, options: Mapping[str, Any]):
+        _refuse_misspelt(options)
+        self._backbone = backbone
+        self._options = dict(options)
+        self._options["dtype"] = read_dtype(self._options)
+        self._hub = {
+            key: value for key, value in self._options.items() if key not in ("dtype", "attn_implementation")
+        }
+        found = load_encoder_config(backbone, **self._hub)
+        self._is_trained = isinstance(found, MultiTaskConfig)
+        self.config = MultiTaskConfig(
+            encoder_config=found.encoder_config if self._is_trained else found,
+            tasks=_plain(tasks),
+            head=_plain(choices["head"]),
+            pooling=choices["pooling"],
+            max_length=choices["max_length"],
+            dropout=choices["dropout"],
+            # A path of this machine means nothing to others.
+            backbone=backbone if isinstance(backbone, str) and not Path(backbone).exists() else None,
+            lora=_plain(choices["lora"]),
+            freeze=choices["freeze"],
+        )
+        if mistakes := config_mistakes(self.config):
+            raise ModelError(mistakes)
+
+    @property
+    def tokenizer(self) -> TokenizerPlace | None:
+        """The place where the backbone's tokenizer may be; None: the backbone was no place."""
+        if not isinstance(self._backbone, (str, Path)):
+            return None
+        return TokenizerPlace.beside(resolve_backbone(str(self._backbone)), self._hub)
+
+    def encoder(self, load: Callable[..., PreTrainedModel]) -> PreTrainedModel:
+        """Make the encoder: pretrained, of a trained model of hf_mtl, or with random weights.
+
+        Args:
+            load: `MultiTaskModel.from_pretrained`.
+
+        Raises:
+            ModelError: If it cannot be loaded or built.
+        """
+        config = self.config.encoder_config
+        if self._is_trained and isinstance(self._backbone, (str, Path)):
+            return self._of_trained(load, str(self._backbone))
+        if self.config.dropout is not None:
+            set_dropout(config, self.config.dropout)
+        if not isinstance(self._backbone, (PreTrainedConfig, Mapping)):
+            return load_encoder(self._backbone, config, self._reads_pooler, **self._options)
+        options = self._options
+        if options["dtype"] == "auto":  # there are no weights whose precision it could be
+            options = {**options, "dtype": getattr(config, "dtype", None) or torch.float32}
+        return build_encoder(config, self._reads_pooler, **options)
+
+    def _of_trained(self, load: Callable[..., PreTrainedModel], backbone: str) -> PreTrainedModel:
+        """Return the encoder of a trained model, under a config of new tasks."""
+        try:
+            trained = load(resolve_backbone(backbone), **self._options)
+        except UserError as error:
+            raise ModelError(replace(item, key=item.key or "model.backbone") for item in error.mistakes) from error
+        if self.config.dropout is not None:
+            set_dropout(self.config.encoder_config, self.config.dropout)
+        options = {**self._options, "dtype": trained.encoder.dtype}
+        weights = merged_weights(trained.encoder)
+        return rebuild_encoder(weights, self.config.encoder_config, self._reads_pooler, **options)
+
+    @property
+    def _reads_pooler(self) -> bool:
+        return "pooler" in feature_sources(self.config)
+
+
+def _refuse_misspelt(others: Mapping[str, Any]) -> None:
+    """Refuse arguments that are all but one of `from_backbone`'s own, before they reach the encoder's class.
+
+    Raises:
+        ModelError: With every such argument.
+    """
+    own = list(Choices.__annotations__)
+    mistakes = []
+    for name in others:
+        if near := get_close_matches(name, own, n=1, cutoff=0.8):
+            mistakes.append(Mistake(name, "is no argument of from_backbone", f"Did you mean '{near[0]}'?"))
+    if mistakes:
+        raise ModelError(mistakes)
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else value

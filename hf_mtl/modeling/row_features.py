@@ -1,0 +1,98 @@
+"""Features of rows: the encoder is run on them as it takes them, and the heads get what they read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from hf_mtl.batch import EncoderLayout, Packed
+from hf_mtl.modeling.encode import encode_packed, encode_rectangles
+from hf_mtl.modeling.encoded import Encoded, Pooling
+from hf_mtl.modeling.encoder_layout import Packing, settle_layout
+from hf_mtl.modeling.heads.base import Features, FeatureSource
+from hf_mtl.modeling.padded import PaddedStates, encode_padded
+from hf_mtl.shown import get_logger
+
+logger = get_logger(__name__)
+
+
+class Settled(NamedTuple):
+    """The layout in which an encoder gets its rows.
+
+    Args:
+        asked: The layout that was asked for.
+        layout: ``packed``, ``groups`` or ``padded``.
+        why: The reason, in words.
+    """
+
+    asked: EncoderLayout
+    layout: EncoderLayout
+    why: str
+
+
+@dataclass
+class RowFeatures:
+    """Runs a model's encoder.
+
+    Args:
+        sources: The features that the heads read.
+        pooling: How one vector is made of the states of a row.
+    """
+
+    sources: Sequence[FeatureSource]
+    pooling: Pooling
+    settled: Settled | None = None
+    packing: Packing | None = None
+
+    def settle(self, encoder: PreTrainedModel, asked: EncoderLayout) -> Settled:
+        """Choose the layout of packed rows, once for each that is asked for; see `settle_layout`."""
+        if self.settled is None or self.settled.asked != asked:
+            layout, self.packing, why = settle_layout(encoder, asked, self._pooler)
+            self.settled = Settled(asked, layout, why)
+            logger.info(f"Rows reach the encoder {layout}: {why}.")
+        return self.settled
+
+    def of_packed(
+        self, encoder: PreTrainedModel, packed: Packed, order: Tensor | None
+    ) -> dict[FeatureSource, Features]:
+        """Encode packed rows, each once.
+
+        Args:
+            encoder: The backbone.
+            packed: The rows.
+            order: Row i of the batch is row ``order[i]`` of these; None: as they come.
+
+        Returns:
+            Features by source: ``pooled`` and ``pooler`` [B, H], ``tokens`` `Encoded`.
+        """
+        if self.packing is None:
+            rows = encode_rectangles(encoder, packed, self._pooler)
+        else:
+            rows = encode_packed(encoder, packed, self.packing.first_position, self._pooler)
+        return {source: self._read(rows, source, order) for source in self.sources}
+
+    def of_rectangle(
+        self, encoder: PreTrainedModel, input_ids: Tensor | None, mask: Tensor | None, types: Tensor | None
+    ) -> dict[FeatureSource, Features]:
+        """Encode one padded rectangle as it is; see `of_packed` and `encode_padded`.
+
+        Raises:
+            TypeError: If there are no token ids.
+        """
+        if input_ids is None:
+            raise TypeError("give input_ids, or the packed rows that the collator makes")
+        rows = encode_padded(encoder, input_ids, mask, types, self._pooler)
+        return {source: self._read(rows, source, None) for source in self.sources}
+
+    @property
+    def _pooler(self) -> bool:
+        return "pooler" in self.sources
+
+    def _read(self, rows: Encoded | PaddedStates, source: FeatureSource, order: Tensor | None) -> Features:
+        if source == "tokens":
+            tokens = rows.unpadded() if isinstance(rows, PaddedStates) else rows
+            return tokens if order is None else tokens.select(order)
+        vectors = rows.pooler_output if source == "pooler" else rows.pooled(self.pooling)
+        return vectors if vectors is None or order is None else vectors.index_select(0, order)
