@@ -71,7 +71,7 @@ def test_the_micro_batches_of_all_processes_make_up_the_plan(
             batches += [steps[step * accumulation + place] for place in range(accumulation)]
         counts = planned().source.plan(step).counts.tolist()
         assert all((batch["plan"]["step"], batch["plan"]["counts"]) == (step, counts) for batch in batches)
-        sizes = [len(batch["order"]) for batch in batches]
+        sizes = [len(batch["packed"]["lengths"]) for batch in batches]
         assert max(sizes) - min(sizes) <= 1
         assert sorted(row for batch in batches for row in rows_of(batch)) == expected_rows(step)
 
