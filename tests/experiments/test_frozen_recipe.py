@@ -1,15 +1,17 @@
 """Trainings on remembered lower layers: the same model, the same bits again, the best evaluation at the end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel, BertConfig, TrainerCallback, set_seed
 
 from hf_mtl import MultiTaskModel
+from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.experiments.draws import sample
 from hf_mtl.experiments.frozen_recipe import FrozenRecipe, Trained
 from hf_mtl.experiments.watchers import LearningCurve, Watcher
@@ -86,11 +88,14 @@ def test_the_log_keeps_what_is_asked_for_and_the_step(trained: Trained) -> None:
     assert all(round(value, 5) == value for record in log for value in record.values())
 
 
+def padded(split: EncodedSplit, rows: Sequence[int], pad_id: int = 0) -> torch.Tensor:
+    ids = [torch.from_numpy(split.tokens.ids(row).astype(np.int64)) for row in rows]
+    return pad_sequence(ids, batch_first=True, padding_value=pad_id)
+
+
 def test_operations_are_those_of_a_run_that_remembers_nothing(recipe: FrozenRecipe, trained: Trained) -> None:
     whole = MultiTaskModel.from_backbone(recipe.recipe.model.backbone, recipe.tasks, freeze=1)
-    batch = {
-        key: torch.from_numpy(value) for key, value in recipe.encode("train")["mood"].tokens.pad([0, 1], 0).items()
-    }
+    batch = {"input_ids": padded(recipe.encode("train")["mood"], [0, 1])}
     trained.trainer.model.train()
     assert trained.trainer.floating_point_ops(batch) == training_flops(whole.encoder, batch, backward=True)
 
@@ -99,5 +104,4 @@ def test_warm_texts_are_known_before_the_first_step(recipe: FrozenRecipe, monkey
     rows = {"mood": recipe.encode("validation")["mood"]}
     recipe.warm(rows, rows=7)
     monkeypatch.setattr(recipe.features, "_encode", None)  # whatever asks for it fails
-    ids = torch.from_numpy(rows["mood"].tokens.pad(range(len(rows["mood"])), recipe.features.pad_id)["input_ids"])
-    recipe.features(ids)
+    recipe.features(padded(rows["mood"], range(len(rows["mood"])), recipe.features.pad_id))
