@@ -73,7 +73,7 @@ class TrainRows:
 
         Args:
             chosen: The rows.
-            arrangement: How tasks share the length groups.
+            arrangement: How tasks share encodings and rectangles.
         """
         self._collator.arrangement = arrangement
         return to_device(self._collator(*chosen), self.device)

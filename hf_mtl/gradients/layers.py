@@ -33,7 +33,7 @@ def _tokens(calls: Sequence[Call], task: int) -> tuple[Tensor, Tensor]:
 
 
 class TapedTokens(Taped):
-    """A layer that does the same with every token; the tokens of all length groups are taken together."""
+    """A layer that does the same with every token; the tokens of all calls are taken together."""
 
     def play(self, sight: Sight, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the module's own forward."""
@@ -166,7 +166,7 @@ class TapedModule(Taped):
         return output, inputs.detach()
 
     def add(self, name: str, tasks: Sequence[int], calls: Sequence[Call], into: Tensor, fresh: bool) -> None:
-        """Run the layer again on each task's rows, length group by length group."""
+        """Run the layer again on each task's rows, call by call."""
         for task in tasks:
             if fresh:
                 into[task].zero_()

@@ -81,7 +81,7 @@ class PlanSummary:
         trainable_parameters: Parameters that are trained.
         total_parameters: All parameters of the model.
         real_tokens: Tokens of the steps that were measured.
-        padded_tokens: What the encoder computes for them, padding included, in length groups as they will be.
+        padded_tokens: What the encoder computes for them, padding included where its layout has any.
         schedules: What each schedule will do, a line each.
         data: The rows, classes and repeated texts of each task's splits; empty where nobody has counted.
     """

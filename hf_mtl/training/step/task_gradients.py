@@ -90,7 +90,7 @@ class TaskGradients:
             micro_batches: This process's micro-batches of a step.
 
         Returns:
-            How the tasks share the length groups of a batch.
+            How the tasks share the rectangles of a batch.
         """
         if self._shared is None:
             ahead = self.aggregator if isinstance(self.aggregator, LookAhead) else None

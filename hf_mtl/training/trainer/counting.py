@@ -1,4 +1,4 @@
-"""A Trainer that counts the operations and the tokens of batches in length groups."""
+"""A Trainer that counts the operations and the tokens of batches of packed rows."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from hf_mtl.training.step.flops import Flops
 
 
 class CountingTrainer(Trainer):
-    """Counts all length groups of a batch, and whatever runs the model beside the training passes.
+    """Counts the batches, and whatever runs the model beside the training passes.
 
     Args:
         args: Passed on.
