@@ -50,7 +50,7 @@ from hf_mtl.training.step.beside import forget_passes_beside
 from hf_mtl.training.step.loss_scaler import LossScaler
 from hf_mtl.training.step.optimizer import complete, optimizer_class
 from hf_mtl.training.step.preparation import check_wrapped, unprepare
-from hf_mtl.training.step.step import Step
+from hf_mtl.training.step.step import PlainStep, Step
 from hf_mtl.training.step.task_gradients import TaskGradients
 from hf_mtl.training.step.teleportation import Teleportation
 from hf_mtl.training.trainer.argument_checks import check_arguments, search_unused
@@ -59,7 +59,7 @@ from hf_mtl.training.trainer.counting import CountingTrainer
 from hf_mtl.training.trainer.ending import Ending, ended_by, stays_stopped
 from hf_mtl.training.trainer.given import Given
 from hf_mtl.training.trainer.horizon import say_other_length
-from hf_mtl.training.trainer.own_code import no_part, take_tokenizer
+from hf_mtl.training.trainer.own_code import no_part, refuse_changed_loss, take_tokenizer
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.run_parts import RunParts, build_run_parts
 from hf_mtl.training.trainer.saved_run import SavedRun, trainer_state
@@ -141,6 +141,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         self._beginning = Beginning()
         self._makes_optimizer = kwargs.get("optimizers", (None,))[0] is None
         self._batches: Sequence[Batch] = ()  # of the step
+        self._part: Tensor | None = None  # of the micro-batch
         if given.train is not None:
             parts = build_run_parts(self, given.train, sections, self.train_collator(), self.flops)
             self._set_up_training(parts)
@@ -207,6 +208,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             loss = super().training_step(model, inputs, num_items_in_batch)
         if step.parts == 0:
             raise no_part(self)
+        if self._part is not None and not isinstance(step, PlainStep):
+            refuse_changed_loss(self, self._part / self.current_gradient_accumulation_steps, loss)
         if self.accelerator.sync_gradients:
             # The balancing parameters rest with the encoder, as in the few-task paper.
             learns, stops = "encoder" not in self.scheduling.frozen, self.interruption.received is not None
@@ -220,6 +223,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     ) -> Any:
         """Give this micro-batch's part of the step's objective."""
         loss, outputs = self._step_of(model, inputs).loss(model, inputs)
+        is_ours = getattr(self.compute_loss, "__func__", None) is MultiTaskTrainer.compute_loss
+        self._part = None if is_ours else loss.detach()  # looked at in `training_step`, which waits for the device
         return (loss, outputs) if return_outputs else loss
 
     def _step_of(self, model: nn.Module, inputs: Batch) -> Step:
