@@ -221,7 +221,9 @@ class Objective:
             parameter.grad = None  # None and not 0: momentum or weight decay would move a parameter that rests
         if scalar is None or not parameters:
             return
-        for parameter, gradient in zip(parameters, torch.autograd.grad(scalar, parameters), strict=True):
+        # A parameter that has no part in this step has a gradient of zeros.
+        gradients = torch.autograd.grad(scalar, parameters, materialize_grads=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
 
     def state_dict(self) -> dict[str, Any]:
