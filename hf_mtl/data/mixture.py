@@ -36,9 +36,9 @@ class Mixture:
         cap: Count at most this many rows of a task.
         anneal: Move the temperature while training, in place of ``temperature``: ``{start, end, shape, begin,
             stop}`` as in `annealed_temperature`.
-        learn: Learn what moves the mixture, in place of ``temperature``: a name, or its options, with ``type`` where
-            it is not ``temperature``, one per task: ``{objective, penalty, lr, every}`` as in
-            `hf_mtl.data.learners.temperature.LearnedTemperature`; ``{}`` for its defaults.
+        learn: Learn the mixture, in place of ``temperature``: the name of a learner, or a mapping of its options,
+            in which ``type`` names it. Without ``type`` it is the learner ``temperature``, which has one temperature
+            per task; ``{}``: with its defaults.
         min_per_task: Rows that every task gets in every step.
         one_task_per_step: Draw one task per optimizer step, with its probability, in place of a mixed batch.
 
