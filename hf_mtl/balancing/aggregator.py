@@ -109,7 +109,7 @@ class GradientAggregator(ABC):
             jacobian: Task gradients J [T, P], float64, float32 or shorter.
             losses: Task losses [T], where the method needs them.
             present: Which tasks have rows in this step, bool [T]; ``mean`` divides by their number. None: all.
-            coefficients: Factor gamma of each task from a schedule, [T], on its weight. None: 1.
+            coefficients: Coefficient of each task from a schedule, [T], a factor of its weight. None: 1.
             draws: Randomness to use instead of the method's own, such as PCGrad's ``orders``.
 
         Returns:

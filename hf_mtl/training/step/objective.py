@@ -180,7 +180,7 @@ class Objective:
             (factors,) = torch.autograd.grad(value, at, retain_graph=True)
         # With it the parts add up to the scalar's value too, and not only to its gradient.
         constant = float(value.detach() - (factors * at.detach()).sum())
-        # What is no sum over tasks knows no exposure, and so no gamma.
+        # What is no sum over tasks knows neither exposures nor coefficients.
         return factors if self.weighting.additive else factors * self._coefficients, constant, value
 
     def finish(self, grad_scale: float = 1.0, learn: bool = True, stop: bool = False) -> StepResult:
