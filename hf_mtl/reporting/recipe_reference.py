@@ -76,7 +76,7 @@ def recipe_reference(folder: Path) -> str:
         "## From a paper to its method and recipes",
         paper_index(folder),
         HUGGING_FACE,
-        f"Those of transformers {transformers.__version__}:",
+        f"Those of transformers {transformers.__version__}.",
         page.keys(_inherited(sections["training"]["properties"])),
     ]
     return "\n\n".join(parts)

@@ -1,17 +1,20 @@
 """`transformers.Trainer` for several tasks: thin overrides that hand over to objects testable without a Trainer.
 
-The journey of one row, from file to update:
+The journey of one row, from file to update; `training/step/step.py` orders the calls of 6 to 9:
 
- 1. `data/sources.py` loads the file; the task's type in `task_types/` checks the label and makes it a number.
+ 1. `data/load.py` loads, checks and carves: `data/sources.py` reads the file, and the task's type in `task_types/`
+    checks the label and makes it a number.
  2. `data/tokenize.py` turns the text into token ids in one flat array (`data/tokens.py`).
  3. `data/mixture.py` gives its task a probability, `data/plan.py` gives the step n_t rows of the task, and a
-    seeded permutation says that it is this row's turn.
- 4. `data/plan.py: partition` deals the step's rows to processes and micro-batches.
- 5. `data/collate.py` pads the row with others of its length: its group.
- 6. `modeling/model.py` encodes each group once, pools, puts rows back in order, and runs the task's head.
+    seeded permutation says that it is this row's turn; `data/steps.py` hands out the plans, window by window.
+ 4. `data/plan.py: partition` deals the step's rows to processes and micro-batches, for `data/loader.py`.
+ 5. `data/collate.py` pads the row with others of its length: its group. The loader adds what the plan says of the
+    step (`batch.py: StepFacts`).
+ 6. `modeling/model.py` encodes each group once (`modeling/ragged.py`), pools, puts rows back in order, and runs the
+    task's head.
  7. The task's type makes one loss of the row.
  8. `training/step/objective.py` divides it by the mass of the task's rows in the step, and multiplies it by the
-    task's exposure and weight.
+    task's exposure, weight and coefficient.
  9. The Trainer's backward adds it to the gradients, DDP and accumulation add up the partition's parts; where single
     tasks' gradients are wanted, `training/step/task_gradients.py` has them formed apart and decides what follows.
 10. The Trainer clips, the optimizer steps; learned balancing parameters get their gradient from the reduced losses.
