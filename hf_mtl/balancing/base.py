@@ -37,7 +37,7 @@ class LossWeighting(nn.Module):
     `coefficients`, or `coefficients_at` where these depend on the step's own losses, and `record` if they remember.
 
     Attributes:
-        source: The paper, for the table of methods.
+        source: The paper, for the table of methods; ``-``: none.
         needs: What a step must hand over: ``losses`` this step's losses before its backward, ``norms`` the norm of
             each task's gradient of the shared parameters in ``scope``, ``jacobian`` these gradients themselves,
             ``losses_after`` the losses of the same rows after the update.
@@ -53,7 +53,7 @@ class LossWeighting(nn.Module):
     """
 
     name: ClassVar[str]
-    source: ClassVar[str]
+    source: ClassVar[str] = "-"
     needs: ClassVar[frozenset[Need]] = frozenset()
     additive: ClassVar[bool] = True
     cost: ClassVar[str] = "nothing"
@@ -69,7 +69,7 @@ class LossWeighting(nn.Module):
 
     def coefficients(self) -> Tensor:
         """Return the coefficient w_t of every task now, [T], differentiable in the learned parameters."""
-        raise TypeError(f"{type(self).__name__} defines neither coefficients() nor forward()")
+        raise TypeError(f"{type(self).__name__} defines neither coefficients() nor coefficients_at()")
 
     def coefficients_at(self, losses: Tensor, present: Tensor) -> Tensor:
         """Return the coefficient of every task for a step with these losses, [T].
@@ -90,6 +90,9 @@ class LossWeighting(nn.Module):
 
     def record(self, losses: Tensor, seen: Tensor) -> None:
         """Remember a step, once its scalar is formed; nothing here. Called without gradient.
+
+        The gradient of learned parameters is taken later: a tensor that `coefficients` reads beside them is replaced
+        by a new one here, and not changed in place.
 
         Args:
             losses: Detached task losses, float64 [T].

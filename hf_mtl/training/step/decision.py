@@ -92,7 +92,7 @@ class Decision:
         self._weights = result.weights
         if self.aggregator is None:
             return held.combine(torch.ones_like(result.factors))
-        # The rows are those of w_t (L_t + Q_t): exposure and gamma, which the backward has put in, leave them here.
+        # The rows are those of w_t (L_t + Q_t): exposure and coefficients, which the backward has put in, go.
         present, factors = result.present, inverse(result.unweighted) / grad_scale
         losses = result.losses * result.weights
         if isinstance(self.aggregator, FromGramian) and "jacobian" not in self.aggregator.needs:

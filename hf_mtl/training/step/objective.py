@@ -180,7 +180,7 @@ class Objective:
             (factors,) = torch.autograd.grad(value, at, retain_graph=True)
         # With it the parts add up to the scalar's value too, and not only to its gradient.
         constant = float(value.detach() - (factors * at.detach()).sum())
-        # What is no sum over tasks knows no exposure, and so no gamma.
+        # What is no sum over tasks knows neither exposures nor coefficients.
         return factors if self.weighting.additive else factors * self._coefficients, constant, value
 
     def finish(self, grad_scale: float = 1.0, learn: bool = True, stop: bool = False) -> StepResult:
@@ -221,7 +221,9 @@ class Objective:
             parameter.grad = None  # None and not 0: momentum or weight decay would move a parameter that rests
         if scalar is None or not parameters:
             return
-        for parameter, gradient in zip(parameters, torch.autograd.grad(scalar, parameters), strict=True):
+        # A parameter that has no part in this step has a gradient of zeros.
+        gradients = torch.autograd.grad(scalar, parameters, materialize_grads=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
 
     def state_dict(self) -> dict[str, Any]:

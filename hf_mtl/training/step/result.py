@@ -17,7 +17,7 @@ class StepResult:
         weights: Coefficients w_t of the weighting, [T].
         coefficients: Coefficients gamma_t of the schedules, [T].
         factors: c_t: the step's scalar has the gradient sum_t c_t (L_t + Q_t), [T]; 0 where absent.
-        unweighted: c_t without w_t, so exposure and gamma, [T]; 0 where absent.
+        unweighted: c_t without w_t, so exposure and coefficient, [T]; 0 where absent.
         penalties: Mean of each penalty over the mass of its task, by task and name, before its factor; 0 where
             absent.
         votes: How many processes want to stop after this step, a scalar tensor.

@@ -119,9 +119,10 @@ class ScoringTrainer(StoppableTrainer):
         """Predict every row, and score the tasks by their rows that have a label.
 
         Returns:
-            Predictions and labels are dictionaries by task, in dataset order, a prediction for every row. In the
-            labels a row without one has class id -100, or NaN for the targets that are missing; a task of which no
-            row has a label is not among them.
+            Predictions and labels are dictionaries by task, in dataset order. The predictions are the outputs of
+            every row: the logits of classes [n, C], or targets in their own units [n, D]. In the labels a row without
+            one has class id -100, or NaN for the targets that are missing; a task of which no row has a label is not
+            among them.
         """
         self._memory_tracker.start()
         predictions: dict[str, np.ndarray] = {}

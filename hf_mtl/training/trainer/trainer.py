@@ -1,17 +1,20 @@
 """`transformers.Trainer` for several tasks: thin overrides that hand over to objects testable without a Trainer.
 
-The journey of one row, from file to update:
+The journey of one row, from file to update; `training/step/step.py` orders the calls of 6 to 9:
 
- 1. `data/sources.py` loads the file; the task's type in `task_types/` checks the label and makes it a number.
+ 1. `data/load.py` loads, checks and carves: `data/sources.py` reads the file, and the task's type in `task_types/`
+    checks the label and makes it a number.
  2. `data/tokenize.py` turns the text into token ids in one flat array (`data/tokens.py`).
  3. `data/mixture.py` gives its task a probability, `data/plan.py` gives the step n_t rows of the task, and a
-    seeded permutation says that it is this row's turn.
- 4. `data/plan.py: partition` deals the step's rows to processes and micro-batches.
- 5. `data/collate.py` pads the row with others of its length: its group.
- 6. `modeling/model.py` encodes each group once, pools, puts rows back in order, and runs the task's head.
+    seeded permutation says that it is this row's turn; `data/steps.py` hands out the plans, window by window.
+ 4. `data/plan.py: partition` deals the step's rows to processes and micro-batches, for `data/loader.py`.
+ 5. `data/collate.py` pads the row with others of its length: its group. The loader adds what the plan says of the
+    step (`batch.py: StepFacts`).
+ 6. `modeling/model.py` encodes each group once (`modeling/ragged.py`), pools, puts rows back in order, and runs the
+    task's head.
  7. The task's type makes one loss of the row.
  8. `training/step/objective.py` divides it by the mass of the task's rows in the step, and multiplies it by the
-    task's exposure and weight.
+    task's exposure, weight and coefficient.
  9. The Trainer's backward adds it to the gradients, DDP and accumulation add up the partition's parts; where single
     tasks' gradients are wanted, `training/step/task_gradients.py` has them formed apart and decides what follows.
 10. The Trainer clips, the optimizer steps; learned balancing parameters get their gradient from the reduced losses.
@@ -50,7 +53,7 @@ from hf_mtl.training.step.beside import forget_passes_beside
 from hf_mtl.training.step.loss_scaler import LossScaler
 from hf_mtl.training.step.optimizer import complete, optimizer_class
 from hf_mtl.training.step.preparation import check_wrapped, unprepare
-from hf_mtl.training.step.step import Step
+from hf_mtl.training.step.step import PlainStep, Step
 from hf_mtl.training.step.task_gradients import TaskGradients
 from hf_mtl.training.step.teleportation import Teleportation
 from hf_mtl.training.trainer.argument_checks import check_arguments, search_unused
@@ -59,7 +62,7 @@ from hf_mtl.training.trainer.counting import CountingTrainer
 from hf_mtl.training.trainer.ending import Ending, ended_by, stays_stopped
 from hf_mtl.training.trainer.given import Given
 from hf_mtl.training.trainer.horizon import say_other_length
-from hf_mtl.training.trainer.own_code import no_part, take_tokenizer
+from hf_mtl.training.trainer.own_code import no_part, refuse_changed_loss, take_tokenizer
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.run_parts import RunParts, build_run_parts
 from hf_mtl.training.trainer.saved_run import SavedRun, trainer_state
@@ -141,6 +144,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         self._beginning = Beginning()
         self._makes_optimizer = kwargs.get("optimizers", (None,))[0] is None
         self._batches: Sequence[Batch] = ()  # of the step
+        self._part: Tensor | None = None  # of the micro-batch
         if given.train is not None:
             parts = build_run_parts(self, given.train, sections, self.train_collator(), self.flops)
             self._set_up_training(parts)
@@ -207,6 +211,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             loss = super().training_step(model, inputs, num_items_in_batch)
         if step.parts == 0:
             raise no_part(self)
+        if self._part is not None and not isinstance(step, PlainStep):
+            refuse_changed_loss(self, self._part / self.current_gradient_accumulation_steps, loss)
         if self.accelerator.sync_gradients:
             # The balancing parameters rest with the encoder, as in the few-task paper.
             learns, stops = "encoder" not in self.scheduling.frozen, self.interruption.received is not None
@@ -220,6 +226,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     ) -> Any:
         """Give this micro-batch's part of the step's objective."""
         loss, outputs = self._step_of(model, inputs).loss(model, inputs)
+        is_ours = getattr(self.compute_loss, "__func__", None) is MultiTaskTrainer.compute_loss
+        self._part = None if is_ours else loss.detach()  # looked at in `training_step`, which waits for the device
         return (loss, outputs) if return_outputs else loss
 
     def _step_of(self, model: nn.Module, inputs: Batch) -> Step:
