@@ -8,10 +8,10 @@ The journey of one row, from file to update; `training/step/step.py` orders the 
  3. `data/mixture.py` gives its task a probability, `data/plan.py` gives the step n_t rows of the task, and a
     seeded permutation says that it is this row's turn; `data/steps.py` hands out the plans, window by window.
  4. `data/plan.py: partition` deals the step's rows to processes and micro-batches, for `data/loader.py`.
- 5. `data/collate.py` pads the row with others of its length: its group. The loader adds what the plan says of the
-    step (`batch.py: StepFacts`).
- 6. `modeling/model.py` encodes each group once (`modeling/ragged.py`), pools, puts rows back in order, and runs the
-    task's head.
+ 5. `data/collate.py` puts the row's tokens behind those of the rows before it, and says where they are in padded
+    rectangles (`batch.py: Packed`). The loader adds what the plan says of the step (`StepFacts`).
+ 6. `modeling/row_features.py` has the encoder run on the packed rows, or on their rectangles where it does not pack
+    (`modeling/encoder_layout.py`), and pools their tokens; `modeling/model.py` runs the task's head.
  7. The task's type makes one loss of the row.
  8. `training/step/objective.py` divides it by the mass of the task's rows in the step, and multiplies it by the
     task's exposure, weight and coefficient.
