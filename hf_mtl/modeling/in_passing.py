@@ -1,9 +1,11 @@
 """Run something on a model in passing: what is trained goes on as if nothing had been run."""
 
+import random as random_module
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -35,6 +37,24 @@ class RandomState:
             yield
         finally:
             later.restore()
+
+
+@contextmanager
+def generators_put_back(device: torch.device) -> Iterator[None]:
+    """Leave no trace in any generator: torch's here and on a device, NumPy's and Python's.
+
+    Some encoders draw in eval mode too, and BigBird seeds NumPy's for all.
+
+    Args:
+        device: The device of the model.
+    """
+    states, numpy_state, python_state = RandomState(device), np.random.get_state(), random_module.getstate()
+    try:
+        yield
+    finally:
+        states.restore()
+        np.random.set_state(numpy_state)
+        random_module.setstate(python_state)
 
 
 @contextmanager
