@@ -19,6 +19,7 @@ from torch.func import functional_call
 
 from hf_mtl.batch import Cut, Packed
 from hf_mtl.gradients.unsupported import Unsupported
+from hf_mtl.modeling.in_passing import uncompiled
 
 
 @dataclass
@@ -209,7 +210,9 @@ class Tape:
         for layer in playing:
             layer.start(self._forward_of(layer))
         try:
-            yield
+            # What is compiled would not see that layers are played.
+            with uncompiled(self.encoder):
+                yield
         finally:
             hook.remove()
             for layer in playing:

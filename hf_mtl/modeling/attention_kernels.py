@@ -26,7 +26,7 @@ Heads = tuple[Tensor, Tensor, Tensor]
 _HALF = (torch.float16, torch.bfloat16)
 _CLOSE = 0.02  # of the whole, as norms; bfloat16 rounds at 0.004, and a window that is off by one gives 0.03 and more
 _TRIED_LENGTHS = (5, 1, 70, 17)
-_LONGEST_TRIED = 1024  # tokens of a row that reaches beyond a window
+_WIDEST_TRIED = 1024  # tokens; rows are seldom longer than a wider window
 _TRIED_DROPOUT = 0.1
 
 
@@ -52,7 +52,34 @@ class Layer(NamedTuple):
     window: int | None
 
 
-Attend = Callable[[Heads, Packed, Layer, float], Tensor]
+@dataclass(frozen=True)
+class PackedRows:
+    """Packed rows, as the attention of every layer gets them.
+
+    Under `torch.compile` nobody but `by_rectangles`, which is not compiled, may look into ``rows``: their lists would
+    be compiled anew for every batch.
+
+    Args:
+        rows: The rows.
+        offsets: Where each starts, and the end, int32 [R + 1].
+        longest: Tokens of the longest row.
+        kernels: The kernels that attend within rows.
+        layers: Receives what each layer asks; None: nobody wants to know.
+    """
+
+    rows: Packed
+    offsets: Tensor
+    longest: int
+    kernels: "Kernels"
+    layers: set[Layer] | None = None
+
+    @classmethod
+    def of(cls, rows: Packed, kernels: "Kernels", layers: set[Layer] | None = None) -> "PackedRows":
+        """Work out once what every layer needs."""
+        return cls(rows, rows["offsets"].int(), max(rows["lengths"]), kernels, layers)
+
+
+Attend = Callable[[Heads, PackedRows, Layer, float], Tensor]
 """From query, key and value, the rows, what the layer asks and dropout's probability to [1, N, heads, d]."""
 
 
@@ -71,16 +98,22 @@ class Kernel:
     drops: bool
 
 
-def by_rectangles(heads: Heads, rows: Packed, layer: Layer, dropout: float) -> Tensor:
+def by_rectangles(heads: Heads, packed: PackedRows, layer: Layer, dropout: float) -> Tensor:
     """Attend in padded rectangles of rows of similar length; for any device, dtype and dropout."""
-    groups = layer.heads // layer.key_heads
+    found: Tensor = _uncompiled(heads, packed, layer, dropout)
+    return found
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _uncompiled(heads: Heads, packed: PackedRows, layer: Layer, dropout: float) -> Tensor:
+    groups, rectangles = layer.heads // layer.key_heads, packed.rows["rectangles"]
     query, key, value = heads
     laid = [
-        to_rectangles(one.transpose(1, 2)[0], rows["rectangles"])
+        to_rectangles(one.transpose(1, 2)[0], rectangles)
         for one in (query, repeat_kv(key, groups), repeat_kv(value, groups))
     ]
     parts, first = [], 0
-    for (count, length), real in zip(rows["rectangles"]["shapes"], rows["rectangles"]["masks"], strict=True):
+    for (count, length), real in zip(rectangles["shapes"], rectangles["masks"], strict=True):
         last = first + count * length
         # [places, heads, d] to [rows, heads, length, d], a view.
         q, k, v = (one[first:last].unflatten(0, (count, length)).transpose(1, 2) for one in laid)
@@ -91,7 +124,7 @@ def by_rectangles(heads: Heads, rows: Packed, layer: Layer, dropout: float) -> T
         )
         parts.append(out.transpose(1, 2).flatten(0, 1))
         first = last
-    return to_tokens(parts[0] if len(parts) == 1 else torch.cat(parts), rows["rectangles"])[None]
+    return to_tokens(parts[0] if len(parts) == 1 else torch.cat(parts), rectangles)[None]
 
 
 def _mask_of(real: Tensor | None, length: int, layer: Layer, device: torch.device) -> Tensor | None:
@@ -118,7 +151,7 @@ def _near(length: int, layer: Layer, device: torch.device) -> Tensor:
     return near & (distance >= 0) if layer.causal else near
 
 
-def by_varlen(heads: Heads, rows: Packed, layer: Layer, dropout: float) -> Tensor:
+def by_varlen(heads: Heads, packed: PackedRows, layer: Layer, dropout: float) -> Tensor:
     """Attend by torch's own kernel for rows of several lengths, which takes no dropout."""
     from torch.nn.attention.varlen import varlen_attn
 
@@ -126,7 +159,7 @@ def by_varlen(heads: Heads, rows: Packed, layer: Layer, dropout: float) -> Tenso
     groups = layer.heads // layer.key_heads
     query, key, value = heads
     q, k, v = (one.transpose(1, 2)[0] for one in (query, repeat_kv(key, groups), repeat_kv(value, groups)))
-    offsets, longest = rows["offsets"].int(), max(rows["lengths"])
+    offsets, longest = packed.offsets, packed.longest
     reach = -1 if layer.window is None else layer.window - 1
     size = (reach, 0) if layer.causal else (reach, reach)
     found = varlen_attn(q, k, v, offsets, offsets, longest, longest, scale=layer.scaling, window_size=size)
@@ -134,12 +167,11 @@ def by_varlen(heads: Heads, rows: Packed, layer: Layer, dropout: float) -> Tenso
     return found[None]
 
 
-def by_flash_attention(name: str, heads: Heads, rows: Packed, layer: Layer, dropout: float) -> Tensor:
+def by_flash_attention(name: str, heads: Heads, packed: PackedRows, layer: Layer, dropout: float) -> Tensor:
     """Attend by one of the FlashAttention kernels that transformers knows by name."""
     from transformers.modeling_flash_attention_utils import _flash_attention_forward
 
     # Not through the attention function of that name, which asks the model's config for the kernel.
-    offsets, longest = rows["offsets"].int(), max(rows["lengths"])
     query, key, value = (one.transpose(1, 2) for one in heads)
     found: Tensor = _flash_attention_forward(
         query,
@@ -151,10 +183,10 @@ def by_flash_attention(name: str, heads: Heads, rows: Packed, layer: Layer, drop
         dropout=dropout,
         softmax_scale=layer.scaling,
         sliding_window=layer.window,
-        cu_seq_lens_q=offsets,
-        cu_seq_lens_k=offsets,
-        max_length_q=longest,
-        max_length_k=longest,
+        cu_seq_lens_q=packed.offsets,
+        cu_seq_lens_k=packed.offsets,
+        max_length_q=packed.longest,
+        max_length_k=packed.longest,
         attn_implementation=name,
     )
     return found
@@ -195,18 +227,18 @@ class Kernels:
     device: str = "cpu"
     why_not: Sequence[str] = ()
 
-    def attend(self, heads: Heads, rows: Packed, layer: Layer, dropout: float) -> Tensor:
+    def attend(self, heads: Heads, packed: PackedRows, layer: Layer, dropout: float) -> Tensor:
         """Attend by the kernel that serves a call."""
         kernel = self.dropping if dropout else self.plain
         device = heads[0].device.type
-        if kernel is RECTANGLES or device != self.device:
-            return by_rectangles(heads, rows, layer, dropout)
+        if kernel == RECTANGLES or device != self.device:
+            return by_rectangles(heads, packed, layer, dropout)
         # Rotary positions may have turned some of the heads into float32, which autocast knows nothing of here.
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else heads[2].dtype
         if dtype != self.dtype:
-            return by_rectangles(heads, rows, layer, dropout)
+            return by_rectangles(heads, packed, layer, dropout)
         query, key, value = (one.to(dtype) for one in heads)
-        return kernel.attend((query, key, value), rows, layer, dropout)
+        return kernel.attend((query, key, value), packed, layer, dropout)
 
     @property
     def words(self) -> str:
@@ -263,14 +295,14 @@ def _tried(
 def _difference(kernel: Kernel, layer: Layer, device: torch.device, dtype: torch.dtype, dropout: float) -> float:
     """Compare outputs and gradients of random heads with those of rectangles in float32, as norms."""
     lengths = list(_TRIED_LENGTHS)
-    if layer.window is not None and layer.window < _LONGEST_TRIED:
-        lengths.append(layer.window + 3)
-    rows, heads = _rows(lengths, device), [one.to(device, dtype) for one in _random_heads(layer, sum(lengths))]
+    if layer.window is not None and layer.window <= _WIDEST_TRIED:
+        lengths.append(2 * layer.window + 3)  # so that most of its tokens are at the ends of windows
+    packed, heads = _rows(lengths, device), [one.to(device, dtype) for one in _random_heads(layer, sum(lengths))]
 
     def passed(attend: Attend, dtype: torch.dtype, dropout: float) -> list[Tensor]:
         """Attend, and go back: the output, and the gradients of query, key and value."""
         query, key, value = (one.detach().to(dtype).requires_grad_() for one in heads[:3])
-        output = attend((query, key, value), rows, layer, dropout)
+        output = attend((query, key, value), packed, layer, dropout)
         total = (output.float() * heads[3].float()).sum()
         return [output.detach(), *torch.autograd.grad(total, [query, key, value])]
 
@@ -292,12 +324,12 @@ def _random_heads(layer: Layer, tokens: int) -> list[Tensor]:
     return [*drawn, torch.randn(1, tokens, layer.heads, layer.value_size, generator=generator)]
 
 
-def _rows(lengths: Sequence[int], device: torch.device) -> Packed:
+def _rows(lengths: Sequence[int], device: torch.device) -> PackedRows:
     """Rows of some lengths, whose ids nobody looks at."""
-    offsets = torch.tensor([0, *lengths]).cumsum(0).to(device)
-    return {
+    rows: Packed = {
         "input_ids": torch.zeros(sum(lengths), dtype=torch.long, device=device),
-        "offsets": offsets,
+        "offsets": torch.tensor([0, *lengths]).cumsum(0).to(device),
         "lengths": list(lengths),
         "rectangles": rectangle_of(lengths, device),
     }
+    return PackedRows.of(rows, Kernels())

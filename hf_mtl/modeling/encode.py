@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from hf_mtl.batch import Packed
-from hf_mtl.modeling.attention_kernels import Kernels, Layer
+from hf_mtl.modeling.attention_kernels import Kernels, Layer, PackedRows
 from hf_mtl.modeling.encoded import Encoded
-from hf_mtl.modeling.packed_attention import PackedRows, packed_masks
+from hf_mtl.modeling.packed_attention import packed_masks
 from hf_mtl.modeling.rectangles import to_rectangles, to_tokens
 
 
@@ -42,7 +42,7 @@ def encode_packed(encoder: nn.Module, packed: Packed, call: PackedCall, pooler: 
     types = packed["token_type_ids"][None] if "token_type_ids" in packed else None
     inputs = encoder_inputs(encoder, packed["input_ids"][None], types, None)
     positions = _positions(packed["offsets"], len(packed["input_ids"])) + call.first_position
-    rows = PackedRows(packed, call.kernels, call.layers)
+    rows = PackedRows.of(packed, call.kernels, call.layers)
     with packed_masks():
         output = encoder(**inputs, position_ids=positions[None], packed_rows=rows)
     found = Encoded(output["last_hidden_state"][0], packed["offsets"])

@@ -13,6 +13,9 @@ from hf_mtl.modeling.in_passing import generators_put_back
 from hf_mtl.modeling.packed_attention import implementation_for, own_implementation, set_attention
 from hf_mtl.modeling.packing import Packing, try_packing
 
+_ACCELERATED = ("cuda",)
+"""Devices that have kernels for rows of several lengths."""
+
 
 @dataclass(frozen=True)
 class Settled:
@@ -86,7 +89,7 @@ def place_of(encoder: PreTrainedModel, precision: torch.dtype | None) -> tuple[s
 
 def _kernels(own: str, packing: Packing, device: torch.device, dtype: torch.dtype) -> Kernels:
     """Choose the kernels for what an encoder's layers have asked."""
-    if device.type != "cuda":
+    if device.type not in _ACCELERATED:
         return Kernels()
     with generators_put_back(device):
         return choose_kernels(packing.layers, candidates(own), device, dtype)

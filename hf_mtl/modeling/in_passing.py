@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+_PARTS = ("_parameters", "_buffers", "_modules")
+
 
 class RandomState:
     """The state of the generators that dropout draws from, here and on the device, when this object was made.
@@ -89,6 +91,35 @@ def in_passing(
         finally:
             for module, before in modes:  # one by one: parts of a model may be in another mode than the whole
                 module.training = before
+
+
+@contextmanager
+def parts_put_back(model: nn.Module) -> Iterator[None]:
+    """Undo what a forward may do to a model's own modules: BigBird's replaces its layers at a short row, for good."""
+    kept = [
+        (vars(module), dict(vars(module)), [dict(vars(module)[name]) for name in _PARTS])
+        for module in model.modules()
+    ]
+    try:
+        yield
+    finally:
+        for own, before, parts in kept:
+            own.clear()
+            own.update(before)
+            for name, part in zip(_PARTS, parts, strict=True):
+                own[name].clear()
+                own[name].update(part)
+
+
+@contextmanager
+def uncompiled(module: nn.Module) -> Iterator[None]:
+    """Call a module that `compile` has compiled in place as if it had not."""
+    compiled = vars(module).pop("_compiled_call_impl", None)
+    try:
+        yield
+    finally:
+        if compiled is not None:
+            module._compiled_call_impl = compiled
 
 
 def plain_forward(model: Any) -> Any:

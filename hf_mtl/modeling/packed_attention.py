@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,27 +16,11 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from hf_mtl.batch import Packed
-from hf_mtl.modeling.attention_kernels import Kernels, Layer
+from hf_mtl.modeling.attention_kernels import Layer, PackedRows
 
 _PREFIX = "hf_mtl_packed|"
 _PACKED_NOW: ContextVar[bool] = ContextVar("hf_mtl_packed_now", default=False)
 _UNKNOWN = ("softcap", "position_bias", "s_aux", "cache", "head_mask")
-
-
-@dataclass(frozen=True)
-class PackedRows:
-    """Packed rows, as the attention of every layer gets them.
-
-    Args:
-        rows: The rows.
-        kernels: The kernels that attend within them.
-        layers: Receives what each layer asks; None: nobody wants to know.
-    """
-
-    rows: Packed
-    kernels: Kernels
-    layers: set[Layer] | None = None
 
 
 def implementation_for(own: str) -> str:
@@ -123,7 +106,7 @@ def _attention(
     layer = Layer(query.shape[1], key.shape[1], query.shape[3], value.shape[3], scaling, causal, window)
     if packed_rows.layers is not None:
         packed_rows.layers.add(layer)
-    return packed_rows.kernels.attend((query, key, value), packed_rows.rows, layer, dropout), None
+    return packed_rows.kernels.attend((query, key, value), packed_rows, layer, dropout), None
 
 
 def _function_of(own: str, module: nn.Module) -> Callable[..., tuple[Tensor, Any]]:

@@ -14,7 +14,7 @@ from hf_mtl.errors import one_line
 from hf_mtl.modeling.attention_kernels import Layer
 from hf_mtl.modeling.encode import PackedCall, encode_packed, encode_rectangles
 from hf_mtl.modeling.encoded import Encoded
-from hf_mtl.modeling.in_passing import generators_put_back, in_passing
+from hf_mtl.modeling.in_passing import generators_put_back, in_passing, parts_put_back, uncompiled
 from hf_mtl.modeling.limits import first_position, longest_input, positions
 from hf_mtl.modeling.memory import free_memory
 from hf_mtl.modeling.packed_attention import implementation_for, set_attention
@@ -73,9 +73,9 @@ def try_packing(encoder: PreTrainedModel, pooler: bool) -> Packing | str:
 def _tried(encoder: PreTrainedModel) -> Iterator[None]:
     """Leave no trace of a trial: in modes, weights, gradients, the config or the state of any generator."""
     before = encoder.config._attn_implementation
-    with in_passing(encoder), generators_put_back(encoder.device), torch.enable_grad():
+    with in_passing(encoder), parts_put_back(encoder), generators_put_back(encoder.device), torch.enable_grad():
         try:
-            with torch.autocast(encoder.device.type, enabled=False), _float32(encoder):
+            with uncompiled(encoder), torch.autocast(encoder.device.type, enabled=False), _float32(encoder):
                 yield
         finally:
             set_attention(encoder, before)

@@ -28,6 +28,8 @@ def test_rows_of_a_task_that_the_model_does_not_have_are_refused() -> None:
 
 @pytest.mark.parametrize(("given", "cost"), [(None, 64), (7, 7)])
 def test_a_group_costs_what_the_arguments_say_or_what_suits_the_device(given: int | None, cost: int) -> None:
-    args: Any = SimpleNamespace(group_cost=given, device=torch.device("cpu"), encoder_layout="groups", bf16=False, fp16=False)
+    args: Any = SimpleNamespace(
+        group_cost=given, device=torch.device("cpu"), encoder_layout="groups", bf16=False, fp16=False
+    )
     found = encoder().collator(encoder().encode({"mood": tiny.rows("mood", 4)}, tiny.TASKS, "train"), args)
     assert (found.group_cost, found.pad_id, found.names) == (cost, 0, ["mood"])
