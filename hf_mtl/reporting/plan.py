@@ -82,6 +82,7 @@ class PlanSummary:
         total_parameters: All parameters of the model.
         real_tokens: Tokens of the steps that were measured.
         padded_tokens: What the encoder computes for them, padding included where its layout has any.
+        encoder_layout: How rows reach the encoder, and why.
         schedules: What each schedule will do, a line each.
         data: The rows, classes and repeated texts of each task's splits; empty where nobody has counted.
     """
@@ -94,5 +95,6 @@ class PlanSummary:
     total_parameters: int
     real_tokens: int
     padded_tokens: int
+    encoder_layout: str
     schedules: tuple[str, ...] = ()
     data: tuple[TaskCensus, ...] = ()

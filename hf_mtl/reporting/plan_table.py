@@ -35,6 +35,7 @@ def plan_table(plan: PlanSummary) -> str:
             "tokens",
             f"{plan.padded_tokens:,} computed for {plan.real_tokens:,} ({padding:.1%} padding), in the first window",
         ],
+        ["encoder", plan.encoder_layout],
         *(["schedule", line] for line in plan.schedules),
     ]
     parts = [aligned([header, *rows], left=1), census_text(plan.data), aligned(totals, left=2, rule=False)]

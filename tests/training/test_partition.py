@@ -82,6 +82,15 @@ def test_accumulation_and_length_groups_do_not_change_the_update(optim: str, wei
         assert_same_run(found, reference, optim)
 
 
+@pytest.mark.parametrize("weighting", ["ew", "uw"])
+def test_layouts_agree_to_a_hundred_thousandth_of_an_update(weighting: str) -> None:
+    runs = [updates(train(32, 1, "sgd", weighting, layout, steps=1)[0]) for layout in ("padded", "groups", "packed")]
+    names = [name for name in runs[0] if not has_no_gradient(name)]
+    reference, *others = [torch.cat([run[name].flatten() for name in names]) for run in runs]
+    for other in others:
+        assert (other - reference).norm() < 1e-5 * reference.norm()
+
+
 @pytest.mark.parametrize("head", ["linear", "vip"])
 def test_masses_do_not_tie_the_update_to_the_partition(head: str) -> None:
     options: dict[str, Any] = {"steps": 6, "head": head}

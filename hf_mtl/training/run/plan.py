@@ -178,6 +178,7 @@ def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSumm
         total_parameters=_size(parameters),
         real_tokens=real,
         padded_tokens=padded,
+        encoder_layout=trainer.model.layout_words,
         schedules=tuple(f"{item.name}: {item.summary(run)}" for item in trainer.schedules.schedules),
     )
 

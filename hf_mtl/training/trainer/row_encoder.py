@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+import torch
 from datasets import Dataset
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
@@ -51,8 +52,15 @@ class RowEncoder:
             splits: The rows by task.
             args: The training arguments, which say how rows are grouped.
         """
-        layout = self._model.settle_layout(args.encoder_layout)
+        layout = self._model.settle_layout(args.encoder_layout, _autocast_dtype(args))
         cost: int | None = default_group_cost(args.device) if args.group_cost is None else args.group_cost
         if layout != "groups":
             cost = RUN_COST if layout == "packed" else None
         return Collator(splits, padding_id(self._model, self._tokenizer), cost)
+
+
+def _autocast_dtype(args: MultiTaskTrainingArguments) -> torch.dtype | None:
+    """Return the dtype of autocast; None: there is none."""
+    if args.bf16:
+        return torch.bfloat16
+    return torch.float16 if args.fp16 else None

@@ -58,6 +58,7 @@ from hf_mtl.training.step.task_gradients import TaskGradients
 from hf_mtl.training.step.teleportation import Teleportation
 from hf_mtl.training.trainer.argument_checks import check_arguments, search_unused
 from hf_mtl.training.trainer.beginning import Beginning
+from hf_mtl.training.trainer.compilation import compiled_encoder, leave_model_as_it_is
 from hf_mtl.training.trainer.counting import CountingTrainer
 from hf_mtl.training.trainer.ending import Ending, ended_by, stays_stopped
 from hf_mtl.training.trainer.given import Given
@@ -164,6 +165,11 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         if self.args.early_stopping_patience is not None:
             patience, threshold = self.args.early_stopping_patience, self.args.early_stopping_threshold
             self.add_callback(EarlyStoppingCallback(patience, threshold))
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """Make the accelerator, which compiles nothing: `train` compiles what can be."""
+        super().create_accelerator_and_postprocess()
+        leave_model_as_it_is(self.accelerator)
 
     def hyperparameter_search(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse what builds its models with ``model_init``, which this Trainer does not take."""
@@ -347,7 +353,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         forget_calibration(self.model, self.tasks)
         self.ending, self._best_step = None, None
         with self._answering_signals():
-            output = self._train_from(folder, trial, **kwargs)
+            with compiled_encoder(self.model, self.args):
+                output = self._train_from(folder, trial, **kwargs)
             self.ending = self._end()
             self._stop_after_the_last_step()
             if self.args.temperature_scaling:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,18 @@ def test_with_schedules_the_plan_is_what_training_draws(recipe: Path, tmp_path: 
     table = plan_table(found)
     assert "steps       20 of 8 rows, " in table
     assert table.endswith("schedule    alternating: 3 steps of the heads, 3 of the encoder, in turn")
+
+
+def test_how_rows_reach_the_encoder_is_told_with_the_reason(recipe: Path, tmp_path: Path) -> None:
+    found = plan(recipe, tmp_path)
+    said = (
+        r"packed: packed rows agree with rows alone to \de-\d\d, gradients to \de-\d\d; "
+        "attention in padded rectangles under SDPA"
+    )
+    assert re.fullmatch(said, found.encoder_layout)
+    assert f"encoder     {found.encoder_layout}" in plan_table(found).splitlines()
+    asked = plan(recipe, tmp_path, "training.encoder_layout=padded")
+    assert asked.encoder_layout == "padded: as asked"
 
 
 def test_a_plan_writes_a_figure_and_no_run(recipe: Path, tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 """Rows are encoded and grouped as one model takes them."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from datasets import Dataset
+from tokenizers import normalizers, processors
 
 from hf_mtl.errors import UserError
 from hf_mtl.training.trainer.row_encoder import RowEncoder
@@ -28,6 +32,36 @@ def test_rows_of_a_task_that_the_model_does_not_have_are_refused() -> None:
 
 @pytest.mark.parametrize(("given", "cost"), [(None, 64), (7, 7)])
 def test_a_group_costs_what_the_arguments_say_or_what_suits_the_device(given: int | None, cost: int) -> None:
-    args: Any = SimpleNamespace(group_cost=given, device=torch.device("cpu"), encoder_layout="groups")
+    args: Any = SimpleNamespace(
+        group_cost=given, device=torch.device("cpu"), encoder_layout="groups", bf16=False, fp16=False
+    )
     found = encoder().collator(encoder().encode({"mood": tiny.rows("mood", 4)}, tiny.TASKS, "train"), args)
     assert (found.group_cost, found.pad_id, found.names) == (cost, 0, ["mood"])
+
+
+def without_special_tokens() -> Any:
+    """A tokenizer that makes nothing of a text that is nothing but a letter it leaves out."""
+    tokenizer = tiny.tokenizer()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B")
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace("q", "")
+    return tokenizer
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_texts_of_which_no_token_is_left_are_refused_with_their_rows(split: str) -> None:
+    rows = Dataset.from_dict({"text": ["w1 w2", "q", "w3", "qq", "w4 w5"], "label": ["good", "bad"] * 2 + ["good"]})
+    said = rf"tasks\.mood\.text: {split} has 2 rows without tokens: rows 1 and 3, counted from 0"
+    with pytest.raises(UserError, match=said):
+        RowEncoder(tiny.model(), without_special_tokens()).encode({"mood": rows}, tiny.TASKS, split)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_given_rows_without_ids_are_refused_with_their_numbers(split: str) -> None:
+    rows = Dataset.from_dict({"input_ids": [[5, 6], [], [7]], "label": ["good", "bad", "good"]})
+    with pytest.raises(UserError, match=f"{split} has 1 row without token ids: row 1, counted from 0"):
+        encoder().encode({"mood": rows}, tiny.TASKS, split)
+    encoded = encoder().encode({"mood": tiny.rows("mood", 3)}, tiny.TASKS, "train")["mood"]
+    offsets = np.array([0, 4, 4, encoded.tokens.total_tokens])
+    empty = replace(encoded, tokens=replace(encoded.tokens, offsets=offsets))
+    with pytest.raises(UserError, match=f"{split} has 1 row without tokens: row 1, counted from 0"):
+        encoder().encode({"mood": empty}, tiny.TASKS, split)
