@@ -137,13 +137,13 @@ class TapedEmbedding(Taped):
                     into[task].index_add_(0, flat, values.to(into.dtype))
 
     def touched(self, ids: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Give ids [n] and gradients [n, H] of the tokens whose embedding is trained: not those of padding."""
+        """Give ids [n] and gradients [n, H] of the tokens; those of padding, which is not trained, are zero."""
         assert isinstance(self.module, nn.Embedding)
         flat, values = ids.reshape(-1), gradient.reshape(-1, gradient.shape[-1])
         if self.module.padding_idx is None:
             return flat, values
-        real = flat != self.module.padding_idx
-        return flat[real], values[real]
+        # Zeros rather than left out: how many are left, a GPU would have to be asked.
+        return flat, values.masked_fill((flat == self.module.padding_idx)[:, None], 0.0)
 
 
 class TapedModule(Taped):
