@@ -207,7 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines = [{"section": done.section, **line._asdict()} for done in found for line in done.lines]
         options.results.write_text(json.dumps(lines, indent=1) + "\n")
     print(f"\n{table(found)}\n")
-    print(f"{len(found) - len(wrong)} of {len(found)} sections are as they must be" + (f"; not {', '.join(wrong)}" * bool(wrong)))
+    print(f"{len(found) - len(wrong)} of {len(found)} sections are as they must be.")
+    if wrong:
+        print(f"See {', '.join(wrong)} above, and {log}.")
     return 1 if wrong else 0
 
 

@@ -11,13 +11,19 @@ import accelerate
 import torch
 import transformers
 from gpu_waits import counting_waits
-from gpu_world import Scale, Setting, measured, splits, trainer_of, wait
+from gpu_world import Scale, Setting, measured, trainer_of, wait
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 from transformers.utils import is_flash_attn_2_available
 
 PRECISIONS = ("bf16", "fp16")
+BALANCING: tuple[dict[str, str], ...] = (
+    {"weighting": "uw"},
+    {"aggregator": "pcgrad"},
+    {"aggregator": "cagrad"},
+    {"aggregator": "nash_mtl"},
+)
 TOP = 10
 
 
@@ -37,15 +43,18 @@ class Line(NamedTuple):
 
 def machine(scale: Scale) -> Iterator[Line]:
     """Say what this runs on."""
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}"
-    yield Line("versions", f"{versions}, accelerate {accelerate.__version__}")
+    packages = [f"{one.__name__} {one.__version__}" for one in (torch, transformers, accelerate)]
+    yield Line("versions", ", ".join([f"Python {platform.python_version()}", *packages]))
     if not scale.cpu:
         device = torch.cuda.get_device_properties(0)
         gigabytes, kind = device.total_memory / 2**30, f"{device.major}.{device.minor}"
         yield Line("device", f"{torch.cuda.device_count()} x {device.name}, {gigabytes:.0f} GiB, capability {kind}")
-    varlen = importlib.util.find_spec("torch.nn.attention.varlen") is not None
-    found = [name for name, there in (("torch's varlen", varlen), ("flash_attn", is_flash_attn_2_available())) if there]
-    yield Line("attention kernels that are installed", ", ".join(["SDPA", *found]))
+    found = ["SDPA"]
+    if importlib.util.find_spec("torch.nn.attention.varlen") is not None:
+        found.append("torch's varlen")
+    if is_flash_attn_2_available():
+        found.append("flash_attn")
+    yield Line("attention kernels that are installed", ", ".join(found))
 
 
 def training(scale: Scale) -> Iterator[Line]:
@@ -99,7 +108,8 @@ def compiled(scale: Scale) -> Iterator[Line]:
         clock, _ = measured(replace(setting, arguments={**precise, "torch_compile": True, **backend}), slow)
         graphs, breaks = counters["stats"]["unique_graphs"], sum(counters["graph_break"].values())
         found = f"{clock.rate / plain.rate:.2f} of uncompiled{_memory(clock.megabytes, plain.megabytes)}"
-        yield Line(f"{setting.model}, bf16, {setting.batch} rows: {layout}", f"{found}; {graphs} graphs, {breaks} breaks")
+        what = f"{setting.model}, bf16, {setting.batch} rows: {layout}"
+        yield Line(what, f"{found}; {graphs} graphs, {breaks} breaks")
 
 
 def balancing(scale: Scale) -> Iterator[Line]:
@@ -108,7 +118,7 @@ def balancing(scale: Scale) -> Iterator[Line]:
     setting = Setting(scale.models[0], rows, tasks=5, arguments={"bf16": True})
     first, _ = measured(setting, scale)
     yield Line("ew", f"{first.rate:,.0f} examples/s{_memory(first.megabytes)}")
-    for section in ({"weighting": "uw"}, *({"aggregator": name} for name in ("pcgrad", "cagrad", "nash_mtl"))):
+    for section in BALANCING:
         clock, _ = measured(replace(setting, balancing=section), scale)
         (name,) = section.values()
         yield Line(name, f"{first.rate / clock.rate:.2f} of ew's time{_memory(clock.megabytes, first.megabytes)}")

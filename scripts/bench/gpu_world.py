@@ -177,17 +177,17 @@ def arguments_of(setting: Setting, scale: Scale) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=2)
-def _fresh(name: str, tasks: int, vocabulary: int, attention_dropout: float) -> MultiTaskModel:
+def _fresh(name: str, tasks: int, vocabulary: int, attention_dropout: float, attention: str) -> MultiTaskModel:
     set_seed(0)
     known = {f"task{index}": SequenceClassification(labels=CLASSES) for index in range(tasks)}
-    return MultiTaskModel.from_backbone(config_of(name, vocabulary, attention_dropout), known)
+    config = config_of(name, vocabulary, attention_dropout)
+    return MultiTaskModel.from_backbone(config, known, attn_implementation=attention)
 
 
 def our_trainer(setting: Setting, scale: Scale, rows: Mapping[str, EncodedSplit]) -> MultiTaskTrainer:
     """Train a head for each task."""
-    model = copy.deepcopy(_fresh(setting.model, setting.tasks, scale.vocabulary, setting.attention_dropout))
-    if setting.attention != "sdpa":
-        model.set_attn_implementation(setting.attention)
+    made = _fresh(setting.model, setting.tasks, scale.vocabulary, setting.attention_dropout, setting.attention)
+    model = copy.deepcopy(made)
     arguments = {**arguments_of(setting, scale), "encoder_layout": setting.layout}
     # The log's cosines are not what is measured.
     balancing = {"gradients": {"log_every": 0}, **setting.balancing}
