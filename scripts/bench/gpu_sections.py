@@ -24,6 +24,7 @@ BALANCING: tuple[dict[str, str], ...] = (
     {"aggregator": "cagrad"},
     {"aggregator": "nash_mtl"},
 )
+EVALUATED = (("default batches", None), ("128 rows", 128))
 TOP = 10
 
 
@@ -69,16 +70,16 @@ def _against_trainer(precision: str, setting: Setting, scale: Scale) -> Iterator
     # Half precision of a CPU is bfloat16; fp16 needs a loss scaler, which needs a GPU.
     setting = replace(setting, arguments={} if scale.cpu and precision == "fp16" else {precision: True})
     name = f"{setting.model}, {precision}, {setting.batch} rows"
-    plain, _ = measured(replace(setting, layout=None), scale)
+    plain = measured(replace(setting, layout=None), scale)
     yield Line(f"{name}: Trainer, grouped", f"{plain.rate:,.0f} examples/s{_memory(plain.megabytes)}")
     for words, ours in contenders(setting, precision):
         try:
-            clock, trainer = measured(ours, scale)
+            clock = measured(ours, scale)
         except Exception as error:  # of one contender: the others are to be seen
             yield Line(f"{name}: {words}", f"failed: {type(error).__name__}: {_short(error)}", wrong=True)
             continue
         ratio, memory = clock.rate / plain.rate, _memory(clock.megabytes, plain.megabytes)
-        why = f" ({trainer.model.layout_reason})" if ours.layout == "packed" else ""
+        why = f" ({clock.reason})" if ours.layout == "packed" else ""
         yield Line(f"{name}: {words}", f"{clock.rate:,.0f} examples/s, {ratio:.2f} of Trainer's{memory}{why}")
 
 
@@ -99,13 +100,13 @@ def compiled(scale: Scale) -> Iterator[Line]:
     # Shapes differ from step to step: a compiler that is not told so compiles a few times before it goes on.
     slow = scale if scale.cpu else replace(scale, warm_up=12)
     backend = {"torch_compile_backend": "eager"} if scale.cpu else {}
-    for layout in ("packed", "padded"):
+    for layout in ("padded", "packed"):
         setting = Setting(scale.models[0], scale.batches[min(1, len(scale.batches) - 1)], layout=layout)
         precise = {"bf16": True}
-        plain, _ = measured(replace(setting, arguments=precise), slow)
+        plain = measured(replace(setting, arguments=precise), slow)
         torch._dynamo.reset()
         counters.clear()
-        clock, _ = measured(replace(setting, arguments={**precise, "torch_compile": True, **backend}), slow)
+        clock = measured(replace(setting, arguments={**precise, "torch_compile": True, **backend}), slow)
         graphs, breaks = counters["stats"]["unique_graphs"], sum(counters["graph_break"].values())
         found = f"{clock.rate / plain.rate:.2f} of uncompiled{_memory(clock.megabytes, plain.megabytes)}"
         what = f"{setting.model}, bf16, {setting.batch} rows: {layout}"
@@ -116,19 +117,19 @@ def balancing(scale: Scale) -> Iterator[Line]:
     """Measure what balancing costs beside equal weighting."""
     rows = 8 * 5
     setting = Setting(scale.models[0], rows, tasks=5, arguments={"bf16": True})
-    first, _ = measured(setting, scale)
+    first = measured(setting, scale)
     yield Line("ew", f"{first.rate:,.0f} examples/s{_memory(first.megabytes)}")
     for section in BALANCING:
-        clock, _ = measured(replace(setting, balancing=section), scale)
+        clock = measured(replace(setting, balancing=section), scale)
         (name,) = section.values()
         yield Line(name, f"{first.rate / clock.rate:.2f} of ew's time{_memory(clock.megabytes, first.megabytes)}")
-    last, _ = measured(setting, scale)
+    last = measured(setting, scale)
     yield Line("ew again", f"{first.rate / last.rate:.2f} of ew's time, which says how far the others can be trusted")
 
 
 def evaluation(scale: Scale) -> Iterator[Line]:
     """Measure evaluation against transformers.Trainer's, with default batches and with 128 rows."""
-    for words, rows in (("default batches", None), ("128 rows", 128)):
+    for words, rows in EVALUATED:
         arguments: dict[str, Any] = {"bf16": True}
         if rows is not None:
             arguments["per_device_eval_batch_size"] = rows

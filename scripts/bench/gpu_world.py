@@ -1,6 +1,7 @@
 """Models with random weights, rows of made-up tokens, and trainers of both kinds, for scripts/check_gpu."""
 
 import copy
+import gc
 import random
 import tempfile
 import time
@@ -230,6 +231,7 @@ class Clock(TrainerCallback):
     def __init__(self, scale: Scale, rows: int):
         self._scale = scale
         self._rows = rows
+        self.reason = ""  # for the layout of the rows
         self._begun = self.seconds = self.megabytes = 0.0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -255,10 +257,12 @@ class Clock(TrainerCallback):
         return self._scale.steps * self._rows / self.seconds
 
 
-def measured(setting: Setting, scale: Scale) -> tuple[Clock, Trainer]:
+def measured(setting: Setting, scale: Scale) -> Clock:
     """Train, and measure."""
+    gc.collect()  # a trainer and its parts know each other, and the one before would keep its memory
     trainer, clock = trainer_of(setting, scale), Clock(scale, setting.batch)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(clock)
     trainer.train()
-    return clock, trainer
+    clock.reason = getattr(trainer.model, "layout_reason", "")
+    return clock
