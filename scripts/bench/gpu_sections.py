@@ -89,6 +89,7 @@ def contenders(setting: Setting, precision: str) -> Iterator[tuple[str, Setting]
     yield "packed, no attention dropout", replace(setting, layout="packed", attention_dropout=0.0)
     if is_flash_attn_2_available():
         yield "packed, FlashAttention", replace(setting, layout="packed", attention="flash_attention_2")
+        yield "packed, SDPA", replace(setting, layout="packed", kernels=False)
     if precision == "bf16":
         yield "groups", replace(setting, layout="groups")
 

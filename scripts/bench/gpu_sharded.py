@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hf_mtl.errors import HfMtlError
 
-FSDP = {"fsdp": True, "fsdp_config": {"version": 2, "transformer_layer_cls_to_wrap": ["BertLayer"]}}
+FSDP = {"fsdp": True}
 STEPS = 8
 ALLOWED = 1e-4  # of the update: float32 adds up in another order
 
@@ -44,7 +44,8 @@ def compare(weighting: str, scale: Scale) -> dict[str, Any]:
     try:
         found = trained(weighting, scale, FSDP)
     except HfMtlError as error:
-        return {"found": f"refused: {' '.join(str(error).split())[:160]}", "wrong": False}
+        # accelerate shards nothing on a CPU.
+        return {"found": f"refused: {' '.join(str(error).split())[:160]}", "wrong": not scale.cpu}
     moved = torch.cat([(expected[name] - start[name]).flatten() for name in expected]).norm()
     apart = torch.cat([(expected[name] - found[name]).flatten() for name in expected]).norm()
     difference = float(apart / moved)

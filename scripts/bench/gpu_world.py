@@ -6,9 +6,11 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -27,6 +29,7 @@ from transformers import (
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments, SequenceClassification
 from hf_mtl.data.tokens import EncodedSplit, TokenStore
+from hf_mtl.modeling import encoder_layout
 
 CLASSES = 3
 PAD = 0
@@ -74,6 +77,7 @@ class Setting:
         layout: ``encoder_layout``; None: the Trainer of transformers, with batches of one length each.
         attention_dropout: Of the encoder; kernels for packed rows do not all take any.
         attention: The encoder's attention, such as ``sdpa``.
+        kernels: Whether packed rows may attend by other kernels than SDPA.
         balancing: The section of that name.
         arguments: More training arguments, such as ``{"bf16": True}``.
     """
@@ -84,6 +88,7 @@ class Setting:
     layout: str | None = "auto"
     attention_dropout: float = 0.1
     attention: str = "sdpa"
+    kernels: bool = True
     balancing: Mapping[str, Any] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
@@ -260,9 +265,11 @@ class Clock(TrainerCallback):
 def measured(setting: Setting, scale: Scale) -> Clock:
     """Train, and measure."""
     gc.collect()  # a trainer and its parts know each other, and the one before would keep its memory
-    trainer, clock = trainer_of(setting, scale), Clock(scale, setting.batch)
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(clock)
-    trainer.train()
+    clock, none = Clock(scale, setting.batch), patch.object(encoder_layout, "candidates", lambda own: [], create=True)
+    with nullcontext() if setting.kernels else none:
+        trainer = trainer_of(setting, scale)
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(clock)
+        trainer.train()
     clock.reason = getattr(trainer.model, "layout_reason", "")
     return clock
