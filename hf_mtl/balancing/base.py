@@ -168,12 +168,12 @@ class LossWeighting(nn.Module):
 
     def _evaluate(self, losses: Tensor, present: Tensor, exposure: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scalar and the coefficients."""
-        raw = self.coefficients_at(losses.detach().double(), present).to(losses.device)
+        raw = self.coefficients_at(losses.detach().double(), present).to(losses.device, non_blocking=True)
         factor = self._factor(raw.detach())
         # where() before the product: an absent task's loss may be anything, nan included.
         data = self.data_terms(torch.where(present, losses.double(), 0.0), raw)
         # With the factor on the data alone, learned parameters would make up for it: uw's weights become equal.
-        terms = (data + self.penalties().to(losses.device)) * factor
+        terms = (data + self.penalties().to(losses.device, non_blocking=True)) * factor
         return (torch.where(present, exposure, 0.0) * terms).sum().to(losses.dtype), raw * factor
 
     def _factor(self, coefficients: Tensor) -> Tensor | float:

@@ -1,7 +1,7 @@
 """Run the encoder over a micro-batch: packed where it can, and else in padded rectangles, unpadded at once."""
 
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -45,11 +45,11 @@ def encode_packed(encoder: nn.Module, packed: Packed, call: PackedCall, pooler: 
     rows = PackedRows.of(packed, call.kernels, call.layers)
     with packed_masks():
         output = encoder(**inputs, position_ids=positions[None], packed_rows=rows)
-    found = Encoded(output["last_hidden_state"][0], packed["offsets"])
+    found = Encoded(output["last_hidden_state"][0], packed["offsets"], counts=packed["lengths"])
     if not pooler:
         return found
     # The encoder's own call has pooled the first token of all rows alone.
-    return Encoded(found.states, found.offsets, _pool(encoder, found.first()))
+    return replace(found, pooler_output=_pool(encoder, found.first()))
 
 
 def encode_rectangles(encoder: nn.Module, packed: Packed, pooler: bool) -> Encoded:
@@ -74,7 +74,7 @@ def encode_rectangles(encoder: nn.Module, packed: Packed, pooler: bool) -> Encod
         if pooler:
             pooled.append(output["pooler_output"])
     tokens = to_tokens(states[0] if len(states) == 1 else torch.cat(states), rectangles)
-    return Encoded(tokens, packed["offsets"], _in_order(pooled, packed) if pooler else None)
+    return Encoded(tokens, packed["offsets"], _in_order(pooled, packed) if pooler else None, packed["lengths"])
 
 
 def _in_order(pooled: list[Tensor], packed: Packed) -> Tensor:

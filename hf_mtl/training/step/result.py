@@ -1,9 +1,12 @@
 """The result of one optimizer step, as all who watch it get it."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
+
+_TENSORS = ("losses", "counts", "masses", "weights", "coefficients", "factors", "unweighted", "votes")
 
 
 @dataclass
@@ -32,6 +35,25 @@ class StepResult:
     unweighted: Tensor
     penalties: dict[tuple[str, str], Tensor] = field(default_factory=dict)
     votes: Tensor = field(default_factory=lambda: torch.zeros(()))
+
+    @cached_property
+    def on_host(self) -> "StepResult":
+        """The same step with all tensors on the host.
+
+        Whoever asks first waits for the device, and nobody does after that.
+        """
+        if self.losses.device.type == "cpu":
+            return self
+        parts = [getattr(self, name).reshape(-1) for name in _TENSORS] + [
+            value.reshape(-1) for value in self.penalties.values()
+        ]
+        moved = torch.cat([part.detach().double() for part in parts]).cpu().split([len(part) for part in parts])
+        named = dict(zip(_TENSORS, moved, strict=False))
+        penalties = [value.reshape(()) for value in moved[len(_TENSORS) :]]
+        return StepResult(
+            **{**named, "votes": named["votes"].reshape(())},
+            penalties=dict(zip(self.penalties, penalties, strict=True)),
+        )
 
     @property
     def present(self) -> Tensor:

@@ -234,7 +234,7 @@ class TaskGradients:
         rows.begin()
         # The passes are of sums over rows: c_t / M_t makes the task's part of the step's scalar of them.
         of_rows = result.factors / result.masses * grad_scale
-        for task in result.present.nonzero().flatten().tolist():
+        for task in result.on_host.present.nonzero().flatten().tolist():
             self._second.run(task, held.split(displacements[task]), of_rows[task])
             rows.add_task(task)
         rows.close()

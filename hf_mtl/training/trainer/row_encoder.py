@@ -7,7 +7,7 @@ import torch
 from datasets import Dataset
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.data.collate import RUN_COST, Collator, default_group_cost
+from hf_mtl.data.collate import Collator, default_group_cost, default_run_cost
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.modeling import MultiTaskModel
@@ -55,7 +55,7 @@ class RowEncoder:
         layout = self._model.settle_layout(args.encoder_layout, _autocast_dtype(args))
         cost: int | None = default_group_cost(args.device) if args.group_cost is None else args.group_cost
         if layout != "groups":
-            cost = RUN_COST if layout == "packed" else None
+            cost = default_run_cost(args.device) if layout == "packed" else None
         return Collator(splits, padding_id(self._model, self._tokenizer), cost)
 
 

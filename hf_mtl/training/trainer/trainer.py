@@ -34,7 +34,7 @@ from transformers.trainer_utils import TrainOutput
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import Spec
-from hf_mtl.batch import Batch
+from hf_mtl.batch import Batch, to_device
 from hf_mtl.data.collate import Collator
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.evaluation import Trust
@@ -210,6 +210,10 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         self._batches = found[0]
         return found
 
+    def _prepare_inputs(self, inputs: Batch) -> Batch:
+        """Move a batch to the device; the Trainer would wait for each of its tensors."""
+        return to_device(inputs, self.args.device)
+
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
         """Train as the Trainer does; the first micro-batch begins a step, and the last one closes it."""
         step = self._step_of(model, inputs)
@@ -224,7 +228,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             learns, stops = "encoder" not in self.scheduling.frozen, self.interruption.received is not None
             result = step.finish(LossScaler(self.accelerator).factor, learns, stops)
             self.step_callback.after_backward(result, self.state.global_step)
-            self.interruption.agree(float(result.votes))  # the device has been waited for just before
+            self.interruption.agree(float(result.on_host.votes))
         return step.logged(loss)
 
     def compute_loss(
