@@ -189,19 +189,3 @@ def train_loader(steps: PlannedSteps, course: Course, pin_memory: bool = False) 
         pin_memory=pin_memory,
         generator=torch.Generator(),
     )
-
-
-def evaluation_batches(lengths: NDArray[np.int32], batch_size: int, rank: int, world: int) -> list[NDArray[np.int64]]:
-    """Return the rows of each batch that a process evaluates: similar lengths together, long ones first.
-
-    Every row is in exactly one batch of exactly one process; nothing is repeated to fill up.
-
-    Args:
-        lengths: Tokens of each row, [n].
-        batch_size: Rows of a batch.
-        rank: This process.
-        world: Number of processes.
-    """
-    order = np.argsort(-lengths.astype(np.int64), kind="stable")
-    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    return batches[rank::world]

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import torch
 from accelerate import skip_first_batches
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hf_mtl.data import loader as loader_module
 from hf_mtl.data.collate import Collator
-from hf_mtl.data.loader import PlannedSteps, Workers, evaluation_batches, train_loader
+from hf_mtl.data.loader import PlannedSteps, Workers, train_loader
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.plan import Planner
 from hf_mtl.data.roster import Roster
@@ -202,18 +200,3 @@ def test_the_loader_leaves_the_global_random_state_alone() -> None:
     list(train_loader(planned(), FixedCourse(15, PER_EPOCH)))
     list(train_loader(planned(workers=1), FixedCourse(15)))
     assert torch.equal(torch.get_rng_state(), before)
-
-
-@given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 9), st.integers(1, 5))
-def test_evaluation_sees_every_row_once_on_any_number_of_processes(
-    given_lengths: list[int], batch_size: int, world: int
-) -> None:
-    lengths = np.array(given_lengths, dtype=np.int32)
-    shares = [evaluation_batches(lengths, batch_size, rank, world) for rank in range(world)]
-    rows = [row for batches in shares for batch in batches for row in batch.tolist()]
-    assert sorted(rows) == list(range(len(lengths)))
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
-    (one_process,) = [evaluation_batches(lengths, batch_size, 0, 1)]
-    assert all(0 < len(batch) <= batch_size for batch in one_process)
-    ordered = np.concatenate([np.empty(0, np.int64), *one_process])
-    assert (np.diff(lengths[ordered.astype(np.int64)]) <= 0).all()

@@ -7,6 +7,7 @@ from datasets import Dataset
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.collate import RUN_COST, Collator, default_group_cost
+from hf_mtl.data.token_budget import BatchLimit, default_eval_tokens
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.modeling import MultiTaskModel
@@ -56,3 +57,14 @@ class RowEncoder:
         if layout != "groups":
             cost = RUN_COST if layout == "packed" else None
         return Collator(splits, padding_id(self._model, self._tokenizer), cost)
+
+    def eval_limit(self, args: MultiTaskTrainingArguments) -> BatchLimit:
+        """Tell how large batches are at evaluation.
+
+        Args:
+            args: The training arguments; their rows are obeyed where they are given, with or without tokens.
+        """
+        rows, tokens = args.per_device_eval_batch_size, args.eval_tokens_per_batch
+        if rows is None and tokens is None:
+            tokens = default_eval_tokens(args.device)
+        return BatchLimit(tokens, rows, padded=self._model.settle_layout(args.encoder_layout) != "packed")
