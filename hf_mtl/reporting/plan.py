@@ -82,6 +82,7 @@ class PlanSummary:
         total_parameters: All parameters of the model.
         real_tokens: Tokens of the steps that were measured.
         padded_tokens: What the encoder computes for them, padding included, in length groups as they will be.
+        micro_batches: Fewest and most micro-batches of each process in one of the steps that were measured.
         schedules: What each schedule will do, a line each.
         data: The rows, classes and repeated texts of each task's splits; empty where nobody has counted.
     """
@@ -94,5 +95,6 @@ class PlanSummary:
     total_parameters: int
     real_tokens: int
     padded_tokens: int
+    micro_batches: tuple[int, int] = (1, 1)
     schedules: tuple[str, ...] = ()
     data: tuple[TaskCensus, ...] = ()

@@ -58,6 +58,15 @@ class RowEncoder:
             cost = RUN_COST if layout == "packed" else None
         return Collator(splits, padding_id(self._model, self._tokenizer), cost)
 
+    def train_limit(self, args: MultiTaskTrainingArguments) -> BatchLimit | None:
+        """Tell how large micro-batches are in training; None: as many rows as the arguments say.
+
+        Args:
+            args: The training arguments.
+        """
+        tokens = args.tokens_per_micro_batch
+        return None if tokens is None else BatchLimit(tokens, padded=self._pads(args))
+
     def eval_limit(self, args: MultiTaskTrainingArguments) -> BatchLimit:
         """Tell how large batches are at evaluation.
 
@@ -67,4 +76,7 @@ class RowEncoder:
         rows, tokens = args.per_device_eval_batch_size, args.eval_tokens_per_batch
         if rows is None and tokens is None:
             tokens = default_eval_tokens(args.device)
-        return BatchLimit(tokens, rows, padded=self._model.settle_layout(args.encoder_layout) != "packed")
+        return BatchLimit(tokens, rows, padded=self._pads(args))
+
+    def _pads(self, args: MultiTaskTrainingArguments) -> bool:
+        return self._model.settle_layout(args.encoder_layout) != "packed"
