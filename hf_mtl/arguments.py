@@ -46,14 +46,15 @@ class MultiTaskTrainingArguments(TrainingArguments):
             on a CPU; 16,384 on an accelerator, where a small group costs the time to start its kernels and hardly any
             arithmetic.
         tokens_per_micro_batch: Cut the rows of a step into micro-batches of at most this many tokens, in place of
-            ``gradient_accumulation_steps``: ``per_device_train_batch_size`` x processes is then the number of rows per
-            step, and every process has as many micro-batches in a step as any other, in another step more or fewer.
+            ``gradient_accumulation_steps``: ``per_device_train_batch_size`` x processes is then the number of rows
+            per step, and every process has as many micro-batches in a step as any other, in another step more or
+            fewer.
             Padding counts, if there is any; a longer row is a micro-batch of its own. None: so many rows each.
         per_device_eval_batch_size: Rows of a batch on each device at evaluation and prediction. None: as many as
             ``eval_tokens_per_batch`` allows.
         eval_tokens_per_batch: Tokens of a batch on each device at evaluation and prediction, at most, where padding
             counts if there is any; a longer row is a batch of its own. Rows of similar length are together, and
-            scores do not depend on it. None: as ``per_device_eval_batch_size`` says, and without that 4,096 on a CPU
+            scores do not depend on it. None: as ``per_device_eval_batch_size`` says, and without that 1,024 on a CPU
             and 32,768 on an accelerator.
         window_steps: Optimizer steps between two changes of the mixture.
         dataloader_persistent_workers: Whether workers, which collate ahead in processes of their own, live as long as
@@ -107,7 +108,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
             "help": "Most tokens of a micro-batch: the rows of a step are cut by them. None: so many rows each."
         },
     )
-    per_device_eval_batch_size: int | None = field(  # type: ignore[assignment]
+    per_device_eval_batch_size: int | None = field(
         default=None,
         metadata={"help": "Rows of a batch at evaluation, on each device. None: by eval_tokens_per_batch."},
     )

@@ -99,7 +99,7 @@ class TokenStore:
         """Return a number for each of some rows as `marks` does, from a few of its tokens only, uint64 [n]."""
         rows = np.asarray(rows, dtype=np.int64)
         lengths = self.lengths[rows].astype(np.int64)
-        found = lengths.astype(np.uint64) * _ODD
+        found: np.ndarray = lengths.astype(np.uint64) * _ODD
         some = lengths > 0
         if some.any():
             within = (lengths[some] - 1)[:, None] * np.arange(_GLANCE + 1) // _GLANCE

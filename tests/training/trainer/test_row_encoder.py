@@ -29,7 +29,7 @@ def test_rows_of_a_task_that_the_model_does_not_have_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("rows", "tokens", "limit"),
-    [(None, None, (4096, None)), (8, None, (None, 8)), (None, 90, (90, None)), (8, 90, (90, 8))],
+    [(None, None, (1024, None)), (8, None, (None, 8)), (None, 90, (90, None)), (8, 90, (90, 8))],
 )
 @pytest.mark.parametrize(
     ("layout", "padded"), [("packed", False), ("auto", False), ("groups", True), ("padded", True)]
