@@ -28,7 +28,8 @@ class BatchLimit:
 def default_eval_tokens(device: torch.device) -> int:
     """Return how many tokens a batch has at evaluation, where the arguments do not say it.
 
-    On a CPU more tokens only leave its caches: MiniLM took 7% longer with 4,096. An accelerator takes that many to be busy, and little memory for them.
+    On a CPU more tokens only leave its caches: MiniLM took 7% longer with 4,096. An accelerator takes that many to be
+    busy, and little memory for them.
     """
     return 1024 if device.type == "cpu" else 32_768
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hf_mtl.batch import Batch
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.training.trainer.cut_steps import Fed, micro_batches_of
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer

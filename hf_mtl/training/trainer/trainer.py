@@ -6,7 +6,7 @@ The journey of one row, from file to update:
  2. `data/tokenize.py` turns the text into token ids in one flat array (`data/tokens.py`).
  3. `data/mixture.py` gives its task a probability, `data/plan.py` gives the step n_t rows of the task, and a
     seeded permutation says that it is this row's turn.
- 4. `data/plan.py: partition` deals the step's rows to processes and micro-batches.
+ 4. `data/dealing.py` deals the step's rows to processes and micro-batches, by number or by tokens.
  5. `data/collate.py` pads the row with others of its length: its group.
  6. `modeling/model.py` encodes each group once, pools, puts rows back in order, and runs the task's head.
  7. The task's type makes one loss of the row.
