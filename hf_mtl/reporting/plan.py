@@ -83,6 +83,7 @@ class PlanSummary:
         real_tokens: Tokens of the steps that were measured.
         padded_tokens: What the encoder computes for them, padding included where its layout has any.
         encoder_layout: How rows reach the encoder, and why.
+        micro_batches: Fewest and most micro-batches of each process in one of the steps that were measured.
         schedules: What each schedule will do, a line each.
         data: The rows, classes and repeated texts of each task's splits; empty where nobody has counted.
     """
@@ -96,5 +97,6 @@ class PlanSummary:
     real_tokens: int
     padded_tokens: int
     encoder_layout: str
+    micro_batches: tuple[int, int] = (1, 1)
     schedules: tuple[str, ...] = ()
     data: tuple[TaskCensus, ...] = ()

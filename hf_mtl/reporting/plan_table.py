@@ -27,8 +27,11 @@ def plan_table(plan: PlanSummary) -> str:
     padding = plan.padded_tokens / max(plan.real_tokens, 1) - 1
     mean = sum(task.rows_per_step for task in plan.tasks)
     shrunk = "" if math.isclose(mean, plan.rows_per_step, rel_tol=1e-6) else f", {mean:.1f} on average"
+    fewest, most = plan.micro_batches
+    parts_of = str(most) if fewest == most else f"{fewest} to {most}"
+    in_parts = "" if most == 1 else f", in {parts_of} micro-batches on each process"
     totals = [
-        ["steps", f"{plan.steps:,} of {plan.rows_per_step:,} rows{shrunk}"],
+        ["steps", f"{plan.steps:,} of {plan.rows_per_step:,} rows{shrunk}{in_parts}"],
         ["epochs", f"{plan.epochs:g}"],
         ["parameters", f"{plan.trainable_parameters:,} trainable of {plan.total_parameters:,} ({trainable:.1%})"],
         [

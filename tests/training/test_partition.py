@@ -113,6 +113,29 @@ def test_steps_of_fewer_rows_than_micro_batches_make_the_same_update() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("layout", ["packed", "groups", "padded"])
+@pytest.mark.parametrize(("processes", "tokens"), [(2, 60), (2, 10_000), (4, 30)])
+def test_micro_batches_of_so_many_tokens_make_the_same_update_on_any_number_of_processes(
+    tmp_path: Path, layout: EncoderLayout, processes: int, tokens: int
+) -> None:
+    reference, _ = train(32, 1, "sgd", "uw", layout)
+    options: dict[str, Any] = {"tokens_per_micro_batch": tokens}
+    found = train_on_processes(tmp_path, processes, 32 // processes, 1, "sgd", "uw", layout, **options)
+    assert_same_run(found, reference, "sgd")
+
+
+@pytest.mark.slow
+def test_processes_without_rows_in_a_micro_batch_make_the_same_update(tmp_path: Path) -> None:
+    # With topic away a step has few rows, and some processes have none in the last micro-batch.
+    away = [{"type": "enter", "task": "topic", "at": {"step": 2}, "freed_rows": "drop"}]
+    options: dict[str, Any] = {"steps": 6, "masses": True, "schedules": away}
+    reference, _ = train(32, 1, "sgd", "uw", layout="padded", **options)
+    options["tokens_per_micro_batch"] = 30
+    found = train_on_processes(tmp_path, 4, 8, 1, "sgd", "uw", "padded", **options)
+    assert_same_run(found, reference, "sgd")
+
+
+@pytest.mark.slow
 def test_processes_do_not_change_the_update_of_rows_with_masses(tmp_path: Path) -> None:
     reference, _ = train(32, 1, "sgd", "uw", layout="packed", masses=True)
     for per_device, accumulation in [(16, 1), (8, 2)]:

@@ -83,11 +83,11 @@ class TaskGradients:
         self._second: SecondBackward | None = None
         self._data: JacobianRows | Recomputed | None = None
 
-    def prepare(self, micro_batches: int) -> Layout:
+    def prepare(self, several_batches: bool) -> Layout:
         """Decide how they are formed, when the model is where it will be trained; once, unless a checkpoint differs.
 
         Args:
-            micro_batches: This process's micro-batches of a step.
+            several_batches: Whether a step has several micro-batches, or may have.
 
         Returns:
             How the tasks share the rectangles of a batch.
@@ -102,7 +102,7 @@ class TaskGradients:
                 self.options if ahead is None else self.options.model_copy(update={"layout": "split"}),
                 self._rows.probe(),
                 self._processes,
-                self._decision.wanted(several_batches=micro_batches > 1),
+                self._decision.wanted(several_batches),
             )
             if ahead is not None:
                 self._second = SecondBackward(self.model, ahead.rho, self._shared.jacobian_rows, self._flops)

@@ -8,6 +8,7 @@ from datasets import Dataset
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.collate import Collator, default_group_cost, default_run_cost
+from hf_mtl.data.token_budget import BatchLimit, default_eval_tokens
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.modeling import MultiTaskModel
@@ -57,6 +58,29 @@ class RowEncoder:
         if layout != "groups":
             cost = default_run_cost(args.device) if layout == "packed" else None
         return Collator(splits, padding_id(self._model, self._tokenizer), cost)
+
+    def train_limit(self, args: MultiTaskTrainingArguments) -> BatchLimit | None:
+        """Tell how large micro-batches are in training; None: as many rows as the arguments say.
+
+        Args:
+            args: The training arguments.
+        """
+        tokens = args.tokens_per_micro_batch
+        return None if tokens is None else BatchLimit(tokens, padded=self._pads(args))
+
+    def eval_limit(self, args: MultiTaskTrainingArguments) -> BatchLimit:
+        """Tell how large batches are at evaluation.
+
+        Args:
+            args: The training arguments; their rows are obeyed where they are given, with or without tokens.
+        """
+        rows, tokens = args.per_device_eval_batch_size, args.eval_tokens_per_batch
+        if rows is None and tokens is None:
+            tokens = default_eval_tokens(args.device)
+        return BatchLimit(tokens, rows, padded=self._pads(args))
+
+    def _pads(self, args: MultiTaskTrainingArguments) -> bool:
+        return self._model.settle_layout(args.encoder_layout, _autocast_dtype(args)) != "packed"
 
 
 def _autocast_dtype(args: MultiTaskTrainingArguments) -> torch.dtype | None:

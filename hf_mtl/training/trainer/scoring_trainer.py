@@ -1,6 +1,5 @@
 """A Trainer that scores every task with its own metrics, and all of them together."""
 
-import math
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -221,9 +220,6 @@ class ScoringTrainer(StoppableTrainer):
         model.to(self.args.device).eval()
         if callable(getattr(self.optimizer, "eval", None)):
             self.optimizer.eval()  # schedule-free ones keep other weights to train than to score
-        share = self.args.eval_batch_size * self.processes.world
-        batches = sum(math.ceil(len(split.tokens) / share) for split in splits.values())
-        self.callback_handler.eval_dataloader = range(batches)
 
         def on_batch() -> bool:
             if not aside:
@@ -240,7 +236,9 @@ class ScoringTrainer(StoppableTrainer):
             with self.accelerator.autocast():
                 return plain_forward(model)(**batch)
 
-        predictor = Predictor(forward, self.args.eval_batch_size, self.processes, on_batch)
+        predictor = Predictor(forward, self.encoder.eval_limit(self.args), self.processes, on_batch)
+        batches = sum(len(predictor.batches(split)[0]) for split in splits.values())
+        self.callback_handler.eval_dataloader = range(batches)
         for name, split in splits.items():
             collator = self.encoder.collator({name: split.filled()}, self.args)
             with cast_for_a_while(model, None if aside else self._evaluation_dtype):

@@ -7,7 +7,8 @@ The journey of one row, from file to update; `training/step/step.py` orders the 
  2. `data/tokenize.py` turns the text into token ids in one flat array (`data/tokens.py`).
  3. `data/mixture.py` gives its task a probability, `data/plan.py` gives the step n_t rows of the task, and a
     seeded permutation says that it is this row's turn; `data/steps.py` hands out the plans, window by window.
- 4. `data/plan.py: partition` deals the step's rows to processes and micro-batches, for `data/loader.py`.
+ 4. `data/dealing.py` deals the step's rows to processes and micro-batches, by number or by tokens, for
+    `data/loader.py`.
  5. `data/collate.py` puts the row's tokens behind those of the rows before it, and says where they are in padded
     rectangles (`batch.py: Packed`). The loader adds what the plan says of the step (`StepFacts`).
  6. `modeling/row_features.py` has the encoder run on the packed rows, or on their rectangles where it does not pack
@@ -36,6 +37,7 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import Spec
 from hf_mtl.batch import Batch, to_device
 from hf_mtl.data.collate import Collator
+from hf_mtl.data.dealing import Deal
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.evaluation import Trust
 from hf_mtl.modeling import MultiTaskModel
@@ -60,6 +62,7 @@ from hf_mtl.training.trainer.argument_checks import check_arguments, search_unus
 from hf_mtl.training.trainer.beginning import Beginning
 from hf_mtl.training.trainer.compilation import compiled_encoder, leave_model_as_it_is
 from hf_mtl.training.trainer.counting import CountingTrainer
+from hf_mtl.training.trainer.cut_steps import Fed, micro_batches_of, train_in_turn
 from hf_mtl.training.trainer.ending import Ending, ended_by, stays_stopped
 from hf_mtl.training.trainer.given import Given
 from hf_mtl.training.trainer.horizon import say_other_length
@@ -190,8 +193,13 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         """Give this process's micro-batches of the planned steps; not to be sharded again."""
         collator = self.train_collator()
         if self.task_gradients is not None:
-            collator.arrangement = self.task_gradients.prepare(self.course.micro_batches)
-        return self._feed.loader(self.steps, collator)
+            several = self.course.micro_batches > 1 or self.args.tokens_per_micro_batch is not None
+            collator.arrangement = self.task_gradients.prepare(several)
+        return self._feed.loader(self.steps, collator, self.encoder.train_limit(self.args))
+
+    def deal(self) -> Deal:
+        """Tell which rows of a step go where."""
+        return self._feed.deal(self.encoder.train_limit(self.args))
 
     def end_workers(self) -> None:
         """End the processes that collate ahead, in a training that has ended before they had."""
@@ -207,15 +215,23 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """Take the micro-batches as the Trainer does; the step that is about to begin has all of them at once."""
         found = super().get_batch_samples(*args, **kwargs)
-        self._batches = found[0]
+        self._batches = [batch for fed in found[0] for batch in micro_batches_of(fed)]
         return found
 
-    def _prepare_inputs(self, inputs: Batch) -> Batch:
+    def _prepare_inputs(self, inputs: Fed) -> Fed:
         """Move a batch to the device; the Trainer would wait for each of its tensors."""
         return to_device(inputs, self.args.device)
 
-    def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
-        """Train as the Trainer does; the first micro-batch begins a step, and the last one closes it."""
+    def training_step(self, model: nn.Module, inputs: Fed, num_items_in_batch: Any = None) -> Tensor:
+        """Train as the Trainer does; the first micro-batch begins a step, and the last one closes it.
+
+        With ``tokens_per_micro_batch`` the Trainer hands over all micro-batches of a step at once.
+        """
+        if isinstance(inputs, list):
+            return train_in_turn(self, model, inputs, self._train_micro_batch)
+        return self._train_micro_batch(model, inputs, num_items_in_batch)
+
+    def _train_micro_batch(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
         step = self._step_of(model, inputs)
         with step.around(inputs):
             loss = super().training_step(model, inputs, num_items_in_batch)

@@ -183,6 +183,24 @@ def test_micro_batches_are_padded_on_their_own(recipe: Path, tmp_path: Path) -> 
     assert parts.padded_tokens < whole.padded_tokens
 
 
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+def test_a_plan_cut_by_tokens_tells_how_many_micro_batches_its_steps_have(
+    recipe: Path, tmp_path: Path, layout: str
+) -> None:
+    options = [f"training.encoder_layout={layout}", "training.max_steps=5", "training.per_device_train_batch_size=12"]
+    whole = plan(recipe, tmp_path, *options)
+    cut = plan(recipe, tmp_path, *options, "training.tokens_per_micro_batch=60")
+    assert whole.micro_batches == (1, 1)
+    assert whole.real_tokens == cut.real_tokens
+    fewest, most = cut.micro_batches
+    assert 1 < fewest <= most
+    assert -(-cut.real_tokens // (60 * 5)) <= most
+    assert (cut.padded_tokens < whole.padded_tokens) == (layout == "padded")
+    words = f"{fewest} micro-batches" if fewest == most else f"{fewest} to {most} micro-batches"
+    assert words in plan_table(cut)
+    assert "micro-batch" not in plan_table(whole)
+
+
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the figure is given."""

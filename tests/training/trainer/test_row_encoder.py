@@ -10,6 +10,7 @@ import torch
 from datasets import Dataset
 from tokenizers import normalizers, processors
 
+from hf_mtl.data.token_budget import BatchLimit
 from hf_mtl.errors import UserError
 from hf_mtl.training.trainer.row_encoder import RowEncoder
 from tests import tiny
@@ -28,6 +29,22 @@ def test_a_split_of_every_task_comes_in_the_models_order() -> None:
 def test_rows_of_a_task_that_the_model_does_not_have_are_refused() -> None:
     with pytest.raises(UserError, match="no such task"):
         encoder().encode({"moods": tiny.rows("mood", 4)}, tiny.TASKS, "train")
+
+
+@pytest.mark.parametrize(
+    ("rows", "tokens", "limit"),
+    [(None, None, (1024, None)), (8, None, (None, 8)), (None, 90, (90, None)), (8, 90, (90, 8))],
+)
+@pytest.mark.parametrize(
+    ("layout", "padded"), [("packed", False), ("auto", False), ("groups", True), ("padded", True)]
+)
+def test_rows_and_tokens_limit_a_batch_at_evaluation(
+    rows: int | None, tokens: int | None, limit: tuple[Any, Any], layout: str, padded: bool
+) -> None:
+    sizes = {"per_device_eval_batch_size": rows, "eval_tokens_per_batch": tokens, "tokens_per_micro_batch": tokens}
+    args: Any = SimpleNamespace(**sizes, device=torch.device("cpu"), encoder_layout=layout)
+    assert encoder().eval_limit(args) == BatchLimit(*limit, padded)
+    assert encoder().train_limit(args) == (None if tokens is None else BatchLimit(tokens, None, padded))
 
 
 @pytest.mark.parametrize(("given", "cost"), [(None, 64), (7, 7)])
