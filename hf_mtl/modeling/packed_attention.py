@@ -19,7 +19,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from hf_mtl.batch import Packed
+from hf_mtl.batch import Packed, Rectangles
+from hf_mtl.modeling import dropout_attention
 from hf_mtl.modeling.rectangles import to_rectangles, to_tokens
 
 _PREFIX = "hf_mtl_packed|"
@@ -116,23 +117,46 @@ def _by_rectangles(
     heads: Heads, rows: Packed, dropout: float, scaling: float | None, causal: bool, window: int | None
 ) -> Tensor:
     """Attend in padded rectangles of rows of similar length; for any device, dtype and dropout."""
-    groups = heads[0].shape[1] // heads[1].shape[1]
-    laid = [
-        to_rectangles(repeat_kv(one, groups).transpose(1, 2)[0] if at else one.transpose(1, 2)[0], rows["rectangles"])
-        for at, one in enumerate(heads)
-    ]
+    rectangles, groups = rows["rectangles"], heads[0].shape[1] // heads[1].shape[1]
+    query, key, value = heads[0], repeat_kv(heads[1], groups), repeat_kv(heads[2], groups)
+    by_token: Heads = (query.transpose(1, 2)[0], key.transpose(1, 2)[0], value.transpose(1, 2)[0])
+    alone = dropout_attention.is_for(query, dropout)
+    masks = _masks(rectangles, causal, window, query.device, spelled_out=alone)
+    if alone:
+        return dropout_attention.attend(by_token, rectangles, masks, dropout, scaling)[None]
+    laid = [to_rectangles(one, rectangles) for one in by_token]
     parts, first = [], 0
-    for (count, length), real in zip(rows["rectangles"]["shapes"], rows["rectangles"]["masks"], strict=True):
+    for (count, length), mask in zip(rectangles["shapes"], masks, strict=True):
         last = first + count * length
         # [places, heads, d] to [rows, heads, length, d], a view.
         q, k, v = (one[first:last].unflatten(0, (count, length)).transpose(1, 2) for one in laid)
-        mask = _mask_of(real, length, causal, window, q.device)
         out = F.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling, is_causal=causal and mask is None
         )
         parts.append(out.transpose(1, 2).flatten(0, 1))
         first = last
-    return to_tokens(parts[0] if len(parts) == 1 else torch.cat(parts), rows["rectangles"])[None]
+    return to_tokens(parts[0] if len(parts) == 1 else torch.cat(parts), rectangles)[None]
+
+
+def _masks(
+    rectangles: Rectangles, causal: bool, window: int | None, device: torch.device, spelled_out: bool
+) -> list[Tensor | None]:
+    """Return what may be attended to in each rectangle.
+
+    Args:
+        rectangles: The rectangles.
+        causal: Whether tokens see those before them alone.
+        window: One more than the farthest distance seen; None: all see all.
+        device: Where the masks are wanted.
+        spelled_out: Whether a causal mask is one too, and not None as ``is_causal`` wants it.
+    """
+    found = []
+    for (_, length), real in zip(rectangles["shapes"], rectangles["masks"], strict=True):
+        mask = _mask_of(real, length, causal, window, device)
+        if mask is None and causal and spelled_out:
+            mask = _near(length, length, causal, device)
+        found.append(mask)
+    return found
 
 
 def _mask_of(
