@@ -1,7 +1,9 @@
 """Run the encoder over a micro-batch: packed where it can, and else in padded rectangles, unpadded at once."""
 
 import inspect
+from dataclasses import replace
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -27,11 +29,11 @@ def encode_packed(encoder: nn.Module, packed: Packed, first_position: int, poole
     positions = _positions(packed["offsets"], len(packed["input_ids"])) + first_position
     with packed_masks():
         output = encoder(**inputs, position_ids=positions[None], packed_rows=packed)
-    rows = Encoded(output["last_hidden_state"][0], packed["offsets"])
+    rows = Encoded(output["last_hidden_state"][0], packed["offsets"], bounds=_bounds(packed))
     if not pooler:
         return rows
     # The encoder's own call has pooled the first token of all rows alone.
-    return Encoded(rows.states, rows.offsets, _pool(encoder, rows.first()))
+    return replace(rows, pooler_output=_pool(encoder, rows.first()))
 
 
 def encode_rectangles(encoder: nn.Module, packed: Packed, pooler: bool) -> Encoded:
@@ -56,7 +58,12 @@ def encode_rectangles(encoder: nn.Module, packed: Packed, pooler: bool) -> Encod
         if pooler:
             pooled.append(output["pooler_output"])
     tokens = to_tokens(states[0] if len(states) == 1 else torch.cat(states), rectangles)
-    return Encoded(tokens, packed["offsets"], _in_order(pooled, packed) if pooler else None)
+    return Encoded(tokens, packed["offsets"], _in_order(pooled, packed) if pooler else None, _bounds(packed))
+
+
+def _bounds(packed: Packed) -> list[int]:
+    """Return the offsets as the host knows them."""
+    return [0, *accumulate(packed["lengths"])]
 
 
 def _in_order(pooled: list[Tensor], packed: Packed) -> Tensor:

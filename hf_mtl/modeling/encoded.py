@@ -1,5 +1,6 @@
 """Rows as an encoder leaves them: the states of their tokens, end to end, and one vector of each on request."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,11 +19,13 @@ class Encoded:
         states: Hidden states [N, H].
         offsets: Where each row starts, and the end, int64 [R + 1]. No row is without tokens.
         pooler_output: What the backbone's own pooler makes of each row [R, H]; None: it has none, or nobody asked.
+        bounds: ``offsets`` on the host, so that taking rows waits for no device; None: not known there.
     """
 
     states: Tensor
     offsets: Tensor
     pooler_output: Tensor | None = None
+    bounds: Sequence[int] | None = None
 
     @property
     def lengths(self) -> Tensor:
@@ -75,17 +78,18 @@ class Encoded:
     def select(self, rows: Tensor) -> "Encoded":
         """Return some of the rows, in the order asked for; a row may come more than once.
 
-        How many tokens these have is not known on the host, which waits for a GPU.
+        How many tokens these have is not known on the host, which waits for a GPU once.
 
         Args:
             rows: Which rows, int64 [n].
         """
         lengths = self.lengths[rows]
         offsets = F.pad(lengths.cumsum(0), (1, 0))
-        shift = (self.offsets[:-1][rows] - offsets[:-1]).repeat_interleave(lengths)
-        places = torch.arange(len(shift), device=rows.device) + shift
+        bounds = offsets.tolist()
+        shift = (self.offsets[:-1][rows] - offsets[:-1]).repeat_interleave(lengths, output_size=bounds[-1])
+        places = torch.arange(bounds[-1], device=rows.device) + shift
         pooler = None if self.pooler_output is None else self.pooler_output.index_select(0, rows)
-        return Encoded(self.states.index_select(0, places), offsets, pooler)
+        return Encoded(self.states.index_select(0, places), offsets, pooler, bounds)
 
     def __len__(self) -> int:
         return self.offsets.shape[0] - 1
@@ -93,6 +97,8 @@ class Encoded:
     def __getitem__(self, rows: slice) -> "Encoded":
         """Return rows that follow each other, which share the memory of these."""
         start, stop, _ = rows.indices(len(self))
-        first, last = self.offsets[start], self.offsets[stop]
         pooler = None if self.pooler_output is None else self.pooler_output[start:stop]
-        return Encoded(self.states[int(first) : int(last)], self.offsets[start : stop + 1] - first, pooler)
+        own = self.offsets[start : stop + 1]
+        ends = (int(own[0]), int(own[-1])) if self.bounds is None else (self.bounds[start], self.bounds[stop])
+        bounds = None if self.bounds is None else [bound - ends[0] for bound in self.bounds[start : stop + 1]]
+        return Encoded(self.states[slice(*ends)], own - ends[0], pooler, bounds)

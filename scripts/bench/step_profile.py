@@ -15,15 +15,14 @@ from transformers.utils import logging
 PHASE = "phase: "
 # The first that a name contains; of operations only the time of their own counts.
 KINDS = {
-    "dropout": ("bernoulli", "native_dropout", "div_"),
-    "attention within rows": ("scaled_dot_product", "flash_attention"),
-    "linear layers": ("addmm", "aten::mm", "aten::linear", "mkldnn", "bmm"),
+    "drawing dropout masks": ("bernoulli",),
+    "attention within rows": ("scaled_dot_product", "flash_attention", "bmm", "softmax", "masked_fill", "_Attention"),
+    "linear layers": ("addmm", "aten::mm", "aten::linear", "mkldnn"),
     "norms": ("layer_norm",),
     "activations": ("gelu", "tanh"),
-    "embeddings": ("embedding",),
-    "optimizer": ("fused_adam", "foreach_lerp", "foreach_addcdiv", "foreach_addcmul"),
-    "clipping": ("foreach_norm", "linalg_vector_norm", "foreach_mul"),
-    "padding and copies": ("index_select", "index_copy", "copy_", "aten::cat", "clone", "fill_", "zero_", "index"),
+    "optimizer": ("fused_adam",),
+    "clipping": ("linalg_vector_norm",),
+    "copies and filling": ("index_", "copy_", "aten::cat", "clone", "fill_", "zero_", "embedding"),
     "sums and products of elements": ("aten::add", "aten::mul", "aten::sum", "aten::div"),
 }
 

@@ -4,6 +4,7 @@ import torch
 from hf_mtl.modeling import Encoded
 from hf_mtl.modeling.encoded import Pooling
 from hf_mtl.modeling.padded import PaddedStates
+from tests.host_reads import NoHostReads
 
 STATES = torch.tensor([[1.0, -4.0], [3.0, -2.0], [-5.0, 0.0], [-1.0, -6.0], [2.0, 2.0]])
 ROWS = Encoded(STATES, torch.tensor([0, 2, 4, 5]), pooler_output=torch.arange(3.0)[:, None])
@@ -52,3 +53,16 @@ def test_rows_can_be_chosen_and_repeated() -> None:
     assert (len(part), part.offsets.tolist()) == (2, [0, 2, 3])
     assert torch.equal(part.states, STATES[2:])
     assert len(ROWS[3:3]) == 0
+
+
+def test_rows_whose_bounds_the_host_knows_are_taken_without_reading_a_number() -> None:
+    rows = Encoded(STATES, ROWS.offsets, ROWS.pooler_output, bounds=[0, 2, 4, 5])
+    with NoHostReads():
+        parts = [rows[0:1], rows[1:3], rows[1:3][1:2]]
+    for part, expected in zip(parts, [ROWS[0:1], ROWS[1:3], ROWS[2:3]], strict=True):
+        assert torch.equal(part.states, expected.states)
+        assert torch.equal(part.offsets, expected.offsets)
+        assert part.bounds == expected.offsets.tolist()
+    with pytest.raises(AssertionError, match="was read"), NoHostReads():
+        ROWS[0:1]
+    assert ROWS.select(torch.tensor([2, 0])).bounds == [0, 1, 3]

@@ -61,7 +61,7 @@ class Objective:
         self._exposures: Tensor
         self._factors: Tensor | None = None
         self._scalar: Tensor | None = None
-        self._constant = 0.0
+        self._constant: Tensor
         self._losses: Tensor
         self._coefficients: Tensor
         self._penalty_means: Tensor
@@ -80,17 +80,16 @@ class Objective:
             micro_batches: This process's micro-batches of the step; every process has as many.
         """
         self._parts = micro_batches * self._processes.world
-        self._counts = self._per_task(facts["counts"])
-        self._masses = self._per_task(facts["masses"])
+        known = self._per_task(facts["counts"], facts["masses"], facts["coefficients"], facts["nominal"])
+        self._counts, self._masses, self._coefficients, nominal = known
         self._divisors = _divisors(self._masses)
-        self._coefficients = self._per_task(facts["coefficients"])
-        found = exposures(self._per_task(facts["nominal"]), self.exposure)
+        found = exposures(nominal, self.exposure)
         # Gamma multiplies the exposure and not the loss: the weighting's own terms of the task shrink with it, and
         # the losses that the weighting remembers do not.
         self._exposures = torch.where(self._masses > 0, found * self._coefficients, 0.0)
         self._losses = torch.zeros_like(self._counts)
         self._penalty_means = torch.zeros(len(self._penalties), dtype=torch.float64, device=self.device)
-        self._factors, self._scalar, self._constant = None, None, 0.0
+        self._factors, self._scalar = None, None
 
     def micro_batch(
         self, outputs: MultiTaskOutput, facts: StepFacts, losses: Tensor | None = None, constant: bool = True
@@ -117,11 +116,11 @@ class Objective:
         mine = torch.zeros_like(self._losses)
         for name, part in parts.items():
             mine[self.names.index(name)] = part.detach()
-        factors = self._factors_of(mine, facts, losses)
+        factors, beside = self._factors_of(mine, facts, losses)
         self._losses += mine
         # The scalar is sum_t c_t L_t and a constant, which is to come once in the step and not in every micro-batch.
-        share = self._constant / self._parts if constant else 0.0
-        total = torch.tensor(share, dtype=torch.float64, device=self.device)
+        # It stays a tensor: a number would have a GPU waited for between forward and backward.
+        total = beside / self._parts if constant else torch.zeros_like(beside)
         penalties = outputs.row_penalties or {}
         for name, part in parts.items():
             if name in penalties:
@@ -146,28 +145,34 @@ class Objective:
             if task in values and facts["masses"][index] > 0:
                 self._penalty_means[place] += values[task][name].sum() / self._divisors[index]
 
-    def _per_task(self, values: Sequence[float]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=self.device)
+    def _per_task(self, *rows: Sequence[float]) -> Tensor:
+        """Bring numbers of each task to the device, [rows, T], in one copy for which nobody waits."""
+        found = torch.tensor(rows, dtype=torch.float64)
+        pinned = found.pin_memory() if self.device.type == "cuda" else found
+        return pinned.to(self.device, non_blocking=True)
 
-    def _factors_of(self, mine: Tensor, facts: StepFacts, losses: Tensor | None) -> Tensor:
-        """Return the factors c_t for a micro-batch, detached [T]."""
+    def _factors_of(self, mine: Tensor, facts: StepFacts, losses: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the factors c_t for a micro-batch [T], and what the step's scalar is beside the losses; detached."""
         if self._factors is not None:
-            return self._factors
+            return self._factors, self._constant
         present = self._masses > 0
         if not self.losses_first:
             # Linear in the losses, so the derivative is the same everywhere: at 0 too, where nothing is known yet.
             self._factors, self._constant, _ = self._linearise(self.weighting.scalar, 0 * self._masses, present)
         elif losses is None and not self.exact_accumulation:
-            own = self._per_task(facts["own_masses"])
-            return self._linearise(self.weighting.scalar, mine * self._divisors / _divisors(own), own > 0)[0]
+            (own,) = self._per_task(facts["own_masses"])
+            at = mine * self._divisors / _divisors(own)
+            # The scalar counts as its product with the losses: there is no one constant of the step.
+            factors = self._linearise(self.weighting.scalar, at, own > 0)[0]
+            return factors, factors.new_zeros(())
         else:  # without losses, this is the only micro-batch of the process
             losses = self._processes.reduce_sum(mine) if losses is None else losses
             self._factors, self._constant, self._scalar = self._linearise(self.weighting, losses, present)
-        return self._factors
+        return self._factors, self._constant
 
     def _linearise(
         self, function: Callable[[Tensor, Tensor, Tensor], Tensor], losses: Tensor, present: Tensor
-    ) -> tuple[Tensor, float, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Linearise the weighting's scalar at some losses.
 
         Returns:
@@ -179,7 +184,7 @@ class Objective:
             # The graph is kept: where the losses come first, `finish` takes the parameters' gradient from it.
             (factors,) = torch.autograd.grad(value, at, retain_graph=True)
         # With it the parts add up to the scalar's value too, and not only to its gradient.
-        constant = float(value.detach() - (factors * at.detach()).sum())
+        constant = value.detach() - (factors * at.detach()).sum()
         # What is no sum over tasks knows no exposure, and so no gamma.
         return factors if self.weighting.additive else factors * self._coefficients, constant, value
 

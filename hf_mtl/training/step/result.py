@@ -1,6 +1,7 @@
 """The result of one optimizer step, as all who watch it get it."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -37,3 +38,14 @@ class StepResult:
     def present(self) -> Tensor:
         """Tell which tasks have a loss in the step, bool [T]."""
         return self.masses > 0
+
+    @cached_property
+    def here(self) -> "StepResult":
+        """The same on the host, in float64: a GPU is waited for once, however many want to know."""
+        tasks = len(self.losses)
+        per_task = [self.losses, self.counts, self.masses, self.weights]
+        per_task += [self.coefficients, self.factors, self.unweighted]
+        each = [*per_task, *(value[None] for value in self.penalties.values()), self.votes[None]]
+        numbers = torch.cat([value.detach().double() for value in each]).cpu()
+        *rows, rest = numbers.split([tasks] * len(per_task) + [len(self.penalties) + 1])
+        return StepResult(*rows, dict(zip(self.penalties, rest, strict=False)), rest[-1])

@@ -96,11 +96,11 @@ class StepCallback(TrainerCallback):
             step: The step, from 0.
         """
         self.finite.observe(step + 1, result)
-        self.signals.observe(result)
-        self.balance.observe(result)
+        self.signals.observe(result.here)
+        self.balance.observe(result.here)
         if self.gradients is not None:
             self.gradients.record(self.conflicts.observe)
-        self.scheduling.observe_losses(step, result)
+        self.scheduling.observe_losses(step, result.here)
 
     def on_pre_optimizer_step(
         self,

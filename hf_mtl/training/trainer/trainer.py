@@ -212,7 +212,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             learns, stops = "encoder" not in self.scheduling.frozen, self.interruption.received is not None
             result = step.finish(LossScaler(self.accelerator).factor, learns, stops)
             self.step_callback.after_backward(result, self.state.global_step)
-            self.interruption.agree(float(result.votes))  # the device has been waited for just before
+            self.interruption.agree(float(result.here.votes))  # the device has been waited for just before
         return step.logged(loss)
 
     def compute_loss(

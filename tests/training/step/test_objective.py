@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hf_mtl.balancing import Exposure, exposures
+from tests.host_reads import NoHostReads
 from tests.training.step.objectives import Opened, objective_of, step_of, weighting_of
 
 
@@ -242,3 +243,33 @@ def test_a_micro_batch_on_its_own_takes_the_mean_over_its_own_mass() -> None:
         gradients = [float(rows[name].grad[0]) * mass for name, mass in zip("ab", masses, strict=False)]  # type: ignore[index]
         factors.append(gradients)
     assert factors == [pytest.approx([3 * 5 / 7 / 2, 3 * 2 / 7 / 3])] * 2
+
+
+@pytest.mark.parametrize("name", ["ew", "uw", "dwa", "imtl_l"])
+def test_no_number_is_read_between_a_forward_and_its_backward(name: str) -> None:
+    objective = objective_of(weighting_of(name), 1)
+    rows = torch.tensor([1.0, 2.0], requires_grad=True)
+    with NoHostReads():
+        objective.part({"a": rows}, step_of([2, 0, 0])).backward()
+    assert rows.grad is not None
+
+
+def test_a_result_is_fetched_whole_and_once() -> None:
+    objective = Opened(weighting_of("uw"), 1, penalties=[("a", "kl"), ("b", "kl")])
+    objective.part({"a": torch.tensor([1.0]), "c": torch.tensor([0.3])}, step_of([1, 0, 1]))
+    result = objective.finish(stop=True)
+    for name in (
+        "losses",
+        "counts",
+        "masses",
+        "weights",
+        "coefficients",
+        "factors",
+        "unweighted",
+        "votes",
+        "present",
+    ):
+        assert torch.equal(getattr(result.here, name), getattr(result, name).detach().to(getattr(result.here, name)))
+    assert result.here.penalties == result.penalties
+    assert float(result.here.votes) == 1.0
+    assert result.here is result.here
