@@ -161,7 +161,9 @@ class JacobianRows:
         Args:
             factors: [T].
         """
-        self.jacobian().mul_(factors.to(self.values)[:, None])
+        factors = factors.to(self.values)
+        if not bool((factors == 1).all()):  # as many rows of each task: T x P numbers would stay what they are
+            self.jacobian().mul_(factors[:, None])
 
     def split(self, direction: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """Yield a direction [P], or that of all but tables, as gradients of the parameters that had one."""
