@@ -48,4 +48,6 @@ class StepResult:
         each = [*per_task, *(value[None] for value in self.penalties.values()), self.votes[None]]
         numbers = torch.cat([value.detach().double() for value in each]).cpu()
         *rows, rest = numbers.split([tasks] * len(per_task) + [len(self.penalties) + 1])
-        return StepResult(*rows, penalties=dict(zip(self.penalties, rest, strict=False)), votes=rest[-1])
+        found = StepResult(*rows)
+        found.penalties, found.votes = dict(zip(self.penalties, rest, strict=False)), rest[-1]
+        return found
