@@ -18,7 +18,7 @@ Arrangement = Literal["mixed", "segments", "split"]
 """Whose rows share an encoding or a rectangle: any, and texts of several tasks are encoded once; any, but each row is
 of one task; those of one task."""
 
-RUN_COST = 16
+RUN_COST = 32
 """What one more rectangle costs on a CPU where attention alone is padded, in tokens."""
 
 

@@ -157,7 +157,10 @@ class JacobianRows:
         Args:
             factors: [T].
         """
-        self.jacobian().mul_(factors.to(self.values, non_blocking=True)[:, None])
+        factors = factors.to(self.values, non_blocking=True)
+        # As many rows of each task, and T x P numbers stay what they are; to see it on a GPU is to wait for it.
+        if self.values.device.type != "cpu" or not bool((factors == 1).all()):
+            self.jacobian().mul_(factors[:, None])
 
     def split(self, direction: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """Yield a direction [P], or that of all but tables, as gradients of the parameters that had one."""
