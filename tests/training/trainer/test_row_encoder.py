@@ -42,7 +42,7 @@ def test_rows_and_tokens_limit_a_batch_at_evaluation(
     rows: int | None, tokens: int | None, limit: tuple[Any, Any], layout: str, padded: bool
 ) -> None:
     sizes = {"per_device_eval_batch_size": rows, "eval_tokens_per_batch": tokens, "tokens_per_micro_batch": tokens}
-    args: Any = SimpleNamespace(**sizes, device=torch.device("cpu"), encoder_layout=layout)
+    args: Any = SimpleNamespace(**sizes, device=torch.device("cpu"), encoder_layout=layout, bf16=False, fp16=False)
     assert encoder().eval_limit(args) == BatchLimit(*limit, padded)
     assert encoder().train_limit(args) == (None if tokens is None else BatchLimit(tokens, None, padded))
 
