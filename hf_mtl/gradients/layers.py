@@ -13,6 +13,7 @@ from transformers.pytorch_utils import Conv1D
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.gradients.tape import Call, Sight, Taped
 from hf_mtl.gradients.unsupported import Unsupported
+from hf_mtl.modeling.products import multiply_into, product
 
 
 def constants(module: nn.Module) -> dict[str, Tensor]:
@@ -75,14 +76,14 @@ class TapedLinear(TapedTokens):
         if name != "weight" or not inputs.dtype == gradient.dtype == into.dtype:
             return super().add_task(name, inputs, gradient, into, fresh)
         left, right = self._factors(inputs, gradient)
-        torch.addmm(into, left.T, right, beta=0 if fresh else 1, out=into)
+        multiply_into(into, left.T, right.T, fresh)
 
     def gradient(self, name: str, inputs: Tensor, gradient: Tensor) -> Tensor:
         """Form the weight's gradient as one product, and the bias' as the sum over tokens."""
         if name == "bias":
             return gradient.sum(0, dtype=torch.promote_types(gradient.dtype, torch.float32))
         left, right = self._factors(inputs.to(gradient.dtype), gradient)
-        return left.T @ right
+        return product(left.T, right.T)
 
     def combines(self, name: str) -> bool:
         """Tell that the weight is combined at once: each token's gradient times its task's weight, in one product."""

@@ -14,6 +14,7 @@ from hf_mtl.modeling.encoder_layout import Settled, place_of, settle_layout
 from hf_mtl.modeling.heads.base import Features, FeatureSource
 from hf_mtl.modeling.packed_attention import implementation_for, packs_now, set_attention
 from hf_mtl.modeling.padded import PaddedStates, encode_padded
+from hf_mtl.modeling.products import fast_products
 from hf_mtl.shown import get_logger
 
 logger = get_logger(__name__)
@@ -59,12 +60,13 @@ class RowFeatures:
         Returns:
             Features by source: ``pooled`` and ``pooler`` [B, H], ``tokens`` `Encoded`.
         """
-        if self.call is None:
-            rows = encode_rectangles(encoder, packed, self._pooler)
-        else:
-            if not packs_now(encoder):  # by `set_attn_implementation`, say: rows would see each other
-                set_attention(encoder, implementation_for(encoder.config._attn_implementation))
-            rows = encode_packed(encoder, packed, self.call, self._pooler)
+        with fast_products(encoder):
+            if self.call is None:
+                rows = encode_rectangles(encoder, packed, self._pooler)
+            else:
+                if not packs_now(encoder):  # by `set_attn_implementation`, say: rows would see each other
+                    set_attention(encoder, implementation_for(encoder.config._attn_implementation))
+                rows = encode_packed(encoder, packed, self.call, self._pooler)
         return {source: self._read(rows, source, order) for source in self.sources}
 
     def of_rectangle(
