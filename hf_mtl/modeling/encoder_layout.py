@@ -12,6 +12,7 @@ from hf_mtl.modeling.encode import PackedCall
 from hf_mtl.modeling.in_passing import generators_put_back
 from hf_mtl.modeling.packed_attention import implementation_for, own_implementation, set_attention
 from hf_mtl.modeling.packing import Packing, try_packing
+from hf_mtl.modeling.products import has_faster
 
 _ACCELERATED = ("cuda",)
 """Devices that have kernels for rows of several lengths."""
@@ -37,8 +38,9 @@ class Settled:
 
     @property
     def words(self) -> str:
-        """Name the layout, and the reason."""
-        return f"{self.layout}: {self.why}"
+        """Name the layout, the reason, and whose products those of float32 are where they are not torch's."""
+        fast = self.layout != "padded" and self.place == ("cpu", torch.float32) and has_faster()
+        return f"{self.layout}: {self.why}{'; products by oneDNN' if fast else ''}"
 
 
 def settle_layout(

@@ -1,6 +1,7 @@
 """The multi-task model: one encoder, a head per task."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -181,6 +182,10 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
                 mean = mean_loss(losses, masses)
                 means.append(mean if penalties is None else mean + per_mass(penalties, masses))
         return torch.stack(means).mean() if means else None
+
+    def around_backward(self) -> AbstractContextManager[None]:
+        """Have the backward run layers again as the forward ran them; needed with activation checkpointing alone."""
+        return self._features.around_backward(self.encoder)
 
     def settle_layout(self, asked: EncoderLayout = "auto", precision: torch.dtype | None = None) -> EncoderLayout:
         """Decide how packed rows reach the encoder, as long as the model lives; `MultiTaskTrainer` calls it.

@@ -1,6 +1,6 @@
 """float32 products of linear layers on a CPU, by oneDNN where torch's own way has half its speed.
 
-Torch gives such products to MKL, which leaves the 512-bit instructions of processors other than Intel's unused. oneDNN,
+Torch gives such products to MKL, which leaves the 512-bit instructions of all but Intel's processors unused. oneDNN,
 which torch has for convolutions and bfloat16, uses them: the same sums in float32, added in another order.
 """
 
@@ -32,7 +32,7 @@ def product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
         bias: What is added to each row [m]; None: nothing.
     """
     if _suits(left, right, bias):
-        found: Tensor = _Product.apply(left, right, bias)  # type: ignore[no-untyped-call]
+        found: Tensor = _Product.apply(left, right, bias)
         return found
     return F.linear(left, right, bias)
 
@@ -57,8 +57,8 @@ def multiply_into(into: Tensor, left: Tensor, right: Tensor, fresh: bool) -> Non
 def bound_caches() -> None:
     """Have oneDNN keep the kernels of a few products, and not of the last 1,024.
 
-    Each is of one number of tokens, which is another in every step: they would be gigabytes. What a user has set stays;
-    oneDNN reads these when it is first used.
+    Each is of one number of tokens, which is another in every step: they would be gigabytes. What a user has set
+    stays; oneDNN reads these when it is first used.
     """
     for name in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
         os.environ.setdefault(name, _KERNELS)
@@ -67,6 +67,8 @@ def bound_caches() -> None:
 @contextmanager
 def fast_products(encoder: nn.Module) -> Iterator[None]:
     """Have an encoder's linear layers multiply by `product` for a while, where that is faster.
+
+    With activation checkpointing the backward has to be in it too: what is run again has to be what ran.
 
     Args:
         encoder: The backbone.
@@ -97,18 +99,19 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(left, right)
+        wants_left, wants_right, _ = ctx.needs_input_grad
+        # No more than torch's own product keeps: with frozen weights nothing of the inputs.
+        ctx.save_for_backward(left if wants_right else None, right.t() if wants_left else None)
         found: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")
         return found
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # type: ignore[override]
-        left, right = ctx.saved_tensors
-        wants = ctx.needs_input_grad
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        left, turned = ctx.saved_tensors
         return (
-            product(gradient, right.t()) if wants[0] else None,
-            product(gradient.t(), left.t()) if wants[1] else None,
-            gradient.sum(0) if wants[2] else None,
+            None if turned is None else product(gradient, turned),
+            None if left is None else product(gradient.t(), left.t()),
+            gradient.sum(0) if ctx.needs_input_grad[2] else None,
         )
 
 
@@ -132,7 +135,7 @@ def _suits(left: Tensor, right: Tensor, bias: Tensor | None) -> bool:
     """Tell whether oneDNN takes a product, and gains by it."""
     return (
         has_faster()
-        and torch.backends.mkldnn.enabled
+        and bool(torch.backends.mkldnn.enabled)
         and left.numel() * len(right) >= _LEAST_WORK
         and all(one is None or _is_plain(one) for one in (left, right, bias))
         and not torch.is_autocast_enabled("cpu")
