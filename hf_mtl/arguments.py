@@ -11,8 +11,9 @@ from typing import Any
 from transformers import TrainingArguments
 
 from hf_mtl.argument_conflicts import conflicts
-from hf_mtl.argument_fields import OPTION_FILES, SHARDING, refused_fields, unknown_arguments
+from hf_mtl.argument_fields import OPTION_FILES, unknown_arguments
 from hf_mtl.argument_kinds import kind_mistakes, make_whole
+from hf_mtl.argument_sharding import sharding_mistakes
 from hf_mtl.batch import EncoderLayout
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.file_kinds import other_kind
@@ -159,12 +160,11 @@ class MultiTaskTrainingArguments(TrainingArguments):
         Raises:
             UserError: With all of it at once.
         """
-        asked = {key: getattr(self, key) for key in SHARDING}
+        given = vars(self)
         mistakes = [
-            *launcher_mistakes(),
+            *launcher_mistakes(fsdp=bool(given["fsdp"]), deepspeed=bool(given["deepspeed"])),
             *backend_mistakes(self.ddp_backend),
-            *refused_fields(asked),
-            *_files(vars(self)),
+            *(list(_files(given)) or sharding_mistakes(given)),
         ]
         of_kind = list(kind_mistakes(self, MultiTaskTrainingArguments))
         mistakes += of_kind or conflicts(vars(self))  # what is no number cannot be compared

@@ -24,8 +24,9 @@ _OFF = ("0", "false", "no", "off", "n", "f")
 
 WHOLE_MODEL = (
     "Every process holds the whole model, and DDP (`accelerate launch --multi_gpu`) needs no argument. To make it "
-    "fit: bf16, activation checkpointing, model.lora, or a smaller per_device_train_batch_size with more "
-    "gradient_accumulation_steps; leave it out"
+    "fit: training.fsdp or training.deepspeed (with `accelerate launch --multi_gpu` too), bf16, activation "
+    "checkpointing, model.lora, or a smaller per_device_train_batch_size with more gradient_accumulation_steps; "
+    "leave it out"
 )
 
 
@@ -65,10 +66,16 @@ def environment_mistakes() -> list[Mistake]:
     ]
 
 
-def launcher_mistakes() -> list[Mistake]:
-    """Say what `accelerate launch`, by its options or its file, asks for that a run here cannot do."""
+def launcher_mistakes(fsdp: bool = False, deepspeed: bool = False) -> list[Mistake]:
+    """Say what `accelerate launch`, by its options or its file, asks for that a run here cannot do.
+
+    Args:
+        fsdp: Whether the arguments ask for FSDP too; accelerate then notes in the environment that they have.
+        deepspeed: The same of DeepSpeed.
+    """
+    theirs = {"ACCELERATE_USE_FSDP": fsdp, "ACCELERATE_USE_DEEPSPEED": deepspeed}
     found = "in the environment, from the options of `accelerate launch` or the file of `accelerate config`"
-    mistakes = [Mistake(name, f"'{os.environ[name]}' {found}", WHOLE_MODEL) for name in _SHARDED if _says(name, _ON)]
+    mistakes = [Mistake(name, f"'{os.environ[name]}' {found}", WHOLE_MODEL) for name in _SHARDED if _says(name, _ON) and not theirs.get(name)]
     mistakes += [
         Mistake(name, f"'{os.environ[name]}' {found}", "Allowed: true or false; or unset it")
         for name in _SWITCHES

@@ -20,6 +20,8 @@ from hf_mtl.tasks.scoring import Outputs
 PIECE = 1 << 22
 """Numbers that a process keeps before they go to the first one."""
 
+_TURNS = 16  # forwards that processes make together before they ask each other whether to go on
+
 
 class EvaluationLeft(Exception):
     """An evaluation that was left, on all processes, because a signal asks to stop."""
@@ -82,12 +84,14 @@ class Predictor:
         batch_size: Rows of a batch.
         processes: This process among the others.
         on_batch: Called after each batch; answers whether to go on.
+        together: Whether a forward is a message to the others, so that all processes have to make as many.
     """
 
     forward: Callable[..., Any]
     batch_size: int
     processes: Processes
     on_batch: Callable[[], bool]
+    together: bool = False
 
     @torch.no_grad()
     def predict(
@@ -133,6 +137,8 @@ class Predictor:
         # Everybody knows who has which rows, and that the first process has the most batches.
         dealt = [evaluation_batches(lengths, self.batch_size, rank, world) for rank in range(world)]
         at_once = min(max(1, PIECE // (self.batch_size * (keep.width + 1))), len(dealt[0]))
+        if self.together:
+            at_once = min(at_once, _TURNS)
         gets = keep.everywhere or self.processes.rank == 0
         found = np.empty((len(lengths), keep.width + 1), dtype=np.float32) if gets else None
         goes_on = True
@@ -141,12 +147,16 @@ class Predictor:
             # One more row than fit, which says whether the process has left; all pieces have the same shape.
             piece = torch.zeros(at_once * self.batch_size + 1, keep.width + 1, device=self.processes.device)
             filled = 0
-            for rows in dealt[self.processes.rank][start:stop]:
+            mine = dealt[self.processes.rank][start:stop]
+            for rows in mine:
                 piece[filled : filled + len(rows)] = run(rows)
                 filled += len(rows)
-                goes_on = self.on_batch()
-                if not goes_on:
+                goes_on = self.on_batch() and goes_on
+                if not goes_on and not self.together:
                     break
+            if self.together:
+                for _ in range(len(dealt[0][start:stop]) - len(mine)):
+                    run(dealt[0][-1])  # of which nothing is kept
             piece[-1, -1] = float(not goes_on)
             pieces = self.processes.gather(piece)
             if bool(pieces[:, -1, -1].any()):

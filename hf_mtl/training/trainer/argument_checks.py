@@ -106,9 +106,15 @@ def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
             "is not set, and the best model is to be kept",
             f"Set it: {_SCORES}",
         ),
+        (
+            bool(args.fsdp) and args.world_size == 1,
+            "fsdp",
+            "is on, and this process is alone: there is nobody to share the model with",
+            "Start several with `accelerate launch --multi_gpu`, or leave it out",
+        ),
     ]
     mistakes = [Mistake(f"training.{key}", found, remedy) for wrong, key, found, remedy in refused if wrong]
-    given = {**vars(args), "fsdp_config": None}  # refused before transformers filled it in
+    given = vars(args)
     found = [*launch_mistakes(args), *refused_fields(given), *mistakes, *_out_of_range(args), *_too_large(args)]
     # Of what does not go together, some has been refused before; some was set since.
     return [*found, *conflicts(given), *idle_options(args), *unknown_words(args), *unbuildable(args)]

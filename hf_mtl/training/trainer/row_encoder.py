@@ -6,12 +6,16 @@ from typing import Any, TypeAlias
 from datasets import Dataset
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.batch import EncoderLayout
 from hf_mtl.data.collate import RUN_COST, Collator, default_group_cost
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.trainer.encoder_limits import check_token_ids, padding_id, row_limit
+
+logger = get_logger(__name__)
 
 Datasets: TypeAlias = Mapping[str, Dataset | EncodedSplit] | Dataset
 
@@ -28,6 +32,7 @@ class RowEncoder:
         self._model = model
         self._tokenizer = tokenizer
         self._limit = row_limit(model, tokenizer)
+        self._settled: dict[EncoderLayout, EncoderLayout] = {}
 
     def encode(self, datasets: Datasets, tasks: Mapping[str, Task], split: str) -> dict[str, EncodedSplit]:
         """Encode one split of every task.
@@ -51,8 +56,23 @@ class RowEncoder:
             splits: The rows by task.
             args: The training arguments, which say how rows are grouped.
         """
-        layout = self._model.settle_layout(args.encoder_layout)
+        layout = self._layout(args)
         cost: int | None = default_group_cost(args.device) if args.group_cost is None else args.group_cost
         if layout != "groups":
             cost = RUN_COST if layout == "packed" else None
         return Collator(splits, padding_id(self._model, self._tokenizer), cost)
+
+    def _layout(self, args: MultiTaskTrainingArguments) -> EncoderLayout:
+        """Settle how rows reach the encoder, once for each that is asked for.
+
+        Where processes hold parts of the model, each call of a layer is a message to the others: all of them have to
+        make as many, and groups are not as many on all. One rectangle is.
+        """
+        asked = args.encoder_layout
+        if asked not in self._settled:
+            layout = self._model.settle_layout(asked)
+            if layout == "groups" and (args.fsdp or args.deepspeed):
+                layout = self._model.settle_layout("padded")
+                logger.info("Length groups become one padded rectangle: processes with parts of a model take turns.")
+            self._settled[asked] = layout
+        return self._settled[asked]

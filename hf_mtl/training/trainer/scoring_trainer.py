@@ -17,6 +17,7 @@ from hf_mtl.inference.predict import KeptOutputs, Predictor, SplitPredictions
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.float32 import cast_for_a_while
 from hf_mtl.modeling.in_passing import plain_forward
+from hf_mtl.modeling.sharded import is_sharded, reshard
 from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
@@ -229,7 +230,9 @@ class ScoringTrainer(StoppableTrainer):
                 self.callback_handler.on_prediction_step(self.args, self.state, self.control)
             return not self._leaves_evaluation
 
-        trained_here = bool(self.accelerator._models)
+        # FSDP's model has no autocast around it.
+        trained_here = bool(self.accelerator._models) and not self.is_fsdp_enabled
+        sharded = is_sharded(self.model)
 
         def forward(**batch: Any) -> Any:
             if trained_here:
@@ -239,11 +242,12 @@ class ScoringTrainer(StoppableTrainer):
             with self.accelerator.autocast():
                 return plain_forward(model)(**batch)
 
-        predictor = Predictor(forward, self.args.eval_batch_size, self.processes, on_batch)
+        predictor = Predictor(forward, self.args.eval_batch_size, self.processes, on_batch, together=sharded)
         for name, split in splits.items():
             collator = self.encoder.collator({name: split.filled()}, self.args)
             with cast_for_a_while(model, None if aside else self._evaluation_dtype):
                 found = predictor.predict(name, split, collator, keep[name])
+            reshard(model)
             yield name, found
 
     @property

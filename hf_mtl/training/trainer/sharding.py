@@ -1,0 +1,101 @@
+"""Refuses what cannot be done with parts of a model on every process, and prepares what can."""
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from hf_mtl.balancing import OF_GRADIENTS, Spec
+from hf_mtl.errors import Mistake, UserError, known
+from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.schedules import Schedules
+from hf_mtl.training.trainer.methods import Methods
+from hf_mtl.training.trainer.scoring_trainer import ScoringTrainer
+
+_WHOLE = "Train with DDP (leave out {word}), or use ew or a weighting that learns from losses, such as uw"
+_LAYERS = "training.fsdp_config.transformer_layer_cls_to_wrap"
+
+
+def check_sharded(trainer: ScoringTrainer, spec: Spec, methods: Methods, schedules: Schedules) -> None:
+    """Refuse methods that need whole gradients, and have FSDP gather the encoder layer by layer.
+
+    Args:
+        trainer: The Trainer.
+        spec: The balancing section.
+        methods: The balancing methods.
+        schedules: The schedules.
+
+    Raises:
+        UserError: If something cannot be done with parts; all of it at once.
+    """
+    word = "fsdp" if trainer.is_fsdp_enabled else "deepspeed"
+    found = [*_methods(spec, methods, word), *_schedules(schedules, word)]
+    if trainer.optimizer is not None or trainer.lr_scheduler is not None:
+        found.append(Mistake("optimizers", f"is given, and {word} makes its own of parts", "Set training.optim"))
+    if trainer.is_fsdp_enabled:
+        plugin = trainer.accelerator.state.fsdp_plugin
+        asked = plugin.transformer_cls_names_to_wrap
+        layers = wrapped_layers(trainer.model)
+        found += [
+            Mistake(_LAYERS, f"names '{name}'", known(layers, name)) for name in asked or () if name not in layers
+        ]
+        plugin.transformer_cls_names_to_wrap = asked or layers
+        # Parameters are gathered as they are, and computed with under autocast, as with DDP. accelerate's policy
+        # would bring labels and losses to half precision too.
+        plugin.mixed_precision_policy = None
+    elif trainer.args.max_grad_norm and trainer.model.heads.auxiliary_parameters():
+        problem = "is set, and DeepSpeed clips auxiliary parameters of the heads with all others"
+        found.append(Mistake("training.max_grad_norm", problem, "Set it to 0, or use fsdp: true"))
+    if found:
+        raise UserError(found)
+
+
+def check_device(trainer: ScoringTrainer) -> None:
+    """Refuse FSDP where accelerate would say nothing and train whole models: on CPUs.
+
+    Raises:
+        UserError: If it is asked for in vain.
+    """
+    if trainer.args.fsdp and not trainer.is_fsdp_enabled:
+        found = f"is on, and accelerate has FSDP for accelerators alone, not for {trainer.args.device.type}"
+        raise UserError(Mistake("training.fsdp", found, "Leave it out: DDP trains whole models here"))
+
+
+def wrapped_layers(model: MultiTaskModel) -> list[str]:
+    """Name the classes of the encoder's layers that FSDP gathers one by one.
+
+    Those that transformers says are not to be split, but for one around the token embeddings, which accelerate wraps
+    themselves.
+    """
+    names = sorted(getattr(model.encoder, "_no_split_modules", None) or ())
+    embeddings = model.get_input_embeddings()
+    of_class: dict[str, list[nn.Module]] = {}
+    for module in model.encoder.modules():
+        of_class.setdefault(type(module).__name__, []).append(module)
+    return [
+        name
+        for name in names
+        if of_class.get(name) and not any(embeddings in list(module.modules()) for module in of_class[name])
+    ]
+
+
+def _methods(spec: Spec, methods: Methods, word: str) -> Iterator[Mistake]:
+    """Find what forms gradients of single tasks."""
+    if spec.aggregator is not None:
+        found = f"is '{spec.aggregator.chosen}', which needs gradients of single tasks, and {word} has parts of their sum"
+        yield Mistake("balancing.aggregator", found, _WHOLE.format(word=word))
+    weighting = methods.weighting
+    if weighting.needs & OF_GRADIENTS:
+        found = f"is '{weighting.name}', which needs gradients of single tasks, and {word} has parts of their sum"
+        yield Mistake("balancing.weighting", found, _WHOLE.format(word=word))
+    if spec.gradients.log_every and "log_every" in spec.gradients.model_fields_set:
+        found = f"is {spec.gradients.log_every}, and {word} has no gradients of single tasks"
+        yield Mistake("balancing.gradients.log_every", found, "Leave it out")
+
+
+def _schedules(schedules: Schedules, word: str) -> Iterator[Mistake]:
+    if schedules.groups:
+        found = f"freeze {', '.join(map(str, schedules.groups))} in some steps, and {word} has made its parts of all"
+        yield Mistake("schedules", found, "Leave them out, or train with DDP")
+    if any(schedule.probe is not None for schedule in schedules.schedules):
+        found = f"measure gradients of single tasks, and {word} has parts of their sum"
+        yield Mistake("schedules", found, "Leave them out, or train with DDP")
