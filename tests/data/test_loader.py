@@ -217,3 +217,22 @@ def test_evaluation_sees_every_row_once_on_any_number_of_processes(
     assert all(0 < len(batch) <= batch_size for batch in one_process)
     ordered = np.concatenate([np.empty(0, np.int64), *one_process])
     assert (np.diff(lengths[ordered.astype(np.int64)]) <= 0).all()
+
+
+def test_where_processes_hold_parts_each_micro_batch_names_every_task_of_its_step() -> None:
+    seen = []
+    for rank in range(2):
+        batches = planned(rank, world=2, accumulation=3)
+        plain = [batches[index] for index in range(12)]
+        batches._make.collator.names_every_task = True
+        for index, expected in enumerate(plain):
+            batch = batches[index]
+            present = [name for name, count in zip(SIZES, batch["plan"]["counts"], strict=True) if count]
+            assert list(batch["segments"]) == list(batch["labels"]) == present
+            for name, (start, stop) in batch["segments"].items():
+                assert (start, stop) == expected["segments"].get(name, (start, start))
+                assert len(batch["labels"][name]) == stop - start
+            ends = [stop for _, stop in batch["segments"].values()]
+            assert ends == sorted(ends)
+            seen.append(len(expected["segments"]) < len(present))
+    assert any(seen), "some micro-batch should lack a task"

@@ -38,6 +38,7 @@ def check_sharded(trainer: ScoringTrainer, spec: Spec, methods: Methods, schedul
         found += [
             Mistake(_LAYERS, f"names '{name}'", known(layers, name)) for name in asked or () if name not in layers
         ]
+        found += _scalars(trainer.model)
         plugin.transformer_cls_names_to_wrap = asked or layers
         # Parameters are gathered as they are, and computed with under autocast, as with DDP. accelerate's policy
         # would bring labels and losses to half precision too.
@@ -50,14 +51,15 @@ def check_sharded(trainer: ScoringTrainer, spec: Spec, methods: Methods, schedul
 
 
 def check_device(trainer: ScoringTrainer) -> None:
-    """Refuse FSDP where accelerate would say nothing and train whole models: on CPUs.
+    """Refuse to share a model where accelerate would say nothing and train whole ones: on CPUs.
 
     Raises:
         UserError: If it is asked for in vain.
     """
-    if trainer.args.fsdp and not trainer.is_fsdp_enabled:
-        found = f"is on, and accelerate has FSDP for accelerators alone, not for {trainer.args.device.type}"
-        raise UserError(Mistake("training.fsdp", found, "Leave it out: DDP trains whole models here"))
+    for key in ("fsdp", "deepspeed"):
+        if getattr(trainer.args, key) and not trainer.is_sharded:
+            found = f"is set, and accelerate has it for accelerators alone, not for {trainer.args.device.type}"
+            raise UserError(Mistake(f"training.{key}", found, "Leave it out: DDP trains whole models here"))
 
 
 def wrapped_layers(model: MultiTaskModel) -> list[str]:
@@ -76,6 +78,14 @@ def wrapped_layers(model: MultiTaskModel) -> list[str]:
         for name in names
         if of_class.get(name) and not any(embeddings in list(module.modules()) for module in of_class[name])
     ]
+
+
+def _scalars(model: MultiTaskModel) -> Iterator[Mistake]:
+    """Find a parameter that is a single number, such as the temperature of ``vip``: torch makes no parts of it."""
+    names = [name for name, parameter in model.named_parameters() if parameter.ndim == 0]
+    if names:
+        problem = f"has {names[0]}, a parameter of one number, of which FSDP makes no parts"
+        yield Mistake("model", problem, "Use another head, or deepspeed (ZeRO-2), or DDP")
 
 
 def _methods(spec: Spec, methods: Methods, word: str) -> Iterator[Mistake]:
