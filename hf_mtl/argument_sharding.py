@@ -108,7 +108,9 @@ def _deepspeed(given: Any) -> Iterator[Mistake]:
         yield Mistake(f"{key}.zero_optimization.{offloads[0]}", "is set", "The optimizer stays on the device")
     for name, remedy in _OF_ARGUMENTS.items():
         value = config.get(name, _AUTO)
-        filled = isinstance(value, Mapping) and set(value.values()) <= {_AUTO} and name not in ("optimizer", "scheduler")
+        filled = (
+            isinstance(value, Mapping) and set(value.values()) <= {_AUTO} and name not in ("optimizer", "scheduler")
+        )
         if value != _AUTO and not filled:
             yield Mistake(f"{key}.{name}", f"is {value!r}", f"{remedy}, and leave it out here")
 
@@ -122,7 +124,9 @@ def _others(values: Mapping[str, Any], deepspeed: bool) -> Iterator[Mistake]:
     word = "deepspeed" if deepspeed else "fsdp"
     optim = str(getattr(values.get("optim"), "value", values.get("optim")))
     if optim not in _BY_NUMBER:
-        problem = f"is '{optim}', which is not known to do with parts of parameters ({word}) what it does with whole ones"
+        problem = (
+            f"is '{optim}', which is not known to do with parts of parameters ({word}) what it does with whole ones"
+        )
         yield Mistake("training.optim", problem, f"Allowed: {', '.join(_BY_NUMBER)}")
     for name, why in (
         ("torch_compile", "what is compiled does not know of parts"),

@@ -75,7 +75,11 @@ def launcher_mistakes(fsdp: bool = False, deepspeed: bool = False) -> list[Mista
     """
     theirs = {"ACCELERATE_USE_FSDP": fsdp, "ACCELERATE_USE_DEEPSPEED": deepspeed}
     found = "in the environment, from the options of `accelerate launch` or the file of `accelerate config`"
-    mistakes = [Mistake(name, f"'{os.environ[name]}' {found}", WHOLE_MODEL) for name in _SHARDED if _says(name, _ON) and not theirs.get(name)]
+    mistakes = [
+        Mistake(name, f"'{os.environ[name]}' {found}", WHOLE_MODEL)
+        for name in _SHARDED
+        if _says(name, _ON) and not theirs.get(name)
+    ]
     mistakes += [
         Mistake(name, f"'{os.environ[name]}' {found}", "Allowed: true or false; or unset it")
         for name in _SWITCHES

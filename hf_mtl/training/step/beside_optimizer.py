@@ -12,8 +12,8 @@ from hf_mtl.training.step.optimizer import optimizer_class
 class BesideOptimizer:
     """Trains a weighting's parameters as a group of the model's optimizer would.
 
-    Shards are made of the optimizer's parameters, those of the model; a weighting is on every process, whole, with the
-    same gradient. So it takes its steps here: of the same kind, without weight decay, and at a rate that follows the
+    The model's optimizer has parts of parameters; those of a weighting are whole on every process, with the same
+    gradient. They take their steps here: of the same kind, without weight decay, and at a rate that follows the
     schedule of the model's.
 
     Args:

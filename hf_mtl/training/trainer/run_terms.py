@@ -28,7 +28,8 @@ _MAY_CHANGE = {
         max_steps num_train_epochs max_backward_passes max_flops early_stopping_patience early_stopping_threshold
         load_best_model_at_end temperature_scaling""",
     "the processes": """
-        accelerator_config fsdp_config ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers ddp_backend ddp_timeout
+        accelerator_config fsdp_config ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers
+        ddp_backend ddp_timeout
         dataloader_num_workers dataloader_pin_memory dataloader_prefetch_factor
         dataloader_persistent_workers dataloader_multiprocessing_context""",
     "the device and how it computes": """

@@ -8,8 +8,11 @@ from hf_mtl.balancing import OF_GRADIENTS, Spec
 from hf_mtl.errors import Mistake, UserError, known
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.schedules import Schedules
+from hf_mtl.shown import get_logger
 from hf_mtl.training.trainer.methods import Methods
 from hf_mtl.training.trainer.scoring_trainer import ScoringTrainer
+
+logger = get_logger(__name__)
 
 _WHOLE = "Train with DDP (leave out {word}), or use ew or a weighting that learns from losses, such as uw"
 _LAYERS = "training.fsdp_config.transformer_layer_cls_to_wrap"
@@ -48,6 +51,11 @@ def check_sharded(trainer: ScoringTrainer, spec: Spec, methods: Methods, schedul
         found.append(Mistake("training.max_grad_norm", problem, "Set it to 0, or use fsdp: true"))
     if found:
         raise UserError(found)
+    if trainer.is_deepspeed_enabled and trainer.is_world_process_zero():
+        logger.warning(
+            "DeepSpeed keeps all parameters in one tensor: momentum and weight decay move the heads of tasks of which "
+            "a step has no rows, which DDP and FSDP leave alone."
+        )
 
 
 def check_device(trainer: ScoringTrainer) -> None:
@@ -91,11 +99,11 @@ def _scalars(model: MultiTaskModel) -> Iterator[Mistake]:
 def _methods(spec: Spec, methods: Methods, word: str) -> Iterator[Mistake]:
     """Find what forms gradients of single tasks."""
     if spec.aggregator is not None:
-        found = f"is '{spec.aggregator.chosen}', which needs gradients of single tasks, and {word} has parts of their sum"
+        found = f"is '{spec.aggregator.chosen}', of gradients of single tasks, and {word} has parts of their sum"
         yield Mistake("balancing.aggregator", found, _WHOLE.format(word=word))
     weighting = methods.weighting
     if weighting.needs & OF_GRADIENTS:
-        found = f"is '{weighting.name}', which needs gradients of single tasks, and {word} has parts of their sum"
+        found = f"is '{weighting.name}', of gradients of single tasks, and {word} has parts of their sum"
         yield Mistake("balancing.weighting", found, _WHOLE.format(word=word))
     if spec.gradients.log_every and "log_every" in spec.gradients.model_fields_set:
         found = f"is {spec.gradients.log_every}, and {word} has no gradients of single tasks"

@@ -1,4 +1,4 @@
-"""Methods that need whole gradients are refused by name where processes hold parts; layers are found to be gathered."""
+"""Methods that need whole gradients are refused where processes hold parts, and the encoder's layers are found."""
 
 from pathlib import Path
 from types import SimpleNamespace
