@@ -61,7 +61,7 @@ def sharding_mistakes(values: Mapping[str, Any]) -> list[Mistake]:
         found.append(Mistake("training.fsdp", f"is {fsdp!r}", "Set fsdp: true, and options in fsdp_config"))
     found += _fsdp(values.get("fsdp_config"), bool(fsdp))
     if deepspeed:
-        found += _deepspeed(deepspeed)
+        found += [*_deepspeed(deepspeed), *_unsaid(values, _read(deepspeed) or {})]
         if fsdp:
             found.append(Mistake("training.deepspeed", "is set, and so is fsdp", "Keep one of them"))
     if fsdp or deepspeed:
@@ -113,6 +113,20 @@ def _deepspeed(given: Any) -> Iterator[Mistake]:
         )
         if value != _AUTO and not filled:
             yield Mistake(f"{key}.{name}", f"is {value!r}", f"{remedy}, and leave it out here")
+
+
+def _unsaid(values: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Find arguments that DeepSpeed follows only where its config says ``auto``, and would pass over."""
+    for argument, section, wanted in (
+        ("max_grad_norm", "gradient_clipping", "auto"),
+        ("bf16", "bf16", "{enabled: auto}"),
+        ("fp16", "fp16", "{enabled: auto}"),
+    ):
+        if values.get(argument) and section not in config:
+            problem = f"says nothing of {section}, and training.{argument} is {values[argument]}"
+            yield Mistake(
+                "training.deepspeed", problem, f"Add `{section}: {wanted}`, or set {argument} to 0 or false"
+            )
 
 
 # Optimizers that treat every number of a parameter by itself, so that parts of it are as good as the whole.

@@ -79,6 +79,16 @@ def test_what_does_not_is_refused_by_name(given: dict[str, Any], key: str, said:
     assert said in str(mistake)
 
 
+@pytest.mark.parametrize(
+    ("argument", "value", "section"),
+    [("max_grad_norm", 1.0, "gradient_clipping"), ("bf16", True, "bf16"), ("fp16", True, "fp16")],
+)
+def test_what_deepspeed_would_pass_over_is_said(argument: str, value: object, section: str) -> None:
+    config = {name: item for name, item in ZERO_2.items() if name != section}
+    [mistake] = sharding_mistakes({**SGD, argument: value, "deepspeed": config})
+    assert f"says nothing of {section}, and training.{argument}" in str(mistake)
+
+
 def test_options_may_be_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "fsdp.json"
     file.write_text(json.dumps({"version": 1}))

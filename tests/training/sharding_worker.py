@@ -158,8 +158,9 @@ CASES: dict[str, Callable[[str], float]] = {
 }
 
 
-OTHERWISE = {("deepspeed", "a step lacks tasks")}
-"""Kinds and cases that end elsewhere: ZeRO's one tensor of all parameters moves absent heads by their momentum."""
+OTHERWISE = {("deepspeed", "a step lacks tasks"), ("deepspeed", "bf16")}
+"""Kinds and cases that end elsewhere: ZeRO's one tensor of all parameters moves absent heads by their momentum, and
+its weights are themselves in half precision."""
 
 
 def outcome(case: Callable[[str], float], kind: str) -> float | str:

@@ -53,8 +53,8 @@ def check_sharded(trainer: ScoringTrainer, spec: Spec, methods: Methods, schedul
         raise UserError(found)
     if trainer.is_deepspeed_enabled and trainer.is_world_process_zero():
         logger.warning(
-            "DeepSpeed keeps all parameters in one tensor: momentum and weight decay move the heads of tasks of which "
-            "a step has no rows, which DDP and FSDP leave alone."
+            "DeepSpeed keeps all parameters in one tensor: momentum and weight decay move the heads of tasks of "
+            "which a step has no rows, which DDP and FSDP leave alone."
         )
 
 
@@ -114,6 +114,10 @@ def _schedules(schedules: Schedules, word: str) -> Iterator[Mistake]:
     if schedules.groups:
         found = f"freeze {', '.join(map(str, schedules.groups))} in some steps, and {word} has made its parts of all"
         yield Mistake("schedules", found, "Leave them out, or train with DDP")
+    scaled = (schedules.effect(step).learning_rate_scale != 1 for step in schedules.steps_to_look_at())
+    if word == "deepspeed" and schedules and any(scaled):
+        found = "scale the learning rate of some steps, and DeepSpeed updates in the backward, before they can"
+        yield Mistake("schedules", found, "Leave it out, or use fsdp: true or DDP")
     if any(schedule.probe is not None for schedule in schedules.schedules):
         found = f"measure gradients of single tasks, and {word} has parts of their sum"
         yield Mistake("schedules", found, "Leave them out, or train with DDP")
