@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from torch import nn
 
 from hf_mtl.balancing import OF_GRADIENTS, Spec
-from hf_mtl.errors import Mistake, UserError, known
+from hf_mtl.errors import Mistake, RunError, UserError, known
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling.sharded import is_sharded
 from hf_mtl.schedules import Schedules
 from hf_mtl.shown import get_logger
 from hf_mtl.training.trainer.methods import Methods
@@ -68,6 +69,17 @@ def check_device(trainer: ScoringTrainer) -> None:
         if getattr(trainer.args, key) and not trainer.is_sharded:
             found = f"is set, and accelerate has it for accelerators alone, not for {trainer.args.device.type}"
             raise UserError(Mistake(f"training.{key}", found, "Leave it out: DDP trains whole models here"))
+
+
+def check_first(trainer: ScoringTrainer) -> None:
+    """Refuse a second training of a model that is in parts: accelerate finds parameters by memory that parts share.
+
+    Raises:
+        RunError: If this Trainer has trained before.
+    """
+    if trainer.is_sharded and (is_sharded(trainer.model) or trainer.model_wrapped is not trainer.model):
+        found = "was trained by this Trainer before, and is in parts"
+        raise RunError(Mistake("model", found, "Save it, load it with from_pretrained, and make a new Trainer"))
 
 
 def wrapped_layers(model: MultiTaskModel) -> list[str]:

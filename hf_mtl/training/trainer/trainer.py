@@ -66,6 +66,7 @@ from hf_mtl.training.trainer.run_parts import RunParts, build_run_parts
 from hf_mtl.training.trainer.saved_run import SavedRun, trainer_state
 from hf_mtl.training.trainer.scoring_trainer import ScoringTrainer
 from hf_mtl.training.trainer.sections import read_sections
+from hf_mtl.training.trainer.sharding import check_first
 from hf_mtl.training.trainer.step_callback import LogStepsCallback
 from hf_mtl.training.trainer.task_checks import check_tasks
 from hf_mtl.training.watch.budget import limit_steps
@@ -357,6 +358,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     def _train_from(self, folder: Path | None, trial: Any, **kwargs: Any) -> TrainOutput:
         """Train from the beginning, or from a checkpoint if anything is left to do."""
         course = self.course
+        check_first(self)
         self.refuse_occupied(folder, course.total_steps)
         # What a run that broke off may have left: a step half done, and frozen what DDP is about to wrap.
         self.step_maker.abandon()

@@ -8,8 +8,8 @@ import pytest
 
 from hf_mtl import MultiTaskTrainer
 from hf_mtl.balancing.section import parse
-from hf_mtl.errors import UserError
-from hf_mtl.training.trainer.sharding import check_device, check_sharded, wrapped_layers
+from hf_mtl.errors import RunError, UserError
+from hf_mtl.training.trainer.sharding import check_device, check_first, check_sharded, wrapped_layers
 from tests import tiny
 from tests.training.trainers import make
 
@@ -82,3 +82,14 @@ def test_what_accelerate_would_pass_over_is_refused() -> None:
         check_device(trainer)
     trainer.is_sharded = True
     check_device(trainer)
+
+
+def test_a_model_in_parts_is_trained_once_by_a_trainer() -> None:
+    model = tiny.model()
+    trainer: Any = SimpleNamespace(is_sharded=True, model=model, model_wrapped=model)
+    check_first(trainer)
+    trainer.model_wrapped = "DeepSpeed's"
+    with pytest.raises(RunError, match="was trained by this Trainer before, and is in parts"):
+        check_first(trainer)
+    trainer.is_sharded = False
+    check_first(trainer)
