@@ -1,6 +1,7 @@
 """Train the tiny world with DDP and with parts of the model on every process; started by `test_sharding`.
 
-Usage: sharding_worker.py fsdp|deepspeed OUTPUT.json [CASE...], on several processes. Each outcome is written when it
+Usage: sharding_worker.py fsdp|deepspeed OUTPUT.json [CASE...], on several processes, each with a GPU of its own where
+there are as many. Each outcome is written when it
 is known: how far apart the weights are in the end, or a mistake's words.
 """
 
@@ -64,7 +65,9 @@ def trainer(kind: str, folder: str | None = None, **options: Any) -> MultiTaskTr
     os.environ.pop("ACCELERATE_USE_DEEPSPEED", None)
     of_model = {key: options.pop(key) for key in ("head", "lora") if key in options}
     model = tiny.model(config={"initializer_range": 0.05}, **of_model)
-    given = {"optim": "sgd", "learning_rate": 0.1, "max_steps": STEPS, **options, **KINDS[kind]}
+    on_cpu = torch.cuda.device_count() < int(os.environ["WORLD_SIZE"])  # a GPU for each process, or none
+    own = {"optim": "sgd", "learning_rate": 0.1, "max_steps": STEPS, "use_cpu": on_cpu}
+    given = {**own, **options, **KINDS[kind]}
     return make(Path(folder or tempfile.mkdtemp()), model=model, **given)
 
 
@@ -72,7 +75,7 @@ def weights(run: MultiTaskTrainer) -> dict[str, Tensor]:
     """Whole parameters of the model and of the weighting."""
     named = {**dict(run.model.named_parameters()), **dict(run.weighting.named_parameters())}
     return {
-        name: (value.full_tensor() if isinstance(value, DTensor) else value).detach().double().clone()
+        name: (value.full_tensor() if isinstance(value, DTensor) else value).detach().double().cpu().clone()
         for name, value in named.items()
     }
 
