@@ -121,8 +121,12 @@ def _leftovers() -> Iterator[Mistake]:
 
 
 def of_whoever_trains() -> dict[str, None]:
-    """Leave out what only training needs: a command that does not train, alone, has nobody to talk to."""
-    return {"ddp_backend": None} if _was_started_alone() else {}
+    """Leave out what only training needs: a command that does not train, alone, has nobody to talk to.
+
+    Nor are models shared that are not trained: each process holds a whole one.
+    """
+    whole = dict.fromkeys(("fsdp", "fsdp_config", "deepspeed"))
+    return {"ddp_backend": None, **whole} if _was_started_alone() else whole
 
 
 def _was_started_alone() -> bool:

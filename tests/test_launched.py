@@ -152,7 +152,7 @@ def test_a_backend_needs_others_and_a_name_that_torch_knows(monkeypatch: pytest.
             MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, ddp_backend=backend)
     monkeypatch.setenv("LOCAL_RANK", "0")
     assert backend_mistakes("gloo") == []
-    assert of_whoever_trains() == {}
+    assert "ddp_backend" not in of_whoever_trains()
 
 
 def test_who_does_not_train_needs_no_backend_alone(tmp_path: Path) -> None:
@@ -161,6 +161,11 @@ def test_who_does_not_train_needs_no_backend_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"training.ddp_backend: is 'gloo', and this process was started alone"):
         make_arguments(load_recipe(recipe))
     assert make_arguments(load_recipe(recipe), **of_whoever_trains()).ddp_backend is None
+    recipe.write_text(
+        f"{MINIMAL}training: {{fsdp: true, optim: sgd, use_cpu: true, output_dir: {tmp_path / 'run'}}}\n"
+    )
+    assert make_arguments(load_recipe(recipe)).fsdp
+    assert make_arguments(load_recipe(recipe), **of_whoever_trains()).fsdp is None
 
 
 def test_a_rank_without_an_address_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
