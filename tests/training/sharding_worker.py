@@ -35,7 +35,7 @@ KINDS: dict[str, dict[str, Any]] = {"ddp": {}, "fsdp": {"fsdp": True}, "deepspee
 _numbers = itertools.count()
 STEPS, ADAM = 8, {"optim": "adamw_torch", "learning_rate": 1e-3, "max_grad_norm": 0.5}
 SAVING: dict[str, Any] = {"save_strategy": "steps", "save_steps": 4, "eval_strategy": "steps", "eval_steps": 4}
-HEADS = ("hierarchical", "linear", "mlp", "mt_vib", "stl_cnn", {"type": "vmtl", "warmup_steps": 2})
+HEADS = ("hierarchical", "linear", "mlp", "mt_vib", "stl_cnn")
 
 TRAINED: dict[str, dict[str, Any]] = {
     "ew": {},
@@ -56,7 +56,8 @@ TRAINED: dict[str, dict[str, Any]] = {
     "activations are computed again": {"gradient_checkpointing": True, "weighting": "uw"},
     "LoRA": {"lora": {"rank": 2}, **ADAM},
     "bf16": {"bf16": True},
-    **{f"head {head if isinstance(head, str) else head['type']}": {"head": head, **ADAM} for head in HEADS},
+    **{f"head {head}": {"head": head, **ADAM} for head in HEADS},
+    "head vmtl": {"head": {"type": "vmtl", "warmup_steps": 2}, **ADAM, "max_grad_norm": 0},
 }
 """Options of runs that end in the weights of DDP."""
 
