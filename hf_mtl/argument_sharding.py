@@ -161,7 +161,7 @@ def _read(given: Any) -> dict[str, Any] | None:
     if not isinstance(given, str | PathLike):
         return None
     try:
-        found = json.loads(given if str(given).lstrip().startswith("{") else Path(given).read_text("utf-8"))
+        found = json.loads(str(given) if str(given).lstrip().startswith("{") else Path(given).read_text("utf-8"))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
