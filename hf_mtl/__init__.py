@@ -10,7 +10,7 @@ Words, one for each idea:
     task: labelled rows of one type, with a head and metrics of their own.
     row: one example of one task. Its mass says how much it counts there: 1, or its labelled tokens.
     step: one update of the optimizer. Its plan says which rows of which task make it, n_t of each.
-    micro-batch: the rows of a step that one process encodes at once, in groups of similar length.
+    micro-batch: the rows of a step that one process encodes at once, packed end to end where its encoder packs.
     mixture: the probability of each task, shaped by a temperature. It changes at the boundaries of windows of steps.
     exposure: how much a task counts in a step before anything weighs it: by its rows, or once.
     head: the layers of one task. The shared parameters are all others: the encoder, or its adapters.

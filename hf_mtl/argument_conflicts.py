@@ -20,7 +20,14 @@ def conflicts(values: Mapping[str, Any]) -> list[Mistake]:
     Args:
         values: Every training argument, as it was given or as `TrainingArguments` holds it.
     """
-    found = (*_steps(values), *_best_model(values), *_precision(values), *_evaluation(values), *_workers(values))
+    found = (
+        *_steps(values),
+        *_best_model(values),
+        *_precision(values),
+        *_evaluation(values),
+        *_workers(values),
+        *_tokens(values),
+    )
     return [Mistake(f"training.{key}", problem, remedy) for key, problem, remedy in found]
 
 
@@ -88,3 +95,19 @@ def _workers(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     ahead = values["dataloader_prefetch_factor"]
     if ahead is not None and values["dataloader_num_workers"] == 0:
         yield "dataloader_prefetch_factor", f"is {ahead}, and there are no workers", "Set dataloader_num_workers"
+
+
+def _tokens(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Find what wants to know how many micro-batches a step has, where its tokens decide that."""
+    if values["tokens_per_micro_batch"] is None:
+        return
+    key = "tokens_per_micro_batch"
+    if values["gradient_accumulation_steps"] != 1:
+        problem = "decides how many micro-batches a step has; gradient_accumulation_steps is {}"
+        remedy = "Leave that out, and set per_device_train_batch_size to a process's rows of a whole step"
+        yield key, problem.format(values["gradient_accumulation_steps"]), remedy
+    if values["max_backward_passes"] is not None:
+        problem = "gives each step as many micro-batches as it needs, so that max_backward_passes sets no length"
+        yield key, problem, "Set max_steps or max_flops instead of that"
+    if values.get("deepspeed"):
+        yield key, "is set, and DeepSpeed counts on as many micro-batches in every step", "Leave it out"

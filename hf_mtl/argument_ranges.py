@@ -6,6 +6,8 @@ MOST_STEPS = 10**9
 AT_LEAST_ONE = (
     "per_device_train_batch_size",
     "per_device_eval_batch_size",
+    "eval_tokens_per_batch",
+    "tokens_per_micro_batch",
     "gradient_accumulation_steps",
     "window_steps",
     "early_stopping_patience",
@@ -30,6 +32,8 @@ NOT_NEGATIVE = (
 AT_MOST = {
     "per_device_train_batch_size": 10**6,
     "per_device_eval_batch_size": 10**6,
+    "eval_tokens_per_batch": 10**9,
+    "tokens_per_micro_batch": 10**9,
     "gradient_accumulation_steps": 10**6,
     "window_steps": 10**5,
     "max_steps": MOST_STEPS,

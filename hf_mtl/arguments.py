@@ -29,7 +29,8 @@ class MultiTaskTrainingArguments(TrainingArguments):
     """`transformers.TrainingArguments` for several tasks.
 
     ``learning_rate`` is the encoder's. ``per_device_train_batch_size`` x processes x
-    ``gradient_accumulation_steps`` is the number of rows per optimizer step, fixed when a run starts.
+    ``gradient_accumulation_steps`` is the number of rows per optimizer step, fixed when a run starts. It does not
+    depend on it which of them share a micro-batch, nor how many micro-batches there are.
     ``optim`` also takes ``adamax`` (torch.optim.Adamax).
 
     Args:
@@ -45,6 +46,17 @@ class MultiTaskTrainingArguments(TrainingArguments):
         group_cost: With ``groups``, the fixed cost of one more of them, in padded tokens that it must save. None: 64
             on a CPU; 16,384 on an accelerator, where a small group costs the time to start its kernels and hardly any
             arithmetic.
+        tokens_per_micro_batch: Cut the rows of a step into micro-batches of at most this many tokens, in place of
+            ``gradient_accumulation_steps``: ``per_device_train_batch_size`` x processes is then the number of rows
+            per step, and every process has as many micro-batches in a step as any other, in another step more or
+            fewer.
+            Padding counts, if there is any; a longer row is a micro-batch of its own. None: so many rows each.
+        per_device_eval_batch_size: Rows of a batch on each device at evaluation and prediction. None: as many as
+            ``eval_tokens_per_batch`` allows.
+        eval_tokens_per_batch: Tokens of a batch on each device at evaluation and prediction, at most, where padding
+            counts if there is any; a longer row is a batch of its own. Rows of similar length are together, and
+            scores do not depend on it. None: as ``per_device_eval_batch_size`` says, and without that 1,024 on a CPU
+            and 32,768 on an accelerator.
         window_steps: Optimizer steps between two changes of the mixture.
         dataloader_persistent_workers: Whether workers, which collate ahead in processes of their own, live as long as
             the training; false: they end with each epoch, and others begin with the next.
@@ -89,6 +101,22 @@ class MultiTaskTrainingArguments(TrainingArguments):
         default=None,
         metadata={
             "help": "Fixed cost of one more length group, in padded tokens that it must save. None: by the device."
+        },
+    )
+    tokens_per_micro_batch: int | None = field(
+        default=None,
+        metadata={
+            "help": "Most tokens of a micro-batch: the rows of a step are cut by them. None: so many rows each."
+        },
+    )
+    per_device_eval_batch_size: int | None = field(
+        default=None,
+        metadata={"help": "Rows of a batch at evaluation, on each device. None: by eval_tokens_per_batch."},
+    )
+    eval_tokens_per_batch: int | None = field(
+        default=None,
+        metadata={
+            "help": "Most tokens of a batch at evaluation, on each device. None: by the rows, or else by the device."
         },
     )
     window_steps: int = field(default=50, metadata={"help": "Optimizer steps between two changes of the mixture."})
@@ -138,6 +166,11 @@ class MultiTaskTrainingArguments(TrainingArguments):
         if adamax:
             self.optim = "adamax"
         self._take_launched()
+
+    @property
+    def eval_batch_size(self) -> int | None:
+        """Rows of a batch at evaluation; None: as many as the tokens allow."""
+        return self.per_device_eval_batch_size
 
     def _take_launched(self) -> None:
         """Say in the arguments how `accelerate launch` lets the model compute: accelerate does so in any case.

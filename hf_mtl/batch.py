@@ -127,10 +127,11 @@ def model_inputs(batch: Batch) -> Batch:
 
 
 def to_device(value: T, device: torch.device) -> T:
-    """Move the tensors of a batch."""
+    """Move the tensors of a batch from the host to a device, without waiting for either."""
     moved: Any = value
     if isinstance(value, Tensor):
-        moved = value.to(device)
+        # What was pinned is copied while the host goes on; what was not is copied away before the call returns.
+        moved = value.to(device, non_blocking=True)
     elif isinstance(value, dict):
         moved = {key: to_device(item, device) for key, item in value.items()}
     elif isinstance(value, list):

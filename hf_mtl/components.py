@@ -51,7 +51,7 @@ class Registry(Generic[T]):
         Registry.every[word] = self
 
     def register(self, name: str) -> Callable[[C], C]:
-        """Make a class known under a name.
+        """Make a class known under a name. A class that was written anew, as in a notebook, takes its own place.
 
         Raises:
             ValueError: If another class has the name.
@@ -59,7 +59,7 @@ class Registry(Generic[T]):
 
         def add(component: C) -> C:
             other = self._components.get(name)
-            if other is not None and other is not component:
+            if other is not None and _written_as(other) != _written_as(component):
                 raise ValueError(f"a {self.word} '{name}' is registered already: {other.__qualname__}")
             self._components[name] = component
             return component
@@ -146,6 +146,7 @@ class Kind(Registry[T]):
 
         def add_named(component: C) -> C:
             setattr(add(component), "name", name)  # noqa: B010 - a class of any kind
+            self._models.pop(name, None)
             return component
 
         return add_named
@@ -178,7 +179,7 @@ class Kind(Registry[T]):
         if not isinstance(given, dict) or not isinstance(name, str) or not name:
             mapping = "a mapping of options" if self.default else f"a mapping with {self.field} and its options"
             remedy = f"Allowed: a name, or {mapping}. {known(self.names(), '')}"
-            mistakes.append(Mistake(key, f"found {describe(given)}", remedy))
+            mistakes.append(Mistake(key, f"found {describe(made_plain(spec))}", remedy))
             return None
         if name not in self:
             mistakes.append(self.unknown(name, key))
@@ -222,6 +223,11 @@ class Kind(Registry[T]):
             raise self.error(below(item, key) for item in error.mistakes) from error
         except ValueError as error:  # of components that are not ours
             raise self.error(Mistake(key, f"'{name}': {error}")) from error
+
+
+def _written_as(component: type) -> tuple[str, str]:
+    """Return where a class was written."""
+    return component.__module__, component.__qualname__
 
 
 def _with_implied_name(model: type[Options]) -> type[Options]:

@@ -1,6 +1,6 @@
 """The processes of a run, as far as anyone but the Trainer needs to know them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -33,6 +33,18 @@ class Processes:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     reduce_sum: Callable[[Tensor], Tensor] = _same
     gather: Callable[[Tensor], Tensor] = _stacked
+
+    def anywhere(self, here: Sequence[bool], device: torch.device) -> list[bool]:
+        """Tell of each of some facts whether it holds on any process; a process that is alone waits for no device.
+
+        Args:
+            here: The facts on this process; all processes ask about the same ones.
+            device: Where the answers of all are put together.
+        """
+        if self.world == 1:
+            return list(here)
+        counts = self.reduce_sum(torch.tensor(here, dtype=torch.float32, device=device))
+        return [count > 0 for count in counts.tolist()]
 
     @classmethod
     def of(cls, accelerator: Accelerator) -> "Processes":

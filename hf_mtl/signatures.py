@@ -89,7 +89,8 @@ def model_from_signature(
         ranges: Limits of numbers whose annotation does not have them, such as ``{"ge": 1}``.
 
     Raises:
-        TypeError: If an argument has no annotation, a type that YAML cannot say (unless lenient), or is variadic.
+        TypeError: If an argument has no annotation, a type that YAML cannot say (unless lenient), a name that
+            `Options` has a use for, or is variadic.
     """
     fields: dict[str, Any] = {}
     if name is not None:
@@ -97,6 +98,8 @@ def model_from_signature(
         fields[name[0]] = (literal, Field(description=_summary(target)))
     texts = argument_texts(target)
     for key, hint, default, text in _arguments(target, exclude):
+        if key in fields or hasattr(Options, key):
+            raise TypeError(f"{target.__qualname__}: an option cannot be called '{key}'")
         more = tuple((words or {}).get(key, ()))
         annotation = _annotation(_within(hint, (ranges or {}).get(key, {})), more)
         if annotations and key in annotations:

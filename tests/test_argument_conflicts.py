@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hf_mtl.argument_conflicts import word
+from hf_mtl.argument_conflicts import conflicts, word
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.errors import RecipeError, UserError
 from hf_mtl.recipe import load_recipe
@@ -34,6 +34,14 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"lr_scheduler_type": "reduce_lr_on_plateau"}, "lr_scheduler_type: 'reduce_lr_on_plateau' follows validation"),
     ({"save_steps": 1.5}, "save_steps: is 1.5. Allowed: a whole number, or below 1 a share of the run"),
     ({"dataloader_prefetch_factor": 2}, "dataloader_prefetch_factor: is 2, and there are no workers"),
+    (
+        {"tokens_per_micro_batch": 64, "gradient_accumulation_steps": 2},
+        "tokens_per_micro_batch: decides how many micro-batches a step has; gradient_accumulation_steps is 2. Leave",
+    ),
+    (
+        {"tokens_per_micro_batch": 64, "max_backward_passes": 20},
+        "tokens_per_micro_batch: gives each step as many micro-batches as it needs, so that max_backward_passes sets",
+    ),
 ]
 
 
@@ -50,6 +58,13 @@ def test_a_conflict_is_refused_in_both_doors(
     assert str(mistake).startswith(f"training.{said}")
     assert (located.key, located.problem, located.remedy) == (mistake.key, mistake.problem, mistake.remedy)
     assert "Strategy." not in str(mistake)
+
+
+def test_deepspeed_wants_as_many_micro_batches_in_every_step() -> None:
+    values = vars(MultiTaskTrainingArguments(use_cpu=True, tokens_per_micro_batch=64))
+    assert conflicts(values) == []
+    (mistake,) = conflicts({**values, "deepspeed": "zero.json"})
+    assert str(mistake).startswith("training.tokens_per_micro_batch: is set, and DeepSpeed")
 
 
 def test_conflicts_come_together_and_with_other_mistakes(write: Callable[..., str]) -> None:

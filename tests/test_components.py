@@ -175,3 +175,21 @@ def test_a_mapping_without_a_name_means_the_default(tools: Kind[Any]) -> None:
         if "found" in kind
         else "shed.other: found 3. Allowed: a name, or a mapping of options. Known: bulb."
     ]
+
+
+def test_a_class_that_is_written_anew_takes_its_own_place(tools: Kind[Any]) -> None:
+    def write(default: int) -> None:
+        def __init__(self: Any, size: int = default) -> None:
+            self.size = size
+
+        tools.register("plane")(type("Plane", (), {"__init__": __init__}))
+
+    for default in (3, 4):
+        write(default)
+        assert tools.options("plane").model_fields["size"].default == default
+        assert tools.build("plane").size == default
+
+
+def test_a_choice_without_a_name_is_told_as_it_was_given(tools: Kind[Any]) -> None:
+    assert said(tools, "")[0].startswith("shed.tool: found ''. Allowed: ")
+    assert said(tools, {"tool": "saw"})[0].startswith("shed.tool: found {tool: saw}. Allowed: ")

@@ -166,3 +166,11 @@ def test_nested_sections_give_plain_dictionaries() -> None:
 
 def test_texts_end_where_the_args_section_ends() -> None:
     assert set(argument_texts(Method)) == {"mode", "clip", "num_tasks", "scale"}
+
+
+@pytest.mark.parametrize("word", ["options", "copy", "kind"])
+def test_an_option_with_a_name_that_is_taken_is_refused(word: str) -> None:
+    scope: dict[str, Any] = {}
+    exec(f"def component({word}: int = 1) -> None: ...", scope)
+    with pytest.raises(TypeError, match=f"component: an option cannot be called '{word}'"):
+        model_from_signature(scope["component"], name=("kind", "mine"))

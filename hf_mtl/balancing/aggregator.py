@@ -54,7 +54,7 @@ class GradientAggregator(ABC):
     what a method is like with its default options; options may give an object others.
 
     Attributes:
-        source: The paper, for the table of methods.
+        source: The paper, for the table of methods; ``-``: none.
         scale: Of the result: that of the ``sum`` or the ``mean`` of the rows, the method's ``own``, or, of one that
             wraps another, ``the base's``.
         degree: How the result scales with its rows: A(c J) = c^degree A(J). Only a method of degree 1 can be applied
@@ -77,9 +77,9 @@ class GradientAggregator(ABC):
     """
 
     name: ClassVar[str]
-    source: ClassVar[str]
-    scale: Scale
-    cost: ClassVar[str]
+    source: ClassVar[str] = "-"
+    scale: Scale = "own"
+    cost: ClassVar[str] = "nothing"
     degree: float = 1.0
     needs: frozenset[Need] = frozenset({"gramian"})
     remembers: ClassVar[tuple[str, ...]] = ()
@@ -109,7 +109,7 @@ class GradientAggregator(ABC):
             jacobian: Task gradients J [T, P], float64, float32 or shorter.
             losses: Task losses [T], where the method needs them.
             present: Which tasks have rows in this step, bool [T]; ``mean`` divides by their number. None: all.
-            coefficients: Factor gamma of each task from a schedule, [T], on its weight. None: 1.
+            coefficients: Coefficient of each task from a schedule, [T], a factor of its weight. None: 1.
             draws: Randomness to use instead of the method's own, such as PCGrad's ``orders``.
 
         Returns:

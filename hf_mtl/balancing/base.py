@@ -37,7 +37,7 @@ class LossWeighting(nn.Module):
     `coefficients`, or `coefficients_at` where these depend on the step's own losses, and `record` if they remember.
 
     Attributes:
-        source: The paper, for the table of methods.
+        source: The paper, for the table of methods; ``-``: none.
         needs: What a step must hand over: ``losses`` this step's losses before its backward, ``norms`` the norm of
             each task's gradient of the shared parameters in ``scope``, ``jacobian`` these gradients themselves,
             ``losses_after`` the losses of the same rows after the update.
@@ -53,7 +53,7 @@ class LossWeighting(nn.Module):
     """
 
     name: ClassVar[str]
-    source: ClassVar[str]
+    source: ClassVar[str] = "-"
     needs: ClassVar[frozenset[Need]] = frozenset()
     additive: ClassVar[bool] = True
     cost: ClassVar[str] = "nothing"
@@ -69,7 +69,7 @@ class LossWeighting(nn.Module):
 
     def coefficients(self) -> Tensor:
         """Return the coefficient w_t of every task now, [T], differentiable in the learned parameters."""
-        raise TypeError(f"{type(self).__name__} defines neither coefficients() nor forward()")
+        raise TypeError(f"{type(self).__name__} defines neither coefficients() nor coefficients_at()")
 
     def coefficients_at(self, losses: Tensor, present: Tensor) -> Tensor:
         """Return the coefficient of every task for a step with these losses, [T].
@@ -90,6 +90,9 @@ class LossWeighting(nn.Module):
 
     def record(self, losses: Tensor, seen: Tensor) -> None:
         """Remember a step, once its scalar is formed; nothing here. Called without gradient.
+
+        The gradient of learned parameters is taken later: a tensor that `coefficients` reads beside them is replaced
+        by a new one here, and not changed in place.
 
         Args:
             losses: Detached task losses, float64 [T].
@@ -165,12 +168,12 @@ class LossWeighting(nn.Module):
 
     def _evaluate(self, losses: Tensor, present: Tensor, exposure: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scalar and the coefficients."""
-        raw = self.coefficients_at(losses.detach().double(), present).to(losses.device)
+        raw = self.coefficients_at(losses.detach().double(), present).to(losses.device, non_blocking=True)
         factor = self._factor(raw.detach())
         # where() before the product: an absent task's loss may be anything, nan included.
         data = self.data_terms(torch.where(present, losses.double(), 0.0), raw)
         # With the factor on the data alone, learned parameters would make up for it: uw's weights become equal.
-        terms = (data + self.penalties().to(losses.device)) * factor
+        terms = (data + self.penalties().to(losses.device, non_blocking=True)) * factor
         return (torch.where(present, exposure, 0.0) * terms).sum().to(losses.dtype), raw * factor
 
     def _factor(self, coefficients: Tensor) -> Tensor | float:

@@ -25,7 +25,7 @@ class GradientOptions(Options):
     layout: LayoutChoice = Field(
         "auto",
         description="``segments``: one mixed forward and one backward, weight gradients formed per task; ``split``: "
-        "length groups of one task each, and one backward per task. ``auto``: segments where the model's layers "
+        "rows of one task at a time, and one backward per task. ``auto``: segments where the model's layers "
         "allow.",
     )
     log_every: Annotated[int, Field(ge=0)] = Field(

@@ -1,6 +1,6 @@
 """Inner products of task gradients, and their combination, without a copy of the Jacobian."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -35,14 +35,33 @@ def gramian(jacobian: Tensor) -> Tensor:
     Returns:
         G [T, T] in float64, on the Jacobian's device. A row that is not finite makes its diagonal entry so.
     """
-    result = _gramian(jacobian, 1.0)
-    if jacobian.dtype == torch.float64 or not jacobian.numel():
-        return result
+    return gramian_of(lambda: [jacobian], len(jacobian), jacobian.device)
+
+
+def gramian_of(parts: Callable[[], Iterable[Tensor]], tasks: int, device: torch.device) -> Tensor:
+    """Compute G = J Jᵀ as `gramian` does, of a Jacobian in parts, and wait for its device once.
+
+    Args:
+        parts: Gives some columns of J after others, [T, ...]; asked again where rows are scaled.
+        tasks: Number of tasks T.
+        device: Where J is.
+    """
+
+    def total(scale: float) -> Tensor:
+        found = torch.zeros(tasks, tasks, dtype=torch.float64, device=device)
+        for part in parts():
+            # What is in float64 has the range.
+            own = 1.0 if part.dtype == torch.float64 else scale
+            found += _gramian(part, own) * (own / scale) ** 2
+        return found
+
+    result = total(1.0)
     largest = float(result.diagonal().max())
     if 1e-24 <= largest <= 1e30:
         return result
-    scale = float(jacobian.abs().max())
-    return _gramian(jacobian, scale) * scale**2 if 0 < scale < float("inf") else result
+    sizes = [part.abs().max() for part in parts() if part.numel() and part.dtype != torch.float64]
+    scale = float(torch.stack([size.float() for size in sizes]).max()) if sizes else 0.0
+    return total(scale) * scale**2 if 0 < scale < float("inf") else result
 
 
 def _gramian(jacobian: Tensor, scale: float) -> Tensor:
@@ -78,7 +97,7 @@ def combine(weights: Tensor, jacobian: Tensor) -> Tensor:
         [P], float64 where J is, else float32 (also for rows held in bfloat16, whose sum deserves more digits).
     """
     dtype = result_dtype(jacobian.dtype)
-    weights = weights.to(jacobian.device, dtype)
+    weights = weights.to(jacobian.device, dtype, non_blocking=True)
     if jacobian.dtype == dtype:
         return weights @ jacobian
     result = torch.empty(jacobian.shape[1], dtype=dtype, device=jacobian.device)

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from hf_mtl import __version__
@@ -25,6 +26,7 @@ examples:
 exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 trained and kept but not pushed, 130 or 143
 stopped by Ctrl-C or SIGTERM and resumable, 1 anything else
 """
+_WORDS = ("command", "target", "overrides", "name")  # of a command line, which are no options
 _OVERRIDES = "keys of the recipe to replace, such as training.learning_rate=1e-4 or tasks.emotion.max_rows=500"
 _SCORING = (
     "keys of the run's recipe to replace: other rows, columns, metrics; such as tasks.emotion.metrics=[accuracy]"
@@ -108,7 +110,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments, rest = parser.parse_known_args(argv)
     unknown = [word for word in rest if word.startswith("-")]
     if unknown:
-        parser.error(f"unknown option: {' '.join(unknown)}; see hf-mtl {arguments.command} --help")
+        said = f"unknown option: {' '.join(unknown)}; see hf-mtl {arguments.command} --help"
+        parser.error(f"{said}{_meant(unknown, arguments)}")
     if "overrides" not in arguments:
         if rest:
             most = "one name" if "name" in arguments else "no arguments"
@@ -116,6 +119,13 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         return arguments
     arguments.target, *arguments.overrides = _target_first([arguments.target, *arguments.overrides, *rest])
     return arguments
+
+
+def _meant(unknown: Sequence[str], arguments: argparse.Namespace) -> str:
+    """Ask for the nearest options of the command, where there are some."""
+    options = [f"--{name.replace('_', '-')}" for name in vars(arguments) if name not in _WORDS]
+    near = [found for word in unknown for found in get_close_matches(word.split("=")[0], options, n=1)]
+    return f". Did you mean {' '.join(near)}?" if near else ""
 
 
 def _target_first(words: list[str]) -> list[str]:

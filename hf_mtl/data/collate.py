@@ -1,23 +1,34 @@
 """Rows of several tasks -> one batch: their tokens end to end, labels, and which head sees which rows."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hf_mtl.batch import Batch, Packed
+from hf_mtl.batch import Batch, Cut, Packed
 from hf_mtl.data.rectangles import Rows, cut_by_task, length_groups, rectangles_of
-from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.data.tokens import EncodedSplit, TokenStore
+
+Marks = NDArray[np.uint64]
 
 Arrangement = Literal["mixed", "segments", "split"]
 """Whose rows share an encoding or a rectangle: any, and texts of several tasks are encoded once; any, but each row is
 of one task; those of one task."""
 
-RUN_COST = 16
-"""What one more rectangle costs where attention alone is padded, in tokens."""
+RUN_COST = 32
+"""What one more rectangle costs on a CPU where attention alone is padded, in tokens."""
+
+
+def default_run_cost(device: torch.device) -> int:
+    """Return what one more rectangle costs on a device where attention alone is padded, in tokens.
+
+    On an accelerator it is the time in which some twenty kernels of each layer are started, about 0.1 ms, in which
+    they copy and attend to some thousand padded places. This is worked out from their sizes, and not measured yet.
+    """
+    return RUN_COST if device.type == "cpu" else 8192
 
 
 def default_group_cost(device: torch.device) -> int:
@@ -61,11 +72,10 @@ class Collator:
         self.arrangement: Arrangement = arrangement
 
     def lengths(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Return the tokens of each row, [B], given its task index and its row in that task's split."""
+        """Return the tokens of rows that are ordered by task, [B], given the task index and the row of each."""
         lengths = np.empty(len(rows), dtype=np.int32)
-        for index in np.unique(tasks):
-            mine = tasks == index
-            lengths[mine] = self.splits[self.names[index]].tokens.lengths[rows[mine]]
+        for task, start, stop in cut_by_task(tasks):
+            lengths[start:stop] = self.splits[self.names[task]].tokens.lengths[rows[start:stop]]
         return lengths
 
     def masses(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -125,8 +135,8 @@ class Collator:
     def _groups(self, tasks: Rows, lengths: Rows) -> list[Rows]:
         """Tell which rows are in one rectangle."""
         if self.arrangement == "split":
-            each = [np.flatnonzero(tasks == index) for index in np.unique(tasks)]
-            return [np.sort(mine[group]) for mine in each for group in self.by_length(lengths[mine])]
+            found = [(a, group) for _, a, b in cut_by_task(tasks) for group in self.by_length(lengths[a:b])]
+            return [a + np.sort(group) for a, group in found]
         # In their own order, which is that of tasks.
         return [np.sort(group) for group in self.by_length(lengths)]
 
@@ -142,12 +152,17 @@ class Collator:
         everything = np.arange(len(rows))
         if self.group_cost is None or self.arrangement != "mixed" or tasks[0] == tasks[-1]:
             return everything, everything
-        marks = np.concatenate(
-            [self.splits[self.names[task]].tokens.marks(rows[a:b]) for task, a, b in cut_by_task(tasks)]
-        )
-        _, inverse, counts = np.unique(marks, return_inverse=True, return_counts=True)
-        repeated = np.flatnonzero(counts[inverse] > 1)
-        return self._share(tasks, rows, repeated) if len(repeated) else (everything, everything)
+        cuts = cut_by_task(tasks)
+        # All rows get a glance, and those that look like a row of another task a thorough look.
+        alike = _in_several(self._of_tokens(TokenStore.glances, cuts, rows), tasks)
+        if len(alike):
+            some = tasks[alike]
+            alike = alike[_in_several(self._of_tokens(TokenStore.marks, cut_by_task(some), rows[alike]), some)]
+        return self._share(tasks, rows, alike) if len(alike) else (everything, everything)
+
+    def _of_tokens(self, look: Callable[[TokenStore, Rows], Marks], cuts: Cut, rows: Rows) -> Marks:
+        """Ask the token stores of the tasks for a number of each row."""
+        return np.concatenate([look(self.splits[self.names[task]].tokens, rows[a:b]) for task, a, b in cuts])
 
     def _share(self, tasks: Rows, rows: Rows, candidates: Rows) -> tuple[Rows, Rows]:
         """As `_encode_once`, where only some rows can have a text that another row has too."""
@@ -162,3 +177,16 @@ class Collator:
             same_as[position] = first.setdefault(key, position)
         unique, copy_of = np.unique(same_as, return_inverse=True)
         return unique, copy_of
+
+
+def _in_several(numbers: Marks, tasks: Rows) -> Rows:
+    """Return the places, ascending, of numbers that rows of more than one task have.
+
+    Args:
+        numbers: A number of each row, [B].
+        tasks: Task index of each row, ascending [B].
+    """
+    order = np.argsort(numbers, kind="stable")  # tasks ascend among equal numbers too
+    ordered, theirs = numbers[order], tasks[order]
+    wanted = ordered[1:][(ordered[1:] == ordered[:-1]) & (theirs[1:] != theirs[:-1])]
+    return np.flatnonzero(np.isin(numbers, wanted)) if len(wanted) else order[:0]

@@ -54,7 +54,7 @@ class Course:
 
     @property
     def micro_batches(self) -> int:
-        """Return the micro-batches of each process in a step."""
+        """Return the micro-batches of each process in a step; 1 where their tokens are limited, see `Deal`."""
         accumulation: int = self._args.gradient_accumulation_steps
         return accumulation
 
@@ -78,13 +78,18 @@ class Course:
             RunError: If they are fewer than the micro-batches that the processes would need.
         """
         if rows != self.rows_per_step:
-            # Rounded up: the step keeps its rows exactly, and some micro-batches have fewer.
-            self._args.gradient_accumulation_steps = math.ceil(rows / self._rows_of_micro_batches)
-            if is_main_process():
-                logger.warning(
-                    f"The run has {rows} rows per step; on {self._processes.world} processes that is "
-                    f"gradient_accumulation_steps={self.micro_batches}."
-                )
+            if self._args.tokens_per_micro_batch is None:
+                self._accumulate(rows)
             self._rows = rows
         if rows < self._processes.world * self.micro_batches:
             raise RunError(f"{rows} rows per step cannot be dealt to {self._processes.world} processes; use fewer")
+
+    def _accumulate(self, rows: int) -> None:
+        """Have so many micro-batches that a step keeps its rows. (Tokens decide for themselves.)"""
+        # Rounded up: the step keeps its rows exactly, and some micro-batches have fewer.
+        self._args.gradient_accumulation_steps = math.ceil(rows / self._rows_of_micro_batches)
+        if is_main_process():
+            logger.warning(
+                f"The run has {rows} rows per step; on {self._processes.world} processes that is "
+                f"gradient_accumulation_steps={self.micro_batches}."
+            )

@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from hf_mtl.batch import Batch, NoiseKeys, StepFacts
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.course import Course
+from hf_mtl.data.dealing import Deal
 from hf_mtl.data.permutation import derive_key
-from hf_mtl.data.plan import StepPlan, partition
+from hf_mtl.data.plan import StepPlan
 from hf_mtl.data.steps import StepSource
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.data.workers import NO_WORKERS, Crew, Workers
@@ -21,21 +22,25 @@ Asked: TypeAlias = tuple[StepPlan, int]
 """The plan of a step and a place in it, of which a micro-batch is made."""
 
 
-class _Collation(Dataset[Batch]):
+class _Collation(Dataset[Batch | list[Batch]]):
     """Makes the micro-batches of one process; nothing in here can change, so that workers may have a copy."""
 
-    def __init__(self, collator: Collator, rank: int, world: int, accumulation: int, seed: int):
+    def __init__(self, collator: Collator, rank: int, deal: Deal, seed: int):
         self.collator = collator
         self.rank = rank
-        self.world = world
-        self.accumulation = accumulation
+        self.deal = deal
         self.seed = seed
 
-    def __getitem__(self, asked: Asked) -> Batch:
+    def __getitem__(self, asked: Asked) -> Batch | list[Batch]:
         plan, place = asked
         lengths = self.collator.lengths(plan.tasks, plan.rows)
-        parts = partition(plan, lengths, self.world * self.accumulation, self.collator.group_cost is not None)
-        mine = parts[place * self.world + self.rank]
+        parts = self.deal.parts(plan, lengths, self.collator.group_cost is not None)[self.rank :: self.deal.world]
+        if self.deal.limit is not None:
+            return [self._batch(plan, mine) for mine in parts]
+        return self._batch(plan, parts[place])
+
+    def _batch(self, plan: StepPlan, mine: NDArray[np.int64]) -> Batch:
+        """Make one micro-batch of some of a plan's rows."""
         ghost = len(mine) == 0
         tasks, rows = (plan.tasks[:1], plan.rows[:1]) if ghost else (plan.tasks[mine], plan.rows[mine])
         batch = self.collator(tasks, rows)
@@ -108,12 +113,14 @@ def noise_keys(seed: int, step: int, tasks: NDArray[np.int64], rows: NDArray[np.
     return {"rows": torch.from_numpy(of_rows), "step": int(of_step[0])}
 
 
-def _first(items: list[Batch]) -> Batch:
+def _first(items: list[Batch | list[Batch]]) -> Batch | list[Batch]:
     return items[0]
 
 
-class PlannedSteps(Dataset[Batch]):
+class PlannedSteps(Dataset[Batch | list[Batch]]):
     """This process's micro-batches, by number: optimizer step x accumulation + place in the step.
+
+    Where a deal limits them there are as many as the step needs: one number, the step, stands for the list of them.
 
     Made in the training process on demand, so that no step is planned before the window before it has ended.
     Workers live on from window to window, and are told of a window when it has begun.
@@ -122,8 +129,7 @@ class PlannedSteps(Dataset[Batch]):
         source: The plans.
         collator: Rows to batches.
         rank: This process.
-        world: Number of processes.
-        accumulation: Micro-batches of each process per step.
+        deal: Which rows of a step go where.
         workers: Processes that collate ahead.
         seed: Seed of the heads' randomness.
     """
@@ -133,20 +139,19 @@ class PlannedSteps(Dataset[Batch]):
         source: StepSource,
         collator: Collator,
         rank: int,
-        world: int,
-        accumulation: int,
+        deal: Deal,
         workers: Workers = NO_WORKERS,
         seed: int = 0,
     ):
         self.source = source
-        self.accumulation = accumulation
+        self.accumulation = deal.accumulation
         self.workers = workers
-        self._make = _Collation(collator, rank, world, accumulation, seed)
-        self._crew: Crew[Asked, Batch] | None = None
-        self._ahead: Iterator[Batch] | None = None
+        self._make = _Collation(collator, rank, deal, seed)
+        self._crew: Crew[Asked, Batch | list[Batch]] | None = None
+        self._ahead: Iterator[Batch | list[Batch]] | None = None
         self._next = -1
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> Batch | list[Batch]:
         step, place = divmod(index, self.accumulation)
         plan = self.source.plan(step)
         if self.workers.count == 0:
@@ -168,7 +173,7 @@ class PlannedSteps(Dataset[Batch]):
             self._crew.end()
             self._crew = None
 
-    def _hand_out(self, index: int) -> Iterator[Batch]:
+    def _hand_out(self, index: int) -> Iterator[Batch | list[Batch]]:
         """Have workers collate the rest of the window, or of what they live for."""
         end = self.source.window_end
         if self.workers.steps is not None:
@@ -195,7 +200,7 @@ class _EpochSampler(Sampler[list[int]]):
             yield [number]
 
 
-def train_loader(steps: PlannedSteps, course: Course, pin_memory: bool = False) -> DataLoader[Batch]:
+def train_loader(steps: PlannedSteps, course: Course, pin_memory: bool = False) -> DataLoader[Batch | list[Batch]]:
     """Make the loader of one process. Skipping batches on resume skips numbers, not data.
 
     Args:
@@ -211,19 +216,3 @@ def train_loader(steps: PlannedSteps, course: Course, pin_memory: bool = False) 
         pin_memory=pin_memory,
         generator=torch.Generator(),
     )
-
-
-def evaluation_batches(lengths: NDArray[np.int32], batch_size: int, rank: int, world: int) -> list[NDArray[np.int64]]:
-    """Return the rows of each batch that a process evaluates: similar lengths together, long ones first.
-
-    Every row is in exactly one batch of exactly one process; nothing is repeated to fill up.
-
-    Args:
-        lengths: Tokens of each row, [n].
-        batch_size: Rows of a batch.
-        rank: This process.
-        world: Number of processes.
-    """
-    order = np.argsort(-lengths.astype(np.int64), kind="stable")
-    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    return batches[rank::world]

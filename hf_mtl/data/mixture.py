@@ -34,11 +34,11 @@ class Mixture:
         temperature: A positive number, ``proportional`` (1), ``uniform`` (infinite), or one number per task:
             lowering a task's own temperature raises that task's share.
         cap: Count at most this many rows of a task.
-        anneal: Move the temperature while training, in place of ``temperature``: ``{start, end, shape, begin,
-            stop}`` as in `annealed_temperature`.
-        learn: Learn what moves the mixture, in place of ``temperature``: a name, or its options, with ``type`` where
-            it is not ``temperature``, one per task: ``{objective, penalty, lr, every}`` as in
-            `hf_mtl.data.learners.temperature.LearnedTemperature`; ``{}`` for its defaults.
+        anneal: Move the temperature from one value to another while training, in place of ``temperature``:
+            ``{start, end, shape, begin, stop}``.
+        learn: Learn one temperature per task while training, in place of ``temperature``: ``temperature``, or
+            its options ``{objective, penalty, lr, every}``; ``{}``: its defaults. Another learner is named by
+            ``type``.
         min_per_task: Rows that every task gets in every step.
         one_task_per_step: Draw one task per optimizer step, with its probability, in place of a mixed batch.
 

@@ -1,7 +1,7 @@
 """Plans of steps: the rows of each task that make one optimizer step, over all processes.
 
 The plan is a pure function of the seed, the step and a small state (`MixtureState`). Processes, micro-batches
-and length groups only partition its rows; see `partition`.
+and layouts only partition its rows; see `partition`.
 """
 
 from collections.abc import Mapping

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from hf_mtl.data.columns import name_count, name_rows
 from hf_mtl.data.tokens import TokenStore
+from hf_mtl.errors import Mistake
 
 # How SentencePiece and byte-level tokenizers write a space: one before every unknown word would halve the share.
 _SPACES = ("▁", "Ġ")
@@ -44,6 +46,22 @@ def unknown_id(tokenizer: Any) -> int | None:
     """Return the id of what the tokenizer does not know; None: it has none, or one that means something else too."""
     found: int | None = getattr(tokenizer, "unk_token_id", None)
     return None if found in [getattr(tokenizer, name, None) for name in _ENDS] else found
+
+
+def empty_rows(name: str, split: str, tokens: TokenStore) -> list[Mistake]:
+    """List the mistake of rows of which the tokenizer leaves nothing, since there is nothing to encode.
+
+    Args:
+        name: The task's name.
+        split: The split's name.
+        tokens: Its rows.
+    """
+    empty = tokens.lengths == 0
+    if not empty.any():
+        return []
+    found = f"{split} has {name_count(int(empty.sum()))} without tokens: {name_rows(empty)}"
+    remedy = "Remove these rows, give them a text that the tokenizer knows, or have it add special tokens."
+    return [Mistake(f"tasks.{name}.text", found, remedy)]
 
 
 def padded_rows(tokens: TokenStore, tokenizer: Any) -> int:

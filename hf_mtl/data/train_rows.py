@@ -73,10 +73,14 @@ class TrainRows:
 
         Args:
             chosen: The rows.
-            arrangement: How tasks share the length groups.
+            arrangement: How tasks share encodings and rectangles.
         """
         self._collator.arrangement = arrangement
         return to_device(self._collator(*chosen), self.device)
+
+    def lengths(self, chosen: Chosen) -> NDArray[np.int32]:
+        """Return the tokens of each of some rows."""
+        return self._collator.lengths(*chosen)
 
     def masses(self, chosen: Chosen) -> dict[str, float]:
         """Add up the masses of some rows by task; 0 for a task without any."""

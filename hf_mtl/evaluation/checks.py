@@ -43,11 +43,12 @@ def _of_task(key: str, task: Task) -> Iterator[Mistake]:
                 yield Mistake(key, f"{count} scores are called '{name}'", "Leave out a metric, or rename a column")
     if not any(_higher_is_better(spec) for spec in task.metrics):
         better = ", ".join(name for name in suited_metrics(task) if METRICS[name].greater_is_better)
+        examples = f", such as: {better}" if better else ""
         found = ", ".join(spec.name for spec in task.metrics) or "none"
         yield Mistake(
             key,
             f"no metric of which more is better, found: {found}",
-            f"The task's score needs one, such as: {better}",
+            f"The task's score needs one{examples}",
         )
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hf_mtl.batch import Batch
 from hf_mtl.modeling.parameters import training_flops
+from hf_mtl.training.trainer.cut_steps import Fed, micro_batches_of
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
 
 
@@ -88,7 +88,8 @@ def use_frozen_features(encoder: PreTrainedModel, features: FrozenFeatures, laye
 class FrozenFeaturesTrainer(MultiTaskTrainer):
     """Counts the operations of a run without the memory, with the frozen layers' forward in every step."""
 
-    def floating_point_ops(self, inputs: Batch) -> int:
+    def floating_point_ops(self, inputs: Fed) -> int:
         """Count those of the trained layers, and of the frozen ones below."""
         features: FrozenFeatures = self.model.encoder.embeddings
-        return super().floating_point_ops(inputs) + training_flops(features.lower, inputs, backward=False)
+        below = [training_flops(features.lower, batch, backward=False) for batch in micro_batches_of(inputs)]
+        return super().floating_point_ops(inputs) + sum(below)

@@ -15,14 +15,10 @@ def all_reduce_gradients(parameters: Sequence[nn.Parameter], processes: Processe
         parameters: The same ones in every process.
         processes: This process among the others.
     """
-    if not parameters:
+    if not parameters or processes.world == 1:
         return
-    device = parameters[0].device
-    flags = torch.tensor([float(parameter.grad is not None) for parameter in parameters], device=device)
-    counts = processes.reduce_sum(flags)
-    if counts is flags:  # this process is the only one
-        return
-    used = [p for p, count in zip(parameters, counts.tolist(), strict=True) if count]
+    anywhere = processes.anywhere([parameter.grad is not None for parameter in parameters], parameters[0].device)
+    used = [p for p, is_used in zip(parameters, anywhere, strict=True) if is_used]
     if not used:
         return
     flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten().float() for p in used])

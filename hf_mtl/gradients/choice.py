@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import psutil
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +13,7 @@ from hf_mtl.gradients.tape import Tape, Taped, sights
 from hf_mtl.gradients.unsupported import Unsupported
 from hf_mtl.modeling import MultiTaskModel, split_parameters
 from hf_mtl.modeling.in_passing import in_passing
+from hf_mtl.modeling.memory import free_memory
 from hf_mtl.processes import Processes
 from hf_mtl.shown import get_logger
 
@@ -52,13 +52,6 @@ def choose_hold(tasks: int, columns: int, device: torch.device, can_recompute: b
     if 4 * tasks * columns <= room:
         return "float32"
     return "recompute" if can_recompute and 2 * tasks * columns > room else "bfloat16"
-
-
-def free_memory(device: torch.device) -> float:
-    """Return the free memory of a device, in bytes."""
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    return float(psutil.virtual_memory().available)
 
 
 def why_not_segments(model: MultiTaskModel, layers: Sequence[Taped], batch: Batch) -> str | None:

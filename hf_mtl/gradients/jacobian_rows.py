@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hf_mtl.balancing import combine, gramian
+from hf_mtl.balancing import combine, gramian_of
 from hf_mtl.gradients.held import Chosen
 from hf_mtl.gradients.layers import TapedEmbedding
 from hf_mtl.gradients.tables import TableRows
@@ -105,14 +105,13 @@ class JacobianRows:
 
     def close(self) -> None:
         """Add up over the processes; nothing can be added afterwards."""
-        flags = [float(id(parameter) in self._written) for parameter in self.parameters]
-        anywhere = self._processes.reduce_sum(torch.tensor(flags, device=self.device)).tolist()
-        for parameter, count in zip(self.parameters, anywhere, strict=True):
+        anywhere = self._processes.anywhere([id(p) in self._written for p in self.parameters], self.device)
+        for parameter, is_written in zip(self.parameters, anywhere, strict=True):
             if id(parameter) in self.tables:
                 self.tables[id(parameter)].close(self._processes)
             elif id(parameter) not in self._written:
                 self._view(parameter).zero_()
-            if count:
+            if is_written:
                 self._written.add(id(parameter))
         self._reduce_rows()
         if self._appends:
@@ -137,10 +136,7 @@ class JacobianRows:
         for parameter in self.parameters:
             if id(parameter) in self.tables and (chosen is None or chosen(parameter)):
                 parts.append(self.tables[id(parameter)].values)
-        total = torch.zeros(self.tasks, self.tasks, dtype=torch.float64, device=self.device)
-        for part in parts:
-            total += gramian(part)
-        return total
+        return gramian_of(lambda: parts, self.tasks, self.device)
 
     def combine(self, weights: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """Form Jᵀ w, parameter by parameter; see `HeldGradients`."""
@@ -161,7 +157,10 @@ class JacobianRows:
         Args:
             factors: [T].
         """
-        self.jacobian().mul_(factors.to(self.values)[:, None])
+        factors = factors.to(self.values, non_blocking=True)
+        # As many rows of each task, and T x P numbers stay what they are; to see it on a GPU is to wait for it.
+        if self.values.device.type != "cpu" or not bool((factors == 1).all()):
+            self.jacobian().mul_(factors[:, None])
 
     def split(self, direction: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """Yield a direction [P], or that of all but tables, as gradients of the parameters that had one."""

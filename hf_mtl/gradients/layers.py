@@ -33,7 +33,7 @@ def _tokens(calls: Sequence[Call], task: int) -> tuple[Tensor, Tensor]:
 
 
 class TapedTokens(Taped):
-    """A layer that does the same with every token; the tokens of all length groups are taken together."""
+    """A layer that does the same with every token; the tokens of all calls are taken together."""
 
     def play(self, sight: Sight, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the module's own forward."""
@@ -137,13 +137,15 @@ class TapedEmbedding(Taped):
                     into[task].index_add_(0, flat, values.to(into.dtype))
 
     def touched(self, ids: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Give ids [n] and gradients [n, H] of the tokens whose embedding is trained: not those of padding."""
+        """Give ids [n] and gradients [n, H] of the tokens; what is of padding, which is not trained, is 0."""
         assert isinstance(self.module, nn.Embedding)
         flat, values = ids.reshape(-1), gradient.reshape(-1, gradient.shape[-1])
         if self.module.padding_idx is None:
             return flat, values
-        real = flat != self.module.padding_idx
-        return flat[real], values[real]
+        # Zeros, of a token that occurs, and not left out: how many are left, a GPU would have to be asked.
+        padding = flat == self.module.padding_idx
+        other = flat.masked_fill(padding, -1).max().clamp(min=0)
+        return torch.where(padding, other, flat), values.masked_fill(padding[:, None], 0.0)
 
 
 class TapedModule(Taped):
@@ -166,7 +168,7 @@ class TapedModule(Taped):
         return output, inputs.detach()
 
     def add(self, name: str, tasks: Sequence[int], calls: Sequence[Call], into: Tensor, fresh: bool) -> None:
-        """Run the layer again on each task's rows, length group by length group."""
+        """Run the layer again on each task's rows, call by call."""
         for task in tasks:
             if fresh:
                 into[task].zero_()

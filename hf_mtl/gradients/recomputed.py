@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from hf_mtl.balancing import combine, gramian
+from hf_mtl.balancing import combine, gramian_of
 from hf_mtl.gradients.held import Chosen
 from hf_mtl.gradients.layers import TapedEmbedding
 from hf_mtl.gradients.tables import TableRows
@@ -62,22 +62,23 @@ class Recomputed:
 
     def close(self) -> None:
         """Agree with the other processes on which parameters there are gradients of."""
-        flags = [float(id(parameter) in self._uses) for parameter in self.parameters]
-        counts = self._processes.reduce_sum(torch.tensor(flags, device=self.device)).tolist()
-        self._anywhere = {id(p) for p, count in zip(self.parameters, counts, strict=True) if count}
+        used = self._processes.anywhere([id(p) in self._uses for p in self.parameters], self.device)
+        self._anywhere = {id(p) for p, is_used in zip(self.parameters, used, strict=True) if is_used}
 
     def gramian(self, chosen: Chosen | None = None) -> Tensor:
         """Form G [T, T], one parameter at a time; see `HeldGradients`."""
-        total = torch.zeros(self.tasks, self.tasks, dtype=torch.float64, device=self.device)
-        for parameter in self._used():
-            if chosen is None or chosen(parameter):
-                found = self._table(parameter) if id(parameter) in self._tables else None
-                total += gramian(self._rows(parameter) if found is None else found.values)
-        return total
+        wanted = [parameter for parameter in self._used() if chosen is None or chosen(parameter)]
+
+        def parts() -> Iterator[Tensor]:
+            for parameter in wanted:
+                is_table = id(parameter) in self._tables
+                yield self._table(parameter).values if is_table else self._rows(parameter)
+
+        return gramian_of(parts, self.tasks, self.device)
 
     def combine(self, weights: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """Form Jᵀ w, parameter by parameter; see `HeldGradients`."""
-        weights = weights.to(self.device, torch.float32)
+        weights = weights.to(self.device, torch.float32, non_blocking=True)
         # Some methods' weights are large, and a loss scaler's factor is in the gradients: half precision has no room.
         size = weights.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
         weights = weights / size

@@ -161,7 +161,7 @@ class SharedGradients:
         reason = reason or "another process cannot do otherwise"
         if options.layout == "segments":
             raise UserError(Mistake("balancing.gradients.layout", f"'segments', but {reason}", "Use auto, or split"))
-        self._say(f"Task gradients: length groups of one task each and a backward for each task, because {reason}.")
+        self._say(f"Task gradients: rows of one task at a time and a backward for each, because {reason}.")
         return []
 
     def _anywhere(self, here: bool) -> bool:

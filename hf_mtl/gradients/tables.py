@@ -6,7 +6,7 @@ from torch import Tensor
 from hf_mtl.processes import Processes
 
 PARTS = 8
-"""Gradients per task that are kept before they are merged: more than the length groups of a micro-batch."""
+"""Gradients per task that are kept before they are merged: more than the calls of a micro-batch."""
 
 
 class TableRows:

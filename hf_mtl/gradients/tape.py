@@ -19,6 +19,7 @@ from torch.func import functional_call
 
 from hf_mtl.batch import Cut, Packed
 from hf_mtl.gradients.unsupported import Unsupported
+from hf_mtl.modeling.in_passing import uncompiled
 
 
 @dataclass
@@ -54,13 +55,13 @@ class Sight:
     rows: Cut
     tokens: Cut | None = None
 
-    def units(self, seen: Tensor) -> tuple[Tensor, Cut] | None:
-        """Return what a layer has seen by unit, and whose the units are; None where it has seen something else."""
+    def token_axes(self, seen: Tensor) -> list[int]:
+        """Return the dimensions of what a layer has seen that may be those of tokens: 1, or 2 behind heads."""
+        if self.tokens is None or len(seen) != 1:
+            return []
         # [1, N] without a third dimension are ids; of numbers it is one vector, of all rows as if they were one.
-        by_token = seen.ndim > 2 or not seen.is_floating_point()
-        if self.tokens is not None and by_token and tuple(seen.shape[:2]) == (1, self.tokens[-1][2]):
-            return seen[0], self.tokens
-        return (seen, self.rows) if len(seen) == self.rows[-1][2] else None
+        axes = [1] if seen.ndim > 2 or not seen.is_floating_point() else []
+        return [axis for axis in axes + [2] * (seen.ndim == 4) if seen.shape[axis] == self.tokens[-1][2]]
 
 
 def sights(packed: Packed, packs: bool) -> list[Sight]:
@@ -88,6 +89,7 @@ class Taped(ABC):
         self.name = name
         self.module = module
         self.calls: list[Call] = []
+        self.axis: int | None = None  # of packed tokens
         self.patched: Any = None  # a forward that somebody else has put on this very module
 
     @property
@@ -173,13 +175,20 @@ class _Tap(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
         (inputs,) = ctx.saved_tensors
-        found = ctx.sight.units(inputs)
-        if found is None:
-            raise Unsupported(f"'{ctx.taped.name}' sees {list(inputs.shape)}, which are neither tokens nor rows")
-        units, cut = found
-        # What is packed has a first dimension of 1, which the units do not have.
-        ctx.taped.calls.append(Call(units.detach(), gradient.detach().flatten(0, inputs.ndim - units.ndim), cut))
+        ctx.taped.calls.append(_call(ctx.taped, ctx.sight, inputs.detach(), gradient.detach()))
         return gradient if ctx.goes_on else None, None, None, None
+
+
+def _call(taped: Taped, sight: Sight, inputs: Tensor, gradient: Tensor) -> Call:
+    """Tell the units of what a layer has seen."""
+    axes = sight.token_axes(inputs)
+    if axes and sight.tokens is not None:
+        # Where there are as many tokens as heads, the dimension is the one that it was before.
+        taped.axis = taped.axis if taped.axis in axes else axes[0]
+        return Call(inputs[0].movedim(taped.axis - 1, 0), gradient[0].movedim(taped.axis - 1, 0), sight.tokens)
+    if len(inputs) == sight.rows[-1][2]:
+        return Call(inputs, gradient, sight.rows)
+    raise Unsupported(f"'{taped.name}' sees {list(inputs.shape)}, which are neither tokens nor rows")
 
 
 class Tape:
@@ -209,7 +218,9 @@ class Tape:
         for layer in playing:
             layer.start(self._forward_of(layer))
         try:
-            yield
+            # What is compiled would not see that layers are played.
+            with uncompiled(self.encoder):
+                yield
         finally:
             hook.remove()
             for layer in playing:

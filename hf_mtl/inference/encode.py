@@ -17,6 +17,7 @@ from hf_mtl.data.masses import row_masses
 from hf_mtl.data.processes import agree, is_main_process
 from hf_mtl.data.same_rows import other_rows, signs_of
 from hf_mtl.data.sharing import of_one_process
+from hf_mtl.data.token_checks import empty_rows
 from hf_mtl.data.tokenize import encode_texts
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import DataError, Mistake, known
@@ -95,6 +96,8 @@ def _encode_splits(
             say_given_ids(name, task, dataset, encoded[name], tokenizer, split)
         except DataError as error:
             mistakes += error.mistakes
+    for name, found in encoded.items():
+        mistakes += empty_rows(name, split, found.tokens)
     if tokenizer is not None:
         mistakes += unknown_texts(encoded, tokenizer, split)
     if mistakes:

@@ -1,6 +1,6 @@
 """Predictions of one model for the rows of one task: every row once, in dataset order, on any number of processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hf_mtl.batch import to_device
 from hf_mtl.data.collate import Collator
-from hf_mtl.data.loader import evaluation_batches
+from hf_mtl.data.token_budget import BatchLimit, cut_evenly
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.processes import Processes
 from hf_mtl.tasks import Task
@@ -81,17 +81,26 @@ class Predictor:
 
     Args:
         forward: The forward of a `MultiTaskModel` in eval mode.
-        batch_size: Rows of a batch.
+        limit: The most that a batch holds.
         processes: This process among the others.
         on_batch: Called after each batch; answers whether to go on.
         together: Whether a forward is a message to the others, so that all processes have to make as many.
     """
 
     forward: Callable[..., Any]
-    batch_size: int
+    limit: BatchLimit
     processes: Processes
     on_batch: Callable[[], bool]
     together: bool = False
+
+    def batches(self, split: EncodedSplit) -> list[list[NDArray[np.int64]]]:
+        """Return the rows of each batch of each process: similar lengths together, long ones first.
+
+        Every row is in exactly one batch of exactly one process; nothing is repeated to fill up. The first process
+        has the most batches.
+        """
+        found, world = cut_evenly(split.tokens.lengths, self.limit, self.processes.world), self.processes.world
+        return [found[rank::world] for rank in range(world)]
 
     @torch.no_grad()
     def predict(
@@ -133,21 +142,17 @@ class Predictor:
         """Return what ``run`` answers for all rows, in dataset order [n, K + 1]; None on a process that does not get
         it.
         """
-        lengths, world = split.tokens.lengths, self.processes.world
-        # Everybody knows who has which rows, and that the first process has the most batches.
-        dealt = [evaluation_batches(lengths, self.batch_size, rank, world) for rank in range(world)]
-        at_once = min(max(1, PIECE // (self.batch_size * (keep.width + 1))), len(dealt[0]))
-        if self.together:
-            at_once = min(at_once, _TURNS)
         gets = keep.everywhere or self.processes.rank == 0
-        found = np.empty((len(lengths), keep.width + 1), dtype=np.float32) if gets else None
+        found = np.empty((len(split), keep.width + 1), dtype=np.float32) if gets else None
         goes_on = True
-        for start in range(0, len(dealt[0]), at_once):
-            stop = start + at_once
-            # One more row than fit, which says whether the process has left; all pieces have the same shape.
-            piece = torch.zeros(at_once * self.batch_size + 1, keep.width + 1, device=self.processes.device)
+        # Everybody knows who has which rows.
+        most_batches = _TURNS if self.together else None
+        for dealt in _pieces(self.batches(split), PIECE // (keep.width + 1), most_batches):
+            rows_of = [np.concatenate([*batches, np.empty(0, dtype=np.int64)]) for batches in dealt]
+            # One more row than fit, which says whether the process has left; all have the same shape.
+            piece = torch.zeros(max(map(len, rows_of)) + 1, keep.width + 1, device=self.processes.device)
             filled = 0
-            mine = dealt[self.processes.rank][start:stop]
+            mine = dealt[self.processes.rank]
             for rows in mine:
                 piece[filled : filled + len(rows)] = run(rows)
                 filled += len(rows)
@@ -155,14 +160,34 @@ class Predictor:
                 if not goes_on and not self.together:
                     break
             if self.together:
-                for _ in range(len(dealt[0][start:stop]) - len(mine)):
+                for _ in range(len(dealt[0]) - len(mine)):
                     run(dealt[0][-1])  # of which nothing is kept
             piece[-1, -1] = float(not goes_on)
             pieces = self.processes.gather(piece)
             if bool(pieces[:, -1, -1].any()):
                 raise EvaluationLeft
             if found is not None:
-                for batches, values in zip(dealt, pieces.cpu().numpy(), strict=True):
-                    rows = np.concatenate([*batches[start:stop], np.empty(0, dtype=np.int64)])
+                for rows, values in zip(rows_of, pieces.cpu().numpy(), strict=True):
                     found[rows] = values[: len(rows)]
         return found
+
+
+def _pieces(
+    dealt: Sequence[Sequence[NDArray[np.int64]]], most_rows: int, most_batches: int | None = None
+) -> Iterator[list[Sequence[NDArray[np.int64]]]]:
+    """Go through the batches of all processes in pieces of so many rows of each, or of one batch that has more.
+
+    Args:
+        dealt: The rows of each batch of each process; the first has the most.
+        most_rows: Rows of a piece.
+        most_batches: Batches of a piece; None: as many as have these rows.
+    """
+    sizes = [[len(batch) for batch in batches] for batches in dealt]
+    start = 0
+    while start < len(sizes[0]):
+        stop = start + 1
+        end = len(sizes[0]) if most_batches is None else min(len(sizes[0]), start + most_batches)
+        while stop < end and max(sum(mine[start : stop + 1]) for mine in sizes) <= most_rows:
+            stop += 1
+        yield [batches[start:stop] for batches in dealt]
+        start = stop

@@ -1,6 +1,7 @@
 """Run the encoder over a micro-batch: packed where it can, and else in padded rectangles, unpadded at once."""
 
 import inspect
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -8,30 +9,47 @@ import torch
 from torch import Tensor, nn
 
 from hf_mtl.batch import Packed
+from hf_mtl.modeling.attention_kernels import Kernels, Layer, PackedRows
 from hf_mtl.modeling.encoded import Encoded
 from hf_mtl.modeling.packed_attention import packed_masks
 from hf_mtl.modeling.rectangles import to_rectangles, to_tokens
 
 
-def encode_packed(encoder: nn.Module, packed: Packed, first_position: int, pooler: bool) -> Encoded:
-    """Encode rows in one call of an encoder that packs, see `hf_mtl.modeling.encoder_layout`.
+@dataclass(frozen=True)
+class PackedCall:
+    """How an encoder that packs is called, see `hf_mtl.modeling.encoder_layout`.
+
+    Args:
+        first_position: Position of a row's first token.
+        kernels: The kernels that attend within rows.
+        layers: Receives what the attention of each layer asks; None: nobody wants to know.
+    """
+
+    first_position: int
+    kernels: Kernels = field(default_factory=Kernels)
+    layers: set[Layer] | None = None
+
+
+def encode_packed(encoder: nn.Module, packed: Packed, call: PackedCall, pooler: bool) -> Encoded:
+    """Encode rows in one call of an encoder that packs.
 
     Args:
         encoder: The backbone.
         packed: The rows.
-        first_position: Position of a row's first token.
+        call: How it is called.
         pooler: Whether the output of the backbone's pooler is wanted.
     """
     types = packed["token_type_ids"][None] if "token_type_ids" in packed else None
     inputs = encoder_inputs(encoder, packed["input_ids"][None], types, None)
-    positions = _positions(packed["offsets"], len(packed["input_ids"])) + first_position
+    positions = _positions(packed["offsets"], len(packed["input_ids"])) + call.first_position
+    rows = PackedRows.of(packed, call.kernels, call.layers)
     with packed_masks():
-        output = encoder(**inputs, position_ids=positions[None], packed_rows=packed)
-    rows = Encoded(output["last_hidden_state"][0], packed["offsets"])
+        output = encoder(**inputs, position_ids=positions[None], packed_rows=rows)
+    found = Encoded(output["last_hidden_state"][0], packed["offsets"], counts=packed["lengths"])
     if not pooler:
-        return rows
+        return found
     # The encoder's own call has pooled the first token of all rows alone.
-    return Encoded(rows.states, rows.offsets, _pool(encoder, rows.first()))
+    return replace(found, pooler_output=_pool(encoder, found.first()))
 
 
 def encode_rectangles(encoder: nn.Module, packed: Packed, pooler: bool) -> Encoded:
@@ -56,7 +74,7 @@ def encode_rectangles(encoder: nn.Module, packed: Packed, pooler: bool) -> Encod
         if pooler:
             pooled.append(output["pooler_output"])
     tokens = to_tokens(states[0] if len(states) == 1 else torch.cat(states), rectangles)
-    return Encoded(tokens, packed["offsets"], _in_order(pooled, packed) if pooler else None)
+    return Encoded(tokens, packed["offsets"], _in_order(pooled, packed) if pooler else None, packed["lengths"])
 
 
 def _in_order(pooled: list[Tensor], packed: Packed) -> Tensor:

@@ -1,5 +1,6 @@
 """Rows as an encoder leaves them: the states of their tokens, end to end, and one vector of each on request."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,11 +19,13 @@ class Encoded:
         states: Hidden states [N, H].
         offsets: Where each row starts, and the end, int64 [R + 1]. No row is without tokens.
         pooler_output: What the backbone's own pooler makes of each row [R, H]; None: it has none, or nobody asked.
+        counts: Tokens of each row, on the host; None: only the device knows, and is waited for where they matter.
     """
 
     states: Tensor
     offsets: Tensor
     pooler_output: Tensor | None = None
+    counts: Sequence[int] | None = None
 
     @property
     def lengths(self) -> Tensor:
@@ -75,17 +78,18 @@ class Encoded:
     def select(self, rows: Tensor) -> "Encoded":
         """Return some of the rows, in the order asked for; a row may come more than once.
 
-        How many tokens these have is not known on the host, which waits for a GPU.
+        How many tokens these have is not known on the host, which waits for a GPU once.
 
         Args:
             rows: Which rows, int64 [n].
         """
         lengths = self.lengths[rows]
+        counts = lengths.tolist()
         offsets = F.pad(lengths.cumsum(0), (1, 0))
-        shift = (self.offsets[:-1][rows] - offsets[:-1]).repeat_interleave(lengths)
+        shift = (self.offsets[:-1][rows] - offsets[:-1]).repeat_interleave(lengths, output_size=sum(counts))
         places = torch.arange(len(shift), device=rows.device) + shift
         pooler = None if self.pooler_output is None else self.pooler_output.index_select(0, rows)
-        return Encoded(self.states.index_select(0, places), offsets, pooler)
+        return Encoded(self.states.index_select(0, places), offsets, pooler, counts)
 
     def __len__(self) -> int:
         return self.offsets.shape[0] - 1
@@ -93,6 +97,11 @@ class Encoded:
     def __getitem__(self, rows: slice) -> "Encoded":
         """Return rows that follow each other, which share the memory of these."""
         start, stop, _ = rows.indices(len(self))
-        first, last = self.offsets[start], self.offsets[stop]
+        offsets = self.offsets[start : stop + 1] - self.offsets[start]
+        if self.counts is None:
+            first, last = int(self.offsets[start]), int(self.offsets[stop])
+        else:
+            first, last = sum(self.counts[:start]), sum(self.counts[:stop])
         pooler = None if self.pooler_output is None else self.pooler_output[start:stop]
-        return Encoded(self.states[int(first) : int(last)], self.offsets[start : stop + 1] - first, pooler)
+        counts = None if self.counts is None else self.counts[start:stop]
+        return Encoded(self.states[first:last], offsets, pooler, counts)

@@ -1,11 +1,15 @@
 """Run something on a model in passing: what is trained goes on as if nothing had been run."""
 
+import random as random_module
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+_PARTS = ("_parameters", "_buffers", "_modules")
 
 
 class RandomState:
@@ -35,6 +39,24 @@ class RandomState:
             yield
         finally:
             later.restore()
+
+
+@contextmanager
+def generators_put_back(device: torch.device) -> Iterator[None]:
+    """Leave no trace in any generator: torch's here and on a device, NumPy's and Python's.
+
+    Some encoders draw in eval mode too, and BigBird seeds NumPy's for all.
+
+    Args:
+        device: The device of the model.
+    """
+    states, numpy_state, python_state = RandomState(device), np.random.get_state(), random_module.getstate()
+    try:
+        yield
+    finally:
+        states.restore()
+        np.random.set_state(numpy_state)
+        random_module.setstate(python_state)
 
 
 @contextmanager
@@ -69,6 +91,35 @@ def in_passing(
         finally:
             for module, before in modes:  # one by one: parts of a model may be in another mode than the whole
                 module.training = before
+
+
+@contextmanager
+def parts_put_back(model: nn.Module) -> Iterator[None]:
+    """Undo what a forward may do to a model's own modules: BigBird's replaces its layers at a short row, for good."""
+    kept = [
+        (vars(module), dict(vars(module)), [dict(vars(module)[name]) for name in _PARTS])
+        for module in model.modules()
+    ]
+    try:
+        yield
+    finally:
+        for own, before, parts in kept:
+            own.clear()
+            own.update(before)
+            for name, part in zip(_PARTS, parts, strict=True):
+                own[name].clear()
+                own[name].update(part)
+
+
+@contextmanager
+def uncompiled(module: nn.Module) -> Iterator[None]:
+    """Call a module that `compile` has compiled in place as if it had not."""
+    compiled = vars(module).pop("_compiled_call_impl", None)
+    try:
+        yield
+    finally:
+        if compiled is not None:
+            module._compiled_call_impl = compiled
 
 
 def plain_forward(model: Any) -> Any:

@@ -182,12 +182,19 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
                 means.append(mean if penalties is None else mean + per_mass(penalties, masses))
         return torch.stack(means).mean() if means else None
 
-    def settle_layout(self, asked: EncoderLayout = "auto") -> EncoderLayout:
+    def settle_layout(
+        self,
+        asked: EncoderLayout = "auto",
+        precision: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> EncoderLayout:
         """Decide how packed rows reach the encoder, as long as the model lives; `MultiTaskTrainer` calls it.
 
         Args:
             asked: ``packed``: as they are. ``groups`` and ``padded``: as the batch's padded rectangles. ``auto``:
                 packed where a trial shows that the encoder makes of packed rows what it makes of each alone.
+            precision: The dtype of autocast, for which attention's kernel is chosen; None: there is none.
+            device: The device for which it is chosen; None: where the encoder is.
 
         Returns:
             ``packed``, ``groups`` or ``padded``.
@@ -195,17 +202,17 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         Raises:
             ModelError: If ``packed`` is asked for and the encoder does not pack.
         """
-        return self._features.settle(self.encoder, asked).layout
+        return self._features.settle(self.encoder, asked, precision, device).layout
 
     @property
     def packs(self) -> bool:
         """Whether packed rows reach the encoder as they are, see `settle_layout`."""
-        return self._features.packing is not None
+        return self._features.call is not None
 
     @property
-    def layout_reason(self) -> str:
-        """Why rows reach the encoder as they do, in words; empty before `settle_layout`."""
-        return "" if self._features.settled is None else self._features.settled.why
+    def layout_words(self) -> str:
+        """How rows reach the encoder, and why, in words; empty before `settle_layout`."""
+        return "" if self._features.settled is None else self._features.settled.words
 
     def set_statistics(self, task: str, **numbers: Numbers) -> None:
         """Set what a task's loss keeps of its training rows.

@@ -66,7 +66,7 @@ class Noise:
 
     def step_uniform(self, width: int, stream: str = "") -> Tensor:
         """Return uniform numbers in (0, 1), float32 [width], the same for all rows of the step."""
-        key = torch.tensor([self.step], dtype=torch.int64, device=self.rows.device)
+        key = torch.full((1,), self.step, dtype=torch.int64, device=self.rows.device)  # filled there, not copied
         return _uniform(key, width, stream)[0]
 
 

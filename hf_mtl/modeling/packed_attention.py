@@ -9,23 +9,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import repeat_kv
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from hf_mtl.batch import Packed
-from hf_mtl.modeling.rectangles import to_rectangles, to_tokens
+from hf_mtl.modeling.attention_kernels import Layer, PackedRows
 
 _PREFIX = "hf_mtl_packed|"
 _PACKED_NOW: ContextVar[bool] = ContextVar("hf_mtl_packed_now", default=False)
 _UNKNOWN = ("softcap", "position_bias", "s_aux", "cache", "head_mask")
-_HALF = (torch.float16, torch.bfloat16)
 
 
 def implementation_for(own: str) -> str:
@@ -47,6 +42,21 @@ def own_implementation(name: str) -> str:
     return name.removeprefix(_PREFIX)
 
 
+def packs_now(encoder: PreTrainedModel) -> bool:
+    """Tell whether an encoder's attention packs; somebody may have chosen another one since."""
+    return str(encoder.config._attn_implementation).startswith(_PREFIX)
+
+
+def set_attention(encoder: PreTrainedModel, name: str) -> None:
+    """Choose the attention function of an encoder's layers; a name of ours never reaches a saved config.
+
+    Not through `set_attn_implementation`, which takes a name it does not know for a kernel of the Hub.
+    """
+    for module in encoder.modules():
+        if isinstance(module, PreTrainedModel):
+            module.config._attn_implementation_internal = name
+
+
 @contextmanager
 def packed_masks() -> Iterator[None]:
     """Have no masks made while an encoder's forward runs on packed rows: a block for each row would be [N, N]."""
@@ -58,9 +68,9 @@ def packed_masks() -> Iterator[None]:
 
 
 def _mask(own: str, *args: Any, **kwargs: Any) -> Any:
-    if _PACKED_NOW.get():
-        return None
-    return AttentionMaskInterface._global_mapping[own](*args, **kwargs)
+    # An attention that transformers knows no mask for gets none from it either.
+    make = None if _PACKED_NOW.get() else AttentionMaskInterface._global_mapping.get(own)
+    return None if make is None else make(*args, **kwargs)
 
 
 def _attention(
@@ -73,7 +83,7 @@ def _attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     is_causal: bool | None = None,
-    packed_rows: Packed | None = None,
+    packed_rows: PackedRows | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Any]:
     """Attend within rows; the signature is that of transformers' attention functions.
@@ -84,20 +94,19 @@ def _attention(
     if packed_rows is None:
         if is_causal is not None:
             kwargs["is_causal"] = is_causal
-        function = _function_of(own, module)
-        found: tuple[Tensor, Any] = function(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
-        )
+        with _named(module, own):
+            found: tuple[Tensor, Any] = _function_of(own, module)(
+                module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+            )
         return found
     if more := [name for name in _UNKNOWN if kwargs.get(name) is not None]:
         raise ValueError(f"packed rows know nothing of {more[0]} in attention")
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     window = kwargs.get("sliding_window")
-    if own.startswith("flash_attention"):
-        return _by_flash_attention(own, module, (query, key, value), packed_rows, dropout, scaling, causal, window)
-    if _varlen_fits(query, dropout):
-        return _by_varlen((query, key, value), packed_rows, scaling, causal, window), None
-    return _by_rectangles((query, key, value), packed_rows, dropout, scaling, causal, window), None
+    layer = Layer(query.shape[1], key.shape[1], query.shape[3], value.shape[3], scaling, causal, window)
+    if packed_rows.layers is not None:
+        packed_rows.layers.add(layer)
+    return packed_rows.kernels.attend((query, key, value), packed_rows, layer, dropout), None
 
 
 def _function_of(own: str, module: nn.Module) -> Callable[..., tuple[Tensor, Any]]:
@@ -109,109 +118,15 @@ def _function_of(own: str, module: nn.Module) -> Callable[..., tuple[Tensor, Any
     return eager
 
 
-Heads = tuple[Tensor, Tensor, Tensor]  # query, key and value
-
-
-def _by_rectangles(
-    heads: Heads, rows: Packed, dropout: float, scaling: float | None, causal: bool, window: int | None
-) -> Tensor:
-    """Attend in padded rectangles of rows of similar length; for any device, dtype and dropout."""
-    groups = heads[0].shape[1] // heads[1].shape[1]
-    laid = [
-        to_rectangles(repeat_kv(one, groups).transpose(1, 2)[0] if at else one.transpose(1, 2)[0], rows["rectangles"])
-        for at, one in enumerate(heads)
-    ]
-    parts, first = [], 0
-    for (count, length), real in zip(rows["rectangles"]["shapes"], rows["rectangles"]["masks"], strict=True):
-        last = first + count * length
-        # [places, heads, d] to [rows, heads, length, d], a view.
-        q, k, v = (one[first:last].unflatten(0, (count, length)).transpose(1, 2) for one in laid)
-        mask = _mask_of(real, length, causal, window, q.device)
-        out = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling, is_causal=causal and mask is None
-        )
-        parts.append(out.transpose(1, 2).flatten(0, 1))
-        first = last
-    return to_tokens(parts[0] if len(parts) == 1 else torch.cat(parts), rows["rectangles"])[None]
-
-
-def _mask_of(
-    real: Tensor | None, length: int, causal: bool, window: int | None, device: torch.device
-) -> Tensor | None:
-    """Return what may be attended to; None where ``is_causal`` says it all.
-
-    Padding follows a row's tokens, so that under a causal mask none of these sees it.
-    """
-    near = _near(length, window, causal, device) if window is not None and window < length else None
-    if causal or real is None:
-        return near
-    seen = real[:, None, None, :]
-    if near is None:
-        return seen
-    # Padding beyond the window of the last token sees itself: over nothing a softmax is nan, and so are gradients.
-    return (seen & near) | torch.eye(length, dtype=torch.bool, device=device)
-
-
-def _near(length: int, window: int, causal: bool, device: torch.device) -> Tensor:
-    """Return which places see which [length, length]; a window is one more than the farthest distance seen."""
-    places = torch.arange(length, device=device)
-    distance = places[:, None] - places[None, :]
-    near = distance.abs() < window
-    return near & (distance >= 0) if causal else near
-
-
-def _varlen_fits(query: Tensor, dropout: float) -> bool:
-    """Tell whether torch's kernel for rows of several lengths takes this: half precision on CUDA, without dropout."""
-    return query.is_cuda and query.dtype in _HALF and dropout == 0 and _varlen() is not None
-
-
-@cache
-def _varlen() -> Callable[..., Any] | None:
+@contextmanager
+def _named(module: nn.Module, own: str) -> Iterator[None]:
+    """Have the config name the attention that runs: FlashAttention asks it which of its kernels is meant."""
+    config = getattr(module, "config", None)
+    if config is None or not own.startswith("flash_attention"):
+        yield
+        return
+    before, config._attn_implementation_internal = config._attn_implementation_internal, own
     try:
-        from torch.nn.attention.varlen import varlen_attn
-    except ImportError:  # torch before 2.10
-        return None
-    found: Callable[..., Any] = varlen_attn
-    return found
-
-
-def _by_varlen(heads: Heads, rows: Packed, scaling: float | None, causal: bool, window: int | None) -> Tensor:
-    """Attend by torch's own kernel for packed rows."""
-    function = _varlen()
-    assert function is not None
-    query, key, value = heads
-    groups = query.shape[1] // key.shape[1]
-    q, k, v = (one.transpose(1, 2)[0] for one in (query, repeat_kv(key, groups), repeat_kv(value, groups)))
-    offsets, longest = rows["offsets"].int(), max(rows["lengths"])
-    reach = -1 if window is None else window - 1
-    size = (reach, 0) if causal else (reach, reach)
-    found: Tensor = function(q, k, v, offsets, offsets, longest, longest, scale=scaling, window_size=size)
-    return found[None]
-
-
-def _by_flash_attention(
-    own: str,
-    module: nn.Module,
-    heads: Heads,
-    rows: Packed,
-    dropout: float,
-    scaling: float | None,
-    causal: bool,
-    window: int | None,
-) -> tuple[Tensor, Any]:
-    """Attend by the kernel that the user chose, which takes rows of several lengths."""
-    offsets, longest = rows["offsets"].int(), max(rows["lengths"])
-    found: tuple[Tensor, Any] = ALL_ATTENTION_FUNCTIONS[own](
-        module,
-        *heads,
-        None,
-        dropout=dropout,
-        scaling=scaling,
-        sliding_window=window,
-        is_causal=causal,
-        cu_seq_lens_q=offsets,
-        cu_seq_lens_k=offsets,
-        max_length_q=longest,
-        max_length_k=longest,
-    )
-    return found
+        yield
+    finally:
+        config._attn_implementation_internal = before

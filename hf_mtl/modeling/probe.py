@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from hf_mtl.errors import Mistake, ModelError, one_line
 from hf_mtl.modeling.heads.native import has_native_head
-from hf_mtl.modeling.in_passing import in_passing
+from hf_mtl.modeling.in_passing import generators_put_back, in_passing, parts_put_back
 from hf_mtl.modeling.limits import longest_input, positions
 from hf_mtl.shown import get_logger
 
@@ -79,5 +79,5 @@ def _states(encoder: PreTrainedModel, length: int, padded: int) -> Tensor:
 @contextmanager
 def _tried(encoder: PreTrainedModel) -> Iterator[None]:
     """Leave no trace of a try, not even in random numbers: some encoders draw in eval mode too."""
-    with in_passing(encoder), torch.no_grad(), torch.random.fork_rng():
+    with in_passing(encoder), parts_put_back(encoder), torch.no_grad(), generators_put_back(encoder.device):
         yield

@@ -1,11 +1,33 @@
 """Between rows that stand end to end and padded rectangles of rows of similar length: copies, without arithmetic."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from hf_mtl.batch import Rectangles
+
+
+def rectangle_of(lengths: Sequence[int], device: torch.device) -> Rectangles:
+    """Return one rectangle of all rows, of some lengths; padding's id is 0.
+
+    Args:
+        lengths: Tokens of each row.
+        device: Where the rows are.
+    """
+    counts = torch.tensor(lengths)
+    real = torch.arange(int(counts.max())) < counts[:, None]
+    starts = counts.cumsum(0) - counts
+    source = torch.where(real, starts[:, None] + torch.arange(real.shape[1]), starts[:, None]).flatten()
+    whole = bool(real.all())
+    return {
+        "shapes": [(real.shape[0], real.shape[1])],
+        "source": None if whole else source.to(device),
+        "place": None if whole else real.flatten().nonzero()[:, 0].to(device),
+        "masks": [None if whole else real.to(device)],
+        "pad_id": 0,
+    }
 
 
 def to_rectangles(tokens: Tensor, rectangles: Rectangles) -> Tensor:

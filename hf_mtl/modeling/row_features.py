@@ -2,34 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from hf_mtl.batch import EncoderLayout, Packed
-from hf_mtl.modeling.encode import encode_packed, encode_rectangles
+from hf_mtl.modeling.encode import PackedCall, encode_packed, encode_rectangles
 from hf_mtl.modeling.encoded import Encoded, Pooling
-from hf_mtl.modeling.encoder_layout import Packing, settle_layout
+from hf_mtl.modeling.encoder_layout import Settled, place_of, settle_layout
 from hf_mtl.modeling.heads.base import Features, FeatureSource
+from hf_mtl.modeling.packed_attention import implementation_for, packs_now, set_attention
 from hf_mtl.modeling.padded import PaddedStates, encode_padded
 from hf_mtl.shown import get_logger
 
 logger = get_logger(__name__)
-
-
-class Settled(NamedTuple):
-    """The layout in which an encoder gets its rows.
-
-    Args:
-        asked: The layout that was asked for.
-        layout: ``packed``, ``groups`` or ``padded``.
-        why: The reason, in words.
-    """
-
-    asked: EncoderLayout
-    layout: EncoderLayout
-    why: str
 
 
 @dataclass
@@ -44,15 +31,26 @@ class RowFeatures:
     sources: Sequence[FeatureSource]
     pooling: Pooling
     settled: Settled | None = None
-    packing: Packing | None = None
 
-    def settle(self, encoder: PreTrainedModel, asked: EncoderLayout) -> Settled:
-        """Choose the layout of packed rows, once for each that is asked for; see `settle_layout`."""
-        if self.settled is None or self.settled.asked != asked:
-            layout, self.packing, why = settle_layout(encoder, asked, self._pooler)
-            self.settled = Settled(asked, layout, why)
-            logger.info(f"Rows reach the encoder {layout}: {why}.")
+    def settle(
+        self,
+        encoder: PreTrainedModel,
+        asked: EncoderLayout,
+        precision: torch.dtype | None,
+        device: torch.device | None = None,
+    ) -> Settled:
+        """Choose the layout of packed rows, once for each that is asked for, and each place; see `settle_layout`."""
+        before, key = self.settled, (asked, place_of(encoder, precision, device))
+        if before is None or (before.asked, before.place) != key or (before.call and not packs_now(encoder)):
+            self.settled = settle_layout(encoder, asked, self._pooler, precision, device)
+            logger.info(f"Rows reach the encoder {self.settled.words}.")
+        assert self.settled is not None
         return self.settled
+
+    @property
+    def call(self) -> PackedCall | None:
+        """How the encoder is called with packed rows; None where these are rectangles to it."""
+        return None if self.settled is None else self.settled.call
 
     def of_packed(
         self, encoder: PreTrainedModel, packed: Packed, order: Tensor | None
@@ -67,10 +65,12 @@ class RowFeatures:
         Returns:
             Features by source: ``pooled`` and ``pooler`` [B, H], ``tokens`` `Encoded`.
         """
-        if self.packing is None:
+        if self.call is None:
             rows = encode_rectangles(encoder, packed, self._pooler)
         else:
-            rows = encode_packed(encoder, packed, self.packing.first_position, self._pooler)
+            if not packs_now(encoder):  # by `set_attn_implementation`, say: rows would see each other
+                set_attention(encoder, implementation_for(encoder.config._attn_implementation))
+            rows = encode_packed(encoder, packed, self.call, self._pooler)
         return {source: self._read(rows, source, order) for source in self.sources}
 
     def of_rectangle(

@@ -115,6 +115,13 @@ def _beyond(error: TooLarge, origin: Origin, path: KeyPath = ()) -> RecipeError:
     return RecipeError(Mistake(dotted(path), f"holds {error}", "Is it a recipe?", str(origin)))
 
 
+def _lacks_a_blank(key: yaml.ScalarNode, value: yaml.Node) -> bool:
+    """Tell whether a key is ``name:text`` in braces, which YAML reads as one word whose value is left out."""
+    name, colon, text = str(key.value).partition(":")
+    left_out = isinstance(value, yaml.ScalarNode) and value.style is None and value.value == ""
+    return bool(left_out and key.style is None and name and colon and text)
+
+
 class _Builder:
     """Turns PyYAML's nodes into ours."""
 
@@ -167,6 +174,11 @@ class _Builder:
                 self._wrong(origin, path, "a key that is a list or a mapping", "Keys are words.")
                 continue
             self._count(key, origin, path)
+            if _lacks_a_blank(key, value):
+                name, text = str(key.value).split(":", 1)
+                remedy = f"Write a blank after the colon: '{shorten(name)}: {shorten(text)}'."
+                self._wrong(origin, path, f"found {describe(key.value)} without a value", remedy)
+                continue
             # The text as written: a class called `no` or `1` keeps its name.
             name = str(key.value)
             self._scalar(key, origin, (*path, name))  # only for what is wrong with its tag

@@ -81,7 +81,9 @@ class PlanSummary:
         trainable_parameters: Parameters that are trained.
         total_parameters: All parameters of the model.
         real_tokens: Tokens of the steps that were measured.
-        padded_tokens: What the encoder computes for them, padding included, in length groups as they will be.
+        padded_tokens: What the encoder computes for them, padding included where its layout has any.
+        encoder_layout: How rows reach the encoder, and why.
+        micro_batches: Fewest and most micro-batches of each process in one of the steps that were measured.
         schedules: What each schedule will do, a line each.
         data: The rows, classes and repeated texts of each task's splits; empty where nobody has counted.
     """
@@ -94,5 +96,7 @@ class PlanSummary:
     total_parameters: int
     real_tokens: int
     padded_tokens: int
+    encoder_layout: str
+    micro_batches: tuple[int, int] = (1, 1)
     schedules: tuple[str, ...] = ()
     data: tuple[TaskCensus, ...] = ()

@@ -27,14 +27,18 @@ def plan_table(plan: PlanSummary) -> str:
     padding = plan.padded_tokens / max(plan.real_tokens, 1) - 1
     mean = sum(task.rows_per_step for task in plan.tasks)
     shrunk = "" if math.isclose(mean, plan.rows_per_step, rel_tol=1e-6) else f", {mean:.1f} on average"
+    fewest, most = plan.micro_batches
+    parts_of = str(most) if fewest == most else f"{fewest} to {most}"
+    in_parts = "" if most == 1 else f", in {parts_of} micro-batches on each process"
     totals = [
-        ["steps", f"{plan.steps:,} of {plan.rows_per_step:,} rows{shrunk}"],
+        ["steps", f"{plan.steps:,} of {plan.rows_per_step:,} rows{shrunk}{in_parts}"],
         ["epochs", f"{plan.epochs:g}"],
         ["parameters", f"{plan.trainable_parameters:,} trainable of {plan.total_parameters:,} ({trainable:.1%})"],
         [
             "tokens",
             f"{plan.padded_tokens:,} computed for {plan.real_tokens:,} ({padding:.1%} padding), in the first window",
         ],
+        ["encoder", plan.encoder_layout],
         *(["schedule", line] for line in plan.schedules),
     ]
     parts = [aligned([header, *rows], left=1), census_text(plan.data), aligned(totals, left=2, rule=False)]

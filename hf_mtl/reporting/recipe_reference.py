@@ -75,7 +75,8 @@ def recipe_reference(folder: Path) -> str:
         table([["field", "why, and what to do instead"], *_refused()]),
         "## From a paper to its method and recipes",
         paper_index(folder),
-        f"{HUGGING_FACE} {transformers.__version__}",
+        HUGGING_FACE,
+        f"Those of transformers {transformers.__version__}.",
         page.keys(_inherited(sections["training"]["properties"])),
     ]
     return "\n\n".join(parts)
@@ -129,7 +130,7 @@ def _training(page: SchemaTables, properties: Mapping[str, Schema]) -> Iterator[
     yield "## `training`"
     yield (
         "The fields of `transformers.TrainingArguments` that have an effect here (at the [end of this page]"
-        "(#from-a-paper-to-its-method-and-recipes)), and these:"
+        "(#training-fields-of-transformers)), and these:"
     )
     # The docstring says more than the help of the command line.
     texts = argument_texts(MultiTaskTrainingArguments)

@@ -15,6 +15,8 @@ Probe: TypeAlias = Literal["gradient_norm", "fisher"]
 STRETCHES = 2_000
 """Parts of a run, each of which a schedule without phases is looked at in."""
 
+_OBSERVES = ("observe_losses", "observe_evaluation", "observe_probe")
+
 # An int: so many layers from the bottom, with the embeddings.
 ParameterGroup: TypeAlias = Literal["encoder", "heads", "embeddings"] | int
 
@@ -132,7 +134,8 @@ class Schedule:
 
     def summary(self, run: Run) -> str:
         """Return what it will do in a run, in one line."""
-        return "follows what training shows"
+        watches = any(getattr(type(self), name) is not getattr(Schedule, name) for name in _OBSERVES)
+        return "follows what training shows" if watches else "follows the step"
 
     def without_effect(self, run: Run) -> str:
         """Tell why it does nothing in a run of this length, or not all that it says; empty where it does."""

@@ -18,9 +18,12 @@ def register(task_type: type[_T]) -> type[_T]:
     """Make a task type known by the name in its ``type`` field.
 
     Raises:
-        ValueError: If another class has the name.
+        ValueError: If another class has the name, or the class has none.
     """
-    return TASK_TYPES.register(task_type.model_fields["type"].default)(task_type)
+    name = task_type.model_fields["type"].default
+    if not isinstance(name, str):
+        raise ValueError(f'{task_type.__qualname__} has no name: write type: Literal["my_type"] = "my_type"')
+    return TASK_TYPES.register(name)(task_type)
 
 
 def task_types() -> dict[str, type[Task]]:

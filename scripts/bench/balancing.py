@@ -1,24 +1,20 @@
 """Time per step and peak memory of every balancing method against equal weighting, and TorchJD's next to ours.
 
-Contenders are processes that take single steps in turn, each step against the one that equal weighting took in the
-same turn; the medians of these ratios are reported. A few contenders at a time, each time with equal weighting.
+A few contenders at a time, each time with equal weighting.
 """
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
-from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from contenders import Contender, measure
+
 from hf_mtl.balancing import available
 
-WARM_UP = 4
+WORKER = "balancing_worker.py"
 AT_ONCE = 3  # beside equal weighting
 NEEDED = {"fixed": {"weights": 1.0}, "ngdiff": {"signs": 1}}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -31,78 +27,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
 PEERS = ("upgrad", "mgda", "pcgrad", "imtl_g", "aligned_mtl", "graddrop", "cagrad", "nash_mtl")
 
 
-@dataclass
-class Contender:
-    """A process that takes a step when told."""
-
-    name: str
-    arguments: list[str]
-    environment: dict[str, str]
-    seconds: list[float] = field(default_factory=list)
-    parts: list[dict[str, float]] = field(default_factory=list)
-    megabytes: float = 0.0
-
-    def start(self) -> None:
-        """Start the process."""
-        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - for as long as the process
-        worker = [sys.executable, str(Path(__file__).with_name("balancing_worker.py")), *self.arguments]
-        self.process = subprocess.Popen(
-            worker,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.said,
-            env={**os.environ, **self.environment},
-            text=True,
-        )
-
-    def step(self) -> dict[str, Any]:
-        """Take one step: ``seconds``, and those of its ``parts``."""
-        assert self.process.stdin is not None
-        with suppress(BrokenPipeError):  # what it said before it ended comes with the answer
-            self.process.stdin.write("\n")
-            self.process.stdin.flush()
-        return self._answer()
-
-    def stop(self) -> None:
-        """End the process, and read its peak memory."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        answer = self._answer()
-        while "megabytes" not in answer:
-            answer = self._answer()
-        self.megabytes = float(answer["megabytes"])
-        self.process.wait()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            self.said.seek(0)
-            raise SystemExit(f"{self.name} ended early:\n{self.said.read()[-2000:]}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-
 def balancing_of(name: str, tasks: int) -> dict[str, Any]:
     """Write a recipe's balancing section for a method, or a variant of one."""
     if name in VARIANTS:
         return VARIANTS[name]
     options = {key: [value] * tasks for key, value in NEEDED.get(name, {}).items()}
     return {available()[name]: {"name": name, **options}}
-
-
-def measure(contenders: list[Contender], steps: int) -> None:
-    """Let contenders take steps in turn."""
-    for contender in contenders:
-        contender.start()
-    for turn in range(WARM_UP + steps):
-        for contender in contenders:
-            answer = contender.step()
-            if turn >= WARM_UP:
-                contender.seconds.append(answer["seconds"])
-                contender.parts.append(answer.get("parts", {}))
-    for contender in contenders:
-        contender.stop()
 
 
 def ratio(contender: Contender, reference: Contender) -> float:
@@ -113,8 +43,8 @@ def ratio(contender: Contender, reference: Contender) -> float:
 def parts(contender: Contender, reference: Contender) -> dict[str, float]:
     """Return the medians of the parts of a contender's step, and of the rest, by the median of a reference step."""
     whole = statistics.median(reference.seconds)
-    names = contender.parts[0] if contender.parts else {}
-    found = {name: statistics.median(step[name] for step in contender.parts) / whole for name in names}
+    steps = [answer.get("parts", {}) for answer in contender.answers]
+    found = {name: statistics.median(step[name] for step in steps) / whole for name in steps[0]}
     rest = statistics.median(contender.seconds) / whole - sum(found.values())
     return {name: round(value, 3) for name, value in {**found, "all else": rest}.items()}
 
@@ -145,11 +75,11 @@ def run(options: argparse.Namespace, work: str) -> None:
     rounds: list[list[Contender]] = [[]]
     for name in options.methods:
         section = json.dumps(balancing_of(name, options.tasks))
-        pair = [Contender(name, [*same, "--balancing", section], {})]
+        pair = [Contender(name, WORKER, [*same, "--balancing", section])]
         if name in PEERS and options.peers and not options.no_peers:
             chunk = ["--chunk", str(options.chunk)] * (options.chunk > 0)
             peer = [*same, "--torchjd", name, *chunk]
-            pair.append(Contender(f"TorchJD {name}", peer, {"PYTHONPATH": options.peers}))
+            pair.append(Contender(f"TorchJD {name}", WORKER, peer, {"PYTHONPATH": options.peers}))
         if len(rounds[-1]) + len(pair) > AT_ONCE:
             rounds.append([])
         rounds[-1] += pair  # a method and its peer take turns
@@ -157,7 +87,7 @@ def run(options: argparse.Namespace, work: str) -> None:
     print(f"{'method':24} {'time':>6} {'memory':>7}   of TorchJD's / ours")
     ours: dict[str, Contender] = {}
     for group in rounds:
-        reference = Contender("ew", [*same, "--balancing", "{}"], {})
+        reference = Contender("ew", WORKER, [*same, "--balancing", "{}"])
         measure([reference, *group], options.steps)
         for contender in group:
             ours[contender.name] = contender

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, TrainerCallback, set_seed
+from paced import forget_peak, peak_megabytes, say, train_paced
+from transformers import set_seed
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments
 from hf_mtl.balancing import FromGramian, GradientAggregator
@@ -19,23 +20,6 @@ from hf_mtl.gradients import JacobianRows, Recomputed
 from hf_mtl.modeling import split_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def say(value: Any) -> None:
-    """Write one line to the driver, past everything that prints."""
-    sys.__stdout__.write(json.dumps(value) + "\n")
-    sys.__stdout__.flush()
-
-
-def forget_peak() -> None:
-    """Let the peak memory be that of training, not of loading data and weights."""
-    Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_megabytes() -> float:
-    """Read the process' peak resident memory since `forget_peak`."""
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) / 1024
 
 
 class Parts:
@@ -57,6 +41,12 @@ class Parts:
 
         setattr(owner, method, timed)
 
+    def taken(self) -> dict[str, dict[str, float]]:
+        """Return the seconds of a step, and begin anew."""
+        found = {"parts": dict(self.seconds)}
+        self.seconds.clear()
+        return found
+
     def watch_task_gradients(self, aggregator: GradientAggregator) -> None:
         """Measure what an aggregator adds."""
         for held in (JacobianRows, Recomputed):
@@ -68,42 +58,7 @@ class Parts:
         self.watch(type(aggregator), "weights_from_gramian" if by_gramian else "__call__", "decision")
 
 
-class Paced(TrainerCallback):
-    """Waits for the driver before every step, and tells it how long the step and its parts took."""
-
-    def __init__(self) -> None:
-        self.parts = Parts()
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Wait."""
-        if state.global_step == 0:
-            forget_peak()
-        if not sys.stdin.readline():
-            control.should_training_stop = True
-        self.parts.seconds.clear()
-        self.started = time.perf_counter()
-
-    def tell(self) -> None:
-        """Say that the step is over."""
-        say({"seconds": time.perf_counter() - self.started, "parts": dict(self.parts.seconds)})
-
-
-class Told(TrainerCallback):
-    """The last callback, so that what others do after a step is part of its time.
-
-    Args:
-        paced: The first one.
-    """
-
-    def __init__(self, paced: Paced) -> None:
-        self.paced = paced
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Tell."""
-        self.paced.tell()
-
-
-def make_trainer(options: argparse.Namespace, balancing: dict[str, Any], paced: Paced) -> MultiTaskTrainer:
+def make_trainer(options: argparse.Namespace, balancing: dict[str, Any]) -> MultiTaskTrainer:
     """Train K tasks of TweetEval with MiniLM; beyond its six, tasks are repeated under other names."""
     data = RecipeData(ROOT / "recipes" / "tweeteval" / "local-base.yaml", ["tasks.sentiment.max_rows=4000"])
     rows = data.encode("train")
@@ -117,7 +72,7 @@ def make_trainer(options: argparse.Namespace, balancing: dict[str, Any], paced: 
         head="linear",  # all of the encoder that is trained is below the features, as TorchJD needs it
         lora={"rank": 8} if options.lora else None,
     )
-    trainer = MultiTaskTrainer(
+    return MultiTaskTrainer(
         model=model,
         args=MultiTaskTrainingArguments(
             output_dir=str(options.work),
@@ -133,22 +88,18 @@ def make_trainer(options: argparse.Namespace, balancing: dict[str, Any], paced: 
         processing_class=data.tokenizer,
         mixture={"temperature": "uniform"},
         balancing={"gradients": {"log_every": 0}, **balancing},
-        callbacks=[paced],
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Told(paced))
-    return trainer
 
 
 def train_ours(options: argparse.Namespace) -> None:
     """Take real steps of the Trainer."""
-    paced = Paced()
-    trainer = make_trainer(options, json.loads(options.balancing), paced)
+    parts = Parts()
+    trainer = make_trainer(options, json.loads(options.balancing))
     if options.parts and trainer.task_gradients is not None and trainer.task_gradients.aggregator is not None:
-        paced.parts.watch_task_gradients(trainer.task_gradients.aggregator)
+        parts.watch_task_gradients(trainer.task_gradients.aggregator)
     if trainer.weighting.name == "gradnorm":  # which would first average the losses of 20 steps, and measure nothing
         trainer.weighting.observe(initial_losses=[1.0] * options.tasks)
-    trainer.train()
+    train_paced(trainer, parts.taken)
 
 
 def torchjd_aggregator(name: str, tasks: int) -> Any:
@@ -172,7 +123,7 @@ def train_torchjd(options: argparse.Namespace) -> None:
     """Train on the same batches in a loop around TorchJD, with the Trainer's optimizer and clipping."""
     from torchjd.autojac import jac_to_grad, mtl_backward
 
-    trainer = make_trainer(options, {}, Paced())
+    trainer = make_trainer(options, {})
     model, aggregator = trainer.model.train(), torchjd_aggregator(options.torchjd, options.tasks)
     shared, _ = split_parameters(model)
     parameters = [parameter for _, parameter in shared if parameter.requires_grad]

@@ -1,10 +1,11 @@
 """What the table of methods is made of, for every method of both families."""
 
-from typing import get_args
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 
-from hf_mtl.balancing import aggregator, available, base
+from hf_mtl.balancing import AGGREGATORS, WEIGHTINGS, LossWeighting, aggregator, available, base
 from hf_mtl.balancing.catalogue import (
     FAMILIES,
     NEEDS,
@@ -13,7 +14,9 @@ from hf_mtl.balancing.catalogue import (
     method_facts,
     shared_options,
 )
+from hf_mtl.balancing.gramian_aggregator import GramianAggregator
 from hf_mtl.errors import UserError
+from hf_mtl.reporting.methods import method_page, methods_markdown, methods_table
 from hf_mtl.signatures import argument_texts
 
 every_method = pytest.mark.parametrize("name", list(available()))
@@ -29,7 +32,7 @@ def test_the_catalogue_has_every_method_of_a_family_by_name() -> None:
 @every_method
 def test_a_method_says_where_it_is_from_what_it_costs_and_what_it_does(name: str) -> None:
     facts = method_facts(name)
-    assert facts.source.strip()
+    assert facts.source.strip(" -")
     assert facts.cost.strip()
     summary = facts.doc.splitlines()[0]
     assert summary[0].isupper()
@@ -85,3 +88,26 @@ def test_an_unknown_name_is_refused_with_the_nearest_of_both_families() -> None:
         method_facts("pcgard")
     with pytest.raises(UserError, match=r"Did you mean 'famo'\?"):
         method_facts("fammo")
+
+
+class Bare(LossWeighting):
+    """Weigh all tasks the same."""
+
+
+class BareAggregator(GramianAggregator):
+    """Add up."""
+
+    def solve(self, gramian: Any, active: Any, losses: Any, **draws: Any) -> Any:
+        return np.ones(len(active))
+
+
+def test_a_method_of_ones_own_need_not_say_where_it_is_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind, method in ((WEIGHTINGS, Bare), (AGGREGATORS, BareAggregator)):
+        monkeypatch.setattr(kind, "_components", {name: kind[name] for name in kind.names()})
+        kind.register(f"bare_{kind.word}")(method)
+        assert "source  -" in method_page(f"bare_{kind.word}")
+    for page in (methods_table(), methods_markdown()):
+        assert "bare_weighting" in page
+        assert "bare_aggregator" in page
+    wrapped = AGGREGATORS.build({"name": "sam_mtl", "base": "bare_aggregator"}, num_tasks=2)
+    assert wrapped.num_tasks == 2

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hf_mtl.balancing import inner_products
-from hf_mtl.balancing.inner_products import combine, gramian, row_norms
+from hf_mtl.balancing.inner_products import combine, gramian, gramian_of, row_norms
 
 ROWS = torch.randn(3, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -62,3 +62,22 @@ def test_the_switch_that_tf32_sets_does_not_stop_the_products() -> None:
         "assert torch.allclose(gramian(rows), rows.double() @ rows.double().T, rtol=1e-12)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-20, 1e18])
+def test_parts_are_read_once_and_have_the_products_of_the_whole(
+    scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = scale * torch.randn(3, 50, generator=torch.Generator().manual_seed(0))
+    parts, reads, read = rows.split([20, 0, 30], dim=1), [], torch.Tensor.__float__
+    monkeypatch.setattr(torch.Tensor, "__float__", lambda tensor: reads.append(1) or read(tensor))
+    found = gramian_of(lambda: parts, 3, torch.device("cpu"))
+    assert len(reads) == (1 if scale == 1.0 else 2)
+    expected = (rows.double() / scale) @ (rows.double() / scale).T
+    torch.testing.assert_close(found / scale**2, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_parts_in_float64_are_not_scaled() -> None:
+    rows = 1e-30 * torch.randn(2, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = gramian_of(lambda: [rows], 2, torch.device("cpu"))
+    torch.testing.assert_close(found / 1e-60, (rows * 1e30) @ (rows * 1e30).T)

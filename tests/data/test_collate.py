@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from hf_mtl import SequenceClassification
 from hf_mtl.batch import Batch
-from hf_mtl.data.collate import Collator, default_group_cost
+from hf_mtl.data.collate import Collator, default_group_cost, default_run_cost
 from hf_mtl.data.rectangles import length_groups
 from hf_mtl.data.tokens import EncodedSplit
 from tests import tiny
@@ -120,6 +120,12 @@ def test_only_a_cpu_makes_small_groups_by_default() -> None:
     lengths = np.repeat([5, 20, 60, 100], 8)
     groups = {name: len(length_groups(lengths, default_group_cost(torch.device(name)))) for name in ("cpu", "cuda")}
     assert groups == {"cpu": 4, "cuda": 1}
+
+
+def test_only_a_cpu_cuts_attention_into_many_rectangles_by_default() -> None:
+    lengths = np.repeat([5, 20, 60, 100], 8)
+    cuts = {name: len(length_groups(lengths, default_run_cost(torch.device(name)))) for name in ("cpu", "cuda")}
+    assert cuts == {"cpu": 4, "cuda": 1}
 
 
 def test_masses_of_rows_are_added_up_by_task(tmp_path: Path) -> None:

@@ -12,7 +12,13 @@ from hf_mtl.processes import Processes
 
 
 def arguments(**changes: Any) -> Any:
-    values = {"train_batch_size": 4, "gradient_accumulation_steps": 2, "max_steps": -1, "num_train_epochs": 1.5}
+    values: dict[str, Any] = {
+        "train_batch_size": 4,
+        "gradient_accumulation_steps": 2,
+        "max_steps": -1,
+        "num_train_epochs": 1.5,
+    }
+    values["tokens_per_micro_batch"] = None
     return SimpleNamespace(**{**values, **changes})
 
 
@@ -43,6 +49,13 @@ def test_a_run_that_goes_on_keeps_its_rows_and_the_micro_batches_follow_the_proc
     assert not caplog.records, "the same rows"
     course.resume(32)
     assert (course.rows_per_step, args.gradient_accumulation_steps, course.steps_per_epoch) == (32, 4, 2)
+
+
+def test_a_run_that_is_cut_by_tokens_goes_on_with_its_rows_and_without_accumulation() -> None:
+    args = arguments(gradient_accumulation_steps=1, tokens_per_micro_batch=100)
+    course = Course(args, {"a": 50}, Processes(world=2))
+    course.resume(32)
+    assert (course.rows_per_step, args.gradient_accumulation_steps, course.steps_per_epoch) == (32, 1, 2)
 
 
 def test_fewer_rows_than_micro_batches_cannot_be_dealt() -> None:

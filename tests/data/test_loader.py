@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 from accelerate import skip_first_batches
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hf_mtl.data import loader as loader_module
 from hf_mtl.data.collate import Collator
-from hf_mtl.data.loader import PlannedSteps, Workers, evaluation_batches, train_loader
+from hf_mtl.data.dealing import Deal
+from hf_mtl.data.loader import PlannedSteps, Workers, train_loader
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.plan import Planner
 from hf_mtl.data.roster import Roster
 from hf_mtl.data.steps import StepSource
+from hf_mtl.data.token_budget import BatchLimit
 from hf_mtl.data.tokens import EncodedSplit
 from tests import tiny
 from tests.courses import FixedCourse
@@ -38,10 +38,11 @@ def planned(
     workers: int = 0,
     mixture: Mixture | None = None,
     group_cost: int | None = 8,
+    limit: BatchLimit | None = None,
 ) -> PlannedSteps:
     source = StepSource(mixture or Mixture(SIZES), Planner(SIZES, ROWS, seed=1, window_steps=WINDOW), FixedCourse(15))
     collator = Collator(splits(), 0, group_cost)
-    return PlannedSteps(source, collator, rank, world, accumulation, Workers(workers))
+    return PlannedSteps(source, collator, rank, Deal(world, accumulation, limit), Workers(workers))
 
 
 def rows_of(batch: dict[str, Any]) -> list[tuple[str, tuple[int, ...]]]:
@@ -82,7 +83,7 @@ def test_every_micro_batch_knows_the_masses_of_its_step_and_its_own() -> None:
     for step in (0, 4):
         batches = []
         for rank in range(2):
-            steps = PlannedSteps(planned().source, collator, rank, 2, 8)
+            steps = PlannedSteps(planned().source, collator, rank, Deal(2, 8))
             batches += [steps[step * 8 + place] for place in range(8)]
         plan = planned().source.plan(step)
         mood = float((plan.rows[plan.tasks == 1] / 4).sum())
@@ -101,7 +102,7 @@ def test_a_micro_batch_without_rows_runs_the_encoder_and_a_head_on_nothing() -> 
     planner = Planner(SIZES, ROWS, seed=1, window_steps=WINDOW)
     source = StepSource(Mixture(SIZES), planner, FixedCourse(15), roster=lambda start: roster)
     collator = Collator(splits(), 0, group_cost=8)
-    steps = PlannedSteps(source, collator, 1, 2, 6)
+    steps = PlannedSteps(source, collator, 1, Deal(2, 6))
     batches = [steps[place] for place in range(6)]
     rows = int(source.plan(0).counts[2])
     assert source.plan(0).counts.sum() == rows < 6
@@ -112,6 +113,29 @@ def test_a_micro_batch_without_rows_runs_the_encoder_and_a_head_on_nothing() -> 
         assert batch["labels"]["score"].shape == (0, 2)
         assert len(batch["packed"]["lengths"]) == len(batch["noise"]["rows"]) == 1
         assert batch["plan"]["counts"] == [0, 0, rows]
+
+
+@pytest.mark.parametrize("world", [1, 3])
+def test_a_step_that_is_cut_by_tokens_comes_as_the_list_of_its_micro_batches(world: int) -> None:
+    for step in (0, 4):
+        of_ranks = [planned(rank, world, limit=BatchLimit(30))[step] for rank in range(world)]
+        assert len({len(batches) for batches in of_ranks}) == 1, "as many on each process"
+        batches = [batch for batches in of_ranks for batch in batches]
+        assert len(of_ranks[0]) > 1
+        assert all(len(batch["packed"]["input_ids"]) <= 30 for batch in batches)
+        assert sorted(row for batch in batches for row in rows_of(batch)) == expected_rows(step)
+        masses = {tuple(batch["plan"]["masses"]) for batch in batches}
+        own = np.sum([batch["plan"]["own_masses"] for batch in batches], axis=0)
+        assert masses == {tuple(own.tolist())}
+
+
+def test_workers_hand_out_the_same_steps_where_they_are_cut_by_tokens() -> None:
+    limit = BatchLimit(30, padded=True)
+    alone, helped = (
+        list(train_loader(planned(workers=workers, limit=limit), FixedCourse(15, PER_EPOCH))) for workers in (0, 2)
+    )
+    assert len({len(batches) for batches in alone}) > 1, "steps differ in how many they need"
+    assert [list(map(rows_of, batches)) for batches in alone] == [list(map(rows_of, batches)) for batches in helped]
 
 
 class Watched(Mixture):
@@ -167,7 +191,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     original = loader_module._Collation.__getitem__
 
     def noting(self: Any, asked: Any) -> Any:
-        made.append(asked[0].step * self.accumulation + asked[1])
+        made.append(asked[0].step * self.deal.accumulation + asked[1])
         return original(self, asked)
 
     monkeypatch.setattr(loader_module._Collation, "__getitem__", noting)
@@ -202,21 +226,6 @@ def test_the_loader_leaves_the_global_random_state_alone() -> None:
     list(train_loader(planned(), FixedCourse(15, PER_EPOCH)))
     list(train_loader(planned(workers=1), FixedCourse(15)))
     assert torch.equal(torch.get_rng_state(), before)
-
-
-@given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 9), st.integers(1, 5))
-def test_evaluation_sees_every_row_once_on_any_number_of_processes(
-    given_lengths: list[int], batch_size: int, world: int
-) -> None:
-    lengths = np.array(given_lengths, dtype=np.int32)
-    shares = [evaluation_batches(lengths, batch_size, rank, world) for rank in range(world)]
-    rows = [row for batches in shares for batch in batches for row in batch.tolist()]
-    assert sorted(rows) == list(range(len(lengths)))
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
-    (one_process,) = [evaluation_batches(lengths, batch_size, 0, 1)]
-    assert all(0 < len(batch) <= batch_size for batch in one_process)
-    ordered = np.concatenate([np.empty(0, np.int64), *one_process])
-    assert (np.diff(lengths[ordered.astype(np.int64)]) <= 0).all()
 
 
 def test_where_processes_hold_parts_each_micro_batch_names_every_task_of_its_step() -> None:

@@ -1,11 +1,12 @@
 from itertools import combinations, pairwise
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_mtl.data.rectangles import length_groups, rectangles_of
+from hf_mtl.data.rectangles import by_length, length_groups, rectangles_of
 
 
 def cost(groups: list[np.ndarray], lengths: np.ndarray, group_cost: int) -> int:
@@ -51,6 +52,29 @@ def test_no_grouping_at_all_is_cheaper(given_lengths: list[int], group_cost: int
     every = set_partitions(list(range(len(lengths))))
     cheapest = min(cost([np.array(group) for group in groups], lengths, group_cost) for groups in every)
     assert cost(length_groups(lengths, group_cost), lengths, group_cost) == cheapest
+
+
+@pytest.mark.parametrize("group_cost", [0, 16, 64, 5000, 10**6])
+def test_many_lengths_are_grouped_as_cheaply_as_by_trying_every_cut(group_cost: int) -> None:
+    lengths = np.random.default_rng(group_cost).integers(1, 300, 500)
+    ordered = np.sort(lengths)
+    best = [0]
+    for stop in range(1, len(ordered) + 1):
+        best.append(min(best[a] + (stop - a) * int(ordered[stop - 1]) + group_cost for a in range(stop)))
+    assert cost(length_groups(lengths, group_cost), lengths, group_cost) == best[-1]
+
+
+def test_rows_longer_than_16_bits_count_are_ordered_too() -> None:
+    assert by_length(np.array([70_000, 3, 65_535, 3, 65_536])).tolist() == [1, 3, 2, 4, 0]
+
+
+def test_each_rectangle_is_cut_by_task_on_its_own() -> None:
+    lengths, tasks = np.array([2, 5, 2, 5, 5, 2]), np.array([0, 0, 1, 1, 3, 3])
+    groups = [np.array([0, 2, 5]), np.array([1, 3, 4])]
+    whose = [(0, 0, 1), (1, 1, 2), (3, 2, 3)]
+    assert rectangles_of(lengths, groups, 0, tasks)["cuts"] == [whose, whose]
+    alone = [np.array([0, 1]), np.array([2, 3]), np.array([4, 5])]
+    assert rectangles_of(lengths, alone, 0, tasks)["cuts"] == [[(0, 0, 2)], [(1, 0, 2)], [(3, 0, 2)]]
 
 
 def test_the_cost_of_a_group_decides_how_many_there_are() -> None:

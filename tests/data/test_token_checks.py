@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from transformers import BertTokenizer, RobertaTokenizer, T5Tokenizer
 
-from hf_mtl.data.token_checks import padded_rows, unknown_id, unknown_share
+from hf_mtl.data.token_checks import empty_rows, padded_rows, unknown_id, unknown_share
 from hf_mtl.data.tokens import TokenStore
 from tests import tiny
 
@@ -48,3 +48,12 @@ def test_rows_that_begin_or_end_in_padding_are_counted() -> None:
     same = tiny.tokenizer()
     same.pad_token = "[SEP]"
     assert padded_rows(store([2, 7, 3]), same) == 0
+
+
+def test_rows_without_tokens_are_a_mistake_with_their_numbers() -> None:
+    assert empty_rows("topic", "train", store([2, 3], [7])) == []
+    (found,) = empty_rows("topic", "train", store([], [2, 7], [], [3]))
+    assert str(found) == (
+        "tasks.topic.text: train has 2 rows without tokens: rows 0 and 2, counted from 0. "
+        "Remove these rows, give them a text that the tokenizer knows, or have it add special tokens."
+    )

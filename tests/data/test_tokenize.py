@@ -42,14 +42,15 @@ def rows() -> Dataset:
 
 @pytest.mark.parametrize("types", [True, False])
 @pytest.mark.parametrize("task", [TASK, PAIR])
-def test_padding_equals_the_tokenizers_own(task: SequenceClassification, types: bool) -> None:
+def test_tokens_are_the_tokenizers_own(task: SequenceClassification, types: bool) -> None:
     texts = [TEXTS, OTHERS][: len(task.text_columns)]
-    own = tokenizer(types)(*texts, padding=True, truncation="longest_first", max_length=7, return_tensors="np")
+    own = tokenizer(types)(*texts, truncation="longest_first", max_length=7)
     split = encode_split("t", task, rows(), tokenizer(types), max_length=7)
-    batch = split.tokens.pad(range(4), pad_id=0)
-    assert set(batch) == set(own)
-    for key, value in own.items():
-        assert batch[key].tolist() == value.tolist()
+    flat = split.tokens.flat(range(4))
+    assert flat.ids.tolist() == [token for ids in own["input_ids"] for token in ids]
+    assert flat.lengths.tolist() == [len(ids) for ids in own["input_ids"]]
+    kinds = [kind for row in own["token_type_ids"] for kind in row] if types else None
+    assert (None if flat.type_ids is None else flat.type_ids.tolist()) == kinds
     assert split.labels.tolist() == [0, 1, 1, 0]
 
 
@@ -134,7 +135,7 @@ def test_rows_with_token_ids_are_taken_as_they_are() -> None:
     given = Dataset.from_dict({"input_ids": [[2, 4, 3], [2, 5, 6, 3]], "label": ["x", "y"]})
     split = encode_split("t", TASK, given, tokenizer())
     assert [split.tokens.ids(row).tolist() for row in range(2)] == given["input_ids"][:]
-    assert split.tokens.pad([0], 0)["token_type_ids"].tolist() == [[0, 0, 0]]
+    assert split.tokens.type_ids(0).tolist() == [0, 0, 0]
     typed = given.add_column("token_type_ids", [[0, 1, 1], [0, 0, 0, 1]])
     assert encode_split("t", TASK, typed, tokenizer()).tokens.type_ids(1).tolist() == [0, 0, 0, 1]
 

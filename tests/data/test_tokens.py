@@ -42,6 +42,15 @@ def test_rows_stand_end_to_end_in_the_order_asked() -> None:
     assert flat.ids.dtype == flat.type_ids.dtype == np.int64
 
 
+def test_glances_are_equal_for_equal_ids_in_any_store_and_differ_by_length() -> None:
+    long = list(range(40))
+    first, other = store([long, [7], [], long[:39], [0]]), store([[], [0], long])
+    glances = first.glances(range(5)).tolist()
+    assert len(set(glances)) == 5
+    assert other.glances([2, 0, 1]).tolist() == [glances[0], glances[2], glances[4]]
+    assert store([]).glances([]).tolist() == []
+
+
 def test_marks_are_equal_for_equal_ids_in_any_store_and_differ_by_an_ids_place() -> None:
     first, other = store([[5, 6, 7], [7, 6, 5], [5], [5, 0]]), store([[5], [5, 6, 7]])
     marks = first.marks([0, 1, 2, 3]).tolist()

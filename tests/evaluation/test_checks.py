@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import pytest
 
 from hf_mtl import Regression, SequenceClassification
@@ -76,3 +78,12 @@ def test_scores_of_two_tasks_cannot_share_a_name():
     assert str(mistake) == (
         "tasks.a_pearson: the score 'eval_a_pearson_pearson' is also one of the task 'a'. Rename one of the tasks."
     )
+
+
+class Unranked(Regression):
+    outputs_are: ClassVar[str] = "something else"
+
+
+def test_a_type_that_no_metric_fits_is_shown_no_example() -> None:
+    said = [str(mistake) for mistake in check_metrics({"t": Unranked(metrics=[])})]
+    assert said == ["tasks.t.metrics: no metric of which more is better, found: none. The task's score needs one"]

@@ -7,9 +7,11 @@ from hf_mtl.balancing import GradientOptions
 from hf_mtl.batch import EncoderLayout
 from hf_mtl.errors import UserError
 from hf_mtl.gradients import SharedGradients, choice, shared_parameters
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.processes import Processes
 from tests.gradients.batches import LENGTHS, batch, by_autograd, difference, rows_of, run, shared
-from tests.modeling.families import FAMILIES, OTHERS, make_model
+from tests.modeling.families import FAMILIES, OTHERS, TASKS, make_model
+from tests.modeling.packing_families import PACK, make_config
 
 # Layers that see something other than the batch's rows: relative positions, or attention without padding.
 SPLIT = {"deberta", "deberta-v3", "t5"}
@@ -30,6 +32,33 @@ def test_every_familys_task_gradients_are_autograds(family: str, hold: str, enco
     found = rows_of(run(gradients, model, [cut]), model)
     assert difference(found, expected) < EXACT  # what cannot be recomputed is held in float32
     assert all(parameter.grad is None for parameter in gradients.parameters)
+
+
+@pytest.mark.parametrize("family", PACK)
+def test_task_gradients_of_every_family_that_packs_are_autograds(family: str) -> None:
+    torch.manual_seed(0)
+    model = MultiTaskModel.from_backbone(make_config(family), TASKS, "linear", dropout=0.1).train()
+    model.set_statistics("emo.bank", mean=[3.0, 2.0, -1.0], std=[0.5, 2.0, 0.25])
+    model.set_statistics("intensity", mean=0.4, std=0.2)
+    assert model.settle_layout() == "packed"
+    gradients = shared(model, "bert")
+    # The positions of OPT are looked up with a mask beside them.
+    assert gradients.layout == ("split" if family == "opt" else "segments")
+    cut = batch("bert", gradients.layout)
+    expected = by_autograd(model, cut, gradients.layout)
+    assert difference(rows_of(run(gradients, model, [cut]), model), expected) < EXACT
+
+
+def test_as_many_tokens_as_heads_are_told_apart() -> None:
+    torch.manual_seed(0)
+    model = MultiTaskModel.from_backbone(
+        make_config("gemma3_text", num_attention_heads=16), TASKS, "linear", dropout=0
+    )
+    model.settle_layout()
+    gradients = shared(model, "bert")  # whose normalisation sees [1, 16 heads, N, d]
+    cut = batch("bert", lengths={"train": [1], "emo.bank": [7], "intensity": [8]})
+    expected = by_autograd(model, cut)
+    assert difference(rows_of(run(gradients, model, [cut]), model), expected) < EXACT
 
 
 @pytest.mark.parametrize("hold", ["float32", "recompute"])

@@ -32,6 +32,7 @@ assert all(torch.equal(here[task], there[task]) for task in here)
 PULL = """
 import sys
 import torch
+from hf_mtl import MultiTaskModel
 from transformers import AutoTokenizer
 
 revision, local = sys.argv[1:]

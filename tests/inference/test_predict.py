@@ -1,9 +1,11 @@
 """What is kept of the outputs, and which process gets it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from transformers import TrainerCallback
 
 from hf_mtl import MultiTaskTrainer
 from hf_mtl.inference import predict as evaluate
@@ -34,6 +36,44 @@ def test_predictions_and_scores_are_the_same_in_small_pieces(tmp_path: Path, mon
         np.testing.assert_array_equal(again.predictions[name], found)
     assert trainer.score(data) == scores  # of classes alone
     assert scores.flat("test") == whole.metrics == again.metrics
+
+
+@pytest.mark.parametrize("layout", ["packed", "groups", "padded"])
+def test_scores_do_not_depend_on_the_size_of_batches(tmp_path: Path, layout: str) -> None:
+    data, model = tiny.datasets({"topic": 23, "mood": 9, "score": 11}, seed=4), tiny.model()
+    expected = make(tmp_path, model=model, per_device_eval_batch_size=1).predict(data)
+    for sizes in ((None, None), (None, 1), (None, 40), (3, 40), (7, None)):
+        options = dict(zip(("per_device_eval_batch_size", "eval_tokens_per_batch"), sizes, strict=True))
+        found = make(tmp_path, model=model, encoder_layout=layout, **options).predict(data)
+        assert found.metrics == pytest.approx(expected.metrics, rel=1e-5)
+        for name, outputs in expected.predictions.items():
+            np.testing.assert_allclose(found.predictions[name], outputs, atol=1e-5)
+
+
+class Steps(TrainerCallback):
+    """Counts batches at evaluation, and what the progress bar is told."""
+
+    seen = 0
+    told = 0
+
+    def on_prediction_step(self, *args: Any, eval_dataloader: Any = None, **kwargs: Any) -> None:
+        self.seen, self.told = self.seen + 1, len(eval_dataloader)
+
+
+def test_progress_knows_how_many_batches_there_are(tmp_path: Path) -> None:
+    steps = Steps()
+    make(tmp_path, callbacks=[steps], per_device_eval_batch_size=None, eval_tokens_per_batch=40).evaluate()
+    assert steps.seen == steps.told > 3
+
+
+@pytest.mark.parametrize("most", [1, 5, 6, 100])
+def test_pieces_hold_so_many_rows_of_each_process_or_one_batch(most: int) -> None:
+    dealt = [[np.arange(3), np.arange(2), np.arange(7)], [np.arange(1), np.arange(4)]]
+    pieces = list(evaluate._pieces(dealt, most))
+    for rank, batches in enumerate(dealt):
+        assert [batch.tolist() for piece in pieces for batch in piece[rank]] == [batch.tolist() for batch in batches]
+    assert all(len(piece[0]) == 1 or max(sum(map(len, batches)) for batches in piece) <= most for piece in pieces)
+    assert len(pieces) == {1: 3, 5: 2, 6: 2, 100: 1}[most]
 
 
 def test_only_one_task_is_kept_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

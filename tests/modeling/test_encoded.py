@@ -52,3 +52,14 @@ def test_rows_can_be_chosen_and_repeated() -> None:
     assert (len(part), part.offsets.tolist()) == (2, [0, 2, 3])
     assert torch.equal(part.states, STATES[2:])
     assert len(ROWS[3:3]) == 0
+
+
+def test_rows_whose_lengths_are_known_are_cut_without_a_look_at_the_device() -> None:
+    known = Encoded(STATES.to("meta"), ROWS.offsets.to("meta"), counts=[2, 2, 1])
+    part = known[1:3]
+    assert (part.states.shape, part.offsets.shape, part.counts) == ((3, 2), (3,), [2, 1])
+    assert part[1:].states.shape == (1, 2)
+    here = Encoded(STATES, ROWS.offsets, counts=[2, 2, 1])
+    assert torch.equal(here[1:3].states, ROWS[1:3].states)
+    assert torch.equal(here[1:3].offsets, ROWS[1:3].offsets)
+    assert ROWS.select(torch.tensor([2, 0])).counts == [1, 2]

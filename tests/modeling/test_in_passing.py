@@ -1,12 +1,21 @@
 """What is run on a model in passing leaves it as it was."""
 
+import random
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from hf_mtl.modeling.in_passing import RandomState, in_passing, plain_forward
+from hf_mtl.modeling.in_passing import (
+    RandomState,
+    generators_put_back,
+    in_passing,
+    parts_put_back,
+    plain_forward,
+    uncompiled,
+)
 
 CPU = torch.device("cpu")
 
@@ -59,3 +68,37 @@ def test_a_plain_run_goes_around_the_autocast_that_accelerate_has_put_there() ->
     with in_passing(found, plain=True):
         assert found(torch.ones(1, 2)) is not None
     assert found.forward is patched
+
+
+def test_no_generator_remembers_what_was_drawn() -> None:
+    def draw() -> list[float]:
+        return [float(torch.rand(())), float(np.random.rand()), random.random()]
+
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    with generators_put_back(CPU):
+        expected = draw()
+    assert draw() == expected
+    torch.set_rng_state(states[0])
+    np.random.set_state(states[1])
+    random.setstate(states[2])
+
+
+def test_parts_that_are_replaced_come_back() -> None:
+    found = model()
+    before = {name: dict(vars(part)) for name, part in found.named_modules()}
+    with parts_put_back(found):
+        found[0], found[1].p, found.more = nn.Identity(), 0.9, nn.Linear(2, 2)
+        found.register_buffer("mean", torch.zeros(1))
+    assert {name: vars(part) for name, part in found.named_modules()} == before
+    assert found(torch.ones(1, 2)).shape == (1, 2)
+
+
+def test_what_is_compiled_in_place_can_be_called_as_if_it_were_not() -> None:
+    found = model()
+    found._compiled_call_impl = lambda inputs: "compiled"
+    with uncompiled(found):
+        assert isinstance(found(torch.ones(1, 2)), torch.Tensor)
+    assert found(torch.ones(1, 2)) == "compiled"
+    found._compiled_call_impl = None
+    with uncompiled(found):
+        found(torch.ones(1, 2))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from hf_mtl.tasks import task_types
 from tests.recipe.refusals import mistakes
 from tests.recipe.texts import MINIMAL
 
@@ -15,7 +16,7 @@ Write = Callable[..., str]
     [
         (
             "tasks.emotion.type=null",
-            "recipe.yaml:3: tasks.emotion.type: missing. Known: regression, sequence_classification.",
+            f"recipe.yaml:3: tasks.emotion.type: missing. Known: {', '.join(sorted(task_types()))}.",
         ),
         (
             "tasks.emotion.dataset=null",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from hf_mtl.recipe import load_recipe
+from hf_mtl.tasks import task_types
 from tests.recipe.refusals import mistakes
 from tests.recipe.texts import MINIMAL
 
@@ -54,7 +55,7 @@ def test_all_mistakes_of_all_sections_are_said_at_once(write: Write) -> None:
         "Known: test, train, validation. Did you mean 'train'?",
         "recipe.yaml:12: tasks.emotion.max_rows: found true. Allowed: a whole number.",
         "recipe.yaml:15: tasks.rating.type: unknown task type 'regresion'. "
-        "Known: regression, sequence_classification. Did you mean 'regression'?",
+        f"Known: {', '.join(sorted(task_types()))}. Did you mean 'regression'?",
         "recipe.yaml:14: tasks.rating.dataset: missing. "
         "Give dataset: {path: ...}: a Hub id, a folder, or csv, json, parquet, arrow, text with data_files.",
         "recipe.yaml:16: tasks.empty: found nothing (null). A task is a mapping.",

@@ -4,11 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
+from hf_mtl.recipe.task_types import unknown_type
+from hf_mtl.task_types.regression import Regression
+from hf_mtl.tasks import task_types
 from tests.recipe.refusals import mistakes
 from tests.recipe.texts import MINIMAL
 
 Write = Callable[..., str]
-NAMES = "regression, sequence_classification"
+NAMES = ", ".join(sorted(task_types()))
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,19 @@ def test_what_comes_near_a_type_is_said(write: Write, kind: str, instead: str) -
 def test_another_spelling_of_a_type_is_recognised(write: Write, kind: str, meant: str) -> None:
     [said] = mistakes(write(MINIMAL), f"tasks.emotion.type={kind}")
     assert said.endswith(f"unknown task type '{kind}'. Known: {NAMES}. Did you mean '{meant}'?")
+
+
+@pytest.mark.parametrize(
+    "kind", ["multilabel_classification", "MultiLabel-Classification", "multilabel", "multi_label"]
+)
+def test_a_type_that_there_is_is_meant_however_its_words_are_divided(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    there = {"multi_label_classification": Regression, "regression": Regression}
+    monkeypatch.setattr("hf_mtl.recipe.task_types.task_types", lambda: there)
+    said = unknown_type(kind, "type")
+    assert said.problem == f"unknown task type '{kind}'"
+    assert said.remedy.endswith("Did you mean 'multi_label_classification'?")
 
 
 def test_a_key_of_no_task_says_which_tasks_there_are(write: Write) -> None:

@@ -151,3 +151,19 @@ def test_a_merge_key_of_no_mapping_is_a_mistake(text: str, said: str) -> None:
 def test_a_quoted_merge_key_is_a_word_and_is_written_so() -> None:
     assert parse_yaml('{"<<": 2}', Origin("", "/"), []).plain() == {"<<": 2}
     assert parse_yaml(dump_yaml({"<<": 2, "a": "<<"}), Origin("", "/"), []).plain() == {"<<": 2, "a": "<<"}
+
+
+def test_a_colon_without_a_blank_in_braces_is_said() -> None:
+    mistakes: list[Mistake] = []
+    node = parse_yaml("a: {name:fixed, n: 1}", Origin("x.yaml", "", 1), mistakes)
+    assert [str(item) for item in mistakes] == [
+        "x.yaml:1: a: found 'name:fixed' without a value. Write a blank after the colon: 'name: fixed'."
+    ]
+    assert node.plain() == {"a": {"n": 1}}
+
+
+@pytest.mark.parametrize("text", ["{'a:b':}", "{a:b: 1}", "{a: }", "a:b: 1", "{a:b: null}", "['a:b', a:b]"])
+def test_a_colon_in_a_key_that_is_meant_stays(text: str) -> None:
+    mistakes: list[Mistake] = []
+    parse_yaml(text, Origin("x.yaml", "", 1), mistakes)
+    assert mistakes == []

@@ -9,7 +9,7 @@ def test_a_plan_shows_tasks_and_totals():
         TaskPlan("emotion", 3257, 0.125, 4.0, 3.93, 12, 18.44, 0.0),
         TaskPlan("sentiment", 45615, 0.875, 28, 1.96, 1204, 25, 0.0314),
     )
-    plan = PlanSummary(tasks, 32, 3200, 2.1, 1_000_000, 125_000_000, 1_000_000, 1_080_000)
+    plan = PlanSummary(tasks, 32, 3200, 2.1, 1_000_000, 125_000_000, 1_000_000, 1_080_000, "groups: as asked")
     lines = [
         "task         rows  share  rows/step  passes  truncated  tokens/row  unknown",
         "---------------------------------------------------------------------------",
@@ -20,6 +20,7 @@ def test_a_plan_shows_tasks_and_totals():
         "epochs      2.1",
         "parameters  1,000,000 trainable of 125,000,000 (0.8%)",
         "tokens      1,080,000 computed for 1,000,000 (8.0% padding), in the first window",
+        "encoder     groups: as asked",
     ]
     assert plan_table(plan).splitlines() == lines
     counted = replace(plan, data=(TaskCensus("emotion", {"train": SplitCensus(3257)}),))

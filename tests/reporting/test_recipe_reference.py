@@ -58,3 +58,9 @@ def test_only_the_end_depends_on_the_version_of_transformers(page: str) -> None:
     assert len(ours) > len(page) / 2
     assert "per_device_train_batch_size` | whole" in page.removeprefix(ours)
     assert "transformers 5" not in ours
+
+
+def test_what_is_said_to_stand_at_the_end_is_linked_there(page: str) -> None:
+    [anchor] = re.findall(r"\[end of this page\]\(#([\w-]+)\)", page)
+    last = [line for line in page.splitlines() if line.startswith("## ")][-1]
+    assert anchor == re.sub(r"[^\w -]", "", last.lower()).strip().replace(" ", "-")

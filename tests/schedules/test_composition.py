@@ -1,10 +1,11 @@
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
 from hf_mtl.errors import CheckpointError
-from hf_mtl.schedules import Run, Schedules, build_schedule
+from hf_mtl.schedules import Effect, Run, Schedule, Schedules, build_schedule
 from tests.courses import FixedCourse
 
 TASKS = ["main", "b", "c"]
@@ -70,3 +71,17 @@ def test_saved_and_restored_between_any_two_steps_nothing_changes(spec: dict[str
 def test_the_state_of_other_schedules_is_refused() -> None:
     with pytest.raises(CheckpointError, match="schedules are"):
         together(STATEFUL[0]).load_state_dict(together(STATEFUL[1]).state_dict())
+
+
+class Fading(Schedule):
+    def effect(self, step: int, run: Run) -> Effect:
+        return Effect.none(len(run.tasks))
+
+
+class Following(Fading):
+    def observe_losses(self, step: int, losses: Mapping[str, float]) -> None: ...
+
+
+def test_a_schedule_that_observes_nothing_does_not_say_that_it_follows_training() -> None:
+    assert Fading().summary(RUN) == "follows the step"
+    assert Following().summary(RUN) == "follows what training shows"

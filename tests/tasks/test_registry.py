@@ -44,3 +44,11 @@ def test_a_field_of_any_task_takes_tasks_and_mappings() -> None:
     assert Holder(task=task).model_dump()["task"]["label_smoothing"] == 0.0
     with pytest.raises(ValidationError):
         Holder(task="regression")
+
+
+def test_a_type_without_a_name_is_refused_when_it_is_registered() -> None:
+    class Nameless(Regression):
+        type: str  # type: ignore[assignment]
+
+    with pytest.raises(ValueError, match=r'Nameless has no name: write type: Literal\["my_type"\] = "my_type"'):
+        register(Nameless)

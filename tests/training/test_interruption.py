@@ -16,6 +16,7 @@ from transformers.trainer_callback import CallbackHandler
 from hf_mtl import MultiTaskTrainer
 from hf_mtl.cli.main import main
 from hf_mtl.errors import Interrupted, Stopped, Terminated
+from hf_mtl.inference import manifest
 from hf_mtl.training import checkpoint
 from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.folder.run_record import RunRecord
@@ -99,7 +100,7 @@ MOMENTS: dict[str, tuple[Callable[[Patch], None], str, int]] = {
     "when the losses of a step are summed": (summed(7), "steps", 8),
     "in a step that is evaluated": (in_step(5), "steps", 5),
     "in an evaluation": (lambda patch: evaluating(patch, 5), "steps", 5),
-    "in a save": (lambda patch: at(patch, checkpoint, "seal"), "steps", 6),
+    "in a save": (lambda patch: at(patch, manifest, "seal"), "steps", 6),
     "in the last step of an epoch": (in_step(12), "epochs", 12),
     "in the evaluation of an epoch": (lambda patch: evaluating(patch, 12), "epochs", 12),
     "within an epoch": (in_step(14), "epochs", 14),

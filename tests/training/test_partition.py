@@ -82,6 +82,15 @@ def test_accumulation_and_length_groups_do_not_change_the_update(optim: str, wei
         assert_same_run(found, reference, optim)
 
 
+@pytest.mark.parametrize("weighting", ["ew", "uw"])
+def test_layouts_agree_to_a_hundred_thousandth_of_an_update(weighting: str) -> None:
+    runs = [updates(train(32, 1, "sgd", weighting, layout, steps=1)[0]) for layout in ("padded", "groups", "packed")]
+    names = [name for name in runs[0] if not has_no_gradient(name)]
+    reference, *others = [torch.cat([run[name].flatten() for name in names]) for run in runs]
+    for other in others:
+        assert (other - reference).norm() < 1e-5 * reference.norm()
+
+
 @pytest.mark.parametrize("head", ["linear", "vip"])
 def test_masses_do_not_tie_the_update_to_the_partition(head: str) -> None:
     options: dict[str, Any] = {"steps": 6, "head": head}
@@ -100,6 +109,29 @@ def test_steps_of_fewer_rows_than_micro_batches_make_the_same_update() -> None:
     reference, _ = train(6, 1, "sgd", "uw", layout="padded", **options)
     found, trainer = train(1, 6, "sgd", "uw", layout="packed", **options)
     assert max(trainer.steps.planner.window_counts(trainer.steps.state, trainer.steps._tasks)[0][:5].sum(axis=1)) < 6
+    assert_same_run(found, reference, "sgd")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["packed", "groups", "padded"])
+@pytest.mark.parametrize(("processes", "tokens"), [(2, 60), (2, 10_000), (4, 30)])
+def test_micro_batches_of_so_many_tokens_make_the_same_update_on_any_number_of_processes(
+    tmp_path: Path, layout: EncoderLayout, processes: int, tokens: int
+) -> None:
+    reference, _ = train(32, 1, "sgd", "uw", layout)
+    options: dict[str, Any] = {"tokens_per_micro_batch": tokens}
+    found = train_on_processes(tmp_path, processes, 32 // processes, 1, "sgd", "uw", layout, **options)
+    assert_same_run(found, reference, "sgd")
+
+
+@pytest.mark.slow
+def test_processes_without_rows_in_a_micro_batch_make_the_same_update(tmp_path: Path) -> None:
+    # With topic away a step has few rows, and some processes have none in the last micro-batch.
+    away = [{"type": "enter", "task": "topic", "at": {"step": 2}, "freed_rows": "drop"}]
+    options: dict[str, Any] = {"steps": 6, "masses": True, "schedules": away}
+    reference, _ = train(32, 1, "sgd", "uw", layout="padded", **options)
+    options["tokens_per_micro_batch"] = 30
+    found = train_on_processes(tmp_path, 4, 8, 1, "sgd", "uw", "padded", **options)
     assert_same_run(found, reference, "sgd")
 
 

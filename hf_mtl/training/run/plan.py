@@ -4,13 +4,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
 from hf_mtl.data.collate import Collator
-from hf_mtl.data.plan import StepPlan, partition
+from hf_mtl.data.dealing import Deal
+from hf_mtl.data.plan import StepPlan
 from hf_mtl.data.token_checks import unknown_share
 from hf_mtl.errors import Mistake, RunError
 from hf_mtl.launched import of_whoever_trains
@@ -165,7 +167,7 @@ def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSumm
         )
         for index, (name, split) in enumerate(trainer.train_dataset.items())
     ]
-    real, padded = tokens_of_first_window(trainer)
+    real, padded, micro_batches = first_window(trainer)
     parameters = list(trainer.model.parameters())
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
     run = trainer.schedules.run
@@ -178,6 +180,8 @@ def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSumm
         total_parameters=_size(parameters),
         real_tokens=real,
         padded_tokens=padded,
+        encoder_layout=trainer.model.layout_words,
+        micro_batches=micro_batches,
         schedules=tuple(f"{item.name}: {item.summary(run)}" for item in trainer.schedules.schedules),
     )
 
@@ -186,20 +190,31 @@ def _size(parameters: Sequence[nn.Parameter]) -> int:
     return sum(parameter.numel() for parameter in parameters)
 
 
-def tokens_of_first_window(trainer: MultiTaskTrainer) -> tuple[int, int]:
-    """Count real and padded tokens of the first window's steps, as they would be dealt and grouped."""
-    collator = trainer.train_collator()
-    parts = trainer.processes.world * trainer.course.micro_batches
+def first_window(trainer: MultiTaskTrainer) -> tuple[int, int, tuple[int, int]]:
+    """Count what the first window's steps have, as they would be dealt and grouped.
+
+    Returns:
+        Real tokens, padded tokens, and the fewest and most micro-batches of each process in a step.
+    """
+    collator, deal = trainer.train_collator(), trainer.deal()
     steps = range(min(trainer.args.window_steps, trainer.course.total_steps))
-    counts = [_tokens(trainer.steps.plan(step), collator, parts) for step in steps]
-    real = sum(real for real, _ in counts)
-    return real, real if trainer.model.packs else sum(padded for _, padded in counts)
+    counts = [_of_step(trainer.steps.plan(step), collator, deal) for step in steps]
+    real, padded = sum(one.real for one in counts), sum(one.padded for one in counts)
+    micro_batches = [one.micro_batches for one in counts] or [1]
+    return real, real if trainer.model.packs else padded, (min(micro_batches), max(micro_batches))
 
 
-def _tokens(plan: StepPlan, collator: Collator, parts: int) -> tuple[int, int]:
-    lengths = collator.lengths(plan.tasks, plan.rows).astype(np.int64)
-    padded = 0
-    for part in partition(plan, lengths, parts, collator.group_cost is not None):
-        mine = lengths[part]
+class _Counts(NamedTuple):
+    """What a step has: tokens, tokens with padding, and micro-batches of each process."""
+
+    real: int
+    padded: int
+    micro_batches: int
+
+
+def _of_step(plan: StepPlan, collator: Collator, deal: Deal) -> _Counts:
+    lengths, padded = collator.lengths(plan.tasks, plan.rows).astype(np.int64), 0
+    parts = deal.parts(plan, lengths, collator.group_cost is not None)
+    for mine in (lengths[part] for part in parts if len(part)):
         padded += sum(len(group) * int(mine[group].max()) for group in collator.by_length(mine))
-    return int(lengths.sum()), padded
+    return _Counts(int(lengths.sum()), padded, len(parts) // deal.world)

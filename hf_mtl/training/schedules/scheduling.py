@@ -129,6 +129,7 @@ class Scheduling:
             step: The step.
             result: What it saw.
         """
+        result = result.on_host
         values = zip(self.tasks, result.losses.tolist(), result.present.tolist(), strict=True)
         present = {task: loss for task, loss, is_present in values if is_present and math.isfinite(loss)}
         self.schedules.observe_losses(step, present)

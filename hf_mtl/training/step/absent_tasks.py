@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from hf_mtl.batch import to_device
 from hf_mtl.training.step.objective import Objective
 
 
@@ -22,7 +23,10 @@ class AbsentTasks:
         self._before: list[tuple[Tensor, Tensor]] = []
 
     def before_update(self, optimizer: Optimizer | None) -> None:
-        """Remember the parameters, and what the optimizer knows of them."""
+        """Remember the parameters, and what the optimizer knows of them, where a task is absent."""
+        self._before = []
+        if not self.objective.absent.any():
+            return
         held = [value for parameter in self._parameters() for value in _with_moments(parameter, optimizer)]
         self._before = [(value, value.detach().clone()) for value in held]
 
@@ -30,7 +34,8 @@ class AbsentTasks:
     def after_update(self) -> None:
         """Put absent tasks back where they were."""
         for value, before in self._before:
-            value[self.objective.absent] = before[self.objective.absent]
+            absent = to_device(self.objective.absent, value.device).view(-1, *[1] * (value.ndim - 1))
+            value.copy_(torch.where(absent, before, value))
 
     def _parameters(self) -> list[nn.Parameter]:
         """Return the parameters that hold one value, or one row, per task."""

@@ -92,18 +92,19 @@ class Decision:
         self._weights = result.weights
         if self.aggregator is None:
             return held.combine(torch.ones_like(result.factors))
-        # The rows are those of w_t (L_t + Q_t): exposure and gamma, which the backward has put in, leave them here.
-        present, factors = result.present, inverse(result.unweighted) / grad_scale
-        losses = result.losses * result.weights
+        # The rows are those of w_t (L_t + Q_t): exposure and coefficients, which the backward has put in, go.
+        factors = inverse(result.unweighted) / grad_scale
         if isinstance(self.aggregator, FromGramian) and "jacobian" not in self.aggregator.needs:
             # Combining scaled rows is combining the rows as they are held, with scaled weights: no row is touched.
             self._gramian = held.gramian(self._chosen(self.aggregator.scope)) * torch.outer(factors, factors)
-            weights = self.aggregator.weights_from_gramian(self._gramian, losses, present)
+            here = result.on_host  # where the weights are found
+            weights = self.aggregator.weights_from_gramian(self._gramian, here.losses * here.weights, here.present)
             return held.combine(weights * result.coefficients.to(weights) * factors.to(weights) * grad_scale)
         assert isinstance(held, JacobianRows)
         held.scale(factors)
         self._gramian = held.gramian()
-        direction = self.aggregator(held.jacobian(), losses, present, result.coefficients)
+        losses = result.losses * result.weights
+        direction = self.aggregator(held.jacobian(), losses, result.present, result.coefficients)
         return held.split(direction * grad_scale)
 
     def record(self, take: Callable[[Tensor, Tensor | None], None]) -> None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.balancing import DEFAULT_EXACT_ACCUMULATION, DEFAULT_EXPOSURE, Exposure, LossWeighting, exposures
-from hf_mtl.batch import StepFacts
+from hf_mtl.batch import StepFacts, to_device
 from hf_mtl.errors import CheckpointError
 from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.processes import Processes
@@ -53,7 +53,8 @@ class Objective:
         self._penalties = list(penalties)
         self.exact_accumulation = exact_accumulation
         self.device = processes.device
-        self.absent = torch.zeros(len(names), dtype=torch.bool)  # in the step that was finished last
+        self.absent = torch.zeros(len(names), dtype=torch.bool)  # in the step that was finished last; on the host
+        self._absent = self.absent  # in this one
         self._parts = 0  # micro-batches of the step over all processes
         self._counts: Tensor
         self._masses: Tensor
@@ -61,7 +62,7 @@ class Objective:
         self._exposures: Tensor
         self._factors: Tensor | None = None
         self._scalar: Tensor | None = None
-        self._constant = 0.0
+        self._constant: Tensor
         self._losses: Tensor
         self._coefficients: Tensor
         self._penalty_means: Tensor
@@ -80,17 +81,19 @@ class Objective:
             micro_batches: This process's micro-batches of the step; every process has as many.
         """
         self._parts = micro_batches * self._processes.world
-        self._counts = self._per_task(facts["counts"])
-        self._masses = self._per_task(facts["masses"])
-        self._divisors = _divisors(self._masses)
-        self._coefficients = self._per_task(facts["coefficients"])
-        found = exposures(self._per_task(facts["nominal"]), self.exposure)
+        known = [_per_task(facts[key]) for key in ("counts", "masses", "coefficients")]
+        _, masses, coefficients = known
+        found = exposures(_per_task(facts["nominal"]), self.exposure)
         # Gamma multiplies the exposure and not the loss: the weighting's own terms of the task shrink with it, and
         # the losses that the weighting remembers do not.
-        self._exposures = torch.where(self._masses > 0, found * self._coefficients, 0.0)
+        known += [_divisors(masses), torch.where(masses > 0, found * coefficients, 0.0)]
+        # All of this is known on the host: one copy, which nobody waits for.
+        moved = to_device(torch.stack(known), self.device)
+        self._counts, self._masses, self._coefficients, self._divisors, self._exposures = moved
+        self._absent = masses <= 0
         self._losses = torch.zeros_like(self._counts)
         self._penalty_means = torch.zeros(len(self._penalties), dtype=torch.float64, device=self.device)
-        self._factors, self._scalar, self._constant = None, None, 0.0
+        self._factors, self._scalar, self._constant = None, None, self._losses.new_zeros(())
 
     def micro_batch(
         self, outputs: MultiTaskOutput, facts: StepFacts, losses: Tensor | None = None, constant: bool = True
@@ -120,8 +123,7 @@ class Objective:
         factors = self._factors_of(mine, facts, losses)
         self._losses += mine
         # The scalar is sum_t c_t L_t and a constant, which is to come once in the step and not in every micro-batch.
-        share = self._constant / self._parts if constant else 0.0
-        total = torch.tensor(share, dtype=torch.float64, device=self.device)
+        total = self._constant / self._parts if constant else torch.zeros_like(self._constant)
         penalties = outputs.row_penalties or {}
         for name, part in parts.items():
             if name in penalties:
@@ -146,9 +148,6 @@ class Objective:
             if task in values and facts["masses"][index] > 0:
                 self._penalty_means[place] += values[task][name].sum() / self._divisors[index]
 
-    def _per_task(self, values: Sequence[float]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=self.device)
-
     def _factors_of(self, mine: Tensor, facts: StepFacts, losses: Tensor | None) -> Tensor:
         """Return the factors c_t for a micro-batch, detached [T]."""
         if self._factors is not None:
@@ -158,7 +157,7 @@ class Objective:
             # Linear in the losses, so the derivative is the same everywhere: at 0 too, where nothing is known yet.
             self._factors, self._constant, _ = self._linearise(self.weighting.scalar, 0 * self._masses, present)
         elif losses is None and not self.exact_accumulation:
-            own = self._per_task(facts["own_masses"])
+            own = to_device(_per_task(facts["own_masses"]), self.device)
             return self._linearise(self.weighting.scalar, mine * self._divisors / _divisors(own), own > 0)[0]
         else:  # without losses, this is the only micro-batch of the process
             losses = self._processes.reduce_sum(mine) if losses is None else losses
@@ -167,7 +166,7 @@ class Objective:
 
     def _linearise(
         self, function: Callable[[Tensor, Tensor, Tensor], Tensor], losses: Tensor, present: Tensor
-    ) -> tuple[Tensor, float, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Linearise the weighting's scalar at some losses.
 
         Returns:
@@ -179,8 +178,8 @@ class Objective:
             # The graph is kept: where the losses come first, `finish` takes the parameters' gradient from it.
             (factors,) = torch.autograd.grad(value, at, retain_graph=True)
         # With it the parts add up to the scalar's value too, and not only to its gradient.
-        constant = float(value.detach() - (factors * at.detach()).sum())
-        # What is no sum over tasks knows no exposure, and so no gamma.
+        constant = value.detach() - (factors * at.detach()).sum()
+        # What is no sum over tasks knows neither exposures nor coefficients.
         return factors if self.weighting.additive else factors * self._coefficients, constant, value
 
     def finish(self, grad_scale: float = 1.0, learn: bool = True, stop: bool = False) -> StepResult:
@@ -212,7 +211,7 @@ class Objective:
             dict(zip(self._penalties, means, strict=True)),
             votes.squeeze(),
         )
-        self.absent = ~present
+        self.absent = self._absent
         return result
 
     def _learn(self, scalar: Tensor | None) -> None:
@@ -221,7 +220,9 @@ class Objective:
             parameter.grad = None  # None and not 0: momentum or weight decay would move a parameter that rests
         if scalar is None or not parameters:
             return
-        for parameter, gradient in zip(parameters, torch.autograd.grad(scalar, parameters), strict=True):
+        # A parameter that has no part in this step has a gradient of zeros.
+        gradients = torch.autograd.grad(scalar, parameters, materialize_grads=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
 
     def state_dict(self) -> dict[str, Any]:
@@ -242,6 +243,10 @@ class Objective:
             raise CheckpointError(
                 f"weighting: the checkpoint has {found}, which is not the state of '{name}'"
             ) from error
+
+
+def _per_task(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def _divisors(masses: Tensor) -> Tensor:

@@ -83,14 +83,14 @@ class TaskGradients:
         self._second: SecondBackward | None = None
         self._data: JacobianRows | Recomputed | None = None
 
-    def prepare(self, micro_batches: int) -> Layout:
+    def prepare(self, several_batches: bool) -> Layout:
         """Decide how they are formed, when the model is where it will be trained; once, unless a checkpoint differs.
 
         Args:
-            micro_batches: This process's micro-batches of a step.
+            several_batches: Whether a step has several micro-batches, or may have.
 
         Returns:
-            How the tasks share the length groups of a batch.
+            How the tasks share the rectangles of a batch.
         """
         if self._shared is None:
             ahead = self.aggregator if isinstance(self.aggregator, LookAhead) else None
@@ -102,7 +102,7 @@ class TaskGradients:
                 self.options if ahead is None else self.options.model_copy(update={"layout": "split"}),
                 self._rows.probe(),
                 self._processes,
-                self._decision.wanted(several_batches=micro_batches > 1),
+                self._decision.wanted(several_batches),
             )
             if ahead is not None:
                 self._second = SecondBackward(self.model, ahead.rho, self._shared.jacobian_rows, self._flops)
@@ -234,7 +234,7 @@ class TaskGradients:
         rows.begin()
         # The passes are of sums over rows: c_t / M_t makes the task's part of the step's scalar of them.
         of_rows = result.factors / result.masses * grad_scale
-        for task in result.present.nonzero().flatten().tolist():
+        for task in result.on_host.present.nonzero().flatten().tolist():
             self._second.run(task, held.split(displacements[task]), of_rows[task])
             rows.add_task(task)
         rows.close()

@@ -7,8 +7,10 @@ from torch.utils.data import DataLoader
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.course import Course
+from hf_mtl.data.dealing import Deal
 from hf_mtl.data.loader import PlannedSteps, train_loader
 from hf_mtl.data.steps import StepSource
+from hf_mtl.data.token_budget import BatchLimit
 from hf_mtl.data.workers import Workers
 from hf_mtl.processes import Processes
 
@@ -28,12 +30,21 @@ class Feed:
         self._processes = processes
         self._dealt: PlannedSteps | None = None
 
-    def loader(self, steps: StepSource, collator: Collator) -> DataLoader[Any]:
+    def deal(self, limit: BatchLimit | None) -> Deal:
+        """Tell which rows of a step go where.
+
+        Args:
+            limit: The most that a micro-batch holds; None: as many rows as all others.
+        """
+        return Deal(self._processes.world, self._course.micro_batches, limit)
+
+    def loader(self, steps: StepSource, collator: Collator, limit: BatchLimit | None = None) -> DataLoader[Any]:
         """Give this process's micro-batches of the planned steps; not to be sharded again.
 
         Args:
             steps: The plan of the run.
             collator: Makes batches of its rows.
+            limit: The most that a micro-batch holds; None: as many rows as all others.
         """
         args, course = self._args, self._course
         workers = Workers(
@@ -42,8 +53,8 @@ class Feed:
             args.dataloader_multiprocessing_context,
             None if args.dataloader_persistent_workers else course.steps_per_epoch,
         )
-        rank, world = self._processes.rank, self._processes.world
-        self._dealt = PlannedSteps(steps, collator, rank, world, course.micro_batches, workers, args.seed)
+        deal = self.deal(limit)
+        self._dealt = PlannedSteps(steps, collator, self._processes.rank, deal, workers, args.seed)
         pin_memory = args.dataloader_pin_memory and args.device.type == "cuda"
         return train_loader(self._dealt, course, pin_memory)
 

@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
+from torch import Tensor
 from transformers import Trainer
 
 from hf_mtl.errors import Mistake, UserError, known
@@ -106,6 +108,29 @@ def no_part(trainer: object) -> UserError:
     """
     problem = f"of this {type(trainer).__name__} did not call the one that it replaces, which balances the tasks"
     return UserError(Mistake("compute_loss", f"{problem} of a step", _OF_A_STEP["compute_loss"]))
+
+
+def refuse_changed_loss(trainer: object, ours: Tensor, theirs: Tensor) -> None:
+    """Refuse a loss that `compute_loss` has changed in a step that forms the gradients of single tasks.
+
+    Such a step writes the gradients of the shared parameters anew, out of the tasks' alone: what was added to the
+    loss would be left out without a word.
+
+    Args:
+        trainer: The Trainer.
+        ours: The loss that hf_mtl gave.
+        theirs: The loss of which the Trainer took the gradient.
+
+    Raises:
+        UserError: If they differ.
+    """
+    if torch.allclose(ours, theirs.to(ours), rtol=0.0, atol=0.0, equal_nan=True):
+        return
+    problem = (
+        f"of this {type(trainer).__name__} changes the loss, and the step makes its update of task gradients alone"
+    )
+    remedy = "Change the row losses of a task or the penalties of its head, or use a method without task gradients"
+    raise UserError(Mistake("compute_loss", problem, remedy))
 
 
 def _mentions(method: Any, name: str) -> bool:

@@ -33,10 +33,10 @@ _MAY_CHANGE = {
         dataloader_num_workers dataloader_pin_memory dataloader_prefetch_factor
         dataloader_persistent_workers dataloader_multiprocessing_context""",
     "the device and how it computes": """
-        use_cpu full_determinism bf16_full_eval fp16_full_eval tf32 encoder_layout group_cost
+        use_cpu full_determinism bf16_full_eval fp16_full_eval tf32 encoder_layout group_cost tokens_per_micro_batch
         activation_checkpointing activation_checkpointing_kwargs gradient_checkpointing gradient_checkpointing_kwargs
         torch_compile torch_compile_backend torch_compile_mode torch_empty_cache_steps skip_memory_metrics""",
-    "evaluation": "eval_strategy eval_steps eval_delay per_device_eval_batch_size",
+    "evaluation": "eval_strategy eval_steps eval_delay per_device_eval_batch_size eval_tokens_per_batch",
     "logging": """
         logging_strategy logging_steps logging_first_step logging_nan_inf_filter log_level log_level_replica
         log_on_each_node include_num_input_tokens_seen disable_tqdm report_to run_name project

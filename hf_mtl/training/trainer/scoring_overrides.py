@@ -25,6 +25,7 @@ _ARGUMENTS = (
     "log_level_replica",
     "log_on_each_node",
     "per_device_eval_batch_size",
+    "eval_tokens_per_batch",
     "seed",
     "tf32",
     "torch_compile",
@@ -34,7 +35,8 @@ _ARGUMENTS = (
 )
 _REMEDY = (
     "For scoring, {keys} of a task, model.max_length, and of training what computes "
-    "(per_device_eval_batch_size, use_cpu, bf16 and so on) can be others. Leave it out, or train a run with it."
+    "(per_device_eval_batch_size, eval_tokens_per_batch, use_cpu, bf16 and so on) can be others. "
+    "Leave it out, or train a run with it."
 )
 
 

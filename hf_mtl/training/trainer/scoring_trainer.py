@@ -1,6 +1,5 @@
 """A Trainer that scores every task with its own metrics, and all of them together."""
 
-import math
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -120,9 +119,10 @@ class ScoringTrainer(StoppableTrainer):
         """Predict every row, and score the tasks by their rows that have a label.
 
         Returns:
-            Predictions and labels are dictionaries by task, in dataset order, a prediction for every row. In the
-            labels a row without one has class id -100, or NaN for the targets that are missing; a task of which no
-            row has a label is not among them.
+            Predictions and labels are dictionaries by task, in dataset order. The predictions are the outputs of
+            every row: the logits of classes [n, C], or targets in their own units [n, D]. In the labels a row without
+            one has class id -100, or NaN for the targets that are missing; a task of which no row has a label is not
+            among them.
         """
         self._memory_tracker.start()
         predictions: dict[str, np.ndarray] = {}
@@ -221,9 +221,6 @@ class ScoringTrainer(StoppableTrainer):
         model.to(self.args.device).eval()
         if callable(getattr(self.optimizer, "eval", None)):
             self.optimizer.eval()  # schedule-free ones keep other weights to train than to score
-        share = self.args.eval_batch_size * self.processes.world
-        batches = sum(math.ceil(len(split.tokens) / share) for split in splits.values())
-        self.callback_handler.eval_dataloader = range(batches)
 
         def on_batch() -> bool:
             if not aside:
@@ -242,7 +239,10 @@ class ScoringTrainer(StoppableTrainer):
             with self.accelerator.autocast():
                 return plain_forward(model)(**batch)
 
-        predictor = Predictor(forward, self.args.eval_batch_size, self.processes, on_batch, together=sharded)
+        limit = self.encoder.eval_limit(self.args)
+        predictor = Predictor(forward, limit, self.processes, on_batch, together=sharded)
+        batches = sum(len(predictor.batches(split)[0]) for split in splits.values())
+        self.callback_handler.eval_dataloader = range(batches)
         for name, split in splits.items():
             collator = self.encoder.collator({name: split.filled()}, self.args)
             with cast_for_a_while(model, None if aside else self._evaluation_dtype):

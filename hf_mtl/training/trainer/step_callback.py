@@ -155,7 +155,8 @@ class StepCallback(TrainerCallback):
         if self.samples is not None:
             self.samples.end_step(state.global_step)
         self.scheduling.measure(state.global_step)
-        self.budget.end_step(args, state, control)  # the last: it sees the operations of all others
+        passes = 0 if self.steps.current is None else len(self.steps.current.batches)
+        self.budget.end_step(passes, args, state, control)  # the last: it sees the operations of all others
 
     def on_evaluate(
         self,

@@ -1,17 +1,21 @@
 """`transformers.Trainer` for several tasks: thin overrides that hand over to objects testable without a Trainer.
 
-The journey of one row, from file to update:
+The journey of one row, from file to update; `training/step/step.py` orders the calls of 6 to 9:
 
- 1. `data/sources.py` loads the file; the task's type in `task_types/` checks the label and makes it a number.
+ 1. `data/load.py` loads, checks and carves: `data/sources.py` reads the file, and the task's type in `task_types/`
+    checks the label and makes it a number.
  2. `data/tokenize.py` turns the text into token ids in one flat array (`data/tokens.py`).
  3. `data/mixture.py` gives its task a probability, `data/plan.py` gives the step n_t rows of the task, and a
-    seeded permutation says that it is this row's turn.
- 4. `data/plan.py: partition` deals the step's rows to processes and micro-batches.
- 5. `data/collate.py` pads the row with others of its length: its group.
- 6. `modeling/model.py` encodes each group once, pools, puts rows back in order, and runs the task's head.
+    seeded permutation says that it is this row's turn; `data/steps.py` hands out the plans, window by window.
+ 4. `data/dealing.py` deals the step's rows to processes and micro-batches, by number or by tokens, for
+    `data/loader.py`.
+ 5. `data/collate.py` puts the row's tokens behind those of the rows before it, and says where they are in padded
+    rectangles (`batch.py: Packed`). The loader adds what the plan says of the step (`StepFacts`).
+ 6. `modeling/row_features.py` has the encoder run on the packed rows, or on their rectangles where it does not pack
+    (`modeling/encoder_layout.py`), and pools their tokens; `modeling/model.py` runs the task's head.
  7. The task's type makes one loss of the row.
  8. `training/step/objective.py` divides it by the mass of the task's rows in the step, and multiplies it by the
-    task's exposure and weight.
+    task's exposure, weight and coefficient.
  9. The Trainer's backward adds it to the gradients, DDP and accumulation add up the partition's parts; where single
     tasks' gradients are wanted, `training/step/task_gradients.py` has them formed apart and decides what follows.
 10. The Trainer clips, the optimizer steps; learned balancing parameters get their gradient from the reduced losses.
@@ -31,8 +35,9 @@ from transformers.trainer_utils import TrainOutput
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import Spec
-from hf_mtl.batch import Batch
+from hf_mtl.batch import Batch, to_device
 from hf_mtl.data.collate import Collator
+from hf_mtl.data.dealing import Deal
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.evaluation import Trust
 from hf_mtl.modeling import MultiTaskModel
@@ -51,16 +56,18 @@ from hf_mtl.training.step.beside_optimizer import BesideOptimizer
 from hf_mtl.training.step.loss_scaler import LossScaler
 from hf_mtl.training.step.optimizer import complete, optimizer_class
 from hf_mtl.training.step.preparation import check_wrapped, unprepare
-from hf_mtl.training.step.step import Step
+from hf_mtl.training.step.step import PlainStep, Step
 from hf_mtl.training.step.task_gradients import TaskGradients
 from hf_mtl.training.step.teleportation import Teleportation
 from hf_mtl.training.trainer.argument_checks import check_arguments, search_unused
 from hf_mtl.training.trainer.beginning import Beginning
+from hf_mtl.training.trainer.compilation import compiled_encoder, leave_model_as_it_is
 from hf_mtl.training.trainer.counting import CountingTrainer
+from hf_mtl.training.trainer.cut_steps import Fed, micro_batches_of, train_in_turn
 from hf_mtl.training.trainer.ending import Ending, ended_by, stays_stopped
 from hf_mtl.training.trainer.given import Given
 from hf_mtl.training.trainer.horizon import say_other_length
-from hf_mtl.training.trainer.own_code import no_part, take_tokenizer
+from hf_mtl.training.trainer.own_code import no_part, refuse_changed_loss, take_tokenizer
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.run_parts import RunParts, build_run_parts
 from hf_mtl.training.trainer.saved_run import SavedRun, trainer_state
@@ -144,6 +151,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         self._beginning = Beginning()
         self._makes_optimizer = kwargs.get("optimizers", (None,))[0] is None
         self._batches: Sequence[Batch] = ()  # of the step
+        self._part: Tensor | None = None  # of the micro-batch
         if given.train is not None:
             parts = build_run_parts(self, given.train, sections, self.train_collator(), self.flops)
             self._set_up_training(parts)
@@ -163,6 +171,11 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         if self.args.early_stopping_patience is not None:
             patience, threshold = self.args.early_stopping_patience, self.args.early_stopping_threshold
             self.add_callback(EarlyStoppingCallback(patience, threshold))
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """Make the accelerator, which compiles nothing: `train` compiles what can be."""
+        super().create_accelerator_and_postprocess()
+        leave_model_as_it_is(self.accelerator)
 
     def hyperparameter_search(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse what builds its models with ``model_init``, which this Trainer does not take."""
@@ -185,8 +198,13 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         """Give this process's micro-batches of the planned steps; not to be sharded again."""
         collator = self.train_collator()
         if self.task_gradients is not None:
-            collator.arrangement = self.task_gradients.prepare(self.course.micro_batches)
-        return self._feed.loader(self.steps, collator)
+            several = self.course.micro_batches > 1 or self.args.tokens_per_micro_batch is not None
+            collator.arrangement = self.task_gradients.prepare(several)
+        return self._feed.loader(self.steps, collator, self.encoder.train_limit(self.args))
+
+    def deal(self) -> Deal:
+        """Tell which rows of a step go where."""
+        return self._feed.deal(self.encoder.train_limit(self.args))
 
     def end_workers(self) -> None:
         """End the processes that collate ahead, in a training that has ended before they had."""
@@ -202,16 +220,30 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """Take the micro-batches as the Trainer does; the step that is about to begin has all of them at once."""
         found = super().get_batch_samples(*args, **kwargs)
-        self._batches = found[0]
+        self._batches = [batch for fed in found[0] for batch in micro_batches_of(fed)]
         return found
 
-    def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
-        """Train as the Trainer does; the first micro-batch begins a step, and the last one closes it."""
+    def _prepare_inputs(self, inputs: Fed) -> Fed:
+        """Move a batch to the device; the Trainer would wait for each of its tensors."""
+        return to_device(inputs, self.args.device)
+
+    def training_step(self, model: nn.Module, inputs: Fed, num_items_in_batch: Any = None) -> Tensor:
+        """Train as the Trainer does; the first micro-batch begins a step, and the last one closes it.
+
+        With ``tokens_per_micro_batch`` the Trainer hands over all micro-batches of a step at once.
+        """
+        if isinstance(inputs, list):
+            return train_in_turn(self, model, inputs, self._train_micro_batch)
+        return self._train_micro_batch(model, inputs, num_items_in_batch)
+
+    def _train_micro_batch(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
         step = self._step_of(model, inputs)
         with step.around(inputs):
             loss = super().training_step(model, inputs, num_items_in_batch)
         if step.parts == 0:
             raise no_part(self)
+        if self._part is not None and not isinstance(step, PlainStep):
+            refuse_changed_loss(self, self._part / self.current_gradient_accumulation_steps, loss)
         if self.accelerator.sync_gradients:
             # The balancing parameters rest with the encoder, as in the few-task paper.
             learns, stops = "encoder" not in self.scheduling.frozen, self.interruption.received is not None
@@ -219,7 +251,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             factor = None if self.beside is not None else LossScaler(self.accelerator).factor
             result = step.finish(factor, learns, stops)
             self.step_callback.after_backward(result, self.state.global_step)
-            self.interruption.agree(float(result.votes))  # the device has been waited for just before
+            self.interruption.agree(float(result.on_host.votes))
         return step.logged(loss)
 
     def compute_loss(
@@ -227,6 +259,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     ) -> Any:
         """Give this micro-batch's part of the step's objective."""
         loss, outputs = self._step_of(model, inputs).loss(model, inputs)
+        is_ours = getattr(self.compute_loss, "__func__", None) is MultiTaskTrainer.compute_loss
+        self._part = None if is_ours else loss.detach()  # looked at in `training_step`, which waits for the device
         return (loss, outputs) if return_outputs else loss
 
     def _step_of(self, model: nn.Module, inputs: Batch) -> Step:
@@ -348,7 +382,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         forget_calibration(self.model, self.tasks)
         self.ending, self._best_step = None, None
         with self._answering_signals():
-            output = self._train_from(folder, trial, **kwargs)
+            with compiled_encoder(self.model, self.args):
+                output = self._train_from(folder, trial, **kwargs)
             self.ending = self._end()
             self._stop_after_the_last_step()
             if self.args.temperature_scaling:

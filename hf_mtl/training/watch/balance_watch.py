@@ -46,10 +46,10 @@ class BalanceWatch:
         """Take one optimizer step."""
         if not self._watches:
             return
-        facts = [result.losses, result.present, result.weights, self.weighting.resting()]
-        losses, present, weights, resting = torch.stack([fact.detach().double().cpu() for fact in facts])
-        present = present > 0
-        holds = torch.stack([self._starved(losses, weights, present), resting > 0])
+        result = result.on_host
+        losses, present, weights = result.losses.detach(), result.present, result.weights.detach()
+        resting = self.weighting.resting().cpu()
+        holds = torch.stack([self._starved(losses, weights, present), resting])
         self._in_a_row = torch.where(holds, self._in_a_row + present, self._in_a_row * ~present)
         due = (self._in_a_row >= STEPS_IN_A_ROW) & present & ~self._told
         self._told |= due

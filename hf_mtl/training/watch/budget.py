@@ -45,17 +45,20 @@ class Budget:
             self.backward_passes = self.encoder_backward_passes = 0
         self.used_up = 0.0
 
-    def end_step(self, args: MultiTaskTrainingArguments, state: TrainerState, control: TrainerControl) -> None:
+    def end_step(
+        self, passes: int, args: MultiTaskTrainingArguments, state: TrainerState, control: TrainerControl
+    ) -> None:
         """Count the step's micro-batches, and stop the run where it has spent what it may.
 
         Args:
+            passes: The micro-batches of the step on each process.
             args: The training arguments.
             state: The state of the Trainer.
             control: Takes the order to stop.
         """
         trains = any(parameter.requires_grad for parameter in self._encoder.parameters())
-        self.backward_passes += args.gradient_accumulation_steps
-        self.encoder_backward_passes += args.gradient_accumulation_steps * trains
+        self.backward_passes += passes
+        self.encoder_backward_passes += passes * trains
         if args.max_flops is not None and (spent := self._flops.total(state, self._processes)) >= args.max_flops:
             self.used_up = spent
             control.should_training_stop = True

@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from transformers import TrainingArguments
 
+from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import GradientOptions
 from hf_mtl.batch import Batch, divisor
+from hf_mtl.data.token_budget import BatchLimit, cut_by_size
 from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.gradients import SharedGradients, shared_parameters
 from hf_mtl.modeling import MultiTaskModel
@@ -121,7 +124,7 @@ class SampledConflicts:
         self,
         model: MultiTaskModel,
         rows: TrainRows,
-        args: TrainingArguments,
+        args: MultiTaskTrainingArguments,
         log: ConflictLog,
         options: GradientOptions,
         flops: Flops,
@@ -179,8 +182,7 @@ class SampledConflicts:
         }
         tasks, rows = self._rows.together(drawn)
         masses = self._rows.masses((tasks, rows))
-        for start in range(0, len(rows), self._args.train_batch_size):
-            part = slice(start, start + self._args.train_batch_size)
+        for part in self._parts(tasks, rows):
             batch = self._rows.batch((tasks[part], rows[part]), gradients.layout)
             if gradients.layout == "segments":
                 with gradients.micro_batch(batch):
@@ -191,6 +193,14 @@ class SampledConflicts:
                     gradients.take(self.log.names.index(name))
             self._flops.count(batch, backward=True)
         return gradients.close().gramian()
+
+    def _parts(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Cut the rows of a sample into batches of a micro-batch's size, each ordered by task."""
+        size, tokens = self._args.train_batch_size, self._args.tokens_per_micro_batch
+        if tokens is None:
+            return np.array_split(np.arange(len(rows)), range(size, len(rows), size))
+        limit = BatchLimit(tokens, padded=not self.model.packs)
+        return [np.sort(part) for part in cut_by_size(self._rows.lengths((tasks, rows)), limit)]
 
     @torch.enable_grad()
     def _total(self, batch: Batch, masses: Mapping[str, float]) -> Tensor:

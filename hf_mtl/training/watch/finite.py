@@ -1,4 +1,4 @@
-"""Watches on the device whether losses and weights are finite; read where the Trainer logs or saves."""
+"""Watches whether losses and weights are finite; weights are read where the Trainer logs or saves."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -62,20 +62,17 @@ class FiniteWatch:
         self._since, self._finite = self._in_a_row.clone(), self._in_a_row.clone()
 
     def observe(self, step: int, result: StepResult) -> None:
-        """Take one step, without waiting for the device.
+        """Take one step.
 
         Args:
             step: The step, from 1.
             result: What it saw, the same on all processes.
         """
+        result = result.on_host
         present, sums = result.present, result.losses.detach().clone()
         for (task, _), value in result.penalties.items():
             sums[self.names.index(task)] += value
         finite = torch.isfinite(sums)
-        if self._in_a_row.device != finite.device:
-            self._in_a_row, self._since, self._finite = (
-                value.to(finite.device) for value in (self._in_a_row, self._since, self._finite)
-            )
         bad = present & ~finite
         self._since = torch.where(bad & (self._in_a_row == 0), step, self._since)
         self._in_a_row = torch.where(bad, self._in_a_row + 1, torch.where(present, 0, self._in_a_row))

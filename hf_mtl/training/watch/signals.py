@@ -56,8 +56,9 @@ class TaskSignals:
 
     def observe(self, result: StepResult) -> None:
         """Take one optimizer step."""
-        losses, counts, weights, gamma = (value.detach().cpu().double() for value in _tensors(result))
-        present = result.present.cpu()
+        result = result.on_host
+        losses, counts, weights, gamma = (value.detach().double() for value in _tensors(result))
+        present = result.present
         self._steps += 1
         self._present += present
         self._losses += losses

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,24 @@ def test_micro_batches_are_padded_on_their_own(recipe: Path, tmp_path: Path) -> 
     assert parts.padded_tokens < whole.padded_tokens
 
 
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+def test_a_plan_cut_by_tokens_tells_how_many_micro_batches_its_steps_have(
+    recipe: Path, tmp_path: Path, layout: str
+) -> None:
+    options = [f"training.encoder_layout={layout}", "training.max_steps=5", "training.per_device_train_batch_size=12"]
+    whole = plan(recipe, tmp_path, *options)
+    cut = plan(recipe, tmp_path, *options, "training.tokens_per_micro_batch=60")
+    assert whole.micro_batches == (1, 1)
+    assert whole.real_tokens == cut.real_tokens
+    fewest, most = cut.micro_batches
+    assert 1 < fewest <= most
+    assert -(-cut.real_tokens // (60 * 5)) <= most
+    assert (cut.padded_tokens < whole.padded_tokens) == (layout == "padded")
+    words = f"{fewest} micro-batches" if fewest == most else f"{fewest} to {most} micro-batches"
+    assert words in plan_table(cut)
+    assert "micro-batch" not in plan_table(whole)
+
+
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the figure is given."""
@@ -248,6 +267,18 @@ def test_with_schedules_the_plan_is_what_training_draws(recipe: Path, tmp_path: 
     table = plan_table(found)
     assert "steps       20 of 8 rows, " in table
     assert table.endswith("schedule    alternating: 3 steps of the heads, 3 of the encoder, in turn")
+
+
+def test_how_rows_reach_the_encoder_is_told_with_the_reason(recipe: Path, tmp_path: Path) -> None:
+    found = plan(recipe, tmp_path)
+    said = (
+        r"packed: packed rows agree with rows alone to \de-\d\d, gradients to \de-\d\d; "
+        "attention in padded rectangles under SDPA"
+    )
+    assert re.fullmatch(said, found.encoder_layout)
+    assert f"encoder     {found.encoder_layout}" in plan_table(found).splitlines()
+    asked = plan(recipe, tmp_path, "training.encoder_layout=padded")
+    assert asked.encoder_layout == "padded: as asked"
 
 
 def test_a_plan_writes_a_figure_and_no_run(recipe: Path, tmp_path: Path) -> None:

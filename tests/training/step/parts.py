@@ -66,7 +66,7 @@ class Parts:
         options = GradientOptions(layout=layout, hold="float32")
         weighting = self.objective.weighting
         found = TaskGradients(self.model, weighting, built, options, self.rows, Processes(), self.flops)
-        found.prepare(1)
+        found.prepare(False)
         return found
 
 

@@ -242,3 +242,14 @@ def test_a_micro_batch_on_its_own_takes_the_mean_over_its_own_mass() -> None:
         gradients = [float(rows[name].grad[0]) * mass for name, mass in zip("ab", masses, strict=False)]  # type: ignore[index]
         factors.append(gradients)
     assert factors == [pytest.approx([3 * 5 / 7 / 2, 3 * 2 / 7 / 3])] * 2
+
+
+def test_a_learned_parameter_without_a_part_in_the_step_has_a_gradient_of_zeros() -> None:
+    weighting = weighting_of("uw", variant="unit")
+    weighting.register_parameter("other", torch.nn.Parameter(torch.ones(2)))
+    objective = objective_of(weighting, 1)
+    objective.part({"a": torch.tensor([1.0, 3.0])}, step_of([2, 0, 0]))
+    objective.finish()
+    learned = dict(weighting.named_parameters())
+    assert learned.pop("other").grad.tolist() == [0.0, 0.0]
+    assert all(bool(parameter.grad.any()) for parameter in learned.values())

@@ -174,6 +174,22 @@ def test_a_method_that_calls_the_one_that_it_replaces_is_taken(tmp_path: Path) -
     assert losses[1] == pytest.approx(2 * losses[0])
 
 
+class Watched(MultiTaskTrainer):
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        loss = super().compute_loss(*args, **kwargs)
+        self.watched = float(loss)
+        return loss
+
+
+@pytest.mark.parametrize("layout", ["segments", "split"])
+def test_a_changed_loss_beside_task_gradients_is_refused(tmp_path: Path, layout: str) -> None:
+    balancing = {"aggregator": "mean", "gradients": {"layout": layout}}
+    with pytest.raises(UserError, match="^compute_loss: of this Doubled changes the loss, .*penalties of its head"):
+        trainer(tmp_path, Doubled, balancing=balancing).train()
+    made = trainer(tmp_path, Watched, balancing=balancing)
+    assert made.train().training_loss == pytest.approx(made.watched)
+
+
 class OwnPrediction(MultiTaskTrainer):
     def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
         return super().prediction_step(*args, **kwargs)
