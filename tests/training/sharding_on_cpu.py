@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 
 _init = AcceleratorState.__init__
@@ -23,6 +23,7 @@ def _shares(
         deepspeed_plugin.set_mixed_precision(self._mixed_precision)
         deepspeed_plugin.select(_from_accelerator_state=True)
         self._mixed_precision = "no"  # DeepSpeed's engine computes in it
+    PartialState._shared_state["distributed_type"] = self.distributed_type  # which others read, and each new state
 
 
 def share_on_cpu() -> None:
