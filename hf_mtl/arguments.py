@@ -57,6 +57,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
             counts if there is any; a longer row is a batch of its own. Rows of similar length are together, and
             scores do not depend on it. None: as ``per_device_eval_batch_size`` says, and without that 1,024 on a CPU
             and 32,768 on an accelerator.
+        fsdp: Whether each process holds a part of the model (FSDP2); its options are in ``fsdp_config``.
         window_steps: Optimizer steps between two changes of the mixture.
         dataloader_persistent_workers: Whether workers, which collate ahead in processes of their own, live as long as
             the training; false: they end with each epoch, and others begin with the next.
@@ -118,6 +119,9 @@ class MultiTaskTrainingArguments(TrainingArguments):
         metadata={
             "help": "Most tokens of a batch at evaluation, on each device. None: by the rows, or else by the device."
         },
+    )
+    fsdp: bool | str | None = field(
+        default=None, metadata={"help": "Give each process a part of the model (FSDP2); its options: fsdp_config."}
     )
     window_steps: int = field(default=50, metadata={"help": "Optimizer steps between two changes of the mixture."})
     dataloader_persistent_workers: bool = field(

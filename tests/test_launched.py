@@ -164,7 +164,8 @@ def test_who_does_not_train_needs_no_backend_alone(tmp_path: Path) -> None:
     recipe.write_text(
         f"{MINIMAL}training: {{fsdp: true, optim: sgd, use_cpu: true, output_dir: {tmp_path / 'run'}}}\n"
     )
-    assert make_arguments(load_recipe(recipe)).fsdp
+    with pytest.raises(UserError, match=r"training.fsdp: is on, and this process is alone"):
+        make_arguments(load_recipe(recipe))
     assert make_arguments(load_recipe(recipe), **of_whoever_trains()).fsdp is None
 
 

@@ -8,6 +8,8 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from hf_mtl.modeling.loaded import check_weights
+
 
 def is_sharded(model: nn.Module) -> bool:
     """Tell whether the processes hold a part of a model's parameters each."""
@@ -29,7 +31,7 @@ def set_whole_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Give each process its part of whole weights, which all of them have read.
 
     Raises:
-        RuntimeError: If weights are missing, or are too many.
+        ModelError: If weights are missing, or are too many.
     """
     reshard(model)
     found = dict(weights)
@@ -39,6 +41,9 @@ def set_whole_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     for tied in names.values():  # saved once, under one of its names
         known = [name for name in tied if name in found]
         found |= {name: found[known[0]] for name in tied if known}
+    wanted = model.state_dict().keys()  # of what is missing torch would say nothing
+    info = {"missing_keys": wanted - found.keys(), "unexpected_keys": found.keys() - wanted}
+    check_weights(info, source="the checkpoint")
     set_model_state_dict(model, found, options=StateDictOptions(full_state_dict=True, strict=True))
 
 
@@ -53,7 +58,7 @@ def part_of(value: Tensor, like: Tensor) -> Tensor:
     if not isinstance(like, DTensor):
         return value
     # No message: every process has the whole of it.
-    place = value.to(device=like.device)
+    place = value.detach().to(device=like.device)
     found: Tensor = distribute_tensor(place, like.device_mesh, like.placements, src_data_rank=None)
     return found
 

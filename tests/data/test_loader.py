@@ -231,11 +231,10 @@ def test_the_loader_leaves_the_global_random_state_alone() -> None:
 def test_where_processes_hold_parts_each_micro_batch_names_every_task_of_its_step() -> None:
     seen = []
     for rank in range(2):
-        batches = planned(rank, world=2, accumulation=3)
-        plain = [batches[index] for index in range(12)]
+        plain, batches = (planned(rank, world=2, accumulation=3) for _ in range(2))
         batches._make.collator.names_every_task = True
-        for index, expected in enumerate(plain):
-            batch = batches[index]
+        for index in range(12):
+            expected, batch = plain[index], batches[index]
             present = [name for name, count in zip(SIZES, batch["plan"]["counts"], strict=True) if count]
             assert list(batch["segments"]) == list(batch["labels"]) == present
             for name, (start, stop) in batch["segments"].items():

@@ -85,7 +85,7 @@ def test_pieces_hold_so_many_rows_of_each_process_or_one_batch(most: int) -> Non
 
 @pytest.mark.parametrize("together", [False, True])
 def test_processes_that_take_turns_make_as_many_forwards(together: bool) -> None:
-    split = encode_split("mood", tiny.TASKS["mood"], tiny.rows("mood", 7), tiny.tokenizer())
+    split = encode_split("mood", tiny.TASKS["mood"], tiny.rows("mood", 3), tiny.tokenizer())
     kept = KeptOutputs.outputs(2, everywhere=True)
     forwards = []
     for rank in range(2):
@@ -93,7 +93,7 @@ def test_processes_that_take_turns_make_as_many_forwards(together: bool) -> None
         alone: Any = SimpleNamespace(
             rank=rank, world=2, device=torch.device("cpu"), gather=lambda piece: torch.stack([piece, piece])
         )
-        predictor = evaluate.Predictor(lambda **batch: None, BatchLimit(rows=3), alone, lambda: True, together)
+        predictor = evaluate.Predictor(lambda **batch: None, BatchLimit(rows=1), alone, lambda: True, together)
 
         def run(rows: Any, made: list[int] = made) -> torch.Tensor:
             made.append(len(rows))

@@ -1,5 +1,6 @@
 """Whole tensors of parts, and parts of whole ones."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from torch import nn
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
+from hf_mtl.errors import ModelError
 from hf_mtl.modeling.sharded import (
     is_sharded,
     local,
@@ -66,8 +68,10 @@ def test_whole_weights_are_taken_and_others_refused() -> None:
     set_whole_weights(model, weights)
     assert all(torch.equal(whole(value), weights[name]) for name, value in model.named_parameters())
     del weights["0.bias"]
-    with pytest.raises(RuntimeError, match="0.bias"):
+    with pytest.raises(ModelError, match=r"weights of the model are missing: .*0\.bias"):
         set_whole_weights(model, weights)
+    with pytest.raises(ModelError, match="has weights that the model lacks"):
+        set_whole_weights(model, {**weights, "0.bias": torch.zeros(4), "2.bias": torch.zeros(1)})
 
 
 def test_an_optimizer_goes_on_from_whole_moments_and_a_parameter_without_has_none() -> None:
@@ -82,7 +86,7 @@ def test_an_optimizer_goes_on_from_whole_moments_and_a_parameter_without_has_non
         optimizers[number].zero_grad()
 
     step(0)
-    saved = whole_optimizer_state(optimizers[0])
+    saved = copy.deepcopy(whole_optimizer_state(optimizers[0]))  # a process that is alone has no other whole ones
     assert len(saved["state"]) == 3
     set_whole_weights(models[1], {name: whole(value) for name, value in models[0].named_parameters()})
     set_whole_optimizer_state(optimizers[1], saved)

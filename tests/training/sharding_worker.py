@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer
+from hf_mtl.modeling.sharded import is_sharded
 from tests import tiny
 from tests.training.sharding_on_cpu import share_on_cpu
 from tests.training.trainers import make
@@ -100,6 +101,7 @@ def as_ddp(kind: str, **options: Any) -> float:
     for one in ("ddp", kind):  # one after the other: accelerate keeps one state for all accelerators
         run = trainer(one, **options)
         run.train()
+        assert (is_sharded(run.model), run.is_deepspeed_enabled) == (one == "fsdp", one == "deepspeed")
         found.append(weights(run))
         losses.append(run.evaluate()["eval_loss"])
     return max(apart(*found), abs(losses[0] - losses[1]))
@@ -185,7 +187,7 @@ def outcome(case: Callable[[str], float], kind: str) -> float | str:
     try:
         return case(kind)
     except Exception:
-        return traceback.format_exc(limit=-16)
+        return traceback.format_exc(limit=-6)
 
 
 def main(kind: str, output: Path, *names: str) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 from transformers import Trainer
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 
+from hf_mtl.errors import CheckpointError, ModelError
 from hf_mtl.modeling.sharded import set_whole_optimizer_state, set_whole_weights, whole_optimizer_state
 
 
@@ -49,7 +50,10 @@ class ShardedTrainer(Trainer):
         weights: dict[str, torch.Tensor] = {}
         for file in sorted(Path(resume_from_checkpoint).glob("model*.safetensors")):  # several of a large model
             weights |= safetensors.torch.load_file(file)
-        set_whole_weights(self.model, weights)
+        try:
+            set_whole_weights(self.model, weights)
+        except ModelError as error:
+            raise CheckpointError(error.mistakes) from error
 
     def _load_best_model(self) -> None:
         if self.is_fsdp_enabled:

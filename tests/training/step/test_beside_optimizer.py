@@ -1,5 +1,6 @@
 """A weighting's own optimizer does what a group in the model's would do."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_it_goes_on_from_its_state_and_begins_anew_from_none(tmp_path: Path) -> 
     second = learned()
     second.load_state_dict(first.state_dict())
     again = BesideOptimizer(second, args)
-    again.load_state_dict(beside.state_dict())
+    again.load_state_dict(copy.deepcopy(beside.state_dict()))
     for weighting, each in ((first, beside), (second, again)):
         step(lambda each=each: each.step(model), weighting.s, 1)
     assert torch.equal(first.s, second.s)

@@ -18,6 +18,7 @@ def check(trainer: MultiTaskTrainer, balancing: dict[str, Any], layers: list[str
     plugin = SimpleNamespace(transformer_cls_names_to_wrap=layers, mixed_precision_policy="accelerate's")
     seen = SimpleNamespace(
         is_fsdp_enabled=True,
+        is_deepspeed_enabled=False,
         optimizer=None,
         lr_scheduler=None,
         model=trainer.model,
