@@ -1,6 +1,7 @@
 """Parameters of which every process holds a part (FSDP2): whole ones of parts, and parts of whole ones."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ def set_whole_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         ModelError: If weights are missing, or are too many.
     """
     reshard(model)
-    found = dict(weights)
+    found: dict[str, Any] = dict(weights)
     names: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
