@@ -17,7 +17,7 @@ from hf_mtl.modeling.sharded import set_whole_optimizer_state, set_whole_weights
 class ShardedTrainer(Trainer):
     """Saves and loads a sharded model (FSDP2) and its optimizer as whole ones.
 
-    accelerate would write the weights twice, once as a pickle that nothing but it reads; and a parameter without
+    accelerate would write the weights twice, once in a file that nothing but it reads; and a parameter without
     moments, such as those of a head whose task no step had yet, would come back with moments of one step.
     """
 
