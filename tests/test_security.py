@@ -35,8 +35,8 @@ def test_no_code_of_ours_unpickles_or_evaluates_text():
     # These errors alone may be imported: what torch raises in place of running something, and what cannot be hashed.
     # torch.load may read what is nothing but weights, as the Trainer reads an optimizer's moments.
     calls = (
-        r"(?<![\w.])(?:eval|exec|__import__)\(|\bpickle\b(?! import (?:Unp|P)icklingError$)|\bmarshal\b|torch\.load\((?!.*, weights_only=True\)$)"
-        "|weights_only=False"
+        r"(?<![\w.])(?:eval|exec|__import__)\(|\bpickle\b(?! import (?:Unp|P)icklingError$)|\bmarshal\b"
+        r"|torch\.load\((?!.*, weights_only=True\)$)|weights_only=False"
     )
     found = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
