@@ -18,7 +18,7 @@ from transformers.utils import is_flash_attn_2_available
 
 from hf_mtl.batch import Packed
 from hf_mtl.errors import one_line
-from hf_mtl.modeling.rectangles import rectangle_of, to_rectangles, to_tokens
+from hf_mtl.modeling.rectangles import pack_for_trial, to_rectangles, to_tokens
 
 Heads = tuple[Tensor, Tensor, Tensor]
 """Query [1, heads, N, d], key and value [1, heads or fewer, N, d]."""
@@ -326,10 +326,5 @@ def _random_heads(layer: Layer, tokens: int) -> list[Tensor]:
 
 def _rows(lengths: Sequence[int], device: torch.device) -> PackedRows:
     """Rows of some lengths, whose ids nobody looks at."""
-    rows: Packed = {
-        "input_ids": torch.zeros(sum(lengths), dtype=torch.long, device=device),
-        "offsets": torch.tensor([0, *lengths]).cumsum(0).to(device),
-        "lengths": list(lengths),
-        "rectangles": rectangle_of(lengths, device),
-    }
-    return PackedRows.of(rows, Kernels())
+    ids = torch.zeros(sum(lengths), dtype=torch.long, device=device)
+    return PackedRows.of(pack_for_trial(ids, lengths), Kernels())

@@ -18,7 +18,7 @@ from hf_mtl.modeling.in_passing import generators_put_back, in_passing, parts_pu
 from hf_mtl.modeling.limits import first_position, longest_input, positions
 from hf_mtl.modeling.memory import free_memory
 from hf_mtl.modeling.packed_attention import implementation_for, set_attention
-from hf_mtl.modeling.rectangles import rectangle_of
+from hf_mtl.modeling.rectangles import pack_for_trial
 
 _LENGTHS = (3, 9, 1, 5)
 _FARTHEST = 1024  # a row that reaches beyond a window has no more tokens
@@ -227,13 +227,7 @@ def _rows(encoder: PreTrainedModel, lengths: Sequence[int], first: int = 0, peri
         for at, n in enumerate(lengths)
         for k in range(n)
     ]
-    device = encoder.device
-    return {
-        "input_ids": torch.tensor(ids, device=device),
-        "offsets": torch.tensor([0, *lengths]).cumsum(0).to(device),
-        "lengths": list(lengths),
-        "rectangles": rectangle_of(lengths, device),
-    }
+    return pack_for_trial(torch.tensor(ids, device=encoder.device), lengths)
 
 
 @contextmanager

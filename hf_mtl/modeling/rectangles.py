@@ -3,31 +3,29 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from hf_mtl.batch import Rectangles
+from hf_mtl.batch import Packed, Rectangles, to_device
+from hf_mtl.data.rectangles import rectangles_of
 
 
-def rectangle_of(lengths: Sequence[int], device: torch.device) -> Rectangles:
-    """Return one rectangle of all rows, of some lengths; padding's id is 0.
+def pack_for_trial(ids: Tensor, lengths: Sequence[int]) -> Packed:
+    """Pack rows as the collator does, for a trial: all of them are one rectangle, and padding's id is 0.
 
     Args:
+        ids: Token ids of the rows, end to end [N].
         lengths: Tokens of each row.
-        device: Where the rows are.
     """
-    counts = torch.tensor(lengths)
-    real = torch.arange(int(counts.max())) < counts[:, None]
-    starts = counts.cumsum(0) - counts
-    source = torch.where(real, starts[:, None] + torch.arange(real.shape[1]), starts[:, None]).flatten()
-    whole = bool(real.all())
-    return {
-        "shapes": [(real.shape[0], real.shape[1])],
-        "source": None if whole else source.to(device),
-        "place": None if whole else real.flatten().nonzero()[:, 0].to(device),
-        "masks": [None if whole else real.to(device)],
-        "pad_id": 0,
+    counts = np.array(lengths)
+    packed: Packed = {
+        "input_ids": ids,
+        "offsets": torch.tensor([0, *lengths]).cumsum(0),
+        "lengths": list(lengths),
+        "rectangles": rectangles_of(counts, [np.arange(len(counts))], pad_id=0),
     }
+    return to_device(packed, ids.device)
 
 
 def to_rectangles(tokens: Tensor, rectangles: Rectangles) -> Tensor:

@@ -2,10 +2,9 @@
 
 import copy
 import gc
-import random
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,8 +14,8 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from datasets import Dataset
+from plain_trainer import PlainTrainer
 from torch import Tensor
-from torch.utils.data import Sampler
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -142,29 +141,6 @@ def padded(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
         ids[place, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
         mask[place, : len(row["input_ids"])] = 1
     return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([row["labels"] for row in rows])}
-
-
-class AnyOrder(Sampler[int]):
-    """The batches of a sampler in random order: one that groups by length begins with all that are long."""
-
-    def __init__(self, inner: Any, size: int):
-        self._inner, self._size = inner, size
-
-    def __len__(self) -> int:
-        return len(self._inner)
-
-    def __iter__(self) -> Iterator[int]:
-        rows = list(self._inner)
-        batches = [rows[start : start + self._size] for start in range(0, len(rows), self._size)]
-        random.Random(0).shuffle(batches)
-        return iter([row for batch in batches for row in batch])
-
-
-class PlainTrainer(Trainer):
-    """A Trainer of which a few steps are like many."""
-
-    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
-        return AnyOrder(super()._get_train_sampler(*args, **kwargs), self.args.train_batch_size)
 
 
 def arguments_of(setting: Setting, scale: Scale) -> dict[str, Any]:

@@ -1,17 +1,15 @@
 """One contender of scripts/bench_training: a step for every line on stdin; its seconds and tokens on stdout."""
 
 import argparse
-import random
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from datasets import DatasetDict, concatenate_datasets
 from five_tasks import CLASSES, MAX_LENGTH, MINILM, five_tasks, tokenized
 from paced import peak_megabytes, say, train_paced
+from plain_trainer import PlainTrainer
 from torch import nn
-from torch.utils.data import Sampler
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -48,35 +46,6 @@ class Tokens:
         found = {"tokens": self.tokens, "places": self.places}
         self.places = self.tokens = 0
         return found
-
-
-class AnyOrder(Sampler[int]):
-    """The batches of a sampler in random order: one that groups by length begins with all that are long.
-
-    Args:
-        inner: The sampler.
-        size: Rows of a batch.
-    """
-
-    def __init__(self, inner: Any, size: int):
-        self._inner, self._size = inner, size
-
-    def __len__(self) -> int:
-        return len(self._inner)
-
-    def __iter__(self) -> Iterator[int]:
-        """Yield rows."""
-        rows = list(self._inner)
-        batches = [rows[start : start + self._size] for start in range(0, len(rows), self._size)]
-        random.Random(0).shuffle(batches)
-        return iter([row for batch in batches for row in batch])
-
-
-class PlainTrainer(Trainer):
-    """A Trainer of which a few steps are like many."""
-
-    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
-        return AnyOrder(super()._get_train_sampler(*args, **kwargs), self.args.train_batch_size)
 
 
 def arguments_of(options: argparse.Namespace) -> dict[str, Any]:

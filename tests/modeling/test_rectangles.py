@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from hf_mtl.modeling.rectangles import rectangle_of, to_rectangles, to_tokens
+from hf_mtl.batch import Rectangles
+from hf_mtl.modeling.rectangles import pack_for_trial, to_rectangles, to_tokens
 from tests.packs import pack
 
 LENGTHS = [3, 1, 4, 2]
@@ -12,7 +13,7 @@ IDS = torch.arange(16).view(4, 4)
 GROUPS = [[1, 3], [0, 2]]
 
 
-def rectangles(groups: list[list[int]] | None = GROUPS):  # type: ignore[no-untyped-def]
+def rectangles(groups: list[list[int]] | None = GROUPS) -> Rectangles:
     return pack(IDS, MASK.long(), groups)["rectangles"]
 
 
@@ -29,16 +30,16 @@ def test_rows_that_need_no_padding_are_not_copied() -> None:
     tokens = torch.arange(16.0)
     assert to_rectangles(tokens, whole) is tokens
     assert to_tokens(tokens, whole) is tokens
-    alone = rectangle_of([5], torch.device("cpu"))
-    assert (alone["source"], alone["place"], alone["masks"]) == (None, None, [None])
 
 
-def test_one_rectangle_of_all_rows_is_the_collators() -> None:
-    found, expected = rectangle_of(LENGTHS, torch.device("cpu")), rectangles(None)
-    assert found["shapes"] == expected["shapes"]
-    for name in ("source", "place"):
-        assert torch.equal(found[name], expected[name])  # type: ignore[literal-required]
-    assert torch.equal(found["masks"][0], expected["masks"][0])  # type: ignore[arg-type]
+def test_a_trial_has_its_rows_in_one_rectangle() -> None:
+    packed = pack_for_trial(torch.arange(4), [3, 1])
+    assert (packed["offsets"].tolist(), packed["lengths"]) == ([0, 3, 4], [3, 1])
+    assert packed["rectangles"]["shapes"] == [(2, 3)]
+    assert to_rectangles(packed["input_ids"], packed["rectangles"]).tolist() == [0, 1, 2, 3, 3, 3]
+    (mask,) = packed["rectangles"]["masks"]
+    assert mask is not None
+    assert mask.tolist() == [[True, True, True], [True, False, False]]
 
 
 @pytest.mark.parametrize("groups", [GROUPS, None, [[0], [1], [2], [3]]])

@@ -23,7 +23,8 @@ sys.path.insert(0, str(ROOT / "scripts" / "bench"))
 import gpu  # noqa: E402
 import gpu_sections as sections  # noqa: E402
 from gpu_waits import WORDS, counting_waits, place_of  # noqa: E402
-from gpu_world import TINY, AnyOrder, Setting, splits  # noqa: E402
+from gpu_world import TINY, Setting, splits  # noqa: E402
+from plain_trainer import AnyOrder  # noqa: E402
 
 LEAST = replace(TINY, warm_up=1, steps=1, rows=24)
 
