@@ -16,7 +16,7 @@ from transformers import TrainingArguments
 from transformers.trainer_pt_utils import AcceleratorConfig
 
 from hf_mtl.errors import Mistake, known, nearest
-from hf_mtl.launched import WHOLE_MODEL
+from hf_mtl.launched import HOW_TO_SHARE
 
 _HONOURED = """
     output_dir seed data_seed full_determinism use_cpu
@@ -52,7 +52,7 @@ IRRELEVANT = {
 
 # Why, and what to do instead.
 REFUSED = {
-    "parallelism_config": WHOLE_MODEL,
+    "parallelism_config": HOW_TO_SHARE,
     "auto_find_batch_size": "The rows per step stay fixed in a run; lower per_device_train_batch_size and raise "
     "gradient_accumulation_steps, which gives the same updates",
     "average_tokens_across_devices": "A loss is always divided by the rows of the step on all processes; leave it on",

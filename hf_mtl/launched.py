@@ -22,11 +22,10 @@ _SWITCHES = (*_SHARDED, *_DYNAMO_SWITCHES, "ACCELERATE_USE_CPU", "ACCELERATE_DEB
 _ON = ("1", "true", "yes", "on", "y", "t")
 _OFF = ("0", "false", "no", "off", "n", "f")
 
-WHOLE_MODEL = (
-    "Every process holds the whole model, and DDP (`accelerate launch --multi_gpu`) needs no argument. To make it "
-    "fit: training.fsdp or training.deepspeed (with `accelerate launch --multi_gpu` too), bf16, activation "
-    "checkpointing, model.lora, or a smaller per_device_train_batch_size with more gradient_accumulation_steps; "
-    "leave it out"
+HOW_TO_SHARE = (
+    "Leave it out: every process that `accelerate launch --multi_gpu` starts holds the whole model (DDP), or a part "
+    "with training.fsdp or training.deepspeed. To make a model fit, use these, bf16, activation checkpointing, "
+    "model.lora, or a smaller per_device_train_batch_size with more gradient_accumulation_steps"
 )
 
 
@@ -76,7 +75,7 @@ def launcher_mistakes(fsdp: bool = False, deepspeed: bool = False) -> list[Mista
     theirs = {"ACCELERATE_USE_FSDP": fsdp, "ACCELERATE_USE_DEEPSPEED": deepspeed}
     found = "in the environment, from the options of `accelerate launch` or the file of `accelerate config`"
     mistakes = [
-        Mistake(name, f"'{os.environ[name]}' {found}", WHOLE_MODEL)
+        Mistake(name, f"'{os.environ[name]}' {found}", HOW_TO_SHARE)
         for name in _SHARDED
         if _says(name, _ON) and not theirs.get(name)
     ]

@@ -7,8 +7,8 @@ import pytest
 from hf_mtl import MultiTaskTrainingArguments
 from hf_mtl.errors import UserError
 from hf_mtl.launched import (
+    HOW_TO_SHARE,
     STARTED,
-    WHOLE_MODEL,
     Launched,
     backend_mistakes,
     count,
@@ -72,7 +72,7 @@ def test_numbers_and_nothing_are_none(monkeypatch: pytest.MonkeyPatch, value: st
 def test_a_launcher_that_splits_the_model_is_told_what_to_use(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "True")
     [mistake] = launcher_mistakes()
-    assert (mistake.key, mistake.remedy) == (f"ACCELERATE_USE_{kind}", WHOLE_MODEL)
+    assert (mistake.key, mistake.remedy) == (f"ACCELERATE_USE_{kind}", HOW_TO_SHARE)
     with pytest.raises(UserError, match=f"ACCELERATE_USE_{kind}: 'True' in the environment, from the options of"):
         MultiTaskTrainingArguments(output_dir="none")
     monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "false")

@@ -15,13 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer
+from hf_mtl.errors import CheckpointError
+from hf_mtl.inference.manifest import seal
 from hf_mtl.modeling.sharded import is_sharded
 from tests import tiny
+from tests.test_security import Trap
 from tests.training.sharding_on_cpu import share_on_cpu
 from tests.training.trainers import make
 
@@ -60,6 +64,7 @@ TRAINED: dict[str, dict[str, Any]] = {
     "bf16": {"bf16": True},
     **{f"head {head}": {"head": head, **ADAM} for head in HEADS},
     "head vmtl": {"head": {"type": "vmtl", "warmup_steps": 2}, **ADAM, "max_grad_norm": 0},
+    "a head is brought back to its range": {"head": "vmtl", "log_variance": -10.5, **ADAM, "max_grad_norm": 0},
 }
 """Options of runs that end in the weights of DDP."""
 
@@ -69,7 +74,11 @@ def trainer(kind: str, folder: str | None = None, **options: Any) -> MultiTaskTr
     os.environ.pop("ACCELERATE_USE_FSDP", None)  # which an earlier accelerator has left
     os.environ.pop("ACCELERATE_USE_DEEPSPEED", None)
     of_model = {key: options.pop(key) for key in ("head", "lora") if key in options}
+    low = options.pop("log_variance", None)
     model = tiny.model(config={"initializer_range": 0.05}, **of_model)
+    for name, parameter in model.named_parameters():
+        if name.endswith("weight_log_variance") and low is not None:
+            parameter.data.fill_(low)
     on_cpu = torch.cuda.device_count() < int(os.environ["WORLD_SIZE"])  # a GPU for each process, or none
     own = {"optim": "sgd", "learning_rate": 0.1, "max_steps": STEPS, "use_cpu": on_cpu}
     given = {**own, **options, **KINDS[kind]}
@@ -155,6 +164,21 @@ def best(kind: str) -> float:
     return max(apart(found, {name: value.double() for name, value in kept.named_parameters()}), loss)
 
 
+def trapped(kind: str) -> float:
+    """How many files a pickle has made that lay where an optimizer's state was."""
+    folder = shared_folder()
+    trainer(kind, folder, **SAVING).train()
+    checkpoint, made = Path(folder) / "checkpoint-4", Path(folder) / "made"
+    if os.environ["RANK"] == "0":
+        for file in checkpoint.rglob("*optim*.pt"):
+            torch.save({"state": Trap(made)}, file)
+        seal(checkpoint)
+    torch.distributed.barrier()
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        trainer(kind, folder, **SAVING).train(resume_from_checkpoint=str(checkpoint))
+    return float(made.exists())
+
+
 def unequal(kind: str) -> float:
     """How far predictions of rows that do not divide evenly are from those of DDP, in training and after it."""
     rows = {"topic": 7, "mood": 3, "score": 3}
@@ -173,6 +197,7 @@ CASES: dict[str, Callable[[str], float]] = {
     "resume": resumed,
     "save": saved,
     "best": best,
+    "trap": trapped,
     "unequal rows": unequal,
 }
 

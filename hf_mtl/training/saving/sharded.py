@@ -12,6 +12,7 @@ from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 
 from hf_mtl.errors import CheckpointError, ModelError
 from hf_mtl.modeling.sharded import set_whole_optimizer_state, set_whole_weights, whole_optimizer_state
+from hf_mtl.training.saving.deepspeed_files import as_weights_alone, check_processes
 
 
 class ShardedTrainer(Trainer):
@@ -55,9 +56,21 @@ class ShardedTrainer(Trainer):
         except ModelError as error:
             raise CheckpointError(error.mistakes) from error
 
+    def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: str | None) -> Any:
+        given = (max_steps, train_dataloader, resume_from_checkpoint)
+        if not self.is_deepspeed_enabled or resume_from_checkpoint is None:
+            return super()._prepare_for_training(*given)
+        check_processes(Path(resume_from_checkpoint), self.args.world_size)
+        with as_weights_alone(Path(resume_from_checkpoint)):
+            return super()._prepare_for_training(*given)
+
     def _load_best_model(self) -> None:
+        best = str(self.state.best_model_checkpoint)
         if self.is_fsdp_enabled:
-            self._load_from_checkpoint(str(self.state.best_model_checkpoint))
+            self._load_from_checkpoint(best)
+        elif self.is_deepspeed_enabled:
+            with as_weights_alone(Path(best)):
+                super()._load_best_model()
         else:
             super()._load_best_model()
 

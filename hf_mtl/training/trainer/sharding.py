@@ -32,7 +32,7 @@ def check_sharded(trainer: ScoringTrainer, spec: Spec, methods: Methods, schedul
         UserError: If something cannot be done with parts; all of it at once.
     """
     word = "fsdp" if trainer.is_fsdp_enabled else "deepspeed"
-    found = [*_methods(spec, methods, word), *_schedules(schedules, word)]
+    found = [*_methods(spec, methods, word), *_schedules(schedules, word), *_scalars(trainer.model, word)]
     if trainer.optimizer is not None or trainer.lr_scheduler is not None:
         found.append(Mistake("optimizers", f"is given, and {word} makes its own of parts", "Set training.optim"))
     if trainer.is_fsdp_enabled:
@@ -42,7 +42,6 @@ def check_sharded(trainer: ScoringTrainer, spec: Spec, methods: Methods, schedul
         found += [
             Mistake(_LAYERS, f"names '{name}'", known(layers, name)) for name in asked or () if name not in layers
         ]
-        found += _scalars(trainer.model)
         plugin.transformer_cls_names_to_wrap = asked or layers
         # Parameters are gathered as they are, and computed with under autocast, as with DDP. accelerate's policy
         # would bring labels and losses to half precision too.
@@ -100,12 +99,12 @@ def wrapped_layers(model: MultiTaskModel) -> list[str]:
     ]
 
 
-def _scalars(model: MultiTaskModel) -> Iterator[Mistake]:
-    """Find a parameter that is a single number, such as the temperature of ``vip``: torch makes no parts of it."""
+def _scalars(model: MultiTaskModel, word: str) -> Iterator[Mistake]:
+    """Find a parameter that is a single number, such as the temperature of ``vip``, which neither can share."""
     names = [name for name, parameter in model.named_parameters() if parameter.ndim == 0]
     if names:
-        problem = f"has {names[0]}, a parameter of one number, of which FSDP makes no parts"
-        yield Mistake("model", problem, "Use another head, or deepspeed (ZeRO-2), or DDP")
+        problem = f"has {names[0]}, a parameter of one number, of which {word} makes no parts"
+        yield Mistake("model", problem, f"Use another head, or DDP (leave out {word})")
 
 
 def _methods(spec: Spec, methods: Methods, word: str) -> Iterator[Mistake]:

@@ -14,6 +14,7 @@ from hf_mtl.processes import Processes
 from hf_mtl.training.schedules.scheduling import Scheduling
 from hf_mtl.training.step.absent_tasks import AbsentTasks
 from hf_mtl.training.step.beside_optimizer import BesideOptimizer
+from hf_mtl.training.step.deepspeed_copies import copies_follow
 from hf_mtl.training.step.loss_scaler import LossScaler
 from hf_mtl.training.step.result import StepResult
 from hf_mtl.training.step.step_maker import StepMaker
@@ -137,7 +138,8 @@ class StepCallback(TrainerCallback):
             # With the parameters as the update left them: heads and weighting come to their ranges below.
             self.steps.current.tell_losses_after(self.scaler.skipped_update)
         self.absent.objective.weighting.after_step()
-        self.heads.end_step(self.processes.reduce_sum)
+        with copies_follow(self.heads.parameters()):
+            self.heads.end_step(self.processes.reduce_sum)
         self.signals.observe_gauges(self.heads.gauges())
         self.scheduling.after_update(optimizer)
 

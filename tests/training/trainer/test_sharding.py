@@ -62,7 +62,7 @@ def test_layers_are_gathered_one_by_one_and_embeddings_by_themselves(tmp_path: P
 
 
 def test_a_parameter_of_one_number_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="log_tau, a parameter of one number, of which FSDP makes no parts"):
+    with pytest.raises(UserError, match="log_tau, a parameter of one number, of which fsdp makes no parts"):
         check(make(tmp_path, model=tiny.model(head="vip")), {})
 
 
