@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 
@@ -42,14 +43,12 @@ def check_processes(checkpoint: Path, processes: int) -> None:
     """
     parts = len(list(checkpoint.glob(_PARTS)))
     if parts != processes:
-        problem = (
-            f"{checkpoint}: has the optimizer of DeepSpeed in {parts} parts, for {processes} processes"
-        )
+        problem = f"{checkpoint}: has the optimizer of DeepSpeed in {parts} parts, for {processes} processes"
         remedy = f"Resume on {parts} processes" if parts else "Resume as the run was begun"
         raise CheckpointError(Mistake("", problem, remedy))
 
 
-def _plain_classes() -> list[type]:
+def _plain_classes() -> list[Any]:
     """List the classes in its files that hold values and do nothing when they are made."""
     from deepspeed.runtime.fp16.loss_scaler import DynamicLossScaler, LossScaler
     from deepspeed.runtime.zero.config import ZeroStageEnum
