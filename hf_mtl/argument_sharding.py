@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hf_mtl.errors import Mistake, known
 
@@ -47,6 +47,17 @@ _OF_ARGUMENTS = {
     "train_micro_batch_size_per_gpu": "Set training.per_device_train_batch_size",
 }
 """Sections of a DeepSpeed config that the training arguments fill in."""
+
+
+def sharing(values: Mapping[str, Any]) -> Literal["fsdp", "deepspeed"] | None:
+    """Name the argument by which processes share the model; None: each of them holds the whole of it.
+
+    Args:
+        values: The training arguments.
+    """
+    if values.get("fsdp"):
+        return "fsdp"
+    return "deepspeed" if values.get("deepspeed") else None
 
 
 def sharding_mistakes(values: Mapping[str, Any]) -> list[Mistake]:

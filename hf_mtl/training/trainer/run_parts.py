@@ -93,7 +93,7 @@ def build_run_parts(
     check_ddp(args, len(sizes), methods.gradients is None and not trainer.is_sharded, schedules)
     check_device(trainer)
     if trainer.is_sharded:
-        check_sharded(trainer, sections.balancing, methods, schedules)
+        check_sharded(trainer, schedules)
     check_builds(trainer, course.total_steps)
     steps = plan_steps(mixture, schedules, course, args)
     if trainer.is_world_process_zero():

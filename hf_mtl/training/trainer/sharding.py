@@ -4,35 +4,30 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from hf_mtl.balancing import OF_GRADIENTS, Spec
 from hf_mtl.errors import Mistake, RunError, UserError, known
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.sharded import is_sharded
 from hf_mtl.schedules import Schedules
 from hf_mtl.shown import get_logger
-from hf_mtl.training.trainer.methods import Methods
 from hf_mtl.training.trainer.scoring_trainer import ScoringTrainer
 
 logger = get_logger(__name__)
 
-_WHOLE = "Train with DDP (leave out {word}), or use ew or a weighting that learns from losses, such as uw"
 _LAYERS = "training.fsdp_config.transformer_layer_cls_to_wrap"
 
 
-def check_sharded(trainer: ScoringTrainer, spec: Spec, methods: Methods, schedules: Schedules) -> None:
-    """Refuse methods that need whole gradients, and have FSDP gather the encoder layer by layer.
+def check_sharded(trainer: ScoringTrainer, schedules: Schedules) -> None:
+    """Refuse what needs whole parameters, and have FSDP gather the encoder layer by layer.
 
     Args:
         trainer: The Trainer.
-        spec: The balancing section.
-        methods: The balancing methods.
         schedules: The schedules.
 
     Raises:
         UserError: If something cannot be done with parts; all of it at once.
     """
     word = "fsdp" if trainer.is_fsdp_enabled else "deepspeed"
-    found = [*_methods(spec, methods, word), *_schedules(schedules, word), *_scalars(trainer.model, word)]
+    found = [*_schedules(schedules, word), *_scalars(trainer.model, word)]
     if trainer.optimizer is not None or trainer.lr_scheduler is not None:
         found.append(Mistake("optimizers", f"is given, and {word} makes its own of parts", "Set training.optim"))
     if trainer.is_fsdp_enabled:
@@ -105,20 +100,6 @@ def _scalars(model: MultiTaskModel, word: str) -> Iterator[Mistake]:
     if names:
         problem = f"has {names[0]}, a parameter of one number, of which {word} makes no parts"
         yield Mistake("model", problem, f"Use another head, or DDP (leave out {word})")
-
-
-def _methods(spec: Spec, methods: Methods, word: str) -> Iterator[Mistake]:
-    """Find what forms gradients of single tasks."""
-    if spec.aggregator is not None:
-        found = f"is '{spec.aggregator.chosen}', of gradients of single tasks, and {word} has parts of their sum"
-        yield Mistake("balancing.aggregator", found, _WHOLE.format(word=word))
-    weighting = methods.weighting
-    if weighting.needs & OF_GRADIENTS:
-        found = f"is '{weighting.name}', of gradients of single tasks, and {word} has parts of their sum"
-        yield Mistake("balancing.weighting", found, _WHOLE.format(word=word))
-    if spec.gradients.log_every and "log_every" in spec.gradients.model_fields_set:
-        found = f"is {spec.gradients.log_every}, and {word} has no gradients of single tasks"
-        yield Mistake("balancing.gradients.log_every", found, "Leave it out")
 
 
 def _schedules(schedules: Schedules, word: str) -> Iterator[Mistake]:

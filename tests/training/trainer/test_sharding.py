@@ -1,4 +1,4 @@
-"""Methods that need whole gradients are refused where processes hold parts, and the encoder's layers are found."""
+"""What needs whole parameters is refused where processes hold parts, and the encoder's layers are found."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 
 from hf_mtl import MultiTaskTrainer
-from hf_mtl.balancing.section import parse
 from hf_mtl.errors import RunError, UserError
 from hf_mtl.training.trainer.sharding import check_device, check_first, check_sharded, wrapped_layers
 from tests import tiny
 from tests.training.trainers import make
 
 
-def check(trainer: MultiTaskTrainer, balancing: dict[str, Any], layers: list[str] | None = None) -> Any:
+def check(trainer: MultiTaskTrainer, layers: list[str] | None = None) -> Any:
     plugin = SimpleNamespace(transformer_cls_names_to_wrap=layers, mixed_precision_policy="accelerate's")
     seen = SimpleNamespace(
         is_fsdp_enabled=True,
@@ -24,46 +23,30 @@ def check(trainer: MultiTaskTrainer, balancing: dict[str, Any], layers: list[str
         model=trainer.model,
         accelerator=SimpleNamespace(state=SimpleNamespace(fsdp_plugin=plugin)),
     )
-    methods: Any = SimpleNamespace(weighting=trainer.weighting)
-    check_sharded(seen, parse(balancing, []), methods, trainer.schedules)  # type: ignore[arg-type]
+    check_sharded(seen, trainer.schedules)  # type: ignore[arg-type]
     return plugin
-
-
-@pytest.mark.parametrize(
-    ("balancing", "key"),
-    [
-        ({"aggregator": "cagrad"}, "balancing.aggregator"),
-        ({"weighting": "gradnorm"}, "balancing.weighting"),
-        ({"gradients": {"log_every": 5}}, "balancing.gradients.log_every"),
-    ],
-)
-def test_gradients_of_single_tasks_are_refused_by_name(tmp_path: Path, balancing: dict[str, Any], key: str) -> None:
-    trainer = make(tmp_path, balancing=balancing)
-    with pytest.raises(UserError, match=key) as caught:
-        check(trainer, balancing)
-    assert len(caught.value.mistakes) == 1
 
 
 def test_schedules_that_freeze_or_measure_are_refused(tmp_path: Path) -> None:
     specs = [{"type": "mt2st_switch", "main": "topic", "at": 0.5, "freeze": "embeddings"}]
     with pytest.raises(UserError, match="freeze embeddings in some steps, and fsdp has made its parts of all"):
-        check(make(tmp_path, schedules=specs), {})
+        check(make(tmp_path, schedules=specs))
 
 
 def test_layers_are_gathered_one_by_one_and_embeddings_by_themselves(tmp_path: Path) -> None:
     trainer = make(tmp_path)
     assert "BertEmbeddings" in trainer.model.encoder._no_split_modules
     assert wrapped_layers(trainer.model) == ["BertLayer"]
-    plugin = check(trainer, {})
+    plugin = check(trainer)
     assert plugin.transformer_cls_names_to_wrap == ["BertLayer"]
     assert plugin.mixed_precision_policy is None
     with pytest.raises(UserError, match="names 'TaskHeads'"):
-        check(trainer, {}, ["TaskHeads"])
+        check(trainer, ["TaskHeads"])
 
 
 def test_a_parameter_of_one_number_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="log_tau, a parameter of one number, of which fsdp makes no parts"):
-        check(make(tmp_path, model=tiny.model(head="vip")), {})
+        check(make(tmp_path, model=tiny.model(head="vip")))
 
 
 def test_the_encoder_is_one_where_it_names_no_layers() -> None:
