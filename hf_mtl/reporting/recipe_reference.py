@@ -32,7 +32,7 @@ Each of these is refused with a message before training:
 
 - A model that is shared by processes in other ways than FSDP2 (`fsdp`) and ZeRO-1 or ZeRO-2 (`deepspeed`): FSDP1,
   ZeRO-3, offloading to the CPU, Megatron and tensor parallelism. FSDP and DeepSpeed by options of `accelerate launch`
-  or the file of `accelerate config`: a recipe says it.
+  or its file: a recipe says it.
 - `fsdp` or `deepspeed` beside an aggregator, `gradnorm`, `gradnorm_scaling` or `excess_mtl`, `gradients.log_every`,
   schedules that freeze parameters or measure gradients, heads `vip` with a learned temperature, `torch_compile`, or
   an `optim` that does not treat each number by itself.
