@@ -109,5 +109,5 @@ def _tokens(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     if values["max_backward_passes"] is not None:
         problem = "gives each step as many micro-batches as it needs, so that max_backward_passes sets no length"
         yield key, problem, "Set max_steps or max_flops instead of that"
-    if values.get("deepspeed") is not None:  # a recipe has no such key
+    if values.get("deepspeed"):
         yield key, "is set, and DeepSpeed counts on as many micro-batches in every step", "Leave it out"

@@ -16,7 +16,7 @@ from transformers import TrainingArguments
 from transformers.trainer_pt_utils import AcceleratorConfig
 
 from hf_mtl.errors import Mistake, known, nearest
-from hf_mtl.launched import WHOLE_MODEL
+from hf_mtl.launched import HOW_TO_SHARE
 
 _HONOURED = """
     output_dir seed data_seed full_determinism use_cpu
@@ -36,7 +36,7 @@ _HONOURED = """
     accelerator_config dataloader_num_workers dataloader_pin_memory dataloader_prefetch_factor
     dataloader_multiprocessing_context dataloader_persistent_workers
     ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers ddp_backend ddp_timeout
-    skip_memory_metrics
+    skip_memory_metrics fsdp fsdp_config deepspeed
 """
 HONOURED = frozenset(_HONOURED.split())
 
@@ -50,12 +50,9 @@ IRRELEVANT = {
     "eval_accumulation_steps": "a row's predictions are a few numbers, and never fill a device",
 }
 
-SHARDING = ("fsdp", "fsdp_config", "deepspeed")
-"""Fields that split a model over processes; transformers acts on them while it reads the arguments."""
-
 # Why, and what to do instead.
 REFUSED = {
-    **dict.fromkeys((*SHARDING, "parallelism_config"), WHOLE_MODEL),
+    "parallelism_config": HOW_TO_SHARE,
     "auto_find_batch_size": "The rows per step stay fixed in a run; lower per_device_train_batch_size and raise "
     "gradient_accumulation_steps, which gives the same updates",
     "average_tokens_across_devices": "A loss is always divided by the rows of the step on all processes; leave it on",
@@ -79,7 +76,7 @@ REFUSED = {
 }
 
 # Values beside the default that say what is so anyhow.
-_AS_IT_IS: dict[str, tuple[Any, ...]] = {"label_names": (["labels"],), **dict.fromkeys(SHARDING, ("", {}, False))}
+_AS_IT_IS: dict[str, tuple[Any, ...]] = {"label_names": (["labels"],)}
 
 # What a user's script may read, and what the command line says for a recipe.
 OF_THE_COMMAND_LINE = {
@@ -90,7 +87,7 @@ OF_THE_COMMAND_LINE = {
     "resume_from_checkpoint": "`hf-mtl train --resume` continues the run in output_dir; leave it out",
 }
 
-OPTION_FILES = ("accelerator_config",)
+OPTION_FILES = ("accelerator_config", "fsdp_config", "deepspeed")
 """Arguments that may be the path of a JSON file; in a recipe it is relative to the recipe."""
 
 # Options of `accelerator_config` that reach only loaders which accelerate has wrapped, and whether they are on.
@@ -104,7 +101,7 @@ _OF_WRAPPED_LOADERS = {
 
 # Names of transformers 4, of other parts or of other libraries, and what takes their place.
 _DEALT = "The batches are dealt to the processes by hf_mtl; leave it out"
-_ONE_PROCESS_WHOLE = "Every process holds the whole model, with DDP; leave it out"
+_OF_FSDP = "Set fsdp: true, and fsdp_config"
 _NOT_GENERATED = "Nothing is generated; leave it out"
 FORMER = {
     "adafactor": "Set optim: adafactor",
@@ -116,8 +113,8 @@ FORMER = {
     "evaluation_strategy": "It is called eval_strategy",
     "fp16_backend": "Set fp16: true alone",
     "fp16_opt_level": "Set fp16: true alone",
-    "fsdp_min_num_params": _ONE_PROCESS_WHOLE,
-    "fsdp_transformer_layer_cls_to_wrap": _ONE_PROCESS_WHOLE,
+    "fsdp_min_num_params": _OF_FSDP,
+    "fsdp_transformer_layer_cls_to_wrap": "Set fsdp: true, and fsdp_config: {transformer_layer_cls_to_wrap: [...]}",
     "generation_config": _NOT_GENERATED,
     "generation_max_length": _NOT_GENERATED,
     "generation_num_beams": _NOT_GENERATED,
@@ -131,7 +128,7 @@ FORMER = {
     "lr_scheduler": "Set lr_scheduler_type",
     "max_length": "It belongs to the model: model.max_length in a recipe, max_length of from_backbone in Python",
     "max_seq_length": "It is max_length, and belongs to the model",
-    "mp_parameters": _ONE_PROCESS_WHOLE,
+    "mp_parameters": _OF_FSDP,
     "no_cuda": "Set use_cpu: true",
     "num_epochs": "Set num_train_epochs",
     "optimizer": "Set optim",
@@ -147,7 +144,7 @@ FORMER = {
     "push_to_hub_token": "Set hub_token, or log in with `hf auth login`",
     "ray_scope": "It is an option of a search with Ray; leave it out",
     "save_safetensors": "Models are always saved as safetensors",
-    "sharded_ddp": _ONE_PROCESS_WHOLE,
+    "sharded_ddp": _OF_FSDP,
     "sortish_sampler": "encoder_layout: auto leaves out padding without it",
     "split_batches": _DEALT,
     "torchdynamo": "Set torch_compile_backend",

@@ -11,8 +11,9 @@ from typing import Any
 from transformers import TrainingArguments
 
 from hf_mtl.argument_conflicts import conflicts
-from hf_mtl.argument_fields import OPTION_FILES, SHARDING, refused_fields, unknown_arguments
+from hf_mtl.argument_fields import OPTION_FILES, unknown_arguments
 from hf_mtl.argument_kinds import kind_mistakes, make_whole
+from hf_mtl.argument_sharding import sharding_mistakes
 from hf_mtl.batch import EncoderLayout
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.file_kinds import other_kind
@@ -56,6 +57,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
             counts if there is any; a longer row is a batch of its own. Rows of similar length are together, and
             scores do not depend on it. None: as ``per_device_eval_batch_size`` says, and without that 1,024 on a CPU
             and 32,768 on an accelerator.
+        fsdp: Whether each process holds a part of the model (FSDP2); its options are in ``fsdp_config``.
         window_steps: Optimizer steps between two changes of the mixture.
         dataloader_persistent_workers: Whether workers, which collate ahead in processes of their own, live as long as
             the training; false: they end with each epoch, and others begin with the next.
@@ -117,6 +119,9 @@ class MultiTaskTrainingArguments(TrainingArguments):
         metadata={
             "help": "Most tokens of a batch at evaluation, on each device. None: by the rows, or else by the device."
         },
+    )
+    fsdp: bool | str | None = field(
+        default=None, metadata={"help": "Give each process a part of the model (FSDP2); its options: fsdp_config."}
     )
     window_steps: int = field(default=50, metadata={"help": "Optimizer steps between two changes of the mixture."})
     dataloader_persistent_workers: bool = field(
@@ -192,12 +197,11 @@ class MultiTaskTrainingArguments(TrainingArguments):
         Raises:
             UserError: With all of it at once.
         """
-        asked = {key: getattr(self, key) for key in SHARDING}
+        given = vars(self)
         mistakes = [
-            *launcher_mistakes(),
+            *launcher_mistakes(fsdp=bool(given["fsdp"]), deepspeed=bool(given["deepspeed"])),
             *backend_mistakes(self.ddp_backend),
-            *refused_fields(asked),
-            *_files(vars(self)),
+            *(list(_files(given)) or sharding_mistakes(given)),
         ]
         of_kind = list(kind_mistakes(self, MultiTaskTrainingArguments))
         mistakes += of_kind or conflicts(vars(self))  # what is no number cannot be compared

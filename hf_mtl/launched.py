@@ -22,10 +22,10 @@ _SWITCHES = (*_SHARDED, *_DYNAMO_SWITCHES, "ACCELERATE_USE_CPU", "ACCELERATE_DEB
 _ON = ("1", "true", "yes", "on", "y", "t")
 _OFF = ("0", "false", "no", "off", "n", "f")
 
-WHOLE_MODEL = (
-    "Every process holds the whole model, and DDP (`accelerate launch --multi_gpu`) needs no argument. To make it "
-    "fit: bf16, activation checkpointing, model.lora, or a smaller per_device_train_batch_size with more "
-    "gradient_accumulation_steps; leave it out"
+HOW_TO_SHARE = (
+    "Leave it out: every process that `accelerate launch --multi_gpu` starts holds the whole model (DDP), or a part "
+    "with training.fsdp or training.deepspeed. To make a model fit, use these, bf16, activation checkpointing, "
+    "model.lora, or a smaller per_device_train_batch_size with more gradient_accumulation_steps"
 )
 
 
@@ -65,10 +65,20 @@ def environment_mistakes() -> list[Mistake]:
     ]
 
 
-def launcher_mistakes() -> list[Mistake]:
-    """Say what `accelerate launch`, by its options or its file, asks for that a run here cannot do."""
+def launcher_mistakes(fsdp: bool = False, deepspeed: bool = False) -> list[Mistake]:
+    """Say what `accelerate launch`, by its options or its file, asks for that a run here cannot do.
+
+    Args:
+        fsdp: Whether the arguments ask for FSDP too; accelerate then notes in the environment that they have.
+        deepspeed: The same of DeepSpeed.
+    """
+    theirs = {"ACCELERATE_USE_FSDP": fsdp, "ACCELERATE_USE_DEEPSPEED": deepspeed}
     found = "in the environment, from the options of `accelerate launch` or the file of `accelerate config`"
-    mistakes = [Mistake(name, f"'{os.environ[name]}' {found}", WHOLE_MODEL) for name in _SHARDED if _says(name, _ON)]
+    mistakes = [
+        Mistake(name, f"'{os.environ[name]}' {found}", HOW_TO_SHARE)
+        for name in _SHARDED
+        if _says(name, _ON) and not theirs.get(name)
+    ]
     mistakes += [
         Mistake(name, f"'{os.environ[name]}' {found}", "Allowed: true or false; or unset it")
         for name in _SWITCHES
@@ -110,8 +120,12 @@ def _leftovers() -> Iterator[Mistake]:
 
 
 def of_whoever_trains() -> dict[str, None]:
-    """Leave out what only training needs: a command that does not train, alone, has nobody to talk to."""
-    return {"ddp_backend": None} if _was_started_alone() else {}
+    """Leave out what only training needs: a command that does not train, alone, has nobody to talk to.
+
+    Nor are models shared that are not trained: each process holds a whole one.
+    """
+    whole = dict.fromkeys(("fsdp", "fsdp_config", "deepspeed"))
+    return {"ddp_backend": None, **whole} if _was_started_alone() else whole
 
 
 def _was_started_alone() -> bool:

@@ -58,9 +58,9 @@ def test_a_value_of_another_kind_is_refused(tmp_path: Path, options: dict[str, A
 
 def test_all_of_them_are_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        arguments(tmp_path, max_steps="2", learning_rate=None, deepspeed={"stage": 2})
+        arguments(tmp_path, max_steps="2", learning_rate=None, fsdp="full_shard")
     keys = [mistake.key for mistake in caught.value.mistakes]
-    assert keys == ["training.deepspeed", "training.max_steps", "training.learning_rate"]
+    assert keys == ["training.fsdp", "training.max_steps", "training.learning_rate"]
 
 
 def test_a_value_that_is_set_later_is_checked_by_the_trainer(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hf_mtl import MultiTaskTrainingArguments
 from hf_mtl.errors import UserError
 from hf_mtl.launched import (
+    HOW_TO_SHARE,
     STARTED,
-    WHOLE_MODEL,
     Launched,
     backend_mistakes,
     count,
@@ -72,7 +72,7 @@ def test_numbers_and_nothing_are_none(monkeypatch: pytest.MonkeyPatch, value: st
 def test_a_launcher_that_splits_the_model_is_told_what_to_use(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "True")
     [mistake] = launcher_mistakes()
-    assert (mistake.key, mistake.remedy) == (f"ACCELERATE_USE_{kind}", WHOLE_MODEL)
+    assert (mistake.key, mistake.remedy) == (f"ACCELERATE_USE_{kind}", HOW_TO_SHARE)
     with pytest.raises(UserError, match=f"ACCELERATE_USE_{kind}: 'True' in the environment, from the options of"):
         MultiTaskTrainingArguments(output_dir="none")
     monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "false")
@@ -152,7 +152,7 @@ def test_a_backend_needs_others_and_a_name_that_torch_knows(monkeypatch: pytest.
             MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, ddp_backend=backend)
     monkeypatch.setenv("LOCAL_RANK", "0")
     assert backend_mistakes("gloo") == []
-    assert of_whoever_trains() == {}
+    assert "ddp_backend" not in of_whoever_trains()
 
 
 def test_who_does_not_train_needs_no_backend_alone(tmp_path: Path) -> None:
@@ -161,6 +161,12 @@ def test_who_does_not_train_needs_no_backend_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"training.ddp_backend: is 'gloo', and this process was started alone"):
         make_arguments(load_recipe(recipe))
     assert make_arguments(load_recipe(recipe), **of_whoever_trains()).ddp_backend is None
+    recipe.write_text(
+        f"{MINIMAL}training: {{fsdp: true, optim: sgd, use_cpu: true, output_dir: {tmp_path / 'run'}}}\n"
+    )
+    with pytest.raises(UserError, match=r"training.fsdp: is on, and this process is alone"):
+        make_arguments(load_recipe(recipe))
+    assert make_arguments(load_recipe(recipe), **of_whoever_trains()).fsdp is None
 
 
 def test_a_rank_without_an_address_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:

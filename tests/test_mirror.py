@@ -132,6 +132,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         ],
         "training/test_interruption.py": ["training/trainer/stoppable_trainer.py", "training/trainer/unfinished.py"],
         "training/trainer/test_argument_effects.py": ["training/trainer/stub_builds.py"],
+        "training/test_sharding.py": ["training/saving/sharded.py"],
     },
 }
 """Why modules have no test of their own name: by reason, the tests that cover them, and which modules."""

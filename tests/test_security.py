@@ -1,5 +1,6 @@
 """What .github/SECURITY.md promises is held by tests, which it names."""
 
+import ast
 import pickle
 import re
 import shutil
@@ -14,6 +15,7 @@ from tests.training import runs
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / ".github" / "SECURITY.md").read_text("utf-8")
+OF_THE_TRAINER = "hf_mtl/training/saving/sharded.py"
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", PAGE)))
 
 
@@ -34,8 +36,8 @@ def test_the_tests_that_the_page_names_are_there(file, test):
 def test_no_code_of_ours_unpickles_or_evaluates_text():
     # These errors alone may be imported: what torch raises in place of running something, and what cannot be hashed.
     calls = (
-        r"(?<![\w.])(?:eval|exec|__import__)\(|\bpickle\b(?! import (?:Unp|P)icklingError$)|\bmarshal\b|torch\.load\("
-        "|weights_only=False"
+        r"(?<![\w.])(?:eval|exec|__import__)\(|\bpickle\b(?! import (?:Unp|P)icklingError$)|\bmarshal\b"
+        r"|torch\.load|\bimport load\b|weights_only=False"
     )
     found = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
@@ -43,9 +45,20 @@ def test_no_code_of_ours_unpickles_or_evaluates_text():
         for line in path.read_text("utf-8").splitlines()
         if re.search(calls, line) and not line.strip().startswith(("#", '"'))
     ]
-    # These two read what another process of the same run has just made, as multiprocessing and torch do.
-    ours = ("hf_mtl/data/sharing.py", "hf_mtl/data/workers.py")
+    # The first two read what another process of the same run has just made, as multiprocessing and torch do; the
+    # third is looked at below.
+    ours = ("hf_mtl/data/sharing.py", "hf_mtl/data/workers.py", OF_THE_TRAINER)
     assert [line for line in found if "Nothing here is a pickle" not in line and not line.startswith(ours)] == []
+
+
+def test_the_trainers_own_files_are_read_as_weights_alone():
+    tree = ast.parse((ROOT / OF_THE_TRAINER).read_text("utf-8"))
+    names = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Name)]
+    loads = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load"]
+    assert len(loads) == names.count("torch.load") == 2
+    for load in loads:
+        assert [ast.unparse(word.value) for word in load.keywords if word.arg == "weights_only"] == ["True"]
+    assert not {"eval", "exec", "__import__", "pickle", "marshal"} & set(names)
 
 
 class Trap:

@@ -26,6 +26,7 @@ OF_GRADIENTS = frozenset({"norms", "jacobian"})
 """What weightings need that only the gradients of single tasks give."""
 
 Method: TypeAlias = LossWeighting | GradientAggregator
+Sharing: TypeAlias = Literal["fsdp", "deepspeed"]
 State: TypeAlias = Literal["trained", "frozen", "absent"]
 UPPER: tuple[Literal["last_layer", "adapters"], ...] = ("last_layer", "adapters")
 """Scopes that are parts of what all tasks share."""
@@ -153,12 +154,14 @@ class Facts:
         parts: Whether what a scope names is ``trained``, ``frozen`` or ``absent``; scopes of which that is not known
             are left out. ``all`` is what all tasks share.
         dtype: Precision of the model's weights; None: not known.
+        shared: The argument by which processes share the model; None: each holds the whole of it.
     """
 
     tasks: Sequence[str]
     compiled: bool = False
     parts: Mapping[str, State] = field(default_factory=dict)
     dtype: torch.dtype | None = None
+    shared: Sharing | None = None
 
 
 def mistakes(spec: Spec, facts: Facts) -> list[Mistake]:
@@ -181,6 +184,9 @@ def mistakes(spec: Spec, facts: Facts) -> list[Mistake]:
         if method is not None:
             found += [below(item, kind.key) for item in _of_method(method, facts)]
             found += _of_others(method, spec, facts)
+    if facts.shared and spec.gradients.log_every and "log_every" in spec.gradients.model_fields_set:
+        problem = f"is {spec.gradients.log_every}, and {facts.shared} has no gradients of single tasks"
+        found.append(Mistake("balancing.gradients.log_every", problem, "Leave it out"))
     return found
 
 
@@ -212,6 +218,11 @@ def _of_others(method: Method, spec: Spec, facts: Facts) -> Iterator[Mistake]:
         problem = f"is on, and '{method.name}' needs every task's gradient, which a compiled forward does not give"
         remedy = "Leave it out, or take a weighting of losses, such as famo or uw."
         yield Mistake("training.torch_compile", problem, remedy)
+    if facts.shared and _of_gradients(method):
+        key = AGGREGATORS.key if isinstance(method, GradientAggregator) else WEIGHTINGS.key
+        problem = f"is '{method.name}', of gradients of single tasks, and {facts.shared} has parts of their sum"
+        remedy = f"Leave out {facts.shared}, or use ew or a weighting that learns from losses, such as uw"
+        yield Mistake(key, problem, remedy)
 
 
 def _of_gradients(method: Method) -> bool:

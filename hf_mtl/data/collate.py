@@ -50,7 +50,13 @@ class Collator:
             one rectangle, as `transformers.Trainer` has them.
         arrangement: Whose rows share an encoding or a rectangle. But for ``mixed`` the batch says whose rows are
             whose.
+
+    Attributes:
+        names_every_task: Whether micro-batches of planned steps name all tasks of their step, as they must where
+            every process holds a part of each parameter.
     """
+
+    names_every_task = False
 
     def __init__(
         self,

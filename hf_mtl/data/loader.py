@@ -1,6 +1,6 @@
 """The loaders that a Trainer iterates: micro-batches of planned steps, and batches of one split to evaluate."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ from hf_mtl.data.dealing import Deal
 from hf_mtl.data.permutation import derive_key
 from hf_mtl.data.plan import StepPlan
 from hf_mtl.data.steps import StepSource
+from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.data.workers import NO_WORKERS, Crew, Workers
 
 Asked: TypeAlias = tuple[StepPlan, int]
@@ -45,6 +46,8 @@ class _Collation(Dataset[Batch | list[Batch]]):
         batch = self.collator(tasks, rows)
         if ghost:
             batch = _of_no_rows(batch)
+        if self.collator.names_every_task:
+            batch = _of_every_task(batch, np.flatnonzero(plan.counts), self.collator.splits)
         return {
             **batch,
             "noise": noise_keys(self.seed, plan.step, tasks, rows),
@@ -75,6 +78,25 @@ def _of_no_rows(batch: Batch) -> Batch:
         "segments": dict.fromkeys(batch["segments"], (0, 0)),
         "labels": {task: labels[:0] for task, labels in batch["labels"].items()},
     }
+
+
+def _of_every_task(batch: Batch, tasks: NDArray[np.int64], splits: Mapping[str, EncodedSplit]) -> Batch:
+    """Return a batch that names all tasks of its step, of some of which it has no row.
+
+    Processes that hold a part of every parameter add up gradients by their place among others, and would add those of
+    one head to another's. A head that sees no rows has gradients of zero, in its turn, as on every other process.
+
+    Args:
+        batch: The batch.
+        tasks: Index of each task that the step has, ascending.
+        splits: The rows of each task, in task order.
+    """
+    segments, labels, end = {}, {}, 0
+    for name, split in (list(splits.items())[task] for task in tasks):
+        segments[name] = _, end = batch["segments"].get(name, (end, end))
+        if split.labelled:
+            labels[name] = batch["labels"].get(name, torch.from_numpy(split.labels[:0]))
+    return {**batch, "segments": segments, "labels": labels}
 
 
 def noise_keys(seed: int, step: int, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NoiseKeys:

@@ -20,6 +20,8 @@ from hf_mtl.tasks.scoring import Outputs
 PIECE = 1 << 22
 """Numbers that a process keeps before they go to the first one."""
 
+_TURNS = 16  # forwards that processes make together before they ask each other whether to go on
+
 
 class EvaluationLeft(Exception):
     """An evaluation that was left, on all processes, because a signal asks to stop."""
@@ -82,12 +84,14 @@ class Predictor:
         limit: The most that a batch holds.
         processes: This process among the others.
         on_batch: Called after each batch; answers whether to go on.
+        together: Whether a forward is a message to the others, so that all processes have to make as many.
     """
 
     forward: Callable[..., Any]
     limit: BatchLimit
     processes: Processes
     on_batch: Callable[[], bool]
+    together: bool = False
 
     def batches(self, split: EncodedSplit) -> list[list[NDArray[np.int64]]]:
         """Return the rows of each batch of each process: similar lengths together, long ones first.
@@ -142,17 +146,22 @@ class Predictor:
         found = np.empty((len(split), keep.width + 1), dtype=np.float32) if gets else None
         goes_on = True
         # Everybody knows who has which rows.
-        for dealt in _pieces(self.batches(split), PIECE // (keep.width + 1)):
+        most_batches = _TURNS if self.together else None
+        for dealt in _pieces(self.batches(split), PIECE // (keep.width + 1), most_batches):
             rows_of = [np.concatenate([*batches, np.empty(0, dtype=np.int64)]) for batches in dealt]
             # One more row than fit, which says whether the process has left; all have the same shape.
             piece = torch.zeros(max(map(len, rows_of)) + 1, keep.width + 1, device=self.processes.device)
             filled = 0
-            for rows in dealt[self.processes.rank]:
+            mine = dealt[self.processes.rank]
+            for rows in mine:
                 piece[filled : filled + len(rows)] = run(rows)
                 filled += len(rows)
-                goes_on = self.on_batch()
-                if not goes_on:
+                goes_on = self.on_batch() and goes_on
+                if not goes_on and not self.together:
                     break
+            if self.together:
+                for _ in range(len(dealt[0]) - len(mine)):
+                    run(dealt[0][-1])  # of which nothing is kept
             piece[-1, -1] = float(not goes_on)
             pieces = self.processes.gather(piece)
             if bool(pieces[:, -1, -1].any()):
@@ -164,19 +173,21 @@ class Predictor:
 
 
 def _pieces(
-    dealt: Sequence[Sequence[NDArray[np.int64]]], most_rows: int
+    dealt: Sequence[Sequence[NDArray[np.int64]]], most_rows: int, most_batches: int | None = None
 ) -> Iterator[list[Sequence[NDArray[np.int64]]]]:
     """Go through the batches of all processes in pieces of so many rows of each, or of one batch that has more.
 
     Args:
         dealt: The rows of each batch of each process; the first has the most.
         most_rows: Rows of a piece.
+        most_batches: Batches of a piece; None: as many as have these rows.
     """
     sizes = [[len(batch) for batch in batches] for batches in dealt]
     start = 0
     while start < len(sizes[0]):
         stop = start + 1
-        while stop < len(sizes[0]) and max(sum(mine[start : stop + 1]) for mine in sizes) <= most_rows:
+        end = len(sizes[0]) if most_batches is None else min(len(sizes[0]), start + most_batches)
+        while stop < end and max(sum(mine[start : stop + 1]) for mine in sizes) <= most_rows:
             stop += 1
         yield [batches[start:stop] for batches in dealt]
         start = stop

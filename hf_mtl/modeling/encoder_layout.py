@@ -44,22 +44,27 @@ class Settled:
 
 
 def settle_layout(
-    encoder: PreTrainedModel, asked: EncoderLayout, pooler: bool, precision: torch.dtype | None = None
+    encoder: PreTrainedModel,
+    asked: EncoderLayout,
+    pooler: bool,
+    precision: torch.dtype | None = None,
+    device: torch.device | None = None,
 ) -> Settled:
     """Decide how an encoder gets its rows, and give its layers the attention that this wants.
 
     Args:
-        encoder: The backbone, where it will be run.
+        encoder: The backbone.
         asked: The layout that the user asks for.
         pooler: Whether the output of its pooler is wanted.
         precision: The dtype of autocast; None: there is none, and attention is in that of the weights.
+        device: Where the encoder will be run; None: where it is.
 
     Raises:
         ModelError: If ``packed`` is asked for and the encoder does not pack.
     """
     own = own_implementation(encoder.config._attn_implementation)
     set_attention(encoder, own)
-    place = place_of(encoder, precision)
+    place = place_of(encoder, precision, device)
     if asked in ("groups", "padded"):
         return Settled(asked, asked, "as asked", place)
     found = try_packing(encoder, pooler)
@@ -70,7 +75,7 @@ def settle_layout(
                 Mistake("training.encoder_layout", f"is packed, and {reason}", "Use auto, groups or padded")
             )
         return Settled(asked, "groups", reason, place)
-    kernels = _kernels(own, found, encoder.device, place[1])
+    kernels = _kernels(own, found, device or encoder.device, place[1])
     set_attention(encoder, implementation_for(own))
     words = (
         f"packed rows agree with rows alone to {found.difference:.0e}, gradients to {found.gradient_difference:.0e}; "
@@ -79,14 +84,17 @@ def settle_layout(
     return Settled(asked, "packed", words, place, PackedCall(found.first_position, kernels))
 
 
-def place_of(encoder: PreTrainedModel, precision: torch.dtype | None) -> tuple[str, torch.dtype]:
+def place_of(
+    encoder: PreTrainedModel, precision: torch.dtype | None, device: torch.device | None = None
+) -> tuple[str, torch.dtype]:
     """Return where an encoder's attention is run, and in which dtype.
 
     Args:
         encoder: The backbone.
         precision: As for `settle_layout`.
+        device: As for `settle_layout`.
     """
-    return str(encoder.device), precision or encoder.dtype
+    return str(device or encoder.device), precision or encoder.dtype
 
 
 def _kernels(own: str, packing: Packing, device: torch.device, dtype: torch.dtype) -> Kernels:

@@ -187,13 +187,19 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         """Have the backward run layers again as the forward ran them; needed with activation checkpointing alone."""
         return self._features.around_backward(self.encoder)
 
-    def settle_layout(self, asked: EncoderLayout = "auto", precision: torch.dtype | None = None) -> EncoderLayout:
+    def settle_layout(
+        self,
+        asked: EncoderLayout = "auto",
+        precision: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> EncoderLayout:
         """Decide how packed rows reach the encoder, as long as the model lives; `MultiTaskTrainer` calls it.
 
         Args:
             asked: ``packed``: as they are. ``groups`` and ``padded``: as the batch's padded rectangles. ``auto``:
                 packed where a trial shows that the encoder makes of packed rows what it makes of each alone.
             precision: The dtype of autocast, for which attention's kernel is chosen; None: there is none.
+            device: The device for which it is chosen; None: where the encoder is.
 
         Returns:
             ``packed``, ``groups`` or ``padded``.
@@ -201,7 +207,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         Raises:
             ModelError: If ``packed`` is asked for and the encoder does not pack.
         """
-        return self._features.settle(self.encoder, asked, precision).layout
+        return self._features.settle(self.encoder, asked, precision, device).layout
 
     @property
     def packs(self) -> bool:

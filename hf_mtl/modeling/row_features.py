@@ -34,11 +34,17 @@ class RowFeatures:
     pooling: Pooling
     settled: Settled | None = None
 
-    def settle(self, encoder: PreTrainedModel, asked: EncoderLayout, precision: torch.dtype | None) -> Settled:
+    def settle(
+        self,
+        encoder: PreTrainedModel,
+        asked: EncoderLayout,
+        precision: torch.dtype | None,
+        device: torch.device | None = None,
+    ) -> Settled:
         """Choose the layout of packed rows, once for each that is asked for, and each place; see `settle_layout`."""
-        before, key = self.settled, (asked, place_of(encoder, precision))
+        before, key = self.settled, (asked, place_of(encoder, precision, device))
         if before is None or (before.asked, before.place) != key or (before.call and not packs_now(encoder)):
-            self.settled = settle_layout(encoder, asked, self._pooler, precision)
+            self.settled = settle_layout(encoder, asked, self._pooler, precision, device)
             logger.info(f"Rows reach the encoder {self.settled.words}.")
         assert self.settled is not None
         return self.settled

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import hf_mtl.balancing as of_balancing
 import hf_mtl.data.mixture as of_mixture
 import hf_mtl.schedules as of_schedules
+from hf_mtl.argument_sharding import sharing
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.signatures import Options
 from hf_mtl.tasks import Task
@@ -49,7 +50,7 @@ class RecipeFacts:
         names = list(tasks)
         return cls(
             of_mixture.Facts(names, evaluated),
-            of_balancing.Facts(names, bool(arguments.get("torch_compile")), parts),
+            of_balancing.Facts(names, bool(arguments.get("torch_compile")), parts, shared=sharing(arguments)),
             of_schedules.Facts(names, evaluated, False if frozen else None),
         )
 

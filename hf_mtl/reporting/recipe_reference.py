@@ -30,9 +30,14 @@ place of a value means that nothing is said: the default, also where a recipe th
 _LIMITS = """\
 Each of these is refused with a message before training:
 
-- A model that is split over processes: FSDP, DeepSpeed and tensor parallelism, also where accelerate asks for them.
-  Every process holds the whole model (DDP). To make a model fit, use `bf16`, activation checkpointing, `model.lora`,
-  or a smaller batch with more accumulation.
+- A model that is shared by processes in other ways than FSDP2 (`fsdp`) and ZeRO-1 or ZeRO-2 (`deepspeed`): FSDP1,
+  ZeRO-3, offloading to the CPU, Megatron and tensor parallelism. FSDP and DeepSpeed by options of `accelerate launch`
+  or its file: a recipe says it.
+- `fsdp` or `deepspeed` beside an aggregator, `gradnorm`, `gradnorm_scaling` or `excess_mtl`, `gradients.log_every`,
+  schedules that freeze parameters or measure gradients, heads `vip` with a learned temperature, `torch_compile`, or
+  an `optim` that does not treat each number by itself.
+- `deepspeed` beside `tokens_per_micro_batch`, schedules that change the learning rate, or `max_grad_norm` with heads
+  `vmtl`.
 - `torch_compile` beside what needs task gradients: an aggregator, `gradnorm`, `gradnorm_scaling` or `excess_mtl`.
 - `scope: adapters` without `model.lora`, and `stl_cnn` on an encoder that is trained.
 - Data in other formats than csv, json, parquet, arrow and text; loading scripts, pickles and archives; URLs that hold

@@ -1,8 +1,10 @@
 """The section ``balancing``: read once, and checked against what is known of a run."""
 
+import pytest
 import torch
 
 from hf_mtl.balancing import AGGREGATORS, Facts, Spec, make, mistakes, parse
+from hf_mtl.balancing.section import Sharing
 from hf_mtl.errors import Mistake
 
 TASKS = ["a", "b"]
@@ -61,3 +63,25 @@ def test_what_a_method_cannot_work_with_is_found() -> None:
     assert "torch.bfloat16 cannot hold" in short[1]
     [untrained] = said({"aggregator": "pcgrad"}, Facts(TASKS, parts={"all": "frozen"}))
     assert untrained[0] == "balancing.aggregator"
+
+
+@pytest.mark.parametrize(
+    ("balancing", "key"),
+    [
+        ({"aggregator": "cagrad"}, "balancing.aggregator"),
+        ({"weighting": "gradnorm"}, "balancing.weighting"),
+        ({"gradients": {"log_every": 5}}, "balancing.gradients.log_every"),
+    ],
+)
+@pytest.mark.parametrize("shared", ["fsdp", "deepspeed"])
+def test_gradients_of_single_tasks_are_refused_by_name_where_processes_share_the_model(
+    balancing: dict[str, object], key: str, shared: Sharing
+) -> None:
+    [(found, problem)] = said(balancing, Facts(TASKS, shared=shared))
+    assert found == key
+    assert shared in problem
+
+
+def test_weightings_of_losses_are_not_refused_where_processes_share_the_model() -> None:
+    for weighting in ("ew", "uw", "imtl_l", "famo", "gls"):
+        assert said({"weighting": weighting}, Facts(TASKS, shared="fsdp")) == []

@@ -226,3 +226,21 @@ def test_the_loader_leaves_the_global_random_state_alone() -> None:
     list(train_loader(planned(), FixedCourse(15, PER_EPOCH)))
     list(train_loader(planned(workers=1), FixedCourse(15)))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_where_processes_hold_parts_each_micro_batch_names_every_task_of_its_step() -> None:
+    seen = []
+    for rank in range(2):
+        plain, batches = (planned(rank, world=2, accumulation=3) for _ in range(2))
+        batches._make.collator.names_every_task = True
+        for index in range(12):
+            expected, batch = plain[index], batches[index]
+            present = [name for name, count in zip(SIZES, batch["plan"]["counts"], strict=True) if count]
+            assert list(batch["segments"]) == list(batch["labels"]) == present
+            for name, (start, stop) in batch["segments"].items():
+                assert (start, stop) == expected["segments"].get(name, (start, start))
+                assert len(batch["labels"][name]) == stop - start
+            ends = [stop for _, stop in batch["segments"].values()]
+            assert ends == sorted(ends)
+            seen.append(len(expected["segments"]) < len(present))
+    assert any(seen), "some micro-batch should lack a task"

@@ -1,19 +1,23 @@
 """What is kept of the outputs, and which process gets it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from transformers import TrainerCallback
 
 from hf_mtl import MultiTaskTrainer
+from hf_mtl.data.token_budget import BatchLimit
 from hf_mtl.inference import predict as evaluate
 from hf_mtl.inference.predict import KeptOutputs
 from hf_mtl.tasks import MetricSpec
 from hf_mtl.training.scoring import scorer
 from hf_mtl.training.scoring.scoring import needed
 from tests import tiny
+from tests.data.encoding import encode_split
 from tests.training.trainers import make
 
 
@@ -74,6 +78,30 @@ def test_pieces_hold_so_many_rows_of_each_process_or_one_batch(most: int) -> Non
         assert [batch.tolist() for piece in pieces for batch in piece[rank]] == [batch.tolist() for batch in batches]
     assert all(len(piece[0]) == 1 or max(sum(map(len, batches)) for batches in piece) <= most for piece in pieces)
     assert len(pieces) == {1: 3, 5: 2, 6: 2, 100: 1}[most]
+    in_turns = list(evaluate._pieces(dealt, most, most_batches=2))
+    assert len(in_turns) == {1: 3, 5: 2, 6: 2, 100: 2}[most]
+    assert [batch.tolist() for piece in in_turns for batch in piece[0]] == [batch.tolist() for batch in dealt[0]]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_processes_that_take_turns_make_as_many_forwards(together: bool) -> None:
+    split = encode_split("mood", tiny.TASKS["mood"], tiny.rows("mood", 3), tiny.tokenizer())
+    kept = KeptOutputs.outputs(2, everywhere=True)
+    forwards = []
+    for rank in range(2):
+        made: list[int] = []
+        alone: Any = SimpleNamespace(
+            rank=rank, world=2, device=torch.device("cpu"), gather=lambda piece: torch.stack([piece, piece])
+        )
+        predictor = evaluate.Predictor(lambda **batch: None, BatchLimit(rows=1), alone, lambda: True, together)
+
+        def run(rows: Any, made: list[int] = made) -> torch.Tensor:
+            made.append(len(rows))
+            return torch.zeros(len(rows), 3)
+
+        predictor._run_in_pieces(run, split, kept)
+        forwards.append(len(made))
+    assert forwards == ([2, 2] if together else [2, 1])
 
 
 def test_only_one_task_is_kept_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,10 @@ def test_kernels_are_tried_on_the_device_in_the_dtype_of_the_run(monkeypatch: py
     assert found.words.endswith("attention in a fake without dropout, padded rectangles under SDPA with it")
     settle_layout(make_encoder("bert").half(), "auto", False)
     assert asked[-1][3] == torch.float16, "that of the weights, without autocast"
+    monkeypatch.setattr(encoder_layout, "_ACCELERATED", ("meta",))
+    settled = settle_layout(make_encoder("bert"), "auto", False, None, torch.device("meta"))
+    assert asked[-1][2:] == ("meta", torch.float32), "where it will be run"
+    assert settled.place == ("meta", torch.float32)
 
 
 # ---- What stays behind ----

@@ -30,3 +30,9 @@ def test_a_frozen_encoder_and_no_adapters_are_known() -> None:
     by_head = RecipeFacts.of(TASKS, ModelSection(backbone="x", head="stl_cnn"), None)
     assert by_head.of_balancing.parts == {"all": "frozen", "adapters": "absent"}
     assert RecipeFacts.of(TASKS, ModelSection(backbone="x"), None).of_balancing.parts == {"adapters": "absent"}
+
+
+def test_it_is_known_by_which_argument_processes_share_the_model() -> None:
+    training = training_section()
+    for given, shared in (({"fsdp": True}, "fsdp"), ({"deepspeed": "ds.json"}, "deepspeed"), ({"fsdp": False}, None)):
+        assert RecipeFacts.of(TASKS, None, training.model_validate(given)).of_balancing.shared == shared

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from transformers import Trainer, TrainingArguments
+from transformers import TrainingArguments
 from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 
@@ -11,10 +11,11 @@ from hf_mtl.errors import CheckpointError, ModelError, RunError
 from hf_mtl.inference import manifest
 from hf_mtl.modeling.loaded import check_weights
 from hf_mtl.training import checkpoint as checkpoints
+from hf_mtl.training.saving.sharded import ShardedTrainer
 from hf_mtl.training.step.optimizer import catch_up
 
 
-class ReadingTrainer(Trainer):
+class ReadingTrainer(ShardedTrainer):
     """Goes on from checkpoints that are as they were written; each part that is not is named."""
 
     args: TrainingArguments

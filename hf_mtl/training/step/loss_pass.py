@@ -8,6 +8,7 @@ from torch import Tensor
 from hf_mtl.batch import Batch, divisor, model_inputs, to_device
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.in_passing import RandomState, in_passing
+from hf_mtl.modeling.sharded import reshard
 from hf_mtl.processes import Processes
 from hf_mtl.training.step.flops import Flops
 from hf_mtl.training.step.task_batches import by_task
@@ -43,6 +44,7 @@ class LossPass:
             for batch in batches:
                 self._add(batch, one_by_one, losses)
                 self._flops.count(batch, backward=False)
+        reshard(self.model)
         return self._processes.reduce_sum(losses)
 
     def _add(self, batch: Batch, one_by_one: bool, losses: Tensor) -> None:

@@ -89,6 +89,7 @@ def complete(
     weighting: nn.Module,
     args: MultiTaskTrainingArguments,
     given: bool,
+    apart: bool = False,
 ) -> None:
     """Have an optimizer train all that a run learns, with groups of their own for heads and balancing parameters.
 
@@ -98,6 +99,7 @@ def complete(
         weighting: The loss weighting.
         args: The training arguments.
         given: Whether it is the user's, whose groups stay as they are, beside a new one of what it does not have.
+        apart: Whether the weighting's parameters have an optimizer of their own.
     """
     rate = balancing_rate(optimizer, args)
     if not given:
@@ -108,7 +110,8 @@ def complete(
     learned = balancing_parameters(weighting, model)
     if args.balancing_learning_rate is not None and not learned and is_main_process():
         logger.warning("balancing_learning_rate does nothing here: no balancing parameters are learned.")
-    add_balancing_group(optimizer, left_out(optimizer, learned).values(), rate)
+    if not apart:
+        add_balancing_group(optimizer, left_out(optimizer, learned).values(), rate)
 
 
 class ForOneStep:

@@ -3,6 +3,7 @@
 from torch import nn
 
 from hf_mtl.errors import Mistake, RunError
+from hf_mtl.modeling.sharded import is_sharded
 from hf_mtl.processes import Processes
 from hf_mtl.training.step.beside import without_compilation
 
@@ -38,7 +39,7 @@ def check_wrapped(model: nn.Module, wrapped: nn.Module, processes: Processes) ->
         RunError: If it is the bare model.
     """
     world = processes.world
-    if world > 1 and without_compilation(wrapped) is model:
+    if world > 1 and without_compilation(wrapped) is model and not is_sharded(model):
         found = f"is not wrapped for the {world} processes of this run: each would train a model of its own"
         remedy = "Build the model anew, prepare it with no Accelerator of your own, and freeze not all of it"
         raise RunError(Mistake("model", found, remedy))

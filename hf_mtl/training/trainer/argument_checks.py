@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 from transformers import Trainer
 from transformers.trainer_utils import SaveStrategy
+from transformers.training_args import ParallelMode
 
 from hf_mtl.argument_conflicts import conflicts
 from hf_mtl.argument_fields import refused_fields
@@ -14,7 +15,7 @@ from hf_mtl.argument_kinds import kind_mistakes
 from hf_mtl.argument_ranges import AT_LEAST_ONE, AT_MOST, MOST_STEPS, NOT_NEGATIVE
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.errors import Mistake, UserError
-from hf_mtl.launched import WHOLE_MODEL
+from hf_mtl.launched import HOW_TO_SHARE
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Task
 from hf_mtl.training.folder.fresh_folder import place_mistakes
@@ -70,7 +71,7 @@ def check_arguments(
             remedy += ", whose lora= puts peft's adapters into the encoder and leaves the heads whole"
         mistakes.append(Mistake("model", f"is a {type(model).__name__}", remedy))
     elif (parts := getattr(model, "tp_size", None) or 1) > 1:
-        mistakes.append(Mistake("model", f"is split over {parts} processes (tp_plan)", WHOLE_MODEL))
+        mistakes.append(Mistake("model", f"is split over {parts} processes (tp_plan)", HOW_TO_SHARE))
     elif len(places := set((getattr(model, "hf_device_map", None) or {}).values())) > 1 or "disk" in places:
         found = f"lies on {', '.join(sorted(map(str, places)))} (device_map)"
         mistakes.append(Mistake("model", found, "Load it without device_map: the Trainer moves it to the device"))
@@ -106,9 +107,16 @@ def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
             "is not set, and the best model is to be kept",
             f"Set it: {_SCORES}",
         ),
+        (
+            # One process that a launcher has started may try it.
+            bool(args.fsdp) and args.parallel_mode != ParallelMode.DISTRIBUTED,
+            "fsdp",
+            "is on, and this process is alone: there is nobody to share the model with",
+            "Start several with `accelerate launch --multi_gpu`, or leave it out",
+        ),
     ]
     mistakes = [Mistake(f"training.{key}", found, remedy) for wrong, key, found, remedy in refused if wrong]
-    given = {**vars(args), "fsdp_config": None}  # refused before transformers filled it in
+    given = vars(args)
     found = [*launch_mistakes(args), *refused_fields(given), *mistakes, *_out_of_range(args), *_too_large(args)]
     # Of what does not go together, some has been refused before; some was set since.
     return [*found, *conflicts(given), *idle_options(args), *unknown_words(args), *unbuildable(args)]

@@ -97,7 +97,8 @@ def build_methods(spec: Spec, setting: Setting) -> Methods:
     teleportation = _teleportation(aggregator, setting)
     conflicts = ConflictLog(names)
     samples = None
-    if aggregator is None and len(names) > 1 and spec.gradients.log_every:
+    in_parts = bool(args.fsdp or args.deepspeed)  # no process has a whole gradient to sample
+    if aggregator is None and len(names) > 1 and spec.gradients.log_every and not in_parts:
         of_model = (setting.model, setting.rows, args)
         samples = SampledConflicts(*of_model, conflicts, spec.gradients, setting.flops)
     return Methods(weighting, objective, conflicts, gradients, teleportation, samples)

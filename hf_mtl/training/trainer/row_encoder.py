@@ -7,13 +7,17 @@ import torch
 from datasets import Dataset
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.batch import EncoderLayout
 from hf_mtl.data.collate import Collator, default_group_cost, default_run_cost
 from hf_mtl.data.token_budget import BatchLimit, default_eval_tokens
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.trainer.encoder_limits import check_token_ids, padding_id, row_limit
+
+logger = get_logger(__name__)
 
 Datasets: TypeAlias = Mapping[str, Dataset | EncodedSplit] | Dataset
 
@@ -30,6 +34,7 @@ class RowEncoder:
         self._model = model
         self._tokenizer = tokenizer
         self._limit = row_limit(model, tokenizer)
+        self._settled: dict[EncoderLayout, EncoderLayout] = {}
 
     def encode(self, datasets: Datasets, tasks: Mapping[str, Task], split: str) -> dict[str, EncodedSplit]:
         """Encode one split of every task.
@@ -53,11 +58,29 @@ class RowEncoder:
             splits: The rows by task.
             args: The training arguments, which say how rows are grouped.
         """
-        layout = self._model.settle_layout(args.encoder_layout, _autocast_dtype(args))
+        layout = self._layout(args)
         cost: int | None = default_group_cost(args.device) if args.group_cost is None else args.group_cost
         if layout != "groups":
             cost = default_run_cost(args.device) if layout == "packed" else None
         return Collator(splits, padding_id(self._model, self._tokenizer), cost)
+
+    def _layout(self, args: MultiTaskTrainingArguments) -> EncoderLayout:
+        """Settle how rows reach the encoder.
+
+        Where processes hold parts of the model, each call of a layer is a message to the others. All of them have to
+        make as many, and groups are not as many on all: one rectangle is. The trial is made once, before there are
+        parts, and before the model is on its device.
+        """
+        asked, precision = args.encoder_layout, _autocast_dtype(args)
+        if not (args.fsdp or args.deepspeed):
+            return self._model.settle_layout(asked, precision)
+        if asked not in self._settled:
+            layout = self._model.settle_layout(asked, precision, args.device)
+            if layout == "groups":
+                layout = self._model.settle_layout("padded", precision, args.device)
+                logger.info("Length groups become one padded rectangle: processes with parts of a model take turns.")
+            self._settled[asked] = layout
+        return self._settled[asked]
 
     def train_limit(self, args: MultiTaskTrainingArguments) -> BatchLimit | None:
         """Tell how large micro-batches are in training; None: as many rows as the arguments say.
@@ -80,7 +103,7 @@ class RowEncoder:
         return BatchLimit(tokens, rows, padded=self._pads(args))
 
     def _pads(self, args: MultiTaskTrainingArguments) -> bool:
-        return self._model.settle_layout(args.encoder_layout, _autocast_dtype(args)) != "packed"
+        return self._layout(args) != "packed"
 
 
 def _autocast_dtype(args: MultiTaskTrainingArguments) -> torch.dtype | None:

@@ -13,6 +13,7 @@ from hf_mtl.schedules import Schedules, build_schedules, run_of
 from hf_mtl.training.schedules.doubts import say_doubts
 from hf_mtl.training.schedules.planned_steps import plan_steps
 from hf_mtl.training.schedules.schedule_checks import follows_evaluations, planned_evaluations
+from hf_mtl.training.step.beside_optimizer import BesideOptimizer
 from hf_mtl.training.step.flops import Flops
 from hf_mtl.training.step.loss_scaler import LossScaler
 from hf_mtl.training.trainer.argument_checks import check_length
@@ -24,6 +25,7 @@ from hf_mtl.training.trainer.run_identity import RunIdentity, identity_of
 from hf_mtl.training.trainer.scoring_trainer import ScoringTrainer
 from hf_mtl.training.trainer.sections import Sections, check_course, check_methods
 from hf_mtl.training.trainer.setup import fit_statistics
+from hf_mtl.training.trainer.sharding import check_device, check_sharded
 from hf_mtl.training.trainer.step_parts import StepParts, build_step_parts
 from hf_mtl.training.trainer.stub_builds import check_builds
 
@@ -41,6 +43,7 @@ class RunParts:
         identity: What must stay as it is when the run is resumed.
         steps: The plan of the run.
         of_steps: Runs and watches the steps.
+        beside: Trains what the weighting learns, where the model's optimizer cannot; None: there it can.
     """
 
     mixture: Mixture
@@ -51,6 +54,7 @@ class RunParts:
     identity: RunIdentity
     steps: StepSource
     of_steps: StepParts
+    beside: BesideOptimizer | None
 
 
 def build_run_parts(
@@ -86,14 +90,18 @@ def build_run_parts(
     check_fused(args, methods.weighting)
     check_own_optimizer(trainer.optimizer, trainer.lr_scheduler, methods.weighting, model, args)
     schedules, identity = _schedules(trainer, train, sections, setting)
-    check_ddp(args, len(sizes), methods.gradients is None, schedules)
+    check_ddp(args, len(sizes), methods.gradients is None and not trainer.is_sharded, schedules)
+    check_device(trainer)
+    if trainer.is_sharded:
+        check_sharded(trainer, schedules)
     check_builds(trainer, course.total_steps)
     steps = plan_steps(mixture, schedules, course, args)
     if trainer.is_world_process_zero():
         say_doubts(mixture, schedules, model, args, args.window_steps)
-    of_steps = build_step_parts(setting, methods, schedules, LossScaler(trainer.accelerator))
+    beside = BesideOptimizer(methods.weighting, args) if trainer.is_sharded else None
+    of_steps = build_step_parts(setting, methods, schedules, LossScaler(trainer.accelerator), beside)
     feed = Feed(args, course, processes)
-    return RunParts(mixture, course, feed, methods, schedules, identity, steps, of_steps)
+    return RunParts(mixture, course, feed, methods, schedules, identity, steps, of_steps, beside)
 
 
 def _schedules(

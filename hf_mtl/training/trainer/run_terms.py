@@ -18,7 +18,7 @@ _STAYS = """
     seed data_seed window_steps refit_statistics eval_on_start metric_for_best_model greater_is_better
     optim optim_args optim_target_modules learning_rate head_learning_rate balancing_learning_rate
     lr_scheduler_type lr_scheduler_kwargs warmup_steps weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm
-    bf16 fp16 neftune_noise_alpha
+    bf16 fp16 neftune_noise_alpha fsdp deepspeed
 """
 STAYS = frozenset(_STAYS.split())
 
@@ -28,7 +28,8 @@ _MAY_CHANGE = {
         max_steps num_train_epochs max_backward_passes max_flops early_stopping_patience early_stopping_threshold
         load_best_model_at_end temperature_scaling""",
     "the processes": """
-        accelerator_config ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers ddp_backend ddp_timeout
+        accelerator_config fsdp_config ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers
+        ddp_backend ddp_timeout
         dataloader_num_workers dataloader_pin_memory dataloader_prefetch_factor
         dataloader_persistent_workers dataloader_multiprocessing_context""",
     "the device and how it computes": """

@@ -16,6 +16,7 @@ from hf_mtl.inference.predict import KeptOutputs, Predictor, SplitPredictions
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.float32 import cast_for_a_while
 from hf_mtl.modeling.in_passing import plain_forward
+from hf_mtl.modeling.sharded import is_sharded, reshard
 from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
@@ -226,7 +227,9 @@ class ScoringTrainer(StoppableTrainer):
                 self.callback_handler.on_prediction_step(self.args, self.state, self.control)
             return not self._leaves_evaluation
 
-        trained_here = bool(self.accelerator._models)
+        # FSDP's model has no autocast around it.
+        trained_here = bool(self.accelerator._models) and not self.is_fsdp_enabled
+        sharded = is_sharded(self.model)
 
         def forward(**batch: Any) -> Any:
             if trained_here:
@@ -236,13 +239,15 @@ class ScoringTrainer(StoppableTrainer):
             with self.accelerator.autocast():
                 return plain_forward(model)(**batch)
 
-        predictor = Predictor(forward, self.encoder.eval_limit(self.args), self.processes, on_batch)
+        limit = self.encoder.eval_limit(self.args)
+        predictor = Predictor(forward, limit, self.processes, on_batch, together=sharded)
         batches = sum(len(predictor.batches(split)[0]) for split in splits.values())
         self.callback_handler.eval_dataloader = range(batches)
         for name, split in splits.items():
             collator = self.encoder.collator({name: split.filled()}, self.args)
             with cast_for_a_while(model, None if aside else self._evaluation_dtype):
                 found = predictor.predict(name, split, collator, keep[name])
+            reshard(model)
             yield name, found
 
     @property

@@ -8,6 +8,7 @@ from transformers import TrainingArguments
 import hf_mtl.balancing as of_balancing
 import hf_mtl.data.mixture as of_mixture
 import hf_mtl.schedules as of_schedules
+from hf_mtl.argument_sharding import sharing
 from hf_mtl.errors import Mistake, ModelError, UserError
 from hf_mtl.evaluation import headline_keys
 from hf_mtl.gradients import shared_parameters
@@ -64,7 +65,7 @@ def check_methods(sections: Sections, model: MultiTaskModel, args: TrainingArgum
     Raises:
         UserError: With everything that is wrong.
     """
-    facts = of_balancing.Facts(tasks, bool(args.torch_compile), _parts(model), model.dtype)
+    facts = of_balancing.Facts(tasks, bool(args.torch_compile), _parts(model), model.dtype, sharing(vars(args)))
     wrong = of_mixture.mistakes(sections.mixture, of_mixture.Facts(tasks))
     if wrong := [*wrong, *of_balancing.mistakes(sections.balancing, facts)]:
         raise UserError(wrong)

@@ -13,6 +13,8 @@ from hf_mtl.modeling.task_heads import TaskHeads
 from hf_mtl.processes import Processes
 from hf_mtl.training.schedules.scheduling import Scheduling
 from hf_mtl.training.step.absent_tasks import AbsentTasks
+from hf_mtl.training.step.beside_optimizer import BesideOptimizer
+from hf_mtl.training.step.deepspeed_copies import copies_follow
 from hf_mtl.training.step.loss_scaler import LossScaler
 from hf_mtl.training.step.result import StepResult
 from hf_mtl.training.step.step_maker import StepMaker
@@ -44,6 +46,7 @@ class StepCallback(TrainerCallback):
         balance: Watches what the weighting does.
         conflicts: Collects what is logged of task gradients.
         budget: Counts what is spent.
+        beside: Trains what the weighting learns, where the model's optimizer cannot.
         gradients: Forms the gradients of single tasks, where a method wants them.
         teleportation: Searches other points, where the aggregator does.
         samples: Measures conflicts, where nothing else does.
@@ -61,6 +64,7 @@ class StepCallback(TrainerCallback):
     balance: BalanceWatch
     conflicts: ConflictLog
     budget: Budget
+    beside: BesideOptimizer | None = None
     gradients: TaskGradients | None = None
     teleportation: Teleportation | None = None
     samples: SampledConflicts | None = None
@@ -113,7 +117,7 @@ class StepCallback(TrainerCallback):
         """Remember what the update must not change, and change what holds for this update alone."""
         if self.teleportation is not None:
             self.teleportation.before_update(optimizer)
-        self.absent.before_update(optimizer)
+        self.absent.before_update(optimizer if self.beside is None else self.beside.inner)
         self.scheduling.before_update(optimizer)
 
     def on_optimizer_step(
@@ -127,12 +131,15 @@ class StepCallback(TrainerCallback):
         """Put back what was changed for the update, and let all that learns beside the model take its own step."""
         if self.teleportation is not None:
             self.teleportation.after_update(optimizer)
+        if self.beside is not None and not self.scaler.skipped_update:
+            self.beside.step(optimizer)
         self.absent.after_update()
         if self.steps.current is not None:
             # With the parameters as the update left them: heads and weighting come to their ranges below.
             self.steps.current.tell_losses_after(self.scaler.skipped_update)
         self.absent.objective.weighting.after_step()
-        self.heads.end_step(self.processes.reduce_sum)
+        with copies_follow(self.heads.parameters()):
+            self.heads.end_step(self.processes.reduce_sum)
         self.signals.observe_gauges(self.heads.gauges())
         self.scheduling.after_update(optimizer)
 

@@ -8,6 +8,7 @@ from hf_mtl.schedules import Schedules
 from hf_mtl.training.schedules.probes import Prober
 from hf_mtl.training.schedules.scheduling import Scheduling
 from hf_mtl.training.step.absent_tasks import AbsentTasks
+from hf_mtl.training.step.beside_optimizer import BesideOptimizer
 from hf_mtl.training.step.loss_pass import LossPass
 from hf_mtl.training.step.loss_scaler import LossScaler
 from hf_mtl.training.step.step_maker import StepMaker
@@ -43,7 +44,9 @@ class StepParts:
     callback: StepCallback
 
 
-def build_step_parts(setting: Setting, methods: Methods, schedules: Schedules, scaler: LossScaler) -> StepParts:
+def build_step_parts(
+    setting: Setting, methods: Methods, schedules: Schedules, scaler: LossScaler, beside: BesideOptimizer | None
+) -> StepParts:
     """Build the parts that run and watch the steps.
 
     Args:
@@ -51,6 +54,7 @@ def build_step_parts(setting: Setting, methods: Methods, schedules: Schedules, s
         methods: The balancing methods.
         schedules: The schedules.
         scaler: Runs the backward passes that the Trainer does not.
+        beside: Trains what the weighting learns, where the model's optimizer cannot.
     """
     model, sizes, processes, flops = setting.model, setting.mixture.sizes, setting.processes, setting.flops
     names, objective = list(sizes), methods.objective
@@ -75,6 +79,7 @@ def build_step_parts(setting: Setting, methods: Methods, schedules: Schedules, s
         balance=BalanceWatch(names, methods.weighting, processes.rank == 0),
         conflicts=methods.conflicts,
         budget=budget,
+        beside=beside,
         gradients=methods.gradients,
         teleportation=methods.teleportation,
         samples=methods.samples,

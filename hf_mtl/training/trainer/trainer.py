@@ -52,6 +52,7 @@ from hf_mtl.training.schedules.planned_steps import plan_steps
 from hf_mtl.training.scoring.calibration import forget_calibration
 from hf_mtl.training.scoring.scorer import Scorer
 from hf_mtl.training.step.beside import forget_passes_beside
+from hf_mtl.training.step.beside_optimizer import BesideOptimizer
 from hf_mtl.training.step.loss_scaler import LossScaler
 from hf_mtl.training.step.optimizer import complete, optimizer_class
 from hf_mtl.training.step.preparation import check_wrapped, unprepare
@@ -72,6 +73,7 @@ from hf_mtl.training.trainer.run_parts import RunParts, build_run_parts
 from hf_mtl.training.trainer.saved_run import SavedRun, trainer_state
 from hf_mtl.training.trainer.scoring_trainer import ScoringTrainer
 from hf_mtl.training.trainer.sections import read_sections
+from hf_mtl.training.trainer.sharding import check_first
 from hf_mtl.training.trainer.step_callback import LogStepsCallback
 from hf_mtl.training.trainer.task_checks import check_tasks
 from hf_mtl.training.watch.budget import limit_steps
@@ -144,6 +146,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         self.ending: Ending | None = None
         self.task_gradients: TaskGradients | None = None
         self.teleportation: Teleportation | None = None
+        self.beside: BesideOptimizer | None = None
         self._best_step: int | None = None
         self._beginning = Beginning()
         self._makes_optimizer = kwargs.get("optimizers", (None,))[0] is None
@@ -161,7 +164,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         self.weighting, self.objective, self.conflicts = methods.weighting, methods.objective, methods.conflicts
         self.task_gradients, self.teleportation = methods.gradients, methods.teleportation
         self.signals, self.budget, self.records = of_steps.signals, of_steps.budget, of_steps.records
-        self.finite, self.scheduling = of_steps.finite, of_steps.scheduling
+        self.finite, self.scheduling, self.beside = of_steps.finite, of_steps.scheduling, parts.beside
         self.step_maker, self.step_callback = of_steps.step_maker, of_steps.callback
         self.add_callback(LogStepsCallback())
         self.add_callback(self.step_callback)
@@ -187,7 +190,9 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         """Make what makes batches of the training rows."""
         if self.train_dataset is None:
             raise UserError("training needs a train_dataset")
-        return self.encoder.collator(self.train_dataset, self.args)
+        collator = self.encoder.collator(self.train_dataset, self.args)
+        collator.names_every_task = self.is_sharded
+        return collator
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Give this process's micro-batches of the planned steps; not to be sharded again."""
@@ -242,7 +247,9 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         if self.accelerator.sync_gradients:
             # The balancing parameters rest with the encoder, as in the few-task paper.
             learns, stops = "encoder" not in self.scheduling.frozen, self.interruption.received is not None
-            result = step.finish(LossScaler(self.accelerator).factor, learns, stops)
+            # An optimizer of their own divides by no factor.
+            factor = None if self.beside is not None else LossScaler(self.accelerator).factor
+            result = step.finish(factor, learns, stops)
             self.step_callback.after_backward(result, self.state.global_step)
             self.interruption.agree(float(result.on_host.votes))
         return step.logged(loss)
@@ -271,7 +278,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         A given optimizer keeps its groups, and gets one of the balancing parameters that it does not have.
         """
         given = self.optimizer is not None
-        complete(super().create_optimizer(model), self.model, self.weighting, self.args, given)
+        apart = self.beside is not None
+        complete(super().create_optimizer(model), self.model, self.weighting, self.args, given, apart)
         found: torch.optim.Optimizer = self.optimizer
         return found
 
@@ -322,6 +330,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             "temperature": self.mixture.learner,
             "task_gradients": self.task_gradients,
             "teleportation": self.teleportation,
+            "beside": self.beside,
         }
         return {
             **super().stateful(),
@@ -384,6 +393,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     def _train_from(self, folder: Path | None, trial: Any, **kwargs: Any) -> TrainOutput:
         """Train from the beginning, or from a checkpoint if anything is left to do."""
         course = self.course
+        check_first(self)
         self.refuse_occupied(folder, course.total_steps)
         # What a run that broke off may have left: a step half done, and frozen what DDP is about to wrap.
         self.step_maker.abandon()

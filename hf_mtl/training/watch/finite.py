@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers.trainer_callback import TrainerState
 
 from hf_mtl.errors import DivergedError
+from hf_mtl.modeling.sharded import local
 from hf_mtl.processes import Processes
 from hf_mtl.training.checkpoint import checkpoints
 from hf_mtl.training.step.result import StepResult
@@ -117,8 +118,8 @@ class FiniteWatch:
 
     def _broken(self) -> list[str]:
         """Name the weights that are not finite on any process."""
-        named = [(name, _here(value)) for name, value in self._parameters()]
-        named = [(name, value) for name, value in named if value.numel()]
+        # By the size of the whole: every process sends a flag of each, also where it holds no part of it.
+        named = [(name, _here(value)) for name, value in self._parameters() if value.numel()]
         if not named:
             return []
         # The largest magnitude, since a sum can overflow where every term is finite. One launch for all of them.
@@ -177,7 +178,6 @@ def _kept(output_dir: Path, first: int) -> str:
 
 
 def _here(parameter: Tensor) -> Tensor:
-    """Return this process's part of a parameter, which may be sharded."""
-    value = parameter.detach()
-    local: Tensor = value.to_local() if hasattr(value, "to_local") else value
-    return local
+    """Return this process's part of a parameter; a zero where it has none."""
+    value = local(parameter)
+    return value if value.numel() else value.new_zeros(1)

@@ -12,8 +12,11 @@ from tokenizers import normalizers, processors
 
 from hf_mtl.data.token_budget import BatchLimit
 from hf_mtl.errors import UserError
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.training.trainer.row_encoder import RowEncoder
 from tests import tiny
+
+OF_DEVICE = {"device": torch.device("cpu"), "bf16": False, "fp16": False, "fsdp": None, "deepspeed": None}
 
 
 def encoder() -> RowEncoder:
@@ -42,16 +45,35 @@ def test_rows_and_tokens_limit_a_batch_at_evaluation(
     rows: int | None, tokens: int | None, limit: tuple[Any, Any], layout: str, padded: bool
 ) -> None:
     sizes = {"per_device_eval_batch_size": rows, "eval_tokens_per_batch": tokens, "tokens_per_micro_batch": tokens}
-    args: Any = SimpleNamespace(**sizes, device=torch.device("cpu"), encoder_layout=layout, bf16=False, fp16=False)
+    args: Any = SimpleNamespace(**sizes, encoder_layout=layout, **OF_DEVICE)
     assert encoder().eval_limit(args) == BatchLimit(*limit, padded)
     assert encoder().train_limit(args) == (None if tokens is None else BatchLimit(tokens, None, padded))
 
 
+@pytest.mark.parametrize(
+    ("asked", "tried", "layout"),
+    [("auto", ["auto"], "packed"), ("padded", ["padded"], "padded"), ("groups", ["groups", "padded"], "padded")],
+)
+def test_where_processes_hold_parts_a_layout_is_settled_once_and_is_never_groups(
+    asked: str, tried: list[str], layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, settle = [], MultiTaskModel.settle_layout
+    monkeypatch.setattr(
+        MultiTaskModel,
+        "settle_layout",
+        lambda self, *given: seen.append((given[0], str(given[2]))) or settle(self, *given),
+    )
+    args: Any = SimpleNamespace(group_cost=None, encoder_layout=asked, **{**OF_DEVICE, "fsdp": True})
+    rows = {"mood": tiny.rows("mood", 4)}
+    one = encoder()
+    collators = [one.collator(one.encode(rows, tiny.TASKS, "train"), args) for _ in range(2)]
+    assert seen == [(each, "cpu") for each in tried]
+    assert [collator.group_cost is None for collator in collators] == [layout == "padded"] * 2
+
+
 @pytest.mark.parametrize(("given", "cost"), [(None, 64), (7, 7)])
 def test_a_group_costs_what_the_arguments_say_or_what_suits_the_device(given: int | None, cost: int) -> None:
-    args: Any = SimpleNamespace(
-        group_cost=given, device=torch.device("cpu"), encoder_layout="groups", bf16=False, fp16=False
-    )
+    args: Any = SimpleNamespace(group_cost=given, encoder_layout="groups", **OF_DEVICE)
     found = encoder().collator(encoder().encode({"mood": tiny.rows("mood", 4)}, tiny.TASKS, "train"), args)
     assert (found.group_cost, found.pad_id, found.names) == (cost, 0, ["mood"])
 

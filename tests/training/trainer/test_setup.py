@@ -89,7 +89,7 @@ def test_another_model_and_other_arguments_are_refused_together(tmp_path: Any) -
 
 def test_a_model_that_is_split_over_processes_is_refused(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(MODEL), "tp_size", 2)
-    with pytest.raises(UserError, match=r"^model: is split over 2 processes \(tp_plan\)\. Every process holds"):
+    with pytest.raises(UserError, match=r"^model: is split over 2 processes \(tp_plan\)\. Leave it out"):
         check_arguments(MODEL, arguments(tmp_path), {})
 
 

@@ -51,6 +51,7 @@ def test_losses_after_the_update_are_found_before_parameters_come_to_their_range
         "absent.after_update",
         "steps.current.tell_losses_after",
         "absent.objective.weighting.after_step",
+        "heads.parameters",
         "heads.end_step",
         "heads.gauges",
         "signals.observe_gauges",
