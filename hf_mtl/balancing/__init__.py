@@ -10,7 +10,7 @@ from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
 from hf_mtl.balancing.exposure import DEFAULT_EXPOSURE, Exposure, exposures
 from hf_mtl.balancing.gradient_options import GradientOptions
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
-from hf_mtl.balancing.inner_products import combine, gramian, gramian_of
+from hf_mtl.balancing.inner_products import combine, gramian, gramian_of, room
 from hf_mtl.balancing.needs import Conflict, FromGramian, LookAhead, Teleporting
 from hf_mtl.balancing.section import (
     DEFAULT_EXACT_ACCUMULATION,
@@ -92,4 +92,5 @@ __all__ = [
     "make",
     "mistakes",
     "parse",
+    "room",
 ]

@@ -113,7 +113,8 @@ class GradientAggregator(ABC):
             draws: Randomness to use instead of the method's own, such as PCGrad's ``orders``.
 
         Returns:
-            [P]: float64 where J is, else float32.
+            [P]: float64 where J is, else float32. It is the caller's to keep and to change, and no part of J or of a
+            state.
 
         Raises:
             NonFiniteRows: If a row, or a loss that the method needs, is not finite.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +13,21 @@ BLOCK = 1 << 16
 def result_dtype(dtype: torch.dtype) -> torch.dtype:
     """Return the dtype of results from rows of a dtype: float64 of float64, float32 of everything shorter."""
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def room(*shape: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Make a large tensor of zeros, on a CPU out of large pages where the system has them.
+
+    A new tensor of 40 MB otherwise costs twice as much for its pages as for what is computed into it. Kept over steps
+    it would cost as little, but who keeps a step's gradients would find the next step's in them.
+    """
+    if device.type != "cpu" or dtype not in _OF_NUMPY:
+        return torch.zeros(shape, dtype=dtype, device=device)
+    # NumPy asks the system for large pages, and torch does not. Filled here: what is only reserved is small pages.
+    return torch.from_numpy(np.empty(shape, dtype=_OF_NUMPY[dtype])).zero_()
+
+
+_OF_NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
 
 def column_blocks(jacobian: Tensor) -> Iterator[tuple[slice, Tensor]]:
@@ -99,8 +115,9 @@ def combine(weights: Tensor, jacobian: Tensor) -> Tensor:
     dtype = result_dtype(jacobian.dtype)
     weights = weights.to(jacobian.device, dtype, non_blocking=True)
     if jacobian.dtype == dtype:
-        return weights @ jacobian
-    result = torch.empty(jacobian.shape[1], dtype=dtype, device=jacobian.device)
+        result = room(jacobian.shape[1], dtype=dtype, device=jacobian.device)
+        return torch.mv(jacobian.T, weights, out=result)
+    result = room(jacobian.shape[1], dtype=dtype, device=jacobian.device)
     for place, block in column_blocks(jacobian):
         result[place] = weights @ block
     return result

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hf_mtl.balancing import combine, gramian_of
+from hf_mtl.balancing import combine, gramian_of, room
 from hf_mtl.gradients.held import Chosen
 from hf_mtl.gradients.layers import TapedEmbedding
 from hf_mtl.gradients.tables import TableRows
@@ -57,7 +57,7 @@ class JacobianRows:
                 self._start[id(parameter)] = width
                 width += parameter.numel()
         self.width = width
-        self._room = torch.zeros(tasks, width, dtype=dtype, device=self.device)
+        self._room = room(tasks, width, dtype=dtype, device=self.device)
         self._written: set[int] = set()
 
     @property
@@ -123,7 +123,8 @@ class JacobianRows:
         if ends[-1] > self._room.shape[1]:
             # A quarter more than the step needs: the tokens that occur are more in one step and fewer in another.
             spare = (ends[-1] - self.width) // 4
-            before, self._room = self.values, self._room.new_zeros(self.tasks, ends[-1] + spare)
+            before = self.values
+            self._room = room(self.tasks, ends[-1] + spare, dtype=before.dtype, device=self.device)
             self.values.copy_(before)
         for table, (start, stop) in zip(self.tables.values(), pairwise(ends), strict=True):
             self._room[:, start:stop] = table.values

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -107,14 +108,22 @@ class TapedLinear(TapedTokens):
 class TapedLayerNorm(TapedTokens):
     """`nn.LayerNorm` over the last dimension."""
 
+    def add(self, name: str, tasks: Sequence[int], calls: Sequence[Call], into: Tensor, fresh: bool) -> None:
+        """Normalise the inputs of all tasks at once, then add task by task."""
+        if name == "weight":
+            calls = [replace(call, gradient=self._of_weight(call)) for call in calls]
+        super().add(name, tasks, calls, into, fresh)
+
     def gradient(self, name: str, inputs: Tensor, gradient: Tensor) -> Tensor:
-        """Form the weight's gradient: the output's times the normalised input, summed over tokens."""
+        """Sum over tokens what each gives."""
+        return gradient.sum(0, dtype=torch.promote_types(gradient.dtype, torch.float32))
+
+    def _of_weight(self, call: Call) -> Tensor:
+        """Return what each token gives to the weight's gradient: the output's times the normalised input."""
         assert isinstance(self.module, nn.LayerNorm)
-        gradient = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
-        if name == "bias":
-            return gradient.sum(0)
-        normalised = F.layer_norm(inputs.to(gradient.dtype), self.module.normalized_shape, eps=self.module.eps)
-        return (gradient * normalised).sum(0)
+        gradient = call.gradient.to(torch.promote_types(call.gradient.dtype, torch.float32))
+        shape, eps = self.module.normalized_shape, self.module.eps
+        return gradient * F.layer_norm(call.inputs.to(gradient.dtype), shape, eps=eps)
 
 
 class TapedEmbedding(Taped):

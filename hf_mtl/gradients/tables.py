@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from hf_mtl.balancing import room
 from hf_mtl.processes import Processes
 
 PARTS = 8
@@ -64,6 +65,6 @@ class TableRows:
 
     def dense(self, combined: Tensor) -> Tensor:
         """Spread a gradient of the touched rows [U H] over the whole table [V, H]."""
-        table = torch.zeros(self.size, self.width, dtype=combined.dtype, device=self.device)
+        table = room(self.size, self.width, dtype=combined.dtype, device=self.device)
         table[self.ids] = combined.view(len(self.ids), self.width)
         return table

@@ -1,7 +1,7 @@
 """float32 products of linear layers on a CPU, by oneDNN where torch's own way has half its speed.
 
-Torch gives such products to MKL, which leaves the 512-bit instructions of all but Intel's processors unused. oneDNN,
-which torch has for convolutions and bfloat16, uses them: the same sums in float32, added in another order.
+Torch gives such products to MKL, which leaves the 512-bit instructions of processors other than Intel's unused.
+oneDNN, which torch has for convolutions and bfloat16, uses them: the same sums in float32, added in another order.
 """
 
 import os
@@ -19,8 +19,8 @@ from torch.overrides import TorchFunctionMode
 _LEAST_WORK = 1 << 20
 """Multiplications from which a product gains more than the way to it costs (some 20 microseconds)."""
 
-_KERNELS = "32"
-"""A step's products are of some 15 shapes, more where tasks have theirs."""
+_KERNELS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16", "LRU_CACHE_CAPACITY": "1"}
+"""A step's products are of some 15 shapes. torch has a cache of its own before that of oneDNN, of the same kernels."""
 
 
 def product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -60,8 +60,8 @@ def bound_caches() -> None:
     Each is of one number of tokens, which is another in every step: they would be gigabytes. What a user has set
     stays; oneDNN reads these when it is first used.
     """
-    for name in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
-        os.environ.setdefault(name, _KERNELS)
+    for name, capacity in _KERNELS.items():
+        os.environ.setdefault(name, capacity)
 
 
 @contextmanager

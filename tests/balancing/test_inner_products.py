@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hf_mtl.balancing import inner_products
-from hf_mtl.balancing.inner_products import combine, gramian, gramian_of, row_norms
+from hf_mtl.balancing.inner_products import combine, gramian, gramian_of, room, row_norms
 
 ROWS = torch.randn(3, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -22,6 +22,21 @@ def test_products_of_blocks_add_up(dtype: torch.dtype, monkeypatch: pytest.Monke
     assert combined.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
     assert torch.allclose(combined.double(), weights.double() @ rows.double(), rtol=1e-5, atol=1e-5)
     assert torch.allclose(row_norms(rows), rows.double().norm(dim=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_room_is_zeros_that_nobody_else_has(dtype: torch.dtype) -> None:
+    for _ in range(3):  # the memory of the one before, which is full, may come again
+        found = room(3, 1 << 19, dtype=dtype, device=torch.device("cpu"))
+        assert (found.shape, found.dtype) == ((3, 1 << 19), dtype)
+        assert not found.any()
+        found.fill_(1)
+
+
+def test_a_direction_is_combined_from_a_part_of_wider_rows() -> None:
+    rows = ROWS.float()
+    weights = torch.tensor([0.3, -1.0, 2.0])
+    assert torch.allclose(combine(weights, rows[:, 5:40]), (weights @ rows)[5:40], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-15, 1e18])

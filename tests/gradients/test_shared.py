@@ -255,6 +255,24 @@ def test_a_forward_that_somebody_put_on_a_layer_is_used_and_left_there() -> None
     assert all(module.forward is forward for module, forward in mine.items())
 
 
+def test_a_normalisation_is_repeated_once_for_all_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model("bert").train()
+    gradients = shared(model, "bert")
+    calls, original = [], torch.nn.functional.layer_norm
+
+    def counted(*args: object, **options: object) -> torch.Tensor:
+        calls.append(args)
+        return original(*args, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "layer_norm", counted)
+    model(**batch("bert"))
+    of_forward = len(calls)
+    run(gradients, model, [batch("bert")])
+    norms = sum(isinstance(module, torch.nn.LayerNorm) for module in model.encoder.modules())
+    # Once for each call of the encoder, which are two, beside the forward's own; and not for each task.
+    assert len(calls) - 2 * of_forward == 2 * norms > 0
+
+
 class Scaled(torch.nn.Module):
     """A layer that no tape knows by name."""
 

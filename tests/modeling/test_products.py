@@ -209,7 +209,7 @@ def test_what_a_user_has_set_of_onednns_caches_stays(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
     products.bound_caches.__wrapped__()
     assert os.environ["LRU_CACHE_CAPACITY"] == "7"
-    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "32"
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "16"
 
 
 _LENGTHS = """

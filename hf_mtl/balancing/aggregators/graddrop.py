@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hf_mtl.balancing.aggregator import GradientAggregator, Reduction, Scope, as_array, register
 from hf_mtl.balancing.checks import Portion, all_shared, one_for_each
-from hf_mtl.balancing.inner_products import column_blocks, combine, result_dtype, row_norms
+from hf_mtl.balancing.inner_products import column_blocks, combine, result_dtype, room, row_norms
 
 
 @register("graddrop")
@@ -83,7 +83,7 @@ class GradDrop(GradientAggregator):
         dropped, kept = (factors * (1.0 - leak)).to(device), (factors * leak).to(device)
         draw = self._drawer(device)
         self.draws += uniforms is None
-        result = torch.empty(jacobian.shape[1], dtype=factors.dtype, device=device)
+        result = room(jacobian.shape[1], dtype=factors.dtype, device=device)
         for place, block in column_blocks(jacobian):
             rows = block if len(active) == self.num_tasks else block[active]
             drawn = draw(rows.shape[1]) if uniforms is None else centred(uniforms[place].to(device))
@@ -122,7 +122,9 @@ def one_sign(rows: Tensor, drawn: Tensor, factors: Tensor, even: bool) -> Tensor
         factors: Weights of the sum, [m]; a sign's probability is that of the rows without them.
         even: Whether all of these are the same.
     """
-    total, size = rows.sum(0), rows.abs().sum(0)
+    # As products with ones, which are sums in three quarters of the time, and each other's where all have one sign.
+    ones = rows.new_ones(len(rows))
+    total, size = ones @ rows, ones @ rows.abs()
     # U < P = (1 + total / size) / 2 without a division by columns of zeros; a P of 0 or 1 is never met.
     side = torch.addcmul(total, drawn, size)
     # The entries of one sign sum to (total ± size) / 2.

@@ -105,7 +105,8 @@ class Decision:
         self._gramian = held.gramian()
         losses = result.losses * result.weights
         direction = self.aggregator(held.jacobian(), losses, result.present, result.coefficients)
-        return held.split(direction * grad_scale)
+        # Without a loss scaler it is handed on as it is: a product with 1 is a second tensor of P numbers.
+        return held.split(direction if grad_scale == 1.0 else direction.mul_(grad_scale))
 
     def record(self, take: Callable[[Tensor, Tensor | None], None]) -> None:
         """Hand out the inner products of the gradients of L_t + Q_t, and the weights, if this step decided.

@@ -52,6 +52,20 @@ def test_the_rows_are_left_as_they_were(name: str) -> None:
 
 
 @every_aggregator
+def test_the_direction_is_the_callers_to_keep_and_to_change(name: str) -> None:
+    rows, aggregator = ROWS.clone(), build(name)
+    first = step(aggregator, rows)
+    kept = first.clone()
+    step(aggregator, 2 * rows)
+    assert torch.equal(first, kept)
+    remembered = {key: torch.as_tensor(value).clone() for key, value in aggregator.state_dict().items()}
+    first.mul_(8)
+    assert torch.equal(rows, ROWS)
+    for key, value in aggregator.state_dict().items():
+        assert torch.equal(torch.as_tensor(value), remembered[key])
+
+
+@every_aggregator
 @pytest.mark.parametrize("order", PERMUTATIONS)
 def test_reordering_the_tasks_changes_nothing(name: str, order: list[int]) -> None:
     first, second = build(name), build(name)
