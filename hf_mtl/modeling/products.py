@@ -20,7 +20,7 @@ _LEAST_WORK = 1 << 20
 """Multiplications from which a product gains more than the way to it costs (some 20 microseconds)."""
 
 _KERNELS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16", "LRU_CACHE_CAPACITY": "1"}
-"""A step's products are of some 15 shapes. torch has a cache of its own before that of oneDNN, of the same kernels."""
+"""A step's products are of some 15 shapes. torch has a cache of its own before that of oneDNN, of the same ones."""
 
 
 def product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
