@@ -7,6 +7,7 @@ version of transformers has it, is taken as it is.
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from enum import Enum
 from os import PathLike
 from typing import Any
@@ -185,6 +186,21 @@ def refused_keys(section: Mapping[str, Any]) -> Iterator[Mistake]:
     yield from refused_fields(section)
 
 
+def instead_of(name: str, fields: Iterable[str]) -> str | None:
+    """Say what takes the place of an argument that there is not; None: nothing is known of it.
+
+    A name that is near to a refused field is answered as that field is: its spelling would only be refused next.
+
+    Args:
+        name: The argument.
+        fields: Arguments that there are.
+    """
+    if name in FORMER:
+        return FORMER[name]
+    near = get_close_matches(name, list(fields), n=1, cutoff=0.6)
+    return f"{near[0]} is refused: {REFUSED[near[0]]}" if near and near[0] in REFUSED else None
+
+
 def unknown_arguments(names: Iterable[str], fields: Iterable[str]) -> list[Mistake]:
     """Find the arguments that there are not, with what takes their place.
 
@@ -194,7 +210,7 @@ def unknown_arguments(names: Iterable[str], fields: Iterable[str]) -> list[Mista
     """
     fields = list(fields)
     return [
-        Mistake(f"training.{name}", f"unknown argument '{name}'", FORMER.get(name) or nearest(fields, name))
+        Mistake(f"training.{name}", f"unknown argument '{name}'", instead_of(name, fields) or nearest(fields, name))
         for name in names
         if name not in fields
     ]

@@ -151,6 +151,19 @@ def test_a_former_argument_is_unknown_in_python_too_and_all_of_them_are_said(tmp
     assert str(caught.value.mistakes[2]).endswith("Did you mean 'learning_rate'?")
 
 
+def test_no_spelling_is_offered_that_would_be_refused_next(write: Callable[..., Any], tmp_path: Any) -> None:
+    said = {
+        "length_grouping": "length_column_name is refused: Lengths are those of the token ids; leave it out",
+        "label_smoothing": "label_smoothing_factor is refused: Set label_smoothing on the tasks that want it",
+    }
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(MINIMAL), [f"training.{name}=1" for name in said])
+    assert [mistake.remedy for mistake in caught.value.mistakes] == [f"{remedy}." for remedy in said.values()]
+    with pytest.raises(UserError) as caught_too:
+        MultiTaskTrainingArguments(output_dir=str(tmp_path), **dict.fromkeys(said, True))
+    assert [mistake.remedy for mistake in caught_too.value.mistakes] == list(said.values())
+
+
 def test_the_arguments_keep_their_signature() -> None:
     parameters = inspect.signature(MultiTaskTrainingArguments).parameters
     assert next(iter(parameters)) == "output_dir"

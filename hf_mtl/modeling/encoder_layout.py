@@ -14,6 +14,9 @@ from hf_mtl.modeling.packed_attention import implementation_for, own_implementat
 from hf_mtl.modeling.packing import Packing, try_packing
 from hf_mtl.modeling.products import has_faster
 
+BY_ONEDNN = "; products by oneDNN"
+"""What is said of a layout whose products are not torch's own."""
+
 _ACCELERATED = ("cuda",)
 """Devices that have kernels for rows of several lengths."""
 
@@ -40,7 +43,7 @@ class Settled:
     def words(self) -> str:
         """Name the layout, the reason, and whose products those of float32 are where they are not torch's."""
         fast = self.layout != "padded" and self.place == ("cpu", torch.float32) and has_faster()
-        return f"{self.layout}: {self.why}{'; products by oneDNN' if fast else ''}"
+        return f"{self.layout}: {self.why}{BY_ONEDNN if fast else ''}"
 
 
 def settle_layout(

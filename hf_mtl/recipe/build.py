@@ -9,7 +9,7 @@ import hf_mtl.balancing as of_balancing
 import hf_mtl.data.mixture as of_mixture
 import hf_mtl.schedules as of_schedules
 from hf_mtl.argument_conflicts import conflicts
-from hf_mtl.argument_fields import FORMER, refused_keys
+from hf_mtl.argument_fields import instead_of, refused_keys
 from hf_mtl.errors import Mistake, known
 from hf_mtl.plain import KeyPath, describe, dotted
 from hf_mtl.recipe import sections
@@ -166,12 +166,12 @@ def _dataset_and_head(data: dict[str, Any], key: KeyPath, mistakes: list[Mistake
 
 def _training(data: Any, mistakes: list[Mistake]) -> Options | None:
     found: list[Mistake] = []
-    training = validate(sections.training_section(), data, ("training",), found)
+    section = sections.training_section()
+    training = validate(section, data, ("training",), found)
     for mistake in found:
-        former = (
-            FORMER.get(mistake.key.removeprefix("training.")) if mistake.problem.startswith("unknown key") else None
-        )
-        mistakes.append(replace(mistake, remedy=f"{former}.") if former else mistake)
+        name, unknown = mistake.key.removeprefix("training."), mistake.problem.startswith("unknown key")
+        instead = instead_of(name, section.model_fields) if unknown else None
+        mistakes.append(replace(mistake, remedy=f"{instead}.") if instead else mistake)
     if isinstance(data, dict):
         mistakes.extend(refused_keys(data))
     if training is not None:

@@ -1,6 +1,5 @@
 """Figures of a run: its mixture, and how training went."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_mtl.reporting.panels import SUMMARIES, Panel, Points, Record, log_tasks, panels_of
-from hf_mtl.reporting.style import label_panel, new_figure, save, task_styles
+from hf_mtl.reporting.style import label_panel, marks, new_figure, save, task_styles
 from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
@@ -102,10 +101,7 @@ def _draw_line(axis: "Axes", panel: Panel, points: Points, label: str, **style: 
         steps, values = [0.0, *points.steps], [points.values[0], *points.values]
         axis.plot(steps, values, label=label, drawstyle="steps-pre", **style)
         return
-    # A line needs two points beside each other; a few look better with their places marked.
-    marked = len(points.steps) <= 20 or any(map(math.isnan, points.values))
-    size = 4 if len(points.steps) <= 20 else 2.5
-    axis.plot(*points, label=label, marker="o" if marked else "", markersize=size, **style)
+    axis.plot(*points, label=label, **marks(points.values), **style)
 
 
 def _draw_parts(axis: "Axes", parts: Mapping[str, Points]) -> None:

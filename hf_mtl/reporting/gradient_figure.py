@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_mtl.reporting.style import label_panel, new_figure, save, task_styles
+from hf_mtl.reporting.style import label_panel, marks, new_figure, save, task_styles
 from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def gradient_figure(path: str | Path, log: Sequence[Record]) -> None:
     norms.set_yscale("log")
     label_panel(norms, "Norm of each task's gradient of the shared parameters (those in scope)", "norm")
     steps, values = _points(log, "conflict_rate")
-    rate.plot(steps, [100 * value for value in values], color="black")
+    rate.plot(steps, [100 * value for value in values], color="black", **marks(values))
     rate.set_ylim(0, 100)
     label_panel(rate, "Pairs of tasks whose gradients conflict (cosine below 0)", "% of pairs")
     for panel in weights:
@@ -57,7 +57,8 @@ def _draw_lines(axis: "Axes", log: Sequence[Record], tasks: Sequence[str], key: 
     styles = task_styles(tasks)
     for task in tasks:
         steps, values = _points(log, f"{key}/{task}")
-        axis.plot(steps, values, label=task, color=styles[task].colour, linestyle=styles[task].line)
+        style = {"color": styles[task].colour, "linestyle": styles[task].line, **marks(values)}
+        axis.plot(steps, values, label=task, **style)
 
 
 def mean_cosines(log: Sequence[Record]) -> tuple[list[str], np.ndarray]:

@@ -1,10 +1,14 @@
 """A plan as plain-text tables."""
 
 import math
+import textwrap
 
 from hf_mtl.reporting.census_tables import census_text
 from hf_mtl.reporting.plan import PlanSummary
 from hf_mtl.reporting.tables import aligned
+from hf_mtl.shown import visible
+
+_TEXT_WIDTH = 80 - len("parameters  ")
 
 
 def plan_table(plan: PlanSummary) -> str:
@@ -41,5 +45,12 @@ def plan_table(plan: PlanSummary) -> str:
         ["encoder", plan.encoder_layout],
         *(["schedule", line] for line in plan.schedules),
     ]
-    parts = [aligned([header, *rows], left=1), census_text(plan.data), aligned(totals, left=2, rule=False)]
+    lines = [cells for key, text in totals for cells in _cells(key, text)]
+    parts = [aligned([header, *rows], left=1), census_text(plan.data), aligned(lines, left=2, rule=False)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _cells(key: str, text: str) -> list[list[str]]:
+    """Return a key and its text as lines of a table, which are not wider than a terminal."""
+    lines = textwrap.wrap(visible(text), _TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
+    return [[key if index == 0 else "", line] for index, line in enumerate(lines or [""])]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_mtl.reporting.atomic import replacing
 from hf_mtl.shown import visible
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F")
 LINES = ("-", "--", ":", "-.")
 HATCHES = ("", "///", "...", "xxx")
+_FEW = 20
+"""Up to so many points of a line look better with their places marked."""
 
 
 class TaskStyle(NamedTuple):
@@ -117,6 +119,16 @@ def label_panel(panel: "Axes", title: str, unit: str, upwards: bool = False) -> 
     )
     for text in legend.get_texts():
         plain_name(text)
+
+
+def marks(values: Sequence[float]) -> dict[str, Any]:
+    """Mark the places of a line's points where they are few, or where one has no neighbour.
+
+    A line needs two points beside each other: without marks the one sample of a short run could not be seen.
+    """
+    few = len(values) <= _FEW
+    marked = few or any(map(math.isnan, values))
+    return {"marker": "o" if marked else "", "markersize": 4 if few else 2.5}
 
 
 def plain_name(text: "Text") -> None:

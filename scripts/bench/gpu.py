@@ -15,9 +15,11 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import gpu_sections as sections
 import torch
@@ -161,6 +163,20 @@ def _end(pid: int) -> None:
         return
 
 
+@contextmanager
+def _folder_for_a_while() -> Iterator[None]:
+    """Put what sections, and all that they start, write for a while into a folder that goes with them.
+
+    A section that is killed removes nothing itself.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="check_gpu_", ignore_cleanup_errors=True) as folder,
+        patch.object(tempfile, "tempdir", folder),
+        patch.dict(os.environ, TMPDIR=folder),
+    ):
+        yield
+
+
 def run(chosen: Sequence[Section], scale: Scale, seconds: float, log: Path) -> list[Done]:
     """Run sections one after the other, within a time for all."""
     end, found = time.monotonic() + seconds, []
@@ -201,7 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log = Path(tempfile.mkdtemp(prefix="check_gpu_")) / "log"
     print(f"What the sections print is in {log}", flush=True)
     chosen = [section for section in SECTIONS if section.name in options.only]
-    found = run(chosen, scale, options.seconds, log)
+    with _folder_for_a_while():
+        found = run(chosen, scale, options.seconds, log)
     wrong = [done.section for done in found if any(line.wrong for line in done.lines)]
     if options.results is not None:
         lines = [{"section": done.section, **line._asdict()} for done in found for line in done.lines]

@@ -46,6 +46,14 @@ def test_a_colour_means_the_same_cosine_in_every_run_and_none_is_too_large(
     np.testing.assert_allclose(shades[[0, 4, 8]], [0.0, 0.5, 1.0])
 
 
+def test_the_only_sample_of_a_short_run_can_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figure, "save", lambda made, path: drawn.append(made))
+    gradient_figure(tmp_path / "x.png", LOG[:1])
+    lines = [line for panel in drawn[0].axes for line in panel.lines]
+    assert [line.get_marker() for line in lines if len(line.get_xdata())] == ["o"] * 3, "two norms and the rate"
+
+
 def test_a_log_without_cosines_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no cosines"):
         gradient_figure(tmp_path / "none.png", [{"step": 1, "loss/a": 1.0}])

@@ -33,3 +33,12 @@ def test_a_plan_shows_tasks_and_totals():
         "No task has the same text twice.",
         *lines[4:],
     ]
+
+
+def test_lines_of_totals_are_not_wider_than_a_terminal() -> None:
+    words = "packed: packed rows agree with rows alone to 2e-07, gradients to 2e-07; attention in padded rectangles"
+    tasks = (TaskPlan("a", 10, 1.0, 4.0, 1.0, 0, 3.0, 0.0),)
+    plan = PlanSummary(tasks, 8, 106, 2.0, 10, 10, 1_234_567, 2_345_678, words, (1, 12), (f"enter: {words}",))
+    text = plan_table(plan)
+    assert max(map(len, text.splitlines())) <= 80
+    assert f"schedule enter: {words}" in " ".join(text.split())

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -187,6 +188,19 @@ def test_the_exit_code_tells_whether_all_is_well(
     shown = capsys.readouterr().out
     assert "| section | what | found |" in shown
     assert {line["section"] for line in json.loads(results.read_text())} == {"one"}
+
+
+def test_what_sections_write_for_a_while_goes_with_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def leaving(scale: Any) -> Iterator[gpu.Line]:
+        yield gpu.Line(tempfile.mkdtemp(), os.environ["TMPDIR"])
+
+    monkeypatch.setattr(gpu, "SECTIONS", (gpu.Section("one", 5, leaving),))
+    results = tmp_path / "results.json"
+    assert gpu.main(["--cpu", "--results", str(results)]) == 0
+    [line] = json.loads(results.read_text())
+    assert Path(line["what"]).parent == Path(line["found"]), "also what programs write that it starts"
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"results.json", "log"}
+    assert not Path(line["found"]).exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

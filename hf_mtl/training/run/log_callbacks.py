@@ -17,6 +17,7 @@ from transformers import (
 
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.evaluation import headline_keys
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.reporting.atomic import flush
 from hf_mtl.reporting.json_files import append_jsonl, rewind_jsonl
 from hf_mtl.reporting.log_keys import MODEL_STEP, is_task_loss
@@ -104,6 +105,24 @@ class RecipeCallback(TrainerCallback):
                 self.folder.data.write(self.data)
                 self.folder.write_recipe(self.text)
         self.folder.goes_on = False  # for it is no finished one any more
+
+
+class LayoutCallback(TrainerCallback):
+    """Says once, before the first step, how rows reach the encoder: one that does not pack takes longer.
+
+    Args:
+        model: The model, as it is without what other processes or a compiler put around it.
+    """
+
+    def __init__(self, model: MultiTaskModel):
+        self.model = model
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Write what the trial at set-up has shown."""
+        if state.is_world_process_zero:
+            _say(print, visible(f"Rows reach the encoder {self.model.layout_words}."))
 
 
 class TaskProgressCallback(ProgressCallback):

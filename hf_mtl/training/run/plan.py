@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from hf_mtl.argument_sharding import sharing
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.dealing import Deal
 from hf_mtl.data.plan import StepPlan
 from hf_mtl.data.token_checks import unknown_share
 from hf_mtl.errors import Mistake, RunError
 from hf_mtl.launched import of_whoever_trains
+from hf_mtl.modeling.encoder_layout import BY_ONEDNN
 from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe
 from hf_mtl.reporting.drawn import drawn
@@ -80,10 +82,24 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
         model = prepared.new_model()
         prepared.check_rows("test", model)
         trainer = prepared.trainer(model)
+    layout = _planned_layout(trainer, shared=sharing(recipe.training.options()) is not None)
     over_time = follow_mixture(trainer)
     there = not trainer.is_world_process_zero() or _draw(figure, trainer, over_time)
     data = tuple(take_census(name, item) for name, item in prepared.data.items())
-    return replace(summarise(trainer, over_time), data=data), figure if there else None
+    return replace(summarise(trainer, over_time), encoder_layout=layout, data=data), figure if there else None
+
+
+def _planned_layout(trainer: MultiTaskTrainer, shared: bool) -> str:
+    """Return how rows will reach the encoder, in words.
+
+    Groups become one rectangle where processes share the model, which a plan's one process does not.
+    """
+    trainer.train_collator()  # settles it
+    words = trainer.model.layout_words
+    if not shared or trainer.model.packs or trainer.args.encoder_layout == "padded":
+        return words
+    trainer.args.encoder_layout = "padded"
+    return f"padded, as processes share the model, in place of {words.removesuffix(BY_ONEDNN)}"
 
 
 def _draw(figure: Path, trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> bool:

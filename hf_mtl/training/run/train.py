@@ -23,6 +23,7 @@ from hf_mtl.training.run.finish import finish
 from hf_mtl.training.run.finished import close, finished_results, say
 from hf_mtl.training.run.log_callbacks import (
     JsonLogCallback,
+    LayoutCallback,
     RecipeCallback,
     TaskPrinterCallback,
     TaskProgressCallback,
@@ -154,6 +155,7 @@ def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrai
     trainer.waits_for_pushes = False  # not before the results are kept
     trainer.remove_callback(PrinterCallback if prepared.args.disable_tqdm else ProgressCallback)
     shows = TaskPrinterCallback if prepared.args.disable_tqdm else TaskProgressCallback
+    trainer.add_callback(LayoutCallback(model))  # above the progress bar
     trainer.add_callback(shows(trainer.tasks))
     outlive_reports(trainer.callback_handler.callbacks)
     return trainer

@@ -10,7 +10,14 @@ from transformers import TrainerControl, TrainerState
 from hf_mtl import MultiTaskTrainingArguments, Regression, SequenceClassification
 from hf_mtl.reporting.json_files import append_jsonl, read_jsonl
 from hf_mtl.tasks import Task
-from hf_mtl.training.run.log_callbacks import JsonLogCallback, TaskPrinterCallback, TaskProgressCallback, log_line
+from hf_mtl.training.run.log_callbacks import (
+    JsonLogCallback,
+    LayoutCallback,
+    TaskPrinterCallback,
+    TaskProgressCallback,
+    log_line,
+)
+from tests import tiny
 
 
 @pytest.fixture
@@ -112,3 +119,13 @@ def test_a_line_that_cannot_be_written_ends_nothing(
     monkeypatch.setattr(sys, "stdout", stream())
     speaking.on_log(args, state, TrainerControl(), {"loss": 1.0, "loss/émotion": 1.0})
     speaking.on_train_end(args, state, TrainerControl())
+
+
+def test_how_rows_reach_the_encoder_is_said_once_and_by_one_process(
+    args: MultiTaskTrainingArguments, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tiny.model()
+    model.settle_layout("groups")
+    for main in (True, False):
+        LayoutCallback(model).on_train_begin(args, TrainerState(is_world_process_zero=main), TrainerControl())
+    assert capsys.readouterr().out.startswith("Rows reach the encoder groups: as asked")

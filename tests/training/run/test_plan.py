@@ -273,12 +273,22 @@ def test_how_rows_reach_the_encoder_is_told_with_the_reason(recipe: Path, tmp_pa
     found = plan(recipe, tmp_path)
     said = (
         r"packed: packed rows agree with rows alone to \de-\d\d, gradients to \de-\d\d; "
-        "attention in padded rectangles under SDPA"
+        "attention in padded rectangles under SDPA(; products by oneDNN)?"  # by the processor
     )
     assert re.fullmatch(said, found.encoder_layout)
-    assert f"encoder     {found.encoder_layout}" in plan_table(found).splitlines()
+    shown = " ".join(plan_table(found).partition("\nencoder ")[2].split())
+    assert shown == found.encoder_layout
     asked = plan(recipe, tmp_path, "training.encoder_layout=padded")
     assert asked.encoder_layout == "padded: as asked"
+
+
+def test_groups_are_planned_as_one_rectangle_where_processes_will_share_the_model(
+    recipe: Path, tmp_path: Path
+) -> None:
+    shared = plan(recipe, tmp_path, "training.encoder_layout=groups", "training.fsdp=true", "training.max_steps=1")
+    assert shared.encoder_layout == "padded, as processes share the model, in place of groups: as asked"
+    row = shared.padded_tokens / 8
+    assert row == int(row), "one rectangle of the step's rows"
 
 
 def test_a_plan_writes_a_figure_and_no_run(recipe: Path, tmp_path: Path) -> None:
