@@ -21,11 +21,13 @@ class PackedCall:
 
     Args:
         first_position: Position of a row's first token.
+        padding: Token that positions do not count, and that has the one before the first; None: all are counted.
         kernels: The kernels that attend within rows.
         layers: Receives what the attention of each layer asks; None: nobody wants to know.
     """
 
     first_position: int
+    padding: int | None = None
     kernels: Kernels = field(default_factory=Kernels)
     layers: set[Layer] | None = None
 
@@ -41,7 +43,7 @@ def encode_packed(encoder: nn.Module, packed: Packed, call: PackedCall, pooler: 
     """
     types = packed["token_type_ids"][None] if "token_type_ids" in packed else None
     inputs = encoder_inputs(encoder, packed["input_ids"][None], types, None)
-    positions = _positions(packed["offsets"], len(packed["input_ids"])) + call.first_position
+    positions = _positions(packed, call)
     rows = PackedRows.of(packed, call.kernels, call.layers)
     with packed_masks():
         output = encoder(**inputs, position_ids=positions[None], packed_rows=rows)
@@ -88,10 +90,16 @@ def _in_order(pooled: list[Tensor], packed: Packed) -> Tensor:
     return joined.index_select(0, firsts.argsort().argsort())
 
 
-def _positions(offsets: Tensor, tokens: int) -> Tensor:
-    """Return the place of each token in its row, [N]."""
-    starts = offsets[:-1].repeat_interleave(offsets.diff(), output_size=tokens)
-    return torch.arange(tokens, device=offsets.device) - starts
+def _positions(packed: Packed, call: PackedCall) -> Tensor:
+    """Return the position of each token, [N]."""
+    ids, offsets = packed["input_ids"], packed["offsets"]
+    starts = offsets[:-1].repeat_interleave(offsets.diff(), output_size=len(ids))
+    if call.padding is None:
+        return torch.arange(len(ids), device=ids.device) - starts + call.first_position
+    counted = (ids != call.padding).long()
+    up_to = counted.cumsum(0)
+    in_row = up_to - (up_to - counted)[starts]
+    return in_row * counted + call.first_position - 1
 
 
 def _pool(encoder: Any, first: Tensor) -> Tensor:

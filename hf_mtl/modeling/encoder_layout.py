@@ -1,12 +1,13 @@
 """The layout in which an encoder gets its rows, and the attention that this wants."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from transformers import PreTrainedModel
 
 from hf_mtl.batch import EncoderLayout
-from hf_mtl.errors import Mistake, ModelError
+from hf_mtl.errors import Mistake, ModelError, known
 from hf_mtl.modeling.attention_kernels import Kernels, candidates, choose_kernels
 from hf_mtl.modeling.encode import PackedCall
 from hf_mtl.modeling.in_passing import generators_put_back
@@ -63,8 +64,11 @@ def settle_layout(
         device: Where the encoder will be run; None: where it is.
 
     Raises:
-        ModelError: If ``packed`` is asked for and the encoder does not pack.
+        ModelError: If ``packed`` is asked for and the encoder does not pack, or there is no such layout.
     """
+    if asked not in get_args(EncoderLayout):
+        allowed = known(get_args(EncoderLayout), str(asked))
+        raise ModelError(Mistake("training.encoder_layout", f"unknown value {asked!r}", allowed))
     own = own_implementation(encoder.config._attn_implementation)
     set_attention(encoder, own)
     place = place_of(encoder, precision, device)
@@ -84,7 +88,7 @@ def settle_layout(
         f"packed rows agree with rows alone to {found.difference:.0e}, gradients to {found.gradient_difference:.0e}; "
         f"{kernels.words}"
     )
-    return Settled(asked, "packed", words, place, PackedCall(found.first_position, kernels))
+    return Settled(asked, "packed", words, place, PackedCall(found.first_position, found.padding, kernels))
 
 
 def place_of(

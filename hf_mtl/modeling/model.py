@@ -1,7 +1,6 @@
 """The multi-task model: one encoder, a head per task."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -182,10 +181,6 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
                 mean = mean_loss(losses, masses)
                 means.append(mean if penalties is None else mean + per_mass(penalties, masses))
         return torch.stack(means).mean() if means else None
-
-    def around_backward(self) -> AbstractContextManager[None]:
-        """Have the backward run layers again as the forward ran them; needed with activation checkpointing alone."""
-        return self._features.around_backward(self.encoder)
 
     def settle_layout(
         self,

@@ -32,12 +32,14 @@ class Packing:
 
     Args:
         first_position: Position of a row's first token.
+        padding: Token that positions do not count; None: all are counted.
         difference: How far packed states were from those of rows alone, over the largest of these.
         gradient_difference: The same of the gradients of the embeddings.
         layers: What its layers ask of attention.
     """
 
     first_position: int
+    padding: int | None
     difference: float
     gradient_difference: float
     layers: frozenset[Layer]
@@ -73,12 +75,19 @@ def try_packing(encoder: PreTrainedModel, pooler: bool) -> Packing | str:
 def _tried(encoder: PreTrainedModel) -> Iterator[None]:
     """Leave no trace of a trial: in modes, weights, gradients, the config or the state of any generator."""
     before = encoder.config._attn_implementation
-    with in_passing(encoder), parts_put_back(encoder), generators_put_back(encoder.device), torch.enable_grad():
+    with in_passing(encoder), parts_put_back(encoder), generators_put_back(encoder.device), _with_gradients():
         try:
             with uncompiled(encoder), torch.autocast(encoder.device.type, enabled=False), _float32(encoder):
                 yield
         finally:
             set_attention(encoder, before)
+
+
+@contextmanager
+def _with_gradients() -> Iterator[None]:
+    # Inside `torch.inference_mode` they cannot be had by asking for them alone.
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 def _tried_in_float32(encoder: PreTrainedModel, pooler: bool) -> Packing | str:
@@ -123,8 +132,9 @@ class _Seen:
 def _best(encoder: PreTrainedModel, packed: Packed, expected: _Seen, pooler: bool) -> Packing | str:
     """Try the positions that families count from; the first that fits."""
     reasons = []
-    for start in dict.fromkeys((first_position(encoder), 0)):
-        call = PackedCall(start, layers=set())
+    first = first_position(encoder)
+    for start, padding in dict.fromkeys(((first, _uncounted(encoder)), (first, None), (0, None))):
+        call = PackedCall(start, padding, layers=set())
         try:
             found = _seen(encoder, packed, call, pooler)
         except Exception as error:  # whatever a family may do with one long row
@@ -135,7 +145,7 @@ def _best(encoder: PreTrainedModel, packed: Packed, expected: _Seen, pooler: boo
         if values <= _CLOSE and gradients <= _CLOSE:
             if not call.layers:  # what mixes tokens may be scaled by 0 as yet, and learn not to be
                 return "its layers do not call the attention that packs"
-            return Packing(start, values, gradients, frozenset(call.layers or ()))
+            return Packing(start, padding, values, gradients, frozenset(call.layers or ()))
         what, worst = ("states", values) if not values <= _CLOSE else ("gradients", gradients)
         reasons.append(f"{what} of packed rows differ from those of rows alone by {worst:.1e} of the largest")
     return reasons[0]
@@ -148,7 +158,8 @@ def _many_rows(encoder: PreTrainedModel, packing: Packing) -> str:
         return ""
     lengths = _lengths(encoder)[: len(_LENGTHS)]
     copies = most // sum(lengths) + 1
-    many = _states(encoder, _rows(encoder, lengths * copies, period=len(lengths)), PackedCall(packing.first_position))
+    call = PackedCall(packing.first_position, packing.padding)
+    many = _states(encoder, _rows(encoder, lengths * copies, period=len(lengths)), call)
     first = many[: sum(lengths)].repeat(copies, 1)
     different = _distance(many, first)
     return (
@@ -210,6 +221,12 @@ def _lengths(encoder: PreTrainedModel) -> list[int]:
     return [length for length in (*_LENGTHS, far) if 0 < length <= (most or _FARTHEST)]
 
 
+def _uncounted(encoder: PreTrainedModel) -> int | None:
+    """Return the token that an encoder may not count as it numbers positions: that of padding, as RoBERTa's does."""
+    start = first_position(encoder)
+    return start - 1 if start else None
+
+
 def _rows(encoder: PreTrainedModel, lengths: Sequence[int], first: int = 0, period: int | None = None) -> Packed:
     """Rows of ids that no generator draws; row ``first + i`` has the same ids wherever it is packed.
 
@@ -222,8 +239,12 @@ def _rows(encoder: PreTrainedModel, lengths: Sequence[int], first: int = 0, peri
     vocabulary = len(encoder.get_input_embeddings().weight)
     special = {getattr(encoder.config, name, None) for name in ("pad_token_id", "mask_token_id")}
     usual = [number for number in range(vocabulary) if number not in special]
+    padding = _uncounted(encoder)
     ids = [
-        usual[(7919 * (first + at % (period or len(lengths)) + 1) + 104729 * k) % len(usual)]
+        # Padding's own token stands within rows too, where a text spells it.
+        padding
+        if padding is not None and k == 1 and n > 2
+        else usual[(7919 * (first + at % (period or len(lengths)) + 1) + 104729 * k) % len(usual)]
         for at, n in enumerate(lengths)
         for k in range(n)
     ]

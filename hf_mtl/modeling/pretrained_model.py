@@ -15,6 +15,7 @@ from hf_mtl.modeling.freezing import freeze_parts
 from hf_mtl.modeling.heads import Head
 from hf_mtl.modeling.loaded import check_weights, loading
 from hf_mtl.modeling.lora import freeze_base, reset_adapters
+from hf_mtl.modeling.packed_attention import own_implementation, set_attention
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.modeling.tokenizer_files import TokenizerPlace
 from hf_mtl.tasks.statistics import TaskStatistics
@@ -70,6 +71,11 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
         """Keep what the base class leaves: where peft's adapters follow, only those are reported."""
         super()._adjust_missing_and_unexpected_keys(loading_info)
         self._base_info = loading_info.to_dict()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Come back from a pickle, in a process that may not know the attention of packed rows as yet."""
+        super().__setstate__(state)
+        set_attention(self.encoder, own_implementation(self.encoder.config._attn_implementation))
 
     def save_pretrained(self, save_directory: str | PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Save the model as `PreTrainedModel` does, with weights that can be read by whom the umask allows."""

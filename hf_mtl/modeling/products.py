@@ -68,12 +68,14 @@ def bound_caches() -> None:
 def fast_products(encoder: nn.Module) -> Iterator[None]:
     """Have an encoder's linear layers multiply by `product` for a while, where that is faster.
 
-    With activation checkpointing the backward has to be in it too: what is run again has to be what ran.
+    Not where activation checkpointing runs layers again: a backward ends what is switched on here, so that these
+    would multiply another way than they did, and keep other tensors.
 
     Args:
         encoder: The backbone.
     """
-    if not has_faster() or encoder._compiled_call_impl is not None:  # a compiler has its own way with products
+    compiled = encoder._compiled_call_impl is not None  # a compiler has its own way with products
+    if not has_faster() or compiled or (torch.is_grad_enabled() and _runs_again(encoder)):
         yield
         return
     with _LinearByProduct():
@@ -91,6 +93,11 @@ def has_faster() -> bool:
         and cpus.exists()
         and "GenuineIntel" not in cpus.read_text("utf-8")
     )
+
+
+def _runs_again(encoder: nn.Module) -> bool:
+    """Tell whether activation checkpointing runs layers in the backward."""
+    return any(getattr(module, "gradient_checkpointing", False) for module in encoder.modules())
 
 
 class _Product(torch.autograd.Function):
@@ -137,8 +144,15 @@ def _suits(left: Tensor, right: Tensor, bias: Tensor | None) -> bool:
         and bool(torch.backends.mkldnn.enabled)
         and left.numel() * len(right) >= _LEAST_WORK
         and all(one is None or _is_plain(one) for one in (left, right, bias))
+        and _fit(left, right, bias)
         and not torch.is_autocast_enabled("cpu")
     )
+
+
+def _fit(left: Tensor, right: Tensor, bias: Tensor | None) -> bool:
+    """Tell what oneDNN multiplies and adds from what torch alone may: of a bias it reads what lies in one piece."""
+    whole = bias is None or (bias.shape == right.shape[:1] and bias.is_contiguous())
+    return whole and left.shape[-1:] == right.shape[1:]
 
 
 def _is_plain(value: Tensor) -> bool:

@@ -89,19 +89,10 @@ class RowFeatures:
         rows = encode_padded(encoder, input_ids, mask, types, self._pooler)
         return {source: self._read(rows, source, None) for source in self.sources}
 
-    def around_backward(self, encoder: PreTrainedModel) -> AbstractContextManager[None]:
-        """Have what activation checkpointing runs again multiply as in the forward, see `fast_products`."""
-        return fast_products(encoder) if self._multiplies_fast and _runs_again(encoder) else nullcontext()
-
     def _products(self, encoder: PreTrainedModel) -> AbstractContextManager[None]:
-        # Whoever calls the backward too knows of `around_backward`; nobody else's layers may run again another way.
-        left_alone = not self._multiplies_fast or (torch.is_grad_enabled() and _runs_again(encoder))
-        return nullcontext() if left_alone else fast_products(encoder)
-
-    @property
-    def _multiplies_fast(self) -> bool:
-        """Whether products may differ from those of `transformers.Trainer`, whose layout was not asked for."""
-        return self.settled is None or self.settled.layout != "padded"
+        # With the layout of `transformers.Trainer` come its products.
+        as_trainer = self.settled is not None and self.settled.layout == "padded"
+        return nullcontext() if as_trainer else fast_products(encoder)
 
     @property
     def _pooler(self) -> bool:
@@ -113,8 +104,3 @@ class RowFeatures:
             return tokens if order is None else tokens.select(order)
         vectors = rows.pooler_output if source == "pooler" else rows.pooled(self.pooling)
         return vectors if vectors is None or order is None else vectors.index_select(0, order)
-
-
-def _runs_again(encoder: PreTrainedModel) -> bool:
-    """Tell whether activation checkpointing runs layers in the backward."""
-    return any(getattr(module, "gradient_checkpointing", False) for module in encoder.modules())

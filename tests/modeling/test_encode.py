@@ -38,7 +38,7 @@ def test_packed_rows_and_rectangles_are_rows_alone(family: str) -> None:
         ]
         by_groups = encode_rectangles(encoder, packed, pooler)
         set_attention(encoder, implementation_for("sdpa"))
-        in_one = encode_packed(encoder, packed, PackedCall(found.first_position), pooler)
+        in_one = encode_packed(encoder, packed, PackedCall(found.first_position, found.padding), pooler)
     expected = torch.cat([one["last_hidden_state"][0] for one in alone])
     for encoded in (by_groups, in_one):
         torch.testing.assert_close(encoded.states, expected, rtol=1e-4, atol=2e-6)
@@ -47,6 +47,21 @@ def test_packed_rows_and_rectangles_are_rows_alone(family: str) -> None:
             torch.testing.assert_close(encoded.pooler_output, pooled, rtol=1e-4, atol=2e-6)
         else:
             assert encoded.pooler_output is None
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "esm", "modernbert"])
+def test_a_text_that_spells_padding_is_packed_as_alone(family: str) -> None:
+    encoder = make_encoder(family, pad_token_id=1).eval()
+    found = try_packing(encoder, pooler=False)
+    assert isinstance(found, Packing)
+    ids, mask = make_texts([5, 4, 6], padding=1)
+    ids[0, 2] = ids[1, 0] = ids[1, 3] = ids[2, 1] = ids[2, 2] = 1
+    packed = pack(ids, mask, pad_id=1)
+    with torch.no_grad():
+        expected = encode_rectangles(encoder, packed, pooler=False).states
+        set_attention(encoder, implementation_for("sdpa"))
+        in_one = encode_packed(encoder, packed, PackedCall(found.first_position, found.padding), pooler=False).states
+    torch.testing.assert_close(in_one, expected, rtol=1e-4, atol=2e-6)
 
 
 def test_padding_has_its_own_id_and_type_zero() -> None:

@@ -52,6 +52,12 @@ def test_whose_products_are_not_torchs_is_said(
     assert found.words.endswith("; products by oneDNN") is said
 
 
+@pytest.mark.parametrize("asked", ["Packed", "", None])
+def test_a_layout_that_there_is_not_is_refused(asked: Any) -> None:
+    with pytest.raises(ModelError, match=r"encoder_layout: unknown value .* Known: auto, groups, packed, padded"):
+        settle_layout(make_encoder("bert"), asked, pooler=True)
+
+
 def test_packed_that_is_asked_for_and_cannot_be_is_refused() -> None:
     said = (
         r"training\.encoder_layout: is packed, and 'deberta-v2' does not pack: states .* Use auto, groups or padded"

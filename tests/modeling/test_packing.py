@@ -51,6 +51,21 @@ def test_positions_are_counted_from_behind_paddings() -> None:
     assert starts == {"bert": 0, "roberta": 2, "esm": 2}
 
 
+def test_the_token_of_padding_is_counted_as_the_family_counts_it() -> None:
+    uncounted = {}
+    for family in ("bert", "roberta"):
+        found = try_packing(make_encoder(family, pad_token_id=1), pooler=False)
+        assert isinstance(found, Packing)
+        uncounted[family] = found.padding
+    assert uncounted == {"bert": None, "roberta": 1}
+
+
+def test_gradients_are_tried_where_inference_mode_is_on() -> None:
+    encoder = make_encoder("bert")
+    with torch.inference_mode():
+        assert isinstance(try_packing(encoder, pooler=True), Packing)
+
+
 @pytest.mark.parametrize("family", ["bert", "deberta-v2", "big_bird"])  # the last seeds NumPy and changes layers
 def test_a_trial_leaves_no_trace(family: str) -> None:
     encoder = make_encoder(family)

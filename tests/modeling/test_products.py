@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -93,25 +93,27 @@ def test_as_much_is_kept_for_the_backward_as_torch_keeps(wants: tuple[bool, bool
 
 
 @pytest.mark.parametrize("reentrant", [True, False])
-@pytest.mark.parametrize("around", [True, False])
-def test_activation_checkpointing_runs_layers_again_as_they_ran(
-    reentrant: bool, around: bool, calls: list[tuple[int, ...]]
+@pytest.mark.parametrize(("family", "lora"), [("bert", None), ("bert", {"rank": 2}), ("modernbert", None)])
+def test_layers_that_activation_checkpointing_runs_again_are_torchs(
+    family: str, lora: Any, reentrant: bool, calls: list[tuple[int, ...]]
 ) -> None:
+    """A layer without a bias keeps its tensors in another order under torch, and is refused when it is run again."""
+
     def gradient(layout: EncoderLayout) -> Tensor:
-        model = make_model("bert", dropout=0.0).train()
+        model = make_model(family, dropout=0.0, lora=lora).train()
         model.settle_layout(layout)
         model.gradient_checkpointing_enable({"use_reentrant": reentrant})
         calls.clear()
-        with model.around_backward() if around else nullcontext():
-            logits = model(**packed_rows("bert")).logits.values()
-            torch.stack([one.pow(2).sum() for one in logits]).sum().backward()
+        logits = model(**packed_rows(family)).logits.values()
+        torch.stack([one.pow(2).sum() for one in logits]).sum().backward()
+        assert calls == []
+        with torch.no_grad():
+            model.eval()(**packed_rows(family))
+        assert bool(calls) is (layout != "padded")
         return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
     expected = gradient("padded")
-    assert calls == []
-    found = gradient("packed")
-    assert bool(calls) is around
-    assert float((found - expected).norm()) <= 1e-5 * float(expected.norm())
+    assert float((gradient("packed") - expected).norm()) <= 1e-5 * float(expected.norm())
 
 
 def compiled() -> nn.Module:
@@ -155,6 +157,27 @@ def test_what_onednn_does_not_take_is_torchs(kind: str, calls: list[tuple[int, .
     other = OTHERS[kind]
     found = products.product(other(numbers(3, 4)), other(numbers(5, 4)))
     assert (found.shape, calls) == ((3, 5), [])
+
+
+BIASES: dict[str, Callable[[Tensor], Tensor]] = {
+    "every second of a longer one": lambda value: value[::2],
+    "one number for all": lambda value: value[:1].expand(4),
+    "of one number": lambda value: value[:1],
+    "of rows": lambda value: value[:4].expand(3, 4),
+}
+
+
+@pytest.mark.parametrize("kind", BIASES)
+def test_a_bias_that_is_not_in_one_piece_is_torchs(kind: str, calls: list[tuple[int, ...]]) -> None:
+    """oneDNN reads so many numbers from the first of them on, whatever they are."""
+    left, right, bias = numbers(3, 5), numbers(4, 5, seed=1), BIASES[kind](numbers(8, seed=2))
+    torch.testing.assert_close(products.product(left, right, bias), F.linear(left, right, bias))
+    assert calls == []
+
+
+def test_what_does_not_fit_is_refused_as_torch_refuses_it() -> None:
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        products.product(numbers(3, 5), numbers(4, 6))
 
 
 def test_small_products_and_autocast_and_a_user_who_turns_onednn_off_are_torchs(

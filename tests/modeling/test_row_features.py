@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+from transformers import AttentionInterface, AttentionMaskInterface
 
 from hf_mtl.modeling import MultiTaskModel, row_features
 from hf_mtl.modeling.packed_attention import packs_now
@@ -65,3 +66,15 @@ def test_copies_pack_as_their_model_does() -> None:
     expected = outputs(model)
     for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert torch.equal(outputs(copied), expected)
+
+
+def test_a_model_is_unpickled_where_the_attention_of_packed_rows_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model("bert")
+    model.settle_layout()
+    expected, alone = outputs(model), model(torch.tensor([[2, 7, 3]])).features
+    pickled = pickle.dumps(model)
+    for interface in (AttentionInterface, AttentionMaskInterface):  # as in a new process
+        monkeypatch.delitem(interface._global_mapping, str(model.encoder.config._attn_implementation))
+    copied = pickle.loads(pickled)
+    assert torch.equal(copied(torch.tensor([[2, 7, 3]])).features, alone)
+    assert torch.equal(outputs(copied), expected)

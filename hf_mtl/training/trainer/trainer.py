@@ -238,7 +238,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
 
     def _train_micro_batch(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
         step = self._step_of(model, inputs)
-        with step.around(inputs), self.model.around_backward():
+        with step.around(inputs):
             loss = super().training_step(model, inputs, num_items_in_batch)
         if step.parts == 0:
             raise no_part(self)
