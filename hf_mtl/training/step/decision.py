@@ -20,9 +20,17 @@ class Decision:
         model: The model.
         weighting: The loss weighting.
         aggregator: The aggregator; None: the sum that the objective makes.
+        log_every: Decisions between two looks at inner products that nothing decides by; 0: never.
+
+    Attributes:
+        decided: Decisions so far.
     """
 
-    def __init__(self, model: MultiTaskModel, weighting: LossWeighting, aggregator: GradientAggregator | None):
+    def __init__(
+        self, model: MultiTaskModel, weighting: LossWeighting, aggregator: GradientAggregator | None, log_every: int
+    ):
+        self.decided = 0
+        self._log_every = log_every
         self.weighting = weighting
         self.aggregator = aggregator
         self.tells_weighting = False  # in this step
@@ -102,14 +110,17 @@ class Decision:
             return held.combine(weights * result.coefficients.to(weights) * factors.to(weights) * grad_scale)
         assert isinstance(held, JacobianRows)
         held.scale(factors)
-        self._gramian = held.gramian()
+        # Nothing decides by these inner products: the log has them as often as where no aggregator is.
+        looks = bool(self._log_every) and self.decided % self._log_every == 0
+        self._gramian = held.gramian() if looks else None
+        self.decided += 1
         losses = result.losses * result.weights
         direction = self.aggregator(held.jacobian(), losses, result.present, result.coefficients)
         # Without a loss scaler it is handed on as it is: a product with 1 is a second tensor of P numbers.
         return held.split(direction if grad_scale == 1.0 else direction.mul_(grad_scale))
 
     def record(self, take: Callable[[Tensor, Tensor | None], None]) -> None:
-        """Hand out the inner products of the gradients of L_t + Q_t, and the weights, if this step decided.
+        """Hand out the inner products of the gradients of L_t + Q_t, and the weights, if this step has them.
 
         Args:
             take: Takes them.

@@ -75,7 +75,7 @@ class TaskGradients:
         self.options = options
         self.skipped_steps = 0
         self.skipped = False  # this step
-        self._decision = Decision(model, weighting, aggregator)
+        self._decision = Decision(model, weighting, aggregator, options.log_every)
         self._rows = rows
         self._processes = processes
         self._flops = flops
@@ -259,15 +259,16 @@ class TaskGradients:
             first.grad = torch.full_like(first, float("inf"))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the aggregator's state, and the count of skipped steps."""
+        """Return the aggregator's state, and the counts of decisions and of skipped steps."""
         state = {} if self.aggregator is None else self.aggregator.state_dict()
         hold = {} if self._shared is None else {"hold": self._shared.hold}
         own = {f"{_OF_AGGREGATOR}{key}": value for key, value in state.items()}
-        return {"skipped_steps": self.skipped_steps, **hold, **own}
+        return {"skipped_steps": self.skipped_steps, "decided_steps": self._decision.decided, **hold, **own}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where a checkpoint left off."""
         self.skipped_steps = int(state["skipped_steps"])
+        self._decision.decided = int(state["decided_steps"])
         if self.options.hold == "auto" and "hold" in state:
             # What fits may have been another thing there, and another rounding.
             self.options = self.options.model_copy(update={"hold": state["hold"]})

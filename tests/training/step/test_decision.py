@@ -33,11 +33,11 @@ def result_of(factors: Tensor) -> StepResult:
     return StepResult(ones, ones, ones, ones, ones, factors=factors, unweighted=factors)
 
 
-def decision_of(weighting: str, aggregator: str | None) -> Decision:
+def decision_of(weighting: str, aggregator: str | None, log_every: int = 1) -> Decision:
     built = None if aggregator is None else build_aggregator(aggregator, num_tasks=3)
     if built is not None:
         built.observe(seed=0)
-    decision = Decision(parts().model, build_weighting(weighting, num_tasks=3), built)
+    decision = Decision(parts().model, build_weighting(weighting, num_tasks=3), built, log_every)
     decision.begin()
     return decision
 
@@ -79,3 +79,22 @@ def test_a_norm_that_is_not_finite_is_told_nobody(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(NonFiniteRows) as caught:
         decision.tell_weighting(rows, torch.ones(3).double(), torch.ones(3).bool())
     assert list(caught.value.tasks) == [1]
+
+
+@pytest.mark.parametrize(
+    ("aggregator", "log_every", "seen"),
+    [
+        ("graddrop", 3, [0, 3, 6]),
+        ("graddrop", 0, []),
+        ("mgda", 3, list(range(7))),  # decides by inner products, which the log has for nothing
+    ],
+)
+def test_inner_products_that_nothing_decides_by_are_looked_at_now_and_then(
+    aggregator: str, log_every: int, seen: list[int]
+) -> None:
+    decision, found = decision_of("ew", aggregator, log_every), []
+    for step in range(7):
+        decision.begin()
+        list(decision.direction(rows_of(GRADIENTS)[1], result_of(FACTORS), 1.0))
+        decision.record(lambda gramian, weights, step=step: found.append(step))
+    assert found == seen
