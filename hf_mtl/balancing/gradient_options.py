@@ -31,6 +31,6 @@ class GradientOptions(Options):
     log_every: Annotated[int, Field(ge=0)] = Field(
         100,
         description="Optimizer steps between two samples of cosines, norms and conflict rate, where no aggregator "
-        "decides by them anyway (those of whole rows, such as ``graddrop``, do not); 0: never. A sample costs about a "
-        "step of one micro-batch: 1% of the time at 100.",
+        "decides by them anyway (those of whole rows, such as ``graddrop``, do not); 0: never. A sample costs about "
+        "a step of one micro-batch: 1% of the time at 100.",
     )
