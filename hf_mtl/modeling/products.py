@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 _LEAST_WORK = 1 << 20
 """Multiplications from which a product gains more than the way to it costs (some 20 microseconds)."""
 
-_KERNELS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "48", "LRU_CACHE_CAPACITY": "1"}
+_KERNELS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "40", "LRU_CACHE_CAPACITY": "1"}
 """A step's products are of 12 shapes, or of 28 with task gradients of 5 tasks. torch's own cache has the same ones,
 before that of oneDNN."""
 

@@ -232,7 +232,7 @@ def test_what_a_user_has_set_of_onednns_caches_stays(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
     products.bound_caches()
     assert os.environ["LRU_CACHE_CAPACITY"] == "7"
-    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "48"
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "40"
 
 
 _LENGTHS = """
