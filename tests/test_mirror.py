@@ -23,6 +23,11 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         ],
         "evaluation/metrics/test_metric_modules.py": ["evaluation/metrics/base.py"],
         "evaluation/test_calibration.py": ["evaluation/metrics/ece.py"],
+        "evaluation/test_label_sets.py": [
+            "evaluation/metrics/label_ranking_average_precision.py",
+            "evaluation/metrics/mean_average_precision.py",
+        ],
+        "task_types/test_multi_label_classification.py": ["modeling/label_weights.py", "training/scoring/tuning.py"],
         "modeling/heads/test_registry.py": [
             "modeling/heads/layers.py",
             "modeling/heads/linear.py",

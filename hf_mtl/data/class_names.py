@@ -55,6 +55,11 @@ def is_number_column(read: ClassValues, names: list[str]) -> bool:
     return not set(spelled) & set(names) and all(_NUMBER.fullmatch(text) for text in spelled)
 
 
+def spelled_numbers(names: Sequence[str]) -> list[float] | None:
+    """Return the numbers that names spell, in their order; None if one of them spells none."""
+    return [float(name) for name in names] if all(_NUMBER.fullmatch(name) for name in names) else None
+
+
 def mixed_names(names: list[str]) -> str:
     """Say what is wrong with classes found in the data of which some are ids of the others; empty if nothing is."""
     numbers = [name for name in names if _NUMBER.fullmatch(name)]

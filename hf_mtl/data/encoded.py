@@ -16,7 +16,8 @@ class EncodedLabels:
     """The labels of a split.
 
     Args:
-        values: Class ids int64 [n] (`NO_CLASS` where missing), or targets float64 [n, D] (NaN where missing).
+        values: Class ids int64 [n] (`NO_CLASS` where missing), targets float64 [n, D] (NaN where missing), or 1 and 0
+            for each of several labels int8 [n, L] (`NO_CLASS` where not known).
         missing: Rows without a label, bool [n].
     """
 

@@ -29,9 +29,7 @@ def find_classes(number: int | None, column: str, read: Mapping[str, ClassValues
     Raises:
         DataError: If the values do not tell the classes.
     """
-    train = "train" if "train" in read else next(iter(read))
-    own = _distinct(train, read[train])
-    everywhere = own | _beside(own, read, train)
+    train, own, everywhere = found_values(read)
     words = read[train].texts is not None
     if words:
         names = _from_words(number, sorted(own), sorted(everywhere), key)
@@ -42,6 +40,20 @@ def find_classes(number: int | None, column: str, read: Mapping[str, ClassValues
     if mistakes:
         raise DataError(mistakes)
     return names
+
+
+def found_values(read: Mapping[str, ClassValues]) -> tuple[str, Values, Values]:
+    """Collect the labels that the splits hold.
+
+    Args:
+        read: The label column of each split.
+
+    Returns:
+        The split that stands for train, its labels, and these with those of the splits that share any with it.
+    """
+    train = "train" if "train" in read else next(iter(read))
+    own = _distinct(train, read[train])
+    return train, own, own | _beside(own, read, train)
 
 
 def plain_numbers(numbers: np.ndarray | list[float]) -> list[int | float]:

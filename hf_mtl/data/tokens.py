@@ -149,7 +149,7 @@ class EncodedSplit:
 
     Args:
         tokens: Its token ids.
-        labels: Class ids int64 [n], or targets float64 [n, D].
+        labels: Class ids int64 [n], targets float64 [n, D], or which of several labels int8 [n, L].
         labelled: False for rows to predict only, whose labels mean nothing.
         missing: Rows without a label, bool [n], whose class id is -100 or whose targets hold NaN: they are predicted
             and not scored. None: there are none.

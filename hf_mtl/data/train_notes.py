@@ -59,6 +59,24 @@ def absent_notes(names: Sequence[str], counts: np.ndarray) -> list[str]:
     return [f"train has no row of class {name_some(names, absent)}, which cannot be learned."]
 
 
+def label_set_notes(names: Sequence[str], without: np.ndarray, having: np.ndarray) -> list[str]:
+    """Say which of labels, of which a row may have several, the training rows cannot teach.
+
+    Args:
+        names: The labels.
+        without: Training rows without each, [L].
+        having: Training rows with each, [L].
+    """
+    notes = []
+    if len(never := np.flatnonzero(having == 0)):
+        notes.append(f"train has no row with the label {name_some(names, never)}, which cannot be learned.")
+    if len(always := np.flatnonzero((without == 0) & (having > 0))):
+        notes.append(
+            f"every train row that tells has the label {name_some(names, always)}; there is nothing to learn."
+        )
+    return notes
+
+
 def constant_notes(columns: Sequence[str], targets: np.ndarray) -> list[str]:
     """Say which targets are the same in every training row.
 

@@ -64,7 +64,7 @@ def _of_metric(key: str, task: Task, spec: MetricSpec) -> Iterator[Mistake]:
             yield direction_unknown(key, spec)
         elif _looks_misspelt(spec.name):
             yield Mistake(key, f"unknown metric '{spec.name}'", known(METRICS, spec.name))
-    elif entry.outputs != task.outputs_are:
+    elif not entry.scores(task.outputs_are):
         problem = f"the metric '{spec.name}' cannot score a task of type {task.type}"
         yield Mistake(key, problem, known(suited_metrics(task), spec.name, what=f"Metrics of {task.type}"))
     elif spec.greater_is_better not in (None, entry.greater_is_better):

@@ -1,6 +1,6 @@
 """Scores of tasks whose rows are of one class each: what their labels leave undefined, and simple models."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,20 @@ def undefined_of_classes(spec: MetricSpec, names: list[str], labels: np.ndarray)
             wanted = ", ".join(f"'{label}'" for label in chosen)
             what = "0 whatever is predicted"
             yield what, f"none is of class {wanted}", f"Give rows of class {wanted} to evaluate on."
+
+
+def absent_classes(metrics: Iterable[MetricSpec], names: list[str], labels: np.ndarray) -> list[str]:
+    """Name the classes without rows, if a metric takes the mean over classes and counts them 0.
+
+    Args:
+        metrics: The task's metrics.
+        names: Class names in id order.
+        labels: Class ids [n].
+    """
+    if not any(spec.name in ("f1_macro", "recall_macro") for spec in metrics):
+        return []
+    present = set(np.unique(labels).tolist())
+    return [name for index, name in enumerate(names) if index not in present]
 
 
 def _named(label: str | int, names: list[str]) -> str:

@@ -42,7 +42,7 @@ def load_metric(
         if mistake := foreign_mistake(key, spec, trust):
             raise DataError(mistake)
         return ExternalMetric(spec, task, key)
-    if entry.outputs != task.outputs_are:
+    if not entry.scores(task.outputs_are):
         raise DataError(Mistake(key, f"the metric '{spec.name}' cannot score a task of type {task.type}"))
     module = importlib.import_module(entry.module, "hf_mtl.evaluation.metrics")
     metric: Metric = getattr(module, entry.class_name)(**task.metric_options(spec, statistics or {}, key))

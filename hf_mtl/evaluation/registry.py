@@ -1,4 +1,4 @@
-"""Table of our metrics: name, place, the outputs that they score, and whether more is better.
+"""Table of our metrics: name, place, which outputs they score, and whether more is better.
 
 The table repeats what the classes say, because importing one of them imports `evaluate`, which takes seconds.
 """
@@ -13,35 +13,51 @@ class Entry(NamedTuple):
     """One line of the table: module and class of a metric, and what must be known without importing it.
 
     A module that begins with a dot is one of `hf_mtl.evaluation.metrics`. ``outputs`` is what the metric scores, as
-    tasks say it in ``outputs_are``.
+    tasks say it in ``outputs_are``; all of them, where it scores several.
     """
 
     module: str
     class_name: str
-    outputs: str
+    outputs: str | tuple[str, ...]
     greater_is_better: bool = True
     wants_probabilities: bool = False
 
+    def scores(self, outputs: str) -> bool:
+        """Tell whether the metric scores such outputs."""
+        return outputs in ((self.outputs,) if isinstance(self.outputs, str) else self.outputs)
+
 
 _CLASSES = "classes"
+_RANKS = "ranks"
 _VALUES = "values"
+_LABELS = "labels"
+_CHOSEN = (_CLASSES, _RANKS)  # one class of several, whether or not they have an order
+_NAMED = (*_CHOSEN, _LABELS)
 
 METRICS: dict[str, Entry] = {
-    "accuracy": Entry(".accuracy", "Accuracy", _CLASSES),
-    "f1": Entry(".f1", "F1", _CLASSES),
-    "f1_macro": Entry(".f1", "F1Macro", _CLASSES),
-    "f1_micro": Entry(".f1", "F1Micro", _CLASSES),
-    "recall_macro": Entry(".recall_macro", "RecallMacro", _CLASSES),
-    "matthews": Entry(".matthews", "Matthews", _CLASSES),
+    "accuracy": Entry(".accuracy", "Accuracy", _CHOSEN),
+    "f1": Entry(".f1", "F1", _NAMED),
+    "f1_macro": Entry(".f1", "F1Macro", _NAMED),
+    "f1_micro": Entry(".f1", "F1Micro", _NAMED),
+    "f1_samples": Entry(".f1", "F1Samples", _LABELS),
+    "recall_macro": Entry(".recall_macro", "RecallMacro", _CHOSEN),
+    "matthews": Entry(".matthews", "Matthews", _CHOSEN),
     "auroc_macro": Entry(".auroc_macro", "AurocMacro", _CLASSES, wants_probabilities=True),
     "ece": Entry(".ece", "ECE", _CLASSES, greater_is_better=False, wants_probabilities=True),
+    "quadratic_weighted_kappa": Entry(".quadratic_weighted_kappa", "QuadraticWeightedKappa", _RANKS),
+    "mean_average_precision": Entry(
+        ".mean_average_precision", "MeanAveragePrecision", _LABELS, wants_probabilities=True
+    ),
+    "label_ranking_average_precision": Entry(
+        ".label_ranking_average_precision", "LabelRankingAveragePrecision", _LABELS, wants_probabilities=True
+    ),
     "pearson": Entry(".correlation", "Pearson", _VALUES),
     "spearman": Entry(".correlation", "Spearman", _VALUES),
     "r2": Entry(".r2", "R2", _VALUES),
     "mse": Entry(".squared_error", "MSE", _VALUES, greater_is_better=False),
     "mse_z": Entry(".squared_error", "MSEZ", _VALUES, greater_is_better=False),
     "rmse": Entry(".squared_error", "RMSE", _VALUES, greater_is_better=False),
-    "mae": Entry(".mae", "MAE", _VALUES, greater_is_better=False),
+    "mae": Entry(".mae", "MAE", (_VALUES, _RANKS), greater_is_better=False),
 }
 
 
@@ -66,7 +82,7 @@ def available_metrics() -> list[str]:
 
 def suited_metrics(task: Task) -> list[str]:
     """Names of our metrics that can score a task, sorted."""
-    return [name for name in available_metrics() if METRICS[name].outputs == task.outputs_are]
+    return [name for name in available_metrics() if METRICS[name].scores(task.outputs_are)]
 
 
 def greater_is_better(spec: MetricSpec) -> bool:

@@ -1,9 +1,10 @@
 """The choices of a config, filled in and checked before anything is built."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hf_mtl.errors import Mistake, known
+from hf_mtl.errors import Mistake, known, one_line
+from hf_mtl.modeling.config_values import shown
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.freezing import freeze_mistakes
 from hf_mtl.modeling.heads import HEADS, HeadSpec, default_head, head_class, head_mistakes
@@ -67,6 +68,7 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
         for name in config.calibration_temperatures or ()
         if name not in (config.tasks or ())
     ]
+    mistakes += _decision_mistakes(config)
     mistakes += lora_mistakes(config.lora)
     adapters = config.lora not in (None, False)
     mistakes += freeze_mistakes(config.freeze, config.encoder_config, adapters)
@@ -74,6 +76,19 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
         *_pooling_conflicts(config),
         *frozen_head_mistakes(head_specs(config), config.freeze, adapters),
     ]
+
+
+def _decision_mistakes(config: MultiTaskConfig) -> Iterator[Mistake]:
+    """Find decisions for tasks that there are not, or that are none of their tasks'."""
+    tasks = config.task_objects
+    for name, value in (config.decisions or {}).items():
+        if name not in tasks:
+            yield Mistake(f"decisions.{name}", f"unknown task '{name}'", known(tasks, name))
+            continue
+        try:
+            yield from tasks[name].decided(value).unknown_outputs(name)
+        except ValueError as error:
+            yield Mistake(f"decisions.{name}", f"is {shown(value)}: {one_line(error)}")
 
 
 def _width_mistakes(config: MultiTaskConfig) -> list[Mistake]:

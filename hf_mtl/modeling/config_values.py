@@ -50,6 +50,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, Mapping) and all(map(is_number, value.values())),
         "a number for each task",
     ),
+    "decisions": (lambda value: isinstance(value, Mapping), "what was chosen for each task"),
 }
 
 

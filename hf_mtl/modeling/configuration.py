@@ -40,6 +40,8 @@ class MultiTaskConfig(PreTrainedConfig):
             embeddings with them), or ``encoder``; None: all of it is trained.
         calibration_temperatures: By task, what its class logits are divided by at evaluation; None: nothing is
             divided. See `MultiTaskModel.set_calibration_temperature`.
+        decisions: By task that asks for it, how its outputs become predictions, as chosen after training; None:
+            nothing was chosen. See `MultiTaskModel.set_decision`.
 
     Raises:
         ModelError: If the backbone's config or a task is none; all mistakes at once.
@@ -59,6 +61,7 @@ class MultiTaskConfig(PreTrainedConfig):
     lora: dict[str, Any] | bool | None = None
     freeze: str | int | None = None
     calibration_temperatures: dict[str, float] | None = None
+    decisions: dict[str, Any] | None = None
 
     # Whether the tasks were read from a file. Not a field: it is not saved.
     _tasks_from_file = False
@@ -161,6 +164,14 @@ class MultiTaskConfig(PreTrainedConfig):
     def task_objects(self) -> dict[str, Task]:
         """The tasks by name, in order."""
         return {name: task_from_dict(task) for name, task in (self.tasks or {}).items()}
+
+    @property
+    def decided_tasks(self) -> dict[str, Task]:
+        """The tasks by name, in order, with the decisions that were taken for them."""
+        taken = self.decisions or {}
+        return {
+            name: task.decided(taken[name]) if name in taken else task for name, task in self.task_objects.items()
+        }
 
     @property
     def hidden_size(self) -> int:

@@ -22,6 +22,7 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
 
     Class logits are the same bits, to rounding where adapters are merged into the encoder's weights. A temperature is
     folded into the last layer; so are a regression's mean and standard deviation, for outputs in original units.
+    Thresholds of labels stand in the config as ``thresholds``, and no class of transformers applies them.
     Where anything is folded in, the checkpoint is in float32, whatever the model is in.
 
     Args:
@@ -67,6 +68,8 @@ def _describe_outputs(config: PreTrainedConfig, task: Task) -> None:
     config.id2label = dict(enumerate(task.output_names))
     config.label2id = {name: index for index, name in enumerate(task.output_names)}
     config.problem_type = task.problem_type
+    for field, value in task.exported().items():
+        setattr(config, field, value)
 
 
 def _copy_weights(model: PreTrainedModel, encoder: PreTrainedModel, head: NativeHead, name: str) -> None:

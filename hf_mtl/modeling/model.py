@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from hf_mtl.batch import EncoderLayout, NoiseKeys, Packed
-from hf_mtl.errors import ModelError
+from hf_mtl.errors import Mistake, ModelError, one_line
 from hf_mtl.modeling.backbone import Backbone, build_encoder
 from hf_mtl.modeling.choices import config_mistakes, feature_sources, settle
 from hf_mtl.modeling.configuration import MultiTaskConfig
@@ -220,7 +220,8 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         Args:
             task: The task.
             numbers: By name: ``mean`` and ``std`` [D] of a regression that is standardised, ``weights`` [C] in id
-                order of a classification with class weights.
+                order of a classification with class weights, ``negative`` and ``positive`` [L] of several labels with
+                a positive weight.
 
         Raises:
             ModelError: If the task is unknown, or keeps other numbers.
@@ -251,6 +252,29 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         self.config.calibration_temperatures = (
             {**others, task: temperature} if temperature is not None else others
         ) or None
+
+    def set_decision(self, task: str, value: Any) -> None:
+        """Keep how a task's outputs become predictions, as chosen on rows that were not trained on.
+
+        It lives in the config. `MultiTaskTrainer.tune` finds it, for tasks that ask for it: ``thresholds: tuned``.
+
+        Args:
+            task: The task.
+            value: What its key may be in a recipe too, such as one threshold for each label; None: forget it.
+
+        Raises:
+            ModelError: If the task is unknown or does not ask for it, or the value is none of the key.
+        """
+        module, asked = self.heads.of(task), self.config.task_objects[task]
+        others = {name: found for name, found in (self.config.decisions or {}).items() if name != task}
+        try:
+            decided = asked if value is None else asked.decided(value)
+        except ValueError as error:
+            raise ModelError(Mistake(f"tasks.{task}", one_line(error))) from error
+        if mistakes := list(decided.unknown_outputs(task)):
+            raise ModelError(mistakes)
+        module.task = decided
+        self.config.decisions = (others if value is None else {**others, task: value}) or None
 
     def has_statistics(self, task: str) -> bool:
         """Tell whether a task's loss has the statistics that it needs; True where it needs none."""

@@ -126,6 +126,40 @@ class ClassWeights(_Fitted):
         init.zeros_(self.fitted)
 
 
+class LabelWeights(_Fitted):
+    """Loss weights of each label's rows, of those that have it and of those that have not, float32 [L] each."""
+
+    kept: ClassVar[tuple[str, ...]] = ("negative", "positive")
+    in_float32: ClassVar[tuple[str, ...]] = kept
+
+    def __init__(self, labels: int):
+        super().__init__()
+        self.negative: Tensor
+        self.positive: Tensor
+        self.register_buffer("negative", torch.ones(labels, dtype=torch.float32))
+        self.register_buffer("positive", torch.ones(labels, dtype=torch.float32))
+
+    @property
+    def loss_weights(self) -> Tensor:
+        """The weights of rows without and with each label, [2, L]."""
+        return torch.stack([self.negative, self.positive])
+
+    def _set(self, numbers: Mapping[str, Numbers]) -> None:
+        for name in self.kept:
+            self._fill(getattr(self, name), numbers[name])
+
+    def far_from(self, positive: Numbers) -> list[int]:
+        """Find the labels whose positive weight here differs from that of some rows by a factor of more than 3."""
+        other = torch.as_tensor(positive, dtype=torch.float64).reshape(-1)
+        return _ratio(self.positive.cpu().double(), other).nonzero().flatten().tolist()
+
+    def reset(self) -> None:
+        """Let every row weigh 1."""
+        init.ones_(self.negative)
+        init.ones_(self.positive)
+        init.zeros_(self.fitted)
+
+
 def _ratio(one: Tensor, other: Tensor) -> Tensor:
     """Find where numbers, not negative, differ by a factor of more than 3."""
     return (one > FAR * other) | (other > FAR * one)

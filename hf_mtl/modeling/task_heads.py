@@ -109,7 +109,7 @@ class TaskHeads(nn.Module):
         super().__init__()
         self._keys: dict[str, str] = {}
         specs = head_specs(config)
-        for name, task in config.task_objects.items():
+        for name, task in config.decided_tasks.items():
             self._keys[name] = _module_key(name)
             module = TaskModule(task, specs[name], config)
             module.set_calibration_temperature(name, (config.calibration_temperatures or {}).get(name))

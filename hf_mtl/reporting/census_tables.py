@@ -13,6 +13,7 @@ FEW_ROWS = 10
 _WIDTH = 80
 _CLASS_LINES = 60  # over all tasks, which many tasks with three lines each exceed
 _SPLITS = ("train", "validation", "test")
+_REMEDY = "{key}: balanced, a key of a task, lets rare classes weigh as much as others in the loss."
 
 
 def census_text(tasks: Sequence[TaskCensus]) -> str:
@@ -23,7 +24,7 @@ def census_text(tasks: Sequence[TaskCensus]) -> str:
     """
     if not tasks:
         return ""
-    parts = [_rows(tasks), _classes(tasks), _repeats(tasks), _rare(tasks)]
+    parts = [_rows(tasks), _classes(tasks), _unknown(tasks), _repeats(tasks), _rare(tasks)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -49,6 +50,16 @@ def _classes(tasks: Sequence[TaskCensus]) -> str:
     ]
     header = ["classes", "class", *_SPLITS]
     return aligned(_fitted(header, lines), left=2)
+
+
+def _unknown(tasks: Sequence[TaskCensus]) -> str:
+    """Return a line for each class of which some rows do not tell."""
+    lines = [
+        ["" if index else task.name, label, *(_count(counts, split) for split in _SPLITS)]
+        for task in tasks
+        for index, (label, counts) in enumerate(task.unknown.items())
+    ]
+    return aligned(_fitted(["not known", "class", *_SPLITS], lines), left=2) if lines else ""
 
 
 def _class_lines(classes: Mapping[str, Mapping[str, int]], limit: int) -> Iterator[list[str]]:
@@ -105,18 +116,19 @@ def _repeats(tasks: Sequence[TaskCensus]) -> str:
 
 def _rare(tasks: Sequence[TaskCensus]) -> str:
     """Return a line for each task with classes of few training rows."""
-    header = ["rare classes", "the fewest train rows", f"under {FEW_ROWS}", "class_weights"]
-    lines = []
+    header = ["rare classes", "the fewest train rows", f"under {FEW_ROWS}", "weights"]
+    lines, remedies = [], {}
     for task in tasks:
         few = {label: counts["train"] for label, counts in task.classes.items() if counts["train"] < FEW_ROWS}
-        if few:
-            named = ", ".join(f"{label} ({few[label]})" for label in sorted(few, key=lambda label: few[label])[:5])
-            lines.append([task.name, named, f"{len(few):,}", "set" if task.weighted else "none"])
+        if not few:
+            continue
+        named = ", ".join(f"{label} ({few[label]})" for label in sorted(few, key=lambda label: few[label])[:5])
+        lines.append([task.name, named, f"{len(few):,}", "set" if task.weighted else "none"])
+        if task.weights_key is not None and not task.weighted:
+            remedies[task.weights_key] = _REMEDY.format(key=task.weights_key)
     if not lines:
         return ""
-    table = aligned(_fitted(header, lines), left=2)
-    remedy = "class_weights: balanced, a key of a task, lets its classes weigh the same in the loss."
-    return f"{table}\n{_wrapped(remedy)}" if any(line[-1] == "none" for line in lines) else table
+    return "\n".join([aligned(_fitted(header, lines), left=2), *map(_wrapped, remedies.values())])
 
 
 def _fitted(header: list[str], lines: Sequence[list[str]]) -> list[list[str]]:

@@ -61,12 +61,16 @@ class TaskCensus:
         splits: Each of its splits.
         classes: Rows of each class, by split, in id order; empty for a task without classes.
         weighted: Whether the task weighs its classes.
+        weights_key: The key that does; None: its type has none.
+        unknown: Rows that do not tell of a class, by split; only of classes that have some.
     """
 
     name: str
     splits: Mapping[str, SplitCensus]
     classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     weighted: bool = False
+    weights_key: str | None = None
+    unknown: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import transformers
 
 from hf_mtl.argument_fields import OF_THE_COMMAND_LINE, REFUSED
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.evaluation.registry import METRICS
+from hf_mtl.evaluation.registry import METRICS, Entry
 from hf_mtl.recipe.json_schema import Schema, json_schema
 from hf_mtl.reporting.markdown import table
 from hf_mtl.reporting.methods import methods_markdown
@@ -110,15 +110,13 @@ def _tasks(page: SchemaTables) -> Iterator[str]:
         yield f"### {title(name)}"
         yield plain_text(item["description"])
         yield page.keys(item["properties"], item)
-    rows = [
-        [f"`{name}`", _scored_by(entry.outputs), _better(entry.greater_is_better)] for name, entry in METRICS.items()
-    ]
+    rows = [[f"`{name}`", _scored_by(entry), _better(entry.greater_is_better)] for name, entry in METRICS.items()]
     yield table([["metric", "of", "better"], *rows])
 
 
-def _scored_by(outputs: str) -> str:
+def _scored_by(entry: Entry) -> str:
     """Name the types of task whose outputs a metric scores."""
-    return ", ".join(f"`{name}`" for name, kind in task_types().items() if kind.outputs_are == outputs)
+    return ", ".join(f"`{name}`" for name, kind in task_types().items() if entry.scores(kind.outputs_are))
 
 
 def _task_types(page: SchemaTables) -> dict[str, Schema]:

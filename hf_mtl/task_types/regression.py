@@ -39,7 +39,6 @@ class Regression(Task):
     auto_model: ClassVar[str | None] = "AutoModelForSequenceClassification"
     problem_type: ClassVar[str | None] = "regression"
     other_names: ClassVar[tuple[str, ...]] = ("sequence_regression", "text_regression")
-    comes_near: ClassVar[Mapping[str, str]] = {"ordinal": "A regression on the ranks comes near it."}
 
     type: Literal["regression"] = "regression"
     label: str | Annotated[list[str], Field(min_length=1)] = Field(

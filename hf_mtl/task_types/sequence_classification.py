@@ -1,39 +1,40 @@
 """One class per text or pair of texts."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 import torch
-from datasets import Dataset
-from pydantic import Field, WithJsonSchema, field_validator
+from pydantic import Field, WithJsonSchema
 from torch import Tensor
 from torch.nn import functional as F
 
-from hf_mtl.data.class_labels import encode_classes, found_notes, order_notes, resolve_classes
-from hf_mtl.data.class_names import numbered_names
-from hf_mtl.data.spelling import class_types
-from hf_mtl.data.train_notes import absent_notes
+from hf_mtl.data.one_class import OneClass
 from hf_mtl.errors import Mistake
 from hf_mtl.evaluation.checks import f1_mistakes
-from hf_mtl.evaluation.classes import class_ids, class_measure, class_shares, linear_classes, undefined_of_classes
+from hf_mtl.evaluation.classes import (
+    absent_classes,
+    class_ids,
+    class_measure,
+    class_shares,
+    linear_classes,
+    undefined_of_classes,
+)
 from hf_mtl.evaluation.compact import CLASSES_ALONE
 from hf_mtl.evaluation.outputs import ClassOutputs, wants_logits
 from hf_mtl.modeling.class_weights import check_weights, compare_weights, fit_weights
 from hf_mtl.modeling.statistics import ClassWeights
-from hf_mtl.tasks import MetricSpec, Task, register
+from hf_mtl.tasks import MetricSpec, register
 from hf_mtl.tasks.scoring import Compact, Metric, Outputs
 from hf_mtl.tasks.statistics import TaskStatistics
 
 FOCAL_GAMMA = 2.0
-_MOST_CLASSES = 100_000  # that are only counted: each gets a name and a row of the head, before any data is looked at
 # For editors; whoever uses the weights refuses others in words of its own.
 _Weight: TypeAlias = Annotated[float, WithJsonSchema({"type": "number", "minimum": 0})]
 
 
 @register
-class SequenceClassification(Task):
+class SequenceClassification(OneClass):
     """One class per text or pair of texts.
 
     Args:
@@ -48,6 +49,7 @@ class SequenceClassification(Task):
 
     outputs_are: ClassVar[str] = "classes"
     can_calibrate: ClassVar[bool] = True
+    weights_key: ClassVar[str | None] = "class_weights"
     auto_model: ClassVar[str | None] = "AutoModelForSequenceClassification"
     problem_type: ClassVar[str | None] = "single_label_classification"
     other_names: ClassVar[tuple[str, ...]] = (
@@ -55,40 +57,12 @@ class SequenceClassification(Task):
         "text_classification",
         "single_label_classification",
     )
-    comes_near: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("multi_label", "multilabel"), "One sequence_classification for each label comes near it."
-    )
-    outputs_key: ClassVar[str] = "labels"
-    scoring_keys: ClassVar[tuple[str, ...]] = ("text", "label", "labels", "metrics")
 
     type: Literal["sequence_classification"] = "sequence_classification"
-    label: str = Field("label", description="Label column: integers, strings, or lists of one.")
-    labels: list[str] | Annotated[int, Field(ge=2, le=_MOST_CLASSES)] | None = None
     metrics: list[MetricSpec] = Field(default_factory=lambda: [MetricSpec(name="f1_macro")])
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     class_weights: Literal["balanced"] | list[_Weight] | dict[str, _Weight] | None = None
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-
-    @field_validator("label", mode="before")
-    @classmethod
-    def _one_column(cls, value: object) -> object:
-        if isinstance(value, list):
-            raise ValueError("one column; every label column is a task of its own, with the same dataset")
-        return value
-
-    @field_validator("labels")
-    @classmethod
-    def _two_or_more_names(cls, value: list[str] | int | None) -> list[str] | int | None:
-        if not isinstance(value, list):
-            return value
-        if len(value) < 2 or len(set(value)) < len(value) or not all(name.strip() for name in value):
-            raise ValueError("two or more different names, none of them blank")
-        return value
-
-    @property
-    def label_names(self) -> list[str] | None:
-        """Class names in id order, or None while they are not known."""
-        return numbered_names(self.labels) if isinstance(self.labels, int) else self.labels
 
     @property
     def output_names(self) -> list[str]:
@@ -102,11 +76,7 @@ class SequenceClassification(Task):
         Raises:
             ValueError: While the classes are not known.
         """
-        if self.labels is None:
-            raise ValueError(
-                "the classes are not known: give labels, their names in order of their ids, or their number"
-            )
-        return self.labels if isinstance(self.labels, int) else len(self.labels)
+        return self.num_classes
 
     @property
     def is_weighted(self) -> bool:
@@ -117,43 +87,6 @@ class SequenceClassification(Task):
         """Compare the class weights with the classes."""
         if self.label_names is not None:
             yield from check_weights(self.class_weights, self.label_names, f"tasks.{name}.class_weights")
-
-    def unknown_outputs(self, name: str) -> Iterator[Mistake]:
-        """Refuse classes that nobody has named or counted."""
-        if self.labels is None:
-            remedy = "Give labels: the names of the classes in the order of their ids, or their number"
-            yield Mistake(f"tasks.{name}.labels", "the classes are not known", remedy)
-
-    def label_types(self, values: Mapping[str, pa.Array], filtered: bool) -> Mapping[str, pa.DataType]:
-        """Read ids as numbers, and what is spelled otherwise as it is."""
-        return class_types(values, self.labels if isinstance(self.labels, list) else None, filtered)
-
-    def resolve(self, name: str, splits: Mapping[str, Dataset]) -> Self:
-        """Name the classes."""
-        return self.model_copy(update={"labels": resolve_classes(self.labels, self.label, name, splits)})
-
-    def encode(self, name: str, split: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-        """Make class ids, int64 [n]."""
-        return encode_classes(self.label_names, self.label, name, split, dataset)
-
-    def strata(self, labels: np.ndarray) -> np.ndarray:
-        """Keep the shares of the classes."""
-        return labels
-
-    def class_counts(self, labels: np.ndarray) -> np.ndarray:
-        """Count the rows of each class."""
-        return np.bincount(labels, minlength=self.num_outputs)
-
-    def label_notes(self, name: str, train: Dataset, given: Self | None) -> list[str]:
-        """Say what is odd about classes that were found, and how numbers became classes that have names."""
-        found = given is not None and not isinstance(given.labels, list)
-        notes = found_notes(self.output_names, self.label, name) if found else []
-        named = isinstance(self.labels, list)
-        return [*notes, *(order_notes(self.output_names, self.label, name, train) if named else [])]
-
-    def train_notes(self, labels: np.ndarray) -> list[str]:
-        """Name the classes that have no training row."""
-        return absent_notes(self.output_names, self.class_counts(labels))
 
     def new_statistics(self) -> TaskStatistics:
         """Keep class weights, where there are some."""
@@ -225,10 +158,7 @@ class SequenceClassification(Task):
 
     def absent(self, labels: np.ndarray) -> list[str]:
         """Name classes without rows, each of which counts 0 in f1_macro and recall_macro."""
-        if not any(spec.name in ("f1_macro", "recall_macro") for spec in self.metrics):
-            return []
-        present = set(np.unique(labels).tolist())
-        return [label for index, label in enumerate(self.output_names) if index not in present]
+        return absent_classes(self.metrics, self.label_names or [], labels)
 
     def sameness(self, outputs: Outputs, labels: np.ndarray) -> Iterator[str]:
         """Find one class that is predicted for all rows."""

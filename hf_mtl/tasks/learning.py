@@ -50,6 +50,8 @@ class LearningAnswers(ABC):
     """The key that says what the outputs are."""
     scoring_keys: ClassVar[tuple[str, ...]] = ("text", "label", "metrics")
     """Keys that can be others when a trained model is scored."""
+    weights_key: ClassVar[str | None] = None
+    """The key that says what classes weigh in the loss, and with ``balanced`` lets the rare ones weigh more."""
 
     @property
     @abstractmethod
@@ -80,6 +82,11 @@ class LearningAnswers(ABC):
     def family(self) -> Family:
         """The family of the task's likelihood, for methods that scale losses by it."""
         return "regression" if self.real_valued else "classification"
+
+    @property
+    def tuned_by(self) -> str | None:
+        """The key whose value asks to choose it after training (`ScoringAnswers.tuned`); None: nothing is chosen."""
+        return None
 
     def key_mistakes(self, name: str) -> Iterator[Mistake]:
         """Find what is wrong with keys of a recipe that are looked at together.
@@ -162,6 +169,14 @@ class LearningAnswers(ABC):
 
     def class_counts(self, labels: np.ndarray) -> np.ndarray | None:
         """Count the rows of each class, int [C]; None for a task without classes.
+
+        Args:
+            labels: The labels, none of them missing.
+        """
+        return None
+
+    def unknown_counts(self, labels: np.ndarray) -> np.ndarray | None:
+        """Count for each class, in the order of `label_names`, the rows that do not tell of it; None: all rows tell.
 
         Args:
             labels: The labels, none of them missing.

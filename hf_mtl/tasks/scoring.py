@@ -85,6 +85,22 @@ class ScoringAnswers(ABC):
             raw: The outputs, [n, C].
         """
 
+    def tuned(self, raw: np.ndarray, labels: np.ndarray) -> tuple[Any, list[str]]:
+        """Choose how outputs become predictions, where `tuned_by` names the key that asks for it.
+
+        Args:
+            raw: The outputs for rows that were not trained on, all finite, [n, C].
+            labels: Their labels.
+
+        Returns:
+            The value of the key, as a recipe may give it too, and what the user should know.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has nothing that is tuned")
+
+    def exported(self) -> dict[str, Any]:
+        """Give what the config of an exported model says of the task beside its outputs, by field."""
+        return {}
+
     def metric_mistakes(self, key: str, spec: MetricSpec) -> Iterator[Mistake]:
         """Find what is wrong with a metric of ours for this task, beside that it does not fit.
 

@@ -18,7 +18,7 @@ class TaskStatistics(nn.Module):
 
     @property
     def loss_weights(self) -> Tensor | None:
-        """A weight per output [C], which the row losses take; None where outputs weigh the same."""
+        """Weights by output, [C] or [2, C], which the row losses take; None where outputs weigh the same."""
         return None
 
     @property

@@ -5,7 +5,7 @@ A task is a frozen pydantic model, written the same way in a recipe (YAML) and i
     SequenceClassification(text="text", label="label", labels=["anger", "joy"], metrics=["f1_macro"])
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -77,6 +77,19 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
     def label_columns(self) -> list[str]:
         """The label columns: one, or one per target."""
         return [self.label] if isinstance(self.label, str) else list(self.label)
+
+    def decided(self, value: Any) -> Self:
+        """Return the task with what was chosen after training in place of the wish to choose it.
+
+        Args:
+            value: As `tuned` gives it.
+
+        Raises:
+            ValueError: If the task does not ask for it, or the value is none of its key.
+        """
+        if self.tuned_by is None:
+            raise ValueError(f"a task of type {self.type} that does not ask for it has nothing tuned")
+        return type(self).model_validate({**self.model_dump(), self.tuned_by: value})
 
     def for_config(self) -> dict[str, Any]:
         """Write the task as JSON for a model's config: without where the rows came from."""

@@ -16,7 +16,14 @@ from typing import Any
 from transformers import AutoConfig, set_seed
 from transformers.utils import logging
 
-from hf_mtl import MultiTaskConfig, MultiTaskModel, Regression, SequenceClassification
+from hf_mtl import (
+    MultiLabelClassification,
+    MultiTaskConfig,
+    MultiTaskModel,
+    OrdinalClassification,
+    Regression,
+    SequenceClassification,
+)
 from hf_mtl.errors import UserError
 from hf_mtl.inference.manifest import seal
 from hf_mtl.inference.runs import load_model
@@ -114,10 +121,13 @@ def _save_models(folder: Path) -> Iterator[Path]:
     tasks = {
         "topic": SequenceClassification(labels=["a", "b"], class_weights="balanced"),
         "score": Regression(label="x"),
+        "stars": OrdinalClassification(labels=3),
+        "tags": MultiLabelClassification(label=["a", "b"], positive_weight=2.0, thresholds="tuned"),
     }
     for name, (backbone, head, options) in _KINDS.items():
         set_seed(0)
         model = MultiTaskModel.from_backbone({"model_type": backbone, **_SIZES}, tasks, head, **options)
+        model.set_decision("tags", [0.3, 0.6])
         model.save_pretrained(folder / name)
         yield folder / name
 

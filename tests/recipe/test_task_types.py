@@ -1,6 +1,7 @@
 """Tasks of a type that there is not, and names of tasks that there are not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import pytest
 
@@ -24,17 +25,15 @@ def test_a_type_that_is_not_supported_offers_no_other_as_its_spelling(write: Wri
     ]
 
 
-@pytest.mark.parametrize(
-    ("kind", "instead"),
-    [
-        ("multi_label_classification", "One sequence_classification for each label comes near it."),
-        ("MultiLabel", "One sequence_classification for each label comes near it."),
-        ("ordinal", "A regression on the ranks comes near it."),
-    ],
-)
-def test_what_comes_near_a_type_is_said(write: Write, kind: str, instead: str) -> None:
-    [said] = mistakes(write(MINIMAL), f"tasks.emotion.type={kind}")
-    assert said.endswith(f"is not supported. Supported: {NAMES}. {instead}")
+class Near(Regression):
+    comes_near: ClassVar[Mapping[str, str]] = {"translation": "A regression comes near it."}
+
+
+def test_what_comes_near_a_type_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hf_mtl.recipe.task_types.task_types", lambda: {"regression": Near})
+    said = unknown_type("translation", "type")
+    assert said.problem == "the task type 'translation' is not supported"
+    assert said.remedy == "Supported: regression. A regression comes near it."
 
 
 @pytest.mark.parametrize(
@@ -45,6 +44,9 @@ def test_what_comes_near_a_type_is_said(write: Write, kind: str, instead: str) -
         ("SequenceClassification", "sequence_classification"),
         ("seq_classification", "sequence_classification"),
         ("regresion", "regression"),
+        ("ordinal", "ordinal_classification"),
+        ("MultiLabel", "multi_label_classification"),
+        ("ordinal-regression", "ordinal_classification"),
     ],
 )
 def test_another_spelling_of_a_type_is_recognised(write: Write, kind: str, meant: str) -> None:

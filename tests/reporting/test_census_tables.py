@@ -10,7 +10,7 @@ def topic(name: str = "topic", weighted: bool = False) -> TaskCensus:
     }
     counts = {"a": (1000, 20, 12), "b": (9, 10, 8), "c": (0, 0, 0)}
     classes = {label: dict(zip(splits, of, strict=True)) for label, of in counts.items()}
-    return TaskCensus(name, splits, classes, weighted)
+    return TaskCensus(name, splits, classes, weighted, "class_weights")
 
 
 def many(name: str, classes: int) -> TaskCensus:
@@ -41,11 +41,11 @@ def test_rows_classes_texts_and_rare_classes_are_shown() -> None:
         "Rows whose text is also in an earlier row of the split, in train, in validation,",
         "  or in any row of the task with another label. Case and blanks do not matter.",
         "",
-        "rare classes  the fewest train rows  under 10  class_weights",
-        "------------------------------------------------------------",
-        "topic         c (0), b (9)                  2           none",
-        "class_weights: balanced, a key of a task, lets its classes weigh the same in the",
-        "  loss.",
+        "rare classes  the fewest train rows  under 10  weights",
+        "------------------------------------------------------",
+        "topic         c (0), b (9)                  2     none",
+        "class_weights: balanced, a key of a task, lets rare classes weigh as much as",
+        "  others in the loss.",
     ]
 
 
@@ -57,7 +57,7 @@ def test_what_there_is_none_of_takes_no_table() -> None:
 
 
 def test_a_task_that_weighs_its_classes_needs_no_remedy() -> None:
-    assert "the same in the" in census_text([topic("one", weighted=True), topic("two")])
+    assert "lets rare classes" in census_text([topic("one", weighted=True), topic("two")])
     text = census_text([topic("one", weighted=True)])
     assert text.splitlines()[-1].split() == ["one", "c", "(0),", "b", "(9)", "2", "set"]
 
@@ -78,3 +78,27 @@ def test_sixty_tasks_of_150_classes_fit_a_terminal() -> None:
     assert len(lines) < 60 + 3 * 60 + 20
     (rare,) = (line for line in lines[-5:] if line.startswith("named"))
     assert "..." in rare
+
+
+def test_what_rows_do_not_tell_is_shown_by_class_and_split() -> None:
+    splits = {"train": SplitCensus(40), "test": SplitCensus(9)}
+    classes = {"a": {"train": 20, "test": 3}, "b": {"train": 12, "test": 4}}
+    unknown = {"b": {"train": 15, "test": 0}}
+    text = census_text([TaskCensus("tags", splits, classes, weights_key="positive_weight", unknown=unknown)])
+    assert text.split("\n\n")[2].splitlines() == [
+        "not known  class  train  validation  test",
+        "-----------------------------------------",
+        "tags       b         15                 0",
+    ]
+
+
+def test_each_key_that_weighs_classes_is_named_and_a_type_without_one_has_no_remedy() -> None:
+    few = {"a": {"train": 2}, "b": {"train": 30}}
+    tasks = [
+        TaskCensus(name, {"train": SplitCensus(32)}, few, weights_key=key)
+        for name, key in (("one", "class_weights"), ("two", "positive_weight"), ("three", None))
+    ]
+    text = census_text(tasks)
+    assert text.count("lets rare classes weigh") == 2
+    assert "positive_weight: balanced" in text
+    assert "lets rare classes" not in census_text(tasks[2:])

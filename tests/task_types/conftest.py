@@ -2,7 +2,17 @@ import pytest
 
 from hf_mtl.evaluation.registry import METRICS
 from hf_mtl.tasks import TASK_TYPES, register, task_types
+from tests.task_types import independent
 from tests.task_types.independent import EXACT_MATCH, IndependentLabels
+from tests.task_types.sample import Sample, samples
+
+SAMPLES = {**samples(), "independent_labels": independent.SAMPLE}
+
+
+@pytest.fixture(params=SAMPLES)
+def sample(request: pytest.FixtureRequest) -> Sample:
+    """One type after another, also that from outside the package."""
+    return SAMPLES[request.param]
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ class LocalMetric(evaluate.Metric, ABC):
 
     key: ClassVar[str]
     greater_is_better: ClassVar[bool]
-    outputs: ClassVar[str]
-    """The outputs that the metric scores, in the word that tasks have in ``outputs_are``."""
+    outputs: ClassVar[str | tuple[str, ...]]
+    """The outputs that the metric scores, in the words that tasks have in ``outputs_are``."""
     wants_probabilities: ClassVar[bool] = False
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class ClassificationMetric(LocalMetric):
     """
 
     greater_is_better = True
-    outputs = "classes"
+    outputs: ClassVar[str | tuple[str, ...]] = ("classes", "ranks")
 
     def __init__(self, num_classes: int):
         super().__init__()
@@ -76,6 +76,7 @@ class ProbabilityMetric(ClassificationMetric):
         num_classes: As there.
     """
 
+    outputs = "classes"
     wants_probabilities = True
 
     def _features(self) -> datasets.Features:
@@ -85,6 +86,29 @@ class ProbabilityMetric(ClassificationMetric):
     @abstractmethod
     def of_logits(self, logits: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of the logits' probabilities, [n, C], without having all of them at once."""
+
+
+class LabelMetric(LocalMetric):
+    """A metric of the probabilities of labels of which a row may have several.
+
+    Shape:
+        prediction_scores [n, L] probabilities, references [n, L]: 1, 0, or -100 where it is not known.
+    """
+
+    greater_is_better = True
+    outputs: ClassVar[str | tuple[str, ...]] = "labels"
+    wants_probabilities = True
+
+    def _features(self) -> datasets.Features:
+        scores, answers = (datasets.Sequence(datasets.Value(kind)) for kind in ("float64", "int64"))
+        return datasets.Features({"prediction_scores": scores, "references": answers})
+
+    def _compute(self, *, prediction_scores: list[Any], references: list[Any]) -> dict[str, float]:
+        return {self.key: float(self.value(np.asarray(prediction_scores, np.float64), np.asarray(references)))}
+
+    @abstractmethod
+    def value(self, scores: np.ndarray, references: np.ndarray) -> float:
+        """Return the metric of probabilities [n, L] and answers [n, L]."""
 
 
 class RegressionMetric(LocalMetric):
@@ -99,7 +123,7 @@ class RegressionMetric(LocalMetric):
         predictions and references [n] or [n, D] -> one value, and D more if D > 1.
     """
 
-    outputs = "values"
+    outputs: ClassVar[str | tuple[str, ...]] = "values"
 
     def __init__(self, target_names: Sequence[str] | None = None):
         super().__init__()

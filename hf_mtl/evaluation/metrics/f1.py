@@ -1,14 +1,29 @@
-"""F1 over all classes, over all decisions, or over chosen classes."""
+"""F1 over all classes, over all decisions, over chosen classes, or over rows; of one class a row or of several."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
+import datasets
 import numpy as np
 from sklearn.metrics import f1_score
 
 from hf_mtl.evaluation.metrics.base import ClassificationMetric
 
 
-class F1(ClassificationMetric):
+class _OfClassesOrLabels(ClassificationMetric):
+    """An F1 of class ids [n], or of which labels each row has, 1 or 0 [n, C]."""
+
+    outputs: ClassVar[str | tuple[str, ...]] = ("classes", "ranks", "labels")
+
+    def _features(self) -> list[datasets.Features]:
+        number = datasets.Value("int64")
+        return [
+            datasets.Features({"predictions": kind, "references": kind})
+            for kind in (number, datasets.Sequence(number))
+        ]
+
+
+class F1(_OfClassesOrLabels):
     """Mean F1 of the chosen classes: F1_c = 2 TP_c / (2 TP_c + FP_c + FN_c), 0 where undefined; in [0, 1].
 
     Source: `sklearn.metrics.f1_score`. TweetEval (Barbieri et al. 2020, arXiv:2010.12421) scores irony with
@@ -39,12 +54,12 @@ class F1(ClassificationMetric):
             raise ValueError(f"labels must be class ids from 0 to {num_classes - 1}, found {self.labels}")
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
-        """Return the metric of class ids [n] and [n]."""
+        """Return the metric of class ids [n] and [n], or of labels [n, C] and [n, C]."""
         found: float = f1_score(references, predictions, labels=self.labels, average="macro", zero_division=0)
         return found
 
 
-class F1Macro(ClassificationMetric):
+class F1Macro(_OfClassesOrLabels):
     """Mean over all classes of F1_c = 2 TP_c / (2 TP_c + FP_c + FN_c), 0 where undefined; in [0, 1].
 
     Source: `sklearn.metrics.f1_score(average="macro")`. A class without rows or predictions counts 0.
@@ -57,14 +72,14 @@ class F1Macro(ClassificationMetric):
     key = "f1_macro"
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
-        """Return the metric of class ids [n] and [n]."""
+        """Return the metric of class ids [n] and [n], or of labels [n, C] and [n, C]."""
         found: float = f1_score(
             references, predictions, labels=range(self.num_classes), average="macro", zero_division=0
         )
         return found
 
 
-class F1Micro(ClassificationMetric):
+class F1Micro(_OfClassesOrLabels):
     """F1 of all decisions together: 2 Σ_c TP_c / Σ_c (2 TP_c + FP_c + FN_c), in [0, 1].
 
     Source: `sklearn.metrics.f1_score(average="micro")`. With one class per row it equals accuracy.
@@ -77,8 +92,32 @@ class F1Micro(ClassificationMetric):
     key = "f1_micro"
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
-        """Return the metric of class ids [n] and [n]."""
+        """Return the metric of class ids [n] and [n], or of labels [n, C] and [n, C]."""
         found: float = f1_score(
             references, predictions, labels=range(self.num_classes), average="micro", zero_division=0
         )
+        return found
+
+
+class F1Samples(_OfClassesOrLabels):
+    """Mean over rows of F1_i = 2 TP_i / (2 TP_i + FP_i + FN_i) of the row's labels, in [0, 1].
+
+    A row without labels of which none is predicted counts 1.
+
+    Source: `sklearn.metrics.f1_score(average="samples", zero_division=1)`.
+
+    Example:
+        >>> F1Samples(num_classes=2).compute(predictions=[[1, 1], [0, 0]], references=[[1, 0], [0, 0]])
+        {'f1_samples': 0.8333333333333333}
+    """
+
+    key = "f1_samples"
+    outputs = "labels"
+
+    def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
+        """Return the metric of labels [n, C] and [n, C]."""
+        # A mean over rows of one column would be taken for one over classes.
+        if references.shape[1] == 1:
+            return float((predictions == references).mean())
+        found: float = f1_score(references, predictions, average="samples", zero_division=1)
         return found

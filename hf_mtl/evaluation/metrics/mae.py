@@ -7,7 +7,7 @@ from hf_mtl.evaluation.metrics.base import RegressionMetric
 
 
 class MAE(RegressionMetric):
-    """Mean absolute error (1/n) Σ|ŷ-y|, in units of the target.
+    """Mean absolute error (1/n) Σ|ŷ-y|, in units of the target; of ordered classes, in ranks.
 
     Source: `sklearn.metrics.mean_absolute_error`.
 
@@ -18,6 +18,7 @@ class MAE(RegressionMetric):
 
     key = "mae"
     greater_is_better = False
+    outputs = ("values", "ranks")
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
         """Return the metric of one target, [n] and [n]."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 
 from hf_mtl.data.columns import arrow_column
@@ -11,7 +12,17 @@ from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.processes import from_first
 from hf_mtl.data.texts import is_tokenised
 from hf_mtl.errors import RunError
-from hf_mtl.evaluation import Trust, aggregate, baseline_predictions, headline_keys, score_notes, score_task
+from hf_mtl.evaluation import (
+    Trust,
+    aggregate,
+    baseline_outputs,
+    baseline_predictions,
+    headline_keys,
+    score_notes,
+    score_task,
+)
+from hf_mtl.tasks import Task
+from hf_mtl.tasks.scoring import Outputs
 from hf_mtl.training.run.prepare import Prepared
 
 
@@ -35,15 +46,33 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
         labels = encode_labels(task, name, "evaluation", evaluated).values
         texts = [_texts(found, task.text_columns) for found in (train, evaluated)]
         known = task.training_statistics(train_labels)
-        for baseline, outputs in baseline_predictions(task, texts[0], train_labels, texts[1]).items():
-            values = score_task(task, name, outputs, labels, known, Trust.of(prepared.recipe.allow_code))
+        for baseline, (decided, outputs) in _predictions(prepared, name, texts[0], train_labels, texts[1]).items():
+            values = score_task(decided, name, outputs, labels, known, Trust.of(prepared.recipe.allow_code))
             scores.setdefault(baseline, {})[name] = values
             said = notes.setdefault(baseline, [])
             if baseline != "majority":  # which predicts one class by design
-                said += score_notes(task, name, outputs, labels, values)
+                said += score_notes(decided, name, outputs, labels, values)
     return {
         name: {"tasks": values, **aggregate(values, tasks), "notes": notes[name]} for name, values in scores.items()
     }
+
+
+def _predictions(
+    prepared: Prepared, name: str, train_texts: list[Any], train_labels: np.ndarray, texts: list[Any]
+) -> dict[str, tuple[Task, Outputs]]:
+    """Predict a task with each baseline; what the task asks to have tuned is tuned for it too, on validation rows."""
+    loaded = prepared.data[name]
+    task, validation = loaded.task, loaded.splits.get("validation")
+    if task.tuned_by is None or validation is None:
+        found = baseline_predictions(task, train_texts, train_labels, texts)
+        return {baseline: (task, outputs) for baseline, outputs in found.items()}
+    labels, tuned_on = encode_labels(task, name, "validation", validation), _texts(validation, task.text_columns)
+    raw = baseline_outputs(task, train_texts, train_labels, [*tuned_on, *texts])
+    decided = {}
+    for baseline, outputs in raw.items():
+        value, _ = task.tuned(outputs[: len(tuned_on)], labels.values)
+        decided[baseline] = (task.decided(value), task.outputs_of(outputs[len(tuned_on) :]))
+    return decided
 
 
 def add_baselines(results: dict[str, Any], prepared: Prepared, rows: Mapping[str, Dataset]) -> None:

@@ -10,20 +10,26 @@ from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.train_notes import class_counts
 from hf_mtl.reporting.plan import SplitCensus, TaskCensus
+from hf_mtl.tasks import Task
 
 Groups = NDArray[np.int64]
 
 
 def take_census(name: str, item: LoadedTask) -> TaskCensus:
     """Count what is in the splits of a task."""
-    labels = {split: encode_labels(item.task, name, split, dataset) for split, dataset in item.splits.items()}
-    counts = {split: class_counts(item.task, found) for split, found in labels.items()}
-    names = item.task.label_names or []
-    classes = {
-        label: {split: int(found[index]) for split, found in counts.items() if found is not None}
-        for index, label in enumerate(names)
-    }
-    return TaskCensus(name, _splits(item, labels), classes, item.task.is_weighted)
+    task = item.task
+    labels = {split: encode_labels(task, name, split, dataset) for split, dataset in item.splits.items()}
+    classes = _by_class(task, {split: class_counts(task, found) for split, found in labels.items()})
+    told = {split: task.unknown_counts(found.values[~found.missing]) for split, found in labels.items()}
+    unknown = {label: counts for label, counts in _by_class(task, told).items() if any(counts.values())}
+    return TaskCensus(name, _splits(item, labels), classes, task.is_weighted, task.weights_key, unknown)
+
+
+def _by_class(task: Task, counts: Mapping[str, np.ndarray | None]) -> dict[str, dict[str, int]]:
+    """Order counts by class; nothing of splits for which there are none."""
+    there = {split: found for split, found in counts.items() if found is not None}
+    names = task.label_names or []
+    return {label: {split: int(found[index]) for split, found in there.items()} for index, label in enumerate(names)}
 
 
 def _splits(item: LoadedTask, labels: Mapping[str, EncodedLabels]) -> dict[str, SplitCensus]:

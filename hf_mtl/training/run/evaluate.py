@@ -17,6 +17,7 @@ from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe, load_recipe, read_recipe
 from hf_mtl.shown import get_logger
+from hf_mtl.tasks import Task
 from hf_mtl.training.folder.run_data import RunData
 from hf_mtl.training.run.baselines import add_baselines, check_baselines
 from hf_mtl.training.run.prepare import Prepared, load_data, make_arguments, note_unscored
@@ -87,7 +88,17 @@ def evaluate_run(
             check_baselines(prepared)
         trainer = prepared.trainer(model, to_train=False)
         trainer.score_as(scoring_tasks(run, recipe, model.tasks), Trust.of(allow_code))
+        _say_untuned(trainer.tasks)
         return _scored(trainer, prepared, split, baselines)
+
+
+def _say_untuned(tasks: Mapping[str, Task]) -> None:
+    """Say what a checkpoint from before the end of training has not yet."""
+    for name, task in tasks.items():
+        if task.tuned_by is not None and is_main_process():
+            logger.warning(
+                f"{name}: {task.tuned_by} are not tuned yet, as this model is from before the end of training."
+            )
 
 
 def _scored(trainer: MultiTaskTrainer, prepared: Prepared, split: str, baselines: bool) -> dict[str, Any]:

@@ -71,6 +71,9 @@ def _results(
     assert trainer.ending is not None
     results = {**scores.to_dict(), "split": "validation", **trainer.ending.to_dict()}
     results["notes"] = [*trainer.ending.sentences(), *scores.notes]
+    for name in trainer.tuned:
+        key = prepared.data[name].task.tuned_by
+        results["notes"].append(f"{name}: {key} are tuned on these rows, so that other rows will score less.")
     note_unscored(results, prepared, "validation")
     if baselines:
         add_baselines(results, prepared, prepared.split("validation"))

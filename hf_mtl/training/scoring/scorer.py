@@ -30,6 +30,16 @@ class Scorer:
         # Tasks and their metrics, not ours, that were loaded and computed once.
         self._tried: set[tuple[str, str]] = set()
 
+    def take_decisions(self, tasks: Mapping[str, Task], keys: Mapping[str, str]) -> None:
+        """Predict from now on as a model's tasks do.
+
+        Args:
+            tasks: The model's tasks.
+            keys: The key of what was chosen, or forgotten, by task.
+        """
+        for name, key in keys.items():
+            self.tasks[name] = self.tasks[name].model_copy(update={key: getattr(tasks[name], key)})
+
     def check(self, splits: Mapping[str, EncodedSplit]) -> None:
         """Refuse to score rows with metrics that cannot be used, before anything is predicted.
 

@@ -207,8 +207,30 @@ def check_temperature_scaling(tasks: Mapping[str, Task], evaluation: Mapping[str
     key, fitted = "training.temperature_scaling", [name for name, task in tasks.items() if task.can_calibrate]
     missing = [name for name in fitted if not len(evaluation.get(name, ()))]
     if not fitted:
-        raise UserError(Mistake(key, "is on, and no task is a classification", "Leave it off"))
+        kinds = ", ".join(dict.fromkeys(task.type for task in tasks.values()))
+        raise UserError(
+            Mistake(key, f"is on, and no task is a classification with one softmax ({kinds})", "Leave it off")
+        )
     if missing:
         found = f"is on, and there are no evaluation rows of {', '.join(missing)}"
         remedy = "Give them (eval_dataset; in a recipe a validation split, or validation_fraction), or leave it off"
         raise UserError(Mistake(key, found, remedy))
+
+
+def check_tuning(tasks: Mapping[str, Task], evaluation: Mapping[str, Sized]) -> None:
+    """Refuse to train where what tasks ask to have tuned could not be tuned afterwards.
+
+    Args:
+        tasks: The tasks that are trained.
+        evaluation: The rows to tune on, by task.
+
+    Raises:
+        UserError: If a task that asks for it has no rows.
+    """
+    remedy = "Give them (eval_dataset; in a recipe a validation split, or validation_fraction), or give numbers"
+    missing = {
+        name: task.tuned_by for name, task in tasks.items() if task.tuned_by and not len(evaluation.get(name, ()))
+    }
+    if missing:
+        found = "are tuned on evaluation rows, and there are none"
+        raise UserError([Mistake(f"tasks.{name}.{key}", found, remedy) for name, key in missing.items()])

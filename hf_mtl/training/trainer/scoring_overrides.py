@@ -66,6 +66,10 @@ def check_overrides(run: Recipe, asked: Recipe, tasks: Mapping[str, Task], to_fi
     ]
     for name in dict.fromkeys(path[1] for path in changed if path[0] == "tasks" and path[1] not in apart):
         mistakes += _outputs(name, asked.tasks[name], tasks[name])
+        mistakes += _tuning(name, asked.tasks[name], run.tasks[name])
+    if not mistakes:
+        scored = scoring_tasks(run, asked, tasks)
+        mistakes += [item for name in asked.tasks for item in scored[name].unknown_outputs(name)]
     if mistakes:
         raise RunError(asked.with_places(mistakes))
 
@@ -115,6 +119,13 @@ def _is_followed(path: tuple[str, ...], task_keys: Collection[str], to_find: boo
 
 def _told(path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> str:
     return f"{values[path]!r}" if path in values else "leaving it out"
+
+
+def _tuning(name: str, asked: Task, was: Task) -> Iterator[Mistake]:
+    """Find a wish for something that training alone does."""
+    if asked.tuned_by is not None and was.tuned_by is None:
+        problem = "are tuned at the end of training, and the run was trained with others"
+        yield Mistake(f"tasks.{name}.{asked.tuned_by}", problem, "Give numbers, or train a run with it.")
 
 
 def _outputs(name: str, asked: Task, task: Task) -> Iterator[Mistake]:

@@ -1,7 +1,7 @@
 """A Trainer that scores every task with its own metrics, and all of them together."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from hf_mtl.training.scoring.calibration import calibrate_tasks, forget_calibrat
 from hf_mtl.training.scoring.own_metrics import plain
 from hf_mtl.training.scoring.scorer import Scorer, noting
 from hf_mtl.training.scoring.scoring import Scores
+from hf_mtl.training.scoring.tuning import tune_tasks
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.setup import metric_statistics
 from hf_mtl.training.trainer.stoppable_trainer import StoppableTrainer
@@ -121,8 +122,8 @@ class ScoringTrainer(StoppableTrainer):
         Returns:
             Predictions and labels are dictionaries by task, in dataset order. The predictions are the outputs of
             every row: the logits of classes [n, C], or targets in their own units [n, D]. In the labels a row without
-            one has class id -100, or NaN for the targets that are missing; a task of which no row has a label is not
-            among them.
+            one has class id -100, so has each label of several that is not known, and targets that are missing are
+            NaN; a task of which no row has a label is not among them.
         """
         self._memory_tracker.start()
         predictions: dict[str, np.ndarray] = {}
@@ -188,6 +189,45 @@ class ScoringTrainer(StoppableTrainer):
         if temperatures:
             self.log({f"calibration_temperature/{name}": value for name, value in temperatures.items()})
         return temperatures
+
+    @as_disable_tqdm_says
+    def tune(self, eval_dataset: Datasets | None = None) -> dict[str, Any]:
+        """Choose how outputs become predictions for the tasks that ask for it, in place of what was chosen before.
+
+        Args:
+            eval_dataset: Rows that the model was not trained on, by task; None: the ``eval_dataset`` of the Trainer.
+                Tasks without rows keep what they have.
+
+        Returns:
+            What was chosen, by task, such as the thresholds of a task with ``thresholds: tuned``.
+
+        Raises:
+            UserError: If there are no rows of a task that asks for it.
+        """
+        given = self.eval_dataset if eval_dataset is None else self._encode(eval_dataset, "validation")
+        splits = {
+            name: split for name, split in (given or {}).items() if name in self._tuned_keys and len(split.scored)
+        }
+        if not splits:
+            raise UserError("tuning needs evaluation rows of a task that asks for it: give an eval_dataset")
+        self.forget_decisions(splits)
+        keep = {name: KeptOutputs.outputs(self.tasks[name].num_outputs, everywhere=False) for name in splits}
+        found = tune_tasks(self.model, splits, self._predict(splits, keep, aside=True))
+        self.scorer.take_decisions(self.model.tasks, {name: self._tuned_keys[name] for name in found})
+        return found
+
+    def forget_decisions(self, names: Iterable[str]) -> None:
+        """Predict some tasks as before anything was chosen for them."""
+        keys = {name: self._tuned_keys[name] for name in names if name in (self.model.config.decisions or {})}
+        for name in keys:
+            self.model.set_decision(name, None)
+        self.scorer.take_decisions(self.model.tasks, keys)
+
+    @property
+    def _tuned_keys(self) -> dict[str, str]:
+        """The key of each task that asks for something to be chosen after training."""
+        keys = {name: task.tuned_by for name, task in self.model.config.task_objects.items()}
+        return {name: key for name, key in keys.items() if key is not None}
 
     def _encode(self, datasets: Datasets, split: str) -> dict[str, EncodedSplit]:
         return self.encoder.encode(datasets, self.tasks, split)

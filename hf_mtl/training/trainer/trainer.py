@@ -59,7 +59,7 @@ from hf_mtl.training.step.preparation import check_wrapped, unprepare
 from hf_mtl.training.step.step import PlainStep, Step
 from hf_mtl.training.step.task_gradients import TaskGradients
 from hf_mtl.training.step.teleportation import Teleportation
-from hf_mtl.training.trainer.argument_checks import check_arguments, search_unused
+from hf_mtl.training.trainer.argument_checks import check_arguments, check_tuning, search_unused
 from hf_mtl.training.trainer.beginning import Beginning
 from hf_mtl.training.trainer.compilation import compiled_encoder, leave_model_as_it_is
 from hf_mtl.training.trainer.counting import CountingTrainer
@@ -136,6 +136,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         scorer, encoder = Scorer(tasks, trust), RowEncoder(model, processing_class)
         own, overridden = kwargs.get("compute_metrics"), type(self).evaluate is not MultiTaskTrainer.evaluate
         given = Given.encoded(train_dataset, eval_dataset, encoder, scorer, args, own, overridden)
+        if given.train is not None:
+            check_tuning({name: model.config.task_objects[name] for name in given.train}, given.evaluation or {})
         rows = {"train_dataset": given.train, "eval_dataset": given.evaluation}
         with without_jit_checkpoint(args):
             super().__init__(
@@ -147,6 +149,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         self.task_gradients: TaskGradients | None = None
         self.teleportation: Teleportation | None = None
         self.beside: BesideOptimizer | None = None
+        self.tuned: dict[str, Any] = {}  # after the last training, by task
         self._best_step: int | None = None
         self._beginning = Beginning()
         self._makes_optimizer = kwargs.get("optimizers", (None,))[0] is None
@@ -369,6 +372,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         schedules, learned temperatures, early stopping and the optimizer begin anew, as in a new Trainer. (The
         Trainer of transformers would keep its optimizer's moments.) An optimizer that was given goes on.
         Temperatures that the model had are forgotten; with ``temperature_scaling`` it gets new ones in the end.
+        So are decisions such as tuned thresholds, which tasks that ask for them get anew.
         With ``enable_jit_checkpoint`` a SIGTERM ends it after the step, with a checkpoint of that step. (The Trainer
         of transformers saves inside the step, and returns as if all was trained.)
 
@@ -380,6 +384,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         asked = self.args.resume_from_checkpoint if resume_from_checkpoint is None else resume_from_checkpoint
         folder = self.checkpoint_to_resume(asked)
         forget_calibration(self.model, self.tasks)
+        self.forget_decisions(self.tasks)
+        self.tuned = {}
         self.ending, self._best_step = None, None
         with self._answering_signals():
             with compiled_encoder(self.model, self.args):
@@ -388,6 +394,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             self._stop_after_the_last_step()
             if self.args.temperature_scaling:
                 self.calibrate()
+            if any(task.tuned_by for task in self.model.tasks.values()):
+                self.tuned = self.tune()
         return output
 
     def _train_from(self, folder: Path | None, trial: Any, **kwargs: Any) -> TrainOutput:

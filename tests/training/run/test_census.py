@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from hf_mtl import Regression, SequenceClassification
+from hf_mtl import MultiLabelClassification, Regression, SequenceClassification
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.text_keys import text_keys
 from hf_mtl.reporting.plan import SplitCensus
@@ -82,3 +82,12 @@ def test_the_counts_are_those_of_a_slow_count() -> None:
         assert found.splits[split].relabelled == sum(len(labels[text]) > 1 for text in texts)
         before[split] = set(texts)
     assert found.weighted
+
+
+def test_labels_of_which_rows_do_not_tell_are_counted_apart() -> None:
+    task = MultiLabelClassification(label=["a", "b"], positive_weight="balanced")
+    train = [("x", 1, None), ("y", 0, 1), ("z", 1, None)]
+    found = take_census("t", loaded(task, train=train, validation=[("v", 1, 1), ("w", 0, 0)]))
+    assert found.classes == {"a": {"train": 2, "validation": 1}, "b": {"train": 1, "validation": 1}}
+    assert found.unknown == {"b": {"train": 2, "validation": 0}}
+    assert (found.weighted, found.weights_key) == (True, "positive_weight")

@@ -133,7 +133,7 @@ def test_missing_rows_are_noticed_before_training(tmp_path: Path, missing: str) 
 def test_tasks_without_classes_are_noticed_before_training(tmp_path: Path) -> None:
     model = tiny.model(tasks={"score": TASKS["score"]})
     rows = {"score": tiny.rows("score", 8)}
-    with pytest.raises(UserError, match="no task is a classification. Leave it off"):
+    with pytest.raises(UserError, match=r"no task is a classification with one softmax \(regression\). Leave it off"):
         trainers.make(tmp_path, model=model, train=rows, evaluation=rows, temperature_scaling=True)
 
 

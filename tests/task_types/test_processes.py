@@ -1,0 +1,69 @@
+"""Ordered classes and labels that are partly unknown train and are tuned on two processes as on one."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from hf_mtl import MultiTaskModel
+from tests import tiny
+from tests.task_types.test_multi_label_classification import NAMES, holed
+from tests.task_types.test_ordinal_classification import NAMES as RANKS
+from tests.task_types.test_ordinal_classification import sample_rows
+from tests.training.killing import train
+from tests.training.runs import results
+
+
+def recipe(folder: Path) -> Path:
+    """Both types in one recipe, with UW and PCGrad, and without noise."""
+    holed(64).to_json(str(folder / "labels.jsonl"))
+    holed(40, share=0.2).to_json(str(folder / "others.jsonl"))
+    sample_rows(70).to_json(str(folder / "ranks.jsonl"))
+    labels = {"path": "json", "data_files": {"train": "labels.jsonl", "validation": "others.jsonl"}}
+    found: dict[str, Any] = {
+        "model": {
+            "backbone": {key: value for key, value in tiny.BERT.items() if key != "vocab_size"},
+            "tokenizer": {"train": "wordpiece", "vocab_size": 120},
+            "dropout": 0.0,
+        },
+        "tasks": {
+            "labels": {
+                "type": "multi_label_classification",
+                "label": NAMES,
+                "dataset": labels,
+                "positive_weight": "balanced",
+                "thresholds": "tuned",
+            },
+            "ranks": {
+                "type": "ordinal_classification",
+                "labels": RANKS,
+                "dataset": {"path": "json", "data_files": "ranks.jsonl"},
+            },
+        },
+        "balancing": {"weighting": "uw", "aggregator": "pcgrad"},
+        "training": {"max_steps": 8, "optim": "sgd", "learning_rate": 0.1, "use_cpu": True, "report_to": "none"},
+    }
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(found, sort_keys=False))
+    return folder / "recipe.yaml"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
+    path, runs = recipe(tmp_path), {}
+    for processes in (1, 2):
+        runs[processes] = tmp_path / f"run-{processes}"
+        train(path, runs[processes], processes, f"training.per_device_train_batch_size={16 // processes}")
+    one, two = (load_file(run / "model.safetensors") for run in runs.values())
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5, msg=name)
+    thresholds = [MultiTaskModel.from_pretrained(run).tasks["labels"].thresholds for run in runs.values()]
+    assert thresholds[0] != [0.5] * 3
+    assert thresholds[1] == pytest.approx(thresholds[0], abs=1e-3)
+    said = "labels: thresholds are tuned on these rows, so that other rows will score less."
+    for run in runs.values():
+        assert said in results(run)["notes"]
+    assert results(runs[2])["tasks"]["ranks"] == pytest.approx(results(runs[1])["tasks"]["ranks"], abs=1e-3)
