@@ -26,6 +26,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "stch": {"warmup_epochs": 0},
     "cost": {"start_epoch": 0},
     "ngdiff": {"signs": [1, 1, -1]},
+    "pcd": {"main": "topic"},
 }
 """Options with which a few steps pass through everything that a method does."""
 

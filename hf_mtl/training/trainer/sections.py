@@ -65,7 +65,10 @@ def check_methods(sections: Sections, model: MultiTaskModel, args: TrainingArgum
     Raises:
         UserError: With everything that is wrong.
     """
-    facts = of_balancing.Facts(tasks, bool(args.torch_compile), _parts(model), model.dtype, sharing(vars(args)))
+    alone = bool(sections.mixture.settled()["one_task_per_step"])
+    facts = of_balancing.Facts(
+        tasks, bool(args.torch_compile), _parts(model), model.dtype, sharing(vars(args)), alone
+    )
     wrong = of_mixture.mistakes(sections.mixture, of_mixture.Facts(tasks))
     if wrong := [*wrong, *of_balancing.mistakes(sections.balancing, facts)]:
         raise UserError(wrong)
