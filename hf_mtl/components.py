@@ -200,10 +200,10 @@ class Kind(Registry[T]):
             kind.word: [other for other in kind.names() if option in kind.options(other).model_fields]
             for kind in kinds
         }
-        have = [f"the {word}s {', '.join(names)}" for word, names in owners.items() if names]
+        have = [f"{word}s with it: {', '.join(names)}" for word, names in owners.items() if names]
         if not have:
             return mistake
-        return replace(mistake, remedy=f"{mistake.remedy} '{name}' has no such option: {' and '.join(have)} have it.")
+        return replace(mistake, remedy=f"{mistake.remedy} '{name}' has no such option; {'; '.join(have)}.")
 
     def build(self, spec: object, key: str = "", **told: Any) -> T:
         """Build a component.

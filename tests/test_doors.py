@@ -155,8 +155,12 @@ TABLE: dict[str, list[tuple[str, Any, dict[str, str]]]] = {
         ),
     ],
     "learner": [
-        ("shape", 3, {"": "found 3. Allowed: a name, or a mapping of options. Known: temperature."}),
-        ("name", "temprature", {"": "unknown learner 'temprature'. Known: temperature. Did you mean 'temperature'?"}),
+        ("shape", 3, {"": "found 3. Allowed: a name, or a mapping of options. Known: pike, temperature."}),
+        (
+            "name",
+            "temprature",
+            {"": "unknown learner 'temprature'. Known: pike, temperature. Did you "},
+        ),
         ("key", {"objectiv": "dro"}, {".objectiv": "unknown key 'objectiv'. Known: every, lr, objective, penalty, "}),
         ("word", {"objective": "dor"}, {".objective": "unknown value 'dor'. Known: dro, expected_loss, "}),
         ("range", {"lr": 0}, {".lr": "found 0. Allowed: more than 0."}),

@@ -54,7 +54,7 @@ class RecipeFacts:
             parts["all"] = "frozen"
         names = list(tasks)
         return cls(
-            of_mixture.Facts(names, evaluated),
+            of_mixture.Facts(names, evaluated, sharing(arguments), False if frozen else None),
             of_balancing.Facts(
                 names,
                 bool(arguments.get("torch_compile")),

@@ -40,6 +40,7 @@ def plan_table(plan: PlanSummary) -> str:
         ],
         ["encoder", plan.encoder_layout],
         *(["schedule", line] for line in plan.schedules),
+        *([["mixture", plan.looks]] if plan.looks else []),
     ]
     parts = [aligned([header, *rows], left=1), census_text(plan.data), aligned(totals, left=2, rule=False)]
     return "\n\n".join(part for part in parts if part)

@@ -70,15 +70,13 @@ def _anneal(mixture: Mixture, total: int, window: int) -> Iterator[Mistake]:
 
 
 def _learner(learner: Learner | None, total: int, window: int) -> Iterator[Mistake]:
-    """Say that a learned temperature moves at a boundary, once ``every`` steps are over and each task has a
-    reference.
-    """
+    """Say that what is learned moves at a boundary, once ``every`` steps are over and each task was seen."""
     if learner is None:
         return
     wanted = learner.first_move
     first = math.ceil(wanted / window) * window
     if first >= total:
-        problem = f"moves a temperature for the first time at step {first:,}, and the run ends after {total:,}"
+        problem = f"moves {learner.moves} for the first time at step {first:,}, and the run ends after {total:,}"
         yield Mistake("mixture.learn", problem, "Set a smaller every and training.window_steps, or train longer")
 
 

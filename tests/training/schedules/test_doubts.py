@@ -39,6 +39,10 @@ SHORT: dict[str, tuple[dict[str, Any], str]] = {
         {"mixture": {"learn": {"every": 1}}, "window_steps": 5, "max_steps": 20},
         "mixture.learn: moves a temperature for the first time at step 20, .* ends after 20",
     ),
+    "learned by gradients": (
+        {"mixture": {"learn": {"objective": "pike", "every": 30}}},
+        "mixture.learn: moves the mixture for the first time at step 50, .* ends after 40",
+    ),
     "enter": (schedule("enter", **LATE), r"schedules: 'mood' takes part in none of the 40 steps \(enter\)"),
     "left at once": (schedule("leave", task="mood", at=0), "schedules: 'mood' takes part in none"),
     "leave": (schedule("leave", **LATE), r"schedules\.0: 'leave': mood never leaves, that is at step 40"),
@@ -83,6 +87,7 @@ SHORT: dict[str, tuple[dict[str, Any], str]] = {
 LONG: dict[str, dict[str, Any]] = {
     "anneal": {**ANNEAL, "window_steps": 10},
     "learned": {**LEARN, "window_steps": 15},
+    "learned by gradients": {"mixture": {"learn": {"objective": "pike", "every": 30}}, "window_steps": 15},
     "enter": schedule("enter", task="mood", at={"step": 39}),
     "leave": schedule("leave", task="mood", at={"step": 39}),
     "rise": schedule("warmup", task="mood", at={"step": 40}),
