@@ -13,6 +13,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 from pydantic import Field, create_model
@@ -184,7 +185,25 @@ class Kind(Registry[T]):
         if name not in self:
             mistakes.append(self.unknown(name, key))
             return None
-        return parse_options(self.options(name), given, mistakes, key)
+        wrong: list[Mistake] = []
+        found = parse_options(self.options(name), given, wrong, key)
+        mistakes += [self._with_owners(item, name, key) for item in wrong]
+        return found
+
+    def _with_owners(self, mistake: Mistake, name: str, key: str) -> Mistake:
+        """Say of an option that a component does not have which others of the same section have it."""
+        option, section = mistake.key.removeprefix(f"{key}."), self.key.split(".")[0]
+        if option in self.options(name).model_fields:
+            return mistake
+        kinds = [kind for kind in Registry.every.values() if isinstance(kind, Kind) and kind.key.startswith(section)]
+        owners = {
+            kind.word: [other for other in kind.names() if option in kind.options(other).model_fields]
+            for kind in kinds
+        }
+        have = [f"{word}s with it: {', '.join(names)}" for word, names in owners.items() if names]
+        if not have:
+            return mistake
+        return replace(mistake, remedy=f"{mistake.remedy} '{name}' has no such option; {'; '.join(have)}.")
 
     def build(self, spec: object, key: str = "", **told: Any) -> T:
         """Build a component.

@@ -84,7 +84,7 @@ TABLE: dict[str, list[tuple[str, Any, dict[str, str]]]] = {
         (
             "key",
             {"name": "cagrad", "rescal": 0},
-            {".rescal": "unknown key 'rescal'. Known: c, name, rescale, scope. "},
+            {".rescal": "unknown key 'rescal'. Known: c, name, preferences, rescale, scope. "},
         ),
         ("word", {"name": "mgda", "scope": "first"}, {".scope": "unknown value 'first'. Known: adapters, all, "}),
         ("range", {"name": "cagrad", "c": 1.5}, {".c": "found 1.5. Allowed: less than 1."}),
@@ -101,6 +101,33 @@ TABLE: dict[str, list[tuple[str, Any, dict[str, str]]]] = {
             "task",
             {"name": "graddrop", "leak": {"emotion": 0.1}},
             {".leak": "nothing for rating. Give one value for every task."},
+        ),
+        (
+            "main",
+            {"name": "pcd", "main": "ratng"},
+            {".main": "unknown task 'ratng'. Known: emotion, rating. Did "},
+        ),
+        ("no main", "pcd", {".main": "missing. The main task, or its place among the tasks, from 0."}),
+        (
+            "share of main",
+            {"name": "pcd", "main": "rating", "tau": {"rating": 0.1}},
+            {
+                ".tau.rating": "found 0.1, and the main task is not held to any progress. Leave it out.",
+                ".tau": "nothing for emotion. Give one value for every task but the main one.",
+            },
+        ),
+        (
+            "preferred task",
+            {"name": "upgrad", "preferences": {"emotion": 1, "ratng": 2}},
+            {
+                ".preferences.ratng": "unknown task 'ratng'. Known: emotion, rating. Did you mean 'rating'?",
+                ".preferences": "nothing for rating. Give one value for every task.",
+            },
+        ),
+        (
+            "no preferences",
+            {"name": "pcgrad", "preferences": {"emotion": 1, "rating": 2}},
+            {".preferences": "unknown key 'preferences'. Known: name, reduction, scope. 'pcgrad' has no such "},
         ),
     ],
     "schedule": [
@@ -128,8 +155,12 @@ TABLE: dict[str, list[tuple[str, Any, dict[str, str]]]] = {
         ),
     ],
     "learner": [
-        ("shape", 3, {"": "found 3. Allowed: a name, or a mapping of options. Known: temperature."}),
-        ("name", "temprature", {"": "unknown learner 'temprature'. Known: temperature. Did you mean 'temperature'?"}),
+        ("shape", 3, {"": "found 3. Allowed: a name, or a mapping of options. Known: pike, temperature."}),
+        (
+            "name",
+            "temprature",
+            {"": "unknown learner 'temprature'. Known: pike, temperature. Did you "},
+        ),
         ("key", {"objectiv": "dro"}, {".objectiv": "unknown key 'objectiv'. Known: every, lr, objective, penalty, "}),
         ("word", {"objective": "dor"}, {".objective": "unknown value 'dor'. Known: dro, expected_loss, "}),
         ("range", {"lr": 0}, {".lr": "found 0. Allowed: more than 0."}),

@@ -53,12 +53,14 @@ def build_aggregator(name: str, num_tasks: int, **options: Any) -> GradientAggre
     Args:
         name: Recipe name, such as ``pcgrad``.
         num_tasks: Number of tasks T.
-        options: The method's own options. Random methods take their seed by ``observe(seed=)``.
+        options: The method's own options; ``tasks`` too, their names, for an option that names some. Random methods
+            take their seed by ``observe(seed=)``.
 
     Raises:
         UserError: If the name or an option is unknown, or a value is out of range; all mistakes at once.
     """
-    return AGGREGATORS.build({AGGREGATORS.field: name, **options}, num_tasks=num_tasks)
+    told = {key: options.pop(key) for key in AGGREGATORS.told if key in options}
+    return AGGREGATORS.build({AGGREGATORS.field: name, **options}, num_tasks=num_tasks, **told)
 
 
 __all__ = [

@@ -66,6 +66,8 @@ class GradientAggregator(ABC):
         remembers: Attributes that make up the state.
         steady: Whether a column of J has to be the same parameter in every step, for a method that takes rows. If
             not, J has no columns for embeddings of tokens that do not occur in the step.
+        main: Place of the task that the others are held against; None: all tasks are alike.
+        by_name: Options with values by task that the method reads by name, as they need not be of every task.
 
     Args:
         num_tasks: Number of tasks T.
@@ -84,6 +86,8 @@ class GradientAggregator(ABC):
     needs: frozenset[Need] = frozenset({"gramian"})
     remembers: ClassVar[tuple[str, ...]] = ()
     steady: ClassVar[bool] = True
+    main: int | None = None
+    by_name: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, num_tasks: int, scope: Scope = "all"):
         self.num_tasks = whole(num_tasks, "num_tasks", at_least=1)
@@ -221,7 +225,7 @@ class GradientAggregator(ABC):
 
 
 AGGREGATORS: Kind[GradientAggregator] = Kind(
-    "aggregator", "balancing.aggregator", "hf_mtl.balancing.aggregators", told=("num_tasks",)
+    "aggregator", "balancing.aggregator", "hf_mtl.balancing.aggregators", told=("num_tasks", "tasks")
 )
 register = AGGREGATORS.register
 

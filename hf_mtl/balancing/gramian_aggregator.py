@@ -50,6 +50,7 @@ class GramianAggregator(GradientAggregator):
         products = as_array(gramian)
         norms = np.sqrt(np.maximum(np.diag(products), 0.0))
         active, active_losses = self._active(norms, present, losses)
+        self.remember(norms**2, np.ones(self.num_tasks, dtype=bool) if present is None else as_array(present) > 0)
         weights = np.zeros(self.num_tasks)
         if len(active) == 1:
             weights[active] = self.single(int(active[0]))
@@ -60,6 +61,14 @@ class GramianAggregator(GradientAggregator):
             weights[active] = self.solve(block, active, active_losses, **draws) / self._divisor(present)
         self._last_weights = torch.from_numpy(weights)
         return self._last_weights.to(gramian.device, result_dtype(gramian.dtype))
+
+    def remember(self, squares: Array, there: Array) -> None:
+        """Remember the rows of a step, before its weights are sought; nothing here.
+
+        Args:
+            squares: Squared norm of each row, float64 [T], finite.
+            there: Which tasks have rows in the step, bool [T].
+        """
 
     def single(self, task: int) -> float:
         """Return the weight of the only active row."""

@@ -133,12 +133,12 @@ def make(kind: Kind[T], choice: Options, tasks: Sequence[str], **told: Any) -> T
         UserError: If the method refuses its options, or one that is given by task names others.
     """
     options = choice.options()
-    if wrong := [item for name in options for item in by_task_mistakes(options[name], f"{kind.key}.{name}", tasks)]:
+    by_name: frozenset[str] = getattr(kind[choice.chosen], "by_name", frozenset())
+    by_task = {name: value for name, value in options.items() if isinstance(value, Mapping) and name not in by_name}
+    if wrong := [item for name in by_task for item in by_task_mistakes(by_task[name], f"{kind.key}.{name}", tasks)]:
         raise UserError(wrong)
-    for name, value in options.items():
-        if isinstance(value, Mapping):
-            options[name] = [value[task] for task in tasks]
-    return kind.make(choice.chosen, options, num_tasks=len(tasks), **told)
+    options |= {name: [value[task] for task in tasks] for name, value in by_task.items()}
+    return kind.make(choice.chosen, options, num_tasks=len(tasks), tasks=tasks, **told)
 
 
 # ---- What cannot work together ----
@@ -155,6 +155,7 @@ class Facts:
             are left out. ``all`` is what all tasks share.
         dtype: Precision of the model's weights; None: not known.
         shared: The argument by which processes share the model; None: each holds the whole of it.
+        one_task_per_step: Whether the mixture gives all rows of a step to one task.
     """
 
     tasks: Sequence[str]
@@ -162,6 +163,7 @@ class Facts:
     parts: Mapping[str, State] = field(default_factory=dict)
     dtype: torch.dtype | None = None
     shared: Sharing | None = None
+    one_task_per_step: bool = False
 
 
 def mistakes(spec: Spec, facts: Facts) -> list[Mistake]:
@@ -214,6 +216,9 @@ def _of_others(method: Method, spec: Spec, facts: Facts) -> Iterator[Mistake]:
     if isinstance(method, LookAhead) and spec.gradients.layout == "segments":
         problem = f"'segments', and '{method.name}' goes task by task, at parameters of each task's own"
         yield Mistake("balancing.gradients.layout", problem, "Use auto, or split.")
+    if facts.one_task_per_step and getattr(method, "main", None) is not None:
+        problem = f"is on, and '{method.name}' holds the other tasks of a step against the main one"
+        yield Mistake("mixture.one_task_per_step", problem, "Leave it out, or leave out the aggregator.")
     if facts.compiled and _of_gradients(method):
         problem = f"is on, and '{method.name}' needs every task's gradient, which a compiled forward does not give"
         remedy = "Leave it out, or take a weighting of losses, such as famo or uw."

@@ -35,6 +35,31 @@ def non_negative_least_squares(matrix: Array, target: Array) -> Array:
     return found
 
 
+def least_distance(columns: Array, wanted: Array) -> tuple[Array, float]:
+    """Find the weights x >= 0 of the shortest point d = columns x with columnsᵀ d >= wanted, and its length.
+
+    Lawson and Hanson's least-distance program: with the residual r of the non-negative least squares of
+    [columns; wantedᵀ] u = (0, ..., 0, 1), d is -r by r's last entry, and |r|² = 1 / (1 + |d|²). Where no point
+    satisfies the constraints r vanishes: x is what rounding makes it, and the length more than a million times the
+    largest of ``wanted``.
+
+    Args:
+        columns: Points as columns [d, m], of norm 1.
+        wanted: Least inner product with each, [m].
+
+    Returns:
+        x [m] and |d|.
+    """
+    scale = float(np.abs(wanted).max(initial=0.0))
+    if scale == 0.0:
+        return np.zeros(len(wanted)), 0.0
+    target = np.zeros(len(columns) + 1)
+    target[-1] = 1.0
+    found = non_negative_least_squares(np.vstack([columns, wanted / scale]), target)
+    squared = min(max(1.0 - float(wanted / scale @ found), 1e-15), 1.0)  # |r|²
+    return found / squared * scale, (1.0 / squared - 1.0) ** 0.5 * scale
+
+
 def nearest_to_origin(columns: Array) -> Array:
     """Find the weights on the simplex of the point of least norm in the convex hull of the columns.
 
@@ -68,8 +93,10 @@ def min_norm_weights(gramian: Array) -> Array:
     return nearest_to_origin(factor * (norms / norms.max()))
 
 
-def alpha_fair_weights(gramian: Array, alpha: float, max_iterations: int = 100) -> Array:
-    """Return the root w > 0 of G w = w^(-1/alpha), the minimum of ½ wᵀGw - sum of an antiderivative of w^(-1/alpha).
+def alpha_fair_weights(gramian: Array, alpha: float, powers: Array | float = 1.0, max_iterations: int = 100) -> Array:
+    """Return the root w > 0 of G w = p w^(-1/alpha).
+
+    It is the minimum of ½ wᵀGw - pᵀh(w), with h an antiderivative of w^(-1/alpha).
 
     Damped Newton on v = w |g|, for which G becomes the cosine matrix C, so that neither the common scale nor the
     rows' own scales matter to the solver. There is no root where a non-negative combination of the rows vanishes
@@ -79,6 +106,7 @@ def alpha_fair_weights(gramian: Array, alpha: float, max_iterations: int = 100) 
     Args:
         gramian: G [m, m] of rows that are not zero.
         alpha: Fairness, above 0. 1: proportional fairness, the Nash bargaining solution.
+        powers: p, positive, [m] or one number: with alpha 1 the bargaining powers.
         max_iterations: Newton steps at most.
 
     Returns:
@@ -90,7 +118,7 @@ def alpha_fair_weights(gramian: Array, alpha: float, max_iterations: int = 100) 
     cosines = gramian / np.outer(norms, norms)
     if _is_stationary(cosines):
         cosines = cosines + max(0.0, _RIDGE - np.linalg.eigvalsh(cosines)[0]) * np.eye(len(norms))
-    pull = relative ** (1.0 / alpha - 1.0)
+    pull = powers * relative ** (1.0 / alpha - 1.0)
     v = _newton(cosines, pull, alpha, max_iterations)
     found: Array = v / relative * scale ** (-2.0 * alpha / (1.0 + alpha))
     return found

@@ -36,9 +36,10 @@ class Mixture:
         cap: Count at most this many rows of a task.
         anneal: Move the temperature from one value to another while training, in place of ``temperature``:
             ``{start, end, shape, begin, stop}``.
-        learn: Learn one temperature per task while training, in place of ``temperature``: ``temperature``, or
-            its options ``{objective, penalty, lr, every}``; ``{}``: its defaults. Another learner is named by
-            ``type``.
+        learn: Learn the mixture while training, in place of ``temperature``: one temperature per task
+            (``temperature``, or its options ``{objective, penalty, lr, every}``; ``{}``: its defaults), or by the
+            tasks' gradients (``pike``, or ``{objective: pike, every, zeta1, zeta2, pull, floor}``). Another learner
+            is named by ``type``.
         min_per_task: Rows that every task gets in every step.
         one_task_per_step: Draw one task per optimizer step, with its probability, in place of a mixed batch.
 
@@ -142,9 +143,18 @@ def parse(data: object, mistakes: list[Mistake]) -> Options:
                 anneal_section(), given["anneal"], mistakes, "mixture.anneal", "{end: 5.0}"
             )
         if given.get("learn") is not None:
-            parts["learn"] = LEARNERS.parse(given["learn"], mistakes)
+            parts["learn"] = LEARNERS.parse(_named_learner(given["learn"]), mistakes)
     spec = parse_partly(section(), others, mistakes, "mixture", "{temperature: 2.0}")
     return spec.model_copy(update={name: part for name, part in parts.items() if part is not None})
+
+
+def _named_learner(given: object) -> object:
+    """Name the learner of a mapping without ``type`` whose objective is a learner's own name: that is meant."""
+    if not isinstance(given, Mapping) or LEARNERS.field in given:
+        return given
+    objective = given.get("objective")
+    named = isinstance(objective, str) and objective in LEARNERS
+    return {LEARNERS.field: objective, **given} if named else given
 
 
 @dataclass(frozen=True)
@@ -154,10 +164,14 @@ class Facts:
     Args:
         tasks: The tasks; empty: not known.
         scored: The tasks whose validation metrics will be known while training; None: not known.
+        shared: The argument by which processes share the model; None: each holds the whole of it.
+        encoder_trained: Whether anything of what the tasks share is trained; None: not known.
     """
 
     tasks: Sequence[str]
     scored: Collection[str] | None = None
+    shared: str | None = None
+    encoder_trained: bool | None = None
 
 
 def mistakes(spec: Options, facts: Facts) -> list[Mistake]:
@@ -177,7 +191,7 @@ def mistakes(spec: Options, facts: Facts) -> list[Mistake]:
             learner = _make_learner(options["learn"], dict.fromkeys(facts.tasks, 1_000_000), None)
         except UserError as error:
             return [*wrong, *error.mistakes]
-        wrong += _unscored(learner, facts.scored)
+        wrong += [*_unscored(learner, facts.scored), *_without_gradients(learner, facts)]
     return wrong
 
 
@@ -217,6 +231,18 @@ def _unscored(learner: Learner | None, scored: Collection[str] | None) -> Iterat
             yield Mistake(key, f"{start} a validation metric of '{task}', which is never evaluated", remedy)
 
 
+def _without_gradients(learner: Learner | None, facts: Facts) -> Iterator[Mistake]:
+    """Find why a learner that looks at the tasks' gradients finds none."""
+    if learner is None or not learner.rows_of_look:
+        return
+    start = f"'{learner.name}' looks at the tasks' gradients of what they share"
+    if facts.encoder_trained is False:
+        yield Mistake("mixture.learn", f"{start}, and none of it is trained", "Leave it out, or freeze less.")
+    if facts.shared:
+        problem = f"{start}, and {facts.shared} has parts of their sum"
+        yield Mistake("mixture.learn", problem, f"Leave out {facts.shared}, or use learn: temperature")
+
+
 def _checked(given: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
     """Return all options, as the section has them.
 
@@ -234,4 +260,4 @@ def _make_learner(choice: Options | None, sizes: Mapping[str, int], cap: int | N
     if choice is None:
         return None
     capped = {name: size if cap is None else min(size, cap) for name, size in sizes.items()}
-    return LEARNERS.build(choice, sizes=capped)
+    return LEARNERS.build(choice, sizes=capped, rows=sizes)

@@ -195,6 +195,16 @@ class Planner:
         upper[:, last:] = self.rows_per_step  # also for a draw so close to 1 that the sum rounds up
         return np.diff(upper, axis=1, prepend=0)
 
+    def rows_at(self, name: str, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows of a task at some places of its stream: a permutation of its rows for every pass.
+
+        Args:
+            name: The task.
+            positions: Places, from 0 at the beginning of the run.
+        """
+        size = self.sizes[name]
+        return permute(positions % size, size, derive_key(self.seed, "rows", name, positions // size))
+
     def window_plans(self, state: MixtureState, roster: Roster | None = None) -> list[StepPlan]:
         """Return the plans of all W steps of the window.
 
@@ -206,10 +216,9 @@ class Planner:
         counts, nominal = self.window_counts(state, roster)
         coefficients = np.where(roster.present(self.seed, state.start), roster.coefficients, 0.0)
         rows_of: list[list[NDArray[np.int64]]] = []
-        for index, (name, size) in enumerate(self.sizes.items()):
+        for index, name in enumerate(self.sizes):
             positions = state.cursors[index] + np.arange(counts[:, index].sum())
-            keys = derive_key(self.seed, "rows", name, positions // size)
-            rows_of.append(np.split(permute(positions % size, size, keys), np.cumsum(counts[:-1, index])))
+            rows_of.append(np.split(self.rows_at(name, positions), np.cumsum(counts[:-1, index])))
         names = np.arange(len(self.sizes))
         return [
             StepPlan(

@@ -75,6 +75,22 @@ class StepSource:
         if self._tasks is None and self._roster is not None:
             self._tasks = self._roster(self.state.start)
 
+    def coming_rows(self, name: str, step: int, most: int) -> NDArray[np.int64]:
+        """Return the rows of a task that the plan has next, none twice, and leave them there.
+
+        Args:
+            name: The task.
+            step: The step from which on they are wanted: of this window, or the first after it.
+            most: How many at most; a task with fewer gives all that it has.
+        """
+        index, size = list(self.planner.sizes).index(name), self.planner.sizes[name]
+        counts, _ = self.planner.window_counts(self.state, self._tasks)
+        first = int(self.state.cursors[index] + counts[: step - self.state.start, index].sum())
+        count = min(most, size)
+        if first % size + count > size:
+            first = (first // size + 1) * size  # the end of a pass and the beginning of the next may share rows
+        return self.planner.rows_at(name, first + np.arange(count))
+
     @property
     def window_end(self) -> int:
         """Return the first step after the window."""

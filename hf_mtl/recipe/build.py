@@ -47,7 +47,7 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool
     mistakes.extend(foreign_metrics(tasks, allow_code))
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
-    facts = RecipeFacts.of(tasks, model, training)
+    facts = RecipeFacts.of(tasks, model, training, mixture)
     mistakes.extend(of_mixture.mistakes(mixture, facts.of_mixture))
     mistakes.extend(of_schedules.mistakes(schedules, facts.of_schedules))
     mistakes.extend(of_balancing.mistakes(balancing, facts.of_balancing))

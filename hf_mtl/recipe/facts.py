@@ -28,7 +28,11 @@ class RecipeFacts:
 
     @classmethod
     def of(
-        cls, tasks: Mapping[str, Task | None], model: ModelSection | None, training: Options | None
+        cls,
+        tasks: Mapping[str, Task | None],
+        model: ModelSection | None,
+        training: Options | None,
+        mixture: Options | None = None,
     ) -> "RecipeFacts":
         """Collect the facts.
 
@@ -36,6 +40,7 @@ class RecipeFacts:
             tasks: The tasks by name; None for one of which nothing can be said.
             model: The model section; None: nothing is known of it.
             training: The training section; None: nothing is known of it.
+            mixture: The mixture section; None: nothing is known of it.
         """
         arguments = {} if training is None else training.options()
         # Which tasks have validation rows is not known before the data are loaded.
@@ -49,8 +54,14 @@ class RecipeFacts:
             parts["all"] = "frozen"
         names = list(tasks)
         return cls(
-            of_mixture.Facts(names, evaluated),
-            of_balancing.Facts(names, bool(arguments.get("torch_compile")), parts, shared=sharing(arguments)),
+            of_mixture.Facts(names, evaluated, sharing(arguments), False if frozen else None),
+            of_balancing.Facts(
+                names,
+                bool(arguments.get("torch_compile")),
+                parts,
+                shared=sharing(arguments),
+                one_task_per_step=mixture is not None and bool(mixture.settled()["one_task_per_step"]),
+            ),
             of_schedules.Facts(names, evaluated, False if frozen else None),
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_mtl.balancing import AGGREGATORS, WEIGHTINGS, available
-from hf_mtl.data.learners.temperature import LearnedTemperature
+from hf_mtl.data.learners.base import LEARNERS
 from hf_mtl.errors import RecipeError
 from hf_mtl.modeling.heads import HEADS
 from hf_mtl.recipe.yaml_source import read_yaml
@@ -47,7 +47,8 @@ def methods() -> Iterator[tuple[Method, type]]:
     """List what a recipe chooses by name, with its class."""
     for name in HEADS.names():
         yield ("head", name), HEADS[name]
-    yield ("mixture", "learn"), LearnedTemperature
+    for name in LEARNERS.names():
+        yield ("mixture.learn", name), LEARNERS[name]
     for name, family in sorted(available().items()):
         yield (family, name), WEIGHTINGS[name] if family == "weighting" else AGGREGATORS[name]
     for name in SCHEDULES.names():
@@ -72,8 +73,9 @@ def methods_used(recipe: Mapping[str, Any]) -> set[Method]:
     found = {("head", _name(head, "type")) for head in heads}
     found |= {(family, _name(balancing.get(family), "name")) for family in ("weighting", "aggregator")}
     found |= {("schedules", _name(item, "type")) for item in recipe.get("schedules") or []}
-    if (recipe.get("mixture") or {}).get("learn") is not None:
-        found.add(("mixture", "learn"))
+    learn = (recipe.get("mixture") or {}).get("learn")
+    if learn is not None:
+        found.add(("mixture.learn", _learner(learn)))
     return {(key, name) for key, name in found if name}
 
 
@@ -88,6 +90,12 @@ def _recipes_by_method(folder: Path) -> dict[Method, list[str]]:
         for method in methods_used(recipe if isinstance(recipe, dict) else {}):
             found.setdefault(method, []).append(f"[{place}]({place})")
     return found
+
+
+def _learner(learn: Any) -> str:
+    """Return the name of a learner: its type, an objective of that name, or else the default."""
+    objective = learn.get("objective") if isinstance(learn, Mapping) else None
+    return _name(learn, LEARNERS.field) or (objective if objective in LEARNERS.names() else LEARNERS.default)
 
 
 def _name(value: Any, field: str) -> str:

@@ -89,6 +89,7 @@ class PlanSummary:
         encoder_layout: How rows reach the encoder, and why.
         micro_batches: Fewest and most micro-batches of each process in one of the steps that were measured.
         schedules: What each schedule will do, a line each.
+        looks: What looking at the tasks' gradients for the mixture will cost; empty where nothing does.
         data: The rows, classes and repeated texts of each task's splits; empty where nobody has counted.
     """
 
@@ -103,4 +104,5 @@ class PlanSummary:
     encoder_layout: str
     micro_batches: tuple[int, int] = (1, 1)
     schedules: tuple[str, ...] = ()
+    looks: str = ""
     data: tuple[TaskCensus, ...] = ()

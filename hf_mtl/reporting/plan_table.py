@@ -44,6 +44,7 @@ def plan_table(plan: PlanSummary) -> str:
         ],
         ["encoder", plan.encoder_layout],
         *(["schedule", line] for line in plan.schedules),
+        *([["mixture", plan.looks]] if plan.looks else []),
     ]
     lines = [cells for key, text in totals for cells in _cells(key, text)]
     parts = [aligned([header, *rows], left=1), census_text(plan.data), aligned(lines, left=2, rule=False)]

@@ -34,11 +34,13 @@ Each of these is refused with a message before training:
   ZeRO-3, offloading to the CPU, Megatron and tensor parallelism. FSDP and DeepSpeed by options of `accelerate launch`
   or its file: a recipe says it.
 - `fsdp` or `deepspeed` beside an aggregator, `gradnorm`, `gradnorm_scaling` or `excess_mtl`, `gradients.log_every`,
-  schedules that freeze parameters or measure gradients, heads `vip` with a learned temperature, `torch_compile`, or
-  an `optim` that does not treat each number by itself.
+  `mixture.learn: pike`, schedules that freeze parameters or measure gradients, heads `vip` with a learned
+  temperature, `torch_compile`, or an `optim` that does not treat each number by itself.
 - `deepspeed` beside `tokens_per_micro_batch`, schedules that change the learning rate, or `max_grad_norm` with heads
   `vmtl`.
 - `torch_compile` beside what needs task gradients: an aggregator, `gradnorm`, `gradnorm_scaling` or `excess_mtl`.
+- `preferences` in other methods than `upgrad`, `cagrad`, `mgda` and `nash_mtl`; `pcd` beside
+  `mixture.one_task_per_step`; `mixture.learn: pike` on an encoder that is not trained.
 - `scope: adapters` without `model.lora`, and `stl_cnn` on an encoder that is trained.
 - Data in other formats than csv, json, parquet, arrow and text; loading scripts, pickles and archives; URLs that hold
   a password or a token.

@@ -16,7 +16,8 @@ from hf_mtl.balancing import available
 
 WORKER = "balancing_worker.py"
 AT_ONCE = 3  # beside equal weighting
-NEEDED = {"fixed": {"weights": 1.0}, "ngdiff": {"signs": 1}}
+NEEDED = {"fixed": {"weights": 1.0}, "ngdiff": {"signs": 1}}  # of each task
+MAIN = {"pcd": 0}
 VARIANTS: dict[str, dict[str, Any]] = {
     "ew, looks at every step": {"gradients": {"log_every": 1}},  # a hundred times the default
     "famo, reuse_next_batch": {"weighting": {"name": "famo", "reuse_next_batch": True}},
@@ -24,14 +25,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "pcgrad, last_layer": {"aggregator": {"name": "pcgrad", "scope": "last_layer"}},
     "uw + pcgrad": {"weighting": "uw", "aggregator": "pcgrad"},
 }
-PEERS = ("upgrad", "mgda", "pcgrad", "imtl_g", "aligned_mtl", "graddrop", "cagrad", "nash_mtl")
+PEERS = ("pcd", "upgrad", "mgda", "pcgrad", "imtl_g", "aligned_mtl", "graddrop", "cagrad", "nash_mtl")
 
 
 def balancing_of(name: str, tasks: int) -> dict[str, Any]:
     """Write a recipe's balancing section for a method, or a variant of one."""
     if name in VARIANTS:
         return VARIANTS[name]
-    options = {key: [value] * tasks for key, value in NEEDED.get(name, {}).items()}
+    options: dict[str, Any] = {key: [value] * tasks for key, value in NEEDED.get(name, {}).items()}
+    if name in MAIN:
+        options["main"] = MAIN[name]
     return {available()[name]: {"name": name, **options}}
 
 

@@ -107,6 +107,7 @@ def torchjd_aggregator(name: str, tasks: int) -> Any:
     from torchjd import aggregation
 
     kinds: dict[str, Callable[[], Any]] = {
+        "pcd": aggregation.PCD,
         "upgrad": aggregation.UPGrad,
         "mgda": aggregation.MGDA,
         "pcgrad": aggregation.PCGrad,

@@ -59,7 +59,7 @@ def test_options_have_the_defaults_of_the_signature() -> None:
     assert method_facts("dwa").options == {"temperature": 2.0, "window_steps": None, "weight_sum": None}
     assert method_facts("fixed").options["weights"] is REQUIRED
     assert method_facts("ngdiff").options["signs"] is REQUIRED
-    assert method_facts("cagrad").options == {"c": 0.4, "rescale": 1, "scope": "all"}
+    assert method_facts("cagrad").options == {"c": 0.4, "rescale": 1, "preferences": None, "scope": "all"}
 
 
 def test_what_weightings_and_aggregators_share() -> None:

@@ -53,6 +53,29 @@ def test_a_restored_source_plans_what_the_uninterrupted_one_does(saved_at: int, 
     assert content(resumed.plan(step)) == UNINTERRUPTED[step]
 
 
+@pytest.mark.parametrize("name", SIZES)
+def test_the_coming_rows_are_those_that_the_plan_hands_out_next(name: str) -> None:
+    """But for the end of a pass that has too few of them left."""
+    plans, index = source(), list(SIZES).index(name)
+    handed_out = [row for plan in map(plans.plan, range(TOTAL)) for row in plan.rows[plan.tasks == index].tolist()]
+    asked, given = source(), 0
+    for step in range(TOTAL - 1):
+        given += int((asked.plan(step).tasks == index).sum())
+        rows = asked.coming_rows(name, step + 1, most=4).tolist()
+        assert len(set(rows)) == 4
+        begin = given if given % SIZES[name] <= SIZES[name] - 4 else -(-given // SIZES[name]) * SIZES[name]
+        if begin + 4 <= len(handed_out):
+            assert rows == handed_out[begin : begin + 4]
+    assert sorted(source().coming_rows("tiny", 3, most=16).tolist()) == list(range(5))
+
+
+def test_looking_at_coming_rows_takes_none() -> None:
+    looking = source()
+    for step in range(TOTAL):
+        assert content(looking.plan(step)) == UNINTERRUPTED[step]
+        looking.coming_rows("small", step + 1, most=16)
+
+
 @given(st.lists(st.integers(0, TOTAL - 1), min_size=1, max_size=6).map(sorted))
 @settings(max_examples=25)
 def test_a_step_does_not_depend_on_which_steps_were_asked_for_before(steps: list[int]) -> None:

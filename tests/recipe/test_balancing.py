@@ -99,7 +99,7 @@ def test_options_by_task_are_in_the_order_of_the_tasks(write: Write, value: str,
         ("aggregator=3", "aggregator: found 3. Allowed: a name, or a mapping with name and its options."),
         (
             "aggregator={name: cagrad, rescal: 0}",
-            "aggregator.rescal: unknown key 'rescal'. Known: c, name, rescale, scope. Did you mean 'rescale'?",
+            "aggregator.rescal: unknown key 'rescal'. Known: c, name, preferences, rescale, scope. Did you mean ",
         ),
         ("weighting={name: uw, init: 9}", "weighting.init: found 9.0. Allowed: from -5 to 5, as clip says."),
         ("aggregator={name: cagrad, c: 1.5}", "aggregator.c: found 1.5. Allowed: less than 1."),
@@ -195,6 +195,17 @@ def test_task_gradients_and_compiling_are_refused_with_the_alternative(write: Wr
     [said] = mistakes(write(MINIMAL), "balancing.aggregator=pcgrad", "training.torch_compile=true")
     assert said.startswith("training.torch_compile: is on, and 'pcgrad' needs every task's gradient")
     assert load_recipe(write(MINIMAL), ["balancing.weighting=famo", "training.torch_compile=true"])
+
+
+def test_one_task_in_every_step_is_refused_where_others_are_held_against_a_main_one(write: Write) -> None:
+    pcd = "balancing.aggregator={name: pcd, main: emotion}"
+    [said] = mistakes(write(MINIMAL), pcd, "mixture.one_task_per_step=true")
+    assert said == (
+        "mixture.one_task_per_step: is on, and 'pcd' holds the other tasks of a step against the main one. Leave it "
+        "out, or leave out the aggregator."
+    )
+    assert load_recipe(write(MINIMAL), [pcd])
+    assert load_recipe(write(MINIMAL), ["balancing.aggregator=pcgrad", "mixture.one_task_per_step=true"])
 
 
 def test_gradients_of_an_encoder_that_is_not_trained_are_refused(write: Write) -> None:

@@ -164,6 +164,27 @@ def test_a_learned_temperature_takes_the_place_of_others(write: Write) -> None:
     assert load_recipe(write(MINIMAL), ["mixture.learn={}"]).mixture.options() == {"learn": {}}
 
 
+def test_a_mixture_by_gradients_is_named_by_its_objective_too(write: Write) -> None:
+    recipe = load_recipe(write(MINIMAL), ["mixture.learn={objective: pike, every: 20}"])
+    again = load_recipe(write(recipe.to_yaml(), "again.yaml"))
+    assert again == recipe
+    assert again.mixture.options() == {"learn": {"type": "pike", "objective": "pike", "every": 20}}
+    assert load_recipe(write(MINIMAL), ["mixture.learn=pike"]).mixture.options() == {"learn": {"type": "pike"}}
+
+
+@pytest.mark.parametrize(
+    ("override", "why"),
+    [
+        ("model.freeze=encoder", "and none of it is trained"),
+        ("training.fsdp=true", "and fsdp has parts of their sum"),
+    ],
+)
+def test_a_mixture_by_gradients_is_refused_where_there_are_none(write: Write, override: str, why: str) -> None:
+    said = mistakes(write(MINIMAL), "mixture.learn=pike", override)
+    start = "command line: mixture.learn: 'pike' looks at the tasks' gradients of what they share"
+    assert any(line.startswith(f"{start}, {why}") for line in said), said
+
+
 VALID = ["alternating", {"type": "mt2st_switch", "main": "x"}, {"type": "enter", "task": "x", "at": {"step": 3}}]
 INVALID = [
     "mt2st_switch",  # needs main
@@ -187,5 +208,8 @@ def test_the_json_schema_knows_schedules() -> None:
     assert [item for item in VALID if not valid(item)] == []
     assert [item for item in INVALID if valid(item)] == []
     assert validator.is_valid({"extends": "x.yaml", "schedules": None, "mixture": {"learn": {"lr": 0.1}}})
+    for learn in ("pike", {"objective": "pike", "every": 9}, {"type": "pike", "floor": 0.5}):
+        assert validator.is_valid({"extends": "x.yaml", "mixture": {"learn": learn}})
+    assert not validator.is_valid({"extends": "x.yaml", "mixture": {"learn": {"objective": "pike", "lr": 0.1}}})
     assert not validator.is_valid({"extends": "x.yaml", "mixture": {"learn": {"objective": "dor"}}})
     assert validator.is_valid(yaml.safe_load(MINIMAL + SCHEDULES))

@@ -122,6 +122,14 @@ def test_few_task_learned_temperatures_are_the_papers_and_dro() -> None:
     assert few_task("alt-temp-learned-dro").mixture.options() == {"learn": {"objective": "dro"}}
 
 
+def test_few_task_pike_differs_in_the_mixture_alone() -> None:
+    recipe, base = few_task("pike"), few_task("base")
+    assert recipe.mixture.options() == {"learn": {"type": "pike", "objective": "pike"}}
+    assert (recipe.model, recipe.tasks, recipe.balancing, recipe.schedules) == (
+        *(base.model, base.tasks, base.balancing, base.schedules),
+    )
+
+
 def test_a_fixed_temperature_lies_between_proportional_and_balanced() -> None:
     sizes = {name: task.max_rows or 0 for name, task in few_task("alt-temp").tasks.items()}
     shares = [

@@ -49,13 +49,15 @@ def test_a_recipe_uses_what_it_names_by_name_or_with_options() -> None:
         "tasks": {"a": {"head": "mlp"}, "b": None},
         "balancing": {"weighting": "uw", "aggregator": {"name": "pcgrad"}},
         "schedules": ["alternating", {"type": "enter", "task": "a"}],
-        "mixture": {"learn": {}},
+        "mixture": {"learn": {"objective": "dro"}},
     }
     assert methods_used(recipe) == {
         *(("head", "vip"), ("head", "mlp")),
         *(("weighting", "uw"), ("aggregator", "pcgrad")),
-        *(("schedules", "alternating"), ("schedules", "enter"), ("mixture", "learn")),
+        *(("schedules", "alternating"), ("schedules", "enter"), ("mixture.learn", "temperature")),
     }
+    for learn in ("pike", {"type": "pike"}, {"objective": "pike", "every": 5}):
+        assert methods_used({"mixture": {"learn": learn}}) == {("mixture.learn", "pike")}
 
 
 def test_papers_are_linked_to_the_recipes_of_their_methods(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "stch": {"warmup_epochs": 0},
     "cost": {"start_epoch": 0},
     "ngdiff": {"signs": [1, 1, -1]},
+    "pcd": {"main": "topic"},
 }
 """Options with which a few steps pass through everything that a method does."""
 
@@ -57,6 +58,8 @@ def courses() -> dict[str, dict[str, Any]]:
         found[f"schedule {name}"] = {"balancing": {"weighting": "uw", "gradients": EVERY_STEP}, "schedules": [spec]}
     learn = {"learn": {"every": 2, "lr": 2.0}}
     found["learned temperatures"] = {"balancing": {"weighting": "uw", "gradients": EVERY_STEP}, "mixture": learn}
+    looks = {"learn": {"objective": "pike", "every": 2}}
+    found["gradients looked at"] = {"balancing": {"weighting": "uw", "gradients": EVERY_STEP}, "mixture": looks}
     found["tasks one by one"] = {"balancing": {"gradients": {**EVERY_STEP, "layout": "split"}}}
     found["four micro-batches"] = {"balancing": {"gradients": EVERY_STEP}, "accumulation": 4}
     # Once 'mood' is left alone with its few rows, some process has none at all.

@@ -39,7 +39,7 @@ def train(
     masses: bool = False,
     **options: Any,
 ) -> tuple[dict[str, torch.Tensor], MultiTaskTrainer]:
-    """Parameters before (``before/...``) and after (``after/...``), UW's s and learned log tau too, in float64."""
+    """Parameters before (``before/...``) and after (``after/...``), what else is learned too, in float64."""
     # Large weights make gradients whose rounding AdamW blows up where the true gradient is zero (a key's bias).
     model = tiny.model(config={"initializer_range": 0.05}, head=head)
     options = {"output_dir": tempfile.mkdtemp(), "save_strategy": "no", "window_steps": 6, **options}
@@ -72,8 +72,10 @@ def train(
     if losses := [record["loss"] for record in trainer.state.log_history if "loss" in record]:
         found["log/loss"] = torch.tensor(losses, dtype=torch.float64)
     if trainer.mixture.learner is not None:
-        log_tau = torch.from_numpy(trainer.mixture.learner.log_tau)
-        found |= {"before/log_tau": torch.zeros_like(log_tau), "after/log_tau": log_tau}
+        state = trainer.mixture.learner.state_dict()
+        for key in ("log_tau", "log_w"):
+            if key in state:
+                found |= {f"before/{key}": torch.zeros_like(state[key]), f"after/{key}": state[key]}
     return found, trainer
 
 

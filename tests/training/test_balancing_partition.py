@@ -20,6 +20,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "cagrad": {"aggregator": "cagrad"},
     "nash_mtl": {"aggregator": "nash_mtl"},
     "upgrad": {"aggregator": "upgrad"},
+    "pcd": {"aggregator": {"name": "pcd", "main": "mood", "tau": 0.5}},
+    "preferences": {"aggregator": {"name": "nash_mtl", "preferences": {"topic": 1, "mood": 4, "score": 2}}},
     # The other ways that gradients are formed, held and used.
     "gradnorm_scaling": {"weighting": {"name": "gradnorm_scaling", "every": 3}},
     "gls+pcgrad": {"weighting": "gls", "aggregator": "pcgrad"},

@@ -13,6 +13,8 @@ SECTIONS: dict[str, dict[str, Any]] = {
     **{name: of(name) for name in TRAINED},
     "uw+pcgrad": {"weighting": "uw", "aggregator": "pcgrad"},
     "nash_mtl, every 3": {"weighting": None, "aggregator": {"name": "nash_mtl", "every": 3}},
+    "pcd": {"weighting": None, "aggregator": {"name": "pcd", "main": "mood", "beta": 0.5}},
+    "preferences": {"weighting": None, "aggregator": {"name": "mgda", "preferences": [1.0, 2.0, 4.0]}},
     "famo, next batch": {"weighting": {"name": "famo", "reuse_next_batch": True}},
 }
 

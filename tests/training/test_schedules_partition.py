@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from hf_mtl.data.learners.pike import PiKE
 from tests.training.partition_worker import train
 from tests.training.test_partition import Parameters, train_on_processes, updates
 
@@ -17,6 +19,12 @@ COURSES: dict[str, dict[str, Any]] = {
     "a task left alone with a few rows": {"schedules": [{**SWITCH, "main": "mood", "at": {"step": 3}}], "steps": 10},
     "measured gradients": {"schedules": [{"type": "mt2st_adaptive", "main": "topic", "every": 6}], "steps": 14},
     # The first move is at step 24, when every task has been seen in 20 steps.
+    # Looks in phases of the heads and of the encoder, and after the other tasks have left.
+    "gradients looked at": {
+        "schedules": [PHASES, {**SWITCH, "at": {"step": 15}}],
+        "mixture": {"learn": {"objective": "pike", "every": 5, "zeta1": 0.5, "zeta2": 0.5}},
+        "steps": 22,
+    },
     "learned temperatures": {"schedules": [PHASES], "mixture": {"learn": {"every": 6, "lr": 2.0}}, "steps": 28},
 }
 
@@ -26,8 +34,9 @@ def assert_same_run(found: Parameters, reference: Parameters) -> None:
     names = list(updates(reference))
     moved, expected = (torch.cat([updates(run)[name].flatten() for name in names]) for run in (found, reference))
     assert (moved - expected).norm() / expected.norm() < 1e-5  # measured: 3e-7
-    if "after/log_tau" in reference:
-        torch.testing.assert_close(found["after/log_tau"], reference["after/log_tau"], rtol=1e-4, atol=1e-6)
+    for key in ("after/log_tau", "after/log_w"):
+        if key in reference:
+            torch.testing.assert_close(found[key], reference[key], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", COURSES)
@@ -35,8 +44,12 @@ def test_accumulation_does_not_change_a_scheduled_run(name: str) -> None:
     reference, trainer = train(32, 1, "sgd", "uw", layout="padded", **COURSES[name])
     found, _ = train(2, 16, "sgd", "uw", layout="packed", **COURSES[name])
     assert_same_run(found, reference)
-    if trainer.mixture.learner is not None:
+    if name == "learned temperatures":
         assert (updates(reference)["log_tau"].abs() > 1e-3).all()
+    if isinstance(trainer.mixture.learner, PiKE):
+        learner = trainer.mixture.learner
+        assert (np.abs(learner.log_w - learner.anchor) > 1e-2).all()
+        assert learner.looks.tolist() == [4, 3, 3]
 
 
 @pytest.mark.slow

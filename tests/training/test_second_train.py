@@ -104,6 +104,12 @@ def test_learned_temperatures_begin_anew(tmp_path: Path, objective: str) -> None
     assert memory["temperature"]["log_tau"].abs().max() > 0
 
 
+def test_a_mixture_by_gradients_begins_anew(tmp_path: Path) -> None:
+    trainer = make(tmp_path, mixture={"learn": {"objective": "pike", "every": 2}}, **{**EVERY, "max_steps": 8})
+    _, memory, _ = _assert_twice_the_same(trainer)
+    assert memory["temperature"]["looks"].tolist() == [4.0] * 3
+
+
 class _Counter(TrainerCallback, ExportableState):
     """A callback of the user's own that remembers."""
 

@@ -49,7 +49,7 @@ class IMGrad(ConflictAverse):
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
         """Return CAGrad's weights with the second term weighted s / (kappa - s)."""
         s = balance(gramian)
-        return self.corrected(gramian, trust=s / (self.kappa - s))
+        return self.corrected(gramian, s / (self.kappa - s), np.ones(len(gramian)))
 
 
 def balance(gramian: Array) -> float:

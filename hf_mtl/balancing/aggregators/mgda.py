@@ -6,6 +6,7 @@ import numpy as np
 
 from hf_mtl.balancing.aggregator import Scope, register
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
+from hf_mtl.balancing.preferences import GivenPreferences, Preferences
 from hf_mtl.balancing.solvers import Array, min_norm_weights
 
 Normalization = Literal["none", "l2", "loss", "loss+"]
@@ -27,6 +28,8 @@ class MGDA(GramianAggregator):
         normalization: What each row is divided by before solving: nothing, its norm (``l2``), its loss, or both
             (``loss+``). As in the authors' code, the weights then apply to the rows as they are; LibMTL applies
             them to the divided rows.
+        preferences: A positive number b_t for each task, by which its row is divided before solving and in the
+            result: the tasks that decide gain in proportion to them. Only ratios count. None: all alike.
         scope: Parameters whose gradients decide.
 
     Shape:
@@ -40,17 +43,28 @@ class MGDA(GramianAggregator):
     scale = "mean"
     cost = "Gramian"
 
-    def __init__(self, num_tasks: int, normalization: Normalization = "none", scope: Scope = "all"):
+    def __init__(
+        self,
+        num_tasks: int,
+        normalization: Normalization = "none",
+        preferences: GivenPreferences = None,
+        scope: Scope = "all",
+    ):
         super().__init__(num_tasks, scope)
         self.normalization = normalization
+        self.preferences = Preferences(preferences, num_tasks)
         if normalization.startswith("loss"):
             self.needs = frozenset({"gramian", "losses"})
 
     def solve(self, gramian: Array, active: Array, losses: Array | None, **draws: Any) -> Array:
-        """Find the argmin over the simplex of wᵀ G w, after normalization."""
-        divisor = np.ones(len(gramian))
+        """Find the argmin over the simplex of wᵀ G w, after normalization and division by the preferences."""
+        preferred = self.preferences.of(active)
+        divisor = preferred
         if self.normalization in ("l2", "loss+"):
             divisor = divisor * np.sqrt(np.diag(gramian))
         if losses is not None:
             divisor = divisor * np.maximum(losses, 1e-8)  # nats; a loss of zero must not outweigh all others
-        return min_norm_weights(gramian / np.outer(divisor, divisor))
+        of_divided = min_norm_weights(gramian / np.outer(divisor, divisor))
+        weights = of_divided / preferred
+        found: Array = weights * (of_divided.sum() / weights.sum())
+        return found

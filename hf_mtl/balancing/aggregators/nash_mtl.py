@@ -9,6 +9,7 @@ from torch import Tensor
 from hf_mtl.balancing.aggregator import Scope, register
 from hf_mtl.balancing.checks import FromOne, NotNegative
 from hf_mtl.balancing.gramian_aggregator import GramianAggregator
+from hf_mtl.balancing.preferences import GivenPreferences, Preferences
 from hf_mtl.balancing.solvers import Array, alpha_fair_weights
 
 
@@ -28,6 +29,8 @@ class NashMTL(GramianAggregator):
         max_norm: Bound on the norm of the result. 0: none.
         every: Solve every that many steps and reuse the weights between. A task that had no gradient at the last
             solve brings the next one forward. Between, G serves ``max_norm`` alone.
+        preferences: A positive bargaining power for each task: w_t (G w)_t is proportional to it, with a mean of 1.
+            None: all alike.
         scope: Parameters whose gradients decide.
 
     Shape:
@@ -40,8 +43,16 @@ class NashMTL(GramianAggregator):
     cost = "Gramian"
     remembers = ("carried", "age")
 
-    def __init__(self, num_tasks: int, max_norm: NotNegative = 0.0, every: FromOne = 1, scope: Scope = "all"):
+    def __init__(
+        self,
+        num_tasks: int,
+        max_norm: NotNegative = 0.0,
+        every: FromOne = 1,
+        preferences: GivenPreferences = None,
+        scope: Scope = "all",
+    ):
         super().__init__(num_tasks, scope)
+        self.preferences = Preferences(preferences, num_tasks)
         self.max_norm = max_norm
         self.every = every
         self.carried: Tensor = torch.zeros(num_tasks, dtype=torch.float64)  # 0: not in the last solve
@@ -52,7 +63,7 @@ class NashMTL(GramianAggregator):
         carried = self.carried.numpy()
         if self.age % self.every == 0 or not carried[active].all():
             carried = np.zeros(self.num_tasks)  # a weight from an older solve belongs to other rows
-            carried[active] = alpha_fair_weights(gramian, alpha=1.0)
+            carried[active] = alpha_fair_weights(gramian, alpha=1.0, powers=self.preferences.of(active))
             self.carried, self.age = torch.from_numpy(carried), 0
         self.age += 1
         weights = carried[active]

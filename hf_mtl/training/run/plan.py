@@ -199,6 +199,22 @@ def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSumm
         encoder_layout=trainer.model.layout_words,
         micro_batches=micro_batches,
         schedules=tuple(f"{item.name}: {item.summary(run)}" for item in trainer.schedules.schedules),
+        looks=_looks(trainer),
+    )
+
+
+def _looks(trainer: MultiTaskTrainer) -> str:
+    """Say what looking at the tasks' gradients for the mixture costs, in rows forward and backward."""
+    learner, total = trainer.mixture.learner, trainer.course.total_steps
+    if learner is None or not learner.rows_of_look:
+        return ""
+    looks = sum(learner.looks_before(step) for step in range(total + 1))
+    rows = looks * sum(min(size, learner.rows_of_look) // 2 * 2 for size in trainer.mixture.sizes.values())
+    trained = total * trainer.course.rows_per_step
+    on_each = " on each process" if trainer.processes.world > 1 else ""
+    return (
+        f"{learner.name}: {looks:,} looks at the tasks' gradients, {rows:,} rows forward and backward{on_each} "
+        f"beside {trained:,} of training ({rows * trainer.processes.world / max(trained, 1):.1%} more)"
     )
 
 

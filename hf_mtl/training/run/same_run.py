@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from hf_mtl.data.learners.base import LEARNERS
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.errors import Mistake, RunError
 from hf_mtl.inference import manifest
@@ -131,9 +132,10 @@ def identity_of_recipe(recipe: Recipe) -> dict[str, Any]:
 
 def _follows_evaluations(recipe: Recipe) -> bool:
     """Tell whether what the evaluations show moves the training: then they are a part of the run."""
-    options = recipe.mixture.options()
+    learn = recipe.mixture.settled()["learn"]
+    by_losses = learn is not None and LEARNERS[learn.chosen].follows_losses
     built = [build_schedule(item, list(recipe.tasks)) for item in recipe.schedules]
-    return options.get("learn") is not None or any(schedule.tasks_watched() for schedule in built)
+    return by_losses or any(schedule.tasks_watched() for schedule in built)
 
 
 def _anywhere(recipe: Recipe) -> dict[str, Any]:

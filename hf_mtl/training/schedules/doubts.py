@@ -24,6 +24,7 @@ def say_doubts(
     model: MultiTaskModel,
     args: TrainingArguments,
     window_steps: int,
+    main: tuple[str, int] | None = None,
 ) -> None:
     """Warn of what can have no effect in a run, and of precision that the device does not have.
 
@@ -33,6 +34,7 @@ def say_doubts(
         model: The model.
         args: The training arguments.
         window_steps: Steps of a window; what moves the mixture or learns takes effect at their boundaries.
+        main: The task that an aggregator holds the others against, and the rows of a step; None: it holds none.
     """
     total = schedules.run.total_steps
     if total < 1:
@@ -44,6 +46,7 @@ def say_doubts(
         *_schedules(schedules, args, window_steps),
         *_absent(schedules),
         *_warmups(model, schedules.run.tasks, args, total),
+        *_seldom(mixture, main),
     ]
     for doubt in doubts:
         logger.warning(str(doubt))
@@ -67,16 +70,27 @@ def _anneal(mixture: Mixture, total: int, window: int) -> Iterator[Mistake]:
 
 
 def _learner(learner: Learner | None, total: int, window: int) -> Iterator[Mistake]:
-    """Say that a learned temperature moves at a boundary, once ``every`` steps are over and each task has a
-    reference.
-    """
+    """Say that what is learned moves at a boundary, once ``every`` steps are over and each task was seen."""
     if learner is None:
         return
     wanted = learner.first_move
     first = math.ceil(wanted / window) * window
     if first >= total:
-        problem = f"moves a temperature for the first time at step {first:,}, and the run ends after {total:,}"
+        problem = f"moves {learner.moves} for the first time at step {first:,}, and the run ends after {total:,}"
         yield Mistake("mixture.learn", problem, "Set a smaller every and training.window_steps, or train longer")
+
+
+def _seldom(mixture: Mixture, main: tuple[str, int] | None) -> Iterator[Mistake]:
+    """Say that the main task of an aggregator is missing from steps: these follow the others alone."""
+    if main is None or mixture.min_per_task:
+        return
+    task, rows = main
+    moments = np.linspace(0, 1, 11) if mixture.anneal is not None else [0.0]
+    expected = min(rows * mixture.probabilities(float(progress))[task] for progress in moments)
+    if expected < 1:
+        problem = f"has '{task}' for its main task, of which a step has {expected:.2g} of {rows} rows on average"
+        remedy = "Steps without it follow the other tasks alone: set mixture.min_per_task, or take larger steps"
+        yield Mistake("balancing.aggregator", problem, remedy)
 
 
 def _schedules(schedules: Schedules, args: TrainingArguments, window: int) -> Iterator[Mistake]:

@@ -1,7 +1,7 @@
 """Measurements of task gradients on a few rows."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_mtl.batch import divisor
+from hf_mtl.data.learners.base import GradientLook
 from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.modeling import MultiTaskModel, split_parameters
 from hf_mtl.modeling.in_passing import in_passing
@@ -77,9 +78,45 @@ class Prober:
         """
         # Not under autocast, where small gradients of float16 would be zero.
         with in_passing(self.model, plain=True):
-            mine = torch.tensor([self._measure(probe, task, step) for task in tasks], dtype=torch.float64)
-        values = self._processes.reduce_sum(mine.to(self._processes.device)) / self._processes.world
-        return {task: value for task, value in zip(tasks, values.tolist(), strict=True) if math.isfinite(value)}
+            mine = [self._measure(probe, task, step) for task in tasks]
+        values = self._agreed(mine)
+        return {task: value for task, value in zip(tasks, values, strict=True) if math.isfinite(value)}
+
+    def look(self, rows: Mapping[str, NDArray[np.int64]]) -> dict[str, GradientLook]:
+        """Look at the gradients of some tasks by the halves of some of their rows, with everything trainable.
+
+        Args:
+            rows: Rows of each task, an even number of at least 4.
+
+        Returns:
+            One look per task; a task whose gradient is not finite has none.
+        """
+        with in_passing(self.model, plain=True):
+            mine = [number for task, chosen in rows.items() for number in self._look(task, chosen)]
+        values = self._agreed(mine)
+        looks = {task: GradientLook(*values[2 * place : 2 * place + 2]) for place, task in enumerate(rows)}
+        return {task: look for task, look in looks.items() if math.isfinite(look.squared_norm + look.variance)}
+
+    def _agreed(self, values: Sequence[float]) -> list[float]:
+        """Return the means over the processes, which measured the same."""
+        mine = torch.tensor(values, dtype=torch.float64, device=self._processes.device)
+        found: list[float] = (self._processes.reduce_sum(mine) / self._processes.world).tolist()
+        return found
+
+    def _look(self, task: str, rows: NDArray[np.int64]) -> tuple[float, float]:
+        """Estimate the squared norm of a task's gradient, and the variance of a row's.
+
+        The halves are independent, so that the noise of one does not meet itself in their product; and the mean of
+        half the rows has the variance of a row by n/2, which the difference of two has twice.
+        """
+        first, second = (self._gradient(task, half) for half in np.split(rows, 2))
+        found = torch.zeros(2, dtype=torch.float64, device=self._processes.device)
+        for a, b in zip(first, second, strict=True):
+            if a is not None and b is not None:
+                one, other = a.double(), b.double()
+                found += torch.stack([(one * other).sum(), (one - other).square().sum()])
+        product, difference = found.tolist()
+        return product, len(rows) / 4 * difference
 
     def _measure(self, probe: Probe, task: str, step: int) -> float:
         rows = self._rows.draw(task, self.size, "probe", task, step)

@@ -21,4 +21,5 @@ def planned_evaluations(args: TrainingArguments, run: Run) -> int:
 
 def follows_evaluations(schedules: Schedules, learner: Learner | None) -> bool:
     """Tell whether what the evaluations of a run show moves its training."""
-    return learner is not None or any(schedule.tasks_watched() for schedule in schedules.schedules)
+    by_losses = learner is not None and learner.follows_losses
+    return by_losses or any(schedule.tasks_watched() for schedule in schedules.schedules)

@@ -10,6 +10,7 @@ from transformers import TrainingArguments
 
 from hf_mtl.data.learners.base import Learner
 from hf_mtl.data.roster import Roster
+from hf_mtl.data.steps import StepSource
 from hf_mtl.evaluation import headline_keys
 from hf_mtl.schedules import ParameterGroup, Schedules
 from hf_mtl.tasks import Task
@@ -45,7 +46,7 @@ class Scheduling:
     Args:
         schedules: The schedules.
         prober: Measures gradients of the model.
-        learner: Learned temperatures, which follow the same losses; None: there are none.
+        learner: What learns the mixture by the same losses, or by gradients; None: nothing does.
         tasks: The tasks by name, to read evaluations by.
         signals: Logs ``frozen/<group>``, the share of steps that froze it, and ``temperature/<task>``.
     """
@@ -63,6 +64,7 @@ class Scheduling:
         self.learner = learner
         self.tasks = dict(tasks)
         self.signals = signals
+        self.steps: StepSource | None = None  # the plan of the training, which begins anew with it
         self._groups: FrozenGroups | None = None
         self._rates = ForOneStep("lr")
         self.rate_scale = 1.0
@@ -155,6 +157,21 @@ class Scheduling:
             assert schedule.probe is not None
             with self._groups.thawed():
                 schedule.observe_probe(step, self.prober.measure(schedule.probe, tasks, step))
+        if self.learner is not None and self.learner.looks_before(step):
+            self._look(self.learner, step)
+
+    def _look(self, learner: Learner, step: int) -> None:
+        """Tell a learner the gradients of the tasks that took part in the step before this one."""
+        assert self._groups is not None
+        assert self.steps is not None
+        effect = self.schedules.effect(step - 1)
+        # The head of a task that sits out may not have learned anything, and its gradient says nothing of the task.
+        taking_part = (effect.coefficients > 0) & (effect.participation > 0)
+        tasks = [task for task, is_there in zip(self.tasks, taking_part.tolist(), strict=True) if is_there]
+        rows = {task: self.steps.coming_rows(task, step, learner.rows_of_look) for task in tasks}
+        with self._groups.thawed():
+            looks = self.prober.look({task: mine[: len(mine) // 2 * 2] for task, mine in rows.items()})
+        learner.observe_gradients(looks, self.steps.planner.rows_per_step)
 
 
 def _finite(metrics: Mapping[str, float], keys: Mapping[str, str]) -> dict[str, float]:

@@ -97,11 +97,19 @@ def build_run_parts(
     check_builds(trainer, course.total_steps)
     steps = plan_steps(mixture, schedules, course, args)
     if trainer.is_world_process_zero():
-        say_doubts(mixture, schedules, model, args, args.window_steps)
+        say_doubts(mixture, schedules, model, args, args.window_steps, _main(methods, setting))
     beside = BesideOptimizer(methods.weighting, args) if trainer.is_sharded else None
     of_steps = build_step_parts(setting, methods, schedules, LossScaler(trainer.accelerator), beside)
     feed = Feed(args, course, processes)
     return RunParts(mixture, course, feed, methods, schedules, identity, steps, of_steps, beside)
+
+
+def _main(methods: Methods, setting: Setting) -> tuple[str, int] | None:
+    """Return the task that the aggregator holds the others against, and the rows of a step; None: it holds none."""
+    aggregator = None if methods.gradients is None else methods.gradients.aggregator
+    if aggregator is None or aggregator.main is None:
+        return None
+    return list(setting.tasks)[aggregator.main], setting.course.rows_per_step
 
 
 def _schedules(

@@ -65,8 +65,11 @@ def check_methods(sections: Sections, model: MultiTaskModel, args: TrainingArgum
     Raises:
         UserError: With everything that is wrong.
     """
-    facts = of_balancing.Facts(tasks, bool(args.torch_compile), _parts(model), model.dtype, sharing(vars(args)))
-    wrong = of_mixture.mistakes(sections.mixture, of_mixture.Facts(tasks))
+    parts, shared = _parts(model), sharing(vars(args))
+    alone = bool(sections.mixture.settled()["one_task_per_step"])
+    facts = of_balancing.Facts(tasks, bool(args.torch_compile), parts, model.dtype, shared, alone)
+    drawn = of_mixture.Facts(tasks, None, shared, parts["all"] == "trained")
+    wrong = of_mixture.mistakes(sections.mixture, drawn)
     if wrong := [*wrong, *of_balancing.mistakes(sections.balancing, facts)]:
         raise UserError(wrong)
 

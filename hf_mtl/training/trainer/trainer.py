@@ -426,7 +426,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
 
     def _plan_anew(self) -> None:
         """Begin the plan of the run at its first step, and tell the weighting how long it is."""
-        self.steps = plan_steps(self.mixture, self.schedules, self.course, self.args)
+        self.steps = self.scheduling.steps = plan_steps(self.mixture, self.schedules, self.course, self.args)
         self.weighting.observe(steps_per_epoch=self.course.steps_per_epoch, total_steps=self.course.total_steps)
 
     def _adopt(self, folder: Path) -> bool:

@@ -34,14 +34,19 @@ ROUNDED = {"gradvac": 1e-5, "db_mtl": 1e-5}
 BOUNDED = ("mean", "mgda", "cagrad", "imgrad")
 """Methods whose result is never much longer than the longest row."""
 
+MAIN = 2
+"""The main task of a method that has one."""
+
 DESCENDING = ("mgda", "upgrad", "cagrad", "aligned_mtl")
 """Methods whose result never opposes the mean row."""
 
 every_aggregator = pytest.mark.parametrize("name", NAMES)
 
 
-def build(name: str, tasks: int = T, **options: Any) -> GradientAggregator:
-    given = {key: [value] * tasks for key, value in PER_TASK.get(name, {}).items()}
+def build(name: str, tasks: int = T, main: int = MAIN, **options: Any) -> GradientAggregator:
+    given: dict[str, Any] = {key: [value] * tasks for key, value in PER_TASK.get(name, {}).items()}
+    if has_option(name, "main"):
+        given["main"] = min(main, tasks - 1)
     return build_aggregator(name, num_tasks=tasks, **{**given, **options})
 
 

@@ -13,6 +13,7 @@ from tests.balancing.aggregators.family import (
     BOUNDED,
     DESCENDING,
     LOSSES,
+    MAIN,
     NAMES,
     PERMUTATIONS,
     ROUNDED,
@@ -68,7 +69,7 @@ def test_the_direction_is_the_callers_to_keep_and_to_change(name: str) -> None:
 @every_aggregator
 @pytest.mark.parametrize("order", PERMUTATIONS)
 def test_reordering_the_tasks_changes_nothing(name: str, order: list[int]) -> None:
-    first, second = build(name), build(name)
+    first, second = build(name), build(name, main=order.index(MAIN))
     for rows in (ROWS, random_rows(T, P, seed=2)):
         expected = step(first, rows, **draws_of(name))
         found = step(second, rows[order], LOSSES[order], **draws_of(name, order))
@@ -149,7 +150,7 @@ def test_an_absent_task_is_as_if_it_were_not_there(name: str) -> None:
     fewer = {"orders": [[1, 2], [2, 0], [1, 0]]} if "orders" in draws else draws
     aggregator = build(name)
     found = step(aggregator, rows, present=present, **draws)
-    expected = step(build(name, tasks=3), rows[there], LOSSES[there], **fewer)
+    expected = step(build(name, tasks=3, main=there.index(MAIN)), rows[there], LOSSES[there], **fewer)
     assert torch.allclose(found, expected, rtol=1e-9, atol=1e-9 * float(expected.norm()))
     weights = aggregator.weights()
     assert weights is None or weights[1] == 0

@@ -3,7 +3,7 @@ from hf_mtl.data.learners.temperature import LearnedTemperature
 
 
 def test_learners_are_discovered() -> None:
-    assert LEARNERS.names() == ["temperature"]
+    assert LEARNERS.names() == ["pike", "temperature"]
     assert LEARNERS["temperature"] is LearnedTemperature
 
 

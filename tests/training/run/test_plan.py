@@ -76,6 +76,18 @@ def test_a_floor_takes_from_the_others(recipe: Path, tmp_path: Path) -> None:
     assert [task.rows_per_step for task in found.tasks] == pytest.approx([4.0, 2.0, 2.0])
 
 
+def test_looks_at_gradients_are_said_with_what_they_cost(recipe: Path, tmp_path: Path) -> None:
+    mixture = "mixture={learn: {objective: pike, every: 7}, anneal: null}"
+    found = plan(recipe, tmp_path, mixture, "training.max_steps=40")
+    # 5 looks at 16 rows of each of three tasks: 240 rows beside 320.
+    assert found.looks == (
+        "pike: 5 looks at the tasks' gradients, 240 rows forward and backward beside 320 of training (75.0% more)"
+    )
+    assert f"mixture     {found.looks}" in plan_table(found)
+    assert [task.share for task in found.tasks] == pytest.approx([size / 361 for size in SIZES.values()])
+    assert plan(recipe, tmp_path, "mixture={learn: temperature, anneal: null}").looks == ""
+
+
 def test_parameters_are_those_of_a_bert_with_three_heads(recipe: Path, tmp_path: Path) -> None:
     found = plan(recipe, tmp_path)
     hidden, inner, norm = 16, 24, 2 * 16

@@ -25,6 +25,7 @@ def schedule(name: str, **options: Any) -> dict[str, Any]:
 
 
 ANNEAL, LEARN = {"mixture": {"anneal": {"end": 3.0}}}, {"mixture": {"learn": {"every": 30}}}
+ONE_IN_TWENTY = {"temperature": {"topic": 1.0, "mood": 3.0, "score": 1.0}}
 LATE = {"task": "mood", "at": {"step": 40}}
 
 SHORT: dict[str, tuple[dict[str, Any], str]] = {
@@ -37,6 +38,10 @@ SHORT: dict[str, tuple[dict[str, Any], str]] = {
     "learned, reference": (
         {"mixture": {"learn": {"every": 1}}, "window_steps": 5, "max_steps": 20},
         "mixture.learn: moves a temperature for the first time at step 20, .* ends after 20",
+    ),
+    "learned by gradients": (
+        {"mixture": {"learn": {"objective": "pike", "every": 30}}},
+        "mixture.learn: moves the mixture for the first time at step 50, .* ends after 40",
     ),
     "enter": (schedule("enter", **LATE), r"schedules: 'mood' takes part in none of the 40 steps \(enter\)"),
     "left at once": (schedule("leave", task="mood", at=0), "schedules: 'mood' takes part in none"),
@@ -63,6 +68,18 @@ SHORT: dict[str, tuple[dict[str, Any], str]] = {
         {**schedule("mt2st_feedback", main="mood", signal="training"), "window_steps": 20},
         "'mt2st_feedback' needs 3 checks to act, and the run has 1",
     ),
+    "main task": (
+        {"balancing": {"weighting": None, "aggregator": {"name": "pcd", "main": "mood"}}, "mixture": ONE_IN_TWENTY},
+        "balancing.aggregator: has 'mood' for its main task, of which a step has 0.36 of 8 rows on average",
+    ),
+    "main task, in the end": (
+        {
+            "balancing": {"weighting": None, "aggregator": {"name": "pcd", "main": "mood"}},
+            "mixture": {"anneal": {"start": 1.0, "end": 0.3}},
+            "window_steps": 10,
+        },
+        "balancing.aggregator: has 'mood' for its main task, of which a step has 0.3",
+    ),
     "learning rate": ({"warmup_steps": 40}, r"training\.warmup_steps: takes 40 steps, and the run has 40"),
     "fp16": ({"fp16": True}, r"training\.fp16: is on, and a CPU trains in float32\. Set bf16"),
 }
@@ -70,6 +87,7 @@ SHORT: dict[str, tuple[dict[str, Any], str]] = {
 LONG: dict[str, dict[str, Any]] = {
     "anneal": {**ANNEAL, "window_steps": 10},
     "learned": {**LEARN, "window_steps": 15},
+    "learned by gradients": {"mixture": {"learn": {"objective": "pike", "every": 30}}, "window_steps": 15},
     "enter": schedule("enter", task="mood", at={"step": 39}),
     "leave": schedule("leave", task="mood", at={"step": 39}),
     "rise": schedule("warmup", task="mood", at={"step": 40}),
@@ -77,6 +95,11 @@ LONG: dict[str, dict[str, Any]] = {
     "alternating": schedule("alternating", period=20),
     "adaptive": {**schedule("mt2st_adaptive", main="mood", every=20), "window_steps": 20},
     "feedback": {**schedule("mt2st_feedback", main="mood", patience=3), **EVALUATED, "window_steps": 5},
+    "main task": {"balancing": {"weighting": None, "aggregator": {"name": "pcd", "main": "mood"}}},
+    "main task in every step": {
+        "balancing": {"weighting": None, "aggregator": {"name": "pcd", "main": "mood"}},
+        "mixture": {**ONE_IN_TWENTY, "min_per_task": 1},
+    },
     "learning rate": {"warmup_steps": 39},
     "bf16": {"bf16": True},
     "nothing": {},

@@ -105,6 +105,66 @@ def test_a_measurement_leaves_everything_as_it_was(tmp_path: Path) -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_a_look_is_that_of_the_halves_by_hand(tmp_path: Path) -> None:
+    trainer = make(tmp_path, model=tiny.model(dropout=0.5))
+    model, collator = trainer.model, trainer.train_collator()
+    probe = Prober(model, rows_of(collator), trainer.processes, trainer.flops)
+    rows = np.array([7, 2, 9, 4, 0, 11])
+    found = probe.look({"mood": rows, "score": rows[:4]})
+    assert list(found) == ["mood", "score"]
+    model.eval()
+    shared = [parameter for _, parameter in split_parameters(model)[0]]
+
+    def gradient(part: np.ndarray) -> torch.Tensor:
+        tasks = np.full(len(part), 1)
+        loss = model(**to_device(collator(tasks, part), model.device)).row_losses["mood"].mean()
+        parts = torch.autograd.grad(loss, shared, allow_unused=True)
+        return torch.cat([one.flatten() for one in parts if one is not None]).double()
+
+    a, b = gradient(rows[:3]), gradient(rows[3:])
+    assert found["mood"].squared_norm == pytest.approx(float(a @ b), rel=1e-4)
+    assert found["mood"].variance == pytest.approx(6 / 4 * float((a - b).square().sum()), rel=1e-4)
+
+
+def test_the_looks_of_all_halves_have_the_gradient_and_its_variance_for_their_mean(tmp_path: Path) -> None:
+    """Over all pairs of rows that are drawn with replacement both estimates are exact: neither is biased."""
+    trainer = make(tmp_path)
+    probe = Prober(trainer.model, rows_of(trainer.train_collator()), trainer.processes, trainer.flops)
+    rows = np.array([3, 5, 8])
+    looks = [probe.look({"mood": np.array([a, b])})["mood"] for a in rows for b in rows]
+    singly = probe.measure("fisher", ["mood"], 0)  # of other rows: only that it is there
+    assert singly["mood"] > 0
+    with_mean = np.mean([look.squared_norm for look in looks])
+    variance = np.mean([look.variance for look in looks])
+    second_moment = np.mean([probe.look({"mood": np.array([a, a])})["mood"].squared_norm for a in rows])
+    # E|g_i|² = |E g|² + Var, and of two rows with replacement E aᵀb = |E g|².
+    assert with_mean + variance == pytest.approx(second_moment, rel=1e-5)
+    assert with_mean < second_moment
+
+
+def test_a_gradient_that_is_not_finite_is_no_look(tmp_path: Path) -> None:
+    probe = prober(tmp_path)
+    with torch.no_grad():
+        next(parameter for name, parameter in probe.model.named_parameters() if "task_mood" in name).fill_(torch.nan)
+    assert list(probe.look({"mood": np.arange(4), "score": np.arange(4)})) == ["score"]
+
+
+def test_looks_are_paid_for_and_leave_heads_and_generators_as_they_were(tmp_path: Path) -> None:
+    trainer = make(tmp_path, model=tiny.model(dropout=0.5))
+    probe = Prober(trainer.model, rows_of(trainer.train_collator()), trainer.processes, trainer.flops)
+    before, random = parameters(trainer), torch.random.get_rng_state()
+    trainer.model.train()
+    probe.look({"mood": np.arange(4)})
+    once = trainer.flops.pending
+    assert once > 0
+    probe.look({"mood": np.arange(4)})
+    assert trainer.flops.pending == 2 * once
+    assert same(parameters(trainer), before)
+    assert torch.equal(torch.random.get_rng_state(), random)
+    assert all(parameter.grad is None for parameter in trainer.model.parameters())
+    assert trainer.model.training
+
+
 def test_a_gradient_that_is_not_finite_is_no_measurement(tmp_path: Path) -> None:
     probe = prober(tmp_path)
     with torch.no_grad():

@@ -9,6 +9,8 @@ import torch
 from transformers import TrainerCallback
 
 from hf_mtl import MultiTaskTrainer
+from hf_mtl.data.learners.pike import PiKE
+from hf_mtl.errors import CheckpointError
 from tests import tiny
 from tests.training.trainers import make, parameters, records, same
 from tests.training.watching import encoder_of, heads_of, watched
@@ -81,6 +83,11 @@ SPECS: dict[str, dict[str, Any]] = {
         "eval_steps": 1,
     },
     "temperature": {"mixture": {"learn": {"every": 2, "lr": 5.0}}},
+    "looks": {"mixture": {"learn": {"type": "pike", "every": 3}}},
+    "looks in phases": {
+        "mixture": {"learn": {"type": "pike", "every": 2}},
+        "schedules": [{"type": "alternating", "period": 3}, SWITCH],
+    },
     "phases and switch": {"schedules": [{"type": "alternating", "period": 3}, SWITCH], "weighting": "uw"},
 }
 
@@ -247,3 +254,42 @@ def test_workers_that_fetch_ahead_do_not_see_what_schedules_decide_later(tmp_pat
     for key in ("coefficient/mood", "temperature/mood", "share/mood"):
         assert records(alone, key) == records(helped, key)
         assert len(set(records(alone, key))) > 1
+
+
+def test_a_learner_looks_at_the_rows_to_come_of_the_tasks_that_take_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedules = [{"type": "leave", "task": "mood", "at": {"step": 4}}, {"type": "alternating", "period": 2}]
+    learn = {"learn": {"objective": "pike", "every": 3}}
+    trainer = make(tmp_path, mixture=learn, schedules=schedules, window_steps=2, max_steps=8)
+    asked: list[dict[str, list[int]]] = []
+    look = trainer.scheduling.prober.look
+
+    def noted(rows: Any) -> Any:
+        asked.append({task: mine.tolist() for task, mine in rows.items()})
+        assert all(parameter.requires_grad for parameter in trainer.model.parameters()), "in a phase of the heads too"
+        return look(rows)
+
+    monkeypatch.setattr(trainer.scheduling.prober, "look", noted)
+    trainer.train()
+    assert [list(rows) for rows in asked] == [["topic", "mood", "score"], ["topic", "score"]]
+    assert {task: len(rows) for task, rows in asked[0].items()} == {"topic": 16, "mood": 12, "score": 16}
+    learner = trainer.mixture.learner
+    assert isinstance(learner, PiKE)
+    assert learner.looks.tolist() == [2, 1, 2]
+    assert set(records_with(trainer, "gradient_signal/")) == {f"gradient_signal/{task}" for task in tiny.TASKS}
+
+
+def records_with(trainer: Any, start: str) -> list[str]:
+    return [key for record in trainer.state.log_history for key in record if key.startswith(start)]
+
+
+def test_evaluations_are_no_part_of_a_run_whose_mixture_follows_gradients(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"mixture": {"learn": "pike"}, "save_strategy": "steps", "save_steps": 2}
+    make(tmp_path, max_steps=4, **options).train()
+    resumed = make(tmp_path, max_steps=4, eval_strategy="steps", eval_steps=1, **options)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert resumed.state.global_step == 4
+    other = make(tmp_path, max_steps=4, **{**options, "mixture": {"learn": {"type": "pike", "zeta1": 0.2}}})
+    with pytest.raises(CheckpointError, match="mixture.learn"):
+        other.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))

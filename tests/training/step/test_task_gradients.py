@@ -13,6 +13,7 @@ from tests.training.trainers import make, parameters, records, same
 OPTIONS: dict[str, dict[str, Any]] = {
     "fixed": {"weights": [0.5, 1.0, 2.0]},
     "ngdiff": {"signs": [1, -1, 1]},
+    "pcd": {"main": "score", "tau": {"topic": 0.1, "mood": 0.3}},
     "dwa": {"window_steps": 4},
     "cost": {"start_epoch": 0},
     "stch": {"warmup_epochs": 0},
