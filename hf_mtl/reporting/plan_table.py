@@ -3,6 +3,7 @@
 import math
 
 from hf_mtl.reporting.census_tables import census_text
+from hf_mtl.reporting.overlap_table import overlap_text
 from hf_mtl.reporting.plan import PlanSummary
 from hf_mtl.reporting.tables import aligned
 
@@ -41,5 +42,5 @@ def plan_table(plan: PlanSummary) -> str:
         ["encoder", plan.encoder_layout],
         *(["schedule", line] for line in plan.schedules),
     ]
-    parts = [aligned([header, *rows], left=1), census_text(plan.data), aligned(totals, left=2, rule=False)]
-    return "\n\n".join(part for part in parts if part)
+    tables = [aligned([header, *rows], left=1), census_text(plan.data), overlap_text(plan.overlaps)]
+    return "\n\n".join(part for part in [*tables, aligned(totals, left=2, rule=False)] if part)
