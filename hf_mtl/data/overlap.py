@@ -1,7 +1,7 @@
 """Rows to score that stand in the training rows of some task, which make its scores say less than they seem to."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
@@ -135,17 +135,15 @@ def find_overlaps(
     return found, standing
 
 
-def overlap_notes(overlaps: Iterable[Overlap], examples: bool = True) -> Iterator[str]:
+def overlap_notes(overlaps: Iterable[Overlap]) -> Iterator[str]:
     """Put what was found in words, one note for each split that has any.
 
     Args:
         overlaps: What was found, the tasks that train on rows of a split together.
-        examples: Show a few of the rows.
     """
     for (name, split), group in groupby(overlaps, key=lambda item: (item.task, item.split)):
         alike: dict[tuple[int, tuple[str, ...]], list[Overlap]] = {}
         for item in group:
-            item = item if examples else replace(item, examples=())
             alike.setdefault((item.found, item.examples), []).append(item)
         parts = [_part(items, split, first=not index) for index, items in enumerate(alike.values())]
         yield f"{name}: {'; '.join(parts)}."

@@ -8,7 +8,7 @@ from hf_mtl.inference import manifest
 from hf_mtl.training.folder.own_checkpoints import remove_empty
 from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.run.baselines import add_baselines
-from hf_mtl.training.run.prepare import Prepared, note_overlaps, note_unscored
+from hf_mtl.training.run.prepare import Prepared, note_unscored
 from hf_mtl.training.saving import outbox
 from hf_mtl.training.scoring.scoring import Scores
 from hf_mtl.training.together import all_or_none
@@ -72,7 +72,6 @@ def _results(
     results = {**scores.to_dict(), "split": "validation", **trainer.ending.to_dict()}
     results["notes"] = [*trainer.ending.sentences(), *scores.notes]
     note_unscored(results, prepared, "validation")
-    note_overlaps(results, prepared, "validation")
     if prepared.overlaps is not None:
         results["contamination"] = [overlap.to_dict() for overlap in prepared.overlaps]
     if baselines:
@@ -81,7 +80,6 @@ def _results(
     if rows:
         results["test"] = trainer.score(rows).to_dict()
         note_unscored(results["test"], prepared, "test")
-        note_overlaps(results["test"], prepared, "test")
         if baselines:
             add_baselines(results["test"], prepared, rows)
     return results

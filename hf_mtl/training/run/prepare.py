@@ -159,18 +159,6 @@ def note_unscored(results: dict[str, Any], prepared: Prepared, split: str) -> No
             results["notes"].append(f"{name}: there are no {split} rows with a label, so nothing can be scored.")
 
 
-def note_overlaps(results: dict[str, Any], prepared: Prepared, split: str) -> None:
-    """Say how many rows of a split that was scored were trained on.
-
-    Args:
-        results: As in ``results.json``; takes ``notes``.
-        prepared: The run's data.
-        split: The split that was scored.
-    """
-    trained = [item for item in prepared.overlaps or () if item.split == split and not item.dropped]
-    results["notes"].extend(overlap_notes(trained, examples=False))
-
-
 def load_data(recipe: Recipe, seed: int, to_train: bool = True) -> dict[str, LoadedTask]:
     """Load and check the data of all tasks, and say what was left out or made up on the way.
 
