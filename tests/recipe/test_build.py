@@ -30,7 +30,7 @@ Write = Callable[..., str]
         (
             "tasks.emotion.dataset={pathh: x}",
             "command line: tasks.emotion.dataset.pathh: unknown key 'pathh'. "
-            "Known: data_files, encoding, filter, header, name, path, quoting, revision, sep, splits. "
+            "Known: data_files, dtype, encoding, filter, header, name, path, quoting, revision, sep, splits. "
             "Did you mean 'path'?",
         ),
         (
