@@ -20,6 +20,7 @@ KEYS = {
     "schedule": "schedules",
     "learner": "mixture.learn",
     "mixture": "mixture",
+    "rows": "data",
     "head": "model.head",
     "adapters": "model.lora",
 }
@@ -202,6 +203,12 @@ TABLE: dict[str, list[tuple[str, Any, dict[str, str]]]] = {
             {".cap": "does nothing where temperature draws all tasks alike. Leave it out."},
         ),
         ("huge", {"cap": 10**12}, {".cap": "found 1000000000000. Allowed: at most 4294967295."}),
+    ],
+    "rows": [
+        ("shape", "drop", {"": "found 'drop'. Allowed: a mapping, such as {contamination: drop}."}),
+        ("key", {"contaminaton": "drop"}, {".contaminaton": "unknown key 'contaminaton'. Known: contamination."}),
+        ("word", {"contamination": "dorp"}, {".contamination": "unknown value 'dorp'. Known: drop, error, off, "}),
+        ("switch", {"contamination": False}, {".contamination": "unknown value false. Known: "}),
     ],
     "head": [
         ("shape", 3, {"": "found 3. Allowed: a name, or a mapping with type and its options. Known: hierarchical, "}),

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 from datasets import Dataset
 
 from hf_mtl.data.encoded import EncodedLabels
+from hf_mtl.data.text_keys import TextKeys
 from hf_mtl.tasks import Task
 
 
@@ -17,10 +18,12 @@ class Checked:
     Args:
         labels: The labels of all rows.
         notes: What the user should know of how they were read; nothing if it was said.
+        keys: The hashes of the texts of the rows that have a label; None while nobody has asked.
     """
 
     labels: EncodedLabels
     notes: tuple[str, ...] = ()
+    keys: TextKeys | None = None
 
 
 # By the object: it goes when the rows go, and nobody can take other rows for these.

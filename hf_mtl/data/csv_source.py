@@ -49,7 +49,7 @@ class Loaded:
 
 
 def csv_options(source: DatasetSource) -> dict[str, Any]:
-    """Return the options of csv files that the source gives."""
+    """Return the options of csv files that the source gives for their reader."""
     return {name: getattr(source, name) for name in CSV_OPTIONS if name in source.model_fields_set}
 
 
@@ -60,7 +60,8 @@ def refuse_csv_options(source: DatasetSource, key: str) -> None:
         DataError: If the source gives any.
     """
     found = f"'{source.path}' is read as another format"
-    mistakes = [Mistake(f"{key}.{name}", found, "It is an option of csv files.") for name in csv_options(source)]
+    given = [*csv_options(source), *(["dtype"] if source.dtype else [])]
+    mistakes = [Mistake(f"{key}.{name}", found, "It is an option of csv files.") for name in given]
     if mistakes:
         raise DataError(mistakes)
 

@@ -10,7 +10,7 @@ from hf_mtl.data.columns import collect, is_text, name_count, raise_all
 from hf_mtl.data.filters import filter_list, filter_rows
 from hf_mtl.data.lines import FileRows
 from hf_mtl.data.sources import load_source
-from hf_mtl.data.spelling import read_numbers
+from hf_mtl.data.spelling import dtype_mistakes, read_numbers
 from hf_mtl.data.split_names import SPLITS
 from hf_mtl.data.swallowed import swallowed_rows
 from hf_mtl.data.texts import missing_columns, needed_columns, repeated_names
@@ -81,6 +81,8 @@ def _load(source: DatasetSource, name: str, task: Task, key: str) -> Gathered:
         mistakes.extend(repeated_names(task, name, splits))
         notes.extend(swallowed_rows(name, splits, source, source_rows.files))
         notes.extend(escaped_marks(name, splits, source, source_rows.files))
+        if wrong := list(dtype_mistakes(splits, task, source, key)):
+            raise_all([*mistakes, *wrong])  # a filter would compare with what the column is not
         splits = read_numbers(splits, task, source)
     dropped_any = False
     parts = {split: [FileRows(part, source, source_rows.files.get(split, []))] for split, part in splits.items()}

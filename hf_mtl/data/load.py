@@ -9,15 +9,16 @@ from hf_mtl.data.check import check_rows, check_splits, empty_split
 from hf_mtl.data.checked import Checked, remember, remembered
 from hf_mtl.data.columns import COUNTED, collect, name_count, raise_all
 from hf_mtl.data.complete import carve_splits, drop_unlabelled, limit_rows
+from hf_mtl.data.contamination import settle_loaded
 from hf_mtl.data.encoded import LabelledRows
 from hf_mtl.data.fingerprint import fingerprint
 from hf_mtl.data.formats import no_dataset, plain_rows
 from hf_mtl.data.gather import gather_splits
 from hf_mtl.data.lines import with_lines
 from hf_mtl.data.loaded import LoadedTask
-from hf_mtl.data.overlap import note_overlaps
 from hf_mtl.data.processes import agree, is_main_process
 from hf_mtl.data.same_rows import as_text, other_tasks
+from hf_mtl.data.section import Contamination
 from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.text_keys import text_keys
 from hf_mtl.data.texts import check_texts, missing_columns, needed_columns
@@ -29,37 +30,38 @@ from hf_mtl.tasks import Task
 logger = get_logger(__name__)
 
 
-def load_tasks(tasks: Mapping[str, Task], seed: int = 0) -> dict[str, LoadedTask]:
-    """Load every task, and note which evaluation texts are training texts of any.
+def load_tasks(
+    tasks: Mapping[str, Task], seed: int = 0, contamination: Contamination = "warn"
+) -> dict[str, LoadedTask]:
+    """Load every task, and find the rows to score that stand in the training rows of any.
 
     One process of each machine does it; the others get what it has found, or the mistakes.
 
     Args:
         tasks: Tasks by name.
         seed: Seed of the draws of validation and test rows and of `max_rows`.
+        contamination: What is done about rows to score that are trained on. To ``warn`` is left to the caller.
 
     Raises:
         DataError: With the mistakes of all tasks.
     """
     asked = {name: as_text(task) for name, task in tasks.items()}
-    loaded, first = of_one_process(lambda: (_load_tasks(tasks, seed), asked))
+    loaded, first = of_one_process(lambda: (_load_tasks(tasks, seed, contamination), asked))
     agree(other_tasks(first, asked))
     for found in loaded.values():
         for split, dataset in found.splits.items():
-            remember(found.task, split, dataset, Checked(found.labels[split]))
+            remember(found.task, split, dataset, Checked(found.labels[split], keys=found.keys.get(split)))
     return loaded
 
 
-def _load_tasks(tasks: Mapping[str, Task], seed: int) -> dict[str, LoadedTask]:
+def _load_tasks(tasks: Mapping[str, Task], seed: int, contamination: Contamination) -> dict[str, LoadedTask]:
     loaded: dict[str, LoadedTask] = {}
     mistakes: list[Mistake] = []
     for name, task in tasks.items():
         with collect(mistakes):
-            loaded[name] = load_task(name, task, seed)
+            loaded[name] = _load_rows(name, task, seed)
     raise_all(mistakes)
-    loaded, mistakes = note_overlaps(loaded)
-    raise_all(mistakes)
-    return loaded
+    return {name: _with_label_notes(name, item) for name, item in settle_loaded(loaded, contamination).items()}
 
 
 def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
@@ -76,6 +78,11 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
     Raises:
         DataError: With everything that is wrong in any split.
     """
+    return _with_label_notes(name, _load_rows(name, task, seed))
+
+
+def _load_rows(name: str, task: Task, seed: int) -> LoadedTask:
+    """Load the splits of a task, without the notes of what its training rows teach."""
     gathered = gather_splits(name, task)
     mistakes: list[Mistake] = []
     given = task
@@ -96,8 +103,6 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
     # After carving, so that a smaller draw moves no row to another side.
     rows["train"] = limit_rows(name, task, rows["train"], seed, notes)
     rows = {split: rows[split] for split in ("train", "validation", "test") if split in rows}
-    notes.extend(train_notes(name, task, rows["train"].labels))
-    notes.extend(split_notes(name, task, {split: part.labels for split, part in rows.items()}))
     return _as_loaded(task, rows, notes, brought)
 
 
@@ -109,6 +114,12 @@ def _as_loaded(task: Task, rows: Mapping[str, LabelledRows], notes: list[str], b
     labels = {split: part.labels for split, part in rows.items()}
     carved = tuple(split for split in rows if split not in brought)
     return LoadedTask(task, splits, notes=notes, keys=keys, fingerprints=fingerprints, carved=carved, labels=labels)
+
+
+def _with_label_notes(name: str, item: LoadedTask) -> LoadedTask:
+    """Add notes of what the training rows cannot teach, once it is known which they are."""
+    notes = [*train_notes(name, item.task, item.labels["train"]), *split_notes(name, item.task, item.labels)]
+    return replace(item, notes=[*item.notes, *notes])
 
 
 def prepare_dataset(name: str, task: Task, dataset: Dataset, split: str, labelled: bool = True) -> Dataset:
@@ -138,8 +149,15 @@ def prepare_dataset(name: str, task: Task, dataset: Dataset, split: str, labelle
     return dataset
 
 
-def prepare_rows(name: str, task: Task, dataset: Dataset, split: str) -> LabelledRows:
+def prepare_rows(name: str, task: Task, dataset: Dataset, split: str, keyed: bool = False) -> LabelledRows:
     """Check rows as `prepare_dataset` does, and keep their labels. Rows that were checked before are not again.
+
+    Args:
+        name: The task's name.
+        task: The task; its classes must be known.
+        dataset: The rows.
+        split: What they are for.
+        keyed: Hash the texts of the rows that are returned.
 
     Raises:
         DataError: With everything that is wrong.
@@ -167,7 +185,11 @@ def prepare_rows(name: str, task: Task, dataset: Dataset, split: str) -> Labelle
     if is_main_process():
         for note in notes:
             logger.warning(note)
-    return kept
+    if not keyed:
+        return kept
+    keys = text_keys(task, kept.dataset) if checked.keys is None else checked.keys
+    remember(task, split, dataset, replace(checked, keys=keys))
+    return replace(kept, keys=keys)
 
 
 def _unusable(name: str, task: Task, dataset: Dataset, split: str, labelled: bool) -> list[Mistake]:

@@ -1,98 +1,176 @@
-"""Texts of an evaluation split that some task trains on, which make its scores say less than they seem to."""
+"""Rows to score that stand in the training rows of some task, which make its scores say less than they seem to."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from itertools import groupby
+from typing import Any
 
 import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
 
 from hf_mtl.data.columns import name_count
-from hf_mtl.data.loaded import LoadedTask
-from hf_mtl.data.text_keys import Keys, TextKeys, among
-from hf_mtl.errors import Mistake
-from hf_mtl.tasks import DatasetSource, Task
+from hf_mtl.data.text_keys import Keys, TextKeys, among, keys_of_tokens
+from hf_mtl.data.texts import is_tokenised
+from hf_mtl.data.tokens import TokenStore
+from hf_mtl.tasks import Task
+
+_EXAMPLES = 3
+_WIDTH = 60  # characters of a row that are shown
 
 
 @dataclass(frozen=True)
-class _Trained:
-    """The training texts of a task, sorted: of whole rows, and one by one."""
+class Overlap:
+    """Rows of a split that stand in the training rows of a task.
 
-    pairs: bool
-    rows: Keys
-    texts: Keys
+    Args:
+        task: The task whose rows are scored.
+        split: Their split.
+        rows: How many these are.
+        found: How many of them stand there.
+        trained: The task that trains on them.
+        trained_rows: How many training rows they stand in.
+        dropped: Whether these training rows were taken out.
+        examples: A few of the rows, as they can be shown.
+    """
+
+    task: str
+    split: str
+    rows: int
+    found: int
+    trained: str
+    trained_rows: int
+    dropped: bool = False
+    examples: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts, as ``results.json`` keeps them: without texts of the data."""
+        return {name: value for name, value in asdict(self).items() if name != "examples"}
+
+
+@dataclass(frozen=True)
+class ComparedRows:
+    """The rows of a split that are compared with others.
+
+    Args:
+        keys: The hashes of their texts.
+        show: Writes the row of a number as it is shown to the user.
+    """
+
+    keys: TextKeys
+    show: Callable[[int], str]
 
     @classmethod
-    def of(cls, keys: TextKeys) -> "_Trained":
+    def of(cls, task: Task, dataset: Dataset, keys: TextKeys) -> "ComparedRows":
+        """Take the rows of a dataset, with the hashes of their texts."""
+        return cls(keys, partial(_show_row, task, dataset))
+
+    @classmethod
+    def of_tokens(cls, tokens: TokenStore) -> "ComparedRows":
+        """Take rows of which only the token ids are known."""
+        keys = keys_of_tokens(tokens.flat_ids, tokens.offsets)
+        return cls(keys, lambda row: _clipped(tokens.ids(row).tolist(), _WIDTH))
+
+    def __len__(self) -> int:
+        return len(self.keys.texts)
+
+    @property
+    def is_single(self) -> bool:
+        """Tell whether a row is one text."""
+        return bool(self.keys.texts.shape[1] == 1)
+
+    @cached_property
+    def rows(self) -> Keys:
+        """Return one hash for each row, uint64 [n]."""
+        return self.keys.rows
+
+    @cached_property
+    def _sorted_rows(self) -> Keys:
         # Sorted is enough for `among`; numpy's unique would only add time.
-        texts = np.sort(keys.texts, axis=None)
-        pairs = keys.texts.shape[1] > 1
-        return cls(pairs, np.sort(keys.rows) if pairs else texts, texts)
+        return np.sort(self.rows)
 
-    def count(self, keys: TextKeys) -> int:
-        """Count the rows that are among them. A pair and a text are the same where one of the pair is the text."""
-        # Without its brackets this would be a chain, true for no pairs at all.
-        if self.pairs == (keys.texts.shape[1] > 1):
-            return int(among(keys.rows, self.rows).sum())
-        return int(among(keys.texts.reshape(-1), self.texts).reshape(keys.texts.shape).any(axis=1).sum())
+    @cached_property
+    def _sorted_texts(self) -> Keys:
+        return self._sorted_rows if self.is_single else np.sort(self.keys.texts, axis=None)
+
+    def standing_in(self, other: "ComparedRows") -> NDArray[np.bool_]:
+        """Tell which of these rows are among others, bool [n].
+
+        Texts and pairs are the same in any order of the pair; a text stands in a pair, and a pair in single texts,
+        where it is one of the two.
+        """
+        if self.keys.texts.shape[1] == other.keys.texts.shape[1]:
+            return among(self.rows, other._sorted_rows)
+        if not (self.is_single or other.is_single):
+            return np.zeros(len(self), dtype=bool)
+        found = among(self.keys.texts.reshape(-1), other._sorted_texts)
+        return np.asarray(found.reshape(self.keys.texts.shape).any(axis=1))
 
 
-def note_overlaps(loaded: Mapping[str, LoadedTask]) -> tuple[dict[str, LoadedTask], list[Mistake]]:
-    """Count the evaluation texts of each task that are training texts of any.
+def find_overlaps(
+    train: Mapping[str, ComparedRows], scored: Mapping[tuple[str, str], ComparedRows]
+) -> tuple[list[Overlap], dict[str, NDArray[np.bool_]]]:
+    """Compare the rows to score with the training rows of every task.
+
+    Args:
+        train: The training rows by task.
+        scored: The rows to score by task and split.
 
     Returns:
-        The tasks, with a sentence for each split that has such texts, and a mistake where two tasks carve different
-        shares from the same rows: then one holds out what the other trains on.
+        What was found; and by task which of its training rows rows to score stand in, of tasks that have any.
     """
-    trained = {name: _Trained.of(item.keys["train"]) for name, item in loaded.items() if "train" in item.keys}
-    found = dict(loaded)
-    mistakes: list[Mistake] = []
-    for name, item in loaded.items():
-        for split in ("validation", "test"):
-            if split not in item.keys:
+    found: list[Overlap] = []
+    standing: dict[str, NDArray[np.bool_]] = {}
+    for (name, split), rows in scored.items():
+        for other, trained in train.items():
+            places = np.flatnonzero(rows.standing_in(trained))
+            if not len(places):
                 continue
-            counts = {other: table.count(item.keys[split]) for other, table in trained.items()}
-            counts = {other: count for other, count in counts.items() if count}
-            mistakes += _different_shares(name, split, loaded, counts)
-            if counts:
-                note = _sentence(name, split, len(item.keys[split].rows), counts)
-                found[name] = replace(found[name], overlaps=[*found[name].overlaps, note])
-    return found, mistakes
+            theirs = trained.standing_in(rows)
+            standing[other] = standing.get(other, False) | theirs
+            examples = tuple(rows.show(row) for row in places[:_EXAMPLES].tolist())
+            counts = len(rows), len(places), other, int(theirs.sum())
+            found.append(Overlap(name, split, *counts, examples=examples))
+    return found, standing
 
 
-def _sentence(name: str, split: str, rows: int, counts: Mapping[str, int]) -> str:
-    of = [
-        f"{count:,} of {name_count(rows, f'{split} text')} of {name} are training texts of {other}"
-        for other, count in counts.items()
-    ]
-    return f"{name}: {'; '.join(of)}."
+def overlap_notes(overlaps: Iterable[Overlap]) -> Iterator[str]:
+    """Put what was found in words, one note for each split that has any.
+
+    Args:
+        overlaps: What was found, the tasks that train on rows of a split together.
+    """
+    for (name, split), group in groupby(overlaps, key=lambda item: (item.task, item.split)):
+        alike: dict[tuple[int, tuple[str, ...]], list[Overlap]] = {}
+        for item in group:
+            alike.setdefault((item.found, item.examples), []).append(item)
+        parts = [_part(items, split, first=not index) for index, items in enumerate(alike.values())]
+        yield f"{name}: {'; '.join(parts)}."
 
 
-def _different_shares(
-    name: str, split: str, loaded: Mapping[str, LoadedTask], counts: Mapping[str, int]
-) -> Iterator[Mistake]:
-    if split not in loaded[name].carved:
-        return
-    key, task = f"{split}_fraction", loaded[name].task
-    for other, count in counts.items():
-        theirs = loaded[other].task
-        shares = getattr(task, key), getattr(theirs, key)
-        if shares[0] != shares[1] and _same_source(task, theirs):
-            problem = (
-                f"is {_shown(shares[0])}, and {_shown(shares[1])} for {other}, which reads the same data: "
-                f"{count:,} {split} texts of {name} are training texts of {other}"
-            )
-            yield Mistake(f"tasks.{name}.{key}", problem, f"Give both the same {key}.")
+def _part(items: list[Overlap], split: str, first: bool) -> str:
+    item = items[0]
+    of = f" of {name_count(item.rows, f'{split} row')}" if first else ""
+    verb = "stands" if item.found == 1 else "stand"
+    trained = _listed([each.trained for each in items])
+    such = f", such as {_listed(list(item.examples))}" if item.examples else ""
+    taken = sum(each.trained_rows for each in items if each.dropped)
+    out = f" ({name_count(taken, 'training row')} taken out)" if taken else ""
+    return f"{item.found:,}{of} {verb} in the training rows of {trained}{out}{such}"
 
 
-def _shown(share: float | None) -> str:
-    return "not set" if share is None else f"{share:g}"
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _same_source(task: Task, other: Task) -> bool:
-    """Tell whether two tasks read the same files somewhere."""
-    return any(source in _sources(other) for source in _sources(task))
+def _show_row(task: Task, dataset: Dataset, row: int) -> str:
+    """Write the beginnings of a row's texts, or of its token ids."""
+    columns = ["input_ids"] if is_tokenised(task, dataset) else task.text_columns
+    values = dataset.select([row]).select_columns(columns)[0]
+    return " / ".join(_clipped(values[column], _WIDTH // len(columns)) for column in columns)
 
 
-def _sources(task: Task) -> list[DatasetSource]:
-    """Return the sources of a task without what makes the same files look different."""
-    given = task.dataset if isinstance(task.dataset, list) else [task.dataset]
-    return [source.model_copy(update={"filter": None, "splits": {}}) for source in given if source is not None]
+def _clipped(value: Any, width: int) -> str:
+    text = " ".join(map(str, value[:width])) if isinstance(value, list) else str(value)
+    return repr(text if len(text) <= width else f"{text[: width - 3]}...")

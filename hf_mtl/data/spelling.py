@@ -1,13 +1,14 @@
 """Columns of a file without types: which of them a task reads as numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, Features
 
-from hf_mtl.data.columns import arrow_column, text_columns
+from hf_mtl.data.columns import arrow_column, name_rows, name_values, text_columns
 from hf_mtl.data.filters import filter_list
+from hf_mtl.errors import Mistake, known
 from hf_mtl.tasks import DatasetSource, Task
 
 # Blanks around a number are no part of it.
@@ -16,6 +17,13 @@ _WHOLE_FLOAT = r"^\s*(0|-?[1-9]\d{0,14})(\.0*)?\s*$"
 _CODE = r"^\s*-?(0\d+|\d{16,})\s*$"  # digits that a number would not keep
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 _TRUTH = r"^\s*(True|TRUE|true|False|FALSE|false)\s*$"
+
+# What a dtype makes of a column, and how all of its values must be written.
+_DTYPES: dict[str, tuple[pa.DataType, str]] = {
+    "int": (pa.int64(), r"^\s*[-+]?\d{1,18}\s*$"),
+    "float": (pa.float64(), _NUMBER),
+    "bool": (pa.bool_(), _TRUTH),
+}
 
 
 def read_numbers(splits: Mapping[str, Dataset], task: Task, source: DatasetSource) -> dict[str, Dataset]:
@@ -28,17 +36,62 @@ def read_numbers(splits: Mapping[str, Dataset], task: Task, source: DatasetSourc
     Args:
         splits: Splits whose columns are all text.
         task: Who reads them.
-        source: Where they come from, with its filters.
+        source: Where they come from, with its filters and the dtype of columns, which has been checked.
     """
     filtered = [item.column for item in filter_list(source.filter)]
     columns = [column for column in (*task.label_columns, *filtered) if column not in task.text_columns]
     typed = dict(splits)
     for column in dict.fromkeys(columns):
+        if column in source.dtype:
+            typed.update(_declared(typed, column, source.dtype[column]))
+            continue
         having = [split for split in splits if column in text_columns(splits[split])]
         values = {split: arrow_column(splits[split], column).cast(pa.string()) for split in having}
         for split, kind in _types(values, task, column in task.label_columns, column in filtered).items():
             typed[split] = _replaced(typed[split], column, _as_type(values[split], kind))
     return typed
+
+
+def dtype_mistakes(splits: Mapping[str, Dataset], task: Task, source: DatasetSource, key: str) -> Iterator[Mistake]:
+    """Find columns that a source's ``dtype`` names and that cannot be read so.
+
+    Args:
+        splits: Splits whose columns are all text.
+        task: Who reads them.
+        source: Where they come from.
+        key: Recipe key of the source.
+    """
+    for column, dtype in source.dtype.items():
+        place = f"{key}.dtype.{column}"
+        having = {split: part for split, part in splits.items() if column in part.column_names}
+        if not having:
+            names = dict.fromkeys(name for part in splits.values() for name in part.column_names)
+            yield Mistake(place, f"no column '{column}'", known(list(names), column, "Columns"))
+        elif dtype == "string":
+            continue
+        elif column in task.text_columns:
+            yield Mistake(place, f"is '{dtype}', and the task reads the column as text", "Allowed: string.")
+        else:
+            for split, part in having.items():
+                values = arrow_column(part, column).cast(pa.string())
+                fits = pc.fill_null(pc.match_substring_regex(values, _DTYPES[dtype][1]), True)
+                wrong = ~fits.to_numpy(zero_copy_only=False)
+                if wrong.any():
+                    found = name_values(values.filter(pa.array(wrong)).slice(0, 1000).to_pylist(), 3)
+                    problem = f"{split} holds {found}, which are no {dtype}: {name_rows(wrong)}"
+                    yield Mistake(place, problem, "Mend them, or name another dtype.")
+
+
+def _declared(splits: Mapping[str, Dataset], column: str, dtype: str) -> dict[str, Dataset]:
+    """Read a column as the source says, in the splits that have it."""
+    found = {}
+    for split, part in splits.items():
+        if column in part.column_names:
+            values = arrow_column(part, column).cast(pa.string())
+            found[split] = _replaced(
+                part, column, values if dtype == "string" else _as_type(values, _DTYPES[dtype][0])
+            )
+    return found
 
 
 def _types(values: Mapping[str, pa.Array], task: Task, label: bool, filtered: bool) -> Mapping[str, pa.DataType]:
@@ -108,8 +161,6 @@ def _any_match(values: list[pa.Array], pattern: str) -> bool:
 
 def _as_type(array: pa.Array, kind: pa.DataType) -> pa.Array:
     plain = pc.utf8_trim_whitespace(array)
-    if pa.types.is_integer(kind):
-        return plain.cast(kind)
     if pa.types.is_boolean(kind):
         return pc.equal(pc.utf8_lower(plain), "true")
     return pc.replace_substring_regex(plain, r"^\+", "").cast(kind)

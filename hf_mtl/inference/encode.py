@@ -16,6 +16,7 @@ from hf_mtl.data.load import prepare_dataset, prepare_rows
 from hf_mtl.data.masses import row_masses
 from hf_mtl.data.processes import agree, is_main_process
 from hf_mtl.data.same_rows import other_rows, signs_of
+from hf_mtl.data.seen_rows import SeenRows
 from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.token_checks import empty_rows
 from hf_mtl.data.tokenize import encode_texts
@@ -34,6 +35,7 @@ def encode_splits(
     tokenizer: Any,
     max_length: int | None,
     split: str,
+    seen: SeenRows | None = None,
 ) -> dict[str, EncodedSplit]:
     """Check and tokenise one split of every task, in the model's task order.
 
@@ -45,13 +47,14 @@ def encode_splits(
         tokenizer: The tokenizer.
         max_length: Longest row in tokens.
         split: ``train``, ``validation`` or ``test``; for messages.
+        seen: Takes the texts of labelled rows, to compare them; None: they are not compared.
 
     Raises:
         DataError: If a task is unknown, or rows cannot be used; the mistakes of all tasks at once. If a process has
             other rows than the first one.
     """
     encoded, signs = of_one_process(
-        lambda: (_encode_splits(datasets, tasks, tokenizer, max_length, split), signs_of(datasets, tasks))
+        lambda: (_encode_splits(datasets, tasks, tokenizer, max_length, split, seen), signs_of(datasets, tasks))
     )
     # These signs are of this process's own rows, those above of the first one's: they differ if the rows do.
     agree(other_rows(signs, signs_of(datasets, tasks), split))
@@ -64,6 +67,7 @@ def _encode_splits(
     tokenizer: Any,
     max_length: int | None,
     split: str,
+    seen: SeenRows | None = None,
 ) -> dict[str, EncodedSplit]:
     if not isinstance(datasets, Mapping):
         if len(tasks) != 1:
@@ -92,7 +96,7 @@ def _encode_splits(
         try:
             if isinstance(dataset, Dataset):
                 dataset = plain_rows(dataset, name, split)
-            encoded[name] = _encode(name, task, dataset, tokenizer, max_length, split)
+            encoded[name] = _encode(name, task, dataset, tokenizer, max_length, split, seen)
             say_given_ids(name, task, dataset, encoded[name], tokenizer, split)
         except DataError as error:
             mistakes += error.mistakes
@@ -131,12 +135,20 @@ def _say_what_is_left_out(name: str, found: EncodedSplit, split: str) -> None:
 
 
 def _encode(
-    name: str, task: Task, dataset: Dataset, tokenizer: Any, max_length: int | None, split: str
+    name: str,
+    task: Task,
+    dataset: Dataset,
+    tokenizer: Any,
+    max_length: int | None,
+    split: str,
+    seen: SeenRows | None,
 ) -> EncodedSplit:
     """Encode one task's split; of rows to predict, some or all may come without a label."""
     if split == "test":
         return _encode_all(name, task, dataset, tokenizer, max_length, split)
-    rows = prepare_rows(name, task, dataset, split)
+    rows = prepare_rows(name, task, dataset, split, keyed=seen is not None)
+    if seen is not None:
+        seen.add(name, split, task, rows)
     labels = rows.labels.values
     tokens = encode_texts(name, task, rows.dataset, tokenizer, max_length, split)
     return EncodedSplit(tokens, labels, masses=row_masses(name, task, labels))

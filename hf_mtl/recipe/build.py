@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 import hf_mtl.balancing as of_balancing
 import hf_mtl.data.mixture as of_mixture
+import hf_mtl.data.section as of_data
 import hf_mtl.schedules as of_schedules
 from hf_mtl.argument_conflicts import conflicts
 from hf_mtl.argument_fields import instead_of, refused_keys
@@ -21,7 +22,7 @@ from hf_mtl.signatures import Options
 from hf_mtl.tasks import Task, task_types
 from hf_mtl.validation import MOST_MISTAKES, unknown_key, validate, without_mistakes
 
-SECTIONS = ("model", "tasks", "mixture", "balancing", "schedules", "training")
+SECTIONS = ("model", "tasks", "data", "mixture", "balancing", "schedules", "training")
 
 
 def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool = False) -> Recipe | None:
@@ -37,6 +38,7 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool
     given: dict[str, Any] = {name: {} if data.get(name) is None else data[name] for name in SECTIONS}
     model = _model(given["model"], mistakes)
     tasks = _tasks(given["tasks"], mistakes)
+    of_rows = of_data.parse(given["data"], mistakes)
     mixture = of_mixture.parse(given["mixture"], mistakes)
     balancing = of_balancing.parse(given["balancing"], mistakes, list(tasks))
     schedules = of_schedules.parse(data.get("schedules"), mistakes)
@@ -59,6 +61,7 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool
     return Recipe(
         model=model,
         tasks=valid,
+        data=of_rows,
         mixture=mixture,
         balancing=balancing,
         schedules=[item for item in schedules if item is not None],
@@ -70,6 +73,7 @@ def _unknown_section(key: str) -> Mistake:
     if key == "extends":  # those of files have been followed
         return Mistake(key, "is given on the command line", "Write it in the recipe.")
     inner: dict[str, type[BaseModel]] = {"model": ModelSection, "training": sections.training_section()}
+    inner["data"] = of_data.Spec
     return unknown_key(key, key, (*SECTIONS, "extends"), inner)
 
 

@@ -11,6 +11,7 @@ from hf_mtl.balancing.catalogue import FAMILIES
 from hf_mtl.components import Kind
 from hf_mtl.data.learners.base import LEARNERS
 from hf_mtl.data.mixture import anneal_section, section
+from hf_mtl.data.section import Spec as DataSpec
 from hf_mtl.modeling.heads import HEADS
 from hf_mtl.modeling.lora import lora_section
 from hf_mtl.recipe import sections
@@ -46,6 +47,7 @@ def json_schema() -> Schema:
         },
         "model": _or_null(_partial(model)),
         "tasks": {"type": "object", "additionalProperties": _or_null(_tasks(definitions))},
+        "data": _or_null(_of(DataSpec, definitions)),
         "mixture": _or_null(_mixture(definitions)),
         "balancing": _or_null(_balancing(definitions)),
         "schedules": {

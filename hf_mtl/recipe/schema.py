@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, SkipValidation
 
 import hf_mtl.balancing as of_balancing
+import hf_mtl.data.section as of_data
 from hf_mtl.errors import Mistake
 from hf_mtl.plain import dump_yaml
 from hf_mtl.recipe.places import Places
@@ -64,6 +65,7 @@ class Recipe(_Frozen):
     Args:
         model: The encoder and its heads.
         tasks: The tasks by name.
+        data: What is done with the rows of all tasks.
         mixture: Options of `hf_mtl.data.Mixture`.
         balancing: The loss weighting, the gradient aggregator, and their options.
         schedules: Schedules and their options, which compose.
@@ -72,6 +74,7 @@ class Recipe(_Frozen):
 
     model: ModelSection
     tasks: Mapping[str, AnyTask]
+    data: of_data.Spec = Field(default_factory=of_data.Spec)
     mixture: SerializeAsAny[Options]
     balancing: of_balancing.Spec
     schedules: list[SerializeAsAny[Options]] = Field(default_factory=list)
@@ -111,6 +114,7 @@ class Recipe(_Frozen):
                 name: {"type": task.type, **task.model_dump(mode="json", exclude_unset=True)}
                 for name, task in self.tasks.items()
             },
+            "data": self.data.model_dump(mode="json", exclude_unset=True),
             "mixture": self.mixture.model_dump(mode="json", exclude_unset=True),
             "balancing": self.balancing.model_dump(mode="json", exclude_unset=True),
             "schedules": [item.model_dump(mode="json", exclude_unset=True) for item in self.schedules],

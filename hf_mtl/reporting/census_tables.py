@@ -109,7 +109,7 @@ def _repeats(tasks: Sequence[TaskCensus]) -> str:
     header = ["same texts", "split", "repeated", "in train", "in validation", "other label"]
     explained = (
         "Rows whose text is also in an earlier row of the split, in train, in validation, or in any row of the task "
-        "with another label. Case and blanks do not matter."
+        "with another label. Case, punctuation and blanks do not matter."
     )
     return f"{aligned([header, *lines], left=2)}\n{_wrapped(explained)}"
 

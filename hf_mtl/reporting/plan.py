@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hf_mtl.data.overlap import Overlap
+
 
 @dataclass(frozen=True)
 class TaskPlan:
@@ -32,7 +34,7 @@ class TaskPlan:
 
 @dataclass(frozen=True)
 class SplitCensus:
-    """One split of a task. Two texts are the same whatever their case and blanks.
+    """One split of a task. Two texts are the same whatever their case, punctuation and blanks.
 
     Args:
         rows: Its rows; those without a label are none.
@@ -91,6 +93,7 @@ class PlanSummary:
         schedules: What each schedule will do, a line each.
         looks: What looking at the tasks' gradients for the mixture will cost; empty where nothing does.
         data: The rows, classes and repeated texts of each task's splits; empty where nobody has counted.
+        overlaps: Which rows to score stand in training rows of any task; None where nobody has looked.
     """
 
     tasks: tuple[TaskPlan, ...]
@@ -106,3 +109,4 @@ class PlanSummary:
     schedules: tuple[str, ...] = ()
     looks: str = ""
     data: tuple[TaskCensus, ...] = ()
+    overlaps: tuple[Overlap, ...] | None = None

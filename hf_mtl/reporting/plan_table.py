@@ -4,6 +4,7 @@ import math
 import textwrap
 
 from hf_mtl.reporting.census_tables import census_text
+from hf_mtl.reporting.overlap_table import overlap_text
 from hf_mtl.reporting.plan import PlanSummary
 from hf_mtl.reporting.tables import aligned
 from hf_mtl.shown import visible
@@ -47,8 +48,8 @@ def plan_table(plan: PlanSummary) -> str:
         *([["mixture", plan.looks]] if plan.looks else []),
     ]
     lines = [cells for key, text in totals for cells in _cells(key, text)]
-    parts = [aligned([header, *rows], left=1), census_text(plan.data), aligned(lines, left=2, rule=False)]
-    return "\n\n".join(part for part in parts if part)
+    tables = [aligned([header, *rows], left=1), census_text(plan.data), overlap_text(plan.overlaps)]
+    return "\n\n".join(part for part in [*tables, aligned(lines, left=2, rule=False)] if part)
 
 
 def _cells(key: str, text: str) -> list[list[str]]:

@@ -67,6 +67,8 @@ def recipe_reference(folder: Path) -> str:
         "## `model`",
         *page.section(sections["model"]),
         *_tasks(page),
+        "## `data`",
+        *page.section(sections["data"]),
         "## `mixture`",
         *page.section(sections["mixture"]),
         "## `balancing`",

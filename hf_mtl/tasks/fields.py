@@ -67,6 +67,12 @@ class DatasetSource(Frozen):
         "or the names, where no line does.",
     )
 
+    dtype: dict[str, Literal["string", "int", "float", "bool"]] = Field(
+        default_factory=dict,
+        description="Of csv files: the type of columns of labels or of a filter, where their values do not tell it: "
+        "labels that are digits are names of classes as string.",
+    )
+
     @field_validator("sep")
     @classmethod
     def _one_character(cls, value: str | None) -> str | None:

@@ -13,6 +13,7 @@ from mutations import hostile, mutate_bytes, mutate_tree
 
 from hf_mtl.balancing import AGGREGATORS, WEIGHTINGS, GradientOptions
 from hf_mtl.data import mixture
+from hf_mtl.data.section import Spec as DataSpec
 from hf_mtl.errors import UserError
 from hf_mtl.modeling.heads import HEADS
 from hf_mtl.modeling.lora import lora_section
@@ -145,6 +146,7 @@ def _options() -> list[tuple[tuple[str, ...], str, str, str]]:
     found: list[tuple[tuple[str, ...], str, str, Any]] = [
         (("training",), "", "", sections.training_section()),
         (("training",), "", "", sections.training_section()),
+        (("data",), "", "", DataSpec),
         (("mixture",), "", "", mixture.section()),
         (("model", "tokenizer"), "train", "wordpiece", sections.tokenizer_section()),
         (("model", "lora"), "", "", lora_section()),

@@ -9,7 +9,7 @@ from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import load_task
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.errors import DataError
-from hf_mtl.tasks import DatasetSource
+from hf_mtl.tasks import DatasetSource, RowFilter
 from tests.data.rows import message
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -76,3 +76,52 @@ def test_swallowed_rows_are_noted_and_rows_keep_their_numbers(tmp_path: Path) ->
     with pytest.raises(DataError) as caught:
         load_csv(tmp_path / "b.csv", text + ",x\n")
     assert "Rows are counted through" not in str(caught.value)
+
+
+def typed_csv(path: Path, dtype: dict[str, str], lines: str, **options: object) -> LoadedTask:
+    path.write_text(f"text,label,n\n{lines}")
+    files = {"train": str(path), "validation": str(path)}
+    source = DatasetSource(path="csv", data_files=files, dtype=dtype, filter=options.pop("filter", None))
+    return load_task("t", SequenceClassification(dataset=source, **options))
+
+
+def test_a_dtype_says_what_the_values_of_a_column_do_not_tell(tmp_path: Path) -> None:
+    lines = "".join(f"w {index},{1 + index % 2},0{index}\n" for index in range(8))
+    guessed = typed_csv(tmp_path / "a.csv", {}, lines, labels=3)
+    assert guessed.labels["train"].values.tolist()[:2] == [1, 2]
+    named = typed_csv(tmp_path / "a.csv", {"label": "string"}, lines)
+    assert named.task.label_names == ["1", "2"]
+    assert named.labels["train"].values.tolist()[:2] == [0, 1]
+    ids = typed_csv(tmp_path / "b.csv", {"label": "int"}, lines.replace(",2,", ",+02,"), labels=3)
+    assert ids.labels["train"].values.tolist()[:2] == [1, 2]
+    for dtype, kept in (("string", "03"), ("int", 3), ("float", 3.0)):
+        item = RowFilter(column="n", equals=kept)
+        found = typed_csv(tmp_path / "a.csv", {"n": dtype}, lines, labels=3, filter=item)
+        assert found.splits["train"]["text"][:] == ["w 3"]
+    truth = "".join(f"w {index},{1 + index % 2},{'TRUE' if index == 3 else 'false'}\n" for index in range(8))
+    item = RowFilter(column="n", equals=True)
+    found = typed_csv(tmp_path / "c.csv", {"n": "bool", "text": "string"}, truth, labels=3, filter=item)
+    assert found.splits["train"]["text"][:] == ["w 3"]
+
+
+def test_a_dtype_that_does_not_fit_is_said_with_its_rows_and_all_at_once(tmp_path: Path) -> None:
+    dtype = {"label": "int", "text": "float", "lable": "string"}
+    with pytest.raises(DataError) as caught:
+        typed_csv(tmp_path / "a.csv", dtype, "a,1,x\nb,one,x\nc,1.5,x\nd,,x\n")
+    assert [str(mistake) for mistake in caught.value.mistakes] == [
+        *(
+            f"tasks.t.dataset.dtype.label: {split} holds 'one', '1.5', which are no int: rows 1 and 2, "
+            "counted from 0. Mend them, or name another dtype."
+            for split in ("train", "validation")
+        ),
+        "tasks.t.dataset.dtype.text: is 'float', and the task reads the column as text. Allowed: string.",
+        "tasks.t.dataset.dtype.lable: no column 'lable'. Columns: label, n, text. Did you mean 'label'?",
+    ]
+
+
+def test_a_dtype_is_refused_of_other_files(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": 1}\n')
+    source = DatasetSource(path=str(tmp_path / "a.jsonl"), dtype={"label": "int"})
+    text = message(load_task, "t", SequenceClassification(dataset=source))
+    assert "dataset.dtype: " in text
+    assert "It is an option of csv files." in text

@@ -3,12 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas
 import pytest
+from datasets import Dataset
 
 from hf_mtl import Regression, SequenceClassification
 from hf_mtl.data.load import load_tasks
 from hf_mtl.data.loaded import LoadedTask
+from hf_mtl.data.overlap import ComparedRows, Overlap, find_overlaps, overlap_notes
+from hf_mtl.data.text_keys import TextKeys, text_keys
+from hf_mtl.data.tokens import TokenStore
 from hf_mtl.errors import DataError
 from hf_mtl.tasks import DatasetSource, RowFilter
 
@@ -60,14 +65,38 @@ def test_evaluation_texts_that_are_training_texts_are_counted(tmp_path: Path) ->
     }
     loaded = load_tasks(tasks)
     trained = set(loaded["carves"].splits["train"]["text"])
-    count = len(trained & set(TEXTS[:40]))
-    assert loaded["brings"].overlaps == [
-        f"brings: {count} of 41 validation texts of brings are training texts of carves; "
-        "40 of 41 validation texts of brings are training texts of brings."
-    ]
+    shared = [text for text in TEXTS[:40] if text in trained]
     rows = len(loaded["carves"].splits["validation"])
-    assert loaded["carves"].overlaps == [
-        f"carves: {rows} of {rows} validation texts of carves are training texts of brings."
+    assert [item.to_dict() for name in tasks for item in loaded[name].overlaps] == [
+        counts("carves", rows, rows, "brings", rows),
+        counts("brings", 41, len(shared), "carves", len(shared)),
+        counts("brings", 41, 40, "brings", 40),
+    ]
+    assert list(overlap_notes(loaded["brings"].overlaps)) == [
+        f"brings: {len(shared)} of 41 validation rows stand in the training rows of carves, such as '{shared[0]}', "
+        f"'{shared[1]}' and '{shared[2]}'; 40 stand in the training rows of brings, such as 'text number 0 of many', "
+        "'text number 1 of many' and 'text number 2 of many'."
+    ]
+
+
+def counts(task: str, rows: int, found: int, trained: str, trained_rows: int) -> dict[str, Any]:
+    return {
+        "task": task,
+        "split": "validation",
+        "rows": rows,
+        "found": found,
+        "trained": trained,
+        "trained_rows": trained_rows,
+        "dropped": False,
+    }
+
+
+def test_tasks_that_train_on_the_same_rows_are_named_together() -> None:
+    found = [Overlap("t", "test", 9, 1, trained, 2, True, ("'a / b'",)) for trained in ("x", "y")]
+    found.append(Overlap("t", "test", 9, 2, "z", 1))
+    assert list(overlap_notes(found)) == [
+        "t: 1 of 9 test rows stands in the training rows of x and y (4 training rows taken out), such as 'a / b'; "
+        "2 stand in the training rows of z."
     ]
 
 
@@ -78,9 +107,48 @@ def test_a_text_of_a_pair_counts_for_a_task_that_reads_it_alone(tmp_path: Path) 
         "short": SequenceClassification(dataset=source(path), label="b"),
         "long": SequenceClassification(dataset=source(path), text="long", label="b"),
     }
-    (said,) = load_tasks(tasks)["pair"].overlaps
-    assert "validation texts of pair are training texts of short" in said
-    assert "texts of long" not in said
+    loaded = load_tasks(tasks)
+    assert [item.trained for item in loaded["pair"].overlaps] == ["short"]
+    (found,) = loaded["short"].overlaps
+    assert (found.trained, found.found) == ("pair", found.trained_rows)
+    assert loaded["pair"].overlaps[0].examples[0].count(" / ") == 1
+
+
+def test_a_pair_is_found_in_either_order_and_written_otherwise() -> None:
+    task = SequenceClassification(text=["p", "q"])
+    ours = compared(task, p=["He said: no.", "alone"], q=['"Yes", she said', "pair"])
+    theirs = compared(task, p=["yes she SAID", "pair"], q=["he said , no !", "of others"])
+    found, standing = find_overlaps({"t": theirs}, {("s", "test"): ours})
+    assert [(item.rows, item.found, item.trained_rows) for item in found] == [(2, 1, 1)]
+    assert found[0].examples == ("'He said: no.' / '\"Yes\", she said'",)
+    assert standing["t"].tolist() == [True, False]
+
+
+def test_rows_of_tokens_and_of_several_texts_are_found_among_their_own_kind() -> None:
+    tokens = TokenStore(np.array([5, 6, 7, 5, 6], np.int32), np.array([0, 2, 3, 5]), np.zeros(3, bool))
+    alone = ComparedRows.of_tokens(tokens)
+    assert alone.standing_in(ComparedRows.of_tokens(tokens.select([1]))).tolist() == [False, True, False]
+    assert alone.show(0) == "'5 6'"
+    given = compared(SequenceClassification(), input_ids=[[9], [5, 6]])
+    assert alone.standing_in(given).tolist() == [True, False, True]
+    assert given.show(1) == "'5 6'"
+    three, pair = (
+        ComparedRows(TextKeys(np.array([texts], np.uint64), *[np.zeros(1, np.uint64)] * 2), str)
+        for texts in ((0, 1, 2), (0, 1))
+    )
+    assert not pair.standing_in(three).any()
+
+
+def test_only_the_beginning_of_a_long_row_is_shown() -> None:
+    task = SequenceClassification(text=["p", "q"])
+    rows = compared(task, p=["x" * 30, "y" * 31], q=["a\nb", "c"])
+    assert rows.show(0) == f"'{'x' * 30}' / 'a\\nb'"
+    assert rows.show(1) == f"'{'y' * 27}...' / 'c'"
+
+
+def compared(task: SequenceClassification, **columns: list[Any]) -> ComparedRows:
+    dataset = Dataset.from_dict(columns)
+    return ComparedRows.of(task, dataset, text_keys(task, dataset))
 
 
 def test_two_pairs_that_share_one_text_are_two_pairs(tmp_path: Path) -> None:

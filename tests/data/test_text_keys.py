@@ -24,6 +24,36 @@ def test_case_blanks_and_unicode_forms_do_not_matter_and_words_do() -> None:
     assert len(set(found.tolist())) == 3
 
 
+def test_punctuation_and_symbols_do_not_matter_and_emoji_do() -> None:
+    same = ['"No," he said ($5).', "no , he said $ 5", "NO … he \u2018said\u2019 5", "no_he\u00a0said\x005"]
+    assert len(set(keys(*same).rows.tolist())) == 1
+    other = ["no he said 6", "no he said 5 🙂", "no he said 5 🙁", "no hesaid 5", "no he said 5 x"]
+    assert len(set(keys(*same, *other).rows.tolist())) == 6
+    assert keys("good ❤\ufe0f").rows == keys("good ❤").rows
+
+
+def test_texts_without_words_differ_by_their_marks() -> None:
+    found = keys("?!", " ? !", "...", "", "a").rows.tolist()
+    assert found[0] == found[1]
+    assert len(set(found)) == 4
+
+
+def test_a_list_of_words_is_the_text_that_they_make() -> None:
+    words = pa.array([["Good", "morning", "!"], ["good"]])
+    for kind in (pa.list_(pa.string()), pa.large_list(pa.large_string())):
+        found = text_keys(ONE, Dataset(pa.table({"text": words.cast(kind)}))).rows
+        assert found.tolist() == keys("good morning", "good").rows.tolist()
+
+
+def test_a_row_of_several_texts_is_known_in_any_order_and_goes_where_the_longest_goes() -> None:
+    three = SequenceClassification.model_construct(text=["a", "b", "c"])
+    columns = {"a": ["x", "yy"], "b": ["yy", "the longest"], "c": ["the longest", "x"]}
+    found = text_keys(three, Dataset.from_dict(columns))
+    assert found.texts.shape == (2, 3)
+    assert found.rows[0] == found.rows[1]
+    assert found.places.tolist() == keys("the longest").rows.tolist() * 2
+
+
 def test_the_hash_of_a_text_is_the_same_on_every_machine() -> None:
     assert [hex(key) for key in keys("good morning").rows.tolist()] == ["0xe7eda3a502cb469b"]
 

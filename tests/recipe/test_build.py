@@ -30,7 +30,7 @@ Write = Callable[..., str]
         (
             "tasks.emotion.dataset={pathh: x}",
             "command line: tasks.emotion.dataset.pathh: unknown key 'pathh'. "
-            "Known: data_files, encoding, filter, header, name, path, quoting, revision, sep, splits. "
+            "Known: data_files, dtype, encoding, filter, header, name, path, quoting, revision, sep, splits. "
             "Did you mean 'path'?",
         ),
         (
@@ -184,7 +184,7 @@ def test_one_mistake_about_what_is_registered(write: Write, override: str, parts
 
 
 @pytest.mark.parametrize("value", ["''", "0", "false"])
-@pytest.mark.parametrize("section", ["model", "tasks", "mixture", "balancing", "schedules", "training"])
+@pytest.mark.parametrize("section", ["model", "tasks", "data", "mixture", "balancing", "schedules", "training"])
 def test_a_section_is_a_mapping_or_a_list(write: Write, section: str, value: str) -> None:
     found = mistakes(write(MINIMAL), f"{section}={value}")
     shown = value if value != "''" else "''"

@@ -144,6 +144,7 @@ CHANGES = [
     ("training.optim=sgd", "training.optim: is 'sgd', in the run it is not set"),
     ("balancing.weighting=ew", "balancing.weighting: is {'name': 'ew'}, in the run it is {'name': 'uw'}"),
     ("model.head=mlp", "model.head: is 'mlp', in the run it is not set"),
+    ("data.contamination=drop", "data.contamination: is 'drop', in the run it is not set"),
     ("mixture.cap=50", "mixture.cap: is 50, in the run it is not set"),
     ("schedules=[alternating]", "schedules: is [{'type': 'alternating'}], in the run it is not set"),
     ("tasks.mood.labels=[bad, good]", "tasks.mood.labels: is ['bad', 'good'], in the run it is ['good', 'bad']"),
@@ -190,10 +191,11 @@ def test_evaluations_that_training_follows_are_a_part_of_the_run(recipe: Path, u
 def test_every_key_of_a_recipe_is_compared_or_may_change(recipe: Path) -> None:
     found = load_recipe(recipe)
     compared = {key.split(".")[-1] for key in identity_of_recipe(found)}
-    sections = [found.model, found.mixture, found.balancing, *found.tasks.values()]
+    sections = [found.model, found.data, found.mixture, found.balancing, *found.tasks.values()]
     keys = {key for section in sections for key in type(section).model_fields}
     assert keys - compared == {key.split(".")[-1] for key in NOT_COMPARED}
-    assert set(type(found).model_fields) == {"model", "tasks", "mixture", "balancing", "schedules", "training"}
+    ours = {"model", "tasks", "data", "mixture", "balancing", "schedules", "training"}
+    assert set(type(found).model_fields) == ours
 
 
 def test_data_that_moved_is_no_other_recipe(world: Path, unfinished: Path, tmp_path: Path) -> None:

@@ -120,6 +120,7 @@ OTHERS: list[tuple[dict[str, Any], str]] = [
     ({"adam_beta2": 0.9}, "training.adam_beta2: is 0.9, in the run it is 0.999"),
     ({"max_grad_norm": 5.0}, "training.max_grad_norm: is 5.0, in the run it is 1.0"),
     ({"warmup_steps": 2}, "training.warmup_steps: is 2, in the run it is 0"),
+    ({"data": {"contamination": "drop"}}, "data.contamination: is 'drop', in the run it is 'warn'"),
     ({"mixture": {"cap": 9}}, "mixture.cap: is 9, in the run it is None"),
     ({"balancing": {"exposure": "tasks"}}, "balancing.exposure: is 'tasks', in the run it is 'rows'"),
     ({"per_device_train_batch_size": 4}, "gives, with accumulation, 4 rows per step; the run has 8"),

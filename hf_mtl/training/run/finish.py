@@ -75,6 +75,8 @@ def _results(
         key = prepared.data[name].task.tuned_by
         results["notes"].append(f"{name}: {key} are tuned on these rows, so that other rows will score less.")
     note_unscored(results, prepared, "validation")
+    if prepared.overlaps is not None:
+        results["contamination"] = [overlap.to_dict() for overlap in prepared.overlaps]
     if baselines:
         add_baselines(results, prepared, prepared.split("validation"))
     rows = prepared.split("test") if test else {}

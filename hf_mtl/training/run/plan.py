@@ -86,7 +86,8 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
     over_time = follow_mixture(trainer)
     there = not trainer.is_world_process_zero() or _draw(figure, trainer, over_time)
     data = tuple(take_census(name, item) for name, item in prepared.data.items())
-    return replace(summarise(trainer, over_time), encoder_layout=layout, data=data), figure if there else None
+    summary = replace(summarise(trainer, over_time), encoder_layout=layout, data=data, overlaps=prepared.overlaps)
+    return summary, figure if there else None
 
 
 def _planned_layout(trainer: MultiTaskTrainer, shared: bool) -> str:

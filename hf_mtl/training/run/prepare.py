@@ -13,6 +13,7 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.cache import filling_datasets
 from hf_mtl.data.load import load_tasks, say_notes
 from hf_mtl.data.loaded import LoadedTask
+from hf_mtl.data.overlap import Overlap, overlap_notes
 from hf_mtl.errors import RecipeError, UserError
 from hf_mtl.evaluation import Trust
 from hf_mtl.inference.encode import encode_splits
@@ -86,6 +87,13 @@ class Prepared:
         """Give one split of every task that has it."""
         return {task: loaded.splits[name] for task, loaded in self.data.items() if name in loaded.splits}
 
+    @property
+    def overlaps(self) -> tuple[Overlap, ...] | None:
+        """Return which rows to score stand in training rows of any task; None: nobody has looked."""
+        if self.recipe.data.contamination == "off":
+            return None
+        return tuple(overlap for item in self.data.values() for overlap in item.overlaps)
+
     def new_model(self) -> MultiTaskModel:
         """Return the model before training."""
         section = self.recipe.model
@@ -129,6 +137,7 @@ class Prepared:
                 train_dataset=self.split("train") if to_train else None,
                 eval_dataset=self.split("validation") if to_train else None,
                 processing_class=self.tokenizer,
+                data=self.recipe.data,
                 mixture=self.recipe.mixture,
                 balancing=self.recipe.balancing,
                 schedules=self.recipe.schedules,
@@ -156,15 +165,19 @@ def load_data(recipe: Recipe, seed: int, to_train: bool = True) -> dict[str, Loa
     Args:
         recipe: The recipe.
         seed: Seed of the draws of rows.
-        to_train: Say too which evaluation texts are training texts. A trained model may have learned from others.
+        to_train: Say, or refuse, rows to score that stand in training rows. A trained model may have learned from
+            others.
 
     Raises:
         DataError: With the mistakes of all tasks and where in the recipe they were made.
     """
+    contamination = recipe.data.contamination
+    if contamination == "error" and not to_train:
+        contamination = "off"
     with located(recipe), filling_datasets():
-        data = load_tasks(recipe.tasks, seed=seed)
+        data = load_tasks(recipe.tasks, seed, contamination)
     for loaded in data.values():
-        say_notes([*loaded.notes, *(loaded.overlaps if to_train else [])])
+        say_notes([*loaded.notes, *(overlap_notes(loaded.overlaps) if to_train else [])])
     return data
 
 

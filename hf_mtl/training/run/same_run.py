@@ -118,7 +118,7 @@ def _differences(recipe: Recipe, theirs: Recipe, folder: RunFolder) -> Iterator[
 def identity_of_recipe(recipe: Recipe) -> dict[str, Any]:
     """Return what must not change, with the defaults, by dotted key."""
     found: dict[str, Any] = {}
-    for name in ("model", "mixture", "balancing"):
+    for name in ("model", "data", "mixture", "balancing"):
         values = getattr(recipe, name).model_dump(mode="json")
         found |= {f"{name}.{key}": value for key, value in values.items()}
     for name, task in recipe.tasks.items():

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
+from hf_mtl.data.overlap import Overlap
+from hf_mtl.data.section import Contamination
+from hf_mtl.data.seen_rows import SeenRows, settle_encoded
 from hf_mtl.data.tokens import EncodedSplit
-from hf_mtl.progress import no_bars
+from hf_mtl.tasks import Task
 from hf_mtl.training.scoring.own_metrics import OwnMetrics
 from hf_mtl.training.scoring.scorer import Scorer
 from hf_mtl.training.trainer.argument_checks import check_temperature_scaling
@@ -20,10 +23,12 @@ class Given:
     Args:
         train: The rows to train on; None: none were given.
         evaluation: The rows to evaluate on; None: none were given.
+        overlaps: Which of the latter stand in the former.
     """
 
     train: dict[str, EncodedSplit] | None
     evaluation: dict[str, EncodedSplit] | None
+    overlaps: tuple[Overlap, ...] = ()
 
     @classmethod
     def encoded(
@@ -31,32 +36,50 @@ class Given:
         train: Datasets | None,
         evaluation: Datasets | None,
         encoder: RowEncoder,
-        scorer: Scorer,
-        args: MultiTaskTrainingArguments,
-        own_metrics: OwnMetrics | None,
-        overridden: bool,
+        tasks: Mapping[str, Task],
+        contamination: Contamination,
     ) -> "Given":
-        """Encode the rows, and refuse to train where the evaluations to come would fail, or say nothing.
+        """Encode the rows, and look for rows to evaluate on among those to train on.
 
         Args:
             train: The datasets to train on.
             evaluation: The datasets to evaluate on.
             encoder: Encodes them.
+            tasks: The tasks.
+            contamination: What is done about rows that are both.
+
+        Raises:
+            UserError: If rows cannot be used.
+        """
+        seen = None if train is None or evaluation is None or contamination == "off" else SeenRows()
+        to_train = None if train is None else encoder.encode(train, tasks, "train", seen)
+        to_evaluate = None if evaluation is None else encoder.encode(evaluation, tasks, "validation", seen)
+        if seen is None or to_train is None or to_evaluate is None:
+            return cls(to_train, to_evaluate)
+        to_train, overlaps = settle_encoded(seen, tasks, to_train, to_evaluate, contamination)
+        return cls(to_train, to_evaluate, overlaps)
+
+    def check(
+        self,
+        scorer: Scorer,
+        args: MultiTaskTrainingArguments,
+        own_metrics: OwnMetrics | None,
+        overridden: bool,
+    ) -> None:
+        """Refuse to train where the evaluations to come would fail, or say nothing.
+
+        Args:
             scorer: Scores the tasks.
             args: The training arguments.
             own_metrics: The user's ``compute_metrics``.
             overridden: Whether ``evaluate`` is the user's own.
 
         Raises:
-            UserError: If rows cannot be used, or evaluations would fail.
+            UserError: If evaluations would fail.
         """
         tasks = scorer.tasks
-        with no_bars(args.disable_tqdm):
-            to_train = None if train is None else encoder.encode(train, tasks, "train")
-            to_evaluate = None if evaluation is None else encoder.encode(evaluation, tasks, "validation")
-            found: Mapping[str, EncodedSplit] = to_evaluate or {}
-            check_evaluation(args, tasks, to_train or {}, found, own_metrics, overridden)
-            scorer.check(found)
-        if to_train is not None and args.temperature_scaling:
-            check_temperature_scaling({name: tasks[name] for name in to_train}, found)
-        return cls(to_train, to_evaluate)
+        found: Mapping[str, EncodedSplit] = self.evaluation or {}
+        check_evaluation(args, tasks, self.train or {}, found, own_metrics, overridden)
+        scorer.check(found)
+        if self.train is not None and args.temperature_scaling:
+            check_temperature_scaling({name: tasks[name] for name in self.train}, found)

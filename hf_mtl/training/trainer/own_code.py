@@ -11,7 +11,7 @@ from transformers import Trainer
 
 from hf_mtl.errors import Mistake, UserError, known
 
-_OURS = ("mixture", "balancing", "schedules", "allow_code")
+_OURS = ("data", "mixture", "balancing", "schedules", "allow_code")
 # Methods on which a step depends, and what to do instead of replacing them.
 _OF_A_STEP = {
     "compute_loss": "Set `loss` on the task, or return what super().compute_loss gives with your change",

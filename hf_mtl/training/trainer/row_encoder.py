@@ -9,6 +9,7 @@ from datasets import Dataset
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.batch import EncoderLayout
 from hf_mtl.data.collate import Collator, default_group_cost, default_run_cost
+from hf_mtl.data.seen_rows import SeenRows
 from hf_mtl.data.token_budget import BatchLimit, default_eval_tokens
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.inference.encode import encode_splits
@@ -36,18 +37,21 @@ class RowEncoder:
         self._limit = row_limit(model, tokenizer)
         self._settled: dict[EncoderLayout, EncoderLayout] = {}
 
-    def encode(self, datasets: Datasets, tasks: Mapping[str, Task], split: str) -> dict[str, EncodedSplit]:
+    def encode(
+        self, datasets: Datasets, tasks: Mapping[str, Task], split: str, seen: SeenRows | None = None
+    ) -> dict[str, EncodedSplit]:
         """Encode one split of every task.
 
         Args:
             datasets: Datasets by task, or one Dataset where there is one task; encoded ones are taken as they are.
             tasks: The tasks.
             split: ``train``, ``validation`` or ``test``; for messages.
+            seen: Takes the texts of the rows, to compare them; None: they are not compared.
 
         Raises:
             UserError: If rows cannot be used; the mistakes of all tasks at once.
         """
-        encoded = encode_splits(datasets, tasks, self._tokenizer, self._limit, split)
+        encoded = encode_splits(datasets, tasks, self._tokenizer, self._limit, split, seen)
         check_token_ids(self._model, encoded, self._tokenizer)
         return encoded
 

@@ -94,7 +94,7 @@ def identity_of(
     Args:
         args: Its arguments.
         config: Its model's config.
-        sections: Its mixture, balancing and schedules.
+        sections: What is done with its data, and its mixture, balancing and schedules.
         splits: Its rows by task, as ``train`` and ``eval``.
         follows_evaluations: Whether anything that it trains by follows its evaluations.
     """
@@ -103,6 +103,7 @@ def identity_of(
     facts = {
         **_under("training", staying(vars(args), follows_evaluations)),
         **_under("model", of_the_model),
+        **_under("data", sections.data.model_dump(mode="json")),
         **_under("mixture", _plain_values(sections.mixture.model_dump(mode="json"))),
         **_under("balancing", _plain_values(_balancing(sections.balancing))),
         "schedules": plain(list(sections.schedules)),

@@ -69,7 +69,7 @@ def build_run_parts(
     Args:
         trainer: The Trainer; its model gets the statistics that losses need.
         train: The rows to train on, by task.
-        sections: The mixture, balancing and schedules.
+        sections: What the Trainer was told beside its arguments.
         collator: Makes batches of the rows.
         flops: The count of floating point operations.
 

@@ -7,6 +7,7 @@ from transformers import TrainingArguments
 
 import hf_mtl.balancing as of_balancing
 import hf_mtl.data.mixture as of_mixture
+import hf_mtl.data.section as of_data
 import hf_mtl.schedules as of_schedules
 from hf_mtl.argument_sharding import sharing
 from hf_mtl.errors import Mistake, ModelError, UserError
@@ -24,20 +25,25 @@ class Sections:
     """Hold what a Trainer is told beside its arguments.
 
     Args:
+        data: What is done with the rows of all tasks.
         mixture: How often each task is drawn.
         balancing: How many losses become one update.
         schedules: What changes in the course of the run.
     """
 
+    data: of_data.Spec
     mixture: Options
     balancing: of_balancing.Spec
     schedules: of_schedules.Spec
 
 
-def read_sections(mixture: object, balancing: object, schedules: object, mistakes: list[Mistake]) -> Sections:
+def read_sections(
+    data: object, mixture: object, balancing: object, schedules: object, mistakes: list[Mistake]
+) -> Sections:
     """Read the sections as they were given: in plain values, or as a recipe has read them before.
 
     Args:
+        data: What is done with the rows of all tasks; None: the defaults.
         mixture: Options of `hf_mtl.data.Mixture`; None: the defaults.
         balancing: The methods and their options; None: equal weighting.
         schedules: A list of schedules.
@@ -47,6 +53,7 @@ def read_sections(mixture: object, balancing: object, schedules: object, mistake
         The sections, without the parts that are wrong.
     """
     return Sections(
+        of_data.parse(data, mistakes),
         of_mixture.parse(mixture, mistakes),
         of_balancing.parse(balancing, mistakes),
         of_schedules.parse(schedules, mistakes),

@@ -33,6 +33,7 @@ from transformers import EarlyStoppingCallback
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import TrainOutput
 
+import hf_mtl.data.section as of_data
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import Spec
 from hf_mtl.batch import Batch, to_device
@@ -41,7 +42,7 @@ from hf_mtl.data.dealing import Deal
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.evaluation import Trust
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.progress import as_disable_tqdm_says
+from hf_mtl.progress import as_disable_tqdm_says, no_bars
 from hf_mtl.reporting.log_keys import MODEL_STEP
 from hf_mtl.shown import get_logger
 from hf_mtl.signatures import Options
@@ -91,6 +92,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             task takes a plain Dataset too.
         eval_dataset: The same for evaluation.
         processing_class: The tokenizer; also as ``tokenizer``, with a FutureWarning.
+        data: ``{"contamination": "warn", "drop", "error" or "off"}``: what is done about rows to evaluate on that
+            are rows to train on too. ``trainer.overlaps`` has what was found.
         mixture: Options of `hf_mtl.data.Mixture`, such as ``{"temperature": 2.0}``.
         balancing: ``{"weighting": name or {"name": ..., options}, "aggregator": the same, "exposure": "rows" or
             "tasks", "exact_accumulation": bool, "gradients": options of `hf_mtl.balancing.GradientOptions`}``. None:
@@ -117,6 +120,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         eval_dataset: Datasets | None = None,
         processing_class: Any = None,
         *,
+        data: Mapping[str, Any] | of_data.Spec | None = None,
         mixture: Mapping[str, Any] | Options | None = None,
         balancing: Mapping[str, Any] | Spec | None = None,
         schedules: Sequence[str | Mapping[str, Any] | Options] = (),
@@ -126,7 +130,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         args = args or MultiTaskTrainingArguments(output_dir="tmp_trainer")
         processing_class = take_tokenizer(processing_class, kwargs)
         wrong: list[Mistake] = []
-        sections = read_sections(mixture, balancing, schedules, wrong)
+        sections = read_sections(data, mixture, balancing, schedules, wrong)
         check_arguments(model, args, kwargs, train_dataset is not None, type(self), wrong)
         assert model is not None
         tasks, trust = model.tasks, Trust.of(allow_code, named_by_user=not model.config.tasks_from_file)
@@ -135,7 +139,9 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         check_tasks(args, tasks, train_dataset, eval_dataset, trust)
         scorer, encoder = Scorer(tasks, trust), RowEncoder(model, processing_class)
         own, overridden = kwargs.get("compute_metrics"), type(self).evaluate is not MultiTaskTrainer.evaluate
-        given = Given.encoded(train_dataset, eval_dataset, encoder, scorer, args, own, overridden)
+        with no_bars(args.disable_tqdm):
+            given = Given.encoded(train_dataset, eval_dataset, encoder, tasks, sections.data.contamination)
+            given.check(scorer, args, own, overridden)
         if given.train is not None:
             check_tuning({name: model.config.task_objects[name] for name in given.train}, given.evaluation or {})
         rows = {"train_dataset": given.train, "eval_dataset": given.evaluation}
@@ -145,6 +151,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             )
         if processing_class is not None:
             model.remember_tokenizer(processing_class)
+        self.overlaps = given.overlaps
         self.ending: Ending | None = None
         self.task_gradients: TaskGradients | None = None
         self.teleportation: Teleportation | None = None

@@ -24,7 +24,7 @@ def test_the_results_have_every_task_and_what_they_come_to(world: Path) -> None:
     found = runs.results(world / "run")
     assert set(found) == {
         *("tasks", "average", "macro", "worst", "loss", "notes", "split", "step"),
-        *("trained_steps", "planned_steps", "ended_by"),
+        *("trained_steps", "planned_steps", "ended_by", "contamination"),
     }
     assert {name: set(scores) for name, scores in found["tasks"].items()} == {
         "topic": {"f1_macro", "loss"},
