@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from hf_mtl.data.columns import name_count, raise_all
 from hf_mtl.data.loaded import LoadedTask
-from hf_mtl.data.overlap import ComparedRows, Overlap, find_overlaps, overlap_notes
+from hf_mtl.data.overlap import ComparedRows, find_overlaps, overlap_notes
+from hf_mtl.data.overlap_counts import Overlap
 from hf_mtl.data.section import Contamination
 from hf_mtl.errors import Mistake
 from hf_mtl.tasks import DatasetSource, Task

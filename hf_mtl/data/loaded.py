@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.data.fingerprint import Fingerprint, fingerprint
-from hf_mtl.data.overlap import Overlap
+from hf_mtl.data.overlap_counts import Overlap
 from hf_mtl.data.text_keys import TextKeys
 from hf_mtl.tasks import Task
 

@@ -1,7 +1,7 @@
 """Rows to score that stand in the training rows of some task, which make its scores say less than they seem to."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
@@ -11,6 +11,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_mtl.data.columns import name_count
+from hf_mtl.data.overlap_counts import Overlap
 from hf_mtl.data.text_keys import Keys, TextKeys, among, keys_of_tokens
 from hf_mtl.data.texts import is_tokenised
 from hf_mtl.data.tokens import TokenStore
@@ -18,35 +19,6 @@ from hf_mtl.tasks import Task
 
 _EXAMPLES = 3
 _WIDTH = 60  # characters of a row that are shown
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """Rows of a split that stand in the training rows of a task.
-
-    Args:
-        task: The task whose rows are scored.
-        split: Their split.
-        rows: How many these are.
-        found: How many of them stand there.
-        trained: The task that trains on them.
-        trained_rows: How many training rows they stand in.
-        dropped: Whether these training rows were taken out.
-        examples: A few of the rows, as they can be shown.
-    """
-
-    task: str
-    split: str
-    rows: int
-    found: int
-    trained: str
-    trained_rows: int
-    dropped: bool = False
-    examples: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the counts, as ``results.json`` keeps them: without texts of the data."""
-        return {name: value for name, value in asdict(self).items() if name != "examples"}
 
 
 @dataclass(frozen=True)

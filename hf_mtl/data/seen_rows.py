@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from hf_mtl.data.contamination import Settled, settle
 from hf_mtl.data.encoded import LabelledRows
 from hf_mtl.data.load import say_notes
-from hf_mtl.data.overlap import ComparedRows, Overlap, overlap_notes
+from hf_mtl.data.overlap import ComparedRows, overlap_notes
+from hf_mtl.data.overlap_counts import Overlap
 from hf_mtl.data.processes import from_first
 from hf_mtl.data.section import Contamination
 from hf_mtl.data.sharing import of_one_process

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from hf_mtl.data.overlap import Overlap
+from hf_mtl.data.overlap_counts import Overlap
 from hf_mtl.reporting.tables import aligned
 
 _WIDTH = 80

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hf_mtl.data.overlap import Overlap
+from hf_mtl.data.overlap_counts import Overlap
 
 
 @dataclass(frozen=True)

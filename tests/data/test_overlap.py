@@ -11,7 +11,8 @@ from datasets import Dataset
 from hf_mtl import Regression, SequenceClassification
 from hf_mtl.data.load import load_tasks
 from hf_mtl.data.loaded import LoadedTask
-from hf_mtl.data.overlap import ComparedRows, Overlap, find_overlaps, overlap_notes
+from hf_mtl.data.overlap import ComparedRows, find_overlaps, overlap_notes
+from hf_mtl.data.overlap_counts import Overlap
 from hf_mtl.data.text_keys import TextKeys, text_keys
 from hf_mtl.data.tokens import TokenStore
 from hf_mtl.errors import DataError

@@ -1,4 +1,4 @@
-from hf_mtl.data.overlap import Overlap
+from hf_mtl.data.overlap_counts import Overlap
 from hf_mtl.reporting.overlap_table import overlap_text
 
 FOUND = Overlap("mrpc", "test", 1725, 499, "stsb", 512, examples=("'one' / 'two'", "'three'"))

@@ -12,7 +12,7 @@ from datasets import Dataset
 
 from hf_mtl import load_recipe
 from hf_mtl.data import load
-from hf_mtl.data.overlap import Overlap
+from hf_mtl.data.overlap_counts import Overlap
 from hf_mtl.errors import DataError, UserError
 from hf_mtl.reporting.plan import PlanSummary
 from hf_mtl.reporting.plan_table import plan_table

@@ -13,7 +13,8 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.cache import filling_datasets
 from hf_mtl.data.load import load_tasks, say_notes
 from hf_mtl.data.loaded import LoadedTask
-from hf_mtl.data.overlap import Overlap, overlap_notes
+from hf_mtl.data.overlap import overlap_notes
+from hf_mtl.data.overlap_counts import Overlap
 from hf_mtl.errors import RecipeError, UserError
 from hf_mtl.evaluation import Trust
 from hf_mtl.inference.encode import encode_splits

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.data.overlap import Overlap
+from hf_mtl.data.overlap_counts import Overlap
 from hf_mtl.data.section import Contamination
 from hf_mtl.data.seen_rows import SeenRows, settle_encoded
 from hf_mtl.data.tokens import EncodedSplit

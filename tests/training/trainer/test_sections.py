@@ -16,7 +16,8 @@ from tests.training.trainers import make
 
 def test_nothing_is_the_defaults() -> None:
     mistakes: list[Mistake] = []
-    sections = read_sections(None, None, (), mistakes)
+    sections = read_sections(None, None, None, (), mistakes)
+    assert sections.data.contamination == "warn"
     assert sections.mixture.options() == {}
     assert sections.balancing.weighting.chosen == "ew"
     assert sections.schedules == ()
@@ -24,9 +25,13 @@ def test_nothing_is_the_defaults() -> None:
 
 
 def test_what_a_recipe_has_read_is_taken_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "recipe.yaml").write_text(f"{MINIMAL}mixture: {{cap: 5}}\nbalancing: {{weighting: uw}}\n")
+    (tmp_path / "recipe.yaml").write_text(
+        f"{MINIMAL}data: {{contamination: drop}}\nmixture: {{cap: 5}}\nbalancing: {{weighting: uw}}\n"
+    )
     recipe = load_recipe(tmp_path / "recipe.yaml", ["schedules=[alternating]"])
-    sections = read_sections(recipe.mixture, recipe.balancing, recipe.schedules, [])
+    sections = read_sections(recipe.data, recipe.mixture, recipe.balancing, recipe.schedules, [])
+    assert sections.data is recipe.data
+    assert sections.data.contamination == "drop"
     assert sections.mixture is recipe.mixture
     assert sections.balancing is recipe.balancing
     assert list(sections.schedules) == recipe.schedules
@@ -34,8 +39,15 @@ def test_what_a_recipe_has_read_is_taken_as_it_is(tmp_path: Path) -> None:
 
 def test_mistakes_of_all_sections_are_said_at_once() -> None:
     mistakes: list[Mistake] = []
-    sections = read_sections({"cap": 0}, {"weighting": "uww", "exposure": "tasks"}, ["alternatin"], mistakes)
-    assert [mistake.key for mistake in mistakes] == ["mixture.cap", "balancing.weighting", "schedules.0"]
+    sections = read_sections(
+        {"contamination": "dorp"}, {"cap": 0}, {"weighting": "uww", "exposure": "tasks"}, ["alternatin"], mistakes
+    )
+    assert [mistake.key for mistake in mistakes] == [
+        "data.contamination",
+        "mixture.cap",
+        "balancing.weighting",
+        "schedules.0",
+    ]
     assert sections.balancing.exposure == "tasks"
 
 
