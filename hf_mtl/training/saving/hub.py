@@ -79,6 +79,20 @@ class HubTrainer(Trainer):
                 remove(outbox)
         return sent
 
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Draft the card as the Trainer does; without rows of an evaluation batch where tokens make it."""
+        rows = self.args.per_device_eval_batch_size
+        self.args.per_device_eval_batch_size = rows or 1  # the draft multiplies it
+        try:
+            super().create_model_card(*args, **kwargs)
+        finally:
+            self.args.per_device_eval_batch_size = rows
+        card = Path(str(self.args.output_dir)) / "README.md"
+        if rows is None and self.is_world_process_zero() and card.exists():
+            lines = card.read_text("utf-8").splitlines(keepends=True)
+            said = ("- eval_batch_size:", "- total_eval_batch_size:")
+            card.write_text("".join(line for line in lines if not line.startswith(said)), "utf-8")
+
     def pack_card(self) -> None:
         """Write the card of the final model, which `send_model` sends with it; until then the model waits."""
         if not self.is_world_process_zero():
