@@ -13,10 +13,6 @@ from hf_mtl.modeling.encode import PackedCall
 from hf_mtl.modeling.in_passing import generators_put_back
 from hf_mtl.modeling.packed_attention import implementation_for, own_implementation, set_attention
 from hf_mtl.modeling.packing import Packing, try_packing
-from hf_mtl.modeling.products import has_faster
-
-BY_ONEDNN = "; products by oneDNN"
-"""What is said of a layout whose products are not torch's own."""
 
 _ACCELERATED = ("cuda",)
 """Devices that have kernels for rows of several lengths."""
@@ -42,9 +38,18 @@ class Settled:
 
     @property
     def words(self) -> str:
-        """Name the layout, the reason, and whose products those of float32 are where they are not torch's."""
-        fast = self.layout != "padded" and self.place == ("cpu", torch.float32) and has_faster()
-        return f"{self.layout}: {self.why}{BY_ONEDNN if fast else ''}"
+        """Name the layout, and the reason."""
+        return f"{self.layout}: {self.why}"
+
+    @property
+    def as_trainer(self) -> bool:
+        """Tell whether the layout of `transformers.Trainer` was asked for, and with it its products."""
+        return self.layout == "padded"
+
+    @property
+    def in_float32(self) -> bool:
+        """Tell whether products are those of float32 on a CPU."""
+        return self.place == ("cpu", torch.float32)
 
 
 def settle_layout(

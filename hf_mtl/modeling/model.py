@@ -212,7 +212,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
     @property
     def layout_words(self) -> str:
         """How rows reach the encoder, and why, in words; empty before `settle_layout`."""
-        return "" if self._features.settled is None else self._features.settled.words
+        return self._features.words(self.encoder)
 
     def set_statistics(self, task: str, **numbers: Numbers) -> None:
         """Set what a task's loss keeps of its training rows.

@@ -15,10 +15,13 @@ from hf_mtl.modeling.encoder_layout import Settled, place_of, settle_layout
 from hf_mtl.modeling.heads.base import Features, FeatureSource
 from hf_mtl.modeling.packed_attention import implementation_for, packs_now, set_attention
 from hf_mtl.modeling.padded import PaddedStates, encode_padded
-from hf_mtl.modeling.products import fast_products
+from hf_mtl.modeling.products import fast_products, trains_fast
 from hf_mtl.shown import get_logger
 
 logger = get_logger(__name__)
+
+BY_ONEDNN = "; products by oneDNN"
+"""What is said of a layout whose products are not torch's own."""
 
 
 @dataclass
@@ -45,7 +48,7 @@ class RowFeatures:
         before, key = self.settled, (asked, place_of(encoder, precision, device))
         if before is None or (before.asked, before.place) != key or (before.call and not packs_now(encoder)):
             self.settled = settle_layout(encoder, asked, self._pooler, precision, device)
-            logger.info(f"Rows reach the encoder {self.settled.words}.")
+            logger.info(f"Rows reach the encoder {self.words(encoder)}.")
         assert self.settled is not None
         return self.settled
 
@@ -90,9 +93,19 @@ class RowFeatures:
         return {source: self._read(rows, source, None) for source in self.sources}
 
     def _products(self, encoder: PreTrainedModel) -> AbstractContextManager[None]:
-        # With the layout of `transformers.Trainer` come its products.
-        as_trainer = self.settled is not None and self.settled.layout == "padded"
+        as_trainer = self.settled is not None and self.settled.as_trainer
         return nullcontext() if as_trainer else fast_products(encoder)
+
+    def words(self, encoder: PreTrainedModel) -> str:
+        """Name the layout, the reason, and whose products those of training are where they are not torch's.
+
+        Args:
+            encoder: The backbone, as it is now.
+        """
+        if self.settled is None:
+            return ""
+        fast = self.settled.in_float32 and not self.settled.as_trainer and trains_fast(encoder)
+        return f"{self.settled.words}{BY_ONEDNN if fast else ''}"
 
     @property
     def _pooler(self) -> bool:

@@ -29,27 +29,9 @@ def test_auto_packs_where_it_packs_and_else_makes_groups() -> None:
 @pytest.mark.parametrize("asked", ["groups", "padded"])
 def test_rectangles_that_are_asked_for_need_no_trial(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoder_layout, "try_packing", None)
-    monkeypatch.setattr(encoder_layout, "has_faster", lambda: False)
     encoder = make_encoder("bert")
     found = settle_layout(encoder, asked, pooler=True)
     assert (found.layout, found.words, packs_now(encoder)) == (asked, f"{asked}: as asked", False)
-
-
-@pytest.mark.parametrize(
-    ("asked", "precision", "said"),
-    [
-        ("auto", None, True),
-        ("groups", None, True),
-        ("padded", None, False),
-        ("auto", torch.bfloat16, False),
-    ],
-)
-def test_whose_products_are_not_torchs_is_said(
-    asked: Any, precision: torch.dtype | None, said: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(encoder_layout, "has_faster", lambda: True)
-    found = settle_layout(make_encoder("bert"), asked, pooler=True, precision=precision)
-    assert found.words.endswith("; products by oneDNN") is said
 
 
 @pytest.mark.parametrize("asked", ["Packed", "", None])

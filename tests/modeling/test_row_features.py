@@ -3,12 +3,14 @@
 import copy
 import logging
 import pickle
+from collections.abc import Callable
 
 import pytest
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 
-from hf_mtl.modeling import MultiTaskModel, row_features
+from hf_mtl.batch import EncoderLayout
+from hf_mtl.modeling import MultiTaskModel, products, row_features
 from hf_mtl.modeling.packed_attention import packs_now
 from tests.modeling.families import make_model, packed_rows
 
@@ -78,3 +80,37 @@ def test_a_model_is_unpickled_where_the_attention_of_packed_rows_is_unknown(monk
     copied = pickle.loads(pickled)
     assert torch.equal(copied(torch.tensor([[2, 7, 3]])).features, alone)
     assert torch.equal(outputs(copied), expected)
+
+
+def compiled(model: MultiTaskModel) -> None:
+    model.encoder._compiled_call_impl = lambda: None
+
+
+def runs_again(model: MultiTaskModel) -> None:
+    model.gradient_checkpointing_enable()
+
+
+@pytest.mark.parametrize(
+    ("asked", "precision", "also", "said"),
+    [
+        ("auto", None, None, True),
+        ("groups", None, None, True),
+        ("padded", None, None, False),
+        ("auto", torch.bfloat16, None, False),
+        ("auto", None, compiled, False),
+        ("auto", None, runs_again, False),
+    ],
+)
+def test_whose_products_are_not_torchs_is_said(
+    asked: EncoderLayout,
+    precision: torch.dtype | None,
+    also: Callable[[MultiTaskModel], None] | None,
+    said: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(products, "has_faster", lambda: True)
+    model = make_model("bert")
+    model.settle_layout(asked, precision)
+    if also is not None:
+        also(model)
+    assert model.layout_words.endswith("; products by oneDNN") is said

@@ -17,7 +17,7 @@ from hf_mtl.data.plan import StepPlan
 from hf_mtl.data.token_checks import unknown_share
 from hf_mtl.errors import Mistake, RunError
 from hf_mtl.launched import of_whoever_trains
-from hf_mtl.modeling.encoder_layout import BY_ONEDNN
+from hf_mtl.modeling.row_features import BY_ONEDNN
 from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe
 from hf_mtl.reporting.drawn import drawn
@@ -29,6 +29,7 @@ from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.run.census import take_census
 from hf_mtl.training.run.prepare import make_arguments, prepare
 from hf_mtl.training.schedules.scheduling import roster_of
+from hf_mtl.training.trainer.argument_effects import CHECKPOINTING
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
 
 _MOST_WINDOWS = 10_000  # that are followed one by one
@@ -93,13 +94,16 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
 def _planned_layout(trainer: MultiTaskTrainer, shared: bool) -> str:
     """Return how rows will reach the encoder, in words.
 
-    Groups become one rectangle where processes share the model, which a plan's one process does not.
+    Groups become one rectangle where processes share the model, which a plan's one process does not. Nor does it
+    compile or run layers again, which leaves products to torch.
     """
     trainer.train_collator()  # settles it
-    words = trainer.model.layout_words
-    if not shared or trainer.model.packs or trainer.args.encoder_layout == "padded":
+    words, args = trainer.model.layout_words, trainer.args
+    if args.torch_compile or getattr(args, CHECKPOINTING):
+        words = words.removesuffix(BY_ONEDNN)
+    if not shared or trainer.model.packs or args.encoder_layout == "padded":
         return words
-    trainer.args.encoder_layout = "padded"
+    args.encoder_layout = "padded"
     return f"padded, as processes share the model, in place of {words.removesuffix(BY_ONEDNN)}"
 
 

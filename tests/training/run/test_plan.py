@@ -292,6 +292,8 @@ def test_how_rows_reach_the_encoder_is_told_with_the_reason(recipe: Path, tmp_pa
     assert shown == found.encoder_layout
     asked = plan(recipe, tmp_path, "training.encoder_layout=padded")
     assert asked.encoder_layout == "padded: as asked"
+    for option in ("torch_compile", "gradient_checkpointing"):  # which leave products to torch
+        assert "oneDNN" not in plan(recipe, tmp_path, f"training.{option}=true").encoder_layout
 
 
 def test_groups_are_planned_as_one_rectangle_where_processes_will_share_the_model(
