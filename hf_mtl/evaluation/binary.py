@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 UNKNOWN = -100
-"""An answer that a row does not give."""
+"""An answer that a row does not give: `hf_mtl.data.encoded.NO_CLASS`, without the import of datasets."""
 
 _SURE = float(np.log(1e12))
 """The logit of what was always so: other rows may differ."""

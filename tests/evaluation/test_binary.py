@@ -5,6 +5,7 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
+from hf_mtl.data.encoded import NO_CLASS
 from hf_mtl.evaluation.binary import UNKNOWN, linear_binaries, share_logits
 
 ANSWERS = np.array([[1, 1, 0, UNKNOWN], [0, 1, UNKNOWN, UNKNOWN], [1, 1, 0, UNKNOWN], [0, UNKNOWN, 0, UNKNOWN]])
@@ -30,3 +31,7 @@ def test_a_question_that_all_answer_alike_has_a_constant() -> None:
     assert found.shape == (2, 4)
     np.testing.assert_allclose(found[:, 1:], np.tile(share_logits(ANSWERS)[1:], (2, 1)))
     assert found[0, 0] == pytest.approx(found[1, 0])
+
+
+def test_an_unknown_answer_is_written_as_a_row_without_a_class() -> None:
+    assert UNKNOWN == NO_CLASS
