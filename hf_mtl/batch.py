@@ -12,7 +12,7 @@ EncoderLayout = Literal["auto", "packed", "groups", "padded"]
 """How the rows of a micro-batch reach the encoder; ``auto``: packed where it packs, else groups."""
 
 Segments = dict[str, tuple[int, int]]
-"""First row, and the row after the last, of each task of a batch."""
+"""First sequence, and the one after the last, of each task of a batch; a row is one sequence, but for `Sites`."""
 
 T = TypeVar("T")
 
@@ -58,11 +58,28 @@ class Packed(TypedDict):
     cut: NotRequired[Cut]
 
 
+class Sites(TypedDict):
+    """Where the head of a task looks whose rows are several sequences, or have several outputs.
+
+    Keys:
+        tokens: Token of each site, counted from the first token of the task's sequences, int64 [U]; None: a site is a
+            sequence, pooled.
+        sequences: Sequence of each site, counted from the task's first, int64 [U].
+        places: Place of each site in the outputs of the task's rows, flattened but for the last axis, int64 [U].
+        shape: That of these outputs without the last axis: n, and the places of a row.
+    """
+
+    tokens: Tensor | None
+    sequences: Tensor
+    places: Tensor
+    shape: list[int]
+
+
 class NoiseKeys(TypedDict):
     """Keys of the randomness of heads that sample.
 
     Keys:
-        rows: Of each row in its step, int64 [B].
+        rows: Of each sequence in its step, int64 [B]; a row is one, but for `Sites`.
         step: Of the step.
     """
 
@@ -97,10 +114,11 @@ class Batch(TypedDict):
     """A batch: `hf_mtl.data.collate.Collator` makes it, and `MultiTaskModel.forward` takes it.
 
     Keys:
-        packed: The rows to encode, end to end.
-        order: Row i is row ``order[i]`` of these [B]; left out where each is encoded for itself.
-        segments: The rows of each task that has any.
-        labels: Labels of each task that has them.
+        packed: The sequences to encode, end to end. A row is one of them, but for ``sites``.
+        order: Sequence i is sequence ``order[i]`` of these [B]; left out where each is encoded for itself.
+        segments: The sequences of each task that has any.
+        sites: Of each task whose rows are several sequences, or have several outputs; left out where there is none.
+        labels: Labels of the rows of each task that has them.
         noise: Keys of the heads' randomness, in training.
         plan: What the micro-batch is told of its step, in training; no input of the model.
     """
@@ -108,6 +126,7 @@ class Batch(TypedDict):
     packed: Packed
     order: NotRequired[Tensor]
     segments: Segments
+    sites: NotRequired[dict[str, Sites]]
     labels: dict[str, Tensor]
     noise: NotRequired[NoiseKeys]
     plan: NotRequired[StepFacts]
@@ -119,6 +138,17 @@ def divisor(mass: float) -> float:
     Rows whose masses sum to 0 have losses of 0: over 1 their mean is 0, over 0 it would be nan.
     """
     return mass or 1.0
+
+
+def no_sites(sites: Sites) -> Sites:
+    """Return sites of the same kind, of no rows."""
+    tokens = None if sites["tokens"] is None else sites["tokens"][:0]
+    return {
+        "tokens": tokens,
+        "sequences": sites["sequences"][:0],
+        "places": sites["places"][:0],
+        "shape": [0, *sites["shape"][1:]],
+    }
 
 
 def model_inputs(batch: Batch) -> Batch:

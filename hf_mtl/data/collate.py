@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from hf_mtl.batch import Batch, Cut, Packed
+from hf_mtl.data.batch_sites import labels_of, sites_of
 from hf_mtl.data.rectangles import Rows, cut_by_task, length_groups, rectangles_of
 from hf_mtl.data.tokens import EncodedSplit, TokenStore
 
@@ -75,7 +76,7 @@ class Collator:
         """Return the tokens of rows that are ordered by task, [B], given the task index and the row of each."""
         lengths = np.empty(len(rows), dtype=np.int32)
         for task, start, stop in cut_by_task(tasks):
-            lengths[start:stop] = self.splits[self.names[task]].tokens.lengths[rows[start:stop]]
+            lengths[start:stop] = self.splits[self.names[task]].lengths[rows[start:stop]]
         return lengths
 
     def masses(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -99,20 +100,35 @@ class Collator:
         Returns:
             The batch, as yet without ``noise`` and ``plan``.
         """
-        segments = {self.names[task]: (start, stop) for task, start, stop in cut_by_task(tasks)}
-        unique, copy_of = self._encode_once(tasks, rows)
+        of_rows = {self.names[task]: rows[start:stop] for task, start, stop in cut_by_task(tasks)}
+        owners, sequences = self.sequences(tasks, rows)
+        unique, copy_of = self._encode_once(owners, sequences)
+        sites = {name: sites_of(self.splits[name], mine) for name, mine in of_rows.items()}
         batch: Batch = {
-            "packed": self._pack(tasks[unique], rows[unique]),
-            "segments": segments,
+            "packed": self._pack(owners[unique], sequences[unique]),
+            "segments": {self.names[task]: (start, stop) for task, start, stop in cut_by_task(owners)},
             "labels": {
-                name: torch.from_numpy(self.splits[name].labels[rows[start:stop]])
-                for name, (start, stop) in segments.items()
+                name: labels_of(self.splits[name], mine, sites[name])
+                for name, mine in of_rows.items()
                 if self.splits[name].labelled
             },
         }
-        if len(unique) < len(rows):
+        if len(unique) < len(sequences):
             batch["order"] = torch.from_numpy(copy_of)
+        if looked := {name: found for name, found in sites.items() if found is not None}:
+            batch["sites"] = looked
         return batch
+
+    def sequences(self, tasks: Rows, rows: Rows) -> tuple[Rows, Rows]:
+        """Return the sequences of rows that are ordered by task: whose each is, and its number in the split."""
+        if all(self.splits[self.names[task]].sites is None for task, _, _ in cut_by_task(tasks)):
+            return tasks, rows
+        parts = [
+            (task, self.splits[self.names[task]].sequences_of(rows[start:stop]))
+            for task, start, stop in cut_by_task(tasks)
+        ]
+        owners = [np.full(len(mine), task, dtype=np.int64) for task, mine in parts]
+        return np.concatenate(owners), np.concatenate([mine for _, mine in parts])
 
     def _pack(self, tasks: Rows, rows: Rows) -> Packed:
         """Put the tokens of rows end to end, in the order of the rows."""

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from hf_mtl.batch import Batch, NoiseKeys, StepFacts
+from hf_mtl.batch import Batch, NoiseKeys, StepFacts, no_sites
+from hf_mtl.data.batch_sites import labels_of, sites_of
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.course import Course
 from hf_mtl.data.dealing import Deal
@@ -50,7 +51,7 @@ class _Collation(Dataset[Batch | list[Batch]]):
             batch = _of_every_task(batch, np.flatnonzero(plan.counts), self.collator.splits)
         return {
             **batch,
-            "noise": noise_keys(self.seed, plan.step, tasks, rows),
+            "noise": noise_keys(self.seed, plan.step, *self.collator.sequences(tasks, rows)),
             "plan": self._facts(plan, mine),
         }
 
@@ -73,11 +74,14 @@ def _of_no_rows(batch: Batch) -> Batch:
     A step with fewer rows than micro-batches leaves some of these without any. All processes have to run the same
     parameters nevertheless, backwards too, or they would wait for each other: here with gradients of zero.
     """
-    return {
+    found: Batch = {
         **batch,
         "segments": dict.fromkeys(batch["segments"], (0, 0)),
         "labels": {task: labels[:0] for task, labels in batch["labels"].items()},
     }
+    if "sites" in batch:
+        found["sites"] = {task: no_sites(sites) for task, sites in batch["sites"].items()}
+    return found
 
 
 def _of_every_task(batch: Batch, tasks: NDArray[np.int64], splits: Mapping[str, EncodedSplit]) -> Batch:
@@ -91,22 +95,29 @@ def _of_every_task(batch: Batch, tasks: NDArray[np.int64], splits: Mapping[str, 
         tasks: Index of each task that the step has, ascending.
         splits: The rows of each task, in task order.
     """
-    segments, labels, end = {}, {}, 0
+    none = np.zeros(0, dtype=np.int64)
+    segments, labels, sites, end = {}, {}, dict(batch.get("sites", {})), 0
     for name, split in (list(splits.items())[task] for task in tasks):
         segments[name] = _, end = batch["segments"].get(name, (end, end))
+        looked = sites.get(name) or sites_of(split, none)
+        if looked is not None:
+            sites[name] = looked
         if split.labelled:
-            labels[name] = batch["labels"].get(name, torch.from_numpy(split.labels[:0]))
-    return {**batch, "segments": segments, "labels": labels}
+            labels[name] = batch["labels"].get(name, labels_of(split, none, looked))
+    found: Batch = {**batch, "segments": segments, "labels": labels}
+    if sites:
+        found["sites"] = sites
+    return found
 
 
 def noise_keys(seed: int, step: int, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NoiseKeys:
-    """Return the keys of the heads' randomness: of each row in its step, int64 [B], and of the step.
+    """Return the keys of the heads' randomness: of each sequence in its step, int64 [B], and of the step.
 
     Args:
         seed: The run's seed.
         step: The optimizer step.
-        tasks: Task index of each row, [B].
-        rows: Row in that task's split, [B].
+        tasks: Task index of each sequence, [B].
+        rows: Its number in that task's split, [B]: that of its row, where rows are one sequence.
     """
     of_rows = derive_key("head noise", seed, step, tasks, rows).view(np.int64)
     of_step = derive_key("head noise", seed, step).view(np.int64)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hf_mtl.tasks.layout import RowSites, spans
+
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _GLANCE = 7
 """Equal parts of a row at whose ends `TokenStore.glances` looks."""
@@ -136,11 +138,7 @@ class TokenStore:
 
     def _positions(self, rows: np.ndarray) -> np.ndarray:
         """Return the flat position of every token of the rows, in their order."""
-        lengths = self.lengths[rows].astype(np.int64)
-        starts = np.cumsum(lengths) - lengths
-        # A running number over all tokens, moved for each row from where it stands here to where the store has it.
-        found: np.ndarray = np.arange(int(lengths.sum())) + np.repeat(self.offsets[:-1][rows] - starts, lengths)
-        return found
+        return spans(self.offsets, rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +153,8 @@ class EncodedSplit:
             and not scored. None: there are none.
         masses: Mass of each row, numbers from 0 on [n]: in how many units its loss is counted, see
             `hf_mtl.tasks.Task.masses`. None: 1 each.
+        sites: The sequences of each row, and where the head looks. None: a row is one sequence, and has one output.
+        references: What scores compare predictions with, [n, ...]. None: the labels.
     """
 
     tokens: TokenStore
@@ -162,9 +162,34 @@ class EncodedSplit:
     labelled: bool = True
     missing: np.ndarray | None = None
     masses: np.ndarray | None = None
+    sites: RowSites | None = None
+    references: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.tokens)
+        return len(self.tokens) if self.sites is None else len(self.sites)
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Return the tokens of each row, in all its sequences, int32 [n]."""
+        if self.sites is None:
+            return self.tokens.lengths
+        return np.diff(self.tokens.offsets[self.sites.starts]).astype(np.int32)
+
+    @cached_property
+    def truncated(self) -> int:
+        """Return the number of rows of which something was cut off."""
+        if self.sites is None:
+            return self.tokens.truncated
+        return int(np.logical_or.reduceat(self.tokens.cut, self.sites.starts[:-1]).sum()) if len(self) else 0
+
+    @property
+    def scored_against(self) -> np.ndarray:
+        """Return what scores compare predictions with, [n, ...]."""
+        return self.labels if self.references is None else self.references
+
+    def sequences_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the sequences of some rows, in their order, int64."""
+        return rows if self.sites is None else self.sites.sequences_of(rows)
 
     @property
     def scored(self) -> np.ndarray:
@@ -187,6 +212,11 @@ class EncodedSplit:
     def select(self, rows: Sequence[int] | np.ndarray) -> "EncodedSplit":
         """Return some of the rows."""
         rows = np.asarray(rows, dtype=np.int64)
-        missing = None if self.missing is None else self.missing[rows]
-        masses = None if self.masses is None else self.masses[rows]
-        return EncodedSplit(self.tokens.select(rows), self.labels[rows], self.labelled, missing, masses)
+        parts = {
+            name: None if value is None else value[rows]
+            for name, value in (("missing", self.missing), ("masses", self.masses), ("references", self.references))
+        }
+        sites = None if self.sites is None else self.sites.select(rows)
+        return replace(
+            self, tokens=self.tokens.select(self.sequences_of(rows)), labels=self.labels[rows], sites=sites, **parts
+        )

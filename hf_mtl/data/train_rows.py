@@ -30,7 +30,7 @@ class TrainRows:
 
     def __init__(self, collator: Collator, seed: int, device: torch.device):
         self.names = collator.names
-        self.sizes = {name: len(split.tokens) for name, split in collator.splits.items()}
+        self.sizes = {name: len(split) for name, split in collator.splits.items()}
         self.seed = seed
         self.device = device
         self._collator = collator

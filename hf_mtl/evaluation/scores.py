@@ -58,7 +58,7 @@ def score_task(
 
 
 def scorable(task: Task, name: str, outputs: np.ndarray | Outputs) -> Outputs:
-    """Make what is scored of a head's outputs [n, C], or leave what was made of them as it is.
+    """Make what is scored of a head's outputs [n, C] or [n, ..., C], or leave what was made of them as it is.
 
     Args:
         task: The task.
@@ -70,6 +70,10 @@ def scorable(task: Task, name: str, outputs: np.ndarray | Outputs) -> Outputs:
     """
     if not isinstance(outputs, np.ndarray):
         return outputs
+    if task.outputs_per != "row":
+        if outputs.shape[-1] != task.num_outputs:
+            raise ValueError(f"task '{name}': outputs of {task.num_outputs} numbers expected, found {outputs.shape}")
+        return task.outputs_of(outputs)
     raw, expected = outputs.reshape(len(outputs), -1), (len(outputs), task.num_outputs)
     if raw.shape != expected:
         raise ValueError(f"task '{name}': outputs of shape {expected} expected, found {raw.shape}")

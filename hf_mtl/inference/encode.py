@@ -1,6 +1,7 @@
 """Encoding of splits: checks and tokenises the rows of every task."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from hf_mtl.data.seen_rows import SeenRows
 from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.token_checks import empty_rows
 from hf_mtl.data.tokenize import encode_texts
-from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.data.tokens import EncodedSplit, TokenStore
 from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.inference.token_notes import say_given_ids, unknown_texts
 from hf_mtl.shown import get_logger
@@ -122,9 +123,9 @@ def _refuse_without_tokenizer(datasets: Mapping[str, Any], found: Any) -> None:
 
 def _say_what_is_left_out(name: str, found: EncodedSplit, split: str) -> None:
     """Say how many rows were cut, and how many have no label."""
-    if found.tokens.truncated:
+    if found.truncated:
         logger.warning_once(
-            f"{name}: {found.tokens.truncated:,} of {len(found):,} {split} rows are longer than "
+            f"{name}: {found.truncated:,} of {len(found):,} {split} rows are longer than "
             f"{found.tokens.lengths.max()} tokens and are cut to that."
         )
     if found.missing is not None:
@@ -149,9 +150,8 @@ def _encode(
     rows = prepare_rows(name, task, dataset, split, keyed=seen is not None)
     if seen is not None:
         seen.add(name, split, task, rows)
-    labels = rows.labels.values
-    tokens = encode_texts(name, task, rows.dataset, tokenizer, max_length, split)
-    return EncodedSplit(tokens, labels, masses=row_masses(name, task, labels))
+    laid = _lay_out(name, task, rows.dataset, rows.labels.values, tokenizer, max_length, split)
+    return replace(laid, masses=row_masses(name, task, laid.labels))
 
 
 def _encode_all(
@@ -162,16 +162,43 @@ def _encode_all(
     rows, labels = _check_all(name, task, dataset, split, labelled=not absent)
     if 0 < len(absent) < len(task.label_columns) and is_main_process():
         logger.warning(f"{name}: {split} has no column {', '.join(absent)}: its rows are predicted and not scored.")
-    tokens = encode_texts(name, task, rows, tokenizer, max_length, split=split)
+    laid = _lay_out(name, task, rows, None if labels is None else labels.values, tokenizer, max_length, split)
     if labels is None:
-        return EncodedSplit(tokens, np.zeros(len(tokens)), labelled=False)
-    missing = labels.missing if labels.missing.any() else None
-    return EncodedSplit(
-        tokens,
-        labels.values,
+        return replace(laid, labelled=False)
+    return replace(
+        laid,
         labelled=not labels.missing.all(),
-        missing=missing,
-        masses=row_masses(name, task, labels.values),
+        missing=labels.missing if labels.missing.any() else None,
+        masses=row_masses(name, task, laid.labels),
+    )
+
+
+def _lay_out(
+    name: str,
+    task: Task,
+    dataset: Dataset,
+    labels: np.ndarray | None,
+    tokenizer: Any,
+    max_length: int | None,
+    split: str,
+) -> EncodedSplit:
+    """Turn checked rows into tokens, in the way of their task's type; without labels they have zeros, or references
+    alone.
+    """
+    laid = task.lay_out(name, split, dataset, labels, tokenizer, max_length)
+    if laid is None:
+        tokens = encode_texts(name, task, dataset, tokenizer, max_length, split)
+        return EncodedSplit(tokens, np.zeros(len(tokens)) if labels is None else labels)
+    assert isinstance(laid.tokens, TokenStore)
+    if is_main_process():
+        for note in laid.notes:
+            logger.warning_once(note)
+    references = laid.references
+    if references is None and laid.labels is not None:
+        references = labels
+    read = labels if laid.labels is None else laid.labels
+    return EncodedSplit(
+        laid.tokens, np.zeros(len(laid.sites)) if read is None else read, sites=laid.sites, references=references
     )
 
 

@@ -1,13 +1,16 @@
 """Predictions of one model for the rows of one task: every row once, in dataset order, on any number of processes."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from hf_mtl.batch import to_device
 from hf_mtl.data.collate import Collator
@@ -32,29 +35,47 @@ class KeptOutputs:
     """Part of the outputs of a head that is kept.
 
     Args:
-        of: From the outputs of some rows [B, C] what is kept of them [B, K].
-        width: K.
+        of: From the outputs of some rows [B, ..., C] what is kept of them [B, K].
+        shape: The shape of what is kept of a row, of K numbers.
         everywhere: Whether all processes get what is kept, or the first alone.
         read: From what was kept [n, K] what is scored; None: the outputs themselves were kept.
     """
 
     of: Callable[[Tensor], Tensor]
-    width: int
+    shape: tuple[int, ...]
     everywhere: bool
     read: Callable[[np.ndarray], Outputs] | None = None
 
-    @classmethod
-    def outputs(cls, width: int, everywhere: bool) -> "KeptOutputs":
-        """Keep all outputs, C or D of each row."""
-        return cls(lambda outputs: outputs, width, everywhere)
+    @property
+    def width(self) -> int:
+        """Numbers K of a row that are kept."""
+        return math.prod(self.shape)
 
     @classmethod
-    def to_score(cls, task: Task) -> "KeptOutputs":
+    def outputs(cls, task: Task, split: EncodedSplit, everywhere: bool) -> "KeptOutputs":
+        """Keep all outputs of every row, and where rows have several, as many as the widest row has."""
+        places = () if split.sites is None else split.sites.shape
+        widen = partial(_widened, places=places, absent=task.absent_output)
+        return cls(lambda outputs: widen(outputs).flatten(1), (*places, task.num_outputs), everywhere)
+
+    @classmethod
+    def to_score(cls, task: Task, split: EncodedSplit) -> "KeptOutputs":
         """Keep what a task's own scores want, on the first process."""
-        compact = task.compact()
+        places = () if split.sites is None else split.sites.shape
+        compact = task.compact(places)
         if compact is None:
-            return cls.outputs(task.num_outputs, everywhere=False)
-        return cls(compact.of, compact.width, everywhere=False, read=compact.read)
+            return cls.outputs(task, split, everywhere=False)
+        widen, small = partial(_widened, places=places, absent=task.absent_output), compact.of
+        return cls(lambda outputs: small(widen(outputs)), (compact.width,), everywhere=False, read=compact.read)
+
+
+def _widened(outputs: Tensor, places: tuple[int, ...], absent: float) -> Tensor:
+    """Fill outputs [B, ..., C] up to the places that other rows have."""
+    missing = [wide - have for wide, have in zip(places, outputs.shape[1:-1], strict=True)]
+    if not any(missing):
+        return outputs
+    # Pairs of what is added before and after each axis, the last axis first.
+    return F.pad(outputs, [0, 0, *(number for more in reversed(missing) for number in (0, more))], value=absent)
 
 
 @dataclass(frozen=True)
@@ -62,7 +83,7 @@ class SplitPredictions:
     """Outputs of one task's head for one split, or what was kept of them, in dataset order.
 
     Args:
-        outputs: The outputs in the units of the labels [n, C], or what was kept of them [n, K].
+        outputs: The outputs in the units of the labels [n, C] or [n, ..., C], or what was kept of them [n, K].
         losses: Row losses, [n]; NaN where a row has no label.
         read: `KeptOutputs.read`.
     """
@@ -99,7 +120,7 @@ class Predictor:
         Every row is in exactly one batch of exactly one process; nothing is repeated to fill up. The first process
         has the most batches.
         """
-        found, world = cut_evenly(split.tokens.lengths, self.limit, self.processes.world), self.processes.world
+        found, world = cut_evenly(split.lengths, self.limit, self.processes.world), self.processes.world
         return [found[rank::world] for rank in range(world)]
 
     @torch.no_grad()
@@ -134,7 +155,7 @@ class Predictor:
             return None
         losses = np.full(len(found), np.nan, dtype=np.float32)
         losses[split.scored] = found[split.scored, -1]
-        return SplitPredictions(outputs=found[:, :-1], losses=losses, read=keep.read)
+        return SplitPredictions(found[:, :-1].reshape(len(found), *keep.shape), losses, keep.read)
 
     def _run_in_pieces(
         self, run: Callable[[NDArray[np.int64]], Tensor], split: EncodedSplit, keep: KeptOutputs

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from transformers import PreTrainedConfig
+
 from hf_mtl.errors import Mistake, known, one_line
 from hf_mtl.modeling.config_values import shown
 from hf_mtl.modeling.configuration import MultiTaskConfig
@@ -11,6 +13,7 @@ from hf_mtl.modeling.heads import HEADS, HeadSpec, default_head, head_class, hea
 from hf_mtl.modeling.heads.base import FeatureSource
 from hf_mtl.modeling.lora import lora_mistakes, lora_options
 from hf_mtl.modeling.pooling import POOLINGS, default_pooling
+from hf_mtl.tasks import Task
 
 
 def head_specs(config: MultiTaskConfig) -> dict[str, str | Mapping[str, Any]]:
@@ -41,10 +44,22 @@ def feature_sources(config: MultiTaskConfig) -> list[FeatureSource]:
     """Tell which features to make: those that the heads read, first one vector per row, even where no head reads
     any.
     """
-    sources = {head_class(spec).source(config.encoder_config) for spec in head_specs(config).values()}
+    tasks, encoder = config.task_objects, config.encoder_config
+    sources = {feature_source(spec, tasks[name], encoder) for name, spec in head_specs(config).items()}
     if sources == {"tokens"}:
         sources.add("pooled")
     return [source for source in ("pooled", "pooler", "tokens") if source in sources]
+
+
+def feature_source(spec: HeadSpec, task: Task, config: PreTrainedConfig) -> FeatureSource:
+    """Tell which features a task's head is given: those that it reads, or the states where it looks at tokens.
+
+    Args:
+        spec: The head.
+        task: The task.
+        config: The backbone's config.
+    """
+    return "tokens" if task.outputs_per in ("token", "window") else head_class(spec).source(config, task)
 
 
 def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
@@ -56,9 +71,10 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
     for name, task in config.task_objects.items():
         mistakes += task.unknown_outputs(name)
         if task.head is not None:
-            mistakes += head_mistakes(task.head, config.encoder_config, f"tasks.{name}.head")
+            mistakes += head_mistakes(task.head, config.encoder_config, f"tasks.{name}.head", [task])
     if config.head is not None:
-        mistakes += head_mistakes(config.head, config.encoder_config)
+        theirs = [task for task in config.task_objects.values() if task.head is None]
+        mistakes += head_mistakes(config.head, config.encoder_config, tasks=theirs)
     if config.pooling is not None and config.pooling not in POOLINGS:
         mistakes.append(
             Mistake("model.pooling", f"unknown pooling '{config.pooling}'", known(POOLINGS, config.pooling))

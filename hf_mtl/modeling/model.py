@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from hf_mtl.batch import EncoderLayout, NoiseKeys, Packed
+from hf_mtl.batch import EncoderLayout, NoiseKeys, Packed, Sites
 from hf_mtl.errors import Mistake, ModelError, one_line
 from hf_mtl.modeling.backbone import Backbone, build_encoder
 from hf_mtl.modeling.choices import config_mistakes, feature_sources, settle
@@ -129,6 +129,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         packed: Packed | None = None,
         order: Tensor | None = None,
         segments: Mapping[str, tuple[int, int]] | None = None,
+        sites: Mapping[str, Sites] | None = None,
         labels: Tensor | Mapping[str, Tensor] | None = None,
         task: str | None = None,
         noise: NoiseKeys | None = None,
@@ -140,11 +141,13 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
             input_ids: Token ids [B, L]; every head that runs sees all rows. None: a collated batch.
             attention_mask: 1 for real tokens [B, L], with padding before or after those of a row; None: all are.
             token_type_ids: Segment ids [B, L]; dropped where the backbone takes none.
-            packed: Rows end to end, in place of ``input_ids``.
-            order: Row i is row ``order[i]`` of these, [B]; None: as they come.
-            segments: First row, and the row after the last, of each task. Only these heads run. None: all
+            packed: Sequences end to end, in place of ``input_ids``; a row is one of them, but for ``sites``.
+            order: Sequence i is sequence ``order[i]`` of these, [B]; None: as they come.
+            segments: First sequence, and the one after the last, of each task. Only these heads run. None: all
                 heads, or ``task``, on all rows.
-            labels: By task: class ids [n] or targets [n, D] in original units; a tensor goes with ``task``.
+            sites: By task: where the heads look that have several outputs for a row. None: at every token.
+            labels: By task: class ids [n], targets [n, D] in original units, or as the task encodes them; a tensor
+                goes with ``task``.
             task: The only head to run; None: all heads.
             noise: Keys of the randomness of heads that sample while training: ``rows`` int64 [N] and ``step``, an
                 int. None: drawn from torch's generators.
@@ -169,7 +172,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
             rows = shown.shape[0]  # not len(), which torch.export would take for a constant
             segments = {name: (0, rows) for name in (self.heads.names if task is None else [task])}
         drawn = Noise.of_batch(noise, shown, self.training and self.heads.stochastic)
-        result = self.heads(features, segments, drawn, labels, uncertainty)
+        result = self.heads(features, segments, drawn, labels, uncertainty, sites)
         return MultiTaskOutput(loss=self._mean_over_tasks(result, labels or {}), features=shown, **vars(result))
 
     def _mean_over_tasks(self, result: HeadOutputs, labels: Mapping[str, Tensor]) -> Tensor | None:

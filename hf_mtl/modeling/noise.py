@@ -49,6 +49,16 @@ class Noise:
         """Return the noise of a part of the rows."""
         return Noise(self.rows[start:stop], self.step)
 
+    def at(self, sequences: Tensor, numbers: Tensor | None) -> "Noise":
+        """Return the noise of sites of these rows, of each its own.
+
+        Args:
+            sequences: Whose each site is, int64 [U].
+            numbers: A number of each site, of its own in its sequence, int64 [U]; None: a site is its sequence.
+        """
+        keys = self.rows[sequences]
+        return Noise(keys if numbers is None else _mix(keys + (numbers + 1) * _GOLDEN), self.step)
+
     def normal(self, width: int, stream: str = "") -> Tensor:
         """Return standard normal numbers, float32 [n, width], of each row's own.
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from hf_mtl.batch import Sites
 from hf_mtl.errors import Mistake, ModelError, known
-from hf_mtl.modeling.choices import head_specs
+from hf_mtl.modeling.choices import feature_source, head_specs
 from hf_mtl.modeling.config_values import shown
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.float32 import bring_to_float32
@@ -16,6 +17,7 @@ from hf_mtl.modeling.heads import HeadSpec, build_head, head_class, settled_opti
 from hf_mtl.modeling.heads.base import Decoded, Features, FeatureSource, Penalty
 from hf_mtl.modeling.moments import RunningMoments
 from hf_mtl.modeling.noise import Noise
+from hf_mtl.modeling.sites import at_sites, in_place, numbers, penalties_of_rows, sites_everywhere
 from hf_mtl.tasks import Task
 
 
@@ -24,7 +26,7 @@ class HeadOutputs:
     """Outputs of the heads for a batch; every field is by task.
 
     Args:
-        logits: Class logits [n, C], or targets in original units [n, D].
+        logits: Class logits [n, C], or targets in original units [n, D]; [n, ..., C] of rows with several outputs.
         row_losses: The data term of each row's loss, a sum over the units of its mass (`Task.masses`) [n], float32.
         row_penalties: What joins it from the head, a sum over the same units, which may be negative [n], float32;
             only of heads that have any.
@@ -48,17 +50,22 @@ class TaskModule(nn.Module):
         self.task = task
         self.head = build_head(spec, config.hidden_size, task, encoder_config, dropout=config.dropout)
         self.statistics = task.new_statistics()
-        self.source: FeatureSource = self.head.source(encoder_config)
+        self.source: FeatureSource = feature_source(spec, task, encoder_config)
         self.temperature: float | None = None
 
     def forward(
-        self, features: Features, noise: Noise, labels: Tensor | None = None
+        self, features: Features, noise: Noise, labels: Tensor | None = None, sites: Sites | None = None
     ) -> tuple[Tensor, Tensor | None, dict[str, Penalty]]:
         """Map features [n, H] to logits [n, C] in the units of the labels, losses [n] of given labels, penalties.
 
-        While training, the logits are those that the loss sees; there are no penalties at evaluation.
+        While training, the logits are those that the loss sees; there are no penalties at evaluation. With sites the
+        features are those of the task's sequences, and the logits [n, ..., C].
         """
+        if sites is not None:
+            features, noise = at_sites(features, sites), noise.at(sites["sequences"], numbers(sites))
         decoded = self.head.decode(features, noise) if self.training else Decoded(self._tempered(self.head(features)))
+        if sites is not None:
+            decoded = self._of_rows(decoded, sites, labels)
         logits = self.statistics.restore(decoded.outputs)
         if labels is None:
             return logits, None, decoded.penalties
@@ -68,11 +75,17 @@ class TaskModule(nn.Module):
         losses = self.task.row_losses(outputs, targets, self.statistics.loss_weights)
         return logits, losses, decoded.penalties
 
-    def variance(self, features: Features) -> Tensor | None:
+    def _of_rows(self, decoded: Decoded, sites: Sites, labels: Tensor | None) -> Decoded:
+        """Put what was decoded at the sites [U, C] where it belongs among the rows, [n, ..., C]."""
+        outputs = in_place(decoded.outputs, sites, self.task.absent_output)
+        return Decoded(outputs, decoded.scale, penalties_of_rows(decoded.penalties, sites, self.task, labels))
+
+    def variance(self, features: Features, sites: Sites | None = None) -> Tensor | None:
         """Return the decoded distribution's variance in units of the labels, squared [n, C]; None: there is none."""
-        variance = self.head.variance(features)
+        variance = self.head.variance(features if sites is None else at_sites(features, sites))
         if variance is None:
             return None
+        variance = variance if sites is None else in_place(variance, sites, absent=0.0)
         return self.statistics.restore_variance(self._tempered(variance, power=2))
 
     def set_calibration_temperature(self, name: str, temperature: float | None) -> None:
@@ -151,28 +164,32 @@ class TaskHeads(nn.Module):
         noise: Noise,
         labels: Mapping[str, Tensor] | None = None,
         uncertainty: bool = False,
+        sites: Mapping[str, Sites] | None = None,
     ) -> HeadOutputs:
         """Run the heads that have rows, and no others.
 
         Args:
-            features: Features of the N rows by source.
-            segments: First row, and the row after the last, by task.
-            noise: The noise of the N rows.
+            features: Features of the N sequences by source; a row is one, but for ``sites``.
+            segments: First sequence, and the one after the last, by task.
+            noise: The noise of the N sequences.
             labels: Labels of the tasks' rows, by task; a task may be absent.
             uncertainty: Whether heads that decode distributions give their variances.
+            sites: Where heads look that have several outputs for a row; None: everywhere.
         """
         result = HeadOutputs()
         for name, (start, stop) in segments.items():
             module = self.of(name)
-            rows = features[module.source][start:stop]
-            logits, losses, penalties = module(rows, noise.segment(start, stop), (labels or {}).get(name))
+            rows, looked = features[module.source][start:stop], (sites or {}).get(name)
+            if looked is None and module.task.outputs_per != "row":
+                looked = sites_everywhere(rows, module.task.outputs_per)
+            logits, losses, penalties = module(rows, noise.segment(start, stop), (labels or {}).get(name), looked)
             result.logits[name] = logits
             if losses is not None:
                 result.row_losses[name] = losses
             if penalties:
                 result.row_penalties[name] = sum(p.coefficient * p.values for p in penalties.values())
                 result.penalty_values[name] = {key: penalty.values.detach() for key, penalty in penalties.items()}
-            if uncertainty and (variance := module.variance(rows)) is not None:
+            if uncertainty and (variance := module.variance(rows, looked)) is not None:
                 result.variances[name] = variance
         return result
 

@@ -114,7 +114,7 @@ class SequenceClassification(OneClass):
             losses = (1 - probability) ** FOCAL_GAMMA * losses
         return losses if weights is None else losses * weights.float()[labels]
 
-    def compact(self) -> Compact | None:
+    def compact(self, places: tuple[int, ...] = ()) -> Compact | None:
         """Keep the predicted classes alone, where no metric wants probabilities."""
         return None if wants_logits(self) else CLASSES_ALONE
 

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias, TypeVar
 import numpy as np
 
 from hf_mtl.errors import Mistake
+from hf_mtl.tasks.layout import LaidOut, OutputsPer
 
 if TYPE_CHECKING:  # heavy, and needed for annotations alone
     import pyarrow as pa
     from datasets import Dataset
     from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
 
     from hf_mtl.tasks.statistics import TaskStatistics
 
 Labels = TypeVar("Labels", np.ndarray, "Tensor")
+NO_SITE = -1e30
+"""A logit of what is not there: no softmax gives it a share, and it is finite."""
 Family: TypeAlias = Literal["classification", "regression"]
 """What a loss is the negative log-likelihood of, up to a factor: of classes, or of real values (a Gaussian)."""
 
@@ -24,11 +28,16 @@ class LearningAnswers(ABC):
     """Questions to a task for building a head and training it, with the answers of a task that has nothing special.
 
     A task type answers with facts and with methods on plain arrays and tensors. An array of labels has a row per
-    text, as `encode` made it; outputs are what a head gives, [n, C].
+    text, as `encode` made it; outputs are what a head gives, [n, C], or [n, ..., C] with the places of
+    `hf_mtl.tasks.layout.OutputsPer`: as many as the rows at hand need, `absent_output` where one has fewer.
     """
 
     # What the outputs are.
 
+    outputs_per: ClassVar[OutputsPer] = "row"
+    """What an output is made for. Where it is no row, `lay_out` says which sequences and sites a row has."""
+    absent_output: ClassVar[float] = 0.0
+    """What stands in the outputs where a row has fewer sites than another: for a softmax over them, `NO_SITE`."""
     outputs_are: ClassVar[str] = ""
     """What an output is: ``classes``, ``values``, or a word of the type's own. Metrics fit by it."""
     real_valued: ClassVar[bool] = False
@@ -146,6 +155,33 @@ class LearningAnswers(ABC):
             DataError: If values are outside what the task allows: all kinds of bad values at once.
         """
 
+    def lay_out(
+        self,
+        name: str,
+        split: str,
+        dataset: "Dataset",
+        labels: np.ndarray | None,
+        tokenizer: "PreTrainedTokenizerBase",
+        max_length: int | None,
+    ) -> LaidOut | None:
+        """Turn rows into sequences of tokens, and say at which of them the head looks.
+
+        Args:
+            name: The task's name.
+            split: ``train``, ``validation`` or ``test``.
+            dataset: Its rows, checked.
+            labels: Their labels, as `encode` gives them; None: the rows are only to be predicted.
+            tokenizer: The tokenizer.
+            max_length: Longest sequence in tokens; None: what the tokenizer says.
+
+        Returns:
+            None: a row is one sequence, its texts, and has one output.
+
+        Raises:
+            DataError: If rows cannot be turned into tokens.
+        """
+        return None
+
     def masses(self, labels: Labels) -> Labels | None:
         """Count the units that the loss of each row is a sum over, such as its labelled tokens.
 
@@ -231,8 +267,8 @@ class LearningAnswers(ABC):
         """Compute the loss of every row.
 
         Args:
-            outputs: What the head gives, [n, C].
-            labels: Labels in the units of the outputs.
+            outputs: What the head gives, [n, C] or [n, ..., C].
+            labels: Labels in the units of the outputs; those of tokens or windows are as wide as the outputs.
             weights: `TaskStatistics.loss_weights`.
 
         Returns:

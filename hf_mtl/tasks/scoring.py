@@ -41,7 +41,7 @@ class Compact(NamedTuple):
     """Functions that make the outputs of a head small where they are computed: they drop what no score reads.
 
     Args:
-        of: From outputs [B, C] what is kept of them, [B, K].
+        of: From outputs [B, C] (or [B, ..., C], as wide as the split) what is kept of them, [B, K].
         width: K.
         read: From what was kept [n, K] what is scored.
     """
@@ -54,11 +54,16 @@ class Compact(NamedTuple):
 class ScoringAnswers(ABC):
     """Questions to a task for scoring it, with the answers of a task that has nothing special.
 
-    Labels are those of the scored rows, as `encode` made them, none of them missing.
+    Labels are those of the scored rows, as `encode` made them (or what `lay_out` gives as references), none of them
+    missing.
     """
 
-    def compact(self) -> Compact | None:
-        """Say how outputs are made small before they are scored; None: all of them are wanted."""
+    def compact(self, places: tuple[int, ...] = ()) -> Compact | None:
+        """Say how outputs are made small before they are scored; None: all of them are wanted.
+
+        Args:
+            places: The shape of a row's outputs without the last axis; empty where a row has one output.
+        """
         return None
 
     @abstractmethod
@@ -66,7 +71,7 @@ class ScoringAnswers(ABC):
         """Make what is scored of a head's outputs.
 
         Args:
-            raw: The outputs, [n, C].
+            raw: The outputs, [n, C] or [n, ..., C].
         """
 
     def gathered(self, batches: Iterable[np.ndarray]) -> Outputs:
@@ -84,6 +89,15 @@ class ScoringAnswers(ABC):
         Args:
             raw: The outputs, [n, C].
         """
+
+    def in_softmax(self, raw: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give the logits of each softmax [m, C], and the class that is right [m], for a task that can be calibrated.
+
+        Args:
+            raw: The outputs, [n, C] or [n, ..., C].
+            labels: The labels.
+        """
+        return raw, labels
 
     def tuned(self, raw: np.ndarray, labels: np.ndarray) -> tuple[Any, list[str]]:
         """Choose how outputs become predictions, where `tuned_by` names the key that asks for it.

@@ -89,9 +89,9 @@ class Head(KeepsFloat32, ABC):
         self.outputs = task.num_outputs
 
     @classmethod
-    def source(cls, config: PreTrainedConfig) -> FeatureSource:
+    def source(cls, config: PreTrainedConfig, task: Task) -> FeatureSource:
         """Tell which features the head reads: pooled hidden states, the output of the backbone's pooler, or all
-        states.
+        states. For a task whose outputs are made for tokens it gets the states of these, one by one.
         """
         return "pooled"
 
@@ -103,6 +103,13 @@ class Head(KeepsFloat32, ABC):
     @classmethod
     def unsupported(cls, config: PreTrainedConfig) -> str | None:
         """Tell why the head cannot sit on this backbone, or None where it can."""
+        return None
+
+    @classmethod
+    def unsuited(cls, task: Task, config: PreTrainedConfig) -> str | None:
+        """Tell why the head cannot serve a task, or None where it can."""
+        if task.outputs_per in ("token", "window") and cls.source(config, task) == "tokens":
+            return "it makes one output of all tokens of a row, and the task has one for each token"
         return None
 
     @classmethod

@@ -56,7 +56,7 @@ class NativeHead(Head):
         self.model = _without_encoder(_head_config(config, self.outputs, dropout))
 
     @classmethod
-    def source(cls, config: PreTrainedConfig) -> FeatureSource:
+    def source(cls, config: PreTrainedConfig, task: Task) -> FeatureSource:
         """Return ``pooler`` for BERT and ALBERT, whose heads read its output, and ``pooled`` for the others."""
         return "pooler" if _READS_POOLER.get(config.model_type) else "pooled"
 

@@ -1,6 +1,6 @@
 """Heads as a recipe, a config or Python names them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from transformers import PreTrainedConfig
@@ -13,13 +13,16 @@ from hf_mtl.tasks import Task
 HeadSpec: TypeAlias = str | Mapping[str, Any]
 
 
-def head_mistakes(spec: HeadSpec, config: PreTrainedConfig | None = None, key: str = HEADS.key) -> list[Mistake]:
+def head_mistakes(
+    spec: HeadSpec, config: PreTrainedConfig | None = None, key: str = HEADS.key, tasks: Sequence[Task] = ()
+) -> list[Mistake]:
     """Find what is wrong with a head.
 
     Args:
         spec: A name, or a mapping with ``type`` and the head's options.
         config: The backbone's config, to ask whether the head can sit on it; None: not asked.
         key: The recipe key that holds the specification.
+        tasks: The tasks that have the head, to ask whether it can serve them.
     """
     mistakes: list[Mistake] = []
     choice = HEADS.parse(spec, mistakes, key)
@@ -30,6 +33,19 @@ def head_mistakes(spec: HeadSpec, config: PreTrainedConfig | None = None, key: s
         others = [name for name in HEADS.names() if not HEADS[name].unsupported(config)]
         problem = f"head '{choice.chosen}' does not fit this backbone: {reason}"
         mistakes.append(Mistake(key, problem, known(others, choice.chosen)))
+        return mistakes
+    mistakes += _unsuited(choice.chosen, config, key, tasks)
+    return mistakes
+
+
+def _unsuited(name: str, config: PreTrainedConfig, key: str, tasks: Sequence[Task]) -> list[Mistake]:
+    """Find types of tasks that a head cannot serve, a mistake each."""
+    mistakes = []
+    for task in {task.type: task for task in tasks}.values():
+        if reason := HEADS[name].unsuited(task, config):
+            suited = [other for other in HEADS.names() if not HEADS[other].unsuited(task, config)]
+            problem = f"head '{name}' does not fit a task of type {task.type}: {reason}"
+            mistakes.append(Mistake(key, problem, f"{known(suited, name)} A task may have a head of its own."))
     return mistakes
 
 
@@ -53,7 +69,7 @@ def build_head(
     Raises:
         ModelError: If the head or an option is unknown, or the head cannot sit on this backbone.
     """
-    if mistakes := head_mistakes(spec, config):
+    if mistakes := head_mistakes(spec, config, tasks=[task]):
         raise ModelError(mistakes)
     options = settled_options(spec, dropout)
     return HEADS.make(_parsed(spec).chosen, options, features=features, task=task, config=config)

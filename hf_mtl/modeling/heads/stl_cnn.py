@@ -57,7 +57,7 @@ class STLCNNHead(Head):
         self.classifier = nn.Linear(filters * len(widths), self.outputs)
 
     @classmethod
-    def source(cls, config: PreTrainedConfig) -> FeatureSource:
+    def source(cls, config: PreTrainedConfig, task: Task) -> FeatureSource:
         """Return the token states."""
         return "tokens"
 

@@ -178,12 +178,12 @@ def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSumm
     tasks = [
         TaskPlan(
             name=name,
-            rows=len(split.tokens),
+            rows=len(split),
             share=float(rows[index] / rows.sum()),
             rows_per_step=float(rows[index]) / max(total, 1),
             passes=float(over_time.passes[-1, index]),
-            truncated_rows=split.tokens.truncated,
-            mean_tokens=split.tokens.total_tokens / len(split.tokens),
+            truncated_rows=split.truncated,
+            mean_tokens=split.tokens.total_tokens / len(split),
             unknown_share=unknown_share(split.tokens, trainer.processing_class),
         )
         for index, (name, split) in enumerate(trainer.train_dataset.items())

@@ -10,6 +10,7 @@ from hf_mtl.evaluation.outputs import broken_rows
 from hf_mtl.inference.predict import SplitPredictions
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.shown import get_logger
+from hf_mtl.tasks import Task
 
 logger = get_logger(__name__)
 
@@ -39,21 +40,22 @@ def calibrate_tasks(
     """
     found: dict[str, float] = {}
     for name, prediction in predictions:
-        temperature = from_first(partial(_fit, name, splits[name], prediction))
+        temperature = from_first(partial(_fit, model.tasks[name], name, splits[name], prediction))
         if temperature is not None:
             model.set_calibration_temperature(name, temperature)
             found[name] = temperature
     return found
 
 
-def _fit(name: str, split: EncodedSplit, prediction: SplitPredictions | None) -> float | None:
+def _fit(task: Task, name: str, split: EncodedSplit, prediction: SplitPredictions | None) -> float | None:
     assert prediction is not None  # the first process has it
-    logits, labels = prediction.outputs, split.labels
+    logits, labels = prediction.outputs, split.scored_against
     if broken_rows(logits):
         logger.warning(f"{name}: its logits are not finite; it gets no temperature.")
         return None
     if split.missing is not None:
         logits, labels = logits[split.scored], labels[split.scored]
+    logits, labels = task.in_softmax(logits, labels)
     found = calibration_temperature(logits, labels)
     low, high = TEMPERATURE_BOUNDS
     if not low * 1.001 < found < high / 1.001:

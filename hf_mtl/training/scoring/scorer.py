@@ -54,18 +54,20 @@ class Scorer:
         mistakes = [*check_metrics(scored), *foreign_mistakes(scored, self.trust)]
         if not mistakes:
             for name, split in labelled.items():
-                mistakes += try_metrics(scored[name], name, split.labels[split.scored], self.trust, self._tried)
+                mistakes += try_metrics(
+                    scored[name], name, split.scored_against[split.scored], self.trust, self._tried
+                )
         if mistakes:
             raise DataError(mistakes)
 
-    def needs(self, names: Iterable[str], own: OwnMetrics | None) -> dict[str, KeptOutputs]:
+    def needs(self, splits: Mapping[str, EncodedSplit], own: OwnMetrics | None) -> dict[str, KeptOutputs]:
         """Say what must be kept of the tasks' outputs to score them.
 
         Args:
-            names: The tasks.
+            splits: The rows by task.
             own: The user's own metrics.
         """
-        return {name: needed(self.tasks[name], own) for name in names}
+        return {name: needed(self.tasks[name], split, own) for name, split in splits.items()}
 
     def score(
         self,

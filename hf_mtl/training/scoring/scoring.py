@@ -58,14 +58,15 @@ class TaskScores:
     notes: list[str]
 
 
-def needed(task: Task, own: OwnMetrics | None) -> KeptOutputs:
+def needed(task: Task, split: EncodedSplit, own: OwnMetrics | None) -> KeptOutputs:
     """Return what must be kept of a task's outputs to score it, on the first process.
 
     Args:
         task: The task.
+        split: The rows.
         own: The user's own metrics.
     """
-    return KeptOutputs.to_score(task) if own is None else KeptOutputs.outputs(task.num_outputs, everywhere=False)
+    return KeptOutputs.to_score(task, split) if own is None else KeptOutputs.outputs(task, split, everywhere=False)
 
 
 def score_split(
@@ -88,7 +89,7 @@ def score_split(
         own: The user's own metrics.
         trust: Whose code the task's metrics may run.
     """
-    outputs, labels, loss = prediction.outputs, split.labels, _mean_loss(split, prediction.losses)
+    outputs, labels, loss = prediction.outputs, split.scored_against, _mean_loss(split, prediction.losses)
     if split.missing is not None:
         outputs, labels = outputs[split.scored], labels[split.scored]
     found: np.ndarray | Outputs = outputs if prediction.read is None else prediction.read(outputs)

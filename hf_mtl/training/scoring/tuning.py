@@ -43,7 +43,7 @@ def tune_tasks(
 
 def _tune(name: str, task: Task, split: EncodedSplit, prediction: SplitPredictions | None) -> Any:
     assert prediction is not None  # the first process has it
-    outputs, labels = prediction.outputs[split.scored], split.labels[split.scored]
+    outputs, labels = prediction.outputs[split.scored], split.scored_against[split.scored]
     if broken_rows(outputs):
         logger.warning(f"{name}: its outputs are not finite; {task.tuned_by} cannot be tuned.")
         return None

@@ -19,6 +19,8 @@ def by_task(inputs: Batch) -> Iterator[tuple[str, Batch]]:
             "segments": {name: (0, stop - start)},
             "labels": {task: labels for task, labels in inputs["labels"].items() if task == name},
         }
+        if "sites" in inputs:
+            batch["sites"] = {task: sites for task, sites in inputs["sites"].items() if task == name}
         if "noise" in inputs and start < stop:  # without, a row stands in for none, see `hf_mtl.data.loader`
             batch["noise"] = {**inputs["noise"], "rows": inputs["noise"]["rows"][start:stop]}
         yield name, batch

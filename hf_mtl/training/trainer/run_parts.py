@@ -77,7 +77,7 @@ def build_run_parts(
         UserError: If the parts do not fit together, the model, or the arguments.
     """
     args, model, processes = trainer.args, trainer.model, trainer.processes
-    sizes = {name: len(split.tokens) for name, split in train.items()}
+    sizes = {name: len(split) for name, split in train.items()}
     fit_statistics(model, train, args.refit_statistics)
     check_methods(sections, model, args, list(sizes))
     mixture = Mixture(sizes, **sections.mixture.options())

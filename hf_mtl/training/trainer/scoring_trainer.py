@@ -99,7 +99,7 @@ class ScoringTrainer(StoppableTrainer):
         scores = self._score(splits)
         metrics = scores.flat(prefix)
         make_comparable(metrics, prefix, self.args, says=self.is_world_process_zero())
-        rows = sum(len(split.tokens) for split in splits.values())
+        rows = sum(len(split) for split in splits.values())
         metrics.update(speed_metrics(prefix, started, num_samples=rows))
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -121,7 +121,8 @@ class ScoringTrainer(StoppableTrainer):
 
         Returns:
             Predictions and labels are dictionaries by task, in dataset order. The predictions are the outputs of
-            every row: the logits of classes [n, C], or targets in their own units [n, D]. In the labels a row without
+            every row: the logits of classes [n, C], or targets in their own units [n, D]; of tasks with several
+            outputs for a row, [n, ..., C], as wide as the widest row. In the labels a row without
             one has class id -100, so has each label of several that is not known, and targets that are missing are
             NaN; a task of which no row has a label is not among them.
         """
@@ -132,7 +133,7 @@ class ScoringTrainer(StoppableTrainer):
         self._memory_tracker.stop_and_update_metrics(metrics)
         return PredictionOutput(
             predictions=predictions,
-            label_ids={name: split.labels for name, split in splits.items() if split.labelled},
+            label_ids={name: split.scored_against for name, split in splits.items() if split.labelled},
             metrics=metrics,
         )
 
@@ -184,7 +185,9 @@ class ScoringTrainer(StoppableTrainer):
         if not splits:
             raise UserError("temperatures need evaluation rows of a classification task: give an eval_dataset")
         forget_calibration(self.model, splits)
-        keep = {name: KeptOutputs.outputs(self.tasks[name].num_outputs, everywhere=False) for name in splits}
+        keep = {
+            name: KeptOutputs.outputs(self.tasks[name], split, everywhere=False) for name, split in splits.items()
+        }
         temperatures = calibrate_tasks(self.model, splits, self._predict(splits, keep, aside=True))
         if temperatures:
             self.log({f"calibration_temperature/{name}": value for name, value in temperatures.items()})
@@ -211,7 +214,9 @@ class ScoringTrainer(StoppableTrainer):
         if not splits:
             raise UserError("tuning needs evaluation rows of a task that asks for it: give an eval_dataset")
         self.forget_decisions(splits)
-        keep = {name: KeptOutputs.outputs(self.tasks[name].num_outputs, everywhere=False) for name in splits}
+        keep = {
+            name: KeptOutputs.outputs(self.tasks[name], split, everywhere=False) for name, split in splits.items()
+        }
         found = tune_tasks(self.model, splits, self._predict(splits, keep, aside=True))
         self.scorer.take_decisions(self.model.tasks, {name: self._tuned_keys[name] for name in found})
         return found
@@ -239,7 +244,7 @@ class ScoringTrainer(StoppableTrainer):
         if predictions is None:
             predicted = self._predict(splits, self.scorer.needs(splits, own))
         else:
-            keep = {name: KeptOutputs.outputs(self.tasks[name].num_outputs, everywhere=True) for name in splits}
+            keep = {name: KeptOutputs.outputs(self.tasks[name], split, True) for name, split in splits.items()}
             predicted = noting(self._predict(splits, keep), predictions, copies=own is not None)
         scores = self.scorer.score(splits, predicted, metric_statistics(self.model), own)
         if self.tells_notes and not self.is_in_train and self.is_world_process_zero():
