@@ -48,8 +48,13 @@ def _roomy(chunked: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def text_lists(dataset: Dataset, column: str, size: int = 100_000) -> Iterator[list[str]]:
-    """Yield the texts of a checked column in lists of a few, so that not all of them are Python's at once."""
-    texts = arrow_column(dataset, column)
+    """Yield the texts of a checked column in lists of a few, so that not all of them are Python's at once.
+
+    Of a column of lists each text comes for itself.
+    """
+    texts = plain_values(arrow_column(dataset, column))
+    if is_list(texts.type):
+        texts = pc.list_flatten(texts)
     for start in range(0, len(texts), size):
         found: list[str] = texts.slice(start, size).to_pylist()
         yield found

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_mtl.data.columns import arrow_column, is_list, plain_list, plain_values
+from hf_mtl.data.columns import arrow_column, is_list, plain_values
 from hf_mtl.data.given_tokens import read_real_tokens
 from hf_mtl.data.permutation import derive_key
-from hf_mtl.data.texts import is_tokenised
+from hf_mtl.data.texts import is_tokenised, joined
 from hf_mtl.tasks import Task
 
 Keys = NDArray[np.uint64]
@@ -114,7 +114,7 @@ def _strings(texts: pa.Array) -> pa.Array:
     """Return a text column of any type as large strings without nulls; lists of words with blanks between them."""
     texts = plain_values(texts)
     if is_list(texts.type):
-        texts = pc.binary_join(plain_list(texts).cast(pa.list_(pa.string())), " ")
+        texts = joined(texts)
     return pc.fill_null(texts.cast(pa.large_string()), "")
 
 

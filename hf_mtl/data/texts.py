@@ -8,7 +8,16 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from hf_mtl.data.blank import blank_texts
-from hf_mtl.data.columns import arrow_column, is_text, name_count, name_rows, plain_values, say_type
+from hf_mtl.data.columns import (
+    arrow_column,
+    is_list,
+    is_text,
+    name_count,
+    name_rows,
+    plain_list,
+    plain_values,
+    say_type,
+)
 from hf_mtl.data.csv_reader import repeated_columns
 from hf_mtl.data.given_tokens import TOKEN_COLUMNS, check_tokens
 from hf_mtl.errors import Mistake, known
@@ -78,10 +87,19 @@ def check_texts(task: Task, name: str, split: str, dataset: Dataset, used: np.nd
     key = f"tasks.{name}.text"
     for column in task.text_columns:
         values = plain_values(arrow_column(dataset, column))
-        if not (is_text(values.type) or pa.types.is_null(values.type)):
-            found = f"{split} column '{column}' holds {say_type(values)}, not strings"
-            mistakes.append(Mistake(key, found, "Name a string column."))
+        listed = column in task.text_lists
+        if not (_lists_texts(values.type) if listed else is_text(values.type) or pa.types.is_null(values.type)):
+            what = "lists of strings" if listed else "strings"
+            found = f"{split} column '{column}' holds {say_type(values)}, not {what}"
+            mistakes.append(Mistake(key, found, f"Name a column of {what}." if listed else "Name a string column."))
             continue
+        if listed:
+            values = plain_list(values)
+            holed = _null_items(values) & used
+            if holed.any():
+                rows = f"{name_count(int(holed.sum()))} with a null among the texts of '{column}': {name_rows(holed)}"
+                mistakes.append(Mistake(key, f"{split} has {rows}", "Give each a text, or take it out of its list."))
+            values, used = joined(values), used & ~holed
         empty = _empty(values) & used
         if empty.any():
             found = (
@@ -89,6 +107,22 @@ def check_texts(task: Task, name: str, split: str, dataset: Dataset, used: np.nd
             )
             mistakes.append(Mistake(key, found, _without_text(task, column)))
     return mistakes
+
+
+def _lists_texts(kind: pa.DataType) -> bool:
+    return is_list(kind) and (is_text(kind.value_type) or pa.types.is_null(kind.value_type))
+
+
+def joined(lists: pa.Array) -> pa.Array:
+    """Make one text of each list of texts, with blanks between them; null where it has a null."""
+    return pc.binary_join(plain_list(lists).cast(pa.list_(pa.string())), " ")
+
+
+def _null_items(lists: pa.Array) -> np.ndarray:
+    """Tell which lists hold a null among their texts, bool [n]."""
+    found = np.zeros(len(lists), dtype=bool)
+    found[pc.list_parent_indices(lists).filter(pc.is_null(pc.list_flatten(lists))).to_numpy()] = True
+    return found
 
 
 def _without_text(task: Task, column: str) -> str:

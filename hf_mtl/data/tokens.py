@@ -212,11 +212,16 @@ class EncodedSplit:
     def select(self, rows: Sequence[int] | np.ndarray) -> "EncodedSplit":
         """Return some of the rows."""
         rows = np.asarray(rows, dtype=np.int64)
-        parts = {
-            name: None if value is None else value[rows]
-            for name, value in (("missing", self.missing), ("masses", self.masses), ("references", self.references))
-        }
-        sites = None if self.sites is None else self.sites.select(rows)
-        return replace(
-            self, tokens=self.tokens.select(self.sequences_of(rows)), labels=self.labels[rows], sites=sites, **parts
+
+        def of(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else values[rows]
+
+        return EncodedSplit(
+            self.tokens.select(self.sequences_of(rows)),
+            self.labels[rows],
+            self.labelled,
+            of(self.missing),
+            of(self.masses),
+            None if self.sites is None else self.sites.select(rows),
+            of(self.references),
         )

@@ -31,7 +31,7 @@ def baseline_scores(
     Args:
         task: The task, its classes known.
         name: Its name, for messages.
-        train_texts: Texts, or pairs of texts.
+        train_texts: Texts, or pairs of texts, or what else the task's text columns hold.
         train_labels: Their labels, as the task encodes them.
         eval_texts: Texts to score.
         eval_labels: Their labels.
@@ -62,7 +62,7 @@ def baseline_outputs(
         ngram_range: Shortest and longest n-grams of words.
 
     Returns:
-        Outputs by baseline, [m, C], such as log-probabilities.
+        Outputs by baseline, [m, C] or [m, ..., C], such as log-probabilities.
     """
     parts = _baseline_parts(task, train_texts, np.asarray(train_labels), eval_texts, ngram_range)
     return {name: np.concatenate(list(found)) for name, found in parts.items()}
@@ -87,6 +87,9 @@ def _baseline_parts(
     task: Task, train_texts: Texts, train_labels: np.ndarray, eval_texts: Texts, ngram_range: tuple[int, int]
 ) -> dict[str, Iterator[np.ndarray]]:
     """Give the outputs for some of the evaluated rows after others, by baseline."""
+    own = task.own_baselines(train_texts, train_labels, eval_texts)
+    if own is not None:
+        return {name: iter([outputs]) for name, outputs in own.items()}
     constant = task.constant_outputs(train_labels)
     rows = max(1, ELEMENTS // len(constant))
     parts = [range(start, min(start + rows, len(eval_texts))) for start in range(0, len(eval_texts), rows)]

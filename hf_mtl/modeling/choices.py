@@ -167,6 +167,8 @@ def _pooling_conflicts(config: MultiTaskConfig) -> list[Mistake]:
 
 def _forced_poolings(config: MultiTaskConfig) -> dict[str, str]:
     forced = {
-        name: head_class(spec).forced_pooling(config.encoder_config) for name, spec in head_specs(config).items()
+        name: head_class(spec).forced_pooling(config.encoder_config)
+        for name, spec in head_specs(config).items()
+        if config.task_objects[name].outputs_per in ("row", "sequence")  # others are not pooled
     }
     return {name: pooling for name, pooling in forced.items() if pooling is not None}

@@ -1,4 +1,4 @@
-"""Rows as sequences of tokens, and the sites where a head looks: for tasks that are more than one text, one answer."""
+"""Rows as sequences of tokens, and the sites where a head looks, for rows that are more than one text and answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

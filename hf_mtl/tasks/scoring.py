@@ -192,6 +192,21 @@ class ScoringAnswers(ABC):
         """
         return {}
 
+    def own_baselines(
+        self, train_texts: Sequence[Any], labels: np.ndarray, texts: Sequence[Any]
+    ) -> dict[str, np.ndarray] | None:
+        """Predict with baselines of the type's own; None: with `constant_outputs` and `linear_outputs` on TF-IDF.
+
+        Args:
+            train_texts: The texts of each training row: one, or one for each text column, lists in list columns.
+            labels: The labels of the training rows.
+            texts: The texts of m rows to predict.
+
+        Returns:
+            Outputs of ``majority``, which has seen no texts, and of ``tfidf``, a linear model; [m, ..., C].
+        """
+        return None
+
     @abstractmethod
     def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
         """Give the outputs of the model that has seen only the training labels, [C].

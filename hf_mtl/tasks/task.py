@@ -74,6 +74,11 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
         return [self.text] if isinstance(self.text, str) else list(self.text)
 
     @property
+    def text_lists(self) -> list[str]:
+        """Those of the text columns that hold lists of texts, such as words or choices."""
+        return []
+
+    @property
     def label_columns(self) -> list[str]:
         """The label columns: one, or one per target."""
         return [self.label] if isinstance(self.label, str) else list(self.label)

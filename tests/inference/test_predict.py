@@ -22,12 +22,14 @@ from tests.training.trainers import make
 
 
 def test_logits_are_kept_where_something_wants_them() -> None:
-    topic = tiny.TASKS["topic"]
-    assert needed(topic, None) == KeptOutputs.to_score(topic)
-    assert needed(topic, None).width == 2
-    assert needed(topic, lambda found: {}).width == 3
-    assert needed(topic.model_copy(update={"metrics": [MetricSpec(name="ece")]}), None).width == 3
-    assert needed(tiny.TASKS["score"], None).width == 2
+    topic, rows = (
+        tiny.TASKS["topic"],
+        encode_split("mood", tiny.TASKS["mood"], tiny.rows("mood", 3), tiny.tokenizer()),
+    )
+    assert needed(topic, rows, None).width == KeptOutputs.to_score(topic, rows).width == 2
+    assert needed(topic, rows, lambda found: {}).width == 3
+    assert needed(topic.model_copy(update={"metrics": [MetricSpec(name="ece")]}), rows, None).width == 3
+    assert needed(tiny.TASKS["score"], rows, None).width == 2
 
 
 def test_predictions_and_scores_are_the_same_in_small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +88,7 @@ def test_pieces_hold_so_many_rows_of_each_process_or_one_batch(most: int) -> Non
 @pytest.mark.parametrize("together", [False, True])
 def test_processes_that_take_turns_make_as_many_forwards(together: bool) -> None:
     split = encode_split("mood", tiny.TASKS["mood"], tiny.rows("mood", 3), tiny.tokenizer())
-    kept = KeptOutputs.outputs(2, everywhere=True)
+    kept = KeptOutputs.outputs(tiny.TASKS["mood"], split, everywhere=True)
     forwards = []
     for rank in range(2):
         made: list[int] = []

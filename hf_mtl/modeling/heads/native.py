@@ -4,8 +4,9 @@ import copy
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from hf_mtl.errors import HfMtlError, Mistake, ModelError, one_line
@@ -14,6 +15,8 @@ from hf_mtl.modeling.dropout import set_dropout
 from hf_mtl.modeling.heads.base import Dropout, FeatureSource, Head, register
 from hf_mtl.tasks import Task
 
+# Families whose multiple choice model reads the pooler's output; that of the others pools by itself, or is none.
+_CHOICES_READ_POOLER = ("albert", "bert", "camembert", "roberta", "xlm-roberta")
 # Families whose classification model is "encoder, then head" with one feature vector per row between the two.
 # True: the head reads the output of the encoder's pooler.
 _READS_POOLER = {
@@ -37,9 +40,10 @@ def has_native_head(config: PreTrainedConfig) -> bool:
 
 @register("native")
 class NativeHead(Head):
-    """The head that `AutoModelForSequenceClassification` puts on this backbone; `export_task` can write it.
+    """The head that transformers puts on this backbone for such a task; `export_task` can write it.
 
-    The architecture's model is built with its encoder replaced by a stub that returns the given features.
+    It is that of `AutoModelForSequenceClassification`, or of the class that the task's type names. The architecture's
+    model is built with its encoder replaced by a stub that returns the given features.
 
     Args:
         features: Width H of the features.
@@ -53,11 +57,14 @@ class NativeHead(Head):
 
     def __init__(self, features: int, task: Task, config: PreTrainedConfig, *, dropout: Dropout = None):
         super().__init__(features, task, config)
-        self.model = _without_encoder(_head_config(config, self.outputs, dropout))
+        self.per = task.outputs_per
+        self.model = _without_encoder(_auto_model(task), _head_config(config, self.outputs, dropout))
 
     @classmethod
     def source(cls, config: PreTrainedConfig, task: Task) -> FeatureSource:
-        """Return ``pooler`` for BERT and ALBERT, whose heads read its output, and ``pooled`` for the others."""
+        """Return ``pooler`` for the families whose heads read its output, and ``pooled`` for the others."""
+        if task.outputs_per == "sequence":
+            return "pooler" if config.model_type in _CHOICES_READ_POOLER else "pooled"
         return "pooler" if _READS_POOLER.get(config.model_type) else "pooled"
 
     @classmethod
@@ -72,17 +79,37 @@ class NativeHead(Head):
             return None
         return f"'{config.model_type}' has no native head in hf_mtl; {', '.join(sorted(_READS_POOLER))} have one"
 
+    @classmethod
+    def unsuited(cls, task: Task, config: PreTrainedConfig) -> str | None:
+        """Tell if transformers has no model of this family for the task."""
+        if task.outputs_per == "row":
+            return None
+        if task.auto_model is None:
+            return "no AutoModel of transformers has its outputs"
+        if type(config) not in _auto_model(task)._model_mapping:
+            return f"{task.auto_model} of transformers has no '{config.model_type}'"
+        return None
+
     def forward(self, features: Tensor) -> Tensor:
         """Map features [n, H] to outputs [n, C]."""
-        logits: Tensor = self.model(inputs_embeds=features).logits
-        return logits
+        if self.per == "row":
+            found: Tensor = self.model(inputs_embeds=features).logits
+        elif self.per == "sequence":  # rows of one choice, of one token
+            found = self.model(inputs_embeds=features[:, None, None]).logits
+        elif self.per == "token":
+            found = self.model(inputs_embeds=features).logits[:, 0]
+        else:
+            both = self.model(inputs_embeds=features)
+            found = torch.cat([both.start_logits, both.end_logits], dim=1)
+        return found
 
 
 class _GivenFeatures(nn.Module):
-    """A stub where the encoder was. It returns the features that came in as ``inputs_embeds`` [n, H]."""
+    """A stub where the encoder was. It returns the features that came in as ``inputs_embeds`` [n, H] or [n, 1, H]."""
 
     def forward(self, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
-        return BaseModelOutputWithPooling(last_hidden_state=inputs_embeds.unsqueeze(1), pooler_output=inputs_embeds)
+        features = inputs_embeds.flatten(0, -2)
+        return BaseModelOutputWithPooling(last_hidden_state=features.unsqueeze(1), pooler_output=features)
 
     def get_input_embeddings(self) -> nn.Module:
         # What transformers expects of a model without embeddings; it then looks elsewhere.
@@ -98,12 +125,17 @@ def _head_config(config: PreTrainedConfig, outputs: int, dropout: float | None) 
     return config
 
 
-def _without_encoder(config: PreTrainedConfig) -> PreTrainedModel:
-    """Build the classification model on the meta device, drop its encoder, then make its head real."""
+def _auto_model(task: Task) -> Any:
+    """Return the class of transformers whose head the task has; of a type that has none, that of classification."""
+    return getattr(transformers, task.auto_model or "AutoModelForSequenceClassification")
+
+
+def _without_encoder(auto_model: Any, config: PreTrainedConfig) -> PreTrainedModel:
+    """Build the task's model on the meta device, drop its encoder, then make its head real."""
     device = torch.get_default_device()
     try:
         with torch.device("meta"), building(Allowance.of_machine, "model.head", apart=True):
-            model = AutoModelForSequenceClassification.from_config(config)
+            model = auto_model.from_config(config)
     except HfMtlError:
         raise
     except Exception as error:  # each architecture trusts its config, and fails at a wrong value in its own way

@@ -126,7 +126,7 @@ def _balancing(spec: Spec) -> dict[str, Any]:
 
 
 def _hash(split: EncodedSplit) -> str:
-    """Return what the encoder sees of the rows, their labels, masses and sites, in their order, as hexadecimal digits."""
+    """Return what the encoder sees of the rows, labels, masses and sites, in their order, as hexadecimal digits."""
     tokens, digest = split.tokens, hashlib.blake2b(digest_size=16)
     types = np.empty(0) if tokens.flat_type_ids is None else tokens.flat_type_ids
     more = [] if split.masses is None else [split.masses]

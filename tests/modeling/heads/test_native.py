@@ -19,7 +19,7 @@ def test_is_the_architectures_own_head(family: str) -> None:
     head.model.load_state_dict({name: whole.state_dict()[name] for name in own})
     ids, mask = make_texts([6, 6], padding=padding_of(family))
     output = whole.base_model(ids, mask)
-    pooler = head.source(config) == "pooler"
+    pooler = head.source(config, SequenceClassification(labels=4)) == "pooler"
     hidden = output.last_hidden_state
     pooled = hidden.mean(dim=1) if head.forced_pooling(config) == "mean" else hidden[:, 0]
     features = output.pooler_output if pooler else pooled

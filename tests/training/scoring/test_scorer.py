@@ -46,9 +46,9 @@ def test_a_task_without_labels_is_predicted_and_not_scored() -> None:
 
 
 def test_what_is_kept_is_what_the_metrics_need() -> None:
-    kept = Scorer(tiny.TASKS).needs(["mood", "score"], None)
-    assert kept["mood"] == KeptOutputs.to_score(tiny.TASKS["mood"])
-    assert kept["score"].width == 2
+    kept = Scorer(tiny.TASKS).needs(splits(), None)
+    assert kept["mood"].width == KeptOutputs.to_score(tiny.TASKS["mood"], splits()["mood"]).width == 2
+    assert Scorer(tiny.TASKS).needs(splits(), lambda found: {})["topic"].width == 3
 
 
 def test_a_metric_that_does_not_fit_is_refused_before_anything_is_predicted() -> None:
