@@ -18,14 +18,26 @@ from hf_mtl.tasks import Task
 
 def head_specs(config: MultiTaskConfig) -> dict[str, str | Mapping[str, Any]]:
     """Return every task's head: its own, else the model's, else the backbone's default."""
-    fallback = config.head if config.head is not None else default_head(config.encoder_config, config.pooling)
-    return {name: fallback if task.head is None else task.head for name, task in config.task_objects.items()}
+    found = {}
+    for name, task in config.task_objects.items():
+        fallback = config.head if config.head is not None else _default_of(config, task)
+        found[name] = fallback if task.head is None else task.head
+    return found
+
+
+def _default_of(config: MultiTaskConfig, task: Task) -> HeadSpec:
+    """Return the head of a task for which nobody chose one: the model's default, or ``linear`` where that cannot."""
+    found = default_head(config.encoder_config, config.pooling)
+    return "linear" if head_class(found).unsuited(task, config.encoder_config) else found
 
 
 def settle(config: MultiTaskConfig) -> None:
     """Write what was left open into the config, so that a checkpoint does not follow later defaults."""
     if config.head is None:
         config.head = default_head(config.encoder_config, config.pooling)
+        for name, task in config.task_objects.items():
+            if task.head is None and (own := _default_of(config, task)) != config.head:
+                config.tasks = {**config.tasks, name: {**config.tasks[name], "head": own}}
     config.pooling = choose_pooling(config)
     config.lora = lora_options(config.lora)
     if any(head_class(spec).frozen_encoder for spec in head_specs(config).values()):

@@ -51,7 +51,7 @@ def at_sites(features: Features, sites: Sites) -> Tensor:
 
 
 def numbers(sites: Sites) -> Tensor | None:
-    """Return each site's number in its sequence, whatever else is in the batch, int64 [U]; None: it is its sequence."""
+    """Return each site's number in its sequence, whatever else the batch holds, int64 [U]; None: they are these."""
     return None if sites["tokens"] is None else sites["places"] % sites["shape"][-1]
 
 

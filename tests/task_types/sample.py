@@ -3,10 +3,16 @@
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset
 
+from hf_mtl.data.batch_sites import sites_of
+from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.inference.encode import encode_splits
+from hf_mtl.modeling.sites import in_place
 from hf_mtl.tasks import Task, task_types
 from tests import tiny
 
@@ -18,12 +24,36 @@ class Sample:
     Args:
         task: A task whose outputs are known.
         rows: Rows with texts of the tiny world and labels that depend on them, so many of them.
-        loss: The loss of each row in float64, from outputs [n, C] and labels as the task encodes them.
+        loss: The loss of each row in float64, from outputs [n, ..., C] and labels as the loss reads them.
+        same: From the outputs of a model that is always right those of one that predicts the same everywhere; None:
+            the outputs of the first row for all of them.
+        answers: From predictions and references, both in the task's form, which rows are right, bool [n]; None: they
+            are the same numbers, but where a reference is -100.
     """
 
     task: Task
     rows: Callable[[int], Dataset]
     loss: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    same: Callable[[np.ndarray], np.ndarray] | None = None
+    answers: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+
+    def encoded(self, count: int = 24) -> EncodedSplit:
+        """Rows as they are trained on."""
+        return encode_splits({"t": self.rows(count)}, {"t": self.task}, tiny.tokenizer(), None, "train")["t"]
+
+    def outputs(self, count: int = 24) -> np.ndarray:
+        """Random outputs for so many rows, [n, ..., C], with what stands where a row has no site."""
+        split, random = self.encoded(count), np.random.default_rng(0)
+        sites = sites_of(split, np.arange(count))
+        if sites is None:
+            return random.normal(size=(count, self.task.num_outputs)).astype(np.float32)
+        values = torch.from_numpy(random.normal(size=(len(sites["places"]), self.task.num_outputs)))
+        return in_place(values, sites, self.task.absent_output).numpy()
+
+    def texts(self, rows: Dataset) -> list[Any]:
+        """The texts of rows as baselines get them."""
+        columns = [rows[column] for column in self.task.text_columns]
+        return list(columns[0]) if len(columns) == 1 else list(zip(*columns, strict=True))
 
 
 def texts(count: int) -> tuple[list[str], np.ndarray]:

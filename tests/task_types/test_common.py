@@ -3,12 +3,14 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import transformers
 from datasets import Dataset
+from torch import Tensor
 
 from hf_mtl import MultiTaskModel
 from hf_mtl.data.collate import Collator
@@ -17,6 +19,7 @@ from hf_mtl.data.load import load_tasks
 from hf_mtl.errors import ModelError
 from hf_mtl.evaluation import baseline_scores, check_metrics, headline_keys, score_notes, score_task, suited_metrics
 from hf_mtl.inference.encode import encode_splits
+from hf_mtl.modeling.heads.native import NativeHead
 from hf_mtl.tasks import DatasetSource, Task, task_from_dict
 from tests import tiny
 from tests.task_types.sample import Sample
@@ -33,11 +36,8 @@ def task(sample: Sample) -> Task:
 
 
 def labels_of(sample: Sample, count: int = 24) -> np.ndarray:
+    """The labels as the task encodes them, which scores and baselines read."""
     return encode_labels(sample.task, "t", "train", sample.rows(count)).values
-
-
-def outputs_of(task: Task, count: int = 24) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(count, task.num_outputs)).astype(np.float32)
 
 
 def trained(sample: Sample, folder: Path, **options: object) -> MultiTaskModel:
@@ -79,7 +79,7 @@ def test_labels_are_numbers_and_a_row_without_them_is_missing(sample: Sample) ->
 
 def test_each_row_has_a_mass_and_a_stratum(sample: Sample) -> None:
     labels = labels_of(sample)
-    masses, strata = sample.task.masses(labels), sample.task.strata(labels)
+    masses, strata = sample.task.masses(sample.encoded().labels), sample.task.strata(labels)
     assert strata.shape == (24,)
     assert masses is None or (masses.shape == (24,) and (masses >= 0).all())
     assert strata.dtype.kind == "i"
@@ -98,20 +98,26 @@ def test_rows_are_carved_and_drawn_by_their_strata(sample: Sample, tmp_path: Pat
     assert 5 < len(validation) < 39
     assert any("1 of 60 train rows has no label" in note for note in loaded.notes)
     assert set(sample.task.strata(validation)) & set(sample.task.strata(train))
-    assert len(set(loaded.splits["train"]["text"]) & set(loaded.splits["validation"]["text"])) == 0
+    shown = [set(map(str, sample.texts(loaded.splits[split]))) for split in ("train", "validation")]
+    assert not shown[0] & shown[1]
 
 
 def test_a_batch_holds_the_labels_of_its_rows(sample: Sample) -> None:
     data = {"t": sample.rows(12), "mood": tiny.rows("mood", 9)}
     splits = encode_splits(data, {"t": sample.task, "mood": tiny.TASKS["mood"]}, tiny.tokenizer(), None, "train")
     batch = Collator(splits, 0, 64)(np.array([0, 0, 0, 1]), np.array([7, 2, 5, 1]))
-    np.testing.assert_array_equal(batch["labels"]["t"].numpy(), labels_of(sample, 12)[[7, 2, 5]])
-    assert batch["segments"] == {"t": (0, 3), "mood": (3, 4)}
+    expected, found = splits["t"].labels[[7, 2, 5]], batch["labels"]["t"].numpy()
+    rows = tuple(slice(wide) for wide in found.shape)
+    np.testing.assert_array_equal(found, expected[rows])
+    assert expected.size == found.size or (np.delete(expected, np.s_[: found.shape[1]], axis=1) == -100).all()
+    count = len(splits["t"].sequences_of(np.array([7, 2, 5])))
+    assert batch["segments"] == {"t": (0, count), "mood": (count, count + 1)}
 
 
 def test_row_losses_are_those_by_hand_whatever_stands_beside_a_row(sample: Sample) -> None:
-    outputs, labels = outputs_of(sample.task), labels_of(sample)
+    outputs, labels = sample.outputs(), sample.encoded().labels
     found = sample.task.row_losses(torch.from_numpy(outputs), torch.from_numpy(labels))
+    # An absent site may stand for a choice that is no choice: e to a large negative number is 0.
     np.testing.assert_allclose(found.numpy(), sample.loss(outputs.astype(np.float64), labels), rtol=1e-5)
     some = np.array([4, 1, 9])
     alone = sample.task.row_losses(torch.from_numpy(outputs[some]), torch.from_numpy(labels[some]))
@@ -127,46 +133,56 @@ def test_the_update_does_not_depend_on_how_a_step_is_split(sample: Sample, tmp_p
         torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5, msg=name)
 
 
+def is_right(sample: Sample, predicted: np.ndarray, references: np.ndarray) -> np.ndarray:
+    if sample.answers is not None:
+        return sample.answers(predicted, references)
+    found = predicted.reshape(references.shape)
+    return np.isclose(found, references.astype(np.float64), rtol=1e-6) | (references == -100)
+
+
 def test_a_model_that_is_always_right_scores_best(sample: Sample) -> None:
-    task, labels = sample.task, labels_of(sample)
-    known = task.training_statistics(labels)
-    perfect = task.perfect_outputs(labels)
-    assert perfect.shape == (24, task.num_outputs)
-    np.testing.assert_allclose(task.predictions(perfect).reshape(labels.shape), labels, rtol=1e-6)
-    best, other = (score_task(task, "t", found, labels, known) for found in (perfect, outputs_of(task)))
+    task, references = sample.task, sample.encoded().scored_against
+    known = task.training_statistics(labels_of(sample))
+    perfect = task.perfect_outputs(references)
+    assert (len(perfect), perfect.shape[-1]) == (24, task.num_outputs)
+    assert is_right(sample, task.predictions(perfect), references).all()
+    best, other = (score_task(task, "t", found, references, known) for found in (perfect, sample.outputs()))
     assert best.keys() == other.keys()
     assert all(best[key] == pytest.approx(1) and best[key] > other[key] for key in headline_keys(task))
-    assert score_notes(task, "t", perfect, labels, best) == []
+    assert score_notes(task, "t", perfect, references, best) == []
 
 
 def test_outputs_are_scored_the_same_however_they_are_kept(sample: Sample) -> None:
-    task, outputs, labels = sample.task, outputs_of(sample.task), labels_of(sample)
-    whole = score_task(task, "t", outputs, labels)
-    assert score_task(task, "t", task.gathered([outputs[:9], outputs[9:]]), labels) == whole
-    if (compact := task.compact()) is not None:
+    task, outputs, split = sample.task, sample.outputs(), sample.encoded()
+    whole = score_task(task, "t", outputs, split.scored_against)
+    assert score_task(task, "t", task.gathered([outputs[:9], outputs[9:]]), split.scored_against) == whole
+    if (compact := task.compact(outputs.shape[1:-1])) is not None:
         kept = compact.of(torch.from_numpy(outputs)).numpy()
         assert kept.shape == (24, compact.width)
-        assert score_task(task, "t", compact.read(kept), labels) == whole
+        assert score_task(task, "t", compact.read(kept), split.scored_against) == whole
 
 
 def test_outputs_that_are_not_finite_have_no_score(sample: Sample) -> None:
-    outputs, labels = outputs_of(sample.task), labels_of(sample)
+    outputs, references = sample.outputs(), sample.encoded().scored_against
     outputs[3, 0] = np.nan
-    scores = score_task(sample.task, "t", outputs, labels)
+    scores = score_task(sample.task, "t", outputs, references)
     assert np.isnan(list(scores.values())).all()
-    assert score_notes(sample.task, "t", outputs, labels, scores) == [
+    assert score_notes(sample.task, "t", outputs, references, scores) == [
         "t: 1 of 24 outputs are not finite, so it has no scores."
     ]
 
 
 def test_predictions_that_are_all_the_same_are_said(sample: Sample) -> None:
-    same = np.tile(sample.task.perfect_outputs(labels_of(sample))[:1], (24, 1))
-    assert len(list(sample.task.sameness(sample.task.outputs_of(same), labels_of(sample)))) > 0
+    references = sample.encoded().scored_against
+    perfect = sample.task.perfect_outputs(references)
+    same = np.repeat(perfect[:1], 24, axis=0) if sample.same is None else sample.same(perfect)
+    assert len(list(sample.task.sameness(sample.task.outputs_of(same), references))) > 0
 
 
 def test_a_linear_model_is_better_than_a_constant(sample: Sample) -> None:
     rows, labels = sample.rows(120), labels_of(sample, 120)
-    found = baseline_scores(sample.task, "t", rows["text"], labels, rows["text"], labels)
+    texts, references = sample.texts(rows), sample.encoded(120).scored_against
+    found = baseline_scores(sample.task, "t", texts, labels, texts, references)
     key = headline_keys(sample.task)[0]
     assert found["tfidf"][key] > found["majority"][key]
 
@@ -180,8 +196,9 @@ def test_training_lowers_the_loss_and_predicts_every_row(sample: Sample, tmp_pat
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
     assert f"eval_t_{headline_keys(sample.task)[0]}" in trainer.evaluate()
     found = trainer.predict({"t": without_labels(rows["t"], sample.task, [0, 7])})
-    assert found.predictions["t"].shape == (32, sample.task.num_outputs)
-    bare = trainer.predict({"t": rows["t"].select_columns(["text"])})
+    shape = found.predictions["t"].shape
+    assert (shape[0], shape[-1]) == (32, sample.task.num_outputs)
+    bare = trainer.predict({"t": rows["t"].select_columns(sample.task.text_columns)})
     np.testing.assert_array_equal(bare.predictions["t"], found.predictions["t"])
     assert "test_t_loss" in found.metrics
     assert "t" not in bare.label_ids
@@ -198,8 +215,19 @@ def test_a_saved_model_predicts_the_same_and_keeps_its_statistics(sample: Sample
     assert loaded.has_statistics("t")
 
 
+def plain_logits(model: Any, ids: Tensor) -> Tensor:
+    """The outputs of a model of transformers, in the shape of ours."""
+    if isinstance(model, transformers.BertForMultipleChoice):
+        return model(ids[:, None]).logits[..., None]
+    output = model(ids)
+    if "start_logits" in output:
+        return torch.stack([output.start_logits, output.end_logits], dim=-1)[:, None]
+    return output.logits
+
+
 def test_a_task_is_exported_or_refused_with_a_reason(sample: Sample, tmp_path: Path) -> None:
-    model = tiny.model(tasks={"t": sample.task}, head="native").eval()
+    fits = NativeHead.unsuited(sample.task, transformers.BertConfig()) is None
+    model = tiny.model(tasks={"t": sample.task}, head="native" if fits else "linear").eval()
     kept = model.heads.of("t").statistics.kept
     if kept:
         model.set_statistics("t", **{name: np.arange(1.0, 1 + sample.task.num_outputs).tolist() for name in kept})
@@ -211,6 +239,6 @@ def test_a_task_is_exported_or_refused_with_a_reason(sample: Sample, tmp_path: P
     model.export_task("t", tmp_path, tiny.tokenizer())
     plain = getattr(transformers, sample.task.auto_model).from_pretrained(tmp_path).eval()
     ids = torch.tensor([[2, 7, 9, 3], [2, 30, 40, 3]])
-    torch.testing.assert_close(plain(ids).logits, model(ids).logits["t"], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(plain_logits(plain, ids), model(ids).logits["t"], rtol=1e-4, atol=1e-5)
     assert list(plain.config.id2label.values()) == sample.task.output_names
     assert plain.config.problem_type == sample.task.problem_type
