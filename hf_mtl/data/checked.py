@@ -19,11 +19,13 @@ class Checked:
         labels: The labels of all rows.
         notes: What the user should know of how they were read; nothing if it was said.
         keys: The hashes of the texts of the rows that have a label; None while nobody has asked.
+        source: What the rows were read from, as `hf_mtl.data.streams.source_of` has it; None: the dataset itself.
     """
 
     labels: EncodedLabels
     notes: tuple[str, ...] = ()
     keys: TextKeys | None = None
+    source: str | None = None
 
 
 # By the object: it goes when the rows go, and nobody can take other rows for these.

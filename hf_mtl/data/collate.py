@@ -166,7 +166,7 @@ class Collator:
         Copies within one task stay apart, as the Trainer would see them.
         """
         everything = np.arange(len(rows))
-        if self.group_cost is None or self.arrangement != "mixed" or tasks[0] == tasks[-1]:
+        if self.arrangement != "mixed" or tasks[0] == tasks[-1]:
             return everything, everything
         cuts = cut_by_task(tasks)
         # All rows get a glance, and those that look like a row of another task a thorough look.

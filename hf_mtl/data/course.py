@@ -22,13 +22,21 @@ class Course:
         args: The training arguments, which may change between two trainings.
         sizes: Training rows of each task, in task order.
         processes: This process among the others.
+        rows: Training rows of all tasks; fewer than the sum where tasks share rows. None: the sum.
 
     Attributes:
         step: Optimizer steps done when the epoch began.
     """
 
-    def __init__(self, args: MultiTaskTrainingArguments, sizes: Mapping[str, int], processes: Processes):
+    def __init__(
+        self,
+        args: MultiTaskTrainingArguments,
+        sizes: Mapping[str, int],
+        processes: Processes,
+        rows: int | None = None,
+    ):
         self.sizes = dict(sizes)
+        self.rows = sum(sizes.values()) if rows is None else rows
         self.step = 0
         self._args = args
         self._processes = processes
@@ -44,7 +52,7 @@ class Course:
     @property
     def steps_per_epoch(self) -> int:
         """Return the optimizer steps of an epoch: ceil(rows / B)."""
-        return math.ceil(sum(self.sizes.values()) / self.rows_per_step)
+        return math.ceil(self.rows / self.rows_per_step)
 
     @property
     def total_steps(self) -> int:

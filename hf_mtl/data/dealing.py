@@ -37,7 +37,21 @@ class Deal:
         Returns:
             Positions in the plan's rows, each ascending (ordered by task). A step of few rows leaves some without.
         """
+        if plan.texts is not None and plan.drawn is not None:
+            return self._of_texts(plan.texts, plan.drawn, lengths, by_length)
         if self.limit is None:
             return partition(plan, lengths, self.world * self.accumulation, by_length)
         found = [np.sort(rows) for rows in cut_evenly(lengths, self.limit, self.world)]
         return [*found, *(np.empty(0, dtype=np.int64) for _ in range(-len(found) % self.world))]
+
+    def _of_texts(
+        self, texts: Rows, drawn: StepPlan, lengths: NDArray[np.integer[Any]], by_length: bool
+    ) -> list[Rows]:
+        """Deal the texts of a step, each with all the rows that it is: it is encoded once for them."""
+        of_texts = np.zeros(len(drawn.rows), dtype=lengths.dtype)
+        of_texts[texts] = lengths
+        owner = np.empty(len(drawn.rows), dtype=np.int64)
+        parts = self.parts(drawn, of_texts, by_length)
+        for number, part in enumerate(parts):
+            owner[part] = number
+        return [np.flatnonzero(owner[texts] == number) for number in range(len(parts))]

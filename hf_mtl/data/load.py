@@ -20,6 +20,7 @@ from hf_mtl.data.processes import agree, is_main_process
 from hf_mtl.data.same_rows import as_text, other_tasks
 from hf_mtl.data.section import Contamination
 from hf_mtl.data.sharing import of_one_process
+from hf_mtl.data.stream_names import source_of
 from hf_mtl.data.text_keys import text_keys
 from hf_mtl.data.texts import check_texts, missing_columns, needed_columns
 from hf_mtl.data.train_notes import split_notes, train_notes
@@ -49,8 +50,10 @@ def load_tasks(
     loaded, first = of_one_process(lambda: (_load_tasks(tasks, seed, contamination), asked))
     agree(other_tasks(first, asked))
     for found in loaded.values():
+        read = source_of(found.task)
         for split, dataset in found.splits.items():
-            remember(found.task, split, dataset, Checked(found.labels[split], keys=found.keys.get(split)))
+            checked = Checked(found.labels[split], keys=found.keys.get(split), source=read)
+            remember(found.task, split, dataset, checked)
     return loaded
 
 

@@ -162,16 +162,30 @@ class Facts:
     """Facts of the run that a section is for. A recipe knows fewer than a Trainer.
 
     Args:
-        tasks: The tasks; empty: not known.
+        tasks: The tasks; empty: not known. Those that share rows count as one, their stream.
         scored: The tasks whose validation metrics will be known while training; None: not known.
         shared: The argument by which processes share the model; None: each holds the whole of it.
         encoder_trained: Whether anything of what the tasks share is trained; None: not known.
+        streams: The streams of several tasks, see `hf_mtl.data.streams`.
     """
 
     tasks: Sequence[str]
     scored: Collection[str] | None = None
     shared: str | None = None
     encoder_trained: bool | None = None
+    streams: Sequence[str] = ()
+
+    @classmethod
+    def of(
+        cls,
+        streams: Mapping[str, Sequence[str]],
+        scored: Collection[str] | None = None,
+        shared: str | None = None,
+        encoder_trained: bool | None = None,
+    ) -> "Facts":
+        """Collect the facts, given the tasks of each stream."""
+        several = [stream for stream, tasks in streams.items() if len(tasks) > 1]
+        return cls(list(streams), scored, shared, encoder_trained, several)
 
 
 def mistakes(spec: Options, facts: Facts) -> list[Mistake]:
@@ -185,6 +199,10 @@ def mistakes(spec: Options, facts: Facts) -> list[Mistake]:
     wrong = [*_instead(spec), *_at_odds(options)]
     if facts.tasks:
         wrong += by_task_mistakes(options["temperature"], "mixture.temperature", facts.tasks)
+    if options["learn"] is not None and facts.streams:
+        found = f"learns a share of each task, and the tasks of {', '.join(facts.streams)} share their rows"
+        remedy = "Leave it out, or write stream: false for these tasks, whose rows are then drawn and encoded apart."
+        return [*wrong, Mistake("mixture.learn", found, remedy)]
     if options["learn"] is not None and facts.tasks:
         try:
             # Rows enough for every task, so that no size is at fault.

@@ -43,6 +43,8 @@ class StepPlan:
             sit out.
         tasks: Task index of each row, [B], ascending.
         rows: Row of that task's training split, [B].
+        texts: Which row of ``drawn`` each of them is, int64 [B], where tasks share rows; None: they do not.
+        drawn: The rows as they were drawn, of streams in place of tasks, with ``texts``; see `hf_mtl.data.streams`.
     """
 
     step: int
@@ -51,6 +53,8 @@ class StepPlan:
     coefficients: NDArray[np.float64]
     tasks: NDArray[np.int64]
     rows: NDArray[np.int64]
+    texts: NDArray[np.int64] | None = None
+    drawn: "StepPlan | None" = None
 
 
 class Planner:

@@ -12,6 +12,7 @@ from hf_mtl.data.course import Course
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.plan import MixtureState, Planner, StepPlan
 from hf_mtl.data.roster import Roster
+from hf_mtl.data.streams import Streams
 from hf_mtl.errors import CheckpointError
 
 
@@ -24,6 +25,7 @@ class StepSource:
         course: Knows the number of optimizer steps of the run, asked when a window begins.
         roster: Answers which tasks take part in the steps of a window, given its first step; None: all.
         on_window: Called with the first step of a window when it begins, before anything of it is asked.
+        streams: The tasks of each stream that the planner draws from; None: each task is one.
     """
 
     def __init__(
@@ -33,7 +35,9 @@ class StepSource:
         course: Course,
         roster: Callable[[int], Roster] | None = None,
         on_window: Callable[[int], None] | None = None,
+        streams: Streams | None = None,
     ):
+        self._streams = streams
         self.mixture = mixture
         self.planner = planner
         self._course = course
@@ -59,13 +63,23 @@ class StepSource:
         self._begin()
         while step >= self.window_end:
             # The window that ends is closed with its own tasks, before anything moves on.
-            self.state = self.planner.next_window(self.state, self.state.probabilities, self._tasks)
+            self.state = self.planner.next_window(self.state, self.state.probabilities, self._drawn)
             self._plans, self._tasks, self._begun = None, None, False
             self._begin()
             self.state = replace(self.state, probabilities=self._probabilities(self.state.start))
         if self._plans is None:
-            self._plans = self.planner.window_plans(self.state, self._tasks)
+            drawn = self.planner.window_plans(self.state, self._drawn)
+            if self._streams is not None:
+                drawn = self._streams.plans(self.planner, self.state, self._tasks, drawn)
+            self._plans = drawn
         return self._plans[step - self.state.start]
+
+    @property
+    def _drawn(self) -> Roster | None:
+        """What takes part in the window as the planner knows it: tasks, or streams."""
+        if self._streams is None or self._tasks is None:
+            return self._tasks
+        return self._streams.roster(self._tasks, self.planner.seed, self.state.start)
 
     def _begin(self) -> None:
         """Settle the window; once, whatever becomes of the schedules or the length of the run while it lasts."""
@@ -84,7 +98,7 @@ class StepSource:
             most: How many at most; a task with fewer gives all that it has.
         """
         index, size = list(self.planner.sizes).index(name), self.planner.sizes[name]
-        counts, _ = self.planner.window_counts(self.state, self._tasks)
+        counts, _ = self.planner.window_counts(self.state, self._drawn)
         first = int(self.state.cursors[index] + counts[: step - self.state.start, index].sum())
         count = min(most, size)
         if first % size + count > size:

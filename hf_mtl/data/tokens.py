@@ -155,6 +155,7 @@ class EncodedSplit:
             `hf_mtl.tasks.Task.masses`. None: 1 each.
         sites: The sequences of each row, and where the head looks. None: a row is one sequence, and has one output.
         references: What scores compare predictions with, [n, ...]. None: the labels.
+        source: What their texts were read from, equal for tasks that share them; None: they are the task's own.
     """
 
     tokens: TokenStore
@@ -164,6 +165,7 @@ class EncodedSplit:
     masses: np.ndarray | None = None
     sites: RowSites | None = None
     references: np.ndarray | None = None
+    source: str | None = None
 
     def __len__(self) -> int:
         return len(self.tokens) if self.sites is None else len(self.sites)
@@ -224,4 +226,5 @@ class EncodedSplit:
             of(self.masses),
             None if self.sites is None else self.sites.select(rows),
             of(self.references),
+            self.source,
         )

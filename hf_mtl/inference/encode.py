@@ -19,6 +19,7 @@ from hf_mtl.data.processes import agree, is_main_process
 from hf_mtl.data.same_rows import other_rows, signs_of
 from hf_mtl.data.seen_rows import SeenRows
 from hf_mtl.data.sharing import of_one_process
+from hf_mtl.data.stream_names import source_of
 from hf_mtl.data.token_checks import empty_rows
 from hf_mtl.data.tokenize import encode_texts
 from hf_mtl.data.tokens import EncodedSplit, TokenStore
@@ -97,7 +98,8 @@ def _encode_splits(
         try:
             if isinstance(dataset, Dataset):
                 dataset = plain_rows(dataset, name, split)
-            encoded[name] = _encode(name, task, dataset, tokenizer, max_length, split, seen)
+            read = _source(task, split, datasets[name])
+            encoded[name] = replace(_encode(name, task, dataset, tokenizer, max_length, split, seen), source=read)
             say_given_ids(name, task, dataset, encoded[name], tokenizer, split)
         except DataError as error:
             mistakes += error.mistakes
@@ -111,6 +113,16 @@ def _encode_splits(
         for name, found in encoded.items():
             _say_what_is_left_out(name, found, split)
     return encoded
+
+
+def _source(task: Task, split: str, dataset: object) -> str | None:
+    """Return what the rows of a task were read from, where it shares them with tasks that read the same; None: it
+    does not.
+    """
+    if not task.stream or split != "train" or not isinstance(dataset, Dataset):
+        return None
+    checked = remembered(task, split, dataset)
+    return source_of(task, dataset) if checked is None or checked.source is None else checked.source
 
 
 def _refuse_without_tokenizer(datasets: Mapping[str, Any], found: Any) -> None:

@@ -11,6 +11,7 @@ import hf_mtl.data.section as of_data
 import hf_mtl.schedules as of_schedules
 from hf_mtl.argument_conflicts import conflicts
 from hf_mtl.argument_fields import instead_of, refused_keys
+from hf_mtl.data.stream_names import carving_mistakes
 from hf_mtl.errors import Mistake, known
 from hf_mtl.plain import KeyPath, describe, dotted
 from hf_mtl.recipe import sections
@@ -49,6 +50,7 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool
     mistakes.extend(foreign_metrics(tasks, allow_code))
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
+    mistakes.extend(carving_mistakes(tasks))
     facts = RecipeFacts.of(tasks, model, training, mixture)
     mistakes.extend(of_mixture.mistakes(mixture, facts.of_mixture))
     mistakes.extend(of_schedules.mistakes(schedules, facts.of_schedules))

@@ -7,6 +7,7 @@ import hf_mtl.balancing as of_balancing
 import hf_mtl.data.mixture as of_mixture
 import hf_mtl.schedules as of_schedules
 from hf_mtl.argument_sharding import sharing
+from hf_mtl.data.stream_names import streams_of_recipe
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.signatures import Options
 from hf_mtl.tasks import Task
@@ -54,7 +55,7 @@ class RecipeFacts:
             parts["all"] = "frozen"
         names = list(tasks)
         return cls(
-            of_mixture.Facts(names, evaluated, sharing(arguments), False if frozen else None),
+            of_mixture.Facts.of(streams_of_recipe(tasks), evaluated, sharing(arguments), False if frozen else None),
             of_balancing.Facts(
                 names,
                 bool(arguments.get("torch_compile")),

@@ -33,6 +33,25 @@ class TaskPlan:
 
 
 @dataclass(frozen=True)
+class StreamPlan:
+    """Tasks that share rows.
+
+    Args:
+        name: The stream.
+        tasks: Its tasks.
+        rows: Its training rows.
+        rows_per_step: Expected rows in an optimizer step.
+        encoded_apart: Whether each row is encoded once for every task, as gradients of single tasks want it.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    rows: int
+    rows_per_step: float
+    encoded_apart: bool
+
+
+@dataclass(frozen=True)
 class SplitCensus:
     """One split of a task. Two texts are the same whatever their case, punctuation and blanks.
 
@@ -94,6 +113,7 @@ class PlanSummary:
         looks: What looking at the tasks' gradients for the mixture will cost; empty where nothing does.
         data: The rows, classes and repeated texts of each task's splits; empty where nobody has counted.
         overlaps: Which rows to score stand in training rows of any task; None where nobody has looked.
+        streams: Tasks that share rows.
     """
 
     tasks: tuple[TaskPlan, ...]
@@ -110,3 +130,4 @@ class PlanSummary:
     looks: str = ""
     data: tuple[TaskCensus, ...] = ()
     overlaps: tuple[Overlap, ...] | None = None
+    streams: tuple[StreamPlan, ...] = ()

@@ -5,7 +5,7 @@ import textwrap
 
 from hf_mtl.reporting.census_tables import census_text
 from hf_mtl.reporting.overlap_table import overlap_text
-from hf_mtl.reporting.plan import PlanSummary
+from hf_mtl.reporting.plan import PlanSummary, StreamPlan
 from hf_mtl.reporting.tables import aligned
 from hf_mtl.shown import visible
 
@@ -30,7 +30,9 @@ def plan_table(plan: PlanSummary) -> str:
     ]
     trainable = plan.trainable_parameters / max(plan.total_parameters, 1)
     padding = plan.padded_tokens / max(plan.real_tokens, 1) - 1
-    mean = sum(task.rows_per_step for task in plan.tasks)
+    together = {name: stream for stream in plan.streams for name in stream.tasks}
+    mean = sum(task.rows_per_step for task in plan.tasks if task.name not in together)
+    mean += sum(stream.rows_per_step for stream in plan.streams)
     shrunk = "" if math.isclose(mean, plan.rows_per_step, rel_tol=1e-6) else f", {mean:.1f} on average"
     fewest, most = plan.micro_batches
     parts_of = str(most) if fewest == most else f"{fewest} to {most}"
@@ -44,12 +46,22 @@ def plan_table(plan: PlanSummary) -> str:
             f"{plan.padded_tokens:,} computed for {plan.real_tokens:,} ({padding:.1%} padding), in the first window",
         ],
         ["encoder", plan.encoder_layout],
+        *(["stream", _stream_text(stream)] for stream in plan.streams),
         *(["schedule", line] for line in plan.schedules),
         *([["mixture", plan.looks]] if plan.looks else []),
     ]
     lines = [cells for key, text in totals for cells in _cells(key, text)]
     tables = [aligned([header, *rows], left=1), census_text(plan.data), overlap_text(plan.overlaps)]
     return "\n\n".join(part for part in [*tables, aligned(lines, left=2, rule=False)] if part)
+
+
+def _stream_text(stream: StreamPlan) -> str:
+    """Say which tasks share rows, and what that saves or costs."""
+    tasks = f"{', '.join(stream.tasks[:-1])} and {stream.tasks[-1]}"
+    rows = f"{tasks} share {stream.rows:,} rows, drawn {stream.rows_per_step:.2f} a step as '{stream.name}'"
+    if stream.encoded_apart:
+        return f"{rows}; gradients of single tasks encode each row once for every task, forwards and backwards"
+    return f"{rows} and encoded once"
 
 
 def _cells(key: str, text: str) -> list[list[str]]:

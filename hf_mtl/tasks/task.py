@@ -43,6 +43,11 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
     test_fraction: float | None = Field(
         None, gt=0, lt=1, description="Share of train that becomes test where the dataset has none. None: no test."
     )
+    stream: bool = Field(
+        True,
+        description="Draw and encode rows once for all tasks that read the same texts. false: draw this task's rows "
+        "for themselves.",
+    )
     head: str | dict[str, Any] | None = Field(None, description="This task's head, in place of model.head.")
 
     @field_validator("metrics", mode="before")
@@ -99,4 +104,6 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
     def for_config(self) -> dict[str, Any]:
         """Write the task as JSON for a model's config: without where the rows came from."""
         rows = {"dataset", "max_rows", "stratify", "validation_fraction", "test_fraction"}
+        if self.stream:
+            rows.add("stream")
         return self.model_dump(mode="json", exclude=rows, exclude_none=True)

@@ -22,7 +22,7 @@ from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe
 from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.figures import mixture_figure
-from hf_mtl.reporting.plan import PlanSummary, TaskPlan
+from hf_mtl.reporting.plan import PlanSummary, StreamPlan, TaskPlan
 from hf_mtl.reporting.style import is_drawn
 from hf_mtl.training.folder.output_place import refuse_place
 from hf_mtl.training.folder.run_folder import RunFolder
@@ -41,23 +41,25 @@ class MixtureOverTime:
     """The mixture over a whole run, window by window; of a very long run, a window stands for several.
 
     Args:
-        steps: First step of each window, [S].
-        rows: Expected rows of each task in each window, and in those that it stands for, [S, T].
-        sizes: Training rows of each task, [T].
+        steps: First step of each window, [W].
+        rows: Expected rows of each stream in each window, and in those that it stands for, [W, S].
+        labels: The same of each task: those of its stream's rows that have a label of it, [W, T].
+        sizes: Training rows of each stream, [S].
     """
 
     steps: NDArray[np.int64]
     rows: NDArray[np.float64]
+    labels: NDArray[np.float64]
     sizes: NDArray[np.int64]
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """Share of each task in each window, [S, T]."""
+        """Share of each stream in each window, [W, S]."""
         return np.asarray(self.rows / self.rows.sum(axis=1, keepdims=True))
 
     @property
     def passes(self) -> NDArray[np.float64]:
-        """Expected passes over each task until the end of each window, [S, T]."""
+        """Expected passes over each stream until the end of each window, [W, S]."""
         return np.asarray(np.cumsum(self.rows, axis=0) / self.sizes)
 
 
@@ -142,7 +144,7 @@ def follow_mixture(trainer: MultiTaskTrainer) -> MixtureOverTime:
     probabilities = [np.array(list(trainer.mixture.probabilities(at / max(total, 1)).values())) for at in moves]
     probabilities *= len(steps) // len(probabilities)
     if trainer.schedules:
-        rows = _drawn(trainer, probabilities, steps, lengths)
+        rows, labels = _drawn(trainer, probabilities, steps, lengths)
     else:
         planner = trainer.steps.planner
         of_step = [
@@ -150,7 +152,8 @@ def follow_mixture(trainer: MultiTaskTrainer) -> MixtureOverTime:
             for p in probabilities
         ]
         rows = np.stack(of_step) * lengths[:, None]
-    return MixtureOverTime(steps, rows, np.array(list(trainer.mixture.sizes.values())))
+        labels = trainer.streams.per_task(rows)
+    return MixtureOverTime(steps, rows, labels, np.array(list(trainer.mixture.sizes.values())))
 
 
 def _drawn(
@@ -158,30 +161,46 @@ def _drawn(
     probabilities: Sequence[NDArray[np.float64]],
     steps: NDArray[np.int64],
     lengths: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """Draw the rows of each task in each window as training will, [S, T]: who sits out a step is a draw too."""
-    planner, rows = trainer.steps.planner, []
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw the rows of streams, and of tasks, in each window as training will: who sits out a step is a draw too."""
+    planner, streams, rows, labels = trainer.steps.planner, trainer.streams, [], []
     first = planner.first_window(probabilities[0])
     for start, length, its in zip(steps.tolist(), lengths.tolist(), probabilities, strict=True):
         roster = roster_of(trainer.schedules, start, planner.window_steps)
-        counts, _ = planner.window_counts(replace(first, start=start, probabilities=its), roster)
+        state = replace(first, start=start, probabilities=its)
+        counts, _ = planner.window_counts(state, streams.roster(roster, planner.seed, start))
         drawn = counts[:length]
         rows.append(drawn.sum(axis=0) * (length / len(drawn)))
-    return np.array(rows, dtype=np.float64)
+        present = roster.present(planner.seed, start)[:length]
+        labels.append((streams.per_task(drawn.astype(np.float64)) * present).sum(axis=0) * (length / len(drawn)))
+    return np.array(rows, dtype=np.float64), np.array(labels, dtype=np.float64)
+
+
+def _streams(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> tuple[StreamPlan, ...]:
+    """Say which tasks share rows, and what gradients of single tasks cost there."""
+    rows, steps = over_time.rows.sum(axis=0), max(trainer.course.total_steps, 1)
+    apart = trainer.task_gradients is not None
+    return tuple(
+        StreamPlan(stream, tuple(tasks), size, float(drawn) / steps, apart)
+        for (stream, tasks), size, drawn in zip(
+            trainer.streams.names.items(), trainer.streams.sizes.values(), rows.tolist(), strict=True
+        )
+        if len(tasks) > 1
+    )
 
 
 def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSummary:
     """Put the plan of a trainer in numbers."""
     assert trainer.train_dataset is not None
     total = trainer.course.total_steps
-    rows = over_time.rows.sum(axis=0)
+    rows = over_time.labels.sum(axis=0)
     tasks = [
         TaskPlan(
             name=name,
             rows=len(split),
             share=float(rows[index] / rows.sum()),
             rows_per_step=float(rows[index]) / max(total, 1),
-            passes=float(over_time.passes[-1, index]),
+            passes=float(rows[index] / len(split)),
             truncated_rows=split.truncated,
             mean_tokens=split.tokens.total_tokens / len(split),
             unknown_share=unknown_share(split.tokens, trainer.processing_class),
@@ -194,6 +213,7 @@ def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSumm
     run = trainer.schedules.run
     return PlanSummary(
         tasks=tuple(tasks),
+        streams=_streams(trainer, over_time),
         rows_per_step=trainer.course.rows_per_step,
         steps=total,
         epochs=total / trainer.course.steps_per_epoch,

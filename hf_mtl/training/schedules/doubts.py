@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from transformers import TrainingArguments
@@ -18,13 +19,27 @@ from hf_mtl.training.schedules.schedule_checks import planned_evaluations
 logger = get_logger(__name__)
 
 
+class MainTask(NamedTuple):
+    """The task that an aggregator holds the others against.
+
+    Args:
+        name: The task.
+        stream: The stream that it is drawn with.
+        rows: Rows of the task that a step of this stream alone would have.
+    """
+
+    name: str
+    stream: str
+    rows: float
+
+
 def say_doubts(
     mixture: Mixture,
     schedules: Schedules,
     model: MultiTaskModel,
     args: TrainingArguments,
     window_steps: int,
-    main: tuple[str, int] | None = None,
+    main: MainTask | None = None,
 ) -> None:
     """Warn of what can have no effect in a run, and of precision that the device does not have.
 
@@ -34,7 +49,7 @@ def say_doubts(
         model: The model.
         args: The training arguments.
         window_steps: Steps of a window; what moves the mixture or learns takes effect at their boundaries.
-        main: The task that an aggregator holds the others against, and the rows of a step; None: it holds none.
+        main: The task that an aggregator holds the others against; None: it holds none.
     """
     total = schedules.run.total_steps
     if total < 1:
@@ -80,15 +95,14 @@ def _learner(learner: Learner | None, total: int, window: int) -> Iterator[Mista
         yield Mistake("mixture.learn", problem, "Set a smaller every and training.window_steps, or train longer")
 
 
-def _seldom(mixture: Mixture, main: tuple[str, int] | None) -> Iterator[Mistake]:
+def _seldom(mixture: Mixture, main: MainTask | None) -> Iterator[Mistake]:
     """Say that the main task of an aggregator is missing from steps: these follow the others alone."""
     if main is None or mixture.min_per_task:
         return
-    task, rows = main
     moments = np.linspace(0, 1, 11) if mixture.anneal is not None else [0.0]
-    expected = min(rows * mixture.probabilities(float(progress))[task] for progress in moments)
+    expected = min(main.rows * mixture.probabilities(float(progress))[main.stream] for progress in moments)
     if expected < 1:
-        problem = f"has '{task}' for its main task, of which a step has {expected:.2g} of {rows} rows on average"
+        problem = f"has '{main.name}' for its main task, of which a step has {expected:.2g} rows on average"
         remedy = "Steps without it follow the other tasks alone: set mixture.min_per_task, or take larger steps"
         yield Mistake("balancing.aggregator", problem, remedy)
 

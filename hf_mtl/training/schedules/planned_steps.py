@@ -6,12 +6,17 @@ from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.plan import Planner
 from hf_mtl.data.roster import Roster
 from hf_mtl.data.steps import StepSource
+from hf_mtl.data.streams import Streams
 from hf_mtl.schedules import Schedules
 from hf_mtl.training.schedules.scheduling import roster_of
 
 
 def plan_steps(
-    mixture: Mixture, schedules: Schedules, course: Course, args: MultiTaskTrainingArguments
+    mixture: Mixture,
+    schedules: Schedules,
+    course: Course,
+    args: MultiTaskTrainingArguments,
+    streams: Streams | None = None,
 ) -> StepSource:
     """Make the plans of a run, from its first step on.
 
@@ -20,6 +25,7 @@ def plan_steps(
         schedules: The schedules; what they, or a learned temperature, have seen takes effect when a window begins.
         course: Knows the lengths of the run.
         args: The training arguments.
+        streams: The tasks of each stream that the mixture speaks of; None: each task is one.
     """
 
     def roster(start: int) -> Roster:
@@ -38,4 +44,4 @@ def plan_steps(
         min_per_task=mixture.min_per_task,
         one_task_per_step=mixture.one_task_per_step,
     )
-    return StepSource(mixture, planner, course, roster, begin_window)
+    return StepSource(mixture, planner, course, roster, begin_window, streams)

@@ -23,6 +23,7 @@ def make_weighting(
     spec: Spec,
     tasks: Mapping[str, Task],
     mixture: Mixture,
+    sizes: Mapping[str, int] | None = None,
     steps_per_epoch: int = 1,
     total_steps: int | None = None,
     seed: int = 0,
@@ -33,7 +34,8 @@ def make_weighting(
         spec: The balancing section. Beside an aggregator equal weighting, whether it is named or not, has weights of
             1 unless ``weight_sum`` says otherwise.
         tasks: The model's tasks.
-        mixture: The mixture, for the training sizes.
+        mixture: The mixture.
+        sizes: Training rows of each task, in task order; None: the mixture draws tasks, and has them.
         steps_per_epoch: Optimizer steps of an epoch.
         total_steps: Optimizer steps of the run, where known.
         seed: Seed of the method's own draws.
@@ -41,7 +43,8 @@ def make_weighting(
     Raises:
         UserError: If the method refuses its options.
     """
-    names, choice = list(mixture.sizes), spec.weighting
+    sizes = mixture.sizes if sizes is None else sizes
+    names, choice = list(sizes), spec.weighting
     if choice.chosen == DEFAULT_WEIGHTING and spec.aggregator is not None and "weight_sum" not in choice.options():
         # An aggregator's rows are the gradients of the L_t.
         choice = choice.model_copy(update={"weight_sum": float(len(names))})
@@ -49,17 +52,17 @@ def make_weighting(
     weighting = make(WEIGHTINGS, choice, names, task_types=kinds)
     _say_twice(choice.chosen, choice.settled().get("mode"), mixture)
     known_facts = {} if total_steps is None else {"total_steps": total_steps}
-    sizes = list(mixture.sizes.values())
-    weighting.observe(sizes=sizes, steps_per_epoch=steps_per_epoch, seed=seed, **known_facts)
+    weighting.observe(sizes=list(sizes.values()), steps_per_epoch=steps_per_epoch, seed=seed, **known_facts)
     return weighting
 
 
-def make_aggregator(spec: Spec, mixture: Mixture, seed: int) -> GradientAggregator | None:
+def make_aggregator(spec: Spec, names: Sequence[str], mixture: Mixture, seed: int) -> GradientAggregator | None:
     """Build the gradient aggregator of a run; None: it has none.
 
     Args:
         spec: The balancing section.
-        mixture: The mixture, for the tasks.
+        names: The tasks, in task order.
+        mixture: The mixture.
         seed: Seed of the method's own draws.
 
     Raises:
@@ -67,7 +70,6 @@ def make_aggregator(spec: Spec, mixture: Mixture, seed: int) -> GradientAggregat
     """
     if spec.aggregator is None:
         return None
-    names: Sequence[str] = list(mixture.sizes)
     aggregator = make(AGGREGATORS, spec.aggregator, names)
     aggregator.observe(seed=seed, names=names)
     if mixture.one_task_per_step and is_main_process():

@@ -7,6 +7,7 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import OF_GRADIENTS, GradientAggregator, LossWeighting, Spec, Teleporting
 from hf_mtl.data.course import Course
 from hf_mtl.data.mixture import Mixture
+from hf_mtl.data.streams import Streams
 from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.processes import Processes
@@ -27,7 +28,8 @@ class Setting:
         model: The model.
         args: The training arguments.
         tasks: The tasks that are trained, in task order.
-        mixture: How often each of them is drawn.
+        streams: Which of them share rows.
+        mixture: How often each stream is drawn.
         course: How long the run is.
         rows: The training rows.
         processes: This process among the others.
@@ -37,6 +39,7 @@ class Setting:
     model: MultiTaskModel
     args: MultiTaskTrainingArguments
     tasks: Mapping[str, Task]
+    streams: Streams
     mixture: Mixture
     course: Course
     rows: TrainRows
@@ -80,11 +83,12 @@ def build_methods(spec: Spec, setting: Setting) -> Methods:
         spec,
         setting.tasks,
         setting.mixture,
+        setting.streams.task_sizes,
         steps_per_epoch=course.steps_per_epoch,
         total_steps=course.total_steps,
         seed=args.seed,
     ).to(args.device)
-    aggregator = make_aggregator(spec, setting.mixture, args.seed)
+    aggregator = make_aggregator(spec, list(setting.tasks), setting.mixture, args.seed)
     objective = Objective(
         names,
         weighting,

@@ -7,10 +7,11 @@ from hf_mtl.data.collate import Collator
 from hf_mtl.data.course import Course
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.steps import StepSource
+from hf_mtl.data.streams import Streams
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.schedules import Schedules, build_schedules, run_of
-from hf_mtl.training.schedules.doubts import say_doubts
+from hf_mtl.training.schedules.doubts import MainTask, say_doubts
 from hf_mtl.training.schedules.planned_steps import plan_steps
 from hf_mtl.training.schedules.schedule_checks import follows_evaluations, planned_evaluations
 from hf_mtl.training.step.beside_optimizer import BesideOptimizer
@@ -35,7 +36,8 @@ class RunParts:
     """Everything that a Trainer trains with.
 
     Args:
-        mixture: How often each task is drawn.
+        streams: Which tasks share rows.
+        mixture: How often each stream is drawn.
         course: How long the run is.
         feed: Deals the planned steps to this process.
         methods: The balancing methods.
@@ -46,6 +48,7 @@ class RunParts:
         beside: Trains what the weighting learns, where the model's optimizer cannot; None: there it can.
     """
 
+    streams: Streams
     mixture: Mixture
     course: Course
     feed: Feed
@@ -79,13 +82,14 @@ def build_run_parts(
     args, model, processes = trainer.args, trainer.model, trainer.processes
     sizes = {name: len(split) for name, split in train.items()}
     fit_statistics(model, train, args.refit_statistics)
-    check_methods(sections, model, args, list(sizes))
-    mixture = Mixture(sizes, **sections.mixture.options())
-    course = Course(args, sizes, processes)
+    streams = Streams.of(train)
+    check_methods(sections, model, args, streams)
+    mixture = Mixture(streams.sizes, **sections.mixture.options())
+    course = Course(args, sizes, processes, rows=sum(streams.sizes.values()))
     check_length(course.total_steps)
     rows = TrainRows(collator, args.seed, args.device)
     tasks = {name: trainer.tasks[name] for name in sizes}
-    setting = Setting(model, args, tasks, mixture, course, rows, processes, flops)
+    setting = Setting(model, args, tasks, streams, mixture, course, rows, processes, flops)
     methods = build_methods(sections.balancing, setting)
     check_fused(args, methods.weighting)
     check_own_optimizer(trainer.optimizer, trainer.lr_scheduler, methods.weighting, model, args)
@@ -95,21 +99,23 @@ def build_run_parts(
     if trainer.is_sharded:
         check_sharded(trainer, schedules)
     check_builds(trainer, course.total_steps)
-    steps = plan_steps(mixture, schedules, course, args)
+    steps = plan_steps(mixture, schedules, course, args, streams)
     if trainer.is_world_process_zero():
         say_doubts(mixture, schedules, model, args, args.window_steps, _main(methods, setting))
     beside = BesideOptimizer(methods.weighting, args) if trainer.is_sharded else None
     of_steps = build_step_parts(setting, methods, schedules, LossScaler(trainer.accelerator), beside)
     feed = Feed(args, course, processes)
-    return RunParts(mixture, course, feed, methods, schedules, identity, steps, of_steps, beside)
+    return RunParts(streams, mixture, course, feed, methods, schedules, identity, steps, of_steps, beside)
 
 
-def _main(methods: Methods, setting: Setting) -> tuple[str, int] | None:
-    """Return the task that the aggregator holds the others against, and the rows of a step; None: it holds none."""
+def _main(methods: Methods, setting: Setting) -> MainTask | None:
+    """Return the task that the aggregator holds the others against; None: it holds none."""
     aggregator = None if methods.gradients is None else methods.gradients.aggregator
     if aggregator is None or aggregator.main is None:
         return None
-    return list(setting.tasks)[aggregator.main], setting.course.rows_per_step
+    name, rows, streams = list(setting.tasks)[aggregator.main], setting.course.rows_per_step, setting.streams
+    stream = list(streams.members)[streams.of_task[aggregator.main]]
+    return MainTask(name, stream, rows * streams.task_sizes[name] / streams.sizes[stream])
 
 
 def _schedules(
@@ -118,7 +124,7 @@ def _schedules(
     """Build the schedules; with them it is known what makes the run this one."""
     run, evaluation = run_of(setting.course), trainer.eval_dataset or {}
     evaluated = list(evaluation) if planned_evaluations(setting.args, run) else []
-    check_course(sections, setting.model, setting.tasks, evaluated, run)
+    check_course(sections, setting.model, setting.tasks, setting.streams, evaluated, run)
     schedules = build_schedules(sections.schedules, list(setting.tasks), setting.course)
     follows = follows_evaluations(schedules, setting.mixture.learner)
     splits = {"train": train, "eval": evaluation}

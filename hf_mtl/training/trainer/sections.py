@@ -1,6 +1,6 @@
 """The sections of a Trainer, read once, and checked against its model and its run."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from transformers import TrainingArguments
@@ -10,6 +10,7 @@ import hf_mtl.data.mixture as of_mixture
 import hf_mtl.data.section as of_data
 import hf_mtl.schedules as of_schedules
 from hf_mtl.argument_sharding import sharing
+from hf_mtl.data.streams import Streams
 from hf_mtl.errors import Mistake, ModelError, UserError
 from hf_mtl.evaluation import headline_keys
 from hf_mtl.gradients import shared_parameters
@@ -60,22 +61,22 @@ def read_sections(
     )
 
 
-def check_methods(sections: Sections, model: MultiTaskModel, args: TrainingArguments, tasks: Sequence[str]) -> None:
+def check_methods(sections: Sections, model: MultiTaskModel, args: TrainingArguments, streams: Streams) -> None:
     """Refuse a mixture and balancing methods that cannot work with the model or the arguments.
 
     Args:
         sections: The sections.
         model: The model, as it will be trained.
         args: The training arguments.
-        tasks: The tasks that are trained.
+        streams: The tasks that are trained, by what is drawn.
 
     Raises:
         UserError: With everything that is wrong.
     """
     parts, shared = _parts(model), sharing(vars(args))
     alone = bool(sections.mixture.settled()["one_task_per_step"])
-    facts = of_balancing.Facts(tasks, bool(args.torch_compile), parts, model.dtype, shared, alone)
-    drawn = of_mixture.Facts(tasks, None, shared, parts["all"] == "trained")
+    facts = of_balancing.Facts(streams.tasks, bool(args.torch_compile), parts, model.dtype, shared, alone)
+    drawn = of_mixture.Facts.of(streams.names, None, shared, parts["all"] == "trained")
     wrong = of_mixture.mistakes(sections.mixture, drawn)
     if wrong := [*wrong, *of_balancing.mistakes(sections.balancing, facts)]:
         raise UserError(wrong)
@@ -85,6 +86,7 @@ def check_course(
     sections: Sections,
     model: MultiTaskModel,
     tasks: Mapping[str, Task],
+    streams: Streams,
     evaluated: Collection[str],
     run: of_schedules.Run,
 ) -> None:
@@ -94,6 +96,7 @@ def check_course(
         sections: The sections.
         model: The model, as it will be trained.
         tasks: The tasks that are trained.
+        streams: The same, by what is drawn.
         evaluated: Those of which there are evaluations while training.
         run: How long the run is.
 
@@ -101,7 +104,7 @@ def check_course(
         UserError: With everything that is wrong.
     """
     scored = [name for name in evaluated if name in tasks and headline_keys(tasks[name])]
-    wrong = of_mixture.mistakes(sections.mixture, of_mixture.Facts(list(tasks), scored))
+    wrong = of_mixture.mistakes(sections.mixture, of_mixture.Facts.of(streams.names, scored))
     groups = FrozenGroups(model)
     facts = of_schedules.Facts(list(tasks), evaluated, groups.trained(["encoder"]) > 0, groups, run)
     if wrong := [*of_schedules.mistakes(sections.schedules, facts), *wrong]:

@@ -56,7 +56,7 @@ def build_step_parts(
         scaler: Runs the backward passes that the Trainer does not.
         beside: Trains what the weighting learns, where the model's optimizer cannot.
     """
-    model, sizes, processes, flops = setting.model, setting.mixture.sizes, setting.processes, setting.flops
+    model, sizes, processes, flops = setting.model, setting.streams.task_sizes, setting.processes, setting.flops
     names, objective = list(sizes), methods.objective
     signals = TaskSignals(sizes)
     budget = Budget(model.encoder, flops, processes)

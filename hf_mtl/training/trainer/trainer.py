@@ -168,7 +168,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
 
     def _set_up_training(self, parts: RunParts) -> None:
         """Take the parts that training needs, and have the Trainer call those that it is to call."""
-        self.mixture, self.course, self._feed = parts.mixture, parts.course, parts.feed
+        self.streams, self.mixture, self.course, self._feed = parts.streams, parts.mixture, parts.course, parts.feed
         self.schedules, self.identity, self.steps = parts.schedules, parts.identity, parts.steps
         methods, of_steps = parts.methods, parts.of_steps
         self.weighting, self.objective, self.conflicts = methods.weighting, methods.objective, methods.conflicts
@@ -433,7 +433,9 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
 
     def _plan_anew(self) -> None:
         """Begin the plan of the run at its first step, and tell the weighting how long it is."""
-        self.steps = self.scheduling.steps = plan_steps(self.mixture, self.schedules, self.course, self.args)
+        self.steps = self.scheduling.steps = plan_steps(
+            self.mixture, self.schedules, self.course, self.args, self.streams
+        )
         self.weighting.observe(steps_per_epoch=self.course.steps_per_epoch, total_steps=self.course.total_steps)
 
     def _adopt(self, folder: Path) -> bool:

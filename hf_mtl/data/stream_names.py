@@ -1,0 +1,72 @@
+"""Streams: tasks that read the same texts, whose rows are drawn once, encoded once, and carry every label they have.
+
+A task that shares its texts with no other is a stream of its own, of its own name.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from hf_mtl.errors import Mistake
+from hf_mtl.tasks import Task
+
+if TYPE_CHECKING:  # takes seconds, and recipes are read without
+    from datasets import Dataset
+
+# Keys of a source of rows that say which labels there are, and not which texts.
+_OF_LABELS = ("filter", "map", "dtype")
+
+
+def source_of(task: Task, dataset: "Dataset | None" = None) -> str:
+    """Return what is equal for tasks that read the same texts, to be encoded in the same way.
+
+    Args:
+        task: The task.
+        dataset: Its rows, where the task does not say where they come from.
+    """
+    given = task.dataset if isinstance(task.dataset, list) else [task.dataset]
+    sources = [None if source is None else source.model_dump(mode="json") for source in given]
+    read = [{key: value for key, value in (item or {}).items() if key not in _OF_LABELS} for item in sources]
+    place = read if task.dataset is not None or dataset is None else dataset._fingerprint
+    how = [task.text_columns, task.outputs_per, getattr(task, "max_length", None)]
+    return json.dumps([place, how], sort_keys=True)
+
+
+def streams_of(sources: Mapping[str, str | None]) -> dict[str, list[str]]:
+    """Group tasks into streams, each called by its tasks, with a plus sign between them.
+
+    Args:
+        sources: What each task reads, as `source_of` has it, in task order; None: a task that is drawn for itself.
+    """
+    groups: dict[str, list[str]] = {}
+    for name, source in sources.items():
+        groups.setdefault(f"alone {name}" if source is None else f"with {source}", []).append(name)
+    return {"+".join(names): names for names in groups.values()}
+
+
+def streams_of_recipe(tasks: Mapping[str, Task | None]) -> dict[str, list[str]]:
+    """Group the tasks of a recipe, whose data nobody has looked at.
+
+    Args:
+        tasks: The tasks; None for one of which nothing can be said.
+    """
+    alone = {name for name, task in tasks.items() if task is None or task.dataset is None or not task.stream}
+    return streams_of({n: None if n in alone or t is None else source_of(t) for n, t in tasks.items()})
+
+
+def carving_mistakes(tasks: Mapping[str, Task | None]) -> list[Mistake]:
+    """Find tasks of one stream of which a row would be trained on in one, and scored in another.
+
+    Args:
+        tasks: As for `streams_of_recipe`.
+    """
+    wrong = []
+    for names in streams_of_recipe(tasks).values():
+        for key in ("validation_fraction", "test_fraction"):
+            shares = {name: getattr(tasks[name], key) for name in names}
+            if len(set(shares.values())) > 1:
+                said = ", ".join(f"{name} has {share}" for name, share in shares.items())
+                remedy = "Give all of them the same, or stream: false to draw the rows of a task for itself"
+                found = f"{said}, and they read the same texts, which are carved once"
+                wrong.append(Mistake(f"tasks.{names[-1]}.{key}", found, remedy))
+    return wrong
