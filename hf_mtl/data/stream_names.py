@@ -62,8 +62,9 @@ def carving_mistakes(tasks: Mapping[str, Task | None]) -> list[Mistake]:
     """
     wrong = []
     for names in streams_of_recipe(tasks).values():
+        several = {name: task for name in names if len(names) > 1 and (task := tasks[name]) is not None}
         for key in ("validation_fraction", "test_fraction"):
-            shares = {name: getattr(tasks[name], key) for name in names}
+            shares = {name: getattr(task, key) for name, task in several.items()}
             if len(set(shares.values())) > 1:
                 said = ", ".join(f"{name} has {share}" for name, share in shares.items())
                 remedy = "Give all of them the same, or stream: false to draw the rows of a task for itself"

@@ -110,10 +110,11 @@ def test_within_one_task_nothing_is_shared(tasks: list[int]) -> None:
     assert len(encoded_ids(batch)) == len(tasks)
 
 
-def test_without_groups_nothing_is_shared() -> None:
+def test_one_rectangle_has_a_text_of_two_tasks_once_too() -> None:
     collator, _ = shared(group_cost=None)
     batch = collator(np.array([0, 1]), np.array([1, 0]))
-    assert len(encoded_ids(batch)) == 2
+    assert len(encoded_ids(batch)) == 1
+    assert batch["order"].tolist() == [0, 0]
 
 
 def test_only_a_cpu_makes_small_groups_by_default() -> None:

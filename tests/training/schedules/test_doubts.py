@@ -70,7 +70,7 @@ SHORT: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "main task": (
         {"balancing": {"weighting": None, "aggregator": {"name": "pcd", "main": "mood"}}, "mixture": ONE_IN_TWENTY},
-        "balancing.aggregator: has 'mood' for its main task, of which a step has 0.36 of 8 rows on average",
+        "balancing.aggregator: has 'mood' for its main task, of which a step has 0.36 rows on average",
     ),
     "main task, in the end": (
         {
