@@ -7,7 +7,7 @@ from hf_mtl.errors import Mistake, known, one_line
 from hf_mtl.modeling.config_values import shown
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.freezing import freeze_mistakes
-from hf_mtl.modeling.heads import HEADS, HeadSpec, default_head, head_class, head_mistakes
+from hf_mtl.modeling.heads import HEADS, HeadSpec, default_head, head_class, head_mistakes, settled_options
 from hf_mtl.modeling.heads.base import FeatureSource
 from hf_mtl.modeling.lora import lora_mistakes, lora_options
 from hf_mtl.modeling.pooling import POOLINGS, default_pooling
@@ -17,6 +17,17 @@ def head_specs(config: MultiTaskConfig) -> dict[str, str | Mapping[str, Any]]:
     """Return every task's head: its own, else the model's, else the backbone's default."""
     fallback = config.head if config.head is not None else default_head(config.encoder_config, config.pooling)
     return {name: fallback if task.head is None else task.head for name, task in config.task_objects.items()}
+
+
+def head_groups(config: MultiTaskConfig) -> list[list[str]]:
+    """Return the tasks whose heads are of equal specification and of one origin, which may share layers."""
+    groups: dict[str, list[str]] = {}
+    for task, spec in head_specs(config).items():
+        # The options as text, since lists among them cannot be keys.
+        options = sorted(settled_options(spec, config.dropout).items())
+        origin = (config.origins or {}).get(task, 0)
+        groups.setdefault(f"{origin} {head_class(spec).name} {options}", []).append(task)
+    return list(groups.values())
 
 
 def settle(config: MultiTaskConfig) -> None:
@@ -64,8 +75,9 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
             Mistake("model.pooling", f"unknown pooling '{config.pooling}'", known(POOLINGS, config.pooling))
         )
     mistakes += [
-        Mistake(f"calibration_temperatures.{name}", f"unknown task '{name}'", known(config.tasks or (), name))
-        for name in config.calibration_temperatures or ()
+        Mistake(f"{field}.{name}", f"unknown task '{name}'", known(config.tasks or (), name))
+        for field in ("calibration_temperatures", "origins")
+        for name in getattr(config, field) or ()
         if name not in (config.tasks or ())
     ]
     mistakes += _decision_mistakes(config)
