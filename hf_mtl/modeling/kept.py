@@ -1,7 +1,7 @@
 """Tasks that a model takes over from a trained one: their heads, and all that the trained model knows of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig
 from hf_mtl.errors import Mistake, ModelError, known
 from hf_mtl.modeling.choices import head_groups, head_specs
 from hf_mtl.modeling.configuration import MultiTaskConfig
-from hf_mtl.modeling.heads import HeadSpec, head_class, head_mistakes, settled_options
+from hf_mtl.modeling.heads import Head, HeadSpec, head_class, head_dropout, head_mistakes, settled_options
 from hf_mtl.modeling.task_heads import TaskHeads, module_key, shared_key
 from hf_mtl.tasks import Task
 
@@ -81,18 +81,27 @@ class Taken:
     source: MultiTaskConfig
     names: Mapping[str, str]
 
-    def tasks(self) -> dict[str, dict[str, Any]]:
-        """Return the tasks by their new names, as JSON, each with its head: the other model may have another one."""
-        found = self.source.tasks or {}
-        return {new: {**found[old], "head": self._head(old)} for old, new in self.names.items()}
+    def tasks(self, own_dropout: bool = False) -> dict[str, dict[str, Any]]:
+        """Return the tasks by their new names, as JSON, each with its head: the other model may have another one.
 
-    def _head(self, name: str) -> HeadSpec:
+        Args:
+            own_dropout: Whether heads that take their dropout from the backbone name it, as the other model's
+                backbone has another one.
+        """
+        found = self.source.tasks or {}
+        return {new: {**found[old], "head": self._head(old, own_dropout)} for old, new in self.names.items()}
+
+    def _head(self, name: str, own_dropout: bool) -> HeadSpec:
         """Return a head's specification with the dropout that the model gave to heads that name none."""
-        spec = head_specs(self.source)[name]
+        spec, dropout = head_specs(self.source)[name], self.source.dropout
         options = settled_options(spec)
-        if self.source.dropout is None or "dropout" not in options or options["dropout"] is not None:
+        if "dropout" not in options or options["dropout"] is not None:
             return spec
-        return {**({"type": spec} if isinstance(spec, str) else spec), "dropout": self.source.dropout}
+        if dropout is None and own_dropout and self.source.encoder_config is not None:
+            dropout = head_dropout(None, self.source.encoder_config)
+        return (
+            spec if dropout is None else {**({"type": spec} if isinstance(spec, str) else spec), "dropout": dropout}
+        )
 
     def origins(self, first: int = 1) -> dict[str, int]:
         """Give each task the number of the model that its head came from; heads of one number stay together.
@@ -185,14 +194,16 @@ class Taken:
         ours = head_groups(config)
         for number, group in enumerate(head_groups(self.source)):
             kept = {self.names[name] for name in group if name in self.names}
-            if not kept:
+            start = f"{shared_key(number)}."
+            shares = self._kind(group).knows_peers or any(key.startswith(start) for key in weights)
+            if not kept or not shares:
                 continue
             place = next(index for index, tasks in enumerate(ours) if kept & set(tasks))
             if set(ours[place]) != kept:
                 both = ", ".join(sorted(kept | set(ours[place])))
                 problem = f"heads of {both} would share what they do not share in the backbone, or the reverse"
                 raise ModelError(Mistake(KEEP, problem, "Leave model.dropout out"))
-            places[f"{shared_key(number)}."] = f"{shared_key(place)}."
+            places[start] = f"{shared_key(place)}."
         found = {}
         for key, value in weights.items():
             module, _, rest = key.partition(".")
@@ -200,11 +211,23 @@ class Taken:
                 found[places[f"{module}."] + rest] = value
         return found
 
+    def _kind(self, group: Sequence[str]) -> type[Head]:
+        """Return the class of the heads of a group."""
+        return head_class(head_specs(self.source)[group[0]])
+
+    def moved_peers(self) -> Iterator[Mistake]:
+        """Find heads with parameters for each other, by the order of their names, that get names of another order."""
+        for group in head_groups(self.source):
+            kind, kept = self._kind(group), [self.names[name] for name in sorted(group) if name in self.names]
+            if kind.knows_peers and kept != sorted(kept):
+                problem = f"'{kind.name}' heads have parameters for each other in the order of the names"
+                remedy = "Give new names in the same order"
+                yield Mistake("rename", f"{problem}, which {', '.join(kept)} would change", remedy)
+
     def parted_peers(self) -> Iterator[Mistake]:
         """Find heads with parameters for each other of which some are kept and some are not."""
-        specs = head_specs(self.source)
         for group in head_groups(self.source):
-            kind, dropped = head_class(specs[group[0]]), [name for name in group if name not in self.names]
+            kind, dropped = self._kind(group), [name for name in group if name not in self.names]
             if kind.knows_peers and 0 < len(dropped) < len(group):
                 problem = f"leaves out {', '.join(dropped)}, and the '{kind.name}' heads of {', '.join(group)}"
                 yield Mistake(DROP, f"{problem} have parameters for each other", "Keep all of them, or none")
@@ -268,13 +291,3 @@ def _same_head(given: HeadSpec, kept: HeadSpec) -> bool:
     mine, theirs = settled_options(given), settled_options(kept)
     asked = [] if isinstance(given, str) else [key for key in given if key != "type"]
     return all(mine[key] == theirs[key] for key in asked)
-
-
-def renamed(taken: Taken, names: Mapping[str, str]) -> Taken:
-    """Return the same tasks under other names.
-
-    Args:
-        taken: The tasks.
-        names: New names by old ones, of those that get one.
-    """
-    return replace(taken, names={old: names.get(old, new) for old, new in taken.names.items()})
