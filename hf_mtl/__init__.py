@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hf_mtl.arguments import MultiTaskTrainingArguments
+    from hf_mtl.inference.join import join_runs
     from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel
     from hf_mtl.recipe import load_recipe
     from hf_mtl.task_types.multi_label_classification import MultiLabelClassification as MultiLabelClassification
@@ -51,6 +52,7 @@ _HOME = {
     "MultiTaskTrainingArguments": "hf_mtl.arguments",
     "MultiTaskModel": "hf_mtl.modeling",
     "MultiTaskConfig": "hf_mtl.modeling",
+    "join_runs": "hf_mtl.inference.join",
     "load_recipe": "hf_mtl.recipe",
     "run_recipe": "hf_mtl.training",
     **_TASK_TYPES,
@@ -61,6 +63,7 @@ __all__ = [
     "MultiTaskModel",
     "MultiTaskTrainer",
     "MultiTaskTrainingArguments",
+    "join_runs",
     "load_recipe",
     "run_recipe",
     *_TASK_TYPES,

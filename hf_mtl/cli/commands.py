@@ -9,6 +9,8 @@ from transformers.utils import logging
 
 from hf_mtl.cli import voice
 from hf_mtl.data.processes import is_grouped, is_main_process
+from hf_mtl.errors import Mistake, UserError
+from hf_mtl.launched import launched
 from hf_mtl.recipe import json_schema, load_recipe
 from hf_mtl.shown import shown
 
@@ -94,6 +96,26 @@ def plan(arguments: Namespace) -> None:
     _say(plan_table(summary))
     if figure is not None:
         _say(f"\nThe mixture over time is drawn in {figure}.")
+
+
+def join(arguments: Namespace) -> None:
+    """Put the heads of several runs together."""
+    me = launched()
+    if me is not None and me.rank > 0:  # the first process does it
+        return
+    rename: dict[str, str] = {}
+    for word in arguments.rename:
+        old, equals, new = word.partition("=")
+        if not (old and equals and new) or old in rename:
+            problem = f"gives '{old}' two names" if old in rename else f"found '{word}'"
+            raise UserError(Mistake("--rename", problem, "Write OLD=NEW, or 2:OLD=NEW for a task of the second run"))
+        rename[old] = new
+    from hf_mtl.inference.join import join_runs
+
+    logging.disable_progress_bar()
+    model = join_runs(arguments.runs, arguments.output, rename)
+    _say(f"Joined the tasks {', '.join(model.tasks)} of {len(arguments.runs)} runs.")
+    _say_how_to_use(arguments.output, next(iter(model.tasks)))
 
 
 def methods(arguments: Namespace) -> None:

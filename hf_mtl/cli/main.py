@@ -26,7 +26,7 @@ examples:
 exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 trained and kept but not pushed, 130 or 143
 stopped by Ctrl-C or SIGTERM and resumable, 1 anything else
 """
-_WORDS = ("command", "target", "overrides", "name")  # of a command line, which are no options
+_WORDS = ("command", "target", "overrides", "name", "runs")  # of a command line, which are no options
 _OVERRIDES = "keys of the recipe to replace, such as training.learning_rate=1e-4 or tasks.emotion.max_rows=500"
 _SCORING = (
     "keys of the run's recipe to replace: other rows, columns, metrics; such as tasks.emotion.metrics=[accuracy]"
@@ -69,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
             "--baselines", action="store_true", help="also score the majority class and TF-IDF with a linear model"
         )
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
+    _join(commands)
     _methods(commands)
     text = "print the JSON Schema of recipes, for editors"
     description = text[0].upper() + text[1:] + "."
@@ -96,6 +97,20 @@ def _command(
     return parser
 
 
+def _join(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    text = "put heads that were trained apart on one frozen encoder together in one model"
+    parser = commands.add_parser("join", help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs, checkpoints or models, or Hub ids")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the joined model, a new one")
+    parser.add_argument(
+        "--rename",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="give a task another name; where several runs have it, of the second: 2:OLD=NEW",
+    )
+
+
 def _methods(commands: "argparse._SubParsersAction[_Parser]") -> None:
     text = "list the balancing methods: sources, options, needs and costs; or say all about one"
     parser = commands.add_parser(
@@ -112,6 +127,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if unknown:
         said = f"unknown option: {' '.join(unknown)}; see hf-mtl {arguments.command} --help"
         parser.error(f"{said}{_meant(unknown, arguments)}")
+    if "runs" in arguments:  # some may stand behind an option
+        arguments.runs += rest
+        return arguments
     if "overrides" not in arguments:
         if rest:
             most = "one name" if "name" in arguments else "no arguments"

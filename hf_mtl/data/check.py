@@ -15,15 +15,22 @@ from hf_mtl.tasks import Task
 
 
 def check_splits(
-    name: str, task: Task, splits: Mapping[str, Dataset], mistakes: list[Mistake]
+    name: str, task: Task, splits: Mapping[str, Dataset], mistakes: list[Mistake], to_train: bool = True
 ) -> tuple[Task, dict[str, LabelledRows]]:
     """Resolve a task by its data and check every split, adding whatever is wrong to ``mistakes``.
+
+    Args:
+        name: The task's name.
+        task: The task.
+        splits: Its data.
+        mistakes: Where mistakes go.
+        to_train: Whether there must be training rows.
 
     Returns:
         The resolved task and its rows with their labels; of use only if no mistake was added.
     """
     key = f"tasks.{name}.dataset"
-    if "train" not in splits:
+    if to_train and "train" not in splits:
         mistakes.append(
             Mistake(key, f"no train split, only {', '.join(splits)}", "Name it with splits: {train: ...}.")
         )

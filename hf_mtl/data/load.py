@@ -89,10 +89,12 @@ def _load_rows(name: str, task: Task, seed: int) -> LoadedTask:
     gathered = gather_splits(name, task)
     mistakes: list[Mistake] = []
     given = task
-    task, checked = check_splits(name, given, gathered.splits, mistakes)
+    task, checked = check_splits(name, given, gathered.splits, mistakes, to_train=not given.is_scored_only)
     located = [with_lines(item, gathered.parts) for item in mistakes]
     raise_all([_say_renumbered(item) for item in located] if gathered.renumbered else located)
-    notes = [*gathered.notes, *task.label_notes(name, checked["train"].dataset, given)]
+    notes = list(gathered.notes)
+    if "train" in checked:
+        notes += task.label_notes(name, checked["train"].dataset, given)
     rows = {}
     for split, part in checked.items():
         if part.labels.missing.all():
@@ -102,9 +104,10 @@ def _load_rows(name: str, task: Task, seed: int) -> LoadedTask:
             labelled = drop_unlabelled(name, split, part, notes)
             rows[split] = replace(labelled, keys=text_keys(task, labelled.dataset))
     brought = set(rows)
-    rows = carve_splits(name, task, rows, seed, notes)
-    # After carving, so that a smaller draw moves no row to another side.
-    rows["train"] = limit_rows(name, task, rows["train"], seed, notes)
+    if "train" in rows:
+        rows = carve_splits(name, task, rows, seed, notes)
+        # After carving, so that a smaller draw moves no row to another side.
+        rows["train"] = limit_rows(name, task, rows["train"], seed, notes)
     rows = {split: rows[split] for split in ("train", "validation", "test") if split in rows}
     return _as_loaded(task, rows, notes, brought)
 
@@ -121,6 +124,8 @@ def _as_loaded(task: Task, rows: Mapping[str, LabelledRows], notes: list[str], b
 
 def _with_label_notes(name: str, item: LoadedTask) -> LoadedTask:
     """Add notes of what the training rows cannot teach, once it is known which they are."""
+    if "train" not in item.labels:  # a task that is only scored
+        return item
     notes = [*train_notes(name, item.task, item.labels["train"]), *split_notes(name, item.task, item.labels)]
     return replace(item, notes=[*item.notes, *notes])
 

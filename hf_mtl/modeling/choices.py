@@ -9,7 +9,7 @@ from hf_mtl.errors import Mistake, known, one_line
 from hf_mtl.modeling.config_values import shown
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.freezing import freeze_mistakes
-from hf_mtl.modeling.heads import HEADS, HeadSpec, default_head, head_class, head_mistakes
+from hf_mtl.modeling.heads import HEADS, HeadSpec, default_head, head_class, head_mistakes, settled_options
 from hf_mtl.modeling.heads.base import FeatureSource
 from hf_mtl.modeling.lora import lora_mistakes, lora_options
 from hf_mtl.modeling.pooling import POOLINGS, default_pooling
@@ -29,6 +29,17 @@ def _default_of(config: MultiTaskConfig, task: Task) -> HeadSpec:
     """Return the head of a task for which nobody chose one: the model's default, or ``linear`` where that cannot."""
     found = default_head(config.encoder_config, config.pooling)
     return "linear" if head_class(found).unsuited(task, config.encoder_config) else found
+
+
+def head_groups(config: MultiTaskConfig) -> list[list[str]]:
+    """Return the tasks whose heads are of equal specification and of one origin, which may share layers."""
+    groups: dict[str, list[str]] = {}
+    for task, spec in head_specs(config).items():
+        # The options as text, since lists among them cannot be keys.
+        options = sorted(settled_options(spec, config.dropout).items())
+        origin = (config.origins or {}).get(task, 0)
+        groups.setdefault(f"{origin} {head_class(spec).name} {options}", []).append(task)
+    return list(groups.values())
 
 
 def settle(config: MultiTaskConfig) -> None:
@@ -93,8 +104,9 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
             Mistake("model.pooling", f"unknown pooling '{config.pooling}'", known(POOLINGS, config.pooling))
         )
     mistakes += [
-        Mistake(f"calibration_temperatures.{name}", f"unknown task '{name}'", known(config.tasks or (), name))
-        for name in config.calibration_temperatures or ()
+        Mistake(f"{field}.{name}", f"unknown task '{name}'", known(config.tasks or (), name))
+        for field in ("calibration_temperatures", "origins")
+        for name in getattr(config, field) or ()
         if name not in (config.tasks or ())
     ]
     mistakes += _decision_mistakes(config)

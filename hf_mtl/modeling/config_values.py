@@ -51,6 +51,10 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a number for each task",
     ),
     "decisions": (lambda value: isinstance(value, Mapping), "what was chosen for each task"),
+    "origins": (
+        lambda value: isinstance(value, Mapping) and all(type(item) is int for item in value.values()),
+        "a number for each task that was taken over",
+    ),
 }
 
 

@@ -42,6 +42,8 @@ class MultiTaskConfig(PreTrainedConfig):
             divided. See `MultiTaskModel.set_calibration_temperature`.
         decisions: By task that asks for it, how its outputs become predictions, as chosen after training; None:
             nothing was chosen. See `MultiTaskModel.set_decision`.
+        origins: By task whose head was taken over from another model, the number of that model. Heads share layers
+            with those of their own origin alone. None: no head was.
 
     Raises:
         ModelError: If the backbone's config or a task is none; all mistakes at once.
@@ -62,9 +64,11 @@ class MultiTaskConfig(PreTrainedConfig):
     freeze: str | int | None = None
     calibration_temperatures: dict[str, float] | None = None
     decisions: dict[str, Any] | None = None
+    origins: dict[str, int] | None = None
 
-    # Whether the tasks were read from a file. Not a field: it is not saved.
+    # Whether the tasks were read from a file, and else which of them were. No fields: they are not saved.
     _tasks_from_file = False
+    _taken_from_file = frozenset[str]()
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Order the tasks and turn them into JSON; read the backbone's config."""
@@ -151,7 +155,8 @@ class MultiTaskConfig(PreTrainedConfig):
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as the base class does; of the path of a metric's script only the name is kept."""
         output: dict[str, Any] = super().to_dict()
-        output.pop("_tasks_from_file", None)
+        for name in ("_tasks_from_file", "_taken_from_file"):
+            output.pop(name, None)
         output["tasks"] = {name: without_paths(task) for name, task in (self.tasks or {}).items()}
         return output
 
@@ -159,6 +164,11 @@ class MultiTaskConfig(PreTrainedConfig):
     def tasks_from_file(self) -> bool:
         """Tell whether a file names the tasks, and not the user's own code: their metrics may be anybody's."""
         return self._tasks_from_file
+
+    @property
+    def taken_from_file(self) -> frozenset[str]:
+        """The tasks that stand in the file of another model alone, whose heads were taken over from it."""
+        return frozenset(self.tasks or ()) if self._tasks_from_file else self._taken_from_file
 
     @property
     def task_objects(self) -> dict[str, Task]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_mtl.errors import Mistake, ModelError, UserError
@@ -24,7 +25,9 @@ from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.dropout import set_dropout
 from hf_mtl.modeling.freezing import Freeze
 from hf_mtl.modeling.heads import HeadSpec
+from hf_mtl.modeling.kept import Keep
 from hf_mtl.modeling.lora import LoraSpec, merged_weights
+from hf_mtl.modeling.task_heads import TaskHeads
 from hf_mtl.modeling.tokenizer_files import TokenizerPlace
 from hf_mtl.tasks import Task
 
@@ -48,6 +51,7 @@ class FreshModel:
         tasks: The tasks by name.
         choices: The choices.
         options: Arguments of `from_pretrained`.
+        keep: The tasks that stay of a backbone that is a model of hf_mtl; None: its encoder alone is taken.
 
     Attributes:
         config: The config of the model, free of mistakes.
@@ -56,7 +60,14 @@ class FreshModel:
         ModelError: If anything is wrong with the backbone, the heads or the tasks.
     """
 
-    def __init__(self, backbone: Backbone, tasks: Mapping[str, Task], choices: Choices, options: Mapping[str, Any]):
+    def __init__(
+        self,
+        backbone: Backbone,
+        tasks: Mapping[str, Task],
+        choices: Choices,
+        options: Mapping[str, Any],
+        keep: Keep | None = None,
+    ):
         _refuse_misspelt(options)
         self._backbone = backbone
         self._options = dict(options)
@@ -66,18 +77,25 @@ class FreshModel:
         }
         found = load_encoder_config(backbone, **self._hub)
         self._is_trained = isinstance(found, MultiTaskConfig)
+        self._taken = None if keep is None else keep.of(found, has_weights=isinstance(backbone, (str, Path)))
+        self._heads: Mapping[str, Tensor] = {}
+        kept = {} if self._taken is None else self._taken.fields(tasks, choices["pooling"])
+        limit = choices["max_length"]
         self.config = MultiTaskConfig(
             encoder_config=found.encoder_config if self._is_trained else found,
-            tasks=_plain(tasks),
+            tasks=kept.pop("tasks", _plain(tasks)),
             head=_plain(choices["head"]),
-            pooling=choices["pooling"],
-            max_length=choices["max_length"],
+            pooling=kept.pop("pooling", choices["pooling"]),
+            max_length=limit if self._taken is None or limit is not None else self._taken.source.max_length,
             dropout=choices["dropout"],
             # A path of this machine means nothing to others.
             backbone=backbone if isinstance(backbone, str) and not Path(backbone).exists() else None,
             lora=_plain(choices["lora"]),
             freeze=choices["freeze"],
+            **kept,
         )
+        if self._taken is not None:
+            self.config._taken_from_file = frozenset(set(self._taken.names.values()) - set(tasks))
         if mistakes := config_mistakes(self.config):
             raise ModelError(mistakes)
 
@@ -117,9 +135,25 @@ class FreshModel:
             raise ModelError(replace(item, key=item.key or "model.backbone") for item in error.mistakes) from error
         if self.config.dropout is not None:
             set_dropout(self.config.encoder_config, self.config.dropout)
+        if self._taken is not None:
+            self._heads = trained.heads.state_dict()
         options = {**self._options, "dtype": trained.encoder.dtype}
         weights = merged_weights(trained.encoder)
         return rebuild_encoder(weights, self.config.encoder_config, self._reads_pooler, **options)
+
+    def fill_heads(self, heads: TaskHeads, config: MultiTaskConfig) -> None:
+        """Give the heads of tasks that stay the weights that they had.
+
+        Args:
+            heads: The heads of the new model.
+            config: Its config.
+
+        Raises:
+            ModelError: If a head cannot take them.
+        """
+        if self._taken is not None:
+            self._taken.fill(heads, config, self._heads)
+            self._heads = {}
 
     @property
     def _reads_pooler(self) -> bool:
@@ -132,7 +166,7 @@ def _refuse_misspelt(others: Mapping[str, Any]) -> None:
     Raises:
         ModelError: With every such argument.
     """
-    own = list(Choices.__annotations__)
+    own = [*Choices.__annotations__, "keep_tasks", "drop_tasks"]
     mistakes = []
     for name in others:
         if near := get_close_matches(name, own, n=1, cutoff=0.8):

@@ -1,6 +1,6 @@
 """The multi-task model: one encoder, a head per task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -21,6 +21,7 @@ from hf_mtl.modeling.float32 import names_in_float32
 from hf_mtl.modeling.freezing import Freeze, freeze_parts
 from hf_mtl.modeling.fresh import Choices, FreshModel
 from hf_mtl.modeling.heads import HeadSpec
+from hf_mtl.modeling.kept import wish_to_keep
 from hf_mtl.modeling.limits import check_max_length
 from hf_mtl.modeling.lora import LoraSpec, add_lora
 from hf_mtl.modeling.losses import mean_loss, per_mass
@@ -80,9 +81,11 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         max_length: int | None = None,
         lora: LoraSpec | None = None,
         freeze: Freeze | None = None,
+        keep_tasks: bool = False,
+        drop_tasks: Sequence[str] = (),
         **kwargs: Any,
     ) -> "MultiTaskModel":
-        """Put fresh heads on a pretrained encoder, or on a random one.
+        """Put fresh heads on a pretrained encoder, or on a random one, beside heads that are trained already.
 
         Args:
             backbone: Hub id, local folder, ``python:package/folder`` (a folder of an installed package): pretrained.
@@ -98,6 +101,10 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
                 the encoder only low-rank adapters are trained. None: all of it is.
             freeze: Part of the encoder that stays as it is, without dropout: ``embeddings``, a number of layers from
                 the bottom (the embeddings with them), or ``encoder``. None: all of it is trained.
+            keep_tasks: Of a model of hf_mtl take the tasks too, with heads, class names, statistics, temperatures and
+                tuned decisions, before those of ``tasks``. A task of ``tasks`` with the name of one of them goes on
+                from its head. A Trainer leaves those without training rows as they are, to the bit.
+            drop_tasks: Those of its tasks that are not kept.
             kwargs: As for `from_pretrained`, such as ``revision``, ``token``, ``attn_implementation``. ``dtype``
                 is float32 unless given: ``bfloat16`` and its kin, or ``auto``, that of the backbone's weights. The
                 heads follow the encoder; statistics and logarithms are float32 in any model.
@@ -106,8 +113,9 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
             ModelError: If anything is wrong with the backbone, the heads or the tasks.
         """
         chosen = Choices(head=head, pooling=pooling, dropout=dropout, max_length=max_length, lora=lora, freeze=freeze)
-        fresh = FreshModel(backbone, tasks, chosen, kwargs)
+        fresh = FreshModel(backbone, tasks, chosen, kwargs, wish_to_keep(keep_tasks, drop_tasks))
         model = cls(fresh.config, fresh.encoder(MultiTaskModel.from_pretrained))
+        fresh.fill_heads(model.heads, model.config)
         check_max_length(model.encoder, max_length)
         try_encoder(model.encoder, max_length)
         # A local folder's path means nothing to others either.

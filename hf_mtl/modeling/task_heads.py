@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hf_mtl.batch import Sites
 from hf_mtl.errors import Mistake, ModelError, known
-from hf_mtl.modeling.choices import feature_source, head_specs
+from hf_mtl.modeling.choices import feature_source, head_groups, head_specs
 from hf_mtl.modeling.config_values import shown
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.float32 import bring_to_float32
@@ -121,9 +121,11 @@ class TaskHeads(nn.Module):
     def __init__(self, config: MultiTaskConfig):
         super().__init__()
         self._keys: dict[str, str] = {}
+        self._sharing: dict[str, list[str]] = {}
+        self.resting: list[nn.Parameter] = []  # see `rest_heads`
         specs = head_specs(config)
         for name, task in config.decided_tasks.items():
-            self._keys[name] = _module_key(name)
+            self._keys[name] = module_key(name)
             module = TaskModule(task, specs[name], config)
             module.set_calibration_temperature(name, (config.calibration_temperatures or {}).get(name))
             self.add_module(self._keys[name], module)
@@ -194,6 +196,11 @@ class TaskHeads(nn.Module):
         return result
 
     @property
+    def sharing(self) -> dict[str, list[str]]:
+        """The tasks whose heads share a module of layers, by its name in this one."""
+        return dict(self._sharing)
+
+    @property
     def stochastic(self) -> bool:
         """Tell whether any head draws random numbers while training."""
         return any(self.of(task).head.stochastic for task in self._keys)
@@ -232,24 +239,27 @@ class TaskHeads(nn.Module):
 
     def _share(self, specs: Mapping[str, HeadSpec], config: MultiTaskConfig) -> None:
         """Build what heads of equal specification share, and introduce them to each other."""
-        groups: dict[str, list[str]] = {}
-        options = {task: settled_options(spec, config.dropout) for task, spec in specs.items()}
-        for task, spec in specs.items():
-            # The options as text, since lists among them cannot be keys.
-            groups.setdefault(f"{head_class(spec).name} {sorted(options[task].items())}", []).append(task)
-        for number, tasks in enumerate(groups.values()):
-            kind = head_class(specs[tasks[0]])
-            shared = kind.shared(config.hidden_size, config.encoder_config, options[tasks[0]])
+        for number, tasks in enumerate(head_groups(config)):
+            spec = specs[tasks[0]]
+            options = settled_options(spec, config.dropout)
+            shared = head_class(spec).shared(config.hidden_size, config.encoder_config, options)
             if shared is not None:
-                self.add_module(f"shared_{number}", shared)
+                self.add_module(shared_key(number), shared)
+                self._sharing[shared_key(number)] = tasks
             peers = {task: self.of(task).head for task in tasks}
             for task, head in peers.items():
                 head.attach(shared, peers, task)
 
 
-def _module_key(task: str) -> str:
+def module_key(task: str) -> str:
+    """Return the name of a task's module among the heads."""
     # A dot would be read as nesting, and brackets by the loader as a group of a regular expression; the prefix keeps
     # names such as "train" off nn.Module's attributes.
     for character in "%.()":
         task = task.replace(character, f"%{ord(character):02X}")
     return "task_" + task
+
+
+def shared_key(group: int) -> str:
+    """Return the name of the module that the heads of a group share, by the group's place in `head_groups`."""
+    return f"shared_{group}"

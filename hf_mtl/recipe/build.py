@@ -17,6 +17,7 @@ from hf_mtl.plain import KeyPath, describe, dotted
 from hf_mtl.recipe import sections
 from hf_mtl.recipe.checks import check_frozen, check_recipe, empty_texts, foreign_metrics
 from hf_mtl.recipe.facts import RecipeFacts
+from hf_mtl.recipe.keeping import keeping_mistakes
 from hf_mtl.recipe.schema import ModelSection, Recipe
 from hf_mtl.recipe.task_types import unknown_type
 from hf_mtl.signatures import Options
@@ -41,7 +42,8 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool
     tasks = _tasks(given["tasks"], mistakes)
     of_rows = of_data.parse(given["data"], mistakes)
     mixture = of_mixture.parse(given["mixture"], mistakes)
-    balancing = of_balancing.parse(given["balancing"], mistakes, list(tasks))
+    trained = {name: task for name, task in tasks.items() if task is None or not task.is_scored_only}
+    balancing = of_balancing.parse(given["balancing"], mistakes, list(trained))
     schedules = of_schedules.parse(data.get("schedules"), mistakes)
     training = _training(given["training"], mistakes)
     mistakes.extend(
@@ -51,7 +53,8 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
     mistakes.extend(carving_mistakes(tasks))
-    facts = RecipeFacts.of(tasks, model, training, mixture)
+    mistakes.extend(keeping_mistakes(model, tasks))
+    facts = RecipeFacts.of(trained, model, training, mixture)
     mistakes.extend(of_mixture.mistakes(mixture, facts.of_mixture))
     mistakes.extend(of_schedules.mistakes(schedules, facts.of_schedules))
     mistakes.extend(of_balancing.mistakes(balancing, facts.of_balancing))

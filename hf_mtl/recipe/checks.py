@@ -29,7 +29,7 @@ def check_recipe(tasks: Tasks, training: Options | None, complete: bool) -> list
     from hf_mtl.evaluation import check_metrics
 
     valid = {name: task for name, task in tasks.items() if task is not None}
-    mistakes = [mistake for name in tasks for mistake in _name(name)]
+    mistakes = [mistake for name in tasks for mistake in name_mistakes(name)]
     for name, task in valid.items():
         mistakes.extend(column_mistakes(name, task))
         mistakes.extend(_secrets(name, task))
@@ -106,10 +106,16 @@ def _means_itself(path: KeyPath, value: Any) -> bool:
     return isinstance(value, dict) and (path == ("model", "backbone") or (path[0] == "training" and len(path) == 2))
 
 
-def _name(name: str) -> Iterator[Mistake]:
+def name_mistakes(name: str, key: str | None = None) -> Iterator[Mistake]:
+    """Find what keeps a word from being the name of a task.
+
+    Args:
+        name: The word.
+        key: The key of the mistake; None: that of the task.
+    """
     from torch import nn
 
-    key = f"tasks.{name}"
+    key = f"tasks.{name}" if key is None else key
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         yield Mistake(key, f"the task name '{name}'", "Allowed: letters, digits, '_' and '-'.")
     elif name in RESERVED_NAMES:

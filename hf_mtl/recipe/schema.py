@@ -13,7 +13,7 @@ from hf_mtl.plain import dump_yaml
 from hf_mtl.recipe.places import Places
 from hf_mtl.shown import hide_secrets
 from hf_mtl.signatures import Options
-from hf_mtl.tasks import AnyTask
+from hf_mtl.tasks import AnyTask, Task
 
 
 class _Frozen(BaseModel):
@@ -57,6 +57,14 @@ class ModelSection(_Frozen):
         None,
         description="Part of the encoder to keep as it is: embeddings, so many layers from the bottom, or encoder.",
     )
+    keep_tasks: bool = Field(
+        False,
+        description="Of a backbone that is a model of hf_mtl take the tasks too, with their heads. Those without "
+        "training rows stay as they are.",
+    )
+    drop_tasks: list[str] = Field(
+        default_factory=list, description="Tasks of the backbone that are not kept, where keep_tasks is true."
+    )
 
 
 class Recipe(_Frozen):
@@ -96,6 +104,11 @@ class Recipe(_Frozen):
         allowing = self.model_copy()
         allowing._allow_code = True
         return allowing
+
+    @property
+    def trained_tasks(self) -> dict[str, Task]:
+        """The tasks that have training rows; the others are kept ones that are only scored."""
+        return {name: task for name, task in self.tasks.items() if not task.is_scored_only}
 
     def locate(self, key: str) -> str:
         """Return ``file:line`` of a dotted key, or of the nearest key above it; empty for a recipe made in Python."""

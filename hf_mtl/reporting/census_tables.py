@@ -67,7 +67,7 @@ def _class_lines(classes: Mapping[str, Mapping[str, int]], limit: int) -> Iterat
         for label, counts in classes.items():
             yield [label, *(_count(counts, split) for split in _SPLITS)]
         return
-    by_size = sorted(classes, key=lambda label: -classes[label]["train"])
+    by_size = sorted(classes, key=lambda label: -next(iter(classes[label].values()), 0))
     first, last = limit // 2, (limit - 1) // 2
     between = by_size[first : len(by_size) - last]
     for label in by_size[:first]:
@@ -119,7 +119,8 @@ def _rare(tasks: Sequence[TaskCensus]) -> str:
     header = ["rare classes", "the fewest train rows", f"under {FEW_ROWS}", "weights"]
     lines, remedies = [], {}
     for task in tasks:
-        few = {label: counts["train"] for label, counts in task.classes.items() if counts["train"] < FEW_ROWS}
+        train = {label: counts["train"] for label, counts in task.classes.items() if "train" in counts}
+        few = {label: count for label, count in train.items() if count < FEW_ROWS}
         if not few:
             continue
         named = ", ".join(f"{label} ({few[label]})" for label in sorted(few, key=lambda label: few[label])[:5])

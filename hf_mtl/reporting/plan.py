@@ -110,6 +110,7 @@ class PlanSummary:
         encoder_layout: How rows reach the encoder, and why.
         micro_batches: Fewest and most micro-batches of each process in one of the steps that were measured.
         schedules: What each schedule will do, a line each.
+        kept: What becomes of the tasks that are kept from the backbone and not trained; empty where there are none.
         looks: What looking at the tasks' gradients for the mixture will cost; empty where nothing does.
         data: The rows, classes and repeated texts of each task's splits; empty where nobody has counted.
         overlaps: Which rows to score stand in training rows of any task; None where nobody has looked.
@@ -128,6 +129,7 @@ class PlanSummary:
     micro_batches: tuple[int, int] = (1, 1)
     schedules: tuple[str, ...] = ()
     looks: str = ""
+    kept: str = ""
     data: tuple[TaskCensus, ...] = ()
     overlaps: tuple[Overlap, ...] | None = None
     streams: tuple[StreamPlan, ...] = ()

@@ -49,6 +49,7 @@ def plan_table(plan: PlanSummary) -> str:
         *(["stream", _stream_text(stream)] for stream in plan.streams),
         *(["schedule", line] for line in plan.schedules),
         *([["mixture", plan.looks]] if plan.looks else []),
+        *([["kept", plan.kept]] if plan.kept else []),
     ]
     lines = [cells for key, text in totals for cells in _cells(key, text)]
     tables = [aligned([header, *rows], left=1), census_text(plan.data), overlap_text(plan.overlaps)]

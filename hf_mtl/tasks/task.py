@@ -88,6 +88,12 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
         """The label columns: one, or one per target."""
         return [self.label] if isinstance(self.label, str) else list(self.label)
 
+    @property
+    def is_scored_only(self) -> bool:
+        """Tell whether each source of its rows leaves out those to train on: ``splits: {train: null}``."""
+        sources = self.dataset if isinstance(self.dataset, list) else [self.dataset]
+        return all(source is not None and source.splits.get("train", "train") is None for source in sources)
+
     def decided(self, value: Any) -> Self:
         """Return the task with what was chosen after training in place of the wish to choose it.
 

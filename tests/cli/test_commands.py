@@ -245,3 +245,48 @@ def test_the_schema_fits_the_shipped_recipes(hf_mtl: Command, world: Path) -> No
     wrong = yaml.safe_load((world / "recipe.yaml").read_text())
     wrong["training"]["max_step"] = 3
     assert not checker.is_valid(wrong)
+
+
+# ---- join ----
+
+
+def test_join_puts_runs_together_and_says_how_to_use_them(
+    hf_mtl: Callable[..., Said], world: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(world / "run", tmp_path / "copy")
+    said = hf_mtl("join", world / "run", "-o", tmp_path / "both", tmp_path / "copy")
+    assert said.code == 2
+    assert "3 mistakes" in said.err
+    assert "'topic' would be the name of a task of each of" in said.err
+    assert not (tmp_path / "both").exists()
+    renames = [f"--rename=2:{name}={name}2" for name in ("topic", "mood", "score")]
+    said = hf_mtl("join", world / "run", tmp_path / "copy", "-o", tmp_path / "both", *renames)
+    assert said.code == 0
+    assert "Joined the tasks topic, mood, score, topic2, mood2, score2 of 2 runs." in said.out
+    assert f'MultiTaskModel.from_pretrained("{tmp_path / "both"}")' in said.out
+    assert {"config.json", "model.safetensors", "tokenizer.json", "manifest.json"} <= {
+        path.name for path in (tmp_path / "both").iterdir()
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--rename", "topic"], "--rename: found 'topic'. Write OLD=NEW"),
+        (["--rename", "a=b", "--rename", "a=c"], "--rename: gives 'a' two names"),
+        (["--renam", "a=b"], "unknown option: --renam; see hf-mtl join --help. Did you mean --rename?"),
+    ],
+)
+def test_join_refuses_what_it_cannot_read(
+    words: list[str], message: str, hf_mtl: Callable[..., Said], world: Path, tmp_path: Path
+) -> None:
+    said = hf_mtl("join", world / "run", world / "run", "-o", tmp_path / "both", *words)
+    assert said.code == 2
+    assert message in said.err
+    assert not (tmp_path / "both").exists()
+
+
+def test_join_needs_a_place(hf_mtl: Callable[..., Said]) -> None:
+    said = hf_mtl("join", "runs/a", "runs/b")
+    assert said.code == 2
+    assert "the following arguments are required: -o/--output" in said.err

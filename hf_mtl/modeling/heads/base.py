@@ -80,6 +80,8 @@ class Head(KeepsFloat32, ABC):
     """Whether `decode` draws from its noise."""
     frozen_encoder: ClassVar[bool] = False
     """Whether the head is defined on an encoder that is not trained."""
+    knows_peers: ClassVar[bool] = False
+    """Whether the head has parameters for each of the tasks that it meets in `attach`, in their names' order."""
     penalty_names: tuple[str, ...] = ()
     """Penalties that `decode` returns, always all of them; logged as ``loss/<task>/<name>``."""
 

@@ -75,6 +75,7 @@ class VMTLHead(Head):
     """
 
     stochastic: ClassVar[bool] = True
+    knows_peers: ClassVar[bool] = True
     in_float32: ClassVar[tuple[str, ...]] = ("weight_log_variance", "latent_logits", "weight_logits")
     penalty_names = ("kl", "weight_kl")
 

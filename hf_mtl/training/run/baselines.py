@@ -39,7 +39,7 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
     scores: dict[str, dict[str, dict[str, float]]] = {}
     notes: dict[str, list[str]] = {}
     tasks = {}
-    for name, evaluated in rows.items():
+    for name, evaluated in _fitted(prepared, rows).items():
         task = tasks[name] = prepared.data[name].task
         train = prepared.data[name].splits["train"]
         train_labels = encode_labels(task, name, "train", train).values
@@ -55,6 +55,11 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
     return {
         name: {"tasks": values, **aggregate(values, tasks), "notes": notes[name]} for name, values in scores.items()
     }
+
+
+def _fitted(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    """Leave out the tasks that have no training rows."""
+    return {name: dataset for name, dataset in rows.items() if "train" in prepared.data[name].splits}
 
 
 def _predictions(
@@ -85,11 +90,14 @@ def add_baselines(results: dict[str, Any], prepared: Prepared, rows: Mapping[str
         prepared: The run's data.
         rows: The rows that were scored, by task.
     """
+    fitted = _fitted(prepared, rows)
+    results["notes"] += [f"{name}: no training rows, so no baselines." for name in rows if name not in fitted]
     results["baselines"] = from_first(partial(baseline_results, prepared, rows))
-    if not results["tasks"]:
+    scored = {name: scores for name, scores in results["tasks"].items() if name in fitted}
+    if not scored:
         return
     tfidf = results["baselines"]["tfidf"]["tasks"]
-    for name, scores in results["tasks"].items():
+    for name, scores in scored.items():
         key = headline_keys(prepared.data[name].task)[0]
         if scores[key] < tfidf[name][key]:
             results["notes"].append(
@@ -103,7 +111,7 @@ def check_baselines(prepared: Prepared) -> None:
     Raises:
         RunError: If there is such a task.
     """
-    splits = {name: loaded.splits["train"] for name, loaded in prepared.data.items()}
+    splits = prepared.split("train")
     given = [name for name, split in splits.items() if is_tokenised(prepared.data[name].task, split)]
     if given:
         raise RunError(f"--baselines: reads texts, and the rows of {', '.join(given)} are token ids; leave it out")

@@ -21,6 +21,7 @@ from hf_mtl.tasks import Task
 from hf_mtl.training.folder.run_data import RunData
 from hf_mtl.training.run.baselines import add_baselines, check_baselines
 from hf_mtl.training.run.prepare import Prepared, load_data, make_arguments, note_unscored
+from hf_mtl.training.run.taken import with_known_outputs
 from hf_mtl.training.trainer.scoring_overrides import check_overrides, scoring_tasks
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
 
@@ -79,7 +80,11 @@ def evaluate_run(
         if recipe.model.max_length != run.model.max_length:
             model.config.max_length = recipe.model.max_length
         seed = args.data_seed if args.data_seed is not None else args.seed
-        data = load_data(recipe, seed, to_train=False)
+        tasks = {
+            name: with_known_outputs(task, model.tasks[name]) if task.is_scored_only else task
+            for name, task in recipe.tasks.items()
+        }
+        data = load_data(recipe, seed, to_train=False, tasks=tasks)
         prepared = Prepared(recipe, args, data, read_tokenizer(str(model_path)))
         if not prepared.split(split):
             raise UserError(f"{recipe_path}: no task has a split '{split}' with rows that have a label")

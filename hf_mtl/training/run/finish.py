@@ -1,6 +1,7 @@
 """The end of a run, after its last step: it is scored, published and written down."""
 
 import shutil
+from types import MappingProxyType
 from typing import Any
 
 from hf_mtl.errors import DiskError
@@ -8,6 +9,7 @@ from hf_mtl.inference import manifest
 from hf_mtl.training.folder.own_checkpoints import remove_empty
 from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.run.baselines import add_baselines
+from hf_mtl.training.run.kept_scores import Before, add_kept
 from hf_mtl.training.run.prepare import Prepared, note_unscored
 from hf_mtl.training.saving import outbox
 from hf_mtl.training.scoring.scoring import Scores
@@ -17,7 +19,12 @@ from hf_mtl.training.watch.finite import refuse_broken_scores
 
 
 def finish(
-    trainer: MultiTaskTrainer, prepared: Prepared, folder: RunFolder, test: bool, baselines: bool
+    trainer: MultiTaskTrainer,
+    prepared: Prepared,
+    folder: RunFolder,
+    test: bool,
+    baselines: bool,
+    before: Before = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Score a trained model and leave it, with its results, in the run's folder.
 
@@ -27,6 +34,7 @@ def finish(
         folder: The run's folder.
         test: Score the test splits too.
         baselines: Score the simple baselines on the same rows.
+        before: The scores that tasks which are kept as they are had before training.
 
     Returns:
         The results, as in ``results.json``.
@@ -37,7 +45,7 @@ def finish(
     scores = trainer.validate() if prepared.split("validation") else Scores({}, {})
     refuse_broken_scores(scores.tasks, trainer.state, folder.path)  # before anybody can load or fetch it
     _publish(trainer, folder)
-    results = _results(trainer, scores, prepared, test, baselines)
+    results = _results(trainer, scores, prepared, (test, baselines), before)
     with all_or_none(folder.path):
         if trainer.args.push_to_hub:
             trainer.pack_card()
@@ -66,8 +74,9 @@ def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
 
 
 def _results(
-    trainer: MultiTaskTrainer, scores: Scores, prepared: Prepared, test: bool, baselines: bool
+    trainer: MultiTaskTrainer, scores: Scores, prepared: Prepared, asked: tuple[bool, bool], before: Before
 ) -> dict[str, Any]:
+    test, baselines = asked
     assert trainer.ending is not None
     results = {**scores.to_dict(), "split": "validation", **trainer.ending.to_dict()}
     results["notes"] = [*trainer.ending.sentences(), *scores.notes]
@@ -75,6 +84,7 @@ def _results(
         key = prepared.data[name].task.tuned_by
         results["notes"].append(f"{name}: {key} are tuned on these rows, so that other rows will score less.")
     note_unscored(results, prepared, "validation")
+    add_kept(results, prepared, before, "validation")
     if prepared.overlaps is not None:
         results["contamination"] = [overlap.to_dict() for overlap in prepared.overlaps]
     if baselines:
@@ -83,6 +93,7 @@ def _results(
     if rows:
         results["test"] = trainer.score(rows).to_dict()
         note_unscored(results["test"], prepared, "test")
+        add_kept(results["test"], prepared, before, "test")
         if baselines:
             add_baselines(results["test"], prepared, rows)
     return results

@@ -27,7 +27,7 @@ from hf_mtl.reporting.style import is_drawn
 from hf_mtl.training.folder.output_place import refuse_place
 from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.run.census import take_census
-from hf_mtl.training.run.prepare import make_arguments, prepare
+from hf_mtl.training.run.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.schedules.scheduling import roster_of
 from hf_mtl.training.trainer.argument_effects import CHECKPOINTING
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
@@ -89,8 +89,23 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
     over_time = follow_mixture(trainer)
     there = not trainer.is_world_process_zero() or _draw(figure, trainer, over_time)
     data = tuple(take_census(name, item) for name, item in prepared.data.items())
-    summary = replace(summarise(trainer, over_time), encoder_layout=layout, data=data, overlaps=prepared.overlaps)
+    kept = _kept(trainer, prepared)
+    summary = replace(
+        summarise(trainer, over_time), encoder_layout=layout, data=data, overlaps=prepared.overlaps, kept=kept
+    )
     return summary, figure if there else None
+
+
+def _kept(trainer: MultiTaskTrainer, prepared: Prepared) -> str:
+    """Say what becomes of the tasks that are kept and have no rows to train on."""
+    resting = prepared.resting
+    if not resting:
+        return ""
+    moves = any(parameter.requires_grad for parameter in trainer.model.encoder.parameters())
+    change = "the encoder under them is trained, so that their scores may change"
+    scored = [name for name in resting if name in prepared.split("validation")]
+    found = f"{', '.join(resting)}: the heads stay as they are; {change if moves else 'so does the encoder'}"
+    return f"{found}; scored before and after: {', '.join(scored) or 'none, as none has rows'}"
 
 
 def _planned_layout(trainer: MultiTaskTrainer, shared: bool) -> str:

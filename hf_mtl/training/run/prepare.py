@@ -20,8 +20,11 @@ from hf_mtl.evaluation import Trust
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.launched import environment_mistakes, launcher_mistakes
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling.kept import Taken
 from hf_mtl.recipe import Recipe
+from hf_mtl.tasks import Task
 from hf_mtl.training.interruption import ending_at_once
+from hf_mtl.training.run.taken import as_kept, take_up
 from hf_mtl.training.run.tokenizer import load_tokenizer
 from hf_mtl.training.scoring.scorer import Scorer
 from hf_mtl.training.trainer.argument_checks import check_training
@@ -77,16 +80,24 @@ class Prepared:
         args: Its training arguments.
         data: Its data, by task.
         tokenizer: Its tokenizer.
+        taken: The tasks that it keeps from its backbone; None: none, or the model is there already.
     """
 
     recipe: Recipe
     args: MultiTaskTrainingArguments
     data: Mapping[str, LoadedTask]
     tokenizer: Any
+    taken: Taken | None = None
 
     def split(self, name: str) -> dict[str, Dataset]:
         """Give one split of every task that has it."""
         return {task: loaded.splits[name] for task, loaded in self.data.items() if name in loaded.splits}
+
+    @property
+    def resting(self) -> list[str]:
+        """Name the tasks that are kept as they are, as they have no rows to train on."""
+        kept = [] if self.taken is None else self.taken.names.values()
+        return [name for name in kept if name not in self.split("train")]
 
     @property
     def overlaps(self) -> tuple[Overlap, ...] | None:
@@ -113,6 +124,8 @@ class Prepared:
                 max_length=section.max_length,
                 lora=section.lora,
                 freeze=section.freeze,
+                keep_tasks=section.keep_tasks,
+                drop_tasks=section.drop_tasks,
             )
 
     def check_rows(self, split: str, model: MultiTaskModel, scored: bool = False) -> None:
@@ -160,7 +173,9 @@ def note_unscored(results: dict[str, Any], prepared: Prepared, split: str) -> No
             results["notes"].append(f"{name}: there are no {split} rows with a label, so nothing can be scored.")
 
 
-def load_data(recipe: Recipe, seed: int, to_train: bool = True) -> dict[str, LoadedTask]:
+def load_data(
+    recipe: Recipe, seed: int, to_train: bool = True, tasks: Mapping[str, Task] | None = None
+) -> dict[str, LoadedTask]:
     """Load and check the data of all tasks, and say what was left out or made up on the way.
 
     Args:
@@ -168,6 +183,7 @@ def load_data(recipe: Recipe, seed: int, to_train: bool = True) -> dict[str, Loa
         seed: Seed of the draws of rows.
         to_train: Say, or refuse, rows to score that stand in training rows. A trained model may have learned from
             others.
+        tasks: The recipe's tasks with what is known of them; None: as the recipe has them.
 
     Raises:
         DataError: With the mistakes of all tasks and where in the recipe they were made.
@@ -176,7 +192,7 @@ def load_data(recipe: Recipe, seed: int, to_train: bool = True) -> dict[str, Loa
     if contamination == "error" and not to_train:
         contamination = "off"
     with located(recipe), filling_datasets():
-        data = load_tasks(recipe.tasks, seed, contamination)
+        data = load_tasks(recipe.tasks if tasks is None else tasks, seed, contamination)
     for loaded in data.values():
         say_notes([*loaded.notes, *(overlap_notes(loaded.overlaps) if to_train else [])])
     return data
@@ -193,7 +209,10 @@ def prepare(recipe: Recipe, args: MultiTaskTrainingArguments, tokenizer_folder: 
     Raises:
         UserError: If the data or the tokenizer cannot be used.
     """
-    data = load_data(recipe, seed=args.data_seed if args.data_seed is not None else args.seed)
+    with located(recipe):
+        taken = take_up(recipe)
+        tasks = as_kept(recipe, taken)
+    data = load_data(recipe, seed=args.data_seed if args.data_seed is not None else args.seed, tasks=tasks)
     with located(recipe):
         tokenizer = load_tokenizer(recipe.model, data, tokenizer_folder)
-    return Prepared(recipe, args, data, tokenizer)
+    return Prepared(recipe, args, data, tokenizer, taken)

@@ -134,7 +134,7 @@ def _follows_evaluations(recipe: Recipe) -> bool:
     """Tell whether what the evaluations show moves the training: then they are a part of the run."""
     learn = recipe.mixture.settled()["learn"]
     by_losses = learn is not None and LEARNERS[learn.chosen].follows_losses
-    built = [build_schedule(item, list(recipe.tasks)) for item in recipe.schedules]
+    built = [build_schedule(item, list(recipe.trained_tasks)) for item in recipe.schedules]
     return by_losses or any(schedule.tasks_watched() for schedule in built)
 
 

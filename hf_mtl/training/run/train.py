@@ -21,6 +21,7 @@ from hf_mtl.training.run.asked import Asked
 from hf_mtl.training.run.baselines import check_baselines
 from hf_mtl.training.run.finish import finish
 from hf_mtl.training.run.finished import close, finished_results, say
+from hf_mtl.training.run.kept_scores import scores_before
 from hf_mtl.training.run.log_callbacks import (
     JsonLogCallback,
     LayoutCallback,
@@ -130,8 +131,9 @@ def _run(
     if start is not None:
         _say_where_it_goes_on(int(start.name.split("-")[1]), trainer.course.total_steps)
     with folder.or_as_before():
+        before = scores_before(trainer, prepared, asked.test)
         trainer.train(resume_from_checkpoint=str(start) if start else None)
-        results = finish(trainer, prepared, folder, asked.test, asked.baselines)
+        results = finish(trainer, prepared, folder, asked.test, asked.baselines, before)
     interruption.place = "after its results were written"
     asked.on_results(results)
     close(folder, args, results, trainer)

@@ -93,7 +93,7 @@ def build_methods(spec: Spec, setting: Setting) -> Methods:
         names,
         weighting,
         setting.processes,
-        setting.model.heads.penalty_names,
+        [item for item in setting.model.heads.penalty_names if item[0] in setting.tasks],
         spec.exposure,
         spec.exact_accumulation,
     )

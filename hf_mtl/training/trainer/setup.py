@@ -1,13 +1,30 @@
 """Statistics of the training rows, given to a model before its first step and to its metrics later."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling.resting import rest_heads, resting_layers
 from hf_mtl.shown import get_logger
 
 logger = get_logger(__name__)
+
+
+def rest_kept(model: MultiTaskModel, trained: Collection[str]) -> None:
+    """Leave the heads of tasks that were taken over, and have no rows here, as they are.
+
+    Args:
+        model: The model, before anything asks what of it is trained.
+        trained: The tasks that have training rows.
+    """
+    rest_heads(model, trained)
+    for name, idle in resting_layers(model, trained).items():
+        if is_main_process():
+            logger.warning(
+                f"{name}: what its head shares with {', '.join(idle)} is not trained, as {', '.join(idle)} was kept "
+                "and has no training rows."
+            )
 
 
 def fit_statistics(model: MultiTaskModel, train: Mapping[str, EncodedSplit], refit: bool = False) -> None:

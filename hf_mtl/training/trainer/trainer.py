@@ -74,6 +74,7 @@ from hf_mtl.training.trainer.run_parts import RunParts, build_run_parts
 from hf_mtl.training.trainer.saved_run import SavedRun, trainer_state
 from hf_mtl.training.trainer.scoring_trainer import ScoringTrainer
 from hf_mtl.training.trainer.sections import read_sections
+from hf_mtl.training.trainer.setup import rest_kept
 from hf_mtl.training.trainer.sharding import check_first
 from hf_mtl.training.trainer.step_callback import LogStepsCallback
 from hf_mtl.training.trainer.task_checks import check_tasks
@@ -137,7 +138,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         limit_steps(args)
         search_unused(args)
         check_tasks(args, tasks, train_dataset, eval_dataset, trust)
-        scorer, encoder = Scorer(tasks, trust), RowEncoder(model, processing_class)
+        scorer = Scorer(tasks, trust, model.config.taken_from_file)
+        encoder = RowEncoder(model, processing_class)
         own, overridden = kwargs.get("compute_metrics"), type(self).evaluate is not MultiTaskTrainer.evaluate
         with no_bars(args.disable_tqdm):
             given = Given.encoded(train_dataset, eval_dataset, encoder, tasks, sections.data.contamination)
@@ -163,6 +165,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         self._batches: Sequence[Batch] = ()  # of the step
         self._part: Tensor | None = None  # of the micro-batch
         if given.train is not None:
+            rest_kept(model, given.train)  # before anything asks what is trained
             parts = build_run_parts(self, given.train, sections, self.train_collator(), self.flops)
             self._set_up_training(parts)
 
@@ -378,8 +381,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         A second call that resumes nothing trains on from the model's weights, and is otherwise a new run: balancing,
         schedules, learned temperatures, early stopping and the optimizer begin anew, as in a new Trainer. (The
         Trainer of transformers would keep its optimizer's moments.) An optimizer that was given goes on.
-        Temperatures that the model had are forgotten; with ``temperature_scaling`` it gets new ones in the end.
-        So are decisions such as tuned thresholds, which tasks that ask for them get anew.
+        Temperatures that the trained tasks had are forgotten; with ``temperature_scaling`` they get new ones in the
+        end. So are decisions such as tuned thresholds, which tasks that ask for them get anew.
         With ``enable_jit_checkpoint`` a SIGTERM ends it after the step, with a checkpoint of that step. (The Trainer
         of transformers saves inside the step, and returns as if all was trained.)
 
@@ -390,8 +393,9 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         """
         asked = self.args.resume_from_checkpoint if resume_from_checkpoint is None else resume_from_checkpoint
         folder = self.checkpoint_to_resume(asked)
-        forget_calibration(self.model, self.tasks)
-        self.forget_decisions(self.tasks)
+        trained = list(self.train_dataset or ())
+        forget_calibration(self.model, trained)
+        self.forget_decisions(trained)
         self.tuned = {}
         self.ending, self._best_step = None, None
         with self._answering_signals():
@@ -399,10 +403,11 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
                 output = self._train_from(folder, trial, **kwargs)
             self.ending = self._end()
             self._stop_after_the_last_step()
+            of_trained = {name: rows for name, rows in (self.eval_dataset or {}).items() if name in trained}
             if self.args.temperature_scaling:
-                self.calibrate()
-            if any(task.tuned_by for task in self.model.tasks.values()):
-                self.tuned = self.tune()
+                self.calibrate(of_trained)
+            if any(self.model.tasks[name].tuned_by for name in trained):
+                self.tuned = self.tune(of_trained)
         return output
 
     def _train_from(self, folder: Path | None, trial: Any, **kwargs: Any) -> TrainOutput:

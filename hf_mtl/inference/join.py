@@ -1,0 +1,213 @@
+"""Heads that were trained apart on one frozen encoder become one model."""
+
+import os
+import re
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from hf_mtl.disk import writing
+from hf_mtl.errors import Mistake, ModelError, UserError, known
+from hf_mtl.inference import manifest
+from hf_mtl.inference.same_encoder import Reader, Trained, check_same_encoder, encoder_weights
+from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel
+from hf_mtl.modeling.dropout import dropout_fields
+from hf_mtl.modeling.kept import Taken
+from hf_mtl.modeling.tokenizer_files import find_tokenizer
+from hf_mtl.recipe.checks import name_mistakes
+
+_HEADS = "heads."
+_OUTPUT = "output_dir"
+
+
+def join_runs(
+    runs: Sequence[str | Path], output_dir: str | Path, rename: Mapping[str, str] | None = None
+) -> MultiTaskModel:
+    """Put the heads of trained models on the encoder that they all have, and write it as one model.
+
+    The encoders must be the same to the bit, as those of runs with ``model.freeze: encoder`` on one backbone are.
+    Each task predicts as before, to the bit, and keeps class names, statistics, tuned decisions and temperature.
+
+    Args:
+        runs: Two or more: folders of runs, of their checkpoints or of models, or Hub ids.
+        output_dir: The folder of the joined model and its tokenizer. It must not be there, or be empty.
+        rename: New names of tasks by old ones, as no two tasks can have the same. Where several runs have the old
+            name, the number of the run stands before it, from 1: ``2:topic``.
+
+    Returns:
+        The joined model.
+
+    Raises:
+        UserError: If the models cannot be joined or the folder is not free; says what differs, and writes nothing.
+        DiskError: If the folder cannot be written.
+    """
+    place = Path(output_dir)
+    _check_place(place)
+    models = _read([str(run) for run in runs])
+    taken = _renamed(models, rename or {})
+    check_same_encoder(models)
+    model = _joined(models, taken)
+    model.remember_tokenizer(models[0].tokenizer)
+    _write(model, place)
+    return model
+
+
+def _check_place(place: Path) -> None:
+    if place.is_symlink() or place.exists():
+        if not place.is_dir():
+            raise UserError(Mistake(_OUTPUT, f"{place} is a file", "Give another folder"))
+        if any(place.iterdir()):
+            raise UserError(Mistake(_OUTPUT, f"{place} is there already, and not empty", "Give another folder"))
+    parent = next(path for path in place.absolute().parents if path.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UserError(
+            Mistake(_OUTPUT, f"{place} cannot be made in {parent}", "Give a folder that you can write to")
+        )
+
+
+def _read(names: Sequence[str]) -> list[Trained]:
+    """Look at the models; all that are no models are said at once."""
+    mistakes: list[Mistake] = []
+    if len(names) < 2:
+        mistakes.append(Mistake("", f"found {len(names)} run", "Give two or more to join"))
+    places = Counter(os.path.realpath(name) for name in names)
+    twice = [name for name in dict.fromkeys(names) if places[os.path.realpath(name)] > 1]
+    mistakes += [Mistake("", f"{name} is given twice", "Give each run once") for name in twice]
+    models = []
+    for name in dict.fromkeys(names):
+        try:
+            models.append(Trained.read(name))
+        except UserError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise ModelError(mistakes)
+    return models
+
+
+# ---- Names ----
+
+
+def _renamed(models: Sequence[Trained], rename: Mapping[str, str]) -> list[Taken]:
+    """Choose the names of the tasks of all models.
+
+    Raises:
+        ModelError: If a name to change is not there or not clear, a new one is none, or two tasks have the same.
+    """
+    names: list[dict[str, str]] = [{name: name for name in model.config.tasks or ()} for model in models]
+    mistakes: list[Mistake] = []
+    for asked, new in rename.items():
+        mistakes += name_mistakes(new, "rename")
+        number, old = _numbered(asked)
+        where = [index for index, found in enumerate(names) if old in found and number in (None, index + 1)]
+        if len(where) == 1:
+            names[where[0]][old] = new
+            continue
+        if not where:
+            there = known({name for found in names for name in found}, old)
+            mistakes.append(Mistake("rename", f"no run has a task '{asked}'", there))
+        else:
+            which = ", ".join(f"{index + 1} ({models[index].name})" for index in where)
+            remedy = f"Put the number of one before it: {where[-1] + 1}:{old}={new}"
+            mistakes.append(Mistake("rename", f"the runs {which} have a task '{old}'", remedy))
+    taken = [Taken(model.config, found) for model, found in zip(models, names, strict=True)]
+    mistakes += [*_same_names(models, names), *(item for one in taken for item in one.moved_peers())]
+    if mistakes:
+        raise ModelError(mistakes)
+    return taken
+
+
+def _numbered(name: str) -> tuple[int | None, str]:
+    found = re.fullmatch(r"(\d+):(.+)", name)
+    return (int(found[1]), found[2]) if found else (None, name)
+
+
+def _same_names(models: Sequence[Trained], names: Sequence[Mapping[str, str]]) -> Iterator[Mistake]:
+    """Find tasks that would have the same name."""
+    owners: dict[str, list[tuple[int, str]]] = {}
+    for index, found in enumerate(names):
+        for old, new in found.items():
+            owners.setdefault(new, []).append((index, old))
+    for new, having in owners.items():
+        if len(having) > 1:
+            which = ", ".join(models[index].name for index, _ in having)
+            index, old = having[-1]
+            asked = f"{index + 1}:{old}"
+            remedy = f"Give one another name: --rename {asked}=NAME; in Python rename={{'{asked}': 'NAME'}}"
+            yield Mistake("", f"'{new}' would be the name of a task of each of {which}", remedy)
+
+
+# ---- The model ----
+
+
+def _joined(models: Sequence[Trained], taken: Sequence[Taken]) -> MultiTaskModel:
+    """Build the joined model of one encoder and all heads."""
+    config = _config(models, taken)
+    with Reader() as reader:
+        weights = dict(encoder_weights(models, reader))
+        precision = next(value.dtype for value in weights.values() if value.is_floating_point())
+        for model, one in zip(models, taken, strict=True):
+            theirs: dict[str, Tensor] = {
+                name.removeprefix(_HEADS): reader.read(model, name)
+                for name in model.weights.files
+                if name.startswith(_HEADS)
+            }
+            weights |= {f"{_HEADS}{name}": value for name, value in one.weights(theirs, config).items()}
+        joined: MultiTaskModel = MultiTaskModel.from_pretrained(
+            None, config=config, state_dict=weights, dtype=precision
+        )
+    joined.eval()
+    return joined
+
+
+def _config(models: Sequence[Trained], taken: Sequence[Taken]) -> MultiTaskConfig:
+    """Put the configs together. What the runs have in common stays; dropout of encoders may differ."""
+    configs = [model.config for model in models]
+    first = configs[0]
+    own_dropout = len({str(_dropouts(config)) for config in configs}) > 1
+    fields: dict[str, Any] = {"tasks": {}, "origins": {}, "decisions": {}, "calibration_temperatures": {}}
+    for one in taken:
+        fields["tasks"] |= one.tasks(own_dropout)
+        fields["origins"] |= one.origins(1 + max(fields["origins"].values(), default=0))
+        for name in ("decisions", "calibration_temperatures"):
+            fields[name] |= one.known(name)
+    for name in ("decisions", "calibration_temperatures"):
+        fields[name] = fields[name] or None
+    shared = ("dropout", "backbone", "freeze")
+    common = {name: getattr(first, name) for name in shared if len({getattr(item, name) for item in configs}) == 1}
+    encoder = first.encoder_config
+    assert encoder is not None
+    return MultiTaskConfig(
+        encoder_config=encoder,
+        head=first.head,
+        pooling=first.pooling,
+        max_length=first.max_length,
+        lora=first.lora,
+        **common,
+        **fields,
+    )
+
+
+def _dropouts(config: MultiTaskConfig) -> dict[str, Any]:
+    encoder: Any = config.encoder_config
+    return {name: getattr(encoder, name) for name in dropout_fields(encoder)}
+
+
+def _write(model: MultiTaskModel, place: Path) -> None:
+    """Write a model beside its place and move it there whole."""
+    place = place.resolve()
+    with writing(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        staged = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            staged.mkdir()
+            model.save_pretrained(staged)
+            find_tokenizer(model._tokenizer).save_pretrained(staged)
+            manifest.seal(staged)
+            os.replace(staged, place)  # over an empty folder, which is all that may be there
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)

@@ -1,0 +1,293 @@
+"""Tasks that a model takes over from a trained one: their heads, and all that the trained model knows of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from transformers import PreTrainedConfig
+
+from hf_mtl.errors import Mistake, ModelError, known
+from hf_mtl.modeling.choices import head_groups, head_specs
+from hf_mtl.modeling.configuration import MultiTaskConfig
+from hf_mtl.modeling.heads import Head, HeadSpec, head_class, head_dropout, head_mistakes, settled_options
+from hf_mtl.modeling.task_heads import TaskHeads, module_key, shared_key
+from hf_mtl.tasks import Task
+
+KEEP, DROP = "model.keep_tasks", "model.drop_tasks"
+
+
+@dataclass(frozen=True)
+class Keep:
+    """A wish to keep the tasks of a trained model.
+
+    Args:
+        drop: Those that are not kept.
+    """
+
+    drop: tuple[str, ...] = ()
+
+    def of(self, found: PreTrainedConfig, has_weights: bool = True) -> "Taken":
+        """Choose the tasks that are kept.
+
+        Args:
+            found: The config of the backbone.
+            has_weights: Whether there are weights beside it.
+
+        Raises:
+            ModelError: If there are no tasks with heads, none would be left, or one to drop is unknown.
+        """
+        if not isinstance(found, MultiTaskConfig) or not has_weights:
+            problem = f"the backbone, '{found.model_type}', has no heads to keep"
+            remedy = "Name the folder or the Hub id of a model of hf_mtl, such as a run's folder, or leave it out"
+            raise ModelError(Mistake(KEEP, problem, remedy))
+        names = list(found.tasks or ())
+        unknown = [name for name in self.drop if name not in names]
+        if unknown:
+            raise ModelError(
+                Mistake(DROP, f"the backbone has no task '{name}'", known(names, name)) for name in unknown
+            )
+        kept = {name: name for name in names if name not in self.drop}
+        if not kept:
+            raise ModelError(Mistake(DROP, "names all tasks of the backbone", f"To keep none leave {KEEP} out"))
+        taken = Taken(found, kept)
+        if mistakes := list(taken.parted_peers()):
+            raise ModelError(mistakes)
+        return taken
+
+
+def wish_to_keep(keep: bool, drop: Sequence[str]) -> Keep | None:
+    """Return what `MultiTaskModel.from_backbone` is asked to keep; None: nothing.
+
+    Raises:
+        ModelError: If tasks are dropped where none is kept, or are no list of names.
+    """
+    if isinstance(drop, str) or not all(isinstance(name, str) for name in drop):
+        raise ModelError(Mistake(DROP, f"found {drop!r:.60}", "Allowed: a list of names of tasks"))
+    if drop and not keep:
+        raise ModelError(Mistake(DROP, "no task is kept that could be dropped", f"Leave it out, or set {KEEP} too"))
+    return Keep(tuple(drop)) if keep else None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The tasks that another model takes over from a trained one.
+
+    Args:
+        source: The config of the trained model.
+        names: Their names in the other model, by their names in this one.
+    """
+
+    source: MultiTaskConfig
+    names: Mapping[str, str]
+
+    def tasks(self, own_dropout: bool = False) -> dict[str, dict[str, Any]]:
+        """Return the tasks by their new names, as JSON, each with its head: the other model may have another one.
+
+        Args:
+            own_dropout: Whether heads that take their dropout from the backbone name it, as the other model's
+                backbone has another one.
+        """
+        found = self.source.tasks or {}
+        return {new: {**found[old], "head": self._head(old, own_dropout)} for old, new in self.names.items()}
+
+    def _head(self, name: str, own_dropout: bool) -> HeadSpec:
+        """Return a head's specification with the dropout that the model gave to heads that name none."""
+        spec, dropout = head_specs(self.source)[name], self.source.dropout
+        options = settled_options(spec)
+        if "dropout" not in options or options["dropout"] is not None:
+            return spec
+        if dropout is None and own_dropout and self.source.encoder_config is not None:
+            dropout = head_dropout(None, self.source.encoder_config)
+        return (
+            spec if dropout is None else {**({"type": spec} if isinstance(spec, str) else spec), "dropout": dropout}
+        )
+
+    def origins(self, first: int = 1) -> dict[str, int]:
+        """Give each task the number of the model that its head came from; heads of one number stay together.
+
+        Args:
+            first: The lowest number.
+        """
+        theirs = self.source.origins or {}
+        there = sorted({theirs.get(name, 0) for name in self.names})
+        return {new: first + there.index(theirs.get(old, 0)) for old, new in self.names.items()}
+
+    def known(self, field: str) -> dict[str, Any]:
+        """Return what the trained model knows of each task, under their new names.
+
+        Args:
+            field: ``decisions`` or ``calibration_temperatures``.
+        """
+        found = getattr(self.source, field) or {}
+        return {self.names[name]: value for name, value in found.items() if name in self.names}
+
+    def fields(self, given: Mapping[str, Task], pooling: str | None) -> dict[str, Any]:
+        """Return the fields of the config of a model that has other tasks too.
+
+        Args:
+            given: The other tasks, and those of the kept ones that go on from their heads.
+            pooling: The pooling that was asked for; None: none was.
+
+        Raises:
+            ModelError: If what was asked for does not go with the heads.
+        """
+        kept, again = self.tasks(), {}
+        mistakes = []
+        if pooling not in (None, self.source.pooling):
+            found = f"is '{pooling}', and the heads that are kept read '{self.source.pooling}'"
+            mistakes.append(Mistake("model.pooling", found, "Leave it out"))
+        others = _as_tasks(given)
+        for name, task in others.items():
+            if name in kept:
+                mistakes += disagreements(name, task, self.source.task_objects[name], kept[name]["head"])
+                again[name] = {**task.for_config(), "head": kept[name]["head"]}
+        if mistakes:
+            raise ModelError(mistakes)
+        new = {name: task for name, task in others.items() if name not in kept}
+        tasks = {**kept, **again, **new}
+        objects = {**self.source.task_objects, **others}
+        asked = {name: value for name, value in self.known("decisions").items() if objects[name].tuned_by is not None}
+        return {
+            "tasks": tasks,
+            "pooling": self.source.pooling,
+            "origins": self.origins(),
+            "decisions": asked or None,
+            "calibration_temperatures": self.known("calibration_temperatures") or None,
+        }
+
+    def fill(self, heads: TaskHeads, config: MultiTaskConfig, weights: Mapping[str, Tensor]) -> None:
+        """Give heads the weights that they had, and statistics of the same kind.
+
+        Args:
+            heads: The heads of the other model, new.
+            config: Its config.
+            weights: The state of the trained model's heads.
+
+        Raises:
+            ModelError: If the heads are not the same.
+        """
+        found = self.weights(weights, config)
+        for old, new in self.names.items():
+            fresh = heads.of(new).statistics
+            if type(fresh) is not type(self.source.task_objects[old].new_statistics()):
+                start = f"{module_key(new)}.statistics."
+                found = {key: value for key, value in found.items() if not key.startswith(start)}
+        wanted = heads.state_dict()
+        odd = [key for key, value in found.items() if key not in wanted or wanted[key].shape != value.shape]
+        if odd:
+            problem = f"the heads of the backbone do not fit the tasks, see heads.{min(odd)}"
+            raise ModelError(Mistake(KEEP, problem, "Load it with the config that it was saved with"))
+        heads.load_state_dict(found, strict=False)
+
+    def weights(self, weights: Mapping[str, Tensor], config: MultiTaskConfig) -> dict[str, Tensor]:
+        """Return the weights of the heads that are taken over, and of the layers that they share, under new names.
+
+        Args:
+            weights: The state of the trained model's heads.
+            config: The config of the other model.
+
+        Raises:
+            ModelError: If heads would share layers with others than before.
+        """
+        places = {f"{module_key(old)}.": f"{module_key(new)}." for old, new in self.names.items()}
+        ours = head_groups(config)
+        for number, group in enumerate(head_groups(self.source)):
+            kept = {self.names[name] for name in group if name in self.names}
+            start = f"{shared_key(number)}."
+            shares = self._kind(group).knows_peers or any(key.startswith(start) for key in weights)
+            if not kept or not shares:
+                continue
+            place = next(index for index, tasks in enumerate(ours) if kept & set(tasks))
+            if set(ours[place]) != kept:
+                both = ", ".join(sorted(kept | set(ours[place])))
+                problem = f"heads of {both} would share what they do not share in the backbone, or the reverse"
+                raise ModelError(Mistake(KEEP, problem, "Leave model.dropout out"))
+            places[start] = f"{shared_key(place)}."
+        found = {}
+        for key, value in weights.items():
+            module, _, rest = key.partition(".")
+            if f"{module}." in places:
+                found[places[f"{module}."] + rest] = value
+        return found
+
+    def _kind(self, group: Sequence[str]) -> type[Head]:
+        """Return the class of the heads of a group."""
+        return head_class(head_specs(self.source)[group[0]])
+
+    def moved_peers(self) -> Iterator[Mistake]:
+        """Find heads with parameters for each other, by the order of their names, that get names of another order."""
+        for group in head_groups(self.source):
+            kind, kept = self._kind(group), [self.names[name] for name in sorted(group) if name in self.names]
+            if kind.knows_peers and kept != sorted(kept):
+                problem = f"'{kind.name}' heads have parameters for each other in the order of the names"
+                remedy = "Give new names in the same order"
+                yield Mistake("rename", f"{problem}, which {', '.join(kept)} would change", remedy)
+
+    def parted_peers(self) -> Iterator[Mistake]:
+        """Find heads with parameters for each other of which some are kept and some are not."""
+        for group in head_groups(self.source):
+            kind, dropped = self._kind(group), [name for name in group if name not in self.names]
+            if kind.knows_peers and 0 < len(dropped) < len(group):
+                problem = f"leaves out {', '.join(dropped)}, and the '{kind.name}' heads of {', '.join(group)}"
+                yield Mistake(DROP, f"{problem} have parameters for each other", "Keep all of them, or none")
+
+
+def _as_tasks(given: object) -> dict[str, Task]:
+    """Return tasks as objects; those that are none are refused with the config that is made of them."""
+    if not isinstance(given, Mapping):
+        raise ModelError(Mistake("tasks", f"is a {type(given).__name__}", "Give a mapping with a task for each name"))
+    found = {name: task for name, task in given.items() if isinstance(task, Task)}
+    if len(found) < len(given):
+        found = dict(MultiTaskConfig(tasks=given).task_objects)
+    return found
+
+
+def disagreements(name: str, task: Task, before: Task, head: HeadSpec) -> Iterator[Mistake]:
+    """Find what keeps a task from going on from the head of a task of the same name.
+
+    Args:
+        name: The name.
+        task: The task as it is asked for, resolved.
+        before: The task that the head was trained on.
+        head: The head.
+    """
+    key = f"tasks.{name}"
+    drop = f"or have a new head: {DROP}: [{name}]"
+    if task.type != before.type:
+        problem = f"is {task.type}, and the task that is kept is {before.type}"
+        yield Mistake(f"{key}.type", problem, f"Give that type, {drop}")
+        return
+    if list(task.unknown_outputs(name)):
+        return  # said when the config is checked
+    yield from _other_outputs(name, task, before, drop)
+    if task.head is not None and not _same_head(task.head, head):
+        yield Mistake(f"{key}.head", "is another than that of the task that is kept", f"Leave it out, {drop}")
+    one, other = task.new_statistics(), before.new_statistics()
+    scaled = one.affine() is not None or other.affine() is not None
+    if type(one) is not type(other) and scaled:
+        problem = "brings targets to other units than those of the head that is kept"
+        remedy = "Give standardize and range as the run has them"
+        yield Mistake(f"{key}.{task.outputs_key}", problem, f"{remedy}, {drop}")
+
+
+def _other_outputs(name: str, task: Task, before: Task, drop: str) -> Iterator[Mistake]:
+    """Compare the names of classes, which must be the same, or of targets, which must not change places."""
+    key, classes = f"tasks.{name}.{task.outputs_key}", before.label_names is not None
+    mine, theirs = (item.label_names or item.output_names for item in (task, before))
+    moved = [label for place, label in enumerate(mine) if label in theirs and theirs.index(label) != place]
+    same = mine == theirs if classes else len(mine) == len(theirs) and not moved
+    if not same:
+        problem = f"are {', '.join(mine)}, and those of the task that is kept are {', '.join(theirs)}"
+        yield Mistake(key, problem, f"Give these, in this order, {drop}")
+
+
+def _same_head(given: HeadSpec, kept: HeadSpec) -> bool:
+    """Tell whether two heads are the same; options that the given one does not name are the kept one's."""
+    if head_mistakes(given):
+        return True  # of these the config tells
+    if head_class(given) is not head_class(kept):
+        return False
+    mine, theirs = settled_options(given), settled_options(kept)
+    asked = [] if isinstance(given, str) else [key for key in given if key != "type"]
+    return all(mine[key] == theirs[key] for key in asked)
