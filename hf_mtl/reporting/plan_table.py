@@ -2,7 +2,9 @@
 
 import math
 import textwrap
+from collections.abc import Sequence
 
+from hf_mtl.data.loaded import Draw
 from hf_mtl.reporting.census_tables import census_text
 from hf_mtl.reporting.overlap_table import overlap_text
 from hf_mtl.reporting.plan import PlanSummary
@@ -44,12 +46,20 @@ def plan_table(plan: PlanSummary) -> str:
             f"{plan.padded_tokens:,} computed for {plan.real_tokens:,} ({padding:.1%} padding), in the first window",
         ],
         ["encoder", plan.encoder_layout],
+        *(["rows", _drawn(name, draws)] for name, draws in plan.draws.items()),
+        *([] if plan.imbalance is None else [["imbalance", plan.imbalance.sentence()]]),
         *(["schedule", line] for line in plan.schedules),
         *([["mixture", plan.looks]] if plan.looks else []),
     ]
     lines = [cells for key, text in totals for cells in _cells(key, text)]
     tables = [aligned([header, *rows], left=1), census_text(plan.data), overlap_text(plan.overlaps)]
     return "\n\n".join(part for part in [*tables, aligned(lines, left=2, rule=False)] if part)
+
+
+def _drawn(name: str, draws: Sequence[Draw]) -> str:
+    """Say how many training rows of a task each key has left."""
+    steps = ", ".join(f"{draw.used:,} ({draw.by})" for draw in draws)
+    return f"{name}: of {draws[0].found:,} {steps}"
 
 
 def _cells(key: str, text: str) -> list[list[str]]:

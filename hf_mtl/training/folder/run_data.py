@@ -26,6 +26,8 @@ TRAINED = "trained_texts.safetensors"
 class RunData:
     """The record of a run's rows: ``data.json``, and the hashes of all texts that it trains on.
 
+    Beside the hashes are, of rows that were drawn in a ratio, their numbers among the training rows of each task.
+
     Args:
         folder: The run's folder.
     """
@@ -43,8 +45,10 @@ class RunData:
     def write(self, data: Mapping[str, LoadedTask]) -> None:
         """Keep what the rows are, by task and split."""
         keys = [item.keys["train"].rows for item in data.values() if "train" in item.keys]
+        hashes = {"hashes": np.unique(np.concatenate([np.empty(0, np.uint64), *keys]))}
+        drawn = {f"imbalance/{name}": item.imbalance.rows[name] for name, item in data.items() if item.imbalance}
         with self._record.replacing(TRAINED) as temporary:
-            save_file({"hashes": np.unique(np.concatenate([np.empty(0, np.uint64), *keys]))}, temporary)
+            save_file({**hashes, **drawn}, temporary)
             give_usual_modes([temporary])
         tasks = {
             name: {split: asdict(found) for split, found in item.fingerprints.items()} for name, item in data.items()
