@@ -58,8 +58,9 @@ def plan_table(plan: PlanSummary) -> str:
 
 def _drawn(name: str, draws: Sequence[Draw]) -> str:
     """Say how many training rows of a task each key has left."""
-    steps = ", ".join(f"{draw.used:,} ({draw.by})" for draw in draws)
-    return f"{name}: of {draws[0].found:,} {steps}"
+    first, *others = draws
+    later = "".join(f", then {draw.used:,} ({draw.by})" for draw in others)
+    return f"{name}: {first.used:,} of {first.found:,} ({first.by}){later}"
 
 
 def _cells(key: str, text: str) -> list[list[str]]:

@@ -53,8 +53,23 @@ class RunData:
         tasks = {
             name: {split: asdict(found) for split, found in item.fingerprints.items()} for name, item in data.items()
         }
+        labels = {name: item.task.label_names for name, item in data.items()}
         with self._record.replacing(DATA) as temporary:
-            write_json_atomic(temporary, {"tasks": tasks})
+            write_json_atomic(temporary, {"tasks": tasks, "labels": labels})
+
+    def labels(self, name: str) -> list[str] | None:
+        """Return the class names of a task in id order; None where it has none, or an earlier version kept none.
+
+        Raises:
+            CheckpointError: If the record cannot be read; names the file.
+        """
+        with _as_mistake(self._data):
+            found = read_object(self._data).get("labels", {}).get(name)
+            if found is None:
+                return None
+            if not isinstance(found, list):
+                raise ValueError(f"labels of '{name}' are {found!r:.40}")
+            return [str(item) for item in found]
 
     def fingerprints(self, name: str) -> dict[str, Fingerprint]:
         """Return what the splits of a task were; empty for a task that the run has not.
