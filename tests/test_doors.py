@@ -206,9 +206,19 @@ TABLE: dict[str, list[tuple[str, Any, dict[str, str]]]] = {
     ],
     "rows": [
         ("shape", "drop", {"": "found 'drop'. Allowed: a mapping, such as {contamination: drop}."}),
-        ("key", {"contaminaton": "drop"}, {".contaminaton": "unknown key 'contaminaton'. Known: contamination."}),
+        ("key", {"contaminaton": "drop"}, {".contaminaton": "unknown key 'contaminaton'. Known: contamination, "}),
         ("word", {"contamination": "dorp"}, {".contamination": "unknown value 'dorp'. Known: drop, error, off, "}),
         ("switch", {"contamination": False}, {".contamination": "unknown value false. Known: "}),
+        (
+            "part",
+            {"imbalance": {"ratio": {"emotion": 0}, "unit": 0.5}},
+            {".imbalance.ratio.emotion": "found 0. Allowed: at least 1.", ".imbalance.unit": "found 0.5. Allowed: "},
+        ),
+        (
+            "no ratio",
+            {"imbalance": {"emotion": 8}},
+            {".imbalance.ratio": "missing", ".imbalance.emotion": "unknown key"},
+        ),
     ],
     "head": [
         ("shape", 3, {"": "found 3. Allowed: a name, or a mapping with type and its options. Known: hierarchical, "}),

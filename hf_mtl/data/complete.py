@@ -1,16 +1,19 @@
-"""Steps from checked splits to those of a run: unlabelled rows out, validation and test carved, `max_rows` drawn.
+"""Steps from checked splits to those of a run: unlabelled rows out, validation and test carved, training rows drawn.
 
 Each function adds a note of what it did to ``notes``.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_mtl.data.carve import carve, draw
 from hf_mtl.data.columns import name_count, raise_all
 from hf_mtl.data.encoded import LabelledRows
-from hf_mtl.data.stratified import stratified_rows
+from hf_mtl.data.loaded import Draw
+from hf_mtl.data.stratified import nested_rows, stratified_rows
 from hf_mtl.data.text_keys import Keys
 from hf_mtl.data.train_notes import class_counts, name_ids
 from hf_mtl.errors import Mistake
@@ -113,22 +116,71 @@ def _moved_away(name: str, task: Task, lost: np.ndarray, before: LabelledRows, s
     )
 
 
-def limit_rows(name: str, task: Task, train: LabelledRows, seed: int, notes: list[str]) -> LabelledRows:
-    """Draw at most `max_rows` training rows, by class if the task says `stratify`. Classes that are lost are said."""
-    total = len(train.dataset)
-    if task.max_rows is None or task.max_rows >= total:
-        if task.stratify and task.max_rows is None:
-            notes.append(f"{name}: stratify draws max_rows by class, and there is no max_rows; it is not used.")
-        return train
-    if task.stratify:
-        strata = task.strata(train.labels.values)
-        rows, how = stratified_rows(name, strata, task.max_rows, seed), "max_rows, stratified"
-    else:
-        rows, how = draw(total, task.max_rows, seed), "max_rows"
-    drawn = train.select(rows)
-    notes.append(f"{name}: {task.max_rows:,} of {name_count(total, 'train row')} are used ({how}, seed {seed}).")
-    lost = _lost_classes(task, train, drawn)
-    if len(lost):
-        remedy = "raise it" if task.stratify else "stratify: true keeps a row of each class"
-        notes.append(f"{name}: none of the rows that max_rows drew is of class {name_ids(task, lost)}; {remedy}.")
-    return drawn
+@dataclass
+class _Drawing:
+    """Training rows of a task that become fewer.
+
+    Args:
+        name: The task's name.
+        task: The task, resolved.
+        train: Its training rows.
+        seed: Seed of the draws.
+        notes: Receives what was done.
+        draws: Receives how many rows each key has left.
+    """
+
+    name: str
+    task: Task
+    train: LabelledRows
+    seed: int
+    notes: list[str]
+    draws: list[Draw] = field(default_factory=list)
+
+    def at_most(self, most: int) -> None:
+        """Keep so many rows."""
+        total = len(self.train.dataset)
+        if self.task.stratify:
+            strata = self.task.strata(self.train.labels.values)
+            self._keep(stratified_rows(self.name, strata, most, self.seed), "max_rows", "max_rows")
+        else:
+            self._keep(draw(total, most, self.seed), "max_rows", "max_rows")
+
+    def share(self, fraction: float) -> None:
+        """Keep this share of the rows."""
+        assert self.train.keys is not None
+        strata = self.task.strata(self.train.labels.values) if self.task.stratify else None
+        rows = nested_rows(self.train.keys.places, strata, fraction, self.seed)
+        self._keep(rows, "train_fraction", f"train_fraction {fraction:g}")
+
+    def _keep(self, rows: NDArray[np.int64], key: str, how: str) -> None:
+        before, self.train = self.train, self.train.select(rows)
+        self.draws.append(Draw(key, len(rows), len(before.dataset)))
+        count, how = name_count(len(before.dataset), "train row"), how + ", stratified" * self.task.stratify
+        self.notes.append(f"{self.name}: {len(rows):,} of {count} are used ({how}, seed {self.seed}).")
+        lost = _lost_classes(self.task, before, self.train)
+        if len(lost):
+            remedy = "raise it" if self.task.stratify else "stratify: true keeps a row of each class"
+            classes = name_ids(self.task, lost)
+            self.notes.append(f"{self.name}: none of the rows that {key} drew is of class {classes}; {remedy}.")
+
+
+def draw_rows(
+    name: str, task: Task, train: LabelledRows, seed: int, notes: list[str]
+) -> tuple[LabelledRows, tuple[Draw, ...]]:
+    """Draw at most `max_rows` training rows, and of these `train_fraction`; by class if the task says `stratify`.
+
+    Classes that are lost are said.
+
+    Returns:
+        The rows, and how many each key has left.
+    """
+    drawing = _Drawing(name, task, train, seed, notes)
+    if task.stratify and task.max_rows is None and task.train_fraction == 1:
+        notes.append(
+            f"{name}: stratify draws max_rows and train_fraction by class, and there is neither; it is not used."
+        )
+    if task.max_rows is not None and task.max_rows < len(train.dataset):
+        drawing.at_most(task.max_rows)
+    if task.train_fraction < 1:
+        drawing.share(task.train_fraction)
+    return drawing.train, tuple(drawing.draws)

@@ -130,4 +130,5 @@ def _same_source(task: Task, other: Task) -> bool:
 def _sources(task: Task) -> list[DatasetSource]:
     """Return the sources of a task without what makes the same files look different."""
     given = task.dataset if isinstance(task.dataset, list) else [task.dataset]
-    return [source.model_copy(update={"filter": None, "splits": {}}) for source in given if source is not None]
+    plain: dict[str, object] = {"filter": None, "splits": {}, "rename": {}, "map": {}, "concat": {}, "function": None}
+    return [source.model_copy(update=plain) for source in given if source is not None]

@@ -28,6 +28,19 @@ def filter_rows(
     Raises:
         DataError: If a filter has no column here, or not exactly one condition, or one that cannot hold there.
     """
+    rows = filtered_rows(dataset, filters, key)
+    dropped = len(dataset) - len(rows)
+    return (dataset.select(rows) if dropped else dataset), dropped
+
+
+def filtered_rows(
+    dataset: Dataset, filters: RowFilter | list[RowFilter] | None, key: str = "dataset.filter"
+) -> np.ndarray:
+    """Return the places of the rows that pass every filter.
+
+    Raises:
+        DataError: As `filter_rows` does.
+    """
     keep = np.ones(len(dataset), dtype=bool)
     mistakes: list[Mistake] = []
     for item in filter_list(filters):
@@ -38,15 +51,6 @@ def filter_rows(
             keep &= _passes(item, dataset)
     if mistakes:
         raise DataError(mistakes)
-    dropped = len(dataset) - int(keep.sum())
-    return (dataset.select(np.flatnonzero(keep)) if dropped else dataset), dropped
-
-
-def filtered_rows(dataset: Dataset, filters: RowFilter | list[RowFilter] | None) -> np.ndarray:
-    """Return the places of the rows that pass every filter, of filters that `filter_rows` has found right."""
-    keep = np.ones(len(dataset), dtype=bool)
-    for item in filter_list(filters):
-        keep &= _passes(item, dataset)
     return np.flatnonzero(keep)
 
 

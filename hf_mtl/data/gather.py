@@ -1,16 +1,22 @@
 """All sources of a task, filtered and concatenated per split."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Value, concatenate_datasets
+from numpy.typing import NDArray
 
 from hf_mtl.data.backslashes import escaped_marks
-from hf_mtl.data.columns import collect, is_text, name_count, raise_all
-from hf_mtl.data.filters import filter_list, filter_rows
-from hf_mtl.data.lines import FileRows
+from hf_mtl.data.column_steps import changes_values, make_columns, rename_columns
+from hf_mtl.data.columns import arrow_column, collect, is_text, name_count, raise_all
+from hf_mtl.data.csv_source import Loaded
+from hf_mtl.data.filters import filter_list, filtered_rows
+from hf_mtl.data.lines import FileRows, with_lines
+from hf_mtl.data.mapped_values import replaced
 from hf_mtl.data.sources import load_source
-from hf_mtl.data.spelling import dtype_mistakes, read_numbers
+from hf_mtl.data.spelling import dtype_mistakes, read_declared, read_numbers
 from hf_mtl.data.split_names import SPLITS
 from hf_mtl.data.swallowed import swallowed_rows
 from hf_mtl.data.texts import missing_columns, needed_columns, repeated_names
@@ -55,7 +61,7 @@ def gather_splits(name: str, task: Task) -> Gathered:
     mistakes: list[Mistake] = []
     for index, source in enumerate(sources):
         with collect(mistakes):
-            loaded = _load(source, name, task, key if single else f"{key}.{index}")
+            loaded = _Loading(source, name, task, key if single else f"{key}.{index}").gather()
             notes.extend(loaded.notes)
             renumbered |= loaded.renumbered
             for split, dataset in loaded.splits.items():
@@ -70,36 +76,125 @@ def gather_splits(name: str, task: Task) -> Gathered:
     return Gathered(splits, notes, renumbered, written)
 
 
-def _load(source: DatasetSource, name: str, task: Task, key: str) -> Gathered:
-    source_rows = load_source(source, key)
-    splits, notes = dict(source_rows.splits), [f"{name}: {note}" for note in source_rows.notes]
-    if "test" in splits and not any(column in splits["test"].column_names for column in task.label_columns):
-        del splits["test"]
-        notes.append(f"{name}: test has no label column and cannot be scored; it is left out.")
-    mistakes = missing_columns(task, name, splits)
-    if source_rows.spelled:
-        mistakes.extend(repeated_names(task, name, splits))
-        notes.extend(swallowed_rows(name, splits, source, source_rows.files))
-        notes.extend(escaped_marks(name, splits, source, source_rows.files))
-        if wrong := list(dtype_mistakes(splits, task, source, key)):
-            raise_all([*mistakes, *wrong])  # a filter would compare with what the column is not
-        splits = read_numbers(splits, task, source)
-    dropped_any = False
-    parts = {split: [FileRows(part, source, source_rows.files.get(split, []))] for split, part in splits.items()}
-    for split, dataset in splits.items():
-        with collect(mistakes):
-            kept, dropped = filter_rows(dataset, source.filter, f"{key}.filter")
-            if dropped:
-                dropped_any = True
-                notes.append(f"{name}: the filter keeps {len(kept):,} of {name_count(len(dataset), f'{split} row')}.")
-            splits[split] = kept
-        if len(dataset) and not len(splits[split]):
-            columns = ", ".join(sorted({item.column for item in filter_list(source.filter)}))
-            found = f"the filter on {columns} keeps none of {name_count(len(dataset), f'{split} row')}"
-            mistakes.append(Mistake(f"{key}.filter", found))
-    raise_all(mistakes)
-    needed = {split: part.select_columns(needed_columns(task, part)) for split, part in splits.items()}
-    return Gathered(needed, notes, dropped_any, parts)
+@dataclass
+class _Loading:
+    """One source on its way from its files to the columns that a task reads.
+
+    Args:
+        source: The source.
+        name: The task's name.
+        task: The task.
+        key: Recipe key of the source.
+        notes: What the user should know.
+        mistakes: What is wrong with the rows of the files.
+    """
+
+    source: DatasetSource
+    name: str
+    task: Task
+    key: str
+    notes: list[str] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def gather(self) -> Gathered:
+        """Load the source: columns renamed, rows filtered, values mapped and made, in this order."""
+        found = load_source(self.source, self.key)
+        self.notes += [f"{self.name}: {note}" for note in found.notes]
+        splits = rename_columns(found.splits, self.source, self.key)
+        if not changes_values(self.source):  # else a column that is not there may be one that is to be made
+            splits = self._readable(splits, self.mistakes)
+        typed = self._typed(splits, found) if found.spelled else splits
+        kept = {split: self._filter(part, split) for split, part in typed.items()}
+        raise_all(self.mistakes)
+        parts = {
+            split: [FileRows(len(typed[split]), self.source, found.files.get(split, []), rows)]
+            for split, rows in kept.items()
+        }
+        dropped = any(len(rows) < len(typed[split]) for split, rows in kept.items())
+        typed = {split: _selected(typed[split], rows) for split, rows in kept.items()}
+        if changes_values(self.source):
+            spelled = (
+                {split: _selected(splits[split], rows) for split, rows in kept.items()} if found.spelled else None
+            )
+            typed, parts = self._made(typed, spelled, parts)
+            typed = self._readable(typed, self.mistakes)
+            raise_all(self.mistakes)
+        needed = {split: part.select_columns(needed_columns(self.task, part)) for split, part in typed.items()}
+        return Gathered(needed, self.notes, dropped or self.source.function is not None, parts)
+
+    def _readable(self, splits: Mapping[str, Dataset], mistakes: list[Mistake]) -> dict[str, Dataset]:
+        """Leave out a test split without any label column, and look for columns that are not there."""
+        splits = dict(splits)
+        if "test" in splits and not any(name in splits["test"].column_names for name in self.task.label_columns):
+            del splits["test"]
+            self.notes.append(f"{self.name}: test has no label column and cannot be scored; it is left out.")
+        mistakes.extend(missing_columns(self.task, self.name, splits))
+        return splits
+
+    def _typed(self, splits: dict[str, Dataset], found: Loaded) -> dict[str, Dataset]:
+        """Read the numbers of a file without types, after a look at how it is written."""
+        of_files = {split: found.splits[split] for split in splits}
+        self.mistakes += repeated_names(self.task, self.name, splits)
+        self.notes += swallowed_rows(self.name, of_files, self.source, found.files)
+        self.notes += escaped_marks(self.name, of_files, self.source, found.files)
+        if wrong := list(dtype_mistakes(splits, self.task, self.source, self.key)):
+            raise_all([*self.mistakes, *wrong])  # a filter would compare with what the column is not
+        return read_numbers(splits, self.task, self.source)
+
+    def _filter(self, part: Dataset, split: str) -> NDArray[np.int64]:
+        """Return the places of the rows that the filter keeps."""
+        rows = np.arange(len(part))
+        with collect(self.mistakes):
+            rows = filtered_rows(part, self.source.filter, f"{self.key}.filter")
+        count = name_count(len(part), f"{split} row")
+        if len(rows) < len(part):
+            self.notes.append(f"{self.name}: the filter keeps {len(rows):,} of {count}.")
+        if len(part) and not len(rows):
+            columns = ", ".join(sorted({item.column for item in filter_list(self.source.filter)}))
+            self.mistakes.append(Mistake(f"{self.key}.filter", f"the filter on {columns} keeps none of {count}"))
+        return rows
+
+    def _made(
+        self, typed: dict[str, Dataset], spelled: dict[str, Dataset] | None, parts: dict[str, list[FileRows]]
+    ) -> tuple[dict[str, Dataset], dict[str, list[FileRows]]]:
+        """Map, concatenate and call the function; of a file without types with the values as they are spelled.
+
+        Args:
+            typed: The rows, with numbers where the task or the filter reads them.
+            spelled: The same rows as they are spelled; None: their file has types.
+            parts: What each split is put together from.
+        """
+        source, task = self.source, self.task
+        given = typed if spelled is None else read_declared(spelled, source)
+        try:
+            made = make_columns(given, source, self.name, self.key)
+        except DataError as error:
+            raise DataError(with_lines(item, parts) for item in error.mistakes) from error
+        self.notes += made.notes
+        splits = made.splits
+        if spelled is not None and source.function is not None:
+            # What the function gives as text is read as the texts of the file are; labels of a map are settled.
+            settled = {*source.map, *source.concat, *(source.rename.get(name, name) for name in source.dtype)}
+            unfiltered = source.model_copy(update={"filter": None, "dtype": {}})
+            splits = read_numbers(splits, task, unfiltered, settled)
+        elif spelled is not None:
+            same = [name for name in task.label_columns if name not in {*source.map, *source.concat}]
+            splits = {split: _with_columns(part, typed[split], same) for split, part in splits.items()}
+        for split, origins in made.origins.items():
+            parts[split] = [replace(part, rows=part.rows[origins]) for part in parts[split]]
+        return splits, parts
+
+
+def _with_columns(part: Dataset, other: Dataset, columns: list[str]) -> Dataset:
+    """Take columns from another dataset of the same rows."""
+    for column in columns:
+        if column in other.column_names:
+            part = replaced(part, column, arrow_column(other, column))
+    return part
+
+
+def _selected(part: Dataset, rows: NDArray[np.int64]) -> Dataset:
+    return part if len(rows) == len(part) else part.select(rows)
 
 
 def _concatenate(parts: list[Dataset], split: str, key: str) -> Dataset:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import fsspec
-from datasets import Dataset
+import numpy as np
+from numpy.typing import NDArray
 
 from hf_mtl.data.csv_reader import plain_suffix, separator
-from hf_mtl.data.filters import filtered_rows
 from hf_mtl.errors import Mistake
 from hf_mtl.tasks import DatasetSource
 
@@ -25,21 +25,23 @@ class FileRows:
     """Rows of one split of one source, in files.
 
     Args:
-        dataset: The rows, before the source's filter.
+        count: How many rows the files have.
         source: Where they come from.
         files: The files of the split; none where they are not on this machine.
+        rows: Which of them each row that is used was made of, in order.
     """
 
-    dataset: Dataset
+    count: int
     source: DatasetSource
     files: Sequence[str]
+    rows: NDArray[np.int64]
 
     def lines(self) -> list[tuple[str, int]] | None:
-        """Return the file and line of every row that the filter keeps, in order; None where it is not certain."""
+        """Return the file and line of every row that is used, in order; None where it is not certain."""
         places = [(file, line) for file in self.files for line in _lines(file, self.source)]
-        if len(places) != len(self.dataset):  # what read the file has seen other rows in it
+        if len(places) != self.count:  # what read the file has seen other rows in it
             return None
-        return [places[row] for row in filtered_rows(self.dataset, self.source.filter).tolist()]
+        return [places[row] for row in self.rows.tolist()]
 
 
 def with_lines(mistake: Mistake, parts: Mapping[str, Sequence[FileRows]]) -> Mistake:

@@ -8,17 +8,19 @@ from datasets import Dataset
 from hf_mtl.data.check import check_rows, check_splits, empty_split
 from hf_mtl.data.checked import Checked, remember, remembered
 from hf_mtl.data.columns import COUNTED, collect, name_count, raise_all
-from hf_mtl.data.complete import carve_splits, drop_unlabelled, limit_rows
+from hf_mtl.data.complete import carve_splits, draw_rows, drop_unlabelled
 from hf_mtl.data.contamination import settle_loaded
 from hf_mtl.data.encoded import LabelledRows
 from hf_mtl.data.fingerprint import fingerprint
 from hf_mtl.data.formats import no_dataset, plain_rows
+from hf_mtl.data.function_gate import function_mistakes
 from hf_mtl.data.gather import gather_splits
+from hf_mtl.data.imbalance import imbalance_of
 from hf_mtl.data.lines import with_lines
-from hf_mtl.data.loaded import LoadedTask
+from hf_mtl.data.loaded import Draw, LoadedTask
 from hf_mtl.data.processes import agree, is_main_process
 from hf_mtl.data.same_rows import as_text, other_tasks
-from hf_mtl.data.section import Contamination
+from hf_mtl.data.section import Contamination, ImbalanceSpec
 from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.stream_names import source_of
 from hf_mtl.data.text_keys import text_keys
@@ -32,7 +34,11 @@ logger = get_logger(__name__)
 
 
 def load_tasks(
-    tasks: Mapping[str, Task], seed: int = 0, contamination: Contamination = "warn"
+    tasks: Mapping[str, Task],
+    seed: int = 0,
+    contamination: Contamination = "warn",
+    imbalance: ImbalanceSpec | None = None,
+    allow_code: bool = False,
 ) -> dict[str, LoadedTask]:
     """Load every task, and find the rows to score that stand in the training rows of any.
 
@@ -40,14 +46,17 @@ def load_tasks(
 
     Args:
         tasks: Tasks by name.
-        seed: Seed of the draws of validation and test rows and of `max_rows`.
+        seed: Seed of the draws of validation and test rows, and of training rows.
         contamination: What is done about rows to score that are trained on. To ``warn`` is left to the caller.
+        imbalance: The ratio of the tasks' training rows; None: what they are.
+        allow_code: Whether functions that the sources name may be run.
 
     Raises:
         DataError: With the mistakes of all tasks.
     """
+    raise_all(function_mistakes(tasks, allow_code))
     asked = {name: as_text(task) for name, task in tasks.items()}
-    loaded, first = of_one_process(lambda: (_load_tasks(tasks, seed, contamination), asked))
+    loaded, first = of_one_process(lambda: (_load_tasks(tasks, seed, contamination, imbalance), asked))
     agree(other_tasks(first, asked))
     for found in loaded.values():
         read = source_of(found.task)
@@ -57,17 +66,43 @@ def load_tasks(
     return loaded
 
 
-def _load_tasks(tasks: Mapping[str, Task], seed: int, contamination: Contamination) -> dict[str, LoadedTask]:
+def _load_tasks(
+    tasks: Mapping[str, Task], seed: int, contamination: Contamination, imbalance: ImbalanceSpec | None
+) -> dict[str, LoadedTask]:
     loaded: dict[str, LoadedTask] = {}
     mistakes: list[Mistake] = []
     for name, task in tasks.items():
         with collect(mistakes):
             loaded[name] = _load_rows(name, task, seed)
     raise_all(mistakes)
-    return {name: _with_label_notes(name, item) for name, item in settle_loaded(loaded, contamination).items()}
+    # Rows that are taken out are no part of the ratio; rows that it leaves out are not trained on.
+    if contamination != "drop":
+        loaded = _in_ratio(loaded, imbalance, seed)
+    loaded = settle_loaded(loaded, contamination)
+    if contamination == "drop":
+        loaded = _in_ratio(loaded, imbalance, seed)
+    return {name: _with_label_notes(name, item) for name, item in loaded.items()}
 
 
-def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
+def _in_ratio(loaded: dict[str, LoadedTask], imbalance: ImbalanceSpec | None, seed: int) -> dict[str, LoadedTask]:
+    """Draw training rows of every task so that their numbers have the ratio, each with the strata that it had."""
+    if imbalance is None:
+        return loaded
+    strata = {name: item.task.strata(item.labels["train"].values) for name, item in loaded.items()}
+    drawn = imbalance_of(imbalance, strata, seed)
+    found = {}
+    for name, item in loaded.items():
+        used, count = len(drawn.rows[name]), name_count(len(strata[name]), "train row")
+        note = (
+            f"{name}: {used:,} of {count} are used (imbalance, {drawn.ratio[name]} of {drawn.unit:,}, seed {seed})."
+        )
+        draw = Draw("imbalance", used, len(strata[name]))
+        left = item.with_train_rows(drawn.rows[name]) if used < len(strata[name]) else item
+        found[name] = replace(left, notes=[*item.notes, note], draws=(*item.draws, draw), imbalance=drawn)
+    return found
+
+
+def load_task(name: str, task: Task, seed: int = 0, allow_code: bool = False) -> LoadedTask:
     """Load, filter, check and complete the splits of a task.
 
     Rows without a label are dropped and counted. Validation rows are taken out of train where the data has none, and
@@ -76,11 +111,13 @@ def load_task(name: str, task: Task, seed: int = 0) -> LoadedTask:
     Args:
         name: The task's name.
         task: The task.
-        seed: Seed of the draws of validation and test rows and of `max_rows`.
+        seed: Seed of the draws of validation and test rows, of `max_rows` and of `train_fraction`.
+        allow_code: Whether functions that the sources name may be run.
 
     Raises:
         DataError: With everything that is wrong in any split.
     """
+    raise_all(function_mistakes({name: task}, allow_code))
     return _with_label_notes(name, _load_rows(name, task, seed))
 
 
@@ -104,12 +141,13 @@ def _load_rows(name: str, task: Task, seed: int) -> LoadedTask:
             labelled = drop_unlabelled(name, split, part, notes)
             rows[split] = replace(labelled, keys=text_keys(task, labelled.dataset))
     brought = set(rows)
+    draws: tuple[Draw, ...] = ()
     if "train" in rows:
         rows = carve_splits(name, task, rows, seed, notes)
         # After carving, so that a smaller draw moves no row to another side.
-        rows["train"] = limit_rows(name, task, rows["train"], seed, notes)
+        rows["train"], draws = draw_rows(name, task, rows["train"], seed, notes)
     rows = {split: rows[split] for split in ("train", "validation", "test") if split in rows}
-    return _as_loaded(task, rows, notes, brought)
+    return replace(_as_loaded(task, rows, notes, brought), draws=draws)
 
 
 def _as_loaded(task: Task, rows: Mapping[str, LabelledRows], notes: list[str], brought: set[str]) -> LoadedTask:

@@ -8,9 +8,25 @@ from numpy.typing import NDArray
 
 from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.data.fingerprint import Fingerprint, fingerprint
+from hf_mtl.data.imbalance import Imbalance
 from hf_mtl.data.overlap_counts import Overlap
 from hf_mtl.data.text_keys import TextKeys
 from hf_mtl.tasks import Task
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A key that left training rows of a task out.
+
+    Args:
+        by: The key.
+        used: Rows that it left.
+        found: Rows that there were before.
+    """
+
+    by: str
+    used: int
+    found: int
 
 
 @dataclass(frozen=True)
@@ -26,6 +42,8 @@ class LoadedTask:
         fingerprints: Content of each split.
         carved: The splits that were taken out of train.
         labels: The labels of each split.
+        draws: The keys that left training rows out, in order.
+        imbalance: The ratio in which the training rows of all tasks were drawn; None: in none.
     """
 
     task: Task
@@ -36,6 +54,8 @@ class LoadedTask:
     fingerprints: dict[str, Fingerprint] = field(default_factory=dict)
     carved: tuple[str, ...] = ()
     labels: dict[str, EncodedLabels] = field(default_factory=dict)
+    draws: tuple[Draw, ...] = ()
+    imbalance: Imbalance | None = None
 
     def with_train_rows(self, rows: NDArray[np.int64]) -> "LoadedTask":
         """Return the same task with some of its training rows only, by index."""

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hf_mtl.data.contamination import Settled, settle
 from hf_mtl.data.encoded import LabelledRows
+from hf_mtl.data.imbalance import Imbalance, imbalance_of
 from hf_mtl.data.load import say_notes
 from hf_mtl.data.overlap import ComparedRows, overlap_notes
 from hf_mtl.data.overlap_counts import Overlap
 from hf_mtl.data.processes import from_first
-from hf_mtl.data.section import Contamination
+from hf_mtl.data.section import Contamination, ImbalanceSpec
 from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.texts import is_tokenised
 from hf_mtl.data.tokens import EncodedSplit
@@ -37,6 +41,13 @@ class SeenRows:
         self._kinds.add(is_tokenised(task, rows.dataset))
         self._rows[name, split] = ComparedRows.of(task, rows.dataset, rows.keys)
 
+    def keep(self, name: str, split: str, rows: NDArray[np.int64]) -> None:
+        """Go on with some of the rows of a split, by index."""
+        if (name, split) in self._rows:
+            all_rows = self._rows[name, split]
+            show = all_rows.show
+            self._rows[name, split] = ComparedRows(all_rows.keys.select(rows), lambda row: show(int(rows[row])))
+
     def compared(self, encoded: Mapping[tuple[str, str], EncodedSplit]) -> dict[tuple[str, str], ComparedRows]:
         """Return rows as they are compared: by their texts, or by their tokens where some alone came without texts.
 
@@ -46,6 +57,44 @@ class SeenRows:
         if encoded.keys() <= self._rows.keys() and len(self._kinds) == 1:
             return {place: self._rows[place] for place in encoded}
         return {place: ComparedRows.of_tokens(rows.tokens) for place, rows in encoded.items()}
+
+
+def draw_encoded(
+    train: Splits,
+    tasks: Mapping[str, Task],
+    spec: ImbalanceSpec | None,
+    seed: int,
+    seen: SeenRows | None = None,
+) -> tuple[Splits, Imbalance | None]:
+    """Draw the training rows of a Trainer in a ratio, and say so.
+
+    Args:
+        train: The training rows by task.
+        tasks: The tasks.
+        spec: The ratio; None: all rows stay.
+        seed: Seed of the draw.
+        seen: Their texts, of which as many are kept.
+
+    Returns:
+        The rows, and how they were drawn.
+
+    Raises:
+        DataError: If the tasks have too few rows for the ratio.
+    """
+    if spec is None:
+        return train, None
+    drawn = imbalance_of(spec, {name: tasks[name].strata(part.labels) for name, part in train.items()}, seed)
+    fewer = {name: rows for name, rows in drawn.rows.items() if len(rows) < len(train[name])}
+    if not fewer:  # they have the ratio already, as those of a recipe
+        return train, drawn
+    # In memory that the processes of a machine share, as the rows that they are taken from.
+    left = of_one_process(lambda: {name: train[name].select(rows) for name, rows in fewer.items()})
+    say_notes([f"imbalance: {drawn.sentence()}."])
+    for name, part in left.items():
+        say_notes(f"{name}: {note}" for note in tasks[name].train_notes(part.labels))
+        if seen is not None:
+            seen.keep(name, "train", fewer[name])
+    return {name: left.get(name, part) for name, part in train.items()}, drawn
 
 
 def settle_encoded(

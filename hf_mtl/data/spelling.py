@@ -1,6 +1,6 @@
 """Columns of a file without types: which of them a task reads as numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,7 +26,9 @@ _DTYPES: dict[str, tuple[pa.DataType, str]] = {
 }
 
 
-def read_numbers(splits: Mapping[str, Dataset], task: Task, source: DatasetSource) -> dict[str, Dataset]:
+def read_numbers(
+    splits: Mapping[str, Dataset], task: Task, source: DatasetSource, settled: Collection[str] = ()
+) -> dict[str, Dataset]:
     """Turn columns of text into the numbers that a task or a filter reads in them; the rest stays as spelled.
 
     A column is one kind in all splits, and its type is decided by all of its values; but where the task names its
@@ -34,16 +36,17 @@ def read_numbers(splits: Mapping[str, Dataset], task: Task, source: DatasetSourc
     numbers where they are whole, as ids are; targets and filters also where they are not.
 
     Args:
-        splits: Splits whose columns are all text.
+        splits: Splits whose columns are all text, renamed.
         task: Who reads them.
         source: Where they come from, with its filters and the dtype of columns, which has been checked.
+        settled: Columns that stay as they are.
     """
     filtered = [item.column for item in filter_list(source.filter)]
     columns = [column for column in (*task.label_columns, *filtered) if column not in task.text_columns]
-    typed = dict(splits)
+    typed = read_declared(splits, source)
+    declared = _dtypes(source)
     for column in dict.fromkeys(columns):
-        if column in source.dtype:
-            typed.update(_declared(typed, column, source.dtype[column]))
+        if column in declared or column in settled:
             continue
         having = [split for split in splits if column in text_columns(splits[split])]
         values = {split: arrow_column(splits[split], column).cast(pa.string()) for split in having}
@@ -52,21 +55,39 @@ def read_numbers(splits: Mapping[str, Dataset], task: Task, source: DatasetSourc
     return typed
 
 
-def dtype_mistakes(splits: Mapping[str, Dataset], task: Task, source: DatasetSource, key: str) -> Iterator[Mistake]:
-    """Find columns that a source's ``dtype`` names and that cannot be read so.
+def read_declared(splits: Mapping[str, Dataset], source: DatasetSource) -> dict[str, Dataset]:
+    """Read the columns whose dtype the source says; the rest stays as spelled.
 
     Args:
-        splits: Splits whose columns are all text.
+        splits: Splits whose columns are all text, renamed.
+        source: Where they come from, with the dtype of columns, which has been checked.
+    """
+    typed = dict(splits)
+    for column, dtype in _dtypes(source).items():
+        typed.update(_declared(typed, column, dtype))
+    return typed
+
+
+def _dtypes(source: DatasetSource) -> dict[str, str]:
+    """Return the dtype of columns by their new names."""
+    return {source.rename.get(column, column): dtype for column, dtype in source.dtype.items()}
+
+
+def dtype_mistakes(splits: Mapping[str, Dataset], task: Task, source: DatasetSource, key: str) -> Iterator[Mistake]:
+    """Find columns that a source's ``dtype`` names, as the files do, and that cannot be read so.
+
+    Args:
+        splits: Splits whose columns are all text, renamed.
         task: Who reads them.
         source: Where they come from.
         key: Recipe key of the source.
     """
-    for column, dtype in source.dtype.items():
-        place = f"{key}.dtype.{column}"
+    for column, (old, dtype) in zip(_dtypes(source), source.dtype.items(), strict=True):
+        place = f"{key}.dtype.{old}"
         having = {split: part for split, part in splits.items() if column in part.column_names}
         if not having:
             names = dict.fromkeys(name for part in splits.values() for name in part.column_names)
-            yield Mistake(place, f"no column '{column}'", known(list(names), column, "Columns"))
+            yield Mistake(place, f"no column '{old}'", known(list(names), old, "Columns"))
         elif dtype == "string":
             continue
         elif column in task.text_columns:

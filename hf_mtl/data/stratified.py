@@ -1,4 +1,4 @@
-"""Fewer rows of a task with the class distribution that it had."""
+"""Fewer rows of a task, with the class distribution that it had or without regard to it."""
 
 from collections.abc import Sequence
 
@@ -59,3 +59,35 @@ def stratified_rows(name: str, strata: NDArray[np.integer], total: int, seed: in
         key = derive_key(seed, "imbalance", name, int(value))
         chosen.append(pool[permute(np.arange(int(quota)), len(pool), key)])
     return np.sort(np.concatenate(chosen))
+
+
+def nested_rows(
+    keys: NDArray[np.uint64], strata: NDArray[np.integer] | None, fraction: float, seed: int
+) -> NDArray[np.int64]:
+    """Take a fraction of the rows, so that those of a smaller fraction are among those of a larger one.
+
+    Rows are put in one order, of which a fraction is the beginning: by their texts and the seed, so that tasks which
+    read the same texts take the same. With strata, the k-th row of a stratum of N stands at (k + ½) / N, and first
+    rows of strata before all others: the shares of strata stay about what they were, and none is lost unless there
+    are fewer rows than strata.
+
+    Args:
+        keys: Key of each row's text, uint64 [n].
+        strata: Stratum of each row, int [n]; None: they do not matter.
+        fraction: In (0, 1].
+        seed: Seed of the order.
+
+    Returns:
+        Row numbers, ascending, [fraction * n rounded, at least 1].
+    """
+    total = max(1, int(fraction * len(keys) + 0.5))
+    # Stable: of rows with one text the earlier comes first.
+    order = np.argsort(derive_key(seed, "train_fraction", keys), kind="stable")
+    if strata is not None:
+        members = np.unique(strata, return_inverse=True)[1].reshape(-1)[order]
+        sizes = np.bincount(members)
+        grouped = np.argsort(members, kind="stable")
+        ranks = np.empty(len(order), dtype=np.int64)
+        ranks[grouped] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        order = order[np.lexsort(((ranks + 0.5) / sizes[members], ranks > 0))]
+    return np.sort(order[:total])

@@ -75,10 +75,11 @@ class FrozenRecipe(RecipeData):
         recipe: The recipe.
         frozen_layers: Lower layers of the encoder that are not trained.
         overrides: Keys of the recipe to replace, ``key=value``.
+        allow_code: As for `load_recipe`.
     """
 
-    def __init__(self, recipe: Path, frozen_layers: int, overrides: Iterable[str] = ()):
-        super().__init__(recipe, overrides)
+    def __init__(self, recipe: Path, frozen_layers: int, overrides: Iterable[str] = (), allow_code: bool = False):
+        super().__init__(recipe, overrides, allow_code)
         self.frozen_layers = frozen_layers
         self.features = FrozenFeatures(self.encoder, frozen_layers, self.tokenizer.pad_token_id)
 

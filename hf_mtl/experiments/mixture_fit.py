@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import rel_entr
 from scipy.stats import chi2
+
+from hf_mtl.data.imbalance import share_distances
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,3 @@ def realised_vs_target(counts: Mapping[str, float], target: Mapping[str, float])
     g = 2 * float(n.sum()) * kl
     freedom = int((p > 0).sum()) - 1
     return MixtureFit(distance, kl, g, float(chi2.sf(g, freedom)) if freedom else 1.0)
-
-
-def share_distances(counts: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[float, float]:
-    """Give total variation ½ Σ|q_t - p_t| and KL divergence Σ q_t log(q_t / p_t), in nats, of shares from a target.
-
-    Args:
-        counts: What the shares q are of, [T].
-        target: The shares p that were wanted, summing to 1, [T].
-    """
-    shares = counts / counts.sum()
-    kl = float(rel_entr(shares, target).sum())
-    return float(np.abs(shares - target).sum() / 2), max(kl, 0.0)  # rounding can leave -1e-17

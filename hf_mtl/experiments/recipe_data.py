@@ -25,10 +25,11 @@ class RecipeData:
     Args:
         recipe: The recipe.
         overrides: Keys of the recipe to replace, ``key=value``.
+        allow_code: As for `load_recipe`.
     """
 
-    def __init__(self, recipe: Path, overrides: Iterable[str] = ()):
-        self.recipe = load_recipe(recipe, overrides)
+    def __init__(self, recipe: Path, overrides: Iterable[str] = (), allow_code: bool = False):
+        self.recipe = load_recipe(recipe, overrides, allow_code)
         self._prepared = prepare(self.recipe, make_arguments(self.recipe, **_ONLY_DATA), None)
         self.tokenizer = self._prepared.tokenizer
         model = self._prepared.new_model()

@@ -21,6 +21,7 @@ from hf_mtl.modeling.float32 import names_in_float32
 from hf_mtl.modeling.freezing import Freeze, freeze_parts
 from hf_mtl.modeling.fresh import Choices, FreshModel
 from hf_mtl.modeling.heads import HeadSpec
+from hf_mtl.modeling.idle_keys import say_idle_keys
 from hf_mtl.modeling.kept import wish_to_keep
 from hf_mtl.modeling.limits import check_max_length
 from hf_mtl.modeling.lora import LoraSpec, add_lora
@@ -112,6 +113,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         Raises:
             ModelError: If anything is wrong with the backbone, the heads or the tasks.
         """
+        say_idle_keys(tasks)
         chosen = Choices(head=head, pooling=pooling, dropout=dropout, max_length=max_length, lora=lora, freeze=freeze)
         fresh = FreshModel(backbone, tasks, chosen, kwargs, wish_to_keep(keep_tasks, drop_tasks))
         model = cls(fresh.config, fresh.encoder(MultiTaskModel.from_pretrained))

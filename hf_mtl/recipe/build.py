@@ -15,7 +15,7 @@ from hf_mtl.data.stream_names import carving_mistakes
 from hf_mtl.errors import Mistake, known
 from hf_mtl.plain import KeyPath, describe, dotted
 from hf_mtl.recipe import sections
-from hf_mtl.recipe.checks import check_frozen, check_recipe, empty_texts, foreign_metrics
+from hf_mtl.recipe.checks import check_frozen, check_recipe, empty_texts, foreign_code
 from hf_mtl.recipe.facts import RecipeFacts
 from hf_mtl.recipe.keeping import keeping_mistakes
 from hf_mtl.recipe.schema import ModelSection, Recipe
@@ -49,7 +49,8 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool
     mistakes.extend(
         check_recipe(tasks, training, complete=not any(item.key.startswith("tasks") for item in mistakes))
     )
-    mistakes.extend(foreign_metrics(tasks, allow_code))
+    mistakes.extend(foreign_code(tasks, allow_code))
+    mistakes.extend(of_data.mistakes(of_rows, list(tasks)))
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
     mistakes.extend(carving_mistakes(tasks))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hf_mtl.data.function_gate import function_mistakes, sources_of
 from hf_mtl.data.secret_urls import secret_mistakes
 from hf_mtl.errors import Mistake, known
 from hf_mtl.plain import KeyPath, dotted
@@ -40,8 +41,8 @@ def check_recipe(tasks: Tasks, training: Options | None, complete: bool) -> list
     return mistakes
 
 
-def foreign_metrics(tasks: Tasks, allow_code: bool) -> list[Mistake]:
-    """Find the metrics whose code may not be run.
+def foreign_code(tasks: Tasks, allow_code: bool) -> list[Mistake]:
+    """Find the metrics and the functions of datasets whose code may not be run.
 
     Args:
         tasks: The tasks by name; None for one of which nothing can be said.
@@ -49,8 +50,9 @@ def foreign_metrics(tasks: Tasks, allow_code: bool) -> list[Mistake]:
     """
     from hf_mtl.evaluation import Trust, foreign_mistakes
 
-    meant = {name: _without_misspelt(task) for name, task in tasks.items() if task is not None}
-    return foreign_mistakes(meant, Trust.of(allow_code))
+    valid = {name: task for name, task in tasks.items() if task is not None}
+    meant = {name: _without_misspelt(task) for name, task in valid.items()}
+    return [*function_mistakes(valid, allow_code), *foreign_mistakes(meant, Trust.of(allow_code))]
 
 
 def _without_misspelt(task: Task) -> Task:
@@ -126,11 +128,8 @@ def name_mistakes(name: str, key: str | None = None) -> Iterator[Mistake]:
 
 def _secrets(name: str, task: Task) -> Iterator[Mistake]:
     """Find URLs with a password: the run would keep them in its recipe.yaml."""
-    if isinstance(task.dataset, list):
-        for place, source in enumerate(task.dataset):
-            yield from secret_mistakes(source, f"tasks.{name}.dataset.{place}")
-    elif task.dataset is not None:
-        yield from secret_mistakes(task.dataset, f"tasks.{name}.dataset")
+    for key, source in sources_of(name, task):
+        yield from secret_mistakes(source, key)
 
 
 def _best_metric(tasks: Mapping[str, Task], training: Options) -> Iterator[Mistake]:

@@ -21,8 +21,8 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = (), allow_code: boo
         path: A YAML file.
         overrides: ``key=value`` with dotted keys, which win over the file: ``training.learning_rate=1e-4``.
             An empty or null value removes a key.
-        allow_code: Whether code that the recipe names may be run later: metric scripts, and metrics of users of the
-            Hub. (Metrics that `evaluate` itself publishes need no such word.)
+        allow_code: Whether code that the recipe names may be run later: functions of datasets, metric scripts, and
+            metrics of users of the Hub. (Metrics that `evaluate` itself publishes need no such word.)
 
     Raises:
         RecipeError: With everything that is wrong, each mistake with the file and line that says it.

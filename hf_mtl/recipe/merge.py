@@ -24,12 +24,18 @@ _NAMED_BY = {
     "schedules.#": ("type", True),
 }
 
-# Mappings whose null is a value, and removes nothing: a split that is left out.
-_MEAN_NULL = ("tasks.*.dataset.splits", "tasks.*.dataset.#.splits")
+# Mappings whose null is a value, and removes nothing: a split that is left out, a value that is no label.
+_MEAN_NULL = (
+    "tasks.*.dataset.splits",
+    "tasks.*.dataset.#.splits",
+    "tasks.*.dataset.map.*",
+    "tasks.*.dataset.#.map.*",
+)
 
 
 def merge(base: Node, top: Node, mistakes: list[Mistake], path: KeyPath = ()) -> Node:
-    """Merge two trees; ``top`` wins, lists are replaced, null removes what was inherited (of splits, the split).
+    """Merge two trees; ``top`` wins, lists are replaced, null removes what was inherited (of splits, the split;
+    of a map of labels, the label).
 
     A head, weighting, aggregator, dataset, tokenizer or inline backbone that names another thing than the inherited
     one replaces it with all its options.

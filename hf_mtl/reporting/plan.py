@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hf_mtl.data.imbalance import Imbalance
+from hf_mtl.data.loaded import Draw
 from hf_mtl.data.overlap_counts import Overlap
 
 
@@ -115,6 +117,8 @@ class PlanSummary:
         data: The rows, classes and repeated texts of each task's splits; empty where nobody has counted.
         overlaps: Which rows to score stand in training rows of any task; None where nobody has looked.
         streams: Tasks that share rows.
+        draws: The keys that left training rows of a task out, by task.
+        imbalance: The ratio in which the training rows were drawn; None: in none.
     """
 
     tasks: tuple[TaskPlan, ...]
@@ -133,3 +137,5 @@ class PlanSummary:
     data: tuple[TaskCensus, ...] = ()
     overlaps: tuple[Overlap, ...] | None = None
     streams: tuple[StreamPlan, ...] = ()
+    draws: Mapping[str, tuple[Draw, ...]] = field(default_factory=dict)
+    imbalance: Imbalance | None = None

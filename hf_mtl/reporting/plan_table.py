@@ -2,7 +2,9 @@
 
 import math
 import textwrap
+from collections.abc import Sequence
 
+from hf_mtl.data.loaded import Draw
 from hf_mtl.reporting.census_tables import census_text
 from hf_mtl.reporting.overlap_table import overlap_text
 from hf_mtl.reporting.plan import PlanSummary, StreamPlan
@@ -47,6 +49,8 @@ def plan_table(plan: PlanSummary) -> str:
         ],
         ["encoder", plan.encoder_layout],
         *(["stream", _stream_text(stream)] for stream in plan.streams),
+        *(["rows", _drawn(name, draws)] for name, draws in plan.draws.items()),
+        *([] if plan.imbalance is None else [["imbalance", plan.imbalance.sentence()]]),
         *(["schedule", line] for line in plan.schedules),
         *([["mixture", plan.looks]] if plan.looks else []),
         *([["kept", plan.kept]] if plan.kept else []),
@@ -63,6 +67,13 @@ def _stream_text(stream: StreamPlan) -> str:
     if stream.encoded_apart:
         return f"{rows}; gradients of single tasks encode each row once for every task, forwards and backwards"
     return f"{rows} and encoded once"
+
+
+def _drawn(name: str, draws: Sequence[Draw]) -> str:
+    """Say how many training rows of a task each key has left."""
+    first, *others = draws
+    later = "".join(f", then {draw.used:,} ({draw.by})" for draw in others)
+    return f"{name}: {first.used:,} of {first.found:,} ({first.by}){later}"
 
 
 def _cells(key: str, text: str) -> list[list[str]]:

@@ -5,7 +5,7 @@ A task is a frozen pydantic model, written the same way in a recipe (YAML) and i
     SequenceClassification(text="text", label="label", labels=["anger", "joy"], metrics=["f1_macro"])
 """
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -21,6 +21,16 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
         pydantic.ValidationError: If a field is unknown, missing or out of range.
     """
 
+    row_keys: ClassVar[tuple[str, ...]] = (
+        "dataset",
+        "max_rows",
+        "stratify",
+        "train_fraction",
+        "validation_fraction",
+        "test_fraction",
+    )
+    """Keys that only say which rows are read; a model knows nothing of them."""
+
     type: str
     dataset: DatasetSource | Annotated[list[DatasetSource], Field(min_length=1)] | None = Field(
         None, description="Where the rows come from; a list is concatenated. None: given in Python."
@@ -31,7 +41,15 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
     max_rows: int | None = Field(None, ge=1, description="Use at most this many training rows (seeded draw).")
     stratify: bool = Field(
         False,
-        description="Draw max_rows by class, or by fifths of the targets: shares stay, and rare classes keep a row.",
+        description="Draw max_rows and train_fraction by class, or by fifths of the targets: shares stay, and rare "
+        "classes keep a row.",
+    )
+    train_fraction: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the training rows, of those that max_rows leaves, to train on. The rows of a smaller "
+        "share are among those of a larger one.",
     )
     validation_fraction: float = Field(
         0.1,
@@ -109,7 +127,5 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
 
     def for_config(self) -> dict[str, Any]:
         """Write the task as JSON for a model's config: without where the rows came from."""
-        rows = {"dataset", "max_rows", "stratify", "validation_fraction", "test_fraction"}
-        if self.stream:
-            rows.add("stream")
-        return self.model_dump(mode="json", exclude=rows, exclude_none=True)
+        left_out = {*self.row_keys, *(["stream"] if self.stream else [])}
+        return self.model_dump(mode="json", exclude=left_out, exclude_none=True)

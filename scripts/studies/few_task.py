@@ -19,10 +19,10 @@ import numpy as np
 import where
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from hf_mtl.data.imbalance import Imbalance, imbalanced_rows
 from hf_mtl.evaluation import aggregate
 from hf_mtl.experiments.draws import Splits, sample
 from hf_mtl.experiments.frozen_recipe import FrozenRecipe, Trained
-from hf_mtl.experiments.imbalance import Imbalance, imbalanced_rows
 from hf_mtl.experiments.mixture_fit import realised_vs_target
 from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.study import Study, StudySettings
@@ -163,7 +163,11 @@ def measure(bench: Bench, arm: str, seed: int, folder: Path) -> Record:
         **aggregate(scores, {task: bench.recipe.tasks[task] for task in scores}),
         "budget": trainer.budget.record(trainer.state),
         "drawn": {"rows": drawn, "target": target, **vars(realised_vs_target(drawn, target))},
-        "imbalance": {"unit": imbalance.unit, "tv": imbalance.total_variation, "kl": imbalance.kl},
+        "imbalance": {
+            "unit": imbalance.unit,
+            "tv": imbalance.distances.total_variation,
+            "kl": imbalance.distances.kl,
+        },
         "log": trained.log(lambda key: key.startswith(KEPT)),
     }
 

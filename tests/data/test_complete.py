@@ -1,5 +1,6 @@
 """Splits completed: rows without a label, splits that are carved, rows that are drawn."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from hf_mtl import Regression, SequenceClassification
 from hf_mtl.data.load import load_task
+from hf_mtl.data.loaded import Draw
 from tests.data.rows import XY, message, rows, saved, source_texts
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -178,7 +180,7 @@ def test_stratify_draws_targets_by_fifths_and_says_where_there_is_nothing_to_dra
     drawn = load_task("t", task.model_copy(update={"max_rows": 10})).splits["train"]["label"][:]
     assert np.bincount((np.array(drawn) // 20).astype(int)).tolist() == [2] * 5
     assert load_task("t", task).notes == [
-        "t: stratify draws max_rows by class, and there is no max_rows; it is not used."
+        "t: stratify draws max_rows and train_fraction by class, and there is neither; it is not used."
     ]
 
 
@@ -191,3 +193,54 @@ def test_a_task_may_do_without_validation(tmp_path: Path) -> None:
     assert loaded.notes == ["t: the split 'validation' is left out (splits: {validation: null})."]
     tested = load_task("t", SequenceClassification(dataset=alone, validation_fraction=0, test_fraction=0.3))
     assert list(tested.splits) == ["train", "test"]
+
+
+def texts_of(task: SequenceClassification, **keys: object) -> set[str]:
+    return set(load_task("t", task.model_copy(update=keys), seed=3).splits["train"]["text"])
+
+
+@pytest.mark.parametrize("stratify", [False, True])
+@pytest.mark.parametrize("max_rows", [None, 61])
+def test_the_rows_of_a_smaller_share_are_among_those_of_a_larger_one(
+    tmp_path: Path, max_rows: int | None, stratify: bool
+) -> None:
+    source = saved(tmp_path, train=rows([0] * 70 + [1] * 29 + [2]), validation=rows([0]))
+    task = SequenceClassification(dataset=source, max_rows=max_rows, stratify=stratify)
+    nested = [texts_of(task, train_fraction=share) for share in (0.01, 0.2, 0.4, 0.6, 1.0)]
+    assert all(small < large for small, large in pairwise(nested))
+    total = max_rows or 100
+    assert [len(found) for found in nested] == [1, *(int(share * total + 0.5) for share in (0.2, 0.4, 0.6, 1.0))]
+    assert nested[-1] == texts_of(task)
+
+
+def test_a_share_is_of_what_max_rows_leaves_and_both_are_counted_and_said(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows([0] * 60 + [1] * 40), validation=rows([0]))
+    task = SequenceClassification(dataset=source, max_rows=50, train_fraction=0.3, stratify=True)
+    loaded = load_task("t", task, seed=3)
+    assert loaded.draws == (Draw("max_rows", 50, 100), Draw("train_fraction", 15, 50))
+    assert loaded.notes[:2] == [
+        "t: 50 of 100 train rows are used (max_rows, stratified, seed 3).",
+        "t: 15 of 50 train rows are used (train_fraction 0.3, stratified, seed 3).",
+    ]
+    assert np.bincount(loaded.splits["train"]["label"][:]).tolist() == [9, 6]
+    assert len(loaded.splits["validation"]) == 1
+
+
+def test_tasks_of_the_same_texts_take_the_same_share_of_them(tmp_path: Path) -> None:
+    one, two = (saved(tmp_path, name, train=rows([0, 1] * 50), validation=rows([0])) for name in ("one", "two"))
+    task = SequenceClassification(dataset=one, train_fraction=0.3)
+    found = load_task("a", task, seed=3)
+    other = load_task("b", task.model_copy(update={"dataset": two}), seed=3)
+    assert found.splits["train"]["text"][:] == other.splits["train"]["text"][:]
+    assert texts_of(task) != set(load_task("a", task, seed=4).splits["train"]["text"])
+
+
+def test_classes_that_a_share_lost_are_said(tmp_path: Path) -> None:
+    source = saved(tmp_path, train=rows([0] * 90 + [1]), validation=rows([0]))
+    task = SequenceClassification(dataset=source, train_fraction=0.1, labels=["x", "y"])
+    assert any(
+        note
+        == "t: none of the rows that train_fraction drew is of class 'y'; stratify: true keeps a row of each class."
+        for note in load_task("t", task, seed=1).notes
+    )
+    assert set(load_task("t", task.model_copy(update={"stratify": True}), seed=1).splits["train"]["label"]) == {0, 1}

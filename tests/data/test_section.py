@@ -1,4 +1,4 @@
-from hf_mtl.data.section import Spec, parse
+from hf_mtl.data.section import ImbalanceSpec, Spec, mistakes, parse
 from hf_mtl.errors import Mistake
 
 
@@ -14,3 +14,20 @@ def test_what_is_wrong_is_said_and_left_out() -> None:
     wrong: list[Mistake] = []
     assert parse({"contamination": "dorp", "colour": 1}, wrong) == Spec()
     assert sorted(item.key for item in wrong) == ["data.colour", "data.contamination"]
+
+
+def test_a_ratio_names_each_task_once_and_no_other() -> None:
+    wrong: list[Mistake] = []
+    spec = parse({"imbalance": {"ratio": {"a": 8, "bb": 1}}}, wrong)
+    assert (spec.imbalance, wrong) == (ImbalanceSpec(ratio={"a": 8, "bb": 1}), [])
+    assert [str(item) for item in mistakes(spec, ["a", "b"])] == [
+        "data.imbalance.ratio.bb: unknown task 'bb'. Known: a, b. Did you mean 'b'?",
+        "data.imbalance.ratio: nothing for b. Give one value for every task.",
+    ]
+    assert mistakes(spec, ["a", "bb"]) == mistakes(Spec(), ["a"]) == []
+    parse({"imbalance": {"ratio": {"a": 0, "b": 1.5}, "unit": 0}}, wrong)
+    assert sorted(item.key for item in wrong) == [
+        "data.imbalance.ratio.a",
+        "data.imbalance.ratio.b",
+        "data.imbalance.unit",
+    ]

@@ -6,7 +6,8 @@ from datasets import Dataset
 
 from hf_mtl import SequenceClassification
 from hf_mtl.data.encoded import EncodedLabels, LabelledRows
-from hf_mtl.data.seen_rows import SeenRows, settle_encoded
+from hf_mtl.data.section import ImbalanceSpec
+from hf_mtl.data.seen_rows import SeenRows, draw_encoded, settle_encoded
 from hf_mtl.data.text_keys import text_keys
 from hf_mtl.data.tokens import EncodedSplit, TokenStore
 from hf_mtl.errors import DataError
@@ -57,3 +58,27 @@ def test_what_is_dropped_or_refused_is_said(caplog: pytest.LogCaptureFixture) ->
     assert "t: every train row is of class 'x'; there is nothing to learn." in caplog.text
     with pytest.raises(DataError, match=r"^data\.contamination: is 'error', and t: 1 of 1 validation row stands"):
         settle_encoded(SeenRows(), TASKS, {"t": encoded([3], [5])}, {"t": encoded([5])}, "error")
+
+
+def test_rows_that_a_ratio_leaves_out_are_not_compared() -> None:
+    tasks = {"t": TASKS["t"], "u": TASKS["t"]}
+    train = {"t": encoded(*[[3, row] for row in range(6)]), "u": encoded([1], [2])}
+    seen = SeenRows()
+    seen.add("t", "train", TASKS["t"], rows(text=list("abcdef")))
+    seen.add("u", "train", TASKS["t"], rows(text=["x", "y"]))
+    seen.add("t", "validation", TASKS["t"], rows(text=list("abcdef")))
+    drawn, imbalance = draw_encoded(train, tasks, ImbalanceSpec(ratio={"t": 1, "u": 1}), 0, seen)
+    assert imbalance is not None
+    assert [len(part) for part in drawn.values()] == [2, 2]
+    assert drawn["t"].tokens.flat_ids.tolist()[1::2] == imbalance.rows["t"].tolist()
+    _, overlaps = settle_encoded(seen, tasks, drawn, {"t": encoded(*[[3, row] for row in range(6)])}, "warn")
+    assert [(item.found, item.trained_rows) for item in overlaps] == [(2, 2)]
+    assert overlaps[0].examples == tuple(repr("abcdef"[row]) for row in imbalance.rows["t"])
+
+
+def test_rows_that_have_the_ratio_stay_and_without_one_all_do() -> None:
+    train = {"t": encoded([1], [2]), "u": encoded([3])}
+    tasks = dict.fromkeys(train, TASKS["t"])
+    found, imbalance = draw_encoded(train, tasks, ImbalanceSpec(ratio={"t": 2, "u": 1}), 0)
+    assert (found, imbalance.unit if imbalance else None) == (train, 1)
+    assert draw_encoded(train, tasks, None, 0) == (train, None)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_mtl.data.stratified import class_quotas, stratified_rows
+from hf_mtl.data.stratified import class_quotas, nested_rows, stratified_rows
 
 COUNTS = st.lists(st.integers(0, 60), min_size=1, max_size=6).filter(any)
 
@@ -60,3 +60,30 @@ def test_the_rows_drawn_are_those_of_the_quotas_in_order() -> None:
     assert np.bincount(labels[rows]).tolist() == [40, 6, 0, 0, 0, 1]
     assert rows.tolist() == stratified_rows("a", labels, 47, seed=3).tolist()
     assert rows.tolist() != stratified_rows("b", labels, 47, seed=3).tolist()
+
+
+@given(
+    counts=st.lists(st.integers(1, 40), min_size=1, max_size=5),
+    fractions=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)),
+    seed=st.integers(0, 2**32),
+)
+def test_shares_are_nested_and_keep_the_strata(counts: list[int], fractions: tuple[float, float], seed: int) -> None:
+    strata = np.repeat(np.arange(len(counts)), counts)
+    keys = np.arange(len(strata), dtype=np.uint64)
+    small, large = (nested_rows(keys, strata, fraction, seed) for fraction in sorted(fractions))
+    assert set(small) <= set(large)
+    assert (np.diff(large) > 0).all()
+    assert len(large) == max(1, int(max(fractions) * len(strata) + 0.5))
+    kept = np.bincount(strata[large], minlength=len(counts))
+    if len(large) >= len(counts):
+        assert (kept > 0).all()
+    # At most half a row by the order of each stratum, and one for each that would have had none.
+    assert np.abs(kept - len(large) * np.array(counts) / len(strata)).max() <= 1 + len(counts)
+    assert np.array_equal(nested_rows(keys, strata, 1.0, seed), np.arange(len(strata)))
+
+
+def test_a_share_without_strata_is_any_rows_of_it_with_equal_chance() -> None:
+    keys = np.arange(20, dtype=np.uint64)
+    drawn = np.concatenate([nested_rows(keys, None, 0.25, seed) for seed in range(400)])
+    # 100 expected of each, with a standard deviation of about 9; seeded, so this does not come and go.
+    assert np.abs(np.bincount(drawn, minlength=20) - 100).max() < 45

@@ -30,7 +30,8 @@ Write = Callable[..., str]
         (
             "tasks.emotion.dataset={pathh: x}",
             "command line: tasks.emotion.dataset.pathh: unknown key 'pathh'. "
-            "Known: data_files, dtype, encoding, filter, header, name, path, quoting, revision, sep, splits. "
+            "Known: concat, data_files, dtype, encoding, filter, function, header, map, name, path, quoting, rename, "
+            "revision, sep, splits. "
             "Did you mean 'path'?",
         ),
         (

@@ -26,6 +26,8 @@ TRAINED = "trained_texts.safetensors"
 class RunData:
     """The record of a run's rows: ``data.json``, and the hashes of all texts that it trains on.
 
+    Beside the hashes are, of rows that were drawn in a ratio, their numbers among the training rows of each task.
+
     Args:
         folder: The run's folder.
     """
@@ -43,14 +45,31 @@ class RunData:
     def write(self, data: Mapping[str, LoadedTask]) -> None:
         """Keep what the rows are, by task and split."""
         keys = [item.keys["train"].rows for item in data.values() if "train" in item.keys]
+        hashes = {"hashes": np.unique(np.concatenate([np.empty(0, np.uint64), *keys]))}
+        drawn = {f"imbalance/{name}": item.imbalance.rows[name] for name, item in data.items() if item.imbalance}
         with self._record.replacing(TRAINED) as temporary:
-            save_file({"hashes": np.unique(np.concatenate([np.empty(0, np.uint64), *keys]))}, temporary)
+            save_file({**hashes, **drawn}, temporary)
             give_usual_modes([temporary])
         tasks = {
             name: {split: asdict(found) for split, found in item.fingerprints.items()} for name, item in data.items()
         }
+        labels = {name: item.task.label_names for name, item in data.items()}
         with self._record.replacing(DATA) as temporary:
-            write_json_atomic(temporary, {"tasks": tasks})
+            write_json_atomic(temporary, {"tasks": tasks, "labels": labels})
+
+    def labels(self, name: str) -> list[str] | None:
+        """Return the class names of a task in id order; None where it has none, or an earlier version kept none.
+
+        Raises:
+            CheckpointError: If the record cannot be read; names the file.
+        """
+        with _as_mistake(self._data):
+            found = read_object(self._data).get("labels", {}).get(name)
+            if found is None:
+                return None
+            if not isinstance(found, list):
+                raise ValueError(f"labels of '{name}' are {found!r:.40}")
+            return [str(item) for item in found]
 
     def fingerprints(self, name: str) -> dict[str, Fingerprint]:
         """Return what the splits of a task were; empty for a task that the run has not.

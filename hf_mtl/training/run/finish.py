@@ -87,6 +87,10 @@ def _results(
     add_kept(results, prepared, before, "validation")
     if prepared.overlaps is not None:
         results["contamination"] = [overlap.to_dict() for overlap in prepared.overlaps]
+    if prepared.draws:
+        results["draws"] = prepared.draws
+    if prepared.imbalance is not None:
+        results["imbalance"] = prepared.imbalance.to_dict()
     if baselines:
         add_baselines(results, prepared, prepared.split("validation"))
     rows = prepared.split("test") if test else {}

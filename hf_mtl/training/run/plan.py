@@ -89,9 +89,14 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
     over_time = follow_mixture(trainer)
     there = not trainer.is_world_process_zero() or _draw(figure, trainer, over_time)
     data = tuple(take_census(name, item) for name, item in prepared.data.items())
-    kept = _kept(trainer, prepared)
     summary = replace(
-        summarise(trainer, over_time), encoder_layout=layout, data=data, overlaps=prepared.overlaps, kept=kept
+        summarise(trainer, over_time),
+        encoder_layout=layout,
+        data=data,
+        overlaps=prepared.overlaps,
+        kept=_kept(trainer, prepared),
+        draws={name: item.draws for name, item in prepared.data.items() if item.draws},
+        imbalance=prepared.imbalance,
     )
     return summary, figure if there else None
 

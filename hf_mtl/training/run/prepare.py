@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from transformers import set_seed
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.cache import filling_datasets
+from hf_mtl.data.imbalance import Imbalance
 from hf_mtl.data.load import load_tasks, say_notes
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.overlap import overlap_notes
@@ -106,6 +107,16 @@ class Prepared:
             return None
         return tuple(overlap for item in self.data.values() for overlap in item.overlaps)
 
+    @property
+    def imbalance(self) -> Imbalance | None:
+        """Return the ratio in which the training rows of the tasks were drawn; None: in none."""
+        return next((item.imbalance for item in self.data.values()), None)
+
+    @property
+    def draws(self) -> list[dict[str, Any]]:
+        """Return which keys left training rows out, of which tasks and how many, as ``results.json`` has it."""
+        return [{"task": name, **asdict(draw)} for name, item in self.data.items() for draw in item.draws]
+
     def new_model(self) -> MultiTaskModel:
         """Return the model before training."""
         section = self.recipe.model
@@ -192,7 +203,8 @@ def load_data(
     if contamination == "error" and not to_train:
         contamination = "off"
     with located(recipe), filling_datasets():
-        data = load_tasks(recipe.tasks if tasks is None else tasks, seed, contamination)
+        given = recipe.tasks if tasks is None else tasks
+        data = load_tasks(given, seed, contamination, recipe.data.imbalance, recipe.allow_code)
     for loaded in data.values():
         say_notes([*loaded.notes, *(overlap_notes(loaded.overlaps) if to_train else [])])
     return data

@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_mtl.data.learners.base import LEARNERS
 from hf_mtl.data.loaded import LoadedTask
-from hf_mtl.errors import Mistake, RunError
+from hf_mtl.errors import Mistake, RunError, name_classes
 from hf_mtl.inference import manifest
 from hf_mtl.recipe import Recipe, read_recipe
 from hf_mtl.schedules import build_schedule
@@ -50,7 +50,7 @@ def refuse_other_rows(recipe: Recipe, folder: RunFolder, data: Mapping[str, Load
     """Compare the rows to train and to watch with those that a run keeps a record of. Its test rows may change.
 
     Raises:
-        RunError: If any task has other rows; says of which, and how many there were.
+        RunError: If any task has other rows, says of which, and how many there were; or other names of classes.
     """
     if not folder.data.exists:
         return
@@ -59,6 +59,12 @@ def refuse_other_rows(recipe: Recipe, folder: RunFolder, data: Mapping[str, Load
         Mistake(f"tasks.{name}.dataset", f"the {split} rows changed since the run began ({difference})", remedy)
         for name, split, difference in folder.data.changes(data, ("train", "validation"))
     ]
+    for name, item in data.items():
+        # The same class ids may mean something else, as under another map of labels.
+        then, now = folder.data.labels(name), item.task.label_names
+        if None not in (then, now) and then != now:
+            problem = f"are {name_classes(now or [])}; the run has {name_classes(then or [])}"
+            mistakes.append(Mistake(f"tasks.{name}.labels", problem, remedy))
     if mistakes:
         raise RunError(recipe.with_places(mistakes))
 

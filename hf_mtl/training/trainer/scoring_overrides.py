@@ -7,8 +7,6 @@ from hf_mtl.errors import Mistake, RunError, known
 from hf_mtl.recipe import Recipe
 from hf_mtl.tasks import Task
 
-# Fields of a task that only say which rows are read, and from which columns.
-_ROWS = ("dataset", "max_rows", "stratify", "validation_fraction", "test_fraction")
 _ARGUMENTS = (
     "bf16",
     "bf16_full_eval",
@@ -34,7 +32,7 @@ _ARGUMENTS = (
     "use_cpu",
 )
 _REMEDY = (
-    "For scoring, {keys} of a task, model.max_length, and of training what computes "
+    "For scoring, {keys} of a task, data.imbalance, model.max_length, and of training what computes "
     "(per_device_eval_batch_size, eval_tokens_per_batch, use_cpu, bf16 and so on) can be others. "
     "Leave it out, or train a run with it."
 )
@@ -53,7 +51,7 @@ def check_overrides(run: Recipe, asked: Recipe, tasks: Mapping[str, Task], to_fi
         RunError: With every override that would change nothing, or would need another model.
     """
     before, after = _flat(run.to_dict()), _flat(asked.to_dict())
-    keys = [*_ROWS, *dict.fromkeys(key for task in asked.tasks.values() for key in task.scoring_keys)]
+    keys = [*Task.row_keys, *dict.fromkeys(key for task in asked.tasks.values() for key in task.scoring_keys)]
     remedy = _REMEDY.format(keys=", ".join(keys))
     changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
     new = [name for name in asked.tasks if name not in tasks]
@@ -114,7 +112,7 @@ def _is_followed(path: tuple[str, ...], task_keys: Collection[str], to_find: boo
         return key in task_keys
     if section == "training":
         return key in _ARGUMENTS or (to_find and key == "output_dir")
-    return path == ("model", "max_length")
+    return path in (("model", "max_length"), ("data", "imbalance"))
 
 
 def _told(path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> str:

@@ -94,7 +94,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         eval_dataset: The same for evaluation.
         processing_class: The tokenizer; also as ``tokenizer``, with a FutureWarning.
         data: ``{"contamination": "warn", "drop", "error" or "off"}``: what is done about rows to evaluate on that
-            are rows to train on too. ``trainer.overlaps`` has what was found.
+            are rows to train on too. ``trainer.overlaps`` has what was found. ``{"imbalance": {"ratio": {task:
+            parts}}}`` draws training rows in a ratio; ``trainer.imbalance`` has how far they are from it.
         mixture: Options of `hf_mtl.data.Mixture`, such as ``{"temperature": 2.0}``.
         balancing: ``{"weighting": name or {"name": ..., options}, "aggregator": the same, "exposure": "rows" or
             "tasks", "exact_accumulation": bool, "gradients": options of `hf_mtl.balancing.GradientOptions`}``. None:
@@ -142,7 +143,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         encoder = RowEncoder(model, processing_class)
         own, overridden = kwargs.get("compute_metrics"), type(self).evaluate is not MultiTaskTrainer.evaluate
         with no_bars(args.disable_tqdm):
-            given = Given.encoded(train_dataset, eval_dataset, encoder, tasks, sections.data.contamination)
+            seed = args.seed if args.data_seed is None else args.data_seed
+            given = Given.encoded(train_dataset, eval_dataset, encoder, tasks, sections.data, seed)
             given.check(scorer, args, own, overridden)
         if given.train is not None:
             check_tuning({name: model.config.task_objects[name] for name in given.train}, given.evaluation or {})
@@ -153,7 +155,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             )
         if processing_class is not None:
             model.remember_tokenizer(processing_class)
-        self.overlaps = given.overlaps
+        self.overlaps, self.imbalance = given.overlaps, given.imbalance
         self.ending: Ending | None = None
         self.task_gradients: TaskGradients | None = None
         self.teleportation: Teleportation | None = None

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_mtl.data.carve import quintiles
-from hf_mtl.errors import UserError
-from hf_mtl.experiments.imbalance import imbalance_unit, imbalanced_rows
+from hf_mtl.data.imbalance import imbalance_unit, imbalanced_rows
+from hf_mtl.errors import DataError
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "imbalance_construction.json").read_text())
 
@@ -32,8 +32,8 @@ def test_sizes_and_classes_are_those_of_the_reference(case: dict[str, Any]) -> N
     assert [len(found.rows[name]) for name in names] == expected["task_sizes"]
     for name, sizes in zip(names, expected["class_sizes"], strict=True):
         assert np.bincount(labels[name][found.rows[name]], minlength=len(sizes)).tolist() == sizes
-    assert found.total_variation == pytest.approx(expected["total_variation"], abs=1e-15)
-    assert found.kl == pytest.approx(0.0, abs=1e-15)
+    assert found.distances.total_variation == pytest.approx(expected["total_variation"], abs=1e-15)
+    assert found.distances.kl == pytest.approx(0.0, abs=1e-15)
 
 
 @given(first=LABELS, second=LABELS, seed=st.integers(0, 2**32))
@@ -90,18 +90,40 @@ def test_targets_keep_their_fifths() -> None:
 @pytest.mark.parametrize(
     ("sizes", "ratio", "message"),
     [
-        ({"a": 9, "b": 9}, {"a": 1}, "name the same"),
-        ({}, {}, "name the same"),
-        ({"a": 9, "b": 9}, {"a": 8, "b": 0}, "at least 1; found b: 0"),
-        ({"a": 7, "b": 9}, {"a": 8, "b": 1}, "a has 7 for 8"),
+        ({"a": 9, "b": 9}, {"a": 1}, "Name the same"),
+        ({}, {}, "Name the same"),
+        ({"a": 9, "b": 9}, {"a": 8, "b": 0}, "found b: 0. Allowed: at least 1"),
+        ({"a": 7, "b": 9}, {"a": 8, "b": 1}, "ratio.a: is 8, and a has 7 training rows"),
     ],
 )
 def test_a_ratio_that_does_not_fit_is_refused(sizes: dict[str, int], ratio: dict[str, int], message: str) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(DataError, match=message):
         imbalance_unit(sizes, ratio)
+
+
+def test_the_line_says_how_far_tasks_and_classes_are_from_what_they_should_be() -> None:
+    labels = {"a": labels_of([30, 10]), "b": labels_of([3, 2])}
+    found = imbalanced_rows(labels, {"a": 7, "b": 1}, 0)
+    assert found.to_dict() == {
+        "ratio": {"a": 7, "b": 1},
+        "unit": 5,
+        "rows": {"a": 35, "b": 5},
+        "found": {"a": 40, "b": 5},
+        "total_variation": 0.0,
+        "kl": 0.0,
+        "within_tasks": {
+            # 26 and 9 of 35 rows, where 30 and 10 of 40 were.
+            "a": {"total_variation": pytest.approx(0.75 - 26 / 35), "kl": pytest.approx(0.0001352, rel=1e-3)},
+            "b": {"total_variation": 0.0, "kl": 0.0},
+        },
+    }
+    assert found.sentence() == (
+        "7:1 of a, b: 35, 5 rows, 5 to a part; total variation 0 and KL divergence 0 from the ratio, within tasks at "
+        "most 0.0071 and 0.00014"
+    )
 
 
 @pytest.mark.parametrize("unit", [0, 3])
 def test_a_unit_that_the_tasks_cannot_give_is_refused(unit: int) -> None:
-    with pytest.raises(UserError, match="1 to 2"):
+    with pytest.raises(DataError, match="1 to 2"):
         imbalanced_rows({"a": np.zeros(16, int), "b": np.zeros(5, int)}, {"a": 8, "b": 1}, 0, unit)
