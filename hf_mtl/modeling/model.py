@@ -21,7 +21,7 @@ from hf_mtl.modeling.float32 import names_in_float32
 from hf_mtl.modeling.freezing import Freeze, freeze_parts
 from hf_mtl.modeling.fresh import Choices, FreshModel
 from hf_mtl.modeling.heads import HeadSpec
-from hf_mtl.modeling.limits import check_max_length
+from hf_mtl.modeling.limits import asked_lengths, check_lengths
 from hf_mtl.modeling.lora import LoraSpec, add_lora
 from hf_mtl.modeling.losses import mean_loss, per_mass
 from hf_mtl.modeling.noise import Noise
@@ -93,7 +93,8 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
                 None: the backbone's own classification head where it has one, else ``linear``.
             pooling: ``cls``, ``mean``, ``last`` or ``max``; None: what suits the heads and the backbone.
             dropout: Dropout of the heads and, where it has any, of the backbone; None: as in the backbone's config.
-            max_length: Texts are cut to this many tokens; kept in the config. None: to what the encoder can take.
+            max_length: Texts are cut to this many tokens, those of tasks without a limit of their own; kept in the
+                config. None: to what the encoder can take.
             lora: Options of `hf_mtl.modeling.lora.add_lora`, such as ``{"rank": 16}``, or True for its defaults: of
                 the encoder only low-rank adapters are trained. None: all of it is.
             freeze: Part of the encoder that stays as it is, without dropout: ``embeddings``, a number of layers from
@@ -108,8 +109,9 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         chosen = Choices(head=head, pooling=pooling, dropout=dropout, max_length=max_length, lora=lora, freeze=freeze)
         fresh = FreshModel(backbone, tasks, chosen, kwargs)
         model = cls(fresh.config, fresh.encoder(MultiTaskModel.from_pretrained))
-        check_max_length(model.encoder, max_length)
-        try_encoder(model.encoder, max_length)
+        asked = asked_lengths(model.config)
+        check_lengths(model.encoder, asked)
+        try_encoder(model.encoder, asked)
         # A local folder's path means nothing to others either.
         model.encoder.config._name_or_path = fresh.config.backbone or ""
         model.remember_tokenizer(fresh.tokenizer)
@@ -297,7 +299,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
                 no tokenizer is known.
         """
         source = self._tokenizer if processing_class is None else processing_class
-        export_task(self.encoder, self.heads.of(task), task, Path(directory), source)
+        export_task(self.encoder, self.heads.of(task), task, Path(directory), source, self.config.max_length)
 
     def _statistics(self, task: str) -> TaskStatistics:
         return self.heads.of(task).statistics

@@ -17,9 +17,10 @@ class TaskPlan:
             them. What is learned, or follows evaluations, stays as it begins.)
         rows_per_step: Expected rows in an optimizer step, over the whole run.
         passes: Expected number of times that each of its rows is seen.
-        truncated_rows: Training rows longer than the model's maximal length.
+        truncated_rows: Training rows longer than the task may have them, and cut.
         mean_tokens: Tokens per row after truncation, on average.
         unknown_share: Share of its training texts' tokens that the tokenizer does not know, in [0, 1].
+        cut: How it cuts its texts, where it says so itself; empty: as the model does.
     """
 
     name: str
@@ -30,6 +31,7 @@ class TaskPlan:
     truncated_rows: int
     mean_tokens: float
     unknown_share: float
+    cut: str = ""
 
 
 @dataclass(frozen=True)

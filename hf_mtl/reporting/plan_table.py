@@ -44,6 +44,7 @@ def plan_table(plan: PlanSummary) -> str:
             f"{plan.padded_tokens:,} computed for {plan.real_tokens:,} ({padding:.1%} padding), in the first window",
         ],
         ["encoder", plan.encoder_layout],
+        *(["texts", f"{task.name}: {task.cut}"] for task in plan.tasks if task.cut),
         *(["schedule", line] for line in plan.schedules),
         *([["mixture", plan.looks]] if plan.looks else []),
     ]

@@ -5,7 +5,7 @@ A task is a frozen pydantic model, written the same way in a recipe (YAML) and i
     SequenceClassification(text="text", label="label", labels=["anger", "joy"], metrics=["f1_macro"])
 """
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -42,6 +42,12 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
     )
     test_fraction: float | None = Field(
         None, gt=0, lt=1, description="Share of train that becomes test where the dataset has none. None: no test."
+    )
+    max_length: int | None = Field(
+        None, ge=1, description="Longest text of this task in tokens, in place of model.max_length."
+    )
+    truncation_side: Literal["left", "right"] | None = Field(
+        None, description="End at which longer texts are cut. Default: the tokenizer's, mostly right."
     )
     head: str | dict[str, Any] | None = Field(None, description="This task's head, in place of model.head.")
 

@@ -24,6 +24,7 @@ from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.figures import mixture_figure
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
 from hf_mtl.reporting.style import is_drawn
+from hf_mtl.tasks import Task
 from hf_mtl.training.folder.output_place import refuse_place
 from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.run.census import take_census
@@ -185,6 +186,7 @@ def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSumm
             truncated_rows=split.tokens.truncated,
             mean_tokens=split.tokens.total_tokens / len(split.tokens),
             unknown_share=unknown_share(split.tokens, trainer.processing_class),
+            cut=_own_cut(trainer.tasks[name]),
         )
         for index, (name, split) in enumerate(trainer.train_dataset.items())
     ]
@@ -206,6 +208,14 @@ def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSumm
         schedules=tuple(f"{item.name}: {item.summary(run)}" for item in trainer.schedules.schedules),
         looks=_looks(trainer),
     )
+
+
+def _own_cut(task: Task) -> str:
+    """Say how a task cuts its texts; empty where the model and its tokenizer say it."""
+    asked = [] if task.max_length is None else [f"cut to {task.max_length:,} tokens"]
+    if task.truncation_side is not None:
+        asked.append(f"cut at their {'beginning' if task.truncation_side == 'left' else 'end'}")
+    return ", ".join(asked).replace(", cut", "")
 
 
 def _looks(trainer: MultiTaskTrainer) -> str:

@@ -129,6 +129,17 @@ def test_truncated_rows_and_tokens_per_row(recipe: Path, tmp_path: Path) -> None
         assert found[name].mean_tokens == pytest.approx(np.minimum(whole, 9).mean())
 
 
+def test_a_tasks_own_limit_is_its_rows_and_is_shown(recipe: Path, tmp_path: Path) -> None:
+    own = ["tasks.mood.max_length=14", "tasks.mood.truncation_side=left", "tasks.score.max_length=7"]
+    found = by_name(plan(recipe, tmp_path, "model.max_length=9", *own))
+    limits = {"topic": 9, "mood": 14, "score": 7}
+    for name, whole in lengths().items():
+        assert found[name].truncated_rows == (whole > limits[name]).sum() > 0
+        assert found[name].mean_tokens == pytest.approx(np.minimum(whole, limits[name]).mean())
+    cut = {name: found[name].cut for name in limits}
+    assert cut == {"topic": "", "mood": "cut to 14 tokens at their beginning", "score": "cut to 7 tokens"}
+
+
 def test_the_share_of_unknown_tokens(recipe: Path, tmp_path: Path) -> None:
     tiny.tokenizer().save_pretrained(tmp_path / "words")
     rows = [f'{{"text": "w1 w2 w3 strange w4", "label": "{label}"}}' for label in ("good", "bad") * 4]
