@@ -70,6 +70,13 @@ def test_one_task_per_step_has_the_same_shares(recipe: Path, tmp_path: Path) -> 
     assert [task.passes for task in found.tasks] == pytest.approx([80 / size for size in SIZES.values()])
 
 
+@pytest.mark.parametrize("others", ["", ", one_task_per_step: true"])
+def test_proportions_are_the_shares_of_the_plan(recipe: Path, tmp_path: Path, others: str) -> None:
+    mixture = f"mixture={{proportions: {{topic: 1, mood: 2, score: 5}}, anneal: null{others}}}"
+    found = plan(recipe, tmp_path, mixture, "training.max_steps=30")
+    assert [task.share for task in found.tasks] == pytest.approx([1 / 8, 2 / 8, 5 / 8])
+
+
 def test_a_floor_takes_from_the_others(recipe: Path, tmp_path: Path) -> None:
     found = plan(recipe, tmp_path, "mixture={temperature: 1.0, anneal: null, min_per_task: 2}")
     # 8 rows by size are 4.5, 1.35 and 2.15; mood is raised to 2, and score's part of the other 6 is then 1.94.
