@@ -93,6 +93,7 @@ class PlanSummary:
         encoder_layout: How rows reach the encoder, and why.
         micro_batches: Fewest and most micro-batches of each process in one of the steps that were measured.
         schedules: What each schedule will do, a line each.
+        heads: What tasks ask of their own heads beside the kind, a line each.
         looks: What looking at the tasks' gradients for the mixture will cost; empty where nothing does.
         data: The rows, classes and repeated texts of each task's splits; empty where nobody has counted.
         overlaps: Which rows to score stand in training rows of any task; None where nobody has looked.
@@ -110,5 +111,6 @@ class PlanSummary:
     micro_batches: tuple[int, int] = (1, 1)
     schedules: tuple[str, ...] = ()
     looks: str = ""
+    heads: tuple[str, ...] = ()
     data: tuple[TaskCensus, ...] = ()
     overlaps: tuple[Overlap, ...] | None = None

@@ -45,6 +45,7 @@ def plan_table(plan: PlanSummary) -> str:
         ],
         ["encoder", plan.encoder_layout],
         *(["texts", f"{task.name}: {task.cut}"] for task in plan.tasks if task.cut),
+        *(["head", line] for line in plan.heads),
         *(["schedule", line] for line in plan.schedules),
         *([["mixture", plan.looks]] if plan.looks else []),
     ]

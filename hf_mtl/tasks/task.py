@@ -50,6 +50,12 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
         None, description="End at which longer texts are cut. Default: the tokenizer's, mostly right."
     )
     head: str | dict[str, Any] | None = Field(None, description="This task's head, in place of model.head.")
+    head_learning_rate: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Learning rate of this task's head, in place of training.head_learning_rate.",
+    )
 
     @field_validator("metrics", mode="before")
     @classmethod

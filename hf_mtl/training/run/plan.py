@@ -30,6 +30,7 @@ from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.run.census import take_census
 from hf_mtl.training.run.prepare import make_arguments, prepare
 from hf_mtl.training.schedules.scheduling import roster_of
+from hf_mtl.training.step.optimizer import own_head_rates
 from hf_mtl.training.trainer.argument_effects import CHECKPOINTING
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
 
@@ -205,6 +206,7 @@ def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSumm
         padded_tokens=padded,
         encoder_layout=trainer.model.layout_words,
         micro_batches=micro_batches,
+        heads=tuple(f"{name}: learning rate {rate:g}" for name, rate in own_head_rates(trainer.model).items()),
         schedules=tuple(f"{item.name}: {item.summary(run)}" for item in trainer.schedules.schedules),
         looks=_looks(trainer),
     )

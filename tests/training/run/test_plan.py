@@ -147,6 +147,12 @@ def test_a_tasks_own_limit_is_its_rows_and_is_shown(recipe: Path, tmp_path: Path
     assert cut == {"topic": "", "mood": "cut to 14 tokens at their beginning", "score": "cut to 7 tokens"}
 
 
+def test_a_head_with_a_learning_rate_of_its_own_is_shown(recipe: Path, tmp_path: Path) -> None:
+    found = plan(recipe, tmp_path, "tasks.mood.head_learning_rate=0.01")
+    assert found.heads == ("mood: learning rate 0.01",)
+    assert "head        mood: learning rate 0.01" in plan_table(found).splitlines()
+
+
 def test_the_share_of_unknown_tokens(recipe: Path, tmp_path: Path) -> None:
     tiny.tokenizer().save_pretrained(tmp_path / "words")
     rows = [f'{{"text": "w1 w2 w3 strange w4", "label": "{label}"}}' for label in ("good", "bad") * 4]
