@@ -7,16 +7,18 @@ from hf_mtl.errors import Mistake, known, one_line
 from hf_mtl.modeling.config_values import shown
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.freezing import freeze_mistakes
+from hf_mtl.modeling.head_sharing import share_mistakes
 from hf_mtl.modeling.heads import HEADS, HeadSpec, default_head, head_class, head_mistakes
 from hf_mtl.modeling.heads.base import FeatureSource
 from hf_mtl.modeling.lora import lora_mistakes, lora_options
 from hf_mtl.modeling.pooling import POOLINGS, default_pooling
+from hf_mtl.tasks.head_shares import heads_of, without_share
 
 
 def head_specs(config: MultiTaskConfig) -> dict[str, str | Mapping[str, Any]]:
-    """Return every task's head: its own, else the model's, else the backbone's default."""
+    """Return every task's head: its own or the shared one, else the model's, else the backbone's default."""
     fallback = config.head if config.head is not None else default_head(config.encoder_config, config.pooling)
-    return {name: fallback if task.head is None else task.head for name, task in config.task_objects.items()}
+    return {name: head or fallback for name, head in heads_of(config.task_objects, fallback).items()}
 
 
 def settle(config: MultiTaskConfig) -> None:
@@ -55,8 +57,9 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
         mistakes.append(Mistake("model.dropout", f"found {config.dropout}", "A probability in [0, 1)"))
     for name, task in config.task_objects.items():
         mistakes += task.unknown_outputs(name)
-        if task.head is not None:
-            mistakes += head_mistakes(task.head, config.encoder_config, f"tasks.{name}.head")
+        if (head := without_share(task.head)) is not None:
+            mistakes += head_mistakes(head, config.encoder_config, f"tasks.{name}.head")
+    mistakes += share_mistakes(config.task_objects)
     if config.head is not None:
         mistakes += head_mistakes(config.head, config.encoder_config)
     if config.pooling is not None and config.pooling not in POOLINGS:

@@ -14,12 +14,13 @@ from hf_mtl.argument_fields import instead_of, refused_keys
 from hf_mtl.errors import Mistake, known
 from hf_mtl.plain import KeyPath, describe, dotted
 from hf_mtl.recipe import sections
-from hf_mtl.recipe.checks import check_frozen, check_recipe, empty_texts, foreign_metrics
+from hf_mtl.recipe.checks import check_frozen, check_recipe, check_shares, empty_texts, foreign_metrics
 from hf_mtl.recipe.facts import RecipeFacts
 from hf_mtl.recipe.schema import ModelSection, Recipe
 from hf_mtl.recipe.task_types import unknown_type
 from hf_mtl.signatures import Options
 from hf_mtl.tasks import Task, task_types
+from hf_mtl.tasks.head_shares import without_share
 from hf_mtl.validation import MOST_MISTAKES, unknown_key, validate, without_mistakes
 
 SECTIONS = ("model", "tasks", "data", "mixture", "balancing", "schedules", "training")
@@ -49,6 +50,7 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool
     mistakes.extend(foreign_metrics(tasks, allow_code))
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
+    mistakes.extend(check_shares(tasks))
     facts = RecipeFacts.of(tasks, model, training, mixture)
     mistakes.extend(of_mixture.mistakes(mixture, facts.of_mixture))
     mistakes.extend(of_schedules.mistakes(schedules, facts.of_schedules))
@@ -165,7 +167,9 @@ def _dataset_and_head(data: dict[str, Any], key: KeyPath, mistakes: list[Mistake
         remedy = "Give dataset: {path: ...}: a Hub id, a folder, or csv, json, parquet, arrow, text with data_files."
         mistakes.append(Mistake(dotted((*key, "dataset")), "missing", remedy))
     if isinstance(data.get("head"), (str, dict)):  # of what is neither the section has told
-        _head(data["head"], dotted((*key, "head")), mistakes)
+        said = without_share(data["head"])
+        if said is not None:
+            _head(said, dotted((*key, "head")), mistakes)
 
 
 def _training(data: Any, mistakes: list[Mistake]) -> Options | None:

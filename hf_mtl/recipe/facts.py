@@ -10,6 +10,7 @@ from hf_mtl.argument_sharding import sharing
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.signatures import Options
 from hf_mtl.tasks import Task
+from hf_mtl.tasks.head_shares import heads_of
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class RecipeFacts:
 
 
 def _keeps_encoder_frozen(model: ModelSection, tasks: Mapping[str, Task | None]) -> bool:
-    heads = [task.head or model.head for task in tasks.values() if task is not None]
+    valid = {name: task for name, task in tasks.items() if task is not None}
+    heads = list(heads_of(valid, model.head).values())
     if model.freeze == "encoder" or not any(heads):
         return model.freeze == "encoder"
     from hf_mtl.modeling.choices import keeps_encoder_frozen  # takes seconds

@@ -49,7 +49,10 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
     truncation_side: Literal["left", "right"] | None = Field(
         None, description="End at which longer texts are cut. Default: the tokenizer's, mostly right."
     )
-    head: str | dict[str, Any] | None = Field(None, description="This task's head, in place of model.head.")
+    head: str | dict[str, Any] | None = Field(
+        None,
+        description="This task's head, in place of model.head. {share: name}: one head for all tasks that name it.",
+    )
     head_learning_rate: float | None = Field(
         None,
         ge=0,

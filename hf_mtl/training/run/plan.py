@@ -1,7 +1,7 @@
 """The plan of a recipe: what it would do, without training it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from hf_mtl.data.plan import StepPlan
 from hf_mtl.data.token_checks import unknown_share
 from hf_mtl.errors import Mistake, RunError
 from hf_mtl.launched import of_whoever_trains
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.row_features import BY_ONEDNN
 from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe
@@ -25,6 +26,7 @@ from hf_mtl.reporting.figures import mixture_figure
 from hf_mtl.reporting.plan import PlanSummary, TaskPlan
 from hf_mtl.reporting.style import is_drawn
 from hf_mtl.tasks import Task
+from hf_mtl.tasks.head_shares import shares_in_words
 from hf_mtl.training.folder.output_place import refuse_place
 from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.run.census import take_census
@@ -206,10 +208,17 @@ def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSumm
         padded_tokens=padded,
         encoder_layout=trainer.model.layout_words,
         micro_batches=micro_batches,
-        heads=tuple(f"{name}: learning rate {rate:g}" for name, rate in own_head_rates(trainer.model).items()),
+        heads=tuple(_heads(trainer.model)),
         schedules=tuple(f"{item.name}: {item.summary(run)}" for item in trainer.schedules.schedules),
         looks=_looks(trainer),
     )
+
+
+def _heads(model: MultiTaskModel) -> Iterator[str]:
+    """Say what tasks ask of their heads beside the kind."""
+    yield from shares_in_words(model.tasks)
+    for name, rate in own_head_rates(model).items():
+        yield f"{name}: learning rate {rate:g}"
 
 
 def _own_cut(task: Task) -> str:

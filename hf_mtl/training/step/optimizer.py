@@ -80,7 +80,7 @@ def balancing_parameters(weighting: nn.Module, model: MultiTaskModel) -> dict[st
 def own_head_rates(model: MultiTaskModel) -> dict[str, float]:
     """Return the learning rates that tasks ask for their heads, by task.
 
-    A task's own head has it. What several heads share has ``head_learning_rate``, as the heads of other tasks do.
+    The task's head has it, shared or not. What different heads have in common has ``head_learning_rate``.
     """
     asked = {name: task.head_learning_rate for name, task in model.tasks.items()}
     return {name: rate for name, rate in asked.items() if rate is not None}
@@ -116,7 +116,7 @@ def complete(
             heads = [parameter for _, parameter in split_parameters(model)[1]]
             split_groups(optimizer, heads, args.head_learning_rate)
         for name, its in own_head_rates(model).items():
-            split_groups(optimizer, list(model.heads.of(name).parameters()), its)
+            split_groups(optimizer, model.heads.parameters_of(name), its)
         split_groups(optimizer, model.heads.auxiliary_parameters(), rate, weight_decay=0.0)
     learned = balancing_parameters(weighting, model)
     if args.balancing_learning_rate is not None and not learned and is_main_process():

@@ -153,6 +153,11 @@ def test_a_head_with_a_learning_rate_of_its_own_is_shown(recipe: Path, tmp_path:
     assert "head        mood: learning rate 0.01" in plan_table(found).splitlines()
 
 
+def test_heads_that_tasks_share_are_shown(recipe: Path, tmp_path: Path) -> None:
+    own = ["tasks.score.head={type: mlp, share: both}", "tasks.score.label=[x, y]", "tasks.topic=null"]
+    assert plan(recipe, tmp_path, *own).heads == ("score: share 'both'",)
+
+
 def test_the_share_of_unknown_tokens(recipe: Path, tmp_path: Path) -> None:
     tiny.tokenizer().save_pretrained(tmp_path / "words")
     rows = [f'{{"text": "w1 w2 w3 strange w4", "label": "{label}"}}' for label in ("good", "bad") * 4]
