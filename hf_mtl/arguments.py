@@ -36,7 +36,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
     Args:
         logging_steps: Steps between two records of the log; below 1 a share of the run. None: twenty records in a
             run, and one every 500 steps at least. (``eval_steps`` and ``save_steps`` keep their defaults.)
-        head_learning_rate: Learning rate of the heads. None: ``learning_rate``.
+        head_learning_rate: Learning rate of the heads of tasks that say none of their own. None: ``learning_rate``.
         balancing_learning_rate: Learning rate of learned balancing parameters, such as UW's s. None: the
             optimizer's, which is ``learning_rate`` unless an optimizer was given.
         encoder_layout: How the rows of a micro-batch reach the encoder, which is the same to float tolerance.

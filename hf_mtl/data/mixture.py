@@ -1,4 +1,4 @@
-"""Probabilities with which tasks are drawn: proportional, uniform, tempered, capped, annealed, learned."""
+"""Probabilities with which tasks are drawn: given, proportional, uniform, tempered, capped, annealed, learned."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,7 +19,9 @@ from hf_mtl.signatures import Options, model_from_signature
 DEFAULT_TEMPERATURE = 2.0
 
 _NAMED = {"proportional": 1.0, "uniform": math.inf}
-_INSTEAD = ("anneal", "learn")
+_PARTS = ("anneal", "learn")
+"""Options that have options of their own."""
+_INSTEAD = ("proportions", *_PARTS)
 """Options that take the place of a fixed temperature."""
 
 
@@ -34,6 +36,8 @@ class Mixture:
         temperature: A positive number, ``proportional`` (1), ``uniform`` (infinite), or one number per task:
             lowering a task's own temperature raises that task's share.
         cap: Count at most this many rows of a task.
+        proportions: Share of each task in what is drawn, whatever its rows, in place of ``temperature``: a positive
+            number for every task, of which only the ratios count.
         anneal: Move the temperature from one value to another while training, in place of ``temperature``:
             ``{start, end, shape, begin, stop}``.
         learn: Learn the mixture while training, in place of ``temperature``: one temperature per task
@@ -52,6 +56,7 @@ class Mixture:
         sizes: Mapping[str, int],
         temperature: Positive | Literal["proportional", "uniform"] | dict[str, Positive] = DEFAULT_TEMPERATURE,
         cap: Annotated[int, Field(ge=1)] | None = None,
+        proportions: dict[str, Positive] | None = None,
         anneal: Mapping[str, Any] | Options | None = None,
         learn: str | Mapping[str, Any] | Options | None = None,
         min_per_task: Annotated[int, Field(ge=0)] = 0,
@@ -63,6 +68,7 @@ class Mixture:
         given = {
             "temperature": temperature,
             "cap": cap,
+            "proportions": proportions,
             "anneal": anneal,
             "learn": learn,
             "min_per_task": min_per_task,
@@ -72,6 +78,7 @@ class Mixture:
         self.sizes = dict(sizes)
         self.temperature: float | str | dict[str, float] = options["temperature"]
         self.cap: int | None = options["cap"]
+        self.proportions: dict[str, float] | None = options["proportions"]
         self.anneal: Options | None = options["anneal"]
         self.min_per_task: int = options["min_per_task"]
         self.one_task_per_step: bool = options["one_task_per_step"]
@@ -97,6 +104,10 @@ class Mixture:
         """
         if self.learner is not None:
             return dict(zip(self.sizes, self.learner.probabilities().tolist(), strict=True))
+        if self.proportions is not None:
+            shares = np.array([self.proportions[name] for name in self.sizes])
+            shares /= shares.max()  # the sum of very large numbers is infinite
+            return dict(zip(self.sizes, (shares / shares.sum()).tolist(), strict=True))
         counts = np.array(list(self.sizes.values()), dtype=np.float64)
         if self.cap is not None:
             counts = np.minimum(counts, self.cap)
@@ -113,7 +124,7 @@ class Mixture:
 def section() -> type[Options]:
     """Return the model of the section ``mixture``: the options of `Mixture`."""
     part: Any = SerializeAsAny[Options] | None
-    return model_from_signature(Mixture, exclude=("sizes",), annotations=dict.fromkeys(_INSTEAD, part))
+    return model_from_signature(Mixture, exclude=("sizes",), annotations=dict.fromkeys(_PARTS, part))
 
 
 @cache
@@ -137,7 +148,7 @@ def parse(data: object, mistakes: list[Mistake]) -> Options:
     given: object = {} if data is None else data
     others, parts = given, dict[str, Options | None]()
     if isinstance(given, Mapping):
-        others = {key: value for key, value in given.items() if key not in _INSTEAD}
+        others = {key: value for key, value in given.items() if key not in _PARTS}
         if given.get("anneal") is not None:
             parts["anneal"] = parse_options(
                 anneal_section(), given["anneal"], mistakes, "mixture.anneal", "{end: 5.0}"
@@ -198,7 +209,8 @@ def mistakes(spec: Options, facts: Facts) -> list[Mistake]:
     options = spec.settled()
     wrong = [*_instead(spec), *_at_odds(options)]
     if facts.tasks:
-        wrong += by_task_mistakes(options["temperature"], "mixture.temperature", facts.tasks)
+        for name in ("temperature", "proportions"):
+            wrong += by_task_mistakes(options[name], f"mixture.{name}", facts.tasks)
     if options["learn"] is not None and facts.streams:
         found = f"learns a share of each task, and the tasks of {', '.join(facts.streams)} share their rows"
         remedy = "Leave it out, or write stream: false for these tasks, whose rows are then drawn and encoded apart."
@@ -225,6 +237,8 @@ def _at_odds(options: Mapping[str, Any]) -> Iterator[Mistake]:
     """Find options that leave others without effect or room."""
     if options["cap"] is not None and options["temperature"] == "uniform":
         yield Mistake("mixture.cap", "does nothing where temperature draws all tasks alike", "Leave it out.")
+    if options["cap"] is not None and options["proportions"] is not None:
+        yield Mistake("mixture.cap", "does nothing beside proportions, which count no rows", "Leave it out.")
     if options["min_per_task"] and options["one_task_per_step"]:
         problem = f"found {options['min_per_task']}, with one_task_per_step"
         yield Mistake("mixture.min_per_task", problem, "Allowed: 0.")

@@ -28,7 +28,7 @@ def source_of(task: Task, dataset: "Dataset | None" = None) -> str:
     sources = [None if source is None else source.model_dump(mode="json") for source in given]
     read = [{key: value for key, value in (item or {}).items() if key not in _OF_LABELS} for item in sources]
     place = read if task.dataset is not None or dataset is None else dataset._fingerprint
-    how = [task.text_columns, task.outputs_per, getattr(task, "max_length", None)]
+    how = [task.text_columns, task.outputs_per, task.max_length, task.truncation_side]
     return json.dumps([place, how], sort_keys=True)
 
 

@@ -1,7 +1,8 @@
 """Tokenising: texts to token ids, in batches and through the cache of datasets."""
 
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from datasets import Dataset
@@ -41,8 +42,9 @@ def encode_texts(
         dataset: Rows as `load_task` or `prepare_dataset` gives them; with ``input_ids`` and without the text
             columns they are taken as tokenised, and cut to what their ``attention_mask`` calls real.
         tokenizer: Tokenizer of the backbone.
-        max_length: Longest row in tokens; longer ones are truncated, a pair at its longer text, and counted in
-            ``truncated``. None: what the tokenizer's model takes, or 512 where it does not say.
+        max_length: Longest row in tokens, where the task has no limit of its own; longer ones are truncated, a pair
+            at its longer text, and counted in ``truncated``. None: what the tokenizer's model takes, or 512 where it
+            does not say.
         split: The split's name, for mistakes.
 
     Raises:
@@ -51,23 +53,48 @@ def encode_texts(
     """
     if not len(dataset):
         raise DataError(empty_split(name, split))
-    check_room(tokenizer, max_length, len(task.text_columns))
-    limit = longest_row(tokenizer, max_length)
+    key = "model.max_length" if task.max_length is None else f"tasks.{name}.max_length"
+    asked = max_length if task.max_length is None else task.max_length
+    check_room(tokenizer, asked, len(task.text_columns), key)
+    limit = longest_row(tokenizer, asked)
     takes_types = "token_type_ids" in tokenizer.model_input_names
     if is_tokenised(task, dataset):
         return _take_tokens(name, dataset, tokenizer, limit, takes_types, split)
     texts = dataset.select_columns(list(dict.fromkeys(task.text_columns)))
-    made = (tokenizer, task.text_columns, limit, takes_types)
+    cut = _Cut(limit, task.truncation_side or tokenizer.truncation_side)
+    made = (tokenizer, task.text_columns, cut.limit, cut.side, takes_types)
     said = f"Tokenising {name} {split}"
-    return kept_tokens(texts, made, takes_types, lambda: _batches(texts, made, said))
+    return kept_tokens(texts, made, takes_types, lambda: _batches(texts, task.text_columns, tokenizer, cut, said))
 
 
-def _batches(texts: Dataset, made: tuple[Any, list[str], int, bool], said: str) -> Iterator[TextBatch]:
+@dataclass(frozen=True)
+class _Cut:
+    """Say how long a row may be in tokens, and at which end a longer one is cut."""
+
+    limit: int
+    side: str
+
+
+@contextmanager
+def _cutting_at(tokenizer: PreTrainedTokenizerBase, side: str) -> Iterator[None]:
+    """Have a tokenizer cut at an end, and then at its own again: it belongs to the user, and to the other tasks."""
+    own = tokenizer.truncation_side
+    tokenizer.truncation_side = side
+    try:
+        yield
+    finally:
+        tokenizer.truncation_side = own
+
+
+def _batches(
+    texts: Dataset, columns: list[str], tokenizer: PreTrainedTokenizerBase, cut: _Cut, said: str
+) -> Iterator[TextBatch]:
     """Tokenise, with a progress bar for long work."""
-    tokenizer, columns, limit, takes_types = made
-    with tqdm(total=len(texts), desc=said, unit=" rows", disable=len(texts) < _LONG_WORK) as bar:
+    takes_types = "token_type_ids" in tokenizer.model_input_names
+    progress = tqdm(total=len(texts), desc=said, unit=" rows", disable=len(texts) < _LONG_WORK)
+    with _cutting_at(tokenizer, cut.side), progress as bar:
         arrays = [arrow_column(texts, column) for column in columns]
-        for batch in text_batches(arrays, tokenizer, limit, takes_types):
+        for batch in text_batches(arrays, tokenizer, cut.limit, takes_types):
             yield batch
             bar.update(len(batch.lengths))
 
@@ -82,7 +109,7 @@ def longest_row(tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> i
     return tokenizer.model_max_length if tokenizer.model_max_length < 10**6 else _LONGEST_WITHOUT_A_LIMIT
 
 
-def check_room(tokenizer: PreTrainedTokenizerBase, max_length: int | None, texts: int) -> None:
+def check_room(tokenizer: PreTrainedTokenizerBase, max_length: int | None, texts: int, key: str) -> None:
     """Refuse a limit under which a row has no token of one of its texts.
 
     A tokenizer that is told to cut to fewer tokens than its special ones does not cut at all.
@@ -91,6 +118,7 @@ def check_room(tokenizer: PreTrainedTokenizerBase, max_length: int | None, texts
         tokenizer: The tokenizer.
         max_length: Longest row in tokens, as for `encode_texts`.
         texts: Texts of a row, 1 or 2.
+        key: Recipe key of the limit.
 
     Raises:
         DataError: If there is no room for the special tokens and a token of each text.
@@ -101,7 +129,7 @@ def check_room(tokenizer: PreTrainedTokenizerBase, max_length: int | None, texts
         whose = "" if max_length is not None else " (the tokenizer's model_max_length)"
         row = "row" if texts == 1 else "pair"
         found = f"{limit}{whose} leaves no room for text, since {special} tokens of every {row} are special"
-        raise DataError(Mistake("model.max_length", found, f"Allowed: at least {least}."))
+        raise DataError(Mistake(key, found, f"Allowed: at least {least}."))
 
 
 def _store(ids: Lists, types: Lists | None, cut: np.ndarray, takes_types: bool) -> TokenStore:

@@ -47,7 +47,7 @@ def encode_splits(
         datasets: Datasets by task, or one Dataset where there is one task. Encoded ones are taken as they are.
         tasks: The model's tasks.
         tokenizer: The tokenizer.
-        max_length: Longest row in tokens.
+        max_length: Longest row in tokens, of tasks that have no limit of their own.
         split: ``train``, ``validation`` or ``test``; for messages.
         seen: Takes the texts of labelled rows, to compare them; None: they are not compared.
 
@@ -111,7 +111,8 @@ def _encode_splits(
         raise DataError(dict.fromkeys(mistakes))
     if is_main_process():
         for name, found in encoded.items():
-            _say_what_is_left_out(name, found, split)
+            side = tasks[name].truncation_side or getattr(tokenizer, "truncation_side", None)
+            _say_what_is_left_out(name, found, split, side)
     return encoded
 
 
@@ -133,12 +134,13 @@ def _refuse_without_tokenizer(datasets: Mapping[str, Any], found: Any) -> None:
         raise DataError(Mistake("processing_class", problem, remedy))
 
 
-def _say_what_is_left_out(name: str, found: EncodedSplit, split: str) -> None:
+def _say_what_is_left_out(name: str, found: EncodedSplit, split: str, side: str | None) -> None:
     """Say how many rows were cut, and how many have no label."""
     if found.truncated:
+        at_beginning = ", at their beginning" if side == "left" else ""
         logger.warning_once(
             f"{name}: {found.truncated:,} of {len(found):,} {split} rows are longer than "
-            f"{found.tokens.lengths.max()} tokens and are cut to that."
+            f"{found.tokens.lengths.max()} tokens and are cut to that{at_beginning}."
         )
     if found.missing is not None:
         logger.warning(

@@ -9,20 +9,20 @@ from hf_mtl.errors import Mistake, known, one_line
 from hf_mtl.modeling.config_values import shown
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.freezing import freeze_mistakes
+from hf_mtl.modeling.head_sharing import share_mistakes
 from hf_mtl.modeling.heads import HEADS, HeadSpec, default_head, head_class, head_mistakes, settled_options
-from hf_mtl.modeling.heads.base import FeatureSource
+from hf_mtl.modeling.heads.base import FeatureSource, Head
 from hf_mtl.modeling.lora import lora_mistakes, lora_options
 from hf_mtl.modeling.pooling import POOLINGS, default_pooling
 from hf_mtl.tasks import Task
+from hf_mtl.tasks.head_shares import heads_of, share_of, without_share
 
 
 def head_specs(config: MultiTaskConfig) -> dict[str, str | Mapping[str, Any]]:
-    """Return every task's head: its own, else the model's, else the backbone's default."""
-    found = {}
-    for name, task in config.task_objects.items():
-        fallback = config.head if config.head is not None else _default_of(config, task)
-        found[name] = fallback if task.head is None else task.head
-    return found
+    """Return every task's head: its own or the shared one, else the model's, else the backbone's default."""
+    tasks = config.task_objects
+    chosen = heads_of(tasks, config.head)
+    return {name: head if head is not None else _default_of(config, tasks[name]) for name, head in chosen.items()}
 
 
 def _default_of(config: MultiTaskConfig, task: Task) -> HeadSpec:
@@ -32,13 +32,21 @@ def _default_of(config: MultiTaskConfig, task: Task) -> HeadSpec:
 
 
 def head_groups(config: MultiTaskConfig) -> list[list[str]]:
-    """Return the tasks whose heads are of equal specification and of one origin, which may share layers."""
+    """Return the tasks with different heads of equal specification and of one origin, which may share layers.
+
+    A head that several tasks have is there once, by the first of them.
+    """
     groups: dict[str, list[str]] = {}
-    for task, spec in head_specs(config).items():
+    tasks, shares = config.task_objects, set[str]()
+    for name, spec in head_specs(config).items():
+        share = share_of(tasks[name].head)
+        if share is not None and share in shares:
+            continue
+        shares |= set() if share is None else {share}
         # The options as text, since lists among them cannot be keys.
         options = sorted(settled_options(spec, config.dropout).items())
-        origin = (config.origins or {}).get(task, 0)
-        groups.setdefault(f"{origin} {head_class(spec).name} {options}", []).append(task)
+        origin = (config.origins or {}).get(name, 0)
+        groups.setdefault(f"{origin} {head_class(spec).name} {options}", []).append(name)
     return list(groups.values())
 
 
@@ -75,15 +83,17 @@ def feature_sources(config: MultiTaskConfig) -> list[FeatureSource]:
     return [source for source in ("pooled", "pooler", "tokens") if source in sources]
 
 
-def feature_source(spec: HeadSpec, task: Task, config: PreTrainedConfig) -> FeatureSource:
+def feature_source(head: HeadSpec | Head, task: Task, config: PreTrainedConfig) -> FeatureSource:
     """Tell which features a task's head is given: those that it reads, or the states where it looks at tokens.
 
     Args:
-        spec: The head.
+        head: The head, or its specification.
         task: The task.
         config: The backbone's config.
     """
-    return "tokens" if task.outputs_per in ("token", "window") else head_class(spec).source(config, task)
+    if task.outputs_per in ("token", "window"):
+        return "tokens"
+    return (type(head) if isinstance(head, Head) else head_class(head)).source(config, task)
 
 
 def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
@@ -94,8 +104,9 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
         mistakes.append(Mistake("model.dropout", f"found {config.dropout}", "A probability in [0, 1)"))
     for name, task in config.task_objects.items():
         mistakes += task.unknown_outputs(name)
-        if task.head is not None:
-            mistakes += head_mistakes(task.head, config.encoder_config, f"tasks.{name}.head", [task])
+        if (head := without_share(task.head)) is not None:
+            mistakes += head_mistakes(head, config.encoder_config, f"tasks.{name}.head", [task])
+    mistakes += share_mistakes(config.task_objects)
     if config.head is not None:
         theirs = [task for task in config.task_objects.values() if task.head is None]
         mistakes += head_mistakes(config.head, config.encoder_config, tasks=theirs)

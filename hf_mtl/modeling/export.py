@@ -13,17 +13,25 @@ from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.modeling.heads.native import NativeHead
 from hf_mtl.modeling.lora import merged_weights
 from hf_mtl.modeling.task_heads import TaskModule
-from hf_mtl.modeling.tokenizer_files import find_tokenizer
+from hf_mtl.modeling.tokenizer_files import Savable, find_tokenizer
 from hf_mtl.tasks import Task
 
 
-def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directory: Path, tokenizer: object) -> None:
+def export_task(
+    encoder: PreTrainedModel,
+    module: TaskModule,
+    name: str,
+    directory: Path,
+    tokenizer: object,
+    max_length: int | None = None,
+) -> None:
     """Write an encoder and a native head as a checkpoint of the task's class in transformers, and the tokenizer.
 
     Class logits are the same bits, to rounding where adapters are merged into the encoder's weights. A temperature is
     folded into the last layer; so are a regression's mean and standard deviation, for outputs in original units.
     Thresholds of labels stand in the config as ``thresholds``, and no class of transformers applies them.
-    Where anything is folded in, the checkpoint is in float32, whatever the model is in.
+    Where anything is folded in, the checkpoint is in float32, whatever the model is in. A tokenizer that is told to
+    truncate cuts texts as they were cut in training.
 
     Args:
         encoder: The backbone.
@@ -31,6 +39,7 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
         name: The task, for messages.
         directory: Where to write; made if it does not exist.
         tokenizer: The tokenizer, or where it is, as for `find_tokenizer`.
+        max_length: Longest text in tokens of tasks without a limit of their own; None: the tokenizer's.
 
     Raises:
         ModelError: If transformers has no such task, the head is not native, there is no tokenizer, or the encoder
@@ -43,7 +52,7 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
     if not isinstance(head, NativeHead):
         problem = f"its head is '{head.name}', which no AutoModel of transformers has"
         raise ModelError(Mistake(f"tasks.{name}.head", problem, "Only head 'native' can be exported"))
-    found = find_tokenizer(tokenizer)
+    found = _cutting_as(task, find_tokenizer(tokenizer), max_length)
     config = copy.deepcopy(head.model.config)
     config.vocab_size = encoder.config.vocab_size  # which may have been resized since the head was built
     folded = affine is not None or module.temperature is not None
@@ -62,6 +71,18 @@ def export_task(encoder: PreTrainedModel, module: TaskModule, name: str, directo
     model.save_pretrained(directory)
     give_usual_modes(directory.glob("model*.safetensors"))
     found.save_pretrained(directory)
+
+
+def _cutting_as(task: Task, tokenizer: Savable, max_length: int | None) -> Savable:
+    """Have a copy of a tokenizer cut as the task's texts are cut."""
+    limit = max_length if task.max_length is None else task.max_length
+    if limit is not None:
+        tokenizer.model_max_length = limit
+    if task.truncation_side is not None:
+        tokenizer.truncation_side = task.truncation_side
+        # Of what was set since a tokenizer was made, transformers writes the length alone.
+        tokenizer.init_kwargs["truncation_side"] = task.truncation_side
+    return tokenizer
 
 
 def _describe_outputs(config: PreTrainedConfig, task: Task) -> None:

@@ -1,12 +1,13 @@
 """Limits to the rows that an encoder can take, read from its tables of embeddings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol, cast
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from hf_mtl.errors import Mistake, ModelError
+from hf_mtl.modeling.configuration import MultiTaskConfig
 
 _POSITIONS = ("position_embeddings", "position_embedding", "positions_embed", "embed_positions", "wpe")
 _TYPES = ("token_type_embeddings",)
@@ -42,16 +43,32 @@ def token_types(model: nn.Module) -> int | None:
     return min((len(table.weight) for _, table in _tables(model, _TYPES)), default=None)
 
 
-def check_max_length(encoder: PreTrainedModel, max_length: int | None) -> None:
-    """Refuse a limit under which rows may be longer than the encoder.
+def asked_lengths(config: MultiTaskConfig) -> dict[str, int]:
+    """Return the limits that were asked for, by recipe key: the model's, and those of single tasks."""
+    own = {f"tasks.{name}.max_length": task.max_length for name, task in config.task_objects.items()}
+    return {key: value for key, value in {"model.max_length": config.max_length, **own}.items() if value is not None}
+
+
+def check_lengths(encoder: PreTrainedModel, asked: Mapping[str, int]) -> None:
+    """Refuse limits under which rows may be longer than the encoder.
+
+    Args:
+        encoder: The encoder.
+        asked: The limits by recipe key.
 
     Raises:
-        ModelError: If it is beyond the encoder's table of positions.
+        ModelError: If any is beyond the encoder's table of positions; all of them at once.
     """
     most = positions(encoder)
-    if max_length is not None and most is not None and max_length > most:
-        found = f"is {max_length:,}, and the backbone has {most:,} positions"
-        raise ModelError(Mistake("model.max_length", found, f"Allowed: at most {most}"))
+    if most is None:
+        return
+    mistakes = [
+        Mistake(key, f"is {length:,}, and the backbone has {most:,} positions", f"Allowed: at most {most}")
+        for key, length in asked.items()
+        if length > most
+    ]
+    if mistakes:
+        raise ModelError(mistakes)
 
 
 class _Table(Protocol):

@@ -23,7 +23,7 @@ from hf_mtl.modeling.fresh import Choices, FreshModel
 from hf_mtl.modeling.heads import HeadSpec
 from hf_mtl.modeling.idle_keys import say_idle_keys
 from hf_mtl.modeling.kept import wish_to_keep
-from hf_mtl.modeling.limits import check_max_length
+from hf_mtl.modeling.limits import asked_lengths, check_lengths
 from hf_mtl.modeling.lora import LoraSpec, add_lora
 from hf_mtl.modeling.losses import mean_loss, per_mass
 from hf_mtl.modeling.noise import Noise
@@ -97,7 +97,8 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
                 None: the backbone's own classification head where it has one, else ``linear``.
             pooling: ``cls``, ``mean``, ``last`` or ``max``; None: what suits the heads and the backbone.
             dropout: Dropout of the heads and, where it has any, of the backbone; None: as in the backbone's config.
-            max_length: Texts are cut to this many tokens; kept in the config. None: to what the encoder can take.
+            max_length: Texts are cut to this many tokens, those of tasks without a limit of their own; kept in the
+                config. None: to what the encoder can take.
             lora: Options of `hf_mtl.modeling.lora.add_lora`, such as ``{"rank": 16}``, or True for its defaults: of
                 the encoder only low-rank adapters are trained. None: all of it is.
             freeze: Part of the encoder that stays as it is, without dropout: ``embeddings``, a number of layers from
@@ -118,8 +119,9 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         fresh = FreshModel(backbone, tasks, chosen, kwargs, wish_to_keep(keep_tasks, drop_tasks))
         model = cls(fresh.config, fresh.encoder(MultiTaskModel.from_pretrained))
         fresh.fill_heads(model.heads, model.config)
-        check_max_length(model.encoder, max_length)
-        try_encoder(model.encoder, max_length)
+        asked = asked_lengths(model.config)
+        check_lengths(model.encoder, asked)
+        try_encoder(model.encoder, asked)
         # A local folder's path means nothing to others either.
         model.encoder.config._name_or_path = fresh.config.backbone or ""
         model.remember_tokenizer(fresh.tokenizer)
@@ -310,7 +312,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
                 no tokenizer is known.
         """
         source = self._tokenizer if processing_class is None else processing_class
-        export_task(self.encoder, self.heads.of(task), task, Path(directory), source)
+        export_task(self.encoder, self.heads.of(task), task, Path(directory), source, self.config.max_length)
 
     def _statistics(self, task: str) -> TaskStatistics:
         return self.heads.of(task).statistics

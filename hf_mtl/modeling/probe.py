@@ -1,6 +1,6 @@
 """A new encoder is tried on a few tokens: what it cannot do shows before anything is trained."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -21,11 +21,15 @@ _FEW = 8  # tokens
 _NOTICEABLE = 0.01  # of the largest state; approximate attention differs by less
 
 
-def try_encoder(encoder: PreTrainedModel, max_length: int | None) -> None:
+def try_encoder(encoder: PreTrainedModel, asked: Mapping[str, int]) -> None:
     """Refuse an encoder that does not make a state of each token, such as one of images.
 
-    A limit beyond what the encoder was made for is tried too where no table tells: relative positions may go on.
+    Limits beyond what the encoder was made for are tried too where no table tells: relative positions may go on.
     Families with a native head are known to work.
+
+    Args:
+        encoder: The encoder.
+        asked: Limits of rows in tokens, by recipe key.
 
     Raises:
         ModelError: If it fails, or gives something else.
@@ -41,11 +45,12 @@ def try_encoder(encoder: PreTrainedModel, max_length: int | None) -> None:
             f"{_KEY}: '{encoder.config.model_type}' does not leave padding out: what it makes of a row depends on "
             "the length of the rows beside it, and so on the batch size and the number of processes."
         )
-    if max_length is None or made_for is None or max_length <= made_for or positions(encoder) is not None:
+    if made_for is None or positions(encoder) is not None:
         return
-    if problem := _fails(encoder, max_length):
-        found = f"is {max_length:,}, and the backbone takes no row of so many tokens: {problem}"
-        raise ModelError(Mistake("model.max_length", found, f"Allowed: at most {made_for}"))
+    for key, length in asked.items():
+        if length > made_for and (problem := _fails(encoder, length)):
+            found = f"is {length:,}, and the backbone takes no row of so many tokens: {problem}"
+            raise ModelError(Mistake(key, found, f"Allowed: at most {made_for}"))
 
 
 def _fails(encoder: PreTrainedModel, length: int) -> str:

@@ -14,11 +14,12 @@ from hf_mtl.modeling.config_values import shown
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.float32 import bring_to_float32
 from hf_mtl.modeling.heads import HeadSpec, build_head, head_class, settled_options
-from hf_mtl.modeling.heads.base import Decoded, Features, FeatureSource, Penalty
+from hf_mtl.modeling.heads.base import Decoded, Features, FeatureSource, Head, Penalty
 from hf_mtl.modeling.moments import RunningMoments
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.sites import at_sites, in_place, numbers, penalties_of_rows, sites_everywhere
 from hf_mtl.tasks import Task
+from hf_mtl.tasks.head_shares import share_of
 
 
 @dataclass
@@ -42,15 +43,27 @@ class HeadOutputs:
 
 
 class TaskModule(nn.Module):
-    """One task: its head, and what its loss knows of the training rows."""
+    """One task: its head, and what its loss knows of the training rows.
 
-    def __init__(self, task: Task, spec: HeadSpec, config: MultiTaskConfig):
+    Args:
+        task: The task.
+        head: Its head.
+        config: The model's config.
+        shared: Whether other tasks have the head too, of which it is a part no more than of this one.
+    """
+
+    head: Head
+
+    def __init__(self, task: Task, head: Head, config: MultiTaskConfig, shared: bool):
         super().__init__()
-        encoder_config = config.encoder_config
         self.task = task
-        self.head = build_head(spec, config.hidden_size, task, encoder_config, dropout=config.dropout)
+        if shared:
+            # Past torch, which would make it a submodule, and have it counted and saved once for each task.
+            self.__dict__["head"] = head
+        else:
+            self.head = head
         self.statistics = task.new_statistics()
-        self.source: FeatureSource = feature_source(spec, task, encoder_config)
+        self.source: FeatureSource = feature_source(head, task, config.encoder_config)
         self.temperature: float | None = None
 
     def forward(
@@ -123,10 +136,19 @@ class TaskHeads(nn.Module):
         self._keys: dict[str, str] = {}
         self._sharing: dict[str, list[str]] = {}
         self.resting: list[nn.Parameter] = []  # see `rest_heads`
-        specs = head_specs(config)
+        specs, shares = head_specs(config), dict[str, Head]()
         for name, task in config.decided_tasks.items():
             self._keys[name] = module_key(name)
-            module = TaskModule(task, specs[name], config)
+            share = share_of(task.head)
+            head = shares.get(share or "")
+            if head is None:
+                head = build_head(
+                    specs[name], config.hidden_size, task, config.encoder_config, dropout=config.dropout
+                )
+            if share is not None and share not in shares:
+                shares[share] = head
+                self.add_module(share_key(share), head)
+            module = TaskModule(task, head, config, shared=share is not None)
             module.set_calibration_temperature(name, (config.calibration_temperatures or {}).get(name))
             self.add_module(self._keys[name], module)
         self._share(specs, config)
@@ -201,9 +223,27 @@ class TaskHeads(nn.Module):
         return dict(self._sharing)
 
     @property
+    def distinct(self) -> dict[str, Head]:
+        """The heads, each once, by the first of its tasks."""
+        found: dict[str, Head] = {}
+        for task in self._keys:
+            head = self.of(task).head
+            if not any(head is other for other in found.values()):
+                found[task] = head
+        return found
+
+    def parameters_of(self, task: str) -> list[nn.Parameter]:
+        """Return the parameters of one task's head, which it may share.
+
+        Raises:
+            ModelError: If the model has no such task.
+        """
+        return list(self.of(task).head.parameters())
+
+    @property
     def stochastic(self) -> bool:
         """Tell whether any head draws random numbers while training."""
-        return any(self.of(task).head.stochastic for task in self._keys)
+        return any(head.stochastic for head in self.distinct.values())
 
     @property
     def penalty_names(self) -> list[tuple[str, str]]:
@@ -212,7 +252,7 @@ class TaskHeads(nn.Module):
 
     def auxiliary_parameters(self) -> list[nn.Parameter]:
         """Return the heads' parameters that want a group of their own."""
-        return [parameter for task in self._keys for parameter in self.of(task).head.auxiliary_parameters()]
+        return [parameter for head in self.distinct.values() for parameter in head.auxiliary_parameters()]
 
     def end_step(self, reduce_sum: Callable[[Tensor], Tensor] = lambda sums: sums) -> None:
         """End an optimizer step in every head. `MultiTaskTrainer` calls it.
@@ -220,12 +260,13 @@ class TaskHeads(nn.Module):
         Args:
             reduce_sum: Adds a tensor up over the processes.
         """
-        sums = {task: self.of(task).head.step_sums() for task in self._keys}
+        heads = self.distinct
+        sums = {task: head.step_sums() for task, head in heads.items()}
         parts = [value.reshape(-1) for value in sums.values() if value is not None]
         # One message for the sums of all heads.
         reduced = iter(reduce_sum(torch.cat(parts)).split([len(part) for part in parts]) if parts else ())
         for task, value in sums.items():
-            self.of(task).head.end_step(None if value is None else next(reduced).reshape(value.shape))
+            heads[task].end_step(None if value is None else next(reduced).reshape(value.shape))
 
     def abandon_step(self) -> None:
         """Forget the rows of a step that was broken off, which would count as the next one's."""
@@ -238,7 +279,8 @@ class TaskHeads(nn.Module):
         return {f"{name}/{task}": value for task in self._keys for name, value in self.of(task).head.gauges().items()}
 
     def _share(self, specs: Mapping[str, HeadSpec], config: MultiTaskConfig) -> None:
-        """Build what heads of equal specification share, and introduce them to each other."""
+        """Build what different heads of equal specification share, and introduce them to each other."""
+        heads = self.distinct
         for number, tasks in enumerate(head_groups(config)):
             spec = specs[tasks[0]]
             options = settled_options(spec, config.dropout)
@@ -246,20 +288,29 @@ class TaskHeads(nn.Module):
             if shared is not None:
                 self.add_module(shared_key(number), shared)
                 self._sharing[shared_key(number)] = tasks
-            peers = {task: self.of(task).head for task in tasks}
+            peers = {task: heads[task] for task in tasks}
             for task, head in peers.items():
                 head.attach(shared, peers, task)
 
 
 def module_key(task: str) -> str:
     """Return the name of a task's module among the heads."""
-    # A dot would be read as nesting, and brackets by the loader as a group of a regular expression; the prefix keeps
-    # names such as "train" off nn.Module's attributes.
-    for character in "%.()":
-        task = task.replace(character, f"%{ord(character):02X}")
-    return "task_" + task
+    return _as_key("task_", task)
+
+
+def share_key(share: str) -> str:
+    """Return the name of the module of a head that several tasks have."""
+    return _as_key("head_", share)
 
 
 def shared_key(group: int) -> str:
     """Return the name of the module that the heads of a group share, by the group's place in `head_groups`."""
     return f"shared_{group}"
+
+
+def _as_key(prefix: str, name: str) -> str:
+    # A dot would be read as nesting, and brackets by the loader as a group of a regular expression; the prefix keeps
+    # names such as "train" off nn.Module's attributes.
+    for character in "%.()":
+        name = name.replace(character, f"%{ord(character):02X}")
+    return prefix + name

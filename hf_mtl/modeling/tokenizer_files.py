@@ -85,6 +85,9 @@ class Savable(Protocol):
     """A tokenizer, as far as whoever writes it beside a model must know it."""
 
     padding_side: str
+    truncation_side: str
+    model_max_length: int
+    init_kwargs: dict[str, Any]
 
     def save_pretrained(self, save_directory: str | PathLike[str]) -> object:
         """Write its files into a folder."""

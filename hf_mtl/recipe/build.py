@@ -15,13 +15,14 @@ from hf_mtl.data.stream_names import carving_mistakes
 from hf_mtl.errors import Mistake, known
 from hf_mtl.plain import KeyPath, describe, dotted
 from hf_mtl.recipe import sections
-from hf_mtl.recipe.checks import check_frozen, check_recipe, empty_texts, foreign_code
+from hf_mtl.recipe.checks import check_frozen, check_recipe, check_shares, empty_texts, foreign_code
 from hf_mtl.recipe.facts import RecipeFacts
 from hf_mtl.recipe.keeping import keeping_mistakes
 from hf_mtl.recipe.schema import ModelSection, Recipe
 from hf_mtl.recipe.task_types import unknown_type
 from hf_mtl.signatures import Options
 from hf_mtl.tasks import Task, task_types
+from hf_mtl.tasks.head_shares import without_share
 from hf_mtl.validation import MOST_MISTAKES, unknown_key, validate, without_mistakes
 
 SECTIONS = ("model", "tasks", "data", "mixture", "balancing", "schedules", "training")
@@ -55,6 +56,7 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool
         mistakes.extend(check_frozen(tasks, model))
     mistakes.extend(carving_mistakes(tasks))
     mistakes.extend(keeping_mistakes(model, tasks))
+    mistakes.extend(check_shares(tasks))
     facts = RecipeFacts.of(trained, model, training, mixture)
     mistakes.extend(of_mixture.mistakes(mixture, facts.of_mixture))
     mistakes.extend(of_schedules.mistakes(schedules, facts.of_schedules))
@@ -171,7 +173,9 @@ def _dataset_and_head(data: dict[str, Any], key: KeyPath, mistakes: list[Mistake
         remedy = "Give dataset: {path: ...}: a Hub id, a folder, or csv, json, parquet, arrow, text with data_files."
         mistakes.append(Mistake(dotted((*key, "dataset")), "missing", remedy))
     if isinstance(data.get("head"), (str, dict)):  # of what is neither the section has told
-        _head(data["head"], dotted((*key, "head")), mistakes)
+        said = without_share(data["head"])
+        if said is not None:
+            _head(said, dotted((*key, "head")), mistakes)
 
 
 def _training(data: Any, mistakes: list[Mistake]) -> Options | None:

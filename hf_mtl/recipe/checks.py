@@ -11,6 +11,7 @@ from hf_mtl.plain import KeyPath, dotted
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.signatures import Options
 from hf_mtl.tasks import Task
+from hf_mtl.tasks.head_shares import SHARE, heads_of
 
 # Keys of the results beside the tasks, or of the loss.
 RESERVED_NAMES = ("average", "loss", "macro", "worst")
@@ -68,7 +69,8 @@ def check_frozen(tasks: Tasks, model: ModelSection) -> list[Mistake]:
         tasks: The tasks by name; None for one of which nothing can be said.
         model: The model section.
     """
-    heads = {name: task.head or model.head for name, task in tasks.items() if task is not None}
+    valid = {name: task for name, task in tasks.items() if task is not None}
+    heads = heads_of(valid, model.head)
     if model.freeze is None and not any(heads.values()):
         return []
     from hf_mtl.modeling.choices import frozen_head_mistakes
@@ -80,6 +82,20 @@ def check_frozen(tasks: Tasks, model: ModelSection) -> list[Mistake]:
     if any(spec is not None and head_mistakes(spec) for spec in heads.values()):
         return mistakes  # of the heads' own mistakes their keys have been told
     return mistakes + frozen_head_mistakes(heads, model.freeze, adapters)
+
+
+def check_shares(tasks: Tasks) -> list[Mistake]:
+    """Check the tasks that share a head against each other.
+
+    Args:
+        tasks: The tasks by name; None for one of which nothing can be said.
+    """
+    valid = {name: task for name, task in tasks.items() if task is not None}
+    if not any(isinstance(task.head, Mapping) and SHARE in task.head for task in valid.values()):
+        return []
+    from hf_mtl.modeling.head_sharing import share_mistakes  # takes seconds, and few recipes share one
+
+    return list(share_mistakes(valid))
 
 
 def empty_texts(data: Any, path: KeyPath = ()) -> Iterator[Mistake]:

@@ -11,6 +11,7 @@ from hf_mtl.data.stream_names import streams_of_recipe
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.signatures import Options
 from hf_mtl.tasks import Task
+from hf_mtl.tasks.head_shares import heads_of
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class RecipeFacts:
 
 
 def _keeps_encoder_frozen(model: ModelSection, tasks: Mapping[str, Task | None]) -> bool:
-    heads = [task.head or model.head for task in tasks.values() if task is not None]
+    valid = {name: task for name, task in tasks.items() if task is not None}
+    heads = list(heads_of(valid, model.head).values())
     if model.freeze == "encoder" or not any(heads):
         return model.freeze == "encoder"
     from hf_mtl.modeling.choices import keeps_encoder_frozen  # takes seconds

@@ -19,6 +19,7 @@ from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.schedules import SCHEDULES
 from hf_mtl.signatures import argument_texts
 from hf_mtl.tasks import task_types
+from hf_mtl.tasks.head_shares import SHARE
 
 Schema = dict[str, Any]
 
@@ -109,7 +110,7 @@ def _tasks(definitions: Schema) -> Schema:
     arms = []
     for task in task_types().values():
         schema = _partial(_of(task, definitions))
-        schema["properties"]["head"] = _named(HEADS, definitions)
+        schema["properties"]["head"] = _task_head(definitions)
         _describe(schema["properties"]["head"], task, "head")
         metric = {"$ref": "#/$defs/MetricSpec"}
         items = {"anyOf": [{"type": "string"}, metric]}
@@ -122,6 +123,20 @@ def _tasks(definitions: Schema) -> Schema:
         }
         definitions[task.__name__] = schema
         arms.append({"$ref": f"#/$defs/{task.__name__}"})
+    return {"anyOf": arms}
+
+
+def _task_head(definitions: Schema) -> Schema:
+    """Describe a task's head: as the model's, and with the name of what it shares."""
+    share = {"type": "string", "description": "Name of the head that all tasks have in common which name it."}
+    arms: list[Schema] = []
+    for arm in _named(HEADS, definitions)["anyOf"]:
+        if "$ref" in arm:
+            key = arm["$ref"].removeprefix("#/$defs/")
+            own = definitions[key]
+            definitions[f"{key}.task"] = {**own, "properties": {**own["properties"], SHARE: share}}
+            arm = {"$ref": f"#/$defs/{key}.task"}
+        arms.append(arm)
     return {"anyOf": arms}
 
 

@@ -19,9 +19,10 @@ class TaskPlan:
             them. What is learned, or follows evaluations, stays as it begins.)
         rows_per_step: Expected rows in an optimizer step, over the whole run.
         passes: Expected number of times that each of its rows is seen.
-        truncated_rows: Training rows longer than the model's maximal length.
+        truncated_rows: Training rows longer than the task may have them, and cut.
         mean_tokens: Tokens per row after truncation, on average.
         unknown_share: Share of its training texts' tokens that the tokenizer does not know, in [0, 1].
+        cut: How it cuts its texts, where it says so itself; empty: as the model does.
     """
 
     name: str
@@ -32,6 +33,7 @@ class TaskPlan:
     truncated_rows: int
     mean_tokens: float
     unknown_share: float
+    cut: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class PlanSummary:
         micro_batches: Fewest and most micro-batches of each process in one of the steps that were measured.
         schedules: What each schedule will do, a line each.
         kept: What becomes of the tasks that are kept from the backbone and not trained; empty where there are none.
+        heads: What tasks ask of their own heads beside the kind, a line each.
         looks: What looking at the tasks' gradients for the mixture will cost; empty where nothing does.
         data: The rows, classes and repeated texts of each task's splits; empty where nobody has counted.
         overlaps: Which rows to score stand in training rows of any task; None where nobody has looked.
@@ -134,6 +137,7 @@ class PlanSummary:
     schedules: tuple[str, ...] = ()
     looks: str = ""
     kept: str = ""
+    heads: tuple[str, ...] = ()
     data: tuple[TaskCensus, ...] = ()
     overlaps: tuple[Overlap, ...] | None = None
     streams: tuple[StreamPlan, ...] = ()

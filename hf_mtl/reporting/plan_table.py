@@ -48,6 +48,8 @@ def plan_table(plan: PlanSummary) -> str:
             f"{plan.padded_tokens:,} computed for {plan.real_tokens:,} ({padding:.1%} padding), in the first window",
         ],
         ["encoder", plan.encoder_layout],
+        *(["texts", f"{task.name}: {task.cut}"] for task in plan.tasks if task.cut),
+        *(["head", line] for line in plan.heads),
         *(["stream", _stream_text(stream)] for stream in plan.streams),
         *(["rows", _drawn(name, draws)] for name, draws in plan.draws.items()),
         *([] if plan.imbalance is None else [["imbalance", plan.imbalance.sentence()]]),

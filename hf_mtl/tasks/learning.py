@@ -58,7 +58,9 @@ class LearningAnswers(ABC):
     outputs_key: ClassVar[str] = "label"
     """The key that says what the outputs are."""
     scoring_keys: ClassVar[tuple[str, ...]] = ("text", "label", "metrics")
-    """Keys that can be others when a trained model is scored."""
+    """Keys that can be others when a trained model is scored, beside `length_keys`."""
+    length_keys: ClassVar[tuple[str, ...]] = ("max_length", "truncation_side")
+    """Keys that say what is kept of a text. They can be others too; None means what the model or tokenizer says."""
     weights_key: ClassVar[str | None] = None
     """The key that says what classes weigh in the loss, and with ``balanced`` lets the rare ones weigh more."""
 

@@ -5,7 +5,7 @@ A task is a frozen pydantic model, written the same way in a recipe (YAML) and i
     SequenceClassification(text="text", label="label", labels=["anger", "joy"], metrics=["f1_macro"])
 """
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -66,7 +66,22 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
         description="Draw and encode rows once for all tasks that read the same texts. false: draw this task's rows "
         "for themselves.",
     )
-    head: str | dict[str, Any] | None = Field(None, description="This task's head, in place of model.head.")
+    max_length: int | None = Field(
+        None, ge=1, description="Longest text of this task in tokens, in place of model.max_length."
+    )
+    truncation_side: Literal["left", "right"] | None = Field(
+        None, description="End at which longer texts are cut. Default: the tokenizer's, mostly right."
+    )
+    head: str | dict[str, Any] | None = Field(
+        None,
+        description="This task's head, in place of model.head. {share: name}: one head for all tasks that name it.",
+    )
+    head_learning_rate: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Learning rate of this task's head, in place of training.head_learning_rate.",
+    )
 
     @field_validator("metrics", mode="before")
     @classmethod

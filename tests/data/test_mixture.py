@@ -75,6 +75,15 @@ def test_annealing_moves_and_a_fixed_temperature_does_not() -> None:
     assert fixed.probabilities(0.0) == fixed.probabilities(1.0)
 
 
+def test_proportions_are_the_shares_whatever_the_sizes() -> None:
+    given = {"tiny": 1, "large": 2.0, "small": 5}  # in another order than the tasks
+    for factor in (1, 0.01, 3e307):
+        mixture = Mixture(SIZES, proportions={name: factor * share for name, share in given.items()})
+        assert list(mixture.probabilities(0.7)) == list(SIZES)
+        assert mixture.probabilities(0.7) == pytest.approx({"large": 0.25, "small": 0.625, "tiny": 0.125})
+
+
+HALVES = {"large": 0.5, "small": 0.25, "tiny": 0.25}
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"sizes": {}}, "every task needs at least one training row"),
     ({"sizes": {"a": 3, "empty": 0}}, r"none in \['empty'\]"),
@@ -97,6 +106,19 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"anneal": {"start": 0.0}}, "mixture.anneal.start: found 0.0. Allowed: more than 0."),
     ({"anneal": {"begin": 0.5, "stop": 0.5}}, "mixture.anneal.stop: found 0.5. Allowed: more than begin"),
     ({"anneal": {"end": 5.0}, "temperature": 3.0}, "takes the place of mixture.temperature"),
+    ({"proportions": HALVES, "temperature": 3.0}, "mixture.proportions: takes the place of mixture.temperature"),
+    ({"proportions": HALVES, "learn": "pike"}, "mixture.learn: takes the place of mixture.proportions"),
+    ({"proportions": HALVES, "anneal": {"end": 5.0}}, "mixture.anneal: takes the place of mixture.proportions"),
+    ({"proportions": HALVES, "cap": 100}, "mixture.cap: does nothing beside proportions"),
+    ({"proportions": {**HALVES, "tiny": 0}}, "mixture.proportions.tiny: found 0. Allowed: more than 0."),
+    ({"proportions": {**HALVES, "tiny": -1.0}}, "mixture.proportions.tiny: found -1.0. Allowed: more than 0."),
+    ({"proportions": {**HALVES, "tiny": math.inf}}, "mixture.proportions.tiny: found inf. Allowed: a finite number."),
+    ({"proportions": {}}, "mixture.proportions: nothing for large, small, tiny"),
+    (
+        {"proportions": {"large": 1.0, "smal": 1.0}},
+        r"mixture\.proportions\.smal: unknown task 'smal'\. .* Did you mean 'small'\?\n"
+        r"mixture\.proportions: nothing for small, tiny\.",
+    ),
 ]
 
 

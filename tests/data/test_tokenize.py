@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from hf_mtl import Regression, SequenceClassification
+from hf_mtl.data import text_batches
 from hf_mtl.data.tokenize import encode_texts, longest_row
 from hf_mtl.errors import DataError
 from tests.data.encoding import encode_split
@@ -66,6 +67,39 @@ def test_the_length_limit_is_given_or_the_tokenizers_or_512() -> None:
     assert longest_row(tokenizer(model_max_length=128), 64) == 64
     assert longest_row(tokenizer(model_max_length=128), None) == 128
     assert longest_row(tokenizer(), None) == 512
+
+
+def test_a_tasks_own_limit_takes_the_place_of_the_models() -> None:
+    for own, lengths in ((4, [4, 3, 4, 4]), (6, [5, 3, 6, 4])):
+        task = TASK.model_copy(update={"max_length": own})
+        assert encode_split("t", task, rows(), tokenizer(), max_length=5).tokens.lengths.tolist() == lengths
+    said = r"tasks\.t\.max_length: 2 leaves no room for text"
+    with pytest.raises(DataError, match=said):
+        encode_split("t", TASK.model_copy(update={"max_length": 2}), rows(), tokenizer(), max_length=5)
+
+
+@pytest.mark.parametrize("kind", ["of the tokenizer", "of the task"])
+@pytest.mark.parametrize(("task", "kept"), [(TASK, ["b a d"]), (PAIR, ["d", "a"])])
+def test_longer_texts_are_cut_at_the_side_that_is_asked_for(
+    task: SequenceClassification, kept: list[str], kind: str
+) -> None:
+    own = tokenizer(truncation_side="left") if kind == "of the tokenizer" else tokenizer()
+    if kind == "of the task":
+        task = task.model_copy(update={"truncation_side": "left"})
+    side = own.truncation_side
+    found = encode_split("t", task, rows(), own, max_length=5).tokens
+    wanted = own(*kept)["input_ids"]
+    assert found.flat([2]).ids.tolist() == wanted
+    assert own.truncation_side == side  # as it was, for the other tasks
+    other = task.model_copy(update={"truncation_side": "right"})
+    assert encode_split("t", other, rows(), own, max_length=5).tokens.flat([2]).ids.tolist() != wanted
+
+
+def test_a_tokenizer_in_python_cuts_at_the_side_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_batches, "_is_rust_alone", lambda own: False)
+    task = TASK.model_copy(update={"truncation_side": "left"})
+    found = encode_split("t", task, rows(), tokenizer(), max_length=5).tokens
+    assert found.flat([2]).ids.tolist() == tokenizer()("b a d")["input_ids"]
 
 
 @pytest.mark.parametrize(("task", "least"), [(TASK, 3), (PAIR, 5)])
@@ -129,6 +163,8 @@ def test_a_tokenizer_that_was_used_before_hits_the_cache_too(tmp_path: Path, mon
     assert len(encode_split("t", TASK, loaded, one, max_length=5)) == 4
     with pytest.raises(TypeError):
         encode_split("t", TASK, loaded, one, max_length=6)
+    with pytest.raises(TypeError):
+        encode_split("t", TASK.model_copy(update={"truncation_side": "left"}), loaded, one, max_length=5)
 
 
 def test_rows_with_token_ids_are_taken_as_they_are() -> None:

@@ -56,6 +56,20 @@ def test_exported_config_names_labels_and_targets(tmp_path: Path) -> None:
     assert targets.problem_type == "regression"
 
 
+def test_the_exported_tokenizer_cuts_as_the_task_is_cut(tmp_path: Path) -> None:
+    own = TASKS["train"].model_copy(update={"max_length": 5, "truncation_side": "left"})
+    model = make_model("bert", "native", tasks={**TASKS, "train": own}, max_length=7)
+    tokenizer, text = make_tokenizer(), "a b c d e f g h i"
+    for task in ("train", "emo.bank"):
+        model.export_task(task, tmp_path / task, tokenizer)
+    first, last = (AutoTokenizer.from_pretrained(tmp_path / task) for task in ("emo.bank", "train"))
+    assert (first.model_max_length, first.truncation_side) == (7, "right")
+    assert (last.model_max_length, last.truncation_side) == (5, "left")
+    assert len(last(text, truncation=True)["input_ids"]) == 5
+    assert tokenizer.model_max_length != 5  # the user's own stays as it was
+    assert tokenizer.truncation_side == "right"
+
+
 def test_exported_files_do_not_mention_hf_mtl(tmp_path: Path) -> None:
     make_model("distilbert").export_task("train", tmp_path, make_tokenizer())
     assert {path.name for path in tmp_path.iterdir()} == EXPORTED

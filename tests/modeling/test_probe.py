@@ -63,7 +63,7 @@ def test_trying_leaves_modes_and_random_numbers_alone() -> None:
     encoder.encoder.eval()
     modes = [module.training for module in encoder.modules()]
     state = torch.get_rng_state()
-    try_encoder(encoder, None)
+    try_encoder(encoder, {})
     assert [module.training for module in encoder.modules()] == modes
     assert torch.equal(torch.get_rng_state(), state)
 

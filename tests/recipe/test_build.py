@@ -115,6 +115,10 @@ Write = Callable[..., str]
             "mixture.temperature={emotion: 1}",
             "command line: mixture.temperature: nothing for rating. Give one value for every task.",
         ),
+        (
+            "mixture.proportions={emotion: 0.3}",
+            "command line: mixture.proportions: nothing for rating. Give one value for every task.",
+        ),
         ("mixture.cap=0", "command line: mixture.cap: found 0. Allowed: at least 1."),
         (
             "mixture.anneal={strat: 1}",

@@ -28,6 +28,39 @@ def test_scores_of_two_tasks_cannot_share_a_name(write: Write) -> None:
     ]
 
 
+CLASSES = MINIMAL.replace("type: regression", "type: sequence_classification")
+SHARING = CLASSES.replace("label: score", "labels: [a, b]")
+
+
+def test_tasks_that_share_a_head_are_compared_before_anything_is_loaded(write: Write) -> None:
+    path = write(SHARING)
+    heads = ["tasks.emotion.head={share: tone, type: mlp}", "tasks.rating.head={share: tone}"]
+    assert mistakes(path, *heads) == [
+        "command line: tasks.rating.head.share: 'rating' shares 'tone' with 'emotion', and their labels differ: "
+        "['a', 'b'] and ['anger', 'joy']. Tasks that share a head have the same type, and the same labels in the "
+        "same order."
+    ]
+    same = ["tasks.rating.labels=[anger, joy]", *heads]
+    assert load_recipe(path, same).tasks["rating"].head == {"share": "tone"}
+    assert load_recipe(path, [*same, "tasks.rating.labels="]).tasks["rating"].head == {"share": "tone"}
+    assert mistakes(path, *same[:2], "tasks.rating.head={share: tone, type: mlp, hidden: 3}") == [
+        "command line: tasks.rating.head.hidden: is 3, and 'emotion', which shares it as 'tone', has None. Say it in "
+        "one of them, or alike; the others write {share: tone}."
+    ]
+    for wrong, said in (("{share: 3}", "found 3"), ("{share: tone, tipe: mlp}", "tasks.emotion.head: found")):
+        assert any(said in text for text in mistakes(path, f"tasks.emotion.head={wrong}"))
+    assert [text.split(". ")[0] for text in mistakes(path, "model.head={type: mlp, share: tone}")] == [
+        "command line: model.head.share: unknown key 'share'"
+    ]
+
+
+def test_a_shared_head_on_a_frozen_encoder_is_seen_in_every_task_that_has_it(write: Write) -> None:
+    heads = ["tasks.emotion.head={share: t, type: stl_cnn}", "tasks.rating.head={share: t}"]
+    path = write(SHARING.replace("[a, b]", "[anger, joy]"))
+    assert load_recipe(path, heads).tasks["rating"].head == {"share": "t"}
+    assert any("keeps the encoder frozen" in text for text in mistakes(path, heads[0]))
+
+
 def test_an_id_of_evaluate_is_allowed(write: Write) -> None:
     recipe = load_recipe(write(MINIMAL), ["tasks.emotion.metrics={name: some_metric, greater_is_better: true}"])
     assert recipe.tasks["emotion"].metrics[0].name == "some_metric"

@@ -33,6 +33,7 @@ def test_the_schema_is_valid_and_plain_json(validator: Any) -> None:
         MINIMAL,
         FULL,
         "extends: base.yaml\n",
+        "extends: base.yaml\ntasks: {a: {head: {share: tone}}, b: {head: {type: vip, beta: 1, share: tone}}}\n",
         "extends: [a.yaml]\nmixture: null\ntasks: {a: {max_rows: 3, labels: null}, b: null}\n",
     ],
 )
@@ -47,6 +48,9 @@ def test_recipes_are_valid(validator: Any, text: str) -> None:
         ("model.hed", "linear"),
         ("model.head", "linaer"),
         ("model.head", {"type": "mlp", "hiden": 3}),
+        ("model.head", {"type": "mlp", "share": "tone"}),
+        ("tasks.emotion.head", {"share": 3}),
+        ("tasks.emotion.head", {"share": "tone", "hiden": 3}),
         ("model.pooling", "meen"),
         ("tasks.emotion.type", "regresion"),
         ("tasks.emotion.dataset", {"pathh": "x"}),

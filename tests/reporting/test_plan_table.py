@@ -35,6 +35,16 @@ def test_a_plan_shows_tasks_and_totals():
     ]
 
 
+def test_a_task_that_cuts_its_texts_in_its_own_way_is_shown() -> None:
+    tasks = (
+        TaskPlan("a", 10, 1.0, 4.0, 1.0, 0, 3.0, 0.0, cut="cut to 9 tokens"),
+        TaskPlan("b", 10, 1, 4, 1, 0, 3, 0),
+    )
+    plan = PlanSummary(tasks, 8, 106, 2.0, 10, 10, 7, 7, "packed")
+    shown = [line for line in plan_table(plan).splitlines() if line.startswith("texts")]
+    assert shown == ["texts       a: cut to 9 tokens"]
+
+
 def test_lines_of_totals_are_not_wider_than_a_terminal() -> None:
     words = "packed: packed rows agree with rows alone to 2e-07, gradients to 2e-07; attention in padded rectangles"
     tasks = (TaskPlan("a", 10, 1.0, 4.0, 1.0, 0, 3.0, 0.0),)

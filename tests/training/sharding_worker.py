@@ -47,6 +47,7 @@ TRAINED: dict[str, dict[str, Any]] = {
     "uw": {"weighting": "uw"},
     "imtl_l": {"weighting": "imtl_l", "balancing_learning_rate": 0.3},
     "uw with AdamW": {"weighting": "uw", **ADAM, "head_learning_rate": 1e-2},
+    "heads with rates of their own": {"rates": {"mood": 5e-3, "score": 0.0}, "weighting": "uw", **ADAM},
     "famo": {"weighting": "famo"},
     "two micro-batches": {"weighting": "uw", "gradient_accumulation_steps": 2, "per_device_train_batch_size": 2},
     "micro-batches of tokens": {"weighting": "uw", "tokens_per_micro_batch": 12, **ADAM},
@@ -75,7 +76,9 @@ def trainer(kind: str, folder: str | None = None, **options: Any) -> MultiTaskTr
     os.environ.pop("ACCELERATE_USE_DEEPSPEED", None)
     of_model = {key: options.pop(key) for key in ("head", "lora") if key in options}
     low = options.pop("log_variance", None)
-    model = tiny.model(config={"initializer_range": 0.05}, **of_model)
+    own_rates = options.pop("rates", {}).items()
+    tasks = {name: tiny.TASKS[name].model_copy(update={"head_learning_rate": rate}) for name, rate in own_rates}
+    model = tiny.model(config={"initializer_range": 0.05}, tasks={**tiny.TASKS, **tasks}, **of_model)
     for name, parameter in model.named_parameters():
         if name.endswith("weight_log_variance") and low is not None:
             parameter.data.fill_(low)

@@ -1,6 +1,7 @@
 """Who is trained, and how fast."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from hf_mtl.modeling import split_parameters
+from hf_mtl.errors import CheckpointError
+from hf_mtl.modeling import MultiTaskModel, split_parameters
 from tests import tiny
 from tests.training.trainers import make, parameters, same
 
@@ -27,14 +29,84 @@ def test_encoder_heads_and_balancing_have_their_own_learning_rates(tmp_path: Pat
     assert found[id(next(trainer.weighting.parameters()))] == (5e-2, 0.0)
 
 
+def own_rates(**kwargs: Any) -> MultiTaskModel:
+    """The tiny model, whose `mood` and `score` ask for rates."""
+    own = {"mood": 7e-3, "score": 0.0}
+    tasks = {name: tiny.TASKS[name].model_copy(update={"head_learning_rate": rate}) for name, rate in own.items()}
+    return tiny.model(tasks={**tiny.TASKS, **tasks}, **kwargs)
+
+
+@pytest.mark.parametrize("all_heads", [None, 2e-3])
+def test_a_tasks_head_has_its_own_rate_and_the_others_the_one_of_all_heads(
+    tmp_path: Path, all_heads: float | None
+) -> None:
+    options: dict[str, Any] = {"learning_rate": 1e-4, "weight_decay": 0.1, "head_learning_rate": all_heads}
+    # A shared latent, and log tau, which belongs to what balances.
+    heads = {"topic": "vip", "mood": "vip", "score": "hierarchical"}
+    model = own_rates()
+    tasks = {name: task.model_copy(update={"head": heads[name]}) for name, task in model.tasks.items()}
+    trainer = make(tmp_path, model=tiny.model(tasks=tasks), weighting="uw", balancing_learning_rate=0.5, **options)
+    groups = trainer.create_optimizer().param_groups
+    found = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    everything = [*trainer.model.parameters(), *trainer.weighting.parameters()]
+    assert len(found) == sum(len(group["params"]) for group in groups) == len(everything)
+    auxiliary = {id(parameter) for parameter in trainer.model.heads.auxiliary_parameters()}
+    rates = {"task_topic": all_heads or 1e-4, "task_mood": 7e-3, "task_score": 0.0, "shared_1": all_heads or 1e-4}
+    seen = set()
+    for name, parameter in split_parameters(trainer.model)[1]:
+        part = name.split(".")[1]
+        seen.add(part)
+        rate, decay = found[id(parameter)]
+        assert rate == (0.5 if id(parameter) in auxiliary else rates[part]), name
+        assert decay == (0.0 if name.endswith("bias") or id(parameter) in auxiliary else 0.1), name
+    assert seen == set(rates)
+
+
+def test_a_head_with_a_rate_of_zero_stays_and_the_others_move(tmp_path: Path) -> None:
+    trainer = make(tmp_path, model=own_rates(), weight_decay=0.1)
+    before = parameters(trainer)
+    trainer.train()
+    after = parameters(trainer)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name.split(".")[1] for name in moved if name.startswith("heads.")} == {"task_topic", "task_mood"}
+    assert any(name.startswith("encoder.") for name in moved)
+
+
+def test_the_step_of_a_head_is_its_rate_times_its_gradient(tmp_path: Path) -> None:
+    sgd: dict[str, Any] = {"optim": "sgd", "lr_scheduler_type": "constant", "max_steps": 1, "learning_rate": 1e-3}
+    trainers = [make(tmp_path, model=model, max_grad_norm=0.0, **sgd) for model in (tiny.model(), own_rates())]
+    moves = []
+    for trainer in trainers:
+        before = parameters(trainer)
+        trainer.train()
+        moves.append({name: value - before[name] for name, value in parameters(trainer).items()})
+    for name, move in moves[0].items():
+        factor = 7.0 if "task_mood" in name else 0.0 if "task_score" in name else 1.0
+        torch.testing.assert_close(moves[1][name], factor * move, rtol=1e-3, atol=1e-7)
+
+
+def test_a_run_with_rates_of_tasks_resumes_in_the_same_bits_and_refuses_others(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"optim": "adamw_torch", "save_strategy": "steps", "save_steps": 2, "weighting": "uw"}
+    whole = make(tmp_path, model=own_rates(), **options)
+    whole.train()
+    resumed = make(tmp_path, model=own_rates(), **options)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert same(parameters(resumed), parameters(whole))
+    with pytest.raises(CheckpointError, match="model.tasks"):
+        make(tmp_path, **options).train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+
+
 def test_without_rates_of_their_own_everything_has_the_learning_rate(tmp_path: Path) -> None:
     trainer = make(tmp_path, weighting="uw", learning_rate=3e-4)
     assert {group["lr"] for group in trainer.create_optimizer().param_groups} == {3e-4}
 
 
 @pytest.mark.parametrize("rates", [{}, {"head_learning_rate": 1e-2}])
-def test_the_schedule_ends_every_rate_at_zero(tmp_path: Path, rates: dict[str, Any]) -> None:
-    trainer = make(tmp_path, weighting="uw", max_steps=2, **rates)
+@pytest.mark.parametrize("make_model", [tiny.model, own_rates])
+def test_the_schedule_ends_every_rate_at_zero(
+    tmp_path: Path, rates: dict[str, Any], make_model: Callable[[], MultiTaskModel]
+) -> None:
+    trainer = make(tmp_path, model=make_model(), weighting="uw", max_steps=2, **rates)
     trainer.train()
     assert [group["lr"] for group in trainer.optimizer.param_groups] == [0.0] * len(trainer.optimizer.param_groups)
 

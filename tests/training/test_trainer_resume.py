@@ -122,6 +122,10 @@ OTHERS: list[tuple[dict[str, Any], str]] = [
     ({"warmup_steps": 2}, "training.warmup_steps: is 2, in the run it is 0"),
     ({"data": {"contamination": "drop"}}, "data.contamination: is 'drop', in the run it is 'warn'"),
     ({"mixture": {"cap": 9}}, "mixture.cap: is 9, in the run it is None"),
+    (
+        {"mixture": {"proportions": {"topic": 1, "mood": 1, "score": 2}}},
+        "mixture.proportions: is {'mood': 1.0, 'score': 2.0, 'topic': 1.0}, in the run it is None",
+    ),
     ({"balancing": {"exposure": "tasks"}}, "balancing.exposure: is 'tasks', in the run it is 'rows'"),
     ({"per_device_train_batch_size": 4}, "gives, with accumulation, 4 rows per step; the run has 8"),
 ]

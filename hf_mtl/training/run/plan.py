@@ -1,7 +1,7 @@
 """The plan of a recipe: what it would do, without training it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from hf_mtl.data.plan import StepPlan
 from hf_mtl.data.token_checks import unknown_share
 from hf_mtl.errors import Mistake, RunError
 from hf_mtl.launched import of_whoever_trains
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.row_features import BY_ONEDNN
 from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe
@@ -24,11 +25,14 @@ from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.figures import mixture_figure
 from hf_mtl.reporting.plan import PlanSummary, StreamPlan, TaskPlan
 from hf_mtl.reporting.style import is_drawn
+from hf_mtl.tasks import Task
+from hf_mtl.tasks.head_shares import shares_in_words
 from hf_mtl.training.folder.output_place import refuse_place
 from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.run.census import take_census
 from hf_mtl.training.run.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.schedules.scheduling import roster_of
+from hf_mtl.training.step.optimizer import own_head_rates
 from hf_mtl.training.trainer.argument_effects import CHECKPOINTING
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
 
@@ -224,6 +228,7 @@ def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSumm
             truncated_rows=split.truncated,
             mean_tokens=split.tokens.total_tokens / len(split),
             unknown_share=unknown_share(split.tokens, trainer.processing_class),
+            cut=_own_cut(trainer.tasks[name]),
         )
         for index, (name, split) in enumerate(trainer.train_dataset.items())
     ]
@@ -243,9 +248,25 @@ def summarise(trainer: MultiTaskTrainer, over_time: MixtureOverTime) -> PlanSumm
         padded_tokens=padded,
         encoder_layout=trainer.model.layout_words,
         micro_batches=micro_batches,
+        heads=tuple(_heads(trainer.model)),
         schedules=tuple(f"{item.name}: {item.summary(run)}" for item in trainer.schedules.schedules),
         looks=_looks(trainer),
     )
+
+
+def _heads(model: MultiTaskModel) -> Iterator[str]:
+    """Say what tasks ask of their heads beside the kind."""
+    yield from shares_in_words(model.tasks)
+    for name, rate in own_head_rates(model).items():
+        yield f"{name}: learning rate {rate:g}"
+
+
+def _own_cut(task: Task) -> str:
+    """Say how a task cuts its texts; empty where the model and its tokenizer say it."""
+    asked = [] if task.max_length is None else [f"cut to {task.max_length:,} tokens"]
+    if task.truncation_side is not None:
+        asked.append(f"cut at their {'beginning' if task.truncation_side == 'left' else 'end'}")
+    return ", ".join(asked).replace(", cut", "")
 
 
 def _looks(trainer: MultiTaskTrainer) -> str:

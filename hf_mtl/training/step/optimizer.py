@@ -77,6 +77,15 @@ def balancing_parameters(weighting: nn.Module, model: MultiTaskModel) -> dict[st
     return {f"{weighting.name}.{name}": one for name, one in weighting.named_parameters()} | of_heads
 
 
+def own_head_rates(model: MultiTaskModel) -> dict[str, float]:
+    """Return the learning rates that tasks ask for their heads, by task.
+
+    The task's head has it, shared or not. What different heads have in common has ``head_learning_rate``.
+    """
+    asked = {name: task.head_learning_rate for name, task in model.tasks.items()}
+    return {name: rate for name, rate in asked.items() if rate is not None}
+
+
 def left_out(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, nn.Parameter]:
     """Find the parameters that want training and that an optimizer does not have."""
     there = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
@@ -106,6 +115,8 @@ def complete(
         if args.head_learning_rate is not None:
             heads = [parameter for _, parameter in split_parameters(model)[1]]
             split_groups(optimizer, heads, args.head_learning_rate)
+        for name, its in own_head_rates(model).items():
+            split_groups(optimizer, model.heads.parameters_of(name), its)
         split_groups(optimizer, model.heads.auxiliary_parameters(), rate, weight_decay=0.0)
     learned = balancing_parameters(weighting, model)
     if args.balancing_learning_rate is not None and not learned and is_main_process():

@@ -138,8 +138,14 @@ class Step(ABC):
         """
         facts = self._facts
         of_tasks = zip(self.objective.names, facts["counts"], facts["masses"], strict=True)
-        for name in [name for name, count, mass in of_tasks if count and not mass]:
-            for parameter in self.model.heads.of(name).parameters():
+        masses, heads = {name: mass for name, count, mass in of_tasks if count}, self.model.heads
+        without = [name for name, mass in masses.items() if not mass]
+        if not without:
+            return
+        # A head that several tasks share is trained if one of them has mass.
+        trained = {id(one) for name, mass in masses.items() if mass for one in heads.parameters_of(name)}
+        for parameter in (one for name in without for one in heads.parameters_of(name)):
+            if id(parameter) not in trained:
                 parameter.grad = None
 
 

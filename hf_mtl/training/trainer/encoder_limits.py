@@ -12,13 +12,14 @@ from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.limits import longest_input, positions, token_types
+from hf_mtl.tasks import Task
 
 _TOKENIZER = "model.tokenizer"
 _OWN = "Use the backbone's own tokenizer, or"
 
 
 def row_limit(model: MultiTaskModel, tokenizer: Any) -> int | None:
-    """Return what rows are cut to: as asked for, else what the encoder takes.
+    """Return what rows of tasks without a limit of their own are cut to: as asked for, else what the encoder takes.
 
     Args:
         model: The model.
@@ -44,13 +45,19 @@ def padding_id(model: MultiTaskModel, tokenizer: Any) -> int:
     return own if isinstance(own, int) and 0 <= own < _vocabulary(model) else 0
 
 
-def check_token_ids(model: MultiTaskModel, encoded: Mapping[str, EncodedSplit], tokenizer: Any) -> None:
+def check_token_ids(
+    model: MultiTaskModel,
+    encoded: Mapping[str, EncodedSplit],
+    tokenizer: Any,
+    tasks: Mapping[str, Task] | None = None,
+) -> None:
     """Refuse rows that the encoder has no embeddings for, which would fail in the middle of a step.
 
     Args:
         model: The model.
         encoded: A split of every task.
         tokenizer: The tokenizer; None: rows come as tokens.
+        tasks: The tasks as the rows were encoded for them; None: the model's.
 
     Raises:
         ModelError: If a row is longer than the table of positions, a token id, a token type or the tokenizer's
@@ -58,18 +65,19 @@ def check_token_ids(model: MultiTaskModel, encoded: Mapping[str, EncodedSplit], 
     """
     mistakes = list(_padding_mistakes(model, tokenizer))
     for name, split in encoded.items():
-        mistakes += _row_mistakes(model, name, split)
+        own = (tasks or model.tasks)[name].max_length is not None
+        mistakes += _row_mistakes(model, name, split, f"tasks.{name}.max_length" if own else "model.max_length")
         mistakes += _mistaken_padding(model, name, split, tokenizer)
     if mistakes:
         raise ModelError(mistakes)
 
 
-def _row_mistakes(model: MultiTaskModel, name: str, split: EncodedSplit) -> Iterator[Mistake]:
+def _row_mistakes(model: MultiTaskModel, name: str, split: EncodedSplit, limit: str) -> Iterator[Mistake]:
     tokens = split.tokens
     longest, most = int(tokens.lengths.max(initial=0)), positions(model.encoder)
     if most is not None and longest > most:
         found = f"leaves a row of '{name}' with {longest:,} tokens, and the backbone has {most:,} positions"
-        yield Mistake("model.max_length", found, f"Allowed: at most {most}")
+        yield Mistake(limit, found, f"Allowed: at most {most}")
     largest, table = int(tokens.flat_ids.max(initial=0)), _vocabulary(model)
     if largest >= table:
         found = f"gives the token id {largest} to a row of '{name}', and the backbone has {table} embeddings"

@@ -11,24 +11,39 @@ from hf_mtl.data.processes import is_main_process
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.shown import get_logger
-from hf_mtl.training.step.optimizer import balancing_parameters, left_out
+from hf_mtl.training.step.optimizer import balancing_parameters, left_out, own_head_rates
 
 logger = get_logger(__name__)
 
 FUSED = ("layerwise", "lomo")
 """In the name of an ``optim`` that updates the model in its backward, and nothing but the model."""
+_OF_ALL_HEADS = "training.head_learning_rate"
 
 
-def check_fused(args: MultiTaskTrainingArguments, weighting: nn.Module) -> None:
-    """Refuse an ``optim`` that would leave learned balancing parameters where they are.
+def check_fused(args: MultiTaskTrainingArguments, weighting: nn.Module, model: MultiTaskModel) -> None:
+    """Refuse an ``optim`` that would leave learned balancing parameters where they are, or heads at its one rate.
 
     Raises:
-        UserError: If it updates the model alone.
+        UserError: If it updates the model alone, and anything but that is wanted.
     """
     optim = str(getattr(args.optim, "value", args.optim))
-    if any(part in optim for part in FUSED) and list(weighting.parameters()):
+    if not any(part in optim for part in FUSED):
+        return
+    mistakes = []
+    if list(weighting.parameters()):
         found = f"is '{optim}', which updates the model alone, and '{weighting.name}' learns parameters"
-        raise UserError(Mistake("training.optim", found, "Use another optimizer, or a weighting such as ew or dwa"))
+        mistakes.append(Mistake("training.optim", found, "Use another optimizer, or a weighting such as ew or dwa"))
+    for key, rate in _head_rates(args, model).items():
+        found = f"is {rate}, and '{optim}' has one learning rate for all parameters"
+        mistakes.append(Mistake(key, found, "Leave it out, or use another optimizer"))
+    if mistakes:
+        raise UserError(mistakes)
+
+
+def _head_rates(args: MultiTaskTrainingArguments, model: MultiTaskModel) -> dict[str, float]:
+    """Return the learning rates that are asked for heads, by recipe key."""
+    own = {f"tasks.{name}.head_learning_rate": rate for name, rate in own_head_rates(model).items()}
+    return own if args.head_learning_rate is None else {_OF_ALL_HEADS: args.head_learning_rate, **own}
 
 
 def check_own_optimizer(
@@ -56,6 +71,10 @@ def check_own_optimizer(
         mistakes.append(Mistake("optimizers", found, "Give both: optimizers=(optimizer, schedule)"))
     if optimizer is not None:
         mistakes += _mistakes(optimizer, schedule, balancing_parameters(weighting, model), args)
+        for key, rate in _head_rates(args, model).items():
+            found = f"is {rate}, and the given optimizer has its own groups"
+            remedy = "Give the heads a group in it (hf_mtl.modeling.split_parameters), and leave this out"
+            mistakes.append(Mistake(key, found, remedy))
     if mistakes:
         raise UserError(mistakes)
     others = {} if optimizer is None else left_out(optimizer, dict(model.named_parameters()))
@@ -75,10 +94,6 @@ def _mistakes(
         found = f"has a schedule built before {_some(missing)} can join the optimizer in a group of their own"
         remedy = "Give the optimizer alone, optimizers=(optimizer, None), and set training.lr_scheduler_type"
         mistakes.append(Mistake("optimizers", found, remedy))
-    if args.head_learning_rate is not None:
-        found = f"is {args.head_learning_rate}, and the given optimizer has its own groups"
-        remedy = "Give the heads a group in it (hf_mtl.modeling.split_parameters), and leave this out"
-        mistakes.append(Mistake("training.head_learning_rate", found, remedy))
     there = {name: one for name, one in balancing.items() if one.requires_grad and name not in missing}
     if args.balancing_learning_rate is not None and there:
         found = f"is {args.balancing_learning_rate}, and the given optimizer has its own groups for {_some(there)}"

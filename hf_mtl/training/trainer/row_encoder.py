@@ -52,7 +52,7 @@ class RowEncoder:
             UserError: If rows cannot be used; the mistakes of all tasks at once.
         """
         encoded = encode_splits(datasets, tasks, self._tokenizer, self._limit, split, seen)
-        check_token_ids(self._model, encoded, self._tokenizer)
+        check_token_ids(self._model, encoded, self._tokenizer, tasks)
         return encoded
 
     def collator(self, splits: Mapping[str, EncodedSplit], args: MultiTaskTrainingArguments) -> Collator:

@@ -91,7 +91,7 @@ def build_run_parts(
     tasks = {name: trainer.tasks[name] for name in sizes}
     setting = Setting(model, args, tasks, streams, mixture, course, rows, processes, flops)
     methods = build_methods(sections.balancing, setting)
-    check_fused(args, methods.weighting)
+    check_fused(args, methods.weighting, model)
     check_own_optimizer(trainer.optimizer, trainer.lr_scheduler, methods.weighting, model, args)
     schedules, identity = _schedules(trainer, train, sections, setting)
     check_ddp(args, len(sizes), methods.gradients is None and not trainer.is_sharded, schedules)

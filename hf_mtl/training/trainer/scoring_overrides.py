@@ -51,7 +51,7 @@ def check_overrides(run: Recipe, asked: Recipe, tasks: Mapping[str, Task], to_fi
         RunError: With every override that would change nothing, or would need another model.
     """
     before, after = _flat(run.to_dict()), _flat(asked.to_dict())
-    keys = [*Task.row_keys, *dict.fromkeys(key for task in asked.tasks.values() for key in task.scoring_keys)]
+    keys = [*Task.row_keys, *dict.fromkeys(key for task in asked.tasks.values() for key in _keys(task))]
     remedy = _REMEDY.format(keys=", ".join(keys))
     changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
     new = [name for name in asked.tasks if name not in tasks]
@@ -90,8 +90,13 @@ def scoring_tasks(run: Recipe, asked: Recipe, tasks: Mapping[str, Task]) -> dict
             # Classes that are left to the data are those that the model knows.
             update = {field: value for field, value in asks.items() if value not in (None, getattr(was, field, None))}
             update |= {"metrics": task.metrics} if asks_code else {}
+            update |= {field: getattr(task, field) for field in task.length_keys}
             found[name] = tasks[name].model_copy(update=update)
     return found
+
+
+def _keys(task: Task) -> tuple[str, ...]:
+    return (*task.scoring_keys, *task.length_keys)
 
 
 def _flat(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

@@ -140,6 +140,22 @@ def test_fewer_rows_tasks_and_tokens_are_scored_when_asked(world: Path) -> None:
     assert short["topic"]["loss"] != pytest.approx(train["topic"]["loss"])
 
 
+def test_a_tasks_own_limit_and_side_can_be_others_and_given_up(world: Path, tmp_path: Path) -> None:
+    train = evaluate_run(world / "run", split="train")["tasks"]
+    first = evaluate_run(world / "run", ["tasks.topic.max_length=5"], split="train")["tasks"]
+    last = ["tasks.topic.max_length=5", "tasks.topic.truncation_side=left"]
+    rest = evaluate_run(world / "run", last, split="train")["tasks"]
+    assert len({found["topic"]["loss"] for found in (train, first, rest)}) == 3
+    assert first["mood"] == rest["mood"] == train["mood"]
+    # A run with limits of its own scores by them, and without them where they are taken back.
+    recipe = runs.write_recipe(tmp_path, num_train_epochs=1, output_dir=str(tmp_path / "own"))
+    run_recipe(recipe, overrides=last)
+    own = evaluate_run(tmp_path / "own", split="train")["tasks"]["topic"]
+    assert evaluate_run(tmp_path / "own", last, split="train")["tasks"]["topic"] == own
+    back = evaluate_run(tmp_path / "own", ["tasks.topic.max_length=", "tasks.topic.truncation_side="], split="train")
+    assert back["tasks"]["topic"]["loss"] != own["loss"]
+
+
 REFUSED = [
     "training.learning_rate=0.1",
     "training.max_steps=3",

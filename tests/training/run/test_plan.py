@@ -70,6 +70,13 @@ def test_one_task_per_step_has_the_same_shares(recipe: Path, tmp_path: Path) -> 
     assert [task.passes for task in found.tasks] == pytest.approx([80 / size for size in SIZES.values()])
 
 
+@pytest.mark.parametrize("others", ["", ", one_task_per_step: true"])
+def test_proportions_are_the_shares_of_the_plan(recipe: Path, tmp_path: Path, others: str) -> None:
+    mixture = f"mixture={{proportions: {{topic: 1, mood: 2, score: 5}}, anneal: null{others}}}"
+    found = plan(recipe, tmp_path, mixture, "training.max_steps=30")
+    assert [task.share for task in found.tasks] == pytest.approx([1 / 8, 2 / 8, 5 / 8])
+
+
 def test_a_floor_takes_from_the_others(recipe: Path, tmp_path: Path) -> None:
     found = plan(recipe, tmp_path, "mixture={temperature: 1.0, anneal: null, min_per_task: 2}")
     # 8 rows by size are 4.5, 1.35 and 2.15; mood is raised to 2, and score's part of the other 6 is then 1.94.
@@ -127,6 +134,28 @@ def test_truncated_rows_and_tokens_per_row(recipe: Path, tmp_path: Path) -> None
     for name, whole in lengths().items():
         assert found[name].truncated_rows == (whole > 9).sum() > 0
         assert found[name].mean_tokens == pytest.approx(np.minimum(whole, 9).mean())
+
+
+def test_a_tasks_own_limit_is_its_rows_and_is_shown(recipe: Path, tmp_path: Path) -> None:
+    own = ["tasks.mood.max_length=14", "tasks.mood.truncation_side=left", "tasks.score.max_length=7"]
+    found = by_name(plan(recipe, tmp_path, "model.max_length=9", *own))
+    limits = {"topic": 9, "mood": 14, "score": 7}
+    for name, whole in lengths().items():
+        assert found[name].truncated_rows == (whole > limits[name]).sum() > 0
+        assert found[name].mean_tokens == pytest.approx(np.minimum(whole, limits[name]).mean())
+    cut = {name: found[name].cut for name in limits}
+    assert cut == {"topic": "", "mood": "cut to 14 tokens at their beginning", "score": "cut to 7 tokens"}
+
+
+def test_a_head_with_a_learning_rate_of_its_own_is_shown(recipe: Path, tmp_path: Path) -> None:
+    found = plan(recipe, tmp_path, "tasks.mood.head_learning_rate=0.01")
+    assert found.heads == ("mood: learning rate 0.01",)
+    assert "head        mood: learning rate 0.01" in plan_table(found).splitlines()
+
+
+def test_heads_that_tasks_share_are_shown(recipe: Path, tmp_path: Path) -> None:
+    own = ["tasks.score.head={type: mlp, share: both}", "tasks.score.label=[x, y]", "tasks.topic=null"]
+    assert plan(recipe, tmp_path, *own).heads == ("score: share 'both'",)
 
 
 def test_the_share_of_unknown_tokens(recipe: Path, tmp_path: Path) -> None:

@@ -112,6 +112,22 @@ def test_a_head_without_mass_gets_no_gradient() -> None:
     assert has == {"topic": True, "mood": False, "score": True}
 
 
+@pytest.mark.parametrize("massless", [[0], [1], [0, 1]])
+def test_a_shared_head_gets_a_gradient_while_one_of_its_tasks_has_mass(massless: list[int]) -> None:
+    made = parts()
+    made.model.heads.of("mood").__dict__["head"] = made.model.heads.of("topic").head
+    step, batches = step_of(made, "plain"), micro_batches(made.rows, WHOLE)
+    for task in massless:
+        batches[0]["plan"]["masses"][task] = 0.0
+    step.begin(batches)
+    for parameter in made.model.heads.parameters():
+        parameter.grad = torch.ones_like(parameter)  # as the backward may have left them
+    step.finish(None, learns=True, stops=False)
+    shared = made.model.heads.parameters_of("topic")
+    assert {parameter.grad is None for parameter in shared} == {len(massless) == 2}
+    assert all(parameter.grad is not None for parameter in made.model.heads.parameters_of("score"))
+
+
 def test_losses_after_the_update_are_told_once_asked_for_and_only_if_there_was_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

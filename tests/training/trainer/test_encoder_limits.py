@@ -201,3 +201,15 @@ def test_a_model_of_more_tokens_is_trained_saved_and_resumed(tmp_path: Path) -> 
     assert same(parameters(resumed), parameters(whole))
     loaded = MultiTaskModel.from_pretrained(tmp_path / "checkpoint-2")
     assert len(loaded.get_input_embeddings().weight) == 70
+
+
+def test_a_tasks_own_limit_beyond_the_positions_is_refused_by_its_key(recipe: Path, tmp_path: Path) -> None:
+    said = r"command line: tasks.mood.max_length: is 41, and the backbone has 40 positions. Allowed: at most 40"
+    small = "model.backbone.max_position_embeddings=40"
+    refused(recipe, tmp_path, said, small, "tasks.mood.max_length=41", "tasks.topic.max_length=40")
+
+
+def test_a_row_that_is_scored_under_another_limit_is_refused_by_the_key_of_the_task() -> None:
+    longer = {"topic": MODEL.tasks["topic"].model_copy(update={"max_length": 1000})}
+    with pytest.raises(UserError, match="^tasks.topic.max_length: leaves a row of 'topic' with 62 tokens"):
+        check_token_ids(MODEL, encoded("w1 " * 60), tiny.tokenizer(), longer)

@@ -20,6 +20,13 @@ LEARNED = [
     for name, family in available().items()
     if family == "weighting" and list(build_weighting(name, num_tasks=3, **OPTIONS.get(name, {})).parameters())
 ]
+
+
+def with_rates(**rates: float) -> MultiTaskModel:
+    own = {name: tiny.TASKS[name].model_copy(update={"head_learning_rate": rate}) for name, rate in rates.items()}
+    return tiny.model(tasks={**tiny.TASKS, **own})
+
+
 RATES: dict[str, Any] = {"learning_rate": 1e-3, "lr_scheduler_type": "constant", "optim": "sgd"}
 
 
@@ -119,5 +126,24 @@ def test_an_optim_that_updates_the_model_alone_is_refused(tmp_path: Path) -> Non
     # Not in a Trainer, which would ask for the optimizer's package first.
     args = MultiTaskTrainingArguments(output_dir=str(tmp_path), optim="galore_adamw_layerwise", use_cpu=True)
     with pytest.raises(UserError, match=r"training\.optim: is .*galore_adamw_layerwise.*'uw' learns"):
-        check_fused(args, build_weighting("uw", num_tasks=2))
-    check_fused(args, build_weighting("dwa", num_tasks=2))
+        check_fused(args, build_weighting("uw", num_tasks=2), tiny.model())
+    check_fused(args, build_weighting("dwa", num_tasks=2), tiny.model())
+
+
+def test_an_optim_with_one_rate_is_refused_beside_rates_of_heads(tmp_path: Path) -> None:
+    options = {"output_dir": str(tmp_path), "use_cpu": True, "head_learning_rate": 0.25}
+    args = MultiTaskTrainingArguments(optim="galore_adamw_layerwise", **options)
+    with pytest.raises(UserError) as caught:
+        check_fused(args, build_weighting("dwa", num_tasks=3), with_rates(mood=0.5))
+    said = str(caught.value)
+    for key, rate in (("training", 0.25), ("tasks.mood", 0.5)):
+        assert f"{key}.head_learning_rate: is {rate}, and 'galore_adamw_layerwise' has one learning rate" in said
+    check_fused(MultiTaskTrainingArguments(**options), build_weighting("dwa", num_tasks=3), with_rates(mood=0.5))
+
+
+def test_a_given_optimizer_beside_a_tasks_own_rate_is_refused(tmp_path: Path) -> None:
+    model = with_rates(mood=0.5, score=0.25)
+    with pytest.raises(UserError) as caught:
+        make(tmp_path, model=model, optimizers=(sgd(model), None))
+    keys = [item.key for item in caught.value.mistakes]
+    assert keys == ["tasks.mood.head_learning_rate", "tasks.score.head_learning_rate"]
