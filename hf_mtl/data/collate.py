@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hf_mtl.batch import Batch, Cut, Packed
 from hf_mtl.data.rectangles import Rows, cut_by_task, length_groups, rectangles_of
+from hf_mtl.data.row_weights import scaled_weights
 from hf_mtl.data.tokens import EncodedSplit, TokenStore
 
 Marks = NDArray[np.uint64]
@@ -70,6 +71,9 @@ class Collator:
         self.pad_id = pad_id
         self.group_cost = group_cost
         self.arrangement: Arrangement = arrangement
+        # Of these very rows: a draw of some of them has another mean.
+        given = {name: split.weights for name, split in splits.items() if split.weights is not None}
+        self._weights = {name: scaled_weights(weights).astype(np.float32) for name, weights in given.items()}
 
     def lengths(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the tokens of rows that are ordered by task, [B], given the task index and the row of each."""
@@ -110,6 +114,9 @@ class Collator:
                 if self.splits[name].labelled
             },
         }
+        if weighted := [name for name in segments if name in self._weights]:
+            mine = {name: rows[slice(*segments[name])] for name in weighted}
+            batch["row_weights"] = {name: torch.from_numpy(self._weights[name][mine[name]]) for name in weighted}
         if len(unique) < len(rows):
             batch["order"] = torch.from_numpy(copy_of)
         return batch

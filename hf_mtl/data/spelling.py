@@ -39,7 +39,8 @@ def read_numbers(splits: Mapping[str, Dataset], task: Task, source: DatasetSourc
         source: Where they come from, with its filters and the dtype of columns, which has been checked.
     """
     filtered = [item.column for item in filter_list(source.filter)]
-    columns = [column for column in (*task.label_columns, *filtered) if column not in task.text_columns]
+    weights = [] if task.weight is None else [task.weight]
+    columns = [column for column in (*task.label_columns, *weights, *filtered) if column not in task.text_columns]
     typed = dict(splits)
     for column in dict.fromkeys(columns):
         if column in source.dtype:

@@ -155,6 +155,8 @@ class EncodedSplit:
             and not scored. None: there are none.
         masses: Mass of each row, numbers from 0 on [n]: in how many units its loss is counted, see
             `hf_mtl.tasks.Task.masses`. None: 1 each.
+        weights: Weight of each row as it was given, NaN of rows without a label, float64 [n]: of training rows what
+            their losses are multiplied by, of scored rows what they weigh in metrics. None: 1 each.
     """
 
     tokens: TokenStore
@@ -162,31 +164,33 @@ class EncodedSplit:
     labelled: bool = True
     missing: np.ndarray | None = None
     masses: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     @property
     def scored(self) -> np.ndarray:
-        """Return the rows that have a label, by index."""
+        """Return the rows that have a label, and a weight that is not 0, by index."""
         if self.missing is None:
             return np.arange(len(self) if self.labelled else 0)
         return np.flatnonzero(~self.missing)
 
     def filled(self) -> "EncodedSplit":
-        """Return the same rows with stand-ins for missing labels, so that the losses of the others can be
-        computed.
+        """Return the same rows with stand-ins for missing labels, so that the losses of the others can be computed,
+        and without weights: what they weigh is for the scores to say.
         """
         if self.missing is None:
-            return self
+            return replace(self, weights=None)
         labels = self.labels.copy()
         # Any label with a finite loss will do: the losses of these rows are thrown away.
         labels[self.missing] = 0
-        return replace(self, labels=labels)
+        return replace(self, labels=labels, weights=None)
 
     def select(self, rows: Sequence[int] | np.ndarray) -> "EncodedSplit":
         """Return some of the rows."""
         rows = np.asarray(rows, dtype=np.int64)
         missing = None if self.missing is None else self.missing[rows]
         masses = None if self.masses is None else self.masses[rows]
-        return EncodedSplit(self.tokens.select(rows), self.labels[rows], self.labelled, missing, masses)
+        weights = None if self.weights is None else self.weights[rows]
+        return EncodedSplit(self.tokens.select(rows), self.labels[rows], self.labelled, missing, masses, weights)

@@ -15,6 +15,7 @@ from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import prepare_dataset, prepare_rows
 from hf_mtl.data.masses import row_masses
 from hf_mtl.data.processes import agree, is_main_process
+from hf_mtl.data.row_weights import reads_weights
 from hf_mtl.data.same_rows import other_rows, signs_of
 from hf_mtl.data.seen_rows import SeenRows
 from hf_mtl.data.sharing import of_one_process
@@ -129,8 +130,8 @@ def _say_what_is_left_out(name: str, found: EncodedSplit, split: str) -> None:
         )
     if found.missing is not None:
         logger.warning(
-            f"{name}: {int(found.missing.sum()):,} of {len(found):,} {split} rows have no label; they are "
-            "predicted and not scored."
+            f"{name}: {int(found.missing.sum()):,} of {len(found):,} {split} rows have no label"
+            f"{'' if found.weights is None else ', or weight 0'}; they are predicted and not scored."
         )
 
 
@@ -151,7 +152,9 @@ def _encode(
         seen.add(name, split, task, rows)
     labels = rows.labels.values
     tokens = encode_texts(name, task, rows.dataset, tokenizer, max_length, split)
-    return EncodedSplit(tokens, labels, masses=row_masses(name, task, labels))
+    # Rows that became validation rows may have weights that are not asked for there.
+    weights = rows.labels.weights if reads_weights(task, split) else None
+    return EncodedSplit(tokens, labels, masses=row_masses(name, task, labels), weights=weights)
 
 
 def _encode_all(
@@ -172,6 +175,7 @@ def _encode_all(
         labelled=not labels.missing.all(),
         missing=missing,
         masses=row_masses(name, task, labels.values),
+        weights=labels.weights if reads_weights(task, split) else None,
     )
 
 

@@ -25,7 +25,8 @@ class HeadOutputs:
 
     Args:
         logits: Class logits [n, C], or targets in original units [n, D].
-        row_losses: The data term of each row's loss, a sum over the units of its mass (`Task.masses`) [n], float32.
+        row_losses: The data term of each row's loss, a sum over the units of its mass (`Task.masses`), times
+            the row's weight [n], float32.
         row_penalties: What joins it from the head, a sum over the same units, which may be negative [n], float32;
             only of heads that have any.
         penalty_values: The head's penalties by name, before their factors, detached [n].
@@ -151,6 +152,7 @@ class TaskHeads(nn.Module):
         noise: Noise,
         labels: Mapping[str, Tensor] | None = None,
         uncertainty: bool = False,
+        weights: Mapping[str, Tensor] | None = None,
     ) -> HeadOutputs:
         """Run the heads that have rows, and no others.
 
@@ -160,12 +162,17 @@ class TaskHeads(nn.Module):
             noise: The noise of the N rows.
             labels: Labels of the tasks' rows, by task; a task may be absent.
             uncertainty: Whether heads that decode distributions give their variances.
+            weights: What losses and penalties of the tasks' rows are multiplied by, by task; a task may be absent.
         """
         result = HeadOutputs()
         for name, (start, stop) in segments.items():
             module = self.of(name)
             rows = features[module.source][start:stop]
             logits, losses, penalties = module(rows, noise.segment(start, stop), (labels or {}).get(name))
+            if (weighs := (weights or {}).get(name)) is not None:
+                # The penalties too, so that a row of weight 2 acts as two rows do, whatever its head.
+                losses = None if losses is None else losses * weighs
+                penalties = {key: Penalty(item.values * weighs, item.coefficient) for key, item in penalties.items()}
             result.logits[name] = logits
             if losses is not None:
                 result.row_losses[name] = losses

@@ -48,7 +48,7 @@ class LearningAnswers(ABC):
     """What to say to who asks for a type that there is not, by a word in its name."""
     outputs_key: ClassVar[str] = "label"
     """The key that says what the outputs are."""
-    scoring_keys: ClassVar[tuple[str, ...]] = ("text", "label", "metrics")
+    scoring_keys: ClassVar[tuple[str, ...]] = ("text", "label", "metrics", "weight", "weighted_metrics")
     """Keys that can be others when a trained model is scored."""
     weights_key: ClassVar[str | None] = None
     """The key that says what classes weigh in the loss, and with ``balanced`` lets the rare ones weigh more."""

@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from hf_mtl import Regression
 from hf_mtl.tasks import MetricSpec
-from tests.task_types.sample import Sample, texts
+from tests.task_types.sample import Sample, texts, weighted
 
 
 def sample_rows(count: int) -> Dataset:
@@ -20,6 +20,7 @@ def sample_loss(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 SAMPLE = Sample(Regression(label=["x", "y"]), sample_rows, sample_loss)
+VARIANTS = {"weighted": weighted(SAMPLE, weighted_metrics=True)}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ class LocalMetric(evaluate.Metric, ABC):
 
     def __init__(self) -> None:
         super().__init__(keep_in_memory=True, experiment_id=uuid4().hex)
+        self.weights: np.ndarray | None = None
+        """Weight of each row that is scored, [n]; None: all weigh the same. `load_metric` sets it, for metrics whose
+        line in the registry says that they take weights."""
 
     def _build_data_dir(self) -> str:
         # evaluate makes a folder in the user's cache even for a metric that is kept in memory.

@@ -19,6 +19,8 @@ def by_task(inputs: Batch) -> Iterator[tuple[str, Batch]]:
             "segments": {name: (0, stop - start)},
             "labels": {task: labels for task, labels in inputs["labels"].items() if task == name},
         }
+        if "row_weights" in inputs:
+            batch["row_weights"] = {task: mine for task, mine in inputs["row_weights"].items() if task == name}
         if "noise" in inputs and start < stop:  # without, a row stands in for none, see `hf_mtl.data.loader`
             batch["noise"] = {**inputs["noise"], "rows": inputs["noise"]["rows"][start:stop]}
         yield name, batch

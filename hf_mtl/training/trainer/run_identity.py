@@ -126,10 +126,12 @@ def _balancing(spec: Spec) -> dict[str, Any]:
 
 
 def _hash(split: EncodedSplit) -> str:
-    """Return what the encoder sees of the rows, their labels and masses, in their order, as hexadecimal digits."""
+    """Return what the encoder sees of the rows, their labels, masses and weights, in their order, as hexadecimal
+    digits.
+    """
     tokens, digest = split.tokens, hashlib.blake2b(digest_size=16)
     types = np.empty(0) if tokens.flat_type_ids is None else tokens.flat_type_ids
-    masses = [] if split.masses is None else [split.masses]
-    for values in (tokens.flat_ids, tokens.offsets, types, split.labels, *masses):
+    more = [values for values in (split.masses, split.weights) if values is not None]
+    for values in (tokens.flat_ids, tokens.offsets, types, split.labels, *more):
         digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
