@@ -16,8 +16,8 @@ class EncodedLabels:
     """The labels of a split.
 
     Args:
-        values: Class ids int64 [n] (`NO_CLASS` where missing), targets float64 [n, D] (NaN where missing), or 1 and 0
-            for each of several labels int8 [n, L] (`NO_CLASS` where not known).
+        values: Class ids int64 [n] (`NO_CLASS` where missing), targets float64 [n, D] (NaN where not given), or 1 and
+            0 for each of several labels int8 [n, L] (`NO_CLASS` where not known).
         missing: Rows without a label, or with a weight of 0, bool [n].
         weights: Weight of each row as it was given, NaN of rows without a label, float64 [n]; None: 1 each.
     """

@@ -111,8 +111,12 @@ class ExternalMetric:
         columns = {name: np.asarray(value) for name, value in inputs.items()}
         if columns["references"].ndim == 1:
             return {self.key: self._value(columns)}
-        targets = range(columns["references"].shape[1])
-        values = [self._value({name: value[:, target] for name, value in columns.items()}) for target in targets]
+        values: list[float | None] = []
+        for target, truth in enumerate(columns["references"].T):
+            # Of targets that a row may not have, those that it has: the others are NaN.
+            given = truth == truth
+            alone = {name: value[given, target] for name, value in columns.items()}
+            values.append(self._value(alone) if given.any() else None)
         return per_target(self.key, values, self.output_names)
 
     def _value(self, inputs: dict[str, np.ndarray]) -> float:

@@ -65,7 +65,9 @@ class TaskModule(nn.Module):
             return logits, None, decoded.penalties
         outputs, targets = decoded.outputs, self.statistics.standardize(labels)
         if decoded.scale is not None:
-            outputs, targets = outputs * decoded.scale, targets * decoded.scale
+            # A target that is not given stays NaN, and gives the scale a gradient of 0; 0 times NaN would be NaN.
+            scaled = torch.where(targets.isnan(), 0.0, targets) * decoded.scale
+            outputs, targets = outputs * decoded.scale, torch.where(targets.isnan(), targets, scaled)
         losses = self.task.row_losses(outputs, targets, self.statistics.loss_weights)
         return logits, losses, decoded.penalties
 

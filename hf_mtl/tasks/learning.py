@@ -176,7 +176,7 @@ class LearningAnswers(ABC):
         return None
 
     def unknown_counts(self, labels: np.ndarray) -> np.ndarray | None:
-        """Count for each class, in the order of `label_names`, the rows that do not tell of it; None: all rows tell.
+        """Count for each output, in the order of `output_names`, the rows that do not tell of it; None: all tell.
 
         Args:
             labels: The labels, none of them missing.
