@@ -98,7 +98,8 @@ class StepFacts(TypedDict):
         counts: Rows of each task, n_t: how much a task counts (its exposure) follows them.
         nominal: What n_t would be if a schedule had dropped no rows.
         coefficients: Coefficients gamma_t of the schedules.
-        masses: Sum of the masses of each task's rows, M_t: L_t is the sum of the row losses over it.
+        masses: Sum of the masses of each task's rows, M_t: L_t is the sum of the row losses, times the rows' weights,
+            over it.
         own_masses: The same of the rows of this micro-batch alone.
     """
 
@@ -119,6 +120,7 @@ class Batch(TypedDict):
         segments: The sequences of each task that has any.
         sites: Of each task whose rows are several sequences, or have several outputs; left out where there is none.
         labels: Labels of the rows of each task that has them.
+        row_weights: What the losses of rows are multiplied by, of each task that has a column of weights.
         noise: Keys of the heads' randomness, in training.
         plan: What the micro-batch is told of its step, in training; no input of the model.
     """
@@ -128,6 +130,7 @@ class Batch(TypedDict):
     segments: Segments
     sites: NotRequired[dict[str, Sites]]
     labels: dict[str, Tensor]
+    row_weights: NotRequired[dict[str, Tensor]]
     noise: NotRequired[NoiseKeys]
     plan: NotRequired[StepFacts]
 

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_mtl.data.permutation import derive_key, uniform
+from hf_mtl.data.targets import target_moments
 
 
 def carve(keys: NDArray[np.uint64], fractions: dict[str, float], seed: int) -> dict[str, NDArray[np.bool_]]:
@@ -26,13 +27,13 @@ def carve(keys: NDArray[np.uint64], fractions: dict[str, float], seed: int) -> d
 
 
 def quintiles(targets: np.ndarray) -> np.ndarray:
-    """Return the fifth that each row belongs to by its mean standardised target.
+    """Return the fifth that each row belongs to by the mean of its standardised targets.
 
     Shape:
-        targets [n, D] -> int [n], in 0..4.
+        targets [n, D], NaN where not given, but for one of each row -> int [n], in 0..4.
     """
-    spread = targets.std(axis=0)
-    scores = ((targets - targets.mean(axis=0)) / np.where(spread > 0, spread, 1)).mean(axis=1)
+    mean, spread = target_moments(targets)
+    scores = np.nanmean((targets - mean) / np.where(spread > 0, spread, 1), axis=1)
     # Ranks and not values, so that every fifth has as many rows, however the targets are spread.
     ranks = np.empty(len(scores), dtype=np.int64)
     ranks[np.argsort(scores, kind="stable")] = np.arange(len(scores))

@@ -64,7 +64,7 @@ def check_rows(name: str, task: Task, split: str, dataset: Dataset, mistakes: li
     with collect(mistakes):
         labels = encode_labels(task, name, split, dataset)
         if labels.missing.all() and split != "test":
-            found = f"none of {name_count(len(dataset), f'{split} row')} has a label"
+            found = f"none of {name_count(len(dataset), f'{split} row')} has {labels.wanted}"
             mistakes.append(Mistake(f"tasks.{name}.label", found))
     mistakes.extend(check_texts(task, name, split, dataset, ~labels.missing))
     return LabelledRows(dataset, labels)
@@ -82,6 +82,10 @@ def column_mistakes(name: str, task: Task) -> Iterator[Mistake]:
         name: The task's name.
         task: The task.
     """
+    if task.weight in (*task.label_columns, *task.text_columns):
+        other = "label" if task.weight in task.label_columns else "text"
+        remedy = "Weights have a column of their own."
+        yield Mistake(f"tasks.{name}.weight", f"the column '{task.weight}' is both weight and {other}", remedy)
     for column in task.label_columns:
         if column in task.text_columns:
             remedy = "The model would read the answer."

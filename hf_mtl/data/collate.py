@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hf_mtl.batch import Batch, Cut, Packed
 from hf_mtl.data.batch_sites import labels_of, sites_of
 from hf_mtl.data.rectangles import Rows, cut_by_task, length_groups, rectangles_of
+from hf_mtl.data.row_weights import scaled_weights
 from hf_mtl.data.tokens import EncodedSplit, TokenStore
 
 Marks = NDArray[np.uint64]
@@ -71,6 +72,9 @@ class Collator:
         self.pad_id = pad_id
         self.group_cost = group_cost
         self.arrangement: Arrangement = arrangement
+        # Of these very rows: a draw of some of them has another mean.
+        given = {name: split.weights for name, split in splits.items() if split.weights is not None}
+        self._weights = {name: scaled_weights(weights).astype(np.float32) for name, weights in given.items()}
 
     def lengths(self, tasks: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the tokens of rows that are ordered by task, [B], given the task index and the row of each."""
@@ -113,6 +117,10 @@ class Collator:
                 if self.splits[name].labelled
             },
         }
+        if weighted := {name: mine for name, mine in of_rows.items() if name in self._weights}:
+            batch["row_weights"] = {
+                name: torch.from_numpy(self._weights[name][mine]) for name, mine in weighted.items()
+            }
         if len(unique) < len(sequences):
             batch["order"] = torch.from_numpy(copy_of)
         if looked := {name: found for name, found in sites.items() if found is not None}:

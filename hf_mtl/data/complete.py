@@ -21,12 +21,14 @@ from hf_mtl.tasks import Task
 
 
 def drop_unlabelled(name: str, split: str, rows: LabelledRows, notes: list[str]) -> LabelledRows:
-    """Leave out the rows without a label."""
-    missing = rows.labels.missing
+    """Leave out the rows without a label, and those of weight 0."""
+    missing, weightless = rows.labels.missing, rows.labels.weightless
     if not missing.any():
         return rows
-    verbs = "has no label and was dropped" if missing.sum() == 1 else "have no label and were dropped"
-    notes.append(f"{name}: {int(missing.sum()):,} of {name_count(len(missing), f'{split} row')} {verbs}.")
+    for what, count in (("no label", int(missing.sum()) - weightless), ("weight 0", weightless)):
+        verbs = f"has {what} and was dropped" if count == 1 else f"have {what} and were dropped"
+        if count:
+            notes.append(f"{name}: {count:,} of {name_count(len(missing), f'{split} row')} {verbs}.")
     return rows.select(np.flatnonzero(~missing))
 
 

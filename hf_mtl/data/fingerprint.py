@@ -21,8 +21,10 @@ class Fingerprint:
 
 
 def fingerprint(keys: TextKeys, labels: EncodedLabels) -> Fingerprint:
-    """Hash the texts, or token ids, and the labels of a split."""
+    """Hash the texts, or token ids, and the labels and weights of a split."""
     # Little-endian on every machine, so that the same rows have the same fingerprint everywhere.
     digest = hashlib.blake2b(keys.contents.astype("<u8").tobytes(), digest_size=16)
     digest.update(labels.values.astype("<f8" if labels.values.dtype.kind == "f" else "<i8").tobytes())
+    if labels.weights is not None:
+        digest.update(labels.weights.astype("<f8").tobytes())
     return Fingerprint(len(keys.contents), digest.hexdigest())

@@ -136,7 +136,7 @@ def _load_rows(name: str, task: Task, seed: int) -> LoadedTask:
     for split, part in checked.items():
         if part.labels.missing.all():
             count = name_count(len(part.dataset), f"{split} row")
-            notes.append(f"{name}: none of {count} has a label; {split} is left out.")
+            notes.append(f"{name}: none of {count} has {part.labels.wanted}; {split} is left out.")
         else:
             labelled = drop_unlabelled(name, split, part, notes)
             rows[split] = replace(labelled, keys=text_keys(task, labelled.dataset))
@@ -218,9 +218,8 @@ def prepare_rows(name: str, task: Task, dataset: Dataset, split: str, keyed: boo
     if checked is None:
         labels = check_rows(name, task, split, part, mistakes).labels
         if labels.missing.all() and not mistakes:
-            mistakes.append(
-                Mistake(f"tasks.{name}.label", f"none of {name_count(len(dataset), f'{split} row')} has a label")
-            )
+            found = f"none of {name_count(len(dataset), f'{split} row')} has {labels.wanted}"
+            mistakes.append(Mistake(f"tasks.{name}.label", found))
         raise_all(mistakes)
         of_train = [*task.label_notes(name, part, None), *train_notes(name, task, labels)] if split == "train" else []
         checked = Checked(labels, tuple(of_train))

@@ -74,14 +74,15 @@ def _of_no_rows(batch: Batch) -> Batch:
     A step with fewer rows than micro-batches leaves some of these without any. All processes have to run the same
     parameters nevertheless, backwards too, or they would wait for each other: here with gradients of zero.
     """
-    found: Batch = {
+    empty: Batch = {
         **batch,
         "segments": dict.fromkeys(batch["segments"], (0, 0)),
         "labels": {task: labels[:0] for task, labels in batch["labels"].items()},
     }
+    empty.pop("row_weights", None)
     if "sites" in batch:
-        found["sites"] = {task: no_sites(sites) for task, sites in batch["sites"].items()}
-    return found
+        empty["sites"] = {task: no_sites(sites) for task, sites in batch["sites"].items()}
+    return empty
 
 
 def _of_every_task(batch: Batch, tasks: NDArray[np.int64], splits: Mapping[str, EncodedSplit]) -> Batch:

@@ -25,7 +25,7 @@ class OneClass(Task):
     """Base of the types of task whose rows have one class each, a column of it."""
 
     outputs_key: ClassVar[str] = "labels"
-    scoring_keys: ClassVar[tuple[str, ...]] = ("text", "label", "labels", "metrics")
+    scoring_keys: ClassVar[tuple[str, ...]] = (*Task.scoring_keys, "labels")
 
     label: str = Field("label", description="Label column: integers, strings, or lists of one.")
     labels: Labels = None

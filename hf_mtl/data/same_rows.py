@@ -50,7 +50,7 @@ def other_tasks(first: Mapping[str, str], here: Mapping[str, str]) -> DataError 
 
 def _few(dataset: Dataset, task: Task) -> str:
     """Return some rows, spread over all of them, as text."""
-    read = {*task.text_columns, *task.label_columns, *TOKEN_COLUMNS}
+    read = {*task.text_columns, *task.label_columns, *TOKEN_COLUMNS, task.weight}
     places = np.unique(np.linspace(0, max(0, len(dataset) - 1), _LOOKED_AT).astype(int))[: len(dataset)]
     part = dataset.select_columns([column for column in dataset.column_names if column in read])
     return str(part.with_format("arrow")[places.tolist()].to_pylist()) if len(places) else ""

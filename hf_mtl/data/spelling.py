@@ -42,7 +42,8 @@ def read_numbers(
         settled: Columns that stay as they are.
     """
     filtered = [item.column for item in filter_list(source.filter)]
-    columns = [column for column in (*task.label_columns, *filtered) if column not in task.text_columns]
+    weights = [] if task.weight is None else [task.weight]
+    columns = [column for column in (*task.label_columns, *weights, *filtered) if column not in task.text_columns]
     typed = read_declared(splits, source)
     declared = _dtypes(source)
     for column in dict.fromkeys(columns):

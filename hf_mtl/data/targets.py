@@ -21,7 +21,7 @@ from hf_mtl.errors import DataError, Mistake
 
 
 def encode_targets(columns: Sequence[str], name: str, split: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Read the target columns of a split; a row without one of its targets is missing.
+    """Read the target columns of a split; a row without any of its targets is missing.
 
     Args:
         columns: The D target columns.
@@ -30,25 +30,42 @@ def encode_targets(columns: Sequence[str], name: str, split: str, dataset: Datas
         dataset: Its rows.
 
     Returns:
-        Targets float64 [n, D] (NaN where missing), and which rows are missing, bool [n].
+        Targets float64 [n, D] (NaN where not given), and which rows have none at all, bool [n].
 
     Raises:
-        DataError: If a column holds no numbers, or NaN or infinite ones. A missing target is None: NaN comes from
-            a computation that went wrong, and dropping it would hide that. Only in ``test``, whose rows are not
-            dropped, it means a row to predict.
+        DataError: If a column holds no numbers, or infinite ones; or, where it is the only one, NaN. Of a single
+            target None is a missing one: NaN comes from a computation that went wrong, and dropping the row would
+            hide that. Only in ``test``, whose rows are not dropped, it means a row to predict. Of several targets
+            NaN is what tables have for those that were not measured, and it drops no row that has another.
     """
     found, mistakes = [], []
     for column in columns:
-        values, mistake = _read(dataset, column, split, f"tasks.{name}.label")
+        values, mistake = _read(dataset, column, split, f"tasks.{name}.label", len(columns) > 1 or split == "test")
         found.append(values)
         mistakes.extend(mistake)
     if mistakes:
         raise DataError(mistakes)
     targets = np.stack(found, axis=1)
-    return targets, np.isnan(targets).any(axis=1)
+    return targets, np.isnan(targets).all(axis=1)
 
 
-def _read(dataset: Dataset, column: str, split: str, key: str) -> tuple[np.ndarray, list[Mistake]]:
+def target_moments(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Measure mean and standard deviation of each target over the rows that have it; 0 and 0 if none has.
+
+    Args:
+        targets: Float [n, D], NaN where not given.
+
+    Returns:
+        The means [D] and the deviations [D], which are exactly 0 for a constant target.
+    """
+    columns = [column[~np.isnan(column)] for column in targets.T]
+    mean = [column.mean() if len(column) else 0.0 for column in columns]
+    # Of a constant such as 6.9 the mean is rounded, and the deviation from it is 1e-15, not 0.
+    std = [column.std() if len(column) and np.ptp(column) > 0 else 0.0 for column in columns]
+    return np.array(mean), np.array(std)
+
+
+def _read(dataset: Dataset, column: str, split: str, key: str, may_be_nan: bool) -> tuple[np.ndarray, list[Mistake]]:
     array = plain_values(arrow_column(dataset, column))
     kind = array.type
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
@@ -59,7 +76,7 @@ def _read(dataset: Dataset, column: str, split: str, key: str) -> tuple[np.ndarr
     values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     mistakes = []
     nan = np.isnan(values) & ~null_mask(array)
-    if nan.any() and split != "test":
+    if nan.any() and not may_be_nan:
         found = f"{split} has {name_count(int(nan.sum()), 'NaN target')} in column '{column}': {name_rows(nan)}"
         mistakes.append(Mistake(key, found, "Give a number, or None for a row without a target."))
     infinite = np.isinf(values)

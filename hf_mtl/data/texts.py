@@ -20,6 +20,7 @@ from hf_mtl.data.columns import (
 )
 from hf_mtl.data.csv_reader import repeated_columns
 from hf_mtl.data.given_tokens import TOKEN_COLUMNS, check_tokens
+from hf_mtl.data.row_weights import reads_weights
 from hf_mtl.errors import Mistake, known
 from hf_mtl.tasks import Task
 
@@ -34,7 +35,9 @@ def needed_columns(task: Task, dataset: Dataset, labelled: bool = True) -> list[
     """Return the columns that the task reads from this dataset, each once."""
     tokens = [column for column in TOKEN_COLUMNS if column in dataset.column_names]
     inputs = tokens if is_tokenised(task, dataset) else task.text_columns
-    return list(dict.fromkeys([*inputs, *(task.label_columns if labelled else [])]))
+    # Rows that are only scored may come without weights; `missing_columns` says where they are needed.
+    weights = [task.weight] if task.weight is not None and task.weight in dataset.column_names else []
+    return list(dict.fromkeys([*inputs, *([*task.label_columns, *weights] if labelled else [])]))
 
 
 def missing_columns(task: Task, name: str, splits: Mapping[str, Dataset], labelled: bool = True) -> list[Mistake]:
@@ -53,13 +56,27 @@ def missing_columns(task: Task, name: str, splits: Mapping[str, Dataset], labell
             columns = splits[lacking[0]].column_names
             found = f"no column '{column}' in {', '.join(lacking)}"
             mistakes.append(Mistake(f"tasks.{name}.{field}", found, known(columns, column, "Columns")))
-    return mistakes
+    return [*mistakes, *(_missing_weights(task, name, splits) if labelled else [])]
+
+
+def _missing_weights(task: Task, name: str, splits: Mapping[str, Dataset]) -> list[Mistake]:
+    """List the splits that lack the column of weights and need it, in one mistake."""
+    needing = {split: part.column_names for split, part in splits.items() if reads_weights(task, split)}
+    lacking = [split for split, columns in needing.items() if task.weight not in columns]
+    if not lacking or task.weight is None:
+        return []
+    found = f"no column '{task.weight}' in {', '.join(lacking)}"
+    remedy = known(needing[lacking[0]], task.weight, "Columns")
+    if lacking != ["train"]:
+        remedy += " Without weighted_metrics rows that are only scored need no weights."
+    return [Mistake(f"tasks.{name}.weight", found, remedy)]
 
 
 def repeated_names(task: Task, name: str, splits: Mapping[str, Dataset]) -> list[Mistake]:
     """List the columns that the header of a csv file names more than once, one mistake each."""
     mistakes = []
     keys = dict.fromkeys(task.label_columns, "label") | dict.fromkeys(task.text_columns, "text")
+    keys |= {} if task.weight is None else {task.weight: "weight"}
     for column, field in keys.items():
         having = [split for split, part in splits.items() if repeated_columns(part.column_names, column)]
         if having:

@@ -153,6 +153,8 @@ class EncodedSplit:
             and not scored. None: there are none.
         masses: Mass of each row, numbers from 0 on [n]: in how many units its loss is counted, see
             `hf_mtl.tasks.Task.masses`. None: 1 each.
+        weights: Weight of each row as it was given, NaN of rows without a label, float64 [n]: of training rows what
+            their losses are multiplied by, of scored rows what they weigh in metrics. None: 1 each.
         sites: The sequences of each row, and where the head looks. None: a row is one sequence, and has one output.
         references: What scores compare predictions with, [n, ...]. None: the labels.
         source: What their texts were read from, equal for tasks that share them; None: they are the task's own.
@@ -163,6 +165,7 @@ class EncodedSplit:
     labelled: bool = True
     missing: np.ndarray | None = None
     masses: np.ndarray | None = None
+    weights: np.ndarray | None = None
     sites: RowSites | None = None
     references: np.ndarray | None = None
     source: str | None = None
@@ -195,21 +198,21 @@ class EncodedSplit:
 
     @property
     def scored(self) -> np.ndarray:
-        """Return the rows that have a label, by index."""
+        """Return the rows that have a label, and a weight that is not 0, by index."""
         if self.missing is None:
             return np.arange(len(self) if self.labelled else 0)
         return np.flatnonzero(~self.missing)
 
     def filled(self) -> "EncodedSplit":
-        """Return the same rows with stand-ins for missing labels, so that the losses of the others can be
-        computed.
+        """Return the same rows with stand-ins for missing labels, so that the losses of the others can be computed,
+        and without weights: what they weigh is for the scores to say.
         """
         if self.missing is None:
-            return self
+            return replace(self, weights=None)
         labels = self.labels.copy()
         # Any label with a finite loss will do: the losses of these rows are thrown away.
         labels[self.missing] = 0
-        return replace(self, labels=labels)
+        return replace(self, labels=labels, weights=None)
 
     def select(self, rows: Sequence[int] | np.ndarray) -> "EncodedSplit":
         """Return some of the rows."""
@@ -224,6 +227,7 @@ class EncodedSplit:
             self.labelled,
             of(self.missing),
             of(self.masses),
+            of(self.weights),
             None if self.sites is None else self.sites.select(rows),
             of(self.references),
             self.source,

@@ -78,17 +78,21 @@ def label_set_notes(names: Sequence[str], without: np.ndarray, having: np.ndarra
 
 
 def constant_notes(columns: Sequence[str], targets: np.ndarray) -> list[str]:
-    """Say which targets are the same in every training row.
+    """Say which targets no training row has, and which are the same in all that have them.
 
     Args:
         columns: The D target columns.
-        targets: Float [n, D].
+        targets: Float [n, D], NaN where not given.
     """
-    return [
-        f"the target '{column}' is {targets[0, index]:g} in every train row; there is nothing to learn."
-        for index, column in enumerate(columns)
-        if np.ptp(targets[:, index]) == 0
-    ]
+    notes = []
+    for column, values in zip(columns, targets.T, strict=True):
+        given = values[~np.isnan(values)]
+        every = "every train row" if len(given) == len(values) else "every train row that has it"
+        if not len(given):
+            notes.append(f"no train row has the target '{column}', which cannot be learned.")
+        elif np.ptp(given) == 0:
+            notes.append(f"the target '{column}' is {given[0]:g} in {every}; there is nothing to learn.")
+    return notes
 
 
 def split_notes(name: str, task: Task, labels: Mapping[str, EncodedLabels]) -> list[str]:

@@ -20,12 +20,12 @@ class ReliabilityBins:
     Args:
         confidence: Mean confidence of each bin's rows, NaN where it has none [B].
         accuracy: Share of each bin's rows that are right, NaN where it has none [B].
-        count: Rows of each bin [B].
+        count: Rows of each bin, or the sum of their weights [B].
     """
 
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
-    count: NDArray[np.int64]
+    count: NDArray[np.int64] | NDArray[np.float64]
 
     @property
     def error(self) -> float:
@@ -52,35 +52,42 @@ def reliability_bins(logits: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_B
     return _binned(((np.exp(_log_softmax(part)), of) for part, of in _in_pieces(values, classes)), bins)
 
 
-def probability_bins(probabilities: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_BINS) -> ReliabilityBins:
-    """Count as `reliability_bins`, of probabilities [n, C].
+def probability_bins(
+    probabilities: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_BINS, weights: np.ndarray | None = None
+) -> ReliabilityBins:
+    """Count as `reliability_bins`, of probabilities [n, C] and weights of rows [n].
 
     Raises:
         ValueError: As there.
     """
     values, classes = _checked(probabilities, labels)
-    return _binned([(values, classes)], bins)
+    return _binned([(values, classes)], bins, weights)
 
 
-def softmax_bins(logits: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_BINS) -> ReliabilityBins:
+def softmax_bins(
+    logits: ArrayLike, labels: ArrayLike, bins: int = DEFAULT_BINS, weights: np.ndarray | None = None
+) -> ReliabilityBins:
     """Count as `probability_bins` of the logits' probabilities, which are never all there at once.
 
     Raises:
         ValueError: As `reliability_bins`.
     """
     values, classes = _checked(logits, labels)
-    return _binned(((softmax(part), of) for part, of in _in_pieces(values, classes)), bins)
+    return _binned(((softmax(part), of) for part, of in _in_pieces(values, classes)), bins, weights)
 
 
-def _binned(parts: Iterable[tuple[NDArray[np.float64], NDArray[np.int64]]], bins: int) -> ReliabilityBins:
-    """Put rows in bins, given probabilities [m, C] and class ids [m] of some after others."""
+def _binned(
+    parts: Iterable[tuple[NDArray[np.float64], NDArray[np.int64]]], bins: int, weights: np.ndarray | None = None
+) -> ReliabilityBins:
+    """Put rows in bins, given probabilities [m, C] and class ids [m] of some after others, and their weights."""
     if bins < 1:
         raise ValueError(f"bins must be 1 or more, found {bins}")
     found = [(values.max(axis=1), values.argmax(axis=1) == classes) for values, classes in parts]
     confidence, right = (np.concatenate(column) for column in zip(*found, strict=True))
     index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    count = np.bincount(index, minlength=bins)
-    sums = [np.bincount(index, weights=weights, minlength=bins) for weights in (confidence, right)]
+    count = np.bincount(index, weights, minlength=bins)
+    each = np.ones(len(index)) if weights is None else weights
+    sums = [np.bincount(index, weights=each * values, minlength=bins) for values in (confidence, right)]
     with np.errstate(invalid="ignore"):  # 0 / 0 where a bin has no rows
         return ReliabilityBins(sums[0] / count, sums[1] / count, count)
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from hf_mtl.errors import Mistake, known
 from hf_mtl.evaluation.foreign import Trust, needed_trust
 from hf_mtl.evaluation.keys import metric_keys, score_keys
-from hf_mtl.evaluation.registry import LOOK_ALIKE, METRICS, direction_unknown, suited_metrics
+from hf_mtl.evaluation.registry import LOOK_ALIKE, METRICS, direction_unknown, suited_metrics, without_weights
 from hf_mtl.tasks import MetricSpec, Task
 
 
@@ -33,6 +33,9 @@ def _of_two_tasks(tasks: Mapping[str, Task]) -> Iterator[Mistake]:
 
 
 def _of_task(key: str, task: Task) -> Iterator[Mistake]:
+    if task.weighted_metrics and task.tuned_by is not None:
+        problem = f"{task.tuned_by}: tuned beside weighted_metrics: true"
+        yield Mistake(key, problem, f"Rows weigh the same where {task.tuned_by} are tuned: leave out one of the two")
     for spec in task.metrics:
         yield from _of_metric(key, task, spec)
     if len(metric_keys(task)) < len(task.metrics):
@@ -72,6 +75,8 @@ def _of_metric(key: str, task: Task, spec: MetricSpec) -> Iterator[Mistake]:
         yield Mistake(
             key, f"greater_is_better: {spec.greater_is_better} for '{spec.name}'", f"Here {direction} is better"
         )
+    if task.weighted_metrics and (mistake := without_weights(key, spec)):
+        yield mistake
     yield from task.metric_mistakes(key, spec)
     if spec.labels is not None and spec.name != "f1":
         yield Mistake(key, f"labels given for '{spec.name}'", "Only f1 takes labels")

@@ -11,7 +11,7 @@ import numpy as np
 from hf_mtl.caches import refuse_cache
 from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.evaluation.foreign import Trust, foreign_mistake
-from hf_mtl.evaluation.registry import METRICS
+from hf_mtl.evaluation.registry import METRICS, without_weights
 from hf_mtl.progress import no_bars
 from hf_mtl.tasks import MetricSpec, Task
 from hf_mtl.tasks.scoring import Metric
@@ -23,6 +23,7 @@ def load_metric(
     statistics: Mapping[str, Sequence[float]] | None = None,
     key: str = "metrics",
     trust: Trust = Trust.CANONICAL,
+    weights: np.ndarray | None = None,
 ) -> Metric:
     """Build one of our metrics for a task, or else load it with `evaluate.load`.
 
@@ -32,12 +33,15 @@ def load_metric(
         statistics: ``std`` of each training target, which mse_z needs.
         key: Recipe key that a mistake belongs to.
         trust: Whose code may be run.
+        weights: Weights of the rows to score, [n]; None: all weigh the same.
 
     Raises:
-        DataError: If the metric is code that may not be run, cannot be loaded (offline, or unknown), or does not
-            suit the task.
+        DataError: If the metric is code that may not be run, cannot be loaded (offline, or unknown), does not suit
+            the task, or takes no weights.
     """
     entry = METRICS.get(spec.name)
+    if weights is not None and (mistake := without_weights(key, spec)):
+        raise DataError(mistake)
     if entry is None:
         if mistake := foreign_mistake(key, spec, trust):
             raise DataError(mistake)
@@ -45,8 +49,11 @@ def load_metric(
     if not entry.scores(task.outputs_are):
         raise DataError(Mistake(key, f"the metric '{spec.name}' cannot score a task of type {task.type}"))
     module = importlib.import_module(entry.module, "hf_mtl.evaluation.metrics")
-    metric: Metric = getattr(module, entry.class_name)(**task.metric_options(spec, statistics or {}, key))
-    return metric
+    metric: Any = getattr(module, entry.class_name)(**task.metric_options(spec, statistics or {}, key))
+    if weights is not None:
+        metric.weights = weights
+    found: Metric = metric
+    return found
 
 
 _LOADED: dict[str, Any] = {}
@@ -104,8 +111,12 @@ class ExternalMetric:
         columns = {name: np.asarray(value) for name, value in inputs.items()}
         if columns["references"].ndim == 1:
             return {self.key: self._value(columns)}
-        targets = range(columns["references"].shape[1])
-        values = [self._value({name: value[:, target] for name, value in columns.items()}) for target in targets]
+        values: list[float | None] = []
+        for target, truth in enumerate(columns["references"].T):
+            # Of targets that a row may not have, those that it has: the others are NaN.
+            given = truth == truth
+            alone = {name: value[given, target] for name, value in columns.items()}
+            values.append(self._value(alone) if given.any() else None)
         return per_target(self.key, values, self.output_names)
 
     def _value(self, inputs: dict[str, np.ndarray]) -> float:

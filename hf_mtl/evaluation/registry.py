@@ -13,7 +13,8 @@ class Entry(NamedTuple):
     """One line of the table: module and class of a metric, and what must be known without importing it.
 
     A module that begins with a dot is one of `hf_mtl.evaluation.metrics`. ``outputs`` is what the metric scores, as
-    tasks say it in ``outputs_are``; all of them, where it scores several.
+    tasks say it in ``outputs_are``; all of them, where it scores several. ``takes_weights``: whether it minds the
+    ``weights`` of rows that it is given.
     """
 
     module: str
@@ -21,6 +22,7 @@ class Entry(NamedTuple):
     outputs: str | tuple[str, ...]
     greater_is_better: bool = True
     wants_probabilities: bool = False
+    takes_weights: bool = False
 
     def scores(self, outputs: str) -> bool:
         """Tell whether the metric scores such outputs."""
@@ -34,7 +36,7 @@ _LABELS = "labels"
 _CHOSEN = (_CLASSES, _RANKS)  # one class of several, whether or not they have an order
 _NAMED = (*_CHOSEN, _LABELS)
 
-METRICS: dict[str, Entry] = {
+_OURS: dict[str, Entry] = {
     "accuracy": Entry(".accuracy", "Accuracy", _CHOSEN),
     "f1": Entry(".f1", "F1", _NAMED),
     "f1_macro": Entry(".f1", "F1Macro", _NAMED),
@@ -58,6 +60,11 @@ METRICS: dict[str, Entry] = {
     "mse_z": Entry(".squared_error", "MSEZ", _VALUES, greater_is_better=False),
     "rmse": Entry(".squared_error", "RMSE", _VALUES, greater_is_better=False),
     "mae": Entry(".mae", "MAE", (_VALUES, _RANKS), greater_is_better=False),
+}
+_WITHOUT_WEIGHTS = frozenset({"spearman"})
+
+METRICS: dict[str, Entry] = {
+    name: entry._replace(takes_weights=name not in _WITHOUT_WEIGHTS) for name, entry in _OURS.items()
 }
 
 
@@ -108,3 +115,17 @@ def direction_unknown(key: str, spec: MetricSpec) -> Mistake:
         f"{{name: {spec.name}, greater_is_better: true}}"
     )
     return Mistake(key, f"unknown metric '{spec.name}'", remedy)
+
+
+def without_weights(key: str, spec: MetricSpec) -> Mistake | None:
+    """Return the mistake of a metric that takes no weights of rows; None: it takes them.
+
+    Args:
+        key: Recipe key of the task's metrics.
+        spec: The metric.
+    """
+    if spec.name in METRICS and METRICS[spec.name].takes_weights:
+        return None
+    taking = ", ".join(name for name in available_metrics() if METRICS[name].takes_weights)
+    remedy = f"Leave out weighted_metrics or the metric. Metrics that take weights: {taking}"
+    return Mistake(key, f"'{spec.name}' takes no weights, and weighted_metrics is true", remedy)

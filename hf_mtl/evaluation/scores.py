@@ -20,6 +20,7 @@ def score_task(
     labels: np.ndarray,
     statistics: Mapping[str, Sequence[float]] | None = None,
     trust: Trust = Trust.CANONICAL,
+    weights: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Score a task with the metrics it declares, in their order.
 
@@ -33,12 +34,13 @@ def score_task(
         labels: The labels, as the task encodes them.
         statistics: What metrics may read of the training rows, such as ``std`` [D] of each target for mse_z.
         trust: Whose code the metrics may run.
+        weights: Weight of each row in the metrics, [n]; None: all weigh the same.
 
     Returns:
         Values by `metric_keys`; after a metric of outputs that are scored apart, one value for each: ``pearson_V``.
 
     Raises:
-        DataError: If there is nothing to score, or a metric cannot be loaded or computed.
+        DataError: If there is nothing to score, or a metric cannot be loaded or computed, or takes no weights.
         ValueError: If outputs and labels do not go together.
     """
     labels = np.asarray(labels)
@@ -51,7 +53,7 @@ def score_task(
         return dict.fromkeys(metric_keys(task), math.nan)
     scores: dict[str, float] = {}
     for key, spec in metric_keys(task).items():
-        metric = load_metric(spec, task, statistics, key=f"tasks.{name}.metrics", trust=trust)
+        metric = load_metric(spec, task, statistics, f"tasks.{name}.metrics", trust, weights)
         measured = task.measure(metric, found, labels)
         scores |= {key + part.removeprefix(metric.key): value for part, value in measured.items()}
     return scores

@@ -16,6 +16,7 @@ from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import prepare_dataset, prepare_rows
 from hf_mtl.data.masses import row_masses
 from hf_mtl.data.processes import agree, is_main_process
+from hf_mtl.data.row_weights import reads_weights
 from hf_mtl.data.same_rows import other_rows, signs_of
 from hf_mtl.data.seen_rows import SeenRows
 from hf_mtl.data.sharing import of_one_process
@@ -144,8 +145,8 @@ def _say_what_is_left_out(name: str, found: EncodedSplit, split: str, side: str 
         )
     if found.missing is not None:
         logger.warning(
-            f"{name}: {int(found.missing.sum()):,} of {len(found):,} {split} rows have no label; they are "
-            "predicted and not scored."
+            f"{name}: {int(found.missing.sum()):,} of {len(found):,} {split} rows have no label"
+            f"{'' if found.weights is None else ', or weight 0'}; they are predicted and not scored."
         )
 
 
@@ -165,7 +166,9 @@ def _encode(
     if seen is not None:
         seen.add(name, split, task, rows)
     laid = _lay_out(name, task, rows.dataset, rows.labels.values, tokenizer, max_length, split)
-    return replace(laid, masses=row_masses(name, task, laid.labels))
+    # Rows that became validation rows may have weights that are not asked for there.
+    weights = rows.labels.weights if reads_weights(task, split) else None
+    return replace(laid, masses=row_masses(name, task, laid.labels), weights=weights)
 
 
 def _encode_all(
@@ -184,6 +187,7 @@ def _encode_all(
         labelled=not labels.missing.all(),
         missing=labels.missing if labels.missing.any() else None,
         masses=row_masses(name, task, laid.labels),
+        weights=labels.weights if reads_weights(task, split) else None,
     )
 
 

@@ -143,6 +143,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         segments: Mapping[str, tuple[int, int]] | None = None,
         sites: Mapping[str, Sites] | None = None,
         labels: Tensor | Mapping[str, Tensor] | None = None,
+        row_weights: Mapping[str, Tensor] | None = None,
         task: str | None = None,
         noise: NoiseKeys | None = None,
         uncertainty: bool = False,
@@ -160,6 +161,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
             sites: By task: where the heads look that have several outputs for a row. None: at every token.
             labels: By task: class ids [n], targets [n, D] in original units, or as the task encodes them; a tensor
                 goes with ``task``.
+            row_weights: By task: what the losses and penalties of its rows are multiplied by [n]; None: 1 each.
             task: The only head to run; None: all heads.
             noise: Keys of the randomness of heads that sample while training: ``rows`` int64 [N] and ``step``, an
                 int. None: drawn from torch's generators.
@@ -184,7 +186,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
             rows = shown.shape[0]  # not len(), which torch.export would take for a constant
             segments = {name: (0, rows) for name in (self.heads.names if task is None else [task])}
         drawn = Noise.of_batch(noise, shown, self.training and self.heads.stochastic)
-        result = self.heads(features, segments, drawn, labels, uncertainty, sites)
+        result = self.heads(features, segments, drawn, labels, uncertainty, sites, row_weights)
         return MultiTaskOutput(loss=self._mean_over_tasks(result, labels or {}), features=shown, **vars(result))
 
     def _mean_over_tasks(self, result: HeadOutputs, labels: Mapping[str, Tensor]) -> Tensor | None:

@@ -28,7 +28,8 @@ class HeadOutputs:
 
     Args:
         logits: Class logits [n, C], or targets in original units [n, D]; [n, ..., C] of rows with several outputs.
-        row_losses: The data term of each row's loss, a sum over the units of its mass (`Task.masses`) [n], float32.
+        row_losses: The data term of each row's loss, a sum over the units of its mass (`Task.masses`), times
+            the row's weight [n], float32.
         row_penalties: What joins it from the head, a sum over the same units, which may be negative [n], float32;
             only of heads that have any.
         penalty_values: The head's penalties by name, before their factors, detached [n].
@@ -84,7 +85,9 @@ class TaskModule(nn.Module):
             return logits, None, decoded.penalties
         outputs, targets = decoded.outputs, self.statistics.standardize(labels)
         if decoded.scale is not None:
-            outputs, targets = outputs * decoded.scale, targets * decoded.scale
+            # A target that is not given stays NaN, and gives the scale a gradient of 0; 0 times NaN would be NaN.
+            scaled = torch.where(targets.isnan(), 0.0, targets) * decoded.scale
+            outputs, targets = outputs * decoded.scale, torch.where(targets.isnan(), targets, scaled)
         losses = self.task.row_losses(outputs, targets, self.statistics.loss_weights)
         return logits, losses, decoded.penalties
 
@@ -189,6 +192,7 @@ class TaskHeads(nn.Module):
         labels: Mapping[str, Tensor] | None = None,
         uncertainty: bool = False,
         sites: Mapping[str, Sites] | None = None,
+        weights: Mapping[str, Tensor] | None = None,
     ) -> HeadOutputs:
         """Run the heads that have rows, and no others.
 
@@ -199,6 +203,7 @@ class TaskHeads(nn.Module):
             labels: Labels of the tasks' rows, by task; a task may be absent.
             uncertainty: Whether heads that decode distributions give their variances.
             sites: Where heads look that have several outputs for a row; None: everywhere.
+            weights: What losses and penalties of the tasks' rows are multiplied by, by task; a task may be absent.
         """
         result = HeadOutputs()
         for name, (start, stop) in segments.items():
@@ -207,6 +212,10 @@ class TaskHeads(nn.Module):
             if looked is None and module.task.outputs_per != "row":
                 looked = sites_everywhere(rows, module.task.outputs_per)
             logits, losses, penalties = module(rows, noise.segment(start, stop), (labels or {}).get(name), looked)
+            if (weighs := (weights or {}).get(name)) is not None:
+                # The penalties too, so that a row of weight 2 acts as two rows do, whatever its head.
+                losses = None if losses is None else losses * weighs
+                penalties = {key: Penalty(item.values * weighs, item.coefficient) for key, item in penalties.items()}
             result.logits[name] = logits
             if losses is not None:
                 result.row_losses[name] = losses

@@ -53,13 +53,13 @@ def _classes(tasks: Sequence[TaskCensus]) -> str:
 
 
 def _unknown(tasks: Sequence[TaskCensus]) -> str:
-    """Return a line for each class of which some rows do not tell."""
+    """Return a line for each label or target of which some rows do not tell."""
     lines = [
         ["" if index else task.name, label, *(_count(counts, split) for split in _SPLITS)]
         for task in tasks
         for index, (label, counts) in enumerate(task.unknown.items())
     ]
-    return aligned(_fitted(["not known", "class", *_SPLITS], lines), left=2) if lines else ""
+    return aligned(_fitted(["not known", "label or target", *_SPLITS], lines), left=2) if lines else ""
 
 
 def _class_lines(classes: Mapping[str, Mapping[str, int]], limit: int) -> Iterator[list[str]]:

@@ -87,7 +87,7 @@ class TaskCensus:
         classes: Rows of each class, by split, in id order; empty for a task without classes.
         weighted: Whether the task weighs its classes.
         weights_key: The key that does; None: its type has none.
-        unknown: Rows that do not tell of a class, by split; only of classes that have some.
+        unknown: Rows that do not tell of a label or target, by split; only of those that have some.
     """
 
     name: str

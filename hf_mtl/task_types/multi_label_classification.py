@@ -57,7 +57,7 @@ class MultiLabelClassification(Task):
     problem_type: ClassVar[str | None] = "multi_label_classification"
     other_names: ClassVar[tuple[str, ...]] = ("multi_label", "multilabel", "multi_label_text_classification")
     outputs_key: ClassVar[str] = "labels"
-    scoring_keys: ClassVar[tuple[str, ...]] = ("text", "label", "labels", "metrics", "thresholds")
+    scoring_keys: ClassVar[tuple[str, ...]] = (*Task.scoring_keys, "labels", "thresholds")
     weights_key: ClassVar[str | None] = "positive_weight"
 
     type: Literal["multi_label_classification"] = "multi_label_classification"

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
+import torch
 from datasets import Dataset
 from pydantic import Field
 from torch import Tensor
@@ -12,10 +13,11 @@ from torch.nn import functional as F
 
 from hf_mtl.data.carve import quintiles
 from hf_mtl.data.spelling import number_types
-from hf_mtl.data.targets import encode_targets
+from hf_mtl.data.targets import encode_targets, target_moments
 from hf_mtl.data.train_notes import constant_notes
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.evaluation.outputs import PlainOutputs
+from hf_mtl.evaluation.values import linear_values
 from hf_mtl.modeling.statistics import TargetStatistics, far_note
 from hf_mtl.tasks import MetricSpec, Task, register
 from hf_mtl.tasks.scoring import Metric, Outputs
@@ -28,8 +30,11 @@ _LOSSES: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss
 class Regression(Task):
     """One or several real targets per text or pair of texts.
 
+    Of several targets a row may have some: the others, None or NaN, take no part in loss, statistics, metrics and
+    baselines. So a row with one target counts as much as a row that has all.
+
     Args:
-        loss: Per-row loss on standardised targets, averaged over targets: ``mse``, ``mae`` or ``huber`` (delta 1).
+        loss: Per-row loss on standardised targets, averaged over the row's: ``mse``, ``mae`` or ``huber`` (delta 1).
         standardize: Subtract the training mean and divide by the training standard deviation of each target.
             The statistics live in the checkpoint; predictions and metrics are in original units.
     """
@@ -75,8 +80,12 @@ class Regression(Task):
         """Keep the fifths of the targets."""
         return quintiles(labels)
 
+    def unknown_counts(self, labels: np.ndarray) -> np.ndarray | None:
+        """Count the rows that do not have each of several targets."""
+        return np.isnan(labels).sum(axis=0) if self.num_outputs > 1 else None
+
     def train_notes(self, labels: np.ndarray) -> list[str]:
-        """Name the targets that are the same in every row."""
+        """Name the targets that no row has, or that are the same in all."""
         return constant_notes(self.label_columns, labels)
 
     def new_statistics(self) -> TaskStatistics:
@@ -87,8 +96,7 @@ class Regression(Task):
         """Measure mean and standard deviation of the targets."""
         if not isinstance(statistics, TargetStatistics):
             return []
-        # Of a constant such as 6.9 the mean is rounded, and the deviation from it is 1e-15, not 0.
-        mean, std = labels.mean(axis=0), np.where(np.ptp(labels, axis=0) > 0, labels.std(axis=0), 0.0)
+        mean, std = target_moments(labels)
         notes = self._few_digits(mean, std)
         if not keep:
             statistics.fit(mean=mean.tolist(), std=std.tolist())
@@ -112,9 +120,14 @@ class Regression(Task):
         ]
 
     def row_losses(self, outputs: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Average the loss over the targets, in the units of the outputs."""
-        targets = labels.reshape(outputs.shape).float()
-        return _LOSSES[self.loss](outputs.float(), targets, reduction="none").mean(dim=-1)
+        """Average the loss over the targets that the row has, in the units of the outputs."""
+        targets, loss = labels.reshape(outputs.shape).float(), _LOSSES[self.loss]
+        if self.num_outputs == 1:
+            return loss(outputs.float(), targets, reduction="none").mean(dim=-1)
+        given = ~torch.isnan(targets)
+        # Both are filled before, and no loss is multiplied by 0 after: its gradient would be 0 times NaN.
+        filled = [torch.where(given, values, 0.0) for values in (outputs.float(), targets)]
+        return loss(*filled, reduction="none").sum(dim=-1) / given.sum(dim=-1).clamp(min=1)
 
     def outputs_of(self, raw: np.ndarray) -> Outputs:
         """Score the outputs as they are."""
@@ -149,16 +162,17 @@ class Regression(Task):
         return metric.compute(predictions=predictions, references=targets)
 
     def perfect_outputs(self, labels: np.ndarray) -> np.ndarray:
-        """Give the targets."""
-        return np.array(labels, dtype=np.float32).reshape(len(labels), -1)
+        """Give the targets, and 0 for those that a row does not have."""
+        return np.nan_to_num(np.array(labels, dtype=np.float32)).reshape(len(labels), -1)
 
     def undefined(self, spec: MetricSpec, labels: np.ndarray) -> Iterator[tuple[str, str, str]]:
         """Find metrics that need targets that differ."""
         remedy = "Give rows with different targets to evaluate on, or use another metric, such as mse."
         if spec.name not in ("pearson", "spearman", "r2"):
             return
-        for column, values in zip(self.label_columns, labels.reshape(len(labels), -1).T, strict=True):
-            if np.ptp(values) == 0:
+        for column, targets in zip(self.label_columns, labels.reshape(len(labels), -1).T, strict=True):
+            values = targets[~np.isnan(targets)]
+            if len(values) and np.ptp(values) == 0:
                 what = "undefined" if spec.name == "r2" else "0 whatever is predicted"
                 of = f" in '{column}'" if self.num_outputs > 1 else ""
                 yield what, f"every target{of} is {values[0]:g}", remedy
@@ -168,25 +182,24 @@ class Regression(Task):
         assert isinstance(outputs, PlainOutputs)
         rows = len(outputs)
         columns = zip(self.label_columns, outputs.values.T, labels.reshape(rows, -1).T, strict=True)
-        for column, predicted, targets in columns:
+        for column, outputs_of_all, targets_of_all in columns:
+            given = ~np.isnan(targets_of_all)
+            predicted, targets = outputs_of_all[given], targets_of_all[given]
             # A hundred thousandth of the targets' spread is no prediction.
-            if np.ptp(targets) > 0 and np.ptp(predicted) <= 1e-5 * np.ptp(targets):
+            if len(targets) and np.ptp(targets) > 0 and np.ptp(predicted) <= 1e-5 * np.ptp(targets):
                 mean = f"{predicted.mean():.4g}"
-                yield f"all {rows:,} predictions of '{column}' are {mean}, within 1e-5 of the targets' spread."
+                all_of = f"all {len(targets):,} predictions of '{column}'"
+                yield f"{all_of} are {mean}, within 1e-5 of the targets' spread."
 
     def training_statistics(self, labels: np.ndarray) -> dict[str, list[float]]:
         """Measure the spread of the targets, 1 for a constant one; mse_z needs it."""
-        std = labels.reshape(len(labels), -1).std(axis=0)
+        _, std = target_moments(labels.reshape(len(labels), -1))
         return {"std": [float(value) for value in np.where(std > 0, std, 1.0)]}
 
     def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
         """Predict the mean of each target."""
-        found: np.ndarray = labels.reshape(len(labels), -1).mean(axis=0)
-        return found
+        return target_moments(labels.reshape(len(labels), -1))[0]
 
     def linear_outputs(self, features: Any, labels: np.ndarray, constant: np.ndarray) -> Callable[[Any], np.ndarray]:
-        """Fit scikit-learn's `Ridge`."""
-        from sklearn.linear_model import Ridge
-
-        model = Ridge().fit(features, labels.reshape(len(labels), -1))
-        return lambda features: np.asarray(model.predict(features)).reshape(-1, len(constant))
+        """Fit scikit-learn's `Ridge` to each target, on the rows that have it."""
+        return linear_values(features, labels.reshape(len(labels), -1), constant)

@@ -57,7 +57,7 @@ class LearningAnswers(ABC):
     """What to say to who asks for a type that there is not, by a word in its name."""
     outputs_key: ClassVar[str] = "label"
     """The key that says what the outputs are."""
-    scoring_keys: ClassVar[tuple[str, ...]] = ("text", "label", "metrics")
+    scoring_keys: ClassVar[tuple[str, ...]] = ("text", "label", "metrics", "weight", "weighted_metrics")
     """Keys that can be others when a trained model is scored, beside `length_keys`."""
     length_keys: ClassVar[tuple[str, ...]] = ("max_length", "truncation_side")
     """Keys that say what is kept of a text. They can be others too; None means what the model or tokenizer says."""
@@ -214,7 +214,7 @@ class LearningAnswers(ABC):
         return None
 
     def unknown_counts(self, labels: np.ndarray) -> np.ndarray | None:
-        """Count for each class, in the order of `label_names`, the rows that do not tell of it; None: all rows tell.
+        """Count for each output, in the order of `output_names`, the rows that do not tell of it; None: all tell.
 
         Args:
             labels: The labels, none of them missing.

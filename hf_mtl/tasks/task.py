@@ -38,6 +38,14 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
     text: str | list[str] = Field("text", description="Text column, or two columns for a pair.")
     label: str | list[str] = Field("label", description="Label column.")
     metrics: list[MetricSpec] = Field(default_factory=list, description="The first one is the primary metric.")
+    weight: str | None = Field(
+        None,
+        description="Column of weights, by which the losses of training rows are multiplied; scaled to a mean of 1 "
+        "over them. Rows of weight 0 are left out.",
+    )
+    weighted_metrics: bool = Field(
+        False, description="Whether scored rows have weights too: they weigh in the metrics and in the loss there."
+    )
     max_rows: int | None = Field(None, ge=1, description="Use at most this many training rows (seeded draw).")
     stratify: bool = Field(
         False,
@@ -96,6 +104,13 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
     def _one_or_two_texts(cls, value: str | list[str]) -> str | list[str]:
         if isinstance(value, list) and len(value) not in (1, 2):
             raise ValueError(f"one text column or two for a pair, found {len(value)}")
+        return value
+
+    @field_validator("weighted_metrics")
+    @classmethod
+    def _has_weights(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("weight") is None:
+            raise ValueError("there is no weight: name the column that holds the weights")
         return value
 
     @field_validator("test_fraction")

@@ -6,6 +6,7 @@ from datasets import Dataset, Features, Value
 
 from hf_mtl import Regression
 from hf_mtl.data.labels import encode_labels
+from hf_mtl.data.targets import target_moments
 from tests.data.labelled import message
 
 NAN = float("nan")
@@ -18,11 +19,17 @@ def targets(*columns: list, feature: object = None) -> np.ndarray:
     return encode_labels(Regression(label=names), "a", "validation", dataset)
 
 
-def test_targets_are_one_column_each_and_a_row_needs_all() -> None:
-    labels = targets([0.5, 1.5, None], [1, None, 3])
+def test_targets_are_one_column_each_and_a_row_needs_one() -> None:
+    labels = targets([0.5, 1.5, None, None, NAN], [1, None, 3, None, None])
     assert labels.values.dtype == np.float64
-    assert labels.values[0].tolist() == [0.5, 1.0]
-    assert labels.missing.tolist() == [False, True, True]
+    np.testing.assert_array_equal(labels.values, [[0.5, 1], [1.5, NAN], [NAN, 3], [NAN, NAN], [NAN, NAN]])
+    assert labels.missing.tolist() == [False, False, False, True, True]
+
+
+def test_moments_are_those_of_the_rows_that_have_a_target() -> None:
+    mean, std = target_moments(np.array([[1.0, 6.9, NAN], [NAN, 6.9, NAN], [3.0, 6.9, NAN]]))
+    assert mean.tolist() == [2.0, pytest.approx(6.9), 0.0]
+    assert std.tolist() == [1.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("feature", ["int8", "uint64", "float16", "float32", "bool"])
@@ -34,10 +41,10 @@ def test_a_column_of_none_is_all_missing() -> None:
     assert targets([None, None]).missing.all()
 
 
-def test_nan_and_infinite_targets_are_mistakes_and_none_is_not() -> None:
-    text = message(targets, [0.5, NAN, None, NAN], [1.0, 1.0, -float("inf"), 1.0])
+def test_nan_of_a_single_target_and_infinite_ones_are_mistakes_and_none_is_not() -> None:
+    text = message(targets, [0.5, NAN, None, NAN, -float("inf")])
     assert "tasks.a.label: validation has 2 NaN targets in column 't0': rows 1 and 3, counted from 0" in text
-    assert "validation has 1 infinite target in column 't1': row 2, counted from 0" in text
+    assert "validation has 1 infinite target in column 't0': row 4, counted from 0" in text
 
 
 def test_string_targets_are_mistakes_that_say_whether_they_are_numbers() -> None:

@@ -2,7 +2,7 @@ from typing import ClassVar
 
 import pytest
 
-from hf_mtl import Regression, SequenceClassification
+from hf_mtl import MultiLabelClassification, Regression, SequenceClassification
 from hf_mtl.evaluation import check_metrics
 
 STANCE = ["none", "against", "favor"]
@@ -17,6 +17,8 @@ STANCE = ["none", "against", "favor"]
         SequenceClassification(metrics=[{"name": "f1", "labels": ["not", "known", "yet"]}]),
         SequenceClassification(metrics=[{"name": "someone/metric", "greater_is_better": True}]),
         Regression(metrics=["mse_z", "pearson"]),
+        Regression(weight="w", weighted_metrics=True, metrics=["mse_z", "pearson"]),
+        Regression(weight="w", metrics=["spearman"]),
         Regression(label=["x", "y"], metrics=["mse_z", "mse", "pearson"]),
         Regression(
             metrics=["pearson", *({"name": name, "greater_is_better": False} for name in ("mase", "mape", "smape"))]
@@ -33,6 +35,18 @@ def test_good_metrics_are_not_complained_about(task):
     [
         (SequenceClassification(metrics=["f1_marco"]), "unknown metric 'f1_marco'. Known: accuracy"),
         (SequenceClassification(metrics=["f1_marco"]), "Did you mean 'f1_macro'?"),
+        (
+            Regression(weight="w", weighted_metrics=True, metrics=["pearson", "spearman"]),
+            "'spearman' takes no weights, and weighted_metrics is true",
+        ),
+        (
+            Regression(weight="w", weighted_metrics=True, metrics=[{"name": "pearsonr", "greater_is_better": True}]),
+            "'pearsonr' takes no weights, and weighted_metrics is true",
+        ),
+        (
+            MultiLabelClassification(labels=2, weight="w", weighted_metrics=True, thresholds="tuned"),
+            "thresholds: tuned beside weighted_metrics: true",
+        ),
         (
             SequenceClassification(metrics=[{"name": "f1_marco", "greater_is_better": True}]),
             "Did you mean 'f1_macro'?",

@@ -87,9 +87,9 @@ def test_what_rows_do_not_tell_is_shown_by_class_and_split() -> None:
     unknown = {"b": {"train": 15, "test": 0}}
     text = census_text([TaskCensus("tags", splits, classes, weights_key="positive_weight", unknown=unknown)])
     assert text.split("\n\n")[2].splitlines() == [
-        "not known  class  train  validation  test",
-        "-----------------------------------------",
-        "tags       b         15                 0",
+        "not known  label or target  train  validation  test",
+        "---------------------------------------------------",
+        "tags       b                   15                 0",
     ]
 
 

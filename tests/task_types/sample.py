@@ -62,6 +62,22 @@ def texts(count: int) -> tuple[list[str], np.ndarray]:
     return rows["text"], np.argsort(np.argsort(rows["x"])) / count
 
 
+def weighted(sample: Sample, **more: object) -> Sample:
+    """The same task with a column of weights from 0.5 to 4."""
+
+    def rows(count: int) -> Dataset:
+        found = sample.rows(count)
+        return found.add_column("w", (2.0 ** (np.arange(count) * 7 % 4 - 1)).tolist())
+
+    return Sample(sample.task.model_copy(update={"weight": "w", **more}), rows, sample.loss)
+
+
 def samples() -> dict[str, Sample]:
-    """The sample of every type of hf_mtl, which stands in the type's own test."""
-    return {name: importlib.import_module(f"tests.task_types.test_{name}").SAMPLE for name in task_types()}
+    """The samples of every type of hf_mtl, which stand in the type's own test: one, and its variants by name."""
+    modules = {name: importlib.import_module(f"tests.task_types.test_{name}") for name in task_types()}
+    variants = {
+        f"{name}, {variant}": found
+        for name, module in modules.items()
+        for variant, found in getattr(module, "VARIANTS", {}).items()
+    }
+    return {**{name: module.SAMPLE for name, module in modules.items()}, **variants}

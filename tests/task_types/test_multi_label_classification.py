@@ -19,7 +19,7 @@ from hf_mtl.evaluation.loading import ExternalMetric
 from hf_mtl.modeling.statistics import LabelWeights
 from hf_mtl.tasks import MetricSpec
 from tests import tiny
-from tests.task_types.sample import Sample, texts
+from tests.task_types.sample import Sample, texts, weighted
 from tests.training.trainers import make, parameters
 
 NAMES = ["high", "low", "even"]
@@ -42,6 +42,7 @@ def sample_loss(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 SAMPLE = Sample(MultiLabelClassification(labels=NAMES), sample_rows, sample_loss)
+VARIANTS = {"weighted": weighted(SAMPLE)}
 
 
 def holed(count: int, share: float = 0.4) -> Dataset:

@@ -11,7 +11,7 @@ from scipy.special import expit
 from hf_mtl import OrdinalClassification
 from hf_mtl.evaluation import baseline_outputs, score_task
 from hf_mtl.tasks import MetricSpec
-from tests.task_types.sample import Sample, texts
+from tests.task_types.sample import Sample, texts, weighted
 
 NAMES = ["low", "mid", "high", "top"]
 TASK = OrdinalClassification(labels=NAMES)
@@ -34,6 +34,7 @@ def sample_loss(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 SAMPLE = Sample(TASK, sample_rows, sample_loss)
+VARIANTS = {"weighted": weighted(SAMPLE, weighted_metrics=True)}
 
 
 def test_probabilities_are_those_by_hand_and_the_loss_is_that_of_the_row_s_class() -> None:

@@ -1,4 +1,4 @@
-"""Ordered classes and labels that are partly unknown train and are tuned on two processes as on one."""
+"""Ordered classes, labels and targets that are partly unknown, and rows with weights, on two processes as on one."""
 
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,17 @@ from tests import tiny
 from tests.task_types.test_multi_label_classification import NAMES, holed
 from tests.task_types.test_ordinal_classification import NAMES as RANKS
 from tests.task_types.test_ordinal_classification import sample_rows
+from tests.task_types.test_regression import VARIANTS
 from tests.training.killing import train
 from tests.training.runs import results
 
 
 def recipe(folder: Path) -> Path:
-    """Both types in one recipe, with UW and PCGrad, and without noise."""
+    """Several types in one recipe, with UW and PCGrad, and without noise."""
     holed(64).to_json(str(folder / "labels.jsonl"))
     holed(40, share=0.2).to_json(str(folder / "others.jsonl"))
     sample_rows(70).to_json(str(folder / "ranks.jsonl"))
+    VARIANTS["holed"].rows(60).to_json(str(folder / "values.jsonl"))
     labels = {"path": "json", "data_files": {"train": "labels.jsonl", "validation": "others.jsonl"}}
     found: dict[str, Any] = {
         "model": {
@@ -41,6 +43,13 @@ def recipe(folder: Path) -> Path:
                 "type": "ordinal_classification",
                 "labels": RANKS,
                 "dataset": {"path": "json", "data_files": "ranks.jsonl"},
+            },
+            "targets": {
+                "type": "regression",
+                "label": ["x", "y"],
+                "dataset": {"path": "json", "data_files": "values.jsonl"},
+                "weight": "w",
+                "weighted_metrics": True,
             },
         },
         "balancing": {"weighting": "uw", "aggregator": "pcgrad"},
@@ -66,4 +75,5 @@ def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
     said = "labels: thresholds are tuned on these rows, so that other rows will score less."
     for run in runs.values():
         assert said in results(run)["notes"]
-    assert results(runs[2])["tasks"]["ranks"] == pytest.approx(results(runs[1])["tasks"]["ranks"], abs=1e-3)
+    for task in ("ranks", "targets"):
+        assert results(runs[2])["tasks"][task] == pytest.approx(results(runs[1])["tasks"][task], rel=1e-3, abs=1e-3)

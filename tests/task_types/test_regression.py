@@ -6,8 +6,9 @@ import torch
 from datasets import Dataset
 
 from hf_mtl import Regression
+from hf_mtl.evaluation import score_task
 from hf_mtl.tasks import MetricSpec
-from tests.task_types.sample import Sample, texts
+from tests.task_types.sample import Sample, texts, weighted
 
 
 def sample_rows(count: int) -> Dataset:
@@ -16,10 +17,20 @@ def sample_rows(count: int) -> Dataset:
 
 
 def sample_loss(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return ((outputs - labels) ** 2).mean(axis=1)
+    return np.nanmean((outputs - labels) ** 2, axis=1)
+
+
+def holed_rows(count: int) -> Dataset:
+    """Rows of which every third lacks the first target, and every fourth of the others the second."""
+    columns = sample_rows(count).to_dict()
+    columns["x"] = [None if row % 3 == 1 else x for row, x in enumerate(columns["x"])]
+    columns["y"] = [None if row % 4 == 3 and row % 3 != 1 else y for row, y in enumerate(columns["y"])]
+    return Dataset.from_dict(columns)
 
 
 SAMPLE = Sample(Regression(label=["x", "y"]), sample_rows, sample_loss)
+HOLED = Sample(SAMPLE.task, holed_rows, sample_loss)
+VARIANTS = {"weighted": weighted(SAMPLE, weighted_metrics=True), "holed": weighted(HOLED, weighted_metrics=True)}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +41,41 @@ def test_regression_losses_are_averaged_over_targets(loss: str, expected: list[f
     task = Regression(label=["v", "a"], loss=loss)
     losses = task.row_losses(torch.tensor([[0.5, 3.0], [1.0, 1.0]]), torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
     assert losses.tolist() == expected
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
+def test_a_target_that_a_row_does_not_have_takes_no_part_in_its_loss_or_gradient(loss: str) -> None:
+    task = Regression(label=["v", "a"], loss=loss)
+    outputs = torch.tensor([[0.5, 3.0], [1.0, float("inf")], [2.0, 2.0]], requires_grad=True)
+    labels = torch.tensor([[0.0, float("nan")], [0.0, float("nan")], [float("nan")] * 2])
+    losses = task.row_losses(outputs, labels)
+    single = Regression(loss=loss).row_losses(torch.tensor([[0.5], [1.0]]), torch.tensor([[0.0], [0.0]]))
+    assert losses.tolist() == [*single.tolist(), 0.0]
+    losses[::2].sum().backward()
+    assert torch.isfinite(outputs.grad).all()
+    assert outputs.grad[:, 1].tolist() == [0.0] * 3
+
+
+def test_of_targets_that_some_rows_lack_everything_is_that_of_the_others() -> None:
+    task, nan = Regression(label=["x", "y", "z"], metrics=["pearson", "mse"]), float("nan")
+    labels = np.array([[1.0, 5.0, nan], [2.0, nan, nan], [4.0, 7.0, nan], [nan, 6.0, nan]])
+    outputs = np.array([[1.0, 5.0, 0.0], [2.0, 99.0, 0.0], [4.0, 7.0, 0.0], [-9.0, 7.0, 0.0]])
+    scores = score_task(task, "t", outputs, labels)
+    assert scores["pearson_x"] == pytest.approx(1)
+    assert scores["mse_y"] == pytest.approx(1 / 3)
+    assert scores["mse"] == pytest.approx((0 + 1 / 3) / 2), "a target that no row has is left out of the mean"
+    assert np.isnan(scores["mse_z"])
+    assert task.unknown_counts(labels).tolist() == [1, 1, 4]  # type: ignore[union-attr]
+    assert Regression().unknown_counts(labels[:, :1]) is None
+    np.testing.assert_allclose(task.constant_outputs(labels), [7 / 3, 6, 0])
+    assert task.training_statistics(labels)["std"][2] == 1.0
+    assert task.train_notes(labels) == ["no train row has the target 'z', which cannot be learned."]
+    same = np.tile(labels[0], (4, 1))
+    assert task.train_notes(same)[0] == "the target 'x' is 1 in every train row; there is nothing to learn."
+    [said] = task.undefined(MetricSpec(name="pearson"), np.where(labels > 5, 5, labels))
+    assert said[1] == "every target in 'y' is 5"
+    [note, _] = task.sameness(task.outputs_of(np.full((4, 3), 3.0)), labels)
+    assert note == "all 3 predictions of 'x' are 3, within 1e-5 of the targets' spread."
 
 
 def test_one_target_may_come_as_a_vector() -> None:

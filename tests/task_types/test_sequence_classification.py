@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from hf_mtl import SequenceClassification
 from hf_mtl.tasks import MetricSpec
-from tests.task_types.sample import Sample, texts
+from tests.task_types.sample import Sample, texts, weighted
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5]])
 LABELS = torch.tensor([0, 2])
@@ -25,6 +25,7 @@ def sample_loss(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 SAMPLE = Sample(SequenceClassification(labels=["sad", "so", "glad"]), sample_rows, sample_loss)
+VARIANTS = {"weighted": weighted(SAMPLE, weighted_metrics=True)}
 
 
 def test_cross_entropy_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""Encoded rows of the tiny world whose masses are not 1."""
+"""Encoded rows of the tiny world whose masses, or weights, are not 1."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,3 +22,11 @@ def with_masses(
     """The rows with masses of 1 to 5, drawn by task, or with those that a function gives for a task and its rows."""
     masses = masses or (lambda name, rows: np.random.default_rng([*name.encode()]).integers(1, 6, rows))
     return {name: replace(split, masses=masses(name, len(split))) for name, split in splits.items()}
+
+
+def with_weights(
+    splits: Mapping[str, EncodedSplit], weights: Callable[[str, int], np.ndarray] | None = None
+) -> dict[str, EncodedSplit]:
+    """The rows with weights from 0.2 to 5, drawn by task, or with those that a function gives, as for masses."""
+    weights = weights or (lambda name, rows: 5.0 ** np.random.default_rng([1, *name.encode()]).uniform(-1, 1, rows))
+    return {name: replace(split, weights=weights(name, len(split))) for name, split in splits.items()}

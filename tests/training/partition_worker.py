@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from hf_mtl import MultiTaskTrainer, MultiTaskTrainingArguments
 from hf_mtl.batch import EncoderLayout
 from tests import tiny
-from tests.training.masses import encoded, with_masses
+from tests.training.masses import encoded, with_masses, with_weights
 
 # SGD: updates well above the last bit of weights near 1, which would hide what is compared here.
 LEARNING_RATE = {"sgd": 0.5, "adamw_torch": 1e-3}
@@ -59,7 +59,7 @@ def train(
     trainer = MultiTaskTrainer(
         model=model,
         args=args,
-        train_dataset=with_masses(encoded(tiny.SIZES)) if masses else tiny.datasets(),
+        train_dataset=with_weights(with_masses(encoded(tiny.SIZES))) if masses else tiny.datasets(),
         processing_class=tiny.tokenizer(),
         balancing=balancing or {"weighting": weighting},
         mixture=mixture,

@@ -56,7 +56,7 @@ OF_MASSES = ("gls", "famo", "gradnorm_scaling", "pcgrad", "split", "sam_mtl")
 
 
 @pytest.mark.parametrize("name", OF_MASSES)
-def test_masses_do_not_tie_a_decision_to_the_partition(name: str) -> None:
+def test_masses_and_weights_do_not_tie_a_decision_to_the_partition(name: str) -> None:
     options: dict[str, Any] = {"steps": 5, "balancing": METHODS[name], "logging_steps": 1, "masses": True}
     head = "vip" if name in ("gradnorm_scaling", "sam_mtl") else None  # whose penalties are divided too
     reference, _ = train(32, 1, "sgd", "", layout="padded", head=head, **options)
@@ -66,7 +66,7 @@ def test_masses_do_not_tie_a_decision_to_the_partition(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["gls", "gls+pcgrad", "split"])
-def test_processes_do_not_change_a_decision_on_rows_with_masses(tmp_path: Path, name: str) -> None:
+def test_processes_do_not_change_a_decision_on_rows_with_masses_and_weights(tmp_path: Path, name: str) -> None:
     options = {"steps": STEPS, "balancing": METHODS[name], "logging_steps": 1, "masses": True}
     reference, _ = train(32, 1, "sgd", "", layout="padded", **options)  # type: ignore[arg-type]
     found = train_on_processes(tmp_path, 2, 8, 2, "sgd", "", "packed", **options)

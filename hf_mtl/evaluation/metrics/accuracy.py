@@ -20,5 +20,5 @@ class Accuracy(ClassificationMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of class ids [n] and [n]."""
-        found: float = accuracy_score(references, predictions)
+        found: float = accuracy_score(references, predictions, sample_weight=self.weights)
         return found

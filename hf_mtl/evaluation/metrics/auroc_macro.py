@@ -42,7 +42,7 @@ class AurocMacro(ProbabilityMetric):
     def _mean(self, columns: Iterable[np.ndarray], references: np.ndarray) -> float:
         """Return the mean over the classes, given the probabilities of one after the other, [n] each."""
         values = [
-            roc_auc_score(references == index, column)
+            roc_auc_score(references == index, column, sample_weight=self.weights)
             for index, column in enumerate(columns)
             if (index == 1 or self.num_classes != 2) and 0 < np.sum(references == index) < len(references)
         ]

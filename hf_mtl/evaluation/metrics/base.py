@@ -1,5 +1,6 @@
 """Base classes of our metrics: they work in memory, and wait for no other process."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -24,6 +25,9 @@ class LocalMetric(evaluate.Metric, ABC):
 
     def __init__(self) -> None:
         super().__init__(keep_in_memory=True, experiment_id=uuid4().hex)
+        self.weights: np.ndarray | None = None
+        """Weight of each row that is scored, [n]; None: all weigh the same. `load_metric` sets it, for metrics whose
+        line in the registry says that they take weights."""
 
     def _build_data_dir(self) -> str:
         # evaluate makes a folder in the user's cache even for a metric that is kept in memory.
@@ -114,7 +118,8 @@ class LabelMetric(LocalMetric):
 class RegressionMetric(LocalMetric):
     """A metric of predicted and true real values, in the targets' original units.
 
-    With several targets the value is the mean over targets, and each target has its own beside it.
+    With several targets the value is the mean over targets, and each target has its own beside it. A target counts in
+    the rows that have it, whose reference is not NaN; one that no row has is NaN, and left out of the mean.
 
     Args:
         target_names: Names of the D targets, for the values per target. None: their numbers.
@@ -139,18 +144,40 @@ class RegressionMetric(LocalMetric):
     def _compute(self, *, predictions: list[Any], references: list[Any]) -> dict[str, float]:
         columns = np.asarray(predictions, dtype=np.float64).reshape(len(predictions), -1).T
         truths = np.asarray(references, dtype=np.float64).reshape(len(references), -1).T
-        values = [float(self.value(*pair, target)) for target, pair in enumerate(zip(columns, truths, strict=True))]
+        pairs = enumerate(zip(columns, truths, strict=True))
+        values = [self._of_target(target, predicted, truth) for target, (predicted, truth) in pairs]
         return per_target(self.key, values, self.target_names)
+
+    def _of_target(self, target: int, predictions: np.ndarray, references: np.ndarray) -> float | None:
+        """Return the metric over the rows that have a target; None: there are none."""
+        given, weights = ~np.isnan(references), self.weights
+        if not given.any():
+            return None
+        if given.all():
+            return float(self.value(predictions, references, target))
+        self.weights = None if weights is None else weights[given]
+        try:
+            return float(self.value(predictions[given], references[given], target))
+        finally:
+            self.weights = weights
 
     @abstractmethod
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
         """Return the metric of one target, [n] and [n]."""
 
 
-def per_target(key: str, values: Sequence[float], names: Sequence[str] | None = None) -> dict[str, float]:
-    """Return the mean over targets, and with several targets one value for each, ``{key}_{name}``."""
-    result = {key: float(np.mean(values))}
+def per_target(key: str, values: Sequence[float | None], names: Sequence[str] | None = None) -> dict[str, float]:
+    """Return the mean over targets, and with several targets one value for each, ``{key}_{name}``.
+
+    Args:
+        key: The metric's name.
+        values: Its value of each target; None: no row has the target. Then it is NaN, and left out of the mean.
+        names: Names of the targets; None: their numbers.
+    """
+    there = [value for value in values if value is not None]
+    result = {key: float(np.mean(there)) if there else math.nan}
     if len(values) > 1:
         names = names or [str(target) for target in range(len(values))]
-        result |= {f"{key}_{name}": value for name, value in zip(names, values, strict=True)}
+        each = zip(names, values, strict=True)
+        result |= {f"{key}_{name}": math.nan if value is None else value for name, value in each}
     return result

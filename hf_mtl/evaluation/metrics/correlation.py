@@ -9,7 +9,7 @@ from hf_mtl.evaluation.metrics.base import RegressionMetric
 class Pearson(RegressionMetric):
     """Linear correlation Σ(ŷ-mean ŷ)(y-mean y) / sqrt(Σ(ŷ-mean ŷ)² Σ(y-mean y)²), in [-1, 1].
 
-    Constant predictions or targets have none and count 0.
+    Constant predictions or targets have none and count 0. Means and sums are weighted where rows have weights.
 
     Source: `scipy.stats.pearsonr`.
 
@@ -25,6 +25,9 @@ class Pearson(RegressionMetric):
         """Return the metric of one target, [n] and [n]."""
         if _constant(predictions) or _constant(references):
             return 0.0
+        if self.weights is not None:
+            (a, both), (_, b) = np.cov(predictions, references, aweights=self.weights)
+            return float(np.clip(both / np.sqrt(a * b), -1, 1))
         found: float = stats.pearsonr(predictions, references).statistic
         return found
 
@@ -32,7 +35,7 @@ class Pearson(RegressionMetric):
 class Spearman(RegressionMetric):
     """Pearson correlation of the ranks, ties sharing their mean rank; in [-1, 1].
 
-    Constant predictions or targets have none and count 0.
+    Constant predictions or targets have none and count 0. It takes no weights of rows, which no rank has.
 
     Source: `scipy.stats.spearmanr`.
 

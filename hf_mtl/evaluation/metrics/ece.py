@@ -41,8 +41,8 @@ class ECE(ProbabilityMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of probabilities [n, C] and class ids [n]."""
-        return probability_bins(predictions, references, self.bins).error
+        return probability_bins(predictions, references, self.bins, self.weights).error
 
     def of_logits(self, logits: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of the logits' probabilities [n, C] and class ids [n]."""
-        return softmax_bins(logits, references, self.bins).error
+        return softmax_bins(logits, references, self.bins, self.weights).error

@@ -55,7 +55,14 @@ class F1(_OfClassesOrLabels):
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of class ids [n] and [n], or of labels [n, C] and [n, C]."""
-        found: float = f1_score(references, predictions, labels=self.labels, average="macro", zero_division=0)
+        found: float = f1_score(
+            references,
+            predictions,
+            labels=self.labels,
+            average="macro",
+            zero_division=0,
+            sample_weight=self.weights,
+        )
         return found
 
 
@@ -74,7 +81,12 @@ class F1Macro(_OfClassesOrLabels):
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of class ids [n] and [n], or of labels [n, C] and [n, C]."""
         found: float = f1_score(
-            references, predictions, labels=range(self.num_classes), average="macro", zero_division=0
+            references,
+            predictions,
+            labels=range(self.num_classes),
+            average="macro",
+            zero_division=0,
+            sample_weight=self.weights,
         )
         return found
 
@@ -94,7 +106,12 @@ class F1Micro(_OfClassesOrLabels):
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of class ids [n] and [n], or of labels [n, C] and [n, C]."""
         found: float = f1_score(
-            references, predictions, labels=range(self.num_classes), average="micro", zero_division=0
+            references,
+            predictions,
+            labels=range(self.num_classes),
+            average="micro",
+            zero_division=0,
+            sample_weight=self.weights,
         )
         return found
 
@@ -118,6 +135,8 @@ class F1Samples(_OfClassesOrLabels):
         """Return the metric of labels [n, C] and [n, C]."""
         # A mean over rows of one column would be taken for one over classes.
         if references.shape[1] == 1:
-            return float((predictions == references).mean())
-        found: float = f1_score(references, predictions, average="samples", zero_division=1)
+            return float(np.average(predictions[:, 0] == references[:, 0], weights=self.weights))
+        found: float = f1_score(
+            references, predictions, average="samples", zero_division=1, sample_weight=self.weights
+        )
         return found

@@ -27,5 +27,5 @@ class LabelRankingAveragePrecision(LabelMetric):
         # What stands below all labels of the row, and is none, takes part in no precision.
         lowest = scores.min(axis=1, keepdims=True) - 1
         ranked = np.where(references == UNKNOWN, lowest, scores)
-        found: float = label_ranking_average_precision_score(references == 1, ranked)
+        found: float = label_ranking_average_precision_score(references == 1, ranked, sample_weight=self.weights)
         return found

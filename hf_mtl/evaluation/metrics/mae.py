@@ -22,5 +22,5 @@ class MAE(RegressionMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
         """Return the metric of one target, [n] and [n]."""
-        found: float = mean_absolute_error(references, predictions)
+        found: float = mean_absolute_error(references, predictions, sample_weight=self.weights)
         return found

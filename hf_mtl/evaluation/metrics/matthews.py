@@ -25,5 +25,5 @@ class Matthews(ClassificationMetric):
         """Return the metric of class ids [n] and [n]."""
         if len(set(predictions)) == 1 or len(set(references)) == 1:
             return 0.0
-        found: float = matthews_corrcoef(references, predictions)
+        found: float = matthews_corrcoef(references, predictions, sample_weight=self.weights)
         return found

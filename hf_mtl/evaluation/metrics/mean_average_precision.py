@@ -32,7 +32,8 @@ class MeanAveragePrecision(LabelMetric):
         for column, answers in zip(scores.T, references.T, strict=True):
             known = answers != UNKNOWN
             if (answers == 1).any():
-                values.append(average_precision_score(answers[known], column[known]))
+                weights = None if self.weights is None else self.weights[known]
+                values.append(average_precision_score(answers[known], column[known], sample_weight=weights))
         if not values:
             warnings.warn(
                 "mean_average_precision is undefined: no evaluated row has a label. Evaluate on more rows, or use "

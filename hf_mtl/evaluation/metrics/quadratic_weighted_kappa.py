@@ -36,5 +36,7 @@ class QuadraticWeightedKappa(ClassificationMetric):
             return math.nan
         # All ranks are named, so that the distance of two is the same whichever the rows hold.
         ranks = range(self.num_classes)
-        found: float = cohen_kappa_score(references, predictions, labels=ranks, weights="quadratic")
+        found: float = cohen_kappa_score(
+            references, predictions, labels=ranks, weights="quadratic", sample_weight=self.weights
+        )
         return found

@@ -25,4 +25,4 @@ class R2(RegressionMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
         """Return the metric of one target, [n] and [n]."""
-        return r2_score(references, predictions) if len(references) > 1 else math.nan
+        return r2_score(references, predictions, sample_weight=self.weights) if len(references) > 1 else math.nan

@@ -21,6 +21,11 @@ class RecallMacro(ClassificationMetric):
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of class ids [n] and [n]."""
         found: float = recall_score(
-            references, predictions, labels=range(self.num_classes), average="macro", zero_division=0
+            references,
+            predictions,
+            labels=range(self.num_classes),
+            average="macro",
+            zero_division=0,
+            sample_weight=self.weights,
         )
         return found

@@ -23,7 +23,7 @@ class MSE(RegressionMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
         """Return the metric of one target, [n] and [n]."""
-        found: float = mean_squared_error(references, predictions)
+        found: float = mean_squared_error(references, predictions, sample_weight=self.weights)
         return found
 
 
@@ -44,7 +44,7 @@ class RMSE(RegressionMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
         """Return the metric of one target, [n] and [n]."""
-        found: float = root_mean_squared_error(references, predictions)
+        found: float = root_mean_squared_error(references, predictions, sample_weight=self.weights)
         return found
 
 
@@ -76,5 +76,5 @@ class MSEZ(RegressionMetric):
 
     def value(self, predictions: np.ndarray, references: np.ndarray, target: int) -> float:
         """Return the metric of one target, [n] and [n]."""
-        found: float = mean_squared_error(references, predictions) / self.target_std[target] ** 2
-        return found
+        error: float = mean_squared_error(references, predictions, sample_weight=self.weights)
+        return error / float(self.target_std[target]) ** 2

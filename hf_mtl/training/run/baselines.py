@@ -38,20 +38,20 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
     """
     scores: dict[str, dict[str, dict[str, float]]] = {}
     notes: dict[str, list[str]] = {}
-    tasks = {}
+    tasks, trust = {}, Trust.of(prepared.recipe.allow_code)
     for name, evaluated in _fitted(prepared, rows).items():
         task = tasks[name] = prepared.data[name].task
         train = prepared.data[name].splits["train"]
         train_labels = encode_labels(task, name, "train", train).values
-        labels = encode_labels(task, name, "evaluation", evaluated).values
+        labels = encode_labels(task, name, "evaluation", evaluated)
         texts = [_texts(found, task.text_columns) for found in (train, evaluated)]
         known = task.training_statistics(train_labels)
         for baseline, (decided, outputs) in _predictions(prepared, name, texts[0], train_labels, texts[1]).items():
-            values = score_task(decided, name, outputs, labels, known, Trust.of(prepared.recipe.allow_code))
+            values = score_task(decided, name, outputs, labels.values, known, trust, labels.weights)
             scores.setdefault(baseline, {})[name] = values
             said = notes.setdefault(baseline, [])
             if baseline != "majority":  # which predicts one class by design
-                said += score_notes(decided, name, outputs, labels, values)
+                said += score_notes(decided, name, outputs, labels.values, values)
     return {
         name: {"tasks": values, **aggregate(values, tasks), "notes": notes[name]} for name, values in scores.items()
     }

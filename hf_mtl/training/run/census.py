@@ -1,6 +1,6 @@
 """Counts of what is in the splits of a task: rows, classes, and texts that come again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,6 @@ from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.train_notes import class_counts
 from hf_mtl.reporting.plan import SplitCensus, TaskCensus
-from hf_mtl.tasks import Task
 
 Groups = NDArray[np.int64]
 
@@ -19,16 +18,16 @@ def take_census(name: str, item: LoadedTask) -> TaskCensus:
     """Count what is in the splits of a task."""
     task = item.task
     labels = {split: encode_labels(task, name, split, dataset) for split, dataset in item.splits.items()}
-    classes = _by_class(task, {split: class_counts(task, found) for split, found in labels.items()})
+    counts = {split: class_counts(task, found) for split, found in labels.items()}
+    classes = _by_name(task.label_names or [], counts)
     told = {split: task.unknown_counts(found.values[~found.missing]) for split, found in labels.items()}
-    unknown = {label: counts for label, counts in _by_class(task, told).items() if any(counts.values())}
+    unknown = {label: counts for label, counts in _by_name(task.output_names, told).items() if any(counts.values())}
     return TaskCensus(name, _splits(item, labels), classes, task.is_weighted, task.weights_key, unknown)
 
 
-def _by_class(task: Task, counts: Mapping[str, np.ndarray | None]) -> dict[str, dict[str, int]]:
-    """Order counts by class; nothing of splits for which there are none."""
+def _by_name(names: Sequence[str], counts: Mapping[str, np.ndarray | None]) -> dict[str, dict[str, int]]:
+    """Order counts by class or target; nothing of splits for which there are none."""
     there = {split: found for split, found in counts.items() if found is not None}
-    names = task.label_names or []
     return {label: {split: int(found[index]) for split, found in there.items()} for index, label in enumerate(names)}
 
 
@@ -52,6 +51,8 @@ def _splits(item: LoadedTask, labels: Mapping[str, EncodedLabels]) -> dict[str, 
 def _codes(labels: list[np.ndarray]) -> Groups:
     """Return a number for each label, or for each row of targets."""
     values = np.concatenate(labels)
+    if values.dtype.kind == "f":  # NaN, a target that is not given, is to equal itself; no target is infinite
+        values = np.where(np.isnan(values), np.inf, values)
     return np.unique(values, axis=0, return_inverse=True)[1].reshape(-1)
 
 

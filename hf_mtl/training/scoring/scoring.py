@@ -8,6 +8,7 @@ import numpy as np
 from transformers import EvalPrediction
 
 from hf_mtl.batch import divisor
+from hf_mtl.data.row_weights import scaled_weights
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.evaluation import Trust, aggregate, score_notes, score_task
 from hf_mtl.inference.predict import KeptOutputs, SplitPredictions
@@ -90,10 +91,12 @@ def score_split(
         trust: Whose code the task's metrics may run.
     """
     outputs, labels, loss = prediction.outputs, split.scored_against, _mean_loss(split, prediction.losses)
+    weights = split.weights
     if split.missing is not None:
         outputs, labels = outputs[split.scored], labels[split.scored]
+        weights = None if weights is None else weights[split.scored]
     found: np.ndarray | Outputs = outputs if prediction.read is None else prediction.read(outputs)
-    declared = score_task(task, name, found, labels, statistics, trust)
+    declared = score_task(task, name, found, labels, statistics, trust, weights)
     notes = score_notes(task, name, found, labels, declared)
     more = {}
     if own is not None:
@@ -103,14 +106,18 @@ def score_split(
 
 
 def _mean_loss(split: EncodedSplit, losses: np.ndarray) -> float:
-    """Return the task's loss over the rows that have a label: the sum of their losses over the sum of their
-    masses.
+    """Return the task's loss over the rows that have a label: the sum of their losses over the sum of their masses.
+
+    Where the metrics are weighted so is this mean: of the whole split it is no estimate that the weights' own mean
+    could bias, as that of a step would be.
     """
     if split.missing is not None:
         losses = losses[split.scored]
-    if split.masses is None:
+    if split.masses is None and split.weights is None:
         return float(np.mean(losses, dtype=np.float64))
-    return float(np.sum(losses, dtype=np.float64) / divisor(float(split.masses[split.scored].sum())))
+    masses = np.ones(len(losses)) if split.masses is None else split.masses[split.scored]
+    weights = np.ones(len(losses)) if split.weights is None else scaled_weights(split.weights[split.scored])
+    return float(np.sum(weights * losses, dtype=np.float64) / divisor(float((weights * masses).sum())))
 
 
 def together(tasks: Mapping[str, Task], found: Mapping[str, TaskScores]) -> Scores:

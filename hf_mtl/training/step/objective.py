@@ -1,8 +1,10 @@
 """From the row losses of micro-batches to one update per optimizer step, whatever the partition.
 
 L_t is the sum of the step's row losses of task t over all micro-batches and processes, divided by M_t, the sum of the
-rows' masses, which every process knows from the plan. How much a task counts follows its rows n_t, whatever their
-masses; a task whose M_t is 0 is absent from the step, as one without rows is.
+rows' masses, which every process knows from the plan. A row's weight is in its loss and in its head's penalties when
+they come here, and in no mass: divided out, it would do nothing in a step with one row of the task. How much a task
+counts follows its rows n_t, whatever their masses and weights; a task whose M_t is 0 is absent from the step, as one
+without rows is.
 
 A micro-batch's part of the weighting's scalar is linear in its own rows, with factors c_t that the whole step shares:
 those of a scalar that is linear in the losses are known beforehand; the others need the step's losses first. The

@@ -21,6 +21,8 @@ def by_task(inputs: Batch) -> Iterator[tuple[str, Batch]]:
         }
         if "sites" in inputs:
             batch["sites"] = {task: sites for task, sites in inputs["sites"].items() if task == name}
+        if "row_weights" in inputs:
+            batch["row_weights"] = {task: mine for task, mine in inputs["row_weights"].items() if task == name}
         if "noise" in inputs and start < stop:  # without, a row stands in for none, see `hf_mtl.data.loader`
             batch["noise"] = {**inputs["noise"], "rows": inputs["noise"]["rows"][start:stop]}
         yield name, batch

@@ -126,10 +126,10 @@ def _balancing(spec: Spec) -> dict[str, Any]:
 
 
 def _hash(split: EncodedSplit) -> str:
-    """Return what the encoder sees of the rows, labels, masses and sites, in their order, as hexadecimal digits."""
+    """Return the rows, and all that is known of them, in their order, as hexadecimal digits."""
     tokens, digest = split.tokens, hashlib.blake2b(digest_size=16)
     types = np.empty(0) if tokens.flat_type_ids is None else tokens.flat_type_ids
-    more = [] if split.masses is None else [split.masses]
+    more = [values for values in (split.masses, split.weights) if values is not None]
     if split.sites is not None:
         parts = (split.sites.starts, split.sites.tokens, split.sites.offsets, split.sites.places)
         more += [values for values in parts if values is not None]

@@ -113,7 +113,7 @@ def test_test_rows_without_a_label_are_left_out_and_said(recipe: Path, world: Pa
     files = {
         "mood": [{**row, "label": row["label"] if place % 3 else -1} for place, row in enumerate(rows)],
         "topic": [{"text": row["text"]} for row in rows],  # no label column
-        "score": [{"text": row["text"], "x": None, "y": 1.0} for row in rows],
+        "score": [{"text": row["text"], "x": None, "y": None} for row in rows],
     }
     words = []
     for name, found in files.items():
