@@ -28,7 +28,7 @@ from hf_mtl.data.columns import (
     say_type,
 )
 from hf_mtl.errors import Mistake, known
-from hf_mtl.tasks.fields import LabelValue
+from hf_mtl.tasks.made_columns import LabelValue
 
 Labels: TypeAlias = Mapping[str, LabelValue]
 
