@@ -63,7 +63,7 @@ class TaskModule(nn.Module):
         logits = self.statistics.restore(decoded.outputs)
         if labels is None:
             return logits, None, decoded.penalties
-        outputs, targets = decoded.outputs, self.statistics.standardize(labels)
+        outputs, targets = self.statistics.compared(decoded.outputs), self.statistics.standardize(labels)
         if decoded.scale is not None:
             # A target that is not given stays NaN, and gives the scale a gradient of 0; 0 times NaN would be NaN.
             scaled = torch.where(targets.isnan(), 0.0, targets) * decoded.scale
@@ -76,7 +76,8 @@ class TaskModule(nn.Module):
         variance = self.head.variance(features)
         if variance is None:
             return None
-        return self.statistics.restore_variance(self._tempered(variance, power=2))
+        # Only real values have units to restore, and these have no temperature.
+        return self.statistics.restore_variance(self._tempered(variance, power=2), lambda: self.head(features))
 
     def set_calibration_temperature(self, name: str, temperature: float | None) -> None:
         """Divide the logits by a temperature at evaluation; None: leave them as they are.
