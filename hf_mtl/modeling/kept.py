@@ -176,6 +176,9 @@ class Taken:
                 found = {key: value for key, value in found.items() if not key.startswith(start)}
         wanted = heads.state_dict()
         odd = [key for key, value in found.items() if key not in wanted or wanted[key].shape != value.shape]
+        # What is not there would stay as it was drawn.
+        starts = tuple(f"{module_key(new)}.head." for new in self.names.values())
+        odd += [key for key in wanted if key.startswith(starts) and key not in found]
         if odd:
             problem = f"the heads of the backbone do not fit the tasks, see heads.{min(odd)}"
             raise ModelError(Mistake(KEEP, problem, "Load it with the config that it was saved with"))
