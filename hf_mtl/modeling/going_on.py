@@ -54,7 +54,7 @@ def _other_outputs(name: str, task: Task, before: Task, drop: str) -> Iterator[M
 
 
 def _same_head(given: HeadSpec, kept: HeadSpec) -> bool:
-    """Tell whether two heads, free of mistakes, are the same; options that the given one does not name are the kept one's."""
+    """Tell whether two heads without mistakes are the same; options that one does not name are those of the kept."""
     if isinstance(given, Mapping) and SHARE in given and share_of(given) != share_of(kept):
         return False
     said, was = without_share(given), without_share(kept)

@@ -1,4 +1,4 @@
-"""Groups of heads of a trained model, that share layers or have parameters for each other, of which some are taken over."""
+"""Heads of a trained model that share layers or have parameters for each other, of which some are taken over."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

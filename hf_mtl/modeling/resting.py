@@ -33,7 +33,7 @@ def rest_heads(model: MultiTaskModel, trained: Collection[str]) -> list[str]:
 
 
 def resting_layers(model: MultiTaskModel, trained: Collection[str]) -> dict[str, list[str]]:
-    """Return the tasks that are trained though their heads, or layers of these, rest, and for which tasks these do."""
+    """Return the tasks that are trained though their heads, or layers of these, rest, and for which tasks."""
     taken, heads = model.config.origins or {}, model.heads
     found: dict[str, list[str]] = {}
     for tasks in [*heads.sharing.values(), *(heads.tasks_of(name) for name in heads.distinct)]:

@@ -135,13 +135,17 @@ def test_a_share_that_is_not_there_is_refused(tmp_path: Path) -> None:
         MultiTaskModel.from_backbone(tmp_path / "b", {"new": Regression()}, keep_tasks=True)
 
 
-def test_a_share_rests_with_each_of_its_tasks(tmp_path: Path) -> None:
+def test_a_share_rests_with_each_of_its_tasks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     save(tmp_path / "a", head="hierarchical")
-    model = MultiTaskModel.from_backbone(tmp_path / "a", {"new": mood()}, keep_tasks=True)
+    new = {"new": mood(), "more": mood(head_learning_rate=0.1)}
+    model = MultiTaskModel.from_backbone(tmp_path / "a", new, keep_tasks=True)
     before = {name: value.detach().clone() for name, value in model.heads.state_dict().items()}
     assert rest_heads(model, ["new", "score", "a"]) == ["b"]
     assert resting_layers(model, ["new", "score", "a"]) == {"new": ["b"], "score": ["b"], "a": ["b"]}
     rows = {"new": tiny.rows("mood", 24)}
     trainers.make(tmp_path, model=model, train=rows, evaluation=rows, weight_decay=0.5, max_steps=2).train()
+    assert "new: its head, which is that of a, b too, is not trained, as a, b was kept" in caplog.text
+    with pytest.raises(ModelError, match="tasks.more.head_learning_rate: the head is that of a, b too"):
+        trainers.make(tmp_path, model=model, train={"more": rows["new"]}, evaluation=rows)
     after = model.heads.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items() if "statistics" not in name)
