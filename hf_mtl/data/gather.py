@@ -6,7 +6,7 @@ import pyarrow as pa
 from datasets import ClassLabel, Dataset, Value, concatenate_datasets
 
 from hf_mtl.data.backslashes import escaped_marks
-from hf_mtl.data.columns import collect, is_text, name_count, raise_all
+from hf_mtl.data.columns import collect, is_text, name_count, raise_all, with_fields
 from hf_mtl.data.filters import filter_list, filter_rows
 from hf_mtl.data.lines import FileRows
 from hf_mtl.data.sources import load_source
@@ -76,6 +76,8 @@ def _load(source: DatasetSource, name: str, task: Task, key: str) -> Gathered:
     if "test" in splits and not any(column in splits["test"].column_names for column in task.label_columns):
         del splits["test"]
         notes.append(f"{name}: test has no label column and cannot be scored; it is left out.")
+    read = [*task.text_columns, *task.label_columns, *(item.column for item in filter_list(source.filter))]
+    splits = {split: with_fields(part, read) for split, part in splits.items()}
     mistakes = missing_columns(task, name, splits)
     if source_rows.spelled:
         mistakes.extend(repeated_names(task, name, splits))

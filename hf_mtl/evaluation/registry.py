@@ -33,9 +33,10 @@ _VALUES = "values"
 _LABELS = "labels"
 _CHOSEN = (_CLASSES, _RANKS)  # one class of several, whether or not they have an order
 _NAMED = (*_CHOSEN, _LABELS)
+_CHOICES = "choices"
 
 METRICS: dict[str, Entry] = {
-    "accuracy": Entry(".accuracy", "Accuracy", _CHOSEN),
+    "accuracy": Entry(".accuracy", "Accuracy", (*_CHOSEN, _CHOICES)),
     "f1": Entry(".f1", "F1", _NAMED),
     "f1_macro": Entry(".f1", "F1Macro", _NAMED),
     "f1_micro": Entry(".f1", "F1Micro", _NAMED),
@@ -43,7 +44,7 @@ METRICS: dict[str, Entry] = {
     "recall_macro": Entry(".recall_macro", "RecallMacro", _CHOSEN),
     "matthews": Entry(".matthews", "Matthews", _CHOSEN),
     "auroc_macro": Entry(".auroc_macro", "AurocMacro", _CLASSES, wants_probabilities=True),
-    "ece": Entry(".ece", "ECE", _CLASSES, greater_is_better=False, wants_probabilities=True),
+    "ece": Entry(".ece", "ECE", (_CLASSES, _CHOICES), greater_is_better=False, wants_probabilities=True),
     "quadratic_weighted_kappa": Entry(".quadratic_weighted_kappa", "QuadraticWeightedKappa", _RANKS),
     "mean_average_precision": Entry(
         ".mean_average_precision", "MeanAveragePrecision", _LABELS, wants_probabilities=True
