@@ -10,6 +10,7 @@ from hf_mtl.errors import Mistake
 from hf_mtl.tasks.fields import MetricSpec
 
 if TYPE_CHECKING:  # heavy, and needed for annotations alone
+    from datasets import Dataset
     from torch import Tensor
 
 
@@ -191,6 +192,15 @@ class ScoringAnswers(ABC):
             labels: The labels of the training rows.
         """
         return {}
+
+    def references(self, dataset: "Dataset", labels: np.ndarray) -> np.ndarray:
+        """Give what the scores of baselines compare with, which see no tokens: the labels, or what more they read.
+
+        Args:
+            dataset: The rows.
+            labels: Their labels, none of them missing.
+        """
+        return labels
 
     def own_baselines(
         self, train_texts: Sequence[Any], labels: np.ndarray, texts: Sequence[Any]
