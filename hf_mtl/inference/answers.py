@@ -27,7 +27,7 @@ def answer_questions(
     n_best: int = 1,
     limit: BatchLimit | None = None,
 ) -> list[list[FoundAnswer]]:
-    """Answer questions from their contexts, with the model as it is where it is; of several processes each for itself.
+    """Answer questions from their contexts, with the model where it is; of several processes each for itself.
 
         model = MultiTaskModel.from_pretrained("runs/mine")
         tokenizer = AutoTokenizer.from_pretrained("runs/mine")

@@ -14,7 +14,7 @@ from hf_mtl.data.answers import encode_answers, without_answer
 from hf_mtl.data.asked_contexts import asked_contexts, window_places
 from hf_mtl.data.columns import arrow_column, name_count, plain_values
 from hf_mtl.data.context_windows import WindowOptions, context_windows
-from hf_mtl.data.texts import is_tokenised
+from hf_mtl.data.texts import is_tokenised, missing_columns
 from hf_mtl.data.window_notes import window_notes
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.evaluation.answers import FoundAnswer, answer_inputs, answers_of_row
@@ -131,6 +131,8 @@ class SpanExtraction(Task):
             found = f"{split} has token ids, of which nobody knows the characters"
             remedy = f"Give the columns {' and '.join(self.text)}; they are tokenised here."
             raise DataError(Mistake(f"tasks.{name}.text", found, remedy))
+        if mistakes := missing_columns(self, name, {split: dataset}):
+            raise DataError(mistakes)
         labels, missing = encode_answers([self.text[1], self.label], name, split, dataset)
         none = without_answer(labels) & ~missing
         if self.no_answer is False and none.any():
