@@ -37,7 +37,8 @@ def settle(config: MultiTaskConfig) -> None:
         config.head = default_head(config.encoder_config, config.pooling)
         for name, task in config.task_objects.items():
             if task.head is None and (own := _default_of(config, task)) != config.head:
-                config.tasks = {**config.tasks, name: {**config.tasks[name], "head": own}}
+                tasks = config.tasks or {}
+                config.tasks = {**tasks, name: {**tasks[name], "head": own}}
     config.pooling = choose_pooling(config)
     config.lora = lora_options(config.lora)
     if any(head_class(spec).frozen_encoder for spec in head_specs(config).values()):
