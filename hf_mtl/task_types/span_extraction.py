@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from datasets import Dataset
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -86,13 +86,6 @@ class SpanExtraction(Task):
     max_question_length: int = Field(64, ge=1)
     max_answer_length: int = Field(30, ge=1)
 
-    @field_validator("null_threshold")
-    @classmethod
-    def _answers_may_be_none(cls, value: str | float, info: ValidationInfo) -> str | float:
-        if info.data.get("no_answer") is False and value != 0:
-            raise ValueError(f"{value}, and no_answer is false: every question has an answer, and none is left out")
-        return value
-
     @property
     def num_outputs(self) -> int:
         """Two: how likely a token is the first, and the last."""
@@ -112,6 +105,16 @@ class SpanExtraction(Task):
     def tuned_by(self) -> str | None:
         """The threshold, if it is to be tuned."""
         return "null_threshold" if self.null_threshold == "tuned" else None
+
+    def key_mistakes(self, name: str) -> Iterator[Mistake]:
+        """Refuse a threshold that nothing would read."""
+        if self.no_answer is False and self.null_threshold != 0:
+            found = f"{self.null_threshold}, and no_answer is false: every question is answered"
+            yield Mistake(f"tasks.{name}.null_threshold", found, "Leave one of them out.")
+
+    def unknown_outputs(self, name: str) -> Iterator[Mistake]:
+        """Refuse a threshold that nothing would read, also where no recipe is."""
+        yield from self.key_mistakes(name)
 
     def resolve(self, name: str, splits: Mapping[str, Dataset]) -> Self:
         """Find out whether a training row has no answer."""

@@ -9,7 +9,7 @@ from datasets import Dataset
 from pydantic import ValidationError
 
 from hf_mtl import SpanExtraction
-from hf_mtl.errors import DataError
+from hf_mtl.errors import DataError, ModelError
 from hf_mtl.evaluation.metrics.squad import SquadExactMatch
 from hf_mtl.tasks.layout import LaidOut
 from tests import tiny
@@ -69,10 +69,10 @@ SAMPLE = Sample(SpanExtraction(no_answer=True), key_values, sample_loss, nothing
 
 
 def test_the_task_says_what_keys_do_not_go_together() -> None:
-    with pytest.raises(ValidationError, match="no_answer is false"):
-        SpanExtraction(no_answer=False, null_threshold=1.0)
-    with pytest.raises(ValidationError, match="no_answer is false"):
-        SpanExtraction(no_answer=False, null_threshold="tuned")
+    for threshold in (1.0, "tuned"):
+        both = SpanExtraction(no_answer=False, null_threshold=threshold)
+        with pytest.raises(ModelError, match=rf"tasks\.t\.null_threshold: {threshold}, and no_answer is false"):
+            tiny.model(tasks={"t": both})
     for keys in (
         {"text": "context"},
         {"text": ["a", "b", "c"]},
