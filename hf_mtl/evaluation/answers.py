@@ -2,28 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 
 from hf_mtl.data.asked_contexts import AskedContext
-from hf_mtl.tasks.scoring import Metric
-
-
-class FoundAnswer(TypedDict):
-    """An answer that a model has found, in the words of transformers' pipelines.
-
-    Args:
-        answer: Its text; empty: the context holds no answer.
-        score: Its probability.
-        start: Its first character in the context.
-        end: The character behind it.
-    """
-
-    answer: str
-    score: float
-    start: int
-    end: int
+from hf_mtl.tasks.scoring import FoundAnswer, Metric
 
 
 def answers_of_row(

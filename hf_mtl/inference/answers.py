@@ -7,14 +7,13 @@ from transformers import PreTrainedTokenizerBase
 from hf_mtl.data.collate import Collator, default_group_cost, default_run_cost
 from hf_mtl.data.token_budget import BatchLimit, default_eval_tokens
 from hf_mtl.errors import Mistake, ModelError, known
-from hf_mtl.evaluation.answers import FoundAnswer
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.inference.encoder_limits import check_token_ids, padding_id, row_limit
 from hf_mtl.inference.predict import KeptOutputs, Predictor
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.in_passing import in_passing
 from hf_mtl.processes import Processes
-from hf_mtl.task_types.span_extraction import SpanExtraction
+from hf_mtl.tasks.scoring import FoundAnswer
 
 _ROWS = 1024  # whose logits are in memory at once
 
@@ -36,7 +35,7 @@ def answer_questions(
 
     Args:
         model: The model.
-        task: A task of the model, of type span_extraction.
+        task: A task of the model that answers questions.
         rows: Questions and contexts in the task's columns; answers are not looked at.
         tokenizer: The tokenizer, a fast one.
         n_best: The most answers of a row.
@@ -50,11 +49,12 @@ def answer_questions(
         DataError: If rows cannot be used.
     """
     kind = model.tasks.get(task)
-    if not isinstance(kind, SpanExtraction):
-        names = [name for name, found in model.tasks.items() if isinstance(found, SpanExtraction)]
-        problem = "is no task of type span_extraction of the model"
+    if kind is None or not kind.answers_questions:
+        names = [name for name, found in model.tasks.items() if found.answers_questions]
+        problem = "is no task of the model that answers questions"
         raise ModelError(Mistake(f"tasks.{task}", problem, known(names, task)))
-    asked = rows.select_columns(list(kind.text)) if set(kind.text) <= set(rows.column_names) else rows
+    there = set(kind.text_columns) <= set(rows.column_names)
+    asked = rows.select_columns(kind.text_columns) if there else rows
     split = encode_splits({task: asked}, {task: kind}, tokenizer, row_limit(model, tokenizer), "test")[task]
     check_token_ids(model, {task: split}, tokenizer)
     device, pad = model.device, padding_id(model, tokenizer)

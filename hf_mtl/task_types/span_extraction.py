@@ -17,14 +17,14 @@ from hf_mtl.data.context_windows import WindowOptions, context_windows
 from hf_mtl.data.texts import is_tokenised, missing_columns
 from hf_mtl.data.window_notes import window_notes
 from hf_mtl.errors import DataError, Mistake
-from hf_mtl.evaluation.answers import FoundAnswer, answer_inputs, answers_of_row
+from hf_mtl.evaluation.answers import answer_inputs, answers_of_row
 from hf_mtl.evaluation.null_threshold import tune_null_threshold
 from hf_mtl.evaluation.span_baselines import constant_answers, nearest_answers
 from hf_mtl.evaluation.spans import SpanOutputs, keep_best, right_logits, several_spans, softmaxes, span_outputs
 from hf_mtl.tasks import MetricSpec, Task, register
 from hf_mtl.tasks.layout import LaidOut, OutputsPer
 from hf_mtl.tasks.learning import NO_SITE
-from hf_mtl.tasks.scoring import Compact, Metric, Outputs
+from hf_mtl.tasks.scoring import Compact, FoundAnswer, Metric, Outputs
 
 
 @register
@@ -56,6 +56,7 @@ class SpanExtraction(Task):
     absent_output: ClassVar[float] = NO_SITE
     outputs_are: ClassVar[str] = "spans"
     can_calibrate: ClassVar[bool] = True
+    answers_questions: ClassVar[bool] = True
     auto_model: ClassVar[str | None] = "AutoModelForQuestionAnswering"
     other_names: ClassVar[tuple[str, ...]] = (
         "question_answering",
@@ -203,12 +204,12 @@ class SpanExtraction(Task):
         found[self._left_out(outputs)] = 0
         return found
 
-    def answers(self, raw: np.ndarray, asked: np.ndarray, n_best: int = 1) -> list[list[FoundAnswer]]:
+    def answers(self, raw: np.ndarray, references: np.ndarray, n_best: int = 1) -> list[list[FoundAnswer]]:
         """Give the texts of the best answers with their probabilities.
 
         Args:
             raw: The outputs, as `MultiTaskTrainer.predict` gives them, [n, S, P, 2].
-            asked: The contexts, as its ``label_ids`` hold them.
+            references: The contexts, as its ``label_ids`` hold them.
             n_best: The most answers of a row.
 
         Returns:
@@ -220,7 +221,7 @@ class SpanExtraction(Task):
         threshold = None if self.no_answer is False else self._threshold
         return [
             answers_of_row(row, found, null, threshold)[:n_best]
-            for row, (found, null) in zip(asked, spans, strict=True)
+            for row, (found, null) in zip(references, spans, strict=True)
         ]
 
     @property

@@ -44,7 +44,7 @@ def test_answers_are_those_of_a_trainers_predictions(
 
 
 def test_a_task_that_answers_no_questions_is_refused(model: MultiTaskModel) -> None:
-    with pytest.raises(ModelError, match=r"tasks\.mood: is no task of type span_extraction.*Known: qa"):
+    with pytest.raises(ModelError, match=r"tasks\.mood: is no task of the model that answers questions.*Known: qa"):
         answer_questions(model, "mood", key_values(2), tiny.tokenizer())
     with pytest.raises(DataError, match=r"no column 'context'"):
         answer_questions(model, "qa", key_values(2).remove_columns("context"), tiny.tokenizer())

@@ -96,6 +96,7 @@ def test_rows_of_one_kind_leave_the_other_undefined() -> None:
     assert math.isnan(found["squad_f1_no_answer"])
 
 
+@pytest.mark.usefixtures("metric_script")  # a cache of the tests' own
 def test_scores_are_those_of_evaluate_where_its_metric_can_be_loaded() -> None:
     import evaluate
 
