@@ -28,6 +28,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "evaluation/metrics/mean_average_precision.py",
         ],
         "task_types/test_multi_label_classification.py": ["modeling/label_weights.py", "training/scoring/tuning.py"],
+        "task_types/test_span_extraction.py": ["data/window_notes.py"],
         "modeling/heads/test_registry.py": [
             "modeling/heads/layers.py",
             "modeling/heads/linear.py",
@@ -137,6 +138,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "training/trainer/run_parts.py",
             "training/trainer/step_parts.py",
         ],
+        "training/trainer/test_encoder_limits.py": ["inference/encoder_limits.py"],
         "training/test_interruption.py": ["training/trainer/stoppable_trainer.py", "training/trainer/unfinished.py"],
         "training/trainer/test_argument_effects.py": ["training/trainer/stub_builds.py"],
         "training/test_sharding.py": ["training/saving/sharded.py"],

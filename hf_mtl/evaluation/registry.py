@@ -33,6 +33,7 @@ _CLASSES = "classes"
 _RANKS = "ranks"
 _VALUES = "values"
 _LABELS = "labels"
+_SPANS = "spans"
 _CHOSEN = (_CLASSES, _RANKS)  # one class of several, whether or not they have an order
 _NAMED = (*_CHOSEN, _LABELS)
 _CHOICES = "choices"
@@ -54,6 +55,8 @@ _OURS: dict[str, Entry] = {
     "label_ranking_average_precision": Entry(
         ".label_ranking_average_precision", "LabelRankingAveragePrecision", _LABELS, wants_probabilities=True
     ),
+    "squad_f1": Entry(".squad", "SquadF1", _SPANS),
+    "squad_exact_match": Entry(".squad", "SquadExactMatch", _SPANS),
     "pearson": Entry(".correlation", "Pearson", _VALUES),
     "spearman": Entry(".correlation", "Spearman", _VALUES),
     "r2": Entry(".r2", "R2", _VALUES),
@@ -69,7 +72,9 @@ METRICS: dict[str, Entry] = {
 }
 
 
-LOOK_ALIKE = frozenset({"mape", "mase", "mauve", "pearsonr", "smape", "spearmanr"})
+LOOK_ALIKE = frozenset(
+    {"exact_match", "mape", "mase", "mauve", "pearsonr", "smape", "spearmanr", "squad", "squad_v2"}
+)
 """Metrics of `evaluate` whose names could be misspelt names of ours."""
 
 
