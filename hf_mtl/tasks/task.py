@@ -79,6 +79,11 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
         return []
 
     @property
+    def texts_or_lists(self) -> bool:
+        """Tell whether these may hold plain texts too, in place of lists."""
+        return False
+
+    @property
     def label_columns(self) -> list[str]:
         """The label columns: one, or one per target."""
         return [self.label] if isinstance(self.label, str) else list(self.label)
