@@ -102,7 +102,12 @@ def flat_lists(array: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray, pa.
     ends = np.cumsum(lengths)
     # A list that is null may hide elements, so each list's own are taken.
     places = np.arange(lengths.sum()) + np.repeat(offsets[:-1] - (ends - lengths), lengths)
-    return np.repeat(np.arange(len(array)), lengths), lengths, absent, plain_values(array.values.take(pa.array(places)))
+    return (
+        np.repeat(np.arange(len(array)), lengths),
+        lengths,
+        absent,
+        plain_values(array.values.take(pa.array(places))),
+    )
 
 
 def plain_values(array: pa.Array) -> pa.Array:

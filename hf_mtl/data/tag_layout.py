@@ -68,7 +68,7 @@ def cut_notes(
     if found.lost.any() and labels is not None:
         lost, known = _table(found.lost, words) == 1, labels != NO_CLASS
         text = f"{name}: {int((lost & known).sum()):,} of {name_count(int(known.sum()), 'labelled word')} of {split}"
-        starts, ends = tags.entities(labels.astype(np.int64))
+        starts = tags.entities(labels.astype(np.int64))[0]
         if starts.any():
             # Numbered as they begin; an entity of which any word is cut off is lost.
             number = np.cumsum(starts).reshape(starts.shape)
@@ -76,12 +76,13 @@ def cut_notes(
             gone = len(np.unique(number[inside & lost]))
             text += f" and {gone:,} of {name_count(int(starts.sum()), 'entity').replace('entitys', 'entities')}"
         yield f"{text} are lost with what is cut off."
-    long = int((np.diff(found.starts) > 1).sum())
+    counts = np.diff(found.starts)
+    long = int((counts > 1).sum())
     if long:
         most = int(found.tokens.lengths.max())
         yield (
             f"{name}: {name_count(long)} of {split} longer than {most} tokens became "
-            f"{int(np.diff(found.starts)[np.diff(found.starts) > 1].sum()):,} windows, which share half of their tokens."
+            f"{int(counts[counts > 1].sum()):,} windows, which share half of their tokens."
         )
     silent = int(found.silent.sum())
     if silent:

@@ -113,7 +113,8 @@ class Tags:
         """
         hidden = (tags == NO_CLASS) & (np.arange(tags.shape[1]) < lengths[:, None])
         beside = _shifted(hidden, 1, False) | _shifted(hidden, -1, False)
-        return (self.mended(tags) != tags) & ~beside
+        found: NDArray[np.bool_] = (self.mended(tags) != tags) & ~beside
+        return found
 
     def is_iob1(self, tags: NDArray[np.int64]) -> bool:
         """Tell whether tags that break IOB2 are IOB1: a B- only where an entity of its type ends just before."""
@@ -173,7 +174,9 @@ def scheme_mistakes(names: Sequence[str], scheme: Scheme | None, name: str) -> I
     shown = ", ".join(f"{letter}-" for letter in allowed)
     if odd:
         found = f"the tags of {meant} are O and those with {shown}, found: {name_classes(odd)}"
-        remedy = "Name the scheme that the tags have (iob2, iob1, bioes, bilou), or write scheme: plain for their words"
+        remedy = (
+            "Name the scheme that the tags have (iob2, iob1, bioes, bilou), or write scheme: plain for their words"
+        )
         yield Mistake(f"tasks.{name}.scheme", found, remedy)
         return
     lacking = [f"B-{kind}" for kind in types_in(names) if f"B-{kind}" not in names] if meant == "iob1" else []

@@ -137,7 +137,7 @@ def encode_spans(
         Ids [n, W], `NO_CLASS` where there is no word; and rows without a list, bool [n].
 
     Raises:
-        DataError: If spans are empty, outside of their texts, over each other or of unknown labels; all of it at once.
+        DataError: If spans are empty, outside of their texts, over each other or of unknown labels; all at once.
     """
     key, split = f"tasks.{where[0]}.label", where[1]
     mistakes = [*_tag_mistakes(tags, f"tasks.{where[0]}.labels"), *_mistakes(tags, words, spans, key, split)]

@@ -162,17 +162,15 @@ def encode_tags(
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         found = (
-            f"{split} has {name_count(int(wrong.sum()))} with another number of tags than of words: {name_rows(wrong)};"
-            f" row {row} has {lists.lengths[row]} tags and {words.counts[row]} words"
+            f"{split} has {name_count(int(wrong.sum()))} with another number of tags than of words: "
+            f"{name_rows(wrong)}; row {row} has {lists.lengths[row]} tags and {words.counts[row]} words"
         )
         mistakes.append(Mistake(key, found, _FORMS))
     if mistakes:
         raise DataError(mistakes)
     table = by_row(ids, lists.rows, lists.lengths, int(words.counts.max(initial=1)))
-    if tags.scheme == "iob1":
-        table = tags.mended(table)
-    else:
-        table = _settled(tags, table, words.counts, repair, (key, split))
+    iob1 = tags.scheme == "iob1"
+    table = tags.mended(table) if iob1 else _settled(tags, table, words.counts, repair, (key, split))
     return table.astype(np.int16), (table == NO_CLASS).all(axis=1)
 
 
@@ -196,7 +194,7 @@ def _settled(
     mended = tags.mended(table)
     if repair and (mended[broken] >= 0).all():
         return np.where(broken, mended, table)
-    rows, (row, word) = broken.any(axis=1), np.argwhere(broken)[0]
+    rows, (row, word) = np.asarray(broken.any(axis=1)), np.argwhere(broken)[0]
     shown = " ".join(tags.names[tag] for tag in table[row, max(0, word - 1) : word + 2] if tag != NO_CLASS)
     found = (
         f"{split} has {name_count(int(rows.sum()))} with {name_count(int(broken.sum()), 'tag')} that break "
@@ -226,8 +224,8 @@ def broken_note(tags: Tags, lists: TagLists, words: Words, split: str) -> Iterat
     table = by_row(ids, lists.rows, lists.lengths, int(words.counts.max(initial=1)))
     broken = tags.broken(table, words.counts)
     if broken.any():
-        tagged = name_count(int(broken.sum()), "tag")
-        yield f"{tagged} in {name_count(int(broken.any(axis=1).sum()))} of {split} broke {tags.scheme} and are repaired."
+        count, rows = name_count(int(broken.sum()), "tag"), name_count(int(broken.any(axis=1).sum()))
+        yield f"{count} in {rows} of {split} broke {tags.scheme} and are repaired."
 
 
 def _ids(tags: Tags, lists: TagLists, key: str, split: str) -> tuple[NDArray[np.int64], list[Mistake]]:
@@ -241,7 +239,9 @@ def _ids(tags: Tags, lists: TagLists, key: str, split: str) -> tuple[NDArray[np.
             return ids, []
         strange = lists.texts.filter(pa.array(bad)).to_pylist()
         problem = f"{split} has {_count(lists.rows, bad)} with unknown tags {name_values(strange)}"
-        return ids, [Mistake(key, f"{problem} ({_some_rows(lists.rows, bad)})", known(names, str(strange[0]), "Tags"))]
+        return ids, [
+            Mistake(key, f"{problem} ({_some_rows(lists.rows, bad)})", known(names, str(strange[0]), "Tags"))
+        ]
     assert lists.numbers is not None
     numbers = lists.numbers
     bad = (numbers != NO_CLASS) & ~((numbers >= 0) & (numbers < len(names)) & (numbers == np.floor(numbers)))

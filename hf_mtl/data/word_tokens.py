@@ -79,7 +79,7 @@ def word_tokens(
     """
     if not tokenizer.is_fast:
         found = f"{type(tokenizer).__name__} does not tell which characters its tokens are of"
-        raise DataError(Mistake(f"tasks.{name}.type", found, "Give a tokenizer of the library tokenizers (a fast one)."))
+        raise DataError(Mistake(f"tasks.{name}.type", found, "Give a tokenizer of the library tokenizers."))
     check_room(tokenizer, max_length, 1)
     limit = longest_row(tokenizer, max_length)
     parts, takes_types = _Parts(), "token_type_ids" in tokenizer.model_input_names

@@ -1,5 +1,6 @@
 """Outputs for the words of rows as they are kept and scored."""
 
+import importlib.util
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -156,13 +157,13 @@ def metric_mistakes(key: str, spec: MetricSpec, tags: Tags | None) -> Iterator[M
         spec: A metric.
         tags: The tags; None while they are not known.
     """
-    from importlib.util import find_spec
-
     if spec.name == "seqeval":
-        yield Mistake(key, "the metric 'seqeval' reads texts of tags", "Write entity_f1: the same F1, by seqeval too.")
+        yield Mistake(
+            key, "the metric 'seqeval' reads texts of tags", "Write entity_f1: the same F1, by seqeval too."
+        )
     if spec.name not in _ENTITY:
         return
-    if find_spec("seqeval") is None:
+    if importlib.util.find_spec("seqeval") is None:
         yield Mistake(key, f"{spec.name} needs seqeval, which is not installed", "pip install 'hf_mtl[tags]'")
     if tags is not None and tags.scheme == "plain":
         found = f"{spec.name} needs tags of entities, such as B-PER, and the task's have no prefixes"

@@ -1,4 +1,4 @@
-"""Taggers without an encoder: the most frequent tag, and a linear model on the letters of a word and its neighbours."""
+"""Taggers without an encoder: the most frequent tag, and a linear model on the letters of words."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -31,7 +31,8 @@ def tag_shares(labels: np.ndarray, tags: int) -> np.ndarray:
         tags: Number of tags C.
     """
     counts = np.bincount(labels[labels != NO_CLASS], minlength=tags)
-    return np.log(np.maximum(counts / max(1, counts.sum()), 1e-12))
+    found: np.ndarray = np.log(np.maximum(counts / max(1, counts.sum()), 1e-12))
+    return found
 
 
 def linear_tags(train_texts: Sequence[Any], labels: np.ndarray, texts: Sequence[Any], tags: int) -> np.ndarray:
@@ -55,7 +56,7 @@ def linear_tags(train_texts: Sequence[Any], labels: np.ndarray, texts: Sequence[
         return majority_tags(labels, texts, tags)
     vectorizer = CountVectorizer(analyzer=list, binary=True, dtype=np.float32)
     features = vectorizer.fit_transform(_features(train_texts))
-    model = SGDClassifier(loss="log_loss", alpha=1e-5, max_iter=20, tol=1e-3, random_state=0)
+    model = SGDClassifier(loss="log_loss", alpha=1e-6, max_iter=20, tol=1e-3, random_state=0)
     model.fit(features[known], given[known])
     outputs = np.full((sum(_counts(texts)), tags), np.log(1e-12))
     if len(outputs):

@@ -65,12 +65,12 @@ class TokenClassification(OneClass):
         labels: The tags in id order, such as ``[O, B-PER, I-PER]``; with spans their labels will do. None: from the
             dataset's ClassLabel, or from the data.
         scheme: What the prefixes of tags say: ``iob2`` (B- begins every entity), ``iob1`` (I- may begin one; it is
-            converted to IOB2), ``bioes``, ``bilou``, or ``plain``: there are none. None: as the tags look; it is never
-            ``iob1``, which is told where tags break IOB2.
+            converted to IOB2), ``bioes``, ``bilou``, or ``plain``: there are none. None: as the tags look, but never
+            ``iob1``: where tags break IOB2 and are IOB1, that is said.
         invalid_tags: What becomes of tags that break their scheme, such as an I- after O: ``error``, or ``repair``:
             entities are read as conlleval does, and written in right tags.
-        word_pieces: Which pieces of a word are trained: its ``first``, or ``all`` (those behind that of B-X have I-X),
-            each of which counts in the mean. Predictions and scores are those of the first either way.
+        word_pieces: Which pieces of a word are trained: its ``first``, or ``all`` (those behind that of B-X have
+            I-X), each of which counts in the mean. Predictions and scores are those of the first either way.
         metrics: The first one is the primary metric. Left out: entity_f1; for plain tags accuracy and f1_macro.
         class_weights: What tags weigh in the loss, as in sequence_classification, counted in words.
         label_smoothing: Mass spread over all tags, in [0, 1).
@@ -245,7 +245,8 @@ class TokenClassification(OneClass):
         rarity = np.append(self.class_counts(labels), len(labels) + 1)  # the last one for no tag, -1
         tags = np.where(labels == NO_CLASS, -1, labels)
         places = rarity[tags].argmin(axis=1)
-        return tags[np.arange(len(tags)), places].astype(np.int64) + 1
+        found: np.ndarray = tags[np.arange(len(tags)), places].astype(np.int64) + 1
+        return found
 
     def class_counts(self, labels: np.ndarray) -> np.ndarray:
         """Count the rows with each tag."""
@@ -301,7 +302,7 @@ class TokenClassification(OneClass):
         return TagOutputs.gathered(batches, wants_logits(self))
 
     def predictions(self, raw: np.ndarray) -> np.ndarray:
-        """Predict the tag of each word's largest logit, the first of equal ones; -100 without outputs, int64 [n, W]."""
+        """Predict the tag of each word's largest logit, the first of equal ones; -100 without any, int64 [n, W]."""
         return TagOutputs.of(raw, whole=False).predicted
 
     def in_softmax(self, raw: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
