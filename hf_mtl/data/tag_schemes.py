@@ -168,6 +168,11 @@ def scheme_mistakes(names: Sequence[str], scheme: Scheme | None, name: str) -> I
     if meant == "plain":
         return
     allowed = _LETTERS[meant]
+    if not types_in(names):
+        found = f"the tags of {meant} have prefixes, found: {name_classes(list(names))}"
+        remedy = "Write [O, B-PER, I-PER, ...], or scheme: plain"
+        yield Mistake(f"tasks.{name}.labels", found, remedy)
+        return
     odd = [
         tag for tag in names if tag != OUTSIDE and not ((match := _PREFIXED.fullmatch(tag)) and match[1] in allowed)
     ]

@@ -1,5 +1,6 @@
 """Taggers without an encoder: the most frequent tag, and a linear model on the letters of words."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -46,6 +47,7 @@ def linear_tags(train_texts: Sequence[Any], labels: np.ndarray, texts: Sequence[
         texts: Texts, or lists of words, of m rows.
         tags: Number of tags C.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import SGDClassifier
 
@@ -57,7 +59,10 @@ def linear_tags(train_texts: Sequence[Any], labels: np.ndarray, texts: Sequence[
     vectorizer = CountVectorizer(analyzer=list, binary=True, dtype=np.float32)
     features = vectorizer.fit_transform(_features(train_texts))
     model = SGDClassifier(loss="log_loss", alpha=1e-6, max_iter=20, tol=1e-3, random_state=0)
-    model.fit(features[known], given[known])
+    with warnings.catch_warnings():
+        # Twenty passes are enough for a baseline; more gain little.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(features[known], given[known])
     outputs = np.full((sum(_counts(texts)), tags), np.log(1e-12))
     if len(outputs):
         shares = model.predict_proba(vectorizer.transform(_features(texts)))

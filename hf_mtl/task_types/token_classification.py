@@ -16,7 +16,7 @@ from hf_mtl.data.class_labels import found_notes
 from hf_mtl.data.encoded import NO_CLASS
 from hf_mtl.data.one_class import OneClass
 from hf_mtl.data.tag_layout import cut_notes, lay_out_pieces, lay_out_words
-from hf_mtl.data.tag_schemes import Scheme, Tags, scheme_mistakes, scheme_of
+from hf_mtl.data.tag_schemes import OUTSIDE, Scheme, Tags, scheme_mistakes, scheme_of
 from hf_mtl.data.text_spans import encode_spans, holds_spans, read_spans, resolve_spans, span_notes
 from hf_mtl.data.train_notes import absent_notes
 from hf_mtl.data.word_tags import broken_note, encode_tags, read_tags, resolve_tags
@@ -47,6 +47,7 @@ from hf_mtl.tasks.statistics import TaskStatistics
 _Weight: TypeAlias = Annotated[float, WithJsonSchema({"type": "number", "minimum": 0})]  # others are refused in words
 _SEQEVAL = {"iob2": "IOB2", "iob1": "IOB2", "bioes": "IOBES", "bilou": "BILOU"}
 _PLAIN = (MetricSpec(name="accuracy"), MetricSpec(name="f1_macro"))
+_OF_ENTITIES = (MetricSpec(name="entity_f1"),)
 
 
 @register
@@ -88,7 +89,7 @@ class TokenClassification(OneClass):
     type: Literal["token_classification"] = "token_classification"
     text: str = Field("tokens", description="Column of lists of words, or of texts.")
     label: str = Field("tags", description="Column of lists: a tag for each word, or spans {start, end, label}.")
-    metrics: list[MetricSpec] = Field(default_factory=lambda: [MetricSpec(name="entity_f1")])
+    metrics: list[MetricSpec] = Field(default_factory=lambda: list(_OF_ENTITIES))
     scheme: Scheme | None = None
     invalid_tags: Literal["error", "repair"] = "error"
     word_pieces: Literal["first", "all"] = "first"
@@ -104,18 +105,33 @@ class TokenClassification(OneClass):
             raise ValueError("one column, of lists of words or of texts")
         return value
 
+    @field_validator("labels")
+    @classmethod
+    def _two_or_more_names(cls, value: list[str] | int | None) -> list[str] | int | None:
+        # One will do for spans, of which it is a type.
+        names = value if isinstance(value, list) else ["any"]
+        if not names or len(set(names)) < len(names) or not all(name.strip() for name in names):
+            raise ValueError("different names, none of them blank")
+        return value
+
     @model_validator(mode="after")
     def _fitting_metrics(self) -> Self:
-        if self._own_metrics is not None:
-            # The model is frozen for its users; nobody has seen it yet.
-            self.__dict__["metrics"] = self._own_metrics
+        # The model is frozen for its users; nobody has seen it yet.
+        self.__dict__["metrics"] = self._own_metrics(self.label_names)
         return self
 
+    def _own_metrics(self, names: list[str] | None) -> list[MetricSpec]:
+        """Return the metrics as given, or those that fit tags of these names."""
+        if "metrics" in self.model_fields_set:
+            return self.metrics
+        plain = names is not None and (self.scheme or scheme_of(names)) == "plain"
+        return list(_PLAIN if plain else _OF_ENTITIES)
+
     @property
-    def _own_metrics(self) -> list[MetricSpec] | None:
-        """The metrics of plain tags where none is given; None: they stay as they are."""
-        plain = self.label_names is not None and (self.scheme or scheme_of(self.label_names)) == "plain"
-        return list(_PLAIN) if plain and "metrics" not in self.model_fields_set else None
+    def _may_be_types(self) -> bool:
+        """Tell whether the labels may be those of spans, which the data tell: none is a tag of an entity."""
+        names = self.label_names or [OUTSIDE]
+        return OUTSIDE not in names and scheme_of(names) == "plain"
 
     @property
     def text_lists(self) -> list[str]:
@@ -160,21 +176,28 @@ class TokenClassification(OneClass):
 
     def key_mistakes(self, name: str) -> Iterator[Mistake]:
         """Compare the class weights and the scheme with the tags."""
-        scheme = self.scheme
-        if self.label_names is not None:
-            yield from check_weights(self.class_weights, self.label_names, f"tasks.{name}.class_weights")
-            yield from scheme_mistakes(self.label_names, self.scheme, name)
-            scheme = self.scheme or scheme_of(self.label_names)
+        if not self._may_be_types:
+            yield from self._tag_mistakes(name)
+
+    def _tag_mistakes(self, name: str) -> Iterator[Mistake]:
+        scheme, names = self.scheme, self.label_names
+        if names is not None:
+            yield from check_weights(self.class_weights, names, f"tasks.{name}.class_weights")
+            yield from scheme_mistakes(names, scheme, name)
+            scheme = scheme or scheme_of(names)
         if self.invalid_tags == "repair" and scheme in ("plain", "iob1"):
             remedy = "Leave it out: no such tags can break their scheme."
             yield Mistake(f"tasks.{name}.invalid_tags", f"found repair, and the tags are {scheme}", remedy)
 
     def unknown_outputs(self, name: str) -> Iterator[Mistake]:
-        """Refuse tags that nobody has named, and keys that do not fit those that are."""
+        """Refuse tags that nobody has named or that are no two, and keys that do not fit those that are."""
         if self.labels is None:
             remedy = "Give labels: the names of the tags in the order of their ids, such as [O, B-PER, I-PER]"
             yield Mistake(f"tasks.{name}.labels", "the tags are not known", remedy)
-        yield from self.key_mistakes(name)
+        elif self.num_outputs < 2:
+            remedy = "Give the tags of every type, such as [O, B-PER, I-PER]"
+            yield Mistake(f"tasks.{name}.labels", f"found {self.output_names}, one tag alone", remedy)
+        yield from self._tag_mistakes(name)
 
     def label_types(self, values: Mapping[str, pa.Array], filtered: bool) -> Mapping[str, pa.DataType]:
         """Leave a column of a csv file as it is: no field of one is a list."""
@@ -184,11 +207,11 @@ class TokenClassification(OneClass):
         """Name the tags, and choose the metrics that fit them."""
         spans = any(holds_spans(part, self.label) for part in splits.values())
         find = resolve_spans if spans else resolve_tags
-        resolved = self.model_copy(update={"labels": find(self.labels, self.scheme, self.label, name, splits)})
-        if mistakes := list(resolved.key_mistakes(name)):
+        found = find(self.labels, self.scheme, self.label, name, splits)
+        resolved = self.model_copy(update={"labels": found, "metrics": self._own_metrics(found)})
+        if mistakes := list(resolved.unknown_outputs(name)):
             raise DataError(mistakes)
-        own = resolved._own_metrics
-        return resolved if own is None else resolved.model_copy(update={"metrics": own})
+        return resolved
 
     def encode(self, name: str, split: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Make the id of each word's tag, int16 [n, W], -100 where there is no word or its tag is not known."""

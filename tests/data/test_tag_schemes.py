@@ -109,6 +109,7 @@ def test_plain_tags_break_nothing() -> None:
         (["O", "B-X", "S-X"], "iob2", "scheme", "found: S-X"),
         (["O", "U-X", "E-X"], None, "scheme", "those with B-, I-, L-, U-, found: E-X"),
         (["O", "I-X", "I-Y", "B-Y"], "iob1", "labels", "lack B-X"),
+        (["NOUN", "VERB"], "bioes", "labels", "have prefixes, found: NOUN, VERB"),
     ],
 )
 def test_tags_of_no_scheme_are_mistakes(given: list[str], scheme: str | None, key: str, said: str) -> None:

@@ -78,6 +78,15 @@ def test_labels_are_types_or_tags_and_else_found() -> None:
     assert given.output_names[:3] == ["O", "B-LOC", "I-LOC"]
     assert len(given.output_names) == 7
     assert TASK.resolve("t", {"train": rows}).labels == TASK.labels
+    one = TokenClassification(text="text", label="spans", labels=["PER"], scheme="bioes", class_weights="balanced")
+    assert not list(one.key_mistakes("t")), "which the data must tell"
+    resolved = one.resolve("t", {"train": data([span(0, 3, "PER")])})
+    assert resolved.labels == ["O", "B-PER", "I-PER", "E-PER", "S-PER"]
+    assert [spec.name for spec in resolved.metrics] == ["entity_f1"]
+    with pytest.raises(DataError, match=r"tasks\.t\.class_weights: found 2 weights for 5 classes"):
+        one.model_copy(update={"class_weights": [1.0, 1.0]}).resolve("t", {"train": rows})
+    with pytest.raises(DataError, match=r"tasks\.t\.labels: found \['PER'\], one tag alone"):
+        TokenClassification(text="text", label="spans", labels=["PER"]).encode("t", "train", rows)
     with pytest.raises(DataError, match="labels is 3, and spans have names"):
         bare.model_copy(update={"labels": 3}).resolve("t", {"train": rows})
     with pytest.raises(DataError, match=r"do not tell where spans begin.*B-LOC, I-LOC, B-PER, I-PER"):

@@ -50,6 +50,9 @@ def test_found_tags_are_completed_for_every_type() -> None:
     [
         ({}, [[0, 1]], "ids without names"),
         ({}, [[None]], "no tag is in any list"),
+        ({}, [["NOUN"]], "one tag alone"),
+        ({"scheme": "bioes"}, [["NOUN", "VERB"]], "have prefixes, found: NOUN, VERB"),
+        ({"class_weights": [1.0]}, [["NOUN", "VERB"]], "found 1 weights for 2 classes"),
         ({"labels": 2}, [["O", "B-X"]], "labels is 2, and the data has 3"),
         ({}, [["O", "B-X", "NOUN"]], "found: NOUN"),
         ({"scheme": "iob1", "invalid_tags": "repair"}, [["O", "I-X"]], "found repair, and the tags are iob1"),

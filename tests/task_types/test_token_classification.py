@@ -53,11 +53,11 @@ SAMPLE = Sample(TASK, sample_rows, sample_loss, same=all_outside)
 
 
 def long_words(count: int, least: int, most: int, seed: int) -> Dataset:
-    """Rows of words of one to four numbers each, of which only the first says what the word is: an entity or none."""
+    """Rows of words of up to seven pieces, of which only the first says what the word is: an entity or none."""
     random = np.random.default_rng(seed)
 
     def word() -> str:
-        return "-".join(f"w{number}" for number in [random.integers(60), *random.integers(0, 30, random.integers(4))])
+        return f"w{random.integers(59)}" + "-w59" * random.integers(4)
 
     rows = [[word() for _ in range(length)] for length in random.integers(least, most, count)]
     tags = [[tag.replace("I-", "B-") for tag in tags_of(row)] for row in rows]
@@ -207,7 +207,7 @@ def test_the_pipeline_of_transformers_finds_the_same_entities_in_an_export(tmp_p
 @pytest.mark.parametrize("word_pieces", ["first", "all"])
 def test_entities_are_found_in_rows_that_are_longer_than_the_model(tmp_path: Path, word_pieces: str) -> None:
     task = TASK.model_copy(update={"word_pieces": word_pieces})
-    train, long = long_words(4000, 1, 9, seed=0), long_words(60, 20, 60, seed=1)
+    train, long = long_words(1000, 1, 9, seed=0), long_words(60, 20, 60, seed=1)
     trainer = make(
         tmp_path,
         model=tiny.model(tasks={"t": task}, config={"hidden_size": 32, "intermediate_size": 64}),
@@ -222,5 +222,5 @@ def test_entities_are_found_in_rows_that_are_longer_than_the_model(tmp_path: Pat
     trainer.train()
     scores = trainer.evaluate()
     print(word_pieces, scores["eval_t_entity_f1"])
-    # An output of any other piece would have to find the first one, of a window's edge the text that it has not.
+    # All further pieces look the same: of one of these a tag could only be guessed.
     assert scores["eval_t_entity_f1"] > 0.97
