@@ -208,19 +208,21 @@ def test_the_pipeline_of_transformers_finds_the_same_entities_in_an_export(tmp_p
 def test_entities_are_found_in_rows_that_are_longer_than_the_model(tmp_path: Path, word_pieces: str) -> None:
     task = TASK.model_copy(update={"word_pieces": word_pieces})
     train, long = long_words(1000, 1, 9, seed=0), long_words(60, 20, 60, seed=1)
+    config = {"num_hidden_layers": 1, "hidden_size": 128, "initializer_range": 0.02}
     trainer = make(
         tmp_path,
-        model=tiny.model(tasks={"t": task}, config={"hidden_size": 32, "intermediate_size": 64}),
+        # Frozen at random, a state tells little but its own token: trained layers would find the right one from any.
+        model=tiny.model(tasks={"t": task}, config=config, head="linear", freeze="encoder"),
         train={"t": train},
         evaluation={"t": long},
-        max_steps=500,
+        max_steps=300,
         per_device_train_batch_size=32,
-        learning_rate=5e-3,
+        learning_rate=2e-2,
         lr_scheduler_type="linear",
         logging_steps=100,
     )
     trainer.train()
     scores = trainer.evaluate()
     print(word_pieces, scores["eval_t_entity_f1"])
-    # All further pieces look the same: of one of these a tag could only be guessed.
+    # From the token before or behind the right one it is below 0.05.
     assert scores["eval_t_entity_f1"] > 0.97
