@@ -373,7 +373,7 @@ class TokenClassification(OneClass):
         assert isinstance(outputs, TagOutputs)
         predicted, known = outputs.over(labels, self.tags.outside)[0], labels != NO_CLASS
         tags = np.unique(predicted[known])
-        if len(tags) == 1 and len(np.unique(labels[known])) > 1:
+        if len(tags) == 1 and tags[0] >= 0 and len(np.unique(labels[known])) > 1:
             yield f"all {int(known.sum()):,} words are predicted '{self.output_names[int(tags[0])]}'."
 
     def own_baselines(
