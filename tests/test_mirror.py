@@ -73,6 +73,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "data/split_names.py",
         ],
         "data/test_tokenize.py": ["data/cache.py"],
+        "data/test_word_tokens.py": ["data/word_pieces.py"],
         "recipe/test_schema.py": ["recipe/places.py"],
         "test_options.py": ["validation.py"],
         "modeling/test_damaged_config.py": [

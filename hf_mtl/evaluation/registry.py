@@ -34,7 +34,8 @@ _RANKS = "ranks"
 _VALUES = "values"
 _LABELS = "labels"
 _SPANS = "spans"
-_CHOSEN = (_CLASSES, _RANKS)  # one class of several, whether or not they have an order
+_TAGS = "tags"
+_CHOSEN = (_CLASSES, _RANKS, _TAGS)  # one class of several, whether or not they have an order
 _NAMED = (*_CHOSEN, _LABELS)
 _CHOICES = "choices"
 
@@ -47,7 +48,10 @@ _OURS: dict[str, Entry] = {
     "recall_macro": Entry(".recall_macro", "RecallMacro", _CHOSEN),
     "matthews": Entry(".matthews", "Matthews", _CHOSEN),
     "auroc_macro": Entry(".auroc_macro", "AurocMacro", _CLASSES, wants_probabilities=True),
-    "ece": Entry(".ece", "ECE", (_CLASSES, _CHOICES), greater_is_better=False, wants_probabilities=True),
+    "ece": Entry(".ece", "ECE", (_CLASSES, _CHOICES, _TAGS), greater_is_better=False, wants_probabilities=True),
+    "entity_f1": Entry(".entities", "EntityF1", _TAGS),
+    "entity_precision": Entry(".entities", "EntityPrecision", _TAGS),
+    "entity_recall": Entry(".entities", "EntityRecall", _TAGS),
     "quadratic_weighted_kappa": Entry(".quadratic_weighted_kappa", "QuadraticWeightedKappa", _RANKS),
     "mean_average_precision": Entry(
         ".mean_average_precision", "MeanAveragePrecision", _LABELS, wants_probabilities=True

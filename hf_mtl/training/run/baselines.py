@@ -45,7 +45,7 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
         train_labels = encode_labels(task, name, "train", train).values
         labels = encode_labels(task, name, "evaluation", evaluated)
         texts = [_texts(found, task.text_columns) for found in (train, evaluated)]
-        references, known = task.references(evaluated, labels), task.training_statistics(train_labels)
+        references, known = task.references(evaluated, labels.values), task.training_statistics(train_labels)
         for baseline, (decided, outputs) in _predictions(prepared, name, texts[0], train_labels, texts[1]).items():
             values = score_task(decided, name, outputs, references, known, trust, labels.weights)
             scores.setdefault(baseline, {})[name] = values
