@@ -175,6 +175,6 @@ def _call(made: Made, path: str, name: str, key: str) -> None:
                     )
                 made.splits[split], made.origins[split] = rows, origins
                 made.notes.append(
-                    f"{name}: the function {path} made {len(rows):,} of {name_count(len(part), f'{split} row')}."
+                    f"{name}: the function {path} gives {len(rows):,} for {name_count(len(part), f'{split} row')}."
                 )
     raise_all(mistakes)

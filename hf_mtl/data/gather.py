@@ -1,6 +1,6 @@
 """All sources of a task, filtered and concatenated per split."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -178,23 +178,23 @@ class _Loading:
             unfiltered = source.model_copy(update={"filter": None, "dtype": {}})
             splits = read_numbers(splits, task, unfiltered, settled)
         elif spelled is not None:
-            same = [name for name in task.label_columns if name not in {*source.map, *source.concat}]
-            splits = {split: _with_columns(part, typed[split], same) for split, part in splits.items()}
+            new = {*source.map, *source.concat}
+            splits = {split: _with_types(part, typed[split], new) for split, part in splits.items()}
         for split, origins in made.origins.items():
             parts[split] = [replace(part, rows=part.rows[origins]) for part in parts[split]]
         return splits, parts
 
 
-def _with_columns(part: Dataset, other: Dataset, columns: list[str]) -> Dataset:
-    """Take columns from another dataset of the same rows."""
-    for column in columns:
-        if column in other.column_names:
-            part = replaced(part, column, arrow_column(other, column))
-    return part
-
-
 def _selected(part: Dataset, rows: NDArray[np.int64]) -> Dataset:
     return part if len(rows) == len(part) else part.select(rows)
+
+
+def _with_types(part: Dataset, typed: Dataset, new: Collection[str]) -> Dataset:
+    """Take the columns that have another type from a dataset of the same rows, but for those that are new here."""
+    for column in typed.column_names:
+        if column not in new and part.features[column] != typed.features[column]:
+            part = replaced(part, column, arrow_column(typed, column))
+    return part
 
 
 def _concatenate(parts: list[Dataset], split: str, key: str) -> Dataset:

@@ -23,12 +23,13 @@ from hf_mtl.data.columns import (
     name_count,
     name_rows,
     name_values,
+    null_mask,
     plain_list,
     plain_values,
     say_type,
 )
 from hf_mtl.errors import Mistake, known
-from hf_mtl.tasks.fields import LabelValue
+from hf_mtl.tasks.made_columns import LabelValue
 
 Labels: TypeAlias = Mapping[str, LabelValue]
 
@@ -64,26 +65,54 @@ def map_column(dataset: Dataset, column: str, labels: Labels, split: str, key: s
         key: Recipe key of the map of this column.
     """
     array, feature = arrow_column(dataset, column), dataset.features[column]
-    lists = is_list(array.type)
-    array = plain_list(array) if lists else array
+    lists = _Lists.of(array) if is_list(array.type) else None
     if lists and (without := [name for name, label in labels.items() if label is None]):
         problem = f"is null, and {split} column '{column}' holds lists"
         return Mapped(dataset, mistakes=[Mistake(f"{key}.{without[0]}", problem, "Give a label.")])
-    values = plain_values(array.values if lists else array)
+    values = plain_values(lists.values if lists else array)
     if not _can_be_mapped(values.type):
         problem = f"{split} column '{column}' holds {say_type(array)}"
         return Mapped(dataset, mistakes=[Mistake(key, problem, "Texts, numbers and booleans, or lists, are mapped.")])
-    names = getattr(getattr(feature, "feature", feature), "names", None)
-    codes, found = _look_up(values, labels, names if _is_declared(feature) else None)
-    owners = _rows_of(array) if lists else np.arange(len(array))
+    declared = getattr(feature, "feature", feature)
+    codes, found = _look_up(values, labels, list(declared.names) if isinstance(declared, ClassLabel) else None)
     unknown = np.zeros(len(array), dtype=bool)
-    unknown[owners[codes == _UNKNOWN]] = True
+    unknown[(lists.rows if lists else np.arange(len(array)))[codes == _UNKNOWN]] = True
     if unknown.any():
         return Mapped(dataset, found.used, [_lacking(found.lacking, unknown, labels, split, column, key)])
     new = _label_array(labels).take(pa.array(codes, mask=codes == _MISSING))
-    if lists:
-        new = type(array).from_arrays(array.offsets, new, mask=pc.is_null(array))
-    return Mapped(replaced(dataset, column, new), found.used)
+    return Mapped(replaced(dataset, column, lists.of_values(new) if lists else new), found.used)
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """A column of lists and the elements that are in them.
+
+    Args:
+        array: The column.
+        lengths: Elements of each list, int64 [n]; none of one that is null.
+        values: The elements end to end, [m].
+        rows: The row of each element, int64 [m].
+    """
+
+    array: pa.Array
+    lengths: np.ndarray
+    values: pa.Array
+    rows: np.ndarray
+
+    @classmethod
+    def of(cls, array: pa.Array) -> "_Lists":
+        """Take a column apart. Its own elements are not all that it has: a list that is null may hide some."""
+        array = plain_list(array)
+        offsets = array.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
+        lengths = np.where(null_mask(array), 0, np.diff(offsets))
+        ends = np.cumsum(lengths)
+        places = np.arange(lengths.sum()) + np.repeat(offsets[:-1] - (ends - lengths), lengths)
+        return cls(array, lengths, array.values.take(pa.array(places)), np.repeat(np.arange(len(array)), lengths))
+
+    def of_values(self, values: pa.Array) -> pa.Array:
+        """Put other elements in the lists."""
+        offsets = pa.array(np.cumsum([0, *self.lengths]), self.array.offsets.type)
+        return type(self.array).from_arrays(offsets, values, mask=pa.array(null_mask(self.array)))
 
 
 _UNKNOWN, _MISSING = -2, -1
@@ -178,17 +207,6 @@ def _label_array(labels: Labels) -> pa.Array:
 def _can_be_mapped(kind: pa.DataType) -> bool:
     numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
     return bool(is_text(kind) or numbers or pa.types.is_null(kind))
-
-
-def _is_declared(feature: object) -> bool:
-    return isinstance(getattr(feature, "feature", feature), ClassLabel)
-
-
-def _rows_of(lists: pa.Array) -> np.ndarray:
-    """Return the row of each element; of elements that a null list hides, too."""
-    offsets = lists.offsets.to_numpy(zero_copy_only=False)
-    rows = np.searchsorted(offsets, np.arange(len(lists.values)), side="right") - 1
-    return np.clip(rows, 0, len(lists) - 1)
 
 
 def replaced(dataset: Dataset, column: str, values: pa.Array) -> Dataset:

@@ -1,6 +1,7 @@
 """Regression targets from number columns."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +20,33 @@ from hf_mtl.data.columns import (
 )
 from hf_mtl.errors import DataError, Mistake
 
+Range: TypeAlias = tuple[float, float]
+"""Lowest and highest possible value of a target."""
 
-def encode_targets(columns: Sequence[str], name: str, split: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+
+def check_ranges(given: Range | list[Range], targets: int | None, standardize: bool | None) -> None:
+    """Refuse ranges that cannot be.
+
+    Args:
+        given: The recipe's: one pair, or one for each target.
+        targets: Number of targets; None: not known, as that key is wrong itself.
+        standardize: The recipe's wish.
+
+    Raises:
+        ValueError: If they cannot be; says what is wrong.
+    """
+    pairs = [given] if isinstance(given, tuple) else given
+    if any(not (-np.inf < low < high < np.inf) for low, high in pairs):
+        raise ValueError("finite numbers, the lowest target and a higher one: [0, 1]")
+    if standardize:
+        raise ValueError("beside standardize: true, which shifts outputs out of any range: leave out one of the two")
+    if isinstance(given, list) and targets is not None and len(given) != targets:
+        raise ValueError(f"{len(given)} pairs for {targets} targets: one pair for all, or one for each")
+
+
+def encode_targets(
+    columns: Sequence[str], name: str, split: str, dataset: Dataset, ranges: Sequence[Range] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Read the target columns of a split; a row without any of its targets is missing.
 
     Args:
@@ -28,21 +54,26 @@ def encode_targets(columns: Sequence[str], name: str, split: str, dataset: Datas
         name: The task's name.
         split: The split's name.
         dataset: Its rows.
+        ranges: The lowest and the highest possible value of each target; None: any may be.
 
     Returns:
         Targets float64 [n, D] (NaN where not given), and which rows have none at all, bool [n].
 
     Raises:
-        DataError: If a column holds no numbers, or infinite ones; or, where it is the only one, NaN. Of a single
+        DataError: If a column holds no numbers, or infinite ones, or such as are outside its range; or, where it is
+            the only one, NaN. Of a single
             target None is a missing one: NaN comes from a computation that went wrong, and dropping the row would
             hide that. Only in ``test``, whose rows are not dropped, it means a row to predict. Of several targets
             NaN is what tables have for those that were not measured, and it drops no row that has another.
     """
     found, mistakes = [], []
-    for column in columns:
-        values, mistake = _read(dataset, column, split, f"tasks.{name}.label", len(columns) > 1 or split == "test")
+    key = f"tasks.{name}.label"
+    for place, column in enumerate(columns):
+        values, mistake = _read(dataset, column, split, key, len(columns) > 1 or split == "test")
         found.append(values)
         mistakes.extend(mistake)
+        if ranges is not None and not mistake:
+            mistakes.extend(_outside(values, *ranges[place], f"{split} has {{}} in column '{column}'", key))
     if mistakes:
         raise DataError(mistakes)
     targets = np.stack(found, axis=1)
@@ -84,6 +115,16 @@ def _read(dataset: Dataset, column: str, split: str, key: str, may_be_nan: bool)
         count = name_count(int(infinite.sum()), "infinite target")
         mistakes.append(Mistake(key, f"{split} has {count} in column '{column}': {name_rows(infinite)}"))
     return values, mistakes
+
+
+def _outside(values: np.ndarray, low: float, high: float, words: str, key: str) -> Iterator[Mistake]:
+    # A 0.3 that was stored in float32 is above 0.3.
+    slack = 1e-6 * (high - low)
+    outside = (values < low - slack) | (values > high + slack)
+    if outside.any():
+        count = f"{name_count(int(outside.sum()), 'target')} outside [{low:g}, {high:g}]"
+        found = f"{words.format(count)}: {name_values(values[outside])} ({name_rows(outside)})"
+        yield Mistake(key, found, "Mend them, or widen the task's range.")
 
 
 def _not_numbers(array: pa.Array, column: str, split: str, key: str) -> Mistake:

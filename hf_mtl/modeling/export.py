@@ -49,6 +49,8 @@ def export_task(
     if task.auto_model is None:
         problem = f"no AutoModel of transformers has the outputs of a task of type {task.type}"
         raise ModelError(Mistake(f"tasks.{name}", problem, "Load it with MultiTaskModel.from_pretrained"))
+    if task.not_exported is not None:
+        raise ModelError(Mistake(f"tasks.{name}", task.not_exported, "Load it with MultiTaskModel.from_pretrained"))
     if not isinstance(head, NativeHead):
         problem = f"its head is '{head.name}', which no AutoModel of transformers has"
         raise ModelError(Mistake(f"tasks.{name}.head", problem, "Only head 'native' can be exported"))

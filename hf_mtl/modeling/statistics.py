@@ -1,6 +1,6 @@
 """Statistics of training rows that losses keep in the checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -13,6 +13,9 @@ from hf_mtl.tasks.statistics import Numbers, TaskStatistics
 
 FAR = 3.0
 """From where on statistics are far from those of other rows: deviations of the mean, and ratios."""
+
+_DEVIATIONS, _POINTS = 8.0, 513
+"""Where a Gaussian is looked at to integrate over it: so many deviations to both sides, and so many points."""
 
 
 class _Fitted(KeepsFloat32, TaskStatistics):
@@ -80,7 +83,7 @@ class TargetStatistics(_Fitted):
         """Bring outputs [n, D] to original units, float32."""
         return outputs.float() * self.std + self.mean
 
-    def restore_variance(self, variance: Tensor) -> Tensor:
+    def restore_variance(self, variance: Tensor, outputs: Callable[[], Tensor]) -> Tensor:
         """Bring variances [n, D] to original units squared, float32."""
         return variance.float() * self.std**2
 
@@ -91,6 +94,70 @@ class TargetStatistics(_Fitted):
     def for_metrics(self) -> dict[str, list[float]]:
         """Give mean and standard deviation, by these names."""
         return {"mean": self.mean.tolist(), "std": self.std.tolist()}
+
+
+class BoundedStatistics(_Fitted):
+    """Standard deviation of each target over the training rows, and the range that outputs are kept in, float32 [D].
+
+    Args:
+        low: The lowest possible value of each target.
+        high: The highest.
+    """
+
+    kept: ClassVar[tuple[str, ...]] = ("std",)
+    in_float32: ClassVar[tuple[str, ...]] = ("std", "low", "high")
+
+    def __init__(self, low: Sequence[float], high: Sequence[float]):
+        super().__init__()
+        self.std: Tensor
+        self.low: Tensor
+        self.high: Tensor
+        self._range = (tuple(low), tuple(high))
+        self.register_buffer("std", torch.ones(len(low), dtype=torch.float32))
+        self.register_buffer("low", torch.tensor(low, dtype=torch.float32))
+        self.register_buffer("high", torch.tensor(high, dtype=torch.float32))
+
+    def _set(self, numbers: Mapping[str, Numbers]) -> None:
+        deviations = torch.as_tensor(numbers["std"], dtype=torch.float32).reshape(-1)
+        self._fill(self.std, torch.where(deviations == 0, torch.ones_like(deviations), deviations))
+
+    def far_from(self, std: Numbers) -> list[int]:
+        """Find the targets whose deviation here differs from that of some rows by a factor of more than 3."""
+        other = torch.as_tensor(std, dtype=torch.float64).reshape(-1)
+        return (_ratio(self.std.cpu().double(), other) & (other > 0)).nonzero().flatten().tolist()
+
+    def reset(self) -> None:
+        """Go back to a standard deviation of 1."""
+        init.ones_(self.std)
+        init.zeros_(self.fitted)
+        for buffer, values in zip((self.low, self.high), self._range, strict=True):
+            init.copy_(buffer, torch.tensor(values, dtype=buffer.dtype))
+
+    def standardize(self, labels: Tensor) -> Tensor:
+        """Divide targets [n, D] or [n] by their deviations [n, D], float32."""
+        return labels.reshape(labels.shape[0], len(self.std)).float() / self.std
+
+    def compared(self, outputs: Tensor) -> Tensor:
+        """Bring outputs [n, D] into the range, divided by the targets' deviations, float32."""
+        return self.restore(outputs) / self.std
+
+    def restore(self, outputs: Tensor) -> Tensor:
+        """Bring outputs [n, D] into the range by a sigmoid, float32."""
+        # Not low + span * sigmoid, which rounding could bring beyond the highest.
+        return torch.lerp(self.low, self.high, torch.sigmoid(outputs.float()))
+
+    def restore_variance(self, variance: Tensor, outputs: Callable[[], Tensor]) -> Tensor:
+        """Find the variances in the range [n, D] of outputs that are spread as a Gaussian, float32."""
+        points = torch.linspace(-_DEVIATIONS, _DEVIATIONS, _POINTS, dtype=torch.float64, device=variance.device)
+        weights = torch.softmax(-points.square() / 2, dim=0)
+        values = torch.sigmoid(outputs().double()[..., None] + variance.double().sqrt()[..., None] * points)
+        mean = (values * weights).sum(dim=-1, keepdim=True)
+        found = ((values - mean).square() * weights).sum(dim=-1) * (self.high - self.low).double() ** 2
+        return found.float()
+
+    def for_metrics(self) -> dict[str, list[float]]:
+        """Give the standard deviation, by its name."""
+        return {"std": self.std.tolist()}
 
 
 class ClassWeights(_Fitted):

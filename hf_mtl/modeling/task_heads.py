@@ -83,7 +83,7 @@ class TaskModule(nn.Module):
         logits = self.statistics.restore(decoded.outputs)
         if labels is None:
             return logits, None, decoded.penalties
-        outputs, targets = decoded.outputs, self.statistics.standardize(labels)
+        outputs, targets = self.statistics.compared(decoded.outputs), self.statistics.standardize(labels)
         if decoded.scale is not None:
             # A target that is not given stays NaN, and gives the scale a gradient of 0; 0 times NaN would be NaN.
             scaled = torch.where(targets.isnan(), 0.0, targets) * decoded.scale
@@ -98,11 +98,13 @@ class TaskModule(nn.Module):
 
     def variance(self, features: Features, sites: Sites | None = None) -> Tensor | None:
         """Return the decoded distribution's variance in units of the labels, squared [n, C]; None: there is none."""
-        variance = self.head.variance(features if sites is None else at_sites(features, sites))
+        seen = features if sites is None else at_sites(features, sites)
+        variance = self.head.variance(seen)
         if variance is None:
             return None
-        variance = variance if sites is None else in_place(variance, sites, absent=0.0)
-        return self.statistics.restore_variance(self._tempered(variance, power=2))
+        # Only real values have units to restore, and these have no temperature.
+        variance = self.statistics.restore_variance(self._tempered(variance, power=2), lambda: self.head(seen))
+        return variance if sites is None else in_place(variance, sites, absent=0.0)
 
     def set_calibration_temperature(self, name: str, temperature: float | None) -> None:
         """Divide the logits by a temperature at evaluation; None: leave them as they are.

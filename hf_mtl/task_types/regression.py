@@ -7,18 +7,18 @@ import numpy as np
 import pyarrow as pa
 import torch
 from datasets import Dataset
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 from torch.nn import functional as F
 
 from hf_mtl.data.carve import quintiles
 from hf_mtl.data.spelling import number_types
-from hf_mtl.data.targets import encode_targets, target_moments
+from hf_mtl.data.targets import Range, check_ranges, encode_targets, target_moments
 from hf_mtl.data.train_notes import constant_notes
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.evaluation.outputs import PlainOutputs
 from hf_mtl.evaluation.values import linear_values
-from hf_mtl.modeling.statistics import TargetStatistics, far_note
+from hf_mtl.modeling.statistics import BoundedStatistics, TargetStatistics, far_note
 from hf_mtl.tasks import MetricSpec, Task, register
 from hf_mtl.tasks.scoring import Metric, Outputs
 from hf_mtl.tasks.statistics import TaskStatistics
@@ -36,7 +36,11 @@ class Regression(Task):
     Args:
         loss: Per-row loss on standardised targets, averaged over the row's: ``mse``, ``mae`` or ``huber`` (delta 1).
         standardize: Subtract the training mean and divide by the training standard deviation of each target.
-            The statistics live in the checkpoint; predictions and metrics are in original units.
+            The statistics live in the checkpoint; predictions and metrics are in original units. None: true, where no
+            ``range`` is given.
+        range: Lowest and highest possible target, one pair, or one for each target: outputs are kept between them by
+            a sigmoid, and outputs and targets are divided by the training standard deviation where the loss compares
+            them (and not standardised).
     """
 
     outputs_are: ClassVar[str] = "values"
@@ -51,7 +55,34 @@ class Regression(Task):
     )
     metrics: list[MetricSpec] = Field(default_factory=lambda: [MetricSpec(name="pearson")])
     loss: Literal["mse", "mae", "huber"] = "mse"
-    standardize: bool = True
+    standardize: bool | None = None
+    range: Range | list[Range] | None = None
+
+    @field_validator("range")
+    @classmethod
+    def _can_be(cls, value: Range | list[Range] | None, info: ValidationInfo) -> Range | list[Range] | None:
+        if value is not None:
+            columns = info.data.get("label")
+            targets = None if columns is None else 1 if isinstance(columns, str) else len(columns)
+            check_ranges(value, targets, info.data.get("standardize"))
+        return value
+
+    @property
+    def ranges(self) -> list[Range] | None:
+        """The range of each target; None: there is none."""
+        return [self.range] * self.num_outputs if isinstance(self.range, tuple) else self.range
+
+    @property
+    def standardizes(self) -> bool:
+        """Whether targets are standardised."""
+        return self.range is None if self.standardize is None else self.standardize
+
+    @property
+    def not_exported(self) -> str | None:
+        """The sigmoid of a range, which no class of transformers has behind a regression."""
+        if self.range is None:
+            return None
+        return "its outputs go through a sigmoid into their range, which no AutoModel of transformers does"
 
     @property
     def num_outputs(self) -> int:
@@ -74,7 +105,7 @@ class Regression(Task):
 
     def encode(self, name: str, split: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Read the targets, float64 [n, D]."""
-        return encode_targets(self.label_columns, name, split, dataset)
+        return encode_targets(self.label_columns, name, split, dataset, self.ranges)
 
     def strata(self, labels: np.ndarray) -> np.ndarray:
         """Keep the fifths of the targets."""
@@ -89,15 +120,19 @@ class Regression(Task):
         return constant_notes(self.label_columns, labels)
 
     def new_statistics(self) -> TaskStatistics:
-        """Keep mean and standard deviation of each target, where targets are standardised."""
-        return TargetStatistics(self.num_outputs) if self.standardize else super().new_statistics()
+        """Keep mean and standard deviation of targets that are standardised, and the latter of those with a range."""
+        if self.ranges is not None:
+            return BoundedStatistics(*zip(*self.ranges, strict=True))
+        return TargetStatistics(self.num_outputs) if self.standardizes else super().new_statistics()
 
     def fit_statistics(self, name: str, statistics: TaskStatistics, labels: np.ndarray, keep: bool) -> list[str]:
         """Measure mean and standard deviation of the targets."""
-        if not isinstance(statistics, TargetStatistics):
-            return []
         mean, std = target_moments(labels)
         notes = self._few_digits(mean, std)
+        if isinstance(statistics, BoundedStatistics):
+            return [*notes, *self._fit_range(statistics, std, keep)]
+        if not isinstance(statistics, TargetStatistics):
+            return []
         if not keep:
             statistics.fit(mean=mean.tolist(), std=std.tolist())
             return notes
@@ -108,6 +143,17 @@ class Regression(Task):
                 f"{mean[place]:g} and {std[place]:g}",
             )
             for place in statistics.far_from(mean.tolist(), std.tolist())
+        ]
+
+    def _fit_range(self, statistics: BoundedStatistics, std: np.ndarray, keep: bool) -> list[str]:
+        if not keep:
+            statistics.fit(std=std.tolist())
+            return []
+        return [
+            far_note(
+                f"standard deviation {statistics.std[place]:g} of '{self.label_columns[place]}'", f"{std[place]:g}"
+            )
+            for place in statistics.far_from(std.tolist())
         ]
 
     def _few_digits(self, mean: np.ndarray, std: np.ndarray) -> list[str]:
@@ -139,7 +185,7 @@ class Regression(Task):
 
     def metric_mistakes(self, key: str, spec: MetricSpec) -> Iterator[Mistake]:
         """Refuse mse_z where nothing is standardised."""
-        if spec.name == "mse_z" and not self.standardize:
+        if spec.name == "mse_z" and self.range is None and not self.standardizes:
             remedy = "Only a standardised task stores the training targets' spread; use mse"
             yield Mistake(key, "mse_z with standardize: false", remedy)
 
@@ -148,7 +194,7 @@ class Regression(Task):
         options: dict[str, Any] = {"target_names": self.label_columns}
         if spec.name == "mse_z":
             if "std" not in statistics:
-                remedy = "They are stored with a model whose task has standardize: true; use mse otherwise"
+                remedy = "They are stored with a model whose task has standardize: true or a range; use mse otherwise"
                 raise DataError(Mistake(key, "mse_z without the training targets' statistics", remedy))
             options["target_std"] = statistics["std"]
         return options
@@ -201,5 +247,6 @@ class Regression(Task):
         return target_moments(labels.reshape(len(labels), -1))[0]
 
     def linear_outputs(self, features: Any, labels: np.ndarray, constant: np.ndarray) -> Callable[[Any], np.ndarray]:
-        """Fit scikit-learn's `Ridge` to each target, on the rows that have it."""
-        return linear_values(features, labels.reshape(len(labels), -1), constant)
+        """Fit scikit-learn's `Ridge` to each target, on the rows that have it; clipped to a range."""
+        predict, ranges = linear_values(features, labels.reshape(len(labels), -1), constant), self.ranges
+        return predict if ranges is None else lambda features: np.clip(predict(features), *np.array(ranges).T)

@@ -1,20 +1,16 @@
 """Values of the keys of a task: its source of rows, the filter of its rows, and its metrics."""
 
 import codecs
-import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from encodings.aliases import aliases
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hf_mtl.shown import hide_secrets
-from hf_mtl.tasks.templates import parse_template
-
-LabelValue: TypeAlias = str | int | float | bool | None
-"""A value that a map of labels gives; None: the row has no label there."""
+from hf_mtl.tasks.made_columns import FunctionPath, LabelMap, NewNames, Template
 
 
 class Frozen(BaseModel):
@@ -77,21 +73,21 @@ class DatasetSource(Frozen):
         description="Of csv files: the type of columns of labels or of a filter, where their values do not tell it: "
         "labels that are digits are names of classes as string.",
     )
-    rename: dict[str, str] = Field(
+    rename: NewNames = Field(
         default_factory=dict,
         description="New names of columns, by the old ones. First of all: other keys, but dtype, say the new names.",
     )
-    map: dict[str, Annotated[dict[str, LabelValue], Field(min_length=1)]] = Field(
+    map: dict[str, LabelMap] = Field(
         default_factory=dict,
         description="Labels in place of the values of columns, after the filter: {label: {0: bad, 4: good}}. A value "
         "that is not there is refused; null makes a row one without a label.",
     )
-    concat: dict[str, str] = Field(
+    concat: dict[str, Template] = Field(
         default_factory=dict,
         description="New columns of text, after map: templates with columns in braces, "
         "{text: '{title}. {body}'}. A brace that is text is written twice.",
     )
-    function: str | None = Field(
+    function: FunctionPath | None = Field(
         None,
         description="A Python function by its dotted path (package.module.name), after all others; only with "
         "--allow-code. It is given each row and returns the row, None to leave it out, or a list of rows.",
@@ -103,48 +99,6 @@ class DatasetSource(Frozen):
         value = "\t" if value in ("\\t", "tab") else value  # as YAML reads '\t', and a word for it
         if value is not None and (len(value) != 1 or value in '"\r\n'):
             raise ValueError("one character, such as ';' or '|', or tab")
-        return value
-
-    @field_validator("rename")
-    @classmethod
-    def _new_names(cls, value: dict[str, str]) -> dict[str, str]:
-        names = list(value.values())
-        if again := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"a name of its own for every column; '{again}' is given twice")
-        return value
-
-    @field_validator("map", mode="before")
-    @classmethod
-    def _keys_as_text(cls, value: object) -> object:
-        """Write values of columns as a recipe does, where Python has 0 or True for them."""
-        if not isinstance(value, Mapping):
-            return value
-        return {
-            column: {_as_key(key): label for key, label in labels.items()} if isinstance(labels, Mapping) else labels
-            for column, labels in value.items()
-        }
-
-    @field_validator("map")
-    @classmethod
-    def _one_kind_of_label(cls, value: dict[str, dict[str, LabelValue]]) -> dict[str, dict[str, LabelValue]]:
-        for column, labels in value.items():
-            kinds = {_kind(label) for label in labels.values() if label is not None}
-            if len(kinds) > 1:
-                raise ValueError(f"labels of one kind in a column, and '{column}' gets {' and '.join(sorted(kinds))}")
-        return value
-
-    @field_validator("concat")
-    @classmethod
-    def _templates(cls, value: dict[str, str]) -> dict[str, str]:
-        for template in value.values():
-            parse_template(template)
-        return value
-
-    @field_validator("function")
-    @classmethod
-    def _dotted_path(cls, value: str | None) -> str | None:
-        if value is not None and not _DOTTED.fullmatch(value):
-            raise ValueError("the dotted path of a function, such as my_package.rows.clean")
         return value
 
     @field_validator("encoding")
@@ -164,18 +118,6 @@ class DatasetSource(Frozen):
         if isinstance(value, list) and (not value or len(set(value)) < len(value)):
             raise ValueError("true, false, or a list of different column names")
         return value
-
-
-_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*[.:][^\W\d]\w*")
-
-
-def _as_key(value: object) -> object:
-    """Write a value as the key of a mapping: booleans as YAML does."""
-    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, (int, float)) else value
-
-
-def _kind(label: LabelValue) -> str:
-    return "booleans" if isinstance(label, bool) else "texts" if isinstance(label, str) else "numbers"
 
 
 class MetricSpec(Frozen):

@@ -95,6 +95,11 @@ class LearningAnswers(ABC):
         return "regression" if self.real_valued else "classification"
 
     @property
+    def not_exported(self) -> str | None:
+        """Why the task cannot be exported though its type has an `auto_model`, in words; None: it can."""
+        return None
+
+    @property
     def tuned_by(self) -> str | None:
         """The key whose value asks to choose it after training (`ScoringAnswers.tuned`); None: nothing is chosen."""
         return None

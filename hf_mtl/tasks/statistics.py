@@ -1,6 +1,6 @@
 """Statistics of the training rows that a task's loss needs; they live in the checkpoint."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
 from torch import Tensor, nn
@@ -44,15 +44,24 @@ class TaskStatistics(nn.Module):
         """Forget what was fitted; also how the loader fills buffers that a checkpoint lacks."""
 
     def standardize(self, labels: Tensor) -> Tensor:
-        """Bring labels to the units of the head's outputs."""
+        """Bring labels to the units in which the loss compares them."""
         return labels
+
+    def compared(self, outputs: Tensor) -> Tensor:
+        """Bring the head's outputs to the units in which the loss compares them."""
+        return outputs
 
     def restore(self, outputs: Tensor) -> Tensor:
         """Bring the head's outputs to the units of the labels."""
         return outputs
 
-    def restore_variance(self, variance: Tensor) -> Tensor:
-        """Bring variances of the head's outputs to the units of the labels, squared."""
+    def restore_variance(self, variance: Tensor, outputs: Callable[[], Tensor]) -> Tensor:
+        """Bring variances of the head's outputs to the units of the labels, squared.
+
+        Args:
+            variance: The variances.
+            outputs: Gives the outputs, around which they are, where these are needed.
+        """
         return variance
 
     def affine(self) -> tuple[Tensor, Tensor] | None:

@@ -135,7 +135,7 @@ def test_a_function_gets_rows_that_were_renamed_filtered_mapped_and_concatenated
 
     assert own_steps.seen[0] == {"title": "a", "body": "b", "label": "bad", "text": "a. b"}
     found = load_task("t", SequenceClassification(dataset=data, validation_fraction=0.0), allow_code=True)
-    assert "t: the function own_steps.clean made 2 of 3 train rows." in found.notes
+    assert "t: the function own_steps.clean gives 2 for 3 train rows." in found.notes
     with pytest.raises(DataError, match="own_steps.clean' is code of your own"):
         load_task("t", SequenceClassification(dataset=data))
 

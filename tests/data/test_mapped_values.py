@@ -98,8 +98,23 @@ def test_rows_of_lists_that_lack_a_value_are_named_and_null_is_refused_there() -
     text = mapped([["a"], [], ["b", "a"], None, ["c", "b"]], {"a": 1}, List(Value("string")))
     assert "2 rows with values of 'label' that the map lacks: 'b', 'c' (rows 2 and 4" in text
     assert "k.label.a: is null, and train column 'label' holds lists" in mapped([["a"]], {"a": None})
-    part = Dataset.from_dict({"label": [["z"], ["a"]]}).select([1])
-    assert map_column(part, "label", {"a": "x"}, "train", "k").dataset["label"][:] == [["x"]]
+
+
+@pytest.mark.parametrize("rows", [range(2, 6), [5, 2, 3]])
+@pytest.mark.parametrize("kind", [List, LargeList, lambda item: Sequence(item, length=2)])
+def test_elements_of_rows_that_are_not_there_do_not_count(kind: Any, rows: Any) -> None:
+    values = [["z", "z"], ["z", "z"], ["a", "b"], None, ["b", "a"], ["b", "b"], ["z", "z"]]
+    features = Features({"label": kind(Value("string"))})
+    part = Dataset.from_dict({"label": values}, features=features).select(rows)
+    found = map_column(part, "label", {"a": "x", "b": "y"}, "train", "k")
+    expected = [values[row] and [{"a": "x", "b": "y"}[value] for value in values[row]] for row in rows]
+    assert found.dataset["label"][:] == expected
+
+
+def test_a_list_that_is_null_hides_what_no_map_has_to_name() -> None:
+    hidden = pa.ListArray.from_arrays([0, 1, 2], pa.array(["a", "z"]), mask=pa.array([False, True]))
+    found = map_column(Dataset(pa.table({"label": hidden})), "label", {"a": "x"}, "train", "k")
+    assert found.dataset["label"][:] == [["x"], None]
 
 
 def test_a_column_of_something_else_cannot_be_mapped() -> None:

@@ -181,6 +181,19 @@ def test_other_shares_of_the_same_rows_are_refused(tmp_path: Path, options: dict
     assert mistake.remedy.startswith("Give both the same ")
 
 
+def test_tasks_that_make_other_columns_of_the_same_file_read_the_same_data(tmp_path: Path) -> None:
+    path = csv(tmp_path, "posts.csv", TEXTS)
+    made = {"rename": {"a": "mood"}, "map": {"mood": {"0": "x", "1": "y"}}, "concat": {"text": "{text}"}}
+    tasks = {
+        "a": SequenceClassification(dataset=source(path), label="a", validation_fraction=0.4),
+        "b": SequenceClassification(dataset=source(path).model_copy(update=made), label="mood"),
+    }
+    with pytest.raises(DataError, match="and 0.1 for b, which reads the same data"):
+        load_tasks(tasks)
+    same = {name: task.model_copy(update={"validation_fraction": 0.2}) for name, task in tasks.items()}
+    assert not any(item.overlaps for item in load_tasks(same).values())
+
+
 def test_other_shares_of_rows_that_no_two_tasks_share_are_fine(tmp_path: Path) -> None:
     path = csv(tmp_path, "posts.csv", TEXTS, half=[index // 100 for index in range(200)])
     tasks = {

@@ -52,3 +52,13 @@ def test_string_targets_are_mistakes_that_say_whether_they_are_numbers() -> None
     text = message(targets, ["0.5", "high", "nan"])
     assert "validation column 't0' is a string column, not numbers: 'high', 'nan' (rows 1 and 2" in text
     assert "holds list" in message(targets, [[0.5], [1.0]])
+
+
+def test_targets_outside_their_range_are_mistakes_that_name_rows_and_rounding_is_none() -> None:
+    task = Regression(label=["x", "y"], range=[[0, 0.3], [1, 5]])
+    inside = {"x": np.float32([0.3, 0.0]), "y": [1, 5]}
+    assert encode_labels(task, "a", "train", Dataset.from_dict(inside)).values[0, 0] > 0.3
+    outside = {"x": [0.1, 0.31, None], "y": [0.5, 3.0, 7.0]}
+    text = message(encode_labels, task, "a", "train", Dataset.from_dict(outside))
+    assert "tasks.a.label: train has 1 target outside [0, 0.3] in column 'x': 0.31 (row 1, counted from 0)" in text
+    assert "train has 2 targets outside [1, 5] in column 'y': 0.5, 7.0 (rows 0 and 2, counted from 0)" in text

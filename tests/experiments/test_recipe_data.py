@@ -1,7 +1,9 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from hf_mtl.errors import RecipeError
 from hf_mtl.experiments.recipe_data import RecipeData
 from tests.training import runs
 
@@ -22,3 +24,17 @@ def test_splits_are_tokenised_as_a_run_would_see_them(data: RecipeData) -> None:
 
 def test_a_split_that_no_task_has_is_empty(data: RecipeData) -> None:
     assert data.encode("test") == {}
+
+
+def test_rows_are_drawn_in_the_ratio_of_the_recipe_and_code_needs_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own_study.py").write_text("def clean(row):\n    return row\n")
+    keys = ["data.imbalance.ratio={topic: 3, mood: 1, score: 2}", "tasks.mood.dataset.function=own_study.clean"]
+    with runs.own_cache(tmp_path):
+        recipe = runs.write_recipe(tmp_path / "recipe")
+        found = RecipeData(recipe, keys, allow_code=True).encode("train")
+        assert {task: len(split) for task, split in found.items()} == {"topic": 144, "mood": 48, "score": 96}
+        with pytest.raises(RecipeError, match="own_study.clean' is code"):
+            RecipeData(recipe, keys)

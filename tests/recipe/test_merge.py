@@ -43,6 +43,21 @@ def test_null_of_a_split_leaves_it_out_whatever_was_inherited() -> None:
     assert merged(base % named, base % "{splits: null}")["tasks"]["a"]["dataset"] == {"path": "x"}
 
 
+@pytest.mark.parametrize(("before", "behind"), [("", ""), ("[", "]")])
+def test_null_in_a_map_of_labels_is_a_value_without_a_label(before: str, behind: str) -> None:
+    base = f"{{tasks: {{a: {{dataset: {before}%s{behind}}}}}}}"
+    named, none = "{path: x, map: {label: {0: bad, 4: good}}}", "{path: x, map: {label: {0: null}}}"
+    found = merged(base % named, base % none)["tasks"]["a"]["dataset"]
+    expected = {"path": "x", "map": {"label": {"0": None} if before else {"0": None, "4": "good"}}}
+    assert found == ([expected] if before else expected)  # a list replaces what it inherits
+
+
+def test_null_in_place_of_a_map_of_labels_removes_it() -> None:
+    base = "{tasks: {a: {dataset: %s}}}"
+    gone = merged(base % "{path: x, map: {label: {0: bad}}}", base % "{map: {label: null}}")
+    assert gone["tasks"]["a"]["dataset"] == {"path": "x", "map": {}}
+
+
 def test_null_that_removes_nothing_stays() -> None:
     assert merged("{a: 1}", "{b: null}") == {"a": 1, "b": None}
 

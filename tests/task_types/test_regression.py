@@ -1,13 +1,19 @@
 """Losses, outputs and statistics of real targets; labels and metrics are tested where they are read and computed."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from pydantic import ValidationError
 
 from hf_mtl import Regression
+from hf_mtl.errors import ModelError
 from hf_mtl.evaluation import score_task
 from hf_mtl.tasks import MetricSpec
+from tests import tiny
 from tests.task_types.sample import Sample, texts, weighted
 
 
@@ -30,7 +36,12 @@ def holed_rows(count: int) -> Dataset:
 
 SAMPLE = Sample(Regression(label=["x", "y"]), sample_rows, sample_loss)
 HOLED = Sample(SAMPLE.task, holed_rows, sample_loss)
-VARIANTS = {"weighted": weighted(SAMPLE, weighted_metrics=True), "holed": weighted(HOLED, weighted_metrics=True)}
+BOUNDED = Sample(Regression(label=["x", "y"], range=[(0, 100), (0, 1)]), holed_rows, sample_loss)
+VARIANTS = {
+    "weighted": weighted(SAMPLE, weighted_metrics=True),
+    "holed": weighted(HOLED, weighted_metrics=True),
+    "bounded": BOUNDED,
+}
 
 
 @pytest.mark.parametrize(
@@ -118,3 +129,63 @@ def test_predictions_that_are_all_but_the_same_are_said() -> None:
     [said] = task.sameness(task.outputs_of(np.array([[0.5], [0.500001]])), targets)
     assert said == "all 2 predictions of 'label' are 0.5, within 1e-5 of the targets' spread."
     assert not list(task.sameness(task.outputs_of(targets), targets))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"range": [1, 1]}, "finite numbers, the lowest target and a higher one"),
+        ({"range": [0, float("inf")]}, "finite numbers"),
+        ({"range": [0, 1], "standardize": True}, "beside standardize: true"),
+        ({"range": [[0, 1], [0, 2]]}, "2 pairs for 1 targets"),
+        ({"range": [[0, 1]], "label": ["x", "y"]}, "1 pairs for 2 targets"),
+    ],
+)
+def test_a_range_that_cannot_be_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Regression(**options)
+
+
+def test_targets_are_standardised_unless_there_is_a_range_or_the_recipe_says_no() -> None:
+    tasks = [Regression(), Regression(range=(0, 1)), Regression(range=(0, 1), standardize=False)]
+    assert [task.standardizes for task in tasks] == [True, False, False]
+    assert not Regression(standardize=False).standardizes
+    assert Regression(label=["x", "y"], range=(0, 1)).ranges == [(0, 1), (0, 1)]
+    assert list(tasks[1].metric_mistakes("metrics", MetricSpec(name="mse_z"))) == []
+
+
+@pytest.mark.parametrize("head", ["linear", "vip"])
+def test_the_loss_of_a_range_is_that_of_its_outputs_over_the_training_variance(head: str) -> None:
+    task = Regression(label=["x", "y"], range=[(0, 100), (0, 1)])
+    model = tiny.model(tasks={"t": task}, head=head).train()
+    task.fit_statistics("t", model.heads.of("t").statistics, np.array([[20.0, 0.5], [40.0, 0.5]]), keep=False)
+    if head == "vip":
+        model.heads.of("t").head.log_tau.data.fill_(0.5)  # type: ignore[operator, union-attr]
+    ids, labels = torch.tensor([[2, 7, 9, 3], [2, 30, 40, 3]]), torch.tensor([[30.0, 0.1], [90.0, float("nan")]])
+    found = model(ids, labels=labels, task="t")
+    errors = ((found.logits["t"] - labels) / torch.tensor([10.0, 1.0])) ** 2
+    expected = errors.nanmean(dim=1) * (np.exp(-0.5) if head == "vip" else 1)
+    torch.testing.assert_close(found.row_losses["t"], expected, rtol=1e-5, atol=1e-6)
+    assert ((found.logits["t"] > 0) & (found.logits["t"] < torch.tensor([100.0, 1.0]))).all()
+
+
+def test_simple_models_of_a_range_predict_between_its_ends() -> None:
+    task, features = Regression(range=(0, 1)), np.arange(6.0)[:, None]
+    predict = task.linear_outputs(features, np.array([[0.0], [0], [0], [1], [1], [1]]), np.array([0.5]))
+    found = predict(np.array([[-50.0], [2.5], [50.0]]))
+    assert found[:, 0].tolist() == [0.0, pytest.approx(0.5), 1.0]
+
+
+def test_a_range_cannot_be_exported_and_that_is_said(tmp_path: Path) -> None:
+    model = tiny.model(tasks={"t": Regression(range=(0, 1))}, head="native")
+    with pytest.raises(ModelError, match="through a sigmoid into their range, which no AutoModel"):
+        model.export_task("t", tmp_path, tiny.tokenizer())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_keeps_the_deviation_of_other_rows_says_so() -> None:
+    task = Regression(range=(0, 1))
+    statistics = task.new_statistics()
+    assert task.fit_statistics("t", statistics, np.array([[0.0], [1.0]]), keep=False) == []
+    [note] = task.fit_statistics("t", statistics, np.array([[0.5], [0.51]]), keep=True)
+    assert note.startswith("the model keeps the standard deviation 0.5 of 'label' from the rows")

@@ -11,7 +11,8 @@ from hf_mtl.tasks.statistics import TaskStatistics
 def test_a_task_that_needs_none_changes_nothing() -> None:
     none, values = TaskStatistics(), torch.tensor([[1.0, 2.0]])
     assert none.is_fitted
-    assert none.standardize(values) is none.restore(values) is none.restore_variance(values) is values
+    assert none.standardize(values) is none.restore(values) is none.compared(values) is values
+    assert none.restore_variance(values, lambda: values + 1) is values
     assert none.loss_weights is none.affine() is None
     assert none.for_metrics() == {}
     assert list(none.state_dict()) == []

@@ -16,7 +16,7 @@ from hf_mtl.reporting.plan_table import plan_table
 from hf_mtl.training.run.evaluate import evaluate_run
 from hf_mtl.training.run.plan import plan_recipe
 from tests import tiny
-from tests.training import runs
+from tests.training import killing, runs
 from tests.training.trainers import make
 
 RATIO = {"topic": 4, "mood": 1, "score": 1}
@@ -214,3 +214,16 @@ def test_a_trainer_draws_the_rows_that_it_is_given_in_the_ratio(tmp_path: Path, 
 def test_a_trainer_refuses_a_ratio_of_other_tasks(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data\.imbalance\.ratio\.mod: unknown task 'mod'"):
         make(tmp_path, data={"imbalance": {"ratio": {"topic": 1, "mod": 1, "score": 1}}})
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_rows_of_one(recipe: Path, tmp_path: Path) -> None:
+    keys = [f"data.imbalance.ratio={json.dumps(RATIO)}", "tasks.mood.train_fraction=0.8"]
+    for name, processes in (("one", 1), ("two", 2)):
+        process = killing.start(recipe, tmp_path / name, processes, "--allow-code", *keys)
+        assert process.wait(240) == 0, name
+    one, two = (runs.results(tmp_path / name) for name in ("one", "two"))
+    assert (one["draws"], one["imbalance"]) == (two["draws"], two["imbalance"])
+    data = [json.loads((tmp_path / name / "data.json").read_text()) for name in ("one", "two")]
+    assert data[0] == data[1]
+    assert data[0]["labels"]["topic"] == ["low", "middle", "high"]

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from hf_mtl import MultiTaskModel, load_recipe
 from hf_mtl.errors import RunError, UserError
 from hf_mtl.training import evaluate_run, plan_recipe
-from tests.training import keeping, runs
+from tests.training import keeping, killing, runs
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +131,19 @@ def test_a_plan_says_what_becomes_of_kept_tasks(
     summary, _ = plan_recipe(recipe)
     assert summary.kept == f"topic, mood: the heads stay as they are; {words}; scored before and after: topic"
     assert [task.name for task in summary.tasks] == ["new"]
+
+
+@pytest.mark.slow
+def test_on_two_processes_kept_heads_stay_and_the_rest_is_as_on_one(world: Path, tmp_path: Path) -> None:
+    recipe = keeping.write_recipe(world, tmp_path, {"dropout": 0.0})  # whose draws are each process's own
+    text = recipe.read_text().replace("per_device_train_batch_size: 8", "per_device_train_batch_size: 4")
+    recipe.write_text(text)
+    with killing.start(recipe, tmp_path / "two", 2) as process:
+        assert process.wait() == 0
+    runs.train(keeping.write_recipe(world, tmp_path / "again", {"dropout": 0.0}), tmp_path / "one")
+    for name in ("topic", "mood"):
+        before, after = heads(world / "run", name), heads(tmp_path / "two", name)
+        assert all(torch.equal(before[key], after[key]) for key in before)
+    one, two = (runs.results(tmp_path / name) for name in ("one", "two"))
+    assert one["kept"]["topic"]["before"]["loss"] == pytest.approx(two["kept"]["topic"]["before"]["loss"], rel=1e-5)
+    assert one["kept"]["topic"]["after"]["loss"] == pytest.approx(two["kept"]["topic"]["after"]["loss"], rel=1e-3)
