@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import PurePath
 
 from hf_mtl.evaluation.registry import greater_is_better
@@ -45,3 +46,21 @@ def headline_keys(task: Task) -> list[str]:
         DataError: If a metric's direction is not known.
     """
     return [key for key, spec in metric_keys(task).items() if greater_is_better(spec)]
+
+
+def first_scores(tasks: Mapping[str, Task], metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the first metric of each task that was evaluated, turned so that more is better; without one, the loss.
+
+    Args:
+        tasks: The tasks by name.
+        metrics: Scores of an evaluation, as ``eval_<task>_<metric>``.
+
+    Raises:
+        DataError: If a metric's direction is not known.
+    """
+    found: dict[str, float] = {}
+    for name, task in tasks.items():
+        key, spec = next(iter(metric_keys(task).items()), ("loss", None))
+        if (value := metrics.get(f"eval_{name}_{key}")) is not None:
+            found[name] = float(value) if spec is not None and greater_is_better(spec) else -float(value)
+    return found

@@ -10,11 +10,12 @@ from transformers import PreTrainedConfig
 from hf_mtl.errors import Mistake, ModelError, known
 from hf_mtl.modeling.choices import head_groups, head_specs
 from hf_mtl.modeling.configuration import MultiTaskConfig
-from hf_mtl.modeling.heads import Head, HeadSpec, head_class, head_dropout, head_mistakes, settled_options
+from hf_mtl.modeling.going_on import DROP, disagreements
+from hf_mtl.modeling.heads import Head, HeadSpec, head_class, head_dropout, settled_options
 from hf_mtl.modeling.task_heads import TaskHeads, module_key, shared_key
 from hf_mtl.tasks import Task
 
-KEEP, DROP = "model.keep_tasks", "model.drop_tasks"
+KEEP = "model.keep_tasks"
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,9 @@ class Taken:
                 found = {key: value for key, value in found.items() if not key.startswith(start)}
         wanted = heads.state_dict()
         odd = [key for key, value in found.items() if key not in wanted or wanted[key].shape != value.shape]
+        # What is not there would stay as it was drawn.
+        starts = tuple(f"{module_key(new)}.head." for new in self.names.values())
+        odd += [key for key in wanted if key.startswith(starts) and key not in found]
         if odd:
             problem = f"the heads of the backbone do not fit the tasks, see heads.{min(odd)}"
             raise ModelError(Mistake(KEEP, problem, "Load it with the config that it was saved with"))
@@ -241,53 +245,3 @@ def _as_tasks(given: object) -> dict[str, Task]:
     if len(found) < len(given):
         found = dict(MultiTaskConfig(tasks=given).task_objects)
     return found
-
-
-def disagreements(name: str, task: Task, before: Task, head: HeadSpec) -> Iterator[Mistake]:
-    """Find what keeps a task from going on from the head of a task of the same name.
-
-    Args:
-        name: The name.
-        task: The task as it is asked for, resolved.
-        before: The task that the head was trained on.
-        head: The head.
-    """
-    key = f"tasks.{name}"
-    drop = f"or have a new head: {DROP}: [{name}]"
-    if task.type != before.type:
-        problem = f"is {task.type}, and the task that is kept is {before.type}"
-        yield Mistake(f"{key}.type", problem, f"Give that type, {drop}")
-        return
-    if list(task.unknown_outputs(name)):
-        return  # said when the config is checked
-    yield from _other_outputs(name, task, before, drop)
-    if task.head is not None and not _same_head(task.head, head):
-        yield Mistake(f"{key}.head", "is another than that of the task that is kept", f"Leave it out, {drop}")
-    one, other = task.new_statistics(), before.new_statistics()
-    scaled = one.affine() is not None or other.affine() is not None
-    if type(one) is not type(other) and scaled:
-        problem = "brings targets to other units than those of the head that is kept"
-        remedy = "Give standardize and range as the run has them"
-        yield Mistake(f"{key}.{task.outputs_key}", problem, f"{remedy}, {drop}")
-
-
-def _other_outputs(name: str, task: Task, before: Task, drop: str) -> Iterator[Mistake]:
-    """Compare the names of classes, which must be the same, or of targets, which must not change places."""
-    key, classes = f"tasks.{name}.{task.outputs_key}", before.label_names is not None
-    mine, theirs = (item.label_names or item.output_names for item in (task, before))
-    moved = [label for place, label in enumerate(mine) if label in theirs and theirs.index(label) != place]
-    same = mine == theirs if classes else len(mine) == len(theirs) and not moved
-    if not same:
-        problem = f"are {', '.join(mine)}, and those of the task that is kept are {', '.join(theirs)}"
-        yield Mistake(key, problem, f"Give these, in this order, {drop}")
-
-
-def _same_head(given: HeadSpec, kept: HeadSpec) -> bool:
-    """Tell whether two heads are the same; options that the given one does not name are the kept one's."""
-    if head_mistakes(given):
-        return True  # of these the config tells
-    if head_class(given) is not head_class(kept):
-        return False
-    mine, theirs = settled_options(given), settled_options(kept)
-    asked = [] if isinstance(given, str) else [key for key in given if key != "type"]
-    return all(mine[key] == theirs[key] for key in asked)

@@ -251,6 +251,15 @@ class TaskHeads(nn.Module):
         """
         return list(self.of(task).head.parameters())
 
+    def is_shared(self, task: str) -> bool:
+        """Tell whether other tasks have a task's head too.
+
+        Raises:
+            ModelError: If the model has no such task.
+        """
+        head = self.of(task).head
+        return any(self.of(other).head is head for other in self._keys if other != task)
+
     @property
     def stochastic(self) -> bool:
         """Tell whether any head draws random numbers while training."""

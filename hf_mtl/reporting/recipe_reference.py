@@ -16,6 +16,7 @@ from hf_mtl.reporting.papers import paper_index
 from hf_mtl.reporting.schema_tables import SchemaTables, plain_text, title
 from hf_mtl.signatures import argument_texts
 from hf_mtl.tasks import task_types
+from hf_mtl.tasks.head_shares import SHARE
 
 _INTRODUCTION = """\
 # Recipes: every key
@@ -36,8 +37,8 @@ Each of these is refused with a message before training:
 - `fsdp` or `deepspeed` beside an aggregator, `gradnorm`, `gradnorm_scaling` or `excess_mtl`, `gradients.log_every`,
   `mixture.learn: pike`, schedules that freeze parameters or measure gradients, heads `vip` with a learned
   temperature, `torch_compile`, or an `optim` that does not treat each number by itself.
-- `deepspeed` beside `tokens_per_micro_batch`, schedules that change the learning rate, or `max_grad_norm` with heads
-  `vmtl`.
+- `deepspeed` beside `tokens_per_micro_batch`, schedules that change the learning rate or stop tasks early, or
+  `max_grad_norm` with heads `vmtl`.
 - `torch_compile` beside what needs task gradients: an aggregator, `gradnorm`, `gradnorm_scaling` or `excess_mtl`.
 - `preferences` in other methods than `upgrad`, `cagrad`, `mgda` and `nash_mtl`; `pcd` beside
   `mixture.one_task_per_step`; `mixture.learn: pike` on an encoder that is not trained.
@@ -104,6 +105,9 @@ def _tasks(page: SchemaTables) -> Iterator[str]:
     yield "A mapping from the name of each task to its keys. These are the same for every type of task:"
     kind = {"description": "The type of the task.", "enum": list(types), "x-required": True}
     yield page.keys({"type": kind, **common}, {"required": ["type"]})
+    yield "A task's `head` takes a key beside those of `model.head`:"
+    heads = (item["properties"] for item in page.definitions.values())
+    yield page.keys({SHARE: next(keys[SHARE] for keys in heads if SHARE in keys)})
     for name, item in types.items():
         yield f"### `type: {name}`"
         yield plain_text(item["description"])

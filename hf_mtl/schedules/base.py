@@ -15,7 +15,7 @@ Probe: TypeAlias = Literal["gradient_norm", "fisher"]
 STRETCHES = 2_000
 """Parts of a run, each of which a schedule without phases is looked at in."""
 
-_OBSERVES = ("observe_losses", "observe_evaluation", "observe_probe")
+_OBSERVES = ("observe_losses", "observe_evaluation", "observe_scores", "observe_probe")
 
 # An int: so many layers from the bottom, with the embeddings.
 ParameterGroup: TypeAlias = Literal["encoder", "heads", "embeddings"] | int
@@ -104,6 +104,19 @@ class Effect:
         )
 
 
+@dataclass(frozen=True)
+class Stop:
+    """The evaluation after which a task has stopped for good.
+
+    Args:
+        step: Steps that were trained by then.
+        best_step: Steps that were trained at its best evaluation; None: its metric was never defined.
+    """
+
+    step: int
+    best_step: int | None
+
+
 class Schedule:
     """Maps a step, and what it has observed, to an `Effect`. A subclass's keyword arguments are its recipe options.
 
@@ -114,6 +127,13 @@ class Schedule:
     """
 
     name: ClassVar[str] = ""
+    stops_tasks: ClassVar[bool] = False
+    """Whether it takes tasks out for good, each when it is done; it gives way in steps that would have no task."""
+
+    @property
+    def follows_evaluations(self) -> bool:
+        """Whether what evaluations show moves it."""
+        return bool(self.tasks_watched())
 
     @property
     def probe(self) -> Probe | None:
@@ -173,6 +193,18 @@ class Schedule:
 
     def observe_evaluation(self, step: int, losses: Mapping[str, float]) -> None:
         """Learn the validation losses of the tasks."""
+
+    def observe_scores(self, step: int, scores: Mapping[str, float]) -> Sequence[str]:
+        """Learn the tasks' first metrics on validation, turned so that more is better; NaN where undefined.
+
+        Returns:
+            The tasks whose heads are to be kept as they are now, as what they go back to when they are stopped.
+        """
+        return ()
+
+    def stops(self) -> Mapping[str, "Stop"]:
+        """Return the tasks that it takes out for good, with what decided it."""
+        return {}
 
     def probe_due(self, step: int, run: Run) -> Sequence[str]:
         """Return the tasks whose `probe` it wants to be told before this step; empty: none.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hf_mtl.data.course import Course
 from hf_mtl.errors import CheckpointError
-from hf_mtl.schedules.base import Effect, ParameterGroup, Run, Schedule
+from hf_mtl.schedules.base import Effect, ParameterGroup, Run, Schedule, Stop
 
 _STEPS_NUMBERED = 1_000_000  # a tenth of a second
 
@@ -29,6 +29,7 @@ class Schedules:
     def __init__(self, schedules: Sequence[Schedule], course: Course | Run):
         self.schedules = list(schedules)
         self._course = course
+        self.ended = False  # whether they have ended training, since everyone has stopped
 
     def __bool__(self) -> bool:
         return bool(self.schedules)
@@ -46,10 +47,49 @@ class Schedules:
     def effect(self, step: int) -> Effect:
         """Join all effects on an optimizer step."""
         run = self.run
+        effect = self._without_stops(step, run)
+        for schedule in self._stoppers:
+            rest = effect & schedule.effect(step, run)
+            # While others are still to come, those that have stopped go on: a step needs a task.
+            effect = rest if _taking_part(rest).any() else effect
+        return effect
+
+    def _without_stops(self, step: int, run: Run) -> Effect:
         effect = Effect.none(len(run.tasks))
         for schedule in self.schedules:
-            effect = effect & schedule.effect(step, run)
+            if not schedule.stops_tasks:
+                effect = effect & schedule.effect(step, run)
         return effect
+
+    @property
+    def _stoppers(self) -> list[Schedule]:
+        return [schedule for schedule in self.schedules if schedule.stops_tasks]
+
+    @property
+    def stopped(self) -> dict[str, Stop]:
+        """The tasks that have stopped for good."""
+        return {task: stop for schedule in self._stoppers for task, stop in schedule.stops().items()}
+
+    def gone(self, step: int) -> list[str]:
+        """Return the tasks that have stopped for good and take no part in a step."""
+        stopped = list(self.stopped)
+        if not stopped:
+            return []
+        run, takes_part = self.run, _taking_part(self.effect(step))
+        return [task for task in stopped if not takes_part[run.index(task)]]
+
+    def everyone_has_stopped(self, step: int) -> bool:
+        """Tell whether no task that takes part in a step, or comes later, is to be trained any more.
+
+        Args:
+            step: The step, from 0.
+        """
+        stopped, run = self.stopped, self.run
+        if not stopped:
+            return False
+        coming = [step, *(later for later in self.steps_to_look_at() if later > step)]
+        takes_part = np.any([_taking_part(self._without_stops(one, run)) for one in coming], axis=0)
+        return all(task in stopped for task, takes in zip(run.tasks, takes_part, strict=True) if takes)
 
     def steps_to_look_at(self) -> list[int]:
         """Return the first step of every combination of phases: what no step of these shows, no step of the run does.
@@ -86,6 +126,10 @@ class Schedules:
         for schedule in self.schedules:
             schedule.observe_evaluation(step, losses)
 
+    def observe_scores(self, step: int, scores: Mapping[str, float]) -> list[str]:
+        """Tell all of them the tasks' first metrics on validation; return the tasks whose heads are to be kept."""
+        return [task for schedule in self.schedules for task in schedule.observe_scores(step, scores)]
+
     def probes(self, step: int) -> list[tuple[Schedule, list[str]]]:
         """Return the schedules that want something measured before a step, and of which tasks."""
         run = self.run
@@ -94,7 +138,8 @@ class Schedules:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of each, in order."""
-        return {"schedules": [[schedule.name, schedule.state_dict()] for schedule in self.schedules]}
+        each = [[schedule.name, schedule.state_dict()] for schedule in self.schedules]
+        return {"schedules": each, "ended": self.ended}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where a checkpoint left off.
@@ -107,6 +152,13 @@ class Schedules:
             raise CheckpointError(f"the checkpoint belongs to another run: schedules are {here}, it has {saved}")
         for schedule, (_, values) in zip(self.schedules, state["schedules"], strict=True):
             schedule.load_state_dict(values)
+        self.ended = bool(state["ended"])
+
+
+def _taking_part(effect: Effect) -> NDArray[np.bool_]:
+    """Tell which tasks take part, or may, [T]."""
+    found: NDArray[np.bool_] = (effect.coefficients > 0) & (effect.participation > 0)
+    return found
 
 
 def _renumbered(phases: NDArray[np.int64]) -> NDArray[np.int64]:

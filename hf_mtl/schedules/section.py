@@ -114,7 +114,7 @@ def mistakes(spec: Spec, facts: Facts) -> list[Mistake]:
         except UserError as error:
             found += error.mistakes
     frozen = list(_frozen_out(built, facts.encoder_trained))
-    found += _unwatched(built, facts.evaluated)
+    found += [*_unwatched(built, facts.evaluated), *_stopped_twice(built, facts.tasks)]
     if facts.parts is None or facts.run is None:
         return [*found, *frozen]
     frozen += _absent(built, facts.parts)
@@ -123,19 +123,37 @@ def mistakes(spec: Spec, facts: Facts) -> list[Mistake]:
 
 
 def _unknown_tasks(schedule: Schedule, choice: Options, tasks: Sequence[str], key: str) -> Iterator[Mistake]:
-    for name, value in choice.options().items():
-        if isinstance(value, str) and value in schedule.tasks_named() and value not in tasks:
-            yield Mistake(f"{key}.{name}", f"unknown task '{value}'", known(tasks, value))
+    for option, given in choice.options().items():
+        for value in given if isinstance(given, list) else [given]:
+            if isinstance(value, str) and value in schedule.tasks_named() and value not in tasks:
+                yield Mistake(f"{key}.{option}", f"unknown task '{value}'", known(tasks, value))
 
 
 def _unwatched(schedules: Mapping[str, Schedule], evaluated: Collection[str] | None) -> Iterator[Mistake]:
     """Find the schedules that wait for validation losses which never come."""
-    remedy = "Set training.eval_strategy, and give the task a validation split; or set signal: training."
     for key, schedule in schedules.items():
+        if schedule.stops_tasks and evaluated is not None and not evaluated:
+            problem = f"'{schedule.name}' follows validation metrics, and nothing is evaluated"
+            yield Mistake(key, problem, "Set training.eval_strategy, and give the tasks validation splits.")
+            continue
+        others = "" if schedule.stops_tasks else "; or set signal: training"
+        remedy = f"Set training.eval_strategy, and give the task a validation split{others}."
+        what = "first metric" if schedule.stops_tasks else "validation loss"
         for task in schedule.tasks_watched() if evaluated is not None else ():
             if task not in (evaluated or ()):
-                problem = f"'{schedule.name}' follows the validation loss of '{task}', which is never evaluated"
+                problem = f"'{schedule.name}' follows the {what} of '{task}', which is never evaluated"
                 yield Mistake(key, problem, remedy)
+
+
+def _stopped_twice(schedules: Mapping[str, Schedule], tasks: Sequence[str]) -> Iterator[Mistake]:
+    """Find tasks that two schedules would stop, each by scores of its own."""
+    owners: dict[str, str] = {}
+    for key, schedule in schedules.items():
+        for task in (schedule.tasks_named() or tasks) if schedule.stops_tasks else ():
+            if owners.setdefault(task, key) != key:
+                problem = f"'{schedule.name}' may stop '{task}', and so may {owners[task]}"
+                yield Mistake(key, problem, "Name other tasks in each of them.")
+                break
 
 
 def _frozen_out(schedules: Mapping[str, Schedule], encoder_trained: bool | None) -> Iterator[Mistake]:

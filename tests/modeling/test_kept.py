@@ -8,6 +8,7 @@ import torch
 
 from hf_mtl import MultiLabelClassification, MultiTaskModel, Regression, SequenceClassification
 from hf_mtl.errors import ModelError
+from hf_mtl.modeling.kept import Keep
 from hf_mtl.tasks import Task
 from tests import tiny
 
@@ -141,6 +142,17 @@ def test_heads_with_parameters_for_each_other_are_kept_together(tmp_path: Path) 
     save(tmp_path, head="vmtl")
     with pytest.raises(ModelError, match="leaves out topic, and the 'vmtl' heads of topic, mood, score, tags have"):
         MultiTaskModel.from_backbone(tmp_path, NEW, keep_tasks=True, drop_tasks=["topic"])
+
+
+def test_a_head_that_is_not_there_whole_is_refused(tmp_path: Path) -> None:
+    model = save(tmp_path)
+    taken = Keep().of(model.config)
+    heads, weights = tiny.model(tasks=model.tasks).heads, dict(model.heads.state_dict())
+    taken.fill(heads, model.config, weights)
+    assert all(torch.equal(value, weights[name]) for name, value in heads.state_dict().items())
+    del weights["task_mood.head.model.classifier.bias"]
+    with pytest.raises(ModelError, match=r"do not fit the tasks, see heads\.task_mood\.head\.model"):
+        taken.fill(heads, model.config, weights)
 
 
 def test_a_dropped_name_is_free_for_a_new_task(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_every_method_but_the_baselines_has_a_paper() -> None:
     assert without == {
         *("ew", "fixed", "sum", "mean"),  # baselines
         *("linear", "mlp", "native"),  # plain heads
-        *("enter", "leave", "warmup", "mt2st_feedback"),  # hf_mtl's own
+        *("enter", "leave", "warmup", "mt2st_feedback", "task_early_stopping"),  # hf_mtl's own
     }
 
 

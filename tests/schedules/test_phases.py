@@ -20,6 +20,7 @@ SPECS: list[dict[str, Any]] = [
     {"type": "mt2st_diminish", "main": "main", "floor": 0.0},
     {"type": "mt2st_adaptive", "main": "main"},
     {"type": "mt2st_feedback", "main": "main"},
+    {"type": "task_early_stopping"},
     {"type": "alternating", "period": 7},
     {"type": "enter", "task": "b", "at": 0.3},
     {"type": "leave", "task": "c", "at": {"step": 11}},
@@ -44,7 +45,7 @@ def test_every_schedule_is_among_these() -> None:
     assert {spec["type"] for spec in SPECS} == {*SCHEDULES.names()}
 
 
-@pytest.mark.parametrize("others", [[], SPECS[6:9]], ids=["alone", "with others"])
+@pytest.mark.parametrize("others", [[], SPECS[7:10]], ids=["alone", "with others"])
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec["type"])
 def test_the_steps_looked_at_show_what_all_steps_would_at_their_first(
     spec: dict[str, Any], others: list[dict[str, Any]]

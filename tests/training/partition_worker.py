@@ -37,6 +37,7 @@ def train(
     resume: str | None = None,
     balancing: dict[str, Any] | None = None,
     masses: bool = False,
+    evaluated: bool = False,
     **options: Any,
 ) -> tuple[dict[str, torch.Tensor], MultiTaskTrainer]:
     """Parameters before (``before/...``) and after (``after/...``), what else is learned too, in float64."""
@@ -60,6 +61,7 @@ def train(
         model=model,
         args=args,
         train_dataset=with_weights(with_masses(encoded(tiny.SIZES))) if masses else tiny.datasets(),
+        eval_dataset=tiny.datasets(seed=1) if evaluated else None,
         processing_class=tiny.tokenizer(),
         balancing=balancing or {"weighting": weighting},
         mixture=mixture,

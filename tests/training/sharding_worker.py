@@ -59,6 +59,13 @@ TRAINED: dict[str, dict[str, Any]] = {
         "gradient_accumulation_steps": 2,
         "schedules": [{"type": "mt2st_switch", "main": "mood", "at": {"step": 4}}],
     },
+    "tasks stop early": {
+        "schedules": [{"type": "task_early_stopping", "patience": 1}],
+        "window_steps": 3,
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        **ADAM,
+    },
     "groups become padded": {"encoder_layout": "groups"},
     "activations are computed again": {"gradient_checkpointing": True, "weighting": "uw"},
     "LoRA": {"lora": {"rank": 2}, **ADAM},
@@ -205,7 +212,8 @@ CASES: dict[str, Callable[[str], float]] = {
 }
 
 
-OTHERWISE = {("deepspeed", "a step lacks tasks"), ("deepspeed", "bf16"), ("deepspeed", "micro-batches of tokens")}
+_NOT_WITH_ZERO = ("a step lacks tasks", "bf16", "micro-batches of tokens", "tasks stop early")
+OTHERWISE = {("deepspeed", case) for case in _NOT_WITH_ZERO}
 """Kinds and cases that end elsewhere, or are refused: ZeRO's one tensor of all parameters moves absent heads by their
 momentum, its weights are themselves in half precision, and it counts on as many micro-batches in every step."""
 

@@ -25,6 +25,13 @@ COURSES: dict[str, dict[str, Any]] = {
         "mixture": {"learn": {"objective": "pike", "every": 5, "zeta1": 0.5, "zeta2": 0.5}},
         "steps": 22,
     },
+    "tasks that stop early": {
+        "schedules": [{"type": "task_early_stopping", "patience": 1}],
+        "steps": 16,
+        "evaluated": True,
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+    },
     "learned temperatures": {"schedules": [PHASES], "mixture": {"learn": {"every": 6, "lr": 2.0}}, "steps": 28},
 }
 
@@ -46,6 +53,8 @@ def test_accumulation_does_not_change_a_scheduled_run(name: str) -> None:
     assert_same_run(found, reference)
     if name == "learned temperatures":
         assert (updates(reference)["log_tau"].abs() > 1e-3).all()
+    if name == "tasks that stop early":
+        assert any(stop.step < 12 for stop in trainer.schedules.stopped.values())
     if isinstance(trainer.mixture.learner, PiKE):
         learner = trainer.mixture.learner
         assert (np.abs(learner.log_w - learner.anchor) > 1e-2).all()

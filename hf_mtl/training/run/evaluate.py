@@ -80,8 +80,11 @@ def evaluate_run(
         if recipe.model.max_length != run.model.max_length:
             model.config.max_length = recipe.model.max_length
         seed = args.data_seed if args.data_seed is not None else args.seed
+        _refuse_kept_code(run, recipe, model.tasks)
         tasks = {
-            name: with_known_outputs(task, model.tasks[name]) if task.is_scored_only else task
+            name: with_known_outputs(task, model.tasks[name])
+            if task.is_scored_only or name not in run.tasks
+            else task
             for name, task in recipe.tasks.items()
         }
         data = load_data(recipe, seed, to_train=False, tasks=tasks)
@@ -124,6 +127,17 @@ def _refuse_code(run: Recipe, asked: Recipe) -> None:
     kept = {name: task for name, task in asked.tasks.items() if name in run.tasks}
     kept = {name: task for name, task in kept.items() if task.metrics == run.tasks[name].metrics}
     if mistakes := foreign_mistakes(kept, Trust.OURS):
+        raise RunError(asked.with_places(mistakes))
+
+
+def _refuse_kept_code(run: Recipe, asked: Recipe, tasks: Mapping[str, Task]) -> None:
+    """Refuse metrics that are not ours of tasks that only the model's file describes, unless code is allowed."""
+    kept = {
+        name: tasks[name]
+        for name, task in asked.tasks.items()
+        if name not in run.tasks and "metrics" not in task.model_fields_set
+    }
+    if not asked.allow_code and (mistakes := foreign_mistakes(kept, Trust.OURS)):
         raise RunError(asked.with_places(mistakes))
 
 

@@ -44,6 +44,8 @@ def is_to_go_on(recipe: Recipe, args: MultiTaskTrainingArguments, folder: RunFol
 
 def _is_lifted(ended_by: str, recipe: Recipe, folder: RunFolder) -> bool:
     """Tell whether what ended a run early no longer holds."""
+    if ended_by == "task_early_stopping":
+        return False  # its schedules are those of the run
     limit = {"early_stopping": "early_stopping_patience", "max_flops": "max_flops"}.get(ended_by)
     if limit is None:
         return True

@@ -13,6 +13,7 @@ from hf_mtl.errors import Mistake
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.schedules import Schedule, Schedules
 from hf_mtl.schedules.mt2st_feedback import MT2STFeedback
+from hf_mtl.schedules.task_early_stopping import TaskEarlyStopping
 from hf_mtl.shown import get_logger
 from hf_mtl.training.schedules.schedule_checks import planned_evaluations
 
@@ -116,8 +117,8 @@ def _schedules(schedules: Schedules, args: TrainingArguments, window: int) -> It
         elif _learns(schedule) and window >= run.total_steps:
             problem = f"'{schedule.name}' acts where a window of {window:,} steps begins, and the run has one window"
             yield Mistake(key, problem, "Set a smaller training.window_steps, or train longer")
-        elif isinstance(schedule, MT2STFeedback):
-            of_evaluations = schedule.signal == "validation"
+        elif isinstance(schedule, MT2STFeedback | TaskEarlyStopping):
+            of_evaluations = schedule.follows_evaluations
             checks = planned_evaluations(args, run) if of_evaluations else (run.total_steps - 1) // window
             if checks < schedule.checks_needed:
                 problem = f"'{schedule.name}' needs {schedule.checks_needed} checks to act, and the run has {checks}"

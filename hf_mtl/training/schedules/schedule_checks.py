@@ -22,4 +22,4 @@ def planned_evaluations(args: TrainingArguments, run: Run) -> int:
 def follows_evaluations(schedules: Schedules, learner: Learner | None) -> bool:
     """Tell whether what the evaluations of a run show moves its training."""
     by_losses = learner is not None and learner.follows_losses
-    return by_losses or any(schedule.tasks_watched() for schedule in schedules.schedules)
+    return by_losses or any(schedule.follows_evaluations for schedule in schedules.schedules)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,17 +10,23 @@ from torch.optim import Optimizer
 from transformers import TrainingArguments
 
 from hf_mtl.data.learners.base import Learner
+from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.roster import Roster
 from hf_mtl.data.steps import StepSource
 from hf_mtl.evaluation import headline_keys
-from hf_mtl.schedules import ParameterGroup, Schedules
+from hf_mtl.evaluation.keys import first_scores
+from hf_mtl.schedules import ParameterGroup, Schedules, Stop
+from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
+from hf_mtl.training.schedules.best_heads import BestHeads
 from hf_mtl.training.schedules.frozen_groups import FrozenGroups, group_name
 from hf_mtl.training.schedules.probes import Prober
 from hf_mtl.training.schedules.schedule_checks import planned_evaluations
 from hf_mtl.training.step.optimizer import ForOneStep
 from hf_mtl.training.step.result import StepResult
 from hf_mtl.training.watch.signals import TaskSignals
+
+logger = get_logger(__name__)
 
 
 def roster_of(schedules: Schedules, start: int, steps: int) -> Roster:
@@ -68,6 +75,8 @@ class Scheduling:
         self._groups: FrozenGroups | None = None
         self._rates = ForOneStep("lr")
         self.rate_scale = 1.0
+        self._heads = BestHeads(prober.model.heads, self.tasks)
+        self._gone: list[str] = []  # tasks that have stopped and left, whose heads are as at their best
 
     @property
     def frozen(self) -> frozenset[ParameterGroup]:
@@ -87,16 +96,62 @@ class Scheduling:
                 self.learner.from_validation = planned_evaluations(args, self.schedules.run) >= ENOUGH_EVALUATIONS
             self.measure(0)
 
-    def begin_step(self, step: int) -> None:
-        """Freeze what a step does not train.
+    def begin_step(self, step: int, optimizer: Optimizer | None = None) -> None:
+        """Freeze what a step does not train, and put back the best heads of tasks that have left before it.
 
         Args:
             step: The step, from 0.
+            optimizer: The optimizer.
         """
         assert self._groups is not None
         effect = self.schedules.effect(step)
         self._groups.apply(effect.frozen)
         self.rate_scale = effect.learning_rate_scale
+        gone = self.schedules.gone(step)
+        for task in gone:
+            if task not in self._gone:
+                self._heads.restore(task, optimizer)
+                self._say(task, step)
+        self._gone = gone
+
+    def _say(self, task: str, step: int) -> None:
+        best = self.schedules.stopped[task].best_step or 0
+        if is_main_process():
+            its_head = f", and its head is that of step {best:,} again" if task in self._heads else ""
+            logger.warning(
+                f"{task} takes no part from step {step + 1:,} on: it got no better after step {best:,}{its_head}."
+            )
+
+    def end(self, best_step: int | None, optimizer: Optimizer | None) -> dict[str, Stop]:
+        """Put back the best heads of all tasks that have stopped, when training has ended.
+
+        Args:
+            best_step: The step whose model was loaded as the best one, which keeps the heads that were scored; None:
+                the model is that of the last step.
+            optimizer: The optimizer.
+
+        Returns:
+            The tasks that have stopped.
+        """
+        stopped = self.schedules.stopped
+        for task in stopped if best_step is None else ():
+            self._heads.restore(task, optimizer)
+        return stopped
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a training is under way."""
+        return self._groups is not None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the schedules, and the heads of tasks as they were at their best."""
+        return {**self.schedules.state_dict(), **self._heads.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where a checkpoint left off."""
+        self.schedules.load_state_dict(state)
+        self._heads.load_state_dict({key: value for key, value in state.items() if torch.is_tensor(value)})
+        self._gone = []
 
     def before_update(self, optimizer: Optimizer | None) -> None:
         """Scale the learning rates for this step."""
@@ -120,6 +175,8 @@ class Scheduling:
             return
         losses = _finite(metrics, {task: f"eval_{task}_loss" for task in self.tasks})
         self.schedules.observe_evaluation(step, losses)
+        for task in self.schedules.observe_scores(step, first_scores(self.tasks, metrics)):
+            self._heads.keep(task)
         if self.learner is not None:
             keys = {name: f"eval_{name}_{headline_keys(task)[0]}" for name, task in self.tasks.items()}
             self.learner.observe_evaluation(losses, _finite(metrics, keys))

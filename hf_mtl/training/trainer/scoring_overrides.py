@@ -56,7 +56,10 @@ def check_overrides(run: Recipe, asked: Recipe, tasks: Mapping[str, Task], to_fi
     changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
     new = [name for name in asked.tasks if name not in tasks]
     mistakes = [Mistake(f"tasks.{name}", "the model of the run has no such task", known(tasks, name)) for name in new]
-    apart = {*new, *(name for name in run.tasks if name not in asked.tasks)}
+    # A kept task that the run's recipe did not name: all of it is new here, and the model knows its outputs.
+    kept = [name for name in asked.tasks if name in tasks and name not in run.tasks]
+    mistakes += [item for name in kept for item in _unlike(name, asked.tasks[name], tasks[name])]
+    apart = {*new, *kept, *(name for name in run.tasks if name not in asked.tasks)}
     mistakes += [
         Mistake(".".join(path), f"{_told(path, after)} changes nothing about a model that is trained", remedy)
         for path in changed
@@ -65,6 +68,8 @@ def check_overrides(run: Recipe, asked: Recipe, tasks: Mapping[str, Task], to_fi
     for name in dict.fromkeys(path[1] for path in changed if path[0] == "tasks" and path[1] not in apart):
         mistakes += _outputs(name, asked.tasks[name], tasks[name])
         mistakes += _tuning(name, asked.tasks[name], run.tasks[name])
+    for name in kept:
+        mistakes += _outputs(name, asked.tasks[name], tasks[name])
     if not mistakes:
         scored = scoring_tasks(run, asked, tasks)
         mistakes += [item for name in asked.tasks for item in scored[name].unknown_outputs(name)]
@@ -82,7 +87,10 @@ def scoring_tasks(run: Recipe, asked: Recipe, tasks: Mapping[str, Task]) -> dict
     """
     found = dict(tasks)
     for name, task in asked.tasks.items():
-        if name in tasks:
+        if name in tasks and name not in run.tasks:
+            asked_for = [field for field in task.scoring_keys if field in task.model_fields_set]
+            found[name] = tasks[name].model_copy(update={field: getattr(task, field) for field in asked_for})
+        elif name in tasks:
             was = run.tasks[name]
             asks = {field: getattr(task, field, None) for field in task.scoring_keys}
             # Of a script the model knows the name alone; its path is in the recipe.
@@ -97,6 +105,16 @@ def scoring_tasks(run: Recipe, asked: Recipe, tasks: Mapping[str, Task]) -> dict
 
 def _keys(task: Task) -> tuple[str, ...]:
     return (*task.scoring_keys, *task.length_keys)
+
+
+def _unlike(name: str, asked: Task, task: Task) -> Iterator[Mistake]:
+    """Find keys that say how a task is trained, with other values than that of the model."""
+    if asked.type != task.type:
+        yield Mistake(f"tasks.{name}.type", f"is {asked.type}, and the model has a {task.type}", "Give that type.")
+        return
+    for key in asked.model_fields_set - {"type", *Task.row_keys, *_keys(asked)}:
+        if getattr(asked, key) != getattr(task, key):
+            yield Mistake(f"tasks.{name}.{key}", "changes nothing about a model that is trained", "Leave it out.")
 
 
 def _flat(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

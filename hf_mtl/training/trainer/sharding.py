@@ -110,6 +110,9 @@ def _schedules(schedules: Schedules, word: str) -> Iterator[Mistake]:
     if word == "deepspeed" and schedules and any(scaled):
         found = "scale the learning rate of some steps, and DeepSpeed updates in the backward, before they can"
         yield Mistake("schedules", found, "Leave it out, or use fsdp: true or DDP")
+    if word == "deepspeed" and any(schedule.stops_tasks for schedule in schedules.schedules):
+        found = "put heads back to their best, and DeepSpeed would move them on"
+        yield Mistake("schedules", found, "Leave them out, or use fsdp: true or DDP")
     if any(schedule.probe is not None for schedule in schedules.schedules):
         found = f"measure gradients of single tasks, and {word} has parts of their sum"
         yield Mistake("schedules", found, "Leave them out, or train with DDP")

@@ -85,12 +85,17 @@ class StepCallback(TrainerCallback):
         self.course.step = state.global_step
 
     def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        optimizer: Optimizer | None = None,
+        **kwargs: Any,
     ) -> None:
         """Freeze what the step does not train."""
         if self.teleportation is not None:
             self.teleportation.begin_step()
-        self.scheduling.begin_step(state.global_step)
+        self.scheduling.begin_step(state.global_step, optimizer)
 
     def after_backward(self, result: StepResult, step: int) -> None:
         """Note what the step saw, before its gradients are clipped.
@@ -168,8 +173,11 @@ class StepCallback(TrainerCallback):
         metrics: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Tell the schedules how the tasks do on validation."""
+        """Tell the schedules how the tasks do on validation; training ends when all of them have stopped."""
         self.scheduling.observe_evaluation(state.global_step, metrics or {})
+        schedules = self.scheduling.schedules
+        if self.scheduling.is_training and schedules.everyone_has_stopped(state.global_step):
+            control.should_training_stop = schedules.ended = True
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

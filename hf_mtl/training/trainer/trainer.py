@@ -313,8 +313,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
 
     def _get_learning_rate(self) -> float:
         """Give the learning rate of the step, for the log."""
-        found: float = super()._get_learning_rate() * self.scheduling.rate_scale
-        return found
+        return float(super()._get_learning_rate() * self.scheduling.rate_scale)
 
     # ---- What is counted, watched and logged ----
 
@@ -351,7 +350,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             **super().stateful(),
             "steps": self.steps,
             "identity": self.identity,
-            "schedules": self.schedules,
+            "schedules": self.scheduling,
             "weighting": self.objective,
             "signals": self.signals,
             "budget": self.budget,
@@ -499,6 +498,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             planned_steps=planned,
             ended_by=ended_by(trained, planned, self.budget.used_up > 0, self.callback_handler.callbacks),
             skipped_steps=0 if self.task_gradients is None else self.task_gradients.skipped_steps,
+            stopped=self.scheduling.end(self._best_step, self.optimizer),
         )
         if self.tells_notes and self.is_world_process_zero() and (said := ending.sentences()):
             logger.warning(" ".join(said))

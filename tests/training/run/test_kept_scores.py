@@ -1,5 +1,6 @@
 """A run that keeps tasks of another: their heads stay to the bit, and are scored before and after."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,23 @@ def test_on_two_processes_kept_heads_stay_and_the_rest_is_as_on_one(world: Path,
     one, two = (runs.results(tmp_path / name) for name in ("one", "two"))
     assert one["kept"]["topic"]["before"]["loss"] == pytest.approx(two["kept"]["topic"]["before"]["loss"], rel=1e-5)
     assert one["kept"]["topic"]["after"]["loss"] == pytest.approx(two["kept"]["topic"]["after"]["loss"], rel=1e-3)
+
+
+# ---- evaluate ----
+
+
+def test_a_kept_task_without_rows_is_scored_by_evaluate(world: Path, second: Path) -> None:
+    rows = {"validation": keeping.files_of(world, "mood")["validation"]}
+    dataset = json.dumps({"path": "json", "data_files": rows, "splits": {"train": None}})
+    type_of = "tasks.mood.type=sequence_classification"
+    found = evaluate_run(second / "run", [type_of, f"tasks.mood.dataset={dataset}", "tasks.mood.metrics=[accuracy]"])
+    assert found["tasks"].keys() == {"new", "topic", "mood"}
+    assert found["tasks"]["mood"].keys() == {"accuracy", "loss"}
+    with pytest.raises(RunError, match=r"tasks\.mood\.type: is regression, and the model has a sequence_class"):
+        evaluate_run(second / "run", ["tasks.mood.type=regression", f"tasks.mood.dataset={dataset}"])
+    with pytest.raises(RunError, match=r"tasks\.mood\.head: changes nothing about a model that is trained"):
+        evaluate_run(second / "run", [type_of, f"tasks.mood.dataset={dataset}", "tasks.mood.head=mlp"])
+    with pytest.raises(RunError, match=r"tasks\.mood\.labels: puts 'bad', 'good' at another place"):
+        evaluate_run(second / "run", [type_of, f"tasks.mood.dataset={dataset}", "tasks.mood.labels=[bad, good]"])
+    with pytest.raises(RunError, match="the model of the run has no such task"):
+        evaluate_run(second / "run", ["tasks.mod.type=regression", f"tasks.mod.dataset={dataset}"])

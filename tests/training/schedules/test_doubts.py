@@ -64,6 +64,10 @@ SHORT: dict[str, tuple[dict[str, Any], str]] = {
         {**schedule("mt2st_feedback", main="mood", patience=4), **EVALUATED, "window_steps": 5},
         "'mt2st_feedback' needs 5 checks to act, and the run has 4",
     ),
+    "stopping": (
+        {**schedule("task_early_stopping", patience=4), **EVALUATED, "window_steps": 5},
+        "'task_early_stopping' needs 5 checks to act, and the run has 4",
+    ),
     "feedback of training": (
         {**schedule("mt2st_feedback", main="mood", signal="training"), "window_steps": 20},
         "'mt2st_feedback' needs 3 checks to act, and the run has 1",

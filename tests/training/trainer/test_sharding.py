@@ -13,11 +13,12 @@ from tests import tiny
 from tests.training.trainers import make
 
 
-def check(trainer: MultiTaskTrainer, layers: list[str] | None = None) -> Any:
+def check(trainer: MultiTaskTrainer, layers: list[str] | None = None, deepspeed: bool = False) -> Any:
     plugin = SimpleNamespace(transformer_cls_names_to_wrap=layers, mixed_precision_policy="accelerate's")
     seen = SimpleNamespace(
-        is_fsdp_enabled=True,
-        is_deepspeed_enabled=False,
+        is_fsdp_enabled=not deepspeed,
+        is_deepspeed_enabled=deepspeed,
+        args=SimpleNamespace(max_grad_norm=0),
         optimizer=None,
         lr_scheduler=None,
         model=trainer.model,
@@ -31,6 +32,14 @@ def test_schedules_that_freeze_or_measure_are_refused(tmp_path: Path) -> None:
     specs = [{"type": "mt2st_switch", "main": "topic", "at": 0.5, "freeze": "embeddings"}]
     with pytest.raises(UserError, match="freeze embeddings in some steps, and fsdp has made its parts of all"):
         check(make(tmp_path, schedules=specs))
+
+
+def test_deepspeed_would_move_heads_that_are_put_back(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"eval_strategy": "steps", "eval_steps": 1, "schedules": ["task_early_stopping"]}
+    trainer = make(tmp_path, **options)
+    check(trainer)
+    with pytest.raises(UserError, match="put heads back to their best, and DeepSpeed would move them on"):
+        check(trainer, deepspeed=True)
 
 
 def test_layers_are_gathered_one_by_one_and_embeddings_by_themselves(tmp_path: Path) -> None:
