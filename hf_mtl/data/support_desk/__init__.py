@@ -7,11 +7,11 @@
 | topic     | text; label: account, billing, delivery, returns, technical         | 4,000 | 500        | 1000 |
 | sentiment | text; label: negative, neutral, positive                            | 500   | 500        | 1000 |
 | urgency   | text; label: a score from 0 (some day) to 1 (right now)             | 500   | 500        | 1000 |
-| topics    | text; topics: none to three of the classes of topic                 | 600   | 200        | 400  |
-| stars     | text; stars: 1 to 5; urgency: a score as above, or none             | 800   | 200        | 400  |
-| entities  | tokens: words; ner_tags: city, order and product in IOB2            | 500   | 200        | 400  |
-| replies   | message; replies: two to four; label: which of them fits, from 0    | 800   | 200        | 400  |
-| answers   | question; context; answers: text and answer_start, as in SQuAD 2    | 800   | 200        | 400  |
+| topics    | text; topics: none to three of the classes of topic                 | 800   | 200        | 400  |
+| stars     | text; stars: 1 to 5; urgency: a score as above, or none             | 1,200 | 200        | 400  |
+| entities  | tokens: words; ner_tags: city, order and product in IOB2            | 1,000 | 200        | 400  |
+| replies   | message; replies: two to four; label: which of them fits, from 0    | 1,000 | 200        | 400  |
+| answers   | question; context; answers: text and answer_start, as in SQuAD 2    | 1,200 | 200        | 400  |
 
 **Texts.** A row has one sentence of its own task, which decides its label; most have up to four more: a greeting, an
 aside, plain sentences of the other tasks, thanks. No text occurs twice in a task. `TYPO_RATE` of the words of four

@@ -19,7 +19,8 @@ def draw_entities(rng: Random) -> Example:
     sentences: list[tuple[Told, str | None]] = [(tell(rng, fact), ENTITIES.get(fact)) for fact in facts]
     if rng.random() < AGENT_SHARE:
         sentences.append((name_an_agent(rng), None))
-    sentences += [(Told(with_typos(rng, text), "", ""), None) for text in beside(rng, {"topic": 0.2, "sentiment": 0.2})]
+    others = beside(rng, {"topic": 0.2, "sentiment": 0.2})
+    sentences += [(Told(with_typos(rng, text), "", ""), None) for text in others]
     tokens, tags = [], []
     for told, entity in shuffled(rng, sentences):
         for part, name in ((told.before, None), (told.value, entity), (told.after, None)):

@@ -35,31 +35,31 @@ TABLES: dict[str, Table] = {
     "topics": Table(
         draw_topics,
         datasets.Features(text=_TEXT, topics=datasets.Sequence(datasets.ClassLabel(names=sorted(TOPICS)))),
-        600,
+        800,
     ),
     "stars": Table(
         draw_stars,
         datasets.Features(text=_TEXT, stars=datasets.Value("int64"), urgency=datasets.Value("float32")),
-        800,
+        1_200,
     ),
     "entities": Table(
         draw_entities,
         datasets.Features(
             tokens=datasets.Sequence(_TEXT), ner_tags=datasets.Sequence(datasets.ClassLabel(names=TAGS))
         ),
-        500,
+        1_000,
     ),
     "replies": Table(
         draw_replies,
         datasets.Features(message=_TEXT, replies=datasets.Sequence(_TEXT), label=datasets.Value("int64")),
-        800,
+        1_000,
     ),
     "answers": Table(
         draw_answers,
         datasets.Features(
             question=_TEXT, context=_TEXT, answers=datasets.Sequence({"text": _TEXT, "answer_start": _PLACE})
         ),
-        800,
+        1_200,
     ),
 }
 HELD_OUT = {"validation": 200, "test": 400}
