@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel
     from hf_mtl.recipe import load_recipe
     from hf_mtl.task_types.multi_label_classification import MultiLabelClassification as MultiLabelClassification
+    from hf_mtl.task_types.multiple_choice import MultipleChoice as MultipleChoice
     from hf_mtl.task_types.ordinal_classification import OrdinalClassification as OrdinalClassification
     from hf_mtl.task_types.regression import Regression as Regression
     from hf_mtl.task_types.sequence_classification import SequenceClassification as SequenceClassification

@@ -33,7 +33,11 @@ def filling_datasets() -> AbstractContextManager[None]:
 
 
 def kept_tokens(
-    texts: Dataset, made: tuple[Any, ...], takes_types: bool, batches: Callable[[], Iterable[TextBatch]]
+    texts: Dataset,
+    made: tuple[Any, ...],
+    takes_types: bool,
+    batches: Callable[[], Iterable[TextBatch]],
+    count: int | None = None,
 ) -> TokenStore:
     """Find tokenised rows in the cache, or make them and put them there.
 
@@ -45,11 +49,12 @@ def kept_tokens(
         made: All that decides what becomes of them.
         takes_types: Whether the model takes token types.
         batches: Tokenises the rows.
+        count: The sequences that they make; None: one each.
     """
     folder = _folder(texts, made)
     if folder is None:
         return gather_batches(batches(), takes_types)
-    tokens = read_tokens(folder, len(texts), takes_types)
+    tokens = read_tokens(folder, len(texts) if count is None else count, takes_types)
     if tokens is not None:
         return tokens
     try:

@@ -92,6 +92,8 @@ def column_mistakes(name: str, task: Task) -> Iterator[Mistake]:
             yield Mistake(f"tasks.{name}.label", f"the column '{column}' is both text and label", remedy)
     for key, columns in (("text", task.text_columns), ("label", task.label_columns)):
         if len(set(columns)) < len(columns):
+            again = next(column for place, column in enumerate(columns) if column in columns[:place])
+            key = task.text_key(again) if key == "text" else key
             yield Mistake(
                 f"tasks.{name}.{key}", f"found {_some(columns)}, the same column twice", "Name each column once."
             )

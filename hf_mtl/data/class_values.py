@@ -110,7 +110,10 @@ def _unwrap(values: pa.Array, column: str, split: str, key: str) -> pa.Array:
         found = (
             f"{split} has {name_count(int(wrong.sum()))} with other than one value in '{column}': {name_rows(wrong)}"
         )
-        raise DataError(Mistake(key, found, f"Keep rows of one with filter: {{column: {column}, length: 1}}."))
+        remedy = f"Keep rows of one with filter: {{column: {column}, length: 1}}."
+        if pa.types.is_integer(values.type.value_type) or pa.types.is_floating(values.type.value_type):
+            remedy += " In a sequence_classification soft_labels: true reads lists of a number for each class."
+        raise DataError(Mistake(key, found, remedy))
     starts = values.offsets.to_numpy(zero_copy_only=False)[:-1]
     # An index that is null takes null, so a row without a list stays one without a label.
     return values.values.take(pa.array(starts, mask=absent))

@@ -1,7 +1,7 @@
 """Columns as arrow arrays, and the words that say which rows of them are wrong."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,14 +50,35 @@ def _roomy(chunked: pa.ChunkedArray) -> pa.ChunkedArray:
 def text_lists(dataset: Dataset, column: str, size: int = 100_000) -> Iterator[list[str]]:
     """Yield the texts of a checked column in lists of a few, so that not all of them are Python's at once.
 
-    Of a column of lists each text comes for itself.
+    Of a column of lists each text comes for itself. A row that may go without a text has none here.
     """
     texts = plain_values(arrow_column(dataset, column))
     if is_list(texts.type):
         texts = pc.list_flatten(texts)
     for start in range(0, len(texts), size):
-        found: list[str] = texts.slice(start, size).to_pylist()
+        found: list[str] = texts.slice(start, size).drop_null().to_pylist()
         yield found
+
+
+def with_fields(dataset: Dataset, columns: Iterable[str]) -> Dataset:
+    """Make columns of the fields of mappings, if some of these are read: ``choices.text`` is the text of ``choices``.
+
+    Args:
+        dataset: Rows.
+        columns: The columns that are read.
+    """
+    there = set(dataset.column_names)
+    return dataset.flatten() if any(is_field(column, there) for column in columns) else dataset
+
+
+def is_field(column: str, there: Container[str]) -> bool:
+    """Tell whether a name may be that of a field of a column, and of no column.
+
+    Args:
+        column: The name.
+        there: The columns.
+    """
+    return column not in there and "." in column and column.split(".", 1)[0] in there
 
 
 def null_mask(array: pa.Array) -> np.ndarray:
@@ -82,6 +103,11 @@ def is_list(kind: pa.DataType) -> bool:
     """Tell whether an arrow type holds lists of any layout."""
     found: bool = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     return found
+
+
+def lists_texts(kind: pa.DataType) -> bool:
+    """Tell whether an arrow type holds lists of strings, or of nothing."""
+    return is_list(kind) and (is_text(kind.value_type) or pa.types.is_null(kind.value_type))
 
 
 def plain_list(array: pa.Array) -> pa.Array:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hf_mtl.data.backslashes import escaped_marks
 from hf_mtl.data.column_steps import changes_values, make_columns, rename_columns
-from hf_mtl.data.columns import arrow_column, collect, is_text, name_count, raise_all
+from hf_mtl.data.columns import arrow_column, collect, is_text, name_count, raise_all, with_fields
 from hf_mtl.data.csv_source import Loaded
 from hf_mtl.data.filters import filter_list, filtered_rows
 from hf_mtl.data.lines import FileRows, with_lines
@@ -100,7 +100,8 @@ class _Loading:
         """Load the source: columns renamed, rows filtered, values mapped and made, in this order."""
         found = load_source(self.source, self.key)
         self.notes += [f"{self.name}: {note}" for note in found.notes]
-        splits = rename_columns(found.splits, self.source, self.key)
+        splits = {split: with_fields(part, self._named()) for split, part in found.splits.items()}
+        splits = rename_columns(splits, self.source, self.key)
         if not changes_values(self.source):  # else a column that is not there may be one that is to be made
             splits = self._readable(splits, self.mistakes)
         typed = self._typed(splits, found) if found.spelled else splits
@@ -121,6 +122,13 @@ class _Loading:
             raise_all(self.mistakes)
         needed = {split: part.select_columns(needed_columns(self.task, part)) for split, part in typed.items()}
         return Gathered(needed, self.notes, dropped or self.source.function is not None, parts)
+
+    def _named(self) -> list[str]:
+        """Return the columns that are named anywhere, some of which may be fields of others."""
+        source, task = self.source, self.task
+        filtered = [item.column for item in filter_list(source.filter)]
+        weights = [] if task.weight is None else [task.weight]
+        return [*task.text_columns, *task.label_columns, *weights, *filtered, *source.rename, *source.map]
 
     def _readable(self, splits: Mapping[str, Dataset], mistakes: list[Mistake]) -> dict[str, Dataset]:
         """Leave out a test split without any label column, and look for columns that are not there."""

@@ -66,7 +66,9 @@ def text_keys(task: Task, dataset: Dataset) -> TextKeys:
     if is_tokenised(task, dataset):
         ids, _ = read_real_tokens(dataset)
         return keys_of_tokens(ids.values, ids.offsets)
-    columns = [arrow_column(dataset, column) for column in task.text_columns]
+    columns = task.told_apart_by(dataset)
+    if columns is None:
+        columns = [arrow_column(dataset, column) for column in task.text_columns]
     starts = range(0, max(1, len(dataset)), _ROWS)
     parts = [_text_keys([_strings(column.slice(start, _ROWS)) for column in columns]) for start in starts]
     texts = np.concatenate([part.texts for part in parts])

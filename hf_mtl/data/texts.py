@@ -10,8 +10,9 @@ from datasets import Dataset
 from hf_mtl.data.blank import blank_texts
 from hf_mtl.data.columns import (
     arrow_column,
-    is_list,
+    is_field,
     is_text,
+    lists_texts,
     name_count,
     name_rows,
     plain_list,
@@ -44,7 +45,7 @@ def missing_columns(task: Task, name: str, splits: Mapping[str, Dataset], labell
     """List the columns that are not there, one mistake each, with the splits that lack them."""
     mistakes = []
     keys = {column: "label" for column in task.label_columns if labelled} | {
-        column: "text" for column in task.text_columns
+        column: task.text_key(column) for column in task.text_columns
     }
     for column, field in keys.items():
         lacking = [
@@ -55,6 +56,8 @@ def missing_columns(task: Task, name: str, splits: Mapping[str, Dataset], labell
         if lacking:
             columns = splits[lacking[0]].column_names
             found = f"no column '{column}' in {', '.join(lacking)}"
+            if is_field(column, columns):
+                found += ", and fields are columns after Dataset.flatten()"
             mistakes.append(Mistake(f"tasks.{name}.{field}", found, known(columns, column, "Columns")))
     return [*mistakes, *(_missing_weights(task, name, splits) if labelled else [])]
 
@@ -75,8 +78,9 @@ def _missing_weights(task: Task, name: str, splits: Mapping[str, Dataset]) -> li
 def repeated_names(task: Task, name: str, splits: Mapping[str, Dataset]) -> list[Mistake]:
     """List the columns that the header of a csv file names more than once, one mistake each."""
     mistakes = []
-    keys = dict.fromkeys(task.label_columns, "label") | dict.fromkeys(task.text_columns, "text")
+    keys = dict.fromkeys(task.label_columns, "label")
     keys |= {} if task.weight is None else {task.weight: "weight"}
+    keys |= {column: task.text_key(column) for column in task.text_columns}
     for column, field in keys.items():
         having = [split for split, part in splits.items() if repeated_columns(part.column_names, column)]
         if having:
@@ -99,16 +103,18 @@ def check_texts(task: Task, name: str, split: str, dataset: Dataset, used: np.nd
     """
     used = np.ones(len(dataset), dtype=bool) if used is None else used
     if is_tokenised(task, dataset):
-        return check_tokens(name, split, dataset, used)
+        return _own_sequences(task, name, split) or check_tokens(name, split, dataset, used)
     mistakes = []
-    key = f"tasks.{name}.text"
     for column in task.text_columns:
+        key = f"tasks.{name}.{task.text_key(column)}"
         values = plain_values(arrow_column(dataset, column))
         listed = column in task.text_lists
-        if not (_lists_texts(values.type) if listed else is_text(values.type) or pa.types.is_null(values.type)):
+        if not (lists_texts(values.type) if listed else is_text(values.type) or pa.types.is_null(values.type)):
             what = "lists of strings" if listed else "strings"
             found = f"{split} column '{column}' holds {say_type(values)}, not {what}"
             mistakes.append(Mistake(key, found, f"Name a column of {what}." if listed else "Name a string column."))
+            continue
+        if column in task.self_checked:
             continue
         if listed:
             values = plain_list(values)
@@ -123,11 +129,16 @@ def check_texts(task: Task, name: str, split: str, dataset: Dataset, used: np.nd
                 f"{split} has {name_count(int(empty.sum()))} with empty text in column '{column}': {name_rows(empty)}"
             )
             mistakes.append(Mistake(key, found, _without_text(task, column)))
-    return mistakes
+    return mistakes or list(task.text_mistakes(name, split, dataset, used))
 
 
-def _lists_texts(kind: pa.DataType) -> bool:
-    return is_list(kind) and (is_text(kind.value_type) or pa.types.is_null(kind.value_type))
+def _own_sequences(task: Task, name: str, split: str) -> list[Mistake]:
+    """Refuse token ids for a task that makes the sequences of its rows itself."""
+    if task.outputs_per == "row":
+        return []
+    columns = ", ".join(f"'{column}'" for column in task.text_columns)
+    found = f"{split} has input_ids and no column {columns}, and a task of type {task.type} reads texts"
+    return [Mistake(f"tasks.{name}.text", found, "Give the texts, which it makes the token ids of.")]
 
 
 def joined(lists: pa.Array) -> pa.Array:

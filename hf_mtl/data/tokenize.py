@@ -19,6 +19,9 @@ from hf_mtl.data.tokens import TokenStore
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import Task
 
+MAX_LENGTH = "model.max_length"
+"""The key of the limit of tasks that have none of their own."""
+
 _LONGEST_WITHOUT_A_LIMIT = 512
 _LONG_WORK = 20_000
 
@@ -53,7 +56,7 @@ def encode_texts(
     """
     if not len(dataset):
         raise DataError(empty_split(name, split))
-    key = "model.max_length" if task.max_length is None else f"tasks.{name}.max_length"
+    key = MAX_LENGTH if task.max_length is None else f"tasks.{name}.max_length"
     asked = max_length if task.max_length is None else task.max_length
     check_room(tokenizer, asked, len(task.text_columns), key)
     limit = longest_row(tokenizer, asked)
@@ -76,8 +79,16 @@ class _Cut:
 
 
 @contextmanager
-def _cutting_at(tokenizer: PreTrainedTokenizerBase, side: str) -> Iterator[None]:
-    """Have a tokenizer cut at an end, and then at its own again: it belongs to the user, and to the other tasks."""
+def cutting_at(tokenizer: PreTrainedTokenizerBase | None, side: str | None) -> Iterator[None]:
+    """Have a tokenizer cut at an end, and then at its own again: it belongs to the user, and to the other tasks.
+
+    Args:
+        tokenizer: The tokenizer; None: there is none.
+        side: ``left`` or ``right``; None: its own.
+    """
+    if tokenizer is None or side is None:
+        yield
+        return
     own = tokenizer.truncation_side
     tokenizer.truncation_side = side
     try:
@@ -92,7 +103,7 @@ def _batches(
     """Tokenise, with a progress bar for long work."""
     takes_types = "token_type_ids" in tokenizer.model_input_names
     progress = tqdm(total=len(texts), desc=said, unit=" rows", disable=len(texts) < _LONG_WORK)
-    with _cutting_at(tokenizer, cut.side), progress as bar:
+    with cutting_at(tokenizer, cut.side), progress as bar:
         arrays = [arrow_column(texts, column) for column in columns]
         for batch in text_batches(arrays, tokenizer, cut.limit, takes_types):
             yield batch
@@ -109,7 +120,7 @@ def longest_row(tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> i
     return tokenizer.model_max_length if tokenizer.model_max_length < 10**6 else _LONGEST_WITHOUT_A_LIMIT
 
 
-def check_room(tokenizer: PreTrainedTokenizerBase, max_length: int | None, texts: int, key: str) -> None:
+def check_room(tokenizer: PreTrainedTokenizerBase, max_length: int | None, texts: int, key: str = MAX_LENGTH) -> None:
     """Refuse a limit under which a row has no token of one of its texts.
 
     A tokenizer that is told to cut to fewer tokens than its special ones does not cut at all.

@@ -118,25 +118,29 @@ def calibration_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
 
     Args:
         logits: Class logits [n, C] of rows that the model was not trained on.
-        labels: Class ids [n].
+        labels: Class ids [n], or shares of the classes [n, C], whose likelihood is the mean over them.
 
     Raises:
         ValueError: As `reliability_bins`.
     """
     from scipy.optimize import minimize_scalar
 
-    values, classes = _checked(logits, labels)
+    shares = np.asarray(labels)
+    soft = shares.ndim == 2 and shares.dtype.kind == "f"
+    values, classes = _checked(logits, shares.argmax(axis=1) if soft else labels)
     low, high = TEMPERATURE_BOUNDS
-    if (values.argmax(axis=1) == classes).all():
+    if (values.argmax(axis=1) == classes).all() and not (soft and (shares.max(axis=1) < 1).any()):
         return low  # the likelihood only grows, until it is 1 to the last bit and says no more where to go
 
+    def likelihoods(scale: float) -> Iterator[np.ndarray]:
+        start = 0
+        for part, of in _in_pieces(values, classes):
+            found = _log_softmax(part.astype(np.float64) / scale)
+            yield (found * shares[start : start + len(of)]).sum(axis=1) if soft else found[np.arange(len(of)), of]
+            start += len(of)
+
     def mean_nll(log_temperature: float) -> float:
-        scale = np.exp(log_temperature)
-        likelihoods = [
-            _log_softmax(part.astype(np.float64) / scale)[np.arange(len(of)), of]
-            for part, of in _in_pieces(values, classes)
-        ]
-        return -float(np.concatenate(likelihoods).mean())
+        return -float(np.concatenate(list(likelihoods(np.exp(log_temperature)))).mean())
 
     found = minimize_scalar(mean_nll, bounds=(np.log(low), np.log(high)), method="bounded", options={"xatol": 1e-8})
     return float(np.exp(found.x))

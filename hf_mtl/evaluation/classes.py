@@ -92,14 +92,34 @@ def _named(label: str | int, names: list[str]) -> str:
     return names[label] if isinstance(label, int) else label
 
 
+def likeliest(labels: np.ndarray) -> np.ndarray:
+    """Return class ids [n] of soft labels: that of the largest share, the first of equal ones; others as they are.
+
+    Args:
+        labels: Class ids [n], or shares of the classes [n, C].
+    """
+    return labels.argmax(axis=1) if labels.dtype.kind == "f" else labels.reshape(-1)
+
+
+def class_masses(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Add up the rows of each class, and of soft labels their shares, [C].
+
+    Args:
+        labels: Class ids [n], or shares of the classes [n, C].
+        classes: Number of classes C.
+    """
+    found: np.ndarray = labels.sum(axis=0) if labels.dtype.kind == "f" else np.bincount(labels, minlength=classes)
+    return found
+
+
 def class_shares(labels: np.ndarray, classes: int) -> np.ndarray:
     """Return the log shares of the classes among training rows [C]: the logits of who has seen nothing else.
 
     Args:
-        labels: Class ids [n].
+        labels: Class ids [n], or shares of the classes [n, C].
         classes: Their number C.
     """
-    return _log(np.bincount(labels.reshape(-1), minlength=classes) / labels.size)
+    return _log(class_masses(labels, classes) / len(labels))
 
 
 def linear_classes(features: Any, labels: np.ndarray, classes: int) -> Callable[[Any], np.ndarray]:
@@ -107,13 +127,20 @@ def linear_classes(features: Any, labels: np.ndarray, classes: int) -> Callable[
 
     Args:
         features: Of the training rows [n, F].
-        labels: Their class ids [n].
+        labels: Their class ids [n], or shares of the classes [n, C].
         classes: Number of classes C, also of those without rows.
     """
     from sklearn.linear_model import LogisticRegression
 
+    ids, weights = labels.reshape(-1), None
+    if labels.dtype.kind == "f":  # a row of several classes is a row of each, with its share
+        rows, ids = np.nonzero(labels)
+        features, weights = features[rows], labels[rows, ids]
+        if len(np.unique(ids)) == 1:
+            constant = class_shares(labels, classes)
+            return lambda features: np.tile(constant, (features.shape[0], 1))
     # 100 iterations, the default, do not always converge on text; more change nothing where they do.
-    model = LogisticRegression(max_iter=1000).fit(features, labels.reshape(-1))
+    model = LogisticRegression(max_iter=1000).fit(features, ids, sample_weight=weights)
 
     def predict(features: Any) -> np.ndarray:
         outputs = np.tile(_log(np.zeros(classes)), (features.shape[0], 1))

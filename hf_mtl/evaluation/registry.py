@@ -35,9 +35,10 @@ _VALUES = "values"
 _LABELS = "labels"
 _CHOSEN = (_CLASSES, _RANKS)  # one class of several, whether or not they have an order
 _NAMED = (*_CHOSEN, _LABELS)
+_CHOICES = "choices"
 
 _OURS: dict[str, Entry] = {
-    "accuracy": Entry(".accuracy", "Accuracy", _CHOSEN),
+    "accuracy": Entry(".accuracy", "Accuracy", (*_CHOSEN, _CHOICES)),
     "f1": Entry(".f1", "F1", _NAMED),
     "f1_macro": Entry(".f1", "F1Macro", _NAMED),
     "f1_micro": Entry(".f1", "F1Micro", _NAMED),
@@ -45,7 +46,7 @@ _OURS: dict[str, Entry] = {
     "recall_macro": Entry(".recall_macro", "RecallMacro", _CHOSEN),
     "matthews": Entry(".matthews", "Matthews", _CHOSEN),
     "auroc_macro": Entry(".auroc_macro", "AurocMacro", _CLASSES, wants_probabilities=True),
-    "ece": Entry(".ece", "ECE", _CLASSES, greater_is_better=False, wants_probabilities=True),
+    "ece": Entry(".ece", "ECE", (_CLASSES, _CHOICES), greater_is_better=False, wants_probabilities=True),
     "quadratic_weighted_kappa": Entry(".quadratic_weighted_kappa", "QuadraticWeightedKappa", _RANKS),
     "mean_average_precision": Entry(
         ".mean_average_precision", "MeanAveragePrecision", _LABELS, wants_probabilities=True

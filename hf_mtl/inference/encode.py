@@ -22,7 +22,7 @@ from hf_mtl.data.seen_rows import SeenRows
 from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.stream_names import source_of
 from hf_mtl.data.token_checks import empty_rows
-from hf_mtl.data.tokenize import encode_texts
+from hf_mtl.data.tokenize import MAX_LENGTH, cutting_at, encode_texts
 from hf_mtl.data.tokens import EncodedSplit, TokenStore
 from hf_mtl.errors import DataError, Mistake, known
 from hf_mtl.inference.token_notes import say_given_ids, unknown_texts
@@ -203,7 +203,14 @@ def _lay_out(
     """Turn checked rows into tokens, in the way of their task's type; without labels they have zeros, or references
     alone.
     """
-    laid = task.lay_out(name, split, dataset, labels, tokenizer, max_length)
+    try:
+        with cutting_at(tokenizer, task.truncation_side):
+            laid = task.lay_out(name, split, dataset, labels, tokenizer, task.max_length or max_length)
+    except DataError as error:
+        own = f"tasks.{name}.max_length"
+        raise DataError(
+            replace(item, key=own) if task.max_length and item.key == MAX_LENGTH else item for item in error.mistakes
+        ) from error
     if laid is None:
         tokens = encode_texts(name, task, dataset, tokenizer, max_length, split)
         return EncodedSplit(tokens, np.zeros(len(tokens)) if labels is None else labels)

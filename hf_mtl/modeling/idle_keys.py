@@ -14,7 +14,9 @@ def say_idle_keys(tasks: Mapping[str, Task]) -> None:
     Args:
         tasks: The tasks by name.
     """
-    for name, task in tasks.items():
+    for name, task in tasks.items() if isinstance(tasks, Mapping) else ():
+        if not isinstance(task, Task):
+            continue  # which is told of, where the model's config is made
         fields = type(task).model_fields
         keys = [key for key in task.row_keys if key in fields and getattr(task, key) != fields[key].default]
         if keys and task.dataset is None:

@@ -31,6 +31,7 @@ from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.modeling.pretrained_model import MultiTaskPreTrainedModel
 from hf_mtl.modeling.probe import try_encoder
 from hf_mtl.modeling.row_features import RowFeatures
+from hf_mtl.modeling.sites import flat_choices
 from hf_mtl.modeling.task_heads import HeadOutputs, TaskHeads
 from hf_mtl.tasks import Task
 from hf_mtl.tasks.statistics import Numbers, TaskStatistics
@@ -151,7 +152,9 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         """Encode rows and run heads on them, from one padded rectangle or from a collated batch.
 
         Args:
-            input_ids: Token ids [B, L]; every head that runs sees all rows. None: a collated batch.
+            input_ids: Token ids [B, L]; every head that runs sees all rows. [B, S, L]: rows with choices, as
+                `AutoModelForMultipleChoice` takes them, for heads that choose; logits are [B, S, 1] then, and a
+                choice without real tokens is none of its row's. None: a collated batch.
             attention_mask: 1 for real tokens [B, L], with padding before or after those of a row; None: all are.
             token_type_ids: Segment ids [B, L]; dropped where the backbone takes none.
             packed: Sequences end to end, in place of ``input_ids``; a row is one of them, but for ``sites``.
@@ -177,6 +180,12 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         if isinstance(labels, Tensor):
             labels = _of_one_task(labels, task)
         self.heads.check_names([*([] if task is None else [task]), *(labels or ())])
+        if input_ids is not None and input_ids.dim() == 3:
+            self.heads.check_choosing(task)
+            named = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
+            flat, choices = flat_choices(named)
+            input_ids, attention_mask, token_type_ids = flat.values()
+            sites = dict.fromkeys(self.heads.names, choices)
         if packed is None:
             features = self._features.of_rectangle(self.encoder, input_ids, attention_mask, token_type_ids)
         else:

@@ -38,6 +38,27 @@ def sites_everywhere(features: Features, per: OutputsPer) -> Sites:
     }
 
 
+def flat_choices(inputs: Mapping[str, Tensor | None]) -> tuple[dict[str, Tensor | None], Sites]:
+    """Make a rectangle of sequences of one of rows with choices, as `AutoModelForMultipleChoice` takes it.
+
+    Args:
+        inputs: ``input_ids`` [B, S, L], and ``attention_mask`` and others of that shape, or None. A choice whose mask
+            is 0 everywhere is none of its row's.
+
+    Returns:
+        The same of the sequences, and where they belong.
+    """
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    assert ids is not None
+    flat = {name: None if value is None else value.flatten(0, 1) for name, value in inputs.items()}
+    places = torch.arange(ids.shape[0] * ids.shape[1], device=ids.device)
+    if mask is not None and not torch.compiler.is_exporting():  # which knows no values
+        places = mask.flatten(0, 1).any(dim=1).nonzero()[:, 0]
+        flat = {name: None if value is None else value[places] for name, value in flat.items()}
+    numbered = torch.arange(len(places), device=ids.device)
+    return flat, {"tokens": None, "sequences": numbered, "places": places, "shape": [ids.shape[0], ids.shape[1]]}
+
+
 def at_sites(features: Features, sites: Sites) -> Tensor:
     """Return the vectors that a head looks at, [U, H].
 

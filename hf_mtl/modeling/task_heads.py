@@ -186,6 +186,21 @@ class TaskHeads(nn.Module):
             if task not in self._keys:
                 raise ModelError(Mistake("tasks", f"the model has no task '{task}'", known(self._keys, task)))
 
+    def check_choosing(self, task: str | None) -> None:
+        """Refuse rows with choices for heads that do not choose.
+
+        Args:
+            task: The only head to run; None: all.
+
+        Raises:
+            ModelError: If one of them makes no output for each sequence of a row.
+        """
+        asked = self.names if task is None else [task]
+        others = [name for name in asked if self.of(name).task.outputs_per != "sequence"]
+        if others:
+            problem = f"have a row for each choice [B, S, L], and {', '.join(others)} takes rows of one text"
+            raise ModelError(Mistake("input_ids", problem, "Give token ids [B, L], or a task of multiple choice"))
+
     def forward(
         self,
         features: Mapping[FeatureSource, Features],

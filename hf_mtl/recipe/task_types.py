@@ -14,7 +14,6 @@ _UNSUPPORTED = (
     "tagging",
     "span",
     "question_answering",
-    "multiple_choice",
     "generation",
     "seq2seq",
     "summarization",

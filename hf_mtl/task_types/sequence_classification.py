@@ -1,22 +1,27 @@
 """One class per text or pair of texts."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 import torch
+from datasets import Dataset
 from pydantic import Field, WithJsonSchema
 from torch import Tensor
 from torch.nn import functional as F
 
 from hf_mtl.data.one_class import OneClass
-from hf_mtl.errors import Mistake
+from hf_mtl.data.soft_labels import encode_soft, resolve_soft
+from hf_mtl.data.train_notes import absent_notes
+from hf_mtl.errors import DataError, Mistake
 from hf_mtl.evaluation.checks import f1_mistakes
 from hf_mtl.evaluation.classes import (
     absent_classes,
     class_ids,
+    class_masses,
     class_measure,
     class_shares,
+    likeliest,
     linear_classes,
     undefined_of_classes,
 )
@@ -45,6 +50,10 @@ class SequenceClassification(OneClass):
             loss is divided by rows, not by weights as torch does: the update must not depend on how rows are split
             into batches.
         label_smoothing: Mass spread over all classes, in [0, 1).
+        soft_labels: The label column holds a number for each class, votes or shares: lists in id order, or mappings
+            by class name. They are scaled to shares q that sum to 1, and a row's loss is the mean over q of what it
+            would be if the row were of the class: with cross-entropy, -sum q log p. Metrics, strata and counts take
+            the class of the largest share, the first of equal ones.
     """
 
     outputs_are: ClassVar[str] = "classes"
@@ -58,11 +67,14 @@ class SequenceClassification(OneClass):
         "single_label_classification",
     )
 
+    scoring_keys: ClassVar[tuple[str, ...]] = (*OneClass.scoring_keys, "soft_labels")
+
     type: Literal["sequence_classification"] = "sequence_classification"
     metrics: list[MetricSpec] = Field(default_factory=lambda: [MetricSpec(name="f1_macro")])
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     class_weights: Literal["balanced"] | list[_Weight] | dict[str, _Weight] | None = None
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    soft_labels: bool = False
 
     @property
     def output_names(self) -> list[str]:
@@ -88,6 +100,36 @@ class SequenceClassification(OneClass):
         if self.label_names is not None:
             yield from check_weights(self.class_weights, self.label_names, f"tasks.{name}.class_weights")
 
+    def resolve(self, name: str, splits: Mapping[str, Dataset]) -> Self:
+        """Name the classes."""
+        if not self.soft_labels:
+            return super().resolve(name, splits)
+        return self.model_copy(update={"labels": resolve_soft(self.labels, self.label, name, splits)})
+
+    def encode(self, name: str, split: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+        """Make class ids, int64 [n], or shares of the classes, float64 [n, C]."""
+        if not self.soft_labels:
+            return super().encode(name, split, dataset)
+        if self.label_names is None:
+            raise DataError(list(self.unknown_outputs(name)))
+        return encode_soft(self.label_names, self.label, name, split, dataset)
+
+    def strata(self, labels: np.ndarray) -> np.ndarray:
+        """Keep the shares of the classes."""
+        return likeliest(labels)
+
+    def class_counts(self, labels: np.ndarray) -> np.ndarray:
+        """Count the rows of each class, soft ones by their largest share."""
+        return super().class_counts(likeliest(labels))
+
+    def label_notes(self, name: str, train: Dataset, given: Self | None) -> list[str]:
+        """Say how values became classes; the classes of soft labels are named by the data, or numbered."""
+        return [] if self.soft_labels else super().label_notes(name, train, given)
+
+    def train_notes(self, labels: np.ndarray) -> list[str]:
+        """Name the classes that no training row has, or has a share of."""
+        return absent_notes(self.label_names or [], class_masses(labels, self.num_classes))
+
     def new_statistics(self) -> TaskStatistics:
         """Keep class weights, where there are some."""
         return super().new_statistics() if self.class_weights is None else ClassWeights(self.num_outputs)
@@ -96,7 +138,7 @@ class SequenceClassification(OneClass):
         """Scale the class weights to a mean of 1 over the training rows."""
         if self.class_weights is None:
             return []
-        counts = self.class_counts(labels)
+        counts = class_masses(labels, self.num_outputs)
         weights = fit_weights(self.class_weights, self.output_names, counts, f"tasks.{name}.class_weights")
         if keep:
             return compare_weights(statistics, weights, self.output_names, counts)
@@ -104,7 +146,9 @@ class SequenceClassification(OneClass):
         return []
 
     def row_losses(self, outputs: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute cross-entropy, or the focal loss, times the weight of the row's class."""
+        """Compute cross-entropy, or the focal loss, times the weight of the row's class; of soft labels its mean."""
+        if self.soft_labels:
+            return self._soft_losses(outputs.float(), labels, weights)
         labels = labels.reshape(-1).long()
         logits = outputs.float()
         losses = F.cross_entropy(logits, labels, reduction="none", label_smoothing=self.label_smoothing)
@@ -113,6 +157,19 @@ class SequenceClassification(OneClass):
             probability = torch.softmax(logits, dim=-1).gather(1, labels.unsqueeze(1)).squeeze(1)
             losses = (1 - probability) ** FOCAL_GAMMA * losses
         return losses if weights is None else losses * weights.float()[labels]
+
+    def _soft_losses(self, logits: Tensor, shares: Tensor, weights: Tensor | None) -> Tensor:
+        """Average over the shares what the loss would be if the row were of each class."""
+        likelihoods = torch.log_softmax(logits, dim=-1)
+        losses = -likelihoods
+        if self.label_smoothing:
+            spread = losses.mean(dim=-1, keepdim=True)
+            losses = (1 - self.label_smoothing) * losses + self.label_smoothing * spread
+        if self.loss == "focal":
+            losses = (1 - likelihoods.exp()) ** FOCAL_GAMMA * losses
+        losses = losses if weights is None else losses * weights.float()
+        # Chosen and not only multiplied: a class without a share may have an infinite loss.
+        return torch.where(shares > 0, shares.float() * losses, 0.0).sum(dim=-1)
 
     def compact(self, places: tuple[int, ...] = ()) -> Compact | None:
         """Keep the predicted classes alone, where no metric wants probabilities."""
@@ -145,26 +202,26 @@ class SequenceClassification(OneClass):
     def measure(self, metric: Metric, outputs: Outputs, labels: np.ndarray) -> dict[str, float]:
         """Give the metric classes, or probabilities where it wants them."""
         assert isinstance(outputs, ClassOutputs)  # what `outputs_of` and the like have made
-        return class_measure(metric, outputs, labels.reshape(-1))
+        return class_measure(metric, outputs, likeliest(labels))
 
     def perfect_outputs(self, labels: np.ndarray) -> np.ndarray:
         """Give the true class a logit of 10."""
-        found: np.ndarray = 10 * np.eye(self.num_outputs, dtype=np.float32)[labels]
+        found: np.ndarray = 10 * np.eye(self.num_outputs, dtype=np.float32)[likeliest(labels)]
         return found
 
     def undefined(self, spec: MetricSpec, labels: np.ndarray) -> Iterator[tuple[str, str, str]]:
         """Find metrics that need rows of two classes, or of those that they are about."""
-        return undefined_of_classes(spec, self.output_names, labels)
+        return undefined_of_classes(spec, self.output_names, likeliest(labels))
 
     def absent(self, labels: np.ndarray) -> list[str]:
         """Name classes without rows, each of which counts 0 in f1_macro and recall_macro."""
-        return absent_classes(self.metrics, self.label_names or [], labels)
+        return absent_classes(self.metrics, self.label_names or [], likeliest(labels))
 
     def sameness(self, outputs: Outputs, labels: np.ndarray) -> Iterator[str]:
         """Find one class that is predicted for all rows."""
         assert isinstance(outputs, ClassOutputs)
         predicted = np.unique(outputs.predicted)
-        if len(predicted) == 1 and len(np.unique(labels)) > 1:
+        if len(predicted) == 1 and len(np.unique(likeliest(labels))) > 1:
             yield f"all {len(outputs):,} rows are predicted '{self.output_names[int(predicted[0])]}'."
 
     def constant_outputs(self, labels: np.ndarray) -> np.ndarray:

@@ -162,6 +162,28 @@ class LearningAnswers(ABC):
             DataError: If values are outside what the task allows: all kinds of bad values at once.
         """
 
+    def text_mistakes(self, name: str, split: str, dataset: "Dataset", used: np.ndarray) -> Iterator[Mistake]:
+        """Find what is wrong with the texts of rows beside what is wrong for any task.
+
+        Args:
+            name: The task's name.
+            split: The split's name.
+            dataset: Its rows, whose text columns are of the right types.
+            used: Rows to look at, bool [n].
+        """
+        yield from ()
+
+    def told_apart_by(self, dataset: "Dataset") -> "list[pa.Array] | None":
+        """Give the texts by which a row is known again in another split or task, columns of strings or of lists.
+
+        Args:
+            dataset: Rows without a mistake.
+
+        Returns:
+            None: the text columns.
+        """
+        return None
+
     def lay_out(
         self,
         name: str,

@@ -82,6 +82,14 @@ class ScoringAnswers(ABC):
         """
         return self.outputs_of(np.concatenate(list(batches)))
 
+    def as_predicted(self, raw: np.ndarray) -> np.ndarray:
+        """Give the outputs in the shape in which who trains such a task with transformers expects them.
+
+        Args:
+            raw: The outputs, [n, C] or [n, ..., C].
+        """
+        return raw
+
     @abstractmethod
     def predictions(self, raw: np.ndarray) -> np.ndarray:
         """Say what is predicted, in the form of labels.

@@ -132,6 +132,19 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
         return []
 
     @property
+    def self_checked(self) -> list[str]:
+        """Those of the text columns whose rows `text_mistakes` checks, such as choices that a row may lack."""
+        return []
+
+    def text_key(self, column: str) -> str:
+        """Name the key that names a text column.
+
+        Args:
+            column: One of `text_columns`.
+        """
+        return "text"
+
+    @property
     def label_columns(self) -> list[str]:
         """The label columns: one, or one per target."""
         return [self.label] if isinstance(self.label, str) else list(self.label)

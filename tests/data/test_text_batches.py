@@ -26,7 +26,7 @@ class OfAUser(PreTrainedTokenizerFast):
 def test_rows_are_those_that_the_tokenizer_makes(
     columns: list[list[str]], split_special: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_ROWS", 2)
+    monkeypatch.setattr(module, "ROWS", 2)
     tokenizer = tiny.tokenizer()
     tokenizer.split_special_tokens = split_special
     tokenizer(
@@ -51,3 +51,29 @@ def test_a_class_that_changes_texts_is_asked_about_each() -> None:
     found = gather_batches(text_batches([pa.array(["w7", "w8"])], own, 12, takes_types=False), takes_types=False)
     assert found.ids(0).tolist() == found.ids(1).tolist()
     assert found.type_ids(0) is None
+
+
+@pytest.mark.parametrize("split_special", [False, True])
+def test_tokens_are_counted_whole_whatever_was_asked_before(split_special: bool) -> None:
+    texts, tokenizer = ["w1 w2 [SEP] w3", "w4", ""], tiny.tokenizer()
+    tokenizer.split_special_tokens = split_special
+    expected = [len(row) for row in tokenizer(texts, add_special_tokens=False)["input_ids"]]
+    tokenizer(texts, truncation=True, max_length=3, padding=True)
+    assert module.token_counts(texts, tokenizer).tolist() == expected
+    assert expected[0] == (6 if split_special else 4)
+
+
+def test_rows_that_are_cut_in_two_ways_come_in_their_order() -> None:
+    def odd_ones_first(texts: object, tokenizer: object, limit: int) -> list[tuple[module.Strategy, list[int]]]:
+        return [("only_first", [1, 3]), ("longest_first", [2, 0])]
+
+    texts = [["w1 w2 w3 w4 w5 w6"] * 4, ["w7", "w8 w9", "w7 w8 w9 w10 w11 w12", "w13 w14"]]
+    found = gather_batches(module.tokenised([texts], tiny.tokenizer(), 8, True, odd_ones_first), takes_types=True)
+    decoded = [tiny.tokenizer().decode(found.ids(row)) for row in range(4)]
+    assert decoded == [
+        "[CLS] w1 w2 w3 w4 [SEP] w7 [SEP]",
+        "[CLS] w1 w2 w3 [SEP] w8 w9 [SEP]",
+        "[CLS] w1 w2 [SEP] w7 w8 w9 [SEP]",
+        "[CLS] w1 w2 w3 [SEP] w13 w14 [SEP]",
+    ]
+    assert [np.array(found.type_ids(row)).sum() for row in range(4)] == [2, 3, 4, 3]

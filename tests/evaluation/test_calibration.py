@@ -160,3 +160,14 @@ def test_a_task_is_scored_with_it_beside_others():
 def test_importing_does_not_import_scipy():
     code = "import sys, hf_mtl.evaluation.calibration; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+def test_the_temperature_of_soft_labels_is_that_of_their_mean_likelihood() -> None:
+    random = np.random.default_rng(5)
+    shares = random.dirichlet(np.ones(3), size=200)
+    assert calibration_temperature(2.5 * np.log(shares), shares) == pytest.approx(2.5, rel=1e-4)
+    logits, classes = random.normal(size=(200, 3)), random.integers(0, 3, size=200)
+    sure = np.eye(3)[classes]
+    assert calibration_temperature(logits, sure) == pytest.approx(calibration_temperature(logits, classes), rel=1e-6)
+    assert calibration_temperature(10 * sure, sure) == 0.05
+    assert calibration_temperature(np.log(shares), 0.5 * shares + 0.5 / 3) > 1.2

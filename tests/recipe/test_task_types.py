@@ -17,7 +17,7 @@ NAMES = ", ".join(sorted(task_types()))
 
 @pytest.mark.parametrize(
     "kind",
-    ["token_classification", "token-classification", "ner", "question-answering", "multiple_choice", "TokenTagging"],
+    ["token_classification", "token-classification", "ner", "question-answering", "TokenTagging"],
 )
 def test_a_type_that_is_not_supported_offers_no_other_as_its_spelling(write: Write, kind: str) -> None:
     assert mistakes(write(MINIMAL), f"tasks.emotion.type={kind}") == [
@@ -47,6 +47,8 @@ def test_what_comes_near_a_type_is_said(monkeypatch: pytest.MonkeyPatch) -> None
         ("ordinal", "ordinal_classification"),
         ("MultiLabel", "multi_label_classification"),
         ("ordinal-regression", "ordinal_classification"),
+        ("multi-choice", "multiple_choice"),
+        ("swag", "multiple_choice"),
     ],
 )
 def test_another_spelling_of_a_type_is_recognised(write: Write, kind: str, meant: str) -> None:

@@ -20,8 +20,8 @@ from hf_mtl.errors import DivergedError
 from tests import tiny
 from tests.training.trainers import make
 
-MISSING = {1: ("x",), 4: ("x", "y"), -1: ("y",)}
-"""Rows whose label is taken away, and which of several targets."""
+MISSING = (1, 4, -1)
+"""Rows whose label is taken away, or all of several targets."""
 
 
 def unlabelled(data: dict[str, Dataset]) -> tuple[dict[str, Dataset], dict[str, list[int]]]:
@@ -29,8 +29,8 @@ def unlabelled(data: dict[str, Dataset]) -> tuple[dict[str, Dataset], dict[str, 
     found, labelled = {}, {}
     for name, dataset in data.items():
         columns = dataset.to_dict()
-        for row, targets in MISSING.items():
-            for target in targets if name == "score" else ("label",):
+        for row in MISSING:
+            for target in ("x", "y") if name == "score" else ("label",):
                 columns[target][row] = None if row > 0 or name == "score" else -100
         found[name] = Dataset.from_dict(columns)
         lost = [row % len(dataset) for row in MISSING]

@@ -171,6 +171,9 @@ def test_another_ratio_is_another_run_and_scoring_knows_the_rows(
     evaluate_run(run, ["data.imbalance=null"], split="train", allow_code=True)
     assert "the train rows are not those of the run: 61 rows then, 61 now" not in caplog.text
     assert "topic: the train rows are not those of the run" in caplog.text
+    caplog.clear()
+    evaluate_run(run, ["data.imbalance=null", "tasks.score.train_fraction=0.2"], split="train", allow_code=True)
+    assert "score: the train rows are not those of the run: 50 rows then, 19 now" in caplog.text
     (run / "results.json").unlink()
     with pytest.raises(UserError, match=r"data\.imbalance"):
         train(recipe, run, resume=True)

@@ -7,7 +7,7 @@ from hf_mtl.evaluation.metrics.base import ClassificationMetric
 
 
 class Accuracy(ClassificationMetric):
-    """Share of rows whose class is right: (1/n) Σ_i [ŷ_i = y_i], in [0, 1].
+    """Share of rows whose class or choice is right: (1/n) Σ_i [ŷ_i = y_i], in [0, 1].
 
     Source: `sklearn.metrics.accuracy_score`.
 
@@ -17,6 +17,7 @@ class Accuracy(ClassificationMetric):
     """
 
     key = "accuracy"
+    outputs = ("classes", "ranks", "choices")
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of class ids [n] and [n]."""

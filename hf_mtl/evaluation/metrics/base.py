@@ -80,7 +80,7 @@ class ProbabilityMetric(ClassificationMetric):
         num_classes: As there.
     """
 
-    outputs = "classes"
+    outputs: ClassVar[str | tuple[str, ...]] = "classes"
     wants_probabilities = True
 
     def _features(self) -> datasets.Features:

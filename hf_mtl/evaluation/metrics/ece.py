@@ -31,6 +31,7 @@ class ECE(ProbabilityMetric):
     """
 
     key = "ece"
+    outputs = ("classes", "choices")
     greater_is_better = False
 
     def __init__(self, num_classes: int, bins: int = DEFAULT_BINS):

@@ -95,7 +95,9 @@ class NativeHead(Head):
         if self.per == "row":
             found: Tensor = self.model(inputs_embeds=features).logits
         elif self.per == "sequence":  # rows of one choice, of one token
-            found = self.model(inputs_embeds=features[:, None, None]).logits
+            # ModernBERT's mean is one over its mask, and it has none by itself.
+            real = torch.ones(len(features), 1, 1, device=features.device, dtype=torch.long)
+            found = self.model(inputs_embeds=features[:, None, None], attention_mask=real).logits
         elif self.per == "token":
             found = self.model(inputs_embeds=features).logits[:, 0]
         else:

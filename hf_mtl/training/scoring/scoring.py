@@ -100,7 +100,7 @@ def score_split(
     notes = score_notes(task, name, found, labels, declared)
     more = {}
     if own is not None:
-        more = own_scores(own, EvalPrediction(outputs, labels.copy()), name)
+        more = own_scores(own, EvalPrediction(task.as_predicted(outputs), labels.copy()), name)
         _warn_of_replaced(name, declared, more)
     return TaskScores(declared, {**more, "loss": loss}, notes)
 

@@ -121,10 +121,10 @@ class ScoringTrainer(StoppableTrainer):
 
         Returns:
             Predictions and labels are dictionaries by task, in dataset order. The predictions are the outputs of
-            every row: the logits of classes [n, C], or targets in their own units [n, D]; of tasks with several
-            outputs for a row, [n, ..., C], as wide as the widest row. In the labels a row without
-            one has class id -100, so has each label of several that is not known, and targets that are missing are
-            NaN; a task of which no row has a label is not among them.
+            every row: the logits of classes [n, C] or of choices [n, S], or targets in their own units [n, D]; of
+            tasks with several outputs for a row, [n, ..., C]. They are as wide as the widest row. In the labels a row
+            without one has class id -100, so has each label of several that is not known, and targets that are
+            missing are NaN; a task of which no row has a label is not among them.
         """
         self._memory_tracker.start()
         predictions: dict[str, np.ndarray] = {}
@@ -132,7 +132,7 @@ class ScoringTrainer(StoppableTrainer):
         _, metrics = self._score_test(splits, metric_key_prefix, predictions)
         self._memory_tracker.stop_and_update_metrics(metrics)
         return PredictionOutput(
-            predictions=predictions,
+            predictions={name: self.tasks[name].as_predicted(found) for name, found in predictions.items()},
             label_ids={name: split.scored_against for name, split in splits.items() if split.labelled},
             metrics=metrics,
         )
