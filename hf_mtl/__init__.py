@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from hf_mtl.task_types.ordinal_classification import OrdinalClassification as OrdinalClassification
     from hf_mtl.task_types.regression import Regression as Regression
     from hf_mtl.task_types.sequence_classification import SequenceClassification as SequenceClassification
+    from hf_mtl.task_types.span_extraction import SpanExtraction as SpanExtraction
+    from hf_mtl.task_types.token_classification import TokenClassification as TokenClassification
     from hf_mtl.training import MultiTaskTrainer, run_recipe
 
 __version__ = "0.1.0"

@@ -209,6 +209,11 @@ def nearest(names: Iterable[str], found: str) -> str:
     return known(near, found, f"Of {len(names)} the nearest") if near else known(names, found)
 
 
+def is_or_are(key: str) -> str:
+    """Return the verb of a sentence about a recipe key, whose name may be a plural."""
+    return "are" if key.endswith("s") else "is"
+
+
 def one_line(error: BaseException) -> str:
     """Return what an error of another program says, in its first sentence; its kind where it says nothing.
 

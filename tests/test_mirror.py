@@ -28,6 +28,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "evaluation/metrics/mean_average_precision.py",
         ],
         "task_types/test_multi_label_classification.py": ["modeling/label_weights.py", "training/scoring/tuning.py"],
+        "task_types/test_span_extraction.py": ["data/window_notes.py"],
         "modeling/heads/test_registry.py": [
             "modeling/heads/layers.py",
             "modeling/heads/linear.py",
@@ -42,6 +43,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         "test_security.py": ["errors.py"],
         "data/test_file_bounds.py": ["file_kinds.py"],
         "data/test_load.py": ["data/loaded.py", "data/encoded.py"],
+        "data/test_complete.py": ["data/draws.py"],
         "modeling/test_model.py": ["modeling/output.py", "modeling/task_heads.py", "modeling/choices.py"],
         "modeling/test_backbone.py": ["modeling/dropout.py"],
         "reporting/test_figures.py": ["reporting/panels.py", "reporting/style.py"],
@@ -75,6 +77,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "data/split_names.py",
         ],
         "data/test_tokenize.py": ["data/cache.py"],
+        "data/test_word_tokens.py": ["data/word_pieces.py"],
         "recipe/test_schema.py": ["recipe/places.py"],
         "test_options.py": ["validation.py"],
         "modeling/test_damaged_config.py": [
@@ -140,6 +143,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "training/trainer/run_parts.py",
             "training/trainer/step_parts.py",
         ],
+        "training/trainer/test_encoder_limits.py": ["inference/encoder_limits.py"],
         "training/test_interruption.py": ["training/trainer/stoppable_trainer.py", "training/trainer/unfinished.py"],
         "training/trainer/test_argument_effects.py": ["training/trainer/stub_builds.py"],
         "training/test_sharding.py": ["training/saving/sharded.py"],

@@ -115,6 +115,27 @@ def plain_list(array: pa.Array) -> pa.Array:
     return array.cast(pa.list_(array.type.value_type)) if pa.types.is_fixed_size_list(array.type) else array
 
 
+def flat_lists(array: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray, pa.Array]:
+    """Take the lists of a column apart.
+
+    Returns:
+        The row of each element, in order, int64 [m]; elements of each row, int64 [n]; rows without a list, bool [n];
+        and the elements, plain.
+    """
+    array = plain_list(array)
+    absent, offsets = null_mask(array), array.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
+    lengths = np.where(absent, 0, np.diff(offsets))
+    ends = np.cumsum(lengths)
+    # A list that is null may hide elements, so each list's own are taken.
+    places = np.arange(lengths.sum()) + np.repeat(offsets[:-1] - (ends - lengths), lengths)
+    return (
+        np.repeat(np.arange(len(array)), lengths),
+        lengths,
+        absent,
+        plain_values(array.values.take(pa.array(places))),
+    )
+
+
 def plain_values(array: pa.Array) -> pa.Array:
     """Return a dictionary-encoded column decoded, and views of strings as strings; any other as it is."""
     array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from hf_mtl.data.carve import carve, draw
 from hf_mtl.data.columns import name_count, raise_all
+from hf_mtl.data.draws import Draw
 from hf_mtl.data.encoded import LabelledRows
-from hf_mtl.data.loaded import Draw
 from hf_mtl.data.stratified import nested_rows, stratified_rows
 from hf_mtl.data.text_keys import Keys
 from hf_mtl.data.train_notes import class_counts, name_ids

@@ -11,13 +11,13 @@ from datasets import ClassLabel, Dataset
 from hf_mtl.data.class_names import numbered_names
 from hf_mtl.data.columns import (
     arrow_column,
+    flat_lists,
     is_list,
     is_text,
     name_count,
     name_rows,
     name_values,
     null_mask,
-    plain_list,
     plain_values,
     say_type,
 )
@@ -124,14 +124,7 @@ def read_lists(dataset: Dataset, column: str, name: str, split: str) -> LabelLis
         return LabelLists(nothing, np.zeros(len(array), dtype=np.int64), null_mask(array), pa.array([], pa.string()))
     if not is_list(array.type):
         raise DataError(Mistake(key, f"{split} column '{column}' holds {say_type(array)}, and no lists", _FORMS))
-    array = plain_list(array)
-    absent, offsets = null_mask(array), array.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
-    lengths = np.where(absent, 0, np.diff(offsets))
-    ends = np.cumsum(lengths)
-    # A list that is null may hide elements, so each list's own are taken.
-    places = np.arange(lengths.sum()) + np.repeat(offsets[:-1] - (ends - lengths), lengths)
-    values = plain_values(array.values.take(pa.array(places)))
-    rows = np.repeat(np.arange(len(array)), lengths)
+    rows, lengths, absent, values = flat_lists(array)
     feature = dataset.features[column].feature
     if isinstance(feature, ClassLabel):
         return _declared(values, LabelLists(rows, lengths, absent), list(feature.names), f"{split} '{column}'", key)

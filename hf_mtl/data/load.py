@@ -10,6 +10,7 @@ from hf_mtl.data.checked import Checked, remember, remembered
 from hf_mtl.data.columns import COUNTED, collect, name_count, raise_all
 from hf_mtl.data.complete import carve_splits, draw_rows, drop_unlabelled
 from hf_mtl.data.contamination import settle_loaded
+from hf_mtl.data.draws import Draw
 from hf_mtl.data.encoded import LabelledRows
 from hf_mtl.data.fingerprint import fingerprint
 from hf_mtl.data.formats import no_dataset, plain_rows
@@ -17,7 +18,7 @@ from hf_mtl.data.function_gate import function_mistakes
 from hf_mtl.data.gather import gather_splits
 from hf_mtl.data.imbalance import imbalance_of
 from hf_mtl.data.lines import with_lines
-from hf_mtl.data.loaded import Draw, LoadedTask
+from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.processes import agree, is_main_process
 from hf_mtl.data.same_rows import as_text, other_tasks
 from hf_mtl.data.section import Contamination, ImbalanceSpec

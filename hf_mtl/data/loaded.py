@@ -6,27 +6,13 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from hf_mtl.data.draws import Draw
 from hf_mtl.data.encoded import EncodedLabels
 from hf_mtl.data.fingerprint import Fingerprint, fingerprint
 from hf_mtl.data.imbalance import Imbalance
 from hf_mtl.data.overlap_counts import Overlap
 from hf_mtl.data.text_keys import TextKeys
 from hf_mtl.tasks import Task
-
-
-@dataclass(frozen=True)
-class Draw:
-    """A key that left training rows of a task out.
-
-    Args:
-        by: The key.
-        used: Rows that it left.
-        found: Rows that there were before.
-    """
-
-    by: str
-    used: int
-    found: int
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def check_texts(task: Task, name: str, split: str, dataset: Dataset, used: np.nd
     for column in task.text_columns:
         key = f"tasks.{name}.{task.text_key(column)}"
         values = plain_values(arrow_column(dataset, column))
-        listed = column in task.text_lists
+        listed = column in task.text_lists and not (task.texts_or_lists and is_text(values.type))
         if not (lists_texts(values.type) if listed else is_text(values.type) or pa.types.is_null(values.type)):
             what = "lists of strings" if listed else "strings"
             found = f"{split} column '{column}' holds {say_type(values)}, not {what}"

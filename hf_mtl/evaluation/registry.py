@@ -33,7 +33,9 @@ _CLASSES = "classes"
 _RANKS = "ranks"
 _VALUES = "values"
 _LABELS = "labels"
-_CHOSEN = (_CLASSES, _RANKS)  # one class of several, whether or not they have an order
+_SPANS = "spans"
+_TAGS = "tags"
+_CHOSEN = (_CLASSES, _RANKS, _TAGS)  # one class of several, whether or not they have an order
 _NAMED = (*_CHOSEN, _LABELS)
 _CHOICES = "choices"
 
@@ -46,7 +48,10 @@ _OURS: dict[str, Entry] = {
     "recall_macro": Entry(".recall_macro", "RecallMacro", _CHOSEN),
     "matthews": Entry(".matthews", "Matthews", _CHOSEN),
     "auroc_macro": Entry(".auroc_macro", "AurocMacro", _CLASSES, wants_probabilities=True),
-    "ece": Entry(".ece", "ECE", (_CLASSES, _CHOICES), greater_is_better=False, wants_probabilities=True),
+    "ece": Entry(".ece", "ECE", (_CLASSES, _CHOICES, _TAGS), greater_is_better=False, wants_probabilities=True),
+    "entity_f1": Entry(".entities", "EntityF1", _TAGS),
+    "entity_precision": Entry(".entities", "EntityPrecision", _TAGS),
+    "entity_recall": Entry(".entities", "EntityRecall", _TAGS),
     "quadratic_weighted_kappa": Entry(".quadratic_weighted_kappa", "QuadraticWeightedKappa", _RANKS),
     "mean_average_precision": Entry(
         ".mean_average_precision", "MeanAveragePrecision", _LABELS, wants_probabilities=True
@@ -54,6 +59,8 @@ _OURS: dict[str, Entry] = {
     "label_ranking_average_precision": Entry(
         ".label_ranking_average_precision", "LabelRankingAveragePrecision", _LABELS, wants_probabilities=True
     ),
+    "squad_f1": Entry(".squad", "SquadF1", _SPANS),
+    "squad_exact_match": Entry(".squad", "SquadExactMatch", _SPANS),
     "pearson": Entry(".correlation", "Pearson", _VALUES),
     "spearman": Entry(".correlation", "Spearman", _VALUES),
     "r2": Entry(".r2", "R2", _VALUES),
@@ -69,7 +76,9 @@ METRICS: dict[str, Entry] = {
 }
 
 
-LOOK_ALIKE = frozenset({"mape", "mase", "mauve", "pearsonr", "smape", "spearmanr"})
+LOOK_ALIKE = frozenset(
+    {"exact_match", "mape", "mase", "mauve", "pearsonr", "smape", "spearmanr", "squad", "squad_v2"}
+)
 """Metrics of `evaluate` whose names could be misspelt names of ours."""
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hf_mtl.data.draws import Draw
 from hf_mtl.data.imbalance import Imbalance
-from hf_mtl.data.loaded import Draw
 from hf_mtl.data.overlap_counts import Overlap
 
 

@@ -4,7 +4,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 
-from hf_mtl.data.loaded import Draw
+from hf_mtl.data.draws import Draw
 from hf_mtl.reporting.census_tables import census_text
 from hf_mtl.reporting.overlap_table import overlap_text
 from hf_mtl.reporting.plan import PlanSummary, StreamPlan

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypedDict
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from hf_mtl.errors import Mistake
 from hf_mtl.tasks.fields import MetricSpec
 
 if TYPE_CHECKING:  # heavy, and needed for annotations alone
+    from datasets import Dataset
     from torch import Tensor
 
 
@@ -37,6 +38,22 @@ class Metric(Protocol):
         """
 
 
+class FoundAnswer(TypedDict):
+    """An answer that a model has found, in the words of transformers' pipelines.
+
+    Args:
+        answer: Its text; empty: the context holds no answer.
+        score: Its probability.
+        start: Its first character in the context.
+        end: The character behind it.
+    """
+
+    answer: str
+    score: float
+    start: int
+    end: int
+
+
 class Compact(NamedTuple):
     """Functions that make the outputs of a head small where they are computed: they drop what no score reads.
 
@@ -57,6 +74,9 @@ class ScoringAnswers(ABC):
     Labels are those of the scored rows, as `encode` made them (or what `lay_out` gives as references), none of them
     missing.
     """
+
+    answers_questions: ClassVar[bool] = False
+    """Whether what is predicted are texts, which `answers` gives."""
 
     def compact(self, places: tuple[int, ...] = ()) -> Compact | None:
         """Say how outputs are made small before they are scored; None: all of them are wanted.
@@ -97,6 +117,19 @@ class ScoringAnswers(ABC):
         Args:
             raw: The outputs, [n, C].
         """
+
+    def answers(self, raw: np.ndarray, references: np.ndarray, n_best: int = 1) -> list[list[FoundAnswer]]:
+        """Give the best answers to questions, where `answers_questions` says that the task has some.
+
+        Args:
+            raw: The outputs, as `MultiTaskTrainer.predict` gives them, [n, ..., C].
+            references: What `lay_out` gives as references, as its ``label_ids`` hold them.
+            n_best: The most answers of a row.
+
+        Returns:
+            For each row its answers, the best first.
+        """
+        raise NotImplementedError(f"{type(self).__name__} answers no questions")
 
     def in_softmax(self, raw: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give the logits of each softmax [m, C], and the class that is right [m], for a task that can be calibrated.
@@ -199,6 +232,15 @@ class ScoringAnswers(ABC):
             labels: The labels of the training rows.
         """
         return {}
+
+    def references(self, dataset: "Dataset", labels: np.ndarray) -> np.ndarray:
+        """Give what the scores of baselines compare with, which see no tokens: the labels, or what more they read.
+
+        Args:
+            dataset: The rows.
+            labels: Their labels, none of them missing.
+        """
+        return labels
 
     def own_baselines(
         self, train_texts: Sequence[Any], labels: np.ndarray, texts: Sequence[Any]

@@ -132,6 +132,11 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
         return []
 
     @property
+    def texts_or_lists(self) -> bool:
+        """Tell whether these may hold plain texts too, in place of lists."""
+        return False
+
+    @property
     def self_checked(self) -> list[str]:
         """Those of the text columns whose rows `text_mistakes` checks, such as choices that a row may lack."""
         return []

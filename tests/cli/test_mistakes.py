@@ -129,8 +129,9 @@ def test_a_nan_target(hf_mtl: Command, folder: Path) -> None:
     refused(
         hf_mtl,
         folder,
-        f"recipe.yaml:{line('label:', after='score:')}: tasks.score.label: train has 1 NaN target in column 'x': "
-        "line 5 of 'score.jsonl'. Give a number, or None for a row without a target.",
+        "command line: tasks.score.label: train has 1 NaN target in column 'x': line 5 of 'score.jsonl'. Give a "
+        "number, or None for a row without a target.",
+        "tasks.score.label=x",
     )
 
 
@@ -214,7 +215,7 @@ def test_mistakes_of_the_recipe_come_together(hf_mtl: Command, folder: Path) -> 
 def test_mistakes_of_the_data_come_together(hf_mtl: Command, folder: Path) -> None:
     change("mood.train.jsonl", {3: {"label": 7}})
     change("mood.dev.jsonl", {1: {"text": ""}})
-    change("score.jsonl", {4: {"x": float("nan")}, 5: {"y": float("inf")}})
+    change("score.jsonl", {4: {"x": float("-inf")}, 5: {"y": float("inf")}})
     said = hf_mtl("train", "recipe.yaml")
     assert said.err.splitlines()[0] == "hf-mtl train: 4 mistakes"
     assert not (folder / "run").exists()

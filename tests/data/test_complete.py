@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hf_mtl import Regression, SequenceClassification
+from hf_mtl.data.draws import Draw
 from hf_mtl.data.load import load_task
-from hf_mtl.data.loaded import Draw
 from tests.data.rows import XY, message, rows, saved, source_texts
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -12,8 +12,11 @@ from hf_mtl.recipe import json_schema, load_recipe
 from tests.recipe.texts import MINIMAL
 
 _LIMITS = ("minimum", "exclusiveMinimum", "enum", "const")
-# Signs, starting points on either side of 0, and values of a column that may be any.
-_ANY = ("ngdiff", "uw.properties.init", "equals", "one_of", "properties.map", "MetricSpec", "properties.range")
+# Signs, starting points and thresholds on either side of 0, and values of a column that may be any.
+_ANY = (
+    *("ngdiff", "uw.properties.init", "null_threshold", "equals", "one_of", "properties.map", "MetricSpec"),
+    "properties.range",
+)
 # A step out of the range, on either side of it.
 _OUTSIDE = {"gt": 0, "ge": -0.5, "lt": 0, "le": 0.5}
 

@@ -17,7 +17,7 @@ NAMES = ", ".join(sorted(task_types()))
 
 @pytest.mark.parametrize(
     "kind",
-    ["token_classification", "token-classification", "ner", "question-answering", "TokenTagging"],
+    ["TokenTagging", "translation"],
 )
 def test_a_type_that_is_not_supported_offers_no_other_as_its_spelling(write: Write, kind: str) -> None:
     assert mistakes(write(MINIMAL), f"tasks.emotion.type={kind}") == [
@@ -40,6 +40,9 @@ def test_what_comes_near_a_type_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     ("kind", "meant"),
     [
         ("text-classification", "sequence_classification"),
+        ("token-classification", "token_classification"),
+        ("ner", "token_classification"),
+        ("TokenTagging", "token_classification"),
         ("classification", "sequence_classification"),
         ("SequenceClassification", "sequence_classification"),
         ("seq_classification", "sequence_classification"),
@@ -49,6 +52,8 @@ def test_what_comes_near_a_type_is_said(monkeypatch: pytest.MonkeyPatch) -> None
         ("ordinal-regression", "ordinal_classification"),
         ("multi-choice", "multiple_choice"),
         ("swag", "multiple_choice"),
+        ("question-answering", "span_extraction"),
+        ("extractive-qa", "span_extraction"),
     ],
 )
 def test_another_spelling_of_a_type_is_recognised(write: Write, kind: str, meant: str) -> None:

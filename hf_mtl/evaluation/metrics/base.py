@@ -55,7 +55,7 @@ class ClassificationMetric(LocalMetric):
     """
 
     greater_is_better = True
-    outputs: ClassVar[str | tuple[str, ...]] = ("classes", "ranks")
+    outputs: ClassVar[str | tuple[str, ...]] = ("classes", "ranks", "tags")
 
     def __init__(self, num_classes: int):
         super().__init__()

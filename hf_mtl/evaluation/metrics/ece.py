@@ -31,7 +31,7 @@ class ECE(ProbabilityMetric):
     """
 
     key = "ece"
-    outputs = ("classes", "choices")
+    outputs = ("classes", "choices", "tags")
     greater_is_better = False
 
     def __init__(self, num_classes: int, bins: int = DEFAULT_BINS):

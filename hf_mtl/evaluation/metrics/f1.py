@@ -13,7 +13,7 @@ from hf_mtl.evaluation.metrics.base import ClassificationMetric
 class _OfClassesOrLabels(ClassificationMetric):
     """An F1 of class ids [n], or of which labels each row has, 1 or 0 [n, C]."""
 
-    outputs: ClassVar[str | tuple[str, ...]] = ("classes", "ranks", "labels")
+    outputs: ClassVar[str | tuple[str, ...]] = ("classes", "ranks", "tags", "labels")
 
     def _features(self) -> list[datasets.Features]:
         number = datasets.Value("int64")

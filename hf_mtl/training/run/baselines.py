@@ -45,13 +45,13 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
         train_labels = encode_labels(task, name, "train", train).values
         labels = encode_labels(task, name, "evaluation", evaluated)
         texts = [_texts(found, task.text_columns) for found in (train, evaluated)]
-        known = task.training_statistics(train_labels)
+        references, known = task.references(evaluated, labels.values), task.training_statistics(train_labels)
         for baseline, (decided, outputs) in _predictions(prepared, name, texts[0], train_labels, texts[1]).items():
-            values = score_task(decided, name, outputs, labels.values, known, trust, labels.weights)
+            values = score_task(decided, name, outputs, references, known, trust, labels.weights)
             scores.setdefault(baseline, {})[name] = values
             said = notes.setdefault(baseline, [])
             if baseline != "majority":  # which predicts one class by design
-                said += score_notes(decided, name, outputs, labels.values, values)
+                said += score_notes(decided, name, outputs, references, values)
     return {
         name: {"tasks": values, **aggregate(values, tasks), "notes": notes[name]} for name, values in scores.items()
     }
@@ -72,10 +72,11 @@ def _predictions(
         found = baseline_predictions(task, train_texts, train_labels, texts)
         return {baseline: (task, outputs) for baseline, outputs in found.items()}
     labels, tuned_on = encode_labels(task, name, "validation", validation), _texts(validation, task.text_columns)
+    references = task.references(validation, labels.values)
     raw = baseline_outputs(task, train_texts, train_labels, [*tuned_on, *texts])
     decided = {}
     for baseline, outputs in raw.items():
-        value, _ = task.tuned(outputs[: len(tuned_on)], labels.values)
+        value, _ = task.tuned(outputs[: len(tuned_on)], references)
         decided[baseline] = (task.decided(value), task.outputs_of(outputs[len(tuned_on) :]))
     return decided
 

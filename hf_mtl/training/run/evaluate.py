@@ -9,7 +9,7 @@ from hf_mtl.data.columns import name_count
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.text_keys import Keys
-from hf_mtl.errors import RunError, UserError
+from hf_mtl.errors import RunError, UserError, is_or_are
 from hf_mtl.evaluation import Trust, foreign_mistakes
 from hf_mtl.inference.runs import find_checkpoint, load_model
 from hf_mtl.launched import of_whoever_trains
@@ -105,7 +105,8 @@ def _say_untuned(tasks: Mapping[str, Task]) -> None:
     for name, task in tasks.items():
         if task.tuned_by is not None and is_main_process():
             logger.warning(
-                f"{name}: {task.tuned_by} are not tuned yet, as this model is from before the end of training."
+                f"{name}: {task.tuned_by} {is_or_are(task.tuned_by)} not tuned yet, as this model is from before the "
+                "end of training."
             )
 
 

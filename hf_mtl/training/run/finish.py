@@ -4,7 +4,7 @@ import shutil
 from types import MappingProxyType
 from typing import Any
 
-from hf_mtl.errors import DiskError
+from hf_mtl.errors import DiskError, is_or_are
 from hf_mtl.inference import manifest
 from hf_mtl.training.folder.own_checkpoints import remove_empty
 from hf_mtl.training.folder.run_folder import RunFolder
@@ -81,8 +81,9 @@ def _results(
     results = {**scores.to_dict(), "split": "validation", **trainer.ending.to_dict()}
     results["notes"] = [*trainer.ending.sentences(), *scores.notes]
     for name in trainer.tuned:
-        key = prepared.data[name].task.tuned_by
-        results["notes"].append(f"{name}: {key} are tuned on these rows, so that other rows will score less.")
+        key = prepared.data[name].task.tuned_by or ""
+        verb = is_or_are(key)
+        results["notes"].append(f"{name}: {key} {verb} tuned on these rows, so that other rows will score less.")
     note_unscored(results, prepared, "validation")
     add_kept(results, prepared, before, "validation")
     if prepared.overlaps is not None:

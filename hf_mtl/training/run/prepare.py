@@ -19,6 +19,7 @@ from hf_mtl.data.overlap_counts import Overlap
 from hf_mtl.errors import RecipeError, UserError
 from hf_mtl.evaluation import Trust
 from hf_mtl.inference.encode import encode_splits
+from hf_mtl.inference.encoder_limits import check_token_ids, row_limit
 from hf_mtl.launched import environment_mistakes, launcher_mistakes
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.kept import Taken
@@ -29,7 +30,6 @@ from hf_mtl.training.run.taken import as_kept, take_up
 from hf_mtl.training.run.tokenizer import load_tokenizer
 from hf_mtl.training.scoring.scorer import Scorer
 from hf_mtl.training.trainer.argument_checks import check_training
-from hf_mtl.training.trainer.encoder_limits import check_token_ids, row_limit
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
 
 

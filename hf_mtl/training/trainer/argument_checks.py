@@ -14,7 +14,7 @@ from hf_mtl.argument_fields import refused_fields
 from hf_mtl.argument_kinds import kind_mistakes
 from hf_mtl.argument_ranges import AT_LEAST_ONE, AT_MOST, MOST_STEPS, NOT_NEGATIVE
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.errors import Mistake, UserError
+from hf_mtl.errors import Mistake, UserError, is_or_are
 from hf_mtl.launched import HOW_TO_SHARE
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Task
@@ -232,5 +232,7 @@ def check_tuning(tasks: Mapping[str, Task], evaluation: Mapping[str, Sized]) -> 
         name: task.tuned_by for name, task in tasks.items() if task.tuned_by and not len(evaluation.get(name, ()))
     }
     if missing:
-        found = "are tuned on evaluation rows, and there are none"
-        raise UserError([Mistake(f"tasks.{name}.{key}", found, remedy) for name, key in missing.items()])
+        found = "tuned on evaluation rows, and there are none"
+        raise UserError(
+            [Mistake(f"tasks.{name}.{key}", f"{is_or_are(key)} {found}", remedy) for name, key in missing.items()]
+        )

@@ -13,10 +13,10 @@ from hf_mtl.data.seen_rows import SeenRows
 from hf_mtl.data.token_budget import BatchLimit, default_eval_tokens
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.inference.encode import encode_splits
+from hf_mtl.inference.encoder_limits import check_token_ids, padding_id, row_limit
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
-from hf_mtl.training.trainer.encoder_limits import check_token_ids, padding_id, row_limit
 
 logger = get_logger(__name__)
 

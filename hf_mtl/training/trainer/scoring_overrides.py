@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from hf_mtl.errors import Mistake, RunError, known
+from hf_mtl.errors import Mistake, RunError, is_or_are, known
 from hf_mtl.recipe import Recipe
 from hf_mtl.tasks import Task
 
@@ -145,7 +145,8 @@ def _told(path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> str:
 def _tuning(name: str, asked: Task, was: Task) -> Iterator[Mistake]:
     """Find a wish for something that training alone does."""
     if asked.tuned_by is not None and was.tuned_by is None:
-        problem = "are tuned at the end of training, and the run was trained with others"
+        verb, others = is_or_are(asked.tuned_by), "others" if asked.tuned_by.endswith("s") else "another"
+        problem = f"{verb} tuned at the end of training, and the run was trained with {others}"
         yield Mistake(f"tasks.{name}.{asked.tuned_by}", problem, "Give numbers, or train a run with it.")
 
 

@@ -124,7 +124,8 @@ class ScoringTrainer(StoppableTrainer):
             every row: the logits of classes [n, C] or of choices [n, S], or targets in their own units [n, D]; of
             tasks with several outputs for a row, [n, ..., C]. They are as wide as the widest row. In the labels a row
             without one has class id -100, so has each label of several that is not known, and targets that are
-            missing are NaN; a task of which no row has a label is not among them.
+            missing are NaN; a task of which no row has a label is not among them. Answers that are cut out of
+            contexts come as objects, which the task's `answers` reads with the predictions.
         """
         self._memory_tracker.start()
         predictions: dict[str, np.ndarray] = {}

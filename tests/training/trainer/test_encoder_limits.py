@@ -19,8 +19,8 @@ from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.data.vocabulary import train_wordpiece
 from hf_mtl.errors import ModelError, UserError
 from hf_mtl.inference.encode import encode_splits
+from hf_mtl.inference.encoder_limits import check_token_ids, padding_id, row_limit
 from hf_mtl.training import plan_recipe
-from hf_mtl.training.trainer.encoder_limits import check_token_ids, padding_id, row_limit
 from tests import tiny
 from tests.modeling.families import make_model
 from tests.training.trainers import make, parameters, same
