@@ -38,7 +38,7 @@ def rows_of(desk, name):
 def test_rows_have_not_changed(desk):
     # Scores in the guide are of these rows: whoever changes them measures again.
     rows = [dict(row) for name in TABLES for row in rows_of(desk, name)]
-    assert hashlib.sha256(json.dumps(rows).encode()).hexdigest().startswith("8774c6e62c7cdf99")
+    assert hashlib.sha256(json.dumps(rows).encode()).hexdigest().startswith("54d8f11a6e272d40")
 
 
 @pytest.mark.parametrize("name", TABLES)
