@@ -25,8 +25,9 @@ def task(world: Path, name: str, **keys: Any) -> dict[str, Any]:
 
 
 def test_a_task_that_is_only_scored_is_the_one_that_was_trained(world: Path, tmp_path: Path) -> None:
-    found = kept(world, tmp_path, topic=task(world, "topic", metrics=["accuracy"]))
+    found = kept(world, tmp_path, topic=task(world, "topic", metrics=["accuracy"], max_length=5))
     assert found["topic"].labels == ["a", "b", "c"]
+    assert found["topic"].max_length == 5
     assert [metric.name for metric in found["topic"].metrics] == ["accuracy"]
     assert found["topic"].dataset.splits == keeping.SCORED
     assert found["new"].labels == ["good", "bad"]
