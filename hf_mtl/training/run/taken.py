@@ -64,7 +64,8 @@ def with_known_outputs(task: Task, before: Task) -> Task:
 def _as_it_was(task: Task, before: Task) -> Task:
     """Return a task as it was trained, with other rows, and what the recipe says of reading and scoring them."""
     asked = task.model_fields_set & {"dataset", *task.scoring_keys, *task.length_keys}
-    return before.model_copy(update={key: getattr(task, key) for key in asked})
+    # Nothing of it is trained, so that the rate of its first run would say nothing, or contradict a task beside it.
+    return before.model_copy(update={"head_learning_rate": None, **{key: getattr(task, key) for key in asked}})
 
 
 def _other_keys(name: str, task: Task, before: Task, allow_code: bool) -> Iterator[Mistake]:
