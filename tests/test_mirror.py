@@ -55,6 +55,10 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "data/support_desk/rows.py",
             "data/support_desk/sentences.py",
         ],
+        "data/test_desk_tables.py": [
+            *(f"data/support_desk/{name}.py" for name in ("answers", "entities", "examples", "facts", "replies")),
+            *(f"data/support_desk/{name}.py" for name in ("stars", "tables", "topics")),
+        ],
         "recipe/test_ranges.py": ["argument_ranges.py", "recipe/sections.py"],
         "training/test_logging.py": ["reporting/log_keys.py"],
         "training/run/test_closing.py": ["reporting/drawn.py"],

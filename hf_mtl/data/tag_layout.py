@@ -29,7 +29,7 @@ def lay_out_words(words: Words, found: WordTokens, labels: np.ndarray | None) ->
         return sites, None
     there = np.zeros(len(words.starts), dtype=bool)
     there[pieces[2]] = True
-    return sites, np.where(_table(there, words) == 1, labels, NO_CLASS).astype(labels.dtype)
+    return sites, np.where(_table(there, words, labels) == 1, labels, NO_CLASS).astype(labels.dtype)
 
 
 def lay_out_pieces(
@@ -66,7 +66,7 @@ def cut_notes(
         tags: The task's tags.
     """
     if found.lost.any() and labels is not None:
-        lost, known = _table(found.lost, words) == 1, labels != NO_CLASS
+        lost, known = _table(found.lost, words, labels) == 1, labels != NO_CLASS
         text = f"{name}: {int((lost & known).sum()):,} of {name_count(int(known.sum()), 'labelled word')} of {split}"
         starts = tags.entities(labels.astype(np.int64))[0]
         if starts.any():
@@ -99,8 +99,9 @@ def _sites(found: WordTokens, pieces: NDArray[np.int64], places: NDArray[np.int6
     return RowSites("token", found.starts, pieces[1].astype(np.int32), offsets, numbered)
 
 
-def _table(values: NDArray[np.bool_], words: Words) -> NDArray[np.int64]:
-    return by_row(values.astype(np.int64), words.rows, words.counts, int(words.counts.max(initial=1)))
+def _table(values: NDArray[np.bool_], words: Words, labels: np.ndarray) -> NDArray[np.int64]:
+    # As wide as the labels: these were made of more rows than are left, one of which may have had the most words.
+    return by_row(values.astype(np.int64), words.rows, words.counts, labels.shape[1])
 
 
 def _first_silent(words: Words, found: WordTokens) -> str:

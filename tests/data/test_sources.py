@@ -125,7 +125,7 @@ def test_generators_are_found_by_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_support_desk_says_which_names_it_knows() -> None:
-    text = message(DatasetSource(path="hf_mtl/support_desk", name="topics"))
+    text = message(DatasetSource(path="hf_mtl/support_desk", name="topick"))
     assert text.startswith("tasks.a.dataset.name: ")
     assert "Did you mean 'topic'?" in text
 

@@ -151,5 +151,5 @@ def tfidf_predictions(splits, name, ngrams):
 
 
 def test_raises_for_an_unknown_task():
-    with pytest.raises(DataError, match=r"no task 'topics'.*Did you mean 'topic'"):
-        support_desk.generate("topics")
+    with pytest.raises(DataError, match=r"no task 'topick'.*Did you mean 'topic'"):
+        support_desk.generate("topick")

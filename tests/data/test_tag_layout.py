@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from datasets import Dataset
 
 from hf_mtl import TokenClassification
@@ -85,3 +86,20 @@ def test_a_batch_of_rows_with_windows_is_as_wide_as_their_words() -> None:
     assert split.masses is not None
     assert split.masses.tolist() == [1, 30]
     assert split.truncated == 0
+
+
+@pytest.mark.parametrize("word_pieces", ["first", "all"])
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_rows_that_are_left_of_more_have_the_same_layout(split: str, word_pieces: str) -> None:
+    task, rows = TokenClassification(labels=LABELS, word_pieces=word_pieces), Dataset.from_dict(ROWS)  # type: ignore[arg-type]
+    both = task.encode("t", split, rows)[0]
+    assert both.shape == (2, 4)
+    found = task.lay_out("t", split, rows.select([1]), both[1:], fast("wordpiece"), 6)
+    alone = task.lay_out("t", split, rows.select([1]), both[1:, :3], fast("wordpiece"), 6)
+    assert found is not None
+    assert alone is not None
+    assert found.labels is not None
+    assert alone.labels is not None
+    assert found.labels[:, : alone.labels.shape[1]].tolist() == alone.labels.tolist()
+    assert (found.labels[:, alone.labels.shape[1] :] == -100).all()
+    assert found.notes == alone.notes

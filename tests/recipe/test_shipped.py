@@ -80,6 +80,13 @@ def test_vip_has_the_papers_settings_and_its_ablation(name: str, backbone: str, 
     assert ablation.training.options()["output_dir"] != recipe.training.options()["output_dir"]
 
 
+@pytest.mark.parametrize("name", ["support-desk", "base", "local-base"])
+def test_mixed_recipes_have_a_task_of_each_type(name: str) -> None:
+    recipe = load_recipe(FOLDER / "mixed" / f"{name}.yaml")
+    types = [kind.stem for kind in (FOLDER.parent / "hf_mtl/task_types").glob("*.py") if kind.stem != "__init__"]
+    assert sorted(task.type for task in recipe.tasks.values()) == sorted(types)
+
+
 FEW_TASK = {
     "joint": ("proportional", None, False),
     "alt": ("uniform", None, True),

@@ -48,18 +48,22 @@ def draw_row(name: str, rng: Random, kind: Kind) -> Row:
         sentences.insert(0, pick(rng, GREETINGS))
     if rng.random() < CLOSING_SHARE:
         sentences.append(pick(rng, CLOSINGS))
-    words = " ".join(sentences).split(" ")
-    text = " ".join(_misspell(rng, word) if rng.random() < TYPO_RATE else word for word in words)
-    return Row(text, _noisy(rng, name, own.value), own.value, kind)
+    text = with_typos(rng, " ".join(sentences))
+    return Row(text, noisy(rng, name, own.value), own.value, kind)
 
 
-def _noisy(rng: Random, name: str, value: Value) -> Value:
+def noisy(rng: Random, name: str, value: Value) -> Value:
     """Add noise: with LABEL_NOISE another class or a score from nowhere, and every score is a little off."""
     wrong = rng.random() < LABEL_NOISE
     if isinstance(value, str):
         return pick(rng, [label for label in CLASSES[name] if label != value]) if wrong else value
     score = rng.random() if wrong else value + URGENCY_JITTER * (2 * rng.random() - 1)
     return round(min(max(score, 0.0), 1.0), 3)
+
+
+def with_typos(rng: Random, text: str) -> str:
+    """Misspell TYPO_RATE of the words."""
+    return " ".join(_misspell(rng, word) if rng.random() < TYPO_RATE else word for word in text.split(" "))
 
 
 def _misspell(rng: Random, word: str) -> str:

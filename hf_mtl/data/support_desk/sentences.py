@@ -38,31 +38,36 @@ def draw_kind(rng: Random) -> Kind:
 
 def topic_sentence(rng: Random, kind: Kind) -> Sentence:
     """Return what the message is about: the topic that is named, or the one that is not ruled out."""
-    meant, other = _two(rng, sorted(TOPICS))
+    meant, other = two(rng, sorted(TOPICS))
+    return Sentence(topic_text(rng, kind, meant, other), meant)
+
+
+def topic_text(rng: Random, kind: Kind, meant: str, other: str) -> str:
+    """Say that a message is about one topic and, but for plain ones, not about another."""
     a, b = pick(rng, TOPICS[meant]), pick(rng, TOPICS[other])
     if kind == "negation":
         pair = [pick(rng, TOPIC_FRAMES.plain).format(x=a), pick(rng, TOPIC_FRAMES.negations).format(x=b)]
-        return Sentence(" ".join(pair if rng.random() < 0.5 else reversed(pair)), meant)
-    return Sentence(_said(rng, TOPIC_FRAMES, kind, a, b), meant)
+        return " ".join(pair if rng.random() < 0.5 else reversed(pair))
+    return said(rng, TOPIC_FRAMES, kind, a, b)
 
 
 def sentiment_sentence(rng: Random, kind: Kind) -> Sentence:
     """Tell how the customer found the service; ruling out praise is blame and the reverse."""
     if kind == "negation":
         denied, meant = pick(rng, [("negative", "positive"), ("positive", "negative")])
-        return Sentence(_frame(rng, SENTIMENT_FRAMES.negations, pick(rng, SENTIMENTS[denied])), meant)
-    meant, other = _two(rng, sorted(SENTIMENTS))
+        return Sentence(framed(rng, SENTIMENT_FRAMES.negations, pick(rng, SENTIMENTS[denied])), meant)
+    meant, other = two(rng, sorted(SENTIMENTS))
     a, b = pick(rng, SENTIMENTS[meant]), pick(rng, SENTIMENTS[other])
-    return Sentence(_said(rng, SENTIMENT_FRAMES, kind, a, b), meant)
+    return Sentence(said(rng, SENTIMENT_FRAMES, kind, a, b), meant)
 
 
 def urgency_sentence(rng: Random, kind: Kind) -> Sentence:
     """Tell when the customer wants it, from 0 (some day) to 1 (right now)."""
-    a, b = _two(rng, list(URGENCIES))
+    a, b = two(rng, list(URGENCIES))
     if kind == "negation":
         meant = RULED_OUT_SOON if URGENCIES[a] > 0.5 else RULED_OUT_LATE
-        return Sentence(_frame(rng, URGENCY_FRAMES.negations, a), meant)
-    return Sentence(_said(rng, URGENCY_FRAMES, kind, a, b), URGENCIES[a])
+        return Sentence(framed(rng, URGENCY_FRAMES.negations, a), meant)
+    return Sentence(said(rng, URGENCY_FRAMES, kind, a, b), URGENCIES[a])
 
 
 SENTENCES: dict[str, Callable[[Random, Kind], Sentence]] = {
@@ -72,19 +77,21 @@ SENTENCES: dict[str, Callable[[Random, Kind], Sentence]] = {
 }
 
 
-def _two(rng: Random, items: Sequence[Item]) -> tuple[Item, Item]:
+def two(rng: Random, items: Sequence[Item]) -> tuple[Item, Item]:
+    """Draw two different items."""
     first = pick(rng, items)
     return first, pick(rng, [item for item in items if item != first])
 
 
-def _frame(rng: Random, frames: Sequence[str], phrase: str) -> str:
+def framed(rng: Random, frames: Sequence[str], phrase: str) -> str:
+    """Put a phrase into one of the frames."""
     return pick(rng, frames).format(x=phrase)
 
 
-def _said(rng: Random, frames: Frames, kind: Kind, a: str, b: str) -> str:
+def said(rng: Random, frames: Frames, kind: Kind, a: str, b: str) -> str:
     """Say a plainly, or a against b; each pair occurs both ways round, so its words alone do not decide."""
     if kind == "plain":
-        return _frame(rng, frames.plain, a)
+        return framed(rng, frames.plain, a)
     if rng.random() < CHANGE_SHARE:
         return pick(rng, frames.changes).format(a=a, b=b)
-    return _frame(rng, frames.contrasts, pick(rng, CONTRASTS).format(a=a, b=b))
+    return framed(rng, frames.contrasts, pick(rng, CONTRASTS).format(a=a, b=b))

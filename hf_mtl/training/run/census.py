@@ -50,10 +50,25 @@ def _splits(item: LoadedTask, labels: Mapping[str, EncodedLabels]) -> dict[str, 
 
 def _codes(labels: list[np.ndarray]) -> Groups:
     """Return a number for each label, or for each row of targets."""
-    values = np.concatenate(labels)
+    values = np.concatenate(_as_wide(labels))
     if values.dtype.kind == "f":  # NaN, a target that is not given, is to equal itself; no target is infinite
         values = np.where(np.isnan(values), np.inf, values)
     return np.unique(values, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _as_wide(labels: list[np.ndarray]) -> list[np.ndarray]:
+    """Give the labels of all splits the width of the widest: rows have as many places as the longest of their split.
+
+    What stands in a place that a row does not have is negative, whichever number its type says it with.
+    """
+    if labels[0].ndim < 2 or labels[0].dtype.kind != "i":
+        return labels
+    most = max(values.shape[1] for values in labels)
+    rest = [(0, 0)] * (labels[0].ndim - 2)
+    return [
+        np.pad(np.maximum(values, -1), [(0, 0), (0, most - values.shape[1]), *rest], constant_values=-1)
+        for values in labels
+    ]
 
 
 def _with_several(groups: Groups, codes: Groups) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from hf_mtl import MultiLabelClassification, Regression, SequenceClassification
+from hf_mtl import MultiLabelClassification, Regression, SequenceClassification, TokenClassification
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.text_keys import text_keys
 from hf_mtl.reporting.plan import SplitCensus
@@ -91,3 +91,10 @@ def test_labels_of_which_rows_do_not_tell_are_counted_apart() -> None:
     assert found.classes == {"a": {"train": 2, "validation": 1}, "b": {"train": 1, "validation": 1}}
     assert found.unknown == {"b": {"train": 2, "validation": 0}}
     assert (found.weighted, found.weights_key) == (True, "positive_weight")
+
+
+def test_labels_of_splits_whose_longest_rows_differ_are_compared() -> None:
+    task = TokenClassification(labels=["O", "A"])
+    train = [(["x", "y"], ["A", "O"]), (["x", "z", "x"], ["O", "O", "O"]), (["v"], ["A"])]
+    found = take_census("t", loaded(task, train=train, validation=[(["x", "y"], ["O", "O"]), (["v"], ["A"])]))
+    assert found.splits["validation"] == SplitCensus(2, shared={"train": 2}, relabelled=1)
