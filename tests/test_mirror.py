@@ -64,7 +64,6 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         "training/run/test_closing.py": ["reporting/drawn.py"],
     },
     "parts of one reader, which are seen through its door": {
-        "modeling/test_kept.py": ["modeling/going_on.py"],
         "data/test_found_classes.py": ["data/class_names.py"],
         "data/test_labels.py": [
             "data/class_labels.py",

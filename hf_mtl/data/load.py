@@ -89,10 +89,11 @@ def _in_ratio(loaded: dict[str, LoadedTask], imbalance: ImbalanceSpec | None, se
     """Draw training rows of every task so that their numbers have the ratio, each with the strata that it had."""
     if imbalance is None:
         return loaded
-    strata = {name: item.task.strata(item.labels["train"].values) for name, item in loaded.items()}
+    trained = {name: item for name, item in loaded.items() if "train" in item.labels}
+    strata = {name: item.task.strata(item.labels["train"].values) for name, item in trained.items()}
     drawn = imbalance_of(imbalance, strata, seed)
-    found = {}
-    for name, item in loaded.items():
+    found = dict(loaded)
+    for name, item in trained.items():
         used, count = len(drawn.rows[name]), name_count(len(strata[name]), "train row")
         note = (
             f"{name}: {used:,} of {count} are used (imbalance, {drawn.ratio[name]} of {drawn.unit:,}, seed {seed})."

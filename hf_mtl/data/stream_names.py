@@ -4,11 +4,13 @@ A task that shares its texts with no other is a stream of its own, of its own na
 """
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hf_mtl.errors import Mistake
-from hf_mtl.tasks import Task
+from hf_mtl.signatures import Options
+from hf_mtl.tasks import DatasetSource, Task
+from hf_mtl.tasks.templates import parse_template
 
 if TYPE_CHECKING:  # takes seconds, and recipes are read without
     from datasets import Dataset
@@ -25,11 +27,22 @@ def source_of(task: Task, dataset: "Dataset | None" = None) -> str:
         dataset: Its rows, where the task does not say where they come from.
     """
     given = task.dataset if isinstance(task.dataset, list) else [task.dataset]
-    sources = [None if source is None else source.model_dump(mode="json") for source in given]
-    read = [{key: value for key, value in (item or {}).items() if key not in _OF_LABELS} for item in sources]
+    read = [_of_texts(source, task) for source in given if source is not None]
     place = read if task.dataset is not None or dataset is None else dataset._fingerprint
     how = [task.text_columns, task.outputs_per, task.max_length, task.truncation_side]
     return json.dumps([place, how], sort_keys=True)
+
+
+def _of_texts(source: DatasetSource, task: Task) -> dict[str, Any]:
+    """Return what a source says of the texts that a task reads."""
+    found = {key: value for key, value in source.model_dump(mode="json").items() if key not in _OF_LABELS}
+    if source.function is None:  # which may read any column
+        texts = set(task.text_columns)
+        found["concat"] = {column: template for column, template in source.concat.items() if column in texts}
+        parts = [part for template in found["concat"].values() for part in parse_template(template)]
+        texts |= {part.text for part in parts if part.is_column}
+        found["rename"] = {old: new for old, new in source.rename.items() if new in texts}
+    return found
 
 
 def streams_of(sources: Mapping[str, str | None]) -> dict[str, list[str]]:
@@ -52,6 +65,27 @@ def streams_of_recipe(tasks: Mapping[str, Task | None]) -> dict[str, list[str]]:
     """
     alone = {name for name, task in tasks.items() if task is None or task.dataset is None or not task.stream}
     return streams_of({n: None if n in alone or t is None else source_of(t) for n, t in tasks.items()})
+
+
+def in_streams(mixture: Options, streams: Mapping[str, Sequence[str]]) -> Options:
+    """Return the section ``mixture`` with streams called as they are here, in whatever order it names their tasks.
+
+    A model that keeps tasks has them first, so that its order of tasks need not be that of a recipe.
+
+    Args:
+        mixture: The section.
+        streams: The tasks of each stream.
+    """
+    names = {frozenset(tasks): stream for stream, tasks in streams.items()}
+    called = {}
+    for option in ("temperature", "proportions"):
+        given = getattr(mixture, option)
+        if isinstance(given, Mapping):
+            other = {key: names.get(frozenset(key.split("+")), key) for key in given if key not in streams}
+            # Of two spellings of one stream each stays, and the second is none that is known.
+            other = {key: name for key, name in other.items() if name not in given}
+            called[option] = {other.get(key, key): value for key, value in given.items()}
+    return mixture.model_copy(update=called)
 
 
 def carving_mistakes(tasks: Mapping[str, Task | None]) -> list[Mistake]:

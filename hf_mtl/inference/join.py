@@ -6,6 +6,7 @@ import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from hf_mtl.inference.same_encoder import Reader, Trained, check_same_encoder, e
 from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel
 from hf_mtl.modeling.dropout import dropout_fields
 from hf_mtl.modeling.kept import Taken
+from hf_mtl.modeling.kept_groups import moved_peers
 from hf_mtl.modeling.tokenizer_files import find_tokenizer
 from hf_mtl.recipe.checks import name_mistakes
+from hf_mtl.tasks.head_shares import shares_of
 
 _HEADS = "heads."
 _OUTPUT = "output_dir"
@@ -114,11 +117,32 @@ def _renamed(models: Sequence[Trained], rename: Mapping[str, str]) -> list[Taken
             which = ", ".join(f"{index + 1} ({models[index].name})" for index in where)
             remedy = f"Put the number of one before it: {where[-1] + 1}:{old}={new}"
             mistakes.append(Mistake("rename", f"the runs {which} have a task '{old}'", remedy))
-    taken = [Taken(model.config, found) for model, found in zip(models, names, strict=True)]
-    mistakes += [*_same_names(models, names), *(item for one in taken for item in one.moved_peers())]
+    mistakes += _same_names(models, names)
+    for model, found in zip(models, names, strict=True):
+        mistakes += moved_peers(model.config, found)
     if mistakes:
         raise ModelError(mistakes)
-    return taken
+    shares = _shares_apart(models)
+    return [Taken(model.config, new, apart) for model, new, apart in zip(models, names, shares, strict=True)]
+
+
+def _shares_apart(models: Sequence[Trained]) -> list[dict[str, str]]:
+    """Give heads that tasks of different runs share by the same name names of their own: ``x``, ``x_2``, ``x_3``."""
+    theirs = [dict.fromkeys(shares_of(model.config.task_objects)) for model in models]
+    taken = {share for found in theirs for share in found}
+    seen: set[str] = set()
+    renamed: list[dict[str, str]] = []
+    for found in theirs:
+        new = {}
+        for share in found:
+            name = share
+            if share in seen:
+                name = next(f"{share}_{number}" for number in count(2) if f"{share}_{number}" not in taken)
+            taken.add(name)
+            seen.add(share)
+            new[share] = name
+        renamed.append(new)
+    return renamed
 
 
 def _numbered(name: str) -> tuple[int | None, str]:

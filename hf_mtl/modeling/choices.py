@@ -15,7 +15,7 @@ from hf_mtl.modeling.heads.base import FeatureSource, Head
 from hf_mtl.modeling.lora import lora_mistakes, lora_options
 from hf_mtl.modeling.pooling import POOLINGS, default_pooling
 from hf_mtl.tasks import Task
-from hf_mtl.tasks.head_shares import heads_of, share_of, without_share
+from hf_mtl.tasks.head_shares import heads_of, share_of, with_share, without_share
 
 
 def head_specs(config: MultiTaskConfig) -> dict[str, str | Mapping[str, Any]]:
@@ -37,12 +37,9 @@ def head_groups(config: MultiTaskConfig) -> list[list[str]]:
     A head that several tasks have is there once, by the first of them.
     """
     groups: dict[str, list[str]] = {}
-    tasks, shares = config.task_objects, set[str]()
-    for name, spec in head_specs(config).items():
-        share = share_of(tasks[name].head)
-        if share is not None and share in shares:
-            continue
-        shares |= set() if share is None else {share}
+    specs = head_specs(config)
+    for name, *_ in tasks_by_head(config):
+        spec = specs[name]
         # The options as text, since lists among them cannot be keys.
         options = sorted(settled_options(spec, config.dropout).items())
         origin = (config.origins or {}).get(name, 0)
@@ -50,14 +47,26 @@ def head_groups(config: MultiTaskConfig) -> list[list[str]]:
     return list(groups.values())
 
 
+def tasks_by_head(config: MultiTaskConfig) -> list[list[str]]:
+    """Return the tasks of each head: one, or those that share it, in task order."""
+    found: dict[tuple[bool, str], list[str]] = {}
+    for name, task in config.task_objects.items():
+        share = share_of(task.head)
+        found.setdefault((share is not None, share or name), []).append(name)
+    return list(found.values())
+
+
 def settle(config: MultiTaskConfig) -> None:
     """Write what was left open into the config, so that a checkpoint does not follow later defaults."""
     if config.head is None:
+        specs = head_specs(config)
         config.head = default_head(config.encoder_config, config.pooling)
-        for name, task in config.task_objects.items():
-            if task.head is None and (own := _default_of(config, task)) != config.head:
-                tasks = config.tasks or {}
-                config.tasks = {**tasks, name: {**tasks[name], "head": own}}
+        # From now on tasks that say nothing of their heads have that one, which may not serve them.
+        others = {name: specs[name] for name, spec in head_specs(config).items() if spec != specs[name]}
+        for name, own in others.items():
+            share = share_of(config.task_objects[name].head)
+            tasks = config.tasks or {}
+            config.tasks = {**tasks, name: {**tasks[name], "head": with_share(own, share)}}
     config.pooling = choose_pooling(config)
     config.lora = lora_options(config.lora)
     if any(head_class(spec).frozen_encoder for spec in head_specs(config).values()):

@@ -1,10 +1,11 @@
 """Whether a task can go on from the head of a trained task of the same name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from hf_mtl.errors import Mistake
 from hf_mtl.modeling.heads import HeadSpec, head_class, head_mistakes, settled_options
 from hf_mtl.tasks import Task
+from hf_mtl.tasks.head_shares import SHARE, share_of, without_share
 
 DROP = "model.drop_tasks"
 
@@ -27,11 +28,15 @@ def disagreements(name: str, task: Task, before: Task, head: HeadSpec) -> Iterat
     if list(task.unknown_outputs(name)):
         return  # said when the config is checked
     yield from _other_outputs(name, task, before, drop)
-    if task.head is not None and not _same_head(task.head, head):
-        yield Mistake(f"{key}.head", "is another than that of the task that is kept", f"Leave it out, {drop}")
+    said = without_share(task.head)
+    if said is not None and (wrong := head_mistakes(said, key=f"{key}.head")):
+        yield from wrong
+    elif task.head is not None and not _same_head(task.head, head):
+        shared = "" if (share := share_of(head)) is None else f", which has {{share: {share}}}"
+        problem = f"is another than that of the task that is kept{shared}"
+        yield Mistake(f"{key}.head", problem, f"Leave it out, {drop}")
     one, other = task.new_statistics(), before.new_statistics()
-    scaled = one.affine() is not None or other.affine() is not None
-    if type(one) is not type(other) and scaled:
+    if task.real_valued and (type(one) is not type(other) or one.told != other.told):
         problem = "brings targets to other units than those of the head that is kept"
         remedy = "Give standardize and range as the run has them"
         yield Mistake(f"{key}.{task.outputs_key}", problem, f"{remedy}, {drop}")
@@ -49,11 +54,15 @@ def _other_outputs(name: str, task: Task, before: Task, drop: str) -> Iterator[M
 
 
 def _same_head(given: HeadSpec, kept: HeadSpec) -> bool:
-    """Tell whether two heads are the same; options that the given one does not name are the kept one's."""
-    if head_mistakes(given):
-        return True  # of these the config tells
-    if head_class(given) is not head_class(kept):
+    """Tell whether two heads without mistakes are the same; options that one does not name are those of the kept."""
+    if isinstance(given, Mapping) and SHARE in given and share_of(given) != share_of(kept):
         return False
-    mine, theirs = settled_options(given), settled_options(kept)
-    asked = [] if isinstance(given, str) else [key for key in given if key != "type"]
+    said, was = without_share(given), without_share(kept)
+    assert was is not None
+    if said is None:
+        return True
+    if head_class(said) is not head_class(was):
+        return False
+    mine, theirs = settled_options(said), settled_options(was)
+    asked = [] if isinstance(said, str) else [key for key in said if key != "type"]
     return all(mine[key] == theirs[key] for key in asked)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from hf_mtl.errors import Mistake
 from hf_mtl.modeling.heads import HeadSpec, head_class, head_mistakes, settled_options
 from hf_mtl.tasks import Task
-from hf_mtl.tasks.head_shares import SHARE, share_of, without_share
+from hf_mtl.tasks.head_shares import SHARE, share_of, shares_of, without_share
 
 _TOGETHER = "Tasks that share a head have the same type, and the same labels in the same order."
 _ONCE = "Say it in one of them, or alike; the others write {{share: {}}}."
@@ -17,15 +17,11 @@ def share_mistakes(tasks: Mapping[str, Task]) -> Iterator[Mistake]:
     Args:
         tasks: The tasks by name. Labels are compared where they are known.
     """
-    members: dict[str, list[str]] = {}
     for name, task in tasks.items():
-        share = share_of(task.head)
-        if share is not None:
-            members.setdefault(share, []).append(name)
-        elif isinstance(task.head, Mapping) and SHARE in task.head:
+        if isinstance(task.head, Mapping) and SHARE in task.head and share_of(task.head) is None:
             remedy = "Allowed: a name, the same for all tasks that share the head."
             yield Mistake(f"tasks.{name}.head.{SHARE}", f"found {task.head[SHARE]!r:.60}", remedy)
-    for share, names in members.items():
+    for share, names in shares_of(tasks).items():
         for name in names[1:]:
             yield from _unlike(name, names[0], share, tasks)
         says = [name for name in names if without_share(tasks[name].head) is not None]

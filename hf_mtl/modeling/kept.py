@@ -1,7 +1,7 @@
 """Tasks that a model takes over from a trained one: their heads, and all that the trained model knows of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -11,11 +11,14 @@ from hf_mtl.errors import Mistake, ModelError, known
 from hf_mtl.modeling.choices import head_groups, head_specs
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.going_on import DROP, disagreements
-from hf_mtl.modeling.heads import Head, HeadSpec, head_class, head_dropout, settled_options
-from hf_mtl.modeling.task_heads import TaskHeads, module_key, shared_key
+from hf_mtl.modeling.heads import HeadSpec, head_dropout, settled_options
+from hf_mtl.modeling.kept_groups import dropped_peers, groups_of
+from hf_mtl.modeling.task_heads import TaskHeads, module_key, share_key, shared_key
 from hf_mtl.tasks import Task
+from hf_mtl.tasks.head_shares import share_of, with_share
 
 KEEP = "model.keep_tasks"
+_OF_TRAINING = "head_learning_rate"  # a key of a task that means nothing where it is not trained
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,9 @@ class Keep:
         kept = {name: name for name in names if name not in self.drop}
         if not kept:
             raise ModelError(Mistake(DROP, "names all tasks of the backbone", f"To keep none leave {KEEP} out"))
-        taken = Taken(found, kept)
-        if mistakes := list(taken.parted_peers()):
+        if mistakes := list(dropped_peers(found, kept)):
             raise ModelError(mistakes)
-        return taken
+        return Taken(found, kept)
 
 
 def wish_to_keep(keep: bool, drop: Sequence[str]) -> Keep | None:
@@ -77,10 +79,12 @@ class Taken:
     Args:
         source: The config of the trained model.
         names: Their names in the other model, by their names in this one.
+        shares: New names of the heads that tasks share, by their names in this model; others stay.
     """
 
     source: MultiTaskConfig
     names: Mapping[str, str]
+    shares: Mapping[str, str] = field(default_factory=dict)
 
     def tasks(self, own_dropout: bool = False) -> dict[str, dict[str, Any]]:
         """Return the tasks by their new names, as JSON, each with its head: the other model may have another one.
@@ -89,20 +93,28 @@ class Taken:
             own_dropout: Whether heads that take their dropout from the backbone name it, as the other model's
                 backbone has another one.
         """
-        found = self.source.tasks or {}
-        return {new: {**found[old], "head": self._head(old, own_dropout)} for old, new in self.names.items()}
+        found = {}
+        for old, new in self.names.items():
+            task = {key: value for key, value in (self.source.tasks or {})[old].items() if key != _OF_TRAINING}
+            found[new] = {**task, "head": self._head(old, own_dropout)}
+        return found
 
     def _head(self, name: str, own_dropout: bool) -> HeadSpec:
-        """Return a head's specification with the dropout that the model gave to heads that name none."""
+        """Return a head's specification: whose it is too, and the dropout that the model gave to heads without."""
         spec, dropout = head_specs(self.source)[name], self.source.dropout
         options = settled_options(spec)
-        if "dropout" not in options or options["dropout"] is not None:
-            return spec
-        if dropout is None and own_dropout and self.source.encoder_config is not None:
-            dropout = head_dropout(None, self.source.encoder_config)
-        return (
-            spec if dropout is None else {**({"type": spec} if isinstance(spec, str) else spec), "dropout": dropout}
-        )
+        if "dropout" in options and options["dropout"] is None:
+            if dropout is None and own_dropout and self.source.encoder_config is not None:
+                dropout = head_dropout(None, self.source.encoder_config)
+            if dropout is not None:
+                spec = {**({"type": spec} if isinstance(spec, str) else spec), "dropout": dropout}
+        return with_share(spec, self._shares.get(name))
+
+    @property
+    def _shares(self) -> dict[str, str]:
+        """The new names of the heads that they share, by the old names of those tasks that share one."""
+        found = {name: share_of(self.source.task_objects[name].head) for name in self.names}
+        return {name: self.shares.get(share, share) for name, share in found.items() if share is not None}
 
     def origins(self, first: int = 1) -> dict[str, int]:
         """Give each task the number of the model that its head came from; heads of one number stay together.
@@ -176,9 +188,9 @@ class Taken:
                 found = {key: value for key, value in found.items() if not key.startswith(start)}
         wanted = heads.state_dict()
         odd = [key for key, value in found.items() if key not in wanted or wanted[key].shape != value.shape]
-        # What is not there would stay as it was drawn.
-        starts = tuple(f"{module_key(new)}.head." for new in self.names.values())
-        odd += [key for key in wanted if key.startswith(starts) and key not in found]
+        # What is not there would stay as it was drawn. Statistics are those of the rows, where there are none.
+        starts = tuple(self._places(weights, config).values())
+        odd += [key for key in wanted if key.startswith(starts) and ".statistics." not in key and key not in found]
         if odd:
             problem = f"the heads of the backbone do not fit the tasks, see heads.{min(odd)}"
             raise ModelError(Mistake(KEEP, problem, "Load it with the config that it was saved with"))
@@ -194,12 +206,24 @@ class Taken:
         Raises:
             ModelError: If heads would share layers with others than before.
         """
+        places, found = self._places(weights, config), {}
+        for key, value in weights.items():
+            module, _, rest = key.partition(".")
+            if f"{module}." in places:
+                found[places[f"{module}."] + rest] = value
+        return found
+
+    def _places(self, weights: Mapping[str, Tensor], config: MultiTaskConfig) -> dict[str, str]:
+        """Return the beginnings of the new names of weights, by those of the old ones."""
         places = {f"{module_key(old)}.": f"{module_key(new)}." for old, new in self.names.items()}
+        for name, new in self._shares.items():
+            share = share_of(self.source.task_objects[name].head)
+            assert share is not None  # the task is one of those that share a head
+            places[f"{share_key(share)}."] = f"{share_key(new)}."
         ours = head_groups(config)
-        for number, group in enumerate(head_groups(self.source)):
-            kept = {self.names[name] for name in group if name in self.names}
-            start = f"{shared_key(number)}."
-            shares = self._kind(group).knows_peers or any(key.startswith(start) for key in weights)
+        for group in groups_of(self.source):
+            kept, start = set(group.kept(self.names)), f"{shared_key(group.number)}."
+            shares = group.kind.knows_peers or any(key.startswith(start) for key in weights)
             if not kept or not shares:
                 continue
             place = next(index for index, tasks in enumerate(ours) if kept & set(tasks))
@@ -208,33 +232,7 @@ class Taken:
                 problem = f"heads of {both} would share what they do not share in the backbone, or the reverse"
                 raise ModelError(Mistake(KEEP, problem, "Leave model.dropout out"))
             places[start] = f"{shared_key(place)}."
-        found = {}
-        for key, value in weights.items():
-            module, _, rest = key.partition(".")
-            if f"{module}." in places:
-                found[places[f"{module}."] + rest] = value
-        return found
-
-    def _kind(self, group: Sequence[str]) -> type[Head]:
-        """Return the class of the heads of a group."""
-        return head_class(head_specs(self.source)[group[0]])
-
-    def moved_peers(self) -> Iterator[Mistake]:
-        """Find heads with parameters for each other, by the order of their names, that get names of another order."""
-        for group in head_groups(self.source):
-            kind, kept = self._kind(group), [self.names[name] for name in sorted(group) if name in self.names]
-            if kind.knows_peers and kept != sorted(kept):
-                problem = f"'{kind.name}' heads have parameters for each other in the order of the names"
-                remedy = "Give new names in the same order"
-                yield Mistake("rename", f"{problem}, which {', '.join(kept)} would change", remedy)
-
-    def parted_peers(self) -> Iterator[Mistake]:
-        """Find heads with parameters for each other of which some are kept and some are not."""
-        for group in head_groups(self.source):
-            kind, dropped = self._kind(group), [name for name in group if name not in self.names]
-            if kind.knows_peers and 0 < len(dropped) < len(group):
-                problem = f"leaves out {', '.join(dropped)}, and the '{kind.name}' heads of {', '.join(group)}"
-                yield Mistake(DROP, f"{problem} have parameters for each other", "Keep all of them, or none")
+        return places
 
 
 def _as_tasks(given: object) -> dict[str, Task]:

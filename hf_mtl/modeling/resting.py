@@ -33,10 +33,10 @@ def rest_heads(model: MultiTaskModel, trained: Collection[str]) -> list[str]:
 
 
 def resting_layers(model: MultiTaskModel, trained: Collection[str]) -> dict[str, list[str]]:
-    """Return the tasks whose heads are trained though layers that they share rest, and for which tasks these do."""
-    taken = model.config.origins or {}
+    """Return the tasks that are trained though their heads, or layers of these, rest, and for which tasks."""
+    taken, heads = model.config.origins or {}, model.heads
     found: dict[str, list[str]] = {}
-    for tasks in model.heads.sharing.values():
+    for tasks in [*heads.sharing.values(), *(heads.tasks_of(name) for name in heads.distinct)]:
         idle = [name for name in tasks if name in taken and name not in trained]
         if idle:
             found |= {name: idle for name in tasks if name in trained}
@@ -46,7 +46,7 @@ def resting_layers(model: MultiTaskModel, trained: Collection[str]) -> dict[str,
 def _parameters(model: MultiTaskModel, tasks: Collection[str]) -> Iterator[nn.Parameter]:
     """Yield the parameters that the outputs of some tasks come from, beside the encoder's."""
     for name in tasks:
-        yield from model.heads.of(name).parameters()
+        yield from model.heads.parameters_of(name)
     for key, sharing in model.heads.sharing.items():
         if any(name in tasks for name in sharing):
             yield from model.heads.get_submodule(key).parameters()

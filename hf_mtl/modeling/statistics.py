@@ -117,6 +117,11 @@ class BoundedStatistics(_Fitted):
         self.register_buffer("low", torch.tensor(low, dtype=torch.float32))
         self.register_buffer("high", torch.tensor(high, dtype=torch.float32))
 
+    @property
+    def told(self) -> object:
+        """The lowest and the highest possible values."""
+        return self._range
+
     def _set(self, numbers: Mapping[str, Numbers]) -> None:
         deviations = torch.as_tensor(numbers["std"], dtype=torch.float32).reshape(-1)
         self._fill(self.std, torch.where(deviations == 0, torch.ones_like(deviations), deviations))

@@ -266,14 +266,22 @@ class TaskHeads(nn.Module):
         """
         return list(self.of(task).head.parameters())
 
+    def tasks_of(self, task: str) -> list[str]:
+        """Return the tasks that have a task's head, itself among them.
+
+        Raises:
+            ModelError: If the model has no such task.
+        """
+        head = self.of(task).head
+        return [other for other in self._keys if self.of(other).head is head]
+
     def is_shared(self, task: str) -> bool:
         """Tell whether other tasks have a task's head too.
 
         Raises:
             ModelError: If the model has no such task.
         """
-        head = self.of(task).head
-        return any(self.of(other).head is head for other in self._keys if other != task)
+        return len(self.tasks_of(task)) > 1
 
     @property
     def stochastic(self) -> bool:
@@ -322,7 +330,7 @@ class TaskHeads(nn.Module):
             shared = head_class(spec).shared(config.hidden_size, config.encoder_config, options)
             if shared is not None:
                 self.add_module(shared_key(number), shared)
-                self._sharing[shared_key(number)] = tasks
+                self._sharing[shared_key(number)] = [name for task in tasks for name in self.tasks_of(task)]
             peers = {task: heads[task] for task in tasks}
             for task, head in peers.items():
                 head.attach(shared, peers, task)

@@ -11,7 +11,7 @@ import hf_mtl.data.section as of_data
 import hf_mtl.schedules as of_schedules
 from hf_mtl.argument_conflicts import conflicts
 from hf_mtl.argument_fields import instead_of, refused_keys
-from hf_mtl.data.stream_names import carving_mistakes
+from hf_mtl.data.stream_names import carving_mistakes, in_streams, streams_of_recipe
 from hf_mtl.errors import Mistake, known
 from hf_mtl.plain import KeyPath, describe, dotted
 from hf_mtl.recipe import sections
@@ -51,12 +51,13 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool
         check_recipe(tasks, training, complete=not any(item.key.startswith("tasks") for item in mistakes))
     )
     mistakes.extend(foreign_code(tasks, allow_code))
-    mistakes.extend(of_data.mistakes(of_rows, list(tasks)))
+    mistakes.extend(of_data.mistakes(of_rows, list(trained)))
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
     mistakes.extend(carving_mistakes(tasks))
     mistakes.extend(keeping_mistakes(model, tasks))
     mistakes.extend(check_shares(tasks))
+    mixture = in_streams(mixture, streams_of_recipe(trained))
     facts = RecipeFacts.of(trained, model, training, mixture)
     mistakes.extend(of_mixture.mistakes(mixture, facts.of_mixture))
     mistakes.extend(of_schedules.mistakes(schedules, facts.of_schedules))

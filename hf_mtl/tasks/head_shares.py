@@ -31,6 +31,18 @@ def without_share(head: GivenHead) -> str | Mapping[str, Any] | None:
     return {key: value for key, value in head.items() if key != SHARE} or None
 
 
+def with_share(head: str | Mapping[str, Any], share: str | None) -> str | Mapping[str, Any]:
+    """Return what a task says of its head: what the head is, and the name that it shares it by.
+
+    Args:
+        head: The head.
+        share: The name; None: the task has the head for itself.
+    """
+    if share is None:
+        return head
+    return {**({"type": head} if isinstance(head, str) else head), SHARE: share}
+
+
 def heads_of(tasks: Mapping[str, Task], fallback: GivenHead) -> dict[str, str | Mapping[str, Any] | None]:
     """Return every task's head: its own, else what another task says of the head that it shares, else the model's.
 
@@ -44,10 +56,15 @@ def heads_of(tasks: Mapping[str, Task], fallback: GivenHead) -> dict[str, str | 
     return {name: head or said.get(shares[name] or "", fallback) for name, head in own.items()}
 
 
-def shares_in_words(tasks: Mapping[str, Task]) -> list[str]:
-    """Say which tasks have which head in common, a line for each head."""
+def shares_of(tasks: Mapping[str, Task]) -> dict[str, list[str]]:
+    """Return the tasks that share a head, by its name."""
     found: dict[str, list[str]] = {}
     for name, task in tasks.items():
         if (share := share_of(task.head)) is not None:
             found.setdefault(share, []).append(name)
-    return [f"{', '.join(names)}: share '{share}'" for share, names in found.items()]
+    return found
+
+
+def shares_in_words(tasks: Mapping[str, Task]) -> list[str]:
+    """Say which tasks have which head in common, a line for each head."""
+    return [f"{', '.join(names)}: share '{share}'" for share, names in shares_of(tasks).items()]

@@ -22,6 +22,11 @@ class TaskStatistics(nn.Module):
         return None
 
     @property
+    def told(self) -> object:
+        """What the task itself tells, and no rows, of how outputs come to the units of the labels; None: nothing."""
+        return None
+
+    @property
     def is_fitted(self) -> bool:
         """Tell whether everything that the loss needs is here."""
         return True

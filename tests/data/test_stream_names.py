@@ -4,10 +4,13 @@ import pytest
 from datasets import Dataset
 
 from hf_mtl import Regression, SequenceClassification
-from hf_mtl.data.stream_names import carving_mistakes, source_of, streams_of, streams_of_recipe
+from hf_mtl.data import mixture
+from hf_mtl.data.stream_names import carving_mistakes, in_streams, source_of, streams_of, streams_of_recipe
+from hf_mtl.errors import Mistake
 from hf_mtl.tasks import DatasetSource, RowFilter, Task
 
 SOURCE = DatasetSource(path="csv", data_files="rows.csv")
+BOTH = {"text": "{title}: {body}"}
 
 
 def task(**options: object) -> Task:
@@ -22,6 +25,36 @@ def test_tasks_of_one_source_and_text_are_a_stream_whatever_their_labels() -> No
         "c": task(label="z"),
     }
     assert streams_of_recipe(tasks) == {"a+b+c": ["a", "b", "c"]}
+
+
+def made(**options: object) -> DatasetSource:
+    return SOURCE.model_copy(update={"concat": BOTH, **options})
+
+
+def test_columns_that_are_made_or_renamed_for_labels_do_not_part_a_stream() -> None:
+    tasks = {
+        "a": task(dataset=made(rename={"V": "x", "head": "title"})),
+        "b": task(
+            dataset=made(rename={"A": "x", "head": "title"}, concat={"text": "{title}: {body}", "more": "{x}"})
+        ),
+        "c": task(dataset=made(rename={"V": "x", "top": "title"})),
+        "d": task(dataset=made(rename={"V": "x", "head": "title"}, function="module.function")),
+        "e": task(dataset=made(rename={"A": "x", "head": "title"}, function="module.function")),
+        "f": task(dataset=made(concat={"text": "{title}"})),
+    }
+    assert list(streams_of_recipe(tasks)) == ["a+b", "c", "d", "e", "f"]
+
+
+def test_a_mixture_may_name_the_tasks_of_a_stream_in_any_order() -> None:
+    streams = {"a+b": ["a", "b"], "c": ["c"]}
+    mistakes: list[Mistake] = []
+    given = mixture.parse({"proportions": {"b+a": 2, "c": 1}}, mistakes)
+    assert in_streams(given, streams).settled()["proportions"] == {"a+b": 2, "c": 1}
+    twice = mixture.parse({"temperature": {"b+a": 2, "a+b": 3, "c": 1}}, mistakes)
+    assert in_streams(twice, streams).settled()["temperature"] == {"b+a": 2, "a+b": 3, "c": 1}
+    plain = mixture.parse({"temperature": 2.0}, mistakes)
+    assert in_streams(plain, streams).options() == plain.options()
+    assert not mistakes
 
 
 @pytest.mark.parametrize(

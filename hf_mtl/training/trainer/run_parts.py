@@ -1,12 +1,13 @@
 """The parts that a Trainer trains with, built and checked in the order in which they need each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.course import Course
 from hf_mtl.data.mixture import Mixture
 from hf_mtl.data.steps import StepSource
+from hf_mtl.data.stream_names import in_streams
 from hf_mtl.data.streams import Streams
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.data.train_rows import TrainRows
@@ -83,6 +84,7 @@ def build_run_parts(
     sizes = {name: len(split) for name, split in train.items()}
     fit_statistics(model, train, args.refit_statistics)
     streams = Streams.of(train)
+    sections = replace(sections, mixture=in_streams(sections.mixture, streams.names))
     check_methods(sections, model, args, streams)
     mixture = Mixture(streams.sizes, **sections.mixture.options())
     course = Course(args, sizes, processes, rows=sum(streams.sizes.values()))

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.tokens import EncodedSplit
+from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.resting import rest_heads, resting_layers
 from hf_mtl.shown import get_logger
@@ -17,14 +18,23 @@ def rest_kept(model: MultiTaskModel, trained: Collection[str]) -> None:
     Args:
         model: The model, before anything asks what of it is trained.
         trained: The tasks that have training rows.
+
+    Raises:
+        ModelError: If a head that rests has a learning rate of its own.
     """
     rest_heads(model, trained)
+    mistakes = []
     for name, idle in resting_layers(model, trained).items():
+        others, is_its_own = ", ".join(idle), idle[0] in model.heads.tasks_of(name)
+        what = f"its head, which is that of {others} too," if is_its_own else f"what its head shares with {others}"
         if is_main_process():
-            logger.warning(
-                f"{name}: what its head shares with {', '.join(idle)} is not trained, as {', '.join(idle)} was kept "
-                "and has no training rows."
-            )
+            logger.warning(f"{name}: {what} is not trained, as {others} was kept and has no training rows.")
+        if is_its_own and model.tasks[name].head_learning_rate is not None:
+            problem = f"the head is that of {others} too, which was kept and has no training rows: it is not trained"
+            remedy = f"Leave it out, or leave out {others} with model.drop_tasks"
+            mistakes.append(Mistake(f"tasks.{name}.head_learning_rate", problem, remedy))
+    if mistakes:
+        raise ModelError(mistakes)
 
 
 def fit_statistics(model: MultiTaskModel, train: Mapping[str, EncodedSplit], refit: bool = False) -> None:

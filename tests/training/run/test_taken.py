@@ -7,6 +7,7 @@ import pytest
 
 from hf_mtl.errors import UserError
 from hf_mtl.recipe import load_recipe
+from hf_mtl.training import plan_recipe
 from hf_mtl.training.run.taken import as_kept, take_up
 from tests.training import keeping
 
@@ -72,3 +73,19 @@ def test_what_does_not_go_with_the_kept_task_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=message):
         kept(world, tmp_path, model, **{name: task(world, name, **keys)})
+
+
+def test_a_ratio_and_a_mixture_are_of_the_tasks_with_training_rows(world: Path, tmp_path: Path) -> None:
+    again = {
+        "type": "sequence_classification",
+        "dataset": {"path": "json", "data_files": keeping.files_of(world, "mood")},
+    }
+    path = keeping.write_recipe(world, tmp_path, {"drop_tasks": ["score"]}, mood=again)
+    # In the model the task that is kept stands before the new one, with which it shares its rows.
+    asked = ["mixture.proportions={new+mood: 1}", f"training.output_dir={tmp_path / 'run'}"]
+    summary, _ = plan_recipe(load_recipe(path, [*asked, "data.imbalance={ratio: {new: 1, mood: 2}}"]))
+    assert [stream.tasks for stream in summary.streams] == [("mood", "new")]
+    rows = {task.name: task.rows for task in summary.tasks}
+    assert rows["mood"] == 2 * rows["new"] > 0
+    with pytest.raises(UserError, match=r"data\.imbalance\.ratio\.topic: unknown task 'topic'"):
+        load_recipe(path, ["data.imbalance={ratio: {new: 1, mood: 2, topic: 1}}"])
