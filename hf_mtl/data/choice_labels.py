@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -11,7 +12,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_mtl.data.choice_lists import choice_counts, choice_lists
-from hf_mtl.data.class_values import UNLABELLED_IDS, ClassValues, read_class_values
+from hf_mtl.data.class_values import ClassValues, read_class_values
 from hf_mtl.data.columns import name_count, name_rows, name_values
 from hf_mtl.data.encoded import NO_CLASS
 from hf_mtl.errors import DataError, Mistake
@@ -27,6 +28,7 @@ FORMS = {
 }
 _WHOLE = re.compile(r"\s*(\d{1,9})(\.0*)?\s*")
 _LETTER = re.compile(r"\s*([A-Za-z])\s*")
+_UNLABELLED = r"^\s*-(1|100)(\.0*)?\s*$"  # how GLUE and SWAG mark rows without a label, also in texts of a csv file
 _GIVE = (
     "Give labels: index (0 is the first choice), numbers (1 is), letters (A is), text (the text of the right "
     "choice), or a list of names."
@@ -81,6 +83,7 @@ def find_form(splits: Mapping[str, ChoiceLabels], column: str, key: str) -> Form
     Raises:
         DataError: If the labels do not tell.
     """
+    splits = {split: _known(found, split) for split, found in splits.items()}
     values = sorted({text for found in splits.values() for text in found.spelled().drop_null().unique().to_pylist()})
     if not values or all(found.counted and found.read.names is not None for found in splits.values()):
         return "index"
@@ -126,9 +129,8 @@ def encode_choice_labels(
     """
     if form is None and not found.counted:
         raise DataError(Mistake(key, f"{split} has labels that are texts", _GIVE))
+    found = _known(found, split, form)
     missing = found.read.missing
-    if split == "test" and found.read.texts is None:
-        missing = missing | np.isin(found.read.numbers, UNLABELLED_IDS)  # how GLUE marks rows without one
     places = _places("index" if form is None else form, found)
     counts = choice_counts(found.lists)
     wrong = ~missing & ((places < 0) | (places >= counts))
@@ -140,6 +142,22 @@ def encode_choice_labels(
             remedy += " Or name all of them in choices."
         raise DataError(Mistake(key, f"{problem} ({name_rows(wrong)})", remedy))
     return np.where(missing, NO_CLASS, places).astype(np.int64), missing
+
+
+def _known(found: ChoiceLabels, split: str, form: Form | None = None) -> ChoiceLabels:
+    """Take the ids that stand for no label out of rows to predict; what names or is one of the choices stays."""
+    if split != "test":
+        return found
+    spelled = found.spelled()
+    marked = pc.fill_null(pc.match_substring_regex(spelled, _UNLABELLED), False).to_numpy(zero_copy_only=False)
+    if isinstance(form, list):
+        marked = marked & ~pc.is_in(spelled, pa.array(form, spelled.type)).to_numpy(zero_copy_only=False)
+    elif form == "text" or (form is None and not found.counted):
+        marked = marked & (_by_text(found) < 0)
+    texts = found.read.texts
+    if texts is not None:
+        texts = pc.if_else(pa.array(marked), pa.scalar(None, texts.type), texts)
+    return found._replace(read=replace(found.read, texts=texts, missing=found.read.missing | marked))
 
 
 def _remedy(form: Form | None) -> str:

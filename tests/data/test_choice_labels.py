@@ -119,6 +119,19 @@ def test_a_label_that_is_no_choice_of_its_row_is_named(given: Any, labels: list[
 
 def test_rows_to_predict_may_have_ids_that_stand_for_none() -> None:
     assert places("index", [-1, -100, 1, 0], split="test") == [-100, -100, 1, 0]
+    assert places("index", ["-1", "-100.0", "1", "0"], split="test") == [-100, -100, 1, 0]
+    assert places(["-1", "1"], [-1, 1, -1, -100], split="test") == [0, 1, 0, -100]
+    assert places("text", ["-1"], choices=[["1", "-1"]], split="test") == [1]
+
+
+@pytest.mark.parametrize("train", [[0, 2, 1, 1], [1, 3, 2, 2], ["0", "2", "1", "1"], ["A", "C", "B", "B"]])
+def test_rows_to_predict_without_labels_do_not_hide_the_form(train: list[Any]) -> None:
+    marks = [type(train[0])(-1)] * 4
+    found = find_form({"train": read(train), "test": read(marks)}, "label", "k")
+    assert found == form(train)
+    assert places(found, marks, split="test") == [-100] * 4
+    with pytest.raises(DataError, match="'-1'"):
+        find_form({"train": read(train), "validation": read(marks)}, "label", "k")
 
 
 def test_texts_need_labels_that_say_how_they_are_read() -> None:
