@@ -119,6 +119,8 @@ def _read_tables(place: str, origin: str, sep: str, config: CsvConfig) -> Iterat
     except (UnicodeDecodeError, pa.ArrowInvalid) as error:
         raise DataError(_explain(error, place, origin, config)) from error
     if wrong and not right and isinstance(config.header, list):
+        if wrong[0].actual_columns == 1:
+            _check_separator([wrong[0].text], origin, sep)
         raise DataError(_misnamed(wrong[0], config.header, origin))
     if wrong:
         raise DataError(_ragged(wrong, len(names), (place, origin), sep))
