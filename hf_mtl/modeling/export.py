@@ -96,10 +96,12 @@ def _describe_outputs(config: PreTrainedConfig, task: Task) -> None:
 
 
 def _copy_weights(model: PreTrainedModel, encoder: PreTrainedModel, head: NativeHead, name: str) -> None:
-    prefix = model.base_model_prefix
+    prefix, wanted = model.base_model_prefix, model.state_dict().keys()
     weights = {f"{prefix}.{key}": value for key, value in merged_weights(encoder).items()} | head.model.state_dict()
-    if weights.keys() != model.state_dict().keys():
-        odd = sorted(weights.keys() ^ model.state_dict().keys())
+    # Heads of other tasks may read a pooler that the model of this one does not have.
+    weights = {key: weights[key] for key in weights if key in wanted or not key.startswith(f"{prefix}.pooler.")}
+    if weights.keys() != wanted:
+        odd = sorted(weights.keys() ^ wanted)
         remedy = "Merge adapters into the encoder first"
         raise ModelError(Mistake(f"tasks.{name}", f"the encoder is not a plain one, see {odd[0]}", remedy))
     model.load_state_dict(weights)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
+from hf_mtl import MultipleChoice, SequenceClassification, SpanExtraction, TokenClassification
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling import MultiTaskModel
 
@@ -26,6 +28,27 @@ def test_exported_model_gives_the_same_logits(family: str, tmp_path: Path) -> No
             assert torch.equal(found, logits[task])
         else:
             torch.testing.assert_close(found, logits[task], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "albert"])
+def test_a_pooler_that_other_tasks_read_does_not_keep_a_task_from_export(family: str, tmp_path: Path) -> None:
+    tasks = {
+        "class": SequenceClassification(labels=["a", "b"]),
+        "tags": TokenClassification(labels=["O", "B-X", "I-X"]),
+        "choice": MultipleChoice(labels="index"),
+        "answer": SpanExtraction(),
+    }
+    model = make_model(family, "native", tasks=tasks)
+    ids, mask = make_texts([9, 4], padding=padding_of(family))
+    for name, task in tasks.items():
+        model.export_task(name, tmp_path / name, make_tokenizer())
+        plain = getattr(transformers, str(task.auto_model)).from_pretrained(tmp_path / name).eval()
+        given = (ids[None], mask[None]) if name == "choice" else (ids, mask)
+        found = plain(given[0], attention_mask=given[1])
+        logits = torch.stack([found.start_logits, found.end_logits], -1) if name == "answer" else found.logits
+        ours = model(*given, task=name).logits[name].reshape(logits.shape)
+        there = mask.bool() if name in ("tags", "answer") else torch.ones(logits.shape[:1], dtype=torch.bool)
+        torch.testing.assert_close(logits[there], ours[there], rtol=1e-4, atol=1e-5)
 
 
 def test_native_loss_is_that_of_transformers_to_the_bit(tmp_path: Path) -> None:
