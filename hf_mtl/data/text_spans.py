@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,7 @@ from hf_mtl.data.words import Words
 from hf_mtl.errors import DataError, Mistake, known
 
 _FIELDS = ("start", "end", "label")
+_Field: TypeAlias = tuple[NDArray[np.int64], NDArray[np.bool_], pa.Array]
 _FORM = "A span is {start, end, label}: its first character, the one after its last, and its name."
 
 
@@ -52,10 +54,12 @@ class Spans:
 
 
 def holds_spans(dataset: Dataset, column: str) -> bool:
-    """Tell whether a column holds lists of spans."""
+    """Tell whether a column holds lists of spans, or mappings of lists, as `datasets` keeps sequences of mappings."""
     if column not in dataset.column_names:
         return False
     kind = dataset.features.arrow_schema.field(column).type
+    if pa.types.is_struct(kind):
+        return any(field.name in _FIELDS and is_list(field.type) for field in kind)
     return is_list(kind) and pa.types.is_struct(kind.value_type)
 
 
@@ -63,31 +67,60 @@ def read_spans(dataset: Dataset, column: str, name: str, split: str) -> Spans:
     """Read a column of lists of spans.
 
     Raises:
-        DataError: If they have no start, end or label, or these are of other types.
+        DataError: If they have no start, end or label, or these are of other types or of other numbers.
     """
     key = f"tasks.{name}.label"
-    rows, _, absent, values = flat_lists(plain_values(arrow_column(dataset, column)))
-    fields = [field.name for field in values.type]
+    fields, uneven = _fields(plain_values(arrow_column(dataset, column)))
     lacking = [field for field in _FIELDS if field not in fields]
     if lacking:
         found = f"the spans in {split} column '{column}' have no {' and no '.join(lacking)}, only {', '.join(fields)}"
         raise DataError(Mistake(key, found, _FORM))
-    starts, ends, labels = (plain_values(pc.struct_field(values, field)) for field in _FIELDS)
+    if uneven.any():
+        found = (
+            f"{split} has {name_count(int(uneven.sum()))} with other numbers of start, end and label in '{column}'"
+        )
+        raise DataError(Mistake(key, f"{found}: {name_rows(uneven)}", _FORM))
+    rows, absent, _ = fields["start"]
+    starts, ends, labels = (fields[field][2] for field in _FIELDS)
     integers = all(pa.types.is_integer(part.type) or pa.types.is_null(part.type) for part in (starts, ends))
-    feature = getattr(dataset.features[column], "feature", None)
+    feature = dataset.features[column]
+    feature = getattr(feature, "feature", feature)
     declared = feature["label"] if isinstance(feature, Mapping) else None
+    declared = getattr(declared, "feature", declared)
     if isinstance(declared, ClassLabel):
         labels = pa.array(declared.names, pa.large_string()).take(
             pc.if_else(pc.greater_equal(labels, 0), labels, None)
         )
     if not integers or not (is_text(labels.type) or pa.types.is_null(labels.type)):
-        kinds = ", ".join(f"{field} {values.type.field(field).type}" for field in _FIELDS)
+        kinds = ", ".join(f"{field} {fields[field][2].type}" for field in _FIELDS)
         raise DataError(Mistake(key, f"the spans in {split} column '{column}' hold {kinds}", _FORM))
     first, last = (_numbers(part) for part in (starts, ends))
     order = np.lexsort((last, first, rows))
     names = list(declared.names) if isinstance(declared, ClassLabel) else None
     labels = labels.cast(pa.large_string()).take(pa.array(order))
     return Spans(rows[order], absent, first[order], last[order], labels, names)
+
+
+def _fields(column: pa.Array) -> tuple[dict[str, _Field], NDArray[np.bool_]]:
+    """Take spans apart.
+
+    Args:
+        column: Lists of mappings, or mappings of lists.
+
+    Returns:
+        By field the row of each value, rows without a list, and the values; and rows with other numbers of values in
+        one field than in another.
+    """
+    if not pa.types.is_struct(column.type):
+        rows, _, absent, values = flat_lists(column)
+        names = [field.name for field in values.type]
+        parts = {name: (rows, absent, plain_values(pc.struct_field(values, name))) for name in names}
+        return parts, np.zeros(len(column), dtype=bool)
+    names = [field.name for field in column.type if is_list(field.type)]
+    lists = {name: flat_lists(pc.struct_field(column, name)) for name in names}
+    lengths = np.array([lists[name][1] for name in names if name in _FIELDS])
+    uneven: NDArray[np.bool_] = (lengths != lengths[0]).any(axis=0)
+    return {name: (rows, absent, values) for name, (rows, _, absent, values) in lists.items()}, uneven
 
 
 def resolve_spans(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_mtl.data.encoded import NO_CLASS
-from hf_mtl.data.tag_schemes import Tags
+from hf_mtl.data.tag_schemes import OUTSIDE, Tags
 from hf_mtl.errors import Mistake
 from hf_mtl.evaluation.classes import class_measure
 from hf_mtl.evaluation.outputs import ClassOutputs, broken_rows
@@ -110,7 +110,7 @@ def tag_measure(metric: Metric, found: TagOutputs, labels: np.ndarray, tags: Tag
     predicted, known = found.over(labels, tags.outside)[0], labels != NO_CLASS
     if metric.key in _ENTITY:
         rows = _with_entities(predicted, labels, tags)
-        names = np.array(tags.names, dtype=object)
+        names = np.array([*tags.names, OUTSIDE], dtype=object)  # the last one for -1, a word without an output
         given = {"predictions": predicted, "references": labels}
         # A word whose tag is not known is left out of its sentence, as `evaluate`'s users do by -100.
         return metric.compute(

@@ -83,7 +83,7 @@ def test_token_ids_are_those_of_the_whole_texts(kind: str, side: str, monkeypatc
     tokenizer = _tokenizer(kind)
     tokenizer.truncation_side = side
     short, texts = _random_text(30, 2), list(LONG.values())
-    # Not two long ones: what overflows of a pair is kept in all combinations, gigabytes of them.
+    # Two long ones have a test of their own: without a cut, all combinations of what overflows take gigabytes.
     batches: list[dict[str, list[str]]] = [
         {"a": [*texts, short]},
         {"a": [*texts, short], "b": [short] * (len(texts) + 1)},
@@ -103,6 +103,34 @@ def test_only_a_part_is_tokenised() -> None:
     assert left_out == [False] * 3
     assert len(texts[0]) < len(LONG["words"]) / 4
     assert texts[1:] == ["short", LONG["one word"]]
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("kind", ["wordpiece", "bytes", "unigram"])
+def test_of_two_long_texts_the_same_tokens_are_kept(kind: str, side: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = _tokenizer(kind)
+    tokenizer.truncation_side = side
+    words, run = LONG["words"], LONG["no blanks"]
+    pairs = [(words[:700], words[-800:]), (run[:600], words[:650]), (words[:600], words[:600]), ("ab " * 200, "ab")]
+    columns = {"a": [first for first, _ in pairs], "b": [second for _, second in pairs]}
+    found = _plain(_tokenise(columns, tokenizer, 33))
+    monkeypatch.setattr(long_texts, "_BOTH", 10**9)
+    assert found == _plain(_tokenise(columns, tokenizer, 33))
+    assert found[3] == [True] * 4
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("between", [" ", ""])
+def test_of_two_long_texts_little_more_is_tokenised_than_is_kept(side: str, between: str) -> None:
+    tokenizer = _tokenizer("bytes")
+    tokenizer.truncation_side = side
+    pair = [_random_text(3000, seed, between) for seed in (3, 4)]
+    texts, left_out = cut_long_texts([pair[:1], pair[1:]], tokenizer, 64)
+    assert left_out == [False]
+    counts = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for [text] in texts]
+    assert min(counts) >= 64
+    # Windows of both in all combinations: a square of them.
+    assert max(counts) < 6 * 64
 
 
 def test_a_text_of_many_megabytes_takes_no_minute_and_counts_as_cut() -> None:

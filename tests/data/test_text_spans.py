@@ -39,6 +39,22 @@ def test_spans_are_tags_of_the_words_that_they_touch() -> None:
     assert tags(long, rows)[3] == "S-PER S-PER O O O O O"
 
 
+@pytest.mark.parametrize("label", [Value("string"), ClassLabel(names=["PER", "LOC"])])
+def test_spans_may_be_mappings_of_lists_as_sequences_of_mappings_are_kept(label: Any) -> None:
+    kept = {"start": List(Value("int32")), "end": List(Value("int32")), "label": List(label)}
+    places = [0, 1] if isinstance(label, ClassLabel) else ["PER", "LOC"]
+    some, none = span([0, 17], [7, 25], places), span([], [], [])
+    rows = data(some, none, None, features=Features({"text": Value("string"), "spans": kept}))
+    assert tags(TASK, rows) == ["B-PER I-PER O O B-LOC I-LOC O", "O O O O O O O", "? ? ? ? ? ? ?"]
+    assert TASK.encode("t", "train", rows)[1].tolist() == [False, False, True]
+    found = TokenClassification(text="text", label="spans").resolve("t", {"train": rows})
+    assert found.output_names == TASK.output_names
+    with pytest.raises(DataError, match="1 row with other numbers of start, end and label in 'spans': row 1"):
+        TASK.encode("t", "train", data(span([0], [3], ["PER"]), span([0, 4], [3], ["PER"])))
+    with pytest.raises(DataError, match="the spans in train column 'spans' have no label, only start, end"):
+        TASK.encode("t", "train", data({"start": [0], "end": [3]}))
+
+
 def test_spans_that_cut_a_word_take_it_and_are_counted() -> None:
     rows = data([span(1, 5, "PER")], [span(0, 2, "PER"), span(2, 3, "LOC"), span(18, 22, "LOC")])
     assert tags(TASK, rows) == ["B-PER I-PER O O O O O", "B-PER O O O B-LOC I-LOC O"]

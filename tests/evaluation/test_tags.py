@@ -53,6 +53,15 @@ def test_a_word_without_output_counts_as_outside_and_labels_may_be_wider() -> No
     assert score_task(plain, "t", plain.perfect_outputs(np.array([[0]])), np.array([[0, 1]]))["accuracy"] == 0.5
 
 
+def test_a_word_without_output_is_in_no_entity_where_every_tag_is_of_one() -> None:
+    task = TokenClassification(labels=["B-NP", "I-NP", "B-VP", "I-VP"])
+    labels = np.array([[0, 2, 3]])
+    outputs = np.eye(4)[labels]
+    outputs[0, 2] = -100  # the right one would be the last tag
+    found = score_task(task, "t", outputs, labels)
+    assert found == {"entity_f1": 0.5, "entity_f1_NP": 1, "entity_f1_VP": 0}
+
+
 def test_tags_are_found_the_same_where_the_outputs_are() -> None:
     raw, _ = drawn()
     raw[3, 0] = np.nan
