@@ -114,7 +114,9 @@ def _scored(trainer: MultiTaskTrainer, prepared: Prepared, split: str, baselines
     """Score one split, and the baselines on the same rows when asked."""
     rows = prepared.split(split)
     trainer.tells_notes = False
-    results = {**trainer.score(rows).to_dict(), "split": split}
+    # Rows to train on would be cut where rows to score are read in windows.
+    scores = trainer.score(rows, "test" if split == "train" else split)
+    results = {**scores.to_dict(), "split": split}
     note_unscored(results, prepared, split)
     if baselines:
         add_baselines(results, prepared, rows)

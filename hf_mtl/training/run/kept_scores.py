@@ -28,7 +28,7 @@ def scores_before(trainer: MultiTaskTrainer, prepared: Prepared, test: bool) -> 
         if rows:
             # Training draws what it would have drawn.
             with generators_put_back(trainer.args.device):
-                found[split] = trainer.score(rows).tasks
+                found[split] = trainer.score(rows, split).tasks
     return found
 
 

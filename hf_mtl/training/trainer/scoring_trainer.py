@@ -139,13 +139,14 @@ class ScoringTrainer(StoppableTrainer):
         )
 
     @as_disable_tqdm_says
-    def score(self, test_dataset: Datasets) -> Scores:
+    def score(self, test_dataset: Datasets, split: str = "test") -> Scores:
         """Score rows as `predict` does, without keeping a prediction of each.
 
         Args:
             test_dataset: The rows by task.
+            split: What they are, for messages: ``test``, or ``validation``, whose rows all have a label.
         """
-        return self._score_test(self._encode(test_dataset, "test"), "test", None)[0]
+        return self._score_test(self._encode(test_dataset, split), "test", None)[0]
 
     def _score_test(
         self, splits: Mapping[str, EncodedSplit], prefix: str, predictions: dict[str, np.ndarray] | None
