@@ -9,9 +9,12 @@ or, in your own code, `MultiTaskModel.from_backbone` and `MultiTaskTrainer`, whi
 Words, one for each idea:
     task: labelled rows of one type, with a head and metrics of their own.
     row: one example of one task. Its mass says how much it counts there: 1, or its labelled tokens.
+    sequence: tokens that the encoder reads together. A row is one, or has one for each choice or window.
+    site: where a head looks, a sequence or one of its tokens. A row has one output there for each of its sites.
+    stream: tasks that read the same texts. Their rows are drawn and encoded once, with the labels of all of them.
     step: one update of the optimizer. Its plan says which rows of which task make it, n_t of each.
     micro-batch: the rows of a step that one process encodes at once, packed end to end where its encoder packs.
-    mixture: the probability of each task, shaped by a temperature. It changes at the boundaries of windows of steps.
+    mixture: the probability of each stream, shaped by a temperature. It changes at the boundaries of windows of steps.
     exposure: how much a task counts in a step before anything weighs it: by its rows, or once.
     head: the layers of one task. The shared parameters are all others: the encoder, or its adapters.
     penalty: what a head adds to its task's loss beside the data term.

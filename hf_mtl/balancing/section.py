@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
@@ -83,7 +83,8 @@ def parse(data: object, mistakes: list[Mistake], tasks: Sequence[str] = ()) -> S
     Args:
         data: The section, as a recipe or Python gives it; None: nothing; one that was read before comes back.
         mistakes: Receives everything that is wrong.
-        tasks: The tasks; options that are given by task are brought into their order.
+        tasks: The tasks; options that are given by task are brought into their order, and those that are given
+            in their order are named: a model that keeps tasks has them in another one.
 
     Returns:
         The section, without the parts that are wrong.
@@ -99,7 +100,8 @@ def parse(data: object, mistakes: list[Mistake], tasks: Sequence[str] = ()) -> S
     parts: dict[str, BaseModel | None] = {}
     for kind in (WEIGHTINGS, AGGREGATORS):
         if kind.word in given:
-            parts[kind.word] = kind.parse(_in_task_order(given[kind.word], tasks), mistakes)
+            choice = kind.parse(_in_task_order(given[kind.word], tasks), mistakes)
+            parts[kind.word] = None if choice is None else _by_task(choice, tasks)
     if "gradients" in given:
         key = "balancing.gradients"
         parts["gradients"] = parse_options(GradientOptions, given["gradients"], mistakes, key, "{log_every: 10}")
@@ -115,6 +117,18 @@ def _in_task_order(method: object, tasks: Sequence[str]) -> object:
         if isinstance(value, Mapping) and set(value) == set(tasks):
             ordered[option] = {task: value[task] for task in tasks}
     return ordered
+
+
+def _by_task(choice: Options, tasks: Sequence[str]) -> Options:
+    """Name the tasks in options that may be given by task, and were given in the order of the tasks."""
+    named: dict[str, Any] = {}
+    for option, value in choice.options().items():
+        kinds = get_args(type(choice).model_fields[option].annotation)
+        if isinstance(value, list) and len(value) == len(tasks) and any(get_origin(kind) is dict for kind in kinds):
+            named[option] = dict(zip(tasks, value, strict=True))
+        elif type(value) is int and str in kinds and value < len(tasks):
+            named[option] = tasks[value]
+    return choice.model_copy(update=named)
 
 
 # ---- Building ----

@@ -137,7 +137,10 @@ def encode_choice_labels(
     if wrong.any():
         values = name_values(found.spelled().filter(pa.array(wrong)).slice(0, 1000).to_pylist())
         problem = f"{split} has {name_count(int(wrong.sum()))} whose label is none of their choices: {values}"
-        raise DataError(Mistake(key, f"{problem} ({name_rows(wrong)})", _remedy(form)))
+        remedy = _remedy(form)
+        if (places[wrong] >= counts[wrong]).all():  # read in the right way, and more than there are
+            remedy += " Or name all of them in choices."
+        raise DataError(Mistake(key, f"{problem} ({name_rows(wrong)})", remedy))
     return np.where(missing, NO_CLASS, places).astype(np.int64), missing
 
 

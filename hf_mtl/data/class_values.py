@@ -66,7 +66,10 @@ def read_class_values(dataset: Dataset, column: str, split: str, key: str) -> Cl
         return _spelled(pc.if_else(values, "True", "False"))
     if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_null(values.type)):
         found = f"{split} column '{column}' holds {say_type(values)}"
-        raise DataError(Mistake(key, found, "A class label is an integer, a boolean, a string, or a list of one."))
+        remedy = "A class label is an integer, a boolean, a string, or a list of one."
+        if pa.types.is_struct(values.type):
+            remedy += " In a sequence_classification soft_labels: true reads votes or shares by class."
+        raise DataError(Mistake(key, found, remedy))
     numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return ClassValues(numbers, None, np.isnan(numbers))
 

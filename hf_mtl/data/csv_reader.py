@@ -97,6 +97,7 @@ def plain_suffix(file: str) -> str:
 
 def _read_tables(place: str, origin: str, sep: str, config: CsvConfig) -> Iterator[pa.Table]:
     wrong: list[Any] = []
+    right = 0
     parse = pa_csv.ParseOptions(delimiter=sep, quote_char='"' if config.quoting == "minimal" else False)
     parse.newlines_in_values = config.quoting == "minimal"
     parse.invalid_row_handler = lambda row: _set_aside(row, wrong)
@@ -113,9 +114,14 @@ def _read_tables(place: str, origin: str, sep: str, config: CsvConfig) -> Iterat
         wrong.clear()
         with pa_csv.open_csv(place, read, parse, _as_text(header)) as reader:
             for batch in reader:
+                right += batch.num_rows
                 yield pa.Table.from_batches([batch]).rename_columns(names)
     except (UnicodeDecodeError, pa.ArrowInvalid) as error:
         raise DataError(_explain(error, place, origin, config)) from error
+    if wrong and not right and isinstance(config.header, list):
+        if wrong[0].actual_columns == 1:
+            _check_separator([wrong[0].text], origin, sep)
+        raise DataError(_misnamed(wrong[0], config.header, origin))
     if wrong:
         raise DataError(_ragged(wrong, len(names), (place, origin), sep))
 
@@ -223,6 +229,12 @@ def _ragged(wrong: list[Any], count: int, file: tuple[str, str], sep: str) -> Mi
     joined = any("\n" in row.text for row in wrong)
     hint = ", or set quoting: none if quotation marks are text" if joined else ""
     return Mistake("", found, f"{remedy}{hint}.")
+
+
+def _misnamed(row: Any, header: list[str], origin: str) -> Mistake:
+    """Say that the names in ``header`` are not as many as the fields of any row."""
+    found = f"names {len(header)}: {', '.join(header)}; and no row of '{origin}' has as many fields"
+    return Mistake("header", found, f"The first has {row.actual_columns}: {_shorten(row.text)}. Name each field.")
 
 
 def _line_of(text: str, place: str) -> str:

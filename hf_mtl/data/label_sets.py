@@ -33,6 +33,8 @@ _FORMS = (
     "has a column, name the columns: label: [a, b]."
 )
 
+_AS_TEXT = "Lists that a file spells as texts, as csv files do, a dataset's function can read."
+
 
 @dataclass(frozen=True)
 class LabelLists:
@@ -123,7 +125,8 @@ def read_lists(dataset: Dataset, column: str, name: str, split: str) -> LabelLis
         nothing = np.zeros(0, dtype=np.int64)
         return LabelLists(nothing, np.zeros(len(array), dtype=np.int64), null_mask(array), pa.array([], pa.string()))
     if not is_list(array.type):
-        raise DataError(Mistake(key, f"{split} column '{column}' holds {say_type(array)}, and no lists", _FORMS))
+        remedy = f"{_FORMS} {_AS_TEXT}" if is_text(array.type) else _FORMS
+        raise DataError(Mistake(key, f"{split} column '{column}' holds {say_type(array)}, and no lists", remedy))
     rows, lengths, absent, values = flat_lists(array)
     feature = dataset.features[column].feature
     if isinstance(feature, ClassLabel):

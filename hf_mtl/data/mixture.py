@@ -199,6 +199,25 @@ class Facts:
         return cls(list(streams), scored, shared, encoder_trained, several)
 
 
+def _by_stream_mistakes(value: object, key: str, facts: Facts) -> list[Mistake]:
+    """Find what is wrong with an option by task; of tasks that are drawn together, it names their stream."""
+    if not isinstance(value, Mapping):
+        return []
+    streams = {task: stream for stream in facts.streams for task in stream.split("+")}
+    parts = {name: streams[name] for name in value if name not in facts.tasks and name in streams}
+    wrong = [
+        Mistake(
+            f"{key}.{name}",
+            f"'{name}' has no share of its own: its rows are drawn as '{stream}', once for all tasks that read them",
+            f"Name '{stream}' instead, or write stream: false for these tasks.",
+        )
+        for name, stream in parts.items()
+    ]
+    others = {name: share for name, share in value.items() if name not in parts}
+    said = set(parts.values()) - others.keys()  # their streams need not be missed too
+    return [*wrong, *by_task_mistakes(others, key, [task for task in facts.tasks if task not in said])]
+
+
 def mistakes(spec: Options, facts: Facts) -> list[Mistake]:
     """Find what cannot work together in a section, or with its run.
 
@@ -210,7 +229,7 @@ def mistakes(spec: Options, facts: Facts) -> list[Mistake]:
     wrong = [*_instead(spec), *_at_odds(options)]
     if facts.tasks:
         for name in ("temperature", "proportions"):
-            wrong += by_task_mistakes(options[name], f"mixture.{name}", facts.tasks)
+            wrong += _by_stream_mistakes(options[name], f"mixture.{name}", facts)
     if options["learn"] is not None and facts.streams:
         found = f"learns a share of each task, and the tasks of {', '.join(facts.streams)} share their rows"
         remedy = "Leave it out, or write stream: false for these tasks, whose rows are then drawn and encoded apart."

@@ -29,8 +29,9 @@ def source_of(task: Task, dataset: "Dataset | None" = None) -> str:
     given = task.dataset if isinstance(task.dataset, list) else [task.dataset]
     read = [_of_texts(source, task) for source in given if source is not None]
     place = read if task.dataset is not None or dataset is None else dataset._fingerprint
-    how = [task.text_columns, task.outputs_per, task.max_length, task.truncation_side]
-    return json.dumps([place, how], sort_keys=True)
+    # A row whose tokens have outputs is the sequence that a row of one output is; choices and windows are others.
+    how = ["row" if task.outputs_per == "token" else task.outputs_per, task.max_length, task.truncation_side]
+    return json.dumps([place, task.text_columns, how], sort_keys=True)
 
 
 def _of_texts(source: DatasetSource, task: Task) -> dict[str, Any]:

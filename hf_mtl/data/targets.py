@@ -39,9 +39,9 @@ def check_ranges(given: Range | list[Range], targets: int | None, standardize: b
     if any(not (-np.inf < low < high < np.inf) for low, high in pairs):
         raise ValueError("finite numbers, the lowest target and a higher one: [0, 1]")
     if standardize:
-        raise ValueError("beside standardize: true, which shifts outputs out of any range: leave out one of the two")
+        raise ValueError("no range beside standardize: true, which shifts outputs out of it; leave one of them out")
     if isinstance(given, list) and targets is not None and len(given) != targets:
-        raise ValueError(f"{len(given)} pairs for {targets} targets: one pair for all, or one for each")
+        raise ValueError(f"one pair for all targets, such as [0, 1], or one for each of the {targets}")
 
 
 def encode_targets(

@@ -58,8 +58,18 @@ def missing_columns(task: Task, name: str, splits: Mapping[str, Dataset], labell
             found = f"no column '{column}' in {', '.join(lacking)}"
             if is_field(column, columns):
                 found += ", and fields are columns after Dataset.flatten()"
-            mistakes.append(Mistake(f"tasks.{name}.{field}", found, known(columns, column, "Columns")))
+            remedy = known(columns, column, "Columns")
+            if _named_by_a_row(task, columns):
+                remedy += " The first line of a csv file names them; where it is a row, say header: [their names]."
+            mistakes.append(Mistake(f"tasks.{name}.{field}", found, remedy))
     return [*mistakes, *(_missing_weights(task, name, splits) if labelled else [])]
+
+
+def _named_by_a_row(task: Task, columns: list[str]) -> bool:
+    """Tell whether the first line of a csv file seems to be a row: numbers and sentences name no columns."""
+    sources = task.dataset if isinstance(task.dataset, list) else [task.dataset]
+    named = any(source is not None and source.path == "csv" and source.header is True for source in sources)
+    return named and any(name.isdecimal() or len(name.split()) > 3 for name in columns)
 
 
 def _missing_weights(task: Task, name: str, splits: Mapping[str, Dataset]) -> list[Mistake]:

@@ -69,7 +69,7 @@ _OURS: dict[str, Entry] = {
     "rmse": Entry(".squared_error", "RMSE", _VALUES, greater_is_better=False),
     "mae": Entry(".mae", "MAE", (_VALUES, _RANKS), greater_is_better=False),
 }
-_WITHOUT_WEIGHTS = frozenset({"spearman"})
+_WITHOUT_WEIGHTS = frozenset({"spearman", "entity_f1", "entity_precision", "entity_recall"})
 
 METRICS: dict[str, Entry] = {
     name: entry._replace(takes_weights=name not in _WITHOUT_WEIGHTS) for name, entry in _OURS.items()

@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -115,6 +116,10 @@ def tag_measure(metric: Metric, found: TagOutputs, labels: np.ndarray, tags: Tag
         return metric.compute(
             **{key: [names[value[row][known[row]]].tolist() for row in rows] for key, value in given.items()}
         )
+    weights = getattr(metric, "weights", None)
+    if weights is not None:
+        weighted: Any = metric
+        weighted.weights = np.repeat(weights, known.sum(axis=1))  # each word weighs what its row does
     flat = labels[known].astype(np.int64)
     logits = None if found.logits is None else _logits(found.logits, known)
     return class_measure(metric, ClassOutputs(predicted[known], found.broken, logits), flat)

@@ -22,7 +22,10 @@ def find_checkpoint(path: Path) -> tuple[Path, Path]:
     for folder in (path, path.parent):
         if (folder / "recipe.yaml").is_file():
             return folder / "recipe.yaml", path
-    raise RunError(f"{path}: has no recipe.yaml that says which data to score; give the run's folder")
+    raise RunError(
+        f"{path}: has no recipe.yaml that says which data to score; give the run's folder. A joined model has none: "
+        "its tasks score as in their runs, and in Python MultiTaskTrainer.evaluate scores them on any rows"
+    )
 
 
 def load_model(folder: Path) -> MultiTaskModel:

@@ -73,6 +73,20 @@ def settle(config: MultiTaskConfig) -> None:
         config.freeze = "encoder"
 
 
+def inherit_pooling(config: MultiTaskConfig, trained: str | None) -> None:
+    """Keep the pooling that an encoder was trained with, where nobody asked for one and no head needs another.
+
+    Args:
+        config: A config without mistakes.
+        trained: The pooling of the model that the encoder is taken from.
+    """
+    if config.pooling is not None:
+        return
+    config.pooling = trained
+    if any(needed != trained for needed in _forced_poolings(config).values()):
+        config.pooling = None
+
+
 def choose_pooling(config: MultiTaskConfig) -> str:
     """Return the model's pooling: as asked for, else what a head needs, else what suits the backbone."""
     if config.pooling is not None:

@@ -12,7 +12,7 @@ from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.modeling.heads.native import NativeHead
 from hf_mtl.modeling.lora import merged_weights
-from hf_mtl.modeling.task_heads import TaskModule
+from hf_mtl.modeling.task_module import TaskModule
 from hf_mtl.modeling.tokenizer_files import Savable, find_tokenizer
 from hf_mtl.tasks import Task
 

@@ -20,7 +20,7 @@ from hf_mtl.modeling.backbone import (
     rebuild_encoder,
     resolve_backbone,
 )
-from hf_mtl.modeling.choices import config_mistakes, feature_sources
+from hf_mtl.modeling.choices import config_mistakes, feature_sources, inherit_pooling
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.dropout import set_dropout
 from hf_mtl.modeling.freezing import Freeze
@@ -98,6 +98,8 @@ class FreshModel:
             self.config._taken_from_file = frozenset(set(self._taken.names.values()) - set(tasks))
         if mistakes := config_mistakes(self.config):
             raise ModelError(mistakes)
+        if self._is_trained:
+            inherit_pooling(self.config, found.pooling)
 
     @property
     def tokenizer(self) -> TokenizerPlace | None:

@@ -96,7 +96,8 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
             tasks: The tasks by name.
             head: Head of the tasks that name none of their own: a name, or ``{"type": name, **options}``.
                 None: the backbone's own classification head where it has one, else ``linear``.
-            pooling: ``cls``, ``mean``, ``last`` or ``max``; None: what suits the heads and the backbone.
+            pooling: ``cls``, ``mean``, ``last`` or ``max``; None: what suits the heads and the backbone; of a model
+                of hf_mtl its own.
             dropout: Dropout of the heads and, where it has any, of the backbone; None: as in the backbone's config.
             max_length: Texts are cut to this many tokens, those of tasks without a limit of their own; kept in the
                 config. None: to what the encoder can take.

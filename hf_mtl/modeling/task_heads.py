@@ -1,6 +1,5 @@
 """All heads of a model, each with its task's statistics."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -9,16 +8,16 @@ from torch import Tensor, nn
 
 from hf_mtl.batch import Sites
 from hf_mtl.errors import Mistake, ModelError, known
-from hf_mtl.modeling.choices import feature_source, head_groups, head_specs
+from hf_mtl.modeling.choices import head_groups, head_specs
 from hf_mtl.modeling.config_values import shown
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.float32 import bring_to_float32
 from hf_mtl.modeling.heads import HeadSpec, build_head, head_class, settled_options
-from hf_mtl.modeling.heads.base import Decoded, Features, FeatureSource, Head, Penalty
+from hf_mtl.modeling.heads.base import Features, FeatureSource, Head, Penalty
 from hf_mtl.modeling.moments import RunningMoments
 from hf_mtl.modeling.noise import Noise
-from hf_mtl.modeling.sites import at_sites, in_place, numbers, penalties_of_rows, sites_everywhere
-from hf_mtl.tasks import Task
+from hf_mtl.modeling.sites import sites_everywhere
+from hf_mtl.modeling.task_module import TaskModule
 from hf_mtl.tasks.head_shares import share_of
 
 
@@ -41,92 +40,6 @@ class HeadOutputs:
     row_penalties: dict[str, Tensor] = field(default_factory=dict)
     penalty_values: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     variances: dict[str, Tensor] = field(default_factory=dict)
-
-
-class TaskModule(nn.Module):
-    """One task: its head, and what its loss knows of the training rows.
-
-    Args:
-        task: The task.
-        head: Its head.
-        config: The model's config.
-        shared: Whether other tasks have the head too, of which it is a part no more than of this one.
-    """
-
-    head: Head
-
-    def __init__(self, task: Task, head: Head, config: MultiTaskConfig, shared: bool):
-        super().__init__()
-        self.task = task
-        if shared:
-            # Past torch, which would make it a submodule, and have it counted and saved once for each task.
-            self.__dict__["head"] = head
-        else:
-            self.head = head
-        self.statistics = task.new_statistics()
-        self.source: FeatureSource = feature_source(head, task, config.encoder_config)
-        self.temperature: float | None = None
-
-    def forward(
-        self, features: Features, noise: Noise, labels: Tensor | None = None, sites: Sites | None = None
-    ) -> tuple[Tensor, Tensor | None, dict[str, Penalty]]:
-        """Map features [n, H] to logits [n, C] in the units of the labels, losses [n] of given labels, penalties.
-
-        While training, the logits are those that the loss sees; there are no penalties at evaluation. With sites the
-        features are those of the task's sequences, and the logits [n, ..., C].
-        """
-        if sites is not None:
-            features, noise = at_sites(features, sites), noise.at(sites["sequences"], numbers(sites))
-        decoded = self.head.decode(features, noise) if self.training else Decoded(self._tempered(self.head(features)))
-        if sites is not None:
-            decoded = self._of_rows(decoded, sites, labels)
-        logits = self.statistics.restore(decoded.outputs)
-        if labels is None:
-            return logits, None, decoded.penalties
-        outputs, targets = self.statistics.compared(decoded.outputs), self.statistics.standardize(labels)
-        if decoded.scale is not None:
-            # A target that is not given stays NaN, and gives the scale a gradient of 0; 0 times NaN would be NaN.
-            scaled = torch.where(targets.isnan(), 0.0, targets) * decoded.scale
-            outputs, targets = outputs * decoded.scale, torch.where(targets.isnan(), targets, scaled)
-        losses = self.task.row_losses(outputs, targets, self.statistics.loss_weights)
-        return logits, losses, decoded.penalties
-
-    def _of_rows(self, decoded: Decoded, sites: Sites, labels: Tensor | None) -> Decoded:
-        """Put what was decoded at the sites [U, C] where it belongs among the rows, [n, ..., C]."""
-        outputs = in_place(decoded.outputs, sites, self.task.absent_output)
-        return Decoded(outputs, decoded.scale, penalties_of_rows(decoded.penalties, sites, self.task, labels))
-
-    def variance(self, features: Features, sites: Sites | None = None) -> Tensor | None:
-        """Return the decoded distribution's variance in units of the labels, squared [n, C]; None: there is none."""
-        seen = features if sites is None else at_sites(features, sites)
-        variance = self.head.variance(seen)
-        if variance is None:
-            return None
-        # Only real values have units to restore, and these have no temperature.
-        variance = self.statistics.restore_variance(self._tempered(variance, power=2), lambda: self.head(seen))
-        return variance if sites is None else in_place(variance, sites, absent=0.0)
-
-    def set_calibration_temperature(self, name: str, temperature: float | None) -> None:
-        """Divide the logits by a temperature at evaluation; None: leave them as they are.
-
-        Args:
-            name: The task's name, for messages.
-            temperature: A positive number.
-
-        Raises:
-            ModelError: If the task is no classification, or the number is not positive and finite.
-        """
-        if temperature is not None and not self.task.can_calibrate:
-            problem = f"a temperature for a task of type {self.task.type}"
-            raise ModelError(Mistake(f"tasks.{name}", problem, "Only class logits have one"))
-        if temperature is not None and not 0 < temperature < math.inf:
-            raise ModelError(Mistake(f"tasks.{name}", f"temperature {temperature}", "Allowed: positive numbers"))
-        self.temperature = temperature
-
-    def _tempered(self, values: Tensor, power: int = 1) -> Tensor:
-        if self.training or self.temperature is None:
-            return values
-        return values.float() / self.temperature**power
 
 
 class TaskHeads(nn.Module):

@@ -28,13 +28,16 @@ from hf_mtl.validation import MOST_MISTAKES, unknown_key, validate, without_mist
 SECTIONS = ("model", "tasks", "data", "mixture", "balancing", "schedules", "training")
 
 
-def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool = False) -> Recipe | None:
+def build_recipe(
+    data: dict[str, Any], mistakes: list[Mistake], allow_code: bool = False, to_score: bool = False
+) -> Recipe | None:
     """Validate a whole recipe; None if anything is wrong.
 
     Args:
         data: Plain values, with nothing left to inherit and absolute paths.
         mistakes: Receives everything that is wrong.
         allow_code: Whether code that the recipe names may be run.
+        to_score: As for `load_recipe`.
     """
     mistakes.extend(_unknown_section(key) for key in data if key not in SECTIONS)
     # An empty section is no section: its keys may all be commented out.
@@ -54,12 +57,12 @@ def build_recipe(data: dict[str, Any], mistakes: list[Mistake], allow_code: bool
     mistakes.extend(of_data.mistakes(of_rows, list(trained)))
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
-    mistakes.extend(carving_mistakes(tasks))
+    mistakes.extend([] if to_score else carving_mistakes(tasks))
     mistakes.extend(keeping_mistakes(model, tasks))
     mistakes.extend(check_shares(tasks))
     mixture = in_streams(mixture, streams_of_recipe(trained))
     facts = RecipeFacts.of(trained, model, training, mixture)
-    mistakes.extend(of_mixture.mistakes(mixture, facts.of_mixture))
+    mistakes.extend([] if to_score else of_mixture.mistakes(mixture, facts.of_mixture))
     mistakes.extend(of_schedules.mistakes(schedules, facts.of_schedules))
     mistakes.extend(of_balancing.mistakes(balancing, facts.of_balancing))
     said = {mistake.key for mistake in mistakes}

@@ -44,7 +44,7 @@ class ModelSection(_Frozen):
         None, ge=0, lt=1, description="Of heads and backbone. Default: what the backbone's config says."
     )
     pooling: Literal["cls", "mean", "last", "max"] | None = Field(
-        None, description="How tokens become one vector. Default: what suits the backbone."
+        None, description="How tokens become one vector. Default: what suits the backbone; of a run its own."
     )
     # Said of by the door of heads, in the words that Python's are refused with.
     head: SkipValidation[str | dict[str, Any] | None] = Field(

@@ -45,9 +45,14 @@ class Panel(NamedTuple):
 
 
 def log_tasks(log: Sequence[Record]) -> list[str]:
-    """Names of the tasks that a log speaks of, in its order."""
-    names = (key.split("/")[1] for record in log for key in record if key.startswith(("loss/", "weight/", "share/")))
-    return list(dict.fromkeys(names))
+    """Names of the tasks that a log speaks of, in its order: those that are trained, then those only scored."""
+    keys = dict.fromkeys(key for record in log for key in record)
+    trained = [key.split("/")[1] for key in keys if key.startswith(("loss/", "weight/", "share/"))]
+    losses = [key for key in keys if key.startswith("eval_") and key.endswith("_loss") and key != "eval_loss"]
+    with_loss = [loss.removeprefix("eval_").removesuffix("_loss") for loss in losses]
+    # A task has scores beside its loss, and a metric that is called a loss has none.
+    scored = [name for name in with_loss if sum(key.startswith(f"eval_{name}_") for key in keys) > 1]
+    return list(dict.fromkeys([*trained, *scored]))
 
 
 def panels_of(log: Sequence[Record], tasks: Sequence[str]) -> list[Panel]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hf_mtl.balancing import AGGREGATORS, Facts, Spec, make, mistakes, parse
+from hf_mtl.balancing import AGGREGATORS, WEIGHTINGS, Facts, Spec, make, mistakes, parse
 from hf_mtl.balancing.section import Sharing
 from hf_mtl.errors import Mistake
 
@@ -85,3 +85,19 @@ def test_gradients_of_single_tasks_are_refused_by_name_where_processes_share_the
 def test_weightings_of_losses_are_not_refused_where_processes_share_the_model() -> None:
     for weighting in ("ew", "uw", "imtl_l", "famo", "gls"):
         assert said({"weighting": weighting}, Facts(TASKS, shared="fsdp")) == []
+
+
+def test_options_in_the_order_of_the_tasks_stay_with_their_tasks_in_a_model_of_another_order() -> None:
+    fixed = read({"weighting": {"name": "fixed", "weights": [1, 3]}}).weighting
+    assert fixed.options()["weights"] == {"a": 1, "b": 3}
+    there, back = (make(WEIGHTINGS, fixed, names).coefficients().tolist() for names in (["a", "b"], ["b", "a"]))
+    assert there == back[::-1] != back
+    first = read({"aggregator": {"name": "pcd", "main": 0}}).aggregator
+    assert first is not None
+    assert first.options()["main"] == "a"
+    preferred = read({"aggregator": {"name": "cagrad", "preferences": [1, 3], "c": 0.4}}).aggregator
+    assert preferred is not None
+    assert preferred.options() == {"preferences": {"a": 1, "b": 3}, "c": 0.4}
+    wrong: list[Mistake] = []
+    in_python = parse({"weighting": {"name": "fixed", "weights": [1, 3]}}, wrong).weighting
+    assert in_python.options()["weights"] == [1, 3]

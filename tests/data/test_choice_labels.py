@@ -114,6 +114,7 @@ def test_a_label_that_is_no_choice_of_its_row_is_named(given: Any, labels: list[
     with pytest.raises(DataError) as error:
         places(given, labels)
     assert f"whose label is none of their choices: {wrong}. labels is {given or 'index'}: " in str(error.value)
+    assert ("Or name all of them in choices" in str(error.value)) == (labels[1] in (3, "D") or given is None)
 
 
 def test_rows_to_predict_may_have_ids_that_stand_for_none() -> None:

@@ -129,6 +129,10 @@ def test_options_say_how_a_file_is_written(tmp_path: Path, content: Any, options
         ("text,label\nx, y,1\nb,2\nc\n", {}, [
             "has 2 columns, and 2 rows have another number of fields: line 2, 'x, y,1' has 3; line 4, 'c' has 1. "
             "Put a field that holds a comma in double quotes."]),
+        ("a,1,x\nb,2,y\n", {"header": ["text", "label"]}, [
+            ".header: names 2: text, label; and no row of '", "The first has 3: 'a,1,x'. Name each field."]),
+        ("a;1\nb;2\n", {"header": ["text", "label"]}, ["has the one column 'a;1'", 'set sep: ";"']),
+        ("a,1,x\nb,2\n", {"header": ["text", "label"]}, ["1 row has another number of fields: line 1, 'a,1,x'"]),
         ('text,label\n"a,1\nb,2\n', {}, ["line 2, ", "or set quoting: none if quotation marks are text"]),
         ("", {}, ["has no rows"]),
     ],

@@ -70,6 +70,11 @@ def test_a_column_that_a_csv_names_twice_is_a_mistake_where_it_is_read(tmp_path:
     assert load_csv(tmp_path / "b.csv", "text,label,n,n\n" + "a,x,1,1\nb,y,1,1\n" * 2).task.labels == ["x", "y"]
 
 
+def test_a_first_line_that_is_a_row_is_suspected(tmp_path: Path) -> None:
+    assert "where it is a row, say header" in message(load_csv, tmp_path / "a.csv", "the day was good,1\na night,0\n")
+    assert "where it is a row" not in message(load_csv, tmp_path / "b.csv", "txt,lable\na,1\nb,0\n")
+
+
 def test_swallowed_rows_are_noted_and_rows_keep_their_numbers(tmp_path: Path) -> None:
     text = "text,label\n" + "a,x\nb,y\n" * 4 + '"c,x\nd",y\n'
     assert "9 rows of 10 lines" in load_csv(tmp_path / "a.csv", text).notes[0]

@@ -97,6 +97,13 @@ def test_what_tells_no_labels_is_a_mistake(dataset: Dataset, labels: Any, key: s
     assert words in mistake.problem
 
 
+def test_lists_that_are_spelled_as_texts_say_who_can_read_them() -> None:
+    for column, helped in (['["a"]', '["b"]'], True), ([0, 1], False):
+        with pytest.raises(DataError) as caught:
+            read(MultiLabelClassification(labels=["a", "b"]), rows(column))
+        assert ("a dataset's function can read" in str(caught.value)) == helped
+
+
 def test_mistakes_of_all_columns_come_together() -> None:
     dataset = Dataset.from_dict({"a": [0, 2], "b": ["yes", "no"], "c": [1, 0]})
     with pytest.raises(DataError) as caught:

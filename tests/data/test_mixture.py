@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hf_mtl.data
-from hf_mtl.data.mixture import Mixture
+from hf_mtl.data.mixture import Facts, Mixture, mistakes, parse
 from hf_mtl.errors import UserError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -126,3 +126,18 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 def test_a_wrong_option_is_refused_when_the_mixture_is_made(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         Mixture(**{"sizes": SIZES, **options})
+
+
+def test_a_task_of_a_stream_is_no_unknown_task() -> None:
+    facts = Facts.of({"v+a": ["v", "a"], "b": ["b"]})
+
+    def wrong(proportions: dict[str, float]) -> list[str]:
+        return [str(item) for item in mistakes(parse({"proportions": proportions}, []), facts)]
+
+    said = wrong({"v": 1, "a": 2, "b": 1})
+    assert [text.split(":")[0] for text in said] == ["mixture.proportions.v", "mixture.proportions.a"]
+    assert "its rows are drawn as 'v+a'" in said[0]
+    said = wrong({"v": 1, "v+a": 2, "c": 1})
+    assert len(said) == 3
+    assert "unknown task 'c'" in said[1]
+    assert "nothing for b" in said[2]

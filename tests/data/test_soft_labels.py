@@ -7,9 +7,11 @@ import pytest
 from datasets import Dataset
 
 from hf_mtl import SequenceClassification
+from hf_mtl.data.class_values import read_class_values
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import load_task
 from hf_mtl.data.soft_labels import resolve_soft
+from hf_mtl.errors import DataError
 from hf_mtl.tasks import DatasetSource
 from tests import tiny
 from tests.data.rows import message
@@ -24,6 +26,12 @@ def data(*labels: object) -> Dataset:
 
 def encoded(*labels: object) -> np.ndarray:
     return encode_labels(TASK, "t", "train", data(*labels)).values
+
+
+def test_votes_by_class_that_are_read_as_one_class_say_the_key() -> None:
+    votes = Dataset.from_list([{"label": {"a": 1, "b": 2}}] * 2)
+    with pytest.raises(DataError, match="soft_labels: true reads votes or shares by class"):
+        read_class_values(votes, "label", "train", "k")
 
 
 def test_votes_become_shares_and_a_row_without_any_is_unlabelled() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from datasets import Dataset
 
-from hf_mtl import Regression, SequenceClassification
+from hf_mtl import MultipleChoice, Regression, SequenceClassification, TokenClassification
 from hf_mtl.data import mixture
 from hf_mtl.data.stream_names import carving_mistakes, in_streams, source_of, streams_of, streams_of_recipe
 from hf_mtl.errors import Mistake
@@ -55,6 +55,13 @@ def test_a_mixture_may_name_the_tasks_of_a_stream_in_any_order() -> None:
     plain = mixture.parse({"temperature": 2.0}, mistakes)
     assert in_streams(plain, streams).options() == plain.options()
     assert not mistakes
+
+
+def test_tags_of_words_are_labels_of_their_text_too() -> None:
+    tags = TokenClassification(dataset=SOURCE, text="text", label="spans", labels=["A"])
+    assert streams_of_recipe({"a": task(), "tags": tags}) == {"a+tags": ["a", "tags"]}
+    choices = MultipleChoice(dataset=SOURCE, text=["text"], choices=["b", "c"], label="y")
+    assert len(streams_of_recipe({"a": task(text=["text"]), "choices": choices})) == 2
 
 
 @pytest.mark.parametrize(

@@ -113,3 +113,13 @@ def test_scores_that_say_nothing_are_said() -> None:
     notes = score_notes(TASK, "t", TASK.perfect_outputs(labels), labels, {})
     assert notes[0] == "t: entity_f1 is 0 whatever is predicted on the 3 scored rows: none has an entity."
     assert "'B-A'" in notes[1]
+
+
+def test_each_word_weighs_what_its_row_does() -> None:
+    raw, labels = drawn()
+    weights = np.random.default_rng(1).integers(1, 4, size=len(raw))
+    task = TASK.model_copy(update={"metrics": [MetricSpec(name=name) for name in ("accuracy", "f1_macro", "ece")]})
+    found = score_task(task, "t", raw, labels, weights=weights)
+    repeated = score_task(task, "t", np.repeat(raw, weights, axis=0), np.repeat(labels, weights, axis=0))
+    assert found == pytest.approx(repeated)
+    assert found != pytest.approx(score_task(task, "t", raw, labels))

@@ -1,5 +1,6 @@
 """A model with fresh heads: what is wrong with its choices is said before anything is built."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +56,20 @@ def test_pooling_against_a_native_head_is_refused() -> None:
         make_model("roberta", "native", pooling="mean")
     with pytest.raises(ModelError, match="which needs 'mean'"):
         make_model("modernbert-mean", "native", pooling="cls")
+
+
+def test_the_pooling_of_a_trained_model_goes_on_unless_a_head_needs_another(tmp_path: Path) -> None:
+    make_model("bert", "linear", pooling="mean").save_pretrained(tmp_path)
+    tasks = {"a": SequenceClassification(labels=2)}
+
+    def taken(head: str | None = None, pooling: str | None = None) -> tuple[str | None, object]:
+        config = MultiTaskModel.from_backbone(tmp_path, tasks, head, pooling=pooling).config
+        return config.pooling, config.head
+
+    assert taken() == ("mean", {"type": "linear"})
+    assert taken("mlp") == ("mean", "mlp")
+    assert taken("native") == ("cls", "native")
+    assert taken("linear", "max") == ("max", "linear")
 
 
 def test_pooling_without_a_head_chooses_a_head_that_fits() -> None:

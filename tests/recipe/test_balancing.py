@@ -75,7 +75,7 @@ def test_an_inheriting_recipe_switches_changes_or_removes_the_method(write: Writ
             "{name: ngdiff, signs: {rating: -1, emotion: 1}}",
             {"name": "ngdiff", "signs": {"emotion": 1.0, "rating": -1.0}},
         ),
-        ("{name: ngdiff, signs: [1, -1]}", {"name": "ngdiff", "signs": [1.0, -1.0]}),
+        ("{name: ngdiff, signs: [1, -1]}", {"name": "ngdiff", "signs": {"emotion": 1.0, "rating": -1.0}}),
         (
             "{name: graddrop, leak: {rating: 0.5, emotion: 0}}",
             {"name": "graddrop", "leak": {"emotion": 0.0, "rating": 0.5}},

@@ -17,7 +17,7 @@ NAMES = ", ".join(sorted(task_types()))
 
 @pytest.mark.parametrize(
     "kind",
-    ["TokenTagging", "translation"],
+    ["translation"],
 )
 def test_a_type_that_is_not_supported_offers_no_other_as_its_spelling(write: Write, kind: str) -> None:
     assert mistakes(write(MINIMAL), f"tasks.emotion.type={kind}") == [

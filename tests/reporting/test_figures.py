@@ -58,6 +58,15 @@ def test_a_task_keeps_its_colour_in_every_panel(tmp_path, drawn):
     assert colours == {COLOURS[0]}
 
 
+def test_tasks_that_are_scored_and_not_trained_have_a_line_of_scores(tmp_path, drawn):
+    kept = {"step": 20, "eval_kept_pearson": 0.2, "eval_kept_loss": 1.5, "eval_loss": 1.0}
+    kept["eval_emotion_hamming_loss"] = 0.1  # a metric, and no task
+    training_figure(tmp_path / "training.png", [*LOG, kept])
+    scores = [line.get_label() for line in drawn[0].axes[-1].lines]
+    assert scores[:3] == ["emotion (f1_macro)", "emotion_intensity (pearson)", "kept (pearson)"]
+    assert scores[3:] == ["average", "macro", "worst"]
+
+
 def test_panels_without_records_are_left_out(tmp_path, drawn):
     training_figure(tmp_path / "training.png", LOG[:1])
     assert [panel.get_ylabel() for panel in drawn[0].axes] == ["loss", "weight", "share"]

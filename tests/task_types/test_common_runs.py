@@ -142,7 +142,8 @@ def test_a_recipe_is_planned_trained_resumed_and_scored_again(sample: Sample, tm
     again = evaluate_run(folder, split="test")
     assert again["tasks"]["t"] == pytest.approx(results["test"]["tasks"]["t"])
     loaded = MultiTaskModel.from_pretrained(folder)
-    assert loaded.tasks["t"] == sample.task
+    # Where the backbone's own head cannot serve a type, the model says which one does.
+    assert loaded.tasks["t"].model_copy(update={"head": None}) == sample.task
     # From its checkpoint of step 2 a run ends in the same bits.
     other = tmp_path / "other"
     run_recipe(path, [f"training.output_dir={other}", "training.max_steps=2"])

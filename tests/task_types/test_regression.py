@@ -137,8 +137,8 @@ def test_predictions_that_are_all_but_the_same_are_said() -> None:
         ({"range": [1, 1]}, "finite numbers, the lowest target and a higher one"),
         ({"range": [0, float("inf")]}, "finite numbers"),
         ({"range": [0, 1], "standardize": True}, "beside standardize: true"),
-        ({"range": [[0, 1], [0, 2]]}, "2 pairs for 1 targets"),
-        ({"range": [[0, 1]], "label": ["x", "y"]}, "1 pairs for 2 targets"),
+        ({"range": [[0, 1], [0, 2]]}, "or one for each of the 1"),
+        ({"range": [[0, 1]], "label": ["x", "y"]}, "or one for each of the 2"),
     ],
 )
 def test_a_range_that_cannot_be_is_refused(options: dict[str, Any], said: str) -> None:

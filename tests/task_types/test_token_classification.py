@@ -172,9 +172,9 @@ def test_spans_are_trained_and_predicted_by_the_words_of_their_texts(tmp_path: P
 
 def test_input_ids_in_place_of_words_are_refused() -> None:
     rows = Dataset.from_dict({"input_ids": [[2, 7, 3]], "label": [["O"]]})
-    with pytest.raises(DataError, match="has input_ids in place of the column 'text'"):
+    with pytest.raises(DataError, match="has input_ids and no column 'text'"):
         encoded(TASK, rows)
-    with pytest.raises(DataError, match="has input_ids in place of the column 'text'"):
+    with pytest.raises(DataError, match="has input_ids and no column 'text'"):
         encoded(TASK, rows.select_columns(["input_ids"]), "test")
 
 

@@ -116,6 +116,13 @@ def test_a_run_resumes_to_the_same_bits_and_is_scored_again(tmp_path: Path) -> N
     }
 
 
+def never_moves(name: str) -> bool:
+    """Softmax over choices, and over tokens, does not see a constant that is added to all of them."""
+    return has_no_gradient(name) or name in {
+        f"heads.task_{task}.head.classifier.bias" for task in ("replies", "answers")
+    }
+
+
 def updates(folder: Path, before: Mapping[str, Tensor]) -> dict[str, Tensor]:
     after = load_file(folder / "model.safetensors")
     assert after.keys() <= before.keys()
@@ -141,11 +148,11 @@ def test_processes_micro_batches_and_layouts_make_the_same_update(tmp_path: Path
             f"training.encoder_layout={layout}",
         )
     expected = updates(tmp_path / "whole", before)
-    moved = {name for name, update in expected.items() if update.any() and not has_no_gradient(name)}
+    moved = {name for name, update in expected.items() if update.any() and not never_moves(name)}
     assert all(any(f".task_{task}." in name for name in moved) for task in SMALL["tasks"]), "every head has moved"
     for partition in list(partitions)[1:]:
         found = updates(tmp_path / partition, before)
-        assert {name for name, update in found.items() if update.any() and not has_no_gradient(name)} == moved
+        assert {name for name, update in found.items() if update.any() and not never_moves(name)} == moved
         for name in moved:
             error = float((found[name] - expected[name]).norm() / expected[name].norm())
             assert error < 1e-4, f"{partition}, {name}: {error:.1e}"
@@ -201,7 +208,8 @@ def test_a_head_learns_every_type_or_is_refused_by_name(head: str, tmp_path: Pat
         assert any(not torch.equal(old, new) for old, new in pairs), name
 
 
-def test_it_learns_what_a_majority_and_a_bag_of_words_do_not(tmp_path: Path) -> None:
+@pytest.mark.timeout(1200)
+def test_every_task_learns_what_a_majority_does_not(tmp_path: Path) -> None:
     overrides = [f"training.output_dir={tmp_path / 'run'}", "training.max_steps=1000", "training.disable_tqdm=true"]
     found = run_recipe(RECIPE, overrides, test=True, baselines=True)["test"]
     majority = found["baselines"]["majority"]["tasks"]

@@ -35,6 +35,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "enter": {"task": "mood", "at": 0.4},
     "leave": {"task": "mood", "at": 0.4},
     "warmup": {"task": "mood", "at": 0.4},
+    "task_early_stopping": {"patience": 1, "threshold": 0.9},
 }
 
 

@@ -14,7 +14,8 @@ from hf_mtl import MultiTaskTrainer, Regression, SequenceClassification, load_re
 from hf_mtl.errors import RecipeError, UserError
 from hf_mtl.reporting.plan_table import plan_table
 from hf_mtl.tasks import Task
-from hf_mtl.training import plan_recipe
+from hf_mtl.training import plan_recipe, run_recipe
+from hf_mtl.training.run.evaluate import evaluate_run
 from tests import tiny
 from tests.training.killing import train
 from tests.training.trainers import make, parameters, records, same
@@ -171,6 +172,19 @@ def test_a_recipe_names_streams_and_carves_them_alike(tmp_path: Path) -> None:
     said = "\n".join(map(str, caught.value.mistakes))
     assert "tasks.c.validation_fraction: a has 0.1, b has 0.3, c has 0.1, and they read the same texts" in said
     assert "a+b+c" in said.split("validation_fraction")[0] + said.split("carved once")[1]
+
+
+def test_a_run_is_scored_with_keys_that_would_part_its_streams(tmp_path: Path) -> None:
+    path = recipe(tmp_path)
+    before = run_recipe(load_recipe(path))["tasks"]
+    rows(40).to_json(str(tmp_path / "others.jsonl"))
+    for override in ("max_length=5", f"dataset.data_files={tmp_path / 'others.jsonl'}"):
+        scores = evaluate_run(tmp_path / "run", [f"tasks.a.{override}"])["tasks"]
+        assert scores.keys() == before.keys()
+        assert scores["a"] != before["a"]
+        assert scores["b"] == before["b"]
+    with pytest.raises(UserError, match="mixture.proportions: .* changes nothing about a model that is trained"):
+        evaluate_run(tmp_path / "run", ["mixture.proportions={a: 1}"])
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ class Accuracy(ClassificationMetric):
     """
 
     key = "accuracy"
-    outputs = ("classes", "ranks", "choices")
+    outputs = ("classes", "ranks", "tags", "choices")
 
     def value(self, predictions: np.ndarray, references: np.ndarray) -> float:
         """Return the metric of class ids [n] and [n]."""

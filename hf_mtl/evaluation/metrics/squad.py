@@ -59,11 +59,15 @@ class _AnswerMetric(LocalMetric):
 
     def _compute(self, *, predictions: list[str], references: list[list[str]]) -> dict[str, float]:
         scores = self.each(predictions, references)
-        found = {self.key: float(scores.mean())}
+        weights = np.ones(len(scores)) if self.weights is None else self.weights
+        found = {self.key: float(np.average(scores, weights=weights))}
         if self.apart:
             some = np.array([bool(answers) for answers in references])
             for name, rows in (("has_answer", some), ("no_answer", ~some)):
-                found[f"{self.key}_{name}"] = float(scores[rows].mean()) if rows.any() else math.nan
+                there = rows.any()
+                found[f"{self.key}_{name}"] = (
+                    float(np.average(scores[rows], weights=weights[rows])) if there else math.nan
+                )
         return found
 
     @classmethod

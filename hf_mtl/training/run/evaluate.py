@@ -70,7 +70,7 @@ def evaluate_run(
         UserError: If there is no checkpoint, it is damaged, there is no such split, or an override means nothing.
     """
     recipe_path, model_path = find_checkpoint(_folder(Path(path), overrides, allow_code))
-    run, recipe = read_recipe(recipe_path), load_recipe(recipe_path, overrides, allow_code)
+    run, recipe = read_recipe(recipe_path), load_recipe(recipe_path, overrides, allow_code, to_score=True)
     _refuse_code(run, recipe)
     # Nothing of training happens: no folder of it is made, and nothing is watched.
     args = make_arguments(recipe, output_dir=str(model_path), **_ONLY_SCORING, **of_whoever_trains())
@@ -182,5 +182,5 @@ def _folder(path: Path, overrides: Sequence[str], allow_code: bool) -> Path:
         raise RunError(f"{path}: no such file or folder; give a run's folder, a checkpoint in it, or a recipe")
     if not path.is_file():
         return path
-    recipe = load_recipe(path, overrides, allow_code)
+    recipe = load_recipe(path, overrides, allow_code, to_score=True)
     return Path(str(make_arguments(recipe, **_ONLY_SCORING, **of_whoever_trains()).output_dir))

@@ -53,5 +53,6 @@ def add_kept(results: dict[str, Any], prepared: Prepared, before: Before, split:
             key = headline_keys(prepared.data[name].task)[0]
             values = f"{key} {scores['before'][key]:.4f} before training and {scores['after'][key]:.4f} after"
             results["notes"].append(f"{name}: kept from the backbone as it was; {values}.")
-        elif name not in prepared.data:
-            results["notes"].append(f"{name}: kept from the backbone as it was; no rows to score were given.")
+    if others := [name for name in results["kept"] if name not in prepared.data]:
+        were = "as it was" if len(others) == 1 else "as they were"
+        results["notes"].append(f"{', '.join(others)}: kept from the backbone {were}; no rows to score were given.")

@@ -63,8 +63,9 @@ def with_known_outputs(task: Task, before: Task) -> Task:
 
 def _as_it_was(task: Task, before: Task) -> Task:
     """Return a task as it was trained, with other rows, and what the recipe says of reading and scoring them."""
-    asked = task.model_fields_set & {"dataset", *task.scoring_keys}
-    return before.model_copy(update={key: getattr(task, key) for key in asked})
+    asked = task.model_fields_set & {"dataset", *task.scoring_keys, *task.length_keys}
+    # Nothing of it is trained, so that the rate of its first run would say nothing, or contradict a task beside it.
+    return before.model_copy(update={"head_learning_rate": None, **{key: getattr(task, key) for key in asked}})
 
 
 def _other_keys(name: str, task: Task, before: Task, allow_code: bool) -> Iterator[Mistake]:
@@ -73,7 +74,7 @@ def _other_keys(name: str, task: Task, before: Task, allow_code: bool) -> Iterat
         problem = f"is {task.type}, and the task that is kept is {before.type}"
         yield Mistake(f"tasks.{name}.type", problem, "Give that type")
         return
-    for key in task.model_fields_set - {"type", "dataset", *task.scoring_keys}:
+    for key in task.model_fields_set - {"type", "dataset", *task.scoring_keys, *task.length_keys}:
         if getattr(task, key) != getattr(before, key):
             problem = "is another than that of the task that is kept, which is not trained here"
             yield Mistake(f"tasks.{name}.{key}", problem, "Leave it out")

@@ -88,7 +88,7 @@ def scoring_tasks(run: Recipe, asked: Recipe, tasks: Mapping[str, Task]) -> dict
     found = dict(tasks)
     for name, task in asked.tasks.items():
         if name in tasks and name not in run.tasks:
-            asked_for = [field for field in task.scoring_keys if field in task.model_fields_set]
+            asked_for = [field for field in _keys(task) if field in task.model_fields_set]
             found[name] = tasks[name].model_copy(update={field: getattr(task, field) for field in asked_for})
         elif name in tasks:
             was = run.tasks[name]

@@ -40,6 +40,11 @@ def inputs_of(name: str, rows: int) -> tuple[dict[str, int], dict[str, np.ndarra
     if kind == "values":
         options = {"target_std": [2.0]} if name == "mse_z" else {}
         return options, {"predictions": random.normal(size=rows), "references": random.normal(size=rows)}
+    if kind == "spans":
+        words = np.array(["the nile", "blue", "1912", ""])[random.integers(0, 4, size=(2, rows))]
+        answers = np.empty(rows, dtype=object)
+        answers[:] = [[word] if word else [] for word in words[1]]
+        return {}, {"predictions": words[0], "references": answers}
     shape = (rows, 3) if kind == "labels" else (rows,)
     references = random.integers(0, 2 if kind == "labels" else 3, size=shape)
     options = {"labels": [0, 1]} if name == "f1" else {}

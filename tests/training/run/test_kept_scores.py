@@ -160,6 +160,9 @@ def test_a_kept_task_without_rows_is_scored_by_evaluate(world: Path, second: Pat
     found = evaluate_run(second / "run", [type_of, f"tasks.mood.dataset={dataset}", "tasks.mood.metrics=[accuracy]"])
     assert found["tasks"].keys() == {"new", "topic", "mood"}
     assert found["tasks"]["mood"].keys() == {"accuracy", "loss"}
+    cut = evaluate_run(second / "run", [type_of, f"tasks.mood.dataset={dataset}", "tasks.mood.max_length=3"])
+    assert cut["tasks"]["mood"]["loss"] != found["tasks"]["mood"]["loss"]
+    assert cut["tasks"]["topic"] == found["tasks"]["topic"]
     with pytest.raises(RunError, match=r"tasks\.mood\.type: is regression, and the model has a sequence_class"):
         evaluate_run(second / "run", ["tasks.mood.type=regression", f"tasks.mood.dataset={dataset}"])
     with pytest.raises(RunError, match=r"tasks\.mood\.head: changes nothing about a model that is trained"):

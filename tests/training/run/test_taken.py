@@ -25,11 +25,21 @@ def task(world: Path, name: str, **keys: Any) -> dict[str, Any]:
 
 
 def test_a_task_that_is_only_scored_is_the_one_that_was_trained(world: Path, tmp_path: Path) -> None:
-    found = kept(world, tmp_path, topic=task(world, "topic", metrics=["accuracy"]))
+    found = kept(world, tmp_path, topic=task(world, "topic", metrics=["accuracy"], max_length=5))
     assert found["topic"].labels == ["a", "b", "c"]
+    assert found["topic"].max_length == 5
     assert [metric.name for metric in found["topic"].metrics] == ["accuracy"]
     assert found["topic"].dataset.splits == keeping.SCORED
     assert found["new"].labels == ["good", "bad"]
+
+
+def test_a_task_that_is_only_scored_has_no_learning_rate_of_its_first_run(world: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(keeping.write_recipe(world, tmp_path, topic=task(world, "topic")))
+    taken = take_up(recipe)
+    assert taken is not None
+    taken.source.tasks = {**taken.source.tasks, "topic": {**taken.source.tasks["topic"], "head_learning_rate": 0.5}}
+    assert taken.source.task_objects["topic"].head_learning_rate == 0.5
+    assert as_kept(recipe, taken)["topic"].head_learning_rate is None
 
 
 def test_a_task_that_is_trained_on_has_the_classes_of_before(world: Path, tmp_path: Path) -> None:
