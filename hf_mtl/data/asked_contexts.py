@@ -43,7 +43,8 @@ class AskedContext:
         tokens = self.windows[window]
         start, end = int(tokens[first - 1, 0]), int(tokens[last - 1, 1])
         text = self.context[start:end]  # some tokenizers count the blank before a word among its characters
-        return end - len(text.lstrip()), end - len(text) + len(text.rstrip())
+        first = end - len(text.lstrip()) if text.strip() else start  # of blanks alone nothing is left, at their place
+        return first, start + len(text.rstrip())
 
     def places(self) -> NDArray[np.int64]:
         """Return first and last place of the answer in each window, int64 [S, 2]: of its first answer that is whole

@@ -18,6 +18,9 @@ def test_tokens_become_characters_without_the_blanks_that_belong_to_them() -> No
     assert row.answers == ["fox"]
     assert row.characters(0, 2, 2) == (6, 9)
     assert CONTEXT[slice(*row.characters(0, 2, 5))] == "fox saw a hen"
+    blank = AskedContext("red  \n fox", (), (np.array([[0, 3], [3, 6], [6, 10]], dtype=np.int32),))
+    assert blank.characters(0, 2, 2) == (3, 3), "blanks alone"
+    assert blank.characters(0, 2, 3) == (7, 10)
 
 
 def test_an_answer_has_the_places_of_the_tokens_that_have_its_characters() -> None:
