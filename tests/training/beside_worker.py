@@ -38,6 +38,7 @@ OF_SCHEDULES: dict[str, dict[str, Any]] = {
     "mt2st_diminish": {"main": "topic"},
     "mt2st_feedback": {"main": "topic", "signal": "training"},
     "mt2st_switch": {"main": "topic", "at": {"step": 6}},
+    "task_early_stopping": {"patience": 1, "threshold": 0.9},
     "warmup": {"task": "mood", "at": {"step": 4}},
 }
 
@@ -55,7 +56,9 @@ def courses() -> dict[str, dict[str, Any]]:
             found[f"{name} in every step"] = {"balancing": section}
     for name in SCHEDULES.names():
         spec = {"type": name, **OF_SCHEDULES.get(name, {})}
-        found[f"schedule {name}"] = {"balancing": {"weighting": "uw", "gradients": EVERY_STEP}, "schedules": [spec]}
+        course = {"balancing": {"weighting": "uw", "gradients": EVERY_STEP}, "schedules": [spec]}
+        watched = {"evaluated": True, "eval_strategy": "steps", "eval_steps": 2}
+        found[f"schedule {name}"] = {**course, **watched} if name == "task_early_stopping" else course
     learn = {"learn": {"every": 2, "lr": 2.0}}
     found["learned temperatures"] = {"balancing": {"weighting": "uw", "gradients": EVERY_STEP}, "mixture": learn}
     looks = {"learn": {"objective": "pike", "every": 2}}
