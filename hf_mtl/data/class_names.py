@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from hf_mtl.data.class_values import TRUTH, ClassValues
 from hf_mtl.data.columns import name_values
+from hf_mtl.errors import DataError, Mistake
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
@@ -17,6 +18,17 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 def numbered_names(count: int) -> list[str]:
     """Name classes of which the number alone is known: LABEL_0, LABEL_1, ..."""
     return [f"LABEL_{index}" for index in range(count)]
+
+
+def check_number(given: int | None, found: list[str], key: str) -> None:
+    """Compare the number of classes that a recipe gives with the names that the data has.
+
+    Raises:
+        DataError: If they differ.
+    """
+    if given is not None and len(found) != given:
+        problem = f"labels is {given}, and the data has {len(found)}: {name_values(found, 20)}"
+        raise DataError(Mistake(key, problem, "Give labels as a list of names."))
 
 
 def is_numbered(names: Sequence[str]) -> bool:

@@ -139,7 +139,7 @@ def _cut_questions(
 ) -> tuple[list[str], NDArray[np.bool_]]:
     """Cut questions of too many tokens at the end of a token."""
     found, cut = list(questions), np.zeros(len(questions), dtype=bool)
-    todo = range(len(found))
+    todo: Sequence[int] = range(len(found))
     for _ in range(_RETRIES):  # what is left of a word may have more tokens than it had in it
         again: list[int] = []
         for place in range(0, len(todo), _ROWS):
@@ -154,7 +154,7 @@ def _cut_questions(
         cut[again] = True
         if not again:
             break
-        todo = again  # type: ignore[assignment]
+        todo = again
     return found, cut
 
 

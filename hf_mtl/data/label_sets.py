@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset
 
-from hf_mtl.data.class_names import numbered_names
+from hf_mtl.data.class_names import check_number, numbered_names
 from hf_mtl.data.columns import (
     arrow_column,
     flat_lists,
@@ -77,9 +77,7 @@ def resolve_labels(
     train = read["train" if "train" in read else next(iter(read))]
     key = f"tasks.{name}.labels"
     found = train.declared or (_found_names(train, read) if train.texts is not None else _counted(train, labels, key))
-    if labels is not None and len(found) != labels:
-        problem = f"labels is {labels}, and the data has {len(found)}: {name_values(found, 20)}"
-        raise DataError(Mistake(key, problem, "Give labels as a list of names."))
+    check_number(labels, found, key)
     if not found:
         raise DataError(Mistake(key, f"no label is in any list of the train column '{column}'", "Give labels."))
     return found

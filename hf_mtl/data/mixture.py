@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, SerializeAsAny
 
 from hf_mtl.data.annealing import Positive, annealed_temperature
+from hf_mtl.data.course import EVALUATE
 from hf_mtl.data.learners.base import LEARNERS, Learner
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.options import by_task_mistakes, parse_options, parse_partly
@@ -274,7 +275,7 @@ def _unscored(learner: Learner | None, scored: Collection[str] | None) -> Iterat
         return
     key, start = "mixture.learn.objective", "'worst' follows"
     if not scored:
-        yield Mistake(key, f"{start} validation metrics, and nothing is evaluated", "Set training.eval_strategy.")
+        yield Mistake(key, f"{start} validation metrics, and nothing is evaluated", f"{EVALUATE}.")
         return
     remedy = "Give the task a validation split and a metric."
     for task in learner.tasks:

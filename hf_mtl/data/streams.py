@@ -147,12 +147,15 @@ class Streams:
         coefficients: NDArray[np.float64],
         dropped: NDArray[np.int64],
     ) -> StepPlan:
-        if not len(self._labelled(plan, present)[0]):
-            # Rows were drawn of which none has a label of a task that takes part, and a step needs one.
-            plan = self._with_one_row(planner, plan, present)
-        tasks, rows, texts = self._labelled(plan, present)
         everything, _, _ = self._labelled(plan, np.ones_like(present))
         nominal = np.bincount(everything, minlength=len(self.tasks)) + dropped
+        if not len(self._labelled(plan, present)[0]):
+            # Rows were drawn of which none has a label of a task that takes part, and a step needs one. It takes the
+            # place of one that was drawn, and counts as one of them: the step is no more than it would have been.
+            plan = self._with_one_row(planner, plan, present)
+            nominal[nominal.argmax()] -= 1
+            nominal += np.bincount(self._labelled(plan, present)[0], minlength=len(self.tasks))
+        tasks, rows, texts = self._labelled(plan, present)
         kept, places = np.unique(texts, return_inverse=True)
         counts = np.bincount(plan.tasks[kept], minlength=len(self.members))
         drawn = replace(plan, tasks=plan.tasks[kept], rows=plan.rows[kept], counts=counts)

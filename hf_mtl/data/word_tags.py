@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset
 from numpy.typing import NDArray
 
-from hf_mtl.data.class_names import numbered_names
+from hf_mtl.data.class_names import check_number, numbered_names
 from hf_mtl.data.columns import (
     COUNTED,
     arrow_column,
@@ -117,9 +117,7 @@ def resolve_tags(
     meant = scheme or scheme_of(found)
     if train.declared is None and meant != "plain":
         found = all_tags(types_in(found), meant) if scheme_fits(found) else found
-    if labels is not None and len(found) != labels:
-        problem = f"labels is {labels}, and the data has {len(found)}: {name_values(found, 20)}"
-        raise DataError(Mistake(key, problem, "Give labels as a list of names."))
+    check_number(labels, found, key)
     return found
 
 

@@ -31,7 +31,7 @@ from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.modeling.pretrained_model import MultiTaskPreTrainedModel
 from hf_mtl.modeling.probe import try_encoder
 from hf_mtl.modeling.row_features import RowFeatures
-from hf_mtl.modeling.sites import flat_choices
+from hf_mtl.modeling.sites import flat_choices, sites_in_rectangle
 from hf_mtl.modeling.task_heads import HeadOutputs, TaskHeads
 from hf_mtl.tasks import Task
 from hf_mtl.tasks.statistics import Numbers, TaskStatistics
@@ -162,7 +162,8 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
             order: Sequence i is sequence ``order[i]`` of these, [B]; None: as they come.
             segments: First sequence, and the one after the last, of each task. Only these heads run. None: all
                 heads, or ``task``, on all rows.
-            sites: By task: where the heads look that have several outputs for a row. None: at every token.
+            sites: By task: where the heads look that have several outputs for a row. None: at every token; of a
+                rectangle their logits are [B, L, C], in the columns of the tokens.
             labels: By task: class ids [n], targets [n, D] in original units, or as the task encodes them; a tensor
                 goes with ``task``.
             row_weights: By task: what the losses and penalties of its rows are multiplied by [n]; None: 1 each.
@@ -188,6 +189,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
             input_ids, attention_mask, token_type_ids = flat.values()
             sites = dict.fromkeys(self.heads.names, choices)
         if packed is None:
+            sites = self._sites_in(input_ids, attention_mask) if sites is None else sites
             features = self._features.of_rectangle(self.encoder, input_ids, attention_mask, token_type_ids)
         else:
             features = self._features.of_packed(self.encoder, packed, order)
@@ -198,6 +200,14 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         drawn = Noise.of_batch(noise, shown, self.training and self.heads.stochastic)
         result = self.heads(features, segments, drawn, labels, uncertainty, sites, row_weights)
         return MultiTaskOutput(loss=self._mean_over_tasks(result, labels or {}), features=shown, **vars(result))
+
+    def _sites_in(self, input_ids: Tensor | None, mask: Tensor | None) -> dict[str, Sites] | None:
+        """Find where the heads look in a rectangle; None where a program is exported, which knows no values."""
+        if input_ids is None or torch.compiler.is_exporting():
+            return None
+        mask = torch.ones_like(input_ids) if mask is None else mask
+        found = {name: sites_in_rectangle(mask, self.heads.of(name).task.outputs_per) for name in self.heads.names}
+        return {name: sites for name, sites in found.items() if sites is not None}
 
     def _mean_over_tasks(self, result: HeadOutputs, labels: Mapping[str, Tensor]) -> Tensor | None:
         """Average losses and penalties over the tasks that have rows; None without labels."""

@@ -38,6 +38,28 @@ def sites_everywhere(features: Features, per: OutputsPer) -> Sites:
     }
 
 
+def sites_in_rectangle(mask: Tensor, per: OutputsPer) -> Sites | None:
+    """Look at every token of a padded rectangle; outputs are in the columns of their tokens, as its labels are.
+
+    Args:
+        mask: 1 for real tokens [B, L].
+        per: What an output is made for.
+
+    Returns:
+        The sites; None where no output is made for tokens.
+    """
+    if per not in ("token", "window"):
+        return None
+    rows, length = mask.shape
+    places = mask.flatten().nonzero()[:, 0]  # row by row, as an encoder's states are when the padding is dropped
+    return {
+        "tokens": torch.arange(len(places), device=places.device),
+        "sequences": places // length,
+        "places": places,
+        "shape": [rows, length] if per == "token" else [rows, 1, length],
+    }
+
+
 def flat_choices(inputs: Mapping[str, Tensor | None]) -> tuple[dict[str, Tensor | None], Sites]:
     """Make a rectangle of sequences of one of rows with choices, as `AutoModelForMultipleChoice` takes it.
 

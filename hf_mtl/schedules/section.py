@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from hf_mtl.data.course import Course
+from hf_mtl.data.course import EVALUATE, Course
 from hf_mtl.errors import Mistake, ModelError, UserError, known
 from hf_mtl.plain import describe, made_plain
 from hf_mtl.schedules.base import SCHEDULES, ParameterGroup, Run, Schedule
@@ -134,10 +134,10 @@ def _unwatched(schedules: Mapping[str, Schedule], evaluated: Collection[str] | N
     for key, schedule in schedules.items():
         if schedule.stops_tasks and evaluated is not None and not evaluated:
             problem = f"'{schedule.name}' follows validation metrics, and nothing is evaluated"
-            yield Mistake(key, problem, "Set training.eval_strategy, and give the tasks validation splits.")
+            yield Mistake(key, problem, f"{EVALUATE}, and give the tasks validation splits.")
             continue
         others = "" if schedule.stops_tasks else "; or set signal: training"
-        remedy = f"Set training.eval_strategy, and give the task a validation split{others}."
+        remedy = f"{EVALUATE}, and give the task a validation split{others}."
         what = "first metric" if schedule.stops_tasks else "validation loss"
         for task in schedule.tasks_watched() if evaluated is not None else ():
             if task not in (evaluated or ()):

@@ -1,6 +1,6 @@
 """One of several choices for each row, each of which is read with the row's context."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from hf_mtl.data.choice_texts import ChoiceTexts, template_fields
 from hf_mtl.data.columns import arrow_column, name_count, name_rows
 from hf_mtl.data.spelling import number_types
 from hf_mtl.errors import Mistake
-from hf_mtl.evaluation.choice_baselines import TextRow, choice_baselines, place_shares
+from hf_mtl.evaluation.choice_baselines import TextRow, choice_baselines
 from hf_mtl.evaluation.classes import class_measure
 from hf_mtl.evaluation.compact import CLASSES_ALONE, classes_alone
 from hf_mtl.evaluation.outputs import ClassOutputs, wants_logits
@@ -58,7 +58,7 @@ class MultipleChoice(Task):
     auto_model: ClassVar[str | None] = "AutoModelForMultipleChoice"
     other_names: ClassVar[tuple[str, ...]] = ("multiplechoice", "multi_choice", "choice", "swag")
     outputs_key: ClassVar[str] = "choices"
-    scoring_keys: ClassVar[tuple[str, ...]] = ("text", "choices", "label", "labels", "metrics")
+    scoring_keys: ClassVar[tuple[str, ...]] = (*Task.scoring_keys, "choices", "labels")
 
     type: Literal["multiple_choice"] = "multiple_choice"
     text: str | list[str] = "text"
@@ -290,14 +290,6 @@ class MultipleChoice(Task):
         contexts, rest = columns[: len(self.context_columns)], columns[len(self.context_columns) :]
         choices = rest[0] if isinstance(self.choices, str) else [text for text in rest if text and text.strip()]
         return TextRow(" ".join(contexts), list(choices))
-
-    def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
-        """Predict the shares of the places, as many as are right in any row."""
-        return place_shares(labels, int(labels.max(initial=1)) + 1)
-
-    def linear_outputs(self, features: Any, labels: np.ndarray, constant: np.ndarray) -> Callable[[Any], np.ndarray]:
-        """Refuse: a row has no features, its choices have; see `own_baselines`."""
-        raise NotImplementedError("the baselines of multiple choice are its own")
 
 
 def _flat(raw: np.ndarray) -> np.ndarray:

@@ -1,16 +1,15 @@
 """One class per text or pair of texts."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from datasets import Dataset
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from hf_mtl.data.one_class import OneClass
 from hf_mtl.data.soft_labels import encode_soft, resolve_soft
 from hf_mtl.data.train_notes import absent_notes
 from hf_mtl.errors import DataError, Mistake
@@ -27,19 +26,16 @@ from hf_mtl.evaluation.classes import (
 )
 from hf_mtl.evaluation.compact import CLASSES_ALONE
 from hf_mtl.evaluation.outputs import ClassOutputs, wants_logits
-from hf_mtl.modeling.class_weights import check_weights, compare_weights, fit_weights
-from hf_mtl.modeling.statistics import ClassWeights
+from hf_mtl.modeling.class_outputs import OutputPerClass
+from hf_mtl.modeling.class_weights import check_weights
 from hf_mtl.tasks import MetricSpec, register
 from hf_mtl.tasks.scoring import Compact, Metric, Outputs
-from hf_mtl.tasks.statistics import TaskStatistics
 
 FOCAL_GAMMA = 2.0
-# For editors; whoever uses the weights refuses others in words of its own.
-_Weight: TypeAlias = Annotated[float, WithJsonSchema({"type": "number", "minimum": 0})]
 
 
 @register
-class SequenceClassification(OneClass):
+class SequenceClassification(OutputPerClass):
     """One class per text or pair of texts.
 
     Args:
@@ -57,8 +53,6 @@ class SequenceClassification(OneClass):
     """
 
     outputs_are: ClassVar[str] = "classes"
-    can_calibrate: ClassVar[bool] = True
-    weights_key: ClassVar[str | None] = "class_weights"
     auto_model: ClassVar[str | None] = "AutoModelForSequenceClassification"
     problem_type: ClassVar[str | None] = "single_label_classification"
     other_names: ClassVar[tuple[str, ...]] = (
@@ -67,33 +61,12 @@ class SequenceClassification(OneClass):
         "single_label_classification",
     )
 
-    scoring_keys: ClassVar[tuple[str, ...]] = (*OneClass.scoring_keys, "soft_labels")
+    scoring_keys: ClassVar[tuple[str, ...]] = (*OutputPerClass.scoring_keys, "soft_labels")
 
     type: Literal["sequence_classification"] = "sequence_classification"
     metrics: list[MetricSpec] = Field(default_factory=lambda: [MetricSpec(name="f1_macro")])
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
-    class_weights: Literal["balanced"] | list[_Weight] | dict[str, _Weight] | None = None
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
     soft_labels: bool = False
-
-    @property
-    def output_names(self) -> list[str]:
-        """The class names, in id order."""
-        return self.label_names or []
-
-    @property
-    def num_outputs(self) -> int:
-        """Number of classes C.
-
-        Raises:
-            ValueError: While the classes are not known.
-        """
-        return self.num_classes
-
-    @property
-    def is_weighted(self) -> bool:
-        """Tell whether there are class weights."""
-        return self.class_weights is not None
 
     def key_mistakes(self, name: str) -> Iterator[Mistake]:
         """Compare the class weights with the classes."""
@@ -130,20 +103,9 @@ class SequenceClassification(OneClass):
         """Name the classes that no training row has, or has a share of."""
         return absent_notes(self.label_names or [], class_masses(labels, self.num_classes))
 
-    def new_statistics(self) -> TaskStatistics:
-        """Keep class weights, where there are some."""
-        return super().new_statistics() if self.class_weights is None else ClassWeights(self.num_outputs)
-
-    def fit_statistics(self, name: str, statistics: TaskStatistics, labels: np.ndarray, keep: bool) -> list[str]:
-        """Scale the class weights to a mean of 1 over the training rows."""
-        if self.class_weights is None:
-            return []
-        counts = class_masses(labels, self.num_outputs)
-        weights = fit_weights(self.class_weights, self.output_names, counts, f"tasks.{name}.class_weights")
-        if keep:
-            return compare_weights(statistics, weights, self.output_names, counts)
-        statistics.fit(weights=weights)
-        return []
+    def counts_in_loss(self, labels: np.ndarray) -> np.ndarray:
+        """Count the rows of each class, soft ones by their shares."""
+        return class_masses(labels, self.num_outputs)
 
     def row_losses(self, outputs: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
         """Compute cross-entropy, or the focal loss, times the weight of the row's class; of soft labels its mean."""

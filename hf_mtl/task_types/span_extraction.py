@@ -66,9 +66,7 @@ class SpanExtraction(Task):
         "squad",
     )
     scoring_keys: ClassVar[tuple[str, ...]] = (
-        "text",
-        "label",
-        "metrics",
+        *Task.scoring_keys,
         "null_threshold",
         "doc_stride",
         "max_question_length",
@@ -281,11 +279,3 @@ class SpanExtraction(Task):
         """Predict no answer, or the beginning of the context; and the words nearest to those of the question."""
         makers = {"majority": constant_answers, "tfidf": nearest_answers}
         return {name: make(train_texts, labels, texts) for name, make in makers.items()}
-
-    def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
-        """Refuse: see `own_baselines`."""
-        raise NotImplementedError("its baselines are own_baselines")
-
-    def linear_outputs(self, features: Any, labels: np.ndarray, constant: np.ndarray) -> Any:
-        """Refuse: see `own_baselines`."""
-        raise NotImplementedError("its baselines are own_baselines")

@@ -1,20 +1,19 @@
 """A tag for each word of a text: entities, parts of speech."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import torch
 from datasets import Dataset
-from pydantic import Field, WithJsonSchema, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from hf_mtl.data.class_labels import found_notes
 from hf_mtl.data.encoded import NO_CLASS
-from hf_mtl.data.one_class import OneClass
 from hf_mtl.data.tag_layout import cut_notes, lay_out_pieces, lay_out_words
 from hf_mtl.data.tag_schemes import OUTSIDE, Scheme, Tags, scheme_mistakes, scheme_of
 from hf_mtl.data.text_spans import encode_spans, holds_spans, read_spans, resolve_spans, span_notes
@@ -35,23 +34,21 @@ from hf_mtl.evaluation.tags import (
     tags_in_softmax,
     undefined_of_tags,
 )
-from hf_mtl.evaluation.word_models import linear_tags, majority_tags, tag_shares
-from hf_mtl.modeling.class_weights import check_weights, compare_weights, fit_weights
-from hf_mtl.modeling.statistics import ClassWeights
+from hf_mtl.evaluation.word_models import linear_tags, majority_tags
+from hf_mtl.modeling.class_outputs import OutputPerClass
+from hf_mtl.modeling.class_weights import check_weights
 from hf_mtl.tasks import MetricSpec, register
 from hf_mtl.tasks.layout import LaidOut, OutputsPer
 from hf_mtl.tasks.learning import Labels
 from hf_mtl.tasks.scoring import Compact, Metric, Outputs
-from hf_mtl.tasks.statistics import TaskStatistics
 
-_Weight: TypeAlias = Annotated[float, WithJsonSchema({"type": "number", "minimum": 0})]  # others are refused in words
 _SEQEVAL = {"iob2": "IOB2", "iob1": "IOB2", "bioes": "IOBES", "bilou": "BILOU"}
 _PLAIN = (MetricSpec(name="accuracy"), MetricSpec(name="f1_macro"))
 _OF_ENTITIES = (MetricSpec(name="entity_f1"),)
 
 
 @register
-class TokenClassification(OneClass):
+class TokenClassification(OutputPerClass):
     """A tag for each word of a text: entities, parts of speech.
 
     The loss is the mean over words whose tag is known (not None and not -100). A word has the output of its first
@@ -80,11 +77,9 @@ class TokenClassification(OneClass):
     outputs_per: ClassVar[OutputsPer] = "token"
     absent_output: ClassVar[float] = ABSENT
     outputs_are: ClassVar[str] = "tags"
-    can_calibrate: ClassVar[bool] = True
-    weights_key: ClassVar[str | None] = "class_weights"
     auto_model: ClassVar[str | None] = "AutoModelForTokenClassification"
     other_names: ClassVar[tuple[str, ...]] = ("ner", "pos", "tagging", "sequence_labeling", "sequence_tagging")
-    scoring_keys: ClassVar[tuple[str, ...]] = ("text", "label", "labels", "metrics", "invalid_tags")
+    scoring_keys: ClassVar[tuple[str, ...]] = (*OutputPerClass.scoring_keys, "invalid_tags")
 
     type: Literal["token_classification"] = "token_classification"
     text: str = Field("tokens", description="Column of lists of words, or of texts.")
@@ -93,8 +88,6 @@ class TokenClassification(OneClass):
     scheme: Scheme | None = None
     invalid_tags: Literal["error", "repair"] = "error"
     word_pieces: Literal["first", "all"] = "first"
-    class_weights: Literal["balanced"] | list[_Weight] | dict[str, _Weight] | None = None
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
 
     @field_validator("text", mode="before")
     @classmethod
@@ -154,25 +147,6 @@ class TokenClassification(OneClass):
         if not names:
             raise ValueError("the tags are not known: give labels, their names in order of their ids")
         return Tags(tuple(names), self.scheme or scheme_of(names))
-
-    @property
-    def output_names(self) -> list[str]:
-        """The tags, in id order."""
-        return self.label_names or []
-
-    @property
-    def num_outputs(self) -> int:
-        """Number of tags C.
-
-        Raises:
-            ValueError: While the tags are not known.
-        """
-        return self.num_classes
-
-    @property
-    def is_weighted(self) -> bool:
-        """Tell whether there are class weights."""
-        return self.class_weights is not None
 
     def key_mistakes(self, name: str) -> Iterator[Mistake]:
         """Compare the class weights and the scheme with the tags."""
@@ -286,20 +260,9 @@ class TokenClassification(OneClass):
         """Name the tags that no training row has."""
         return absent_notes(self.output_names, self.class_counts(labels))
 
-    def new_statistics(self) -> TaskStatistics:
-        """Keep class weights, where there are some."""
-        return ClassWeights(self.num_outputs) if self.is_weighted else TaskStatistics()
-
-    def fit_statistics(self, name: str, statistics: TaskStatistics, labels: np.ndarray, keep: bool) -> list[str]:
-        """Scale the class weights to a mean of 1 over the words of the training rows."""
-        if self.class_weights is None:
-            return []
-        counts = np.bincount(labels[labels != NO_CLASS], minlength=self.num_outputs)
-        weights = fit_weights(self.class_weights, self.output_names, counts, f"tasks.{name}.class_weights")
-        if keep:
-            return compare_weights(statistics, weights, self.output_names, counts)
-        statistics.fit(weights=weights)
-        return []
+    def counts_in_loss(self, labels: np.ndarray) -> np.ndarray:
+        """Count the words of each tag."""
+        return np.bincount(labels[labels != NO_CLASS], minlength=self.num_outputs)
 
     def row_losses(self, outputs: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
         """Sum the cross-entropies of words whose tag is known, times the weights of their tags."""
@@ -385,11 +348,3 @@ class TokenClassification(OneClass):
             "majority": majority_tags(labels, texts, count),
             "tfidf": linear_tags(train_texts, labels, texts, count),
         }
-
-    def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
-        """Predict the shares of the tags."""
-        return tag_shares(labels, self.num_outputs)
-
-    def linear_outputs(self, features: Any, labels: np.ndarray, constant: np.ndarray) -> Callable[[Any], np.ndarray]:
-        """Refuse features of whole rows, which `own_baselines` does not ask for."""
-        raise NotImplementedError("a tag for each word has linear models of words")

@@ -18,11 +18,15 @@ def register(task_type: type[_T]) -> type[_T]:
     """Make a task type known by the name in its ``type`` field.
 
     Raises:
-        ValueError: If another class has the name, or the class has none.
+        ValueError: If another class has the name, the class has none, or nobody can tell its baselines.
     """
     name = task_type.model_fields["type"].default
     if not isinstance(name, str):
         raise ValueError(f'{task_type.__qualname__} has no name: write type: Literal["my_type"] = "my_type"')
+    parts = (task_type.constant_outputs, task_type.linear_outputs)
+    lacks = Task.constant_outputs in parts or Task.linear_outputs in parts
+    if lacks and task_type.own_baselines is Task.own_baselines:
+        raise ValueError(f"{task_type.__qualname__} has no baselines: own_baselines, or constant_ and linear_outputs")
     return TASK_TYPES.register(name)(task_type)
 
 

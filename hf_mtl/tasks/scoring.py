@@ -257,17 +257,16 @@ class ScoringAnswers(ABC):
         """
         return None
 
-    @abstractmethod
     def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
-        """Give the outputs of the model that has seen only the training labels, [C].
+        """Give the outputs of the model that has seen only the training labels, [C], where `own_baselines` does not.
 
         Args:
             labels: The labels of the training rows.
         """
+        raise NotImplementedError(f"{type(self).__name__} has neither own_baselines nor constant_outputs")
 
-    @abstractmethod
     def linear_outputs(self, features: Any, labels: np.ndarray, constant: np.ndarray) -> Callable[[Any], np.ndarray]:
-        """Fit a linear model.
+        """Fit a linear model, where `own_baselines` does not.
 
         Args:
             features: Sparse features of the training rows, [n, F].
@@ -277,3 +276,4 @@ class ScoringAnswers(ABC):
         Returns:
             From features of m rows their outputs [m, C].
         """
+        raise NotImplementedError(f"{type(self).__name__} has neither own_baselines nor linear_outputs")

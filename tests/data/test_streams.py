@@ -111,6 +111,9 @@ def test_a_step_whose_rows_have_no_label_of_a_task_that_takes_part_gets_one_row(
     for plan in plans(streams, only_b):
         assert plan.counts.tolist()[1] >= 1
         assert plan.rows[plan.tasks == 1].tolist() == [0] * int(plan.counts[1])
+        # The row weighs as one of a whole step.
+        assert plan.nominal.sum() >= B
+        assert plan.nominal[1] >= plan.counts[1]
 
 
 @pytest.mark.parametrize("deal", [Deal(2), Deal(1, 3), Deal(2, limit=BatchLimit(tokens=2))])

@@ -12,6 +12,8 @@ from hf_mtl.modeling.encoded import Encoded
 from hf_mtl.modeling.sites import at_sites, in_place, numbers, sites_everywhere
 from hf_mtl.tasks import TASK_TYPES, register, task_types
 from tests import tiny
+from tests.task_types import test_span_extraction as span_extraction
+from tests.task_types.sample import Sample
 from tests.task_types.word_classes import SAMPLE, WordClasses
 
 ROWS = 6
@@ -53,6 +55,21 @@ def test_rows_without_sites_are_looked_at_everywhere() -> None:
     found = numbers(tokens)
     assert found is not None
     assert found.tolist() == [0, 1, 0, 1, 2]
+
+
+@pytest.mark.parametrize("sample", [SAMPLE, span_extraction.SAMPLE], ids=["words", "spans"])
+@pytest.mark.parametrize("before", [True, False])
+def test_outputs_of_a_rectangle_are_in_the_columns_of_its_tokens(sample: Sample, before: bool) -> None:
+    model = tiny.model(tasks={"t": sample.task}).eval()
+    ids = torch.tensor([[1, 2, 3, 4]])
+    alone = model(ids).logits["t"].squeeze()
+    padding, width = torch.zeros(1, 3, dtype=torch.int64), ids.shape[1]
+    parts = [padding, ids] if before else [ids, padding]
+    mask = torch.cat([torch.zeros_like(part) if part is padding else torch.ones_like(part) for part in parts], dim=1)
+    found = model(torch.cat(parts, dim=1), mask).logits["t"].squeeze()
+    here, there = (slice(3, 7), slice(0, 3)) if before else (slice(0, width), slice(width, 7))
+    torch.testing.assert_close(found[here], alone, rtol=1e-5, atol=1e-6)
+    assert (found[there] == sample.task.absent_output).all()
 
 
 @pytest.mark.parametrize("head", ["linear", "vip", "mt_vib", "vmtl", "hierarchical"])

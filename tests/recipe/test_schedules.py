@@ -102,7 +102,8 @@ def test_a_list_replaces_the_one_that_is_inherited(write: Write) -> None:
         (
             "{type: mt2st_feedback, main: emotion}",
             "schedules.0: 'mt2st_feedback' follows the validation loss of 'emotion', which is never evaluated. Set "
-            "training.eval_strategy, and give the task a validation split; or set signal: training",
+            "training.eval_strategy, with eval_steps that the run reaches, and give the task a validation split; or "
+            "set signal: training",
         ),
     ],
 )
@@ -148,7 +149,7 @@ def test_phases_of_a_frozen_encoder_are_refused_before_anything_is_loaded(write:
         (
             "{objective: worst}",
             "mixture.learn.objective: 'worst' follows validation metrics, and nothing is evaluated. "
-            "Set training.eval_strategy",
+            "Set training.eval_strategy, with eval_steps that the run reaches",
         ),
     ],
 )

@@ -61,6 +61,7 @@ def test_a_task_names_its_outputs_and_can_be_scored_by_default(task: Task) -> No
     assert not list(task.key_mistakes("t"))
     assert check_metrics({"t": task}) == []
     assert set(headline_keys(task)) <= set(suited_metrics(task))
+    assert set(Task.scoring_keys) <= set(task.scoring_keys) <= set(type(task).model_fields)
 
 
 def test_a_task_comes_back_from_json(task: Task) -> None:

@@ -119,17 +119,12 @@ class WordClasses(Task):
         self, train_texts: Sequence[Any], labels: np.ndarray, texts: Sequence[Any]
     ) -> dict[str, np.ndarray]:
         wide = max(len(text.split()) for text in texts)
-        majority = np.tile(self.constant_outputs(labels), (len(texts), wide, 1))
+        counts = np.array([(labels == 0).sum(), (labels == 1).sum()], dtype=np.float64)
+        majority = np.tile(counts, (len(texts), wide, 1))
         is_odd = np.zeros((len(texts), wide))
         for place, text in enumerate(texts):
             is_odd[place, : len(text.split())] = list(map(odd, text.split()))
         return {"majority": majority, "tfidf": np.stack([1 - is_odd, is_odd], axis=-1)}
-
-    def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
-        return np.array([(labels == 0).sum(), (labels == 1).sum()], dtype=np.float64)
-
-    def linear_outputs(self, features: Any, labels: np.ndarray, constant: np.ndarray) -> Any:
-        raise NotImplementedError
 
 
 class WordsRight:

@@ -1,11 +1,13 @@
 """Task types by name: found, registered once, and read back from JSON."""
 
+from typing import Literal
+
 import pytest
 from pydantic import BaseModel, ValidationError
 
 from hf_mtl import Regression, SequenceClassification
 from hf_mtl.errors import UserError
-from hf_mtl.tasks import TASK_TYPES, AnyTask, register, task_from_dict, task_types
+from hf_mtl.tasks import TASK_TYPES, AnyTask, Task, register, task_from_dict, task_types
 
 
 def test_the_types_of_hf_mtl_are_found_by_themselves() -> None:
@@ -44,6 +46,15 @@ def test_a_field_of_any_task_takes_tasks_and_mappings() -> None:
     assert Holder(task=task).model_dump()["task"]["label_smoothing"] == 0.0
     with pytest.raises(ValidationError):
         Holder(task="regression")
+
+
+def test_a_type_without_baselines_is_refused_when_it_is_registered() -> None:
+    class Bare(Regression):
+        type: Literal["bare"] = "bare"  # type: ignore[assignment]
+        linear_outputs = Task.linear_outputs
+
+    with pytest.raises(ValueError, match="Bare has no baselines"):
+        register(Bare)
 
 
 def test_a_type_without_a_name_is_refused_when_it_is_registered() -> None:

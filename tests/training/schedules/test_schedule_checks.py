@@ -52,6 +52,9 @@ def test_what_follows_evaluations_needs_them(tmp_path: Path) -> None:
     assert [said.split(":")[0] for said in found] == ["schedules.1", "mixture.learn.objective"]
     assert "follows the validation loss of 'topic', which is never evaluated" in found[0]
     assert "Set training.eval_strategy" in found[0]
+    late = {**EVALUATED, "eval_steps": 10**6}
+    for said in refused(tmp_path, schedules=[FEEDBACK], mixture={"learn": {"objective": "worst"}}, **late):
+        assert "with eval_steps that the run reaches" in said
     some = {name: rows for name, rows in tiny.datasets().items() if name != "topic"}
     [said] = refused(tmp_path, schedules=[FEEDBACK], evaluation=some, **EVALUATED)
     assert said.startswith("schedules.0: ")
