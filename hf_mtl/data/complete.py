@@ -3,7 +3,7 @@
 Each function adds a note of what it did to ``notes``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,11 +33,17 @@ def drop_unlabelled(name: str, split: str, rows: LabelledRows, notes: list[str])
 
 
 def carve_splits(
-    name: str, task: Task, rows: Mapping[str, LabelledRows], seed: int, notes: list[str]
+    name: str,
+    task: Task,
+    rows: Mapping[str, LabelledRows],
+    seed: int,
+    notes: list[str],
+    sides: Mapping[str, Keys] | None = None,
 ) -> dict[str, LabelledRows]:
     """Take out of train what the data has no split for: validation, and test where a fraction for it is given.
 
-    Where a row goes depends on its text and the seed alone, so classes get their share on average only.
+    Where a row goes depends on its text and the seed alone, so classes get their share on average only; but for tasks
+    that are stratified, see `stratified_sides`.
 
     Args:
         name: The task's name.
@@ -45,48 +51,76 @@ def carve_splits(
         rows: The splits that the data has, with the keys of train.
         seed: Seed of the draw.
         notes: Receives what was done.
+        sides: The keys of the texts of each carved split; None: they go by their hashes.
 
     Raises:
         DataError: If a split would be empty.
     """
-    fractions = _wanted(name, task, rows, notes)
+    fractions = carved_fractions(task, rows)
+    notes += _unused_fractions(name, task, rows)
     train = rows["train"]
     if not fractions:
         return dict(rows)
     assert train.keys is not None
-    chosen = carve(train.keys.places, fractions, seed)
+    places, how = train.keys.places, "by a hash of the text" if sides is None else "stratified"
+    if sides is None:
+        chosen = carve(places, fractions, seed)
+    else:
+        chosen = {split: np.isin(places, sides[split]) for split in fractions}
     kept = ~np.logical_or.reduce(list(chosen.values()))
-    raise_all(_empty_splits(name, {**chosen, "train": kept}, train.keys.places, fractions, seed))
+    raise_all(_empty_splits(name, {**chosen, "train": kept}, places, fractions, f"{how}, seed {seed}"))
     carved = {split: train.select(np.flatnonzero(mask)) for split, mask in chosen.items()}
     found = {**rows, **carved, "train": train.select(np.flatnonzero(kept))}
     for split, part in carved.items():
         count = name_count(len(kept), "train row")
         notes.append(
             f"{name}: no {split} split, so {len(part.dataset):,} of {count} became {split} "
-            f"({split}_fraction {fractions[split]:g}, by a hash of the text, seed {seed})."
+            f"({split}_fraction {fractions[split]:g}, {how}, seed {seed})."
         )
         lost = _lost_classes(task, train, part)
         if len(lost):
             notes.append(f"{name}: no row of class {name_ids(task, lost)} became {split}.")
     lost = _lost_classes(task, train, found["train"])
     if len(lost):
-        notes.append(_moved_away(name, task, lost, train, " or ".join(fractions), seed))
+        notes.append(_moved_away(name, task, lost, train, " or ".join(fractions), f"{how}, seed {seed}"))
     return found
 
 
-def _wanted(name: str, task: Task, rows: Mapping[str, LabelledRows], notes: list[str]) -> dict[str, float]:
-    """Return the share of train that each split gets; a fraction for a split that the data has is said to do
-    nothing.
+def carved_fractions(task: Task, rows: Collection[str]) -> dict[str, float]:
+    """Return the share of train that each split gets which is to be carved.
+
+    Args:
+        task: The task.
+        rows: The splits that the data has.
     """
     given = {"test": task.test_fraction, "validation": task.validation_fraction}
-    for split in given:
-        if split in rows and f"{split}_fraction" in task.model_fields_set:
-            notes.append(f"{name}: the data has a {split} split, so {split}_fraction is not used.")
     return {split: share for split, share in given.items() if split not in rows and share}
 
 
+def _unused_fractions(name: str, task: Task, rows: Collection[str]) -> list[str]:
+    """Say which fractions do nothing: those of splits that the data has."""
+    return [
+        f"{name}: the data has a {split} split, so {split}_fraction is not used."
+        for split in ("test", "validation")
+        if split in rows and f"{split}_fraction" in task.model_fields_set
+    ]
+
+
+def unused_stratify(name: str, task: Task, rows: Collection[str]) -> list[str]:
+    """Say that `stratify` does nothing, where nothing is carved or drawn.
+
+    Args:
+        name: The task's name.
+        task: The task.
+        rows: The splits that the data has.
+    """
+    if not task.stratify or carved_fractions(task, rows) or task.max_rows is not None or task.train_fraction < 1:
+        return []
+    return [f"{name}: stratify is not used: no split is carved, and there is no max_rows or train_fraction."]
+
+
 def _empty_splits(
-    name: str, chosen: Mapping[str, np.ndarray], places: Keys, fractions: Mapping[str, float], seed: int
+    name: str, chosen: Mapping[str, np.ndarray], places: Keys, fractions: Mapping[str, float], how: str
 ) -> list[Mistake]:
     """Name every split that no row falls to, in one mistake; rows of the same key in ``places`` stay together."""
     empty = [split for split, mask in chosen.items() if not mask.any()]
@@ -97,7 +131,7 @@ def _empty_splits(
     count, distinct = name_count(len(chosen["train"]), "train row"), len(np.unique(places))
     if distinct < len(chosen["train"]):
         count += f" with {name_count(distinct, 'different text')}"
-    found = f"of {count} none falls to {' or '.join(empty)} ({shares}, by a hash of the text, seed {seed})"
+    found = f"of {count} none falls to {' or '.join(empty)} ({shares}, {how})"
     remedy = f"Change the fraction or training.data_seed, or give a {' and a '.join(fractions)} split."
     return [Mistake(f"tasks.{name}.{key}", found, remedy)]
 
@@ -108,13 +142,13 @@ def _lost_classes(task: Task, before: LabelledRows, after: LabelledRows) -> np.n
     return np.empty(0, dtype=np.int64) if had is None or has is None else np.flatnonzero((had > 0) & (has == 0))
 
 
-def _moved_away(name: str, task: Task, lost: np.ndarray, before: LabelledRows, splits: str, seed: int) -> str:
+def _moved_away(name: str, task: Task, lost: np.ndarray, before: LabelledRows, splits: str, how: str) -> str:
     counts = class_counts(task, before.labels)
     assert counts is not None  # the task has classes
     count = name_count(int(counts[lost].sum()))
     return (
-        f"{name}: no row of class {name_ids(task, lost)} is left in train: {count} became {splits} (by a hash of the "
-        f"text, seed {seed}). Another training.data_seed may keep some; with a {splits} split in the data all stay."
+        f"{name}: no row of class {name_ids(task, lost)} is left in train: {count} became {splits} ({how}). "
+        f"Another training.data_seed may keep some; with a {splits} split in the data all stay."
     )
 
 
@@ -177,10 +211,6 @@ def draw_rows(
         The rows, and how many each key has left.
     """
     drawing = _Drawing(name, task, train, seed, notes)
-    if task.stratify and task.max_rows is None and task.train_fraction == 1:
-        notes.append(
-            f"{name}: stratify draws max_rows and train_fraction by class, and there is neither; it is not used."
-        )
     if task.max_rows is not None and task.max_rows < len(train.dataset):
         drawing.at_most(task.max_rows)
     if task.train_fraction < 1:

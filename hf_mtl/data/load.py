@@ -8,7 +8,7 @@ from datasets import Dataset
 from hf_mtl.data.check import check_rows, check_splits, empty_split
 from hf_mtl.data.checked import Checked, remember, remembered
 from hf_mtl.data.columns import COUNTED, collect, name_count, raise_all
-from hf_mtl.data.complete import carve_splits, draw_rows, drop_unlabelled
+from hf_mtl.data.complete import carve_splits, draw_rows, drop_unlabelled, unused_stratify
 from hf_mtl.data.contamination import settle_loaded
 from hf_mtl.data.draws import Draw
 from hf_mtl.data.encoded import LabelledRows
@@ -23,8 +23,9 @@ from hf_mtl.data.processes import agree, is_main_process
 from hf_mtl.data.same_rows import as_text, other_tasks
 from hf_mtl.data.section import Contamination, ImbalanceSpec
 from hf_mtl.data.sharing import of_one_process
+from hf_mtl.data.stratified_carving import ReadTask, sides_of
 from hf_mtl.data.stream_names import source_of
-from hf_mtl.data.text_keys import text_keys
+from hf_mtl.data.text_keys import Keys, text_keys
 from hf_mtl.data.texts import check_texts, missing_columns, needed_columns
 from hf_mtl.data.train_notes import split_notes, train_notes
 from hf_mtl.errors import DataError, Mistake
@@ -70,11 +71,17 @@ def load_tasks(
 def _load_tasks(
     tasks: Mapping[str, Task], seed: int, contamination: Contamination, imbalance: ImbalanceSpec | None
 ) -> dict[str, LoadedTask]:
-    loaded: dict[str, LoadedTask] = {}
     mistakes: list[Mistake] = []
+    read: dict[str, ReadTask] = {}
     for name, task in tasks.items():
         with collect(mistakes):
-            loaded[name] = _load_rows(name, task, seed)
+            read[name] = _read_rows(name, task)
+    raise_all(mistakes)
+    sides = sides_of(read, seed)
+    loaded: dict[str, LoadedTask] = {}
+    for name, item in read.items():
+        with collect(mistakes):
+            loaded[name] = _completed(name, item, seed, sides.get(name))
     raise_all(mistakes)
     # Rows that are taken out are no part of the ratio; rows that it leaves out are not trained on.
     if contamination != "drop":
@@ -108,7 +115,8 @@ def load_task(name: str, task: Task, seed: int = 0, allow_code: bool = False) ->
     """Load, filter, check and complete the splits of a task.
 
     Rows without a label are dropped and counted. Validation rows are taken out of train where the data has none, and
-    test rows where the task asks for them, by a hash of their text. Rows keep their order.
+    test rows where the task asks for them, by a hash of their text, or by class if it says `stratify`. Rows keep
+    their order.
 
     Args:
         name: The task's name.
@@ -120,11 +128,12 @@ def load_task(name: str, task: Task, seed: int = 0, allow_code: bool = False) ->
         DataError: With everything that is wrong in any split.
     """
     raise_all(function_mistakes({name: task}, allow_code))
-    return _with_label_notes(name, _load_rows(name, task, seed))
+    read = _read_rows(name, task)
+    return _with_label_notes(name, _completed(name, read, seed, sides_of({name: read}, seed).get(name)))
 
 
-def _load_rows(name: str, task: Task, seed: int) -> LoadedTask:
-    """Load the splits of a task, without the notes of what its training rows teach."""
+def _read_rows(name: str, task: Task) -> ReadTask:
+    """Load the splits that the data of a task has."""
     gathered = gather_splits(name, task)
     mistakes: list[Mistake] = []
     given = task
@@ -142,14 +151,20 @@ def _load_rows(name: str, task: Task, seed: int) -> LoadedTask:
         else:
             labelled = drop_unlabelled(name, split, part, notes)
             rows[split] = replace(labelled, keys=text_keys(task, labelled.dataset))
-    brought = set(rows)
+    return ReadTask(task, rows, notes)
+
+
+def _completed(name: str, read: ReadTask, seed: int, sides: Mapping[str, Keys] | None) -> LoadedTask:
+    """Complete the splits of a task, without the notes of what its training rows teach."""
+    task, rows, notes = read.task, dict(read.rows), list(read.notes)
     draws: tuple[Draw, ...] = ()
     if "train" in rows:
-        rows = carve_splits(name, task, rows, seed, notes)
+        rows = carve_splits(name, task, rows, seed, notes, sides)
         # After carving, so that a smaller draw moves no row to another side.
+        notes += unused_stratify(name, task, read.rows)
         rows["train"], draws = draw_rows(name, task, rows["train"], seed, notes)
     rows = {split: rows[split] for split in ("train", "validation", "test") if split in rows}
-    return replace(_as_loaded(task, rows, notes, brought), draws=draws)
+    return replace(_as_loaded(task, rows, notes, set(read.rows)), draws=draws)
 
 
 def _as_loaded(task: Task, rows: Mapping[str, LabelledRows], notes: list[str], brought: set[str]) -> LoadedTask:

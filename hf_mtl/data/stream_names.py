@@ -26,12 +26,17 @@ def source_of(task: Task, dataset: "Dataset | None" = None) -> str:
         task: The task.
         dataset: Its rows, where the task does not say where they come from.
     """
-    given = task.dataset if isinstance(task.dataset, list) else [task.dataset]
-    read = [_of_texts(source, task) for source in given if source is not None]
-    place = read if task.dataset is not None or dataset is None else dataset._fingerprint
+    texts = texts_of(task) if task.dataset is not None or dataset is None else dataset._fingerprint
     # A row whose tokens have outputs is the sequence that a row of one output is; choices and windows are others.
     how = ["row" if task.outputs_per == "token" else task.outputs_per, task.max_length, task.truncation_side]
-    return json.dumps([place, task.text_columns, how], sort_keys=True)
+    return json.dumps([texts, task.text_columns, how])
+
+
+def texts_of(task: Task) -> str:
+    """Return what is equal for tasks of a recipe that read the same texts, whatever they make of them."""
+    given = task.dataset if isinstance(task.dataset, list) else [task.dataset]
+    read = [_of_texts(source, task) for source in given if source is not None]
+    return json.dumps([read, task.text_columns], sort_keys=True)
 
 
 def _of_texts(source: DatasetSource, task: Task) -> dict[str, Any]:

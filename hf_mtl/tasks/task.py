@@ -49,8 +49,8 @@ class Task(Frozen, LearningAnswers, ScoringAnswers):
     max_rows: int | None = Field(None, ge=1, description="Use at most this many training rows (seeded draw).")
     stratify: bool = Field(
         False,
-        description="Draw max_rows and train_fraction by class, or by fifths of the targets: shares stay, and rare "
-        "classes keep a row.",
+        description="Carve validation and test, and draw max_rows and train_fraction, by class, or by fifths of the "
+        "targets: shares stay, and rare classes keep a row. Where a row is carved then depends on the others.",
     )
     train_fraction: float = Field(
         1.0,

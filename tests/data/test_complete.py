@@ -180,7 +180,7 @@ def test_stratify_draws_targets_by_fifths_and_says_where_there_is_nothing_to_dra
     drawn = load_task("t", task.model_copy(update={"max_rows": 10})).splits["train"]["label"][:]
     assert np.bincount((np.array(drawn) // 20).astype(int)).tolist() == [2] * 5
     assert load_task("t", task).notes == [
-        "t: stratify draws max_rows and train_fraction by class, and there is neither; it is not used."
+        "t: stratify is not used: no split is carved, and there is no max_rows or train_fraction."
     ]
 
 
