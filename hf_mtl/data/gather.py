@@ -22,6 +22,7 @@ from hf_mtl.data.swallowed import swallowed_rows
 from hf_mtl.data.texts import missing_columns, needed_columns, repeated_names
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.tasks import DatasetSource, Task
+from hf_mtl.tasks.templates import template_columns
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ class _Loading:
         source, task = self.source, self.task
         filtered = [item.column for item in filter_list(source.filter)]
         weights = [] if task.weight is None else [task.weight]
-        return [*task.text_columns, *task.label_columns, *weights, *filtered, *source.rename, *source.map]
+        joined = [column for template in source.concat.values() for column in template_columns(template)]
+        return [*task.text_columns, *task.label_columns, *weights, *filtered, *source.rename, *source.map, *joined]
 
     def _readable(self, splits: Mapping[str, Dataset], mistakes: list[Mistake]) -> dict[str, Dataset]:
         """Leave out a test split without any label column, and look for columns that are not there."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hf_mtl.errors import Mistake
 from hf_mtl.signatures import Options
 from hf_mtl.tasks import DatasetSource, Task
-from hf_mtl.tasks.templates import parse_template
+from hf_mtl.tasks.templates import template_columns
 
 if TYPE_CHECKING:  # takes seconds, and recipes are read without
     from datasets import Dataset
@@ -45,8 +45,7 @@ def _of_texts(source: DatasetSource, task: Task) -> dict[str, Any]:
     if source.function is None:  # which may read any column
         texts = set(task.text_columns)
         found["concat"] = {column: template for column, template in source.concat.items() if column in texts}
-        parts = [part for template in found["concat"].values() for part in parse_template(template)]
-        texts |= {part.text for part in parts if part.is_column}
+        texts.update(*map(template_columns, found["concat"].values()))
         found["rename"] = {old: new for old, new in source.rename.items() if new in texts}
     return found
 

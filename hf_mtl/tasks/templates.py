@@ -36,6 +36,11 @@ def parse_template(template: str) -> list[Part]:
     return parts
 
 
+def template_columns(template: str) -> list[str]:
+    """Return the columns that a template names, in its order."""
+    return [part.text for part in parse_template(template) if part.is_column]
+
+
 def _parts(template: str) -> Iterator[Part]:
     for found in _PARTS.finditer(template):
         if found["stray"] is not None or found["column"] == "":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas
 import pytest
+from datasets import Dataset
 
 from hf_mtl import SequenceClassification
 from hf_mtl.data.load import load_task
@@ -76,3 +77,13 @@ def test_filters_are_counted_and_row_numbers_say_that_they_come_after(tmp_path: 
     source = source.model_copy(update={"filter": RowFilter(column="text", equals="z")})
     text = message(load_task, "t", SequenceClassification(dataset=source))
     assert "tasks.t.dataset.filter: the filter on text keeps none of 3 train rows" in text
+
+
+def test_fields_of_columns_can_be_joined(tmp_path: Path) -> None:
+    rows = [{"doc": {"title": f"k{row}", "body": f"w{row}"}, "label": row % 2} for row in range(4)]
+    Dataset.from_list(rows).to_json(str(tmp_path / "rows.jsonl"))
+    source = DatasetSource(
+        path="json", data_files=str(tmp_path / "rows.jsonl"), concat={"text": "{doc.title}: {doc.body}"}
+    )
+    loaded = load_task("t", SequenceClassification(dataset=source, validation_fraction=0))
+    assert loaded.splits["train"]["text"][:2] == ["k0: w0", "k1: w1"]

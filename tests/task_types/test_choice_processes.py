@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
 
 from hf_mtl import MultiTaskModel
 from tests import tiny
 from tests.modeling.families import FAMILIES
 from tests.task_types.test_multiple_choice import TASK, batch_of, matching, sample_rows
-from tests.training.killing import train
 from tests.training.runs import results
+from tests.training.two_processes import trained_by_one_and_by_two
 
 
 def recipe(folder: Path) -> Path:
@@ -40,14 +39,8 @@ def recipe(folder: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
-    path, runs = recipe(tmp_path), {}
-    for processes in (1, 2):
-        runs[processes] = tmp_path / f"run-{processes}"
-        train(path, runs[processes], processes, f"training.per_device_train_batch_size={16 // processes}")
-    one, two = (load_file(run / "model.safetensors") for run in runs.values())
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5, msg=name)
-    scores = [results(run)["tasks"]["choices"] for run in runs.values()]
+    runs = trained_by_one_and_by_two(recipe(tmp_path), tmp_path)
+    scores = [results(run)["tasks"]["choices"] for run in runs]
     assert scores[1] == pytest.approx(scores[0], abs=1e-3)
 
 

@@ -5,15 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from datasets import Dataset
-from safetensors.torch import load_file
 
 from tests import tiny
 from tests.task_types.test_token_classification import LABELS, long_words
-from tests.training.killing import train
 from tests.training.runs import results
+from tests.training.two_processes import trained_by_one_and_by_two
 
 
 def holed(rows: Dataset) -> Dataset:
@@ -64,12 +62,6 @@ def recipe(folder: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
-    path, runs = recipe(tmp_path), {}
-    for processes in (1, 2):
-        runs[processes] = tmp_path / f"run-{processes}"
-        train(path, runs[processes], processes, f"training.per_device_train_batch_size={16 // processes}")
-    one, two = (load_file(run / "model.safetensors") for run in runs.values())
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5, msg=name)
+    runs = trained_by_one_and_by_two(recipe(tmp_path), tmp_path)
     for task in ("first", "all", "mood"):
-        assert results(runs[2])["tasks"][task] == pytest.approx(results(runs[1])["tasks"][task], abs=1e-3)
+        assert results(runs[1])["tasks"][task] == pytest.approx(results(runs[0])["tasks"][task], abs=1e-3)

@@ -8,7 +8,6 @@ import pytest
 import torch
 import yaml
 from datasets import Dataset
-from safetensors.torch import load_file
 
 from hf_mtl import MultiTaskTrainer, Regression, SequenceClassification, load_recipe
 from hf_mtl.errors import RecipeError, UserError
@@ -17,8 +16,8 @@ from hf_mtl.tasks import Task
 from hf_mtl.training import plan_recipe, run_recipe
 from hf_mtl.training.run.evaluate import evaluate_run
 from tests import tiny
-from tests.training.killing import train
 from tests.training.trainers import make, parameters, records, same
+from tests.training.two_processes import trained_by_one_and_by_two
 
 SGD: dict[str, Any] = {"optim": "sgd", "learning_rate": 0.05, "max_steps": 6}
 
@@ -190,10 +189,4 @@ def test_a_run_is_scored_with_keys_that_would_part_its_streams(tmp_path: Path) -
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
-    path, runs = recipe(tmp_path), {}
-    for processes in (1, 2):
-        runs[processes] = tmp_path / f"run-{processes}"
-        train(path, runs[processes], processes, f"training.per_device_train_batch_size={16 // processes}")
-    one, two = (load_file(run / "model.safetensors") for run in runs.values())
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5, msg=name)
+    trained_by_one_and_by_two(recipe(tmp_path), tmp_path)
