@@ -14,7 +14,6 @@ from typing import Any
 import datasets
 import pytest
 import transformers
-import yaml
 
 import hf_mtl
 from hf_mtl.balancing import available
@@ -25,7 +24,7 @@ from hf_mtl.recipe import load_recipe
 from hf_mtl.reporting.recipe_reference import recipe_reference
 from hf_mtl.schedules import SCHEDULES
 from hf_mtl.tasks import task_types
-from tests import tiny
+from tests.page_world import write_world
 from tests.pages import (
     PAGES,
     README,
@@ -164,7 +163,9 @@ def test_a_recipe_in_a_page_is_valid(number: int, clone: Path) -> None:
 def write_part(folder: Path, number: int) -> None:
     """A part of a recipe in a page, as one that extends the README's."""
     (folder / "plain.yaml").write_text(f"extends: {MINE}\nmixture: null\n")
-    (folder / f"{number}.yaml").write_text(f"extends: plain.yaml\n{RECIPES[number][1]}")
+    backbone = "encoder" if (folder / "encoder").exists() else "roberta-base"
+    part = RECIPES[number][1].replace("roberta-base", backbone)
+    (folder / f"{number}.yaml").write_text(f"extends: plain.yaml\n{part}")
 
 
 @pytest.mark.parametrize("name", SNIPPETS)
@@ -216,22 +217,6 @@ def test_the_reference_of_recipes_is_what_the_command_prints(monkeypatch: pytest
 # ---- slow: all of it runs ----
 
 
-def write_world(folder: Path) -> None:
-    """The README's recipe on what is here: a tiny encoder, and csv files with the columns that it names."""
-    recipe: dict[str, Any] = yaml.safe_load(RECIPES[0][1])
-    bert = {key: value for key, value in tiny.BERT.items() if key != "vocab_size"}
-    recipe["model"] |= {"backbone": bert, "tokenizer": {"train": "wordpiece", "vocab_size": 200}, "max_length": 32}
-    for split, size in (("train", 60), ("validation", 30), ("test", 30)):
-        rows = tiny.rows("mood", size, seed=size)
-        rows.to_csv(folder / f"{split}.csv")
-    files = {split: f"{split}.csv" for split in ("train", "validation", "test")}
-    recipe["tasks"]["emotion"]["dataset"] = {"path": "csv", "data_files": files}
-    recipe["training"] |= {"report_to": "none", "use_cpu": True}
-    scores = tiny.rows("score", 60).rename_columns({"x": "valence", "y": "arousal"})
-    scores.to_csv(folder / "intensity.csv")
-    (folder / MINE).write_text(yaml.safe_dump(recipe, sort_keys=False))
-
-
 SHORT = [f"training.{key}=1" for key in ("max_steps", "eval_steps", "save_steps")]
 SHORT += ["training.report_to=none", "training.use_cpu=true"]
 
@@ -260,10 +245,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder.mkdir()
     (folder.parent / "shared").symlink_to(ROOT.parent / "shared")
     (folder / "recipes").symlink_to(ROOT / "recipes")
-    write_world(folder)
-    tiny.model(tasks={"emotion": hf_mtl.SequenceClassification(labels=2)}).encoder.save_pretrained(folder / "encoder")
-    tiny.tokenizer().save_pretrained(folder / "encoder")
     with runs.own_cache(folder), runs.inside(folder):
+        write_world(folder, folder / MINE, RECIPES[0][1])
         yield folder
 
 
@@ -283,7 +266,10 @@ def test_every_command_runs_in_the_order_of_the_pages(world: Path, capsys: pytes
 @pytest.mark.parametrize("number", range(1, len(RECIPES)))
 def test_a_recipe_in_a_page_trains(number: int, world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_part(world, number)
-    code = main(["train", f"{number}.yaml", f"training.output_dir=runs/part-{number}", "training.num_train_epochs=2"])
+    more = ["training.num_train_epochs=2", f"training.output_dir=runs/part-{number}"]
+    # Where a page evaluates every so many steps, its run is longer than this one.
+    more += [f"training.{key}=1" for key in re.findall(r"(eval_steps|save_steps|window_steps):", RECIPES[number][1])]
+    code = main(["train", f"{number}.yaml", *more])
     said = capsys.readouterr().err
     if shared := re.search(r"^  (fsdp|deepspeed):", RECIPES[number][1], re.M):  # which takes accelerators
         assert code == 2
