@@ -1,6 +1,7 @@
 """One task as a checkpoint that needs no hf_mtl."""
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,8 +11,9 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.file_modes import give_usual_modes
+from hf_mtl.modeling.adapters import merged_weights
 from hf_mtl.modeling.heads.native import NativeHead
-from hf_mtl.modeling.lora import merged_weights
+from hf_mtl.modeling.private_adapters import PrivateAdapters
 from hf_mtl.modeling.task_module import TaskModule
 from hf_mtl.modeling.tokenizer_files import Savable, find_tokenizer
 from hf_mtl.tasks import Task
@@ -24,6 +26,7 @@ def export_task(
     directory: Path,
     tokenizer: object,
     max_length: int | None = None,
+    private: PrivateAdapters | None = None,
 ) -> None:
     """Write an encoder and a native head as a checkpoint of the task's class in transformers, and the tokenizer.
 
@@ -40,10 +43,11 @@ def export_task(
         directory: Where to write; made if it does not exist.
         tokenizer: The tokenizer, or where it is, as for `find_tokenizer`.
         max_length: Longest text in tokens of tasks without a limit of their own; None: the tokenizer's.
+        private: The adapters that tasks have for themselves; None: they have none.
 
     Raises:
         ModelError: If transformers has no such task, the head is not native, there is no tokenizer, or the encoder
-            holds other weights than the backbone's and LoRA's.
+            holds other weights than the backbone's and its adapters'.
     """
     head, task, affine = module.head, module.task, module.statistics.affine()
     if task.auto_model is None:
@@ -63,7 +67,11 @@ def export_task(
     _describe_outputs(config, task)
     with torch.random.fork_rng():  # building draws weights, which must not move a training run's random numbers
         model = getattr(transformers, task.auto_model).from_config(config)
-    _copy_weights(model, encoder, head, name)
+    weights = merged_weights(encoder)
+    if private is not None:
+        with torch.no_grad():
+            weights = private.merged_into(name, weights, encoder)
+    _copy_weights(model, weights, head, name)
     if affine is not None:
         _fold(_last_layer(model, head), *(numbers.cpu() for numbers in affine))
     if module.temperature is not None:
@@ -95,9 +103,9 @@ def _describe_outputs(config: PreTrainedConfig, task: Task) -> None:
         setattr(config, field, value)
 
 
-def _copy_weights(model: PreTrainedModel, encoder: PreTrainedModel, head: NativeHead, name: str) -> None:
+def _copy_weights(model: PreTrainedModel, encoder: Mapping[str, Tensor], head: NativeHead, name: str) -> None:
     prefix, wanted = model.base_model_prefix, model.state_dict().keys()
-    weights = {f"{prefix}.{key}": value for key, value in merged_weights(encoder).items()} | head.model.state_dict()
+    weights = {f"{prefix}.{key}": value for key, value in encoder.items()} | head.model.state_dict()
     # Heads of other tasks may read a pooler that the model of this one does not have.
     weights = {key: weights[key] for key in weights if key in wanted or not key.startswith(f"{prefix}.pooler.")}
     if weights.keys() != wanted:

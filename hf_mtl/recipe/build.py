@@ -93,6 +93,11 @@ def _model(data: Any, mistakes: list[Mistake]) -> ModelSection | None:
     if data == {}:
         mistakes.append(Mistake("model", "missing", "Give at least model: {backbone: ...}."))
         return None
+    if isinstance(data, dict) and "lora" in data:
+        from hf_mtl.modeling.peft_options import retired_lora
+
+        mistakes.append(retired_lora(data["lora"]))
+        data = {name: value for name, value in data.items() if name != "lora"}
     model = validate(ModelSection, data, ("model",), mistakes)
     if not isinstance(data, dict):
         return None
@@ -107,10 +112,10 @@ def _model(data: Any, mistakes: list[Mistake]) -> ModelSection | None:
             mistakes.append(Mistake("model.tokenizer", "missing, and an inline config has no tokenizer", remedy))
     if data.get("head") is not None:
         _head(data["head"], "model.head", mistakes)
-    if isinstance(data.get("lora"), dict):  # of what is neither a mapping nor a switch the section has told
-        from hf_mtl.modeling.lora import parse_lora
+    if data.get("peft") is not None:
+        from hf_mtl.modeling.peft_options import parse_peft  # takes seconds, and not every recipe has adapters
 
-        parse_lora(data["lora"], mistakes)
+        parse_peft(data["peft"], mistakes)
     return model
 
 

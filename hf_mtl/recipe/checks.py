@@ -77,7 +77,7 @@ def check_frozen(tasks: Tasks, model: ModelSection) -> list[Mistake]:
     from hf_mtl.modeling.freezing import freeze_mistakes
     from hf_mtl.modeling.heads import head_mistakes
 
-    adapters = model.lora not in (None, False)
+    adapters = model.peft is not None
     mistakes = freeze_mistakes(model.freeze, None, adapters)
     if any(spec is not None and head_mistakes(spec) for spec in heads.values()):
         return mistakes  # of the heads' own mistakes their keys have been told

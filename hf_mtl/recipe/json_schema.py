@@ -13,7 +13,8 @@ from hf_mtl.data.learners.base import LEARNERS
 from hf_mtl.data.mixture import anneal_section, section
 from hf_mtl.data.section import Spec as DataSpec
 from hf_mtl.modeling.heads import HEADS
-from hf_mtl.modeling.lora import lora_section
+from hf_mtl.modeling.peft_kinds import TAKEN
+from hf_mtl.modeling.peft_options import PLACES
 from hf_mtl.recipe import sections
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.schedules import SCHEDULES
@@ -36,9 +37,8 @@ def json_schema() -> Schema:
     tokenizer = _partial(_of(sections.tokenizer_section(), definitions))
     model["properties"]["tokenizer"] = {"anyOf": [{"type": ["string", "null"]}, tokenizer]}
     _describe(model["properties"]["tokenizer"], ModelSection, "tokenizer")
-    definitions["LoraOptions"] = _of(lora_section(), definitions)
-    model["properties"]["lora"] = {"anyOf": [{"type": ["boolean", "null"]}, {"$ref": "#/$defs/LoraOptions"}]}
-    _describe(model["properties"]["lora"], ModelSection, "lora")
+    model["properties"]["peft"] = _adapters(definitions)
+    _describe(model["properties"]["peft"], ModelSection, "peft")
     # A list replaces what it inherits: its items are whole.
     schedule = _named(SCHEDULES, definitions, whole=True)
     properties = {
@@ -67,6 +67,18 @@ def json_schema() -> Schema:
         "then": _COMPLETE,
         "$defs": definitions,
     }
+
+
+def _adapters(definitions: Schema) -> Schema:
+    """Describe adapters by their types; their options are those of the peft that is installed."""
+    kinds = {"enum": sorted(TAKEN)}
+    definitions["Adapter"] = {
+        "anyOf": [kinds, {"type": "object", "properties": {"type": kinds, **dict.fromkeys(PLACES, False)}}]
+    }
+    adapter = {"$ref": "#/$defs/Adapter"}
+    places = {name: _or_null(adapter) for name in PLACES}
+    both = {"type": "object", "properties": places, "additionalProperties": False, "minProperties": 1}
+    return {"anyOf": [{"type": "null"}, adapter, both]}
 
 
 # What a recipe that extends nothing must say.

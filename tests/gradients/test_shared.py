@@ -64,7 +64,7 @@ def test_as_many_tokens_as_heads_are_told_apart() -> None:
 @pytest.mark.parametrize("hold", ["float32", "recompute"])
 @pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert", "llama", "t5"])
 def test_adapters_task_gradients_are_autograds(family: str, hold: str) -> None:
-    model = make_model(family, lora={"rank": 2, "dropout": 0.1}, dropout=0.1).train()
+    model = make_model(family, peft={"type": "lora", "r": 2, "lora_dropout": 0.1}, dropout=0.1).train()
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)

@@ -98,8 +98,8 @@ def test_heads_of_different_dropout_and_poolers_join(tmp_path: Path) -> None:
 
 
 def test_equal_adapters_join_and_others_do_not(tmp_path: Path) -> None:
-    one = run(tmp_path, "one", {"a": class_task()}, freeze=None, lora={"rank": 2})
-    two = run(tmp_path, "two", {"b": class_task()}, freeze=None, lora={"rank": 2}, seed=1)
+    one = run(tmp_path, "one", {"a": class_task()}, freeze=None, peft={"type": "lora", "r": 2})
+    two = run(tmp_path, "two", {"b": class_task()}, freeze=None, peft={"type": "lora", "r": 2}, seed=1)
     with pytest.raises(UserError, match=r"two: encoder\..*lora_A.* is not that of .*one, to the bit"):
         join_runs([tmp_path / "one", tmp_path / "two"], tmp_path / "joined")
     two.encoder.load_state_dict(one.encoder.state_dict())
@@ -107,7 +107,7 @@ def test_equal_adapters_join_and_others_do_not(tmp_path: Path) -> None:
     joined = join_runs([tmp_path / "one", tmp_path / "two"], tmp_path / "joined")
     assert torch.equal(logits(joined, "b"), logits(two, "b"))
     run(tmp_path, "three", {"c": class_task()})
-    with pytest.raises(UserError, match="three: lora is None, and {'alpha'"):
+    with pytest.raises(UserError, match="three: peft is None, and {'init_lora"):
         join_runs([tmp_path / "one", tmp_path / "three"], tmp_path / "other")
 
 

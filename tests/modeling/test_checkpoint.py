@@ -107,7 +107,7 @@ def test_config_holds_what_was_settled(tmp_path: Path) -> None:
 def test_a_resized_vocabulary_is_saved_loaded_and_exported(
     family: str, lora: bool | None, tokens: int, tmp_path: Path
 ) -> None:
-    model = make_model(family, lora=lora)
+    model = make_model(family, peft=lora)
     embeddings = model.resize_token_embeddings(tokens)
     assert embeddings is model.get_input_embeddings()
     assert len(embeddings.weight) == tokens == model.config.encoder_config.vocab_size

@@ -100,7 +100,7 @@ def test_layers_that_activation_checkpointing_runs_again_are_torchs(
     """A layer without a bias keeps its tensors in another order under torch, and is refused when it is run again."""
 
     def gradient(layout: EncoderLayout) -> Tensor:
-        model = make_model(family, dropout=0.0, lora=lora).train()
+        model = make_model(family, dropout=0.0, peft=lora).train()
         model.settle_layout(layout)
         model.gradient_checkpointing_enable({"use_reentrant": reentrant})
         calls.clear()

@@ -68,7 +68,7 @@ TRAINED: dict[str, dict[str, Any]] = {
     },
     "groups become padded": {"encoder_layout": "groups"},
     "activations are computed again": {"gradient_checkpointing": True, "weighting": "uw"},
-    "LoRA": {"lora": {"rank": 2}, **ADAM},
+    "LoRA": {"peft": {"type": "lora", "r": 2}, **ADAM},
     "bf16": {"bf16": True},
     **{f"head {head}": {"head": head, **ADAM} for head in HEADS},
     "head vmtl": {"head": {"type": "vmtl", "warmup_steps": 2}, **ADAM, "max_grad_norm": 0},

@@ -68,7 +68,7 @@ def check_arguments(
     if not isinstance(model, MultiTaskModel):
         remedy = "Give a MultiTaskModel; see MultiTaskModel.from_backbone"
         if isinstance(getattr(model, "base_model", None), nn.Module) and hasattr(model, "peft_config"):
-            remedy += ", whose lora= puts peft's adapters into the encoder and leaves the heads whole"
+            remedy += ", whose peft= puts peft's adapters into the encoder and leaves the heads whole"
         mistakes.append(Mistake("model", f"is a {type(model).__name__}", remedy))
     elif (parts := getattr(model, "tp_size", None) or 1) > 1:
         mistakes.append(Mistake("model", f"is split over {parts} processes (tp_plan)", HOW_TO_SHARE))

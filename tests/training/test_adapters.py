@@ -27,7 +27,7 @@ def trainer(folder: Path, **arguments: Any) -> MultiTaskTrainer:
         use_cpu=True,
         **arguments,
     )
-    model = tiny.model(dropout=0.1, lora={"rank": 4, "dropout": 0.1})
+    model = tiny.model(dropout=0.1, peft={"type": "lora", "r": 4, "lora_dropout": 0.1})
     return MultiTaskTrainer(
         model=model, args=args, train_dataset=tiny.datasets(), processing_class=tiny.tokenizer(), balancing={}
     )
@@ -70,7 +70,7 @@ def test_a_recipe_gives_the_model_its_adapters(tmp_path: Path) -> None:
     for value in ("true", "{rank: 2, target_modules: [query]}", "false", "null"):
         recipe = load_recipe(path, [f"model.lora={value}"])
         args = make_arguments(recipe, output_dir=str(tmp_path / "run"))
-        found[value] = prepare(recipe, args, None).new_model().config.lora
+        found[value] = prepare(recipe, args, None).new_model().config.peft
     ranks = {value: options and (options["rank"], options["target_modules"]) for value, options in found.items()}
     assert ranks == {
         "true": (8, "all-linear"),
