@@ -27,7 +27,15 @@ from hf_mtl.modeling.dropout import set_dropout
 from hf_mtl.modeling.freezing import Freeze
 from hf_mtl.modeling.heads import HeadSpec
 from hf_mtl.modeling.kept import Keep
-from hf_mtl.modeling.peft_options import PeftSpec, plain_peft, retired_lora
+from hf_mtl.modeling.peft_options import (
+    KEY,
+    PeftSpec,
+    as_written,
+    per_task_spec,
+    plain_peft,
+    retired_lora,
+    settled_peft,
+)
 from hf_mtl.modeling.tokenizer_files import TokenizerPlace
 from hf_mtl.tasks import Task
 
@@ -99,6 +107,8 @@ class FreshModel:
             self.config._taken_from_file = frozenset(set(self._taken.names.values()) - set(tasks))
         if mistakes := config_mistakes(self.config):
             raise ModelError(mistakes)
+        if self._taken is not None:
+            _check_private(self._taken.source, self.config)
         if self._is_trained:
             inherit_pooling(self.config, found.pooling)
 
@@ -165,6 +175,21 @@ class FreshModel:
     @property
     def _reads_pooler(self) -> bool:
         return "pooler" in feature_sources(self.config)
+
+
+def _check_private(source: MultiTaskConfig, config: MultiTaskConfig) -> None:
+    """Refuse to keep tasks without the adapters that they have for themselves.
+
+    Raises:
+        ModelError: If the new model's are others, or it has none.
+    """
+    kind = config.encoder_config.model_type  # type: ignore[union-attr]
+    theirs = per_task_spec(settled_peft(source.peft, kind))
+    if theirs is not None and per_task_spec(settled_peft(config.peft, kind)) != theirs:
+        problem = "the tasks that are kept have adapters of their own, and here are none like them"
+        raise ModelError(
+            Mistake(KEY, problem, f"Write peft: {{per_task: {as_written(theirs)}}}, or with shared: beside it")
+        )
 
 
 def _refuse_misspelt(others: Mapping[str, Any]) -> None:

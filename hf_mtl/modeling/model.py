@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from hf_mtl.batch import EncoderLayout, NoiseKeys, Packed, Sites
+from hf_mtl.data.collate import Arrangement
 from hf_mtl.errors import Mistake, ModelError, one_line
 from hf_mtl.modeling.adapters import add_adapters, has_adapters, merge_adapters
 from hf_mtl.modeling.backbone import Backbone, build_encoder
@@ -32,7 +33,7 @@ from hf_mtl.modeling.peft_options import KEY, PeftSpec, parse_peft
 from hf_mtl.modeling.pretrained_model import MultiTaskPreTrainedModel
 from hf_mtl.modeling.private_adapters import PrivateAdapters
 from hf_mtl.modeling.probe import try_encoder
-from hf_mtl.modeling.row_features import RowFeatures
+from hf_mtl.modeling.row_features import BY_ONEDNN, RowFeatures
 from hf_mtl.modeling.rows_by_task import RowsByTask
 from hf_mtl.modeling.sites import flat_choices, sites_in_rectangle
 from hf_mtl.modeling.task_heads import HeadOutputs, TaskHeads
@@ -75,7 +76,10 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         self._features = RowFeatures(sources, cast(Pooling, config.pooling))
 
     def _add_adapters(self) -> None:
-        adapters = parse_peft(self.config.peft, [])
+        mistakes: list[Mistake] = []
+        adapters = parse_peft(self.config.peft, mistakes)
+        if mistakes:
+            raise ModelError(mistakes)
         if adapters is None:
             return
         self.encoder.requires_grad_(False)
@@ -292,9 +296,18 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         return self._features.call is not None
 
     @property
+    def arrangement(self) -> Arrangement:
+        """Tell whose rows may share an encoding: those of any tasks, but for private adapters."""
+        return "mixed" if self.private_adapters is None else "segments"
+
+    @property
     def layout_words(self) -> str:
         """How rows reach the encoder, and why, in words; empty before `settle_layout`."""
-        return self._features.words(self.encoder)
+        words = self._features.words(self.encoder)
+        if self.private_adapters is None or not words:
+            return words
+        own = "; each text once for each of its tasks, through that task's own adapter"
+        return f"{words.removesuffix(BY_ONEDNN)}{own}{BY_ONEDNN if words.endswith(BY_ONEDNN) else ''}"
 
     def set_statistics(self, task: str, **numbers: Numbers) -> None:
         """Set what a task's loss keeps of its training rows.

@@ -33,9 +33,6 @@ def chosen_layers(encoder: nn.Module, config: Any, key: str) -> list[str]:
     wanted = config.target_modules
     asked = copy.copy(config)
     if wanted is None or isinstance(wanted, str):
-        if getattr(config, "layers_to_transform", None) is not None:
-            remedy = "Name the layers' ends in a list there, or leave it out"
-            raise ModelError(Mistake(f"{key}.layers_to_transform", "goes with a list of target_modules", remedy))
         names = _by_expression(encoder, wanted, key)
         asked.target_modules = set(names)
     else:

@@ -190,6 +190,9 @@ def _parse_one(spec: object, mistakes: list[Mistake], key: str, per_task: bool) 
     options = parse_options(
         section, {name: data[name] for name in data if not _is_other(kind, name, per_task)}, wrong, key
     )
+    if data.get("layers_to_transform") is not None and not isinstance(data.get("target_modules"), list):
+        remedy = "Name the ends of layers in it, or leave this out"
+        wrong.append(Mistake(f"{key}.layers_to_transform", "goes with a list of target_modules", remedy))
     if options is not None and not wrong:
         try:
             peft_config(options)
@@ -265,7 +268,12 @@ def retired_lora(spec: object) -> Mistake:
     names = {"rank": "r", "alpha": "lora_alpha", "dropout": "lora_dropout", "rslora": "use_rslora"}
     if spec is None or spec is False:
         return Mistake("model.lora", "is model.peft now", "Leave it out, or write peft: null")
-    options = {"type": "lora", "lora_alpha": 16}  # its default, which is not peft's
+    options: dict[str, Any] = {"type": "lora", "lora_alpha": 16}  # its default, which is not peft's
     if isinstance(spec, Mapping):
         options |= {names.get(str(name), str(name)): value for name, value in spec.items()}
-    return Mistake("model.lora", "is model.peft now", f"Write peft: {describe(made_plain(options))}")
+    return Mistake("model.lora", "is model.peft now", f"Write peft: {as_written(options)}")
+
+
+def as_written(options: Mapping[str, Any]) -> str:
+    """Return options as a recipe has them in one line, however long it is."""
+    return f"{{{', '.join(f'{name}: {describe(made_plain(value))}' for name, value in options.items())}}}"

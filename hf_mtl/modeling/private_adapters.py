@@ -37,19 +37,13 @@ class Route:
     rows: Owned
     tokens: Owned | None = None
 
-    def axis(self, seen: Tensor) -> tuple[int, Owned]:
-        """Return the dimension of what a layer sees that is that of tokens or rows, and whose these are.
-
-        Raises:
-            ModelError: If there is none.
-        """
+    def axis(self, seen: Tensor) -> tuple[int, Owned] | None:
+        """Return the dimension of what a layer sees that is that of tokens or rows, and whose these are; None: none is."""
         if self.tokens is not None and len(seen) == 1 and seen.ndim > 2:
             for axis in (1, 2)[: seen.ndim - 2]:
                 if seen.shape[axis] == self.tokens[-1][2]:
                     return axis, self.tokens
-        if seen.shape[0] == self.rows[-1][2]:
-            return 0, self.rows
-        raise ModelError(f"sees {list(seen.shape)}, which are neither tokens nor rows")
+        return (0, self.rows) if seen.shape[0] == self.rows[-1][2] else None
 
 
 class LowRank(nn.Module):
@@ -119,9 +113,19 @@ class PrivateAdapters(nn.Module):
         modules: Any = self.get_submodule(module_key(task))
         return {name: modules[_layer_key(name)] for name in self.layers}
 
+    def named_of(self, task: str) -> list[tuple[str, nn.Parameter]]:
+        """Return the parameters of a task's adapters, by name."""
+        return list(self.get_submodule(module_key(task)).named_parameters())
+
     def parameters_of(self, task: str) -> list[nn.Parameter]:
         """Return the parameters of a task's adapters."""
-        return list(self.get_submodule(module_key(task)).parameters())
+        return [parameter for _, parameter in self.named_of(task)]
+
+    def adapted_parameters(self, encoder: nn.Module) -> Iterator[nn.Parameter]:
+        """Yield the encoder's own parameters of the layers that the adapters are on."""
+        for name in self.layers:
+            layer: Any = encoder.get_submodule(name)
+            yield from getattr(layer, "base_layer", layer).parameters()
 
     @contextmanager
     def routed(self, encoder: nn.Module, routes: Sequence[Route]) -> Iterator[None]:
@@ -160,10 +164,11 @@ class PrivateAdapters(nn.Module):
         def add(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
             assert self._now is not None
             seen: Tensor = inputs[0]
-            try:
-                axis, owned = self._now.axis(seen)
-            except ModelError as error:
-                raise ModelError(Mistake(_KEY, f"'{name}' {error}", "Name other layers in target_modules")) from error
+            found = self._now.axis(seen)
+            if found is None:
+                problem = f"'{name}' sees {list(seen.shape)}, which are neither tokens nor rows"
+                raise ModelError(Mistake(_KEY, problem, "Name other layers in target_modules"))
+            axis, owned = found
             parts = [own[task](seen.narrow(axis, first, last - first)) for task, first, last in owned]
             return output + torch.cat(parts, dim=axis)
 

@@ -21,7 +21,12 @@ from hf_mtl.tasks import Task
 from hf_mtl.training.folder.fresh_folder import place_mistakes
 from hf_mtl.training.launch import launch_mistakes
 from hf_mtl.training.scoring.own_metrics import own_metrics_mistakes
-from hf_mtl.training.trainer.argument_effects import checkpointing_mistakes, idle_options, unknown_words
+from hf_mtl.training.trainer.argument_effects import (
+    checkpointing_mistakes,
+    idle_options,
+    private_adapter_mistakes,
+    unknown_words,
+)
 from hf_mtl.training.trainer.own_code import idle_methods, replaced_methods, unknown_arguments
 from hf_mtl.training.trainer.stub_builds import unbuildable
 
@@ -78,6 +83,7 @@ def check_arguments(
     if isinstance(args, MultiTaskTrainingArguments):
         mistakes += check_training(args)
         mistakes += checkpointing_mistakes(model, args)
+        mistakes += private_adapter_mistakes(model, args)
         if args.should_save:  # as the Trainer makes it, whatever it is for
             writes = trains and args.save_strategy != SaveStrategy.NO
             mistakes += place_mistakes(Path(str(args.output_dir)), writes)
