@@ -185,7 +185,7 @@ def _check_private(source: MultiTaskConfig, config: MultiTaskConfig) -> None:
     """
     kind = config.encoder_config.model_type  # type: ignore[union-attr]
     theirs = per_task_spec(settled_peft(source.peft, kind))
-    if theirs is not None and per_task_spec(settled_peft(config.peft, kind)) != theirs:
+    if isinstance(theirs, Mapping) and per_task_spec(settled_peft(config.peft, kind)) != theirs:
         problem = "the tasks that are kept have adapters of their own, and here are none like them"
         raise ModelError(
             Mistake(KEY, problem, f"Write peft: {{per_task: {as_written(theirs)}}}, or with shared: beside it")

@@ -79,7 +79,7 @@ def check_weights(info: Mapping[str, Any], source: object, other_sizes: bool = T
     Raises:
         ModelError: If there are such weights; says how many of which part, and names the first.
     """
-    check_adapters(info["missing_keys"], info["unexpected_keys"], info["mismatched_keys"])
+    check_adapters(info["missing_keys"], info["unexpected_keys"], info.get("mismatched_keys", ()))
     mistakes = []
     if missing := info["missing_keys"]:
         remedy = "Load it with the config that it was saved with; `from_backbone` puts new heads on an encoder"

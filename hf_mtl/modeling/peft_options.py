@@ -276,4 +276,7 @@ def retired_lora(spec: object) -> Mistake:
 
 def as_written(options: Mapping[str, Any]) -> str:
     """Return options as a recipe has them in one line, however long it is."""
-    return f"{{{', '.join(f'{name}: {describe(made_plain(value))}' for name, value in options.items())}}}"
+    plain = {
+        name: value if isinstance(value, str) else describe(made_plain(value)) for name, value in options.items()
+    }
+    return f"{{{', '.join(f'{name}: {value}' for name, value in plain.items())}}}"

@@ -38,7 +38,7 @@ class Route:
     tokens: Owned | None = None
 
     def axis(self, seen: Tensor) -> tuple[int, Owned] | None:
-        """Return the dimension of what a layer sees that is that of tokens or rows, and whose these are; None: none is."""
+        """Return the dimension of tokens or rows in what a layer sees, and whose these are; None: there is none."""
         if self.tokens is not None and len(seen) == 1 and seen.ndim > 2:
             for axis in (1, 2)[: seen.ndim - 2]:
                 if seen.shape[axis] == self.tokens[-1][2]:

@@ -77,6 +77,31 @@ def test_adapters_task_gradients_are_autograds(family: str, hold: str) -> None:
     assert difference(rows_of(run(gradients, model, [cut]), model), expected) < EXACT
 
 
+OTHER_ADAPTERS = {
+    "dora": {"type": "lora", "r": 2, "use_dora": True},
+    "ia3": {"type": "ia3"},
+    "loha": {"type": "loha", "r": 2},
+    "lokr": {"type": "lokr", "r": 2},
+    "hra": {"type": "hra", "r": 2},
+}
+
+
+@pytest.mark.parametrize("rows", [16, None], ids=["as many rows as features", "few rows"])
+@pytest.mark.parametrize("kind", OTHER_ADAPTERS)
+def test_task_gradients_of_other_adapters_are_autograds(kind: str, rows: int | None) -> None:
+    model = make_model("bert", peft=OTHER_ADAPTERS[kind], dropout=0.1).train()
+    for parameter in shared_parameters(model):
+        parameter.data.add_(0.1 * torch.randn(parameter.shape))
+    model.settle_layout()
+    gradients = shared(model, "bert")
+    assert gradients.layout == "split", "they do more than add a product of each token"
+    cut = batch("bert", "split", lengths=LENGTHS if rows is None else {name: [4] * rows for name in TASKS})
+    expected = by_autograd(model, cut, "split")
+    assert difference(rows_of(run(gradients, model, [cut]), model), expected) < EXACT
+    with pytest.raises(UserError, match=rf"gradients\.layout: 'segments', but '.*' has an adapter of type {kind}"):
+        shared(model, "bert", layout="segments")
+
+
 # DeBERTa's layers share a graph of relative positions, which the reentrant kind walks twice, with or without us.
 @pytest.mark.parametrize(
     ("family", "reentrant"),

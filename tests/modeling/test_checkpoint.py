@@ -102,10 +102,10 @@ def test_config_holds_what_was_settled(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("family", "lora", "tokens"),
-    [("bert", None, 67), ("bert", None, 53), ("bert", True, 67), ("deberta-v3", None, 67), ("t5", True, 67)],
+    [("bert", None, 67), ("bert", None, 53), ("bert", "lora", 67), ("deberta-v3", None, 67), ("t5", "lora", 67)],
 )
 def test_a_resized_vocabulary_is_saved_loaded_and_exported(
-    family: str, lora: bool | None, tokens: int, tmp_path: Path
+    family: str, lora: str | None, tokens: int, tmp_path: Path
 ) -> None:
     model = make_model(family, peft=lora)
     embeddings = model.resize_token_embeddings(tokens)
