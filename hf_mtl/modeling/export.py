@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -12,7 +13,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.modeling.adapters import merged_weights
-from hf_mtl.modeling.heads.native import NativeHead
+from hf_mtl.modeling.heads.native import NativeHead, reads_last_token
 from hf_mtl.modeling.private_adapters import PrivateAdapters
 from hf_mtl.modeling.task_module import TaskModule
 from hf_mtl.modeling.tokenizer_files import Savable, find_tokenizer
@@ -65,6 +66,8 @@ def export_task(
     # A mean of 1995.3 would be 1992 as a bias in bfloat16.
     config.dtype = torch.float32 if folded else encoder.dtype
     _describe_outputs(config, task)
+    if task.outputs_per == "row" and reads_last_token(config):
+        config.pad_token_id = _padding_of(found, name)
     with torch.random.fork_rng():  # building draws weights, which must not move a training run's random numbers
         model = getattr(transformers, task.auto_model).from_config(config)
     weights = merged_weights(encoder)
@@ -72,6 +75,12 @@ def export_task(
         with torch.no_grad():
             weights = private.merged_into(name, weights, encoder)
     _copy_weights(model, weights, head, name)
+    if affine is not None and _last_layer(model, head).bias is None and bool(affine[0].any()):
+        problem = (
+            f"its standardised targets have a mean, and the head of '{config.model_type}' has no bias to hold it"
+        )
+        remedy = "Train it with standardize: false, or load it with MultiTaskModel.from_pretrained"
+        raise ModelError(Mistake(f"tasks.{name}", problem, remedy))
     if affine is not None:
         _fold(_last_layer(model, head), *(numbers.cpu() for numbers in affine))
     if module.temperature is not None:
@@ -103,6 +112,24 @@ def _describe_outputs(config: PreTrainedConfig, task: Task) -> None:
         setattr(config, field, value)
 
 
+def _padding_of(tokenizer: Savable, name: str) -> int:
+    """Return the token of padding, by which a decoder's classification finds the last token of a row.
+
+    Raises:
+        ModelError: If there is none, or rows end in it: the last token would be taken for padding.
+    """
+    found, key = getattr(tokenizer, "pad_token_id", None), f"tasks.{name}"
+    if found is None:
+        problem = "the tokenizer has no token of padding, and the last token of a row is found by it"
+        raise ModelError(Mistake(key, problem, "Set tokenizer.pad_token, to a token that ends no text"))
+    encoded: Any = tokenizer("a")  # type: ignore[operator]
+    ids = encoded["input_ids"]
+    if ids and ids[-1] == found:
+        problem = f"the tokenizer ends texts in its token of padding, {found}, by which the last token is found"
+        raise ModelError(Mistake(key, problem, "Set tokenizer.pad_token to another token"))
+    return int(found)
+
+
 def _copy_weights(model: PreTrainedModel, encoder: Mapping[str, Tensor], head: NativeHead, name: str) -> None:
     prefix, wanted = model.base_model_prefix, model.state_dict().keys()
     weights = {f"{prefix}.{key}": value for key, value in encoder.items()} | head.model.state_dict()
@@ -126,4 +153,5 @@ def _fold(layer: nn.Linear, mean: Tensor, std: Tensor) -> None:
     """Let a layer give ``std * output + mean`` in place of ``output``."""
     with torch.no_grad():
         layer.weight.mul_(std.unsqueeze(1))
-        layer.bias.mul_(std).add_(mean)
+        if layer.bias is not None:
+            layer.bias.mul_(std).add_(mean)
