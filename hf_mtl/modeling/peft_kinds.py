@@ -20,6 +20,15 @@ TAKEN: dict[str, tuple[str, ...]] = {
 }
 """The options of peft's configs that are taken, by type. Each of these types adds to the layers of an encoder, comes
 back from a checkpoint to the bit, and can be merged into the layers' weights."""
+KINDS = {
+    "lora": "Low-rank products added to layers; the options of peft's `LoraConfig`, `use_dora` and `use_rslora` too.",
+    "ia3": "Factors of the outputs or inputs of layers; the options of peft's `IA3Config`.",
+    "loha": "Hadamard products of low-rank products; the options of peft's `LoHaConfig`.",
+    "lokr": "Kronecker products; the options of peft's `LoKrConfig`.",
+    "hra": "Householder reflections; the options of peft's `HRAConfig`.",
+}
+"""What each type is, in a sentence."""
+
 PER_TASK = (*_LORA, *_LAYERS)
 """Those of an adapter of which each task has its own."""
 

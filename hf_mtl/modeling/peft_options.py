@@ -27,7 +27,11 @@ PeftSpec: TypeAlias = str | Mapping[str, Any]
 also a config of peft, such as ``LoraConfig(r=16)``, in place of any of them."""
 
 KEY = "model.peft"
-PLACES = ("shared", "per_task")
+PLACES = {
+    "shared": "The adapter through which the rows of all tasks go.",
+    "per_task": "The LoRA of which each task has one of its own, with peft's `r`, `lora_alpha`, `lora_dropout`, "
+    "`use_rslora`, `target_modules`, `exclude_modules`.",
+}
 
 
 @dataclass(frozen=True)

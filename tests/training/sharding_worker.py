@@ -69,6 +69,7 @@ TRAINED: dict[str, dict[str, Any]] = {
     "groups become padded": {"encoder_layout": "groups"},
     "activations are computed again": {"gradient_checkpointing": True, "weighting": "uw"},
     "LoRA": {"peft": {"type": "lora", "r": 2}, **ADAM},
+    "adapters of tasks": {"peft": {"shared": "lora", "per_task": {"type": "lora", "r": 2}}, **ADAM},
     "bf16": {"bf16": True},
     **{f"head {head}": {"head": head, **ADAM} for head in HEADS},
     "head vmtl": {"head": {"type": "vmtl", "warmup_steps": 2}, **ADAM, "max_grad_norm": 0},
@@ -81,7 +82,7 @@ def trainer(kind: str, folder: str | None = None, **options: Any) -> MultiTaskTr
     """A Trainer of the tiny world whose processes hold whole models, or parts."""
     os.environ.pop("ACCELERATE_USE_FSDP", None)  # which an earlier accelerator has left
     os.environ.pop("ACCELERATE_USE_DEEPSPEED", None)
-    of_model = {key: options.pop(key) for key in ("head", "lora") if key in options}
+    of_model = {key: options.pop(key) for key in ("head", "peft") if key in options}
     low = options.pop("log_variance", None)
     own_rates = options.pop("rates", {}).items()
     tasks = {name: tiny.TASKS[name].model_copy(update={"head_learning_rate": rate}) for name, rate in own_rates}

@@ -26,6 +26,12 @@ KINDS: dict[str, Any] = {
 }
 
 
+METHOD_OPTIONS: dict[str, Any] = {
+    "ngdiff": {"main": "topic"},
+    "pcd": {"signs": {"topic": 1, "mood": 1, "score": 1}},
+}
+
+
 def trainer(folder: Path, peft: Any = LORA, balancing: Any = None, **arguments: Any) -> MultiTaskTrainer:
     args = MultiTaskTrainingArguments(
         output_dir=str(folder),
@@ -127,7 +133,8 @@ def test_private_adapters_train_alike_in_every_layout_and_in_parts_of_a_step(lay
     ],
 )
 def test_every_method_balances_a_model_with_adapters(kind: str, family: str, name: str, tmp_path: Path) -> None:
-    run = trainer(tmp_path, KINDS[kind], {family: name}, max_steps=2, save_strategy="no")
+    method = {"name": name, **METHOD_OPTIONS.get(name, {})}
+    run = trainer(tmp_path, KINDS[kind], {family: method}, max_steps=2, save_strategy="no")
     before = copy_of(run.model)
     run.train()
     after = run.model.state_dict()
