@@ -1,5 +1,7 @@
 """Task gradients out of one tape, or a backward for each task, are those of plain autograd."""
 
+from itertools import product
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from hf_mtl.gradients import SharedGradients, choice, shared_parameters
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.processes import Processes
 from tests.gradients.batches import LENGTHS, batch, by_autograd, difference, rows_of, run, shared
-from tests.modeling.families import FAMILIES, OTHERS, TASKS, make_model
+from tests.modeling.families import FAMILIES, OTHERS, TASKS, make_model, some_fast
 from tests.modeling.packing_families import PACK, make_config
 
 # Layers that see something other than the batch's rows: relative positions, or attention without padding.
@@ -86,8 +88,9 @@ OTHER_ADAPTERS = {
 }
 
 
-@pytest.mark.parametrize("rows", [16, None], ids=["as many rows as features", "few rows"])
-@pytest.mark.parametrize("kind", OTHER_ADAPTERS)
+@pytest.mark.parametrize(
+    ("kind", "rows"), some_fast(product(OTHER_ADAPTERS, (16, None)), ("dora", 16), ("ia3", None), ("lokr", None))
+)
 def test_task_gradients_of_other_adapters_are_autograds(kind: str, rows: int | None) -> None:
     model = make_model("bert", peft=OTHER_ADAPTERS[kind], dropout=0.1).train()
     for parameter in shared_parameters(model):

@@ -1,7 +1,9 @@
 """Tiny random backbones of every family, and the three kinds of tasks."""
 
+from collections.abc import Iterable
 from typing import Any
 
+import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor
@@ -64,6 +66,11 @@ TASKS: dict[str, Task] = {
     "emo.bank": Regression(label=["valence", "arousal", "dominance"]),
     "intensity": Regression(label="intensity"),
 }
+
+
+def some_fast(cases: Iterable[Any], *fast: Any) -> list[Any]:
+    """The cases, all but some of them slow."""
+    return [case if case in fast else pytest.param(case, marks=pytest.mark.slow) for case in cases]
 
 
 def make_model(family: str, head: Any = None, **options: Any) -> MultiTaskModel:

@@ -15,7 +15,7 @@ from hf_mtl.modeling import MultiTaskModel, split_parameters
 from hf_mtl.modeling.adapters import merged_weights
 from tests.gradients.batches import batch, by_autograd, difference, rows_of, run, shared
 
-from .families import FAMILIES, OTHERS, TASKS, make_model, make_texts, make_tokenizer, padding_of
+from .families import FAMILIES, OTHERS, TASKS, make_model, make_texts, make_tokenizer, padding_of, some_fast
 
 # Layers that see relative positions, which are of no task's rows.
 REFUSED = {"deberta": "pos_proj", "deberta-v3": "query_proj"}
@@ -63,7 +63,9 @@ def close(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
         torch.testing.assert_close(left[name], right[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("family", [name for name in [*FAMILIES, *OTHERS] if name not in REFUSED])
+@pytest.mark.parametrize(
+    "family", some_fast([name for name in [*FAMILIES, *OTHERS] if name not in REFUSED], "modernbert")
+)
 def test_each_task_sees_an_encoder_with_its_adapters_merged(family: str) -> None:
     model = trained(family)
     cut = batch(family)
@@ -76,7 +78,7 @@ def test_each_task_sees_an_encoder_with_its_adapters_merged(family: str) -> None
             close(model(**cut).logits, wanted)
 
 
-@pytest.mark.parametrize("kind", SHARED)
+@pytest.mark.parametrize("kind", some_fast(SHARED, "dora", "none"))
 def test_they_stand_beside_shared_adapters_of_any_kind_or_none(kind: str) -> None:
     adapters = {"per_task": BOTH["per_task"]} | ({"shared": SHARED[kind]} if SHARED[kind] else {})
     model = trained(peft=adapters)
@@ -127,7 +129,7 @@ def test_they_are_no_shared_parameters() -> None:
     assert all(name.startswith("encoder.") for name in together)
 
 
-@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("reentrant", some_fast([False, True], False))
 @pytest.mark.parametrize("layout", ["packed", "groups"])
 def test_layers_that_run_again_have_the_adapters_that_they_had(layout: Any, reentrant: bool) -> None:
     model = trained(dropout=0.0).train()
@@ -161,7 +163,7 @@ def test_task_gradients_beside_them_are_autograds(layout: str, packs: bool) -> N
         torch.testing.assert_close(parameter.grad, own[name], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "modernbert", "llama"])
+@pytest.mark.parametrize("family", some_fast(["bert", "roberta", "modernbert", "llama"], "bert"))
 def test_they_come_back_to_the_bit_in_a_second_model_and_out_of_a_pickle(family: str, tmp_path: Path) -> None:
     model = trained(family)
     ids, mask = make_texts([9, 4, 7], padding=padding_of(family))
@@ -176,7 +178,7 @@ def test_they_come_back_to_the_bit_in_a_second_model_and_out_of_a_pickle(family:
     assert not any(name.startswith("encoder.") and "lora_" not in name for name in names)
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta"])
+@pytest.mark.parametrize("family", some_fast(["bert", "roberta"], "roberta"))
 def test_an_exported_task_has_both_adapters_in_its_weights(family: str, tmp_path: Path) -> None:
     model = trained(family, head="native")
     ids, mask = make_texts([9, 4, 7], padding=padding_of(family))

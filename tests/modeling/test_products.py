@@ -93,7 +93,9 @@ def test_as_much_is_kept_for_the_backward_as_torch_keeps(wants: tuple[bool, bool
 
 
 @pytest.mark.parametrize("reentrant", [True, False])
-@pytest.mark.parametrize(("family", "lora"), [("bert", None), ("bert", {"rank": 2}), ("modernbert", None)])
+@pytest.mark.parametrize(
+    ("family", "lora"), [("bert", None), ("bert", {"type": "lora", "r": 2}), ("modernbert", None)]
+)
 def test_layers_that_activation_checkpointing_runs_again_are_torchs(
     family: str, lora: Any, reentrant: bool, calls: list[tuple[int, ...]]
 ) -> None:

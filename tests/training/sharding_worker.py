@@ -70,6 +70,12 @@ TRAINED: dict[str, dict[str, Any]] = {
     "activations are computed again": {"gradient_checkpointing": True, "weighting": "uw"},
     "LoRA": {"peft": {"type": "lora", "r": 2}, **ADAM},
     "adapters of tasks": {"peft": {"shared": "lora", "per_task": {"type": "lora", "r": 2}}, **ADAM},
+    "adapters of tasks, one row a process": {
+        "peft": {"shared": "lora", "per_task": {"type": "lora", "r": 2}},
+        "per_device_train_batch_size": 1,
+        "encoder_layout": "groups",
+        **ADAM,
+    },
     "bf16": {"bf16": True},
     **{f"head {head}": {"head": head, **ADAM} for head in HEADS},
     "head vmtl": {"head": {"type": "vmtl", "warmup_steps": 2}, **ADAM, "max_grad_norm": 0},
@@ -213,7 +219,10 @@ CASES: dict[str, Callable[[str], float]] = {
 }
 
 
-_NOT_WITH_ZERO = ("a step lacks tasks", "bf16", "micro-batches of tokens", "tasks stop early")
+_NOT_WITH_ZERO = (
+    *("a step lacks tasks", "bf16", "micro-batches of tokens", "tasks stop early"),
+    *("adapters of tasks", "adapters of tasks, one row a process"),
+)
 OTHERWISE = {("deepspeed", case) for case in _NOT_WITH_ZERO}
 """Kinds and cases that end elsewhere, or are refused: ZeRO's one tensor of all parameters moves absent heads by their
 momentum, its weights are themselves in half precision, and it counts on as many micro-batches in every step."""
