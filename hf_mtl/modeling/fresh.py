@@ -107,6 +107,7 @@ class FreshModel:
             self.config._taken_from_file = frozenset(set(self._taken.names.values()) - set(tasks))
         if mistakes := config_mistakes(self.config):
             raise ModelError(mistakes)
+        _refuse_quantised(self.config, self._options)
         if self._taken is not None:
             _check_private(self._taken.source, self.config)
         if self._is_trained:
@@ -175,6 +176,19 @@ class FreshModel:
     @property
     def _reads_pooler(self) -> bool:
         return "pooler" in feature_sources(self.config)
+
+
+def _refuse_quantised(config: MultiTaskConfig, options: Mapping[str, Any]) -> None:
+    """Refuse adapters on layers whose weights are in a few bits, before anything is loaded.
+
+    Raises:
+        ModelError: If a backbone that gets adapters is quantised.
+    """
+    asked = [name for name in ("quantization_config", "load_in_8bit", "load_in_4bit") if options.get(name)]
+    quantised = asked or getattr(config.encoder_config, "quantization_config", None)
+    if config.peft is not None and quantised:
+        problem = "the backbone is quantised, and adapters on such layers have not been tried"
+        raise ModelError(Mistake(KEY, problem, "Load weights of 16 or 32 bits, such as dtype=torch.bfloat16"))
 
 
 def _check_private(source: MultiTaskConfig, config: MultiTaskConfig) -> None:

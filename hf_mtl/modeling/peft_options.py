@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
@@ -139,6 +139,23 @@ def shared_spec(spec: object) -> object:
 def per_task_spec(spec: object) -> object:
     """Return the adapter of which each task has its own, of adapters that may have mistakes; None: there is none."""
     return spec.get("per_task") if isinstance(spec, Mapping) else None
+
+
+def run_mistakes(spec: object, arguments: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Find arguments of a run that do not go with adapters that tasks have for themselves.
+
+    Args:
+        spec: The adapters of the model.
+        arguments: The training arguments.
+    """
+    if per_task_spec(spec) is None:
+        return
+    if arguments.get("torch_compile"):
+        found = "is on, and model.peft.per_task adds to layers by whose tokens they see: each batch would be compiled"
+        yield Mistake("training.torch_compile", found, "Leave one of them out")
+    if arguments.get("deepspeed"):
+        found = "is set, and model.peft.per_task has not been tried with it"
+        yield Mistake("training.deepspeed", found, "Leave one of them out, or use fsdp: true")
 
 
 def peft_config(options: Options) -> Any:

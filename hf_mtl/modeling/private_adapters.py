@@ -151,16 +151,18 @@ class PrivateAdapters(nn.Module):
     @contextmanager
     def _added(self, encoder: nn.Module) -> Iterator[None]:
         """Put hooks on the layers for a while: a model that is copied or pickled has none."""
-        hooks = [encoder.get_submodule(name).register_forward_hook(self._hook_of(name)) for name in self.layers]
+        own = {task: self.of(task) for task in self.tasks}
+        hooks = []
+        for name in self.layers:
+            hook = self._hook_of(name, {task: adapters[name] for task, adapters in own.items()})
+            hooks.append(encoder.get_submodule(name).register_forward_hook(hook))
         try:
             yield
         finally:
             for hook in hooks:
                 hook.remove()
 
-    def _hook_of(self, name: str) -> Callable[[nn.Module, Any, Tensor], Tensor]:
-        own = {task: self.of(task)[name] for task in self.tasks}
-
+    def _hook_of(self, name: str, own: Mapping[str, LowRank]) -> Callable[[nn.Module, Any, Tensor], Tensor]:
         def add(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
             assert self._now is not None
             seen: Tensor = inputs[0]

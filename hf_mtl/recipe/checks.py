@@ -84,6 +84,20 @@ def check_frozen(tasks: Tasks, model: ModelSection) -> list[Mistake]:
     return mistakes + frozen_head_mistakes(heads, model.freeze, adapters)
 
 
+def check_adapters(model: ModelSection, training: Options | None) -> list[Mistake]:
+    """Check the adapters against the training arguments.
+
+    Args:
+        model: The model section.
+        training: The training section; None: nothing is known of it.
+    """
+    if model.peft is None or training is None:
+        return []
+    from hf_mtl.modeling.peft_options import run_mistakes  # takes seconds, and not every recipe has adapters
+
+    return list(run_mistakes(model.peft, training.options()))
+
+
 def check_shares(tasks: Tasks) -> list[Mistake]:
     """Check the tasks that share a head against each other.
 

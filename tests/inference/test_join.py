@@ -111,6 +111,22 @@ def test_equal_adapters_join_and_others_do_not(tmp_path: Path) -> None:
         join_runs([tmp_path / "one", tmp_path / "three"], tmp_path / "other")
 
 
+def test_tasks_with_adapters_of_their_own_alone_join(tmp_path: Path) -> None:
+    peft = {"per_task": {"type": "lora", "r": 2}}
+    models = []
+    for seed, (name, task) in enumerate({"one": "a", "two": "a"}.items()):
+        model = run(tmp_path, name, {task: class_task()}, freeze=None, peft=peft, seed=seed)
+        torch.manual_seed(seed)
+        for parameter in model.private_adapters.parameters():  # type: ignore[union-attr]
+            torch.nn.init.normal_(parameter, std=0.3)
+        save(tmp_path / name, model)
+        models.append(model)
+    joined = join_runs([tmp_path / "one", tmp_path / "two"], tmp_path / "joined", rename={"2:a": "b"})
+    for name, model in zip("ab", models, strict=True):
+        torch.testing.assert_close(logits(joined, name), logits(model, "a"), rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(logits(joined, "a"), logits(joined, "b"))
+
+
 def test_the_lowest_weight_that_differs_is_named(tmp_path: Path) -> None:
     run(tmp_path, "one", {"a": class_task()})
     two = run(tmp_path, "two", {"b": class_task()})

@@ -69,8 +69,9 @@ TASKS: dict[str, Task] = {
 
 
 def some_fast(cases: Iterable[Any], *fast: Any) -> list[Any]:
-    """The cases, all but some of them slow."""
-    return [case if case in fast else pytest.param(case, marks=pytest.mark.slow) for case in cases]
+    """The cases, all but some of them slow; a tuple is several parameters."""
+    values = {case: case if isinstance(case, tuple) else (case,) for case in cases}
+    return [pytest.param(*values[case], marks=() if case in fast else pytest.mark.slow) for case in values]
 
 
 def make_model(family: str, head: Any = None, **options: Any) -> MultiTaskModel:

@@ -16,7 +16,7 @@ from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel, split_parameters
 from hf_mtl.modeling.adapters import adapter_parameters, add_adapters, merged_weights
 from hf_mtl.modeling.peft_options import parse_peft
 
-from .families import EXPORTED, FAMILIES, OTHERS, make_model, make_texts, make_tokenizer, padding_of
+from .families import EXPORTED, FAMILIES, OTHERS, TASKS, make_model, make_texts, make_tokenizer, padding_of
 
 DEFAULTS = {"type": "lora", "r": 8, "lora_alpha": 8, "init_lora_weights": True, "target_modules": "all-linear"}
 IA3 = {"type": "ia3", "target_modules": "all-linear", "feedforward_modules": []}
@@ -332,6 +332,21 @@ def test_a_backbone_whose_layers_peft_does_not_know_needs_them_said() -> None:
         make_model("distilbert", peft="ia3")
     named = {"type": "ia3", "target_modules": ["v_lin", "lin2"], "feedforward_modules": ["lin2"]}
     assert len(adapted(make_model("distilbert", peft=named))) == 4
+
+
+def test_a_quantised_backbone_takes_none(tmp_path: Path) -> None:
+    from transformers import QuantoConfig
+
+    make_model("bert").encoder.save_pretrained(tmp_path)
+    tasks = {"a": TASKS["train"]}
+    message = r"model\.peft: the backbone is quantised, and adapters on such layers"
+    with pytest.raises(ModelError, match=message):
+        MultiTaskModel.from_backbone(tmp_path, tasks, peft="lora", quantization_config=QuantoConfig("int8"))
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=message):
+        MultiTaskModel.from_backbone(tmp_path, tasks, peft="lora")
 
 
 def test_adapters_are_added_once() -> None:

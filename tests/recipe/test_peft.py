@@ -83,6 +83,16 @@ def test_what_was_lora_is_told_to_be_peft(write: Write, value: str, remedy: str)
     assert str(mistake) == f"command line: model.lora: is model.peft now. {remedy}"
 
 
+@pytest.mark.parametrize("key", ["torch_compile", "deepspeed"])
+def test_what_does_not_go_with_adapters_of_tasks_is_said_before_anything_is_loaded(write: Write, key: str) -> None:
+    value = "true" if key == "torch_compile" else "{zero_optimization: {stage: 2}}"
+    changes = [f"training.{key}={value}", "model.peft={shared: lora, per_task: lora}"]
+    with pytest.raises(RecipeError, match=rf"training\.{key}: is (on|set), and model\.peft\.per_task"):
+        load_recipe(write(MINIMAL), changes)
+    if key == "torch_compile":
+        assert load_recipe(write(MINIMAL), [changes[0], "model.peft=lora"])
+
+
 def test_an_inheriting_recipe_may_change_or_remove_adapters(write: Write) -> None:
     write(MINIMAL.replace("backbone}", "backbone, peft: {type: lora, r: 4, lora_alpha: 8}}"), "base.yaml")
     changed = load_recipe(write("extends: base.yaml\nmodel: {peft: {r: 2}}\n")).model.peft

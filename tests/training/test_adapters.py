@@ -150,11 +150,6 @@ def test_methods_of_gradients_want_something_that_is_shared(tmp_path: Path) -> N
         trainer(tmp_path, KINDS["of each task"], {"aggregator": "pcgrad"})
 
 
-def test_compilation_and_deepspeed_do_not_go_with_private_adapters(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"training\.torch_compile: is on, and model\.peft\.per_task"):
-        trainer(tmp_path, KINDS["both"], torch_compile=True)
-
-
 def test_a_text_of_several_tasks_is_encoded_for_each_of_them(tmp_path: Path) -> None:
     rows = tiny.rows("score", 30)
     tasks: dict[str, Any] = {name: Regression(label=name) for name in ("x", "y")}

@@ -17,6 +17,7 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.errors import Mistake, UserError, is_or_are
 from hf_mtl.launched import HOW_TO_SHARE
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling.peft_options import run_mistakes
 from hf_mtl.tasks import Task
 from hf_mtl.training.folder.fresh_folder import place_mistakes
 from hf_mtl.training.launch import launch_mistakes
@@ -24,7 +25,6 @@ from hf_mtl.training.scoring.own_metrics import own_metrics_mistakes
 from hf_mtl.training.trainer.argument_effects import (
     checkpointing_mistakes,
     idle_options,
-    private_adapter_mistakes,
     unknown_words,
 )
 from hf_mtl.training.trainer.own_code import idle_methods, replaced_methods, unknown_arguments
@@ -83,7 +83,8 @@ def check_arguments(
     if isinstance(args, MultiTaskTrainingArguments):
         mistakes += check_training(args)
         mistakes += checkpointing_mistakes(model, args)
-        mistakes += private_adapter_mistakes(model, args)
+        if isinstance(model, MultiTaskModel):
+            mistakes += run_mistakes(model.config.peft, vars(args))
         if args.should_save:  # as the Trainer makes it, whatever it is for
             writes = trains and args.save_strategy != SaveStrategy.NO
             mistakes += place_mistakes(Path(str(args.output_dir)), writes)

@@ -103,20 +103,6 @@ def word(choice: Any) -> str:
     return str(getattr(choice, "value", choice))
 
 
-def private_adapter_mistakes(model: object, args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
-    """Find what cannot be done where tasks have adapters of their own."""
-    if not isinstance(model, MultiTaskModel) or model.private_adapters is None:
-        return
-    if args.torch_compile:
-        found = (
-            "is on, and model.peft.per_task adds to layers by whose tokens they see, for which each batch is compiled"
-        )
-        yield Mistake("training.torch_compile", found, "Leave one of them out")
-    if args.deepspeed:
-        found = "is set, and model.peft.per_task has not been tried with it"
-        yield Mistake("training.deepspeed", found, "Leave one of them out, or use fsdp: true")
-
-
 def checkpointing_mistakes(model: object, args: MultiTaskTrainingArguments) -> Iterator[Mistake]:
     """Find gradient checkpointing for an encoder that has none."""
     if not isinstance(model, MultiTaskModel) or model.supports_gradient_checkpointing:
