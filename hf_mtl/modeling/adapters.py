@@ -12,8 +12,9 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from hf_mtl.errors import Mistake, ModelError
+from hf_mtl.modeling.peft_kinds import KEY
 from hf_mtl.modeling.peft_layers import chosen_layers, ends_in, exactly
-from hf_mtl.modeling.peft_options import KEY, layers_by_peft, peft_config
+from hf_mtl.modeling.peft_options import layers_by_peft, peft_config
 from hf_mtl.signatures import Options
 
 _BASE = "base_layer"  # what peft calls the layer that an adapter sits on

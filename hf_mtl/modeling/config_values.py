@@ -16,7 +16,7 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 from hf_mtl.errors import Mistake, known
 from hf_mtl.foreign_json import kind_of
-from hf_mtl.modeling.peft_options import retired_lora
+from hf_mtl.modeling.peft_refusals import retired_lora
 from hf_mtl.tasks import Task, task_types, unknown_type
 
 LARGEST = 2**31 - 1

@@ -35,7 +35,7 @@ class MultiTaskConfig(PreTrainedConfig):
         dropout: Dropout of heads that name none of their own; None: the backbone's own.
         backbone: Where the pretrained weights came from: a Hub id or python:package/folder. None for a local folder,
             whose path means nothing to others, and for random weights.
-        peft: Adapters on the encoder, see `hf_mtl.modeling.peft_options.PeftSpec`; None: there are none.
+        peft: Adapters on the encoder, see `hf_mtl.modeling.peft_kinds.PeftSpec`; None: there are none.
         freeze: Part of the encoder that is not trained: ``embeddings``, a number of layers from the bottom (the
             embeddings with them), or ``encoder``; None: all of it is trained.
         calibration_temperatures: By task, what its class logits are divided by at evaluation; None: nothing is

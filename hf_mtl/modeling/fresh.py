@@ -27,15 +27,9 @@ from hf_mtl.modeling.dropout import set_dropout
 from hf_mtl.modeling.freezing import Freeze
 from hf_mtl.modeling.heads import HeadSpec
 from hf_mtl.modeling.kept import Keep
-from hf_mtl.modeling.peft_options import (
-    KEY,
-    PeftSpec,
-    as_written,
-    per_task_spec,
-    plain_peft,
-    retired_lora,
-    settled_peft,
-)
+from hf_mtl.modeling.peft_kinds import KEY, PeftSpec, per_task_spec
+from hf_mtl.modeling.peft_options import plain_peft, settled_peft
+from hf_mtl.modeling.peft_refusals import as_written, retired_lora
 from hf_mtl.modeling.tokenizer_files import TokenizerPlace
 from hf_mtl.tasks import Task
 

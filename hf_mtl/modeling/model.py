@@ -11,9 +11,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from hf_mtl.batch import EncoderLayout, NoiseKeys, Packed, Sites
-from hf_mtl.data.collate import Arrangement
 from hf_mtl.errors import Mistake, ModelError, one_line
-from hf_mtl.modeling.adapters import add_adapters, has_adapters, merge_adapters
+from hf_mtl.modeling.adapted_model import AdaptedModel
 from hf_mtl.modeling.backbone import Backbone, build_encoder
 from hf_mtl.modeling.choices import config_mistakes, feature_sources, settle
 from hf_mtl.modeling.configuration import MultiTaskConfig
@@ -29,9 +28,7 @@ from hf_mtl.modeling.limits import asked_lengths, check_lengths
 from hf_mtl.modeling.losses import mean_loss, per_mass
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.output import MultiTaskOutput
-from hf_mtl.modeling.peft_options import KEY, PeftSpec, parse_peft
-from hf_mtl.modeling.pretrained_model import MultiTaskPreTrainedModel
-from hf_mtl.modeling.private_adapters import PrivateAdapters
+from hf_mtl.modeling.peft_kinds import PeftSpec
 from hf_mtl.modeling.probe import try_encoder
 from hf_mtl.modeling.row_features import BY_ONEDNN, RowFeatures
 from hf_mtl.modeling.rows_by_task import RowsByTask
@@ -41,7 +38,7 @@ from hf_mtl.tasks import Task
 from hf_mtl.tasks.statistics import Numbers, TaskStatistics
 
 
-class MultiTaskModel(MultiTaskPreTrainedModel):
+class MultiTaskModel(AdaptedModel):
     """One encoder and a head per task; saved and loaded like any model of transformers.
 
     Args:
@@ -69,24 +66,10 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         self._keep_in_fp32_modules_strict = [f"heads.*[.]{name}$" for name in names_in_float32(self.heads)]
         self.post_init()
         self.heads.to(encoder.dtype)
-        self.private_adapters = None
         # Last, so that the heads are drawn as without adapters and the backbone's initialisation leaves B at zero.
         self._add_adapters()
         self._frozen = freeze_parts(self.encoder, config.freeze)
         self._features = RowFeatures(sources, cast(Pooling, config.pooling))
-
-    def _add_adapters(self) -> None:
-        mistakes: list[Mistake] = []
-        adapters = parse_peft(self.config.peft, mistakes)
-        if mistakes:
-            raise ModelError(mistakes)
-        if adapters is None:
-            return
-        self.encoder.requires_grad_(False)
-        if adapters.per_task is not None:  # first, while layers have their own names
-            self.private_adapters = PrivateAdapters(self.encoder, list(self.config.tasks), adapters.per_task)
-        if adapters.shared is not None:
-            add_adapters(self.encoder, adapters.shared, KEY if adapters.per_task is None else f"{KEY}.shared")
 
     @classmethod
     def from_backbone(
@@ -229,27 +212,6 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         result = self.heads(features, segments, drawn, labels, uncertainty, sites, row_weights)
         return MultiTaskOutput(loss=self._mean_over_tasks(result, labels or {}), features=shown, **vars(result))
 
-    def merge_adapters(self) -> "MultiTaskModel":
-        """Put the adapters that all tasks share into the encoder's weights, of which all are trained then.
-
-        Outputs stay the same, to rounding. Adapters that tasks have for themselves stay; `export_task` merges those
-        of its task too.
-
-        Returns:
-            The model itself.
-
-        Raises:
-            ModelError: If there are no such adapters.
-        """
-        if not has_adapters(self.encoder):
-            raise ModelError(Mistake(KEY, "there are no adapters that all tasks share", "There is nothing to merge"))
-        merge_adapters(self.encoder)
-        own = self.private_adapters is not None
-        self.config.peft = {"per_task": self.config.peft["per_task"]} if own else None
-        self.encoder.requires_grad_(not own)
-        freeze_parts(self.encoder, self.config.freeze)
-        return self
-
     def _sites_in(self, input_ids: Tensor | None, mask: Tensor | None) -> dict[str, Sites] | None:
         """Find where the heads look in a rectangle; None where a program is exported, which knows no values."""
         if input_ids is None or torch.compiler.is_exporting():
@@ -294,11 +256,6 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
     def packs(self) -> bool:
         """Whether packed rows reach the encoder as they are, see `settle_layout`."""
         return self._features.call is not None
-
-    @property
-    def arrangement(self) -> Arrangement:
-        """Tell whose rows may share an encoding: those of any tasks, but for private adapters."""
-        return "mixed" if self.private_adapters is None else "segments"
 
     @property
     def layout_words(self) -> str:

@@ -1,8 +1,23 @@
 """The types of adapters and the options of peft's configs that are taken, and why others are not."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 from pydantic import Field
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
+PeftSpec: TypeAlias = Union[str, Mapping[str, Any], "PeftConfig"]  # noqa: UP007 - a name as text joins no other by |
+"""What `model.peft` is: a type, ``{type: ..., its options}``, or ``{shared: ..., per_task: ...}`` of these. In Python
+also a config of peft, such as ``LoraConfig(r=16)``, in place of any of them."""
+
+KEY = "model.peft"
+PLACES = {
+    "shared": "The adapter through which the rows of all tasks go.",
+    "per_task": "The LoRA of which each task has one of its own, with peft's `r`, `lora_alpha`, `lora_dropout`, "
+    "`use_rslora`, `target_modules`, `exclude_modules`.",
+}
 
 _LAYERS = ("target_modules", "exclude_modules")
 _NUMBERED = ("layers_to_transform", "layers_pattern")
@@ -77,3 +92,13 @@ HINTS: dict[str, Any] = {
     "target_modules": Annotated[list[str], Field(min_length=1)] | str | None,
 }
 """Types of options that peft's configs say otherwise than is taken here."""
+
+
+def shared_spec(spec: object) -> object:
+    """Return the adapter through which all tasks go, of adapters that may have mistakes; None: there is none."""
+    return spec.get("shared") if isinstance(spec, Mapping) and set(spec) & set(PLACES) else spec
+
+
+def per_task_spec(spec: object) -> object:
+    """Return the adapter of which each task has its own, of adapters that may have mistakes; None: there is none."""
+    return spec.get("per_task") if isinstance(spec, Mapping) else None

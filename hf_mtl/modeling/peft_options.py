@@ -2,36 +2,17 @@
 
 import dataclasses
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any
 
 from hf_mtl.errors import Mistake, known, one_line
-from hf_mtl.modeling.peft_kinds import (
-    HINTS,
-    METADATA,
-    OTHER_OPTIONS,
-    OTHER_TYPES,
-    PER_TASK,
-    RANGES,
-    TAKEN,
-    UNTRIED,
-)
+from hf_mtl.modeling.peft_kinds import HINTS, KEY, METADATA, PER_TASK, PLACES, RANGES, TAKEN
+from hf_mtl.modeling.peft_refusals import other_option, other_type
 from hf_mtl.options import parse_options
 from hf_mtl.plain import describe, made_plain
 from hf_mtl.signatures import Options, model_from_signature
-
-PeftSpec: TypeAlias = str | Mapping[str, Any]
-"""What `model.peft` is: a type, ``{type: ..., its options}``, or ``{shared: ..., per_task: ...}`` of these. In Python
-also a config of peft, such as ``LoraConfig(r=16)``, in place of any of them."""
-
-KEY = "model.peft"
-PLACES = {
-    "shared": "The adapter through which the rows of all tasks go.",
-    "per_task": "The LoRA of which each task has one of its own, with peft's `r`, `lora_alpha`, `lora_dropout`, "
-    "`use_rslora`, `target_modules`, `exclude_modules`.",
-}
 
 
 @dataclass(frozen=True)
@@ -131,33 +112,6 @@ def settled_peft(spec: object, model_type: str) -> dict[str, Any] | None:
     return parts if "per_task" in parts else parts["shared"]
 
 
-def shared_spec(spec: object) -> object:
-    """Return the adapter through which all tasks go, of adapters that may have mistakes; None: there is none."""
-    return spec.get("shared") if isinstance(spec, Mapping) and set(spec) & set(PLACES) else spec
-
-
-def per_task_spec(spec: object) -> object:
-    """Return the adapter of which each task has its own, of adapters that may have mistakes; None: there is none."""
-    return spec.get("per_task") if isinstance(spec, Mapping) else None
-
-
-def run_mistakes(spec: object, arguments: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Find arguments of a run that do not go with adapters that tasks have for themselves.
-
-    Args:
-        spec: The adapters of the model.
-        arguments: The training arguments.
-    """
-    if per_task_spec(spec) is None:
-        return
-    if arguments.get("torch_compile"):
-        found = "is on, and model.peft.per_task adds to layers by whose tokens they see: each batch would be compiled"
-        yield Mistake("training.torch_compile", found, "Leave one of them out")
-    if arguments.get("deepspeed"):
-        found = "is set, and model.peft.per_task has not been tried with it"
-        yield Mistake("training.deepspeed", found, "Leave one of them out, or use fsdp: true")
-
-
 def peft_config(options: Options) -> Any:
     """Make peft's config of one adapter.
 
@@ -204,9 +158,9 @@ def _parse_one(spec: object, mistakes: list[Mistake], key: str, per_task: bool) 
         mistakes.append(Mistake(f"{key}.type", "missing", f"Known: {', '.join(sorted(TAKEN))}."))
         return None
     if kind not in (("lora",) if per_task else TAKEN):
-        mistakes.append(_other_type(kind, f"{key}.type", per_task))
+        mistakes.append(other_type(kind, f"{key}.type", per_task))
         return None
-    wrong = [_other_option(kind, name, key, per_task) for name in data if _is_other(kind, name, per_task)]
+    wrong = [other_option(kind, name, key, per_task) for name in data if _is_other(kind, name, per_task)]
     section = adapter_section(kind, per_task)
     options = parse_options(
         section, {name: data[name] for name in data if not _is_other(kind, name, per_task)}, wrong, key
@@ -246,58 +200,13 @@ def _is_default(field: "dataclasses.Field[Any]", value: object) -> bool:
     return value is field.default or value == field.default
 
 
-def _other_type(kind: object, key: str, per_task: bool) -> Mistake:
-    allowed = f"Allowed: {', '.join(sorted(TAKEN))}"
-    if per_task and kind in TAKEN:
-        return Mistake(
-            key, f"found '{kind}'", "Only lora can be added token by token, as rows of several tasks need it"
-        )
-    if kind in OTHER_TYPES:
-        return Mistake(key, f"'{kind}' {OTHER_TYPES[kind]}", allowed)
-    from peft import PeftType
-
-    if str(kind).upper() in PeftType.__members__:
-        return Mistake(key, f"'{kind}' {UNTRIED}", allowed)
-    return Mistake(key, f"unknown type '{kind}'", known(TAKEN, str(kind)))
-
-
 def _is_other(kind: str, name: str, per_task: bool) -> bool:
     """Tell whether an option is one of peft's that is not taken here."""
     taken = PER_TASK if per_task else TAKEN[kind]
     return name not in taken and any(field.name == name for field in dataclasses.fields(_config_class(kind)))
 
 
-def _other_option(kind: str, name: str, key: str, per_task: bool) -> Mistake:
-    if per_task and name in TAKEN[kind]:
-        return Mistake(f"{key}.{name}", "is not for adapters of single tasks", f"Allowed: {', '.join(PER_TASK)}")
-    reason = OTHER_OPTIONS.get(name, "it has not been tried here")
-    return Mistake(f"{key}.{name}", f"is an option of peft that is not taken: {reason}", "Leave it out")
-
-
 def _config_class(kind: str) -> Any:
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
     return PEFT_TYPE_TO_CONFIG_MAPPING[kind.upper()]
-
-
-def retired_lora(spec: object) -> Mistake:
-    """Return what to write in place of ``model.lora``, as recipes had it before `model.peft`.
-
-    Args:
-        spec: What it says.
-    """
-    names = {"rank": "r", "alpha": "lora_alpha", "dropout": "lora_dropout", "rslora": "use_rslora"}
-    if spec is None or spec is False:
-        return Mistake("model.lora", "is model.peft now", "Leave it out, or write peft: null")
-    options: dict[str, Any] = {"type": "lora", "lora_alpha": 16}  # its default, which is not peft's
-    if isinstance(spec, Mapping):
-        options |= {names.get(str(name), str(name)): value for name, value in spec.items()}
-    return Mistake("model.lora", "is model.peft now", f"Write peft: {as_written(options)}")
-
-
-def as_written(options: Mapping[str, Any]) -> str:
-    """Return options as a recipe has them in one line, however long it is."""
-    plain = {
-        name: value if isinstance(value, str) else describe(made_plain(value)) for name, value in options.items()
-    }
-    return f"{{{', '.join(f'{name}: {value}' for name, value in plain.items())}}}"

@@ -1,12 +1,11 @@
 """The parts of a multi-task model that are those of every model of transformers: it is stored, and has an encoder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from hf_mtl.file_modes import give_usual_modes
@@ -94,15 +93,6 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
         for module in self._frozen:
             module.eval()
         return self
-
-    def _set_gradient_checkpointing(
-        self, enable: bool = True, gradient_checkpointing_func: Callable[..., Any] = checkpoint, **kwargs: Any
-    ) -> None:
-        """Have layers run again in the backward as the base class does, with the adapters that they had."""
-        if self.private_adapters is not None:
-            own = self.private_adapters.in_recomputation(self.encoder, gradient_checkpointing_func)
-            gradient_checkpointing_func = own
-        super()._set_gradient_checkpointing(enable, gradient_checkpointing_func, **kwargs)
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the encoder's token embeddings."""

@@ -14,8 +14,9 @@ from transformers.pytorch_utils import Conv1D
 
 from hf_mtl.errors import Mistake, ModelError, one_line
 from hf_mtl.modeling.in_passing import generators_put_back, in_passing, parts_put_back
+from hf_mtl.modeling.peft_kinds import KEY
 from hf_mtl.modeling.peft_layers import chosen_layers
-from hf_mtl.modeling.peft_options import KEY, peft_config
+from hf_mtl.modeling.peft_options import peft_config
 from hf_mtl.modeling.task_heads import module_key
 from hf_mtl.signatures import Options
 
@@ -154,15 +155,15 @@ class PrivateAdapters(nn.Module):
         own = {task: self.of(task) for task in self.tasks}
         hooks = []
         for name in self.layers:
-            hook = self._hook_of(name, {task: adapters[name] for task, adapters in own.items()})
-            hooks.append(encoder.get_submodule(name).register_forward_hook(hook))
+            add = self._adding(name, {task: adapters[name] for task, adapters in own.items()})
+            hooks.append(encoder.get_submodule(name).register_forward_hook(add))
         try:
             yield
         finally:
             for hook in hooks:
                 hook.remove()
 
-    def _hook_of(self, name: str, own: Mapping[str, LowRank]) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+    def _adding(self, name: str, own: Mapping[str, LowRank]) -> Callable[[nn.Module, Any, Tensor], Tensor]:
         def add(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
             assert self._now is not None
             seen: Tensor = inputs[0]

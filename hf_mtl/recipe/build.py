@@ -95,7 +95,7 @@ def _model(data: Any, mistakes: list[Mistake]) -> ModelSection | None:
         mistakes.append(Mistake("model", "missing", "Give at least model: {backbone: ...}."))
         return None
     if isinstance(data, dict) and "lora" in data:
-        from hf_mtl.modeling.peft_options import retired_lora
+        from hf_mtl.modeling.peft_refusals import retired_lora
 
         mistakes.append(retired_lora(data["lora"]))
         data = {name: value for name, value in data.items() if name != "lora"}

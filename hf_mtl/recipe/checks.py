@@ -93,7 +93,7 @@ def check_adapters(model: ModelSection, training: Options | None) -> list[Mistak
     """
     if model.peft is None or training is None:
         return []
-    from hf_mtl.modeling.peft_options import run_mistakes  # takes seconds, and not every recipe has adapters
+    from hf_mtl.modeling.peft_refusals import run_mistakes  # takes seconds, and not every recipe has adapters
 
     return list(run_mistakes(model.peft, training.options()))
 

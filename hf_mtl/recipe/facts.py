@@ -74,7 +74,7 @@ def _adapters(model: ModelSection) -> tuple[object, object]:
     """Return the adapter that all tasks share, and that of which each has its own; None: there is none."""
     if model.peft is None:
         return None, None
-    from hf_mtl.modeling.peft_options import per_task_spec, shared_spec  # takes seconds
+    from hf_mtl.modeling.peft_kinds import per_task_spec, shared_spec  # takes seconds
 
     return shared_spec(model.peft), per_task_spec(model.peft)
 

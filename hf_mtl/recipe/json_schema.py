@@ -13,8 +13,7 @@ from hf_mtl.data.learners.base import LEARNERS
 from hf_mtl.data.mixture import anneal_section, section
 from hf_mtl.data.section import Spec as DataSpec
 from hf_mtl.modeling.heads import HEADS
-from hf_mtl.modeling.peft_kinds import KINDS, TAKEN
-from hf_mtl.modeling.peft_options import PLACES
+from hf_mtl.modeling.peft_kinds import KINDS, PLACES, TAKEN
 from hf_mtl.recipe import sections
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.schedules import SCHEDULES

@@ -17,7 +17,7 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.errors import Mistake, UserError, is_or_are
 from hf_mtl.launched import HOW_TO_SHARE
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.modeling.peft_options import run_mistakes
+from hf_mtl.modeling.peft_refusals import run_mistakes
 from hf_mtl.tasks import Task
 from hf_mtl.training.folder.fresh_folder import place_mistakes
 from hf_mtl.training.launch import launch_mistakes
