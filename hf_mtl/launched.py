@@ -25,7 +25,7 @@ _OFF = ("0", "false", "no", "off", "n", "f")
 HOW_TO_SHARE = (
     "Leave it out: every process that `accelerate launch --multi_gpu` starts holds the whole model (DDP), or a part "
     "with training.fsdp or training.deepspeed. To make a model fit, use these, bf16, activation checkpointing, "
-    "model.lora, or a smaller per_device_train_batch_size with more gradient_accumulation_steps"
+    "model.peft, or a smaller per_device_train_batch_size with more gradient_accumulation_steps"
 )
 
 

@@ -22,7 +22,7 @@ KEYS = {
     "mixture": "mixture",
     "rows": "data",
     "head": "model.head",
-    "adapters": "model.lora",
+    "adapters": "model.peft",
 }
 """Where a recipe has a component of each kind."""
 
@@ -246,17 +246,32 @@ TABLE: dict[str, list[tuple[str, Any, dict[str, str]]]] = {
         ("huge", {"type": "mlp", "hidden": 10**12}, {".hidden": "found 1000000000000. Allowed: at most "}),
     ],
     "adapters": [
-        ("shape", 8, {"": "found 8. Allowed: true or false or a mapping."}),
-        ("key", {"rnak": 4}, {".rnak": "unknown key 'rnak'. Known: alpha, dropout, rank, rslora, target_modules. "}),
-        ("range", {"rank": 0}, {".rank": "found 0. Allowed: at least 1."}),
-        ("type", {"rank": 2.5}, {".rank": "found 2.5. Allowed: a whole number."}),
-        ("switch", {"rslora": 1}, {".rslora": "found 1. Allowed: true or false."}),
-        ("list", {"target_modules": "query"}, {".target_modules": "found 'query'. Allowed: a list or 'all-linear'."}),
-        ("empty", {"target_modules": []}, {".target_modules": "found []. Allowed: at least 1 items."}),
+        ("shape", 8, {"": "found 8. Allowed: a mapping, such as {type: lora, r: 8}."}),
+        ("no type", {"r": 4}, {".type": "missing. Known: hra, ia3, loha, lokr, lora."}),
+        ("name", "loar", {".type": "unknown type 'loar'. Known: hra, ia3, loha, lokr, lora. Did you mean 'lo"}),
+        ("other name", "prompt_tuning", {".type": "'prompt_tuning' puts tokens or keys of its own before a text"}),
+        (
+            "key",
+            {"type": "lora", "lora_alhpa": 4},
+            {".lora_alhpa": "unknown key 'lora_alhpa'. Known: alpha_pattern, "},
+        ),
+        (
+            "other key",
+            {"type": "lora", "bias": "all"},
+            {".bias": "is an option of peft that is not taken: what is no "},
+        ),
+        ("range", {"type": "lora", "r": 0}, {".r": "found 0. Allowed: at least 1."}),
+        ("type", {"type": "lora", "r": 2.5}, {".r": "found 2.5. Allowed: a whole number."}),
+        ("switch", {"type": "lora", "use_rslora": 1}, {".use_rslora": "found 1. Allowed: true or false."}),
+        (
+            "empty",
+            {"type": "lora", "target_modules": []},
+            {".target_modules": "found []. Allowed: at least 1 items."},
+        ),
         (
             "several",
-            {"rank": 0, "alpha": 0},
-            {".rank": "found 0. Allowed: at least 1.", ".alpha": "found 0. Allowed: "},
+            {"shared": {"type": "lora", "r": 0}, "per_task": "ia3"},
+            {".shared.r": "found 0. Allowed: at least 1.", ".per_task.type": "found 'ia3'. Only lora can be added "},
         ),
     ],
 }

@@ -38,7 +38,7 @@ def test_files_have_the_permissions_of_the_umask(tmp_path: Path, mask: int) -> N
         model = tiny.model()
         model.save_pretrained(tmp_path / "whole")
         model.save_pretrained(tmp_path / "shards", max_shard_size="5KB")
-        tiny.model(lora=True).save_pretrained(tmp_path / "adapters")
+        tiny.model(peft="lora").save_pretrained(tmp_path / "adapters")
         model.set_statistics("score", mean=[1.0, 2.0], std=[3.0, 4.0])
         model.export_task("topic", tmp_path / "exported", tiny.tokenizer())
         save_state(tmp_path / "whole" / "state.safetensors", {"part": Part()})

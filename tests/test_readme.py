@@ -191,7 +191,7 @@ def test_the_extras_that_are_named_exist() -> None:
     extras = re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text().partition("optional-dep")[2], re.M)
     lines = [line for page in PAGES.values() for line in page.text.splitlines() if "extra" in line]
     named = re.findall(r"\[(\w+)\](?!\()", " ".join(lines))
-    assert {"lora", "bench", "test"} <= set(named) <= set(extras)
+    assert {"peft", "bench", "test"} <= set(named) <= set(extras)
 
 
 def test_what_a_fresh_clone_lacks_is_said() -> None:

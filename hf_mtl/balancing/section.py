@@ -215,7 +215,7 @@ def _of_method(method: Method, facts: Facts) -> Iterator[Mistake]:
     scope = getattr(method, "scope", "all")
     state = facts.parts.get(scope)
     if scope == "adapters" and state == "absent":
-        yield Mistake("scope", "'adapters', and the model has none", "Set model.lora, or another scope.")
+        yield Mistake("scope", "'adapters', and the model has none", "Set model.peft, or another scope.")
     elif scope != "all" and state == "absent":
         yield Mistake("scope", f"'{scope}', and the encoder's layers are not known one by one", "Use scope: all.")
     elif scope != "all" and state == "frozen":

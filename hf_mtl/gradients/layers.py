@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.gradients.tape import Call, Sight, Taped
 from hf_mtl.gradients.unsupported import Unsupported
+from hf_mtl.modeling.adapters import adapter_types
 from hf_mtl.modeling.products import multiply_into, product
 
 
@@ -225,10 +226,15 @@ def taped_layers(encoder: nn.Module) -> list[Taped]:
     """Return the layers that own an encoder's trainable parameters.
 
     Raises:
-        Unsupported: If a module owns parameters and has parts that own some too: how it uses its own is not known; or
-            if it keeps statistics of what it sees.
+        Unsupported: If a module owns parameters and has parts that own some too: how it uses its own is not known; if
+            it keeps statistics of what it sees; or if an adapter is trained that does more than add a product.
     """
     found: list[Taped] = []
+    for name, kind in adapter_types(encoder).items():
+        # DoRA runs its layers on an identity too, and other types use their weights beside layers: those calls
+        # are of no task's tokens.
+        if kind != "lora":
+            raise Unsupported(f"'{name}' has an adapter of type {kind}")
     for name, module in encoder.named_modules():
         own = [parameter for _, parameter in module.named_parameters(recurse=False) if parameter.requires_grad]
         if not own:

@@ -66,7 +66,7 @@ def answer_questions(
         for start in range(0, len(split), _ROWS):
             part = split.select(np.arange(start, min(start + _ROWS, len(split))))
             keep = KeptOutputs.outputs(kind, part, everywhere=True)
-            predicted = predictor.predict(task, part, Collator({task: part}, pad, cost), keep)
+            predicted = predictor.predict(task, part, Collator({task: part}, pad, cost, model.arrangement), keep)
             assert predicted is not None  # a process that is alone gets them
             found.extend(kind.answers(predicted.outputs, part.scored_against, n_best))
     return found

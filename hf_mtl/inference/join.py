@@ -25,6 +25,7 @@ from hf_mtl.recipe.checks import name_mistakes
 from hf_mtl.tasks.head_shares import shares_of
 
 _HEADS = "heads."
+_OWN = "private_adapters."
 _OUTPUT = "output_dir"
 
 
@@ -181,6 +182,12 @@ def _joined(models: Sequence[Trained], taken: Sequence[Taken]) -> MultiTaskModel
                 if name.startswith(_HEADS)
             }
             weights |= {f"{_HEADS}{name}": value for name, value in one.weights(theirs, config).items()}
+            own = {
+                name.removeprefix(_OWN): reader.read(model, name)
+                for name in model.weights.files
+                if name.startswith(_OWN)
+            }
+            weights |= {f"{_OWN}{name}": value for name, value in one.renamed(own).items()}
         joined: MultiTaskModel = MultiTaskModel.from_pretrained(
             None, config=config, state_dict=weights, dtype=precision
         )
@@ -210,7 +217,7 @@ def _config(models: Sequence[Trained], taken: Sequence[Taken]) -> MultiTaskConfi
         head=first.head,
         pooling=first.pooling,
         max_length=first.max_length,
-        lora=first.lora,
+        peft=first.peft,
         **common,
         **fields,
     )

@@ -125,7 +125,7 @@ def check_same_encoder(models: Sequence[Trained]) -> None:
 
 
 def _other_configs(first: Trained, other: Trained) -> Iterator[Mistake]:
-    for name in ("pooling", "max_length", "lora"):
+    for name in ("pooling", "max_length", "peft"):
         here, there = getattr(other.config, name), getattr(first.config, name)
         if here != there:
             remedy = "Train them with the same"

@@ -12,7 +12,7 @@ from hf_mtl.modeling.freezing import freeze_mistakes
 from hf_mtl.modeling.head_sharing import share_mistakes
 from hf_mtl.modeling.heads import HEADS, HeadSpec, default_head, head_class, head_mistakes, settled_options
 from hf_mtl.modeling.heads.base import FeatureSource, Head
-from hf_mtl.modeling.lora import lora_mistakes, lora_options
+from hf_mtl.modeling.peft_options import peft_mistakes, settled_peft
 from hf_mtl.modeling.pooling import POOLINGS, default_pooling
 from hf_mtl.tasks import Task
 from hf_mtl.tasks.head_shares import heads_of, share_of, with_share, without_share
@@ -68,7 +68,7 @@ def settle(config: MultiTaskConfig) -> None:
             tasks = config.tasks or {}
             config.tasks = {**tasks, name: {**tasks[name], "head": with_share(own, share)}}
     config.pooling = choose_pooling(config)
-    config.lora = lora_options(config.lora)
+    config.peft = settled_peft(config.peft, config.encoder_config.model_type)  # type: ignore[union-attr]
     if any(head_class(spec).frozen_encoder for spec in head_specs(config).values()):
         config.freeze = "encoder"
 
@@ -144,8 +144,8 @@ def config_mistakes(config: MultiTaskConfig) -> list[Mistake]:
         if name not in (config.tasks or ())
     ]
     mistakes += _decision_mistakes(config)
-    mistakes += lora_mistakes(config.lora)
-    adapters = config.lora not in (None, False)
+    mistakes += peft_mistakes(config.peft)
+    adapters = config.peft is not None
     mistakes += freeze_mistakes(config.freeze, config.encoder_config, adapters)
     return mistakes or [
         *_pooling_conflicts(config),
@@ -201,7 +201,7 @@ def frozen_head_mistakes(
     if freeze is not None:
         return [Mistake("model.freeze", f"found {freeze}, but {reason}", "Write encoder or leave it out")]
     if adapters:
-        return [Mistake("model.lora", f"has adapters to train, but {reason}", "Leave it out or choose another head")]
+        return [Mistake("model.peft", f"has adapters to train, but {reason}", "Leave it out or choose another head")]
     others = [name for name in heads if name not in frozen]
     if not others:
         return []

@@ -35,7 +35,7 @@ class MultiTaskConfig(PreTrainedConfig):
         dropout: Dropout of heads that name none of their own; None: the backbone's own.
         backbone: Where the pretrained weights came from: a Hub id or python:package/folder. None for a local folder,
             whose path means nothing to others, and for random weights.
-        lora: Options of `add_lora` for adapters on the encoder, True for its defaults; None: no adapters.
+        peft: Adapters on the encoder, see `hf_mtl.modeling.peft_kinds.PeftSpec`; None: there are none.
         freeze: Part of the encoder that is not trained: ``embeddings``, a number of layers from the bottom (the
             embeddings with them), or ``encoder``; None: all of it is trained.
         calibration_temperatures: By task, what its class logits are divided by at evaluation; None: nothing is
@@ -60,7 +60,7 @@ class MultiTaskConfig(PreTrainedConfig):
     max_length: int | None = None
     dropout: float | None = None
     backbone: str | None = None
-    lora: dict[str, Any] | bool | None = None
+    peft: dict[str, Any] | str | None = None
     freeze: str | int | None = None
     calibration_temperatures: dict[str, float] | None = None
     decisions: dict[str, Any] | None = None

@@ -1,7 +1,9 @@
 """One task as a checkpoint that needs no hf_mtl."""
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -10,8 +12,9 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.file_modes import give_usual_modes
-from hf_mtl.modeling.heads.native import NativeHead
-from hf_mtl.modeling.lora import merged_weights
+from hf_mtl.modeling.adapters import merged_weights
+from hf_mtl.modeling.heads.native import NativeHead, reads_last_token
+from hf_mtl.modeling.private_adapters import PrivateAdapters
 from hf_mtl.modeling.task_module import TaskModule
 from hf_mtl.modeling.tokenizer_files import Savable, find_tokenizer
 from hf_mtl.tasks import Task
@@ -24,6 +27,7 @@ def export_task(
     directory: Path,
     tokenizer: object,
     max_length: int | None = None,
+    private: PrivateAdapters | None = None,
 ) -> None:
     """Write an encoder and a native head as a checkpoint of the task's class in transformers, and the tokenizer.
 
@@ -40,10 +44,11 @@ def export_task(
         directory: Where to write; made if it does not exist.
         tokenizer: The tokenizer, or where it is, as for `find_tokenizer`.
         max_length: Longest text in tokens of tasks without a limit of their own; None: the tokenizer's.
+        private: The adapters that tasks have for themselves; None: they have none.
 
     Raises:
         ModelError: If transformers has no such task, the head is not native, there is no tokenizer, or the encoder
-            holds other weights than the backbone's and LoRA's.
+            holds other weights than the backbone's and its adapters'.
     """
     head, task, affine = module.head, module.task, module.statistics.affine()
     if task.auto_model is None:
@@ -61,9 +66,21 @@ def export_task(
     # A mean of 1995.3 would be 1992 as a bias in bfloat16.
     config.dtype = torch.float32 if folded else encoder.dtype
     _describe_outputs(config, task)
+    if task.outputs_per == "row" and reads_last_token(config):
+        config.pad_token_id = _padding_of(found, name)
     with torch.random.fork_rng():  # building draws weights, which must not move a training run's random numbers
         model = getattr(transformers, task.auto_model).from_config(config)
-    _copy_weights(model, encoder, head, name)
+    weights = merged_weights(encoder)
+    if private is not None:
+        with torch.no_grad():
+            weights = private.merged_into(name, weights, encoder)
+    _copy_weights(model, weights, head, name)
+    if affine is not None and _last_layer(model, head).bias is None and bool(affine[0].any()):
+        problem = (
+            f"its standardised targets have a mean, and the head of '{config.model_type}' has no bias to hold it"
+        )
+        remedy = "Train it with standardize: false, or load it with MultiTaskModel.from_pretrained"
+        raise ModelError(Mistake(f"tasks.{name}", problem, remedy))
     if affine is not None:
         _fold(_last_layer(model, head), *(numbers.cpu() for numbers in affine))
     if module.temperature is not None:
@@ -95,9 +112,27 @@ def _describe_outputs(config: PreTrainedConfig, task: Task) -> None:
         setattr(config, field, value)
 
 
-def _copy_weights(model: PreTrainedModel, encoder: PreTrainedModel, head: NativeHead, name: str) -> None:
+def _padding_of(tokenizer: Savable, name: str) -> int:
+    """Return the token of padding, by which a decoder's classification finds the last token of a row.
+
+    Raises:
+        ModelError: If there is none, or rows end in it: the last token would be taken for padding.
+    """
+    found, key = getattr(tokenizer, "pad_token_id", None), f"tasks.{name}"
+    if found is None:
+        problem = "the tokenizer has no token of padding, and the last token of a row is found by it"
+        raise ModelError(Mistake(key, problem, "Set tokenizer.pad_token, to a token that ends no text"))
+    encoded: Any = tokenizer("a")  # type: ignore[operator]
+    ids = encoded["input_ids"]
+    if ids and ids[-1] == found:
+        problem = f"the tokenizer ends texts in its token of padding, {found}, by which the last token is found"
+        raise ModelError(Mistake(key, problem, "Set tokenizer.pad_token to another token"))
+    return int(found)
+
+
+def _copy_weights(model: PreTrainedModel, encoder: Mapping[str, Tensor], head: NativeHead, name: str) -> None:
     prefix, wanted = model.base_model_prefix, model.state_dict().keys()
-    weights = {f"{prefix}.{key}": value for key, value in merged_weights(encoder).items()} | head.model.state_dict()
+    weights = {f"{prefix}.{key}": value for key, value in encoder.items()} | head.model.state_dict()
     # Heads of other tasks may read a pooler that the model of this one does not have.
     weights = {key: weights[key] for key in weights if key in wanted or not key.startswith(f"{prefix}.pooler.")}
     if weights.keys() != wanted:
@@ -118,4 +153,5 @@ def _fold(layer: nn.Linear, mean: Tensor, std: Tensor) -> None:
     """Let a layer give ``std * output + mean`` in place of ``output``."""
     with torch.no_grad():
         layer.weight.mul_(std.unsqueeze(1))
-        layer.bias.mul_(std).add_(mean)
+        if layer.bias is not None:
+            layer.bias.mul_(std).add_(mean)

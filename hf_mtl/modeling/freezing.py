@@ -7,6 +7,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_mtl.errors import Mistake, ModelError
+from hf_mtl.modeling.adapters import adapter_parameters
 
 Freeze: TypeAlias = Literal["embeddings", "encoder"] | Annotated[int, Field(ge=1)]
 
@@ -31,7 +32,7 @@ def freeze_mistakes(freeze: str | int | None, config: PreTrainedConfig | None, a
         found = f"found {freeze}, and the backbone has {config.num_hidden_layers} layers"
         return [Mistake(_KEY, found, "Allowed: from 1 to as many as there are, embeddings, or encoder")]
     if freeze == "encoder" and adapters:
-        return [Mistake(_KEY, "encoder, and model.lora, whose adapters are in it", "Leave one of them out")]
+        return [Mistake(_KEY, "encoder, and model.peft, whose adapters are in it", "Leave one of them out")]
     return []
 
 
@@ -74,9 +75,9 @@ def upper_parameters(encoder: PreTrainedModel, scope: Literal["last_layer", "ada
         ModelError: If the layers are not known one by one, or there are no adapters.
     """
     if scope == "adapters":
-        found = [parameter for name, parameter in encoder.named_parameters() if "lora_" in name]
+        found = list(adapter_parameters(encoder))
         if not found:
-            raise ModelError(Mistake("balancing", "'adapters', and the model has none", "Add model.lora"))
+            raise ModelError(Mistake("balancing", "'adapters', and the model has none", "Add model.peft"))
     else:
         found = list(_stack(encoder)[-1].parameters())
     return [parameter for parameter in found if parameter.requires_grad]

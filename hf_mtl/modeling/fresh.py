@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_mtl.errors import Mistake, ModelError, UserError
+from hf_mtl.modeling.adapters import merged_weights
 from hf_mtl.modeling.backbone import (
     Backbone,
     build_encoder,
@@ -26,8 +27,9 @@ from hf_mtl.modeling.dropout import set_dropout
 from hf_mtl.modeling.freezing import Freeze
 from hf_mtl.modeling.heads import HeadSpec
 from hf_mtl.modeling.kept import Keep
-from hf_mtl.modeling.lora import LoraSpec, merged_weights
-from hf_mtl.modeling.task_heads import TaskHeads
+from hf_mtl.modeling.peft_kinds import KEY, PeftSpec, per_task_spec
+from hf_mtl.modeling.peft_options import plain_peft, settled_peft
+from hf_mtl.modeling.peft_refusals import as_written, retired_lora
 from hf_mtl.modeling.tokenizer_files import TokenizerPlace
 from hf_mtl.tasks import Task
 
@@ -39,7 +41,7 @@ class Choices(TypedDict):
     pooling: str | None
     dropout: float | None
     max_length: int | None
-    lora: LoraSpec | None
+    peft: PeftSpec | None
     freeze: Freeze | None
 
 
@@ -79,6 +81,7 @@ class FreshModel:
         self._is_trained = isinstance(found, MultiTaskConfig)
         self._taken = None if keep is None else keep.of(found, has_weights=isinstance(backbone, (str, Path)))
         self._heads: Mapping[str, Tensor] = {}
+        self._private: Mapping[str, Tensor] = {}
         kept = {} if self._taken is None else self._taken.fields(tasks, choices["pooling"])
         limit = choices["max_length"]
         self.config = MultiTaskConfig(
@@ -90,7 +93,7 @@ class FreshModel:
             dropout=choices["dropout"],
             # A path of this machine means nothing to others.
             backbone=backbone if isinstance(backbone, str) and not Path(backbone).exists() else None,
-            lora=_plain(choices["lora"]),
+            peft=plain_peft(choices["peft"]),
             freeze=choices["freeze"],
             **kept,
         )
@@ -98,6 +101,9 @@ class FreshModel:
             self.config._taken_from_file = frozenset(set(self._taken.names.values()) - set(tasks))
         if mistakes := config_mistakes(self.config):
             raise ModelError(mistakes)
+        _refuse_quantised(self.config, self._options)
+        if self._taken is not None:
+            _check_private(self._taken.source, self.config)
         if self._is_trained:
             inherit_pooling(self.config, found.pooling)
 
@@ -139,27 +145,59 @@ class FreshModel:
             set_dropout(self.config.encoder_config, self.config.dropout)
         if self._taken is not None:
             self._heads = trained.heads.state_dict()
+            private = trained.private_adapters
+            self._private = {} if private is None else private.state_dict()
         options = {**self._options, "dtype": trained.encoder.dtype}
         weights = merged_weights(trained.encoder)
         return rebuild_encoder(weights, self.config.encoder_config, self._reads_pooler, **options)
 
-    def fill_heads(self, heads: TaskHeads, config: MultiTaskConfig) -> None:
-        """Give the heads of tasks that stay the weights that they had.
+    def fill_heads(self, model: Any) -> None:
+        """Give the heads of tasks that stay, and adapters of their own, the weights that they had.
 
         Args:
-            heads: The heads of the new model.
-            config: Its config.
+            model: The new `MultiTaskModel`.
 
         Raises:
             ModelError: If a head cannot take them.
         """
         if self._taken is not None:
-            self._taken.fill(heads, config, self._heads)
-            self._heads = {}
+            self._taken.fill(model.heads, model.config, self._heads)
+            if model.private_adapters is not None:
+                own = self._taken.renamed(self._private)
+                model.private_adapters.load_state_dict(own, strict=False)
+            self._heads, self._private = {}, {}
 
     @property
     def _reads_pooler(self) -> bool:
         return "pooler" in feature_sources(self.config)
+
+
+def _refuse_quantised(config: MultiTaskConfig, options: Mapping[str, Any]) -> None:
+    """Refuse adapters on layers whose weights are in a few bits, before anything is loaded.
+
+    Raises:
+        ModelError: If a backbone that gets adapters is quantised.
+    """
+    asked = [name for name in ("quantization_config", "load_in_8bit", "load_in_4bit") if options.get(name)]
+    quantised = asked or getattr(config.encoder_config, "quantization_config", None)
+    if config.peft is not None and quantised:
+        problem = "the backbone is quantised, and adapters on such layers have not been tried"
+        raise ModelError(Mistake(KEY, problem, "Load weights of 16 or 32 bits, such as dtype=torch.bfloat16"))
+
+
+def _check_private(source: MultiTaskConfig, config: MultiTaskConfig) -> None:
+    """Refuse to keep tasks without the adapters that they have for themselves.
+
+    Raises:
+        ModelError: If the new model's are others, or it has none.
+    """
+    kind = config.encoder_config.model_type  # type: ignore[union-attr]
+    theirs = per_task_spec(settled_peft(source.peft, kind))
+    if isinstance(theirs, Mapping) and per_task_spec(settled_peft(config.peft, kind)) != theirs:
+        problem = "the tasks that are kept have adapters of their own, and here are none like them"
+        raise ModelError(
+            Mistake(KEY, problem, f"Write peft: {{per_task: {as_written(theirs)}}}, or with shared: beside it")
+        )
 
 
 def _refuse_misspelt(others: Mapping[str, Any]) -> None:
@@ -171,7 +209,9 @@ def _refuse_misspelt(others: Mapping[str, Any]) -> None:
     own = [*Choices.__annotations__, "keep_tasks", "drop_tasks"]
     mistakes = []
     for name in others:
-        if near := get_close_matches(name, own, n=1, cutoff=0.8):
+        if name == "lora":
+            mistakes.append(retired_lora(others[name]))
+        elif near := get_close_matches(name, own, n=1, cutoff=0.8):
             mistakes.append(Mistake(name, "is no argument of from_backbone", f"Did you mean '{near[0]}'?"))
     if mistakes:
         raise ModelError(mistakes)

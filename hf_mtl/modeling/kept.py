@@ -213,6 +213,16 @@ class Taken:
                 found[places[f"{module}."] + rest] = value
         return found
 
+    def renamed(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weights of the tasks' own adapters, of those that are taken over, under new names.
+
+        Args:
+            weights: Their state in the trained model, each with its task's module first.
+        """
+        places = {module_key(old): module_key(new) for old, new in self.names.items()}
+        parts = [(*key.partition("."), value) for key, value in weights.items()]
+        return {f"{places[task]}.{rest}": value for task, _, rest, value in parts if task in places}
+
     def _places(self, weights: Mapping[str, Tensor], config: MultiTaskConfig) -> dict[str, str]:
         """Return the beginnings of the new names of weights, by those of the old ones."""
         places = {f"{module_key(old)}.": f"{module_key(new)}." for old, new in self.names.items()}

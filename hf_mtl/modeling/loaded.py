@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 
 from hf_mtl.caches import refuse_cache
 from hf_mtl.errors import Mistake, ModelError, UserError, one_line
+from hf_mtl.modeling.adapters import check_adapters
 from hf_mtl.modeling.allowance import building
 from hf_mtl.modeling.configuration import placed
-from hf_mtl.modeling.lora import check_adapters
 from hf_mtl.modeling.weight_files import WeightFiles
 
 _SHOWN = 3
@@ -79,7 +79,7 @@ def check_weights(info: Mapping[str, Any], source: object, other_sizes: bool = T
     Raises:
         ModelError: If there are such weights; says how many of which part, and names the first.
     """
-    check_adapters(info["missing_keys"], info["unexpected_keys"])
+    check_adapters(info["missing_keys"], info["unexpected_keys"], info.get("mismatched_keys", ()))
     mistakes = []
     if missing := info["missing_keys"]:
         remedy = "Load it with the config that it was saved with; `from_backbone` puts new heads on an encoder"

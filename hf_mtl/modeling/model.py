@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from hf_mtl.batch import EncoderLayout, NoiseKeys, Packed, Sites
 from hf_mtl.errors import Mistake, ModelError, one_line
+from hf_mtl.modeling.adapted_model import AdaptedModel
 from hf_mtl.modeling.backbone import Backbone, build_encoder
 from hf_mtl.modeling.choices import config_mistakes, feature_sources, settle
 from hf_mtl.modeling.configuration import MultiTaskConfig
@@ -24,20 +25,20 @@ from hf_mtl.modeling.heads import HeadSpec
 from hf_mtl.modeling.idle_keys import say_idle_keys
 from hf_mtl.modeling.kept import wish_to_keep
 from hf_mtl.modeling.limits import asked_lengths, check_lengths
-from hf_mtl.modeling.lora import LoraSpec, add_lora
 from hf_mtl.modeling.losses import mean_loss, per_mass
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.modeling.output import MultiTaskOutput
-from hf_mtl.modeling.pretrained_model import MultiTaskPreTrainedModel
+from hf_mtl.modeling.peft_kinds import PeftSpec
 from hf_mtl.modeling.probe import try_encoder
-from hf_mtl.modeling.row_features import RowFeatures
+from hf_mtl.modeling.row_features import BY_ONEDNN, RowFeatures
+from hf_mtl.modeling.rows_by_task import RowsByTask
 from hf_mtl.modeling.sites import flat_choices, sites_in_rectangle
 from hf_mtl.modeling.task_heads import HeadOutputs, TaskHeads
 from hf_mtl.tasks import Task
 from hf_mtl.tasks.statistics import Numbers, TaskStatistics
 
 
-class MultiTaskModel(MultiTaskPreTrainedModel):
+class MultiTaskModel(AdaptedModel):
     """One encoder and a head per task; saved and loaded like any model of transformers.
 
     Args:
@@ -66,8 +67,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         self.post_init()
         self.heads.to(encoder.dtype)
         # Last, so that the heads are drawn as without adapters and the backbone's initialisation leaves B at zero.
-        if isinstance(config.lora, dict):
-            add_lora(self.encoder, **config.lora)
+        self._add_adapters()
         self._frozen = freeze_parts(self.encoder, config.freeze)
         self._features = RowFeatures(sources, cast(Pooling, config.pooling))
 
@@ -81,7 +81,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         pooling: str | None = None,
         dropout: float | None = None,
         max_length: int | None = None,
-        lora: LoraSpec | None = None,
+        peft: PeftSpec | None = None,
         freeze: Freeze | None = None,
         keep_tasks: bool = False,
         drop_tasks: Sequence[str] = (),
@@ -101,8 +101,9 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
             dropout: Dropout of the heads and, where it has any, of the backbone; None: as in the backbone's config.
             max_length: Texts are cut to this many tokens, those of tasks without a limit of their own; kept in the
                 config. None: to what the encoder can take.
-            lora: Options of `hf_mtl.modeling.lora.add_lora`, such as ``{"rank": 16}``, or True for its defaults: of
-                the encoder only low-rank adapters are trained. None: all of it is.
+            peft: Adapters, of the encoder the only weights that are trained: a config of peft, such as
+                ``LoraConfig(r=16)``, or ``{"type": "lora", "r": 16}``; ``{"shared": ..., "per_task": ...}`` gives
+                each task one of its own too, or only that. None: all of the encoder is trained.
             freeze: Part of the encoder that stays as it is, without dropout: ``embeddings``, a number of layers from
                 the bottom (the embeddings with them), or ``encoder``. None: all of it is trained.
             keep_tasks: Of a model of hf_mtl take the tasks too, with heads, class names, statistics, temperatures and
@@ -117,13 +118,15 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
             ModelError: If anything is wrong with the backbone, the heads or the tasks.
         """
         say_idle_keys(tasks)
-        chosen = Choices(head=head, pooling=pooling, dropout=dropout, max_length=max_length, lora=lora, freeze=freeze)
+        chosen = Choices(head=head, pooling=pooling, dropout=dropout, max_length=max_length, peft=peft, freeze=freeze)
         fresh = FreshModel(backbone, tasks, chosen, kwargs, wish_to_keep(keep_tasks, drop_tasks))
         model = cls(fresh.config, fresh.encoder(MultiTaskModel.from_pretrained))
-        fresh.fill_heads(model.heads, model.config)
+        fresh.fill_heads(model)
         asked = asked_lengths(model.config)
         check_lengths(model.encoder, asked)
         try_encoder(model.encoder, asked)
+        if model.private_adapters is not None:
+            model.private_adapters.try_out(model.encoder)
         # A local folder's path means nothing to others either.
         model.encoder.config._name_or_path = fresh.config.backbone or ""
         model.remember_tokenizer(fresh.tokenizer)
@@ -173,7 +176,8 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
             uncertainty: Also give the variance of what probabilistic heads decode.
 
         Returns:
-            Logits, losses and features.
+            Logits, losses and features. Where tasks have adapters of their own, each row is encoded once for each
+            task that sees it, and features are of the rows of one task after the other.
 
         Raises:
             ModelError: If the model has no such task, or a row has padding between its tokens, or no tokens. (What
@@ -188,15 +192,22 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
             flat, choices = flat_choices(named)
             input_ids, attention_mask, token_type_ids = flat.values()
             sites = dict.fromkeys(self.heads.names, choices)
-        if packed is None:
-            sites = self._sites_in(input_ids, attention_mask) if sites is None else sites
-            features = self._features.of_rectangle(self.encoder, input_ids, attention_mask, token_type_ids)
-        else:
-            features = self._features.of_packed(self.encoder, packed, order)
-        shown = features[self._features.sources[0]]
+        if packed is None and sites is None:
+            sites = self._sites_in(input_ids, attention_mask)
         if segments is None:
-            rows = shown.shape[0]  # not len(), which torch.export would take for a constant
+            rows = _number_of_rows(input_ids, packed, order)
             segments = {name: (0, rows) for name in (self.heads.names if task is None else [task])}
+        private, by_task = self.private_adapters, None
+        if private is not None:
+            by_task = RowsByTask.of(segments, _number_of_rows(input_ids, packed, order), self.device)
+            segments, noise = by_task.segments, by_task.noise(noise)
+        if packed is None:
+            features = self._features.of_rectangle(
+                self.encoder, input_ids, attention_mask, token_type_ids, private, by_task
+            )
+        else:
+            features = self._features.of_packed(self.encoder, packed, order, private, by_task)
+        shown = features[self._features.sources[0]]
         drawn = Noise.of_batch(noise, shown, self.training and self.heads.stochastic)
         result = self.heads(features, segments, drawn, labels, uncertainty, sites, row_weights)
         return MultiTaskOutput(loss=self._mean_over_tasks(result, labels or {}), features=shown, **vars(result))
@@ -249,7 +260,11 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
     @property
     def layout_words(self) -> str:
         """How rows reach the encoder, and why, in words; empty before `settle_layout`."""
-        return self._features.words(self.encoder)
+        words = self._features.words(self.encoder)
+        if self.private_adapters is None or not words:
+            return words
+        own = "; each text once for each of its tasks, through that task's own adapter"
+        return f"{words.removesuffix(BY_ONEDNN)}{own}{BY_ONEDNN if words.endswith(BY_ONEDNN) else ''}"
 
     def set_statistics(self, task: str, **numbers: Numbers) -> None:
         """Set what a task's loss keeps of its training rows.
@@ -334,10 +349,18 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
                 no tokenizer is known.
         """
         source = self._tokenizer if processing_class is None else processing_class
-        export_task(self.encoder, self.heads.of(task), task, Path(directory), source, self.config.max_length)
+        module, private = self.heads.of(task), self.private_adapters
+        export_task(self.encoder, module, task, Path(directory), source, self.config.max_length, private)
 
     def _statistics(self, task: str) -> TaskStatistics:
         return self.heads.of(task).statistics
+
+
+def _number_of_rows(input_ids: Tensor | None, packed: Packed | None, order: Tensor | None) -> int:
+    # Not len(), which torch.export would take for a constant.
+    if packed is None:
+        return 0 if input_ids is None else input_ids.shape[0]
+    return len(packed["lengths"]) if order is None else order.shape[0]
 
 
 def _of_one_task(labels: Tensor, task: str | None) -> dict[str, Tensor]:

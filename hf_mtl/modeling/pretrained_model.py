@@ -9,14 +9,15 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hf_mtl.file_modes import give_usual_modes
+from hf_mtl.modeling.adapters import freeze_base
 from hf_mtl.modeling.backbone import align_weights
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.freezing import freeze_parts
 from hf_mtl.modeling.heads import Head
 from hf_mtl.modeling.loaded import check_weights, loading
-from hf_mtl.modeling.lora import freeze_base, reset_adapters
 from hf_mtl.modeling.packed_attention import own_implementation, set_attention
 from hf_mtl.modeling.parameters import training_flops
+from hf_mtl.modeling.private_adapters import PrivateAdapters
 from hf_mtl.modeling.tokenizer_files import TokenizerPlace
 from hf_mtl.tasks.statistics import TaskStatistics
 
@@ -38,6 +39,7 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
 
     encoder: PreTrainedModel
+    private_adapters: PrivateAdapters | None
     _frozen: list[nn.Module]
     _tokenizer: object = None
 
@@ -63,7 +65,9 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
         if path is not None:
             model.remember_tokenizer(TokenizerPlace.beside(str(path), kwargs))
         align_weights(model)
-        freeze_base(model.encoder)  # the loader makes everything trainable
+        # The loader makes everything trainable.
+        model.encoder.requires_grad_(model.config.peft is None)
+        freeze_base(model.encoder)
         freeze_parts(model.encoder, model.config.freeze)
         return (model, info) if output_loading_info else model
 
@@ -102,14 +106,14 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         """Resize the embeddings of the encoder, whose config holds the size of the vocabulary.
 
-        Embeddings that are not trained, under ``lora`` or ``freeze``, stay so: new tokens keep what they begin with.
+        Embeddings that are not trained, under ``peft`` or ``freeze``, stay so: new tokens keep what they begin with.
         """
         found: nn.Embedding = self.encoder.resize_token_embeddings(*args, **kwargs)
         return found
 
     def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
         """Count the operations of a batch for the Trainer, on real tokens alone."""
-        return training_flops(self.encoder, inputs, backward=self.training)
+        return training_flops(self.encoder, inputs, self.training, self.private_adapters)
 
     def remember_tokenizer(self, source: object) -> None:
         """Keep in mind which tokenizer the model works with, for `export_task`.
@@ -129,5 +133,3 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
         # The loader comes here with what a checkpoint lacks, whose memory holds anything until then.
         if isinstance(module, (TaskStatistics, Head)):
             module.reset()
-        if module is self:  # comes last, after the backbone's initialisation of what it takes for its own layers
-            reset_adapters(self.encoder)

@@ -47,6 +47,8 @@ def _parameters(model: MultiTaskModel, tasks: Collection[str]) -> Iterator[nn.Pa
     """Yield the parameters that the outputs of some tasks come from, beside the encoder's."""
     for name in tasks:
         yield from model.heads.parameters_of(name)
+        if model.private_adapters is not None:
+            yield from model.private_adapters.parameters_of(name)
     for key, sharing in model.heads.sharing.items():
         if any(name in tasks for name in sharing):
             yield from model.heads.get_submodule(key).parameters()

@@ -15,7 +15,9 @@ from hf_mtl.modeling.encoder_layout import Settled, place_of, settle_layout
 from hf_mtl.modeling.heads.base import Features, FeatureSource
 from hf_mtl.modeling.packed_attention import implementation_for, packs_now, set_attention
 from hf_mtl.modeling.padded import PaddedStates, encode_padded
+from hf_mtl.modeling.private_adapters import PrivateAdapters, Route
 from hf_mtl.modeling.products import fast_products, trains_fast
+from hf_mtl.modeling.rows_by_task import RowsByTask, packed_by_task, routes_of
 from hf_mtl.shown import get_logger
 
 logger = get_logger(__name__)
@@ -58,7 +60,12 @@ class RowFeatures:
         return None if self.settled is None else self.settled.call
 
     def of_packed(
-        self, encoder: PreTrainedModel, packed: Packed, order: Tensor | None
+        self,
+        encoder: PreTrainedModel,
+        packed: Packed,
+        order: Tensor | None,
+        private: PrivateAdapters | None = None,
+        by_task: RowsByTask | None = None,
     ) -> dict[FeatureSource, Features]:
         """Encode packed rows, each once.
 
@@ -66,11 +73,17 @@ class RowFeatures:
             encoder: The backbone.
             packed: The rows.
             order: Row i of the batch is row ``order[i]`` of these; None: as they come.
+            private: The adapters that tasks have for themselves; None: they have none.
+            by_task: Whose the rows are, for these.
 
         Returns:
             Features by source: ``pooled`` and ``pooler`` [B, H], ``tokens`` `Encoded`.
         """
-        with self._products(encoder):
+        routed: AbstractContextManager[None] = nullcontext()
+        if private is not None and by_task is not None:
+            packed, order = packed_by_task(packed, order, by_task), None
+            routed = private.routed(encoder, routes_of(packed, by_task, self.call is not None))
+        with self._products(encoder), routed:
             if self.call is None:
                 rows = encode_rectangles(encoder, packed, self._pooler)
             else:
@@ -80,7 +93,13 @@ class RowFeatures:
         return {source: self._read(rows, source, order) for source in self.sources}
 
     def of_rectangle(
-        self, encoder: PreTrainedModel, input_ids: Tensor | None, mask: Tensor | None, types: Tensor | None
+        self,
+        encoder: PreTrainedModel,
+        input_ids: Tensor | None,
+        mask: Tensor | None,
+        types: Tensor | None,
+        private: PrivateAdapters | None = None,
+        by_task: RowsByTask | None = None,
     ) -> dict[FeatureSource, Features]:
         """Encode one padded rectangle as it is; see `of_packed` and `encode_padded`.
 
@@ -89,7 +108,13 @@ class RowFeatures:
         """
         if input_ids is None:
             raise TypeError("give input_ids, or the packed rows that the collator makes")
-        rows = encode_padded(encoder, input_ids, mask, types, self._pooler)
+        routed: AbstractContextManager[None] = nullcontext()
+        if private is not None and by_task is not None:
+            input_ids, mask, types = (by_task.of_rows(values) for values in (input_ids, mask, types))
+            routed = private.routed(encoder, [Route(by_task.owned)])
+        assert input_ids is not None
+        with routed:
+            rows = encode_padded(encoder, input_ids, mask, types, self._pooler)
         return {source: self._read(rows, source, None) for source in self.sources}
 
     def _products(self, encoder: PreTrainedModel) -> AbstractContextManager[None]:

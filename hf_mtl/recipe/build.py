@@ -15,7 +15,7 @@ from hf_mtl.data.stream_names import carving_mistakes, in_streams, streams_of_re
 from hf_mtl.errors import Mistake, known
 from hf_mtl.plain import KeyPath, describe, dotted
 from hf_mtl.recipe import sections
-from hf_mtl.recipe.checks import check_frozen, check_recipe, check_shares, empty_texts, foreign_code
+from hf_mtl.recipe.checks import check_adapters, check_frozen, check_recipe, check_shares, empty_texts, foreign_code
 from hf_mtl.recipe.facts import RecipeFacts
 from hf_mtl.recipe.keeping import keeping_mistakes
 from hf_mtl.recipe.schema import ModelSection, Recipe
@@ -57,6 +57,7 @@ def build_recipe(
     mistakes.extend(of_data.mistakes(of_rows, list(trained)))
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
+        mistakes.extend(check_adapters(model, training))
     mistakes.extend([] if to_score else carving_mistakes(tasks))
     mistakes.extend(keeping_mistakes(model, tasks))
     mistakes.extend(check_shares(tasks))
@@ -93,6 +94,11 @@ def _model(data: Any, mistakes: list[Mistake]) -> ModelSection | None:
     if data == {}:
         mistakes.append(Mistake("model", "missing", "Give at least model: {backbone: ...}."))
         return None
+    if isinstance(data, dict) and "lora" in data:
+        from hf_mtl.modeling.peft_refusals import retired_lora
+
+        mistakes.append(retired_lora(data["lora"]))
+        data = {name: value for name, value in data.items() if name != "lora"}
     model = validate(ModelSection, data, ("model",), mistakes)
     if not isinstance(data, dict):
         return None
@@ -107,10 +113,10 @@ def _model(data: Any, mistakes: list[Mistake]) -> ModelSection | None:
             mistakes.append(Mistake("model.tokenizer", "missing, and an inline config has no tokenizer", remedy))
     if data.get("head") is not None:
         _head(data["head"], "model.head", mistakes)
-    if isinstance(data.get("lora"), dict):  # of what is neither a mapping nor a switch the section has told
-        from hf_mtl.modeling.lora import parse_lora
+    if data.get("peft") is not None:
+        from hf_mtl.modeling.peft_options import parse_peft  # takes seconds, and not every recipe has adapters
 
-        parse_lora(data["lora"], mistakes)
+        parse_peft(data["peft"], mistakes)
     return model
 
 

@@ -77,11 +77,25 @@ def check_frozen(tasks: Tasks, model: ModelSection) -> list[Mistake]:
     from hf_mtl.modeling.freezing import freeze_mistakes
     from hf_mtl.modeling.heads import head_mistakes
 
-    adapters = model.lora not in (None, False)
+    adapters = model.peft is not None
     mistakes = freeze_mistakes(model.freeze, None, adapters)
     if any(spec is not None and head_mistakes(spec) for spec in heads.values()):
         return mistakes  # of the heads' own mistakes their keys have been told
     return mistakes + frozen_head_mistakes(heads, model.freeze, adapters)
+
+
+def check_adapters(model: ModelSection, training: Options | None) -> list[Mistake]:
+    """Check the adapters against the training arguments.
+
+    Args:
+        model: The model section.
+        training: The training section; None: nothing is known of it.
+    """
+    if model.peft is None or training is None:
+        return []
+    from hf_mtl.modeling.peft_refusals import run_mistakes  # takes seconds, and not every recipe has adapters
+
+    return list(run_mistakes(model.peft, training.options()))
 
 
 def check_shares(tasks: Tasks) -> list[Mistake]:

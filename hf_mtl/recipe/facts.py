@@ -50,8 +50,10 @@ class RecipeFacts:
         evaluated = () if nothing else None
         parts: dict[str, of_balancing.State] = {}
         frozen = model is not None and _keeps_encoder_frozen(model, tasks)
-        if model is not None and model.lora in (None, False):
+        shared, own = (None, None) if model is None else _adapters(model)
+        if model is not None and shared is None:
             parts["adapters"] = "absent"
+            frozen = frozen or own is not None
         if frozen:
             parts["all"] = "frozen"
         names = list(tasks)
@@ -66,6 +68,15 @@ class RecipeFacts:
             ),
             of_schedules.Facts(names, evaluated, False if frozen else None),
         )
+
+
+def _adapters(model: ModelSection) -> tuple[object, object]:
+    """Return the adapter that all tasks share, and that of which each has its own; None: there is none."""
+    if model.peft is None:
+        return None, None
+    from hf_mtl.modeling.peft_kinds import per_task_spec, shared_spec  # takes seconds
+
+    return shared_spec(model.peft), per_task_spec(model.peft)
 
 
 def _keeps_encoder_frozen(model: ModelSection, tasks: Mapping[str, Task | None]) -> bool:

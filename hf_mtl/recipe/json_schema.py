@@ -13,7 +13,7 @@ from hf_mtl.data.learners.base import LEARNERS
 from hf_mtl.data.mixture import anneal_section, section
 from hf_mtl.data.section import Spec as DataSpec
 from hf_mtl.modeling.heads import HEADS
-from hf_mtl.modeling.lora import lora_section
+from hf_mtl.modeling.peft_kinds import KINDS, PLACES, TAKEN
 from hf_mtl.recipe import sections
 from hf_mtl.recipe.schema import ModelSection
 from hf_mtl.schedules import SCHEDULES
@@ -36,9 +36,8 @@ def json_schema() -> Schema:
     tokenizer = _partial(_of(sections.tokenizer_section(), definitions))
     model["properties"]["tokenizer"] = {"anyOf": [{"type": ["string", "null"]}, tokenizer]}
     _describe(model["properties"]["tokenizer"], ModelSection, "tokenizer")
-    definitions["LoraOptions"] = _of(lora_section(), definitions)
-    model["properties"]["lora"] = {"anyOf": [{"type": ["boolean", "null"]}, {"$ref": "#/$defs/LoraOptions"}]}
-    _describe(model["properties"]["lora"], ModelSection, "lora")
+    model["properties"]["peft"] = _adapters()
+    _describe(model["properties"]["peft"], ModelSection, "peft")
     # A list replaces what it inherits: its items are whole.
     schedule = _named(SCHEDULES, definitions, whole=True)
     properties = {
@@ -67,6 +66,28 @@ def json_schema() -> Schema:
         "then": _COMPLETE,
         "$defs": definitions,
     }
+
+
+def _adapters() -> Schema:
+    """Describe adapters by their types; their options are those of the peft that is installed."""
+    one_of_both = {"anyOf": [{"required": [name]} for name in PLACES]}
+    adapter: Schema = {
+        "anyOf": [
+            {"enum": sorted(TAKEN)},
+            *(
+                {"type": "object", "properties": {"type": {"const": kind}}, "description": words, "not": one_of_both}
+                for kind, words in KINDS.items()
+            ),
+        ]
+    }
+    both = {
+        "type": "object",
+        "description": "Adapters that all tasks share, and those of which each task has one of its own.",
+        "properties": {name: {**_or_null(adapter), "description": words} for name, words in PLACES.items()},
+        "additionalProperties": False,
+        "minProperties": 1,
+    }
+    return {"anyOf": [{"type": "null"}, adapter, both]}
 
 
 # What a recipe that extends nothing must say.

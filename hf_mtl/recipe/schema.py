@@ -50,8 +50,10 @@ class ModelSection(_Frozen):
     head: SkipValidation[str | dict[str, Any] | None] = Field(
         None, description="A head, or {type: ..., its options}. Default: what suits the backbone."
     )
-    lora: bool | dict[str, Any] | None = Field(
-        None, description="Train low-rank adapters in place of the encoder: true, or {rank: ..., other options}."
+    peft: SkipValidation[str | dict[str, Any] | None] = Field(
+        None,
+        description="Train adapters in place of the encoder: a type, {type: lora, r: ..., other options of peft}, or "
+        "{shared: ..., per_task: ...} of these, to give each task one of its own.",
     )
     freeze: Literal["embeddings", "encoder"] | Annotated[int, Field(ge=1)] | None = Field(
         None,

@@ -42,7 +42,7 @@ Each of these is refused with a message before training:
 - `torch_compile` beside what needs task gradients: an aggregator, `gradnorm`, `gradnorm_scaling` or `excess_mtl`.
 - `preferences` in other methods than `upgrad`, `cagrad`, `mgda` and `nash_mtl`; `pcd` beside
   `mixture.one_task_per_step`; `mixture.learn: pike` on an encoder that is not trained.
-- `scope: adapters` without `model.lora`, and `stl_cnn` on an encoder that is trained.
+- `scope: adapters` without `model.peft`, and `stl_cnn` on an encoder that is trained.
 - Data in other formats than csv, json, parquet, arrow and text; loading scripts, pickles and archives; URLs that hold
   a password or a token.
 - Code in a recipe. What runs code of others, and only when you say so: [SECURITY.md](../.github/SECURITY.md).

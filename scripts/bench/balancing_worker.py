@@ -70,7 +70,7 @@ def make_trainer(options: argparse.Namespace, balancing: dict[str, Any]) -> Mult
         {name: data.tasks[source] for name, source in chosen.items()},
         max_length=data.max_length,
         head="linear",  # all of the encoder that is trained is below the features, as TorchJD needs it
-        lora={"rank": 8} if options.lora else None,
+        peft={"type": "lora", "r": 8, "lora_alpha": 16} if options.lora else None,
     )
     return MultiTaskTrainer(
         model=model,

@@ -35,7 +35,7 @@ _KINDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "native": ("bert", None, {}),
     "mlp": ("roberta", {"type": "mlp", "hidden": 7}, {"freeze": 1, "max_length": 30}),
     "vip": ("bert", {"type": "vip"}, {"pooling": "mean", "dropout": 0.1}),
-    "lora": ("bert", "linear", {"lora": True}),
+    "lora": ("bert", "linear", {"peft": "lora"}),
     "cnn": ("modernbert", {"type": "stl_cnn"}, {}),
 }
 _SMALL = (0, 1, -1, 2, 3, 0.5, -0.0, "", "abc", "1", None, True, False, [], {}, [[]], {"": None}, [None], "ä\0\n")

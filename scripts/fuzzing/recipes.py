@@ -16,7 +16,7 @@ from hf_mtl.data import mixture
 from hf_mtl.data.section import Spec as DataSpec
 from hf_mtl.errors import UserError
 from hf_mtl.modeling.heads import HEADS
-from hf_mtl.modeling.lora import lora_section
+from hf_mtl.modeling.peft_options import adapter_section
 from hf_mtl.plain import dump_yaml
 from hf_mtl.recipe import load_recipe, sections
 from hf_mtl.recipe.nodes import Origin
@@ -149,7 +149,8 @@ def _options() -> list[tuple[tuple[str, ...], str, str, str]]:
         (("data",), "", "", DataSpec),
         (("mixture",), "", "", mixture.section()),
         (("model", "tokenizer"), "train", "wordpiece", sections.tokenizer_section()),
-        (("model", "lora"), "", "", lora_section()),
+        (("model", "peft"), "type", "lora", adapter_section("lora")),
+        (("model", "peft"), "type", "ia3", adapter_section("ia3")),
         (("balancing", "gradients"), "", "", GradientOptions),
     ]
     for kind in (HEADS, SCHEDULES, WEIGHTINGS, AGGREGATORS):

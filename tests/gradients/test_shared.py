@@ -1,5 +1,7 @@
 """Task gradients out of one tape, or a backward for each task, are those of plain autograd."""
 
+from itertools import product
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from hf_mtl.gradients import SharedGradients, choice, shared_parameters
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.processes import Processes
 from tests.gradients.batches import LENGTHS, batch, by_autograd, difference, rows_of, run, shared
-from tests.modeling.families import FAMILIES, OTHERS, TASKS, make_model
+from tests.modeling.families import FAMILIES, OTHERS, TASKS, make_model, some_fast
 from tests.modeling.packing_families import PACK, make_config
 
 # Layers that see something other than the batch's rows: relative positions, or attention without padding.
@@ -64,7 +66,7 @@ def test_as_many_tokens_as_heads_are_told_apart() -> None:
 @pytest.mark.parametrize("hold", ["float32", "recompute"])
 @pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert", "llama", "t5"])
 def test_adapters_task_gradients_are_autograds(family: str, hold: str) -> None:
-    model = make_model(family, lora={"rank": 2, "dropout": 0.1}, dropout=0.1).train()
+    model = make_model(family, peft={"type": "lora", "r": 2, "lora_dropout": 0.1}, dropout=0.1).train()
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
@@ -75,6 +77,32 @@ def test_adapters_task_gradients_are_autograds(family: str, hold: str) -> None:
     cut = batch(family)
     expected = by_autograd(model, cut)
     assert difference(rows_of(run(gradients, model, [cut]), model), expected) < EXACT
+
+
+OTHER_ADAPTERS = {
+    "dora": {"type": "lora", "r": 2, "use_dora": True},
+    "ia3": {"type": "ia3"},
+    "loha": {"type": "loha", "r": 2},
+    "lokr": {"type": "lokr", "r": 2},
+    "hra": {"type": "hra", "r": 2},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"), some_fast(product(OTHER_ADAPTERS, (16, None)), ("dora", 16), ("ia3", None), ("lokr", None))
+)
+def test_task_gradients_of_other_adapters_are_autograds(kind: str, rows: int | None) -> None:
+    model = make_model("bert", peft=OTHER_ADAPTERS[kind], dropout=0.1).train()
+    for parameter in shared_parameters(model):
+        parameter.data.add_(0.1 * torch.randn(parameter.shape))
+    model.settle_layout()
+    gradients = shared(model, "bert")
+    assert gradients.layout == "split", "they do more than add a product of each token"
+    cut = batch("bert", "split", lengths=LENGTHS if rows is None else {name: [4] * rows for name in TASKS})
+    expected = by_autograd(model, cut, "split")
+    assert difference(rows_of(run(gradients, model, [cut]), model), expected) < EXACT
+    with pytest.raises(UserError, match=rf"gradients\.layout: 'segments', but '.*' has an adapter of type {kind}"):
+        shared(model, "bert", layout="segments")
 
 
 # DeBERTa's layers share a graph of relative positions, which the reentrant kind walks twice, with or without us.

@@ -98,8 +98,8 @@ def test_heads_of_different_dropout_and_poolers_join(tmp_path: Path) -> None:
 
 
 def test_equal_adapters_join_and_others_do_not(tmp_path: Path) -> None:
-    one = run(tmp_path, "one", {"a": class_task()}, freeze=None, lora={"rank": 2})
-    two = run(tmp_path, "two", {"b": class_task()}, freeze=None, lora={"rank": 2}, seed=1)
+    one = run(tmp_path, "one", {"a": class_task()}, freeze=None, peft={"type": "lora", "r": 2})
+    two = run(tmp_path, "two", {"b": class_task()}, freeze=None, peft={"type": "lora", "r": 2}, seed=1)
     with pytest.raises(UserError, match=r"two: encoder\..*lora_A.* is not that of .*one, to the bit"):
         join_runs([tmp_path / "one", tmp_path / "two"], tmp_path / "joined")
     two.encoder.load_state_dict(one.encoder.state_dict())
@@ -107,8 +107,24 @@ def test_equal_adapters_join_and_others_do_not(tmp_path: Path) -> None:
     joined = join_runs([tmp_path / "one", tmp_path / "two"], tmp_path / "joined")
     assert torch.equal(logits(joined, "b"), logits(two, "b"))
     run(tmp_path, "three", {"c": class_task()})
-    with pytest.raises(UserError, match="three: lora is None, and {'alpha'"):
+    with pytest.raises(UserError, match="three: peft is None, and {'init_lora"):
         join_runs([tmp_path / "one", tmp_path / "three"], tmp_path / "other")
+
+
+def test_tasks_with_adapters_of_their_own_alone_join(tmp_path: Path) -> None:
+    peft = {"per_task": {"type": "lora", "r": 2}}
+    models = []
+    for seed, (name, task) in enumerate({"one": "a", "two": "a"}.items()):
+        model = run(tmp_path, name, {task: class_task()}, freeze=None, peft=peft, seed=seed)
+        torch.manual_seed(seed)
+        for parameter in model.private_adapters.parameters():  # type: ignore[union-attr]
+            torch.nn.init.normal_(parameter, std=0.3)
+        save(tmp_path / name, model)
+        models.append(model)
+    joined = join_runs([tmp_path / "one", tmp_path / "two"], tmp_path / "joined", rename={"2:a": "b"})
+    for name, model in zip("ab", models, strict=True):
+        torch.testing.assert_close(logits(joined, name), logits(model, "a"), rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(logits(joined, "a"), logits(joined, "b"))
 
 
 def test_the_lowest_weight_that_differs_is_named(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Tiny random backbones of every family, and the three kinds of tasks."""
 
+from collections.abc import Iterable
 from typing import Any
 
+import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor
@@ -47,11 +49,16 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "modernbert": {"model_type": "modernbert", **_PLAIN},
     "modernbert-mean": {"model_type": "modernbert", **_PLAIN, "classifier_pooling": "mean"},
 }
-# Without a native head.
+# Without a native head, and decoders.
 OTHERS: dict[str, dict[str, Any]] = {
     "t5": {"model_type": "t5", "vocab_size": VOCABULARY, "d_model": 16, "d_kv": 8, "d_ff": 20, "num_layers": 2}
     | {"num_heads": 2},
     "llama": {"model_type": "llama", **_PLAIN, "num_key_value_heads": 2},
+}
+
+DECODERS: dict[str, dict[str, Any]] = {
+    name: {"model_type": name, **_PLAIN, "num_key_value_heads": 1, "head_dim": 8, "initializer_range": 0.2}
+    for name in ("llama", "mistral", "qwen2", "qwen3")
 }
 
 TASKS: dict[str, Task] = {
@@ -61,10 +68,16 @@ TASKS: dict[str, Task] = {
 }
 
 
+def some_fast(cases: Iterable[Any], *fast: Any) -> list[Any]:
+    """The cases, all but some of them slow; a tuple is several parameters."""
+    values = {case: case if isinstance(case, tuple) else (case,) for case in cases}
+    return [pytest.param(*values[case], marks=() if case in fast else pytest.mark.slow) for case in values]
+
+
 def make_model(family: str, head: Any = None, **options: Any) -> MultiTaskModel:
     """A seeded model in eval mode with statistics that differ from their defaults."""
     torch.manual_seed(0)
-    backbone = {**FAMILIES, **OTHERS}[family]
+    backbone = {**DECODERS, **FAMILIES, **OTHERS}[family]
     model = MultiTaskModel.from_backbone(backbone, options.pop("tasks", TASKS), head, **options)
     if "emo.bank" in model.tasks:
         model.set_statistics("emo.bank", mean=[3.0, 2.0, -1.0], std=[0.5, 2.0, 0.25])
@@ -100,7 +113,7 @@ def make_texts(lengths: list[int], seed: int = 0, padding: int | None = None) ->
 
 def padding_of(family: str) -> int:
     """The padding token of a family (RoBERTa counts positions from it)."""
-    return int({**FAMILIES, **OTHERS}[family].get("pad_token_id", 0))
+    return int({**DECODERS, **FAMILIES, **OTHERS}[family].get("pad_token_id", 0))
 
 
 LENGTHS = [12, 3, 5, 11, 4, 12]

@@ -122,16 +122,16 @@ def test_pretrained_minilm_loads_from_a_python_package() -> None:
         torch.testing.assert_close(model(ids, mask).features, expected)
 
 
-@pytest.mark.parametrize("lora", [None, True], ids=["whole", "lora"])
-def test_of_a_trained_model_the_encoder_is_the_backbone(lora: bool | None, tmp_path: Path) -> None:
-    trained = make_model("bert", "linear", lora=lora, freeze=None if lora else 1, dropout=0.3)
+@pytest.mark.parametrize("lora", [None, "lora"], ids=["whole", "lora"])
+def test_of_a_trained_model_the_encoder_is_the_backbone(lora: str | None, tmp_path: Path) -> None:
+    trained = make_model("bert", "linear", peft=lora, freeze=None if lora else 1, dropout=0.3)
     for _, adapter in lora_modules(trained):
         torch.nn.init.normal_(adapter.lora_B["default"].weight)
     trained.save_pretrained(tmp_path)
     again = MultiTaskModel.from_backbone(str(tmp_path), {"new": TASKS["train"]}, "linear")
     assert type(again.encoder) is type(trained.encoder)
     assert list(again.tasks) == ["new"]
-    assert again.config.lora is None
+    assert again.config.peft is None
     assert again.config.backbone is None
     assert all(parameter.requires_grad for parameter in again.parameters())
     ids, mask = make_texts([5, 3])

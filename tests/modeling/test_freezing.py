@@ -186,9 +186,9 @@ def test_adapters_in_frozen_layers_are_frozen(tmp_path: Path) -> None:
     def trained(model: MultiTaskModel) -> set[str]:
         return {name for name, parameter in model.encoder.named_parameters() if parameter.requires_grad}
 
-    adapters = trained(make_model("bert", "linear", lora=True))
-    assert trained(make_model("bert", "linear", lora=True, freeze="embeddings")) == adapters
-    model = make_model("bert", "linear", lora=True, freeze=1)
+    adapters = trained(make_model("bert", "linear", peft="lora"))
+    assert trained(make_model("bert", "linear", peft="lora", freeze="embeddings")) == adapters
+    model = make_model("bert", "linear", peft="lora", freeze=1)
     assert trained(model) == {name for name in adapters if layer_of(name) == 1} != set()
     model.save_pretrained(tmp_path)
     assert trained(MultiTaskModel.from_pretrained(tmp_path)) == trained(model)
@@ -213,9 +213,9 @@ def test_what_cannot_be_frozen_is_refused(freeze: Any, message: str) -> None:
 
 
 def test_a_frozen_encoder_has_no_use_for_adapters() -> None:
-    for lora in (True, {}, {"rank": 4}):
-        with pytest.raises(ModelError, match=r"model\.freeze: encoder, and model\.lora, .*Leave one of them out"):
-            make_model("bert", "linear", freeze="encoder", lora=lora)
+    for adapter in ("lora", {"type": "ia3"}, {"per_task": "lora"}):
+        with pytest.raises(ModelError, match=r"model\.freeze: encoder, and model\.peft, .*Leave one of them out"):
+            make_model("bert", "linear", freeze="encoder", peft=adapter)
     assert freeze_mistakes("encoder", None, adapters=False) == []
 
 

@@ -13,7 +13,7 @@ from hf_mtl.modeling.fresh import Choices, FreshModel
 
 from .families import FAMILIES, make_model
 
-NOTHING = Choices(head=None, pooling=None, dropout=None, max_length=None, lora=None, freeze=None)
+NOTHING = Choices(head=None, pooling=None, dropout=None, max_length=None, peft=None, freeze=None)
 
 
 def test_without_weights_auto_is_the_precision_of_the_config() -> None:

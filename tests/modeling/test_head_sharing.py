@@ -140,7 +140,7 @@ def test_each_task_of_a_shared_head_is_exported(tmp_path: Path) -> None:
 
 
 def test_lora_and_peft_keep_it_one_head(tmp_path: Path) -> None:
-    model = tiny.model(tasks=tasks("vip"), lora={"rank": 2})
+    model = tiny.model(tasks=tasks("vip"), peft={"type": "lora", "r": 2})
     model.save_pretrained(tmp_path)
     loaded = MultiTaskModel.from_pretrained(tmp_path)
     assert loaded.heads.of("sst").head is loaded.heads.of("imdb").head

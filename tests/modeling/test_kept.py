@@ -75,12 +75,12 @@ def test_a_kept_model_is_kept_again(tmp_path: Path) -> None:
 
 
 def test_adapters_of_the_backbone_are_merged_under_the_kept_heads(tmp_path: Path) -> None:
-    model = tiny.model(lora={"rank": 2})
+    model = tiny.model(peft={"type": "lora", "r": 2})
     for name, parameter in model.encoder.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
     model.save_pretrained(tmp_path)
-    joint = MultiTaskModel.from_backbone(tmp_path, NEW, keep_tasks=True, lora=True)
+    joint = MultiTaskModel.from_backbone(tmp_path, NEW, keep_tasks=True, peft="lora")
     assert torch.allclose(logits(joint, "topic"), logits(model, "topic"), atol=1e-5)
     weights = zip(model.heads.of("topic").parameters(), joint.heads.of("topic").parameters(), strict=True)
     assert all(torch.equal(left, right) for left, right in weights)

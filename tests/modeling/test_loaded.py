@@ -76,7 +76,7 @@ def test_weights_that_are_not_the_models_are_refused(case: str, tmp_path: Path) 
 
 
 def test_shards_and_adapters_are_looked_through_too(tmp_path: Path) -> None:
-    make_model("bert", lora=True).save_pretrained(tmp_path, max_shard_size="5KB")
+    make_model("bert", peft="lora").save_pretrained(tmp_path, max_shard_size="5KB")
     rewrite(tmp_path, without(r"layer\.0\.attention\.self\.query\.lora_|task_intensity\.head"))
     with pytest.raises(ModelError, match=r"are missing: 2 of encoder, 2 of heads\.task_intensity\.head"):
         MultiTaskModel.from_pretrained(tmp_path)

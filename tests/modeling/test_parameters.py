@@ -51,10 +51,10 @@ def count(model: MultiTaskModel, inputs: dict[str, Tensor]) -> tuple[int, int]:
         ({"freeze": 3}, QUERY_KEY_VALUE),
         ({"freeze": 4}, 0),
         ({"freeze": "encoder"}, 0),
-        ({"lora": True}, QUERY_KEY_VALUE),
-        ({"lora": True, "freeze": 2}, QUERY_KEY_VALUE),
+        ({"peft": "lora"}, QUERY_KEY_VALUE),
+        ({"peft": "lora", "freeze": 2}, QUERY_KEY_VALUE),
         # An adapter on a query comes after the query itself.
-        ({"lora": {"target_modules": ["layer.2.attention.self.query"]}}, QUERY_KEY_VALUE * 2 // 3),
+        ({"peft": {"type": "lora", "target_modules": ["layer.2.attention.self.query"]}}, QUERY_KEY_VALUE * 2 // 3),
     ],
     ids=str,
 )

@@ -93,14 +93,16 @@ def test_as_much_is_kept_for_the_backward_as_torch_keeps(wants: tuple[bool, bool
 
 
 @pytest.mark.parametrize("reentrant", [True, False])
-@pytest.mark.parametrize(("family", "lora"), [("bert", None), ("bert", {"rank": 2}), ("modernbert", None)])
+@pytest.mark.parametrize(
+    ("family", "lora"), [("bert", None), ("bert", {"type": "lora", "r": 2}), ("modernbert", None)]
+)
 def test_layers_that_activation_checkpointing_runs_again_are_torchs(
     family: str, lora: Any, reentrant: bool, calls: list[tuple[int, ...]]
 ) -> None:
     """A layer without a bias keeps its tensors in another order under torch, and is refused when it is run again."""
 
     def gradient(layout: EncoderLayout) -> Tensor:
-        model = make_model(family, dropout=0.0, lora=lora).train()
+        model = make_model(family, dropout=0.0, peft=lora).train()
         model.settle_layout(layout)
         model.gradient_checkpointing_enable({"use_reentrant": reentrant})
         calls.clear()

@@ -29,7 +29,7 @@ def heads(model: MultiTaskModel) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("head", [None, "hierarchical", "vmtl", "vip"])
-@pytest.mark.parametrize("options", [{}, {"freeze": "encoder"}, {"lora": True}, {"dtype": "bfloat16"}])
+@pytest.mark.parametrize("options", [{}, {"freeze": "encoder"}, {"peft": "lora"}, {"dtype": "bfloat16"}])
 def test_training_another_task_leaves_kept_heads_as_they_are(
     head: str | None, options: dict[str, object], tmp_path: Path
 ) -> None:

@@ -184,11 +184,11 @@ def test_adapters_decide_only_where_there_are_some(write: Write, method: str) ->
     family = method.partition("=")[0]
     [said] = mistakes(write(MINIMAL), f"balancing.{method}")
     assert said == (
-        f"balancing.{family}.scope: 'adapters', and the model has none. Set model.lora, or another scope."
+        f"balancing.{family}.scope: 'adapters', and the model has none. Set model.peft, or another scope."
     )
-    for lora in ("true", "{rank: 4}"):
-        assert load_recipe(write(MINIMAL), [f"balancing.{method}", f"model.lora={lora}"])
-    assert mistakes(write(MINIMAL), f"balancing.{method}", "model.lora=false")
+    for adapter in ("lora", "{type: lora, r: 4}", "{shared: ia3, per_task: lora}"):
+        assert load_recipe(write(MINIMAL), [f"balancing.{method}", f"model.peft={adapter}"])
+    assert mistakes(write(MINIMAL), f"balancing.{method}", "model.peft=null")
 
 
 def test_task_gradients_and_compiling_are_refused_with_the_alternative(write: Write) -> None:

@@ -24,7 +24,7 @@ def test_without_evaluations_no_task_is_evaluated() -> None:
 
 
 def test_a_frozen_encoder_and_no_adapters_are_known() -> None:
-    frozen = RecipeFacts.of(TASKS, ModelSection(backbone="x", freeze="encoder", lora=True), None)
+    frozen = RecipeFacts.of(TASKS, ModelSection(backbone="x", freeze="encoder", peft="lora"), None)
     assert frozen.of_balancing.parts == {"all": "frozen"}
     assert frozen.of_schedules.encoder_trained is False
     by_head = RecipeFacts.of(TASKS, ModelSection(backbone="x", head="stl_cnn"), None)

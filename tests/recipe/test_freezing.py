@@ -31,10 +31,10 @@ def test_mistakes_are_said_with_their_key(write: Write, value: str, expected: st
 
 
 def test_adapters_in_a_frozen_encoder_are_said_before_anything_is_loaded(write: Write) -> None:
-    path = write(MINIMAL.replace("backbone}", "backbone, freeze: encoder, lora: true}"))
+    path = write(MINIMAL.replace("backbone}", "backbone, freeze: encoder, peft: lora}"))
     [said] = mistakes(path)
-    assert said.startswith(f"{path}:1: model.freeze: encoder, and model.lora")
-    assert load_recipe(path, ["model.lora=false"]).model.freeze == "encoder"
+    assert said.startswith(f"{path}:1: model.freeze: encoder, and model.peft")
+    assert load_recipe(path, ["model.peft=null"]).model.freeze == "encoder"
 
 
 def test_heads_for_a_frozen_encoder_are_refused_beside_others(write: Write) -> None:
@@ -58,8 +58,8 @@ def test_heads_for_a_frozen_encoder_are_refused_with_another_choice(write: Write
     assert mistakes(path, "model.head=stl_cnn", "model.freeze=2") == [
         f"command line: model.freeze: found 2, {reason} Write encoder or leave it out"
     ]
-    assert mistakes(path, "model.head=stl_cnn", "model.lora={rank: 4}") == [
-        f"command line: model.lora: has adapters to train, {reason} Leave it out or choose another head"
+    assert mistakes(path, "model.head=stl_cnn", "model.peft={type: lora, r: 4}") == [
+        f"command line: model.peft: has adapters to train, {reason} Leave it out or choose another head"
     ]
 
 

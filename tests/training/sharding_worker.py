@@ -68,7 +68,14 @@ TRAINED: dict[str, dict[str, Any]] = {
     },
     "groups become padded": {"encoder_layout": "groups"},
     "activations are computed again": {"gradient_checkpointing": True, "weighting": "uw"},
-    "LoRA": {"lora": {"rank": 2}, **ADAM},
+    "LoRA": {"peft": {"type": "lora", "r": 2}, **ADAM},
+    "adapters of tasks": {"peft": {"shared": "lora", "per_task": {"type": "lora", "r": 2}}, **ADAM},
+    "adapters of tasks, one row a process": {
+        "peft": {"shared": "lora", "per_task": {"type": "lora", "r": 2}},
+        "per_device_train_batch_size": 1,
+        "encoder_layout": "groups",
+        **ADAM,
+    },
     "bf16": {"bf16": True},
     **{f"head {head}": {"head": head, **ADAM} for head in HEADS},
     "head vmtl": {"head": {"type": "vmtl", "warmup_steps": 2}, **ADAM, "max_grad_norm": 0},
@@ -81,7 +88,7 @@ def trainer(kind: str, folder: str | None = None, **options: Any) -> MultiTaskTr
     """A Trainer of the tiny world whose processes hold whole models, or parts."""
     os.environ.pop("ACCELERATE_USE_FSDP", None)  # which an earlier accelerator has left
     os.environ.pop("ACCELERATE_USE_DEEPSPEED", None)
-    of_model = {key: options.pop(key) for key in ("head", "lora") if key in options}
+    of_model = {key: options.pop(key) for key in ("head", "peft") if key in options}
     low = options.pop("log_variance", None)
     own_rates = options.pop("rates", {}).items()
     tasks = {name: tiny.TASKS[name].model_copy(update={"head_learning_rate": rate}) for name, rate in own_rates}
@@ -212,7 +219,10 @@ CASES: dict[str, Callable[[str], float]] = {
 }
 
 
-_NOT_WITH_ZERO = ("a step lacks tasks", "bf16", "micro-batches of tokens", "tasks stop early")
+_NOT_WITH_ZERO = (
+    *("a step lacks tasks", "bf16", "micro-batches of tokens", "tasks stop early"),
+    *("adapters of tasks", "adapters of tasks, one row a process"),
+)
 OTHERWISE = {("deepspeed", case) for case in _NOT_WITH_ZERO}
 """Kinds and cases that end elsewhere, or are refused: ZeRO's one tensor of all parameters moves absent heads by their
 momentum, its weights are themselves in half precision, and it counts on as many micro-batches in every step."""

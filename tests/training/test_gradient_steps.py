@@ -108,7 +108,7 @@ def test_norms_are_of_every_task_where_only_some_heads_have_penalties(tmp_path: 
 def test_adapters_are_decided_on_alone(tmp_path: Path, aggregator: str) -> None:
     def run(layout: str) -> dict[str, torch.Tensor]:
         section = {"weighting": None, "aggregator": aggregator, "gradients": {"layout": layout}}
-        return moved(tmp_path / layout, model=tiny.model(lora={"rank": 2}), balancing=section)
+        return moved(tmp_path / layout, model=tiny.model(peft={"type": "lora", "r": 2}), balancing=section)
 
     segments, split = run("segments"), run("split")
     assert distance(segments, split) < 1e-4

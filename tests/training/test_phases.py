@@ -43,7 +43,7 @@ def test_in_a_head_phase_the_encoder_builds_no_graph(tmp_path: Path) -> None:
     assert flops < 0.75 * plain.state.total_flos
 
 
-@pytest.mark.parametrize("part", [{"lora": {"rank": 2}}, {"freeze": 1}])
+@pytest.mark.parametrize("part", [{"peft": {"type": "lora", "r": 2}}, {"freeze": 1}])
 def test_phases_switch_only_what_is_trained_at_all(tmp_path: Path, part: dict[str, Any]) -> None:
     model = tiny.model(**part)
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}

@@ -17,6 +17,8 @@ from hf_mtl.tasks import Task
 
 # Families whose multiple choice model reads the pooler's output; that of the others pools by itself, or is none.
 _CHOICES_READ_POOLER = ("albert", "bert", "camembert", "roberta", "xlm-roberta")
+# Decoders, whose classification model reads the state of the last token that is no padding.
+_DECODERS = ("llama", "mistral", "qwen2", "qwen3")
 # Families whose classification model is "encoder, then head" with one feature vector per row between the two.
 # True: the head reads the output of the encoder's pooler.
 _READS_POOLER = {
@@ -30,12 +32,18 @@ _READS_POOLER = {
     "modernbert": False,
     "roberta": False,
     "xlm-roberta": False,
+    **dict.fromkeys(_DECODERS, False),
 }
 
 
 def has_native_head(config: PreTrainedConfig) -> bool:
     """Tell whether the head of a family is known to be separable from its encoder."""
     return config.model_type in _READS_POOLER
+
+
+def reads_last_token(config: PreTrainedConfig) -> bool:
+    """Tell whether the head of a family reads a row's last token: that of a decoder, which has seen all before it."""
+    return config.model_type in _DECODERS
 
 
 @register("native")
@@ -69,7 +77,9 @@ class NativeHead(Head):
 
     @classmethod
     def forced_pooling(cls, config: PreTrainedConfig) -> str | None:
-        """Return the pooling of the architecture: the first token, or what ModernBERT's config says."""
+        """Return the pooling of the architecture: first or last token, or what ModernBERT's config says."""
+        if reads_last_token(config):
+            return "last"
         return str(getattr(config, "classifier_pooling", "cls"))
 
     @classmethod
@@ -92,8 +102,10 @@ class NativeHead(Head):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features [n, H] to outputs [n, C]."""
-        if self.per == "row":
-            found: Tensor = self.model(inputs_embeds=features).logits
+        if self.per == "row" and reads_last_token(self.model.config):
+            found: Tensor = self.model.score(features)  # the whole of it looks for padding among the ids
+        elif self.per == "row":
+            found = self.model(inputs_embeds=features).logits
         elif self.per == "sequence":  # rows of one choice, of one token
             # ModernBERT's mean is one over its mask, and it has none by itself.
             real = torch.ones(len(features), 1, 1, device=features.device, dtype=torch.long)

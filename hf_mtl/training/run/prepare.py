@@ -133,7 +133,7 @@ class Prepared:
                 pooling=section.pooling,
                 dropout=section.dropout,
                 max_length=section.max_length,
-                lora=section.lora,
+                peft=section.peft,
                 freeze=section.freeze,
                 keep_tasks=section.keep_tasks,
                 drop_tasks=section.drop_tasks,

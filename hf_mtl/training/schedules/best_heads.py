@@ -1,12 +1,13 @@
 """Heads of tasks as they were at their best evaluation."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from hf_mtl.modeling.private_adapters import PrivateAdapters
 from hf_mtl.modeling.sharded import part_of, whole
 from hf_mtl.modeling.task_heads import TaskHeads
 
@@ -20,18 +21,19 @@ class BestHeads:
     Args:
         heads: The heads of the model.
         tasks: The tasks that may be kept.
+        private: The adapters that tasks have for themselves, which stay with their heads; None: they have none.
     """
 
-    def __init__(self, heads: TaskHeads, tasks: Collection[str]):
+    def __init__(self, heads: TaskHeads, tasks: Collection[str], private: PrivateAdapters | None = None):
         self._heads = heads
+        self._private = private
         self._tasks = list(tasks)
         self._kept: dict[str, dict[str, Tensor]] = {}
 
     def keep(self, task: str) -> None:
         """Keep a task's head as it is now; all processes call this."""
         if not self._heads.is_shared(task):
-            values = self._heads.of(task).head.state_dict()
-            self._kept[task] = {name: whole(value.detach()).cpu().clone() for name, value in values.items()}
+            self._kept[task] = {name: whole(value.detach()).cpu().clone() for name, value in self._values(task)}
 
     @torch.no_grad()
     def restore(self, task: str, optimizer: Optimizer | None) -> None:
@@ -45,10 +47,16 @@ class BestHeads:
         """
         if task not in self:
             return
-        for name, value in self._heads.of(task).head.state_dict(keep_vars=True).items():
+        for name, value in self._values(task):
             value.copy_(part_of(self._kept[task][name], value).to(value.device))
             if optimizer is not None:
                 optimizer.state.pop(value, None)
+
+    def _values(self, task: str) -> Iterator[tuple[str, Tensor]]:
+        """Yield what a task trains for itself, by name."""
+        yield from self._heads.of(task).head.state_dict(keep_vars=True).items()
+        if self._private is not None:
+            yield from ((f"private.{name}", value) for name, value in self._private.named_of(task))
 
     def __contains__(self, task: object) -> bool:
         """Tell whether there is a head to put back."""

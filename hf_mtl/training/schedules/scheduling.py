@@ -75,7 +75,7 @@ class Scheduling:
         self._groups: FrozenGroups | None = None
         self._rates = ForOneStep("lr")
         self.rate_scale = 1.0
-        self._heads = BestHeads(prober.model.heads, self.tasks)
+        self._heads = BestHeads(prober.model.heads, self.tasks, prober.model.private_adapters)
         self._gone: list[str] = []  # tasks that have stopped and left, whose heads are as at their best
 
     @property

@@ -33,12 +33,14 @@ class Flops:
             batch: The batch.
             backward: Whether a backward follows.
         """
-        self.pending += training_flops(self._model.encoder, batch, backward)
+        self.pending += self._of(batch, backward)
 
     def count_backward(self, batch: Batch) -> None:
         """Count one more backward of a batch whose forward is counted."""
-        passes = [training_flops(self._model.encoder, batch, backward) for backward in (False, True)]
-        self.pending += passes[1] - passes[0]
+        self.pending += self._of(batch, True) - self._of(batch, False)
+
+    def _of(self, batch: Batch, backward: bool) -> int:
+        return training_flops(self._model.encoder, batch, backward, self._model.private_adapters)
 
     def total(self, state: TrainerState, processes: Processes) -> float:
         """Add up the operations so far over all processes, which call this together.

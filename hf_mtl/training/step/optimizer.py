@@ -10,7 +10,7 @@ from transformers import Trainer, TrainingArguments
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.data.processes import is_main_process
-from hf_mtl.modeling import MultiTaskModel, split_parameters
+from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.shown import get_logger
 
 logger = get_logger(__name__)
@@ -113,8 +113,7 @@ def complete(
     rate = balancing_rate(optimizer, args)
     if not given:
         if args.head_learning_rate is not None:
-            heads = [parameter for _, parameter in split_parameters(model)[1]]
-            split_groups(optimizer, heads, args.head_learning_rate)
+            split_groups(optimizer, list(model.heads.parameters()), args.head_learning_rate)
         for name, its in own_head_rates(model).items():
             split_groups(optimizer, model.heads.parameters_of(name), its)
         split_groups(optimizer, model.heads.auxiliary_parameters(), rate, weight_decay=0.0)

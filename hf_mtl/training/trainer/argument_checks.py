@@ -17,11 +17,16 @@ from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.errors import Mistake, UserError, is_or_are
 from hf_mtl.launched import HOW_TO_SHARE
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling.peft_refusals import run_mistakes
 from hf_mtl.tasks import Task
 from hf_mtl.training.folder.fresh_folder import place_mistakes
 from hf_mtl.training.launch import launch_mistakes
 from hf_mtl.training.scoring.own_metrics import own_metrics_mistakes
-from hf_mtl.training.trainer.argument_effects import checkpointing_mistakes, idle_options, unknown_words
+from hf_mtl.training.trainer.argument_effects import (
+    checkpointing_mistakes,
+    idle_options,
+    unknown_words,
+)
 from hf_mtl.training.trainer.own_code import idle_methods, replaced_methods, unknown_arguments
 from hf_mtl.training.trainer.stub_builds import unbuildable
 
@@ -68,7 +73,7 @@ def check_arguments(
     if not isinstance(model, MultiTaskModel):
         remedy = "Give a MultiTaskModel; see MultiTaskModel.from_backbone"
         if isinstance(getattr(model, "base_model", None), nn.Module) and hasattr(model, "peft_config"):
-            remedy += ", whose lora= puts peft's adapters into the encoder and leaves the heads whole"
+            remedy += ", whose peft= puts peft's adapters into the encoder and leaves the heads whole"
         mistakes.append(Mistake("model", f"is a {type(model).__name__}", remedy))
     elif (parts := getattr(model, "tp_size", None) or 1) > 1:
         mistakes.append(Mistake("model", f"is split over {parts} processes (tp_plan)", HOW_TO_SHARE))
@@ -78,6 +83,8 @@ def check_arguments(
     if isinstance(args, MultiTaskTrainingArguments):
         mistakes += check_training(args)
         mistakes += checkpointing_mistakes(model, args)
+        if isinstance(model, MultiTaskModel):
+            mistakes += run_mistakes(model.config.peft, vars(args))
         if args.should_save:  # as the Trainer makes it, whatever it is for
             writes = trains and args.save_strategy != SaveStrategy.NO
             mistakes += place_mistakes(Path(str(args.output_dir)), writes)

@@ -66,7 +66,7 @@ class RowEncoder:
         cost: int | None = default_group_cost(args.device) if args.group_cost is None else args.group_cost
         if layout != "groups":
             cost = default_run_cost(args.device) if layout == "packed" else None
-        return Collator(splits, padding_id(self._model, self._tokenizer), cost)
+        return Collator(splits, padding_id(self._model, self._tokenizer), cost, self._model.arrangement)
 
     def _layout(self, args: MultiTaskTrainingArguments) -> EncoderLayout:
         """Settle how rows reach the encoder.

@@ -15,7 +15,7 @@ from hf_mtl.modeling import MultiTaskConfig
 from hf_mtl.training.trainer.run_terms import changed, plain, staying, with_what_may_change
 from hf_mtl.training.trainer.sections import Sections
 
-_OF_THE_MODEL = ("tasks", "head", "pooling", "dropout", "max_length", "lora", "freeze", "origins")
+_OF_THE_MODEL = ("tasks", "head", "pooling", "dropout", "max_length", "peft", "freeze", "origins")
 Splits: TypeAlias = Mapping[str, Mapping[str, EncodedSplit]]
 _REMEDY = "Resume with what the run was begun with, or start anew in another folder"
 

@@ -59,7 +59,8 @@ def build_step_parts(
     model, sizes, processes, flops = setting.model, setting.streams.task_sizes, setting.processes, setting.flops
     names, objective = list(sizes), methods.objective
     signals = TaskSignals(sizes)
-    budget = Budget(model.encoder, flops, processes)
+    through = [part for part in (model.encoder, model.private_adapters) if part is not None]
+    budget = Budget(nn.ModuleList(through), flops, processes)
     trained: dict[str, nn.Module] = {"": model, "weighting.": methods.weighting}
     finite = FiniteWatch(names, trained, processes, str(setting.args.output_dir))
     prober = Prober(model, setting.rows, processes, flops)

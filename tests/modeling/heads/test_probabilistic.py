@@ -194,7 +194,7 @@ def test_heads_of_other_options_share_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", HEADS)
 def test_adapters_on_the_encoder_are_trained_beside_it(name: str, tmp_path: Path) -> None:
-    model = tiny.model(head={"type": name, "dim": DIM}, lora={"rank": 2})
+    model = tiny.model(head={"type": name, "dim": DIM}, peft={"type": "lora", "r": 2})
     trainer = trainers.make(tmp_path, model=model, max_steps=2)
     trainer.train()
     assert all(parameter.requires_grad for parameter in model.heads.parameters())

@@ -72,8 +72,9 @@ def test_mistakes_carry_the_key_of_the_recipe() -> None:
 
 def test_native_is_the_default_where_there_is_one() -> None:
     assert default_head(BERT) == {"type": "native"}
-    for fields in OTHERS.values():
-        config = AutoConfig.for_model(**fields)
-        assert default_head(config) == {"type": "linear"}
-        with pytest.raises(ModelError, match="does not fit this backbone"):
-            build_head("native", 16, CLASSES[2], config)
+    assert default_head(AutoConfig.for_model(**OTHERS["llama"])) == {"type": "native"}
+    assert default_head(AutoConfig.for_model(**OTHERS["llama"]), "mean") == {"type": "linear"}
+    config = AutoConfig.for_model(**OTHERS["t5"])
+    assert default_head(config) == {"type": "linear"}
+    with pytest.raises(ModelError, match="does not fit this backbone"):
+        build_head("native", 16, CLASSES[2], config)

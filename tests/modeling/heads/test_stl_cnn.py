@@ -221,5 +221,5 @@ def test_another_frozen_part_is_refused(freeze: Any) -> None:
 
 
 def test_adapters_are_refused() -> None:
-    with pytest.raises(ModelError, match=r"model\.lora: has adapters to train, but task 't0' has head 'stl_cnn'"):
-        make_model("bert", HEAD, tasks=tasks_with(None), lora=True)
+    with pytest.raises(ModelError, match=r"model\.peft: has adapters to train, but task 't0' has head 'stl_cnn'"):
+        make_model("bert", HEAD, tasks=tasks_with(None), peft="lora")

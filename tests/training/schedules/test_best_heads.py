@@ -38,6 +38,23 @@ def test_a_head_comes_back_bit_for_bit_with_its_numbers_beside_the_parameters(ki
     assert same(head(model, "topic"), other), "nothing was kept of it"
 
 
+def test_a_tasks_own_adapters_come_back_with_its_head() -> None:
+    model = tiny.model(peft={"per_task": "lora"})
+    private = model.private_adapters
+    assert private is not None
+    heads = BestHeads(model.heads, TASKS, private)
+    heads.keep("mood")
+    best = {task: [one.clone() for one in private.parameters_of(task)] for task in TASKS}
+    for parameter in private.parameters():
+        parameter.data.add_(1.0)
+    again = BestHeads(model.heads, TASKS, private)
+    again.load_state_dict(heads.state_dict())
+    again.restore("mood", None)
+    for task in TASKS:
+        same = map(torch.equal, private.parameters_of(task), best[task])
+        assert all(same) if task == "mood" else not any(same)
+
+
 def test_the_optimizer_forgets_what_it_knew_of_the_head_and_of_nothing_else() -> None:
     model = tiny.model(head="linear")
     optimizer = torch.optim.Adam(model.heads.parameters())
