@@ -15,7 +15,8 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_mtl.errors import Mistake, ModelError, UserError
 from hf_mtl.inference.manifest import MANIFEST, MODEL_CONFIG, verify
-from hf_mtl.modeling import MultiTaskConfig, resolve_backbone
+from hf_mtl.inference.runs import local_folder
+from hf_mtl.modeling import MultiTaskConfig
 from hf_mtl.modeling.config_values import shown
 from hf_mtl.modeling.dropout import dropout_fields
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
@@ -60,9 +61,10 @@ class Trained:
         Raises:
             UserError: If there is none, or it is damaged, or not hf_mtl's.
         """
-        path = resolve_backbone(name)
-        if (Path(path) / MANIFEST).exists():
-            verify(Path(path), needs=MODEL_CONFIG)
+        folder = local_folder(name)
+        path = str(folder)
+        if (folder / MANIFEST).exists():
+            verify(folder, needs=MODEL_CONFIG)
         config: MultiTaskConfig = MultiTaskConfig.from_pretrained(path)
         weights = read_weights(path, {})
         if weights is None:
