@@ -165,7 +165,7 @@ def _say_other_rows(then: RunData, data: Mapping[str, LoadedTask], split: str, b
         said = []
         if (name, part) in changes:
             said.append(f"the {part} rows are not those of the run: {changes[name, part]}.")
-        if part != "train" and part in data[name].keys:
+        if part != "train" and part in data[name].keys and then.knows_texts:
             said += _trained_texts(then, data[name].keys[part].rows, part, always=bool(said))
         if said:
             logger.warning(f"{name}: {' '.join(said)}")
