@@ -87,6 +87,7 @@ class Handler(BaseHTTPRequestHandler):
         """Let something happen to one of the requests that follow; another process asks for it."""
         kind, place = self.query["kind"][0], int(self.query["at"][0])
         self.hub.fault = (kind, place)
+        self.hub.blobs.clear()  # which one repository has, no other has to get
         self.reply({})
 
     def state(self) -> None:

@@ -26,7 +26,7 @@ def machine(tmp_path: Path) -> Iterator[world.Machine]:
 @pytest.mark.parametrize(
     "kinds",
     [
-        pytest.param(["reset", "403"], id="short"),
+        pytest.param(["reset"], id="short"),
         pytest.param(list(interrupting.KINDS), id="all", marks=pytest.mark.slow),
     ],
 )
@@ -41,7 +41,8 @@ def test_a_push_that_breaks_off_anywhere_leaves_nothing_half_and_goes_on(
     for kind, place, (code, text), files, again in said:
         case = (kind, place, text)
         assert files is None or set(files) in (set(), whole), case
-        assert code in ((0, 2) if kind in ("401", "403") else (0, 3)), case
+        of_store = "Error while uploading" in text
+        assert code in ((0, 2) if kind in ("401", "403") and not of_store else (0, 3)), case
         assert code == 0 or text.count("\n") == 0, case
         if code == 3:
             assert re.match(rf"cannot push to 'user/{kind}-{place}': .*do the same again\.?$", text), case
@@ -56,7 +57,7 @@ def test_a_push_that_breaks_off_anywhere_leaves_nothing_half_and_goes_on(
             case
         )  # what was done and not heard of, is not done twice
     for kind in kinds:
-        assert len([item for item in said if item[0] == kind]) >= 6  # requests, each of which was struck
+        assert len([item for item in said if item[0] == kind]) >= 8  # requests, each of which was struck
     assert {path: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
     assert world.TOKEN not in done.stdout + done.stderr
     assert not machine.hub.unknown

@@ -99,7 +99,10 @@ def refused(error: BaseException, repo: str) -> HfMtlError:
     if isinstance(error, HfMtlError):
         return error
     status = error.response.status_code if isinstance(error, HfHubHTTPError) and error.response is not None else None
-    found = f"cannot push to '{repo}': {one_line(error)}"
+    why = one_line(error)
+    if isinstance(error.__cause__, HfHubHTTPError):  # of the store of large files, whose addresses are the Hub's own
+        why = f"{why}: {one_line(error.__cause__)}"
+    found = f"cannot push to '{repo}': {why}"
     if status in (401, 403):
         return RunError(Mistake("", f"{found} (the Hub answers {status}: no right to write there)", LOG_IN))
     if isinstance(error, HFValidationError):
