@@ -53,9 +53,8 @@ def test_a_push_that_breaks_off_anywhere_leaves_nothing_half_and_goes_on(
         repo = machine.hub.repos[f"models/user/{kind}-{place}"]
         assert set(repo.files) == whole, case
         assert repo.files["model.safetensors"] == before[tmp_path / "model" / "model.safetensors"]
-        assert len([title for title in repo.titles if title]) == 1, (
-            case
-        )  # what was done and not heard of, is not done twice
+        # What was done and not heard of is not done twice.
+        assert len([title for title in repo.titles if title]) == 1, case
     for kind in kinds:
         assert len([item for item in said if item[0] == kind]) >= 8  # requests, each of which was struck
     assert {path: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before

@@ -8,15 +8,18 @@ from pathlib import Path
 import yaml
 from huggingface_hub import CommitInfo, eval_result_entries_to_yaml
 
-from hf_mtl.errors import Mistake, RunError
+from hf_mtl.errors import Mistake, RunError, one_line
 from hf_mtl.inference import manifest
 from hf_mtl.inference.runs import local_folder
 from hf_mtl.reporting.card import CardFacts, benchmark_entries, model_card
+from hf_mtl.shown import get_logger
 from hf_mtl.training.folder.names import DRAWN, RECIPE, RESULTS
 from hf_mtl.training.folder.run_data import DATA
 from hf_mtl.training.run.card_facts import facts_of_run, from_the_hub, run_of
 from hf_mtl.training.saving.outbox import only_to_train
 from hf_mtl.training.saving.upload import Destination, upload
+
+logger = get_logger(__name__)
 
 CARD = "README.md"
 _RESULTS_OF_BENCHMARKS = ".eval_results/hf_mtl.yaml"
@@ -92,7 +95,11 @@ def _beside(model: Path, facts: CardFacts, token: str | None) -> dict[str, Path 
     """Return what goes with the files of a model: card, recipe, scores, and what its rows were."""
     licences, benchmarks = from_the_hub(facts, token)
     facts = replace(facts, licences=licences)
-    files: dict[str, Path | bytes] = {CARD: model_card(facts).encode()}
+    files: dict[str, Path | bytes] = {}
+    try:
+        files[CARD] = model_card(facts).encode()
+    except Exception as error:  # a model without a card is better than no model
+        logger.warning(f"The card of the model could not be written: {one_line(error)}.")
     if entries := benchmark_entries(facts, benchmarks):
         files[_RESULTS_OF_BENCHMARKS] = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False).encode()
     run = run_of(model)
