@@ -201,8 +201,12 @@ def _config(models: Sequence[Trained], taken: Sequence[Taken]) -> MultiTaskConfi
             fields[name] |= one.known(name)
     for name in ("decisions", "calibration_temperatures"):
         fields[name] = fields[name] or None
-    shared = ("dropout", "backbone", "freeze")
-    common = {name: getattr(first, name) for name in shared if len({getattr(item, name) for item in configs}) == 1}
+    shared = ("dropout", "backbone", "freeze", "encoder_source")
+    common = {
+        name: getattr(first, name)
+        for name in shared
+        if all(getattr(item, name) == getattr(first, name) for item in configs)
+    }
     encoder = first.encoder_config
     assert encoder is not None
     return MultiTaskConfig(

@@ -55,6 +55,7 @@ class FreshModel:
 
     Attributes:
         config: The config of the model, free of mistakes.
+        revision: The commit of the Hub that the backbone is from; None: it is not from there.
 
     Raises:
         ModelError: If anything is wrong with the backbone, the heads or the tasks.
@@ -76,6 +77,7 @@ class FreshModel:
             key: value for key, value in self._options.items() if key not in ("dtype", "attn_implementation")
         }
         found = load_encoder_config(backbone, **self._hub)
+        self.revision: str | None = getattr(found, "_commit_hash", None)
         self._is_trained = isinstance(found, MultiTaskConfig)
         self._taken = None if keep is None else keep.of(found, has_weights=isinstance(backbone, (str, Path)))
         self._heads: Mapping[str, Tensor] = {}
@@ -168,7 +170,7 @@ def _refuse_misspelt(others: Mapping[str, Any]) -> None:
     Raises:
         ModelError: With every such argument.
     """
-    own = [*Choices.__annotations__, "keep_tasks", "drop_tasks"]
+    own = [*Choices.__annotations__, "keep_tasks", "drop_tasks", "save_heads_only"]
     mistakes = []
     for name in others:
         if near := get_close_matches(name, own, n=1, cutoff=0.8):

@@ -10,6 +10,7 @@ from huggingface_hub import HfApi, hf_hub_download
 from hf_mtl.errors import Mistake, RunError, one_line
 from hf_mtl.evaluation import score_keys
 from hf_mtl.modeling import MultiTaskConfig
+from hf_mtl.modeling.frozen_encoder import EncoderSource
 from hf_mtl.plain import dump_yaml
 from hf_mtl.recipe import read_recipe
 from hf_mtl.recipe.shareable import shareable
@@ -51,7 +52,7 @@ def facts_of_run(model: Path, repo: str, single: Sequence[Path] = ()) -> CardFac
     run = run_of(model)
     if run is None:
         has_page = config.backbone is not None and ":" not in config.backbone
-        return CardFacts(repo, tasks, base_model=config.backbone, has_page=has_page)
+        return CardFacts(repo, tasks, base_model=config.backbone, has_page=has_page, heads_only=_heads_only(config))
     recipe_ = read_recipe(run / RECIPE)
     sections = shareable(recipe_.to_dict())
     log = read_jsonl(run / LOG) if (run / LOG).exists() else []
@@ -70,8 +71,15 @@ def facts_of_run(model: Path, repo: str, single: Sequence[Path] = ()) -> CardFac
         read_machine(run),
         _single(single, run, tasks),
         has_page=config.backbone is not None and ":" not in config.backbone,
+        heads_only=_heads_only(config),
         picture=step is None and (run / DRAWN[0]).is_file(),
     )
+
+
+def _heads_only(config: MultiTaskConfig) -> str | None:
+    """Name the backbone of a model whose files hold the heads alone."""
+    source = EncoderSource.of(config)
+    return None if source is None else source.words
 
 
 def _results(run: Path) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from pathlib import Path
 import yaml
 from huggingface_hub import CommitInfo, eval_result_entries_to_yaml
 
-from hf_mtl.errors import Mistake, RunError, one_line
+from hf_mtl.errors import Mistake, ModelError, RunError, one_line
 from hf_mtl.inference import manifest
 from hf_mtl.inference.runs import local_folder
+from hf_mtl.modeling import MultiTaskConfig
+from hf_mtl.modeling.frozen_encoder import push_mistakes
 from hf_mtl.reporting.card import CardFacts, benchmark_entries, model_card
 from hf_mtl.shown import get_logger
 from hf_mtl.training.folder.names import DRAWN, RECIPE, RESULTS
@@ -57,6 +59,8 @@ def push_run(
     """
     model = local_folder(path)
     facts = facts_of_run(model, repo, [local_folder(item) for item in single])  # before anything is asked
+    if mistakes := list(push_mistakes(MultiTaskConfig.from_pretrained(model))):
+        raise ModelError(mistakes)
     files = model_files(model)
     to = Destination(repo, token, private, revision)
     to = replace(to, repo=to.make())

@@ -12,8 +12,10 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 from transformers.utils.hub import PushInProgress
 
-from hf_mtl.errors import Mistake, RunError, one_line
+from hf_mtl.errors import Mistake, ModelError, RunError, one_line
 from hf_mtl.inference import manifest
+from hf_mtl.modeling import MultiTaskConfig
+from hf_mtl.modeling.frozen_encoder import push_mistakes
 from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.reporting.card import CardFacts, model_card
 from hf_mtl.shown import get_logger
@@ -53,6 +55,7 @@ class HubTrainer(Trainer):
         Raises:
             RunError: If the repository can be neither found nor made; nothing is trained.
         """
+        self._refuse_to_push()
         try:
             super().init_hf_repo(*args, **kwargs)
         except Exception as error:  # a wrong name, no connection, or whatever a server or a proxy may answer
@@ -60,6 +63,16 @@ class HubTrainer(Trainer):
             no_right = isinstance(refused(error, ""), RunError)
             remedy = f"{LOG_IN if no_right else REMEDY}; or set push_to_hub: false"
             raise RunError(Mistake("training.push_to_hub", found, remedy)) from error
+
+    def _refuse_to_push(self) -> None:
+        """Refuse a model that others could not load.
+
+        Raises:
+            ModelError: If its files hold the heads alone, and the encoder is a folder of this machine.
+        """
+        config = getattr(getattr(self, "model", None), "config", None)
+        if isinstance(config, MultiTaskConfig) and (mistakes := list(push_mistakes(config))):
+            raise ModelError(mistakes)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Save as the Trainer does; training_args.bin, which is pushed too, keeps neither token nor place."""
@@ -94,6 +107,7 @@ class HubTrainer(Trainer):
             UserError: If the token is refused.
             NotPushedError: If the Hub, or the way to it, fails; the same call again goes on.
         """
+        self._refuse_to_push()
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
         outbox = Path(str(self.args.output_dir)).absolute() / OUTBOX
         folder = outbox / "model"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hf_mtl.evaluation import score_keys
+from hf_mtl.modeling.frozen_encoder import EncoderSource
 from hf_mtl.reporting.card import CardFacts
 from hf_mtl.training.folder.machine import this_machine
 
@@ -38,12 +39,14 @@ def facts_of_trainer(trainer: "MultiTaskTrainer", name: str) -> CardFacts:
         "schedules": facts.get("schedules", ()),
         "training": {key: getattr(value, "value", value) for key, value in vars(trainer.args).items()},
     }
+    source = EncoderSource.of(config)
     return CardFacts(
         name,
         config.decided_tasks,
         recipe if log else {},
         base_model=config.backbone,
         has_page=config.backbone is not None and ":" not in config.backbone,
+        heads_only=None if source is None else source.words,
         results=_results(trainer),
         rows=rows,
         log=log,
