@@ -119,18 +119,18 @@ class OutputError(HfMtlError):
 
 
 class NotPushedError(HfMtlError):
-    """A run that is trained, scored and kept, but not on the Hub (exit code 3).
+    """A model that is kept as it was, but not on the Hub (exit code 3).
 
     Args:
         message: Why, and how to push it again.
-        results: The results of the run, as `run_recipe` would have returned them.
+        results: The results of the run that was to be pushed at its end, as `run_recipe` would have returned them.
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, results: dict[str, Any]):
+    def __init__(self, message: str, results: dict[str, Any] | None = None):
         super().__init__(message)
-        self.results = results
+        self.results = results or {}
 
     def __reduce__(self) -> tuple[type, tuple[str, dict[str, Any]]]:
         return type(self), (str(self), self.results)

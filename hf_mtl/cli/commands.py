@@ -118,6 +118,24 @@ def join(arguments: Namespace) -> None:
     _say_how_to_use(arguments.output, next(iter(model.tasks)))
 
 
+def push(arguments: Namespace) -> None:
+    """Push a trained model to the Hub."""
+    me = launched()
+    if me is not None and me.rank > 0:  # the first process does it
+        return
+    from hf_mtl.training import push_run
+
+    logging.disable_progress_bar()
+    address = push_run(
+        arguments.run,
+        arguments.repo,
+        private=True if arguments.private else None,
+        revision=arguments.revision,
+        single=arguments.single,
+    )
+    _say(f"Pushed {arguments.run} to {address}")
+
+
 def methods(arguments: Namespace) -> None:
     """Print the table of balancing methods, or all about one."""
     from hf_mtl.reporting.methods import method_page, methods_table

@@ -20,13 +20,20 @@ examples:
   hf-mtl train recipes/quickstart.yaml
   hf-mtl train recipes/quickstart.yaml training.max_steps=50 training.output_dir=runs/short
   hf-mtl evaluate runs/quickstart --split test --baselines
+  hf-mtl push runs/quickstart me/support-desk --private
   hf-mtl methods pcgrad
   accelerate launch --multi_gpu --num_processes 2 -m hf_mtl train recipes/quickstart.yaml training.output_dir=runs/two
 
-exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 trained and kept but not pushed, 130 or 143
+exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 kept but not pushed, 130 or 143
 stopped by Ctrl-C or SIGTERM and resumable, 1 anything else
 """
-_WORDS = ("command", "target", "overrides", "name", "runs")  # of a command line, which are no options
+_PUSH = """\
+examples:
+  hf-mtl push runs/mine me/mine
+  hf-mtl push runs/mine/checkpoint-300 me/mine --revision early
+  hf-mtl push runs/mine me/mine --single runs/only-emotion --single runs/only-intensity
+"""
+_WORDS = ("command", "target", "overrides", "name", "runs", "run", "repo")  # of a command line, which are no options
 _OVERRIDES = "keys of the recipe to replace, such as training.learning_rate=1e-4 or tasks.emotion.max_rows=500"
 _SCORING = (
     "keys of the run's recipe to replace: other rows, columns, metrics; such as tasks.emotion.metrics=[accuracy]"
@@ -61,7 +68,10 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--overwrite", action="store_true", help="start anew where a run is already")
     train.add_argument("--test", action="store_true", help="score the test splits too, at the end")
     evaluate = _command(
-        commands, "evaluate", "score a trained run on its data", "a run's folder, a checkpoint in it, or a recipe"
+        commands,
+        "evaluate",
+        "score a trained run on its data",
+        "a run's folder, a checkpoint in it, a Hub id, or a recipe",
     )
     evaluate.add_argument("--split", default="validation", choices=("train", "validation", "test"))
     for command in (train, evaluate):
@@ -70,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
     _join(commands)
+    _push(commands)
     _methods(commands)
     text = "print the JSON Schema of recipes, for editors"
     description = text[0].upper() + text[1:] + "."
@@ -111,6 +122,29 @@ def _join(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
 
 
+def _push(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    text = "push a trained model to the Hub, with its card, recipe and scores"
+    parser = commands.add_parser(
+        "push",
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=_PUSH,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's folder, a checkpoint in it, or a joined model's folder")
+    parser.add_argument("repo", metavar="REPO", help="the repository, owner/name; made if it is not there")
+    parser.add_argument("--private", action="store_true", help="make a new repository private")
+    parser.add_argument("--revision", metavar="BRANCH", help="push to this branch, made if it is not there")
+    parser.add_argument(
+        "--single",
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="a run of one of the tasks alone, whose scores the card shows beside; may be given several times",
+    )
+
+
 def _methods(commands: "argparse._SubParsersAction[_Parser]") -> None:
     text = "list the balancing methods: sources, options, needs and costs; or say all about one"
     parser = commands.add_parser(
@@ -132,7 +166,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         return arguments
     if "overrides" not in arguments:
         if rest:
-            most = "one name" if "name" in arguments else "no arguments"
+            takes = {"name": "one name", "repo": "one RUN and one REPO"}
+            most = next((words for word, words in takes.items() if word in arguments), "no arguments")
             parser.error(f"{arguments.command} takes {most}, found: {' '.join(rest)}")
         return arguments
     arguments.target, *arguments.overrides = _target_first([arguments.target, *arguments.overrides, *rest])

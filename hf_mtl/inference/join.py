@@ -88,6 +88,9 @@ def _read(names: Sequence[str]) -> list[Trained]:
             models.append(Trained.read(name))
         except UserError as error:
             mistakes += error.mistakes
+    files = [sorted({os.path.realpath(path) for path in model.weights.files.values()}) for model in models]
+    again = [model.name for place, model in enumerate(models) if files[place] in files[:place]]
+    mistakes += [Mistake("", f"{name} is one of the others by another name", "Give each run once") for name in again]
     if mistakes:
         raise ModelError(mistakes)
     return models
@@ -208,8 +211,12 @@ def _config(models: Sequence[Trained], taken: Sequence[Taken]) -> MultiTaskConfi
             fields[name] |= one.known(name)
     for name in ("decisions", "calibration_temperatures"):
         fields[name] = fields[name] or None
-    shared = ("dropout", "backbone", "freeze")
-    common = {name: getattr(first, name) for name in shared if len({getattr(item, name) for item in configs}) == 1}
+    shared = ("dropout", "backbone", "freeze", "encoder_source")
+    common = {
+        name: getattr(first, name)
+        for name in shared
+        if all(getattr(item, name) == getattr(first, name) for item in configs)
+    }
     encoder = first.encoder_config
     assert encoder is not None
     return MultiTaskConfig(

@@ -1,14 +1,69 @@
 """Models by path: finds the one that a path means, and loads it as it was written."""
 
 import json
+import re
 from pathlib import Path
 
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
-from hf_mtl.errors import CheckpointError, Mistake, ModelError, RunError
+from hf_mtl.caches import refuse_cache
+from hf_mtl.errors import CheckpointError, Mistake, ModelError, RunError, one_line
 from hf_mtl.inference.manifest import MANIFEST, MODEL_CONFIG, verify
-from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling import MultiTaskModel, resolve_backbone
+from hf_mtl.modeling.packages import IN_PACKAGE
+
+_HUB_ID = re.compile(r"(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^@]+))?")
+_GIVE = "Give a run's folder, a checkpoint in it, or a Hub id, owner/name or owner/name@revision"
+
+
+def local_folder(name: str | Path) -> Path:
+    """Find the folder that holds a trained model, and fetch it from the Hub where that is where it is.
+
+    Args:
+        name: A run's folder, a checkpoint or a model's folder; ``python:package/folder``; or a Hub id, ``owner/name``
+            or ``owner/name@revision``. What is there as a path is taken for one.
+
+    Returns:
+        The folder; of a Hub id that of its files in the cache, with all that lies at the root of the repository.
+
+    Raises:
+        RunError: If there is neither such a path nor such a repository, or it cannot be fetched.
+        ModelError: If there is no such folder in the package, or no such package.
+        CacheError: If the cache cannot be written.
+    """
+    text = str(name)
+    path = Path(resolve_backbone(text))
+    if path.exists() or text.startswith(IN_PACKAGE):
+        return path
+    found = _HUB_ID.fullmatch(text)
+    if found is None:
+        raise RunError(Mistake("", f"{name}: no such file or folder", _GIVE))
+    try:
+        # Folders of it are checkpoints, with optimizers, or another library's.
+        return Path(snapshot_download(found["id"], revision=found["revision"], ignore_patterns=["*/*"]))
+    except Exception as error:  # a Hub, or a gateway before it, may answer anything
+        refuse_cache(error)
+        raise RunError(_not_fetched(found["id"], found["revision"], error)) from error
+
+
+def _not_fetched(repo: str, revision: str | None, error: Exception) -> Mistake:
+    """Say why a model could not be fetched from the Hub, and what to do."""
+    no_folder = f"{repo}: no such file or folder, and"
+    if isinstance(error, RevisionNotFoundError):
+        return Mistake("", f"'{repo}' has no revision '{revision}' on the Hub", "Check its spelling, or leave it out")
+    if isinstance(error, GatedRepoError):
+        found = f"{no_folder} no access to that model of the Hub, which is gated"
+        return Mistake("", found, "Ask for access on its page, then log in with `hf auth login`")
+    if isinstance(error, RepositoryNotFoundError):
+        remedy = "Check the spelling; log in with `hf auth login` for a private model"
+        return Mistake("", f"{no_folder} no such model on the Hub", remedy)
+    if constants.HF_HUB_OFFLINE:
+        return Mistake("", f"{no_folder} no such model in the cache", "Unset HF_HUB_OFFLINE to fetch it from the Hub")
+    found = f"{no_folder} no model that can be fetched from the Hub: {one_line(error)}"
+    return Mistake("", found, "Check the connection, and try again: what has been fetched is kept")
 
 
 def find_checkpoint(path: Path) -> tuple[Path, Path]:

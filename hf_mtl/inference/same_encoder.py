@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_mtl.errors import Mistake, ModelError, UserError
 from hf_mtl.inference.manifest import MANIFEST, MODEL_CONFIG, verify
-from hf_mtl.modeling import MultiTaskConfig, resolve_backbone
+from hf_mtl.inference.runs import local_folder
+from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel
 from hf_mtl.modeling.config_values import shown
 from hf_mtl.modeling.dropout import dropout_fields
+from hf_mtl.modeling.frozen_encoder import EncoderSource
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.modeling.weight_files import Weights, read_weights
 
@@ -60,9 +63,10 @@ class Trained:
         Raises:
             UserError: If there is none, or it is damaged, or not hf_mtl's.
         """
-        path = resolve_backbone(name)
-        if (Path(path) / MANIFEST).exists():
-            verify(Path(path), needs=MODEL_CONFIG)
+        folder = local_folder(name)
+        path = str(folder)
+        if (folder / MANIFEST).exists():
+            verify(folder, needs=MODEL_CONFIG)
         config: MultiTaskConfig = MultiTaskConfig.from_pretrained(path)
         weights = read_weights(path, {})
         if weights is None:
@@ -70,16 +74,34 @@ class Trained:
             raise ModelError(Mistake("", f"{name}: there is no model.safetensors", remedy))
         return cls(name, config, weights, read_tokenizer(path, name))
 
+    @cached_property
+    def fetched(self) -> Mapping[str, Tensor]:
+        """The encoder's weights where the files hold the heads alone; empty where they hold it.
+
+        Raises:
+            ModelError: If the backbone cannot be had, or is not that of training.
+        """
+        source = EncoderSource.of(self.config)
+        if source is None:
+            return {}
+        weights = source.weights(self.config, MultiTaskModel.from_pretrained)
+        return {f"{ENCODER}{name}": value for name, value in weights.items()}
+
+    @property
+    def names(self) -> list[str]:
+        """Name all weights."""
+        return [*self.weights.files, *self.fetched]
+
     @property
     def encoder(self) -> list[str]:
         """Name the encoder's weights, the lowest layer first, without those of its pooler."""
-        names = [name for name in self.weights.files if name.startswith(ENCODER) and not name.startswith(_POOLER)]
+        names = [name for name in self.names if name.startswith(ENCODER) and not name.startswith(_POOLER)]
         return sorted(names, key=_by_number)
 
     @property
     def pooler(self) -> list[str]:
         """Name the weights of the encoder's pooler; none where no head reads it."""
-        return sorted(name for name in self.weights.files if name.startswith(_POOLER))
+        return sorted(name for name in self.names if name.startswith(_POOLER))
 
 
 class Reader:
@@ -98,6 +120,8 @@ class Reader:
 
     def read(self, model: Trained, name: str) -> Tensor:
         """Return a weight of a model."""
+        if name not in model.weights.files:
+            return model.fetched[name]
         path = model.weights.files[name]
         if path not in self._open:
             self._open[path] = self._stack.enter_context(safe_open(path, framework="pt"))
@@ -170,6 +194,9 @@ def _facts(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
 
 def _other_weights(first: Trained, other: Trained, reader: Reader) -> Mistake | None:
     """Find the lowest weight of the encoder that differs in name, type, shape or any bit."""
+    sources = [EncoderSource.of(model.config) for model in (first, other)]
+    if sources[0] is not None and sources[0] == sources[1]:  # of which the first is looked at, and no other fetched
+        return None
     here, there = set(other.encoder), set(first.encoder)
     for name in sorted(here | there, key=_by_number):
         if name not in here or name not in there:

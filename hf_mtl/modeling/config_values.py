@@ -34,6 +34,14 @@ def is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+_SOURCE = {"path", "revision", "dtype", "sha256"}
+
+
+def _is_word(item: tuple[str, object]) -> bool:
+    name, value = item
+    return isinstance(value, str) or (name == "revision" and value is None)
+
+
 # What the fields that are plain values can be, and in words.
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "pooling": (lambda value: isinstance(value, str), "the name of a pooling"),
@@ -55,6 +63,10 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "origins": (
         lambda value: isinstance(value, Mapping) and all(type(item) is int for item in value.values()),
         "a number for each task that was taken over",
+    ),
+    "encoder_source": (
+        lambda value: isinstance(value, Mapping) and set(value) == _SOURCE and all(map(_is_word, value.items())),
+        "path, revision, dtype and sha256 of the encoder's weights",
     ),
 }
 

@@ -44,6 +44,8 @@ class MultiTaskConfig(PreTrainedConfig):
             nothing was chosen. See `MultiTaskModel.set_decision`.
         origins: By task whose head was taken over from another model, the number of that model. Heads share layers
             with those of their own origin alone. None: no head was.
+        encoder_source: Where the encoder is fetched from whose weights are not among the model's files, as
+            `hf_mtl.modeling.frozen_encoder.EncoderSource` has it. None: they are.
 
     Raises:
         ModelError: If the backbone's config or a task is none; all mistakes at once.
@@ -65,6 +67,7 @@ class MultiTaskConfig(PreTrainedConfig):
     calibration_temperatures: dict[str, float] | None = None
     decisions: dict[str, Any] | None = None
     origins: dict[str, int] | None = None
+    encoder_source: dict[str, Any] | None = None
 
     # Whether the tasks were read from a file, and else which of them were. No fields: they are not saved.
     _tasks_from_file = False

@@ -206,7 +206,7 @@ def _refuse_misspelt(others: Mapping[str, Any]) -> None:
     Raises:
         ModelError: With every such argument.
     """
-    own = [*Choices.__annotations__, "keep_tasks", "drop_tasks"]
+    own = [*Choices.__annotations__, "keep_tasks", "drop_tasks", "save_heads_only"]
     mistakes = []
     for name in others:
         if name == "lora":

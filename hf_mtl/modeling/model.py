@@ -21,6 +21,7 @@ from hf_mtl.modeling.export import export_task
 from hf_mtl.modeling.float32 import names_in_float32
 from hf_mtl.modeling.freezing import Freeze, freeze_parts
 from hf_mtl.modeling.fresh import Choices, FreshModel
+from hf_mtl.modeling.frozen_encoder import keep_source
 from hf_mtl.modeling.heads import HeadSpec
 from hf_mtl.modeling.idle_keys import say_idle_keys
 from hf_mtl.modeling.kept import wish_to_keep
@@ -85,6 +86,7 @@ class MultiTaskModel(AdaptedModel):
         freeze: Freeze | None = None,
         keep_tasks: bool = False,
         drop_tasks: Sequence[str] = (),
+        save_heads_only: bool = False,
         **kwargs: Any,
     ) -> "MultiTaskModel":
         """Put fresh heads on a pretrained encoder, or on a random one, beside heads that are trained already.
@@ -110,6 +112,8 @@ class MultiTaskModel(AdaptedModel):
                 tuned decisions, before those of ``tasks``. A task of ``tasks`` with the name of one of them goes on
                 from its head. A Trainer leaves those without training rows as they are, to the bit.
             drop_tasks: Those of its tasks that are not kept.
+            save_heads_only: With ``freeze="encoder"``: save the heads alone. `from_pretrained` fetches the encoder
+                from the backbone again, by id and revision, and compares its weights with those of today.
             kwargs: As for `from_pretrained`, such as ``revision``, ``token``, ``attn_implementation``. ``dtype``
                 is float32 unless given: ``bfloat16`` and its kin, or ``auto``, that of the backbone's weights. The
                 heads follow the encoder; statistics and logarithms are float32 in any model.
@@ -127,6 +131,8 @@ class MultiTaskModel(AdaptedModel):
         try_encoder(model.encoder, asked)
         if model.private_adapters is not None:
             model.private_adapters.try_out(model.encoder)
+        if save_heads_only:
+            keep_source(model, backbone, MultiTaskModel.from_pretrained, **kwargs)
         # A local folder's path means nothing to others either.
         model.encoder.config._name_or_path = fresh.config.backbone or ""
         model.remember_tokenizer(fresh.tokenizer)

@@ -8,7 +8,7 @@ from pydantic import Field
 if TYPE_CHECKING:
     from peft import PeftConfig
 
-PeftSpec: TypeAlias = Union[str, Mapping[str, Any], "PeftConfig"]  # noqa: UP007 - a name as text joins no other by |
+PeftSpec: TypeAlias = Union[str, Mapping[str, Any], "PeftConfig"]
 """What `model.peft` is: a type, ``{type: ..., its options}``, or ``{shared: ..., per_task: ...}`` of these. In Python
 also a config of peft, such as ``LoraConfig(r=16)``, in place of any of them."""
 

@@ -8,17 +8,20 @@ from typing import Any, Self
 from torch import nn
 from transformers import PreTrainedModel
 
+from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.modeling.adapters import freeze_base
 from hf_mtl.modeling.backbone import align_weights
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.freezing import freeze_parts
+from hf_mtl.modeling.frozen_encoder import ENCODER, EncoderSource, heads_of, push_mistakes, read_heads
 from hf_mtl.modeling.heads import Head
 from hf_mtl.modeling.loaded import check_weights, loading
 from hf_mtl.modeling.packed_attention import own_implementation, set_attention
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.modeling.private_adapters import PrivateAdapters
-from hf_mtl.modeling.tokenizer_files import TokenizerPlace
+from hf_mtl.modeling.tokenizer_files import HUB_OPTIONS, TokenizerPlace
+from hf_mtl.modeling.weight_files import WeightFiles, read_weights
 from hf_mtl.tasks.statistics import TaskStatistics
 
 
@@ -54,9 +57,10 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
         path = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         sizes = kwargs.pop("ignore_mismatched_sizes", False)
         with loading(path, kwargs) as files:
+            given = (args, kwargs) if path is None else cls._with_encoder(str(path), files, args, kwargs)
             # Other sizes are refused below, with the names of the weights.
             model, info = super().from_pretrained(
-                *args, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
+                *given[0], output_loading_info=True, ignore_mismatched_sizes=True, **given[1]
             )
         for found in (model.__dict__.pop("_base_info"), info):
             check_weights(found, "the given weights" if path is None else path, sizes)
@@ -71,6 +75,28 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
         freeze_parts(model.encoder, model.config.freeze)
         return (model, info) if output_loading_info else model
 
+    @classmethod
+    def _with_encoder(
+        cls, path: str, files: WeightFiles, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments with which a model is loaded: with its weights, where they come from two places."""
+        where = {key: value for key, value in options.items() if key in HUB_OPTIONS}
+        config = options.get("config")
+        if not isinstance(config, MultiTaskConfig):
+            config = MultiTaskConfig.from_pretrained(path, **where)
+        source = EncoderSource.of(config)
+        if source is None:
+            return args, options
+        found = files.read() or read_weights(path, where)
+        if found is None:
+            raise ModelError(Mistake("", f"{path}: there is no model.safetensors", "Copy the model again"))
+        encoder = source.weights(config, cls.from_pretrained, **where)
+        weights = {**{f"{ENCODER}{name}": value for name, value in encoder.items()}, **read_heads(found)}
+        others = {key: value for key, value in options.items() if key not in HUB_OPTIONS}
+        others.pop("pretrained_model_name_or_path", None)
+        config.name_or_path = path
+        return (None, *args[1:]), {**others, "config": config, "state_dict": weights}
+
     def _adjust_missing_and_unexpected_keys(self, loading_info: Any) -> None:
         """Keep what the base class leaves: where peft's adapters follow, only those are reported."""
         super()._adjust_missing_and_unexpected_keys(loading_info)
@@ -82,10 +108,26 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
         set_attention(self.encoder, own_implementation(self.encoder.config._attn_implementation))
 
     def save_pretrained(self, save_directory: str | PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """Save the model as `PreTrainedModel` does, with weights that can be read by whom the umask allows."""
+        """Save the model as `PreTrainedModel` does, with weights that can be read by whom the umask allows.
+
+        Of a model of `from_backbone` with ``save_heads_only`` the heads alone are saved.
+        """
+        if self.config.encoder_source is not None:
+            given = kwargs.pop("state_dict", None)
+            kwargs["state_dict"] = heads_of(self.state_dict() if given is None else given, self.config)
         super().save_pretrained(save_directory, *args, **kwargs)
         for pattern in ("model*.safetensors", "adapter_model*.safetensors"):
             give_usual_modes(Path(save_directory).glob(pattern))
+
+    def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
+        """Push the model as `PreTrainedModel` does; `MultiTaskTrainer.push_to_hub` pushes its tokenizer and card too.
+
+        Raises:
+            ModelError: If others could not load it, as its encoder lies in a folder of this machine.
+        """
+        if mistakes := list(push_mistakes(self.config)):
+            raise ModelError(mistakes)
+        return super().push_to_hub(*args, **kwargs)
 
     def train(self, mode: bool = True) -> Self:
         """Switch modes; frozen parts of the encoder stay in eval mode, so that dropout leaves them alone."""

@@ -15,7 +15,15 @@ from hf_mtl.data.stream_names import carving_mistakes, in_streams, streams_of_re
 from hf_mtl.errors import Mistake, known
 from hf_mtl.plain import KeyPath, describe, dotted
 from hf_mtl.recipe import sections
-from hf_mtl.recipe.checks import check_adapters, check_frozen, check_recipe, check_shares, empty_texts, foreign_code
+from hf_mtl.recipe.checks import (
+    check_adapters,
+    check_frozen,
+    check_heads_only,
+    check_recipe,
+    check_shares,
+    empty_texts,
+    foreign_code,
+)
 from hf_mtl.recipe.facts import RecipeFacts
 from hf_mtl.recipe.keeping import keeping_mistakes
 from hf_mtl.recipe.schema import ModelSection, Recipe
@@ -58,6 +66,7 @@ def build_recipe(
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
         mistakes.extend(check_adapters(model, training))
+        mistakes.extend(check_heads_only(tasks, model, training))
     mistakes.extend([] if to_score else carving_mistakes(tasks))
     mistakes.extend(keeping_mistakes(model, tasks))
     mistakes.extend(check_shares(tasks))

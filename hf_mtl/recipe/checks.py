@@ -98,6 +98,26 @@ def check_adapters(model: ModelSection, training: Options | None) -> list[Mistak
     return list(run_mistakes(model.peft, training.options()))
 
 
+def check_heads_only(tasks: Tasks, model: ModelSection, training: Options | None) -> list[Mistake]:
+    """Check whether the heads alone can be saved.
+
+    Args:
+        tasks: The tasks by name; None for one of which nothing can be said.
+        model: The model section.
+        training: The training section; None: nothing is known of it.
+    """
+    if not model.save_heads_only:
+        return []
+    from hf_mtl.modeling.frozen_encoder import heads_only_mistakes
+    from hf_mtl.modeling.heads import head_class, head_mistakes
+
+    heads = heads_of({name: task for name, task in tasks.items() if task is not None}, model.head).values()
+    known_heads = [spec for spec in heads if spec is not None and not head_mistakes(spec)]
+    frozen = any(head_class(spec).frozen_encoder for spec in known_heads)
+    freeze = "encoder" if frozen and model.freeze is None else model.freeze
+    return list(heads_only_mistakes(freeze, model.backbone, bool(getattr(training, "push_to_hub", False))))
+
+
 def check_shares(tasks: Tasks) -> list[Mistake]:
     """Check the tasks that share a head against each other.
 

@@ -67,6 +67,11 @@ class ModelSection(_Frozen):
     drop_tasks: list[str] = Field(
         default_factory=list, description="Tasks of the backbone that are not kept, where keep_tasks is true."
     )
+    save_heads_only: bool = Field(
+        False,
+        description="With freeze: encoder, save the heads alone, a few KB; the encoder is fetched from the backbone "
+        "again, whose weights are compared with those of training.",
+    )
 
 
 class Recipe(_Frozen):

@@ -11,27 +11,29 @@ Files = dict[str, bytes]
 
 @dataclass
 class Repo:
-    """Every commit as a snapshot of all files; the last one is main."""
+    """Every commit as a snapshot of all files; the last one of a branch is its head."""
 
     commits: dict[str, Files] = field(default_factory=dict)
+    heads: dict[str, str] = field(default_factory=dict)
     titles: list[str] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     gated: bool = False
 
-    def commit(self, files: Files, title: str = "") -> str:
+    def commit(self, files: Files, title: str = "", branch: str = "main") -> str:
         sha = hashlib.sha1(f"{len(self.commits)}{title}".encode()).hexdigest()
         self.commits[sha] = files
+        self.heads[branch] = sha
         self.titles.append(title)
         return sha
 
     def find(self, revision: str) -> str | None:
-        sha = next(reversed(self.commits)) if revision == "main" else self.tags.get(revision, revision)
+        sha = self.heads.get(revision) or self.tags.get(revision, revision)
         return sha if sha in self.commits else None
 
     @property
     def files(self) -> Files:
         """The files of main."""
-        return self.commits[next(reversed(self.commits))]
+        return self.commits[self.heads["main"]]
 
     @property
     def ever(self) -> Iterator[tuple[str, bytes]]:
@@ -49,6 +51,8 @@ class Hub:
         self.requests: list[str] = []
         self.unknown: list[str] = []
         self.refused = ""  # requests that are answered with 403, as a pattern
+        self.fault: tuple[str, int] | None = None  # what happens to which of the next requests, from 0
+        self.private: list[str] = []
         self.lock = RLock()
         self.url = ""
 

@@ -4,12 +4,15 @@ import base64
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import yaml
 
 from tests.hub.repositories import Files, Hub
 
@@ -49,6 +52,7 @@ class Handler(BaseHTTPRequestHandler):
     """One request; paths are matched in order."""
 
     hub: ClassVar[Hub]
+    lost = False
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *args: object) -> None:
@@ -59,8 +63,12 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(length) if length else self._chunks()
         path = unquote(urlsplit(self.path).path)
         self.query = parse_qs(urlsplit(self.path).query)
+        if path.startswith("/stub/"):
+            return self.arm() if path == "/stub/fault" else self.state()
         with self.hub.lock:
             self.hub.requests.append(f"{self.command} {self.path}")
+            if self.struck():
+                return
             if self.hub.refused and re.fullmatch(self.hub.refused, f"{self.command} {path}"):
                 return self.fail(403, "", "Your storage is full")
             if odd := re.search(r"/odd/(?P<kind>\w+)", path):
@@ -75,6 +83,38 @@ class Handler(BaseHTTPRequestHandler):
             self.hub.unknown.append(f"{self.command} {self.path}")
         self.fail(404, "EntryNotFound", f"no such page: {self.path}")
 
+    def arm(self) -> None:
+        """Let something happen to one of the requests that follow; another process asks for it."""
+        kind, place = self.query["kind"][0], int(self.query["at"][0])
+        self.hub.fault = (kind, place)
+        self.hub.blobs.clear()  # which one repository has, no other has to get
+        self.reply({})
+
+    def state(self) -> None:
+        """Tell whether what was to happen has not happened, and what a repository's main revision has."""
+        repo = self.hub.repos.get(f"models/{self.query['repo'][0]}")
+        self.reply({"armed": self.hub.fault is not None, "files": sorted(repo.files) if repo else None})
+
+    def struck(self) -> bool:
+        """Tell whether this request is the one that something happens to, and nothing else is to be done with it."""
+        if self.hub.fault is None:
+            return False
+        kind, left = self.hub.fault
+        self.hub.fault = (kind, left - 1) if left else None
+        if left:
+            return False
+        if kind == "lost":  # it is done, but nobody hears of it
+            self.lost = True
+            return False
+        if kind == "hang":
+            time.sleep(0.6)
+        if kind in ("hang", "reset"):
+            self.close_connection = True
+            self.connection.close()
+        else:
+            self.fail(int(kind), "", "Invalid user token." if kind == "401" else "No.")
+        return True
+
     do_GET = do_HEAD = do_POST = do_PUT = handle_any
 
     def _chunks(self) -> bytes:
@@ -85,6 +125,9 @@ class Handler(BaseHTTPRequestHandler):
         return body
 
     def reply(self, value: Any, status: int = 200, **headers: Any) -> None:
+        if self.lost:
+            self.close_connection, self.lost = True, False
+            return self.connection.close()
         content = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.send_response(status)
         for name, text in headers.items():
@@ -145,7 +188,9 @@ class Handler(BaseHTTPRequestHandler):
             siblings = [{"rfilename": path} for path in sorted(files)]
             facts = {"private": False, "gated": False, "disabled": False, "downloads": 0, "likes": 0, "tags": []}
             dates = {"lastModified": WHEN, "createdAt": WHEN}
-            self.reply({"id": name, "sha": sha, "siblings": siblings, **facts, **dates})
+            head = re.match(rb"---\n(.*?)\n---\n", files.get("README.md", b""), re.S)
+            card = yaml.safe_load(head[1]) if head else None
+            self.reply({"id": name, "sha": sha, "siblings": siblings, "cardData": card, **facts, **dates})
 
     def tree(self, kind: str, name: str, revision: str, folder: str | None = None) -> None:
         if found := self.repo(kind, name, revision):
@@ -188,17 +233,33 @@ class Handler(BaseHTTPRequestHandler):
         status = 409 if key in self.hub.repos else 200
         if status == 200:
             self.hub.add(key, {})
+            if asked.get("private") or asked.get("visibility") == "private":
+                self.hub.private.append(key)
         self.reply({"url": f"{self.hub.url}/{name}", "id": name, "name": name}, status)
 
-    def preupload(self, kind: str, name: str) -> None:
+    def branch(self, kind: str, name: str, branch: str) -> None:
+        repo = self.hub.repos[f"{kind}/{name}"]
+        if branch in repo.heads:
+            return self.fail(409, "", "Reference already exists")
+        repo.heads[branch] = repo.heads["main"]
+        self.reply({}, 201)
+
+    def preupload(self, kind: str, name: str, branch: str) -> None:
+        found = self.repo(kind, name, branch)
+        if found is None:
+            return
         modes = [
             {"path": item["path"], "uploadMode": "lfs" if item["path"].endswith(LFS) else "regular"}
             for item in json.loads(self.body)["files"]
         ]
-        self.reply({"files": [{**mode, "shouldIgnore": False, "oid": None} for mode in modes]})
+        there = {path: _entry(path, content) for path, content in found[1].items()}
+        oids = {path: entry.get("lfs", entry)["oid"] for path, entry in there.items()}
+        self.reply({"files": [{**mode, "shouldIgnore": False, "oid": oids.get(mode["path"])} for mode in modes]})
 
     def lfs_batch(self, name: str) -> None:
         def answer(item: dict[str, Any]) -> dict[str, Any]:
+            if item["oid"] in self.hub.blobs:  # without actions: nothing is to be uploaded
+                return {"oid": item["oid"], "size": item["size"]}
             actions = {verb: {"href": f"{self.hub.url}/lfs/{item['oid']}"} for verb in ("upload", "verify")}
             return {"oid": item["oid"], "size": item["size"], "actions": actions}
 
@@ -210,9 +271,9 @@ class Handler(BaseHTTPRequestHandler):
         self.hub.blobs[oid] = self.body
         self.reply({})
 
-    def commit(self, kind: str, name: str) -> None:
+    def commit(self, kind: str, name: str, branch: str) -> None:
         repo = self.hub.repos[f"{kind}/{name}"]
-        files, title = dict(repo.files), ""
+        files, title = dict(repo.commits[repo.heads[branch]]), ""
         for line in self.body.splitlines():
             operation = json.loads(line)
             value = operation["value"]
@@ -224,7 +285,7 @@ class Handler(BaseHTTPRequestHandler):
                 files[value["path"]] = self.hub.blobs[value["oid"]]
             elif operation["key"] == "deletedFile":
                 files.pop(value["path"], None)
-        sha = repo.commit(files, title)
+        sha = repo.commit(files, title, branch)
         self.reply({"commitUrl": f"{self.hub.url}/{name}/commit/{sha}", "commitOid": sha, "hookOutput": ""})
 
 
@@ -238,8 +299,9 @@ ROUTES: list[tuple[str, Callable[..., None]]] = [
     (rf"(?:GET|HEAD){_FILE}", Handler.resolve),
     (r"POST /api/repos/create", Handler.create),
     (r"POST /api/validate-yaml", lambda handler: handler.reply({"errors": [], "warnings": []})),
-    (rf"POST{_API}/preupload/main", Handler.preupload),
-    (rf"POST{_API}/commit/main", Handler.commit),
+    (rf"POST{_API}/branch/(?P<branch>[^/]+)", Handler.branch),
+    (rf"POST{_API}/preupload/(?P<branch>[^/]+)", Handler.preupload),
+    (rf"POST{_API}/commit/(?P<branch>[^/]+)", Handler.commit),
     (r"POST /(?P<name>.+)\.git/info/lfs/objects/batch", Handler.lfs_batch),
     (r"PUT /lfs/(?P<oid>\w+)", Handler.lfs_upload),
     (r"POST /lfs/\w+", lambda handler: handler.reply({})),

@@ -36,6 +36,7 @@ FOLDER = {
     "recipe.yaml",
     "data.json",
     "trained_texts.safetensors",
+    "machine.json",
     "results.json",
     "log.jsonl",
     "figures",

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from hf_mtl.inference.manifest import LOADED, MANIFEST, MODEL_CONFIG
 from hf_mtl.training.checkpoint import is_checkpoint
+from hf_mtl.training.folder.machine import MACHINE
 from hf_mtl.training.folder.run_data import DATA, TRAINED
 from hf_mtl.training.folder.run_record import LOG, RECORD
 
 RECIPE = "recipe.yaml"
 RESULTS = "results.json"
 FIGURES = "figures"
-WRITTEN = (RECORD, RECIPE, DATA, TRAINED, RESULTS, LOG, MANIFEST, MODEL_CONFIG, "training_args.bin")
+WRITTEN = (RECORD, RECIPE, DATA, TRAINED, MACHINE, RESULTS, LOG, MANIFEST, MODEL_CONFIG, "training_args.bin")
 DRAWN = (f"{FIGURES}/training.png", f"{FIGURES}/gradients.png")
 
 

@@ -40,7 +40,12 @@ class RunData:
     @property
     def exists(self) -> bool:
         """Tell whether the run kept a record; runs of earlier versions did not."""
-        return self._data.exists() and self._trained.exists()
+        return self._data.exists()
+
+    @property
+    def knows_texts(self) -> bool:
+        """Tell whether there are hashes of the texts that the run trained on; they are not pushed."""
+        return self._trained.exists()
 
     def write(self, data: Mapping[str, LoadedTask]) -> None:
         """Keep what the rows are, by task and split."""

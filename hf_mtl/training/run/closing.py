@@ -14,6 +14,7 @@ from hf_mtl.reporting.gradient_figure import gradient_figure
 from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.shown import get_logger
 from hf_mtl.training.folder.run_folder import RunFolder
+from hf_mtl.training.run.push import push_run
 from hf_mtl.training.saving import outbox
 
 logger = get_logger(__name__)
@@ -84,12 +85,21 @@ def push(folder: RunFolder, args: TrainingArguments, results: dict[str, Any]) ->
     """
     if not is_unsent(folder, args):
         return
+    place = outbox.repo_name(args)
     try:
-        outbox.send_model(folder.path, args)
+        push_run(
+            folder.path,
+            place,
+            token=args.hub_token,
+            private=args.hub_private_repo,
+            revision=args.hub_revision,
+            message="End of training",
+        )
     except Exception as error:
-        place = outbox.repo_name(args)
+        why = one_line(error.__cause__ or error)
         message = (
-            f"{folder.path} is trained, scored and kept, but it is not pushed to '{place}': {one_line(error)}. "
+            f"{folder.path} is trained, scored and kept, but it is not pushed to '{place}': {why}. "
             f"{outbox.REMEDY}. Then push it: the same again with --resume (in Python: resume=True)"
         )
         raise NotPushedError(message, results) from error
+    outbox.clear(folder.path)

@@ -11,7 +11,7 @@ from hf_mtl.data.processes import is_main_process
 from hf_mtl.data.text_keys import Keys
 from hf_mtl.errors import RunError, UserError, is_or_are
 from hf_mtl.evaluation import Trust, foreign_mistakes
-from hf_mtl.inference.runs import find_checkpoint, load_model
+from hf_mtl.inference.runs import find_checkpoint, load_model, local_folder
 from hf_mtl.launched import of_whoever_trains
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.progress import no_bars
@@ -55,7 +55,8 @@ def evaluate_run(
     """Score a checkpoint on the data of its run's recipe.
 
     Args:
-        path: A run's folder, one of its checkpoints, or a recipe whose run is in its ``training.output_dir``.
+        path: A run's folder, one of its checkpoints, a Hub id (``owner/name`` or ``owner/name@revision``) of a model
+            that was pushed with its recipe, or a recipe whose run is in its ``training.output_dir``.
         overrides: ``key=value`` that replace keys of the recipe, such as other data or metrics. A key that means
             nothing to a trained model is refused.
         split: ``train``, ``validation`` or ``test``.
@@ -164,7 +165,7 @@ def _say_other_rows(then: RunData, data: Mapping[str, LoadedTask], split: str, b
         said = []
         if (name, part) in changes:
             said.append(f"the {part} rows are not those of the run: {changes[name, part]}.")
-        if part != "train" and part in data[name].keys:
+        if part != "train" and part in data[name].keys and then.knows_texts:
             said += _trained_texts(then, data[name].keys[part].rows, part, always=bool(said))
         if said:
             logger.warning(f"{name}: {' '.join(said)}")
@@ -180,9 +181,7 @@ def _trained_texts(then: RunData, keys: Keys, split: str, always: bool) -> list[
 
 def _folder(path: Path, overrides: Sequence[str], allow_code: bool) -> Path:
     """Give the folder that holds the model: of a recipe, that of its run."""
-    if not path.exists():
-        raise RunError(f"{path}: no such file or folder; give a run's folder, a checkpoint in it, or a recipe")
     if not path.is_file():
-        return path
+        return local_folder(path)
     recipe = load_recipe(path, overrides, allow_code, to_score=True)
     return Path(str(make_arguments(recipe, **_ONLY_SCORING, **of_whoever_trains()).output_dir))

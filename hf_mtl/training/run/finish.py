@@ -48,7 +48,7 @@ def finish(
     results = _results(trainer, scores, prepared, (test, baselines), before)
     with all_or_none(folder.path):
         if trainer.args.push_to_hub:
-            trainer.pack_card()
+            trainer.await_push()
         elif trainer.is_world_process_zero():
             outbox.clear(folder.path)  # what a run that was replaced has left to be pushed
         if trainer.is_world_process_zero():

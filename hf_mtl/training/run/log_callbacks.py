@@ -23,6 +23,7 @@ from hf_mtl.reporting.json_files import append_jsonl, rewind_jsonl
 from hf_mtl.reporting.log_keys import MODEL_STEP, is_task_loss
 from hf_mtl.shown import get_logger, visible
 from hf_mtl.tasks import Task
+from hf_mtl.training.folder.machine import this_machine, write_machine
 from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.together import all_or_none
 
@@ -98,11 +99,14 @@ class RecipeCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Write ``recipe.yaml`` and ``data.json``; a finished run that trains on has no results any more."""
+        """Write ``recipe.yaml``, ``data.json`` and ``machine.json``; a finished run that trains on has no results any
+        more.
+        """
         with all_or_none(self.folder.path):
             if state.is_world_process_zero:
                 self.folder.unfinish()
                 self.folder.data.write(self.data)
+                write_machine(self.folder.path, this_machine(args.device, args.world_size))
                 self.folder.write_recipe(self.text)
         self.folder.goes_on = False  # for it is no finished one any more
 

@@ -137,6 +137,7 @@ class Prepared:
                 freeze=section.freeze,
                 keep_tasks=section.keep_tasks,
                 drop_tasks=section.drop_tasks,
+                save_heads_only=section.save_heads_only,
             )
 
     def check_rows(self, split: str, model: MultiTaskModel, scored: bool = False) -> None:

@@ -3,6 +3,7 @@
 import copy
 import shutil
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,26 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 from transformers.utils.hub import PushInProgress
 
-from hf_mtl.errors import Mistake, RunError, one_line
+from hf_mtl.errors import Mistake, ModelError, RunError, one_line
 from hf_mtl.inference import manifest
+from hf_mtl.modeling import MultiTaskConfig
+from hf_mtl.modeling.frozen_encoder import push_mistakes
 from hf_mtl.progress import as_disable_tqdm_says
+from hf_mtl.reporting.card import CardFacts, model_card
 from hf_mtl.shown import get_logger
-from hf_mtl.training.saving.outbox import OUTBOX, REMEDY, await_push, forget_place, pack, remove, repo_name
+from hf_mtl.training.saving.outbox import (
+    ONLY_TO_TRAIN,
+    OUTBOX,
+    REMEDY,
+    await_push,
+    forget_place,
+    pack,
+    remove,
+    repo_name,
+)
+from hf_mtl.training.saving.upload import LOG_IN, Destination, refused, upload
 
 logger = get_logger(__name__)
-
-# What of a checkpoint only training needs.
-_STATE = ("optimizer.*", "scheduler.pt", "scaler.pt", "rng_state*", "trainer_state.json")
-_OUR_STATE = (manifest.STATE_FILE, manifest.MANIFEST)
 
 
 class HubTrainer(Trainer):
@@ -45,12 +55,24 @@ class HubTrainer(Trainer):
         Raises:
             RunError: If the repository can be neither found nor made; nothing is trained.
         """
+        self._refuse_to_push()
         try:
             super().init_hf_repo(*args, **kwargs)
         except Exception as error:  # a wrong name, no connection, or whatever a server or a proxy may answer
             found = f"cannot push to '{repo_name(self.args)}': {one_line(error)}"
-            remedy = f"{REMEDY}; or set push_to_hub: false"
+            no_right = isinstance(refused(error, ""), RunError)
+            remedy = f"{LOG_IN if no_right else REMEDY}; or set push_to_hub: false"
             raise RunError(Mistake("training.push_to_hub", found, remedy)) from error
+
+    def _refuse_to_push(self) -> None:
+        """Refuse a model that others could not load.
+
+        Raises:
+            ModelError: If its files hold the heads alone, and the encoder is a folder of this machine.
+        """
+        config = getattr(getattr(self, "model", None), "config", None)
+        if isinstance(config, MultiTaskConfig) and (mistakes := list(push_mistakes(config))):
+            raise ModelError(mistakes)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Save as the Trainer does; training_args.bin, which is pushed too, keeps neither token nor place."""
@@ -62,50 +84,85 @@ class HubTrainer(Trainer):
             self.args = arguments
 
     @as_disable_tqdm_says
-    def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
-        """Push as the Trainer does, from a folder of its own."""
-        output_dir = str(self.args.output_dir)
-        run = Path(output_dir).absolute()
-        outbox = run / OUTBOX
-        self.args.output_dir = str(outbox / run.name)  # a card without hub_model_id has the folder's name
-        sent = None
+    def push_to_hub(
+        self,
+        commit_message: str | None = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **card: Any,
+    ) -> Any:
+        """Push model, tokenizer and card in one commit, from a folder of their own; as the Trainer otherwise.
+
+        Args:
+            commit_message: The commit's title.
+            blocking: Wait for the end; otherwise a future is returned.
+            token: A token; None: ``args.hub_token``, or that of the machine.
+            revision: A branch, made if it is not there; None: ``args.hub_revision``.
+            private: Whether a new repository is private; None: ``args.hub_private_repo``.
+            card: As for `create_model_card`.
+
+        Raises:
+            UserError: If the token is refused.
+            NotPushedError: If the Hub, or the way to it, fails; the same call again goes on.
+        """
+        self._refuse_to_push()
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        outbox = Path(str(self.args.output_dir)).absolute() / OUTBOX
+        folder = outbox / "model"
+        shutil.rmtree(folder, ignore_errors=True)
+        sent: Any = None
         try:
-            sent = super().push_to_hub(*args, **kwargs)
+            self.save_model(str(folder), _internal_call=True)
+            if self.is_world_process_zero():
+                manifest.seal(folder)
+                private = self.args.hub_private_repo if private is None else private
+                to = Destination(
+                    repo_name(self.args), token or self.args.hub_token, private, revision or self.args.hub_revision
+                )
+                to = replace(to, repo=to.make())
+                self._write_card(folder, to.repo, **card)
+                self._finish_current_push()
+                files: dict[str, Path | bytes] = {
+                    path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
+                }
+                sent = upload(files, to, str(commit_message), blocking)
         finally:
-            self.args.output_dir = output_dir
             if isinstance(sent, Future):
                 sent.add_done_callback(lambda _: remove(outbox))
             elif self.is_world_process_zero():
                 remove(outbox)
         return sent
 
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """Draft the card as the Trainer does; without rows of an evaluation batch where tokens make it."""
-        rows = self.args.per_device_eval_batch_size
-        self.args.per_device_eval_batch_size = rows or 1  # the draft multiplies it
-        try:
-            super().create_model_card(*args, **kwargs)
-        finally:
-            self.args.per_device_eval_batch_size = rows
-        card = Path(str(self.args.output_dir)) / "README.md"
-        if rows is None and self.is_world_process_zero() and card.exists():
-            lines = card.read_text("utf-8").splitlines(keepends=True)
-            said = ("- eval_batch_size:", "- total_eval_batch_size:")
-            card.write_text("".join(line for line in lines if not line.startswith(said)), "utf-8")
+    def card_facts(self, name: str) -> CardFacts:
+        """Return what the card of the model says.
 
-    def pack_card(self) -> None:
-        """Write the card of the final model, which `send_model` sends with it; until then the model waits."""
-        if not self.is_world_process_zero():
-            return
-        folder = await_push(Path(str(self.args.output_dir)))
-        output_dir, self.args.output_dir = self.args.output_dir, str(folder)
-        try:
+        Args:
+            name: The repository.
+        """
+        raise NotImplementedError
+
+    def create_model_card(self, model_name: str | None = None, **card: Any) -> None:
+        """Write the card of the model as it is now into ``output_dir``, as ``README.md``.
+
+        Args:
+            model_name: The repository, ``owner/name``; None: ``hub_model_id``, or the folder's name.
+            card: ``language``, ``license``, ``tags``, ``base_model`` and ``datasets``, which the card cannot know.
+        """
+        if self.is_world_process_zero():
+            self._write_card(Path(str(self.args.output_dir)), model_name or repo_name(self.args), **card)
+
+    def _write_card(self, folder: Path, name: str, **card: Any) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        facts = replace(self.card_facts(name), **CardFacts.given(card))
+        (folder / "README.md").write_text(model_card(facts), "utf-8")
+
+    def await_push(self) -> None:
+        """Note that the final model, which lies in ``output_dir`` with all that its card says, is to be pushed."""
+        if self.is_world_process_zero():
             self.callback_handler.on_push_begin(self.args, self.state, self.control)
-            self.create_model_card(model_name=(self.args.hub_model_id or Path(str(output_dir)).name).split("/")[-1])
-        except Exception as error:  # a model without a card is better than no model
-            logger.warning(f"The card of the model could not be written: {one_line(error)}.")
-        finally:
-            self.args.output_dir = output_dir
+            await_push(Path(str(self.args.output_dir)))
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """Push a checkpoint's model, and the whole of it where ``hub_strategy`` says so, in the background."""
@@ -126,7 +183,9 @@ class HubTrainer(Trainer):
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
         folder = pack(checkpoint, outbox)
         message = f"Training in progress, step {self.state.global_step}"
-        jobs = [self._upload(folder, message, ignore_patterns=[*_STATE, *_OUR_STATE])]
+        # A manifest there would be that of an older model.
+        others = {"ignore_patterns": [*ONLY_TO_TRAIN, manifest.MANIFEST], "delete_patterns": [manifest.MANIFEST]}
+        jobs = [self._upload(folder, message, **others)]
         if self.args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS):
             place = "last-checkpoint" if self.args.hub_strategy == HubStrategy.CHECKPOINT else folder.name
             forget_place(folder)

@@ -4,9 +4,9 @@ import json
 import os
 import shutil
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from huggingface_hub import create_repo, upload_folder
 from transformers import TrainingArguments
 
 from hf_mtl.inference import manifest
@@ -15,6 +15,11 @@ from hf_mtl.training.folder.run_record import WORK
 OUTBOX = f"{WORK}/outbox"
 _UNSENT = "unsent"
 """A file there that stays until the final model has been pushed."""
+ONLY_TO_TRAIN = (
+    *("optimizer*", "scheduler.pt", "scaler.pt", "rng_state*", "trainer_state.json", "pytorch_model_fsdp*"),
+    *("global_step*", "latest", "zero_to_fp32.py", manifest.STATE_FILE),
+)
+"""Files of a checkpoint that are pushed only where ``hub_strategy`` asks for whole checkpoints."""
 REMEDY = "Check hub_model_id and the connection; log in with `hf auth login`"
 """What to do when a push fails."""
 
@@ -24,18 +29,16 @@ def repo_name(args: TrainingArguments) -> str:
     return args.hub_model_id or Path(str(args.output_dir)).absolute().name
 
 
-def await_push(run: Path) -> Path:
-    """Note that the final model of a run is to be pushed; gives the folder for its card."""
-    folder = final_folder(run)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder.parent / _UNSENT).touch()
-    return folder
+def await_push(run: Path) -> None:
+    """Note that the final model of a run is to be pushed."""
+    marker = Path(run) / OUTBOX / _UNSENT
+    marker.parent.mkdir(parents=True, exist_ok=True)  # checkpoints may still be on their way from there
+    marker.touch()
 
 
 def waits(run: Path) -> bool:
     """Tell whether the final model of a run is to be pushed, and has not been."""
-    return (final_folder(run).parent / _UNSENT).exists()
+    return (Path(run) / OUTBOX / _UNSENT).exists()
 
 
 def clear(run: Path) -> None:
@@ -50,31 +53,9 @@ def remove(outbox: Path) -> None:
         outbox.parent.rmdir()
 
 
-def send_model(run: Path, args: TrainingArguments) -> None:
-    """Push the final model of a run, which its manifest lists, and its card.
-
-    After an error, whatever it was, the model still `waits`.
-    """
-    folder = final_folder(run)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in manifest.listed(run):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).unlink(missing_ok=True)
-        _link(str(run / name), str(folder / name))
-    repo = create_repo(repo_name(args), token=args.hub_token, private=args.hub_private_repo, exist_ok=True)
-    upload_folder(
-        repo_id=repo.repo_id,
-        folder_path=folder,
-        commit_message="End of training",
-        token=args.hub_token,
-        revision=args.hub_revision,
-    )
-    clear(run)  # what stays is pushed again, which changes nothing
-
-
-def final_folder(run: str | Path) -> Path:
-    """Return where the final model is put together, with its card."""
-    return Path(run) / OUTBOX / "final"
+def only_to_train(name: str) -> bool:
+    """Tell whether a file of a checkpoint is there for training to go on, and not for who uses the model."""
+    return any(fnmatchcase(name, pattern) for pattern in ONLY_TO_TRAIN)
 
 
 def pack(checkpoint: Path, outbox: Path) -> Path:

@@ -7,8 +7,10 @@ from transformers import TrainingArguments
 from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 
-from hf_mtl.errors import CheckpointError, ModelError, RunError
+from hf_mtl.errors import CheckpointError, Mistake, ModelError, RunError
+from hf_mtl.foreign_json import read_object
 from hf_mtl.inference import manifest
+from hf_mtl.modeling.frozen_encoder import ENCODER, digest
 from hf_mtl.modeling.loaded import check_weights
 from hf_mtl.training import checkpoint as checkpoints
 from hf_mtl.training.saving.sharded import ShardedTrainer
@@ -19,11 +21,28 @@ class ReadingTrainer(ShardedTrainer):
     """Goes on from checkpoints that are as they were written; each part that is not is named."""
 
     args: TrainingArguments
+    _of_heads_alone = False  # the checkpoint that is read
 
     def _load_best_model(self) -> None:
         """Load a best checkpoint that is as it was written; the Trainer would go on without one."""
-        manifest.verify(Path(str(self.state.best_model_checkpoint)))
+        best = Path(str(self.state.best_model_checkpoint))
+        manifest.verify(best)
+        self._look_for_encoder(best)
         super()._load_best_model()
+
+    def _look_for_encoder(self, folder: Path) -> None:
+        """Find out whether a checkpoint holds the heads alone, for an encoder that is the model's.
+
+        Raises:
+            CheckpointError: If its heads are for another encoder.
+        """
+        fields = read_object(folder / manifest.MODEL_CONFIG) if (folder / manifest.MODEL_CONFIG).exists() else {}
+        source = fields.get("encoder_source")
+        self._of_heads_alone = isinstance(source, dict)
+        if isinstance(source, dict) and source.get("sha256") != digest(self.model.encoder.state_dict()):
+            found = f"{folder}: holds the heads alone, for another encoder than that of the model.backbone of today"
+            remedy = f"Give back {source.get('path')} as it was, or start anew"
+            raise CheckpointError(Mistake("", found, remedy))
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         """Refuse a checkpoint of another model, of which the Trainer would only warn.
@@ -35,7 +54,11 @@ class ReadingTrainer(ShardedTrainer):
         loaded = {weights[key].data_ptr() for key in weights.keys() - set(load_result.missing_keys)}
         info = {
             # A tied weight is saved once, under one of its names.
-            "missing_keys": {key for key in load_result.missing_keys if weights[key].data_ptr() not in loaded},
+            "missing_keys": {
+                key
+                for key in load_result.missing_keys
+                if weights[key].data_ptr() not in loaded and not (self._of_heads_alone and key.startswith(ENCODER))
+            },
             "unexpected_keys": set(load_result.unexpected_keys),
         }
         try:
@@ -66,6 +89,7 @@ class ReadingTrainer(ShardedTrainer):
         Raises:
             CheckpointError: If the model cannot be read.
         """
+        self._look_for_encoder(Path(resume_from_checkpoint))
         with checkpoints.reading(Path(resume_from_checkpoint), "its model"):
             super()._load_from_checkpoint(resume_from_checkpoint, *args, **kwargs)
 

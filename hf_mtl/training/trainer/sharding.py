@@ -28,6 +28,9 @@ def check_sharded(trainer: ScoringTrainer, schedules: Schedules) -> None:
     """
     word = "fsdp" if trainer.is_fsdp_enabled else "deepspeed"
     found = [*_schedules(schedules, word), *_scalars(trainer.model, word)]
+    if trainer.model.config.encoder_source is not None:
+        problem = f"is true, and {word} has made parts of the encoder"
+        found.append(Mistake("model.save_heads_only", problem, "Leave it out"))
     if trainer.optimizer is not None or trainer.lr_scheduler is not None:
         found.append(Mistake("optimizers", f"is given, and {word} makes its own of parts", "Set training.optim"))
     if trainer.is_fsdp_enabled:

@@ -43,6 +43,7 @@ from hf_mtl.errors import Mistake, UserError
 from hf_mtl.evaluation import Trust
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.progress import as_disable_tqdm_says, no_bars
+from hf_mtl.reporting.card import CardFacts
 from hf_mtl.reporting.log_keys import MODEL_STEP
 from hf_mtl.shown import get_logger
 from hf_mtl.signatures import Options
@@ -68,6 +69,7 @@ from hf_mtl.training.trainer.cut_steps import Fed, micro_batches_of, train_in_tu
 from hf_mtl.training.trainer.ending import Ending, ended_by, stays_stopped
 from hf_mtl.training.trainer.given import Given
 from hf_mtl.training.trainer.horizon import say_other_length
+from hf_mtl.training.trainer.own_card import facts_of_trainer
 from hf_mtl.training.trainer.own_code import no_part, refuse_changed_loss, take_tokenizer
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.run_parts import RunParts, build_run_parts
@@ -191,6 +193,10 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         """Make the accelerator, which compiles nothing: `train` compiles what can be."""
         super().create_accelerator_and_postprocess()
         leave_model_as_it_is(self.accelerator)
+
+    def card_facts(self, name: str) -> CardFacts:
+        """Return what the card of the model says: what is known of a run without a recipe."""
+        return facts_of_trainer(self, name)
 
     def hyperparameter_search(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse what builds its models with ``model_init``, which this Trainer does not take."""

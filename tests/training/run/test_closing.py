@@ -10,15 +10,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from huggingface_hub import CommitInfo, CommitOperationAdd
 from transformers import TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from hf_mtl.errors import NotPushedError, RunError
 from hf_mtl.reporting import drawn
 from hf_mtl.training.folder import run_lock
-from hf_mtl.training.run import closing, reports
+from hf_mtl.training.run import card_facts, closing, push, reports
 from hf_mtl.training.run import finished as ended
-from hf_mtl.training.saving import hub, outbox
+from hf_mtl.training.saving import hub, outbox, upload
 from tests.training import runs
 
 SHORT = ("training.max_steps=2", "training.save_steps=2", "training.eval_steps=2")
@@ -29,7 +30,7 @@ PUSH = (*SHORT, "training.push_to_hub=true", "training.hub_strategy=end")
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is warned of at a run's end."""
     found: list[str] = []
-    for logger in (ended.logger, closing.logger, drawn.logger, hub.logger, reports.logger):
+    for logger in (ended.logger, closing.logger, drawn.logger, hub.logger, push.logger, reports.logger):
         monkeypatch.setattr(logger, "warning", found.append)
     return found
 
@@ -131,10 +132,24 @@ class FakeHub:
         self.error: Exception | None = None
         self.pushed: list[tuple[str, set[str]]] = []
         self.read: list[str] = []
-        patch.setattr(outbox, "create_repo", lambda name, **options: SimpleNamespace(repo_id=f"user/{name}"))
-        for module in (hub, outbox):
-            patch.setattr(module, "upload_folder", self.take)
+        for module in (upload, card_facts):
+            patch.setattr(module, "HfApi", lambda token: self)
+        patch.setattr(hub, "upload_folder", self.take)
         patch.setattr("transformers.trainer.Trainer.init_hf_repo", begin)
+
+    def create_repo(self, name: str, **options: Any) -> SimpleNamespace:
+        return SimpleNamespace(repo_id=f"user/{name}")
+
+    def list_repo_files(self, repo: str, **options: Any) -> list[str]:
+        return []
+
+    def create_commit(self, repo: str, operations: list[CommitOperationAdd], **options: Any) -> CommitInfo:
+        if self.error is not None:
+            raise self.error
+        files = {item.path_in_repo: item.path_or_fileobj for item in operations}
+        self.pushed.append((repo, set(files)))
+        self.read.append(bytes(files.get("README.md", b"")).decode())
+        return CommitInfo("https://huggingface.co/user/run/commit/0", "", "", "0")
 
     def take(self, repo_id: str, folder_path: Path, **options: Any) -> None:
         if self.error is not None:
@@ -174,8 +189,9 @@ def test_a_push_that_fails_leaves_a_finished_run_that_can_be_pushed_again(
     del said[:]
     assert runs.train(recipe, folder, *PUSH, "training.hub_model_id=me/other", resume=True) == given[0]
     assert said == [f"{folder} is finished; nothing to resume."]
-    assert fake.pushed == [("user/me/other", (runs.MODEL | {"README.md"}) - {"manifest.json"})]
-    assert "run" in fake.read[0]
+    beside = {"README.md", "recipe.yaml", "results.json", "data.json", "figures/training.png"}
+    assert fake.pushed == [("user/me/other", runs.MODEL | beside)]
+    assert "# other\n" in fake.read[0]
     after = {name: content for name, content in before.items() if not name.startswith(".hf_mtl/")}
     assert runs.content(folder) == after
     assert not (folder / ".hf_mtl").exists()
@@ -243,20 +259,21 @@ def test_results_do_not_wait_for_pushes_of_checkpoints(
 ) -> None:
     running: list[Future[None]] = []
 
-    def upload(folder_path: Path, run_as_future: bool = False, **options: Any) -> "Future[None] | None":
-        if not run_as_future:
-            assert all(job.done() for job in running), "an older model would come after the final one"
-            return fake.take("user/run", folder_path)
+    def upload_later(**options: Any) -> "Future[None]":
         running.append(Future())
         return running[-1]
+
+    def commit(*args: Any, **options: Any) -> CommitInfo:
+        assert all(job.done() for job in running), "an older model would come after the final one"
+        return FakeHub.create_commit(fake, *args, **options)
 
     def fail(results: dict[str, Any]) -> None:
         (job,) = running
         assert not job.done()
         job.set_exception(TimeoutError("no answer"))
 
-    for module in (hub, outbox):
-        monkeypatch.setattr(module, "upload_folder", upload)
+    monkeypatch.setattr(hub, "upload_folder", upload_later)
+    monkeypatch.setattr(fake, "create_commit", commit)
     runs.train(recipe, tmp_path / "run", *SHORT, "training.push_to_hub=true", on_results=fail)
     assert "A checkpoint was not pushed to user/run: no answer. Training goes on." in said
     assert len(fake.pushed) == 1
@@ -269,9 +286,7 @@ def test_a_card_that_cannot_be_written_keeps_no_model_back(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise KeyError("eval_loss")
 
-    monkeypatch.setattr("transformers.trainer.Trainer.create_model_card", fail)
-    monkeypatch.setattr(fake, "read", SimpleNamespace(append=lambda text: None))
-    monkeypatch.setattr(outbox, "upload_folder", lambda folder_path, **options: fake.pushed.append(folder_path))
+    monkeypatch.setattr(push, "model_card", fail)
     runs.train(recipe, tmp_path / "run", *PUSH)
     assert not outbox.waits(tmp_path / "run")
     assert "The card of the model could not be written: 'eval_loss'." in said

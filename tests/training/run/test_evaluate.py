@@ -302,7 +302,7 @@ def test_a_split_that_no_task_has_is_refused(world: Path, copied: Path) -> None:
 
 def test_a_place_without_a_model_is_refused(world: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        RunError, match="nowhere: no such file or folder; give a run's folder, a checkpoint in it, or"
+        RunError, match=r"nowhere: no such file or folder\. Give a run's folder, a checkpoint in it, or"
     ):
         evaluate_run(tmp_path / "nowhere")
     with pytest.raises(RunError, match=r"holds no trained model \(config.json is missing\); train it first"):

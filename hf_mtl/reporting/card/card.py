@@ -1,0 +1,79 @@
+"""The card of a model: what it does, how to use it, how good it is, and how it was made."""
+
+from collections.abc import Iterator
+
+from huggingface_hub.utils import yaml_dump
+
+from hf_mtl.reporting.card.facts import CardFacts
+from hf_mtl.reporting.card.metadata import metadata
+from hf_mtl.reporting.card.scores import data_section, scores_section, tasks_section
+from hf_mtl.reporting.card.snippets import loading, usage
+from hf_mtl.reporting.card.text import code, escaped, fenced, heading
+from hf_mtl.reporting.card.training import making_section, training_section
+from hf_mtl.shown import shown
+
+
+def model_card(facts: CardFacts) -> str:
+    """Write the card: YAML for the Hub, then Markdown. The same facts make the same text.
+
+    Args:
+        facts: What it is made of; what is not known is left out.
+    """
+    parts = [
+        heading(1, facts.name.rsplit("/", maxsplit=1)[-1]),
+        *_opening(facts),
+        *_use(facts),
+        *tasks_section(facts),
+        *scores_section(facts),
+        *data_section(facts),
+        *training_section(facts),
+        *making_section(facts),
+        *_recipe(facts),
+    ]
+    data = yaml_dump(metadata(facts), sort_keys=False)
+    text = f"---\n{data.strip()}\n---\n\n" + "\n\n".join(parts) + "\n"
+    return shown(text, lines=True)
+
+
+def _opening(facts: CardFacts) -> Iterator[str]:
+    count = len(facts.tasks)
+    what = "one task" if count == 1 else f"{count} tasks"
+    yield (
+        f"One encoder with a head for each of {what}, fine-tuned together with hf_mtl from {_encoder(facts)}: "
+        f"{', '.join(map(code, facts.tasks))}."
+    )
+    if facts.heads_only is not None:
+        yield (
+            "The files here hold the heads alone. The encoder was frozen, and is fetched from "
+            f"{code(facts.heads_only)}; its weights are compared with those that the heads were trained on."
+        )
+
+
+def _encoder(facts: CardFacts) -> str:
+    """Name what training began with, with a link where it has a page."""
+    name = facts.backbone
+    if name is None:
+        inline = facts.recipe.get("model", {}).get("backbone")
+        kind = f" {code(inline['model_type'])}" if isinstance(inline, dict) and "model_type" in inline else "n"
+        return f"a{kind} encoder with random weights"
+    return f"[{escaped(name)}](https://huggingface.co/{name})" if facts.has_page else code(name)
+
+
+def _use(facts: CardFacts) -> Iterator[str]:
+    yield heading(2, "Use")
+    yield "Install `hf_mtl`. All tasks come from one model:"
+    yield fenced("python", loading(facts.name))
+    for name, task in facts.tasks.items():
+        yield f"{code(name)} ({task.type.replace('_', ' ')}):"
+        yield fenced("python", usage(name, task))
+
+
+def _recipe(facts: CardFacts) -> Iterator[str]:
+    if not facts.recipe_text:
+        return
+    yield heading(2, "Recipe")
+    yield (
+        "`recipe.yaml`, beside this card, trains the model again: `hf-mtl train recipe.yaml`. Of local files only "
+        "the names are kept."
+    )
+    yield f"<details><summary>recipe.yaml</summary>\n\n{fenced('yaml', facts.recipe_text)}\n\n</details>"

@@ -1,0 +1,75 @@
+"""The facts of a Trainer's card, of a run that has no recipe."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hf_mtl.evaluation import score_keys
+from hf_mtl.modeling.frozen_encoder import EncoderSource
+from hf_mtl.reporting.card import CardFacts
+from hf_mtl.training.folder.machine import this_machine
+
+if TYPE_CHECKING:
+    from hf_mtl.training.trainer.trainer import MultiTaskTrainer
+
+_SUMMARIES = ("average", "macro", "worst", "loss")
+
+
+def facts_of_trainer(trainer: "MultiTaskTrainer", name: str) -> CardFacts:
+    """Return what a Trainer knows of its model, as it is now.
+
+    Args:
+        trainer: The Trainer, before, in or after training.
+        name: The repository.
+    """
+    config = trainer.model.config
+    log = trainer.state.log_history
+    splits = {"train": trainer.train_dataset, "validation": trainer.eval_dataset}
+    rows = {
+        task: {
+            split: len(found[task]) for split, found in splits.items() if isinstance(found, Mapping) and task in found
+        }
+        for task in config.task_objects
+    }
+    identity = getattr(trainer, "identity", None)
+    facts = {} if identity is None else identity.facts
+    recipe = {
+        "model": {key: getattr(config, key) for key in ("backbone", "freeze", "lora")},
+        "mixture": _section(facts, "mixture"),
+        "balancing": _section(facts, "balancing"),
+        "schedules": facts.get("schedules", ()),
+        "training": {key: getattr(value, "value", value) for key, value in vars(trainer.args).items()},
+    }
+    source = EncoderSource.of(config)
+    return CardFacts(
+        name,
+        config.decided_tasks,
+        recipe if log else {},
+        base_model=config.backbone,
+        has_page=config.backbone is not None and ":" not in config.backbone,
+        heads_only=None if source is None else source.words,
+        results=_results(trainer),
+        rows=rows,
+        log=log,
+        machine=this_machine(trainer.args.device, trainer.args.world_size),
+    )
+
+
+def _section(facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+    start = f"{name}."
+    return {key.removeprefix(start): value for key, value in facts.items() if key.startswith(start)}
+
+
+def _results(trainer: "MultiTaskTrainer") -> dict[str, Any]:
+    """Return the last scores of an evaluation, how training ended, and what was found of rows trained on."""
+    found = {} if trainer.ending is None else trainer.ending.to_dict()
+    if trainer.overlaps is not None:
+        found["contamination"] = [overlap.to_dict() for overlap in trainer.overlaps]
+    record = next((item for item in reversed(trainer.state.log_history) if "eval_average" in item), None)
+    if record is None:
+        return found
+    scores = {
+        name: {key: record[f"eval_{name}_{key}"] for key, _ in score_keys(task) if f"eval_{name}_{key}" in record}
+        for name, task in trainer.tasks.items()
+    }
+    summaries = {key: record[f"eval_{key}"] for key in _SUMMARIES if f"eval_{key}" in record}
+    return {**found, "split": "validation", "tasks": scores, **summaries}
