@@ -21,6 +21,7 @@ from hf_mtl.evaluation import baseline_scores, check_metrics, headline_keys, sco
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.modeling.heads.native import NativeHead
 from hf_mtl.tasks import DatasetSource, Task, task_from_dict
+from hf_mtl.tasks.predicting import RowOutputs
 from tests import tiny
 from tests.task_types.sample import Sample
 from tests.training.trainers import make, records
@@ -181,6 +182,50 @@ def test_predictions_that_are_all_the_same_are_said(sample: Sample) -> None:
     perfect = sample.task.perfect_outputs(references)
     same = np.repeat(perfect[:1], 24, axis=0) if sample.same is None else sample.same(perfect)
     assert len(list(sample.task.sameness(sample.task.outputs_of(same), references))) > 0
+
+
+def made(sample: Sample, outputs: np.ndarray | None = None) -> RowOutputs:
+    """Outputs of the sample's rows, random ones unless given."""
+    rows, encoded = sample.rows(24).select_columns(sample.task.text_columns), sample.encoded()
+    variances = np.ones((24, sample.task.num_outputs)) if sample.task.real_valued else None
+    return RowOutputs(sample.outputs() if outputs is None else outputs, rows, encoded.references, variances)
+
+
+def test_a_prediction_is_plain_and_does_not_depend_on_the_rows_beside_it(sample: Sample) -> None:
+    found = made(sample)
+    predicted = sample.task.predicted(found)
+    assert json.loads(json.dumps(predicted)) == predicted
+    assert len(predicted) == 24
+    some = np.array([4, 1, 9])
+    assert sample.task.predicted(found.select(some)) == [predicted[row] for row in some]
+    assert sample.task.predicted(found.select(some[:0])) == []
+    assert len({json.dumps(row) for row in predicted}) > 1
+
+
+def test_the_likeliest_come_first_and_their_probabilities_fall(sample: Sample) -> None:
+    found = made(sample, sample.task.perfect_outputs(sample.encoded().scored_against))
+    ranked, predicted = sample.task.ranked(found, None), sample.task.predicted(found)
+    if ranked is None:
+        return
+    for row, best in zip(ranked, predicted, strict=True):
+        scores = [item["score"] for item in row]
+        assert scores == sorted(scores, reverse=True)
+        assert 0 <= scores[-1] <= scores[0] <= 1 + 1e-12
+        assert row[: len(best)] == best if isinstance(best, list) else row[0] == best
+    assert sample.task.ranked(found, 1) == [row[:1] for row in ranked]
+
+
+def test_predictions_are_columns_of_types_that_do_not_depend_on_the_rows(sample: Sample) -> None:
+    found = made(sample)
+    few, all_of_it = (sample.task.columns(found, everything) for everything in (False, True))
+    assert {key: all_of_it[key] for key in few} == few
+    for columns, everything in ((few, False), (all_of_it, True)):
+        assert {len(values) for values in columns.values()} == {24}
+        assert not any(values.null_count for values in columns.values())
+        none = sample.task.columns(found.select(np.empty(0, dtype=np.int64)), everything)
+        assert {key: values.type for key, values in none.items()} == {
+            key: values.type for key, values in columns.items()
+        }
 
 
 def test_a_linear_model_is_better_than_a_constant(sample: Sample) -> None:
