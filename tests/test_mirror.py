@@ -80,6 +80,12 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "data/parquet_reader.py",
             "data/split_names.py",
         ],
+        "inference/test_predictions.py": [
+            "inference/given_rows.py",
+            "inference/long_texts.py",
+            "inference/readable_rows.py",
+            "inference/row_predictor.py",
+        ],
         "data/test_tokenize.py": ["data/cache.py"],
         "data/test_word_tokens.py": ["data/word_pieces.py"],
         "recipe/test_schema.py": ["recipe/places.py"],

@@ -23,6 +23,7 @@ from hf_mtl.modeling.heads.native import NativeHead
 from hf_mtl.tasks import DatasetSource, Task, task_from_dict
 from hf_mtl.tasks.predicting import RowOutputs
 from tests import tiny
+from tests.close import close
 from tests.task_types.sample import Sample
 from tests.training.trainers import make, records
 
@@ -226,6 +227,17 @@ def test_predictions_are_columns_of_types_that_do_not_depend_on_the_rows(sample:
         assert {key: values.type for key, values in none.items()} == {
             key: values.type for key, values in columns.items()
         }
+
+
+def test_a_model_predicts_by_name_what_a_trainer_predicts(sample: Sample, tmp_path: Path) -> None:
+    rows, texts = sample.rows(24), sample.rows(24).select_columns(sample.task.text_columns)
+    model = tiny.model(tasks={"t": sample.task}, head="linear")
+    trainer = make(tmp_path, model=model, train={"t": rows}, evaluation={"t": rows}, max_steps=1)
+    trainer.train()
+    raw = trainer.predict({"t": rows}).predictions["t"]
+    expected = sample.task.predicted(RowOutputs(raw, texts, sample.encoded().references))
+    assert model.predict(texts, "t") == close(expected)
+    assert model.predict(texts, "t", batch_tokens=7) == close(expected)
 
 
 def test_a_linear_model_is_better_than_a_constant(sample: Sample) -> None:
