@@ -80,6 +80,13 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "data/parquet_reader.py",
             "data/split_names.py",
         ],
+        "inference/test_predict_file.py": [
+            "inference/asked_chunks.py",
+            "inference/partial_file.py",
+            "inference/predict_keys.py",
+            "inference/row_source.py",
+            "inference/written_rows.py",
+        ],
         "inference/test_predictions.py": [
             "inference/given_rows.py",
             "inference/long_texts.py",

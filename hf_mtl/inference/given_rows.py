@@ -8,7 +8,7 @@ import numpy as np
 from datasets import Dataset
 
 from hf_mtl.errors import DataError, Mistake, ModelError, known
-from hf_mtl.inference.readable_rows import Reasons, column_mistake, text_array
+from hf_mtl.inference.readable_rows import Reasons, column_mistake, in_memory, text_array
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 
@@ -152,17 +152,6 @@ def _as_rows(columns: Mapping[str, Any], tasks: dict[str, Task], alone: bool) ->
     count = len(next(iter(arrays.values())))
     marked = {name: _first(task, reasons, count) for name, task in tasks.items()}
     return GivenRows(in_memory(arrays), tasks, marked, alone)
-
-
-def in_memory(arrays: Mapping[str, Any]) -> Dataset:
-    """Make rows of columns that nobody keeps: without the hash of all they hold, which `datasets` would make.
-
-    Args:
-        arrays: The columns, of arrow.
-    """
-    import pyarrow as pa
-
-    return Dataset(pa.table(dict(arrays)), fingerprint="rows")
 
 
 def _first(task: Task, reasons: Mapping[str, Reasons], count: int) -> Reasons:

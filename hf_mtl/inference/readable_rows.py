@@ -1,6 +1,6 @@
 """Rows that a task can read, and why it cannot read the others: each is marked, and none is dropped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,15 @@ def text_array(values: Sequence[Any], listed: bool, texts_too: bool) -> tuple[pa
             kept[place] = None
     kind = pa.large_list(pa.large_string()) if listed else pa.large_string()
     return pa.array(kept, kind), reasons
+
+
+def in_memory(arrays: Mapping[str, pa.Array]) -> Dataset:
+    """Make rows of columns that nobody keeps: without the hash of all they hold, which `datasets` would make.
+
+    Args:
+        arrays: The columns.
+    """
+    return Dataset(pa.table(dict(arrays)), fingerprint="rows")
 
 
 def column_mistake(name: str, task: Task, column: str, kind: pa.DataType) -> Mistake | None:

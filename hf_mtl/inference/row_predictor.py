@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
@@ -18,8 +19,8 @@ from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.inference.encode import lay_out
 from hf_mtl.inference.encoder_limits import check_token_ids, padding_id, row_limit
 from hf_mtl.inference.long_texts import averaged, check_windows, in_windows
-from hf_mtl.inference.readable_rows import Reasons, unreadable
-from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.inference.readable_rows import Reasons, in_memory, unreadable
+from hf_mtl.modeling import Head, MultiTaskModel
 from hf_mtl.modeling.in_passing import in_passing
 from hf_mtl.tasks import Task
 from hf_mtl.tasks.predicting import RowOutputs
@@ -27,6 +28,7 @@ from hf_mtl.tasks.predicting import RowOutputs
 Long: TypeAlias = Literal["cut", "chunk"]
 """What becomes of texts that are longer than the model reads, for tasks with one output for a row."""
 
+_MOST_NOTES = 20
 _PIECE = 1 << 20  # outputs that are in memory before they become predictions
 
 
@@ -120,6 +122,23 @@ class RowPredictor:
         with in_passing(self.model), torch.no_grad():
             yield from self._outputs(read, marked)
 
+    def nothing(self, name: str) -> RowOutputs:
+        """Return what the model makes of no rows.
+
+        Args:
+            name: One of the tasks.
+        """
+        task, module = self.tasks[name], self.model.heads.of(name)
+        places = {"row": (), "sequence": (1,), "token": (1,), "window": (1, 1)}[task.outputs_per]
+        outputs = np.empty((0, *places, task.num_outputs), dtype=np.float32)
+        kinds = [
+            pa.large_list(pa.large_string()) if one in task.text_lists else pa.large_string()
+            for one in task.text_columns
+        ]
+        rows = in_memory({one: pa.array([], kind) for one, kind in zip(task.text_columns, kinds, strict=True)})
+        decodes = task.real_valued and type(module.head).variance is not Head.variance
+        return RowOutputs(outputs, rows, np.empty(0, dtype=object), outputs if decodes else None)
+
     # ---- from rows to tokens ----
 
     def _read(self, rows: Dataset, marked: Mapping[str, Reasons]) -> dict[str, _Read]:
@@ -147,8 +166,9 @@ class RowPredictor:
 
     def _encoded(self, name: str, task: Task, texts: Dataset, rows: NDArray[np.int64]) -> _Read:
         own = texts if len(rows) == len(texts) else texts.select(rows)
-        split, notes = lay_out(name, task, own, None, self.tokenizer, self._max_length, "rows")
-        self.notes |= dict.fromkeys(notes)
+        split, notes = lay_out(name, task, own, None, self.tokenizer, self._max_length, "given")
+        if len(self.notes) < _MOST_NOTES:  # there may be one for each of very many parts
+            self.notes |= dict.fromkeys(notes)
         if self.long == "chunk" and task.outputs_per == "row":
             split = in_windows(split, task, own, self.tokenizer, self._max_length)
         return _Read(rows, own, replace(split, labelled=False), np.empty(0, dtype=np.int64))
