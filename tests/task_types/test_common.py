@@ -12,13 +12,15 @@ import transformers
 from datasets import Dataset
 from torch import Tensor
 
-from hf_mtl import MultiTaskModel
+from hf_mtl import MultiTaskModel, pipeline
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import load_tasks
 from hf_mtl.errors import ModelError
 from hf_mtl.evaluation import baseline_scores, check_metrics, headline_keys, score_notes, score_task, suited_metrics
+from hf_mtl.inference.asked_chunks import FileOptions
 from hf_mtl.inference.encode import encode_splits
+from hf_mtl.inference.predict_file import predict_file
 from hf_mtl.modeling.heads.native import NativeHead
 from hf_mtl.tasks import DatasetSource, Task, task_from_dict
 from hf_mtl.tasks.predicting import RowOutputs
@@ -235,9 +237,20 @@ def test_a_model_predicts_by_name_what_a_trainer_predicts(sample: Sample, tmp_pa
     trainer = make(tmp_path, model=model, train={"t": rows}, evaluation={"t": rows}, max_steps=1)
     trainer.train()
     raw = trainer.predict({"t": rows}).predictions["t"]
-    expected = sample.task.predicted(RowOutputs(raw, texts, sample.encoded().references))
+    outputs = RowOutputs(raw, texts, sample.encoded().references)
+    expected = sample.task.predicted(outputs)
     assert model.predict(texts, "t") == close(expected)
     assert model.predict(texts, "t", batch_tokens=7) == close(expected)
+    classify = pipeline(model, tokenizer=tiny.tokenizer(), task_name="t", device="cpu")
+    assert list(classify(texts, batch_size=5)) == close(expected)
+    texts.to_json(tmp_path / "rows.jsonl")
+    columns = {f"t.{key}": values.to_pylist() for key, values in sample.task.columns(outputs, True).items()}
+    for output in ("out.jsonl", "out.parquet"):
+        place = str(tmp_path / output)
+        predict_file(model, tiny.tokenizer(), str(tmp_path / "rows.jsonl"), place, FileOptions(everything=True))
+        found = Dataset.from_parquet(place) if output.endswith("parquet") else Dataset.from_json(place)
+        assert not any(found["error"])
+        assert {key: list(found[key]) for key in columns} == close(columns)
 
 
 def test_a_linear_model_is_better_than_a_constant(sample: Sample) -> None:
