@@ -1,8 +1,8 @@
 """Rate of predicting a file beside `Trainer.predict`, and peak memory by the number of rows.
 
 The Trainer's time is that of `predict` alone, with its defaults: eight rows a batch, in their order, padded. That of
-hf_mtl is the whole of it: reading csv, tokenising, the model, writing csv. Times are those of the processor, which other
-programs on the machine change less than the clock.
+hf_mtl is the whole of it: reading csv, tokenising, the model, writing csv. Times are those of the processor, which
+other programs on the machine change less than the clock.
 """
 
 import argparse
