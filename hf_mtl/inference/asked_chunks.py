@@ -9,6 +9,7 @@ import pyarrow as pa
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from hf_mtl.data.columns import plain_values
 from hf_mtl.errors import DataError
 from hf_mtl.inference.predict_keys import RowKeys, fit_columns
 from hf_mtl.inference.readable_rows import Reasons, in_memory, text_array
@@ -138,7 +139,7 @@ class AskedChunks:
                 if column in arrays:
                     continue
                 if chunk.table is not None:
-                    arrays[column] = chunk.table.column(column).combine_chunks()
+                    arrays[column] = plain_values(chunk.table.column(column).combine_chunks())
                 else:
                     values = [record.get(column) for record in chunk.records or ()]
                     listed = column in task.text_lists

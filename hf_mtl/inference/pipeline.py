@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import datasets
@@ -18,6 +19,7 @@ from hf_mtl.modeling.tokenizer_files import read_tokenizer
 TASK = "multi-task-classification"
 """The name by which `transformers.pipeline` knows it."""
 
+_PADS = SimpleNamespace(pad_token_id=0, padding_side="right")
 Three: TypeAlias = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
@@ -47,6 +49,7 @@ class MultiTaskPipeline(Pipeline):
     _load_feature_extractor = False
 
     model: MultiTaskModel
+    tokenizer: Any
 
     def __init__(self, model: MultiTaskModel, tokenizer: Any = None, **options: Any):
         if not isinstance(model, MultiTaskModel):
@@ -66,6 +69,16 @@ class MultiTaskPipeline(Pipeline):
         if isinstance(inputs, datasets.Dataset | datasets.IterableDataset):
             inputs = (row for row in inputs)
         return super().__call__(inputs, *args, **options)
+
+    def get_iterator(self, *args: Any) -> Any:
+        """Go through rows, of which transformers puts some together."""
+        own = self.tokenizer
+        # It asks how to pad tensors, of which there are none, and refuses a tokenizer that does not pad.
+        self.tokenizer = _PADS
+        try:
+            return super().get_iterator(*args)
+        finally:
+            self.tokenizer = own
 
     def _sanitize_parameters(self, **options: Any) -> Three:
         allowed = ("task_name", "top_k", "long", "batch_tokens")

@@ -114,7 +114,9 @@ def fit_columns(keys: RowKeys, kinds: Mapping[str, pa.DataType | None]) -> dict[
             kind = kinds.get(column)
             key = f"tasks.{name}.{fitted.text_key(column)}"
             if column not in kinds:
-                remedy = f"{known(kinds, column, 'Columns')} Say which holds it: {key}=COLUMN"
+                remedy = (
+                    f"{known(kinds, column, 'Columns')} Say which holds it ({key}=COLUMN), or ask others (--tasks)"
+                )
                 mistakes.append(Mistake(key, f"the rows have no column '{column}'", remedy))
             elif kind is not None and (mistake := column_mistake(name, fitted, column, kind)) is not None:
                 mistakes.append(mistake)

@@ -30,8 +30,13 @@ def text_array(values: Sequence[Any], listed: bool, texts_too: bool) -> tuple[pa
     reasons: Reasons = np.full(len(values), None, dtype=object)
     kept = list(values)
     for place, value in enumerate(kept):
-        if value is not None and not _fits(value, listed):
+        if value is None:
+            continue
+        if not _fits(value, listed):
             reasons[place] = f"{_kind(value)}, not a {'list of texts' if listed else 'text'}"
+            kept[place] = None
+        elif not _is_whole(value):
+            reasons[place] = "half of a letter (a surrogate), which is no text"
             kept[place] = None
     kind = pa.large_list(pa.large_string()) if listed else pa.large_string()
     return pa.array(kept, kind), reasons
@@ -55,6 +60,7 @@ def column_mistake(name: str, task: Task, column: str, kind: pa.DataType) -> Mis
         column: One of its text columns.
         kind: The type of the column in a file that has types.
     """
+    kind = plain_values(pa.array([], kind)).type  # of texts that are coded by a dictionary, these
     listed = column in task.text_lists
     wanted = lists_texts(kind) if listed else is_text(kind)
     if wanted or pa.types.is_null(kind) or (listed and task.texts_or_lists and is_text(kind)):
@@ -112,6 +118,16 @@ def _fits(value: Any, listed: bool) -> bool:
     if not listed:
         return isinstance(value, str)
     return isinstance(value, list | tuple) and all(item is None or isinstance(item, str) for item in value)
+
+
+def _is_whole(value: Any) -> bool:
+    """Tell whether a text, or a list of them, has no half of a letter, as JSON may give it."""
+    try:
+        for text in [value] if isinstance(value, str) else value or ():
+            (text or "").encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _kind(value: Any) -> str:

@@ -96,8 +96,9 @@ class RowPredictor:
     def __post_init__(self) -> None:
         if self.long == "chunk":
             check_windows(self.tokenizer)
-        if not self.model.layout_words:
-            self.model.settle_layout()
+        settled = self.model._features.settled
+        if settled is None or settled.place[0] != str(self.model.device):  # a Trainer's choice stays
+            self.model.settle_layout("auto" if settled is None else settled.asked)
         self._max_length = row_limit(self.model, self.tokenizer)
         self._pad_id = padding_id(self.model, self.tokenizer)
         self._uncertain = any(task.real_valued for task in self.tasks.values())

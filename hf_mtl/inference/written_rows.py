@@ -1,10 +1,10 @@
 """Rows as they are written: what was read of each, beside it what was predicted, and why where nothing was."""
 
-import csv
-import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hf_mtl.data.csv_reader import separator
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.inference.row_source import KINDS, Chunk, Kind
 
+QUOTE = '"'
 ERROR = "error"
 """The column that says why a row has no prediction of some task."""
 
@@ -78,18 +79,20 @@ class RowWriter:
         if chunk.table is not None:
             records = chunk.table.to_pylist()
         more = pa.table(dict(added)).to_pylist()
-        lines = [_json({**record, **new}) for record, new in zip(records, more, strict=True)]
-        return "".join(f"{line}\n" for line in lines).encode()
+        lines = [_line({**record, **new}) for record, new in zip(records, more, strict=True)]
+        return b"".join(lines)
 
     def _fields(self, table: pa.Table, header: bool) -> bytes:
-        text = io.StringIO()
-        writer = csv.writer(text, delimiter=self.sep, lineterminator="\n")
-        if header:
-            writer.writerow(table.column_names)
-        writer.writerows(
-            zip(*([_text(value) for value in column.to_pylist()] for column in table.columns), strict=True)
-        )
-        return text.getvalue().encode()
+        special = re.compile(f'[{re.escape(self.sep)}"\r\n]')
+
+        def field_of(value: Any) -> str:
+            text = _text(value) or ""
+            # The writer of Python's csv leaves a carriage return bare, which ends a line for its reader.
+            return f'"{text.replace(QUOTE, QUOTE + QUOTE)}"' if special.search(text) else text
+
+        columns = [[field_of(value) for value in column.to_pylist()] for column in table.columns]
+        names = [[field_of(name) for name in table.column_names]] if header else []
+        return "".join(f"{self.sep.join(row)}\n" for row in chain(names, zip(*columns, strict=True))).encode()
 
     @staticmethod
     def _stream(table: pa.Table) -> bytes:
@@ -141,12 +144,23 @@ def _as_parquet(partial: Path, place: Path) -> None:
 
 
 def _text(value: Any) -> str | None:
-    """Write a value as a field of csv."""
-    if value is None or isinstance(value, str):
-        return value
+    """Write a value as text."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        # JSON may hold halves of letters, which no other format takes.
+        return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, bool):
         return "true" if value else "false"
     return _json(value) if isinstance(value, list | dict) else str(value)
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    """Write a line of JSON; one that holds halves of letters in the ASCII that it came in."""
+    try:
+        return f"{_json(record)}\n".encode()
+    except UnicodeEncodeError:
+        return f"{json.dumps(record, default=str)}\n".encode()
 
 
 def _json(value: Any) -> str:

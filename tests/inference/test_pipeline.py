@@ -107,6 +107,22 @@ def test_every_head_comes_back_from_a_folder_into_a_pipeline(head: str, tmp_path
     assert hf_mtl.pipeline(tmp_path, device="cpu")(TEXTS) == close(expected)
 
 
+def test_a_decoder_whose_tokenizer_does_not_pad_answers_in_batches() -> None:
+    llama = {
+        **{"model_type": "llama", "vocab_size": 66, "hidden_size": 16, "num_hidden_layers": 2},
+        **{"num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 24},
+        "max_position_embeddings": 40,
+    }
+    model = MultiTaskModel.from_backbone(llama, tiny.TASKS, "linear")
+    tokenizer = tiny.tokenizer()
+    tokenizer.pad_token = None
+    expected = model.predict(TEXTS, processing_class=tokenizer)
+    found = hf_mtl.pipeline(model, tokenizer=tokenizer, device="cpu")
+    assert found(TEXTS, batch_size=4) == close(expected)
+    assert found(TEXTS[0]) == close(expected[0])
+    assert found.tokenizer is tokenizer
+
+
 def test_pairs_and_tags_have_characters(tmp_path: Path) -> None:
     tasks = {
         "nli": SequenceClassification(text=["premise", "hypothesis"], labels=["yes", "no"]),

@@ -75,7 +75,7 @@ def read(path: str) -> list[dict[str, Any]]:
         return found
     text = Path(path).read_text()
     if path.endswith(".jsonl"):
-        return [json.loads(line) for line in text.splitlines()]
+        return [json.loads(line) for line in text.split("\n")[:-1]]
     return [{key: _typed(key, value) for key, value in row.items()} for row in csv.DictReader(text.splitlines())]
 
 
@@ -132,6 +132,49 @@ def test_a_csv_row_of_another_number_of_fields_is_marked(folder: Path, predict: 
     found = read("out.csv")
     assert [row["error"] for row in found] == [None, "1 fields, and 2 columns", None, "3 fields, and 2 columns"]
     assert Path("out.csv").read_text().splitlines()[3].startswith('"w3')
+
+
+def test_every_text_comes_through_every_format(folder: Path, predict: Predict) -> None:
+    odd = ['a\rb "c", d;', "e\r\nf\n", "\u2028 é", "007", "=1+1", "NA", "tab\there"]
+    write(folder / "odd.jsonl", [{"text": text, "n": [1, {"a": None}]} for text in odd])
+    for kind in ("csv", "tsv", "parquet", "jsonl"):
+        predict("odd.jsonl", f"first.{kind}", tasks=["mood"])
+        source = folder / f"bare.{kind}"
+        if kind == "parquet":
+            pq.write_table(pq.read_table(f"first.{kind}").select(["text", "n"]), source)
+            predict(source.name, "again.jsonl", tasks=["mood"], overwrite=True)
+            assert [row["text"] for row in read("again.jsonl")] == odd
+            continue
+        text = Path(f"first.{kind}").read_bytes().decode()
+        rows = [json.loads(line) for line in text.split("\n")[:-1]] if kind == "jsonl" else None
+        if rows is None:
+            with Path(f"first.{kind}").open(newline="") as file:
+                rows = list(csv.DictReader(file, delimiter="\t" if kind == "tsv" else ","))
+            assert {row["n"] for row in rows} == {'[1, {"a": null}]'}
+        assert [row["text"] for row in rows] == odd
+
+
+def test_halves_of_letters_are_marked_and_written(folder: Path, predict: Predict) -> None:
+    (folder / "half.jsonl").write_text('{"text": "w1 \\ud800"}\n{"text": "w2"}\n')
+    predict("half.jsonl", "out.jsonl", tasks=["mood"])
+    first, second = read("out.jsonl")
+    assert (first["text"], second["error"]) == ("w1 \ud800", None)
+    assert first["error"] == "'text' holds half of a letter (a surrogate), which is no text"
+    predict("half.jsonl", "out.csv", tasks=["mood"])
+    assert read("out.csv")[0]["text"] == r"w1 \ud800"
+
+
+def test_a_parquet_file_without_rows_or_with_coded_texts_is_read(folder: Path, predict: Predict) -> None:
+    none = pa.table({"text": pa.array([], pa.string())})
+    pq.write_table(none, folder / "none.parquet")
+    assert predict("none.parquet", "none.jsonl", tasks=["mood"]).rows == 0
+    coded = pa.table({"text": pa.array(TEXTS).dictionary_encode(), "day": pa.array([None] * 30, pa.date32())})
+    pq.write_table(coded, folder / "coded.parquet")
+    predict("coded.parquet", "coded.out.parquet", tasks=["mood"])
+    assert pq.read_table("coded.out.parquet")["day"].type == pa.date32()
+    predict("rows.csv", "plain.csv", tasks=["mood"])
+    scores = pq.read_table("coded.out.parquet")["mood.score"].to_pylist()
+    assert scores == close([row["mood.score"] for row in read("plain.csv")])
 
 
 def test_a_row_that_one_task_cannot_read_has_the_predictions_of_others(folder: Path) -> None:
