@@ -61,7 +61,6 @@ class SpanExtraction(Task):
     absent_output: ClassVar[float] = NO_SITE
     outputs_are: ClassVar[str] = "spans"
     can_calibrate: ClassVar[bool] = True
-    answers_questions: ClassVar[bool] = True
     auto_model: ClassVar[str | None] = "AutoModelForQuestionAnswering"
     other_names: ClassVar[tuple[str, ...]] = (
         "question_answering",

@@ -14,6 +14,7 @@ from hf_mtl.modeling.heads import HEADS
 from hf_mtl.tasks.predicting import RowOutputs
 from tests import tiny
 from tests.close import close
+from tests.task_types.test_span_extraction import key_values
 from tests.training.trainers import make
 
 TEXTS = tiny.rows("mood", 20, seed=5)["text"][:]
@@ -116,6 +117,19 @@ def test_pairs_and_columns_go_to_the_tasks_that_read_them(caplog: pytest.LogCapt
         model.predict("w1", ["choice"])
     with pytest.raises(ModelError, match=r"no task 'moods'.*Did you mean 'mood'"):
         model.predict("w1", "moods")
+
+
+def test_the_best_answers_are_those_of_a_trainers_predictions(tmp_path: Path) -> None:
+    rows = key_values(30)
+    model = tiny.model(tasks={"qa": SpanExtraction(), "mood": tiny.TASKS["mood"]}, dropout=0.5)
+    trainer = make(tmp_path, model=model, train={"qa": rows}, evaluation={"qa": rows})
+    predicted = trainer.predict({"qa": rows})
+    expected = model.tasks["qa"].answers(predicted.predictions["qa"], predicted.label_ids["qa"], n_best=3)
+    found = model.predict(rows.remove_columns("answers"), "qa", top_k=3)
+    assert [len(row) for row in found] == [3] * 30
+    assert found == close([[dict(answer) for answer in row] for row in expected], 1e-3)
+    always = tiny.model(tasks={"qa": SpanExtraction(no_answer=False)})
+    assert all(row["answer"] for row in always.predict(rows, "qa", processing_class=tiny.tokenizer()))
 
 
 def test_rows_that_cannot_be_read_have_no_prediction_and_are_said(
