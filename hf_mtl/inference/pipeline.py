@@ -11,10 +11,13 @@ from transformers.pipelines import PIPELINE_REGISTRY, Pipeline
 
 from hf_mtl.errors import Mistake, ModelError, known
 from hf_mtl.inference.given_rows import given_rows
-from hf_mtl.inference.predictions import predicted_rows, say_what_is_cut, say_what_is_missing, tokenizer_of
+from hf_mtl.inference.predictions import predicted_rows, tokenizer_of
 from hf_mtl.inference.row_predictor import RowPredictor
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
+from hf_mtl.shown import get_logger
+
+logger = get_logger(__name__)
 
 TASK = "multi-task-classification"
 """The name by which `transformers.pipeline` knows it."""
@@ -107,11 +110,18 @@ class MultiTaskPipeline(Pipeline):
         given = given_rows(rows, self.model.tasks, None if task_name is None else [task_name])
         predictor = RowPredictor(self.model, given.tasks, self.tokenizer, long, batch_tokens)
         found: list[Any] = list(predicted_rows(predictor, given, top_k))
-        say_what_is_missing(given)
-        say_what_is_cut(predictor)
+        self._say_once(given.marked, predictor.cut)
         if task_name is not None:
             found = [row[task_name] for row in found]
         return {"predictions": found if together else found[0]}
+
+    @staticmethod
+    def _say_once(marked: Mapping[str, Any], cut: Mapping[str, int]) -> None:
+        """Say that some rows have no prediction or were cut: once, as rows may come one by one without end."""
+        if any(reason is not None for reasons in marked.values() for reason in reasons):
+            logger.warning_once("Some rows cannot be read, and have None for a prediction: they have no text.")
+        if any(cut.values()):
+            logger.warning_once("Some texts are longer than the model reads, and cut; long='chunk' reads them whole.")
 
     def postprocess(self, model_outputs: dict[str, Any], **options: Any) -> Any:
         """Give the predictions of one row."""

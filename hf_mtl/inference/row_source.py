@@ -24,8 +24,9 @@ from hf_mtl.inference.readable_rows import Reasons
 
 Kind: TypeAlias = Literal["csv", "jsonl", "parquet"]
 
-ROWS = 8192
-"""Rows that are read together: their lengths share batches, and they are written as one."""
+ROWS = 2048
+"""Rows that are read together: their lengths share batches, and they are written as one. What is lost when a large
+model is killed on a CPU is some minutes' work."""
 
 _CHARACTERS = 1 << 24  # of a chunk, at most, where a row has many
 _FIELD = 32 << 20  # characters of a field: a stray quotation mark can join the rest of a file to one

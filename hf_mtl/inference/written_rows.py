@@ -16,6 +16,7 @@ from hf_mtl.errors import DataError, Mistake
 from hf_mtl.inference.row_source import KINDS, Chunk, Kind
 
 QUOTE = '"'
+_GROUP = 1 << 24  # bytes of a group of rows of parquet: what reads it has a group in memory at once
 ERROR = "error"
 """The column that says why a row has no prediction of some task."""
 
@@ -131,16 +132,19 @@ def taken_column(name: str) -> Mistake:
 
 
 def _as_parquet(partial: Path, place: Path) -> None:
-    """Make parquet of arrow's streams, with a group of rows for each of their batches."""
+    """Make parquet of arrow's streams, with a group of rows for some of their batches."""
     with partial.open("rb") as file:
         schema = pa.ipc.open_stream(file).schema
         file.seek(0)
         with pq.ParquetWriter(place, schema) as writer:
+            some: list[pa.RecordBatch] = []
             while file.peek(1):
                 with pa.ipc.open_stream(file) as stream:
-                    for batch in stream:
-                        if len(batch):
-                            writer.write_batch(batch)
+                    some += [batch for batch in stream if len(batch)]
+                if sum(batch.nbytes for batch in some) >= _GROUP or not file.peek(1):
+                    if some:
+                        writer.write_table(pa.Table.from_batches(some, schema))
+                    some = []
 
 
 def _text(value: Any) -> str | None:
