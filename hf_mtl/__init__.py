@@ -32,9 +32,12 @@ import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_mtl.after_import import after_import
+
 if TYPE_CHECKING:
     from hf_mtl.arguments import MultiTaskTrainingArguments
     from hf_mtl.inference.join import join_runs
+    from hf_mtl.inference.pipeline import pipeline
     from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel
     from hf_mtl.recipe import load_recipe
     from hf_mtl.task_types.multi_label_classification import MultiLabelClassification as MultiLabelClassification
@@ -59,6 +62,7 @@ _HOME = {
     "MultiTaskModel": "hf_mtl.modeling",
     "MultiTaskConfig": "hf_mtl.modeling",
     "join_runs": "hf_mtl.inference.join",
+    "pipeline": "hf_mtl.inference.pipeline",
     "load_recipe": "hf_mtl.recipe",
     "run_recipe": "hf_mtl.training",
     **_TASK_TYPES,
@@ -71,6 +75,7 @@ __all__ = [
     "MultiTaskTrainingArguments",
     "join_runs",
     "load_recipe",
+    "pipeline",
     "run_recipe",
     *_TASK_TYPES,
 ]
@@ -84,3 +89,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_HOME])
+
+
+# `transformers.pipeline` knows "multi-task-classification" then; to import it takes seconds, and most do without.
+after_import("transformers.pipelines", lambda: importlib.import_module("hf_mtl.inference.pipeline"))

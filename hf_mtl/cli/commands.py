@@ -86,6 +86,17 @@ def evaluate(arguments: Namespace) -> None:
     _say_scores(arguments.split, results)
 
 
+def predict(arguments: Namespace) -> None:
+    """Predict every row of a file."""
+    me = launched()
+    if me is not None and me.rank > 0:  # the first process does it
+        return
+    from hf_mtl.cli.predicting import predict_rows
+
+    logging.disable_progress_bar()
+    predict_rows(arguments)
+
+
 def plan(arguments: Namespace) -> None:
     """Say what training a recipe would do."""
     recipe = load_recipe(arguments.target, arguments.overrides, arguments.allow_code)

@@ -21,6 +21,7 @@ examples:
   hf-mtl train recipes/quickstart.yaml training.max_steps=50 training.output_dir=runs/short
   hf-mtl evaluate runs/quickstart --split test --baselines
   hf-mtl push runs/quickstart me/support-desk --private
+  hf-mtl predict runs/quickstart rows.csv --output predictions.csv
   hf-mtl methods pcgrad
   accelerate launch --multi_gpu --num_processes 2 -m hf_mtl train recipes/quickstart.yaml training.output_dir=runs/two
 
@@ -32,6 +33,17 @@ examples:
   hf-mtl push runs/mine me/mine
   hf-mtl push runs/mine/checkpoint-300 me/mine --revision early
   hf-mtl push runs/mine me/mine --single runs/only-emotion --single runs/only-intensity
+"""
+_PREDICT = """\
+examples:
+  hf-mtl predict runs/mine rows.csv --output predictions.csv
+  hf-mtl predict runs/mine rows.jsonl --tasks emotion --probabilities -o predictions.parquet
+  hf-mtl predict someone/their-model rows.csv tasks.emotion.text=body sep=';' -o out.csv
+  hf-mtl predict runs/mine rows.csv -o out.csv --resume   # after Ctrl-C, a kill or a full disk
+  zcat rows.jsonl.gz | hf-mtl predict runs/mine - | jq '."emotion.label"'
+
+Each row is written as it was read, in the same order, with columns such as emotion.label and emotion.score, and with
+error, which says why a row has no prediction.
 """
 _WORDS = ("command", "target", "overrides", "name", "runs", "run", "repo")  # of a command line, which are no options
 _OVERRIDES = "keys of the recipe to replace, such as training.learning_rate=1e-4 or tasks.emotion.max_rows=500"
@@ -79,6 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
             "--baselines", action="store_true", help="also score the majority class and TF-IDF with a linear model"
         )
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
+    _predict(commands)
     _join(commands)
     _push(commands)
     _methods(commands)
@@ -106,6 +119,40 @@ def _command(
     # With a default, argparse knows that there may be none.
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=keys)
     return parser
+
+
+def _predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    text = "predict every row of a file: csv, jsonl or parquet, of any size"
+    parser = commands.add_parser(
+        "predict",
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=_PREDICT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("target", metavar="RUN", help="a run's folder, a checkpoint or another model, or a Hub id")
+    columns = "columns that tasks read, such as tasks.emotion.text=body; of csv sep, quoting, encoding, header"
+    # The file is among these, wherever it stands.
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="FILE key=value", help=f"the rows, or -; {columns}"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="csv, jsonl or parquet; left out: standard output")
+    parser.add_argument("--tasks", metavar="A,B", help="the tasks to ask; left out: all")
+    parser.add_argument("--probabilities", action="store_true", help="write the probabilities of all classes too")
+    long = "cut texts that are too long, or average overlapping windows"
+    parser.add_argument("--long", choices=("cut", "chunk"), default="cut", help=long)
+    parser.add_argument("--resume", action="store_true", help="go on where predictions to --output were left")
+    parser.add_argument("--overwrite", action="store_true", help="replace --output")
+    parser.add_argument("--batch-tokens", type=_positive, metavar="N", help="tokens of a batch")
+    parser.add_argument("--device", metavar="NAME", help="such as cpu or cuda:1; left out: an accelerator if any")
+
+
+def _positive(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise ValueError(word)
+    return number
 
 
 def _join(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -157,7 +204,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse a command line; options and ``key=value`` may stand in any order, also before the recipe."""
     parser = build_parser()
     arguments, rest = parser.parse_known_args(argv)
-    unknown = [word for word in rest if word.startswith("-")]
+    unknown = [word for word in rest if word.startswith("-") and word != "-"]
     if unknown:
         said = f"unknown option: {' '.join(unknown)}; see hf-mtl {arguments.command} --help"
         parser.error(f"{said}{_meant(unknown, arguments)}")
@@ -171,6 +218,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
             parser.error(f"{arguments.command} takes {most}, found: {' '.join(rest)}")
         return arguments
     arguments.target, *arguments.overrides = _target_first([arguments.target, *arguments.overrides, *rest])
+    if arguments.command == "predict":
+        arguments.rows, *arguments.overrides = _target_first(arguments.overrides) if arguments.overrides else [""]
+        if not arguments.rows or ("=" in arguments.rows and not os.path.exists(arguments.rows)):
+            parser.error("predict takes a model and a file of rows: hf-mtl predict RUN FILE")
+        if more := [word for word in arguments.overrides if "=" not in word]:
+            parser.error(f"predict takes one file of rows, found also: {' '.join(more)}")
     return arguments
 
 

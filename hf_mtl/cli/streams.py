@@ -68,6 +68,18 @@ def check_output() -> None:
         raise OutputError(f"standard output cannot be written ({error.strerror}); what was printed is not complete")
 
 
+def send(data: bytes) -> bool:
+    """Write bytes to standard output, and tell whether anybody still reads them.
+
+    Args:
+        data: The bytes.
+    """
+    buffer = sys.stdout.buffer
+    buffer.write(data)
+    buffer.flush()
+    return not isinstance(getattr(getattr(buffer, "raw", buffer), "error", None), OSError)
+
+
 def _open_if_closed(number: int) -> None:
     """Open a standard descriptor that is closed on the null device.
 

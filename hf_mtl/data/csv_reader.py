@@ -109,7 +109,7 @@ def _read_tables(place: str, origin: str, sep: str, config: CsvConfig) -> Iterat
             read.column_names = _given_names(place, parse, read, config.header)
         with pa_csv.open_csv(place, read, parse) as reader:
             header = reader.schema.names
-        names = _distinct(header)
+        names = distinct_names(header)
         _check_separator(names, origin, sep)
         wrong.clear()
         with pa_csv.open_csv(place, read, parse, _as_text(header)) as reader:
@@ -151,7 +151,7 @@ def _as_text(header: list[str]) -> pa_csv.ConvertOptions:
     )
 
 
-def _distinct(header: list[str]) -> list[str]:
+def distinct_names(header: list[str]) -> list[str]:
     """Make each name unique: one that comes again, or is empty, says its place."""
     names: list[str] = []
     for index, name in enumerate(header):

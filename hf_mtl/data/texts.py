@@ -128,12 +128,12 @@ def check_texts(task: Task, name: str, split: str, dataset: Dataset, used: np.nd
             continue
         if listed:
             values = plain_list(values)
-            holed = _null_items(values) & used
+            holed = null_items(values) & used
             if holed.any():
                 rows = f"{name_count(int(holed.sum()))} with a null among the texts of '{column}': {name_rows(holed)}"
                 mistakes.append(Mistake(key, f"{split} has {rows}", "Give each a text, or take it out of its list."))
             values, used = joined(values), used & ~holed
-        empty = _empty(values) & used
+        empty = empty_texts(values) & used
         if empty.any():
             found = (
                 f"{split} has {name_count(int(empty.sum()))} with empty text in column '{column}': {name_rows(empty)}"
@@ -156,7 +156,7 @@ def joined(lists: pa.Array) -> pa.Array:
     return pc.binary_join(plain_list(lists).cast(pa.list_(pa.string())), " ")
 
 
-def _null_items(lists: pa.Array) -> np.ndarray:
+def null_items(lists: pa.Array) -> np.ndarray:
     """Tell which lists hold a null among their texts, bool [n]."""
     found = np.zeros(len(lists), dtype=bool)
     found[pc.list_parent_indices(lists).filter(pc.is_null(pc.list_flatten(lists))).to_numpy()] = True
@@ -171,7 +171,8 @@ def _without_text(task: Task, column: str) -> str:
     return f"Give these rows a text, or leave them out with {leave_out}."
 
 
-def _empty(values: pa.Array) -> np.ndarray:
+def empty_texts(values: pa.Array) -> np.ndarray:
+    """Tell which texts are null or hold nothing that can be seen, bool [n]."""
     if pa.types.is_null(values.type):
         return np.ones(len(values), dtype=bool)
     found: np.ndarray = pc.fill_null(blank_texts(values), True).to_numpy(zero_copy_only=False)

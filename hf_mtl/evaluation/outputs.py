@@ -81,6 +81,8 @@ def wants_logits(task: Task) -> bool:
 
 def broken_rows(outputs: np.ndarray) -> int:
     """Count the rows with an output that is not finite."""
+    if not len(outputs):
+        return 0
     flat = outputs.reshape(len(outputs), -1)
     return sum(int((~np.isfinite(part).all(axis=1)).sum()) for part in pieces(flat))
 

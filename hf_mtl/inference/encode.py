@@ -1,6 +1,6 @@
 """Encoding of splits: checks and tokenises the rows of every task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -165,7 +165,7 @@ def _encode(
     rows = prepare_rows(name, task, dataset, split, keyed=seen is not None)
     if seen is not None:
         seen.add(name, split, task, rows)
-    laid = _lay_out(name, task, rows.dataset, rows.labels.values, tokenizer, max_length, split)
+    laid = _said(name, task, rows.dataset, rows.labels.values, tokenizer, max_length, split)
     # Rows that became validation rows may have weights that are not asked for there.
     weights = rows.labels.weights if reads_weights(task, split) else None
     return replace(laid, masses=row_masses(name, task, laid.labels), weights=weights)
@@ -179,7 +179,7 @@ def _encode_all(
     rows, labels = _check_all(name, task, dataset, split, labelled=not absent)
     if 0 < len(absent) < len(task.label_columns) and is_main_process():
         logger.warning(f"{name}: {split} has no column {', '.join(absent)}: its rows are predicted and not scored.")
-    laid = _lay_out(name, task, rows, None if labels is None else labels.values, tokenizer, max_length, split)
+    laid = _said(name, task, rows, None if labels is None else labels.values, tokenizer, max_length, split)
     if labels is None:
         return replace(laid, labelled=False)
     return replace(
@@ -191,7 +191,16 @@ def _encode_all(
     )
 
 
-def _lay_out(
+def _said(*row_facts: Any) -> EncodedSplit:
+    """Lay out rows, and say what the user should know of it."""
+    laid, notes = lay_out(*row_facts)
+    if is_main_process():
+        for note in notes:
+            logger.warning_once(note)
+    return laid
+
+
+def lay_out(
     name: str,
     task: Task,
     dataset: Dataset,
@@ -199,9 +208,24 @@ def _lay_out(
     tokenizer: Any,
     max_length: int | None,
     split: str,
-) -> EncodedSplit:
+) -> tuple[EncodedSplit, Sequence[str]]:
     """Turn checked rows into tokens, in the way of their task's type; without labels they have zeros, or references
     alone.
+
+    Args:
+        name: The task's name.
+        task: The task.
+        dataset: The rows, without a mistake.
+        labels: Their labels as the task encodes them; None: there are none.
+        tokenizer: The tokenizer.
+        max_length: Longest row in tokens, where the task has no limit of its own.
+        split: The split's name, for messages.
+
+    Returns:
+        The rows, and what the user should know of what was cut, left out or split.
+
+    Raises:
+        DataError: If the limit leaves no room for text.
     """
     try:
         with cutting_at(tokenizer, task.truncation_side):
@@ -213,18 +237,16 @@ def _lay_out(
         ) from error
     if laid is None:
         tokens = encode_texts(name, task, dataset, tokenizer, max_length, split)
-        return EncodedSplit(tokens, np.zeros(len(tokens)) if labels is None else labels)
+        return EncodedSplit(tokens, np.zeros(len(tokens)) if labels is None else labels), ()
     assert isinstance(laid.tokens, TokenStore)
-    if is_main_process():
-        for note in laid.notes:
-            logger.warning_once(note)
     references = laid.references
     if references is None and laid.labels is not None:
         references = labels
     read = labels if laid.labels is None else laid.labels
-    return EncodedSplit(
+    encoded = EncodedSplit(
         laid.tokens, np.zeros(len(laid.sites)) if read is None else read, sites=laid.sites, references=references
     )
+    return encoded, laid.notes
 
 
 def _check_all(

@@ -7,6 +7,7 @@ from pathlib import Path
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError
+from transformers import PreTrainedTokenizerBase
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from hf_mtl.caches import refuse_cache
@@ -14,6 +15,7 @@ from hf_mtl.errors import CheckpointError, Mistake, ModelError, RunError, one_li
 from hf_mtl.inference.manifest import MANIFEST, MODEL_CONFIG, verify
 from hf_mtl.modeling import MultiTaskModel, resolve_backbone
 from hf_mtl.modeling.packages import IN_PACKAGE
+from hf_mtl.modeling.tokenizer_files import read_tokenizer
 
 _HUB_ID = re.compile(r"(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^@]+))?")
 _GIVE = "Give a run's folder, a checkpoint in it, or a Hub id, owner/name or owner/name@revision"
@@ -81,6 +83,31 @@ def find_checkpoint(path: Path) -> tuple[Path, Path]:
         f"{path}: has no recipe.yaml that says which data to score; give the run's folder. A joined model has none: "
         "its tasks score as in their runs, and in Python MultiTaskTrainer.evaluate scores them on any rows"
     )
+
+
+def load_for_use(path: str) -> tuple[MultiTaskModel, PreTrainedTokenizerBase]:
+    """Load a model and the tokenizer beside it: a run's, a checkpoint's, one that was saved in Python, or the Hub's.
+
+    Args:
+        path: A folder, or a Hub id.
+
+    Raises:
+        UserError: If there is none, or it is damaged.
+    """
+    folder = Path(path)
+    if folder.is_file():
+        remedy = "Give the folder of a run (its recipe's training.output_dir), a checkpoint in it, or a Hub id"
+        raise RunError(Mistake("", f"{path} is a file, and no model", remedy))
+    if folder.is_dir():
+        if not (folder / MODEL_CONFIG).is_file():
+            found = f"{path}: holds no trained model ({MODEL_CONFIG} is missing)"
+            raise RunError(Mistake("", found, "Train it first (hf-mtl train), or give one of its checkpoints"))
+        if (folder / MANIFEST).exists():
+            return load_model(folder), read_tokenizer(path)
+    elif path.startswith((".", "/", "~")) or path.count("/") > 1:
+        raise RunError(Mistake("", f"{path}: no such folder", "Give a run's folder, a checkpoint in it, or a Hub id"))
+    model: MultiTaskModel = MultiTaskModel.from_pretrained(path, dtype="float32")
+    return model, read_tokenizer(path)
 
 
 def load_model(folder: Path) -> MultiTaskModel:

@@ -95,7 +95,7 @@ class EncoderSource:
                 trained on.
         """
         choices = Choices(
-            head=config.head, pooling=config.pooling, dropout=None, max_length=None, lora=None, freeze="encoder"
+            head=config.head, pooling=config.pooling, dropout=None, max_length=None, peft=None, freeze="encoder"
         )
         options = {key: value for key, value in options.items() if key in HUB_OPTIONS and key != "subfolder"}
         options |= {"dtype": self.dtype, "revision": self.revision or "main"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -357,6 +358,33 @@ class MultiTaskModel(AdaptedModel):
         source = self._tokenizer if processing_class is None else processing_class
         module, private = self.heads.of(task), self.private_adapters
         export_task(self.encoder, module, task, Path(directory), source, self.config.max_length, private)
+
+    def predict(self, rows: Any, tasks: str | Sequence[str] | None = None, **options: Any) -> Any:
+        """Say what the model predicts for texts or other rows, by name; one pass for all tasks that read the same.
+
+            model.predict("what a day")                            # {"emotion": {"label": "joy", "score": 0.9}, ...}
+            model.predict(["what a day", "oh no"], "emotion")      # [{"label": "joy", ...}, ...]
+            model.predict([("Who?", "It was Ada.")], ["squad"])    # pairs are tuples
+
+        Args:
+            rows: A text; a pair, a tuple of two texts; a mapping by column; a list of these; a mapping of lists, each
+                a column; or a Dataset. Texts without the name of a column go to the tasks that read one text, pairs
+                to those that read two. Labels are not looked at.
+            tasks: The tasks to ask; None: all that can read the rows. A name alone: the answers are that task's.
+            options: ``processing_class``: the tokenizer; left out: the one that lies beside the model. ``top_k``: so
+                many of the likeliest classes, labels, choices or answers, None for all; left out: what is predicted.
+                ``long``: ``chunk`` reads texts that are too long in overlapping windows and averages their outputs;
+                ``cut`` (left out): they are cut, which is said. ``batch_tokens``: tokens of a batch.
+
+        Returns:
+            For each row a mapping by task, in plain values, as `hf_mtl.tasks.predicting` has them; None for a row
+            that a task cannot read, which is said. For one row that alone.
+
+        Raises:
+            UserError: If nothing can be made of the rows, a task cannot read them, or no tokenizer is known.
+        """
+        # By name: the rooms above use models, and this is only their door.
+        return import_module("hf_mtl.inference.predictions").predict(self, rows, tasks, **options)
 
     def _statistics(self, task: str) -> TaskStatistics:
         return self.heads.of(task).statistics

@@ -20,11 +20,13 @@ from hf_mtl.errors import DataError, Mistake
 from hf_mtl.evaluation.binary import linear_binaries, share_logits
 from hf_mtl.evaluation.classes import class_ids
 from hf_mtl.evaluation.label_sets import label_measure, metric_mistakes, undefined_of_labels
+from hf_mtl.evaluation.named import probability_columns, ranked_classes, sigmoid
 from hf_mtl.evaluation.outputs import PlainOutputs
 from hf_mtl.evaluation.thresholds import threshold_logits, threshold_mistakes, tune_thresholds
 from hf_mtl.modeling.label_weights import compare_positive_weights, fit_positive_weights, positive_weight_mistakes
 from hf_mtl.modeling.statistics import LabelWeights
 from hf_mtl.tasks import MetricSpec, Task, register
+from hf_mtl.tasks.predicting import Prediction, RowOutputs
 from hf_mtl.tasks.scoring import Metric, Outputs
 from hf_mtl.tasks.statistics import TaskStatistics
 
@@ -203,6 +205,32 @@ class MultiLabelClassification(Task):
     def predictions(self, raw: np.ndarray) -> np.ndarray:
         """Predict the labels whose probability is above their threshold, int8 [n, L]."""
         return (raw.astype(np.float64) > threshold_logits(self.thresholds, self.output_names)).astype(np.int8)
+
+    def predicted(self, found: RowOutputs) -> list[Prediction]:
+        """Name the labels whose probability is above their threshold, the likeliest first; there may be none."""
+        return [*self._above(found)]
+
+    def _above(self, found: RowOutputs) -> list[list[dict[str, Any]]]:
+        chosen = [set(np.flatnonzero(row).tolist()) for row in self.predictions(found.outputs)]
+        ids = {name: number for number, name in enumerate(self.output_names)}
+        ranked = zip(self.ranked(found, None), chosen, strict=True)
+        return [[item for item in row if ids[item["label"]] in mine] for row, mine in ranked]
+
+    def ranked(self, found: RowOutputs, most: int | None) -> list[list[dict[str, Any]]]:
+        """Name the likeliest labels."""
+        return ranked_classes(self.output_names, sigmoid(found.outputs), most)
+
+    def columns(self, found: RowOutputs, everything: bool) -> dict[str, pa.Array]:
+        """Give lists of ``labels`` and of their ``scores``, and ``p.`` with each label's name."""
+        rows = self._above(found)
+        labels, scores = ([[item[key] for item in row] for row in rows] for key in ("label", "score"))
+        columns = {
+            "labels": pa.array(labels, pa.list_(pa.string())),
+            "scores": pa.array(scores, pa.list_(pa.float64())),
+        }
+        if not everything:
+            return columns
+        return {**columns, **probability_columns(self.output_names, sigmoid(found.outputs))}
 
     def tuned(self, raw: np.ndarray, labels: np.ndarray) -> tuple[list[float], list[str]]:
         """Choose the thresholds."""

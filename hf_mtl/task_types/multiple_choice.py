@@ -19,10 +19,11 @@ from hf_mtl.errors import Mistake
 from hf_mtl.evaluation.choice_baselines import TextRow, choice_baselines
 from hf_mtl.evaluation.classes import class_measure
 from hf_mtl.evaluation.compact import CLASSES_ALONE, classes_alone
-from hf_mtl.evaluation.outputs import ClassOutputs, wants_logits
+from hf_mtl.evaluation.outputs import ClassOutputs, probabilities, wants_logits
 from hf_mtl.tasks import MetricSpec, Task, register
 from hf_mtl.tasks.layout import LaidOut, OutputsPer
 from hf_mtl.tasks.learning import NO_SITE
+from hf_mtl.tasks.predicting import Prediction, RowOutputs
 from hf_mtl.tasks.scoring import Compact, Metric, Outputs
 
 if TYPE_CHECKING:  # heavy, and needed for annotations alone
@@ -251,6 +252,37 @@ class MultipleChoice(Task):
     def predictions(self, raw: np.ndarray) -> np.ndarray:
         """Predict the choice of the largest logit, the first of equal ones, int64 [n]."""
         return ClassOutputs.of(_flat(raw)).predicted
+
+    def predicted(self, found: RowOutputs) -> list[Prediction]:
+        """Give the text of the predicted choice, its ``index`` from 0, and its probability."""
+        return [row[0] for row in self.ranked(found, 1)]
+
+    def ranked(self, found: RowOutputs, most: int | None) -> list[list[dict[str, Any]]]:
+        """Give the likeliest choices, the first of equal ones first."""
+        return [
+            [
+                {"label": choices[index], "index": index, "score": float(shares[index])}
+                for index in np.argsort(-shares, kind="stable")[:most].tolist()
+            ]
+            for choices, shares in self._choices(found)
+        ]
+
+    def columns(self, found: RowOutputs, everything: bool) -> dict[str, pa.Array]:
+        """Give ``label``, ``index`` and ``score``, and the list of ``probabilities`` of all choices."""
+        rows = [row[0] for row in self.ranked(found, 1)]
+        kinds = {"label": pa.string(), "index": pa.int64(), "score": pa.float64()}
+        columns = {key: pa.array([row[key] for row in rows], kind) for key, kind in kinds.items()}
+        if everything:
+            shares = [shares.tolist() for _, shares in self._choices(found)]
+            columns["probabilities"] = pa.array(shares, pa.list_(pa.float64()))
+        return columns
+
+    def _choices(self, found: RowOutputs) -> Iterator[tuple[list[str], np.ndarray]]:
+        """Yield the choices of each row, and their probabilities."""
+        if len(found):
+            lists = choice_lists(found.rows, self.choices).to_pylist()
+            for choices, shares in zip(lists, probabilities(_flat(found.outputs)), strict=True):
+                yield choices, shares[: len(choices)]
 
     def in_softmax(self, raw: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give the logits of each row's choices."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
@@ -18,8 +19,10 @@ from hf_mtl.errors import Mistake
 from hf_mtl.evaluation.binary import UNKNOWN, linear_binaries, share_logits
 from hf_mtl.evaluation.checks import f1_mistakes
 from hf_mtl.evaluation.classes import absent_classes, class_ids, undefined_of_classes
+from hf_mtl.evaluation.named import best_classes, class_columns, ranked_classes
 from hf_mtl.evaluation.outputs import PlainOutputs
 from hf_mtl.tasks import MetricSpec, register
+from hf_mtl.tasks.predicting import Prediction, RowOutputs
 from hf_mtl.tasks.scoring import Metric, Outputs
 
 
@@ -122,6 +125,20 @@ class OrdinalClassification(OneClass):
         if self.predict == "mean":
             return np.floor(self.expected_ranks(raw) + 0.5).astype(np.int64)
         return np.asarray((self.exceeding(raw) > 0.5).sum(axis=1), dtype=np.int64)
+
+    def predicted(self, found: RowOutputs) -> list[Prediction]:
+        """Name the predicted class, with its probability, which need not be the largest."""
+        shares = self.class_probabilities(found.outputs)
+        return best_classes(self.label_names or [], shares, self.predictions(found.outputs))
+
+    def ranked(self, found: RowOutputs, most: int | None) -> list[list[dict[str, Any]]]:
+        """Name the likeliest classes."""
+        return ranked_classes(self.label_names or [], self.class_probabilities(found.outputs), most)
+
+    def columns(self, found: RowOutputs, everything: bool) -> dict[str, pa.Array]:
+        """Give ``label`` and ``score``, and ``p.`` with each class's name."""
+        chosen, shares = self.predictions(found.outputs), self.class_probabilities(found.outputs)
+        return class_columns(self.label_names or [], shares, chosen, everything)
 
     def metric_mistakes(self, key: str, spec: MetricSpec) -> Iterator[Mistake]:
         """Compare the classes of an f1 with the task's."""

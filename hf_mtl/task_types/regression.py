@@ -16,10 +16,12 @@ from hf_mtl.data.spelling import number_types
 from hf_mtl.data.targets import Range, check_ranges, encode_targets, target_moments
 from hf_mtl.data.train_notes import constant_notes
 from hf_mtl.errors import DataError, Mistake
+from hf_mtl.evaluation.named import shortest
 from hf_mtl.evaluation.outputs import PlainOutputs
 from hf_mtl.evaluation.values import linear_values
 from hf_mtl.modeling.statistics import BoundedStatistics, TargetStatistics, far_note
 from hf_mtl.tasks import MetricSpec, Task, register
+from hf_mtl.tasks.predicting import Prediction, RowOutputs
 from hf_mtl.tasks.scoring import Metric, Outputs
 from hf_mtl.tasks.statistics import TaskStatistics
 
@@ -182,6 +184,33 @@ class Regression(Task):
     def predictions(self, raw: np.ndarray) -> np.ndarray:
         """Predict the outputs, which are in original units, [n, D]."""
         return raw
+
+    def predicted(self, found: RowOutputs) -> list[Prediction]:
+        """Give ``value``, and with a probabilistic head its standard deviation ``std``; of several targets a list."""
+        columns = {key: values.tolist() for key, values in self._numbers(found).items()}
+        rows: list[Prediction] = []
+        for row in range(len(found)):
+            targets = [{key: values[row][at] for key, values in columns.items()} for at in range(self.num_outputs)]
+            named = [{"label": name, **item} for name, item in zip(self.label_columns, targets, strict=True)]
+            rows.append(targets[0] if self.num_outputs == 1 else named)
+        return rows
+
+    def columns(self, found: RowOutputs, everything: bool) -> dict[str, pa.Array]:
+        """Give ``value`` and ``std``; of several targets each by its name, and that with ``.std``."""
+        numbers = self._numbers(found)
+        if self.num_outputs == 1:
+            return {key: pa.array(values[:, 0], pa.float64()) for key, values in numbers.items()}
+        return {
+            name if key == "value" else f"{name}.{key}": pa.array(values[:, at], pa.float64())
+            for at, name in enumerate(self.label_columns)
+            for key, values in numbers.items()
+        }
+
+    @staticmethod
+    def _numbers(found: RowOutputs) -> dict[str, np.ndarray]:
+        """Give values and standard deviations, float64 [n, D] each; the latter where there are some."""
+        numbers = {"value": shortest(found.outputs)}
+        return numbers if found.variances is None else {**numbers, "std": shortest(np.sqrt(found.variances))}
 
     def metric_mistakes(self, key: str, spec: MetricSpec) -> Iterator[Mistake]:
         """Refuse mse_z where nothing is standardised."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 import torch
 from datasets import Dataset
 from pydantic import Field
@@ -25,10 +26,12 @@ from hf_mtl.evaluation.classes import (
     undefined_of_classes,
 )
 from hf_mtl.evaluation.compact import CLASSES_ALONE
-from hf_mtl.evaluation.outputs import ClassOutputs, wants_logits
+from hf_mtl.evaluation.named import best_classes, class_columns, ranked_classes
+from hf_mtl.evaluation.outputs import ClassOutputs, probabilities, wants_logits
 from hf_mtl.modeling.class_outputs import OutputPerClass
 from hf_mtl.modeling.class_weights import check_weights
 from hf_mtl.tasks import MetricSpec, register
+from hf_mtl.tasks.predicting import Prediction, RowOutputs
 from hf_mtl.tasks.scoring import Compact, Metric, Outputs
 
 FOCAL_GAMMA = 2.0
@@ -148,6 +151,19 @@ class SequenceClassification(OutputPerClass):
     def predictions(self, raw: np.ndarray) -> np.ndarray:
         """Predict the class of the largest logit, the first of equal ones, int64 [n]."""
         return ClassOutputs.of(raw).predicted
+
+    def predicted(self, found: RowOutputs) -> list[Prediction]:
+        """Name the predicted class, with its probability."""
+        return best_classes(self.output_names, probabilities(found.outputs), self.predictions(found.outputs))
+
+    def ranked(self, found: RowOutputs, most: int | None) -> list[list[dict[str, Any]]]:
+        """Name the likeliest classes."""
+        return ranked_classes(self.output_names, probabilities(found.outputs), most)
+
+    def columns(self, found: RowOutputs, everything: bool) -> dict[str, pa.Array]:
+        """Give ``label`` and ``score``, and ``p.`` with each class's name."""
+        chosen = self.predictions(found.outputs)
+        return class_columns(self.output_names, probabilities(found.outputs), chosen, everything)
 
     def metric_mistakes(self, key: str, spec: MetricSpec) -> Iterator[Mistake]:
         """Compare the classes of an f1 with the task's."""

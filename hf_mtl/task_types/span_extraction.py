@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 import torch
 from datasets import Dataset
 from pydantic import Field
@@ -24,7 +25,11 @@ from hf_mtl.evaluation.spans import SpanOutputs, keep_best, right_logits, severa
 from hf_mtl.tasks import MetricSpec, Task, register
 from hf_mtl.tasks.layout import LaidOut, OutputsPer
 from hf_mtl.tasks.learning import NO_SITE
+from hf_mtl.tasks.predicting import Prediction, RowOutputs
 from hf_mtl.tasks.scoring import Compact, FoundAnswer, Metric, Outputs
+
+_MOST_ANSWERS = 20  # of a row, where all are asked for: there are as many as spans
+_ANSWER = {"answer": pa.string(), "score": pa.float64(), "start": pa.int64(), "end": pa.int64()}
 
 
 @register
@@ -56,7 +61,6 @@ class SpanExtraction(Task):
     absent_output: ClassVar[float] = NO_SITE
     outputs_are: ClassVar[str] = "spans"
     can_calibrate: ClassVar[bool] = True
-    answers_questions: ClassVar[bool] = True
     auto_model: ClassVar[str | None] = "AutoModelForQuestionAnswering"
     other_names: ClassVar[tuple[str, ...]] = (
         "question_answering",
@@ -221,6 +225,28 @@ class SpanExtraction(Task):
             answers_of_row(row, found, null, threshold)[:n_best]
             for row, (found, null) in zip(references, spans, strict=True)
         ]
+
+    def predicted(self, found: RowOutputs) -> list[Prediction]:
+        """Give the answer, empty for none, its probability, and its first character and end in the context."""
+        return [row[0] for row in self.ranked(found, 1)]
+
+    def ranked(self, found: RowOutputs, most: int | None) -> list[list[dict[str, Any]]]:
+        """Give the best answers, where one is empty for none; the first is the one that is predicted."""
+        if not len(found):
+            return []
+        assert found.references is not None  # what `lay_out` has made
+        rows = self.answers(found.outputs, found.references, most or _MOST_ANSWERS)
+        # A context without a token has no span to cut out.
+        nothing = FoundAnswer(answer="", score=0.0, start=0, end=0)
+        return [[dict(answer) for answer in row or [nothing]] for row in rows]
+
+    def columns(self, found: RowOutputs, everything: bool) -> dict[str, pa.Array]:
+        """Give ``answer``, ``score``, ``start`` and ``end``, and the list of the best ``answers``."""
+        rows = [row[0] for row in self.ranked(found, 1)]
+        columns = {key: pa.array([row[key] for row in rows], kind) for key, kind in _ANSWER.items()}
+        if everything:
+            columns["answers"] = pa.array(self.ranked(found, None), pa.list_(pa.struct(list(_ANSWER.items()))))
+        return columns
 
     @property
     def _threshold(self) -> float:

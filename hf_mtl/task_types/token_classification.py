@@ -24,6 +24,7 @@ from hf_mtl.data.words import words_of
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.evaluation.checks import f1_mistakes
 from hf_mtl.evaluation.classes import class_ids
+from hf_mtl.evaluation.named_tags import named_tags, tag_columns, word_columns
 from hf_mtl.evaluation.outputs import wants_logits
 from hf_mtl.evaluation.tags import (
     ABSENT,
@@ -40,6 +41,7 @@ from hf_mtl.modeling.class_weights import check_weights
 from hf_mtl.tasks import MetricSpec, register
 from hf_mtl.tasks.layout import LaidOut, OutputsPer
 from hf_mtl.tasks.learning import Labels
+from hf_mtl.tasks.predicting import Prediction, RowOutputs
 from hf_mtl.tasks.scoring import Compact, Metric, Outputs
 
 _SEQEVAL = {"iob2": "IOB2", "iob1": "IOB2", "bioes": "IOBES", "bilou": "BILOU"}
@@ -290,6 +292,22 @@ class TokenClassification(OutputPerClass):
     def predictions(self, raw: np.ndarray) -> np.ndarray:
         """Predict the tag of each word's largest logit, the first of equal ones; -100 without any, int64 [n, W]."""
         return TagOutputs.of(raw, whole=False).predicted
+
+    def predicted(self, found: RowOutputs) -> list[Prediction]:
+        """Give ``entity``, ``score``, ``word``, ``start`` and ``end`` of each; of each word its ``tag``, if plain."""
+        return [*self._named(found)]
+
+    def _named(self, found: RowOutputs) -> list[list[dict[str, Any]]]:
+        words = words_of(self, self.type, "rows", found.rows)
+        return named_tags(found.outputs, self.predictions(found.outputs), self.tags, words)
+
+    def columns(self, found: RowOutputs, everything: bool) -> dict[str, pa.Array]:
+        """Give a list of ``entities`` or ``tags``; ``words``, and ``p.`` with each tag's name, of each of these."""
+        columns = tag_columns(self._named(found), self.tags)
+        if not everything:
+            return columns
+        words = words_of(self, self.type, "rows", found.rows)
+        return {**columns, **word_columns(found.outputs, self.predictions(found.outputs), self.tags, words)}
 
     def in_softmax(self, raw: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give the logits and tags of words whose tag is known."""

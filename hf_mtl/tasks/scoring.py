@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict
 
 import numpy as np
 
@@ -75,9 +75,6 @@ class ScoringAnswers(ABC):
     missing.
     """
 
-    answers_questions: ClassVar[bool] = False
-    """Whether what is predicted are texts, which `answers` gives."""
-
     def compact(self, places: tuple[int, ...] = ()) -> Compact | None:
         """Say how outputs are made small before they are scored; None: all of them are wanted.
 
@@ -119,7 +116,7 @@ class ScoringAnswers(ABC):
         """
 
     def answers(self, raw: np.ndarray, references: np.ndarray, n_best: int = 1) -> list[list[FoundAnswer]]:
-        """Give the best answers to questions, where `answers_questions` says that the task has some.
+        """Give the best answers to questions, of a task that answers some.
 
         Args:
             raw: The outputs, as `MultiTaskTrainer.predict` gives them, [n, ..., C].

@@ -11,10 +11,11 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from hf_mtl.tasks.fields import DatasetSource, Frozen, MetricSpec
 from hf_mtl.tasks.learning import LearningAnswers
+from hf_mtl.tasks.predicting import PredictingAnswers
 from hf_mtl.tasks.scoring import ScoringAnswers
 
 
-class Task(Frozen, LearningAnswers, ScoringAnswers):
+class Task(Frozen, LearningAnswers, ScoringAnswers, PredictingAnswers):
     """Base of every task type. Use a subclass.
 
     Raises:

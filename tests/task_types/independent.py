@@ -13,6 +13,7 @@ from hf_mtl.errors import DataError, Mistake
 from hf_mtl.evaluation.outputs import PlainOutputs
 from hf_mtl.evaluation.registry import Entry
 from hf_mtl.tasks import MetricSpec, Task
+from hf_mtl.tasks.predicting import Prediction, RowOutputs
 from hf_mtl.tasks.scoring import Metric, Outputs
 from tests.task_types.sample import Sample, texts
 
@@ -62,6 +63,10 @@ class IndependentLabels(Task):
 
     def predictions(self, raw: np.ndarray) -> np.ndarray:
         return (raw > 0).astype(np.float64)
+
+    def predicted(self, found: RowOutputs) -> list[Prediction]:
+        there = self.predictions(found.outputs) == 1
+        return [[{"label": self.label[place]} for place in np.flatnonzero(row)] for row in there]
 
     def measure(self, metric: Metric, outputs: Outputs, labels: np.ndarray) -> dict[str, float]:
         assert isinstance(outputs, PlainOutputs)

@@ -12,16 +12,20 @@ import transformers
 from datasets import Dataset
 from torch import Tensor
 
-from hf_mtl import MultiTaskModel
+from hf_mtl import MultiTaskModel, pipeline
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.load import load_tasks
 from hf_mtl.errors import ModelError
 from hf_mtl.evaluation import baseline_scores, check_metrics, headline_keys, score_notes, score_task, suited_metrics
+from hf_mtl.inference.asked_chunks import FileOptions
 from hf_mtl.inference.encode import encode_splits
+from hf_mtl.inference.predict_file import predict_file
 from hf_mtl.modeling.heads.native import NativeHead
 from hf_mtl.tasks import DatasetSource, Task, task_from_dict
+from hf_mtl.tasks.predicting import RowOutputs
 from tests import tiny
+from tests.close import close
 from tests.task_types.sample import Sample
 from tests.training.trainers import make, records
 
@@ -181,6 +185,72 @@ def test_predictions_that_are_all_the_same_are_said(sample: Sample) -> None:
     perfect = sample.task.perfect_outputs(references)
     same = np.repeat(perfect[:1], 24, axis=0) if sample.same is None else sample.same(perfect)
     assert len(list(sample.task.sameness(sample.task.outputs_of(same), references))) > 0
+
+
+def made(sample: Sample, outputs: np.ndarray | None = None) -> RowOutputs:
+    """Outputs of the sample's rows, random ones unless given."""
+    rows, encoded = sample.rows(24).select_columns(sample.task.text_columns), sample.encoded()
+    variances = np.ones((24, sample.task.num_outputs)) if sample.task.real_valued else None
+    return RowOutputs(sample.outputs() if outputs is None else outputs, rows, encoded.references, variances)
+
+
+def test_a_prediction_is_plain_and_does_not_depend_on_the_rows_beside_it(sample: Sample) -> None:
+    found = made(sample)
+    predicted = sample.task.predicted(found)
+    assert json.loads(json.dumps(predicted)) == predicted
+    assert len(predicted) == 24
+    some = np.array([4, 1, 9])
+    assert sample.task.predicted(found.select(some)) == [predicted[row] for row in some]
+    assert sample.task.predicted(found.select(some[:0])) == []
+    assert len({json.dumps(row) for row in predicted}) > 1
+
+
+def test_the_likeliest_come_first_and_their_probabilities_fall(sample: Sample) -> None:
+    found = made(sample, sample.task.perfect_outputs(sample.encoded().scored_against))
+    ranked, predicted = sample.task.ranked(found, None), sample.task.predicted(found)
+    if ranked is None:
+        return
+    for row, best in zip(ranked, predicted, strict=True):
+        scores = [item["score"] for item in row]
+        assert scores == sorted(scores, reverse=True)
+        assert 0 <= scores[-1] <= scores[0] <= 1 + 1e-12
+        assert row[: len(best)] == best if isinstance(best, list) else row[0] == best
+    assert sample.task.ranked(found, 1) == [row[:1] for row in ranked]
+
+
+def test_predictions_are_columns_of_types_that_do_not_depend_on_the_rows(sample: Sample) -> None:
+    found = made(sample)
+    few, all_of_it = (sample.task.columns(found, everything) for everything in (False, True))
+    assert {key: all_of_it[key] for key in few} == few
+    for columns, everything in ((few, False), (all_of_it, True)):
+        assert {len(values) for values in columns.values()} == {24}
+        assert not any(values.null_count for values in columns.values())
+        none = sample.task.columns(found.select(np.empty(0, dtype=np.int64)), everything)
+        assert {key: values.type for key, values in none.items()} == {
+            key: values.type for key, values in columns.items()
+        }
+
+
+def test_a_model_predicts_by_name_what_a_trainer_predicts(sample: Sample, tmp_path: Path) -> None:
+    rows, texts = sample.rows(24), sample.rows(24).select_columns(sample.task.text_columns)
+    model = tiny.model(tasks={"t": sample.task}, head="linear")
+    trainer = make(tmp_path, model=model, train={"t": rows}, evaluation={"t": rows}, max_steps=1)
+    trainer.train()
+    raw = trainer.predict({"t": rows}).predictions["t"]
+    outputs = RowOutputs(raw, texts, sample.encoded().references)
+    expected = sample.task.predicted(outputs)
+    assert model.predict(texts, "t") == close(expected)
+    assert model.predict(texts, "t", batch_tokens=7) == close(expected)
+    classify = pipeline(model, tokenizer=tiny.tokenizer(), task_name="t", device="cpu")
+    assert list(classify(texts, batch_size=5)) == close(expected)
+    texts.to_json(tmp_path / "rows.jsonl")
+    columns = {f"t.{key}": values.to_pylist() for key, values in sample.task.columns(outputs, True).items()}
+    for output in ("out.jsonl", "out.parquet"):
+        place = str(tmp_path / output)
+        predict_file(model, tiny.tokenizer(), str(tmp_path / "rows.jsonl"), place, FileOptions(everything=True))
+        found = Dataset.from_parquet(place) if output.endswith("parquet") else Dataset.from_json(place)
+        assert not any(found["error"])
+        assert {key: list(found[key]) for key in columns} == close(columns)
 
 
 def test_a_linear_model_is_better_than_a_constant(sample: Sample) -> None:

@@ -12,7 +12,6 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 from hf_mtl import MultiTaskModel, SpanExtraction
 from hf_mtl.data.asked_contexts import AskedContext, asked_contexts, window_places
 from hf_mtl.evaluation import score_task
-from hf_mtl.inference.answers import answer_questions
 from tests import tiny
 from tests.task_types.test_span_extraction import key_values
 from tests.training.trainers import make
@@ -93,9 +92,9 @@ def test_the_threshold_is_tuned_kept_and_read_again(trained: Any, rows: Dataset,
     loaded = MultiTaskModel.from_pretrained(tmp_path)
     assert loaded.tasks["t"].null_threshold == threshold
     some = rows.select(range(40)).remove_columns("answers")
-    found = answer_questions(loaded, "t", some, tiny.tokenizer())
+    found = loaded.predict(some, "t", processing_class=tiny.tokenizer())
     texts = [[*row["text"], ""][0] for row in rows.select(range(40))["answers"]]
-    assert np.mean([item["answer"] == text for [item], text in zip(found, texts, strict=True)]) > 0.95
+    assert np.mean([item["answer"] == text for item, text in zip(found, texts, strict=True)]) > 0.95
 
 
 def test_a_temperature_is_fitted_and_answers_stay_right(trained: Any, predicted: Any, rows: Dataset) -> None:

@@ -17,6 +17,7 @@ from hf_mtl.evaluation.registry import Entry
 from hf_mtl.tasks import MetricSpec, Task
 from hf_mtl.tasks.layout import LaidOut, OutputsPer, RowSites
 from hf_mtl.tasks.learning import Labels
+from hf_mtl.tasks.predicting import Prediction, RowOutputs
 from hf_mtl.tasks.scoring import Metric, Outputs
 from tests.task_types.sample import Sample, texts
 
@@ -100,6 +101,14 @@ class WordClasses(Task):
 
     def predictions(self, raw: np.ndarray) -> np.ndarray:
         return raw.argmax(axis=-1)
+
+    def predicted(self, found: RowOutputs) -> list[Prediction]:
+        words = [text.split() for text in found.rows[self.text_columns[0]]]
+        rows = zip(words, self.predictions(found.outputs), strict=True)
+        return [
+            [{"word": word, "label": self.output_names[k]} for word, k in zip(of_row, row, strict=False)]
+            for of_row, row in rows
+        ]
 
     def measure(self, metric: Metric, outputs: Outputs, labels: np.ndarray) -> dict[str, float]:
         assert isinstance(outputs, PlainOutputs)

@@ -1,0 +1,100 @@
+"""The command `predict`: what it reads, prints and refuses."""
+
+import csv
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hf_mtl import MultiTaskModel
+from tests import tiny
+from tests.cli.conftest import Said
+from tests.training import runs
+
+Command = Callable[..., Said]
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    place = tmp_path / "rows.jsonl"
+    texts = tiny.rows("mood", 12, seed=5)["text"]
+    place.write_text("".join(f"{json.dumps({'text': text})}\n" for text in [*texts, ""]))
+    return place
+
+
+def test_a_run_a_checkpoint_and_a_saved_model_predict_the_same(
+    hf_mtl: Command, world: Path, rows: Path, tmp_path: Path
+) -> None:
+    said = hf_mtl("predict", "--output", tmp_path / "out.csv", world / "run", rows, "--tasks", "mood, topic")
+    assert (said.code, said.out) == (0, "")
+    assert f"13 rows in {tmp_path / 'out.csv'}, " in said.err
+    assert "1 row without a prediction of some task: the column error says why." in said.err
+    found = list(csv.DictReader((tmp_path / "out.csv").open()))
+    assert list(found[0]) == ["text", "mood.label", "mood.score", "topic.label", "topic.score", "error"]
+    assert found[-1]["error"] == "no text in 'text'"
+    model = MultiTaskModel.from_pretrained(world / "run")
+    assert [row["mood.label"] for row in found[:-1]] == [
+        row["label"] for row in model.predict(texts_of(rows), "mood")
+    ]
+    model.save_pretrained(tmp_path / "saved")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(world / "run" / name, tmp_path / "saved")
+    for place in (world / "run" / "checkpoint-2", tmp_path / "saved"):
+        said = hf_mtl("predict", place, rows, "--tasks", "mood,topic", "-o", tmp_path / "out.csv", "--overwrite")
+        assert said.code == 0, said.err
+        assert list(csv.DictReader((tmp_path / "out.csv").open())) == found
+
+
+def texts_of(rows: Path) -> list[str]:
+    return [json.loads(line)["text"] for line in rows.read_text().splitlines()][:-1]
+
+
+def test_standard_input_goes_to_standard_output_in_its_format(
+    hf_mtl: Command, world: Path, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for data, reads in (
+        (rows.read_bytes(), lambda text: [json.loads(line) for line in text.splitlines()]),
+        (b"text\nw1\n\nw2 w3\n", lambda text: list(csv.DictReader(text.splitlines()))),
+    ):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))  # type: ignore[arg-type]
+        said = hf_mtl("predict", world / "run", "-", "--tasks", "mood", "--probabilities", "--long", "chunk")
+        assert said.code == 0, said.err
+        found = reads(said.out)
+        assert len(found) in (13, 2)
+        keys = {"text", "mood.label", "mood.score", "error"} | {f"mood.p.{name}" for name in labels(world)}
+        assert set(found[0]) == keys
+        assert "to standard output" in said.err
+
+
+def labels(world: Path) -> list[str]:
+    return MultiTaskModel.from_pretrained(world / "run").tasks["mood"].output_names
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["run"], "predict takes a model and a file of rows"),
+        (["run", "rows.jsonl", "more.csv"], "found also: more.csv"),
+        (["none/of/it", "rows.jsonl"], "none/of/it: no such folder"),
+        (["recipe.yaml", "rows.jsonl"], "recipe.yaml is a file, and no model"),
+        ([".", "rows.jsonl"], "holds no trained model"),
+        (["run", "rows.jsonl", "--batch-tokens", "0"], "invalid"),
+        (["run", "rows.jsonl", "--long", "never"], "invalid choice: 'never'"),
+        (["run", "rows.jsonl", "--device", "never"], "--device: never cannot be used"),
+        (["run", "rows.jsonl", "--outptu", "x"], "Did you mean --output?"),
+        (["run", "rows.jsonl", "tasks.mood.text=body"], "the rows have no column 'body'. Columns: text."),
+    ],
+)
+def test_a_mistake_ends_with_2_and_one_message(
+    words: list[str], problem: str, hf_mtl: Command, world: Path, rows: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run").symlink_to(world / "run")
+    (tmp_path / "recipe.yaml").write_text("")
+    with runs.inside(tmp_path):
+        said = hf_mtl("predict", *words)
+    assert (said.code, said.out) == (2, "")
+    assert problem in said.err
