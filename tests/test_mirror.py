@@ -119,7 +119,6 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         ],
         "training/test_checkpoint.py": ["inference/manifest.py"],
         "training/run/test_evaluate.py": [
-            "inference/runs.py",
             "training/run/baselines.py",
             "training/trainer/scoring_overrides.py",
         ],

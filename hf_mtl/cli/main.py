@@ -20,13 +20,27 @@ examples:
   hf-mtl train recipes/quickstart.yaml
   hf-mtl train recipes/quickstart.yaml training.max_steps=50 training.output_dir=runs/short
   hf-mtl evaluate runs/quickstart --split test --baselines
+  hf-mtl export runs/quickstart served --format onnx
   hf-mtl methods pcgrad
   accelerate launch --multi_gpu --num_processes 2 -m hf_mtl train recipes/quickstart.yaml training.output_dir=runs/two
 
 exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 trained and kept but not pushed, 130 or 143
 stopped by Ctrl-C or SIGTERM and resumable, 1 anything else
 """
-_WORDS = ("command", "target", "overrides", "name", "runs")  # of a command line, which are no options
+_EXPORT_EPILOG = """\
+examples:
+  hf-mtl export runs/quickstart plain --task topic
+  hf-mtl export runs/quickstart served --format onnx --quantize int8
+"""
+_WORDS = (
+    "run",
+    "directory",
+    "command",
+    "target",
+    "overrides",
+    "name",
+    "runs",
+)  # of a command line, which are no options
 _OVERRIDES = "keys of the recipe to replace, such as training.learning_rate=1e-4 or tasks.emotion.max_rows=500"
 _SCORING = (
     "keys of the run's recipe to replace: other rows, columns, metrics; such as tasks.emotion.metrics=[accuracy]"
@@ -70,6 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
     _join(commands)
+    _export(commands)
     _methods(commands)
     text = "print the JSON Schema of recipes, for editors"
     description = text[0].upper() + text[1:] + "."
@@ -108,6 +123,36 @@ def _join(commands: "argparse._SubParsersAction[_Parser]") -> None:
         default=[],
         metavar="OLD=NEW",
         help="give a task another name; where several runs have it, of the second: 2:OLD=NEW",
+    )
+
+
+def _export(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    text = "write a trained model for use without hf_mtl: as checkpoints of transformers, or as one ONNX graph"
+    parser = commands.add_parser(
+        "export",
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=_EXPORT_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", metavar="RUN", help="folder of a run, of a checkpoint or of a model, or a Hub id")
+    parser.add_argument("directory", metavar="DIR", help="folder to make; it must not be there, or be empty")
+    parser.add_argument(
+        "--task",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a task to export, may be repeated; default: all. One alone is a checkpoint in DIR, several in DIR/NAME",
+    )
+    parser.add_argument(
+        "--format",
+        default="transformers",
+        choices=("transformers", "onnx"),
+        help="an AutoModelFor... checkpoint for each task (default), or one graph for all (extra [onnx])",
+    )
+    parser.add_argument(
+        "--quantize", choices=("int8",), help="of a graph: weights of 8 bits; says what that costs in score"
     )
 
 

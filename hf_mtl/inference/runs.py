@@ -8,7 +8,7 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from hf_mtl.errors import CheckpointError, Mistake, ModelError, RunError
 from hf_mtl.inference.manifest import MANIFEST, MODEL_CONFIG, verify
-from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling import MultiTaskModel, resolve_backbone
 
 
 def find_checkpoint(path: Path) -> tuple[Path, Path]:
@@ -48,6 +48,28 @@ def load_model(folder: Path) -> MultiTaskModel:
         if value.is_floating_point() and not value.isfinite().all():
             problem = f"{name} holds numbers that are not finite, so no score would be finite either"
             raise CheckpointError(f"{_file_of(folder, name)}: {problem}; score an earlier checkpoint of the run")
+    return model
+
+
+def load_any(name: str) -> MultiTaskModel:
+    """Load a trained model, in float32 and ready to predict.
+
+    Args:
+        name: Folder of a run, of a checkpoint or of a model, or a Hub id.
+
+    Raises:
+        UserError: If there is none, or it is damaged, or not hf_mtl's.
+    """
+    path = resolve_backbone(name)
+    folder = Path(path)
+    if not folder.exists() and (path.count("/") != 1 or path.startswith((".", "/", "~"))):  # no id of the Hub
+        raise RunError(f"{name}: no such folder; give that of a run, of a checkpoint or of a model, or a Hub id")
+    if (folder / MANIFEST).exists() or (folder / "recipe.yaml").exists():
+        found = load_model(folder)
+        found.eval()
+        return found
+    model: MultiTaskModel = MultiTaskModel.from_pretrained(path, dtype="float32")
+    model.eval()
     return model
 
 

@@ -317,7 +317,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         """Tell whether a task's loss has the statistics that it needs; True where it needs none."""
         return self._statistics(task).is_fitted
 
-    def export_task(self, task: str, directory: str | PathLike[str], processing_class: object = None) -> None:
+    def export_task(self, task: str, directory: str | PathLike[str], processing_class: object = None) -> str:
         """Write one task as a plain ``AutoModelFor...`` checkpoint that needs no hf_mtl.
 
         Its tokenizer is written with it. Adapters are merged into the weights that are written; the model itself
@@ -329,12 +329,16 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
             processing_class: The tokenizer. None: the one that a `MultiTaskTrainer` had for this model, or that lies
                 where the model or its backbone was loaded from.
 
+        Returns:
+            The class of transformers that was written.
+
         Raises:
-            ModelError: If the task is unknown, transformers has no such task, its head is not the backbone's own, or
-                no tokenizer is known.
+            ModelError: If the task is unknown, transformers has no such task, or no model of it holds the head, or no
+                tokenizer is known.
         """
         source = self._tokenizer if processing_class is None else processing_class
-        export_task(self.encoder, self.heads.of(task), task, Path(directory), source, self.config.max_length)
+        module, pooling = self.heads.of(task), cast(Pooling, self.config.pooling)
+        return export_task(self.encoder, module, task, Path(directory), source, self.config.max_length, pooling)
 
     def _statistics(self, task: str) -> TaskStatistics:
         return self.heads.of(task).statistics

@@ -1,0 +1,159 @@
+"""A trained model as one ONNX graph with a named output per task."""
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hf_mtl.errors import Mistake, ModelError, one_line
+from hf_mtl.inference.onnx_facts import onnx_facts
+from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling.encode import encoder_inputs
+from hf_mtl.modeling.lora import merged_weights
+
+OPSET = 20
+_MISSING = "is not installed: pip install hf_mtl[onnx]"
+
+
+class OnnxGraph(nn.Module):
+    """What is exported: token ids and mask to the outputs of each task.
+
+    Args:
+        model: The model.
+        tasks: The tasks, in the order of the outputs.
+    """
+
+    def __init__(self, model: MultiTaskModel, tasks: Sequence[str]):
+        super().__init__()
+        self.model = model
+        self.tasks = list(tasks)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """Return the outputs of the tasks: [B, C], or [B, L, C] of those that have one for each token."""
+        rows = input_ids.shape[0]
+        segments = {name: (0, rows) for name in self.tasks}
+        logits = self.model(input_ids, attention_mask, token_type_ids, segments=segments).logits
+        return tuple(_flat(logits[name], self.model.heads.of(name).task.outputs_per) for name in self.tasks)
+
+
+def merged(model: MultiTaskModel) -> MultiTaskModel:
+    """Return a model without adapters that computes the same: itself where it has none."""
+    if model.config.lora is None:
+        return model
+    config = copy.deepcopy(model.config)
+    config.lora = None
+    with torch.random.fork_rng():
+        plain = MultiTaskModel(config)
+    heads = {f"heads.{key}": value for key, value in model.heads.state_dict().items()}
+    encoder = {f"encoder.{key}": value for key, value in merged_weights(model.encoder).items()}
+    plain.load_state_dict({**encoder, **heads})
+    plain.eval()
+    return plain
+
+
+def _flat(logits: Tensor, per: str) -> Tensor:
+    """Drop the axis of sequences of a row, of which a row of the graph is one."""
+    return logits[:, 0] if per in ("sequence", "window") else logits
+
+
+def check_onnx() -> None:
+    """Refuse where a library is missing.
+
+    Raises:
+        ModelError: If one is.
+    """
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        try:
+            __import__(name)
+        except ImportError as error:
+            raise ModelError(Mistake("--format onnx", f"{name} {_MISSING}")) from error
+
+
+def input_names(model: MultiTaskModel, tokenizer: Any) -> list[str]:
+    """Return the names of the graph's inputs: what the tokenizer gives and the encoder takes."""
+    ids = torch.zeros(1, 1, dtype=torch.long)
+    taken = encoder_inputs(model.encoder, ids, ids, ids)
+    types = "token_type_ids" in taken and "token_type_ids" in tokenizer.model_input_names
+    return ["input_ids", "attention_mask", *(["token_type_ids"] if types else [])]
+
+
+def write_graph(model: MultiTaskModel, path: Path, tokenizer: Any, tasks: Sequence[str]) -> None:
+    """Write a model as an ONNX graph with dynamic numbers of rows and tokens.
+
+    Adapters are merged into a copy of the weights. The outputs are those of `MultiTaskModel` in eval mode, to
+    rounding.
+
+    Args:
+        model: The model, in eval mode, in float32.
+        path: The file.
+        tokenizer: The tokenizer.
+        tasks: The tasks whose outputs it has.
+
+    Raises:
+        ModelError: If the model cannot be exported; says why.
+    """
+    inputs = input_names(model, tokenizer)
+    if taken := [name for name in tasks if name in inputs]:
+        raise ModelError(Mistake(f"tasks.{taken[0]}", "is the name of an input of the graph", "Rename the task"))
+    ids = torch.ones(2, 3, dtype=torch.long)
+    example = {name: ids.clone() for name in inputs}
+    sizes = {name: {0: "batch", 1: "length"} for name in inputs}
+    with quiet_export(), torch.no_grad():
+        try:
+            program = torch.onnx.export(
+                OnnxGraph(merged(model), tasks).eval(),
+                (),
+                kwargs=example,
+                dynamo=True,
+                dynamic_shapes=sizes,
+                output_names=list(tasks),
+                opset_version=OPSET,
+                verbose=False,
+            )
+        except Exception as error:  # whatever an architecture's own code cannot be exported with
+            problem = f"torch.onnx cannot export '{model.encoder.config.model_type}': {_cause(error)}"
+            raise ModelError(Mistake("--format onnx", problem, "Export it with --format transformers")) from error
+    assert program is not None
+    _forget_source(program.model)
+    program.model.metadata_props.update(onnx_facts(model, list(tasks)))
+    program.save(path)
+
+
+def _forget_source(graph: Any) -> None:
+    """Drop from each node the lines of Python that made it, with paths of this machine and half the file's size."""
+    graph.metadata_props.clear()
+    for node in graph.graph.all_nodes():
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+
+
+def _cause(error: BaseException) -> str:
+    """Return what was wrong at first, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {one_line(error)}"
+
+
+@contextmanager
+def quiet_export() -> Iterator[None]:
+    """Keep back what exporters say of themselves, which is no user's business."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
