@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hf_mtl.inference.encoder_limits import row_limit
 from hf_mtl.inference.new_folder import check_free, made_whole
 from hf_mtl.inference.onnx_graph import check_onnx, write_graph
 from hf_mtl.modeling import MultiTaskModel
@@ -57,8 +58,8 @@ def export_onnx(
     model.heads.check_names(tasks)
     check_onnx()
     tokenizer = find_tokenizer(model._tokenizer)
-    if model.config.max_length is not None:
-        tokenizer.model_max_length = model.config.max_length
+    if (limit := row_limit(model, tokenizer)) is not None:
+        tokenizer.model_max_length = limit
     names = [name for name in model.tasks if not tasks or name in tasks]
     with made_whole(place) as folder:
         path = folder / MODEL

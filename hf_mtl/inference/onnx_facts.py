@@ -3,17 +3,22 @@
 import json
 from typing import Any
 
+from hf_mtl.inference.encoder_limits import padding_id
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks.fields import without_paths
+
+_NO_LIMIT = 10**9  # transformers says so by a number of thirty digits
 
 FORMAT = 1
 """Of the metadata; a reader refuses one that it does not know."""
 
 
-def onnx_facts(model: MultiTaskModel, tasks: list[str]) -> dict[str, str]:
+def onnx_facts(model: MultiTaskModel, tasks: list[str], tokenizer: Any) -> dict[str, str]:
     """Return the metadata of a graph: JSON by key.
 
-    ``hf_mtl.format`` is `FORMAT`. ``hf_mtl.tasks`` has for each output of the graph, by its name:
+    ``hf_mtl.format`` is `FORMAT`. ``hf_mtl.texts`` has ``pad_token_id``, and the ``max_length`` and the
+    ``truncation_side`` of tasks that have none of their own. ``hf_mtl.tasks`` has for each output of the graph, by
+    its name:
 
     - ``type``, ``output_names`` [C] and ``labels`` (class names in id order, or null)
     - ``outputs_per``: ``row``: the output is [batch, C]; ``token`` and ``window``: [batch, length, C], in the columns
@@ -27,9 +32,17 @@ def onnx_facts(model: MultiTaskModel, tasks: list[str]) -> dict[str, str]:
     Args:
         model: The model.
         tasks: The tasks whose outputs the graph has.
+        tokenizer: The tokenizer that is written beside it.
     """
+    longest = tokenizer.model_max_length
+    texts = {
+        "pad_token_id": padding_id(model, tokenizer),
+        "max_length": int(longest) if longest < _NO_LIMIT else None,
+        "truncation_side": tokenizer.truncation_side,
+    }
     return {
         "hf_mtl.format": json.dumps(FORMAT),
+        "hf_mtl.texts": json.dumps(texts),
         "hf_mtl.tasks": json.dumps({name: _facts(model, name) for name in tasks}),
     }
 
@@ -37,7 +50,6 @@ def onnx_facts(model: MultiTaskModel, tasks: list[str]) -> dict[str, str]:
 def _facts(model: MultiTaskModel, name: str) -> dict[str, Any]:
     module = model.heads.of(name)
     task = module.task
-    limit = model.config.max_length if task.max_length is None else task.max_length
     return {
         "type": task.type,
         "output_names": task.output_names,
@@ -45,7 +57,7 @@ def _facts(model: MultiTaskModel, name: str) -> dict[str, Any]:
         "outputs_per": task.outputs_per,
         "absent_output": task.absent_output,
         "text": task.text_columns,
-        "max_length": limit,
+        "max_length": task.max_length,
         "truncation_side": task.truncation_side,
         "calibration_temperature": module.temperature,
         "statistics": module.statistics.for_metrics(),

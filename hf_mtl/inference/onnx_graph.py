@@ -123,7 +123,7 @@ def write_graph(model: MultiTaskModel, path: Path, tokenizer: Any, tasks: Sequen
             raise ModelError(Mistake("--format onnx", problem, "Export it with --format transformers")) from error
     assert program is not None
     _forget_source(program.model)
-    program.model.metadata_props.update(onnx_facts(model, list(tasks)))
+    program.model.metadata_props.update(onnx_facts(model, list(tasks), tokenizer))
     program.save(path)
 
 
