@@ -125,12 +125,14 @@ def export(arguments: Namespace) -> None:
         return
     if arguments.quantize is not None and arguments.format != "onnx":
         raise UserError(Mistake("--quantize", f"found with --format {arguments.format}", "Add --format onnx"))
+    if arguments.texts is not None and arguments.quantize is None:
+        raise UserError(Mistake("--texts", "found without --quantize", "Add --quantize int8, or leave it out"))
     logging.disable_progress_bar()
     from hf_mtl.cli import exports
 
     tasks = list(dict.fromkeys(arguments.task))
     if arguments.format == "onnx":
-        exports.as_onnx(arguments.run, arguments.directory, tasks, arguments.quantize, _say)
+        exports.as_onnx(arguments.run, arguments.directory, tasks, arguments.quantize, arguments.texts, _say)
     else:
         exports.as_transformers(arguments.run, arguments.directory, tasks, _say)
 

@@ -5,9 +5,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoTokenizer
+
 from hf_mtl.errors import RunError, UserError
 from hf_mtl.evaluation.keys import metric_keys
 from hf_mtl.inference.new_folder import check_free
+from hf_mtl.inference.onnx_agreement import agreement, read_texts
 from hf_mtl.inference.onnx_export import MODEL, Quantized, export_onnx
 from hf_mtl.inference.onnx_forward import GraphForward
 from hf_mtl.inference.plain_export import export_plain, plain_places
@@ -53,14 +56,19 @@ def _how_to_use(tasks: Mapping[str, Task], places: Mapping[str, Path]) -> str:
     )
 
 
-def as_onnx(run: str, directory: str, tasks: Sequence[str], quantize: Quantized | None, say: Say) -> None:
-    """Write a graph, and say how large it is, and what quantisation costs."""
+def as_onnx(
+    run: str, directory: str, tasks: Sequence[str], quantize: Quantized | None, texts: str | None, say: Say
+) -> None:
+    """Write a graph, and say how large it is, and what quantisation costs: in scores, or on the lines of a file."""
     check_free(Path(directory), "DIR")
+    lines = None if texts is None else read_texts(texts)
     model = load_any(run)
     lost: list[str] = []
 
     def inspect(path: Path) -> None:
-        if quantize is not None:
+        if lines is not None:
+            lost.append(_predictions_lost(model, path, lines, tasks))
+        elif quantize is not None:
             lost.append(_score_lost(run, model, path, tasks))
 
     found = export_onnx(model, directory, tasks, quantize, inspect)
@@ -72,6 +80,13 @@ def as_onnx(run: str, directory: str, tasks: Sequence[str], quantize: Quantized 
         say(f"\n{text}")
 
 
+def _predictions_lost(model: MultiTaskModel, graph: Path, texts: Sequence[str], tasks: Sequence[str]) -> str:
+    """Compare predictions on texts; a line for each task."""
+    names = [name for name in model.tasks if not tasks or name in tasks]
+    found = agreement(model, graph, texts, AutoTokenizer.from_pretrained(graph.parent), names)
+    return "What quantisation costs:\n" + "\n".join(f"  {name}: {words}" for name, words in found.items())
+
+
 def _score_lost(run: str, model: MultiTaskModel, graph: Path, tasks: Sequence[str]) -> str:
     """Score the run on its own rows, as it is and by a graph; a table, or why there is none."""
     from hf_mtl.training import evaluate_run
@@ -79,7 +94,9 @@ def _score_lost(run: str, model: MultiTaskModel, graph: Path, tasks: Sequence[st
     try:
         find_checkpoint(Path(run))
     except RunError:
-        return f"What quantisation costs is not known: {run} has no recipe that says which rows to score."
+        return (
+            f"What quantisation costs is not known: {run} has no recipe that says which rows to score. Give --texts."
+        )
     why: UserError | None = None
     # The others are not in the graph.
     left_out = [f"tasks.{name}=null" for name in model.tasks if tasks and name not in tasks]

@@ -154,6 +154,9 @@ def _export(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser.add_argument(
         "--quantize", choices=("int8",), help="of a graph: weights of 8 bits; says what that costs in score"
     )
+    parser.add_argument(
+        "--texts", metavar="FILE", help="compare predictions of the 8 bits on the lines of a file, in place of scores"
+    )
 
 
 def _methods(commands: "argparse._SubParsersAction[_Parser]") -> None:

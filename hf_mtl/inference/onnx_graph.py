@@ -70,11 +70,12 @@ def check_onnx() -> None:
     Raises:
         ModelError: If one is.
     """
-    for name in ("onnx", "onnxscript", "onnxruntime"):
-        try:
-            __import__(name)
-        except ImportError as error:
-            raise ModelError(Mistake("--format onnx", f"{name} {_MISSING}")) from error
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ModelError(Mistake("--format onnx", f"{error.name} {_MISSING}")) from error
 
 
 def input_names(model: MultiTaskModel, tokenizer: Any) -> list[str]:
@@ -103,13 +104,14 @@ def write_graph(model: MultiTaskModel, path: Path, tokenizer: Any, tasks: Sequen
     inputs = input_names(model, tokenizer)
     if taken := [name for name in tasks if name in inputs]:
         raise ModelError(Mistake(f"tasks.{taken[0]}", "is the name of an input of the graph", "Rename the task"))
-    ids = torch.ones(2, 3, dtype=torch.long)
-    example = {name: ids.clone() for name in inputs}
+    # Sizes that no other size in a model is likely to be: one that is equal would be taken for the same.
+    example = {name: torch.ones(5, 11, dtype=torch.long) for name in inputs}
     sizes = {name: {0: "batch", 1: "length"} for name in inputs}
+    graph = OnnxGraph(merged(model), tasks).eval()
     with quiet_export(), torch.no_grad():
         try:
             program = torch.onnx.export(
-                OnnxGraph(merged(model), tasks).eval(),
+                graph,
                 (),
                 kwargs=example,
                 dynamo=True,
@@ -119,12 +121,41 @@ def write_graph(model: MultiTaskModel, path: Path, tokenizer: Any, tasks: Sequen
                 verbose=False,
             )
         except Exception as error:  # whatever an architecture's own code cannot be exported with
-            problem = f"torch.onnx cannot export '{model.encoder.config.model_type}': {_cause(error)}"
-            raise ModelError(Mistake("--format onnx", problem, "Export it with --format transformers")) from error
+            raise _refused(model, f"torch.onnx cannot export it: {_cause(error)}") from error
     assert program is not None
     _forget_source(program.model)
     program.model.metadata_props.update(onnx_facts(model, list(tasks), tokenizer))
     program.save(path)
+    _try_out(graph, path, inputs)
+
+
+def _try_out(graph: OnnxGraph, path: Path, inputs: Sequence[str]) -> None:
+    """Refuse a file that gives other outputs than the model, for instance at other sizes than those of the export."""
+    from onnxruntime import InferenceSession
+
+    session, drawn = InferenceSession(str(path), providers=["CPUExecutionProvider"]), torch.Generator().manual_seed(0)
+    words = min(int(graph.model.encoder.config.vocab_size), 1000)
+    for lengths in ((7, 3, 5), (1,), (2, 9)):
+        shape = (len(lengths), max(lengths))
+        mask = (torch.arange(shape[1]) < torch.tensor(lengths).unsqueeze(1)).long()
+        ids = torch.randint(words, shape, generator=drawn)
+        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
+        given = {name: given[name] for name in inputs}
+        with torch.no_grad():
+            expected = graph(**given)
+        try:
+            found = session.run(list(graph.tasks), {name: value.numpy() for name, value in given.items()})
+        except Exception as error:  # a runtime has one kind for all that can be wrong with a graph
+            raise _refused(graph.model, f"the graph of torch.onnx does not run: {one_line(error)}") from error
+        for name, one, other in zip(graph.tasks, expected, found, strict=True):
+            far = (one - torch.from_numpy(other)).abs() > 1e-3 * one.abs().clamp(min=1.0)
+            if one.shape != other.shape or bool(far.any()):
+                raise _refused(graph.model, f"the graph of torch.onnx gives other outputs for {name} than the model")
+
+
+def _refused(model: MultiTaskModel, problem: str) -> ModelError:
+    kind = model.encoder.config.model_type
+    return ModelError(Mistake("--format onnx", f"found '{kind}', and {problem}", "Try --format transformers"))
 
 
 def _forget_source(graph: Any) -> None:

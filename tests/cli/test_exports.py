@@ -39,6 +39,10 @@ def test_a_run_is_exported_as_a_quantised_graph_and_its_loss_is_said(
     assert few.code == 0
     assert "mood f1_macro: " in few.out
     assert "topic" not in few.out
+    (tmp_path / "texts").write_text("w1 w2\nw3\n")
+    more = ("--format", "onnx", "--quantize", "int8", "--texts", tmp_path / "texts")
+    lines = hf_mtl("export", world / "run", tmp_path / "lines", *more)
+    assert "topic: 100.00% of 2 predictions are the same" in lines.out
 
 
 def test_mistakes_are_said_before_anything_is_written(hf_mtl: Command, world: Path, tmp_path: Path) -> None:
@@ -48,6 +52,7 @@ def test_mistakes_are_said_before_anything_is_written(hf_mtl: Command, world: Pa
         (world / "run", tmp_path / "full"): "DIR: .*full is there already, and not empty",
         (world / "run", tmp_path / "new", "--task", "topik"): "no task 'topik'. .*Did you mean 'topic'",
         (world / "run", tmp_path / "new", "--quantize", "int8"): "--quantize: found with --format transformers",
+        (world / "run", tmp_path / "new", "--texts", "x"): "--texts: found without --quantize",
         (tmp_path / "none", tmp_path / "new"): "none: no such folder",
         (world / "run", tmp_path / "new", "--fromat", "onnx"): "Did you mean --format",
     }.items():

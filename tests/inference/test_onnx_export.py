@@ -53,6 +53,6 @@ def test_what_fails_leaves_nothing(model: MultiTaskModel, tmp_path: Path, monkey
     with pytest.raises(ModelError, match="Did you mean 'topic'"):
         export_onnx(model, tmp_path / "out", ["topik"])
     monkeypatch.setattr(onnx_graph, "OPSET", "no number")
-    with pytest.raises(ModelError, match=r"torch\.onnx cannot export 'bert'"):
+    with pytest.raises(ModelError, match=r"found 'bert', and torch\.onnx cannot export it"):
         export_onnx(model, tmp_path / "out")
     assert not list(tmp_path.iterdir())
