@@ -5,14 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
-
 from hf_mtl.errors import RunError, UserError
 from hf_mtl.evaluation.keys import metric_keys
 from hf_mtl.inference.new_folder import check_free
 from hf_mtl.inference.onnx_agreement import agreement, read_texts
 from hf_mtl.inference.onnx_export import MODEL, Quantized, export_onnx
 from hf_mtl.inference.onnx_forward import GraphForward
+from hf_mtl.inference.onnx_graph import check_onnx
 from hf_mtl.inference.plain_export import export_plain, plain_places
 from hf_mtl.inference.runs import find_checkpoint, load_any
 from hf_mtl.modeling import MultiTaskModel
@@ -61,13 +60,16 @@ def as_onnx(
 ) -> None:
     """Write a graph, and say how large it is, and what quantisation costs: in scores, or on the lines of a file."""
     check_free(Path(directory), "DIR")
+    check_onnx()
     lines = None if texts is None else read_texts(texts)
     model = load_any(run)
     lost: list[str] = []
 
-    def inspect(path: Path) -> None:
+    def inspect(path: Path, tokenizer: Any) -> None:
         if lines is not None:
-            lost.append(_predictions_lost(model, path, lines, tasks))
+            names = [name for name in model.tasks if not tasks or name in tasks]
+            found = agreement(model, path, lines, tokenizer, names)
+            lost.append("\n".join(["What quantisation costs:", *(f"  {name}: {found[name]}" for name in names)]))
         elif quantize is not None:
             lost.append(_score_lost(run, model, path, tasks))
 
@@ -78,13 +80,6 @@ def as_onnx(
     say(f"{Path(directory) / MODEL}: outputs {', '.join(found.tasks)}; {size}")
     for text in lost:
         say(f"\n{text}")
-
-
-def _predictions_lost(model: MultiTaskModel, graph: Path, texts: Sequence[str], tasks: Sequence[str]) -> str:
-    """Compare predictions on texts; a line for each task."""
-    names = [name for name in model.tasks if not tasks or name in tasks]
-    found = agreement(model, graph, texts, AutoTokenizer.from_pretrained(graph.parent), names)
-    return "What quantisation costs:\n" + "\n".join(f"  {name}: {words}" for name, words in found.items())
 
 
 def _score_lost(run: str, model: MultiTaskModel, graph: Path, tasks: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hf_mtl.inference.encoder_limits import row_limit
 from hf_mtl.inference.new_folder import check_free, made_whole
@@ -37,17 +37,17 @@ def export_onnx(
     directory: str | Path,
     tasks: Sequence[str] = (),
     quantize: Quantized | None = None,
-    inspect: Callable[[Path], None] = lambda path: None,
+    inspect: Callable[[Path, Any], None] = lambda path, tokenizer: None,
 ) -> WrittenGraph:
     """Write all tasks as one ONNX graph, ``model.onnx``, and the tokenizer's files beside it.
 
     Args:
-        model: The model, in float32.
+        model: The model, which stays as it is.
         directory: The folder to make.
         tasks: The tasks; empty: all.
         quantize: ``int8``: weights of products are whole numbers with a scale for each output, and activations are
             quantised as they come (dynamic quantisation of onnxruntime).
-        inspect: Called with the graph before the folder has its name.
+        inspect: Called with the graph and the tokenizer before the folder has its name.
 
     Raises:
         UserError: If the model cannot be exported, or a library is missing; the folder is not made.
@@ -69,7 +69,7 @@ def export_onnx(
             _quantize(path)
         size = _bytes(folder)
         tokenizer.save_pretrained(folder)
-        inspect(path)
+        inspect(path, tokenizer)
     return WrittenGraph(names, size, float_size)
 
 

@@ -15,6 +15,7 @@ from hf_mtl.errors import Mistake, ModelError, one_line
 from hf_mtl.inference.onnx_facts import onnx_facts
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.encode import encoder_inputs
+from hf_mtl.modeling.in_passing import in_passing
 from hf_mtl.modeling.lora import merged_weights
 
 OPSET = 20
@@ -45,9 +46,10 @@ class OnnxGraph(nn.Module):
 
 
 def merged(model: MultiTaskModel) -> MultiTaskModel:
-    """Return a model without adapters that computes the same: itself where it has none."""
+    """Return a model without adapters that computes the same, on the CPU and in float32: itself where it is so."""
     if model.config.lora is None:
-        return model
+        portable = model.dtype == torch.float32 and model.device.type == "cpu"
+        return model if portable else copy.deepcopy(model).to("cpu", torch.float32)
     config = copy.deepcopy(model.config)
     config.lora = None
     with torch.random.fork_rng():
@@ -55,7 +57,6 @@ def merged(model: MultiTaskModel) -> MultiTaskModel:
     heads = {f"heads.{key}": value for key, value in model.heads.state_dict().items()}
     encoder = {f"encoder.{key}": value for key, value in merged_weights(model.encoder).items()}
     plain.load_state_dict({**encoder, **heads})
-    plain.eval()
     return plain
 
 
@@ -93,7 +94,7 @@ def write_graph(model: MultiTaskModel, path: Path, tokenizer: Any, tasks: Sequen
     rounding.
 
     Args:
-        model: The model, in eval mode, in float32.
+        model: The model, which stays as it is, in training mode too.
         path: The file.
         tokenizer: The tokenizer.
         tasks: The tasks whose outputs it has.
@@ -107,8 +108,8 @@ def write_graph(model: MultiTaskModel, path: Path, tokenizer: Any, tasks: Sequen
     # Sizes that no other size in a model is likely to be: one that is equal would be taken for the same.
     example = {name: torch.ones(5, 11, dtype=torch.long) for name in inputs}
     sizes = {name: {0: "batch", 1: "length"} for name in inputs}
-    graph = OnnxGraph(merged(model), tasks).eval()
-    with quiet_export(), torch.no_grad():
+    graph = OnnxGraph(merged(model), tasks)
+    with in_passing(graph), quiet_export(), torch.no_grad():
         try:
             program = torch.onnx.export(
                 graph,
@@ -122,11 +123,11 @@ def write_graph(model: MultiTaskModel, path: Path, tokenizer: Any, tasks: Sequen
             )
         except Exception as error:  # whatever an architecture's own code cannot be exported with
             raise _refused(model, f"torch.onnx cannot export it: {_cause(error)}") from error
-    assert program is not None
-    _forget_source(program.model)
-    program.model.metadata_props.update(onnx_facts(model, list(tasks), tokenizer))
-    program.save(path)
-    _try_out(graph, path, inputs)
+        assert program is not None
+        _forget_source(program.model)
+        program.model.metadata_props.update(onnx_facts(model, list(tasks), tokenizer))
+        program.save(path)
+        _try_out(graph, path, inputs)
 
 
 def _try_out(graph: OnnxGraph, path: Path, inputs: Sequence[str]) -> None:

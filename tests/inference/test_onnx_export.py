@@ -22,7 +22,9 @@ def model() -> MultiTaskModel:
 
 def test_a_quantised_graph_of_some_tasks_stands_beside_its_tokenizer(model: MultiTaskModel, tmp_path: Path) -> None:
     seen: list[Path] = []
-    found = export_onnx(model, tmp_path / "out", ["score", "topic"], "int8", seen.append)
+    found = export_onnx(
+        model, tmp_path / "out", ["score", "topic"], "int8", lambda path, tokenizer: seen.append(path)
+    )
     assert found.tasks == ["topic", "score"]  # in the model's order
     assert found.size < found.float_size
     names = {path.name for path in (tmp_path / "out").iterdir()}

@@ -104,12 +104,21 @@ def test_adapters_are_merged_into_a_copy() -> None:
         if "lora_B" in name:
             nn.init.normal_(parameter)
     ids, mask = make_texts([9, 4])
-    plain = merged(model)
+    plain = merged(model).eval()
     assert not any("lora" in name for name, _ in plain.named_parameters())
     for name, expected in model(ids, mask).logits.items():
         torch.testing.assert_close(plain(ids, mask).logits[name], expected)
     assert model.config.lora is not None
     assert merged(plain) is plain
+
+
+def test_a_model_in_training_and_in_bfloat16_stays_so_and_is_exported_in_float32(tmp_path: Path) -> None:
+    model = make_model("bert", "linear", tasks={"t": SequenceClassification(labels=["a", "b"])}, dropout=0.5)
+    model.to(torch.bfloat16).train()
+    graph = session(model, tmp_path / "model.onnx")
+    assert model.training
+    assert model.dtype == torch.bfloat16
+    compare(merged(model).eval(), graph, "bert", [9, 4, 7], left=False)
 
 
 def test_inputs_are_what_tokenizer_and_encoder_both_know() -> None:
