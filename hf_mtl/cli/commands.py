@@ -147,6 +147,25 @@ def push(arguments: Namespace) -> None:
     _say(f"Pushed {arguments.run} to {address}")
 
 
+def export(arguments: Namespace) -> None:
+    """Write a trained model for use without hf_mtl."""
+    me = launched()
+    if me is not None and me.rank > 0:  # the first process does it
+        return
+    if arguments.quantize is not None and arguments.format != "onnx":
+        raise UserError(Mistake("--quantize", f"found with --format {arguments.format}", "Add --format onnx"))
+    if arguments.texts is not None and arguments.quantize is None:
+        raise UserError(Mistake("--texts", "found without --quantize", "Add --quantize int8, or leave it out"))
+    logging.disable_progress_bar()
+    from hf_mtl.cli import exports
+
+    tasks = list(dict.fromkeys(arguments.task))
+    if arguments.format == "onnx":
+        exports.as_onnx(arguments.run, arguments.directory, tasks, arguments.quantize, arguments.texts, _say)
+    else:
+        exports.as_transformers(arguments.run, arguments.directory, tasks, _say)
+
+
 def methods(arguments: Namespace) -> None:
     """Print the table of balancing methods, or all about one."""
     from hf_mtl.reporting.methods import method_page, methods_table

@@ -22,6 +22,7 @@ examples:
   hf-mtl evaluate runs/quickstart --split test --baselines
   hf-mtl push runs/quickstart me/support-desk --private
   hf-mtl predict runs/quickstart rows.csv --output predictions.csv
+  hf-mtl export runs/quickstart served --format onnx
   hf-mtl methods pcgrad
   accelerate launch --multi_gpu --num_processes 2 -m hf_mtl train recipes/quickstart.yaml training.output_dir=runs/two
 
@@ -45,7 +46,13 @@ examples:
 Each row is written as it was read, in the same order, with columns such as emotion.label and emotion.score, and with
 error, which says why a row has no prediction.
 """
-_WORDS = ("command", "target", "overrides", "name", "runs", "run", "repo")  # of a command line, which are no options
+_EXPORT_EPILOG = """\
+examples:
+  hf-mtl export runs/quickstart plain --task topic
+  hf-mtl export runs/quickstart served --format onnx --quantize int8
+"""
+# Of a command line, which are no options.
+_WORDS = ("command", "target", "overrides", "name", "runs", "run", "repo", "directory")
 _OVERRIDES = "keys of the recipe to replace, such as training.learning_rate=1e-4 or tasks.emotion.max_rows=500"
 _SCORING = (
     "keys of the run's recipe to replace: other rows, columns, metrics; such as tasks.emotion.metrics=[accuracy]"
@@ -94,6 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
     _predict(commands)
     _join(commands)
     _push(commands)
+    _export(commands)
     _methods(commands)
     text = "print the JSON Schema of recipes, for editors"
     description = text[0].upper() + text[1:] + "."
@@ -189,6 +197,39 @@ def _push(commands: "argparse._SubParsersAction[_Parser]") -> None:
         default=[],
         metavar="RUN",
         help="a run of one of the tasks alone, whose scores the card shows beside; may be given several times",
+    )
+
+
+def _export(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    text = "write a trained model for use without hf_mtl: as checkpoints of transformers, or as one ONNX graph"
+    parser = commands.add_parser(
+        "export",
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=_EXPORT_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", metavar="RUN", help="folder of a run, of a checkpoint or of a model, or a Hub id")
+    parser.add_argument("directory", metavar="DIR", help="folder to make; it must not be there, or be empty")
+    parser.add_argument(
+        "--task",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a task to export, may be repeated; default: all. One alone is a checkpoint in DIR, several in DIR/NAME",
+    )
+    parser.add_argument(
+        "--format",
+        default="transformers",
+        choices=("transformers", "onnx"),
+        help="an AutoModelFor... checkpoint for each task (default), or one graph for all (extra [onnx])",
+    )
+    parser.add_argument(
+        "--quantize", choices=("int8",), help="of a graph: weights of 8 bits; says what that costs in score"
+    )
+    parser.add_argument(
+        "--texts", metavar="FILE", help="compare predictions of the 8 bits on the lines of a file, in place of scores"
     )
 
 

@@ -2,8 +2,6 @@
 
 import os
 import re
-import shutil
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
@@ -12,9 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
-from hf_mtl.disk import writing
 from hf_mtl.errors import Mistake, ModelError, UserError, known
 from hf_mtl.inference import manifest
+from hf_mtl.inference.new_folder import check_free, made_whole
 from hf_mtl.inference.same_encoder import Reader, Trained, check_same_encoder, encoder_weights
 from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel
 from hf_mtl.modeling.dropout import dropout_fields
@@ -26,7 +24,6 @@ from hf_mtl.tasks.head_shares import shares_of
 
 _HEADS = "heads."
 _OWN = "private_adapters."
-_OUTPUT = "output_dir"
 
 
 def join_runs(
@@ -51,27 +48,17 @@ def join_runs(
         DiskError: If the folder cannot be written.
     """
     place = Path(output_dir)
-    _check_place(place)
+    check_free(place, "output_dir")
     models = _read([str(run) for run in runs])
     taken = _renamed(models, rename or {})
     check_same_encoder(models)
     model = _joined(models, taken)
     model.remember_tokenizer(models[0].tokenizer)
-    _write(model, place)
+    with made_whole(place) as folder:
+        model.save_pretrained(folder)
+        find_tokenizer(model._tokenizer).save_pretrained(folder)
+        manifest.seal(folder)
     return model
-
-
-def _check_place(place: Path) -> None:
-    if place.is_symlink() or place.exists():
-        if not place.is_dir():
-            raise UserError(Mistake(_OUTPUT, f"{place} is a file", "Give another folder"))
-        if any(place.iterdir()):
-            raise UserError(Mistake(_OUTPUT, f"{place} is there already, and not empty", "Give another folder"))
-    parent = next(path for path in place.absolute().parents if path.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise UserError(
-            Mistake(_OUTPUT, f"{place} cannot be made in {parent}", "Give a folder that you can write to")
-        )
 
 
 def _read(names: Sequence[str]) -> list[Trained]:
@@ -233,19 +220,3 @@ def _config(models: Sequence[Trained], taken: Sequence[Taken]) -> MultiTaskConfi
 def _dropouts(config: MultiTaskConfig) -> dict[str, Any]:
     encoder: Any = config.encoder_config
     return {name: getattr(encoder, name) for name in dropout_fields(encoder)}
-
-
-def _write(model: MultiTaskModel, place: Path) -> None:
-    """Write a model beside its place and move it there whole."""
-    place = place.resolve()
-    with writing(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        staged = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}")
-        try:
-            staged.mkdir()
-            model.save_pretrained(staged)
-            find_tokenizer(model._tokenizer).save_pretrained(staged)
-            manifest.seal(staged)
-            os.replace(staged, place)  # over an empty folder, which is all that may be there
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)

@@ -85,29 +85,40 @@ def find_checkpoint(path: Path) -> tuple[Path, Path]:
     )
 
 
-def load_for_use(path: str) -> tuple[MultiTaskModel, PreTrainedTokenizerBase]:
-    """Load a model and the tokenizer beside it: a run's, a checkpoint's, one that was saved in Python, or the Hub's.
+def load_any(name: str | Path) -> MultiTaskModel:
+    """Load a trained model, in float32 and ready to predict.
 
     Args:
-        path: A folder, or a Hub id.
+        name: What `local_folder` takes: a run's, a checkpoint's, one that was saved in Python, or the Hub's.
+
+    Raises:
+        UserError: If there is none, or it is damaged, or not hf_mtl's.
+    """
+    folder = local_folder(name)
+    if folder.is_file():
+        remedy = "Give the folder of a run (its recipe's training.output_dir), a checkpoint in it, or a Hub id"
+        raise RunError(Mistake("", f"{name} is a file, and no model", remedy))
+    if not (folder / MODEL_CONFIG).is_file():
+        found = f"{name}: holds no trained model ({MODEL_CONFIG} is missing)"
+        raise RunError(Mistake("", found, "Train it first (hf-mtl train), or give one of its checkpoints"))
+    if (folder / MANIFEST).exists() or (folder / "recipe.yaml").exists():
+        model = load_model(folder)
+    else:
+        model = MultiTaskModel.from_pretrained(folder, dtype="float32")
+    model.eval()
+    return model
+
+
+def load_for_use(name: str | Path) -> tuple[MultiTaskModel, PreTrainedTokenizerBase]:
+    """Load a model as `load_any` does, and the tokenizer beside it.
+
+    Args:
+        name: The model.
 
     Raises:
         UserError: If there is none, or it is damaged.
     """
-    folder = Path(path)
-    if folder.is_file():
-        remedy = "Give the folder of a run (its recipe's training.output_dir), a checkpoint in it, or a Hub id"
-        raise RunError(Mistake("", f"{path} is a file, and no model", remedy))
-    if folder.is_dir():
-        if not (folder / MODEL_CONFIG).is_file():
-            found = f"{path}: holds no trained model ({MODEL_CONFIG} is missing)"
-            raise RunError(Mistake("", found, "Train it first (hf-mtl train), or give one of its checkpoints"))
-        if (folder / MANIFEST).exists():
-            return load_model(folder), read_tokenizer(path)
-    elif path.startswith((".", "/", "~")) or path.count("/") > 1:
-        raise RunError(Mistake("", f"{path}: no such folder", "Give a run's folder, a checkpoint in it, or a Hub id"))
-    model: MultiTaskModel = MultiTaskModel.from_pretrained(path, dtype="float32")
-    return model, read_tokenizer(path)
+    return load_any(name), read_tokenizer(str(local_folder(name)))
 
 
 def load_model(folder: Path) -> MultiTaskModel:

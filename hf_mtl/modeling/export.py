@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,15 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.modeling.adapters import merged_weights
+from hf_mtl.modeling.encoded import Pooling
 from hf_mtl.modeling.heads.native import NativeHead, reads_last_token
+from hf_mtl.modeling.plain_model import PlainModels
 from hf_mtl.modeling.private_adapters import PrivateAdapters
 from hf_mtl.modeling.task_module import TaskModule
 from hf_mtl.modeling.tokenizer_files import Savable, find_tokenizer
 from hf_mtl.tasks import Task
+
+_OTHER_WAYS = "Load it with MultiTaskModel.from_pretrained, or export it with --format onnx"
 
 
 def export_task(
@@ -27,15 +32,20 @@ def export_task(
     directory: Path,
     tokenizer: object,
     max_length: int | None = None,
+    pooling: Pooling = "cls",
     private: PrivateAdapters | None = None,
-) -> None:
-    """Write an encoder and a native head as a checkpoint of the task's class in transformers, and the tokenizer.
+) -> str:
+    """Write an encoder and a head as a checkpoint of the task's class in transformers, and the tokenizer.
 
-    Class logits are the same bits, to rounding where adapters are merged into the encoder's weights. A temperature is
-    folded into the last layer; so are a regression's mean and standard deviation, for outputs in original units.
-    Thresholds of labels stand in the config as ``thresholds``, and no class of transformers applies them.
-    Where anything is folded in, the checkpoint is in float32, whatever the model is in. A tokenizer that is told to
-    truncate cuts texts as they were cut in training.
+    Class logits of a native head are the same bits, to rounding where adapters are merged into the encoder's weights.
+    Another head is written into the layers of an architecture's own one where these hold it exactly: linear maps, and
+    those with one hidden layer, after the GELU that hf_mtl has; probabilistic heads as what they predict. The
+    architecture may be another one with the same encoder, as ELECTRA for BERT. What is written is tried out first.
+
+    A temperature is folded into the last layer; so are a regression's mean and standard deviation, for outputs in
+    original units. Thresholds of labels stand in the config as ``thresholds``, and no class of transformers applies
+    them. Where anything is folded in, or the head is not native, the checkpoint is in float32, whatever the model is
+    in. A tokenizer that is told to truncate cuts texts as they were cut in training.
 
     Args:
         encoder: The backbone.
@@ -44,52 +54,76 @@ def export_task(
         directory: Where to write; made if it does not exist.
         tokenizer: The tokenizer, or where it is, as for `find_tokenizer`.
         max_length: Longest text in tokens of tasks without a limit of their own; None: the tokenizer's.
+        pooling: How one vector is made of a text's states.
         private: The adapters that tasks have for themselves; None: they have none.
 
+    Returns:
+        The class of transformers that was written.
+
     Raises:
-        ModelError: If transformers has no such task, the head is not native, there is no tokenizer, or the encoder
-            holds other weights than the backbone's and its adapters'.
+        ModelError: If transformers has no such task, or no model of it holds the head, there is no tokenizer, or the
+            encoder holds other weights than the backbone's and its adapters'.
     """
-    head, task, affine = module.head, module.task, module.statistics.affine()
+    task = module.task
     if task.auto_model is None:
         problem = f"no AutoModel of transformers has the outputs of a task of type {task.type}"
-        raise ModelError(Mistake(f"tasks.{name}", problem, "Load it with MultiTaskModel.from_pretrained"))
+        raise ModelError(Mistake(f"tasks.{name}", problem, _OTHER_WAYS))
     if task.not_exported is not None:
-        raise ModelError(Mistake(f"tasks.{name}", task.not_exported, "Load it with MultiTaskModel.from_pretrained"))
-    if not isinstance(head, NativeHead):
-        problem = f"its head is '{head.name}', which no AutoModel of transformers has"
-        raise ModelError(Mistake(f"tasks.{name}.head", problem, "Only head 'native' can be exported"))
+        raise ModelError(Mistake(f"tasks.{name}", task.not_exported, _OTHER_WAYS))
     found = _cutting_as(task, find_tokenizer(tokenizer), max_length)
+    weights = _weights_of(name, encoder, private)
+    if isinstance(module.head, NativeHead):
+        model = _of_native(encoder, weights, module, module.head, name, found)
+    else:
+        describe = partial(_describe_outputs, task=task)
+        model = PlainModels(encoder, weights, module, name, pooling, found, describe).find()
+    model.save_pretrained(directory)
+    give_usual_modes(directory.glob("model*.safetensors"))
+    found.save_pretrained(directory)
+    return type(model).__name__
+
+
+def _weights_of(name: str, encoder: PreTrainedModel, private: PrivateAdapters | None) -> Mapping[str, Tensor]:
+    """Return the encoder's weights as a task sees them, with all adapters merged."""
+    weights = merged_weights(encoder)
+    if private is None:
+        return weights
+    with torch.no_grad():
+        return private.merged_into(name, weights, encoder)
+
+
+def _of_native(
+    encoder: PreTrainedModel,
+    weights: Mapping[str, Tensor],
+    module: TaskModule,
+    head: NativeHead,
+    name: str,
+    tokenizer: Savable,
+) -> PreTrainedModel:
+    """Put an encoder and a native head together."""
+    affine = module.statistics.affine()
     config = copy.deepcopy(head.model.config)
     config.vocab_size = encoder.config.vocab_size  # which may have been resized since the head was built
     folded = affine is not None or module.temperature is not None
     # A mean of 1995.3 would be 1992 as a bias in bfloat16.
     config.dtype = torch.float32 if folded else encoder.dtype
-    _describe_outputs(config, task)
-    if task.outputs_per == "row" and reads_last_token(config):
-        config.pad_token_id = _padding_of(found, name)
+    _describe_outputs(config, module.task)
+    if module.task.outputs_per == "row" and reads_last_token(config):
+        config.pad_token_id = _padding_of(tokenizer, name)
     with torch.random.fork_rng():  # building draws weights, which must not move a training run's random numbers
-        model = getattr(transformers, task.auto_model).from_config(config)
-    weights = merged_weights(encoder)
-    if private is not None:
-        with torch.no_grad():
-            weights = private.merged_into(name, weights, encoder)
+        model: PreTrainedModel = getattr(transformers, str(module.task.auto_model)).from_config(config)
     _copy_weights(model, weights, head, name)
     if affine is not None and _last_layer(model, head).bias is None and bool(affine[0].any()):
         problem = (
             f"its standardised targets have a mean, and the head of '{config.model_type}' has no bias to hold it"
         )
-        remedy = "Train it with standardize: false, or load it with MultiTaskModel.from_pretrained"
-        raise ModelError(Mistake(f"tasks.{name}", problem, remedy))
+        raise ModelError(Mistake(f"tasks.{name}", problem, f"Train it with standardize: false. {_OTHER_WAYS}"))
     if affine is not None:
         _fold(_last_layer(model, head), *(numbers.cpu() for numbers in affine))
     if module.temperature is not None:
-        _fold(
-            _last_layer(model, head), torch.zeros(head.outputs), torch.full((head.outputs,), 1 / module.temperature)
-        )
-    model.save_pretrained(directory)
-    give_usual_modes(directory.glob("model*.safetensors"))
-    found.save_pretrained(directory)
+        factors = torch.full((head.outputs,), 1 / module.temperature)
+        _fold(_last_layer(model, head), torch.zeros(head.outputs), factors)
+    return model
 
 
 def _cutting_as(task: Task, tokenizer: Savable, max_length: int | None) -> Savable:

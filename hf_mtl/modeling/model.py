@@ -339,7 +339,7 @@ class MultiTaskModel(AdaptedModel):
         """Tell whether a task's loss has the statistics that it needs; True where it needs none."""
         return self._statistics(task).is_fitted
 
-    def export_task(self, task: str, directory: str | PathLike[str], processing_class: object = None) -> None:
+    def export_task(self, task: str, directory: str | PathLike[str], processing_class: object = None) -> str:
         """Write one task as a plain ``AutoModelFor...`` checkpoint that needs no hf_mtl.
 
         Its tokenizer is written with it. Adapters are merged into the weights that are written; the model itself
@@ -351,13 +351,16 @@ class MultiTaskModel(AdaptedModel):
             processing_class: The tokenizer. None: the one that a `MultiTaskTrainer` had for this model, or that lies
                 where the model or its backbone was loaded from.
 
+        Returns:
+            The class of transformers that was written.
+
         Raises:
-            ModelError: If the task is unknown, transformers has no such task, its head is not the backbone's own, or
-                no tokenizer is known.
+            ModelError: If the task is unknown, transformers has no such task, or no model of it holds the head, or no
+                tokenizer is known.
         """
         source = self._tokenizer if processing_class is None else processing_class
-        module, private = self.heads.of(task), self.private_adapters
-        export_task(self.encoder, module, task, Path(directory), source, self.config.max_length, private)
+        module, pooling, limit = self.heads.of(task), cast(Pooling, self.config.pooling), self.config.max_length
+        return export_task(self.encoder, module, task, Path(directory), source, limit, pooling, self.private_adapters)
 
     def predict(self, rows: Any, tasks: str | Sequence[str] | None = None, **options: Any) -> Any:
         """Say what the model predicts for texts or other rows, by name; one pass for all tasks that read the same.

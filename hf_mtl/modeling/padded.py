@@ -24,7 +24,7 @@ def encode_padded(
         pooler: Whether the output of the backbone's pooler is wanted.
 
     Returns:
-        The rows; under `torch.export` with a mask, whose values a program does not know, the rectangle itself.
+        The rows; under `torch.export`, whose program does not know which places are padding, the rectangle itself.
 
     Raises:
         ModelError: If the mask has another shape, a row without tokens, or a row with padding between tokens.
@@ -34,12 +34,13 @@ def encode_padded(
     mask = inputs.get("attention_mask")
     output = encoder(**encoder_inputs(encoder, inputs["input_ids"], inputs.get("token_type_ids"), mask))
     states, pooled = output["last_hidden_state"], output["pooler_output"] if pooler else None
+    if torch.compiler.is_exporting():
+        real = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        return PaddedStates(states, real if mask is None else mask, pooled, first_tokens(real))
     if mask is None:
         rows, length = states.shape[:2]
         offsets = torch.arange(rows + 1, device=states.device) * length
         return Encoded(states.flatten(0, 1), offsets, pooled)
-    if torch.compiler.is_exporting():
-        return PaddedStates(states, mask, pooled)
     real = mask != 0
     return Encoded(states[real], F.pad(real.sum(dim=1).cumsum(0), (1, 0)), pooled)
 
@@ -52,11 +53,13 @@ class PaddedStates:
         states: Hidden states [B, L, H].
         mask: 1 for real tokens [B, L].
         pooler_output: What the backbone's pooler makes of each row [B, H]; None: nobody asked.
+        starts: The column of each row's first token before padding was moved behind it [B, 1]; None: the first.
     """
 
     states: Tensor
     mask: Tensor
     pooler_output: Tensor | None = None
+    starts: Tensor | None = None
 
     def pooled(self, pooling: Pooling) -> Tensor:
         """One vector of each row [B, H], as `Encoded.pooled`."""
@@ -71,10 +74,44 @@ class PaddedStates:
             return ((self.states.to(dtype) * mask).sum(dim=1) / mask.sum(dim=1)).to(self.states.dtype)
         return self.states.masked_fill(mask == 0, torch.finfo(self.states.dtype).min).amax(dim=1)
 
-    def unpadded(self) -> Encoded:
-        """Return the rows without padding; their number of tokens is not known to an exported program."""
-        real = self.mask != 0
-        return Encoded(self.states[real], F.pad(real.sum(dim=1).cumsum(0), (1, 0)), self.pooler_output)
+    def everywhere(self) -> Tensor:
+        """Return the states of all places, padding's too, row by row as the rectangle was given, [B * L, H]."""
+        return self._in_columns(self.states).flatten(0, 1)
+
+    def laid_out(self, outputs: Tensor, absent: float) -> Tensor:
+        """Put what was made of `everywhere` [B * L, C] into its columns, [B, L, C], float32.
+
+        Args:
+            outputs: The outputs of all places.
+            absent: What stands where padding is.
+        """
+        real = self._in_columns(self.mask.unsqueeze(-1)) != 0
+        placed = outputs.float().view(*self.mask.shape, outputs.shape[-1])
+        return torch.where(real, placed, absent)
+
+    def _in_columns(self, values: Tensor) -> Tensor:
+        """Undo the moving of padding for values of all places [B, L, F]."""
+        if self.starts is None:
+            return values
+        length = values.shape[1]
+        places = torch.arange(length, device=values.device) - self.starts
+        places = torch.where(places < 0, places + length, places)
+        return values.gather(1, places.unsqueeze(-1).expand(-1, -1, values.shape[2]))
+
+    def __getitem__(self, rows: slice) -> "PaddedStates":
+        """Return rows that follow each other."""
+        pooler = None if self.pooler_output is None else self.pooler_output[rows]
+        starts = None if self.starts is None else self.starts[rows]
+        return PaddedStates(self.states[rows], self.mask[rows], pooler, starts)
+
+
+def first_tokens(mask: Tensor) -> Tensor:
+    """Find the column of the first token of each row of a rectangle, int64 [B, 1].
+
+    Args:
+        mask: 1 for real tokens [B, L].
+    """
+    return (mask != 0).int().argmax(dim=1, keepdim=True)
 
 
 def align_left(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -102,8 +139,9 @@ def align_left(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         if bool(starts[:, :1].all() & (starts.sum(dim=1) == 1).all()):
             return inputs
         _check_runs(starts.sum(dim=1))
-    places = torch.arange(mask.shape[1], device=mask.device) + starts.int().argmax(dim=1, keepdim=True)
-    places = places % mask.shape[1]
+    places = torch.arange(mask.shape[1], device=mask.device) + first_tokens(mask)
+    # Not a remainder, which ONNX does not take of a length that is not known.
+    places = torch.where(places >= mask.shape[1], places - mask.shape[1], places)
     moved = {
         "input_ids": inputs["input_ids"].gather(1, places),
         "attention_mask": mask.gather(1, places),

@@ -138,7 +138,6 @@ class RowFeatures:
 
     def _read(self, rows: Encoded | PaddedStates, source: FeatureSource, order: Tensor | None) -> Features:
         if source == "tokens":
-            tokens = rows.unpadded() if isinstance(rows, PaddedStates) else rows
-            return tokens if order is None else tokens.select(order)
+            return rows if order is None or isinstance(rows, PaddedStates) else rows.select(order)
         vectors = rows.pooler_output if source == "pooler" else rows.pooled(self.pooling)
         return vectors if vectors is None or order is None else vectors.index_select(0, order)

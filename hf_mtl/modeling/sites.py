@@ -24,8 +24,9 @@ def sites_everywhere(features: Features, per: OutputsPer) -> Sites:
         per: What an output is made for.
     """
     if per == "sequence":
-        rows = torch.arange(features.shape[0], device=features.device)
-        return {"tokens": None, "sequences": rows, "places": rows, "shape": [len(rows), 1]}
+        count = features.shape[0]  # not len(), which torch.export would take for a constant
+        rows = torch.arange(count, device=features.device)
+        return {"tokens": None, "sequences": rows, "places": rows, "shape": [count, 1]}
     states = cast(Encoded, features)
     tokens, row = torch.arange(len(states.states), device=states.states.device), states.row_of_token
     longest = int(states.lengths.max()) if len(states) else 1

@@ -16,6 +16,7 @@ from hf_mtl.modeling.heads import HeadSpec, build_head, head_class, settled_opti
 from hf_mtl.modeling.heads.base import Features, FeatureSource, Head, Penalty
 from hf_mtl.modeling.moments import RunningMoments
 from hf_mtl.modeling.noise import Noise
+from hf_mtl.modeling.padded import PaddedStates
 from hf_mtl.modeling.sites import sites_everywhere
 from hf_mtl.modeling.task_module import TaskModule
 from hf_mtl.tasks.head_shares import share_of
@@ -139,7 +140,7 @@ class TaskHeads(nn.Module):
         for name, (start, stop) in segments.items():
             module = self.of(name)
             rows, looked = features[module.source][start:stop], (sites or {}).get(name)
-            if looked is None and module.task.outputs_per != "row":
+            if looked is None and module.task.outputs_per != "row" and not isinstance(rows, PaddedStates):
                 looked = sites_everywhere(rows, module.task.outputs_per)
             logits, losses, penalties = module(rows, noise.segment(start, stop), (labels or {}).get(name), looked)
             if (weighs := (weights or {}).get(name)) is not None:

@@ -11,6 +11,7 @@ from hf_mtl.modeling.choices import feature_source
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.heads.base import Decoded, Features, FeatureSource, Head, Penalty
 from hf_mtl.modeling.noise import Noise
+from hf_mtl.modeling.padded import PaddedStates
 from hf_mtl.modeling.sites import at_sites, in_place, numbers, penalties_of_rows
 from hf_mtl.tasks import Task
 
@@ -47,11 +48,13 @@ class TaskModule(nn.Module):
         While training, the logits are those that the loss sees; there are no penalties at evaluation. With sites the
         features are those of the task's sequences, and the logits [n, ..., C].
         """
-        if sites is not None:
-            features, noise = at_sites(features, sites), noise.at(sites["sequences"], numbers(sites))
-        decoded = self.head.decode(features, noise) if self.training else Decoded(self._tempered(self.head(features)))
-        if sites is not None:
-            decoded = self._of_rows(decoded, sites, labels)
+        if isinstance(features, PaddedStates) and self.task.outputs_per in ("token", "window"):
+            decoded = self._of_rectangle(features)
+        elif sites is None:
+            decoded = self._decode(features, noise)
+        else:
+            noise = noise.at(sites["sequences"], numbers(sites))
+            decoded = self._of_rows(self._decode(at_sites(features, sites), noise), sites, labels)
         logits = self.statistics.restore(decoded.outputs)
         if labels is None:
             return logits, None, decoded.penalties
@@ -62,6 +65,17 @@ class TaskModule(nn.Module):
             outputs, targets = outputs * decoded.scale, torch.where(targets.isnan(), targets, scaled)
         losses = self.task.row_losses(outputs, targets, self.statistics.loss_weights)
         return logits, losses, decoded.penalties
+
+    def _decode(self, features: Features, noise: Noise) -> Decoded:
+        return self.head.decode(features, noise) if self.training else Decoded(self._tempered(self.head(features)))
+
+    def _of_rectangle(self, states: PaddedStates) -> Decoded:
+        """Predict at every place of a rectangle, as an exported program does, and mask padding: [B, L, C], or
+        [B, 1, L, C] of windows.
+        """
+        outputs = self._tempered(self.head(states.everywhere()))
+        placed = states.laid_out(outputs, self.task.absent_output)
+        return Decoded(placed if self.task.outputs_per == "token" else placed.unsqueeze(1))
 
     def _of_rows(self, decoded: Decoded, sites: Sites, labels: Tensor | None) -> Decoded:
         """Put what was decoded at the sites [U, C] where it belongs among the rows, [n, ..., C]."""

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-from hf_mtl.errors import ModelError, RunError
+from hf_mtl.errors import CheckpointError, ModelError, RunError
 from hf_mtl.inference import runs
-from hf_mtl.inference.runs import local_folder
+from hf_mtl.inference.manifest import seal
+from hf_mtl.inference.runs import load_any, local_folder
+from tests import tiny
 
 
 def test_a_path_goes_before_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,3 +53,26 @@ def test_what_the_hub_refuses_is_said(error: type[Exception], said: str, monkeyp
     monkeypatch.setattr(runs.constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(RunError, match=said):
         local_folder("org/model@v1")
+
+
+def test_a_model_without_a_manifest_is_loaded_and_one_with_it_is_verified(tmp_path: Path) -> None:
+    model = tiny.model(dropout=0.5)
+    model.to(torch.bfloat16).save_pretrained(tmp_path)
+    found = load_any(str(tmp_path))
+    assert (found.training, found.dtype, list(found.tasks)) == (False, torch.float32, list(tiny.TASKS))
+    seal(tmp_path)
+    assert not load_any(str(tmp_path)).training
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"config\.json: damaged"):
+        load_any(str(tmp_path))
+
+
+def test_what_is_no_model_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="holds no trained model"):
+        load_any(str(tmp_path))
+    with pytest.raises(RunError, match="none: no such file or folder"):
+        load_any(str(tmp_path / "none"))
+    (tmp_path / "recipe.yaml").touch()
+    (tmp_path / "config.json").touch()
+    with pytest.raises(CheckpointError, match="the run has not ended"):
+        load_any(str(tmp_path))

@@ -12,6 +12,7 @@ from transformers import PreTrainedConfig
 from hf_mtl.components import Kind
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling.float32 import KeepsFloat32
+from hf_mtl.modeling.heads.plain_form import PlainForm
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.tasks import Task
 
@@ -148,6 +149,10 @@ class Head(KeepsFloat32, ABC):
             noise: The only source of a head's own randomness.
         """
         return Decoded(self(features))
+
+    def plain_form(self) -> PlainForm | None:
+        """Give what `forward` does, without dropout, as layers that a plain model may hold; None: it is more."""
+        return None
 
     def variance(self, features: Features) -> Tensor | None:
         """Return the decoded distribution's variance in units of the outputs, squared [n, C]; None: there is none."""

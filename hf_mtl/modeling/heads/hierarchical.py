@@ -20,6 +20,7 @@ from hf_mtl.modeling.gaussian import (
     standard_kl,
 )
 from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout, register
+from hf_mtl.modeling.heads.plain_form import Affine, PlainForm
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.tasks import Task
 
@@ -113,6 +114,13 @@ class HierarchicalHead(Head):
         own = sample(latent, log_variance, noise.normal(len(log_variance), f"hierarchical {self._task}"))
         divergence = reduce_kl(standard_kl(latent, log_variance), self.kl_reduction)
         return Decoded(self._outputs(own), penalties={"kl": Penalty(divergence, self.beta)})
+
+    def plain_form(self) -> PlainForm:
+        """Give f and the map of what it makes, which are one map."""
+        (shared,) = self._shared
+        assert isinstance(shared, SharedRepresentation)
+        outer, inner = (Affine.of(layer.weight, layer.bias) for layer in (self.classifier, shared.projection))
+        return PlainForm((outer.after(inner),))
 
     def variance(self, features: Tensor) -> Tensor:
         """Return the exact variance of the affine map of z_t, the same for every row [n, C], float32."""

@@ -8,6 +8,7 @@ from transformers import PreTrainedConfig
 
 from hf_mtl.modeling.heads.base import Dropout, Head, head_dropout, register
 from hf_mtl.modeling.heads.layers import perceptron
+from hf_mtl.modeling.heads.plain_form import PlainForm
 from hf_mtl.tasks import Task
 
 
@@ -42,3 +43,7 @@ class MLPHead(Head):
         """Map features [n, H] to outputs [n, C]."""
         logits: Tensor = self.layers(features)
         return logits
+
+    def plain_form(self) -> PlainForm:
+        """Give both maps."""
+        return PlainForm.of_layers(self.layers)

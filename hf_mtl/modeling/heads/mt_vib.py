@@ -8,6 +8,7 @@ from transformers import PreTrainedConfig
 
 from hf_mtl.modeling.gaussian import Coefficient, Gaussian, KLReduction, Width, bounded, linear_variance
 from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout, register
+from hf_mtl.modeling.heads.plain_form import Affine, PlainForm
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.tasks import Task
 
@@ -91,6 +92,11 @@ class MTVIBHead(Head):
         latent = Gaussian.of(features, self._bottleneck.mean, self._bottleneck.log_variance)
         outputs = self._outputs(latent.sample(noise.normal(self.dim, "mt_vib")))
         return Decoded(outputs, penalties={"kl": Penalty(latent.kl(self.kl_reduction), self.beta)})
+
+    def plain_form(self) -> PlainForm:
+        """Give the maps to the latent's mean and from it, which are one map."""
+        outer, inner = (Affine.of(layer.weight, layer.bias) for layer in (self.classifier, self._bottleneck.mean))
+        return PlainForm((outer.after(inner),))
 
     def variance(self, features: Tensor) -> Tensor:
         """Return the exact variance of the affine map of z [n, C], float32."""

@@ -5,10 +5,12 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import PreTrainedConfig
 
 from hf_mtl.modeling.encoded import Encoded
 from hf_mtl.modeling.heads.base import FeatureSource, Head, register
+from hf_mtl.modeling.padded import PaddedStates
 from hf_mtl.tasks import Task
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
@@ -61,8 +63,14 @@ class STLCNNHead(Head):
         """Return the token states."""
         return "tokens"
 
-    def forward(self, features: Encoded) -> Tensor:
+    def forward(self, features: Encoded | PaddedStates) -> Tensor:
         """Map the token states of n rows to outputs [n, C]."""
+        maxima = self._of_padded(features) if isinstance(features, PaddedStates) else self._of_rows(features)
+        logits: Tensor = self.classifier(self.dropout(torch.cat(maxima, dim=1)))
+        return logits
+
+    def _of_rows(self, features: Encoded) -> list[Tensor]:
+        """Return the largest value of each filter over the tokens of rows that stand end to end, [n, F] each."""
         # As many zeros after each row as a window reaches beyond its last token.
         gap = self.widest - 1
         tokens = torch.arange(features.states.shape[0], device=features.states.device)
@@ -74,5 +82,14 @@ class STLCNNHead(Head):
         for convolution in self.convolutions:
             begun = convolution(spaced)[0].T.index_select(0, places).relu()  # windows that begin at a token
             maxima.append(features.largest(begun))
-        logits: Tensor = self.classifier(self.dropout(torch.cat(maxima, dim=1)))
-        return logits
+        return maxima
+
+    def _of_padded(self, features: PaddedStates) -> list[Tensor]:
+        """Return the same of a padded rectangle, as an exported program must."""
+        real = features.mask.unsqueeze(1) != 0  # [B, 1, L]
+        spaced = F.pad(torch.where(real, features.states.mT, 0.0), (0, self.widest - 1))
+        maxima = []
+        for convolution in self.convolutions:
+            begun = convolution(spaced)[..., : features.mask.shape[1]].relu()
+            maxima.append(torch.where(real, begun, 0.0).amax(dim=2))  # no value after a ReLU is lower
+        return maxima

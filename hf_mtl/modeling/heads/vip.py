@@ -11,6 +11,7 @@ from transformers import initialization as init
 from hf_mtl.modeling.gaussian import Gaussian, KLReduction, bounded, log_bounds
 from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout, register
 from hf_mtl.modeling.heads.layers import Hidden, perceptron
+from hf_mtl.modeling.heads.plain_form import PlainForm
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.signatures import OnlyWith
 from hf_mtl.tasks import Task
@@ -113,6 +114,11 @@ class VIPHead(Head):
         if self.real_valued:
             return Decoded(outputs, scale, penalties)
         return Decoded(outputs * scale, None, penalties)
+
+    def plain_form(self) -> PlainForm:
+        """Give the network of mu, divided by sqrt(tau) for classes."""
+        form = PlainForm.of_layers(self.mean)
+        return form if self.real_valued else form.scaled(self._inverse_deviation())
 
     def variance(self, features: Tensor) -> Tensor:
         """Return Sigma for targets and Sigma / tau for classes [n, C], as the outputs are normalised."""

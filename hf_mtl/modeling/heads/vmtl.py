@@ -25,6 +25,7 @@ from hf_mtl.modeling.gaussian import (
     reduce_kl,
 )
 from hf_mtl.modeling.heads.base import Decoded, Dropout, Head, Penalty, head_dropout, register
+from hf_mtl.modeling.heads.plain_form import Affine, PlainForm
 from hf_mtl.modeling.moments import RunningMoments
 from hf_mtl.modeling.noise import Noise
 from hf_mtl.tasks import Task
@@ -147,6 +148,11 @@ class VMTLHead(Head):
             "weight_kl": Penalty(reduce_kl(weight_kl, self.kl_reduction).expand(len(latent)), weight_beta),
         }
         return Decoded(F.linear(latent, weight).float(), penalties=penalties)
+
+    def plain_form(self) -> PlainForm:
+        """Give the maps to the latent's mean and by the weights' mean, which are one map."""
+        inner = Affine.of(self.mean.weight, self.mean.bias)
+        return PlainForm((Affine.of(self.weight_mean).after(inner),))
 
     def variance(self, features: Tensor) -> Tensor:
         """Return the exact variance of the product of latent and weights [n, C], float32."""

@@ -1,6 +1,6 @@
 """A trained checkpoint is scored again, on any split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from hf_mtl.errors import RunError, UserError, is_or_are
 from hf_mtl.evaluation import Trust, foreign_mistakes
 from hf_mtl.inference.runs import find_checkpoint, load_model, local_folder
 from hf_mtl.launched import of_whoever_trains
+from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling.output import MultiTaskOutput
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe, load_recipe, read_recipe
@@ -51,6 +53,7 @@ def evaluate_run(
     split: str = "validation",
     baselines: bool = False,
     allow_code: bool = False,
+    through: Callable[[MultiTaskModel], Callable[..., MultiTaskOutput]] | None = None,
 ) -> dict[str, Any]:
     """Score a checkpoint on the data of its run's recipe.
 
@@ -63,6 +66,7 @@ def evaluate_run(
         baselines: Score the majority class and TF-IDF with a linear model on the same rows too.
         allow_code: Whether code that the run's recipe names may be run: the run may be anybody's. Without it, metrics
             that `evaluate` publishes are loaded where an override names them, and no others but ours.
+        through: Makes of the model what answers batches in place of its own forward, such as an exported graph.
 
     Returns:
         ``{"tasks", "average", "macro", "worst", "loss", "notes", "split"}``, and ``"baselines"`` by name when asked.
@@ -77,6 +81,8 @@ def evaluate_run(
     args = make_arguments(recipe, output_dir=str(model_path), **_ONLY_SCORING, **of_whoever_trains())
     with no_bars(args.disable_tqdm):
         model = load_model(model_path)
+        if through is not None:
+            model.forward = through(model)  # type: ignore[method-assign]
         check_overrides(run, recipe, model.tasks, to_find=Path(path).is_file())
         if recipe.model.max_length != run.model.max_length:
             model.config.max_length = recipe.model.max_length
