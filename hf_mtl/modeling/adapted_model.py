@@ -10,7 +10,6 @@ from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.modeling.adapters import add_adapters as add_shared
 from hf_mtl.modeling.adapters import has_adapters
 from hf_mtl.modeling.adapters import merge_adapters as merge_shared
-from hf_mtl.modeling.freezing import freeze_parts
 from hf_mtl.modeling.peft_kinds import KEY
 from hf_mtl.modeling.peft_options import parse_peft
 from hf_mtl.modeling.pretrained_model import MultiTaskPreTrainedModel
@@ -57,7 +56,7 @@ class AdaptedModel(MultiTaskPreTrainedModel):
         own = self.private_adapters is not None
         self.config.peft = {"per_task": self.config.peft["per_task"]} if own else None
         self.encoder.requires_grad_(not own)
-        freeze_parts(self.encoder, self.config.freeze)
+        self._freeze()
         return self
 
     @property

@@ -16,7 +16,6 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 from hf_mtl.errors import Mistake, known
 from hf_mtl.foreign_json import kind_of
-from hf_mtl.modeling.peft_refusals import retired_lora
 from hf_mtl.tasks import Task, task_types, unknown_type
 
 LARGEST = 2**31 - 1
@@ -121,8 +120,6 @@ def own_mistakes(fields: Mapping[str, Any]) -> Iterator[Mistake]:
     """
     others = {name: value for name, value in fields.items() if name not in ("encoder_config", "tasks")}
     yield from absurd_values(others)
-    if fields.get("lora") not in (None, False):
-        yield retired_lora(fields["lora"])
     for name in ("dtype", "torch_dtype"):
         found = fields.get(name)
         kind = getattr(torch, found, None) if isinstance(found, str) else found

@@ -16,6 +16,8 @@ from hf_mtl.caches import refuse_cache
 from hf_mtl.errors import Mistake, ModelError, UserError, one_line
 from hf_mtl.foreign_json import read_object
 from hf_mtl.modeling.config_values import encoder_mistakes, field_mistakes, own_mistakes, shown, task_mistakes
+from hf_mtl.modeling.peft_options import plain_peft
+from hf_mtl.modeling.peft_refusals import retired_lora
 from hf_mtl.tasks import Task, task_from_dict, without_paths
 
 _NOT_THERE = "Give a folder or a Hub id with a model of hf_mtl in it"
@@ -76,7 +78,10 @@ class MultiTaskConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         """Order the tasks and turn them into JSON; read the backbone's config."""
         given: Mapping[str, Any] = {} if self.tasks is None else self.tasks
+        self.peft = plain_peft(self.peft)
         wrong = [*field_mistakes(self), *encoder_mistakes(self.encoder_config, self.model_type)]
+        if kwargs.get("lora") not in (None, False):  # of a config that was written before there was peft in its place
+            wrong.append(retired_lora(kwargs["lora"]))
         if mistakes := [*wrong, *task_mistakes(given)]:
             raise ModelError(mistakes)
         # Before the base class, which hands dtype and attention implementation down to the sub-config.

@@ -28,7 +28,7 @@ from hf_mtl.modeling.freezing import Freeze
 from hf_mtl.modeling.heads import HeadSpec
 from hf_mtl.modeling.kept import Keep
 from hf_mtl.modeling.peft_kinds import KEY, PeftSpec, per_task_spec
-from hf_mtl.modeling.peft_options import plain_peft, settled_peft
+from hf_mtl.modeling.peft_options import settled_peft
 from hf_mtl.modeling.peft_refusals import as_written, retired_lora
 from hf_mtl.modeling.tokenizer_files import TokenizerPlace
 from hf_mtl.tasks import Task
@@ -93,7 +93,7 @@ class FreshModel:
             dropout=choices["dropout"],
             # A path of this machine means nothing to others.
             backbone=backbone if isinstance(backbone, str) and not Path(backbone).exists() else None,
-            peft=plain_peft(choices["peft"]),
+            peft=choices["peft"],
             freeze=choices["freeze"],
             **kept,
         )

@@ -20,7 +20,7 @@ from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.encoded import Pooling
 from hf_mtl.modeling.export import export_task
 from hf_mtl.modeling.float32 import names_in_float32
-from hf_mtl.modeling.freezing import Freeze, freeze_parts
+from hf_mtl.modeling.freezing import Freeze
 from hf_mtl.modeling.fresh import Choices, FreshModel
 from hf_mtl.modeling.frozen_encoder import keep_source
 from hf_mtl.modeling.heads import HeadSpec
@@ -70,7 +70,7 @@ class MultiTaskModel(AdaptedModel):
         self.heads.to(encoder.dtype)
         # Last, so that the heads are drawn as without adapters and the backbone's initialisation leaves B at zero.
         self._add_adapters()
-        self._frozen = freeze_parts(self.encoder, config.freeze)
+        self._freeze()
         self._features = RowFeatures(sources, cast(Pooling, config.pooling))
 
     @classmethod

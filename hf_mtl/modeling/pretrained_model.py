@@ -72,7 +72,7 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
         # The loader makes everything trainable.
         model.encoder.requires_grad_(model.config.peft is None)
         freeze_base(model.encoder)
-        freeze_parts(model.encoder, model.config.freeze)
+        model._freeze()
         return (model, info) if output_loading_info else model
 
     @classmethod
@@ -96,6 +96,12 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
         others.pop("pretrained_model_name_or_path", None)
         config.name_or_path = path
         return (None, *args[1:]), {**others, "config": config, "state_dict": weights}
+
+    def _freeze(self) -> None:
+        """Keep the part of the encoder as it is that the config names, and adapters of tasks on its layers."""
+        self._frozen = freeze_parts(self.encoder, self.config.freeze)
+        if self.private_adapters is not None:
+            self.private_adapters.freeze_within(self.encoder, self._frozen)
 
     def _adjust_missing_and_unexpected_keys(self, loading_info: Any) -> None:
         """Keep what the base class leaves: where peft's adapters follow, only those are reported."""

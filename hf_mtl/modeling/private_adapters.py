@@ -128,6 +128,14 @@ class PrivateAdapters(nn.Module):
             layer: Any = encoder.get_submodule(name)
             yield from getattr(layer, "base_layer", layer).parameters()
 
+    def freeze_within(self, encoder: nn.Module, frozen: Sequence[nn.Module]) -> None:
+        """Keep those adapters as they are whose layers are in frozen modules of the encoder."""
+        inside = {id(module) for part in frozen for module in part.modules()}
+        for task in self.tasks:
+            for name, adapter in self.of(task).items():
+                if id(encoder.get_submodule(name)) in inside:
+                    adapter.requires_grad_(False)
+
     @contextmanager
     def routed(self, encoder: nn.Module, routes: Sequence[Route]) -> Iterator[None]:
         """Have the encoder's layers add the adapters of the tasks whose rows they see.

@@ -164,6 +164,7 @@ def test_a_config_of_peft_is_the_same_as_its_options() -> None:
     config = LoraConfig(r=4, use_dora=True, target_modules=["value", "query"])
     options = {"type": "lora", "r": 4, "use_dora": True, "target_modules": ["query", "value"]}
     left, right = make_model("bert", peft=config), make_model("bert", peft=options)
+    assert MultiTaskConfig(peft={"shared": config}).peft == {"shared": options}
     assert left.config.peft == right.config.peft
     assert_equal(left.state_dict(), right.state_dict())
     assert make_model("bert", peft=IA3Config()).config.peft == make_model("bert", peft="ia3").config.peft
@@ -362,6 +363,8 @@ def test_adapters_are_added_once() -> None:
 def test_what_was_lora_is_told_to_be_peft(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"is model\.peft now\. Write peft: {type: lora, lora_alpha: 16, r: 4}"):
         make_model("bert", lora={"rank": 4})
+    with pytest.raises(ModelError, match=r"model\.lora: is model\.peft now"):
+        MultiTaskConfig(lora=True, tasks=TASKS)
     make_model("bert", peft="lora").save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     config["lora"] = {"rank": 8, "alpha": 16}

@@ -52,7 +52,7 @@ def test_pooler_is_built_only_where_a_head_reads_it() -> None:
 
 @pytest.mark.parametrize("family", [*FAMILIES, "llama"])
 def test_dropout_reaches_backbone_and_heads(family: str) -> None:
-    model = make_model(family, dropout=0.37)
+    model = make_model(family, "linear" if family == "llama" else None, dropout=0.37)  # whose own head has none
     config = model.config.encoder_config
     assert dropout_fields(config)
     assert {getattr(config, field) for field in dropout_fields(config)} == {0.37}

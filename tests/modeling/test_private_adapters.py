@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.export import Dim
 from transformers import AutoModelForSequenceClassification
 
 from hf_mtl.errors import ModelError
@@ -191,6 +192,15 @@ def test_an_exported_task_has_both_adapters_in_its_weights(family: str, tmp_path
             torch.testing.assert_close(found, wanted[task], rtol=1e-4, atol=1e-5)
 
 
+def test_those_on_frozen_layers_stay_as_they_are(tmp_path: Path) -> None:
+    model = make_model("bert", peft=BOTH, freeze=1)
+    model.save_pretrained(tmp_path)
+    for one in (model, MultiTaskModel.from_pretrained(tmp_path)):
+        names = {name for name, parameter in one.named_parameters() if parameter.requires_grad}
+        assert not any("layer.0" in name or "layer/0" in name for name in names)
+        assert any("private_adapters" in name and "layer/1" in name for name in names)
+
+
 def test_merging_leaves_the_adapters_of_tasks() -> None:
     model = trained()
     ids, mask = make_texts([9, 4, 7])
@@ -218,6 +228,17 @@ def test_the_layout_says_that_texts_are_encoded_for_each_task() -> None:
     model.settle_layout()
     assert "each text once for each of its tasks, through that task's own adapter" in model.layout_words
     assert (model.arrangement, make_model("bert").arrangement) == ("segments", "mixed")
+
+
+@pytest.mark.slow
+def test_a_program_of_torch_export_has_the_adapters_of_all_tasks() -> None:
+    model = trained()
+    ids, mask = make_texts([9, 4, 7])
+    sizes = {0: Dim("rows", min=1, max=64), 1: Dim("tokens", min=2, max=60)}
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    program = torch.export.export(model, (), kwargs=inputs, dynamic_shapes=dict.fromkeys(inputs, sizes)).module()
+    ids, mask = make_texts([2, 5, 1, 5, 3], seed=3)
+    close(program(input_ids=ids, attention_mask=mask).logits, model(ids, mask).logits)
 
 
 # ---- Tasks that are taken over ----

@@ -28,8 +28,8 @@ KINDS: dict[str, Any] = {
 
 
 METHOD_OPTIONS: dict[str, Any] = {
-    "ngdiff": {"main": "topic"},
-    "pcd": {"signs": {"topic": 1, "mood": 1, "score": 1}},
+    "pcd": {"main": "topic"},
+    "ngdiff": {"signs": {"topic": 1, "mood": 1, "score": 1}},
 }
 
 
