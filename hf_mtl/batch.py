@@ -8,6 +8,10 @@ from torch import Tensor
 Cut = list[tuple[int, int, int]]
 """Which of some rows, or of their tokens, are whose: task, the first, and the one after the last."""
 
+Arrangement = Literal["mixed", "segments", "split"]
+"""Whose rows share an encoding or a rectangle: any, and texts of several tasks are encoded once; any, but each row is
+of one task; those of one task."""
+
 EncoderLayout = Literal["auto", "packed", "groups", "padded"]
 """How the rows of a micro-batch reach the encoder; ``auto``: packed where it packs, else groups."""
 

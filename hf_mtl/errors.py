@@ -7,6 +7,9 @@ from typing import Any, ClassVar
 
 from hf_mtl.shown import hide_secrets, hide_value, is_secret_key, shown
 
+EVALUATE = "Set training.eval_strategy, with eval_steps that the run reaches"
+"""What to do where something follows evaluations while training, and there are none."""
+
 _MANY = 30  # names, of which nobody reads all
 
 

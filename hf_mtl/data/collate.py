@@ -2,23 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hf_mtl.batch import Batch, Cut, Packed
+from hf_mtl.batch import Arrangement, Batch, Cut, Packed
 from hf_mtl.data.batch_sites import labels_of, sites_of
 from hf_mtl.data.rectangles import Rows, cut_by_task, length_groups, rectangles_of
 from hf_mtl.data.row_weights import scaled_weights
 from hf_mtl.data.tokens import EncodedSplit, TokenStore
 
 Marks = NDArray[np.uint64]
-
-Arrangement = Literal["mixed", "segments", "split"]
-"""Whose rows share an encoding or a rectangle: any, and texts of several tasks are encoded once; any, but each row is
-of one task; those of one task."""
 
 RUN_COST = 32
 """What one more rectangle costs on a CPU where attention alone is padded, in tokens."""

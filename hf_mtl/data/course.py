@@ -11,9 +11,6 @@ from hf_mtl.shown import get_logger
 
 logger = get_logger(__name__)
 
-EVALUATE = "Set training.eval_strategy, with eval_steps that the run reaches"
-"""What to do where something waits for evaluations while training, of which there are none."""
-
 
 class Course:
     """The lengths of a run, as they are now: a resume, or another training of the same Trainer, may change them.

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from pydantic import Field, SerializeAsAny
 
 from hf_mtl.data.annealing import Positive, annealed_temperature
-from hf_mtl.data.course import EVALUATE
 from hf_mtl.data.learners.base import LEARNERS, Learner
-from hf_mtl.errors import Mistake, UserError
+from hf_mtl.errors import EVALUATE, Mistake, UserError
 from hf_mtl.options import by_task_mistakes, parse_options, parse_partly
 from hf_mtl.signatures import Options, model_from_signature
 

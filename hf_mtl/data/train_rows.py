@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hf_mtl.batch import Batch, to_device
-from hf_mtl.data.collate import Arrangement, Collator
+from hf_mtl.batch import Arrangement, Batch, to_device
+from hf_mtl.data.collate import Collator
 from hf_mtl.data.permutation import derive_key, permute
 
 Chosen: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]

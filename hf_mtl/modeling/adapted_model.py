@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from torch.utils.checkpoint import checkpoint
 
-from hf_mtl.data.collate import Arrangement
+from hf_mtl.batch import Arrangement
 from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.modeling.adapters import add_adapters as add_shared
 from hf_mtl.modeling.adapters import has_adapters

@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_mtl.errors import Mistake, ModelError, one_line
 from hf_mtl.modeling.encoded import Encoded, Pooling
-from hf_mtl.modeling.heads.native import NativeHead, has_native_head
+from hf_mtl.modeling.heads.native import NativeHead, has_native_head, reads_last_token
 from hf_mtl.modeling.heads.plain_form import PlainForm
 from hf_mtl.modeling.kin import kin_of, weights_of_kin
 from hf_mtl.modeling.padded import encode_padded
@@ -66,8 +66,10 @@ class PlainModels:
     def _refused(self, reason: str) -> ModelError:
         """Say why the head stays here, and which one would not."""
         task, config = self.module.task, self.encoder.config
-        works = ""
-        if has_native_head(config) and NativeHead.unsuited(task, config) is None:
+        works, affine = "", self.module.statistics.affine()
+        # The native head of a decoder has no bias, which could hold the mean of targets.
+        shifted = reads_last_token(config) and affine is not None and bool(affine[0].any())
+        if has_native_head(config) and NativeHead.unsuited(task, config) is None and not shifted:
             works = "Head 'native' can be exported; "
         elif "one layer" in reason and task.outputs_per in ("token", "window"):
             works = "Head 'linear' can be exported; "

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from hf_mtl.data.course import EVALUATE, Course
-from hf_mtl.errors import Mistake, ModelError, UserError, known
+from hf_mtl.data.course import Course
+from hf_mtl.errors import EVALUATE, Mistake, ModelError, UserError, known
 from hf_mtl.plain import describe, made_plain
 from hf_mtl.schedules.base import SCHEDULES, ParameterGroup, Run, Schedule
 from hf_mtl.schedules.composition import Schedules

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hf_mtl.training.saving import outbox
+from hf_mtl.training.saving import upload
 from tests.cli.conftest import Said
 from tests.training import runs
 
@@ -114,7 +114,7 @@ def test_a_run_that_is_not_pushed_prints_its_results_and_ends_with_3(
         raise PermissionError("403 Forbidden")
 
     monkeypatch.setattr("transformers.trainer.Trainer.init_hf_repo", lambda trainer: None)
-    monkeypatch.setattr(outbox, "create_repo", refuse)
+    monkeypatch.setattr(upload.HfApi, "create_repo", refuse)
     words = [world / "recipe.yaml", f"training.output_dir={run}", "training.max_steps=1", "training.push_to_hub=true"]
     said = hf_mtl("train", *words, "training.hub_model_id=me/it", "training.hub_strategy=end")
     assert (said.code, drawn) == (3, [True])

@@ -53,7 +53,7 @@ def test_mistakes_are_said_before_anything_is_written(hf_mtl: Command, world: Pa
         (world / "run", tmp_path / "new", "--task", "topik"): "no task 'topik'. .*Did you mean 'topic'",
         (world / "run", tmp_path / "new", "--quantize", "int8"): "--quantize: found with --format transformers",
         (world / "run", tmp_path / "new", "--texts", "x"): "--texts: found without --quantize",
-        (tmp_path / "none", tmp_path / "new"): "none: no such folder",
+        (tmp_path / "none", tmp_path / "new"): "none: no such file or folder",
         (world / "run", tmp_path / "new", "--fromat", "onnx"): "Did you mean --format",
     }.items():
         said = hf_mtl("export", *words)

@@ -79,7 +79,7 @@ def labels(world: Path) -> list[str]:
     [
         (["run"], "predict takes a model and a file of rows"),
         (["run", "rows.jsonl", "more.csv"], "found also: more.csv"),
-        (["none/of/it", "rows.jsonl"], "none/of/it: no such folder"),
+        (["none/of/it", "rows.jsonl"], "none/of/it: no such file or folder"),
         (["recipe.yaml", "rows.jsonl"], "recipe.yaml is a file, and no model"),
         ([".", "rows.jsonl"], "holds no trained model"),
         (["run", "rows.jsonl", "--batch-tokens", "0"], "invalid"),

@@ -97,7 +97,7 @@ def test_generators_and_datasets_come_one_by_one_and_lists_at_once(made: MultiTa
 
 @pytest.mark.parametrize("head", [*HEADS.names(), "lora"])
 def test_every_head_comes_back_from_a_folder_into_a_pipeline(head: str, tmp_path: Path) -> None:
-    options: dict[str, Any] = {"lora": {"rank": 2}} if head == "lora" else {"head": head}
+    options: dict[str, Any] = {"peft": {"type": "lora", "r": 2}} if head == "lora" else {"head": head}
     model = tiny.model(**options, freeze="encoder" if head == "stl_cnn" else None)
     model.set_statistics("score", mean=[10.0, -5.0], std=[2.0, 3.0])
     model.remember_tokenizer(tiny.tokenizer())

@@ -18,7 +18,8 @@ from tests.task_types.test_span_extraction import key_values
 from tests.training.trainers import make
 
 TEXTS = tiny.rows("mood", 20, seed=5)["text"][:]
-KINDS: dict[str, Any] = {**{head: {} for head in HEADS.names()}, "lora": {"lora": {"rank": 2}}, "shared": {}}
+LORA = {"peft": {"type": "lora", "r": 2}}
+KINDS: dict[str, Any] = {**{head: {} for head in HEADS.names()}, "lora": LORA, "shared": {}}
 
 
 @pytest.fixture

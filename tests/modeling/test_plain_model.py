@@ -109,9 +109,9 @@ def test_each_head_is_held_exactly_or_refused(family: str, head: str, tmp_path: 
         ("albert", "linear", {}, "AlbertForSequenceClassification has other layers in its head"),
         ("modernbert", NO_BIAS, {}, "has weights that the encoder lacks, such as head.norm.weight"),
         ("electra", {"type": "mlp", "hidden": 17}, {}, "it has 17 hidden units, and that has 16"),
-        ("llama", "mlp", {}, "Head {type: linear, bias: false} can be exported"),
+        ("llama", "mlp", {}, "that has one layer. Head 'native' can be exported"),
         ("llama", "linear", {"pooling": "mean"}, "it adds a shift, and that has no bias"),
-        ("llama", NO_BIAS, {"pooling": "mean"}, "reads other states than pooling 'mean'. --format onnx takes"),
+        ("llama", NO_BIAS, {"pooling": "mean"}, "reads other states than pooling 'mean'. Head 'native' can be"),
         ("bert", "stl_cnn", {"freeze": "encoder"}, "no AutoModel of transformers has such layers. Head 'native'"),
     ],
 )
