@@ -92,6 +92,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         ],
         "inference/test_predictions.py": [
             "inference/given_rows.py",
+            "inference/waiting_outputs.py",
             "inference/long_texts.py",
             "inference/readable_rows.py",
             "inference/row_predictor.py",

@@ -1,6 +1,7 @@
 """Chunks of a file's rows, and what a model predicts for them as columns."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,8 +107,9 @@ class AskedChunks:
         rows, marked = self._read(chunk)
         found: dict[str, list[tuple[np.ndarray, dict[str, pa.Array]]]] = {name: [] for name in self._tasks}
         if len(chunk):
-            for name, places, outputs in self._predictor.run(rows, marked):
-                found[name].append((places, self._tasks[name].columns(outputs, self._everything)))
+            with closing(self._predictor.run(rows, marked)) as run:
+                for name, places, outputs in run:
+                    found[name].append((places, self._tasks[name].columns(outputs, self._everything)))
         columns = {}
         for name, parts in found.items():
             places = np.concatenate([places for places, _ in parts]) if parts else np.empty(0, dtype=np.int64)

@@ -1,6 +1,7 @@
 """Predictions in Python: rows in, by task and by name out."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -75,9 +76,10 @@ def predicted_rows(
     for start in range(0, count, ROWS):
         part = given.rows if count <= ROWS else given.rows.select(range(start, min(start + ROWS, count)))
         marked = {name: reasons[start : start + ROWS] for name, reasons in given.marked.items()}  # views
-        for task, rows, outputs in predictor.run(part, marked):
-            for row, prediction in zip(rows.tolist(), named(given.tasks[task], outputs, top_k), strict=True):
-                found[start + row][task] = prediction
+        with closing(predictor.run(part, marked)) as run:
+            for task, rows, outputs in run:
+                for row, prediction in zip(rows.tolist(), named(given.tasks[task], outputs, top_k), strict=True):
+                    found[start + row][task] = prediction
     return found
 
 

@@ -1,6 +1,6 @@
 """A model that is asked about rows: what it makes of each, in one pass for all tasks that read the same text."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -9,7 +9,6 @@ import pyarrow as pa
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
-from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from hf_mtl.batch import to_device
@@ -18,8 +17,9 @@ from hf_mtl.data.token_budget import BatchLimit, cut_by_size, default_eval_token
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.inference.encode import lay_out
 from hf_mtl.inference.encoder_limits import check_token_ids, padding_id, row_limit
-from hf_mtl.inference.long_texts import averaged, check_windows, in_windows
+from hf_mtl.inference.long_texts import check_windows, in_windows
 from hf_mtl.inference.readable_rows import Reasons, in_memory, unreadable
+from hf_mtl.inference.waiting_outputs import ReadRows, WaitingOutputs
 from hf_mtl.modeling import Head, MultiTaskModel
 from hf_mtl.modeling.in_passing import in_passing
 from hf_mtl.tasks import Task
@@ -44,23 +44,6 @@ class Found(NamedTuple):
     task: str
     rows: NDArray[np.int64]
     outputs: RowOutputs
-
-
-@dataclass(frozen=True, eq=False)
-class _Read:
-    """The rows that one task reads.
-
-    Args:
-        rows: Which rows of all, ascending int64 [m].
-        texts: Their text columns.
-        split: Their tokens.
-        place: Of each of all rows its place among these, -1 where it is not, int64 [n].
-    """
-
-    rows: NDArray[np.int64]
-    texts: Dataset
-    split: EncodedSplit
-    place: NDArray[np.int64]
 
 
 @dataclass(eq=False)
@@ -103,8 +86,10 @@ class RowPredictor:
         self._pad_id = padding_id(self.model, self.tokenizer)
         self._uncertain = any(task.real_valued for task in self.tasks.values())
 
-    def run(self, rows: Dataset, marked: Mapping[str, Reasons]) -> Iterator[Found]:
+    def run(self, rows: Dataset, marked: Mapping[str, Reasons]) -> Generator[Found]:
         """Ask about rows, and mark those that have no prediction.
+
+        While it is not at its end or closed, the model is in eval mode and nothing is differentiated.
 
         Args:
             rows: Rows with the text columns of the tasks, in memory.
@@ -142,10 +127,10 @@ class RowPredictor:
 
     # ---- from rows to tokens ----
 
-    def _read(self, rows: Dataset, marked: Mapping[str, Reasons]) -> dict[str, _Read]:
+    def _read(self, rows: Dataset, marked: Mapping[str, Reasons]) -> dict[str, ReadRows]:
         """Tokenise the rows of each task; those of tasks that read the same once."""
-        read: dict[str, _Read] = {}
-        same: dict[tuple[object, ...], _Read] = {}
+        read: dict[str, ReadRows] = {}
+        same: dict[tuple[object, ...], ReadRows] = {}
         for name, task in self.tasks.items():
             columns = list(dict.fromkeys(task.text_columns))
             # Each selection costs `datasets` a millisecond, which counts where rows come one by one.
@@ -167,17 +152,17 @@ class RowPredictor:
         check_token_ids(self.model, {name: one.split for name, one in read.items()}, self.tokenizer, self.tasks)
         return {name: one for name, one in read.items() if len(one.rows)}
 
-    def _encoded(self, name: str, task: Task, texts: Dataset, rows: NDArray[np.int64]) -> _Read:
+    def _encoded(self, name: str, task: Task, texts: Dataset, rows: NDArray[np.int64]) -> ReadRows:
         own = texts if len(rows) == len(texts) else texts.select(rows)
         split, notes = lay_out(name, task, own, None, self.tokenizer, self._max_length, "given")
         if len(self.notes) < _MOST_NOTES:  # there may be one for each of very many parts
             self.notes |= dict.fromkeys(notes)
         if self.long == "chunk" and task.outputs_per == "row":
             split = in_windows(split, task, own, self.tokenizer, self._max_length)
-        return _Read(rows, own, replace(split, labelled=False), np.empty(0, dtype=np.int64))
+        return ReadRows(rows, own, replace(split, labelled=False), np.empty(0, dtype=np.int64))
 
     @staticmethod
-    def _without_empty(read: _Read, reasons: Reasons, count: int) -> _Read:
+    def _without_empty(read: ReadRows, reasons: Reasons, count: int) -> ReadRows:
         """Mark rows of which the tokenizer leaves nothing: there is nothing to encode."""
         split = read.split
         starts = np.arange(len(split) + 1) if split.sites is None else split.sites.starts
@@ -189,7 +174,7 @@ class RowPredictor:
             rows, texts, split = rows[some], texts.select(some), split.select(some)
         place = np.full(count, -1, dtype=np.int64)
         place[rows] = np.arange(len(rows))
-        return _Read(rows, texts, split, place)
+        return ReadRows(rows, texts, split, place)
 
     def _count(self, name: str, split: EncodedSplit) -> None:
         sites = split.sites
@@ -200,11 +185,11 @@ class RowPredictor:
 
     # ---- from tokens to outputs ----
 
-    def _outputs(self, read: Mapping[str, _Read], marked: Mapping[str, Reasons]) -> Iterator[Found]:
+    def _outputs(self, read: Mapping[str, ReadRows], marked: Mapping[str, Reasons]) -> Iterator[Found]:
         model, names = self.model, list(read)
         cost = default_run_cost(model.device) if model.packs else default_group_cost(model.device)
         collator = Collator({name: one.split for name, one in read.items()}, self._pad_id, cost)
-        kept = {name: _Kept(self.tasks[name], one, marked[name]) for name, one in read.items()}
+        waiting = {name: WaitingOutputs(self.tasks[name], one, marked[name]) for name, one in read.items()}
         for rows in self._batches(list(read.values())):
             places = [read[name].place[rows] for name in names]
             there = [mine[mine >= 0] for mine in places]
@@ -214,12 +199,14 @@ class RowPredictor:
             for name, mine in zip(names, there, strict=True):
                 if len(mine):
                     variances = (output.variances or {}).get(name)
-                    kept[name].add(mine, output.logits[name], variances)
-                    yield from ((Found(name, *found)) for found in kept[name].taken(_PIECE))
+                    waiting[name].add(mine, output.logits[name], variances)
+                    if (found := waiting[name].taken(_PIECE)) is not None:
+                        yield Found(name, *found)
         for name in names:
-            yield from ((Found(name, *found)) for found in kept[name].taken(0))
+            if (found := waiting[name].taken()) is not None:
+                yield Found(name, *found)
 
-    def _batches(self, read: Sequence[_Read]) -> list[NDArray[np.int64]]:
+    def _batches(self, read: Sequence[ReadRows]) -> list[NDArray[np.int64]]:
         """Cut rows into batches: similar lengths together, and a text that several tasks read counts once."""
         lengths = np.zeros(len(read[0].place), dtype=np.int64)
         for one in {id(one.split.tokens): one for one in read}.values():
@@ -228,83 +215,6 @@ class RowPredictor:
         tokens = self.batch_tokens or default_eval_tokens(self.model.device)
         limit = BatchLimit(tokens, padded=not self.model.packs)
         return [rows[batch] for batch in cut_by_size(lengths[rows], limit)]
-
-
-class _Kept:
-    """Outputs of one task, which become those of rows when there are enough of them: batches of similar lengths need
-    little filling up beside each other.
-
-    Args:
-        task: The task.
-        read: Its rows.
-        reasons: Takes the rows whose outputs are not finite.
-    """
-
-    def __init__(self, task: Task, read: _Read, reasons: Reasons):
-        self._task = task
-        self._read = read
-        self._reasons = reasons
-        self._parts: list[tuple[NDArray[np.int64], torch.Tensor, torch.Tensor | None]] = []
-        self._size = 0
-
-    def add(self, places: NDArray[np.int64], logits: torch.Tensor, variances: torch.Tensor | None) -> None:
-        """Keep the outputs of a batch.
-
-        Args:
-            places: Places of its rows among those of the task.
-            logits: Their outputs [B, ..., C].
-            variances: Their variances, if the head has some.
-        """
-        found = [None if values is None else values.float().cpu() for values in (logits, variances)]
-        self._parts.append((places, found[0], found[1]))  # type: ignore[arg-type]
-        self._size += logits.numel()
-
-    def taken(self, enough: int) -> Iterator[tuple[NDArray[np.int64], RowOutputs]]:
-        """Give the outputs that are kept, and keep them no more, if there are more numbers than ``enough``."""
-        if not self._parts or self._size <= enough:
-            return
-        parts, self._parts, self._size = self._parts, [], 0
-        places = np.concatenate([part[0] for part in parts])
-        outputs = _stacked([part[1] for part in parts], self._task.absent_output)
-        several = [part[2] for part in parts]
-        variances = None if several[0] is None else _stacked([part for part in several if part is not None], 0.0)
-        if self._task.outputs_per == "row" and self._read.split.sites is not None:
-            counts = np.diff(self._read.split.sites.starts)[places]
-            outputs = averaged(outputs, counts)
-            variances = None if variances is None else averaged(variances, counts)
-        finite = np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1)
-        self._reasons[self._read.rows[places[~finite]]] = "the model's outputs are not finite"
-        places = places[finite]
-        if not len(places):
-            return
-        references = self._read.split.references
-        yield (
-            self._read.rows[places],
-            RowOutputs(
-                outputs[finite],
-                _chosen(self._read.texts, places),
-                None if references is None else references[places],
-                variances[finite] if variances is not None and self._task.real_valued else None,
-            ),
-        )
-
-
-def _stacked(parts: Sequence[torch.Tensor], absent: float) -> np.ndarray:
-    """Put outputs of several batches below each other, each filled up to the widest."""
-    wide = [max(sizes) for sizes in zip(*(part.shape[1:-1] for part in parts), strict=True)]
-    filled = []
-    for part in parts:
-        missing = [most - have for most, have in zip(wide, part.shape[1:-1], strict=True)]
-        # Pairs of what is added before and after each axis, the last axis first.
-        more = [0, 0, *(number for extra in reversed(missing) for number in (0, extra))]
-        filled.append(F.pad(part, more, value=absent) if any(missing) else part)
-    found: np.ndarray = torch.cat(filled).numpy()
-    return found
-
-
-def _chosen(rows: Dataset, places: NDArray[np.int64]) -> Dataset:
-    """Select rows, where these are not all of them in their order."""
-    return rows if np.array_equal(places, np.arange(len(rows))) else rows.select(places)
 
 
 def _unmarked(reasons: Reasons) -> NDArray[np.int64]:

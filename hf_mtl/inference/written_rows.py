@@ -16,7 +16,7 @@ from hf_mtl.errors import DataError, Mistake
 from hf_mtl.inference.row_source import KINDS, Chunk, Kind
 
 QUOTE = '"'
-_GROUP = 1 << 24  # bytes of a group of rows of parquet: what reads it has a group in memory at once
+_GROUP = 1 << 22  # bytes of a group of rows of parquet: what reads it has a group in memory at once
 ERROR = "error"
 """The column that says why a row has no prediction of some task."""
 

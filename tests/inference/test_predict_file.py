@@ -334,7 +334,7 @@ def test_rows_that_are_too_long_are_counted(folder: Path, predict: Predict) -> N
 def test_a_run_that_is_killed_or_stopped_goes_on_to_the_same_bytes(tmp_path: Path, model: MultiTaskModel) -> None:
     model.save_pretrained(tmp_path / "model")
     tiny.tokenizer().save_pretrained(tmp_path / "model")
-    Dataset.from_dict({"text": TEXTS * 3000}).to_csv(tmp_path / "rows.csv")
+    Dataset.from_dict({"text": TEXTS * 800}).to_csv(tmp_path / "rows.csv")
     command = [sys.executable, "-m", "hf_mtl", "predict", "model", "rows.csv", "-o"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     subprocess.run([*command, "whole.csv"], cwd=tmp_path, env=environment, check=True, capture_output=True)

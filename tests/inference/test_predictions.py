@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 
 from hf_mtl import MultipleChoice, MultiTaskModel, Regression, SequenceClassification, SpanExtraction
@@ -148,6 +149,18 @@ def test_rows_that_cannot_be_read_have_no_prediction_and_are_said(
         found = choices.predict(rows, "c", processing_class=tiny.tokenizer())
     assert [row is None for row in found] == [False, True, True, True, True, False]
     assert "(with fewer than two choices)" in caplog.text
+
+
+def test_a_prediction_that_fails_leaves_model_and_gradients_as_they_were(
+    model: MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SequenceClassification, "predicted", lambda self, found: 1 / 0)
+    model.train()
+    with pytest.raises(ZeroDivisionError) as caught:
+        model.predict(TEXTS)
+    assert torch.is_grad_enabled()
+    assert model.training
+    assert caught.tb is not None  # which holds what has failed alive
 
 
 def test_outputs_that_are_not_finite_are_no_prediction(model: MultiTaskModel) -> None:
