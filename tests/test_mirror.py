@@ -131,6 +131,15 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "training/saving/outbox.py",
             "training/saving/hub.py",
         ],
+        "training/run/test_push.py": [
+            "training/folder/machine.py",
+            "training/run/card_facts.py",
+            "training/saving/upload.py",
+        ],
+        "hub/test_card_draft.py": ["training/trainer/own_card.py"],
+        "reporting/card/test_card.py": [
+            f"reporting/card/{name}.py" for name in ("facts", "metadata", "scores", "text", "training", "words")
+        ],
         "training/test_run_resume.py": ["training/run/same_run.py"],
         "training/test_freezing.py": ["training/schedules/frozen_groups.py"],
         "training/trainer/test_scoring_trainer.py": ["training/scoring/scoring.py"],

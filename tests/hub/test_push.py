@@ -11,6 +11,7 @@ from tests.hub.repositories import Repo
 from tests.hub.stub import serve
 
 MODEL = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+BESIDE = {"manifest.json", "README.md", "recipe.yaml", "data.json", "results.json", "figures/training.png"}
 
 PUSH_AND_PULL = """
 import torch
@@ -107,7 +108,7 @@ def test_every_save_pushes_a_complete_model(machine: world.Machine, tmp_path: Pa
     ]
     first = list(repo.commits.values())[repo.titles.index("Training in progress, step 2")]
     assert set(first) == MODEL | {"training_args.bin"}
-    assert set(repo.files) == MODEL | {"training_args.bin", "README.md"}
+    assert set(repo.files) == MODEL | {"training_args.bin"} | BESIDE
     pull(machine, repo, "Training in progress, step 2", tmp_path / "out" / "checkpoint-2")
     pull(machine, repo, "End of training", tmp_path / "out")
     before = len(machine.hub.requests)
@@ -174,7 +175,7 @@ def test_a_run_that_the_hub_stops_taking_is_kept_and_pushed_later(machine: world
     assert done.returncode == 0, done.stderr
     assert f"{out} is finished; nothing to resume." in done.stderr
     repo = machine.hub.repos["models/user/made"]
-    assert set(repo.files) == MODEL | {"training_args.bin", "README.md"}
+    assert set(repo.files) == MODEL | {"training_args.bin"} | BESIDE
     assert [title for title in repo.titles if title] == ["End of training"]
     assert (out / "results.json").read_bytes() == kept
     assert not (out / "outbox").exists()

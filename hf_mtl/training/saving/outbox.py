@@ -32,8 +32,7 @@ def repo_name(args: TrainingArguments) -> str:
 def await_push(run: Path) -> None:
     """Note that the final model of a run is to be pushed."""
     marker = Path(run) / OUTBOX / _UNSENT
-    shutil.rmtree(marker.parent, ignore_errors=True)
-    marker.parent.mkdir(parents=True)
+    marker.parent.mkdir(parents=True, exist_ok=True)  # checkpoints may still be on their way from there
     marker.touch()
 
 
