@@ -87,6 +87,9 @@ def _read(names: Sequence[str]) -> list[Trained]:
             models.append(Trained.read(name))
         except UserError as error:
             mistakes += error.mistakes
+    files = [sorted({os.path.realpath(path) for path in model.weights.files.values()}) for model in models]
+    again = [model.name for place, model in enumerate(models) if files[place] in files[:place]]
+    mistakes += [Mistake("", f"{name} is one of the others by another name", "Give each run once") for name in again]
     if mistakes:
         raise ModelError(mistakes)
     return models

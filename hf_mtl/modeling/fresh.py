@@ -55,7 +55,6 @@ class FreshModel:
 
     Attributes:
         config: The config of the model, free of mistakes.
-        revision: The commit of the Hub that the backbone is from; None: it is not from there.
 
     Raises:
         ModelError: If anything is wrong with the backbone, the heads or the tasks.
@@ -77,7 +76,6 @@ class FreshModel:
             key: value for key, value in self._options.items() if key not in ("dtype", "attn_implementation")
         }
         found = load_encoder_config(backbone, **self._hub)
-        self.revision: str | None = getattr(found, "_commit_hash", None)
         self._is_trained = isinstance(found, MultiTaskConfig)
         self._taken = None if keep is None else keep.of(found, has_weights=isinstance(backbone, (str, Path)))
         self._heads: Mapping[str, Tensor] = {}

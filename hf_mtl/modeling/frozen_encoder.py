@@ -11,9 +11,11 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.utils import CONFIG_NAME, cached_file
+from transformers.utils.hub import extract_commit_hash
 
 from hf_mtl.errors import Mistake, ModelError, UserError
-from hf_mtl.modeling.backbone import Backbone
+from hf_mtl.modeling.backbone import Backbone, resolve_backbone
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.fresh import Choices, FreshModel
 from hf_mtl.modeling.tokenizer_files import HUB_OPTIONS
@@ -115,15 +117,12 @@ def _about(words: str) -> Iterator[None]:
         raise ModelError(replace(item, problem=f"{why}{item.problem}") for item in error.mistakes) from error
 
 
-def keep_source(
-    model: Any, backbone: Backbone, revision: str | None, load: Callable[..., PreTrainedModel], **options: Any
-) -> None:
+def keep_source(model: Any, backbone: Backbone, load: Callable[..., PreTrainedModel], **options: Any) -> None:
     """Note in a config where a frozen encoder is fetched from, once it is sure that it comes back to the bit.
 
     Args:
         model: The `MultiTaskModel`, whose config receives it.
         backbone: The backbone, as the user names it.
-        revision: The commit of the Hub that it was loaded from; None: it is not from there.
         load: `MultiTaskModel.from_pretrained`.
         options: With what the backbone was loaded.
 
@@ -137,7 +136,7 @@ def keep_source(
     path = str(Path(str(backbone)).resolve()) if is_path else str(backbone)
     source = EncoderSource(
         path,
-        None if is_path else revision,
+        None if is_path else _commit(path, options),
         str(encoder.dtype).removeprefix("torch."),
         digest(encoder.state_dict()),
     )
@@ -148,6 +147,14 @@ def keep_source(
         remedy = "Leave it out, or use a head or a pooling that does not read them"
         raise ModelError(Mistake(KEY, problem, remedy)) from error
     config.encoder_source = asdict(source)
+
+
+def _commit(path: str, options: Mapping[str, Any]) -> str | None:
+    """Return the commit of the Hub that a backbone was fetched from; None: it is from a package."""
+    where = {key: value for key, value in options.items() if key in HUB_OPTIONS}
+    found = cached_file(resolve_backbone(path), CONFIG_NAME, **{**where, "local_files_only": True})
+    commit: str | None = extract_commit_hash(found, None)
+    return commit
 
 
 def heads_only_mistakes(freeze: str | int | None, backbone: object, pushes: bool = False) -> Iterator[Mistake]:

@@ -129,7 +129,7 @@ class MultiTaskModel(MultiTaskPreTrainedModel):
         check_lengths(model.encoder, asked)
         try_encoder(model.encoder, asked)
         if save_heads_only:
-            keep_source(model, backbone, fresh.revision, MultiTaskModel.from_pretrained, **kwargs)
+            keep_source(model, backbone, MultiTaskModel.from_pretrained, **kwargs)
         # A local folder's path means nothing to others either.
         model.encoder.config._name_or_path = fresh.config.backbone or ""
         model.remember_tokenizer(fresh.tokenizer)

@@ -233,7 +233,7 @@ class Handler(BaseHTTPRequestHandler):
         status = 409 if key in self.hub.repos else 200
         if status == 200:
             self.hub.add(key, {})
-            if asked.get("private"):
+            if asked.get("private") or asked.get("visibility") == "private":
                 self.hub.private.append(key)
         self.reply({"url": f"{self.hub.url}/{name}", "id": name, "name": name}, status)
 

@@ -1,4 +1,4 @@
-"""A run goes to the Hub and comes back on another machine, with an empty cache and nothing but the Hub for a network."""
+"""A run goes to the Hub and comes back on another machine, with an empty cache and no network but the Hub."""
 
 import json
 import time
@@ -106,22 +106,11 @@ def test_heads_of_the_hub_are_joined_and_kept(hub: world.Hub, tmp_path: Path) ->
     run = train(machine, tmp_path / "one", freeze="encoder", save_heads_only=True)
     python(machine, "-m", "hf_mtl", "push", str(run), "user/first")
     other = world.Machine(hub, tmp_path / "home2", tmp_path / "cwd2")
-    python(
-        other,
-        "-m",
-        "hf_mtl",
-        "join",
-        "user/first",
-        "user/first@main",
-        "--rename",
-        "2:topic=topic2",
-        "--rename",
-        "2:mood=mood2",
-        "--rename",
-        "2:score=score2",
-        "-o",
-        str(tmp_path / "both"),
-    )
+    renamed = [word for name in ("topic", "mood", "score") for word in ("--rename", f"2:{name}={name}2")]
+    join = ("-m", "hf_mtl", "join", "user/first")
+    twice = other.python(*join, "user/first@main", *renamed, "-o", str(tmp_path / "both"))
+    assert "user/first@main is one of the others by another name. Give each run once" in twice.stderr
+    python(other, *join, str(run), *renamed, "-o", str(tmp_path / "both"))
     python(other, "-m", "hf_mtl", "push", str(tmp_path / "both"), "user/both")
     both = pull(other, "user/both")
     assert both["logits"]["mood"] == both["logits"]["mood2"] == pull(other, "user/first")["logits"]["mood"]
