@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ logger = get_logger(__name__)
 
 ENCODER = "encoder."
 KEY = "model.save_heads_only"
+
+_ON_THE_WAY: ContextVar[tuple[str, ...]] = ContextVar("backbones that are being loaded for each other", default=())
 
 
 def digest(weights: Mapping[str, Tensor]) -> str:
@@ -109,12 +112,18 @@ class EncoderSource:
 
 @contextmanager
 def _about(words: str) -> Iterator[None]:
-    """Say why a backbone is loaded that nobody has named."""
+    """Say why a backbone is loaded that nobody has named; refuse one whose encoder would be its own."""
+    if words in _ON_THE_WAY.get():
+        problem = f"the files hold the heads alone, and the encoder of {words} would be its own"
+        raise ModelError(Mistake("encoder_source.path", problem, "It was edited; copy it again"))
+    before = _ON_THE_WAY.set((*_ON_THE_WAY.get(), words))
     try:
         yield
     except UserError as error:
         why = f"the files hold the heads alone, whose encoder is in {words}: "
         raise ModelError(replace(item, problem=f"{why}{item.problem}") for item in error.mistakes) from error
+    finally:
+        _ON_THE_WAY.reset(before)
 
 
 def keep_source(model: Any, backbone: Backbone, load: Callable[..., PreTrainedModel], **options: Any) -> None:

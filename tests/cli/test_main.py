@@ -25,7 +25,7 @@ def test_help_names_every_command_and_the_exit_codes(hf_mtl: Command) -> None:
     assert (said.code, said.err) == (0, "")
     assert all(f"\n    {name} " in said.out for name in COMMANDS)
     codes = (
-        "exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 trained and kept but not pushed"
+        "exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 kept but not pushed"
     )
     assert codes in said.out
     assert "130 or 143\nstopped by Ctrl-C or SIGTERM and resumable" in said.out
@@ -69,6 +69,9 @@ def test_every_command_of_the_parser_has_its_function() -> None:
         (["train", "x.yaml", "--over"], "unknown option: --over; see hf-mtl train --help"),
         (["schema", "x.yaml"], "schema takes no arguments, found: x.yaml"),
         (["methods", "uw", "pcgrad"], "methods takes one name, found: pcgrad"),
+        (["push", "runs/mine"], "the following arguments are required: REPO"),
+        (["push", "runs/mine", "me/mine", "me/other"], "push takes one RUN and one REPO, found: me/other"),
+        (["push", "runs/mine", "me/mine", "--public"], "unknown option: --public; see hf-mtl push --help"),
         (["evaluate", "x", "--split", "dev"], "argument --split: invalid choice: 'dev'"),
     ],
 )

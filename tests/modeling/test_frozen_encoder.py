@@ -178,6 +178,15 @@ def test_heads_are_joined_and_kept(bert: Path, tmp_path: Path) -> None:
     assert all(torch.equal(value, heads[name]) for name, value in back.heads.of("two").state_dict().items())
 
 
+def test_heads_whose_encoder_would_be_their_own_are_refused(bert: Path, tmp_path: Path) -> None:
+    path = saved(make(bert), tmp_path / "model")
+    config = json.loads((path / "config.json").read_text())
+    config["encoder_source"]["path"] = str(path)
+    (path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="and the encoder of .*model would be its own"):
+        MultiTaskModel.from_pretrained(path)
+
+
 @pytest.mark.parametrize(
     "source",
     [7, {"path": "a/b"}, {"path": "a/b", "revision": 1, "dtype": "float32", "sha256": ""}, {"path": None}],

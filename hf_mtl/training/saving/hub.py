@@ -183,7 +183,9 @@ class HubTrainer(Trainer):
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
         folder = pack(checkpoint, outbox)
         message = f"Training in progress, step {self.state.global_step}"
-        jobs = [self._upload(folder, message, ignore_patterns=[*ONLY_TO_TRAIN, manifest.MANIFEST])]
+        # A manifest there would be that of an older model.
+        others = {"ignore_patterns": [*ONLY_TO_TRAIN, manifest.MANIFEST], "delete_patterns": [manifest.MANIFEST]}
+        jobs = [self._upload(folder, message, **others)]
         if self.args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS):
             place = "last-checkpoint" if self.args.hub_strategy == HubStrategy.CHECKPOINT else folder.name
             forget_place(folder)
