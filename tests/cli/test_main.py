@@ -24,9 +24,7 @@ def test_help_names_every_command_and_the_exit_codes(hf_mtl: Command) -> None:
     said = hf_mtl("--help")
     assert (said.code, said.err) == (0, "")
     assert all(f"\n    {name} " in said.out for name in COMMANDS)
-    codes = (
-        "exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 kept but not pushed"
-    )
+    codes = "exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 kept but not pushed"
     assert codes in said.out
     assert "130 or 143\nstopped by Ctrl-C or SIGTERM and resumable" in said.out
 
