@@ -222,6 +222,19 @@ def heads_of(weights: Mapping[str, Tensor], config: MultiTaskConfig) -> dict[str
     return {name: value for name, value in weights.items() if not name.startswith(ENCODER)}
 
 
+def has_config(path: str, where: Mapping[str, Any]) -> bool:
+    """Tell whether a folder or a repository has a model's config; one of adapters has none.
+
+    Args:
+        path: Folder or Hub id.
+        where: Where on the Hub files are, and with which token.
+    """
+    try:
+        return cached_file(path, CONFIG_NAME, **where, _raise_exceptions_for_missing_entries=False) is not None
+    except Exception:  # a Hub, or a gateway before it, may answer anything: who loads the model says so
+        return False
+
+
 def read_heads(weights: Weights) -> dict[str, Tensor]:
     """Read the tensors of a model's files, which hold its heads alone.
 

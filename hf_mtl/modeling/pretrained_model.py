@@ -14,14 +14,14 @@ from hf_mtl.modeling.adapters import freeze_base
 from hf_mtl.modeling.backbone import align_weights
 from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.freezing import freeze_parts
-from hf_mtl.modeling.frozen_encoder import ENCODER, EncoderSource, heads_of, push_mistakes, read_heads
+from hf_mtl.modeling.frozen_encoder import ENCODER, EncoderSource, has_config, heads_of, push_mistakes, read_heads
 from hf_mtl.modeling.heads import Head
 from hf_mtl.modeling.loaded import check_weights, loading
 from hf_mtl.modeling.packed_attention import own_implementation, set_attention
 from hf_mtl.modeling.parameters import training_flops
 from hf_mtl.modeling.private_adapters import PrivateAdapters
 from hf_mtl.modeling.tokenizer_files import HUB_OPTIONS, TokenizerPlace
-from hf_mtl.modeling.weight_files import WeightFiles, read_weights
+from hf_mtl.modeling.weight_files import Weights, read_weights
 from hf_mtl.tasks.statistics import TaskStatistics
 
 
@@ -56,15 +56,16 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
         """
         path = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         sizes = kwargs.pop("ignore_mismatched_sizes", False)
-        with loading(path, kwargs) as files:
-            given = (args, kwargs) if path is None else cls._with_encoder(str(path), files, args, kwargs)
+        given, heads = ((args, kwargs), None) if path is None else cls._with_encoder(str(path), args, kwargs)
+        # A file of heads alone says nothing of how large the model may be.
+        with loading(path if heads is None else None, kwargs) as files:
             # Other sizes are refused below, with the names of the weights.
             model, info = super().from_pretrained(
                 *given[0], output_loading_info=True, ignore_mismatched_sizes=True, **given[1]
             )
         for found in (model.__dict__.pop("_base_info"), info):
             check_weights(found, "the given weights" if path is None else path, sizes)
-        if (weights := files.read()) is not None:
+        if (weights := files.read() if heads is None else heads) is not None:
             weights.check_kinds(model.state_dict())
         if path is not None:
             model.remember_tokenizer(TokenizerPlace.beside(str(path), kwargs))
@@ -77,17 +78,23 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def _with_encoder(
-        cls, path: str, files: WeightFiles, args: tuple[Any, ...], options: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments with which a model is loaded: with its weights, where they come from two places."""
+        cls, path: str, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> tuple[tuple[tuple[Any, ...], dict[str, Any]], Weights | None]:
+        """Return the arguments with which a model is loaded: with its weights, where they come from two places.
+
+        Returns:
+            Arguments by place and by name, and what is in files that hold the heads alone; None: they hold the model.
+        """
         where = {key: value for key, value in options.items() if key in HUB_OPTIONS}
         config = options.get("config")
         if not isinstance(config, MultiTaskConfig):
+            if not has_config(path, where):
+                return (args, options), None
             config = MultiTaskConfig.from_pretrained(path, **where)
         source = EncoderSource.of(config)
         if source is None:
-            return args, options
-        found = files.read() or read_weights(path, where)
+            return (args, options), None
+        found = read_weights(path, where)
         if found is None:
             raise ModelError(Mistake("", f"{path}: there is no model.safetensors", "Copy the model again"))
         encoder = source.weights(config, cls.from_pretrained, **where)
@@ -95,7 +102,7 @@ class MultiTaskPreTrainedModel(PreTrainedModel):
         others = {key: value for key, value in options.items() if key not in HUB_OPTIONS}
         others.pop("pretrained_model_name_or_path", None)
         config.name_or_path = path
-        return (None, *args[1:]), {**others, "config": config, "state_dict": weights}
+        return ((None, *args[1:]), {**others, "config": config, "state_dict": weights}), found
 
     def _freeze(self) -> None:
         """Keep the part of the encoder as it is that the config names, and adapters of tasks on its layers."""

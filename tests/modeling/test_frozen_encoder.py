@@ -11,7 +11,7 @@ from transformers import AutoModel, BertConfig, set_seed
 
 from hf_mtl import MultiTaskModel, SequenceClassification, join_runs
 from hf_mtl.errors import ModelError
-from hf_mtl.modeling import frozen_encoder
+from hf_mtl.modeling import allowance, frozen_encoder
 from hf_mtl.modeling.frozen_encoder import EncoderSource, digest
 from hf_mtl.tasks import Task
 from tests import tiny
@@ -176,6 +176,15 @@ def test_heads_are_joined_and_kept(bert: Path, tmp_path: Path) -> None:
     assert same(kept, back)
     heads = both.heads.of("two").state_dict()
     assert all(torch.equal(value, heads[name]) for name, value in back.heads.of("two").state_dict().items())
+
+
+def test_an_encoder_may_be_many_times_as_large_as_its_heads(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make(bert, {"mood": tiny.TASKS["mood"]}, head="linear")
+    path = saved(model, tmp_path)
+    monkeypatch.setattr(allowance, "_SLACK", 0)
+    assert same(model, MultiTaskModel.from_pretrained(path))
 
 
 def test_heads_whose_encoder_would_be_their_own_are_refused(bert: Path, tmp_path: Path) -> None:

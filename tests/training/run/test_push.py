@@ -16,7 +16,7 @@ from hf_mtl import MultiTaskModel, join_runs
 from hf_mtl.errors import CheckpointError, NotPushedError, RunError
 from hf_mtl.inference.manifest import MODEL_CONFIG, verify
 from hf_mtl.training import evaluate_run, push_run
-from hf_mtl.training.folder.machine import read_machine
+from hf_mtl.training.folder.machine import read_machine, write_machine
 from hf_mtl.training.run import card_facts
 from hf_mtl.training.saving import upload
 from tests import tiny
@@ -191,3 +191,14 @@ def test_runs_of_one_task_alone_stand_beside_or_are_refused(world: Path, tmp_pat
         push_run(world / "run", "user/run", single=[other])
     with pytest.raises(RunError, match="--single: .*run has scores of .*Give the folder of a finished run"):
         push_run(world / "run", "user/run", single=[world / "run"])
+
+
+def test_the_processes_that_trained_a_run_are_counted_and_a_damaged_note_is_none(finished: Path) -> None:
+    found = read_machine(finished)
+    assert found["begun"] == 1
+    assert set(found["versions"]) >= {"hf_mtl", "python", "torch", "transformers"}
+    write_machine(finished, {"hardware": "CPU", "processes": 2, "versions": {}})
+    assert read_machine(finished) == {"hardware": "CPU", "processes": 2, "versions": {}, "begun": 2}
+    for damage in ("{", "[]", '{"begun": "x"}'):
+        (finished / "machine.json").write_text(damage)
+        assert read_machine(finished) == {}
