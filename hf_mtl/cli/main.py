@@ -10,23 +10,28 @@ from typing import Any, NoReturn
 
 from hf_mtl import __version__
 from hf_mtl.cli import streams, voice
+from hf_mtl.cli.examples import EXAMPLES
 from hf_mtl.errors import HfMtlError, Interrupted, Stopped, UserError, one_line
 from hf_mtl.launched import launched
 from hf_mtl.shown import shown
 
 _EPILOG = """\
 examples:
-  hf-mtl plan recipes/quickstart.yaml
-  hf-mtl train recipes/quickstart.yaml
-  hf-mtl train recipes/quickstart.yaml training.max_steps=50 training.output_dir=runs/short
+  hf-mtl init --quickstart
+  hf-mtl plan quickstart.yaml
+  hf-mtl train quickstart.yaml
+  hf-mtl train quickstart.yaml training.max_steps=50 training.output_dir=runs/short
   hf-mtl evaluate runs/quickstart --split test --baselines
+  hf-mtl init my-reviews.csv my-topics.jsonl
   hf-mtl methods pcgrad
-  accelerate launch --multi_gpu --num_processes 2 -m hf_mtl train recipes/quickstart.yaml training.output_dir=runs/two
+  accelerate launch --multi_gpu --num_processes 2 -m hf_mtl train quickstart.yaml training.output_dir=runs/two
+
+hf-mtl COMMAND --help has examples of each command.
 
 exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 trained and kept but not pushed, 130 or 143
 stopped by Ctrl-C or SIGTERM and resumable, 1 anything else
 """
-_WORDS = ("command", "target", "overrides", "name", "runs")  # of a command line, which are no options
+_WORDS = ("command", "target", "overrides", "name", "runs", "data")  # of a command line, which are no options
 _OVERRIDES = "keys of the recipe to replace, such as training.learning_rate=1e-4 or tasks.emotion.max_rows=500"
 _SCORING = (
     "keys of the run's recipe to replace: other rows, columns, metrics; such as tasks.emotion.metrics=[accuracy]"
@@ -56,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hf-mtl {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _init(commands)
     train = _command(commands, "train", "train a recipe, score it, and leave the model in training.output_dir")
     train.add_argument("--resume", action="store_true", help="continue the run in training.output_dir")
     train.add_argument("--overwrite", action="store_true", help="start anew where a run is already")
@@ -77,6 +83,9 @@ def build_parser() -> argparse.ArgumentParser:
     schema.add_argument(
         "--markdown", action="store_true", help="print the page of all keys, with links to the recipes in ./recipes"
     )
+    for name, command in commands.choices.items():
+        command.epilog = f"examples:\n{EXAMPLES[name]}"
+        command.formatter_class = argparse.RawDescriptionHelpFormatter  # lines stay lines
     return parser
 
 
@@ -95,6 +104,24 @@ def _command(
     # With a default, argparse knows that there may be none.
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=keys)
     return parser
+
+
+def _init(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    text = "look at data and write a recipe for them; every guess is said, and why"
+    parser = commands.add_parser("init", help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+    what = "files (csv, tsv, json, jsonl, parquet), folders, or ids of the Hub: user/name or user/name:configuration"
+    # With a default, argparse knows that there may be none.
+    parser.add_argument("data", nargs="*", default=[], metavar="DATA", help=what)
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="the recipe (default: recipe.yaml, or quickstart.yaml)"
+    )
+    parser.add_argument(
+        "--backbone", metavar="NAME", help="Hub id, folder, or scratch: a small encoder from random weights"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the recipe where there is one")
+    parser.add_argument(
+        "--quickstart", action="store_true", help="write the recipe of the quickstart, which makes its own data"
+    )
 
 
 def _join(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -127,9 +154,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if unknown:
         said = f"unknown option: {' '.join(unknown)}; see hf-mtl {arguments.command} --help"
         parser.error(f"{said}{_meant(unknown, arguments)}")
-    if "runs" in arguments:  # some may stand behind an option
-        arguments.runs += rest
-        return arguments
+    for several in ("runs", "data"):  # some may stand behind an option
+        if several in arguments:
+            setattr(arguments, several, [*getattr(arguments, several), *rest])
+            return arguments
     if "overrides" not in arguments:
         if rest:
             most = "one name" if "name" in arguments else "no arguments"
