@@ -152,6 +152,9 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "training/trainer/run_parts.py",
             "training/trainer/step_parts.py",
         ],
+        "training/trainer/test_surface.py": [
+            "training/trainer/uncalled_methods.py",
+        ],
         "training/trainer/test_encoder_limits.py": ["inference/encoder_limits.py"],
         "training/test_interruption.py": ["training/trainer/stoppable_trainer.py", "training/trainer/unfinished.py"],
         "training/trainer/test_argument_effects.py": ["training/trainer/stub_builds.py"],

@@ -99,7 +99,9 @@ def _command(
     parser = commands.add_parser(name, help=text, description=description, allow_abbrev=False)
     parser.add_argument("target", metavar="RECIPE" if name != "evaluate" else "RUN", help=target)
     keys = _SCORING if name == "evaluate" else _OVERRIDES
-    allowed = "run code that the recipe names: functions of datasets, metric scripts, metrics of users of the Hub"
+    allowed = (
+        "run code that the recipe names: plugins, functions of datasets, metric scripts, metrics of users of the Hub"
+    )
     parser.add_argument("--allow-code", action="store_true", help=allowed)
     # With a default, argparse knows that there may be none.
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=keys)

@@ -28,7 +28,6 @@ from hf_mtl.training.trainer.stub_builds import unbuildable
 _ELSEWHERE = {
     "data_collator": "hf_mtl plans and collates its own batches",
     "compute_loss_func": "set `loss` on the task",
-    "model_init": "build the model with MultiTaskModel.from_backbone; in a search, in each trial",
     "preprocess_logits_for_metrics": "use compute_metrics",
 }
 

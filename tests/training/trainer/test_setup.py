@@ -69,7 +69,6 @@ def test_several_gpus_in_one_process_are_refused(tmp_path: Any) -> None:
     [
         ("data_collator", "hf_mtl plans and collates its own batches"),
         ("compute_loss_func", "set `loss` on the task"),
-        ("model_init", "build the model with MultiTaskModel.from_backbone"),
         ("preprocess_logits_for_metrics", "use compute_metrics"),
     ],
 )
@@ -80,7 +79,7 @@ def test_what_the_trainer_does_itself_is_refused(tmp_path: Any, key: str, remedy
 
 def test_another_model_and_other_arguments_are_refused_together(tmp_path: Any) -> None:
     with pytest.raises(UserError) as caught:
-        check_arguments(nn.Linear(1, 1), {"output_dir": "x"}, {"model_init": print})
+        check_arguments(nn.Linear(1, 1), {"output_dir": "x"}, {"data_collator": print})
     text = str(caught.value)
     assert "model: is a Linear. Give a MultiTaskModel" in text
     assert "args: are dict. Give MultiTaskTrainingArguments" in text
