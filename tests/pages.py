@@ -51,7 +51,14 @@ class Page:
 
 
 def _find() -> dict[str, Page]:
-    patterns = ("README.md", ".github/*.md", "recipes/*.md", "recipes/studies/*/*.md", "scripts/*/*.md")
+    patterns = (
+        "README.md",
+        ".github/*.md",
+        "recipes/*.md",
+        "recipes/downstream/*.md",
+        "recipes/studies/*/*.md",
+        "scripts/*/*.md",
+    )
     paths = [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
     return {path.relative_to(ROOT).as_posix(): Page(path.read_text()) for path in paths}
 

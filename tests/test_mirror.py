@@ -86,6 +86,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "drafting/texts.py",
         ],
         "cli/test_init.py": ["cli/examples.py"],
+        "recipe/test_plugins.py": ["callbacks.py", "recipe/callbacks.py"],
         "data/test_word_tokens.py": ["data/word_pieces.py"],
         "recipe/test_schema.py": ["recipe/places.py"],
         "test_options.py": ["validation.py"],

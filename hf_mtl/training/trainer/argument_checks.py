@@ -107,6 +107,12 @@ def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
             f"Set it: {_SCORES}",
         ),
         (
+            args.device.type == "mps",
+            "use_cpu",
+            "is false, and this machine's accelerator is mps, which has no float64: losses are weighed in it",
+            "Set it to true",
+        ),
+        (
             # One process that a launcher has started may try it.
             bool(args.fsdp) and args.parallel_mode != ParallelMode.DISTRIBUTED,
             "fsdp",

@@ -64,6 +64,14 @@ def test_several_gpus_in_one_process_are_refused(tmp_path: Any) -> None:
         check_arguments(MODEL, args, {})
 
 
+def test_an_accelerator_without_float64_is_refused_with_the_way(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MultiTaskTrainingArguments, "device", property(lambda self: torch.device("mps")))
+    with pytest.raises(UserError, match=r"training\.use_cpu: is false, and this machine's accelerator is mps"):
+        check_arguments(MODEL, arguments(tmp_path), {})
+
+
 @pytest.mark.parametrize(
     ("key", "remedy"),
     [
