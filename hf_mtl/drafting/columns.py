@@ -154,9 +154,15 @@ def _nested_kind(values: pa.Array) -> tuple[Kind, str]:
         return "answers", "its values have text and answer_start"
     if {"start", "end", "label"} <= fields:
         return "spans", "its values have start, end and label"
-    if is_list(kind) and not _fields(kind):
+    if is_list(kind) and _is_scalar(kind.value_type):
         return "lists", "its values are lists"
     return "other", f"its type is {kind!s:.60}"
+
+
+def _is_scalar(kind: pa.DataType) -> bool:
+    """Tell whether a type is that of words or numbers."""
+    numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    return is_text(kind) or numbers or pa.types.is_null(kind)
 
 
 def _fields(kind: pa.DataType) -> set[str]:

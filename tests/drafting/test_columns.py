@@ -38,6 +38,7 @@ N = 40
         ("answers", [{"text": ["a"], "answer_start": [0]}] * N, "answers"),
         ("spans", [[{"start": 0, "end": 1, "label": "X"}]] * N, "spans"),
         ("box", [{"x": 1}] * N, "other"),
+        ("grid", [[["a"], []]] * N, "other"),
         ("input_ids", [[1, 2]] * N, "token ids"),
     ],
 )
