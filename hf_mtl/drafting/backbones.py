@@ -7,9 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from huggingface_hub import constants, try_to_load_from_cache
-
-from hf_mtl.errors import ModelError
+from huggingface_hub import HfApi, constants, try_to_load_from_cache
 
 SCRATCH = "scratch"
 """What `--backbone` calls a small encoder from random weights."""
@@ -23,6 +21,7 @@ _SMALL = {
     "intermediate_size": 256,
     "initializer_range": 0.08,
 }
+_PATIENCE_S = 5.0
 _LENGTHS = (32, 64, 128, 192, 256, 384, 512)
 
 
@@ -65,7 +64,7 @@ def choose_encoder(asked: str | None, texts: Sequence[pa.Array], longest: int) -
     else:
         why = f"A guess: a usual encoder for English; for other languages {_OTHERS}. Any id or folder will do."
     if _can_be_had(name):
-        return Encoder({"backbone": name}, why, _positions(name))
+        return Encoder({"backbone": name}, why, 512)
     lost = f"{name} would be usual, but the Hub cannot be reached and it is not in the cache."
     if importlib.util.find_spec(_PACKAGED.removeprefix("python:").partition("/")[0]) is not None:
         return Encoder(
@@ -95,8 +94,9 @@ def _can_be_had(name: str) -> bool:
     if constants.HF_HUB_OFFLINE:
         return False
     try:
-        _positions(name)
-    except ModelError:
+        # Asked once and for seconds: a download would try again for half a minute where there is no network.
+        HfApi().model_info(name, timeout=_PATIENCE_S)
+    except Exception:  # no network, or a Hub or a gateway that answers anything
         return False
     return True
 

@@ -16,7 +16,6 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A Hub that has everything."""
     asked: list[str] = []
     monkeypatch.setattr(backbones, "_can_be_had", lambda name: asked.append(name) or True)
-    monkeypatch.setattr(backbones, "_positions", lambda name: 512)
     return asked
 
 
@@ -37,6 +36,22 @@ def test_without_a_hub_what_is_installed_is_taken_and_said(monkeypatch: pytest.M
     found = choose_encoder(None, ENGLISH, 100)
     assert found.keys["backbone"]["max_position_embeddings"] == 128
     assert not found.pretrained
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_the_hub_is_asked_once_whether_it_has_an_encoder(answers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def model_info(self: object, name: str, timeout: float) -> None:
+        asked.append(name)
+        if not answers:
+            raise ConnectionError
+
+    monkeypatch.setattr("hf_mtl.drafting.backbones.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(backbones, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(backbones.HfApi, "model_info", model_info)
+    assert (choose_encoder(None, ENGLISH, 9).keys["backbone"] == "FacebookAI/roberta-base") is answers
+    assert asked == ["FacebookAI/roberta-base"]
 
 
 def test_one_that_is_asked_for_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
