@@ -36,7 +36,8 @@ class Registry(Generic[T]):
     Args:
         word: What one of them is called, for messages, such as ``weighting``.
         key: Dotted recipe key under which one is chosen.
-        package: The package whose modules register some. It is imported by name, so that it may stand above.
+        package: The package whose modules register some. It is imported by name, so that it may stand above. Empty:
+            all are of users.
         error: The error of a wrong choice.
     """
 
@@ -103,6 +104,8 @@ class Registry(Generic[T]):
         """Import the modules that register components."""
         if not self._complete:
             self._complete = True  # before, since they may ask for names while they are imported
+            if not self.package:
+                return
             for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
                 importlib.import_module(f"{self.package}.{module.name}")
 

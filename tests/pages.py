@@ -10,7 +10,7 @@ from hf_mtl.reporting.recipe_reference import HUGGING_FACE
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ("hf-mtl", "accelerate", "torchrun", "pip", "pre-commit", "scripts/")
 # Commands of hf-mtl that work on something, which the text may leave out.
-WITH_TARGET = ("train", "evaluate", "plan")
+WITH_TARGET = ("init", "train", "evaluate", "plan")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def _find() -> dict[str, Page]:
         ".github/*.md",
         "recipes/*.md",
         "recipes/serving/*.md",
+        "recipes/downstream/*.md",
         "recipes/studies/*/*.md",
         "scripts/*/*.md",
     )

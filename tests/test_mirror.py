@@ -98,6 +98,12 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "inference/row_predictor.py",
         ],
         "data/test_tokenize.py": ["data/cache.py"],
+        "drafting/test_draft.py": [
+            *(f"drafting/{name}.py" for name in ("guess", "lengths", "nested", "recipe_text", "scalars", "settle")),
+            "drafting/texts.py",
+        ],
+        "cli/test_init.py": ["cli/examples.py"],
+        "recipe/test_plugins.py": ["callbacks.py", "recipe/callbacks.py"],
         "data/test_word_tokens.py": ["data/word_pieces.py"],
         "recipe/test_schema.py": ["recipe/places.py"],
         "test_options.py": ["validation.py"],
@@ -171,6 +177,9 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "training/trainer/methods.py",
             "training/trainer/run_parts.py",
             "training/trainer/step_parts.py",
+        ],
+        "training/trainer/test_surface.py": [
+            "training/trainer/uncalled_methods.py",
         ],
         "training/trainer/test_encoder_limits.py": ["inference/encoder_limits.py"],
         "training/test_interruption.py": ["training/trainer/stoppable_trainer.py", "training/trainer/unfinished.py"],

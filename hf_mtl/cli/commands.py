@@ -28,6 +28,32 @@ def _print(text: str) -> None:
         print(text, flush=True)
 
 
+def init(arguments: Namespace) -> None:
+    """Write a recipe for some data, or that of the quickstart."""
+    me = launched()
+    if me is not None and me.rank > 0:  # the first process does it
+        return
+    if arguments.quickstart == bool(arguments.data):
+        problem = "takes no data" if arguments.data else "nothing to look at"
+        remedy = "Name files, folders or ids of the Hub; or say --quickstart, which brings its own data"
+        raise UserError(Mistake("--quickstart" if arguments.data else "init", problem, remedy))
+    from hf_mtl.drafting import draft_recipe, quickstart_recipe
+
+    if arguments.quickstart:
+        if arguments.backbone is not None:
+            raise UserError(
+                Mistake("--backbone", "the quickstart has its own", "Change model.backbone in the recipe")
+            )
+        path = quickstart_recipe(arguments.output or "quickstart.yaml", arguments.overwrite)
+    else:
+        draft = draft_recipe(
+            arguments.data, arguments.output or "recipe.yaml", arguments.backbone, arguments.overwrite
+        )
+        path = draft.path
+        _say("\n".join(draft.tasks))
+    _say(f"Wrote {path}. Read its comments, then:\n\n    hf-mtl plan {path}\n    hf-mtl train {path}\n")
+
+
 def train(arguments: Namespace) -> None:
     """Train a recipe."""
     # Mistakes show before anything heavy is imported.

@@ -10,49 +10,33 @@ from typing import Any, NoReturn
 
 from hf_mtl import __version__
 from hf_mtl.cli import streams, voice
+from hf_mtl.cli.examples import EXAMPLES
+from hf_mtl.cli.options import add_export, add_init, add_join, add_methods, add_predict, add_push
 from hf_mtl.errors import HfMtlError, Interrupted, Stopped, UserError, one_line
 from hf_mtl.launched import launched
 from hf_mtl.shown import shown
 
 _EPILOG = """\
 examples:
-  hf-mtl plan recipes/quickstart.yaml
-  hf-mtl train recipes/quickstart.yaml
-  hf-mtl train recipes/quickstart.yaml training.max_steps=50 training.output_dir=runs/short
+  hf-mtl init --quickstart
+  hf-mtl plan quickstart.yaml
+  hf-mtl train quickstart.yaml
+  hf-mtl train quickstart.yaml training.max_steps=50 training.output_dir=runs/short
   hf-mtl evaluate runs/quickstart --split test --baselines
-  hf-mtl push runs/quickstart me/support-desk --private
   hf-mtl predict runs/quickstart rows.csv --output predictions.csv
   hf-mtl export runs/quickstart served --format onnx
+  hf-mtl push runs/quickstart me/support-desk --private
+  hf-mtl init my-reviews.csv my-topics.jsonl
   hf-mtl methods pcgrad
-  accelerate launch --multi_gpu --num_processes 2 -m hf_mtl train recipes/quickstart.yaml training.output_dir=runs/two
+  accelerate launch --multi_gpu --num_processes 2 -m hf_mtl train quickstart.yaml training.output_dir=runs/two
+
+hf-mtl COMMAND --help has examples of each command.
 
 exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 kept but not pushed, 130 or 143
 stopped by Ctrl-C or SIGTERM and resumable, 1 anything else
 """
-_PUSH = """\
-examples:
-  hf-mtl push runs/mine me/mine
-  hf-mtl push runs/mine/checkpoint-300 me/mine --revision early
-  hf-mtl push runs/mine me/mine --single runs/only-emotion --single runs/only-intensity
-"""
-_PREDICT = """\
-examples:
-  hf-mtl predict runs/mine rows.csv --output predictions.csv
-  hf-mtl predict runs/mine rows.jsonl --tasks emotion --probabilities -o predictions.parquet
-  hf-mtl predict someone/their-model rows.csv tasks.emotion.text=body sep=';' -o out.csv
-  hf-mtl predict runs/mine rows.csv -o out.csv --resume   # after Ctrl-C, a kill or a full disk
-  zcat rows.jsonl.gz | hf-mtl predict runs/mine - | jq '."emotion.label"'
-
-Each row is written as it was read, in the same order, with columns such as emotion.label and emotion.score, and with
-error, which says why a row has no prediction.
-"""
-_EXPORT_EPILOG = """\
-examples:
-  hf-mtl export runs/quickstart plain --task topic
-  hf-mtl export runs/quickstart served --format onnx --quantize int8
-"""
 # Of a command line, which are no options.
-_WORDS = ("command", "target", "overrides", "name", "runs", "run", "repo", "directory")
+_WORDS = ("command", "target", "overrides", "name", "runs", "data", "run", "repo", "directory")
 _OVERRIDES = "keys of the recipe to replace, such as training.learning_rate=1e-4 or tasks.emotion.max_rows=500"
 _SCORING = (
     "keys of the run's recipe to replace: other rows, columns, metrics; such as tasks.emotion.metrics=[accuracy]"
@@ -82,15 +66,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hf-mtl {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_init(commands)
     train = _command(commands, "train", "train a recipe, score it, and leave the model in training.output_dir")
     train.add_argument("--resume", action="store_true", help="continue the run in training.output_dir")
     train.add_argument("--overwrite", action="store_true", help="start anew where a run is already")
     train.add_argument("--test", action="store_true", help="score the test splits too, at the end")
     evaluate = _command(
-        commands,
-        "evaluate",
-        "score a trained run on its data",
-        "a run's folder, a checkpoint in it, a Hub id, or a recipe",
+        commands, "evaluate", "score a trained run on its data", "a run's folder, a checkpoint, a Hub id, or a recipe"
     )
     evaluate.add_argument("--split", default="validation", choices=("train", "validation", "test"))
     for command in (train, evaluate):
@@ -98,17 +80,20 @@ def build_parser() -> argparse.ArgumentParser:
             "--baselines", action="store_true", help="also score the majority class and TF-IDF with a linear model"
         )
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
-    _predict(commands)
-    _join(commands)
-    _push(commands)
-    _export(commands)
-    _methods(commands)
+    add_predict(commands)
+    add_export(commands)
+    add_push(commands)
+    add_join(commands)
+    add_methods(commands)
     text = "print the JSON Schema of recipes, for editors"
     description = text[0].upper() + text[1:] + "."
     schema = commands.add_parser("schema", help=text, description=description, allow_abbrev=False)
     schema.add_argument(
         "--markdown", action="store_true", help="print the page of all keys, with links to the recipes in ./recipes"
     )
+    for name, command in commands.choices.items():
+        command.epilog = f"examples:\n{EXAMPLES[name]}"
+        command.formatter_class = argparse.RawDescriptionHelpFormatter  # lines stay lines
     return parser
 
 
@@ -122,123 +107,13 @@ def _command(
     parser = commands.add_parser(name, help=text, description=description, allow_abbrev=False)
     parser.add_argument("target", metavar="RECIPE" if name != "evaluate" else "RUN", help=target)
     keys = _SCORING if name == "evaluate" else _OVERRIDES
-    allowed = "run code that the recipe names: functions of datasets, metric scripts, metrics of users of the Hub"
+    allowed = (
+        "run code that the recipe names: plugins, functions of datasets, metric scripts, metrics of users of the Hub"
+    )
     parser.add_argument("--allow-code", action="store_true", help=allowed)
     # With a default, argparse knows that there may be none.
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=keys)
     return parser
-
-
-def _predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    text = "predict every row of a file: csv, jsonl or parquet, of any size"
-    parser = commands.add_parser(
-        "predict",
-        help=text,
-        description=text[0].upper() + text[1:] + ".",
-        epilog=_PREDICT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("target", metavar="RUN", help="a run's folder, a checkpoint or another model, or a Hub id")
-    columns = "columns that tasks read, such as tasks.emotion.text=body; of csv sep, quoting, encoding, header"
-    # The file is among these, wherever it stands.
-    parser.add_argument(
-        "overrides", nargs="*", default=[], metavar="FILE key=value", help=f"the rows, or -; {columns}"
-    )
-    parser.add_argument("-o", "--output", metavar="FILE", help="csv, jsonl or parquet; left out: standard output")
-    parser.add_argument("--tasks", metavar="A,B", help="the tasks to ask; left out: all")
-    parser.add_argument("--probabilities", action="store_true", help="write the probabilities of all classes too")
-    long = "cut texts that are too long, or average overlapping windows"
-    parser.add_argument("--long", choices=("cut", "chunk"), default="cut", help=long)
-    parser.add_argument("--resume", action="store_true", help="go on where predictions to --output were left")
-    parser.add_argument("--overwrite", action="store_true", help="replace --output")
-    parser.add_argument("--batch-tokens", type=_positive, metavar="N", help="tokens of a batch")
-    parser.add_argument("--device", metavar="NAME", help="such as cpu or cuda:1; left out: an accelerator if any")
-
-
-def _positive(word: str) -> int:
-    number = int(word)
-    if number < 1:
-        raise ValueError(word)
-    return number
-
-
-def _join(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    text = "put heads that were trained apart on one frozen encoder together in one model"
-    parser = commands.add_parser("join", help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs, checkpoints or models, or Hub ids")
-    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the joined model, a new one")
-    parser.add_argument(
-        "--rename",
-        action="append",
-        default=[],
-        metavar="OLD=NEW",
-        help="give a task another name; where several runs have it, of the second: 2:OLD=NEW",
-    )
-
-
-def _push(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    text = "push a trained model to the Hub, with its card, recipe and scores"
-    parser = commands.add_parser(
-        "push",
-        help=text,
-        description=text[0].upper() + text[1:] + ".",
-        epilog=_PUSH,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("run", metavar="RUN", help="a run's folder, a checkpoint in it, or a joined model's folder")
-    parser.add_argument("repo", metavar="REPO", help="the repository, owner/name; made if it is not there")
-    parser.add_argument("--private", action="store_true", help="make a new repository private")
-    parser.add_argument("--revision", metavar="BRANCH", help="push to this branch, made if it is not there")
-    parser.add_argument(
-        "--single",
-        action="append",
-        default=[],
-        metavar="RUN",
-        help="a run of one of the tasks alone, whose scores the card shows beside; may be given several times",
-    )
-
-
-def _export(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    text = "write a trained model for use without hf_mtl: as checkpoints of transformers, or as one ONNX graph"
-    parser = commands.add_parser(
-        "export",
-        help=text,
-        description=text[0].upper() + text[1:] + ".",
-        epilog=_EXPORT_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("run", metavar="RUN", help="folder of a run, of a checkpoint or of a model, or a Hub id")
-    parser.add_argument("directory", metavar="DIR", help="folder to make; it must not be there, or be empty")
-    parser.add_argument(
-        "--task",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a task to export, may be repeated; default: all. One alone is a checkpoint in DIR, several in DIR/NAME",
-    )
-    parser.add_argument(
-        "--format",
-        default="transformers",
-        choices=("transformers", "onnx"),
-        help="an AutoModelFor... checkpoint for each task (default), or one graph for all (extra [onnx])",
-    )
-    parser.add_argument(
-        "--quantize", choices=("int8",), help="of a graph: weights of 8 bits; says what that costs in score"
-    )
-    parser.add_argument(
-        "--texts", metavar="FILE", help="compare predictions of the 8 bits on the lines of a file, in place of scores"
-    )
-
-
-def _methods(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    text = "list the balancing methods: sources, options, needs and costs; or say all about one"
-    parser = commands.add_parser(
-        "methods", help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False
-    )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a weighting or an aggregator, such as uw or pcgrad")
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -249,12 +124,13 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if unknown:
         said = f"unknown option: {' '.join(unknown)}; see hf-mtl {arguments.command} --help"
         parser.error(f"{said}{_meant(unknown, arguments)}")
-    if "runs" in arguments:  # some may stand behind an option
-        arguments.runs += rest
-        return arguments
+    for several in ("runs", "data"):  # some may stand behind an option
+        if several in arguments:
+            setattr(arguments, several, [*getattr(arguments, several), *rest])
+            return arguments
     if "overrides" not in arguments:
         if rest:
-            takes = {"name": "one name", "repo": "one RUN and one REPO"}
+            takes = {"name": "one name", "repo": "one RUN and one REPO", "directory": "one RUN and one DIR"}
             most = next((words for word, words in takes.items() if word in arguments), "no arguments")
             parser.error(f"{arguments.command} takes {most}, found: {' '.join(rest)}")
         return arguments

@@ -29,6 +29,20 @@ def _support_desk(name: str) -> dict[str, Dataset]:
 GENERATORS: dict[str, Callable[[str], dict[str, Dataset]]] = {"hf_mtl/support_desk": _support_desk}
 
 
+def register_dataset(path: str, make: Callable[[str], dict[str, Dataset]]) -> None:
+    """Make data known that a function makes, by the path under which a recipe names them.
+
+    Args:
+        path: The path, such as ``my_package/tickets``.
+        make: Takes the recipe's ``name`` of the dataset and returns its splits.
+
+    Raises:
+        ValueError: If another function has the path, or it is that of a reader.
+    """
+    if path in READERS or GENERATORS.setdefault(path, make) is not make:
+        raise ValueError(f"a dataset '{path}' is registered already")
+
+
 def load_source(source: DatasetSource, key: str = "dataset") -> Loaded:
     """Load the splits of one source, under the names train, validation and test.
 

@@ -11,9 +11,14 @@ _ALIASES = {"train": ("training",), "validation": ("dev", "val", "valid"), "test
 _Found = TypeVar("_Found")
 
 
+def split_of(word: str) -> str | None:
+    """Return our name for a split, by ours or a usual alias; None for another word."""
+    return next((ours for ours, aliases in _ALIASES.items() if word in (ours, *aliases)), None)
+
+
 def rows_needed(split: str) -> str:
     """Return what to do about a split without rows, by our name for it or the data's."""
-    ours = next((ours for ours, aliases in _ALIASES.items() if split in (ours, *aliases)), "train")
+    ours = split_of(split) or "train"
     return "Every split needs rows." + ("" if ours == "train" else f" splits: {{{ours}: null}} leaves it out.")
 
 

@@ -15,6 +15,7 @@ from hf_mtl.data.stream_names import carving_mistakes, in_streams, streams_of_re
 from hf_mtl.errors import Mistake, known
 from hf_mtl.plain import KeyPath, describe, dotted
 from hf_mtl.recipe import sections
+from hf_mtl.recipe.callbacks import parse_callbacks
 from hf_mtl.recipe.checks import (
     check_adapters,
     check_frozen,
@@ -26,6 +27,7 @@ from hf_mtl.recipe.checks import (
 )
 from hf_mtl.recipe.facts import RecipeFacts
 from hf_mtl.recipe.keeping import keeping_mistakes
+from hf_mtl.recipe.plugins import Code, load_plugins
 from hf_mtl.recipe.schema import ModelSection, Recipe
 from hf_mtl.recipe.task_types import unknown_type
 from hf_mtl.signatures import Options
@@ -33,23 +35,28 @@ from hf_mtl.tasks import Task, task_types
 from hf_mtl.tasks.head_shares import without_share
 from hf_mtl.validation import MOST_MISTAKES, unknown_key, validate, without_mistakes
 
-SECTIONS = ("model", "tasks", "data", "mixture", "balancing", "schedules", "training")
+SECTIONS = ("plugins", "model", "tasks", "data", "mixture", "balancing", "schedules", "callbacks", "training")
+_LISTS = ("plugins", "schedules", "callbacks")
 
 
 def build_recipe(
-    data: dict[str, Any], mistakes: list[Mistake], allow_code: bool = False, to_score: bool = False
+    data: dict[str, Any], mistakes: list[Mistake], code: Code = "refused", to_score: bool = False
 ) -> Recipe | None:
     """Validate a whole recipe; None if anything is wrong.
 
     Args:
         data: Plain values, with nothing left to inherit and absolute paths.
         mistakes: Receives everything that is wrong.
-        allow_code: Whether code that the recipe names may be run.
+        code: Whether code that the recipe names may be run, or only named.
         to_score: As for `load_recipe`.
     """
     mistakes.extend(_unknown_section(key) for key in data if key not in SECTIONS)
     # An empty section is no section: its keys may all be commented out.
-    given: dict[str, Any] = {name: {} if data.get(name) is None else data[name] for name in SECTIONS}
+    sections = [name for name in SECTIONS if name not in _LISTS]
+    given: dict[str, Any] = {name: {} if data.get(name) is None else data[name] for name in sections}
+    plugins = load_plugins(data.get("plugins"), code, mistakes)
+    if plugins is None:  # whatever they register would be unknown
+        return None
     model = _model(given["model"], mistakes)
     tasks = _tasks(given["tasks"], mistakes)
     of_rows = of_data.parse(given["data"], mistakes)
@@ -57,11 +64,12 @@ def build_recipe(
     trained = {name: task for name, task in tasks.items() if task is None or not task.is_scored_only}
     balancing = of_balancing.parse(given["balancing"], mistakes, list(trained))
     schedules = of_schedules.parse(data.get("schedules"), mistakes)
+    callbacks = parse_callbacks(data.get("callbacks"), mistakes)
     training = _training(given["training"], mistakes)
     mistakes.extend(
         check_recipe(tasks, training, complete=not any(item.key.startswith("tasks") for item in mistakes))
     )
-    mistakes.extend(foreign_code(tasks, allow_code))
+    mistakes.extend(foreign_code(tasks, code != "refused"))
     mistakes.extend(of_data.mistakes(of_rows, list(trained)))
     if model is not None:
         mistakes.extend(check_frozen(tasks, model))
@@ -81,12 +89,14 @@ def build_recipe(
         return None
     valid = {name: task for name, task in tasks.items() if task is not None}
     return Recipe(
+        plugins=plugins,
         model=model,
         tasks=valid,
         data=of_rows,
         mixture=mixture,
         balancing=balancing,
         schedules=[item for item in schedules if item is not None],
+        callbacks=callbacks,
         training=training,
     )
 

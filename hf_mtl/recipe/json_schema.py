@@ -45,6 +45,10 @@ def json_schema() -> Schema:
             "description": "Recipes that this one extends, relative to it; this one wins.",
             "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
         },
+        "plugins": {
+            "description": "Modules of yours that register components, in order; only with --allow-code.",
+            "anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}],
+        },
         "model": _or_null(_partial(model)),
         "tasks": {"type": "object", "additionalProperties": _or_null(_tasks(definitions))},
         "data": _or_null(_of(DataSpec, definitions)),
@@ -53,6 +57,10 @@ def json_schema() -> Schema:
         "schedules": {
             "description": "Schedules of task coefficients and trainable groups; they compose.",
             "anyOf": [{"type": "array", "items": schedule}, {"type": "null"}],
+        },
+        "callbacks": {
+            "description": "Callbacks of the Trainer that plugins register: names, or mappings of name and options.",
+            "anyOf": [{"type": "array", "items": {"type": ["string", "object"]}}, {"type": "null"}],
         },
         "training": _or_null(_training(definitions)),
     }

@@ -10,6 +10,7 @@ from hf_mtl.recipe.extends import read_extended
 from hf_mtl.recipe.overrides import apply_overrides
 from hf_mtl.recipe.paths import resolve_paths
 from hf_mtl.recipe.places import Places
+from hf_mtl.recipe.plugins import Code
 from hf_mtl.recipe.schema import Recipe
 from hf_mtl.validation import MOST_MISTAKES
 
@@ -17,21 +18,22 @@ from hf_mtl.validation import MOST_MISTAKES
 def load_recipe(
     path: str | Path, overrides: Iterable[str] = (), allow_code: bool = False, to_score: bool = False
 ) -> Recipe:
-    """Load, merge and validate a recipe. No model is loaded, no data is looked at, and no code is run.
+    """Load, merge and validate a recipe. No model is loaded, and no data is looked at.
 
     Args:
         path: A YAML file.
         overrides: ``key=value`` with dotted keys, which win over the file: ``training.learning_rate=1e-4``.
             An empty or null value removes a key.
-        allow_code: Whether code that the recipe names may be run later: functions of datasets, metric scripts, and
-            metrics of users of the Hub. (Metrics that `evaluate` itself publishes need no such word.)
+        allow_code: Whether code that the recipe names may be run: plugins now, since their components are chosen by
+            name; later functions of datasets, metric scripts, and metrics of users of the Hub. (Metrics that
+            `evaluate` itself publishes need no such word.)
         to_score: Whether nothing is trained: tasks with other rows than the run had may be other streams than its
             mixture speaks of.
 
     Raises:
         RecipeError: With everything that is wrong, each mistake with the file and line that says it.
     """
-    recipe = _load(path, overrides, allow_code, to_score)
+    recipe = _load(path, overrides, "allowed" if allow_code else "refused", to_score)
     recipe._allow_code = allow_code
     return recipe
 
@@ -45,14 +47,14 @@ def read_recipe(path: str | Path) -> Recipe:
     Raises:
         RecipeError: As `load_recipe`.
     """
-    return _load(path, (), may_name_code=True)
+    return _load(path, (), "named")
 
 
-def _load(path: str | Path, overrides: Iterable[str], may_name_code: bool, to_score: bool = False) -> Recipe:
+def _load(path: str | Path, overrides: Iterable[str], code: Code, to_score: bool = False) -> Recipe:
     mistakes: list[Mistake] = []
     node = apply_overrides(read_extended(path, mistakes), overrides, mistakes)
     places = Places.of(node)
-    recipe = build_recipe(resolve_paths(node).plain(), mistakes, may_name_code, to_score)
+    recipe = build_recipe(resolve_paths(node).plain(), mistakes, code, to_score)
     if recipe is None or mistakes:
         raise RecipeError(_first([replace(item, where=item.where or places.locate(item.key)) for item in mistakes]))
     recipe._places = places

@@ -22,6 +22,7 @@ _NAMED_BY = {
     "balancing.weighting": ("name", True),
     "balancing.aggregator": ("name", True),
     "schedules.#": ("type", True),
+    "callbacks.#": ("name", True),
 }
 
 # Mappings whose null is a value, and removes nothing: a split that is left out, a value that is no label.

@@ -78,21 +78,25 @@ class Recipe(_Frozen):
     """A validated recipe. Sections that configure a callable give its keyword arguments with ``options()``.
 
     Args:
+        plugins: Modules of the user's that are imported before anything is chosen by name.
         model: The encoder and its heads.
         tasks: The tasks by name.
         data: What is done with the rows of all tasks.
         mixture: Options of `hf_mtl.data.Mixture`.
         balancing: The loss weighting, the gradient aggregator, and their options.
         schedules: Schedules and their options, which compose.
+        callbacks: Callbacks of the Trainer that plugins register, and their options.
         training: Options of `MultiTaskTrainingArguments`.
     """
 
+    plugins: list[str] = Field(default_factory=list)
     model: ModelSection
     tasks: Mapping[str, AnyTask]
     data: of_data.Spec = Field(default_factory=of_data.Spec)
     mixture: SerializeAsAny[Options]
     balancing: of_balancing.Spec
     schedules: list[SerializeAsAny[Options]] = Field(default_factory=list)
+    callbacks: list[SerializeAsAny[Options]] = Field(default_factory=list)
     training: SerializeAsAny[Options]
     _places: Places = PrivateAttr(default_factory=Places)
     _allow_code: bool = PrivateAttr(default=False)
@@ -128,6 +132,7 @@ class Recipe(_Frozen):
     def to_dict(self) -> dict[str, Any]:
         """Return what was set, as plain values; defaults are left out, empty sections too."""
         sections = {
+            "plugins": list(self.plugins),
             "model": self.model.model_dump(mode="json", exclude_unset=True),
             "tasks": {
                 # The type says which class reads it back, also for a task made in Python.
@@ -138,6 +143,7 @@ class Recipe(_Frozen):
             "mixture": self.mixture.model_dump(mode="json", exclude_unset=True),
             "balancing": self.balancing.model_dump(mode="json", exclude_unset=True),
             "schedules": [item.model_dump(mode="json", exclude_unset=True) for item in self.schedules],
+            "callbacks": [item.model_dump(mode="json", exclude_unset=True) for item in self.callbacks],
             "training": self.training.model_dump(mode="json", exclude_unset=True),
         }
         return {name: section for name, section in sections.items() if section}

@@ -64,7 +64,7 @@ def recipe_reference(folder: Path) -> str:
     sections = schema["properties"]
     parts = [
         _INTRODUCTION,
-        page.keys({"extends": sections["extends"]}),
+        page.keys({name: sections[name] for name in ("extends", "plugins", "callbacks")}),
         "## `model`",
         *page.section(sections["model"]),
         *_tasks(page),

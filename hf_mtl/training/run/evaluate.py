@@ -75,7 +75,8 @@ def evaluate_run(
         UserError: If there is no checkpoint, it is damaged, there is no such split, or an override means nothing.
     """
     recipe_path, model_path = find_checkpoint(_folder(Path(path), overrides, allow_code))
-    run, recipe = read_recipe(recipe_path), load_recipe(recipe_path, overrides, allow_code, to_score=True)
+    recipe = load_recipe(recipe_path, overrides, allow_code, to_score=True)
+    run = read_recipe(recipe_path)  # behind the plugins, of which it names components
     _refuse_code(run, recipe)
     # Nothing of training happens: no folder of it is made, and nothing is watched.
     args = make_arguments(recipe, output_dir=str(model_path), **_ONLY_SCORING, **of_whoever_trains())

@@ -30,6 +30,7 @@ from hf_mtl.training.run.log_callbacks import (
     TaskProgressCallback,
 )
 from hf_mtl.training.run.longer import is_to_go_on
+from hf_mtl.training.run.own_callbacks import own_callbacks
 from hf_mtl.training.run.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.run.reports import outlive_reports
 from hf_mtl.training.run.same_run import refuse_another_run, refuse_other_rows, refuse_other_steps
@@ -152,7 +153,7 @@ def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrai
     model = prepared.new_model()
     prepared.check_rows("test", model, scored=test)  # may be asked for when it is trained
     records = [JsonLogCallback(folder.log), RecipeCallback(folder, prepared.recipe.to_yaml(), prepared.data)]
-    trainer = prepared.trainer(model, callbacks=records)
+    trainer = prepared.trainer(model, callbacks=[*records, *own_callbacks(prepared.recipe)])
     trainer.tells_notes = False
     trainer.waits_for_pushes = False  # not before the results are kept
     trainer.remove_callback(PrinterCallback if prepared.args.disable_tqdm else ProgressCallback)

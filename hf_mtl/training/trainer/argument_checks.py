@@ -33,7 +33,6 @@ from hf_mtl.training.trainer.stub_builds import unbuildable
 _ELSEWHERE = {
     "data_collator": "hf_mtl plans and collates its own batches",
     "compute_loss_func": "set `loss` on the task",
-    "model_init": "build the model with MultiTaskModel.from_backbone; in a search, in each trial",
     "preprocess_logits_for_metrics": "use compute_metrics",
 }
 
@@ -113,6 +112,12 @@ def check_training(args: MultiTaskTrainingArguments) -> list[Mistake]:
             "metric_for_best_model",
             "is not set, and the best model is to be kept",
             f"Set it: {_SCORES}",
+        ),
+        (
+            args.device.type == "mps",
+            "use_cpu",
+            "is false, and this machine's accelerator is mps, which has no float64: losses are weighed in it",
+            "Set it to true",
         ),
         (
             # One process that a launcher has started may try it.

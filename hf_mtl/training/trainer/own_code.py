@@ -100,6 +100,15 @@ def idle_methods(trainer: type) -> Iterator[Mistake]:
             yield Mistake(name, f"of {owner.__name__} is never called by MultiTaskTrainer", remedy)
 
 
+def uncalled(name: str) -> UserError:
+    """Say that a method of a Trainer does nothing here, to somebody who calls it.
+
+    Args:
+        name: One that hf_mtl never calls.
+    """
+    return UserError(Mistake(name, "is not used by MultiTaskTrainer", _NEVER_CALLED[name]))
+
+
 def no_part(trainer: object) -> UserError:
     """Say that a step ended to which `compute_loss` gave no part, whatever has replaced it.
 

@@ -29,11 +29,12 @@ from hf_mtl.training.scoring.tuning import tune_tasks
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.setup import metric_statistics
 from hf_mtl.training.trainer.stoppable_trainer import StoppableTrainer
+from hf_mtl.training.trainer.uncalled_methods import UncalledMethods
 
 logger = get_logger(__name__)
 
 
-class ScoringTrainer(StoppableTrainer):
+class ScoringTrainer(UncalledMethods, StoppableTrainer):
     """Evaluates and predicts dictionaries of datasets by task: every row once, in dataset order.
 
     Args:

@@ -75,6 +75,7 @@ from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.run_parts import RunParts, build_run_parts
 from hf_mtl.training.trainer.saved_run import SavedRun, trainer_state
 from hf_mtl.training.trainer.scoring_trainer import ScoringTrainer
+from hf_mtl.training.trainer.search import Made, first_model, search
 from hf_mtl.training.trainer.sections import read_sections
 from hf_mtl.training.trainer.setup import rest_kept
 from hf_mtl.training.trainer.sharding import check_first
@@ -105,7 +106,8 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         schedules: Schedules, each a name or ``{"type": name, options}``; they compose.
         allow_code: Whether code that the tasks' metrics name may be run: scripts, metrics of users of the Hub, and
             all that are not hf_mtl's own where the model was loaded from a file.
-        kwargs: As in `transformers.Trainer`. ``compute_metrics`` is called for each task with its EvalPrediction (and
+        kwargs: As in `transformers.Trainer`. ``model_init`` makes the model, and that of each trial of
+            `hyperparameter_search`. ``compute_metrics`` is called for each task with its EvalPrediction (and
             with the task's name, if it has a parameter ``task`` or a second one) and adds to the task's metrics.
 
     Raises:
@@ -133,6 +135,12 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     ):
         args = args or MultiTaskTrainingArguments(output_dir="tmp_trainer")
         processing_class = take_tokenizer(processing_class, kwargs)
+        model_init = kwargs.pop("model_init", None)
+        model = first_model(model, model_init, args)
+        given_rows = {"train_dataset": train_dataset, "eval_dataset": eval_dataset}
+        of_hf_mtl = {"data": data, "mixture": mixture, "balancing": balancing, "schedules": schedules}
+        others = {**of_hf_mtl, "processing_class": processing_class, "allow_code": allow_code, **kwargs}
+        self._made = Made.of(model_init, args, {**given_rows, **others}, MultiTaskTrainer.__init__)
         wrong: list[Mistake] = []
         sections = read_sections(data, mixture, balancing, schedules, wrong)
         check_arguments(model, args, kwargs, train_dataset is not None, type(self), wrong)
@@ -198,12 +206,31 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         """Return what the card of the model says: what is known of a run without a recipe."""
         return facts_of_trainer(self, name)
 
-    def hyperparameter_search(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse what builds its models with ``model_init``, which this Trainer does not take."""
-        raise UserError(
-            "hyperparameter_search: builds its models with model_init, which MultiTaskTrainer does not take. Make a "
-            "model and a MultiTaskTrainer in every trial"
-        )
+    def hyperparameter_search(
+        self,
+        hp_space: Any = None,
+        compute_objective: Any = None,
+        n_trials: int = 20,
+        direction: str | list[str] | None = None,
+        backend: Any = None,
+        hp_name: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Search with optuna; each trial is a Trainer of its own, with a model of ``model_init``.
+
+        Args:
+            hp_space: Draws a trial's training arguments, ``mixture.KEY`` and ``balancing.KEY``, as a mapping.
+            compute_objective: Makes the number that is looked at; None: ``eval_average``, to be maximized.
+            n_trials: How many trials.
+            direction: As in `transformers.Trainer`; None: ``minimize`` what ``compute_objective`` gives.
+            backend: ``optuna``, or None for it.
+            hp_name: Names a trial's folder in ``output_dir``; None: ``run-N``.
+            kwargs: Of `optuna.create_study` and `optuna.Study.optimize`.
+
+        Returns:
+            The best trial, as `transformers.Trainer` gives it.
+        """
+        return search(self, self._made, hp_space, compute_objective, n_trials, direction, backend, hp_name, **kwargs)
 
     # ---- Rows ----
 

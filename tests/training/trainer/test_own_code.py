@@ -116,15 +116,6 @@ def test_a_section_of_another_shape_is_refused_before_rows_are_read(
         trainer(tmp_path, **sections, train_dataset={"topic": Dataset.from_dict({})})
 
 
-def test_a_search_names_the_way_at_once(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="model_init: is not used .* in a search, in each trial"):
-        trainer(tmp_path, model_init=tiny.model)
-    with pytest.raises(
-        UserError, match="hyperparameter_search: .*Make a model and a MultiTaskTrainer in every trial"
-    ):
-        trainer(tmp_path).hyperparameter_search(n_trials=1)
-
-
 class OwnLoss(MultiTaskTrainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -64,12 +64,19 @@ def test_several_gpus_in_one_process_are_refused(tmp_path: Any) -> None:
         check_arguments(MODEL, args, {})
 
 
+def test_an_accelerator_without_float64_is_refused_with_the_way(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MultiTaskTrainingArguments, "device", property(lambda self: torch.device("mps")))
+    with pytest.raises(UserError, match=r"training\.use_cpu: is false, and this machine's accelerator is mps"):
+        check_arguments(MODEL, arguments(tmp_path), {})
+
+
 @pytest.mark.parametrize(
     ("key", "remedy"),
     [
         ("data_collator", "hf_mtl plans and collates its own batches"),
         ("compute_loss_func", "set `loss` on the task"),
-        ("model_init", "build the model with MultiTaskModel.from_backbone"),
         ("preprocess_logits_for_metrics", "use compute_metrics"),
     ],
 )
@@ -80,7 +87,7 @@ def test_what_the_trainer_does_itself_is_refused(tmp_path: Any, key: str, remedy
 
 def test_another_model_and_other_arguments_are_refused_together(tmp_path: Any) -> None:
     with pytest.raises(UserError) as caught:
-        check_arguments(nn.Linear(1, 1), {"output_dir": "x"}, {"model_init": print})
+        check_arguments(nn.Linear(1, 1), {"output_dir": "x"}, {"data_collator": print})
     text = str(caught.value)
     assert "model: is a Linear. Give a MultiTaskModel" in text
     assert "args: are dict. Give MultiTaskTrainingArguments" in text

@@ -9,7 +9,6 @@ import torch
 from datasets import Dataset
 
 from hf_mtl import SequenceClassification
-from hf_mtl.errors import UserError
 from hf_mtl.tasks import Task
 from tests import tiny
 from tests.training.trainers import SMALL, make, parameters, records
@@ -87,8 +86,3 @@ def test_a_plain_dataset_is_enough_for_one_task(tmp_path: Path) -> None:
     trainer = make(tmp_path, model=model, train=tiny.rows("mood", 12), evaluation=tiny.rows("mood", 8, seed=1))
     trainer.train()
     assert "eval_mood_f1_macro" in trainer.evaluate()
-
-
-def test_a_search_that_needs_model_init_says_so(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="builds its models with model_init, which MultiTaskTrainer does not take"):
-        make(tmp_path).hyperparameter_search(n_trials=1)

@@ -1,0 +1,57 @@
+"""Examples that the help of each command ends with; a test understands every one of them."""
+
+EXAMPLES: dict[str, str] = {
+    "init": """\
+  hf-mtl init --quickstart                             the recipe of the quickstart, with data of its own: offline
+  hf-mtl init reviews.csv topics.jsonl -o mine.yaml    two files, two tasks or more; every guess is said
+  hf-mtl init train.csv dev.csv test.csv               splits of one dataset, by their names
+  hf-mtl init data/ --backbone scratch                 a folder; a small encoder from random weights
+  hf-mtl init cardiffnlp/tweet_eval:emotion            a dataset of the Hub, and its configuration
+""",
+    "plan": """\
+  hf-mtl plan recipe.yaml
+  hf-mtl plan recipe.yaml training.max_steps=200 mixture.temperature=1
+""",
+    "train": """\
+  hf-mtl train recipe.yaml --test --baselines          score the test splits too, beside TF-IDF
+  hf-mtl train recipe.yaml training.learning_rate=3e-5 training.output_dir=runs/other
+  hf-mtl train recipe.yaml --resume                    go on where it was stopped
+  hf-mtl train recipe.yaml --overwrite                 start anew in the same folder
+  accelerate launch --num_processes 2 -m hf_mtl train recipe.yaml
+""",
+    "evaluate": """\
+  hf-mtl evaluate runs/recipe --split test --baselines
+  hf-mtl evaluate runs/recipe/checkpoint-300
+  hf-mtl evaluate runs/recipe tasks.emotion.metrics=[accuracy]
+""",
+    "predict": """\
+  hf-mtl predict runs/mine rows.csv --output predictions.csv
+  hf-mtl predict runs/mine rows.jsonl --tasks emotion --probabilities -o predictions.parquet
+  hf-mtl predict someone/their-model rows.csv tasks.emotion.text=body sep=';' -o out.csv
+  hf-mtl predict runs/mine rows.csv -o out.csv --resume    after Ctrl-C, a kill or a full disk
+  hf-mtl predict runs/mine - < rows.jsonl > predictions.jsonl
+""",
+    "export": """\
+  hf-mtl export runs/mine plain                        a checkpoint of transformers for each task
+  hf-mtl export runs/mine plain --task topic
+  hf-mtl export runs/mine served --format onnx --quantize int8
+""",
+    "push": """\
+  hf-mtl push runs/mine me/mine
+  hf-mtl push runs/mine/checkpoint-300 me/mine --revision early
+  hf-mtl push runs/mine me/mine --single runs/only-emotion --single runs/only-intensity
+""",
+    "join": """\
+  hf-mtl join runs/emotion runs/stance -o joined       heads that were trained on one frozen encoder
+  hf-mtl join runs/a runs/b -o joined --rename 2:emotion=mood
+""",
+    "methods": """\
+  hf-mtl methods                                       all weightings and aggregators
+  hf-mtl methods pcgrad                                all about one
+""",
+    "schema": """\
+  hf-mtl schema > recipe.schema.json                   for completion in your editor
+  hf-mtl schema --markdown > keys.md                   every key in words
+""",
+}
+"""By command. A new command needs an entry here and one in `hf_mtl.cli.main.build_parser`, and nothing else."""

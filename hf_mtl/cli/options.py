@@ -1,0 +1,133 @@
+"""Options of the commands that read no recipe, one function each."""
+
+import argparse
+from typing import Any, TypeAlias
+
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"
+
+_WRITTEN = (
+    " Each row is written as it was read, in the same order, with columns such as emotion.label and emotion.score, "
+    "and with error, which says why a row has no prediction."
+)
+
+
+def _add(commands: Commands, name: str, text: str, more: str = "") -> argparse.ArgumentParser:
+    """Add a command whose help is a sentence without its full stop, and ``more`` where it is asked for alone."""
+    description = f"{text[0].upper()}{text[1:]}.{more}"
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=description, allow_abbrev=False
+    )
+    return parser
+
+
+def add_init(commands: Commands) -> None:
+    """Add ``init``."""
+    text = "look at data and write a recipe for them; every guess is said, and why"
+    parser = _add(commands, "init", text)
+    what = "files (csv, tsv, json, jsonl, parquet), folders, or ids of the Hub: user/name or user/name:configuration"
+    # With a default, argparse knows that there may be none.
+    parser.add_argument("data", nargs="*", default=[], metavar="DATA", help=what)
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="the recipe (default: recipe.yaml, or quickstart.yaml)"
+    )
+    parser.add_argument(
+        "--backbone", metavar="NAME", help="Hub id, folder, or scratch: a small encoder from random weights"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the recipe where there is one")
+    parser.add_argument(
+        "--quickstart", action="store_true", help="write the recipe of the quickstart, which makes its own data"
+    )
+
+
+def add_predict(commands: Commands) -> None:
+    """Add ``predict``."""
+    text = "predict every row of a file: csv, jsonl or parquet, of any size"
+    parser = _add(commands, "predict", text, _WRITTEN)
+    parser.add_argument("target", metavar="RUN", help="a run's folder, a checkpoint or another model, or a Hub id")
+    columns = "columns that tasks read, such as tasks.emotion.text=body; of csv sep, quoting, encoding, header"
+    # The file is among these, wherever it stands.
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="FILE key=value", help=f"the rows, or -; {columns}"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="csv, jsonl or parquet; left out: standard output")
+    parser.add_argument("--tasks", metavar="A,B", help="the tasks to ask; left out: all")
+    parser.add_argument("--probabilities", action="store_true", help="write the probabilities of all classes too")
+    long = "cut texts that are too long, or average overlapping windows"
+    parser.add_argument("--long", choices=("cut", "chunk"), default="cut", help=long)
+    parser.add_argument("--resume", action="store_true", help="go on where predictions to --output were left")
+    parser.add_argument("--overwrite", action="store_true", help="replace --output")
+    parser.add_argument("--batch-tokens", type=_positive, metavar="N", help="tokens of a batch")
+    parser.add_argument("--device", metavar="NAME", help="such as cpu or cuda:1; left out: an accelerator if any")
+
+
+def _positive(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise ValueError(word)
+    return number
+
+
+def add_export(commands: Commands) -> None:
+    """Add ``export``."""
+    text = "write a trained model for use without hf_mtl: as checkpoints of transformers, or as one ONNX graph"
+    parser = _add(commands, "export", text)
+    parser.add_argument("run", metavar="RUN", help="folder of a run, of a checkpoint or of a model, or a Hub id")
+    parser.add_argument("directory", metavar="DIR", help="folder to make; it must not be there, or be empty")
+    parser.add_argument(
+        "--task",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a task to export, may be repeated; default: all. One alone is a checkpoint in DIR, several in DIR/NAME",
+    )
+    parser.add_argument(
+        "--format",
+        default="transformers",
+        choices=("transformers", "onnx"),
+        help="an AutoModelFor... checkpoint for each task (default), or one graph for all (extra [onnx])",
+    )
+    parser.add_argument(
+        "--quantize", choices=("int8",), help="of a graph: weights of 8 bits; says what that costs in score"
+    )
+    parser.add_argument(
+        "--texts", metavar="FILE", help="compare predictions of the 8 bits on the lines of a file, in place of scores"
+    )
+
+
+def add_push(commands: Commands) -> None:
+    """Add ``push``."""
+    text = "push a trained model to the Hub, with its card, recipe and scores"
+    parser = _add(commands, "push", text)
+    parser.add_argument("run", metavar="RUN", help="a run's folder, a checkpoint in it, or a joined model's folder")
+    parser.add_argument("repo", metavar="REPO", help="the repository, owner/name; made if it is not there")
+    parser.add_argument("--private", action="store_true", help="make a new repository private")
+    parser.add_argument("--revision", metavar="BRANCH", help="push to this branch, made if it is not there")
+    parser.add_argument(
+        "--single",
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="a run of one of the tasks alone, whose scores the card shows beside; may be given several times",
+    )
+
+
+def add_join(commands: Commands) -> None:
+    """Add ``join``."""
+    text = "put heads that were trained apart on one frozen encoder together in one model"
+    parser = _add(commands, "join", text)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs, checkpoints or models, or Hub ids")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the joined model, a new one")
+    parser.add_argument(
+        "--rename",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="give a task another name; where several runs have it, of the second: 2:OLD=NEW",
+    )
+
+
+def add_methods(commands: Commands) -> None:
+    """Add ``methods``."""
+    text = "list the balancing methods: sources, options, needs and costs; or say all about one"
+    parser = _add(commands, "methods", text)
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a weighting or an aggregator, such as uw or pcgrad")
