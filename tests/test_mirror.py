@@ -102,7 +102,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             *(f"drafting/{name}.py" for name in ("guess", "lengths", "nested", "recipe_text", "scalars", "settle")),
             "drafting/texts.py",
         ],
-        "cli/test_init.py": ["cli/examples.py"],
+        "cli/test_init.py": ["cli/examples.py", "cli/options.py"],
         "recipe/test_plugins.py": ["callbacks.py", "recipe/callbacks.py"],
         "data/test_word_tokens.py": ["data/word_pieces.py"],
         "recipe/test_schema.py": ["recipe/places.py"],

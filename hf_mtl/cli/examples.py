@@ -29,7 +29,7 @@ EXAMPLES: dict[str, str] = {
   hf-mtl predict runs/mine rows.jsonl --tasks emotion --probabilities -o predictions.parquet
   hf-mtl predict someone/their-model rows.csv tasks.emotion.text=body sep=';' -o out.csv
   hf-mtl predict runs/mine rows.csv -o out.csv --resume    after Ctrl-C, a kill or a full disk
-  hf-mtl predict runs/mine - < rows.jsonl > predictions.jsonl
+  zcat rows.jsonl.gz | hf-mtl predict runs/mine - > predictions.jsonl
 """,
     "export": """\
   hf-mtl export runs/mine plain                        a checkpoint of transformers for each task

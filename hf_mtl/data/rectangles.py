@@ -11,6 +11,28 @@ from torch import Tensor
 
 from hf_mtl.batch import Cut, Rectangles
 
+RUN_COST = 32
+"""What one more rectangle costs on a CPU where attention alone is padded, in tokens."""
+
+
+def default_run_cost(device: torch.device) -> int:
+    """Return what one more rectangle costs on a device where attention alone is padded, in tokens.
+
+    On an accelerator it is the time in which some twenty kernels of each layer are started, about 0.1 ms, in which
+    they copy and attend to some thousand padded places. This is worked out from their sizes, and not measured yet.
+    """
+    return RUN_COST if device.type == "cpu" else 8192
+
+
+def default_group_cost(device: torch.device) -> int:
+    """Return what one more length group costs on a device, in tokens.
+
+    On a CPU it is little beside the arithmetic. On an accelerator it is the time in which the kernels of all layers
+    are started. An H100 took 290 ms for a step of MiniLM with a cost of 64, and the Trainer 80 ms for one rectangle.
+    """
+    return 64 if device.type == "cpu" else 16_384
+
+
 Rows = NDArray[np.int64]
 
 

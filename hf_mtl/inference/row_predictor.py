@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from hf_mtl.batch import to_device
-from hf_mtl.data.collate import Collator, default_group_cost, default_run_cost
+from hf_mtl.data.collate import Collator
+from hf_mtl.data.rectangles import default_group_cost, default_run_cost
 from hf_mtl.data.token_budget import BatchLimit, cut_by_size, default_eval_tokens
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.inference.encode import lay_out

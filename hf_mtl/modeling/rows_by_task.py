@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.batch import NoiseKeys, Packed, to_device
-from hf_mtl.data.collate import default_group_cost
-from hf_mtl.data.rectangles import cut_by_task, length_groups, rectangles_of
+from hf_mtl.data.rectangles import cut_by_task, default_group_cost, length_groups, rectangles_of
 from hf_mtl.modeling.private_adapters import Owned, Route
 
 Segments = Mapping[str, tuple[int, int]]

@@ -9,8 +9,8 @@ from datasets import Dataset
 
 from hf_mtl import SequenceClassification
 from hf_mtl.batch import Batch
-from hf_mtl.data.collate import Collator, default_group_cost, default_run_cost
-from hf_mtl.data.rectangles import length_groups
+from hf_mtl.data.collate import Collator
+from hf_mtl.data.rectangles import default_group_cost, default_run_cost, length_groups
 from hf_mtl.data.tokens import EncodedSplit
 from tests import tiny
 from tests.data.encoding import encode_split

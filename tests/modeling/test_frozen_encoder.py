@@ -110,11 +110,11 @@ def test_a_backbone_whose_weights_changed_or_are_gone_is_refused(tmp_path: Path)
         ({"freeze": None}, "is true, and the encoder is trained. Set model.freeze: encoder, or leave it out"),
         ({"freeze": 1}, "is true, and the encoder is trained but for freeze: 1"),
         ({"freeze": "embeddings"}, "is true, and the encoder is trained but for freeze: embeddings"),
-        ({"freeze": None, "lora": True}, "is true, and the encoder is trained"),
+        ({"freeze": None, "peft": "lora"}, "is true, and the encoder is trained"),
     ],
 )
 def test_an_encoder_that_is_trained_is_refused(bert: Path, changes: dict[str, Any], said: str) -> None:
-    if changes.get("lora"):
+    if changes.get("peft"):
         pytest.importorskip("peft")
     with pytest.raises(ModelError, match=f"model.save_heads_only: {said}"):
         make(bert, **changes)

@@ -48,8 +48,8 @@ def test_all_mistakes_of_all_sections_are_said_at_once(write: Write) -> None:
         "command line: model.dropout: found 1.5. Allowed: less than 1.",
         "recipe.yaml:5: model.pooling: unknown value 'meen'. Known: cls, last, max, mean. Did you mean 'mean'?",
         "recipe.yaml:6: model.hed: unknown key 'hed'. "
-        "Known: backbone, drop_tasks, dropout, freeze, head, keep_tasks, max_length, peft, pooling, tokenizer. "
-        "Did you mean 'head'?",
+        "Known: backbone, drop_tasks, dropout, freeze, head, keep_tasks, max_length, peft, pooling, save_heads_only, "
+        "tokenizer. Did you mean 'head'?",
         "recipe.yaml:3: model.backbone.model_type: missing. Say which architecture, such as bert.",
         "recipe.yaml:2: model.tokenizer: missing, and an inline config has no tokenizer. "
         "Give model.tokenizer: a Hub id, a folder, or {train: wordpiece}.",

@@ -43,7 +43,7 @@ def test_every_row_of_ours_has_a_sentence(page: str) -> None:
 def test_what_must_be_given_is_told_from_what_has_a_default(page: str) -> None:
     assert "| `fixed` | `weights` | list of number > 0 or mapping to number > 0 | must be given |" in page
     assert "| `path` | text | must be given |" in page
-    assert "| `rank` | whole number ≥ 1 | `8` |" in page
+    assert "| `mt2st_feedback` | `patience` | whole number ≥ 1 | `2` |" in page
     assert "| `head` |" in page
     assert "| `metrics` | text or [metric](#metric) or list of text or [metric](#metric) | `[f1_macro]` |" in page
 

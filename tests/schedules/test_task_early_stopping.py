@@ -158,11 +158,11 @@ def test_what_it_cannot_do_is_refused() -> None:
     assert found([spec]) == found([spec], evaluated=["a"]) == []
     assert found([spec], evaluated=[]) == [
         "schedules.0: 'task_early_stopping' follows validation metrics, and nothing is evaluated. Set "
-        "training.eval_strategy, and give the tasks validation splits."
+        "training.eval_strategy, with eval_steps that the run reaches, and give the tasks validation splits."
     ]
     assert found([{**spec, "tasks": ["b"]}], evaluated=["a"]) == [
         "schedules.0: 'task_early_stopping' follows the first metric of 'b', which is never evaluated. Set "
-        "training.eval_strategy, and give the task a validation split."
+        "training.eval_strategy, with eval_steps that the run reaches, and give the task a validation split."
     ]
     assert found([{**spec, "tasks": ["a", "bb"]}])[0].startswith("schedules.0.tasks: unknown task 'bb'.")
     assert found([{**spec, "tasks": ["a"]}, {**spec, "tasks": ["b"], "patience": 1}]) == []

@@ -9,7 +9,8 @@ import hf_mtl
 from hf_mtl.tasks import task_types
 
 PACKAGE = Path(hf_mtl.__file__).parent
-FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent.name != "task_types"]
+# A draft is a recipe, which names types as its author does.
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent.name not in ("task_types", "drafting")]
 CLASSES = {kind.__name__ for kind in task_types().values()}
 NAMES = set(task_types())
 # The family of a likelihood is called so too: a fact of every task, and an option of methods that scale losses by it.

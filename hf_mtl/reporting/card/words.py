@@ -73,10 +73,8 @@ def model_words(section: Mapping[str, Any]) -> Iterator[str]:
     if freeze is not None:
         part = _FROZEN.get(freeze, f"the embeddings and {freeze} layers from the bottom")
         yield f"Of the encoder, {part} stayed as pretrained."
-    for name in ("lora", "peft"):
-        if section.get(name):
-            given = section[name]
-            yield f"The encoder was trained by adapters ({name}{'' if given is True else f': {_plain(given)}'})."
+    if section.get("peft"):
+        yield f"The encoder was trained by adapters (peft: {_plain(section['peft'])})."
 
 
 def _options(options: Mapping[str, Any]) -> str:

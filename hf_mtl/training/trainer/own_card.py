@@ -33,7 +33,7 @@ def facts_of_trainer(trainer: "MultiTaskTrainer", name: str) -> CardFacts:
     identity = getattr(trainer, "identity", None)
     facts = {} if identity is None else identity.facts
     recipe = {
-        "model": {key: getattr(config, key) for key in ("backbone", "freeze", "lora")},
+        "model": {key: getattr(config, key) for key in ("backbone", "freeze", "peft")},
         "mixture": _section(facts, "mixture"),
         "balancing": _section(facts, "balancing"),
         "schedules": facts.get("schedules", ()),

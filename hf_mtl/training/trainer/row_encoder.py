@@ -8,7 +8,8 @@ from datasets import Dataset
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.batch import EncoderLayout
-from hf_mtl.data.collate import Collator, default_group_cost, default_run_cost
+from hf_mtl.data.collate import Collator
+from hf_mtl.data.rectangles import default_group_cost, default_run_cost
 from hf_mtl.data.seen_rows import SeenRows
 from hf_mtl.data.token_budget import BatchLimit, default_eval_tokens
 from hf_mtl.data.tokens import EncodedSplit

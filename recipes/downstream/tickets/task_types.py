@@ -12,6 +12,7 @@ from torch import Tensor
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.evaluation.outputs import PlainOutputs
 from hf_mtl.tasks import MetricSpec, Task, register
+from hf_mtl.tasks.predicting import Prediction, RowOutputs
 from hf_mtl.tasks.scoring import Metric, Outputs
 
 _LEAST = 1e-3  # a rate whose logarithm is a number
@@ -70,6 +71,10 @@ class Count(Task):
     def predictions(self, raw: np.ndarray) -> np.ndarray:
         """Predict the rate, rounded."""
         return np.round(np.exp(np.clip(raw.reshape(-1), -10, 10)))
+
+    def predicted(self, found: RowOutputs) -> list[Prediction]:
+        """Give the rate of each row, for `MultiTaskModel.predict` and the files that `hf-mtl predict` writes."""
+        return [{"value": rate} for rate in np.exp(found.outputs.reshape(-1).astype(np.float64)).tolist()]
 
     def measure(self, metric: Metric, outputs: Outputs, labels: np.ndarray) -> dict[str, float]:
         """Give the metric counts."""
