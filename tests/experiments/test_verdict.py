@@ -45,19 +45,17 @@ def test_a_difference_that_matters_is_more_than_none() -> None:
 def test_equal_arms_are_told_apart_in_at_most_5_of_100_studies() -> None:
     random, alarms = np.random.default_rng(5), {}
     for name, seeds in (("3 seeds", 3), ("5 seeds", 5)):
-        studies = [
-            verdicts({task: from_seeds(random.normal(0, 3, seeds)) for task in range(12)}) for _ in range(2000)
-        ]
+        studies = [verdicts({task: from_seeds(random.normal(0, 3, seeds)) for task in range(12)}) for _ in range(800)]
         alarms[name] = np.mean([any(item.word in ("helps", "harms") for item in found.values()) for found in studies])
     shares = []
-    for _ in range(300):
+    for _ in range(150):
         family = {}
         for task in range(4):
             gain = random.choice([-100.0, 0.0, 100.0], p=[0.1, 0.8, 0.1], size=200)
-            family[task] = from_rows(lambda rows, gain=gain: gain[rows].mean(), 200, seed=task, resamples=600)
+            family[task] = from_rows(lambda rows, gain=gain: gain[rows].mean(), 200, seed=task, resamples=400)
         shares.append(any(item.word in ("helps", "harms") for item in verdicts(family).values()))
     alarms["rows"] = np.mean(shares)
     print(f"false alarms: {alarms}")
-    assert alarms["3 seeds"] <= 0.05 + 0.011  # and two standard errors of 2,000 studies
-    assert alarms["5 seeds"] <= 0.05 + 0.011
-    assert alarms["rows"] <= 0.05 + 0.026
+    assert alarms["3 seeds"] <= 0.05 + 0.016  # and two standard errors of 800 studies
+    assert alarms["5 seeds"] <= 0.05 + 0.016
+    assert alarms["rows"] <= 0.05 + 0.036
