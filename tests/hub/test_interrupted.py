@@ -23,18 +23,12 @@ def machine(tmp_path: Path) -> Iterator[world.Machine]:
         yield world.Machine(hub, tmp_path / "home", tmp_path / "cwd")
 
 
-@pytest.mark.parametrize(
-    "kinds",
-    [
-        pytest.param(["reset"], id="short"),
-        pytest.param(list(interrupting.KINDS), id="all", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
 def test_a_push_that_breaks_off_anywhere_leaves_nothing_half_and_goes_on(
-    machine: world.Machine, tmp_path: Path, kinds: list[str]
+    machine: world.Machine, tmp_path: Path
 ) -> None:
     before = {path: path.read_bytes() for path in (tmp_path / "model").iterdir()}
-    done = machine.python("-m", "tests.hub.interrupting", str(tmp_path / "model"), *kinds)
+    done = machine.python("-m", "tests.hub.interrupting", str(tmp_path / "model"), *interrupting.KINDS)
     assert done.returncode == 0, done.stderr
     whole = {*(path.name for path in before), "README.md"}
     said = json.loads(done.stdout.splitlines()[-1])
@@ -55,7 +49,7 @@ def test_a_push_that_breaks_off_anywhere_leaves_nothing_half_and_goes_on(
         assert repo.files["model.safetensors"] == before[tmp_path / "model" / "model.safetensors"]
         # What was done and not heard of is not done twice.
         assert len([title for title in repo.titles if title]) == 1, case
-    for kind in kinds:
+    for kind in interrupting.KINDS:
         assert len([item for item in said if item[0] == kind]) >= 8  # requests, each of which was struck
     assert {path: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
     assert world.TOKEN not in done.stdout + done.stderr

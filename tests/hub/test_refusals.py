@@ -23,6 +23,7 @@ def clear(text: str, where: str, found: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_what_the_hub_does_not_have_or_give_is_one_clear_mistake(machine: world.Machine, tmp_path: Path) -> None:
     answers = machine.fail(
         write(tmp_path, "unknown-data", "org/nothing"),

@@ -44,6 +44,7 @@ def test_the_hub_is_needed_once(machine: world.Machine, tmp_path: Path) -> None:
     assert machine.hub.requests[before:] == []
 
 
+@pytest.mark.slow
 def test_a_backbone_and_a_dataset_come_from_the_hub(machine: world.Machine, tmp_path: Path) -> None:
     results = train(machine, world.write(tmp_path, world.small_recipe("org/scores")), tmp_path / "out")
     assert results["step"] == 2

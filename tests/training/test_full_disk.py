@@ -16,6 +16,7 @@ from tests.training import full_disk, killing, runs
 from tests.training.test_resume import assert_same_bits, log_without_times
 
 
+@pytest.mark.slow
 def test_a_log_that_cannot_be_written_ends_the_run_and_loses_no_line(
     recipe: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from hf_mtl import MultiTaskTrainer
 from hf_mtl.schedules import SCHEDULES as OF_SCHEDULES
 from hf_mtl.training.trainer import trainer as training
 from tests import tiny
+from tests.modeling.families import some_fast
 from tests.training.step.test_task_gradients import TRAINED, know_the_beginning, of
 from tests.training.trainers import make, parameters, same
 
@@ -82,7 +83,7 @@ def test_every_balancing_method_begins_anew(tmp_path: Path, name: str) -> None:
     _assert_twice_the_same(trainer)
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", some_fast(SCHEDULES, "mt2st_feedback", "mt2st_adaptive, fisher", "alternating"))
 def test_every_schedule_begins_anew(tmp_path: Path, name: str) -> None:
     spec = {"type": name.split(",")[0], **SCHEDULES[name]}
     trainer = make(tmp_path, schedules=[spec], **EVERY, **WATCHING)
@@ -95,7 +96,7 @@ def test_every_registered_schedule_is_among_them() -> None:
     assert {name.split(",")[0] for name in SCHEDULES} == set(OF_SCHEDULES.names())
 
 
-@pytest.mark.parametrize("objective", ["dro", "progress", "worst", "expected_loss"])
+@pytest.mark.parametrize("objective", some_fast(["dro", "progress", "worst", "expected_loss"], "worst"))
 def test_learned_temperatures_begin_anew(tmp_path: Path, objective: str) -> None:
     learn = {"objective": objective, "every": 2, "lr": 5.0}
     options = {**EVERY, "max_steps": 12, **WATCHING}  # enough evaluations to follow

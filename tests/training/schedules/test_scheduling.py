@@ -12,6 +12,7 @@ from hf_mtl import MultiTaskTrainer
 from hf_mtl.data.learners.pike import PiKE
 from hf_mtl.errors import CheckpointError
 from tests import tiny
+from tests.modeling.families import some_fast
 from tests.training.trainers import make, parameters, records, same
 from tests.training.watching import encoder_of, heads_of, watched
 
@@ -93,7 +94,7 @@ SPECS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", SPECS)
-@pytest.mark.parametrize("step", [2, 5])
+@pytest.mark.parametrize("step", some_fast([2, 5], 2))
 def test_a_resumed_run_goes_on_in_the_same_bits(tmp_path: Path, name: str, step: int) -> None:
     options = {"max_steps": 10, "save_strategy": "steps", "save_steps": 1, "window_steps": 4, **SPECS[name]}
     if name == "temperature":
