@@ -58,16 +58,18 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         [*refused, "--allow-code", "--baselines", "--test"],
         ["evaluate", run, "--split", "test"],
         ["evaluate", run, "--split", "test", "--allow-code"],
+        ["predict", run, "urgent.csv", "-o", str(folder / "found.jsonl"), "--allow-code"],
         [*refused, "training.max_steps=9", "callbacks.0.score=-1", "--resume", "--allow-code"],
     ]
     output = python(folder, "-c", _COMMANDS, json.dumps(commands), run)
     results = json.loads((folder / "run" / "results.json").read_text())
     log = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
-    return {**json.loads(output.splitlines()[-1]), "results": results, "log": log}
+    rows = [json.loads(line) for line in (folder / "found.jsonl").read_text().splitlines()]
+    return {**json.loads(output.splitlines()[-1]), "results": results, "log": log, "rows": rows}
 
 
 def test_a_recipe_with_plugins_needs_the_users_word_in_every_command(found: dict[str, Any]) -> None:
-    assert [code for code, _ in found["said"]] == [2, 0, 2, 0, 0]
+    assert [code for code, _ in found["said"]] == [2, 0, 2, 0, 0, 0]
     assert all("plugins.0: 'tickets' is code of your own" in found["said"][place][1] for place in (0, 2))
 
 
@@ -78,6 +80,11 @@ def test_every_component_of_the_package_is_in_the_run(found: dict[str, Any]) -> 
     weights = [line["weight/complaints"] for line in found["log"] if "weight/complaints" in line]
     assert weights
     assert all(weight != pytest.approx(1 / 3, abs=1e-4) for weight in weights)
+
+
+def test_a_type_of_the_package_is_predicted(found: dict[str, Any]) -> None:
+    assert len(found["rows"]) > 10
+    assert all(json.loads(row["complaints.prediction"])["value"] > 0 for row in found["rows"])
 
 
 def test_a_callback_of_the_package_ends_the_run(found: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hf_mtl.errors import Mistake, UserError
 from hf_mtl.launched import launched
 from hf_mtl.recipe import json_schema, load_recipe
 from hf_mtl.shown import shown
+from hf_mtl.tasks import Task
 
 
 def _say(text: str) -> None:
@@ -66,7 +68,7 @@ def train(arguments: Namespace) -> None:
         _say_scores("validation", results)
         if "test" in results:
             _say_scores("test", results["test"])
-        _say_how_to_use(output_dir(recipe), next(iter(recipe.tasks)))
+        _say_how_to_use(output_dir(recipe), recipe.tasks)
 
     run_recipe(
         recipe,
@@ -85,16 +87,26 @@ def _say_scores(split: str, results: dict[str, Any]) -> None:
     _say(f"\n{split}\n{results_table(results, results.get('baselines'))}\n\n{results_notes(results)}")
 
 
-def _say_how_to_use(folder: str, task: str) -> None:
-    _say(
-        f"\nThe model is in {folder}. To use it:\n\n"
-        f"    from transformers import AutoTokenizer\n"
-        f"    from hf_mtl import MultiTaskModel\n\n"
-        f'    model = MultiTaskModel.from_pretrained("{folder}")\n'
-        f'    tokenizer = AutoTokenizer.from_pretrained("{folder}")\n'
-        f'    inputs = tokenizer("a text", return_tensors="pt")\n'
-        f'    model(**inputs, task="{task}").logits["{task}"]\n'
-    )
+def _say_how_to_use(folder: str, tasks: Mapping[str, Task]) -> None:
+    from hf_mtl.reporting.card.snippets import loading, usage
+
+    lines = f"{loading(folder)}{usage(*next(iter(tasks.items())))}".splitlines()
+    python = "\n".join(f"    {line}" if line else "" for line in lines)
+    _say(f"\nThe model is in {folder}. To use it: hf-mtl predict {folder} rows.csv, or\n\n{python}\n")
+
+
+def _import_plugins(arguments: Namespace, *runs: str) -> None:
+    """Import what the recipes of runs name under ``plugins``, where the user says so."""
+    if not arguments.allow_code:
+        return
+    from hf_mtl.inference.runs import local_folder
+    from hf_mtl.recipe.plugins import import_plugins
+
+    for run in runs:
+        folder = local_folder(run)
+        recipes = (place / "recipe.yaml" for place in (folder, folder.parent))
+        if (recipe := next((path for path in recipes if path.is_file()), None)) is not None:
+            import_plugins(recipe)
 
 
 def evaluate(arguments: Namespace) -> None:
@@ -120,6 +132,7 @@ def predict(arguments: Namespace) -> None:
     from hf_mtl.cli.predicting import predict_rows
 
     logging.disable_progress_bar()
+    _import_plugins(arguments, arguments.target)
     predict_rows(arguments)
 
 
@@ -150,9 +163,10 @@ def join(arguments: Namespace) -> None:
     from hf_mtl.inference.join import join_runs
 
     logging.disable_progress_bar()
+    _import_plugins(arguments, *arguments.runs)
     model = join_runs(arguments.runs, arguments.output, rename)
     _say(f"Joined the tasks {', '.join(model.tasks)} of {len(arguments.runs)} runs.")
-    _say_how_to_use(arguments.output, next(iter(model.tasks)))
+    _say_how_to_use(arguments.output, model.tasks)
 
 
 def push(arguments: Namespace) -> None:
@@ -163,6 +177,7 @@ def push(arguments: Namespace) -> None:
     from hf_mtl.training import push_run
 
     logging.disable_progress_bar()
+    _import_plugins(arguments, arguments.run, *arguments.single)
     address = push_run(
         arguments.run,
         arguments.repo,
@@ -185,6 +200,7 @@ def export(arguments: Namespace) -> None:
     logging.disable_progress_bar()
     from hf_mtl.cli import exports
 
+    _import_plugins(arguments, arguments.run)
     tasks = list(dict.fromkeys(arguments.task))
     if arguments.format == "onnx":
         exports.as_onnx(arguments.run, arguments.directory, tasks, arguments.quantize, arguments.texts, _say)

@@ -20,6 +20,11 @@ def _add(commands: Commands, name: str, text: str, more: str = "") -> argparse.A
     return parser
 
 
+def _allow_code(parser: argparse.ArgumentParser) -> None:
+    what = "import the plugins that the recipe of the run names, which have its own heads or types of task"
+    parser.add_argument("--allow-code", action="store_true", help=what)
+
+
 def add_init(commands: Commands) -> None:
     """Add ``init``."""
     text = "look at data and write a recipe for them; every guess is said, and why"
@@ -43,6 +48,7 @@ def add_predict(commands: Commands) -> None:
     """Add ``predict``."""
     text = "predict every row of a file: csv, jsonl or parquet, of any size"
     parser = _add(commands, "predict", text, _WRITTEN)
+    _allow_code(parser)
     parser.add_argument("target", metavar="RUN", help="a run's folder, a checkpoint or another model, or a Hub id")
     columns = "columns that tasks read, such as tasks.emotion.text=body; of csv sep, quoting, encoding, header"
     # The file is among these, wherever it stands.
@@ -71,6 +77,7 @@ def add_export(commands: Commands) -> None:
     """Add ``export``."""
     text = "write a trained model for use without hf_mtl: as checkpoints of transformers, or as one ONNX graph"
     parser = _add(commands, "export", text)
+    _allow_code(parser)
     parser.add_argument("run", metavar="RUN", help="folder of a run, of a checkpoint or of a model, or a Hub id")
     parser.add_argument("directory", metavar="DIR", help="folder to make; it must not be there, or be empty")
     parser.add_argument(
@@ -98,6 +105,7 @@ def add_push(commands: Commands) -> None:
     """Add ``push``."""
     text = "push a trained model to the Hub, with its card, recipe and scores"
     parser = _add(commands, "push", text)
+    _allow_code(parser)
     parser.add_argument("run", metavar="RUN", help="a run's folder, a checkpoint in it, or a joined model's folder")
     parser.add_argument("repo", metavar="REPO", help="the repository, owner/name; made if it is not there")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
@@ -115,6 +123,7 @@ def add_join(commands: Commands) -> None:
     """Add ``join``."""
     text = "put heads that were trained apart on one frozen encoder together in one model"
     parser = _add(commands, "join", text)
+    _allow_code(parser)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs, checkpoints or models, or Hub ids")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the joined model, a new one")
     parser.add_argument(

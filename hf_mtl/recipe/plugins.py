@@ -3,10 +3,12 @@
 import importlib
 import re
 import sys
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from hf_mtl.errors import Mistake, one_line
+from hf_mtl.errors import Mistake, RecipeError, one_line
 from hf_mtl.plain import describe
+from hf_mtl.recipe.extends import read_extended
 
 Code: TypeAlias = Literal["allowed", "refused", "named"]
 
@@ -36,6 +38,22 @@ def load_plugins(given: Any, code: Code, mistakes: list[Mistake]) -> list[str] |
     found = [item for place, name in enumerate(given) if (item := _import(name, f"plugins.{place}", code))]
     mistakes += found
     return None if found else list(given)
+
+
+def import_plugins(path: Path) -> None:
+    """Import the modules that the recipe of a run names, for whoever uses its model and not its recipe.
+
+    Args:
+        path: The recipe.
+
+    Raises:
+        RecipeError: If it cannot be read, or a module cannot be imported.
+    """
+    mistakes: list[Mistake] = []
+    given = read_extended(path, mistakes).plain()
+    load_plugins(given.get("plugins") if isinstance(given, dict) else None, "allowed", mistakes)
+    if mistakes:
+        raise RecipeError(mistakes)
 
 
 def _import(name: str, key: str, code: Code) -> Mistake | None:

@@ -42,7 +42,8 @@ def unknown_type(found: object, key: str) -> Mistake:
         found: The type that it names.
         key: Dotted key of the type.
     """
-    remedy = f"{known(TASK_TYPES.names(), str(found))} Import the module of a type of your own first."
+    own = "Import the module of a type of your own first: a command with --allow-code does, of a run that names it."
+    remedy = f"{known(TASK_TYPES.names(), str(found))} {own}"
     return Mistake(key, f"unknown task type {found!r:.60}", remedy)
 
 

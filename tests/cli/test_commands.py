@@ -63,10 +63,12 @@ def test_training_prints_the_results_once_and_how_to_use_the_model(
     assert said.out.count("\nvalidation\n") == 1
     assert table(said.out, "validation") == numbers(results(tmp_path / "run"))
     assert "\ntest\n" not in said.out
-    shown = said.out.split("To use it:\n\n")[1]
+    command, shown = said.out.split("To use it: ")[1].split(", or\n\n")
+    assert command == f"hf-mtl predict {tmp_path / 'run'} rows.csv"
+    *lines, last = [line[4:] for line in shown.rstrip().splitlines()]
     program: dict[str, Any] = {}
-    exec("\n".join(line[4:] for line in shown.splitlines()), program)
-    assert program["model"](**program["inputs"], task="topic").logits["topic"].shape == (1, 3)
+    exec("\n".join(lines), program)
+    assert eval(last, program)["label"] in ("a", "b", "c")
 
 
 def test_test_and_baselines_are_printed_when_asked(hf_mtl: Command, world: Path, tmp_path: Path) -> None:
