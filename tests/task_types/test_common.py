@@ -26,6 +26,7 @@ from hf_mtl.tasks import DatasetSource, Task, task_from_dict
 from hf_mtl.tasks.predicting import RowOutputs
 from tests import tiny
 from tests.close import close
+from tests.task_types.conftest import TRAINED
 from tests.task_types.sample import Sample
 from tests.training.trainers import make, records
 
@@ -131,6 +132,7 @@ def test_row_losses_are_those_by_hand_whatever_stands_beside_a_row(sample: Sampl
     assert rounded.dtype == torch.float32
 
 
+@pytest.mark.parametrize("sample", TRAINED, indirect=True)
 def test_the_update_does_not_depend_on_how_a_step_is_split(sample: Sample, tmp_path: Path) -> None:
     whole = trained(sample, tmp_path / "a", per_device_train_batch_size=8, **SGD)
     parts = trained(sample, tmp_path / "b", per_device_train_batch_size=2, gradient_accumulation_steps=4, **SGD)
@@ -261,6 +263,7 @@ def test_a_linear_model_is_better_than_a_constant(sample: Sample) -> None:
     assert found["tfidf"][key] > found["majority"][key]
 
 
+@pytest.mark.parametrize("sample", TRAINED, indirect=True)
 def test_training_lowers_the_loss_and_predicts_every_row(sample: Sample, tmp_path: Path) -> None:
     rows = {"t": sample.rows(32)}
     model = tiny.model(tasks={"t": sample.task}, head="linear")
@@ -277,6 +280,7 @@ def test_training_lowers_the_loss_and_predicts_every_row(sample: Sample, tmp_pat
     assert "t" not in bare.label_ids
 
 
+@pytest.mark.parametrize("sample", TRAINED, indirect=True)
 def test_a_saved_model_predicts_the_same_and_keeps_its_statistics(sample: Sample, tmp_path: Path) -> None:
     model = trained(sample, tmp_path / "run", max_steps=2).eval()
     model.save_pretrained(tmp_path / "model")
@@ -298,6 +302,7 @@ def plain_logits(model: Any, ids: Tensor) -> Tensor:
     return output.logits
 
 
+@pytest.mark.parametrize("sample", TRAINED, indirect=True)
 def test_a_task_is_exported_or_refused_with_a_reason(sample: Sample, tmp_path: Path) -> None:
     fits = NativeHead.unsuited(sample.task, transformers.BertConfig()) is None
     model = tiny.model(tasks={"t": sample.task}, head="native" if fits else "linear").eval()

@@ -26,6 +26,7 @@ from hf_mtl.tasks import Task
 from hf_mtl.training import evaluate_run, plan_recipe
 from tests import tiny
 from tests.gradients.batches import by_autograd, difference, run
+from tests.task_types.conftest import TRAINED
 from tests.task_types.sample import Sample
 
 pytestmark = pytest.mark.usefixtures("outside")
@@ -44,6 +45,7 @@ def batch_of(sample: Sample, arrangement: Arrangement = "mixed") -> Any:
     return {**collator(*rows), "noise": {"rows": torch.arange(sequences), "step": 3}}
 
 
+@pytest.mark.parametrize("sample", TRAINED, indirect=True)
 @pytest.mark.parametrize("head", HEADS.names())
 def test_every_head_learns_it_and_predicts_it_or_says_why_not(sample: Sample, head: str) -> None:
     if reason := HEADS[head].unsuited(sample.task, BertConfig()):
@@ -68,6 +70,7 @@ def test_every_head_learns_it_and_predicts_it_or_says_why_not(sample: Sample, he
         assert (found.variances["t"] > 0).sum() == (found.logits["t"] != sample.task.absent_output).sum()
 
 
+@pytest.mark.parametrize("sample", TRAINED, indirect=True)
 @pytest.mark.parametrize("layout", ["segments", "split"])
 @pytest.mark.parametrize("head", ["linear", "vip"])
 def test_its_task_gradient_is_that_of_autograd(sample: Sample, head: str, layout: Any) -> None:
