@@ -203,7 +203,9 @@ def export(arguments: Namespace) -> None:
     _import_plugins(arguments, arguments.run)
     tasks = list(dict.fromkeys(arguments.task))
     if arguments.format == "onnx":
-        exports.as_onnx(arguments.run, arguments.directory, tasks, arguments.quantize, arguments.texts, _say)
+        exports.as_onnx(
+            arguments.run, arguments.directory, tasks, arguments.quantize, arguments.texts, _say, arguments.allow_code
+        )
     else:
         exports.as_transformers(arguments.run, arguments.directory, tasks, _say)
 

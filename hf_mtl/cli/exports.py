@@ -13,7 +13,7 @@ from hf_mtl.inference.onnx_export import MODEL, Quantized, export_onnx
 from hf_mtl.inference.onnx_forward import GraphForward
 from hf_mtl.inference.onnx_graph import check_onnx
 from hf_mtl.inference.plain_export import export_plain, plain_places
-from hf_mtl.inference.runs import find_checkpoint, load_any
+from hf_mtl.inference.runs import find_checkpoint, load_any, local_folder
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Task
 
@@ -56,7 +56,13 @@ def _how_to_use(tasks: Mapping[str, Task], places: Mapping[str, Path]) -> str:
 
 
 def as_onnx(
-    run: str, directory: str, tasks: Sequence[str], quantize: Quantized | None, texts: str | None, say: Say
+    run: str,
+    directory: str,
+    tasks: Sequence[str],
+    quantize: Quantized | None,
+    texts: str | None,
+    say: Say,
+    allow_code: bool = False,
 ) -> None:
     """Write a graph, and say how large it is, and what quantisation costs: in scores, or on the lines of a file."""
     check_free(Path(directory), "DIR")
@@ -71,7 +77,7 @@ def as_onnx(
             found = agreement(model, path, lines, tokenizer, names)
             lost.append("\n".join(["What quantisation costs:", *(f"  {name}: {found[name]}" for name in names)]))
         elif quantize is not None:
-            lost.append(_score_lost(run, model, path, tasks))
+            lost.append(_score_lost(run, model, path, tasks, allow_code))
 
     found = export_onnx(model, directory, tasks, quantize, inspect)
     size = f"{found.size / 1e6:.1f} MB"
@@ -82,12 +88,12 @@ def as_onnx(
         say(f"\n{text}")
 
 
-def _score_lost(run: str, model: MultiTaskModel, graph: Path, tasks: Sequence[str]) -> str:
+def _score_lost(run: str, model: MultiTaskModel, graph: Path, tasks: Sequence[str], allow_code: bool) -> str:
     """Score the run on its own rows, as it is and by a graph; a table, or why there is none."""
     from hf_mtl.training import evaluate_run
 
     try:
-        find_checkpoint(Path(run))
+        find_checkpoint(local_folder(run))
     except RunError:
         return (
             f"What quantisation costs is not known: {run} has no recipe that says which rows to score. Give --texts."
@@ -97,8 +103,9 @@ def _score_lost(run: str, model: MultiTaskModel, graph: Path, tasks: Sequence[st
     left_out = [f"tasks.{name}=null" for name in model.tasks if tasks and name not in tasks]
     for split in ("validation", "test"):
         try:
-            before = evaluate_run(run, left_out, split=split)
-            after = evaluate_run(run, left_out, split=split, through=partial(GraphForward, graph))
+            before = evaluate_run(run, left_out, split=split, allow_code=allow_code)
+            through = partial(GraphForward, graph)
+            after = evaluate_run(run, left_out, split=split, allow_code=allow_code, through=through)
         except UserError as error:
             why = error
             continue

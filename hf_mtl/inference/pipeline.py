@@ -13,6 +13,7 @@ from hf_mtl.errors import Mistake, ModelError, known
 from hf_mtl.inference.given_rows import given_rows
 from hf_mtl.inference.predictions import predicted_rows, tokenizer_of
 from hf_mtl.inference.row_predictor import RowPredictor
+from hf_mtl.inference.runs import local_folder
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.shown import get_logger
@@ -141,7 +142,9 @@ def pipeline(model: str | Path | MultiTaskModel, **options: Any) -> MultiTaskPip
     """
     from transformers import pipeline as of_transformers
 
-    made: MultiTaskPipeline = of_transformers(TASK, model=str(model) if isinstance(model, Path) else model, **options)
+    if not isinstance(model, MultiTaskModel) and "revision" not in options:
+        model = str(local_folder(model))
+    made: MultiTaskPipeline = of_transformers(TASK, model=model, **options)
     return made
 
 

@@ -53,6 +53,8 @@ def _encoder(facts: CardFacts) -> str:
     """Name what training began with, with a link where it has a page."""
     name = facts.backbone
     if name is None:
+        if not facts.recipe:  # a joined model, whose runs knew
+            return "the encoder of its runs"
         inline = facts.recipe.get("model", {}).get("backbone")
         kind = f" {code(inline['model_type'])}" if isinstance(inline, dict) and "model_type" in inline else "n"
         return f"a{kind} encoder with random weights"
@@ -61,7 +63,10 @@ def _encoder(facts: CardFacts) -> str:
 
 def _use(facts: CardFacts) -> Iterator[str]:
     yield heading(2, "Use")
-    yield "Install `hf_mtl`. All tasks come from one model:"
+    model = facts.recipe.get("model") or {}
+    plugins = facts.recipe.get("plugins") or []
+    own = f" and import {', '.join(map(code, plugins))}, which it needs" if plugins else ""
+    yield f"Install `hf_mtl{'[peft]' if model.get('peft') else ''}`{own}. All tasks come from one model:"
     yield fenced("python", loading(facts.name))
     for name, task in facts.tasks.items():
         yield f"{code(name)} ({task.type.replace('_', ' ')}):"

@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 from hf_mtl.data.readers import READERS
+from hf_mtl.data.sources import GENERATORS
 from hf_mtl.errors import Mistake, RunError, known
 from hf_mtl.tasks import DatasetSource, Task
 
@@ -45,6 +46,8 @@ class Source:
         words = source.path if source.name is None else f"{source.path}, {source.name}"
         if source.path.startswith(MADE_HERE):
             return cls(f"{words} (made by hf_mtl)")
+        if source.path in GENERATORS:
+            return cls(f"{words} (made by a plugin)")
         return cls(
             words,
             source.path,

@@ -130,7 +130,7 @@ def test_what_is_not_known_is_left_out() -> None:
     text = model_card(CardFacts("user/joined", tiny.TASKS))
     headings = re.findall("^## (.*)$", text, re.M)
     assert headings == ["Use", "Tasks"]
-    assert "from an encoder with random weights" in text
+    assert "from the encoder of its runs" in text
     assert "model-index" not in text
     assert ModelCard(text).data.to_dict()["library_name"] == "hf_mtl"
 
