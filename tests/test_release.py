@@ -17,17 +17,7 @@ import pytest
 import hf_mtl
 
 ROOT = Path(__file__).parents[1]
-OWN = (
-    "hf_mtl",
-    "recipes",
-    "pyproject.toml",
-    "setup.cfg",
-    "MANIFEST.in",
-    "README.md",
-    "LICENSE",
-    "CHANGELOG.md",
-    "scripts",
-)
+OWN = ("hf_mtl", "recipes", "pyproject.toml", "setup.cfg", "README.md", "LICENSE", "CHANGELOG.md", "scripts")
 
 
 def test_the_version_is_one() -> None:
@@ -37,7 +27,7 @@ def test_the_version_is_one() -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An sdist, and a wheel of what is in it; from a copy, as setuptools leaves files beside its sources."""
+    """An sdist, and a wheel of what is in it; from a copy, as runs and caches of this folder are no part of it."""
     pytest.importorskip("build", reason="build makes wheels")
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     for name in OWN:
