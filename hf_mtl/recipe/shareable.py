@@ -11,22 +11,18 @@ _OF_THE_HUB = ("push_to_hub", "resume_from_checkpoint")
 def shareable(sections: Mapping[str, Any]) -> dict[str, Any]:
     """Return the sections of a recipe with the last part of each path in place of the path.
 
-    Only keys that name files are looked at: a class may be called ``/m/01``. The recipe that is left runs as it is
-    where nothing of it was a local file; a run of it is not pushed to where this one was.
+    Names of classes and columns stay: a class may be called ``/m/01``. The recipe that is left runs as it is where
+    nothing of it was a local file; a run of it is not pushed to where this one was.
 
     Args:
         sections: As `Recipe.to_dict` gives them.
     """
-    found = {name: value for name, value in sections.items()}
-    if "model" in found:
-        places = {key: _last_part(found["model"][key]) for key in ("backbone", "tokenizer") if key in found["model"]}
-        found["model"] = {**found["model"], **places}
-    if "tasks" in found:
-        found["tasks"] = {name: _task(task) for name, task in found["tasks"].items()}
+    found = {name: _last_part(value) for name, value in sections.items() if name != "tasks"}
+    if "tasks" in sections:
+        found["tasks"] = {name: _task(task) for name, task in sections["tasks"].items()}
     if "training" in found:
-        kept = {key: value for key, value in found["training"].items() if not _of_the_hub(key)}
-        found["training"] = {key: _last_part(value) for key, value in kept.items()}
-    return found
+        found["training"] = {key: value for key, value in found["training"].items() if not _of_the_hub(key)}
+    return {name: found[name] for name in sections}
 
 
 def _of_the_hub(key: str) -> bool:
@@ -34,7 +30,8 @@ def _of_the_hub(key: str) -> bool:
 
 
 def _task(task: Mapping[str, Any]) -> dict[str, Any]:
-    places = {key: _last_part(task[key]) for key in ("dataset", "metrics") if key in task}
+    # What else a task says are names of columns and classes.
+    places = {key: _last_part(task[key]) for key in ("dataset", "metrics", "head") if key in task}
     return {**task, **places}
 
 
@@ -49,5 +46,6 @@ def _last_part(value: Any) -> Any:
         return value
     text = value.removeprefix("file://")
     if os.path.isabs(text) or PureWindowsPath(text).is_absolute():
-        return PureWindowsPath(text).name if "\\" in text else PurePosixPath(text).name
+        name = PureWindowsPath(text).name if "\\" in text else PurePosixPath(text).name
+        return name or value  # a slash alone separates something
     return value
