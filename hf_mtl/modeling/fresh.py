@@ -31,7 +31,10 @@ from hf_mtl.modeling.peft_kinds import KEY, PeftSpec, per_task_spec
 from hf_mtl.modeling.peft_options import settled_peft
 from hf_mtl.modeling.peft_refusals import as_written, retired_lora
 from hf_mtl.modeling.tokenizer_files import TokenizerPlace
+from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
+
+logger = get_logger(__name__)
 
 
 class Choices(TypedDict):
@@ -143,10 +146,12 @@ class FreshModel:
             raise ModelError(replace(item, key=item.key or "model.backbone") for item in error.mistakes) from error
         if self.config.dropout is not None:
             set_dropout(self.config.encoder_config, self.config.dropout)
+        private = trained.private_adapters
         if self._taken is not None:
             self._heads = trained.heads.state_dict()
-            private = trained.private_adapters
             self._private = {} if private is None else private.state_dict()
+        elif private is not None:
+            logger.warning(f"{backbone}: its tasks' own adapters stay behind with them, as each fits its task alone.")
         options = {**self._options, "dtype": trained.encoder.dtype}
         weights = merged_weights(trained.encoder)
         return rebuild_encoder(weights, self.config.encoder_config, self._reads_pooler, **options)

@@ -265,4 +265,15 @@ def test_kept_tasks_keep_their_adapters_and_new_ones_start_anew(tmp_path: Path) 
         ModelError, match=r"kept have adapters of their own.*Write peft: {per_task: {type: lora, r: 3"
     ):
         MultiTaskModel.from_backbone(tmp_path, new, "linear", keep_tasks=True)
-    assert MultiTaskModel.from_backbone(tmp_path, new, "linear").private_adapters is None
+
+
+def test_a_backbone_whose_tasks_are_not_kept_leaves_their_adapters_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = trained()
+    model.save_pretrained(tmp_path)
+    taken = MultiTaskModel.from_backbone(tmp_path, {"new": TASKS["train"]}, "linear")
+    assert taken.private_adapters is None
+    assert f"{tmp_path}: its tasks' own adapters stay behind" in caplog.text
+    weights = merged_weights(model.encoder)
+    assert all(torch.equal(value, weights[name]) for name, value in taken.encoder.state_dict().items())
