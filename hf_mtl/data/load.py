@@ -41,6 +41,7 @@ def load_tasks(
     contamination: Contamination = "warn",
     imbalance: ImbalanceSpec | None = None,
     allow_code: bool = False,
+    beside: Mapping[str, Task] | None = None,
 ) -> dict[str, LoadedTask]:
     """Load every task, and find the rows to score that stand in the training rows of any.
 
@@ -52,13 +53,15 @@ def load_tasks(
         contamination: What is done about rows to score that are trained on. To ``warn`` is left to the caller.
         imbalance: The ratio of the tasks' training rows; None: what they are.
         allow_code: Whether functions that the sources name may be run.
+        beside: Tasks that are not loaded, but carved with those that read the same texts, see `carved_beside`.
 
     Raises:
         DataError: With the mistakes of all tasks.
     """
-    raise_all(function_mistakes(tasks, allow_code))
+    beside = beside or {}
+    raise_all(function_mistakes({**beside, **tasks}, allow_code))
     asked = {name: as_text(task) for name, task in tasks.items()}
-    loaded, first = of_one_process(lambda: (_load_tasks(tasks, seed, contamination, imbalance), asked))
+    loaded, first = of_one_process(lambda: (_load_tasks(tasks, beside, seed, contamination, imbalance), asked))
     agree(other_tasks(first, asked))
     for found in loaded.values():
         read = source_of(found.task)
@@ -69,15 +72,21 @@ def load_tasks(
 
 
 def _load_tasks(
-    tasks: Mapping[str, Task], seed: int, contamination: Contamination, imbalance: ImbalanceSpec | None
+    tasks: Mapping[str, Task],
+    beside: Mapping[str, Task],
+    seed: int,
+    contamination: Contamination,
+    imbalance: ImbalanceSpec | None,
 ) -> dict[str, LoadedTask]:
     mistakes: list[Mistake] = []
     read: dict[str, ReadTask] = {}
-    for name, task in tasks.items():
-        with collect(mistakes):
-            read[name] = _read_rows(name, task)
+    strata: dict[str, ReadTask] = {}
+    for given, found in ((tasks, read), (beside, strata)):
+        for name, task in given.items():
+            with collect(mistakes):
+                found[name] = _read_rows(name, task)
     raise_all(mistakes)
-    sides = sides_of(read, seed)
+    sides = sides_of(read, seed, strata)
     loaded: dict[str, LoadedTask] = {}
     for name, item in read.items():
         with collect(mistakes):
@@ -129,7 +138,7 @@ def load_task(name: str, task: Task, seed: int = 0, allow_code: bool = False) ->
     """
     raise_all(function_mistakes({name: task}, allow_code))
     read = _read_rows(name, task)
-    return _with_label_notes(name, _completed(name, read, seed, sides_of({name: read}, seed).get(name)))
+    return _with_label_notes(name, _completed(name, read, seed, sides_of({name: read}, seed, {}).get(name)))
 
 
 def _read_rows(name: str, task: Task) -> ReadTask:

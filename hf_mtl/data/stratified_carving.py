@@ -29,42 +29,55 @@ class ReadTask:
     notes: list[str]
 
 
-def sides_of(read: Mapping[str, ReadTask], seed: int) -> dict[str, dict[str, Keys]]:
+def carved_beside(tasks: Mapping[str, Task], theirs: Mapping[str, Task]) -> dict[str, Task]:
+    """Return the tasks of a run without whose rows some of it would be carved otherwise than the run's were.
+
+    Args:
+        tasks: The tasks that are loaded, some of the run's, or with other data.
+        theirs: The run's tasks.
+    """
+    same = {name: texts_of(task) for name, task in tasks.items()}
+    there = {name: texts_of(task) for name, task in theirs.items()}
+    stratified = {there[name] for name, task in theirs.items() if task.stratify} & set(same.values())
+    return {name: task for name, task in theirs.items() if there[name] in stratified - {same.get(name)}}
+
+
+def sides_of(read: Mapping[str, ReadTask], seed: int, beside: Mapping[str, ReadTask]) -> dict[str, dict[str, Keys]]:
     """Choose where texts go of which any task is stratified, once for all tasks that read them.
 
     Args:
         read: The tasks.
         seed: Seed of the draw.
+        beside: Others, of which only the strata count.
 
     Returns:
-        For each such task the keys of the texts of each carved split.
+        For each such task of ``read`` the keys of the texts of each carved split.
     """
-    groups: dict[tuple[str, str], list[str]] = {}
-    for name, item in read.items():
+    groups: dict[tuple[str, str], dict[str, ReadTask]] = {}
+    for name, item in (*read.items(), *beside.items()):
         if "train" in item.rows and carved_fractions(item.task, item.rows):
             shares = str(carved_fractions(item.task, item.rows))
-            groups.setdefault((texts_of(item.task), shares), []).append(name)
+            groups.setdefault((texts_of(item.task), shares), {})[name] = item
     found = {}
-    for names in groups.values():
-        stratified = [read[name] for name in names if read[name].task.stratify]
-        if stratified:
-            fractions = carved_fractions(stratified[0].task, stratified[0].rows)
-            sides = stratified_sides(*_keys_and_strata(read, names), fractions, seed)
-            found.update(dict.fromkeys(names, sides))
+    for group in groups.values():
+        # By name: where a text goes does not depend on the order in which a recipe names its tasks.
+        items = [group[name] for name in sorted(group)]
+        if any(item.task.stratify for item in items):
+            fractions = carved_fractions(items[0].task, items[0].rows)
+            sides = stratified_sides(*_keys_and_strata(items), fractions, seed)
+            found.update({name: sides for name, item in group.items() if item is read.get(name)})
     return found
 
 
-def _keys_and_strata(
-    read: Mapping[str, ReadTask], names: Sequence[str]
-) -> tuple[list[Keys], list[NDArray[np.integer]]]:
+def _keys_and_strata(read: Sequence[ReadTask]) -> tuple[list[Keys], list[NDArray[np.integer]]]:
     """Return keys and strata of the training rows of tasks; without `stratify` all rows are one stratum."""
     keys, strata = [], []
-    for name in names:
-        train = read[name].rows["train"]
+    for item in read:
+        train = item.rows["train"]
         assert train.keys is not None
         keys.append(train.keys.places)
         one = np.zeros(len(train.keys.places), dtype=np.int64)
-        strata.append(read[name].task.strata(train.labels.values) if read[name].task.stratify else one)
+        strata.append(item.task.strata(train.labels.values) if item.task.stratify else one)
     return keys, strata
 
 

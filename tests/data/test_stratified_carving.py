@@ -83,6 +83,8 @@ def test_tasks_that_read_the_same_texts_are_carved_together(tmp_path: Path) -> N
         labels = loaded["kind"].labels["validation"].values
         assert np.bincount(labels).tolist() == [23, 1]
         assert any("validation_fraction 0.2, stratified, seed" in note for note in loaded["value"].notes)
+        turned = load_tasks(dict(reversed(tasks.items())), seed)
+        assert all(turned[name].fingerprints == item.fingerprints for name, item in loaded.items())
 
 
 @pytest.mark.usefixtures("own_cache")

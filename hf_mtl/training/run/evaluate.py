@@ -8,6 +8,7 @@ from typing import Any
 from hf_mtl.data.columns import name_count
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.processes import is_main_process
+from hf_mtl.data.stratified_carving import carved_beside
 from hf_mtl.data.text_keys import Keys
 from hf_mtl.errors import RunError, UserError, is_or_are
 from hf_mtl.evaluation import Trust, foreign_mistakes
@@ -95,7 +96,8 @@ def evaluate_run(
             else task
             for name, task in recipe.tasks.items()
         }
-        data = load_data(recipe, seed, to_train=False, tasks=tasks)
+        beside = carved_beside(recipe.tasks, run.tasks)
+        data = load_data(recipe, seed, to_train=False, tasks=tasks, beside=beside)
         prepared = Prepared(recipe, args, data, read_tokenizer(str(model_path)))
         if not prepared.split(split):
             raise UserError(f"{recipe_path}: no task has a split '{split}' with rows that have a label")

@@ -186,7 +186,11 @@ def note_unscored(results: dict[str, Any], prepared: Prepared, split: str) -> No
 
 
 def load_data(
-    recipe: Recipe, seed: int, to_train: bool = True, tasks: Mapping[str, Task] | None = None
+    recipe: Recipe,
+    seed: int,
+    to_train: bool = True,
+    tasks: Mapping[str, Task] | None = None,
+    beside: Mapping[str, Task] | None = None,
 ) -> dict[str, LoadedTask]:
     """Load and check the data of all tasks, and say what was left out or made up on the way.
 
@@ -196,6 +200,7 @@ def load_data(
         to_train: Say, or refuse, rows to score that stand in training rows. A trained model may have learned from
             others.
         tasks: The recipe's tasks with what is known of them; None: as the recipe has them.
+        beside: Tasks that are carved with them, and not loaded.
 
     Raises:
         DataError: With the mistakes of all tasks and where in the recipe they were made.
@@ -205,7 +210,7 @@ def load_data(
         contamination = "off"
     with located(recipe), filling_datasets():
         given = recipe.tasks if tasks is None else tasks
-        data = load_tasks(given, seed, contamination, recipe.data.imbalance, recipe.allow_code)
+        data = load_tasks(given, seed, contamination, recipe.data.imbalance, recipe.allow_code, beside)
     for loaded in data.values():
         say_notes([*loaded.notes, *(overlap_notes(loaded.overlaps) if to_train else [])])
     return data
