@@ -1,10 +1,13 @@
 """Results of a run, read and checked: what prints and compares them can rely on their shape."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hf_mtl.errors import CheckpointError, Mistake
+from hf_mtl.evaluation import score_keys
 from hf_mtl.foreign_json import read_object
+from hf_mtl.tasks import Task
 
 _REMEDY = "Remove it, and --resume goes on from the last checkpoint"
 _NUMBERS = ("average", "macro", "worst", "loss")
@@ -27,6 +30,21 @@ def read_results(path: Path) -> dict[str, Any]:
             problem = f"{path}: holds no results of a run ({place}{wrong} is not what one writes)"
             raise CheckpointError(Mistake("", problem, _REMEDY))
     return results
+
+
+def logged_results(record: Mapping[str, Any], tasks: Mapping[str, Task]) -> dict[str, Any]:
+    """Return the scores of an evaluation on validation, as results have them, from its record in a log.
+
+    Args:
+        record: The record, with a key ``eval_<task>_<metric>`` for each score.
+        tasks: The tasks; of those that were not scored nothing is returned.
+    """
+    scores = {}
+    for name, task in tasks.items():
+        found = {key: record.get(f"eval_{name}_{key}") for key, _ in score_keys(task)}
+        scores[name] = {key: value for key, value in found.items() if value is not None}
+    together = {key: record[f"eval_{key}"] for key in _NUMBERS if f"eval_{key}" in record}
+    return {"split": "validation", "tasks": {name: found for name, found in scores.items() if found}, **together}
 
 
 def _unlike_scores(part: Any) -> str | None:

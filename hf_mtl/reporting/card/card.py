@@ -39,7 +39,7 @@ def _opening(facts: CardFacts) -> Iterator[str]:
     count = len(facts.tasks)
     what = "one task" if count == 1 else f"{count} tasks"
     yield (
-        f"One encoder with a head for each of {what}, fine-tuned together with hf_mtl from {_encoder(facts)}: "
+        f"One encoder with a head for each of {what}, fine-tuned together with hf_mtl{_origin(facts)}: "
         f"{', '.join(map(code, facts.tasks))}."
     )
     if facts.heads_only is not None:
@@ -49,16 +49,18 @@ def _opening(facts: CardFacts) -> Iterator[str]:
         )
 
 
-def _encoder(facts: CardFacts) -> str:
-    """Name what training began with, with a link where it has a page."""
+def _origin(facts: CardFacts) -> str:
+    """Name what training began with, with a link where it has a page; empty where it is not known."""
     name = facts.backbone
-    if name is None:
-        if not facts.recipe:  # a joined model, whose runs knew
-            return "the encoder of its runs"
-        inline = facts.recipe.get("model", {}).get("backbone")
-        kind = f" {code(inline['model_type'])}" if isinstance(inline, dict) and "model_type" in inline else "n"
-        return f"a{kind} encoder with random weights"
-    return f"[{escaped(name)}](https://huggingface.co/{name})" if facts.has_page else code(name)
+    if name is not None:
+        return f" from [{escaped(name)}](https://huggingface.co/{name})" if facts.has_page else f" from {code(name)}"
+    if not facts.recipe:  # a joined model, whose runs knew
+        return " from the encoder of its runs"
+    inline = facts.recipe.get("model", {}).get("backbone")
+    if inline is None:
+        return ""
+    kind = f" {code(inline['model_type'])}" if "model_type" in inline else "n"
+    return f" from a{kind} encoder with random weights"
 
 
 def _use(facts: CardFacts) -> Iterator[str]:
@@ -77,8 +79,9 @@ def _recipe(facts: CardFacts) -> Iterator[str]:
     if not facts.recipe_text:
         return
     yield heading(2, "Recipe")
+    command = f"hf-mtl train recipe.yaml{' --allow-code' if facts.recipe.get('plugins') else ''}"
     yield (
-        "`recipe.yaml`, beside this card, trains the model again: `hf-mtl train recipe.yaml`. Of local files only "
-        "the names are kept."
+        f"`recipe.yaml`, beside this card, trains the model again: `{command}`. Of local files only the names are "
+        "kept."
     )
     yield f"<details><summary>recipe.yaml</summary>\n\n{fenced('yaml', facts.recipe_text)}\n\n</details>"

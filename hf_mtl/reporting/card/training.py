@@ -33,7 +33,7 @@ _UNITS = (("EFLOP", 1e18), ("PFLOP", 1e15), ("TFLOP", 1e12), ("GFLOP", 1e9))
 
 def training_section(facts: CardFacts) -> Iterator[str]:
     """Yield what was done, in words, in figures and as a picture."""
-    if not facts.recipe:
+    if facts.recipe.keys() <= {"model"}:  # not trained yet
         return
     yield heading(2, "Training")
     recipe = facts.recipe

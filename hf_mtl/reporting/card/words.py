@@ -54,8 +54,10 @@ def _method(start: str, given: Any) -> str:
         facts = method_facts(name)
     except UserError:  # a class of the user's own
         return f"{start} `{name}`{_options(options)}."
-    first = facts.doc.splitlines()[0].rstrip(".")
-    return f"{start} `{name}`{_options(options)}: {first[0].lower()}{first[1:]} ({facts.source.rstrip('.')})."
+    first = facts.doc.partition("\n")[0].rstrip(".")
+    source = "" if facts.source == "-" else f" ({facts.source.rstrip('.')})"
+    doc = f": {first[0].lower()}{first[1:]}" if first else ""
+    return f"{start} `{name}`{_options(options)}{doc}{source}."
 
 
 def schedule_words(section: Sequence[Mapping[str, Any]]) -> Iterator[str]:

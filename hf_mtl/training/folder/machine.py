@@ -16,7 +16,16 @@ from hf_mtl.training.folder.run_record import RunRecord
 
 MACHINE = "machine.json"
 
-_PACKAGES = ("torch", "transformers", "accelerate", "datasets", "tokenizers", "safetensors", "huggingface_hub")
+_PACKAGES = [
+    "torch",
+    "transformers",
+    "accelerate",
+    "peft",
+    "datasets",
+    "tokenizers",
+    "safetensors",
+    "huggingface_hub",
+]
 
 
 def this_machine(device: torch.device, processes: int) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import yaml
 from huggingface_hub import HfApi, hf_hub_download
 
 from hf_mtl.errors import Mistake, RunError, one_line
-from hf_mtl.evaluation import score_keys
 from hf_mtl.modeling import MultiTaskConfig
 from hf_mtl.modeling.frozen_encoder import EncoderSource
 from hf_mtl.plain import dump_yaml
@@ -16,7 +15,7 @@ from hf_mtl.recipe import read_recipe
 from hf_mtl.recipe.shareable import shareable
 from hf_mtl.reporting.card import CardFacts, Source, sources_of
 from hf_mtl.reporting.json_files import read_jsonl
-from hf_mtl.reporting.results_file import read_results
+from hf_mtl.reporting.results_file import logged_results, read_results
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training import checkpoint as checkpoints
@@ -28,7 +27,6 @@ from hf_mtl.training.folder.run_record import LOG
 logger = get_logger(__name__)
 
 _KEPT = Source("kept from the backbone")
-_SUMMARIES = ("average", "macro", "worst", "loss")
 
 
 def run_of(model: Path) -> Path | None:
@@ -89,12 +87,7 @@ def _results(run: Path) -> dict[str, Any]:
 def _results_at(step: int, log: Iterable[Mapping[str, Any]], tasks: Mapping[str, Task]) -> dict[str, Any]:
     """Return the scores that a checkpoint had on validation, from the log; empty where it was not scored."""
     record = next((item for item in log if item["step"] == step and "eval_average" in item), None)
-    if record is None:
-        return {}
-    scores = {name: {key: record.get(f"eval_{name}_{key}") for key, _ in score_keys(tasks[name])} for name in tasks}
-    kept = {name: {key: value for key, value in found.items() if value is not None} for name, found in scores.items()}
-    summaries = {key: record[f"eval_{key}"] for key in _SUMMARIES if f"eval_{key}" in record}
-    return {"split": "validation", "tasks": {name: found for name, found in kept.items() if found}, **summaries}
+    return {} if record is None else logged_results(record, tasks)
 
 
 def _rows(run: Path, tasks: Iterable[str]) -> dict[str, dict[str, int]]:

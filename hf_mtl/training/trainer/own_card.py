@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hf_mtl.evaluation import score_keys
 from hf_mtl.modeling.frozen_encoder import EncoderSource
 from hf_mtl.reporting.card import CardFacts
+from hf_mtl.reporting.results_file import logged_results
 from hf_mtl.training.folder.machine import this_machine
 
 if TYPE_CHECKING:
     from hf_mtl.training.trainer.trainer import MultiTaskTrainer
-
-_SUMMARIES = ("average", "macro", "worst", "loss")
 
 
 def facts_of_trainer(trainer: "MultiTaskTrainer", name: str) -> CardFacts:
@@ -43,7 +41,7 @@ def facts_of_trainer(trainer: "MultiTaskTrainer", name: str) -> CardFacts:
     return CardFacts(
         name,
         config.decided_tasks,
-        recipe if log else {},
+        recipe if log else {"model": recipe["model"]},
         base_model=config.backbone,
         has_page=config.backbone is not None and ":" not in config.backbone,
         heads_only=None if source is None else source.words,
@@ -65,11 +63,4 @@ def _results(trainer: "MultiTaskTrainer") -> dict[str, Any]:
     if trainer.overlaps is not None:
         found["contamination"] = [overlap.to_dict() for overlap in trainer.overlaps]
     record = next((item for item in reversed(trainer.state.log_history) if "eval_average" in item), None)
-    if record is None:
-        return found
-    scores = {
-        name: {key: record[f"eval_{name}_{key}"] for key, _ in score_keys(task) if f"eval_{name}_{key}" in record}
-        for name, task in trainer.tasks.items()
-    }
-    summaries = {key: record[f"eval_{key}"] for key in _SUMMARIES if f"eval_{key}" in record}
-    return {**found, "split": "validation", "tasks": scores, **summaries}
+    return found if record is None else {**found, **logged_results(record, trainer.tasks)}

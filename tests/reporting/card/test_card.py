@@ -10,6 +10,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from hf_mtl import Regression, SequenceClassification
+from hf_mtl.balancing.base import WEIGHTINGS, LossWeighting
 from hf_mtl.errors import RunError
 from hf_mtl.reporting.card import CardFacts, Source, benchmark_entries, model_card, sources_of
 from hf_mtl.tasks import DatasetSource, MetricSpec
@@ -133,6 +134,33 @@ def test_what_is_not_known_is_left_out() -> None:
     assert "from the encoder of its runs" in text
     assert "model-index" not in text
     assert ModelCard(text).data.to_dict()["library_name"] == "hf_mtl"
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"backbone": "my_bert"}, "together with hf_mtl from `my_bert`: "),
+        ({"backbone": {"model_type": "bert"}}, "together with hf_mtl from a `bert` encoder with random weights: "),
+        ({"backbone": None}, "together with hf_mtl: "),
+    ],
+)
+def test_what_training_began_with_is_said_only_where_it_is_known(model: dict[str, Any], said: str) -> None:
+    assert said in model_card(replace(FACTS, recipe={"model": model}, has_page=False))
+
+
+class Unsourced(LossWeighting):
+    """Weigh as its user likes."""
+
+
+def test_a_card_of_own_components_names_no_source_and_says_that_their_code_must_be_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(WEIGHTINGS, "_components", {name: WEIGHTINGS[name] for name in WEIGHTINGS.names()})
+    WEIGHTINGS.register("unsourced")(Unsourced)
+    own = {"plugins": ["mine.parts"], "balancing": {"weighting": {"name": "unsourced", "strength": 2}}}
+    text = model_card(replace(FACTS, recipe={**FACTS.recipe, **own}))
+    assert "- Losses were weighted by `unsourced` (strength 2): weigh as its user likes.\n" in text
+    assert "trains the model again: `hf-mtl train recipe.yaml --allow-code`." in text
 
 
 def test_of_heads_alone_it_says_where_the_encoder_is() -> None:
