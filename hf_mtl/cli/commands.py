@@ -1,8 +1,9 @@
 """One function per command; each calls one function of the rooms below and prints what it returns."""
 
+import functools
 import json
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,21 @@ def _print(text: str) -> None:
         print(text, flush=True)
 
 
+def _by_the_first(command: Callable[[Namespace], None]) -> Callable[[Namespace], None]:
+    """Let the first process of a launch do a command that one process can do; the others have nothing to do."""
+
+    @functools.wraps(command)
+    def alone(arguments: Namespace) -> None:
+        me = launched()
+        if me is None or me.rank == 0:
+            command(arguments)
+
+    return alone
+
+
+@_by_the_first
 def init(arguments: Namespace) -> None:
     """Write a recipe for some data, or that of the quickstart."""
-    me = launched()
-    if me is not None and me.rank > 0:  # the first process does it
-        return
     if arguments.quickstart == bool(arguments.data):
         problem = "takes no data" if arguments.data else "nothing to look at"
         remedy = "Name files, folders or ids of the Hub; or say --quickstart, which brings its own data"
@@ -124,11 +135,9 @@ def evaluate(arguments: Namespace) -> None:
     _say_scores(arguments.split, results)
 
 
+@_by_the_first
 def predict(arguments: Namespace) -> None:
     """Predict every row of a file."""
-    me = launched()
-    if me is not None and me.rank > 0:  # the first process does it
-        return
     from hf_mtl.cli.predicting import predict_rows
 
     logging.disable_progress_bar()
@@ -148,11 +157,9 @@ def plan(arguments: Namespace) -> None:
         _say(f"\nThe mixture over time is drawn in {figure}.")
 
 
+@_by_the_first
 def join(arguments: Namespace) -> None:
     """Put the heads of several runs together."""
-    me = launched()
-    if me is not None and me.rank > 0:  # the first process does it
-        return
     rename: dict[str, str] = {}
     for word in arguments.rename:
         old, equals, new = word.partition("=")
@@ -169,11 +176,9 @@ def join(arguments: Namespace) -> None:
     _say_how_to_use(arguments.output, model.tasks)
 
 
+@_by_the_first
 def push(arguments: Namespace) -> None:
     """Push a trained model to the Hub."""
-    me = launched()
-    if me is not None and me.rank > 0:  # the first process does it
-        return
     from hf_mtl.training import push_run
 
     logging.disable_progress_bar()
@@ -188,11 +193,9 @@ def push(arguments: Namespace) -> None:
     _say(f"Pushed {arguments.run} to {address}")
 
 
+@_by_the_first
 def export(arguments: Namespace) -> None:
     """Write a trained model for use without hf_mtl."""
-    me = launched()
-    if me is not None and me.rank > 0:  # the first process does it
-        return
     if arguments.quantize is not None and arguments.format != "onnx":
         raise UserError(Mistake("--quantize", f"found with --format {arguments.format}", "Add --format onnx"))
     if arguments.texts is not None and arguments.quantize is None:
