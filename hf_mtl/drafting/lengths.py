@@ -37,6 +37,6 @@ def _tokens(column: Column) -> float:
     return float(1.4 * per_element * (np.percentile(lengths, 95) if per_element < 1.5 else 1.5))
 
 
-def as_list(value: object) -> list[str]:
+def as_list(value: str | Sequence[str]) -> list[str]:
     """Return one name, or several, as a list."""
-    return [value] if isinstance(value, str) else list(value)  # type: ignore[call-overload]
+    return [value] if isinstance(value, str) else list(value)

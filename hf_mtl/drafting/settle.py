@@ -1,6 +1,7 @@
 """Guesses against the rows: what training would refuse is not written into a recipe."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -188,13 +189,13 @@ def free_name(wanted: str, fronts: Sequence[str], taken: Collection[str]) -> str
     return next(name for name in options if name not in taken and not list(name_mistakes(name)))
 
 
-class quiet:
-    """Keep the progress of `datasets` from the terminal."""
-
-    def __enter__(self) -> None:
-        self._were = are_progress_bars_disabled()
-        disable_progress_bars()
-
-    def __exit__(self, *_: object) -> None:
-        if not self._were:
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the progress of `datasets` from the terminal; downloads from the Hub still show theirs."""
+    were = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not were:
             enable_progress_bars()

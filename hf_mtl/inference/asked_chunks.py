@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from hf_mtl.data.columns import plain_values
 from hf_mtl.errors import DataError
 from hf_mtl.inference.predict_keys import RowKeys, fit_columns
-from hf_mtl.inference.readable_rows import Reasons, in_memory, text_array
+from hf_mtl.inference.readable_rows import Reasons, first_reasons, in_memory, text_array
 from hf_mtl.inference.row_predictor import Long, RowPredictor
 from hf_mtl.inference.row_source import ROWS, Chunk
 from hf_mtl.inference.written_rows import ERROR, taken_column
@@ -146,11 +146,7 @@ class AskedChunks:
                     values = [record.get(column) for record in chunk.records or ()]
                     listed = column in task.text_lists
                     arrays[column], reasons[column] = text_array(values, listed, task.texts_or_lists)
-        marked = {name: chunk.reasons.copy() for name in self._tasks}
-        for name, task in self._tasks.items():
-            for column in task.text_columns:
-                for place in np.flatnonzero([reason is not None for reason in reasons.get(column, ())]):
-                    marked[name][place] = marked[name][place] or f"'{column}' holds {reasons[column][place]}"
+        marked = {name: first_reasons(task, reasons, chunk.reasons) for name, task in self._tasks.items()}
         return in_memory(arrays), marked
 
 

@@ -165,7 +165,7 @@ def _encode(
     rows = prepare_rows(name, task, dataset, split, keyed=seen is not None)
     if seen is not None:
         seen.add(name, split, task, rows)
-    laid = _said(name, task, rows.dataset, rows.labels.values, tokenizer, max_length, split)
+    laid = _said(lay_out(name, task, rows.dataset, rows.labels.values, tokenizer, max_length, split))
     # Rows that became validation rows may have weights that are not asked for there.
     weights = rows.labels.weights if reads_weights(task, split) else None
     return replace(laid, masses=row_masses(name, task, laid.labels), weights=weights)
@@ -179,7 +179,8 @@ def _encode_all(
     rows, labels = _check_all(name, task, dataset, split, labelled=not absent)
     if 0 < len(absent) < len(task.label_columns) and is_main_process():
         logger.warning(f"{name}: {split} has no column {', '.join(absent)}: its rows are predicted and not scored.")
-    laid = _said(name, task, rows, None if labels is None else labels.values, tokenizer, max_length, split)
+    values = None if labels is None else labels.values
+    laid = _said(lay_out(name, task, rows, values, tokenizer, max_length, split))
     if labels is None:
         return replace(laid, labelled=False)
     return replace(
@@ -191,9 +192,9 @@ def _encode_all(
     )
 
 
-def _said(*row_facts: Any) -> EncodedSplit:
-    """Lay out rows, and say what the user should know of it."""
-    laid, notes = lay_out(*row_facts)
+def _said(found: tuple[EncodedSplit, Sequence[str]]) -> EncodedSplit:
+    """Take rows that were laid out, and say what the user should know of it."""
+    laid, notes = found
     if is_main_process():
         for note in notes:
             logger.warning_once(note)

@@ -8,7 +8,7 @@ import numpy as np
 from datasets import Dataset
 
 from hf_mtl.errors import DataError, Mistake, ModelError, known
-from hf_mtl.inference.readable_rows import Reasons, column_mistake, in_memory, text_array
+from hf_mtl.inference.readable_rows import Reasons, column_mistake, first_reasons, in_memory, text_array
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 
@@ -149,15 +149,6 @@ def _as_rows(columns: Mapping[str, Any], tasks: dict[str, Task], alone: bool) ->
                 mistakes.append(mistake)
     if mistakes:
         raise DataError(mistakes)
-    count = len(next(iter(arrays.values())))
-    marked = {name: _first(task, reasons, count) for name, task in tasks.items()}
+    known: Reasons = np.full(len(next(iter(arrays.values()))), None, dtype=object)
+    marked = {name: first_reasons(task, reasons, known) for name, task in tasks.items()}
     return GivenRows(in_memory(arrays), tasks, marked, alone)
-
-
-def _first(task: Task, reasons: Mapping[str, Reasons], count: int) -> Reasons:
-    """Return the first reason of each row in the columns of a task."""
-    found: Reasons = np.full(count, None, dtype=object)
-    for column in task.text_columns:
-        for place in np.flatnonzero([reason is not None for reason in reasons[column]]):
-            found[place] = found[place] or f"'{column}' holds {reasons[column][place]}"
-    return found

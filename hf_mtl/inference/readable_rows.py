@@ -42,6 +42,21 @@ def text_array(values: Sequence[Any], listed: bool, texts_too: bool) -> tuple[pa
     return pa.array(kept, kind), reasons
 
 
+def first_reasons(task: Task, columns: Mapping[str, Reasons], known: Reasons) -> Reasons:
+    """Tell why a task cannot read rows: what is known already, or the first of its columns that holds something else.
+
+    Args:
+        task: The task.
+        columns: Reasons by column, as `text_array` gives them.
+        known: What is known of each row without looking at columns, [n].
+    """
+    found = known.copy()
+    for column in task.text_columns:
+        for place in np.flatnonzero(~_unsaid(columns.get(column, ()))):
+            found[place] = found[place] or f"'{column}' holds {columns[column][place]}"
+    return found
+
+
 def in_memory(arrays: Mapping[str, pa.Array]) -> Dataset:
     """Make rows of columns that nobody keeps: without the hash of all they hold, which `datasets` would make.
 
@@ -109,7 +124,7 @@ def _ask_the_type(name: str, task: Task, rows: Dataset, reasons: Reasons) -> Non
             todo += [some[: len(some) // 2], some[len(some) // 2 :]]
 
 
-def _unsaid(reasons: Reasons) -> NDArray[np.bool_]:
+def _unsaid(reasons: Sequence[str | None] | Reasons) -> NDArray[np.bool_]:
     """Tell which rows have no reason yet."""
     return np.array([reason is None for reason in reasons], dtype=bool)
 

@@ -58,8 +58,7 @@ class WaitingOutputs:
             logits: Their outputs [B, ..., C].
             variances: Their variances, if the head has some.
         """
-        found = [None if values is None else values.float().cpu() for values in (logits, variances)]
-        self._parts.append((places, found[0], found[1]))  # type: ignore[arg-type]
+        self._parts.append((places, logits.float().cpu(), None if variances is None else variances.float().cpu()))
         self._size += logits.numel()
 
     def taken(self, enough: int = 0) -> tuple[NDArray[np.int64], RowOutputs] | None:

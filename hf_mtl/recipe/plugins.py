@@ -60,12 +60,10 @@ def _import(name: str, key: str, code: Code) -> Mistake | None:
     """Import a module; say why it cannot be."""
     if not _DOTTED.fullmatch(name):
         return Mistake(key, f"'{name}' is no name of a module", "Write it as Python imports it: package.module.")
+    if code == "named" and name in sys.modules:
+        return None
     if code == "named":
-        return (
-            None
-            if name in sys.modules
-            else Mistake(key, f"'{name}' is not loaded", f"Name it in this recipe too. {_ALLOW}")
-        )
+        return Mistake(key, f"'{name}' is not loaded", f"Name it in this recipe too. {_ALLOW}")
     if code == "refused":
         return Mistake(key, f"'{name}' is code of your own or of others, which is run when it is imported", _ALLOW)
     from hf_mtl.data.row_function import own_modules  # takes seconds, and few recipes name a plugin

@@ -22,11 +22,7 @@ from hf_mtl.tasks import Task
 from hf_mtl.training.folder.fresh_folder import place_mistakes
 from hf_mtl.training.launch import launch_mistakes
 from hf_mtl.training.scoring.own_metrics import own_metrics_mistakes
-from hf_mtl.training.trainer.argument_effects import (
-    checkpointing_mistakes,
-    idle_options,
-    unknown_words,
-)
+from hf_mtl.training.trainer.argument_effects import checkpointing_mistakes, idle_options, unknown_words
 from hf_mtl.training.trainer.own_code import idle_methods, replaced_methods, unknown_arguments
 from hf_mtl.training.trainer.stub_builds import unbuildable
 
