@@ -10,10 +10,10 @@ import pyarrow as pa
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from hf_mtl.data.columns import plain_values
+from hf_mtl.data.columns import plain_values, raise_all
 from hf_mtl.errors import DataError
 from hf_mtl.inference.predict_keys import RowKeys, fit_columns
-from hf_mtl.inference.readable_rows import Reasons, first_reasons, in_memory, text_array
+from hf_mtl.inference.readable_rows import Reasons, TextColumns, first_reasons, in_memory, text_columns
 from hf_mtl.inference.row_predictor import Long, RowPredictor
 from hf_mtl.inference.row_source import ROWS, Chunk
 from hf_mtl.inference.written_rows import ERROR, taken_column
@@ -73,6 +73,7 @@ class AskedChunks:
             self._tasks = fit_columns(keys, {field.name: field.type for field in first.table.schema})
         elif len(first):
             self._tasks = fit_columns(keys, dict.fromkeys(first.columns))
+            raise_all(list(self._texts(first).mistakes.values()))
         other = [name for name, task in self._tasks.items() if task != keys.tasks[name]]
         self.notes = [f"{', '.join(other)}: read '{first.columns[0]}', the only column."] if other else []
         self._everything = options.everything
@@ -134,20 +135,24 @@ class AskedChunks:
 
     def _read(self, chunk: Chunk) -> tuple[Dataset, dict[str, Reasons]]:
         """Give the columns that are read, and mark rows that hold something else there."""
-        arrays: dict[str, pa.Array] = {}
-        reasons: dict[str, Reasons] = {}
-        for task in self._tasks.values():
-            for column in task.text_columns:
-                if column in arrays:
-                    continue
-                if chunk.table is not None:
-                    arrays[column] = plain_values(chunk.table.column(column).combine_chunks())
-                else:
-                    values = [record.get(column) for record in chunk.records or ()]
-                    listed = column in task.text_lists
-                    arrays[column], reasons[column] = text_array(values, listed, task.texts_or_lists)
-        marked = {name: first_reasons(task, reasons, chunk.reasons) for name, task in self._tasks.items()}
-        return in_memory(arrays), marked
+        if chunk.table is not None:
+            arrays = {name: plain_values(chunk.table.column(name).combine_chunks()) for name in self._read_columns}
+            return in_memory(arrays), {name: chunk.reasons.copy() for name in self._tasks}
+        read = self._texts(chunk)
+        marked = {name: first_reasons(task, read.reasons, chunk.reasons) for name, task in self._tasks.items()}
+        for name, mistake in read.mistakes.items():
+            # A later part of the file than the first, where it is refused.
+            marked[name] = np.array([reason or mistake.problem for reason in marked[name]], dtype=object)
+        return in_memory(read.arrays), marked
+
+    def _texts(self, chunk: Chunk) -> TextColumns:
+        """Give the columns that are read, of rows that have columns of their own."""
+        values = {name: [record.get(name) for record in chunk.records or ()] for name in self._read_columns}
+        return text_columns(values, self._tasks)
+
+    @property
+    def _read_columns(self) -> list[str]:
+        return list(dict.fromkeys(column for task in self._tasks.values() for column in task.text_columns))
 
 
 def _in_rows(values: pa.Array, places: np.ndarray, count: int) -> pa.Array:

@@ -8,7 +8,7 @@ import numpy as np
 from datasets import Dataset
 
 from hf_mtl.errors import DataError, Mistake, ModelError, known
-from hf_mtl.inference.readable_rows import Reasons, column_mistake, first_reasons, in_memory, text_array
+from hf_mtl.inference.readable_rows import Reasons, first_reasons, in_memory, text_columns
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 
@@ -139,16 +139,9 @@ def _unread(name: str, task: Task, columns: Mapping[str, Any]) -> Mistake:
 
 def _as_rows(columns: Mapping[str, Any], tasks: dict[str, Task], alone: bool) -> GivenRows:
     """Make the columns that tasks read texts, and mark the rows that hold something else there."""
-    arrays, reasons, mistakes = {}, {}, []
-    for name, task in tasks.items():
-        for column in task.text_columns:
-            listed = column in task.text_lists
-            if column not in arrays:
-                arrays[column], reasons[column] = text_array(columns[column], listed, task.texts_or_lists)
-            elif (mistake := column_mistake(name, task, column, arrays[column].type)) is not None:
-                mistakes.append(mistake)
-    if mistakes:
-        raise DataError(mistakes)
-    known: Reasons = np.full(len(next(iter(arrays.values()))), None, dtype=object)
-    marked = {name: first_reasons(task, reasons, known) for name, task in tasks.items()}
-    return GivenRows(in_memory(arrays), tasks, marked, alone)
+    read = text_columns(columns, tasks)
+    if read.mistakes:
+        raise DataError(list(read.mistakes.values()))
+    known: Reasons = np.full(len(next(iter(read.arrays.values()))), None, dtype=object)
+    marked = {name: first_reasons(task, read.reasons, known) for name, task in tasks.items()}
+    return GivenRows(in_memory(read.arrays), tasks, marked, alone)

@@ -1,6 +1,7 @@
 """Rows that a task can read, and why it cannot read the others: each is marked, and none is dropped."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,53 @@ Reasons = NDArray[np.object_]
 """Why each row cannot be read, None where it can, [n]."""
 
 
-def text_array(values: Sequence[Any], listed: bool, texts_too: bool) -> tuple[pa.Array, Reasons]:
+@dataclass(frozen=True, eq=False)
+class TextColumns:
+    """Columns of Python's values, as tasks read them.
+
+    Args:
+        arrays: The columns, of texts or of lists of texts.
+        reasons: By column: why a value is none.
+        mistakes: By task: why it cannot read a column, whose first value is of the other kind.
+    """
+
+    arrays: dict[str, pa.Array]
+    reasons: dict[str, Reasons]
+    mistakes: dict[str, Mistake]
+
+
+def text_columns(columns: Mapping[str, Sequence[Any]], tasks: Mapping[str, Task]) -> TextColumns:
+    """Make the columns that tasks read; where some read texts and some lists of them, the first value decides.
+
+    Args:
+        columns: The values of n rows, by column.
+        tasks: The tasks.
+    """
+    found = TextColumns({}, {}, {})
+    for column in dict.fromkeys(column for task in tasks.values() for column in task.text_columns):
+        readers = {name: task for name, task in tasks.items() if column in task.text_columns}
+        listed = _are_lists(columns[column], column, list(readers.values()))
+        found.arrays[column], found.reasons[column] = _text_array(columns[column], listed)
+        for name, task in readers.items():
+            if (mistake := column_mistake(name, task, column, found.arrays[column].type)) is not None:
+                found.mistakes[name] = mistake
+    return found
+
+
+def _are_lists(values: Sequence[Any], column: str, readers: Sequence[Task]) -> bool:
+    wanted = [column in task.text_lists for task in readers]
+    if not any(wanted) or (all(wanted) and not any(task.texts_or_lists for task in readers)):
+        return wanted[0]
+    return isinstance(next((value for value in values if value is not None), None), list | tuple)
+
+
+def _text_array(values: Sequence[Any], listed: bool) -> tuple[pa.Array, Reasons]:
     """Make a column of Python's values; what is no text, or no list of them, is null and has a reason.
 
     Args:
         values: The values of n rows.
         listed: Whether lists of texts are wanted, and not texts.
-        texts_too: Whether a column of texts will do as well; the first value that is there decides.
     """
-    if listed and texts_too and isinstance(next((value for value in values if value is not None), None), str):
-        listed = False
     reasons: Reasons = np.full(len(values), None, dtype=object)
     kept = list(values)
     for place, value in enumerate(kept):
@@ -47,7 +85,7 @@ def first_reasons(task: Task, columns: Mapping[str, Reasons], known: Reasons) ->
 
     Args:
         task: The task.
-        columns: Reasons by column, as `text_array` gives them.
+        columns: Reasons by column, as `text_columns` gives them.
         known: What is known of each row without looking at columns, [n].
     """
     found = known.copy()
@@ -81,7 +119,8 @@ def column_mistake(name: str, task: Task, column: str, kind: pa.DataType) -> Mis
     if wanted or pa.types.is_null(kind) or (listed and task.texts_or_lists and is_text(kind)):
         return None
     what = "lists of texts" if listed else "texts"
-    found = f"column '{column}' holds {say_type(pa.array([], kind))}, not {what}"
+    there = "lists" if is_list(kind) else say_type(pa.array([], kind))
+    found = f"column '{column}' holds {there}, not {what}"
     return Mistake(f"tasks.{name}.{task.text_key(column)}", found, f"Name a column of {what}.")
 
 

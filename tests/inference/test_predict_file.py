@@ -201,6 +201,27 @@ def test_a_row_that_one_task_cannot_read_has_the_predictions_of_others(folder: P
     assert third["tags.words"] is None
 
 
+@pytest.mark.parametrize("order", [("tags", "mood"), ("mood", "tags")])
+def test_of_a_column_read_as_texts_and_as_lists_the_first_value_decides(folder: Path, order: tuple[str, str]) -> None:
+    """Whichever task comes first; the column of every row is one."""
+    tasks = {
+        "tags": TokenClassification(labels=["O", "X"], text="text"),
+        "mood": SequenceClassification(labels=["a", "b"], text="text"),
+    }
+    model = MultiTaskModel.from_backbone(dict(tiny.BERT), {name: tasks[name] for name in order}, "linear")
+    texts, lists = [{"text": "w1 w2"}] * 8, [{"text": ["w1", "w2"]}] * 8
+    write(folder / "texts.jsonl", [*texts, *lists])
+    predict_file(model, tiny.tokenizer(), "texts.jsonl", "texts.out.jsonl")
+    found = read("texts.out.jsonl")
+    assert all(row["mood.label"] and len(row["tags.tags"]) == 2 and row["error"] is None for row in found[:8])
+    assert {row["error"] for row in found[8:]} == {"mood: column 'text' holds lists, not texts"}
+    assert found[8]["tags.tags"] == found[0]["tags.tags"]
+    write(folder / "lists.jsonl", [*lists, *texts])
+    with pytest.raises(UserError, match=r"tasks\.mood\.text: column 'text' holds lists, not texts"):
+        predict_file(model, tiny.tokenizer(), "lists.jsonl", "lists.out.jsonl")
+    assert not list(folder.glob("lists.out*"))
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_what_was_broken_off_goes_on_to_the_same_bytes(kind: str, folder: Path, predict: Predict) -> None:
     def stop(rows: int, total: int | None) -> None:
