@@ -24,6 +24,7 @@ from hf_mtl.reporting.atomic import replacing
 from hf_mtl.tasks import DatasetSource
 
 _QUICKSTART = Path(__file__).with_name("quickstart.yaml")
+_IN_THE_REPOSITORY = "recipes/quickstart.yaml"
 _ALONE = ("span_extraction", "multiple_choice", "token_classification")  # whose other columns are mostly no labels
 _SCALAR: tuple[Kind, ...] = ("truth", "classes", "whole", "numbers")
 
@@ -98,14 +99,14 @@ def draft_recipe(
 
 
 def quickstart_recipe(output: str | Path, overwrite: bool = False) -> Path:
-    """Write the quickstart's recipe, which comes with the package as its data do.
+    """Write the quickstart's recipe, which comes with the package as its data do, with its own place in its comment.
 
     Raises:
         UserError: If the file is there and may not be replaced.
     """
     path = _free(output, overwrite)
     with replacing(path) as temporary:
-        temporary.write_bytes(_QUICKSTART.read_bytes())
+        temporary.write_text(_QUICKSTART.read_text("utf-8").replace(_IN_THE_REPOSITORY, str(path)), "utf-8")
     return path
 
 
