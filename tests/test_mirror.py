@@ -177,6 +177,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "training/trainer/methods.py",
             "training/trainer/run_parts.py",
             "training/trainer/step_parts.py",
+            "training/trainer/step_trainer.py",
         ],
         "training/trainer/test_surface.py": [
             "training/trainer/uncalled_methods.py",

@@ -11,7 +11,7 @@ from transformers.trainer_callback import ExportableState
 
 from hf_mtl import MultiTaskTrainer
 from hf_mtl.schedules import SCHEDULES as OF_SCHEDULES
-from hf_mtl.training.trainer import trainer as training
+from hf_mtl.training.trainer import step_trainer
 from tests import tiny
 from tests.modeling.families import some_fast
 from tests.training.step.test_task_gradients import TRAINED, know_the_beginning, of
@@ -185,7 +185,7 @@ def test_a_resumed_train_goes_on_and_the_one_after_it_begins_anew(tmp_path: Path
 
 def test_an_own_optimizer_is_said_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(training.logger, "warning", said.append)
+    monkeypatch.setattr(step_trainer.logger, "warning", said.append)
     ordinary = make(tmp_path)
     optimizer = torch.optim.AdamW(ordinary.model.parameters(), lr=1e-3)
     trainer = MultiTaskTrainer(

@@ -1,6 +1,7 @@
 """`transformers.Trainer` for several tasks: thin overrides that hand over to objects testable without a Trainer.
 
-The journey of one row, from file to update; `training/step/step.py` orders the calls of 6 to 9:
+The journey of one row, from file to update; `training/trainer/step_trainer.py` hands its micro-batch to the step, and
+`training/step/step.py` orders the calls of 6 to 9:
 
  1. `data/load.py` loads, checks and carves: `data/sources.py` reads the file, and the task's type in `task_types/`
     checks the label and makes it a number.
@@ -26,8 +27,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback
 from transformers.trainer_callback import TrainerState
@@ -36,7 +35,6 @@ from transformers.trainer_utils import TrainOutput
 import hf_mtl.data.section as of_data
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.balancing import Spec
-from hf_mtl.batch import Batch, to_device
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.dealing import Deal
 from hf_mtl.errors import Mistake, UserError
@@ -53,40 +51,31 @@ from hf_mtl.training.interruption import without_jit_checkpoint
 from hf_mtl.training.schedules.planned_steps import plan_steps
 from hf_mtl.training.scoring.calibration import forget_calibration
 from hf_mtl.training.scoring.scorer import Scorer
-from hf_mtl.training.step.beside import forget_passes_beside
-from hf_mtl.training.step.beside_optimizer import BesideOptimizer
-from hf_mtl.training.step.loss_scaler import LossScaler
-from hf_mtl.training.step.optimizer import complete, optimizer_class
-from hf_mtl.training.step.preparation import check_wrapped, unprepare
-from hf_mtl.training.step.step import PlainStep, Step
-from hf_mtl.training.step.task_gradients import TaskGradients
-from hf_mtl.training.step.teleportation import Teleportation
+from hf_mtl.training.step.preparation import unprepare
 from hf_mtl.training.trainer.argument_checks import check_arguments, check_tuning, search_unused
 from hf_mtl.training.trainer.beginning import Beginning
 from hf_mtl.training.trainer.compilation import compiled_encoder, leave_model_as_it_is
-from hf_mtl.training.trainer.counting import CountingTrainer
-from hf_mtl.training.trainer.cut_steps import Fed, micro_batches_of, train_in_turn
 from hf_mtl.training.trainer.ending import Ending, ended_by, stays_stopped
 from hf_mtl.training.trainer.given import Given
 from hf_mtl.training.trainer.horizon import say_other_length
 from hf_mtl.training.trainer.own_card import facts_of_trainer
-from hf_mtl.training.trainer.own_code import no_part, refuse_changed_loss, take_tokenizer
+from hf_mtl.training.trainer.own_code import take_tokenizer
 from hf_mtl.training.trainer.row_encoder import Datasets, RowEncoder
 from hf_mtl.training.trainer.run_parts import RunParts, build_run_parts
 from hf_mtl.training.trainer.saved_run import SavedRun, trainer_state
-from hf_mtl.training.trainer.scoring_trainer import ScoringTrainer
 from hf_mtl.training.trainer.search import Made, first_model, search
 from hf_mtl.training.trainer.sections import read_sections
 from hf_mtl.training.trainer.setup import rest_kept
 from hf_mtl.training.trainer.sharding import check_first
 from hf_mtl.training.trainer.step_callback import LogStepsCallback
+from hf_mtl.training.trainer.step_trainer import StepTrainer
 from hf_mtl.training.trainer.task_checks import check_tasks
 from hf_mtl.training.watch.budget import limit_steps
 
 logger = get_logger(__name__)
 
 
-class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
+class MultiTaskTrainer(StepTrainer):
     """A `transformers.Trainer` whose model has several heads and whose datasets are dictionaries by task.
 
     Args:
@@ -113,9 +102,6 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
     Raises:
         UserError: If arguments, data or model do not fit together; all mistakes at once.
     """
-
-    # compute_loss returns a part of the step's scalar, times the accumulation that the Trainer divides by.
-    loss_is_scaled_for_ga = False
 
     @leaving_nothing
     def __init__(
@@ -167,15 +153,9 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             model.remember_tokenizer(processing_class)
         self.overlaps, self.imbalance = given.overlaps, given.imbalance
         self.ending: Ending | None = None
-        self.task_gradients: TaskGradients | None = None
-        self.teleportation: Teleportation | None = None
-        self.beside: BesideOptimizer | None = None
         self.tuned: dict[str, Any] = {}  # after the last training, by task
         self._best_step: int | None = None
         self._beginning = Beginning()
-        self._makes_optimizer = kwargs.get("optimizers", (None,))[0] is None
-        self._batches: Sequence[Batch] = ()  # of the step
-        self._part: Tensor | None = None  # of the micro-batch
         if given.train is not None:
             rest_kept(model, given.train)  # before anything asks what is trained
             parts = build_run_parts(self, given.train, sections, self.train_collator(), self.flops)
@@ -185,12 +165,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         """Take the parts that training needs, and have the Trainer call those that it is to call."""
         self.streams, self.mixture, self.course, self._feed = parts.streams, parts.mixture, parts.course, parts.feed
         self.schedules, self.identity, self.steps = parts.schedules, parts.identity, parts.steps
-        methods, of_steps = parts.methods, parts.of_steps
-        self.weighting, self.objective, self.conflicts = methods.weighting, methods.objective, methods.conflicts
-        self.task_gradients, self.teleportation = methods.gradients, methods.teleportation
-        self.signals, self.budget, self.records = of_steps.signals, of_steps.budget, of_steps.records
-        self.finite, self.scheduling, self.beside = of_steps.finite, of_steps.scheduling, parts.beside
-        self.step_maker, self.step_callback = of_steps.step_maker, of_steps.callback
+        self.take_parts(parts.methods, parts.of_steps, parts.beside)
         self.add_callback(LogStepsCallback())
         self.add_callback(self.step_callback)
         if self.args.early_stopping_patience is not None:
@@ -263,92 +238,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         """Count the training rows of all tasks."""
         return sum(self.mixture.sizes.values())
 
-    # ---- One optimizer step ----
-
-    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
-        """Take the micro-batches as the Trainer does; the step that is about to begin has all of them at once."""
-        found = super().get_batch_samples(*args, **kwargs)
-        self._batches = [batch for fed in found[0] for batch in micro_batches_of(fed)]
-        return found
-
-    def _prepare_inputs(self, inputs: Fed) -> Fed:
-        """Move a batch to the device; the Trainer would wait for each of its tensors."""
-        return to_device(inputs, self.args.device)
-
-    def training_step(self, model: nn.Module, inputs: Fed, num_items_in_batch: Any = None) -> Tensor:
-        """Train as the Trainer does; the first micro-batch begins a step, and the last one closes it.
-
-        With ``tokens_per_micro_batch`` the Trainer hands over all micro-batches of a step at once.
-        """
-        if isinstance(inputs, list):
-            return train_in_turn(self, model, inputs, self._train_micro_batch)
-        return self._train_micro_batch(model, inputs, num_items_in_batch)
-
-    def _train_micro_batch(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
-        step = self._step_of(model, inputs)
-        with step.around(inputs):
-            loss = super().training_step(model, inputs, num_items_in_batch)
-        if step.parts == 0:
-            raise no_part(self)
-        if self._part is not None and not isinstance(step, PlainStep):
-            refuse_changed_loss(self, self._part / self.current_gradient_accumulation_steps, loss)
-        if self.accelerator.sync_gradients:
-            # The balancing parameters rest with the encoder, as in the few-task paper.
-            learns, stops = "encoder" not in self.scheduling.frozen, self.interruption.received is not None
-            # An optimizer of their own divides by no factor.
-            factor = None if self.beside is not None else LossScaler(self.accelerator).factor
-            result = step.finish(factor, learns, stops)
-            self.step_callback.after_backward(result, self.state.global_step)
-            self.interruption.agree(float(result.on_host.votes))
-        return step.logged(loss)
-
-    def compute_loss(
-        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        """Give this micro-batch's part of the step's objective."""
-        loss, outputs = self._step_of(model, inputs).loss(model, inputs)
-        is_ours = getattr(self.compute_loss, "__func__", None) is MultiTaskTrainer.compute_loss
-        self._part = None if is_ours else loss.detach()  # looked at in `training_step`, which waits for the device
-        return (loss, outputs) if return_outputs else loss
-
-    def _step_of(self, model: nn.Module, inputs: Batch) -> Step:
-        """Return the step that is open, or else one that begins with the micro-batches that the Trainer has taken."""
-        step = self.step_maker.current
-        if step is not None and step.is_open:
-            return step
-        check_wrapped(self.model, model, self.processes)
-        forget_passes_beside(model)
-        return self.step_maker.begin(self._batches or [inputs])
-
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Make the Trainer's optimizer, with groups of their own for heads, auxiliary and balancing parameters.
-
-        A given optimizer keeps its groups, and gets one of the balancing parameters that it does not have.
-        """
-        given = self.optimizer is not None
-        apart = self.beside is not None
-        complete(super().create_optimizer(model), self.model, self.weighting, self.args, given, apart)
-        found: torch.optim.Optimizer = self.optimizer
-        return found
-
-    @staticmethod
-    def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, dict[str, Any]]:
-        """Find the optimizer as the Trainer does, and ``adamax``, which it does not know."""
-        return optimizer_class(args, model)
-
-    def _clip_grad_norm(self, model: nn.Module) -> Any:
-        """Clip all but the heads' auxiliary parameters, whose gradients are of another size."""
-        apart = {id(parameter) for parameter in self.model.heads.auxiliary_parameters()}
-        if not apart:
-            return super()._clip_grad_norm(model)
-        clipped = [parameter for parameter in model.parameters() if id(parameter) not in apart]
-        return self.accelerator.clip_grad_norm_(clipped, self.args.max_grad_norm)
-
-    def _get_learning_rate(self) -> float:
-        """Give the learning rate of the step, for the log."""
-        return float(super()._get_learning_rate() * self.scheduling.rate_scale)
-
-    # ---- What is counted, watched and logged ----
+    # ---- What is logged ----
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log the tasks' losses, weights, shares and learning signals beside ``loss``."""
@@ -357,17 +247,6 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         if not self.is_in_train and self.ending is not None and self.ending.step != self.state.global_step:
             logs = {**logs, MODEL_STEP: self.ending.step}
         super().log(logs, start_time)
-
-    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
-        """Check that losses and weights are finite before anything is logged, saved or evaluated."""
-        control, step, running = self.control, self.state.global_step, self.step_maker.current
-        last = control.should_training_stop or step >= self.state.max_steps
-        undecided = running is not None and running.skipped
-        skipped = undecided or self.accelerator.optimizer_step_was_skipped
-        self.finite.observe_update(step, skipped, scaled=self.accelerator.scaler is not None)
-        if last or control.should_log or control.should_evaluate or control.should_save:
-            self.finite.check(step, last)
-        super()._maybe_log_save_evaluate(*args, **kwargs)
 
     # ---- Checkpoints ----
 
@@ -390,11 +269,6 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
             "conflicts": self.conflicts,
             **{name: part for name, part in perhaps.items() if part is not None},
         }
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Save weights that are finite; others are never written, nor is a good checkpoint rotated away for them."""
-        self.finite.check(self.state.global_step)
-        super()._save_checkpoint(model, trial)
 
     def _load_best_model(self) -> None:
         """Load the best model, and note its step: where its checkpoint is gone, the last step's model stays."""
@@ -458,7 +332,7 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         self.records.forget()
         self.flops.pending = 0
         if self._beginning.begin(self._to_begin_anew(), anew=folder is None):
-            self._renew_optimizer()
+            self.renew_optimizer()
         if folder is None:
             course.begin()
             self._plan_anew()
@@ -510,16 +384,6 @@ class MultiTaskTrainer(CountingTrainer, ScoringTrainer):
         scaler = self.accelerator.scaler
         parts = {name: part for name, part in self.stateful().items() if name not in ("steps", "identity")}
         return parts if scaler is None else {**parts, "scaler": scaler}
-
-    def _renew_optimizer(self) -> None:
-        """Have a new optimizer made, unless the user gave one."""
-        if self._makes_optimizer:
-            self.optimizer = None
-        elif self.is_world_process_zero():
-            logger.warning(
-                "The optimizer that was given to the Trainer goes on with what it remembers; to begin anew, give "
-                "a new one to a new Trainer."
-            )
 
     def _end(self) -> Ending:
         """Note how the run ended, and say what nobody would expect of it."""

@@ -13,7 +13,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from hf_mtl.training.step.beside import forget_passes_beside
-from hf_mtl.training.trainer import trainer as trainer_module
+from hf_mtl.training.trainer import step_trainer
 from tests.training.beside_worker import courses
 from tests.training.trainers import make
 
@@ -64,7 +64,7 @@ def test_every_step_begins_at_the_door_and_no_micro_batch_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[int] = []
-    monkeypatch.setattr(trainer_module, "forget_passes_beside", lambda _: steps.append(trainer.state.global_step))
+    monkeypatch.setattr(step_trainer, "forget_passes_beside", lambda _: steps.append(trainer.state.global_step))
     trainer = make(tmp_path, max_steps=3, gradient_accumulation_steps=2)
     trainer.train()
     assert steps == [0, 1, 2]
