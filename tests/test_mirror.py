@@ -49,6 +49,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "modeling/task_heads.py",
             "modeling/task_module.py",
             "modeling/choices.py",
+            "modeling/decided_model.py",
         ],
         "modeling/test_backbone.py": ["modeling/dropout.py"],
         "modeling/test_adapters.py": ["modeling/peft_layers.py", "modeling/adapted_model.py"],

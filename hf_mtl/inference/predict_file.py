@@ -14,8 +14,8 @@ from hf_mtl.inference.asked_chunks import AskedChunks, FileOptions
 from hf_mtl.inference.manifest import digest
 from hf_mtl.inference.partial_file import PartialFile
 from hf_mtl.inference.predict_keys import read_keys
-from hf_mtl.inference.row_source import PIPE, RowSource, first_of
-from hf_mtl.inference.written_rows import writer_for
+from hf_mtl.inference.row_source import PIPE, Chunk, RowSource, first_of
+from hf_mtl.inference.written_rows import RowWriter, writer_for
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.shown import get_logger
 
@@ -115,39 +115,73 @@ def predict_file(
     """
     options = options or FileOptions()
     partial = check_place(source, output, options)
-    keys = read_keys(options.overrides, model.tasks, options.tasks)
-    rows = RowSource(source, keys.csv)
-    if keys.csv_keys and rows.kind != "csv":
-        said = ", ".join(keys.csv_keys)
-        raise DataError(Mistake(said, f"{source} is read as {rows.kind}", "It is an option of csv files"))
-    writer = writer_for(output, rows.kind, rows.sep)
-    first, chunks = first_of(rows.chunks())
-    asked = AskedChunks(model, tokenizer, keys, first, options)
-    writer.columns = first.columns
+    work = _Work.of(model, tokenizer, source, output, options)
     summary, started = Summary(), time.monotonic()
-
-    def pieces(done: int) -> Iterator[tuple[bytes, dict[str, int]]]:
-        for chunk in chunks:
-            if chunk.first >= done:
-                predicted, errors = asked.ask(chunk)
-                yield writer.encode(chunk, predicted, errors), asked.facts(chunk, errors)
-                written = chunk.first + len(chunk)
-                share = rows.share
-                on_rows(written, rows.total or (int(written / share) if share else None))
-
     if partial is None:
-        for piece, facts in pieces(0):
+        for piece, facts in work.pieces(0, on_rows):
             summary.add(facts)
             if not write(piece):
                 break
     else:
-        partial.begin({**_identity(source, model, tokenizer), "options": asked.identity}, options.resume)
+        partial.begin({**_identity(source, model, tokenizer), "options": work.asked.identity}, options.resume)
         summary.add(partial.done)
         summary.before = summary.rows
-        _write_pieces(partial, pieces(summary.rows), summary)
-        partial.finish(writer.made_of_bytes)
-    summary.seconds, summary.notes = time.monotonic() - started, asked.notes
+        _write_pieces(partial, work.pieces(summary.rows, on_rows), summary)
+        partial.finish(work.writer.made_of_bytes)
+    summary.seconds, summary.notes = time.monotonic() - started, work.asked.notes
     return summary
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Rows that are still to be predicted.
+
+    Args:
+        rows: Where they are read.
+        chunks: The rows.
+        asked: Predicts for them.
+        writer: Makes bytes of rows and predictions.
+    """
+
+    rows: RowSource
+    chunks: Iterator[Chunk]
+    asked: AskedChunks
+    writer: RowWriter
+
+    @classmethod
+    def of(
+        cls,
+        model: MultiTaskModel,
+        tokenizer: PreTrainedTokenizerBase,
+        source: str,
+        output: str | None,
+        options: FileOptions,
+    ) -> "_Work":
+        """Read the first rows, which say what columns there are; arguments as of `predict_file`."""
+        keys = read_keys(options.overrides, model.tasks, options.tasks)
+        rows = RowSource(source, keys.csv)
+        if keys.csv_keys and rows.kind != "csv":
+            said = ", ".join(keys.csv_keys)
+            raise DataError(Mistake(said, f"{source} is read as {rows.kind}", "It is an option of csv files"))
+        writer = writer_for(output, rows.kind, rows.sep)
+        first, chunks = first_of(rows.chunks())
+        asked = AskedChunks(model, tokenizer, keys, first, options)
+        writer.columns = first.columns
+        return cls(rows, chunks, asked, writer)
+
+    def pieces(self, done: int, on_rows: Callable[[int, int | None], None]) -> Iterator[tuple[bytes, dict[str, int]]]:
+        """Yield the bytes of rows with their predictions, and what is counted of them.
+
+        Args:
+            done: Rows of the file that are written already.
+            on_rows: Is told how far it is.
+        """
+        for chunk in self.chunks:
+            if chunk.first >= done:
+                predicted, errors = self.asked.ask(chunk)
+                yield self.writer.encode(chunk, predicted, errors), self.asked.facts(chunk, errors)
+                written, share = chunk.first + len(chunk), self.rows.share
+                on_rows(written, self.rows.total or (int(written / share) if share else None))
 
 
 def _write_pieces(partial: PartialFile, pieces: Iterator[tuple[bytes, dict[str, int]]], summary: "Summary") -> None:

@@ -1,7 +1,6 @@
 """The multi-task model: one encoder, a head per task."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -12,11 +11,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from hf_mtl.batch import EncoderLayout, NoiseKeys, Packed, Sites
-from hf_mtl.errors import Mistake, ModelError, one_line
-from hf_mtl.modeling.adapted_model import AdaptedModel
+from hf_mtl.errors import ModelError
 from hf_mtl.modeling.backbone import Backbone, build_encoder
 from hf_mtl.modeling.choices import config_mistakes, feature_sources, settle
 from hf_mtl.modeling.configuration import MultiTaskConfig
+from hf_mtl.modeling.decided_model import DecidedModel
 from hf_mtl.modeling.encoded import Pooling
 from hf_mtl.modeling.export import export_task
 from hf_mtl.modeling.float32 import names_in_float32
@@ -37,10 +36,9 @@ from hf_mtl.modeling.rows_by_task import RowsByTask
 from hf_mtl.modeling.sites import flat_choices, sites_in_rectangle
 from hf_mtl.modeling.task_heads import HeadOutputs, TaskHeads
 from hf_mtl.tasks import Task
-from hf_mtl.tasks.statistics import Numbers, TaskStatistics
 
 
-class MultiTaskModel(AdaptedModel):
+class MultiTaskModel(DecidedModel):
     """One encoder and a head per task; saved and loaded like any model of transformers.
 
     Args:
@@ -273,72 +271,6 @@ class MultiTaskModel(AdaptedModel):
         own = "; each text once for each of its tasks, through that task's own adapter"
         return f"{words.removesuffix(BY_ONEDNN)}{own}{BY_ONEDNN if words.endswith(BY_ONEDNN) else ''}"
 
-    def set_statistics(self, task: str, **numbers: Numbers) -> None:
-        """Set what a task's loss keeps of its training rows.
-
-        Args:
-            task: The task.
-            numbers: By name: ``mean`` and ``std`` [D] of a regression that is standardised, ``weights`` [C] in id
-                order of a classification with class weights, ``negative`` and ``positive`` [L] of several labels with
-                a positive weight.
-
-        Raises:
-            ModelError: If the task is unknown, or keeps other numbers.
-        """
-        statistics = self._statistics(task)
-        try:
-            statistics.fit(**numbers)
-        except ModelError as error:
-            raise ModelError(replace(item, key=f"tasks.{task}") for item in error.mistakes) from error
-
-    def set_calibration_temperature(self, task: str, temperature: float | None) -> None:
-        """Divide a classification's logits by a number at evaluation, which changes confidences but no prediction.
-
-        Losses at evaluation are those of the divided logits, variances are divided by its square; training does not
-        see it. It lives in the config. `MultiTaskTrainer.calibrate` finds it.
-
-        Source: temperature scaling, Guo et al., ICML 2017, arXiv:1706.04599, section 4.2.
-
-        Args:
-            task: The task.
-            temperature: A positive number; None: forget it.
-
-        Raises:
-            ModelError: If the task is unknown or no classification, or the number is not positive.
-        """
-        self.heads.of(task).set_calibration_temperature(task, temperature)
-        others = {name: value for name, value in (self.config.calibration_temperatures or {}).items() if name != task}
-        self.config.calibration_temperatures = (
-            {**others, task: temperature} if temperature is not None else others
-        ) or None
-
-    def set_decision(self, task: str, value: Any) -> None:
-        """Keep how a task's outputs become predictions, as chosen on rows that were not trained on.
-
-        It lives in the config. `MultiTaskTrainer.tune` finds it, for tasks that ask for it: ``thresholds: tuned``.
-
-        Args:
-            task: The task.
-            value: What its key may be in a recipe too, such as one threshold for each label; None: forget it.
-
-        Raises:
-            ModelError: If the task is unknown or does not ask for it, or the value is none of the key.
-        """
-        module, asked = self.heads.of(task), self.config.task_objects[task]
-        others = {name: found for name, found in (self.config.decisions or {}).items() if name != task}
-        try:
-            decided = asked if value is None else asked.decided(value)
-        except ValueError as error:
-            raise ModelError(Mistake(f"tasks.{task}", one_line(error))) from error
-        if mistakes := list(decided.unknown_outputs(task)):
-            raise ModelError(mistakes)
-        module.task = decided
-        self.config.decisions = (others if value is None else {**others, task: value}) or None
-
-    def has_statistics(self, task: str) -> bool:
-        """Tell whether a task's loss has the statistics that it needs; True where it needs none."""
-        return self._statistics(task).is_fitted
-
     def export_task(self, task: str, directory: str | PathLike[str], processing_class: object = None) -> str:
         """Write one task as a plain ``AutoModelFor...`` checkpoint that needs no hf_mtl.
 
@@ -388,9 +320,6 @@ class MultiTaskModel(AdaptedModel):
         """
         # By name: the rooms above use models, and this is only their door.
         return import_module("hf_mtl.inference.predictions").predict(self, rows, tasks, **options)
-
-    def _statistics(self, task: str) -> TaskStatistics:
-        return self.heads.of(task).statistics
 
 
 def _number_of_rows(input_ids: Tensor | None, packed: Packed | None, order: Tensor | None) -> int:
