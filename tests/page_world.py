@@ -1,4 +1,4 @@
-"""What recipes, commands and snippets of the pages read, made small: files with their columns, and two runs."""
+"""What recipes, commands and snippets of the pages read, made small: files with their columns, and three runs."""
 
 import json
 from pathlib import Path
@@ -36,6 +36,7 @@ def write_world(folder: Path, recipe: Path, given: str) -> None:
             tiny.rows("mood", 30, seed=len(split)).to_csv(folder / name / f"{split}.csv")
     _write_run(folder, "first", ["emotion", "irony"])
     _write_run(folder, "second", ["topic"])
+    _write_run(folder, "only-emotion", ["emotion"])
 
 
 def _write_readme(folder: Path, path: Path, given: str) -> None:

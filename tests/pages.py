@@ -85,7 +85,8 @@ def words(command: str) -> list[str]:
 
 def is_pattern(command: str) -> bool:
     """Whether words of it stand for others, RUN or key=value, or its target is left out."""
-    return bool({"RUN", "NAME", "key=value"} & set(words(command))) or lacks_target(command)
+    first_parts = {word.partition("/")[0] for word in words(command)}
+    return bool({"RUN", "NAME", "key=value"} & first_parts) or lacks_target(command)
 
 
 def lacks_target(command: str) -> bool:

@@ -11,6 +11,8 @@ import yaml
 from hf_mtl.cli.main import main, parse
 from hf_mtl.recipe import load_recipe
 from hf_mtl.tasks import task_types
+from tests.hub.stub import serve
+from tests.hub.world import Machine
 from tests.pages import Page
 from tests.training import runs
 
@@ -33,9 +35,18 @@ def test_its_commands_and_its_recipe_are_understood(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_its_commands_run_in_their_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with runs.own_cache(tmp_path), runs.inside(tmp_path):
+    (tmp_path / "rows.csv").write_text("text\nthe refund, not the parcel\n")
+    with runs.own_cache(tmp_path), runs.inside(tmp_path), serve() as stub:
         for command in COMMANDS:
-            assert main(shlex.split(command)[1:]) == 0, f"{command}: {capsys.readouterr().err[-2000:]}"
+            if " push " in command:
+                done = Machine(stub, tmp_path / "home", tmp_path).python(
+                    "-m", "hf_mtl", *shlex.split(command.replace("owner/", "user/"))[1:]
+                )
+                assert done.returncode == 0, done.stderr[-2000:]
+            else:
+                assert main(shlex.split(command)[1:]) == 0, f"{command}: {capsys.readouterr().err[-2000:]}"
+    assert set(stub.repos) == {"models/user/name"}
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 2
     results = yaml.safe_load((tmp_path / "runs/try/results.json").read_text())
     said = re.findall(r"`(\w+)`", PAGE.text.partition("## Reading results")[2].partition("##")[0])
     wanted = [key for key in said if key in ("tasks", "average", "macro", "worst", "notes", "step", "ended_by")]

@@ -24,6 +24,9 @@ from hf_mtl.recipe import load_recipe
 from hf_mtl.reporting.recipe_reference import recipe_reference
 from hf_mtl.schedules import SCHEDULES
 from hf_mtl.tasks import task_types
+from tests.hub.repositories import Hub
+from tests.hub.stub import serve
+from tests.hub.world import Machine
 from tests.page_world import write_world
 from tests.pages import (
     PAGES,
@@ -250,15 +253,31 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture
+def stub() -> Iterator[Hub]:
+    with serve() as served:
+        yield served
+
+
+def pushed(command: str, folder: Path, stub: Hub) -> tuple[int, str]:
+    """Run a command that pushes in a process of its own, which knows no other Hub than the stub."""
+    machine = Machine(stub, folder / "home", folder)
+    done = machine.python("-m", "hf_mtl", *words(re.sub(r"\b(me|owner)/", "user/", command)))
+    return done.returncode, done.stderr[-2000:]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_command_runs_in_the_order_of_the_pages(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_runs_in_the_order_of_the_pages(
+    world: Path, stub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
     for command in HF_MTL:
         lacks = OTHERS_DATA in command and not (ROOT.parent / "shared" / "data").exists()
         if is_pattern(command) or lacks or command.startswith("accelerate"):
             continue
-        code = main(shortened(command))
-        assert code == 0, f"{command}: {capsys.readouterr().err[-2000:]}"
+        code, said = pushed(command, world, stub) if words(command)[0] == "push" else (main(shortened(command)), "")
+        assert code == 0, f"{command}: {said or capsys.readouterr().err[-2000:]}"
+    assert set(stub.repos) == {"models/user/mine"}
     assert json.loads((world / "runs/mine/results.json").read_text())["tasks"].keys() == {"emotion", "intensity"}
 
 
