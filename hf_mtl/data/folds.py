@@ -64,7 +64,8 @@ def _dealt(items: Sequence[ReadTask], fold: FoldSpec, stratified: bool) -> Keys:
     texts = np.unique(np.concatenate(keys))
     if not stratified:
         numbers = uniform(derive_key(fold.seed, "fold", texts))
-        return texts[(numbers * fold.of).astype(np.int64) == fold.number]
+        mine: Keys = texts[(numbers * fold.of).astype(np.int64) == fold.number]
+        return mine
     names = [str(number) for number in range(fold.of)]
     # What no other gets is the last: `stratified_sides` has a remainder, which is a fold here.
     dealt = stratified_sides(keys, strata, dict.fromkeys(names[:-1], 1 / fold.of), fold.seed)

@@ -1,0 +1,143 @@
+"""A worker: it does one trial after another that nobody has done and nobody is at, until none is left."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hf_mtl.errors import DiskError, DivergedError, HfMtlError, one_line
+from hf_mtl.experiments.claims import claim
+from hf_mtl.experiments.compare.budget import Allowance
+from hf_mtl.experiments.compare.costs import Costs, tested
+from hf_mtl.experiments.compare.ledger import FAILED, RUN, Ledger
+from hf_mtl.experiments.compare.load import Study
+from hf_mtl.experiments.compare.records import record_of
+from hf_mtl.experiments.compare.trials import Trial, in_folder, trials_of
+from hf_mtl.experiments.results import Record
+from hf_mtl.foreign_json import read_object
+from hf_mtl.recipe import Recipe
+from hf_mtl.recipe.load import recipe_of
+from hf_mtl.reporting.json_files import write_json_atomic
+from hf_mtl.shown import get_logger
+from hf_mtl.training.checkpoint import checkpoints
+
+logger = get_logger(__name__)
+
+TRIAL = "trial.json"
+"""The file in a run's folder that says of which trial it is."""
+
+Say = Callable[[str], None]
+
+
+class Worker:
+    """Does trials of a study.
+
+    Args:
+        study: The study.
+        say: Takes what is done, a line each.
+    """
+
+    def __init__(self, study: Study, say: Say):
+        self.study = study
+        self.say = say
+        self.trials = trials_of(study)
+        self.ledger = Ledger(study.folder)
+        self.costs = Costs(study, say)
+        self._tried: set[str] = set()  # what has failed here and is not tried a second time
+
+    def work(self) -> None:
+        """Do trials until none is left that could be done; those that others are at are left to them."""
+        while any([self._one(trial) for trial in self.trials]):
+            pass  # others may have been killed meanwhile, and left trials behind
+
+    def _one(self, trial: Trial) -> bool:
+        """Do a trial, if it is not done and nobody is at it; tell whether it was done here."""
+        if self._is_done(trial):
+            return False
+        with claim(self.ledger.claims / trial.claim) as mine:
+            # Asked under the claim: before it another worker may have been about to finish it.
+            if not mine or self._is_done(trial):
+                return False
+            self._do(trial)
+            return True
+
+    def _is_done(self, trial: Trial) -> bool:
+        if trial.claim in self._tried:
+            return True
+        record = self.ledger.records([trial]).get(trial.claim)
+        return record is not None and (record["kind"] == RUN or bool(record["final"]))
+
+    def _do(self, trial: Trial) -> None:
+        may = self.costs.allowance(trial)
+        began = time.time()
+        known = {**trial.key, "identity": trial.identity}
+        try:
+            found = self._run(trial, may)
+        except DiskError:
+            raise  # every other trial would fail too
+        except Exception as error:
+            self._tried.add(trial.claim)
+            said = str(error) if isinstance(error, HfMtlError) else f"{type(error).__name__}: {one_line(error)}"
+            # What has diverged will do so again; a machine that was short of memory may have more.
+            final = isinstance(error, DivergedError)
+            self.ledger.add({"kind": FAILED, **known, "reason": said, "final": final})
+            self.say(f"{trial.name}: failed. {said}")
+            return
+        record = {"kind": RUN, **known, **found, "wall": round(time.time() - began, 1)}
+        self.ledger.add(record)
+        self.say(f"{trial.name}: {_in_words(record)}")
+
+    def _run(self, trial: Trial, may: Allowance) -> Record:
+        folder = self.study.folder / trial.place
+        node = in_folder(self.costs.node(trial, may), folder)
+        recipe = recipe_of(node, "allowed" if self.study.allow_code else "refused")
+        baselines = self.study.file.baselines and trial.arm.name == self.study.reference
+        test = tested(self.study, self.costs, trial)
+        train(recipe, folder, trial.identity, test=test, baselines=baselines)
+        found = record_of(folder, recipe, may)
+        if trial.part.dropped:
+            found["notes"].append(f"Without what is of several tasks: {'; '.join(trial.part.dropped)}.")
+        if self.study.file.keep == "models":
+            for checkpoint in checkpoints(folder):
+                shutil.rmtree(checkpoint, ignore_errors=True)
+        return found
+
+
+def train(recipe: Recipe, folder: Path, identity: str, **wishes: Any) -> None:
+    """Train a trial's recipe, or go on where a worker was killed; a run of another recipe is replaced.
+
+    Args:
+        recipe: The recipe.
+        folder: Its folder.
+        identity: The trial's identity.
+        wishes: As for `run_recipe`.
+    """
+    from hf_mtl.training import run_recipe
+
+    same = _identity_of(folder) in (None, identity)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json_atomic(folder / TRIAL, {"identity": identity})
+    resume = {"resume": True} if same else {"overwrite": True}
+    run_recipe(recipe, **resume, **wishes, **_rows_kept(wishes))
+
+
+def _rows_kept(wishes: dict[str, Any]) -> dict[str, Any]:
+    """Ask for what the scores read of each test row, so that two runs can be compared by the rows too."""
+    from inspect import signature
+
+    from hf_mtl.training import run_recipe
+
+    return {"keep_rows": True} if wishes.get("test") and "keep_rows" in signature(run_recipe).parameters else {}
+
+
+def _identity_of(folder: Path) -> str | None:
+    path = folder / TRIAL
+    return str(read_object(path).get("identity")) if path.exists() else None
+
+
+def _in_words(record: Record) -> str:
+    """Say what a trial came to."""
+    split = "test" if record["scores"]["test"] else "validation"
+    scores = ", ".join(f"{task} {100 * score:.1f}" for task, score in record["scores"][split].items())
+    return f"{split} {scores}; {record['steps']:,} steps, {record['flops']:.3g} FLOPs, {record['seconds']:.0f} s"
