@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.arms import Part
@@ -109,4 +108,3 @@ def tested(study: Study, costs: Costs, trial: Trial) -> bool:
     """
     names = set(costs.base().tested)
     return bool(names) if trial.part.task is None else trial.part.task in names
-

@@ -1,7 +1,7 @@
 """Where workers run: as processes of this machine, as jobs of Slurm, or wherever printed commands are started.
 
-A worker is one and the same command everywhere. Workers need not know of each other: trials are claimed in the study's
-folder.
+A worker is one and the same command everywhere. Workers need not know of each other: trials are claimed in the
+study's folder.
 """
 
 import os
@@ -9,15 +9,13 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from hf_mtl.errors import Mistake, Terminated, UserError
-
-SLURM = "slurm"
 
 
 def command(study: str, overrides: Sequence[str], allow_code: bool, python: str = sys.executable) -> list[str]:
@@ -89,7 +87,9 @@ def _ending(processes: list[subprocess.Popen[bytes]]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def submit(worker: Sequence[str], workers: int, folder: Path, options: dict[str, Any], cluster: str) -> list[Any]:
+def submit(
+    worker: Sequence[str], workers: int, folder: Path, options: Mapping[str, Any], cluster: str = "slurm"
+) -> list[Any]:
     """Hand workers to Slurm, a job each.
 
     Args:

@@ -1,9 +1,11 @@
 """Loading of studies: every arm is resolved, so that a mistake in any of them is found before anything is run."""
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from hf_mtl.errors import Mistake, RecipeError, known
 from hf_mtl.experiments.compare.arms import Arm, lengths_of, parse_arm, told_of
@@ -77,6 +79,34 @@ def load_study(path: str | Path, overrides: Iterable[str] = (), allow_code: bool
     if mistakes or base is None:
         raise RecipeError(_told(mistakes, Places.of(node)))
     return Study(file, base, arms, reference, allow_code, node)
+
+
+def resolved(study: Study) -> dict[str, Any]:
+    """Return a study with all of its settings, and what it extends, in one file that can be run from any folder.
+
+    Args:
+        study: The study.
+    """
+    arms = study.node.value["arms"].value
+    return {
+        **study.file.model_dump(mode="json"),
+        "base": _absolute(study.node.value["base"]),
+        "arms": {name: _with_files(arms[name], said) for name, said in study.file.arms.items()},
+        "reference": study.reference,
+    }
+
+
+def _with_files(given: Node, said: Any) -> Any:
+    """Return what a study says of an arm, with the whole paths of the recipes that it extends."""
+    extends = given.value.get("extends") if isinstance(given.value, dict) else None
+    if extends is None:
+        return said
+    files = [_absolute(item) for item in (extends.value if isinstance(extends.value, list) else [extends])]
+    return {**said, "extends": files}
+
+
+def _absolute(file: Node) -> str:
+    return os.path.normpath(os.path.join(file.origin.folder, os.path.expanduser(file.value)))
 
 
 def _arms(node: Node, code: Code, mistakes: list[Mistake]) -> tuple[dict[str, Arm], Arm | None]:

@@ -63,6 +63,10 @@ class StudyFile(Frozen):
     keep: Literal["models", "checkpoints"] = Field(
         "models", description="What is left of a finished run: its model, or its checkpoints too."
     )
+    slurm: dict[str, Any] = Field(
+        default_factory=dict,
+        description="With --executor slurm: parameters of submitit's jobs, {timeout_min: 600, slurm_partition: gpu}.",
+    )
     output_dir: str = Field("runs/study", description="Folder of the study, relative to the current one.")
 
     @field_validator("seeds")

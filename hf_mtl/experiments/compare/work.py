@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,15 @@ from hf_mtl.recipe.load import recipe_of
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.shown import get_logger
 from hf_mtl.training.checkpoint import checkpoints
+from hf_mtl.training.folder.run_folder import RunFolder
 
 logger = get_logger(__name__)
 
 TRIAL = "trial.json"
 """The file in a run's folder that says of which trial it is."""
+
+OUTPUT = "output.txt"
+"""The lines that a run prints."""
 
 Say = Callable[[str], None]
 
@@ -115,20 +120,15 @@ def train(recipe: Recipe, folder: Path, identity: str, **wishes: Any) -> None:
     """
     from hf_mtl.training import run_recipe
 
+    begun = RunFolder(folder).exists
     same = _identity_of(folder) in (None, identity)
     folder.mkdir(parents=True, exist_ok=True)
     write_json_atomic(folder / TRIAL, {"identity": identity})
-    resume = {"resume": True} if same else {"overwrite": True}
-    run_recipe(recipe, **resume, **wishes, **_rows_kept(wishes))
-
-
-def _rows_kept(wishes: dict[str, Any]) -> dict[str, Any]:
-    """Ask for what the scores read of each test row, so that two runs can be compared by the rows too."""
-    from inspect import signature
-
-    from hf_mtl.training import run_recipe
-
-    return {"keep_rows": True} if wishes.get("test") and "keep_rows" in signature(run_recipe).parameters else {}
+    with open(folder / OUTPUT, "a", encoding="utf-8") as output, redirect_stdout(output):
+        # The test rows are kept with what their scores read of them, so that two runs can be compared row by row.
+        run_recipe(
+            recipe, resume=begun and same, overwrite=begun and not same, keep_rows=bool(wishes.get("test")), **wishes
+        )
 
 
 def _identity_of(folder: Path) -> str | None:
