@@ -3,11 +3,12 @@
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hf_mtl.errors import DiskError, DivergedError, HfMtlError, one_line
+from hf_mtl.errors import DiskError, DivergedError, HfMtlError, Stopped, UserError, one_line
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.budget import Allowance
 from hf_mtl.experiments.compare.costs import Costs, tested
@@ -30,9 +31,13 @@ TRIAL = "trial.json"
 """The file in a run's folder that says of which trial it is."""
 
 OUTPUT = "output.txt"
-"""The lines that a run prints."""
+"""The lines that a run prints, warnings too."""
 
 Say = Callable[[str], None]
+
+
+class _MistakeError(UserError):
+    """What is wrong with an arm."""
 
 
 class Worker:
@@ -74,13 +79,17 @@ class Worker:
         return record is not None and (record["kind"] == RUN or bool(record["final"]))
 
     def _do(self, trial: Trial) -> None:
-        may = self.costs.allowance(trial)
+        self.costs.base()  # whose mistakes are those of every trial
         began = time.time()
         known = {**trial.key, "identity": trial.identity}
         try:
+            may = self._allowance(trial)
             found = self._run(trial, may)
-        except DiskError:
-            raise  # every other trial would fail too
+        except (DiskError, _MistakeError):
+            raise  # every other trial would fail too, or the user is to be asked
+        except Stopped:
+            self.say(f"{trial.name}: stopped. The same command goes on with it.")
+            raise
         except Exception as error:
             self._tried.add(trial.claim)
             said = str(error) if isinstance(error, HfMtlError) else f"{type(error).__name__}: {one_line(error)}"
@@ -92,6 +101,15 @@ class Worker:
         record = {"kind": RUN, **known, **found, "wall": round(time.time() - began, 1)}
         self.ledger.add(record)
         self.say(f"{trial.name}: {_in_words(record)}")
+
+    def _allowance(self, trial: Trial) -> Allowance:
+        """Work out what a trial may spend; what is wrong with its arm ends the study before it has cost much."""
+        try:
+            return self.costs.allowance(trial)
+        except UserError as error:
+            key = f"arms.{trial.arm.name}"
+            found = [replace(item, key=f"{key}.{item.key}".rstrip(".")) for item in error.mistakes]
+            raise _MistakeError(found) from error
 
     def _run(self, trial: Trial, may: Allowance) -> Record:
         folder = self.study.folder / trial.place
@@ -124,7 +142,11 @@ def train(recipe: Recipe, folder: Path, identity: str, **wishes: Any) -> None:
     same = _identity_of(folder) in (None, identity)
     folder.mkdir(parents=True, exist_ok=True)
     write_json_atomic(folder / TRIAL, {"identity": identity})
-    with open(folder / OUTPUT, "a", encoding="utf-8") as output, redirect_stdout(output):
+    with (
+        open(folder / OUTPUT, "a", encoding="utf-8") as output,
+        redirect_stdout(output),
+        redirect_stderr(output),
+    ):
         # The test rows are kept with what their scores read of them, so that two runs can be compared row by row.
         run_recipe(
             recipe, resume=begun and same, overwrite=begun and not same, keep_rows=bool(wishes.get("test")), **wishes
