@@ -1,6 +1,7 @@
 """A trained checkpoint is scored again, on any split."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,62 @@ def evaluate_run(
     Raises:
         UserError: If there is no checkpoint, it is damaged, there is no such split, or an override means nothing.
     """
+
+    def change(model: MultiTaskModel) -> None:
+        if through is not None:
+            model.forward = through(model)  # type: ignore[method-assign]
+
+    run = open_run(path, overrides, splits=(split,), baselines=baselines, allow_code=allow_code, change=change)
+    return run.score(split, baselines, listener)
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A trained model beside the data of its run, to be scored as often as one likes.
+
+    Args:
+        prepared: The data, as its recipe has them now.
+        trainer: The Trainer that scores it.
+    """
+
+    prepared: Prepared
+    trainer: MultiTaskTrainer
+
+    def score(self, split: str, baselines: bool = False, listener: Listener | None = None) -> dict[str, Any]:
+        """Score one split.
+
+        Args:
+            split: One of those that the run was opened for.
+            baselines: As for `evaluate_run`.
+            listener: As for `evaluate_run`.
+        """
+        with no_bars(self.prepared.args.disable_tqdm):
+            return _scored(self.trainer, self.prepared, split, baselines, listener)
+
+
+def open_run(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    splits: Sequence[str],
+    baselines: bool = False,
+    allow_code: bool = False,
+    change: Callable[[MultiTaskModel], None] = lambda model: None,
+) -> OpenRun:
+    """Load a checkpoint and the data of its run's recipe, once for any number of scores.
+
+    Args:
+        path: As for `evaluate_run`.
+        overrides: As for `evaluate_run`.
+        splits: What is to be scored.
+        baselines: Whether the baselines are to be scored too.
+        allow_code: As for `evaluate_run`.
+        change: Changes the model before anything else is made of it.
+
+    Raises:
+        UserError: If there is no checkpoint, it is damaged, no task has one of the splits, or an override means
+            nothing.
+    """
     recipe_path, model_path = find_checkpoint(_folder(Path(path), overrides, allow_code))
     recipe = load_recipe(recipe_path, overrides, allow_code, to_score=True)
     run = read_recipe(recipe_path)  # behind the plugins, of which it names components
@@ -86,8 +143,7 @@ def evaluate_run(
     args = make_arguments(recipe, output_dir=str(model_path), **_ONLY_SCORING, **of_whoever_trains())
     with no_bars(args.disable_tqdm):
         model = load_model(model_path)
-        if through is not None:
-            model.forward = through(model)  # type: ignore[method-assign]
+        change(model)
         check_overrides(run, recipe, model.tasks, to_find=Path(path).is_file())
         if recipe.model.max_length != run.model.max_length:
             model.config.max_length = recipe.model.max_length
@@ -102,15 +158,16 @@ def evaluate_run(
         beside = carved_beside(recipe.tasks, run.tasks)
         data = load_data(recipe, seed, to_train=False, tasks=tasks, beside=beside)
         prepared = Prepared(recipe, args, data, read_tokenizer(str(model_path)))
-        if not prepared.split(split):
-            raise UserError(f"{recipe_path}: no task has a split '{split}' with rows that have a label")
-        _say_other_rows(RunData(recipe_path.parent), data, split, baselines)
+        for split in splits:
+            if not prepared.split(split):
+                raise UserError(f"{recipe_path}: no task has a split '{split}' with rows that have a label")
+            _say_other_rows(RunData(recipe_path.parent), data, split, baselines)
         if baselines:
             check_baselines(prepared)
         trainer = prepared.trainer(model, to_train=False)
         trainer.score_as(scoring_tasks(run, recipe, model.tasks), Trust.of(allow_code))
         _say_untuned(trainer.tasks)
-        return _scored(trainer, prepared, split, baselines, listener)
+        return OpenRun(prepared, trainer)
 
 
 def _say_untuned(tasks: Mapping[str, Task]) -> None:
