@@ -98,7 +98,7 @@ def _in_words(cost: Cost) -> str:
     return said
 
 
-def tested(study: Study, costs: Costs, trial: Trial) -> bool:
+def has_test_rows(study: Study, costs: Costs, trial: Trial) -> bool:
     """Tell whether any task of a trial has test rows.
 
     Args:

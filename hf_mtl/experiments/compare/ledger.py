@@ -1,12 +1,13 @@
 """What is known of a study's trials: which are done, failed, running or missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.trials import Trial
 from hf_mtl.experiments.results import Record, Results
+from hf_mtl.reporting.atomic import replacing
 from hf_mtl.training.folder.lock_holders import read_holders
 
 State: TypeAlias = Literal["done", "running", "failed", "missing"]
@@ -46,6 +47,32 @@ class Ledger:
                 if mine:
                     self.results.add(record)
                     return
+
+    def set_aside(self, trials: Sequence[Trial], others: Collection[str]) -> int:
+        """Move what is not of this study, as it is now, to a file beside: records of recipes that have changed since.
+
+        Args:
+            trials: The trials.
+            others: Identities of records that are no trial's, and stay.
+
+        Returns:
+            How many records were moved.
+        """
+        newest = self.records(trials)
+        kept: list[Record] = []
+        gone: list[Record] = []
+        for record in self.results.all():
+            stays = record.get("identity") in others or any(record == one for one in newest.values())
+            (kept if stays else gone).append(record)
+        if gone:
+            earlier = Results(self.results.path.with_name("earlier.jsonl"))
+            for record in gone:
+                earlier.add(record)
+            with replacing(self.results.path) as temporary:
+                whole = Results(temporary)
+                for record in kept:
+                    whole.add(record)
+        return len(gone)
 
     def states(self, trials: Sequence[Trial]) -> dict[str, State]:
         """Tell the state of each trial, by its claim.

@@ -11,7 +11,7 @@ from typing import Any
 from hf_mtl.errors import DiskError, DivergedError, HfMtlError, Stopped, UserError, one_line
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.budget import Allowance
-from hf_mtl.experiments.compare.costs import Costs, tested
+from hf_mtl.experiments.compare.costs import Costs, has_test_rows
 from hf_mtl.experiments.compare.ledger import FAILED, RUN, Ledger
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.records import record_of
@@ -116,7 +116,7 @@ class Worker:
         node = in_folder(self.costs.node(trial, may), folder)
         recipe = recipe_of(node, "allowed" if self.study.allow_code else "refused")
         baselines = self.study.file.baselines and trial.arm.name == self.study.reference
-        test = tested(self.study, self.costs, trial)
+        test = has_test_rows(self.study, self.costs, trial)
         train(recipe, folder, trial.identity, test=test, baselines=baselines)
         found = record_of(folder, recipe, may)
         if trial.part.dropped:
