@@ -8,7 +8,6 @@ from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.trials import Trial
 from hf_mtl.experiments.results import Record, Results
 from hf_mtl.reporting.atomic import replacing
-from hf_mtl.training.folder.lock_holders import read_holders
 
 State: TypeAlias = Literal["done", "running", "failed", "missing"]
 
@@ -92,9 +91,13 @@ class Ledger:
         return "missing" if record is None else "failed"
 
     def _is_claimed(self, trial: Trial) -> bool:
-        """Tell whether a worker is at a trial, without taking the claim that it may be about to take."""
-        try:
-            holders = read_holders((self.claims / trial.claim).read_bytes())
-        except OSError:
+        """Tell whether a worker is at a trial.
+
+        By the lock itself: the process that a file names may be long dead, or on another machine. For that the claim is
+        taken where it is free, for as long as it takes to give it back; see `Worker.work`.
+        """
+        path = self.claims / trial.claim
+        if not path.exists():
             return False
-        return any(not holder.is_dead for holder in holders or [])
+        with claim(path) as mine:
+            return not mine

@@ -33,6 +33,8 @@ TRIAL = "trial.json"
 OUTPUT = "output.txt"
 """The lines that a run prints, warnings too."""
 
+_MOMENT_S = 0.5
+
 Say = Callable[[str], None]
 
 
@@ -58,8 +60,19 @@ class Worker:
 
     def work(self) -> None:
         """Do trials until none is left that could be done; those that others are at are left to them."""
-        while any([self._one(trial) for trial in self.trials]):
+        while self._pass() or self._again():
             pass  # others may have been killed meanwhile, and left trials behind
+
+    def _pass(self) -> bool:
+        """Do every trial that can be done, and tell whether any was."""
+        return any([self._one(trial) for trial in self.trials])
+
+    def _again(self) -> bool:
+        """Look once more before ending: a claim may have been taken for a moment by whoever lists the study."""
+        if all(self._is_done(trial) for trial in self.trials):
+            return False
+        time.sleep(_MOMENT_S)
+        return self._pass()
 
     def _one(self, trial: Trial) -> bool:
         """Do a trial, if it is not done and nobody is at it; tell whether it was done here."""

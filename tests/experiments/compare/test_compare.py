@@ -93,7 +93,7 @@ def outcomes(folder: Path) -> dict[str, Any]:
     """What each trial came to, but for times."""
     lines = (folder / "results.jsonl").read_text().splitlines()
     records = [record for line in lines if (record := json.loads(line))["kind"] == "run"]
-    keys = ("validation", "test", "scores", "steps", "step", "flops", "backward_passes", "rows", "passes", "identity")
+    keys = ("validation", "test", "scores", "steps", "step", "flops", "backward_passes", "rows", "passes")
     found = {f"{item['arm']} {item['seed']} {item['task']}": {key: item[key] for key in keys} for item in records}
     assert len(found) == len(records)  # no trial was done twice
     return found

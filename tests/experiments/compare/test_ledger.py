@@ -4,7 +4,7 @@ from hf_mtl.experiments.compare.trials import Trial
 from tests.experiments.compare.conftest import Done
 
 
-def test_states_are_told_without_taking_a_claim(done: Done, trials: list[Trial], tmp_path: object) -> None:
+def test_states_are_told_by_records_and_claims(done: Done, trials: list[Trial], tmp_path: object) -> None:
     ledger = Ledger(done.study.folder / "other")
     first, second, third, *_ = trials
     ledger.add({"kind": "run", "identity": first.identity})
