@@ -93,8 +93,8 @@ class Ledger:
     def _is_claimed(self, trial: Trial) -> bool:
         """Tell whether a worker is at a trial.
 
-        By the lock itself: the process that a file names may be long dead, or on another machine. For that the claim is
-        taken where it is free, for as long as it takes to give it back; see `Worker.work`.
+        By the lock itself: the process that a file names may be long dead, or on another machine. For that the claim
+        is taken where it is free, for as long as it takes to give it back; see `Worker.work`.
         """
         path = self.claims / trial.claim
         if not path.exists():
