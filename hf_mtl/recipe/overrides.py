@@ -43,9 +43,7 @@ def apply_overrides(recipe: Node, overrides: Iterable[str], mistakes: list[Mista
     return recipe
 
 
-def set_at(
-    target: Node, parts: list[str], node: Node, mistakes: list[Mistake], key: str, at: KeyPath = ()
-) -> Node:
+def set_at(target: Node, parts: list[str], node: Node, mistakes: list[Mistake], key: str, at: KeyPath = ()) -> Node:
     """Merge one value into a recipe; lists on the way are copied with one item exchanged.
 
     Args:
