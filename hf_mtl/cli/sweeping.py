@@ -7,8 +7,8 @@ from typing import Any
 from hf_mtl.cli.options import Commands
 
 _MORE = (
-    " Each arm has as many trials: its recipe as it is, random values, then TPE. A trial is an ordinary run. The best "
-    "by a validation score is chosen; the test is scored for it and for the default. Started again, it goes on."
+    " Each arm has as many trials: its recipe as it is, random values, then TPE. A trial is an ordinary run. The "
+    "best by a validation score is chosen; the test is scored for it and for the default. Started again, it goes on."
 )
 
 

@@ -37,10 +37,10 @@ def answer(sweep: Sweep, studies: Studies) -> dict[str, Any]:
         studies: Its studies.
 
     Returns:
-        ``{"metric", "maximize", "trials", "arms": {arm: {"states", "default", "chosen", "importance", "importance_by",
-        "tested", "notes"}}}``. ``default`` and ``chosen`` are records of trials with ``test``, and None where the trial
-        was not completed. ``tested`` are the trials whose test scores were looked at: more than two if the sweep had
-        fewer trials before, and another was chosen then.
+        ``{"metric", "maximize", "trials", "arms": {arm: {"states", "default", "chosen", "importance",
+        "importance_by", "tested", "notes"}}}``. ``default`` and ``chosen`` are records of trials with ``test``, and
+        None where the trial was not completed. ``tested`` are the trials whose test scores were looked at: more than
+        two if the sweep had fewer trials before, and another was chosen then.
     """
     arms = {arm.name: _of_arm(sweep, studies, arm) for arm in sweep.arms}
     return {"metric": sweep.metric, "maximize": sweep.maximize, "trials": sweep.trials, "arms": arms}
@@ -83,7 +83,7 @@ def _notes(sweep: Sweep, arm: Arm, records: Sequence[Record]) -> list[str]:
     outside = [item.key for item in arm.space if item.key not in arm.default()]
     if outside:
         notes.append(
-            f"the default's {', '.join(outside)} lie outside the space, and the sampler has not learned from it."
+            f"the default's values of {', '.join(outside)} are outside the space: the sampler learned none of them."
         )
     if sweep.startup >= sweep.trials:
         notes.append(f"all trials were random: TPE begins after {sweep.startup}, and there were {sweep.trials}.")

@@ -75,7 +75,7 @@ class Arm:
         return recipe_of(node, "allowed" if self.recipe.allow_code else "refused", before=mistakes)
 
     def default(self) -> dict[str, Any]:
-        """Return what a sampler would have drawn for the arm as it is, without the keys whose values are elsewhere."""
+        """Return what a sampler would have drawn for the arm as it is, without values that are outside the space."""
         found = {item.key: item.drawn(value_in(self.recipe, item.key)) for item in self.dimensions}
         weights = self.scalarisation
         if weights is not None:

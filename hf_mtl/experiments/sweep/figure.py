@@ -22,6 +22,8 @@ def sweep_figure(path: Path, found: Mapping[str, Any], records: Sequence[Record]
         records: Records of all trials.
         startup: Trials before TPE.
     """
+    from matplotlib.ticker import MaxNLocator  # a second to import
+
     arms = found["arms"]
     explained = {name: arm["importance"] for name, arm in arms.items() if arm["importance"]}
     heights = [1.3, *(0.25 + 0.12 * len(shares) for shares in explained.values())]
@@ -33,6 +35,7 @@ def sweep_figure(path: Path, found: Mapping[str, Any], records: Sequence[Record]
     if any(record["stage"] == "tpe" for record in records):
         history.axvline(startup - 0.5, color=_EDGE, linestyle=":", linewidth=1.0, label="TPE begins")
     history.set_xlabel("trial")
+    history.xaxis.set_major_locator(MaxNLocator(integer=True))
     label_panel(history, "Trials and the best so far; hollow: pruned, crosses at the edge: failed", found["metric"])
     for axis, (name, shares) in zip(bars, explained.items(), strict=True):
         _bars(axis, name, shares, styles[name].colour, arms[name]["importance_by"])

@@ -26,7 +26,17 @@ PRUNERS = {
 
 
 class Pruned(Exception):
-    """Ends the run of a trial that the pruner gives up."""
+    """Ends the run of a trial that the pruner gives up.
+
+    Args:
+        step: The step that was evaluated.
+        value: The score there.
+    """
+
+    def __init__(self, step: int, value: float):
+        super().__init__(f"step {step}")
+        self.step = step
+        self.value = value
 
 
 class PruneCallback(TrainerCallback):
@@ -65,7 +75,7 @@ class PruneCallback(TrainerCallback):
         self._seen = state.global_step
         self.trial.report(float(value), state.global_step)
         if self.prunes and state.global_step < state.max_steps and self.trial.should_prune():
-            raise Pruned
+            raise Pruned(state.global_step, float(value))
 
 
 def _last_step(trial: "Trial") -> int:

@@ -44,7 +44,7 @@ def run_sweep(
         run: Runs a trial.
 
     Returns:
-        The sweep, and the answer as `answer` returns it and ``answer.json`` has it; None while others still run trials.
+        The sweep, and the answer as `answer` returns it and ``answer.json`` has it; None while others run trials.
 
     Raises:
         UserError: If anything is wrong with the file, the recipes, their data or the folder; nothing is run.

@@ -56,9 +56,10 @@ class Job:
 class Studies:
     """The studies of a sweep, and the file of what their trials have come to.
 
-    A trial is asked for, and told of, under one lock that all workers share; who runs one holds a lock of its own, which
-    ends with its process. A trial that is running and that nobody holds is therefore one whose worker has ended: the next
-    worker goes on with its run. So there are never more trials than were asked for, and none is lost.
+    A trial is asked for, and told of, under one lock that all workers share; who runs one holds a lock of its own,
+    which ends with its process. A trial that is running and that nobody holds is therefore one whose worker has
+    ended: the next worker goes on with its run. So there are never more trials than were asked for, and none is
+    lost.
 
     Args:
         sweep: The sweep.
@@ -131,10 +132,11 @@ class Studies:
     def is_done(self) -> bool:
         """Tell whether every trial that was asked for has ended."""
         counts = [sum(trial.state.is_finished() for trial in self.trials(arm.name)) for arm in self.sweep.arms]
-        return min(counts) >= self.sweep.trials
+        return bool(min(counts) >= self.sweep.trials)
 
     def _held(self, arm: Arm, number: int, held: ExitStack) -> bool:
-        return held.enter_context(claim(self.claims / f"{arm.name}-trial-{number}"))
+        mine: bool = held.enter_context(claim(self.claims / f"{arm.name}-trial-{number}"))
+        return mine
 
     def _left_behind(self, held: ExitStack) -> Job | None:
         """Return a trial whose worker has ended before it."""

@@ -10,6 +10,8 @@ from hf_mtl.experiments.sweep.file import Sweep
 from hf_mtl.plain import describe
 from hf_mtl.reporting.tables import aligned
 
+_COLUMNS = ("validation default", "chosen", "test default", "chosen")
+
 
 def trial_line(record: Record) -> str:
     """Put an ended trial in a line.
@@ -75,18 +77,18 @@ def answer_tables(found: Mapping[str, Any], arms: Sequence[Arm]) -> str:
 
 
 def _scores(found: Mapping[str, Any]) -> str:
-    header = ["arm", "trials", "failed", "pruned", "chosen", "validation", "default's", "test", "default's"]
+    header = ["arm", "trials", "failed", "pruned", "chosen", *_COLUMNS]
     rows = [header]
     for name, arm in found["arms"].items():
         states, chosen, default = arm["states"], arm["chosen"], arm["default"]
         number = "none" if chosen is None else f"trial {chosen['trial']}"
-        scores = [_number(item, key) for key in ("value", "test_value") for item in (chosen, default)]
+        scores = [_number(item, key) for key in ("value", "test_value") for item in (default, chosen)]
         rows.append([name, str(sum(states.values())), str(states["failed"]), str(states["pruned"]), number, *scores])
     return aligned(rows, left=1)
 
 
 def _tasks(found: Mapping[str, Any]) -> str:
-    rows = [["arm", "task", "metric", "validation", "default's", "test", "default's"]]
+    rows = [["arm", "task", "metric", *_COLUMNS]]
     for name, arm in found["arms"].items():
         chosen, default = arm["chosen"] or {}, arm["default"] or {}
         for task, scores in (chosen.get("validation") or {}).items():
@@ -94,7 +96,7 @@ def _tasks(found: Mapping[str, Any]) -> str:
                 cells = [
                     _cell((item.get(split) or {}).get(task, {}).get(metric))
                     for split in ("validation", "test")
-                    for item in (chosen, default)
+                    for item in (default, chosen)
                 ]
                 rows.append([name, task, metric, *cells])
     return aligned(rows, left=3)

@@ -35,15 +35,16 @@ def run_trial(sweep: Sweep, job: Job) -> Record:
         Its record, whose ``state`` is ``complete``, ``pruned`` or ``failed``; of the last ``why`` says the reason.
 
     Raises:
-        DiskError: If the disk is full, or no file can be written: the trial is not at fault, and goes on another time.
+        DiskError: If the disk is full, or no file can be written: the trial goes on another time.
         Stopped: If a signal has come; likewise.
     """
     began = time.perf_counter()
     ended: dict[str, Any]
     try:
         ended = _scored(_run(sweep, job), sweep.metric)
-    except Pruned:
-        ended = {"state": "pruned", "value": None, "why": "the pruner gave it up"}
+    except Pruned as pruned:
+        why = f"given up after step {pruned.step}"
+        ended = {"state": "pruned", "value": None, "why": why, "last": pruned.value}
     except _OF_THE_MACHINE:
         raise
     except Exception as error:  # whatever drawn values bring about, memory that does not suffice too
@@ -63,7 +64,8 @@ def run_trial(sweep: Sweep, job: Job) -> Record:
 
 
 def _run(sweep: Sweep, job: Job) -> dict[str, Any]:
-    recipe = job.arm.trial(job.drawn, job.folder)
+    # The default is the arm as it is, though the study knows its values.
+    recipe = job.arm.trial(job.drawn if job.number > 0 else {}, job.folder)
     prunes = sweep.pruning is not None and job.number > 0
     callbacks = [PruneCallback(job.trial, f"eval_{sweep.metric}", prunes)] if sweep.pruning is not None else []
     return run_recipe(recipe, resume=RunFolder(job.folder).exists, callbacks=callbacks)
