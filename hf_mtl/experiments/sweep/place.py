@@ -17,16 +17,13 @@ _TO_MAKE_S = 0.5
 
 def described(sweep: Sweep) -> dict[str, Any]:
     """Return all that makes a sweep's trials what they are, as plain values: not how many there are."""
-    arms = {
-        arm.name: {
-            "search": {item.key: str(item) for item in arm.space},
-            "recipe": _without_folder(arm.recipe.to_dict()),
-        }
-        for arm in sweep.arms
-    }
     keys = ("metric", "maximize", "startup", "seed", "pruning")
-    storage = hide_secrets(sweep.storage)
-    found = {**{key: getattr(sweep, key) for key in keys}, "storage": storage, "arms": arms}
+    found = {
+        **{key: getattr(sweep, key) for key in keys},
+        "storage": hide_secrets(sweep.storage),
+        "search": {arm.name: {item.key: str(item) for item in arm.space} for arm in sweep.arms},
+        "recipes": {arm.name: _without_folder(arm.recipe.to_dict()) for arm in sweep.arms},
+    }
     plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain
 

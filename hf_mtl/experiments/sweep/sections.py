@@ -107,13 +107,22 @@ def _dimensions(sections: Sequence[Node], mistakes: list[Mistake]) -> Iterator[D
     """Yield what is searched; of a key that the file and the arm search the arm's values count."""
     found: dict[str, Node] = {}
     for section in sections:
-        found |= dict(_specs(_section(section, "search")))
+        found |= _searched(_section(section, "search"))
     for key, spec in found.items():
         wrong: list[Mistake] = []
         dimension = parse_dimension(key, spec.plain(), spec.origin, wrong)
         mistakes += [replace(item, where=str(spec.origin)) for item in wrong]
         if dimension is not None:
             yield dimension
+
+
+def _searched(section: dict[str, Node]) -> dict[str, Node]:
+    """Return the values of each searched key; one that stands twice, as with an override, has those of both."""
+    found: dict[str, Node] = {}
+    for key, node in _specs(section):
+        both = key in found and isinstance(found[key].value, dict) and isinstance(node.value, dict)
+        found[key] = Node({**found[key].value, **node.value}, found[key].origin) if both else node
+    return found
 
 
 def _specs(section: dict[str, Node], above: str = "") -> Iterator[tuple[str, Node]]:
