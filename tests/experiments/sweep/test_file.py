@@ -49,7 +49,7 @@ def test_an_arm_may_search_what_others_do_not(folder: Path) -> None:
         "uw": {},
         "dwa": {
             "balancing.weighting": "dwa",
-            "search": {"balancing.weighting.temperature": {"low": 1.0, "high": 4.0}},
+            "search": {"balancing": {"weighting": {"temperature": warm}}},
         },
         "fixed": {"scalarisation": {}},
     }

@@ -104,9 +104,10 @@ def test_data_that_cannot_be_used_end_a_sweep_before_it_begins(tmp_path: Path) -
 
 
 def test_a_score_without_validation_rows_ends_it_likewise(tmp_path: Path) -> None:
-    path = worlds.write(tmp_path, set={"tasks.topic.dataset.splits": {"validation": None}}, metric="topic_f1_macro")
+    none = {"tasks.topic.dataset.data_files.validation": None, "tasks.topic.validation_fraction": 0}
+    path = worlds.write(tmp_path, set=none, metric="topic_f1_macro")
     with pytest.raises(RecipeError, match="no validation rows of base for 'topic_f1_macro'"):
-        run_sweep(path)
+        run_sweep(path, run=worlds.recording([]))
 
 
 def test_launched_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,12 +133,10 @@ def test_what_another_runs_is_left_to_it(tmp_path: Path) -> None:
         assert not other.is_done()
 
 
-@pytest.mark.parametrize("storage", ["journal", "sqlite:///{}/study.db"])
+@pytest.mark.parametrize("storage", ["journal", pytest.param("sqlite:///{}/study.db", marks=pytest.mark.slow)])
 def test_several_workers_run_as_many_trials_as_were_asked_for(tmp_path: Path, storage: str) -> None:
-    sweep, done = (
-        worlds.read(tmp_path, arms=ARMS, trials=6, storage=storage.format(tmp_path)),
-        list[tuple[str, int]](),
-    )
+    done: list[tuple[str, int]] = []
+    sweep = worlds.read(tmp_path, arms=ARMS, trials=4, storage=storage.format(tmp_path))
     studies = [Studies(sweep, "me") for _ in range(3)]
     workers = [threading.Thread(target=work, args=(sweep, item, worlds.recording(done))) for item in studies]
     for worker in workers:
