@@ -48,6 +48,25 @@ def test_a_trial_has_what_was_drawn_and_its_own_folder(folder: Path) -> None:
     assert arm.trial({}, folder / "trial").to_dict()["balancing"] == arm.recipe.to_dict()["balancing"]
 
 
+def test_options_of_heads_schedules_and_the_mixture_are_searched_in_what_the_arm_has(folder: Path) -> None:
+    arms = {
+        "vip": {
+            "tasks.topic.head": {"type": "vip", "beta": 0.5},
+            "schedules": [{"type": "mt2st_switch", "main": "topic", "at": 0.5}],
+        }
+    }
+    search = {
+        "tasks.topic.head.beta": {"low": 0.1, "high": 1.0},
+        "schedules.0.at": {"low": 0.2, "high": 0.8},
+        "mixture.anneal.start": {"low": 1.0, "high": 2.0},
+    }
+    (arm,) = worlds.read(folder, arms=arms, search=search).arms
+    assert arm.default() == {"tasks.topic.head.beta": 0.5, "schedules.0.at": 0.5, "mixture.anneal.start": 1.0}
+    recipe = arm.trial({"tasks.topic.head.beta": 0.25, "schedules.0.at": 0.75}, folder)
+    assert value_in(recipe, "tasks.topic.head") == {"type": "vip", "beta": 0.25}
+    assert value_in(recipe, "schedules.0.at") == 0.75
+
+
 def test_drawn_weights_become_a_fixed_weighting(folder: Path) -> None:
     (arm,) = worlds.read(folder, search=None, scalarisation={}).arms
     drawn = {"balancing.weighting.weights.mood": 2.0, "balancing.weighting.weights.score": 1.0}
