@@ -213,6 +213,14 @@ def export(arguments: Namespace) -> None:
         exports.as_transformers(arguments.run, arguments.directory, tasks, _say)
 
 
+def sweep(arguments: Namespace) -> None:
+    """Search values of recipe keys."""
+    from hf_mtl.cli import sweeping
+
+    logging.disable_progress_bar()
+    sweeping.sweep(arguments, _say)
+
+
 def methods(arguments: Namespace) -> None:
     """Print the table of balancing methods, or all about one."""
     from hf_mtl.reporting.methods import method_page, methods_table

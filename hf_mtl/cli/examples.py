@@ -45,6 +45,12 @@ EXAMPLES: dict[str, str] = {
   hf-mtl join runs/emotion runs/stance -o joined       heads that were trained on one frozen encoder
   hf-mtl join runs/a runs/b -o joined --rename 2:emotion=mood
 """,
+    "sweep": """\
+  hf-mtl sweep sweep.yaml                              all trials, or what is left of them
+  hf-mtl sweep sweep.yaml --workers 4                  four processes that share the study
+  hf-mtl sweep sweep.yaml --list                       what is searched, and how far it is
+  hf-mtl sweep sweep.yaml trials=40 output_dir=runs/sweeps/longer
+""",
     "methods": """\
   hf-mtl methods                                       all weightings and aggregators
   hf-mtl methods pcgrad                                all about one

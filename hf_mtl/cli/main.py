@@ -12,6 +12,7 @@ from hf_mtl import __version__
 from hf_mtl.cli import streams, voice
 from hf_mtl.cli.examples import EXAMPLES
 from hf_mtl.cli.options import add_export, add_init, add_join, add_methods, add_predict, add_push
+from hf_mtl.cli.sweeping import add_sweep
 from hf_mtl.errors import HfMtlError, Interrupted, Stopped, UserError, one_line
 from hf_mtl.launched import launched
 from hf_mtl.shown import shown
@@ -84,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_export(commands)
     add_push(commands)
     add_join(commands)
+    add_sweep(commands)
     add_methods(commands)
     text = "print the JSON Schema of recipes, for editors"
     description = text[0].upper() + text[1:] + "."
