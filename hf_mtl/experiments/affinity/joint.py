@@ -112,6 +112,7 @@ def _short(folder: Path, steps: int) -> list[str]:
         "eval_strategy": "no",
         "load_best_model_at_end": False,
         "metric_for_best_model": None,
+        "greater_is_better": None,
         "early_stopping_patience": None,
         "report_to": "none",
         "push_to_hub": False,

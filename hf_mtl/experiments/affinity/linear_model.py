@@ -8,7 +8,7 @@ import numpy as np
 from hf_mtl.experiments.affinity.links import Link, Numbers
 
 _MOST_STEPS, _HALVINGS = 50, 20
-_ENOUGH = 1e-9
+_ENOUGH = 1e-7
 _FLAT = 1e-8
 
 

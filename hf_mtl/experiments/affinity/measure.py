@@ -3,29 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.data.course import Course
-from hf_mtl.data.streams import Streams
-from hf_mtl.errors import Mistake, RunError, UserError, known
+from hf_mtl.errors import Mistake, RunError, UserError
 from hf_mtl.experiments.affinity.grouping import partition_value, propose_groups
-from hf_mtl.experiments.affinity.joint import SHARE, JointRun, given_run, train_shortly
+from hf_mtl.experiments.affinity.joint import JointRun
 from hf_mtl.experiments.affinity.linearised import linearised
 from hf_mtl.experiments.affinity.lookahead import ROWS, sampled_lookaheads
-from hf_mtl.experiments.affinity.matrix import AffinityMatrix, mean_and_error
-from hf_mtl.experiments.affinity.subject import Subject
-from hf_mtl.inference.encode import encode_splits
-from hf_mtl.inference.encoder_limits import padding_id, row_limit
+from hf_mtl.experiments.affinity.looked_at import LookedAt, look_at_given, look_at_new
+from hf_mtl.experiments.affinity.matrix import AffinityMatrix, Matrix, mean_and_error
 from hf_mtl.inference.runs import load_model
 from hf_mtl.launched import of_whoever_trains
-from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.modeling.tokenizer_files import read_tokenizer
-from hf_mtl.processes import Processes
 from hf_mtl.progress import no_bars
-from hf_mtl.recipe import Recipe, load_recipe
-from hf_mtl.training.run.prepare import Prepared, load_data, make_arguments, output_dir, prepare
-from hf_mtl.training.run.taken import with_known_outputs
+from hf_mtl.recipe import load_recipe
+from hf_mtl.training.run.prepare import make_arguments, output_dir
 
 Method = Literal["lookahead", "linearised"]
 RESULT = "affinity.json"
@@ -118,6 +109,14 @@ class Found:
         return self.joint.flops_of(self.recipe_steps)
 
 
+class Measured(NamedTuple):
+    """Affinities, the operations of measuring them, and what the method tells beside."""
+
+    affinity: AffinityMatrix
+    flops: float
+    details: dict[str, float]
+
+
 def find_affinity(target: str | Path, overrides: Sequence[str] = (), asked: Asked = Asked()) -> Found:
     """Measure which tasks of a recipe should train together, propose groups, and write both.
 
@@ -138,25 +137,33 @@ def find_affinity(target: str | Path, overrides: Sequence[str] = (), asked: Aske
     _refuse_place(folder)
     args = make_arguments(recipe, **_NOT_TRAINED, **of_whoever_trains())
     with no_bars(args.disable_tqdm):
-        joint, steps = _joint_run(target, overrides, recipe, args, folder, asked)
-        affinity, looked, details = _measure(recipe, args, joint, asked)
-    groups = propose_groups(affinity.values, asked.groups, args.seed)
-    together = partition_value(affinity.values, [range(len(affinity.tasks))])
-    found = Found(
-        affinity=affinity,
-        groups=[[affinity.tasks[place] for place in group] for group in groups],
-        value=partition_value(affinity.values, groups),
-        together=together,
-        joint=joint,
-        looked=looked,
-        recipe_steps=steps,
-        details=details,
-        folder=folder,
-    )
+        if asked.checkpoint is None:
+            looked_at = look_at_new(target, overrides, recipe, args, folder / "joint", asked.steps)
+        else:
+            looked_at = look_at_given(recipe, args, asked.checkpoint)
+        measured = _linearised(looked_at, asked) if asked.method == "linearised" else _lookahead(looked_at, asked)
+    found = _proposed(measured, looked_at, folder, asked)
     from hf_mtl.experiments.affinity.report import write
 
     write(found)
     return found
+
+
+def _proposed(measured: Measured, looked_at: LookedAt, folder: Path, asked: Asked) -> Found:
+    """Add the proposal."""
+    affinity = measured.affinity
+    groups = propose_groups(affinity.values, asked.groups, looked_at.prepared.args.seed)
+    return Found(
+        affinity=affinity,
+        groups=[[affinity.tasks[place] for place in group] for group in groups],
+        value=partition_value(affinity.values, groups),
+        together=partition_value(affinity.values, [range(len(affinity.tasks))]),
+        joint=looked_at.joint,
+        looked=measured.flops,
+        recipe_steps=looked_at.steps,
+        details=measured.details,
+        folder=folder,
+    )
 
 
 def _refuse_place(folder: Path) -> None:
@@ -167,79 +174,27 @@ def _refuse_place(folder: Path) -> None:
         raise RunError(Mistake("-o", found, "Name another folder, or move it away"))
 
 
-def _joint_run(
-    target: str | Path,
-    overrides: Sequence[str],
-    recipe: Recipe,
-    args: MultiTaskTrainingArguments,
-    folder: Path,
-    asked: Asked,
-) -> tuple[JointRun, int]:
-    """Find the joint run, or train it; and say how many steps the recipe has."""
-    given = None if asked.checkpoint is None else given_run(asked.checkpoint)
-    if given is not None:
-        model = load_model(given.model)
-        prepared = _prepared(recipe, args, model, given.model)
-    else:
-        prepared = prepare(recipe, args, tokenizer_folder=None)
-        model = prepared.new_model()
-    train = _encoded(prepared, model, "train")
-    streams = Streams.of(train)
-    sizes = {name: len(split) for name, split in train.items()}
-    steps = Course(args, sizes, Processes(), rows=sum(streams.sizes.values())).total_steps
-    if given is not None:
-        return given, steps
-    Subject(model, train, {}, padding_id(model, prepared.tokenizer), args.seed)  # refuses what could not be looked at
-    short = min(steps, max(1, steps // SHARE)) if asked.steps is None else asked.steps
-    return train_shortly(target, overrides, folder / "joint", short, asked.allow_code), steps
+def _linearised(looked_at: LookedAt, asked: Asked) -> Measured:
+    """Measure by linear models at the last model of the joint run."""
+    subject = looked_at.subject(looked_at.model, validation=True)
+    found = linearised(subject, asked.rows, looked_at.prepared.args.seed)
+    details = {"rows": asked.rows, "ridge": found.ridge, "groups_fitted": found.groups}
+    return Measured(
+        AffinityMatrix(tuple(subject.tasks), found.values, found.errors, asked.method), subject.flops, details
+    )
 
 
-def _prepared(recipe: Recipe, args: MultiTaskTrainingArguments, model: MultiTaskModel, folder: Path) -> Prepared:
-    """Load the recipe's data for a model that is trained."""
-    trained = recipe.trained_tasks
-    mistakes = [
-        Mistake(f"tasks.{name}", f"{folder} has no such task", known(model.tasks, name))
-        for name in trained
-        if name not in model.tasks
-    ]
-    mistakes += [
-        Mistake(f"tasks.{name}.type", f"is {task.type}, and in {folder} {model.tasks[name].type}", "Give that type")
-        for name, task in trained.items()
-        if name in model.tasks and model.tasks[name].type != task.type
-    ]
-    if mistakes:
-        raise RunError(recipe.with_places(mistakes))
-    tasks = {name: with_known_outputs(task, model.tasks[name]) for name, task in trained.items()}
-    seed = args.data_seed if args.data_seed is not None else args.seed
-    return Prepared(recipe, args, load_data(recipe, seed, tasks=tasks), read_tokenizer(str(folder)))
-
-
-def _encoded(prepared: Prepared, model: MultiTaskModel, split: str) -> dict[str, Any]:
-    rows = {name: found for name, found in prepared.split(split).items() if name in prepared.split("train")}
-    return encode_splits(rows, model.tasks, prepared.tokenizer, row_limit(model, prepared.tokenizer), split)
-
-
-def _measure(
-    recipe: Recipe, args: MultiTaskTrainingArguments, joint: JointRun, asked: Asked
-) -> tuple[AffinityMatrix, float, dict[str, float]]:
-    """Look at the joint run; return affinities, the operations of looking, and what the method tells beside."""
-    model = load_model(joint.model)
-    prepared = _prepared(recipe, args, model, joint.model)
-    train = _encoded(prepared, model, "train")
-    pad, names = padding_id(model, prepared.tokenizer), tuple(train)
-    if asked.method == "linearised":
-        validation = _encoded(prepared, model, "validation")
-        subject = Subject(model.to(args.device), train, validation, pad, args.seed)
-        found = linearised(subject, asked.rows, args.seed)
-        details = {"ridge": found.ridge, "groups_fitted": found.groups, "rows": asked.rows}
-        return AffinityMatrix(names, found.values, found.errors, asked.method), subject.flops, details
-    del model
-    each = max(1, round(asked.rows / ROWS / len(joint.stages)))
-    samples, looked = [], 0.0
-    for stage in joint.stages:
-        subject = Subject(load_model(stage).to(args.device), train, {}, pad, args.seed)
-        samples += sampled_lookaheads(subject, each, args.learning_rate, min(ROWS, asked.rows))
-        looked += subject.flops
+def _lookahead(looked_at: LookedAt, asked: Asked) -> Measured:
+    """Measure by lookaheads at several models of the joint run, on as many batches at each."""
+    stages, rate = looked_at.joint.stages, looked_at.prepared.args.learning_rate
+    rows = min(ROWS, asked.rows)
+    each = max(1, round(asked.rows / rows / len(stages)))
+    samples: list[Matrix] = []
+    flops = 0.0
+    for stage in stages:
+        subject = looked_at.subject(load_model(stage), validation=False)
+        samples += sampled_lookaheads(subject, each, rate, rows)
+        flops += subject.flops
     values, errors = mean_and_error(samples)
-    details = {"batches": len(samples), "rate": args.learning_rate, "stages": len(joint.stages)}
-    return AffinityMatrix(names, values, errors, asked.method), looked, details
+    details = {"batches": len(samples), "rows": rows, "rate": rate, "stages": len(stages)}
+    return Measured(AffinityMatrix(tuple(subject.tasks), values, errors, asked.method), flops, details)
