@@ -101,9 +101,14 @@ def _shorter(group: Sequence[LinearRows], shift: Numbers, step: Numbers, ridge: 
     return None
 
 
-RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Ridges that are tried, in units of the mean curvature of the tasks' losses."""
+RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+"""Ridges that are tried, in those of `ridge_unit`."""
 _FOLDS = 4
+
+
+def ridge_unit(tasks: Sequence[LinearRows]) -> float:
+    """Return the mean curvature of the tasks' losses: a ridge far below changes nothing, far above all."""
+    return float(np.mean([rows.information for rows in tasks])) or 1.0
 
 
 def choose_ridge(tasks: Sequence[LinearRows], seed: int) -> float:
@@ -118,7 +123,7 @@ def choose_ridge(tasks: Sequence[LinearRows], seed: int) -> float:
     """
     from sklearn.model_selection import KFold
 
-    unit = float(np.mean([rows.information for rows in tasks])) or 1.0
+    unit = ridge_unit(tasks)
     folds = KFold(_FOLDS, shuffle=True, random_state=seed)
     parts = [
         (rows.some(fitted), rows.some(left))

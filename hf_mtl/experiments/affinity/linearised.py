@@ -9,7 +9,7 @@ import numpy as np
 
 from hf_mtl.data.train_rows import TrainRows
 from hf_mtl.errors import Mistake, UserError
-from hf_mtl.experiments.affinity.linear_model import LinearRows, choose_ridge, fit
+from hf_mtl.experiments.affinity.linear_model import LinearRows, choose_ridge, fit, ridge_unit
 from hf_mtl.experiments.affinity.links import Numbers
 from hf_mtl.experiments.affinity.matrix import Matrix
 from hf_mtl.experiments.affinity.projection import DIMENSIONS, Projection
@@ -31,7 +31,7 @@ class Linearised:
             loss drops when i joins the others.
         errors: Standard error of each over the validation rows of j, [T, T]: of these models, not of other draws of
             the rows that they were fitted to.
-        ridge: The λ of all groups.
+        ridge: The λ of all groups, in the units of `ridge_unit`.
         groups: How many groups were fitted.
     """
 
@@ -108,7 +108,7 @@ def affinities(
         values[joins, task] = weights @ each
         # Of a weighted mean of independent rows.
         errors[joins, task] = np.sqrt(np.square(weights * (each - values[joins, task])).sum())
-    return Linearised(values, errors, models.ridge, len(models))
+    return Linearised(values, errors, models.ridge / ridge_unit(models.fitted), len(models))
 
 
 class GroupModels:

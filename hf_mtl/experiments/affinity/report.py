@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_mtl.experiments.affinity.linear_model import RIDGES
 from hf_mtl.experiments.affinity.matrix import AffinityMatrix
 from hf_mtl.experiments.affinity.proposal import FILE, write_proposal
 from hf_mtl.reporting.drawn import drawn
@@ -92,6 +93,7 @@ def text(found: "Found") -> str:
             f"{clear} of {len(affinity.pairs)} are more than two of these from 0.",
             "",
             table(affinity),
+            *_notes(found),
             "",
             f"Proposal: {groups}",
             f"  value {found.value:.3g}; one group of all {found.together:.3g}, every task alone 0",
@@ -100,6 +102,16 @@ def text(found: "Found") -> str:
             "An affinity is no measured gain: compare the groups with other arms before relying on them.",
         ]
     )
+
+
+def _notes(found: "Found") -> list[str]:
+    """Say what limits what was found."""
+    if found.details.get("ridge", 0.0) < RIDGES[-1]:
+        return []
+    return [
+        "The rows teach little at this checkpoint: of the ridges that were tried the largest is best, and small",
+        "affinities are all that it allows. A longer joint run or more --rows may say more.",
+    ]
 
 
 def _off_diagonal(affinity: AffinityMatrix) -> list[tuple[int, int]]:
@@ -130,7 +142,8 @@ def affinity_figure(path: str | Path, affinity: AffinityMatrix) -> None:
     values = affinity.values / 10.0**power
     np.fill_diagonal(values, np.nan)
     most = float(np.nanmax(np.abs(values))) or 1.0
-    figure, (panel,) = new_figure(1, len(tasks), by_step=False, heights=[max(1.3, 0.2 * len(tasks))])
+    figure, (panel,) = new_figure(1, len(tasks), by_step=False)
+    figure.set_size_inches(3.2 + 0.75 * len(tasks), 1.8 + 0.65 * len(tasks))
     image = panel.imshow(values, cmap="RdBu", vmin=-most, vmax=most)
     panel.set_anchor("W")
     names = [visible(task) for task in tasks]

@@ -1,10 +1,14 @@
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from hf_mtl.errors import UserError
 from hf_mtl.experiments.affinity import AffinityMatrix, pair_gains, rank_agreement
+from hf_mtl.recipe import load_recipe
 
 TASKS = ("a", "b", "c", "d", "e")
 
@@ -67,3 +71,13 @@ def test_gains_of_pairs_are_paired_by_seed_with_each_task_alone() -> None:
     ]
     found = pair_gains(records)
     assert found == {("b", "a"): pytest.approx(3.0), ("a", "b"): pytest.approx(-2.0)}
+
+
+def test_the_study_has_every_pair_of_its_tasks_once() -> None:
+    root = Path(__file__).parents[3] / "recipes"
+    arms = yaml.safe_load((root / "studies/affinity/study.yaml").read_text())["arms"]
+    tasks = load_recipe(root / "affecteval/local-base.yaml").tasks
+    groups = [arm["groups"] for arm in arms.values() if isinstance(arm, dict) and "groups" in arm]
+    assert all(sorted(name for group in arm for name in group) == sorted(tasks) for arm in groups)
+    pairs = sorted(sorted(group) for arm in groups for group in arm)
+    assert pairs == [list(pair) for pair in combinations(sorted(tasks), 2)]

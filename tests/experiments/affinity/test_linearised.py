@@ -74,7 +74,7 @@ def test_the_affinity_is_the_drop_of_the_loss_over_the_loss_before() -> None:
 
     fitted, read = {"i": rows(-1.0), "j": rows(1.0)}, {"i": rows(-1.0), "j": rows(1.0)}
     found = affinities(fitted, read, seed=0, sampled=0)
-    alone = (1 - 2 / (2 + found.ridge)) ** 2
+    alone = (1 - 2 / (2 + 2 * found.ridge)) ** 2  # a unit of the ridge is the curvature, 2
     assert found.values[0, 1] == pytest.approx(1 - 1 / alone)  # together they stay where they are
     assert found.values[0, 1] == found.values[1, 0]
 

@@ -33,6 +33,9 @@ def test_the_text_says_what_was_looked_at_what_is_clear_and_what_it_cost(affinit
     assert "a joint run of 4 steps that was trained for this" in said
     assert "of one training run of the recipe" in said
     assert "no measured gain" in said
+    for ridge in (10.0, 100.0):
+        told = text(dataclasses.replace(found, details={"ridge": ridge}))
+        assert ("The rows teach little" in told) == (ridge == 100)
     given = dataclasses.replace(found.joint, trained_here=False, flops=None)
     assert "is unknown, as the joint run has no log" in text(dataclasses.replace(found, joint=given))
 

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from hf_mtl.errors import UserError
+from hf_mtl.experiments.affinity.linearised import linearised
+from hf_mtl.experiments.affinity.lookahead import sampled_lookaheads
 from hf_mtl.modeling.losses import mean_loss
 from tests import tiny
 from tests.experiments.affinity.subjects import subject_of, tiny_subject
@@ -54,3 +56,18 @@ def test_a_loss_below_0_is_refused() -> None:
     batch["row_weights"] = {"topic": torch.tensor([1.0, 1.0, -1.0, 1.0, 1.0])}
     with pytest.raises(UserError, match=r"tasks.topic: has a row loss of -"):
         subject.loss("topic", batch, mass)
+
+
+LORA = {"type": "lora", "r": 2, "target_modules": ["query", "value"]}
+
+
+def test_of_adapters_those_that_all_share_are_looked_at_and_others_are_refused() -> None:
+    rows = tiny.datasets({"topic": 6, "mood": 6})
+    subject = subject_of(tiny.model(peft=LORA), rows, rows)
+    assert sum(parameter.numel() for parameter in subject.parameters) == 2 * 2 * 2 * 2 * 16  # layers, places, A and B
+    before = {name: value.clone() for name, value in subject.model.state_dict().items()}
+    assert np.isfinite(linearised(subject, 6, seed=0, dimensions=32).values).all()
+    assert (sampled_lookaheads(subject, 1, 0.5)[0].diagonal() > 0).all()
+    assert all(torch.equal(before[name], value) for name, value in subject.model.state_dict().items())
+    with pytest.raises(UserError, match="nothing that its tasks share is trained"):
+        subject_of(tiny.model(peft={"per_task": LORA}), rows, {})
