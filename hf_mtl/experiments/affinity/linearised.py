@@ -1,6 +1,6 @@
 """Affinities from linear models of groups of tasks, at one checkpoint of a joint run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -64,16 +64,29 @@ def linearised(
         UserError: If a task has no validation rows, or a loss is below 0 or no number.
     """
     validation = subject.validation
-    missing = [task for task in subject.tasks if validation is None or not validation.sizes.get(task)]
-    if missing or validation is None:
-        found, remedy = "has no validation rows to read losses on", "Give it some, or use --method lookahead"
-        raise UserError(Mistake(f"tasks.{task}", found, remedy) for task in missing)
+    refuse_without_validation(subject.tasks, {} if validation is None else validation.sizes)
+    assert validation is not None
     sizes = [parameter.numel() for parameter in subject.parameters]
     projection = Projection(sizes, dimensions, seed, subject.parameters[0].device)
     with subject.looking():
         fitted = _drawn(subject, subject.train, rows, projection)
         read = _drawn(subject, validation, rows, projection)
     return affinities(fitted, read, seed, _PER_TASK * len(fitted) if sampled is None else sampled)
+
+
+def refuse_without_validation(tasks: Iterable[str], sizes: Mapping[str, int]) -> None:
+    """Refuse tasks that have no rows to read losses on.
+
+    Args:
+        tasks: The tasks.
+        sizes: Validation rows of those that have any.
+
+    Raises:
+        UserError: Naming them.
+    """
+    found, remedy = "has no validation rows to read losses on", "Give it some, or use --method lookahead"
+    if mistakes := [Mistake(f"tasks.{task}", found, remedy) for task in tasks if not sizes.get(task)]:
+        raise UserError(mistakes)
 
 
 def _drawn(subject: Subject, of: TrainRows, rows: int, projection: Projection) -> dict[str, LinearRows]:

@@ -10,6 +10,7 @@ from hf_mtl.data.streams import Streams
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import Mistake, RunError, known
 from hf_mtl.experiments.affinity.joint import SHARE, JointRun, given_run, train_shortly
+from hf_mtl.experiments.affinity.linearised import refuse_without_validation
 from hf_mtl.experiments.affinity.subject import Subject
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.inference.encoder_limits import padding_id, row_limit
@@ -84,6 +85,7 @@ def look_at_new(
     args: MultiTaskTrainingArguments,
     folder: Path,
     steps: int | None,
+    validation: bool,
 ) -> LookedAt:
     """Train for a while what is to be looked at.
 
@@ -94,6 +96,7 @@ def look_at_new(
         args: Its training arguments.
         folder: Where the run goes.
         steps: Its optimizer steps; None: a fifth of the recipe's.
+        validation: Whether validation rows of every task will be asked for.
 
     Raises:
         UserError: If the recipe cannot be trained so, or its model not be looked at; before anything is written.
@@ -102,6 +105,8 @@ def look_at_new(
     untrained = first.new_model()
     train = encoded(first, untrained, "train")
     Subject(untrained, train, {}, padding_id(untrained, first.tokenizer), args.seed)  # refuses what it would later
+    if validation:
+        refuse_without_validation(train, {name: len(rows) for name, rows in first.split("validation").items()})
     whole = _steps(args, train)
     short = max(1, whole // SHARE) if steps is None else steps
     joint = train_shortly(target, overrides, folder, short, recipe.allow_code)

@@ -138,7 +138,8 @@ def find_affinity(target: str | Path, overrides: Sequence[str] = (), asked: Aske
     args = make_arguments(recipe, **_NOT_TRAINED, **of_whoever_trains())
     with no_bars(args.disable_tqdm):
         if asked.checkpoint is None:
-            looked_at = look_at_new(target, overrides, recipe, args, folder / "joint", asked.steps)
+            reads = asked.method == "linearised"
+            looked_at = look_at_new(target, overrides, recipe, args, folder / "joint", asked.steps, reads)
         else:
             looked_at = look_at_given(recipe, args, asked.checkpoint)
         measured = _linearised(looked_at, asked) if asked.method == "linearised" else _lookahead(looked_at, asked)
