@@ -157,6 +157,14 @@ def plan(arguments: Namespace) -> None:
         _say(f"\nThe mixture over time is drawn in {figure}.")
 
 
+def affinity(arguments: Namespace) -> None:
+    """Measure which tasks should train together."""
+    from hf_mtl.cli.affinity import affinity as measure
+
+    logging.disable_progress_bar()
+    measure(arguments, _say)
+
+
 @_by_the_first
 def join(arguments: Namespace) -> None:
     """Put the heads of several runs together."""

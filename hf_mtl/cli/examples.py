@@ -24,6 +24,11 @@ EXAMPLES: dict[str, str] = {
   hf-mtl evaluate runs/recipe/checkpoint-300
   hf-mtl evaluate runs/recipe tasks.emotion.metrics=[accuracy]
 """,
+    "affinity": """\
+  hf-mtl affinity recipe.yaml                          a short joint run, then linear models of groups of tasks
+  hf-mtl affinity recipe.yaml --checkpoint runs/mine --groups 3 -o runs/mine-groups
+  hf-mtl affinity recipe.yaml --checkpoint runs/mine --method lookahead
+""",
     "predict": """\
   hf-mtl predict runs/mine rows.csv --output predictions.csv
   hf-mtl predict runs/mine rows.jsonl --tasks emotion --probabilities -o predictions.parquet

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from hf_mtl import __version__
 from hf_mtl.cli import streams, voice
+from hf_mtl.cli.affinity import add_affinity
 from hf_mtl.cli.examples import EXAMPLES
 from hf_mtl.cli.options import add_export, add_init, add_join, add_methods, add_predict, add_push
 from hf_mtl.cli.sweeping import add_sweep
@@ -81,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
             "--baselines", action="store_true", help="also score the majority class and TF-IDF with a linear model"
         )
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
+    add_affinity(commands)
     add_predict(commands)
     add_export(commands)
     add_push(commands)
