@@ -213,6 +213,14 @@ def export(arguments: Namespace) -> None:
         exports.as_transformers(arguments.run, arguments.directory, tasks, _say)
 
 
+@_by_the_first
+def report(arguments: Namespace) -> None:
+    """Write the tables and figures of a run or a study again."""
+    from hf_mtl.cli.reporting import write_again
+
+    write_again(arguments, _say)
+
+
 def methods(arguments: Namespace) -> None:
     """Print the table of balancing methods, or all about one."""
     from hf_mtl.reporting.methods import method_page, methods_table

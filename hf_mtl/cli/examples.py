@@ -49,6 +49,11 @@ EXAMPLES: dict[str, str] = {
   hf-mtl methods                                       all weightings and aggregators
   hf-mtl methods pcgrad                                all about one
 """,
+    "report": """\
+  hf-mtl report runs/recipe                            the figures and tables of a run
+  hf-mtl report runs/studies/quickstart                did training together help? answer.json, report.html, figures
+  hf-mtl report recipes/studies/quickstart --readme    what was measured goes into its README.md too
+""",
     "schema": """\
   hf-mtl schema > recipe.schema.json                   for completion in your editor
   hf-mtl schema --markdown > keys.md                   every key in words

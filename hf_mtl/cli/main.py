@@ -12,6 +12,7 @@ from hf_mtl import __version__
 from hf_mtl.cli import streams, voice
 from hf_mtl.cli.examples import EXAMPLES
 from hf_mtl.cli.options import add_export, add_init, add_join, add_methods, add_predict, add_push
+from hf_mtl.cli.reporting import add_report
 from hf_mtl.errors import HfMtlError, Interrupted, Stopped, UserError, one_line
 from hf_mtl.launched import launched
 from hf_mtl.shown import shown
@@ -85,6 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_push(commands)
     add_join(commands)
     add_methods(commands)
+    add_report(commands)
     text = "print the JSON Schema of recipes, for editors"
     description = text[0].upper() + text[1:] + "."
     schema = commands.add_parser("schema", help=text, description=description, allow_abbrev=False)
@@ -130,7 +132,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
             return arguments
     if "overrides" not in arguments:
         if rest:
-            takes = {"name": "one name", "repo": "one RUN and one REPO", "directory": "one RUN and one DIR"}
+            takes = {
+                "name": "one name",
+                "repo": "one RUN and one REPO",
+                "directory": "one RUN and one DIR",
+                "run": "one RUN",
+            }
             most = next((words for word, words in takes.items() if word in arguments), "no arguments")
             parser.error(f"{arguments.command} takes {most}, found: {' '.join(rest)}")
         return arguments

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -81,53 +81,6 @@ class Answer:
     def _validation(self, arm: str) -> float:
         found = self.average(arm, "validation")
         return math.nan if found is None else found.mean
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the answer as JSON."""
-        from hf_mtl.experiments.answer.words import headline
-
-        arms = {
-            arm: {
-                "overall": self._compared((arm, None)),
-                "tasks": {task: self._compared((arm, task)) for task in self.tasks},
-            }
-            for arm in self.arms
-        }
-        every = [arm for arm in self.question.arms if arm in self.trials]
-        scores = {arm: {task: _interval(self.score(arm, task)) for task in self.tasks} for arm in every}
-        return {
-            "headline": headline(self),
-            "question": asdict(self.question),
-            "tasks": self.tasks,
-            "best_on_validation": self.best,
-            "arms": arms,
-            "scores": scores,
-            "averages": {arm: _interval(self.average(arm)) for arm in every},
-            "costs": {arm: asdict(cost) for arm, cost in self.costs.items()},
-            "notes": self.notes,
-        }
-
-    def _compared(self, key: Key) -> dict[str, Any] | None:
-        if key not in self.comparisons:
-            return None
-        found, verdict = self.comparisons[key], self.verdicts[key]
-        wins, ties, losses = found.outcomes
-        return {
-            "verdict": verdict.word,
-            "seeds_that_would_tell": verdict.seeds,
-            "evidence": found.evidence._asdict(),
-            "holm": verdict.holm,
-            "delta_p": found.delta_p._asdict(),
-            "hedges_g": found.hedges,
-            "cliffs_delta": found.cliff,
-            "wins": wins,
-            "ties": ties,
-            "losses": losses,
-            "differences": dict(found.differences),
-            "rows": {name: item._asdict() for name, item in found.rows.items()},
-            "causes": [asdict(cause) for cause in self.causes.get(key, ())],
-            "reasons": list(found.reasons),
-        }
 
 
 def answer(records: Sequence[Record], question: Question) -> Answer:
@@ -219,7 +172,3 @@ def _baselines(trials: Trials, tasks: Sequence[str], question: Question) -> list
                     "this budget the comparison says little of models that are trained to their end."
                 )
     return notes
-
-
-def _interval(found: MeanInterval | None) -> dict[str, Any] | None:
-    return None if found is None else found._asdict()

@@ -56,7 +56,7 @@ def read_question(folder: Path, records: Sequence[Record]) -> Question:
     Raises:
         CheckpointError: If its file cannot be read; names it.
     """
-    said = _read(folder / STUDY)
+    said = read_yaml(folder / STUDY)
     seen = list(dict.fromkeys(str(record["arm"]) for record in records if record.get("kind") in ("run", "merged")))
     named = list(said["arms"]) if isinstance(said.get("arms"), Mapping) else []
     arms = [*named, *(arm for arm in seen if arm not in named)]
@@ -74,7 +74,15 @@ def read_question(folder: Path, records: Sequence[Record]) -> Question:
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a study's file as it is; empty where there is none.
+
+    Args:
+        path: The file.
+
+    Raises:
+        CheckpointError: If it is no mapping in YAML.
+    """
     if not path.exists():
         return {}
     try:
