@@ -46,15 +46,13 @@ def _counted(words: Sequence[str], by_rows: bool) -> str:
     if unsure == total:
         tasks = "the task" if total == 1 else f"any of the {total} tasks"
         return f"neither helped nor harmed {tasks} as far as this budget tells"
-    if by_rows:
-        parts = [f"scored better on {helped} of {_tasks(total)} by the one seed that was run"]
-        parts += [f"worse on {harmed}"] if harmed else []
-    else:
-        parts = [f"helped {helped} of {_tasks(total)}"]
-        parts += [f"harmed {harmed}"] if harmed else []
+    lead, second = ("scored better on", "worse on") if by_rows else ("helped", "harmed")
+    parts = [f"{lead} {helped} of {_tasks(total)}"]
+    parts += [f"{second} {harmed}"] if harmed else []
     parts += [f"made no difference that matters on {same}"] if same else []
     parts += [f"left {unsure} undecided at this budget"] if unsure else []
-    return ", ".join(parts[:-1]) + f" and {parts[-1]}" if len(parts) > 1 else parts[0]
+    text = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+    return f"{text}, by the rows of the one seed that was run" if by_rows else text
 
 
 def _tasks(count: int) -> str:

@@ -50,9 +50,10 @@ def causes(found: Answer) -> dict[str, list[str]]:
     """
     lines = {}
     for (arm, task), items in found.causes.items():
-        proven = "harmed" if found.verdicts[arm, task].word == "harms" else "lower, which is not proven"
-        difference = found.comparisons[arm, task].evidence.difference
-        lines[f"{arm}, {task} ({difference:+.2f} points, {proven})"] = [item.text for item in items]
+        evidence = found.comparisons[arm, task].evidence
+        harmed = "worse in these models" if evidence.by == "rows" else "harmed"
+        proven = harmed if found.verdicts[arm, task].word == "harms" else "lower, which is not proven"
+        lines[f"{arm}, {task} ({evidence.difference:+.2f} points, {proven})"] = [item.text for item in items]
     return lines
 
 
@@ -97,4 +98,6 @@ def repeats(found: Answer) -> str:
 def _test(found: Answer) -> str:
     if found.question.folds:
         return "the corrected resampled t-test of Nadeau and Bengio (2003), as the folds share training rows"
+    if found.question.units == 1:
+        return "the bootstrap over test rows, as there is one seed"
     return "paired t-tests on the differences of each seed"

@@ -83,7 +83,13 @@ def test_one_seed_is_judged_by_its_rows_and_says_so() -> None:
     found = answer(records, asked("ew", seeds=1))
     assert found.comparisons["ew", "emotion"].evidence.by == "rows"
     assert verdict_of(found, ("ew", "emotion")) == "helps (these models)"
-    assert "scored better on 1 of 4 tasks by the one seed that was run" in headline(found)
+    assert (
+        "scored better on 1 of 4 tasks and made no difference that matters on 3, by the rows of the one"
+        in headline(found)
+    )
+    [record] = [item for item in records if item["kind"] == "run" and item["arm"] == "ew"]
+    record["scores"]["test"]["emotion"] = None  # it diverged: rows of before say nothing
+    assert verdict_of(answer(records, asked("ew", seeds=1)), ("ew", "emotion")) == "no evidence (no score)"
     assert "for these trained models alone; what another seed would give is not known" in headline(found)
 
 
