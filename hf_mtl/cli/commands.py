@@ -158,6 +158,15 @@ def plan(arguments: Namespace) -> None:
 
 
 @_by_the_first
+def compare(arguments: Namespace) -> None:
+    """Run a study."""
+    from hf_mtl.cli.comparing import run_compare
+
+    logging.disable_progress_bar()
+    run_compare(arguments, _say)
+
+
+@_by_the_first
 def join(arguments: Namespace) -> None:
     """Put the heads of several runs together."""
     rename: dict[str, str] = {}
@@ -229,7 +238,12 @@ def methods(arguments: Namespace) -> None:
 
 
 def schema(arguments: Namespace) -> None:
-    """Print the JSON Schema of recipes, or the page of their keys."""
+    """Print the JSON Schema of recipes or of studies, or the page of a recipe's keys."""
+    if arguments.study:
+        from hf_mtl.experiments.compare import study_schema
+
+        _print(json.dumps(study_schema(), indent=2))
+        return
     if arguments.markdown:
         from hf_mtl.reporting.recipe_reference import recipe_reference
 

@@ -24,6 +24,13 @@ EXAMPLES: dict[str, str] = {
   hf-mtl evaluate runs/recipe/checkpoint-300
   hf-mtl evaluate runs/recipe tasks.emotion.metrics=[accuracy]
 """,
+    "compare": """\
+  hf-mtl compare study.yaml --workers 2                arms by seeds at one budget; go on where it was stopped
+  hf-mtl compare study.yaml --list                     done, running, missing, failed, and the time left
+  hf-mtl compare study.yaml seeds=1 set.training.max_steps=50 output_dir=runs/short
+  hf-mtl compare study.yaml --workers 8 --executor print      the commands, for anything that starts them
+  hf-mtl compare study.yaml --workers 8 --executor slurm
+""",
     "predict": """\
   hf-mtl predict runs/mine rows.csv --output predictions.csv
   hf-mtl predict runs/mine rows.jsonl --tasks emotion --probabilities -o predictions.parquet
@@ -56,6 +63,7 @@ EXAMPLES: dict[str, str] = {
 """,
     "schema": """\
   hf-mtl schema > recipe.schema.json                   for completion in your editor
+  hf-mtl schema --study > study.schema.json            the same for studies
   hf-mtl schema --markdown > keys.md                   every key in words
 """,
 }

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from hf_mtl import __version__
 from hf_mtl.cli import streams, voice
+from hf_mtl.cli.comparing import add_compare
 from hf_mtl.cli.examples import EXAMPLES
 from hf_mtl.cli.options import add_export, add_init, add_join, add_methods, add_predict, add_push
 from hf_mtl.cli.reporting import add_report
@@ -81,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
             "--baselines", action="store_true", help="also score the majority class and TF-IDF with a linear model"
         )
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
+    add_compare(commands)
     add_predict(commands)
     add_export(commands)
     add_push(commands)
@@ -93,6 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     schema.add_argument(
         "--markdown", action="store_true", help="print the page of all keys, with links to the recipes in ./recipes"
     )
+    schema.add_argument("--study", action="store_true", help="print the JSON Schema of studies instead")
     for name, command in commands.choices.items():
         command.epilog = f"examples:\n{EXAMPLES[name]}"
         command.formatter_class = argparse.RawDescriptionHelpFormatter  # lines stay lines

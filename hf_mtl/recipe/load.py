@@ -7,6 +7,7 @@ from pathlib import Path
 from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.recipe.build import build_recipe
 from hf_mtl.recipe.extends import read_extended
+from hf_mtl.recipe.nodes import Node
 from hf_mtl.recipe.overrides import apply_overrides
 from hf_mtl.recipe.paths import resolve_paths
 from hf_mtl.recipe.places import Places
@@ -33,9 +34,7 @@ def load_recipe(
     Raises:
         RecipeError: With everything that is wrong, each mistake with the file and line that says it.
     """
-    recipe = _load(path, overrides, "allowed" if allow_code else "refused", to_score)
-    recipe._allow_code = allow_code
-    return recipe
+    return _load(path, overrides, "allowed" if allow_code else "refused", to_score)
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -53,11 +52,28 @@ def read_recipe(path: str | Path) -> Recipe:
 def _load(path: str | Path, overrides: Iterable[str], code: Code, to_score: bool = False) -> Recipe:
     mistakes: list[Mistake] = []
     node = apply_overrides(read_extended(path, mistakes), overrides, mistakes)
+    return recipe_of(node, code, to_score, mistakes)
+
+
+def recipe_of(node: Node, code: Code = "refused", to_score: bool = False, before: Iterable[Mistake] = ()) -> Recipe:
+    """Validate a merged recipe.
+
+    Args:
+        node: The recipe, with nothing left to extend.
+        code: Whether code that it names may be run, or only named.
+        to_score: As for `load_recipe`.
+        before: What was found wrong when it was read.
+
+    Raises:
+        RecipeError: With everything that is wrong, each mistake with the place that says it.
+    """
+    mistakes = list(before)
     places = Places.of(node)
     recipe = build_recipe(resolve_paths(node).plain(), mistakes, code, to_score)
     if recipe is None or mistakes:
         raise RecipeError(_first([replace(item, where=item.where or places.locate(item.key)) for item in mistakes]))
     recipe._places = places
+    recipe._allow_code = code == "allowed"
     return recipe
 
 

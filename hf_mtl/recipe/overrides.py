@@ -39,12 +39,21 @@ def apply_overrides(recipe: Node, overrides: Iterable[str], mistakes: list[Mista
             problem = f"found {describe(value)}, {error.mistakes[0].problem}"
             mistakes.append(Mistake(key, problem, "Quote the value.", str(origin)))
             continue
-        recipe = _set(recipe, parts, node, mistakes, key)
+        recipe = set_at(recipe, parts, node, mistakes, key)
     return recipe
 
 
-def _set(target: Node, parts: list[str], node: Node, mistakes: list[Mistake], key: str, at: KeyPath = ()) -> Node:
-    """Merge one value into what lies at ``at``; lists on the way are copied with one item exchanged."""
+def set_at(target: Node, parts: list[str], node: Node, mistakes: list[Mistake], key: str, at: KeyPath = ()) -> Node:
+    """Merge one value into a recipe; lists on the way are copied with one item exchanged.
+
+    Args:
+        target: The recipe, or what lies in it at ``at``.
+        parts: Parts of the value's key below ``target``; a number is a place in a list, from 0.
+        node: The value.
+        mistakes: Receives the places that a list does not have.
+        key: The whole key, for messages.
+        at: Key path of ``target``.
+    """
     found: Node | None = target
     for place, part in enumerate(parts):
         if found is not None and isinstance(found.value, list):
@@ -54,7 +63,7 @@ def _set(target: Node, parts: list[str], node: Node, mistakes: list[Mistake], ke
                 mistakes.append(Mistake(key, f"no place '{part}' in a list", allowed, str(node.origin)))
                 return target
             below = (*at, *parts[:place], int(part))
-            items[int(part)] = _set(items[int(part)], parts[place + 1 :], node, mistakes, key, below)
+            items[int(part)] = set_at(items[int(part)], parts[place + 1 :], node, mistakes, key, below)
             return merge(target, _wrap(parts[:place], Node(items, node.origin)), mistakes, at)
         found = found.value.get(part) if found is not None and isinstance(found.value, dict) else None
     return merge(target, _wrap(parts, node), mistakes, at)

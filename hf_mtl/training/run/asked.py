@@ -1,11 +1,12 @@
 """The wishes of whoever starts a run, and the command that starts it again with the same."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from accelerate import PartialState
+from transformers import TrainerCallback
 
 from hf_mtl.training.folder.run_folder import RunFolder
 
@@ -21,6 +22,7 @@ class Asked:
         baselines: Score simple baselines on the same rows.
         allow_code: Whether code that the recipe names may be run.
         on_results: Takes the results on every process as soon as they are kept.
+        callbacks: Callbacks of the Trainer beside those of the recipe.
         keep_rows: Keep the test rows with what their scores read.
     """
 
@@ -30,6 +32,7 @@ class Asked:
     baselines: bool
     allow_code: bool
     on_results: Callable[[dict[str, Any]], None]
+    callbacks: Sequence[TrainerCallback] = ()
     keep_rows: bool = False
 
     def how_to_go_on(self, folder: RunFolder) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from transformers import PrinterCallback, ProgressCallback
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
 from hf_mtl.errors import RunError
@@ -47,6 +47,7 @@ def run_recipe(
     baselines: bool = False,
     allow_code: bool = False,
     on_results: Callable[[dict[str, Any]], None] = lambda results: None,
+    callbacks: Sequence[TrainerCallback] = (),
     keep_rows: bool = False,
 ) -> dict[str, Any]:
     """Train a recipe and score the result.
@@ -64,6 +65,7 @@ def run_recipe(
         baselines: Score the majority class and TF-IDF with a linear model on the same rows.
         allow_code: As for `load_recipe`.
         on_results: Takes the results on every process as soon as they are kept, before figures and the Hub.
+        callbacks: Callbacks of the Trainer beside those of the recipe, which the run's folder knows nothing of.
         keep_rows: With ``test``: keep the test rows with what their scores read, in ``test_rows.safetensors``, so
             that two runs can be compared row by row.
 
@@ -85,7 +87,7 @@ def run_recipe(
         recipe = load_recipe(recipe, overrides, allow_code)
     elif allow_code:
         recipe = recipe.allowing_code()
-    asked = Asked(resume, overwrite, test, baselines, recipe.allow_code, on_results, keep_rows)
+    asked = Asked(resume, overwrite, test, baselines, recipe.allow_code, on_results, callbacks, keep_rows)
     before = "before it went on; what it has is as it was" if resume else "before the first step; nothing was trained"
     with Interruption(before).taking(unclaimed(signal.SIGINT, signal.SIGTERM)) as interruption:
         return _run_alone(recipe, asked, interruption)
@@ -127,7 +129,7 @@ def _run(
         refuse_other_rows(recipe, folder, prepared.data)
     if asked.baselines:
         check_baselines(prepared)
-    trainer = _trainer(prepared, folder, asked.test)
+    trainer = _trainer(prepared, folder, asked)
     folder.open(asked.resume, asked.overwrite)  # now that nothing can be wrong any more: it may move an old run aside
     trainer.interruption = interruption
     interruption.place = "after the last step, before its results were written"
@@ -144,19 +146,19 @@ def _run(
     return results
 
 
-def _trainer(prepared: Prepared, folder: RunFolder, test: bool) -> MultiTaskTrainer:
+def _trainer(prepared: Prepared, folder: RunFolder, asked: Asked) -> MultiTaskTrainer:
     """Return the Trainer of a run, which keeps its log and its recipe, once it is sure that every split can be
     used.
     """
-    if test and not prepared.split("test"):
+    if asked.test and not prepared.split("test"):
         raise RunError(
             "--test: no task has a split 'test' to score, with rows that have a label; leave it out, name one in a "
             "task's dataset, or have one taken out of train with test_fraction"
         )
     model = prepared.new_model()
-    prepared.check_rows("test", model, scored=test)  # may be asked for when it is trained
+    prepared.check_rows("test", model, scored=asked.test)  # may be asked for when it is trained
     records = [JsonLogCallback(folder.log), RecipeCallback(folder, prepared.recipe.to_yaml(), prepared.data)]
-    trainer = prepared.trainer(model, callbacks=[*records, *own_callbacks(prepared.recipe)])
+    trainer = prepared.trainer(model, callbacks=[*records, *own_callbacks(prepared.recipe), *asked.callbacks])
     trainer.tells_notes = False
     trainer.waits_for_pushes = False  # not before the results are kept
     trainer.remove_callback(PrinterCallback if prepared.args.disable_tqdm else ProgressCallback)
