@@ -92,7 +92,7 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
         records: The lines of its ``results.jsonl``.
         question: What it asks.
     """
-    trials, notes = trials_of(records)
+    trials, notes = trials_of(records, question)
     tasks = tasks_of(trials)
     notes = [*question.notes, *notes]
     theirs = trials.get(question.reference, {})

@@ -119,6 +119,32 @@ def test_a_run_that_diverged_makes_its_task_undecided_and_is_named() -> None:
     assert all(verdict_of(gone, ("ew", task)) == "no evidence (no score)" for task in TASKS)
 
 
+def test_a_run_that_has_failed_for_good_is_one_that_diverged_and_another_is_missing() -> None:
+    key = {"kind": "failed", "arm": "ew", "task": None, "fold": None, "identity": "0"}
+    records = study({"ew": LIFT}, seeds=4)
+    runs = [item for item in records if item["arm"] != "ew" or item["seed"] < 2]
+    short = {**key, "seed": 2, "reason": "out of memory", "final": False}
+    missing = answer([*runs, short], asked("ew", seeds=4))
+    assert missing.comparisons["ew", "emotion"].evidence.n == 2
+    assert "ew, seed 2: the run failed. out of memory" in missing.notes
+    diverged = answer([*runs, {**key, "seed": 3, "reason": "nan since step 5", "final": True}], asked("ew", seeds=4))
+    assert verdict_of(diverged, ("ew", "emotion")) == "no evidence (no score)"
+    assert "ew, seed 3: the run failed. nan since step 5" in diverged.notes
+    assert diverged.costs["ew"].steps == 400
+    again = answer([*runs, {**key, "seed": 3, "final": True}, *records[-5:]], asked("ew", seeds=4))
+    assert again.verdicts["ew", "emotion"].word == "helps"
+
+
+def test_runs_that_the_study_no_longer_asks_for_are_left_out(tmp_path: Path) -> None:
+    records = study({"ew": LIFT, "old": LIFT}, seeds=3)
+    merged = [{**record, "kind": "merged", "arm": "ties"} for record in records if record["arm"] == "ew"]
+    folder = write(tmp_path, [*records, *merged], ["single_task", "ew"], seeds=2)
+    found = answer([*records, *merged], read_question(folder, [*records, *merged]))
+    assert found.arms == ["ew", "ties"]
+    assert found.comparisons["ew", "emotion"].evidence.n == 2
+    assert "9 records of arms, seeds or folds that the study does not name are left out." in found.notes
+
+
 def test_missing_trials_are_counted_and_the_others_compared() -> None:
     records = study({"ew": LIFT}, seeds=3)
     fewer = [item for item in records if (item["arm"], item["seed"], item["task"]) != ("single_task", 2, "irony")]
