@@ -33,6 +33,7 @@ class Answer:
         verdicts: What is said of each.
         causes: Where an arm scores lower than the reference by what matters, why that may be.
         costs: What each arm took for one seed.
+        weak: Tasks on which the reference does not beat a baseline.
         notes: What a reader should know beside the numbers, a sentence each.
     """
 
@@ -43,6 +44,7 @@ class Answer:
     verdicts: dict[Key, Verdict]
     causes: dict[Key, list[Cause]]
     costs: dict[str, Cost]
+    weak: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -119,9 +121,11 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     notes += [reason for item in comparisons.values() for reason in item.reasons]
     notes += _missing(question, trials, theirs)
     notes += unequal_costs(costs, question, [arm for arm in compared if not is_merged(trials[arm])])
-    notes += _baselines(trials, tasks, question)
+    weak = _baselines(trials, tasks, question)
+    notes += weak.values()
     notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]
-    return Answer(question, tasks, trials, comparisons, judged, causes, costs, list(dict.fromkeys(notes)))
+    notes = list(dict.fromkeys(notes))
+    return Answer(question, tasks, trials, comparisons, judged, causes, costs, tuple(weak), notes)
 
 
 def _judge(comparisons: Mapping[Key, Comparison], smallest: float) -> dict[Key, Verdict]:
@@ -153,9 +157,9 @@ def _missing(question: Question, trials: Trials, theirs: Mapping[Unit, Trial]) -
     return notes
 
 
-def _baselines(trials: Trials, tasks: Sequence[str], question: Question) -> list[str]:
-    """Say where the reference does not beat a baseline: then little was learned that could be shared."""
-    notes = []
+def _baselines(trials: Trials, tasks: Sequence[str], question: Question) -> dict[str, str]:
+    """Say, by task, where the reference does not beat a baseline: then little was learned that could be shared."""
+    notes: dict[str, str] = {}
     for task in tasks:
         pairs: dict[str, list[tuple[float, float]]] = {}
         for trial in trials.get(question.reference, {}).values():
@@ -167,7 +171,7 @@ def _baselines(trials: Trials, tasks: Sequence[str], question: Question) -> list
         for name, values in pairs.items():
             ours, theirs = np.mean(values, axis=0)
             if ours <= theirs:
-                notes.append(
+                notes[task] = (
                     f"{task}: {question.reference} ({ours:.1f}) does not beat the baseline {name} ({theirs:.1f}): at "
                     "this budget the comparison says little of models that are trained to their end."
                 )

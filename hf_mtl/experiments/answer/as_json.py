@@ -31,6 +31,7 @@ def as_json(found: Answer) -> dict[str, Any]:
         "scores": {arm: {task: _interval(found.score(arm, task)) for task in found.tasks} for arm in every},
         "averages": {arm: _interval(found.average(arm)) for arm in every},
         "costs": {arm: asdict(cost) for arm, cost in found.costs.items()},
+        "reference_below_a_baseline": list(found.weak),
         "notes": found.notes,
     }
 

@@ -24,7 +24,15 @@ def headline(found: Answer) -> str:
         found.comparisons[arm, task].evidence.by == "rows" for task in found.tasks
     )
     counted = _counted(words, by_rows)
-    return f"{subject(found, arm)} {counted}. {_overall(found, arm)}"
+    return f"{subject(found, arm)} {counted}. {_overall(found, arm)}{_weak(found)}"
+
+
+def _weak(found: Answer) -> str:
+    """Say where little was learned that could be shared."""
+    if not found.weak:
+        return ""
+    on, reference = f"{len(found.weak)} of {_tasks(len(found.tasks))}", found.question.reference
+    return f" On {on} {reference} does not beat a simple baseline: at a larger budget the answer may be another."
 
 
 def subject(found: Answer, arm: str) -> str:

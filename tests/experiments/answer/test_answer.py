@@ -205,7 +205,9 @@ def test_budgets_that_differ_and_baselines_that_win_are_said() -> None:
     for record in records:
         if record["task"] == "irony":
             record["baselines"] = {"tfidf": {"test": {"irony": 0.99}}, "majority": {"test": {"irony": 0.1}}}
-    notes = answer(records, asked("ew", seeds=2, budget="floating-point operations")).notes
+    found = answer(records, asked("ew", seeds=2, budget="floating-point operations"))
+    assert "On 1 of 4 tasks single_task does not beat a simple baseline" in headline(found)
+    notes = found.notes
     assert any("ew took 200% of the floating-point operations of single_task" in note for note in notes)
     [said] = [note for note in notes if "does not beat" in note]
     assert said.startswith("irony: single_task (64.")
