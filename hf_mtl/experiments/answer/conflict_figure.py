@@ -29,13 +29,14 @@ def conflicts(path: Path, found: Answer) -> None:
     drawn = matrices(found)
     figure, axes = new_grid(len(drawn), columns_of(len(drawn)))
     names = [visible(task) for task in found.tasks]
+    most = max(0.25, *(float(np.nanmax(np.abs(matrix))) for matrix in drawn.values()))
     image = None
     for axis, (arm, matrix) in zip(axes, drawn.items(), strict=True):
-        image = axis.imshow(matrix, cmap="RdBu", vmin=-1, vmax=1)
+        image = axis.imshow(matrix, cmap="RdBu", vmin=-most, vmax=most)
         axis.grid(False)
         for row, column in zip(*np.nonzero(~np.isnan(matrix)), strict=True):
             value = matrix[row, column]
-            colour = "white" if abs(value) > 0.6 else "black"
+            colour = "white" if abs(value) > 0.6 * most else "black"
             axis.text(column, row, f"{value:+.2f}", ha="center", va="center", fontsize=9, color=colour)
         axis.set_xticks(range(len(names)), names, rotation=45, ha="right", parse_math=False)
         axis.set_yticks(range(len(names)), names, parse_math=False)

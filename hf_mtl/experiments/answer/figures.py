@@ -127,11 +127,14 @@ def mean_curve(found: Answer, arm: str) -> tuple[list[float], list[float]]:
     """
     sums: dict[float, list[tuple[float, float]]] = {}
     for trial in found.trials[arm].values():
-        lines = {task: dict(_points(trial, task)) for task in found.tasks}
-        shares = set.intersection(*map(set, lines.values()))
-        for share in shares:
+        lines = [_points(trial, task) for task in found.tasks]
+        if not all(lines):
+            continue
+        # Evaluations of runs of other lengths are at other shares: between two of them lies a straight line.
+        first, last = max(line[0][0] for line in lines), min(line[-1][0] for line in lines)
+        for share in {share for line in lines for share, _ in line if first <= share <= last}:
+            score = float(np.mean([np.interp(share, *zip(*line, strict=True)) for line in lines]))
             operations = sum(_operations(record, share) for record in trial.records)
-            score = float(np.mean([line[share] for line in lines.values()]))
             sums.setdefault(share, []).append((operations, score))
     means = [np.mean(sums[share], axis=0).tolist() for share in sorted(sums)]
     return [mean[0] for mean in means], [mean[1] for mean in means]
@@ -200,7 +203,8 @@ def _shares(record: Record) -> list[tuple[float, Record]]:
 
 
 def _operations(record: Record, share: float) -> float:
-    """Return a run's operations up to an evaluation."""
-    point = dict(_shares(record)).get(share, {})
-    known = point.get("flops")
-    return share / 100 * (record.get("flops") or 0) if known is None else float(known)
+    """Return a run's operations up to a share of its steps, in proportion to steps between two evaluations."""
+    known = [(0.0, 0.0), *((at, float(point["flops"])) for at, point in _shares(record) if point.get("flops"))]
+    if len(known) == 1:
+        known.append((100.0, float(record.get("flops") or 0)))
+    return float(np.interp(share, *zip(*known, strict=True)))
