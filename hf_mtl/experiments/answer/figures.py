@@ -133,7 +133,7 @@ def mean_curve(found: Answer, arm: str) -> tuple[list[float], list[float]]:
         # Evaluations of runs of other lengths are at other shares: between two of them lies a straight line.
         first, last = max(line[0][0] for line in lines), min(line[-1][0] for line in lines)
         for share in {share for line in lines for share, _ in line if first <= share <= last}:
-            score = float(np.mean([np.interp(share, *zip(*line, strict=True)) for line in lines]))
+            score = float(np.mean([_between(line, share) for line in lines]))
             operations = sum(_operations(record, share) for record in trial.records)
             sums.setdefault(share, []).append((operations, score))
     means = [np.mean(sums[share], axis=0).tolist() for share in sorted(sums)]
@@ -207,4 +207,10 @@ def _operations(record: Record, share: float) -> float:
     known = [(0.0, 0.0), *((at, float(point["flops"])) for at, point in _shares(record) if point.get("flops"))]
     if len(known) == 1:
         known.append((100.0, float(record.get("flops") or 0)))
-    return float(np.interp(share, *zip(*known, strict=True)))
+    return _between(known, share)
+
+
+def _between(points: Sequence[tuple[float, float]], place: float) -> float:
+    """Return the height of a line through points."""
+    places, heights = np.array(points, dtype=np.float64).T
+    return float(np.interp(place, places, heights))
