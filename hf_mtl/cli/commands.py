@@ -166,6 +166,15 @@ def affinity(arguments: Namespace) -> None:
 
 
 @_by_the_first
+def compare(arguments: Namespace) -> None:
+    """Run a study."""
+    from hf_mtl.cli.comparing import run_compare
+
+    logging.disable_progress_bar()
+    run_compare(arguments, _say)
+
+
+@_by_the_first
 def join(arguments: Namespace) -> None:
     """Put the heads of several runs together."""
     rename: dict[str, str] = {}
@@ -229,6 +238,14 @@ def sweep(arguments: Namespace) -> None:
     sweeping.sweep(arguments, _say)
 
 
+@_by_the_first
+def report(arguments: Namespace) -> None:
+    """Write the tables and figures of a run or a study again."""
+    from hf_mtl.cli.reporting import write_again
+
+    write_again(arguments, _say)
+
+
 def methods(arguments: Namespace) -> None:
     """Print the table of balancing methods, or all about one."""
     from hf_mtl.reporting.methods import method_page, methods_table
@@ -237,7 +254,12 @@ def methods(arguments: Namespace) -> None:
 
 
 def schema(arguments: Namespace) -> None:
-    """Print the JSON Schema of recipes, or the page of their keys."""
+    """Print the JSON Schema of recipes or of studies, or the page of a recipe's keys."""
+    if arguments.study:
+        from hf_mtl.experiments.compare import study_schema
+
+        _print(json.dumps(study_schema(), indent=2))
+        return
     if arguments.markdown:
         from hf_mtl.reporting.recipe_reference import recipe_reference
 

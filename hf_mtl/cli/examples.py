@@ -28,6 +28,12 @@ EXAMPLES: dict[str, str] = {
   hf-mtl affinity recipe.yaml                          a short joint run, then linear models of groups of tasks
   hf-mtl affinity recipe.yaml --checkpoint runs/mine --groups 3 -o runs/mine-groups
   hf-mtl affinity recipe.yaml --checkpoint runs/mine --method lookahead
+    "compare": """\
+  hf-mtl compare study.yaml --workers 2                arms by seeds at one budget; go on where it was stopped
+  hf-mtl compare study.yaml --list                     done, running, missing, failed, and the time left
+  hf-mtl compare study.yaml seeds=1 set.training.max_steps=50 output_dir=runs/short
+  hf-mtl compare study.yaml --workers 8 --executor print      the commands, for anything that starts them
+  hf-mtl compare study.yaml --workers 8 --executor slurm
 """,
     "predict": """\
   hf-mtl predict runs/mine rows.csv --output predictions.csv
@@ -60,8 +66,14 @@ EXAMPLES: dict[str, str] = {
   hf-mtl methods                                       all weightings and aggregators
   hf-mtl methods pcgrad                                all about one
 """,
+    "report": """\
+  hf-mtl report runs/recipe                            the figures and tables of a run
+  hf-mtl report runs/studies/quickstart                did training together help? answer.json, report.html, figures
+  hf-mtl report recipes/studies/quickstart --readme    what was measured goes into its README.md too
+""",
     "schema": """\
   hf-mtl schema > recipe.schema.json                   for completion in your editor
+  hf-mtl schema --study > study.schema.json            the same for studies
   hf-mtl schema --markdown > keys.md                   every key in words
 """,
 }

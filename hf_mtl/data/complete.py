@@ -13,6 +13,7 @@ from hf_mtl.data.carve import carve, draw
 from hf_mtl.data.columns import name_count, raise_all
 from hf_mtl.data.draws import Draw
 from hf_mtl.data.encoded import LabelledRows
+from hf_mtl.data.section import FoldSpec
 from hf_mtl.data.stratified import nested_rows, stratified_rows
 from hf_mtl.data.text_keys import Keys
 from hf_mtl.data.train_notes import class_counts, name_ids
@@ -39,6 +40,7 @@ def carve_splits(
     seed: int,
     notes: list[str],
     sides: Mapping[str, Keys] | None = None,
+    fold: FoldSpec | None = None,
 ) -> dict[str, LabelledRows]:
     """Take out of train what the data has no split for: validation, and test where a fraction for it is given.
 
@@ -52,17 +54,20 @@ def carve_splits(
         seed: Seed of the draw.
         notes: Receives what was done.
         sides: The keys of the texts of each carved split; None: they go by their hashes.
+        fold: The fold whose rows are test; None: there are no folds.
 
     Raises:
         DataError: If a split would be empty.
     """
-    fractions = carved_fractions(task, rows)
+    fractions = carved_fractions(task, rows) if fold is None else fold_fractions(task, fold)
     notes += _unused_fractions(name, task, rows)
     train = rows["train"]
     if not fractions:
         return dict(rows)
     assert train.keys is not None
     places, how = train.keys.places, "by a hash of the text" if sides is None else "stratified"
+    if fold is not None:
+        how = f"fold {fold.number} of {fold.of}, split {fold.seed}"
     if sides is None:
         chosen = carve(places, fractions, seed)
     else:
@@ -84,6 +89,16 @@ def carve_splits(
     if len(lost):
         notes.append(_moved_away(name, task, lost, train, " or ".join(fractions), f"{how}, seed {seed}"))
     return found
+
+
+def fold_fractions(task: Task, fold: FoldSpec) -> dict[str, float]:
+    """Return the share of all rows that are test in a fold, and of the others that are validation.
+
+    Args:
+        task: The task.
+        fold: The fold.
+    """
+    return {"test": 1 / fold.of, **({"validation": task.validation_fraction} if task.validation_fraction else {})}
 
 
 def carved_fractions(task: Task, rows: Collection[str]) -> dict[str, float]:

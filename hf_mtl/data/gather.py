@@ -72,7 +72,7 @@ def gather_splits(name: str, task: Task) -> Gathered:
     for split in SPLITS:
         if split in parts:
             with collect(mistakes):
-                splits[split] = _concatenate(parts[split], split, key)
+                splits[split] = concatenated(parts[split], split, key)
     raise_all(mistakes)
     return Gathered(splits, notes, renumbered, written)
 
@@ -207,7 +207,17 @@ def _with_types(part: Dataset, typed: Dataset, new: Collection[str]) -> Dataset:
     return part
 
 
-def _concatenate(parts: list[Dataset], split: str, key: str) -> Dataset:
+def concatenated(parts: list[Dataset], split: str, key: str) -> Dataset:
+    """Put parts of one split together.
+
+    Args:
+        parts: The parts, at least one.
+        split: The split's name, for messages.
+        key: Recipe key of the dataset.
+
+    Raises:
+        DataError: If their columns are not the same, or of other kinds.
+    """
     first = parts[0]
     if len(parts) == 1:
         return first

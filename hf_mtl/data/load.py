@@ -13,6 +13,7 @@ from hf_mtl.data.contamination import settle_loaded
 from hf_mtl.data.draws import Draw
 from hf_mtl.data.encoded import LabelledRows
 from hf_mtl.data.fingerprint import fingerprint
+from hf_mtl.data.folds import fold_sides, pooled
 from hf_mtl.data.formats import no_dataset, plain_rows
 from hf_mtl.data.function_gate import function_mistakes
 from hf_mtl.data.gather import gather_splits
@@ -21,7 +22,7 @@ from hf_mtl.data.lines import with_lines
 from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.data.processes import agree, is_main_process
 from hf_mtl.data.same_rows import as_text, other_tasks
-from hf_mtl.data.section import Contamination, ImbalanceSpec
+from hf_mtl.data.section import Contamination, FoldSpec, ImbalanceSpec
 from hf_mtl.data.sharing import of_one_process
 from hf_mtl.data.stratified_carving import ReadTask, sides_of
 from hf_mtl.data.stream_names import source_of
@@ -42,6 +43,7 @@ def load_tasks(
     imbalance: ImbalanceSpec | None = None,
     allow_code: bool = False,
     beside: Mapping[str, Task] | None = None,
+    fold: FoldSpec | None = None,
 ) -> dict[str, LoadedTask]:
     """Load every task, and find the rows to score that stand in the training rows of any.
 
@@ -54,6 +56,7 @@ def load_tasks(
         imbalance: The ratio of the tasks' training rows; None: what they are.
         allow_code: Whether functions that the sources name may be run.
         beside: Tasks that are not loaded, but carved with those that read the same texts, see `carved_beside`.
+        fold: The fold of all rows that is test; None: splits are those of the data.
 
     Raises:
         DataError: With the mistakes of all tasks.
@@ -61,7 +64,7 @@ def load_tasks(
     beside = beside or {}
     raise_all(function_mistakes({**beside, **tasks}, allow_code))
     asked = {name: as_text(task) for name, task in tasks.items()}
-    loaded, first = of_one_process(lambda: (_load_tasks(tasks, beside, seed, contamination, imbalance), asked))
+    loaded, first = of_one_process(lambda: (_load_tasks(tasks, beside, seed, contamination, imbalance, fold), asked))
     agree(other_tasks(first, asked))
     for found in loaded.values():
         read = source_of(found.task)
@@ -77,6 +80,7 @@ def _load_tasks(
     seed: int,
     contamination: Contamination,
     imbalance: ImbalanceSpec | None,
+    fold: FoldSpec | None,
 ) -> dict[str, LoadedTask]:
     mistakes: list[Mistake] = []
     read: dict[str, ReadTask] = {}
@@ -84,13 +88,13 @@ def _load_tasks(
     for given, found in ((tasks, read), (beside, strata)):
         for name, task in given.items():
             with collect(mistakes):
-                found[name] = _read_rows(name, task)
+                found[name] = _read_rows(name, task, fold)
     raise_all(mistakes)
-    sides = sides_of(read, seed, strata)
+    sides = sides_of(read, seed, strata) if fold is None else fold_sides({**strata, **read}, fold, seed)
     loaded: dict[str, LoadedTask] = {}
     for name, item in read.items():
         with collect(mistakes):
-            loaded[name] = _completed(name, item, seed, sides.get(name))
+            loaded[name] = _completed(name, item, seed, sides.get(name), fold)
     raise_all(mistakes)
     # Rows that are taken out are no part of the ratio; rows that it leaves out are not trained on.
     if contamination != "drop":
@@ -141,9 +145,11 @@ def load_task(name: str, task: Task, seed: int = 0, allow_code: bool = False) ->
     return _with_label_notes(name, _completed(name, read, seed, sides_of({name: read}, seed, {}).get(name)))
 
 
-def _read_rows(name: str, task: Task) -> ReadTask:
-    """Load the splits that the data of a task has."""
+def _read_rows(name: str, task: Task, fold: FoldSpec | None = None) -> ReadTask:
+    """Load the splits that the data of a task has; for folds, all of them together as train."""
     gathered = gather_splits(name, task)
+    if fold is not None and not task.is_scored_only:
+        gathered = pooled(name, gathered)
     mistakes: list[Mistake] = []
     given = task
     task, checked = check_splits(name, given, gathered.splits, mistakes, to_train=not given.is_scored_only)
@@ -163,12 +169,14 @@ def _read_rows(name: str, task: Task) -> ReadTask:
     return ReadTask(task, rows, notes)
 
 
-def _completed(name: str, read: ReadTask, seed: int, sides: Mapping[str, Keys] | None) -> LoadedTask:
+def _completed(
+    name: str, read: ReadTask, seed: int, sides: Mapping[str, Keys] | None, fold: FoldSpec | None = None
+) -> LoadedTask:
     """Complete the splits of a task, without the notes of what its training rows teach."""
     task, rows, notes = read.task, dict(read.rows), list(read.notes)
     draws: tuple[Draw, ...] = ()
     if "train" in rows:
-        rows = carve_splits(name, task, rows, seed, notes, sides)
+        rows = carve_splits(name, task, rows, seed, notes, sides, fold)
         # After carving, so that a smaller draw moves no row to another side.
         notes += unused_stratify(name, task, read.rows)
         rows["train"], draws = draw_rows(name, task, rows["train"], seed, notes)

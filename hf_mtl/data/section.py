@@ -1,9 +1,9 @@
 """The section ``data`` of a recipe and of a Trainer."""
 
 from collections.abc import Collection
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hf_mtl.errors import Mistake
 from hf_mtl.options import by_task_mistakes, parse_partly
@@ -23,6 +23,23 @@ class ImbalanceSpec(Frozen):
     unit: int | None = Field(None, ge=1, description="Rows of a part. Default: as many as all tasks can give.")
 
 
+class FoldSpec(Frozen):
+    """One fold of k: all rows of a task are dealt out anew, and those of the fold are its test rows.
+
+    By a hash of each text, or by class for tasks that say ``stratify``.
+    """
+
+    of: int = Field(ge=2, description="Number of folds k.")
+    number: int = Field(0, ge=0, description="The fold that is scored, from 0.")
+    seed: int = Field(0, ge=0, description="Seed of the draw; another one is another split into folds.")
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        if self.number >= self.of:
+            raise ValueError(f"a fold from 0 to {self.of - 1}")
+        return self
+
+
 class Spec(Frozen):
     """Settings for the rows of all tasks together."""
 
@@ -36,6 +53,12 @@ class Spec(Frozen):
         None,
         description="Draw training rows of every task so that their numbers have a ratio, after max_rows and "
         "train_fraction: {ratio: {sentiment: 8, emotion: 1, irony: 1}}.",
+    )
+
+    fold: FoldSpec | None = Field(
+        None,
+        description="Put all splits of every task together, deal them out in folds, and score one as test: "
+        "{of: 5, number: 0, seed: 0}. Of the others validation_fraction becomes validation.",
     )
 
     def options(self) -> dict[str, Any]:

@@ -64,12 +64,25 @@ def sides_of(read: Mapping[str, ReadTask], seed: int, beside: Mapping[str, ReadT
         items = [group[name] for name in sorted(group)]
         if any(item.task.stratify for item in items):
             fractions = carved_fractions(items[0].task, items[0].rows)
-            sides = stratified_sides(*_keys_and_strata(items), fractions, seed)
+            sides = stratified_sides(*keys_and_strata(items), fractions, seed)
             found.update({name: sides for name, item in group.items() if item is read.get(name)})
     return found
 
 
-def _keys_and_strata(read: Sequence[ReadTask]) -> tuple[list[Keys], list[NDArray[np.integer]]]:
+def groups_of(read: Mapping[str, ReadTask]) -> list[dict[str, ReadTask]]:
+    """Group the tasks that have training rows by the texts that they read.
+
+    Args:
+        read: The tasks.
+    """
+    groups: dict[str, dict[str, ReadTask]] = {}
+    for name, item in read.items():
+        if "train" in item.rows:
+            groups.setdefault(texts_of(item.task), {})[name] = item
+    return list(groups.values())
+
+
+def keys_and_strata(read: Sequence[ReadTask]) -> tuple[list[Keys], list[NDArray[np.integer]]]:
     """Return keys and strata of the training rows of tasks; without `stratify` all rows are one stratum."""
     keys, strata = [], []
     for item in read:

@@ -1,6 +1,7 @@
 """How far two ways of training differ on a task, by what was repeated: seeds, folds, or only the rows scored."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -58,12 +59,17 @@ class Evidence(NamedTuple):
             return None
         if self.spread <= 0:
             return 2
-        numbers = np.arange(2, _MOST_REPEATS + 1)
-        critical = stats.t.ppf(0.975, numbers - 1)
-        shift = smallest / self.spread * np.sqrt(numbers)
-        power = stats.nct.sf(critical, numbers - 1, shift) + stats.nct.cdf(-critical, numbers - 1, shift)
-        enough = np.flatnonzero(power >= _POWER)
-        return int(numbers[enough[0]]) if len(enough) else None
+        numbers = range(2, _MOST_REPEATS + 1)
+        # The power rises with the number, so that few of them need to be looked at.
+        place = bisect_left(numbers, _POWER, key=lambda number: _power(number, smallest / self.spread))
+        return numbers[place] if place < len(numbers) else None
+
+
+def _power(n: int, effect: float) -> float:
+    """Return the power of a paired, two-sided t-test at 5%, for a mean so large in standard deviations."""
+    critical, shift = stats.t.ppf(0.975, n - 1), effect * math.sqrt(n)
+    found: float = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
+    return found
 
 
 def from_seeds(differences: Values) -> Evidence:
@@ -98,7 +104,7 @@ def _of_t(values: Differences, share: float, by: str) -> Evidence:
     """Test whether the mean is 0, whose variance is the spread's times ``share``, with n - 1 degrees of freedom."""
     n, mean = len(values), float(values.mean())
     if n < 2 or math.isnan(mean):
-        return _unknown(mean, n, by)
+        return unknown(mean, n, by)
     spread = float(values.std(ddof=1))
     if spread <= _ROUNDING * max(1.0, float(np.abs(values).max())):
         p = 1.0 if mean == 0 else 0.0
@@ -109,8 +115,14 @@ def _of_t(values: Differences, share: float, by: str) -> Evidence:
     return Evidence(mean, mean - half, mean + half, mean - half90, mean + half90, p, n, spread, by)
 
 
-def _unknown(difference: float, n: int, by: str) -> Evidence:
-    """Return a difference of whose error nothing is known."""
+def unknown(difference: float, n: int, by: str) -> Evidence:
+    """Make the evidence of a difference of whose error nothing is known.
+
+    Args:
+        difference: The difference; NaN where not even that is known.
+        n: What it is the mean of.
+        by: What was repeated.
+    """
     return Evidence(difference, math.nan, math.nan, math.nan, math.nan, math.nan, n, math.nan, by)
 
 
@@ -140,10 +152,21 @@ def from_rows(
     for number in range(resamples):
         drawn = [group[random.integers(0, len(group), len(group))] for group in groups]
         found[number] = difference(np.concatenate(drawn))
-    found = found[np.isfinite(found)]  # a score may be undefined on some draws: those without a class, say
-    plain = float(difference(np.arange(rows)))
-    if len(found) < resamples / 2:
-        return _unknown(plain, rows, "rows")
+    return from_resamples(float(difference(np.arange(rows))), found, rows)
+
+
+def from_resamples(plain: float, found: Differences, rows: int) -> Evidence:
+    """Judge by differences on rows that were drawn with replacement, as `from_rows` does, which draws them itself.
+
+    Args:
+        plain: The difference on the rows as they are.
+        found: The differences on each draw, [R]; NaN where one is undefined, as a score may be without a class.
+        rows: Number of rows.
+    """
+    resamples = len(found)
+    found = found[np.isfinite(found)]
+    if math.isnan(plain) or len(found) < resamples / 2:
+        return unknown(plain, rows, "rows")
     low, high, low90, high90 = np.quantile(found, [0.025, 0.975, 0.05, 0.95]).tolist()
     # With one draw more on either side, as if what was seen were one of them, no p-value is 0.
     tails = (1 + np.array([(found <= 0).sum(), (found >= 0).sum()])) / (len(found) + 1)

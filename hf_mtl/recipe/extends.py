@@ -5,6 +5,7 @@ the list, of which the later ones win.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from hf_mtl.errors import Mistake, RecipeError
@@ -30,10 +31,22 @@ def read_extended(path: str | Path, mistakes: list[Mistake]) -> Node:
     """
     family = _Family(mistakes)
     top = family.read(Path(path), (), None)
-    merged, *others = (family.nodes[key] for key in family.orders[top])
-    for node in others:
-        merged = merge(merged, node, mistakes)
-    return Node(merged.value, family.nodes[top].origin)
+    return Node(family.merged(family.orders[top]).value, family.nodes[top].origin)
+
+
+def read_together(files: Sequence[tuple[str, Origin]], mistakes: list[Mistake]) -> Node:
+    """Read several recipes with everything that they extend, merged in their order, as if one extended them all.
+
+    Args:
+        files: Each as it is written, with the place where it is: it is relative to the folder of that.
+        mistakes: Receives what is wrong without being in the way.
+
+    Raises:
+        RecipeError: As `read_extended`.
+    """
+    family = _Family(mistakes)
+    found = [family.named(name, Path(origin.folder), (), origin) for name, origin in files]
+    return family.merged(family.order(found, files[-1][1]))
 
 
 class _Family:
@@ -61,8 +74,8 @@ class _Family:
         node = read_yaml(path, self.mistakes, self.size)
         self.names[key], self.nodes[key] = path, node
         extends = node.value.pop("extends", Node(None, node.origin))
-        bases = [self._base(name, extends.origin, (*chain, path)) for name in self._listed(extends)]
-        self.orders[key] = [*self._order(bases, extends.origin), key]
+        bases = [self.named(name, path.parent, (*chain, path), extends.origin) for name in self._listed(extends)]
+        self.orders[key] = [*self.order(bases, extends.origin), key]
         return key
 
     def _listed(self, extends: Node) -> list[str]:
@@ -76,8 +89,15 @@ class _Family:
         self.mistakes.append(Mistake("extends", problem, remedy, str(extends.origin)))
         return []
 
-    def _base(self, name: str, origin: Origin, chain: tuple[Path, ...]) -> Path:
-        folder = chain[-1].parent
+    def merged(self, order: Sequence[Path]) -> Node:
+        """Merge files that were read, in an order in which later ones win."""
+        merged, *others = (self.nodes[key] for key in order)
+        for node in others:
+            merged = merge(merged, node, self.mistakes)
+        return merged
+
+    def named(self, name: str, folder: Path, chain: tuple[Path, ...], origin: Origin) -> Path:
+        """Read a file that is named at ``origin``, relative to a folder; ``chain`` led there."""
         base = Path(os.path.normpath(folder / os.path.expanduser(name)))
         if _resolve(base) in {_resolve(file) for file in chain}:
             circle = " -> ".join(str(file) for file in (*chain, base))
@@ -90,7 +110,7 @@ class _Family:
             raise RecipeError(Mistake("extends", problem, remedy, str(origin)))
         return self.read(base, chain, origin)
 
-    def _order(self, bases: list[Path], origin: Origin) -> list[Path]:
+    def order(self, bases: list[Path], origin: Origin) -> list[Path]:
         """Return the files below a list of bases, in order of merging: C3, which finds the last of them first."""
         if twice := [str(self.names[base]) for base in dict.fromkeys(bases) if bases.count(base) > 1]:
             raise RecipeError(

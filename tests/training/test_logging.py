@@ -11,7 +11,7 @@ from tests.training import runs
 from tests.training.trainers import make
 
 TASKS = ("topic", "mood", "score")
-SPENT = ("backward_passes", "encoder_backward_passes", "flops")
+SPENT = ("backward_passes", "encoder_backward_passes", "flops", "optimizer_runtime")
 SIGNALS = {f"{what}/{name}" for what in ("loss", "weight", "share", "passes", "relative_loss") for name in TASKS}
 EVALUATED = {
     *(

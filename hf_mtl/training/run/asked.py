@@ -23,6 +23,7 @@ class Asked:
         allow_code: Whether code that the recipe names may be run.
         on_results: Takes the results on every process as soon as they are kept.
         callbacks: Callbacks of the Trainer beside those of the recipe.
+        keep_rows: Keep the test rows with what their scores read.
     """
 
     resume: bool
@@ -32,6 +33,7 @@ class Asked:
     allow_code: bool
     on_results: Callable[[dict[str, Any]], None]
     callbacks: Sequence[TrainerCallback] = ()
+    keep_rows: bool = False
 
     def how_to_go_on(self, folder: RunFolder) -> str:
         """Give the command that goes on with the run, for a message.

@@ -210,7 +210,9 @@ def load_data(
         contamination = "off"
     with located(recipe), filling_datasets():
         given = recipe.tasks if tasks is None else tasks
-        data = load_tasks(given, seed, contamination, recipe.data.imbalance, recipe.allow_code, beside)
+        data = load_tasks(
+            given, seed, contamination, recipe.data.imbalance, recipe.allow_code, beside, recipe.data.fold
+        )
     for loaded in data.values():
         say_notes([*loaded.notes, *(overlap_notes(loaded.overlaps) if to_train else [])])
     return data

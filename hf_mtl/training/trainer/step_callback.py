@@ -92,7 +92,8 @@ class StepCallback(TrainerCallback):
         optimizer: Optimizer | None = None,
         **kwargs: Any,
     ) -> None:
-        """Freeze what the step does not train."""
+        """Start the clock, and freeze what the step does not train."""
+        self.budget.begin_step()
         if self.teleportation is not None:
             self.teleportation.begin_step()
         self.scheduling.begin_step(state.global_step, optimizer)

@@ -244,6 +244,8 @@ class MultiTaskTrainer(StepTrainer):
         """Log the tasks' losses, weights, shares and learning signals beside ``loss``."""
         if self.is_in_train and "loss" in logs:
             logs = {**logs, **self.records.take(self.state)}
+        elif "train_runtime" in logs:  # the last record of a training
+            logs = {**logs, "optimizer_runtime": round(self.budget.seconds, 4)}
         if not self.is_in_train and self.ending is not None and self.ending.step != self.state.global_step:
             logs = {**logs, MODEL_STEP: self.ending.step}
         super().log(logs, start_time)

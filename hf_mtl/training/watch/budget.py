@@ -1,5 +1,6 @@
 """The budget of a run: what it has spent, and when that is enough."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ def limit_steps(args: MultiTaskTrainingArguments) -> None:
 class Budget:
     """Counts backward passes, those through the encoder too, and stops a run that has used up its operations.
 
+    It times the steps too: what a run spends in them, without evaluations and checkpoints.
+
     Args:
         encoder: The encoder: a step whose end finds all of it frozen has not passed backwards through it.
         flops: The count of floating point operations.
@@ -31,6 +34,8 @@ class Budget:
         self.backward_passes = 0
         self.encoder_backward_passes = 0
         self.used_up = 0.0  # the operations after which it has stopped the run
+        self.seconds = 0.0
+        self._began = 0.0  # the step that runs
         self._encoder = encoder
         self._flops = flops
         self._processes = processes
@@ -43,7 +48,12 @@ class Budget:
         """
         if step == 0:
             self.backward_passes = self.encoder_backward_passes = 0
+            self.seconds = 0.0
         self.used_up = 0.0
+
+    def begin_step(self) -> None:
+        """Start the clock of a step."""
+        self._began = time.perf_counter()
 
     def end_step(
         self, passes: int, args: MultiTaskTrainingArguments, state: TrainerState, control: TrainerControl
@@ -59,6 +69,7 @@ class Budget:
         trains = any(parameter.requires_grad for parameter in self._encoder.parameters())
         self.backward_passes += passes
         self.encoder_backward_passes += passes * trains
+        self.seconds += time.perf_counter() - self._began
         if args.max_flops is not None and (spent := self._flops.total(state, self._processes)) >= args.max_flops:
             self.used_up = spent
             control.should_training_stop = True
@@ -77,6 +88,7 @@ class Budget:
             "backward_passes": self.backward_passes,
             "encoder_backward_passes": self.encoder_backward_passes,
             "flops": self._flops.total(state, self._processes),
+            "optimizer_runtime": round(self.seconds, 4),  # of this process
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -85,6 +97,7 @@ class Budget:
             "backward_passes": self.backward_passes,
             "encoder_backward_passes": self.encoder_backward_passes,
             "used_up": self.used_up,
+            "seconds": self.seconds,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -92,3 +105,4 @@ class Budget:
         self.backward_passes = int(state["backward_passes"])
         self.encoder_backward_passes = int(state["encoder_backward_passes"])
         self.used_up = float(state["used_up"])
+        self.seconds = float(state.get("seconds", 0.0))  # checkpoints of earlier versions have none

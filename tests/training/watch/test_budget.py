@@ -1,5 +1,6 @@
 """Budgets of backward passes and operations."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +95,22 @@ def test_budgets_of_nothing_are_refused(tmp_path: Path, options: dict[str, Any],
     with pytest.raises(UserError) as caught:
         make(tmp_path, **options)
     assert [str(mistake) for mistake in caught.value.mistakes] == [said]
+
+
+def test_the_time_of_steps_is_counted_without_evaluations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make(tmp_path, max_steps=4, logging_steps=2, eval_strategy="steps", eval_steps=2)
+    evaluate = trainer.evaluate
+
+    def slowly(*given: Any, **named: Any) -> dict[str, float]:
+        time.sleep(1.0)
+        return evaluate(*given, **named)
+
+    monkeypatch.setattr(trainer, "evaluate", slowly)
+    trainer.train()
+    seconds = records(trainer, "optimizer_runtime")
+    assert 0 < seconds[0] < seconds[1] <= seconds[2] < 1.0  # the last of the summary
+    state = trainer.budget.state_dict()
+    trainer.budget.begin(0)
+    assert trainer.budget.seconds == 0
+    trainer.budget.load_state_dict(state)
+    assert trainer.budget.seconds == state["seconds"] > 0

@@ -1,0 +1,62 @@
+"""The command `hf-mtl compare`."""
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from hf_mtl.errors import Mistake, UserError
+
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"
+
+
+def add_compare(commands: Commands) -> None:
+    """Add ``compare``."""
+    text = "run a study: arms by seeds at one budget, and say whether training together helped"
+    parser = commands.add_parser(
+        "compare", help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
+    )
+    parser.add_argument("target", metavar="STUDY", help="a study (YAML)")
+    # With a default, argparse knows that there may be none.
+    keys = "keys of the study to replace, such as seeds=1, set.training.max_steps=50 or output_dir=runs/short"
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=keys)
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="workers, which share the cores")
+    executors = "where workers run: here, as jobs of Slurm (extra [slurm]), or print their commands (default: local)"
+    parser.add_argument("--executor", default="local", choices=("local", "slurm", "print"), help=executors)
+    parser.add_argument("--list", action="store_true", help="say what is done, running, missing, and the time left")
+    parser.add_argument("--no-report", action="store_true", help="do runs, and leave the answer to another worker")
+    parser.add_argument("--allow-code", action="store_true", help="run code that the recipes name")
+
+
+def run_compare(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
+    """Run a study, or say how far it is.
+
+    Args:
+        arguments: Of the command line.
+        say: Takes what there is to say.
+
+    Raises:
+        UserError: If the study cannot be run as it is asked for.
+    """
+    if not 1 <= arguments.workers <= _most():
+        problem = f"found {arguments.workers}"
+        raise UserError(Mistake("--workers", problem, f"Allowed: 1 to {_most()}"))
+    from hf_mtl.experiments.compare import compare, show
+
+    given = (arguments.target, arguments.overrides)
+    if arguments.list:
+        say(show(*given, workers=arguments.workers, allow_code=arguments.allow_code))
+        return
+    compare(
+        *given,
+        workers=arguments.workers,
+        executor=arguments.executor,
+        allow_code=arguments.allow_code,
+        report=not arguments.no_report,
+        say=say,
+    )
+
+
+def _most() -> int:
+    """Return how many workers there may be: with more than a core has threads for, every run only gets longer."""
+    return max(64, 4 * (os.cpu_count() or 1))

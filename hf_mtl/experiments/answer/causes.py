@@ -1,0 +1,166 @@
+"""Why training together may have harmed a task, by what the runs measured."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hf_mtl.experiments.answer.trials import Trial, Unit
+
+FEWER_PASSES = 0.8
+"""Of single-task training's passes over a task: below that share they are a likely cause."""
+MANY_CONFLICTS = 0.5
+OPPOSED = 0.02
+"""A mean cosine as far below 0 counts as conflict."""
+FEW_ROWS = 1000
+_RISING = 0.005
+_HIGHER = 1.1
+
+Units = Mapping[Unit, Trial]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What may have harmed a task.
+
+    Args:
+        kind: ``passes``, ``conflict``, ``rows``, ``contamination`` or ``underfitting``; ``none``: none of them fits.
+        text: A sentence with the numbers.
+    """
+
+    kind: str
+    text: str
+
+
+def causes_of(task: str, ours: Units, theirs: Units) -> list[Cause]:
+    """Find what fits, by means over the seeds that both have.
+
+    Args:
+        task: The task.
+        ours: The trials of the arm.
+        theirs: Those of the reference.
+    """
+    common = [unit for unit in ours if unit in theirs]
+    mine, other = ([trials[unit] for unit in common] for trials in (ours, theirs))
+    makers: tuple[Callable[[str, Sequence[Trial], Sequence[Trial]], Cause | None], ...] = (
+        _passes,
+        _conflict,
+        _underfitting,
+        _few_rows,
+        _contamination,
+    )
+    found = [cause for make in makers if (cause := make(task, mine, other)) is not None]
+    return found or [Cause("none", f"No likely cause found in what was measured{_unmeasured(task, mine)}.")]
+
+
+def _passes(task: str, ours: Sequence[Trial], theirs: Sequence[Trial]) -> Cause | None:
+    joint, single = (_mean(trial.value("passes", task) for trial in trials) for trials in (ours, theirs))
+    if not joint < FEWER_PASSES * single:  # also of what is not known
+        return None
+    numbers = f"{joint:.2g} times jointly and {single:.2g} times alone ({joint / single:.0%})"
+    remedy = "give it a larger share of the mixture, or a larger budget"
+    return Cause("passes", f"Unequal passes: {task} was seen {numbers}; {remedy}.")
+
+
+def _conflict(task: str, ours: Sequence[Trial], theirs: Sequence[Trial]) -> Cause | None:
+    cosines = {other: value for other, value in _cosines(task, ours).items() if value <= -OPPOSED}
+    rate = _mean(_number(trial.of(task), "conflict_rate") for trial in ours)
+    if not cosines and not rate >= MANY_CONFLICTS:
+        return None
+    worst_first = sorted(cosines.items(), key=lambda item: item[1])
+    said = [f"mean cosine {value:+.2f} with {other}" for other, value in worst_first]
+    if not math.isnan(rate):
+        said.append(f"{rate:.0%} of pairs of tasks in conflict")
+    remedy = f"try a gradient aggregator such as pcgrad, or train {task} apart"
+    return Cause("conflict", f"Conflict of gradients: {', '.join(said)}; {remedy}.")
+
+
+def _cosines(task: str, trials: Sequence[Trial]) -> dict[str, float]:
+    """Return the mean cosine of a task's gradient with that of each other task."""
+    found: dict[str, list[float]] = {}
+    for trial in trials:
+        for pair, value in ((trial.of(task) or {}).get("cosines") or {}).items():
+            for other in _other_of(pair, task):
+                if value is not None:
+                    found.setdefault(other, []).append(float(value))
+    return {other: float(np.mean(values)) for other, values in found.items()}
+
+
+def _other_of(pair: str, task: str) -> list[str]:
+    """Return the other task of a pair ``a/b``; names may hold slashes too."""
+    if pair.startswith(f"{task}/"):
+        return [pair.removeprefix(f"{task}/")]
+    return [pair.removesuffix(f"/{task}")] if pair.endswith(f"/{task}") else []
+
+
+def _underfitting(task: str, ours: Sequence[Trial], theirs: Sequence[Trial]) -> Cause | None:
+    rising = [gain for trial in ours if not math.isnan(gain := last_gain(trial, task))]
+    joint, single = (_mean(trial.value("train_losses", task) for trial in trials) for trials in (ours, theirs))
+    said = []
+    if rising and (gain := float(np.mean(rising))) > _RISING:
+        said.append(f"its validation score still rose by {100 * gain:.1f} points in the last quarter of the run")
+    if joint > _HIGHER * single:
+        said.append(f"its training loss ended at {joint:.3g} jointly and {single:.3g} alone")
+    if not said:
+        return None
+    return Cause("underfitting", f"Underfitting: {' and '.join(said)}; train longer, or with a larger encoder.")
+
+
+def last_gain(trial: Trial, task: str) -> float:
+    """Return by how much a task's validation score rose over the last quarter of a run; NaN: not known.
+
+    Args:
+        trial: The run.
+        task: The task.
+    """
+    curve = (trial.of(task) or {}).get("curve") or []
+    points = [(point["step"], (point.get("scores") or {}).get(task)) for point in curve]
+    known = [(step, float(score)) for step, score in points if score is not None]
+    if len(known) < 3:
+        return math.nan
+    start = 0.75 * known[-1][0]
+    before = max((point for point in known[:-1] if point[0] <= start), default=known[-2])
+    return known[-1][1] - before[1]
+
+
+def _few_rows(task: str, ours: Sequence[Trial], theirs: Sequence[Trial]) -> Cause | None:
+    count = _mean((trial.value("rows", task) or {}).get("train") for trial in ours)
+    if not count < FEW_ROWS:
+        return None
+    rows = (ours[0].of(task) or {}).get("rows") or {}
+    most = max((said.get("train") or 0 for said in rows.values()), default=0)
+    numbers = f"{task} has {count:,.0f} training rows (the largest task {most:,})"
+    return Cause("rows", f"Few rows: {numbers}: its results vary, and others can drown it.")
+
+
+def _contamination(task: str, ours: Sequence[Trial], theirs: Sequence[Trial]) -> Cause | None:
+    tested = _mean((trial.value("rows", task) or {}).get("test") for trial in theirs)
+    count = _mean(trial.value("contamination", task) for trial in (*ours, *theirs))
+    if not count > 0:
+        return None
+    share = "" if math.isnan(tested) else f" of {tested:,.0f}"
+    found = f"{count:,.0f}{share} test rows of {task} stand in training rows"
+    return Cause("contamination", f"Contamination: {found}, which flatters whoever remembers them best.")
+
+
+def _unmeasured(task: str, trials: Sequence[Trial]) -> str:
+    """Name what was not measured and could have been a cause."""
+    lacking = []
+    records: list[Mapping[str, Any]] = [trial.of(task) or {} for trial in trials]
+    if not any(record.get("cosines") for record in records):
+        lacking.append("cosines of gradients")
+    if not any(len(record.get("curve") or []) >= 3 for record in records):
+        lacking.append("validation while training")
+    return f" (not measured: {', '.join(lacking)})" if lacking else ""
+
+
+def _number(record: Mapping[str, Any] | None, key: str) -> Any:
+    return None if record is None else record.get(key)
+
+
+def _mean(values: Iterable[Any]) -> float:
+    """Return the mean of the numbers among some values; NaN of none."""
+    known = [float(value) for value in values if isinstance(value, (int, float))]
+    return float(np.mean(known)) if known else math.nan

@@ -1,0 +1,205 @@
+"""One arm against the reference on one task: the difference with its error, effect sizes, wins and losses."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hf_mtl.evaluation.aggregates import delta_p
+from hf_mtl.experiments.answer.question import Question
+from hf_mtl.experiments.answer.trials import Trial, Unit
+from hf_mtl.experiments.evidence import Evidence, from_folds, from_seeds, unknown
+from hf_mtl.experiments.statistics import cliffs_delta, hedges_g
+
+Units = Mapping[Unit, Trial]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An arm against the reference.
+
+    Args:
+        arm: The arm.
+        task: The task; None: the mean over all.
+        evidence: By which it is judged: seeds, folds, or of one seed the rows.
+        delta_p: Relative change of the metrics in percent, by seeds or folds.
+        hedges: Hedges' g of the scores; NaN of fewer than two of each.
+        cliff: Cliff's delta of the scores.
+        differences: The difference of each seed or fold, in points, by its name.
+        outcomes: Wins, ties and losses over seeds or folds, and overall over these and tasks.
+        rows: Evidence by the test rows of each seed, by its name.
+        reasons: Why something of it is not known, a sentence each.
+    """
+
+    arm: str
+    task: str | None
+    evidence: Evidence
+    delta_p: Evidence
+    hedges: float
+    cliff: float
+    differences: Mapping[str, float]
+    outcomes: tuple[int, int, int]
+    rows: Mapping[str, Evidence] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+
+
+def compare_task(
+    arm: str, task: str, ours: Units, theirs: Units, question: Question, rows: Mapping[str, Evidence]
+) -> Comparison:
+    """Compare an arm with the reference on one task, over the seeds and folds that both have.
+
+    Args:
+        arm: The arm.
+        task: The task.
+        ours: Its trials.
+        theirs: Those of the reference.
+        question: What the study asks.
+        rows: Evidence by the test rows, by seed or fold.
+    """
+    pairs, reasons = _pairs(arm, task, ours, theirs, question)
+    mine, other = (100 * np.array([pair[side] for pair in pairs.values()]) for side in (0, 1))
+    differences = dict(zip((unit.name for unit in pairs), (mine - other).tolist(), strict=True))
+    evidence = _evidence(mine - other, question, [(ours[unit], task) for unit in pairs])
+    relative = [_relative(ours[unit], theirs[unit], [task])[0] for unit in pairs]
+    evidence = _of_one(evidence, differences, rows)
+    return Comparison(
+        arm,
+        task,
+        evidence,
+        _evidence(np.array(relative), question, [(ours[unit], task) for unit in pairs]),
+        *_effects(mine, other),
+        differences,
+        outcomes(list(differences.values()), question.smallest),
+        rows,
+        tuple(reasons),
+    )
+
+
+def compare_all(
+    arm: str, each: Sequence[Comparison], ours: Units, theirs: Units, question: Question, rows: Mapping[str, Evidence]
+) -> Comparison:
+    """Compare an arm with the reference over all tasks, over the seeds and folds in which both have all of them.
+
+    Args:
+        arm: The arm.
+        each: The comparisons of its tasks.
+        ours: Its trials.
+        theirs: Those of the reference.
+        question: What the study asks.
+        rows: Evidence by the test rows of all tasks, by seed or fold.
+    """
+    tasks = [str(item.task) for item in each]
+    common = [unit for unit in theirs if unit in ours and all(unit.name in item.differences for item in each)]
+    mine, other = (
+        100 * np.array([np.mean([trials[unit].score(task) for task in tasks]) for unit in common])
+        for trials in (ours, theirs)
+    )
+    reasons = [] if len(common) == question.units else _not_whole(arm, len(common), question, each)
+    found = [_relative(ours[unit], theirs[unit], tasks) for unit in common]
+    if undefined := sorted({task for _, names in found for task in names}):
+        why = f"a metric of {', '.join(undefined)} is missing, undefined, or 0 by {question.reference}"
+        reasons.append(f"delta-p of {arm} is undefined: {why}.")
+    evidence = _evidence(mine - other, question, [(ours[unit], tasks[0]) for unit in common])
+    differences = dict(zip((unit.name for unit in common), (mine - other).tolist(), strict=True))
+    evidence = _of_one(evidence, differences, rows)
+    every = [value for item in each for value in item.differences.values()]
+    return Comparison(
+        arm,
+        None,
+        evidence,
+        _evidence(np.array([value for value, _ in found]), question, [(ours[unit], tasks[0]) for unit in common]),
+        *_effects(mine, other),
+        differences,
+        outcomes(every, question.smallest),
+        rows,
+        tuple(reasons),
+    )
+
+
+def outcomes(differences: Sequence[float], smallest: float) -> tuple[int, int, int]:
+    """Count wins, ties and losses; a tie is a difference below the smallest of interest. NaN is none of them.
+
+    Args:
+        differences: The differences, in points.
+        smallest: The smallest difference of interest.
+    """
+    wins = sum(value >= smallest for value in differences)
+    losses = sum(value <= -smallest for value in differences)
+    return wins, sum(abs(value) < smallest for value in differences), losses
+
+
+def _pairs(
+    arm: str, task: str, ours: Units, theirs: Units, question: Question
+) -> tuple[dict[Unit, tuple[float, float]], list[str]]:
+    """Return the scores of both where both have one, NaN of a run that has diverged, and what is missing."""
+    pairs: dict[Unit, tuple[float, float]] = {}
+    missing: dict[str, int] = {}
+    diverged: dict[str, list[str]] = {}
+    for unit in sorted({*ours, *theirs}):
+        sides = {arm: ours.get(unit), question.reference: theirs.get(unit)}
+        scores = [None if trial is None else trial.score(task) for trial in sides.values()]
+        for name, score in zip(sides, scores, strict=True):
+            if score is None:
+                missing[name] = missing.get(name, 0) + 1
+            elif math.isnan(score):
+                diverged.setdefault(name, []).append(unit.name)
+        if scores[0] is not None and scores[1] is not None:
+            pairs[unit] = (scores[0], scores[1])
+    reasons = [
+        f"{name} has no score of {task} in {', '.join(units)} (the run diverged, or its metrics are undefined): "
+        f"{arm} cannot be judged on it."
+        for name, units in diverged.items()
+    ]
+    if len(pairs) < question.units:
+        lacking = [f"{name} lacks {count}" for name, count in missing.items()]
+        why = f" ({'; '.join(lacking)})" if lacking else ""
+        reasons.append(f"{arm} on {task}: {len(pairs)} of {question.units} runs to compare{why}.")
+    return pairs, reasons
+
+
+def _not_whole(arm: str, count: int, question: Question, each: Sequence[Comparison]) -> list[str]:
+    lacking = [str(item.task) for item in each if len(item.differences) < question.units]
+    of = f"; not all have {', '.join(lacking)}" if lacking else ""
+    return [f"{arm} over all tasks: {count} of {question.units} runs to compare{of}."]
+
+
+def _evidence(differences: np.ndarray, question: Question, trials: Sequence[tuple[Trial, str]]) -> Evidence:
+    """Judge differences by seeds, or by folds, whose training rows overlap."""
+    by = "folds" if question.folds else "seeds"
+    if not len(differences):
+        return unknown(math.nan, 0, by)
+    if not question.folds:
+        return from_seeds(differences)
+    rows = [trial.value("rows", task) or {} for trial, task in trials]
+    train, test = (float(np.mean([row.get(part) or math.nan for row in rows])) for part in ("train", "test"))
+    if math.isnan(train) or math.isnan(test):
+        return unknown(float(np.mean(differences)), len(differences), by)
+    return from_folds(differences, train, test)
+
+
+def _of_one(evidence: Evidence, differences: Mapping[str, float], rows: Mapping[str, Evidence]) -> Evidence:
+    """Return the evidence by rows where one seed or fold with scores is all there is, and rows were compared."""
+    alone = len(differences) == 1 and not math.isnan(evidence.difference)
+    return rows.get(next(iter(differences)), evidence) if alone else evidence
+
+
+def _relative(ours: Trial, theirs: Trial, tasks: Sequence[str]) -> tuple[float, tuple[str, ...]]:
+    """Return delta-p of a trial in percent, and the tasks for which it is undefined."""
+    lower: dict[str, dict[str, bool]] = {}
+    for task in tasks:
+        said: dict[str, Any] = ours.value("lower_is_better", task) or theirs.value("lower_is_better", task) or {}
+        both = ours.metrics(task).keys() & theirs.metrics(task).keys()
+        lower[task] = {key: bool(said[key]) for key in said if key in both}
+    if not all(lower.values()):
+        return math.nan, tuple(task for task, keys in lower.items() if not keys)
+    mine, other = ({task: trial.metrics(task) for task in tasks} for trial in (ours, theirs))
+    found = delta_p(mine, other, lower)
+    return found.percent, found.undefined
+
+
+def _effects(mine: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    if len(mine) < 2:
+        return math.nan, math.nan
+    return hedges_g(mine, other), cliffs_delta(mine, other)

@@ -1,0 +1,134 @@
+"""What a study asked, as its folder tells: arms, reference, seeds, budget, and what difference matters."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hf_mtl.errors import CheckpointError, Mistake
+from hf_mtl.experiments.results import Record
+from hf_mtl.experiments.verdict import SMALLEST
+
+STUDY = "study.yaml"
+RESULTS = "results.jsonl"
+SINGLE_TASK = "single_task"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a study asks.
+
+    Args:
+        name: Its name.
+        arms: Its arms, in their order.
+        reference: The arm that others are compared with.
+        seeds: The seeds that each arm is to have.
+        folds: Folds of each seed; None: none.
+        smallest: The smallest difference of interest, in points.
+        budget: What is equal in all arms; empty: not known.
+        notes: What the folder does not tell, a sentence each.
+    """
+
+    name: str
+    arms: tuple[str, ...]
+    reference: str
+    seeds: tuple[int, ...]
+    folds: int | None = None
+    smallest: float = SMALLEST
+    budget: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def units(self) -> int:
+        """Return the number of runs that each arm is to have."""
+        return len(self.seeds) * (self.folds or 1)
+
+
+def read_question(folder: Path, records: Sequence[Record]) -> Question:
+    """Read what a study asked; what its file does not tell is taken from its records, and said.
+
+    Args:
+        folder: The study's folder.
+        records: Its finished runs.
+
+    Raises:
+        CheckpointError: If its file cannot be read; names it.
+    """
+    said = read_yaml(folder / STUDY)
+    named = list(said["arms"]) if isinstance(said.get("arms"), Mapping) else []
+    # Contenders that were made of others' runs are no arms of the file; other arms that it does not name are old.
+    kinds = ("merged",) if named else ("run", "merged", "failed")
+    seen = dict.fromkeys(str(record["arm"]) for record in records if record.get("kind") in kinds)
+    arms = [*named, *(arm for arm in seen if arm not in named)]
+    notes = [] if named else [f"{folder / STUDY} is not there or names no arms: they are those of {RESULTS}."]
+    reference = said.get("reference") or (SINGLE_TASK if SINGLE_TASK in arms else None) or _single(records)
+    return Question(
+        _name(folder),
+        tuple(arms),
+        str(reference or next(iter(arms), "")),
+        _seeds(said, records),
+        _folds(said, records),
+        float(said.get("smallest") or SMALLEST),
+        _budget(said.get("budget")),
+        tuple(notes),
+    )
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a study's file as it is; empty where there is none.
+
+    Args:
+        path: The file.
+
+    Raises:
+        CheckpointError: If it is no mapping in YAML.
+    """
+    if not path.exists():
+        return {}
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise CheckpointError(Mistake("", f"{path}: cannot be read ({error})", "Mend it, or move it away")) from error
+    if not isinstance(found, dict):
+        raise CheckpointError(Mistake("", f"{path}: is no study, which is a mapping", "Mend it, or move it away"))
+    return found
+
+
+def _name(folder: Path) -> str:
+    return folder.resolve().name
+
+
+def _single(records: Sequence[Record]) -> str | None:
+    """Return the first arm whose runs are of one task each."""
+    return next((str(record["arm"]) for record in records if record.get("task") and record["kind"] == "run"), None)
+
+
+def _seeds(said: Mapping[str, Any], records: Sequence[Record]) -> tuple[int, ...]:
+    seeds = said.get("seeds")
+    if isinstance(seeds, int):
+        return tuple(range(seeds))
+    if isinstance(seeds, list):
+        return tuple(map(int, seeds))
+    return tuple(sorted({int(record["seed"]) for record in records if "seed" in record}))
+
+
+def _folds(said: Mapping[str, Any], records: Sequence[Record]) -> int | None:
+    folds = said.get("folds")
+    if isinstance(folds, int):
+        return folds * int(said.get("repeats") or 1)
+    seen = [int(record["fold"]) for record in records if record.get("fold") is not None]
+    return max(seen) + 1 if seen else None
+
+
+def _budget(said: Any) -> str:
+    """Return what a study keeps equal, in words."""
+    words = {
+        "steps": "optimizer steps",
+        "backward_passes": "backward passes",
+        "flops": "floating-point operations",
+        "seconds": "seconds of the optimizer's time",
+    }
+    equal = said.get("equal") if isinstance(said, Mapping) else said
+    return words.get(str(equal), "" if equal is None else str(equal))

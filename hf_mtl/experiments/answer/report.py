@@ -1,0 +1,96 @@
+"""The report of a study, written from its files alone, as often as one likes."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from hf_mtl.errors import Mistake, UserError
+from hf_mtl.experiments.answer.answer import Answer, answer
+from hf_mtl.experiments.answer.as_json import as_json
+from hf_mtl.experiments.answer.figures import draw
+from hf_mtl.experiments.answer.page import page
+from hf_mtl.experiments.answer.question import RESULTS, read_question
+from hf_mtl.experiments.answer.words import build
+from hf_mtl.experiments.report import Report
+from hf_mtl.experiments.results import Results
+from hf_mtl.reporting.atomic import replacing
+from hf_mtl.reporting.json_files import write_json_atomic
+
+README = "README.md"
+PAGE = "report.html"
+ANSWER = "answer.json"
+
+
+class Written(NamedTuple):
+    """A report that was written.
+
+    Args:
+        text: Its tables, for a terminal.
+        answer: The answer.
+        page: The page of HTML.
+    """
+
+    text: str
+    answer: Answer
+    page: Path
+
+
+def read_answer(folder: Path) -> Answer:
+    """Answer a study from the files in its folder; nothing is written.
+
+    Args:
+        folder: The study's folder, with ``results.jsonl`` and, if there is one, ``study.yaml``.
+
+    Raises:
+        UserError: If there are no results.
+        CheckpointError: If a file is damaged; names it.
+    """
+    results = folder / RESULTS
+    if not results.exists():
+        remedy = f"Name the folder of a study, which holds {RESULTS}, or that of a run"
+        raise UserError(Mistake("", f"{folder}: holds no {RESULTS}, of a study that has begun", remedy))
+    records = Results(results).all()
+    return answer(records, read_question(folder, records))
+
+
+def write_report(folder: Path, readme: bool = False) -> Written:
+    """Write ``answer.json``, ``report.html`` and ``figures/`` of a study.
+
+    Args:
+        folder: The study's folder.
+        readme: Write the part ``measured`` of its README.md too, which is made if it is missing.
+
+    Raises:
+        UserError: If there are no results, or the README has no such part.
+        CheckpointError: If a file is damaged; names it.
+    """
+    found = read_answer(folder)
+    words = build(found)
+    if readme:  # first, as it may refuse
+        _write_readme(words, folder)
+    figures = draw(found, folder / "figures")
+    write_json_atomic(folder / ANSWER, as_json(found))
+    with replacing(folder / PAGE) as temporary:
+        temporary.write_text(page(found, figures), "utf-8")
+    return Written(words.text(), found, folder / PAGE)
+
+
+def _write_readme(words: Report, folder: Path) -> None:
+    try:
+        words.write(folder / README, f"hf-mtl report {folder.as_posix()} --readme")
+    except ValueError as error:
+        marks = "<!-- measured: written by hf-mtl report --> and <!-- end of measured -->"
+        remedy = f"Write two lines into it, {marks}, between which the report goes"
+        raise UserError(Mistake("--readme", str(error), remedy)) from error
+
+
+def report(folder: Path) -> str:
+    """Write the report of a study, and return its tables for a terminal.
+
+    Args:
+        folder: The study's folder.
+
+    Raises:
+        UserError: If there are no results.
+        CheckpointError: If a file is damaged; names it.
+    """
+    return write_report(folder).text

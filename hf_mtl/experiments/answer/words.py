@@ -1,0 +1,103 @@
+"""The answer in words: a sentence first, then tables, then how it was found."""
+
+import math
+
+from hf_mtl.experiments.answer.answer import Answer
+from hf_mtl.experiments.answer.headline import headline
+from hf_mtl.experiments.answer.tables import costs_table, overall_table, scores_table, verdicts_table
+from hf_mtl.experiments.report import Report
+
+
+def build(found: Answer) -> Report:
+    """Make the report for a terminal and for a document.
+
+    Args:
+        found: The answer.
+    """
+    report = Report()
+    report.add(headline(found), gap=0)
+    if found.comparisons:
+        report.add(verdicts_table(found))
+        report.add(overall_table(found))
+    if found.trials:
+        report.add(scores_table(found))
+        report.add(costs_table(found))
+    if causes := cause_lines(found):
+        report.add("Where an arm scores lower by what matters, and why that may be:")
+        report.add(causes, gap=0)
+    if found.notes:
+        report.add("What to know beside the numbers:")
+        report.add(found.notes, gap=0)
+    report.add("How this was found:")
+    report.add(methods(found), gap=0)
+    return report
+
+
+def cause_lines(found: Answer) -> list[str]:
+    """Say for each loss why it may be, a line each.
+
+    Args:
+        found: The answer.
+    """
+    return [f"{lead}: {' '.join(texts)}" for lead, texts in causes(found).items()]
+
+
+def causes(found: Answer) -> dict[str, list[str]]:
+    """Give the likely causes of each loss, by what is lost.
+
+    Args:
+        found: The answer.
+    """
+    lines = {}
+    for (arm, task), items in found.causes.items():
+        evidence = found.comparisons[arm, task].evidence
+        harmed = "worse in these models" if evidence.by == "rows" else "harmed"
+        proven = harmed if found.verdicts[arm, task].word == "harms" else "lower, which is not proven"
+        lines[f"{arm}, {task} ({evidence.difference:+.2f} points, {proven})"] = [item.text for item in items]
+    return lines
+
+
+def methods(found: Answer) -> list[str]:
+    """Say how the answer was found, a line each.
+
+    Args:
+        found: The answer.
+    """
+    question, smallest = found.question, f"{found.question.smallest:g}"
+    budget = f"equal {question.budget} for every arm of a seed" if question.budget else "the study does not say"
+    tested = sum(not math.isnan(item.evidence.p) for (_, task), item in found.comparisons.items() if task is not None)
+    return [
+        "Scores are of test rows, in points: 100 times the mean of a task's metrics of which more is better.",
+        f"A positive difference speaks for the arm, against {question.reference}.",
+        "Models are chosen on validation rows, and so is the arm of the first sentence; test rows are scored once.",
+        f"Budget: {budget}. Repeated: {repeats(found)}.",
+        f"Intervals are plain 95% intervals, not corrected for the number of comparisons; by {_test(found)}.",
+        f"Holm: p-values corrected for the {tested} comparisons of arms by tasks that could be tested; the arms over "
+        "all tasks are a family of their own.",
+        f"Verdicts: helps or harms where Holm's p is at most 0.05 and the difference at least {smallest} points; "
+        f"equivalent where the 90% interval lies within ±{smallest} points (two one-sided tests); else no evidence "
+        "at this budget. Seeds that would tell: for a power of 80% at that difference and the spread that was seen.",
+        "By rows: paired bootstrap over the test rows (10,000 draws, percentile interval). It holds for the trained "
+        "models at hand and says nothing of other seeds; with one seed it is all there is.",
+        "delta-p: mean over tasks of the mean relative change of their metrics, in percent. g: Hedges' g. Cliff: "
+        f"Cliff's delta. w/t/l: wins, ties and losses; a tie is a difference below {smallest} points.",
+    ]
+
+
+def repeats(found: Answer) -> str:
+    """Say what was repeated how often.
+
+    Args:
+        found: The answer.
+    """
+    question, count = found.question, len(found.question.seeds)
+    seeds = "1 seed" if count == 1 else f"{count} seeds"
+    return f"{seeds} of {question.folds} folds" if question.folds else seeds
+
+
+def _test(found: Answer) -> str:
+    if found.question.folds:
+        return "the corrected resampled t-test of Nadeau and Bengio (2003), as the folds share training rows"
+    if found.question.units == 1:
+        return "the bootstrap over test rows, as there is one seed"
+    return "paired t-tests on the differences of each seed"

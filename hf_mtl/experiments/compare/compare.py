@@ -1,0 +1,123 @@
+"""A study from its beginning to its answer."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from hf_mtl.errors import HfMtlError, RunError, UserError
+from hf_mtl.experiments.compare.afterwards import add_merged, add_rows, report_on
+from hf_mtl.experiments.compare.executors import command, printed, run_local, submit
+from hf_mtl.experiments.compare.ledger import Ledger
+from hf_mtl.experiments.compare.listing import listing
+from hf_mtl.experiments.compare.load import Study, load_study, resolved
+from hf_mtl.experiments.compare.trials import trials_of
+from hf_mtl.experiments.compare.work import Worker
+from hf_mtl.plain import dump_yaml
+from hf_mtl.reporting.atomic import replacing
+from hf_mtl.training.folder.fresh_folder import place_mistakes
+
+Executor: TypeAlias = Literal["local", "slurm", "print"]
+
+_IDLE_ROUNDS = 3
+"""Rounds of workers in which nothing is finished, before it is given up."""
+
+
+def compare(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    workers: int = 1,
+    executor: Executor = "local",
+    allow_code: bool = False,
+    report: bool = True,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Run what is missing of a study, and answer its question once nothing is.
+
+    Args:
+        path: The study's file.
+        overrides: ``key=value`` that replace keys of the study.
+        workers: Workers, which share the cores.
+        executor: Where they run: ``local``, ``slurm``, or nowhere (``print`` says their commands).
+        allow_code: Whether code that recipes name may be run.
+        report: Whether to answer; otherwise only trials are done.
+        say: Takes what there is to say.
+
+    Raises:
+        UserError: If the study, a recipe of it or its data cannot be used; nothing is trained.
+        RunError: If workers end again and again without finishing anything.
+    """
+    study = load_study(path, overrides, allow_code)
+    worker = command(str(path), overrides, allow_code)
+    if executor == "print":
+        say(printed(worker, workers))
+        return
+    _open(study)
+    if executor == "slurm":
+        jobs = submit(worker, workers, study.folder / "jobs", study.file.slurm)
+        say(f"{len(jobs)} jobs: {', '.join(str(job.job_id) for job in jobs)}. How far they are: --list")
+        return
+    if workers == 1:
+        Worker(study, say).work()
+    else:
+        _in_rounds(study, worker, workers)
+    if report:
+        _answer(study, say)
+
+
+def _open(study: Study) -> None:
+    """Make the study's folder, and keep the resolved study in it."""
+    if mistakes := place_mistakes(study.folder):
+        raise RunError([replace(item, key="output_dir") for item in mistakes])
+    study.folder.mkdir(parents=True, exist_ok=True)
+    with replacing(study.folder / "study.yaml") as temporary:
+        temporary.write_text(dump_yaml(resolved(study)), "utf-8")
+
+
+def _in_rounds(study: Study, worker: Sequence[str], workers: int) -> None:
+    """Run workers until nothing is missing: what one that is killed at last leaves behind, the next round does."""
+    trials, ledger = trials_of(study), Ledger(study.folder)
+    idle, left = 0, len(trials) + 1
+    while idle < _IDLE_ROUNDS:
+        codes = run_local(worker, workers)
+        missing = list(ledger.states(trials).values()).count("missing")
+        if UserError.exit_code in codes:
+            raise RunError(f"a worker ended with a mistake, which it has said; {missing} runs are missing")
+        if not missing or not any(codes):
+            return
+        idle, left = (idle + 1, left) if missing >= left else (0, missing)
+    ended = ", ".join(map(str, codes))
+    raise HfMtlError(
+        f"{study.folder}: workers ended with the codes {ended} again and again; {missing} runs are missing"
+    )
+
+
+def _answer(study: Study, say: Callable[[str], None]) -> None:
+    """Add what costs no training, and let the report be made, once every run is done or has failed for good."""
+    trials, ledger = trials_of(study), Ledger(study.folder)
+    states = list(ledger.states(trials).values())
+    if unfinished := [state for state in states if state in ("missing", "running")]:
+        running = unfinished.count("running")
+        say(
+            f"{len(unfinished)} of {len(trials)} runs are not finished, {running} of them running elsewhere. "
+            "The answer follows when they are: the same command, or --list."
+        )
+        return
+    if failed := states.count("failed"):
+        say(f"{failed} of {len(trials)} runs failed; the answer is without them. Why: --list")
+    add_merged(study, ledger, trials, say)
+    add_rows(study, ledger, trials)
+    report_on(study.folder, say)
+
+
+def show(path: str | Path, overrides: Sequence[str] = (), workers: int = 1, allow_code: bool = False) -> str:
+    """Say how far a study is; see `listing`.
+
+    Args:
+        path: The study's file.
+        overrides: ``key=value`` that replace keys of the study.
+        workers: Workers among which what is left is divided.
+        allow_code: Whether code that recipes name may be run.
+    """
+    return listing(load_study(path, overrides, allow_code), workers)

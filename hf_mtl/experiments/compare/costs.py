@@ -1,0 +1,110 @@
+"""The costs of a study's recipes: each is worked out once, by whichever worker needs it first, and kept."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from hf_mtl.experiments.claims import claim
+from hf_mtl.experiments.compare.arms import Part
+from hf_mtl.experiments.compare.budget import TRIED, Allowance, allowance, within
+from hf_mtl.experiments.compare.cost import Cost, cost_of
+from hf_mtl.experiments.compare.load import Study
+from hf_mtl.experiments.compare.single_task import with_unit
+from hf_mtl.experiments.compare.trials import Trial, digest, with_trial, without_folder
+from hf_mtl.experiments.results import Results
+from hf_mtl.recipe import Recipe
+from hf_mtl.recipe.load import recipe_of
+from hf_mtl.recipe.nodes import Node
+
+_LOOK_EVERY_S = 0.5
+_SHOWN = 12
+
+
+class Costs:
+    """What the recipes of a study take, by their first seed and fold.
+
+    Args:
+        study: The study.
+        say: Takes what is done.
+    """
+
+    def __init__(self, study: Study, say: Callable[[str], None] = lambda text: None):
+        self.study = study
+        self.say = say
+        self.equal = study.file.budget.equal
+        self._kept = Results(study.folder / "costs.jsonl")
+        self._known: dict[str, Cost] = {}
+
+    def base(self) -> Cost:
+        """Return the cost of the base recipe, which is everybody's budget."""
+        return self._of(self.study.base.whole, "the base recipe", self.equal in TRIED)
+
+    def allowance(self, trial: Trial) -> Allowance:
+        """Return what a trial may spend."""
+        base, task = self.base(), trial.part.task
+        mine = None
+        if self.equal != "steps":
+            # Of one task alone, steps of the length that the base has: which tokens a try sees does not depend on it.
+            name = trial.arm.name if task is None else f"{trial.arm.name}, {task}"
+            mine = self._of(trial.part, name, self.equal in TRIED)
+        return allowance(self.equal, base, mine, task)
+
+    def node(self, trial: Trial, may: Allowance) -> Node:
+        """Return the recipe of a trial within its budget."""
+        node = within(trial.node, may, trial.part.task is not None)
+        task, imbalance = trial.part.task, trial.arm.whole.recipe.data.imbalance
+        if task is None or imbalance is None:
+            return node
+        unit = self._of(trial.arm.whole, trial.arm.name, False).unit
+        assert unit is not None  # where there is a ratio
+        return with_unit(node, imbalance.ratio[task], unit, task)
+
+    def _of(self, part: Part, name: str, tried: bool) -> Cost:
+        """Return the cost of a recipe, which this process or another has worked out, or does now."""
+        file, study = self.study.file, self.study
+        node = with_trial(part.node, file, file.seed_list[0], None if file.folds is None else 0)
+        identity = digest([without_folder(node), tried])
+        while identity not in self._known:
+            with claim(study.folder / "claims" / f"cost-{identity[:_SHOWN]}") as mine:
+                # Asked under the claim: before it another process may have been about to finish it.
+                found = self._find(identity)
+                if found is None and mine:
+                    recipe = recipe_of(node, "allowed" if study.allow_code else "refused")
+                    found = self._work_out(identity, recipe, name, tried)
+            if found is None:
+                time.sleep(_LOOK_EVERY_S)
+            else:
+                self._known[identity] = found
+        return self._known[identity]
+
+    def _find(self, identity: str) -> Cost | None:
+        kept = self._kept.find(identity=identity)
+        return None if kept is None else Cost(**kept["cost"])
+
+    def _work_out(self, identity: str, recipe: Recipe, name: str, tried: bool) -> Cost:
+        folder = self.study.folder / "tries" / identity[:_SHOWN]
+        cost = cost_of(recipe, tried, folder)
+        with suppress(OSError):  # another worker is at a try of its own
+            folder.parent.rmdir()
+        self._kept.add({"identity": identity, "name": name, "cost": cost.to_dict()})
+        self.say(f"{name}: {_in_words(cost)}")
+        return cost
+
+
+def _in_words(cost: Cost) -> str:
+    said = f"{cost.steps:,} steps as it is written"
+    if cost.flops_per_step is not None and cost.seconds_per_step is not None:
+        said += f"; a step takes {cost.flops_per_step:.3g} FLOPs and {1000 * cost.seconds_per_step:.0f} ms here"
+    return said
+
+
+def tested(study: Study, costs: Costs, trial: Trial) -> bool:
+    """Tell whether any task of a trial has test rows.
+
+    Args:
+        study: The study.
+        costs: Knows the data of the base recipe.
+        trial: The trial.
+    """
+    names = set(costs.base().tested)
+    return bool(names) if trial.part.task is None else trial.part.task in names

@@ -1,0 +1,175 @@
+"""Loading of studies: every arm is resolved, so that a mistake in any of them is found before anything is run."""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from hf_mtl.errors import Mistake, RecipeError, known
+from hf_mtl.experiments.compare.arms import Arm, lengths_of, parse_arm, told_of
+from hf_mtl.experiments.compare.contenders import contender_mistakes
+from hf_mtl.experiments.compare.schema import StudyFile
+from hf_mtl.recipe import Recipe
+from hf_mtl.recipe.extends import read_extended
+from hf_mtl.recipe.nodes import Node, Origin
+from hf_mtl.recipe.overrides import apply_overrides
+from hf_mtl.recipe.places import Places
+from hf_mtl.recipe.plugins import Code
+from hf_mtl.validation import MOST_MISTAKES, validate
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that can be run.
+
+    Args:
+        file: What its file says.
+        base: The arm whose recipe is the base, with what is replaced in all arms: its budget is everybody's.
+        arms: The arms by name.
+        reference: The arm that others are compared with.
+        allow_code: Whether code that recipes name may be run.
+        node: The whole file with all that it extends.
+    """
+
+    file: StudyFile
+    base: Arm
+    arms: dict[str, Arm]
+    reference: str
+    allow_code: bool = False
+    node: Node = field(default_factory=lambda: Node({}, Origin("", "")), repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the study."""
+        return Path(self.file.output_dir)
+
+    @property
+    def tasks(self) -> list[str]:
+        """Return the tasks of the base recipe."""
+        return list(self.base.whole.recipe.trained_tasks)
+
+
+def load_study(path: str | Path, overrides: Iterable[str] = (), allow_code: bool = False) -> Study:
+    """Load, merge and validate a study with the recipes of all arms.
+
+    Args:
+        path: A YAML file.
+        overrides: ``key=value`` with dotted keys of the study: ``seeds=1``, ``set.training.max_steps=50``.
+        allow_code: Whether code that recipes name may be run.
+
+    Raises:
+        RecipeError: With everything that is wrong in the study and in any of its arms.
+    """
+    mistakes: list[Mistake] = []
+    node = apply_overrides(read_extended(path, mistakes), overrides, mistakes)
+    file = validate(StudyFile, node.plain(), (), mistakes)
+    code: Code = "allowed" if allow_code else "refused"
+    arms, base = _arms(node, code, mistakes)
+    if file is None:
+        raise RecipeError(_told(mistakes, Places.of(node)))
+    reference = _reference(file, arms, mistakes)
+    mistakes += _budget_mistakes(node, file)
+    if base is not None:
+        mistakes += contender_mistakes(file, arms, base.whole.recipe)
+        mistakes += _single_task_mistakes(file, arms, base.whole.recipe)
+    if mistakes or base is None:
+        raise RecipeError(_told(mistakes, Places.of(node)))
+    return Study(file, base, arms, reference, allow_code, node)
+
+
+def resolved(study: Study) -> dict[str, Any]:
+    """Return a study with all of its settings, and what it extends, in one file that can be run from any folder.
+
+    Args:
+        study: The study.
+    """
+    arms = study.node.value["arms"].value
+    return {
+        **study.file.model_dump(mode="json"),
+        "base": _absolute(study.node.value["base"]),
+        "arms": {name: _with_files(arms[name], said) for name, said in study.file.arms.items()},
+        "reference": study.reference,
+    }
+
+
+def _with_files(given: Node, said: Any) -> Any:
+    """Return what a study says of an arm, with the whole paths of the recipes that it extends."""
+    extends = given.value.get("extends") if isinstance(given.value, dict) else None
+    if extends is None:
+        return said
+    files = [_absolute(item) for item in (extends.value if isinstance(extends.value, list) else [extends])]
+    return {**said, "extends": files}
+
+
+def _absolute(file: Node) -> str:
+    return os.path.normpath(os.path.join(file.origin.folder, os.path.expanduser(file.value)))
+
+
+def _arms(node: Node, code: Code, mistakes: list[Mistake]) -> tuple[dict[str, Arm], Arm | None]:
+    """Resolve the base and every arm, as far as the study says them."""
+    base, arms, common = (node.value.get(key) for key in ("base", "arms", "set"))
+    if base is None or not isinstance(base.value, str) or arms is None or not isinstance(arms.value, dict):
+        return {}, None
+    file = (base.value, base.origin)
+    common = common if common is not None and isinstance(common.value, dict) else None
+    found: dict[str, Arm] = {}
+    for name, given in {"": Node({}, node.origin), **arms.value}.items():
+        try:
+            if name and not _NAME.fullmatch(name):
+                allowed = "Allowed: letters, digits and _ . + -, as it becomes the name of a folder."
+                mistakes.append(Mistake(f"arms.{name}", "is no name of an arm", allowed, str(given.origin)))
+            found[name] = parse_arm(name, file, common, given, code)
+        except RecipeError as error:
+            mistakes += told_of(error, name, str(node.origin.file)) if name else error.mistakes
+    whole = found.pop("", None)
+    return found, whole
+
+
+def _reference(file: StudyFile, arms: dict[str, Arm], mistakes: list[Mistake]) -> str:
+    if file.reference is not None and file.reference not in file.arms:
+        remedy = known(file.arms, file.reference)
+        mistakes.append(Mistake("reference", f"unknown arm '{file.reference}'", remedy))
+    single = (name for name, arm in arms.items() if arm.is_single_task)
+    return file.reference or next(single, next(iter(file.arms)))
+
+
+def _budget_mistakes(node: Node, file: StudyFile) -> list[Mistake]:
+    """Find arms that say how long to train: all have the same budget."""
+    return [
+        Mistake(
+            f"arms.{name}.{key}",
+            f"is what the budget decides: equal {file.budget.equal} in all arms",
+            "Write it under set, which says how long the base trains",
+            str(item.origin),
+        )
+        for name, given in node.value["arms"].value.items()
+        for key, item in lengths_of(given)
+    ]
+
+
+def _single_task_mistakes(file: StudyFile, arms: dict[str, Arm], base: Recipe) -> list[Mistake]:
+    """Find folds that single tasks would not have like all tasks together."""
+    single = next((name for name, arm in arms.items() if arm.is_single_task), None)
+    if file.folds is None or single is None:
+        return []
+    from hf_mtl.data.stream_names import texts_of
+
+    texts = {name: texts_of(task) for name, task in base.trained_tasks.items()}
+    shared = [name for name, text in texts.items() if list(texts.values()).count(text) > 1]
+    stratified = [name for name in shared if base.tasks[name].stratify]
+    if not stratified:
+        return []
+    problem = f"{', '.join(stratified)} share texts with other tasks, and folds would be drawn by the classes of all"
+    return [Mistake("folds", problem, f"Set stratify: false, as a task alone ({single}) would have other folds.")]
+
+
+def _told(mistakes: list[Mistake], places: Places) -> list[Mistake]:
+    """Return every mistake once, with its place: arms share the mistakes of their base."""
+    placed = [replace(item, where=item.where or places.locate(item.key)) for item in mistakes]
+    unique = list(dict.fromkeys(placed))
+    more = len(unique) - MOST_MISTAKES
+    return unique if more <= 0 else [*unique[:MOST_MISTAKES], Mistake("", f"and {more:,} more mistakes")]

@@ -1,0 +1,92 @@
+"""The study file: what is compared, by how many runs, at which budget."""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, field_validator
+
+from hf_mtl.experiments.verdict import SMALLEST
+from hf_mtl.tasks.fields import Frozen
+
+SINGLE_TASK = "single_task"
+"""What an arm is called, or says of itself, that trains each task alone."""
+
+Budget: TypeAlias = Literal["steps", "backward_passes", "flops", "seconds"]
+Seeds: TypeAlias = Annotated[int, Field(ge=1)] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+ArmFile: TypeAlias = Literal["single_task"] | dict[str, Any]
+
+
+class BudgetFile(Frozen):
+    """What all arms may spend: as much as the base recipe does."""
+
+    equal: Budget = Field(
+        "steps",
+        description="What is equal in all arms: optimizer steps, backward_passes (micro-batches), flops, or seconds "
+        "of optimizer time. The single-task runs of one seed share what one joint run may spend.",
+    )
+
+
+class StudyFile(Frozen):
+    """A study as its file says it."""
+
+    base: str = Field(description="The recipe that every arm begins with, relative to the study's file.")
+    set: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Keys of the recipe to replace in all arms, dotted or nested: {training.max_steps: 400}.",
+    )
+    arms: dict[str, ArmFile] = Field(
+        min_length=1,
+        description="What is compared, by name: single_task (one run for each task), or keys of the recipe to "
+        "replace ({} for the base itself), with extends: FILE for recipes on top of the base. With "
+        "single_task: true beside them, each task alone.",
+    )
+    reference: str | None = Field(
+        None,
+        description="The arm that others are compared with. Default: a single-task arm if any, else the first.",
+    )
+    seeds: Seeds = Field(3, description="Number of seeds, from 0, or a list of them.")
+    budget: BudgetFile = Field(default_factory=BudgetFile, description="What all arms may spend: {equal: flops}.")
+    smallest: float = Field(SMALLEST, gt=0, description="Smallest difference of interest, in points.")
+    folds: int | None = Field(
+        None,
+        ge=2,
+        description="Deal all rows of each task out in so many folds, each of which is test once a seed.",
+    )
+    repeats: int = Field(1, ge=1, description="How many times they are dealt out anew.")
+    merging: list[str] = Field(
+        default_factory=list,
+        description="Contenders made of the single-task runs without training: average, task_arithmetic, ties.",
+    )
+    baselines: bool = Field(
+        False,
+        description="Score the majority class and TF-IDF with a linear model too, in the runs of the reference.",
+    )
+    keep: Literal["models", "checkpoints"] = Field(
+        "models", description="What is left of a finished run: its model, or its checkpoints too."
+    )
+    slurm: dict[str, Any] = Field(
+        default_factory=dict,
+        description="With --executor slurm: parameters of submitit's jobs, {timeout_min: 600, slurm_partition: gpu}.",
+    )
+    output_dir: str = Field("runs/study", description="Folder of the study, relative to the current one.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _are_different(cls, value: int | list[int]) -> int | list[int]:
+        if isinstance(value, list) and len(set(value)) < len(value):
+            raise ValueError("different seeds")
+        return value
+
+    @property
+    def seed_list(self) -> list[int]:
+        """Return the seeds."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+
+def study_schema() -> dict[str, Any]:
+    """Build the JSON Schema of study files, for completion and checks in editors."""
+    found = StudyFile.model_json_schema()
+    found["properties"]["extends"] = {
+        "description": "Study files that this one extends, relative to it; this one wins.",
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "hf_mtl study"}

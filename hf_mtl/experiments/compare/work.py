@@ -1,0 +1,165 @@
+"""A worker: it does one trial after another that nobody has done and nobody is at, until none is left."""
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hf_mtl.errors import DiskError, DivergedError, HfMtlError, Stopped, UserError, one_line
+from hf_mtl.experiments.claims import claim
+from hf_mtl.experiments.compare.budget import Allowance
+from hf_mtl.experiments.compare.costs import Costs, tested
+from hf_mtl.experiments.compare.ledger import FAILED, RUN, Ledger
+from hf_mtl.experiments.compare.load import Study
+from hf_mtl.experiments.compare.records import record_of
+from hf_mtl.experiments.compare.trials import Trial, in_folder, trials_of
+from hf_mtl.experiments.results import Record
+from hf_mtl.foreign_json import read_object
+from hf_mtl.recipe import Recipe
+from hf_mtl.recipe.load import recipe_of
+from hf_mtl.reporting.json_files import write_json_atomic
+from hf_mtl.shown import get_logger
+from hf_mtl.training.checkpoint import checkpoints
+from hf_mtl.training.folder.run_folder import RunFolder
+
+logger = get_logger(__name__)
+
+TRIAL = "trial.json"
+"""The file in a run's folder that says of which trial it is."""
+
+OUTPUT = "output.txt"
+"""The lines that a run prints, warnings too."""
+
+Say = Callable[[str], None]
+
+
+class _MistakeError(UserError):
+    """What is wrong with an arm."""
+
+
+class Worker:
+    """Does trials of a study.
+
+    Args:
+        study: The study.
+        say: Takes what is done, a line each.
+    """
+
+    def __init__(self, study: Study, say: Say):
+        self.study = study
+        self.say = say
+        self.trials = trials_of(study)
+        self.ledger = Ledger(study.folder)
+        self.costs = Costs(study, say)
+        self._tried: set[str] = set()  # what has failed here and is not tried a second time
+
+    def work(self) -> None:
+        """Do trials until none is left that could be done; those that others are at are left to them."""
+        while any([self._one(trial) for trial in self.trials]):
+            pass  # others may have been killed meanwhile, and left trials behind
+
+    def _one(self, trial: Trial) -> bool:
+        """Do a trial, if it is not done and nobody is at it; tell whether it was done here."""
+        if self._is_done(trial):
+            return False
+        with claim(self.ledger.claims / trial.claim) as mine:
+            # Asked under the claim: before it another worker may have been about to finish it.
+            if not mine or self._is_done(trial):
+                return False
+            self._do(trial)
+            return True
+
+    def _is_done(self, trial: Trial) -> bool:
+        if trial.claim in self._tried:
+            return True
+        record = self.ledger.records([trial]).get(trial.claim)
+        return record is not None and (record["kind"] == RUN or bool(record["final"]))
+
+    def _do(self, trial: Trial) -> None:
+        self.costs.base()  # whose mistakes are those of every trial
+        began = time.time()
+        known = {**trial.key, "identity": trial.identity}
+        try:
+            may = self._allowance(trial)
+            found = self._run(trial, may)
+        except (DiskError, _MistakeError):
+            raise  # every other trial would fail too, or the user is to be asked
+        except Stopped:
+            self.say(f"{trial.name}: stopped. The same command goes on with it.")
+            raise
+        except Exception as error:
+            self._tried.add(trial.claim)
+            said = str(error) if isinstance(error, HfMtlError) else f"{type(error).__name__}: {one_line(error)}"
+            # What has diverged will do so again; a machine that was short of memory may have more.
+            final = isinstance(error, DivergedError)
+            self.ledger.add({"kind": FAILED, **known, "reason": said, "final": final})
+            self.say(f"{trial.name}: failed. {said}")
+            return
+        record = {"kind": RUN, **known, **found, "wall": round(time.time() - began, 1)}
+        self.ledger.add(record)
+        self.say(f"{trial.name}: {_in_words(record)}")
+
+    def _allowance(self, trial: Trial) -> Allowance:
+        """Work out what a trial may spend; what is wrong with its arm ends the study before it has cost much."""
+        try:
+            return self.costs.allowance(trial)
+        except UserError as error:
+            key = f"arms.{trial.arm.name}"
+            found = [replace(item, key=f"{key}.{item.key}".rstrip(".")) for item in error.mistakes]
+            raise _MistakeError(found) from error
+
+    def _run(self, trial: Trial, may: Allowance) -> Record:
+        folder = self.study.folder / trial.place
+        node = in_folder(self.costs.node(trial, may), folder)
+        recipe = recipe_of(node, "allowed" if self.study.allow_code else "refused")
+        baselines = self.study.file.baselines and trial.arm.name == self.study.reference
+        test = tested(self.study, self.costs, trial)
+        train(recipe, folder, trial.identity, test=test, baselines=baselines)
+        found = record_of(folder, recipe, may)
+        if trial.part.dropped:
+            found["notes"].append(f"Without what is of several tasks: {'; '.join(trial.part.dropped)}.")
+        if self.study.file.keep == "models":
+            for checkpoint in checkpoints(folder):
+                shutil.rmtree(checkpoint, ignore_errors=True)
+        return found
+
+
+def train(recipe: Recipe, folder: Path, identity: str, **wishes: Any) -> None:
+    """Train a trial's recipe, or go on where a worker was killed; a run of another recipe is replaced.
+
+    Args:
+        recipe: The recipe.
+        folder: Its folder.
+        identity: The trial's identity.
+        wishes: As for `run_recipe`.
+    """
+    from hf_mtl.training import run_recipe
+
+    begun = RunFolder(folder).exists
+    same = _identity_of(folder) in (None, identity)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json_atomic(folder / TRIAL, {"identity": identity})
+    with (
+        open(folder / OUTPUT, "a", encoding="utf-8") as output,
+        redirect_stdout(output),
+        redirect_stderr(output),
+    ):
+        # The test rows are kept with what their scores read of them, so that two runs can be compared row by row.
+        run_recipe(
+            recipe, resume=begun and same, overwrite=begun and not same, keep_rows=bool(wishes.get("test")), **wishes
+        )
+
+
+def _identity_of(folder: Path) -> str | None:
+    path = folder / TRIAL
+    return str(read_object(path).get("identity")) if path.exists() else None
+
+
+def _in_words(record: Record) -> str:
+    """Say what a trial came to."""
+    split = "test" if record["scores"]["test"] else "validation"
+    scores = ", ".join(f"{task} {100 * score:.1f}" for task, score in record["scores"][split].items())
+    return f"{split} {scores}; {record['steps']:,} steps, {record['flops']:.3g} FLOPs, {record['seconds']:.0f} s"
