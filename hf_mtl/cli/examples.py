@@ -28,6 +28,7 @@ EXAMPLES: dict[str, str] = {
   hf-mtl affinity recipe.yaml                          a short joint run, then linear models of groups of tasks
   hf-mtl affinity recipe.yaml --checkpoint runs/mine --groups 3 -o runs/mine-groups
   hf-mtl affinity recipe.yaml --checkpoint runs/mine --method lookahead
+""",
     "compare": """\
   hf-mtl compare study.yaml --workers 2                arms by seeds at one budget; go on where it was stopped
   hf-mtl compare study.yaml --list                     done, running, missing, failed, and the time left
