@@ -10,7 +10,7 @@ from hf_mtl.reporting.recipe_reference import HUGGING_FACE
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ("hf-mtl", "accelerate", "torchrun", "pip", "pre-commit", "scripts/")
 # Commands of hf-mtl that work on something, which the text may leave out.
-WITH_TARGET = ("init", "train", "evaluate", "plan")
+WITH_TARGET = ("init", "train", "evaluate", "plan", "sweep")
 
 
 @dataclass(frozen=True)

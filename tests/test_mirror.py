@@ -136,6 +136,14 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         "training/test_gradient_steps.py": ["training/step/teleportation.py"],
     },
     "a whole run shows it": {
+        "experiments/sweep/test_file.py": ["experiments/sweep/metric.py", "experiments/sweep/sections.py"],
+        "experiments/sweep/test_run.py": [
+            "experiments/sweep/answer.py",
+            "experiments/sweep/preflight.py",
+            "experiments/sweep/trial.py",
+            "experiments/sweep/workers.py",
+        ],
+        "experiments/sweep/test_studies.py": ["experiments/sweep/work.py"],
         "training/trainer/test_setup.py": [
             "inference/encode.py",
             "training/trainer/argument_checks.py",

@@ -157,6 +157,14 @@ def plan(arguments: Namespace) -> None:
         _say(f"\nThe mixture over time is drawn in {figure}.")
 
 
+def affinity(arguments: Namespace) -> None:
+    """Measure which tasks should train together."""
+    from hf_mtl.cli.affinity import affinity as measure
+
+    logging.disable_progress_bar()
+    measure(arguments, _say)
+
+
 @_by_the_first
 def compare(arguments: Namespace) -> None:
     """Run a study."""
@@ -220,6 +228,22 @@ def export(arguments: Namespace) -> None:
         )
     else:
         exports.as_transformers(arguments.run, arguments.directory, tasks, _say)
+
+
+def sweep(arguments: Namespace) -> None:
+    """Search values of recipe keys."""
+    from hf_mtl.cli import sweeping
+
+    logging.disable_progress_bar()
+    sweeping.sweep(arguments, _say)
+
+
+@_by_the_first
+def report(arguments: Namespace) -> None:
+    """Write the tables and figures of a run or a study again."""
+    from hf_mtl.cli.reporting import write_again
+
+    write_again(arguments, _say)
 
 
 def methods(arguments: Namespace) -> None:

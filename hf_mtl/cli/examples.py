@@ -24,6 +24,11 @@ EXAMPLES: dict[str, str] = {
   hf-mtl evaluate runs/recipe/checkpoint-300
   hf-mtl evaluate runs/recipe tasks.emotion.metrics=[accuracy]
 """,
+    "affinity": """\
+  hf-mtl affinity recipe.yaml                          a short joint run, then linear models of groups of tasks
+  hf-mtl affinity recipe.yaml --checkpoint runs/mine --groups 3 -o runs/mine-groups
+  hf-mtl affinity recipe.yaml --checkpoint runs/mine --method lookahead
+""",
     "compare": """\
   hf-mtl compare study.yaml --workers 2                arms by seeds at one budget; go on where it was stopped
   hf-mtl compare study.yaml --list                     done, running, missing, failed, and the time left
@@ -52,9 +57,20 @@ EXAMPLES: dict[str, str] = {
   hf-mtl join runs/emotion runs/stance -o joined       heads that were trained on one frozen encoder
   hf-mtl join runs/a runs/b -o joined --rename 2:emotion=mood
 """,
+    "sweep": """\
+  hf-mtl sweep sweep.yaml                              all trials, or what is left of them
+  hf-mtl sweep sweep.yaml --workers 4                  four processes that share the study
+  hf-mtl sweep sweep.yaml --list                       what is searched, and how far it is
+  hf-mtl sweep sweep.yaml trials=40 output_dir=runs/sweeps/longer
+""",
     "methods": """\
   hf-mtl methods                                       all weightings and aggregators
   hf-mtl methods pcgrad                                all about one
+""",
+    "report": """\
+  hf-mtl report runs/recipe                            the figures and tables of a run
+  hf-mtl report runs/studies/quickstart                did training together help? answer.json, report.html, figures
+  hf-mtl report recipes/studies/quickstart --readme    what was measured goes into its README.md too
 """,
     "schema": """\
   hf-mtl schema > recipe.schema.json                   for completion in your editor

@@ -10,9 +10,12 @@ from typing import Any, NoReturn
 
 from hf_mtl import __version__
 from hf_mtl.cli import streams, voice
+from hf_mtl.cli.affinity import add_affinity
 from hf_mtl.cli.comparing import add_compare
 from hf_mtl.cli.examples import EXAMPLES
 from hf_mtl.cli.options import add_export, add_init, add_join, add_methods, add_predict, add_push
+from hf_mtl.cli.reporting import add_report
+from hf_mtl.cli.sweeping import add_sweep
 from hf_mtl.errors import HfMtlError, Interrupted, Stopped, UserError, one_line
 from hf_mtl.launched import launched
 from hf_mtl.shown import shown
@@ -81,12 +84,15 @@ def build_parser() -> argparse.ArgumentParser:
             "--baselines", action="store_true", help="also score the majority class and TF-IDF with a linear model"
         )
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
+    add_affinity(commands)
     add_compare(commands)
     add_predict(commands)
     add_export(commands)
     add_push(commands)
     add_join(commands)
+    add_sweep(commands)
     add_methods(commands)
+    add_report(commands)
     text = "print the JSON Schema of recipes, for editors"
     description = text[0].upper() + text[1:] + "."
     schema = commands.add_parser("schema", help=text, description=description, allow_abbrev=False)
@@ -133,7 +139,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
             return arguments
     if "overrides" not in arguments:
         if rest:
-            takes = {"name": "one name", "repo": "one RUN and one REPO", "directory": "one RUN and one DIR"}
+            takes = {
+                "name": "one name",
+                "repo": "one RUN and one REPO",
+                "directory": "one RUN and one DIR",
+                "run": "one RUN",
+            }
             most = next((words for word, words in takes.items() if word in arguments), "no arguments")
             parser.error(f"{arguments.command} takes {most}, found: {' '.join(rest)}")
         return arguments

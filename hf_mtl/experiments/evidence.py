@@ -1,6 +1,7 @@
 """How far two ways of training differ on a task, by what was repeated: seeds, folds, or only the rows scored."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -58,12 +59,17 @@ class Evidence(NamedTuple):
             return None
         if self.spread <= 0:
             return 2
-        numbers = np.arange(2, _MOST_REPEATS + 1)
-        critical = stats.t.ppf(0.975, numbers - 1)
-        shift = smallest / self.spread * np.sqrt(numbers)
-        power = stats.nct.sf(critical, numbers - 1, shift) + stats.nct.cdf(-critical, numbers - 1, shift)
-        enough = np.flatnonzero(power >= _POWER)
-        return int(numbers[enough[0]]) if len(enough) else None
+        numbers = range(2, _MOST_REPEATS + 1)
+        # The power rises with the number, so that few of them need to be looked at.
+        place = bisect_left(numbers, _POWER, key=lambda number: _power(number, smallest / self.spread))
+        return numbers[place] if place < len(numbers) else None
+
+
+def _power(n: int, effect: float) -> float:
+    """Return the power of a paired, two-sided t-test at 5%, for a mean so large in standard deviations."""
+    critical, shift = stats.t.ppf(0.975, n - 1), effect * math.sqrt(n)
+    found: float = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
+    return found
 
 
 def from_seeds(differences: Values) -> Evidence:

@@ -16,7 +16,7 @@ from hf_mtl.cli.main import build_parser, main, parse
 from hf_mtl.errors import Mistake, RecipeError
 from tests.cli.conftest import Said
 
-COMMANDS = ("init", "train", "evaluate", "plan", "join", "methods", "schema")
+COMMANDS = ("init", "train", "evaluate", "plan", "affinity", "join", "methods", "schema")
 Command = Callable[..., Said]
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class Answer:
         verdicts: What is said of each.
         causes: Where an arm scores lower than the reference by what matters, why that may be.
         costs: What each arm took for one seed.
+        weak: Tasks on which the reference does not beat a baseline.
         notes: What a reader should know beside the numbers, a sentence each.
     """
 
@@ -43,6 +44,7 @@ class Answer:
     verdicts: dict[Key, Verdict]
     causes: dict[Key, list[Cause]]
     costs: dict[str, Cost]
+    weak: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -82,53 +84,6 @@ class Answer:
         found = self.average(arm, "validation")
         return math.nan if found is None else found.mean
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the answer as JSON."""
-        from hf_mtl.experiments.answer.words import headline
-
-        arms = {
-            arm: {
-                "overall": self._compared((arm, None)),
-                "tasks": {task: self._compared((arm, task)) for task in self.tasks},
-            }
-            for arm in self.arms
-        }
-        every = [arm for arm in self.question.arms if arm in self.trials]
-        scores = {arm: {task: _interval(self.score(arm, task)) for task in self.tasks} for arm in every}
-        return {
-            "headline": headline(self),
-            "question": asdict(self.question),
-            "tasks": self.tasks,
-            "best_on_validation": self.best,
-            "arms": arms,
-            "scores": scores,
-            "averages": {arm: _interval(self.average(arm)) for arm in every},
-            "costs": {arm: asdict(cost) for arm, cost in self.costs.items()},
-            "notes": self.notes,
-        }
-
-    def _compared(self, key: Key) -> dict[str, Any] | None:
-        if key not in self.comparisons:
-            return None
-        found, verdict = self.comparisons[key], self.verdicts[key]
-        wins, ties, losses = found.outcomes
-        return {
-            "verdict": verdict.word,
-            "seeds_that_would_tell": verdict.seeds,
-            "evidence": found.evidence._asdict(),
-            "holm": verdict.holm,
-            "delta_p": found.delta_p._asdict(),
-            "hedges_g": found.hedges,
-            "cliffs_delta": found.cliff,
-            "wins": wins,
-            "ties": ties,
-            "losses": losses,
-            "differences": dict(found.differences),
-            "rows": {name: item._asdict() for name, item in found.rows.items()},
-            "causes": [asdict(cause) for cause in self.causes.get(key, ())],
-            "reasons": list(found.reasons),
-        }
-
 
 def answer(records: Sequence[Record], question: Question) -> Answer:
     """Answer a study from its records.
@@ -139,7 +94,7 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
         records: The lines of its ``results.jsonl``.
         question: What it asks.
     """
-    trials, notes = trials_of(records)
+    trials, notes = trials_of(records, question)
     tasks = tasks_of(trials)
     notes = [*question.notes, *notes]
     theirs = trials.get(question.reference, {})
@@ -166,9 +121,11 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     notes += [reason for item in comparisons.values() for reason in item.reasons]
     notes += _missing(question, trials, theirs)
     notes += unequal_costs(costs, question, [arm for arm in compared if not is_merged(trials[arm])])
-    notes += _baselines(trials, tasks, question)
+    weak = _baselines(trials, tasks, question)
+    notes += weak.values()
     notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]
-    return Answer(question, tasks, trials, comparisons, judged, causes, costs, list(dict.fromkeys(notes)))
+    notes = list(dict.fromkeys(notes))
+    return Answer(question, tasks, trials, comparisons, judged, causes, costs, tuple(weak), notes)
 
 
 def _judge(comparisons: Mapping[Key, Comparison], smallest: float) -> dict[Key, Verdict]:
@@ -200,9 +157,9 @@ def _missing(question: Question, trials: Trials, theirs: Mapping[Unit, Trial]) -
     return notes
 
 
-def _baselines(trials: Trials, tasks: Sequence[str], question: Question) -> list[str]:
-    """Say where the reference does not beat a baseline: then little was learned that could be shared."""
-    notes = []
+def _baselines(trials: Trials, tasks: Sequence[str], question: Question) -> dict[str, str]:
+    """Say, by task, where the reference does not beat a baseline: then little was learned that could be shared."""
+    notes: dict[str, str] = {}
     for task in tasks:
         pairs: dict[str, list[tuple[float, float]]] = {}
         for trial in trials.get(question.reference, {}).values():
@@ -214,12 +171,8 @@ def _baselines(trials: Trials, tasks: Sequence[str], question: Question) -> list
         for name, values in pairs.items():
             ours, theirs = np.mean(values, axis=0)
             if ours <= theirs:
-                notes.append(
+                notes[task] = (
                     f"{task}: {question.reference} ({ours:.1f}) does not beat the baseline {name} ({theirs:.1f}): at "
                     "this budget the comparison says little of models that are trained to their end."
                 )
     return notes
-
-
-def _interval(found: MeanInterval | None) -> dict[str, Any] | None:
-    return None if found is None else found._asdict()

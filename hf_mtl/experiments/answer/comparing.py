@@ -180,8 +180,9 @@ def _evidence(differences: np.ndarray, question: Question, trials: Sequence[tupl
 
 
 def _of_one(evidence: Evidence, differences: Mapping[str, float], rows: Mapping[str, Evidence]) -> Evidence:
-    """Return the evidence by rows where one seed or fold is all there is, and its rows were compared."""
-    return rows.get(next(iter(differences)), evidence) if len(differences) == 1 else evidence
+    """Return the evidence by rows where one seed or fold with scores is all there is, and rows were compared."""
+    alone = len(differences) == 1 and not math.isnan(evidence.difference)
+    return rows.get(next(iter(differences)), evidence) if alone else evidence
 
 
 def _relative(ours: Trial, theirs: Trial, tasks: Sequence[str]) -> tuple[float, tuple[str, ...]]:

@@ -49,7 +49,7 @@ def cost_of(units: Mapping[Unit, Trial], tasks: Sequence[str]) -> Cost:
         tasks: The tasks of the study.
     """
     runs = max((len(trial.records) for trial in units.values()), default=0)
-    whole = [trial for trial in units.values() if len(trial.records) == runs]
+    whole = [trial for trial in units.values() if len(trial.records) == runs and trial.is_whole]
 
     def mean(key: str) -> float:
         return float(np.mean([trial.total(key) for trial in whole])) if whole else math.nan

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_mtl.experiments.answer.answer import Answer, Key
+from hf_mtl.experiments.answer.conflict_figure import columns_of, conflicts, matrices
 from hf_mtl.experiments.answer.trials import Trial
 from hf_mtl.experiments.results import Record
 from hf_mtl.reporting.drawn import drawn
@@ -24,7 +25,6 @@ TITLES = {
     "conflicts.png": "Cosines of the tasks' gradients",
 }
 _GREY = "#777777"
-_ACROSS = 3
 _ORDINARY = 2.5
 """Inches of a panel."""
 
@@ -43,7 +43,7 @@ def draw(found: Answer, folder: Path) -> list[Path]:
         "intervals.png": (bool(found.comparisons), intervals),
         "costs.png": (any(cost.flops > 0 for cost in found.costs.values()), costs),
         "curves.png": (any(_curves(found, task) for task in found.tasks), curves),
-        "conflicts.png": (bool(_matrices(found)), conflicts),
+        "conflicts.png": (bool(matrices(found)), conflicts),
     }
     paths = []
     for name, (wanted, make) in makers.items():
@@ -127,11 +127,14 @@ def mean_curve(found: Answer, arm: str) -> tuple[list[float], list[float]]:
     """
     sums: dict[float, list[tuple[float, float]]] = {}
     for trial in found.trials[arm].values():
-        lines = {task: dict(_points(trial, task)) for task in found.tasks}
-        shares = set.intersection(*map(set, lines.values()))
-        for share in shares:
+        lines = [_points(trial, task) for task in found.tasks]
+        if not all(lines):
+            continue
+        # Evaluations of runs of other lengths are at other shares: between two of them lies a straight line.
+        first, last = max(line[0][0] for line in lines), min(line[-1][0] for line in lines)
+        for share in {share for line in lines for share, _ in line if first <= share <= last}:
+            score = float(np.mean([_between(line, share) for line in lines]))
             operations = sum(_operations(record, share) for record in trial.records)
-            score = float(np.mean([line[share] for line in lines.values()]))
             sums.setdefault(share, []).append((operations, score))
     means = [np.mean(sums[share], axis=0).tolist() for share in sorted(sums)]
     return [mean[0] for mean in means], [mean[1] for mean in means]
@@ -145,7 +148,7 @@ def curves(path: Path, found: Answer) -> None:
         found: The answer.
     """
     shown = [task for task in found.tasks if _curves(found, task)]
-    columns = _columns(len(shown))
+    columns = columns_of(len(shown))
     figure, axes = new_grid(len(shown), columns)
     styles = task_styles(list(found.costs))
     for axis, task in zip(axes, shown, strict=True):
@@ -159,10 +162,6 @@ def curves(path: Path, found: Answer) -> None:
         axis.set_ylabel("validation score, points")
     _legend_below(axes)
     save(figure, path)
-
-
-def _columns(panels: int) -> int:
-    return 2 if panels == 4 else min(_ACROSS, panels)
 
 
 def _legend_below(axes: Sequence["Axes"]) -> None:
@@ -204,60 +203,14 @@ def _shares(record: Record) -> list[tuple[float, Record]]:
 
 
 def _operations(record: Record, share: float) -> float:
-    """Return a run's operations up to an evaluation."""
-    point = dict(_shares(record)).get(share, {})
-    known = point.get("flops")
-    return share / 100 * (record.get("flops") or 0) if known is None else float(known)
+    """Return a run's operations up to a share of its steps, in proportion to steps between two evaluations."""
+    known = [(0.0, 0.0), *((at, float(point["flops"])) for at, point in _shares(record) if point.get("flops"))]
+    if len(known) == 1:
+        known.append((100.0, float(record.get("flops") or 0)))
+    return _between(known, share)
 
 
-def conflicts(path: Path, found: Answer) -> None:
-    """Draw the mean cosines of the tasks' gradients of each arm that measured them.
-
-    Args:
-        path: The file.
-        found: The answer.
-    """
-    matrices = _matrices(found)
-    figure, axes = new_grid(len(matrices), _columns(len(matrices)))
-    names = [visible(task) for task in found.tasks]
-    image = None
-    for axis, (arm, matrix) in zip(axes, matrices.items(), strict=True):
-        image = axis.imshow(matrix, cmap="RdBu", vmin=-1, vmax=1)
-        axis.grid(False)
-        for row, column in zip(*np.nonzero(~np.isnan(matrix)), strict=True):
-            value = matrix[row, column]
-            colour = "white" if abs(value) > 0.6 else "black"
-            axis.text(column, row, f"{value:+.2f}", ha="center", va="center", fontsize=9, color=colour)
-        axis.set_xticks(range(len(names)), names, rotation=45, ha="right", parse_math=False)
-        axis.set_yticks(range(len(names)), names, parse_math=False)
-        plain_name(axis.set_title(visible(arm), loc="left", fontsize=11))
-    if image is not None:
-        figure.colorbar(image, ax=axes, label="mean cosine; below 0: conflict", shrink=0.7)
-    save(figure, path)
-
-
-def _matrices(found: Answer) -> dict[str, np.ndarray]:
-    """Return the mean cosines of each arm that measured them, [T, T], NaN where a pair was not."""
-    matrices = {}
-    for arm, units in found.trials.items():
-        sums, counts = (np.zeros((len(found.tasks),) * 2) for _ in range(2))
-        for trial in units.values():
-            for record in trial.records:
-                for pair, value in (record.get("cosines") or {}).items():
-                    places = _places(pair, found.tasks)
-                    if places and value is not None:
-                        for row, column in (places, places[::-1]):
-                            sums[row, column] += value
-                            counts[row, column] += 1
-        if counts.any():
-            matrices[arm] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return matrices
-
-
-def _places(pair: str, tasks: Sequence[str]) -> tuple[int, int] | None:
-    """Return the tasks of a pair ``a/b``, by their numbers."""
-    for first, task in enumerate(tasks):
-        other = pair.removeprefix(f"{task}/")
-        if other != pair and other in tasks:
-            return first, tasks.index(other)
-    return None
+def _between(points: Sequence[tuple[float, float]], place: float) -> float:
+    """Return the height of a line through points."""
+    places, heights = np.array(points, dtype=np.float64).T
+    return float(np.interp(place, places, heights))

@@ -5,9 +5,10 @@ import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from hf_mtl.experiments.answer import words
+from hf_mtl.experiments.answer import tables, words
 from hf_mtl.experiments.answer.answer import Answer
 from hf_mtl.experiments.answer.figures import TITLES
+from hf_mtl.experiments.answer.headline import UNKNOWN, headline, interval
 from hf_mtl.experiments.report import Table
 from hf_mtl.shown import visible
 
@@ -45,7 +46,7 @@ def page(found: Answer, figures: Sequence[Path]) -> str:
     parts = [
         f"<h1>{_text(question.name)}: did training together help?</h1>",
         f'<p class="quiet">{_text(f"{len(found.tasks)} tasks, {against}, {words.repeats(found)}, {budget}")}</p>',
-        f'<p class="answer">{_text(words.headline(found))}</p>',
+        f'<p class="answer">{_text(headline(found))}</p>',
     ]
     if found.comparisons:
         parts += [_summary(found)]
@@ -56,14 +57,14 @@ def page(found: Answer, figures: Sequence[Path]) -> str:
     if found.notes:
         parts += ["<h2>What to know beside the numbers</h2>", _list(found.notes)]
     if found.trials:
-        parts += ["<h2>Test scores</h2>", _table(words.scores_table(found))]
+        parts += ["<h2>Test scores</h2>", _table(tables.scores_table(found))]
         parts += ["<p class='quiet'>Points; means ± half of the plain 95% interval over seeds or folds.</p>"]
-        parts += ["<h2>What it took</h2>", _table(words.costs_table(found))]
+        parts += ["<h2>What it took</h2>", _table(tables.costs_table(found))]
     for name in ("costs.png", "curves.png", "conflicts.png"):
         parts += _picture(pictures, name)
     if found.comparisons:
-        parts += ["<h2>All comparisons</h2>", _table(words.verdicts_table(found), found)]
-        parts += ["<h2>Over all tasks</h2>", _table(words.overall_table(found), found)]
+        parts += ["<h2>All comparisons</h2>", _table(tables.verdicts_table(found), found)]
+        parts += ["<h2>Over all tasks</h2>", _table(tables.overall_table(found), found)]
     parts += ["<h2>How this was found</h2>", _list(words.methods(found))]
     return _document(f"{question.name}: did training together help?", parts)
 
@@ -96,9 +97,9 @@ def _summary(found: Answer) -> str:
 
 def _cell(found: Answer, arm: str, task: str | None) -> str:
     item, word = found.comparisons[arm, task].evidence, found.verdicts[arm, task].word
-    number = words.UNKNOWN if item.difference != item.difference else f"{item.difference:+.2f}"
-    said = f"{number}{words.interval(item)}"
-    verdict, _, more = words.verdict_of(found, (arm, task)).partition("; ")
+    number = UNKNOWN if item.difference != item.difference else f"{item.difference:+.2f}"
+    said = f"{number}{interval(item)}"
+    verdict, _, more = tables.verdict_of(found, (arm, task)).partition("; ")
     below = f"<br><small>{_text(more)}</small>" if more else ""
     return f'<td><span class="{word.split()[0]}">{_text(verdict)}</span>{below}<br><small>{_text(said)}</small></td>'
 

@@ -56,9 +56,11 @@ def read_question(folder: Path, records: Sequence[Record]) -> Question:
     Raises:
         CheckpointError: If its file cannot be read; names it.
     """
-    said = _read(folder / STUDY)
-    seen = list(dict.fromkeys(str(record["arm"]) for record in records if record.get("kind") in ("run", "merged")))
+    said = read_yaml(folder / STUDY)
     named = list(said["arms"]) if isinstance(said.get("arms"), Mapping) else []
+    # Contenders that were made of others' runs are no arms of the file; other arms that it does not name are old.
+    kinds = ("merged",) if named else ("run", "merged", "failed")
+    seen = dict.fromkeys(str(record["arm"]) for record in records if record.get("kind") in kinds)
     arms = [*named, *(arm for arm in seen if arm not in named)]
     notes = [] if named else [f"{folder / STUDY} is not there or names no arms: they are those of {RESULTS}."]
     reference = said.get("reference") or (SINGLE_TASK if SINGLE_TASK in arms else None) or _single(records)
@@ -74,7 +76,15 @@ def read_question(folder: Path, records: Sequence[Record]) -> Question:
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a study's file as it is; empty where there is none.
+
+    Args:
+        path: The file.
+
+    Raises:
+        CheckpointError: If it is no mapping in YAML.
+    """
     if not path.exists():
         return {}
     try:
@@ -108,8 +118,8 @@ def _folds(said: Mapping[str, Any], records: Sequence[Record]) -> int | None:
     folds = said.get("folds")
     if isinstance(folds, int):
         return folds * int(said.get("repeats") or 1)
-    seen = {record["fold"] for record in records if record.get("fold") is not None}
-    return len(seen) or None
+    seen = [int(record["fold"]) for record in records if record.get("fold") is not None]
+    return max(seen) + 1 if seen else None
 
 
 def _budget(said: Any) -> str:

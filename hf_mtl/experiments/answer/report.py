@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.experiments.answer.answer import Answer, answer
+from hf_mtl.experiments.answer.as_json import as_json
 from hf_mtl.experiments.answer.figures import draw
 from hf_mtl.experiments.answer.page import page
 from hf_mtl.experiments.answer.question import RESULTS, read_question
 from hf_mtl.experiments.answer.words import build
+from hf_mtl.experiments.report import Report
 from hf_mtl.experiments.results import Results
 from hf_mtl.reporting.atomic import replacing
 from hf_mtl.reporting.json_files import write_json_atomic
@@ -62,19 +64,23 @@ def write_report(folder: Path, readme: bool = False) -> Written:
         CheckpointError: If a file is damaged; names it.
     """
     found = read_answer(folder)
+    words = build(found)
+    if readme:  # first, as it may refuse
+        _write_readme(words, folder)
     figures = draw(found, folder / "figures")
-    write_json_atomic(folder / ANSWER, found.to_dict())
+    write_json_atomic(folder / ANSWER, as_json(found))
     with replacing(folder / PAGE) as temporary:
         temporary.write_text(page(found, figures), "utf-8")
-    words = build(found)
-    if readme:
-        try:
-            words.write(folder / README, f"hf-mtl report {folder.as_posix()} --readme")
-        except ValueError as error:
-            marks = "<!-- measured: written by hf-mtl report --> and <!-- end of measured -->"
-            remedy = f"Write two lines into it, {marks}, between which the report goes"
-            raise UserError(Mistake("--readme", str(error), remedy)) from error
     return Written(words.text(), found, folder / PAGE)
+
+
+def _write_readme(words: Report, folder: Path) -> None:
+    try:
+        words.write(folder / README, f"hf-mtl report {folder.as_posix()} --readme")
+    except ValueError as error:
+        marks = "<!-- measured: written by hf-mtl report --> and <!-- end of measured -->"
+        remedy = f"Write two lines into it, {marks}, between which the report goes"
+        raise UserError(Mistake("--readme", str(error), remedy)) from error
 
 
 def report(folder: Path) -> str:

@@ -47,6 +47,17 @@ def resampled(rows: TaskRows, spec: MetricSpec) -> Resampled | None:
     return None if make is None else make(rows, spec, rows.task.metric_options(spec, rows.statistics, "metrics"))
 
 
+def ordered_columns(rows: TaskRows, specs: Sequence[MetricSpec]) -> int:
+    """Count the columns of numbers whose order metrics read, which take longest.
+
+    Args:
+        rows: The rows.
+        specs: The metrics.
+    """
+    wide = {"auroc_macro", "mean_average_precision", "spearman"}
+    return sum(rows.task.num_outputs for spec in specs if spec.name in wide)
+
+
 def _of_classes(rows: TaskRows, spec: MetricSpec, options: dict[str, Any]) -> Resampled | None:
     outputs: Any = rows.read()
     labels = likeliest(rows.labels)

@@ -15,7 +15,7 @@ from hf_mtl.errors import DataError, Mistake
 from hf_mtl.evaluation import Trust, headline_keys
 from hf_mtl.evaluation.aggregates import task_score
 from hf_mtl.evaluation.keys import metric_keys
-from hf_mtl.experiments.answer.resampled import Resampled, resampled
+from hf_mtl.experiments.answer.resampled import Resampled, ordered_columns, resampled
 from hf_mtl.experiments.evidence import RESAMPLES, Evidence, from_resamples
 from hf_mtl.experiments.results import Record
 from hf_mtl.reporting.atomic import replacing
@@ -28,6 +28,8 @@ __all__ = ["Draws", "TaskRows", "bootstrap", "compare_rows", "draws", "keep_rows
 SLOW_RESAMPLES = 500
 """Draws where each has to be scored by itself, of a metric that is not ours."""
 _CELLS = 1 << 22
+_ORDERED = 100_000_000
+"""Numbers that metrics of an order look at in all draws together."""
 _SAME = 1e-6
 
 
@@ -105,7 +107,8 @@ def draws(
 ) -> Draws:
     """Score two runs on draws of their rows; the arguments are those of `bootstrap`.
 
-    A metric that is not one of ours is scored draw by draw, and on `SLOW_RESAMPLES` of them.
+    A metric that is not one of ours is scored draw by draw, and on `SLOW_RESAMPLES` of them. Of one that reads the
+    order of rows in many columns, as an AUROC of many classes does, there are fewer draws on many rows.
 
     Raises:
         DataError: If the rows are not the same.
@@ -122,7 +125,10 @@ def draws(
         drawn = random.integers(0, len(ours), (min(resamples, SLOW_RESAMPLES), len(ours)))
         values = [[_task_score(rows, task, each, trust) for each in drawn] for rows in models]
         return Draws(plain, 100 * np.subtract(*map(np.asarray, values)), len(ours))
-    return Draws(plain, 100 * _differences(scorers, ours, random, resamples), len(ours))
+    keys = metric_keys(ours.task)
+    columns = ordered_columns(ours, [keys[key] for key in headline_keys(ours.task)])
+    most = max(SLOW_RESAMPLES, _ORDERED // (len(ours) * columns)) if columns else resamples
+    return Draws(plain, 100 * _differences(scorers, ours, random, min(resamples, most)), len(ours))
 
 
 def _differences(

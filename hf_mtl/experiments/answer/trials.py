@@ -5,7 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from hf_mtl.experiments.answer.question import Question
 from hf_mtl.experiments.results import Record
+
+FAILED = "failed"
+_RUNS = ("run", "merged", FAILED)
 
 
 class Unit(NamedTuple):
@@ -78,6 +82,11 @@ class Trial:
         return math.nan if None in values else float(sum(value or 0 for value in values))
 
     @property
+    def is_whole(self) -> bool:
+        """Tell whether none of its runs has failed."""
+        return all(record["kind"] != FAILED for record in self.records)
+
+    @property
     def tasks(self) -> Iterator[str]:
         """The tasks that are scored."""
         for record in self.records:
@@ -91,30 +100,49 @@ Trials = Mapping[str, Mapping[Unit, Trial]]
 """Trials by arm and unit."""
 
 
-def trials_of(records: Sequence[Record]) -> tuple[dict[str, dict[Unit, Trial]], list[str]]:
-    """Sort the finished runs of a study; of runs with the same key the last counts.
+def trials_of(records: Sequence[Record], question: Question) -> tuple[dict[str, dict[Unit, Trial]], list[str]]:
+    """Sort the runs of a study that have ended; of records of the same run the last counts.
+
+    A run that has diverged, and would again, is a run without scores: left out it would flatter its arm.
 
     Args:
         records: The records.
+        question: What the study asks; other arms, seeds and folds are left out.
 
     Returns:
         The trials by arm and unit, and notes on what was left out.
     """
     latest: dict[tuple[str, Unit, str | None], Record] = {}
-    replaced = 0
+    replaced, strange = 0, 0
     for record in records:
-        if record.get("kind") in ("run", "merged"):
-            key = (str(record["arm"]), Unit.of(record), record.get("task"))
-            replaced += key in latest
-            latest[key] = record
+        if record.get("kind") not in _RUNS:
+            continue
+        key = (str(record["arm"]), Unit.of(record), record.get("task"))
+        if not _is_asked(key[0], key[1], question):
+            strange += 1
+            continue
+        replaced += key in latest and latest[key]["kind"] != FAILED
+        latest[key] = record
     found: dict[str, dict[Unit, list[Record]]] = {}
-    for (arm, unit, _), record in latest.items():
-        found.setdefault(arm, {}).setdefault(unit, []).append(record)
     notes = []
+    for (arm, unit, task), record in latest.items():
+        if record["kind"] == FAILED:
+            of = "" if task is None else f", {task}"
+            notes.append(f"{arm}, {unit.name}{of}: the run failed. {record.get('reason', '')}".rstrip())
+        if record["kind"] != FAILED or record.get("final"):
+            found.setdefault(arm, {}).setdefault(unit, []).append(record)
     if replaced:
         notes.append(f"{replaced} earlier records of the same runs are left out: the last of each counts.")
-    sorted_trials = {arm: {unit: Trial(tuple(units[unit])) for unit in sorted(units)} for arm, units in found.items()}
-    return sorted_trials, notes
+    if strange:
+        notes.append(f"{strange} records of arms, seeds or folds that the study does not name are left out.")
+    trials = {arm: {unit: Trial(tuple(units[unit])) for unit in sorted(units)} for arm, units in found.items()}
+    return trials, notes
+
+
+def _is_asked(arm: str, unit: Unit, question: Question) -> bool:
+    """Tell whether a study asks for a run."""
+    folds = range(question.folds) if question.folds else (-1,)
+    return arm in question.arms and unit.seed in question.seeds and unit.fold in folds
 
 
 def tasks_of(trials: Trials) -> list[str]:

@@ -14,6 +14,7 @@ from hf_mtl.reporting.gradient_figure import gradient_figure
 from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.shown import get_logger
 from hf_mtl.training.folder.run_folder import RunFolder
+from hf_mtl.training.folder.run_lock import run_lock
 from hf_mtl.training.run.push import push_run
 from hf_mtl.training.saving import outbox
 
@@ -57,6 +58,26 @@ def draw(folder: RunFolder, only_missing: bool, kept: int | None = None) -> None
                 figures[path.name](temporary, records)
 
         drawn(folder.figures / name, draw_one, records)
+
+
+def redraw_run(path: str | Path) -> dict[str, Any]:
+    """Draw the figures of a finished run again.
+
+    Args:
+        path: The run's folder.
+
+    Returns:
+        Its results.
+
+    Raises:
+        CheckpointError: If its results are damaged.
+        RunError: If it is used by another process, or a figure there is not the run's.
+    """
+    folder = RunFolder(path)
+    results = folder.results()
+    with run_lock(folder.path):
+        draw(folder, only_missing=False, kept=results.get("step"))
+    return results
 
 
 def _records(folder: RunFolder) -> list[dict[str, Any]]:

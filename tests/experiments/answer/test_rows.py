@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from hf_mtl.errors import CheckpointError, DataError
 from hf_mtl.evaluation import suited_metrics
@@ -72,6 +73,17 @@ def test_rows_come_back_from_their_file_and_score_the_same(name: str, tmp_path: 
     assert bootstrap(found, rows, "t", resamples=20).difference == 0
 
 
+@pytest.mark.parametrize("name", SAMPLES)
+def test_rows_that_were_made_small_score_the_same(name: str) -> None:
+    rows = scored(name)
+    compact = rows.task.compact(rows.outputs.shape[1:-1])
+    if compact is not None:
+        kept = compact.of(torch.from_numpy(rows.outputs)).numpy()
+        small = TaskRows(rows.task, kept, rows.labels, rows.weights, rows.statistics, is_compact=True)
+        assert small.scores("t") == rows.scores("t")
+        assert bootstrap(small, rows, "t", resamples=20).difference == 0
+
+
 def test_a_better_model_is_better_by_its_rows_and_draw_by_draw_says_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -84,6 +96,13 @@ def test_a_better_model_is_better_by_its_rows_and_draw_by_draw_says_the_same(
     slow = draws(ours, theirs, "t", resamples=150)
     assert slow.plain == pytest.approx(fast.difference)
     assert np.std(slow.found) == pytest.approx((fast.high - fast.low) / 3.92, rel=0.25)
+
+
+def test_an_order_in_many_columns_is_read_on_fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = scored("sequence_classification", metrics=["auroc_macro"])
+    assert len(draws(rows, rows, "t", resamples=700).found) == 700
+    monkeypatch.setattr(module, "_ORDERED", 10)
+    assert len(draws(rows, rows, "t", resamples=700).found) == module.SLOW_RESAMPLES
 
 
 def test_a_run_without_a_score_has_no_evidence() -> None:

@@ -1,0 +1,115 @@
+"""The answer in a sentence or two."""
+
+import math
+from collections.abc import Sequence
+
+from hf_mtl.experiments.answer.answer import Answer
+from hf_mtl.experiments.answer.trials import is_merged
+from hf_mtl.experiments.evidence import Evidence
+
+UNKNOWN = "-"
+
+
+def headline(found: Answer) -> str:
+    """Say in a sentence or two what training together did, by the arm that is best on validation.
+
+    Args:
+        found: The answer.
+    """
+    arm = found.best
+    if arm is None:
+        return "Nothing can be said yet: there are no finished runs to compare."
+    words = [found.verdicts[arm, task].word for task in found.tasks]
+    by_rows = found.comparisons[arm, None].evidence.by == "rows" or any(
+        found.comparisons[arm, task].evidence.by == "rows" for task in found.tasks
+    )
+    counted = _counted(words, by_rows)
+    return f"{subject(found, arm)} {counted}. {_overall(found, arm)}{_weak(found)}"
+
+
+def _weak(found: Answer) -> str:
+    """Say where little was learned that could be shared."""
+    if not found.weak:
+        return ""
+    on, reference = f"{len(found.weak)} of {_tasks(len(found.tasks))}", found.question.reference
+    return f" On {on} {reference} does not beat a simple baseline: at a larger budget the answer may be another."
+
+
+def subject(found: Answer, arm: str) -> str:
+    """Name an arm as the subject of a sentence.
+
+    Args:
+        found: The answer.
+        arm: The arm.
+    """
+    if is_merged(found.trials[arm]):
+        return f"Merging the single-task models ({arm})"
+    return f"Training together ({arm})" if found.against_single else f"{arm}, against {found.question.reference},"
+
+
+def _counted(words: Sequence[str], by_rows: bool) -> str:
+    """Say how many tasks each word is said of."""
+    total = len(words)
+    helped, harmed, same, unsure = (words.count(word) for word in ("helps", "harms", "equivalent", "no evidence"))
+    if unsure == total:
+        tasks = "the task" if total == 1 else f"any of the {total} tasks"
+        return f"neither helped nor harmed {tasks} as far as this budget tells"
+    lead, second = ("scored better on", "worse on") if by_rows else ("helped", "harmed")
+    parts = [f"{lead} {helped} of {_tasks(total)}"]
+    parts += [f"{second} {harmed}"] if harmed else []
+    parts += [f"made no difference that matters on {same}"] if same else []
+    parts += [f"left {unsure} undecided at this budget"] if unsure else []
+    text = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+    return f"{text}, by the rows of the one seed that was run" if by_rows else text
+
+
+def _tasks(count: int) -> str:
+    return f"{count} task" if count == 1 else f"{count} tasks"
+
+
+def _overall(found: Answer, arm: str) -> str:
+    item, verdict = found.comparisons[arm, None], found.verdicts[arm, None]
+    if math.isnan(item.evidence.difference):
+        return "Over all tasks nothing can be said, as not every task has a score."
+    relative = item.delta_p.difference
+    more = "" if math.isnan(relative) else f"; delta-p {relative:+.1f}%"
+    text = f"Over all tasks it is {points(item.evidence)}{more}: {said(verdict.word)}"
+    if item.evidence.by == "rows":
+        return f"{text}, for these trained models alone; what another seed would give is not known."
+    if math.isnan(item.evidence.low):
+        return f"{text}: of one run nobody can tell how sure that is."
+    return f"{text}."
+
+
+def said(word: str) -> str:
+    """Return a verdict as the end of a sentence.
+
+    Args:
+        word: The verdict's.
+    """
+    return {
+        "helps": "it helps",
+        "harms": "it harms",
+        "equivalent": "no difference that matters",
+        "no evidence": "no evidence either way at this budget",
+    }[word]
+
+
+def points(item: Evidence) -> str:
+    """Show a difference with its plain 95% interval.
+
+    Args:
+        item: The evidence.
+    """
+    if math.isnan(item.difference):
+        return UNKNOWN
+    return f"{item.difference:+.2f} points{interval(item)}"
+
+
+def interval(item: Evidence) -> str:
+    """Show a plain 95% interval behind a number; nothing where it is not known.
+
+    Args:
+        item: The evidence.
+    """
+    return "" if math.isnan(item.low) else f" [{item.low:+.2f}, {item.high:+.2f}]"

@@ -1,0 +1,143 @@
+"""Tables of an answer, for a terminal, a document and a page."""
+
+import math
+from collections.abc import Mapping
+
+from hf_mtl.experiments.answer.answer import Answer, Key
+from hf_mtl.experiments.answer.headline import UNKNOWN, interval
+from hf_mtl.experiments.evidence import Evidence
+from hf_mtl.experiments.report import Table
+from hf_mtl.experiments.statistics import MeanInterval
+
+
+def verdicts_table(found: Answer) -> Table:
+    """Lay out arms by tasks: difference, interval, p-values, effects and verdict.
+
+    Args:
+        found: The answer.
+    """
+    rows = []
+    for arm in found.arms:
+        for task in found.tasks:
+            item, verdict = found.comparisons[arm, task], found.verdicts[arm, task]
+            rows.append(
+                [
+                    f"{arm}: {task}",
+                    _number(item.evidence.difference, "+.2f"),
+                    interval(item.evidence).strip() or UNKNOWN,
+                    item.evidence.by,
+                    str(item.evidence.n),
+                    p_value(item.evidence.p),
+                    p_value(verdict.holm),
+                    _number(item.hedges, "+.2f"),
+                    _number(item.cliff, "+.2f"),
+                    "/".join(map(str, item.outcomes)),
+                    _by_rows(item.rows),
+                    verdict_of(found, (arm, task)),
+                ]
+            )
+    numbers = ["points", "95% interval", "by", "n", "p", "Holm", "g", "Cliff", "w/t/l", "by rows"]
+    return Table(["arm: task", *numbers, "verdict"], rows)
+
+
+def overall_table(found: Answer) -> Table:
+    """Lay out arms over all tasks.
+
+    Args:
+        found: The answer.
+    """
+    rows = []
+    for arm in found.arms:
+        item, verdict = found.comparisons[arm, None], found.verdicts[arm, None]
+        rows.append(
+            [
+                f"{arm}: all tasks",
+                _number(item.evidence.difference, "+.2f"),
+                interval(item.evidence).strip() or UNKNOWN,
+                str(item.evidence.n),
+                f"{_number(item.delta_p.difference, '+.2f')}{interval(item.delta_p)}",
+                p_value(verdict.holm),
+                "/".join(map(str, item.outcomes)),
+                _by_rows(item.rows),
+                verdict_of(found, (arm, None)),
+            ]
+        )
+    return Table(["arm", "points", "95% interval", "n", "delta-p %", "Holm", "w/t/l", "by rows", "verdict"], rows)
+
+
+def scores_table(found: Answer) -> Table:
+    """Lay out the mean test scores of all arms, in points.
+
+    Args:
+        found: The answer.
+    """
+    rows = []
+    for arm in found.costs:
+        scores = [found.score(arm, task) for task in found.tasks]
+        rows.append([arm, *map(plus_minus, scores), plus_minus(found.average(arm))])
+    return Table(["test score", *found.tasks, "mean"], rows)
+
+
+def costs_table(found: Answer) -> Table:
+    """Lay out what a seed of each arm took.
+
+    Args:
+        found: The answer.
+    """
+    rows = []
+    for arm, cost in found.costs.items():
+        numbers = [(cost.steps, ",.0f"), (cost.backward_passes, ",.0f"), (cost.flops, ".3g"), (cost.seconds, ",.0f")]
+        shown = [_number(value, spec) for value, spec in numbers] if cost.trained else [UNKNOWN] * 4
+        rows.append([arm, str(cost.runs), *shown, str(cost.models)])
+    return Table(["cost of a seed", "runs", "steps", "backward passes", "FLOPs", "seconds", "models to serve"], rows)
+
+
+def verdict_of(found: Answer, key: Key) -> str:
+    """Return a verdict with what would settle it.
+
+    Args:
+        found: The answer.
+        key: Arm and task.
+    """
+    verdict, item = found.verdicts[key], found.comparisons[key]
+    if not item.differences:
+        return "not compared"
+    if math.isnan(item.evidence.difference):
+        return "no evidence (no score)"
+    if verdict.word != "no evidence":
+        return f"{verdict.word} (these models)" if item.evidence.by == "rows" else verdict.word
+    if verdict.seeds is not None:
+        return f"no evidence; {verdict.seeds:,} seeds would tell"
+    return "no evidence; more seeds are needed" if len(item.differences) < 2 else "no evidence"
+
+
+def plus_minus(item: MeanInterval | None) -> str:
+    """Show a mean score with half of its plain 95% interval.
+
+    Args:
+        item: The mean; None: there is none.
+    """
+    if item is None:
+        return UNKNOWN
+    if math.isnan(item.mean):
+        return "undefined"
+    return f"{item.mean:.1f}" if math.isnan(item.low) else f"{item.mean:.1f} ± {item.high - item.mean:.1f}"
+
+
+def p_value(value: float) -> str:
+    """Show a p-value.
+
+    Args:
+        value: The value; NaN: there is none.
+    """
+    return "<.001" if value < 0.001 else _number(value, ".3f")
+
+
+def _number(value: float, spec: str) -> str:
+    return UNKNOWN if math.isnan(value) else format(value, spec)
+
+
+def _by_rows(rows: Mapping[str, Evidence]) -> str:
+    """Show the interval by rows of the first seed; others are in ``answer.json``."""
+    first = next(iter(rows.values()), None)
+    return UNKNOWN if first is None else interval(first).strip() or UNKNOWN

@@ -1,0 +1,90 @@
+"""The folder of a sweep: it belongs to one sweep, of which only the number of trials may grow."""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from hf_mtl.errors import Mistake, RunError
+from hf_mtl.experiments.sweep.file import Sweep
+from hf_mtl.reporting.json_files import write_json_atomic
+from hf_mtl.shown import hide_secrets
+
+RECORD = "sweep.json"
+_TO_MAKE_S = 0.5
+
+
+def described(sweep: Sweep) -> dict[str, Any]:
+    """Return all that makes a sweep's trials what they are, as plain values: not how many there are."""
+    keys = ("metric", "maximize", "startup", "seed", "pruning")
+    found = {
+        **{key: getattr(sweep, key) for key in keys},
+        "storage": hide_secrets(sweep.storage),
+        "search": {arm.name: {item.key: str(item) for item in arm.space} for arm in sweep.arms},
+        "recipes": {arm.name: _without_folder(arm.recipe.to_dict()) for arm in sweep.arms},
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(found))
+    return plain
+
+
+def identity(sweep: Sweep) -> str:
+    """Return a digest of what the sweep is."""
+    return hashlib.sha256(json.dumps(described(sweep), sort_keys=True).encode()).hexdigest()
+
+
+def take(sweep: Sweep) -> None:
+    """Make the folder of a sweep, or find that it is this sweep's.
+
+    Raises:
+        RunError: If it holds another sweep, or something else.
+    """
+    folder, record = sweep.output_dir, sweep.output_dir / RECORD
+    mine = described(sweep)
+    if _is_there(record):
+        found = _read(record)
+        if changed := _changes(found, mine):
+            problem = f"{folder} holds a sweep with other values of {', '.join(changed)}"
+            raise RunError(Mistake("output_dir", problem, "Give another folder, or move that one away."))
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        problem = f"{folder} is not empty, and holds no sweep"
+        raise RunError(Mistake("output_dir", problem, "Give another folder."))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json_atomic(record, mine)
+
+
+def _is_there(record: Path) -> bool:
+    """Tell whether a sweep has been here; another worker may be just making its folder."""
+    end = time.monotonic() + _TO_MAKE_S
+    while not record.exists():
+        if not record.parent.is_dir() or not any(record.parent.iterdir()) or time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _read(record: Path) -> Any:
+    try:
+        return json.loads(record.read_text("utf-8"))
+    except ValueError as error:
+        raise RunError(Mistake("output_dir", f"{record} is damaged ({error})", "Give another folder.")) from error
+
+
+def _changes(old: Any, new: Any, key: str = "") -> list[str]:
+    """Name the keys whose values differ, at most five."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = [*new, *(name for name in old if name not in new)]
+        found = [
+            change
+            for name in names
+            for change in _changes(old.get(name), new.get(name), f"{key}.{name}" if key else name)
+        ]
+        return found[:5]
+    return [] if old == new else [key]
+
+
+def _without_folder(recipe: dict[str, Any]) -> dict[str, Any]:
+    training = {key: value for key, value in recipe.get("training", {}).items() if key != "output_dir"}
+    training.pop("hub_token", None)
+    return {**recipe, "training": training}

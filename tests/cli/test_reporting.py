@@ -1,0 +1,55 @@
+"""`hf-mtl report`: of a run and of a study, from their files alone."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.cli.conftest import Said
+from tests.experiments.answer import records
+
+Command = Callable[..., Said]
+
+
+def test_a_study_is_reported_and_its_readme_written(hf_mtl: Command, tmp_path: Path) -> None:
+    found = records.study({"ew": records.LIFT}, seeds=3)
+    study = records.write(
+        tmp_path / "study", found, ["single_task", "ew"], seeds=3, output_dir=str(tmp_path / "study")
+    )
+    said = hf_mtl("report", study)
+    assert said.code == 0
+    assert "Training together (ew) helped 1 of 4 tasks" in said.out
+    assert f"The report is {study / 'report.html'}." in said.out
+    assert (study / "answer.json").is_file()
+    assert not (study / "README.md").exists()
+    (tmp_path / "study.yaml").write_text(f"output_dir: {study}\n")
+    assert hf_mtl("report", tmp_path / "study.yaml", "--readme").out == said.out
+    text = (study / "README.md").read_text()
+    assert text.count("<!-- measured: written by hf-mtl report") == 1
+    assert "| ew: emotion | " in text
+
+
+def test_a_run_is_drawn_again_and_its_tables_are_printed(hf_mtl: Command, world: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(world / "run", tmp_path / "run"))
+    (run / "figures" / "training.png").unlink()
+    said = hf_mtl("report", run)
+    assert said.code == 0
+    assert "\nvalidation\n" in said.out
+    assert (run / "figures" / "training.png").is_file()
+    refused = hf_mtl("report", run, "--readme")
+    assert refused.code == 2
+    assert "is a run, which has no README.md" in refused.err
+
+
+def test_what_is_neither_is_refused_and_nothing_is_written(hf_mtl: Command, tmp_path: Path) -> None:
+    said = hf_mtl("report", tmp_path)
+    assert said.code == 2
+    assert "holds no results, neither of a run (results.json) nor of a study (results.jsonl)" in said.err
+    (tmp_path / "x.yaml").write_text("base: y.yaml\n")
+    assert "does not say where its results are" in hf_mtl("report", tmp_path / "x.yaml").err
+    study = records.write(tmp_path / "study", records.study({"ew": records.LIFT}, seeds=2), ["single_task", "ew"])
+    (study / "README.md").write_text("# Mine\n")
+    said = hf_mtl("report", study, "--readme")
+    assert said.code == 2
+    assert "has no part 'measured'" in said.err
+    assert (study / "README.md").read_text() == "# Mine\n"
+    assert not (study / "report.html").exists()

@@ -1,0 +1,231 @@
+"""The answer of a study: what is said of each task, and of all that is missing, undefined or seen once."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hf_mtl.experiments.answer.answer import Answer, answer
+from hf_mtl.experiments.answer.as_json import as_json
+from hf_mtl.experiments.answer.headline import headline
+from hf_mtl.experiments.answer.question import Question, read_question
+from hf_mtl.experiments.answer.tables import verdict_of
+from hf_mtl.experiments.answer.words import build
+from hf_mtl.experiments.evidence import from_folds, from_seeds
+from hf_mtl.experiments.results import Record
+from tests.experiments.answer.records import LIFT, TASKS, evidence, run, study, write
+
+ZERO = dict.fromkeys(TASKS, 0.0)
+
+
+def asked(*arms: str, seeds: int = 5, **more: Any) -> Question:
+    return Question("study", ("single_task", *arms), "single_task", tuple(range(seeds)), **more)
+
+
+def words(found: Answer, arm: str) -> dict[str, str]:
+    return {task: found.verdicts[arm, task].word for task in found.tasks}
+
+
+def test_each_task_and_the_whole_are_judged_by_paired_seeds() -> None:
+    records = study({"ew": {**LIFT, "irony": 0.0005}}, noise=0.0005)
+    found = answer(records, asked("ew"))
+    assert words(found, "ew") == {
+        "emotion": "helps",
+        "irony": "equivalent",
+        "stance": "harms",
+        "hate": "equivalent",
+    }
+    item = found.comparisons["ew", "emotion"]
+    of_task = [record for record in records if "emotion" in record["test"]]
+    ours, theirs = (
+        [record["scores"]["test"]["emotion"] for record in of_task if record["arm"] == arm]
+        for arm in ("ew", "single_task")
+    )
+    expected = from_seeds([100 * (a - b) for a, b in zip(ours, theirs, strict=True)])
+    assert item.evidence[:6] == pytest.approx(expected[:6])
+    assert item.outcomes == (5, 0, 0)
+    assert item.cliff == 1
+    relative = [100 * (a - b) / b for a, b in zip(ours, theirs, strict=True)]
+    assert item.delta_p.difference == pytest.approx(sum(relative) / 5)
+    overall = found.comparisons["ew", None]
+    each = [found.comparisons["ew", task].evidence.difference for task in TASKS]
+    assert overall.evidence.difference == pytest.approx(sum(each) / 4)
+    assert overall.outcomes == (5, 10, 5)
+    assert headline(found).startswith(
+        "Training together (ew) helped 1 of 4 tasks, harmed 1 and made no difference that matters on 2."
+    )
+
+
+def test_the_first_sentence_is_of_the_arm_that_is_best_on_validation() -> None:
+    records = study({"low": LIFT, "high": ZERO}, seeds=3)
+    for record in records:
+        if record["arm"] == "low":
+            record["scores"]["validation"] = dict.fromkeys(TASKS, 0.9)
+    found = answer(records, asked("low", "high", seeds=3))
+    assert found.best == "low"
+    assert "(low)" in headline(found)
+    records += [{**record, "kind": "merged", "arm": "average"} for record in records if record["arm"] == "low"]
+    assert answer(records, asked("average", "high", seeds=3)).best == "high"  # which was trained
+
+
+def test_one_seed_is_judged_by_its_rows_and_says_so() -> None:
+    records = study({"ew": LIFT}, seeds=1)
+    bare = answer(records, asked("ew", seeds=1))
+    assert set(words(bare, "ew").values()) == {"no evidence"}
+    assert "neither helped nor harmed any of the 4 tasks as far as this budget tells" in headline(bare)
+    assert verdict_of(bare, ("ew", "irony")) == "no evidence; more seeds are needed"
+    assert bare.comparisons["ew", "emotion"].evidence.difference == pytest.approx(4, abs=2)
+    for task in (*TASKS, None):
+        key = {"kind": "rows", "arm": "ew", "against": "single_task", "seed": 0, "fold": None}
+        records.append({**key, "task": task, "evidence": evidence(3.0 if task == "emotion" else 0.1, 0.3)})
+    found = answer(records, asked("ew", seeds=1))
+    assert found.comparisons["ew", "emotion"].evidence.by == "rows"
+    assert verdict_of(found, ("ew", "emotion")) == "helps (these models)"
+    assert (
+        "scored better on 1 of 4 tasks and made no difference that matters on 3, by the rows of the one"
+        in headline(found)
+    )
+    [record] = [item for item in records if item["kind"] == "run" and item["arm"] == "ew"]
+    record["scores"]["test"]["emotion"] = None  # it diverged: rows of before say nothing
+    assert verdict_of(answer(records, asked("ew", seeds=1)), ("ew", "emotion")) == "no evidence (no score)"
+    assert "for these trained models alone; what another seed would give is not known" in headline(found)
+
+
+def test_rows_stand_beside_several_seeds_and_do_not_judge() -> None:
+    records = study({"ew": ZERO}, seeds=3)
+    key = {"kind": "rows", "arm": "ew", "task": "irony", "against": "single_task", "seed": 1, "fold": None}
+    found = answer([*records, {**key, "evidence": evidence(9)}], asked("ew", seeds=3))
+    item = found.comparisons["ew", "irony"]
+    assert item.evidence.by == "seeds"
+    assert item.rows["seed 1"].difference == 9
+    noted = answer([*records, {**key, "evidence": None, "note": "the rows differ"}], asked("ew", seeds=3))
+    assert "the rows differ" in noted.notes
+
+
+def test_a_run_that_diverged_makes_its_task_undecided_and_is_named() -> None:
+    records = study({"ew": LIFT}, seeds=3)
+    [record] = [item for item in records if item["arm"] == "ew" and item["seed"] == 1]
+    record["scores"]["test"]["emotion"] = None
+    found = answer(records, asked("ew", seeds=3))
+    assert found.verdicts["ew", "emotion"].word == "no evidence"
+    assert verdict_of(found, ("ew", "emotion")) == "no evidence (no score)"
+    assert math.isnan(found.comparisons["ew", None].evidence.difference)
+    assert any("ew has no score of emotion in seed 1" in note for note in found.notes)
+    assert "Over all tasks nothing can be said" in headline(found)
+    record["scores"], record["test"] = None, None
+    gone = answer(records, asked("ew", seeds=3))
+    assert all(verdict_of(gone, ("ew", task)) == "no evidence (no score)" for task in TASKS)
+
+
+def test_a_run_that_has_failed_for_good_is_one_that_diverged_and_another_is_missing() -> None:
+    key = {"kind": "failed", "arm": "ew", "task": None, "fold": None, "identity": "0"}
+    records = study({"ew": LIFT}, seeds=4)
+    runs = [item for item in records if item["arm"] != "ew" or item["seed"] < 2]
+    short = {**key, "seed": 2, "reason": "out of memory", "final": False}
+    missing = answer([*runs, short], asked("ew", seeds=4))
+    assert missing.comparisons["ew", "emotion"].evidence.n == 2
+    assert "ew, seed 2: the run failed. out of memory" in missing.notes
+    diverged = answer([*runs, {**key, "seed": 3, "reason": "nan since step 5", "final": True}], asked("ew", seeds=4))
+    assert verdict_of(diverged, ("ew", "emotion")) == "no evidence (no score)"
+    assert "ew, seed 3: the run failed. nan since step 5" in diverged.notes
+    assert diverged.costs["ew"].steps == 400
+    again = answer([*runs, {**key, "seed": 3, "final": True}, *records[-5:]], asked("ew", seeds=4))
+    assert again.verdicts["ew", "emotion"].word == "helps"
+
+
+def test_runs_that_the_study_no_longer_asks_for_are_left_out(tmp_path: Path) -> None:
+    records = study({"ew": LIFT, "old": LIFT}, seeds=3)
+    merged = [{**record, "kind": "merged", "arm": "ties"} for record in records if record["arm"] == "ew"]
+    folder = write(tmp_path, [*records, *merged], ["single_task", "ew"], seeds=2)
+    found = answer([*records, *merged], read_question(folder, [*records, *merged]))
+    assert found.arms == ["ew", "ties"]
+    assert found.comparisons["ew", "emotion"].evidence.n == 2
+    assert "9 records of arms, seeds or folds that the study does not name are left out." in found.notes
+
+
+def test_missing_trials_are_counted_and_the_others_compared() -> None:
+    records = study({"ew": LIFT}, seeds=3)
+    fewer = [item for item in records if (item["arm"], item["seed"], item["task"]) != ("single_task", 2, "irony")]
+    found = answer(fewer, asked("ew", "uw", seeds=3))
+    assert found.comparisons["ew", "irony"].evidence.n == 2
+    assert found.comparisons["ew", "emotion"].evidence.n == 3
+    assert found.comparisons["ew", None].evidence.n == 2
+    assert "ew on irony: 2 of 3 runs to compare (single_task lacks 1)." in found.notes
+    assert "ew over all tasks: 2 of 3 runs to compare; not all have irony." in found.notes
+    assert "uw has no finished run: nothing is said of it." in found.notes
+    assert verdict_of(found, ("ew", "emotion")) == "helps"
+
+
+def test_a_task_that_an_arm_does_not_train_is_not_compared() -> None:
+    records = study({"ew": LIFT}, seeds=3)
+    for record in records:
+        if record["arm"] == "ew":
+            del record["scores"]["test"]["hate"]
+    found = answer(records, asked("ew", seeds=3))
+    assert verdict_of(found, ("ew", "hate")) == "not compared"
+    assert verdict_of(found, ("ew", None)) == "not compared"
+    assert "ew on hate: 0 of 3 runs to compare (ew lacks 3)." in found.notes
+    assert words(found, "ew")["emotion"] == "helps"
+
+
+def test_nothing_is_said_where_there_is_nothing(tmp_path: Path) -> None:
+    for records in ([], study({"ew": LIFT}, seeds=2)[4:5]):
+        found = answer(records, asked("ew"))
+        assert headline(found) == "Nothing can be said yet: there are no finished runs to compare."
+        assert "single_task has no finished run: nothing can be compared with it." in found.notes
+        assert "Nothing can be said yet" in build(found).text()
+        json.dumps(as_json(found))
+
+
+def test_folds_are_judged_by_the_corrected_test() -> None:
+    records: list[Record] = []
+    for seed in range(2):
+        for record in study({"ew": LIFT}, seeds=3, random=seed):
+            records.append({**record, "fold": record["seed"], "seed": seed})
+    found = answer(records, asked("ew", seeds=2, folds=3))
+    item = found.comparisons["ew", "irony"]
+    assert item.evidence == from_folds(list(item.differences.values()), 2000, 600)
+    assert (item.evidence.n, item.evidence.by) == (6, "folds")
+    assert "seed 1, fold 2" in item.differences
+    assert "corrected resampled t-test" in build(found).text()
+
+
+def test_the_last_record_of_a_run_counts() -> None:
+    records = study({"ew": ZERO}, seeds=2)
+    again = run("ew", 1, dict.fromkeys(TASKS, 0.9))
+    found = answer([*records, again], asked("ew", seeds=2))
+    assert found.trials["ew"][list(found.trials["ew"])[1]].score("irony") == 0.9
+    assert "1 earlier records of the same runs are left out: the last of each counts." in found.notes
+
+
+def test_budgets_that_differ_and_baselines_that_win_are_said() -> None:
+    records = study({"ew": ZERO}, seeds=2, flops=8e12)
+    for record in records:
+        if record["task"] == "irony":
+            record["baselines"] = {"tfidf": {"test": {"irony": 0.99}}, "majority": {"test": {"irony": 0.1}}}
+    found = answer(records, asked("ew", seeds=2, budget="floating-point operations"))
+    assert "On 1 of 4 tasks single_task does not beat a simple baseline" in headline(found)
+    notes = found.notes
+    assert any("ew took 200% of the floating-point operations of single_task" in note for note in notes)
+    [said] = [note for note in notes if "does not beat" in note]
+    assert said.startswith("irony: single_task (64.")
+    assert "tfidf (99.0)" in said
+
+
+def test_a_question_is_read_from_the_study_or_else_from_its_records(tmp_path: Path) -> None:
+    records = study({"ew": LIFT}, seeds=2)
+    said = write(tmp_path / "a", records, ["single_task", "ew", "uw"], smallest=0.3, folds=5, repeats=2)
+    found = read_question(said, records)
+    assert (found.arms, found.reference, found.smallest) == (("single_task", "ew", "uw"), "single_task", 0.3)
+    assert (found.seeds, found.folds, found.units, found.budget) == (
+        (0, 1, 2, 3, 4),
+        10,
+        50,
+        "floating-point operations",
+    )
+    (said / "study.yaml").unlink()
+    bare = read_question(said, records)
+    assert (bare.arms, bare.reference, bare.seeds) == (("single_task", "ew"), "single_task", (0, 1))
+    assert "names no arms" in bare.notes[0]
