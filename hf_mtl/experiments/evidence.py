@@ -98,7 +98,7 @@ def _of_t(values: Differences, share: float, by: str) -> Evidence:
     """Test whether the mean is 0, whose variance is the spread's times ``share``, with n - 1 degrees of freedom."""
     n, mean = len(values), float(values.mean())
     if n < 2 or math.isnan(mean):
-        return _unknown(mean, n, by)
+        return unknown(mean, n, by)
     spread = float(values.std(ddof=1))
     if spread <= _ROUNDING * max(1.0, float(np.abs(values).max())):
         p = 1.0 if mean == 0 else 0.0
@@ -109,8 +109,14 @@ def _of_t(values: Differences, share: float, by: str) -> Evidence:
     return Evidence(mean, mean - half, mean + half, mean - half90, mean + half90, p, n, spread, by)
 
 
-def _unknown(difference: float, n: int, by: str) -> Evidence:
-    """Return a difference of whose error nothing is known."""
+def unknown(difference: float, n: int, by: str) -> Evidence:
+    """Make the evidence of a difference of whose error nothing is known.
+
+    Args:
+        difference: The difference; NaN where not even that is known.
+        n: What it is the mean of.
+        by: What was repeated.
+    """
     return Evidence(difference, math.nan, math.nan, math.nan, math.nan, math.nan, n, math.nan, by)
 
 
@@ -140,10 +146,21 @@ def from_rows(
     for number in range(resamples):
         drawn = [group[random.integers(0, len(group), len(group))] for group in groups]
         found[number] = difference(np.concatenate(drawn))
-    found = found[np.isfinite(found)]  # a score may be undefined on some draws: those without a class, say
-    plain = float(difference(np.arange(rows)))
-    if len(found) < resamples / 2:
-        return _unknown(plain, rows, "rows")
+    return from_resamples(float(difference(np.arange(rows))), found, rows)
+
+
+def from_resamples(plain: float, found: Differences, rows: int) -> Evidence:
+    """Judge by differences on rows that were drawn with replacement, as `from_rows` does, which draws them itself.
+
+    Args:
+        plain: The difference on the rows as they are.
+        found: The differences on each draw, [R]; NaN where one is undefined, as a score may be without a class.
+        rows: Number of rows.
+    """
+    resamples = len(found)
+    found = found[np.isfinite(found)]
+    if math.isnan(plain) or len(found) < resamples / 2:
+        return unknown(plain, rows, "rows")
     low, high, low90, high90 = np.quantile(found, [0.025, 0.975, 0.05, 0.95]).tolist()
     # With one draw more on either side, as if what was seen were one of them, no p-value is 0.
     tails = (1 + np.array([(found <= 0).sum(), (found >= 0).sum()])) / (len(found) + 1)

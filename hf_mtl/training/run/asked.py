@@ -21,6 +21,7 @@ class Asked:
         baselines: Score simple baselines on the same rows.
         allow_code: Whether code that the recipe names may be run.
         on_results: Takes the results on every process as soon as they are kept.
+        keep_rows: Keep the test rows with what their scores read.
     """
 
     resume: bool
@@ -29,6 +30,7 @@ class Asked:
     baselines: bool
     allow_code: bool
     on_results: Callable[[dict[str, Any]], None]
+    keep_rows: bool = False
 
     def how_to_go_on(self, folder: RunFolder) -> str:
         """Give the command that goes on with the run, for a message.

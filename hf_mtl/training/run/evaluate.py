@@ -26,6 +26,7 @@ from hf_mtl.training.folder.run_data import RunData
 from hf_mtl.training.run.baselines import add_baselines, check_baselines
 from hf_mtl.training.run.prepare import Prepared, load_data, make_arguments, note_unscored
 from hf_mtl.training.run.taken import with_known_outputs
+from hf_mtl.training.scoring.kept_rows import Listener
 from hf_mtl.training.trainer.scoring_overrides import check_overrides, scoring_tasks
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
 
@@ -56,6 +57,7 @@ def evaluate_run(
     baselines: bool = False,
     allow_code: bool = False,
     through: Callable[[MultiTaskModel], Callable[..., MultiTaskOutput]] | None = None,
+    listener: Listener | None = None,
 ) -> dict[str, Any]:
     """Score a checkpoint on the data of its run's recipe.
 
@@ -69,6 +71,7 @@ def evaluate_run(
         allow_code: Whether code that the run's recipe names may be run: the run may be anybody's. Without it, metrics
             that `evaluate` publishes are loaded where an override names them, and no others but ours.
         through: Makes of the model what answers batches in place of its own forward, such as an exported graph.
+        listener: Takes what is scored of one task after another, on the first process.
 
     Returns:
         ``{"tasks", "average", "macro", "worst", "loss", "notes", "split"}``, and ``"baselines"`` by name when asked.
@@ -82,7 +85,7 @@ def evaluate_run(
             model.forward = through(model)  # type: ignore[method-assign]
 
     run = open_run(path, overrides, splits=(split,), baselines=baselines, allow_code=allow_code, change=change)
-    return run.score(split, baselines)
+    return run.score(split, baselines, listener)
 
 
 @dataclass(frozen=True)
@@ -97,15 +100,16 @@ class OpenRun:
     prepared: Prepared
     trainer: MultiTaskTrainer
 
-    def score(self, split: str, baselines: bool = False) -> dict[str, Any]:
+    def score(self, split: str, baselines: bool = False, listener: Listener | None = None) -> dict[str, Any]:
         """Score one split.
 
         Args:
             split: One of those that the run was opened for.
             baselines: As for `evaluate_run`.
+            listener: As for `evaluate_run`.
         """
         with no_bars(self.prepared.args.disable_tqdm):
-            return _scored(self.trainer, self.prepared, split, baselines)
+            return _scored(self.trainer, self.prepared, split, baselines, listener)
 
 
 def open_run(
@@ -176,12 +180,14 @@ def _say_untuned(tasks: Mapping[str, Task]) -> None:
             )
 
 
-def _scored(trainer: MultiTaskTrainer, prepared: Prepared, split: str, baselines: bool) -> dict[str, Any]:
+def _scored(
+    trainer: MultiTaskTrainer, prepared: Prepared, split: str, baselines: bool, listener: Listener | None
+) -> dict[str, Any]:
     """Score one split, and the baselines on the same rows when asked."""
     rows = prepared.split(split)
     trainer.tells_notes = False
     # Rows to train on would be cut where rows to score are read in windows.
-    scores = trainer.score(rows, "test" if split == "train" else split)
+    scores = trainer.score(rows, "test" if split == "train" else split, listener)
     results = {**scores.to_dict(), "split": split}
     note_unscored(results, prepared, split)
     if baselines:

@@ -12,6 +12,7 @@ from hf_mtl.training.run.baselines import add_baselines
 from hf_mtl.training.run.kept_scores import Before, add_kept
 from hf_mtl.training.run.prepare import Prepared, note_unscored
 from hf_mtl.training.saving import outbox
+from hf_mtl.training.scoring.kept_rows import TEST_ROWS, KeptRows, write_rows
 from hf_mtl.training.scoring.scoring import Scores
 from hf_mtl.training.together import all_or_none
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
@@ -25,6 +26,7 @@ def finish(
     test: bool,
     baselines: bool,
     before: Before = MappingProxyType({}),
+    keep_rows: bool = False,
 ) -> dict[str, Any]:
     """Score a trained model and leave it, with its results, in the run's folder.
 
@@ -35,6 +37,7 @@ def finish(
         test: Score the test splits too.
         baselines: Score the simple baselines on the same rows.
         before: The scores that tasks which are kept as they are had before training.
+        keep_rows: Keep the test rows with what their scores read.
 
     Returns:
         The results, as in ``results.json``.
@@ -45,13 +48,17 @@ def finish(
     scores = trainer.validate() if prepared.split("validation") else Scores({}, {})
     refuse_broken_scores(scores.tasks, trainer.state, folder.path)  # before anybody can load or fetch it
     _publish(trainer, folder)
-    results = _results(trainer, scores, prepared, (test, baselines), before)
+    kept = KeptRows()
+    results = _results(trainer, scores, prepared, (test, baselines), before, kept if keep_rows else None)
     with all_or_none(folder.path):
         if trainer.args.push_to_hub:
             trainer.await_push()
         elif trainer.is_world_process_zero():
             outbox.clear(folder.path)  # what a run that was replaced has left to be pushed
         if trainer.is_world_process_zero():
+            if kept.tasks:
+                with folder.record.replacing(TEST_ROWS) as temporary:
+                    write_rows(temporary, kept.tasks)
             folder.write_results(results)
     return results
 
@@ -74,7 +81,12 @@ def _publish(trainer: MultiTaskTrainer, folder: RunFolder) -> None:
 
 
 def _results(
-    trainer: MultiTaskTrainer, scores: Scores, prepared: Prepared, asked: tuple[bool, bool], before: Before
+    trainer: MultiTaskTrainer,
+    scores: Scores,
+    prepared: Prepared,
+    asked: tuple[bool, bool],
+    before: Before,
+    kept: KeptRows | None,
 ) -> dict[str, Any]:
     test, baselines = asked
     assert trainer.ending is not None
@@ -96,7 +108,7 @@ def _results(
         add_baselines(results, prepared, prepared.split("validation"))
     rows = prepared.split("test") if test else {}
     if rows:
-        results["test"] = trainer.score(rows).to_dict()
+        results["test"] = trainer.score(rows, listener=kept).to_dict()
         note_unscored(results["test"], prepared, "test")
         add_kept(results["test"], prepared, before, "test")
         if baselines:

@@ -47,6 +47,7 @@ def run_recipe(
     baselines: bool = False,
     allow_code: bool = False,
     on_results: Callable[[dict[str, Any]], None] = lambda results: None,
+    keep_rows: bool = False,
 ) -> dict[str, Any]:
     """Train a recipe and score the result.
 
@@ -63,6 +64,8 @@ def run_recipe(
         baselines: Score the majority class and TF-IDF with a linear model on the same rows.
         allow_code: As for `load_recipe`.
         on_results: Takes the results on every process as soon as they are kept, before figures and the Hub.
+        keep_rows: With ``test``: keep the test rows with what their scores read, in ``test_rows.safetensors``, so
+            that two runs can be compared row by row.
 
     Returns:
         As in ``results.json``: ``{"tasks": {task: {metric: value}}, "average", "macro", "worst", ...}`` for
@@ -82,7 +85,7 @@ def run_recipe(
         recipe = load_recipe(recipe, overrides, allow_code)
     elif allow_code:
         recipe = recipe.allowing_code()
-    asked = Asked(resume, overwrite, test, baselines, recipe.allow_code, on_results)
+    asked = Asked(resume, overwrite, test, baselines, recipe.allow_code, on_results, keep_rows)
     before = "before it went on; what it has is as it was" if resume else "before the first step; nothing was trained"
     with Interruption(before).taking(unclaimed(signal.SIGINT, signal.SIGTERM)) as interruption:
         return _run_alone(recipe, asked, interruption)
@@ -134,7 +137,7 @@ def _run(
     with folder.or_as_before():
         before = scores_before(trainer, prepared, asked.test)
         trainer.train(resume_from_checkpoint=str(start) if start else None)
-        results = finish(trainer, prepared, folder, asked.test, asked.baselines, before)
+        results = finish(trainer, prepared, folder, asked.test, asked.baselines, before, asked.keep_rows)
     interruption.place = "after its results were written"
     asked.on_results(results)
     close(folder, args, results, trainer)

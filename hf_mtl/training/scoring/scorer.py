@@ -12,6 +12,7 @@ from hf_mtl.errors import DataError
 from hf_mtl.evaluation import Trust, check_metrics, foreign_mistakes, try_metrics
 from hf_mtl.inference.predict import KeptOutputs, SplitPredictions
 from hf_mtl.tasks import Task
+from hf_mtl.training.scoring.kept_rows import Listener, Scored
 from hf_mtl.training.scoring.own_metrics import OwnMetrics
 from hf_mtl.training.scoring.scoring import Scores, TaskScores, needed, score_split, together
 
@@ -82,6 +83,7 @@ class Scorer:
         predicted: Iterable[tuple[str, SplitPredictions | None]],
         statistics: Mapping[str, Mapping[str, Any]],
         own: OwnMetrics | None,
+        listener: Listener | None = None,
     ) -> Scores:
         """Score one task after another, on the first process, while the others wait for as long as that takes.
 
@@ -90,9 +92,12 @@ class Scorer:
             predicted: What is predicted, one task after another; None on a process that does not get it.
             statistics: Training statistics of the tasks that have any, for metrics that need them.
             own: The user's own metrics.
+            listener: Takes what is scored, on the first process; None: nobody wants it.
         """
         found: dict[str, TaskScores] = {}
         for name, prediction in predicted:
+            if listener is not None and prediction is not None and splits[name].labelled:
+                listener(name, Scored(self.tasks[name], splits[name], prediction, statistics.get(name)))
             if splits[name].labelled:
                 score = partial(self._score_task, name, splits[name], prediction, statistics.get(name), own)
                 found[name] = from_first(score)

@@ -22,6 +22,7 @@ from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.scoring.best_score import make_comparable, say_undefined
 from hf_mtl.training.scoring.calibration import calibrate_tasks, forget_calibration
+from hf_mtl.training.scoring.kept_rows import Listener
 from hf_mtl.training.scoring.own_metrics import plain
 from hf_mtl.training.scoring.scorer import Scorer, noting
 from hf_mtl.training.scoring.scoring import Scores
@@ -140,20 +141,25 @@ class ScoringTrainer(UncalledMethods, StoppableTrainer):
         )
 
     @as_disable_tqdm_says
-    def score(self, test_dataset: Datasets, split: str = "test") -> Scores:
+    def score(self, test_dataset: Datasets, split: str = "test", listener: Listener | None = None) -> Scores:
         """Score rows as `predict` does, without keeping a prediction of each.
 
         Args:
             test_dataset: The rows by task.
             split: What they are, for messages: ``test``, or ``validation``, whose rows all have a label.
+            listener: Takes what is scored of one task after another, on the first process.
         """
-        return self._score_test(self._encode(test_dataset, split), "test", None)[0]
+        return self._score_test(self._encode(test_dataset, split), "test", None, listener)[0]
 
     def _score_test(
-        self, splits: Mapping[str, EncodedSplit], prefix: str, predictions: dict[str, np.ndarray] | None
+        self,
+        splits: Mapping[str, EncodedSplit],
+        prefix: str,
+        predictions: dict[str, np.ndarray] | None,
+        listener: Listener | None = None,
     ) -> tuple[Scores, dict[str, float]]:
         """Predict and score rows; ``predictions`` takes every output by task, on every process."""
-        scores = self._score(splits, predictions)
+        scores = self._score(splits, predictions, listener)
         metrics = scores.flat(prefix)
         self.control = self.callback_handler.on_predict(self.args, self.state, self.control, metrics)
         return scores, metrics
@@ -240,7 +246,12 @@ class ScoringTrainer(UncalledMethods, StoppableTrainer):
     def _encode(self, datasets: Datasets, split: str) -> dict[str, EncodedSplit]:
         return self.encoder.encode(datasets, self.tasks, split)
 
-    def _score(self, splits: Mapping[str, EncodedSplit], predictions: dict[str, np.ndarray] | None = None) -> Scores:
+    def _score(
+        self,
+        splits: Mapping[str, EncodedSplit],
+        predictions: dict[str, np.ndarray] | None = None,
+        listener: Listener | None = None,
+    ) -> Scores:
         """Predict and score rows; ``predictions`` takes every output by task, on every process."""
         self.scorer.check(splits)
         own = self.compute_metrics
@@ -249,7 +260,7 @@ class ScoringTrainer(UncalledMethods, StoppableTrainer):
         else:
             keep = {name: KeptOutputs.outputs(self.tasks[name], split, True) for name, split in splits.items()}
             predicted = noting(self._predict(splits, keep), predictions, copies=own is not None)
-        scores = self.scorer.score(splits, predicted, metric_statistics(self.model), own)
+        scores = self.scorer.score(splits, predicted, metric_statistics(self.model), own, listener)
         if self.tells_notes and not self.is_in_train and self.is_world_process_zero():
             for note in scores.notes:
                 logger.warning(note)
