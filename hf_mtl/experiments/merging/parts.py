@@ -113,7 +113,8 @@ class Parts:
         """Load runs, of which each trained one task, and make sure that they can be merged.
 
         A run's folder holds no copy of the weights that it began with: they are made again as the run made them, from
-        its recipe's backbone and seed. Where a part of the encoder was frozen, it shows whether they still are those.
+        its recipe's backbone and seed. Where a part of the encoder was frozen, it shows whether they still are those;
+        of a backbone that was wholly trained, and has been changed since, nobody can tell.
 
         Args:
             folders: The folder of each task's run.
