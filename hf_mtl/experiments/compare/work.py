@@ -133,7 +133,7 @@ class Worker:
         train(recipe, folder, trial.identity, test=test, baselines=baselines)
         found = record_of(folder, recipe, may)
         if trial.part.dropped:
-            found["notes"].append(f"Without what is of several tasks: {'; '.join(trial.part.dropped)}.")
+            found["notes"].append(f"Without what is of other tasks: {'; '.join(trial.part.dropped)}.")
         if self.study.file.keep == "models":
             for checkpoint in checkpoints(folder):
                 shutil.rmtree(checkpoint, ignore_errors=True)

@@ -20,6 +20,7 @@ from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.tokenizer_files import find_tokenizer
 from hf_mtl.progress import no_bars
 from hf_mtl.reporting.json_files import write_json_atomic
+from hf_mtl.training.scoring.kept_rows import TEST_ROWS, KeptRows, Listener, write_rows
 from hf_mtl.training.scoring.scoring import Scores
 
 RECORD = "merging.json"
@@ -37,8 +38,8 @@ def merge(run_folders: Mapping[str, Path], method: str, output: Path, allow_code
     Args:
         run_folders: The folder of each task's run, which has trained that task alone.
         method: ``average``, ``task_arithmetic`` or ``ties``.
-        output: The folder of the merged model, its tokenizer and its record, ``merging.json``. It must not be there,
-            or be empty.
+        output: The folder of the merged model, its tokenizer, its record, ``merging.json``, and the test rows with
+            what their scores read, as a run keeps them. It must not be there, or be empty.
         allow_code: Whether code that the runs' recipes name may be run.
 
     Returns:
@@ -73,7 +74,8 @@ def merge_parts(parts: Parts, method: str, output: Path, known: Mapping[str, Any
     weights = moved(parts.begin, direction, scale)
     for part in parts.parts:
         part.set_encoder(weights)
-    found = {"validation": tried[scale], "test": _scored(parts, "test")}
+    kept = KeptRows()
+    found = {"validation": tried[scale], "test": _scored(parts, "test", kept)}
     record = {
         "kind": "merged",
         "arm": method,
@@ -86,7 +88,7 @@ def merge_parts(parts: Parts, method: str, output: Path, known: Mapping[str, Any
     }
     if not direction:
         record["notes"].append("The encoders are as they began, so that there was nothing to merge.")
-    return _write(parts, output, record)
+    return _write(parts, output, record, kept)
 
 
 def scores_of(parts: Parts, found: Mapping[str, Mapping[str, Scores]]) -> Record:
@@ -112,8 +114,8 @@ def _validated(parts: Parts, weights: Weights) -> dict[str, Scores]:
     return _scored(parts, "validation")
 
 
-def _scored(parts: Parts, split: str) -> dict[str, Scores]:
-    found = {part.task: part.scores(split) for part in parts.parts}
+def _scored(parts: Parts, split: str, listener: Listener | None = None) -> dict[str, Scores]:
+    found = {part.task: part.scores(split, listener) for part in parts.parts}
     return {task: scores for task, scores in found.items() if scores is not None}
 
 
@@ -128,12 +130,14 @@ def _average(parts: Parts, found: Mapping[str, Scores]) -> float:
 # ---- The model ----
 
 
-def _write(parts: Parts, output: Path, record: Record) -> Record:
-    """Write the merged model, of which every run has the encoder now, and its record."""
+def _write(parts: Parts, output: Path, record: Record, kept: KeptRows) -> Record:
+    """Write the merged model, of which every run has the encoder now, its record and its test rows."""
     with made_whole(output) as folder, tempfile.TemporaryDirectory(dir=folder.parent, prefix=".parts-") as own:
         model = _joined(parts, Path(own), folder)
         record = {**record, "price": price(parts, model)}
         write_json_atomic(folder / RECORD, record)
+        if kept.tasks:
+            write_rows(folder / TEST_ROWS, kept.tasks)
         manifest.seal(folder)
     return record
 

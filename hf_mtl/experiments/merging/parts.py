@@ -17,6 +17,7 @@ from hf_mtl.modeling.adapters import has_adapters, merge_adapters, merged_weight
 from hf_mtl.modeling.choices import feature_source, head_specs
 from hf_mtl.tasks import Task
 from hf_mtl.training.run.evaluate import OpenRun, open_run
+from hf_mtl.training.scoring.kept_rows import Listener
 from hf_mtl.training.scoring.scoring import Scores
 
 _POOLER = "pooler."
@@ -81,10 +82,18 @@ class Part:
         if self.model.config.task_objects[self.task].tuned_by is not None:
             self.run.trainer.tune(validation)
 
-    def scores(self, split: str) -> Scores | None:
-        """Score the model as it is now; None where there are no rows of the split."""
+    def scores(self, split: str, listener: Listener | None = None) -> Scores | None:
+        """Score the model as it is now.
+
+        Args:
+            split: ``validation`` or ``test``.
+            listener: Takes what is scored.
+
+        Returns:
+            None where there are no rows of the split.
+        """
         rows = self.rows.get(split)
-        return None if rows is None else self.run.trainer.score(rows, split)
+        return None if rows is None else self.run.trainer.score(rows, split, listener)
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,8 @@ class Parts:
         """Load runs, of which each trained one task, and make sure that they can be merged.
 
         A run's folder holds no copy of the weights that it began with: they are made again as the run made them, from
-        its recipe's backbone and seed. Where a part of the encoder was frozen, it shows whether they still are those.
+        its recipe's backbone and seed. Where a part of the encoder was frozen, it shows whether they still are those;
+        of a backbone that was wholly trained, and has been changed since, nobody can tell.
 
         Args:
             folders: The folder of each task's run.

@@ -16,19 +16,19 @@ MINE = Cost(100, 2.0, {"a": 300.0, "b": 100.0}, {"a": 300.0, "b": 300.0}, ["a", 
     [("steps", 100, 100), ("backward_passes", 200, 50), ("flops", 1000, 40), ("seconds", 50, 200)],
 )
 def test_an_arm_may_spend_what_the_base_does(equal: Any, amount: float, steps: int) -> None:
-    found = allowance(equal, BASE, MINE, None)
+    found = allowance(equal, BASE, MINE, ())
     assert (found.amount, found.steps, found.base_steps) == (amount, steps, 100)
 
 
 @pytest.mark.parametrize(("equal", "steps"), [("steps", (75, 25)), ("flops", (20, 20))])
 def test_single_tasks_share_what_a_joint_run_may_spend(equal: Any, steps: tuple[int, int]) -> None:
-    found = [allowance(equal, BASE, MINE, task) for task in ("a", "b")]
+    found = [allowance(equal, BASE, MINE, [task]) for task in ("a", "b")]
     assert tuple(item.steps for item in found) == steps
-    assert sum(item.amount for item in found) == allowance(equal, BASE, BASE, None).amount
+    assert sum(item.amount for item in found) == allowance(equal, BASE, BASE, ()).amount
 
 
 def test_a_run_has_one_step_at_least() -> None:
-    assert allowance("flops", BASE, Cost(9, 1.0, {}, {}, flops_per_step=1e9), None).steps == 1
+    assert allowance("flops", BASE, Cost(9, 1.0, {}, {}, flops_per_step=1e9), ()).steps == 1
 
 
 def changed(steps: int, alone: bool, **training: Any) -> dict[str, Any]:

@@ -75,4 +75,4 @@ def test_a_record_has_what_the_runs_folder_tells(done: Done) -> None:
     assert 0 < joint["curve"][0]["seconds"] < joint["seconds"] < joint["wall"]
     assert joint["baselines"] is None
     assert set(single["baselines"]) == {"majority", "tfidf"}
-    assert any("Without what is of several tasks: balancing: weighting." in note for note in single["notes"])
+    assert any("Without what is of other tasks: balancing: weighting." in note for note in single["notes"])

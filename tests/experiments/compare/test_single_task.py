@@ -64,5 +64,5 @@ def test_a_ratio_of_rows_is_put_back_with_its_unit(tmp_path: Path) -> None:
     part = found["topic"]
     assert part.recipe.data.imbalance is None
     assert part.recipe.data.contamination == "off"
-    again = recipe_of(with_unit(part.node, 2, 30, "topic"))
+    again = recipe_of(with_unit(part.node, {"topic": 2}, 30))
     assert again.data.options() == {"contamination": "off", "imbalance": {"ratio": {"topic": 2}, "unit": 30}}

@@ -18,6 +18,7 @@ from hf_mtl.experiments.results import Record
 from hf_mtl.inference.manifest import MODEL_CONFIG, verify
 from hf_mtl.inference.runs import load_model
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.training.scoring.kept_rows import read_rows
 from tests import tiny
 from tests.experiments.merging.singles import rows_of, singles
 
@@ -49,6 +50,9 @@ def test_the_record_is_what_the_merged_model_scores(method: str, merged: Merged)
             close(record[split][task], values)
             close(record["scores"][split][task], values["f1_macro" if task != "score" else "pearson"])
     assert json.loads((folder / "merging.json").read_text()) == record
+    for task, rows in read_rows(folder).items():
+        assert len(rows) == 30
+        assert rows.scores(task) == {key: record["test"][task][key] for key in rows.scores(task)}
     assert (record["kind"], record["arm"]) == ("merged", method)
     assert record["lower_is_better"]["mood"] == {"f1_macro": False}
 
