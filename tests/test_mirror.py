@@ -144,6 +144,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         "training/test_checkpoint.py": ["inference/manifest.py"],
         "training/run/test_evaluate.py": [
             "training/run/baselines.py",
+            "training/run/opened_run.py",
             "training/trainer/scoring_overrides.py",
         ],
         "training/folder/test_obstacles.py": ["training/folder/names.py"],
