@@ -1,6 +1,7 @@
 """Centred kernel alignment of two sets of features of the same rows, with linear kernels."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,9 +48,35 @@ def debiased_cka(x: np.ndarray, y: np.ndarray) -> float:
         ValueError: If the rows are not as many.
     """
     x, y = _paired(x, y)
-    if len(x) < _FEWEST:
-        return math.nan
     return _ratio(_unbiased(x, y), _unbiased(x, x), _unbiased(y, y))
+
+
+def cka_matrices(xs: Sequence[np.ndarray], ys: Sequence[np.ndarray]) -> tuple[Floats, Floats]:
+    """Compute `linear_cka` and `debiased_cka` of each set of features with each other set.
+
+    Args:
+        xs: Features of the same rows, such as those of one encoder's L layers: [n, H] each.
+        ys: Features of these rows too, M sets.
+
+    Returns:
+        Both matrices, [L, M].
+
+    Raises:
+        ValueError: If the rows are not as many everywhere.
+    """
+    if len({len(item) for item in (*xs, *ys)}) > 1:
+        raise ValueError(f"features of the same rows expected, found {sorted({len(item) for item in (*xs, *ys)})}")
+    first = [_centred(item) for item in xs]
+    second = first if xs is ys else [_centred(item) for item in ys]
+    own = [[_both(item, item) for item in items] for items in (first, second)]
+    linear, debiased = np.empty((2, len(first), len(second)))
+    for row, x in enumerate(first):
+        for column, y in enumerate(second):
+            found = _both(x, y)
+            linear[row, column], debiased[row, column] = (
+                _ratio(found[form], own[0][row][form], own[1][column][form]) for form in (0, 1)
+            )
+    return linear, debiased
 
 
 def minibatch_cka(x: np.ndarray, y: np.ndarray, batch: int) -> float:
@@ -79,8 +106,13 @@ def _paired(x: np.ndarray, y: np.ndarray) -> tuple[Floats, Floats]:
     """Return both sets in float64, centred, [n, H] and [n, G]."""
     if len(x) != len(y):
         raise ValueError(f"features of the same rows expected, found {len(x)} and {len(y)} rows")
-    first, second = (np.asarray(item, dtype=np.float64).reshape(len(item), -1) for item in (x, y))
-    return first - first.mean(axis=0), second - second.mean(axis=0)
+    return _centred(x), _centred(y)
+
+
+def _centred(x: np.ndarray) -> Floats:
+    values = np.asarray(x, dtype=np.float64).reshape(len(x), -1)
+    found: Floats = values - values.mean(axis=0)
+    return found
 
 
 def _biased(x: Floats, y: Floats) -> float:
@@ -88,17 +120,26 @@ def _biased(x: Floats, y: Floats) -> float:
 
 
 def _unbiased(x: Floats, y: Floats) -> float:
-    """Compute the unbiased HSIC from the features, without the kernels [n, n]: K = x x^T, L = y y^T."""
-    n = len(x)
+    return _both(x, y)[1]
+
+
+def _both(x: Floats, y: Floats) -> tuple[float, float]:
+    """Compute HSIC (times a factor of n) and its unbiased estimate, from the features alone.
+
+    Without the kernels K = x x^T and L = y y^T, which are [n, n]. With fewer than 4 rows the estimate is NaN.
+    """
+    n, biased = len(x), _biased(x, y)
+    if n < _FEWEST:
+        return biased, math.nan
     # The estimate reads the kernels without their diagonals.
     x_own, y_own = np.square(x).sum(axis=1), np.square(y).sum(axis=1)
     x_rows, y_rows = x @ x.sum(axis=0) - x_own, y @ y.sum(axis=0) - y_own
-    trace = _biased(x, y) - x_own @ y_own
     means = x_rows.sum() * y_rows.sum() / ((n - 1) * (n - 2))
-    return float((trace + means - 2 * (x_rows @ y_rows) / (n - 2)) / (n * (n - 3)))
+    estimate = (biased - x_own @ y_own + means - 2 * (x_rows @ y_rows) / (n - 2)) / (n * (n - 3))
+    return biased, float(estimate)
 
 
 def _ratio(both: float, first: float, second: float) -> float:
-    if first <= 0 or second <= 0:
+    if not (first > 0 and second > 0):
         return math.nan
     return both / math.sqrt(first) / math.sqrt(second)

@@ -33,6 +33,55 @@ class SubspaceAlignment:
     covariance_cosine: float
 
 
+@dataclass(frozen=True, eq=False)
+class Subspace:
+    """The directions in which features vary, made once for all that it is compared with.
+
+    Args:
+        centred: The features, less their mean [n, H].
+        directions: Right singular vectors, the main ones first, as many as count [r, H].
+        size: Norm of the covariance, up to the factor n - 1.
+    """
+
+    centred: NDArray[np.float64]
+    directions: NDArray[np.float64]
+    size: float
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> "Subspace":
+        """Find the directions of features [n, H]."""
+        values = np.asarray(features, dtype=np.float64)
+        centred = values - values.mean(axis=0)
+        _, sizes, vectors = np.linalg.svd(centred, full_matrices=False)
+        rank = int((sizes > RANK_TOLERANCE * sizes[0]).sum()) if sizes[0] > 0 else 0
+        return cls(centred, vectors[:rank], float(np.sqrt(np.power(sizes, 4).sum())))
+
+    def aligned(self, other: "Subspace", k: int) -> SubspaceAlignment:
+        """Compare the k main directions of both; see `subspace_alignment`.
+
+        Raises:
+            ValueError: If the features are not of one space.
+        """
+        width, theirs = self.centred.shape[1], other.centred.shape[1]
+        if width != theirs:
+            raise ValueError(f"features of one width expected, found {width} and {theirs}")
+        k = min(k, len(self.directions), len(other.directions))
+        if k == 0:  # one set is constant
+            return SubspaceAlignment(0, (), math.nan, math.nan, math.nan, 0.0, math.nan)
+        cosines = np.linalg.svd(self.directions[:k] @ other.directions[:k].T, compute_uv=False).clip(0, 1)
+        square = float(np.square(cosines).mean())
+        covariances = float(np.square(self.centred @ other.centred.T).sum())
+        return SubspaceAlignment(
+            k,
+            tuple(cosines.tolist()),
+            float(cosines.mean()),
+            square,
+            1 - square,
+            k / width,
+            covariances / self.size / other.size,
+        )
+
+
 def subspace_alignment(a: np.ndarray, b: np.ndarray, k: int = 15) -> SubspaceAlignment:
     """Compare the k main directions of two sets of features, which need not be of the same rows.
 
@@ -48,35 +97,4 @@ def subspace_alignment(a: np.ndarray, b: np.ndarray, k: int = 15) -> SubspaceAli
     Raises:
         ValueError: If the features are not of one space.
     """
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"features of one width expected, found {a.shape[1]} and {b.shape[1]}")
-    first, second = _centred(a), _centred(b)
-    (first_basis, first_rank), (second_basis, second_rank) = _basis(first), _basis(second)
-    k = min(k, first_rank, second_rank)
-    if k == 0:  # one set is constant
-        return SubspaceAlignment(0, (), math.nan, math.nan, math.nan, 0.0, math.nan)
-    cosines = np.linalg.svd(first_basis[:k] @ second_basis[:k].T, compute_uv=False).clip(0, 1)
-    square = float(np.square(cosines).mean())
-    covariances = np.square(first @ second.T).sum()
-    sizes = [math.sqrt(np.square(item @ item.T).sum()) for item in (first, second)]
-    return SubspaceAlignment(
-        k,
-        tuple(cosines.tolist()),
-        float(cosines.mean()),
-        square,
-        1 - square,
-        k / a.shape[1],
-        float(covariances / sizes[0] / sizes[1]),
-    )
-
-
-def _centred(features: np.ndarray) -> NDArray[np.float64]:
-    values = np.asarray(features, dtype=np.float64)
-    found: NDArray[np.float64] = values - values.mean(axis=0)
-    return found
-
-
-def _basis(centred: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
-    """Return the right singular vectors, the main ones first, and how many of them count."""
-    _, sizes, vectors = np.linalg.svd(centred, full_matrices=False)
-    return vectors, int((sizes > RANK_TOLERANCE * sizes[0]).sum()) if sizes[0] > 0 else 0
+    return Subspace.of(a).aligned(Subspace.of(b), k)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hf_mtl.evaluation.representations import debiased_cka, linear_cka, minibatch_cka
+from hf_mtl.evaluation.representations import cka_matrices, debiased_cka, linear_cka, minibatch_cka
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "metric_cka.json").read_text())
 RANDOM = np.random.default_rng(5)
@@ -52,3 +52,13 @@ def test_other_rows_and_batches_that_do_not_fit_are_refused():
         linear_cka(np.ones((5, 2)), np.ones((6, 2)))
     with pytest.raises(ValueError, match="found 3 of 8 rows"):
         minibatch_cka(np.ones((8, 2)), np.ones((8, 2)), 3)
+
+
+def test_matrices_hold_the_values_of_each_pair():
+    xs, ys = [RANDOM.normal(size=(12, width)) for width in (3, 5)], [RANDOM.normal(size=(12, 4)) for _ in range(3)]
+    linear, debiased = cka_matrices(xs, ys)
+    assert linear == pytest.approx(np.array([[linear_cka(x, y) for y in ys] for x in xs]))
+    assert debiased == pytest.approx(np.array([[debiased_cka(x, y) for y in ys] for x in xs]))
+    assert cka_matrices(xs, xs)[0].diagonal() == pytest.approx(1)
+    with pytest.raises(ValueError, match=r"found \[11, 12\]"):
+        cka_matrices(xs, [ys[0][1:]])
