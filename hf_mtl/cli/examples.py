@@ -45,6 +45,11 @@ EXAMPLES: dict[str, str] = {
   hf-mtl join runs/emotion runs/stance -o joined       heads that were trained on one frozen encoder
   hf-mtl join runs/a runs/b -o joined --rename 2:emotion=mood
 """,
+    "diagnose": """\
+  hf-mtl diagnose runs/mine                            layers, tasks, probes of one run
+  hf-mtl diagnose runs/mine/checkpoint-100 runs/mine -o diagnosis
+  hf-mtl diagnose runs/together runs/only-emotion runs/only-stance --rows 300 --split test
+""",
     "methods": """\
   hf-mtl methods                                       all weightings and aggregators
   hf-mtl methods pcgrad                                all about one

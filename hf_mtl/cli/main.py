@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from hf_mtl import __version__
 from hf_mtl.cli import streams, voice
+from hf_mtl.cli.diagnosing import add_diagnose
 from hf_mtl.cli.examples import EXAMPLES
 from hf_mtl.cli.options import add_export, add_init, add_join, add_methods, add_predict, add_push
 from hf_mtl.errors import HfMtlError, Interrupted, Stopped, UserError, one_line
@@ -84,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_export(commands)
     add_push(commands)
     add_join(commands)
+    add_diagnose(commands)
     add_methods(commands)
     text = "print the JSON Schema of recipes, for editors"
     description = text[0].upper() + text[1:] + "."

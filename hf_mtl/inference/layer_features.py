@@ -139,25 +139,36 @@ class _Kept:
         return LayerFeatures(self.rows, self.sites, outputs)
 
 
+@dataclass(frozen=True, eq=False)
+class HeadFeatures:
+    """What a head makes of rows that all heads see.
+
+    Args:
+        outputs: Its outputs [n, C].
+        own: What its last linear layer reads, [n, K]; None: another head reads the same, as linear heads do, or there
+            is no such layer.
+    """
+
+    outputs: Floats
+    own: Floats | None
+
+    def chosen(self, own: bool) -> Floats:
+        """Return what the last layer reads, or the outputs."""
+        return self.own if own and self.own is not None else self.outputs
+
+
 @torch.no_grad()
 def head_features(
-    model: MultiTaskModel, split: EncodedSplit, collator: Collator, name: str, limit: BatchLimit, tasks: Sequence[str]
-) -> dict[str, tuple[str, Floats]]:
+    model: MultiTaskModel, split: EncodedSplit, collator: Collator, limit: BatchLimit, tasks: Sequence[str]
+) -> dict[str, HeadFeatures]:
     """Run several heads on the same rows, and keep what is each task's own.
-
-    That is what the last linear layer of its head reads; its outputs, where another head reads the same, as linear
-    heads do, or where there is no such layer.
 
     Args:
         model: The model.
         split: Rows of one sequence each.
         collator: A collator of this split alone.
-        name: Whose rows they are.
         limit: The most that a batch holds.
         tasks: The tasks, each with one output for a row.
-
-    Returns:
-        By task, what the features are, in words, and the features [n, K].
     """
     read: dict[str, list[Tensor]] = {task: [] for task in tasks}
     outputs: dict[str, list[Tensor]] = {task: [] for task in tasks}
@@ -172,13 +183,11 @@ def head_features(
                     read[task].append(seen.pop(task).float().cpu())
     back = np.argsort(np.concatenate(batches))
     own = {task: torch.cat(parts).numpy()[back] for task, parts in read.items() if len(parts) == len(batches)}
-    found: dict[str, tuple[str, Floats]] = {}
-    for task in tasks:
-        if task in own and not any(np.array_equal(own[task], own[other]) for other in own if other != task):
-            found[task] = ("what the last layer of its head reads", own[task])
-        else:
-            found[task] = ("the outputs of its head", torch.cat(outputs[task]).numpy()[back])
-    return found
+    alone = [task for task in own if not any(np.array_equal(own[task], own[other]) for other in own if other != task)]
+    return {
+        task: HeadFeatures(torch.cat(outputs[task]).numpy()[back], own[task] if task in alone else None)
+        for task in tasks
+    }
 
 
 @contextmanager
