@@ -102,11 +102,10 @@ def clusters_figure(path: Path, clusters: Items) -> None:
             style = styles[item["task"]]
             _curve(axis, item[key], f"{item['task']}, by class", color=style.colour, linestyle=style.line)
             if item["head"] is not None:  # beside the last layer
-                axis.plot(len(item[key]) - 0.5, item["head"][key], marker="D", color=style.colour)
-        names = {"silhouette": "Silhouette", "ari": "Agreement of k-means with the classes (adjusted Rand index)"}
-        label_panel(
-            axis, f"{names[key]}: {run} (diamonds: what the heads make of the rows)", key.replace("ari", "ARI")
-        )
+                place, value = len(item[key]) - 0.5, item["head"][key]
+                axis.plot(place, value, "D", color=style.colour, label=f"{item['task']}, in its head")
+        names = {"silhouette": "Silhouette", "ari": "Agreement of k-means with the classes"}
+        label_panel(axis, f"{names[key]}: {run}", key.replace("ari", "ARI"))
     _name_layers(axes)
     save(figure, path)
 
