@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_mtl.evaluation.representations.constant import centred
+
 Floats = NDArray[np.float64]
 _FEWEST = 4
 """Rows without which the unbiased estimate is not defined."""
@@ -66,8 +68,8 @@ def cka_matrices(xs: Sequence[np.ndarray], ys: Sequence[np.ndarray]) -> tuple[Fl
     """
     if len({len(item) for item in (*xs, *ys)}) > 1:
         raise ValueError(f"features of the same rows expected, found {sorted({len(item) for item in (*xs, *ys)})}")
-    first = [_centred(item) for item in xs]
-    second = first if xs is ys else [_centred(item) for item in ys]
+    first = [centred(item) for item in xs]
+    second = first if xs is ys else [centred(item) for item in ys]
     own = [[_both(item, item) for item in items] for items in (first, second)]
     linear, debiased = np.empty((2, len(first), len(second)))
     for row, x in enumerate(first):
@@ -106,13 +108,7 @@ def _paired(x: np.ndarray, y: np.ndarray) -> tuple[Floats, Floats]:
     """Return both sets in float64, centred, [n, H] and [n, G]."""
     if len(x) != len(y):
         raise ValueError(f"features of the same rows expected, found {len(x)} and {len(y)} rows")
-    return _centred(x), _centred(y)
-
-
-def _centred(x: np.ndarray) -> Floats:
-    values = np.asarray(x, dtype=np.float64).reshape(len(x), -1)
-    found: Floats = values - values.mean(axis=0)
-    return found
+    return centred(x), centred(y)
 
 
 def _biased(x: Floats, y: Floats) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_mtl.evaluation.representations.constant import NOISE
 from hf_mtl.tasks import Task
 
 
@@ -15,7 +16,7 @@ class Standardisation:
 
     Args:
         mean: [H].
-        deviation: [H]; 1 where a feature is constant.
+        deviation: [H]; 1 where a feature is constant, up to the rounding of float32.
     """
 
     mean: NDArray[np.float64]
@@ -25,8 +26,8 @@ class Standardisation:
     def of(cls, features: np.ndarray) -> "Standardisation":
         """Measure features [n, H]."""
         values = np.asarray(features, dtype=np.float64)
-        deviation = values.std(axis=0)
-        return cls(values.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
+        mean, deviation = values.mean(axis=0), values.std(axis=0)
+        return cls(mean, np.where(deviation > NOISE * np.abs(mean), deviation, 1.0))
 
     def __call__(self, features: np.ndarray) -> NDArray[np.float64]:
         """Return features [m, H] in these units."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_mtl.evaluation.representations.constant import centred
+
 RANK_TOLERANCE = 1e-10
 """Singular values below this share of the largest count as 0."""
 
@@ -50,11 +52,10 @@ class Subspace:
     @classmethod
     def of(cls, features: np.ndarray) -> "Subspace":
         """Find the directions of features [n, H]."""
-        values = np.asarray(features, dtype=np.float64)
-        centred = values - values.mean(axis=0)
-        _, sizes, vectors = np.linalg.svd(centred, full_matrices=False)
+        values = centred(features)
+        _, sizes, vectors = np.linalg.svd(values, full_matrices=False)
         rank = int((sizes > RANK_TOLERANCE * sizes[0]).sum()) if sizes[0] > 0 else 0
-        return cls(centred, vectors[:rank], float(np.sqrt(np.power(sizes, 4).sum())))
+        return cls(values, vectors[:rank], float(np.sqrt(np.power(sizes, 4).sum())))
 
     def aligned(self, other: "Subspace", k: int) -> SubspaceAlignment:
         """Compare the k main directions of both; see `subspace_alignment`.

@@ -87,6 +87,11 @@ def _notes(subjects: Sequence[Subject], features: Features, shared: Mapping[str,
             "features; the debiased form, which the figures show, is not."
         )
     for subject in subjects:
+        if subject.model.config.pooling == "cls":
+            notes.append(
+                f"{subject.name}: rows are read at their first token (pooling cls), which is the same for all before "
+                "the first layer: nothing can be said of layer 0."
+            )
         if subject.model.private_adapters is None:
             continue
         others = [name for name in shared if name not in subject.model.tasks]

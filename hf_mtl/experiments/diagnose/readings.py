@@ -14,6 +14,7 @@ from hf_mtl.evaluation.classes import likeliest
 from hf_mtl.evaluation.representations import cluster_agreement, probe_outputs, silhouette, site_probe_outputs
 from hf_mtl.experiments.diagnose.features import Features, Heads, TaskFeatures
 from hf_mtl.experiments.diagnose.subjects import TaskRows
+from hf_mtl.inference.layer_features import LayerFeatures
 from hf_mtl.modeling.sites import in_place
 from hf_mtl.tasks import Task
 
@@ -64,31 +65,32 @@ def _probe(task: Task, item: TaskFeatures) -> Iterator[np.ndarray]:
     """Give the outputs of a probe of each layer for the rows that are compared."""
     assert item.train is not None
     assert item.train_rows is not None
-    if task.outputs_per == "row":
+    if task.outputs_per == "row" and type(task).linear_outputs is not Task.linear_outputs:
         for train, scored in zip(item.train.rows, item.features.rows, strict=True):
             yield probe_outputs(task, train, item.train_rows.labels, scored)
         return
-    assert item.train.sites is not None
-    assert item.features.sites is not None
-    losses, placed = _SiteTask(task, item.train_rows), _SiteTask(task, item.rows)
-    for train, scored in zip(item.train.sites, item.features.sites, strict=True):
+    losses, placed = _Placed(task, item.train_rows), _Placed(task, item.rows)
+    for train, scored in zip(_looked_at(item.train), _looked_at(item.features), strict=True):
         outputs = site_probe_outputs(task, train, losses, scored)
         yield placed.of_rows(torch.from_numpy(outputs)).numpy()
 
 
-class _SiteTask:
-    """Losses of a task whose rows have several outputs, from the outputs at all their sites."""
+def _looked_at(features: LayerFeatures) -> np.ndarray:
+    """Return the vectors that a head looks at, [L + 1, U, H]."""
+    return features.rows if features.sites is None else features.sites
+
+
+class _Placed:
+    """Losses of a task's rows from the outputs at all their sites."""
 
     def __init__(self, task: Task, split: EncodedSplit):
         every = np.arange(len(split))
-        found = sites_of(split, every)
-        assert found is not None  # `outputs_per` says so
-        self.task, self.sites = task, found
-        self.labels = labels_of(split, every, found)
+        self.task, self.sites = task, sites_of(split, every)
+        self.labels = labels_of(split, every, self.sites)
 
     def of_rows(self, outputs: torch.Tensor) -> torch.Tensor:
         """Put outputs at the sites [U, C] where they belong among the rows, [n, ..., C]."""
-        return in_place(outputs, self.sites, self.task.absent_output)
+        return outputs if self.sites is None else in_place(outputs, self.sites, self.task.absent_output)
 
     def __call__(self, outputs: torch.Tensor) -> torch.Tensor:
         return self.task.row_losses(self.of_rows(outputs), self.labels)

@@ -49,9 +49,10 @@ def _layers(pairs: Sequence[Mapping[str, Any]]) -> str:
             steps = np.diagonal(np.asarray(pair["debiased"]), offset=1)
             if np.isfinite(steps).any():
                 place = int(np.nanargmin(steps))
+                whole = _number(pair["debiased"][0][-1])
                 lines.append(
                     f"{pair['a']}: features change most from layer {place} to {place + 1} (debiased CKA "
-                    f"{steps[place]:.3f}); the first and the last layer have {pair['debiased'][0][-1]:.3f}."
+                    f"{steps[place]:.3f}; of the first and the last layer {whole})."
                 )
     return "\n".join(["Layers of a run, on the rows of all tasks", *lines]) if lines else ""
 
@@ -161,7 +162,7 @@ def _correlations(found: Mapping[str, Mapping[str, Any]], of: str) -> Iterator[s
             said = f"rank correlation {item['spearman']:.2f}, of values {item['pearson']:.2f}"
             yield f"{name}: {said}, {item['n']} {of}."
         else:
-            yield f"{name}: not said of {item['n']} {of}; it takes 5 that differ."
+            yield f"{name}: not said, as {of} with both are {item['n']}; it takes 5 that differ."
 
 
 def _or(value: float | None, other: float) -> float:
