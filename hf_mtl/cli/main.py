@@ -78,7 +78,9 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="validation", choices=("train", "validation", "test"))
     for command in (train, evaluate):
         command.add_argument(
-            "--baselines", action="store_true", help="also score the majority class and TF-IDF with a linear model"
+            "--baselines",
+            action="store_true",
+            help="also score the majority class, TF-IDF with a linear model, and baselines of the recipe",
         )
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
     add_predict(commands)

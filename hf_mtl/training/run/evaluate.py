@@ -42,7 +42,8 @@ def evaluate_run(
         overrides: ``key=value`` that replace keys of the recipe, such as other data or metrics. A key that means
             nothing to a trained model is refused.
         split: ``train``, ``validation`` or ``test``.
-        baselines: Score the majority class and TF-IDF with a linear model on the same rows too.
+        baselines: Score the majority class and TF-IDF with a linear model on the same rows too, and what
+            the recipe names under ``baselines``.
         allow_code: Whether code that the run's recipe names may be run: the run may be anybody's. Without it, metrics
             that `evaluate` publishes are loaded where an override names them, and no others but ours.
         through: Makes of the model what answers batches in place of its own forward, such as an exported graph.
