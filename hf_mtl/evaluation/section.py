@@ -36,9 +36,8 @@ class LanguageModelSpec(Frozen):
             fields = [name for _, name, _, _ in Formatter().parse(value) if name is not None]
         except ValueError as error:
             raise ValueError(f"no template: {error}; write {{{{ and }}}} for braces that are text") from None
-        if "text" not in fields or (unknown := [name for name in fields if name not in _FIELDS]):
-            found = f"found {{{unknown[0]}}}" if "text" in fields else "there is no {text} in it"
-            raise ValueError(f"{found}; it holds {{text}}, and may hold {{task}} and {{labels}}")
+        if "text" not in fields or not set(fields) <= set(_FIELDS):
+            raise ValueError("a text with {text} in it, which may have {task} and {labels} in it too")
         return value
 
     def prompt(self, text: str, task: str, labels: list[str]) -> str:

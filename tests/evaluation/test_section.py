@@ -21,8 +21,8 @@ def test_a_prompt_holds_text_task_and_labels() -> None:
     ("given", "key", "problem"),
     [
         ({"llm": {}}, "baselines.llm.model", "missing"),
-        ({"llm": {"model": "m", "template": "{task}"}}, "baselines.llm.template", "there is no {text} in it"),
-        ({"llm": {"model": "m", "template": "{text}{label}"}}, "baselines.llm.template", "found {label}"),
+        ({"llm": {"model": "m", "template": "{task}"}}, "baselines.llm.template", "a text with {text} in it"),
+        ({"llm": {"model": "m", "template": "{text}{label}"}}, "baselines.llm.template", "{task} and {labels}"),
         ({"llm": {"model": "m", "template": "{text"}}, "baselines.llm.template", "no template"),
         ({"llm": {"model": "m", "max_rows": 0}}, "baselines.llm.max_rows", ""),
         ({"lm": {"model": "m"}}, "baselines.lm", "unknown key"),
