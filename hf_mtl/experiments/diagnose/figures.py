@@ -146,7 +146,7 @@ def early_figure(path: Path, points: Sequence[Mapping[str, Any]]) -> None:
             )
         found = points[0]["correlations"][key]
         known = math.isfinite(found["spearman"])
-        said = f"rank correlation {found['spearman']:.2f}" if known else "no correlation"
+        said = f"rank correlation {found['spearman']:.2f} of" if known else "no correlation said of"
         axis.set_xlabel(words)
-        label_panel(axis, f"{said} ({found['n']} points)", "final score" if axis is axes[0] else "")
+        label_panel(axis, f"{said} {found['n']} points", "final score" if axis is axes[0] else "")
     save(figure, path)

@@ -146,6 +146,10 @@ def _early(early: Mapping[str, Any]) -> str:
     if not early["runs"]:
         return "Early signals: no log holds two evaluations."
     lines = [*_correlations(early["tasks"], "tasks of runs"), *_correlations(early["together"], "runs")]
+    for run, log in early["runs"].items():
+        first = min((signals["step"] for signals in log["tasks"].values()), default=0)
+        if first > early["share"] * log["steps"]:
+            lines.append(f"{run}: the first evaluation is later, after {first / log['steps']:.0%} of the steps.")
     share = f"{early['share']:.0%}"
     return "\n".join([f"What the first {share} of the steps say about the final scores", *lines])
 
