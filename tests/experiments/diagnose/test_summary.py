@@ -19,6 +19,7 @@ def test_every_part_is_said_once(diagnosis: dict[str, Any]) -> None:
         assert text.count(title) == 1
     assert "validation rows: 16 of multi_label_classification, " in text
     assert "Linear CKA of 112 rows of 16 features" not in text
+    assert "run: the first evaluation is later, after 50% of the steps." in text
     assert (
         "the worst score of the first evaluations: not said, as runs with both are 1; it takes 5 that differ." in text
     )
