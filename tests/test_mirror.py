@@ -118,6 +118,13 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         "evaluation/test_undefined.py": ["evaluation/notes.py"],
         "training/trainer/test_task_checks.py": ["evaluation/trial.py"],
     },
+    "a whole diagnosis shows it": {
+        "experiments/diagnose/test_diagnosis.py": [
+            "inference/layer_features.py",
+            *(f"experiments/diagnose/{name}.py" for name in ("curves", "features", "figures", "likeness")),
+            *(f"experiments/diagnose/{name}.py" for name in ("readings", "subjects")),
+        ],
+    },
     "exact against autograd, for all parts together": {
         "gradients/test_shared.py": [
             "gradients/choice.py",
@@ -152,6 +159,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         "training/test_checkpoint.py": ["inference/manifest.py"],
         "training/run/test_evaluate.py": [
             "training/run/baselines.py",
+            "training/run/opened_run.py",
             "training/trainer/scoring_overrides.py",
         ],
         "training/folder/test_obstacles.py": ["training/folder/names.py"],

@@ -246,6 +246,15 @@ def report(arguments: Namespace) -> None:
     write_again(arguments, _say)
 
 
+@_by_the_first
+def diagnose(arguments: Namespace) -> None:
+    """Look into the encoders of trained runs."""
+    from hf_mtl.cli.diagnosing import diagnose_command
+
+    logging.disable_progress_bar()
+    diagnose_command(arguments, _say)
+
+
 def methods(arguments: Namespace) -> None:
     """Print the table of balancing methods, or all about one."""
     from hf_mtl.reporting.methods import method_page, methods_table

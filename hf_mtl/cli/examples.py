@@ -63,6 +63,11 @@ EXAMPLES: dict[str, str] = {
   hf-mtl sweep sweep.yaml --list                       what is searched, and how far it is
   hf-mtl sweep sweep.yaml trials=40 output_dir=runs/sweeps/longer
 """,
+    "diagnose": """\
+  hf-mtl diagnose runs/mine                            layers, tasks, probes of one run
+  hf-mtl diagnose runs/mine/checkpoint-100 runs/mine -o diagnosis
+  hf-mtl diagnose runs/together runs/only-emotion runs/only-stance --rows 300 --split test
+""",
     "methods": """\
   hf-mtl methods                                       all weightings and aggregators
   hf-mtl methods pcgrad                                all about one

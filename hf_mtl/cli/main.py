@@ -12,6 +12,7 @@ from hf_mtl import __version__
 from hf_mtl.cli import streams, voice
 from hf_mtl.cli.affinity import add_affinity
 from hf_mtl.cli.comparing import add_compare
+from hf_mtl.cli.diagnosing import add_diagnose
 from hf_mtl.cli.examples import EXAMPLES
 from hf_mtl.cli.options import add_export, add_init, add_join, add_methods, add_predict, add_push
 from hf_mtl.cli.reporting import add_report
@@ -81,7 +82,9 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="validation", choices=("train", "validation", "test"))
     for command in (train, evaluate):
         command.add_argument(
-            "--baselines", action="store_true", help="also score the majority class and TF-IDF with a linear model"
+            "--baselines",
+            action="store_true",
+            help="also score the majority class, TF-IDF with a linear model, and baselines of the recipe",
         )
     _command(commands, "plan", "say what training would do: rows, shares, passes, steps, tokens; draw the mixture")
     add_affinity(commands)
@@ -91,6 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_push(commands)
     add_join(commands)
     add_sweep(commands)
+    add_diagnose(commands)
     add_methods(commands)
     add_report(commands)
     text = "print the JSON Schema of recipes, for editors"

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 import hf_mtl.balancing as of_balancing
 import hf_mtl.data.mixture as of_mixture
 import hf_mtl.data.section as of_data
+import hf_mtl.evaluation.section as of_baselines
 import hf_mtl.schedules as of_schedules
 from hf_mtl.argument_conflicts import conflicts
 from hf_mtl.argument_fields import instead_of, refused_keys
@@ -35,7 +36,18 @@ from hf_mtl.tasks import Task, task_types
 from hf_mtl.tasks.head_shares import without_share
 from hf_mtl.validation import MOST_MISTAKES, unknown_key, validate, without_mistakes
 
-SECTIONS = ("plugins", "model", "tasks", "data", "mixture", "balancing", "schedules", "callbacks", "training")
+SECTIONS = (
+    "plugins",
+    "model",
+    "tasks",
+    "data",
+    "mixture",
+    "balancing",
+    "schedules",
+    "callbacks",
+    "baselines",
+    "training",
+)
 _LISTS = ("plugins", "schedules", "callbacks")
 
 
@@ -65,6 +77,7 @@ def build_recipe(
     balancing = of_balancing.parse(given["balancing"], mistakes, list(trained))
     schedules = of_schedules.parse(data.get("schedules"), mistakes)
     callbacks = parse_callbacks(data.get("callbacks"), mistakes)
+    baselines = of_baselines.parse(given["baselines"], mistakes)
     training = _training(given["training"], mistakes)
     mistakes.extend(
         check_recipe(tasks, training, complete=not any(item.key.startswith("tasks") for item in mistakes))
@@ -97,6 +110,7 @@ def build_recipe(
         balancing=balancing,
         schedules=[item for item in schedules if item is not None],
         callbacks=callbacks,
+        baselines=baselines,
         training=training,
     )
 
@@ -105,7 +119,7 @@ def _unknown_section(key: str) -> Mistake:
     if key == "extends":  # those of files have been followed
         return Mistake(key, "is given on the command line", "Write it in the recipe.")
     inner: dict[str, type[BaseModel]] = {"model": ModelSection, "training": sections.training_section()}
-    inner["data"] = of_data.Spec
+    inner |= {"data": of_data.Spec, "baselines": of_baselines.Spec}
     return unknown_key(key, key, (*SECTIONS, "extends"), inner)
 
 

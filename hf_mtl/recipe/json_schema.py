@@ -12,6 +12,7 @@ from hf_mtl.components import Kind
 from hf_mtl.data.learners.base import LEARNERS
 from hf_mtl.data.mixture import anneal_section, section
 from hf_mtl.data.section import Spec as DataSpec
+from hf_mtl.evaluation.section import Spec as BaselinesSpec
 from hf_mtl.modeling.heads import HEADS
 from hf_mtl.modeling.peft_kinds import KINDS, PLACES, TAKEN
 from hf_mtl.recipe import sections
@@ -62,6 +63,7 @@ def json_schema() -> Schema:
             "description": "Callbacks of the Trainer that plugins register: names, or mappings of name and options.",
             "anyOf": [{"type": "array", "items": {"type": ["string", "object"]}}, {"type": "null"}],
         },
+        "baselines": _or_null(_of(BaselinesSpec, definitions)),
         "training": _or_null(_training(definitions)),
     }
     return {

@@ -9,7 +9,7 @@ from hf_mtl.recipe.nodes import Node
 
 
 def resolve_paths(recipe: Node) -> Node:
-    """Make the paths of datasets, metric scripts, backbone, tokenizer and files of training options absolute.
+    """Make the paths of datasets, metric scripts, models, tokenizer and files of training options absolute.
 
     Hub ids, formats, URLs and ``python:package/folder`` are left alone. ``training.output_dir`` is not looked at:
     it is relative to the current folder, as everywhere in transformers.
@@ -18,6 +18,7 @@ def resolve_paths(recipe: Node) -> Node:
         recipe: The merged recipe.
     """
     recipe = _at(recipe, "model", lambda model: _at(_at(model, "backbone", _if_local), "tokenizer", _if_local))
+    recipe = _at(recipe, "baselines", lambda found: _at(found, "llm", lambda llm: _at(llm, "model", _if_local)))
     recipe = _at(recipe, "training", _training)
     return _at(recipe, "tasks", lambda tasks: _each(tasks, _task))
 

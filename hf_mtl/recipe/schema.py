@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, 
 
 import hf_mtl.balancing as of_balancing
 import hf_mtl.data.section as of_data
+import hf_mtl.evaluation.section as of_baselines
 from hf_mtl.errors import Mistake
 from hf_mtl.plain import dump_yaml
 from hf_mtl.recipe.places import Places
@@ -86,6 +87,7 @@ class Recipe(_Frozen):
         balancing: The loss weighting, the gradient aggregator, and their options.
         schedules: Schedules and their options, which compose.
         callbacks: Callbacks of the Trainer that plugins register, and their options.
+        baselines: What is scored beside the model, where that is asked for.
         training: Options of `MultiTaskTrainingArguments`.
     """
 
@@ -97,6 +99,7 @@ class Recipe(_Frozen):
     balancing: of_balancing.Spec
     schedules: list[SerializeAsAny[Options]] = Field(default_factory=list)
     callbacks: list[SerializeAsAny[Options]] = Field(default_factory=list)
+    baselines: of_baselines.Spec = Field(default_factory=of_baselines.Spec)
     training: SerializeAsAny[Options]
     _places: Places = PrivateAttr(default_factory=Places)
     _allow_code: bool = PrivateAttr(default=False)
@@ -144,6 +147,7 @@ class Recipe(_Frozen):
             "balancing": self.balancing.model_dump(mode="json", exclude_unset=True),
             "schedules": [item.model_dump(mode="json", exclude_unset=True) for item in self.schedules],
             "callbacks": [item.model_dump(mode="json", exclude_unset=True) for item in self.callbacks],
+            "baselines": self.baselines.model_dump(mode="json", exclude_unset=True),
             "training": self.training.model_dump(mode="json", exclude_unset=True),
         }
         return {name: section for name, section in sections.items() if section}

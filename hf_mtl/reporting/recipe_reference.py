@@ -79,6 +79,8 @@ def recipe_reference(folder: Path) -> str:
         "## `schedules`",
         sections["schedules"]["description"],
         *page.named(sections["schedules"], "type"),
+        "## `baselines`",
+        *page.section(sections["baselines"]),
         *_training(page, sections["training"]["properties"]),
         "## What is not supported",
         _LIMITS,

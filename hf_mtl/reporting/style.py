@@ -59,16 +59,17 @@ def new_figure(
     return figure, axes
 
 
-def new_grid(panels: int, columns: int) -> "tuple[Figure, list[Axes]]":
-    """Return a figure of square panels in rows, which share both axes; the last row may be shorter.
+def new_grid(panels: int, columns: int, shared: bool = True) -> "tuple[Figure, list[Axes]]":
+    """Return a figure of square panels in rows; the last row may be shorter.
 
     Args:
         panels: Number of panels.
         columns: Panels of a full row.
+        shared: The panels share both axes; otherwise each has its own.
     """
     rows = math.ceil(panels / columns)
     figure = _blank(0.6 + 3.4 * columns, 0.6 + 3.5 * rows)
-    axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    axes = list(figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False).flat)
     for panel in axes:
         _plain(panel)
     for panel in axes[panels:]:
@@ -104,7 +105,7 @@ def label_panel(panel: "Axes", title: str, unit: str, upwards: bool = False) -> 
         unit: Of its vertical axis.
         upwards: Read the legend from below, as areas are stacked.
     """
-    panel.set_title(title, loc="left", fontsize=11)
+    plain_name(panel.set_title(title, loc="left", fontsize=11))
     panel.set_ylabel(unit)
     if not panel.get_legend_handles_labels()[0]:
         return

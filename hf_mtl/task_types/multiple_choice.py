@@ -16,6 +16,7 @@ from hf_mtl.data.choice_texts import ChoiceTexts, template_fields
 from hf_mtl.data.columns import arrow_column, name_count, name_rows
 from hf_mtl.data.spelling import number_types
 from hf_mtl.errors import Mistake
+from hf_mtl.evaluation.candidates import choice_logits
 from hf_mtl.evaluation.choice_baselines import TextRow, choice_baselines
 from hf_mtl.evaluation.classes import class_measure
 from hf_mtl.evaluation.compact import CLASSES_ALONE, classes_alone
@@ -24,7 +25,7 @@ from hf_mtl.tasks import MetricSpec, Task, register
 from hf_mtl.tasks.layout import LaidOut, OutputsPer
 from hf_mtl.tasks.learning import NO_SITE
 from hf_mtl.tasks.predicting import Prediction, RowOutputs
-from hf_mtl.tasks.scoring import Compact, Metric, Outputs
+from hf_mtl.tasks.scoring import Candidates, Compact, Metric, Outputs
 
 if TYPE_CHECKING:  # heavy, and needed for annotations alone
     from transformers import PreTrainedTokenizerBase
@@ -315,6 +316,15 @@ class MultipleChoice(Task):
     ) -> dict[str, np.ndarray]:
         """Predict by the places that are right in training, and by what choices share with their context."""
         return choice_baselines([*map(self._read, train_texts)], labels, [*map(self._read, texts)])
+
+    def candidates(self, texts: Sequence[Any]) -> Candidates:
+        """Let each row have its own choices."""
+        rows = [self._read(row) for row in texts]
+        return Candidates([row.context for row in rows], [row.choices for row in rows])
+
+    def outputs_of_candidates(self, scores: Sequence[np.ndarray]) -> np.ndarray:
+        """Take the scores of each row's choices for logits."""
+        return choice_logits(scores)
 
     def _read(self, row: Any) -> TextRow:
         """Tell the context and the choices of a row as baselines get it."""

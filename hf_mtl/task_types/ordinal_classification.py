@@ -17,13 +17,14 @@ from hf_mtl.data.one_class import OneClass
 from hf_mtl.data.ordered_classes import gaps, resolve_ordered
 from hf_mtl.errors import Mistake
 from hf_mtl.evaluation.binary import UNKNOWN, linear_binaries, share_logits
+from hf_mtl.evaluation.candidates import class_candidates, step_logits
 from hf_mtl.evaluation.checks import f1_mistakes
 from hf_mtl.evaluation.classes import absent_classes, class_ids, undefined_of_classes
 from hf_mtl.evaluation.named import best_classes, class_columns, ranked_classes
 from hf_mtl.evaluation.outputs import PlainOutputs
 from hf_mtl.tasks import MetricSpec, register
 from hf_mtl.tasks.predicting import Prediction, RowOutputs
-from hf_mtl.tasks.scoring import Metric, Outputs
+from hf_mtl.tasks.scoring import Candidates, Metric, Outputs
 
 
 @register
@@ -184,6 +185,14 @@ class OrdinalClassification(OneClass):
         predicted = np.unique(self.predictions(outputs.values))
         if len(predicted) == 1 and len(np.unique(labels)) > 1:
             yield f"all {len(outputs):,} rows are predicted '{(self.label_names or [])[int(predicted[0])]}'."
+
+    def candidates(self, texts: Sequence[Any]) -> Candidates:
+        """Let each row have any class."""
+        return class_candidates(texts, self.label_names or [])
+
+    def outputs_of_candidates(self, scores: Sequence[np.ndarray]) -> np.ndarray:
+        """Turn the scores of the classes into logits of the steps."""
+        return step_logits(np.stack(scores))
 
     def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
         """Predict the shares of the classes, and so their median."""

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from hf_mtl.data.soft_labels import encode_soft, resolve_soft
 from hf_mtl.data.train_notes import absent_notes
 from hf_mtl.errors import DataError, Mistake
+from hf_mtl.evaluation.candidates import class_candidates
 from hf_mtl.evaluation.checks import f1_mistakes
 from hf_mtl.evaluation.classes import (
     absent_classes,
@@ -32,7 +33,7 @@ from hf_mtl.modeling.class_outputs import OutputPerClass
 from hf_mtl.modeling.class_weights import check_weights
 from hf_mtl.tasks import MetricSpec, register
 from hf_mtl.tasks.predicting import Prediction, RowOutputs
-from hf_mtl.tasks.scoring import Compact, Metric, Outputs
+from hf_mtl.tasks.scoring import Candidates, Compact, Metric, Outputs
 
 FOCAL_GAMMA = 2.0
 
@@ -201,6 +202,14 @@ class SequenceClassification(OutputPerClass):
         predicted = np.unique(outputs.predicted)
         if len(predicted) == 1 and len(np.unique(likeliest(labels))) > 1:
             yield f"all {len(outputs):,} rows are predicted '{self.output_names[int(predicted[0])]}'."
+
+    def candidates(self, texts: Sequence[Any]) -> Candidates:
+        """Let each row have any class."""
+        return class_candidates(texts, self.output_names)
+
+    def outputs_of_candidates(self, scores: Sequence[np.ndarray]) -> np.ndarray:
+        """Take the scores of the classes for logits."""
+        return np.stack(scores)
 
     def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
         """Predict the shares of the classes."""

@@ -68,6 +68,18 @@ class Compact(NamedTuple):
     read: Callable[[np.ndarray], Outputs]
 
 
+class Candidates(NamedTuple):
+    """What a language model chooses from.
+
+    Args:
+        texts: The text of each row.
+        labels: The labels that each row may have; those of some rows may be more than those of others.
+    """
+
+    texts: list[str]
+    labels: list[list[str]]
+
+
 class ScoringAnswers(ABC):
     """Questions to a task for scoring it, with the answers of a task that has nothing special.
 
@@ -253,6 +265,25 @@ class ScoringAnswers(ABC):
             Outputs of ``majority``, which has seen no texts, and of ``tfidf``, a linear model; [m, ..., C].
         """
         return None
+
+    def candidates(self, texts: Sequence[Any]) -> Candidates | None:
+        """Give what a language model is asked, which has seen no training: texts, and the labels to choose from.
+
+        Args:
+            texts: The texts of m rows, as `own_baselines` gets them.
+
+        Returns:
+            None: the labels of the type are no words among which one is right.
+        """
+        return None
+
+    def outputs_of_candidates(self, scores: Sequence[np.ndarray]) -> np.ndarray:
+        """Give the outputs of a head that is as sure of each label as scores say, [m, ..., C].
+
+        Args:
+            scores: Of each of m rows, a number for each of its `candidates`, whose softmax are probabilities.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no candidates")
 
     def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
         """Give the outputs of the model that has seen only the training labels, [C], where `own_baselines` does not.

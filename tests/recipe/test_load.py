@@ -42,7 +42,7 @@ def test_all_mistakes_of_all_sections_are_said_at_once(write: Write) -> None:
         "recipe.yaml:23: training.seed: written twice, first at recipe.yaml:22. Keep one of them.",
         "command line: found 'nonsense'. Write key=value, such as training.learning_rate=1e-4.",
         "recipe.yaml:1: modle: unknown key 'modle'. "
-        "Known: balancing, callbacks, data, extends, mixture, model, plugins, schedules, tasks, training. "
+        "Known: balancing, baselines, callbacks, data, extends, mixture, model, plugins, schedules, tasks, training. "
         "Did you mean 'model'?",
         "recipe.yaml:4: model.max_length: found 0. Allowed: at least 1.",
         "command line: model.dropout: found 1.5. Allowed: less than 1.",

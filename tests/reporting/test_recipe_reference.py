@@ -29,7 +29,7 @@ def keys(schema: Any) -> set[str]:
 
 def test_every_key_has_a_row(page: str) -> None:
     schema = json_schema()
-    sections = {"model", "tasks", "data", "mixture", "balancing", "schedules", "training"}
+    sections = {"model", "tasks", "data", "mixture", "balancing", "schedules", "baselines", "training"}
     rows = set(re.findall(r"^\| `(\w+)` \|", page, re.M)) | set(re.findall(r"^\| `\w+` \| `(\w+)` \|", page, re.M))
     assert keys({"properties": schema["properties"], "$defs": schema["$defs"]}) - sections - rows == set()
     assert {line.strip("# `") for line in page.splitlines() if line.startswith("## ")} >= sections - {"training"}

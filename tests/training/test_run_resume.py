@@ -196,6 +196,7 @@ def test_every_key_of_a_recipe_is_compared_or_may_change(recipe: Path) -> None:
     assert keys - compared == {key.split(".")[-1] for key in NOT_COMPARED}
     ours = {"model", "tasks", "data", "mixture", "balancing", "schedules", "training"}
     ours |= {"plugins", "callbacks"}  # code of the user's, which may be another on a resume
+    ours |= {"baselines"}  # scored beside the run, and no part of it
     assert set(type(found).model_fields) == ours
 
 

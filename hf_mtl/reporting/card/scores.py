@@ -12,7 +12,11 @@ from hf_mtl.reporting.tables import SUMMARIES
 from hf_mtl.tasks import Task
 
 _SPLITS = ("train", "validation", "test")
-_NAMES = {"majority": "majority class or mean", "tfidf": "TF-IDF with a linear model"}
+_NAMES = {
+    "majority": "majority class or mean",
+    "tfidf": "TF-IDF with a linear model",
+    "llm": "a language model, zero-shot",
+}
 
 
 def tasks_section(facts: CardFacts) -> Iterator[str]:

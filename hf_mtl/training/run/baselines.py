@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from hf_mtl.data.columns import arrow_column
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.data.processes import from_first
 from hf_mtl.data.texts import is_tokenised
@@ -21,9 +20,13 @@ from hf_mtl.evaluation import (
     score_notes,
     score_task,
 )
+from hf_mtl.inference.language_model import check_language_model
 from hf_mtl.tasks import Task
 from hf_mtl.tasks.scoring import Outputs
-from hf_mtl.training.run.prepare import Prepared
+from hf_mtl.training.run.prepare import Prepared, located
+from hf_mtl.training.run.zero_shot import NAME, asked_rows, texts_of, zero_shot_results
+
+_WORDS = {"tfidf": "TF-IDF with a linear model", NAME: "the language model, which has not been trained on it"}
 
 
 def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[str, Any]:
@@ -34,7 +37,7 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
         rows: The rows to score, by task.
 
     Returns:
-        By baseline, the same as in ``results.json``.
+        By baseline, the same as in ``results.json``; beside those two what `zero_shot_results` gives.
     """
     scores: dict[str, dict[str, dict[str, float]]] = {}
     notes: dict[str, list[str]] = {}
@@ -44,7 +47,7 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
         train = prepared.data[name].splits["train"]
         train_labels = encode_labels(task, name, "train", train).values
         labels = encode_labels(task, name, "evaluation", evaluated)
-        texts = [_texts(found, task.text_columns) for found in (train, evaluated)]
+        texts = [texts_of(found, task.text_columns) for found in (train, evaluated)]
         references, known = task.references(evaluated, labels.values), task.training_statistics(train_labels)
         for baseline, (decided, outputs) in _predictions(prepared, name, texts[0], train_labels, texts[1]).items():
             values = score_task(decided, name, outputs, references, known, trust, labels.weights)
@@ -54,7 +57,7 @@ def baseline_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[st
                 said += score_notes(decided, name, outputs, references, values)
     return {
         name: {"tasks": values, **aggregate(values, tasks), "notes": notes[name]} for name, values in scores.items()
-    }
+    } | zero_shot_results(prepared, rows)
 
 
 def _fitted(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[str, Dataset]:
@@ -71,7 +74,7 @@ def _predictions(
     if task.tuned_by is None or validation is None:
         found = baseline_predictions(task, train_texts, train_labels, texts)
         return {baseline: (task, outputs) for baseline, outputs in found.items()}
-    labels, tuned_on = encode_labels(task, name, "validation", validation), _texts(validation, task.text_columns)
+    labels, tuned_on = encode_labels(task, name, "validation", validation), texts_of(validation, task.text_columns)
     references = task.references(validation, labels.values)
     raw = baseline_outputs(task, train_texts, train_labels, [*tuned_on, *texts])
     decided = {}
@@ -82,7 +85,7 @@ def _predictions(
 
 
 def add_baselines(results: dict[str, Any], prepared: Prepared, rows: Mapping[str, Dataset]) -> None:
-    """Put the baselines beside the results, and say of which tasks the model is worse than a linear one.
+    """Put the baselines beside the results, and say of which tasks the model is worse.
 
     Of several processes the first fits them, while the others wait for as long as that takes.
 
@@ -97,27 +100,26 @@ def add_baselines(results: dict[str, Any], prepared: Prepared, rows: Mapping[str
     scored = {name: scores for name, scores in results["tasks"].items() if name in fitted}
     if not scored:
         return
-    tfidf = results["baselines"]["tfidf"]["tasks"]
     for name, scores in scored.items():
         key = headline_keys(prepared.data[name].task)[0]
-        if scores[key] < tfidf[name][key]:
-            results["notes"].append(
-                f"{name}: {key} {scores[key]:.4f} is below the {tfidf[name][key]:.4f} of TF-IDF with a linear model."
-            )
+        for baseline, words in _WORDS.items():
+            other = results["baselines"].get(baseline, {"tasks": {}})["tasks"].get(name)
+            same_rows = baseline != NAME or len(asked_rows(rows[name], prepared.recipe)) == len(rows[name])
+            if other is not None and same_rows and scores[key] < other[key]:
+                results["notes"].append(f"{name}: {key} {scores[key]:.4f} is below the {other[key]:.4f} of {words}.")
 
 
 def check_baselines(prepared: Prepared) -> None:
-    """Refuse tasks that bring token ids, of which TF-IDF knows no words.
+    """Refuse tasks that bring token ids, of which TF-IDF knows no words, and a language model that is none.
 
     Raises:
         RunError: If there is such a task.
+        ModelError: If ``baselines.llm`` names no causal language model.
     """
     splits = prepared.split("train")
     given = [name for name, split in splits.items() if is_tokenised(prepared.data[name].task, split)]
     if given:
         raise RunError(f"--baselines: reads texts, and the rows of {', '.join(given)} are token ids; leave it out")
-
-
-def _texts(dataset: Dataset, columns: list[str]) -> list[Any]:
-    texts = [arrow_column(dataset, column).to_pylist() for column in columns]
-    return texts[0] if len(texts) == 1 else list(zip(*texts, strict=True))
+    if (spec := prepared.recipe.baselines.llm) is not None:
+        with located(prepared.recipe):
+            check_language_model(spec.model)

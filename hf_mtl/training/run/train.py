@@ -62,7 +62,8 @@ def run_recipe(
             recipe now lets it train on: more steps or epochs, more patience, a larger budget.
         overwrite: Start anew where a run is already.
         test: Score the test splits too.
-        baselines: Score the majority class and TF-IDF with a linear model on the same rows.
+        baselines: Score the majority class and TF-IDF with a linear model on the same rows, and what the
+            recipe names under ``baselines``.
         allow_code: As for `load_recipe`.
         on_results: Takes the results on every process as soon as they are kept, before figures and the Hub.
         callbacks: Callbacks of the Trainer beside those of the recipe, which the run's folder knows nothing of.

@@ -32,7 +32,7 @@ _ARGUMENTS = (
     "use_cpu",
 )
 _REMEDY = (
-    "For scoring, {keys} of a task, data.imbalance, model.max_length, and of training what computes "
+    "For scoring, {keys} of a task, data.imbalance, model.max_length, baselines, and of training what computes "
     "(per_device_eval_batch_size, eval_tokens_per_batch, use_cpu, bf16 and so on) can be others. "
     "Leave it out, or train a run with it."
 )
@@ -135,7 +135,7 @@ def _is_followed(path: tuple[str, ...], task_keys: Collection[str], to_find: boo
         return key in task_keys
     if section == "training":
         return key in _ARGUMENTS or (to_find and key == "output_dir")
-    return path in (("model", "max_length"), ("data", "imbalance"))
+    return path in (("model", "max_length"), ("data", "imbalance"), ("baselines", "llm"))
 
 
 def _told(path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> str:

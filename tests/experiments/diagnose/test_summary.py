@@ -1,0 +1,33 @@
+"""A diagnosis in words."""
+
+from typing import Any
+
+from hf_mtl.experiments.diagnose import diagnosis_text
+
+
+def test_every_part_is_said_once(diagnosis: dict[str, Any]) -> None:
+    text = diagnosis_text(diagnosis)
+    for title in (
+        "Layers of a run, on the rows of all tasks",
+        "Last layers of two runs on the same rows",
+        "What the tasks' heads make of the same rows",
+        "Main directions in common at the last layer",
+        "Linear probes of each layer",
+        "Classes of each task at the last layer",
+        "What the first 10% of the steps say about the final scores",
+    ):
+        assert text.count(title) == 1
+    assert "validation rows: 16 of multi_label_classification, " in text
+    assert "Linear CKA of 112 rows of 16 features" not in text
+    assert "run: the first evaluation is later, after 50% of the steps." in text
+    assert (
+        "the worst score of the first evaluations: not said, as runs with both are 1; it takes 5 that differ." in text
+    )
+
+
+def test_a_run_of_one_task_has_less_to_say(diagnosis: dict[str, Any]) -> None:
+    nothing: dict[str, Any] = {"heads": [], "subspaces": [], "clusters": [], "task_silhouettes": [], "probes": []}
+    early = {**diagnosis["early"], "runs": {}}
+    text = diagnosis_text({**diagnosis, **nothing, "early": early, "cka": diagnosis["cka"][:1], "notes": []})
+    assert text.endswith("Early signals: no log holds two evaluations.")
+    assert "probes" not in text
