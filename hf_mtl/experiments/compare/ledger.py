@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.trials import Trial
@@ -13,6 +13,10 @@ State: TypeAlias = Literal["done", "running", "failed", "missing"]
 
 RUN = "run"
 FAILED = "failed"
+
+
+def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(record.get(name) for name in ("identity", "arm", "seed", "task", "fold"))
 
 
 class Ledger:
@@ -32,11 +36,12 @@ class Ledger:
         Args:
             trials: The trials.
         """
-        named = {trial.identity: trial.claim for trial in trials}
+        # Not by the identity alone: two arms may be the same recipe.
+        named = {_key({**trial.key, "identity": trial.identity}): trial.claim for trial in trials}
         found = {}
         for record in self.results.all():
-            if record.get("kind") in (RUN, FAILED) and record.get("identity") in named:
-                found[named[record["identity"]]] = record
+            if record.get("kind") in (RUN, FAILED) and (name := named.get(_key(record))) is not None:
+                found[name] = record
         return found
 
     def add(self, record: Record) -> None:
