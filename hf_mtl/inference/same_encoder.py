@@ -136,9 +136,9 @@ def check_same_encoder(models: Sequence[Trained]) -> None:
         ModelError: With all that differs; of the weights with the lowest one.
     """
     first, *others = models
-    mistakes = []
+    mistakes: list[Mistake] = []
     for other in others:
-        mistakes += [*_other_configs(first, other), *_other_tokenizers(first, other)]
+        mistakes += other_kind(first, other)
     if mistakes:
         raise ModelError(mistakes)
     with Reader() as reader:
@@ -148,17 +148,31 @@ def check_same_encoder(models: Sequence[Trained]) -> None:
         raise ModelError(mistakes)
 
 
-def _other_configs(first: Trained, other: Trained) -> Iterator[Mistake]:
-    for name in ("pooling", "max_length", "peft"):
+def other_kind(
+    first: Trained,
+    other: Trained,
+    same: Sequence[str] = ("pooling", "max_length", "peft"),
+    remedy: str = _APART,
+) -> Iterator[Mistake]:
+    """Find what makes other tokens of the same text, or other states of them, whatever the weights are.
+
+    Args:
+        first: A model.
+        other: The model that is compared with it.
+        same: Fields of their configs that must be the same.
+        remedy: What to do where the encoders are not built alike.
+    """
+    for name in same:
         here, there = getattr(other.config, name), getattr(first.config, name)
         if here != there:
-            remedy = "Train them with the same"
-            yield Mistake("", f"{other.name}: {name} is {shown(here)}, and {shown(there)} in {first.name}", remedy)
+            values = f"{shown(here)}, and {shown(there)} in {first.name}"
+            yield Mistake("", f"{other.name}: {name} is {values}", "Train them with the same")
     here, there = _encoder_fields(other.config), _encoder_fields(first.config)
     for name in sorted({*here, *there}):
         if here.get(name) != there.get(name):
             values = f"{shown(here.get(name))}, and {shown(there.get(name))} in {first.name}"
-            yield Mistake("", f"{other.name}: {name} of the encoder is {values}", _APART)
+            yield Mistake("", f"{other.name}: {name} of the encoder is {values}", remedy)
+    yield from _other_tokenizers(first, other)
 
 
 def _encoder_fields(config: MultiTaskConfig) -> dict[str, Any]:

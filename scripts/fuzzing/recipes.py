@@ -41,7 +41,7 @@ class Recipes:
     def __init__(self, folder: Path):
         shutil.copytree(_ROOT / "recipes", folder / "recipes")
         shutil.copy(Path(__file__).with_name("rich.yaml"), folder / "recipes")
-        self._files = sorted((folder / "recipes").rglob("*.yaml"))
+        self._files = sorted(file for file in (folder / "recipes").rglob("*.yaml") if file.name != "study.yaml")
         self._texts = {file: file.read_bytes() for file in self._files}
         self._trees = {file: _tree(text) for file, text in self._texts.items()}
         self._options = _options()

@@ -47,7 +47,7 @@ class Trial:
 
     def of(self, task: str) -> Record | None:
         """Return the run that has a task; None: there is none."""
-        own = [record for record in self.records if record.get("task") == task]
+        own = [record for record in self.records if task in group_of(record)]
         joint = [record for record in self.records if record.get("task") is None]
         return next(iter([*own, *joint]), None)
 
@@ -66,7 +66,7 @@ class Trial:
         record = self.of(task)
         scores = None if record is None else (record.get("scores") or {}).get(split)
         if scores is None or task not in scores:
-            is_its_own = record is not None and record.get("task") == task
+            is_its_own = record is not None and task in group_of(record)
             return math.nan if is_its_own or (record is not None and scores is None) else None
         return math.nan if scores[task] is None else float(scores[task])
 
@@ -91,9 +91,19 @@ class Trial:
         """The tasks that are scored."""
         for record in self.records:
             if record.get("task") is not None:
-                yield record["task"]
+                yield from group_of(record)
             else:
                 yield from (record.get("scores") or {}).get("test") or {}
+
+
+def group_of(record: Record) -> list[str]:
+    """Return the tasks that a run is of, if it is not of all: a group's names have a plus sign between them.
+
+    Args:
+        record: The record of the run.
+    """
+    task = record.get("task")
+    return [] if task is None else str(task).split("+")
 
 
 Trials = Mapping[str, Mapping[Unit, Trial]]

@@ -14,7 +14,7 @@ from hf_mtl.experiments.results import Record
 Group = list[tuple[Trial, Record]]
 
 
-def add_merged(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Callable[[str], None]) -> None:
+def add_merged(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Callable[[str], None]) -> set[str]:
     """Merge the single-task runs of each seed and fold by the methods that the study names, and add their records.
 
     Args:
@@ -22,9 +22,13 @@ def add_merged(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Calla
         ledger: Its records.
         trials: Its trials.
         say: Takes what cannot be merged, and why.
+
+    Returns:
+        The identities of the records.
     """
     if not study.file.merging:
-        return
+        return set()
+    found: set[str] = set()
     single = next(name for name, arm in study.arms.items() if arm.is_single_task)
     known = {record["identity"] for record in ledger.results.all() if record.get("kind") == "merged"}
     for group in _groups(ledger, trials, single).values():
@@ -34,31 +38,40 @@ def add_merged(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Calla
         folders = {str(trial.part.task): study.folder / trial.place for trial, _ in group}
         try:
             for record in merged_records(study.folder, folders, records, study.file.merging, study.allow_code):
+                found.add(record["identity"])
                 if record["identity"] not in known:
                     ledger.add(record)
         except HfMtlError as error:
             # What has trained stays; a contender that cannot be made is none.
             say(f"The single-task runs of seed {group[0][0].seed} were not merged: {error}")
+    return found
 
 
-def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial]) -> None:
+def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial]) -> set[str]:
     """Compare every arm with the reference by the rows of each test split, and add the records.
 
     Args:
         study: The study.
         ledger: Its records.
         trials: Its trials.
+
+    Returns:
+        The identities of the records.
     """
     from hf_mtl.experiments.answer.rows import compare_rows
     from hf_mtl.training.scoring.kept_rows import TEST_ROWS
 
     known = {record.get("identity") for record in ledger.results.all() if record.get("kind") == "rows"}
     theirs = _groups(ledger, trials, study.reference)
+    identities = set()
     for arm in study.arms:
         for key, group in _groups(ledger, trials, arm).items() if arm != study.reference else ():
             identity = digest([sorted(record["identity"] for _, record in (*group, *theirs.get(key, [])))])
             places = [study.folder / trial.place / TEST_ROWS for trial, _ in (*group, *theirs.get(key, []))]
-            if identity in known or key not in theirs or not all(path.exists() for path in places):
+            if key not in theirs or not all(path.exists() for path in places):
+                continue
+            identities.add(identity)
+            if identity in known:
                 continue
             seed, fold = key
             found = compare_rows(
@@ -72,6 +85,7 @@ def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial]) -> None:
             )
             for record in found:
                 ledger.add({**record, "identity": identity})
+    return identities
 
 
 def _groups(ledger: Ledger, trials: Sequence[Trial], arm: str) -> dict[tuple[int, int | None], Group]:

@@ -1,12 +1,13 @@
 """The arms of a study: every one an ordinary recipe, or one for each task, before anything is run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hf_mtl.errors import Mistake, RecipeError
-from hf_mtl.experiments.compare.schema import SINGLE_TASK
+from hf_mtl.errors import Mistake, RecipeError, known
+from hf_mtl.experiments.compare.schema import GROUPS, SINGLE_TASK
 from hf_mtl.experiments.compare.single_task import single_task_node
+from hf_mtl.experiments.compare.some_tasks import some_tasks_node
 from hf_mtl.plain import describe
 from hf_mtl.recipe import Recipe
 from hf_mtl.recipe.extends import read_together
@@ -30,16 +31,21 @@ class Part:
     """One recipe of an arm, and what it is of.
 
     Args:
-        task: The task that it is of alone; None: it is of all.
+        group: The tasks that it is of; empty: all.
         node: The merged recipe, with places.
         recipe: The same, validated.
         dropped: What the recipe of all tasks has and this has not, in words.
     """
 
-    task: str | None
+    group: tuple[str, ...]
     node: Node
     recipe: Recipe
     dropped: tuple[str, ...] = ()
+
+    @property
+    def task(self) -> str | None:
+        """Name the task that it is of alone, or its group, as streams are: with a plus sign; None: it is of all."""
+        return "+".join(self.group) or None
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Arm:
 
     Args:
         name: Its name.
-        parts: Its recipe, or that of each task.
+        parts: Its recipe, or that of each task or group.
         whole: Its recipe of all tasks.
     """
 
@@ -59,7 +65,7 @@ class Arm:
     @property
     def is_single_task(self) -> bool:
         """Tell whether it trains each task alone."""
-        return self.parts[0].task is not None
+        return all(len(part.group) == 1 for part in self.parts)
 
 
 def parse_arm(name: str, base: tuple[str, Origin], common: Node | None, given: Node, code: Code) -> Arm:
@@ -76,21 +82,29 @@ def parse_arm(name: str, base: tuple[str, Origin], common: Node | None, given: N
         RecipeError: With everything that is wrong.
     """
     mistakes: list[Mistake] = []
-    keys, extends, single = _read(given, mistakes)
+    keys, extends, single, groups = _read(given, mistakes)
     node = read_together([base, *extends], mistakes)
     for part in (common.value if common is not None else {}, keys):
         node = replace_keys(node, part, mistakes)
     recipe = recipe_of(node, code, before=mistakes)
-    whole = Part(None, node, recipe)
-    parts = tuple(_alone(whole, task, code) for task in recipe.trained_tasks) if single else (whole,)
-    return Arm(name, parts, whole)
+    whole = Part((), node, recipe)
+    if single:
+        return Arm(name, tuple(_of_group(whole, [task], code) for task in recipe.trained_tasks), whole)
+    if groups is None:
+        return Arm(name, (whole,), whole)
+    return Arm(name, tuple(_of_group(whole, group, code) for group in _checked(groups, recipe)), whole)
 
 
-def _read(given: Node, mistakes: list[Mistake]) -> tuple[dict[str, Node], list[tuple[str, Origin]], bool]:
-    """Return the keys that an arm replaces, the recipes that it extends, and whether it trains each task alone."""
+def _read(
+    given: Node, mistakes: list[Mistake]
+) -> tuple[dict[str, Node], list[tuple[str, Origin]], bool, Node | None]:
+    """Return the keys that an arm replaces, the recipes that it extends, whether it trains each task alone, and the
+    groups that it trains.
+    """
     if not isinstance(given.value, dict):
-        return {}, [], True
+        return {}, [], True, None
     keys = dict(given.value)
+    groups = keys.pop(GROUPS, None)
     single = keys.pop(SINGLE_TASK, None)
     if single is not None and not isinstance(single.value, bool):
         problem = f"found {describe(single.plain())}"
@@ -103,12 +117,44 @@ def _read(given: Node, mistakes: list[Mistake]) -> tuple[dict[str, Node], list[t
         else:
             remedy = "Allowed: a file, or a list of files."
             mistakes.append(Mistake("extends", f"found {describe(item.plain())}", remedy, str(item.origin)))
-    return keys, files, single is not None and single.value is True
+    alone = single is not None and single.value is True
+    if alone and groups is not None:
+        mistakes.append(Mistake(GROUPS, f"found beside {SINGLE_TASK}", "Give one of them.", str(groups.origin)))
+    return keys, files, alone, groups
 
 
-def _alone(whole: Part, task: str, code: Code) -> Part:
-    node, dropped = single_task_node(whole.node, task, whole.recipe)
-    return Part(task, node, recipe_of(node, code), tuple(dropped))
+def _checked(groups: Node, recipe: Recipe) -> list[list[str]]:
+    """Return the groups of an arm.
+
+    Raises:
+        RecipeError: If they are no groups of tasks of the recipe, or a task is in two of them.
+    """
+    given = groups.plain()
+    shaped = isinstance(given, list) and all(isinstance(group, list) and group for group in given) and given
+    if not shaped:
+        remedy = "Allowed: a list of lists of tasks, such as [[a, b], [c]]."
+        raise RecipeError(Mistake(GROUPS, f"found {describe(given)}", remedy, str(groups.origin)))
+    names = [str(name) for group in given for name in group]
+    found = [
+        Mistake(GROUPS, f"unknown task '{name}'", known(recipe.trained_tasks, name), str(groups.origin))
+        for name in names
+        if name not in recipe.trained_tasks
+    ]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    found += [
+        Mistake(GROUPS, f"{name} stands twice", "A task is in one group.", str(groups.origin)) for name in twice
+    ]
+    if found:
+        raise RecipeError(found)
+    return [list(group) for group in given]
+
+
+def _of_group(whole: Part, group: Sequence[str], code: Code) -> Part:
+    if len(group) == 1:
+        node, dropped = single_task_node(whole.node, group[0], whole.recipe)
+    else:
+        node, dropped = some_tasks_node(whole.node, group, whole.recipe)
+    return Part(tuple(group), node, recipe_of(node, code), tuple(dropped))
 
 
 def replace_keys(recipe: Node, keys: Mapping[str, Node], mistakes: list[Mistake]) -> Node:

@@ -1,5 +1,6 @@
 """Budgets: how many steps a run may take so that all arms spend the same."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,8 +39,8 @@ class Allowance:
         return f"budget: {self.amount:.4g} {unit[self.equal]}, which make {self.steps:,} steps"
 
 
-def allowance(equal: Budget, base: Cost, mine: Cost | None, task: str | None) -> Allowance:
-    """Work out what a run may spend: what the base run does, or the part of it that is for one task.
+def allowance(equal: Budget, base: Cost, mine: Cost | None, group: Sequence[str]) -> Allowance:
+    """Work out what a run may spend: what the base run does, or the part of it that is for some tasks.
 
     Rows, as a mixture draws them, say what part of the steps and passes is a task's; operations and seconds go by its
     tokens.
@@ -48,11 +49,12 @@ def allowance(equal: Budget, base: Cost, mine: Cost | None, task: str | None) ->
         equal: What is equal in all arms.
         base: The cost of the base recipe.
         mine: The cost of the run's recipe; None: that of the base, but for its length.
-        task: The task that the run is of alone; None: it is of all.
+        group: The tasks that the run is of; empty: all.
     """
     mine = base if mine is None else mine
     of_base, of_mine = (_per_step(equal, cost) for cost in (base, mine))
-    share = 1.0 if task is None else base.share(task, "tokens" if equal in TRIED else "rows")
+    by = "tokens" if equal in TRIED else "rows"
+    share = sum(base.share(task, by) for task in group) if group else 1.0
     amount = base.steps * of_base * share
     return Allowance(equal, amount, max(1, round(amount / of_mine)), base.steps, base.epochs)
 
@@ -74,7 +76,7 @@ def within(recipe: Node, may: Allowance, alone: bool) -> Node:
     Args:
         recipe: The recipe.
         may: What it may spend.
-        alone: Whether it is of one task, whose epochs are shorter than those of all tasks.
+        alone: Whether it is of some tasks only, whose epochs are shorter than those of all tasks.
     """
     training = recipe.value.get("training")
     given: dict[str, Node] = {} if training is None or training.value is None else dict(training.value)

@@ -106,8 +106,9 @@ def _answer(study: Study, say: Callable[[str], None]) -> None:
         return
     if failed := states.count("failed"):
         say(f"{failed} of {len(trials)} runs failed; the answer is without them. Why: --list")
-    add_merged(study, ledger, trials, say)
-    add_rows(study, ledger, trials)
+    others = add_merged(study, ledger, trials, say) | add_rows(study, ledger, trials)
+    if moved := ledger.set_aside(trials, others):
+        say(f"{moved} records of recipes that have changed since are in {study.folder / 'earlier.jsonl'}.")
     report_on(study.folder, say)
 
 

@@ -154,11 +154,12 @@ def _tried(trainer: MultiTaskTrainer, clock: _Stop) -> dict[str, float]:
     trainer.train()
     # The tokens of the few steps and of all, and what is frozen in them; a method's own passes are in the counts.
     scale = expected / drawn if drawn else 1.0
-    warm = min(_WARM, steps - 1)
-    timed = clock.times[-1] - (clock.times[warm - 1] if warm else 0.0)
+    taken = np.diff([0.0, *clock.times])[min(_WARM, steps - 1) :]
+    # Of equal steps the median: others on the machine make some of them longer. Looks are long ones among short ones.
+    timed = float(np.mean(taken) if looks else np.median(taken))
     return {
         "flops_per_step": trainer.budget.record(trainer.state)["flops"] / steps * scale + _sampled(trainer, steps),
-        "seconds_per_step": timed / (steps - warm) * scale,
+        "seconds_per_step": timed * scale,
         "passes_per_step": trainer.budget.backward_passes / steps,
     }
 

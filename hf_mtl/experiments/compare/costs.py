@@ -44,20 +44,20 @@ class Costs:
         base, task = self.base(), trial.part.task
         mine = None
         if self.equal != "steps":
-            # Of one task alone, steps of the length that the base has: which tokens a try sees does not depend on it.
+            # With as many steps as the base: which tokens a try sees does not depend on it.
             name = trial.arm.name if task is None else f"{trial.arm.name}, {task}"
             mine = self._of(trial.part, name, self.equal in TRIED)
-        return allowance(self.equal, base, mine, task)
+        return allowance(self.equal, base, mine, trial.part.group)
 
     def node(self, trial: Trial, may: Allowance) -> Node:
         """Return the recipe of a trial within its budget."""
-        node = within(trial.node, may, trial.part.task is not None)
-        task, imbalance = trial.part.task, trial.arm.whole.recipe.data.imbalance
-        if task is None or imbalance is None:
+        group, imbalance = trial.part.group, trial.arm.whole.recipe.data.imbalance
+        node = within(trial.node, may, bool(group))
+        if not group or imbalance is None:
             return node
         unit = self._of(trial.arm.whole, trial.arm.name, False).unit
         assert unit is not None  # where there is a ratio
-        return with_unit(node, imbalance.ratio[task], unit, task)
+        return with_unit(node, {name: imbalance.ratio[name] for name in group}, unit)
 
     def _of(self, part: Part, name: str, tried: bool) -> Cost:
         """Return the cost of a recipe, which this process or another has worked out, or does now."""
@@ -98,7 +98,7 @@ def _in_words(cost: Cost) -> str:
     return said
 
 
-def tested(study: Study, costs: Costs, trial: Trial) -> bool:
+def has_test_rows(study: Study, costs: Costs, trial: Trial) -> bool:
     """Tell whether any task of a trial has test rows.
 
     Args:
@@ -107,4 +107,4 @@ def tested(study: Study, costs: Costs, trial: Trial) -> bool:
         trial: The trial.
     """
     names = set(costs.base().tested)
-    return bool(names) if trial.part.task is None else trial.part.task in names
+    return bool(names & set(trial.part.group or names))

@@ -1,18 +1,22 @@
 """What is known of a study's trials: which are done, failed, running or missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.trials import Trial
 from hf_mtl.experiments.results import Record, Results
-from hf_mtl.training.folder.lock_holders import read_holders
+from hf_mtl.reporting.atomic import replacing
 
 State: TypeAlias = Literal["done", "running", "failed", "missing"]
 
 RUN = "run"
 FAILED = "failed"
+
+
+def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(record.get(name) for name in ("identity", "arm", "seed", "task", "fold"))
 
 
 class Ledger:
@@ -32,11 +36,12 @@ class Ledger:
         Args:
             trials: The trials.
         """
-        named = {trial.identity: trial.claim for trial in trials}
+        # Not by the identity alone: two arms may be the same recipe.
+        named = {_key({**trial.key, "identity": trial.identity}): trial.claim for trial in trials}
         found = {}
         for record in self.results.all():
-            if record.get("kind") in (RUN, FAILED) and record.get("identity") in named:
-                found[named[record["identity"]]] = record
+            if record.get("kind") in (RUN, FAILED) and (name := named.get(_key(record))) is not None:
+                found[name] = record
         return found
 
     def add(self, record: Record) -> None:
@@ -46,6 +51,32 @@ class Ledger:
                 if mine:
                     self.results.add(record)
                     return
+
+    def set_aside(self, trials: Sequence[Trial], others: Collection[str]) -> int:
+        """Move what is not of this study, as it is now, to a file beside: records of recipes that have changed since.
+
+        Args:
+            trials: The trials.
+            others: Identities of records that are no trial's, and stay.
+
+        Returns:
+            How many records were moved.
+        """
+        newest = self.records(trials)
+        kept: list[Record] = []
+        gone: list[Record] = []
+        for record in self.results.all():
+            stays = record.get("identity") in others or any(record == one for one in newest.values())
+            (kept if stays else gone).append(record)
+        if gone:
+            earlier = Results(self.results.path.with_name("earlier.jsonl"))
+            for record in gone:
+                earlier.add(record)
+            with replacing(self.results.path) as temporary:
+                whole = Results(temporary)
+                for record in kept:
+                    whole.add(record)
+        return len(gone)
 
     def states(self, trials: Sequence[Trial]) -> dict[str, State]:
         """Tell the state of each trial, by its claim.
@@ -65,9 +96,13 @@ class Ledger:
         return "missing" if record is None else "failed"
 
     def _is_claimed(self, trial: Trial) -> bool:
-        """Tell whether a worker is at a trial, without taking the claim that it may be about to take."""
-        try:
-            holders = read_holders((self.claims / trial.claim).read_bytes())
-        except OSError:
+        """Tell whether a worker is at a trial.
+
+        By the lock itself: the process that a file names may be long dead, or on another machine. For that the claim
+        is taken where it is free, for as long as it takes to give it back; see `Worker.work`.
+        """
+        path = self.claims / trial.claim
+        if not path.exists():
             return False
-        return any(not holder.is_dead for holder in holders or [])
+        with claim(path) as mine:
+            return not mine

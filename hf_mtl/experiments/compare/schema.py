@@ -10,6 +10,9 @@ from hf_mtl.tasks.fields import Frozen
 SINGLE_TASK = "single_task"
 """What an arm is called, or says of itself, that trains each task alone."""
 
+GROUPS = "groups"
+"""What an arm says that trains tasks in groups."""
+
 Budget: TypeAlias = Literal["steps", "backward_passes", "flops", "seconds"]
 Seeds: TypeAlias = Annotated[int, Field(ge=1)] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 ArmFile: TypeAlias = Literal["single_task"] | dict[str, Any]
@@ -37,7 +40,7 @@ class StudyFile(Frozen):
         min_length=1,
         description="What is compared, by name: single_task (one run for each task), or keys of the recipe to "
         "replace ({} for the base itself), with extends: FILE for recipes on top of the base. With "
-        "single_task: true beside them, each task alone.",
+        "single_task: true beside them, each task alone; with groups: [[a, b], [c]], one run for each group.",
     )
     reference: str | None = Field(
         None,

@@ -11,7 +11,7 @@ from typing import Any
 from hf_mtl.errors import DiskError, DivergedError, HfMtlError, Stopped, UserError, one_line
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.budget import Allowance
-from hf_mtl.experiments.compare.costs import Costs, tested
+from hf_mtl.experiments.compare.costs import Costs, has_test_rows
 from hf_mtl.experiments.compare.ledger import FAILED, RUN, Ledger
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.records import record_of
@@ -32,6 +32,8 @@ TRIAL = "trial.json"
 
 OUTPUT = "output.txt"
 """The lines that a run prints, warnings too."""
+
+_MOMENT_S = 0.5
 
 Say = Callable[[str], None]
 
@@ -58,8 +60,19 @@ class Worker:
 
     def work(self) -> None:
         """Do trials until none is left that could be done; those that others are at are left to them."""
-        while any([self._one(trial) for trial in self.trials]):
+        while self._pass() or self._again():
             pass  # others may have been killed meanwhile, and left trials behind
+
+    def _pass(self) -> bool:
+        """Do every trial that can be done, and tell whether any was."""
+        return any([self._one(trial) for trial in self.trials])
+
+    def _again(self) -> bool:
+        """Look once more before ending: a claim may have been taken for a moment by whoever lists the study."""
+        if all(self._is_done(trial) for trial in self.trials):
+            return False
+        time.sleep(_MOMENT_S)
+        return self._pass()
 
     def _one(self, trial: Trial) -> bool:
         """Do a trial, if it is not done and nobody is at it; tell whether it was done here."""
@@ -116,11 +129,11 @@ class Worker:
         node = in_folder(self.costs.node(trial, may), folder)
         recipe = recipe_of(node, "allowed" if self.study.allow_code else "refused")
         baselines = self.study.file.baselines and trial.arm.name == self.study.reference
-        test = tested(self.study, self.costs, trial)
+        test = has_test_rows(self.study, self.costs, trial)
         train(recipe, folder, trial.identity, test=test, baselines=baselines)
         found = record_of(folder, recipe, may)
         if trial.part.dropped:
-            found["notes"].append(f"Without what is of several tasks: {'; '.join(trial.part.dropped)}.")
+            found["notes"].append(f"Without what is of other tasks: {'; '.join(trial.part.dropped)}.")
         if self.study.file.keep == "models":
             for checkpoint in checkpoints(folder):
                 shutil.rmtree(checkpoint, ignore_errors=True)

@@ -1,6 +1,7 @@
 """A trained checkpoint is scored again, on any split."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hf_mtl.errors import UserError, is_or_are
 from hf_mtl.evaluation import Trust
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.modeling.output import MultiTaskOutput
+from hf_mtl.progress import no_bars
 from hf_mtl.shown import get_logger
 from hf_mtl.tasks import Task
 from hf_mtl.training.folder.run_data import RunData
@@ -57,17 +59,69 @@ def evaluate_run(
     Raises:
         UserError: If there is no checkpoint, it is damaged, there is no such split, or an override means nothing.
     """
+    run = open_run(path, overrides, splits=(split,), baselines=baselines, allow_code=allow_code, through=through)
+    return run.score(split, baselines, listener)
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A trained model beside the data of its run, to be scored as often as one likes.
+
+    Args:
+        prepared: The data, as its recipe has them now.
+        trainer: The Trainer that scores it.
+    """
+
+    prepared: Prepared
+    trainer: MultiTaskTrainer
+
+    def score(self, split: str, baselines: bool = False, listener: Listener | None = None) -> dict[str, Any]:
+        """Score one split.
+
+        Args:
+            split: One of those that the run was opened for.
+            baselines: As for `evaluate_run`.
+            listener: As for `evaluate_run`.
+        """
+        with no_bars(self.prepared.args.disable_tqdm):
+            return _scored(self.trainer, self.prepared, split, baselines, listener)
+
+
+def open_run(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    splits: Sequence[str],
+    baselines: bool = False,
+    allow_code: bool = False,
+    through: Callable[[MultiTaskModel], Callable[..., MultiTaskOutput]] | None = None,
+) -> OpenRun:
+    """Load a checkpoint and the data of its run's recipe, once for any number of scores.
+
+    Args:
+        path: As for `evaluate_run`.
+        overrides: As for `evaluate_run`.
+        splits: What is to be scored.
+        baselines: Whether the baselines are to be scored too.
+        allow_code: As for `evaluate_run`.
+        through: As for `evaluate_run`.
+
+    Raises:
+        UserError: If there is no checkpoint, it is damaged, no task has one of the splits, or an override means
+            nothing.
+    """
     with opened_run(path, overrides, allow_code, through) as opened:
         prepared, model = opened.prepared, opened.model
-        if not prepared.split(split):
-            raise UserError(f"{opened.recipe_path}: no task has a split '{split}' with rows that have a label")
-        _say_other_rows(RunData(opened.recipe_path.parent), prepared.data, split, baselines)
+        for split in splits:
+            if not prepared.split(split):
+                raise UserError(f"{opened.recipe_path}: no task has a split '{split}' with rows that have a label")
+            _say_other_rows(RunData(opened.recipe_path.parent), prepared.data, split, baselines)
         if baselines:
             check_baselines(prepared)
         trainer = prepared.trainer(model, to_train=False)
         trainer.score_as(scoring_tasks(opened.run, opened.recipe, model.tasks), Trust.of(allow_code))
         _say_untuned(trainer.tasks)
-        return _scored(trainer, prepared, split, baselines, listener)
+        return OpenRun(prepared, trainer)
 
 
 def _say_untuned(tasks: Mapping[str, Task]) -> None:

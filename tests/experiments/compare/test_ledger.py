@@ -1,0 +1,44 @@
+from pathlib import Path
+
+from hf_mtl.experiments.claims import claim
+from hf_mtl.experiments.compare.ledger import Ledger
+from hf_mtl.experiments.compare.load import load_study
+from hf_mtl.experiments.compare.trials import Trial, trials_of
+from tests.experiments.compare.conftest import Done
+from tests.experiments.compare.world import write_study
+
+
+def named(trial: Trial) -> dict[str, object]:
+    return {**trial.key, "identity": trial.identity}
+
+
+def test_states_are_told_by_records_and_claims(done: Done, trials: list[Trial], tmp_path: Path) -> None:
+    ledger = Ledger(done.study.folder / "other")
+    first, second, third, *_ = trials
+    ledger.add({"kind": "run", **named(first)})
+    ledger.add({"kind": "failed", **named(second), "final": True})
+    ledger.add({"kind": "run", "identity": "of another recipe"})
+    with claim(ledger.claims / third.claim) as mine:
+        assert mine
+        states = ledger.states(trials)
+    assert list(states.values())[:4] == ["done", "failed", "running", "missing"]
+    assert ledger.states(trials)[third.claim] == "missing"
+    # What a worker that was killed has left names nobody who lives.
+    (ledger.claims / third.claim).write_text('{"host": "nowhere", "pid": 1, "since": "x"}\nnot a holder')
+    assert ledger.states(trials)[third.claim] == "missing"
+
+
+def test_the_newest_record_of_a_trial_counts(done: Done, trials: list[Trial]) -> None:
+    ledger = Ledger(done.study.folder / "again")
+    ledger.add({"kind": "failed", **named(trials[0]), "final": False})
+    ledger.add({"kind": "run", **named(trials[0])})
+    assert ledger.records(trials)[trials[0].claim]["kind"] == "run"
+
+
+def test_two_arms_of_one_recipe_are_two_runs(tmp_path: Path) -> None:
+    trials = trials_of(load_study(write_study(tmp_path, arms={"uw": {}, "again": {}})))
+    first, second = trials
+    assert first.identity == second.identity
+    ledger = Ledger(tmp_path / "out")
+    ledger.add({"kind": "run", **named(first)})
+    assert list(ledger.states(trials).values()) == ["done", "missing"]

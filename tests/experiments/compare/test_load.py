@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hf_mtl.errors import RecipeError
+from hf_mtl.experiments.compare.load import load_study, resolved
+from tests.experiments.compare.world import ARMS, write_study
+
+
+def said(path: Path, *overrides: str) -> list[str]:
+    with pytest.raises(RecipeError) as error:
+        load_study(path, overrides)
+    return [str(item).replace(f"{path}", "study.yaml") for item in error.value.mistakes]
+
+
+def test_mistakes_of_all_arms_are_found_at_once_with_their_lines(tmp_path: Path) -> None:
+    path = write_study(
+        tmp_path,
+        arms={
+            "uw": {"balancing": {"weighting": "uww"}},
+            "head": {"tasks.topic.heads": "mlp"},
+            "file": {"extends": "nowhere.yaml"},
+            "long": {"training": {"max_steps": 3, "seed": 1}},
+            "a/b": {},
+        },
+        reference="fil",
+    )
+    found = said(path)
+    lines = path.read_text().splitlines()
+    line = {key: number for number, text in enumerate(lines, start=1) for key in [text.strip().split(":")[0]]}
+    assert found[0].startswith(
+        f"study.yaml:{line['weighting']}: arms.uw.balancing.weighting: unknown weighting 'uww'"
+    )
+    assert found[1].startswith(f"study.yaml:{line['tasks.topic.heads']}: arms.head.tasks.topic.heads: unknown key")
+    assert "Did you mean 'head'?" in found[1]
+    assert f"study.yaml:{line['extends']}: arms.file.extends: no such file: 'nowhere.yaml'" in found[2]
+    assert "arms.long.training.seed: is what the study decides for every run" in found[3]
+    assert "arms.a/b: is no name of an arm" in found[4]
+    assert "reference: unknown arm 'fil'" in found[5]
+    assert "Did you mean 'file'?" in found[5]
+    assert "arms.long.training.max_steps: is what the budget decides: equal steps in all arms" in found[6]
+    assert len(found) == 7
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mistake_of_the_base_is_said_once_beside_those_of_the_study(tmp_path: Path) -> None:
+    path = write_study(tmp_path, seedz=3, recipe={"balancing": {"weighting": "uww"}})
+    found = said(path)
+    assert [text.split(": ")[1] for text in found] == ["seedz", "balancing.weighting"]
+    assert f"{tmp_path / 'recipe.yaml'}:" in found[1]
+
+
+def test_the_reference_is_the_single_task_arm_or_else_the_first(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    assert load_study(path).reference == "single_task"
+    assert load_study(path, ["reference=uw"]).reference == "uw"
+    assert load_study(path, ["arms.single_task=null"]).reference == "ew"
+    alone = load_study(path, ["arms.single_task=null", "arms.alone={single_task: true, model.head: mlp}"])
+    assert alone.reference == "alone"
+    assert {part.recipe.model.head for part in alone.arms["alone"].parts} == {"mlp"}
+
+
+def test_an_arm_that_extends_a_recipe_has_it_on_top_of_the_base(tmp_path: Path) -> None:
+    path = write_study(tmp_path, arms={"mlp": {"extends": "mlp.yaml", "training.weight_decay": 0.2}})
+    (tmp_path / "root.yaml").write_text(yaml.safe_dump({"training": {"weight_decay": 0.1, "learning_rate": 0.5}}))
+    (tmp_path / "mlp.yaml").write_text("extends: root.yaml\nmodel: {head: mlp}\ntraining: {warmup_steps: 2}\n")
+    base = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({"extends": "root.yaml", **base}, sort_keys=False))
+    study = load_study(path, ["set.training.max_grad_norm=3"])
+    found = study.arms["mlp"].whole.recipe
+    options = found.training.options()
+    assert found.model.head == "mlp"
+    assert list(found.tasks) == ["topic", "mood"]
+    assert options["learning_rate"] == 1e-3  # of the base, which extends the same root
+    assert [options[key] for key in ("weight_decay", "warmup_steps", "max_grad_norm")] == [0.2, 2, 3]
+    assert study.base.whole.recipe.model.head is None
+
+
+def test_folds_by_classes_of_tasks_that_share_texts_are_refused_beside_single_tasks(tmp_path: Path) -> None:
+    path = write_study(tmp_path, folds=3)
+    base = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
+    topic = base["tasks"]["topic"]
+    base["tasks"] = {"topic": topic, "again": {**topic, "stratify": True}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(base))
+    (found,) = said(path)
+    assert "folds: again share texts with other tasks" in found
+    assert load_study(path, ["arms.single_task=null"]).file.folds == 3
+
+
+def test_merging_needs_single_tasks_of_one_beginning(tmp_path: Path) -> None:
+    path = write_study(tmp_path, merging=["average"])
+    assert "each single-task run would train a tokenizer of its own" in said(path)[0]
+    assert "there is no single-task arm to merge" in said(path, "arms.single_task=null")[0]
+
+
+def test_the_resolved_study_is_the_same_study_from_any_folder(tmp_path: Path) -> None:
+    path = write_study(tmp_path, arms={**ARMS, "mlp": {"extends": "mlp.yaml"}})
+    (tmp_path / "mlp.yaml").write_text("model: {head: mlp}\n")
+    study = load_study(path)
+    copy = tmp_path / "elsewhere" / "study.yaml"
+    copy.parent.mkdir()
+    copy.write_text(yaml.safe_dump(resolved(study)))
+    again = load_study(copy)
+    assert again.file.model_dump(exclude={"arms", "base", "reference"}) == study.file.model_dump(
+        exclude={"arms", "base", "reference"}
+    )
+    for name, arm in study.arms.items():
+        assert [part.recipe for part in again.arms[name].parts] == [part.recipe for part in arm.parts]

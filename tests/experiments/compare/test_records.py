@@ -1,0 +1,78 @@
+import math
+
+import pytest
+
+from hf_mtl.experiments.compare.records import Log
+from tests import tiny
+from tests.experiments.compare.conftest import Done
+
+TASKS = {name: tiny.TASKS[name] for name in ("topic", "mood")}
+KEYS = {
+    *("kind", "arm", "seed", "task", "fold", "identity", "validation", "test", "scores", "lower_is_better", "steps"),
+    *("step", "ended_by", "flops", "backward_passes", "seconds", "wall", "rows", "passes", "curve", "train_losses"),
+    *("cosines", "conflict_rate", "contamination", "baselines", "notes", "budget"),
+}
+
+
+def trained(step: int, flops: float, **more: float) -> dict[str, float]:
+    return {
+        "step": step,
+        "loss": 1.0,
+        "flops": flops,
+        "backward_passes": step,
+        "optimizer_runtime": flops / 2,
+        **more,
+    }
+
+
+def test_what_was_spent_lies_between_two_records() -> None:
+    log = Log([trained(10, 100.0), trained(20, 300.0)], TASKS)
+    assert [log.at(step, "flops") for step in (0, 5, 10, 15, 20, 25)] == [0, 50, 100, 200, 300, 375]
+    assert log.spent(25) == {"flops": 375, "backward_passes": 25, "seconds": 187.5}
+    end = {"step": 25, "train_runtime": 9.0, "total_flos": 350.0, "optimizer_runtime": 170.0}
+    assert Log([trained(20, 300.0), end], TASKS).spent(25) == {"flops": 350, "backward_passes": 25, "seconds": 170}
+
+
+def test_the_curve_has_the_evaluations_while_training_alone() -> None:
+    found = {"eval_topic_f1_macro": 0.5, "eval_topic_loss": 1.5, "eval_mood_f1_macro": None, "eval_mood_loss": 0.5}
+    evaluated = {"step": 10, "eval_average": None, **found}
+    end = {"step": 20, "train_runtime": 9.0}
+    log = Log([trained(10, 100.0), evaluated, trained(20, 200.0), end, {**evaluated, "step": 20}], TASKS)
+    (point,) = log.curve()
+    assert {key: point[key] for key in ("step", "flops", "seconds", "losses")} == {
+        "step": 10,
+        "flops": 100,
+        "seconds": 50,
+        "losses": {"topic": 1.5, "mood": 0.5},
+    }
+    assert point["scores"]["topic"] == 0.5
+    assert math.isnan(point["scores"]["mood"])
+
+
+def test_means_are_those_of_the_records_that_have_a_value() -> None:
+    pair = "gradient_cosine/topic/mood"
+    log = Log([trained(1, 1.0, **{pair: 0.5, "loss/topic": 3.0, "loss/topic/kl": 9.0}), trained(2, 2.0)], TASKS)
+    assert log.cosines() == {"topic/mood": 0.5}
+    assert log.losses() == {"topic": 3.0}
+    assert log.mean("conflict_rate") is None
+    assert Log([trained(1, 1.0)], TASKS).cosines() is None
+
+
+def test_a_record_has_what_the_runs_folder_tells(done: Done) -> None:
+    records = {record["arm"]: record for record in done.ledger.results.all() if record["kind"] == "run"}
+    joint, single = records["uw"], records["single_task"]
+    assert set(joint) == set(single) == KEYS
+    assert joint["steps"] == joint["backward_passes"] == joint["budget"]["steps"] == 6
+    assert joint["step"] in (3, 6)
+    assert [point["step"] for point in joint["curve"]] == [3, 6]
+    assert set(joint["scores"]["test"]) == set(joint["scores"]["validation"]) == {"topic", "mood"}
+    assert joint["lower_is_better"] == {"topic": {"f1_macro": False}, "mood": {"f1_macro": False}}
+    assert joint["scores"]["test"]["mood"] == joint["test"]["mood"]["f1_macro"]
+    assert set(joint["rows"]["mood"]) == {"train", "validation", "test"}
+    assert joint["passes"]["topic"] == pytest.approx(
+        joint["steps"] * 8 / sum(rows["train"] for rows in joint["rows"].values()), rel=1
+    )
+    assert 0 < joint["curve"][0]["seconds"] < joint["seconds"] < joint["wall"]
+    assert joint["baselines"] is None
+    assert set(single["baselines"]) == {"majority", "tfidf"}
+    assert any("Without what is of other tasks: balancing: weighting." in note for note in single["notes"])

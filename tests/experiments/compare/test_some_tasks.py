@@ -1,0 +1,76 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hf_mtl.errors import RecipeError
+from hf_mtl.experiments.compare.arms import Part
+from hf_mtl.experiments.compare.load import load_study
+from hf_mtl.experiments.compare.trials import trials_of
+from tests.experiments.compare.world import write_study
+
+
+def write(folder: Path, groups: Any, **sections: Any) -> Path:
+    """Three tasks of which two read the same texts."""
+    path = write_study(folder, arms={"groups": {"groups": groups}})
+    base = yaml.safe_load((folder / "recipe.yaml").read_text())
+    tasks = {**base["tasks"], "again": base["tasks"]["topic"]}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump({**base, "tasks": tasks, **sections}, sort_keys=False))
+    return path
+
+
+def parts(path: Path) -> list[Part]:
+    return list(load_study(path).arms["groups"].parts)
+
+
+def test_a_group_is_one_run_with_what_is_said_of_its_tasks(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        [["topic", "mood"], ["again"]],
+        mixture={"proportions": {"topic+again": 3, "mood": 1}, "min_per_task": 1},
+        balancing={"weighting": {"name": "fixed", "weights": {"topic": 2, "mood": 1, "again": 5}}},
+        schedules=[{"type": "mt2st_switch", "main": "again"}, {"type": "alternating", "period": 2}],
+    )
+    pair, alone = parts(path)
+    assert (pair.task, alone.task) == ("topic+mood", "again")
+    assert list(pair.recipe.tasks) == ["topic", "mood"]
+    assert pair.recipe.mixture.options() == {"proportions": {"topic": 3, "mood": 1}, "min_per_task": 1}
+    assert pair.recipe.balancing.options()["weighting"] == {"name": "fixed", "weights": {"topic": 2, "mood": 1}}
+    assert [item.chosen for item in pair.recipe.schedules] == ["alternating"]
+    assert pair.dropped == ("schedules.main: again",)
+    assert alone.recipe.schedules == []
+    study = load_study(path)
+    assert not study.arms["groups"].is_single_task
+    assert [str(trial.place) for trial in trials_of(study)] == [
+        "runs/groups/seed-0/topic+mood",
+        "runs/groups/seed-0/again",
+    ]
+
+
+def test_a_head_stays_shared_within_a_group(tmp_path: Path) -> None:
+    path = write(tmp_path, [["again", "mood"], ["topic"]])
+    base = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
+    topic = base["tasks"]["topic"]
+    base["tasks"] = {
+        "topic": {**topic, "stream": False, "head": {"type": "mlp", "share": "one"}},
+        "again": {**topic, "stream": False, "head": {"share": "one"}},
+        "mood": {**topic, "stream": False, "head": {"share": "one"}},
+    }
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(base, sort_keys=False))
+    pair, alone = parts(path)
+    assert {str(task.head) for task in pair.recipe.tasks.values()} == {"{'type': 'mlp', 'share': 'one'}"}
+    assert alone.recipe.tasks["topic"].head == {"type": "mlp"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        ([["topic", "moods"]], "unknown task 'moods'.*Did you mean 'mood'?"),
+        ([["topic"], ["mood", "topic"]], "topic stands twice. A task is in one group."),
+        (["topic"], r"found \[topic\]. Allowed: a list of lists of tasks"),
+    ],
+)
+def test_groups_that_are_none_are_mistakes(tmp_path: Path, groups: Any, said: str) -> None:
+    with pytest.raises(RecipeError, match=rf"study.yaml:\d+: arms.groups.groups: {said}"):
+        load_study(write(tmp_path, groups))

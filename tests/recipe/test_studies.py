@@ -1,0 +1,78 @@
+"""Studies in the repository: each arm is a recipe that loads, and the committed results are of these arms."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hf_mtl.evaluation.aggregates import lower_is_better, task_score
+from hf_mtl.experiments.compare import load_study
+from hf_mtl.recipe import load_recipe
+
+FOLDER = Path(__file__).parents[2] / "recipes" / "studies"
+STUDIES = sorted(FOLDER.rglob("study.yaml"))
+NAMES = [path.parent.relative_to(FOLDER).as_posix() for path in STUDIES]
+WITH_RESULTS = [path for path in STUDIES if (path.parent / "results.jsonl").exists()]
+KEYS = {
+    *("kind", "arm", "seed", "task", "fold", "identity", "validation", "test", "scores", "lower_is_better", "steps"),
+    *("step", "ended_by", "flops", "backward_passes", "seconds", "wall", "rows", "passes", "curve", "train_losses"),
+    *("cosines", "conflict_rate", "contamination", "baselines", "notes"),
+}
+
+
+def study_of(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(path.read_text())
+    return found
+
+
+def records_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (path.parent / "results.jsonl").read_text().splitlines()]
+
+
+def test_the_studies_of_the_library_are_there() -> None:
+    folders = {name.partition("/")[0] for name in NAMES}
+    wanted = {"vip", "mt2st", "few_task", "balancing", "data_fraction", "scale_invariance", "imbalance"}
+    assert wanted <= folders
+
+
+MANY_ARMS = "balancing"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.slow] if path.parent.name == MANY_ARMS else []) for path in STUDIES],
+    ids=NAMES,
+)
+def test_every_arm_is_a_recipe_that_loads(path: Path) -> None:
+    study = load_study(path)
+    assert list(study.arms) == list(study_of(path)["arms"])
+    assert study.reference in study.arms
+
+
+@pytest.mark.parametrize("path", WITH_RESULTS, ids=lambda path: path.parent.relative_to(FOLDER).as_posix())
+def test_results_are_records_of_its_arms(path: Path) -> None:
+    study = study_of(path)
+    tasks = load_recipe(path.parent / study["base"]).tasks
+    keys = []
+    for record in records_of(path):
+        assert record.keys() == KEYS | {"more"}
+        assert record["arm"] in study["arms"]
+        arm = study["arms"][record["arm"]]
+        is_single = arm == "single_task" or arm.get("single_task", False)
+        assert (record["task"] is not None) == is_single
+        scored = {name: tasks[name] for name in record["test"] or record["validation"]}
+        assert record["lower_is_better"] == lower_is_better(scored)
+        for split in ("validation", "test"):
+            values = record[split] or {}
+            scores = {name: task_score(value, tasks[name]) for name, value in values.items()}
+            assert (record["scores"][split] or {}) == pytest.approx(scores)
+        keys.append((record["kind"], record["arm"], record["seed"], record["task"]))
+    runs = [key for key in keys if key[0] == "run"]
+    assert len(set(runs)) == len(runs)
+    missing = set(study["arms"]) - {arm for _, arm, _, _ in runs}
+    assert missing == ({"db_mtl-beta-0"} if path.parent.name == "balancing" else set())  # came after these runs
+    seeds = study["seeds"] if isinstance(study["seeds"], list) else list(range(study["seeds"]))
+    for name in set(study["arms"]) - missing:
+        assert {seed for _, arm, seed, _ in runs if arm == name} >= set(seeds)
