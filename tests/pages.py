@@ -37,7 +37,8 @@ class Page:
         """The lines of the shell's blocks, without their comments, and what the text names in backquotes."""
         blocks = [re.sub(r"\s+# .*", "", line).strip() for text in self.fenced("bash") for line in text.splitlines()]
         named = [" ".join(found.split()) for found in re.findall(r"`([^`]+)`", self.prose)]
-        return [*filter(None, blocks), *(word for word in named if word.startswith(PROGRAMS))]
+        bare = [re.sub(r"^([A-Z_]+=\S+ )+", "", line) for line in blocks]  # without what is set for one command alone
+        return [*filter(None, bare), *(word for word in named if word.startswith(PROGRAMS))]
 
     def links(self) -> list[str]:
         """Where its links lead, but for those out of the repository."""
