@@ -143,6 +143,25 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         "training/test_gradient_steps.py": ["training/step/teleportation.py"],
     },
     "a whole run shows it": {
+        "experiments/answer/test_answer.py": [
+            "experiments/answer/comparing.py",
+            "experiments/answer/costs.py",
+            "experiments/answer/headline.py",
+            "experiments/answer/question.py",
+            "experiments/answer/trials.py",
+            "experiments/answer/words.py",
+        ],
+        "experiments/answer/test_figures.py": ["experiments/answer/conflict_figure.py"],
+        "experiments/answer/test_report.py": [
+            "experiments/answer/as_json.py",
+            "experiments/answer/page.py",
+            "experiments/answer/tables.py",
+        ],
+        "experiments/answer/test_rows.py": [
+            "experiments/answer/ordered.py",
+            "experiments/answer/resampled.py",
+            "experiments/answer/summed.py",
+        ],
         "experiments/sweep/test_file.py": ["experiments/sweep/metric.py", "experiments/sweep/sections.py"],
         "experiments/sweep/test_run.py": [
             "experiments/sweep/answer.py",
