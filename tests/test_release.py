@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,8 @@ OWN = ("hf_mtl", "recipes", "pyproject.toml", "setup.cfg", "README.md", "LICENSE
 
 def test_the_version_is_one() -> None:
     assert hf_mtl.__version__ == version("hf_mtl")
-    assert f'version = "{hf_mtl.__version__}"' in (ROOT / "pyproject.toml").read_text()
+    newest = re.findall(r"^## (\S+) \((\d{4}-\d\d-\d\d)\)$", (ROOT / "CHANGELOG.md").read_text(), re.M)[0]
+    assert newest[0] == hf_mtl.__version__
 
 
 @pytest.fixture(scope="module")

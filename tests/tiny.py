@@ -1,11 +1,12 @@
 """A tiny world for tests: three tasks on synthetic words, a tokenizer of whole words, a two-layer BERT."""
 
+import json
 from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast, set_seed
+from tokenizers import ByteLevelBPETokenizer, Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Tokenizer, set_seed
 
 from hf_mtl import MultiTaskModel, Regression, SequenceClassification
 from hf_mtl.tasks import Task
@@ -48,6 +49,15 @@ def tokenizer() -> PreTrainedTokenizerFast:
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         model_max_length=32,
     )
+
+
+def qwen2_tokenizer() -> PreTrainedTokenizerBase:
+    """Bytes, and pairs of them that are in the words; transformers reads no other class beside a Qwen2."""
+    pairs = ByteLevelBPETokenizer()
+    pairs.train_from_iterator([" ".join(WORDS)], vocab_size=300, show_progress=False)
+    made = json.loads(pairs.to_str())["model"]
+    vocabulary = {token: i for i, token in enumerate(["<|endoftext|>", *made["vocab"]])}
+    return Qwen2Tokenizer(vocab=vocabulary, merges=[tuple(pair) for pair in made["merges"]], model_max_length=32)
 
 
 def rows(name: str, count: int, seed: int = 0) -> Dataset:

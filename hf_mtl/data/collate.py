@@ -187,4 +187,5 @@ def _in_several(numbers: Marks, tasks: Rows) -> Rows:
     order = np.argsort(numbers, kind="stable")  # tasks ascend among equal numbers too
     ordered, theirs = numbers[order], tasks[order]
     wanted = ordered[1:][(ordered[1:] == ordered[:-1]) & (theirs[1:] != theirs[:-1])]
-    return np.flatnonzero(np.isin(numbers, wanted)) if len(wanted) else order[:0]
+    # Its other way is a table of all numbers between them, which are hashes; numpy 2.0 overflows when it sees so.
+    return np.flatnonzero(np.isin(numbers, wanted, kind="sort")) if len(wanted) else order[:0]

@@ -73,7 +73,8 @@ def read_spans(dataset: Dataset, column: str, name: str, split: str) -> Spans:
     fields, uneven = _fields(plain_values(arrow_column(dataset, column)))
     lacking = [field for field in _FIELDS if field not in fields]
     if lacking:
-        found = f"the spans in {split} column '{column}' have no {' and no '.join(lacking)}, only {', '.join(fields)}"
+        has = ", ".join(sorted(fields))
+        found = f"the spans in {split} column '{column}' have no {' and no '.join(lacking)}, only {has}"
         raise DataError(Mistake(key, found, _FORM))
     if uneven.any():
         found = (

@@ -80,13 +80,17 @@ def _bytes(folder: Path) -> int:
 
 def _quantize(path: Path) -> None:
     """Quantise a graph in its place."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     given = [path, *path.parent.glob(f"{path.name}.*")]
     small = path.with_name(f"small-{path.name}")
+    graph = onnx.load(str(path))
+    # onnxruntime infers shapes anew, and before 1.32 stumbles over those that the exporter left of turned matrices.
+    del graph.graph.value_info[:]
     with _quiet():
         # A scale for each output, and not for a whole weight: half the error at the same speed and size.
-        quantize_dynamic(str(path), str(small), weight_type=QuantType.QInt8, per_channel=True)
+        quantize_dynamic(graph, str(small), weight_type=QuantType.QInt8, per_channel=True)
     for file in given:
         file.unlink()
     small.replace(path)

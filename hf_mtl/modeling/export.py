@@ -18,6 +18,7 @@ from hf_mtl.modeling.encoded import Pooling
 from hf_mtl.modeling.heads.native import NativeHead, reads_last_token
 from hf_mtl.modeling.plain_model import PlainModels
 from hf_mtl.modeling.private_adapters import PrivateAdapters
+from hf_mtl.modeling.read_back import check_read_back
 from hf_mtl.modeling.task_module import TaskModule
 from hf_mtl.modeling.tokenizer_files import Savable, find_tokenizer
 from hf_mtl.tasks import Task
@@ -61,8 +62,9 @@ def export_task(
         The class of transformers that was written.
 
     Raises:
-        ModelError: If transformers has no such task, or no model of it holds the head, there is no tokenizer, or the
-            encoder holds other weights than the backbone's and its adapters'.
+        ModelError: If transformers has no such task, or no model of it holds the head, there is no tokenizer, or one
+            that transformers takes for another, or the encoder holds other weights than the backbone's and its
+            adapters'.
     """
     task = module.task
     if task.auto_model is None:
@@ -77,6 +79,7 @@ def export_task(
     else:
         describe = partial(_describe_outputs, task=task)
         model = PlainModels(encoder, weights, module, name, pooling, found, describe).find()
+    check_read_back(found, model.config, f"tasks.{name}")
     model.save_pretrained(directory)
     give_usual_modes(directory.glob("model*.safetensors"))
     found.save_pretrained(directory)

@@ -136,10 +136,13 @@ def layers_by_peft(kind: str, model_type: str) -> dict[str, list[str]]:
 
 def _settled(options: Options, model_type: str) -> dict[str, Any]:
     fields = type(options).model_fields
+    defaults = {
+        name: field.get_default(call_default_factory=True, validated_data={}) for name, field in fields.items()
+    }
     found: dict[str, Any] = {
         name: value
         for name, value in options.settled().items()
-        if value != fields[name].get_default(call_default_factory=True) or value not in (None, False, [], {})
+        if value != defaults[name] or value not in (None, False, [], {})
     }
     if found.get("target_modules") is None:
         found = {**(layers_by_peft(options.chosen, model_type) or {"target_modules": "all-linear"}), **found}

@@ -218,5 +218,5 @@ def _describe(schema: Schema, model: type[BaseModel], key: str) -> None:
         schema["description"] = text
     field = model.model_fields[key]
     if not field.is_required():
-        default = field.get_default(call_default_factory=True)
+        default = field.get_default(call_default_factory=True, validated_data={})
         schema["default"] = to_jsonable_python(default, exclude_none=True)

@@ -51,7 +51,7 @@ def test_spans_may_be_mappings_of_lists_as_sequences_of_mappings_are_kept(label:
     assert found.output_names == TASK.output_names
     with pytest.raises(DataError, match="1 row with other numbers of start, end and label in 'spans': row 1"):
         TASK.encode("t", "train", data(span([0], [3], ["PER"]), span([0, 4], [3], ["PER"])))
-    with pytest.raises(DataError, match="the spans in train column 'spans' have no label, only start, end"):
+    with pytest.raises(DataError, match="the spans in train column 'spans' have no label, only end, start"):
         TASK.encode("t", "train", data({"start": [0], "end": [3]}))
 
 
@@ -122,7 +122,7 @@ def test_ids_of_a_class_label_name_spans() -> None:
 
 @pytest.mark.parametrize(
     ("spans", "said"),
-    [([{"start": 0, "end": 1}], "have no label, only start, end"), ([span("0", "1", "PER")], "hold start string")],
+    [([{"start": 0, "end": 1}], "have no label, only end, start"), ([span("0", "1", "PER")], "hold start string")],
 )
 def test_spans_of_another_form_are_mistakes(spans: list[Any], said: str) -> None:
     with pytest.raises(DataError, match=said):

@@ -15,6 +15,7 @@ from hf_mtl import MultipleChoice, Regression, SequenceClassification, TokenClas
 from hf_mtl.errors import ModelError
 from hf_mtl.modeling import MultiTaskModel
 from hf_mtl.tasks import Task
+from tests import tiny
 
 from .families import DECODERS, make_model, make_texts, make_tokenizer, some_fast
 
@@ -63,7 +64,7 @@ def test_it_is_packed_saved_and_exported_with_any_adapters(family: str, peft: st
     again = logits(loaded)
     assert all(torch.equal(again[task], found[task]) for task in TASKS)
     ids, mask = make_texts([9, 4, 7])
-    tokenizer = make_tokenizer()
+    tokenizer = tiny.qwen2_tokenizer() if family == "qwen2" else make_tokenizer()
     for name, task in TASKS.items():
         loaded.export_task(name, tmp_path / name, tokenizer)
         plain = getattr(transformers, task.auto_model or "").from_pretrained(tmp_path / name).eval()
@@ -93,10 +94,10 @@ def test_a_mean_that_no_bias_can_hold_is_refused_and_a_temperature_is_not(tmp_pa
     with pytest.raises(
         ModelError, match="the head of 'qwen2' has no bias to hold it. Train it with standardize: false"
     ):
-        model.export_task("score", tmp_path / "score", make_tokenizer())
+        model.export_task("score", tmp_path / "score", tiny.qwen2_tokenizer())
     assert not (tmp_path / "score").exists()
     model.set_calibration_temperature("topic", 2.0)
-    model.export_task("topic", tmp_path / "topic", make_tokenizer())
+    model.export_task("topic", tmp_path / "topic", tiny.qwen2_tokenizer())
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "topic").eval()
     ids, mask = make_texts([9, 4, 7])
     with torch.no_grad():

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from huggingface_hub.utils import yaml_dump
 
+from hf_mtl.reporting.card.adapters import adapter_words
 from hf_mtl.reporting.card.facts import CardFacts
 from hf_mtl.reporting.card.metadata import metadata
 from hf_mtl.reporting.card.scores import data_section, scores_section, tasks_section
@@ -42,6 +43,7 @@ def _opening(facts: CardFacts) -> Iterator[str]:
         f"One encoder with a head for each of {what}, fine-tuned together with hf_mtl{_origin(facts)}: "
         f"{', '.join(map(code, facts.tasks))}."
     )
+    yield from adapter_words(facts.peft)
     if facts.heads_only is not None:
         yield (
             "The files here hold the heads alone. The encoder was frozen, and is fetched from "
@@ -65,10 +67,9 @@ def _origin(facts: CardFacts) -> str:
 
 def _use(facts: CardFacts) -> Iterator[str]:
     yield heading(2, "Use")
-    model = facts.recipe.get("model") or {}
     plugins = facts.recipe.get("plugins") or []
     own = f" and import {', '.join(map(code, plugins))}, which it needs" if plugins else ""
-    yield f"Install `hf_mtl{'[peft]' if model.get('peft') else ''}`{own}. All tasks come from one model:"
+    yield f"Install `hf_mtl{'[peft]' if facts.peft else ''}`{own}. All tasks come from one model:"
     yield fenced("python", loading(facts.name))
     for name, task in facts.tasks.items():
         yield f"{code(name)} ({task.type.replace('_', ' ')}):"

@@ -87,6 +87,7 @@ class CardFacts:
         licences: What a dataset of the Hub says of its licence, by its id.
         has_page: Whether the backbone is a model of the Hub.
         heads_only: The backbone, in words, where the files hold the heads alone.
+        peft: The adapters that the model has, as its config says; None: it has none.
         picture: Whether ``figures/training.png`` lies beside the card.
         language: Languages of the texts, as who pushes says.
         license: The model's licence, as who pushes says.
@@ -108,6 +109,7 @@ class CardFacts:
     licences: Mapping[str, str] = field(default_factory=dict)
     has_page: bool = False
     heads_only: str | None = None
+    peft: Mapping[str, Any] | str | None = None
     picture: bool = False
     language: str | list[str] | None = None
     license: str | None = None

@@ -75,8 +75,6 @@ def model_words(section: Mapping[str, Any]) -> Iterator[str]:
     if freeze is not None:
         part = _FROZEN.get(freeze, f"the embeddings and {freeze} layers from the bottom")
         yield f"Of the encoder, {part} stayed as pretrained."
-    if section.get("peft"):
-        yield f"The encoder was trained by adapters (peft: {_plain(section['peft'])})."
 
 
 def _options(options: Mapping[str, Any]) -> str:

@@ -50,7 +50,10 @@ def facts_of_run(model: Path, repo: str, single: Sequence[Path] = ()) -> CardFac
     run = run_of(model)
     if run is None:
         has_page = config.backbone is not None and ":" not in config.backbone
-        return CardFacts(repo, tasks, base_model=config.backbone, has_page=has_page, heads_only=_heads_only(config))
+        heads_only = _heads_only(config)
+        return CardFacts(
+            repo, tasks, base_model=config.backbone, has_page=has_page, heads_only=heads_only, peft=config.peft
+        )
     recipe_ = read_recipe(run / RECIPE)
     sections = shareable(recipe_.to_dict())
     log = read_jsonl(run / LOG) if (run / LOG).exists() else []
@@ -70,6 +73,7 @@ def facts_of_run(model: Path, repo: str, single: Sequence[Path] = ()) -> CardFac
         _single(single, run, tasks),
         has_page=config.backbone is not None and ":" not in config.backbone,
         heads_only=_heads_only(config),
+        peft=config.peft,
         picture=step is None and (run / DRAWN[0]).is_file(),
     )
 

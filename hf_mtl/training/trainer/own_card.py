@@ -31,7 +31,7 @@ def facts_of_trainer(trainer: "MultiTaskTrainer", name: str) -> CardFacts:
     identity = getattr(trainer, "identity", None)
     facts = {} if identity is None else identity.facts
     recipe = {
-        "model": {key: getattr(config, key) for key in ("backbone", "freeze", "peft")},
+        "model": {key: getattr(config, key) for key in ("backbone", "freeze")},
         "mixture": _section(facts, "mixture"),
         "balancing": _section(facts, "balancing"),
         "schedules": facts.get("schedules", ()),
@@ -45,6 +45,7 @@ def facts_of_trainer(trainer: "MultiTaskTrainer", name: str) -> CardFacts:
         base_model=config.backbone,
         has_page=config.backbone is not None and ":" not in config.backbone,
         heads_only=None if source is None else source.words,
+        peft=config.peft,
         results=_results(trainer),
         rows=rows,
         log=log,

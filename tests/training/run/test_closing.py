@@ -149,7 +149,9 @@ class FakeHub:
         files = {item.path_in_repo: item.path_or_fileobj for item in operations}
         self.pushed.append((repo, set(files)))
         self.read.append(bytes(files.get("README.md", b"")).decode())
-        return CommitInfo("https://huggingface.co/user/run/commit/0", "", "", "0")
+        return CommitInfo(
+            commit_url="https://huggingface.co/user/run/commit/0", commit_message="", commit_description="", oid="0"
+        )
 
     def take(self, repo_id: str, folder_path: Path, **options: Any) -> None:
         if self.error is not None:

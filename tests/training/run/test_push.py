@@ -60,7 +60,9 @@ class FakeHub:
             content, path = item.path_or_fileobj, self.folder / item.path_in_repo
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else Path(str(content)).read_bytes())
-        return CommitInfo("https://huggingface.co/user/run/commit/0", "", "", "0")
+        return CommitInfo(
+            commit_url="https://huggingface.co/user/run/commit/0", commit_message="", commit_description="", oid="0"
+        )
 
     @property
     def names(self) -> set[str]:

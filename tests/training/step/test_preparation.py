@@ -34,7 +34,8 @@ def test_what_an_accelerator_did_to_a_model_is_taken_back(tmp_path: Path) -> Non
     trainer = make(tmp_path, model=model, bf16=True)
     before = dict(vars(model))
     trainer.accelerator.prepare_model(model, evaluation_mode=True)
-    assert vars(model).keys() - before.keys() == {"_is_accelerate_prepared", "_original_forward", "forward"}
+    changed = vars(model).keys() - before.keys() - {"_is_accelerate_prepared"}  # which accelerate 1.10 does not say
+    assert changed == {"_original_forward", "forward"}
     unprepare(model)
     assert vars(model) == before
 
