@@ -24,6 +24,19 @@ SECTIONS = {
     "uw+pcgrad": {"weighting": "uw", "aggregator": "pcgrad"},
     "nash_mtl, every 3": {"weighting": None, "aggregator": {"name": "nash_mtl", "every": 3}},
 }
+# Of the methods that keep something from step to step, one of each kind.
+REMEMBERING = (
+    "cost",
+    "db_mtl",
+    "dwa",
+    "famo",
+    "gradnorm",
+    "graddrop",
+    "pcd",
+    "rlw",
+    "uw+pcgrad",
+    "nash_mtl, every 3",
+)
 SCHEDULES: dict[str, dict[str, Any]] = {
     "mt2st_feedback": {"main": "topic", "action": "decay", "patience": 1, "warmup_checks": 0, "min_delta": 0.5},
     "mt2st_feedback, training": {"main": "topic", "signal": "training", "patience": 1, "min_delta": 0.5},
@@ -79,7 +92,7 @@ def _assert_twice_the_same(trainer: MultiTaskTrainer) -> Any:
     return ends[0]
 
 
-@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize("name", some_fast(SECTIONS, *REMEMBERING))
 def test_every_balancing_method_begins_anew(tmp_path: Path, name: str) -> None:
     # The last record is of fewer steps than the others: what is left must not be in the next run's first one.
     trainer = make(tmp_path, balancing=SECTIONS[name], logging_steps=2, **EVERY)
