@@ -14,7 +14,12 @@ FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent.name not 
 CLASSES = {kind.__name__ for kind in task_types().values()}
 NAMES = set(task_types())
 # The family of a likelihood is called so too: a fact of every task, and an option of methods that scale losses by it.
-FAMILY = {"tasks/learning.py", "balancing/weightings/uw.py", "modeling/heads/vip.py"}
+FAMILY = {
+    "tasks/learning.py",
+    "balancing/weightings/uw.py",
+    "modeling/heads/vip.py",
+    "experiments/affinity/links.py",
+}
 # Where type checkers look for what `from hf_mtl import ...` finds.
 FACES = {"__init__.py"}
 
