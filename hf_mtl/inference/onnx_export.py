@@ -11,7 +11,7 @@ from hf_mtl.inference.encoder_limits import row_limit
 from hf_mtl.inference.new_folder import check_free, made_whole
 from hf_mtl.inference.onnx_graph import check_onnx, write_graph
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.modeling.tokenizer_files import find_tokenizer
+from hf_mtl.modeling.tokenizer_files import find_tokenizer, save_without_state
 
 MODEL = "model.onnx"
 Quantized = Literal["int8"]
@@ -68,7 +68,7 @@ def export_onnx(
         if quantize is not None:
             _quantize(path)
         size = _bytes(folder)
-        tokenizer.save_pretrained(folder)
+        save_without_state(tokenizer, folder)
         inspect(path, tokenizer)
     return WrittenGraph(names, size, float_size)
 

@@ -20,7 +20,7 @@ from hf_mtl.modeling.plain_model import PlainModels
 from hf_mtl.modeling.private_adapters import PrivateAdapters
 from hf_mtl.modeling.read_back import check_read_back
 from hf_mtl.modeling.task_module import TaskModule
-from hf_mtl.modeling.tokenizer_files import Savable, find_tokenizer
+from hf_mtl.modeling.tokenizer_files import Savable, find_tokenizer, save_without_state
 from hf_mtl.tasks import Task
 
 _OTHER_WAYS = "Load it with MultiTaskModel.from_pretrained, or export it with --format onnx"
@@ -82,7 +82,7 @@ def export_task(
     check_read_back(found, model.config, f"tasks.{name}")
     model.save_pretrained(directory)
     give_usual_modes(directory.glob("model*.safetensors"))
-    found.save_pretrained(directory)
+    save_without_state(found, directory)
     return type(model).__name__
 
 

@@ -55,6 +55,23 @@ def read_tokenizer(path: str, name: str | None = None, **options: Any) -> PreTra
     return tokenizer
 
 
+def save_without_state(tokenizer: Any, folder: str | PathLike[str]) -> None:
+    """Save a tokenizer without what its last call has left in it.
+
+    The lengths to cut and to pad to of a call stay in a fast tokenizer until the next one, and go into
+    ``tokenizer.json``, by which the library tokenizers would then cut every text.
+
+    Args:
+        tokenizer: The tokenizer, which sets both anew at each call.
+        folder: Where its files go.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        backend.no_truncation()
+        backend.no_padding()
+    tokenizer.save_pretrained(folder)
+
+
 @dataclass(frozen=True)
 class TokenizerPlace:
     """The place where a model's tokenizer may have been saved.

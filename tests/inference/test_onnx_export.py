@@ -1,3 +1,4 @@
+import json
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def model() -> MultiTaskModel:
 
 def test_a_quantised_graph_of_some_tasks_stands_beside_its_tokenizer(model: MultiTaskModel, tmp_path: Path) -> None:
     seen: list[Path] = []
+    model._tokenizer("w1 " * 9, max_length=8, truncation=True, padding="max_length")  # which stays in a fast one
     found = export_onnx(
         model, tmp_path / "out", ["score", "topic"], "int8", lambda path, tokenizer: seen.append(path)
     )
@@ -30,6 +32,8 @@ def test_a_quantised_graph_of_some_tasks_stands_beside_its_tokenizer(model: Mult
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {MODEL, "tokenizer.json", "tokenizer_config.json"}
     assert seen[0].name == MODEL
+    saved = json.loads((tmp_path / "out" / "tokenizer.json").read_text())
+    assert (saved["truncation"], saved["padding"]) == (None, None)
     graph = ort.InferenceSession(str(tmp_path / "out" / MODEL))
     assert [item.name for item in graph.get_outputs()] == ["topic", "score"]
     inputs = tiny.tokenizer()(["w1 w2", "w3 w4 w5"], padding=True, return_tensors="pt")
