@@ -43,7 +43,9 @@ def _how_to_use(tasks: Mapping[str, Task], places: Mapping[str, Path]) -> str:
     for name, task in tasks.items():
         if (kind := _PIPELINES.get(str(task.auto_model))) is None:
             continue
-        options = ', function_to_apply="none"' if task.real_valued else ""
+        # As in training: cut where it was cut, and a word is what its first piece says.
+        options = ', aggregation_strategy="first"' if kind == "token-classification" else ", truncation=True"
+        options += ', function_to_apply="none"' if task.real_valued else ""
         return (
             f"To use it, without hf_mtl:\n\n    from transformers import pipeline\n\n"
             f'    pipeline("{kind}", model="{places[name]}"{options})("a text")\n'

@@ -17,10 +17,10 @@ def test_a_run_is_exported_as_plain_models_and_their_use_is_shown(
     said = hf_mtl("export", world / "run", tmp_path / "out")
     assert said.code == 0
     assert f"topic: BertForSequenceClassification in {tmp_path}/out/topic" in said.out
-    assert f'pipeline("text-classification", model="{tmp_path}/out/topic")("a text")' in said.out
+    assert f'pipeline("text-classification", model="{tmp_path}/out/topic", truncation=True)("a text")' in said.out
     said = hf_mtl("export", world / "run" / "checkpoint-2", tmp_path / "one", "--task", "score")
     assert said.code == 0
-    assert f'model="{tmp_path}/one", function_to_apply="none")' in said.out
+    assert f'model="{tmp_path}/one", truncation=True, function_to_apply="none")' in said.out
     assert (tmp_path / "one" / "model.safetensors").is_file()
 
 
