@@ -198,13 +198,11 @@ def test_the_extras_that_are_named_exist() -> None:
 
 
 def test_what_a_fresh_clone_lacks_is_said() -> None:
+    others = STUDIES.keys() - {"recipes/studies/quickstart/README.md"}  # whose data are in the package
     said = {
         "README.md": "It reads `cardiffnlp/tweet_eval` and `roberta-base` from the Hub, and an `intensity.csv`",
         "recipes/guide.md": "read parquet files in `../shared/data` beside the repository, which are not part of it",
-        **dict.fromkeys(
-            STUDIES.keys() - {"recipes/studies/quickstart/README.md"},
-            "the data of the `local-*.yaml` recipes and the extra `[bench]`",
-        ),
+        **dict.fromkeys(others, "the data of the `local-*.yaml` recipes and the extra `[bench]`"),
         "scripts/bench/README.md": "needs the data of the `local-*.yaml` recipes and the extra `[bench]`",
     }
     plain = {name: " ".join(page.text.split()) for name, page in PAGES.items()}

@@ -38,6 +38,8 @@ def test_the_studies_of_the_library_are_there() -> None:
 
 
 MANY_ARMS = "balancing"
+# Their records were made of another program's; what compare writes is tested beside it.
+OLDER = [path for path in WITH_RESULTS if path.parent.name != "quickstart"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_every_arm_is_a_recipe_that_loads(path: Path) -> None:
     assert study.reference in study.arms
 
 
-@pytest.mark.parametrize("path", WITH_RESULTS, ids=lambda path: path.parent.relative_to(FOLDER).as_posix())
+@pytest.mark.parametrize("path", OLDER, ids=lambda path: path.parent.relative_to(FOLDER).as_posix())
 def test_results_are_records_of_its_arms(path: Path) -> None:
     study = study_of(path)
     tasks = load_recipe(path.parent / study["base"]).tasks
