@@ -22,7 +22,7 @@ def forget_peak() -> None:
 
 
 def peak_megabytes() -> float:
-    """Read the process' peak resident memory since `forget_peak`."""
+    """Read the process' peak resident memory, since `forget_peak` where that was called."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
 

@@ -7,7 +7,6 @@ other programs on the machine change less than the clock.
 
 import argparse
 import csv
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset
 from five_tasks import MAX_LENGTH, MINILM, five_tasks
+from paced import peak_megabytes
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -139,7 +139,8 @@ def alone(model: str, source: str, output: str) -> None:
     from hf_mtl.cli.main import main as command
 
     command(["predict", model, source, "-o", output])
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    # getrusage would also know the peak of the process that started this one, which has all rows in memory.
+    print(peak_megabytes())
 
 
 def main() -> None:
