@@ -106,7 +106,8 @@ def _answer(study: Study, say: Callable[[str], None]) -> None:
         return
     if failed := states.count("failed"):
         say(f"{failed} of {len(trials)} runs failed; the answer is without them. Why: --list")
-    others = add_merged(study, ledger, trials, say) | add_rows(study, ledger, trials)
+    merged = add_merged(study, ledger, trials, say)
+    others = merged | add_rows(study, ledger, trials, merged)
     if moved := ledger.set_aside(trials, others):
         say(f"{moved} records of recipes that have changed since are in {study.folder / 'earlier.jsonl'}.")
     report_on(study.folder, say)

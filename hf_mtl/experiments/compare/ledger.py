@@ -13,6 +13,8 @@ State: TypeAlias = Literal["done", "running", "failed", "missing"]
 
 RUN = "run"
 FAILED = "failed"
+MERGED = "merged"
+ROWS = "rows"
 
 
 def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -43,6 +45,14 @@ class Ledger:
             if record.get("kind") in (RUN, FAILED) and (name := named.get(_key(record))) is not None:
                 found[name] = record
         return found
+
+    def identities(self, kind: str) -> set[str | None]:
+        """Return the identities of the records of a kind.
+
+        Args:
+            kind: ``merged``, say.
+        """
+        return {record.get("identity") for record in self.results.all() if record.get("kind") == kind}
 
     def add(self, record: Record) -> None:
         """Add a record; one writer at a time, on all machines that share the folder."""
