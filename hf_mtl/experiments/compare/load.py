@@ -1,6 +1,5 @@
 """Loading of studies: every arm is resolved, so that a mistake in any of them is found before anything is run."""
 
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -8,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hf_mtl.errors import Mistake, RecipeError, known
-from hf_mtl.experiments.compare.arms import Arm, lengths_of, parse_arm, told_of
+from hf_mtl.experiments.compare.arms import Arm, absolute, lengths_of, parse_arm, told_of
 from hf_mtl.experiments.compare.contenders import contender_mistakes
-from hf_mtl.experiments.compare.schema import StudyFile
+from hf_mtl.experiments.compare.schema import GROUPS, StudyFile
 from hf_mtl.recipe import Recipe
 from hf_mtl.recipe.extends import read_extended
 from hf_mtl.recipe.nodes import Node, Origin
@@ -90,23 +89,27 @@ def resolved(study: Study) -> dict[str, Any]:
     arms = study.node.value["arms"].value
     return {
         **study.file.model_dump(mode="json"),
-        "base": _absolute(study.node.value["base"]),
-        "arms": {name: _with_files(arms[name], said) for name, said in study.file.arms.items()},
+        "base": absolute(study.node.value["base"]),
+        "arms": {name: _with_files(arms[name], said, study.arms[name]) for name, said in study.file.arms.items()},
         "reference": study.reference,
     }
 
 
-def _with_files(given: Node, said: Any) -> Any:
-    """Return what a study says of an arm, with the whole paths of the recipes that it extends."""
-    extends = given.value.get("extends") if isinstance(given.value, dict) else None
-    if extends is None:
+def _with_files(given: Node, said: Any, arm: Arm) -> Any:
+    """Return what a study says of an arm, with the whole paths of the recipes that it extends, and with the groups of
+    a proposal, whose file may come to be another.
+    """
+    if not isinstance(given.value, dict):
         return said
-    files = [_absolute(item) for item in (extends.value if isinstance(extends.value, list) else [extends])]
-    return {**said, "extends": files}
-
-
-def _absolute(file: Node) -> str:
-    return os.path.normpath(os.path.join(file.origin.folder, os.path.expanduser(file.value)))
+    found = dict(said)
+    extends = given.value.get("extends")
+    if extends is not None:
+        found["extends"] = [
+            absolute(item) for item in (extends.value if isinstance(extends.value, list) else [extends])
+        ]
+    if GROUPS in found:
+        found[GROUPS] = [list(part.group) for part in arm.parts]
+    return found
 
 
 def _arms(node: Node, code: Code, mistakes: list[Mistake]) -> tuple[dict[str, Arm], Arm | None]:
