@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hf_mtl.errors import Mistake, RecipeError, UserError, known
+from hf_mtl.experiments.compare.beside import with_beside
 from hf_mtl.experiments.compare.schema import GROUPS, SINGLE_TASK
 from hf_mtl.experiments.compare.single_task import single_task_node
 from hf_mtl.experiments.compare.some_tasks import some_tasks_node
@@ -175,6 +176,7 @@ def _of_group(whole: Part, group: Sequence[str], code: Code) -> Part:
         node, dropped = single_task_node(whole.node, group[0], whole.recipe)
     else:
         node, dropped = some_tasks_node(whole.node, group, whole.recipe)
+    node = with_beside(node, group, whole.node.value["tasks"], whole.recipe)
     return Part(tuple(group), node, recipe_of(node, code), tuple(dropped))
 
 

@@ -10,7 +10,6 @@ from hf_mtl.errors import Mistake, RecipeError, known
 from hf_mtl.experiments.compare.arms import Arm, absolute, lengths_of, parse_arm, told_of
 from hf_mtl.experiments.compare.contenders import contender_mistakes
 from hf_mtl.experiments.compare.schema import GROUPS, StudyFile
-from hf_mtl.recipe import Recipe
 from hf_mtl.recipe.extends import read_extended
 from hf_mtl.recipe.nodes import Node, Origin
 from hf_mtl.recipe.overrides import apply_overrides
@@ -74,7 +73,6 @@ def load_study(path: str | Path, overrides: Iterable[str] = (), allow_code: bool
     mistakes += _budget_mistakes(node, file)
     if base is not None:
         mistakes += contender_mistakes(file, arms, base.whole.recipe)
-        mistakes += _single_task_mistakes(file, arms, base.whole.recipe)
     if mistakes or base is None:
         raise RecipeError(_told(mistakes, Places.of(node)))
     return Study(file, base, arms, reference, allow_code, node)
@@ -152,22 +150,6 @@ def _budget_mistakes(node: Node, file: StudyFile) -> list[Mistake]:
         for name, given in node.value["arms"].value.items()
         for key, item in lengths_of(given)
     ]
-
-
-def _single_task_mistakes(file: StudyFile, arms: dict[str, Arm], base: Recipe) -> list[Mistake]:
-    """Find folds that single tasks would not have like all tasks together."""
-    single = next((name for name, arm in arms.items() if arm.is_single_task), None)
-    if file.folds is None or single is None:
-        return []
-    from hf_mtl.data.stream_names import texts_of
-
-    texts = {name: texts_of(task) for name, task in base.trained_tasks.items()}
-    shared = [name for name, text in texts.items() if list(texts.values()).count(text) > 1]
-    stratified = [name for name in shared if base.tasks[name].stratify]
-    if not stratified:
-        return []
-    problem = f"{', '.join(stratified)} share texts with other tasks, and folds would be drawn by the classes of all"
-    return [Mistake("folds", problem, f"Set stratify: false, as a task alone ({single}) would have other folds.")]
 
 
 def _told(mistakes: list[Mistake], places: Places) -> list[Mistake]:
