@@ -206,7 +206,11 @@ TABLE: dict[str, list[tuple[str, Any, dict[str, str]]]] = {
     ],
     "rows": [
         ("shape", "drop", {"": "found 'drop'. Allowed: a mapping, such as {contamination: drop}."}),
-        ("key", {"contaminaton": "drop"}, {".contaminaton": "unknown key 'contaminaton'. Known: contamination, "}),
+        (
+            "key",
+            {"contaminaton": "drop"},
+            {".contaminaton": "unknown key 'contaminaton'. Known: beside, "},
+        ),
         ("word", {"contamination": "dorp"}, {".contamination": "unknown value 'dorp'. Known: drop, error, off, "}),
         ("switch", {"contamination": False}, {".contamination": "unknown value false. Known: "}),
         (

@@ -95,6 +95,40 @@ def settle_loaded(loaded: Mapping[str, LoadedTask], contamination: Contamination
     }
 
 
+def settle_beside(
+    loaded: Mapping[str, LoadedTask], beside: Mapping[str, LoadedTask], contamination: Contamination
+) -> dict[str, LoadedTask]:
+    """Compare the splits of loaded tasks, and take out what would be taken out beside others.
+
+    Args:
+        loaded: The tasks.
+        beside: Others, which are not trained. Of their training rows nothing is said.
+        contamination: What is done about rows that are both trained on and scored.
+
+    Returns:
+        As `settle_loaded`, of ``loaded``.
+
+    Raises:
+        DataError: As `settle_loaded` does.
+    """
+    settled = settle_loaded({**beside, **loaded}, contamination)
+    found: dict[str, LoadedTask] = {}
+    for name in loaded:
+        item = settled[name]
+        others = [each for other in beside if other not in loaded for each in settled[other].overlaps]
+        notes = [_taken_out(each) for each in others if each.trained == name]
+        own = tuple(each for each in item.overlaps if each.trained in loaded)
+        found[name] = replace(item, overlaps=own, notes=[*item.notes, *notes])
+    return found
+
+
+def _taken_out(overlap: Overlap) -> str:
+    count = name_count(overlap.trained_rows, "training row")
+    verbs = ("stands", "was") if overlap.trained_rows == 1 else ("stand", "were")
+    where = f"in {overlap.split} rows of {overlap.task}, which is not trained here"
+    return f"{overlap.trained}: {count} {verbs[0]} {where}, and {verbs[1]} taken out."
+
+
 def _different_shares(
     loaded: Mapping[str, LoadedTask],
     train: Mapping[str, ComparedRows],

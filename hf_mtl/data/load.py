@@ -9,7 +9,7 @@ from hf_mtl.data.check import check_rows, check_splits, empty_split
 from hf_mtl.data.checked import Checked, remember, remembered
 from hf_mtl.data.columns import COUNTED, collect, name_count, raise_all
 from hf_mtl.data.complete import carve_splits, draw_rows, drop_unlabelled, unused_stratify
-from hf_mtl.data.contamination import settle_loaded
+from hf_mtl.data.contamination import settle_beside
 from hf_mtl.data.draws import Draw
 from hf_mtl.data.encoded import LabelledRows
 from hf_mtl.data.fingerprint import fingerprint
@@ -55,7 +55,8 @@ def load_tasks(
         contamination: What is done about rows to score that are trained on. To ``warn`` is left to the caller.
         imbalance: The ratio of the tasks' training rows; None: what they are.
         allow_code: Whether functions that the sources name may be run.
-        beside: Tasks that are not loaded, but carved with those that read the same texts, see `carved_beside`.
+        beside: Tasks that are not loaded, but carved with those that read the same texts, see `carved_beside`, and
+            compared with where training rows are dropped.
         fold: The fold of all rows that is test; None: splits are those of the data.
 
     Raises:
@@ -92,14 +93,17 @@ def _load_tasks(
     raise_all(mistakes)
     sides = sides_of(read, seed, strata) if fold is None else fold_sides({**strata, **read}, fold, seed)
     loaded: dict[str, LoadedTask] = {}
-    for name, item in read.items():
-        with collect(mistakes):
-            loaded[name] = _completed(name, item, seed, sides.get(name), fold)
+    others: dict[str, LoadedTask] = {}
+    compared = {name: item for name, item in strata.items() if contamination == "drop" and name not in read}
+    for completed, items in ((loaded, read), (others, compared)):
+        for name, item in items.items():
+            with collect(mistakes):
+                completed[name] = _completed(name, item, seed, sides.get(name), fold)
     raise_all(mistakes)
     # Rows that are taken out are no part of the ratio; rows that it leaves out are not trained on.
     if contamination != "drop":
         loaded = _in_ratio(loaded, imbalance, seed)
-    loaded = settle_loaded(loaded, contamination)
+    loaded = settle_beside(loaded, others, contamination)
     if contamination == "drop":
         loaded = _in_ratio(loaded, imbalance, seed)
     return {name: _with_label_notes(name, item) for name, item in loaded.items()}

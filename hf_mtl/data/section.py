@@ -1,15 +1,21 @@
 """The section ``data`` of a recipe and of a Trainer."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
 from hf_mtl.errors import Mistake
 from hf_mtl.options import by_task_mistakes, parse_partly
+from hf_mtl.tasks import AnyTask
 from hf_mtl.tasks.fields import Frozen
 
 RATIO = "data.imbalance.ratio"
+
+BESIDE = "data.beside"
+
+OF_RECIPES = ("fold", "beside")
+"""Keys that decide what is read, which in Python has been read before."""
 
 Contamination: TypeAlias = Literal["warn", "drop", "error", "off"]
 
@@ -61,6 +67,12 @@ class Spec(Frozen):
         "{of: 5, number: 0, seed: 0}. Of the others validation_fraction becomes validation.",
     )
 
+    beside: Annotated[Mapping[str, AnyTask], WithJsonSchema({"type": "object"})] = Field(
+        default_factory=dict,
+        description="Tasks, as in tasks, that are neither trained nor scored: the rows of the others are carved, and "
+        "taken out (contamination: drop), as they would be if these were trained too.",
+    )
+
     def options(self) -> dict[str, Any]:
         """Return what was set, as plain values."""
         return self.model_dump(exclude_unset=True)
@@ -86,4 +98,9 @@ def mistakes(spec: Spec, tasks: Collection[str]) -> list[Mistake]:
         spec: The section.
         tasks: The names of the tasks that are trained.
     """
-    return [] if spec.imbalance is None else by_task_mistakes(spec.imbalance.ratio, RATIO, tasks)
+    twice = [
+        Mistake(f"{BESIDE}.{name}", "is a task that is trained", "Leave one of them out.")
+        for name in spec.beside
+        if name in tasks
+    ]
+    return twice if spec.imbalance is None else [*twice, *by_task_mistakes(spec.imbalance.ratio, RATIO, tasks)]

@@ -51,7 +51,7 @@ def sides_of(read: Mapping[str, ReadTask], seed: int, beside: Mapping[str, ReadT
         beside: Others, of which only the strata count.
 
     Returns:
-        For each such task of ``read`` the keys of the texts of each carved split.
+        For each such task the keys of the texts of each carved split; of two of one name for that of ``read``.
     """
     groups: dict[tuple[str, str], dict[str, ReadTask]] = {}
     for name, item in (*read.items(), *beside.items()):
@@ -65,7 +65,7 @@ def sides_of(read: Mapping[str, ReadTask], seed: int, beside: Mapping[str, ReadT
         if any(item.task.stratify for item in items):
             fractions = carved_fractions(items[0].task, items[0].rows)
             sides = stratified_sides(*keys_and_strata(items), fractions, seed)
-            found.update({name: sides for name, item in group.items() if item is read.get(name)})
+            found.update({name: sides for name, item in group.items() if item is read.get(name, item)})
     return found
 
 

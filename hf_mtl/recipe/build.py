@@ -70,8 +70,10 @@ def build_recipe(
     if plugins is None:  # whatever they register would be unknown
         return None
     model = _model(given["model"], mistakes)
-    tasks = _tasks(given["tasks"], mistakes)
-    of_rows = of_data.parse(given["data"], mistakes)
+    if given["tasks"] == {}:
+        mistakes.append(Mistake("tasks", "missing", "Give at least one task."))
+    tasks = _tasks(given["tasks"], ("tasks",), mistakes)
+    of_rows = _of_rows(given["data"], mistakes)
     mixture = of_mixture.parse(given["mixture"], mistakes)
     trained = {name: task for name, task in tasks.items() if task is None or not task.is_scored_only}
     balancing = of_balancing.parse(given["balancing"], mistakes, list(trained))
@@ -159,28 +161,37 @@ def _head(spec: Any, key: str, mistakes: list[Mistake]) -> None:
     HEADS.parse(spec, mistakes, key)
 
 
-def _tasks(data: Any, mistakes: list[Mistake]) -> dict[str, Task | None]:
+def _of_rows(data: Any, mistakes: list[Mistake]) -> of_data.Spec:
+    """Read what is done with the rows, and the tasks that are beside as others are read."""
+    if not isinstance(data, dict) or data.get("beside") is None:
+        return of_data.parse(data, mistakes)
+    section = of_data.parse({key: value for key, value in data.items() if key != "beside"}, mistakes)
+    beside = _tasks(data["beside"], ("data", "beside"), mistakes)
+    valid = {name: task for name, task in beside.items() if task is not None}
+    return section.model_copy(update={"beside": valid} if valid else {})
+
+
+def _tasks(data: Any, key: KeyPath, mistakes: list[Mistake]) -> dict[str, Task | None]:
     """Return the tasks by name, None for one of which nothing can be said."""
     if not isinstance(data, dict):
-        mistakes.append(Mistake("tasks", f"found {describe(data)}", "Allowed: a mapping from names to tasks."))
+        mistakes.append(Mistake(dotted(key), f"found {describe(data)}", "Allowed: a mapping from names to tasks."))
         return {}
-    if not data:
-        mistakes.append(Mistake("tasks", "missing", "Give at least one task."))
     typed = [name for name, value in data.items() if isinstance(value, dict) and "type" in value]
     return {
-        name: _task(value, ("tasks", name), mistakes)
+        name: _task(value, (*key, name), mistakes)
         for name, value in data.items()
-        if not _misspelt(name, value, typed, mistakes)
+        if not _misspelt(value, (*key, name), typed, mistakes)
     }
 
 
-def _misspelt(name: str, data: Any, others: list[str], mistakes: list[Mistake]) -> bool:
+def _misspelt(data: Any, key: KeyPath, others: list[str], mistakes: list[Mistake]) -> bool:
     """Tell whether a task without type and dataset is no task but the name of another, as in a key to replace."""
     if not isinstance(data, dict) or {"type", "dataset"} & data.keys() or not others:
         return False
     if len(mistakes) <= MOST_MISTAKES:  # looking up what was meant takes long
+        name = str(key[-1])
         remedy = f"{known(others, name)} A new task needs a type and a dataset."
-        mistakes.append(Mistake(f"tasks.{name}", f"no task '{name}' has a type and a dataset", remedy))
+        mistakes.append(Mistake(dotted(key), f"no task '{name}' has a type and a dataset", remedy))
     return True
 
 

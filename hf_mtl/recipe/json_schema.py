@@ -32,6 +32,8 @@ def json_schema() -> Schema:
     """
     definitions: Schema = {}
     model = _of(ModelSection, definitions)
+    data = _of(DataSpec, definitions)
+    data["properties"]["beside"]["additionalProperties"] = _tasks(definitions)
     model["properties"]["head"] = _named(HEADS, definitions)
     _describe(model["properties"]["head"], ModelSection, "head")
     tokenizer = _partial(_of(sections.tokenizer_section(), definitions))
@@ -52,7 +54,7 @@ def json_schema() -> Schema:
         },
         "model": _or_null(_partial(model)),
         "tasks": {"type": "object", "additionalProperties": _or_null(_tasks(definitions))},
-        "data": _or_null(_of(DataSpec, definitions)),
+        "data": _or_null(data),
         "mixture": _or_null(_mixture(definitions)),
         "balancing": _or_null(_balancing(definitions)),
         "schedules": {

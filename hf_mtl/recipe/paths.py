@@ -20,6 +20,7 @@ def resolve_paths(recipe: Node) -> Node:
     recipe = _at(recipe, "model", lambda model: _at(_at(model, "backbone", _if_local), "tokenizer", _if_local))
     recipe = _at(recipe, "baselines", lambda found: _at(found, "llm", lambda llm: _at(llm, "model", _if_local)))
     recipe = _at(recipe, "training", _training)
+    recipe = _at(recipe, "data", lambda data: _at(data, "beside", lambda tasks: _each(tasks, _task)))
     return _at(recipe, "tasks", lambda tasks: _each(tasks, _task))
 
 

@@ -19,7 +19,9 @@ def shareable(sections: Mapping[str, Any]) -> dict[str, Any]:
     """
     found = {name: _last_part(value) for name, value in sections.items() if name != "tasks"}
     if "tasks" in sections:
-        found["tasks"] = {name: _task(task) for name, task in sections["tasks"].items()}
+        found["tasks"] = _tasks(sections["tasks"])
+    if "beside" in sections.get("data", {}):
+        found["data"]["beside"] = _tasks(sections["data"]["beside"])
     if "training" in found:
         found["training"] = {key: value for key, value in found["training"].items() if not _of_the_hub(key)}
     return {name: found[name] for name in sections}
@@ -27,6 +29,10 @@ def shareable(sections: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_the_hub(key: str) -> bool:
     return key in _OF_THE_HUB or key.startswith("hub_")
+
+
+def _tasks(tasks: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _task(task) for name, task in tasks.items()}
 
 
 def _task(task: Mapping[str, Any]) -> dict[str, Any]:

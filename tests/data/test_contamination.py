@@ -72,6 +72,23 @@ def test_rows_that_are_dropped_leave_training_alone_and_everything_knows(tmp_pat
     assert not any(item.overlaps for item in load_tasks(tasks, contamination="off").values())
 
 
+def test_rows_are_dropped_as_beside_a_task_that_is_not_loaded(tmp_path: Path) -> None:
+    tasks = two(tmp_path)
+    alone, beside = {"second": tasks["second"]}, {"first": tasks["first"]}
+    loaded = load_tasks(alone, contamination="drop", beside=beside)
+    assert list(loaded) == ["second"]
+    assert loaded["second"].splits["train"]["text"][:] == ["y"]
+    assert found(loaded) == []
+    assert loaded["second"].notes[:2] == [
+        "second: 1 training row stands in validation rows of first, which is not trained here, and was taken out.",
+        "second: 2 training rows stand in test rows of first, which is not trained here, and were taken out.",
+    ]
+    # What of its rows to score would stand in rows that nobody trains on here is no matter.
+    first = load_tasks(beside, contamination="drop", beside=alone)
+    assert [pair[3] for pair in found(first)] == ["first"]
+    assert len(load_tasks(alone, beside=beside)["second"].splits["train"]) == 4
+
+
 def test_classes_that_are_dropped_are_said_to_be_lost(tmp_path: Path) -> None:
     tasks = two(tmp_path)
     assert "first: every train row is of class 'x'; there is nothing to learn." in (

@@ -16,6 +16,14 @@ def test_what_is_wrong_is_said_and_left_out() -> None:
     assert sorted(item.key for item in wrong) == ["data.colour", "data.contamination"]
 
 
+def test_a_task_is_trained_or_beside() -> None:
+    spec = Spec(beside={"a": {"type": "sequence_classification"}})
+    assert [str(item) for item in mistakes(spec, ["a", "b"])] == [
+        "data.beside.a: is a task that is trained. Leave one of them out."
+    ]
+    assert mistakes(spec, ["b"]) == []
+
+
 def test_a_ratio_names_each_task_once_and_no_other() -> None:
     wrong: list[Mistake] = []
     spec = parse({"imbalance": {"ratio": {"a": 8, "bb": 1}}}, wrong)

@@ -1,9 +1,11 @@
 """Mistakes in single values of a recipe, and how they are said."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from hf_mtl.recipe import load_recipe
 from hf_mtl.tasks import task_types
 from tests.recipe.refusals import mistakes
 from tests.recipe.texts import MINIMAL
@@ -194,6 +196,19 @@ def test_a_section_is_a_mapping_or_a_list(write: Write, section: str, value: str
     found = mistakes(write(MINIMAL), f"{section}={value}")
     shown = value if value != "''" else "''"
     assert found[0].startswith(f"command line: {section}: found {shown}. Allowed: a ")
+
+
+def test_tasks_beside_are_read_as_tasks_are(write: Write, tmp_path: Path) -> None:
+    task = "{type: regression, label: x, dataset: {path: csv, data_files: x.csv}}"
+    recipe = load_recipe(write(f"{MINIMAL}data: {{contamination: drop, beside: {{other: {task}}}}}\n"))
+    assert recipe.data.beside["other"].type == "regression"
+    assert "other" not in recipe.tasks
+    again = tmp_path / "again" / "recipe.yaml"
+    again.parent.mkdir()
+    again.write_text(recipe.to_yaml())
+    assert load_recipe(again) == recipe
+    told = mistakes(write(f"{MINIMAL}data: {{beside: {{other: {{type: regresion}}}}}}\n"))
+    assert [text.split(": ")[1] for text in told] == ["data.beside.other.type", "data.beside.other.dataset"]
 
 
 def test_schedules_are_no_mapping(write: Write) -> None:

@@ -31,6 +31,11 @@ def test_files_of_a_format_are_relative_to_the_recipe(write: Callable[..., str],
     assert tasks["list"]["dataset"][0]["data_files"] == f"{sub}/z.csv"
 
 
+def test_files_of_tasks_beside_are_relative_to_the_recipe_too(write: Callable[..., str], tmp_path: Path) -> None:
+    path = write("data: {beside: {one: {dataset: {path: csv, data_files: x.csv}}}}", "sub/recipe.yaml")
+    assert resolved(path)["data"]["beside"]["one"]["dataset"]["data_files"] == f"{tmp_path}/sub/x.csv"
+
+
 def test_hub_ids_urls_and_packages_are_left_alone(write: Callable[..., str]) -> None:
     text = """
         model: {backbone: "python:package/model", tokenizer: roberta-base}

@@ -3,6 +3,12 @@
 from hf_mtl.recipe.shareable import shareable
 
 
+def test_the_tasks_beside_are_shared_as_tasks_are() -> None:
+    task = {"type": "sequence_classification", "labels": ["/m/01", "b"], "text": "/text"}
+    mine, anybodys = ({**task, "dataset": {"path": "csv", "data_files": name}} for name in ("/home/me/a", "a"))
+    assert shareable({"data": {"beside": {"a": mine}}}) == {"data": {"beside": {"a": anybodys}}}
+
+
 def test_paths_keep_their_last_part_and_nothing_else_changes() -> None:
     sections = {
         "model": {

@@ -9,6 +9,7 @@ import yaml
 
 from hf_mtl.evaluation.aggregates import lower_is_better, task_score
 from hf_mtl.experiments.compare import load_study
+from hf_mtl.experiments.compare.trials import trials_of
 from hf_mtl.recipe import load_recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "studies"
@@ -38,8 +39,8 @@ def test_the_studies_of_the_library_are_there() -> None:
 
 
 MANY_ARMS = "balancing"
-# Their records were made of another program's; what compare writes is tested beside it.
-OLDER = [path for path in WITH_RESULTS if path.parent.name != "quickstart"]
+BY_COMPARE = [path for path in WITH_RESULTS if path.parent.name == "quickstart"]
+OLDER = [path for path in WITH_RESULTS if path not in BY_COMPARE]  # records that were made of another program's
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,11 @@ def test_results_are_records_of_its_arms(path: Path) -> None:
     seeds = study["seeds"] if isinstance(study["seeds"], list) else list(range(study["seeds"]))
     for name in set(study["arms"]) - missing:
         assert {seed for _, arm, seed, _ in runs if arm == name} >= set(seeds)
+
+
+@pytest.mark.parametrize("path", BY_COMPARE, ids=lambda path: path.parent.name)
+def test_results_of_compare_are_of_the_recipes_as_they_are(path: Path) -> None:
+    trials = trials_of(load_study(path))
+    runs = [record for record in records_of(path) if record["kind"] == "run"]
+    found = sorted((record["arm"], record["seed"], str(record["task"]), record["identity"]) for record in runs)
+    assert found == sorted((t.arm.name, t.seed, str(t.part.task), t.identity) for t in trials)

@@ -9,7 +9,7 @@ import numpy as np
 
 from hf_mtl.experiments.answer.causes import Cause, causes_of
 from hf_mtl.experiments.answer.comparing import Comparison, compare_all, compare_task
-from hf_mtl.experiments.answer.costs import Cost, cost_of, unequal_costs
+from hf_mtl.experiments.answer.costs import Cost, cost_of, ensemble_price, unequal_costs
 from hf_mtl.experiments.answer.question import Question
 from hf_mtl.experiments.answer.trials import Trial, Trials, Unit, is_merged, is_single, tasks_of, trials_of
 from hf_mtl.experiments.evidence import Evidence
@@ -117,10 +117,11 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
         and item.evidence.difference <= -question.smallest
         and not is_merged(trials[key[0]])  # nothing was trained together
     }
-    costs = {arm: cost_of(trials[arm], tasks) for arm in question.arms if arm in trials}
+    costs = {arm: cost_of(trials[arm]) for arm in question.arms if arm in trials}
     notes += [reason for item in comparisons.values() for reason in item.reasons]
     notes += _missing(question, trials, theirs)
     notes += unequal_costs(costs, question, [arm for arm in compared if not is_merged(trials[arm])])
+    notes += ensemble_price(records)
     weak = _baselines(trials, tasks, question)
     notes += weak.values()
     notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_mtl.experiments.answer.question import Question
-from hf_mtl.experiments.answer.trials import Trial, Unit, is_merged, is_single
+from hf_mtl.experiments.answer.trials import Trial, Unit, is_merged
+from hf_mtl.experiments.results import Record
 
 _TOLERANCE = 0.05
 _KEYS = {
@@ -41,12 +42,11 @@ class Cost:
     trained: bool
 
 
-def cost_of(units: Mapping[Unit, Trial], tasks: Sequence[str]) -> Cost:
+def cost_of(units: Mapping[Unit, Trial]) -> Cost:
     """Return what an arm took.
 
     Args:
         units: Its trials.
-        tasks: The tasks of the study.
     """
     runs = max((len(trial.records) for trial in units.values()), default=0)
     whole = [trial for trial in units.values() if len(trial.records) == runs and trial.is_whole]
@@ -60,7 +60,7 @@ def cost_of(units: Mapping[Unit, Trial], tasks: Sequence[str]) -> Cost:
         mean("backward_passes"),
         mean("flops"),
         mean("seconds"),
-        len(tasks) if is_single(units) else 1,
+        max(runs, 1),
         not is_merged(units),
     )
 
@@ -86,3 +86,18 @@ def unequal_costs(costs: Mapping[str, Cost], question: Question, arms: Sequence[
                 "part of its difference may come from that."
             )
     return notes
+
+
+def ensemble_price(records: Sequence[Record]) -> list[str]:
+    """Say what it costs to keep the single-task models as they are, where they were merged too.
+
+    Args:
+        records: The records of the study, of which the first with a price speaks for all.
+    """
+    prices = [record["price"] for record in records if record.get("kind") == "merged" and record.get("price")]
+    return [
+        f"An ensemble of the single-task models keeps {price['ensemble']['parameters']:,.0f} parameters and takes "
+        f"{price['ensemble']['flops_per_row']:.3g} FLOPs to answer all tasks for a row; one merged model keeps "
+        f"{price['merged']['parameters']:,.0f} and takes {price['merged']['flops_per_row']:.3g}."
+        for price in prices[:1]
+    ]

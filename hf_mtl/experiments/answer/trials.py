@@ -168,7 +168,8 @@ def tasks_of(trials: Trials) -> list[str]:
 
 def is_single(units: Mapping[Unit, Trial]) -> bool:
     """Tell whether an arm's runs are of one task each."""
-    return any(record.get("task") is not None for trial in units.values() for record in trial.records)
+    records = [record for trial in units.values() for record in trial.records]
+    return bool(records) and all(len(group_of(record)) == 1 for record in records)
 
 
 def is_merged(units: Mapping[Unit, Trial]) -> bool:

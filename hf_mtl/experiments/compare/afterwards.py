@@ -1,17 +1,37 @@
 """What follows the last run of a study: merged contenders, test rows compared, and the report."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 from hf_mtl.errors import HfMtlError
-from hf_mtl.experiments.compare.contenders import merged_records
-from hf_mtl.experiments.compare.ledger import RUN, Ledger
+from hf_mtl.experiments.compare.ledger import MERGED, ROWS, RUN, Ledger
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.trials import Trial, digest
 from hf_mtl.experiments.results import Record
 
-Group = list[tuple[Trial, Record]]
+Unit: TypeAlias = tuple[int, int | None]
+"""A seed and a fold."""
+
+
+class Side(NamedTuple):
+    """What an arm has with one seed and fold.
+
+    Args:
+        runs: The record and the folder of each of its runs.
+    """
+
+    runs: list[tuple[Record, Path]]
+
+    @property
+    def identities(self) -> list[str]:
+        """Return what its runs are."""
+        return [str(record["identity"]) for record, _ in self.runs]
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Return the folder of each task's test rows."""
+        return {task: folder for record, folder in self.runs for task in record["scores"]["test"]}
 
 
 def add_merged(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Callable[[str], None]) -> set[str]:
@@ -28,32 +48,37 @@ def add_merged(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Calla
     """
     if not study.file.merging:
         return set()
+    from hf_mtl.experiments.merging import merged_records
+
     found: set[str] = set()
-    single = next(name for name, arm in study.arms.items() if arm.is_single_task)
-    known = {record["identity"] for record in ledger.results.all() if record.get("kind") == "merged"}
-    for group in _groups(ledger, trials, single).values():
-        records = {str(trial.part.task): record for trial, record in group}
-        if set(records) != set(study.tasks):
+    single = next(arm for arm in study.arms.values() if arm.is_single_task)
+    known = ledger.identities(MERGED)
+    for (seed, _), side in _sides(study, ledger, trials, single.name).items():
+        records = {str(record["task"]): record for record, _ in side.runs}
+        if set(records) != {part.task for part in single.parts}:
             continue  # one of them has failed
-        folders = {str(trial.part.task): study.folder / trial.place for trial, _ in group}
+        folders = {str(record["task"]): folder for record, folder in side.runs}
         try:
-            for record in merged_records(study.folder, folders, records, study.file.merging, study.allow_code):
+            for record in merged_records(
+                study.folder, folders, records, study.file.merging, allow_code=study.allow_code
+            ):
                 found.add(record["identity"])
                 if record["identity"] not in known:
                     ledger.add(record)
         except HfMtlError as error:
             # What has trained stays; a contender that cannot be made is none.
-            say(f"The single-task runs of seed {group[0][0].seed} were not merged: {error}")
+            say(f"The single-task runs of seed {seed} were not merged: {error}")
     return found
 
 
-def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial]) -> set[str]:
-    """Compare every arm with the reference by the rows of each test split, and add the records.
+def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial], merged: Collection[str] = ()) -> set[str]:
+    """Compare every arm, and what was merged, with the reference by the rows of each test split, and add the records.
 
     Args:
         study: The study.
         ledger: Its records.
         trials: Its trials.
+        merged: The identities of the records of merged models that count.
 
     Returns:
         The identities of the records.
@@ -61,22 +86,24 @@ def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial]) -> set[str]:
     from hf_mtl.experiments.answer.rows import compare_rows
     from hf_mtl.training.scoring.kept_rows import TEST_ROWS
 
-    known = {record.get("identity") for record in ledger.results.all() if record.get("kind") == "rows"}
-    theirs = _groups(ledger, trials, study.reference)
+    known = ledger.identities(ROWS)
+    reference = _sides(study, ledger, trials, study.reference)
+    ours = {name: _sides(study, ledger, trials, name) for name in study.arms if name != study.reference}
     identities = set()
-    for arm in study.arms:
-        for key, group in _groups(ledger, trials, arm).items() if arm != study.reference else ():
-            identity = digest([sorted(record["identity"] for _, record in (*group, *theirs.get(key, [])))])
-            places = [study.folder / trial.place / TEST_ROWS for trial, _ in (*group, *theirs.get(key, []))]
-            if key not in theirs or not all(path.exists() for path in places):
+    for arm, sides in {**ours, **_merged_sides(study, ledger, merged)}.items():
+        for (seed, fold), mine in sides.items():
+            theirs = reference.get((seed, fold))
+            if theirs is None:
                 continue
+            if not all((folder / TEST_ROWS).exists() for _, folder in (*mine.runs, *theirs.runs)):
+                continue
+            identity = digest([sorted([*mine.identities, *theirs.identities])])
             identities.add(identity)
             if identity in known:
                 continue
-            seed, fold = key
             found = compare_rows(
-                _folders(study, group),
-                _folders(study, theirs[key]),
+                mine.folders,
+                theirs.folders,
                 arm=arm,
                 against=study.reference,
                 seed=seed,
@@ -88,38 +115,39 @@ def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial]) -> set[str]:
     return identities
 
 
-def _groups(ledger: Ledger, trials: Sequence[Trial], arm: str) -> dict[tuple[int, int | None], Group]:
-    """Return the finished trials of an arm, by seed and fold."""
+def _sides(study: Study, ledger: Ledger, trials: Sequence[Trial], arm: str) -> dict[Unit, Side]:
+    """Return the finished runs of an arm, by seed and fold."""
     records = ledger.records(trials)
-    found: dict[tuple[int, int | None], Group] = {}
+    found: dict[Unit, Side] = {}
     for trial in trials:
         record = records.get(trial.claim)
         if trial.arm.name == arm and record is not None and record["kind"] == RUN:
-            found.setdefault((trial.seed, trial.fold), []).append((trial, record))
+            side = found.setdefault((trial.seed, trial.fold), Side([]))
+            side.runs.append((record, study.folder / trial.place))
     return found
 
 
-def _folders(study: Study, group: Group) -> Mapping[str, Path]:
-    """Return where each task's run lies."""
-    return dict(_each(study, group))
+def _merged_sides(study: Study, ledger: Ledger, identities: Collection[str]) -> dict[str, dict[Unit, Side]]:
+    """Return the merged models, by method, and by seed and fold."""
+    if not identities:
+        return {}
+    from hf_mtl.experiments.merging import merged_folder
 
-
-def _each(study: Study, group: Group) -> Iterator[tuple[str, Path]]:
-    for trial, record in group:
-        for task in record["scores"]["test"]:
-            yield task, study.folder / trial.place
+    found: dict[str, dict[Unit, Side]] = {}
+    for record in ledger.results.all():
+        if record.get("kind") == MERGED and record["identity"] in identities:
+            side = Side([(record, merged_folder(study.folder, record))])
+            found.setdefault(record["arm"], {})[record["seed"], record["fold"]] = side
+    return found
 
 
 def report_on(folder: Path, say: Callable[[str], None]) -> None:
-    """Let the answer be written and said. The one place that calls `answer`.
+    """Let the answer be written and said.
 
     Args:
         folder: The study's folder.
         say: Takes the table.
     """
-    if find_spec("hf_mtl.experiments.answer.report") is None:
-        say(f"All runs are in {folder / 'results.jsonl'}.")
-        return
-    from importlib import import_module
+    from hf_mtl.experiments.answer.report import report
 
-    say(import_module("hf_mtl.experiments.answer.report").report(folder))
+    say(report(folder))

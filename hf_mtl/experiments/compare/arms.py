@@ -1,10 +1,12 @@
 """The arms of a study: every one an ordinary recipe, or one for each task, before anything is run."""
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hf_mtl.errors import Mistake, RecipeError, known
+from hf_mtl.errors import Mistake, RecipeError, UserError, known
+from hf_mtl.experiments.compare.beside import with_beside
 from hf_mtl.experiments.compare.schema import GROUPS, SINGLE_TASK
 from hf_mtl.experiments.compare.single_task import single_task_node
 from hf_mtl.experiments.compare.some_tasks import some_tasks_node
@@ -124,15 +126,17 @@ def _read(
 
 
 def _checked(groups: Node, recipe: Recipe) -> list[list[str]]:
-    """Return the groups of an arm.
+    """Return the groups of an arm: a list, or the file of a proposal that `hf-mtl affinity` has written.
 
     Raises:
         RecipeError: If they are no groups of tasks of the recipe, or a task is in two of them.
     """
     given = groups.plain()
+    if isinstance(given, str):
+        return _proposed(absolute(groups), groups.origin, recipe)
     shaped = isinstance(given, list) and all(isinstance(group, list) and group for group in given) and given
     if not shaped:
-        remedy = "Allowed: a list of lists of tasks, such as [[a, b], [c]]."
+        remedy = "Allowed: a list of lists of tasks, such as [[a, b], [c]], or the file of a proposal."
         raise RecipeError(Mistake(GROUPS, f"found {describe(given)}", remedy, str(groups.origin)))
     names = [str(name) for group in given for name in group]
     found = [
@@ -149,11 +153,30 @@ def _checked(groups: Node, recipe: Recipe) -> list[list[str]]:
     return [list(group) for group in given]
 
 
+def _proposed(file: str, origin: Origin, recipe: Recipe) -> list[list[str]]:
+    from hf_mtl.experiments.affinity.proposal import read_proposal  # beside what takes seconds to import
+
+    try:
+        return read_proposal(file, recipe.trained_tasks)
+    except UserError as error:
+        raise RecipeError([replace(item, key=GROUPS, where=str(origin)) for item in error.mistakes]) from error
+
+
+def absolute(file: Node) -> str:
+    """Return the whole path of a file that is named relative to the one which names it.
+
+    Args:
+        file: Its name.
+    """
+    return os.path.normpath(os.path.join(file.origin.folder, os.path.expanduser(file.value)))
+
+
 def _of_group(whole: Part, group: Sequence[str], code: Code) -> Part:
     if len(group) == 1:
         node, dropped = single_task_node(whole.node, group[0], whole.recipe)
     else:
         node, dropped = some_tasks_node(whole.node, group, whole.recipe)
+    node = with_beside(node, group, whole.node.value["tasks"], whole.recipe)
     return Part(tuple(group), node, recipe_of(node, code), tuple(dropped))
 
 

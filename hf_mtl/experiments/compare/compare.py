@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from hf_mtl.errors import HfMtlError, RunError, UserError
+from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.afterwards import add_merged, add_rows, report_on
 from hf_mtl.experiments.compare.executors import command, printed, run_local, submit
 from hf_mtl.experiments.compare.ledger import Ledger
@@ -106,10 +107,16 @@ def _answer(study: Study, say: Callable[[str], None]) -> None:
         return
     if failed := states.count("failed"):
         say(f"{failed} of {len(trials)} runs failed; the answer is without them. Why: --list")
-    others = add_merged(study, ledger, trials, say) | add_rows(study, ledger, trials)
-    if moved := ledger.set_aside(trials, others):
-        say(f"{moved} records of recipes that have changed since are in {study.folder / 'earlier.jsonl'}.")
-    report_on(study.folder, say)
+    # Two workers may have ended at once, and models are merged, and records added, by one of them.
+    with claim(ledger.claims / "answer") as mine:
+        if not mine:
+            say("Another worker is about to give the answer.")
+            return
+        merged = add_merged(study, ledger, trials, say)
+        others = merged | add_rows(study, ledger, trials, merged)
+        if moved := ledger.set_aside(trials, others):
+            say(f"{moved} records of recipes that have changed since are in {study.folder / 'earlier.jsonl'}.")
+        report_on(study.folder, say)
 
 
 def show(path: str | Path, overrides: Sequence[str] = (), workers: int = 1, allow_code: bool = False) -> str:

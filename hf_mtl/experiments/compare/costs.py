@@ -21,7 +21,7 @@ _SHOWN = 12
 
 
 class Costs:
-    """What the recipes of a study take, by their first seed and fold.
+    """What the recipes of a study take.
 
     Args:
         study: The study.
@@ -37,7 +37,7 @@ class Costs:
 
     def base(self) -> Cost:
         """Return the cost of the base recipe, which is everybody's budget."""
-        return self._of(self.study.base.whole, "the base recipe", self.equal in TRIED)
+        return self._first(self.study.base.whole, "the base recipe", self.equal in TRIED)
 
     def allowance(self, trial: Trial) -> Allowance:
         """Return what a trial may spend."""
@@ -46,7 +46,7 @@ class Costs:
         if self.equal != "steps":
             # With as many steps as the base: which tokens a try sees does not depend on it.
             name = trial.arm.name if task is None else f"{trial.arm.name}, {task}"
-            mine = self._of(trial.part, name, self.equal in TRIED)
+            mine = self._first(trial.part, name, self.equal in TRIED)
         return allowance(self.equal, base, mine, trial.part.group)
 
     def node(self, trial: Trial, may: Allowance) -> Node:
@@ -55,14 +55,21 @@ class Costs:
         node = within(trial.node, may, bool(group))
         if not group or imbalance is None:
             return node
-        unit = self._of(trial.arm.whole, trial.arm.name, False).unit
+        unit = imbalance.unit
+        if unit is None:  # as many as all tasks can give, of the rows of this seed and fold
+            unit = self._of(trial.arm.whole, trial.arm.name, False, trial.seed, trial.fold).unit
         assert unit is not None  # where there is a ratio
         return with_unit(node, {name: imbalance.ratio[name] for name in group}, unit)
 
-    def _of(self, part: Part, name: str, tried: bool) -> Cost:
+    def _first(self, part: Part, name: str, tried: bool) -> Cost:
+        """Return the cost of a recipe by the first seed and fold."""
+        file = self.study.file
+        return self._of(part, name, tried, file.seed_list[0], None if file.folds is None else 0)
+
+    def _of(self, part: Part, name: str, tried: bool, seed: int, fold: int | None) -> Cost:
         """Return the cost of a recipe, which this process or another has worked out, or does now."""
-        file, study = self.study.file, self.study
-        node = with_trial(part.node, file, file.seed_list[0], None if file.folds is None else 0)
+        study = self.study
+        node = with_trial(part.node, study.file, seed, fold)
         identity = digest([without_folder(node), tried])
         while identity not in self._known:
             with claim(study.folder / "claims" / f"cost-{identity[:_SHOWN]}") as mine:

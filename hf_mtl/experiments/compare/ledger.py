@@ -1,6 +1,8 @@
 """What is known of a study's trials: which are done, failed, running or missing."""
 
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -13,6 +15,10 @@ State: TypeAlias = Literal["done", "running", "failed", "missing"]
 
 RUN = "run"
 FAILED = "failed"
+MERGED = "merged"
+ROWS = "rows"
+
+_MOMENT_S = 0.02
 
 
 def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -44,13 +50,27 @@ class Ledger:
                 found[name] = record
         return found
 
+    def identities(self, kind: str) -> set[str | None]:
+        """Return the identities of the records of a kind.
+
+        Args:
+            kind: ``merged``, say.
+        """
+        return {record.get("identity") for record in self.results.all() if record.get("kind") == kind}
+
     def add(self, record: Record) -> None:
         """Add a record; one writer at a time, on all machines that share the folder."""
+        with self._writing():
+            self.results.add(record)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         while True:
             with claim(self.claims / "results") as mine:
                 if mine:
-                    self.results.add(record)
+                    yield
                     return
+            time.sleep(_MOMENT_S)
 
     def set_aside(self, trials: Sequence[Trial], others: Collection[str]) -> int:
         """Move what is not of this study, as it is now, to a file beside: records of recipes that have changed since.
@@ -62,21 +82,23 @@ class Ledger:
         Returns:
             How many records were moved.
         """
-        newest = self.records(trials)
-        kept: list[Record] = []
-        gone: list[Record] = []
-        for record in self.results.all():
-            stays = record.get("identity") in others or any(record == one for one in newest.values())
-            (kept if stays else gone).append(record)
-        if gone:
-            earlier = Results(self.results.path.with_name("earlier.jsonl"))
-            for record in gone:
-                earlier.add(record)
-            with replacing(self.results.path) as temporary:
-                whole = Results(temporary)
-                for record in kept:
-                    whole.add(record)
-        return len(gone)
+        with self._writing():
+            newest = self.records(trials)
+            kept: list[Record] = []
+            gone: list[Record] = []
+            for record in self.results.all():
+                stays = record.get("identity") in others or any(record == one for one in newest.values())
+                (kept if stays else gone).append(record)
+            if gone:
+                earlier = Results(self.results.path.with_name("earlier.jsonl"))
+                for record in gone:
+                    earlier.add(record)
+                with replacing(self.results.path) as temporary:
+                    temporary.touch()
+                    whole = Results(temporary)
+                    for record in kept:
+                        whole.add(record)
+            return len(gone)
 
     def states(self, trials: Sequence[Trial]) -> dict[str, State]:
         """Tell the state of each trial, by its claim.

@@ -1,6 +1,5 @@
 """Loading of studies: every arm is resolved, so that a mistake in any of them is found before anything is run."""
 
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -8,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hf_mtl.errors import Mistake, RecipeError, known
-from hf_mtl.experiments.compare.arms import Arm, lengths_of, parse_arm, told_of
+from hf_mtl.experiments.compare.arms import Arm, absolute, lengths_of, parse_arm, told_of
 from hf_mtl.experiments.compare.contenders import contender_mistakes
-from hf_mtl.experiments.compare.schema import StudyFile
-from hf_mtl.recipe import Recipe
+from hf_mtl.experiments.compare.schema import GROUPS, StudyFile
 from hf_mtl.recipe.extends import read_extended
 from hf_mtl.recipe.nodes import Node, Origin
 from hf_mtl.recipe.overrides import apply_overrides
@@ -75,7 +73,6 @@ def load_study(path: str | Path, overrides: Iterable[str] = (), allow_code: bool
     mistakes += _budget_mistakes(node, file)
     if base is not None:
         mistakes += contender_mistakes(file, arms, base.whole.recipe)
-        mistakes += _single_task_mistakes(file, arms, base.whole.recipe)
     if mistakes or base is None:
         raise RecipeError(_told(mistakes, Places.of(node)))
     return Study(file, base, arms, reference, allow_code, node)
@@ -90,23 +87,27 @@ def resolved(study: Study) -> dict[str, Any]:
     arms = study.node.value["arms"].value
     return {
         **study.file.model_dump(mode="json"),
-        "base": _absolute(study.node.value["base"]),
-        "arms": {name: _with_files(arms[name], said) for name, said in study.file.arms.items()},
+        "base": absolute(study.node.value["base"]),
+        "arms": {name: _with_files(arms[name], said, study.arms[name]) for name, said in study.file.arms.items()},
         "reference": study.reference,
     }
 
 
-def _with_files(given: Node, said: Any) -> Any:
-    """Return what a study says of an arm, with the whole paths of the recipes that it extends."""
-    extends = given.value.get("extends") if isinstance(given.value, dict) else None
-    if extends is None:
+def _with_files(given: Node, said: Any, arm: Arm) -> Any:
+    """Return what a study says of an arm, with the whole paths of the recipes that it extends, and with the groups of
+    a proposal, whose file may come to be another.
+    """
+    if not isinstance(given.value, dict):
         return said
-    files = [_absolute(item) for item in (extends.value if isinstance(extends.value, list) else [extends])]
-    return {**said, "extends": files}
-
-
-def _absolute(file: Node) -> str:
-    return os.path.normpath(os.path.join(file.origin.folder, os.path.expanduser(file.value)))
+    found = dict(said)
+    extends = given.value.get("extends")
+    if extends is not None:
+        found["extends"] = [
+            absolute(item) for item in (extends.value if isinstance(extends.value, list) else [extends])
+        ]
+    if GROUPS in found:
+        found[GROUPS] = [list(part.group) for part in arm.parts]
+    return found
 
 
 def _arms(node: Node, code: Code, mistakes: list[Mistake]) -> tuple[dict[str, Arm], Arm | None]:
@@ -149,22 +150,6 @@ def _budget_mistakes(node: Node, file: StudyFile) -> list[Mistake]:
         for name, given in node.value["arms"].value.items()
         for key, item in lengths_of(given)
     ]
-
-
-def _single_task_mistakes(file: StudyFile, arms: dict[str, Arm], base: Recipe) -> list[Mistake]:
-    """Find folds that single tasks would not have like all tasks together."""
-    single = next((name for name, arm in arms.items() if arm.is_single_task), None)
-    if file.folds is None or single is None:
-        return []
-    from hf_mtl.data.stream_names import texts_of
-
-    texts = {name: texts_of(task) for name, task in base.trained_tasks.items()}
-    shared = [name for name, text in texts.items() if list(texts.values()).count(text) > 1]
-    stratified = [name for name in shared if base.tasks[name].stratify]
-    if not stratified:
-        return []
-    problem = f"{', '.join(stratified)} share texts with other tasks, and folds would be drawn by the classes of all"
-    return [Mistake("folds", problem, f"Set stratify: false, as a task alone ({single}) would have other folds.")]
 
 
 def _told(mistakes: list[Mistake], places: Places) -> list[Mistake]:

@@ -40,7 +40,8 @@ class StudyFile(Frozen):
         min_length=1,
         description="What is compared, by name: single_task (one run for each task), or keys of the recipe to "
         "replace ({} for the base itself), with extends: FILE for recipes on top of the base. With "
-        "single_task: true beside them, each task alone; with groups: [[a, b], [c]], one run for each group.",
+        "single_task: true beside them, each task alone; with groups: [[a, b], [c]], or the file of a proposal of "
+        "hf-mtl affinity, one run for each group.",
     )
     reference: str | None = Field(
         None,

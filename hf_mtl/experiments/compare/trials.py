@@ -77,6 +77,10 @@ class Trial:
             # The base's length, and what else decides over what its run spends.
             "base": without_folder(with_trial(self.base.node, self.study, 0, None)),
         }
+        imbalance = self.arm.whole.recipe.data.imbalance
+        if self.part.group and imbalance is not None:
+            # A part of the tasks has its rows by the ratio of all, which its own recipe does not say yet.
+            whole["imbalance"] = imbalance.model_dump(mode="json")
         return digest(whole)
 
 

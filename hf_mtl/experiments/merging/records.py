@@ -47,7 +47,7 @@ def merged_records(
     first = next(iter(records.values()))
     for method in methods:
         known = {**_known(study, folders, records), "identity": _identity(method, records)}
-        place = study / "runs" / method / _name(first)
+        place = merged_folder(study, {**first, "arm": method})
         found = _record_of(place)
         if found is None or found["identity"] != known["identity"] or found["identity"] is None:
             with no_bars():
@@ -58,9 +58,16 @@ def merged_records(
         yield found
 
 
-def _name(record: Record) -> str:
+def merged_folder(study: Path, record: Record) -> Path:
+    """Return the folder of a merged model.
+
+    Args:
+        study: The study's folder.
+        record: The model's record, of which its method (``arm``), seed and fold are read.
+    """
     fold = record.get("fold")
-    return f"seed-{record['seed']}" if fold is None else f"seed-{record['seed']}-fold-{fold}"
+    name = f"seed-{record['seed']}" if fold is None else f"seed-{record['seed']}-fold-{fold}"
+    return study / "runs" / str(record["arm"]) / name
 
 
 def _record_of(place: Path) -> Record | None:

@@ -200,7 +200,7 @@ def load_data(
         to_train: Say, or refuse, rows to score that stand in training rows. A trained model may have learned from
             others.
         tasks: The recipe's tasks with what is known of them; None: as the recipe has them.
-        beside: Tasks that are carved with them, and not loaded.
+        beside: Tasks that are carved with them, and not loaded, beside those that the recipe names.
 
     Raises:
         DataError: With the mistakes of all tasks and where in the recipe they were made.
@@ -210,8 +210,9 @@ def load_data(
         contamination = "off"
     with located(recipe), filling_datasets():
         given = recipe.tasks if tasks is None else tasks
+        others = {**recipe.data.beside, **(beside or {})}
         data = load_tasks(
-            given, seed, contamination, recipe.data.imbalance, recipe.allow_code, beside, recipe.data.fold
+            given, seed, contamination, recipe.data.imbalance, recipe.allow_code, others, recipe.data.fold
         )
     for loaded in data.values():
         say_notes([*loaded.notes, *(overlap_notes(loaded.overlaps) if to_train else [])])

@@ -53,6 +53,12 @@ def read_sections(
     Returns:
         The sections, without the parts that are wrong.
     """
+    if not isinstance(data, of_data.Spec):
+        mistakes += [
+            Mistake(f"data.{key}", "is of recipes: a Trainer's rows have been read", "Give the rows themselves.")
+            for key in of_data.OF_RECIPES
+            if isinstance(data, Mapping) and key in data
+        ]
     return Sections(
         of_data.parse(data, mistakes),
         of_mixture.parse(mixture, mistakes),

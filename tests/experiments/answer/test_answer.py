@@ -12,12 +12,15 @@ from hf_mtl.experiments.answer.as_json import as_json
 from hf_mtl.experiments.answer.headline import headline
 from hf_mtl.experiments.answer.question import Question, read_question
 from hf_mtl.experiments.answer.tables import verdict_of
+from hf_mtl.experiments.answer.trials import is_single
 from hf_mtl.experiments.answer.words import build
 from hf_mtl.experiments.evidence import from_folds, from_seeds
 from hf_mtl.experiments.results import Record
 from tests.experiments.answer.records import LIFT, TASKS, evidence, run, study, write
 
 ZERO = dict.fromkeys(TASKS, 0.0)
+PAIRS = (TASKS[:2], TASKS[2:])
+PRICES = {"merged": 1200, "ensemble": 4000}
 
 
 def asked(*arms: str, seeds: int = 5, **more: Any) -> Question:
@@ -143,6 +146,31 @@ def test_runs_that_the_study_no_longer_asks_for_are_left_out(tmp_path: Path) -> 
     assert found.arms == ["ew", "ties"]
     assert found.comparisons["ew", "emotion"].evidence.n == 2
     assert "9 records of arms, seeds or folds that the study does not name are left out." in found.notes
+
+
+def test_groups_are_served_by_a_model_each_and_are_no_single_tasks() -> None:
+    records = study({"ew": LIFT}, seeds=2)
+    groups = [run("pairs", seed, {name: 0.6 for name in pair}, "+".join(pair)) for seed in range(2) for pair in PAIRS]
+    found = answer([*records, *groups], asked("ew", "pairs", seeds=2))
+    assert {arm: (cost.runs, cost.models) for arm, cost in found.costs.items()} == {
+        "single_task": (4, 4),
+        "ew": (1, 1),
+        "pairs": (2, 2),
+    }
+    assert (is_single(found.trials["single_task"]), is_single(found.trials["pairs"])) == (True, False)
+
+
+def test_an_ensembles_price_is_said_beside_that_of_what_was_merged() -> None:
+    price = {name: {"parameters": count, "flops_per_row": count * 100.0} for name, count in PRICES.items()}
+    records = study({"ew": LIFT}, seeds=2)
+    merged = [
+        {**record, "kind": "merged", "arm": "ties", "price": price} for record in records if record["arm"] == "ew"
+    ]
+    notes = answer([*records, *merged], asked("ew", "ties", seeds=2)).notes
+    assert [note for note in notes if "ensemble" in note] == [
+        "An ensemble of the single-task models keeps 4,000 parameters and takes 4e+05 FLOPs to answer all tasks for "
+        "a row; one merged model keeps 1,200 and takes 1.2e+05."
+    ]
 
 
 def test_missing_trials_are_counted_and_the_others_compared() -> None:

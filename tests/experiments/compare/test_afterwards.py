@@ -1,6 +1,12 @@
-from hf_mtl.experiments.compare.afterwards import add_rows, report_on
+from pathlib import Path
+
+from hf_mtl.experiments.compare.afterwards import add_merged, add_rows, report_on
+from hf_mtl.experiments.compare.load import load_study
 from hf_mtl.experiments.compare.trials import Trial
+from hf_mtl.experiments.compare.work import Worker
 from tests.experiments.compare.conftest import Done
+from tests.experiments.compare.world import write_study
+from tests.experiments.merging.singles import backbone
 
 
 def test_every_arm_is_compared_with_the_reference_by_rows_once(done: Done, trials: list[Trial]) -> None:
@@ -15,6 +21,29 @@ def test_every_arm_is_compared_with_the_reference_by_rows_once(done: Done, trial
     runs = {(record["arm"], record["task"]): record for record in done.ledger.results.all() if "scores" in record}
     scores = [runs[key]["scores"]["test"]["topic"] for key in (("uw", None), ("single_task", "topic"))]
     assert abs(rows[0]["evidence"]["difference"] - 100 * (scores[0] - scores[1])) < 1e-6
+
+
+def test_what_is_merged_is_compared_by_rows_too(tmp_path: Path) -> None:
+    model = {"backbone": str(backbone(tmp_path / "bert")), "pooling": "mean", "head": "linear"}
+    path = write_study(tmp_path, {"model": model}, arms={"single_task": "single_task"}, merging=["average"])
+    said: list[str] = []
+    worker = Worker(load_study(path), said.append)
+    worker.work()
+    merged = add_merged(worker.study, worker.ledger, worker.trials, said.append)
+    rows = add_rows(worker.study, worker.ledger, worker.trials, merged)
+    records = {record["kind"]: record for record in worker.ledger.results.all()}
+    found = [record for record in worker.ledger.results.all() if record["kind"] == "rows"]
+    assert [(record["arm"], record["against"], record["task"]) for record in found] == [
+        ("average", "single_task", "topic"),
+        ("average", "single_task", "mood"),
+        ("average", "single_task", None),
+    ]
+    single = next(record for record in worker.ledger.results.all() if record["task"] == "topic")
+    difference = records["merged"]["scores"]["test"]["topic"] - single["scores"]["test"]["topic"]
+    assert abs(found[0]["evidence"]["difference"] - 100 * difference) < 1e-6
+    assert worker.ledger.set_aside(worker.trials, merged | rows) == 0
+    # Of models that were merged of other runs nothing is said.
+    assert add_rows(worker.study, worker.ledger, worker.trials) == set()
 
 
 def test_the_report_is_written_into_the_studys_folder(done: Done) -> None:

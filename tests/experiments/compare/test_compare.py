@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hf_mtl.errors import HfMtlError, RunError
+from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare import compare as compare_study
 from hf_mtl.experiments.compare import show
 from hf_mtl.experiments.compare.load import load_study
@@ -33,6 +34,16 @@ def test_a_finished_study_is_only_answered(done: Done, monkeypatch: pytest.Monke
     ]
     assert show(done.path).endswith("Nothing is left to do.")
     assert load_study(done.study.folder / "study.yaml").reference == "single_task"
+
+
+def test_one_worker_at_a_time_gives_the_answer(done: Done, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "report_on", lambda folder, say: say("the answer"))
+    said: list[str] = []
+    with claim(done.ledger.claims / "answer"):
+        compare_study(done.path, say=said.append)
+    assert said[-1] == "Another worker is about to give the answer."
+    compare_study(done.path, say=said.append)
+    assert said[-1] == "the answer"
 
 
 def test_printing_the_commands_does_and_writes_nothing(tmp_path: Path) -> None:

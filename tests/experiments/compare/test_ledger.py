@@ -1,4 +1,5 @@
 from pathlib import Path
+from threading import Thread
 
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.ledger import Ledger
@@ -42,3 +43,16 @@ def test_two_arms_of_one_recipe_are_two_runs(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "out")
     ledger.add({"kind": "run", **named(first)})
     assert list(ledger.states(trials).values()) == ["done", "missing"]
+
+
+def test_records_are_set_aside_only_while_nobody_adds_any(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.add({"kind": "run", "identity": "of another recipe"})
+    moved: list[int] = []
+    aside = Thread(target=lambda: moved.append(ledger.set_aside([], ())))
+    with claim(ledger.claims / "results"):
+        aside.start()
+        aside.join(0.2)
+        assert (moved, len(ledger.results.all())) == ([], 1)
+    aside.join()
+    assert (moved, ledger.results.all()) == ([1], [])

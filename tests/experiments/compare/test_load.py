@@ -77,17 +77,6 @@ def test_an_arm_that_extends_a_recipe_has_it_on_top_of_the_base(tmp_path: Path) 
     assert study.base.whole.recipe.model.head is None
 
 
-def test_folds_by_classes_of_tasks_that_share_texts_are_refused_beside_single_tasks(tmp_path: Path) -> None:
-    path = write_study(tmp_path, folds=3)
-    base = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
-    topic = base["tasks"]["topic"]
-    base["tasks"] = {"topic": topic, "again": {**topic, "stratify": True}}
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(base))
-    (found,) = said(path)
-    assert "folds: again share texts with other tasks" in found
-    assert load_study(path, ["arms.single_task=null"]).file.folds == 3
-
-
 def test_merging_needs_single_tasks_of_one_beginning(tmp_path: Path) -> None:
     path = write_study(tmp_path, merging=["average"])
     assert "each single-task run would train a tokenizer of its own" in said(path)[0]

@@ -5,8 +5,9 @@ import pytest
 import yaml
 
 from hf_mtl.errors import RecipeError
+from hf_mtl.experiments.affinity import write_proposal
 from hf_mtl.experiments.compare.arms import Part
-from hf_mtl.experiments.compare.load import load_study
+from hf_mtl.experiments.compare.load import load_study, resolved
 from hf_mtl.experiments.compare.trials import trials_of
 from tests.experiments.compare.world import write_study
 
@@ -74,3 +75,24 @@ def test_a_head_stays_shared_within_a_group(tmp_path: Path) -> None:
 def test_groups_that_are_none_are_mistakes(tmp_path: Path, groups: Any, said: str) -> None:
     with pytest.raises(RecipeError, match=rf"study.yaml:\d+: arms.groups.groups: {said}"):
         load_study(write(tmp_path, groups))
+
+
+def test_a_proposal_of_groups_is_an_arm(tmp_path: Path) -> None:
+    (tmp_path / "found").mkdir()
+    file = tmp_path / "found" / "proposal.json"
+    write_proposal(file, [["topic", "mood"], ["again"]], method="linearised")
+    for given in ("found/proposal.json", "found", str(file)):
+        path = write(tmp_path, given)
+        assert [part.group for part in parts(path)] == [("topic", "mood"), ("again",)]
+    again = tmp_path / "out.yaml"
+    again.write_text(yaml.safe_dump(resolved(load_study(path))))
+    file.unlink()
+    assert [part.group for part in parts(again)] == [("topic", "mood"), ("again",)]  # what ran stays said
+    with pytest.raises(RecipeError, match=rf"study.yaml:\d+: arms.groups.groups: {file}: no such file"):
+        load_study(path)
+    write_proposal(file, [["topic", "moods"], ["again"]])
+    with pytest.raises(
+        RecipeError, match=r"study.yaml:\d+: arms.groups.groups: .*the recipe has no task 'moods'"
+    ) as error:
+        load_study(path)
+    assert "the task 'mood' is in no group" in str(error.value)

@@ -52,6 +52,15 @@ def test_an_identity_is_that_of_recipe_and_budget_wherever_the_run_lies(tmp_path
         assert not set(here.values()) & set(identities(key).values())
 
 
+def test_a_run_of_another_ratio_is_another_run(tmp_path: Path) -> None:
+    def identities(topic: int) -> set[str]:
+        arm = {"single_task": True, "data.imbalance": {"ratio": {"topic": topic, "mood": 1}}}
+        return {trial.identity for trial in trials_of(load_study(write_study(tmp_path, arms={"alone": arm})))}
+
+    assert len(identities(2)) == 2
+    assert not identities(2) & identities(3)
+
+
 def test_the_folder_is_no_part_of_a_recipe(tmp_path: Path) -> None:
     (trial, *_) = trials_of(load_study(write_study(tmp_path)))
     moved = in_folder(trial.node, tmp_path / "there")

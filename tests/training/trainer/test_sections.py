@@ -51,6 +51,15 @@ def test_mistakes_of_all_sections_are_said_at_once() -> None:
     assert sections.balancing.exposure == "tasks"
 
 
+def test_what_decides_which_rows_are_read_is_not_for_a_trainer(tmp_path: Path) -> None:
+    mistakes: list[Mistake] = []
+    read_sections({"fold": {"of": 3}, "beside": {}}, None, None, (), mistakes)
+    assert [mistake.key for mistake in mistakes] == ["data.fold", "data.beside"]
+    (tmp_path / "recipe.yaml").write_text(f"{MINIMAL}data: {{fold: {{of: 3}}}}\n")
+    read_sections(load_recipe(tmp_path / "recipe.yaml").data, None, None, (), mistakes)
+    assert len(mistakes) == 2
+
+
 def test_a_run_does_not_begin_with_methods_that_its_model_cannot_serve(tmp_path: Path) -> None:
     balancing: dict[str, Any] = {
         "weighting": {"name": "gradnorm", "scope": "adapters"},
