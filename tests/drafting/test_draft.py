@@ -143,6 +143,16 @@ def test_a_name_of_a_column_ends_no_comment(world: Path) -> None:
     assert yaml.safe_load((world / "odd.yaml").read_text())["training"]["output_dir"] == "runs/odd"
 
 
+def test_columns_with_very_long_names_make_tasks_with_names_of_a_length_that_folders_have(world: Path) -> None:
+    ones, twos = "is it so " * 40, "is it so " * 40 + "indeed"
+    rows = [{"text": f"w1 w2 w{number}", ones: "ab"[number % 2], twos: "cd"[number // 3 % 2]} for number in range(40)]
+    files.write_csv(world / "long-names.csv", rows)
+    draft_recipe(["long-names.csv"], "long-names.yaml", "scratch")
+    tasks = yaml.safe_load((world / "long-names.yaml").read_text())["tasks"]
+    assert [task["label"] for task in tasks.values()] == [ones, twos]
+    assert max(map(len, tasks)) < 100
+
+
 def test_the_quickstart_is_that_of_the_repository(world: Path) -> None:
     """The package ships a copy, as a wheel has no recipes."""
     path = quickstart_recipe("quickstart.yaml")
