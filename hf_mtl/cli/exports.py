@@ -1,5 +1,6 @@
 """The two formats of `hf-mtl export`, and what is said of them."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -40,17 +41,18 @@ def as_transformers(run: str, directory: str, tasks: Sequence[str], say: Say) ->
 
 def _how_to_use(tasks: Mapping[str, Task], places: Mapping[str, Path]) -> str:
     """Show the first task that a pipeline of transformers takes, or how the first one is loaded."""
+    quoted = {name: json.dumps(str(places[name]), ensure_ascii=False) for name in tasks}
     for name, task in tasks.items():
         if (kind := _PIPELINES.get(str(task.auto_model))) is None:
             continue
         return (
             f"To use it, without hf_mtl:\n\n    from transformers import pipeline\n\n"
-            f'    pipeline("{kind}", model="{places[name]}"{_options(kind, task)})({_example(task)})\n'
+            f'    pipeline("{kind}", model={quoted[name]}{_options(kind, task)})({_example(task)})\n'
         )
     name, task = next(iter(tasks.items()))
     return (
         f"To use it, without hf_mtl:\n\n    from transformers import {task.auto_model}\n\n"
-        f'    {task.auto_model}.from_pretrained("{places[name]}")\n'
+        f"    {task.auto_model}.from_pretrained({quoted[name]})\n"
     )
 
 
