@@ -15,8 +15,8 @@ Code: TypeAlias = Literal["allowed", "refused", "named"]
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _ALLOW = "If you trust it, say so: --allow-code on the command line, allow_code=True in Python."
 _NAMED = (
-    "If you trust it, say so: --allow-code on the command line; in Python, import it. A recipe that goes on with the run "
-    "names it too."
+    "If you trust it, say so: --allow-code on the command line; in Python, import it. A recipe that goes on with the "
+    "run names it too."
 )
 _FOUND = "A module is found where it is installed, on PYTHONPATH, or in the current folder."
 
