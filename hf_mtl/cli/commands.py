@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shlex
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -64,7 +65,8 @@ def init(arguments: Namespace) -> None:
         )
         path = draft.path
         _say("\n".join(draft.tasks))
-    _say(f"Wrote {path}. Read its comments, then:\n\n    hf-mtl plan {path}\n    hf-mtl train {path}\n")
+    plan, train = (shlex.join(["hf-mtl", name, str(path)]) for name in ("plan", "train"))
+    _say(f"Wrote {path}. Read its comments, then:\n\n    {plan}\n    {train}\n")
 
 
 def train(arguments: Namespace) -> None:
@@ -103,7 +105,8 @@ def _say_how_to_use(folder: str, tasks: Mapping[str, Task]) -> None:
 
     lines = f"{loading(folder)}{usage(*next(iter(tasks.items())))}".splitlines()
     python = "\n".join(f"    {line}" if line else "" for line in lines)
-    _say(f"\nThe model is in {folder}. To use it: hf-mtl predict {folder} rows.csv, or\n\n{python}\n")
+    command = shlex.join(["hf-mtl", "predict", folder, "rows.csv"])
+    _say(f"\nThe model is in {folder}. To use it: {command}, or\n\n{python}\n")
 
 
 def _import_plugins(arguments: Namespace, *runs: str) -> None:

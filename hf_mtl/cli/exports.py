@@ -1,5 +1,6 @@
 """The two formats of `hf-mtl export`, and what is said of them."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -40,21 +41,32 @@ def as_transformers(run: str, directory: str, tasks: Sequence[str], say: Say) ->
 
 def _how_to_use(tasks: Mapping[str, Task], places: Mapping[str, Path]) -> str:
     """Show the first task that a pipeline of transformers takes, or how the first one is loaded."""
+    quoted = {name: json.dumps(str(places[name]), ensure_ascii=False) for name in tasks}
     for name, task in tasks.items():
         if (kind := _PIPELINES.get(str(task.auto_model))) is None:
             continue
-        # As in training: cut where it was cut, and a word is what its first piece says.
-        options = ', aggregation_strategy="first"' if kind == "token-classification" else ", truncation=True"
-        options += ', function_to_apply="none"' if task.real_valued else ""
         return (
             f"To use it, without hf_mtl:\n\n    from transformers import pipeline\n\n"
-            f'    pipeline("{kind}", model="{places[name]}"{options})("a text")\n'
+            f'    pipeline("{kind}", model={quoted[name]}{_options(kind, task)})({_example(task)})\n'
         )
     name, task = next(iter(tasks.items()))
     return (
         f"To use it, without hf_mtl:\n\n    from transformers import {task.auto_model}\n\n"
-        f'    {task.auto_model}.from_pretrained("{places[name]}")\n'
+        f"    {task.auto_model}.from_pretrained({quoted[name]})\n"
     )
+
+
+def _options(kind: str, task: Task) -> str:
+    """Return what makes a pipeline answer as hf_mtl does, as arguments behind others."""
+    if kind == "token-classification":  # it cuts texts; whatever pieces are trained, the first says what a word is
+        return ', aggregation_strategy="first"'
+    several = task.problem_type != "single_label_classification" and task.num_outputs > 1
+    said = ", truncation=True" + (", top_k=None" if several else "")  # it keeps the best one otherwise
+    return said + (', function_to_apply="none"' if task.real_valued else "")
+
+
+def _example(task: Task) -> str:
+    return '"a text"' if len(task.text_columns) == 1 else '{"text": "a text", "text_pair": "and another"}'
 
 
 def as_onnx(

@@ -41,6 +41,7 @@ LABEL_NAMES = ("label", "labels", "target", "targets", "class", "category", "gol
 _MOST_CLASSES = 200
 _FEW_NUMBERS = 20
 _ID_NAME = re.compile(r"(^|_)(id|ids|idx|index|uuid|guid|key|hash)$|^unnamed|^__index|[a-z]Id$", re.I)
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*", re.I)
 _DATE_NAME = re.compile(r"(^|_)(date|time|datetime|timestamp|year|month|day|created|updated)(_at|_on|_utc)?$", re.I)
 _DATE = r"^\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([T ]\d{1,2}:\d{2}.*)?\s*$"
 _TOKEN_COLUMNS = ("input_ids", "attention_mask", "token_type_ids")
@@ -78,6 +79,31 @@ class Column:
         """Return the most frequent values with the number of their rows."""
         found = pc.value_counts(self.values.drop_null()).to_pylist()
         return sorted(((item["values"], item["counts"]) for item in found), key=lambda item: -item[1])[:count]
+
+
+def headless(columns: Mapping[str, Column]) -> str:
+    """Say that the names of a csv file's columns look like a row of its data; empty if they do not.
+
+    Args:
+        columns: The columns of a file without types, by name.
+    """
+    usual = (*TEXT_NAMES, *LABEL_NAMES)
+    if any(name.lower() in usual or _ID_NAME.search(name) for name in columns):
+        return ""
+    odd = [column.name for column in columns.values() if _is_like_its_values(column)]
+    if not odd:
+        return ""
+    names = "name1, name2" if len(columns) == 2 else f"name1, ..., name{len(columns)}"
+    return (
+        f"Its first line names the columns, and '{odd[0]}' looks like a value and not like a name. If it is a row, "
+        f"name them yourself, in dataset: header: [{names}]."
+    )
+
+
+def _is_like_its_values(column: Column) -> bool:
+    if column.kind == "classes" and is_text(column.values.type):
+        return column.name in pc.unique(column.values).to_pylist()
+    return column.kind in ("truth", "whole", "numbers") and _NUMBER.fullmatch(column.name) is not None
 
 
 def look_at(dataset: Dataset, spelled: bool) -> dict[str, Column]:

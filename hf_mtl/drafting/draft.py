@@ -1,6 +1,7 @@
 """From the names of files to the text of a recipe, which training takes as it is."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from hf_mtl.data.columns import is_text
 from hf_mtl.data.csv_source import Loaded
 from hf_mtl.data.sources import load_source
 from hf_mtl.drafting.backbones import choose_encoder
-from hf_mtl.drafting.columns import LABEL_NAMES, Column, Kind, look_at, of_kind
+from hf_mtl.drafting.columns import LABEL_NAMES, Column, Kind, headless, look_at, of_kind
 from hf_mtl.drafting.given import Given, read_arguments
 from hf_mtl.drafting.guess import Guess, Texts
 from hf_mtl.drafting.lengths import as_list, longest_text
@@ -106,7 +107,9 @@ def quickstart_recipe(output: str | Path, overwrite: bool = False) -> Path:
     """
     path = _free(output, overwrite)
     with replacing(path) as temporary:
-        temporary.write_text(_QUICKSTART.read_text("utf-8").replace(_IN_THE_REPOSITORY, str(path)), "utf-8")
+        temporary.write_text(
+            _QUICKSTART.read_text("utf-8").replace(_IN_THE_REPOSITORY, shlex.quote(str(path))), "utf-8"
+        )
     return path
 
 
@@ -133,7 +136,8 @@ def _look(given: Given) -> Dataset:
         problem = f"has no rows to train on, only {', '.join(loaded.splits) or 'nothing'}"
         raise DataError(Mistake(given.shown, problem, "A file of training rows is called train, or is given alone."))
     columns = look_at(loaded.splits["train"], loaded.spelled)
-    return Dataset(given, loaded, columns, find_texts(columns))
+    doubt = headless(columns) if loaded.spelled else ""
+    return Dataset(given, loaded, columns, find_texts(columns), doubts=[doubt] if doubt else [])
 
 
 def _with_configuration(mistake: Mistake, given: Given) -> Mistake:

@@ -1,5 +1,6 @@
 """A recipe as text, with a comment above each guess."""
 
+import shlex
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -21,6 +22,11 @@ def comment(text: str, indent: int = 0) -> list[str]:
     """Write a sentence as lines of a comment; nothing in it can end the comment."""
     pad = " " * indent + "# "
     return textwrap.wrap(shown(text), _WIDTH - indent, initial_indent=pad, subsequent_indent=pad)
+
+
+def command(*words: str) -> str:
+    """Write a command as a comment of one line, as a shell takes it."""
+    return f"#     {shown(shlex.join(words))}"
 
 
 def mapping(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_mtl.drafting.backbones import Encoder, fit_length
 from hf_mtl.drafting.columns import ROWS
-from hf_mtl.drafting.page import comment, flow, mapping
+from hf_mtl.drafting.page import command, comment, flow, mapping
 from hf_mtl.drafting.settle import Settled
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def _head(words: Sequence[str], path: Path) -> Iterator[str]:
     yield from comment(f"Drafted by hf-mtl init from {shown}.")
     yield from comment("Nothing is certain: each comment says what was guessed, and why. Change what is wrong, then")
     yield "#"
-    yield from comment(f"    hf-mtl plan {path.name}")
-    yield from comment(f"    hf-mtl train {path.name}")
+    yield command("hf-mtl", "plan", path.name)
+    yield command("hf-mtl", "train", path.name)
     yield "#"
     yield from comment(f"Guesses are about the first {ROWS:,} rows of train. hf-mtl schema --markdown has every key.")
 

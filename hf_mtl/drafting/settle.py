@@ -17,7 +17,7 @@ from hf_mtl.drafting.columns import ROWS
 from hf_mtl.drafting.guess import Guess
 from hf_mtl.errors import DataError, Mistake
 from hf_mtl.evaluation import undefined_metrics
-from hf_mtl.recipe.checks import name_mistakes
+from hf_mtl.recipe.checks import LONGEST_NAME, name_mistakes
 from hf_mtl.tasks import DatasetSource, Task, task_types
 
 CHECKED_WHOLE = 200_000
@@ -184,6 +184,7 @@ def free_name(wanted: str, fronts: Sequence[str], taken: Collection[str]) -> str
         fronts: Words to put in front where it is taken: the dataset's name, the folder's.
         taken: The tasks that there are.
     """
+    wanted = wanted[: LONGEST_NAME // 2].rstrip("_")  # a column may be called anything
     options = [wanted, *(f"{front}_{wanted}" for front in fronts if front and front != wanted), f"{wanted}_task"]
     options += [f"{options[-1]}_{number}" for number in range(2, len(taken) + 3)]
     return next(name for name in options if name not in taken and not list(name_mistakes(name)))

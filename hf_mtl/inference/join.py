@@ -18,7 +18,7 @@ from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel
 from hf_mtl.modeling.dropout import dropout_fields
 from hf_mtl.modeling.kept import Taken
 from hf_mtl.modeling.kept_groups import moved_peers
-from hf_mtl.modeling.tokenizer_files import find_tokenizer
+from hf_mtl.modeling.tokenizer_files import find_tokenizer, save_without_state
 from hf_mtl.recipe.checks import name_mistakes
 from hf_mtl.tasks.head_shares import shares_of
 
@@ -56,7 +56,7 @@ def join_runs(
     model.remember_tokenizer(models[0].tokenizer)
     with made_whole(place) as folder:
         model.save_pretrained(folder)
-        find_tokenizer(model._tokenizer).save_pretrained(folder)
+        save_without_state(find_tokenizer(model._tokenizer), folder)
         manifest.seal(folder)
     return model
 

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.inference.encoder_limits import row_limit
 from hf_mtl.inference.new_folder import check_free, made_whole
 from hf_mtl.inference.onnx_graph import check_onnx, write_graph
 from hf_mtl.modeling import MultiTaskModel
+from hf_mtl.modeling.config_values import shown
 from hf_mtl.modeling.tokenizer_files import find_tokenizer, save_without_state
 
 MODEL = "model.onnx"
@@ -36,7 +38,7 @@ def export_onnx(
     model: MultiTaskModel,
     directory: str | Path,
     tasks: Sequence[str] = (),
-    quantize: Quantized | None = None,
+    quantize: Quantized | Literal[False] | None = None,
     inspect: Callable[[Path, Any], None] = lambda path, tokenizer: None,
 ) -> WrittenGraph:
     """Write all tasks as one ONNX graph, ``model.onnx``, and the tokenizer's files beside it.
@@ -46,7 +48,7 @@ def export_onnx(
         directory: The folder to make.
         tasks: The tasks; empty: all.
         quantize: ``int8``: weights of products are whole numbers with a scale for each output, and activations are
-            quantised as they come (dynamic quantisation of onnxruntime).
+            quantised as they come (dynamic quantisation of onnxruntime). None or False: float32.
         inspect: Called with the graph and the tokenizer before the folder has its name.
 
     Raises:
@@ -55,6 +57,9 @@ def export_onnx(
     """
     place = Path(directory)
     check_free(place, "DIR")
+    if quantize not in (None, False, *get_args(Quantized)):
+        problem = f"found {shown(quantize)}, and weights are quantised to int8 alone"
+        raise ModelError(Mistake("quantize", problem, "Allowed: 'int8'; None or False: not at all"))
     model.heads.check_names(tasks)
     check_onnx()
     tokenizer = find_tokenizer(model._tokenizer)
@@ -65,7 +70,7 @@ def export_onnx(
         path = folder / MODEL
         write_graph(model, path, tokenizer, names)
         float_size = _bytes(folder)
-        if quantize is not None:
+        if quantize:
             _quantize(path)
         size = _bytes(folder)
         save_without_state(tokenizer, folder)

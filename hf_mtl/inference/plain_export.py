@@ -1,12 +1,15 @@
 """A trained model as plain checkpoints of transformers, one per task."""
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
 from hf_mtl.errors import ModelError, UserError
 from hf_mtl.inference.new_folder import check_free, made_whole
 from hf_mtl.modeling import MultiTaskModel
+
+_LONGEST = 120  # file systems allow 255 bytes, encrypted ones 143
 
 
 def export_plain(
@@ -45,6 +48,8 @@ def export_plain(
 def folder_of(task: str) -> str:
     """Return the name of a task's folder: its own name, where that can be one."""
     name = quote(task, safe=" !#$&'()+,;=@[]{}^~")
+    if len(name) > _LONGEST:  # a model that was made in Python may have any names
+        return f"{name[:_LONGEST]}-{sha256(task.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
     return name.replace(".", "%2E") if not name.strip(". ") else name
 
 

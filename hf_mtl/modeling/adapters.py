@@ -13,7 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.modeling.peft_kinds import KEY
-from hf_mtl.modeling.peft_layers import chosen_layers, ends_in, exactly
+from hf_mtl.modeling.peft_layers import chosen_layers, ends_in, exactly, warn_of_rank
 from hf_mtl.modeling.peft_options import layers_by_peft, peft_config
 from hf_mtl.signatures import Options
 
@@ -123,6 +123,8 @@ def _merged(layer: "_Adapted") -> nn.Module:
 def _placed(config: Any, kind: str, encoder: PreTrainedModel, key: str) -> Any:
     """Return a config of peft that names its layers in full, and whose weights lie as those of the layers do."""
     layers = chosen_layers(encoder, config, key)
+    if kind in ("lora", "loha"):
+        warn_of_rank(encoder, layers, config.r, key)
     changes: dict[str, Any] = {"target_modules": exactly(layers), "exclude_modules": None}
     if kind == "ia3":
         changes["feedforward_modules"] = _feedforward(config.feedforward_modules, layers, encoder, key)

@@ -13,7 +13,9 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_mtl.errors import Mistake, ModelError
 from hf_mtl.file_modes import give_usual_modes
+from hf_mtl.foreign_json import read_object
 from hf_mtl.modeling.adapters import merged_weights
+from hf_mtl.modeling.configuration import MultiTaskConfig
 from hf_mtl.modeling.encoded import Pooling
 from hf_mtl.modeling.heads.native import NativeHead, reads_last_token
 from hf_mtl.modeling.plain_model import PlainModels
@@ -52,7 +54,7 @@ def export_task(
         encoder: The backbone.
         module: The task's head and statistics.
         name: The task, for messages.
-        directory: Where to write; made if it does not exist.
+        directory: Where to write; made if it does not exist. What was exported there before is replaced.
         tokenizer: The tokenizer, or where it is, as for `find_tokenizer`.
         max_length: Longest text in tokens of tasks without a limit of their own; None: the tokenizer's.
         pooling: How one vector is made of a text's states.
@@ -64,8 +66,9 @@ def export_task(
     Raises:
         ModelError: If transformers has no such task, or no model of it holds the head, there is no tokenizer, or one
             that transformers takes for another, or the encoder holds other weights than the backbone's and its
-            adapters'.
+            adapters'; or a model of all tasks lies in the directory, or it is a file.
     """
+    _check_place(directory)
     task = module.task
     if task.auto_model is None:
         problem = f"no AutoModel of transformers has the outputs of a task of type {task.type}"
@@ -84,6 +87,20 @@ def export_task(
     give_usual_modes(directory.glob("model*.safetensors"))
     save_without_state(found, directory)
     return type(model).__name__
+
+
+def _check_place(directory: Path) -> None:
+    """Refuse what would be lost, as a run is where its own folder is given.
+
+    Raises:
+        ModelError: If the directory is a file, or holds a model of all tasks.
+    """
+    config = directory / "config.json"
+    if directory.is_file():
+        raise ModelError(Mistake("directory", f"{directory} is a file", "Give another folder"))
+    if config.is_file() and read_object(config).get("model_type") == MultiTaskConfig.model_type:
+        problem = f"{directory} holds a model of all tasks, which would be replaced by that of one"
+        raise ModelError(Mistake("directory", problem, "Give another folder"))
 
 
 def _weights_of(name: str, encoder: PreTrainedModel, private: PrivateAdapters | None) -> Mapping[str, Tensor]:

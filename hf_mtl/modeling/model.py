@@ -279,7 +279,8 @@ class MultiTaskModel(DecidedModel):
 
         Args:
             task: The task.
-            directory: Where to write; made if it does not exist.
+            directory: Where to write; made if it does not exist. What is there is replaced, as by `save_pretrained`,
+                but for a model of all tasks; `hf-mtl export` takes none but a new or empty folder.
             processing_class: The tokenizer. None: the one that a `MultiTaskTrainer` had for this model, or that lies
                 where the model or its backbone was loaded from.
 
@@ -287,8 +288,8 @@ class MultiTaskModel(DecidedModel):
             The class of transformers that was written.
 
         Raises:
-            ModelError: If the task is unknown, transformers has no such task, or no model of it holds the head, or no
-                tokenizer is known.
+            ModelError: If the task is unknown, transformers has no such task, or no model of it holds the head, no
+                tokenizer is known, or a model of all tasks lies in the directory.
         """
         source = self._tokenizer if processing_class is None else processing_class
         module, pooling, limit = self.heads.of(task), cast(Pooling, self.config.pooling), self.config.max_length

@@ -9,6 +9,9 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from hf_mtl.errors import Mistake, ModelError, known
+from hf_mtl.shown import get_logger
+
+logger = get_logger(__name__)
 
 
 def linear_layers(encoder: nn.Module) -> list[str]:
@@ -42,6 +45,30 @@ def chosen_layers(encoder: nn.Module, config: Any, key: str) -> list[str]:
         remedy = "Leave exclude_modules or layers_to_transform out, or name other layers"
         raise ModelError(Mistake(key, "no layer is left to put an adapter on", remedy))
     return found
+
+
+def warn_of_rank(encoder: nn.Module, layers: Sequence[str], rank: int, key: str) -> None:
+    """Warn of a rank that no layer's weights can have, which trains more than the layers themselves would.
+
+    Args:
+        encoder: The encoder, without adapters.
+        layers: The layers to adapt.
+        rank: The rank of the adapters.
+        key: Dotted key of the adapter, for the message.
+    """
+    most = max(min(_sizes(encoder.get_submodule(name))) for name in layers)
+    if rank > most:
+        logger.warning_once(
+            f"{key}.r: {rank} is more than {most}, the highest rank that weights of the adapted layers can have: the "
+            "rest costs memory and time, and adds nothing."
+        )
+
+
+def _sizes(layer: Any) -> tuple[int, int]:
+    """Return how many numbers a layer reads and makes; by its weights that may be packed nobody could tell."""
+    if isinstance(layer, Conv1D):
+        return layer.nx, layer.nf
+    return layer.in_features, layer.out_features
 
 
 def ends_in(encoder: nn.Module, ends: Sequence[str], key: str) -> list[str]:

@@ -154,13 +154,14 @@ def _parse_one(spec: object, mistakes: list[Mistake], key: str, per_task: bool) 
     spec = plain_peft(spec)
     data = {"type": spec} if isinstance(spec, str) else made_plain(spec)
     if not isinstance(data, dict):
-        mistakes.append(Mistake(key, f"found {describe(data)}", "Allowed: a mapping, such as {type: lora, r: 8}."))
+        allowed = f"Allowed: a type ({', '.join(sorted(TAKEN))}), or a mapping, such as {{type: lora, r: 8}}."
+        mistakes.append(Mistake(key, f"found {describe(data)}", allowed))
         return None
     kind = data.get("type")
     if kind is None:
         mistakes.append(Mistake(f"{key}.type", "missing", f"Known: {', '.join(sorted(TAKEN))}."))
         return None
-    if kind not in (("lora",) if per_task else TAKEN):
+    if not isinstance(kind, str) or kind not in (("lora",) if per_task else TAKEN):
         mistakes.append(other_type(kind, f"{key}.type", per_task))
         return None
     wrong = [other_option(kind, name, key, per_task) for name in data if _is_other(kind, name, per_task)]

@@ -17,17 +17,21 @@ def other_type(kind: object, key: str, per_task: bool) -> Mistake:
         per_task: Whether each task would have one of its own.
     """
     allowed = f"Allowed: {', '.join(sorted(TAKEN))}"
-    if per_task and kind in TAKEN:
+    if per_task and isinstance(kind, str) and kind in TAKEN:
         return Mistake(
             key, f"found '{kind}'", "Only lora can be added token by token, as rows of several tasks need it"
         )
+    if not isinstance(kind, str):
+        return Mistake(key, f"found {describe(kind)} in place of a type", allowed)
+    if (meant := kind.lower()) in TAKEN:
+        return Mistake(key, f"unknown type '{kind}'", f"{allowed}. Did you mean '{meant}'?")
     if kind in OTHER_TYPES:
         return Mistake(key, f"'{kind}' {OTHER_TYPES[kind]}", allowed)
     from peft import PeftType
 
-    if str(kind).upper() in PeftType.__members__:
+    if kind.upper() in PeftType.__members__:
         return Mistake(key, f"'{kind}' {UNTRIED}", allowed)
-    return Mistake(key, f"unknown type '{kind}'", known(TAKEN, str(kind)))
+    return Mistake(key, f"unknown type '{kind}'", known(TAKEN, kind))
 
 
 def other_option(kind: str, name: str, key: str, per_task: bool) -> Mistake:

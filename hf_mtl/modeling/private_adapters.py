@@ -15,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 from hf_mtl.errors import Mistake, ModelError, one_line
 from hf_mtl.modeling.in_passing import generators_put_back, in_passing, parts_put_back
 from hf_mtl.modeling.peft_kinds import KEY
-from hf_mtl.modeling.peft_layers import chosen_layers
+from hf_mtl.modeling.peft_layers import chosen_layers, warn_of_rank
 from hf_mtl.modeling.peft_options import peft_config
 from hf_mtl.modeling.task_heads import module_key
 from hf_mtl.signatures import Options
@@ -98,6 +98,7 @@ class PrivateAdapters(nn.Module):
         config = peft_config(options)
         scale = config.lora_alpha / (math.sqrt(config.r) if config.use_rslora else config.r)
         self.layers = chosen_layers(encoder, config, _KEY)
+        warn_of_rank(encoder, self.layers, config.r, _KEY)
         self.tasks = list(tasks)
         # A dot would be read as nesting. The name is that of the layer, which a shared adapter may come to wrap.
         for task in self.tasks:

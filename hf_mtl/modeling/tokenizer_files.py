@@ -1,7 +1,8 @@
 """Read the tokenizer that was saved beside a model. transformers makes one up where there is none."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any, Protocol, cast
@@ -24,6 +25,8 @@ _KEY = "model.tokenizer"
 _NO_CODE = {"trust_remote_code": False}
 # What is read as JSON, whatever the class of the tokenizer.
 _JSON = ("tokenizer_config.json", "tokenizer.json", "special_tokens_map.json", "added_tokens.json", "vocab.json")
+# What transformers notes of where a tokenizer was read, and of the state that its file had.
+_STATE = ("is_local", "local_files_only", "max_length", "stride", "truncation_strategy", "pad_to_multiple_of")
 _OTHER_NAMES = ("tokenizer.model", "tekken.json", "tiktoken.model")  # read whatever the class says
 
 
@@ -56,20 +59,45 @@ def read_tokenizer(path: str, name: str | None = None, **options: Any) -> PreTra
 
 
 def save_without_state(tokenizer: Any, folder: str | PathLike[str]) -> None:
-    """Save a tokenizer without what its last call has left in it.
-
-    The lengths to cut and to pad to of a call stay in a fast tokenizer until the next one, and go into
-    ``tokenizer.json``, by which the library tokenizers would then cut every text.
+    """Save a tokenizer without what its last call, or whoever read it, has left in it.
 
     Args:
-        tokenizer: The tokenizer, which sets both anew at each call.
+        tokenizer: The tokenizer, which stays as it is.
         folder: Where its files go.
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
+    with without_state(tokenizer):
+        tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def without_state(tokenizer: Any) -> Iterator[None]:
+    """Have a tokenizer that is saved within write nothing of its last call, nor of where it was read.
+
+    The lengths to cut and to pad to of a call stay in a fast tokenizer until the next one and go into
+    ``tokenizer.json``, by which the library tokenizers would then cut every text. Who reads that file with
+    transformers has them in ``tokenizer_config.json`` too at the next save.
+
+    Args:
+        tokenizer: The tokenizer, which is as before at the end; None, or one of another kind, is let alone.
+    """
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    options = getattr(tokenizer, "init_kwargs", None)
+    truncation, padding = (None, None) if backend is None else (backend.truncation, backend.padding)
+    if truncation is not None:
         backend.no_truncation()
+    if padding is not None:
         backend.no_padding()
-    tokenizer.save_pretrained(folder)
+    if options is not None:
+        tokenizer.init_kwargs = {key: value for key, value in options.items() if key not in _STATE}
+    try:
+        yield
+    finally:
+        if truncation is not None:
+            backend.enable_truncation(**truncation)
+        if padding is not None:
+            backend.enable_padding(**padding)
+        if options is not None:
+            tokenizer.init_kwargs = options
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from hf_mtl.tasks.head_shares import SHARE, heads_of
 
 # Keys of the results beside the tasks, or of the loss.
 RESERVED_NAMES = ("average", "loss", "macro", "worst")
+# Exports, and trials of one task, lie in folders of the task's name.
+LONGEST_NAME = 100
 
 Tasks = Mapping[str, Task | None]
 
@@ -170,6 +172,9 @@ def name_mistakes(name: str, key: str | None = None) -> Iterator[Mistake]:
     key = f"tasks.{name}" if key is None else key
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         yield Mistake(key, f"the task name '{name}'", "Allowed: letters, digits, '_' and '-'.")
+    elif len(name) > LONGEST_NAME:
+        allowed = f"Allowed: {LONGEST_NAME} letters, as the name of a task is also that of a folder."
+        yield Mistake(key, f"a task name of {len(name)} letters, '{name[:20]}...'", allowed)
     elif name in RESERVED_NAMES:
         yield Mistake(key, f"the task name '{name}' is taken", "The results have a key of this name.")
     elif hasattr(nn.ModuleDict(), name):

@@ -14,6 +14,10 @@ Code: TypeAlias = Literal["allowed", "refused", "named"]
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _ALLOW = "If you trust it, say so: --allow-code on the command line, allow_code=True in Python."
+_NAMED = (
+    "If you trust it, say so: --allow-code on the command line; in Python, import it. A recipe that goes on with the "
+    "run names it too."
+)
 _FOUND = "A module is found where it is installed, on PYTHONPATH, or in the current folder."
 
 
@@ -63,7 +67,8 @@ def _import(name: str, key: str, code: Code) -> Mistake | None:
     if code == "named" and name in sys.modules:
         return None
     if code == "named":
-        return Mistake(key, f"'{name}' is not loaded", f"Name it in this recipe too. {_ALLOW}")
+        problem = f"'{name}' is code of your own or of others, and is not loaded"
+        return Mistake(key, problem, _NAMED)
     if code == "refused":
         return Mistake(key, f"'{name}' is code of your own or of others, which is run when it is imported", _ALLOW)
     from hf_mtl.data.row_function import own_modules  # takes seconds, and few recipes name a plugin

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -58,13 +59,13 @@ def numbers(scores: dict[str, Any]) -> dict[tuple[str, str], list[str]]:
 def test_training_prints_the_results_once_and_how_to_use_the_model(
     hf_mtl: Command, world: Path, tmp_path: Path
 ) -> None:
-    said = hf_mtl("train", world / "recipe.yaml", f"training.output_dir={tmp_path / 'run'}", "training.max_steps=1")
+    said = hf_mtl("train", world / "recipe.yaml", f"training.output_dir={tmp_path / 'a run'}", "training.max_steps=1")
     assert said.code == 0
     assert said.out.count("\nvalidation\n") == 1
-    assert table(said.out, "validation") == numbers(results(tmp_path / "run"))
+    assert table(said.out, "validation") == numbers(results(tmp_path / "a run"))
     assert "\ntest\n" not in said.out
     command, shown = said.out.split("To use it: ")[1].split(", or\n\n")
-    assert command == f"hf-mtl predict {tmp_path / 'run'} rows.csv"
+    assert shlex.split(command) == ["hf-mtl", "predict", str(tmp_path / "a run"), "rows.csv"]
     *lines, last = [line[4:] for line in shown.rstrip().splitlines()]
     program: dict[str, Any] = {}
     exec("\n".join(lines), program)

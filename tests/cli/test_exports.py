@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from hf_mtl import MultiLabelClassification, SequenceClassification, TokenClassification
+from hf_mtl.cli.exports import _how_to_use
+from hf_mtl.tasks import Task
 from tests.cli.conftest import Said
 
 Command = Callable[..., Said]
@@ -20,8 +23,31 @@ def test_a_run_is_exported_as_plain_models_and_their_use_is_shown(
     assert f'pipeline("text-classification", model="{tmp_path}/out/topic", truncation=True)("a text")' in said.out
     said = hf_mtl("export", world / "run" / "checkpoint-2", tmp_path / "one", "--task", "score")
     assert said.code == 0
-    assert f'model="{tmp_path}/one", truncation=True, function_to_apply="none")' in said.out
+    used = f'model="{tmp_path}/one", truncation=True, top_k=None, function_to_apply="none")("a text")'
+    assert used in said.out
     assert (tmp_path / "one" / "model.safetensors").is_file()
+
+
+TASKS: dict[str, tuple[Task, str]] = {
+    "labels": (
+        MultiLabelClassification(labels=["p", "q"]),
+        '"text-classification", model="DIR", truncation=True, top_k=None)("a text")',
+    ),
+    "pair": (
+        SequenceClassification(text=["one", "two"], labels=["p", "q"]),
+        '"text-classification", model="DIR", truncation=True)({"text": "a text", "text_pair": "and another"})',
+    ),
+    "tags": (
+        TokenClassification(labels=["O", "B-X", "I-X"], word_pieces="all"),
+        '"token-classification", model="DIR", aggregation_strategy="first")("a text")',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_pipeline_is_shown_with_what_makes_it_answer_as_here(name: str) -> None:
+    task, shown = TASKS[name]
+    assert f"pipeline({shown}\n" in _how_to_use({name: task}, {name: Path("DIR")})
 
 
 @pytest.mark.slow

@@ -33,6 +33,26 @@ def test_it_says_what_it_guessed_and_what_comes_next(
     assert hf_mtl("plan", "recipe.yaml").code == 0
 
 
+def test_what_is_to_be_typed_next_is_what_a_shell_takes(
+    hf_mtl: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files.write_csv(
+        tmp_path / "mood.csv", [{"text": f"w1 w2 w{number}", "label": "ab"[number % 2]} for number in range(40)]
+    )
+    names = ["a name & more; of it's kind.yaml", f"{'very ' * 30}long.yaml"]
+    for name in names:
+        said = hf_mtl("init", "--backbone", "scratch", "mood.csv", "-o", name)
+        lines = [*said.out.splitlines(), *(line.removeprefix("#") for line in Path(name).read_text().splitlines())]
+        commands = [
+            shlex.split(line) for line in lines if line.startswith("    hf-mtl ") or line.startswith("     hf-mtl")
+        ]
+        assert commands == 2 * [["hf-mtl", "plan", name], ["hf-mtl", "train", name]]
+    said = hf_mtl("init", "--quickstart", "-o", "a & b.yaml")
+    assert "hf-mtl train 'a & b.yaml'" in said.out
+    assert "#   hf-mtl train 'a & b.yaml' --test" in Path("a & b.yaml").read_text().splitlines()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

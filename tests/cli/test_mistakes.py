@@ -167,6 +167,17 @@ def test_a_bad_task_name(hf_mtl: Command, folder: Path) -> None:
     )
 
 
+def test_a_task_name_that_is_too_long_for_a_folder(hf_mtl: Command, folder: Path) -> None:
+    name = "mood" * 30
+    write_recipe({**RECIPE, "tasks": {name: RECIPE["tasks"]["mood"]}})
+    refused(
+        hf_mtl,
+        folder,
+        f"recipe.yaml:{line(name)}: tasks.{name}: a task name of 120 letters, 'moodmoodmoodmoodmood...'. "
+        "Allowed: 100 letters, as the name of a task is also that of a folder.",
+    )
+
+
 def test_an_unknown_weighting(hf_mtl: Command, folder: Path) -> None:
     names = ", ".join(name for name, family in available().items() if family == "weighting")
     message = f"command line: balancing.weighting: unknown weighting 'uwu'. Known: {names}. Did you mean 'uw'?"

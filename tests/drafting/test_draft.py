@@ -1,5 +1,6 @@
 """`hf-mtl init`: what is guessed of files of each type of task, and that training takes it as it is."""
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,6 +142,37 @@ def test_a_name_of_a_column_ends_no_comment(world: Path) -> None:
     files.write_lines(world / "odd-name.jsonl", rows)
     draft_recipe(["odd-name.jsonl"], "odd.yaml", "scratch", overwrite=True)
     assert yaml.safe_load((world / "odd.yaml").read_text())["training"]["output_dir"] == "runs/odd"
+
+
+def test_columns_with_very_long_names_make_tasks_with_names_of_a_length_that_folders_have(world: Path) -> None:
+    ones, twos = "is it so " * 40, "is it so " * 40 + "indeed"
+    rows = [{"text": f"w1 w2 w{number}", ones: "ab"[number % 2], twos: "cd"[number // 3 % 2]} for number in range(40)]
+    files.write_csv(world / "long-names.csv", rows)
+    draft_recipe(["long-names.csv"], "long-names.yaml", "scratch")
+    tasks = yaml.safe_load((world / "long-names.yaml").read_text())["tasks"]
+    assert [task["label"] for task in tasks.values()] == [ones, twos]
+    assert max(map(len, tasks)) < 100
+
+
+def test_a_first_line_that_may_be_a_row_is_said(world: Path) -> None:
+    rows = [(f"w1 w2 w{number}", "ab"[number % 2], number % 7 / 2) for number in range(60)]
+    for name, first in {"headless": [], "named": ["words", "mood", "score"], "alike": ["text", "a", "0.5"]}.items():
+        with (world / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([*([first] if first else []), *rows])
+        draft_recipe([f"{name}.csv"], f"{name}.yaml", "scratch")
+    said = {
+        name: " ".join((world / f"{name}.yaml").read_text().replace("# ", "").split())
+        for name in ("headless", "named", "alike")
+    }
+    assert (
+        "Its first line names the columns, and 'a' looks like a value and not like a name. If it is a row, name them "
+        "yourself, in dataset: header: [name1, ..., name3]." in said["headless"]
+    )
+    assert "looks like a value" not in said["named"] + said["alike"]
+    numbers = [{"12": number / 7, "x y": f"w1 w2 w{number}"} for number in range(40)]
+    files.write_csv(world / "numbered.csv", numbers)
+    draft_recipe(["numbered.csv"], "numbered.yaml", "scratch")
+    assert "and '12' looks like a value" in (world / "numbered.yaml").read_text()
 
 
 def test_the_quickstart_is_that_of_the_repository(world: Path) -> None:

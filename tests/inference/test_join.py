@@ -1,5 +1,6 @@
 """Heads of several runs on one encoder: each task predicts as before, to the bit, and nothing else joins."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,21 @@ def test_a_joined_model_is_whole_and_kept_from_like_a_run(tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bert", "new", "one", "two"]
     more = MultiTaskModel.from_backbone(tmp_path / "new", {"c": class_task()}, keep_tasks=True, drop_tasks=["b"])
     assert torch.equal(logits(more, "a"), logits(one, "a"))
+
+
+def test_what_a_call_left_in_the_tokenizer_of_a_run_is_not_joined(tmp_path: Path) -> None:
+    for number, name in enumerate(("one", "two")):
+        run(tmp_path, name, {name: class_task()}, seed=number)
+        called = tiny.tokenizer()
+        called("w1", "w2 " * 30, truncation="only_second", max_length=8, padding="max_length")
+        called.save_pretrained(tmp_path / name)
+        seal(tmp_path / name)
+    join_runs([tmp_path / "one", tmp_path / "two"], tmp_path / "joined")
+    tiny.tokenizer().save_pretrained(tmp_path / "fresh")
+    saved = (tmp_path / "joined" / "tokenizer.json").read_bytes()
+    assert saved == (tmp_path / "fresh" / "tokenizer.json").read_bytes()
+    options = json.loads((tmp_path / "joined" / "tokenizer_config.json").read_text())
+    assert not {"max_length", "stride", "truncation_strategy", "is_local", "local_files_only"} & set(options)
 
 
 def test_heads_of_different_dropout_and_poolers_join(tmp_path: Path) -> None:

@@ -46,6 +46,15 @@ def test_a_quantised_graph_of_some_tasks_stands_beside_its_tokenizer(model: Mult
     assert "hf_mtl.tasks" in graph.get_modelmeta().custom_metadata_map
 
 
+def test_no_quantisation_is_none_and_another_one_is_refused(model: MultiTaskModel, tmp_path: Path) -> None:
+    for kind in ("int4", True, "", 8):
+        with pytest.raises(ModelError, match=f"quantize: found {kind!r}, .*Allowed: 'int8'; None or False: not at"):
+            export_onnx(model, tmp_path / "out", quantize=kind)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+    found = export_onnx(model, tmp_path / "out", ["score"], quantize=False)
+    assert found.size == found.float_size
+
+
 def test_a_missing_library_is_one_clear_message(
     model: MultiTaskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,17 @@ def test_names_that_are_no_folders_are_written_as_such() -> None:
     assert folder_of("emo.bank") == "emo.bank"
     assert folder_of("a/b") == "a%2Fb"
     assert folder_of("..") == "%2E%2E"
+    long = ["x" * 300, "x" * 299 + "y", "語" * 60]
+    assert len({folder_of(name) for name in long}) == len(long)
+    assert max(len(folder_of(name)) for name in long) < 143
+
+
+def test_a_task_of_a_very_long_name_is_exported(tmp_path: Path) -> None:
+    names = ["x" * 300, "x" * 299 + "y"]
+    model = tiny.model(tasks={name: TASKS["topic"] for name in names}, head="linear", pooling="cls")
+    model.remember_tokenizer(tiny.tokenizer())
+    written, _ = export_plain(model, tmp_path / "out")
+    assert [place.is_dir() for place in plain_places(tmp_path / "out", written, []).values()] == [True, True]
 
 
 _ELSEWHERE = """

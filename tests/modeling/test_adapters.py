@@ -308,12 +308,26 @@ def test_an_exported_model_needs_no_peft(tmp_path: Path) -> None:
         ),
         ({"type": "lora", "exclude_modules": r".*"}, r"model\.peft: no layer is left to put an adapter on"),
         ({"type": "lora", "layers_to_transform": [0]}, r"layers_to_transform: goes with a list of target_modules"),
-        (3, r"model\.peft: found 3\. Allowed: a mapping, such as"),
+        (3, r"model\.peft: found 3\. Allowed: a type \(.*\), or a mapping, such as"),
     ],
 )
 def test_unusable_options_are_refused(spec: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         make_model("bert", "native", peft=spec)
+
+
+@pytest.mark.parametrize("kind", ["lora", "loha", "per_task"])
+def test_a_rank_that_no_layer_can_have_is_said(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    def said(rank: int) -> str:
+        caplog.clear()
+        options = {"type": "lora" if kind == "per_task" else kind, "r": rank}
+        make_model("bert", peft={"per_task": options} if kind == "per_task" else options)
+        return caplog.text
+
+    assert "adds nothing" not in said(16)  # the hidden size, and what a layer between 16 and 20 may have
+    rank = {"lora": 1000, "loha": 1001, "per_task": 1002}[kind]  # each is said once
+    key = "model.peft.per_task.r" if kind == "per_task" else "model.peft.r"
+    assert f"{key}: {rank} is more than 16, the highest rank that" in said(rank)
 
 
 def test_some_layers_of_those_that_are_named_can_be_chosen() -> None:

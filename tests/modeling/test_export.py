@@ -66,6 +66,34 @@ def test_native_loss_is_that_of_transformers_to_the_bit(tmp_path: Path) -> None:
     assert torch.equal(ours, plain.get_input_embeddings().weight.grad)
 
 
+def test_an_export_replaces_an_older_one_but_no_model_of_all_tasks(tmp_path: Path) -> None:
+    model = make_model("bert")
+    for task in ("train", "emo.bank"):
+        model.export_task(task, tmp_path / "out", make_tokenizer())
+    assert AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").config.problem_type == "regression"
+    model.save_pretrained(tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    with pytest.raises(ModelError, match="directory: .*run holds a model of all tasks, .* Give another folder"):
+        model.export_task("train", tmp_path / "run", make_tokenizer())
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match="directory: .*file is a file"):
+        model.export_task("train", tmp_path / "file", make_tokenizer())
+
+
+def test_an_exported_tokenizer_has_nothing_of_its_last_call_nor_of_where_it_was_read(tmp_path: Path) -> None:
+    called = make_tokenizer()
+    called("a", "b " * 30, truncation="only_second", max_length=8, padding="max_length")
+    called.save_pretrained(tmp_path / "run")
+    read = AutoTokenizer.from_pretrained(tmp_path / "run", local_files_only=True)
+    make_model("bert").export_task("train", tmp_path / "out", read)
+    rules, options = (
+        json.loads((tmp_path / "out" / name).read_text()) for name in ("tokenizer.json", "tokenizer_config.json")
+    )
+    assert (rules["truncation"], rules["padding"]) == (None, None)
+    assert not {"max_length", "stride", "truncation_strategy", "is_local", "local_files_only"} & set(options)
+
+
 def test_exported_config_names_labels_and_targets(tmp_path: Path) -> None:
     model = make_model("roberta")
     model.export_task("train", tmp_path / "c", make_tokenizer())

@@ -9,7 +9,7 @@ import pytest
 from transformers import BertConfig, PreTrainedTokenizerBase
 
 from hf_mtl.errors import ModelError
-from hf_mtl.modeling.tokenizer_files import read_tokenizer
+from hf_mtl.modeling.tokenizer_files import read_tokenizer, save_without_state
 from tests import tiny
 
 FILES = ("tokenizer.json", "tokenizer_config.json")
@@ -101,3 +101,35 @@ def test_a_damaged_file_of_the_hubs_cache_is_named(whole: Path, tmp_path: Path, 
     broken(whole, snapshot, name, b"<html>")
     with pytest.raises(ModelError, match=f"model.tokenizer: {snapshot / name}: damaged .*looks like a web page"):
         read_tokenizer("some/words", **options)
+
+
+def test_a_tokenizer_is_saved_without_its_last_call_and_goes_on_as_it_was(whole: Path, tmp_path: Path) -> None:
+    called = tiny.tokenizer()
+    options = {"max_length": 8, "truncation": "only_second", "padding": "max_length", "stride": 2}
+    called("w1 w2", "w3 " * 30, **options)
+    state = called.backend_tokenizer.truncation, called.backend_tokenizer.padding
+    assert None not in state
+    called.save_pretrained(tmp_path / "by transformers")
+    again = read_tokenizer(str(tmp_path / "by transformers"))  # which has the state of the call among its options
+    assert again.init_kwargs["truncation_strategy"] == "only_second"
+    for name, tokenizer in {"once": called, "read": again}.items():
+        save_without_state(tokenizer, tmp_path / name)
+    assert (called.backend_tokenizer.truncation, called.backend_tokenizer.padding) == state
+    assert again.init_kwargs["truncation_strategy"] == "only_second"
+    texts = [" ".join(tiny.WORDS), "w3, w4", ""]
+    for name in ("once", "read"):
+        assert (tmp_path / name / "tokenizer.json").read_bytes() == (whole / "tokenizer.json").read_bytes()
+        assert read_tokenizer(str(tmp_path / name))(texts)["input_ids"] == tiny.tokenizer()(texts)["input_ids"]
+    found, wanted = (
+        json.loads((folder / "tokenizer_config.json").read_text()) for folder in (tmp_path / "read", whole)
+    )
+    # The first is what transformers infers from the file of a call, of which nobody could tell the user's own.
+    assert {key: value for key, value in found.items() if wanted.get(key) != value} == {
+        "truncation_side": "right",
+        "padding_side": "right",
+        "pad_token_type_id": 0,
+    }
+    read_again = read_tokenizer(str(tmp_path / "once"))  # from a folder, with no connection
+    save_without_state(read_again, tmp_path / "twice")
+    for file in FILES:
+        assert (tmp_path / "twice" / file).read_bytes() == (whole / file).read_bytes()

@@ -56,7 +56,29 @@ def test_peft_is_a_type_its_options_or_adapters_of_tasks(write: Write, value: st
             "model.peft.per_task.type: found 'ia3'. "
             "Only lora can be added token by token, as rows of several tasks need it.",
         ),
-        ("true", "model.peft: found true. Allowed: a mapping, such as {type: lora, r: 8}."),
+        (
+            "true",
+            "model.peft: found true. "
+            "Allowed: a type (hra, ia3, loha, lokr, lora), or a mapping, such as {type: lora, r: 8}.",
+        ),
+        (
+            "[lora]",
+            "model.peft: found [lora]. "
+            "Allowed: a type (hra, ia3, loha, lokr, lora), or a mapping, such as {type: lora, r: 8}.",
+        ),
+        (
+            "{type: [lora]}",
+            "model.peft.type: found [lora] in place of a type. Allowed: hra, ia3, loha, lokr, lora.",
+        ),
+        (
+            "{type: LORA}",
+            "model.peft.type: unknown type 'LORA'. Allowed: hra, ia3, loha, lokr, lora. Did you mean 'lora'?",
+        ),
+        (
+            "{per_task: Lora}",
+            "model.peft.per_task.type: unknown type 'Lora'. "
+            "Allowed: hra, ia3, loha, lokr, lora. Did you mean 'lora'?",
+        ),
     ],
 )
 def test_mistakes_are_said_with_their_key(write: Write, value: str, expected: str) -> None:

@@ -43,7 +43,7 @@ def test_a_plugin_is_imported_with_the_users_word_alone(folder: Path) -> None:
     assert str(mistake).startswith(f"{path}:")
     assert "plugins.0: 'plugin_a' is code of your own or of others, which is run when it is imported" in str(mistake)
     assert "--allow-code" in str(mistake)
-    with pytest.raises(RecipeError, match="is not loaded"):
+    with pytest.raises(RecipeError, match="and is not loaded. If you trust it, say so: --allow-code on the"):
         read_recipe(path)  # to be compared with another: nothing is run
     assert not (folder / "ran").exists()
     with pytest.raises(RecipeError, match=r"callbacks\.0: unknown callback 'nothing'\. Known: .*plugin_a"):

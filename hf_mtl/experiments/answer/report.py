@@ -1,5 +1,6 @@
 """The report of a study, written from its files alone, as often as one likes."""
 
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,7 +77,7 @@ def write_report(folder: Path, readme: bool = False) -> Written:
 
 def _write_readme(words: Report, folder: Path) -> None:
     try:
-        words.write(folder / README, f"hf-mtl report {folder.as_posix()} --readme")
+        words.write(folder / README, shlex.join(["hf-mtl", "report", folder.as_posix(), "--readme"]))
     except ValueError as error:
         marks = "<!-- measured: written by hf-mtl report --> and <!-- end of measured -->"
         remedy = f"Write two lines into it, {marks}, between which the report goes"

@@ -17,7 +17,7 @@ from hf_mtl.inference import manifest
 from hf_mtl.inference.join import join_runs
 from hf_mtl.inference.new_folder import check_free, made_whole
 from hf_mtl.modeling import MultiTaskModel
-from hf_mtl.modeling.tokenizer_files import find_tokenizer
+from hf_mtl.modeling.tokenizer_files import find_tokenizer, save_without_state
 from hf_mtl.progress import no_bars
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.training.scoring.kept_rows import TEST_ROWS, KeptRows, Listener, write_rows
@@ -155,5 +155,5 @@ def _joined(parts: Parts, own: Path, folder: Path) -> MultiTaskModel:
 
 def _saved(part: Part, folder: Path) -> Path:
     part.model.save_pretrained(folder)
-    find_tokenizer(part.run.prepared.tokenizer).save_pretrained(folder)
+    save_without_state(find_tokenizer(part.run.prepared.tokenizer), folder)
     return folder

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hf_mtl.evaluation import greater_is_better, metric_keys
+from hf_mtl.evaluation import greater_is_better, score_keys
 from hf_mtl.reporting.card.facts import CardFacts
 from hf_mtl.reporting.card.text import bullets, code, escaped, heading, listed
 from hf_mtl.reporting.markdown import table
@@ -78,7 +78,7 @@ def _score_rows(facts: CardFacts, split: str, results: Mapping[str, Any]) -> Ite
         scores = results["tasks"].get(name)
         if scores is None:
             continue
-        specs = metric_keys(task)
+        specs = dict(score_keys(task))
         for key in scores:
             if key == "loss":
                 continue

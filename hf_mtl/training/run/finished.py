@@ -1,5 +1,6 @@
 """A run whose results are kept: they are given back, and the work that follows them is done where it is missing."""
 
+import shlex
 from typing import Any
 
 from transformers import TrainingArguments
@@ -51,7 +52,7 @@ def _kept_results(recipe: Recipe, folder: RunFolder, asked: Asked) -> dict[str, 
     say(f"{folder.path} is finished; nothing to resume.")
     if changed := ignored_keys(recipe, folder):
         say(f"It was trained with other values of {', '.join(changed)}; they stay as they were.")
-    results, again = folder.results(), f"hf-mtl evaluate {folder.path}"
+    results, again = folder.results(), shlex.join(["hf-mtl", "evaluate", str(folder.path)])
     if asked.test and "test" not in results:
         say(f"Its test splits were not scored. Score them: {again} --split test")
     if asked.baselines and "baselines" not in results:

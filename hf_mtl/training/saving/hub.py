@@ -16,6 +16,7 @@ from hf_mtl.errors import Mistake, ModelError, RunError, one_line
 from hf_mtl.inference import manifest
 from hf_mtl.modeling import MultiTaskConfig
 from hf_mtl.modeling.frozen_encoder import push_mistakes
+from hf_mtl.modeling.tokenizer_files import without_state
 from hf_mtl.progress import as_disable_tqdm_says
 from hf_mtl.reporting.card import CardFacts, model_card
 from hf_mtl.shown import get_logger
@@ -75,11 +76,16 @@ class HubTrainer(Trainer):
             raise ModelError(mistakes)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        """Save as the Trainer does; training_args.bin, which is pushed too, keeps neither token nor place."""
+        """Save as the Trainer does, without what is only of here and now.
+
+        training_args.bin, which is pushed too, keeps neither token nor place, and the tokenizer nothing of its last
+        call.
+        """
         arguments = self.args
         self.args = shareable(arguments)
         try:
-            super()._save(output_dir or str(arguments.output_dir), state_dict)
+            with without_state(self.processing_class):
+                super()._save(output_dir or str(arguments.output_dir), state_dict)
         finally:
             self.args = arguments
 

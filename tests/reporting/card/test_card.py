@@ -105,6 +105,17 @@ def test_the_card_says_all_that_is_known() -> None:
     assert model_card(FACTS) == text, "the same facts make the same text"
 
 
+def test_of_every_target_it_says_that_less_is_better() -> None:
+    metrics = [MetricSpec(name="rmse"), MetricSpec(name="pearson")]
+    scores = {"tasks": {"va": {"rmse": 1.5, "rmse_v": 1.0, "rmse_a": 2.0, "pearson": 0.5, "pearson_v": 0.25}}}
+    facts = replace(FACTS, tasks={"va": Regression(label=["v", "a"], metrics=metrics)}, results=scores)
+    text = model_card(facts)
+    for key, value in {"rmse": 1.5, "rmse_v": 1.0, "rmse_a": 2.0}.items():
+        assert f"| `va` | `{key}` (less is better) | **{value:.4f}** |" in text
+    for key, value in {"pearson": 0.5, "pearson_v": 0.25}.items():
+        assert f"| `va` | `{key}` | **{value:.4f}** |" in text
+
+
 def test_the_data_of_the_card_are_valid_and_have_a_result_for_each_task() -> None:
     card = ModelCard(model_card(FACTS))
     data = yaml.safe_load(card.content.split("---\n")[1])

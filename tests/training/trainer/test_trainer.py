@@ -36,6 +36,19 @@ def test_accumulation_and_gradient_checkpointing_work_together(tmp_path: Path) -
     assert records(saving, "loss") == pytest.approx(records(plain, "loss"), rel=1e-5)
 
 
+def test_what_a_call_left_in_the_tokenizer_is_saved_with_no_model(tmp_path: Path) -> None:
+    trainer = make(tmp_path / "run", max_steps=1, save_strategy="steps", save_steps=1)
+    tokenizer = trainer.processing_class
+    tokenizer("w1", "w2 " * 30, truncation="only_second", max_length=8, padding="max_length")
+    trainer.train()
+    trainer.save_model(str(tmp_path / "model"))
+    assert tokenizer.backend_tokenizer.truncation is not None
+    tiny.tokenizer().save_pretrained(tmp_path / "fresh")
+    for folder in (tmp_path / "model", tmp_path / "run" / "checkpoint-1"):
+        for file in (tmp_path / "fresh").iterdir():
+            assert (folder / file.name).read_bytes() == file.read_bytes()
+
+
 # ---- Data of all kinds ----
 
 
