@@ -1,11 +1,13 @@
 """Rows of a file of any size, some after others: csv, JSON lines, parquet, or what comes through a pipe."""
 
 import bz2
+import codecs
 import csv
 import gzip
 import io
 import json
 import lzma
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +36,7 @@ _PIECE = 512  # rows of parquet that are decoded at once
 KINDS: dict[str, Kind] = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _OPENED: dict[str, Callable[[Any], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 PIPE = "-"
+_ARRAY = re.compile(rb"\[\s*(\{|$)")  # where a header of csv would go on, an array begins an object or a line
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +158,7 @@ class RowSource:
 
     def _jsonl(self) -> Iterator[Chunk]:
         with self._open() as file:
-            numbered = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+            numbered = _numbered(self.name, file)
             for start, lines in _parts(numbered, lambda numbered: len(numbered[1])):
                 found = [_object(number, line) for number, line in lines]
                 reasons: Reasons = np.array([*(reason for _, reason in found), None], dtype=object)[:-1]
@@ -223,10 +226,29 @@ def _kind_of(path: Path) -> Kind:
 
 def _kind_of_pipe() -> Kind:
     """Tell what comes through standard input: JSON lines begin with a brace, and all else is csv."""
-    start = getattr(sys.stdin.buffer, "peek", lambda _: b"")(64).lstrip()
+    start = getattr(sys.stdin.buffer, "peek", lambda _: b"")(64).removeprefix(codecs.BOM_UTF8).lstrip()
     if start.startswith(b"PAR1"):
         raise DataError(Mistake("", "standard input is parquet, whose end says what is in it", "Give it as a file"))
-    return "jsonl" if start.startswith(b"{") else "csv"
+    return "jsonl" if start.startswith(b"{") or _ARRAY.match(start) else "csv"
+
+
+def _numbered(name: str, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield lines that are not blank, with their numbers; refuse one list of all rows."""
+    lines = enumerate(chain([next(file, b"").removeprefix(codecs.BOM_UTF8)], file), start=1)
+    found = ((number, line) for number, line in lines if line.strip())
+    first = next(found, None)
+    if first is None:
+        return
+    if _ARRAY.match(first[1].lstrip()):
+        remedy = "Write an object on each line, as jq -c '.[]' does"
+        raise DataError(Mistake("", f"{said(name)} is one JSON list, whose rows cannot be read one by one", remedy))
+    yield first
+    yield from found
+
+
+def said(name: str) -> str:
+    """Name a file in messages."""
+    return "standard input" if name == PIPE else name
 
 
 def _check_names(name: str, names: list[str], first: list[str], sep: str) -> None:

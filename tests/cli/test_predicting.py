@@ -60,7 +60,7 @@ def test_standard_input_goes_to_standard_output_in_its_format(
         (rows.read_bytes(), lambda text: [json.loads(line) for line in text.splitlines()]),
         (b"text\nw1\n\nw2 w3\n", lambda text: list(csv.DictReader(text.splitlines()))),
     ):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))  # type: ignore[arg-type]
+        pipe(monkeypatch, data)
         said = hf_mtl("predict", world / "run", "-", "--tasks", "mood", "--probabilities", "--long", "chunk")
         assert said.code == 0, said.err
         found = reads(said.out)
@@ -68,6 +68,43 @@ def test_standard_input_goes_to_standard_output_in_its_format(
         keys = {"text", "mood.label", "mood.score", "error"} | {f"mood.p.{name}" for name in labels(world)}
         assert set(found[0]) == keys
         assert "to standard output" in said.err
+
+
+@pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b"\xef\xbb\xbf\n ", b"\n"])
+def test_json_lines_of_standard_input_may_begin_with_a_mark_of_their_encoding(
+    start: bytes, hf_mtl: Command, world: Path, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = hf_mtl("predict", world / "run", rows, "--tasks", "mood").out
+    pipe(monkeypatch, start + rows.read_bytes())
+    said = hf_mtl("predict", world / "run", "-", "--tasks", "mood")
+    assert (said.code, said.out) == (0, expected), said.err
+
+
+@pytest.mark.parametrize("data", [b'[{"text": "w1"}]', b'\xef\xbb\xbf\n[\n  {"text": "w1"},\n  {"text": "w2"}\n]\n'])
+def test_a_list_of_rows_in_json_is_refused_wherever_it_comes_from(
+    data: bytes, hf_mtl: Command, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe(monkeypatch, data)
+    (tmp_path / "list.jsonl").write_bytes(data)
+    for source, name in (("-", "standard input"), (tmp_path / "list.jsonl", str(tmp_path / "list.jsonl"))):
+        said = hf_mtl("predict", world / "run", source, "--tasks", "mood")
+        assert (said.code, said.out) == (2, "")
+        assert f"{name} is one JSON list" in said.err
+        assert "jq -c '.[]'" in said.err
+
+
+def test_a_header_of_csv_may_begin_with_a_bracket(
+    hf_mtl: Command, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe(monkeypatch, b"[text],n\nw1,2\n")
+    said = hf_mtl("predict", world / "run", "-", "--tasks", "mood", "tasks.mood.text='[text]'")
+    assert said.code == 0, said.err
+    assert said.out.splitlines()[0] == "[text],n,mood.label,mood.score,error"
+
+
+def pipe(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    """Let standard input hold this."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))  # type: ignore[arg-type]
 
 
 def labels(world: Path) -> list[str]:
