@@ -164,6 +164,7 @@ class _Work:
             said = ", ".join(keys.csv_keys)
             raise DataError(Mistake(said, f"{source} is read as {rows.kind}", "It is an option of csv files"))
         writer = writer_for(output, rows.kind, rows.sep)
+        rows.check()
         first, chunks = first_of(rows.chunks())
         asked = AskedChunks(model, tokenizer, keys, first, options)
         writer.columns = first.columns

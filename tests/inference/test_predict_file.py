@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 import os
 import signal
@@ -127,11 +128,40 @@ def test_rows_that_cannot_be_read_are_marked_in_their_places(folder: Path, predi
 
 
 def test_a_csv_row_of_another_number_of_fields_is_marked(folder: Path, predict: Predict) -> None:
-    (folder / "odd.csv").write_text('text,n\nw1,1\n\nw2\n"w3\nw4",3\nw5,4,5\n')
+    (folder / "odd.csv").write_text('text,n\nw1,1\n\nw2\n"w3\nw4",3\nw5,4,5\n"w6,1\nw7,2\n"w8",5,6\n')
     predict("odd.csv", "out.csv", tasks=["mood"])
-    found = read("out.csv")
-    assert [row["error"] for row in found] == [None, "1 fields, and 2 columns", None, "3 fields, and 2 columns"]
+    with Path("out.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["error"] for row in found] == [
+        "",
+        "line 4 has 1 field, and there are 2 columns",
+        "",
+        "line 7 has 3 fields, and there are 2 columns",
+        "lines 8 to 10 are one row, which has 3 fields, and there are 2 columns; if quotation marks are text, set "
+        "quoting=none",
+    ]
     assert Path("out.csv").read_text().splitlines()[3].startswith('"w3')
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("place", [0, 20])
+def test_a_quotation_mark_that_is_never_closed_is_refused_with_its_line(
+    packed: str, place: int, folder: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"{text},{n}\r\n" for n, text in enumerate(TEXTS)]
+    rows[place] = f'"{rows[place]}'
+    data = "".join(["text,n\r\n", *rows]).encode("utf-8-sig")
+    (folder / f"open.csv{packed}").write_bytes(gzip.compress(data) if packed else data)
+    before = sorted(folder.iterdir())
+    found = f"has a quotation mark on line {place + 2}, which is never closed.*quoting=none"
+    with pytest.raises(UserError, match=rf"quoting: open\.csv{packed} {found}"):
+        predict(f"open.csv{packed}", "out.csv", tasks=["mood"])
+    assert sorted(folder.iterdir()) == before
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=f"quoting: standard input {found}"):
+        predict("-", None, tasks=["mood"])
+    assert predict(f"open.csv{packed}", "out.csv", tasks=["mood"], overrides=["quoting=none"]).failed == 0
+    assert len(read("out.csv")) == 30
 
 
 def test_every_text_comes_through_every_format(folder: Path, predict: Predict) -> None:
