@@ -124,6 +124,12 @@ class PartialFile:
         if self._file is not None:
             self._file.close()
 
+    def discard(self) -> None:
+        """Remove what is under way: it cannot become what was asked."""
+        self.close()
+        self.progress_file.unlink(missing_ok=True)
+        self.bytes_file.unlink(missing_ok=True)
+
     def finish(self, make: Callable[[Path, Path], None] | None) -> None:
         """Put the whole file in its place.
 
@@ -140,5 +146,4 @@ class PartialFile:
         else:
             with replacing(self.place) as path:
                 make(self.bytes_file, path)
-        self.progress_file.unlink(missing_ok=True)
-        self.bytes_file.unlink(missing_ok=True)
+        self.discard()

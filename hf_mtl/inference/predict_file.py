@@ -9,7 +9,8 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from hf_mtl.errors import DataError, Interrupted, Mistake, RunError
+from hf_mtl.data.csv_source import CSV_OPTIONS
+from hf_mtl.errors import DataError, Interrupted, Mistake, RunError, UserError
 from hf_mtl.inference.asked_chunks import AskedChunks, FileOptions
 from hf_mtl.inference.manifest import digest
 from hf_mtl.inference.partial_file import PartialFile
@@ -123,7 +124,8 @@ def predict_file(
             if not write(piece):
                 break
     else:
-        partial.begin({**_identity(source, model, tokenizer), "options": work.asked.identity}, options.resume)
+        said = {**work.asked.identity, "csv": {key: getattr(work.rows.options, key) for key in CSV_OPTIONS}}
+        partial.begin({**_identity(source, model, tokenizer), "options": said}, options.resume)
         summary.add(partial.done)
         summary.before = summary.rows
         _write_pieces(partial, work.pieces(summary.rows, on_rows), summary)
@@ -186,11 +188,14 @@ class _Work:
 
 
 def _write_pieces(partial: PartialFile, pieces: Iterator[tuple[bytes, dict[str, int]]], summary: "Summary") -> None:
-    """Write piece after piece; Ctrl-C leaves those that are whole."""
+    """Write piece after piece; Ctrl-C leaves those that are whole, and a mistake none."""
     try:
         for piece, facts in pieces:
             partial.append(piece, facts)
             summary.add(facts)
+    except UserError:  # of these rows and options, with which alone it could be gone on
+        partial.discard()
+        raise
     except KeyboardInterrupt:
         logger.warning(f"stopped by Ctrl-C after {summary.rows:,} rows, which are kept: go on with --resume.")
         raise Interrupted(str(partial.place)) from None

@@ -276,6 +276,31 @@ def test_what_was_broken_off_goes_on_to_the_same_bytes(kind: str, folder: Path, 
     assert not [path for path in folder.iterdir() if "partial" in path.name]
 
 
+def test_a_mistake_late_in_a_file_leaves_nothing_that_could_not_be_gone_on_with(
+    folder: Path, predict: Predict
+) -> None:
+    late = [*ROWS[:20], {"text": "w1", "late": 1}]
+    write(folder / "late.jsonl", late)
+    (folder / "latin.csv").write_bytes(Path("rows.csv").read_bytes() + "café,31\n".encode("latin-1"))
+    before = sorted(folder.iterdir())
+    for source, resume in (("late.jsonl", False), ("latin.csv", False), ("late.jsonl", True)):
+        with pytest.raises(UserError, match="'late'|is not utf-8"):
+            predict(source, "out.csv", resume=resume)
+        assert sorted(folder.iterdir()) == before
+    write(folder / "late.jsonl", late[:-1])
+    assert predict("late.jsonl", "out.csv").rows == 20
+
+
+def test_rows_that_were_read_in_another_way_are_not_gone_on_with(folder: Path, predict: Predict) -> None:
+    def stop(rows: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        predict("rows.csv", "out.csv", stop)
+    with pytest.raises(UserError, match="is of another options"):
+        predict("rows.csv", "out.csv", resume=True, overrides=["quoting=none"])
+
+
 def test_another_input_model_or_option_is_not_gone_on_with(
     folder: Path, predict: Predict, model: MultiTaskModel
 ) -> None:
