@@ -71,7 +71,8 @@ def _say(summary: Summary, output: str | None) -> None:
     new = summary.rows - summary.before
     rate = f", {new / summary.seconds:,.0f} rows a second" if summary.seconds and new else ""
     before = f", {summary.before:,} of them from before" if summary.before else ""
-    lines = [
+    lines = [f"{output} is finished; nothing to resume."] if summary.finished else []
+    lines += [
         f"{name_count(summary.rows)} {'to standard output' if output is None else f'in {output}'}{before}{rate}."
     ]
     if summary.failed:

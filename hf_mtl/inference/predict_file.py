@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -37,6 +38,7 @@ class Summary:
         windowed: Rows that were read in several windows, by task.
         seconds: Time since the model was there.
         notes: What the user should know of how rows were read.
+        finished: Whether all of it was there already.
     """
 
     rows: int = 0
@@ -46,6 +48,7 @@ class Summary:
     windowed: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    finished: bool = False
 
     def add(self, facts: Mapping[str, int]) -> None:
         """Add what is known of a piece, as `AskedChunks.facts` gives it."""
@@ -124,12 +127,15 @@ def predict_file(
             if not write(piece):
                 break
     else:
-        said = {**work.asked.identity, "csv": {key: getattr(work.rows.options, key) for key in CSV_OPTIONS}}
-        partial.begin({**_identity(source, model, tokenizer), "options": said}, options.resume)
+        identity = work.identity(_identity(source, model, tokenizer))
+        summary.finished = options.resume and not options.overwrite and partial.is_whole(identity)
+        if not summary.finished:
+            partial.begin(identity, options.resume)
         summary.add(partial.done)
         summary.before = summary.rows
-        _write_pieces(partial, work.pieces(summary.rows, on_rows), summary)
-        partial.finish(work.writer.made_of_bytes)
+        if not summary.finished:
+            _write_pieces(partial, work.pieces(summary.rows, on_rows), summary)
+            partial.finish(work.writer.made_of_bytes)
     summary.seconds, summary.notes = time.monotonic() - started, work.asked.notes
     return summary
 
@@ -171,6 +177,15 @@ class _Work:
         asked = AskedChunks(model, tokenizer, keys, first, options)
         writer.columns = first.columns
         return cls(rows, chunks, asked, writer)
+
+    def identity(self, known: Mapping[str, str]) -> dict[str, Any]:
+        """Tell all that decides the bytes.
+
+        Args:
+            known: What the rows and the model are.
+        """
+        csv = {key: getattr(self.rows.options, key) for key in CSV_OPTIONS}
+        return {**known, "options": {**self.asked.identity, "csv": csv}}
 
     def pieces(self, done: int, on_rows: Callable[[int, int | None], None]) -> Iterator[tuple[bytes, dict[str, int]]]:
         """Yield the bytes of rows with their predictions, and what is counted of them.

@@ -107,6 +107,18 @@ def pipe(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))  # type: ignore[arg-type]
 
 
+def test_to_resume_what_is_finished_says_so(hf_mtl: Command, world: Path, rows: Path, tmp_path: Path) -> None:
+    words = ("predict", world / "run", rows, "--tasks", "mood", "-o", tmp_path / "out.csv")
+    assert hf_mtl(*words).code == 0
+    said = hf_mtl(*words, "--resume")
+    assert said.code == 0
+    assert f"{tmp_path / 'out.csv'} is finished; nothing to resume." in said.err
+    assert "13 rows" in said.err
+    said = hf_mtl(*words)
+    assert said.code == 2
+    assert "is there already. Give --overwrite, or name another file" in said.err
+
+
 def labels(world: Path) -> list[str]:
     return MultiTaskModel.from_pretrained(world / "run").tasks["mood"].output_names
 

@@ -21,7 +21,7 @@ from datasets import Dataset
 from hf_mtl import MultipleChoice, MultiTaskModel, SequenceClassification, TokenClassification
 from hf_mtl.errors import Interrupted, UserError
 from hf_mtl.inference import row_source
-from hf_mtl.inference.asked_chunks import FileOptions
+from hf_mtl.inference.asked_chunks import AskedChunks, FileOptions
 from hf_mtl.inference.predict_file import Summary, predict_file
 from tests import tiny
 from tests.close import close
@@ -299,6 +299,51 @@ def test_rows_that_were_read_in_another_way_are_not_gone_on_with(folder: Path, p
         predict("rows.csv", "out.csv", stop)
     with pytest.raises(UserError, match="is of another options"):
         predict("rows.csv", "out.csv", resume=True, overrides=["quoting=none"])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_what_is_finished_is_left_as_it_is(
+    kind: str, folder: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [*ROWS, {"text": "", "n": 30}]
+    write(folder / "rows.csv", rows)
+    first = predict("rows.csv", f"out.{kind}")
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    for name in (f"out.{kind}.partial", f"out.{kind}.partial.json"):  # as a kill in the last moment leaves them
+        (folder / name).write_text("{")
+    monkeypatch.setattr(AskedChunks, "ask", None)
+    again = predict("rows.csv", f"out.{kind}", resume=True)
+    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
+    assert (again.finished, again.rows, again.before, again.failed) == (True, 31, 31, first.failed)
+    assert (first.finished, first.failed) == (False, 1)
+
+
+def test_what_is_finished_of_something_else_is_refused(folder: Path, predict: Predict) -> None:
+    (folder / "mine.csv").write_text("mine")
+    with pytest.raises(UserError, match=r"mine\.csv is there already, and nothing says what.*--overwrite"):
+        predict("rows.csv", "mine.csv", resume=True)
+    predict("rows.csv", "out.csv")
+    with pytest.raises(UserError, match=r"out\.csv was made of another options.*--overwrite"):
+        predict("rows.csv", "out.csv", resume=True, everything=True)
+    with pytest.raises(UserError, match="was made of another input"):
+        predict("rows.jsonl", "out.csv", resume=True)
+    with Path("out.csv").open("a") as file:
+        file.write("more\n")
+    with pytest.raises(UserError, match=r"out\.csv has changed since it was made"):
+        predict("rows.csv", "out.csv", resume=True)
+    assert predict("rows.csv", "out.csv", resume=True, overwrite=True).before == 0
+    assert predict("rows.csv", "out.csv", resume=True).finished
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"of": 1, "bytes": 2, "done": {}}', '{"of": {}, "bytes": "2"}'])
+def test_a_damaged_record_is_named_with_what_to_do(text: str, folder: Path, predict: Predict) -> None:
+    (folder / "out.csv.partial.json").write_text(text)
+    with pytest.raises(UserError, match=r"out\.csv\.partial\.json: damaged .*Begin anew with --overwrite"):
+        predict("rows.csv", "out.csv", resume=True)
+    predict("rows.csv", "out.csv", overwrite=True)
+    (folder / ".out.csv.done.json").write_text(text)
+    with pytest.raises(UserError, match=r"\.out\.csv\.done\.json: damaged .*Give --overwrite"):
+        predict("rows.csv", "out.csv", resume=True)
 
 
 def test_another_input_model_or_option_is_not_gone_on_with(
