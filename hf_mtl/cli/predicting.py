@@ -49,8 +49,10 @@ def _move(model: MultiTaskModel, device: str | None) -> None:
         found = torch.accelerator.current_accelerator(check_available=True)
         device = "cpu" if found is None else found.type
     try:
+        if torch.device(device).type == "meta":
+            raise RuntimeError("it holds no numbers")
         model.to(device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise UserError(Mistake("--device", f"{device} cannot be used: {one_line(error)}", "Try cpu")) from error
 
 

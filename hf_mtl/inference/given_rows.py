@@ -1,6 +1,6 @@
 """Rows as users give them in Python: texts, pairs, mappings, columns or a Dataset; and which tasks can read them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,9 +97,9 @@ def _columns(given: Any, asked: Mapping[str, Task]) -> tuple[dict[str, Any], boo
     if isinstance(given, Mapping):
         return _of_mapping(given, asked)
     if isinstance(given, str | tuple):
-        return _of_list([given]), True
+        return _of_list([given], asked), True
     if isinstance(given, list):
-        return _of_list(given), False
+        return _of_list(given, asked), False
     raise DataError(Mistake("rows", f"found a {type(given).__name__}", f"Give {_SHAPES}"))
 
 
@@ -140,8 +140,12 @@ def _is_one_row(lists: Mapping[str, list[Any]], asked: Mapping[str, Task]) -> bo
     return bool(one or (either and not rows))
 
 
-def _of_list(rows: list[Any]) -> dict[str, Any]:
+def _of_list(rows: list[Any], asked: Mapping[str, Task]) -> dict[str, Any]:
     """Turn rows into columns; what is no row of the kind of the others is None, and is marked."""
+    if any(isinstance(row, list) for row in rows) and not any(task.texts_or_lists for task in asked.values()):
+        raise DataError(
+            Mistake("rows", "found a list in a list, and no task reads lists of words", f"Give {_SHAPES}")
+        )
     first = next((row for row in rows if isinstance(row, str | tuple | Mapping)), "")
     if isinstance(first, str):
         return {TEXT: rows}
@@ -162,6 +166,9 @@ def _plain(value: Any) -> Any:
 def _asked(tasks: Mapping[str, Task], chosen: Sequence[str] | None) -> dict[str, Task]:
     if chosen is None:
         return dict(tasks)
+    if not isinstance(chosen, Sequence | Set) or not all(isinstance(name, str) for name in chosen):
+        remedy = f"Give the name of a task, or a list of names. {known(tasks, '')}"
+        raise ModelError(Mistake("tasks", f"found {chosen!r}", remedy))
     mistakes = [
         Mistake("tasks", f"the model has no task '{name}'", known(tasks, name))
         for name in chosen

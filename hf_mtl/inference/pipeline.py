@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.pipelines import PIPELINE_REGISTRY, Pipeline
 
 from hf_mtl.errors import Mistake, ModelError, known
+from hf_mtl.inference.asked_options import check_options
 from hf_mtl.inference.given_rows import given_rows, rows_of_columns
 from hf_mtl.inference.predictions import predicted_rows, tokenizer_of
 from hf_mtl.inference.row_predictor import RowPredictor
@@ -24,6 +25,7 @@ logger = get_logger(__name__)
 TASK = "multi-task-classification"
 """The name by which `transformers.pipeline` knows it."""
 
+_OPTIONS = ("task_name", "top_k", "long", "batch_tokens")
 _PADS = SimpleNamespace(pad_token_id=0, padding_side="right")
 Three: TypeAlias = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
@@ -76,6 +78,7 @@ class MultiTaskPipeline(Pipeline):
 
     def __call__(self, inputs: Any, *args: Any, **options: Any) -> Any:
         """Predict for a text, a list, a generator or a dataset."""
+        self._sanitize_parameters(**{name: options[name] for name in _OPTIONS if name in options})
         if isinstance(inputs, Mapping):
             one = options.get("task_name", self._forward_params.get("task_name"))
             rows = rows_of_columns(inputs, self.model.tasks, None if one is None else [one])
@@ -97,11 +100,14 @@ class MultiTaskPipeline(Pipeline):
             self.tokenizer = own
 
     def _sanitize_parameters(self, **options: Any) -> Three:
-        allowed = ("task_name", "top_k", "long", "batch_tokens")
-        if wrong := [name for name in options if name not in allowed]:
-            raise TypeError(f"no such argument of the pipeline: {', '.join(wrong)}; {known(allowed, wrong[0])}")
-        if (name := options.get("task_name")) is not None and name not in self.model.tasks:
-            raise ModelError(Mistake("task_name", f"the model has no task '{name}'", known(self.model.tasks, name)))
+        if wrong := [name for name in options if name not in _OPTIONS]:
+            raise TypeError(f"no such argument of the pipeline: {', '.join(wrong)}; {known(_OPTIONS, wrong[0])}")
+        name, tasks = options.get("task_name"), self.model.tasks
+        if name is not None and not isinstance(name, str):
+            raise ModelError(Mistake("task_name", f"is {name!r}", f"Give the name of one task. {known(tasks, '')}"))
+        if name is not None and name not in tasks:
+            raise ModelError(Mistake("task_name", f"the model has no task '{name}'", known(tasks, name)))
+        check_options(options)
         return {}, options, {}
 
     def preprocess(self, input_: Any, **options: Any) -> dict[str, Any]:

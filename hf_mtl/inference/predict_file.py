@@ -82,6 +82,8 @@ def check_place(source: str, output: str | None, options: FileOptions) -> Partia
         return None
     if options.resume and source == PIPE:
         raise RunError(Mistake("--resume", "what came through standard input is gone", "Give the rows as a file"))
+    if not output.strip():
+        raise RunError(Mistake("--output", "is empty", "Name a file"))
     place = Path(output)
     if source != PIPE and place.exists() and place.samefile(source):
         raise RunError(Mistake("--output", f"{output} is the file that is read", "Name another file"))

@@ -119,6 +119,13 @@ def test_to_resume_what_is_finished_says_so(hf_mtl: Command, world: Path, rows: 
     assert "is there already. Give --overwrite, or name another file" in said.err
 
 
+def test_an_empty_standard_input_is_called_so(hf_mtl: Command, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe(monkeypatch, b"")
+    said = hf_mtl("predict", world / "run", "-")
+    assert said.code == 2
+    assert "standard input is empty" in said.err
+
+
 def labels(world: Path) -> list[str]:
     return MultiTaskModel.from_pretrained(world / "run").tasks["mood"].output_names
 
@@ -131,7 +138,15 @@ def labels(world: Path) -> list[str]:
         (["none/of/it", "rows.jsonl"], "none/of/it: no such file or folder"),
         (["recipe.yaml", "rows.jsonl"], "recipe.yaml is a file, and no model"),
         ([".", "rows.jsonl"], "holds no trained model"),
-        (["run", "rows.jsonl", "--batch-tokens", "0"], "invalid"),
+        (
+            ["run", "rows.jsonl", "--batch-tokens", "0"],
+            "--batch-tokens: found '0'; allowed: a whole number",
+        ),
+        (["run", "rows.jsonl", "--batch-tokens", "many"], "--batch-tokens: found 'many'; allowed"),
+        (["run", "rows.jsonl", "--device", "meta"], "--device: meta cannot be used: it holds no numbers. Try cpu"),
+        (["run", "rows.jsonl", "--device", "hpu"], "--device: hpu cannot be used"),
+        (["run", "rows.jsonl", "-o", ""], "--output: is empty. Name a file"),
+        (["run", "no.jsonl"], "none of its first 2 lines is a row: line 1 is no JSON"),
         (["run", "rows.jsonl", "--long", "never"], "invalid choice: 'never'"),
         (["run", "rows.jsonl", "--device", "never"], "--device: never cannot be used"),
         (["run", "rows.jsonl", "--outptu", "x"], "Did you mean --output?"),
@@ -143,6 +158,7 @@ def test_a_mistake_ends_with_2_and_one_message(
 ) -> None:
     (tmp_path / "run").symlink_to(world / "run")
     (tmp_path / "recipe.yaml").write_text("")
+    (tmp_path / "no.jsonl").write_text("text\nw1\n")
     with runs.inside(tmp_path):
         said = hf_mtl("predict", *words)
     assert (said.code, said.out) == (2, "")

@@ -194,6 +194,20 @@ def test_halves_of_letters_are_marked_and_written(folder: Path, predict: Predict
     assert read("out.csv")[0]["text"] == r"w1 \ud800"
 
 
+@pytest.mark.parametrize("output", FORMATS)
+def test_numbers_that_json_lacks_are_written_as_null(output: str, folder: Path, predict: Predict) -> None:
+    lines = ['{"text": "w1", "more": [NaN, {"y": -Infinity}, 1.5]}', '{"text": "w\\ud800", "more": [NaN]}']
+    (folder / "nan.jsonl").write_text("\n".join(lines))
+    predict("nan.jsonl", f"out.{output}", tasks=["mood"])
+    found = [row["more"] for row in read(f"out.{output}")]
+    if output != "jsonl":
+        found = [json.loads(text, parse_constant=pytest.fail) for text in found]
+    assert found == [[None, {"y": None}, 1.5], [None]]
+    pq.write_table(pa.table({"text": ["w1"], "more": [float("nan")]}), folder / "nan.parquet")
+    predict("nan.parquet", "again.jsonl", tasks=["mood"])
+    assert json.loads(Path("again.jsonl").read_text(), parse_constant=pytest.fail)["more"] is None
+
+
 def test_a_parquet_file_without_rows_or_with_coded_texts_is_read(folder: Path, predict: Predict) -> None:
     none = pa.table({"text": pa.array([], pa.string())})
     pq.write_table(none, folder / "none.parquet")
