@@ -7,7 +7,8 @@ Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
 _WRITTEN = (
     " Each row is written as it was read, in the same order, with columns such as emotion.label and emotion.score, "
-    "and with error, which says why a row has no prediction."
+    "and with error, which says why a row has no prediction. Of a line that is no row (broken JSON, more fields than "
+    "columns) error has the number, and not all of it is written."
 )
 
 
@@ -62,15 +63,15 @@ def add_predict(commands: Commands) -> None:
     parser.add_argument("--long", choices=("cut", "chunk"), default="cut", help=long)
     parser.add_argument("--resume", action="store_true", help="go on where predictions to --output were left")
     parser.add_argument("--overwrite", action="store_true", help="replace --output")
-    parser.add_argument("--batch-tokens", type=_positive, metavar="N", help="tokens of a batch")
+    parser.add_argument("--batch-tokens", type=count, metavar="N", help="tokens of a batch")
     parser.add_argument("--device", metavar="NAME", help="such as cpu or cuda:1; left out: an accelerator if any")
 
 
-def _positive(word: str) -> int:
-    number = int(word)
-    if number < 1:
-        raise ValueError(word)
-    return number
+def count(word: str) -> int:
+    """Read a number of things on a command line, one at least."""
+    if not word.strip().isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"found {word!r}; allowed: a whole number of at least 1")
+    return int(word)
 
 
 def add_export(commands: Commands) -> None:

@@ -49,8 +49,10 @@ def _move(model: MultiTaskModel, device: str | None) -> None:
         found = torch.accelerator.current_accelerator(check_available=True)
         device = "cpu" if found is None else found.type
     try:
+        if torch.device(device).type == "meta":
+            raise RuntimeError("it holds no numbers")
         model.to(device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise UserError(Mistake("--device", f"{device} cannot be used: {one_line(error)}", "Try cpu")) from error
 
 
@@ -71,7 +73,8 @@ def _say(summary: Summary, output: str | None) -> None:
     new = summary.rows - summary.before
     rate = f", {new / summary.seconds:,.0f} rows a second" if summary.seconds and new else ""
     before = f", {summary.before:,} of them from before" if summary.before else ""
-    lines = [
+    lines = [f"{output} is finished; nothing to resume."] if summary.finished else []
+    lines += [
         f"{name_count(summary.rows)} {'to standard output' if output is None else f'in {output}'}{before}{rate}."
     ]
     if summary.failed:

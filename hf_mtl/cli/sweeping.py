@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from hf_mtl.cli.options import Commands
+from hf_mtl.cli.options import Commands, count
 
 _MORE = (
     " Each arm has as many trials: its recipe as it is, random values, then TPE. A trial is an ordinary run. The "
@@ -17,18 +17,11 @@ def add_sweep(commands: Commands) -> None:
     text = "search values of recipe keys, with equal trials for every arm"
     parser = commands.add_parser("sweep", help=text, description=f"{text.capitalize()}.{_MORE}", allow_abbrev=False)
     parser.add_argument("target", metavar="SWEEP", help="the sweep's file (YAML)")
-    parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes on this machine")
+    parser.add_argument("--workers", type=count, default=1, metavar="N", help="processes on this machine")
     parser.add_argument("--list", action="store_true", help="say what is searched and how far it is, and run nothing")
     parser.add_argument("--allow-code", action="store_true", help="run code that the recipes name, as for train")
     what = "keys of the sweep's file to replace, such as trials=20 or set.training.max_steps=100"
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=what)
-
-
-def _count(word: str) -> int:
-    number = int(word)
-    if number < 1:
-        raise ValueError(word)
-    return number
 
 
 def sweep(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:

@@ -6,9 +6,12 @@ reads as a number is converted once the whole column is known (`data/spelling.py
 """
 
 import codecs
+import csv
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from typing import Any, ClassVar
 
@@ -18,6 +21,7 @@ import pyarrow.csv as pa_csv
 
 from hf_mtl.data.columns import raise_all
 from hf_mtl.data.file_bounds import too_many_columns
+from hf_mtl.data.quotation_marks import OpenQuoteError, check_quotation_marks
 from hf_mtl.errors import DataError, Mistake
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zip", ".zst")
@@ -111,6 +115,8 @@ def _read_tables(place: str, origin: str, sep: str, config: CsvConfig) -> Iterat
             header = reader.schema.names
         names = distinct_names(header)
         _check_separator(names, origin, sep)
+        if config.quoting == "minimal":
+            _check_quotes(place, origin, sep, config.encoding)
         wrong.clear()
         with pa_csv.open_csv(place, read, parse, _as_text(header)) as reader:
             for batch in reader:
@@ -172,6 +178,18 @@ def _check_separator(names: list[str], origin: str, sep: str) -> None:
         return
     found = f"'{origin}', read with {_say(sep)} between fields, has the one column {names[0]!r}"
     raise DataError(Mistake("sep", found, f"It looks separated by {_say(inside[0])}: set sep: {_yaml(inside[0])}."))
+
+
+def _check_quotes(place: str, origin: str, sep: str, encoding: str) -> None:
+    """Refuse a quotation mark that is never closed: all that follows would be one field."""
+    try:
+        with suppress(UnicodeDecodeError):  # the reader says so
+            check_quotation_marks(partial(open, place, "rb"), sep, encoding)
+    except OpenQuoteError as error:
+        remedy = "Close it, or set quoting: none if quotation marks are text."
+        raise DataError(Mistake("quoting", f"'{origin}' {error}", remedy)) from error
+    except csv.Error:
+        pass  # a row that is too long for the reader too
 
 
 def _check_encoding(place: str, origin: str, encoding: str) -> None:

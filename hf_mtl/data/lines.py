@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_mtl.data.csv_reader import plain_suffix, separator
+from hf_mtl.data.quotation_marks import csv_rows
 from hf_mtl.errors import Mistake
 from hf_mtl.tasks import DatasetSource
 
@@ -117,11 +118,8 @@ def csv_records(file: str, sep: str, encoding: str, quoted: bool = True) -> Iter
         encoding: Of the file.
         quoted: Whether a field may be enclosed in double quotes.
     """
-    with fsspec.open(file, "rt", compression="infer", encoding=encoding, newline="") as lines:
-        reader = csv.reader(lines, delimiter=sep, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
-        line = 0
-        with suppress(csv.Error, UnicodeError):  # a field longer than its limit
-            for record in reader:
-                if len(record) > 1 or any(field.strip() for field in record):
-                    yield line + 1, reader.line_num
-                line = reader.line_num
+    opened = fsspec.open(file, "rt", compression="infer", encoding=encoding, newline="")
+    with opened as lines, suppress(csv.Error, UnicodeError):  # a field longer than its limit
+        for first, last, record in csv_rows(lines, sep, quoted):
+            if len(record) > 1 or any(field.strip() for field in record):
+                yield first, last

@@ -11,7 +11,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from hf_mtl.data.columns import plain_values, raise_all
-from hf_mtl.errors import DataError
+from hf_mtl.errors import DataError, Mistake
 from hf_mtl.inference.predict_keys import RowKeys, fit_columns
 from hf_mtl.inference.readable_rows import Reasons, TextColumns, first_reasons, in_memory, text_columns
 from hf_mtl.inference.row_predictor import Long, RowPredictor
@@ -72,6 +72,9 @@ class AskedChunks:
         if first.table is not None:
             self._tasks = fit_columns(keys, {field.name: field.type for field in first.table.schema})
         elif len(first):
+            if all(reason is not None for reason in first.reasons):
+                found = f"none of its first {len(first):,} lines is a row: {first.reasons[0]}"
+                raise DataError(Mistake("", found, "Each line of JSON lines is an object"))
             self._tasks = fit_columns(keys, dict.fromkeys(first.columns))
             raise_all(list(self._texts(first).mistakes.values()))
         other = [name for name, task in self._tasks.items() if task != keys.tasks[name]]

@@ -1,6 +1,7 @@
 """The pipeline of transformers for multi-task models: texts in, a prediction of each task by name out."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -10,7 +11,8 @@ from transformers import PreTrainedTokenizerBase
 from transformers.pipelines import PIPELINE_REGISTRY, Pipeline
 
 from hf_mtl.errors import Mistake, ModelError, known
-from hf_mtl.inference.given_rows import given_rows
+from hf_mtl.inference.asked_options import check_options
+from hf_mtl.inference.given_rows import given_rows, rows_of_columns
 from hf_mtl.inference.predictions import predicted_rows, tokenizer_of
 from hf_mtl.inference.row_predictor import RowPredictor
 from hf_mtl.inference.runs import local_folder
@@ -23,8 +25,16 @@ logger = get_logger(__name__)
 TASK = "multi-task-classification"
 """The name by which `transformers.pipeline` knows it."""
 
+_OPTIONS = ("task_name", "top_k", "long", "batch_tokens")
 _PADS = SimpleNamespace(pad_token_id=0, padding_side="right")
 Three: TypeAlias = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A row on its way through transformers, which would take a list for several."""
+
+    given: Any
 
 
 class MultiTaskPipeline(Pipeline):
@@ -35,8 +45,8 @@ class MultiTaskPipeline(Pipeline):
         classify(["what a day", "oh no"], batch_size=32)  # a list of these
         classify({"text": "Who?", "text_pair": "It was Ada."}, task_name="squad")
 
-    It takes what `MultiTaskModel.predict` takes as rows: texts, pairs and mappings by column; lists of these at once,
-    and generators and datasets one by one. Arguments of the call or of the constructor:
+    It takes what `MultiTaskModel.predict` takes as rows: texts, pairs and mappings by column; lists of these, or a
+    mapping of columns, at once, and generators and datasets one by one. Arguments of the call or of the constructor:
 
         task_name: Give this task's predictions alone.
         top_k: So many of the likeliest classes, labels, choices or answers of each; None: all. Left out: what is
@@ -68,6 +78,11 @@ class MultiTaskPipeline(Pipeline):
 
     def __call__(self, inputs: Any, *args: Any, **options: Any) -> Any:
         """Predict for a text, a list, a generator or a dataset."""
+        self._sanitize_parameters(**{name: options[name] for name in _OPTIONS if name in options})
+        if isinstance(inputs, Mapping):
+            one = options.get("task_name", self._forward_params.get("task_name"))
+            rows = rows_of_columns(inputs, self.model.tasks, None if one is None else [one])
+            inputs = inputs if rows is None else rows
         if isinstance(inputs, list) and not inputs:  # of which transformers looks at the first
             return []
         if isinstance(inputs, datasets.Dataset | datasets.IterableDataset):
@@ -85,17 +100,19 @@ class MultiTaskPipeline(Pipeline):
             self.tokenizer = own
 
     def _sanitize_parameters(self, **options: Any) -> Three:
-        allowed = ("task_name", "top_k", "long", "batch_tokens")
-        if wrong := [name for name in options if name not in allowed]:
-            raise TypeError(f"no such argument of the pipeline: {', '.join(wrong)}; {known(allowed, wrong[0])}")
-        if (name := options.get("task_name")) is not None and name not in self.model.tasks:
-            raise ModelError(Mistake("task_name", f"the model has no task '{name}'", known(self.model.tasks, name)))
+        if wrong := [name for name in options if name not in _OPTIONS]:
+            raise TypeError(f"no such argument of the pipeline: {', '.join(wrong)}; {known(_OPTIONS, wrong[0])}")
+        name, tasks = options.get("task_name"), self.model.tasks
+        if name is not None and not isinstance(name, str):
+            raise ModelError(Mistake("task_name", f"is {name!r}", f"Give the name of one task. {known(tasks, '')}"))
+        if name is not None and name not in tasks:
+            raise ModelError(Mistake("task_name", f"the model has no task '{name}'", known(tasks, name)))
+        check_options(options)
         return {}, options, {}
 
     def preprocess(self, input_: Any, **options: Any) -> dict[str, Any]:
         """Pass a row on: rows become tokens where it is known which are together."""
-        # In a list, by which `_forward` knows whether several came together.
-        return {"rows": [dict(input_) if isinstance(input_, Mapping) else input_]}
+        return {"rows": _Row(dict(input_) if isinstance(input_, Mapping) else input_)}
 
     def _forward(
         self,
@@ -106,8 +123,9 @@ class MultiTaskPipeline(Pipeline):
         batch_tokens: int | None = None,
     ) -> dict[str, Any]:
         """Predict for the rows that came together."""
-        rows, together = input_tensors["rows"], isinstance(input_tensors["rows"][0], list)
-        rows = [row for [row] in rows] if together else rows
+        found_rows = input_tensors["rows"]
+        together = isinstance(found_rows, list)
+        rows = [row.given for row in (found_rows if together else [found_rows])]
         given = given_rows(rows, self.model.tasks, None if task_name is None else [task_name])
         predictor = RowPredictor(self.model, given.tasks, self.tokenizer, long, batch_tokens)
         found: list[Any] = list(predicted_rows(predictor, given, top_k))

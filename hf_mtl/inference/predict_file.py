@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from hf_mtl.errors import DataError, Interrupted, Mistake, RunError
+from hf_mtl.data.csv_source import CSV_OPTIONS
+from hf_mtl.errors import DataError, Interrupted, Mistake, RunError, UserError
 from hf_mtl.inference.asked_chunks import AskedChunks, FileOptions
 from hf_mtl.inference.manifest import digest
 from hf_mtl.inference.partial_file import PartialFile
@@ -36,6 +38,7 @@ class Summary:
         windowed: Rows that were read in several windows, by task.
         seconds: Time since the model was there.
         notes: What the user should know of how rows were read.
+        finished: Whether all of it was there already.
     """
 
     rows: int = 0
@@ -45,6 +48,7 @@ class Summary:
     windowed: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    finished: bool = False
 
     def add(self, facts: Mapping[str, int]) -> None:
         """Add what is known of a piece, as `AskedChunks.facts` gives it."""
@@ -78,6 +82,8 @@ def check_place(source: str, output: str | None, options: FileOptions) -> Partia
         return None
     if options.resume and source == PIPE:
         raise RunError(Mistake("--resume", "what came through standard input is gone", "Give the rows as a file"))
+    if not output.strip():
+        raise RunError(Mistake("--output", "is empty", "Name a file"))
     place = Path(output)
     if source != PIPE and place.exists() and place.samefile(source):
         raise RunError(Mistake("--output", f"{output} is the file that is read", "Name another file"))
@@ -123,11 +129,15 @@ def predict_file(
             if not write(piece):
                 break
     else:
-        partial.begin({**_identity(source, model, tokenizer), "options": work.asked.identity}, options.resume)
+        identity = work.identity(_identity(source, model, tokenizer))
+        summary.finished = options.resume and not options.overwrite and partial.is_whole(identity)
+        if not summary.finished:
+            partial.begin(identity, options.resume)
         summary.add(partial.done)
         summary.before = summary.rows
-        _write_pieces(partial, work.pieces(summary.rows, on_rows), summary)
-        partial.finish(work.writer.made_of_bytes)
+        if not summary.finished:
+            _write_pieces(partial, work.pieces(summary.rows, on_rows), summary)
+            partial.finish(work.writer.made_of_bytes)
     summary.seconds, summary.notes = time.monotonic() - started, work.asked.notes
     return summary
 
@@ -164,10 +174,20 @@ class _Work:
             said = ", ".join(keys.csv_keys)
             raise DataError(Mistake(said, f"{source} is read as {rows.kind}", "It is an option of csv files"))
         writer = writer_for(output, rows.kind, rows.sep)
+        rows.check()
         first, chunks = first_of(rows.chunks())
         asked = AskedChunks(model, tokenizer, keys, first, options)
         writer.columns = first.columns
         return cls(rows, chunks, asked, writer)
+
+    def identity(self, known: Mapping[str, str]) -> dict[str, Any]:
+        """Tell all that decides the bytes.
+
+        Args:
+            known: What the rows and the model are.
+        """
+        csv = {key: getattr(self.rows.options, key) for key in CSV_OPTIONS}
+        return {**known, "options": {**self.asked.identity, "csv": csv}}
 
     def pieces(self, done: int, on_rows: Callable[[int, int | None], None]) -> Iterator[tuple[bytes, dict[str, int]]]:
         """Yield the bytes of rows with their predictions, and what is counted of them.
@@ -185,11 +205,14 @@ class _Work:
 
 
 def _write_pieces(partial: PartialFile, pieces: Iterator[tuple[bytes, dict[str, int]]], summary: "Summary") -> None:
-    """Write piece after piece; Ctrl-C leaves those that are whole."""
+    """Write piece after piece; Ctrl-C leaves those that are whole, and a mistake none."""
     try:
         for piece, facts in pieces:
             partial.append(piece, facts)
             summary.add(facts)
+    except UserError:  # of these rows and options, with which alone it could be gone on
+        partial.discard()
+        raise
     except KeyboardInterrupt:
         logger.warning(f"stopped by Ctrl-C after {summary.rows:,} rows, which are kept: go on with --resume.")
         raise Interrupted(str(partial.place)) from None

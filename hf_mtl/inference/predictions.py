@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_mtl.data.columns import name_count, name_rows
 from hf_mtl.errors import Mistake, ModelError
+from hf_mtl.inference.asked_options import check_options
 from hf_mtl.inference.given_rows import GivenRows, given_rows
 from hf_mtl.inference.row_predictor import Long, RowPredictor
 from hf_mtl.modeling import MultiTaskModel
@@ -34,6 +35,10 @@ def predict(
     batch_tokens: int | None = None,
 ) -> Any:
     """Predict with a model where it is, see `MultiTaskModel.predict`."""
+    check_options({"top_k": top_k, "long": long, "batch_tokens": batch_tokens})
+    if not isinstance(processing_class, PreTrainedTokenizerBase | None):
+        kind = type(processing_class).__name__
+        raise ModelError(Mistake("processing_class", f"found a {kind}", "Give a tokenizer of transformers"))
     chosen = [tasks] if isinstance(tasks, str) else tasks
     given = given_rows(rows, model.tasks, chosen)
     tokenizer = tokenizer_of(model) if processing_class is None else processing_class

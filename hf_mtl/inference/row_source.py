@@ -1,11 +1,13 @@
 """Rows of a file of any size, some after others: csv, JSON lines, parquet, or what comes through a pipe."""
 
 import bz2
+import codecs
 import csv
 import gzip
 import io
 import json
 import lzma
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,9 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hf_mtl.data.csv_reader import COMPRESSIONS, CsvConfig, distinct_names, plain_suffix, separator
+from hf_mtl.data.quotation_marks import OpenQuoteError, check_quotation_marks, csv_rows, without_mark
 from hf_mtl.errors import DataError, Mistake, one_line
 from hf_mtl.inference.readable_rows import Reasons
 
+_Row: TypeAlias = tuple[int, int, list[str]]  # as `csv_rows` gives it
 Kind: TypeAlias = Literal["csv", "jsonl", "parquet"]
 
 ROWS = 2048
@@ -29,11 +33,11 @@ ROWS = 2048
 model is killed on a CPU is some minutes' work."""
 
 _CHARACTERS = 1 << 24  # of a chunk, at most, where a row has many
-_FIELD = 32 << 20  # characters of a field: a stray quotation mark can join the rest of a file to one
 _PIECE = 512  # rows of parquet that are decoded at once
 KINDS: dict[str, Kind] = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
-_OPENED: dict[str, Callable[[Any], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPENED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 PIPE = "-"
+_ARRAY = re.compile(rb"\[\s*(\{|$)")  # where a header of csv would go on, an array begins an object or a line
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +115,18 @@ class RowSource:
             return None
         return min(1.0, self._raw.tell() / self._size)
 
+    def check(self) -> None:
+        """Refuse a file whose quotation marks join all of its end, before anything is made of its beginning.
+
+        Raises:
+            DataError: If it is csv that is written so.
+        """
+        if self.kind != "csv" or self.name == PIPE or self.options.quoting != "minimal":
+            return
+        opened = _OPENED.get(Path(self.name).suffix.lower(), open)
+        with _explained(self.name):
+            check_quotation_marks(lambda: opened(self.name, "rb"), self.sep, self.options.encoding)
+
     def chunks(self) -> Iterator[Chunk]:
         """Read the rows, in their order; one chunk at least. Where each ends depends on nothing but the rows.
 
@@ -133,29 +149,24 @@ class RowSource:
         return self._raw if opened is None else opened(self._raw)
 
     def _csv(self) -> Iterator[Chunk]:
-        encoding = (
-            "utf-8-sig" if self.options.encoding.lower().replace("_", "-") == "utf-8" else self.options.encoding
-        )
-        quoting: Any = csv.QUOTE_MINIMAL if self.options.quoting == "minimal" else csv.QUOTE_NONE
-        csv.field_size_limit(_FIELD)
+        encoding, quoted = without_mark(self.options.encoding), self.options.quoting == "minimal"
         with self._open() as file, io.TextIOWrapper(file, encoding=encoding, newline="") as text:
-            lines = csv.reader(text, delimiter=self.sep, quoting=quoting)
             # A blank line is no row.
-            rows: Iterator[list[str]] = (row for row in lines if row)
+            rows: Iterator[_Row] = (row for row in csv_rows(text, self.sep, quoted) if row[-1])
             first = next(rows, None)
             if first is None:
-                raise DataError(Mistake("", f"{self.name} is empty", "The first line of csv names its columns"))
-            given = self.options.header
-            names = distinct_names(first) if given is True else given or [str(place) for place in range(len(first))]
-            _check_names(self.name, names, first, self.sep)
+                raise DataError(Mistake("", f"{said(self.name)} is empty", "The first line of csv names its columns"))
+            given, fields = self.options.header, first[-1]
+            names = distinct_names(fields) if given is True else given or [str(place) for place in range(len(fields))]
+            _check_names(self.name, names, fields, self.sep)
             if given is not True:
                 rows = chain([first], rows)
-            for start, some in _parts(rows, lambda row: sum(map(len, row))):
+            for start, some in _parts(rows, lambda row: sum(map(len, row[-1]))):
                 yield _of_fields(start, some, names)
 
     def _jsonl(self) -> Iterator[Chunk]:
         with self._open() as file:
-            numbered = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+            numbered = _numbered(self.name, file)
             for start, lines in _parts(numbered, lambda numbered: len(numbered[1])):
                 found = [_object(number, line) for number, line in lines]
                 reasons: Reasons = np.array([*(reason for _, reason in found), None], dtype=object)[:-1]
@@ -187,16 +198,26 @@ def _parts(
         yield start, some  # also of a file without rows, whose columns are known
 
 
-def _of_fields(first: int, rows: list[list[str]], names: list[str]) -> Chunk:
+def _of_fields(first: int, rows: list[_Row], names: list[str]) -> Chunk:
     """Make columns of text of the fields of rows; an empty one is null, and a row of another number is marked."""
     reasons: Reasons = np.full(len(rows), None, dtype=object)
-    for place, row in enumerate(rows):
+    fields = []
+    for place, (line, last, row) in enumerate(rows):
         if len(row) != len(names):
-            reasons[place] = f"{len(row)} fields, and {len(names)} columns"
-            rows[place] = [*row, *[""] * len(names)][: len(names)]
-    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+            reasons[place] = _other_number(line, last, len(row), len(names))
+            row = [*row, *[""] * len(names)][: len(names)]
+        fields.append(row)
+    columns = list(zip(*fields, strict=True)) or [()] * len(names)
     arrays = [pa.array([value or None for value in column], pa.large_string()) for column in columns]
     return Chunk(first, reasons, pa.table(arrays, names=names))
+
+
+def _other_number(line: int, last: int, fields: int, columns: int) -> str:
+    """Say why a row of csv is none."""
+    has = f"{fields} field{'s' * (fields > 1)}, and there are {columns} columns"
+    if line == last:
+        return f"line {line} has {has}"
+    return f"lines {line} to {last} are one row, which has {has}; if quotation marks are text, set quoting=none"
 
 
 def _object(number: int, line: bytes) -> tuple[dict[str, Any], str | None]:
@@ -223,16 +244,37 @@ def _kind_of(path: Path) -> Kind:
 
 def _kind_of_pipe() -> Kind:
     """Tell what comes through standard input: JSON lines begin with a brace, and all else is csv."""
-    start = getattr(sys.stdin.buffer, "peek", lambda _: b"")(64).lstrip()
+    start = getattr(sys.stdin.buffer, "peek", lambda _: b"")(64).removeprefix(codecs.BOM_UTF8).lstrip()
     if start.startswith(b"PAR1"):
         raise DataError(Mistake("", "standard input is parquet, whose end says what is in it", "Give it as a file"))
-    return "jsonl" if start.startswith(b"{") else "csv"
+    return "jsonl" if start.startswith(b"{") or _ARRAY.match(start) else "csv"
+
+
+def _numbered(name: str, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield lines that are not blank, with their numbers; refuse one list of all rows."""
+    lines = enumerate(chain([next(file, b"").removeprefix(codecs.BOM_UTF8)], file), start=1)
+    found = ((number, line) for number, line in lines if line.strip())
+    first = next(found, None)
+    if first is None:
+        return
+    if _ARRAY.match(first[1].lstrip()):
+        remedy = "Write an object on each line, as jq -c '.[]' does"
+        raise DataError(Mistake("", f"{said(name)} is one JSON list, whose rows cannot be read one by one", remedy))
+    yield first
+    yield from found
+
+
+def said(name: str) -> str:
+    """Name a file in messages."""
+    return "standard input" if name == PIPE else name
 
 
 def _check_names(name: str, names: list[str], first: list[str], sep: str) -> None:
     """Refuse a header that names another number of columns."""
     if len(names) != len(first):
-        found = f"names {len(names)} columns, and the first row of {name}, read with {sep!r} between fields, has"
+        found = (
+            f"names {len(names)} columns, and the first row of {said(name)}, read with {sep!r} between fields, has"
+        )
         raise DataError(Mistake("header", f"{found} {len(first)}", "Name each"))
 
 
@@ -242,14 +284,17 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        found = f"{name} is not {error.encoding}: it holds the byte 0x{error.object[error.start]:02x}"
+        found = f"{said(name)} is not {error.encoding}: it holds the byte 0x{error.object[error.start]:02x}"
         remedy = "Set encoding=..., that of the file, such as cp1252 or latin-1"
         raise DataError(Mistake("encoding", found, remedy)) from error
+    except OpenQuoteError as error:
+        remedy = "Close it, or set quoting=none if quotation marks are text"
+        raise DataError(Mistake("quoting", f"{said(name)} {error}", remedy)) from error
     except csv.Error as error:
         remedy = "If a quotation mark that is text joins its lines, set quoting=none"
-        raise DataError(Mistake("quoting", f"{name}: {one_line(error)}", remedy)) from error
+        raise DataError(Mistake("quoting", f"{said(name)}: {one_line(error)}", remedy)) from error
     except (pa.ArrowException, EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise DataError(Mistake("", f"{name} cannot be read: {one_line(error)}")) from error
+        raise DataError(Mistake("", f"{said(name)} cannot be read: {one_line(error)}")) from error
 
 
 def first_of(chunks: Iterator[Chunk]) -> tuple[Chunk, Iterator[Chunk]]:

@@ -1,6 +1,7 @@
 """Rows as they are written: what was read of each, beside it what was predicted, and why where nothing was."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -164,11 +165,23 @@ def _line(record: dict[str, Any]) -> bytes:
     try:
         return f"{_json(record)}\n".encode()
     except UnicodeEncodeError:
-        return f"{json.dumps(record, default=str)}\n".encode()
+        return f"{_json(record, ascii_only=True)}\n".encode()
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+def _json(value: Any, ascii_only: bool = False) -> str:
+    """Write JSON; numbers that it lacks, such as NaN, become null."""
+    try:
+        return json.dumps(value, ensure_ascii=ascii_only, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=ascii_only, default=str)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _no_rows(schema: pa.Schema) -> pa.RecordBatch:

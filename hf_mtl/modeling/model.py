@@ -304,8 +304,8 @@ class MultiTaskModel(DecidedModel):
 
         Args:
             rows: A text; a pair, a tuple of two texts; a mapping by column; a list of these; a mapping of lists, each
-                a column; or a Dataset. Texts without the name of a column go to the tasks that read one text, pairs
-                to those that read two. Labels are not looked at.
+                a column (one row, if its tasks read lists there); or a Dataset. Texts without the name of a column go
+                to the tasks that read one text, pairs to those that read two. Labels are not looked at.
             tasks: The tasks to ask; None: all that can read the rows. A name alone: the answers are that task's.
             options: ``processing_class``: the tokenizer; left out: the one that lies beside the model. ``top_k``: so
                 many of the likeliest classes, labels, choices or answers, None for all; left out: what is predicted.

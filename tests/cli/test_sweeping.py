@@ -49,7 +49,9 @@ def test_a_mistake_ends_it_with_2_and_nothing_is_written(hf_mtl: Command, tmp_pa
     assert said.err.startswith("hf-mtl sweep: 1 mistake\n")
     assert "Did you mean 'learning_rate'?" in said.err
     assert not (tmp_path / "out").exists()
-    assert "invalid _count value: '0'" in hf_mtl("sweep", path, "--workers", "0").err
+    assert (
+        "--workers: found '0'; allowed: a whole number of at least 1" in hf_mtl("sweep", path, "--workers", "0").err
+    )
 
 
 def test_the_sweep_of_the_guide_is_valid(tmp_path: Path) -> None:

@@ -134,6 +134,8 @@ def test_options_say_how_a_file_is_written(tmp_path: Path, content: Any, options
         ("a;1\nb;2\n", {"header": ["text", "label"]}, ["has the one column 'a;1'", 'set sep: ";"']),
         ("a,1,x\nb,2\n", {"header": ["text", "label"]}, ["1 row has another number of fields: line 1, 'a,1,x'"]),
         ('text,label\n"a,1\nb,2\n', {}, ["line 2, ", "or set quoting: none if quotation marks are text"]),
+        ('text\na\n"b\nc\nd\n', {}, [".quoting: '", "has a quotation mark on line 3, which is never closed"]),
+        ('text,label\na,1\nb,"2', {}, [".quoting: '", "has a quotation mark on line 3, which is never closed"]),
         ("", {}, ["has no rows"]),
     ],
 )  # fmt: skip

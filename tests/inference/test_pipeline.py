@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -13,8 +14,8 @@ from datasets import Dataset
 from transformers.pipelines.pt_utils import KeyDataset
 
 import hf_mtl
-from hf_mtl import MultiTaskModel, SequenceClassification, SpanExtraction, TokenClassification
-from hf_mtl.errors import ModelError
+from hf_mtl import MultipleChoice, MultiTaskModel, SequenceClassification, SpanExtraction, TokenClassification
+from hf_mtl.errors import DataError, ModelError
 from hf_mtl.inference.pipeline import TASK, MultiTaskPipeline
 from hf_mtl.modeling.heads import HEADS
 from tests import tiny
@@ -142,6 +143,54 @@ def test_pairs_and_tags_have_characters(tmp_path: Path) -> None:
     assert [(item["word"], item["start"], item["end"]) for item in tags] == [("w7", 0, 2), ("w8", 4, 6)]
     listed = found({"words": ["w7", "w8"]}, task_name="tags")
     assert [item["tag"] for item in listed] == [item["tag"] for item in tags]
+
+
+def test_lists_of_a_mapping_are_read_as_the_model_reads_them() -> None:
+    tasks = {
+        "tags": TokenClassification(text="words", labels=["noun", "verb"]),
+        "choice": MultipleChoice(text="context", choices="choices"),
+        "mood": tiny.TASKS["mood"],
+    }
+    model = tiny.model(tasks=tasks, head="linear")
+    model.remember_tokenizer(tiny.tokenizer())
+    pipe = hf_mtl.pipeline(model, tokenizer=tiny.tokenizer(), device="cpu")
+    one, several = ["w7", "w8", "w9"], [["w7", "w8"], ["w9"]]
+    cases: list[tuple[dict[str, Any], str, int | None]] = [
+        ({"words": one}, "tags", None),
+        ({"words": np.array(one)}, "tags", None),
+        ({"words": several}, "tags", 2),
+        ({"text": one}, "mood", 3),
+        ({"text": one, "words": one}, "tags", None),
+        ({"context": "w1", "choices": one}, "choice", None),
+        ({"context": ["w1", "w2"], "choices": several}, "choice", 2),
+        ({"text": []}, "mood", 0),
+    ]
+    for rows, task, count in cases:
+        found = model.predict(rows, task)
+        assert pipe(rows, task_name=task) == close(found)
+        single = task == "tags" and count is None
+        assert (len(found) if isinstance(found, list) and not single else None) == count
+    assert model.predict({"words": one}, "tags") == close(model.predict([{"words": one}], "tags")[0])
+    refused = {
+        r"'words' may hold a text for each row, or the words of one row": ({"words": ["w1 w2", "w3"]}, "tags"),
+        r"'context' holds a value for each row, and 'choices' the list": ({"context": one, "choices": one}, "choice"),
+    }
+    for problem, (rows, task) in refused.items():
+        with pytest.raises(DataError, match=problem):
+            model.predict(rows, task)
+        with pytest.raises(DataError, match=problem):
+            pipe(rows, task_name=task)
+
+
+def test_a_column_that_one_task_reads_as_texts_has_a_text_for_each_row() -> None:
+    tasks = {"tags": TokenClassification(labels=["noun", "verb"], text="text"), "mood": tiny.TASKS["mood"]}
+    model = tiny.model(tasks=tasks, head="linear")
+    pipe = hf_mtl.pipeline(model, tokenizer=tiny.tokenizer(), device="cpu")
+    expected = model.predict(["w1", "w2"], processing_class=tiny.tokenizer())
+    assert pipe({"text": ["w1", "w2"]}) == close(expected)
+    assert model.predict({"text": ["w1", "w2"]}, processing_class=tiny.tokenizer()) == close(expected)
+    words = pipe({"text": ["w1", "w2"]}, task_name="tags")
+    assert [item["word"] for item in words] == ["w1", "w2"]
 
 
 def test_a_row_that_cannot_be_read_has_none_and_the_others_theirs(made: MultiTaskPipeline) -> None:

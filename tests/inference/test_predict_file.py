@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from datasets import Dataset
 from hf_mtl import MultipleChoice, MultiTaskModel, SequenceClassification, TokenClassification
 from hf_mtl.errors import Interrupted, UserError
 from hf_mtl.inference import row_source
-from hf_mtl.inference.asked_chunks import FileOptions
+from hf_mtl.inference.asked_chunks import AskedChunks, FileOptions
 from hf_mtl.inference.predict_file import Summary, predict_file
 from tests import tiny
 from tests.close import close
@@ -127,11 +128,40 @@ def test_rows_that_cannot_be_read_are_marked_in_their_places(folder: Path, predi
 
 
 def test_a_csv_row_of_another_number_of_fields_is_marked(folder: Path, predict: Predict) -> None:
-    (folder / "odd.csv").write_text('text,n\nw1,1\n\nw2\n"w3\nw4",3\nw5,4,5\n')
+    (folder / "odd.csv").write_text('text,n\nw1,1\n\nw2\n"w3\nw4",3\nw5,4,5\n"w6,1\nw7,2\n"w8",5,6\n')
     predict("odd.csv", "out.csv", tasks=["mood"])
-    found = read("out.csv")
-    assert [row["error"] for row in found] == [None, "1 fields, and 2 columns", None, "3 fields, and 2 columns"]
+    with Path("out.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["error"] for row in found] == [
+        "",
+        "line 4 has 1 field, and there are 2 columns",
+        "",
+        "line 7 has 3 fields, and there are 2 columns",
+        "lines 8 to 10 are one row, which has 3 fields, and there are 2 columns; if quotation marks are text, set "
+        "quoting=none",
+    ]
     assert Path("out.csv").read_text().splitlines()[3].startswith('"w3')
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("place", [0, 20])
+def test_a_quotation_mark_that_is_never_closed_is_refused_with_its_line(
+    packed: str, place: int, folder: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"{text},{n}\r\n" for n, text in enumerate(TEXTS)]
+    rows[place] = f'"{rows[place]}'
+    data = "".join(["text,n\r\n", *rows]).encode("utf-8-sig")
+    (folder / f"open.csv{packed}").write_bytes(gzip.compress(data) if packed else data)
+    before = sorted(folder.iterdir())
+    found = f"has a quotation mark on line {place + 2}, which is never closed.*quoting=none"
+    with pytest.raises(UserError, match=rf"quoting: open\.csv{packed} {found}"):
+        predict(f"open.csv{packed}", "out.csv", tasks=["mood"])
+    assert sorted(folder.iterdir()) == before
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=f"quoting: standard input {found}"):
+        predict("-", None, tasks=["mood"])
+    assert predict(f"open.csv{packed}", "out.csv", tasks=["mood"], overrides=["quoting=none"]).failed == 0
+    assert len(read("out.csv")) == 30
 
 
 def test_every_text_comes_through_every_format(folder: Path, predict: Predict) -> None:
@@ -162,6 +192,20 @@ def test_halves_of_letters_are_marked_and_written(folder: Path, predict: Predict
     assert first["error"] == "'text' holds half of a letter (a surrogate), which is no text"
     predict("half.jsonl", "out.csv", tasks=["mood"])
     assert read("out.csv")[0]["text"] == r"w1 \ud800"
+
+
+@pytest.mark.parametrize("output", FORMATS)
+def test_numbers_that_json_lacks_are_written_as_null(output: str, folder: Path, predict: Predict) -> None:
+    lines = ['{"text": "w1", "more": [NaN, {"y": -Infinity}, 1.5]}', '{"text": "w\\ud800", "more": [NaN]}']
+    (folder / "nan.jsonl").write_text("\n".join(lines))
+    predict("nan.jsonl", f"out.{output}", tasks=["mood"])
+    found = [row["more"] for row in read(f"out.{output}")]
+    if output != "jsonl":
+        found = [json.loads(text, parse_constant=pytest.fail) for text in found]
+    assert found == [[None, {"y": None}, 1.5], [None]]
+    pq.write_table(pa.table({"text": ["w1"], "more": [float("nan")]}), folder / "nan.parquet")
+    predict("nan.parquet", "again.jsonl", tasks=["mood"])
+    assert json.loads(Path("again.jsonl").read_text(), parse_constant=pytest.fail)["more"] is None
 
 
 def test_a_parquet_file_without_rows_or_with_coded_texts_is_read(folder: Path, predict: Predict) -> None:
@@ -244,6 +288,76 @@ def test_what_was_broken_off_goes_on_to_the_same_bytes(kind: str, folder: Path, 
     assert (summary.rows, summary.before, seen) == (30, 16, [24, 30])
     assert Path(f"out.{kind}").read_bytes() == Path(f"whole.{kind}").read_bytes()
     assert not [path for path in folder.iterdir() if "partial" in path.name]
+
+
+def test_a_mistake_late_in_a_file_leaves_nothing_that_could_not_be_gone_on_with(
+    folder: Path, predict: Predict
+) -> None:
+    late = [*ROWS[:20], {"text": "w1", "late": 1}]
+    write(folder / "late.jsonl", late)
+    (folder / "latin.csv").write_bytes(Path("rows.csv").read_bytes() + "café,31\n".encode("latin-1"))
+    before = sorted(folder.iterdir())
+    for source, resume in (("late.jsonl", False), ("latin.csv", False), ("late.jsonl", True)):
+        with pytest.raises(UserError, match="'late'|is not utf-8"):
+            predict(source, "out.csv", resume=resume)
+        assert sorted(folder.iterdir()) == before
+    write(folder / "late.jsonl", late[:-1])
+    assert predict("late.jsonl", "out.csv").rows == 20
+
+
+def test_rows_that_were_read_in_another_way_are_not_gone_on_with(folder: Path, predict: Predict) -> None:
+    def stop(rows: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        predict("rows.csv", "out.csv", stop)
+    with pytest.raises(UserError, match="is of another options"):
+        predict("rows.csv", "out.csv", resume=True, overrides=["quoting=none"])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_what_is_finished_is_left_as_it_is(
+    kind: str, folder: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [*ROWS, {"text": "", "n": 30}]
+    write(folder / "rows.csv", rows)
+    first = predict("rows.csv", f"out.{kind}")
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    for name in (f"out.{kind}.partial", f"out.{kind}.partial.json"):  # as a kill in the last moment leaves them
+        (folder / name).write_text("{")
+    monkeypatch.setattr(AskedChunks, "ask", None)
+    again = predict("rows.csv", f"out.{kind}", resume=True)
+    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
+    assert (again.finished, again.rows, again.before, again.failed) == (True, 31, 31, first.failed)
+    assert (first.finished, first.failed) == (False, 1)
+
+
+def test_what_is_finished_of_something_else_is_refused(folder: Path, predict: Predict) -> None:
+    (folder / "mine.csv").write_text("mine")
+    with pytest.raises(UserError, match=r"mine\.csv is there already, and nothing says what.*--overwrite"):
+        predict("rows.csv", "mine.csv", resume=True)
+    predict("rows.csv", "out.csv")
+    with pytest.raises(UserError, match=r"out\.csv was made of another options.*--overwrite"):
+        predict("rows.csv", "out.csv", resume=True, everything=True)
+    with pytest.raises(UserError, match="was made of another input"):
+        predict("rows.jsonl", "out.csv", resume=True)
+    with Path("out.csv").open("a") as file:
+        file.write("more\n")
+    with pytest.raises(UserError, match=r"out\.csv has changed since it was made"):
+        predict("rows.csv", "out.csv", resume=True)
+    assert predict("rows.csv", "out.csv", resume=True, overwrite=True).before == 0
+    assert predict("rows.csv", "out.csv", resume=True).finished
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"of": 1, "bytes": 2, "done": {}}', '{"of": {}, "bytes": "2"}'])
+def test_a_damaged_record_is_named_with_what_to_do(text: str, folder: Path, predict: Predict) -> None:
+    (folder / "out.csv.partial.json").write_text(text)
+    with pytest.raises(UserError, match=r"out\.csv\.partial\.json: damaged .*Begin anew with --overwrite"):
+        predict("rows.csv", "out.csv", resume=True)
+    predict("rows.csv", "out.csv", overwrite=True)
+    (folder / ".out.csv.done.json").write_text(text)
+    with pytest.raises(UserError, match=r"\.out\.csv\.done\.json: damaged .*Give --overwrite"):
+        predict("rows.csv", "out.csv", resume=True)
 
 
 def test_another_input_model_or_option_is_not_gone_on_with(
