@@ -11,20 +11,26 @@ UNKNOWN = "-"
 
 
 def headline(found: Answer) -> str:
-    """Say in a sentence or two what training together did, by the arm that is best on validation.
+    """Say in a sentence or two what training together did, by the best arm on validation, or else by the first.
 
     Args:
         found: The answer.
     """
-    arm = found.best
+    arm = found.shown
     if arm is None:
         return "Nothing can be said yet: there are no finished runs to compare."
-    words = [found.verdicts[arm, task].word for task in found.tasks]
+    compared = [task for task in found.tasks if found.comparisons[arm, task].differences]
+    if not compared:
+        reference = found.question.reference
+        return f"Nothing can be said yet of {arm}: no run of it has a task and a seed in common with {reference}."
+    words = [found.verdicts[arm, task].word for task in compared]
     by_rows = found.comparisons[arm, None].evidence.by == "rows" or any(
         found.comparisons[arm, task].evidence.by == "rows" for task in found.tasks
     )
     counted = _counted(words, by_rows)
-    return f"{subject(found, arm)} {counted}. {_overall(found, arm)}{_weak(found)}"
+    left = [task for task in found.tasks if task not in compared]
+    more = f" {', '.join(left)}: not compared." if left else ""
+    return f"{subject(found, arm)} {counted}.{more} {_overall(found, arm)}{_weak(found)}"
 
 
 def _weak(found: Answer) -> str:
