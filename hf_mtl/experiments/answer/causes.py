@@ -72,9 +72,16 @@ def _passes(task: str, ours: _Side, theirs: _Side) -> Cause | None:
 
 
 def _conflict(task: str, ours: _Side, theirs: _Side) -> Cause | None:
-    cosines = {other: value for other, value in _cosines(task, ours.trials).items() if value <= -OPPOSED}
-    rate = _mean(_number(trial.of(task), "conflict_rate") for trial in ours.trials)
-    if not cosines and not rate >= MANY_CONFLICTS:
+    known = _cosines(task, theirs.trials)
+    cosines = {
+        other: value
+        for other, value in _cosines(task, ours.trials).items()
+        if value <= -OPPOSED and not value > known.get(other, math.nan) - OPPOSED
+    }
+    rate, usual = (
+        _mean(_number(trial.of(task), "conflict_rate") for trial in side.trials) for side in (ours, theirs)
+    )
+    if not cosines and (not rate >= MANY_CONFLICTS or rate <= usual):  # what the reference has too is no cause
         return None
     worst_first = sorted(cosines.items(), key=lambda item: item[1])
     said = [f"mean cosine {value:+.2f} with {other}" for other, value in worst_first]
@@ -103,10 +110,10 @@ def _other_of(pair: str, task: str) -> list[str]:
 
 
 def _underfitting(task: str, ours: _Side, theirs: _Side) -> Cause | None:
-    rising = [gain for trial in ours.trials if not math.isnan(gain := last_gain(trial, task))]
+    gain, usual = (_mean(last_gain(trial, task) for trial in side.trials) for side in (ours, theirs))
     mine, other = (_mean(trial.value("train_losses", task) for trial in side.trials) for side in (ours, theirs))
     said = []
-    if rising and (gain := float(np.mean(rising))) > _RISING:
+    if gain > _RISING and not gain <= usual:  # what the reference's does too is no cause
         said.append(f"its validation score still rose by {100 * gain:.1f} points in the last quarter of the run")
     if mine > _HIGHER * other:
         said.append(f"its training loss ended at {mine:.3g} in {ours.name} and {other:.3g} in {theirs.name}")
@@ -173,5 +180,5 @@ def _number(record: Mapping[str, Any] | None, key: str) -> Any:
 
 def _mean(values: Iterable[Any]) -> float:
     """Return the mean of the numbers among some values; NaN of none."""
-    known = [float(value) for value in values if isinstance(value, (int, float))]
+    known = [float(value) for value in values if isinstance(value, (int, float)) and not math.isnan(value)]
     return float(np.mean(known)) if known else math.nan

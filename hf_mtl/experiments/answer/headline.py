@@ -30,7 +30,14 @@ def headline(found: Answer) -> str:
     counted = _counted(words, by_rows)
     left = [task for task in found.tasks if task not in compared]
     more = f" {', '.join(left)}: not compared." if left else ""
-    return f"{subject(found, arm)} {counted}.{more} {_overall(found, arm)}{_weak(found)}"
+    return f"{subject(found, arm)} {counted}.{more} {_overall(found, arm)}{_weak(found)}{_first(found)}"
+
+
+def _first(found: Answer) -> str:
+    """Say that an arm is one of many, and not the best of them."""
+    if found.best is not None or len(found.arms) == 1:
+        return ""
+    return f" It is the first of {len(found.arms)} arms, as none has validation scores of all tasks."
 
 
 def _weak(found: Answer) -> str:
@@ -60,10 +67,10 @@ def _counted(words: Sequence[str], by_rows: bool) -> str:
     if unsure == total:
         tasks = "the task" if total == 1 else f"any of the {total} tasks"
         return f"neither helped nor harmed {tasks} as far as this budget tells"
-    lead, second = ("scored better on", "worse on") if by_rows else ("helped", "harmed")
-    parts = [f"{lead} {helped} of {_tasks(total)}"]
-    parts += [f"{second} {harmed}"] if harmed else []
-    parts += [f"made no difference that matters on {same}"] if same else []
+    better, worse = ("scored better on", "scored worse on") if by_rows else ("helped", "harmed")
+    counts = {better: helped, worse: harmed, "made no difference that matters on": same}
+    parts = [f"{verb} {count}" for verb, count in counts.items() if count]
+    parts[0] += f" of {_tasks(total)}"
     parts += [f"left {unsure} undecided at this budget"] if unsure else []
     text = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     return f"{text}, by the rows of the one seed that was run" if by_rows else text

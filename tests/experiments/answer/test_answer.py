@@ -78,6 +78,7 @@ def test_without_validation_scores_no_arm_is_called_the_best_on_them() -> None:
     found = answer(records, asked("low", "high", seeds=3))
     assert found.best is None
     assert "(low)" in headline(found)
+    assert headline(found).endswith("It is the first of 2 arms, as none has validation scores of all tasks.")
     assert as_json(found)["best_on_validation"] is None
     assert "best on validation" not in page(found, [])
     assert "The first sentence is of the first arm, as no arm has validation scores" in build(found).text()

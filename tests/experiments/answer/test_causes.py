@@ -58,6 +58,15 @@ def test_each_cause_has_its_numbers(joint: dict[str, Any], single: dict[str, Any
     assert said in found[kind]
 
 
+def test_what_the_reference_has_too_is_no_cause() -> None:
+    conflict = {"cosines": {"a/b": -0.06}, "conflict_rate": 0.6}
+    assert "conflict" not in causes(conflict, {"cosines": {"a/b": -0.06}, "conflict_rate": 0.62})
+    assert "conflict" in causes(conflict, {"cosines": {"a/b": -0.01}, "conflict_rate": 0.62})
+    assert "conflict" in causes(conflict, {"cosines": {"a/b": -0.06}, "conflict_rate": 0.5})
+    rising = [{"step": step, "scores": {"a": step / 1000}} for step in (100, 200, 300, 400)]
+    assert "underfitting" not in causes({"curve": rising}, {"curve": rising})
+
+
 def test_a_curve_that_still_rises_at_its_end_is_underfitting() -> None:
     rising = [{"step": step, "scores": {"a": step / 1000}} for step in (100, 200, 300, 400)]
     assert last_gain(Trial((run("ew", 0, SCORES, curve=rising),)), "a") == pytest.approx(0.1)
