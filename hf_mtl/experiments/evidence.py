@@ -44,13 +44,14 @@ class Evidence(NamedTuple):
     spread: float
     by: str
 
-    def repeats_for(self, smallest: float) -> int | None:
+    def repeats_for(self, smallest: float, level: float = 0.05) -> int | None:
         """Tell how many seeds would show a difference as small as one of interest with a power of 80%.
 
-        By the noncentral t distribution of a paired, two-sided test at 5% with the spread that was seen.
+        By the noncentral t distribution of a paired, two-sided test with the spread that was seen.
 
         Args:
             smallest: The smallest difference of interest, above 0.
+            level: Level of the test.
 
         Returns:
             The number; None where the spread is not known, or not even 10,000 would do.
@@ -61,13 +62,13 @@ class Evidence(NamedTuple):
             return 2
         numbers = range(2, _MOST_REPEATS + 1)
         # The power rises with the number, so that few of them need to be looked at.
-        place = bisect_left(numbers, _POWER, key=lambda number: _power(number, smallest / self.spread))
+        place = bisect_left(numbers, _POWER, key=lambda number: _power(number, smallest / self.spread, level))
         return numbers[place] if place < len(numbers) else None
 
 
-def _power(n: int, effect: float) -> float:
-    """Return the power of a paired, two-sided t-test at 5%, for a mean so large in standard deviations."""
-    critical, shift = stats.t.ppf(0.975, n - 1), effect * math.sqrt(n)
+def _power(n: int, effect: float, level: float) -> float:
+    """Return the power of a paired, two-sided t-test, for a mean so large in standard deviations."""
+    critical, shift = stats.t.ppf(1 - level / 2, n - 1), effect * math.sqrt(n)
     found: float = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
     return found
 

@@ -1,5 +1,6 @@
 """What is to be said of each task: whether training together helps, harms, or makes no difference that matters."""
 
+import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -26,8 +27,8 @@ class Verdict:
             Else ``no evidence``, at this budget.
         evidence: What it is said by.
         holm: The p-value, corrected for all comparisons of the family.
-        seeds: Without evidence: seeds that would show the smallest difference of interest with a power of 80%; None:
-            not known.
+        seeds: Without evidence: seeds that would show the smallest difference of interest with a power of 80%,
+            whatever its rank in Holm's correction; None: not known, or as many have been run.
     """
 
     word: Word
@@ -49,12 +50,15 @@ def verdicts(found: Mapping[K, Evidence], smallest: float = SMALLEST) -> dict[K,
     if not smallest > 0:
         raise ValueError(f"the smallest difference of interest must be more than 0, found {smallest}")
     adjusted = holm([item.p for item in found.values()])
-    return {key: _judge(item, p, smallest) for (key, item), p in zip(found.items(), adjusted, strict=True)}
+    # The smallest p-value of so many has to be as small as this; those behind it less so.
+    level = LEVEL / max(1, sum(not math.isnan(p) for p in adjusted))
+    return {key: _judge(item, p, smallest, level) for (key, item), p in zip(found.items(), adjusted, strict=True)}
 
 
-def _judge(item: Evidence, p: float, smallest: float) -> Verdict:
+def _judge(item: Evidence, p: float, smallest: float, level: float) -> Verdict:
     if p <= LEVEL and abs(item.difference) >= smallest:
         return Verdict("helps" if item.difference > 0 else "harms", item, p)
     if -smallest < item.low90 and item.high90 < smallest:
         return Verdict("equivalent", item, p)
-    return Verdict("no evidence", item, p, item.repeats_for(smallest))
+    seeds = item.repeats_for(smallest, level)
+    return Verdict("no evidence", item, p, None if seeds is None or seeds <= item.n else seeds)

@@ -11,7 +11,16 @@ from hf_mtl.experiments.answer.causes import Cause, causes_of
 from hf_mtl.experiments.answer.comparing import Comparison, compare_all, compare_task
 from hf_mtl.experiments.answer.costs import Cost, cost_of, ensemble_price, unequal_costs
 from hf_mtl.experiments.answer.question import Question
-from hf_mtl.experiments.answer.trials import Trial, Trials, Unit, is_merged, is_single, tasks_of, trials_of
+from hf_mtl.experiments.answer.trials import (
+    Trial,
+    Trials,
+    Unit,
+    is_merged,
+    is_single,
+    is_untrained,
+    tasks_of,
+    trials_of,
+)
 from hf_mtl.experiments.evidence import Evidence
 from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.statistics import MeanInterval, mean_interval
@@ -27,7 +36,7 @@ class Answer:
 
     Args:
         question: What it asks.
-        tasks: Its tasks.
+        tasks: The tasks that are compared: those that the reference trains.
         trials: Its trials by arm and unit.
         comparisons: Of each arm beside the reference, by arm and task, and by arm and None over all tasks.
         verdicts: What is said of each.
@@ -54,11 +63,19 @@ class Answer:
 
     @property
     def best(self) -> str | None:
-        """Return the trained arm that scores best on validation, not on test; None: there is none to compare."""
-        trained = [arm for arm in self.arms if not is_merged(self.trials[arm])] or self.arms
-        scored = {arm: self._validation(arm) for arm in trained}
+        """Return the trained arm that scores best on validation, not on test; None: none has all scores."""
+        scored = {arm: self._validation(arm) for arm in self._trained}
         known = {arm: value for arm, value in scored.items() if not math.isnan(value)}
-        return max(known, key=lambda arm: known[arm]) if known else next(iter(trained), None)
+        return max(known, key=lambda arm: known[arm]) if known else None
+
+    @property
+    def shown(self) -> str | None:
+        """Return the arm that the first sentence is of: the best, or else the first; None: there is none."""
+        return self.best or next(iter(self._trained), None)
+
+    @property
+    def _trained(self) -> list[str]:
+        return [arm for arm in self.arms if not is_merged(self.trials[arm])] or self.arms
 
     @property
     def against_single(self) -> bool:
@@ -95,9 +112,12 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
         question: What it asks.
     """
     trials, notes = trials_of(records, question)
-    tasks = tasks_of(trials)
-    notes = [*question.notes, *notes]
     theirs = trials.get(question.reference, {})
+    every = tasks_of(trials)
+    tasks = [task for task in every if not is_untrained(task, theirs)]
+    notes = [*question.notes, *notes]
+    if others := [task for task in every if task not in tasks]:
+        notes.append(f"{question.reference} does not train {', '.join(others)}: nothing is compared on that.")
     compared = [arm for arm in question.arms if arm != question.reference and arm in trials] if theirs else []
     rows = _rows(records, question.reference)
     comparisons: dict[Key, Comparison] = {}
@@ -111,7 +131,7 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
         )
     judged = _judge(comparisons, question.smallest)
     causes = {
-        key: causes_of(str(key[1]), trials[key[0]], theirs)
+        key: causes_of(str(key[1]), (key[0], trials[key[0]]), (question.reference, theirs))
         for key, item in comparisons.items()
         if key[1] is not None
         and item.evidence.difference <= -question.smallest

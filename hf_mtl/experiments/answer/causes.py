@@ -1,16 +1,16 @@
-"""Why training together may have harmed a task, by what the runs measured."""
+"""Why an arm may have harmed a task, by what the runs measured."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hf_mtl.experiments.answer.trials import Trial, Unit
 
 FEWER_PASSES = 0.8
-"""Of single-task training's passes over a task: below that share they are a likely cause."""
+"""Of the reference's passes over a task: below that share they are a likely cause."""
 MANY_CONFLICTS = 0.5
 OPPOSED = 0.02
 """A mean cosine as far below 0 counts as conflict."""
@@ -19,6 +19,13 @@ _RISING = 0.005
 _HIGHER = 1.1
 
 Units = Mapping[Unit, Trial]
+
+
+class _Side(NamedTuple):
+    """The name of an arm, and the trials that are looked at."""
+
+    name: str
+    trials: Sequence[Trial]
 
 
 @dataclass(frozen=True)
@@ -34,17 +41,17 @@ class Cause:
     text: str
 
 
-def causes_of(task: str, ours: Units, theirs: Units) -> list[Cause]:
+def causes_of(task: str, ours: tuple[str, Units], theirs: tuple[str, Units]) -> list[Cause]:
     """Find what fits, by means over the seeds that both have.
 
     Args:
         task: The task.
-        ours: The trials of the arm.
+        ours: The name of the arm, and its trials.
         theirs: Those of the reference.
     """
-    common = [unit for unit in ours if unit in theirs]
-    mine, other = ([trials[unit] for unit in common] for trials in (ours, theirs))
-    makers: tuple[Callable[[str, Sequence[Trial], Sequence[Trial]], Cause | None], ...] = (
+    common = [unit for unit in ours[1] if unit in theirs[1]]
+    mine, other = (_Side(name, [trials[unit] for unit in common]) for name, trials in (ours, theirs))
+    makers: tuple[Callable[[str, _Side, _Side], Cause | None], ...] = (
         _passes,
         _conflict,
         _underfitting,
@@ -52,22 +59,29 @@ def causes_of(task: str, ours: Units, theirs: Units) -> list[Cause]:
         _contamination,
     )
     found = [cause for make in makers if (cause := make(task, mine, other)) is not None]
-    return found or [Cause("none", f"No likely cause found in what was measured{_unmeasured(task, mine)}.")]
+    return found or [Cause("none", f"No likely cause found in what was measured{_unmeasured(task, mine.trials)}.")]
 
 
-def _passes(task: str, ours: Sequence[Trial], theirs: Sequence[Trial]) -> Cause | None:
-    joint, single = (_mean(trial.value("passes", task) for trial in trials) for trials in (ours, theirs))
-    if not joint < FEWER_PASSES * single:  # also of what is not known
+def _passes(task: str, ours: _Side, theirs: _Side) -> Cause | None:
+    mine, other = (_mean(trial.value("passes", task) for trial in side.trials) for side in (ours, theirs))
+    if not mine < FEWER_PASSES * other:  # also of what is not known
         return None
-    numbers = f"{joint:.2g} times jointly and {single:.2g} times alone ({joint / single:.0%})"
+    numbers = f"{mine:.2g} times in {ours.name} and {other:.2g} times in {theirs.name} ({mine / other:.0%})"
     remedy = "give it a larger share of the mixture, or a larger budget"
     return Cause("passes", f"Unequal passes: {task} was seen {numbers}; {remedy}.")
 
 
-def _conflict(task: str, ours: Sequence[Trial], theirs: Sequence[Trial]) -> Cause | None:
-    cosines = {other: value for other, value in _cosines(task, ours).items() if value <= -OPPOSED}
-    rate = _mean(_number(trial.of(task), "conflict_rate") for trial in ours)
-    if not cosines and not rate >= MANY_CONFLICTS:
+def _conflict(task: str, ours: _Side, theirs: _Side) -> Cause | None:
+    known = _cosines(task, theirs.trials)
+    cosines = {
+        other: value
+        for other, value in _cosines(task, ours.trials).items()
+        if value <= -OPPOSED and not value > known.get(other, math.nan) - OPPOSED
+    }
+    rate, usual = (
+        _mean(_number(trial.of(task), "conflict_rate") for trial in side.trials) for side in (ours, theirs)
+    )
+    if not cosines and (not rate >= MANY_CONFLICTS or rate <= usual):  # what the reference has too is no cause
         return None
     worst_first = sorted(cosines.items(), key=lambda item: item[1])
     said = [f"mean cosine {value:+.2f} with {other}" for other, value in worst_first]
@@ -95,14 +109,14 @@ def _other_of(pair: str, task: str) -> list[str]:
     return [pair.removesuffix(f"/{task}")] if pair.endswith(f"/{task}") else []
 
 
-def _underfitting(task: str, ours: Sequence[Trial], theirs: Sequence[Trial]) -> Cause | None:
-    rising = [gain for trial in ours if not math.isnan(gain := last_gain(trial, task))]
-    joint, single = (_mean(trial.value("train_losses", task) for trial in trials) for trials in (ours, theirs))
+def _underfitting(task: str, ours: _Side, theirs: _Side) -> Cause | None:
+    gain, usual = (_mean(last_gain(trial, task) for trial in side.trials) for side in (ours, theirs))
+    mine, other = (_mean(trial.value("train_losses", task) for trial in side.trials) for side in (ours, theirs))
     said = []
-    if rising and (gain := float(np.mean(rising))) > _RISING:
+    if gain > _RISING and not gain <= usual:  # what the reference's does too is no cause
         said.append(f"its validation score still rose by {100 * gain:.1f} points in the last quarter of the run")
-    if joint > _HIGHER * single:
-        said.append(f"its training loss ended at {joint:.3g} jointly and {single:.3g} alone")
+    if mine > _HIGHER * other:
+        said.append(f"its training loss ended at {mine:.3g} in {ours.name} and {other:.3g} in {theirs.name}")
     if not said:
         return None
     return Cause("underfitting", f"Underfitting: {' and '.join(said)}; train longer, or with a larger encoder.")
@@ -125,19 +139,19 @@ def last_gain(trial: Trial, task: str) -> float:
     return known[-1][1] - before[1]
 
 
-def _few_rows(task: str, ours: Sequence[Trial], theirs: Sequence[Trial]) -> Cause | None:
-    count = _mean((trial.value("rows", task) or {}).get("train") for trial in ours)
+def _few_rows(task: str, ours: _Side, theirs: _Side) -> Cause | None:
+    count = _mean((trial.value("rows", task) or {}).get("train") for trial in ours.trials)
     if not count < FEW_ROWS:
         return None
-    rows = (ours[0].of(task) or {}).get("rows") or {}
+    rows = (ours.trials[0].of(task) or {}).get("rows") or {}
     most = max((said.get("train") or 0 for said in rows.values()), default=0)
     numbers = f"{task} has {count:,.0f} training rows (the largest task {most:,})"
     return Cause("rows", f"Few rows: {numbers}: its results vary, and others can drown it.")
 
 
-def _contamination(task: str, ours: Sequence[Trial], theirs: Sequence[Trial]) -> Cause | None:
-    tested = _mean((trial.value("rows", task) or {}).get("test") for trial in theirs)
-    count = _mean(trial.value("contamination", task) for trial in (*ours, *theirs))
+def _contamination(task: str, ours: _Side, theirs: _Side) -> Cause | None:
+    tested = _mean((trial.value("rows", task) or {}).get("test") for trial in theirs.trials)
+    count = _mean(trial.value("contamination", task) for trial in (*ours.trials, *theirs.trials))
     if not count > 0:
         return None
     share = "" if math.isnan(tested) else f" of {tested:,.0f}"
@@ -147,12 +161,16 @@ def _contamination(task: str, ours: Sequence[Trial], theirs: Sequence[Trial]) ->
 
 def _unmeasured(task: str, trials: Sequence[Trial]) -> str:
     """Name what was not measured and could have been a cause."""
-    lacking = []
     records: list[Mapping[str, Any]] = [trial.of(task) or {} for trial in trials]
-    if not any(record.get("cosines") for record in records):
-        lacking.append("cosines of gradients")
-    if not any(len(record.get("curve") or []) >= 3 for record in records):
-        lacking.append("validation while training")
+    together = any(len(record.get("rows") or {}) > 1 for record in records)
+    measured = {
+        "passes": any(trial.value("passes", task) is not None for trial in trials),
+        "cosines of gradients": not together or any(record.get("cosines") for record in records),
+        "validation while training": any(not math.isnan(last_gain(trial, task)) for trial in trials),
+        "training losses": any(trial.value("train_losses", task) is not None for trial in trials),
+        "contamination": any(record.get("contamination") is not None for record in records),
+    }
+    lacking = [name for name, there in measured.items() if not there]
     return f" (not measured: {', '.join(lacking)})" if lacking else ""
 
 
@@ -162,5 +180,5 @@ def _number(record: Mapping[str, Any] | None, key: str) -> Any:
 
 def _mean(values: Iterable[Any]) -> float:
     """Return the mean of the numbers among some values; NaN of none."""
-    known = [float(value) for value in values if isinstance(value, (int, float))]
+    known = [float(value) for value in values if isinstance(value, (int, float)) and not math.isnan(value)]
     return float(np.mean(known)) if known else math.nan

@@ -11,20 +11,33 @@ UNKNOWN = "-"
 
 
 def headline(found: Answer) -> str:
-    """Say in a sentence or two what training together did, by the arm that is best on validation.
+    """Say in a sentence or two what training together did, by the best arm on validation, or else by the first.
 
     Args:
         found: The answer.
     """
-    arm = found.best
+    arm = found.shown
     if arm is None:
         return "Nothing can be said yet: there are no finished runs to compare."
-    words = [found.verdicts[arm, task].word for task in found.tasks]
+    compared = [task for task in found.tasks if found.comparisons[arm, task].differences]
+    if not compared:
+        reference = found.question.reference
+        return f"Nothing can be said yet of {arm}: no run of it has a task and a seed in common with {reference}."
+    words = [found.verdicts[arm, task].word for task in compared]
     by_rows = found.comparisons[arm, None].evidence.by == "rows" or any(
         found.comparisons[arm, task].evidence.by == "rows" for task in found.tasks
     )
     counted = _counted(words, by_rows)
-    return f"{subject(found, arm)} {counted}. {_overall(found, arm)}{_weak(found)}"
+    left = [task for task in found.tasks if task not in compared]
+    more = f" {', '.join(left)}: not compared." if left else ""
+    return f"{subject(found, arm)} {counted}.{more} {_overall(found, arm)}{_weak(found)}{_first(found)}"
+
+
+def _first(found: Answer) -> str:
+    """Say that an arm is one of many, and not the best of them."""
+    if found.best is not None or len(found.arms) == 1:
+        return ""
+    return f" It is the first of {len(found.arms)} arms, as none has validation scores of all tasks."
 
 
 def _weak(found: Answer) -> str:
@@ -54,10 +67,10 @@ def _counted(words: Sequence[str], by_rows: bool) -> str:
     if unsure == total:
         tasks = "the task" if total == 1 else f"any of the {total} tasks"
         return f"neither helped nor harmed {tasks} as far as this budget tells"
-    lead, second = ("scored better on", "worse on") if by_rows else ("helped", "harmed")
-    parts = [f"{lead} {helped} of {_tasks(total)}"]
-    parts += [f"{second} {harmed}"] if harmed else []
-    parts += [f"made no difference that matters on {same}"] if same else []
+    better, worse = ("scored better on", "scored worse on") if by_rows else ("helped", "harmed")
+    counts = {better: helped, worse: harmed, "made no difference that matters on": same}
+    parts = [f"{verb} {count}" for verb, count in counts.items() if count]
+    parts[0] += f" of {_tasks(total)}"
     parts += [f"left {unsure} undecided at this budget"] if unsure else []
     text = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     return f"{text}, by the rows of the one seed that was run" if by_rows else text

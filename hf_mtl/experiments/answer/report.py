@@ -1,12 +1,14 @@
 """The report of a study, written from its files alone, as often as one likes."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.experiments.answer.answer import Answer, answer
 from hf_mtl.experiments.answer.as_json import as_json
+from hf_mtl.experiments.answer.current import current, identities_in
 from hf_mtl.experiments.answer.figures import draw
 from hf_mtl.experiments.answer.page import page
 from hf_mtl.experiments.answer.question import RESULTS, read_question
@@ -49,8 +51,9 @@ def read_answer(folder: Path) -> Answer:
     if not results.exists():
         remedy = f"Name the folder of a study, which holds {RESULTS}, or that of a run"
         raise UserError(Mistake("", f"{folder}: holds no {RESULTS}, of a study that has begun", remedy))
-    records = Results(results).all()
-    return answer(records, read_question(folder, records))
+    records, notes = current(Results(results).all(), identities_in(folder))
+    question = read_question(folder, records)
+    return answer(records, replace(question, notes=(*question.notes, *notes)))
 
 
 def write_report(folder: Path, readme: bool = False) -> Written:

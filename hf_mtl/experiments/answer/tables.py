@@ -1,7 +1,7 @@
 """Tables of an answer, for a terminal, a document and a page."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hf_mtl.experiments.answer.answer import Answer, Key
 from hf_mtl.experiments.answer.headline import UNKNOWN, interval
@@ -16,28 +16,8 @@ def verdicts_table(found: Answer) -> Table:
     Args:
         found: The answer.
     """
-    rows = []
-    for arm in found.arms:
-        for task in found.tasks:
-            item, verdict = found.comparisons[arm, task], found.verdicts[arm, task]
-            rows.append(
-                [
-                    f"{arm}: {task}",
-                    _number(item.evidence.difference, "+.2f"),
-                    interval(item.evidence).strip() or UNKNOWN,
-                    item.evidence.by,
-                    str(item.evidence.n),
-                    p_value(item.evidence.p),
-                    p_value(verdict.holm),
-                    _number(item.hedges, "+.2f"),
-                    _number(item.cliff, "+.2f"),
-                    "/".join(map(str, item.outcomes)),
-                    _by_rows(item.rows),
-                    verdict_of(found, (arm, task)),
-                ]
-            )
-    numbers = ["points", "95% interval", "by", "n", "p", "Holm", "g", "Cliff", "w/t/l", "by rows"]
-    return Table(["arm: task", *numbers, "verdict"], rows)
+    columns = ["points", "95% interval", "by", "n", "p", "Holm", "g", "Cliff", "w/t/l", "by rows", "verdict"]
+    return _table(found, "arm: task", columns, [(arm, task) for arm in found.arms for task in found.tasks])
 
 
 def overall_table(found: Answer) -> Table:
@@ -46,23 +26,36 @@ def overall_table(found: Answer) -> Table:
     Args:
         found: The answer.
     """
+    columns = ["points", "95% interval", "n", "delta-p %", "Holm", "w/t/l", "by rows", "verdict"]
+    return _table(found, "arm", columns, [(arm, None) for arm in found.arms])
+
+
+def _table(found: Answer, first: str, columns: Sequence[str], keys: Sequence[Key]) -> Table:
+    """Lay out comparisons: a name, and what the columns ask of each."""
     rows = []
-    for arm in found.arms:
-        item, verdict = found.comparisons[arm, None], found.verdicts[arm, None]
-        rows.append(
-            [
-                f"{arm}: all tasks",
-                _number(item.evidence.difference, "+.2f"),
-                interval(item.evidence).strip() or UNKNOWN,
-                str(item.evidence.n),
-                f"{_number(item.delta_p.difference, '+.2f')}{interval(item.delta_p)}",
-                p_value(verdict.holm),
-                "/".join(map(str, item.outcomes)),
-                _by_rows(item.rows),
-                verdict_of(found, (arm, None)),
-            ]
-        )
-    return Table(["arm", "points", "95% interval", "n", "delta-p %", "Holm", "w/t/l", "by rows", "verdict"], rows)
+    for key in keys:
+        cells = _cells(found, key)
+        rows.append([f"{key[0]}: {key[1] or 'all tasks'}", *(cells[column] for column in columns)])
+    return Table([first, *columns], rows)
+
+
+def _cells(found: Answer, key: Key) -> dict[str, str]:
+    """Show all that is known of a comparison, by column."""
+    item = found.comparisons[key]
+    return {
+        "points": _number(item.evidence.difference, "+.2f"),
+        "95% interval": interval(item.evidence).strip() or UNKNOWN,
+        "by": item.evidence.by,
+        "n": str(item.evidence.n),
+        "p": p_value(item.evidence.p),
+        "Holm": p_value(found.verdicts[key].holm),
+        "g": _number(item.hedges, "+.2f"),
+        "Cliff": _number(item.cliff, "+.2f"),
+        "delta-p %": f"{_number(item.delta_p.difference, '+.2f')}{interval(item.delta_p)}",
+        "w/t/l": "/".join(map(str, item.outcomes)),
+        "by rows": _by_rows(item.rows),
+        "verdict": verdict_of(found, key),
+    }
 
 
 def scores_table(found: Answer) -> Table:

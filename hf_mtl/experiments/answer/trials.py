@@ -166,6 +166,17 @@ def tasks_of(trials: Trials) -> list[str]:
     return list(dict.fromkeys(task for trial in joint for task in trial.tasks))
 
 
+def is_untrained(task: str, units: Mapping[Unit, Trial]) -> bool:
+    """Tell whether an arm's runs are of several tasks without this one: it is not only missing.
+
+    Args:
+        task: The task.
+        units: The arm's trials.
+    """
+    joint = [trial for trial in units.values() if trial.of(task) is not None]
+    return bool(joint) and all(trial.score(task) is None for trial in joint)
+
+
 def is_single(units: Mapping[Unit, Trial]) -> bool:
     """Tell whether an arm's runs are of one task each."""
     records = [record for trial in units.values() for record in trial.records]

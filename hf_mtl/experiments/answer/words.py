@@ -5,6 +5,7 @@ import math
 from hf_mtl.experiments.answer.answer import Answer
 from hf_mtl.experiments.answer.headline import headline
 from hf_mtl.experiments.answer.tables import costs_table, overall_table, scores_table, verdicts_table
+from hf_mtl.experiments.evidence import RESAMPLES
 from hf_mtl.experiments.report import Report
 
 
@@ -65,20 +66,26 @@ def methods(found: Answer) -> list[str]:
     """
     question, smallest = found.question, f"{found.question.smallest:g}"
     budget = f"equal {question.budget} for every arm of a seed" if question.budget else "the study does not say"
+    chosen = (
+        "Models are chosen on validation rows, and so is the arm of the first sentence"
+        if found.best is not None
+        else "Models are chosen on validation rows. The first sentence is of the first arm, as no arm has validation "
+        "scores of all tasks"
+    )
     tested = sum(not math.isnan(item.evidence.p) for (_, task), item in found.comparisons.items() if task is not None)
     return [
         "Scores are of test rows, in points: 100 times the mean of a task's metrics of which more is better.",
         f"A positive difference speaks for the arm, against {question.reference}.",
-        "Models are chosen on validation rows, and so is the arm of the first sentence; test rows are scored once.",
+        f"{chosen}; test rows are scored once.",
         f"Budget: {budget}. Repeated: {repeats(found)}.",
-        f"Intervals are plain 95% intervals, not corrected for the number of comparisons; by {_test(found)}.",
+        f"Intervals are plain 95% intervals, not corrected for the number of comparisons; {_test(found)}.",
         f"Holm: p-values corrected for the {tested} comparisons of arms by tasks that could be tested; the arms over "
         "all tasks are a family of their own.",
         f"Verdicts: helps or harms where Holm's p is at most 0.05 and the difference at least {smallest} points; "
         f"equivalent where the 90% interval lies within ±{smallest} points (two one-sided tests); else no evidence "
-        "at this budget. Seeds that would tell: for a power of 80% at that difference and the spread that was seen.",
-        "By rows: paired bootstrap over the test rows (10,000 draws, percentile interval). It holds for the trained "
-        "models at hand and says nothing of other seeds; with one seed it is all there is.",
+        "at this budget. Seeds that would tell: for a power of 80% of the paired t-test at that difference and the "
+        "spread that was seen, whatever rank its p-value has in Holm's correction.",
+        *_by_rows(found),
         "delta-p: mean over tasks of the mean relative change of their metrics, in percent. g: Hedges' g. Cliff: "
         f"Cliff's delta. w/t/l: wins, ties and losses; a tie is a difference below {smallest} points.",
     ]
@@ -97,7 +104,20 @@ def repeats(found: Answer) -> str:
 
 def _test(found: Answer) -> str:
     if found.question.folds:
-        return "the corrected resampled t-test of Nadeau and Bengio (2003), as the folds share training rows"
+        return "by the corrected resampled t-test of Nadeau and Bengio (2003), as the folds share training rows"
+    if any(item.evidence.by == "rows" for item in found.comparisons.values()):
+        return "by paired t-tests on the differences of each seed; where one seed is all there is, by its rows"
     if found.question.units == 1:
-        return "the bootstrap over test rows, as there is one seed"
-    return "paired t-tests on the differences of each seed"
+        return "there are none of one seed whose test rows were not compared"
+    return "by paired t-tests on the differences of each seed"
+
+
+def _by_rows(found: Answer) -> list[str]:
+    """Say how rows were compared, where they were."""
+    if not any(item.rows for item in found.comparisons.values()):
+        return []
+    return [
+        f"By rows: paired bootstrap over the test rows (up to {RESAMPLES:,} draws, percentile interval), in tables "
+        "of the first seed. It holds for the trained models at hand and says nothing of other seeds; with one seed "
+        "it is all there is."
+    ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from hf_mtl.errors import HfMtlError, RunError, UserError
+from hf_mtl.experiments.answer.current import TRIALS
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.afterwards import add_merged, add_rows, report_on
 from hf_mtl.experiments.compare.executors import command, printed, run_local, submit
@@ -16,6 +17,7 @@ from hf_mtl.experiments.compare.trials import trials_of
 from hf_mtl.experiments.compare.work import Worker
 from hf_mtl.plain import dump_yaml
 from hf_mtl.reporting.atomic import replacing
+from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.training.folder.fresh_folder import place_mistakes
 
 Executor: TypeAlias = Literal["local", "slurm", "print"]
@@ -68,12 +70,14 @@ def compare(
 
 
 def _open(study: Study) -> None:
-    """Make the study's folder, and keep the resolved study in it."""
+    """Make the study's folder, and keep the resolved study and the identities of its trials in it."""
     if mistakes := place_mistakes(study.folder):
         raise RunError([replace(item, key="output_dir") for item in mistakes])
     study.folder.mkdir(parents=True, exist_ok=True)
     with replacing(study.folder / "study.yaml") as temporary:
         temporary.write_text(dump_yaml(resolved(study)), "utf-8")
+    # So that a report in the middle of it leaves out runs of recipes that have changed since, which are still there.
+    write_json_atomic(study.folder / TRIALS, {trial.claim: trial.identity for trial in trials_of(study)})
 
 
 def _in_rounds(study: Study, worker: Sequence[str], workers: int) -> None:

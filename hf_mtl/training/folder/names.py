@@ -13,6 +13,7 @@ from hf_mtl.training.folder.run_record import LOG, RECORD
 RECIPE = "recipe.yaml"
 RESULTS = "results.json"
 FIGURES = "figures"
+TEST_ROWS = "test_rows.safetensors"
 WRITTEN = (RECORD, RECIPE, DATA, TRAINED, MACHINE, RESULTS, LOG, MANIFEST, MODEL_CONFIG, "training_args.bin")
 DRAWN = (f"{FIGURES}/training.png", f"{FIGURES}/gradients.png")
 

@@ -16,7 +16,7 @@ from hf_mtl.reporting.results_file import read_results
 from hf_mtl.shown import get_logger
 from hf_mtl.training.checkpoint import checkpoints, is_checkpoint
 from hf_mtl.training.folder.fresh_folder import place_mistakes
-from hf_mtl.training.folder.names import DRAWN, FIGURES, RECIPE, RESULTS, of_a_run
+from hf_mtl.training.folder.names import DRAWN, FIGURES, RECIPE, RESULTS, TEST_ROWS, of_a_run
 from hf_mtl.training.folder.obstacles import obstacle_mistake, obstacles
 from hf_mtl.training.folder.own_checkpoints import own_files, remove_empty
 from hf_mtl.training.folder.replaced_run import ReplacedRun
@@ -208,9 +208,11 @@ class RunFolder:
         self.replaced.remove()
 
     def unfinish(self) -> None:
-        """Remove the results of a finished run that trains on, which will be another model's."""
-        (self.path / RESULTS).unlink(missing_ok=True)
-        self.record.forget([RESULTS])
+        """Remove the results of a finished run that trains on, and its test rows: they will be another model's."""
+        rows = [TEST_ROWS] if self.record.is_own(TEST_ROWS) else []
+        for name in (RESULTS, *rows):
+            (self.path / name).unlink(missing_ok=True)
+        self.record.forget([RESULTS, *rows])
 
     def write_recipe(self, text: str) -> None:
         """Keep the resolved recipe; one with the same content that the user has edited stays as it is."""

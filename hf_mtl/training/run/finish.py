@@ -6,13 +6,14 @@ from typing import Any
 
 from hf_mtl.errors import DiskError, is_or_are
 from hf_mtl.inference import manifest
+from hf_mtl.training.folder.names import TEST_ROWS
 from hf_mtl.training.folder.own_checkpoints import remove_empty
 from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.run.baselines import add_baselines
 from hf_mtl.training.run.kept_scores import Before, add_kept
 from hf_mtl.training.run.prepare import Prepared, note_unscored
 from hf_mtl.training.saving import outbox
-from hf_mtl.training.scoring.kept_rows import TEST_ROWS, KeptRows, write_rows
+from hf_mtl.training.scoring.kept_rows import KeptRows, write_rows
 from hf_mtl.training.scoring.scoring import Scores
 from hf_mtl.training.together import all_or_none
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer

@@ -22,8 +22,8 @@ from hf_mtl.file_modes import give_usual_modes
 from hf_mtl.inference.predict import SplitPredictions
 from hf_mtl.tasks import Task, task_from_dict
 from hf_mtl.tasks.scoring import Outputs
+from hf_mtl.training.folder.names import TEST_ROWS
 
-TEST_ROWS = "test_rows.safetensors"
 _FORMAT = "1"
 
 

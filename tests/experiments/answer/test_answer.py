@@ -10,6 +10,7 @@ import pytest
 from hf_mtl.experiments.answer.answer import Answer, answer
 from hf_mtl.experiments.answer.as_json import as_json
 from hf_mtl.experiments.answer.headline import headline
+from hf_mtl.experiments.answer.page import page
 from hf_mtl.experiments.answer.question import Question, read_question
 from hf_mtl.experiments.answer.tables import verdict_of
 from hf_mtl.experiments.answer.trials import is_single
@@ -73,18 +74,55 @@ def test_the_first_sentence_is_of_the_arm_that_is_best_on_validation() -> None:
     assert answer(records, asked("average", "high", seeds=3)).best == "high"  # which was trained
 
 
+def test_without_validation_scores_no_arm_is_called_the_best_on_them() -> None:
+    records = study({"low": LIFT, "high": ZERO}, seeds=3)
+    for record in records:
+        record["scores"]["validation"] = None
+    found = answer(records, asked("low", "high", seeds=3))
+    assert found.best is None
+    assert "(low)" in headline(found)
+    assert headline(found).endswith("It is the first of 2 arms, as none has validation scores of all tasks.")
+    assert as_json(found)["best_on_validation"] is None
+    assert "best on validation" not in page(found, [])
+    assert "The first sentence is of the first arm, as no arm has validation scores" in build(found).text()
+
+
+def test_tasks_that_the_reference_does_not_train_are_left_out_and_named() -> None:
+    records = study({"ew": LIFT, "alone": ZERO}, seeds=3)
+    for record in records:
+        if record["arm"] == "alone":
+            record["scores"]["test"] = {"emotion": record["scores"]["test"]["emotion"]}
+    found = answer(records, Question("study", ("alone", "ew"), "alone", (0, 1, 2)))
+    assert found.tasks == ["emotion"]
+    assert found.verdicts["ew", None].word == "helps"
+    assert "alone does not train irony, stance, hate: nothing is compared on that." in found.notes
+    assert headline(found).startswith("ew, against alone, helped 1 of 1 task.")
+
+
+def test_tasks_without_a_run_in_common_are_not_counted_as_undecided() -> None:
+    records = [record for record in study({"ew": LIFT}, seeds=3) if record["task"] in (None, "emotion")]
+    found = answer([*records, run("single_task", 5, {"irony": 0.5}, "irony")], asked("ew", seeds=6))
+    assert found.tasks == ["emotion", "irony", "stance", "hate"]  # those of single-task runs may come
+    assert "(ew) helped 1 of 1 task. irony, stance, hate: not compared. Over all tasks nothing" in headline(found)
+    nothing = answer([run("single_task", 5, {"irony": 0.5}, "irony"), *records[1:2]], asked("ew", seeds=6))
+    assert headline(nothing).startswith("Nothing can be said yet of ew: ")
+
+
 def test_one_seed_is_judged_by_its_rows_and_says_so() -> None:
     records = study({"ew": LIFT}, seeds=1)
     bare = answer(records, asked("ew", seeds=1))
     assert set(words(bare, "ew").values()) == {"no evidence"}
     assert "neither helped nor harmed any of the 4 tasks as far as this budget tells" in headline(bare)
     assert verdict_of(bare, ("ew", "irony")) == "no evidence; more seeds are needed"
+    assert "there are none of one seed whose test rows were not compared" in build(bare).text()
+    assert "bootstrap" not in build(bare).text()
     assert bare.comparisons["ew", "emotion"].evidence.difference == pytest.approx(4, abs=2)
     for task in (*TASKS, None):
         key = {"kind": "rows", "arm": "ew", "against": "single_task", "seed": 0, "fold": None}
         records.append({**key, "task": task, "evidence": evidence(3.0 if task == "emotion" else 0.1, 0.3)})
     found = answer(records, asked("ew", seeds=1))
     assert found.comparisons["ew", "emotion"].evidence.by == "rows"
+    assert "up to 10,000 draws" in build(found).text()
     assert verdict_of(found, ("ew", "emotion")) == "helps (these models)"
     assert (
         "scored better on 1 of 4 tasks and made no difference that matters on 3, by the rows of the one"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hf_mtl.errors import HfMtlError, RunError
+from hf_mtl.experiments.answer.current import identities_in
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare import compare as compare_study
 from hf_mtl.experiments.compare import show
@@ -34,6 +35,7 @@ def test_a_finished_study_is_only_answered(done: Done, monkeypatch: pytest.Monke
     ]
     assert show(done.path).endswith("Nothing is left to do.")
     assert load_study(done.study.folder / "study.yaml").reference == "single_task"
+    assert identities_in(done.study.folder) == {trial.identity for trial in trials_of(done.study)}
 
 
 def test_one_worker_at_a_time_gives_the_answer(done: Done, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,5 +25,10 @@ def test_a_run_keeps_its_test_rows_and_scoring_it_again_gives_the_same(tmp_path:
         again = keep_rows(run)
         assert again.keys() == kept.keys()
         assert all((again[name].outputs == kept[name].outputs).all() for name in kept)
+        assert (run / TEST_ROWS).exists()
+        longer = [*more, "training.max_steps=4"]
+        runs.run_recipe(recipe, longer, resume=True)
+        assert not (run / TEST_ROWS).exists()  # which were those of the shorter run's model
+        keep_rows(run)
         runs.run_recipe(recipe, more, overwrite=True)
         assert not (run / TEST_ROWS).exists()

@@ -1,0 +1,42 @@
+"""Runs of a study's recipes as they were stand beside newer ones until compare ends; a report mixes them never."""
+
+from pathlib import Path
+
+import pytest
+
+from hf_mtl.errors import CheckpointError
+from hf_mtl.experiments.answer.current import TRIALS, current
+from hf_mtl.experiments.answer.report import read_answer
+from hf_mtl.reporting.json_files import write_json_atomic
+from tests.experiments.answer.records import LIFT, TASKS, evidence, run, study, write
+
+ROWS = {"kind": "rows", "arm": "ew", "against": "single_task", "task": "irony", "fold": None}
+
+
+def test_a_report_in_the_middle_has_none_of_the_older_runs_and_of_what_was_made_of_them(tmp_path: Path) -> None:
+    records = study({"ew": LIFT}, seeds=3)
+    again = run("ew", 0, dict.fromkeys(TASKS, 0.9), identity="1")
+    rows = [{**ROWS, "seed": seed, "evidence": evidence(3.0), "identity": "2"} for seed in (0, 1)]
+    folder = write(tmp_path, [*records, *rows, again], ["single_task", "ew"], seeds=3)
+    mixed = read_answer(folder)
+    assert mixed.comparisons["ew", "irony"].evidence.n == 3
+    write_json_atomic(folder / TRIALS, {"ew-seed-0": "1", "single_task-seed-0-irony": "0"})
+    for record in records:
+        if record["arm"] == "ew":
+            record["identity"] = "older"
+    (folder / "results.jsonl").unlink()
+    found = read_answer(write(folder, [*records, *rows, again], ["single_task", "ew"], seeds=3))
+    item = found.comparisons["ew", "irony"]
+    assert list(item.differences) == ["seed 0"]
+    assert item.rows == {}
+    assert "5 records of recipes that have changed since left out." in found.notes
+
+
+def test_without_identities_or_with_all_of_them_nothing_is_left_out(tmp_path: Path) -> None:
+    records = study({"ew": LIFT}, seeds=2)
+    assert current(records, None) == (records, [])
+    assert current(records, {"0"}) == (records, [])
+    folder = write(tmp_path, records, ["single_task", "ew"])
+    (folder / TRIALS).write_text("{")
+    with pytest.raises(CheckpointError, match="trials.json"):
+        read_answer(folder)
