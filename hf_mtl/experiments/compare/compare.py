@@ -7,12 +7,13 @@ from typing import Literal, TypeAlias
 
 from hf_mtl.errors import HfMtlError, RunError, UserError
 from hf_mtl.experiments.compare.afterwards import add_merged, add_rows, report_on
-from hf_mtl.experiments.compare.executors import command, printed, run_local, submit
+from hf_mtl.experiments.compare.executors import printed, submit
 from hf_mtl.experiments.compare.ledger import Ledger
 from hf_mtl.experiments.compare.listing import listing
 from hf_mtl.experiments.compare.load import Study, load_study, resolved
 from hf_mtl.experiments.compare.trials import trials_of
 from hf_mtl.experiments.compare.work import Worker
+from hf_mtl.experiments.workers import run_local, worker_command
 from hf_mtl.plain import dump_yaml
 from hf_mtl.reporting.atomic import replacing
 from hf_mtl.training.folder.fresh_folder import place_mistakes
@@ -49,7 +50,7 @@ def compare(
         RunError: If workers end again and again without finishing anything.
     """
     study = load_study(path, overrides, allow_code)
-    worker = command(str(path), overrides, allow_code)
+    worker = worker_command("compare", str(path), overrides, allow_code)
     if executor == "print":
         say(printed(worker, workers))
         return

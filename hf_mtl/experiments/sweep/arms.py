@@ -59,6 +59,7 @@ class Arm:
         if weights is not None and any(item.key in drawn for item in weights.dimensions):
             changes[KEY] = (weights.weighting(drawn), weights.where)
         changes["training.output_dir"] = (str(folder), Origin("the sweep", ""))
+        changes["training.disable_tqdm"] = (True, Origin("the sweep", ""))
         return self.changed(changes)
 
     def changed(self, changes: Mapping[str, tuple[Any, Origin]]) -> Recipe:
