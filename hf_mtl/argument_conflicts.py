@@ -10,7 +10,7 @@ from typing import Any
 from hf_mtl.errors import Mistake
 
 _AS_OFTEN = "Set both to epoch, or both to steps; or save_strategy: best"
-_BY_SCORE = ("reduce_lr_on_plateau", "greedy")
+BY_SCORE = ("reduce_lr_on_plateau", "greedy")
 """Schedules of the learning rate that follow an evaluation's score."""
 
 
@@ -86,7 +86,7 @@ def _precision(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 def _evaluation(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Find a schedule that waits for scores which no evaluation gives."""
     schedule = word(values["lr_scheduler_type"])
-    if schedule in _BY_SCORE and word(values["eval_strategy"]) == "no":
+    if schedule in BY_SCORE and word(values["eval_strategy"]) == "no":
         yield "lr_scheduler_type", f"'{schedule}' follows validation, and nothing is evaluated", "Set eval_strategy"
 
 

@@ -167,7 +167,6 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
             "experiments/sweep/answer.py",
             "experiments/sweep/preflight.py",
             "experiments/sweep/trial.py",
-            "experiments/sweep/workers.py",
         ],
         "experiments/sweep/test_studies.py": ["experiments/sweep/work.py"],
         "training/trainer/test_setup.py": [

@@ -1,13 +1,9 @@
 """The command `hf-mtl compare`."""
 
 import argparse
-import os
 from collections.abc import Callable
-from typing import Any, TypeAlias
 
-from hf_mtl.errors import Mistake, UserError
-
-Commands: TypeAlias = "argparse._SubParsersAction[Any]"
+from hf_mtl.cli.options import Commands, add_workers, refuse_workers
 
 
 def add_compare(commands: Commands) -> None:
@@ -20,7 +16,7 @@ def add_compare(commands: Commands) -> None:
     # With a default, argparse knows that there may be none.
     keys = "keys of the study to replace, such as seeds=1, set.training.max_steps=50 or output_dir=runs/short"
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=keys)
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="workers, which share the cores")
+    add_workers(parser)
     executors = "where workers run: here, as jobs of Slurm (extra [slurm]), or print their commands (default: local)"
     parser.add_argument("--executor", default="local", choices=("local", "slurm", "print"), help=executors)
     parser.add_argument("--list", action="store_true", help="say what is done, running, missing, and the time left")
@@ -38,9 +34,7 @@ def run_compare(arguments: argparse.Namespace, say: Callable[[str], None]) -> No
     Raises:
         UserError: If the study cannot be run as it is asked for.
     """
-    if not 1 <= arguments.workers <= _most():
-        problem = f"found {arguments.workers}"
-        raise UserError(Mistake("--workers", problem, f"Allowed: 1 to {_most()}"))
+    refuse_workers(arguments)
     from hf_mtl.experiments.compare import compare, show
 
     given = (arguments.target, arguments.overrides)
@@ -55,8 +49,3 @@ def run_compare(arguments: argparse.Namespace, say: Callable[[str], None]) -> No
         report=not arguments.no_report,
         say=say,
     )
-
-
-def _most() -> int:
-    """Return how many workers there may be: with more than a core has threads for, every run only gets longer."""
-    return max(64, 4 * (os.cpu_count() or 1))

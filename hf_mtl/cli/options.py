@@ -1,7 +1,10 @@
 """Options of the commands that read no recipe, one function each."""
 
 import argparse
+import os
 from typing import Any, TypeAlias
+
+from hf_mtl.errors import Mistake, UserError
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
@@ -24,6 +27,23 @@ def _add(commands: Commands, name: str, text: str, more: str = "") -> argparse.A
 def _allow_code(parser: argparse.ArgumentParser) -> None:
     what = "import the plugins that the recipe of the run names, which have its own heads or types of task"
     parser.add_argument("--allow-code", action="store_true", help=what)
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add ``--workers`` to a command that runs trials."""
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="workers, which share the cores")
+
+
+def refuse_workers(arguments: argparse.Namespace) -> None:
+    """Refuse a number of workers that is none, or more than the machine can be meant to have.
+
+    Raises:
+        UserError: If it is one.
+    """
+    # With more than a core has threads for, every run only gets longer.
+    most = max(64, 4 * (os.cpu_count() or 1))
+    if not 1 <= arguments.workers <= most:
+        raise UserError(Mistake("--workers", f"found {arguments.workers}", f"Allowed: 1 to {most}"))
 
 
 def add_init(commands: Commands) -> None:

@@ -2,9 +2,8 @@
 
 import argparse
 from collections.abc import Callable
-from typing import Any
 
-from hf_mtl.cli.options import Commands, count
+from hf_mtl.cli.options import Commands, add_workers, refuse_workers
 
 _MORE = (
     " Each arm has as many trials: its recipe as it is, random values, then TPE. A trial is an ordinary run. The "
@@ -17,8 +16,9 @@ def add_sweep(commands: Commands) -> None:
     text = "search values of recipe keys, with equal trials for every arm"
     parser = commands.add_parser("sweep", help=text, description=f"{text.capitalize()}.{_MORE}", allow_abbrev=False)
     parser.add_argument("target", metavar="SWEEP", help="the sweep's file (YAML)")
-    parser.add_argument("--workers", type=count, default=1, metavar="N", help="processes on this machine")
+    add_workers(parser)
     parser.add_argument("--list", action="store_true", help="say what is searched and how far it is, and run nothing")
+    parser.add_argument("--no-report", action="store_true", help="run trials, and leave the answer to another worker")
     parser.add_argument("--allow-code", action="store_true", help="run code that the recipes name, as for train")
     what = "keys of the sweep's file to replace, such as trials=20 or set.training.max_steps=100"
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=what)
@@ -35,15 +35,22 @@ def sweep(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
     from hf_mtl.experiments.sweep.run import list_sweep, refuse_surroundings, run_sweep
     from hf_mtl.experiments.sweep.tables import answer_tables, space_table, trial_line
 
+    refuse_workers(arguments)
     refuse_surroundings()
     if arguments.list:
         found = read_sweep(arguments.target, arguments.overrides, arguments.allow_code)
         say(f"{space_table(found)}\n\n{list_sweep(found)}")
         return
-    told: dict[str, Any] = {"workers": arguments.workers, "allow_code": arguments.allow_code}
     ended, result = run_sweep(
-        arguments.target, arguments.overrides, say=lambda record: say(trial_line(record)), **told
+        arguments.target,
+        arguments.overrides,
+        workers=arguments.workers,
+        allow_code=arguments.allow_code,
+        report=not arguments.no_report,
+        say=lambda record: say(trial_line(record)),
     )
+    if arguments.no_report:
+        return
     if result is None:
         say(f"\n{list_sweep(ended)}\n\nOther workers run the rest; the last of them scores the test.")
         return

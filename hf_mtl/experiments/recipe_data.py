@@ -7,16 +7,7 @@ from hf_mtl.experiments.draws import Splits
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.recipe import load_recipe
 from hf_mtl.training.run.prepare import make_arguments, prepare
-
-# A program that scores as it likes is not refused for what a run of the recipe would do.
-_ONLY_DATA = {
-    "eval_strategy": "no",
-    "save_strategy": "no",
-    "load_best_model_at_end": False,
-    "early_stopping_patience": None,
-    "report_to": "none",
-    "use_cpu": True,
-}
+from hf_mtl.training.run.untrained import NOT_TRAINED
 
 
 class RecipeData:
@@ -30,7 +21,7 @@ class RecipeData:
 
     def __init__(self, recipe: Path, overrides: Iterable[str] = (), allow_code: bool = False):
         self.recipe = load_recipe(recipe, overrides, allow_code)
-        self._prepared = prepare(self.recipe, make_arguments(self.recipe, **_ONLY_DATA), None)
+        self._prepared = prepare(self.recipe, make_arguments(self.recipe, **NOT_TRAINED, use_cpu=True), None)
         self.tokenizer = self._prepared.tokenizer
         model = self._prepared.new_model()
         self.encoder = model.encoder

@@ -1,6 +1,7 @@
 """The command `hf-mtl sweep`, and the file that the guide shows."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ Command = Callable[..., Said]
 @pytest.fixture
 def formula(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Trials that are numbers of a formula, of which nothing can be tested."""
-    monkeypatch.setitem(run.run_sweep.__kwdefaults__, "run", worlds.recording([]))  # type: ignore[arg-type]
+    monkeypatch.setattr(run, "run_sweep", partial(run.run_sweep, run=worlds.recording([])))
     scores = {"tasks": {"topic": {"f1_macro": 0.5}}, "average": 0.5, "macro": 0.5, "worst": 0.5}
     monkeypatch.setattr(answer, "evaluate_run", lambda *args, **kwargs: scores)
     with runs.own_cache(tmp_path):
@@ -49,9 +50,7 @@ def test_a_mistake_ends_it_with_2_and_nothing_is_written(hf_mtl: Command, tmp_pa
     assert said.err.startswith("hf-mtl sweep: 1 mistake\n")
     assert "Did you mean 'learning_rate'?" in said.err
     assert not (tmp_path / "out").exists()
-    assert (
-        "--workers: found '0'; allowed: a whole number of at least 1" in hf_mtl("sweep", path, "--workers", "0").err
-    )
+    assert "--workers: found 0. Allowed: 1 to " in hf_mtl("sweep", path, "--workers", "0").err
 
 
 def test_the_sweep_of_the_guide_is_valid(tmp_path: Path) -> None:

@@ -5,17 +5,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from hf_mtl.argument_conflicts import BY_SCORE
 from hf_mtl.errors import CheckpointError, Mistake, RunError
 from hf_mtl.inference.manifest import MODEL_CONFIG, verify
 from hf_mtl.inference.runs import local_folder
-from hf_mtl.recipe import load_recipe
+from hf_mtl.recipe import Recipe, load_recipe
 from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.training import run_recipe
 from hf_mtl.training.checkpoint import checkpoints
 from hf_mtl.training.folder.run_record import LOG
+from hf_mtl.training.run.untrained import UNRECORDED
 
 SHARE = 5
 """A run that is trained here has one of so many parts of the recipe's steps."""
@@ -82,8 +85,15 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
+class Length(NamedTuple):
+    """How long to train: optimizer steps, and the operations after which it ends before them; None: no limit."""
+
+    steps: int
+    flops: float | None
+
+
 def train_shortly(
-    target: str | Path, overrides: Sequence[str], folder: Path, steps: int, allow_code: bool
+    target: str | Path, overrides: Sequence[str], folder: Path, length: Length, allow_code: bool
 ) -> JointRun:
     """Train the recipe's tasks jointly for a while, or go on with that where it was stopped.
 
@@ -91,33 +101,39 @@ def train_shortly(
         target: The recipe.
         overrides: What is replaced in it.
         folder: The run's folder.
-        steps: Optimizer steps.
+        length: How long.
         allow_code: As for `load_recipe`.
 
     Raises:
-        UserError: As `run_recipe`; also where the recipe follows evaluations, of which there are none.
+        UserError: As `run_recipe`; also where schedules follow evaluations, of which there are none.
     """
-    run_recipe(load_recipe(target, [*overrides, *_short(folder, steps)], allow_code), resume=True)
+    short = _short(folder, length)
+    if _follows_evaluations(load_recipe(target, overrides, allow_code)):
+        short |= {"lr_scheduler_type": "constant", "lr_scheduler_kwargs": None}  # as before its first evaluation
+    words = [f"training.{key}={'' if value is None else json.dumps(value)}" for key, value in short.items()]
+    run_recipe(load_recipe(target, [*overrides, *words], allow_code), resume=True)
     return replace(given_run(str(folder)), trained_here=True)
 
 
-def _short(folder: Path, steps: int) -> list[str]:
+def _follows_evaluations(recipe: Recipe) -> bool:
+    return recipe.training.options().get("lr_scheduler_type") in BY_SCORE
+
+
+def _short(folder: Path, length: Length) -> dict[str, Any]:
     """Say how the short run differs from the recipe's: nothing is scored while it trains, and its models are kept."""
-    changes = {
+    return {
+        **UNRECORDED,
         "output_dir": str(folder),
-        "max_steps": steps,
+        "max_steps": length.steps,
+        "max_flops": length.flops,
+        "max_backward_passes": None,
         "save_strategy": "steps",
-        "save_steps": math.ceil(steps / CHECKPOINTS),
+        "save_steps": math.ceil(length.steps / CHECKPOINTS),
         "save_total_limit": None,
         "eval_strategy": "no",
-        "load_best_model_at_end": False,
         "metric_for_best_model": None,
         "greater_is_better": None,
-        "early_stopping_patience": None,
-        "report_to": "none",
-        "push_to_hub": False,
     }
-    return [f"training.{key}={'' if value is None else json.dumps(value)}" for key, value in changes.items()]
 
 
 def _spread(stages: Sequence[Path]) -> list[Path]:

@@ -1,6 +1,7 @@
 """What affinities are measured on: the models of a joint run, and the rows of a recipe as these read them."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hf_mtl.data.course import Course
 from hf_mtl.data.streams import Streams
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import Mistake, RunError, known
-from hf_mtl.experiments.affinity.joint import SHARE, JointRun, given_run, train_shortly
+from hf_mtl.experiments.affinity.joint import SHARE, JointRun, Length, given_run, train_shortly
 from hf_mtl.experiments.affinity.linearised import refuse_without_validation
 from hf_mtl.experiments.affinity.subject import Subject
 from hf_mtl.inference.encode import encode_splits
@@ -21,6 +22,7 @@ from hf_mtl.processes import Processes
 from hf_mtl.recipe import Recipe
 from hf_mtl.training.run.prepare import Prepared, load_data, prepare
 from hf_mtl.training.run.taken import with_known_outputs
+from hf_mtl.training.watch.budget import limit_steps
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,19 @@ class LookedAt:
         joint: The joint run.
         prepared: The recipe's data and the tokenizer.
         model: The last model of the joint run.
-        steps: Optimizer steps of the recipe.
+        steps: Optimizer steps of the recipe, where no limit of operations ends it before.
     """
 
     joint: JointRun
     prepared: Prepared
     model: MultiTaskModel
     steps: int
+
+    @property
+    def recipe_flops(self) -> float | None:
+        """The operations of one training run of the recipe, by what a step of the joint run takes; None: unknown."""
+        found, most = self.joint.flops_of(self.steps), self.prepared.args.max_flops
+        return found if found is None or most is None else min(found, most)
 
     def subject(self, model: MultiTaskModel, validation: bool) -> Subject:
         """Put one of the run's models and the rows together.
@@ -108,8 +116,10 @@ def look_at_new(
     if validation:
         refuse_without_validation(train, {name: len(rows) for name, rows in first.split("validation").items()})
     whole = _steps(args, train)
-    short = max(1, whole // SHARE) if steps is None else steps
-    joint = train_shortly(target, overrides, folder, short, recipe.allow_code)
+    short = Length(max(1, whole // SHARE), None if args.max_flops is None else args.max_flops / SHARE)
+    joint = train_shortly(
+        target, overrides, folder, short if steps is None else Length(steps, None), recipe.allow_code
+    )
     prepared = Prepared(recipe, args, first.data, read_tokenizer(str(joint.model)))
     return LookedAt(joint, prepared, load_model(joint.model), whole)
 
@@ -123,6 +133,8 @@ def encoded(prepared: Prepared, model: MultiTaskModel, split: str) -> dict[str, 
 
 def _steps(args: MultiTaskTrainingArguments, train: dict[str, EncodedSplit]) -> int:
     sizes = {name: len(split) for name, split in train.items()}
+    args = copy(args)
+    limit_steps(args)
     return Course(args, sizes, Processes(), rows=sum(Streams.of(train).sizes.values())).total_steps
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from hf_mtl.errors import Mistake, RunError, UserError
 from hf_mtl.experiments.affinity.grouping import partition_value, propose_groups
@@ -17,18 +17,10 @@ from hf_mtl.launched import of_whoever_trains
 from hf_mtl.progress import no_bars
 from hf_mtl.recipe import load_recipe
 from hf_mtl.training.run.prepare import make_arguments, output_dir
+from hf_mtl.training.run.untrained import NOT_TRAINED
 
 Method = Literal["lookahead", "linearised"]
 RESULT = "affinity.json"
-
-_NOT_TRAINED: dict[str, Any] = {
-    "report_to": "none",
-    "push_to_hub": False,
-    "eval_strategy": "no",
-    "save_strategy": "no",
-    "load_best_model_at_end": False,
-    "early_stopping_patience": None,
-}
 
 
 @dataclass(frozen=True)
@@ -84,6 +76,7 @@ class Found:
         joint: The joint run.
         looked: Operations of looking at it.
         recipe_steps: Optimizer steps of the recipe.
+        recipe_flops: The operations of one training run of it; None: unknown.
         details: What the method tells beside, by name.
         folder: Where all of it is written.
     """
@@ -95,6 +88,7 @@ class Found:
     joint: JointRun
     looked: float
     recipe_steps: int
+    recipe_flops: float | None
     details: dict[str, float]
     folder: Path
 
@@ -102,11 +96,6 @@ class Found:
     def spent(self) -> float:
         """The operations of all that was done for it."""
         return self.looked + ((self.joint.flops or 0.0) if self.joint.trained_here else 0.0)
-
-    @property
-    def recipe_flops(self) -> float | None:
-        """The operations of one training run of the recipe, by what a step of the joint run takes; None: unknown."""
-        return self.joint.flops_of(self.recipe_steps)
 
 
 class Measured(NamedTuple):
@@ -135,7 +124,7 @@ def find_affinity(target: str | Path, overrides: Sequence[str] = (), asked: Aske
     recipe = load_recipe(target, overrides, asked.allow_code)
     folder = asked.output or Path(f"{output_dir(recipe)}-affinity")
     _refuse_place(folder)
-    args = make_arguments(recipe, **_NOT_TRAINED, **of_whoever_trains())
+    args = make_arguments(recipe, **NOT_TRAINED, **of_whoever_trains())
     with no_bars(args.disable_tqdm):
         if asked.checkpoint is None:
             reads = asked.method == "linearised"
@@ -162,6 +151,7 @@ def _proposed(measured: Measured, looked_at: LookedAt, folder: Path, asked: Aske
         joint=looked_at.joint,
         looked=measured.flops,
         recipe_steps=looked_at.steps,
+        recipe_flops=looked_at.recipe_flops,
         details=measured.details,
         folder=folder,
     )

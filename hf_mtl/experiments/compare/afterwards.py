@@ -95,11 +95,11 @@ def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial], merged: Coll
             theirs = reference.get((seed, fold))
             if theirs is None:
                 continue
-            if not all((folder / TEST_ROWS).exists() for _, folder in (*mine.runs, *theirs.runs)):
-                continue
             identity = digest([sorted([*mine.identities, *theirs.identities])])
-            identities.add(identity)
+            identities.add(identity)  # a comparison that is known stays known where the runs' folders are gone
             if identity in known:
+                continue
+            if not all((folder / TEST_ROWS).exists() for _, folder in (*mine.runs, *theirs.runs)):
                 continue
             found = compare_rows(
                 mine.folders,

@@ -1,21 +1,19 @@
 """The arms of a study: every one an ordinary recipe, or one for each task, before anything is run."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from hf_mtl.errors import Mistake, RecipeError, UserError, known
+from hf_mtl.experiments.arms import extended, laid_over, of_training
 from hf_mtl.experiments.compare.beside import with_beside
 from hf_mtl.experiments.compare.schema import GROUPS, SINGLE_TASK
 from hf_mtl.experiments.compare.single_task import single_task_node
 from hf_mtl.experiments.compare.some_tasks import some_tasks_node
 from hf_mtl.plain import describe
 from hf_mtl.recipe import Recipe
-from hf_mtl.recipe.extends import read_together
 from hf_mtl.recipe.load import recipe_of
 from hf_mtl.recipe.nodes import Node, Origin
-from hf_mtl.recipe.overrides import set_at
 from hf_mtl.recipe.plugins import Code
 
 LENGTH = ("max_steps", "num_train_epochs", "max_flops", "max_backward_passes")
@@ -85,9 +83,8 @@ def parse_arm(name: str, base: tuple[str, Origin], common: Node | None, given: N
     """
     mistakes: list[Mistake] = []
     keys, extends, single, groups = _read(given, mistakes)
-    node = read_together([base, *extends], mistakes)
-    for part in (common.value if common is not None else {}, keys):
-        node = replace_keys(node, part, mistakes)
+    layers = (common.value if common is not None else {}, keys)
+    node = laid_over(base, extends, layers, _OF_TRIALS, mistakes)
     recipe = recipe_of(node, code, before=mistakes)
     whole = Part((), node, recipe)
     if single:
@@ -111,14 +108,7 @@ def _read(
     if single is not None and not isinstance(single.value, bool):
         problem = f"found {describe(single.plain())}"
         mistakes.append(Mistake(SINGLE_TASK, problem, "Allowed: true or false.", str(single.origin)))
-    extends = keys.pop("extends", None)
-    files: list[tuple[str, Origin]] = []
-    for item in [] if extends is None else extends.value if isinstance(extends.value, list) else [extends]:
-        if isinstance(item.value, str):
-            files.append((item.value, item.origin))
-        else:
-            remedy = "Allowed: a file, or a list of files."
-            mistakes.append(Mistake("extends", f"found {describe(item.plain())}", remedy, str(item.origin)))
+    files = extended(keys.pop("extends", None), mistakes)
     alone = single is not None and single.value is True
     if alone and groups is not None:
         mistakes.append(Mistake(GROUPS, f"found beside {SINGLE_TASK}", "Give one of them.", str(groups.origin)))
@@ -180,51 +170,15 @@ def _of_group(whole: Part, group: Sequence[str], code: Code) -> Part:
     return Part(tuple(group), node, recipe_of(node, code), tuple(dropped))
 
 
-def replace_keys(recipe: Node, keys: Mapping[str, Node], mistakes: list[Mistake]) -> Node:
-    """Lay dotted or nested keys over a recipe.
-
-    Args:
-        recipe: The merged recipe.
-        keys: The keys.
-        mistakes: Receives the keys that cannot be replaced.
-    """
-    for key, node in keys.items():
-        parts = key.split(".")
-        if not all(parts):
-            problem = f"found {describe(key)}"
-            mistakes.append(Mistake("", problem, "Write key: value, dotted or nested.", str(node.origin)))
-            continue
-        mistakes.extend(_refused(key, node))
-        recipe = set_at(recipe, parts, node, mistakes, key)
-    return recipe
-
-
-def _refused(key: str, node: Node) -> list[Mistake]:
-    """Find keys that the study decides for all of its runs."""
-    section, _, rest = key.partition(".")
-    if section != "training":
-        return []
-    given: dict[str, Any] = {rest: node} if rest else node.value if isinstance(node.value, dict) else {}
-    return [
-        Mistake(f"training.{name}", "is what the study decides for every run", remedy, str(item.origin))
-        for name, item in given.items()
-        if (remedy := _OF_TRIALS.get(name)) is not None
-    ]
-
-
 def lengths_of(given: Node) -> list[tuple[str, Node]]:
     """Return the keys of an arm that say how long to train, dotted.
 
     Args:
         given: What the study says of the arm.
     """
-    found = []
-    for key, node in given.value.items() if isinstance(given.value, dict) else ():
-        section, _, rest = key.partition(".")
-        if section == "training":
-            inner = {rest: node} if rest else node.value if isinstance(node.value, dict) else {}
-            found += [(f"training.{name}", item) for name, item in inner.items() if name in LENGTH]
-    return found
+    keys = given.value.items() if isinstance(given.value, dict) else ()
+    inner = [pair for key, node in keys for pair in of_training(key, node).items()]
+    return [(f"training.{name}", item) for name, item in inner if name in LENGTH]
 
 
 def told_of(error: RecipeError, name: str, file: str) -> list[Mistake]:

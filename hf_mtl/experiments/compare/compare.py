@@ -9,12 +9,13 @@ from hf_mtl.errors import HfMtlError, RunError, UserError
 from hf_mtl.experiments.answer.current import TRIALS
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.afterwards import add_merged, add_rows, report_on
-from hf_mtl.experiments.compare.executors import command, printed, run_local, submit
+from hf_mtl.experiments.compare.executors import printed, submit
 from hf_mtl.experiments.compare.ledger import Ledger
 from hf_mtl.experiments.compare.listing import listing
 from hf_mtl.experiments.compare.load import Study, load_study, resolved
 from hf_mtl.experiments.compare.trials import trials_of
 from hf_mtl.experiments.compare.work import Worker
+from hf_mtl.experiments.workers import run_local, worker_command
 from hf_mtl.plain import dump_yaml
 from hf_mtl.reporting.atomic import replacing
 from hf_mtl.reporting.json_files import write_json_atomic
@@ -52,7 +53,7 @@ def compare(
         RunError: If workers end again and again without finishing anything.
     """
     study = load_study(path, overrides, allow_code)
-    worker = command(str(path), overrides, allow_code)
+    worker = worker_command("compare", str(path), overrides, allow_code)
     if executor == "print":
         say(printed(worker, workers))
         return

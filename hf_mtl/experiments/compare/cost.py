@@ -15,6 +15,7 @@ from hf_mtl.recipe import Recipe
 from hf_mtl.schedules import ParameterGroup
 from hf_mtl.training.run.plan import follow_mixture
 from hf_mtl.training.run.prepare import Prepared, make_arguments, prepare
+from hf_mtl.training.run.untrained import UNRECORDED
 from hf_mtl.training.schedules.frozen_groups import FrozenGroups
 from hf_mtl.training.trainer.step_callback import StepCallback
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
@@ -24,15 +25,6 @@ TRIED = 20
 _LOOKS = 50  # with methods that look at the model between steps, most of them every 50 steps
 _WARM = 5
 _TOKENS = range(1000)
-
-_UNRECORDED: dict[str, Any] = {
-    "report_to": "none",
-    "push_to_hub": False,
-    "save_strategy": "no",
-    "load_best_model_at_end": False,
-    "early_stopping_patience": None,
-    "disable_tqdm": True,
-}
 
 
 @dataclass(frozen=True)
@@ -89,7 +81,7 @@ def cost_of(recipe: Recipe, tried: bool, folder: Path) -> Cost:
     """
     try:
         with no_bars():
-            args = make_arguments(recipe, output_dir=str(folder), **_UNRECORDED)
+            args = make_arguments(recipe, output_dir=str(folder), **UNRECORDED, disable_tqdm=True)
             prepared = prepare(recipe, args, tokenizer_folder=None)
             return _cost(prepared, tried)
     finally:

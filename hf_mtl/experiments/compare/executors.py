@@ -1,34 +1,15 @@
-"""Where workers run: as processes of this machine, as jobs of Slurm, or wherever printed commands are started.
+"""Where workers run other than as processes of this machine: as jobs of Slurm, or wherever commands are started.
 
 A worker is one and the same command everywhere. Workers need not know of each other: trials are claimed in the
 study's folder.
 """
 
-import os
 import shlex
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from hf_mtl.errors import Mistake, Terminated, UserError
-
-
-def command(study: str, overrides: Sequence[str], allow_code: bool, python: str = sys.executable) -> list[str]:
-    """Return the command of one worker.
-
-    Args:
-        study: The study's file.
-        overrides: ``key=value`` for it.
-        allow_code: Whether code that recipes name may be run.
-        python: The interpreter.
-    """
-    allowed = ["--allow-code"] if allow_code else []
-    return [python, "-m", "hf_mtl", "compare", study, *overrides, *allowed, "--no-report"]
+from hf_mtl.errors import Mistake, UserError
 
 
 def printed(worker: Sequence[str], workers: int) -> str:
@@ -39,52 +20,6 @@ def printed(worker: Sequence[str], workers: int) -> str:
         workers: How many there are.
     """
     return "\n".join([shlex.join(worker)] * workers)
-
-
-def run_local(worker: Sequence[str], workers: int) -> list[int]:
-    """Run workers as processes of this machine, each with its part of the cores, to their end.
-
-    Args:
-        worker: The command of a worker.
-        workers: How many there are.
-
-    Returns:
-        Their exit codes.
-    """
-    from joblib import Parallel, delayed
-
-    threads = str(max(1, (os.cpu_count() or 1) // workers))
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-    environment.setdefault("TOKENIZERS_PARALLELISM", "false")
-    started: list[subprocess.Popen[bytes]] = []
-    with _ending(started):
-        started += [subprocess.Popen(worker, env=environment) for _ in range(workers)]
-        # In threads, each of which waits for a process: one that is killed leaves the others alone.
-        codes = Parallel(n_jobs=workers, prefer="threads")(delayed(process.wait)() for process in started)
-    return [int(code) for code in codes]
-
-
-@contextmanager
-def _ending(processes: list[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Pass on what asks this process to end, and wait until the workers have: each keeps a checkpoint first."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for process in processes:
-            if process.poll() is None:
-                process.send_signal(number)
-        for process in processes:
-            process.wait()
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise Terminated("the workers were asked to stop")
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def submit(

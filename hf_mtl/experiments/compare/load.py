@@ -1,12 +1,12 @@
 """Loading of studies: every arm is resolved, so that a mistake in any of them is found before anything is run."""
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hf_mtl.errors import Mistake, RecipeError, known
+from hf_mtl.experiments.arms import name_mistakes, told_once
 from hf_mtl.experiments.compare.arms import Arm, absolute, lengths_of, parse_arm, told_of
 from hf_mtl.experiments.compare.contenders import contender_mistakes
 from hf_mtl.experiments.compare.schema import GROUPS, StudyFile
@@ -15,9 +15,7 @@ from hf_mtl.recipe.nodes import Node, Origin
 from hf_mtl.recipe.overrides import apply_overrides
 from hf_mtl.recipe.places import Places
 from hf_mtl.recipe.plugins import Code
-from hf_mtl.validation import MOST_MISTAKES, validate
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+from hf_mtl.validation import validate
 
 
 @dataclass(frozen=True)
@@ -68,13 +66,13 @@ def load_study(path: str | Path, overrides: Iterable[str] = (), allow_code: bool
     code: Code = "allowed" if allow_code else "refused"
     arms, base = _arms(node, code, mistakes)
     if file is None:
-        raise RecipeError(_told(mistakes, Places.of(node)))
+        raise RecipeError(told_once(mistakes, Places.of(node)))
     reference = _reference(file, arms, mistakes)
     mistakes += _budget_mistakes(node, file)
     if base is not None:
         mistakes += contender_mistakes(file, arms, base.whole.recipe)
     if mistakes or base is None:
-        raise RecipeError(_told(mistakes, Places.of(node)))
+        raise RecipeError(told_once(mistakes, Places.of(node)))
     return Study(file, base, arms, reference, allow_code, node)
 
 
@@ -120,9 +118,7 @@ def _arms(node: Node, code: Code, mistakes: list[Mistake]) -> tuple[dict[str, Ar
     found: dict[str, Arm] = {}
     for name, given in {"": Node({}, node.origin), **arms.value}.items():
         try:
-            if name and not _NAME.fullmatch(name):
-                allowed = "Allowed: letters, digits and _ . + -, as it becomes the name of a folder."
-                mistakes.append(Mistake(f"arms.{name}", "is no name of an arm", allowed, str(given.origin)))
+            mistakes += name_mistakes(name, given) if name else []
             found[name] = parse_arm(name, file, common, given, code)
         except RecipeError as error:
             mistakes += told_of(error, name, str(node.origin.file)) if name else error.mistakes
@@ -150,11 +146,3 @@ def _budget_mistakes(node: Node, file: StudyFile) -> list[Mistake]:
         for name, given in node.value["arms"].value.items()
         for key, item in lengths_of(given)
     ]
-
-
-def _told(mistakes: list[Mistake], places: Places) -> list[Mistake]:
-    """Return every mistake once, with its place: arms share the mistakes of their base."""
-    placed = [replace(item, where=item.where or places.locate(item.key)) for item in mistakes]
-    unique = list(dict.fromkeys(placed))
-    more = len(unique) - MOST_MISTAKES
-    return unique if more <= 0 else [*unique[:MOST_MISTAKES], Mistake("", f"and {more:,} more mistakes")]

@@ -3,7 +3,6 @@
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.records import record_of
 from hf_mtl.experiments.compare.trials import Trial, in_folder, trials_of
 from hf_mtl.experiments.results import Record
+from hf_mtl.experiments.workers import output_kept
 from hf_mtl.foreign_json import read_object
 from hf_mtl.recipe import Recipe
 from hf_mtl.recipe.load import recipe_of
@@ -29,9 +29,6 @@ logger = get_logger(__name__)
 
 TRIAL = "trial.json"
 """The file in a run's folder that says of which trial it is."""
-
-OUTPUT = "output.txt"
-"""The lines that a run prints, warnings too."""
 
 _MOMENT_S = 0.5
 
@@ -155,11 +152,7 @@ def train(recipe: Recipe, folder: Path, identity: str, **wishes: Any) -> None:
     same = _identity_of(folder) in (None, identity)
     folder.mkdir(parents=True, exist_ok=True)
     write_json_atomic(folder / TRIAL, {"identity": identity})
-    with (
-        open(folder / OUTPUT, "a", encoding="utf-8") as output,
-        redirect_stdout(output),
-        redirect_stderr(output),
-    ):
+    with output_kept(folder):
         # The test rows are kept with what their scores read of them, so that two runs can be compared row by row.
         run_recipe(
             recipe, resume=begun and same, overwrite=begun and not same, keep_rows=bool(wishes.get("test")), **wishes

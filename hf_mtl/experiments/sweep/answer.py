@@ -38,7 +38,7 @@ def answer(sweep: Sweep, studies: Studies) -> dict[str, Any]:
 
     Returns:
         ``{"metric", "maximize", "trials", "arms": {arm: {"states", "default", "chosen", "importance",
-        "importance_by", "tested", "notes"}}}``. ``default`` and ``chosen`` are records of trials with ``test``, and
+        "tested", "notes"}}}``. ``default`` and ``chosen`` are records of trials with ``test``, and
         None where the trial was not completed. ``tested`` are the trials whose test scores were looked at: more than
         two if the sweep had fewer trials before, and another was chosen then.
     """
@@ -50,14 +50,13 @@ def _of_arm(sweep: Sweep, studies: Studies, arm: Arm) -> dict[str, Any]:
     records = trial_records(studies, arm.name)
     chosen = chosen_of(records, sweep.maximize)
     default = next((item for item in records if item["trial"] == 0 and item["state"] == "complete"), None)
-    shares, by, notes = importances(studies.study(arm.name), arm.space, sweep.seed)
+    shares, notes = importances(studies.study(arm.name), arm.space, sweep.seed)
     states = Counter(record["state"] for record in records)
     found = {
         "states": {state: states[state] for state in STATES},
         "default": None if default is None else _tested(sweep, studies, default),
         "chosen": None if chosen is None else _tested(sweep, studies, chosen),
         "importance": shares,
-        "importance_by": by,
     }
     tested = [item for item in studies.results.all() if item["kind"] == "test" and item["arm"] == arm.name]
     return {**found, "tested": [item["trial"] for item in tested], "notes": [*_notes(sweep, arm, records), *notes]}

@@ -12,7 +12,6 @@ from hf_mtl.experiments.sweep.scalarisation import KEY, Scalarisation
 from hf_mtl.experiments.sweep.space import Dimension
 from hf_mtl.recipe import Recipe
 from hf_mtl.recipe.load import recipe_of
-from hf_mtl.recipe.merge import merge
 from hf_mtl.recipe.nodes import Node, Origin
 from hf_mtl.recipe.overrides import set_at
 from hf_mtl.signatures import Options
@@ -60,6 +59,7 @@ class Arm:
         if weights is not None and any(item.key in drawn for item in weights.dimensions):
             changes[KEY] = (weights.weighting(drawn), weights.where)
         changes["training.output_dir"] = (str(folder), Origin("the sweep", ""))
+        changes["training.disable_tqdm"] = (True, Origin("the sweep", ""))
         return self.changed(changes)
 
     def changed(self, changes: Mapping[str, tuple[Any, Origin]]) -> Recipe:
@@ -84,22 +84,6 @@ class Arm:
             if any(found[item.key] is None for item in weights.dimensions):
                 found |= dict.fromkeys((item.key for item in weights.dimensions), None)
         return {key: value for key, value in found.items() if value is not None}
-
-
-def laid_over(base: Node, own: Node, mistakes: list[Mistake]) -> Node:
-    """Lay overrides over a recipe: their keys are nested or dotted, and the later ones win.
-
-    Args:
-        base: The recipe.
-        own: A mapping of overrides.
-        mistakes: Receives what cannot be laid over.
-    """
-    for key, node in own.value.items():
-        if "." in key:
-            base = set_at(base, key.split("."), node, mistakes, key)
-        else:
-            base = merge(base, Node({key: node}, own.origin), mistakes)
-    return base
 
 
 def checked(arm: str, node: Node, allow_code: bool, mistakes: list[Mistake]) -> Recipe | None:

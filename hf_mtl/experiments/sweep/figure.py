@@ -38,7 +38,7 @@ def sweep_figure(path: Path, found: Mapping[str, Any], records: Sequence[Record]
     history.xaxis.set_major_locator(MaxNLocator(integer=True))
     label_panel(history, "Trials and the best so far; hollow: pruned, crosses at the edge: failed", found["metric"])
     for axis, (name, shares) in zip(bars, explained.items(), strict=True):
-        _bars(axis, name, shares, styles[name].colour, arms[name]["importance_by"])
+        _bars(axis, name, shares, styles[name].colour)
     save(figure, path)
 
 
@@ -65,7 +65,7 @@ def _history(
             axis.plot(item["trial"], 0.02, "x", color=colour, markersize=6, transform=place, clip_on=False)
 
 
-def _bars(axis: "Axes", name: str, shares: Mapping[str, float], colour: str, by: str) -> None:
+def _bars(axis: "Axes", name: str, shares: Mapping[str, float], colour: str) -> None:
     keys = sorted(shares, key=lambda key: shares[key])
     axis.barh(range(len(keys)), [100 * shares[key] for key in keys], color=colour, height=0.7)
     axis.set_yticks(range(len(keys)), keys)
@@ -74,4 +74,4 @@ def _bars(axis: "Axes", name: str, shares: Mapping[str, float], colour: str, by:
     axis.set_xlim(0, 100)
     axis.grid(False, axis="y")
     axis.set_xlabel("% of the variance")
-    label_panel(axis, f"Importance of the keys of {name} ({by})", "")
+    label_panel(axis, f"Importance of the keys of {name} (fANOVA)", "")

@@ -1,21 +1,22 @@
 """The file of a sweep: read once, with everything that is wrong in it, before anything is run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from hf_mtl.errors import Mistake, RecipeError
+from hf_mtl.experiments.arms import told_once
 from hf_mtl.experiments.sweep.arms import Arm
 from hf_mtl.experiments.sweep.metric import directions, metric_mistakes
 from hf_mtl.experiments.sweep.pruning import parse_pruning
 from hf_mtl.experiments.sweep.sections import read_arms
 from hf_mtl.plain import describe
+from hf_mtl.recipe.extends import read_extended
 from hf_mtl.recipe.overrides import apply_overrides
 from hf_mtl.recipe.places import Places
-from hf_mtl.recipe.yaml_source import read_yaml
 from hf_mtl.validation import validate
 
 JOURNAL = "journal"
@@ -95,21 +96,20 @@ def read_sweep(path: str | Path, overrides: Sequence[str] = (), allow_code: bool
         RecipeError: With everything that is wrong, each mistake with the file and line that says it.
     """
     mistakes: list[Mistake] = []
-    node = apply_overrides(read_yaml(path, mistakes), overrides, mistakes)
+    node = apply_overrides(read_extended(path, mistakes), overrides, mistakes)
     places = Places.of(node)
     parsed = validate(SweepFile, node.plain(), (), mistakes)
     if parsed is None or mistakes:
-        raise RecipeError(_located(mistakes, places))
+        raise RecipeError(told_once(mistakes, places))
     pruning = parse_pruning(parsed.pruning, mistakes)
     if parsed.storage != JOURNAL and "://" not in parsed.storage:
         remedy = "Allowed: journal, or the URL of a database, such as sqlite:///sweep.db."
         mistakes.append(Mistake("storage", f"found {describe(parsed.storage)}", remedy))
     arms = read_arms(node, allow_code, mistakes)
     for arm in arms:
-        wrong = metric_mistakes(parsed.metric, arm, pruned=pruning is not None)
-        mistakes += [item for item in wrong if item not in mistakes]
+        mistakes += metric_mistakes(parsed.metric, arm, pruned=pruning is not None)
     if mistakes:
-        raise RecipeError(_located(mistakes, places))
+        raise RecipeError(told_once(mistakes, places))
     return Sweep(
         path=Path(path),
         arms=tuple(arms),
@@ -123,7 +123,3 @@ def read_sweep(path: str | Path, overrides: Sequence[str] = (), allow_code: bool
         storage=parsed.storage,
         allow_code=allow_code,
     )
-
-
-def _located(mistakes: list[Mistake], places: Places) -> list[Mistake]:
-    return [replace(item, where=item.where or places.locate(item.key)) for item in mistakes]

@@ -17,9 +17,12 @@ from hf_mtl.experiments.sweep.studies import Studies
 from hf_mtl.experiments.sweep.tables import state_table
 from hf_mtl.experiments.sweep.trial import run_trial
 from hf_mtl.experiments.sweep.work import RunTrial, work
-from hf_mtl.experiments.sweep.workers import work_apart
+from hf_mtl.experiments.workers import run_local, worker_command
 from hf_mtl.launched import launched
 from hf_mtl.reporting.json_files import write_json_atomic
+
+_BY_A_SIGNAL = 128
+"""Exit codes from here on say which signal has ended a process."""
 
 
 def run_sweep(
@@ -28,6 +31,7 @@ def run_sweep(
     *,
     workers: int = 1,
     allow_code: bool = False,
+    report: bool = True,
     say: Callable[[Record], None] = lambda record: None,
     run: RunTrial = run_trial,
 ) -> tuple[Sweep, dict[str, Any] | None]:
@@ -38,16 +42,19 @@ def run_sweep(
     Args:
         path: The file.
         overrides: ``key=value`` with dotted keys of the file, which win over it.
-        workers: Processes of this machine.
+        workers: Processes of this machine; those of more than one print what they do.
         allow_code: Whether code that the recipes name may be run.
-        say: Is told of each trial that has ended.
+        report: Whether to answer; otherwise only trials are done.
+        say: Is told of each trial that has ended in this process.
         run: Runs a trial.
 
     Returns:
-        The sweep, and the answer as `answer` returns it and ``answer.json`` has it; None while others run trials.
+        The sweep, and the answer as `answer` returns it and ``answer.json`` has it; None while others run
+        trials, and without ``report``.
 
     Raises:
         UserError: If anything is wrong with the file, the recipes, their data or the folder; nothing is run.
+        RunError: If a worker ended with an error, which it has said.
         DiskError: If a file cannot be written; the sweep goes on when it is started again.
         Stopped: At Ctrl-C and SIGTERM; likewise.
     """
@@ -58,9 +65,12 @@ def run_sweep(
     take(sweep)
     studies = Studies(sweep, identity(sweep))
     if workers > 1 and not studies.is_done():
-        work_apart(sweep, studies, workers, overrides, say)
+        codes = run_local(worker_command("sweep", str(path), overrides, allow_code), workers)
+        # One that was killed or stopped is no error: its trial goes on below.
+        if any(0 < code < _BY_A_SIGNAL for code in codes):
+            raise RunError("a worker ended with an error, which it has said. What has ended is kept: start it again")
     work(sweep, studies, run, say)  # alone, or what a worker that was killed has left
-    if not studies.is_done():
+    if not report or not studies.is_done():
         return sweep, None
     with claim(studies.claims / "answer") as mine:
         return sweep, _close(sweep, studies) if mine else None

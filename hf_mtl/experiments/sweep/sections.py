@@ -1,27 +1,23 @@
 """The arms that a sweep's file describes: its base recipe, what each replaces in it, and what is searched."""
 
-import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from hf_mtl.errors import Mistake, RecipeError
-from hf_mtl.experiments.sweep.arms import Arm, checked, laid_over, space_mistakes
+from hf_mtl.experiments.arms import extended, laid_over, name_mistakes
+from hf_mtl.experiments.sweep.arms import Arm, checked, space_mistakes
 from hf_mtl.experiments.sweep.scalarisation import KEY, Scalarisation, parse_scalarisation
 from hf_mtl.experiments.sweep.space import Dimension, parse_dimension
-from hf_mtl.plain import describe
 from hf_mtl.recipe import Recipe
-from hf_mtl.recipe.extends import read_extended
-from hf_mtl.recipe.merge import merge
 from hf_mtl.recipe.nodes import Node
 
 ONLY_ARM = "base"
 """Name of the arm of a sweep that names none."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _OF_AN_ARM = ("extends", "search", "scalarisation")
+_DECIDED = {"output_dir": "Write output_dir in the sweep."}
+_NOT_SEARCHED = {"training.output_dir": "has one value for each trial", "training.push_to_hub": "is off in trials"}
 
 
 def read_arms(file: Node, allow_code: bool, mistakes: list[Mistake]) -> list[Arm]:
@@ -35,20 +31,16 @@ def read_arms(file: Node, allow_code: bool, mistakes: list[Mistake]) -> list[Arm
         allow_code: Whether code that the recipes name may be run.
         mistakes: Receives everything that is wrong.
     """
-    base = _recipe(file.value["base"], "base", mistakes)
-    if base is None:
-        return []
     given = _section(file, "arms") or {ONLY_ARM: Node(None, file.origin)}
     found = []
     for name, node in given.items():
         own = Node({}, node.origin) if node.value is None else node
-        if not _NAME.fullmatch(name):
-            remedy = "Allowed: letters, digits, '_', '-', '+' and '.', the first a letter or digit."
-            mistakes.append(Mistake(f"arms.{name}", f"the arm name {describe(name)}", remedy, str(node.origin)))
-            continue
-        wrong: list[Mistake] = []
-        arm = _arm(name, _laid(base, file, own, wrong), (file, own), allow_code, wrong)
-        mistakes += [item for item in wrong if item not in mistakes]
+        wrong = name_mistakes(name, node)
+        try:
+            arm = None if wrong else _arm(name, _laid(file, own, wrong), (file, own), allow_code, wrong)
+        except RecipeError as error:
+            wrong, arm = [*wrong, *error.mistakes], None
+        mistakes += wrong
         if arm is not None:
             found.append(arm)
     return found
@@ -59,33 +51,12 @@ def _section(node: Node, key: str) -> dict[str, Node]:
     return {} if found is None or not isinstance(found.value, dict) else found.value
 
 
-def _recipe(named: Node, key: str, mistakes: list[Mistake]) -> Node | None:
-    """Read the recipe that a file names, relative to it; on the command line to the current folder."""
-    folder = Path() if named.origin.line is None else Path(named.origin.file).parent
-    path = Path(os.path.normpath(folder / os.path.expanduser(str(named.value))))
-    if not path.exists():
-        problem, remedy = f"no such file: {describe(named.value)}", f"It is relative to {folder}."
-        mistakes.append(Mistake(key, problem, remedy, str(named.origin)))
-        return None
-    try:
-        return read_extended(path, mistakes)
-    except RecipeError as error:
-        mistakes.extend(error.mistakes)
-        return None
-
-
-def _laid(base: Node, file: Node, own: Node, mistakes: list[Mistake]) -> Node:
+def _laid(file: Node, own: Node, mistakes: list[Mistake]) -> Node:
     """Lay over the base recipe what an arm changes."""
-    extends = own.value.get("extends", Node([], own.origin))
-    for named in extends.value if isinstance(extends.value, list) else [extends]:
-        if not isinstance(named.value, str):
-            problem = f"found {describe(named.plain())}"
-            mistakes.append(Mistake("extends", problem, "Allowed: a file, or a list of files.", str(named.origin)))
-        elif (recipe := _recipe(named, "extends", mistakes)) is not None:
-            base = merge(base, recipe, mistakes)
-    for_all = Node(_section(file, "set"), file.origin)
+    base = file.value["base"]
     keys = {key: node for key, node in own.value.items() if key not in _OF_AN_ARM}
-    return laid_over(laid_over(base, for_all, mistakes), Node(keys, own.origin), mistakes)
+    extends = extended(own.value.get("extends"), mistakes)
+    return laid_over((base.value, base.origin), extends, (_section(file, "set"), keys), _DECIDED, mistakes)
 
 
 def _arm(name: str, node: Node, sections: tuple[Node, Node], allow_code: bool, mistakes: list[Mistake]) -> Arm | None:
@@ -109,6 +80,10 @@ def _dimensions(sections: Sequence[Node], mistakes: list[Mistake]) -> Iterator[D
     for section in sections:
         found |= _searched(_section(section, "search"))
     for key, spec in found.items():
+        if key in _NOT_SEARCHED:
+            problem = f"cannot be searched: it {_NOT_SEARCHED[key]}"
+            mistakes.append(Mistake(f"search.{key}", problem, "Leave it out.", str(spec.origin)))
+            continue
         wrong: list[Mistake] = []
         dimension = parse_dimension(key, spec.plain(), spec.origin, wrong)
         mistakes += [replace(item, where=str(spec.origin)) for item in wrong]

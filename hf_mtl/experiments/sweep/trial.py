@@ -13,6 +13,7 @@ from hf_mtl.experiments.sweep.file import Sweep
 from hf_mtl.experiments.sweep.metric import OF_ALL, value_of
 from hf_mtl.experiments.sweep.pruning import PruneCallback, Pruned
 from hf_mtl.experiments.sweep.studies import Job
+from hf_mtl.experiments.workers import output_kept
 from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.training import run_recipe
 from hf_mtl.training.folder.run_folder import RunFolder
@@ -68,7 +69,8 @@ def _run(sweep: Sweep, job: Job) -> dict[str, Any]:
     recipe = job.arm.trial(job.drawn if job.number > 0 else {}, job.folder)
     prunes = sweep.pruning is not None and job.number > 0
     callbacks = [PruneCallback(job.trial, f"eval_{sweep.metric}", prunes)] if sweep.pruning is not None else []
-    return run_recipe(recipe, resume=RunFolder(job.folder).exists, callbacks=callbacks)
+    with output_kept(job.folder):
+        return run_recipe(recipe, resume=RunFolder(job.folder).exists, callbacks=callbacks)
 
 
 def _scored(results: dict[str, Any], metric: str) -> dict[str, Any]:

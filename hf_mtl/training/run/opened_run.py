@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hf_mtl.data.stratified_carving import carved_beside
 from hf_mtl.errors import RunError
@@ -19,23 +18,8 @@ from hf_mtl.recipe import Recipe, load_recipe, read_recipe
 from hf_mtl.tasks import Task
 from hf_mtl.training.run.prepare import Prepared, load_data, make_arguments
 from hf_mtl.training.run.taken import with_known_outputs
+from hf_mtl.training.run.untrained import NOT_TRAINED
 from hf_mtl.training.trainer.scoring_overrides import check_overrides
-
-_ONLY_SCORING: dict[str, Any] = {
-    "report_to": "none",
-    "push_to_hub": False,
-    "eval_strategy": "no",
-    "save_strategy": "no",
-    "load_best_model_at_end": False,
-    "early_stopping_patience": None,
-    "early_stopping_threshold": 0.0,
-    # The machine may lack the optimizer's library, and a schedule may follow evaluations.
-    "optim": "adamw_torch",
-    "optim_args": None,
-    "optim_target_modules": None,
-    "lr_scheduler_type": "linear",
-    "lr_scheduler_kwargs": None,
-}
 
 
 @dataclass(frozen=True)
@@ -82,7 +66,7 @@ def opened_run(
     run = read_recipe(recipe_path)  # behind the plugins, of which it names components
     _refuse_code(run, recipe)
     # Nothing of training happens: no folder of it is made, and nothing is watched.
-    args = make_arguments(recipe, output_dir=str(model_path), **_ONLY_SCORING, **of_whoever_trains())
+    args = make_arguments(recipe, output_dir=str(model_path), **NOT_TRAINED, **of_whoever_trains())
     with no_bars(args.disable_tqdm):
         model = load_model(model_path)
         if through is not None:
@@ -130,4 +114,4 @@ def _folder(path: Path, overrides: Sequence[str], allow_code: bool) -> Path:
     if not path.is_file():
         return local_folder(path)
     recipe = load_recipe(path, overrides, allow_code, to_score=True)
-    return Path(str(make_arguments(recipe, **_ONLY_SCORING, **of_whoever_trains()).output_dir))
+    return Path(str(make_arguments(recipe, **NOT_TRAINED, **of_whoever_trains()).output_dir))

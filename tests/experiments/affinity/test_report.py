@@ -37,7 +37,9 @@ def test_the_text_says_what_was_looked_at_what_is_clear_and_what_it_cost(affinit
         told = text(dataclasses.replace(found, details={"ridge": ridge}))
         assert ("The rows teach little" in told) == (ridge == 100)
     given = dataclasses.replace(found.joint, trained_here=False, flops=None)
-    assert "is unknown, as the joint run has no log" in text(dataclasses.replace(found, joint=given))
+    assert "is unknown, as the joint run has no log" in text(
+        dataclasses.replace(found, joint=given, recipe_flops=None)
+    )
 
 
 @pytest.mark.parametrize("tasks", [3, 14])

@@ -26,5 +26,5 @@ def test_what_an_arm_says_wins_over_what_all_arms_have(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["seed", "output_dir", "push_to_hub"])
 def test_what_the_study_decides_is_no_arms_to_say(tmp_path: Path, key: str) -> None:
     path = write_study(tmp_path, arms={"a": {f"training.{key}": 1}})
-    with pytest.raises(RecipeError, match=f"arms.a.training.{key}: is what the study decides for every run"):
+    with pytest.raises(RecipeError, match=f"arms.a.training.{key}: is decided for all runs alike"):
         load_study(path)

@@ -6,34 +6,18 @@ from typing import Any
 import pytest
 
 from hf_mtl.errors import UserError
-from hf_mtl.experiments.compare.executors import command, printed, run_local, submit
+from hf_mtl.experiments.compare.executors import printed, submit
+from hf_mtl.experiments.workers import worker_command
 
 
 def test_commands_are_printed_for_a_shell() -> None:
-    worker = command("my study.yaml", ["seeds=1", "arms.uw={}"], True, python="python")
+    worker = worker_command("compare", "my study.yaml", ["seeds=1", "arms.uw={}"], True, python="python")
     line, other = printed(worker, 2).splitlines()
     assert line == other
     assert shlex.split(line) == [
         *("python", "-m", "hf_mtl", "compare", "my study.yaml"),
         *("seeds=1", "arms.uw={}", "--allow-code", "--no-report"),
     ]
-
-
-def test_local_workers_share_the_cores_and_one_that_is_killed_leaves_the_others_alone(tmp_path: Path) -> None:
-    program = (
-        "import os, pathlib, sys, time\n"
-        f"folder = pathlib.Path({str(tmp_path)!r})\n"
-        "try:\n"
-        "    (folder / 'first').touch(exist_ok=False)\n"
-        "except FileExistsError:\n"
-        "    time.sleep(0.5)\n"
-        "    (folder / 'second').write_text(os.environ['OMP_NUM_THREADS'])\n"
-        "    sys.exit()\n"
-        "os.kill(os.getpid(), 9)\n"
-    )
-    codes = run_local([sys.executable, "-c", program], 2)
-    assert sorted(codes) == [-9, 0]
-    assert int((tmp_path / "second").read_text()) >= 1
 
 
 def test_slurm_gets_a_job_for_each_worker(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_mistakes_of_all_arms_are_found_at_once_with_their_lines(tmp_path: Path)
     assert found[1].startswith(f"study.yaml:{line['tasks.topic.heads']}: arms.head.tasks.topic.heads: unknown key")
     assert "Did you mean 'head'?" in found[1]
     assert f"study.yaml:{line['extends']}: arms.file.extends: no such file: 'nowhere.yaml'" in found[2]
-    assert "arms.long.training.seed: is what the study decides for every run" in found[3]
+    assert "arms.long.training.seed: is decided for all runs alike" in found[3]
     assert "arms.a/b: is no name of an arm" in found[4]
     assert "reference: unknown arm 'fil'" in found[5]
     assert "Did you mean 'file'?" in found[5]

@@ -26,7 +26,7 @@ RECORDS = [
 
 
 def found(importance: Any, maximize: bool = True) -> dict[str, Any]:
-    arm = {"importance": importance, "importance_by": "fanova", "default": RECORDS[0]}
+    arm = {"importance": importance, "default": RECORDS[0]}
     return {"metric": "average", "maximize": maximize, "arms": {"uw": arm}}
 
 

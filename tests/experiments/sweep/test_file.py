@@ -22,7 +22,7 @@ def mistakes(path: Path, *overrides: str) -> list[str]:
 
 def written(folder: Path, text: str) -> Path:
     worlds.write(folder)
-    (folder / "own.yaml").write_text(text)
+    (folder / "own.yaml").write_text(f"base: recipe.yaml\noutput_dir: out\ntrials: 6\n{text}")
     return folder / "own.yaml"
 
 
@@ -66,9 +66,6 @@ def test_all_mistakes_are_said_at_once_with_their_lines(folder: Path) -> None:
     path = written(
         folder,
         """\
-base: recipe.yaml
-output_dir: out
-trials: 6
 metric: averge
 pruning: medain
 storage: sqlite
@@ -104,9 +101,6 @@ def test_mistakes_of_an_arm_are_said_where_it_is_written(folder: Path) -> None:
     path = written(
         folder,
         """\
-base: recipe.yaml
-output_dir: out
-trials: 6
 search: {training.learning_rate: {low: 1e-5, high: 1e-3}}
 arms:
   uw: {balancing.weighting: uw}
@@ -114,13 +108,15 @@ arms:
   other: {balancing: {weightin: uw}}
   missing: {extends: nowhere.yaml}
   hub: {training.push_to_hub: true}
+  placed: {training: {output_dir: elsewhere}}
 """,
     )
     starts = [
-        "own.yaml:7: arms.a b: the arm name 'a b'. Allowed: letters, ",
+        "own.yaml:7: arms.a b: is no name of an arm. Allowed: letters, ",
         "own.yaml:8: balancing.weightin: unknown key 'weightin'. Known: ",
         "own.yaml:9: extends: no such file: 'nowhere.yaml'. It is relative to ",
         "own.yaml:10: training.push_to_hub: is on, and every trial of hub would be pushed. ",
+        "own.yaml:11: training.output_dir: is decided for all runs alike. Write output_dir in the sweep.",
     ]
     found = mistakes(path)
     assert [text[: len(start)] for text, start in zip(found, starts, strict=True)] == starts
@@ -150,11 +146,20 @@ def test_one_mistake_is_said(folder: Path, keys: dict[str, object], said: str) -
     assert found[0].startswith(tuple(starts))
 
 
-def test_a_key_within_another_is_not_searched_beside_it(folder: Path) -> None:
+def test_a_sweep_may_extend_another(folder: Path) -> None:
+    worlds.write(folder)
+    (folder / "own.yaml").write_text(f"extends: sweep.yaml\ntrials: 9\noutput_dir: {folder}/other\n")
+    sweep = read_sweep(folder / "own.yaml")
+    assert (sweep.trials, sweep.startup, sweep.output_dir.name) == (9, 3, "other")
+
+
+def test_keys_that_cannot_be_searched_or_not_together_are_said(folder: Path) -> None:
     weighting = {"choices": [{"name": "dwa"}]}
     search = {"balancing.weighting": weighting, "balancing.weighting.temperature": {"low": 1.0, "high": 2.0}}
     (found,) = mistakes(worlds.write(folder, search=search))
     assert "search.balancing.weighting.temperature: lies within balancing.weighting, which is searched too." in found
+    (found,) = mistakes(worlds.write(folder, search={"training.output_dir": {"choices": ["a", "b"]}}))
+    assert "search.training.output_dir: cannot be searched: it has one value for each trial. Leave it out." in found
     (found,) = mistakes(worlds.write(folder, search={"balancing.weighting": weighting}, scalarisation={}))
     assert "search.balancing.weighting: is searched beside scalarisation, which sets balancing.weighting." in found
 

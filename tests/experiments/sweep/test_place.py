@@ -37,7 +37,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_record_has_no_folder_and_no_secret(tmp_path: Path) -> None:
-    sweep = worlds.read(tmp_path, storage="postgresql://me:geheim@host/db", set={"training.output_dir": "runs/x"})
+    sweep = worlds.read(tmp_path, storage="postgresql://me:geheim@host/db", training={"output_dir": "runs/x"})
     text = json.dumps(described(sweep))
     assert "geheim" not in text
     assert "runs/x" not in text

@@ -1,10 +1,10 @@
 """Pruners by name, and the callback that reports to them."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import optuna
 import pytest
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_mtl.errors import Mistake
 from hf_mtl.experiments.sweep.pruning import PRUNERS, PruneCallback, Pruned, make_pruner, parse_pruning
@@ -18,8 +18,8 @@ def parsed(spec: Any) -> Any:
 
 
 def evaluated(callback: PruneCallback, step: int, value: float) -> None:
-    state: Any = SimpleNamespace(global_step=step, max_steps=10)
-    callback.on_evaluate(None, state, None, metrics={"eval_average": value})  # type: ignore[arg-type]
+    state = TrainerState(global_step=step, max_steps=10)
+    callback.on_evaluate(TrainingArguments(), state, TrainerControl(), metrics={"eval_average": value})
 
 
 def study(**options: Any) -> optuna.Study:

@@ -14,12 +14,14 @@ import pytest
 from hf_mtl.errors import DataError, DiskError, RecipeError, RunError
 from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.sweep import answer as answers
+from hf_mtl.experiments.sweep import run as sweeps
 from hf_mtl.experiments.sweep import trial as trials
 from hf_mtl.experiments.sweep.file import Sweep
 from hf_mtl.experiments.sweep.place import identity
 from hf_mtl.experiments.sweep.run import run_sweep
 from hf_mtl.experiments.sweep.studies import Job, Studies
 from hf_mtl.experiments.sweep.work import work
+from hf_mtl.experiments.workers import OUTPUT
 from hf_mtl.reporting.json_files import read_jsonl
 from tests.experiments.sweep import worlds
 from tests.training import runs
@@ -117,10 +119,41 @@ def test_launched_processes_are_refused(tmp_path: Path, monkeypatch: pytest.Monk
         run_sweep(worlds.write(tmp_path))
 
 
+def test_without_a_report_trials_are_run_and_the_test_is_left_alone(tmp_path: Path, tested: list[Path]) -> None:
+    path = worlds.write(tmp_path, trials=2)
+    assert run_sweep(path, run=worlds.recording([]), report=False)[1] is None
+    assert len(read_jsonl(tmp_path / "out" / "results.jsonl")) == 2
+    assert (tested, (tmp_path / "out" / "answer.json").exists()) == ([], False)
+    assert run_sweep(path, run=worlds.recording([]))[1] is not None
+
+
+@pytest.mark.parametrize(("codes", "ends"), [([0, 2], True), ([3, -9], True), ([-9, 143], False), ([0, 130], False)])
+def test_a_worker_that_was_killed_is_replaced_and_one_that_failed_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tested: list[Path], codes: list[int], ends: bool
+) -> None:
+    started: list[list[str]] = []
+
+    def run_local(worker: list[str], workers: int) -> list[int]:
+        started.append(worker[3:])
+        return codes
+
+    monkeypatch.setattr(sweeps, "run_local", run_local)
+    path, done = worlds.write(tmp_path, trials=2), list[tuple[str, int]]()
+    if ends:
+        with pytest.raises(RunError, match="a worker ended with an error"):
+            run_sweep(path, ["seed=1"], workers=2, run=worlds.recording(done))
+    else:
+        run_sweep(path, ["seed=1"], workers=2, run=worlds.recording(done))
+    assert started == [["sweep", str(path), "seed=1", "--no-report"]]
+    assert len(done) == (0 if ends else 2)
+
+
 # ---- Trials that are real runs ----
 
 
-def test_trials_are_ordinary_runs_that_are_pruned_tested_and_listed(tmp_path: Path) -> None:
+def test_trials_are_ordinary_runs_that_are_pruned_tested_and_listed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     pruning = {"name": "threshold", "lower": 2.0}  # no score is as high: all but the default are given up
     path = worlds.write(tmp_path, test=True, trials=2, pruning=pruning)
     sweep, found = run_sweep(path)
@@ -131,6 +164,8 @@ def test_trials_are_ordinary_runs_that_are_pruned_tested_and_listed(tmp_path: Pa
     assert set(arm["chosen"]["test"]) == {"topic", "mood", "score"}
     assert arm["chosen"]["value"] == runs.results(sweep.folder("base", 0))["average"]
     assert arm["chosen"]["flops"] > 0
+    assert "step 2/2" in (sweep.folder("base", 0) / OUTPUT).read_text()  # a line, and no bar
+    assert "step 2/2" not in "".join(capfd.readouterr())
     pruned = next(item for item in read_jsonl(tmp_path / "out" / "results.jsonl") if item["trial"] == 1)
     assert (pruned["state"], pruned["why"]) == ("pruned", "given up after step 1")
     assert "last" in pruned
@@ -216,8 +251,8 @@ def test_two_workers_share_a_study(tmp_path: Path) -> None:
     assert {number: value for number, (_, value) in shared.items()} == pytest.approx(
         {number: value for number, (_, value) in alone.items()}
     )
-    logs = [(sweep.output_dir / "workers" / f"{number}.log").read_text() for number in (1, 2)]
-    assert all("step 2/2" in log for log in logs)
+    printed = [(sweep.folder("base", number) / OUTPUT).read_text() for number in range(5)]
+    assert all("step 2/2" in text for text in printed)
 
 
 @pytest.mark.slow

@@ -1,0 +1,120 @@
+"""The arms that a file of experiments describes: each a base recipe with what it replaces in that."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from hf_mtl.errors import Mistake, RecipeError
+from hf_mtl.plain import describe
+from hf_mtl.recipe.extends import read_together
+from hf_mtl.recipe.nodes import Node, Origin
+from hf_mtl.recipe.overrides import set_at
+from hf_mtl.recipe.places import Places
+from hf_mtl.validation import MOST_MISTAKES
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+def name_mistakes(name: str, given: Node) -> list[Mistake]:
+    """Find what keeps a word from being the name of an arm, and of its folder.
+
+    Args:
+        name: The word.
+        given: What the file says of the arm.
+    """
+    allowed = "Allowed: letters, digits and _ . + -, as it becomes the name of a folder."
+    mistake = Mistake(f"arms.{name}", "is no name of an arm", allowed, str(given.origin))
+    return [] if _NAME.fullmatch(name) else [mistake]
+
+
+def extended(given: Node | None, mistakes: list[Mistake]) -> list[tuple[str, Origin]]:
+    """Return the recipes that an arm extends, as they are written, each with its place.
+
+    Args:
+        given: What the arm says of them: a file, or a list of files; None: nothing.
+        mistakes: Receives what is no file.
+    """
+    items = [] if given is None else given.value if isinstance(given.value, list) else [given]
+    files = []
+    for item in items:
+        if isinstance(item.value, str):
+            files.append((item.value, item.origin))
+        else:
+            remedy = "Allowed: a file, or a list of files."
+            mistakes.append(Mistake("extends", f"found {describe(item.plain())}", remedy, str(item.origin)))
+    return files
+
+
+def laid_over(
+    base: tuple[str, Origin],
+    extends: Sequence[tuple[str, Origin]],
+    layers: Sequence[Mapping[str, Node]],
+    decided: Mapping[str, str],
+    mistakes: list[Mistake],
+) -> Node:
+    """Return the recipe of an arm, merged: the base, the recipes that the arm extends, and keys that are replaced.
+
+    A recipe that the base and another one extend is below both, as if one file extended them.
+
+    Args:
+        base: The base recipe as it is written, and where.
+        extends: The recipes that the arm extends, likewise; later ones win.
+        layers: Keys to replace, dotted or nested; later ones win.
+        decided: Keys of the training section that no layer may replace, each with what to do.
+        mistakes: Receives the keys that cannot be replaced.
+
+    Raises:
+        RecipeError: If a recipe cannot be read.
+    """
+    try:
+        node = read_together([base, *extends], mistakes)
+    except RecipeError as error:
+        at_base = str(base[1])
+        told = [replace(item, key="base") if item.where == at_base else item for item in error.mistakes]
+        raise RecipeError(told) from error
+    for layer in layers:
+        for key, value in layer.items():
+            parts = key.split(".")
+            if not all(parts):
+                remedy = "Write key: value, dotted or nested."
+                mistakes.append(Mistake("", f"found {describe(key)}", remedy, str(value.origin)))
+                continue
+            mistakes.extend(_refused(key, value, decided))
+            node = set_at(node, parts, value, mistakes, key)
+    return node
+
+
+def _refused(key: str, node: Node, decided: Mapping[str, str]) -> list[Mistake]:
+    """Find keys that are decided for all runs."""
+    return [
+        Mistake(f"training.{name}", "is decided for all runs alike", remedy, str(item.origin))
+        for name, item in of_training(key, node).items()
+        if (remedy := decided.get(name)) is not None
+    ]
+
+
+def of_training(key: str, node: Node) -> dict[str, Node]:
+    """Return the keys of the training section that a key, dotted or nested, has below it.
+
+    Args:
+        key: The key.
+        node: Its value.
+    """
+    section, _, rest = key.partition(".")
+    if section != "training":
+        return {}
+    inner: dict[str, Any] = {rest: node} if rest else node.value if isinstance(node.value, dict) else {}
+    return inner
+
+
+def told_once(mistakes: Sequence[Mistake], places: Places) -> list[Mistake]:
+    """Return every mistake once, with its place, and of very many the first: arms share the mistakes of their base.
+
+    Args:
+        mistakes: The mistakes.
+        places: Places of the file's keys.
+    """
+    unique = list(dict.fromkeys(replace(item, where=item.where or places.locate(item.key)) for item in mistakes))
+    more = len(unique) - MOST_MISTAKES
+    return unique if more <= 0 else [*unique[:MOST_MISTAKES], Mistake("", f"and {more:,} more mistakes")]
