@@ -146,6 +146,8 @@ def _early(early: Mapping[str, Any]) -> str:
     if not early["runs"]:
         return "Early signals: no log holds two evaluations."
     lines = [*_correlations(early["tasks"], "tasks of runs"), *_correlations(early["together"], "runs")]
+    if any(math.isfinite(_or(item["spearman"], math.nan)) for item in early["tasks"].values()):
+        lines.append("Over tasks that is mostly which tasks are easy; which run ends better, 5 runs or more can say.")
     for run, log in early["runs"].items():
         first = min((signals["step"] for signals in log["tasks"].values()), default=0)
         if first > early["share"] * log["steps"]:
