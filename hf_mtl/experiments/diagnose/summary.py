@@ -99,6 +99,8 @@ def _subspaces(pairs: Sequence[Mapping[str, Any]]) -> str:
     if len(table) == 1:
         return ""
     more = f"\n({len(last) - _MOST_PAIRS} more pairs are in diagnosis.json.)" if len(last) > _MOST_PAIRS else ""
+    if any(pair["a"][0] != pair["b"][0] for pair in pairs):
+        more += "\nThose of two runs say something where both began with the same weights: else they are at chance."
     return f"Main directions in common at the last layer\n\n{aligned(table, left=2)}{more}"
 
 

@@ -40,3 +40,10 @@ def test_a_correlation_over_tasks_is_said_with_what_it_is_worth(diagnosis: dict[
     assert "the score of the first evaluations: rank correlation 0.90, of values 0.80, 6 tasks of runs.\n" in text
     assert "mostly which tasks are easy" in text
     assert "mostly which tasks are easy" not in diagnosis_text({**diagnosis, "early": {**early, "tasks": {}}})
+
+
+def test_directions_of_two_runs_are_said_with_what_they_ask_for(diagnosis: dict[str, Any]) -> None:
+    said = "Those of two runs say something where both began with the same weights"
+    assert said in diagnosis_text(diagnosis)
+    within = [pair for pair in diagnosis["subspaces"] if pair["a"][0] == pair["b"][0]]
+    assert said not in diagnosis_text({**diagnosis, "subspaces": within})
