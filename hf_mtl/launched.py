@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hf_mtl.errors import Mistake, known, one_line
+from hf_mtl.errors import Mistake, UserError, known, one_line
 
 STARTED = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 """Variables by which a launcher says how many processes it has started for one run."""
@@ -49,6 +49,20 @@ def launched() -> Launched | None:
         if rank is not None and world is not None and rank < world and world > 1:
             return Launched(rank, world)
     return None
+
+
+def refuse_several(command: str, instead: str) -> None:
+    """Refuse a launch of several processes for a command that one process does; it would wait for the others.
+
+    Args:
+        command: The command.
+        instead: How it is started.
+
+    Raises:
+        UserError: If this process is one of several.
+    """
+    if (me := launched()) is not None:
+        raise UserError(Mistake(command, f"was started as {me.world} processes", instead))
 
 
 def count(name: str) -> int:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from hf_mtl.cli.main import main, parse
+from hf_mtl.experiments.compare import load_study
 from hf_mtl.recipe import load_recipe
 from hf_mtl.tasks import task_types
 from tests.hub.stub import serve
@@ -31,6 +32,16 @@ def test_its_commands_and_its_recipe_are_understood(tmp_path: Path) -> None:
     [recipe] = PAGE.fenced("yaml")
     (tmp_path / "recipe.yaml").write_text(recipe)
     assert list(load_recipe(tmp_path / "recipe.yaml").tasks) == ["emotion", "intensity"]
+
+
+def test_its_study_has_the_arms_that_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "--quickstart"]) == 0
+    [text] = PAGE.fenced("yml")
+    (tmp_path / "study.yaml").write_text(text)
+    study = load_study("study.yaml")
+    assert list(study.arms) == ["single_task", "uw", "pcgrad"]
+    assert study.reference == "single_task"
 
 
 @pytest.mark.slow

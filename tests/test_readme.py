@@ -19,6 +19,7 @@ import hf_mtl
 from hf_mtl.balancing import available
 from hf_mtl.cli.main import main, parse
 from hf_mtl.evaluation.registry import METRICS
+from hf_mtl.experiments.compare import load_study
 from hf_mtl.modeling.heads import HEADS
 from hf_mtl.recipe import load_recipe
 from hf_mtl.reporting.recipe_reference import recipe_reference
@@ -114,7 +115,8 @@ def test_there_are_commands_of_every_program() -> None:
 def test_a_command_is_understood(command: str, clone: Path) -> None:
     arguments = parse([*words(command), *(["RUN"] if lacks_target(command) else [])])
     if getattr(arguments, "target", "").endswith(".yaml"):
-        load_recipe(arguments.target, arguments.overrides)
+        load = load_study if arguments.command == "compare" else load_recipe
+        load(arguments.target, arguments.overrides)
 
 
 @pytest.mark.parametrize("command", OTHERS)

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hf_mtl.cli.options import Commands
-from hf_mtl.errors import Mistake, UserError
-from hf_mtl.launched import launched
+from hf_mtl.launched import refuse_several
 
 METHODS = ("linearised", "lookahead")
 
@@ -44,10 +43,7 @@ def affinity(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
         arguments: What was asked.
         say: Prints a text.
     """
-    me = launched()
-    if me is not None:
-        found = f"was started as {me.world} processes"
-        raise UserError(Mistake("affinity", found, "Start it as one: hf-mtl affinity RECIPE"))
+    refuse_several("affinity", "Start it as one: hf-mtl affinity RECIPE")
     from hf_mtl.experiments.affinity import Asked, find_affinity
     from hf_mtl.experiments.affinity.report import text
 

@@ -168,7 +168,6 @@ def affinity(arguments: Namespace) -> None:
     measure(arguments, _say)
 
 
-@_by_the_first
 def compare(arguments: Namespace) -> None:
     """Run a study."""
     from hf_mtl.cli.comparing import run_compare
@@ -249,7 +248,6 @@ def report(arguments: Namespace) -> None:
     write_again(arguments, _say)
 
 
-@_by_the_first
 def diagnose(arguments: Namespace) -> None:
     """Look into the encoders of trained runs."""
     from hf_mtl.cli.diagnosing import diagnose_command

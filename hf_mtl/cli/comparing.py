@@ -36,7 +36,9 @@ def run_compare(arguments: argparse.Namespace, say: Callable[[str], None]) -> No
     """
     refuse_workers(arguments)
     from hf_mtl.experiments.compare import compare, show
+    from hf_mtl.launched import refuse_several
 
+    refuse_several("compare", "Start it as one, with --workers N, or on each machine: they share its folder")
     given = (arguments.target, arguments.overrides)
     if arguments.list:
         say(show(*given, workers=arguments.workers, allow_code=arguments.allow_code))

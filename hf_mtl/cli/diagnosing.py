@@ -18,7 +18,7 @@ def add_diagnose(commands: "argparse._SubParsersAction[Any]") -> None:
         "diagnose", help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
     )
     # Keys of a recipe are among them, wherever they stand.
-    what = "folders of runs, their checkpoints, or Hub ids; and keys of their recipes to replace, for other rows"
+    what = "folders or recipes of runs, checkpoints, or Hub ids; and keys of their recipes to replace, for other rows"
     parser.add_argument("runs", nargs="+", metavar="RUN key=value", help=what)
     parser.add_argument("--split", default="validation", choices=_SPLITS, help="the rows that are compared")
     parser.add_argument(
@@ -42,13 +42,15 @@ def diagnose_command(arguments: Namespace, say: Callable[[str], None]) -> None:
         say: Prints the summary.
 
     Raises:
-        UserError: If there is no run, or the folder is not free.
+        UserError: If it was launched as several processes, there is no run, or the folder is not free.
     """
     from hf_mtl.cli import voice
     from hf_mtl.errors import Mistake, UserError
     from hf_mtl.experiments.diagnose import diagnose_runs, diagnosis_text, write_diagnosis
     from hf_mtl.inference.new_folder import check_free
+    from hf_mtl.launched import refuse_several
 
+    refuse_several("diagnose", "Start it as one: hf-mtl diagnose RUN")
     overrides = [word for word in arguments.runs if "=" in word and not os.path.exists(word)]
     runs = [word for word in arguments.runs if word not in overrides]
     if not runs:

@@ -318,13 +318,9 @@ class MultipleChoice(Task):
         return choice_baselines([*map(self._read, train_texts)], labels, [*map(self._read, texts)])
 
     def candidates(self, texts: Sequence[Any]) -> Candidates:
-        """Let each row have its own choices."""
+        """Let each row have its own choices, whose scores are its logits."""
         rows = [self._read(row) for row in texts]
-        return Candidates([row.context for row in rows], [row.choices for row in rows])
-
-    def outputs_of_candidates(self, scores: Sequence[np.ndarray]) -> np.ndarray:
-        """Take the scores of each row's choices for logits."""
-        return choice_logits(scores)
+        return Candidates([row.context for row in rows], [row.choices for row in rows], choice_logits)
 
     def _read(self, row: Any) -> TextRow:
         """Tell the context and the choices of a row as baselines get it."""

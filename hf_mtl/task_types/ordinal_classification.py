@@ -187,12 +187,8 @@ class OrdinalClassification(OneClass):
             yield f"all {len(outputs):,} rows are predicted '{(self.label_names or [])[int(predicted[0])]}'."
 
     def candidates(self, texts: Sequence[Any]) -> Candidates:
-        """Let each row have any class."""
-        return class_candidates(texts, self.label_names or [])
-
-    def outputs_of_candidates(self, scores: Sequence[np.ndarray]) -> np.ndarray:
-        """Turn the scores of the classes into logits of the steps."""
-        return step_logits(np.stack(scores))
+        """Let each row have any class; their scores become logits of the steps."""
+        return class_candidates(texts, self.label_names or [], step_logits)
 
     def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
         """Predict the shares of the classes, and so their median."""

@@ -204,12 +204,8 @@ class SequenceClassification(OutputPerClass):
             yield f"all {len(outputs):,} rows are predicted '{self.output_names[int(predicted[0])]}'."
 
     def candidates(self, texts: Sequence[Any]) -> Candidates:
-        """Let each row have any class."""
-        return class_candidates(texts, self.output_names)
-
-    def outputs_of_candidates(self, scores: Sequence[np.ndarray]) -> np.ndarray:
-        """Take the scores of the classes for logits."""
-        return np.stack(scores)
+        """Let each row have any class; their scores are logits."""
+        return class_candidates(texts, self.output_names, np.stack)
 
     def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
         """Predict the shares of the classes."""

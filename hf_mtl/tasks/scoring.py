@@ -74,10 +74,13 @@ class Candidates(NamedTuple):
     Args:
         texts: The text of each row.
         labels: The labels that each row may have; those of some rows may be more than those of others.
+        outputs: From a number for each label of each row, whose softmax are probabilities, the outputs of a head that
+            is as sure of them, [m, ..., C].
     """
 
     texts: list[str]
     labels: list[list[str]]
+    outputs: Callable[[Sequence[np.ndarray]], np.ndarray]
 
 
 class ScoringAnswers(ABC):
@@ -276,14 +279,6 @@ class ScoringAnswers(ABC):
             None: the labels of the type are no words among which one is right.
         """
         return None
-
-    def outputs_of_candidates(self, scores: Sequence[np.ndarray]) -> np.ndarray:
-        """Give the outputs of a head that is as sure of each label as scores say, [m, ..., C].
-
-        Args:
-            scores: Of each of m rows, a number for each of its `candidates`, whose softmax are probabilities.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no candidates")
 
     def constant_outputs(self, labels: np.ndarray) -> np.ndarray:
         """Give the outputs of the model that has seen only the training labels, [C], where `own_baselines` does not.

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.cli.conftest import Said
 
 Command = Callable[..., Said]
@@ -20,11 +18,3 @@ def test_affinities_of_a_run_are_printed_and_written(hf_mtl: Command, world: Pat
     again = hf_mtl("affinity", world / "recipe.yaml", *words)
     assert again.code == 2
     assert "measured there already" in again.err
-
-
-def test_it_is_for_one_process(hf_mtl: Command, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"RANK": "0", "WORLD_SIZE": "2"}.items():
-        monkeypatch.setenv(name, value)
-    said = hf_mtl("affinity", world / "recipe.yaml")
-    assert said.code == 2
-    assert "was started as 2 processes" in said.err

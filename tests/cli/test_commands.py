@@ -295,3 +295,14 @@ def test_join_needs_a_place(hf_mtl: Callable[..., Said]) -> None:
     said = hf_mtl("join", "runs/a", "runs/b")
     assert said.code == 2
     assert "the following arguments are required: -o/--output" in said.err
+
+
+@pytest.mark.parametrize("command", ["affinity", "compare", "diagnose"])
+def test_a_command_of_one_process_refuses_a_launch_of_two(
+    command: str, hf_mtl: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    said = hf_mtl(command, "nowhere")
+    assert said.code == 2
+    assert f"{command}: was started as 2 processes. Start it as one" in said.err

@@ -10,13 +10,14 @@ from hf_mtl.tasks.learning import NO_SITE
 
 
 def test_pairs_are_asked_in_two_lines() -> None:
-    assert class_candidates([("a", "b"), "c"], ["x", "y"]) == (["a\nb", "c"], [["x", "y"], ["x", "y"]])
+    found = class_candidates([("a", "b"), "c"], ["x", "y"], np.stack)
+    assert found == (["a\nb", "c"], [["x", "y"], ["x", "y"]], np.stack)
 
 
 def test_steps_give_the_classes_the_probabilities_of_their_scores() -> None:
     scores = np.random.default_rng(1).normal(size=(6, 4)) * 3
     task = OrdinalClassification(labels=["1", "2", "3", "4"])
-    assert task.class_probabilities(step_logits(scores)) == pytest.approx(probabilities(scores))
+    assert task.class_probabilities(step_logits(list(scores))) == pytest.approx(probabilities(scores))
 
 
 def test_rows_of_fewer_choices_have_none_in_the_other_places() -> None:

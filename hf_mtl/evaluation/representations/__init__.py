@@ -6,17 +6,14 @@ Arrays in, numbers out: nothing here knows a model or a run.
 from hf_mtl.evaluation.representations.cka import cka_matrices, debiased_cka, linear_cka, minibatch_cka
 from hf_mtl.evaluation.representations.clusters import cluster_agreement, silhouette
 from hf_mtl.evaluation.representations.probes import Standardisation, probe_outputs, site_probe_outputs
-from hf_mtl.evaluation.representations.signals import Correlation, correlate
 from hf_mtl.evaluation.representations.subspaces import Subspace, SubspaceAlignment, subspace_alignment
 
 __all__ = [
-    "Correlation",
     "Standardisation",
     "Subspace",
     "SubspaceAlignment",
     "cka_matrices",
     "cluster_agreement",
-    "correlate",
     "debiased_cka",
     "linear_cka",
     "minibatch_cka",

@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hf_mtl.evaluation import headline_keys
-from hf_mtl.evaluation.representations import correlate
 from hf_mtl.experiments.diagnose.subjects import Subject
+from hf_mtl.experiments.statistics import Correlation, early_signal_correlation
 from hf_mtl.reporting.json_files import read_jsonl
 from hf_mtl.tasks import Task
 
 EARLY = 0.1
 """Share of the steps that count as early."""
+FEWEST = 5
+"""Points of which both numbers are known, below which a correlation is not given."""
 TOGETHER = ("average", "macro", "worst")
 Record = Mapping[str, Any]
 
@@ -42,9 +43,9 @@ def early_signals(subjects: Sequence[Subject]) -> dict[str, Any]:
     return {
         "share": EARLY,
         "runs": logs,
-        "tasks": {key: _correlation(points, key) for key in ("score", "loss", "fall")},
+        "tasks": {key: correlation(points, key) for key in ("score", "loss", "fall")},
         "together": {
-            key: _correlation([log["together"][key] for log in logs.values() if key in log["together"]], "score")
+            key: correlation([log["together"][key] for log in logs.values() if key in log["together"]], "score")
             for key in TOGETHER
         },
     }
@@ -56,8 +57,18 @@ def _run_name(subject: Subject, subjects: Sequence[Subject]) -> str:
     return next((other.name for other in subjects if other.opened.model_path == folder), subject.name)
 
 
-def _correlation(points: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
-    return asdict(correlate([point[key] for point in points], [point["final"] for point in points]))
+def correlation(points: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
+    """Correlate a signal with the final score over the points where both are known; NaN where these are too few.
+
+    Args:
+        points: What is known of each task of each run, or of each run.
+        key: The signal.
+    """
+    known = [(point[key], point["final"]) for point in points if math.isfinite(point[key] + point["final"])]
+    if len(known) < FEWEST:
+        return Correlation(math.nan, math.nan, len(known))._asdict()
+    early, final = zip(*known, strict=True)
+    return early_signal_correlation(early, final, FEWEST)._asdict()
 
 
 def log_signals(log: Sequence[Record], tasks: Mapping[str, Task]) -> dict[str, Any] | None:

@@ -63,20 +63,19 @@ def cka_figure(path: Path, pairs: Sequence[Mapping[str, Any]]) -> None:
         path: File to write.
         pairs: As from `hf_mtl.experiments.diagnose.likeness.layer_likeness`, nine at the most.
     """
-    figure, axes = new_grid(len(pairs), min(len(pairs), 3), shared=False)
-    for axis, pair in zip(axes, pairs, strict=True):
-        values = np.asarray(pair["debiased"], dtype=float)
-        _heat_map(axis, values)
-        axis.invert_yaxis()  # the input below, as networks are drawn
-        step = max(1, math.ceil(max(values.shape) / 13))
-        axis.set_xticks(range(0, values.shape[1], step))
-        axis.set_yticks(range(0, values.shape[0], step))
-        axis.set_xlabel(f"layer of {pair['b']}")
-        plain_name(axis.xaxis.label)
-        label_panel(axis, "", f"layer of {pair['a']}")
-        plain_name(axis.yaxis.label)
-    figure.suptitle("Debiased linear CKA of layers on the same rows (0: the embeddings)", fontsize=11)
-    save(figure, path)
+    _heat_maps(path, "layers on the same rows (0: the embeddings)", pairs, _name_both_runs)
+
+
+def _name_both_runs(axis: "Axes", pair: Mapping[str, Any]) -> None:
+    axis.invert_yaxis()  # the input below, as networks are drawn
+    rows, columns = np.shape(pair["debiased"])
+    step = max(1, math.ceil(max(rows, columns) / 13))
+    axis.set_xticks(range(0, columns, step))
+    axis.set_yticks(range(0, rows, step))
+    axis.set_xlabel(f"layer of {pair['b']}")
+    plain_name(axis.xaxis.label)
+    label_panel(axis, "", f"layer of {pair['a']}")
+    plain_name(axis.yaxis.label)
 
 
 def heads_figure(path: Path, runs: Sequence[Mapping[str, Any]]) -> None:
@@ -86,14 +85,25 @@ def heads_figure(path: Path, runs: Sequence[Mapping[str, Any]]) -> None:
         path: File to write.
         runs: As from `hf_mtl.experiments.diagnose.likeness.head_likeness`, nine at the most.
     """
-    figure, axes = new_grid(len(runs), min(len(runs), 3), shared=False)
-    for axis, run in zip(axes, runs, strict=True):
-        _heat_map(axis, np.asarray(run["debiased"], dtype=float))
-        names = [visible(task) for task in run["tasks"]]
-        axis.set_xticks(range(len(names)), names, rotation=30, ha="right", parse_math=False)
-        axis.set_yticks(range(len(names)), names, parse_math=False)
-        label_panel(axis, run["run"], "")
-    figure.suptitle("Debiased linear CKA of what the tasks' heads make of the same rows", fontsize=11)
+    _heat_maps(path, "what the tasks' heads make of the same rows", runs, _name_tasks)
+
+
+def _name_tasks(axis: "Axes", run: Mapping[str, Any]) -> None:
+    names = [visible(task) for task in run["tasks"]]
+    axis.set_xticks(range(len(names)), names, rotation=30, ha="right", parse_math=False)
+    axis.set_yticks(range(len(names)), names, parse_math=False)
+    label_panel(axis, run["run"], "")
+
+
+def _heat_maps(
+    path: Path, of: str, items: Sequence[Mapping[str, Any]], name: Callable[["Axes", Mapping[str, Any]], None]
+) -> None:
+    """Draw the debiased CKA of each item as a heat map, whose axes are then named."""
+    figure, axes = new_grid(len(items), min(len(items), 3), shared=False)
+    for axis, item in zip(axes, items, strict=True):
+        _heat_map(axis, np.asarray(item["debiased"], dtype=float))
+        name(axis, item)
+    figure.suptitle(f"Debiased linear CKA of {of}", fontsize=11)
     save(figure, path)
 
 

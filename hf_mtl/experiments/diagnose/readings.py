@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from hf_mtl.data.batch_sites import labels_of, sites_of
+from hf_mtl.data.carve import draw
 from hf_mtl.data.encoded import NO_CLASS
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.evaluation import Trust, headline_keys, score_task
@@ -141,7 +142,7 @@ def _points(task: Task, item: TaskFeatures) -> tuple[list[np.ndarray], np.ndarra
     labels = item.site_labels
     labelled = np.flatnonzero(labels != NO_CLASS)
     if len(labelled) > MOST_SITES:
-        labelled = np.sort(np.random.default_rng(0).choice(labelled, MOST_SITES, replace=False))
+        labelled = labelled[draw(len(labelled), MOST_SITES, seed=0)]
     return [layer[labelled] for layer in item.features.sites], labels[labelled]
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 from datasets import Dataset
 
+from hf_mtl.data.carve import draw
 from hf_mtl.data.collate import Collator
 from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import Mistake, UserError
@@ -153,22 +153,13 @@ def shared_rows(subjects: Sequence[Subject], split: str, most: int) -> dict[str,
         train: Mapping[str, Dataset] = prepared.split("train")
         for name, rows in prepared.split(split).items():
             if name not in found and name in tasks:
-                drawn = None if name not in train else draw(train[name], most)
-                found[name] = TaskRows(tasks[name], number, draw(rows, most), drawn)
+                drawn = None if name not in train else _drawn(train[name], most)
+                found[name] = TaskRows(tasks[name], number, _drawn(rows, most), drawn)
     if not found:
         places = ", ".join(subject.name for subject in subjects)
         raise UserError(f"{places}: no task has a split '{split}' with rows that have a label")
     return found
 
 
-def draw(rows: Dataset, most: int) -> Dataset:
-    """Return so many rows, in their order; all of them where there are no more.
-
-    Args:
-        rows: The rows.
-        most: How many.
-    """
-    if len(rows) <= most:
-        return rows
-    chosen = np.random.default_rng(0).choice(len(rows), most, replace=False)
-    return rows.select(np.sort(chosen))
+def _drawn(rows: Dataset, most: int) -> Dataset:
+    return rows if len(rows) <= most else rows.select(draw(len(rows), most, seed=0))

@@ -99,6 +99,8 @@ def _subspaces(pairs: Sequence[Mapping[str, Any]]) -> str:
     if len(table) == 1:
         return ""
     more = f"\n({len(last) - _MOST_PAIRS} more pairs are in diagnosis.json.)" if len(last) > _MOST_PAIRS else ""
+    if any(pair["a"][0] != pair["b"][0] for pair in pairs):
+        more += "\nThose of two runs say something where both began with the same weights: else they are at chance."
     return f"Main directions in common at the last layer\n\n{aligned(table, left=2)}{more}"
 
 
@@ -146,6 +148,8 @@ def _early(early: Mapping[str, Any]) -> str:
     if not early["runs"]:
         return "Early signals: no log holds two evaluations."
     lines = [*_correlations(early["tasks"], "tasks of runs"), *_correlations(early["together"], "runs")]
+    if any(math.isfinite(_or(item["spearman"], math.nan)) for item in early["tasks"].values()):
+        lines.append("Over tasks that is mostly which tasks are easy; which run ends better, 5 runs or more can say.")
     for run, log in early["runs"].items():
         first = min((signals["step"] for signals in log["tasks"].values()), default=0)
         if first > early["share"] * log["steps"]:

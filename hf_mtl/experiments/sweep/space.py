@@ -2,6 +2,7 @@
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ class _Spec(BaseModel):
 
 
 @dataclass(frozen=True)
-class Dimension:
+class Dimension(ABC):
     """A recipe key and the values that it may have.
 
     Args:
@@ -43,21 +44,21 @@ class Dimension:
     key: str
     where: Origin
 
+    @abstractmethod
     def suggest(self, trial: "Trial") -> Any:
         """Have a trial draw a value; one that it has drawn before stays."""
-        raise NotImplementedError
 
+    @abstractmethod
     def corners(self) -> list[Any]:
         """Return the values that must be valid before anything is run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def value(self, drawn: Any) -> Any:
         """Return the recipe's value of what a sampler drew."""
-        raise NotImplementedError
 
+    @abstractmethod
     def drawn(self, value: Any) -> Any:
         """Return what a sampler would have drawn for a recipe's value; None where it cannot draw it."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

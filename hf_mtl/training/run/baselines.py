@@ -95,12 +95,11 @@ def add_baselines(results: dict[str, Any], prepared: Prepared, rows: Mapping[str
         rows: The rows that were scored, by task.
     """
     fitted = _fitted(prepared, rows)
-    results["notes"] += [f"{name}: no training rows, so no baselines." for name in rows if name not in fitted]
+    untrained = [name for name in rows if name not in fitted]
+    results["notes"] += [f"{name}: no training rows, so neither majority nor TF-IDF." for name in untrained]
     results["baselines"] = from_first(partial(baseline_results, prepared, rows))
-    scored = {name: scores for name, scores in results["tasks"].items() if name in fitted}
-    if not scored:
-        return
-    for name, scores in scored.items():
+    for name in [name for name in rows if name in results["tasks"]]:
+        scores = results["tasks"][name]
         key = headline_keys(prepared.data[name].task)[0]
         for baseline, words in _WORDS.items():
             other = results["baselines"].get(baseline, {"tasks": {}})["tasks"].get(name)

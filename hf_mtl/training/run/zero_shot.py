@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
+from hf_mtl.data.carve import draw
 from hf_mtl.data.columns import arrow_column, name_count
 from hf_mtl.data.labels import encode_labels
 from hf_mtl.evaluation import Trust, aggregate, score_notes, score_task
@@ -44,9 +45,11 @@ def zero_shot_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[s
             notes.append(f"{name}: a {task.type} has no labels to choose from in words.")
             continue
         model = model or LanguageModel.load(spec.model, prepared.args.device)
-        prompts = [spec.prompt(text, name, labels) for text, labels in zip(*candidates, strict=True)]
+        prompts = [
+            spec.prompt(text, name, labels) for text, labels in zip(candidates.texts, candidates.labels, strict=True)
+        ]
         found, cut = model.scores(prompts, candidates.labels)
-        outputs = task.outputs_of(task.outputs_of_candidates(found))
+        outputs = task.outputs_of(candidates.outputs(found))
         labels = encode_labels(task, name, "evaluation", asked)
         references = task.references(asked, labels.values)
         statistics = task.training_statistics(_train_labels(prepared, name))
@@ -71,8 +74,7 @@ def asked_rows(dataset: Dataset, recipe: Recipe) -> Dataset:
     spec = recipe.baselines.llm
     if spec is None or spec.max_rows is None or len(dataset) <= spec.max_rows:
         return dataset
-    chosen = np.random.default_rng(0).choice(len(dataset), spec.max_rows, replace=False)
-    return dataset.select(np.sort(chosen))
+    return dataset.select(draw(len(dataset), spec.max_rows, seed=0))
 
 
 def _train_labels(prepared: Prepared, name: str) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hf_mtl import SequenceClassification
-from hf_mtl.experiments.diagnose.early import log_signals
+from hf_mtl.experiments.diagnose.early import correlation, log_signals
 
 TASKS = {name: SequenceClassification(labels=["a", "b"]) for name in ("x", "y")}
 
@@ -46,3 +46,16 @@ def test_an_undefined_score_is_not_a_number() -> None:
     found = log_signals(records, TASKS)
     assert found is not None
     assert math.isnan(found["tasks"]["x"]["final"])
+
+
+def test_a_signal_is_correlated_over_the_points_where_both_numbers_are_known() -> None:
+    points = [{"score": value, "final": value**3} for value in (1.0, 2.0, 3.0, 4.0, 5.0)]
+    unknown = [{"score": math.nan, "final": 1.0}, {"score": 9.0, "final": math.nan}]
+    found = correlation([*points, *unknown], "score")
+    assert found["n"] == 5
+    assert found["spearman"] == pytest.approx(1)
+    assert 0.8 < found["pearson"] < 1
+    few = correlation([*points[1:], *unknown], "score")
+    assert few["n"] == 4
+    assert math.isnan(few["pearson"])
+    assert math.isnan(few["spearman"])

@@ -31,3 +31,19 @@ def test_a_run_of_one_task_has_less_to_say(diagnosis: dict[str, Any]) -> None:
     text = diagnosis_text({**diagnosis, **nothing, "early": early, "cka": diagnosis["cka"][:1], "notes": []})
     assert text.endswith("Early signals: no log holds two evaluations.")
     assert "probes" not in text
+
+
+def test_a_correlation_over_tasks_is_said_with_what_it_is_worth(diagnosis: dict[str, Any]) -> None:
+    found = {"n": 6, "spearman": 0.9, "pearson": 0.8}
+    early = {**diagnosis["early"], "tasks": {"score": found}}
+    text = diagnosis_text({**diagnosis, "early": early})
+    assert "the score of the first evaluations: rank correlation 0.90, of values 0.80, 6 tasks of runs.\n" in text
+    assert "mostly which tasks are easy" in text
+    assert "mostly which tasks are easy" not in diagnosis_text({**diagnosis, "early": {**early, "tasks": {}}})
+
+
+def test_directions_of_two_runs_are_said_with_what_they_ask_for(diagnosis: dict[str, Any]) -> None:
+    said = "Those of two runs say something where both began with the same weights"
+    assert said in diagnosis_text(diagnosis)
+    within = [pair for pair in diagnosis["subspaces"] if pair["a"][0] == pair["b"][0]]
+    assert said not in diagnosis_text({**diagnosis, "subspaces": within})

@@ -50,7 +50,7 @@ def test_results_have_the_scores_before_and_after(world: Path, second: Path) -> 
     notes = "\n".join(found["notes"])
     assert "topic: kept from the backbone as it was; f1_macro" in notes
     assert "mood: kept from the backbone as it was; no rows to score were given." in notes
-    assert "topic: no training rows, so no baselines." in notes
+    assert "topic: no training rows, so neither majority nor TF-IDF." in notes
     assert found["baselines"]["tfidf"]["tasks"].keys() == {"new"}
 
 

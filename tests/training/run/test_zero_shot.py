@@ -1,6 +1,7 @@
 """The zero-shot baseline: a tiny random language model scores at chance, on the rows of the model."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import yaml
 from datasets import Dataset
 
 from hf_mtl import load_recipe, run_recipe
+from hf_mtl.data.loaded import LoadedTask
 from hf_mtl.errors import ModelError
 from hf_mtl.training import evaluate_run
+from hf_mtl.training.run.baselines import add_baselines
 from hf_mtl.training.run.prepare import Prepared, load_data, make_arguments
 from hf_mtl.training.run.zero_shot import zero_shot_results
 from tests import tiny
@@ -103,6 +106,23 @@ def test_a_run_and_its_evaluation_have_it_beside_the_simple_ones(recipe: Path) -
     fewer = evaluate_run(recipe.parent / "run", ["baselines.llm.max_rows=30"], baselines=True)
     assert any("30 of 300 rows" in note for note in fewer["baselines"]["llm"]["notes"])
     assert "baselines" not in evaluate_run(recipe.parent / "run")
+
+
+def without_training_rows(found: LoadedTask) -> LoadedTask:
+    return replace(found, splits={split: rows for split, rows in found.splits.items() if split != "train"})
+
+
+def test_a_task_without_training_rows_is_compared_with_the_language_model_alone(recipe: Path) -> None:
+    _, prepared = asked(recipe)
+    prepared = replace(prepared, data={name: without_training_rows(found) for name, found in prepared.data.items()})
+    rows = {"multiple_choice": prepared.split("validation")["multiple_choice"]}
+    results: dict[str, Any] = {"tasks": {"multiple_choice": {"accuracy": 0.0}}, "notes": []}
+    add_baselines(results, prepared, rows)
+    assert list(results["baselines"]) == ["llm"]
+    none, below = results["notes"]
+    assert none == "multiple_choice: no training rows, so neither majority nor TF-IDF."
+    assert below.startswith("multiple_choice: accuracy 0.0000 is below the ")
+    assert below.endswith(" of the language model, which has not been trained on it.")
 
 
 def test_a_model_that_is_none_is_refused_before_training(recipe: Path) -> None:
