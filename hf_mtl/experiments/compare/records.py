@@ -59,7 +59,7 @@ def record_of(folder: Path, recipe: Recipe, may: Allowance) -> Record:
         "cosines": log.cosines(),
         "conflict_rate": log.mean("conflict_rate"),
         "contamination": _contamination(results),
-        "baselines": _baselines(results, tasks),
+        "baselines": baselines_of(results, tasks),
         "budget": {"equal": may.equal, "amount": may.amount, "steps": may.steps},
         "notes": notes,
     }
@@ -95,9 +95,24 @@ def _contamination(results: Mapping[str, Any]) -> dict[str, int] | None:
     return found
 
 
-def _baselines(results: Mapping[str, Any], tasks: Mapping[str, Task]) -> dict[str, Any] | None:
+def baselines_of(results: Mapping[str, Any], tasks: Mapping[str, Task]) -> dict[str, Any] | None:
+    """Return the test scores of baselines, but for those of tasks that were scored on fewer rows than the run.
+
+    Args:
+        results: Those of the run.
+        tasks: Its tasks.
+
+    Returns:
+        By baseline; None if none was asked for.
+    """
     found = results.get("test", {}).get("baselines")
-    return None if found is None else {name: {"test": _scores(item["tasks"], tasks)} for name, item in found.items()}
+    if found is None:
+        return None
+    same = {name: tasks.keys() - set(item.get("sampled", ())) for name, item in found.items()}
+    return {
+        name: {"test": _scores(item["tasks"], {task: tasks[task] for task in same[name]})}
+        for name, item in found.items()
+    }
 
 
 class Log:

@@ -24,7 +24,7 @@ from hf_mtl.inference.language_model import check_language_model
 from hf_mtl.tasks import Task
 from hf_mtl.tasks.scoring import Outputs
 from hf_mtl.training.run.prepare import Prepared, located
-from hf_mtl.training.run.zero_shot import NAME, asked_rows, texts_of, zero_shot_results
+from hf_mtl.training.run.zero_shot import NAME, texts_of, zero_shot_results
 
 _WORDS = {"tfidf": "TF-IDF with a linear model", NAME: "the language model, which has not been trained on it"}
 
@@ -102,9 +102,9 @@ def add_baselines(results: dict[str, Any], prepared: Prepared, rows: Mapping[str
         scores = results["tasks"][name]
         key = headline_keys(prepared.data[name].task)[0]
         for baseline, words in _WORDS.items():
-            other = results["baselines"].get(baseline, {"tasks": {}})["tasks"].get(name)
-            same_rows = baseline != NAME or len(asked_rows(rows[name], prepared.recipe)) == len(rows[name])
-            if other is not None and same_rows and scores[key] < other[key]:
+            found = results["baselines"].get(baseline, {"tasks": {}})
+            other = None if name in found.get("sampled", ()) else found["tasks"].get(name)
+            if other is not None and scores[key] < other[key]:
                 results["notes"].append(f"{name}: {key} {scores[key]:.4f} is below the {other[key]:.4f} of {words}.")
 
 

@@ -27,7 +27,8 @@ def zero_shot_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[s
 
     Returns:
         Empty where the recipe names none; else, by its name, the same as in ``results.json``. Means over tasks are
-        left out where it has no answers for some of them.
+        left out where it has no answers for some of them. ``sampled`` names the tasks of which it was asked fewer
+        rows than were scored, so that its scores are not of the same rows.
     """
     spec = prepared.recipe.baselines.llm
     if spec is None:
@@ -35,11 +36,12 @@ def zero_shot_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[s
     scores: dict[str, dict[str, float]] = {}
     tasks: dict[str, Task] = {}
     notes: list[str] = []
+    sampled: list[str] = []
     model: LanguageModel | None = None
     trust = Trust.of(prepared.recipe.allow_code)
     for name, dataset in rows.items():
         task = prepared.data[name].task
-        asked = asked_rows(dataset, prepared.recipe)
+        asked = _asked_rows(dataset, prepared.recipe)
         candidates = task.candidates(texts_of(asked, task.text_columns))
         if candidates is None:
             notes.append(f"{name}: a {task.type} has no labels to choose from in words.")
@@ -56,15 +58,16 @@ def zero_shot_results(prepared: Prepared, rows: Mapping[str, Dataset]) -> dict[s
         tasks[name] = task
         scores[name] = score_task(task, name, outputs, references, statistics, trust, labels.weights)
         if len(asked) < len(dataset):
+            sampled.append(name)
             notes.append(f"{name}: {len(asked):,} of {name_count(len(dataset))} were asked of.")
         if cut:
             notes.append(f"{name}: {name_count(cut)} lost the beginning of their text, as the model reads no more.")
         notes += score_notes(task, name, outputs, references, scores[name])
     together = aggregate(scores, tasks) if scores and len(scores) == len(rows) else {}
-    return {NAME: {"tasks": scores, **together, "notes": notes}}
+    return {NAME: {"tasks": scores, **together, "notes": notes, "sampled": sampled}}
 
 
-def asked_rows(dataset: Dataset, recipe: Recipe) -> Dataset:
+def _asked_rows(dataset: Dataset, recipe: Recipe) -> Dataset:
     """Draw the rows that the language model is asked of, the same every time; all, unless ``max_rows`` is less.
 
     Args:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from hf_mtl.experiments.compare.records import Log
+from hf_mtl.experiments.compare.records import Log, baselines_of
 from tests import tiny
 from tests.experiments.compare.conftest import Done
 
@@ -56,6 +56,13 @@ def test_means_are_those_of_the_records_that_have_a_value() -> None:
     assert log.losses() == {"topic": 3.0}
     assert log.mean("conflict_rate") is None
     assert Log([trained(1, 1.0)], TASKS).cosines() is None
+
+
+def test_scores_of_a_baseline_on_fewer_rows_are_in_no_record() -> None:
+    llm = {"tasks": {"topic": {"f1_macro": 0.9}, "mood": {"f1_macro": 0.8}}, "sampled": ["topic"]}
+    results = {"test": {"baselines": {"majority": {"tasks": {"topic": {"f1_macro": 0.1}}}, "llm": llm}}}
+    assert baselines_of(results, TASKS) == {"majority": {"test": {"topic": 0.1}}, "llm": {"test": {"mood": 0.8}}}
+    assert baselines_of({"test": {}}, TASKS) is None
 
 
 def test_a_record_has_what_the_runs_folder_tells(done: Done) -> None:

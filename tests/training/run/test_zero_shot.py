@@ -86,6 +86,7 @@ def test_a_random_model_scores_at_chance(recipe: Path) -> None:
 def test_fewer_rows_are_drawn_and_said(recipe: Path) -> None:
     found, _ = asked(recipe, "baselines.llm.max_rows=40", "tasks.regression=null")
     assert "multiple_choice: 40 of 300 rows were asked of." in found["llm"]["notes"]
+    assert "multiple_choice" in found["llm"]["sampled"]
     assert found["llm"]["average"] == pytest.approx(
         np.mean([scores["accuracy"] for scores in found["llm"]["tasks"].values()])
     )
