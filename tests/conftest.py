@@ -1,6 +1,7 @@
 """Hypothesis draws the same examples in every run, a busy machine is no failure, signals are those of a terminal."""
 
 import gc
+import os
 import signal
 import textwrap
 from collections.abc import Callable, Iterator
@@ -8,6 +9,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# datasets counts what is loaded at the Hub, local files too: without a network each may wait five seconds for a name.
+os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
 
 settings.register_profile("hf_mtl", derandomize=True, deadline=None, database=None)
 settings.load_profile("hf_mtl")

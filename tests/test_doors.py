@@ -250,7 +250,11 @@ TABLE: dict[str, list[tuple[str, Any, dict[str, str]]]] = {
         ("huge", {"type": "mlp", "hidden": 10**12}, {".hidden": "found 1000000000000. Allowed: at most "}),
     ],
     "adapters": [
-        ("shape", 8, {"": "found 8. Allowed: a mapping, such as {type: lora, r: 8}."}),
+        (
+            "shape",
+            8,
+            {"": "found 8. Allowed: a type (hra, ia3, loha, lokr, lora), or a mapping, such as {type: lora, r: 8}."},
+        ),
         ("no type", {"r": 4}, {".type": "missing. Known: hra, ia3, loha, lokr, lora."}),
         ("name", "loar", {".type": "unknown type 'loar'. Known: hra, ia3, loha, lokr, lora. Did you mean 'lo"}),
         ("other name", "prompt_tuning", {".type": "'prompt_tuning' puts tokens or keys of its own before a text"}),
