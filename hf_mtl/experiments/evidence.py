@@ -76,7 +76,7 @@ def _power(n: int, effect: float, level: float) -> float:
 def from_seeds(differences: Values) -> Evidence:
     """Judge by seeds: a paired t-test on the differences of each.
 
-    One seed has a difference, and no error that anything is known of.
+    One seed has a difference, and no error that anything is known of; nor have seeds that all have the same, but 0.
 
     Args:
         differences: One for each seed, [n].
@@ -108,8 +108,8 @@ def _of_t(values: Differences, share: float, by: str) -> Evidence:
         return unknown(mean, n, by)
     spread = float(values.std(ddof=1))
     if spread <= _ROUNDING * max(1.0, float(np.abs(values).max())):
-        p = 1.0 if mean == 0 else 0.0
-        return Evidence(mean, mean, mean, mean, mean, p, n, 0.0, by)
+        # The formula has p 0 here. Scores of few rows move in steps, and two of them are the same by chance.
+        return Evidence(mean, mean, mean, mean, mean, 1.0, n, 0.0, by) if mean == 0 else unknown(mean, n, by)
     error = spread * math.sqrt(share)
     half, half90 = (float(stats.t.ppf(level, n - 1)) * error for level in (0.975, 0.95))
     p = float(2 * stats.t.sf(abs(mean) / error, n - 1))

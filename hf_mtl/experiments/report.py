@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_mtl.experiments.comparisons import Contrast
-from hf_mtl.experiments.statistics import MeanInterval, mean_interval
+from hf_mtl.experiments.statistics import mean_interval
 from hf_mtl.reporting import markdown
 from hf_mtl.reporting.tables import aligned
 
@@ -87,30 +86,3 @@ def plus_minus(values: Sequence[float], digits: int = 2) -> str:
     interval = mean_interval(values)
     mean = f"{interval.mean:.{digits}f}"
     return mean if interval.n < 2 else f"{mean} ± {interval.high - interval.mean:.{digits}f}"
-
-
-def bounds(interval: MeanInterval) -> str:
-    """Show the ends of an interval of differences."""
-    return f"[{interval.low:+.2f}, {interval.high:+.2f}]"
-
-
-def contrasts_table(contrasts: Sequence[Contrast], unit: str) -> Table:
-    """Lay out a family of contrasts.
-
-    Args:
-        contrasts: The contrasts.
-        unit: What is compared, for the header.
-    """
-    rows = [
-        [
-            f"{item.left} - {item.right}",
-            str(item.difference.n),
-            f"{item.difference.mean:+.2f}",
-            bounds(item.difference),
-            f"{item.p:.3f}",
-            f"{item.holm:.3f}",
-            f"{item.cliff:+.2f}",
-        ]
-        for item in contrasts
-    ]
-    return Table([f"contrast ({unit})", "n", "difference", "95% interval", "p", "Holm", "Cliff"], rows)

@@ -36,22 +36,6 @@ class MeanInterval(NamedTuple):
     n: int
 
 
-class PairedTest(NamedTuple):
-    """A paired t-test.
-
-    Args:
-        difference: Mean of a - b.
-        t: Its t statistic with n - 1 degrees of freedom.
-        p: Two-sided p-value.
-        n: Number of pairs.
-    """
-
-    difference: float
-    t: float
-    p: float
-    n: int
-
-
 class Correlation(NamedTuple):
     """Correlation of two quantities over runs.
 
@@ -83,34 +67,6 @@ def mean_interval(values: Values) -> MeanInterval:
         return MeanInterval(mean, math.nan, math.nan, n)
     half = float(stats.t.ppf(0.975, n - 1) * stats.sem(sample))
     return MeanInterval(mean, mean - half, mean + half, n)
-
-
-def paired_t_test(a: Values, b: Values) -> PairedTest:
-    """Test, on both sides, whether a - b has mean 0; t is positive where a is larger.
-
-    One pair has no test (t and p NaN). Differences that are all zero: t 0, p 1. Differences that are all the same
-    otherwise: t ±inf, p 0, as the formula has it; that says little about what other seeds would do.
-
-    Source: `scipy.stats.ttest_rel`, which divides rounding by rounding where all differences are the same.
-
-    Args:
-        a: One value per run [n].
-        b: The values of the other method with the same seeds, in the same order [n].
-
-    Raises:
-        ValueError: If there are no values, or not the same number of both.
-    """
-    first, second = _pairs(a, b)
-    differences = first - second
-    mean, n = float(differences.mean()), len(differences)
-    if n == 1 or math.isnan(mean):
-        return PairedTest(mean, math.nan, math.nan, n)
-    rounding = _ROUNDING * float(np.abs([first, second]).max())
-    if np.ptp(differences) <= rounding:
-        same = abs(mean) <= rounding
-        return PairedTest(mean, 0.0, 1.0, n) if same else PairedTest(mean, math.copysign(math.inf, mean), 0.0, n)
-    result = stats.ttest_rel(first, second)
-    return PairedTest(mean, float(result.statistic), float(result.pvalue), n)
 
 
 def cliffs_delta(a: Values, b: Values) -> float:

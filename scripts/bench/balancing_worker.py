@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from paced import forget_peak, peak_megabytes, say, train_paced
+from recipe_data import RecipeData
 from transformers import set_seed
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments
 from hf_mtl.balancing import FromGramian, GradientAggregator
-from hf_mtl.experiments.recipe_data import RecipeData
 from hf_mtl.gradients import JacobianRows, Recomputed
 from hf_mtl.modeling import split_parameters
 

@@ -2,9 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_mtl.experiments.comparisons import Contrast
-from hf_mtl.experiments.report import Report, Table, contrasts_table, plus_minus
-from hf_mtl.experiments.statistics import MeanInterval
+from hf_mtl.experiments.report import Report, Table, plus_minus
 
 TABLE = Table(["arm", "score"], [["ew", "70.0"], ["uw+pcgrad", "9.5"]])
 
@@ -39,14 +37,14 @@ def test_an_empty_sentence_is_a_line_of_a_terminal_alone() -> None:
 
 def test_a_readme_is_made_and_written_again_between_its_marks(tmp_path: Path) -> None:
     readme = tmp_path / "studies" / "vip" / "README.md"
-    report().write(readme, "scripts/reproduce_vip")
+    report().write(readme, "hf-mtl report --readme")
     first = readme.read_text()
-    assert first.startswith("# vip\n\n<!-- measured: written by scripts/reproduce_vip -->\n")
+    assert first.startswith("# vip\n\n<!-- measured: written by hf-mtl report --readme -->\n")
     assert report().markdown() in first
     readme.write_text(first.replace("# vip", "# Does it help?") + "\nNo.\n")
     other = Report()
     other.add("Other numbers.")
-    other.write(readme, "scripts/reproduce_vip")
+    other.write(readme, "hf-mtl report --readme")
     text = readme.read_text()
     assert text.startswith("# Does it help?")
     assert text.endswith("\nNo.\n")
@@ -65,10 +63,3 @@ def test_a_readme_without_marks_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("values", "shown"), [([70.0], "70.00"), ([70.0, 71.0, 72.0], "71.00 ± 2.48")])
 def test_a_mean_is_shown_with_half_of_its_interval(values: list[float], shown: str) -> None:
     assert plus_minus(values) == shown
-
-
-def test_contrasts_are_rows() -> None:
-    found = Contrast("uw", "ew", MeanInterval(0.5, -0.25, 1.25, 3), 0.0312, -0.5, 0.0624)
-    table = contrasts_table([found], "points")
-    assert table.header[0] == "contrast (points)"
-    assert table.rows == [["uw - ew", "3", "+0.50", "[-0.25, +1.25]", "0.031", "0.062", "-0.50"]]

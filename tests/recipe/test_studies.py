@@ -8,9 +8,12 @@ import pytest
 import yaml
 
 from hf_mtl.evaluation.aggregates import lower_is_better, task_score
+from hf_mtl.experiments.answer.report import read_answer
+from hf_mtl.experiments.answer.words import build
 from hf_mtl.experiments.compare import load_study
 from hf_mtl.experiments.compare.trials import trials_of
 from hf_mtl.recipe import load_recipe
+from tests.pages import parts_of
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "studies"
 STUDIES = sorted(FOLDER.rglob("study.yaml"))
@@ -39,7 +42,8 @@ def test_the_studies_of_the_library_are_there() -> None:
 
 
 MANY_ARMS = "balancing"
-BY_COMPARE = [path for path in WITH_RESULTS if path.parent.name == "quickstart"]
+OF_COMPARE = {"quickstart", "affecteval", "tweeteval"}
+BY_COMPARE = [path for path in WITH_RESULTS if path.parent.parent == FOLDER and path.parent.name in OF_COMPARE]
 OLDER = [path for path in WITH_RESULTS if path not in BY_COMPARE]  # records that were made of another program's
 
 
@@ -87,3 +91,9 @@ def test_results_of_compare_are_of_the_recipes_as_they_are(path: Path) -> None:
     runs = [record for record in records_of(path) if record["kind"] == "run"]
     found = sorted((record["arm"], record["seed"], str(record["task"]), record["identity"]) for record in runs)
     assert found == sorted((t.arm.name, t.seed, str(t.part.task), t.identity) for t in trials)
+
+
+@pytest.mark.parametrize("path", WITH_RESULTS, ids=lambda path: path.parent.relative_to(FOLDER).as_posix())
+def test_its_page_shows_what_a_report_writes(path: Path) -> None:
+    shown = parts_of((path.parent / "README.md").read_text())["measured"]
+    assert shown.strip() == build(read_answer(path.parent)).markdown().strip()

@@ -62,6 +62,9 @@ def compare_task(
     mine, other = (100 * np.array([pair[side] for pair in pairs.values()]) for side in (0, 1))
     differences = dict(zip((unit.name for unit in pairs), (mine - other).tolist(), strict=True))
     evidence = _evidence(mine - other, question, [(ours[unit], task) for unit in pairs])
+    if len(pairs) > 1 and math.isnan(evidence.p) and np.ptp(mine - other) < 1e-9:
+        why = "the same difference each time, as scores of few rows have, from which no error can be told"
+        reasons.append(f"{arm} on {task}: {why}.")
     relative = [_relative(ours[unit], theirs[unit], [task])[0] for unit in pairs]
     evidence = _of_one(evidence, differences, rows)
     return Comparison(

@@ -8,6 +8,10 @@ from hf_mtl.experiments.answer.tables import costs_table, overall_table, scores_
 from hf_mtl.experiments.evidence import RESAMPLES
 from hf_mtl.experiments.report import Report
 
+_NOT_PROVEN = "lower, which is not proven"
+_MOST_CAUSES = 15
+"""Causes that a reader reads; more are a wall."""
+
 
 def build(found: Answer) -> Report:
     """Make the report for a terminal and for a document.
@@ -35,12 +39,18 @@ def build(found: Answer) -> Report:
 
 
 def cause_lines(found: Answer) -> list[str]:
-    """Say for each loss why it may be, a line each.
+    """Say for each loss why it may be, a line each; of very many losses only of those that are proven.
 
     Args:
         found: The answer.
     """
-    return [f"{lead}: {' '.join(texts)}" for lead, texts in causes(found).items()]
+    every = causes(found)
+    proven = [lead for lead in every if _NOT_PROVEN not in lead]
+    shown = list(every) if len(every) <= _MOST_CAUSES else proven
+    lines = [f"{lead}: {' '.join(every[lead])}" for lead in shown]
+    if left := len(every) - len(shown):
+        lines.append(f"{left:,} more are lower, which is not proven; their causes are in report.html.")
+    return lines
 
 
 def causes(found: Answer) -> dict[str, list[str]]:
@@ -53,7 +63,7 @@ def causes(found: Answer) -> dict[str, list[str]]:
     for (arm, task), items in found.causes.items():
         evidence = found.comparisons[arm, task].evidence
         harmed = "worse in these models" if evidence.by == "rows" else "harmed"
-        proven = harmed if found.verdicts[arm, task].word == "harms" else "lower, which is not proven"
+        proven = harmed if found.verdicts[arm, task].word == "harms" else _NOT_PROVEN
         lines[f"{arm}, {task} ({evidence.difference:+.2f} points, {proven})"] = [item.text for item in items]
     return lines
 

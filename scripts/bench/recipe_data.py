@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from hf_mtl.experiments.draws import Splits
+from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.recipe import load_recipe
 from hf_mtl.training.run.prepare import make_arguments, prepare
@@ -28,6 +28,6 @@ class RecipeData:
         self.tasks = model.tasks
         self.max_length = model.config.max_length
 
-    def encode(self, split: str) -> Splits:
+    def encode(self, split: str) -> dict[str, EncodedSplit]:
         """Tokenise a split of every task that has it."""
         return encode_splits(self._prepared.split(split), self.tasks, self.tokenizer, self.max_length, split)
