@@ -2,7 +2,6 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -127,37 +126,12 @@ def unknown(difference: float, n: int, by: str) -> Evidence:
     return Evidence(difference, math.nan, math.nan, math.nan, math.nan, math.nan, n, math.nan, by)
 
 
-def from_rows(
-    difference: Callable[[NDArray[np.int64]], float],
-    rows: int,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    strata: NDArray[np.integer] | None = None,
-) -> Evidence:
+def from_resamples(plain: float, found: Differences, rows: int) -> Evidence:
     """Judge by the rows scored, drawn with replacement: a paired percentile bootstrap.
 
     It says what other rows would say of these two models, and nothing of other seeds.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), sections 13.3 and 15.
-
-    Args:
-        difference: From row numbers, which repeat, the difference of the two scores there.
-        rows: Number of rows n.
-        seed: Seed of the draws.
-        resamples: How often rows are drawn.
-        strata: A group for each row, within which rows are drawn, [n]; None: one for all.
-    """
-    random = np.random.default_rng(seed)
-    groups = [np.arange(rows)] if strata is None else [np.flatnonzero(strata == value) for value in np.unique(strata)]
-    found = np.empty(resamples)
-    for number in range(resamples):
-        drawn = [group[random.integers(0, len(group), len(group))] for group in groups]
-        found[number] = difference(np.concatenate(drawn))
-    return from_resamples(float(difference(np.arange(rows))), found, rows)
-
-
-def from_resamples(plain: float, found: Differences, rows: int) -> Evidence:
-    """Judge by differences on rows that were drawn with replacement, as `from_rows` does, which draws them itself.
 
     Args:
         plain: The difference on the rows as they are.

@@ -1,5 +1,6 @@
 """What a study asked, as its folder tells: arms, reference, seeds, budget, and what difference matters."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,9 +69,7 @@ def read_question(folder: Path, records: Sequence[Record]) -> Question:
         _name(folder),
         tuple(arms),
         str(reference or next(iter(arms), "")),
-        _seeds(said, records),
-        _folds(said, records),
-        float(said.get("smallest") or SMALLEST),
+        *_numbers(said, records, folder / STUDY),
         _budget(said.get("budget")),
         tuple(notes),
     )
@@ -103,6 +102,20 @@ def _name(folder: Path) -> str:
 def _single(records: Sequence[Record]) -> str | None:
     """Return the first arm whose runs are of one task each."""
     return next((str(record["arm"]) for record in records if record.get("task") and record["kind"] == "run"), None)
+
+
+def _numbers(
+    said: Mapping[str, Any], records: Sequence[Record], path: Path
+) -> tuple[tuple[int, ...], int | None, float]:
+    """Return seeds, folds and the smallest difference of interest, of a file that someone may have edited."""
+    try:
+        smallest = float(said.get("smallest") or SMALLEST)
+        if not 0 < smallest < math.inf:
+            raise ValueError(f"smallest: {smallest}")
+        return _seeds(said, records), _folds(said, records), smallest
+    except (TypeError, ValueError) as error:
+        problem = f"{path}: seeds, folds, repeats and smallest must be numbers, smallest above 0 ({error})"
+        raise CheckpointError(Mistake("", problem, "Mend it; compare shows where")) from error
 
 
 def _seeds(said: Mapping[str, Any], records: Sequence[Record]) -> tuple[int, ...]:

@@ -74,7 +74,7 @@ def methods(found: Answer) -> list[str]:
     Args:
         found: The answer.
     """
-    question, smallest = found.question, f"{found.question.smallest:g}"
+    question, smallest = found.question, points(found.question.smallest)
     budget = f"equal {question.budget} for every arm of a seed" if question.budget else "the study does not say"
     chosen = (
         "Models are chosen on validation rows, and so is the arm of the first sentence"
@@ -89,16 +89,29 @@ def methods(found: Answer) -> list[str]:
         f"{chosen}; test rows are scored once.",
         f"Budget: {budget}. Repeated: {repeats(found)}.",
         f"Intervals are plain 95% intervals, not corrected for the number of comparisons; {_test(found)}.",
-        f"Holm: p-values corrected for the {tested} comparisons of arms by tasks that could be tested; the arms over "
+        f"Holm: p-values corrected for {_comparisons(tested)} of arms by tasks that could be tested; the arms over "
         "all tasks are a family of their own.",
-        f"Verdicts: helps or harms where Holm's p is at most 0.05 and the difference at least {smallest} points; "
-        f"equivalent where the 90% interval lies within ±{smallest} points (two one-sided tests); else no evidence "
+        f"Verdicts: helps or harms where Holm's p is at most 0.05 and the difference at least {smallest}; "
+        f"equivalent where the 90% interval lies within ±{smallest} (two one-sided tests); else no evidence "
         "at this budget. Seeds that would tell: for a power of 80% of the paired t-test at that difference and the "
         "spread that was seen, whatever rank its p-value has in Holm's correction.",
         *_by_rows(found),
         "delta-p: mean over tasks of the mean relative change of their metrics, in percent. g: Hedges' g. Cliff: "
-        f"Cliff's delta. w/t/l: wins, ties and losses; a tie is a difference below {smallest} points.",
+        f"Cliff's delta. w/t/l: wins, ties and losses; a tie is a difference below {smallest}.",
     ]
+
+
+def points(value: float) -> str:
+    """Name a number of points.
+
+    Args:
+        value: The number.
+    """
+    return f"{value:g} point" + ("" if value == 1 else "s")
+
+
+def _comparisons(count: int) -> str:
+    return "the one comparison" if count == 1 else f"the {count:,} comparisons"
 
 
 def repeats(found: Answer) -> str:

@@ -16,7 +16,7 @@ from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel
 from hf_mtl.modeling.adapters import has_adapters, merge_adapters, merged_weights
 from hf_mtl.modeling.choices import feature_source, head_specs
 from hf_mtl.tasks import Task
-from hf_mtl.training.run.evaluate import OpenRun, open_run
+from hf_mtl.training.run.evaluate import ScoredRun, run_to_score
 from hf_mtl.training.scoring.kept_rows import Listener
 from hf_mtl.training.scoring.scoring import Scores
 
@@ -36,7 +36,7 @@ class Part:
     """
 
     task: str
-    run: OpenRun
+    run: ScoredRun
     trained: Weights
     parameters: int
 
@@ -127,7 +127,7 @@ class Parts:
         parts: list[Part] = []
         begin: dict[str, Tensor] = {}
         for task, folder in folders.items():
-            run = open_run(folder, splits=(), allow_code=allow_code)
+            run = run_to_score(folder, splits=(), allow_code=allow_code)
             run.trainer.tells_notes = False  # the record has those of the test rows
             mine = _beginning(run, folder)
             if odd := [name for name, value in mine.items() if not _same(begin.get(name, value), value)]:
@@ -138,7 +138,7 @@ class Parts:
         return cls(begin, tuple(parts))
 
 
-def _part(task: str, run: OpenRun) -> Part:
+def _part(task: str, run: ScoredRun) -> Part:
     """Make the encoder of a run plain, and remember it as it was trained."""
     model = run.trainer.model
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -161,7 +161,7 @@ def make_plain(model: MultiTaskModel) -> None:
     model.config.peft = model.config.encoder_source = None
 
 
-def _beginning(run: OpenRun, folder: Path) -> dict[str, Tensor]:
+def _beginning(run: ScoredRun, folder: Path) -> dict[str, Tensor]:
     """Make the encoder of a run as it was before training, with merged adapters.
 
     Raises:

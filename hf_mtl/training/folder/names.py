@@ -14,7 +14,19 @@ RECIPE = "recipe.yaml"
 RESULTS = "results.json"
 FIGURES = "figures"
 TEST_ROWS = "test_rows.safetensors"
-WRITTEN = (RECORD, RECIPE, DATA, TRAINED, MACHINE, RESULTS, LOG, MANIFEST, MODEL_CONFIG, "training_args.bin")
+WRITTEN = (
+    RECORD,
+    RECIPE,
+    DATA,
+    TRAINED,
+    MACHINE,
+    RESULTS,
+    LOG,
+    MANIFEST,
+    MODEL_CONFIG,
+    "training_args.bin",
+    TEST_ROWS,
+)
 DRAWN = (f"{FIGURES}/training.png", f"{FIGURES}/gradients.png")
 
 

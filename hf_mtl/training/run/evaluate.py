@@ -59,12 +59,12 @@ def evaluate_run(
     Raises:
         UserError: If there is no checkpoint, it is damaged, there is no such split, or an override means nothing.
     """
-    run = open_run(path, overrides, splits=(split,), baselines=baselines, allow_code=allow_code, through=through)
+    run = run_to_score(path, overrides, splits=(split,), baselines=baselines, allow_code=allow_code, through=through)
     return run.score(split, baselines, listener)
 
 
 @dataclass(frozen=True)
-class OpenRun:
+class ScoredRun:
     """A trained model beside the data of its run, to be scored as often as one likes.
 
     Args:
@@ -87,7 +87,7 @@ class OpenRun:
             return _scored(self.trainer, self.prepared, split, baselines, listener)
 
 
-def open_run(
+def run_to_score(
     path: str | Path,
     overrides: Sequence[str] = (),
     *,
@@ -95,7 +95,7 @@ def open_run(
     baselines: bool = False,
     allow_code: bool = False,
     through: Callable[[MultiTaskModel], Callable[..., MultiTaskOutput]] | None = None,
-) -> OpenRun:
+) -> ScoredRun:
     """Load a checkpoint and the data of its run's recipe, once for any number of scores.
 
     Args:
@@ -121,7 +121,7 @@ def open_run(
         trainer = prepared.trainer(model, to_train=False)
         trainer.score_as(scoring_tasks(opened.run, opened.recipe, model.tasks), Trust.of(allow_code))
         _say_untuned(trainer.tasks)
-        return OpenRun(prepared, trainer)
+        return ScoredRun(prepared, trainer)
 
 
 def _say_untuned(tasks: Mapping[str, Task]) -> None:

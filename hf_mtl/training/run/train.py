@@ -9,7 +9,7 @@ from accelerate import PartialState
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from hf_mtl.arguments import MultiTaskTrainingArguments
-from hf_mtl.errors import RunError
+from hf_mtl.errors import Mistake, RunError, UserError
 from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe, load_recipe
 from hf_mtl.training import checkpoint as checkpoints
@@ -88,6 +88,8 @@ def run_recipe(
         recipe = load_recipe(recipe, overrides, allow_code)
     elif allow_code:
         recipe = recipe.allowing_code()
+    if keep_rows and not test:
+        raise UserError(Mistake("keep_rows", "test rows are kept as they are scored", "Give test=True too"))
     asked = Asked(resume, overwrite, test, baselines, recipe.allow_code, on_results, callbacks, keep_rows)
     before = "before it went on; what it has is as it was" if resume else "before the first step; nothing was trained"
     with Interruption(before).taking(unclaimed(signal.SIGINT, signal.SIGTERM)) as interruption:

@@ -70,3 +70,7 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     (folder / "study.yaml").write_text("- a\n")
     with pytest.raises(CheckpointError, match=r"study\.yaml: is no study"):
         report(folder)
+    for edited in ("smallest: small", "smallest: -1", "seeds: [a]", "folds: 5\nrepeats: many"):
+        (folder / "study.yaml").write_text(edited + "\n")
+        with pytest.raises(CheckpointError, match=r"study\.yaml: seeds, folds, repeats and smallest must be numbers"):
+            report(folder)

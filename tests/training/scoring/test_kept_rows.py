@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hf_mtl.errors import UserError
 from hf_mtl.experiments.answer.rows import keep_rows
 from hf_mtl.training.scoring.kept_rows import TEST_ROWS
 from tests.training import runs
@@ -32,3 +33,8 @@ def test_a_run_keeps_its_test_rows_and_scoring_it_again_gives_the_same(tmp_path:
         keep_rows(run)
         runs.run_recipe(recipe, more, overwrite=True)
         assert not (run / TEST_ROWS).exists()
+
+
+def test_rows_are_kept_of_a_test_alone(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="keep_rows: test rows are kept as they are scored. Give test=True too"):
+        runs.run_recipe(runs.write_recipe(tmp_path), [], keep_rows=True)
