@@ -7,7 +7,8 @@ from typing import NamedTuple, TypeAlias
 from hf_mtl.errors import HfMtlError
 from hf_mtl.experiments.compare.ledger import MERGED, ROWS, RUN, Ledger
 from hf_mtl.experiments.compare.load import Study
-from hf_mtl.experiments.compare.trials import Trial, digest
+from hf_mtl.experiments.compare.trials import Trial
+from hf_mtl.experiments.identity import digest
 from hf_mtl.experiments.results import Record
 
 Unit: TypeAlias = tuple[int, int | None]

@@ -10,7 +10,8 @@ from hf_mtl.experiments.compare.budget import TRIED, Allowance, allowance, withi
 from hf_mtl.experiments.compare.cost import Cost, cost_of
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.single_task import with_unit
-from hf_mtl.experiments.compare.trials import Trial, digest, with_trial, without_folder
+from hf_mtl.experiments.compare.trials import Trial, with_trial
+from hf_mtl.experiments.identity import digest, same_anywhere
 from hf_mtl.experiments.results import Results
 from hf_mtl.recipe import Recipe
 from hf_mtl.recipe.load import recipe_of
@@ -70,7 +71,7 @@ class Costs:
         """Return the cost of a recipe, which this process or another has worked out, or does now."""
         study = self.study
         node = with_trial(part.node, study.file, seed, fold)
-        identity = digest([without_folder(node), tried])
+        identity = digest([same_anywhere(node, study.folder), tried])
         while identity not in self._known:
             with claim(study.folder / "claims" / f"cost-{identity[:_SHOWN]}") as mine:
                 # Asked under the claim: before it another process may have been about to finish it.

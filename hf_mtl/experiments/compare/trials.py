@@ -1,7 +1,5 @@
 """The trials of a study: arm by seed by fold, and by task where an arm trains each alone."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +10,9 @@ from hf_mtl.experiments.compare.arms import Arm, Part
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.schema import StudyFile
 from hf_mtl.experiments.compare.single_task import as_node
+from hf_mtl.experiments.identity import digest, same_anywhere
 from hf_mtl.experiments.results import Record
 from hf_mtl.recipe.nodes import Node
-from hf_mtl.recipe.paths import resolve_paths
 
 OF_EVERY_TRIAL = {"push_to_hub": False, "disable_tqdm": True}
 
@@ -72,10 +70,10 @@ class Trial:
     def identity(self) -> str:
         """What it is the outcome of: another identity is another run, wherever it lies and however fast it was."""
         whole = {
-            "recipe": without_folder(self.node),
+            "recipe": same_anywhere(self.node, Path(self.study.output_dir)),
             "budget": self.study.budget.equal,
             # The base's length, and what else decides over what its run spends.
-            "base": without_folder(with_trial(self.base.node, self.study, 0, None)),
+            "base": same_anywhere(with_trial(self.base.node, self.study, 0, None), Path(self.study.output_dir)),
         }
         imbalance = self.arm.whole.recipe.data.imbalance
         if self.part.group and imbalance is not None:
@@ -129,15 +127,3 @@ def _with(recipe: Node, section: str, changes: dict[str, Any]) -> Node:
     place = recipe.origin if there is None else there.origin
     new = {key: as_node(value, place) for key, value in changes.items()}
     return Node({**recipe.value, section: Node({**kept, **new}, place)}, recipe.origin)
-
-
-def without_folder(recipe: Node) -> dict[str, Any]:
-    """Return a resolved recipe in plain values, without where its run lies."""
-    plain: dict[str, Any] = resolve_paths(recipe).plain()
-    training = {key: value for key, value in (plain.get("training") or {}).items() if key != "output_dir"}
-    return {**plain, "training": training}
-
-
-def digest(values: Any) -> str:
-    """Return the SHA-256 of plain values."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -1,13 +1,12 @@
 """The records of merged models among those of a study: contenders that cost no training of their own."""
 
-import hashlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hf_mtl.errors import UserError
+from hf_mtl.experiments.identity import digest
 from hf_mtl.experiments.merging.merge import RECORD, merge_parts
 from hf_mtl.experiments.merging.parts import Parts
 from hf_mtl.experiments.results import Record
@@ -83,7 +82,7 @@ def _identity(method: str, records: Mapping[str, Record]) -> str | None:
     each = {task: record.get("identity") for task, record in records.items()}
     if None in each.values():
         return None
-    return hashlib.sha256(json.dumps([method, each], sort_keys=True).encode()).hexdigest()
+    return digest([method, each])
 
 
 def _known(study: Path, folders: Mapping[str, Path], records: Mapping[str, Record]) -> dict[str, Any]:

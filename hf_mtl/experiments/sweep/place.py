@@ -1,12 +1,12 @@
 """The folder of a sweep: it belongs to one sweep, of which only the number of trials may grow."""
 
-import hashlib
 import json
 import time
 from pathlib import Path
 from typing import Any
 
 from hf_mtl.errors import Mistake, RunError
+from hf_mtl.experiments.identity import digest, same_anywhere
 from hf_mtl.experiments.sweep.file import Sweep
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.shown import hide_secrets
@@ -22,7 +22,7 @@ def described(sweep: Sweep) -> dict[str, Any]:
         **{key: getattr(sweep, key) for key in keys},
         "storage": hide_secrets(sweep.storage),
         "search": {arm.name: {item.key: str(item) for item in arm.space} for arm in sweep.arms},
-        "recipes": {arm.name: _without_folder(arm.recipe.to_dict()) for arm in sweep.arms},
+        "recipes": {arm.name: _without_token(same_anywhere(arm.node, sweep.output_dir)) for arm in sweep.arms},
     }
     plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain
@@ -30,7 +30,7 @@ def described(sweep: Sweep) -> dict[str, Any]:
 
 def identity(sweep: Sweep) -> str:
     """Return a digest of what the sweep is."""
-    return hashlib.sha256(json.dumps(described(sweep), sort_keys=True).encode()).hexdigest()
+    return digest(described(sweep))
 
 
 def take(sweep: Sweep) -> None:
@@ -84,7 +84,5 @@ def _changes(old: Any, new: Any, key: str = "") -> list[str]:
     return [] if old == new else [key]
 
 
-def _without_folder(recipe: dict[str, Any]) -> dict[str, Any]:
-    training = {key: value for key, value in recipe.get("training", {}).items() if key != "output_dir"}
-    training.pop("hub_token", None)
-    return {**recipe, "training": training}
+def _without_token(recipe: dict[str, Any]) -> dict[str, Any]:
+    return {**recipe, "training": {key: value for key, value in recipe["training"].items() if key != "hub_token"}}

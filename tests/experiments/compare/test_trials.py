@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from hf_mtl.experiments.compare.load import load_study
-from hf_mtl.experiments.compare.trials import in_folder, trials_of, without_folder
+from hf_mtl.experiments.compare.trials import trials_of
 from hf_mtl.recipe.load import recipe_of
 from tests.experiments.compare.world import write_study
 
@@ -34,7 +34,7 @@ def test_folds_are_counted_through_all_repeats_and_drawn_alike_in_every_arm(tmp_
     assert all(fold is not None and (fold.of, fold.number, fold.seed) == (3, 2, 1) for fold in folds)
 
 
-def test_an_identity_is_that_of_recipe_and_budget_wherever_the_run_lies(tmp_path: Path) -> None:
+def test_an_identity_is_that_of_recipe_and_budget(tmp_path: Path) -> None:
     path = write_study(tmp_path)
 
     def identities(*overrides: str) -> dict[str, str]:
@@ -42,7 +42,7 @@ def test_an_identity_is_that_of_recipe_and_budget_wherever_the_run_lies(tmp_path
 
     here = identities()
     assert (
-        identities("output_dir=elsewhere", "smallest=2", "arms.ew=null", "seeds=2").items()
+        identities("smallest=2", "arms.ew=null", "seeds=2").items()
         >= {key: value for key, value in here.items() if not key.startswith("ew")}.items()
     )
     changed = identities("arms.uw={model.dropout: 0.3}")
@@ -59,10 +59,3 @@ def test_a_run_of_another_ratio_is_another_run(tmp_path: Path) -> None:
 
     assert len(identities(2)) == 2
     assert not identities(2) & identities(3)
-
-
-def test_the_folder_is_no_part_of_a_recipe(tmp_path: Path) -> None:
-    (trial, *_) = trials_of(load_study(write_study(tmp_path)))
-    moved = in_folder(trial.node, tmp_path / "there")
-    assert recipe_of(moved).training.options()["output_dir"] == str(tmp_path / "there")
-    assert without_folder(moved) == without_folder(trial.node)

@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from hf_mtl.experiments.compare.load import load_study
+from hf_mtl.experiments.compare.trials import in_folder, trials_of
+from hf_mtl.experiments.identity import digest, same_anywhere
+from hf_mtl.recipe.load import recipe_of
+from tests.experiments.compare.world import write_study
+
+
+def test_an_identity_stays_where_a_study_and_its_files_move_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        write_study(tmp_path / name, output_dir="out")
+    (tmp_path / "other.jsonl").touch()
+    arm = f"arms.uw={{tasks.topic.dataset.data_files.train: {tmp_path}/other.jsonl}}"
+
+    def identities(name: str, *overrides: str) -> list[str]:
+        monkeypatch.chdir(tmp_path / name)
+        return [trial.identity for trial in trials_of(load_study("study.yaml", overrides))]
+
+    assert identities("here") == identities("there")
+    assert identities("here", arm) == identities("there", arm) != identities("here")
+    # The same words in another folder are other files.
+    assert identities("here", "base=../there/recipe.yaml") != identities("here")
+
+
+def test_the_folder_is_no_part_of_a_recipe(tmp_path: Path) -> None:
+    (trial, *_) = trials_of(load_study(write_study(tmp_path)))
+    moved = in_folder(trial.node, tmp_path / "there")
+    assert recipe_of(moved).training.options()["output_dir"] == str(tmp_path / "there")
+    assert same_anywhere(moved, tmp_path) == same_anywhere(trial.node, tmp_path)
+
+
+def test_a_digest_is_that_of_the_values_in_any_order() -> None:
+    assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1}) != digest({"a": 1, "b": [3]})
