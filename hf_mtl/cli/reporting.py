@@ -34,11 +34,11 @@ def write_again(arguments: Namespace, say: Callable[[str], None]) -> None:
     Raises:
         UserError: If the folder is neither.
     """
-    folder = study_folder(Path(arguments.run))
+    folder, said = study_folder(Path(arguments.run))
     if (folder / "results.jsonl").is_file():
         from hf_mtl.experiments.answer.report import write_report
 
-        written = write_report(folder, arguments.readme)
+        written = write_report(folder, arguments.readme, said)
         say(f"{written.text}\n\nThe report is {written.page}.")
         return
     if not (folder / "results.json").is_file():
@@ -49,21 +49,24 @@ def write_again(arguments: Namespace, say: Callable[[str], None]) -> None:
     _report_run(folder, say)
 
 
-def study_folder(path: Path) -> Path:
+def study_folder(path: Path) -> tuple[Path, dict[str, Any] | None]:
     """Find the folder that a study's file means: that of its results beside it, or else its ``output_dir``.
 
     Args:
         path: A folder, which is returned as it is, or a study's file.
-    """
-    if not path.is_file() or (path.parent / "results.jsonl").is_file():
-        return path.parent if path.is_file() else path
-    from hf_mtl.experiments.answer.question import read_yaml
 
-    place = read_yaml(path).get("output_dir")
-    if place is None:
-        remedy = "Name the folder of its results"
-        raise UserError(Mistake("output_dir", f"{path} does not say where its results are", remedy))
-    return Path(str(place))
+    Returns:
+        The folder, and what the file says, with what it extends; None of a folder, which holds its study.
+
+    Raises:
+        RecipeError: If the file is no study.
+    """
+    if not path.is_file():
+        return path, None
+    from hf_mtl.experiments.compare.load import read_study
+
+    said = read_study(path)
+    return path.parent if (path.parent / "results.jsonl").is_file() else Path(said["output_dir"]), said
 
 
 def _report_run(folder: Path, say: Callable[[str], None]) -> None:

@@ -21,7 +21,10 @@ def test_a_study_is_reported_and_its_readme_written(hf_mtl: Command, tmp_path: P
     assert f"The report is {study / 'report.html'}." in said.out
     assert (study / "answer.json").is_file()
     assert not (study / "README.md").exists()
-    (tmp_path / "study.yaml").write_text(f"output_dir: {study}\n")
+    head = f"base: x.yaml\narms: {{single_task: single_task, ew: {{}}}}\nseeds: 3\noutput_dir: {study}\n"
+    (tmp_path / "study.yaml").write_text(head + "budget: {equal: flops}\n")
+    (tmp_path / "more.yaml").write_text("extends: study.yaml\nsmallest: 50\n")
+    assert "at least 50 points" in hf_mtl("report", tmp_path / "more.yaml").out
     assert hf_mtl("report", tmp_path / "study.yaml", "--readme").out == said.out
     text = (study / "README.md").read_text()
     assert text.count("<!-- measured: written by hf-mtl report") == 1
@@ -45,7 +48,7 @@ def test_what_is_neither_is_refused_and_nothing_is_written(hf_mtl: Command, tmp_
     assert said.code == 2
     assert "holds no results, neither of a run (results.json) nor of a study (results.jsonl)" in said.err
     (tmp_path / "x.yaml").write_text("base: y.yaml\n")
-    assert "does not say where its results are" in hf_mtl("report", tmp_path / "x.yaml").err
+    assert "x.yaml:1: arms: missing" in hf_mtl("report", tmp_path / "x.yaml").err
     study = records.write(tmp_path / "study", records.study({"ew": records.LIFT}, seeds=2), ["single_task", "ew"])
     (study / "README.md").write_text("# Mine\n")
     said = hf_mtl("report", study, "--readme")

@@ -3,9 +3,11 @@ from pathlib import Path
 import pytest
 
 from hf_mtl.experiments.compare.load import load_study
+from hf_mtl.experiments.compare.single_task import as_node
 from hf_mtl.experiments.compare.trials import in_folder, trials_of
 from hf_mtl.experiments.identity import digest, same_anywhere
 from hf_mtl.recipe.load import recipe_of
+from hf_mtl.recipe.nodes import Origin
 from tests.experiments.compare.world import write_study
 
 
@@ -26,6 +28,37 @@ def test_an_identity_stays_where_a_study_and_its_files_move_together(
     assert identities("here", arm) == identities("there", arm) != identities("here")
     # The same words in another folder are other files.
     assert identities("here", "base=../there/recipe.yaml") != identities("here")
+
+
+def test_other_rows_in_the_same_files_make_other_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_study(tmp_path, output_dir="out")
+
+    def identities() -> dict[str, str]:
+        return {trial.claim: trial.identity for trial in trials_of(load_study("study.yaml"))}
+
+    before, file = identities(), tmp_path / "topic.train.jsonl"
+    file.touch()
+    assert identities() == before
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[1:]))
+    after = identities()
+    assert {claim for claim in before if before[claim] == after[claim]} == set()
+    file.write_text("".join(lines))
+    assert identities() == before
+
+
+def test_files_in_folders_and_of_patterns_are_read_and_names_of_the_hub_are_not(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "parts" / f"{name}.csv").write_text(name)
+    origin = Origin("recipe.yaml", str(tmp_path))
+    tasks = {
+        "one": {"dataset": {"path": "csv", "data_files": {"train": ["parts/*.csv", "https://somewhere/c.csv"]}}},
+        "two": {"dataset": [{"path": "./parts"}, {"path": "owner/name"}]},
+    }
+    found = same_anywhere(as_node({"tasks": tasks}, origin), tmp_path)
+    assert list(found["files"]) == ["parts/a.csv", "parts/b.csv"]
 
 
 def test_the_folder_is_no_part_of_a_recipe(tmp_path: Path) -> None:

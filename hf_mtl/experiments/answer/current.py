@@ -26,9 +26,10 @@ def identities_in(folder: Path) -> set[str] | None:
 
 
 def current(records: Sequence[Record], identities: Collection[str] | None) -> tuple[list[Record], list[str]]:
-    """Leave out runs of recipes that have changed since, and what was made of the runs of the same seed and fold.
+    """Leave out runs that are not the study's as it was last begun, and what was made of them.
 
-    Until `compare` ends, which sets them aside, they stand beside those that are run again.
+    Until `compare` ends, which sets them aside, runs of recipes or data that have changed stand beside those that are
+    run again. Runs of arms and seeds that it has no longer stay in the file.
 
     Args:
         records: The records of a study.
@@ -42,9 +43,21 @@ def current(records: Sequence[Record], identities: Collection[str] | None) -> tu
     older = [
         item for item in records if item.get("kind") in ("run", FAILED) and item.get("identity") not in identities
     ]
-    units = {Unit.of(item) for item in older}
-    made = [item for item in records if item.get("kind") in ("merged", "rows") and Unit.of(item) in units]
-    gone = set(map(id, [*older, *made]))
-    kept = [item for item in records if id(item) not in gone]
-    notes = [f"{name_count(len(gone), 'record')} of recipes that have changed since left out."] if gone else []
+    gone = {(item["arm"], Unit.of(item)) for item in older}
+    merged_of = {Unit.of(item) for item in older if item.get("task") is not None}
+    made = [item for item in records if _is_made_of(item, gone, merged_of)]
+    left = set(map(id, [*older, *made]))
+    kept = [item for item in records if id(item) not in left]
+    what = "of recipes or data that have changed since, or of arms and seeds that are not asked for"
+    notes = [f"{name_count(len(left), 'record')} {what} left out."] if left else []
     return kept, notes
+
+
+def _is_made_of(record: Record, gone: Collection[tuple[str, Unit]], merged_of: Collection[Unit]) -> bool:
+    """Tell whether a record was made of runs that are left out: merged, or compared by rows."""
+    if record.get("kind") == "merged":
+        return Unit.of(record) in merged_of
+    if record.get("kind") != "rows":
+        return False
+    unit = Unit.of(record)
+    return unit in merged_of or any((record.get(side), unit) in gone for side in ("arm", "against"))

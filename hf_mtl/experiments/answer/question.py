@@ -47,17 +47,18 @@ class Question:
         return len(self.seeds) * (self.folds or 1)
 
 
-def read_question(folder: Path, records: Sequence[Record]) -> Question:
+def read_question(folder: Path, records: Sequence[Record], said: Mapping[str, Any] | None = None) -> Question:
     """Read what a study asked; what its file does not tell is taken from its records, and said.
 
     Args:
         folder: The study's folder.
         records: Its finished runs.
+        said: What the study's file says; None: that of ``study.yaml`` in the folder.
 
     Raises:
         CheckpointError: If its file cannot be read; names it.
     """
-    said = read_yaml(folder / STUDY)
+    said = read_yaml(folder / STUDY) if said is None else said
     named = list(said["arms"]) if isinstance(said.get("arms"), Mapping) else []
     # Contenders that were made of others' runs are no arms of the file; other arms that it does not name are old.
     kinds = ("merged",) if named else ("run", "merged", "failed")

@@ -1,9 +1,10 @@
 """The report of a study, written from its files alone, as often as one likes."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.experiments.answer.answer import Answer, answer
@@ -37,11 +38,12 @@ class Written(NamedTuple):
     page: Path
 
 
-def read_answer(folder: Path) -> Answer:
+def read_answer(folder: Path, said: Mapping[str, Any] | None = None) -> Answer:
     """Answer a study from the files in its folder; nothing is written.
 
     Args:
         folder: The study's folder, with ``results.jsonl`` and, if there is one, ``study.yaml``.
+        said: What the study's file says; None: that of ``study.yaml``.
 
     Raises:
         UserError: If there are no results.
@@ -52,22 +54,23 @@ def read_answer(folder: Path) -> Answer:
         remedy = f"Name the folder of a study, which holds {RESULTS}, or that of a run"
         raise UserError(Mistake("", f"{folder}: holds no {RESULTS}, of a study that has begun", remedy))
     records, notes = current(Results(results).all(), identities_in(folder))
-    question = read_question(folder, records)
+    question = read_question(folder, records, said)
     return answer(records, replace(question, notes=(*question.notes, *notes)))
 
 
-def write_report(folder: Path, readme: bool = False) -> Written:
+def write_report(folder: Path, readme: bool = False, said: Mapping[str, Any] | None = None) -> Written:
     """Write ``answer.json``, ``report.html`` and ``figures/`` of a study.
 
     Args:
         folder: The study's folder.
         readme: Write the part ``measured`` of its README.md too, which is made if it is missing.
+        said: As for `read_answer`.
 
     Raises:
         UserError: If there are no results, or the README has no such part.
         CheckpointError: If a file is damaged; names it.
     """
-    found = read_answer(folder)
+    found = read_answer(folder, said)
     words = build(found)
     if readme:  # first, as it may refuse
         _write_readme(words, folder)

@@ -7,9 +7,11 @@ from typing import NamedTuple, TypeAlias
 from hf_mtl.errors import HfMtlError
 from hf_mtl.experiments.compare.ledger import MERGED, ROWS, RUN, Ledger
 from hf_mtl.experiments.compare.load import Study
+from hf_mtl.experiments.compare.records import baselines_of
 from hf_mtl.experiments.compare.trials import Trial
 from hf_mtl.experiments.identity import digest
 from hf_mtl.experiments.results import Record
+from hf_mtl.recipe import load_recipe
 
 Unit: TypeAlias = tuple[int, int | None]
 """A seed and a fold."""
@@ -72,6 +74,32 @@ def add_merged(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Calla
     return found
 
 
+def add_baselines(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Callable[[str], None]) -> None:
+    """Score the baselines beside runs of the reference that were trained before the study asked for them.
+
+    Args:
+        study: The study.
+        ledger: Its records.
+        trials: Its trials.
+        say: Takes what cannot be scored, and why.
+    """
+    from hf_mtl.training import evaluate_run
+
+    if not study.file.baselines:
+        return
+    for side in _sides(study, ledger, trials, study.reference).values():
+        for record, folder in side.runs:
+            if record.get("baselines") is not None or not record["scores"]["test"]:
+                continue
+            try:
+                found = evaluate_run(folder, split="test", baselines=True, allow_code=study.allow_code)
+                tasks = load_recipe(folder / "recipe.yaml", allow_code=study.allow_code).tasks
+            except HfMtlError as error:
+                say(f"{folder}: the baselines could not be scored: {error}")
+                continue
+            ledger.add({**record, "baselines": baselines_of({"test": found}, tasks)})
+
+
 def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial], merged: Collection[str] = ()) -> set[str]:
     """Compare every arm, and what was merged, with the reference by the rows of each test split, and add the records.
 
@@ -96,7 +124,7 @@ def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial], merged: Coll
             theirs = reference.get((seed, fold))
             if theirs is None:
                 continue
-            identity = digest([sorted([*mine.identities, *theirs.identities])])
+            identity = digest([arm, study.reference, sorted([*mine.identities, *theirs.identities])])
             identities.add(identity)  # a comparison that is known stays known where the runs' folders are gone
             if identity in known:
                 continue

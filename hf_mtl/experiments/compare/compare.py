@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from hf_mtl.errors import HfMtlError, RunError, UserError
 from hf_mtl.experiments.answer.current import TRIALS
 from hf_mtl.experiments.claims import claim
-from hf_mtl.experiments.compare.afterwards import add_merged, add_rows, report_on
+from hf_mtl.experiments.compare.afterwards import add_baselines, add_merged, add_rows, report_on
 from hf_mtl.experiments.compare.executors import printed, submit
 from hf_mtl.experiments.compare.ledger import Ledger
 from hf_mtl.experiments.compare.listing import listing
@@ -117,10 +117,13 @@ def _answer(study: Study, say: Callable[[str], None]) -> None:
         if not mine:
             say("Another worker is about to give the answer.")
             return
+        add_baselines(study, ledger, trials, say)
         merged = add_merged(study, ledger, trials, say)
         others = merged | add_rows(study, ledger, trials, merged)
         if moved := ledger.set_aside(trials, others):
-            say(f"{moved} records of recipes that have changed since are in {study.folder / 'earlier.jsonl'}.")
+            say(
+                f"{moved} records of recipes or data that have changed since are in {study.folder / 'earlier.jsonl'}."
+            )
         report_on(study.folder, say)
 
 

@@ -25,6 +25,12 @@ def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(record.get(name) for name in ("identity", "arm", "seed", "task", "fold"))
 
 
+def _is_asked(record: Record, asked: Collection[tuple[Any, ...]], methods: Collection[str]) -> bool:
+    """Tell whether a record is of an arm, seed and fold of these, or of what a method merged of such runs."""
+    arm, *unit = (record.get(name) for name in ("arm", "seed", "fold"))
+    return (arm, *unit) in asked or (arm in methods and tuple(unit) in {place[1:] for place in asked})
+
+
 class Ledger:
     """The records of a study's trials, which any number of workers read and add to.
 
@@ -73,21 +79,26 @@ class Ledger:
             time.sleep(_MOMENT_S)
 
     def set_aside(self, trials: Sequence[Trial], others: Collection[str]) -> int:
-        """Move what is not of this study, as it is now, to a file beside: records of recipes that have changed since.
+        """Move records of recipes or data that have changed since, and what was made of their runs, to a file beside.
+
+        Those of arms, seeds and folds that the study has no longer stay: it may have them again.
 
         Args:
             trials: The trials.
-            others: Identities of records that are no trial's, and stay.
+            others: Identities of records that are no trial's, and count.
 
         Returns:
             How many records were moved.
         """
         with self._writing():
-            newest = self.records(trials)
+            newest = list(self.records(trials).values())
+            asked = {(trial.arm.name, trial.seed, trial.fold) for trial in trials}
             kept: list[Record] = []
             gone: list[Record] = []
-            for record in self.results.all():
-                stays = record.get("identity") in others or any(record == one for one in newest.values())
+            every = self.results.all()
+            methods = {str(record["arm"]) for record in every if record.get("kind") == MERGED}
+            for record in every:
+                stays = record.get("identity") in others or record in newest or not _is_asked(record, asked, methods)
                 (kept if stays else gone).append(record)
             if gone:
                 earlier = Results(self.results.path.with_name("earlier.jsonl"))

@@ -76,6 +76,23 @@ def load_study(path: str | Path, overrides: Iterable[str] = (), allow_code: bool
     return Study(file, base, arms, reference, allow_code, node)
 
 
+def read_study(path: str | Path) -> dict[str, Any]:
+    """Read what a study's file says, with what it extends and with defaults, whatever its recipes are.
+
+    Args:
+        path: A YAML file.
+
+    Raises:
+        RecipeError: With everything that is wrong in it.
+    """
+    mistakes: list[Mistake] = []
+    node = read_extended(path, mistakes)
+    file = validate(StudyFile, node.plain(), (), mistakes)
+    if file is None or mistakes:
+        raise RecipeError(told_once(mistakes, Places.of(node)))
+    return file.model_dump(mode="json")
+
+
 def resolved(study: Study) -> dict[str, Any]:
     """Return a study with all of its settings, and what it extends, in one file that can be run from any folder.
 

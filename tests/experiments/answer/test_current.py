@@ -29,7 +29,23 @@ def test_a_report_in_the_middle_has_none_of_the_older_runs_and_of_what_was_made_
     item = found.comparisons["ew", "irony"]
     assert list(item.differences) == ["seed 0"]
     assert item.rows == {}
-    assert "5 records of recipes that have changed since left out." in found.notes
+    assert any(note.startswith("5 records of recipes or data that have changed since") for note in found.notes)
+
+
+def test_runs_of_an_arm_that_is_gone_leave_what_was_made_of_others(tmp_path: Path) -> None:
+    records = study({"ew": LIFT, "gone": LIFT}, seeds=1)
+    for record in records:
+        record["identity"] = record["arm"]
+    made = [
+        {**ROWS, "arm": "ew", "seed": 0, "identity": "1"},
+        {**ROWS, "arm": "gone", "seed": 0, "identity": "2"},
+        {"kind": "merged", "arm": "average", "seed": 0, "identity": "3"},
+    ]
+    kept, _ = current([*records, *made], {"single_task", "ew"})
+    assert [record["arm"] for record in kept[-2:]] == ["ew", "average"]
+    kept, _ = current([*records, *made], {"ew", "gone"})
+    assert {record["arm"] for record in kept} == {"ew", "gone"}
+    assert not [record for record in kept if record["kind"] != "run"]
 
 
 def test_without_identities_or_with_all_of_them_nothing_is_left_out(tmp_path: Path) -> None:

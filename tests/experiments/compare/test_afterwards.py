@@ -1,6 +1,8 @@
+from dataclasses import replace
 from pathlib import Path
 
-from hf_mtl.experiments.compare.afterwards import add_merged, add_rows, report_on
+from hf_mtl.experiments.compare.afterwards import add_baselines, add_merged, add_rows, report_on
+from hf_mtl.experiments.compare.ledger import Ledger
 from hf_mtl.experiments.compare.load import load_study
 from hf_mtl.experiments.compare.trials import Trial
 from hf_mtl.experiments.compare.work import Worker
@@ -21,6 +23,30 @@ def test_every_arm_is_compared_with_the_reference_by_rows_once(done: Done, trial
     runs = {(record["arm"], record["task"]): record for record in done.ledger.results.all() if "scores" in record}
     scores = [runs[key]["scores"]["test"]["topic"] for key in (("uw", None), ("single_task", "topic"))]
     assert abs(rows[0]["evidence"]["difference"] - 100 * (scores[0] - scores[1])) < 1e-6
+
+
+def test_rows_are_compared_again_against_another_reference(done: Done, trials: list[Trial]) -> None:
+    turned = replace(done.study, reference="uw")
+    before = add_rows(done.study, done.ledger, trials)
+    assert before.isdisjoint(add_rows(turned, done.ledger, trials))
+    found = [record for record in done.ledger.results.all() if record.get("against") == "uw"]
+    assert [(record["arm"], record["task"]) for record in found] == [
+        ("single_task", "topic"),
+        ("single_task", "mood"),
+        ("single_task", None),
+    ]
+
+
+def test_baselines_that_are_asked_for_later_are_scored_beside_the_reference(
+    done: Done, trials: list[Trial], tmp_path: Path
+) -> None:
+    first = next(record for record in done.ledger.results.all() if record["task"] == "topic")
+    ledger = Ledger(tmp_path)
+    ledger.add({**first, "baselines": None})
+    for _ in range(2):
+        add_baselines(done.study, ledger, trials, print)
+    assert len(ledger.results.all()) == 2
+    assert ledger.records(trials)[trials[0].claim]["baselines"] == first["baselines"]
 
 
 def test_what_is_merged_is_compared_by_rows_too(tmp_path: Path) -> None:

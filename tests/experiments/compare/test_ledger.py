@@ -45,11 +45,33 @@ def test_two_arms_of_one_recipe_are_two_runs(tmp_path: Path) -> None:
     assert list(ledger.states(trials).values()) == ["done", "missing"]
 
 
-def test_records_are_set_aside_only_while_nobody_adds_any(tmp_path: Path) -> None:
+def test_what_is_set_aside_are_other_recipes_in_the_place_of_trials(
+    done: Done, trials: list[Trial], tmp_path: Path
+) -> None:
     ledger = Ledger(tmp_path)
-    ledger.add({"kind": "run", "identity": "of another recipe"})
+    unit = {"arm": "average", "seed": 0, "fold": None}
+    stay = [
+        {"kind": "run", **named(trials[0])},
+        {"kind": "run", **named(trials[0]), "seed": 7, "identity": "of a seed that is not asked for"},
+        {"kind": "rows", **unit, "arm": "gone", "identity": "of an arm that the study has no longer"},
+        {"kind": "merged", **unit, "identity": "counts"},
+    ]
+    go = [
+        {"kind": "run", **named(trials[0]), "identity": "of another recipe"},
+        {"kind": "merged", **unit, "identity": "of other runs"},
+        {"kind": "rows", **unit, "identity": "of other runs"},
+    ]
+    for record in (*go, *stay):
+        ledger.add(record)
+    assert ledger.set_aside(trials, {"counts"}) == 3
+    assert ledger.results.all() == stay
+
+
+def test_records_are_set_aside_only_while_nobody_adds_any(done: Done, trials: list[Trial], tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.add({"kind": "run", **named(trials[0]), "identity": "of another recipe"})
     moved: list[int] = []
-    aside = Thread(target=lambda: moved.append(ledger.set_aside([], ())))
+    aside = Thread(target=lambda: moved.append(ledger.set_aside(trials, ())))
     with claim(ledger.claims / "results"):
         aside.start()
         aside.join(0.2)
