@@ -133,9 +133,7 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     causes = {
         key: causes_of(str(key[1]), (key[0], trials[key[0]]), (question.reference, theirs))
         for key, item in comparisons.items()
-        if key[1] is not None
-        and item.evidence.difference <= -question.smallest
-        and not is_merged(trials[key[0]])  # nothing was trained together
+        if key[1] is not None and item.evidence.difference <= -question.smallest
     }
     costs = {arm: cost_of(trials[arm]) for arm in question.arms if arm in trials}
     notes += [reason for item in comparisons.values() for reason in item.reasons]
