@@ -90,7 +90,7 @@ class Answer:
         return mean_interval(known) if known else None
 
     def baseline(self, name: str) -> dict[str | None, MeanInterval]:
-        """Return the mean test scores of a baseline by task, in points; under None, where all have one, their mean."""
+        """Return the mean test scores of a baseline by task, in points, and under None those over all tasks."""
         found = baseline_scores(self.trials, self.question).get(name, {})
         each: dict[str | None, list[float]] = {
             task: [scores[task] for scores in found.values() if task in scores] for task in self.tasks

@@ -112,7 +112,7 @@ def _conflict(task: str, ours: _Side, theirs: _Side) -> Cause | None:
     }
     # Older records do not tell how often gradients were measured.
     counts = [(trial.of(task) or {}).get("cosine_samples") for trial in ours.trials]
-    samples = None if None in counts else sum(counts)
+    samples = None if None in counts else sum(count or 0 for count in counts)
     if not cosines or (samples is not None and samples < FEW_SAMPLES):
         return None
     worst_first = sorted(cosines.items(), key=lambda item: item[1])

@@ -142,8 +142,8 @@ def outcomes(differences: Sequence[float], smallest: float) -> tuple[int, int, i
 
 def _is_same(ours: Record | None, theirs: Record | None) -> bool:
     """Tell whether two runs are of one recipe, seed and budget: then they differ by chance alone, if at all."""
-    known = ours is not None and theirs is not None and ours.get("identity") is not None
-    return known and ours["identity"] == theirs.get("identity")
+    mine, other = ((record or {}).get("identity") for record in (ours, theirs))
+    return mine is not None and mine == other
 
 
 def _same(

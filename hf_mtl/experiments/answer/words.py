@@ -41,7 +41,7 @@ def build(found: Answer) -> Report:
         report.add("What to know beside the numbers:")
         report.add(found.notes, gap=0)
     report.add("How this was found:")
-    report.add(methods(found), gap=0)
+    report.add([*methods(found), _terms(found)], gap=0)
     return report
 
 
@@ -91,7 +91,8 @@ def methods(found: Answer) -> list[str]:
     )
     tested = sum(not math.isnan(item.evidence.p) for (_, task), item in found.comparisons.items() if task is not None)
     return [
-        "Scores are of test rows, in points: 100 times the mean of a task's metrics of which more is better.",
+        "Scores are of test rows, in points: 100 times the mean of a task's metrics of which more is better; behind "
+        "± stands half of their plain 95% interval over seeds or folds.",
         f"A positive difference speaks for the arm, against {question.reference}.",
         f"{chosen}; test rows are scored once.",
         f"Budget: {budget}. Repeated: {repeats(found)}.",
@@ -102,9 +103,15 @@ def methods(found: Answer) -> list[str]:
         f"equivalent where the 90% interval lies within ±{smallest} (two one-sided tests); else no evidence "
         f"at this budget. {_seeds(found)}",
         *_by_rows(found),
-        "delta-p: mean over tasks of the mean relative change of their metrics, in percent. g: Hedges' g. Cliff: "
-        f"Cliff's delta. w/t/l: wins, ties and losses; a tie is a difference below {smallest}.",
     ]
+
+
+def _terms(found: Answer) -> str:
+    """Name what stands in the columns; the page has a line for each."""
+    return (
+        "delta-p: mean over tasks of the mean relative change of their metrics, in percent. g: Hedges' g. Cliff: "
+        f"Cliff's delta. w/t/l: wins, ties and losses; a tie is a difference below {points(found.question.smallest)}."
+    )
 
 
 def _comparisons(count: int) -> str:
