@@ -17,6 +17,8 @@ from hf_mtl.recipe.nodes import Origin
 from hf_mtl.validation import validate
 
 KEY = "balancing.weighting"
+WEIGHTED_SUMS = ("ew", "fixed")
+"""Weightings whose weights are the same in every step."""
 _SAME = 1e-6
 
 
