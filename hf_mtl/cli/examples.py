@@ -79,7 +79,7 @@ EXAMPLES: dict[str, str] = {
 """,
     "schema": """\
   hf-mtl schema > recipe.schema.json                   for completion in your editor
-  hf-mtl schema --study > study.schema.json            the same for studies
+  hf-mtl schema study > study.schema.json              the same for studies; sweep for sweeps
   hf-mtl schema --markdown > keys.md                   every key in words
 """,
 }
