@@ -75,6 +75,7 @@ EXAMPLES: dict[str, str] = {
     "report": """\
   hf-mtl report runs/recipe                            the figures and tables of a run
   hf-mtl report runs/studies/quickstart                did training together help? answer.json, report.html, figures
+  hf-mtl report runs/sweeps/quickstart                 the tables and the figure of a sweep
   hf-mtl report recipes/studies/quickstart --readme    what was measured goes into its README.md too
 """,
     "schema": """\
